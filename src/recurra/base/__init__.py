@@ -1,0 +1,8 @@
+"""Ground floor: nouns that every room shares, and nothing that acts on them.
+
+contracts   the nouns of the data's way: Record, Batch, Prediction, Loss, Score, Progress
+errors      what a user's mistake becomes: ConfigError, DataError, ShapeError, RunError
+option      how a constructor documents and bounds a parameter that a config file may set
+registry    short words to things, with a helpful error for a misspelt word
+atomic      a file is there whole or not at all
+"""

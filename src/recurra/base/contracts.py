@@ -1,0 +1,144 @@
+"""The nouns of the data's way through recurra.
+
+    raw file -format-> Record -example-> Example -collate-> Batch -model-> Prediction -loss-> Loss
+                                                                               |-decode-> Output -metric-> Score
+
+Each is a frozen value. What a noun never holds is as much a part of the contract as what it holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a record came from. line: 1-based, or None where a source has no lines (a request, an embedded set)."""
+
+    path: str
+    line: int | None = None
+
+    def __str__(self) -> str:
+        return self.path if self.line is None else f"{self.path}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One row: named fields exactly as the file has them, and where they stood. Knows nothing of the task."""
+
+    fields: Mapping[str, Any]
+    origin: Origin
+
+
+class Example(Protocol):
+    """What a task reads from a record, in plain Python: no tensors, no vocabulary ids.
+
+    `length` is the number of time steps (used to make buckets); `origin` is carried along for error messages.
+    """
+
+    @property
+    def length(self) -> int: ...
+    @property
+    def origin(self) -> Origin: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Padded tensors of some examples. Never the data set, never a device policy.
+
+    inputs:  named tensors, time-major: tokens (T, N) int64 or features (T, N, I) float
+    lengths: (N,) int64, real steps of each sequence, on the CPU
+    targets: named tensors; empty when nobody knows the answer (prediction)
+    indices: the example's place in the list it was taken from, N of them
+    """
+
+    inputs: Mapping[str, torch.Tensor]
+    lengths: torch.Tensor
+    targets: Mapping[str, torch.Tensor]
+    indices: tuple[int, ...]
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch with inputs and targets on `device` (lengths stay on the CPU)."""
+        return Batch(
+            inputs={k: v.to(device) for k, v in self.inputs.items()},
+            lengths=self.lengths,
+            targets={k: v.to(device) for k, v in self.targets.items()},
+            indices=self.indices,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """A model's named outputs, e.g. logits (N, C). Never labels, never a loss."""
+
+    outputs: Mapping[str, torch.Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A sum in nats and the number of targets it is over. Never a mean: means of means are wrong under padding."""
+
+    total: torch.Tensor
+    count: int
+
+    @property
+    def mean(self) -> torch.Tensor:
+        """Nats per target; 0 for an empty batch."""
+        return self.total / max(self.count, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One measured number. better: which way is up. unit: "0..1", "nats", "tokens/s", ..."""
+
+    name: str
+    value: float
+    unit: str
+    better: Literal["higher", "lower", "neither"]
+    split: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A small table for a report: a caption, column heads, and rows of cells that are already text or numbers."""
+
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | int | float, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What ran, on what, with which settings, and what came out. Nothing live.
+
+    scores:    of the model, on every split that was scored
+    baselines: the same names and splits, by the name of the baseline
+    tables:    confusion, most confused pairs, examples
+    facts:     short label -> value: data sizes, vocabulary, parameters, seconds, versions, warnings
+    """
+
+    title: str
+    scores: tuple[Score, ...]
+    baselines: Mapping[str, tuple[Score, ...]] = field(default_factory=dict)
+    tables: tuple[Table, ...] = ()
+    facts: Mapping[str, str | int | float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One optimizer step, as `training.fit` yields it. step and epoch count from 1.
+
+    loss: nats per target of this step's batch      tokens: real time steps in it      grad_norm: before clipping
+    """
+
+    step: int
+    epoch: int
+    loss: torch.Tensor
+    tokens: int
+    lr: float
+    grad_norm: torch.Tensor
