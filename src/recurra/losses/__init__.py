@@ -1,0 +1,31 @@
+"""What training minimises, as sums in nats over a counted number of targets.
+
+cross_entropy                 one class of C per row
+binary_cross_entropy          any number of C labels per row: C yes/no questions
+cross_entropy_per_row         the same terms before they are summed, to find the row that is not finite
+binary_cross_entropy_per_row
+balanced_weights              class weights that give every class the same share of the loss
+fixed_sum                     a sum whose last bit does not depend on the number of threads
+
+Under class weights and label smoothing `Loss.count` stays the number of targets. torch's mean divides by the sum of
+the weights of the targets that happen to be in the batch, so there an example's gradient depends on its neighbours,
+and in a batch of one the weight cancels. Here a weight always scales the gradient of its class.
+"""
+
+from recurra.losses.classification import (
+    balanced_weights,
+    binary_cross_entropy,
+    binary_cross_entropy_per_row,
+    cross_entropy,
+    cross_entropy_per_row,
+)
+from recurra.losses.summing import fixed_sum
+
+__all__ = [
+    "balanced_weights",
+    "binary_cross_entropy",
+    "binary_cross_entropy_per_row",
+    "cross_entropy",
+    "cross_entropy_per_row",
+    "fixed_sum",
+]
