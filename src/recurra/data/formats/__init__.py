@@ -1,0 +1,39 @@
+"""File formats: from a path to records, one at a time.
+
+reading   `read`, `resolved_format`, `field` and the registry FORMATS
+bad_rows  `on_error: stop | skip`
+lines     physical lines, plain or gzip, bounded and strict
+table     what CSV and TSV share
+csv tsv jsonl text   one format each
+
+A new format is one file that makes a `Format`, and one line below.
+"""
+
+from __future__ import annotations
+
+from recurra.data.formats.bad_rows import ON_ERROR, BadRows, SkippedRows, StopAtBadRow
+from recurra.data.formats.csv import CSV
+from recurra.data.formats.format import Format
+from recurra.data.formats.jsonl import JSONL
+from recurra.data.formats.lines import MAX_LINE_BYTES
+from recurra.data.formats.reading import FORMATS, field, read, resolved_format
+from recurra.data.formats.text import TEXT
+from recurra.data.formats.tsv import TSV
+
+__all__ = [
+    "FORMATS",
+    "MAX_LINE_BYTES",
+    "ON_ERROR",
+    "BadRows",
+    "Format",
+    "SkippedRows",
+    "StopAtBadRow",
+    "field",
+    "read",
+    "resolved_format",
+]
+
+FORMATS.add("csv", CSV)
+FORMATS.add("tsv", TSV)
+FORMATS.add("jsonl", JSONL)
+FORMATS.add("text", TEXT)

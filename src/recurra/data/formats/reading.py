@@ -1,0 +1,116 @@
+"""From a path to records: choose the format, read lazily, name every broken row by file and line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from recurra.base.contracts import Origin, Record
+from recurra.base.errors import ConfigError, DataError, did_you_mean
+from recurra.base.registry import Registry
+from recurra.data.formats.bad_rows import BadRows, StopAtBadRow
+from recurra.data.formats.format import Format, Rows
+from recurra.data.formats.lines import BadRowError, Lines, open_lines
+
+FORMATS: Registry[Format] = Registry("format")
+
+
+def read(
+    path: str | Path,
+    *,
+    format: str = "auto",
+    columns: Sequence[str] | None = None,
+    fields: Sequence[str] = (),
+    bad_rows: BadRows | None = None,
+) -> Iterator[Record]:
+    """Read the records of a file one at a time; memory does not grow with the file. Gzip needs no option.
+
+    format:   a word of FORMATS, or "auto": by the file's name
+    columns:  names for a CSV or TSV file that has no header; None: its first line is the header
+    fields:   names that every record must have
+    bad_rows: what to do with a row that cannot be read; by default, stop
+    Raises ConfigError at once for options that are wrong or have no effect; DataError, while reading, for a file that
+    is missing, empty, damaged, or without a single good row, and as `bad_rows` says for a broken row.
+    """
+    name = resolved_format(path) if format == "auto" else format
+    chosen = FORMATS[name]
+    if columns is not None:
+        _check_columns(name, chosen, columns)
+    given = None if columns is None else tuple(columns)
+    return _records(Path(path), chosen, given, tuple(fields), StopAtBadRow() if bad_rows is None else bad_rows)
+
+
+def resolved_format(path: str | Path) -> str:
+    """The format that `format: auto` takes for this file, by its suffix (`.gz` aside).
+
+    Raises ConfigError when the suffix says nothing.
+    """
+    suffix = Path(str(path).lower().removesuffix(".gz")).suffix
+    for name, known in FORMATS.items():
+        if suffix in known.suffixes:
+            return name
+    raise ConfigError(f"{path}: the name does not tell the format. Set format to one of: {', '.join(FORMATS)}.")
+
+
+def field(record: Record, name: str) -> Any:
+    """The value of one field. Raises DataError that names the record's fields when there is none of this name."""
+    if name not in record.fields:
+        raise DataError(f"{record.origin}: {_missing(name, record.fields)}")
+    return record.fields[name]
+
+
+def _records(
+    path: Path, chosen: Format, columns: tuple[str, ...] | None, fields: tuple[str, ...], bad_rows: BadRows
+) -> Iterator[Record]:
+    with open_lines(path) as lines:
+        rows = chosen.open(lines, columns)
+        if rows.columns is not None:
+            _check_header(str(path), rows.columns, fields)
+        none_yet = True
+        for record in _good_rows(lines, rows, fields, bad_rows):
+            none_yet = False
+            yield record
+        if none_yet:
+            raise DataError(_why_no_rows(lines, bad_rows))
+
+
+def _good_rows(lines: Lines, rows: Rows, fields: tuple[str, ...], bad_rows: BadRows) -> Iterator[Record]:
+    while True:
+        try:
+            line, values = rows.next_row()
+            for name in fields:
+                if name not in values:
+                    raise lines.bad(_missing(name, values), line)
+        except StopIteration:
+            return
+        except BadRowError as problem:
+            bad_rows.refuse(problem)
+        else:
+            yield Record(values, Origin(lines.path, line.number))
+
+
+def _check_columns(name: str, chosen: Format, columns: Sequence[str]) -> None:
+    if not chosen.has_header:
+        raise ConfigError(f"columns: has no effect on format '{name}', only on csv and tsv. Remove it.")
+    if isinstance(columns, str) or not columns or len(set(columns)) < len(columns):
+        raise ConfigError(f"columns: expected a list of different names, got {columns!r}.")
+
+
+def _check_header(path: str, header: tuple[str, ...], fields: tuple[str, ...]) -> None:
+    for name in fields:
+        if name not in header:
+            raise DataError(f"{path}:1: {_missing(name, header)}")
+
+
+def _missing(name: str, known: Iterable[str] | Mapping[str, Any]) -> str:
+    names = list(known)
+    return f"no column '{name}'.{did_you_mean(name, names)} Columns: {', '.join(n or '(unnamed)' for n in names)}."
+
+
+def _why_no_rows(lines: Lines, bad_rows: BadRows) -> str:
+    if bad_rows.count:
+        return f"{lines.path}: all {bad_rows.count} rows were skipped. The first: {bad_rows.examples[0]}"
+    if lines.number == 0:
+        return f"{lines.path}: is empty, expected rows."
+    return f"{lines.path}: has no rows, only {lines.number} line{'s' * (lines.number > 1)} of header or blanks."

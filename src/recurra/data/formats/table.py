@@ -1,0 +1,60 @@
+"""What CSV and TSV share: a header, the same number of cells in every row, and errors that name both."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from recurra.base.errors import DataError
+from recurra.data.formats.lines import Line, Lines
+
+CellReader = Callable[[Lines], tuple[Line, list[str]]]
+
+
+class TableRows:
+    """Rows of a table; cells are text, exactly as the file has them. Blank lines are no rows.
+
+    columns: names for a file without header; None: the first row holds the names.
+    Raises DataError when the header is missing, names a column twice, or repeats the given names.
+    """
+
+    def __init__(self, lines: Lines, columns: tuple[str, ...] | None, read_cells: CellReader) -> None:
+        self._lines = lines
+        self._read_cells = read_cells
+        self._may_be_header = columns is not None
+        self.columns = self._header() if columns is None else columns
+
+    def next_row(self) -> tuple[Line, Mapping[str, Any]]:
+        """The next row's first line and its fields; BadRowError when it has another number of cells than the header."""
+        line, cells = self._read_cells(self._lines)
+        if self._may_be_header and tuple(cells) == self.columns:
+            raise DataError(
+                f"{self._lines.path}:{line.number}: the first line is a header, but `columns` is set, "
+                "which is for files without one. Remove `columns`."
+            )
+        self._may_be_header = False
+        if len(cells) != len(self.columns):
+            raise self._lines.bad(
+                f"expected {len(self.columns)} cells ({', '.join(self.columns)}), got {len(cells)}: {_shown(cells)}.",
+                line,
+            )
+        return line, dict(zip(self.columns, cells, strict=True))
+
+    def _header(self) -> tuple[str, ...]:
+        try:
+            line, names = self._read_cells(self._lines)
+        except StopIteration:
+            raise DataError(f"{self._lines.path}: is empty, expected a header and rows.") from None
+        twice = [name for name, count in Counter(names).items() if count > 1]
+        if twice:
+            raise DataError(
+                f"{self._lines.path}:{line.number}: column {twice[0]!r} appears twice in the header "
+                f"({', '.join(names)}). Give each column a name of its own."
+            )
+        return tuple(names)
+
+
+def _shown(cells: list[str]) -> str:
+    text = " | ".join(cells)
+    return repr(text if len(text) <= 60 else text[:57] + "...")

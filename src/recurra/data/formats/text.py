@@ -1,0 +1,31 @@
+"""Plain text: one line is one record with the field `text`. A blank line is a record too, so that lines keep count."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from recurra.data.formats.format import Format
+from recurra.data.formats.lines import Line, Lines
+
+
+class TextRows:
+    """Rows of a text file."""
+
+    columns = ("text",)
+
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
+
+    def next_row(self) -> tuple[Line, Mapping[str, Any]]:
+        """The next line, without its line break."""
+        line = next(self._lines)
+        return line, {"text": line.text}
+
+
+TEXT = Format(
+    doc="plain text: each line is one record with the field `text`",
+    suffixes=(".txt", ".text"),
+    open=lambda lines, columns: TextRows(lines),
+    has_header=False,
+)
