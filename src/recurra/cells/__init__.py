@@ -1,0 +1,31 @@
+"""Recurrent cells, each a few lines of equations. This list is the table of contents; a new cell is one line here.
+
+language    the words of the equations, `@cell`, and the type Cell
+user        cells from a user's own file
+"""
+
+from __future__ import annotations
+
+from recurra.base.registry import Registry
+from recurra.cells import gru, indrnn, lstm, lstm_layernorm, mgu, rnn, slstm
+from recurra.cells.language import Cell, Parameters, Value, cell
+
+CELLS: Registry[Cell] = Registry("cell")
+for _cell in (
+    rnn.rnn,
+    rnn.rnn_relu,
+    rnn.rnn_sigmoid,
+    lstm.lstm,
+    lstm.lstm_peephole,
+    lstm.lstm_projected,
+    lstm_layernorm.lstm_layernorm,
+    gru.gru,
+    gru.gru_reset_before,
+    gru.gru_simple,
+    mgu.mgu,
+    indrnn.indrnn,
+    slstm.slstm,
+):
+    CELLS.add(_cell.name, _cell)
+
+__all__ = ["CELLS", "Cell", "Parameters", "Value", "cell"]

@@ -1,0 +1,48 @@
+"""What a layer asks of an executor, and what it gets: one layer, one direction, all time steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from torch import Tensor
+
+from recurra.cells import Cell
+from recurra.engine.weights import Weights
+
+# Of one state: (T, N, width) bool, True where the old value stays; or the probability of that, in evaluation; or None.
+Zoneout: TypeAlias = Tensor | float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The work of one layer in one direction.
+
+    x:        (T, N, I)
+    states:   one (N, width) tensor per state of the cell, in its order
+    weights:  the packed parameters
+    lengths:  (N,) int64 on x's device, 0 <= length <= T; None if all are T
+    reverse:  read time from the last real step to the first
+    zoneout:  one entry per state
+    recurrent_mask: (N, width of the recurrent products' argument), multiplied into it at every step; None for none
+    """
+
+    x: Tensor
+    states: tuple[Tensor, ...]
+    weights: Weights
+    lengths: Tensor | None = None
+    reverse: bool = False
+    zoneout: tuple[Zoneout, ...] = ()
+    recurrent_mask: Tensor | None = None
+
+    @property
+    def cell(self) -> Cell:
+        return self.weights.cell
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """output: (T, N, width of the first state), zero on padded steps. states: after each sequence's last real step."""
+
+    output: Tensor
+    states: tuple[Tensor, ...]

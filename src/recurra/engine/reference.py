@@ -1,0 +1,139 @@
+"""The reference executor: the cell's own equations, called with tensors, step by step. The specification.
+
+torch differentiates it, on any device and in any floating type. What does not wait for the state is one product for
+all steps; products that share their argument are one product a step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from recurra.cells import Cell
+from recurra.engine.call import Call, Result, Zoneout
+from recurra.engine.weights import Weights
+from recurra.lower import trace
+
+
+def run(call: Call) -> Result:
+    """One layer in one direction over all time steps. See `engine.call` for the shapes.
+
+    The mask law: where a step is padding, each state stays as it was and the output is zero. It selects and never
+    multiplies, so a NaN in the padding reaches nothing, gradients included.
+    """
+    x, lengths = call.x, call.lengths
+    T = len(x)
+    longest, shortest = (T, T) if lengths is None else _extent(lengths)
+    p = _StepParameters(call.weights, call.recurrent_mask)
+    Wx = _hoist(_without_padding(x[:longest], lengths), call.weights)
+    states = call.states
+    outputs: list[Tensor] = []
+    for t in range(longest - 1, -1, -1) if call.reverse else range(longest):
+        p.begin(Wx[t])
+        new = call.cell.step(x[t], states, p)
+        new = tuple(_zone(z, t, old, s) for z, old, s in zip(call.zoneout, states, new, strict=True))
+        if t >= shortest:
+            assert lengths is not None
+            real = (lengths > t).unsqueeze(1)
+            new = tuple(torch.where(real, s, old) for s, old in zip(new, states, strict=True))
+            outputs.append(torch.where(real, new[0], torch.zeros_like(new[0])))
+        else:
+            outputs.append(new[0])
+        states = new
+    if call.reverse:
+        outputs.reverse()
+    return Result(_stack(outputs, T, states[0]), states)
+
+
+def _extent(lengths: Tensor) -> tuple[int, int]:
+    """The longest and the shortest length: steps before the shortest need no mask, steps after the longest no work."""
+    longest, shortest = torch.stack([lengths.max(), lengths.min()]).tolist() if lengths.numel() else (0, 0)
+    return longest, shortest
+
+
+def _without_padding(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """x with zeros where it is padding: 0 * NaN is NaN, so the product's gradient must not even see it."""
+    if lengths is None:
+        return x
+    real = torch.arange(len(x), device=x.device).unsqueeze(1) < lengths
+    return torch.where(real.unsqueeze(2), x, x.new_zeros(()))
+
+
+def _stack(outputs: list[Tensor], T: int, like: Tensor) -> Tensor:
+    """(T, N, H), with zeros after the longest sequence."""
+    padding = [torch.zeros_like(like)] * (T - len(outputs))
+    return torch.stack(outputs + padding) if T else like.new_zeros((0, *like.shape))
+
+
+def _hoist(x: Tensor, weights: Weights) -> Sequence[Tensor]:
+    """W x for all steps and gates: T tensors (N, G*H)."""
+    # One GEMM for all steps: W x_t does not wait for h. unbind, since indexing T times would make T gradients of
+    # the whole tensor, which is quadratic in T.
+    return torch.nn.functional.linear(x, weights.packed["weight_ih"]).unbind(0)
+
+
+def _zone(zoneout: Zoneout, t: int, old: Tensor, new: Tensor) -> Tensor:
+    """Keep a state's old value where zoneout says so; in evaluation, its expectation (Krueger et al. 2017, eq. 3)."""
+    if zoneout is None:
+        return new
+    if isinstance(zoneout, float):
+        return zoneout * old + (1 - zoneout) * new
+    return torch.where(zoneout[t], old, new)
+
+
+class _StepParameters:
+    """The `p` of the equations, for tensors. `begin` moves it to the next step."""
+
+    def __init__(self, weights: Weights, recurrent_mask: Tensor | None) -> None:
+        self.mask = recurrent_mask
+        self.kinds = weights.by_kind()
+        self.input_gates = {gate: k for k, gate in enumerate(self.kinds["W"])}
+        self.waves = _waves(weights.cell)
+        self.wave_weights = {
+            wave: torch.cat([self.kinds["R"][gate] for gate in wave]) for wave in set(self.waves.values())
+        }
+        self.products: dict[str, Tensor] = {}
+        self.Wx: tuple[Tensor, ...] = ()
+
+    def begin(self, Wx: Tensor) -> None:
+        self.Wx = Wx.chunk(len(self.input_gates), -1)
+        self.products = {}
+
+    def W(self, gate: str, x: Tensor) -> Tensor:
+        return self.Wx[self.input_gates[gate]]
+
+    def R(self, gate: str, h: Tensor) -> Tensor:
+        if gate not in self.products:
+            wave = self.waves[gate]
+            h = h if self.mask is None else h * self.mask
+            blocks = torch.nn.functional.linear(h, self.wave_weights[wave]).chunk(len(wave), -1)
+            self.products.update(zip(wave, blocks, strict=True))
+        return self.products[gate]
+
+    def P(self, gate: str, h: Tensor) -> Tensor:
+        return torch.nn.functional.linear(h, self.kinds["P"][gate])
+
+    def b(self, gate: str) -> Tensor | float:
+        return self.kinds["b"][gate] if "b" in self.kinds else 0.0
+
+    def b_R(self, gate: str) -> Tensor | float:
+        return self.kinds["b_R"][gate] if "b_R" in self.kinds else 0.0
+
+    def v(self, gate: str) -> Tensor:
+        return self.kinds["v"][gate]
+
+    def gain(self, gate: str) -> Tensor:
+        return self.kinds["gain"][gate]
+
+
+@cache
+def _waves(cell: Cell) -> dict[str, tuple[str, ...]]:
+    """For each recurrent gate, the gates whose products take the same value, itself among them."""
+    products = [n for n in trace(cell).nodes if n.kind == "R"]
+    by_argument: dict[int, list[str]] = {}
+    for node in products:
+        by_argument.setdefault(node.args[0], []).append(node.name)
+    return {node.name: tuple(by_argument[node.args[0]]) for node in products}

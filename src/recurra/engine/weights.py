@@ -1,0 +1,36 @@
+"""The parameters of one layer and direction, by gate: packed tensors in, views out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from recurra.cells import Cell
+from recurra.lower import layout, trace
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Packed tensors by parameter name (`lower.layout`), of one cell.
+
+    gate(kind, name) is the block that the equations mean by p.W("i", ...), p.b("i"), ...
+    """
+
+    cell: Cell
+    packed: Mapping[str, torch.Tensor]
+
+    def by_kind(self) -> dict[str, dict[str, torch.Tensor]]:
+        """Views by kind ("W", "R", "P", "b", "b_R", "v", "gain") and gate. bias_ih and bias_hh are added where both
+        belong to one bias of the equations; kinds without bias are absent."""
+        found: dict[str, dict[str, torch.Tensor]] = {}
+        for parameter in layout(self.cell, bias="bias_ih" in self.packed):
+            blocks = self.packed[parameter.name].chunk(len(parameter.gates))
+            found[parameter.kind] = dict(zip(parameter.gates, blocks, strict=True))
+        own_second = {n.name for n in trace(self.cell).nodes if n.kind == "b_R"}
+        for gate, second in list(found.get("b_R", {}).items()):
+            if gate not in own_second:
+                found["b"][gate] = found["b"][gate] + second
+                del found["b_R"][gate]
+        return found

@@ -1,0 +1,119 @@
+"""A graph as JSON and back, so that a run folder holds a user's cell as data and needs no code to predict.
+
+Everything that is read is checked: kinds are of the closed list, arguments point backwards, sizes are bounded.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from recurra.base.errors import RunError
+from recurra.cells import Cell, Parameters, Value
+from recurra.cells import language as words
+from recurra.lower.graph import BINARY, PARAMETER_LEAVES, UNARY, Graph, Node
+from recurra.lower.trace import trace
+
+# The largest built-in cell (lstm_layernorm) has about 110 nodes.
+MAX_NODES = 10_000
+
+
+def to_json(cell: Cell) -> dict[str, Any]:
+    """The cell as plain JSON values: its description, and its graph as a list of nodes."""
+    graph = trace(cell)
+    return {
+        "name": cell.name,
+        "states": list(cell.states),
+        "sizes": {name: cell.size(name) for name in cell.states},
+        "bias_pair": cell.bias_pair,
+        "paper": cell.paper,
+        "doc": cell.doc,
+        "nodes": [[n.kind, list(n.args), n.name, n.value, n.width] for n in graph.nodes],
+        "outputs": graph.outputs,
+    }
+
+
+def from_json(data: Any, origin: str) -> Cell:
+    """A cell whose equations walk the stored graph. `origin` is the file, for messages.
+
+    Raises RunError if anything is not as `to_json` writes it.
+    """
+    try:
+        nodes = tuple(Node(k, tuple(a), str(n), float(v), w) for k, a, n, v, w in data["nodes"])
+        outputs = {str(name): int(at) for name, at in data["outputs"].items()}
+        states = tuple(str(s) for s in data["states"])
+        sizes = {str(k): v for k, v in data["sizes"].items()}
+        _check(nodes, outputs, states)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RunError(f"{origin}: this is not a cell as recurra stores it ({error}).") from None
+    graph = Graph(nodes, outputs)
+
+    def equations(x: Value, *rest: Value) -> tuple[Value, ...]:
+        *old, p = rest
+        return walk(graph, x, dict(zip(states, old, strict=True)), p)
+
+    equations.__doc__ = str(data.get("doc", ""))
+    cell = Cell(str(data["name"]), states, equations, str(data.get("paper", "")), bool(data["bias_pair"]), sizes)
+    trace(cell)  # widths are checked here, by the same rules as for equations
+    return cell
+
+
+def walk(graph: Graph, x: Value, states: dict[str, Value], p: Parameters) -> tuple[Value, ...]:
+    """Compute the graph's outputs with tensors, or with symbols."""
+    values: list[Value] = []
+    for node in graph.nodes:
+        arguments = [values[a] for a in node.args]
+        values.append(_compute(node, arguments, x, states, p))
+    return tuple(values[at] for at in graph.outputs.values())
+
+
+def _compute(node: Node, arguments: list[Value], x: Value, states: dict[str, Value], p: Parameters) -> Value:
+    match node.kind:
+        case "x":
+            return x
+        case "state":
+            return states[node.name]
+        case "const":
+            return node.value
+        case "b" | "b_R" | "v" | "gain":
+            return getattr(p, node.kind)(node.name)
+        case "W" | "R" | "P":
+            return getattr(p, node.kind)(node.name, arguments[0])
+        case "add":
+            return arguments[0] + arguments[1]
+        case "sub":
+            return arguments[0] - arguments[1]
+        case "mul":
+            return arguments[0] * arguments[1]
+        case "div":
+            return arguments[0] / arguments[1]
+        case "neg":
+            return -arguments[0]
+        case "maximum":
+            return words.maximum(*arguments)
+        case _:
+            return getattr(words, node.kind)(arguments[0])
+
+
+_ARITY = dict.fromkeys(UNARY, 1) | dict.fromkeys(BINARY, 2) | {"W": 1, "R": 1, "P": 1}
+_ARITY |= dict.fromkeys(("x", "state", "const", *PARAMETER_LEAVES), 0)
+for _kind in ("step", "sum", "spread"):  # occur in gradients only
+    del _ARITY[_kind]
+
+
+def _check(nodes: tuple[Node, ...], outputs: dict[str, int], states: tuple[str, ...]) -> None:
+    if not 0 < len(nodes) <= MAX_NODES:
+        raise ValueError(f"it has {len(nodes)} nodes, expected 1 to {MAX_NODES}")
+    for at, node in enumerate(nodes):
+        if node.kind not in _ARITY:
+            raise ValueError(f"node {at} has the unknown kind {node.kind!r}")
+        if len(node.args) != _ARITY[node.kind] or not all(isinstance(a, int) and 0 <= a < at for a in node.args):
+            raise ValueError(f"node {at} ({node.kind}) has the arguments {node.args}")
+        if node.kind == "state" and node.name not in states:
+            raise ValueError(f"node {at} reads the unknown state {node.name!r}")
+    if tuple(outputs) != states or not all(0 <= at < len(nodes) for at in outputs.values()):
+        raise ValueError("its outputs are not its states")
+
+
+def equal(a: Cell, b: Cell) -> bool:
+    """Whether two cells compute the same thing: the same graph, whatever the names of their variables."""
+    return (trace(a).nodes, trace(a).outputs, a.bias_pair) == (trace(b).nodes, trace(b).outputs, b.bias_pair)
