@@ -196,9 +196,12 @@ def _syntax(name: str, text: str, error: yaml.YAMLError) -> str:
 def _setting(setting: str) -> tuple[KeyPath, Any]:
     key, equals, value = setting.partition("=")
     path = tuple(key.strip().split("."))
-    if not equals or not all(path) or not value.strip():
+    if not equals or not all(path) or not value.strip() or "\n" in value or len(path) > MAX_DEPTH:
         raise ConfigError(f"--set {setting}: expected dotted.key=value, for example --set model.hidden_size=512.")
-    return path, parse(f"value: {value.strip()}", f"--set {setting}").tree["value"]
+    document = parse(f"value: {value.strip()}", f"--set {setting}")
+    if document.problems:
+        raise ConfigError(problem.sentence for problem in document.problems)
+    return path, document.tree["value"]
 
 
 def _put(tree: dict[str, Any], path: KeyPath, value: Any, setting: str) -> None:

@@ -45,12 +45,14 @@ def options_of(constructor: Callable[..., Any]) -> tuple[Option, ...]:
 
 
 def _kinds(constructor: Callable[..., Any], names: dict[str, inspect.Parameter]) -> dict[str, Any]:
-    """The annotations of `names`, evaluated. Others may name what only a type checker imports, and stay text."""
-    called: Any = vars(constructor).get("__init__", constructor) if isinstance(constructor, type) else constructor
+    """The noted annotations of `names`, evaluated. Others may name what only a type checker imports, and stay text."""
+    called = constructor.__init__ if isinstance(constructor, type) else constructor  # type: ignore[misc]
     function: Any = inspect.unwrap(called)
-    annotations = {name: kind for name, kind in function.__annotations__.items() if name in names}
-    hints = get_type_hints(SimpleNamespace(__annotations__=annotations), function.__globals__, include_extras=True)
-    return {name: hints[name] for name in names if name in hints}
+    annotations: dict[str, Any] = getattr(function, "__annotations__", {})
+    noted = {name: annotations[name] for name in names if "Annotated[" in str(annotations.get(name))}
+    if not noted:
+        return {}
+    return get_type_hints(SimpleNamespace(__annotations__=noted), function.__globals__, include_extras=True)
 
 
 def _option(name: str, hint: Any, default: Any) -> Option | None:

@@ -17,8 +17,10 @@ from recurra.base.errors import did_you_mean
 from recurra.base.option import Opt
 from recurra.config.scalars import SWITCH, shown
 
-_PLURAL = {"integer": "integers", "number": "numbers"}
+_PLURAL = {"integer": "integers", "number": "numbers", "one": "any"}
 _LISTED = 12
+# YAML allows keys of 1024 characters, and an escaped one takes ten for one.
+_LONGEST_KEY = 100
 
 
 class MisfitError(Exception):
@@ -113,7 +115,7 @@ def _float(note: Opt, value: Any) -> Any:
         raise MisfitError(f"got {shown(value)}")
     if not math.isfinite(value):
         raise MisfitError(f"got {shown(value)}", " A setting is a finite number.")
-    return _number(note, float(value))
+    return float(_number(note, value))
 
 
 def _bool(note: Opt, value: Any) -> Any:
@@ -176,6 +178,8 @@ def _list(value: Any) -> Sequence[Any]:
 def _map(kind: Any, note: Opt, value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise MisfitError(f"got {shown(value)}", " Write {word: value, ...}.")
+    if any(len(key) > _LONGEST_KEY for key in value):
+        raise MisfitError(f"got a word of more than {_LONGEST_KEY} characters")
     return {str(key): _part(kind, note, item, shown(key)) for key, item in value.items()}
 
 

@@ -1,4 +1,4 @@
-"""A resolved config as commented YAML: every option, its meaning, what fits, and its default. The file is the manual."""
+"""A resolved config as commented YAML: every option, its meaning, what fits, and its default: a manual."""
 
 from __future__ import annotations
 
