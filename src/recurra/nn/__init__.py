@@ -10,8 +10,8 @@ embed      tokens to vectors: a table, or one-hot        pool     a sequence to 
 from __future__ import annotations
 
 from recurra.nn.carried import Carried
-from recurra.nn.embed import EMBEDDINGS
+from recurra.nn.embed import Embedding, OneHot
 from recurra.nn.pool import POOLS
 from recurra.nn.recurrent import GRU, LSTM, RNN, Recurrent
 
-__all__ = ["EMBEDDINGS", "GRU", "LSTM", "POOLS", "RNN", "Carried", "Recurrent"]
+__all__ = ["GRU", "LSTM", "POOLS", "RNN", "Carried", "Embedding", "OneHot", "Recurrent"]

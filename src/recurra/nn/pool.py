@@ -1,7 +1,7 @@
 """A sequence to one vector: last state, mean, maximum, or attention. Padding never takes part.
 
-Each takes the outputs (T, N, F), the final hidden states of the last layer joined over directions (N, F'), and the mask
-(T, N), True where a step is real; and returns (N, output_size). An empty sequence gives zeros.
+Each takes the outputs (T, N, F), the last layer's final hidden states, merged like the outputs (N, F), and the mask
+(T, N), True where a step is real; and returns (N, F). An empty sequence gives zeros.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from recurra.base.registry import Registry
 class Last(nn.Module):
     """The final hidden state of each direction: after the last real step, and after the first one backwards."""
 
-    def __init__(self, size: int, state_size: int) -> None:
+    def __init__(self, size: int) -> None:
         super().__init__()
-        self.output_size = state_size
 
     def forward(self, outputs: Tensor, last: Tensor, mask: Tensor) -> Tensor:
         return torch.where(mask.any(0).unsqueeze(1), last, last.new_zeros(()))
@@ -26,9 +25,8 @@ class Last(nn.Module):
 class Mean(nn.Module):
     """The mean over real steps."""
 
-    def __init__(self, size: int, state_size: int) -> None:
+    def __init__(self, size: int) -> None:
         super().__init__()
-        self.output_size = size
 
     def forward(self, outputs: Tensor, last: Tensor, mask: Tensor) -> Tensor:
         real = torch.where(mask.unsqueeze(2), outputs, outputs.new_zeros(()))
@@ -38,9 +36,8 @@ class Mean(nn.Module):
 class Max(nn.Module):
     """The maximum over real steps, feature by feature (Collobert et al. 2011, section 3.2.2)."""
 
-    def __init__(self, size: int, state_size: int) -> None:
+    def __init__(self, size: int) -> None:
         super().__init__()
-        self.output_size = size
 
     def forward(self, outputs: Tensor, last: Tensor, mask: Tensor) -> Tensor:
         if not len(outputs):
@@ -52,9 +49,8 @@ class Max(nn.Module):
 class Attention(nn.Module):
     """A weighted mean, weights by a one-layer network and a learned query (Yang et al. 2016, eq. 5-7)."""
 
-    def __init__(self, size: int, state_size: int) -> None:
+    def __init__(self, size: int) -> None:
         super().__init__()
-        self.output_size = size
         self.hidden = nn.Linear(size, size)
         self.query = nn.Linear(size, 1, bias=False)
 

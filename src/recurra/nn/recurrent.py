@@ -170,6 +170,14 @@ class Recurrent(nn.Module):
         stacked = tuple(entered.leave_state(torch.stack(s)) for s in zip(*final, strict=True))
         return entered.leave(x), stacked if len(stacked) > 1 else stacked[0]
 
+    def last(self, state: State) -> Tensor:
+        """The last layer's final h, its directions merged like the output: (N, output_size).
+
+        state: as `forward` returns it. The forward direction ends at the last real step, the backward one at the first.
+        """
+        h = state[0] if isinstance(state, tuple) else state
+        return MERGES[self.merge](h[-2], h[-1]) if self.bidirectional else h[-1]
+
     def _layer(
         self, layer: int, x: Tensor, lengths: Tensor | None, states: tuple[Tensor, ...]
     ) -> tuple[Tensor, list[tuple[Tensor, ...]]]:
