@@ -71,7 +71,11 @@ def sqrt(a: Value) -> Value:
 
 
 def maximum(a: Value, b: Value) -> Value:
-    """The larger of the two, unit by unit; at a tie each gets half of the gradient, as in torch."""
+    """The larger of the two, unit by unit; one may be a number. At a tie each gets half of the gradient, as in torch."""
+    if isinstance(a, int | float):
+        a, b = b, a
+    if isinstance(b, int | float) and hasattr(type(a), "new_full"):  # torch's maximum takes tensors only
+        b = a.new_full((), b)
     return a.maximum(b)
 
 

@@ -90,6 +90,7 @@ class _StepParameters:
     def __init__(self, weights: Weights, recurrent_mask: Tensor | None) -> None:
         self.mask = recurrent_mask
         self.kinds = weights.by_kind()
+        self.no_bias = weights.packed["weight_ih"].new_zeros(())
         self.input_gates = {gate: k for k, gate in enumerate(self.kinds["W"])}
         self.waves = _waves(weights.cell)
         self.wave_weights = {
@@ -116,11 +117,11 @@ class _StepParameters:
     def P(self, gate: str, h: Tensor) -> Tensor:
         return torch.nn.functional.linear(h, self.kinds["P"][gate])
 
-    def b(self, gate: str) -> Tensor | float:
-        return self.kinds["b"][gate] if "b" in self.kinds else 0.0
+    def b(self, gate: str) -> Tensor:
+        return self.kinds["b"][gate] if "b" in self.kinds else self.no_bias
 
-    def b_R(self, gate: str) -> Tensor | float:
-        return self.kinds["b_R"][gate] if "b_R" in self.kinds else 0.0
+    def b_R(self, gate: str) -> Tensor:
+        return self.kinds["b_R"][gate] if "b_R" in self.kinds else self.no_bias
 
     def v(self, gate: str) -> Tensor:
         return self.kinds["v"][gate]

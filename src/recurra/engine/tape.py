@@ -56,8 +56,12 @@ def forward(call: Call) -> tuple[Result, Tape]:
 def backward(tape: Tape, d_output: Tensor, d_states: tuple[Tensor, ...]) -> Gradients:
     """Gradients to the input, the initial states and every weight, given those of the output and the final states."""
     call, kinds, real = tape.call, tape.call.weights.by_kind(), _real(tape.call)
+    if not tape.steps:  # no step: the gradients of the last states are those of the initial ones
+        weights = {name: torch.zeros_like(tensor) for name, tensor in call.weights.packed.items()}
+        return Gradients(torch.zeros_like(call.x), d_states, weights)
     graph = gradient(call.cell).graph
-    found: dict[str, list[Tensor]] = {name: [] for name in graph.outputs if not name.startswith("state:")}
+    wanted = {f"{kind}:{gate}" for kind, gates in kinds.items() for gate in gates}  # a layer may have no biases
+    found: dict[str, list[Tensor]] = {name: [] for name in graph.outputs if name in wanted}
     carried = d_states
     for t in reversed(_order(call)):
         at_step = real[t].unsqueeze(1)
@@ -173,13 +177,15 @@ def _gradient_leaf(
                 return some.new_tensor(node.value)
             case "units":
                 return some.new_tensor(float(_units(node.name, kinds)))
-        return kinds[node.kind][node.name]
+        return kinds[node.kind][node.name] if node.kind in kinds else some.new_zeros(())
 
     return leaf
 
 
 def _units(width: str, kinds: dict[str, dict[str, Tensor]]) -> int:
-    """How many units a width has: H from the input weights, P from the projection."""
+    """How many units a width has: H from the input weights, P from the projection, one for a number a row."""
+    if width == "1":
+        return 1
     return next(iter(kinds["P" if width == "P" else "W"].values())).shape[0]
 
 
