@@ -18,10 +18,13 @@ for word in ("lstm", "gru", "rnn"):
     CELLS.add(word, word)
 
 
+Rate = Annotated[float, Opt("step size", gt=0)]
+
+
 def sgd(
     params: list[torch.Tensor],
     *,
-    lr: Annotated[float, Opt("step size", gt=0)] = 0.1,
+    lr: Rate = 0.1,
     momentum: Annotated[float, Opt("share of the last step that is kept", ge=0, lt=1)] = 0.0,
     nesterov: Annotated[bool, Opt("look ahead")] = False,
 ) -> tuple[Any, ...]:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import pytest
 
-from config.config_room import GOOD, MODELS, OPTIMIZERS, SCHEMA, Classifier, Loop, Tiny, classification
+from config.config_room import GOOD, MODELS, OPTIMIZERS, SCHEMA, Classifier, Loop, Tiny, classification, sgd
 from recurra.base.errors import ConfigError, ShapeError
 from recurra.base.option import Opt
 from recurra.config import Check, Fixed, Schema, build, options_of, override, parse, resolve
@@ -29,6 +29,14 @@ def test_the_options_are_the_noted_keyword_only_parameters_in_order() -> None:
     assert [o.name for o in options_of(Loop)] == ["epochs", "optimizer", "second", "clip", "patience"]
     assert [o.required for o in options_of(classification)] == [True, False, False, False]
     assert options_of(Tiny) == ()
+
+
+def test_a_note_with_an_alias_is_an_option_and_one_that_cannot_be_read_is_the_authors_mistake() -> None:
+    def wrong(*, size: Annotated[int, Missing("size")] = 0) -> None: ...  # type: ignore[name-defined]  # noqa: F821
+
+    assert [o.name for o in options_of(sgd)] == ["lr", "momentum", "nesterov"]
+    with pytest.raises(NameError, match="Missing"):
+        options_of(wrong)
 
 
 def test_every_default_is_written_out() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
@@ -44,15 +44,23 @@ def options_of(constructor: Callable[..., Any]) -> tuple[Option, ...]:
     return tuple(option for option in found if option is not None)
 
 
-def _kinds(constructor: Callable[..., Any], names: dict[str, inspect.Parameter]) -> dict[str, Any]:
-    """The noted annotations of `names`, evaluated. Others may name what only a type checker imports, and stay text."""
+def _kinds(constructor: Callable[..., Any], names: Iterable[str]) -> dict[str, Any]:
+    """The annotations of `names`, evaluated; without those that name what only a type checker imports."""
     called = constructor.__init__ if isinstance(constructor, type) else constructor  # type: ignore[misc]
     function: Any = inspect.unwrap(called)
     annotations: dict[str, Any] = getattr(function, "__annotations__", {})
-    noted = {name: annotations[name] for name in names if "Annotated[" in str(annotations.get(name))}
-    if not noted:
-        return {}
-    return get_type_hints(SimpleNamespace(__annotations__=noted), function.__globals__, include_extras=True)
+    kinds = {name: _evaluated(annotations[name], function) for name in names if name in annotations}
+    return {name: kind for name, kind in kinds.items() if kind is not None}
+
+
+def _evaluated(annotation: Any, function: Any) -> Any:
+    one = SimpleNamespace(__annotations__={"kind": annotation})
+    try:
+        return get_type_hints(one, function.__globals__, include_extras=True)["kind"]
+    except NameError:
+        if "Annotated[" in str(annotation):  # an option must not vanish because of its author's imports
+            raise
+        return None
 
 
 def _option(name: str, hint: Any, default: Any) -> Option | None:
