@@ -29,7 +29,7 @@ import torch
 
 from recurra.base.registry import Registry
 from recurra.training.best import Best
-from recurra.training.checkpoint import Checkpoint, DamagedError
+from recurra.training.checkpoint import Checkpoint, DamagedError, MissingError
 from recurra.training.clipping import Clipping, clip_norm, clip_value, no_clipping
 from recurra.training.every import every
 from recurra.training.generations import Checkpoints, Found
@@ -86,6 +86,7 @@ __all__ = [
     "FolderLock",
     "Found",
     "Log",
+    "MissingError",
     "OnNonfinite",
     "Patience",
     "Rows",

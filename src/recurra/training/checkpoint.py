@@ -45,6 +45,10 @@ JSON_FIELDS: Mapping[str, type[Any]] = {
 }  # fmt: skip
 
 
+class MissingError(RunError):
+    """There is no such checkpoint."""
+
+
 class DamagedError(RunError):
     """A checkpoint that is cut short, altered, or no checkpoint at all; an older one may still be good."""
 
@@ -80,8 +84,13 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
     Raises TrainingError for NaN or infinity in a tensor, and for a disk that is full or fails.
     """
     parts = encode(checkpoint, path)
-    with saving(path, sum(map(len, parts))), replacing(path) as file:
+    with saving(path, size_of(parts)), replacing(path) as file:
         write(file, parts)
+
+
+def size_of(parts: list[bytes]) -> int:
+    """Bytes of the file that `write` makes of the parts."""
+    return sum(map(len, parts)) + DIGEST_BYTES
 
 
 def write(file: IO[bytes], parts: list[bytes]) -> None:
@@ -128,10 +137,10 @@ def encode(checkpoint: Checkpoint, owner: object) -> list[bytes]:
 def load(path: Path) -> Checkpoint:
     """Read a checkpoint; its tensors are on the CPU and share nothing with the file.
 
-    Raises DamagedError (a RunError) if one bit is not as written, RunError if it is missing or from a newer format.
+    Raises DamagedError if one bit is not as written, MissingError, and RunError (of which both are) for a newer format.
     """
     if not path.is_file():
-        raise RunError(f"{path}: expected a checkpoint, found no file. Check the folder's name.")
+        raise MissingError(f"{path}: expected a checkpoint, found no file. Check the folder's name.")
     try:
         with open(path, "rb") as file:
             header, tensors = _read_parts(path, file)
@@ -184,7 +193,7 @@ def decode(path: Path, header: bytes, data: bytes) -> Checkpoint:
 
 def _typed(fields: Mapping[str, Any], name: str, kind: type) -> Any:
     value = fields[name]
-    if type(value) is not kind or (kind is int and value < 0):
+    if type(value) is not kind or (isinstance(value, int) and value < 0):
         raise ValueError(f"{name} is {value!r}, expected {kind.__name__}")
     return value
 

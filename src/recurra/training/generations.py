@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from recurra.base.atomic import replacing
 from recurra.base.errors import RunError
-from recurra.training.checkpoint import Checkpoint, DamagedError, encode, load, save, saving, write
+from recurra.training.checkpoint import (
+    Checkpoint,
+    DamagedError,
+    MissingError,
+    encode,
+    load,
+    save,
+    saving,
+    size_of,
+    write,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +41,11 @@ class Checkpoints:
     def save_last(self, checkpoint: Checkpoint) -> None:
         """Make `checkpoint` the last one and the last one the previous. Raises TrainingError as `checkpoint.save` does.
 
-        The new file is on the disk before the old one is renamed, so at every moment a whole state has a name.
+        The new file is on the disk before the old one gets its second name, and then takes its first: `last` is always
+        there, and always whole.
         """
         parts = encode(checkpoint, self.last)
-        with saving(self.last, sum(map(len, parts))), replacing(self.last) as file:
+        with saving(self.last, size_of(parts)), replacing(self.last) as file:
             write(file, parts)
             file.flush()
             os.fsync(file.fileno())
@@ -51,16 +63,17 @@ class Checkpoints:
         raises RunError too.
         """
         notes: list[str] = []
-        present = [path for path in (self.last, self.previous, self.best) if path.exists()]
-        for path in present:
+        for path in (self.last, self.previous, self.best):
             try:
                 checkpoint = load(path)
+            except MissingError:
+                continue
             except DamagedError as error:
                 notes.append(str(error))
                 continue
             self._last_is_sound = path == self.last
             return Found(checkpoint, path, (*notes, *self._fallback_note(checkpoint, path)))
-        if not present:
+        if not notes:
             return None
         raise RunError(
             "\n".join([*notes, f"{self.last.parent}: no good checkpoint is left. Start anew in another folder."])
@@ -78,8 +91,15 @@ class Checkpoints:
         )
 
     def _keep_previous(self) -> None:
-        """Rename last to previous, unless it is damaged: a bad file must not push out a good one."""
-        if self.last.exists() and (self._last_is_sound or _is_good(self.last)):
+        """Give the last one the name of the previous too, unless it is damaged: it must not push out a good one."""
+        if not self.last.exists() or not (self._last_is_sound or _is_good(self.last)):
+            return
+        with suppress(FileNotFoundError):
+            os.unlink(self.previous)
+        try:
+            os.link(self.last, self.previous)
+        except OSError:
+            # No hard links here (FAT, some network drives): for a moment the old state has only the name `previous`.
             os.replace(self.last, self.previous)
 
 

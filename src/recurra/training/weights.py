@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,19 @@ def save_weights(path: Path, model: nn.Module) -> None:
     tensors, tied = untied(model.state_dict())
     refuse_nonfinite(tensors, path)
     metadata = {"format": "pt", "recurra": __version__, "sha256": digest(tensors), "tied": json.dumps(tied)}
-    data = safetensors.torch.save(tensors, metadata)
+    data = in_order(safetensors.torch.save(tensors, metadata))
     with saving(path, len(data)), replacing(path) as file:
         file.write(data)
+
+
+def in_order(data: bytes) -> bytes:
+    """The same file with sorted metadata: safetensors writes it in a random order, and equal runs make equal files."""
+    (length,) = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
+    text += b" " * (-len(text) % 8)  # safetensors keeps the tensors aligned to 8 bytes
+    return struct.pack("<Q", len(text)) + text + data[8 + length :]
 
 
 def load_weights(path: Path, model: nn.Module) -> None:
