@@ -197,13 +197,22 @@ def test_a_check_does_not_run_on_a_section_that_is_wrong_already() -> None:
 
 def test_a_message_about_no_option_stands_at_the_section() -> None:
     def refuse(_: object) -> None:
-        raise ConfigError(["too large for this machine.", "epochs: too many."])
+        raise ConfigError(["too large for this machine.", "epochs: too many.", "epochs=9 is odd.", "other=1 is odd."])
 
     checks = (Check(("training",), refuse),)
     assert mistakes(GOOD + "training:\n  epochs: 9", (), checks) == [
         "c.yaml:2: training: too large for this machine.",
+        "c.yaml:2: training: other=1 is odd.",
         "c.yaml:3: training.epochs: too many.",
+        "c.yaml:3: training.epochs: epochs=9 is odd.",
     ]
+
+
+def test_a_message_does_not_repeat_the_word_of_its_component() -> None:
+    def refuse(_: object) -> None:
+        raise ValueError("tiny: no.")
+
+    assert mistakes(GOOD + "model: tiny", (), (Check(("model",), refuse),)) == ["c.yaml:2: model: no."]
 
 
 def test_build_hands_over_options_positions_and_what_the_caller_gives() -> None:

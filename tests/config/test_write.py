@@ -23,8 +23,8 @@ task:                             # what to learn (one of classification; see
   name: classification
   text: "no"                      # column that holds the text (text; required)
   labels: []                      # the labels, in order (list of text; default [])
-  weights: null                   # weight of a class in the loss (map of text to numbers > 0 or null; default
-                                  # null)
+  weights: null                   # weight of a class in the loss
+                                  # (map of text to numbers > 0 or null; default null)
   metrics: [accuracy]             # what is reported (list of any of accuracy, f1; default [accuracy])
 
 model: tiny                       # the network (one of classifier, tiny; see `recurra explain model tiny`)
@@ -38,8 +38,8 @@ training:                         # the loop
     momentum: 0.0                 # share of the last step that is kept (number >= 0 and < 1; default 0.0)
     nesterov: false               # look ahead (true or false; default false)
   second: null                    # another one (null or one of sgd, adam; default null)
-  clip: 1.0                       # largest gradient norm; null does not clip (number > 0 or null; default
-                                  # 1.0)
+  clip: 1.0                       # largest gradient norm; null does not clip
+                                  # (number > 0 or null; default 1.0)
   patience: auto                  # epochs without a better score (integer >= 1 or auto; default auto)
 """
 

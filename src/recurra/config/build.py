@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -49,17 +50,24 @@ def build(
 
 
 def sentences(error: ValueError, section: Section) -> Iterator[tuple[int | None, str]]:
-    """What a constructor refused, as (line, sentence); a message `option: ...` is put at that option's line."""
+    """What a constructor refused, as (line, sentence).
+
+    A message that begins with an option (`momentum: ...`, `momentum=0 ...`) is put at that option's line. The
+    component's own word in front of it is left out, as the section's path says the same.
+    """
     messages = error.problems if isinstance(error, ConfigError) else (str(error),)
-    document = section.document
+    document, word = section.document, section.options.get("name")
     for message in messages:
         if message.startswith((f"{document.name}:", "--set ")):
             yield document.line(section.path), message
             continue
-        option, colon, rest = message.partition(": ")
-        inside = bool(colon) and option in section.options
-        path, text = ((*section.path, option), rest) if inside else (section.path, message)
-        problem = document.problem(path, text)
+        message = message.removeprefix(f"{word}: ")
+        option = re.match(r"(\w+)(: |=)", message)
+        if option is None or option[1] not in section.options:
+            problem = document.problem(section.path, message)
+        else:
+            text = message[option.end() :] if option[2] == ": " else message
+            problem = document.problem((*section.path, option[1]), text)
         yield problem.line, problem.sentence
 
 

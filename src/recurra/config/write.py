@@ -46,7 +46,7 @@ def _component(depth: int, key: str, values: Mapping[str, Any], note: OneOf, com
     """`optimizer: adam` for a component without options, else a map with its word first."""
     options = options_of(note.registry[values["name"]])
     kind = getattr(note.registry, "kind", None)
-    pointer = f"; see `recurra\xa0explain\xa0{kind}\xa0{values['name']}`" if kind else ""
+    pointer = "; see " + _together(f"`recurra explain {kind} {values['name']}`") if kind else ""
     comment = f"{comment} (one of {', '.join(note.registry)}{pointer})"
     if not options:
         yield from _commented(f"{key}: {_scalar(values['name'])}", comment, depth)
@@ -71,13 +71,18 @@ def _option(depth: int, option: Option, value: Any) -> Iterator[str]:
         fits = f"null or one of {', '.join(option.note.registry)}"
     else:
         fits = words(option.kind, option.note)
-    comment = f"{option.note.doc} ({fits}; {_default(option)})"
+    comment = f"{option.note.doc} {_together(f'({fits}; {_default(option)})')}"
     flow = _flow(value)
     if len(flow) <= _LONGEST_FLOW or not isinstance(value, list | tuple | Mapping):
         yield from _commented(f"{option.name}: {flow}", comment, depth)
         return
     yield from _commented(f"{option.name}:", comment, depth)
     yield from (f"{'  ' * (depth + 1)}{line}" for line in _block(value))
+
+
+def _together(text: str) -> str:
+    """`text` as one word to the wrapping, if it fits a line of comment."""
+    return text.replace(" ", "\xa0") if len(text) <= WIDTH - _COLUMN - 2 else text
 
 
 def _default(option: Option) -> str:
