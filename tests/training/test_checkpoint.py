@@ -422,7 +422,7 @@ def test_damage_in_the_header_of_a_file_of_weights_is_noticed_or_harmless(tmp_pa
     with open(path, "r+b", buffering=0) as file:
         data = 8 + struct.unpack("<Q", file.read(8))[0]
         refused = 0
-        for bit in rng.sample(range(8 * data), 400):
+        for bit in rng.sample(range(8 * data), 150):
             flip(file, bit)
             model = Toy()
             nn.init.zeros_(model.out.weight)
@@ -433,7 +433,7 @@ def test_damage_in_the_header_of_a_file_of_weights_is_noticed_or_harmless(tmp_pa
             else:  # a flipped bit in our metadata, or in the blanks at its end
                 assert same_bits(model.state_dict(), Toy().state_dict())
             flip(file, bit)
-    assert refused > 300
+    assert refused > 100
 
 
 def assert_weights_are_refused(path: Path, model: nn.Module) -> None:

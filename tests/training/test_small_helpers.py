@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import math
-import subprocess
-import sys
 import threading
 
 import pytest
@@ -166,11 +164,3 @@ def test_outside_the_main_thread_no_handler_is_set_and_nothing_fails():
     thread = threading.Thread(target=work)
     thread.start(), thread.join()
     assert asked == [False]
-
-
-@pytest.mark.slow
-def test_training_loads_nothing_heavy_but_torch():
-    code = (
-        "import recurra.training, sys; print({'sklearn', 'pandas', 'matplotlib', 'rich', 'babel'} & set(sys.modules))"
-    )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
