@@ -11,7 +11,15 @@ from typing import Any, Literal
 import torch
 
 from recurra.base.errors import RunError
-from recurra.data.tokenizers import Tokenizer, Vocabulary, tokenizer_from_json
+from recurra.data.tokenizers import (
+    UNK,
+    Tokenizer,
+    TokenizerPlan,
+    Vocabulary,
+    VocabularyPlan,
+    tokenizer_from_json,
+    vocabulary_from_json,
+)
 
 Keep = Literal["start", "end"]
 
@@ -28,7 +36,7 @@ class TextReader:
     @classmethod
     def fit(
         cls,
-        tokenizer: Tokenizer,
+        plan: TokenizerPlan,
         texts: Sequence[str],
         *,
         min_count: int,
@@ -37,9 +45,9 @@ class TextReader:
         keep: Keep,
     ) -> TextReader:
         """Train the tokenizer and count the vocabulary on training texts."""
-        tokenizer.train(texts)
+        tokenizer = plan.train(texts)
         counts = Counter(token for text in texts for token in tokenizer.tokenize(text))
-        vocabulary = Vocabulary.from_counts(counts, min_count=min_count, max_size=max_vocabulary)
+        vocabulary = VocabularyPlan(min_count=min_count, max_size=max_vocabulary).build(counts)
         return cls(tokenizer, vocabulary, max_length, keep)
 
     def tokens(self, text: str) -> tuple[str, ...]:
@@ -75,16 +83,13 @@ class TextReader:
             limit, keep = data["max_length"], data["keep"]
             if not (limit is None or (isinstance(limit, int) and limit > 0)) or keep not in ("start", "end"):
                 raise ValueError(f"max_length {limit!r} and keep {keep!r}")
-            tokenizer = tokenizer_from_json(data["tokenizer"], origin)
-            return cls(tokenizer, Vocabulary.from_json(data["vocabulary"], origin), limit, keep)
+            vocabulary = vocabulary_from_json(data["vocabulary"])
+            return cls(tokenizer_from_json(data["tokenizer"]), vocabulary, limit, keep)
         except (KeyError, TypeError, ValueError) as error:
-            raise RunError(f"{origin}: expected a tokenizer with its vocabulary: {error}.") from error
+            raise RunError(f"{origin}: expected a tokenizer with its vocabulary: {error}") from error
 
 
 def unknown_share(reader: TextReader, texts: Iterable[tuple[str, ...]]) -> float:
     """The share of tokens that the vocabulary does not have, 0..1."""
-    known = unknown = 0
-    for tokens in texts:
-        missing = sum(token not in reader.vocabulary for token in tokens)
-        known, unknown = known + len(tokens) - missing, unknown + missing
-    return unknown / max(known + unknown, 1)
+    ids = [number for tokens in texts for number in reader.vocabulary.ids(tokens)]
+    return ids.count(UNK) / max(len(ids), 1)

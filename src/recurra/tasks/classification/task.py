@@ -14,10 +14,11 @@ from recurra.base.errors import ConfigError, DataError, RunError, did_you_mean
 from recurra.base.option import OneOf, Opt
 from recurra.config import Section, build
 from recurra.data.formats import field
+from recurra.data.tokenizers import TOKENIZERS
 from recurra.losses import balanced_weights
 from recurra.metrics import Compared
 from recurra.tasks.classification.labels import LabelKind, ManyLabels, OneLabel, label_set
-from recurra.tasks.text import TOKENIZERS, Keep, TextReader, unknown_share
+from recurra.tasks.text import Keep, TextReader, unknown_share
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,9 @@ class ClassificationPlan:
     separator: Annotated[str | None, Opt("between labels in one cell; only with labels: many")] = None
     tokenizer: Annotated[Section | Mapping[str, Any] | str, OneOf("what a token is", TOKENIZERS)] = "words"
     min_count: Annotated[int, Opt("rarer tokens are read as unknown", ge=1)] = 1
-    max_vocabulary: Annotated[int | None, Opt("most tokens in the vocabulary; null is no limit", ge=1)] = None
+    max_vocabulary: Annotated[
+        int | None, Opt("entries of the vocabulary, 4 of them special; null is no limit", ge=5)
+    ] = None
     max_length: Annotated[int | None, Opt("tokens of a text that are read; null is no limit", ge=1)] = None
     keep: Annotated[Keep, Opt("which end of a longer text is read")] = "start"
     class_weights: Annotated[
@@ -88,6 +91,11 @@ class ClassificationPlan:
         """What a split keeps in proportion."""
         return str(field(record, self.label))
 
+    def check(self, record: Record) -> None:
+        """Raise DataError, with file and line, if this record cannot be learned from."""
+        _text(record, self.text)
+        self.kind.read(field(record, self.label), record.origin)
+
     def fit(self, records: Sequence[Record], source: str) -> Classification:
         """Tokenizer, vocabulary and labels from training records. Raises DataError if there is nothing to learn."""
         texts = [_text(record, self.text) for record in records]
@@ -120,7 +128,6 @@ class ClassificationPlan:
         if self.class_weights == "balanced":
             counts = Counter(gold)
             return torch.tensor(balanced_weights([counts[label] for label in labels]))
-        assert not isinstance(self.class_weights, str)
         for label in self.class_weights:
             if label not in labels:
                 raise ConfigError(f"class_weights: unknown label '{label}'.{did_you_mean(label, labels)}")
@@ -217,6 +224,16 @@ class Classification:
         """An output as plain values, for a person or a program."""
         return self.kind.answer(output)
 
+    @property
+    def usual_score(self) -> str:
+        """The score that chooses the best epoch unless the config names another."""
+        return "accuracy" if isinstance(self.kind, OneLabel) else "f1_micro"
+
+    def possible_scores(self, examples: Sequence[TextExample]) -> tuple[Score, ...]:
+        """The scores that these rows can have, with meaningless values: those of a model that knows nothing."""
+        nothing = self.kind.outputs(torch.zeros(len(examples), len(self.labels)), self.labels)
+        return self.score(nothing, examples, "dev")
+
     def to_json(self) -> dict[str, Any]:
         """What a run folder must hold to read and answer as in training."""
         return {
@@ -229,7 +246,7 @@ class Classification:
 
     @property
     def _reads_characters(self) -> bool:
-        return self.reader.tokenizer.to_json()["name"] == "characters"
+        return bool(self.reader.tokenizer.to_json()["name"] == "characters")
 
     def _check_known(self, example: TextExample) -> None:
         for label in self.kind.names([example.gold]):
