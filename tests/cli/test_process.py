@@ -40,6 +40,12 @@ def test_a_reader_that_goes_away_ends_the_program_quietly() -> None:
     code = "from recurra.cli import main; import sys; sys.exit(main(['--help']))"
     reader, writer = os.pipe()
     os.close(reader)
-    run = subprocess.run([sys.executable, "-c", code], stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60)
+    buffered = {
+        **os.environ,
+        "PYTHONUNBUFFERED": "",
+    }  # what is left in the buffer is flushed at exit, and must not fail
+    run = subprocess.run(
+        [sys.executable, "-c", code], stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60, env=buffered
+    )
     os.close(writer)
     assert (run.returncode, run.stderr) == (1, "")

@@ -39,8 +39,8 @@ def test_plain_words_with_a_meaning(text: str, value: object) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["no", "yes", "on", "off", "y", "n", "True", "NO", "1_000", "017", "0o17", "0x1F", "1:30", "2024-01-31", "1e", ".",
-     "e3", "12345678901234567890", "Null", "=", "<<", "nan", "inf", "-", "+"],
+    ["no", "yes", "on", "off", "y", "n", "True", "NO", "1_000", "017", "017.5", "01e3", "0o17", "0x1F", "1:30",
+     "2024-01-31", "1e", ".", "e3", "12345678901234567890", "Null", "=", "<<", "nan", "inf", "-", "+"],
 )  # fmt: skip
 def test_plain_words_that_yaml_1_1_would_turn_into_something_else_stay_text(text: str) -> None:
     assert parse_plain(text) == text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pytest
 
@@ -10,6 +10,7 @@ from config.config_room import GOOD, MODELS, OPTIMIZERS, SCHEMA, Classifier, Loo
 from recurra.base.errors import ConfigError, ShapeError
 from recurra.base.option import Opt
 from recurra.config import Check, Fixed, Schema, build, options_of, override, parse, resolve
+from recurra.config.values import MisfitError, fit
 
 
 def mistakes(text: str, settings: tuple[str, ...] = (), checks: tuple[Check, ...] = ()) -> list[str]:
@@ -104,8 +105,10 @@ def test_values_take_the_kind_of_their_option(setting: str, section: str, option
          "training.patience: expected an integer >= 1 or auto, got 'atuo'. Did you mean 'auto'?"),
         ("model.bidirectional=1", "model.bidirectional: expected true or false, got 1."),
         ("model.pooling=mex", "model.pooling: expected one of last, mean, max, got 'mex'. Did you mean 'max'?"),
-        ("model.cell=lsmt", "model.cell: unknown cell 'lsmt'. Did you mean 'lstm'? `recurra explain cell` lists all."),
-        ("model.cell=xy", "model.cell: unknown cell 'xy'. Known: lstm, gru, rnn. `recurra explain cell` lists all."),
+        ("model.cell=lsmt",
+         "model.cell: unknown cell 'lsmt'. Did you mean 'lstm'? `recurra explain model.cell` lists all."),
+        ("model.cell=xy",
+         "model.cell: unknown cell 'xy'. Known: lstm, gru, rnn. `recurra explain model.cell` lists all."),
         ("task.text=12", "task.text: expected text, got 12. To mean the text, put it in quotes: \"12\"."),
         ("task.labels=[a, 1]",
          "task.labels: expected a list of text, item 2 is 1. To mean the text, put it in quotes: \"1\"."),
@@ -119,6 +122,9 @@ def test_values_take_the_kind_of_their_option(setting: str, section: str, option
         ("model=7", "model: expected one of classifier, tiny, got 7."),
         ("model=clasifier",
          "model: unknown model 'clasifier'. Did you mean 'classifier'? `recurra explain model` lists all."),
+        ("training.optimizer=adm",
+         "training.optimizer: unknown optimizer 'adm'. Did you mean 'adam'? "
+         "`recurra explain training.optimizer` lists all."),
         ("training=fast", "training: expected options, one per line below it, got 'fast'."),
         ("training.optimizer.name=7", "training.optimizer.name: expected one of sgd, adam, got 7."),
         ("model.hiden_size=1", "model.hiden_size: unknown option. Did you mean 'hidden_size'?"),
@@ -131,6 +137,17 @@ def test_values_take_the_kind_of_their_option(setting: str, section: str, option
 )  # fmt: skip
 def test_a_wrong_setting_is_named_with_the_expected_the_got_and_the_next_step(setting: str, message: str) -> None:
     assert mistakes(GOOD, (setting,)) == [f"--set {message}"]
+
+
+def test_a_key_too_long_for_yaml_is_refused() -> None:
+    sentence = "expected a map of text to numbers > 0 or null, got a word of more than 100 characters."
+    assert mistakes(GOOD, (f"task.weights={{{'x' * 101}: 1}}",)) == [f"--set task.weights: {sentence}"]
+
+
+def test_true_is_not_the_number_one() -> None:
+    assert fit(Literal[1, "a"], Opt(""), 1) == 1
+    with pytest.raises(MisfitError, match="got true"):
+        fit(Literal[1, "a"], Opt(""), True)
 
 
 def test_an_option_of_a_component_without_options_is_refused() -> None:
@@ -162,7 +179,7 @@ training:
 def test_all_mistakes_are_named_at_once_in_the_order_of_their_lines() -> None:
     assert mistakes(FIVE, ("training.patience=0",)) == [
         "c.yaml:1: task.text: missing; expected text: column that holds the text.",
-        "c.yaml:3: model.cell: unknown cell 'lsmt'. Did you mean 'lstm'? `recurra explain cell` lists all.",
+        "c.yaml:3: model.cell: unknown cell 'lsmt'. Did you mean 'lstm'? `recurra explain model.cell` lists all.",
         "c.yaml:4: model.hiden_size: unknown option. Did you mean 'hidden_size'?",
         "c.yaml:5: model.dropout: expected a number >= 0 and < 1, got 1.5.",
         "c.yaml:8: training.clip: expected a number > 0 or null, got 'yes'.",

@@ -116,3 +116,8 @@ def test_words_with_two_readings_are_written_so_that_there_is_one(word: str) -> 
     text = written(f"task: {{name: classification, text: '{word}'}}")
     assert yaml.safe_load(text)["task"]["text"] == word
     assert parse(text).tree["task"]["text"] == word
+
+
+@pytest.mark.parametrize("word", ["y", "N", "Off", "NULL"])
+def test_words_that_some_reader_takes_for_a_switch_are_quoted(word: str) -> None:
+    assert f'  text: "{word}" ' in written(f"task: {{name: classification, text: '{word}'}}")

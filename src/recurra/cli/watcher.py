@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from recurra.base.contracts import Progress, Score
 from recurra.cli.show import percent_or_number
@@ -17,19 +17,11 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
 
+    from recurra.api.watching import Watcher
+
 _BAR_SECONDS = 0.1
 _LINE_SECONDS = 10.0
 _SCORES_IN_A_LINE = 4
-
-
-class Watcher(Protocol):
-    """Whoever looks at a training run. `start` comes first, `done` last; `done` may come twice."""
-
-    def note(self, message: str) -> None: ...
-    def start(self, total_steps: int, epochs: int) -> None: ...
-    def step(self, progress: Progress, speed: float, seconds_left: float) -> None: ...
-    def scores(self, epoch: int, scores: tuple[Score, ...], is_best: bool) -> None: ...
-    def done(self) -> None: ...
 
 
 @contextmanager

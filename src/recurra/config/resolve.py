@@ -13,7 +13,7 @@ from recurra.config.document import Document, KeyPath, Problem
 from recurra.config.options import Option, options_of
 from recurra.config.scalars import shown
 from recurra.config.schema import Fixed, Schema
-from recurra.config.values import MisfitError, UnknownWordError, explains, fit, unknown, words
+from recurra.config.values import MisfitError, UnknownWordError, fit, unknown, words
 
 _WRONG = object()
 
@@ -125,7 +125,7 @@ def _component(
         return _WRONG
     if word not in note.registry:
         kind = getattr(note.registry, "kind", path[-1])
-        mistakes.add(word_path, unknown(kind, word, note.registry) + explains(note.registry))
+        mistakes.add(word_path, unknown(kind, word, note.registry) + _pointer(path, note.registry))
         return _WRONG
     options = {key: value for key, value in options.items() if key != "name"}
     return {"name": word, **_options(path, options, note.registry[word], schema, mistakes)}
@@ -152,7 +152,7 @@ def _value(path: KeyPath, given: Mapping[str, Any], option: Option, schema: Sche
     try:
         return fit(option.kind, note, given[option.name])
     except UnknownWordError as misfit:
-        mistakes.add(path, misfit.got)
+        mistakes.add(path, misfit.got + _pointer(path, note.choices))
     except MisfitError as misfit:
         mistakes.add(path, f"expected {_article(words(option.kind, note))}, {misfit.got}.{misfit.hint}")
     return _WRONG
@@ -175,6 +175,11 @@ def _default(option: Option, note: Opt) -> Any:
         return fit(option.kind, note, option.default)
     except MisfitError as misfit:
         raise TypeError(f"the default of '{option.name}' does not fit its own note: {misfit.got}") from None
+
+
+def _pointer(path: KeyPath, choices: object) -> str:
+    """Where to read about all words of a registry; `explain` knows sections and their options, and nothing deeper."""
+    return f" `recurra explain {'.'.join(path)}` lists all." if hasattr(choices, "kind") and len(path) <= 2 else ""
 
 
 def _choices(note: OneOf) -> str:

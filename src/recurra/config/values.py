@@ -86,12 +86,6 @@ def unknown(kind: str, word: str, known: Iterable[str]) -> str:
     return f"unknown {kind} {shown(word)}.{hint}"
 
 
-def explains(choices: object) -> str:
-    """Where to read about all choices of a registry, with a leading space; "" for plain choices."""
-    kind = getattr(choices, "kind", None)
-    return f" `recurra explain {kind}` lists all." if kind else ""
-
-
 def _number(note: Opt, value: float) -> Any:
     low = (note.ge is None or value >= note.ge) and (note.gt is None or value > note.gt)
     high = (note.le is None or value <= note.le) and (note.lt is None or value < note.lt)
@@ -132,7 +126,7 @@ def _str(note: Opt, value: Any) -> Any:
         raise MisfitError(f"got {shown(value)}", f' To mean the text, put it in quotes: "{shown(value)}".' * plain)
     if note.choices is not None and value not in note.choices:
         kind = getattr(note.choices, "kind", "word")
-        raise UnknownWordError(unknown(kind, value, note.choices) + explains(note.choices))
+        raise UnknownWordError(unknown(kind, value, note.choices))
     return value
 
 

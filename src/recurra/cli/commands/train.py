@@ -72,7 +72,7 @@ def finished(trained: Trained, *, as_json: bool) -> int:
     if trained.stopped_by is not None:
         name = signal.Signals(trained.stopped_by).name
         say(f"Stopped by {name}; everything is saved. Go on with: recurra train --resume {run}")
-        return 128 + trained.stopped_by
+        return 128 + int(trained.stopped_by)
     say(f'\nThe run is in {run}. Next:\n  recurra predict {run} "some text"\n  recurra evaluate {run} your_file.csv')
     return DONE
 
