@@ -60,9 +60,9 @@ def svg(chart: Chart) -> Markup:
     return tag("figure", tag("figcaption", tag("b", chart.title), _legend(curves)), picture)
 
 
-def ticks(low: float, high: float, *, most: int = 6) -> list[float]:
-    """Round numbers (1, 2 or 5 times a power of ten apart) that lie in [low, high], about `most` of them."""
-    rough = (high - low) / most
+def ticks(low: float, high: float) -> list[float]:
+    """Round numbers (1, 2 or 5 times a power of ten apart) that lie in [low, high], three to seven of them."""
+    rough = (high - low) / 6
     power = 10 ** math.floor(math.log10(rough))
     step = power * next(m for m in (1, 2, 5, 10) if m * power >= rough * (1 - 1e-9))
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
