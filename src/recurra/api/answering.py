@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from recurra.data.batches import epoch_batches
 
 from recurra.base.errors import ConfigError
+from recurra.data.batches import epoch_batches
 
 # Enough to keep the cores busy, little enough for a laptop: 256 sequences of 64 tokens.
 BATCH_TOKENS, BATCH_ROWS = 16_384, 256

@@ -7,10 +7,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from recurra.api.prepare import prepare, read_rows
-
 from recurra.api.answering import device_of, outputs
 from recurra.api.folder import Run, open_run
+from recurra.api.prepare import prepare, read_rows
 from recurra.api.watching import Nobody, Watcher
 from recurra.base.contracts import Record, Report
 from recurra.base.errors import ConfigError, DataError

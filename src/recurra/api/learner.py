@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from recurra.data.batches import epoch_batches
 
 from recurra.api.schema import Settings
 from recurra.base.contracts import Batch, Progress, Score
 from recurra.base.errors import RunError
 from recurra.config import build
+from recurra.data.batches import epoch_batches
 from recurra.training import (
     CLIPPINGS,
     ON_NONFINITE,

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from recurra.data.splits import SPLITS
-
 from recurra.base.errors import ConfigError
 from recurra.base.option import OneOf, Opt
 from recurra.config import Section
 from recurra.data.formats import FORMATS, ON_ERROR
+from recurra.data.splits import SPLITS
 from recurra.training import CLIPPINGS, ON_NONFINITE, OPTIMIZERS, SCHEDULES
 
 # What an option that is a component holds: a section of a file, plain values, or only its word.

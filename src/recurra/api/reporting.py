@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from recurra.api.prepare import Prepared
 
 from recurra import __version__
 from recurra.api.answering import outputs
 from recurra.api.folder import RunFolder
 from recurra.api.learner import Learner
+from recurra.api.prepare import Prepared
 from recurra.api.watching import Watcher
 from recurra.base.contracts import Report
 from recurra.report import Chart, Curve, write

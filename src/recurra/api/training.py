@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from recurra.api.prepare import Prepared, prepare
 
 from recurra.api.answering import Stopped, device_of, outputs
 from recurra.api.folder import RunFolder, add_cells, describe, open_settings, write_task
 from recurra.api.learner import Learner
+from recurra.api.prepare import Prepared, prepare
 from recurra.api.reporting import final_report
 from recurra.api.schema import Settings, read_settings
 from recurra.api.watching import Nobody, Watcher

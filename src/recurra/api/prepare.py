@@ -1,0 +1,137 @@
+"""From the files that a config names to examples in splits, and what a person should know about them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recurra.api.options import DataOptions
+from recurra.api.schema import Settings
+from recurra.api.watching import Watcher
+from recurra.base.contracts import Record
+from recurra.base.errors import DataError
+from recurra.config import build
+from recurra.data.formats import ON_ERROR, read, resolved_format
+from recurra.data.splits import SPLITS, overlap
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Examples by split ("train", "dev", perhaps "test"), the task that read them, notes and sizes.
+
+    fingerprint: of the training examples, in order; a resumed run must find the same
+    """
+
+    task: Any
+    splits: Mapping[str, list[Any]]
+    notes: tuple[str, ...]
+    facts: Mapping[str, str | int | float]
+    fingerprint: str
+
+
+def prepare(settings: Settings, watch: Watcher, *, task: Any = None) -> Prepared:
+    """Read the data, split it, fit the task on the training rows (unless one is given), and make examples.
+
+    Raises DataError, with file and line, for data that cannot be learned from.
+    """
+    heard = _Notes(watch)
+    records = split_records(settings, heard)
+    _note_overlap(settings, records, heard)
+    fitted = task or settings.plan.fit(records["train"], settings.data.train)
+    splits = {name: [fitted.example(record) for record in rows] for name, rows in records.items()}
+    facts = fitted.facts(splits)
+    for name, value in facts.items():
+        if name.endswith("texts cut"):
+            heard.note(f"{name}: {value}")
+    return Prepared(fitted, splits, tuple(heard.messages), facts, _fingerprint(splits["train"]))
+
+
+def split_records(settings: Settings, watch: Watcher) -> dict[str, list[Record]]:
+    """The records of each split: files where they are named, the rest taken from train."""
+    data = settings.data
+    train = read_rows(Path(data.train), settings, watch)
+    found = {"train": train}
+    if data.dev is None:
+        found = _divided(train, settings, watch)
+    else:
+        found["dev"] = read_rows(Path(data.dev), settings, watch)
+    if data.test is not None:
+        found["test"] = read_rows(Path(data.test), settings, watch)
+    for name, rows in found.items():
+        if not rows:
+            raise DataError(
+                f"{data.train}: no row is left for {name} out of {len(train)}; give more rows, or a file for {name}."
+            )
+    return found
+
+
+def read_rows(path: Path, settings: Settings, watch: Watcher) -> list[Record]:
+    """All records of a file that the task can learn from; others stop, or are skipped and counted, as the config says.
+
+    Raises DataError if none is good.
+    """
+    data: DataOptions = settings.data
+    if data.format == "auto":
+        watch.note(f"{path}: read as {resolved_format(path)}.")
+    bad_rows = ON_ERROR[data.on_error]()
+    good = []
+    for record in read(path, format=data.format, columns=data.columns, fields=settings.plan.fields, bad_rows=bad_rows):
+        try:
+            settings.plan.check(record)
+        except DataError as problem:
+            bad_rows.refuse(problem)
+        else:
+            good.append(record)
+    if bad_rows.count:
+        watch.note(f"{path}: {bad_rows.count} broken rows were skipped, {len(good)} kept; {bad_rows.examples[0]}")
+    if not good:
+        raise DataError(f"{path}: no good row is left: {bad_rows.count} were skipped. {bad_rows.examples[0]}")
+    return good
+
+
+def _divided(train: Sequence[Record], settings: Settings, watch: Watcher) -> dict[str, list[Record]]:
+    """Train, dev and, unless it is a file, test."""
+    rule = settings.data.split or "random"
+    if settings.data.split is None:
+        watch.note("dev is taken from the training file at random; set data.split or data.dev to choose.")
+    wants_test = settings.data.test is None
+    keys = [settings.plan.key(record) for record in train]
+    strata = [settings.plan.stratum(record) for record in train]
+    places = build(rule, SPLITS).assign(keys, strata, test=wants_test)
+    names = ("train", "dev", "test") if wants_test else ("train", "dev")
+    return {name: [r for r, place in zip(train, places, strict=True) if place == name] for name in names}
+
+
+def _note_overlap(settings: Settings, records: Mapping[str, Sequence[Record]], watch: Watcher) -> None:
+    keyed = {name: [(settings.plan.key(r), r.origin) for r in rows] for name, rows in records.items()}
+    for name in ("dev", "test"):
+        twins = overlap(keyed["train"], keyed.get(name, []))
+        if twins.first:
+            first, second = twins.first
+            watch.note(
+                f"{twins.count} of {len(keyed[name])} {name} rows stand in train too (first: {second} is {first}), "
+                f"so the {name} scores are too good."
+            )
+
+
+def _fingerprint(examples: Sequence[Any]) -> str:
+    """SHA-256 of what is learned from, in order."""
+    sha = hashlib.sha256()
+    for example in examples:
+        sha.update(repr((example.tokens, example.gold)).encode("utf-8", "surrogatepass"))
+    return sha.hexdigest()
+
+
+class _Notes:
+    """Hands notes on and keeps them for the report."""
+
+    def __init__(self, watch: Watcher) -> None:
+        self._watch = watch
+        self.messages: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.messages.append(message)
+        self._watch.note(message)
