@@ -60,32 +60,39 @@ class FakeApi:
     def train(self, config: Path, *, watch: Any, **given: Any) -> Any:
         self._note("train", config=config, **given)
         self.while_training(watch)
-        return SimpleNamespace(run=Path("runs/my run"), report=REPORT, stopped_by=self.stopped_by)
+        return self._trained(Path("runs/my run"))
 
     def resume(self, run: Path, *, watch: Any, **given: Any) -> Any:
         self._note("resume", run=run, **given)
-        return SimpleNamespace(run=run, report=REPORT, stopped_by=self.stopped_by)
+        return self._trained(run)
+
+    def _trained(self, run: Path) -> Any:
+        return SimpleNamespace(run=run, report=None if self.stopped_by else REPORT, stopped_by=self.stopped_by)
 
     def demo(self, name: str, *, out: Path, watch: Any) -> Any:
         self._note("demo", name=name, out=out)
         return SimpleNamespace(run=out, report=REPORT, stopped_by=None)
 
-    def evaluate(self, run: Path, file: Path | None, **given: Any) -> Report:
+    def evaluate(self, run: Path, file: Path | None, *, watch: Any, **given: Any) -> Report:
         self._note("evaluate", run=run, file=file, **given)
+        watch.note("no baselines")
         return REPORT
 
     def predict(self, run: Path, records: Iterable[Record], **given: Any) -> Iterator[dict[str, object]]:
         self._note("predict", run=run, **given)
         for number, record in enumerate(records):
-            self.texts.append(record.fields["text"])
+            self.texts.append(record.fields["review"])
             yield self.rows[number % len(self.rows)] if self.rows else {
                 "label": "good", "score": 0.875, "probabilities": {"good": 0.875, "bad": 0.125},
-                "text": record.fields["text"],
+                "text": record.fields["review"],
             }  # fmt: skip
 
-    def read_for(self, run: Path, file: Path) -> Iterator[Record]:
-        self._note("read_for", run=run, file=file)
-        return (Record({"text": text}, Origin(str(file), line)) for line, text in enumerate(("x", "y"), start=2))
+    def text_column(self, run: Path, *, cells: Any) -> str:
+        return "review"
+
+    def read_for(self, run: Path, file: Path, *, cells: Any) -> Iterator[Record]:
+        self._note("read_for", run=run, file=file, cells=cells)
+        return (Record({"review": text}, Origin(str(file), line)) for line, text in enumerate(("x", "y"), start=2))
 
     def explain(self, topic: str | None, name: str | None, *, cells: Any) -> Any:
         self._note("explain", topic=topic, name=name, cells=list(cells))

@@ -72,6 +72,7 @@ def test_a_group_of_commands_has_help(capsys: Capture) -> None:
         (["train", "c", "--seed", "-1"], "recurra train: argument --seed: expected"),
         (["train", "c", "--seed", "1.5"], "recurra train: argument --seed: expected a whole number from 0, got '1.5'"),
         (["train", "c", "--seed", "9" * 5000], "recurra train: argument --seed: expected a whole number from 0"),
+        (["evaluate", "r", "f", "--split", "dev"], "recurra evaluate: --split chooses a part of the run's own data;"),
         (["predict", "r"], "recurra predict: expected either TEXT, or --input FILE, or - to read standard input."),
         (["predict", "r", "a", "--input", "f"], "recurra predict: expected either TEXT, or --input FILE"),
         (["predict", "r", "-", "a"], "recurra predict: - reads standard input, and stands alone."),
@@ -194,10 +195,11 @@ def test_a_stopped_run_says_how_to_go_on(number: int, code: int, api: Any, capsy
     api.stopped_by = number
     assert main(["train", "--resume", "runs/x", "--device", "cpu"]) == code
     assert api.asked == [("resume", {"run": Path("runs/x"), "device": "cpu", "cells": []})]
-    expected = (
-        f"Stopped by {signal.Signals(number).name}; everything is saved. Go on with: recurra train --resume runs/x\n"
-    )
-    assert capsys.readouterr().err == expected
+    name = signal.Signals(number).name
+    how = "everything is saved. Go on with: recurra train --resume runs/x"
+    assert capsys.readouterr() == ("", f"Stopped by {name}; {how}\n")
+    assert main(["train", "--resume", "runs/x", "--json"]) == code
+    assert json.loads(capsys.readouterr().out) == {"run": "runs/x", "stopped_by": name, "report": None}
 
 
 def test_train_as_json_prints_json_only_on_standard_output(api: Any, capsys: Capture) -> None:
@@ -220,10 +222,15 @@ def test_demo_trains_names_unless_told_otherwise(api: Any, capsys: Capture) -> N
 
 
 def test_evaluate_prints_the_report(api: Any, capsys: Capture) -> None:
-    assert main(["evaluate", "r", "f.csv", "--split", "dev"]) == 0
-    given = {"run": Path("r"), "file": Path("f.csv"), "split": "dev", "device": "auto", "cells": []}
+    assert main(["evaluate", "r", "f.csv"]) == 0
+    given = {"run": Path("r"), "file": Path("f.csv"), "split": "test", "device": "auto", "cells": []}
     assert api.asked == [("evaluate", given)]
-    assert capsys.readouterr().out.startswith("reviews: good or bad?\n")
+    captured = capsys.readouterr()
+    assert captured.out.startswith("reviews: good or bad?\n")
+    assert captured.err == "no baselines\n"
+    assert main(["evaluate", "r", "--split", "dev"]) == 0
+    assert api.asked[1] == ("evaluate", {**given, "file": None, "split": "dev"})
+    capsys.readouterr()
     assert main(["evaluate", "r", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["baselines"]["majority"][0]["value"] == 0.5
 
@@ -242,7 +249,7 @@ def test_predict_as_json_prints_one_object_a_line(api: Any, capsys: Capture) -> 
 
 def test_predict_reads_a_file_as_the_run_says(api: Any, capsys: Capture) -> None:
     assert main(["predict", "r", "--input", "f.csv"]) == 0
-    assert api.asked[0] == ("read_for", {"run": Path("r"), "file": Path("f.csv")})
+    assert api.asked[0] == ("read_for", {"run": Path("r"), "file": Path("f.csv"), "cells": []})
     assert api.texts == ["x", "y"]
 
 
@@ -256,9 +263,9 @@ def test_predict_reads_standard_input_line_by_line(words: list[str], api: Any, m
 
 def test_standard_input_that_is_no_text_is_named_by_line() -> None:
     with pytest.raises(DataError, match=r"^standard input:2: not UTF-8: byte 0xff at 3\."):
-        list(from_standard_input(io.BytesIO(b"a\nbc\xff\n")))
+        list(from_standard_input("t", io.BytesIO(b"a\nbc\xff\n")))
     with pytest.raises(DataError, match=r"^standard input:1: line longer than 8 MiB"):
-        list(from_standard_input(io.BytesIO(b"x" * ((8 << 20) + 1))))
+        list(from_standard_input("t", io.BytesIO(b"x" * ((8 << 20) + 1))))
 
 
 def test_explain_shows_text_or_data(api: Any, capsys: Capture) -> None:

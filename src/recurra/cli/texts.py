@@ -24,13 +24,13 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 Row = Mapping[str, object]
 
 
-def from_arguments(texts: Iterable[str]) -> Iterator[Record]:
-    """One record per text of the command line, under the field `text`."""
+def from_arguments(texts: Iterable[str], field: str) -> Iterator[Record]:
+    """One record per text of the command line."""
     for number, text in enumerate(texts, start=1):
-        yield Record({"text": text}, Origin("argument", number))
+        yield Record({field: text}, Origin("argument", number))
 
 
-def from_standard_input(stream: BinaryIO | None = None) -> Iterator[Record]:
+def from_standard_input(field: str, stream: BinaryIO | None = None) -> Iterator[Record]:
     """One record per line, read as it comes. Raises DataError for a line over 8 MiB, or not UTF-8."""
     stream = stream or sys.stdin.buffer
     number = 0
@@ -39,7 +39,7 @@ def from_standard_input(stream: BinaryIO | None = None) -> Iterator[Record]:
         origin = Origin("standard input", number)
         if len(line) > MAX_LINE:
             raise DataError(f"{origin}: line longer than {MAX_LINE >> 20} MiB.")
-        yield Record({"text": _decoded(line, origin)}, origin)
+        yield Record({field: _decoded(line, origin)}, origin)
 
 
 def _decoded(line: bytes, origin: Origin) -> str:

@@ -36,10 +36,10 @@ def _run(args: argparse.Namespace) -> int:
     if args.output and args.json:
         raise UsageError("recurra predict: --json prints and --output writes a file; choose one.")
     write = writer_for(args.output) if args.output else None
-    records = _records(args)
+    _refuse_unclear_input(args)
     from recurra import api
 
-    rows = api.predict(args.run, records, device=args.device, cells=args.cells)
+    rows = api.predict(args.run, _records(args), device=args.device, cells=args.cells)
     if write is not None:
         say(f"{args.output}: {write(args.output, rows)} predictions written.")
         return DONE
@@ -49,19 +49,24 @@ def _run(args: argparse.Namespace) -> int:
     return DONE
 
 
-def _records(args: argparse.Namespace) -> Iterable[Record]:
+def _refuse_unclear_input(args: argparse.Namespace) -> None:
     if bool(args.texts) == bool(args.input):
         raise UsageError("recurra predict: expected either TEXT, or --input FILE, or - to read standard input.")
-    if _STANDARD_INPUT in (args.input, *args.texts):
-        if len(args.texts) > 1:
-            raise UsageError("recurra predict: - reads standard input, and stands alone.")
-        return from_standard_input()
-    if args.texts:
-        return from_arguments(args.texts)
+    if _STANDARD_INPUT in args.texts and len(args.texts) > 1:
+        raise UsageError("recurra predict: - reads standard input, and stands alone.")
+
+
+def _records(args: argparse.Namespace) -> Iterable[Record]:
+    """What to predict for. A text of the command line goes where the run's data has its texts."""
     from recurra import api
 
-    records: Iterable[Record] = api.read_for(args.run, Path(args.input))
-    return records
+    if args.input not in (None, _STANDARD_INPUT):
+        records: Iterable[Record] = api.read_for(args.run, Path(args.input), cells=args.cells)
+        return records
+    field: str = api.text_column(args.run, cells=args.cells)
+    if _STANDARD_INPUT in (args.input, *args.texts):
+        return from_standard_input(field)
+    return from_arguments(args.texts, field)
 
 
 COMMAND = Command(

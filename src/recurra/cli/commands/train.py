@@ -65,8 +65,8 @@ def _refuse_what_has_no_effect(args: argparse.Namespace) -> None:
 def finished(trained: Trained, *, as_json: bool) -> int:
     """Show what a training run has come to, and say what to do next; return the exit code."""
     if as_json:
-        put_json({"run": trained.run, "stopped_by": trained.stopped_by, "report": report_json(trained.report)})
-    elif trained.report.scores:
+        put_json(_as_json(trained))
+    elif trained.report is not None:
         show_report(trained.report)
     run = shlex.quote(str(trained.run))
     if trained.stopped_by is not None:
@@ -75,6 +75,12 @@ def finished(trained: Trained, *, as_json: bool) -> int:
         return 128 + int(trained.stopped_by)
     say(f'\nThe run is in {run}. Next:\n  recurra predict {run} "some text"\n  recurra evaluate {run} your_file.csv')
     return DONE
+
+
+def _as_json(trained: Trained) -> dict[str, object]:
+    name = None if trained.stopped_by is None else signal.Signals(trained.stopped_by).name
+    report = None if trained.report is None else report_json(trained.report)
+    return {"run": str(trained.run), "stopped_by": name, "report": report}
 
 
 COMMAND = Command(
