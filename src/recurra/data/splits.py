@@ -1,101 +1,158 @@
-"""Train, dev and test from one list of records, and rows that stand in two of them.
+"""Train, dev and test from one file, and the rows that two splits share.
 
-Records with the same key (the same text) stay together: a text in train and in test would be a leak. Neither rule
-depends on the order of the file, or on the seed of the training.
+Rows with the same key go to the same split, so that no copy of a training row is ever a test row. Both rules look at
+what a row says, not at where it stands: the result does not depend on the order of the file.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Protocol
 
 from recurra.base.contracts import Origin
-from recurra.base.errors import ConfigError
+from recurra.base.errors import ConfigError, DataError
 from recurra.base.option import Opt
 from recurra.base.registry import Registry
 
-TRAIN, DEV, TEST = "train", "dev", "test"
+TRAIN, DEV, TEST = NAMES = ("train", "dev", "test")
 
 
-class Split(Protocol):
-    """A rule that says for each record where it goes."""
+class SplitRule(Protocol):
+    """Says for each row which split it belongs to."""
 
-    def assign(self, keys: Sequence[str], strata: Sequence[str], *, test: bool) -> list[str]:
-        """The split of each record. keys: what makes two records the same; strata: what is kept in proportion
-        (a label); test: whether a test split is wanted beside dev, or its share stays in train."""
+    def assign(self, keys: Sequence[str], strata: Sequence[str], *, test: bool = True) -> list[str]:
+        """One of "train", "dev", "test" per row.
+
+        keys: rows with the same one stay together       strata: the class of each row, whose shares are kept
+        test: False when the test rows come from elsewhere: none is taken here
+        Raises DataError when a split that is wanted gets no row.
+        """
+        ...
+
+
+class HashSplit:
+    """A row's split is a function of its key alone: about 10 % test, 10 % dev, the rest train.
+
+    Rows added to the file later move no other row. The shares of the classes are left to chance.
+    """
+
+    def assign(self, keys: Sequence[str], strata: Sequence[str], *, test: bool = True) -> list[str]:
+        """The split of each row by `hash_split`; `strata` plays no part. Without test, those rows stay in train."""
+        places = [hash_split(key) for key in keys]
+        if not test:
+            places = [TRAIN if place == TEST else place for place in places]
+        return _complete(places, NAMES if test else (TRAIN, DEV))
 
 
 class RandomSplit:
-    """Shares of every stratum, drawn by a seed: each label has the same share in each split, as near as it can."""
+    """Shares of every class, drawn by seed. Raises ConfigError when dev and test leave nothing for train."""
 
     def __init__(
         self,
         *,
-        dev: Annotated[float, Opt("share of the rows for dev", gt=0, lt=1)] = 0.1,
-        test: Annotated[float, Opt("share of the rows for test", gt=0, lt=1)] = 0.1,
-        seed: Annotated[int, Opt("of the draw; the training seed does not change it", ge=0)] = 0,
+        dev: Annotated[float, Opt("share of the rows for choosing the best epoch", ge=0, lt=1)] = 0.1,
+        test: Annotated[float, Opt("share of the rows for the final scores", ge=0, lt=1)] = 0.1,
+        seed: Annotated[int, Opt("another number draws another split", ge=0)] = 0,
     ) -> None:
-        if dev + test >= 1:
-            raise ConfigError(f"dev: {dev} and test: {test} leave nothing to train on; expected a sum below 1.")
-        self._dev, self._test, self._seed = dev, test, seed
+        if dev < 0 or test < 0 or dev + test >= 1:
+            raise ConfigError(f"split: expected dev and test of at least 0, together under 1, got {dev} and {test}.")
+        self._dev = dev
+        self._test = test
+        self._seed = seed
 
-    def assign(self, keys: Sequence[str], strata: Sequence[str], *, test: bool) -> list[str]:
-        rows = Counter(keys)
-        stratum_of = dict(zip(reversed(keys), reversed(strata), strict=True))  # of the first row with this key
-        groups: dict[str, list[str]] = defaultdict(list)
-        for key in sorted(rows, key=self._draw):
-            groups[stratum_of[key]].append(key)
-        place: dict[str, str] = {}
-        for members in groups.values():
-            place |= self._share_out(members, rows, test)
-        return [place[key] for key in keys]
+    def assign(self, keys: Sequence[str], strata: Sequence[str], *, test: bool = True) -> list[str]:
+        """The split of each row. Each class gets its share within a row or two, and keeps a key in train.
+
+        Rows of one key in several classes count for the most frequent of them.
+        """
+        groups = self._groups(keys, strata)
+        test_share = self._test if test else 0.0
+        tested = _share(groups, test_share)
+        developed = _share([group for group in groups if group.key not in tested], self._dev / (1 - test_share))
+        places = [TEST if key in tested else DEV if key in developed else TRAIN for key in keys]
+        shares = {TRAIN: 1.0, DEV: self._dev, TEST: test_share}
+        return _complete(places, [name for name, share in shares.items() if share > 0])
+
+    def _groups(self, keys: Sequence[str], strata: Sequence[str]) -> list[_Group]:
+        """The keys by class, and within a class in an order drawn by seed."""
+        classes: dict[str, Counter[str]] = {}
+        for key, stratum in zip(keys, strata, strict=True):
+            classes.setdefault(key, Counter())[stratum] += 1
+        groups = [
+            _Group(key, min(seen, key=lambda name: (-seen[name], name)), seen.total()) for key, seen in classes.items()
+        ]
+        return sorted(groups, key=lambda group: (group.stratum, self._draw(group.key)))
 
     def _draw(self, key: str) -> bytes:
-        return hashlib.blake2b(f"{self._seed}:{key}".encode(), digest_size=16).digest()
-
-    def _share_out(self, members: Sequence[str], rows: Counter[str], test: bool) -> dict[str, str]:
-        """Fill dev, then test, then train, each until it has its share of the stratum's rows."""
-        total = sum(rows[key] for key in members)
-        limits = [(DEV, self._dev * total), (TEST, (self._dev + self._test * test) * total), (TRAIN, float(total))]
-        place, done = {}, 0
-        for key in members:
-            # A key goes where its middle falls, so that shares are right on average also for large groups.
-            middle = done + rows[key] / 2
-            place[key] = next(name for name, limit in limits if middle <= limit)
-            done += rows[key]
-        return place
+        return hashlib.sha256(f"{self._seed}:{key}".encode("utf-8", "surrogatepass")).digest()
 
 
-class HashSplit:
-    """By the SHA-1 of the key: one tenth test, one tenth dev, the rest train. Others can repeat it with one line."""
-
-    def assign(self, keys: Sequence[str], strata: Sequence[str], *, test: bool) -> list[str]:
-        tenths = {0: TEST if test else TRAIN, 1: DEV}
-        return [tenths.get(_tenth(key), TRAIN) for key in keys]
-
-
-def _tenth(key: str) -> int:
-    return int(hashlib.sha1(key.encode("utf-8"), usedforsecurity=False).hexdigest()[:8], 16) % 10
+@dataclass(frozen=True, slots=True)
+class _Group:
+    key: str
+    stratum: str
+    size: int
 
 
-SPLITS: Registry[Callable[..., Split]] = Registry("split")
-SPLITS.add("random", RandomSplit)
+def _share(groups: Sequence[_Group], share: float) -> set[str]:
+    """Keys of about `share` of the rows, evenly over the classes: a group is taken when half of it or more is owed.
+
+    The last key of a class is never taken, and owes nothing: many classes of one row must not drain a large one.
+    """
+    left = Counter(group.stratum for group in groups)
+    taken: set[str] = set()
+    owed = 0.0
+    for group in groups:
+        if left[group.stratum] == 1:
+            continue
+        owed += share * group.size
+        if owed >= group.size / 2 and share > 0:
+            owed -= group.size
+            left[group.stratum] -= 1
+            taken.add(group.key)
+    return taken
+
+
+def _complete(places: list[str], wanted: Iterable[str]) -> list[str]:
+    for name in wanted:
+        if name not in places:
+            raise DataError(
+                f"split: no row of {len(places)} falls to {name}. Give more rows, larger shares, or a file per split."
+            )
+    return places
+
+
+SPLITS: Registry[Callable[..., SplitRule]] = Registry("split")
 SPLITS.add("hash", HashSplit)
+SPLITS.add("random", RandomSplit)
+
+
+def hash_split(key: str) -> str:
+    """The split of a key: SHA-1, its first 8 hexadecimal digits modulo 10; 0 is test, 1 is dev, the rest train."""
+    digest = hashlib.sha1(key.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
+    return {0: TEST, 1: DEV}.get(int(digest[:8], 16) % 10, TRAIN)
 
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """Rows of one split whose key stands in another one too. first: origins of the first such pair."""
+    """Rows of one split whose key is also in another. first: where the first of them stands in each, if there is one."""
 
     count: int
     first: tuple[Origin, Origin] | None
 
 
-def overlap(a: Sequence[tuple[str, Origin]], b: Sequence[tuple[str, Origin]]) -> Overlap:
-    """How many rows of `b` have a key that `a` has. Each is a list of (key, origin)."""
-    known = {key: origin for key, origin in reversed(a)}
-    twins = [(known[key], origin) for key, origin in b if key in known]
-    return Overlap(len(twins), twins[0] if twins else None)
+def overlap(train: Iterable[tuple[str, Origin]], test: Iterable[tuple[str, Origin]]) -> Overlap:
+    """Find the rows of `test` whose key is also in `train`: a model can know these by heart. Rows: (key, origin)."""
+    # 16 bytes instead of the text: a training file of long documents is not kept in memory twice.
+    known: dict[bytes, Origin] = {}
+    for key, origin in train:
+        known.setdefault(_digest(key), origin)
+    shared = [(known[digest], origin) for key, origin in test if (digest := _digest(key)) in known]
+    return Overlap(len(shared), shared[0] if shared else None)
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).digest()
