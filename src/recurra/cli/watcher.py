@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
 
-    from recurra.api.watching import Watcher
+    from recurra.base.contracts import Watcher
 
 _BAR_SECONDS = 0.1
 _LINE_SECONDS = 10.0
