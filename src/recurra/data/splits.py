@@ -7,29 +7,27 @@ what a row says, not at where it stands: the result does not depend on the order
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Protocol
 
-from recurra.base.contracts import Origin
-from recurra.base.errors import ConfigError, DataError
+from recurra.base.contracts import Origin, Record
+from recurra.base.errors import ConfigError
 from recurra.base.option import Opt
 from recurra.base.registry import Registry
 
 TRAIN, DEV, TEST = NAMES = ("train", "dev", "test")
 
+Key = Callable[[Record], str]
+
 
 class SplitRule(Protocol):
     """Says for each row which split it belongs to."""
 
-    def assign(self, keys: Sequence[str], strata: Sequence[str], *, test: bool = True) -> list[str]:
-        """One of "train", "dev", "test" per row.
-
-        keys: rows with the same one stay together       strata: the class of each row, whose shares are kept
-        test: False when the test rows come from elsewhere: none is taken here
-        Raises DataError when a split that is wanted gets no row.
-        """
+    def assign(self, keys: Sequence[str], strata: Sequence[str]) -> list[str]:
+        """One of "train", "dev", "test" per row. keys: rows with the same one stay together. strata: their classes."""
         ...
 
 
@@ -39,12 +37,9 @@ class HashSplit:
     Rows added to the file later move no other row. The shares of the classes are left to chance.
     """
 
-    def assign(self, keys: Sequence[str], strata: Sequence[str], *, test: bool = True) -> list[str]:
-        """The split of each row by `hash_split`; `strata` plays no part. Without test, those rows stay in train."""
-        places = [hash_split(key) for key in keys]
-        if not test:
-            places = [TRAIN if place == TEST else place for place in places]
-        return _complete(places, NAMES if test else (TRAIN, DEV))
+    def assign(self, keys: Sequence[str], strata: Sequence[str]) -> list[str]:
+        """The split of each row, by `hash_split`; `strata` plays no part."""
+        return [hash_split(key) for key in keys]
 
 
 class RandomSplit:
@@ -63,18 +58,15 @@ class RandomSplit:
         self._test = test
         self._seed = seed
 
-    def assign(self, keys: Sequence[str], strata: Sequence[str], *, test: bool = True) -> list[str]:
+    def assign(self, keys: Sequence[str], strata: Sequence[str]) -> list[str]:
         """The split of each row. Each class gets its share within a row or two, and keeps a key in train.
 
         Rows of one key in several classes count for the most frequent of them.
         """
         groups = self._groups(keys, strata)
-        test_share = self._test if test else 0.0
-        tested = _share(groups, test_share)
-        developed = _share([group for group in groups if group.key not in tested], self._dev / (1 - test_share))
-        places = [TEST if key in tested else DEV if key in developed else TRAIN for key in keys]
-        shares = {TRAIN: 1.0, DEV: self._dev, TEST: test_share}
-        return _complete(places, [name for name, share in shares.items() if share > 0])
+        test = _share(groups, self._test)
+        dev = _share([group for group in groups if group.key not in test], self._dev / (1 - self._test))
+        return [TEST if key in test else DEV if key in dev else TRAIN for key in keys]
 
     def _groups(self, keys: Sequence[str], strata: Sequence[str]) -> list[_Group]:
         """The keys by class, and within a class in an order drawn by seed."""
@@ -116,15 +108,6 @@ def _share(groups: Sequence[_Group], share: float) -> set[str]:
     return taken
 
 
-def _complete(places: list[str], wanted: Iterable[str]) -> list[str]:
-    for name in wanted:
-        if name not in places:
-            raise DataError(
-                f"split: no row of {len(places)} falls to {name}. Give more rows, larger shares, or a file per split."
-            )
-    return places
-
-
 SPLITS: Registry[Callable[..., SplitRule]] = Registry("split")
 SPLITS.add("hash", HashSplit)
 SPLITS.add("random", RandomSplit)
@@ -136,23 +119,49 @@ def hash_split(key: str) -> str:
     return {0: TEST, 1: DEV}.get(int(digest[:8], 16) % 10, TRAIN)
 
 
+def content_key(record: Record) -> str:
+    """All fields of a record as one text: the same for identical rows."""
+    return json.dumps(dict(record.fields), sort_keys=True, ensure_ascii=False)
+
+
+def split(
+    records: Sequence[Record], rule: SplitRule, *, group: Key = content_key, stratify: Key | None = None
+) -> dict[str, list[Record]]:
+    """The records of "train", "dev" and "test", each in the order of `records`; a small file may leave one empty.
+
+    group: rows with the same key stay in one split (by default: rows that are identical)
+    stratify: the class of a row; None: all rows are of one
+    """
+    strata = ["" if stratify is None else stratify(record) for record in records]
+    parts: dict[str, list[Record]] = {name: [] for name in NAMES}
+    for name, record in zip(rule.assign([group(record) for record in records], strata), records, strict=True):
+        parts[name].append(record)
+    return parts
+
+
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """Rows of one split whose key is also in another. first: where the first of them stands in each, if there is one."""
+    """Rows of one split whose key is also in another.
 
-    count: int
-    first: tuple[Origin, Origin] | None
+    num_rows: how many of them       num_seen: rows of that split in all
+    examples: the first five, as (where in the other split, where in this one)
+    """
+
+    num_rows: int
+    num_seen: int
+    examples: tuple[tuple[Origin, Origin], ...]
 
 
-def overlap(train: Iterable[tuple[str, Origin]], test: Iterable[tuple[str, Origin]]) -> Overlap:
-    """Find the rows of `test` whose key is also in `train`: a model can know these by heart. Rows: (key, origin)."""
-    # 16 bytes instead of the text: a training file of long documents is not kept in memory twice.
+def overlap(train: Iterable[Record], test: Iterable[Record], *, key: Key = content_key) -> Overlap:
+    """Find the rows of `test` whose key is also in `train`: a model can know these by heart."""
     known: dict[bytes, Origin] = {}
-    for key, origin in train:
-        known.setdefault(_digest(key), origin)
-    shared = [(known[digest], origin) for key, origin in test if (digest := _digest(key)) in known]
-    return Overlap(len(shared), shared[0] if shared else None)
+    for record in train:
+        known.setdefault(_digest(key(record)), record.origin)
+    rows = [(_digest(key(record)), record.origin) for record in test]
+    shared = [(known[digest], origin) for digest, origin in rows if digest in known]
+    return Overlap(len(shared), len(rows), tuple(shared[:5]))
 
 
 def _digest(key: str) -> bytes:
+    # 16 bytes instead of the text: a training file of long documents is not kept in memory twice.
     return hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).digest()
