@@ -61,6 +61,13 @@ def test_characters_see_endings_that_words_do_not():
     assert [o.label for o in baseline.predict(["Frankreich", "Brasilien"])] == ["de", "fr"]
 
 
+@pytest.mark.parametrize(("analyzer", "one", "other"), [("words", "not bad", "bad not"), ("characters", "abc", "cba")])
+def test_neighbours_count_and_not_only_single_words_or_characters(analyzer, one, other):
+    baseline = TfidfLogistic(["x", "y"], analyzer=analyzer)
+    baseline.fit([one, other] * 5, ["x", "y"] * 5)
+    assert [o.label for o in baseline.predict([one, other])] == ["x", "y"]
+
+
 def test_a_label_without_training_rows_has_probability_zero():
     baseline = TfidfLogistic(["pos", "none", "neg"])
     baseline.fit(TEXTS, GOLD)

@@ -153,6 +153,8 @@ def test_an_unknown_gold_label_stops_with_its_origin_and_the_nearest_label():
     outputs = [certain("spam", ["spam", "ham"])] * 2
     with raises_data_error(r"^test\.csv:3: unknown label 'spamm'; .*2 labels: spam, ham\. Did you mean 'spam'\?"):
         labelling(["ham", "spamm"], outputs, labels=["spam", "ham"], origins=origins)
+    with raises_data_error(r"^test\.csv:2: unknown label 'x'"):  # the first of several
+        labelling(["x", "x"], outputs, labels=["spam", "ham"], origins=origins)
     with raises_data_error(r"^row 1: unknown label 'x'"):
         labelling(["x", "ham"], outputs, labels=["spam", "ham"])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 
@@ -11,7 +12,7 @@ from recurra.base.contracts import Score
 from recurra.report import Chart, Curve, baselines_json, pictures, scores_json, write
 from report.reporting import matrix, small_report, small_scores
 
-CHARTS = (Chart("Loss $x^", "step", "nats", (Curve("$train^", ((1.0, 2.0), (2.0, 1.0))), Curve("dev", ()))),)
+CHARTS = (Chart("Loss $x^$", "step", "nats", (Curve("$train^$", ((1.0, 2.0), (2.0, 1.0))), Curve("dev", ()))),)
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -63,7 +64,7 @@ def test_pictures_are_png_and_the_same_bytes_twice():
 
 
 def test_a_label_that_looks_like_a_formula_is_drawn_as_text():
-    report = small_report(tables=(matrix(("$\\bad{", "$x^"), ((1, 0), (0, 1))),))
+    report = small_report(tables=(matrix(("$\\bad{$", "$x^$"), ((1, 0), (0, 1))),))
     assert pictures(report, ()).files["confusion.png"].startswith(PNG)
 
 
@@ -83,6 +84,19 @@ def test_without_matplotlib_the_sentence_names_the_package_to_install(monkeypatc
     written = write(tmp_path, small_report(), charts=CHARTS)
     assert written.notes == ('pictures were left out: matplotlib is not installed; pip install "recurra[plot]".',)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["baselines.json", "report.html", "scores.json"]
+
+
+def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
+    write(tmp_path, small_report(title="old", tables=()))
+    monkeypatch.setattr("recurra.base.atomic.os.fsync", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        write(tmp_path, small_report(title="new", scores=(), tables=()))
+    assert json.loads((tmp_path / "scores.json").read_text()) == scores_json(small_report())
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["baselines.json", "report.html", "scores.json"]
+
+
+def full_disk(handle):
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_a_folder_that_is_not_there_is_the_systems_error(tmp_path):
