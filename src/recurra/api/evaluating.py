@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from recurra.api.answering import device_of, outputs
-from recurra.api.folder import Run, open_run
+from recurra.api.folder import Run, open_run, open_settings
 from recurra.api.prepare import prepare, read_rows
-from recurra.api.watching import Nobody, Watcher
-from recurra.base.contracts import Record, Report
+from recurra.api.watching import Nobody
+from recurra.base.contracts import Record, Report, Watcher
 from recurra.base.errors import ConfigError, DataError
 from recurra.data.formats import read
 
@@ -76,11 +76,18 @@ def predict(
     waiting = iter(records)
     while chunk := list(islice(waiting, CHUNK)):
         examples = [trained.task.example(record, gold=False) for record in chunk]
-        for output in outputs(trained.model, trained.task, examples, device=target):
-            yield trained.task.answer(output)
+        answers = outputs(trained.model, trained.task, examples, device=target)
+        for example, output in zip(examples, answers, strict=True):
+            yield {"text": example.text, **trained.task.answer(output)}
 
 
 def read_for(run: Path, file: Path, *, cells: Iterable[Path] = ()) -> Iterator[Record]:
     """The records of a file, read as the run's config says; the label column may be missing."""
-    settings = open_run(run, cells).settings
+    _, settings = open_settings(run, cells)
     return read(file, format=settings.data.format, columns=settings.data.columns, fields=(settings.plan.text,))
+
+
+def text_column(run: Path, *, cells: Iterable[Path] = ()) -> str:
+    """The field of a record that a run reads."""
+    _, settings = open_settings(run, cells)
+    return str(settings.plan.text)

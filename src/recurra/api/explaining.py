@@ -16,13 +16,14 @@ from recurra.cells import CELLS, Cell
 from recurra.config import options_of
 from recurra.config.values import words
 from recurra.data.formats import FORMATS
+from recurra.data.splits import SPLITS
 from recurra.data.tokenizers import TOKENIZERS
 from recurra.engine import BACKENDS
 from recurra.lower import LATEX, PLAIN, equations, gradient, layout, projects, schedule, trace
 from recurra.models import MODELS
 from recurra.nn import POOLS
 from recurra.tasks import TASKS
-from recurra.training import CLIPPINGS, OPTIMIZERS, SCHEDULES
+from recurra.training import CLIPPINGS, ON_NONFINITE, OPTIMIZERS, SCHEDULES
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ TOPICS: Mapping[str, Mapping[str, Any]] = {
     "optimizer": OPTIMIZERS,
     "schedule": SCHEDULES,
     "clipping": CLIPPINGS,
+    "on_nonfinite": ON_NONFINITE,
+    "split": SPLITS,
     "backend": BACKENDS,
 }
 
@@ -151,11 +154,8 @@ def _option_line(option: Any) -> str:
 
 
 def _plain(value: object) -> str:
-    return (
-        {None: "null", True: "true", False: "false"}.get(value, str(value))
-        if not isinstance(value, list)
-        else str(value)
-    )
+    """A default as it stands in a config."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _first_sentence(thing: Any) -> str:

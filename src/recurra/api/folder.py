@@ -76,7 +76,7 @@ class Run:
 def describe(folder: RunFolder, settings: Settings) -> None:
     """Write what is known before training: mark, config, and the user's cell, if the model has one."""
     write_text(folder.config, config_text(settings.resolved, SCHEMA))
-    name = settings.tree["model"].get("cell")
+    name = str(settings.tree["model"].get("cell"))
     if name in CELLS and name not in BUILT_IN:
         write_text(folder.cell, _json(to_json(CELLS[name])))
     # Last, so that a folder with a mark has a config.

@@ -10,12 +10,11 @@ from typing import Any
 
 from recurra.api.options import DataOptions
 from recurra.api.schema import Settings
-from recurra.api.watching import Watcher
-from recurra.base.contracts import Record
+from recurra.base.contracts import Listener, Record
 from recurra.base.errors import DataError
 from recurra.config import build
 from recurra.data.formats import ON_ERROR, read, resolved_format
-from recurra.data.splits import SPLITS, overlap
+from recurra.data.splits import SPLITS, overlap, split
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,7 @@ class Prepared:
     fingerprint: str
 
 
-def prepare(settings: Settings, watch: Watcher, *, task: Any = None) -> Prepared:
+def prepare(settings: Settings, watch: Listener, *, task: Any = None) -> Prepared:
     """Read the data, split it, fit the task on the training rows (unless one is given), and make examples.
 
     Raises DataError, with file and line, for data that cannot be learned from.
@@ -49,7 +48,7 @@ def prepare(settings: Settings, watch: Watcher, *, task: Any = None) -> Prepared
     return Prepared(fitted, splits, tuple(heard.messages), facts, _fingerprint(splits["train"]))
 
 
-def split_records(settings: Settings, watch: Watcher) -> dict[str, list[Record]]:
+def split_records(settings: Settings, watch: Listener) -> dict[str, list[Record]]:
     """The records of each split: files where they are named, the rest taken from train."""
     data = settings.data
     train = read_rows(Path(data.train), settings, watch)
@@ -68,7 +67,7 @@ def split_records(settings: Settings, watch: Watcher) -> dict[str, list[Record]]
     return found
 
 
-def read_rows(path: Path, settings: Settings, watch: Watcher) -> list[Record]:
+def read_rows(path: Path, settings: Settings, watch: Listener) -> list[Record]:
     """All records of a file that the task can learn from; others stop, or are skipped and counted, as the config says.
 
     Raises DataError if none is good.
@@ -92,27 +91,26 @@ def read_rows(path: Path, settings: Settings, watch: Watcher) -> list[Record]:
     return good
 
 
-def _divided(train: Sequence[Record], settings: Settings, watch: Watcher) -> dict[str, list[Record]]:
+def _divided(train: Sequence[Record], settings: Settings, watch: Listener) -> dict[str, list[Record]]:
     """Train, dev and, unless it is a file, test."""
-    rule = settings.data.split or "random"
-    if settings.data.split is None:
-        watch.note("dev is taken from the training file at random; set data.split or data.dev to choose.")
-    wants_test = settings.data.test is None
-    keys = [settings.plan.key(record) for record in train]
-    strata = [settings.plan.stratum(record) for record in train]
-    places = build(rule, SPLITS).assign(keys, strata, test=wants_test)
-    names = ("train", "dev", "test") if wants_test else ("train", "dev")
-    return {name: [r for r, place in zip(train, places, strict=True) if place == name] for name in names}
+    plan, data = settings.plan, settings.data
+    if data.split is None:
+        watch.note(f"{data.train}: split at random, one text in one split; set data.split to choose.")
+    parts = split(train, build(data.split or "random", SPLITS), group=plan.key, stratify=plan.stratum)
+    if data.test is None:
+        return parts
+    # The test file is there, so the share for it is trained on.
+    dev = {id(record) for record in parts["dev"]}
+    return {"train": [record for record in train if id(record) not in dev], "dev": parts["dev"]}
 
 
-def _note_overlap(settings: Settings, records: Mapping[str, Sequence[Record]], watch: Watcher) -> None:
-    keyed = {name: [(settings.plan.key(r), r.origin) for r in rows] for name, rows in records.items()}
+def _note_overlap(settings: Settings, records: Mapping[str, Sequence[Record]], watch: Listener) -> None:
     for name in ("dev", "test"):
-        twins = overlap(keyed["train"], keyed.get(name, []))
-        if twins.first:
-            first, second = twins.first
+        shared = overlap(records["train"], records.get(name, []), key=settings.plan.key)
+        if shared.num_rows:
+            first, second = shared.examples[0]
             watch.note(
-                f"{twins.count} of {len(keyed[name])} {name} rows stand in train too (first: {second} is {first}), "
+                f"{shared.num_rows} of {shared.num_seen} {name} rows stand in train too (first: {second} is {first}), "
                 f"so the {name} scores are too good."
             )
 
@@ -128,7 +126,7 @@ def _fingerprint(examples: Sequence[Any]) -> str:
 class _Notes:
     """Hands notes on and keeps them for the report."""
 
-    def __init__(self, watch: Watcher) -> None:
+    def __init__(self, watch: Listener) -> None:
         self._watch = watch
         self.messages: list[str] = []
 

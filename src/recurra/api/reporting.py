@@ -13,8 +13,7 @@ from recurra.api.answering import outputs
 from recurra.api.folder import RunFolder
 from recurra.api.learner import Learner
 from recurra.api.prepare import Prepared
-from recurra.api.watching import Watcher
-from recurra.base.contracts import Report
+from recurra.base.contracts import Report, Watcher
 from recurra.report import Chart, Curve, write
 from recurra.training import Checkpoints, Stopping, put_weights, save_weights
 from recurra.training.log import read as read_log

@@ -14,7 +14,7 @@ import yaml
 from recurra.api.folder import add_cells
 from recurra.api.prepare import prepare
 from recurra.api.schema import SCHEMA, read_settings, settings_of
-from recurra.base.contracts import Progress, Record, Score
+from recurra.base.contracts import Record
 from recurra.base.errors import ConfigError, DataError
 from recurra.config import parse
 from recurra.config import write as config_text
@@ -110,15 +110,10 @@ def _distinct(rows: Sequence[Record], name: str) -> int:
 
 
 class _Notes:
-    """A watcher that only writes down what it is told."""
+    """Writes down what it is told."""
 
     def __init__(self) -> None:
         self.messages: list[str] = []
 
     def note(self, message: str) -> None:
         self.messages.append(message)
-
-    def start(self, total_steps: int, epochs: int) -> None: ...
-    def step(self, progress: Progress, speed: float, seconds_left: float) -> None: ...
-    def scores(self, epoch: int, scores: tuple[Score, ...], is_best: bool) -> None: ...
-    def done(self) -> None: ...

@@ -16,8 +16,8 @@ from recurra.api.learner import Learner
 from recurra.api.prepare import Prepared, prepare
 from recurra.api.reporting import final_report
 from recurra.api.schema import Settings, read_settings
-from recurra.api.watching import Nobody, Watcher
-from recurra.base.contracts import Progress, Report, Score
+from recurra.api.watching import Nobody
+from recurra.base.contracts import Progress, Report, Score, Watcher
 from recurra.base.errors import ConfigError, RunError
 from recurra.training import Checkpoints, FolderLock, Found, Log, Speed, Stopping, every
 
@@ -44,7 +44,7 @@ def train(
     cells: Iterable[Path] = (),
     watch: Watcher | None = None,
 ) -> Trained:
-    """Train as a config file says, into a new run folder (by default runs/NAME, NAME the config's folder or name).
+    """Train as a config file says, into a new run folder (by default runs/NAME after the config).
 
     overrides: "dotted.key=value" each      cells: files with a user's own cells, which are run
     Raises ConfigError, DataError, RunError (the folder holds a run) or TrainingError.
@@ -53,7 +53,7 @@ def train(
     add_cells(cells)
     settings = read_settings(config, overrides, seed)
     target = device_of(device)
-    folder = RunFolder(out or default_out(config))
+    folder = RunFolder(out or fresh(Path("runs") / name_of(config)))
     if folder.mark.exists():
         raise RunError(
             f"{folder.path}: already holds a run. Go on with `recurra train --resume {folder.path}`, "
@@ -84,10 +84,14 @@ def resume(run: Path, *, device: str = "auto", cells: Iterable[Path] = (), watch
         return _go(settings, prepared, folder, target, stopping, watch, found)
 
 
-def default_out(config: Path) -> Path:
-    """runs/NAME: the config's own name, or its folder's where it is called config.yaml."""
-    name = config.resolve().parent.name if config.stem == "config" else config.stem
-    return Path("runs") / (name or "run")
+def name_of(config: Path) -> str:
+    """A run's name: the config's own, or its folder's where it is called config.yaml."""
+    return (config.resolve().parent.name if config.stem == "config" else config.stem) or "run"
+
+
+def fresh(out: Path) -> Path:
+    """`out`, or the first of `out`-2, `out`-3, ... that does not exist."""
+    return next(p for p in [out, *(out.with_name(f"{out.name}-{n}") for n in range(2, 10_000))] if not p.exists())
 
 
 def _go(
