@@ -74,7 +74,7 @@ def backward(tape: Tape, d_output: Tensor, d_states: tuple[Tensor, ...]) -> Grad
             width = kinds[name.split(":")[0]][name.split(":", 1)[1]].shape[0]
             d.append(torch.where(at_step, flow[name].expand(N, width), d_output.new_zeros(())))
         carried = tuple(
-            torch.where(at_step, flow[f"state:{name}"] if f"state:{name}" in flow else 0 * old, old)
+            torch.where(at_step, flow[f"state:{name}"] if f"state:{name}" in flow else torch.zeros_like(old), old)
             for name, old in zip(call.cell.states, carried, strict=True)
         )
     order = list(reversed(_order(call)))
@@ -134,7 +134,7 @@ def _compute(node: Node, a: list[Tensor], kinds: dict[str, dict[str, Tensor]]) -
             rows: Tensor = getattr(a[0], node.kind)(-1, keepdim=True)
             return rows
         case "spread":
-            return a[0]  # torch broadcasts
+            return a[0].expand(-1, _units(node.width, kinds))
         case "step":
             return torch.heaviside(a[0], a[0].new_tensor(node.value))
         case "log_sigmoid":
