@@ -57,7 +57,11 @@ BROKEN = {
     "JSON half a pair": ("a.jsonl", b'{"a": "\\ud800"}\n', ":1: a .u escape is half of a surrogate pair"),
     "JSON number of 5,000 digits": ("a.jsonl", b'{"a": ' + b"1" * 5000 + b"}\n", ":1: "),
     "named gz": ("a.csv.gz", b"text\nplain\n", ": is named .gz but is not a gzip file"),
-    "cut gzip": ("a.csv.gz", gzip.compress(b"text\n" + os.urandom(9000).hex().encode())[:4000], ":2: .* ends too early"),
+    "cut gzip": (
+        "a.csv.gz",
+        gzip.compress(b"text\n" + os.urandom(9000).hex().encode())[:4000],
+        ":2: .* ends too early",
+    ),
     "damaged gzip": ("a.txt.gz", gzip.compress(b"text\nfine\n")[:-8] + b"\0" * 8, ":3: the gzip file is damaged"),
     "header of gzip only": ("a.txt.gz", b"\x1f\x8b", ":1: the gzip file ends too early"),
 }

@@ -4,7 +4,6 @@ words        runs of letters, single symbols
 characters   grapheme clusters
 subwords     learnt pieces: bpe, unigram, wordpiece
 vocabulary   tokens to numbers and back
-truncation   cut what is too long, and count it
 cleaning     normal form and lower case, shared by all three
 tokenizer    the contract, and the way back from JSON
 
@@ -16,7 +15,6 @@ from __future__ import annotations
 from recurra.data.tokenizers.characters import Characters, characters_from_json
 from recurra.data.tokenizers.subwords import Subwords, subwords_from_json
 from recurra.data.tokenizers.tokenizer import LOADERS, TOKENIZERS, Tokenizer, TokenizerPlan, tokenizer_from_json
-from recurra.data.tokenizers.truncation import Truncation
 from recurra.data.tokenizers.vocabulary import BOS, EOS, PAD, UNK, Vocabulary, VocabularyPlan, vocabulary_from_json
 from recurra.data.tokenizers.words import Words, words_from_json
 
@@ -28,7 +26,6 @@ __all__ = [
     "UNK",
     "Tokenizer",
     "TokenizerPlan",
-    "Truncation",
     "Vocabulary",
     "VocabularyPlan",
     "tokenizer_from_json",

@@ -12,7 +12,8 @@ from recurra.data.tokenizers.cleaning import NORMAL_FORMS, Cleaning, NormalForm
 from recurra.data.tokenizers.tokenizer import Tokenizer, with_keys
 
 # Possessive throughout (++, *+): no alternative is tried twice, so time is linear in the text.
-# Set difference (--) needs version 1 of the regex syntax.
+# Set difference (--) needs version 1 of the regex syntax. White space is what str.split takes for it, which counts the
+# separators 1C to 1F in.
 _WORD = regex.compile(
     r"""
       \p{RI}\p{RI}                                      # a flag: two regional indicators
@@ -20,8 +21,8 @@ _WORD = regex.compile(
     | [[\p{L}\p{M}\p{N}]--[\p{Han}\p{Hiragana}]]++      # letters, combining marks, digits ...
       (?: ['\u2019\u200c\u200d]?+                       # ... joined by an apostrophe or a zero-width (non-)joiner
           [[\p{L}\p{M}\p{N}]--[\p{Han}\p{Hiragana}]]++ )*+
-    | \S [\p{M}\p{Emoji_Modifier}]*+                    # anything else, with its marks or skin tone ...
-      (?: \u200d \S [\p{M}\p{Emoji_Modifier}]*+ )*+     # ... and what a joiner ties to it (families)
+    | [^\s\x1c-\x1f] [\p{M}\p{Emoji_Modifier}]*+        # anything else, with its marks or skin tone ...
+      (?: \u200d [^\s\x1c-\x1f] [\p{M}\p{Emoji_Modifier}]*+ )*+  # ... and what a joiner ties to it (families)
     """,
     regex.V1 | regex.VERBOSE,
 )
