@@ -27,8 +27,8 @@ CORPUS = ["The cat sat on the mat.", "A cat and a dog, a dog and a cat!", "Cats 
 def test_byte_pair_merges_are_those_of_the_paper() -> None:
     """'e s', 'es t' (9 times each), then 'l o', 'lo w' (7); but here a mark begins a word, where there one ends it."""
     merges = Subwords(algorithm="bpe", vocab_size=16).train(TOY).to_json()["model"]["merges"]
-    assert merges[:2] == [["e", "s"], ["es", "t"]]
-    assert {"".join(pair) for pair in merges[2:5]} <= {"lo", "low", "▁low", "▁l", "▁lo"}
+    # Of pairs that are equally frequent, the one whose pieces were known first: the alphabet, in order, then merges.
+    assert merges == [["e", "s"], ["es", "t"], ["l", "o"], ["▁", "lo"]]
 
 
 def test_word_pieces_inside_a_word_carry_the_mark() -> None:
