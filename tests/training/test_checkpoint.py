@@ -18,7 +18,16 @@ import torch
 from torch import nn
 
 from recurra.base.errors import RunError, TrainingError
-from recurra.training import OPTIMIZERS, Checkpoint, Checkpoints, DamagedError, FolderLock, load_weights, save_weights
+from recurra.training import (
+    OPTIMIZERS,
+    Checkpoint,
+    Checkpoints,
+    DamagedError,
+    FolderLock,
+    generations,
+    load_weights,
+    save_weights,
+)
 from recurra.training.checkpoint import FORMAT, MAGIC, load, save
 from recurra.training.tensors import put_weights
 from training.toys import Toy, exit_of, fork_child, run_recipe, same_bits
@@ -245,12 +254,19 @@ def test_a_damaged_last_is_passed_over_aloud_and_never_pushes_out_the_good_previ
         assert_is_state_of(1, found.checkpoint)
         assert "last.ckpt: expected a recurra checkpoint, found 3 bytes" in found.notes[0]
         assert "last.prev.ckpt: used instead of last.ckpt; it is from step 1" in found.notes[1]
-    for saver in (fresh, Checkpoints(tmp_path)):  # after a look at the folder, and without one
+    for saver in (fresh, Checkpoints(tmp_path)):  # one has looked at the folder, the other has not
         (tmp_path / "last.ckpt").write_bytes(b"cut")
-        saver._last_is_sound = saver._last_is_sound and saver is fresh
-        Checkpoints(tmp_path).save_last(state_of(3))
+        saver.save_last(state_of(3))
         assert_is_state_of(1, load(tmp_path / "last.prev.ckpt"))
         assert_is_state_of(3, load(tmp_path / "last.ckpt"))
+
+
+def test_a_file_that_this_process_wrote_itself_is_not_read_again_at_the_next_save(tmp_path, monkeypatch):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save_last(state_of(1))
+    monkeypatch.setattr(generations, "load", lambda path: pytest.fail("a save costs one write and no read"))
+    checkpoints.save_last(state_of(2))
+    assert load(tmp_path / "last.prev.ckpt").step == 1
 
 
 def test_a_sound_last_becomes_the_previous_one_and_best_is_the_last_resort(tmp_path):

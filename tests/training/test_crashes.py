@@ -247,12 +247,19 @@ def test_a_disk_that_fills_up_stops_the_run_and_a_resume_after_that_has_the_same
     assert same_bits(whole, run_recipe(tmp_path / "cut"))
 
 
-def train_child(folder: Path, **options: Any) -> int:
-    """Train in a forked child until the end, or until somebody asks to stop; the exit code says which."""
+def train_child(folder: Path, *, pause: float = 0.0, wait_at: int = 0, tell: int = -1, **options: Any) -> int:
+    """Train in a forked child until the end, or until a signal; at step `wait_at`, say so and wait for the signal."""
 
     def work() -> int:
+        def seen(step: int, indices: tuple[int, ...]) -> None:
+            time.sleep(pause)
+            if step == wait_at:
+                os.write(tell, b"!")
+            while step == wait_at and not stopping.requested:
+                time.sleep(0.002)
+
         with Stopping() as stopping, FolderLock(folder):
-            run_recipe(folder, stop_asked=lambda: stopping.requested, **options)
+            run_recipe(folder, stop_asked=lambda: stopping.requested, seen=seen, **options)
         return 128 + stopping.signal if stopping.signal else 0
 
     return fork_child(work)
@@ -264,8 +271,8 @@ def test_kill_9_at_random_moments_then_resume_ends_with_the_bits_of_an_undisturb
     whole = run_recipe(tmp_path / "whole", optimizer="adamw", save_every=2)
     rng, folder, kills, code = random.Random(seed), tmp_path / "cut", 0, None
     while code != 0:
-        pid = train_child(folder, optimizer="adamw", save_every=2, seen=lambda step, indices: time.sleep(0.002))
-        time.sleep(rng.uniform(0.0, 0.08))  # from before the first checkpoint to several epochs later
+        pid = train_child(folder, optimizer="adamw", save_every=2, pause=0.005)
+        time.sleep(rng.uniform(0.0, 0.07))  # from before the first checkpoint to several epochs later
         os.kill(pid, signal.SIGKILL)
         code = exit_of(pid)
         kills += code == -signal.SIGKILL
@@ -282,16 +289,9 @@ def test_a_signal_finishes_the_step_saves_and_the_resumed_run_has_the_same_bits(
     (tmp_path / "whole").mkdir()
     whole = run_recipe(tmp_path / "whole", save_every=100)
     ready, tell = os.pipe()
-
-    def seen(step: int, indices: tuple[int, ...]) -> None:
-        if step == 8:
-            os.write(tell, b"8")
-            time.sleep(0.2)  # the signal comes now; its handler runs, and the step is finished all the same
-
-    pid = train_child(tmp_path / "cut", save_every=100, seen=seen)
+    pid = train_child(tmp_path / "cut", save_every=100, wait_at=8, tell=tell)
     os.read(ready, 1)
     os.kill(pid, number)
-    os.kill(pid, number)  # the impatient second one
     assert exit_of(pid) == 128 + number
     assert load(tmp_path / "cut/last.ckpt").step == 8
     assert same_bits(whole, run_recipe(tmp_path / "cut", save_every=100))

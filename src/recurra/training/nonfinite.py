@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import torch
 from torch import nn
@@ -47,7 +47,17 @@ class Failure:
     grad_norm: torch.Tensor
 
 
-OnNonfinite = Callable[[Failure], None]
+class OnNonfinite(Protocol):
+    """What the loop and a checkpoint ask of a policy."""
+
+    def __call__(self, failure: Failure) -> None:
+        """Raise TrainingError, or return to go on without an update."""
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint must hold, as JSON."""
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go back to a `state`."""
 
 
 class Stop:
@@ -147,7 +157,7 @@ def guilty_rows(failure: Failure, rows: Rows, is_bad: Callable[[nn.Module, Loss]
     return found
 
 
-def first_nonfinite(tensors: Iterator[tuple[str, torch.Tensor | None]] | Any) -> str | None:
+def first_nonfinite(tensors: Iterable[tuple[str, torch.Tensor | None]]) -> str | None:
     """The name of the first tensor that holds NaN or infinity."""
     return next((name for name, tensor in tensors if tensor is not None and not _finite(tensor)), None)
 
