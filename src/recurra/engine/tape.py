@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from recurra.base.errors import ConfigError
 from recurra.engine.call import Call, Result
 from recurra.lower import Graph, Node, gradient, layout, trace
 
@@ -34,7 +35,12 @@ class Gradients:
 
 
 def forward(call: Call) -> tuple[Result, Tape]:
-    """All time steps, keeping the tape and the arguments of the recurrent products. No zoneout, no dropout."""
+    """All time steps, keeping the tape and the arguments of the recurrent products.
+
+    Raises ConfigError for a call with zoneout or a recurrent mask: the gradient graph knows neither.
+    """
+    if any(z is not None for z in call.zoneout) or call.recurrent_mask is not None:
+        raise ConfigError("the gradient graph knows no zoneout and no recurrent mask; use backend='reference'.")
     graph, kinds = trace(call.cell), call.weights.by_kind()
     keep = set(gradient(call.cell).tape) | {n.args[0] for n in graph.nodes if n.kind in ("R", "P")}
     states, outputs, steps = call.states, [], []

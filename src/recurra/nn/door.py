@@ -96,7 +96,8 @@ def _check_features(name: str, x: Tensor, input_size: int, weight: Tensor) -> No
         raise ShapeError(f"{name}: input.size(-1) must be equal to input_size. Expected {input_size}, got {x.size(-1)}")
     if x.device != weight.device:
         raise ShapeError(
-            f"{name}: the input is on {x.device} and the weights are on {weight.device}; move one of them."
+            f"{name}: Input and parameter tensors are not at the same device, found input tensor at {x.device} "
+            f"and parameter tensor at {weight.device}"
         )
     if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):
         raise ShapeError(

@@ -29,8 +29,7 @@ class Mean(nn.Module):
         super().__init__()
 
     def forward(self, outputs: Tensor, last: Tensor, mask: Tensor) -> Tensor:
-        real = torch.where(mask.unsqueeze(2), outputs, outputs.new_zeros(()))
-        return real.sum(0) / mask.sum(0).clamp(min=1).unsqueeze(1)
+        return _real(outputs, mask).sum(0) / mask.sum(0).clamp(min=1).unsqueeze(1)
 
 
 class Max(nn.Module):
@@ -56,13 +55,18 @@ class Attention(nn.Module):
 
     def weights(self, outputs: Tensor, mask: Tensor) -> Tensor:
         """Attention over real steps, (T, N); columns sum to one, or are zero for an empty sequence."""
-        scores = self.query(torch.tanh(self.hidden(outputs))).squeeze(2)
+        scores = self.query(torch.tanh(self.hidden(_real(outputs, mask)))).squeeze(2)
         # The lowest finite number, not -inf: an empty column would be NaN, and its gradient too.
         weights = torch.softmax(scores.masked_fill(~mask, torch.finfo(scores.dtype).min), 0)
         return torch.where(mask, weights, weights.new_zeros(()))
 
     def forward(self, outputs: Tensor, last: Tensor, mask: Tensor) -> Tensor:
-        return (self.weights(outputs, mask).unsqueeze(2) * outputs).sum(0)
+        return (self.weights(outputs, mask).unsqueeze(2) * _real(outputs, mask)).sum(0)
+
+
+def _real(outputs: Tensor, mask: Tensor) -> Tensor:
+    """Outputs with zeros where padded: selected, since zero times NaN is NaN."""
+    return torch.where(mask.unsqueeze(2), outputs, outputs.new_zeros(()))
 
 
 POOLS: Registry[type[nn.Module]] = Registry("pooling")

@@ -68,7 +68,7 @@ class Recurrent(nn.Module):
         self.num_layers = num_layers
         self.bias = bias
         self.batch_first = batch_first
-        self.dropout = float(dropout)
+        self.dropout = _probability(dropout)
         self.bidirectional = bidirectional
         self.proj_size = proj_size
         self.merge = merge
@@ -222,10 +222,13 @@ class Recurrent(nn.Module):
             raise ShapeError(
                 f"{name}: hx has {len(given)} states, expected {len(self.cell.states)}: {', '.join(self.cell.states)}."
             )
+        if entered.form is None:
+            _check_dims(name, given, batched=entered.batched)
         if not entered.batched:
-            given = tuple(s.unsqueeze(1) if s.dim() == 2 else s for s in given)
+            given = tuple(s.unsqueeze(1) for s in given)
         for place, (state, size) in enumerate(zip(given, self.state_sizes(), strict=True)):
             self._check_state(name, place, state, (L, N, size))
+            _check_kind(f"{name}: initial {self.cell.states[place]}", state, entered.x)
         return tuple(given)
 
     def _check_state(self, name: str, place: int, state: Tensor, expected: tuple[int, int, int]) -> None:
@@ -343,12 +346,16 @@ class GRU(Recurrent):
         )  # fmt: skip
 
 
+REFUSALS = {
+    "cell": "cell= is not an option of this layer; use recurra.nn.Recurrent(cell=...).",
+    "proj_size": "proj_size argument is only supported for LSTM, not RNN or GRU; of cells, lstm_projected has it.",
+}
+
+
 def _refuse(extra: dict[str, Any], *words: str) -> None:
     for word in words:
         if word in extra:
-            raise ConfigError(
-                f"{word}= is not an option of this layer; use recurra.nn.Recurrent(cell=..., {word}=...)."
-            )
+            raise ConfigError(REFUSALS[word])
 
 
 def _name(parameter: Parameter, layer: int, direction: int) -> str:
@@ -362,18 +369,35 @@ def _per_state(cell: Cell, zoneout: float | Sequence[float]) -> tuple[float, ...
     return tuple(float(p) for p in given)
 
 
+def _check_dims(name: str, given: Sequence[Tensor], *, batched: bool) -> None:
+    """Raise ShapeError, in torch's words, if a state has N and the input has not, or the other way round."""
+    right, form = (3, "batched") if batched else (2, "unbatched")
+    found = [f"{state.dim()}-D" for state in given]
+    if set(found) != {f"{right}-D"}:
+        which = "hx and cx" if len(found) == 2 else "hx"
+        got = f"{found[0]} tensor" if len(found) == 1 else f"({', '.join(found)}) tensors"
+        raise ShapeError(f"{name}: For {form} {right}-D input, {which} should also be {right}-D but got {got}")
+
+
+def _check_kind(what: str, state: Tensor, x: Tensor) -> None:
+    if state.device != x.device:
+        raise ShapeError(f"{what} is on {state.device} and the input is on {x.device}; move one of them.")
+    if state.dtype != x.dtype and not torch.is_autocast_enabled(x.device.type):
+        raise ShapeError(f"{what} is {state.dtype} and the input is {x.dtype}; they must have the same dtype.")
+
+
 def _check_options(layer: Recurrent) -> None:
     """Raise ConfigError for a value out of range, or an option that could not take effect."""
-    for word in ("input_size", "hidden_size", "num_layers", "proj_size"):
-        value = getattr(layer, word)
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise TypeError(f"{word} should be of type int, got: {type(value).__name__}")
-        if value < 0 or (value == 0 and word != "proj_size"):
-            raise ConfigError(f"{word} must be greater than zero, got {value}")
-    for word, values in (("dropout", (layer.dropout,)), ("variational_dropout", (layer.variational_dropout,)),
-                         ("zoneout", layer.zoneout)):  # fmt: skip
+    _check_sizes(layer)
+    for word in ("bias", "batch_first"):
+        if not isinstance(value := getattr(layer, word), bool):
+            raise TypeError(f"{word} should be of type bool, got: {type(value).__name__}")
+    for word, values in (("variational_dropout", (layer.variational_dropout,)), ("zoneout", layer.zoneout)):
         if not all(0 <= p < 1 for p in values):
-            raise ConfigError(f"{word} should be a number in range [0, 1), got {values[0]}: a probability.")
+            wrong = next(p for p in values if not 0 <= p < 1)
+            raise ConfigError(f"{word} should be a number in range [0, 1), got {wrong}: a probability.")
+    if not layer.bias and layout(layer.cell) == layout(layer.cell, bias=False):
+        raise ConfigError(f"bias=False: cell '{layer.cell.name}' has no bias, so it would do nothing; leave it out.")
     if layer.dropout and layer.num_layers == 1:
         raise ConfigError(
             f"dropout={layer.dropout} acts between layers and num_layers is 1, so it would do nothing: "
@@ -386,6 +410,26 @@ def _check_options(layer: Recurrent) -> None:
         BACKENDS[layer.backend]
     INITIALIZERS[layer.init]
     _check_projection(layer)
+
+
+def _probability(dropout: float) -> float:
+    if isinstance(dropout, bool) or not 0 <= float(dropout) <= 1:
+        raise ConfigError(
+            "dropout should be a number in range [0, 1] representing the probability of an element being zeroed, "
+            f"got {dropout}"
+        )
+    return float(dropout)
+
+
+def _check_sizes(layer: Recurrent) -> None:
+    for word in ("input_size", "hidden_size", "num_layers", "proj_size"):
+        value = getattr(layer, word)
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise TypeError(f"{word} should be of type int, got: {type(value).__name__}")
+        if word == "proj_size" and value < 0:
+            raise ConfigError(f"proj_size should be a positive integer or zero to disable projections, got {value}")
+        if word != "proj_size" and value <= 0:
+            raise ConfigError(f"{word} must be greater than zero, got {value}")
 
 
 def _check_projection(layer: Recurrent) -> None:
