@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from recurra.base.errors import ConfigError
-from recurra.engine.call import Call, Result
+from recurra.engine.call import Call, Result, real_steps, without_padding
 from recurra.lower import Graph, Node, gradient, layout, trace
 
 
@@ -45,7 +45,7 @@ def forward(call: Call) -> tuple[Result, Tape]:
     keep = set(gradient(call.cell).tape) | {n.args[0] for n in graph.nodes if n.kind in ("R", "P")}
     states, outputs, steps = call.states, [], []
     real = _real(call)
-    x = torch.where(real.unsqueeze(2), call.x, call.x.new_zeros(()))
+    x = without_padding(call.x, call.lengths)
     for t in _order(call):
         values = _evaluate(graph, _leaf(call, kinds, x[t], states), kinds)
         new = tuple(values[at] for at in graph.outputs.values())
@@ -102,7 +102,7 @@ def _input_gradient(call: Call, flows: dict[str, Tensor]) -> Tensor:
 def _weight_gradients(tape: Tape, flows: dict[str, Tensor], real: Tensor) -> dict[str, Tensor]:
     """Packed gradients: outer products with the arguments, summed over steps and rows; sums for vectors."""
     call, graph = tape.call, trace(tape.call.cell)
-    x = torch.where(real.unsqueeze(2), call.x, call.x.new_zeros(()))
+    x = without_padding(call.x, call.lengths)
     arguments = {f"{n.kind}:{n.name}": n.args[0] for n in graph.nodes if n.kind in ("R", "P")}
 
     def one(kind: str, gate: str) -> Tensor:
@@ -204,4 +204,4 @@ def _real(call: Call) -> Tensor:
     T, N, _ = call.x.shape
     if call.lengths is None:
         return torch.ones(T, N, dtype=torch.bool, device=call.x.device)
-    return torch.arange(T, device=call.x.device).unsqueeze(1) < call.lengths
+    return real_steps(call.lengths, T)

@@ -1,7 +1,6 @@
 """Whole networks made of layers. Each takes a Batch and returns a Prediction; none knows a label or a loss.
 
 classifier   a sequence to one vector of logits
-masks        which steps are real
 """
 
 from __future__ import annotations

@@ -9,8 +9,7 @@ from torch import nn
 from recurra.base.contracts import Batch, Prediction
 from recurra.base.option import Opt
 from recurra.cells import CELLS
-from recurra.engine import BACKENDS
-from recurra.models.masks import real_steps
+from recurra.engine import BACKENDS, real_steps
 from recurra.nn import POOLS, Embedding, OneHot, Recurrent
 from recurra.nn.initial import INITIALIZERS
 from recurra.nn.merge import MERGES
