@@ -19,6 +19,7 @@ from recurra.api.schema import Settings, read_settings
 from recurra.api.watching import Nobody
 from recurra.base.contracts import Progress, Report, Score, Watcher
 from recurra.base.errors import ConfigError, RunError
+from recurra.nn import Recurrent
 from recurra.training import Checkpoints, FolderLock, Found, Log, Speed, Stopping, every
 
 # A line of log.jsonl every so many steps: a curve of a thousand points costs 100 kB.
@@ -109,6 +110,7 @@ def _go(
     if found:
         learner.restore(found.checkpoint, str(found.path))
         watch.note(f"resumed at step {learner.step}, epoch {learner.epoch}.")
+    _say_choices(learner, settings, device, watch)
     select = _selected(settings, prepared)
     checkpoints = Checkpoints(folder.path)
     log = Log(folder.log, keep=found.checkpoint.log_lines if found else 0)
@@ -176,6 +178,15 @@ def _log_step(log: Log, progress: Progress, speed: Speed) -> None:
         grad_norm=float(progress.grad_norm),
         tokens_per_second=round(speed.tokens_per_second),
     )
+
+
+def _say_choices(learner: Learner, settings: Settings, device: torch.device, watch: Watcher) -> None:
+    """What `auto` has chosen."""
+    if settings.tree["model"].get("backend") == "auto":
+        words = {m.executor() for m in learner.model.modules() if isinstance(m, Recurrent)}
+        watch.note(f"model.backend: auto takes {', '.join(sorted(words))} on {device}.")
+    if settings.training.select == "auto":
+        watch.note(f"training.select: auto takes {learner.task.usual_score}.")
 
 
 def _selected(settings: Settings, prepared: Prepared) -> str:

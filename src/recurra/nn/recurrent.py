@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from recurra.base.errors import ConfigError, ShapeError
 from recurra.cells import CELLS, Cell
-from recurra.engine import BACKENDS, Call, Weights, Zoneout, run
+from recurra.engine import BACKENDS, Call, Weights, Zoneout, choose, run
 from recurra.lower import Parameter, layout, projects, recurrent_width
 from recurra.nn.door import Entered, Lengths, enter
 from recurra.nn.dropout import locked_mask, zoneout_mask
@@ -184,22 +184,34 @@ class Recurrent(nn.Module):
         """One layer in all its directions: merged output, and the final states of each direction."""
         if self.variational_dropout and self.training:
             x = x * locked_mask(x, (1, x.shape[1], x.shape[2]), self.variational_dropout)
-        results = []
-        for direction in range(self.num_directions):
-            k = layer * self.num_directions + direction
-            packed = {p.name: tensor for p, tensor in self._described(layer, direction)}
-            call = Call(
-                x,
-                tuple(s[k] for s in states),
-                Weights(self.cell, packed),
-                lengths,
-                direction == 1,
-                self._zoneouts(x),
-                self._recurrent_mask(x),
-            )
-            results.append(run(call, backend=self.backend))
+        results = [
+            run(self._call(layer, direction, x, lengths, states), backend=self.backend)
+            for direction in range(self.num_directions)
+        ]
         outputs = [r.output for r in results]
         return MERGES[self.merge](*outputs) if self.bidirectional else outputs[0], [r.states for r in results]
+
+    def _call(self, layer: int, direction: int, x: Tensor, lengths: Tensor | None, states: tuple[Tensor, ...]) -> Call:
+        """The work of one layer in one direction."""
+        k = layer * self.num_directions + direction
+        packed = {p.name: tensor for p, tensor in self._described(layer, direction)}
+        return Call(
+            x,
+            tuple(s[k] for s in states),
+            Weights(self.cell, packed),
+            lengths,
+            direction == 1,
+            self._zoneouts(x),
+            self._recurrent_mask(x),
+        )
+
+    def executor(self) -> str:
+        """The word of the executor that a padded batch runs on now: on this device, in training or evaluation."""
+        if self.backend != "auto":
+            return self.backend
+        x = self._described(0, 0)[0][1].new_zeros(1, 1, self.input_size)
+        states = tuple(x.new_zeros(self.num_directions, 1, size) for size in self.state_sizes())
+        return choose(self._call(0, 0, x, torch.ones(1, dtype=torch.int64, device=x.device), states))
 
     def _zoneouts(self, x: Tensor) -> tuple[Zoneout, ...]:
         T, N, _ = x.shape
