@@ -129,6 +129,11 @@ def test_auto_takes_the_format_from_the_suffix(name: str, expected: str) -> None
     assert resolved_format(name) == expected
 
 
+def test_a_row_that_repeats_the_header_further_down_is_a_row(tmp_path: Path) -> None:
+    assert fields(put(tmp_path, "a.csv", "a,b\na,b\n")) == [{"a": "a", "b": "b"}]
+    assert len(fields(put(tmp_path, "a.csv", "1,2\na,b\n"), columns=["a", "b"])) == 2
+
+
 def test_auto_refuses_a_name_that_says_nothing() -> None:
     with pytest.raises(ConfigError, match=r"data\.xls: the name does not tell the format\. .*csv, tsv, jsonl, text"):
         resolved_format("data.xls")

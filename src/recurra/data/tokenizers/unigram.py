@@ -1,7 +1,7 @@
 """Train the pieces of a unigram language model, reproducibly.
 
 Written out here because the trainer in Hugging Face `tokenizers` walks its words in the order of a randomly seeded
-hash table: five runs on one text gave five vocabularies. Here the order is the alphabet, and sums are sequential.
+hash table: five runs on one text gave five models. Here the order is the alphabet, and sums are sequential.
 Source: Kudo 2018, "Subword Regularization", arXiv:1804.10959, section 3.2.
 """
 
@@ -133,15 +133,19 @@ def train_unigram(counts: Mapping[str, int], size: int) -> list[tuple[str, float
     """
     words = sorted(counts)
     weights = np.array([counts[word] for word in words], dtype=np.float64)
-    pieces, expected = _seeds(counts, size * SEEDS_PER_PIECE)
-    cuts = lattice(words, {piece: n for n, piece in enumerate(pieces)})
+    seeds, expected = _seeds(counts, size * SEEDS_PER_PIECE)
+    numbers = {piece: n for n, piece in enumerate(seeds)}
+    cuts = lattice(words, numbers)
+    spelling = lattice(seeds, numbers, whole=False)
+    left = np.arange(len(seeds))
     while True:
         for _ in range(STEPS_PER_ROUND):
             expected = cuts.expected_counts(_log_probabilities(expected), weights)
-        if len(pieces) <= size:
-            return _ranked(pieces, _log_probabilities(expected))
-        kept = _most_useful(pieces, expected, max(size, int(len(pieces) * KEEP)))
-        pieces, expected, cuts = [pieces[n] for n in kept], expected[kept], cuts.only(kept)
+        if len(left) <= size:
+            return _ranked([seeds[n] for n in left], _log_probabilities(expected))
+        costs = _costs(expected, spelling, left)
+        kept = np.sort(np.argsort(-costs, kind="stable")[: max(size, int(len(left) * KEEP))])
+        left, expected, cuts, spelling = left[kept], expected[kept], cuts.only(kept), spelling.only(kept)
 
 
 def _seeds(counts: Mapping[str, int], limit: int) -> tuple[list[str], Floats]:
@@ -162,17 +166,15 @@ def _log_probabilities(expected: Floats) -> Floats:
     return np.asarray(np.log(floored / floored.sum()))
 
 
-def _most_useful(pieces: Sequence[str], expected: Floats, number: int) -> Ints:
-    """The pieces, in their order, whose loss would cost the most likelihood; characters are never lost.
+def _costs(expected: Floats, spelling: Lattice, left: Ints) -> Floats:
+    """The log likelihood, in nats, that is lost with each piece; infinite for a character.
 
-    The cost of losing a piece: its expected count times what the best-known way to spell it otherwise adds in nats.
+    Its expected count times the difference to spelling it with the other pieces.
+    spelling: lattice of all seeds, without the edge that is the seed itself.  left: which seeds the pieces are.
     """
     scores = _log_probabilities(expected)
-    spelling = lattice(pieces, {piece: n for n, piece in enumerate(pieces)}, whole=False)
-    otherwise = spelling.forward(scores)[spelling.last]
-    is_character = np.array([len(piece) == 1 for piece in pieces])
-    cost = np.where(is_character, np.inf, expected * (scores - np.where(is_character, 0.0, otherwise)))
-    return np.sort(np.argsort(-cost, kind="stable")[:number])
+    otherwise = spelling.forward(scores)[spelling.last[left]]
+    return np.where(np.isneginf(otherwise), np.inf, expected * (scores - np.nan_to_num(otherwise, neginf=0.0)))
 
 
 def _ranked(pieces: Sequence[str], scores: Floats) -> list[tuple[str, float]]:
