@@ -5,6 +5,7 @@ explaining  explain                        demos       demo, data sets that ever
 options     sections of the config         schema      the config as a whole
 prepare     files to examples in splits    learner     all that a checkpoint holds, alive
 answering   examples to outputs            reporting   the end of a run       folder   what a run folder holds
+stopping    a signal while nothing is lost by it                              watching for callers who do not watch
 """
 
 from __future__ import annotations

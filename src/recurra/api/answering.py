@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
+from recurra.api.stopping import Stopped
 from recurra.base.errors import ConfigError
 from recurra.data.batches import epoch_batches
 
 # Enough to keep the cores busy, little enough for a laptop: 256 sequences of 64 tokens.
 BATCH_TOKENS, BATCH_ROWS = 16_384, 256
-
-
-class Stopped(Exception):  # noqa: N818  not an error: somebody asked
-    """Somebody asked to stop while a long pass was running."""
 
 
 def outputs(
@@ -24,9 +22,9 @@ def outputs(
     examples: Sequence[Any],
     *,
     device: torch.device,
-    stop: Callable[[], bool] = lambda: False,
+    stop: Callable[[], signal.Signals | None] = lambda: None,
 ) -> list[Any]:
-    """The task's output for each example, in order. Raises Stopped between two batches, when `stop` says so."""
+    """The task's output for each example, in order. Raises Stopped between two batches, when `stop` has a signal."""
     found: list[Any] = [None] * len(examples)
     plan = epoch_batches(
         [e.length for e in examples],
@@ -39,8 +37,8 @@ def outputs(
     model.eval()
     with torch.inference_mode():
         for indices in plan:
-            if stop():
-                raise Stopped
+            if (number := stop()) is not None:
+                raise Stopped(number)
             batch = task.collate([examples[i] for i in indices], indices).to(device)
             for index, output in zip(indices, task.decode(model(batch), batch), strict=True):
                 found[index] = output
@@ -50,13 +48,13 @@ def outputs(
 def device_of(word: str) -> torch.device:
     """A device by its word; "auto" takes CUDA where there is one.
 
-    Raises ConfigError for a word that torch does not know, or a device that is not there.
+    Raises ConfigError for a word that torch does not know, or a device that is not there or holds no numbers (meta).
     """
     if word == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(word)
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"device '{word}' cannot be used: {reason}. Use cpu, cuda or auto.") from None

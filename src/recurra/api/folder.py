@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from recurra.config import load as load_config
 from recurra.config import write as config_text
 from recurra.lower import equal, from_json, to_json, trace
 from recurra.training import load_weights
+from recurra.training.lock import FILE as LOCK
 
 FORMAT = 1
 # A vocabulary of a million words takes about 20 MB.
@@ -73,14 +75,27 @@ class Run:
     model: torch.nn.Module
 
 
+# Without its last line a YAML file is still one, of other options: defaults would take the place of what was cut off.
+END = "# The end of this config; without this line it was cut short."
+
+
 def describe(folder: RunFolder, settings: Settings) -> None:
     """Write what is known before training: mark, config, and the user's cell, if the model has one."""
-    write_text(folder.config, config_text(settings.resolved, SCHEMA))
+    write_text(folder.config, f"{config_text(settings.resolved, SCHEMA).rstrip()}\n\n{END}\n")
     name = str(settings.tree["model"].get("cell"))
     if name in CELLS and name not in BUILT_IN:
         write_text(folder.cell, _json(to_json(CELLS[name])))
     # Last, so that a folder with a mark has a config.
     write_text(folder.mark, _json({"format": FORMAT, "recurra": __version__}))
+
+
+def forget(folder: RunFolder) -> None:
+    """Take away what `describe` wrote, and the folder if nothing else is in it. The caller holds the folder's lock."""
+    # The mark first, so that a folder with a mark has a config.
+    for path in (folder.mark, folder.config, folder.cell, folder.path / LOCK):
+        path.unlink(missing_ok=True)
+    with suppress(OSError):  # not empty: there are files that are not ours
+        folder.path.rmdir()
 
 
 def write_task(folder: RunFolder, task: Any) -> None:
@@ -108,10 +123,19 @@ def open_settings(path: Path, cells: Iterable[Path] = ()) -> tuple[RunFolder, Se
     add_cells(cells)
     if folder.cell.is_file():
         _adopt(folder.cell)
+    if not folder.config.is_file():
+        raise RunError(f"{folder.config}: is missing; the run folder is not whole. Copy it again, or train again.")
     try:
-        return folder, settings_of(load_config(folder.config))
+        document = load_config(folder.config)
+        _refuse_cut(folder.config)
+        return folder, settings_of(document)
     except ConfigError as error:
         raise RunError("\n".join(error.problems)) from error
+
+
+def _refuse_cut(config: Path) -> None:
+    if not config.read_text("utf-8").rstrip().endswith(END):
+        raise RunError(f"{config}: damaged: its last line is missing: {END!r}. Copy the run folder again.")
 
 
 def add_cells(paths: Iterable[Path]) -> None:

@@ -130,8 +130,8 @@ class Learner:
         """Go back to a checkpoint. Raises RunError if it belongs to other data or other settings."""
         if checkpoint.extra.get("data") != self.fingerprint:
             raise RunError(
-                f"{origin}: the training data is not what it was: rows were changed, added or removed. "
-                "Put the old file back to go on, or train anew in another folder."
+                f"{origin}: the data is not what it was: rows of train or dev were changed, added or removed. "
+                "Put the old files back to go on, or train anew in another folder."
             )
         put_weights(self.model, checkpoint.model, origin)
         self.optimizer.load_state_dict(checkpoint.optimizer)

@@ -10,8 +10,8 @@ from typing import Any
 
 from recurra.api.options import DataOptions
 from recurra.api.schema import Settings
-from recurra.base.contracts import Listener, Record
-from recurra.base.errors import DataError
+from recurra.base.contracts import Listener, Record, Score
+from recurra.base.errors import ConfigError, DataError
 from recurra.config import build
 from recurra.data.formats import ON_ERROR, read, resolved_format
 from recurra.data.splits import SPLITS, overlap, split
@@ -21,7 +21,7 @@ from recurra.data.splits import SPLITS, overlap, split
 class Prepared:
     """Examples by split ("train", "dev", perhaps "test"), the task that read them, notes and sizes.
 
-    fingerprint: of the training examples, in order; a resumed run must find the same
+    fingerprint: of what is learned from and chosen by, in order; a resumed run must find the same
     """
 
     task: Any
@@ -41,11 +41,25 @@ def prepare(settings: Settings, watch: Listener, *, task: Any = None) -> Prepare
     _note_overlap(settings, records, heard)
     fitted = task or settings.plan.fit(records["train"], settings.data.train)
     splits = {name: [fitted.example(record) for record in rows] for name, rows in records.items()}
+    for examples in splits.values():
+        fitted.refuse_unknown(examples)
     facts = fitted.facts(splits)
     for name, value in facts.items():
         if name.endswith("texts cut"):
             heard.note(f"{name}: {value}")
-    return Prepared(fitted, splits, tuple(heard.messages), facts, _fingerprint(splits["train"]))
+    return Prepared(fitted, splits, tuple(heard.messages), facts, _fingerprint(splits))
+
+
+def selected(settings: Settings, prepared: Prepared) -> str:
+    """The dev score that chooses the best epoch. Raises ConfigError for one that this data does not have."""
+    names: dict[str, Score] = {s.name: s for s in prepared.task.possible_scores(prepared.splits["dev"])}
+    word = settings.training.select
+    if word == "auto":
+        return str(prepared.task.usual_score)
+    if word not in names or names[word].better == "neither":
+        known = ", ".join(name for name, score in names.items() if score.better != "neither")
+        raise ConfigError(f"training.select: there is no score '{word}' to choose by. Known: {known}.")
+    return word
 
 
 def split_records(settings: Settings, watch: Listener) -> dict[str, list[Record]]:
@@ -115,11 +129,13 @@ def _note_overlap(settings: Settings, records: Mapping[str, Sequence[Record]], w
             )
 
 
-def _fingerprint(examples: Sequence[Any]) -> str:
-    """SHA-256 of what is learned from, in order."""
+def _fingerprint(splits: Mapping[str, Sequence[Any]]) -> str:
+    """SHA-256 of what is learned from, and of what chooses the best epoch, in order."""
     sha = hashlib.sha256()
-    for example in examples:
-        sha.update(repr((example.tokens, example.gold)).encode("utf-8", "surrogatepass"))
+    for name in ("train", "dev"):
+        sha.update(f"{name} {len(splits[name])}\n".encode())
+        for example in splits[name]:
+            sha.update(repr((example.tokens, example.gold)).encode("utf-8", "surrogatepass"))
     return sha.hexdigest()
 
 

@@ -15,7 +15,7 @@ from recurra.api.learner import Learner
 from recurra.api.prepare import Prepared
 from recurra.base.contracts import Report, Watcher
 from recurra.report import Chart, Curve, write
-from recurra.training import Checkpoints, Stopping, put_weights, save_weights
+from recurra.training import Checkpoints, put_weights, save_weights
 from recurra.training.log import read as read_log
 
 
@@ -25,25 +25,23 @@ def final_report(
     checkpoints: Checkpoints,
     folder: RunFolder,
     select: str,
-    stopping: Stopping,
     watch: Watcher,
 ) -> Report:
-    """Score the best weights on dev and test, write them and the report. Raises Stopped when a signal asks for it."""
-    if checkpoints.best.exists():
+    """Score the best weights on dev and test, write them and the report. Raises RunError if they are damaged."""
+    if learner.best.value is not None:
         put_weights(learner.model, checkpoints.load_best().model, checkpoints.best)
     else:
         watch.note(f"no epoch had a finite {select}: the last weights are kept.")
     scored = {name: rows for name, rows in prepared.splits.items() if name != "train"}
     answers = {
-        name: outputs(learner.model, prepared.task, rows, device=learner.device, stop=lambda: stopping.requested)
-        for name, rows in scored.items()
+        name: outputs(learner.model, prepared.task, rows, device=learner.device) for name, rows in scored.items()
     }
     last = list(scored)[-1]
     compared = prepared.task.baselines(prepared.splits["train"], scored)
     for message in compared.notes:
         watch.note(message)
     report = Report(
-        title=f"{folder.path.name}: {learner.settings.tree['task']['name']}",
+        title=f"{folder.path.resolve().name}: {learner.settings.tree['task']['name']}",
         scores=tuple(s for name, rows in scored.items() for s in prepared.task.score(answers[name], rows, name)),
         baselines=compared.scores,
         tables=prepared.task.tables(answers[last], scored[last]),

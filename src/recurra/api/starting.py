@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from recurra.api.folder import add_cells
-from recurra.api.prepare import prepare
+from recurra.api.prepare import prepare, selected
 from recurra.api.schema import SCHEMA, read_settings, settings_of
 from recurra.base.contracts import Record
 from recurra.base.errors import ConfigError, DataError
@@ -74,6 +74,7 @@ def check(config: Path, *, overrides: Sequence[str] = (), cells: Iterable[Path] 
     settings = read_settings(config, overrides)
     heard = _Notes()
     prepared = prepare(settings, heard)
+    selected(settings, prepared)
     model = settings.model(prepared.task.model_sizes)
     parameters = sum(p.numel() for p in model.parameters())
     return Checked(settings.tree, tuple(heard.messages), {**prepared.facts, "parameters": parameters})

@@ -114,13 +114,15 @@ class ClassificationPlan:
     def restore(self, data: Mapping[str, Any], origin: str) -> Classification:
         """The task as a run folder holds it. Raises RunError that names `origin`."""
         try:
-            labels, weights = [str(label) for label in data["labels"]], data["class_weights"]
+            reader, labels, weights = data["reader"], data["labels"], data["class_weights"]
+            if not isinstance(labels, list) or not labels or not all(isinstance(label, str) for label in labels):
+                raise ValueError("labels are not a list of text")
             if len(set(labels)) != len(labels) or not (weights is None or len(weights) == len(labels)):
                 raise ValueError(f"{len(labels)} labels and {weights!r} weights")
             tensor = None if weights is None else torch.tensor([float(w) for w in weights])
-        except (KeyError, TypeError, ValueError) as error:
-            raise RunError(f"{origin}: expected the labels of a classification: {error}.") from error
-        return Classification(self, TextReader.from_json(data["reader"], origin), tuple(labels), tensor)
+        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+            raise RunError(f"{origin}: expected the labels of a classification: {str(error)[:300]}.") from error
+        return Classification(self, TextReader.from_json(reader, origin), tuple(labels), tensor)
 
     def _weights(self, labels: Sequence[str], gold: Sequence[Any]) -> torch.Tensor | None:
         if self.class_weights == "none":
@@ -172,8 +174,7 @@ class Classification:
         tokens, lengths = self.reader.padded([e.tokens for e in examples])
         targets = {}
         if examples and all(e.gold is not None for e in examples):
-            for e in examples:
-                self._check_known(e)
+            self.refuse_unknown(examples)
             targets = {"labels": self.kind.targets([e.gold for e in examples], self._place)}
         return Batch({"tokens": tokens}, lengths, targets, tuple(indices))
 
@@ -190,6 +191,14 @@ class Classification:
         """All scores of one split, in the order of `metrics`."""
         gold, origins = [e.gold for e in examples], [e.origin for e in examples]
         return self.kind.score(gold, outputs, self.labels, origins, split)
+
+    def refuse_unknown(self, examples: Iterable[TextExample]) -> None:
+        """Raise DataError, with file and line, for a label that training never saw."""
+        for example in examples:
+            for label in self.kind.names([example.gold]):
+                if label not in self._place:
+                    near = did_you_mean(label, self.labels) or f" Known: {', '.join(self.labels[:8])}."
+                    raise DataError(f"{example.origin}: label '{label}' does not occur in the training data.{near}")
 
     # -- for reports -----------------------------------------------------------------------------------------------
 
@@ -247,12 +256,6 @@ class Classification:
     @property
     def _reads_characters(self) -> bool:
         return bool(self.reader.tokenizer.to_json()["name"] == "characters")
-
-    def _check_known(self, example: TextExample) -> None:
-        for label in self.kind.names([example.gold]):
-            if label not in self._place:
-                near = did_you_mean(label, self.labels) or f" Known: {', '.join(self.labels[:8])}."
-                raise DataError(f"{example.origin}: label '{label}' does not occur in the training data.{near}")
 
 
 def _text(record: Record, column: str, *, empty: bool = False) -> str:
