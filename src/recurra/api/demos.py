@@ -38,9 +38,9 @@ DEMOS: Mapping[str, Demo] = {
                 "output_dropout": 0.3,
             },
             "training": {
-                "epochs": 12,
+                "epochs": 6,
                 "batch_rows": 128,
-                "optimizer": {"name": "adam", "lr": 0.004},
+                "optimizer": {"name": "adam", "lr": 0.006},
                 "schedule": {"name": "cosine", "warmup": 0.05},
             },
         },
