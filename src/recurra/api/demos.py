@@ -62,7 +62,7 @@ def demo(name: str, *, out: Path, watch: Watcher) -> Trained:
     watch.note(chosen.note)
     best = ceiling("test")
     watch.note(
-        f"{best.ambiguous:,} of {best.rows:,} test names are the same in several languages, so the best reachable "
+        f"{best.num_ambiguous:,} of {best.num_rows:,} test names are the same in several languages, so the best reachable "
         f"accuracy is {best.accuracy:.1%}."
     )
     folder = out.parent / f"{out.name}-data"
