@@ -43,12 +43,13 @@ def test_a_call_needs_no_more_than_input_states_and_weights():
 
 
 def test_states_stand_still_and_outputs_are_zero_where_a_step_is_padding():
-    result = run(ones_call(counter, lengths=torch.tensor([2, 0])))
-    assert result.output[:, :, 0].T.tolist() == [[1, 2, 0, 0], [0, 0, 0, 0]]
-    assert result.states[0][:, 0].tolist() == [2, 0]
-    backward = run(ones_call(counter, lengths=torch.tensor([2, 0]), reverse=True))
-    assert backward.output[:, :, 0].T.tolist() == [[2, 1, 0, 0], [0, 0, 0, 0]]
-    assert backward.states[0][:, 0].tolist() == [2, 0]
+    result = run(ones_call(counter, lengths=torch.tensor([3, 1])))
+    assert result.output[:, :, 0].T.tolist() == [[1, 2, 3, 0], [1, 0, 0, 0]]
+    assert result.states[0][:, 0].tolist() == [3, 1]
+    backward = run(ones_call(counter, lengths=torch.tensor([3, 1]), reverse=True))
+    assert backward.output[:, :, 0].T.tolist() == [[3, 2, 1, 0], [1, 0, 0, 0]]
+    assert backward.states[0][:, 0].tolist() == [3, 1]
+    assert not run(ones_call(counter, lengths=torch.tensor([0, 0]))).output.any()
 
 
 def test_no_step_is_computed_after_the_longest_sequence():
