@@ -167,7 +167,7 @@ def _recognised(path: Path) -> RunFolder:
     if not folder.mark.is_file():
         raise RunError(f"{path}: not a run folder: it has no run.json. Expected a folder made by `recurra train`.")
     mark = read_json(folder.mark)
-    if not isinstance(mark, Mapping) or not isinstance(mark.get("format"), int):
+    if not isinstance(mark, Mapping) or type(mark.get("format")) is not int or mark["format"] < 1:
         raise RunError(f"{folder.mark}: damaged: expected a format and a version.")
     if mark["format"] > FORMAT:
         raise RunError(
