@@ -62,8 +62,8 @@ def demo(name: str, *, out: Path, watch: Watcher) -> Trained:
     watch.note(chosen.note)
     best = ceiling("test")
     watch.note(
-        f"{best.num_ambiguous:,} of {best.num_rows:,} test names are the same in several languages, so the best reachable "
-        f"accuracy is {best.accuracy:.1%}."
+        f"{best.num_ambiguous:,} of {best.num_rows:,} test names are the same in several languages, so the best "
+        f"reachable accuracy is {best.accuracy:.1%}."
     )
     folder = out.parent / f"{out.name}-data"
     files = {path.stem.rpartition("_")[2]: str(path) for path in write_csv(chosen.data, folder)}

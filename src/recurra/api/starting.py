@@ -61,6 +61,9 @@ def init(task: str, file: Path) -> str:
         },
         "data": {"train": str(file)},
     }
+    if len(rows) < LOOK:
+        # A few hundred rows in batches of 64 are a handful of steps an epoch, too few to learn anything.
+        chosen["training"] = {"batch_rows": 8, "epochs": 20}
     document = parse(yaml.safe_dump(chosen, allow_unicode=True, sort_keys=False), str(file))
     return config_text(settings_of(document).resolved, SCHEMA)
 
