@@ -12,6 +12,7 @@ import shutil
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from recurra.base.contracts import Origin, Record
 from recurra.base.errors import ConfigError, DataError, RunError
 from recurra.training import log, save_weights
 from recurra.training.checkpoint import PREFIX as CHECKPOINT_PREFIX
+from recurra.training.checkpoint import Checkpoint, load, save
 
 NEEDED = ("run.json", "config.yaml", "task.json", "model.safetensors")
 CHECKPOINTS = ("last.ckpt", "last.prev.ckpt", "best.ckpt")
@@ -446,3 +448,39 @@ def test_predictions_that_do_not_fit_on_the_disk_leave_the_file_that_was_there(r
     assert (said.code, said.err) == (1, "out.csv: No space left on device.\n")
     assert Path("out.csv").read_text() == "mine"
     assert list(Path().glob(".tmp-*")) == []
+
+
+# -- a checkpoint that is well signed, and yet none of ours ------------------------------------------------------------
+
+
+def shorter_moments(checkpoint: Checkpoint) -> dict[str, Any]:
+    state = {i: {key: value[:1] if value.ndim else value for key, value in entry.items()}
+             for i, entry in checkpoint.optimizer["state"].items()}  # fmt: skip
+    return {"optimizer": {**checkpoint.optimizer, "state": state}}
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        shorter_moments,
+        lambda c: {"optimizer": {"state": {}, "param_groups": []}},
+        lambda c: {"optimizer": {"state": {0: {"exp_avg": "x"}}, "param_groups": c.optimizer["param_groups"]}},
+        lambda c: {"optimizer": {**c.optimizer, "param_groups": [{"params": "abc"}]}},
+        lambda c: {"optimizer": {**c.optimizer, "param_groups": [{"params": [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]}]}},
+        lambda c: {"model": {**c.model, "output.bias": torch.zeros(3)}},
+        lambda c: {"config": {}},
+        lambda c: {"config": {"task": 3, "data": None, "model": [], "training": "x"}},
+        lambda c: {"best": {}},
+        lambda c: {"best": {"value": [], "step": {}}},
+        lambda c: {"patience": {"waited": None}},
+        lambda c: {"extra": {**c.extra, "seconds": "long"}},
+        lambda c: {"extra": {}},
+    ],
+)
+def test_a_checkpoint_of_other_contents_is_refused_by_name(
+    hostile: Callable[[Checkpoint], dict[str, Any]], run: Path
+) -> None:
+    good = load(run / "last.ckpt")
+    save(run / "last.ckpt", replace(good, **hostile(good)))
+    said = refused("train", "--resume", run)
+    assert "run/last.ckpt: " in said or "run/config.yaml: " in said, said
