@@ -109,8 +109,8 @@ def undisturbed(config: Path, seen: list[tuple[int, ...]], known: dict[str, Any]
     return known[text]
 
 
-# First, middle and last batch of an epoch; twice in one epoch; three in a row; the last step of all.
-STOPS = [[1], [2], [4], [5, 7], [6, 7, 8], [8, 12], [12]]
+# First, middle and last batch of an epoch; twice in one epoch; the last step of all.
+STOPS = [[1, 2], [4], [5, 7], [6, 8, 12]]
 
 
 @pytest.mark.parametrize("stops", STOPS, ids=str)
@@ -219,7 +219,10 @@ def test_kill_9_at_twenty_five_random_moments_then_resume_ends_with_the_same_bit
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recipe, "LOG_EVERY", 1)
-    write_config(**{**EVERY_DROPOUT, "training": {**EVERY_DROPOUT["training"], "checkpoint_every": 2}})
+    write_config(
+        model={"embedding_dropout": 0.2, "output_dropout": 0.2},
+        training={"epochs": 3, "checkpoint_every": 2, "schedule": "plateau"},
+    )
     begin = time.monotonic()
     assert exit_of(fork_child(in_child(Path("whole")))) == 0
     length = time.monotonic() - begin
