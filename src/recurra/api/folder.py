@@ -9,7 +9,7 @@ last.ckpt last.prev.ckpt best.ckpt             scores.json baselines.json report
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,9 +120,9 @@ def open_run(path: Path, cells: Iterable[Path] = ()) -> Run:
 def open_settings(path: Path, cells: Iterable[Path] = ()) -> tuple[RunFolder, Settings]:
     """The folder, recognised, and its config. Raises RunError."""
     folder = _recognised(path)
-    add_cells(cells)
+    given = add_cells(cells)
     if folder.cell.is_file():
-        _adopt(folder.cell)
+        _adopt(folder.cell, given)
     if not folder.config.is_file():
         raise RunError(f"{folder.config}: is missing; the run folder is not whole. Copy it again, or train again.")
     try:
@@ -138,14 +138,17 @@ def _refuse_cut(config: Path) -> None:
         raise RunError(f"{config}: damaged: its last line is missing: {END!r}. Copy the run folder again.")
 
 
-def add_cells(paths: Iterable[Path]) -> None:
-    """Register the cells of a user's files, so that a config can name them. Raises ConfigError."""
+def add_cells(paths: Iterable[Path]) -> set[str]:
+    """Register the cells of a user's files, so that a config can name them; return the names. Raises ConfigError."""
+    names = set()
     for path in paths:
         for cell in cells_of(path):
             if cell.name in BUILT_IN:
                 raise ConfigError(f"{path}: cell '{cell.name}' is built in; give yours another name.")
             trace(cell)  # what is wrong with its equations is said now
             CELLS.replace(cell.name, cell)
+            names.add(cell.name)
+    return names
 
 
 def read_json(path: Path) -> Any:
@@ -177,20 +180,20 @@ def _recognised(path: Path) -> RunFolder:
     return folder
 
 
-def _adopt(path: Path) -> None:
-    """Register the cell that a run folder holds as data, unless the user's file has just given the same one."""
+def _adopt(path: Path, given: Collection[str]) -> None:
+    """Register the cell that a run folder holds as data. If the user's file has just given one, it must be the same."""
     cell = from_json(read_json(path), str(path))
     if cell.name in BUILT_IN:
         raise RunError(
             f"{path}: holds a cell named '{cell.name}', which is built in; this is not as recurra writes it."
         )
-    if cell.name in CELLS and not equal(CELLS[cell.name], cell):
+    if cell.name not in given:
+        CELLS.replace(cell.name, cell)
+    elif not equal(CELLS[cell.name], cell):
         raise RunError(
             f"{path}: trained with another cell '{cell.name}' than the one given now: its equations differ. "
             "Leave out --cell (the run folder holds its cell), or train again."
         )
-    if cell.name not in CELLS:
-        CELLS.add(cell.name, cell)
 
 
 def _json(value: object) -> str:
