@@ -1,7 +1,7 @@
 """The run folder: what it holds, how it is written, and how it is read back with suspicion.
 
 run.json           format and version          config.yaml   resolved, every default written out
-task.json          tokenizer, vocabulary, labels             cell.json   a user's cell, as data; only if there is one
+task.json          tokenizer, vocabulary, labels, data        cell.json   a user's cell, as data; only if there is one
 model.safetensors  the best weights            log.jsonl     one line a few steps, and one an epoch
 last.ckpt last.prev.ckpt best.ckpt             scores.json baselines.json report.html *.png
 """
@@ -67,12 +67,13 @@ class RunFolder:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A trained run, ready to answer."""
+    """A trained run, ready to answer. fingerprint: of the data that it was trained on, as `prepare` makes it."""
 
     folder: RunFolder
     settings: Settings
     task: Any
     model: torch.nn.Module
+    fingerprint: str
 
 
 # Without its last line a YAML file is still one, of other options: defaults would take the place of what was cut off.
@@ -98,9 +99,9 @@ def forget(folder: RunFolder) -> None:
         folder.path.rmdir()
 
 
-def write_task(folder: RunFolder, task: Any) -> None:
-    """Write what reading a text and naming an answer needs."""
-    write_text(folder.task, _json(task.to_json()))
+def write_task(folder: RunFolder, task: Any, fingerprint: str) -> None:
+    """Write what reading a text and naming an answer needs, and which data that was learned from."""
+    write_text(folder.task, _json({**task.to_json(), "data": fingerprint}))
 
 
 def open_run(path: Path, cells: Iterable[Path] = ()) -> Run:
@@ -110,11 +111,12 @@ def open_run(path: Path, cells: Iterable[Path] = ()) -> Run:
         raise RunError(
             f"{path}: has no model.safetensors: its training has not ended. Go on with `recurra train --resume {path}`."
         )
-    task = settings.plan.restore(read_json(folder.task), str(folder.task))
+    stored = read_json(folder.task)
+    task = settings.plan.restore(stored, str(folder.task))
     model = settings.model(task.model_sizes)
     load_weights(folder.weights, model)
     model.eval()
-    return Run(folder, settings, task, model)
+    return Run(folder, settings, task, model, str(stored.get("data")))
 
 
 def open_settings(path: Path, cells: Iterable[Path] = ()) -> tuple[RunFolder, Settings]:
