@@ -1,0 +1,95 @@
+"""What a fresh interpreter loads; and nothing public goes without a word of explanation."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import subprocess
+import sys
+
+import pytest
+
+import recurra
+
+HEAVY = ("torch", "matplotlib", "pandas", "sklearn", "fastapi", "tensorboard", "transformers", "rich", "babel",
+         "tokenizers", "pydantic", "numpy", "safetensors", "yaml", "regex", "lightning")  # fmt: skip
+# With layers come torch, and what torch itself loads (numpy); not what only texts, reports or terminals need.
+NOT_FOR_LAYERS = ("matplotlib", "pandas", "sklearn", "fastapi", "tensorboard", "transformers", "rich", "babel",
+                  "tokenizers", "pydantic", "safetensors", "regex", "lightning")  # fmt: skip
+HELP = "import sys; from recurra.cli import main; sys.stdout = open('/dev/null', 'w'); assert main({words}) == 0"
+
+
+def loaded_by(code: str) -> set[str]:
+    """Top-level packages that are loaded after `code` has run in an interpreter of its own."""
+    report = "import sys, json; print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
+    # -E -s: no sitecustomize of a test tool, no user site
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nsys = __import__('sys'); sys.stdout = sys.__stdout__\n{report}"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return set(json.loads(done.stdout))
+
+
+@pytest.mark.parametrize(
+    ("code", "unwanted"),
+    [
+        ("import recurra", HEAVY),
+        ("import recurra.cells, recurra.lower", HEAVY),
+        (HELP.format(words=["--help"]), HEAVY),
+        (HELP.format(words=["train", "--help"]), HEAVY),
+        (HELP.format(words=["predict", "--help"]), HEAVY),
+        ("import recurra.nn", NOT_FOR_LAYERS),
+    ],
+    ids=["recurra", "cells", "--help", "train --help", "predict --help", "nn"],
+)
+def test_nothing_heavy_is_loaded_before_it_is_needed(code: str, unwanted: tuple[str, ...]) -> None:
+    loaded = loaded_by(code)
+    assert "recurra" in loaded
+    assert loaded & set(unwanted) == set()
+
+
+def test_everything_in_the_api_loads_without_what_is_optional() -> None:
+    """pip install recurra brings no scikit-learn, matplotlib or babel: the verbs must not need them to start."""
+    assert loaded_by("import recurra.api") & {"sklearn", "matplotlib", "babel", "pandas", "rich", "scipy"} == set()
+
+
+@pytest.mark.parametrize("room", ["nn", "api", "cells", "lower", "engine", "models", "tasks", "training", "config"])
+def test_everything_public_says_what_it_is(room: str) -> None:
+    module = importlib.import_module(f"recurra.{room}")
+    assert (module.__doc__ or "").strip(), "a room's docstring is its table of contents"
+    assert sorted(module.__all__) == sorted(set(module.__all__))
+    silent = [
+        name
+        for name in module.__all__
+        if (inspect.isroutine(thing := getattr(module, name)) or inspect.isclass(thing)) and not own_doc(thing)
+    ]
+    assert silent == []
+
+
+def own_doc(thing: object) -> str:
+    """A docstring of its own: not one that a class inherits, or that @dataclass makes of its fields."""
+    doc = (thing.__dict__.get("__doc__") if inspect.isclass(thing) else inspect.getdoc(thing)) or ""
+    return "" if doc.startswith(f"{getattr(thing, '__name__', '')}(") else doc.strip()
+
+
+def test_public_methods_of_public_layers_say_what_they_do() -> None:
+    from recurra import nn
+
+    kept_from_torch = {"forward", "extra_repr"}
+    silent = [
+        f"{name}.{method}"
+        for name in nn.__all__
+        if inspect.isclass(layer := getattr(nn, name))
+        for method, function in vars(layer).items()
+        if inspect.isfunction(function) and not method.startswith("_") and method not in kept_from_torch
+        if not inspect.getdoc(function)
+    ]
+    assert silent == []
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    from importlib.metadata import version
+
+    assert recurra.__version__ == version("recurra")
