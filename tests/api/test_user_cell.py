@@ -14,15 +14,10 @@ from recurra.cells import BUILT_IN, CELLS
 PAGE = Path(__file__).parents[2] / "docs/adding/cell.md"
 
 
-@pytest.fixture(autouse=True)
-def forgotten() -> None:
-    """Each test begins as a fresh process does: only the built-in cells are known."""
-    forget()
-
-
 def forget() -> None:
+    """As in a fresh process: only the built-in cells are known."""
     for name in CELLS.keys() - BUILT_IN:
-        del CELLS._things[name]
+        CELLS.remove(name)
 
 
 @pytest.fixture

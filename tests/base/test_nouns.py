@@ -29,6 +29,10 @@ def test_a_registry_refuses_to_overwrite_unless_asked_to() -> None:
     assert cells.replace("lstm", 3) == 3
     assert dict(cells) == {"lstm": 3}
     assert "lstm" in cells
+    cells.add("gru", 4)
+    cells.remove("gru")
+    with pytest.raises(ConfigError, match="unknown cell 'gru'"):
+        cells.remove("gru")
     assert ["lstm"] not in cells.values()
     assert len(cells) == 1
 
