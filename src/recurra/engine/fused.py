@@ -23,13 +23,14 @@ from recurra.cells import CELLS, Cell
 from recurra.engine.call import Call, Result, real_steps, without_padding
 from recurra.lower import layout
 
-# sigmoid(-SHUT) is 0 and sigmoid(SHUT) is 1, exactly, in every floating type; float16 ends at 65,504.
-SHUT = 1e4
+# sigmoid(-SHUT) is 0 and sigmoid(SHUT) is 1, exactly, and nothing that a network adds to it changes that.
+SHUT = 1e30
+SHUT_FLOAT16 = 3e4  # float16 ends at 65,504
 
 
 @dataclass(frozen=True, slots=True)
 class Twin:
-    """torch's function for a cell. padding: by gate, the weight of the feature that marks a padded step."""
+    """torch's function for a cell. padding: by gate, the sign of the feature that marks a padded step: 1 opens."""
 
     function: Callable[..., Any]
     padding: dict[str, float]
@@ -39,8 +40,8 @@ class Twin:
 TWINS: dict[str, Twin] = {
     "rnn": Twin(torch.rnn_tanh, {}),
     "rnn_relu": Twin(torch.rnn_relu, {}),
-    "lstm": Twin(torch.lstm, {"i": -SHUT, "f": SHUT}),
-    "gru": Twin(torch.gru, {"z": SHUT}),
+    "lstm": Twin(torch.lstm, {"i": -1.0, "f": 1.0}),
+    "gru": Twin(torch.gru, {"z": 1.0}),
 }
 
 
@@ -77,7 +78,8 @@ def _run_whole(call: Call, x: Tensor, real: Tensor | None) -> tuple[Tensor, tupl
     twin, packed = TWINS[call.cell.name], dict(call.weights.packed)
     if real is not None and twin.padding:
         x = torch.cat([x, (~real).unsqueeze(2).to(x.dtype)], 2)
-        column = _padding_weights(call.cell).repeat_interleave(call.states[0].shape[1]).to(x)
+        column = _padding_signs(call.cell).repeat_interleave(call.states[0].shape[1]).to(x)
+        column = column * (SHUT_FLOAT16 if x.dtype == torch.float16 else SHUT)
         packed["weight_ih"] = torch.cat([packed["weight_ih"], column.unsqueeze(1)], 1)
     has_bias = "bias_ih" in packed
     weights = [packed[p.name] for p in layout(call.cell, bias=has_bias)]
@@ -88,8 +90,8 @@ def _run_whole(call: Call, x: Tensor, real: Tensor | None) -> tuple[Tensor, tupl
 
 
 @cache
-def _padding_weights(cell: Cell) -> Tensor:
-    """One weight a gate, in packing order, of the feature that marks padding."""
+def _padding_signs(cell: Cell) -> Tensor:
+    """One sign a gate, in packing order, of the feature that marks padding."""
     gates = next(p.gates for p in layout(cell) if p.kind == "W")
     return torch.tensor([TWINS[cell.name].padding.get(gate, 0.0) for gate in gates])
 
