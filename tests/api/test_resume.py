@@ -20,6 +20,7 @@ from recurra.base.contracts import Progress
 from recurra.base.errors import TrainingError
 from recurra.tasks import Classification
 from recurra.training import FolderLock
+from recurra.training.checkpoint import load
 from training.toys import exit_of, fork_child
 
 STEPS = 12  # 32 rows to train on, 8 in a batch, 3 epochs
@@ -153,8 +154,29 @@ def test_a_signal_while_an_epoch_is_scored_or_the_report_made_or_the_data_read_c
             trained = go_on(Path("cut"), config, Listening())
         assert (trained.report, trained.stopped_by) == (None, signal.SIGINT)
         assert not Path("cut/model.safetensors").exists()
+        if name == "outputs":
+            assert load(Path("cut/last.ckpt")).step == 4, "what was learned before the scores is saved"
     assert go_on(Path("cut"), config, Listening()).report is not None
     assert kept_of("cut") == kept_of("whole")
+
+
+def test_a_signal_that_comes_after_the_last_scores_ends_the_run_before_the_next_step_or_the_report(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_config(training={"epochs": 2})
+    scores = recipe._dev_scores
+
+    def signalled(course: Any, stopping: Any) -> Any:
+        found = scores(course, stopping)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return found
+
+    monkeypatch.setattr(recipe, "_dev_scores", signalled)
+    for last_step in (4, 8):
+        watch = Listening()
+        trained = go_on(Path("run"), Path("c.yaml"), watch)
+        assert (trained.stopped_by, trained.report, watch.steps[-1]) == (signal.SIGTERM, None, last_step)
+    assert go_on(Path("run"), Path("c.yaml"), Listening()).report is not None
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -301,6 +323,7 @@ def test_predictions_appear_whole_or_not_at_all(run: Path, monkeypatch: pytest.M
         return answer(self, output)
 
     monkeypatch.setattr(Classification, "answer", signalled)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets its background jobs ignore it
     for name in ("out.csv", "out.jsonl"):
         words = ["predict", run, "--input", "data.csv", "--output", name]
         for number, code in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):  # noqa: B007  signalled() reads it
@@ -309,6 +332,7 @@ def test_predictions_appear_whole_or_not_at_all(run: Path, monkeypatch: pytest.M
         number = signal.SIGKILL
         assert exit_of(fork_child(lambda words=words: recurra(*words).code)) == -signal.SIGKILL
         assert not Path(name).exists()
+    signal.signal(signal.SIGINT, before)
 
 
 # -- what is not finite ------------------------------------------------------------------------------------------------

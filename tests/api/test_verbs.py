@@ -14,6 +14,7 @@ import torch
 
 from api.api_room import Listening, done, recurra, refused, rows, write_config, write_csv
 from recurra import api
+from recurra.api import learner
 from recurra.base.contracts import Origin, Record
 from recurra.base.errors import ConfigError
 
@@ -268,6 +269,17 @@ def test_early_stopping_ends_a_run_that_no_longer_improves(data: Path) -> None:
     assert watch.epochs == [1, 2, 3]
     assert watch.total == 200
     assert watch.steps[-1] == 12
+
+
+def test_a_run_of_very_many_epochs_begins_at_once(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    planned: list[int] = []
+    plan = learner.Order.plan
+    monkeypatch.setattr(learner.Order, "plan", lambda self, epoch: planned.append(epoch) or plan(self, epoch))
+    write_config(training={"epochs": 100_000, "patience": 1, "optimizer": {"name": "sgd", "lr": 1e-9}})
+    watch = Listening()
+    api.train(Path("c.yaml"), out=Path("run"), watch=watch)
+    assert watch.total == 400_000
+    assert len(planned) == 102
 
 
 def test_the_best_epoch_is_kept_and_not_the_last(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
