@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from api.api_room import Listening, done, kept_of, recurra, refused, rows, write_config, write_csv
+from api.api_room import Listening, done, kept_of, log_of, recurra, refused, rows, write_config, write_csv
 from recurra import api
 from recurra.api import training as recipe
 from recurra.api.learner import Learner
@@ -360,5 +360,40 @@ def test_a_row_that_breaks_the_loss_is_named_by_file_and_line(data: Path, monkey
     assert said.code == 1
     assert said.err.splitlines()[-1].startswith("data.csv:")
     assert "expected a finite loss, got nan. Look at the row" in said.err
-    assert done("train", "c.yaml", "--out", "skipping", "--set", "training.on_nonfinite=skip")
-    assert Path("skipping/model.safetensors").exists()
+
+
+def test_batches_that_are_skipped_are_counted_and_named_also_over_a_stop(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loss = Classification.loss
+
+    def broken(self: Classification, prediction: Any, batch: Any) -> Any:
+        found = loss(self, prediction, batch)
+        return type(found)(found.total * float("nan"), found.count) if 5 in batch.indices else found
+
+    monkeypatch.setattr(Classification, "loss", broken)
+    write_config(training={"epochs": 3, "on_nonfinite": "skip"})
+    said = done("train", "c.yaml", "--out", "whole", "--json")
+    assert "1 batch was skipped, because the loss or gradient was not finite. The first: data.csv:" in said.err
+    sentence = next(fact for fact in said.json["report"]["facts"].values() if "batches were skipped" in str(fact))
+    assert sentence.startswith("3 batches were skipped")
+    api.train(Path("c.yaml"), out=Path("cut"), watch=Stopper(6))
+    again = done("train", "--resume", "cut", "--json").json
+    assert sentence in again["report"]["facts"].values()
+    assert kept_of("cut") == kept_of("whole")
+
+
+def test_patience_schedule_and_best_score_are_remembered_over_a_stop(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recipe, "LOG_EVERY", 1)
+    schedule = {"name": "plateau", "patience": 1}
+    write_config(training={"epochs": 50, "patience": 3, "schedule": schedule, "optimizer": {"name": "sgd", "lr": 1e-9}})
+    api.train(Path("c.yaml"), out=Path("whole"))
+    for step in (6, 14):
+        go_on(Path("cut"), Path("c.yaml"), Stopper(step))
+    api.resume(Path("cut"))
+    assert kept_of("cut") == kept_of("whole")
+    lines = log_of("cut")
+    assert [line["best"] for line in lines if line["event"] == "dev"] == [True, False, False, False]
+    assert lines[-2]["lr"] == 0.25e-9

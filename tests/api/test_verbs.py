@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from api.api_room import Listening, done, recurra, refused, rows, write_config, write_csv
+from api.api_room import Listening, done, log_of, recurra, refused, rows, write_config, write_csv
 from recurra import api
 from recurra.api import learner
 from recurra.base.contracts import Origin, Record
@@ -269,6 +269,31 @@ def test_early_stopping_ends_a_run_that_no_longer_improves(data: Path) -> None:
     assert watch.epochs == [1, 2, 3]
     assert watch.total == 200
     assert watch.steps[-1] == 12
+
+
+def test_the_dev_scores_move_a_plateau_schedule(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recurra.api.training.LOG_EVERY", 4)
+    schedule = {"name": "plateau", "factor": 0.5, "patience": 1}
+    write_config(training={"epochs": 3, "schedule": schedule, "optimizer": {"name": "sgd", "lr": 1e-9}})
+    done("train", "c.yaml", "--out", "run")
+    assert [line["lr"] for line in log_of("run") if line["event"] == "step"] == [1e-9, 1e-9, 0.5e-9]
+
+
+def test_clipping_and_penalties_take_effect(data: Path) -> None:
+    """With a gradient of no length but that of the penalties, the weights shrink by exactly lr * strength."""
+    write_config(training={"epochs": 1, "batch_rows": 32, "optimizer": {"name": "sgd", "lr": 1.0}, "clipping": "none"})
+    ends = {}
+    for name, options in {
+        "plain": [], "l2": ["training.l2=0.5"], "l1": ["training.l1=0.25"],
+        "clipped": ["training.clipping={name: value, max_value: 1e-9}"],
+    }.items():  # fmt: skip
+        done("train", "c.yaml", "--out", name, *[word for option in options for word in ("--set", option)])
+        ends[name] = api.open_run(Path(name)).model.state_dict()
+    begin = api.open_run(Path("plain")).settings.model((ends["plain"]["embedding.weight"].shape[0], 2)).state_dict()
+    weight = "recurrent.weight_hh_l0"
+    torch.testing.assert_close(ends["clipped"][weight], begin[weight], atol=1e-7, rtol=0)
+    torch.testing.assert_close(ends["l2"][weight], ends["plain"][weight] - 0.5 * begin[weight])
+    torch.testing.assert_close(ends["l1"][weight], ends["plain"][weight] - 0.25 * begin[weight].sign())
 
 
 def test_a_run_of_very_many_epochs_begins_at_once(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

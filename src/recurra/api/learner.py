@@ -88,6 +88,14 @@ class Learner:
         """All epochs are done, or patience is spent."""
         return self.epoch > self.settings.training.epochs or self.patience.spent
 
+    @property
+    def skipped(self) -> str:
+        """What was left out because it was not finite, as a sentence; "" if nothing was."""
+        state = self.on_nonfinite.state()
+        number, notes = int(state.get("skipped", 0)), state.get("notes") or [""]
+        what = "1 batch was" if number == 1 else f"{number} batches were"
+        return f"{what} skipped, because the loss or gradient was not finite. The first: {notes[0]}" if number else ""
+
     def steps(self) -> Iterator[Progress]:
         """The rest of this epoch, one optimizer step at a time; position and step are up to date at each."""
         batches = (self._collate(indices) for indices in self.order.plan(self.epoch)[self.position :])

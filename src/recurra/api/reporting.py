@@ -45,7 +45,7 @@ def final_report(
         scores=tuple(s for name, rows in scored.items() for s in prepared.task.score(answers[name], rows, name)),
         baselines=compared.scores,
         tables=prepared.task.tables(answers[last], scored[last]),
-        facts=facts(learner, prepared, select, compared.notes),
+        facts=facts(learner, prepared, select, [*compared.notes, *([learner.skipped] if learner.skipped else [])]),
     )
     save_weights(folder.weights, learner.model)
     for message in write(folder.path, report, charts=charts(folder, select), settings=folder.config.read_text()).notes:

@@ -154,7 +154,10 @@ def _learn(course: Course, stopping: Stopping, watch: Watcher) -> None:
     learner, log = course.learner, course.log
     watch.start(learner.total_steps, learner.settings.training.epochs)
     while not learner.finished:
+        skipped = learner.skipped
         _learn_epoch(course, stopping, watch)
+        if learner.skipped != skipped:
+            watch.note(learner.skipped)
         try:
             scores = _dev_scores(course, stopping)
         except Stopped:
