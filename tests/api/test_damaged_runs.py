@@ -158,6 +158,14 @@ def test_a_refused_resume_changes_nothing(run: Path) -> None:
     assert {path.name: path.read_bytes() for path in run.iterdir() if path.name != ".lock"} == before
 
 
+def test_a_resume_notices_that_the_rows_which_choose_the_best_epoch_have_changed(data: Path) -> None:
+    write_csv(Path("dev.csv"), [("warm day", "good"), ("cold day", "bad")])
+    write_config(data={"dev": "dev.csv"})
+    done("train", "c.yaml", "--out", "run")
+    write_csv(Path("dev.csv"), [("warm day", "bad"), ("cold day", "bad")])
+    assert "rows of train or dev were changed" in refused("train", "--resume", "run")
+
+
 # -- hostile files -----------------------------------------------------------------------------------------------------
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4)

@@ -169,6 +169,8 @@ def test_files_that_are_given_are_used_as_they_are(here: Path) -> None:
         facts = done("check", "c.yaml", "--json").json["facts"]
         sizes[name] = [facts.get(f"{split} rows") for split in ("train", "dev", "test")]
     assert sizes == {"train": [16, 2, 2], "dev": [20, 6, None], "test": [18, 2, 14], "all": [20, 6, 14]}
+    confusion = done("train", "c.yaml", "--out", "all", "--json").json["report"]["tables"][0]
+    assert sum(sum(row[1:]) for row in confusion["rows"]) == 14, "the tables of a run are those of its test rows"
     write_config(data={"train": "train.csv", "dev": "dev.csv"})
     done("train", "c.yaml", "--out", "run")
     assert "its data has no split 'test'. Known: train, dev; or give a file." in refused("evaluate", "run")
