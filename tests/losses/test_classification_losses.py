@@ -13,6 +13,7 @@ from recurra.losses import (
     balanced_weights,
     binary_cross_entropy,
     binary_cross_entropy_per_row,
+    classification,
     cross_entropy,
     cross_entropy_per_row,
     fixed_sum,
@@ -176,6 +177,12 @@ def test_balanced_weights_give_each_class_the_same_share():
 def test_wrong_shapes_and_targets_are_refused_by_name(logits, targets, message):
     with pytest.raises(ShapeError, match=message):
         cross_entropy(logits, targets)
+
+
+def test_no_target_is_skipped_where_the_check_is_left_to_the_device(monkeypatch):
+    monkeypatch.setattr(classification, "_check_classes", lambda logits, targets: None)
+    with pytest.raises(IndexError, match="-100"):  # what a GPU asserts; torch's own default is a loss of 0
+        cross_entropy(torch.zeros(2, 3), torch.tensor([0, -100]))
 
 
 def test_weights_and_answers_of_another_shape_are_refused():

@@ -12,26 +12,33 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-# Leftovers of a killed process start with this; `remove_leftovers` takes them away at the next start.
+# Then the number of the writing process. Leftovers of a killed one go at the next start, by `remove_leftovers`.
 PREFIX = ".tmp-"
+# What this process is writing now. Its number alone tells nothing: in a container, the killed one had it too.
+_writing: set[str] = set()
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """Open a binary file that becomes `path` when the block ends well, and vanishes when it raises.
 
-    Raises OSError as the system gives it (ENOSPC for a full disk); `path` is then what it was before.
+    Raises OSError as the system gives it (ENOSPC for a full disk), with a filename; `path` is then what it was before.
     """
     temporary = path.parent / f"{PREFIX}{os.getpid()}-{secrets.token_hex(4)}-{path.name}"
+    _writing.add(temporary.name)
     try:
         with open(temporary, "xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)
         temporary.unlink(missing_ok=True)
         raise
+    finally:
+        _writing.discard(temporary.name)
     sync_folder(path.parent)
 
 
@@ -51,8 +58,21 @@ def sync_folder(folder: Path) -> None:
 
 
 def remove_leftovers(folder: Path) -> int:
-    """Delete temporary files that a killed process left in `folder`; return how many."""
-    leftovers = [path for path in folder.glob(PREFIX + "*") if path.is_file()]
+    """Delete temporary files that killed processes left in `folder`; return how many. A living one's are spared."""
+    leftovers = [path for path in folder.glob(PREFIX + "*") if path.is_file() and not _is_being_written(path.name)]
     for path in leftovers:
         path.unlink(missing_ok=True)
     return len(leftovers)
+
+
+def _is_being_written(name: str) -> bool:
+    number = name.removeprefix(PREFIX).partition("-")[0]
+    if not number.isdecimal() or int(number) == os.getpid():
+        return name in _writing
+    try:
+        os.kill(int(number), 0)  # asks whether there is such a process; sends nothing
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True

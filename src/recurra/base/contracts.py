@@ -142,3 +142,29 @@ class Progress:
     tokens: int
     lr: float
     grad_norm: torch.Tensor
+
+
+class Listener(Protocol):
+    """Whoever should hear what happens."""
+
+    def note(self, message: str) -> None:
+        """Something a person should know: a choice that `auto` made, rows that were skipped, a fallback."""
+
+
+class Watcher(Listener, Protocol):
+    """Whoever watches a training: a progress bar, a notebook, or nobody. `start` comes first, `done` last.
+
+    progress.loss is a tensor: reading it may wait for a device, so it is read only when it is shown.
+    """
+
+    def start(self, total_steps: int, epochs: int) -> None:
+        """Training begins, or goes on."""
+
+    def step(self, progress: Progress, speed: float, seconds_left: float) -> None:
+        """One optimizer step is done. speed: tokens per second."""
+
+    def scores(self, epoch: int, scores: tuple[Score, ...], is_best: bool) -> None:
+        """The dev scores of an epoch."""
+
+    def done(self) -> None:
+        """Training has ended."""

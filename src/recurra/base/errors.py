@@ -22,8 +22,11 @@ class DataError(RecurraError, ValueError):
     """A data file holds something it should not; the message starts with `file:line`."""
 
 
-class ShapeError(RecurraError, ValueError):
-    """A tensor has another shape, type or device than the one stated."""
+class ShapeError(RecurraError, ValueError, RuntimeError):
+    """A tensor has another shape, type or device than the one stated.
+
+    Also a RuntimeError, because torch.nn raises one there and code that catches it should go on working.
+    """
 
 
 class RunError(RecurraError, ValueError):

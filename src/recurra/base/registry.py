@@ -28,6 +28,11 @@ class Registry(Mapping[str, T], Generic[T]):
         self._things[name] = thing
         return thing
 
+    def replace(self, name: str, thing: T) -> T:
+        """Register `thing` under `name`, also where there is one: for what a user loads again."""
+        self._things[name] = thing
+        return thing
+
     def __getitem__(self, name: str) -> T:
         try:
             return self._things[name]

@@ -28,4 +28,7 @@ for _cell in (
 ):
     CELLS.add(_cell.name, _cell)
 
-__all__ = ["CELLS", "Cell", "Parameters", "Value", "cell"]
+# The words that no user's cell may take.
+BUILT_IN = frozenset(CELLS)
+
+__all__ = ["BUILT_IN", "CELLS", "Cell", "Parameters", "Value", "cell"]

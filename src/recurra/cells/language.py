@@ -15,8 +15,11 @@ Parameters, by the name of a gate:
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import pickle
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
@@ -71,7 +74,11 @@ def sqrt(a: Value) -> Value:
 
 
 def maximum(a: Value, b: Value) -> Value:
-    """The larger of the two, unit by unit; at a tie each gets half of the gradient, as in torch."""
+    """The larger of the two, unit by unit; one may be a number. At a tie each gets half of the gradient."""
+    if isinstance(a, int | float):
+        a, b = b, a
+    if isinstance(b, int | float) and hasattr(type(a), "new_full"):  # torch's maximum takes tensors only
+        b = a.new_full((), b)
     return a.maximum(b)
 
 
@@ -141,8 +148,24 @@ class Cell:
         # A cell is a constant; copies of a layer share it.
         return self
 
+    def __reduce__(self) -> tuple[Callable[..., Cell], tuple[str, str]]:
+        # A layer is pickled by torch.save and by worker processes. Equations are code, so a cell goes by its place in
+        # its module, as a function does; one without such a place is stored by `lower.to_json`.
+        module, word = self.equations.__module__, self.equations.__qualname__
+        if getattr(sys.modules.get(module), word, None) is not self:
+            raise pickle.PicklingError(
+                f"cell '{self.name}' is not found as {module}.{word}, so another process cannot find it: "
+                "define it at the top of an importable module, under the name of its function."
+            )
+        return _named, (module, word)
+
     def __repr__(self) -> str:
         return f"<cell {self.name}: {', '.join(self.states)}>"
+
+
+def _named(module: str, word: str) -> Cell:
+    found: Cell = getattr(importlib.import_module(module), word)
+    return found
 
 
 def cell(
@@ -155,7 +178,8 @@ def cell(
 ) -> Callable[[Callable[..., Value]], Cell]:
     """Turn a function (x, *states, p) -> new states into a Cell. See `Cell` for the arguments.
 
-    Raises ConfigError if the function's parameters are not x, the states, and p, in that order.
+    Raises ConfigError if the function's parameters are not x, the states, and p, in that order, or if the name, the
+    states or the sizes cannot be.
     """
 
     def decorate(equations: Callable[..., Value]) -> Cell:
@@ -171,6 +195,19 @@ def cell(
         word = name or equations.__name__
         if not re.fullmatch(r"[a-z][a-z0-9_]*", word):
             raise ConfigError(f"{where}: '{word}' is no name for a cell; use small letters, digits and _.")
+        if problem := _wrong_states(states, sizes or {}):
+            raise ConfigError(f"{where}: cell '{word}': {problem}")
         return Cell(word, tuple(states), equations, paper, bias_pair, dict(sizes or {}))
 
     return decorate
+
+
+def _wrong_states(states: tuple[str, ...], sizes: Mapping[str, str]) -> str:
+    if not states:
+        return "it has no state; a cell has at least one, and the first is its output."
+    for state, size in sizes.items():
+        if state not in states:
+            return f"sizes names the state '{state}', which is not in states ({', '.join(states)})."
+        if size not in ("H", "P"):
+            return f"sizes['{state}'] is {size!r}, expected 'H' or 'P'."
+    return ""

@@ -1,7 +1,7 @@
 """From a raw file to batches of indices and sequences of ids. Nothing here knows a task, a label or a model.
 
 formats      csv, tsv, jsonl, text and gzip of each: `read` gives records, lazily; broken rows are named
-tokenizers   words, characters, trained subwords; the vocabulary; truncation that is said aloud
+tokenizers   words, characters, trained subwords; the vocabulary
 splits       train, dev and test from one file, by hash or stratified at random; overlap between splits
 batches      which examples go together, as a function of (seed, epoch)
 embedded     data sets that are on every machine

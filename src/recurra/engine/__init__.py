@@ -1,52 +1,55 @@
-"""How a cell runs over time. One executor is chosen per call, and `explain_choice` says which and why.
+"""How a cell runs over time. One executor is chosen per call; "auto" takes the first of the list that can do it.
 
-call        what a layer asks, and what it gets
+call        what a layer asks, and what it gets; the mask of real steps
 weights     packed parameters, seen by gate
 reference   the cell's own equations with tensors: always there, on any device, in any type; the specification
 cpu         the fused native engine, forward and backward, for float32 on the CPU
 user_cell   a user's own cell, compiled at first use
+fused       torch's own layers (cuDNN, oneDNN), for the cells they know, with lengths and without packing
 tape        back-propagation through time by the derived gradient graph: the specification of a kernel's backward
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
-from functools import cache
+from dataclasses import dataclass
 
-import torch
-
+from recurra.base.errors import ConfigError
 from recurra.base.registry import Registry
-from recurra.engine import cpu, reference
-from recurra.engine.call import Call, Result, Zoneout
+from recurra.engine import cpu, fused, reference
+from recurra.engine.call import Call, Result, Zoneout, real_steps
 from recurra.engine.weights import Weights
 
-BACKENDS: Registry[Callable[[Call], Result]] = Registry("backend")
-BACKENDS.add("reference", reference.run)
-BACKENDS.add("cpu", cpu.run)
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """An executor. refusal: why it cannot do a call, or None if it can."""
+
+    run: Callable[[Call], Result]
+    refusal: Callable[[Call], str | None]
+
+
+# In the order in which "auto" asks; the last one takes everything.
+BACKENDS: Registry[Backend] = Registry("backend")
+BACKENDS.add("cpu", Backend(cpu.run, cpu.refusal))
+BACKENDS.add("torch", Backend(fused.run, fused.refusal))
+BACKENDS.add("reference", Backend(reference.run, lambda call: None))
 
 
 def run(call: Call, *, backend: str = "auto") -> Result:
     """Run one layer in one direction with the chosen executor; "auto" takes the fastest that can do this call.
 
-    Raises ConfigError if the backend is unknown.
+    Raises ConfigError if the backend is unknown, or cannot do this call.
     """
-    return BACKENDS[choose(call) if backend == "auto" else backend](call)
+    chosen = BACKENDS[choose(call) if backend == "auto" else backend]
+    if backend != "auto" and (reason := chosen.refusal(call)):
+        raise ConfigError(f"backend '{backend}': {reason}; use backend='auto' or 'reference'.")
+    return chosen.run(call)
 
 
 def choose(call: Call) -> str:
     """The word of the executor that "auto" takes for this call."""
-    reason = cpu.why_not(call)
-    if reason is None:
-        return "cpu"
-    if call.x.device.type == "cpu" and call.x.dtype == torch.float32 and call.x.numel():
-        _say_once(f"cell '{call.cell.name}' runs on the reference executor, which is slower: {reason}")
-    return "reference"
+    return next(name for name, backend in BACKENDS.items() if backend.refusal(call) is None)
 
 
-@cache
-def _say_once(sentence: str) -> None:
-    logging.getLogger("recurra").warning(sentence)
-
-
-__all__ = ["BACKENDS", "Call", "Result", "Weights", "Zoneout", "choose", "run"]
+__all__ = ["BACKENDS", "Backend", "Call", "Result", "Weights", "Zoneout", "choose", "real_steps", "run"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import torch
 from torch import Tensor
 
 from recurra.cells import Cell
@@ -12,6 +13,16 @@ from recurra.engine.weights import Weights
 
 # Of one state: (T, N, width) bool, True where the old value stays; or the probability of that, in evaluation; or None.
 Zoneout: TypeAlias = Tensor | float | None
+
+
+def real_steps(lengths: Tensor, T: int) -> Tensor:
+    """(T, N) bool, True where a step is real, from lengths (N,)."""
+    return torch.arange(T, device=lengths.device).unsqueeze(1) < lengths
+
+
+def without_padding(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """x (T, N, I) with zeros where it is padding: 0 * NaN is NaN, so a product's gradient must not even see it."""
+    return x if lengths is None else torch.where(real_steps(lengths, len(x)).unsqueeze(2), x, x.new_zeros(()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +34,7 @@ class Call:
     weights:  the packed parameters
     lengths:  (N,) int64 on x's device, 0 <= length <= T; None if all are T
     reverse:  read time from the last real step to the first
-    zoneout:  one entry per state
+    zoneout:  one entry per state; () for none
     recurrent_mask: (N, width of the recurrent products' argument), multiplied into it at every step; None for none
     """
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import logging
 import os
 from dataclasses import dataclass
 from functools import cache
@@ -28,7 +29,8 @@ _native: Any = None
 with contextlib.suppress(ImportError):  # absent if recurra was installed without a compiler
     _native = importlib.import_module("recurra.engine._native")
 
-MAX_STATES = 8
+_log = logging.getLogger("recurra")
+
 # Below this many operations a step, two threads lose more at the barrier (about 1 us) than they win.
 SMALLEST_SHARED_STEP = 1_000_000
 SMALLEST_SHARED_CALL = 4_000_000
@@ -59,20 +61,20 @@ def instruction_set() -> str:
 
 
 @cache
-def kernel_of(cell: Cell, isa: str) -> Any:
-    """The native kernel of a cell; a user's cell is compiled at first use.
+def kernel_of(cell: Cell, isa: str) -> tuple[Any, str]:
+    """The native kernel of a cell and "", or None and the reason. A user's cell is compiled at first use."""
+    try:
+        if cell.name in CELLS and CELLS[cell.name] is cell:
+            return _native.Kernel(isa, cell.name, ""), ""
+        return _native.Kernel(isa, cell.name, str(user_cell.library(cell, isa))), ""
+    except (RecurraError, ValueError, OSError) as error:
+        # Said once: the result is cached.
+        _log.warning("cell '%s' runs on the reference executor, which is slower: %s", cell.name, error)
+        return None, str(error)
 
-    Raises RecurraError if there is none: the equations are beyond the kernels' language, or there is no compiler.
-    """
-    if cell.name in CELLS and CELLS[cell.name] is cell:
-        return _native.Kernel(isa, cell.name, "")
-    return _native.Kernel(isa, cell.name, str(user_cell.library(cell, isa)))
 
-
-def why_not(call: Call) -> str | None:
+def refusal(call: Call) -> str | None:
     """Why this call cannot run here, or None if it can."""
-    if not available():
-        return "recurra was installed without a C++ compiler"
     tensors = [call.x, *call.states, *call.weights.packed.values()]
     if any(type(t) not in (Tensor, torch.nn.Parameter) for t in tensors):
         return "it takes plain tensors"
@@ -85,20 +87,23 @@ def why_not(call: Call) -> str | None:
     masks = [m for m in (call.recurrent_mask, *call.zoneout) if isinstance(m, Tensor)]
     if any(m.requires_grad for m in masks):
         return "it gives masks no gradient"
-    try:
-        kernel_of(call.cell, instruction_set())
-    except RecurraError as error:
-        return str(error)
-    return None
+    if not available():
+        return _without_compiler()
+    return kernel_of(call.cell, instruction_set())[1] or None
+
+
+@cache
+def _without_compiler() -> str:
+    reason = "recurra was installed without its native engine, for want of a C++ compiler"
+    _log.warning("%s; cells run on slower executors", reason)
+    return reason
 
 
 def run(call: Call) -> Result:
     """One layer in one direction over all time steps. See `engine.call` for the shapes.
 
-    Raises ConfigError if the engine cannot run this call, ShapeError if the sizes do not fit one another.
+    Raises ShapeError if the sizes do not fit one another. `refusal` must have been asked.
     """
-    if reason := why_not(call):
-        raise ConfigError(f'backend "cpu" cannot run this call: {reason}. Use backend="auto" or "reference".')
     tensors = (call.x, *call.states, *call.weights.packed.values())
     plan = _Plan.of(call)
     if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
@@ -146,7 +151,7 @@ class _Plan:
             mask = mask.to(torch.float32).contiguous()
         return cls(
             cell,
-            kernel_of(cell, instruction_set()),
+            kernel_of(cell, instruction_set())[0],
             tuple(call.weights.packed),
             [T, N, I, sizes["H"], sizes["P"]],
             widths,

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from recurra.cells import Cell
-from recurra.engine.call import Call, Result, Zoneout
+from recurra.engine.call import Call, Result, Zoneout, without_padding
 from recurra.engine.weights import Weights
 from recurra.lower import trace
 
@@ -28,13 +28,14 @@ def run(call: Call) -> Result:
     T = len(x)
     longest, shortest = (T, T) if lengths is None else _extent(lengths)
     p = _StepParameters(call.weights, call.recurrent_mask)
-    Wx = _hoist(_without_padding(x[:longest], lengths), call.weights)
+    Wx = _hoist(without_padding(x[:longest], lengths), call.weights)
     states = call.states
+    zoneout = call.zoneout or (None,) * len(states)
     outputs: list[Tensor] = []
     for t in range(longest - 1, -1, -1) if call.reverse else range(longest):
         p.begin(Wx[t])
         new = call.cell.step(x[t], states, p)
-        new = tuple(_zone(z, t, old, s) for z, old, s in zip(call.zoneout, states, new, strict=True))
+        new = tuple(_zone(z, t, old, s) for z, old, s in zip(zoneout, states, new, strict=True))
         if t >= shortest:
             assert lengths is not None
             real = (lengths > t).unsqueeze(1)
@@ -52,14 +53,6 @@ def _extent(lengths: Tensor) -> tuple[int, int]:
     """The longest and the shortest length: steps before the shortest need no mask, steps after the longest no work."""
     longest, shortest = torch.stack([lengths.max(), lengths.min()]).tolist() if lengths.numel() else (0, 0)
     return longest, shortest
-
-
-def _without_padding(x: Tensor, lengths: Tensor | None) -> Tensor:
-    """x with zeros where it is padding: 0 * NaN is NaN, so the product's gradient must not even see it."""
-    if lengths is None:
-        return x
-    real = torch.arange(len(x), device=x.device).unsqueeze(1) < lengths
-    return torch.where(real.unsqueeze(2), x, x.new_zeros(()))
 
 
 def _stack(outputs: list[Tensor], T: int, like: Tensor) -> Tensor:
@@ -90,6 +83,7 @@ class _StepParameters:
     def __init__(self, weights: Weights, recurrent_mask: Tensor | None) -> None:
         self.mask = recurrent_mask
         self.kinds = weights.by_kind()
+        self.no_bias = weights.packed["weight_ih"].new_zeros(())
         self.input_gates = {gate: k for k, gate in enumerate(self.kinds["W"])}
         self.waves = _waves(weights.cell)
         self.wave_weights = {
@@ -116,11 +110,11 @@ class _StepParameters:
     def P(self, gate: str, h: Tensor) -> Tensor:
         return torch.nn.functional.linear(h, self.kinds["P"][gate])
 
-    def b(self, gate: str) -> Tensor | float:
-        return self.kinds["b"][gate] if "b" in self.kinds else 0.0
+    def b(self, gate: str) -> Tensor:
+        return self.kinds["b"][gate] if "b" in self.kinds else self.no_bias
 
-    def b_R(self, gate: str) -> Tensor | float:
-        return self.kinds["b_R"][gate] if "b_R" in self.kinds else 0.0
+    def b_R(self, gate: str) -> Tensor:
+        return self.kinds["b_R"][gate] if "b_R" in self.kinds else self.no_bias
 
     def v(self, gate: str) -> Tensor:
         return self.kinds["v"][gate]

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from recurra.engine.call import Call, Result
+from recurra.base.errors import ConfigError
+from recurra.engine.call import Call, Result, real_steps, without_padding
 from recurra.lower import Graph, Node, gradient, layout, trace
 
 
@@ -34,12 +35,17 @@ class Gradients:
 
 
 def forward(call: Call) -> tuple[Result, Tape]:
-    """All time steps, keeping the tape and the arguments of the recurrent products. No zoneout, no dropout."""
+    """All time steps, keeping the tape and the arguments of the recurrent products.
+
+    Raises ConfigError for a call with zoneout or a recurrent mask: the gradient graph knows neither.
+    """
+    if any(z is not None for z in call.zoneout) or call.recurrent_mask is not None:
+        raise ConfigError("the gradient graph knows no zoneout and no recurrent mask; use backend='reference'.")
     graph, kinds = trace(call.cell), call.weights.by_kind()
     keep = set(gradient(call.cell).tape) | {n.args[0] for n in graph.nodes if n.kind in ("R", "P")}
     states, outputs, steps = call.states, [], []
     real = _real(call)
-    x = torch.where(real.unsqueeze(2), call.x, call.x.new_zeros(()))
+    x = without_padding(call.x, call.lengths)
     for t in _order(call):
         values = _evaluate(graph, _leaf(call, kinds, x[t], states), kinds)
         new = tuple(values[at] for at in graph.outputs.values())
@@ -56,8 +62,12 @@ def forward(call: Call) -> tuple[Result, Tape]:
 def backward(tape: Tape, d_output: Tensor, d_states: tuple[Tensor, ...]) -> Gradients:
     """Gradients to the input, the initial states and every weight, given those of the output and the final states."""
     call, kinds, real = tape.call, tape.call.weights.by_kind(), _real(tape.call)
+    if not tape.steps:  # no step: the gradients of the last states are those of the initial ones
+        weights = {name: torch.zeros_like(tensor) for name, tensor in call.weights.packed.items()}
+        return Gradients(torch.zeros_like(call.x), d_states, weights)
     graph = gradient(call.cell).graph
-    found: dict[str, list[Tensor]] = {name: [] for name in graph.outputs if not name.startswith("state:")}
+    wanted = {f"{kind}:{gate}" for kind, gates in kinds.items() for gate in gates}  # a layer may have no biases
+    found: dict[str, list[Tensor]] = {name: [] for name in graph.outputs if name in wanted}
     carried = d_states
     for t in reversed(_order(call)):
         at_step = real[t].unsqueeze(1)
@@ -70,7 +80,7 @@ def backward(tape: Tape, d_output: Tensor, d_states: tuple[Tensor, ...]) -> Grad
             width = kinds[name.split(":")[0]][name.split(":", 1)[1]].shape[0]
             d.append(torch.where(at_step, flow[name].expand(N, width), d_output.new_zeros(())))
         carried = tuple(
-            torch.where(at_step, flow[f"state:{name}"] if f"state:{name}" in flow else 0 * old, old)
+            torch.where(at_step, flow[f"state:{name}"] if f"state:{name}" in flow else torch.zeros_like(old), old)
             for name, old in zip(call.cell.states, carried, strict=True)
         )
     order = list(reversed(_order(call)))
@@ -92,7 +102,7 @@ def _input_gradient(call: Call, flows: dict[str, Tensor]) -> Tensor:
 def _weight_gradients(tape: Tape, flows: dict[str, Tensor], real: Tensor) -> dict[str, Tensor]:
     """Packed gradients: outer products with the arguments, summed over steps and rows; sums for vectors."""
     call, graph = tape.call, trace(tape.call.cell)
-    x = torch.where(real.unsqueeze(2), call.x, call.x.new_zeros(()))
+    x = without_padding(call.x, call.lengths)
     arguments = {f"{n.kind}:{n.name}": n.args[0] for n in graph.nodes if n.kind in ("R", "P")}
 
     def one(kind: str, gate: str) -> Tensor:
@@ -130,7 +140,7 @@ def _compute(node: Node, a: list[Tensor], kinds: dict[str, dict[str, Tensor]]) -
             rows: Tensor = getattr(a[0], node.kind)(-1, keepdim=True)
             return rows
         case "spread":
-            return a[0]  # torch broadcasts
+            return a[0].expand(-1, _units(node.width, kinds))
         case "step":
             return torch.heaviside(a[0], a[0].new_tensor(node.value))
         case "log_sigmoid":
@@ -173,13 +183,15 @@ def _gradient_leaf(
                 return some.new_tensor(node.value)
             case "units":
                 return some.new_tensor(float(_units(node.name, kinds)))
-        return kinds[node.kind][node.name]
+        return kinds[node.kind][node.name] if node.kind in kinds else some.new_zeros(())
 
     return leaf
 
 
 def _units(width: str, kinds: dict[str, dict[str, Tensor]]) -> int:
-    """How many units a width has: H from the input weights, P from the projection."""
+    """How many units a width has: H from the input weights, P from the projection, one for a number a row."""
+    if width == "1":
+        return 1
     return next(iter(kinds["P" if width == "P" else "W"].values())).shape[0]
 
 
@@ -192,4 +204,4 @@ def _real(call: Call) -> Tensor:
     T, N, _ = call.x.shape
     if call.lengths is None:
         return torch.ones(T, N, dtype=torch.bool, device=call.x.device)
-    return torch.arange(T, device=call.x.device).unsqueeze(1) < call.lengths
+    return real_steps(call.lengths, T)

@@ -9,6 +9,10 @@ from recurra.cells import Cell
 from recurra.lower.graph import Graph
 from recurra.lower.trace import trace
 
+# Words of an expression that is written out wherever it is used; a longer one gets a name, or text could double with
+# every line.
+LONG = 40
+
 
 @dataclass(frozen=True, slots=True)
 class Notation:
@@ -63,13 +67,20 @@ def equations(cell: Cell, notation: Notation = PLAIN) -> tuple[str, ...]:
 
 
 def _names(graph: Graph, notation: Notation) -> dict[int, str]:
-    """Nodes that get a line of their own: named in the equations, a state, or a number a row that is used twice."""
+    """Nodes that get a line of their own: named in the equations, a state, or used twice and long or a number a row."""
     names = {at: notation.indexed(label, "t") for at, label in graph.labels.items()}
     for state, at in graph.outputs.items():
         if graph.nodes[at].args and (at in names or _uses(graph, at) > 0):
             names[at] = notation.indexed(state, "t")
-    rows = [at for at, n in enumerate(graph.nodes) if n.width == "1" and n.args and _uses(graph, at) > 1]
-    return names | {at: notation.indexed(f"s{k}", "t") for k, at in enumerate(rows, start=1) if at not in names}
+    lengths: list[int] = []
+    shared = 0
+    for at, node in enumerate(graph.nodes):
+        lengths.append(1 if at in names else 1 + sum(lengths[a] for a in node.args))
+        long = node.width == "1" or lengths[at] > LONG
+        if at not in names and node.args and long and _uses(graph, at) > 1:
+            shared, lengths[at] = shared + 1, 1
+            names[at] = notation.indexed(f"s{shared}", "t")
+    return names
 
 
 def _uses(graph: Graph, at: int) -> int:

@@ -41,7 +41,7 @@ def layout(cell: Cell, *, bias: bool = True) -> tuple[Parameter, ...]:
 
     A cell with `bias_pair` has bias_ih and bias_hh for every gate with a bias; they are added, except where the
     equations use p.b_R, which is the second one by itself.
-    Raises ConfigError if the recurrent products take values of different widths, or there is no bias to leave out.
+    Raises ConfigError if the recurrent products take values of different widths, or a second bias has no first.
     """
     graph = trace(cell)
     gates = {kind: _gates(graph, kind) for kind in ("W", "R", "b", "b_R", "P", "v", "gain")}

@@ -29,14 +29,17 @@ def schedule(cell: Cell) -> Schedule:
     graph = trace(cell)
     waits = {at for at, n in enumerate(graph.nodes) if n.kind == "state"}
     hoisted = tuple(at for at, n in enumerate(graph.nodes) if n.args and not waits & ancestors(graph.nodes, [at]))
+    level = _levels(graph)
     waves: dict[tuple[int, int], list[str]] = {}
     for at, node in enumerate(graph.nodes):
         if node.kind in ("R", "P"):
-            waves.setdefault((_depth(graph, at), node.args[0]), []).append(f"{node.kind}:{node.name}")
+            waves.setdefault((level[at], node.args[0]), []).append(f"{node.kind}:{node.name}")
     return Schedule(hoisted, tuple(tuple(waves[key]) for key in sorted(waves)))
 
 
-def _depth(graph: Graph, at: int) -> int:
-    """How many products lie on the longest way to this one."""
-    before = [a for a in ancestors(graph.nodes, graph.nodes[at].args) if graph.nodes[a].kind in ("R", "P")]
-    return 1 + max((_depth(graph, a) for a in before), default=0)
+def _levels(graph: Graph) -> list[int]:
+    """For each node, how many products lie on the longest way to it, itself among them."""
+    levels: list[int] = []
+    for node in graph.nodes:
+        levels.append(max((levels[a] for a in node.args), default=0) + (node.kind in ("R", "P")))
+    return levels

@@ -5,16 +5,20 @@ Everything that is read is checked: kinds are of the closed list, arguments poin
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from recurra.base.errors import RunError
 from recurra.cells import Cell, Parameters, Value
 from recurra.cells import language as words
 from recurra.lower.graph import BINARY, PARAMETER_LEAVES, UNARY, Graph, Node
+from recurra.lower.parameters import layout
 from recurra.lower.trace import trace
 
-# The largest built-in cell (lstm_layernorm) has about 110 nodes.
-MAX_NODES = 10_000
+# The largest built-in cell (lstm_layernorm) has 121 nodes, and its longest chain has 34. The second bound is there
+# because the gradient rules recur along a chain.
+MAX_NODES = 1_000
+MAX_DEPTH = 100
 
 
 def to_json(cell: Cell) -> dict[str, Any]:
@@ -38,23 +42,37 @@ def from_json(data: Any, origin: str) -> Cell:
     Raises RunError if anything is not as `to_json` writes it.
     """
     try:
-        nodes = tuple(Node(k, tuple(a), str(n), float(v), w) for k, a, n, v, w in data["nodes"])
-        outputs = {str(name): int(at) for name, at in data["outputs"].items()}
-        states = tuple(str(s) for s in data["states"])
-        sizes = {str(k): v for k, v in data["sizes"].items()}
-        _check(nodes, outputs, states)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RunError(f"{origin}: this is not a cell as recurra stores it ({error}).") from None
+        cell = _read(data)
+        layout(cell)  # traces it: widths and names are checked by the same rules as for equations
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise RunError(f"{origin}: this is not a cell as recurra stores it ({_brief(error)}).") from None
+    return cell
+
+
+def _read(data: Any) -> Cell:
+    nodes = tuple(Node(k, tuple(a), n, float(v), w) for k, a, n, v, w in _at_most(data["nodes"], MAX_NODES))
+    outputs = {name: int(at) for name, at in data["outputs"].items()}
+    states, sizes = tuple(data["states"]), dict(data["sizes"])
+    _check(nodes, outputs, states)
+    _check_description(data, states, sizes)
     graph = Graph(nodes, outputs)
 
     def equations(x: Value, *rest: Value) -> tuple[Value, ...]:
         *old, p = rest
         return walk(graph, x, dict(zip(states, old, strict=True)), p)
 
-    equations.__doc__ = str(data.get("doc", ""))
-    cell = Cell(str(data["name"]), states, equations, str(data.get("paper", "")), bool(data["bias_pair"]), sizes)
-    trace(cell)  # widths are checked here, by the same rules as for equations
-    return cell
+    equations.__doc__ = data["doc"]
+    return Cell(data["name"], states, equations, data["paper"], data["bias_pair"], sizes)
+
+
+def _brief(error: Exception) -> str:
+    return f"{error} is missing" if isinstance(error, KeyError) else str(error)[:300]
+
+
+def _at_most(items: list[Any], limit: int) -> list[Any]:
+    if not 0 < len(items) <= limit:
+        raise ValueError(f"it has {len(items)} nodes, expected 1 to {limit}")
+    return items
 
 
 def walk(graph: Graph, x: Value, states: dict[str, Value], p: Parameters) -> tuple[Value, ...]:
@@ -101,17 +119,33 @@ for _kind in ("step", "sum", "spread"):  # occur in gradients only
 
 
 def _check(nodes: tuple[Node, ...], outputs: dict[str, int], states: tuple[str, ...]) -> None:
-    if not 0 < len(nodes) <= MAX_NODES:
-        raise ValueError(f"it has {len(nodes)} nodes, expected 1 to {MAX_NODES}")
+    depth: list[int] = []
     for at, node in enumerate(nodes):
         if node.kind not in _ARITY:
             raise ValueError(f"node {at} has the unknown kind {node.kind!r}")
-        if len(node.args) != _ARITY[node.kind] or not all(isinstance(a, int) and 0 <= a < at for a in node.args):
+        if len(node.args) != _ARITY[node.kind] or not all(type(a) is int and 0 <= a < at for a in node.args):
             raise ValueError(f"node {at} ({node.kind}) has the arguments {node.args}")
+        if node.args and all(nodes[a].kind == "const" for a in node.args):
+            raise ValueError(f"node {at} ({node.kind}) has constant arguments only")
         if node.kind == "state" and node.name not in states:
             raise ValueError(f"node {at} reads the unknown state {node.name!r}")
-    if tuple(outputs) != states or not all(0 <= at < len(nodes) for at in outputs.values()):
+        depth.append(1 + max((depth[a] for a in node.args), default=0))
+    if max(depth) > MAX_DEPTH:
+        raise ValueError(f"it has a chain of {max(depth)} nodes, expected at most {MAX_DEPTH}")
+    if not states or tuple(outputs) != states or not all(0 <= at < len(nodes) for at in outputs.values()):
         raise ValueError("its outputs are not its states")
+
+
+def _check_description(data: Any, states: tuple[Any, ...], sizes: dict[Any, Any]) -> None:
+    texts = [data[word] for word in ("name", "paper", "doc")]
+    if not all(isinstance(text, str) for text in (*texts, *states)):
+        raise ValueError("its name, states, paper and doc are not all text")
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,99}", data["name"]):
+        raise ValueError(f"{data['name'][:40]!r} is no name for a cell")
+    if not all(re.fullmatch(r"\w{1,40}", state) for state in states):
+        raise ValueError("a state's name is 1 to 40 letters, digits and _")
+    if not (set(sizes) <= set(states) and set(sizes.values()) <= {"H", "P"} and isinstance(data["bias_pair"], bool)):
+        raise ValueError("its sizes or its bias_pair are none")
 
 
 def equal(a: Cell, b: Cell) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from functools import cache
 from types import FrameType
@@ -10,6 +11,11 @@ from typing import Any, NoReturn
 from recurra.base.errors import ConfigError, RecurraError, ShapeError
 from recurra.cells import Cell
 from recurra.lower.graph import Builder, Graph, Node, NodeWidth
+
+NO_BRANCHES = (
+    "a cell's equations cannot branch on a value (if, and, or, while, max): "
+    "use maximum, relu or a product with a gate; every unit takes the same path."
+)
 
 
 class Symbol:
@@ -94,10 +100,13 @@ class Symbol:
         return self._unary("mean")
 
     def __bool__(self) -> NoReturn:
-        raise ConfigError(
-            "a cell's equations cannot branch on a value (if, and, or, while, max): "
-            "use maximum, relu or a product with a gate; every unit takes the same path."
-        )
+        raise ConfigError(NO_BRANCHES)
+
+    def _compare(self, other: object) -> NoReturn:
+        raise ConfigError(NO_BRANCHES)  # a comparison is only good for a branch
+
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _compare
+    __hash__ = object.__hash__
 
     def __getattr__(self, word: str) -> NoReturn:
         raise ConfigError(
@@ -112,7 +121,11 @@ class SymbolicParameters:
     def __init__(self, builder: Builder) -> None:
         self.builder = builder
 
+    def __getattr__(self, word: str) -> NoReturn:
+        raise ConfigError(f"p.{word} is no parameter; there are p.W, p.R, p.P, p.b, p.b_R, p.v and p.gain.")
+
     def _product(self, kind: str, gate: str, argument: Symbol, width: NodeWidth) -> Symbol:
+        _check_gate(kind, gate)
         if not isinstance(argument, Symbol):
             raise ConfigError(f"p.{kind}('{gate}', ...) takes a value of the equations, not {argument!r}.")
         node = Node(kind, (argument.at,), gate, width=width)
@@ -142,6 +155,7 @@ class SymbolicParameters:
         return product
 
     def _leaf(self, kind: str, gate: str) -> Symbol:
+        _check_gate(kind, gate)
         return Symbol(self.builder, self.builder.add(Node(kind, name=gate)))
 
     def b(self, gate: str) -> Symbol:
@@ -155,6 +169,12 @@ class SymbolicParameters:
 
     def gain(self, gate: str) -> Symbol:
         return self._leaf("gain", gate)
+
+
+def _check_gate(kind: str, gate: Any) -> None:
+    # Gates become identifiers in kernels and keys in files, also when they come from a file of someone else.
+    if not (isinstance(gate, str) and re.fullmatch(r"[A-Za-z0-9_]{1,40}", gate)):
+        raise ConfigError(f"p.{kind}({gate!r}): a gate's name is 1 to 40 letters, digits and _.")
 
 
 @cache
@@ -172,9 +192,13 @@ def trace(cell: Cell) -> Graph:
     try:
         new = _call_and_watch(cell, x, states, SymbolicParameters(builder), names)
         _check_results(cell, new)
+        _check_input(builder)
     except RecurraError as error:
-        code = cell.equations.__code__
-        raise type(error)(f"{code.co_filename}:{code.co_firstlineno}: cell '{cell.name}': {error}") from None
+        raise type(error)(f"{_place(cell)}: {error}") from None
+    except (TypeError, AttributeError) as error:
+        raise ConfigError(
+            f"{_place(cell)}: {error}; the words are those of recurra.cells.language and + - * /."
+        ) from error
     labels = {s.at: name for name, s in names.items() if isinstance(s, Symbol) and s.node.args}
     return builder.finish({name: s.at for name, s in zip(cell.states, new, strict=True)}, labels)
 
@@ -194,6 +218,17 @@ def _call_and_watch(
         return cell.step(x, states, p)
     finally:
         sys.setprofile(before)
+
+
+def _place(cell: Cell) -> str:
+    code = cell.equations.__code__
+    return f"{code.co_filename}:{code.co_firstlineno}: cell '{cell.name}'"
+
+
+def _check_input(builder: Builder) -> None:
+    users = {node.kind for node in builder.nodes if 0 in node.args}  # x is the first node
+    if users != {"W"}:
+        raise ConfigError("the input x stands in p.W and only there, at least once; its width is not that of a state.")
 
 
 def _check_results(cell: Cell, new: tuple[Any, ...]) -> None:

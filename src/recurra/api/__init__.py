@@ -1,0 +1,39 @@
+"""The verbs, as Python calls; the command line and the service are thin shells around them.
+
+starting    init, check                    training    train, resume         evaluating   evaluate, predict
+explaining  explain                        demos       demo, data sets that every machine has
+options     sections of the config         schema      the config as a whole
+prepare     files to examples in splits    learner     all that a checkpoint holds, alive
+answering   examples to outputs            reporting   the end of a run       folder   what a run folder holds
+stopping    a signal while nothing is lost by it                              watching for callers who do not watch
+"""
+
+from __future__ import annotations
+
+from recurra.api.demos import Listed, data_export, data_list, demo
+from recurra.api.evaluating import evaluate, predict, read_for, text_column
+from recurra.api.explaining import Explanation, explain
+from recurra.api.folder import Run, open_run
+from recurra.api.starting import Checked, check, init
+from recurra.api.training import Trained, resume, train
+
+__all__ = [
+    "Checked",
+    "Explanation",
+    "Listed",
+    "Run",
+    "Trained",
+    "check",
+    "data_export",
+    "data_list",
+    "demo",
+    "evaluate",
+    "explain",
+    "init",
+    "open_run",
+    "predict",
+    "read_for",
+    "resume",
+    "text_column",
+    "train",
+]

@@ -1,0 +1,95 @@
+"""Data sets that every machine has, and the demos on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from recurra.api.training import Trained, fresh, train
+from recurra.base.atomic import write_text
+from recurra.base.contracts import Watcher
+from recurra.base.errors import ConfigError, did_you_mean
+from recurra.data.embedded import EMBEDDED, write_csv
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """A config without its files. data: the embedded set; settings: sections of the config; note: what it shows."""
+
+    data: str
+    settings: Mapping[str, Any]
+    note: str
+
+
+DEMOS: Mapping[str, Demo] = {
+    "names": Demo(
+        "names",
+        {
+            "task": {"name": "classification", "text": "name", "label": "language", "tokenizer": "characters"},
+            "model": {
+                "cell": "lstm",
+                "hidden_size": 128,
+                "embedding_size": 48,
+                "pooling": "max",
+                "output_dropout": 0.3,
+            },
+            "training": {
+                "epochs": 12,
+                "batch_rows": 128,
+                "optimizer": {"name": "adam", "lr": 0.004},
+                "schedule": {"name": "cosine", "warmup": 0.05},
+            },
+        },
+        "Which language is this name? Names of countries, languages, currencies, months and weekdays in 40 languages; "
+        "what a name stands for is in one split only, so the test asks about things that training never named.",
+    ),
+}
+
+
+def demo(name: str, *, out: Path, watch: Watcher) -> Trained:
+    """Train a small model on an embedded data set, on the CPU. Files and config are left beside the run, to try on.
+
+    Raises ConfigError for a demo that is not known, or where its data set's package is missing.
+    """
+    if name not in DEMOS:
+        raise ConfigError(f"unknown demo '{name}'.{did_you_mean(name, DEMOS) or ' Known: ' + ', '.join(DEMOS)}")
+    chosen = DEMOS[name]
+    watch.note(chosen.note)
+    folder = out.parent / f"{out.name}-data"
+    files = {path.stem.rpartition("_")[2]: str(path) for path in write_csv(chosen.data, folder)}
+    config = folder / f"{name}.yaml"
+    settings = {**chosen.settings, "data": {split: files[split] for split in ("train", "dev", "test")}}
+    write_text(config, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
+    return train(config, out=fresh(out), device="cpu", watch=watch)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An embedded data set. rows: by split, or empty where the package that holds it is not installed."""
+
+    name: str
+    description: str
+    columns: tuple[str, ...]
+    licence: str
+    rows: str
+
+
+def data_list() -> tuple[Listed, ...]:
+    """The data sets that every machine has."""
+    return tuple(Listed(name, one.description, one.columns, one.licence, _rows(one)) for name, one in EMBEDDED.items())
+
+
+def data_export(name: str, folder: Path) -> tuple[Path, ...]:
+    """Write a data set as CSV files, one a split. Raises ConfigError for one that is not known."""
+    return write_csv(name, folder)
+
+
+def _rows(one: Any) -> str:
+    try:
+        return ", ".join(f"{split} {sum(1 for _ in one.records(split)):,}" for split in one.splits)
+    except ConfigError as error:
+        return str(error)

@@ -1,0 +1,93 @@
+"""Evaluate, predict: what a trained run says about other rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from recurra.api.answering import device_of, outputs
+from recurra.api.folder import Run, open_run, open_settings
+from recurra.api.prepare import prepare, read_rows
+from recurra.api.watching import Nobody
+from recurra.base.contracts import Record, Report, Watcher
+from recurra.base.errors import ConfigError, DataError
+from recurra.data.formats import read
+
+# Rows that are read, answered and given out together: enough to make batches of like lengths.
+CHUNK = 1024
+
+
+def evaluate(
+    run: Path,
+    file: Path | None = None,
+    *,
+    split: str = "test",
+    device: str = "auto",
+    cells: Iterable[Path] = (),
+    watch: Watcher | None = None,
+) -> Report:
+    """Score a run on a file, or on the split of that name of its own data; the baselines stand beside it.
+
+    Raises ConfigError if the run's data has no such split, DataError for a label that training never saw.
+    """
+    watch = watch or Nobody()
+    trained = open_run(run, cells)
+    target = device_of(device)
+    trained.model.to(target)
+    try:
+        prepared = prepare(trained.settings, watch, task=trained.task)
+        splits = dict(prepared.splits)
+    except DataError as error:
+        if file is None:
+            raise
+        watch.note(f"no baselines, because the training data cannot be read: {error}")
+        splits = {}
+    if file is not None:
+        split = file.name
+        rows = read_rows(file, trained.settings, watch)
+        examples = [trained.task.example(record) for record in rows]
+    elif split in splits:
+        examples = splits[split]
+    else:
+        raise ConfigError(f"{run}: its data has no split '{split}'. Known: {', '.join(splits)}; or give a file.")
+    answers = outputs(trained.model, trained.task, examples, device=target)
+    scores = trained.task.score(answers, examples, split)
+    compared = trained.task.baselines(splits["train"], {split: examples}) if splits else None
+    for message in compared.notes if compared else ():
+        watch.note(message)
+    return Report(
+        title=f"{run.name} on {split}",
+        scores=scores,
+        baselines=compared.scores if compared else {},
+        tables=trained.task.tables(answers, examples),
+        facts=trained.task.facts({split: examples}),
+    )
+
+
+def predict(
+    run: Path | Run, records: Iterable[Record], *, device: str = "auto", cells: Iterable[Path] = ()
+) -> Iterator[dict[str, Any]]:
+    """One plain dict for each record, in order; labels are not needed. Reads lazily, a thousand rows at a time."""
+    trained = run if isinstance(run, Run) else open_run(run, cells)
+    target = device_of(device)
+    trained.model.to(target)
+    waiting = iter(records)
+    while chunk := list(islice(waiting, CHUNK)):
+        examples = [trained.task.example(record, gold=False) for record in chunk]
+        answers = outputs(trained.model, trained.task, examples, device=target)
+        for example, output in zip(examples, answers, strict=True):
+            yield {"text": example.text, **trained.task.answer(output)}
+
+
+def read_for(run: Path, file: Path, *, cells: Iterable[Path] = ()) -> Iterator[Record]:
+    """The records of a file, read as the run's config says; the label column may be missing."""
+    _, settings = open_settings(run, cells)
+    return read(file, format=settings.data.format, columns=settings.data.columns, fields=(settings.plan.text,))
+
+
+def text_column(run: Path, *, cells: Iterable[Path] = ()) -> str:
+    """The field of a record that a run reads."""
+    _, settings = open_settings(run, cells)
+    return str(settings.plan.text)

@@ -1,0 +1,163 @@
+"""Explain: equations, parameters, papers, options and their defaults, from the code itself."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recurra.api.folder import add_cells
+from recurra.api.schema import SCHEMA
+from recurra.base.errors import ConfigError, did_you_mean
+from recurra.base.option import OneOf
+from recurra.cells import CELLS, Cell
+from recurra.config import options_of
+from recurra.config.values import words
+from recurra.data.formats import FORMATS
+from recurra.data.splits import SPLITS
+from recurra.data.tokenizers import TOKENIZERS
+from recurra.engine import BACKENDS
+from recurra.lower import LATEX, PLAIN, equations, gradient, layout, projects, schedule, trace
+from recurra.models import MODELS
+from recurra.nn import POOLS
+from recurra.tasks import TASKS
+from recurra.training import CLIPPINGS, ON_NONFINITE, OPTIMIZERS, SCHEDULES
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """text: for people; data: the same, for programs."""
+
+    text: str
+    data: dict[str, Any]
+
+
+TOPICS: Mapping[str, Mapping[str, Any]] = {
+    "cell": CELLS,
+    "task": TASKS,
+    "model": MODELS,
+    "tokenizer": TOKENIZERS,
+    "format": FORMATS,
+    "pooling": POOLS,
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+    "clipping": CLIPPINGS,
+    "on_nonfinite": ON_NONFINITE,
+    "split": SPLITS,
+    "backend": BACKENDS,
+}
+
+
+def explain(topic: str | None = None, name: str | None = None, *, cells: Iterable[Path] = ()) -> Explanation:
+    """What there is to explain; the words of one topic; or one thing. A topic may be an option: model.cell.
+
+    Raises ConfigError for a topic or word that is not known.
+    """
+    add_cells(cells)
+    if topic is None:
+        return _listed("topics", {word: f"{len(things)} words: {', '.join(things)}" for word, things in TOPICS.items()})
+    if topic not in TOPICS:
+        return _option(topic)
+    things = TOPICS[topic]
+    if name is None:
+        return _listed(topic, {word: _first_sentence(thing) for word, thing in things.items()})
+    if name not in things:
+        raise ConfigError(f"unknown {topic} '{name}'.{did_you_mean(name, things) or ' Known: ' + ', '.join(things)}")
+    thing = things[name]
+    return _cell(thing) if isinstance(thing, Cell) else _component(topic, name, thing)
+
+
+def _listed(title: str, lines: Mapping[str, str]) -> Explanation:
+    width = max(map(len, lines))
+    text = "\n".join(f"{word:<{width}}  {line}" for word, line in lines.items())
+    return Explanation(text, {title: dict(lines)})
+
+
+def _cell(cell: Cell) -> Explanation:
+    """Equations, parameters with their shapes, paper, and what the executor derives."""
+    parameters = {p.name: f"{_shape(p)}  gates {' '.join(p.gates)}" for p in layout(cell)}
+    plan, kept = schedule(cell), gradient(cell).tape
+    graph = trace(cell)
+    tape = [graph.labels.get(at) or graph.nodes[at].name or graph.nodes[at].kind for at in kept]
+    phases = [" ".join(phase) for phase in plan.phases]
+    lines = [
+        f"{cell.name}: {cell.doc}",
+        f"Source: {cell.paper or 'your own'}",
+        "",
+        "Equations (⊙ unit by unit, t the step)",
+        *[f"  {line}" for line in equations(cell, PLAIN)],
+        "",
+        f"States: {', '.join(f'{s} ({cell.size(s)})' for s in cell.states)}",
+        "Parameters of a layer and direction (I input, H units" + (", P projected)" if projects(cell) else ")"),
+        *[f"  {name:<10} {shape}" for name, shape in parameters.items()],
+        "",
+        f"Products inside a step: {' | '.join(phases) or 'none'}; all W x_t are one product for all steps.",
+        f"Kept for the gradient: {', '.join(tape)}",
+    ]
+    data = {
+        "name": cell.name,
+        "doc": cell.doc,
+        "paper": cell.paper,
+        "states": {s: cell.size(s) for s in cell.states},
+        "equations": list(equations(cell, PLAIN)),
+        "latex": list(equations(cell, LATEX)),
+        "parameters": {p.name: {"gates": list(p.gates), "rows": p.rows, "columns": p.columns} for p in layout(cell)},
+        "phases": [list(phase) for phase in plan.phases],
+        "tape": tape,
+    }
+    return Explanation("\n".join(lines), data)
+
+
+def _shape(parameter: Any) -> str:
+    rows = f"{len(parameter.gates)}*{parameter.rows}" if len(parameter.gates) > 1 else parameter.rows
+    return f"({rows},)" if parameter.columns is None else f"({rows}, {parameter.columns})"
+
+
+def _component(topic: str, name: str, thing: Any) -> Explanation:
+    """What it is, and its options."""
+    options = [_option_line(option) for option in (options_of(thing) if callable(thing) else ())]
+    doc = inspect.getdoc(thing) or ""
+    text = "\n".join(
+        [f"{topic} {name}", "", doc, *(["", "Options", *[f"  {line}" for line in options]] if options else [])]
+    )
+    return Explanation(text, {"topic": topic, "name": name, "doc": doc, "options": options})
+
+
+def _option(path: str) -> Explanation:
+    """One option by its dotted path, such as model.cell, or a whole section."""
+    section, _, rest = path.partition(".")
+    if section not in SCHEMA.sections:
+        known = [*TOPICS, *SCHEMA.sections]
+        raise ConfigError(
+            f"nothing to explain under '{path}'.{did_you_mean(path, known) or ' Known: ' + ', '.join(known)}"
+        )
+    found = [option for maker in _makers(section) for option in options_of(maker) if rest in ("", option.name)]
+    if not found:
+        names = [option.name for maker in _makers(section) for option in options_of(maker)]
+        raise ConfigError(f"section '{section}' has no option '{rest}'.{did_you_mean(rest, names)}")
+    lines = [f"{section}.{_option_line(option)}" for option in found]
+    return Explanation("\n".join(lines), {"options": lines})
+
+
+def _makers(section: str) -> list[Callable[..., Any]]:
+    entry = SCHEMA.sections[section]
+    return list(entry.registry.values()) if isinstance(entry, OneOf) else [entry.constructor]
+
+
+def _option_line(option: Any) -> str:
+    note = option.note
+    allowed = ", ".join(note.registry) if isinstance(note, OneOf) else words(option.kind, note)
+    default = "required" if option.required else f"default {_plain(option.default)}"
+    return f"{option.name}: {note.doc}. {allowed}; {default}."
+
+
+def _plain(value: object) -> str:
+    """A default as it stands in a config."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _first_sentence(thing: Any) -> str:
+    doc = thing.doc if isinstance(thing, Cell) else (inspect.getdoc(thing) or "")
+    return doc.partition("\n\n")[0].replace("\n", " ")

@@ -1,0 +1,197 @@
+"""The run folder: what it holds, how it is written, and how it is read back with suspicion.
+
+run.json           format and version          config.yaml   resolved, every default written out
+task.json          tokenizer, vocabulary, labels             cell.json   a user's cell, as data; only if there is one
+model.safetensors  the best weights            log.jsonl     one line a few steps, and one an epoch
+last.ckpt last.prev.ckpt best.ckpt             scores.json baselines.json report.html *.png
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from recurra import __version__
+from recurra.api.schema import SCHEMA, Settings, settings_of
+from recurra.base.atomic import write_text
+from recurra.base.errors import ConfigError, RunError
+from recurra.cells import BUILT_IN, CELLS
+from recurra.cells.user import cells_of
+from recurra.config import load as load_config
+from recurra.config import write as config_text
+from recurra.lower import equal, from_json, to_json, trace
+from recurra.training import load_weights
+from recurra.training.lock import FILE as LOCK
+
+FORMAT = 1
+# A vocabulary of a million words takes about 20 MB.
+MAX_JSON_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Names of the files in a run folder."""
+
+    path: Path
+
+    @property
+    def mark(self) -> Path:
+        return self.path / "run.json"
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def task(self) -> Path:
+        return self.path / "task.json"
+
+    @property
+    def cell(self) -> Path:
+        return self.path / "cell.json"
+
+    @property
+    def weights(self) -> Path:
+        return self.path / "model.safetensors"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "log.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A trained run, ready to answer."""
+
+    folder: RunFolder
+    settings: Settings
+    task: Any
+    model: torch.nn.Module
+
+
+# Without its last line a YAML file is still one, of other options: defaults would take the place of what was cut off.
+END = "# The end of this config; without this line it was cut short."
+
+
+def describe(folder: RunFolder, settings: Settings) -> None:
+    """Write what is known before training: mark, config, and the user's cell, if the model has one."""
+    write_text(folder.config, f"{config_text(settings.resolved, SCHEMA).rstrip()}\n\n{END}\n")
+    name = str(settings.tree["model"].get("cell"))
+    if name in CELLS and name not in BUILT_IN:
+        write_text(folder.cell, _json(to_json(CELLS[name])))
+    # Last, so that a folder with a mark has a config.
+    write_text(folder.mark, _json({"format": FORMAT, "recurra": __version__}))
+
+
+def forget(folder: RunFolder) -> None:
+    """Take away what `describe` wrote, and the folder if nothing else is in it. The caller holds the folder's lock."""
+    # The mark first, so that a folder with a mark has a config.
+    for path in (folder.mark, folder.config, folder.cell, folder.path / LOCK):
+        path.unlink(missing_ok=True)
+    with suppress(OSError):  # not empty: there are files that are not ours
+        folder.path.rmdir()
+
+
+def write_task(folder: RunFolder, task: Any) -> None:
+    """Write what reading a text and naming an answer needs."""
+    write_text(folder.task, _json(task.to_json()))
+
+
+def open_run(path: Path, cells: Iterable[Path] = ()) -> Run:
+    """Read a trained run. Raises RunError if the folder is not one, is damaged, or training has not ended yet."""
+    folder, settings = open_settings(path, cells)
+    if not folder.weights.is_file():
+        raise RunError(
+            f"{path}: has no model.safetensors: its training has not ended. Go on with `recurra train --resume {path}`."
+        )
+    task = settings.plan.restore(read_json(folder.task), str(folder.task))
+    model = settings.model(task.model_sizes)
+    load_weights(folder.weights, model)
+    model.eval()
+    return Run(folder, settings, task, model)
+
+
+def open_settings(path: Path, cells: Iterable[Path] = ()) -> tuple[RunFolder, Settings]:
+    """The folder, recognised, and its config. Raises RunError."""
+    folder = _recognised(path)
+    add_cells(cells)
+    if folder.cell.is_file():
+        _adopt(folder.cell)
+    if not folder.config.is_file():
+        raise RunError(f"{folder.config}: is missing; the run folder is not whole. Copy it again, or train again.")
+    try:
+        document = load_config(folder.config)
+        _refuse_cut(folder.config)
+        return folder, settings_of(document)
+    except ConfigError as error:
+        raise RunError("\n".join(error.problems)) from error
+
+
+def _refuse_cut(config: Path) -> None:
+    if not config.read_text("utf-8").rstrip().endswith(END):
+        raise RunError(f"{config}: damaged: its last line is missing: {END!r}. Copy the run folder again.")
+
+
+def add_cells(paths: Iterable[Path]) -> None:
+    """Register the cells of a user's files, so that a config can name them. Raises ConfigError."""
+    for path in paths:
+        for cell in cells_of(path):
+            if cell.name in BUILT_IN:
+                raise ConfigError(f"{path}: cell '{cell.name}' is built in; give yours another name.")
+            trace(cell)  # what is wrong with its equations is said now
+            CELLS.replace(cell.name, cell)
+
+
+def read_json(path: Path) -> Any:
+    """A JSON file of a run folder. Raises RunError if it is missing, too large or no JSON."""
+    try:
+        if path.stat().st_size > MAX_JSON_BYTES:
+            raise RunError(f"{path}: has {path.stat().st_size:,} bytes, expected at most {MAX_JSON_BYTES:,}.")
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise RunError(f"{path}: is missing; the run folder is not whole. Copy it again, or train again.") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise RunError(f"{path}: damaged: {error}. Copy the run folder again, or train again.") from None
+
+
+def _recognised(path: Path) -> RunFolder:
+    folder = RunFolder(path)
+    if not path.exists():
+        raise RunError(f"{path}: no such folder; expected a run, as `recurra train` makes it.")
+    if not folder.mark.is_file():
+        raise RunError(f"{path}: not a run folder: it has no run.json. Expected a folder made by `recurra train`.")
+    mark = read_json(folder.mark)
+    if not isinstance(mark, Mapping) or not isinstance(mark.get("format"), int):
+        raise RunError(f"{folder.mark}: damaged: expected a format and a version.")
+    if mark["format"] > FORMAT:
+        raise RunError(
+            f"{path}: was written by recurra {mark.get('recurra')} in format {mark['format']}; this is {__version__}, "
+            f"which reads formats up to {FORMAT}. Install the newer recurra."
+        )
+    return folder
+
+
+def _adopt(path: Path) -> None:
+    """Register the cell that a run folder holds as data, unless the user's file has just given the same one."""
+    cell = from_json(read_json(path), str(path))
+    if cell.name in BUILT_IN:
+        raise RunError(
+            f"{path}: holds a cell named '{cell.name}', which is built in; this is not as recurra writes it."
+        )
+    if cell.name in CELLS and not equal(CELLS[cell.name], cell):
+        raise RunError(
+            f"{path}: trained with another cell '{cell.name}' than the one given now: its equations differ. "
+            "Leave out --cell (the run folder holds its cell), or train again."
+        )
+    if cell.name not in CELLS:
+        CELLS.add(cell.name, cell)
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"

@@ -1,0 +1,147 @@
+"""Everything that changes while a model learns, together: what a checkpoint holds, alive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from recurra.api.schema import Settings
+from recurra.base.contracts import Batch, Progress, Score
+from recurra.base.errors import RunError
+from recurra.config import build
+from recurra.data.batches import epoch_batches
+from recurra.training import (
+    CLIPPINGS,
+    ON_NONFINITE,
+    OPTIMIZERS,
+    PENALTIES,
+    SCHEDULES,
+    Best,
+    Checkpoint,
+    Patience,
+    Rows,
+    fit,
+    put_weights,
+)
+
+Plan = list[tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Which examples make which batch: a function of the seed and the epoch, so it needs no state to go on."""
+
+    lengths: tuple[int, ...]
+    batch_tokens: int
+    batch_rows: int
+    seed: int
+
+    def plan(self, epoch: int) -> Plan:
+        """The batches of an epoch, as indices."""
+        return epoch_batches(
+            self.lengths,
+            token_budget=self.batch_tokens,
+            max_sequences=self.batch_rows,
+            seed=self.seed,
+            epoch=epoch,
+        )
+
+
+class Learner:
+    """Model, optimizer, schedule, best score, patience, and how far they have come.
+
+    step: optimizer steps done      epoch: the one under way, from 1      position: its batches that are done
+    """
+
+    def __init__(
+        self, settings: Settings, task: Any, examples: Sequence[Any], device: torch.device, fingerprint: str
+    ) -> None:
+        options = settings.training
+        self.settings, self.task, self.examples, self.device = settings, task, examples, device
+        self.fingerprint = fingerprint
+        lengths = tuple(e.length for e in examples)
+        self.order = Order(lengths, options.batch_tokens, options.batch_rows, options.seed)
+        self.total_steps = sum(len(self.order.plan(epoch)) for epoch in range(1, options.epochs + 1))
+        self.model = settings.model(task.model_sizes).to(device)
+        self.optimizer = build(options.optimizer, OPTIMIZERS, self.model.parameters())
+        self.schedule = build(options.schedule, SCHEDULES, self.total_steps)
+        self.clipping = build(options.clipping, CLIPPINGS)
+        strengths = {"l1": options.l1, "l2": options.l2}
+        self.penalties = [PENALTIES[name](strength=value) for name, value in strengths.items() if value]
+        rows = Rows(lambda i: str(examples[i].origin), lambda i: self._collate((i,)))
+        self.on_nonfinite = build(options.on_nonfinite, ON_NONFINITE, rows)
+        self.best, self.patience = Best(), Patience(evaluations=options.patience)
+        self.step, self.epoch, self.position = 0, 1, 0
+        self.seconds = 0.0
+
+    @property
+    def finished(self) -> bool:
+        """All epochs are done, or patience is spent."""
+        return self.epoch > self.settings.training.epochs or self.patience.spent
+
+    def steps(self) -> Iterator[Progress]:
+        """The rest of this epoch, one optimizer step at a time; position and step are up to date at each."""
+        batches = (self._collate(indices) for indices in self.order.plan(self.epoch)[self.position :])
+        for progress in fit(
+            self.model,
+            batches,
+            loss=self.task.loss,
+            optimizer=self.optimizer,
+            schedule=self.schedule,
+            on_nonfinite=self.on_nonfinite,
+            seed=self.settings.training.seed,
+            epoch=self.epoch,
+            steps_done=self.step,
+            clipping=self.clipping,
+            penalties=self.penalties,
+        ):
+            self.step, self.position = progress.step, self.position + 1
+            yield progress
+
+    def end_epoch(self, score: Score) -> bool:
+        """Take note of the dev score and go to the next epoch. Is it the best so far?"""
+        improved = self.best.offer(score, step=self.step)
+        self.patience.note(improved)
+        self.schedule.observe(score)
+        self.epoch, self.position = self.epoch + 1, 0
+        return improved
+
+    def snapshot(self, log_lines: int) -> Checkpoint:
+        """The state now, as a checkpoint holds it."""
+        return Checkpoint(
+            model=self.model.state_dict(),
+            optimizer=self.optimizer.state_dict(),
+            step=self.step,
+            epoch=self.epoch,
+            position=self.position,
+            log_lines=log_lines,
+            schedule=self.schedule.state(),
+            best=self.best.state(),
+            patience=self.patience.state(),
+            on_nonfinite=self.on_nonfinite.state(),
+            config={name: dict(section) for name, section in self.settings.tree.items()},
+            extra={"task": self.task.to_json(), "data": self.fingerprint, "seconds": self.seconds},
+        )
+
+    def restore(self, checkpoint: Checkpoint, origin: str) -> None:
+        """Go back to a checkpoint. Raises RunError if it belongs to other data or other settings."""
+        if checkpoint.extra.get("data") != self.fingerprint:
+            raise RunError(
+                f"{origin}: the data is not what it was: rows of train or dev were changed, added or removed. "
+                "Put the old files back to go on, or train anew in another folder."
+            )
+        put_weights(self.model, checkpoint.model, origin)
+        self.optimizer.load_state_dict(checkpoint.optimizer)
+        self.schedule.restore(checkpoint.schedule)
+        self.best.restore(checkpoint.best)
+        self.patience.restore(checkpoint.patience)
+        self.on_nonfinite.restore(checkpoint.on_nonfinite)
+        self.step, self.epoch, self.position = checkpoint.step, checkpoint.epoch, checkpoint.position
+        self.seconds = float(checkpoint.extra.get("seconds", 0.0))
+
+    def _collate(self, indices: Sequence[int]) -> Batch:
+        batch: Batch = self.task.collate([self.examples[i] for i in indices], indices)
+        return batch.to(self.device)

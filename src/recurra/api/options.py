@@ -1,0 +1,61 @@
+"""The sections of a config that belong to no single room: where the data is, and how training goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from recurra.base.errors import ConfigError
+from recurra.base.option import OneOf, Opt
+from recurra.config import Section
+from recurra.data.formats import FORMATS, ON_ERROR
+from recurra.data.splits import SPLITS
+from recurra.training import CLIPPINGS, ON_NONFINITE, OPTIMIZERS, SCHEDULES
+
+# What an option that is a component holds: a section of a file, plain values, or only its word.
+Component = Section | Mapping[str, Any] | str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataOptions:
+    """Which files, and what to do with a broken row."""
+
+    train: Annotated[str, Opt("training file; paths are relative to where recurra is started")]
+    dev: Annotated[str | None, Opt("file on which epochs are compared; null: taken from train, see split")] = None
+    test: Annotated[str | None, Opt("file of the final scores; null: taken from train, unless dev is given")] = None
+    format: Annotated[str, Opt("format of all files; auto: by the end of their names", choices=("auto", *FORMATS))] = (
+        "auto"
+    )
+    columns: Annotated[
+        tuple[str, ...] | None, Opt("column names of a CSV or TSV file without a header; null: its first line")
+    ] = None
+    on_error: Annotated[str, Opt("a broken row stops the run, or is skipped and counted", choices=ON_ERROR)] = "stop"
+    split: Annotated[
+        Component | None, OneOf("how dev and test are taken from train; null: random, where they are missing", SPLITS)
+    ] = None
+
+    def __post_init__(self) -> None:
+        if self.split is not None and self.dev is not None:
+            raise ConfigError("split: has no effect, because dev is a file of its own; leave one of them out.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingOptions:
+    """How long, in which steps, and what to watch."""
+
+    epochs: Annotated[int, Opt("passes over the training data", ge=1, le=100_000)] = 10
+    batch_tokens: Annotated[int, Opt("most tokens in a batch, padding among them", ge=1)] = 8192
+    batch_rows: Annotated[int, Opt("most rows in a batch", ge=1)] = 64
+    optimizer: Annotated[Component, OneOf("what makes the steps", OPTIMIZERS)] = "adam"
+    schedule: Annotated[Component, OneOf("how the learning rate moves", SCHEDULES)] = "constant"
+    clipping: Annotated[Component, OneOf("what bounds the gradient", CLIPPINGS)] = "norm"
+    l1: Annotated[float, Opt("strength of the L1 penalty on weights; 0 is none", ge=0)] = 0.0
+    l2: Annotated[float, Opt("strength of the L2 penalty on weights; 0 is none", ge=0)] = 0.0
+    select: Annotated[str, Opt("dev score that chooses the best epoch; auto: accuracy, or f1_micro of many labels")] = (
+        "auto"
+    )
+    patience: Annotated[int | None, Opt("epochs without a better score before training stops; null: never", ge=1)] = 3
+    checkpoint_every: Annotated[int, Opt("steps between checkpoints; one is written after each epoch too", ge=1)] = 200
+    on_nonfinite: Annotated[Component, OneOf("what to do with a NaN in loss or gradient", ON_NONFINITE)] = "stop"
+    seed: Annotated[int, Opt("of everything that is random", ge=0)] = 1

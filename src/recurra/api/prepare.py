@@ -1,0 +1,151 @@
+"""From the files that a config names to examples in splits, and what a person should know about them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recurra.api.options import DataOptions
+from recurra.api.schema import Settings
+from recurra.base.contracts import Listener, Record, Score
+from recurra.base.errors import ConfigError, DataError
+from recurra.config import build
+from recurra.data.formats import ON_ERROR, read, resolved_format
+from recurra.data.splits import SPLITS, overlap, split
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Examples by split ("train", "dev", perhaps "test"), the task that read them, notes and sizes.
+
+    fingerprint: of what is learned from and chosen by, in order; a resumed run must find the same
+    """
+
+    task: Any
+    splits: Mapping[str, list[Any]]
+    notes: tuple[str, ...]
+    facts: Mapping[str, str | int | float]
+    fingerprint: str
+
+
+def prepare(settings: Settings, watch: Listener, *, task: Any = None) -> Prepared:
+    """Read the data, split it, fit the task on the training rows (unless one is given), and make examples.
+
+    Raises DataError, with file and line, for data that cannot be learned from.
+    """
+    heard = _Notes(watch)
+    records = split_records(settings, heard)
+    _note_overlap(settings, records, heard)
+    fitted = task or settings.plan.fit(records["train"], settings.data.train)
+    splits = {name: [fitted.example(record) for record in rows] for name, rows in records.items()}
+    for examples in splits.values():
+        fitted.refuse_unknown(examples)
+    facts = fitted.facts(splits)
+    for name, value in facts.items():
+        if name.endswith("texts cut"):
+            heard.note(f"{name}: {value}")
+    return Prepared(fitted, splits, tuple(heard.messages), facts, _fingerprint(splits))
+
+
+def selected(settings: Settings, prepared: Prepared) -> str:
+    """The dev score that chooses the best epoch. Raises ConfigError for one that this data does not have."""
+    names: dict[str, Score] = {s.name: s for s in prepared.task.possible_scores(prepared.splits["dev"])}
+    word = settings.training.select
+    if word == "auto":
+        return str(prepared.task.usual_score)
+    if word not in names or names[word].better == "neither":
+        known = ", ".join(name for name, score in names.items() if score.better != "neither")
+        raise ConfigError(f"training.select: there is no score '{word}' to choose by. Known: {known}.")
+    return word
+
+
+def split_records(settings: Settings, watch: Listener) -> dict[str, list[Record]]:
+    """The records of each split: files where they are named, the rest taken from train."""
+    data = settings.data
+    train = read_rows(Path(data.train), settings, watch)
+    found = {"train": train}
+    if data.dev is None:
+        found = _divided(train, settings, watch)
+    else:
+        found["dev"] = read_rows(Path(data.dev), settings, watch)
+    if data.test is not None:
+        found["test"] = read_rows(Path(data.test), settings, watch)
+    for name, rows in found.items():
+        if not rows:
+            raise DataError(
+                f"{data.train}: no row is left for {name} out of {len(train)}; give more rows, or a file for {name}."
+            )
+    return found
+
+
+def read_rows(path: Path, settings: Settings, watch: Listener) -> list[Record]:
+    """All records of a file that the task can learn from; others stop, or are skipped and counted, as the config says.
+
+    Raises DataError if none is good.
+    """
+    data: DataOptions = settings.data
+    if data.format == "auto":
+        watch.note(f"{path}: read as {resolved_format(path)}.")
+    bad_rows = ON_ERROR[data.on_error]()
+    good = []
+    for record in read(path, format=data.format, columns=data.columns, fields=settings.plan.fields, bad_rows=bad_rows):
+        try:
+            settings.plan.check(record)
+        except DataError as problem:
+            bad_rows.refuse(problem)
+        else:
+            good.append(record)
+    if bad_rows.count:
+        watch.note(f"{path}: {bad_rows.count} broken rows were skipped, {len(good)} kept; {bad_rows.examples[0]}")
+    if not good:
+        raise DataError(f"{path}: no good row is left: {bad_rows.count} were skipped. {bad_rows.examples[0]}")
+    return good
+
+
+def _divided(train: Sequence[Record], settings: Settings, watch: Listener) -> dict[str, list[Record]]:
+    """Train, dev and, unless it is a file, test."""
+    plan, data = settings.plan, settings.data
+    if data.split is None:
+        watch.note(f"{data.train}: split at random, one text in one split; set data.split to choose.")
+    parts = split(train, build(data.split or "random", SPLITS), group=plan.key, stratify=plan.stratum)
+    if data.test is None:
+        return parts
+    # The test file is there, so the share for it is trained on.
+    dev = {id(record) for record in parts["dev"]}
+    return {"train": [record for record in train if id(record) not in dev], "dev": parts["dev"]}
+
+
+def _note_overlap(settings: Settings, records: Mapping[str, Sequence[Record]], watch: Listener) -> None:
+    for name in ("dev", "test"):
+        shared = overlap(records["train"], records.get(name, []), key=settings.plan.key)
+        if shared.num_rows:
+            first, second = shared.examples[0]
+            watch.note(
+                f"{shared.num_rows} of {shared.num_seen} {name} rows stand in train too (first: {second} is {first}), "
+                f"so the {name} scores are too good."
+            )
+
+
+def _fingerprint(splits: Mapping[str, Sequence[Any]]) -> str:
+    """SHA-256 of what is learned from, and of what chooses the best epoch, in order."""
+    sha = hashlib.sha256()
+    for name in ("train", "dev"):
+        sha.update(f"{name} {len(splits[name])}\n".encode())
+        for example in splits[name]:
+            sha.update(repr((example.tokens, example.gold)).encode("utf-8", "surrogatepass"))
+    return sha.hexdigest()
+
+
+class _Notes:
+    """Hands notes on and keeps them for the report."""
+
+    def __init__(self, watch: Listener) -> None:
+        self._watch = watch
+        self.messages: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.messages.append(message)
+        self._watch.note(message)

@@ -1,0 +1,103 @@
+"""The config as a whole: its sections, and the rules that no single option shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from recurra.api.options import DataOptions, TrainingOptions
+from recurra.base.errors import ConfigError
+from recurra.base.option import OneOf
+from recurra.config import Check, Document, Fixed, Resolved, Schema, build, load, override, resolve
+from recurra.models import MODELS
+from recurra.tasks import TASKS
+from recurra.training import CLIPPINGS, ON_NONFINITE, OPTIMIZERS, SCHEDULES, Rows
+
+SCHEMA = Schema(
+    doc="A recurra config: what to learn, from which data, with which model.",
+    sections={
+        "task": OneOf("what to learn", TASKS),
+        "data": Fixed("the files", DataOptions),
+        "model": OneOf("the network", MODELS),
+        "training": Fixed("how to learn", TrainingOptions),
+    },
+    defaults={"task": "classification", "model": "classifier"},
+)
+
+# A model of more than this many bytes is refused before it is allocated.
+MAX_MODEL_BYTES = 2 * 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """A checked config, as the objects that its sections describe; the model is built later, from the data's sizes."""
+
+    resolved: Resolved
+    plan: Any
+    data: DataOptions
+    training: TrainingOptions
+
+    @property
+    def tree(self) -> Mapping[str, Mapping[str, Any]]:
+        return self.resolved.tree
+
+    def model(self, sizes: Sequence[int]) -> torch.nn.Module:
+        """A model for data of these sizes, its weights drawn from the seed.
+
+        Raises ConfigError if it would be larger than MAX_MODEL_BYTES.
+        """
+        with torch.device("meta"):
+            shape = build(self.resolved.section("model"), MODELS, *sizes)
+        size = sum(t.numel() * t.element_size() for t in shape.state_dict().values())
+        if size > MAX_MODEL_BYTES:
+            raise ConfigError(
+                f"model: takes {size / 2**30:.1f} GiB, expected at most {MAX_MODEL_BYTES / 2**30:.0f}: "
+                "use fewer units or layers, or a smaller vocabulary (task.max_vocabulary)."
+            )
+        torch.manual_seed(self.training.seed)
+        model: torch.nn.Module = build(self.resolved.section("model"), MODELS, *sizes)
+        return model
+
+
+def read_settings(path: Path, overrides: Sequence[str] = (), seed: int | None = None) -> Settings:
+    """A config file with `--set` and `--seed` on top. Raises ConfigError with every mistake at once."""
+    extra = [] if seed is None else [f"training.seed={seed}"]
+    return settings_of(override(load(path), [*overrides, *extra]))
+
+
+def settings_of(document: Document) -> Settings:
+    """Check a document, and build what needs no data."""
+    resolved = resolve(document, SCHEMA, CHECKS)
+    return Settings(
+        resolved,
+        build(resolved.section("task"), TASKS),
+        build(resolved.section("data"), DataOptions),
+        build(resolved.section("training"), TrainingOptions),
+    )
+
+
+def _check_model(resolved: Resolved) -> None:
+    """Options that cannot take effect together show when the model is built: here without memory, for tiny data."""
+    with torch.device("meta"):
+        build(resolved.section("model"), MODELS, 8, 2)
+
+
+def _check_training(resolved: Resolved) -> None:
+    """Build every component once, so that what it refuses stands beside the other mistakes."""
+    options = build(resolved.section("training"), TrainingOptions)
+    build(options.optimizer, OPTIMIZERS, [torch.nn.Parameter(torch.zeros(1))])
+    build(options.schedule, SCHEDULES, 100)
+    build(options.clipping, CLIPPINGS)
+    build(options.on_nonfinite, ON_NONFINITE, Rows(str, lambda index: NotImplemented))
+
+
+CHECKS = (
+    Check(("task",), lambda resolved: build(resolved.section("task"), TASKS)),
+    Check(("data",), lambda resolved: build(resolved.section("data"), DataOptions)),
+    Check(("model",), _check_model),
+    Check(("training",), _check_training),
+)

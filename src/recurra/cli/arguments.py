@@ -1,0 +1,100 @@
+"""What several commands share: the parser, the common options, and an answer to a misspelt one."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from recurra.base.errors import did_you_mean
+from recurra.cli.failures import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command: a line for the overview, its arguments, what it does (the exit code comes back), and examples."""
+
+    summary: str
+    arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+    examples: str
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, with a mistake as an exception instead of an exit: `error` is the hook argparse has for that."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{self.prog}: {message}. See `{self.prog} --help`.")
+
+
+def parse(word: str, command: Command, arguments: Sequence[str]) -> argparse.Namespace:
+    """The arguments of a command. Options may stand before, between and after the others.
+
+    Raises UsageError for what is unknown, missing or of the wrong kind; SystemExit(0) after `--help`.
+    """
+    parser = _Parser(
+        prog=f"recurra {word}",
+        description=command.summary,
+        epilog=f"examples:\n{command.examples}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    command.arguments(parser)
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    namespace, rest = parser.parse_known_intermixed_args(list(arguments))
+    if rest:
+        raise UsageError(_unexpected(parser, rest[0]))
+    return namespace
+
+
+def _unexpected(parser: argparse.ArgumentParser, word: str) -> str:
+    flag = word.partition("=")[0]
+    if not flag.startswith("-") or flag == "-":
+        return f"{parser.prog}: unexpected argument '{word}'. See `{parser.prog} --help`."
+    flags = [name for action in parser._actions for name in action.option_strings]
+    hint = did_you_mean(flag, flags) or f" See `{parser.prog} --help`."
+    return f"{parser.prog}: unknown option '{flag}'.{hint}"
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", type=Path, help="the folder of a training run")
+
+
+def add_overrides(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="set an option, e.g. model.hidden_size=512; may be repeated",
+    )
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, ...; auto takes the best (default: auto)")
+
+
+def add_cells(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--cell",
+        dest="cells",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        default=[],
+        help="a Python file with cells of your own; it is run; may be repeated",
+    )
+
+
+def add_json(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument("--json", action="store_true", help=f"print {what} as JSON")
+
+
+def natural(text: str) -> int:
+    """A whole number from 0 to 2**63 - 1, the seeds that every generator takes."""
+    if not (text.isascii() and text.isdigit() and int(text[:20]) < 1 << 63):
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0, got '{text}'")
+    return int(text)

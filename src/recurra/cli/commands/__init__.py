@@ -1,0 +1,21 @@
+"""One file a command; the table below is the order of `recurra --help`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from recurra.cli.arguments import Command
+from recurra.cli.commands import check, data, demo, evaluate, explain, init, predict, train
+
+COMMANDS: Final[Mapping[str, Command]] = {
+    "init": init.COMMAND,
+    "check": check.COMMAND,
+    "train": train.COMMAND,
+    "evaluate": evaluate.COMMAND,
+    "predict": predict.COMMAND,
+    "explain": explain.COMMAND,
+    "demo": demo.COMMAND,
+    "data list": data.LIST,
+    "data export": data.EXPORT,
+}

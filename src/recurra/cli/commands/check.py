@@ -1,0 +1,49 @@
+"""`recurra check`: every mistake of a config at once, before any work."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from recurra.base.contracts import Table
+from recurra.base.errors import ConfigError
+from recurra.cli.arguments import Command, add_cells, add_json, add_overrides
+from recurra.cli.failures import DONE, YOUR_INPUT
+from recurra.cli.show import text_table
+from recurra.cli.terminal import put, put_json, say
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", metavar="CONFIG", type=Path, help="a config file, as `recurra init` writes it")
+    add_overrides(parser)
+    add_cells(parser)
+    add_json(parser, "the resolved config, notes and facts, or the problems,")
+
+
+def _run(args: argparse.Namespace) -> int:
+    from recurra import api
+
+    try:
+        checked = api.check(args.config, overrides=args.overrides, cells=args.cells)
+    except ConfigError as error:
+        if not args.json:
+            raise
+        put_json({"ok": False, "problems": error.problems})
+        return YOUR_INPUT
+    if args.json:
+        put_json({"ok": True, "config": checked.config, "notes": checked.notes, "facts": checked.facts})
+        return DONE
+    for note in checked.notes:
+        say(f"note: {note}")
+    put(f"{args.config}: no mistakes found.")
+    if checked.facts:
+        put(text_table(Table("", ("fact", "value"), tuple(checked.facts.items()))))
+    return DONE
+
+
+COMMAND = Command(
+    "name every mistake of a config, with its line, before any work",
+    _arguments,
+    _run,
+    "  recurra check config.yaml\n  recurra check config.yaml --set model.hidden_size=512 --json",
+)

@@ -1,0 +1,32 @@
+"""`recurra demo`: a small model on real data that every machine has."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from recurra.cli.arguments import Command
+from recurra.cli.commands.train import finished
+from recurra.cli.watcher import watching
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", nargs="?", default="names", help="which demo (default: names)")
+    parser.add_argument("--out", metavar="RUN", type=Path, help="the run folder to make (default: runs/demo-NAME)")
+
+
+def _run(args: argparse.Namespace) -> int:
+    from recurra import api
+
+    out = args.out or Path("runs") / f"demo-{args.name}"
+    with watching() as watch:
+        trained = api.demo(args.name, out=out, watch=watch)
+    return finished(trained, as_json=False)
+
+
+COMMAND = Command(
+    "train a small model on real data that every machine has, and show its report",
+    _arguments,
+    _run,
+    "  recurra demo\n  recurra demo names --out runs/names",
+)

@@ -1,0 +1,45 @@
+"""`recurra evaluate`: the scores of a trained model, beside its baselines."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from recurra.cli.arguments import Command, add_cells, add_device, add_json, add_run
+from recurra.cli.failures import DONE, UsageError
+from recurra.cli.show import report_json, show_report
+from recurra.cli.terminal import put_json
+from recurra.cli.watcher import watching
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    add_run(parser)
+    parser.add_argument("file", metavar="FILE", type=Path, nargs="?", help="data with labels (default: the run's own)")
+    parser.add_argument("--split", help="which part of the run's own data: train, dev or test (default: test)")
+    add_device(parser)
+    add_cells(parser)
+    add_json(parser, "the report")
+
+
+def _run(args: argparse.Namespace) -> int:
+    if args.file and args.split:
+        raise UsageError("recurra evaluate: --split chooses a part of the run's own data; leave it out with FILE.")
+    from recurra import api
+
+    with watching() as watch:
+        report = api.evaluate(
+            args.run, args.file, split=args.split or "test", device=args.device, cells=args.cells, watch=watch
+        )
+    if args.json:
+        put_json(report_json(report))
+    else:
+        show_report(report)
+    return DONE
+
+
+COMMAND = Command(
+    "score a trained model, beside its baselines",
+    _arguments,
+    _run,
+    "  recurra evaluate runs/first\n  recurra evaluate runs/first new.csv --json",
+)

@@ -1,0 +1,47 @@
+"""`recurra init`: a commented config from the user's own file."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from recurra.base.atomic import write_text
+from recurra.cli.arguments import Command
+from recurra.cli.failures import DONE, UsageError
+from recurra.cli.terminal import put, say
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "task", metavar="TASK", help="what to learn, e.g. classification; `recurra explain task` lists all"
+    )
+    parser.add_argument("file", metavar="FILE", type=Path, help="your training data: CSV, TSV, JSONL or text, also .gz")
+    parser.add_argument(
+        "-o", "--output", metavar="CONFIG", type=Path, help="write the config here, not to standard output"
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite the config that --output names")
+
+
+def _run(args: argparse.Namespace) -> int:
+    output: Path | None = args.output
+    if output is None and args.force:
+        raise UsageError("recurra init: --force has no effect without --output.")
+    if output is not None and output.exists() and not args.force:
+        raise UsageError(f"recurra init: {output} exists already. Choose another name, or add --force.")
+    from recurra import api
+
+    text = api.init(args.task, args.file)
+    if output is None:
+        put(text.removesuffix("\n"))
+        return DONE
+    write_text(output, text)
+    say(f"{output}: written. Next: recurra check {output}")
+    return DONE
+
+
+COMMAND = Command(
+    "write a commented config, with every default, for your own file",
+    _arguments,
+    _run,
+    "  recurra init classification reviews.csv -o config.yaml",
+)

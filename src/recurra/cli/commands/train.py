@@ -1,0 +1,93 @@
+"""`recurra train`: a config to a run folder, or a stopped run to its end."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recurra.cli.arguments import Command, add_cells, add_device, add_json, add_overrides, natural
+from recurra.cli.failures import DONE, UsageError
+from recurra.cli.show import report_json, show_report
+from recurra.cli.terminal import put_json, say
+from recurra.cli.watcher import watching
+
+if TYPE_CHECKING:
+    from recurra.api import Trained
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", metavar="CONFIG", type=Path, nargs="?", help="a config file")
+    parser.add_argument(
+        "--resume", metavar="RUN", type=Path, help="go on with a stopped run, as if it had never stopped"
+    )
+    parser.add_argument(
+        "--out", metavar="RUN", type=Path, help="the run folder to make (default: a new one under runs/)"
+    )
+    parser.add_argument("--seed", type=natural, help="start of all randomness (default: the config's)")
+    add_overrides(parser)
+    add_device(parser)
+    add_cells(parser)
+    add_json(parser, "the run folder and its report")
+
+
+def _run(args: argparse.Namespace) -> int:
+    _refuse_what_has_no_effect(args)
+    from recurra import api
+
+    with watching() as watch:
+        if args.resume:
+            trained = api.resume(args.resume, device=args.device, cells=args.cells, watch=watch)
+        else:
+            trained = api.train(
+                args.config,
+                out=args.out,
+                overrides=args.overrides,
+                seed=args.seed,
+                device=args.device,
+                cells=args.cells,
+                watch=watch,
+            )
+    return finished(trained, as_json=args.json)
+
+
+def _refuse_what_has_no_effect(args: argparse.Namespace) -> None:
+    if (args.config is None) == (args.resume is None):
+        raise UsageError("recurra train: expected either CONFIG or --resume RUN. See `recurra train --help`.")
+    given = {"--out": args.out, "--set": args.overrides or None, "--seed": args.seed}
+    refused = [flag for flag, value in given.items() if value is not None]
+    if args.resume and refused:
+        raise UsageError(f"recurra train: a resumed run keeps its own settings; leave out {', '.join(refused)}.")
+
+
+def finished(trained: Trained, *, as_json: bool) -> int:
+    """Show what a training run has come to, and say what to do next; return the exit code."""
+    if as_json:
+        put_json(_as_json(trained))
+    elif trained.report is not None:
+        show_report(trained.report)
+    run = shlex.quote(str(trained.run))
+    if trained.stopped_by is not None:
+        name = signal.Signals(trained.stopped_by).name
+        say(f"Stopped by {name}; everything is saved. Go on with: recurra train --resume {run}")
+        return 128 + int(trained.stopped_by)
+    say(f'\nThe run is in {run}. Next:\n  recurra predict {run} "some text"\n  recurra evaluate {run} your_file.csv')
+    return DONE
+
+
+def _as_json(trained: Trained) -> dict[str, object]:
+    name = None if trained.stopped_by is None else signal.Signals(trained.stopped_by).name
+    report = None if trained.report is None else report_json(trained.report)
+    return {"run": str(trained.run), "stopped_by": name, "report": report}
+
+
+COMMAND = Command(
+    "train a model as a config says, or go on with a stopped run",
+    _arguments,
+    _run,
+    "  recurra train config.yaml --out runs/first\n"
+    "  recurra train config.yaml --set model.hidden_size=512 --seed 2\n"
+    "  recurra train --resume runs/first",
+)

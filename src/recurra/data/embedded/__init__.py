@@ -1,0 +1,16 @@
+"""Data sets that are on every machine, with no download.
+
+dataset   the contract, the registry EMBEDDED, `write_csv`
+names     which language is this name?
+
+A new set is one file that makes an `EmbeddedSet`, and one line below.
+"""
+
+from __future__ import annotations
+
+from recurra.data.embedded.dataset import EMBEDDED, EmbeddedSet, write_csv
+from recurra.data.embedded.names import NAMES_SET
+
+__all__ = ["EMBEDDED", "EmbeddedSet", "write_csv"]
+
+EMBEDDED.add("names", NAMES_SET)

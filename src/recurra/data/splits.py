@@ -1,0 +1,167 @@
+"""Train, dev and test from one file, and the rows that two splits share.
+
+Rows with the same key go to the same split, so that no copy of a training row is ever a test row. Both rules look at
+what a row says, not at where it stands: the result does not depend on the order of the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Protocol
+
+from recurra.base.contracts import Origin, Record
+from recurra.base.errors import ConfigError
+from recurra.base.option import Opt
+from recurra.base.registry import Registry
+
+TRAIN, DEV, TEST = NAMES = ("train", "dev", "test")
+
+Key = Callable[[Record], str]
+
+
+class SplitRule(Protocol):
+    """Says for each row which split it belongs to."""
+
+    def assign(self, keys: Sequence[str], strata: Sequence[str]) -> list[str]:
+        """One of "train", "dev", "test" per row. keys: rows with the same one stay together. strata: their classes."""
+        ...
+
+
+class HashSplit:
+    """A row's split is a function of its key alone: about 10 % test, 10 % dev, the rest train.
+
+    Rows added to the file later move no other row. The shares of the classes are left to chance.
+    """
+
+    def assign(self, keys: Sequence[str], strata: Sequence[str]) -> list[str]:
+        """The split of each row, by `hash_split`; `strata` plays no part."""
+        return [hash_split(key) for key in keys]
+
+
+class RandomSplit:
+    """Shares of every class, drawn by seed. Raises ConfigError when dev and test leave nothing for train."""
+
+    def __init__(
+        self,
+        *,
+        dev: Annotated[float, Opt("share of the rows for choosing the best epoch", ge=0, lt=1)] = 0.1,
+        test: Annotated[float, Opt("share of the rows for the final scores", ge=0, lt=1)] = 0.1,
+        seed: Annotated[int, Opt("another number draws another split", ge=0)] = 0,
+    ) -> None:
+        if dev < 0 or test < 0 or dev + test >= 1:
+            raise ConfigError(f"split: expected dev and test of at least 0, together under 1, got {dev} and {test}.")
+        self._dev = dev
+        self._test = test
+        self._seed = seed
+
+    def assign(self, keys: Sequence[str], strata: Sequence[str]) -> list[str]:
+        """The split of each row. Each class gets its share within a row or two, and keeps a key in train.
+
+        Rows of one key in several classes count for the most frequent of them.
+        """
+        groups = self._groups(keys, strata)
+        test = _share(groups, self._test)
+        dev = _share([group for group in groups if group.key not in test], self._dev / (1 - self._test))
+        return [TEST if key in test else DEV if key in dev else TRAIN for key in keys]
+
+    def _groups(self, keys: Sequence[str], strata: Sequence[str]) -> list[_Group]:
+        """The keys by class, and within a class in an order drawn by seed."""
+        classes: dict[str, Counter[str]] = {}
+        for key, stratum in zip(keys, strata, strict=True):
+            classes.setdefault(key, Counter())[stratum] += 1
+        groups = [
+            _Group(key, min(seen, key=lambda name: (-seen[name], name)), seen.total()) for key, seen in classes.items()
+        ]
+        return sorted(groups, key=lambda group: (group.stratum, self._draw(group.key)))
+
+    def _draw(self, key: str) -> bytes:
+        return hashlib.sha256(f"{self._seed}:{key}".encode("utf-8", "surrogatepass")).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    key: str
+    stratum: str
+    size: int
+
+
+def _share(groups: Sequence[_Group], share: float) -> set[str]:
+    """Keys of about `share` of the rows, evenly over the classes: a group is taken when half of it or more is owed.
+
+    The last key of a class is never taken, and owes nothing: many classes of one row must not drain a large one.
+    """
+    left = Counter(group.stratum for group in groups)
+    taken: set[str] = set()
+    owed = 0.0
+    for group in groups:
+        if left[group.stratum] == 1:
+            continue
+        owed += share * group.size
+        if owed >= group.size / 2 and share > 0:
+            owed -= group.size
+            left[group.stratum] -= 1
+            taken.add(group.key)
+    return taken
+
+
+SPLITS: Registry[Callable[..., SplitRule]] = Registry("split")
+SPLITS.add("hash", HashSplit)
+SPLITS.add("random", RandomSplit)
+
+
+def hash_split(key: str) -> str:
+    """The split of a key: SHA-1, its first 8 hexadecimal digits modulo 10; 0 is test, 1 is dev, the rest train."""
+    digest = hashlib.sha1(key.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
+    return {0: TEST, 1: DEV}.get(int(digest[:8], 16) % 10, TRAIN)
+
+
+def content_key(record: Record) -> str:
+    """All fields of a record as one text: the same for identical rows."""
+    return json.dumps(dict(record.fields), sort_keys=True, ensure_ascii=False)
+
+
+def split(
+    records: Sequence[Record], rule: SplitRule, *, group: Key = content_key, stratify: Key | None = None
+) -> dict[str, list[Record]]:
+    """The records of "train", "dev" and "test", each in the order of `records`; a small file may leave one empty.
+
+    group: rows with the same key stay in one split (by default: rows that are identical)
+    stratify: the class of a row; None: all rows are of one
+    """
+    strata = ["" if stratify is None else stratify(record) for record in records]
+    parts: dict[str, list[Record]] = {name: [] for name in NAMES}
+    for name, record in zip(rule.assign([group(record) for record in records], strata), records, strict=True):
+        parts[name].append(record)
+    return parts
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """Rows of one split whose key is also in another.
+
+    num_rows: how many of them       num_seen: rows of that split in all
+    examples: the first five, as (where in the other split, where in this one)
+    """
+
+    num_rows: int
+    num_seen: int
+    examples: tuple[tuple[Origin, Origin], ...]
+
+
+def overlap(train: Iterable[Record], test: Iterable[Record], *, key: Key = content_key) -> Overlap:
+    """Find the rows of `test` whose key is also in `train`: a model can know these by heart."""
+    known: dict[bytes, Origin] = {}
+    for record in train:
+        known.setdefault(_digest(key(record)), record.origin)
+    rows = [(_digest(key(record)), record.origin) for record in test]
+    shared = [(known[digest], origin) for digest, origin in rows if digest in known]
+    return Overlap(len(shared), len(rows), tuple(shared[:5]))
+
+
+def _digest(key: str) -> bytes:
+    # 16 bytes instead of the text: a training file of long documents is not kept in memory twice.
+    return hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -1,0 +1,41 @@
+"""From a text to tokens, and from tokens to numbers.
+
+words        runs of letters, single symbols
+characters   grapheme clusters
+subwords     learnt pieces: bpe, unigram, wordpiece
+vocabulary   tokens to numbers and back
+cleaning     normal form and lower case, shared by all three
+tokenizer    the contract, and the way back from JSON
+
+A new tokenizer is one file, a line for its constructor and one for its loader below.
+"""
+
+from __future__ import annotations
+
+from recurra.data.tokenizers.characters import Characters, characters_from_json
+from recurra.data.tokenizers.subwords import Subwords, subwords_from_json
+from recurra.data.tokenizers.tokenizer import LOADERS, TOKENIZERS, Tokenizer, TokenizerPlan, tokenizer_from_json
+from recurra.data.tokenizers.vocabulary import BOS, EOS, PAD, UNK, Vocabulary, VocabularyPlan, vocabulary_from_json
+from recurra.data.tokenizers.words import Words, words_from_json
+
+__all__ = [
+    "BOS",
+    "EOS",
+    "PAD",
+    "TOKENIZERS",
+    "UNK",
+    "Tokenizer",
+    "TokenizerPlan",
+    "Vocabulary",
+    "VocabularyPlan",
+    "tokenizer_from_json",
+    "vocabulary_from_json",
+]
+
+TOKENIZERS.add("words", Words)
+TOKENIZERS.add("characters", Characters)
+TOKENIZERS.add("subwords", Subwords)
+
+LOADERS.add("words", words_from_json)
+LOADERS.add("characters", characters_from_json)
+LOADERS.add("subwords", subwords_from_json)

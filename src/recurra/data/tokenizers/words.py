@@ -1,0 +1,67 @@
+"""Words: runs of letters, marks and digits; every other character that is not a space is a token of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any
+
+import regex  # type: ignore[import-untyped]
+
+from recurra.base.option import Opt
+from recurra.data.tokenizers.cleaning import NORMAL_FORMS, Cleaning, NormalForm
+from recurra.data.tokenizers.tokenizer import Tokenizer, with_keys
+
+# Possessive throughout (++, *+): no alternative is tried twice, so time is linear in the text.
+# Set difference (--) needs version 1 of the regex syntax. White space is what str.split takes for it, which counts the
+# separators 1C to 1F in.
+_WORD = regex.compile(
+    r"""
+      \p{RI}\p{RI}                                      # a flag: two regional indicators
+    | [\p{Han}\p{Hiragana}] \p{M}*+                     # scripts without spaces: one character is one token
+    | [[\p{L}\p{M}\p{N}]--[\p{Han}\p{Hiragana}]]++      # letters, combining marks, digits ...
+      (?: ['\u2019\u200c\u200d]?+                       # ... joined by an apostrophe or a zero-width (non-)joiner
+          [[\p{L}\p{M}\p{N}]--[\p{Han}\p{Hiragana}]]++ )*+
+    | [^\s\x1c-\x1f] [\p{M}\p{Emoji_Modifier}]*+        # anything else, with its marks or skin tone ...
+      (?: \u200d [^\s\x1c-\x1f] [\p{M}\p{Emoji_Modifier}]*+ )*+  # ... and what a joiner ties to it (families)
+    """,
+    regex.V1 | regex.VERBOSE,
+)
+
+
+def split_words(text: str) -> list[str]:
+    """Cut a text into words and single symbols; only white space is lost.
+
+    Marks stay with their letter, apostrophes inside words ("don't", "l’été"); Thai and other scripts that write no
+    spaces, Han and Hiragana aside, give one token per run: use characters or subwords for them.
+    """
+    words: list[str] = _WORD.findall(text)
+    return words
+
+
+class Words:
+    """Words and symbols, from Unicode character classes; nothing to train."""
+
+    def __init__(
+        self,
+        *,
+        lowercase: Annotated[bool, Opt("fold to lower case")] = False,
+        normalization: Annotated[NormalForm, Opt("Unicode normal form", choices=NORMAL_FORMS)] = "nfc",
+    ) -> None:
+        self._clean = Cleaning(lowercase=lowercase, normalization=normalization)
+
+    def train(self, texts: Iterable[str]) -> Tokenizer:
+        """Itself: `texts` are not read."""
+        return self
+
+    def tokenize(self, text: str) -> list[str]:
+        """Cut `text` into words and symbols."""
+        return split_words(self._clean(text))
+
+    def to_json(self) -> dict[str, Any]:
+        """Name and options."""
+        return {"name": "words", "lowercase": self._clean.lowercase, "normalization": self._clean.normalization}
+
+
+def words_from_json(data: Mapping[str, Any]) -> Tokenizer:
+    """The opposite of `Words.to_json`."""
+    return Words(**with_keys(data, "lowercase", "normalization"))

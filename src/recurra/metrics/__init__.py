@@ -1,0 +1,61 @@
+"""How good the answers are: plain Python and NumPy in, Scores and Tables out. No torch; scikit-learn for one baseline.
+
+outputs          LabelOutput, LabelSetOutput: what a classifier says about one row
+labelling        gold labels beside outputs, checked once, as arrays: `labelling`, `set_labelling`
+classification   one label per row: accuracy, precision, recall, F1, log loss; confusion matrix, most confused pairs
+multilabel       any number of labels per row: subset accuracy, Hamming loss, precision, recall, F1, log loss
+calibration      does 80 % sure mean right in 80 % of the cases: calibration error and reliability table
+ranking          two labels: area under the ROC curve, average precision
+baselines        what a model must beat: the most frequent label; TF-IDF with logistic regression
+
+Rules that all of them follow:
+a score that would be 0/0 (precision of a label that is never predicted, recall of one that never occurs) is 0;
+a gold label outside the label set stops with its origin, or (`unknown="wrong"`) is one more class that is never
+predicted and has probability 0;
+the names of the scores depend on the gold labels and the label set only, so a baseline's stand beside a model's.
+"""
+
+from recurra.metrics.baselines import (
+    Baseline,
+    Compared,
+    Majority,
+    MajoritySets,
+    TfidfLogistic,
+    TfidfLogisticSets,
+    compare,
+    label_baselines,
+    label_set_baselines,
+)
+from recurra.metrics.calibration import calibration_error, reliability
+from recurra.metrics.classification import confusion, most_confused, scores
+from recurra.metrics.labelling import Labelling, SetLabelling, labelling, set_labelling
+from recurra.metrics.multilabel import label_counts, set_scores
+from recurra.metrics.outputs import LabelOutput, LabelSetOutput
+from recurra.metrics.ranking import average_precision, roc_auc
+
+__all__ = [
+    "Baseline",
+    "Compared",
+    "LabelOutput",
+    "LabelSetOutput",
+    "Labelling",
+    "Majority",
+    "MajoritySets",
+    "SetLabelling",
+    "TfidfLogistic",
+    "TfidfLogisticSets",
+    "average_precision",
+    "calibration_error",
+    "compare",
+    "confusion",
+    "label_baselines",
+    "label_counts",
+    "label_set_baselines",
+    "labelling",
+    "most_confused",
+    "reliability",
+    "roc_auc",
+    "scores",
+    "set_labelling",
+    "set_scores",
+]

@@ -1,0 +1,17 @@
+"""Layers. Recurrent layers are drop-in for torch.nn's, and take any cell.
+
+recurrent  Recurrent, RNN, LSTM, GRU
+door       padded, packed, batch-first and unbatched input become (T, N, I) with lengths, and go back
+initial    named initialisations      merge    how two directions become one
+dropout    locked dropout, zoneout    carried  state kept from call to call (streaming, truncated BPTT)
+embed      tokens to vectors: a table, or one-hot        pool     a sequence to one vector
+"""
+
+from __future__ import annotations
+
+from recurra.nn.carried import Carried
+from recurra.nn.embed import Embedding, OneHot
+from recurra.nn.pool import POOLS
+from recurra.nn.recurrent import GRU, LSTM, RNN, Recurrent
+
+__all__ = ["GRU", "LSTM", "POOLS", "RNN", "Carried", "Embedding", "OneHot", "Recurrent"]

@@ -1,0 +1,457 @@
+"""Recurrent layers: stacked, one or both directions, any cell. RNN, LSTM and GRU are drop-in for torch.nn's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from recurra.base.errors import ConfigError, ShapeError
+from recurra.cells import CELLS, Cell
+from recurra.engine import BACKENDS, Call, Weights, Zoneout, choose, run
+from recurra.lower import Parameter, layout, projects, recurrent_width
+from recurra.nn.door import Entered, Lengths, enter
+from recurra.nn.dropout import locked_mask, zoneout_mask
+from recurra.nn.initial import INITIALIZERS, set_forget_bias
+from recurra.nn.merge import MERGES, merged_size
+
+State = Tensor | tuple[Tensor, ...]
+
+
+class Recurrent(nn.Module):
+    """Layers of one recurrent cell over a sequence, in one or both directions.
+
+    Positional arguments are those of torch.nn.LSTM, with the same defaults. After them:
+    cell:      a word of `recurra.cells.CELLS`, or a Cell made with @cell
+    merge:     how two directions become one output: concat, sum, mean, product
+    variational_dropout: probability; one mask a sequence on each layer's input and on what each recurrent product
+               takes, the same at every step (Gal & Ghahramani 2016)
+    zoneout:   probability that a state keeps its old value, for all states or one number for each (Krueger et al. 2017)
+    init:      "torch" or "orthogonal"; forget_bias sets the total bias of gate f afterwards
+    backend:   "auto", or the word of an executor (`recurra.engine.BACKENDS`)
+
+    Parameters have torch's names and packing: weight_ih_l0 (G*H, I), weight_hh_l0 (G*H, H), bias_ih_l0, bias_hh_l0
+    (G*H), weight_hr_l0 (P, H); also weight_v_l0 and gain_l0 (G*H) where the cell has them; `_reverse` for the second
+    direction. Gates in the order of first use in the equations.
+
+    Raises ConfigError for an option that cannot take effect (dropout with one layer, merge with one direction).
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        cell: str | Cell = "lstm",
+        merge: str = "concat",
+        variational_dropout: float = 0.0,
+        zoneout: float | Sequence[float] = 0.0,
+        init: str = "torch",
+        forget_bias: float | None = None,
+        backend: str = "auto",
+    ) -> None:
+        super().__init__()
+        self.cell = CELLS[cell] if isinstance(cell, str) else cell
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.bias = bias
+        self.batch_first = batch_first
+        self.dropout = _probability(dropout)
+        self.bidirectional = bidirectional
+        self.proj_size = proj_size
+        self.merge = merge
+        self.variational_dropout = float(variational_dropout)
+        self.zoneout = _per_state(self.cell, zoneout)
+        self.init = init
+        self.forget_bias = forget_bias
+        self.backend = backend
+        _check_options(self)
+        self._register(device, dtype)
+        self.reset_parameters()
+
+    # -- sizes ---------------------------------------------------------------------------------------------------
+
+    @property
+    def num_directions(self) -> int:
+        return 2 if self.bidirectional else 1
+
+    @property
+    def output_size(self) -> int:
+        """Features of the output."""
+        one = self._sizes(0)[self.cell.size(self.cell.states[0])]
+        return merged_size(self.merge, one) if self.bidirectional else one
+
+    def _sizes(self, layer: int) -> dict[str, int]:
+        return {
+            "I": self.input_size if layer == 0 else self.output_size,
+            "H": self.hidden_size,
+            "P": self.proj_size,
+        }
+
+    def state_sizes(self) -> tuple[int, ...]:
+        """Width of each state of the cell, in its order."""
+        sizes = self._sizes(0)
+        return tuple(sizes[self.cell.size(state)] for state in self.cell.states)
+
+    # -- parameters ----------------------------------------------------------------------------------------------
+
+    def _register(self, device: torch.device | str | None, dtype: torch.dtype | None) -> None:
+        for layer in range(self.num_layers):
+            sizes = self._sizes(layer)
+            for direction in range(self.num_directions):
+                for parameter in self._layout():
+                    tensor = torch.empty(parameter.shape(sizes), device=device, dtype=dtype)
+                    self.register_parameter(_name(parameter, layer, direction), nn.Parameter(tensor))
+
+    def _layout(self) -> tuple[Parameter, ...]:
+        return layout(self.cell, bias=self.bias)
+
+    def _described(self, layer: int, direction: int) -> list[tuple[Parameter, Tensor]]:
+        # Read at each forward, never cached, so that parametrizations, pruning and functional_call take effect.
+        return [(p, getattr(self, _name(p, layer, direction))) for p in self._layout()]
+
+    def _places(self) -> list[tuple[int, int]]:
+        return [(layer, direction) for layer in range(self.num_layers) for direction in range(self.num_directions)]
+
+    def reset_parameters(self) -> None:
+        """Draw all parameters anew, by the rule named `init`."""
+        with torch.no_grad():
+            for layer, direction in self._places():
+                INITIALIZERS[self.init](self._described(layer, direction), self.hidden_size)
+                if self.forget_bias is not None:
+                    set_forget_bias(self.cell, self._described(layer, direction), self.forget_bias)
+
+    @property
+    def all_weights(self) -> list[list[Tensor]]:
+        """Parameters by layer and direction, as in torch."""
+        return [[tensor for _, tensor in self._described(*place)] for place in self._places()]
+
+    def flatten_parameters(self) -> None:
+        """Nothing to do: kept because torch's layers have it."""
+
+    # -- forward -------------------------------------------------------------------------------------------------
+
+    def forward(
+        self, input: Tensor | PackedSequence, hx: State | None = None, *, lengths: Lengths | None = None
+    ) -> tuple[Tensor | PackedSequence, State]:
+        """All layers over a sequence.
+
+        input:   (T, N, I), (N, T, I) if batch_first, (T, I) for one sequence, or a PackedSequence
+        hx:      initial states (layers * directions, N, width): a tensor for a cell with one state, else a tuple;
+                 zeros if None. Without N for one sequence
+        lengths: real steps of each sequence, any order, any device, zeros allowed; padding may hold anything
+        Returns (output, state): the last layer's outputs in the form of the input, zero where padded, and the states
+        after each sequence's last real step, shaped as hx. T = 0 gives hx back (torch refuses it).
+        Raises ShapeError.
+        """
+        name = type(self).__name__
+        weight = self._described(0, 0)[0][1]
+        entered = enter(name, input, lengths, input_size=self.input_size, batch_first=self.batch_first, weight=weight)
+        states = self._initial_states(name, hx, entered)
+        x = entered.x
+        final: list[tuple[Tensor, ...]] = []
+        for layer in range(self.num_layers):
+            x, ends = self._layer(layer, x, entered.lengths, states)
+            final += ends
+            if layer + 1 < self.num_layers:
+                x = nn.functional.dropout(x, self.dropout, self.training)
+        stacked = tuple(entered.leave_state(torch.stack(s)) for s in zip(*final, strict=True))
+        return entered.leave(x), stacked if len(stacked) > 1 else stacked[0]
+
+    def last(self, state: State) -> Tensor:
+        """The last layer's final h, its directions merged like the output: (N, output_size).
+
+        state: as `forward` returns it. The forward direction ends at the last real step, the backward one at the first.
+        """
+        h = state[0] if isinstance(state, tuple) else state
+        return MERGES[self.merge](h[-2], h[-1]) if self.bidirectional else h[-1]
+
+    def _layer(
+        self, layer: int, x: Tensor, lengths: Tensor | None, states: tuple[Tensor, ...]
+    ) -> tuple[Tensor, list[tuple[Tensor, ...]]]:
+        """One layer in all its directions: merged output, and the final states of each direction."""
+        if self.variational_dropout and self.training:
+            x = x * locked_mask(x, (1, x.shape[1], x.shape[2]), self.variational_dropout)
+        results = [
+            run(self._call(layer, direction, x, lengths, states), backend=self.backend)
+            for direction in range(self.num_directions)
+        ]
+        outputs = [r.output for r in results]
+        return MERGES[self.merge](*outputs) if self.bidirectional else outputs[0], [r.states for r in results]
+
+    def _call(self, layer: int, direction: int, x: Tensor, lengths: Tensor | None, states: tuple[Tensor, ...]) -> Call:
+        """The work of one layer in one direction."""
+        k = layer * self.num_directions + direction
+        packed = {p.name: tensor for p, tensor in self._described(layer, direction)}
+        return Call(
+            x,
+            tuple(s[k] for s in states),
+            Weights(self.cell, packed),
+            lengths,
+            direction == 1,
+            self._zoneouts(x),
+            self._recurrent_mask(x),
+        )
+
+    def executor(self) -> str:
+        """The word of the executor that a padded batch runs on now: on this device, in training or evaluation."""
+        if self.backend != "auto":
+            return self.backend
+        x = self._described(0, 0)[0][1].new_zeros(1, 1, self.input_size)
+        states = tuple(x.new_zeros(self.num_directions, 1, size) for size in self.state_sizes())
+        return choose(self._call(0, 0, x, torch.ones(1, dtype=torch.int64, device=x.device), states))
+
+    def _zoneouts(self, x: Tensor) -> tuple[Zoneout, ...]:
+        T, N, _ = x.shape
+        pairs = zip(self.zoneout, self.state_sizes(), strict=True)
+        return tuple(zoneout_mask(x, (T, N, size), p, training=self.training) for p, size in pairs)
+
+    def _recurrent_mask(self, x: Tensor) -> Tensor | None:
+        if not (self.variational_dropout and self.training):
+            return None
+        width = self._sizes(0)[recurrent_width(self.cell)]
+        return locked_mask(x, (x.shape[1], width), self.variational_dropout)
+
+    def _initial_states(self, name: str, hx: State | None, entered: Entered) -> tuple[Tensor, ...]:
+        """States (layers * directions, N, width), checked; zeros if none were given."""
+        L, N = self.num_layers * self.num_directions, entered.x.shape[1]
+        if hx is None:
+            return tuple(entered.x.new_zeros(L, N, size) for size in self.state_sizes())
+        given = hx if isinstance(hx, tuple | list) else (hx,)
+        if len(given) != len(self.cell.states):
+            raise ShapeError(
+                f"{name}: hx has {len(given)} states, expected {len(self.cell.states)}: {', '.join(self.cell.states)}."
+            )
+        if entered.form is None:
+            _check_dims(name, given, batched=entered.batched)
+        if not entered.batched:
+            given = tuple(s.unsqueeze(1) for s in given)
+        for place, (state, size) in enumerate(zip(given, self.state_sizes(), strict=True)):
+            self._check_state(name, place, state, (L, N, size))
+            _check_kind(f"{name}: initial {self.cell.states[place]}", state, entered.x)
+        return tuple(given)
+
+    def _check_state(self, name: str, place: int, state: Tensor, expected: tuple[int, int, int]) -> None:
+        if tuple(state.shape) != expected:
+            which = f"hidden[{place}]" if len(self.cell.states) > 1 else "hidden"
+            raise ShapeError(
+                f"{name}: initial {self.cell.states[place]}: Expected {which} size {expected}, got "
+                f"{list(state.shape)}: (layers * directions = {self.num_layers} * {self.num_directions}, N, width)"
+            )
+
+    def extra_repr(self) -> str:
+        parts = [f"{self.input_size}, {self.hidden_size}"]
+        if type(self) is Recurrent:
+            parts.append(f"cell={self.cell.name}")
+        for word, usual in DEFAULTS.items():
+            if (value := getattr(self, word)) != usual:
+                parts.append(f"{word}={value}")
+        if any(self.zoneout):
+            parts.append(f"zoneout={self.zoneout}")
+        return ", ".join(parts)
+
+
+# What `repr` leaves out.
+DEFAULTS: dict[str, Any] = {
+    "num_layers": 1,
+    "bias": True,
+    "batch_first": False,
+    "dropout": 0.0,
+    "bidirectional": False,
+    "proj_size": 0,
+    "merge": "concat",
+    "variational_dropout": 0.0,
+    "init": "torch",
+    "forget_bias": None,
+    "backend": "auto",
+}
+
+
+# RNN, LSTM and GRU are Recurrent with a cell chosen and torch's own signature; nothing is overridden but the
+# constructor. They are classes because `isinstance`, `repr` and annotations in existing code expect classes.
+
+
+class RNN(Recurrent):
+    """Vanilla recurrent network; drop-in for torch.nn.RNN. nonlinearity: tanh or relu. See `Recurrent` for the rest."""
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        nonlinearity: str = "tanh",
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        **extra: Any,
+    ) -> None:
+        cells = {"tanh": "rnn", "relu": "rnn_relu", "sigmoid": "rnn_sigmoid"}
+        if nonlinearity not in cells:
+            raise ConfigError(f"Unknown nonlinearity '{nonlinearity}'. Select from 'tanh', 'relu' or 'sigmoid'.")
+        self.nonlinearity = nonlinearity
+        _refuse(extra, "cell", "proj_size")
+        super().__init__(
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0, device, dtype,
+            cell=cells[nonlinearity], **extra,
+        )  # fmt: skip
+
+
+class LSTM(Recurrent):
+    """Long short-term memory; drop-in for torch.nn.LSTM, proj_size too. See `Recurrent` for the rest."""
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        **extra: Any,
+    ) -> None:
+        _refuse(extra, "cell")
+        super().__init__(
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, device, dtype,
+            cell="lstm_projected" if proj_size else "lstm", **extra,
+        )  # fmt: skip
+
+
+class GRU(Recurrent):
+    """Gated recurrent unit, reset after the product; drop-in for torch.nn.GRU. See `Recurrent` for the rest."""
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        **extra: Any,
+    ) -> None:
+        _refuse(extra, "cell", "proj_size")
+        super().__init__(
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0, device, dtype,
+            cell="gru", **extra,
+        )  # fmt: skip
+
+
+REFUSALS = {
+    "cell": "cell= is not an option of this layer; use recurra.nn.Recurrent(cell=...).",
+    "proj_size": "proj_size argument is only supported for LSTM, not RNN or GRU; of cells, lstm_projected has it.",
+}
+
+
+def _refuse(extra: dict[str, Any], *words: str) -> None:
+    for word in words:
+        if word in extra:
+            raise ConfigError(REFUSALS[word])
+
+
+def _name(parameter: Parameter, layer: int, direction: int) -> str:
+    return f"{parameter.name}_l{layer}{'_reverse' if direction else ''}"
+
+
+def _per_state(cell: Cell, zoneout: float | Sequence[float]) -> tuple[float, ...]:
+    given = (zoneout,) * len(cell.states) if isinstance(zoneout, int | float) else tuple(zoneout)
+    if len(given) != len(cell.states):
+        raise ConfigError(f"zoneout has {len(given)} numbers, expected one or {len(cell.states)}: {cell.states}.")
+    return tuple(float(p) for p in given)
+
+
+def _check_dims(name: str, given: Sequence[Tensor], *, batched: bool) -> None:
+    """Raise ShapeError, in torch's words, if a state has N and the input has not, or the other way round."""
+    right, form = (3, "batched") if batched else (2, "unbatched")
+    found = [f"{state.dim()}-D" for state in given]
+    if set(found) != {f"{right}-D"}:
+        which = "hx and cx" if len(found) == 2 else "hx"
+        got = f"{found[0]} tensor" if len(found) == 1 else f"({', '.join(found)}) tensors"
+        raise ShapeError(f"{name}: For {form} {right}-D input, {which} should also be {right}-D but got {got}")
+
+
+def _check_kind(what: str, state: Tensor, x: Tensor) -> None:
+    if state.device != x.device:
+        raise ShapeError(f"{what} is on {state.device} and the input is on {x.device}; move one of them.")
+    if state.dtype != x.dtype and not torch.is_autocast_enabled(x.device.type):
+        raise ShapeError(f"{what} is {state.dtype} and the input is {x.dtype}; they must have the same dtype.")
+
+
+def _check_options(layer: Recurrent) -> None:
+    """Raise ConfigError for a value out of range, or an option that could not take effect."""
+    _check_sizes(layer)
+    for word in ("bias", "batch_first"):
+        if not isinstance(value := getattr(layer, word), bool):
+            raise TypeError(f"{word} should be of type bool, got: {type(value).__name__}")
+    for word, values in (("variational_dropout", (layer.variational_dropout,)), ("zoneout", layer.zoneout)):
+        if not all(0 <= p < 1 for p in values):
+            wrong = next(p for p in values if not 0 <= p < 1)
+            raise ConfigError(f"{word} should be a number in range [0, 1), got {wrong}: a probability.")
+    if not layer.bias and layout(layer.cell) == layout(layer.cell, bias=False):
+        raise ConfigError(f"bias=False: cell '{layer.cell.name}' has no bias, so it would do nothing; leave it out.")
+    if layer.dropout and layer.num_layers == 1:
+        raise ConfigError(
+            f"dropout={layer.dropout} acts between layers and num_layers is 1, so it would do nothing: "
+            "use more layers, variational_dropout, or dropout 0."
+        )
+    if layer.merge not in MERGES or (layer.merge != "concat" and not layer.bidirectional):
+        MERGES[layer.merge]
+        raise ConfigError(f"merge='{layer.merge}' joins two directions; set bidirectional, or leave merge out.")
+    if layer.backend != "auto":
+        BACKENDS[layer.backend]
+    INITIALIZERS[layer.init]
+    _check_projection(layer)
+
+
+def _probability(dropout: float) -> float:
+    if isinstance(dropout, bool) or not 0 <= float(dropout) <= 1:
+        raise ConfigError(
+            "dropout should be a number in range [0, 1] representing the probability of an element being zeroed, "
+            f"got {dropout}"
+        )
+    return float(dropout)
+
+
+def _check_sizes(layer: Recurrent) -> None:
+    for word in ("input_size", "hidden_size", "num_layers", "proj_size"):
+        value = getattr(layer, word)
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise TypeError(f"{word} should be of type int, got: {type(value).__name__}")
+        if word == "proj_size" and value < 0:
+            raise ConfigError(f"proj_size should be a positive integer or zero to disable projections, got {value}")
+        if word != "proj_size" and value <= 0:
+            raise ConfigError(f"{word} must be greater than zero, got {value}")
+
+
+def _check_projection(layer: Recurrent) -> None:
+    if projects(layer.cell) and not layer.proj_size > 0:
+        raise ConfigError(f"cell '{layer.cell.name}' projects its output: set proj_size (below hidden_size).")
+    if layer.proj_size and not projects(layer.cell):
+        raise ConfigError(
+            f"proj_size={layer.proj_size}: cell '{layer.cell.name}' has no projection; use cell='lstm_projected', or 0."
+        )
+    if 0 < layer.hidden_size <= layer.proj_size:
+        raise ConfigError(
+            f"proj_size has to be smaller than hidden_size, got {layer.proj_size} and {layer.hidden_size}."
+        )

@@ -1,0 +1,91 @@
+"""confusion.png and curves.png, where matplotlib is installed."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from recurra.base.contracts import Report, Table
+from recurra.report.charts import Chart, thinned
+from recurra.report.tables import MOST_LABELS, is_matrix
+
+MISSING = 'pictures were left out: matplotlib is not installed; pip install "recurra[plot]".'
+GLYPHS = "some labels hold characters that matplotlib's font lacks; report.html shows them."
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """PNG files by name, and a sentence for each thing that could not be drawn."""
+
+    files: Mapping[str, bytes]
+    notes: tuple[str, ...]
+
+
+def pictures(report: Report, charts: Sequence[Chart]) -> Pictures:
+    """Draw the first confusion matrix and all curves; without matplotlib, a sentence that says how to install it."""
+    try:
+        import matplotlib.figure  # noqa: F401  found here, used by the two functions below
+    except ModuleNotFoundError:
+        return Pictures({}, (MISSING,))
+    files: dict[str, bytes] = {}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for table in [t for t in report.tables if is_matrix(t) and len(t.columns) <= MOST_LABELS][:1]:
+            files["confusion.png"] = confusion_png(table)
+        if charts:
+            files["curves.png"] = curves_png(charts)
+    return Pictures(files, (GLYPHS,) if any("Glyph" in str(w.message) for w in caught) else ())
+
+
+def confusion_png(table: Table) -> bytes:
+    """A matrix of counts as a heat map of the shares of each row; counts are written in up to 30 labels."""
+    from matplotlib.figure import Figure
+
+    names = [str(name) for name in table.columns[1:]]
+    counts = [[int(value) for value in row[1:]] for row in table.rows]
+    shares = [[value / max(sum(row), 1) for value in row] for row in counts]
+    side = min(3 + 0.36 * len(names), 24)
+    figure = Figure(figsize=(side + 1, side), dpi=120, layout="constrained")
+    axes = figure.add_subplot()
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set_xticks(range(len(names)), names, rotation=90 if len(names) > 6 else 0, parse_math=False)
+    axes.set_yticks(range(len(counts)), [str(row[0]) for row in table.rows], parse_math=False)
+    axes.set(xlabel="predicted", ylabel="true")
+    figure.colorbar(image, shrink=0.8, label="share of the row")
+    if len(names) <= 30:
+        _write_counts(axes, counts, shares)
+    return _png(figure)
+
+
+def curves_png(charts: Sequence[Chart]) -> bytes:
+    """The charts one under the other."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 3 * len(charts)), dpi=120, layout="constrained")
+    for axes, chart in zip(figure.subplots(len(charts), squeeze=False)[:, 0], charts, strict=True):
+        for curve in map(thinned, chart.curves):
+            axes.plot(*zip(*curve.points, strict=True) if curve.points else ([], []), label=curve.name)
+        axes.set_title(chart.title, parse_math=False)
+        axes.set_xlabel(chart.x, parse_math=False)
+        axes.set_ylabel(chart.y, parse_math=False)
+        for text in axes.legend().get_texts() if chart.curves else ():
+            text.set_parse_math(False)
+    return _png(figure)
+
+
+def _write_counts(axes: Any, counts: list[list[int]], shares: list[list[float]]) -> None:
+    for y, row in enumerate(counts):
+        for x, count in enumerate(row):
+            if count:
+                ink = "white" if shares[y][x] > 0.5 else "black"
+                axes.text(x, y, str(count), ha="center", va="center", color=ink, fontsize=7)
+
+
+def _png(figure: Any) -> bytes:
+    """The same bytes for the same figure: no version and no date inside."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()

@@ -1,0 +1,203 @@
+"""One label a row, or any number of them: what differs between the two, and nothing else."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from recurra.base.contracts import Loss, Origin, Score, Table
+from recurra.base.errors import DataError
+from recurra.losses import binary_cross_entropy, cross_entropy
+from recurra.metrics import (
+    Compared,
+    LabelOutput,
+    LabelSetOutput,
+    compare,
+    confusion,
+    label_baselines,
+    label_counts,
+    label_set_baselines,
+    labelling,
+    most_confused,
+    reliability,
+    scores,
+    set_labelling,
+    set_scores,
+)
+from recurra.metrics.baselines import Analyzer
+
+Texts = Sequence[str]
+
+
+class LabelKind(Protocol):
+    """What a classification task asks of its kind of labels. gold: as `read` returns it."""
+
+    def read(self, value: Any, origin: Origin) -> Any: ...
+    def names(self, gold: Iterable[Any]) -> Iterable[str]: ...
+    def targets(self, gold: Sequence[Any], place: Mapping[str, int]) -> Tensor: ...
+    def loss(self, logits: Tensor, targets: Tensor, weights: Tensor | None, smoothing: float) -> Loss: ...
+    def outputs(self, logits: Tensor, labels: Sequence[str]) -> list[Any]: ...
+    def answer(self, output: Any) -> dict[str, Any]: ...
+    def score(
+        self, gold: Sequence[Any], outputs: Sequence[Any], labels: Sequence[str], origins: Sequence[Origin], split: str
+    ) -> tuple[Score, ...]: ...
+    def tables(
+        self, gold: Sequence[Any], outputs: Sequence[Any], labels: Sequence[str], origins: Sequence[Origin]
+    ) -> tuple[Table, ...]: ...
+    def baselines(
+        self,
+        labels: Sequence[str],
+        analyzer: Analyzer,
+        train: tuple[Texts, Sequence[Any]],
+        splits: Mapping[str, tuple[Texts, Sequence[Any]]],
+    ) -> Compared: ...
+
+
+@dataclass(frozen=True, slots=True)
+class OneLabel:
+    """Each row has exactly one label; gold is a string. Softmax."""
+
+    def read(self, value: Any, origin: Origin) -> str:
+        label = "" if value is None else str(value).strip()
+        if not label:
+            raise DataError(
+                f"{origin}: the label is empty; expected one label. Fill it in, or set data.on_error: skip."
+            )
+        return label
+
+    def names(self, gold: Iterable[str]) -> Iterable[str]:
+        return gold
+
+    def targets(self, gold: Sequence[str], place: Mapping[str, int]) -> Tensor:
+        return torch.tensor([place[label] for label in gold], dtype=torch.int64)
+
+    def loss(self, logits: Tensor, targets: Tensor, weights: Tensor | None, smoothing: float) -> Loss:
+        return cross_entropy(logits, targets, class_weights=weights, label_smoothing=smoothing)
+
+    def outputs(self, logits: Tensor, labels: Sequence[str]) -> list[LabelOutput]:
+        # In float64, so that a thousand classes still sum to one within the metrics' tolerance.
+        rows = torch.softmax(logits.double(), -1).tolist()
+        return [LabelOutput(labels[row.index(max(row))], dict(zip(labels, row, strict=True))) for row in rows]
+
+    def answer(self, output: LabelOutput) -> dict[str, Any]:
+        score = output.probabilities[output.label]
+        return {"label": output.label, "score": score, "probabilities": dict(output.probabilities)}
+
+    def score(
+        self,
+        gold: Sequence[str],
+        outputs: Sequence[LabelOutput],
+        labels: Sequence[str],
+        origins: Sequence[Origin],
+        split: str,
+    ) -> tuple[Score, ...]:
+        return scores(labelling(gold, outputs, labels=labels, origins=origins), split)
+
+    def tables(
+        self, gold: Sequence[str], outputs: Sequence[LabelOutput], labels: Sequence[str], origins: Sequence[Origin]
+    ) -> tuple[Table, ...]:
+        rows = labelling(gold, outputs, labels=labels, origins=origins)
+        return confusion(rows), most_confused(rows), reliability(rows)
+
+    def baselines(
+        self,
+        labels: Sequence[str],
+        analyzer: Analyzer,
+        train: tuple[Texts, Sequence[str]],
+        splits: Mapping[str, tuple[Texts, Sequence[str]]],
+    ) -> Compared:
+        def score(gold: Sequence[str], outputs: Sequence[LabelOutput], split: str) -> tuple[Score, ...]:
+            return self.score(gold, outputs, labels, (), split)
+
+        return compare(label_baselines(labels, analyzer=analyzer), train=train, splits=splits, score=score)
+
+
+@dataclass(frozen=True, slots=True)
+class ManyLabels:
+    """Each row has any number of labels; gold is a tuple of strings. One sigmoid a label.
+
+    separator: between labels where the field is text; a JSON list needs none.
+    """
+
+    separator: str
+
+    def read(self, value: Any, origin: Origin) -> tuple[str, ...]:
+        parts = value if isinstance(value, list) else ("" if value is None else str(value)).split(self.separator)
+        labels = [str(part).strip() for part in parts]
+        if len(set(labels)) != len(labels):
+            raise DataError(f"{origin}: a label stands twice in {value!r}; expected each once.")
+        return tuple(label for label in labels if label)
+
+    def names(self, gold: Iterable[tuple[str, ...]]) -> Iterable[str]:
+        return (label for row in gold for label in row)
+
+    def targets(self, gold: Sequence[tuple[str, ...]], place: Mapping[str, int]) -> Tensor:
+        table = torch.zeros(len(gold), len(place))
+        for row, labels in enumerate(gold):
+            table[row, [place[label] for label in labels]] = 1.0
+        return table
+
+    def loss(self, logits: Tensor, targets: Tensor, weights: Tensor | None, smoothing: float) -> Loss:
+        return binary_cross_entropy(logits, targets, class_weights=weights)
+
+    def outputs(self, logits: Tensor, labels: Sequence[str]) -> list[LabelSetOutput]:
+        rows = torch.sigmoid(logits.double()).tolist()
+        return [
+            LabelSetOutput(
+                tuple(label for label, p in zip(labels, row, strict=True) if p >= 0.5),
+                dict(zip(labels, row, strict=True)),
+            )
+            for row in rows
+        ]
+
+    def answer(self, output: LabelSetOutput) -> dict[str, Any]:
+        return {"labels": list(output.labels), "probabilities": dict(output.probabilities)}
+
+    def score(
+        self,
+        gold: Sequence[tuple[str, ...]],
+        outputs: Sequence[LabelSetOutput],
+        labels: Sequence[str],
+        origins: Sequence[Origin],
+        split: str,
+    ) -> tuple[Score, ...]:
+        return set_scores(set_labelling(gold, outputs, labels=labels, origins=origins), split)
+
+    def tables(
+        self,
+        gold: Sequence[tuple[str, ...]],
+        outputs: Sequence[LabelSetOutput],
+        labels: Sequence[str],
+        origins: Sequence[Origin],
+    ) -> tuple[Table, ...]:
+        return (label_counts(set_labelling(gold, outputs, labels=labels, origins=origins)),)
+
+    def baselines(
+        self,
+        labels: Sequence[str],
+        analyzer: Analyzer,
+        train: tuple[Texts, Sequence[tuple[str, ...]]],
+        splits: Mapping[str, tuple[Texts, Sequence[tuple[str, ...]]]],
+    ) -> Compared:
+        def score(gold: Sequence[Iterable[str]], outputs: Sequence[LabelSetOutput], split: str) -> tuple[Score, ...]:
+            return self.score([tuple(row) for row in gold], outputs, labels, (), split)
+
+        return compare(label_set_baselines(labels, analyzer=analyzer), train=train, splits=splits, score=score)
+
+
+def label_set(kind: LabelKind, gold: Sequence[Any], source: str) -> tuple[str, ...]:
+    """The labels of the training rows, sorted. Raises DataError unless there are two or more (one or more of many)."""
+    counts = Counter(kind.names(gold))
+    least = 2 if isinstance(kind, OneLabel) else 1
+    if len(counts) < least:
+        found = ", ".join(f"'{label}'" for label in counts) or "none"
+        raise DataError(
+            f"{source}: expected at least {least} different labels, found {len(counts)} ({found}) in {len(gold)} rows; "
+            "there is nothing to tell apart. Check the label column."
+        )
+    return tuple(sorted(counts))

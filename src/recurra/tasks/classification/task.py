@@ -1,0 +1,272 @@
+"""Classification: a text to its label, or its labels."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import torch
+
+from recurra.base.contracts import Batch, Loss, Origin, Prediction, Record, Score, Table
+from recurra.base.errors import ConfigError, DataError, RunError, did_you_mean
+from recurra.base.option import OneOf, Opt
+from recurra.config import Section, build
+from recurra.data.formats import field
+from recurra.data.tokenizers import TOKENIZERS
+from recurra.losses import balanced_weights
+from recurra.metrics import Compared
+from recurra.tasks.classification.labels import LabelKind, ManyLabels, OneLabel, label_set
+from recurra.tasks.text import Keep, TextReader, unknown_share
+
+
+@dataclass(frozen=True, slots=True)
+class TextExample:
+    """A text as its tokens, all of them and the ones that are kept, and what it should be: None where nobody knows."""
+
+    text: str
+    tokens: tuple[str, ...]
+    gold: Any
+    origin: Origin
+    all_tokens: int
+
+    @property
+    def length(self) -> int:
+        return len(self.tokens)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClassificationPlan:
+    """The task as a config describes it, before any data is read."""
+
+    text: Annotated[str, Opt("column with the text")] = "text"
+    label: Annotated[str, Opt("column with the label")] = "label"
+    labels: Annotated[Literal["one", "many"], Opt("how many labels a row has; many: any number, none too")] = "one"
+    separator: Annotated[str | None, Opt("between labels in one cell; only with labels: many")] = None
+    tokenizer: Annotated[Section | Mapping[str, Any] | str, OneOf("what a token is", TOKENIZERS)] = "words"
+    min_count: Annotated[int, Opt("rarer tokens are read as unknown", ge=1)] = 1
+    max_vocabulary: Annotated[
+        int | None, Opt("entries of the vocabulary, 4 of them special; null is no limit", ge=5)
+    ] = None
+    max_length: Annotated[int | None, Opt("tokens of a text that are read; null is no limit", ge=1)] = None
+    keep: Annotated[Keep, Opt("which end of a longer text is read")] = "start"
+    class_weights: Annotated[
+        Literal["none", "balanced"] | dict[str, float],
+        Opt("weight of each label in the loss; balanced: every label counts alike", gt=0),
+    ] = "none"
+    label_smoothing: Annotated[
+        float, Opt("share of the target that is spread over all labels; only with labels: one", ge=0, lt=1)
+    ] = 0.0
+
+    def __post_init__(self) -> None:
+        problems = []
+        if self.text == self.label:
+            problems.append(f"label: is '{self.label}', the text column too; expected another column.")
+        if self.labels == "one" and self.separator is not None:
+            problems.append("separator: has no effect with labels: one; leave it out, or set labels: many.")
+        if self.labels == "many" and self.label_smoothing:
+            problems.append("label_smoothing: has no effect with labels: many; leave it out.")
+        if self.labels == "many" and self.class_weights == "balanced":
+            problems.append("class_weights: balanced needs labels: one; give a map of label: weight, or leave it out.")
+        if self.separator == "":
+            problems.append("separator: is empty; expected a text that stands between labels, such as ','.")
+        if problems:
+            raise ConfigError(problems)
+
+    @property
+    def kind(self) -> LabelKind:
+        return OneLabel() if self.labels == "one" else ManyLabels(self.separator or ",")
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Columns that training data must have."""
+        return (self.text, self.label)
+
+    def key(self, record: Record) -> str:
+        """What makes two records the same: used to find overlap between splits, and to split by hash."""
+        return str(field(record, self.text))
+
+    def stratum(self, record: Record) -> str:
+        """What a split keeps in proportion."""
+        return str(field(record, self.label))
+
+    def check(self, record: Record) -> None:
+        """Raise DataError, with file and line, if this record cannot be learned from."""
+        _text(record, self.text)
+        self.kind.read(field(record, self.label), record.origin)
+
+    def fit(self, records: Sequence[Record], source: str) -> Classification:
+        """Tokenizer, vocabulary and labels from training records. Raises DataError if there is nothing to learn."""
+        texts = [_text(record, self.text) for record in records]
+        gold = [self.kind.read(field(record, self.label), record.origin) for record in records]
+        labels = label_set(self.kind, gold, source)
+        reader = TextReader.fit(
+            build(self.tokenizer, TOKENIZERS),
+            texts,
+            min_count=self.min_count,
+            max_vocabulary=self.max_vocabulary,
+            max_length=self.max_length,
+            keep=self.keep,
+        )
+        return Classification(self, reader, labels, self._weights(labels, gold))
+
+    def restore(self, data: Mapping[str, Any], origin: str) -> Classification:
+        """The task as a run folder holds it. Raises RunError that names `origin`."""
+        try:
+            reader, labels, weights = data["reader"], data["labels"], data["class_weights"]
+            if not isinstance(labels, list) or not labels or not all(isinstance(label, str) for label in labels):
+                raise ValueError("labels are not a list of text")
+            if len(set(labels)) != len(labels) or not (weights is None or len(weights) == len(labels)):
+                raise ValueError(f"{len(labels)} labels and {weights!r} weights")
+            tensor = None if weights is None else torch.tensor([float(w) for w in weights])
+        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+            raise RunError(f"{origin}: expected the labels of a classification: {str(error)[:300]}.") from error
+        return Classification(self, TextReader.from_json(reader, origin), tuple(labels), tensor)
+
+    def _weights(self, labels: Sequence[str], gold: Sequence[Any]) -> torch.Tensor | None:
+        if self.class_weights == "none":
+            return None
+        if self.class_weights == "balanced":
+            counts = Counter(gold)
+            return torch.tensor(balanced_weights([counts[label] for label in labels]))
+        for label in self.class_weights:
+            if label not in labels:
+                raise ConfigError(f"class_weights: unknown label '{label}'.{did_you_mean(label, labels)}")
+        return torch.tensor([self.class_weights.get(label, 1.0) for label in labels])
+
+
+class Classification:
+    """Five verbs between the data and the model: example, collate, loss, decode, score."""
+
+    def __init__(
+        self, plan: ClassificationPlan, reader: TextReader, labels: tuple[str, ...], weights: torch.Tensor | None
+    ) -> None:
+        self.plan = plan
+        self.reader = reader
+        self.labels = labels
+        self.weights = weights
+        self.kind = plan.kind
+        self._place = {label: k for k, label in enumerate(labels)}
+
+    @property
+    def model_sizes(self) -> tuple[int, int]:
+        """What a model has to know of the data: size of the vocabulary, number of labels."""
+        return len(self.reader.vocabulary), len(self.labels)
+
+    # -- the five verbs --------------------------------------------------------------------------------------------
+
+    def example(self, record: Record, *, gold: bool = True) -> TextExample:
+        """Read a record; without `gold` the label column may be missing, and the text may be empty.
+
+        Raises DataError, with file and line, for a text or label that is not there.
+        """
+        text = _text(record, self.plan.text, empty=not gold)
+        tokens = self.reader.tokens(text)
+        label = self.kind.read(field(record, self.plan.label), record.origin) if gold else None
+        return TextExample(text, self.reader.kept(tokens), label, record.origin, len(tokens))
+
+    def collate(self, examples: Sequence[TextExample], indices: Sequence[int]) -> Batch:
+        """Token ids (T, N) and, where all are known, targets: (N,) classes, or (N, C) zeros and ones.
+
+        Raises DataError for a label that training never saw.
+        """
+        tokens, lengths = self.reader.padded([e.tokens for e in examples])
+        targets = {}
+        if examples and all(e.gold is not None for e in examples):
+            self.refuse_unknown(examples)
+            targets = {"labels": self.kind.targets([e.gold for e in examples], self._place)}
+        return Batch({"tokens": tokens}, lengths, targets, tuple(indices))
+
+    def loss(self, prediction: Prediction, batch: Batch) -> Loss:
+        """Cross-entropy over the labels, in nats; of many labels, the sum over yes/no questions."""
+        logits = prediction.outputs["logits"]
+        return self.kind.loss(logits, batch.targets["labels"], self.weights, self.plan.label_smoothing)
+
+    def decode(self, prediction: Prediction, batch: Batch) -> list[Any]:
+        """A LabelOutput, or a LabelSetOutput, for each row."""
+        return self.kind.outputs(prediction.outputs["logits"], self.labels)
+
+    def score(self, outputs: Sequence[Any], examples: Sequence[TextExample], split: str) -> tuple[Score, ...]:
+        """All scores of one split, in the order of `metrics`."""
+        gold, origins = [e.gold for e in examples], [e.origin for e in examples]
+        return self.kind.score(gold, outputs, self.labels, origins, split)
+
+    def refuse_unknown(self, examples: Iterable[TextExample]) -> None:
+        """Raise DataError, with file and line, for a label that training never saw."""
+        for example in examples:
+            for label in self.kind.names([example.gold]):
+                if label not in self._place:
+                    near = did_you_mean(label, self.labels) or f" Known: {', '.join(self.labels[:8])}."
+                    raise DataError(f"{example.origin}: label '{label}' does not occur in the training data.{near}")
+
+    # -- for reports -----------------------------------------------------------------------------------------------
+
+    def tables(self, outputs: Sequence[Any], examples: Sequence[TextExample]) -> tuple[Table, ...]:
+        """Confusion, most confused pairs, reliability; what the labels of one kind have."""
+        gold, origins = [e.gold for e in examples], [e.origin for e in examples]
+        return self.kind.tables(gold, outputs, self.labels, origins)
+
+    def baselines(self, train: Sequence[TextExample], splits: Mapping[str, Sequence[TextExample]]) -> Compared:
+        """What a majority vote and a bag of n-grams reach on the same rows."""
+        analyzer: Literal["characters", "words"] = "characters" if self._reads_characters else "words"
+        return self.kind.baselines(
+            self.labels, analyzer, _texts_and_gold(train), {k: _texts_and_gold(v) for k, v in splits.items()}
+        )
+
+    def facts(self, splits: Mapping[str, Sequence[TextExample]]) -> dict[str, str | int | float]:
+        """Sizes, what was cut, and what was unknown, by split."""
+        found: dict[str, str | int | float] = {"labels": len(self.labels), "vocabulary": len(self.reader.vocabulary)}
+        for name, examples in splits.items():
+            cut = sum(e.all_tokens > e.length for e in examples)
+            found[f"{name} rows"] = len(examples)
+            found[f"{name} tokens"] = sum(e.length for e in examples)
+            found[f"{name} unknown tokens"] = f"{unknown_share(self.reader, (e.tokens for e in examples)):.2%}"
+            if cut:
+                lost = sum(e.all_tokens - e.length for e in examples)
+                found[f"{name} texts cut"] = (
+                    f"{cut} of {len(examples)}, {lost} tokens (max_length {self.plan.max_length})"
+                )
+        return found
+
+    def answer(self, output: Any) -> dict[str, Any]:
+        """An output as plain values, for a person or a program."""
+        return self.kind.answer(output)
+
+    @property
+    def usual_score(self) -> str:
+        """The score that chooses the best epoch unless the config names another."""
+        return "accuracy" if isinstance(self.kind, OneLabel) else "f1_micro"
+
+    def possible_scores(self, examples: Sequence[TextExample]) -> tuple[Score, ...]:
+        """The scores that these rows can have, with meaningless values: those of a model that knows nothing."""
+        nothing = self.kind.outputs(torch.zeros(len(examples), len(self.labels)), self.labels)
+        return self.score(nothing, examples, "dev")
+
+    def to_json(self) -> dict[str, Any]:
+        """What a run folder must hold to read and answer as in training."""
+        return {
+            "reader": self.reader.to_json(),
+            "labels": list(self.labels),
+            "class_weights": None if self.weights is None else self.weights.tolist(),
+        }
+
+    # ----------------------------------------------------------------------------------------------------------------
+
+    @property
+    def _reads_characters(self) -> bool:
+        return bool(self.reader.tokenizer.to_json()["name"] == "characters")
+
+
+def _text(record: Record, column: str, *, empty: bool = False) -> str:
+    value = field(record, column)
+    if not isinstance(value, str):
+        raise DataError(f"{record.origin}: column '{column}' holds {value!r}, expected text.")
+    if not empty and not value.strip():
+        raise DataError(f"{record.origin}: column '{column}' is empty, expected text.")
+    return value
+
+
+def _texts_and_gold(examples: Iterable[TextExample]) -> tuple[list[str], list[Any]]:
+    rows = list(examples)
+    return [e.text for e in rows], [e.gold for e in rows]

@@ -1,0 +1,103 @@
+"""The loop, and everything that must survive a crash. Knows torch modules, Batch, Loss and Progress; knows no task.
+
+loop          fit: one optimizer step per batch, yields Progress
+randomness    dropout of a step is a function of (seed, step)
+nonfinite     stop | skip: what to do when a loss or gradient is NaN or infinite
+optimizers    sgd | rmsprop | adam | adamw, from torch
+schedules     constant | linear | cosine | step | inverse_sqrt | plateau: the learning rate as a function of the step
+clipping      none | norm | value
+penalties     l1 | l2, on weights
+checkpoint    one file: safetensors, JSON, SHA-256; written whole or not at all
+generations   last.ckpt, last.prev.ckpt, best.ckpt of a run folder; passes over damage, aloud
+weights       model.safetensors, strict
+tensors       ties, checks and checksums of named tensors
+lock          one writer per folder
+log           log.jsonl, cut back on a resume
+best          the best development score so far
+patience      early stopping
+every         each n-th step
+signals       Ctrl-C and SIGTERM become a question
+speed         tokens per second and time left
+bounds        `Opt` bounds hold for Python callers too
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from recurra.base.registry import Registry
+from recurra.training.best import Best
+from recurra.training.checkpoint import Checkpoint, DamagedError, MissingError
+from recurra.training.clipping import Clipping, clip_norm, clip_value, no_clipping
+from recurra.training.every import every
+from recurra.training.generations import Checkpoints, Found
+from recurra.training.lock import FolderLock
+from recurra.training.log import Log
+from recurra.training.loop import fit
+from recurra.training.nonfinite import OnNonfinite, Rows, Skip, Stop
+from recurra.training.optimizers import adam, adamw, rmsprop, sgd
+from recurra.training.patience import Patience
+from recurra.training.penalties import Penalty, l1, l2
+from recurra.training.schedules import Schedule, constant, cosine, inverse_sqrt, linear, plateau, stepwise
+from recurra.training.signals import Stopping
+from recurra.training.speed import Speed
+from recurra.training.tensors import put_weights
+from recurra.training.weights import load_weights, save_weights
+
+OPTIMIZERS: Registry[Callable[..., torch.optim.Optimizer]] = Registry("optimizer")
+OPTIMIZERS.add("sgd", sgd)
+OPTIMIZERS.add("rmsprop", rmsprop)
+OPTIMIZERS.add("adam", adam)
+OPTIMIZERS.add("adamw", adamw)
+
+SCHEDULES: Registry[Callable[..., Schedule]] = Registry("schedule")
+SCHEDULES.add("constant", constant)
+SCHEDULES.add("linear", linear)
+SCHEDULES.add("cosine", cosine)
+SCHEDULES.add("step", stepwise)
+SCHEDULES.add("inverse_sqrt", inverse_sqrt)
+SCHEDULES.add("plateau", plateau)
+
+CLIPPINGS: Registry[Callable[..., Clipping]] = Registry("clipping")
+CLIPPINGS.add("none", no_clipping)
+CLIPPINGS.add("norm", clip_norm)
+CLIPPINGS.add("value", clip_value)
+
+PENALTIES: Registry[Callable[..., Penalty]] = Registry("penalty")
+PENALTIES.add("l1", l1)
+PENALTIES.add("l2", l2)
+
+ON_NONFINITE: Registry[Callable[..., OnNonfinite]] = Registry("on_nonfinite")
+ON_NONFINITE.add("stop", Stop)
+ON_NONFINITE.add("skip", Skip)
+
+__all__ = [
+    "CLIPPINGS",
+    "ON_NONFINITE",
+    "OPTIMIZERS",
+    "PENALTIES",
+    "SCHEDULES",
+    "Best",
+    "Checkpoint",
+    "Checkpoints",
+    "DamagedError",
+    "FolderLock",
+    "Found",
+    "Log",
+    "MissingError",
+    "OnNonfinite",
+    "Patience",
+    "Rows",
+    "Schedule",
+    "Skip",
+    "Speed",
+    "Stop",
+    "Stopping",
+    "every",
+    "fit",
+    "load_weights",
+    "put_weights",
+    "save_weights",
+]

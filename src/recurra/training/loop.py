@@ -1,0 +1,70 @@
+"""The training loop: a generator, because what happens between two steps is the caller's business."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from recurra.base.contracts import Batch, Loss, Progress
+from recurra.training.clipping import Clipping, gradient_norm, no_clipping
+from recurra.training.nonfinite import Failure, OnNonfinite
+from recurra.training.optimizers import set_lr
+from recurra.training.penalties import Penalty, weights_of
+from recurra.training.randomness import seed_step
+from recurra.training.schedules import Schedule
+
+
+def fit(
+    model: nn.Module,
+    batches: Iterable[Batch],
+    *,
+    loss: Callable[[Any, Batch], Loss],
+    optimizer: torch.optim.Optimizer,
+    schedule: Schedule,
+    on_nonfinite: OnNonfinite,
+    seed: int,
+    epoch: int,
+    steps_done: int,
+    clipping: Clipping | None = None,
+    penalties: Sequence[Penalty] = (),
+) -> Iterator[Progress]:
+    """Make one optimizer step per batch, and yield its Progress right after it.
+
+    loss(model(batch), batch) is a sum in nats and a count; the step follows the gradient of their quotient plus
+    `penalties`, clipped. steps_done: steps before the first batch, so the first one is steps_done + 1.
+    Randomness inside the model is a function of (seed, step): torch's global generator is seeded at each step.
+    Where the loss or the gradient is not finite, or a batch has no target, the parameters stay as they are and
+    `on_nonfinite` decides: it raises TrainingError, or returns, and the step counts without an update.
+    The caller may save, evaluate or stop between two steps; the model is back in training mode at the next.
+    """
+    clip = clipping or no_clipping()
+    parameters, weights = [p for p in model.parameters() if p.requires_grad], weights_of(model)
+    for step, batch in enumerate(batches, start=steps_done + 1):
+        model.train()
+        lr = set_lr(optimizer, schedule(step))
+        seed_step(seed, step, parameters[0].device)
+        optimizer.zero_grad(set_to_none=True)
+        now = loss(model(batch), batch)
+        norm = backward(now, parameters, penalties, weights)
+        # Reading two numbers costs 2 us on a CPU, and no bad update can slip through until the next look.
+        if now.count and math.isfinite(now.total.item()) and math.isfinite(norm.item()):
+            clip(parameters, norm)
+            optimizer.step()
+        else:
+            on_nonfinite(Failure(step, seed, lr, model, loss, batch, now, norm))
+        yield Progress(step, epoch, now.mean.detach(), int(batch.lengths.sum()), lr, norm)
+
+
+def backward(
+    loss: Loss, parameters: Sequence[nn.Parameter], penalties: Sequence[Penalty], weights: Sequence[nn.Parameter]
+) -> torch.Tensor:
+    """Fill the gradients of the mean loss plus penalties; return their norm. An empty batch has no gradient."""
+    if loss.count:
+        loss.mean.backward()  # type: ignore[no-untyped-call]
+        for penalty in penalties:
+            penalty(weights)
+    return gradient_norm(parameters)

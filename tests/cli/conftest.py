@@ -1,0 +1,122 @@
+"""An api that remembers what it was asked and answers with small fixed values."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import recurra
+from recurra.base.contracts import Origin, Record, Report, Score, Table
+
+REPORT = Report(
+    title="reviews: good or bad?",
+    scores=(
+        Score("accuracy", 0.9312, "0..1", "higher", "test"),
+        Score("log_loss", 0.21, "nats", "lower", "test"),
+        Score("f1[bad]", 0.5, "0..1", "higher", "test"),
+        Score("recall[bad]", 1.0, "0..1", "higher", "test"),
+        Score("f1[gut]", 0.25, "0..1", "higher", "test"),
+    ),
+    baselines={
+        "majority": (Score("accuracy", 0.5, "0..1", "higher", "test"), Score("log_loss", 0.69, "nats", "lower", "test"))
+    },
+    tables=(Table("confusion", ("true", "bad", "gut"), (("bad", 3, 1200), ("gut", 0, 7))),),
+    facts={"parameters": 12345, "device": "cpu"},
+)
+
+
+@dataclass
+class FakeApi:
+    """Stands for `recurra.api`; `asked` holds every call, `fail` is raised by the next one."""
+
+    asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    fail: BaseException | None = None
+    stopped_by: int | None = None
+    rows: tuple[dict[str, object], ...] = ()
+    texts: list[str] = field(default_factory=list)
+    while_training: Callable[[Any], None] = lambda watch: None
+
+    def _note(self, call: str, /, **given: Any) -> None:
+        self.asked.append((call, given))
+        if self.fail is not None:
+            raise self.fail
+
+    def init(self, task: str, file: Path) -> str:
+        self._note("init", task=task, file=file)
+        return "task: classification\n"
+
+    def check(self, config: Path, *, overrides: Any = (), cells: Any = ()) -> Any:
+        self._note("check", config=config, overrides=list(overrides), cells=list(cells))
+        return SimpleNamespace(
+            config={"task": {"labels": ("a",)}}, notes=("2 texts overlap",), facts={"parameters": 12345}
+        )
+
+    def train(self, config: Path, *, watch: Any, **given: Any) -> Any:
+        self._note("train", config=config, **given)
+        self.while_training(watch)
+        return self._trained(Path("runs/my run"))
+
+    def resume(self, run: Path, *, watch: Any, **given: Any) -> Any:
+        self._note("resume", run=run, **given)
+        return self._trained(run)
+
+    def _trained(self, run: Path) -> Any:
+        return SimpleNamespace(run=run, report=None if self.stopped_by else REPORT, stopped_by=self.stopped_by)
+
+    def demo(self, name: str, *, out: Path, watch: Any) -> Any:
+        self._note("demo", name=name, out=out)
+        return SimpleNamespace(run=out, report=REPORT, stopped_by=None)
+
+    def evaluate(self, run: Path, file: Path | None, *, watch: Any, **given: Any) -> Report:
+        self._note("evaluate", run=run, file=file, **given)
+        watch.note("no baselines")
+        return REPORT
+
+    def predict(self, run: Path, records: Iterable[Record], **given: Any) -> Iterator[dict[str, object]]:
+        self._note("predict", run=run, **given)
+        for number, record in enumerate(records):
+            self.texts.append(record.fields["review"])
+            yield self.rows[number % len(self.rows)] if self.rows else {
+                "label": "good", "score": 0.875, "probabilities": {"good": 0.875, "bad": 0.125},
+                "text": record.fields["review"],
+            }  # fmt: skip
+
+    def text_column(self, run: Path, *, cells: Any) -> str:
+        return "review"
+
+    def read_for(self, run: Path, file: Path, *, cells: Any) -> Iterator[Record]:
+        self._note("read_for", run=run, file=file, cells=cells)
+        return (Record({"review": text}, Origin(str(file), line)) for line, text in enumerate(("x", "y"), start=2))
+
+    def explain(self, topic: str | None, name: str | None, *, cells: Any) -> Any:
+        self._note("explain", topic=topic, name=name, cells=list(cells))
+        return SimpleNamespace(text="# lstm\nx\x1b[31m\n", data={"name": "lstm", "states": ("h", "c")})
+
+    def data_list(self) -> tuple[Any, ...]:
+        @dataclass(frozen=True)
+        class Embedded:
+            name: str
+            description: str
+            columns: tuple[str, ...]
+            licence: str
+            rows: int
+
+        return (Embedded("names", "which language?", ("name", "language"), "Unicode", 4321),)
+
+    def data_export(self, name: str, folder: Path) -> tuple[Path, ...]:
+        self._note("data_export", name=name, folder=folder)
+        return folder / "train.csv", folder / "test.csv"
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> FakeApi:
+    fake = FakeApi()
+    monkeypatch.setitem(sys.modules, "recurra.api", fake)  # type: ignore[arg-type]
+    monkeypatch.setattr(recurra, "api", fake, raising=False)
+    return fake

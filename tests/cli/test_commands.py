@@ -1,0 +1,293 @@
+"""Words in, calls to the api, text and JSON out, and the exit codes."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recurra import __version__
+from recurra.base.errors import ConfigError, DataError, RecurraError, RunError, ShapeError, TrainingError
+from recurra.cli import main
+from recurra.cli.commands import COMMANDS
+from recurra.cli.texts import from_standard_input
+
+Capture = pytest.CaptureFixture[str]
+
+
+def test_the_overview_names_every_command(capsys: Capture) -> None:
+    assert main(["--help"]) == 0
+    out = capsys.readouterr().out
+    assert all(f"\n  {word} " in out for word in COMMANDS)
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"recurra {__version__}\n"
+
+
+def test_no_command_is_an_input_mistake(capsys: Capture) -> None:
+    assert main([]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("usage: recurra COMMAND")
+
+
+@pytest.mark.parametrize("word", COMMANDS)
+def test_every_command_has_help_with_examples(word: str, capsys: Capture) -> None:
+    assert main([*word.split(), "--help"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"usage: recurra {word} ")
+    assert f"examples:\n  recurra {word}" in out
+
+
+def test_a_group_of_commands_has_help(capsys: Capture) -> None:
+    assert main(["data", "--help"]) == 0
+    assert "data export  write" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["trian", "c.yaml"], "recurra: unknown command 'trian'. Did you mean 'train'?"),
+        (["xyzzy"], "recurra: unknown command 'xyzzy'. See `recurra --help`."),
+        (["--versoin"], "recurra: unknown option '--versoin'. See `recurra --help`."),
+        (["dat", "list"], "recurra: unknown command 'dat'. Did you mean 'data'?"),
+        (["data"], "recurra data: expected one of: data list, data export."),
+        (["data", "lst"], "recurra: unknown command 'data lst'. Did you mean 'data list'?"),
+        (["train", "c.yaml", "--sett", "a=1"], "recurra train: unknown option '--sett'. Did you mean '--set'?"),
+        (["train", "c.yaml", "--sett=a=1"], "recurra train: unknown option '--sett'. Did you mean '--set'?"),
+        (["train", "c.yaml", "--see=3"], "recurra train: unknown option '--see'. Did you mean '--seed'?"),
+        (["train", "c.yaml", "-q"], "recurra train: unknown option '-q'. See `recurra train --help`."),
+        (["check"], "recurra check: the following arguments are required: CONFIG. See `recurra check --help`."),
+        (["check", "a", "b"], "recurra check: unexpected argument 'b'. See `recurra check --help`."),
+        (["check", "a", "--set"], "recurra check: argument --set: expected one argument. See `recurra check --help`."),
+        (["train"], "recurra train: expected either CONFIG or --resume RUN. See `recurra train --help`."),
+        (["train", "c", "--resume", "r"], "recurra train: expected either CONFIG or --resume RUN."),
+        (["train", "--resume", "r", "--seed", "0", "--set", "a=1", "--out", "o"],
+         "recurra train: a resumed run keeps its own settings; leave out --out, --set, --seed."),
+        (["train", "c", "--seed", "-1"], "recurra train: argument --seed: expected"),
+        (["train", "c", "--seed", "1.5"], "recurra train: argument --seed: expected a whole number from 0, got '1.5'"),
+        (["train", "c", "--seed", "9" * 5000], "recurra train: argument --seed: expected a whole number from 0"),
+        (["evaluate", "r", "f", "--split", "dev"], "recurra evaluate: --split chooses a part of the run's own data;"),
+        (["predict", "r"], "recurra predict: expected either TEXT, or --input FILE, or - to read standard input."),
+        (["predict", "r", "a", "--input", "f"], "recurra predict: expected either TEXT, or --input FILE"),
+        (["predict", "r", "-", "a"], "recurra predict: - reads standard input, and stands alone."),
+        (["predict", "r", "a", "--json", "--output", "x.csv"], "recurra predict: --json prints and --output writes"),
+        (["predict", "r", "a", "--output", "x.xlsx"], "--output x.xlsx: expected a name that ends in .csv or .jsonl."),
+        (["predict", "r", "a", "--output", "no/x.csv"], "--output no/x.csv: there is no folder 'no'."),
+        (["init", "classification", "f", "--force"], "recurra init: --force has no effect without --output."),
+    ],
+)  # fmt: skip
+def test_a_wrong_command_line_is_one_sentence_and_exit_code_2(
+    words: list[str], message: str, api: Any, capsys: Capture
+) -> None:
+    assert main(words) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(message)
+    assert captured.err.count("\n") == 1
+    assert api.asked == []
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (ConfigError(["c.yaml:1: a.", "c.yaml:2: b."]), 2, "c.yaml:1: a.\nc.yaml:2: b.\n"),
+        (DataError("x.csv:3: bad."), 2, "x.csv:3: bad.\n"),
+        (ShapeError("h0 has shape."), 2, "h0 has shape.\n"),
+        (RunError("r: not a run."), 2, "r: not a run.\n"),
+        (TrainingError("step 3: the loss is nan."), 1, "step 3: the loss is nan.\n"),
+        (RecurraError("no."), 1, "no.\n"),
+        (KeyboardInterrupt(), 130, "Interrupted.\n"),
+        (BrokenPipeError(), 1, ""),
+        (OSError(28, "No space left on device", "runs/x"), 1, "runs/x: No space left on device.\n"),
+        (MemoryError(), 1, "Out of memory. A smaller batch, shorter sequences or a smaller model need less.\n"),
+        (IndexError("7"), 1, "recurra failed: IndexError: 7. Run again with --debug to see where.\n"),
+        (DataError("escape \x1b[31m"), 2, "escape \\x1b[31m\n"),
+    ],
+)
+def test_an_error_is_its_sentence_and_its_exit_code(
+    error: BaseException, code: int, message: str, api: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    api.fail = error
+    assert main(["evaluate", "r"]) == code
+    assert capfd.readouterr() == ("", message)
+
+
+@pytest.mark.parametrize("words", [["--debug", "evaluate", "r"], ["evaluate", "r", "--debug"]])
+def test_debug_shows_the_traceback(words: list[str], api: Any, capsys: Capture) -> None:
+    api.fail = DataError("x.csv:3: bad.")
+    assert main(words) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("Traceback (most recent call last):")
+    assert err.endswith("\nx.csv:3: bad.\n")
+
+
+def test_sigterm_outside_of_training_unwinds_and_exits_with_143(api: Any, capsys: Capture) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    api.while_training = lambda watch: os.kill(os.getpid(), signal.SIGTERM)
+    assert main(["train", "c.yaml"]) == 143
+    assert capsys.readouterr().err == "Terminated.\n"
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_init_prints_a_config_or_writes_it_once(api: Any, tmp_path: Path, capsys: Capture) -> None:
+    assert main(["init", "classification", "f.csv"]) == 0
+    assert capsys.readouterr() == ("task: classification\n", "")
+    assert api.asked == [("init", {"task": "classification", "file": Path("f.csv")})]
+    config = tmp_path / "c.yaml"
+    assert main(["init", "classification", "f.csv", "-o", str(config)]) == 0
+    assert config.read_text() == "task: classification\n"
+    assert capsys.readouterr() == ("", f"{config}: written. Next: recurra check {config}\n")
+    config.write_text("mine")
+    assert main(["init", "classification", "f.csv", "-o", str(config)]) == 2
+    assert config.read_text() == "mine"
+    assert main(["init", "classification", "f.csv", "-o", str(config), "--force"]) == 0
+    assert config.read_text() == "task: classification\n"
+
+
+def test_check_shows_facts_and_notes(api: Any, capsys: Capture) -> None:
+    assert main(["check", "--set", "a=1", "c.yaml", "--set", "b=2", "--cell", "m.py"]) == 0
+    given = {"config": Path("c.yaml"), "overrides": ["a=1", "b=2"], "cells": [Path("m.py")]}
+    assert api.asked == [("check", given)]
+    assert capsys.readouterr() == (
+        "c.yaml: no mistakes found.\nfact         value\nparameters  12,345\n", "note: 2 texts overlap\n",
+    )  # fmt: skip
+
+
+def test_check_as_json_also_when_there_are_mistakes(api: Any, capsys: Capture) -> None:
+    assert main(["check", "c.yaml", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "ok": True, "config": {"task": {"labels": ["a"]}}, "notes": ["2 texts overlap"], "facts": {"parameters": 12345},
+    }  # fmt: skip
+    api.fail = ConfigError(["c.yaml:1: a.", "c.yaml:2: b."])
+    assert main(["check", "c.yaml", "--json"]) == 2
+    captured = capsys.readouterr()
+    assert json.loads(captured.out) == {"ok": False, "problems": ["c.yaml:1: a.", "c.yaml:2: b."]}
+    assert captured.err == ""
+
+
+def test_train_hands_everything_over_and_says_what_to_do_next(api: Any, capsys: Capture) -> None:
+    words = ["train", "c.yaml", "--out", "o", "--set", "a=1", "--seed", "7", "--device", "cpu", "--cell", "m.py"]
+    assert main(words) == 0
+    given = {
+        "config": Path("c.yaml"), "out": Path("o"), "overrides": ["a=1"], "seed": 7, "device": "cpu",
+        "cells": [Path("m.py")],
+    }  # fmt: skip
+    assert api.asked == [("train", given)]
+    captured = capsys.readouterr()
+    assert captured.out.startswith("reviews: good or bad?\n")
+    assert "\n  recurra predict 'runs/my run' \"some text\"\n" in captured.err
+
+
+def test_train_without_options_leaves_the_choice_to_the_config(api: Any) -> None:
+    assert main(["train", "c.yaml"]) == 0
+    given = {"config": Path("c.yaml"), "out": None, "overrides": [], "seed": None, "device": "auto", "cells": []}
+    assert api.asked == [("train", given)]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_run_says_how_to_go_on(number: int, code: int, api: Any, capsys: Capture) -> None:
+    api.stopped_by = number
+    assert main(["train", "--resume", "runs/x", "--device", "cpu"]) == code
+    assert api.asked == [("resume", {"run": Path("runs/x"), "device": "cpu", "cells": []})]
+    name = signal.Signals(number).name
+    how = "everything is saved. Go on with: recurra train --resume runs/x"
+    assert capsys.readouterr() == ("", f"Stopped by {name}; {how}\n")
+    assert main(["train", "--resume", "runs/x", "--json"]) == code
+    assert json.loads(capsys.readouterr().out) == {"run": "runs/x", "stopped_by": name, "report": None}
+
+
+def test_train_as_json_prints_json_only_on_standard_output(api: Any, capsys: Capture) -> None:
+    assert main(["train", "c.yaml", "--json"]) == 0
+    got = json.loads(capsys.readouterr().out)
+    assert got["run"] == "runs/my run"
+    assert got["stopped_by"] is None
+    assert got["report"]["scores"][0] == {
+        "name": "accuracy", "value": 0.9312, "unit": "0..1", "better": "higher", "split": "test",
+    }  # fmt: skip
+
+
+def test_demo_trains_names_unless_told_otherwise(api: Any, capsys: Capture) -> None:
+    assert main(["demo"]) == 0
+    assert main(["demo", "names", "--out", "x"]) == 0
+    assert api.asked == [
+        ("demo", {"name": "names", "out": Path("runs/demo-names")}), ("demo", {"name": "names", "out": Path("x")}),
+    ]  # fmt: skip
+    assert "recurra predict x" in capsys.readouterr().err
+
+
+def test_evaluate_prints_the_report(api: Any, capsys: Capture) -> None:
+    assert main(["evaluate", "r", "f.csv"]) == 0
+    given = {"run": Path("r"), "file": Path("f.csv"), "split": "test", "device": "auto", "cells": []}
+    assert api.asked == [("evaluate", given)]
+    captured = capsys.readouterr()
+    assert captured.out.startswith("reviews: good or bad?\n")
+    assert captured.err == "no baselines\n"
+    assert main(["evaluate", "r", "--split", "dev"]) == 0
+    assert api.asked[1] == ("evaluate", {**given, "file": None, "split": "dev"})
+    capsys.readouterr()
+    assert main(["evaluate", "r", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["baselines"]["majority"][0]["value"] == 0.5
+
+
+def test_predict_takes_texts_before_and_after_options(api: Any, capsys: Capture) -> None:
+    assert main(["predict", "r", "--device", "cpu", "a b", "c", "--", "-d", "--debug"]) == 0
+    assert api.texts == ["a b", "c", "-d", "--debug"]
+    assert capsys.readouterr().out.splitlines()[0] == "good\t87.5 %\ta b"
+
+
+def test_predict_as_json_prints_one_object_a_line(api: Any, capsys: Capture) -> None:
+    api.rows = ({"label": "ä", "score": float("nan")}, {"label": "b", "score": 0.5})
+    assert main(["predict", "r", "--json", "x", "y"]) == 0
+    assert capsys.readouterr().out == '{"label": "ä", "score": null}\n{"label": "b", "score": 0.5}\n'
+
+
+def test_predict_reads_a_file_as_the_run_says(api: Any, capsys: Capture) -> None:
+    assert main(["predict", "r", "--input", "f.csv"]) == 0
+    assert api.asked[0] == ("read_for", {"run": Path("r"), "file": Path("f.csv"), "cells": []})
+    assert api.texts == ["x", "y"]
+
+
+@pytest.mark.parametrize("words", [["-"], ["--input", "-"]])
+def test_predict_reads_standard_input_line_by_line(words: list[str], api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    stdin = io.TextIOWrapper(io.BytesIO("eins\r\n\nzwölf".encode()))
+    monkeypatch.setattr(sys, "stdin", stdin)
+    assert main(["predict", "r", *words]) == 0
+    assert api.texts == ["eins", "", "zwölf"]
+
+
+def test_standard_input_that_is_no_text_is_named_by_line() -> None:
+    with pytest.raises(DataError, match=r"^standard input:2: not UTF-8: byte 0xff at 3\."):
+        list(from_standard_input("t", io.BytesIO(b"a\nbc\xff\n")))
+    with pytest.raises(DataError, match=r"^standard input:1: line longer than 8 MiB"):
+        list(from_standard_input("t", io.BytesIO(b"x" * ((8 << 20) + 1))))
+
+
+def test_explain_shows_text_or_data(api: Any, capsys: Capture) -> None:
+    assert main(["explain", "cell", "lstm"]) == 0
+    assert capsys.readouterr().out == "# lstm\nx\\x1b[31m\n"
+    assert main(["explain", "--json", "--cell", "m.py"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"name": "lstm", "states": ["h", "c"]}
+    assert api.asked == [
+        ("explain", {"topic": "cell", "name": "lstm", "cells": []}),
+        ("explain", {"topic": None, "name": None, "cells": [Path("m.py")]}),
+    ]
+
+
+def test_data_lists_and_exports(api: Any, capsys: Capture) -> None:
+    assert main(["data", "list"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == (
+        "name    rows  columns         licence  description\nnames  4,321  name, language  Unicode  which language?\n"
+    )
+    assert "recurra init classification your_file.csv" in captured.err
+    assert main(["data", "list", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["columns"] == ["name", "language"]
+    assert main(["data", "export", "names", "d"]) == 0
+    assert capsys.readouterr().out == "d/train.csv\nd/test.csv\n"
+    assert api.asked == [("data_export", {"name": "names", "folder": Path("d")})]

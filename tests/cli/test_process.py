@@ -1,0 +1,51 @@
+"""The program as a process: light, and quiet when its reader goes away."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ["torch", "numpy", "pandas", "sklearn", "matplotlib", "rich", "babel", "tokenizers", "pydantic", "yaml"]
+
+
+def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env={**os.environ, **environment}
+    )
+
+
+@pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["trian"]])
+def test_help_loads_nothing_heavy(words: list[str]) -> None:
+    code = f"import sys; from recurra.cli import main; main({words!r}); print([m for m in {HEAVY} if m in sys.modules])"
+    assert python(code).stdout.splitlines()[-1] == "[]"
+
+
+def test_the_module_is_the_same_program() -> None:
+    run = subprocess.run([sys.executable, "-m", "recurra", "trian"], capture_output=True, text=True, timeout=60)
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr == "recurra: unknown command 'trian'. Did you mean 'train'?\n"
+
+
+def test_output_that_a_stream_cannot_encode_is_escaped() -> None:
+    code = "import sys; sys.argv = ['recurra', 'trän']; from recurra.cli import main; sys.exit(main())"
+    run = python(code, PYTHONIOENCODING="ascii")
+    assert run.returncode == 2
+    assert run.stderr.startswith("recurra: unknown command 'tr\\xe4n'.")
+
+
+def test_a_reader_that_goes_away_ends_the_program_quietly() -> None:
+    code = "from recurra.cli import main; import sys; sys.exit(main(['--help']))"
+    reader, writer = os.pipe()
+    os.close(reader)
+    buffered = {
+        **os.environ,
+        "PYTHONUNBUFFERED": "",
+    }  # what is left in the buffer is flushed at exit, and must not fail
+    run = subprocess.run(
+        [sys.executable, "-c", code], stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60, env=buffered
+    )
+    os.close(writer)
+    assert (run.returncode, run.stderr) == (1, "")

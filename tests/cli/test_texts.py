@@ -1,0 +1,77 @@
+"""Predictions as lines and files: whole or not at all, and safe to open."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recurra.base.errors import DataError
+from recurra.cli import main
+from recurra.cli.texts import Row, readable, write_csv, write_jsonl
+
+
+def test_a_prediction_is_one_line_whatever_the_data() -> None:
+    row = {"text": "a\nb\t\x1b[31mred", "label": "x\ny", "score": 0.25, "probabilities": {"x": 1.0}, "rank": 3}
+    assert readable(row) == "x y\t25.0 %\ta b \\x1b[31mred\t3"
+    assert readable({"labels": ["a", "b"], "text": "t"}) == "a, b\tt"
+    assert readable({"labels": [], "text": "t"}) == "\tt"
+    assert readable({"mean": 3.5}) == "3.5"
+
+
+def test_csv_has_a_header_guards_formulas_and_writes_maps_as_json(tmp_path: Path) -> None:
+    rows: list[Row] = [
+        {"label": "=1+1", "score": -0.5, "p": {"ä": 0.5}, "l": ["a"], "t": None, "text": 'a "b"\nc'},
+        {"label": "@x", "score": float("nan"), "p": {}, "l": [], "t": True, "text": "-5"},
+    ]
+    assert write_csv(tmp_path / "p.csv", rows) == 2
+    with open(tmp_path / "p.csv", newline="", encoding="utf-8") as file:
+        assert list(csv.reader(file)) == [
+            ["label", "score", "p", "l", "t", "text"],
+            ["'=1+1", "-0.5", '{"ä": 0.5}', '["a"]', "", 'a "b"\nc'],
+            ["'@x", "nan", "{}", "[]", "True", "'-5"],
+        ]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.text(st.characters(exclude_categories=("Cs",)), max_size=10), max_size=5))
+def test_jsonl_keeps_every_text_exactly(texts: list[str]) -> None:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "p.jsonl"
+        assert write_jsonl(path, [{"text": text} for text in texts]) == len(texts)
+        lines = path.read_bytes().decode().split("\n")[:-1]
+        assert [json.loads(line)["text"] for line in lines] == texts
+
+
+def test_rows_of_different_columns_do_not_fit_a_csv(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"row 2 has the columns \['b'\], the first one \['a'\]; use \.jsonl"):
+        write_csv(tmp_path / "p.csv", [{"a": 1}, {"b": 2}])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["p.csv", "p.jsonl", "P.CSV"])
+def test_an_error_halfway_leaves_no_file_and_keeps_the_old_one(name: str, api: Any, tmp_path: Path) -> None:
+    def broken(*_: object, **__: object) -> Iterator[dict[str, object]]:
+        yield {"label": "a"}
+        raise DataError("x.csv:2: bad.")
+
+    api.predict = broken
+    (tmp_path / name).write_text("old")
+    assert main(["predict", "r", "t", "--output", str(tmp_path / name)]) == 2
+    assert (tmp_path / name).read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_output_says_how_many_and_prints_nothing_else(api: Any, tmp_path: Path, capsys: Any) -> None:
+    path = tmp_path / "p.jsonl"
+    assert main(["predict", "r", "a", "b", "--output", str(path)]) == 0
+    assert capsys.readouterr() == ("", f"{path}: 2 predictions written.\n")
+    assert [json.loads(line)["text"] for line in path.read_text().splitlines()] == ["a", "b"]

@@ -1,0 +1,156 @@
+"""The names of CLDR: clean, split by concept, and with a ceiling that is known."""
+
+from __future__ import annotations
+
+import csv
+import sys
+import unicodedata
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from recurra.base.contracts import Record
+from recurra.base.errors import ConfigError
+from recurra.data.embedded import EMBEDDED, EmbeddedSet, write_csv
+from recurra.data.embedded.names import LANGUAGES, Name, _split_keys, ceiling
+from recurra.data.formats import read
+from recurra.data.splits import overlap
+
+
+@pytest.fixture(scope="module")
+def names() -> dict[str, list[Record]]:
+    return {split: list(EMBEDDED["names"].records(split)) for split in EMBEDDED["names"].splits}
+
+
+def known(record: Record) -> tuple[str, str, str]:
+    return record.fields["name"], record.fields["language"], record.fields["concept"]
+
+
+def test_names_that_everybody_can_check_are_there(names: dict[str, list[Record]]) -> None:
+    every = {known(record) for records in names.values() for record in records}
+    assert {
+        ("Frankreich", "German", "territory:FR"),
+        ("Ranska", "Finnish", "territory:FR"),
+        ("フランス", "Japanese", "territory:FR"),
+        ("март", "Russian", "month:3"),  # stand-alone
+        ("марта", "Russian", "month:3"),  # in a date
+        ("lunes", "Spanish", "weekday:0"),
+        ("1월", "Korean", "month:1"),
+        ("forint węgierski", "Polish", "currency:HUF"),
+        ("Gaeilge", "Irish", "language:ga"),
+    } - every == {("Gaeilge", "Irish", "language:ga")}  # Irish is not among the forty
+
+
+def test_about_eighty_ten_and_ten_percent_of_the_names_are_in_the_splits(names: dict[str, list[Record]]) -> None:
+    sizes = {split: len(records) for split, records in names.items()}
+    total = sum(sizes.values())
+    assert total > 40_000
+    assert sizes["train"] / total == pytest.approx(0.8, abs=0.03)
+    assert sizes["dev"] / total == pytest.approx(0.1, abs=0.02)
+    assert sizes["test"] / total == pytest.approx(0.1, abs=0.02)
+
+
+def test_every_language_is_in_every_split(names: dict[str, list[Record]]) -> None:
+    assert len(LANGUAGES) == len(set(LANGUAGES.values())) == 40
+    for records in names.values():
+        assert {record.fields["language"] for record in records} == set(LANGUAGES.values())
+
+
+def test_no_concept_is_in_two_splits(names: dict[str, list[Record]]) -> None:
+    concepts = {split: {record.fields["concept"] for record in records} for split, records in names.items()}
+    assert not concepts["train"] & concepts["dev"]
+    assert not concepts["train"] & concepts["test"]
+    assert not concepts["dev"] & concepts["test"]
+
+
+def test_no_name_of_a_test_row_was_seen_in_training_in_the_same_language(names: dict[str, list[Record]]) -> None:
+    for split in ("dev", "test"):
+        shared = overlap(names["train"], names[split], key=lambda record: "\0".join(known(record)[:2]))
+        assert (shared.num_rows, shared.examples) == (0, ())
+
+
+def test_no_row_appears_twice_and_no_name_is_a_code_or_without_letters(names: dict[str, list[Record]]) -> None:
+    rows = [known(record) for records in names.values() for record in records]
+    assert len(rows) == len(set(rows))
+    for name, _, concept in rows:
+        assert name == name.strip() == unicodedata.normalize("NFC", name)
+        assert any(letter.isalpha() for letter in name)
+        assert name != concept.partition(":")[2]
+
+
+def test_nothing_is_inherited_from_english(names: dict[str, list[Record]]) -> None:
+    """A locale that lacks a name would show the English one, in Latin letters; "Hinglish" Greek says so itself."""
+    scripts = {"Hindi", "Chinese", "Thai", "Arabic", "Greek", "Georgian", "Tamil", "Russian", "Japanese", "Korean"}
+    latin = {
+        record.fields["name"]
+        for records in names.values()
+        for record in records
+        if record.fields["language"] in scripts and record.fields["name"].isascii()
+    }
+    assert latin <= {"Hinglish"}
+
+
+def test_concepts_that_share_a_name_in_one_language_have_one_key() -> None:
+    names = [Name("Palau", "German", "language:pau"), Name("Palau", "German", "territory:PW")]
+    others = [Name("Palau", "French", "territory:FR"), Name("x", "French", "territory:PW"), Name("x", "French", "z")]
+    assert _split_keys([*names, *others]) == {
+        "language:pau": "language:pau",
+        "territory:PW": "language:pau",
+        "z": "language:pau",
+        "territory:FR": "territory:FR",
+    }
+
+
+def test_the_ceiling_is_the_accuracy_of_the_most_frequent_language_of_each_name(
+    names: dict[str, list[Record]],
+) -> None:
+    languages: dict[str, list[str]] = {}
+    for record in names["test"]:
+        languages.setdefault(record.fields["name"], []).append(record.fields["language"])
+    best = {name: Counter(seen).most_common(1)[0][0] for name, seen in languages.items()}
+    right = sum(best[record.fields["name"]] == record.fields["language"] for record in names["test"])
+    found = ceiling("test")
+    assert found.num_rows == len(names["test"])
+    assert found.accuracy == pytest.approx(right / len(names["test"]), abs=1e-12)
+    assert found.num_ambiguous == sum(len(seen) for seen in languages.values() if len(set(seen)) > 1)
+    assert 0.7 < found.accuracy < 0.95
+
+
+def test_an_exported_set_is_read_back_by_the_csv_reader(names: dict[str, list[Record]], tmp_path: Path) -> None:
+    paths = write_csv("names", tmp_path / "new" / "folder")
+    assert [path.name for path in paths] == ["names_train.csv", "names_dev.csv", "names_test.csv"]
+    for path, records in zip(paths, names.values(), strict=True):
+        assert [row.fields for row in read(path)] == [record.fields for record in records]
+    with open(paths[1], encoding="utf-8", newline="") as file:
+        assert next(csv.reader(file)) == ["name", "language", "concept"]
+
+
+def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="file: cannot be written"):
+        write_csv("names", tmp_path / "file")
+
+
+def test_an_unknown_split_or_set_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"unknown split 'tets'\. Did you mean 'test'\? Known: train, dev, test\."):
+        EMBEDDED["names"].records("tets")
+    with pytest.raises(ConfigError, match=r"unknown embedded data set 'name'\. Did you mean 'names'\?"):
+        EMBEDDED["name"]
+
+
+def test_every_set_says_what_it_is_and_under_which_licence() -> None:
+    for known_set in EMBEDDED.values():
+        assert isinstance(known_set, EmbeddedSet)
+        assert known_set.description
+        assert known_set.licence
+        assert set(next(known_set.records("test")).fields) == set(known_set.columns)
+
+
+def test_without_babel_the_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    from recurra.data.embedded import names as module
+
+    monkeypatch.setitem(sys.modules, "babel", None)
+    module._all_names.cache_clear()
+    with pytest.raises(ConfigError, match=r'needs the package babel\. .*pip install "recurra\[demo\]"'):
+        next(EMBEDDED["names"].records("test"))

@@ -1,0 +1,107 @@
+"""Splits: shares of every class, twins together, and the same answer in any order of the file."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recurra.base.contracts import Origin, Record
+from recurra.base.errors import ConfigError
+from recurra.data.splits import SPLITS, HashSplit, RandomSplit, SplitRule, content_key, hash_split, overlap, split
+
+
+def row(line: int, text: str, label: str = "") -> Record:
+    return Record({"text": text, "label": label}, Origin("a.csv", line))
+
+
+def test_the_hash_rule_is_the_one_that_is_published() -> None:
+    # From `printf h | sha1sum`: the first eight digits, in decimal, modulo ten.
+    assert (0x27D5482E % 10, hash_split("h")) == (0, "test")
+    assert (0x042DC451 % 10, hash_split("i")) == (1, "dev")
+    assert (0x5C2DD944 % 10, hash_split("j")) == (2, "train")
+    assert (0xA9993E36 % 10, hash_split("abc")) == (8, "train")  # the test vector of FIPS 180
+
+
+def test_the_hash_rule_gives_about_a_tenth_to_test_and_to_dev() -> None:
+    places = Counter(HashSplit().assign([f"row {n}" for n in range(5000)], [""] * 5000))
+    # 5 standard deviations of a binomial with p = 0.1: 106
+    assert abs(places["test"] - 500) < 106
+    assert abs(places["dev"] - 500) < 106
+
+
+def test_every_class_gets_its_share() -> None:
+    keys = [f"row {n}" for n in range(1000)]
+    strata = ["a"] * 700 + ["b"] * 290 + ["c"] * 10
+    places = Counter(zip(strata, RandomSplit(dev=0.1, test=0.2).assign(keys, strata), strict=True))
+    for name, size in (("a", 700), ("b", 290), ("c", 10)):
+        assert abs(places[name, "test"] - 0.2 * size) <= 1
+        assert abs(places[name, "dev"] - 0.1 * size) <= 1
+
+
+def test_many_small_classes_get_their_share_together() -> None:
+    keys = [f"row {n}" for n in range(400)]
+    places = Counter(RandomSplit(dev=0.0, test=0.1).assign(keys, [str(n // 4) for n in range(400)]))
+    assert places == {"train": 360, "test": 40}
+
+
+def test_a_class_with_one_row_stays_in_train_and_drains_no_other() -> None:
+    keys = [f"row {n}" for n in range(300)]
+    strata = [f"only {n}" for n in range(200)] + ["z"] * 100
+    places = Counter(zip([s[:4] for s in strata], RandomSplit(dev=0.1, test=0.1).assign(keys, strata), strict=True))
+    assert places == {("only", "train"): 200, ("z", "train"): 80, ("z", "dev"): 10, ("z", "test"): 10}
+
+
+ROWS = st.lists(st.tuples(st.sampled_from("abcdefghij"), st.sampled_from("xyz")), min_size=1, max_size=40)
+RULES = [HashSplit(), RandomSplit(dev=0.2, test=0.3, seed=1)]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=["hash", "random"])
+@settings(max_examples=60, deadline=None)
+@given(rows=ROWS, order=st.randoms(use_true_random=False))
+def test_rows_of_one_key_stay_together_in_any_order_of_the_file(
+    rule: SplitRule, rows: list[tuple[str, str]], order: random.Random
+) -> None:
+    places = dict(zip((key for key, _ in rows), rule.assign(*zip(*rows, strict=True)), strict=True))  # type: ignore[arg-type]
+    mixed = order.sample(rows, len(rows))
+    again = rule.assign(*zip(*mixed, strict=True))  # type: ignore[arg-type]
+    assert all(places[key] == place for (key, _), place in zip(mixed, again, strict=True))
+
+
+def test_another_seed_draws_another_split() -> None:
+    keys = [f"row {n}" for n in range(50)]
+    draws = {tuple(RandomSplit(seed=seed).assign(keys, [""] * 50)) for seed in (0, 0, 1, 2)}
+    assert len(draws) == 3
+
+
+@pytest.mark.parametrize(("dev", "test"), [(0.5, 0.5), (0.9, 0.2), (-0.1, 0.2)])
+def test_shares_that_leave_nothing_for_train_are_refused(dev: float, test: float) -> None:
+    with pytest.raises(ConfigError, match="split: expected dev and test of at least 0, together under 1"):
+        RandomSplit(dev=dev, test=test)
+
+
+def test_a_split_has_each_record_once_in_its_order() -> None:
+    records = [row(n, f"text {n % 30}", "ab"[n % 2]) for n in range(90)]
+    parts = split(records, SPLITS["random"](dev=0.2, test=0.2), stratify=lambda record: str(record.fields["label"]))
+    assert sorted(r.origin.line or 0 for part in parts.values() for r in part) == list(range(90))
+    assert all(part == sorted(part, key=lambda r: r.origin.line or 0) for part in parts.values())
+    # 30 different rows, three of each: whole groups of three, a fifth of 90 rows is six groups
+    assert {name: len(part) for name, part in parts.items()} == {"train": 54, "dev": 18, "test": 18}
+    assert overlap(parts["train"], parts["test"]).num_rows == 0
+
+
+def test_without_groups_identical_rows_stay_together_and_other_rows_do_not_matter() -> None:
+    assert content_key(row(1, "x", "y")) == content_key(row(2, "x", "y")) != content_key(row(3, "y", "x"))
+
+
+def test_the_overlap_counts_the_rows_of_test_and_says_where_the_first_stand() -> None:
+    train = [row(1, "a"), row(2, "b"), row(3, "a")]
+    test = [row(10 + n, text) for n, text in enumerate("xabaaaa")]
+    found = overlap(train, test, key=lambda record: str(record.fields["text"]))
+    assert (found.num_rows, found.num_seen, len(found.examples)) == (6, 7, 5)
+    assert [(str(a), str(b)) for a, b in found.examples[:2]] == [("a.csv:1", "a.csv:11"), ("a.csv:2", "a.csv:12")]
+    assert overlap(train, test, key=lambda record: str(record.origin)).num_rows == 0
+    assert overlap([], []).examples == ()

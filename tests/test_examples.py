@@ -1,0 +1,171 @@
+"""Every example trains, and the benchmark on top of them counts and scores what it says."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import importlib.util
+import io
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from recurra import api
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = sorted(path.parent.name for path in (ROOT / "examples").glob("*/config.yaml"))
+
+# One small epoch: that the example works is tested here, how well it does is measured by benchmarks/quality.py.
+TINY = ("model.hidden_size=4", "model.embedding_size=4", "training.epochs=1")
+NUM_ROWS = 60
+
+
+def texts() -> list[str]:
+    """Different texts of a few words each, good ones at even places."""
+    return [f"number {k} is {('awful', 'lovely')[k % 2 == 0]}, he said" for k in range(NUM_ROWS)]
+
+
+def hashed(rows: Sequence[str], split: str) -> int:
+    """How many texts the published rule puts into a split: SHA-1, first 8 digits, modulo 10; 0 test, 1 dev."""
+    places = [int(hashlib.sha1(text.encode()).hexdigest()[:8], 16) % 10 for text in rows]
+    return sum({0: "test", 1: "dev"}.get(place, "train") == split for place in places)
+
+
+def write_sms(folder: Path) -> None:
+    rows = [f"{('ham', 'spam')[k % 2]}\t{text}" for k, text in enumerate(texts())]
+    write(folder / "sms_spam" / "SMSSpamCollection", "\n".join(rows) + "\n")
+
+
+def write_sst2(folder: Path) -> None:
+    rows = [f"{text} \t{k % 2}" for k, text in enumerate(texts())]
+    pack(folder / "sst2" / "glue" / "train.tsv.gz", "\n".join(["sentence\tlabel", *rows]) + "\n")
+    write(folder / "sst2" / "glue" / "dev.tsv", "\n".join(["sentence\tlabel", *rows[:7]]) + "\n")
+    sentences = [f"{k % 2} a sentence of its own , {text}" for k, text in enumerate(texts()[:5])]
+    write(folder / "sst2" / "sentence" / "stsa.binary.test", "\n".join([*sentences, "1 with a \x85 inside"]) + "\n")
+
+
+def write_hate(folder: Path) -> None:
+    columns = ["", "count", "hate_speech", "offensive_language", "neither", "class", "tweet"]
+    rows = [[k, 3, 0, 0, 3, k % 3, text] for k, text in enumerate(texts())]
+    pack(folder / "hate_offensive" / "labeled_data.csv.gz", as_csv([columns, *rows]))
+
+
+def write_imdb(folder: Path) -> None:
+    for name in ("train", "test"):
+        rows = [[f"{name}/{k}", 9 - k % 2, 1 - k % 2, f'{name}: "{text}"<br />'] for k, text in enumerate(texts())]
+        pack(folder / "imdb" / f"imdb_{name}.csv.gz", as_csv([["id", "rating", "label", "text"], *rows]))
+
+
+WRITERS: dict[str, Callable[[Path], None]] = {
+    "hate_offensive": write_hate,
+    "imdb": write_imdb,
+    "sms_spam": write_sms,
+    "sst2": write_sst2,
+}
+
+
+def as_csv(rows: Sequence[Sequence[object]]) -> str:
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    return text.getvalue()
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def pack(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress(text.encode()))
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder `data` with small files in the columns of the real ones; the examples find it from where they start."""
+    monkeypatch.chdir(tmp_path)
+    for writer in WRITERS.values():
+        writer(tmp_path / "data")
+    return tmp_path / "data"
+
+
+@pytest.fixture(scope="module")
+def quality() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("quality", ROOT / "benchmarks" / "quality.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["quality"] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_each_example_has_rows_to_train_on_here() -> None:
+    assert sorted(WRITERS) == EXAMPLES
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_trains_on_rows_in_the_columns_it_names(name: str, data: Path, tmp_path: Path) -> None:
+    report = api.train(ROOT / "examples" / name / "config.yaml", out=tmp_path / "run", overrides=TINY).report
+    assert report is not None
+    rows = {
+        "sms_spam": tuple(hashed(texts(), split) for split in ("train", "dev", "test")),
+        "hate_offensive": tuple(hashed(texts(), split) for split in ("train", "dev", "test")),
+        "sst2": (NUM_ROWS, 7, None),
+        "imdb": (NUM_ROWS * 9 // 10, NUM_ROWS // 10, NUM_ROWS),
+    }[name]
+    assert tuple(report.facts.get(f"{split} rows") for split in ("train", "dev", "test")) == rows
+    labels = {"sms_spam": {"ham", "spam"}, "hate_offensive": {"0", "1", "2"}}.get(name, {"0", "1"})
+    assert {s.name for s in report.scores if s.name.startswith("f1[")} == {f"f1[{label}]" for label in labels}
+
+
+def test_a_benchmark_table_holds_mean_and_range_over_the_seeds(quality: ModuleType) -> None:
+    def run(seed: int, f1: float) -> object:
+        scores, baseline = {"test/f1[spam]": f1, "test/accuracy": 0.99}, {"tfidf": {"test/f1[spam]": 0.91}}
+        return quality.Run("sms_spam", seed, 8, 800, 4.0 * seed, 200, 1234, scores, baseline)
+
+    f1_line, accuracy_line = quality.table([run(1, 0.96), run(2, 0.93), run(3, 0.93)]).splitlines()[2:]
+    cells = [cell.strip() for cell in f1_line.strip("|").split("|")]
+    assert cells == [
+        "sms_spam", "test f1[spam]", ">= 0.95 MISSED", "**0.9400** (0.9300 to 0.9600)", "0.9100", "",
+        "1, 2, 3", "1,234", "8", "200",
+    ]  # fmt: skip
+    assert "| **0.9900** (0.9900 to 0.9900) |" in accuracy_line
+    assert ">= 0.95 reached" in quality.table([run(1, 0.96), run(2, 0.95)])
+
+
+def test_the_benchmark_trains_scores_and_says_what_is_missing(
+    quality: ModuleType, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (data / "imdb" / "imdb_test.csv.gz").unlink()
+    settings = [word for option in TINY for word in ("--set", option)]
+    found = tmp_path / "quality.json"
+    asked = ["--data", str(data), "--tasks", "imdb,sst2", "--seeds", "2,5", "--json", str(found), *settings]
+    assert quality.main(asked) == 0
+    printed = capsys.readouterr()
+    assert f"imdb: left out, because there is no {data / 'imdb' / 'imdb_test.csv.gz'}." in printed.err
+    document = json.loads(found.read_text())
+    assert [(run["task"], run["seed"], run["epochs"]) for run in document["runs"]] == [("sst2", 2, 1), ("sst2", 5, 1)]
+    # 60 texts of "number k is lovely , he said": 7 tokens each, read once.
+    assert [run["tokens"] for run in document["runs"]] == [420, 420]
+    # 5 sentences and one with a control character inside that Python takes for the end of a line.
+    assert document["runs"][0]["scores"]["test/support[0]"] + document["runs"][0]["scores"]["test/support[1]"] == 6
+    assert "| sst2 | dev accuracy | >= 0.82 " in printed.out
+
+
+def test_the_benchmark_without_any_data_ends_with_code_2(
+    quality: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert quality.main(["--data", str(tmp_path)]) == 2
+    assert "holds none of the files of sms_spam, sst2, hate_offensive, imdb" in capsys.readouterr().err
+
+
+def test_a_sentence_file_with_a_strange_label_is_named_with_its_line(quality: ModuleType, tmp_path: Path) -> None:
+    write(tmp_path / "test", "1 fine\n4 fine too\n")
+    with pytest.raises(ValueError, match=r"test:2: expected 0 or 1, a space and a sentence .* got '4 fine too'"):
+        quality.label_first_to_tsv(tmp_path / "test", tmp_path)
