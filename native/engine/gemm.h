@@ -85,6 +85,7 @@ void multiply(Left left, long rows, const float* packed, long v0, long v1, const
     const float zeros[VL] = {};
     float spare[VL];
     const long panel = left.depth() * PANEL;
+    if (rows <= 0) return;
     const RowTiles tiles(rows);
     const float* a = left.a;
     for (long p = v0 / 2; 2 * p < v1;) {

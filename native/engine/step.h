@@ -198,7 +198,7 @@ inline void mask_slot(const Step& step, const Product& p, long rows, long u0, lo
 // of vectors, and enough of them to fill the registers when rows are few.
 inline long group_of(const Stage& stage, long rows) {
     long wanted = 2;
-    const int panels = panels_for(rows < MAX_ROWS ? static_cast<int>(rows) : MAX_ROWS);
+    const int panels = panels_for(rows < 1 ? 1 : rows < MAX_ROWS ? static_cast<int>(rows) : MAX_ROWS);
     for (int k = 0; k < stage.num_products; ++k) {
         const long columns = stage.products[k].columns;
         const long blocks = (4 * panels + columns - 1) / columns;

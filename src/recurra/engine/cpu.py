@@ -12,13 +12,12 @@ import logging
 import os
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from recurra.base.errors import ConfigError, RecurraError, ShapeError, did_you_mean
+from recurra.base.errors import ConfigError, RecurraError, RunError, ShapeError, did_you_mean
 from recurra.cells import CELLS, Cell
 from recurra.engine import user_cell
 from recurra.engine.call import Call, Result, Zoneout
@@ -228,11 +227,28 @@ class _Recurrence(torch.autograd.Function):
         return output, *finals
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *d_out: Tensor) -> tuple[Tensor | None, ...]:
         output, *tensors = ctx.saved_tensors
         wanted = list(ctx.needs_input_grad[1:])
-        return None, *ctx.plan.backward(ctx.tape, tensors, output, [d.contiguous() for d in d_out], wanted)
+        with torch.no_grad():
+            made = ctx.plan.backward(ctx.tape, tensors, output, [d.contiguous() for d in d_out], wanted)
+        if not torch.is_grad_enabled():
+            return None, *made
+        # create_graph=True: these gradients depend on all of the inputs, in a way that this engine does not know.
+        inputs = (*tensors, *d_out)
+        return None, *(d if d is None else _Last.apply(d, *inputs) for d in made)  # type: ignore[no-untyped-call]
+
+
+class _Last(torch.autograd.Function):
+    """A gradient that cannot be differentiated again."""
+
+    @staticmethod
+    def forward(ctx: Any, gradient: Tensor, *inputs: Tensor) -> Tensor:
+        return gradient.clone()
+
+    @staticmethod
+    def backward(ctx: Any, d: Tensor) -> NoReturn:
+        raise RunError('backend "cpu" has no second derivatives; use backend="reference".')
 
 
 def _address(tensor: Tensor | None) -> int:
