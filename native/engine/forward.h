@@ -27,7 +27,7 @@ inline long tape_bytes(const Job& job) {
 }
 
 // Tokens whose products with x are computed at once: enough rows for tall tiles, few enough to stay in the L2 cache.
-constexpr long CHUNK_BYTES = 512 * 1024;
+constexpr long CHUNK_BYTES = 128 * 1024;
 
 // Scratch memory that the threads share. Each thread writes its own rows, or its own units.
 struct ForwardMemory {

@@ -90,23 +90,18 @@ void multiply(Left left, long rows, const float* packed, long v0, long v1, const
     const float* a = left.a;
     for (long p = v0 / 2; 2 * p < v1;) {
         const int np = panels_at_once(static_cast<int>(tiles.height + (tiles.taller > 0)), (v1 + 1) / 2 - p);
-        long r = 0;
+        Column columns[12];
+        for (int j = 0; j < 2 * np; ++j)
+            columns[j] = 2 * p + j < v1 ? target.column(2 * p + j, zeros) : Column{zeros, 0, spare, 0};
+        left.a = a;
         for (long k = 0; k < tiles.count; ++k) {
             const int mr = static_cast<int>(tiles.height + (k < tiles.taller));
-            Column columns[12];
-            for (int j = 0; j < 2 * np; ++j) {
-                const long v = 2 * p + j;
-                if (v < v1) {
-                    columns[j] = target.column(v, zeros);
-                    columns[j].init += r * columns[j].init_row;
-                    columns[j].c += r * columns[j].c_row;
-                } else {
-                    columns[j] = {zeros, 0, spare, 0};
-                }
-            }
-            left.a = a + r * left.row;
             find_tile<Packed>(mr, np)(left, packed + p * panel, panel, columns);
-            r += mr;
+            left.a += mr * left.row;
+            for (int j = 0; j < 2 * np; ++j) {
+                columns[j].init += mr * columns[j].init_row;
+                columns[j].c += mr * columns[j].c_row;
+            }
         }
         p += np;
     }

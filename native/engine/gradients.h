@@ -75,11 +75,11 @@ public:
         long t = 0;
         for (long token = 0; token < num_tokens(job_); token += TOKENS_AT_ONCE) {
             const long left = num_tokens(job_) - token, count = left < TOKENS_AT_ONCE ? left : TOKENS_AT_ONCE;
-            for (int k = 0; k < plan_.num_outers; ++k) {
-                if (!wanted(k)) continue;
-                pack_right(k, t, token, count);
-                for (long u = first(k); u < blocks(k); u += threads_) add_block(k, u, token, count);
-            }
+            for (int k = 0; k < plan_.num_outers; ++k)
+                if (wanted(k)) pack_right(k, t, token, count);
+            for (int k = 0; k < plan_.num_outers; ++k)
+                if (leader(k) == k)
+                    for (long u = first(k); u < blocks(k); u += threads_) add_block(k, u, token, count);
             for (int k = 0; k < plan_.num_flows; ++k) add_flow(plan_.flows[k], g_.flows[k], token, count);
             while (t + 1 < job_.T && job_.token[t + 1] <= token + count) ++t;
         }
@@ -99,7 +99,17 @@ private:
 
     const Area& area(int k) const { return plan_.backward.areas[plan_.outers[k].area]; }
     long blocks(int k) const { return sizes_.blocks(area(k).width); }
-    long first(int k) const { return (thread_ + k) % threads_; }  // not all remainders to one thread
+    long first(int k) const { return (thread_ + leader(k)) % threads_; }  // not all remainders to one thread
+
+    // The first outer product with the same deltas: W and R mostly share them, so they are packed once.
+    int leader(int k) const {
+        const Outer& o = plan_.outers[k];
+        for (int j = 0; j < k; ++j) {
+            const Outer& other = plan_.outers[j];
+            if (other.area == o.area && other.first == o.first && other.num_gates == o.num_gates) return j;
+        }
+        return k;
+    }
     bool wanted(int k) const { return job_.d_parameters[plan_.outers[k].weight] != nullptr; }
     long height(int k) const { return static_cast<long>(plan_.outers[k].num_gates) * VL; }
 
@@ -140,28 +150,35 @@ private:
         }
     }
 
-    // The rows of one block of units: its deltas, gate by gate, times the argument.
+    // The rows of one block of units: its deltas, gate by gate, times the arguments of all that share them.
     void add_block(int k, long u, long token, long count) {
         const Outer& o = plan_.outers[k];
-        const long row = area_stride(sizes_, area(k)), columns = g_.columns(job_, k);
+        const long row = area_stride(sizes_, area(k));
         const float* deltas = m_.area[o.area] + token * row + (u * area(k).count + o.first) * VL;
         const RowTiles tiles(height(k));
-        float* sums = g_.sums[k] + u * height(k) * columns;
         for (long tile = 0, done = 0; tile < tiles.count; ++tile) {
             const long mr = tiles.height + (tile < tiles.taller);
             pack_left(deltas + done, row, count, mr);
-            const Left left{g_.left[thread_], 0, static_cast<int>(count), 1, 0};
-            for (long c = 0; c < columns / PANEL;) {
-                const int np = panels_at_once(static_cast<int>(mr), columns / PANEL - c);
-                Column at[12];
-                for (int j = 0; j < 2 * np; ++j) {
-                    float* sum = sums + done * columns + c * PANEL + j * VL;
-                    at[j] = {sum, columns, sum, columns};
-                }
-                find_tile<true>(static_cast<int>(mr), np)(left, g_.right[thread_][k] + c * count * PANEL, count * PANEL, at);
-                c += np;
-            }
+            for (int j = k; j < plan_.num_outers; ++j)
+                if (leader(j) == k && wanted(j)) add_tile(j, u, done, static_cast<int>(mr), count);
             done += mr;
+        }
+    }
+
+    // mr rows of one outer product, all columns.
+    void add_tile(int k, long u, long done, int mr, long count) {
+        const long columns = g_.columns(job_, k);
+        const Left left{g_.left[thread_], 0, static_cast<int>(count), 1, 0};
+        float* sums = g_.sums[k] + (u * height(k) + done) * columns;
+        for (long c = 0; c < columns / PANEL;) {
+            const int np = panels_at_once(mr, columns / PANEL - c);
+            Column at[12];
+            for (int j = 0; j < 2 * np; ++j) {
+                float* sum = sums + c * PANEL + j * VL;
+                at[j] = {sum, columns, sum, columns};
+            }
+            find_tile<true>(mr, np)(left, g_.right[thread_][k] + c * count * PANEL, count * PANEL, at);
+            c += np;
         }
     }
 
