@@ -20,6 +20,28 @@ const void* find(const char* cell) {
     return nullptr;
 }
 
+const char* cell(int k) {
+    return k < static_cast<int>(sizeof PLANS / sizeof *PLANS) ? PLANS[k]->name : nullptr;
+}
+
+// How many blocks of each parameter the plan reads.
+void describe(const void* from, int* states, int* widths, int* gates) {
+    const Plan& plan = *static_cast<const Plan*>(from);
+    *states = plan.states;
+    for (int i = 0; i < plan.states; ++i) widths[i] = plan.state_width[i];
+    for (int i = 0; i < NUM_PARAMETERS; ++i) gates[i] = 0;
+    for (int k = 0; k < plan.num_outers; ++k)
+        for (int g = 0; g < plan.outers[k].num_gates; ++g) {
+            int& count = gates[plan.outers[k].weight];
+            if (plan.outers[k].gates[g] >= count) count = plan.outers[k].gates[g] + 1;
+        }
+    for (int k = 0; k < plan.num_flows; ++k)
+        for (int i = 0; i < plan.flows[k].targets.count; ++i) {
+            const Source s = plan.flows[k].targets.item[i];
+            if (s.gate >= gates[s.parameter]) gates[s.parameter] = s.gate + 1;
+        }
+}
+
 bool fits(const void* plan) { return static_cast<const Plan*>(plan)->version == PLAN_VERSION; }
 
 void unit_wise(const char* function, const float* a, float* out, long count) {
@@ -67,6 +89,6 @@ namespace recurra {
 extern const Engine RECURRA_NAME(RECURRA_ISA);
 const Engine RECURRA_NAME(RECURRA_ISA) = {
     RECURRA_TEXT(RECURRA_ISA), RECURRA_ISA::find, RECURRA_ISA::fits, RECURRA_ISA::tape_bytes, RECURRA_ISA::forward_bytes,
-    RECURRA_ISA::backward_bytes, RECURRA_ISA::forward, RECURRA_ISA::backward, RECURRA_ISA::unit_wise, RECURRA_ISA::fma_rounds,
+    RECURRA_ISA::backward_bytes, RECURRA_ISA::forward, RECURRA_ISA::backward, RECURRA_ISA::cell, RECURRA_ISA::describe, RECURRA_ISA::unit_wise, RECURRA_ISA::fma_rounds,
 };
 }  // namespace recurra

@@ -15,7 +15,7 @@ struct Tape {
         for (int k = 0; k < f.num_areas; ++k) {
             const Area& a = f.areas[k];
             const bool taped = a.kind == Area::KEEP || a.kind == Area::ARGUMENT;
-            area[k] = taped && a.count ? bump.floats((job.training ? num_tokens(job) : job.N) * area_stride(s, a)) : nullptr;
+            area[k] = taped ? bump.floats((job.training ? num_tokens(job) : job.N) * area_stride(s, a)) : nullptr;
         }
     }
 };

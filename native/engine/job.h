@@ -47,6 +47,8 @@ struct Engine {
     long (*backward_bytes)(const Job&);
     void (*forward)(const Job&);
     void (*backward)(const Job&);
+    const char* (*cell)(int k);                    // name of built-in cell k, or null after the last
+    void (*describe)(const void* plan, int* states, int* widths, int* gates);  // per state 0 H, 1 P; per parameter
     void (*unit_wise)(const char* function, const float* a, float* out, long count);  // for accuracy tests
     double (*fma_rounds)(long rounds);                   // for the peak; returns operations
 };

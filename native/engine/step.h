@@ -27,17 +27,16 @@ inline long area_stride(const Sizes& s, const Area& a) {
 // Hands out pieces of one piece of memory; with base null it only counts.
 class Bump {
 public:
-    explicit Bump(char* base) : base_(base) {}
+    explicit Bump(char* base) : base_(reinterpret_cast<std::uintptr_t>(base)) {}
     float* floats(long count) {
-        char* at = base_ + used_;
+        const std::uintptr_t at = base_ + used_;
         used_ += (count * 4 + 127) / 128 * 128 + 128;  // slack: whole vectors may be read past the end
         return reinterpret_cast<float*>(at);
     }
-    long used() const { return used_; }
+    long used() const { return static_cast<long>(used_); }
 
 private:
-    char* base_;
-    long used_ = 0;
+    std::uintptr_t base_, used_ = 0;
 };
 
 inline long max_rows(const Job& job) {
