@@ -16,6 +16,7 @@
 
 namespace nb = nanobind;
 using namespace recurra;
+using namespace nanobind::literals;
 using Address = std::uintptr_t;
 using Addresses = std::vector<Address>;
 
@@ -50,6 +51,11 @@ T* at(Address address) {
 
 // What the forward pass leaves for the backward pass.
 struct Tape {
+    Memory memory;
+};
+
+// Parameters packed for the forward pass.
+struct Packed {
     Memory memory;
 };
 
@@ -94,7 +100,8 @@ public:
     std::unique_ptr<Tape> forward(const std::vector<long>& sizes, bool reverse, bool training, int threads, Address lengths,
                                   Address x, const Addresses& states, const Addresses& parameters,
                                   const Addresses& zone_masks, const std::vector<float>& zone, Address mask,
-                                  Address output, const Addresses& finals) const {
+                                  Address output, const Addresses& finals, const Packed* packed) const {
+        if (packed && static_cast<long>(packed->memory.bytes()) < packed_bytes(sizes)) throw std::invalid_argument("packed for other sizes");
         Call call(plan_, sizes, reverse, threads, lengths, x, states, parameters, zone_masks, zone, mask, output);
         Job& job = call.job;
         job.training = training;
@@ -102,10 +109,25 @@ public:
         const nb::gil_scoped_release other_threads;
         auto tape = std::make_unique<Tape>(Tape{Memory(training ? engine_.tape_bytes(job) : 0)});
         const Memory scratch(engine_.forward_bytes(job));
+        const Memory weights(packed ? 0 : engine_.weight_bytes(job));
         job.tape = tape->memory.at();
         job.scratch = scratch.at();
+        job.weights = packed ? packed->memory.at() : weights.at();
+        job.packed = packed != nullptr;
         engine_.forward(job);
         return tape;
+    }
+
+    // The parameters, packed once for many forward passes. sizes: I, H, P.
+    std::unique_ptr<Packed> pack(const std::vector<long>& sizes, const Addresses& parameters) const {
+        Job job{};
+        job.plan = plan_;
+        job.I = sizes.at(0), job.H = sizes.at(1), job.P = sizes.at(2);
+        for (std::size_t k = 0; k < JOB_PARAMETERS; ++k) job.parameters[k] = at<const float>(parameters.at(k));
+        auto made = std::make_unique<Packed>(Packed{Memory(engine_.weight_bytes(job))});
+        job.weights = made->memory.at();
+        engine_.pack(job);
+        return made;
     }
 
     void backward(const Tape& tape, const std::vector<long>& sizes, bool reverse, int threads, Address lengths, Address x,
@@ -134,6 +156,13 @@ private:
     const Engine& engine_;
     const void* plan_;
 
+    long packed_bytes(const std::vector<long>& sizes) const {
+        Job job{};
+        job.plan = plan_;
+        job.I = sizes.at(2), job.H = sizes.at(3), job.P = sizes.at(4);
+        return engine_.weight_bytes(job);
+    }
+
     // A library stays loaded: plans are used until the process ends.
     static const void* load(const std::string& path) {
         void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
@@ -155,9 +184,12 @@ std::vector<std::string> isas() {
 NB_MODULE(_native, m) {
     m.doc() = "recurra's CPU engine. Use recurra.engine; this module takes addresses and trusts them.";
     nb::class_<Tape>(m, "Tape").def_prop_ro("nbytes", [](const Tape& t) { return t.memory.bytes(); });
+    nb::class_<Packed>(m, "Packed").def_prop_ro("nbytes", [](const Packed& p) { return p.memory.bytes(); });
     nb::class_<Kernel>(m, "Kernel")
         .def(nb::init<const std::string&, const std::string&, const std::string&>())
-        .def("forward", &Kernel::forward)
+        .def("forward", &Kernel::forward, "sizes"_a, "reverse"_a, "training"_a, "threads"_a, "lengths"_a, "x"_a, "states"_a,
+             "parameters"_a, "zone_masks"_a, "zone"_a, "mask"_a, "output"_a, "finals"_a, "packed"_a.none() = nb::none())
+        .def("pack", &Kernel::pack)
         .def("backward", &Kernel::backward);
     m.def("isas", &isas, "Instruction sets that this processor has, the fastest first.");
     m.def("unit_wise", [](const std::string& isa, const std::string& function, Address a, Address out, long count) {

@@ -88,7 +88,7 @@ double fma_rounds(long rounds) {
 namespace recurra {
 extern const Engine RECURRA_NAME(RECURRA_ISA);
 const Engine RECURRA_NAME(RECURRA_ISA) = {
-    RECURRA_TEXT(RECURRA_ISA), RECURRA_ISA::find, RECURRA_ISA::fits, RECURRA_ISA::tape_bytes, RECURRA_ISA::forward_bytes,
-    RECURRA_ISA::backward_bytes, RECURRA_ISA::forward, RECURRA_ISA::backward, RECURRA_ISA::cell, RECURRA_ISA::describe, RECURRA_ISA::unit_wise, RECURRA_ISA::fma_rounds,
+    RECURRA_TEXT(RECURRA_ISA), RECURRA_ISA::find, RECURRA_ISA::fits, RECURRA_ISA::tape_bytes, RECURRA_ISA::weight_bytes,
+    RECURRA_ISA::forward_bytes, RECURRA_ISA::backward_bytes, RECURRA_ISA::pack_all, RECURRA_ISA::forward, RECURRA_ISA::backward, RECURRA_ISA::cell, RECURRA_ISA::describe, RECURRA_ISA::unit_wise, RECURRA_ISA::fma_rounds,
 };
 }  // namespace recurra

@@ -29,10 +29,42 @@ inline long tape_bytes(const Job& job) {
 // Tokens whose products with x are computed at once: enough rows for tall tiles, few enough to stay in the L2 cache.
 constexpr long CHUNK_BYTES = 128 * 1024;
 
-// Scratch memory that the threads share. Each thread writes its own rows, or its own units.
-struct ForwardMemory {
+// The parameters as the forward pass reads them.
+struct ForwardWeights {
     Packed packed[MAX_PRODUCTS];
     float* parameters;
+
+    ForwardWeights(const Job& job, Bump& bump) {
+        const Program& f = plan_of(job).forward;
+        int k = 0;
+        for (int i = 0; i < f.num_stages; ++i)
+            for (int j = 0; j < f.stages[i].num_products; ++j)
+                packed[k++] = place_packed(job, f, f.stages[i].products[j], bump);
+        parameters = bump.floats(Sizes(job).blocks(UNITS) * plan_of(job).num_vectors * VL);
+    }
+
+    void fill(const Job& job, int thread, int threads) const {
+        const Program& f = plan_of(job).forward;
+        const Packed* to = packed;
+        for (int i = 0; i < f.num_stages; ++i)
+            for (int j = 0; j < f.stages[i].num_products; ++j) pack(job, f.stages[i].products[j], *to++, thread, threads);
+        if (thread == 0) pack_vectors(job, parameters);
+    }
+};
+
+inline long weight_bytes(const Job& job) {
+    Bump bump(nullptr);
+    ForwardWeights weights(job, bump);
+    return bump.used();
+}
+
+inline void pack_all(const Job& job) {
+    Bump bump(job.weights);
+    ForwardWeights(job, bump).fill(job, 0, 1);
+}
+
+// Scratch memory that the threads share. Each thread writes its own rows, or its own units.
+struct ForwardMemory {
     float* states[2][MAX_STATES];
     float* masked;
     float* mask;
@@ -44,11 +76,6 @@ struct ForwardMemory {
         const Plan& plan = plan_of(job);
         const Program& f = plan.forward;
         const Sizes s(job);
-        int k = 0;
-        for (int i = 0; i < f.num_stages; ++i)
-            for (int j = 0; j < f.stages[i].num_products; ++j)
-                packed[k++] = place_packed(job, f, f.stages[i].products[j], bump);
-        parameters = bump.floats(s.blocks(UNITS) * plan.num_vectors * VL);
         for (int i = 0; i < plan.states; ++i)
             for (auto& side : states) side[i] = bump.floats(job.N * plain_stride(s, plan.state_width[i]));
         masked = job.mask ? bump.floats(job.N * plain_stride(s, plan.state_width[0])) : nullptr;
@@ -80,10 +107,11 @@ inline long forward_bytes(const Job& job) {
 // One thread's way through time.
 class Forward {
 public:
-    Forward(const Job& job, ForwardMemory& memory, const Tape& tape, const Share& share, int thread)
-        : job_(job), m_(memory), tape_(tape), share_(share), sizes_(job), plan_(plan_of(job)),
+    Forward(const Job& job, const ForwardWeights& weights, ForwardMemory& memory, const Tape& tape, const Share& share,
+            int thread)
+        : job_(job), w_(weights), m_(memory), tape_(tape), share_(share), sizes_(job), plan_(plan_of(job)),
           slots_(memory.slots[share.by_units ? 0 : thread]), inputs_(memory.inputs[thread]),
-          step_{job, plan_.forward, share, memory.packed, memory.parameters, nullptr, 0, nullptr, 0, {}} {}
+          step_{job, plan_.forward, share, weights.packed, weights.parameters, nullptr, 0, nullptr, 0, {}} {}
 
     void run() {
         if (job_.mask) copy_mask();
@@ -104,6 +132,7 @@ public:
 
 private:
     const Job& job_;
+    const ForwardWeights& w_;
     ForwardMemory& m_;
     const Tape& tape_;
     const Share share_;
@@ -139,14 +168,14 @@ private:
                 std::memcpy(inputs_ + tokens * row,
                             job_.x + (time(s, steps) * job_.N + job_.rank[share_.r0 + r]) * job_.I, job_.I * 4);
         const Program& f = plan_.forward;
-        const Packed* packed = m_.packed;
+        const Packed* packed = w_.packed;
         for (int i = 0; i < f.num_stages; ++i)
             for (int j = 0; j < f.stages[i].num_products; ++j, ++packed) {
                 const Product& p = f.stages[i].products[j];
                 if (p.argument != INPUT) continue;
                 const Area& area = f.areas[p.area];
                 const Target target{slots_ + m_.slot_at[p.area], m_.slot_row, area.count, p.first, p.columns, p.starts,
-                                    m_.parameters, plan_.num_vectors};
+                                    w_.parameters, plan_.num_vectors};
                 multiply<false>({inputs_, row, static_cast<int>(job_.I), 1, 0}, tokens, packed->data,
                                 share_.u0[area.width] * p.columns, share_.u1[area.width] * p.columns, target);
             }
@@ -183,7 +212,7 @@ private:
                     step_.block.stride[k] = m_.slot_row;
                     break;
                 case Area::PARAMETER:
-                    step_.block.area[k] = m_.parameters;
+                    step_.block.area[k] = w_.parameters;
                     step_.block.stride[k] = 0;
                     break;
                 default:
@@ -289,19 +318,16 @@ private:
 };
 
 inline void forward(const Job& job) {
-    Bump bump(job.scratch);
+    Bump packed(job.weights), bump(job.scratch);
+    const ForwardWeights weights(job, packed);
     ForwardMemory memory(job, bump);
     Bump taped(job.training ? job.tape : job.scratch + bump.used());
     const Tape tape(job, taped);
-    const Program& f = plan_of(job).forward;
     parallel(job.threads, [&](int thread, int threads, Barrier& barrier) {
-        Packed* packed = memory.packed;
-        for (int i = 0; i < f.num_stages; ++i)
-            for (int j = 0; j < f.stages[i].num_products; ++j)
-                pack(job, f.stages[i].products[j], *packed++, thread, threads);
-        if (thread == 0) pack_vectors(job, memory.parameters);
+        if (!job.packed) weights.fill(job, thread, threads);
         barrier.wait();
-        Forward(job, memory, tape, share_of(job, f, thread, threads, &barrier), thread).run();
+        const Share share = share_of(job, plan_of(job).forward, thread, threads, &barrier);
+        Forward(job, weights, memory, tape, share, thread).run();
     });
 }
 

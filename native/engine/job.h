@@ -28,6 +28,8 @@ struct Job {
     float* output;                             // (T, N, width of the first state)
     float* finals[JOB_STATES];                 // (N, width)
     char* tape;                                // tape_bytes, written if training
+    char* weights;                             // weight_bytes: parameters packed for the forward pass
+    bool packed;                               // whether they are there already
     char* scratch;                             // forward_bytes or backward_bytes
 
     const float* d_output;
@@ -43,8 +45,10 @@ struct Engine {
     const void* (*find)(const char* cell);         // the plan of a built-in cell, or null
     bool (*fits)(const void* plan);                // whether a plan from elsewhere has this version
     long (*tape_bytes)(const Job&);
+    long (*weight_bytes)(const Job&);              // depends on I, H and P alone
     long (*forward_bytes)(const Job&);
     long (*backward_bytes)(const Job&);
+    void (*pack)(const Job&);                      // fills job.weights
     void (*forward)(const Job&);
     void (*backward)(const Job&);
     const char* (*cell)(int k);                    // name of built-in cell k, or null after the last

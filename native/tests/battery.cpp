@@ -99,6 +99,8 @@ Floats solve(const Engine& engine, const char* cell, const Problem& p, int threa
     };
     std::vector<char> tape(engine.tape_bytes(job) + 128, static_cast<char>(0xFF));
     job.tape = tape.data() + 128 - reinterpret_cast<std::uintptr_t>(tape.data()) % 128;
+    std::vector<char> weights(engine.weight_bytes(job) + 128, static_cast<char>(0xFF));
+    job.weights = weights.data() + 128 - reinterpret_cast<std::uintptr_t>(weights.data()) % 128;
     run(engine.forward, engine.forward_bytes(job));
     run(engine.backward, engine.backward_bytes(job));
     Floats all;

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from recurra.base.errors import ConfigError, RunError, ShapeError
 from recurra.cells import CELLS
-from recurra.engine import BACKENDS, Call, Result, Weights, cpu, run
+from recurra.engine import BACKENDS, Call, Result, Stepper, Weights, cpu, run
 from recurra.lower import layout
 
 pytestmark = pytest.mark.skipif(not cpu.available(), reason="recurra was installed without its native engine")
@@ -265,3 +265,23 @@ def test_float64_is_refused_by_name_and_left_to_others_by_auto():
         run(double, backend="cpu")
     assert BACKENDS["cpu"].refusal(double) == "it takes float32"
     assert run(double).output.dtype == torch.float64
+
+
+@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("N", [1, 3])
+def test_a_stepper_has_the_bits_of_the_whole_run(name, N):
+    call = random_call(name, T=4, N=N, I=5, H=20)
+    whole, step, states = run(call, backend="cpu"), Stepper(call.weights), list(call.states)
+    for t in range(4):
+        states = step(call.x[t], states)
+        assert torch.equal(states[0], whole.output[t])
+    assert all(torch.equal(a, b) for a, b in zip(states, whole.states, strict=True))
+
+
+def test_a_stepper_refuses_what_does_not_fit():
+    call = random_call("lstm", T=4, N=2, I=5, H=20)
+    step = Stepper(call.weights)
+    with pytest.raises(ShapeError, match=r"x: got \(2, 4\) torch.float32 on cpu, expected \(2, 5\)"):
+        step(call.x[0, :, :4], call.states)
+    with pytest.raises(ShapeError, match=r"state 1: got \(2, 20\) torch.float64"):
+        step(call.x[0], (call.states[0], call.states[1].double()))

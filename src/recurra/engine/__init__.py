@@ -4,6 +4,7 @@ call        what a layer asks, and what it gets; the mask of real steps
 weights     packed parameters, seen by gate
 reference   the cell's own equations with tensors: always there, on any device, in any type; the specification
 cpu         the fused native engine, forward and backward, for float32 on the CPU
+stepper     one step after another, with weights packed once: streaming and decoding
 user_cell   a user's own cell, compiled at first use
 fused       torch's own layers (cuDNN, oneDNN), for the cells they know, with lengths and without packing
 tape        back-propagation through time by the derived gradient graph: the specification of a kernel's backward
@@ -18,6 +19,7 @@ from recurra.base.errors import ConfigError
 from recurra.base.registry import Registry
 from recurra.engine import cpu, fused, reference
 from recurra.engine.call import Call, Result, Zoneout, real_steps
+from recurra.engine.stepper import Stepper
 from recurra.engine.weights import Weights
 
 
@@ -52,4 +54,4 @@ def choose(call: Call) -> str:
     return next(name for name, backend in BACKENDS.items() if backend.refusal(call) is None)
 
 
-__all__ = ["BACKENDS", "Backend", "Call", "Result", "Weights", "Zoneout", "choose", "real_steps", "run"]
+__all__ = ["BACKENDS", "Backend", "Call", "Result", "Stepper", "Weights", "Zoneout", "choose", "real_steps", "run"]

@@ -21,6 +21,7 @@ from recurra.base.errors import ConfigError, RecurraError, RunError, ShapeError,
 from recurra.cells import CELLS, Cell
 from recurra.engine import user_cell
 from recurra.engine.call import Call, Result, Zoneout
+from recurra.engine.weights import Weights
 from recurra.lower import layout, recurrent_width
 from recurra.lower.program import PARAMETERS
 
@@ -132,8 +133,8 @@ class _Plan:
     def of(cls, call: Call) -> _Plan:
         """Check every size, once. Raises ShapeError."""
         cell, (T, N, I) = call.cell, _three(call.x)
-        sizes = _sizes(call)
-        widths = tuple(sizes[cell.size(name)] for name in cell.states)
+        by_width = sizes(call.weights, I)
+        widths = tuple(by_width[cell.size(name)] for name in cell.states)
         _expect("the number of states", len(call.states), len(cell.states))
         for name, state, width in zip(cell.states, call.states, widths, strict=True):
             _expect(f"initial state {name}", tuple(state.shape), (N, width))
@@ -146,13 +147,13 @@ class _Plan:
         masks = tuple(_zone_mask(z, (T, N, w)) for z, w in zip(zoneout, widths, strict=True))
         mask = call.recurrent_mask
         if mask is not None:
-            _expect("recurrent_mask", tuple(mask.shape), (N, sizes[recurrent_width(cell)]))
+            _expect("recurrent_mask", tuple(mask.shape), (N, by_width[recurrent_width(cell)]))
             mask = mask.to(torch.float32).contiguous()
         return cls(
             cell,
             kernel_of(cell, instruction_set())[0],
             tuple(call.weights.packed),
-            [T, N, I, sizes["H"], sizes["P"]],
+            [T, N, I, by_width["H"], by_width["P"]],
             widths,
             call.reverse,
             lengths,
@@ -267,17 +268,17 @@ def _three(x: Tensor) -> tuple[int, int, int]:
     return T, N, I
 
 
-def _sizes(call: Call) -> dict[str, int]:
-    """Sizes by width, read from the weights; every packed parameter must agree."""
-    packed, cell = call.weights.packed, call.cell
+def sizes(weights: Weights, I: int) -> dict[str, int]:
+    """Sizes by width, read from the weights. Raises ShapeError unless every packed parameter agrees."""
+    packed, cell = weights.packed, weights.cell
     parameters = layout(cell, bias="bias_ih" in packed)
     _expect(f"{cell.name}: parameters", set(packed), {p.name for p in parameters})
-    sizes = {"I": call.x.shape[2], "P": 1}
+    found = {"I": I, "P": 1}
     for p in parameters:
-        sizes[p.rows] = packed[p.name].shape[0] // len(p.gates)
+        found[p.rows] = packed[p.name].shape[0] // len(p.gates)
     for p in parameters:
-        _expect(p.name, tuple(packed[p.name].shape), p.shape(sizes))
-    return sizes
+        _expect(p.name, tuple(packed[p.name].shape), p.shape(found))
+    return found
 
 
 def _zone_mask(zoneout: Zoneout, shape: tuple[int, int, int]) -> Tensor | None:
