@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -285,3 +287,22 @@ def test_a_stepper_refuses_what_does_not_fit():
         step(call.x[0, :, :4], call.states)
     with pytest.raises(ShapeError, match=r"state 1: got \(2, 20\) torch.float64"):
         step(call.x[0], (call.states[0], call.states[1].double()))
+
+
+def test_eight_python_threads_at_once_get_the_same_bits(shared):
+    call = random_call("lstm", T=9, N=5, I=6, H=70, lengths=True)
+    torch.set_num_threads(2)
+    expected = answers_and_gradients(call, "cpu")
+    with ThreadPoolExecutor(8) as pool:
+        for got in pool.map(lambda _: answers_and_gradients(call, "cpu"), range(16)):
+            assert_same_bits(got, expected)
+
+
+def test_a_forked_child_does_not_wait_for_its_parents_threads(shared):
+    call = random_call("lstm", T=9, N=5, I=6, H=70)
+    torch.set_num_threads(2)
+    expected = run(call, backend="cpu").output
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if torch.equal(run(call, backend="cpu").output, expected) else 1)
+    assert os.waitpid(child, 0)[1] == 0
