@@ -111,7 +111,7 @@ def _shape(parameter: Parameter) -> str:
 
 def _bias_sentence(cell: Cell) -> str:
     if any(" b_R" in line for line in equations(cell)):
-        return "`bias_ih` and `bias_hh` are added, as in torch, except for `b_Rn` of the equations, which is in `bias_hh` alone."
+        return "`bias_ih` and `bias_hh` are added, as in torch; only `b_Rn` of the equations is in `bias_hh` alone."
     return "`bias_ih` and `bias_hh` are added, as in torch, so that its state dicts fit."
 
 

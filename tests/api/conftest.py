@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from api.api_room import done, rows, write_config, write_csv
 
+from api.api_room import done, rows, write_config, write_csv
 from recurra.report.png import Pictures
 
 

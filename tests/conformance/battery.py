@@ -1,7 +1,7 @@
 """Helpers of the battery: executors under test, cells with their oracles, and small random problems.
 
-A new executor appears in EXECUTORS by itself; say in DTYPES which types it computes, if they are not those of
-float32 alone. A new cell appears in CELLS_UNDER_TEST by itself, and fails until it has an oracle.
+A new executor appears in EXECUTORS by itself, with the cells that it does not refuse; say in DTYPES which types it
+computes, unless float32 is all. A new cell appears in CELLS_UNDER_TEST by itself, and fails until it has an oracle.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,6 +41,7 @@ class Executor:
     tolerance: float
 
     def run(self, call: Call) -> Result:
+        """The result; the test is skipped if the executor knows the cell but not this kind of call, and says so."""
         if reason := BACKENDS[self.backend].refusal(call):
             pytest.skip(reason)
         return run(call, backend=self.backend)
@@ -48,12 +50,12 @@ class Executor:
         return f"{self.backend}-{str(self.dtype).removeprefix('torch.')}"
 
 
+REFERENCE = Executor("reference", torch.float64, TOLERANCE[torch.float64])
 EXECUTORS = tuple(
     Executor(backend, dtype, TOLERANCE[dtype])
     for backend in BACKENDS
     for dtype in DTYPES.get(backend, (torch.float32,))
 )
-EXACT = tuple(e for e in EXECUTORS if e.dtype == torch.float64)
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,17 @@ def problem(
     packed = {p.name: rng.uniform(-0.8, 0.8, size=p.shape(sizes)) for p in layout(cell, bias=bias)}
     states = tuple(_state(rng, s, (N, sizes[cell.size(s)])) for s in cell.states)
     return Problem(cell, rng.normal(size=(T, N, I)), states, packed)
+
+
+def pairs(*dtypes: torch.dtype) -> list[Any]:
+    """Every cell with every executor that knows it and computes one of `dtypes` (any if none are named)."""
+    return [
+        pytest.param(name, executor, id=f"{name}-{executor}")
+        for executor in EXECUTORS
+        for name in CELLS_UNDER_TEST
+        if executor.dtype in (dtypes or (executor.dtype,))
+        and BACKENDS[executor.backend].refusal(problem(name).call(executor.dtype)) is None
+    ]
 
 
 def _state(rng: np.random.Generator, name: str, shape: tuple[int, int]) -> Array:

@@ -11,12 +11,12 @@ import torch
 from conformance.battery import (
     ALL_ORACLES,
     CELLS_UNDER_TEST,
-    EXACT,
-    EXECUTORS,
+    REFERENCE,
     assert_close,
     gradients_of,
     leaves_of,
     oracle_run,
+    pairs,
     probe,
     problem,
     same_bits,
@@ -24,12 +24,12 @@ from conformance.battery import (
 from oracles.catalogue import ORACLES
 from oracles.derivative import gradients
 from recurra.cells import CELLS
-from recurra.engine import Call, tape
+from recurra.engine import Call, run, tape
 from recurra.nn import Carried, Recurrent
 
 every_cell = pytest.mark.parametrize("name", CELLS_UNDER_TEST)
-every_executor = pytest.mark.parametrize("executor", EXECUTORS, ids=str)
-exact_executor = pytest.mark.parametrize("executor", EXACT, ids=str)
+every_cell_and_executor = pytest.mark.parametrize(("name", "executor"), pairs())
+every_exact_one = pytest.mark.parametrize(("name", "executor"), pairs(torch.float64))
 # Of T = 4 and N = 3: all whole; one empty, one whole, one between.
 RAGGED = (2, 0, 4)
 with_lengths = pytest.mark.parametrize("lengths", [None, RAGGED], ids=["whole", "ragged"])
@@ -52,8 +52,7 @@ def test_an_oracle_has_the_states_of_its_cell_and_their_widths(name):
 # -- Values ------------------------------------------------------------------------------------------------------------
 
 
-@every_cell
-@every_executor
+@every_cell_and_executor
 @with_lengths
 @both_ways
 def test_outputs_and_states_are_those_of_the_paper_written_out_in_numpy(name, executor, lengths, reverse):
@@ -66,8 +65,7 @@ def test_outputs_and_states_are_those_of_the_paper_written_out_in_numpy(name, ex
         assert_close(got, expected, executor.tolerance, state)
 
 
-@every_cell
-@every_executor
+@every_cell_and_executor
 @pytest.mark.parametrize(
     ("T", "N", "I", "H", "P"),
     [(0, 2, 3, 4, 2), (1, 3, 2, 4, 3), (6, 1, 3, 5, 3), (3, 4, 1, 3, 1), (2, 2, 5, 1, 1), (3, 0, 2, 4, 2)],
@@ -84,8 +82,7 @@ def test_odd_and_empty_sizes_give_what_the_oracle_gives(name, executor, T, N, I,
             assert_close(got, expected, executor.tolerance)
 
 
-@every_cell
-@every_executor
+@every_cell_and_executor
 def test_without_bias_the_biases_count_as_zero(name, executor):
     given = problem(name, bias=False)
     assert not any(word.startswith("bias") for word in given.packed)
@@ -94,11 +91,12 @@ def test_without_bias_the_biases_count_as_zero(name, executor):
 
 
 @every_cell
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_precision_runs_and_stays_in_its_type(name, dtype):
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("backend", ["auto", "reference"])
+def test_half_precision_runs_and_stays_in_its_type(name, dtype, backend):
     given = problem(name)
     output, _ = oracle_run(name, given, RAGGED)
-    result = EXECUTORS[0].run(given.call(dtype, RAGGED))
+    result = run(given.call(dtype, RAGGED), backend=backend)
     assert result.output.dtype == dtype
     assert {s.dtype for s in result.states} == {dtype}
     # bfloat16 has 8 bits: 2 ** -8 a rounding, a few dozen roundings in a row; float16 is eight times finer.
@@ -108,8 +106,7 @@ def test_half_precision_runs_and_stays_in_its_type(name, dtype):
 # -- Gradients ---------------------------------------------------------------------------------------------------------
 
 
-@every_cell
-@every_executor
+@every_cell_and_executor
 @pytest.mark.parametrize(("lengths", "reverse"), [(None, False), (RAGGED, True)], ids=["whole", "ragged-reverse"])
 def test_gradients_are_the_complex_step_derivatives_of_the_oracle(name, executor, lengths, reverse):
     given, look = problem(name, H=3), probe(problem(name, H=3))
@@ -127,8 +124,7 @@ def test_gradients_are_the_complex_step_derivatives_of_the_oracle(name, executor
         assert_close(got[what], value, executor.tolerance, what)
 
 
-@every_cell
-@exact_executor
+@every_exact_one
 @with_lengths
 @both_ways
 def test_gradients_agree_with_finite_differences(name, executor, lengths, reverse):
@@ -141,7 +137,7 @@ def test_gradients_agree_with_finite_differences(name, executor, lengths, revers
         result = executor.run(_with(call, dict(zip(leaves, values, strict=True))))
         return (result.output, *result.states)
 
-    assert torch.autograd.gradcheck(outputs, tuple(leaves.values()), fast_mode=lengths is not None)
+    assert torch.autograd.gradcheck(outputs, tuple(leaves.values()), fast_mode=reverse or lengths is not None)
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru_reset_before", "slstm"])
@@ -151,7 +147,7 @@ def test_second_derivatives_agree_with_finite_differences(name):
     leaves = leaves_of(call)
 
     def outputs(*values):
-        return EXACT[0].run(_with(call, dict(zip(leaves, values, strict=True)))).output
+        return REFERENCE.run(_with(call, dict(zip(leaves, values, strict=True)))).output
 
     assert torch.autograd.gradgradcheck(outputs, tuple(leaves.values()), fast_mode=True)
 
@@ -163,11 +159,11 @@ def test_second_derivatives_agree_with_finite_differences(name):
 def test_the_derived_gradient_graph_gives_the_gradients_of_autograd(name, lengths, reverse, bias):
     given = problem(name, bias=bias)
     look, call = probe(given), given.call(torch.float64, lengths, reverse, leaves=True)
-    expected = gradients_of(look.of(EXACT[0].run(call)), call)
+    expected = gradients_of(look.of(REFERENCE.run(call)), call)
     result, kept = tape.forward(given.call(torch.float64, lengths, reverse))
     found = tape.backward(kept, torch.tensor(look.output), tuple(map(torch.tensor, look.states)))
     states = {f"state:{s}": d for s, d in zip(given.cell.states, found.states, strict=True)}
-    assert_close(result.output, EXACT[0].run(call).output, 1e-12)
+    assert_close(result.output, REFERENCE.run(call).output, 1e-12)
     for what, got in ({"x": found.x} | states | found.weights).items():
         assert_close(got, expected[what], 1e-12, what)
 
@@ -215,8 +211,7 @@ def test_alone_or_padded_in_a_batch_gives_the_same_outputs_states_and_gradients(
         assert_close(got, expected, 1e-12, word)
 
 
-@every_cell
-@every_executor
+@every_cell_and_executor
 @both_ways
 @pytest.mark.parametrize("poison", [float("nan"), float("inf"), 1e30], ids=["nan", "inf", "1e30"])
 def test_what_stands_in_the_padding_changes_no_bit(name, executor, reverse, poison):
@@ -253,8 +248,7 @@ def test_what_stands_in_the_padding_changes_no_bit_of_the_gradient_graph(name, r
     assert all(same_bits(clean.weights[word], dirty.weights[word]) for word in clean.weights)
 
 
-@every_cell
-@every_executor
+@every_cell_and_executor
 @with_lengths
 def test_a_nan_in_one_sequence_stays_in_that_sequence(name, executor, lengths):
     given = problem(name)
@@ -271,8 +265,7 @@ def test_a_nan_in_one_sequence_stays_in_that_sequence(name, executor, lengths):
 # -- Time --------------------------------------------------------------------------------------------------------------
 
 
-@every_cell
-@every_executor
+@every_cell_and_executor
 @with_lengths
 def test_two_pieces_with_the_states_handed_on_equal_one(name, executor, lengths):
     given = problem(name)
@@ -300,8 +293,7 @@ def test_a_carried_layer_fed_in_pieces_gives_what_the_whole_gives(name):
         assert_close(got, state, 1e-12)
 
 
-@every_cell
-@every_executor
+@every_cell_and_executor
 def test_reverse_is_forward_on_the_flipped_sequence(name, executor):
     given = problem(name)
     call = given.call(executor.dtype, RAGGED, reverse=True)
@@ -316,8 +308,7 @@ def test_reverse_is_forward_on_the_flipped_sequence(name, executor):
         assert_close(a, b, executor.tolerance)
 
 
-@every_cell
-@every_executor
+@every_cell_and_executor
 def test_the_order_of_the_rows_does_not_matter(name, executor):
     given, order = problem(name), torch.tensor([2, 0, 1])
     call = given.call(executor.dtype, RAGGED)

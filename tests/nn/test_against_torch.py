@@ -23,6 +23,8 @@ I, H, T, N = 3, 4, 5, 3
 pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
 TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-12}
 
+# auto may take torch's own kernels; the reference never does, so that is what is compared with them.
+both_backends = pytest.mark.parametrize("backend", ["auto", "reference"])
 every_kind = pytest.mark.parametrize("kind", KINDS)
 every_form = pytest.mark.parametrize(
     ("num_layers", "bidirectional", "bias", "batch_first"),
@@ -31,14 +33,13 @@ every_form = pytest.mark.parametrize(
 )
 
 
-def pair(kind, seed=0, **options):
+def pair(kind, seed=0, backend="auto", **options):
     """torch's layer and ours, with the same seed."""
     name, own = KINDS[kind]
-    layers = []
-    for module in (torch.nn, recurra.nn):
-        torch.manual_seed(seed)
-        layers.append(getattr(module, name)(I, H, **own, **options))
-    return layers
+    torch.manual_seed(seed)
+    theirs = getattr(torch.nn, name)(I, H, **own, **options)
+    torch.manual_seed(seed)
+    return theirs, getattr(recurra.nn, name)(I, H, backend=backend, **own, **options)
 
 
 def tensors(answer):
@@ -80,10 +81,13 @@ def test_the_same_seed_gives_the_same_parameters_under_the_same_names(
 
 @every_kind
 @every_form
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_outputs_and_states_agree_in_every_form_of_input(kind, num_layers, bidirectional, bias, batch_first, dtype):
+@both_backends
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_outputs_and_states_agree_in_every_form_of_input(
+    kind, num_layers, bidirectional, bias, batch_first, dtype, backend
+):
     options = {"num_layers": num_layers, "bidirectional": bidirectional, "bias": bias, "batch_first": batch_first}
-    theirs, ours = pair(kind, dtype=dtype, **options)
+    theirs, ours = pair(kind, dtype=dtype, backend=backend, **options)
     tolerance = TOLERANCE[dtype]
     x = torch.randn(*((N, T) if batch_first else (T, N)), I, dtype=dtype)
     hx, one = states_for(kind, ours, N), states_for(kind, ours)
@@ -99,10 +103,11 @@ def test_outputs_and_states_agree_in_every_form_of_input(kind, num_layers, bidir
 
 
 @every_kind
+@both_backends
 @pytest.mark.parametrize("bidirectional", [False, True])
-def test_gradients_agree_packed_too(kind, bidirectional):
+def test_gradients_agree_packed_too(kind, bidirectional, backend):
     options = {"num_layers": 2, "bidirectional": bidirectional, "dtype": torch.float64}
-    theirs, ours = pair(kind, **options)
+    theirs, ours = pair(kind, backend=backend, **options)
     x, hx = torch.randn(T, N, I, dtype=torch.float64), states_for(kind, ours, N)
     look = torch.randn(100, dtype=torch.float64)
     for packed in (False, True):
@@ -118,8 +123,9 @@ def test_gradients_agree_packed_too(kind, bidirectional):
 
 
 @every_kind
-def test_lengths_do_what_a_packed_sequence_does(kind):
-    _, ours = pair(kind, num_layers=2, bidirectional=True)
+@both_backends
+def test_lengths_do_what_a_packed_sequence_does(kind, backend):
+    _, ours = pair(kind, backend=backend, num_layers=2, bidirectional=True)
     x, lengths = torch.randn(T, N, I), torch.tensor([2, 5, 3])
     packed, states = ours(pack_padded_sequence(x, lengths, enforce_sorted=False))
     output, ends = ours(x, lengths=lengths)

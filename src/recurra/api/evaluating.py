@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from recurra.api.answering import device_of, outputs
 from recurra.api.folder import Run, open_run, open_settings
-from recurra.api.prepare import prepare, read_rows
+from recurra.api.prepare import note_shared, prepare, read_rows
 from recurra.api.watching import Nobody
 from recurra.base.contracts import Record, Report, Watcher
 from recurra.base.errors import ConfigError, DataError
@@ -36,34 +36,42 @@ def evaluate(
     trained = open_run(run, cells)
     target = device_of(device)
     trained.model.to(target)
-    try:
-        prepared = prepare(trained.settings, watch, task=trained.task)
-        splits = dict(prepared.splits)
-    except DataError as error:
-        if file is None:
-            raise
-        watch.note(f"no baselines, because the training data cannot be read: {error}")
-        splits = {}
+    own = _own_splits(trained, watch, needed=file is None)
     if file is not None:
         split = file.name
-        rows = read_rows(file, trained.settings, watch)
-        examples = [trained.task.example(record) for record in rows]
-    elif split in splits:
-        examples = splits[split]
+        examples = [trained.task.example(record) for record in read_rows(file, trained.settings, watch)]
+        trained.task.refuse_unknown(examples)
+        note_shared(own.get("train", ()), examples, split, watch)
+    elif split in own:
+        examples = own[split]
     else:
-        raise ConfigError(f"{run}: its data has no split '{split}'. Known: {', '.join(splits)}; or give a file.")
+        raise ConfigError(f"{run}: its data has no split '{split}'. Known: {', '.join(own)}; or give a file.")
     answers = outputs(trained.model, trained.task, examples, device=target)
     scores = trained.task.score(answers, examples, split)
-    compared = trained.task.baselines(splits["train"], {split: examples}) if splits else None
+    compared = trained.task.baselines(own["train"], {split: examples}) if own else None
     for message in compared.notes if compared else ():
         watch.note(message)
     return Report(
-        title=f"{run.name} on {split}",
+        title=f"{run.resolve().name} on {split}",
         scores=scores,
         baselines=compared.scores if compared else {},
         tables=trained.task.tables(answers, examples),
         facts=trained.task.facts({split: examples}),
     )
+
+
+def _own_splits(trained: Run, watch: Watcher, *, needed: bool) -> Mapping[str, list[Any]]:
+    """The examples of the run's own data; none if it cannot be read and only the baselines need it."""
+    try:
+        prepared = prepare(trained.settings, watch, task=trained.task)
+    except DataError as error:
+        if needed:
+            raise
+        watch.note(f"no baselines, because the training data cannot be read: {error}")
+        return {}
+    if prepared.fingerprint != trained.fingerprint:
+        watch.note("the run's own data is not what it was trained on: rows of dev and test may have been learned from.")
+    return prepared.splits
 
 
 def predict(

@@ -118,7 +118,7 @@ def _shape(parameter: Any) -> str:
 def _component(topic: str, name: str, thing: Any) -> Explanation:
     """What it is, and its options."""
     options = [_option_line(option) for option in (options_of(thing) if callable(thing) else ())]
-    doc = inspect.getdoc(thing) or ""
+    doc = _doc(thing)
     text = "\n".join(
         [f"{topic} {name}", "", doc, *(["", "Options", *[f"  {line}" for line in options]] if options else [])]
     )
@@ -158,6 +158,11 @@ def _plain(value: object) -> str:
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def _doc(thing: Any) -> str:
+    """What a thing says of itself: its own `doc`, or its docstring."""
+    own = getattr(thing, "doc", None)
+    return own if isinstance(own, str) else inspect.getdoc(thing) or ""
+
+
 def _first_sentence(thing: Any) -> str:
-    doc = thing.doc if isinstance(thing, Cell) else (inspect.getdoc(thing) or "")
-    return doc.partition("\n\n")[0].replace("\n", " ")
+    return _doc(thing).partition("\n\n")[0].replace("\n", " ")

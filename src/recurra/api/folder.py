@@ -1,7 +1,7 @@
 """The run folder: what it holds, how it is written, and how it is read back with suspicion.
 
 run.json           format and version          config.yaml   resolved, every default written out
-task.json          tokenizer, vocabulary, labels             cell.json   a user's cell, as data; only if there is one
+task.json          tokenizer, vocabulary, labels, data        cell.json   a user's cell, as data; only if there is one
 model.safetensors  the best weights            log.jsonl     one line a few steps, and one an epoch
 last.ckpt last.prev.ckpt best.ckpt             scores.json baselines.json report.html *.png
 """
@@ -9,7 +9,7 @@ last.ckpt last.prev.ckpt best.ckpt             scores.json baselines.json report
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,12 +67,13 @@ class RunFolder:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A trained run, ready to answer."""
+    """A trained run, ready to answer. fingerprint: of the data that it was trained on, as `prepare` makes it."""
 
     folder: RunFolder
     settings: Settings
     task: Any
     model: torch.nn.Module
+    fingerprint: str
 
 
 # Without its last line a YAML file is still one, of other options: defaults would take the place of what was cut off.
@@ -98,9 +99,9 @@ def forget(folder: RunFolder) -> None:
         folder.path.rmdir()
 
 
-def write_task(folder: RunFolder, task: Any) -> None:
-    """Write what reading a text and naming an answer needs."""
-    write_text(folder.task, _json(task.to_json()))
+def write_task(folder: RunFolder, task: Any, fingerprint: str) -> None:
+    """Write what reading a text and naming an answer needs, and which data that was learned from."""
+    write_text(folder.task, _json({**task.to_json(), "data": fingerprint}))
 
 
 def open_run(path: Path, cells: Iterable[Path] = ()) -> Run:
@@ -110,19 +111,20 @@ def open_run(path: Path, cells: Iterable[Path] = ()) -> Run:
         raise RunError(
             f"{path}: has no model.safetensors: its training has not ended. Go on with `recurra train --resume {path}`."
         )
-    task = settings.plan.restore(read_json(folder.task), str(folder.task))
+    stored = read_json(folder.task)
+    task = settings.plan.restore(stored, str(folder.task))
     model = settings.model(task.model_sizes)
     load_weights(folder.weights, model)
     model.eval()
-    return Run(folder, settings, task, model)
+    return Run(folder, settings, task, model, str(stored.get("data")))
 
 
 def open_settings(path: Path, cells: Iterable[Path] = ()) -> tuple[RunFolder, Settings]:
     """The folder, recognised, and its config. Raises RunError."""
     folder = _recognised(path)
-    add_cells(cells)
+    given = add_cells(cells)
     if folder.cell.is_file():
-        _adopt(folder.cell)
+        _adopt(folder.cell, given)
     if not folder.config.is_file():
         raise RunError(f"{folder.config}: is missing; the run folder is not whole. Copy it again, or train again.")
     try:
@@ -138,14 +140,17 @@ def _refuse_cut(config: Path) -> None:
         raise RunError(f"{config}: damaged: its last line is missing: {END!r}. Copy the run folder again.")
 
 
-def add_cells(paths: Iterable[Path]) -> None:
-    """Register the cells of a user's files, so that a config can name them. Raises ConfigError."""
+def add_cells(paths: Iterable[Path]) -> set[str]:
+    """Register the cells of a user's files, so that a config can name them; return the names. Raises ConfigError."""
+    names = set()
     for path in paths:
         for cell in cells_of(path):
             if cell.name in BUILT_IN:
                 raise ConfigError(f"{path}: cell '{cell.name}' is built in; give yours another name.")
             trace(cell)  # what is wrong with its equations is said now
             CELLS.replace(cell.name, cell)
+            names.add(cell.name)
+    return names
 
 
 def read_json(path: Path) -> Any:
@@ -167,7 +172,7 @@ def _recognised(path: Path) -> RunFolder:
     if not folder.mark.is_file():
         raise RunError(f"{path}: not a run folder: it has no run.json. Expected a folder made by `recurra train`.")
     mark = read_json(folder.mark)
-    if not isinstance(mark, Mapping) or not isinstance(mark.get("format"), int):
+    if not isinstance(mark, Mapping) or type(mark.get("format")) is not int or mark["format"] < 1:
         raise RunError(f"{folder.mark}: damaged: expected a format and a version.")
     if mark["format"] > FORMAT:
         raise RunError(
@@ -177,20 +182,20 @@ def _recognised(path: Path) -> RunFolder:
     return folder
 
 
-def _adopt(path: Path) -> None:
-    """Register the cell that a run folder holds as data, unless the user's file has just given the same one."""
+def _adopt(path: Path, given: Collection[str]) -> None:
+    """Register the cell that a run folder holds as data. If the user's file has just given one, it must be the same."""
     cell = from_json(read_json(path), str(path))
     if cell.name in BUILT_IN:
         raise RunError(
             f"{path}: holds a cell named '{cell.name}', which is built in; this is not as recurra writes it."
         )
-    if cell.name in CELLS and not equal(CELLS[cell.name], cell):
+    if cell.name not in given:
+        CELLS.replace(cell.name, cell)
+    elif not equal(CELLS[cell.name], cell):
         raise RunError(
             f"{path}: trained with another cell '{cell.name}' than the one given now: its equations differ. "
             "Leave out --cell (the run folder holds its cell), or train again."
         )
-    if cell.name not in CELLS:
-        CELLS.add(cell.name, cell)
 
 
 def _json(value: object) -> str:

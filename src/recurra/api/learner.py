@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,7 +134,18 @@ class Learner:
                 "Put the old files back to go on, or train anew in another folder."
             )
         put_weights(self.model, checkpoint.model, origin)
+        try:
+            self._restore_parts(checkpoint)
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise RunError(
+                f"{origin}: holds no state of this training ({type(error).__name__}: {error}). "
+                "Train anew in another folder."
+            ) from error
+
+    def _restore_parts(self, checkpoint: Checkpoint) -> None:
+        options = [group.keys() | {"initial_lr"} for group in self.optimizer.param_groups]
         self.optimizer.load_state_dict(checkpoint.optimizer)
+        _refuse_misshaped(self.optimizer, options)
         self.schedule.restore(checkpoint.schedule)
         self.best.restore(checkpoint.best)
         self.patience.restore(checkpoint.patience)
@@ -145,3 +156,16 @@ class Learner:
     def _collate(self, indices: Sequence[int]) -> Batch:
         batch: Batch = self.task.collate([self.examples[i] for i in indices], indices)
         return batch.to(self.device)
+
+
+def _refuse_misshaped(optimizer: torch.optim.Optimizer, options: Sequence[Set[str]]) -> None:
+    """Raise ValueError unless an optimizer's state fits its parameters: torch's fused updates do not look."""
+    if [group.keys() | {"initial_lr"} for group in optimizer.param_groups] != options:
+        raise ValueError("other options of the optimizer")
+    for parameter, state in optimizer.state.items():
+        for name, value in state.items():
+            shape = () if name == "step" else parameter.shape
+            if value is not None and (not isinstance(value, torch.Tensor) or value.shape != shape):
+                raise ValueError(
+                    f"'{name}' of the optimizer does not fit a parameter of shape {tuple(parameter.shape)}"
+                )

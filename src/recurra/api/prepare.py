@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,11 +38,12 @@ def prepare(settings: Settings, watch: Listener, *, task: Any = None) -> Prepare
     """
     heard = _Notes(watch)
     records = split_records(settings, heard)
-    _note_overlap(settings, records, heard)
     fitted = task or settings.plan.fit(records["train"], settings.data.train)
     splits = {name: [fitted.example(record) for record in rows] for name, rows in records.items()}
-    for examples in splits.values():
+    for name, examples in splits.items():
         fitted.refuse_unknown(examples)
+        if name != "train":
+            note_shared(splits["train"], examples, name, heard)
     facts = fitted.facts(splits)
     for name, value in facts.items():
         if name.endswith("texts cut"):
@@ -118,15 +119,19 @@ def _divided(train: Sequence[Record], settings: Settings, watch: Listener) -> di
     return {"train": [record for record in train if id(record) not in dev], "dev": parts["dev"]}
 
 
-def _note_overlap(settings: Settings, records: Mapping[str, Sequence[Record]], watch: Listener) -> None:
-    for name in ("dev", "test"):
-        shared = overlap(records["train"], records.get(name, []), key=settings.plan.key)
-        if shared.num_rows:
-            first, second = shared.examples[0]
-            watch.note(
-                f"{shared.num_rows} of {shared.num_seen} {name} rows stand in train too (first: {second} is {first}), "
-                f"so the {name} scores are too good."
-            )
+def note_shared(train: Iterable[Any], examples: Iterable[Any], name: str, watch: Listener) -> None:
+    """Say how many examples were learned from, if any: a model can know these by heart."""
+    shared = overlap(train, examples, key=_text)
+    if shared.num_rows:
+        first, second = shared.examples[0]
+        watch.note(
+            f"{shared.num_rows} of {shared.num_seen} {name} rows stand in train too (first: {second} is {first}), "
+            f"so the {name} scores are too good."
+        )
+
+
+def _text(example: Any) -> str:
+    return str(example.text)
 
 
 def _fingerprint(splits: Mapping[str, Sequence[Any]]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,6 @@ SCHEMA = Schema(
     defaults={"task": "classification", "model": "classifier"},
 )
 
-# A model of more than this many bytes is refused before it is allocated.
-MAX_MODEL_BYTES = 2 * 2**30
-
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -48,16 +46,9 @@ class Settings:
     def model(self, sizes: Sequence[int]) -> torch.nn.Module:
         """A model for data of these sizes, its weights drawn from the seed.
 
-        Raises ConfigError if it would be larger than MAX_MODEL_BYTES.
+        Raises ConfigError, before it takes memory, if it would be larger than training.max_model_gib.
         """
-        with torch.device("meta"):
-            shape = build(self.resolved.section("model"), MODELS, *sizes)
-        size = sum(t.numel() * t.element_size() for t in shape.state_dict().values())
-        if size > MAX_MODEL_BYTES:
-            raise ConfigError(
-                f"model: takes {size / 2**30:.1f} GiB, expected at most {MAX_MODEL_BYTES / 2**30:.0f}: "
-                "use fewer units or layers, or a smaller vocabulary (task.max_vocabulary)."
-            )
+        _refuse_large(self.resolved, sizes, self.training.max_model_gib)
         torch.manual_seed(self.training.seed)
         model: torch.nn.Module = build(self.resolved.section("model"), MODELS, *sizes)
         return model
@@ -80,10 +71,31 @@ def settings_of(document: Document) -> Settings:
     )
 
 
-def _check_model(resolved: Resolved) -> None:
-    """Options that cannot take effect together show when the model is built: here without memory, for tiny data."""
+# Vocabulary and labels of the smallest data there is.
+TINY = (8, 2)
+
+
+def _outline(resolved: Resolved, sizes: Sequence[int]) -> torch.nn.Module:
+    """The model without memory for its numbers. Options that cannot take effect together show when it is built."""
     with torch.device("meta"):
-        build(resolved.section("model"), MODELS, 8, 2)
+        model: torch.nn.Module = build(resolved.section("model"), MODELS, *sizes)
+    return model
+
+
+def _refuse_large(resolved: Resolved, sizes: Sequence[int], limit: float) -> None:
+    outline = _outline(resolved, sizes)
+    # Buffers too: the table of one-hot rows is not in the state, and of a large vocabulary takes more than the rest.
+    size = sum(t.numel() * t.element_size() for t in chain(outline.parameters(), outline.buffers())) / 2**30
+    if size > limit:
+        message = (
+            f"takes {size:,.1f} GiB, expected at most {limit:g}: use fewer units or layers, or a smaller vocabulary "
+            "(task.max_vocabulary), or raise training.max_model_gib."
+        )
+        raise ConfigError(resolved.document.problem(("model",), message).sentence)
+
+
+def _check_size(resolved: Resolved) -> None:
+    _refuse_large(resolved, TINY, build(resolved.section("training"), TrainingOptions).max_model_gib)
 
 
 def _check_training(resolved: Resolved) -> None:
@@ -98,6 +110,7 @@ def _check_training(resolved: Resolved) -> None:
 CHECKS = (
     Check(("task",), lambda resolved: build(resolved.section("task"), TASKS)),
     Check(("data",), lambda resolved: build(resolved.section("data"), DataOptions)),
-    Check(("model",), _check_model),
+    Check(("model",), lambda resolved: _outline(resolved, TINY)),
+    Check(("model", "training"), _check_size),
     Check(("training",), _check_training),
 )

@@ -18,7 +18,7 @@ from recurra.base.contracts import Record
 from recurra.base.errors import ConfigError, DataError
 from recurra.config import parse
 from recurra.config import write as config_text
-from recurra.data.formats import read, resolved_format
+from recurra.data.formats import field, read, resolved_format
 from recurra.tasks import TASKS
 
 # Rows that `init` looks at to guess which column is which.
@@ -50,7 +50,7 @@ def init(task: str, file: Path) -> str:
     TASKS[task]
     rows = list(islice(read(file), LOOK))
     text, label = _columns(file, rows)
-    values = [str(row.fields[text]) for row in rows]
+    values = [str(field(row, text)) for row in rows]
     words = mean(len(value.split()) for value in values)
     chosen: dict[str, Any] = {
         "task": {
@@ -61,6 +61,9 @@ def init(task: str, file: Path) -> str:
         },
         "data": {"train": str(file)},
     }
+    if len(rows) < LOOK:
+        # A few hundred rows in batches of 64 are a handful of steps an epoch, too few to learn anything.
+        chosen["training"] = {"batch_rows": 8, "epochs": 20}
     document = parse(yaml.safe_dump(chosen, allow_unicode=True, sort_keys=False), str(file))
     return config_text(settings_of(document).resolved, SCHEMA)
 
@@ -93,10 +96,11 @@ def _columns(file: Path, rows: Sequence[Record]) -> tuple[str, str]:
             f"{file}: expected at least two columns, a text and a label, found {', '.join(map(repr, names))} "
             f"(read as {resolved_format(file)})."
         )
-    label = _named(LABEL_NAMES, names) or min(names, key=lambda n: _distinct(rows, n))
+    maybe = [name for name in names if name != _named(TEXT_NAMES, names)]
+    label = _named(LABEL_NAMES, names) or min(maybe, key=lambda name: len(set(_values(rows, name))))
     others = [name for name in names if name != label]
-    text = _named(TEXT_NAMES, others) or max(others, key=lambda n: mean(len(str(r.fields[n])) for r in rows))
-    if any(not isinstance(row.fields[text], str) for row in rows):
+    text = _named(TEXT_NAMES, others) or max(others, key=lambda name: mean(map(len, _values(rows, name))))
+    if any(not isinstance(field(row, text), str) for row in rows):
         raise DataError(f"{file}: column '{text}' does not hold text; expected one that does.")
     return text, label
 
@@ -106,8 +110,9 @@ def _named(known: Sequence[str], names: Sequence[str]) -> str | None:
     return next((by_lower[word] for word in known if word in by_lower), None)
 
 
-def _distinct(rows: Sequence[Record], name: str) -> int:
-    return len({str(row.fields[name]) for row in rows})
+def _values(rows: Sequence[Record], name: str) -> list[str]:
+    # Rows of JSON need not have the same fields.
+    return [str(row.fields.get(name, "")) for row in rows]
 
 
 class _Notes:

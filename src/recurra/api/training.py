@@ -142,7 +142,7 @@ def _course(folder: RunFolder, settings: Settings, device: torch.device, watch: 
         learner.restore(found.checkpoint, str(found.path))
         watch.note(f"resumed at step {learner.step}, epoch {learner.epoch}.")
     _say_choices(learner, settings, device, watch)
-    write_task(folder, prepared.task)
+    write_task(folder, prepared.task, prepared.fingerprint)
     log = Log(folder.log, keep=keep)
     if log.lines < keep:
         watch.note(f"{folder.log}: has lost {keep - log.lines} of {keep} lines; training goes on without them.")

@@ -33,12 +33,18 @@ class Registry(Mapping[str, T], Generic[T]):
         self._things[name] = thing
         return thing
 
+    def remove(self, name: str) -> None:
+        """Take a word out again. Raises ConfigError if it is not there."""
+        del self._things[self._known(name)]
+
     def __getitem__(self, name: str) -> T:
-        try:
-            return self._things[name]
-        except KeyError:
+        return self._things[self._known(name)]
+
+    def _known(self, name: str) -> str:
+        if name not in self._things:
             hint = did_you_mean(str(name), self._things) or f" Known: {', '.join(self._things)}."
-            raise ConfigError(f"unknown {self.kind} '{name}'.{hint}") from None
+            raise ConfigError(f"unknown {self.kind} '{name}'.{hint}")
+        return name
 
     def __contains__(self, name: object) -> bool:
         return name in self._things

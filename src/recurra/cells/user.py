@@ -37,12 +37,14 @@ def cells_of(path: Path) -> tuple[Cell, ...]:
 
 
 def _is_from(path: Path, cell: Cell) -> bool:
-    return Path(cell.equations.__code__.co_filename) == path
+    # Python stores a relative name as an absolute one.
+    return Path(cell.equations.__code__.co_filename).resolve() == path.resolve()
 
 
 def _place(path: Path, error: Exception) -> str:
     """`file:line` of the user's line that failed."""
     if isinstance(error, SyntaxError):
         return f"{path}:{error.lineno}"
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path]
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if Path(frame.filename).resolve() == path.resolve()]
     return f"{path}:{lines[-1]}" if lines else str(path)

@@ -189,7 +189,11 @@ def _part(kind: Any, note: Opt, value: Any, name: str) -> Any:
 
 def _bounds(note: Opt) -> str:
     signs = {">=": note.ge, ">": note.gt, "<=": note.le, "<": note.lt}
-    return " and".join(f" {sign} {bound:g}" for sign, bound in signs.items() if bound is not None)
+    return " and".join(f" {sign} {_whole_or_short(bound)}" for sign, bound in signs.items() if bound is not None)
+
+
+def _whole_or_short(bound: float) -> str:
+    return str(bound) if isinstance(bound, int) else f"{bound:g}"
 
 
 def _one_of(choices: Iterable[str]) -> str:

@@ -25,17 +25,18 @@ from recurra.engine.weights import Weights
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """An executor. refusal: why it cannot do a call, or None if it can."""
+    """An executor. doc: one line; refusal: why it cannot do a call, or None if it can."""
 
+    doc: str
     run: Callable[[Call], Result]
     refusal: Callable[[Call], str | None]
 
 
 # In the order in which "auto" asks; the last one takes everything.
 BACKENDS: Registry[Backend] = Registry("backend")
-BACKENDS.add("cpu", Backend(cpu.run, cpu.refusal))
-BACKENDS.add("torch", Backend(fused.run, fused.refusal))
-BACKENDS.add("reference", Backend(reference.run, lambda call: None))
+BACKENDS.add("cpu", Backend("the native engine: a kernel made from the cell's equations", cpu.run, cpu.refusal))
+BACKENDS.add("torch", Backend("torch's own fused layers: cuDNN on a GPU, oneDNN on a CPU", fused.run, fused.refusal))
+BACKENDS.add("reference", Backend("the cell's own equations, step by step", reference.run, lambda call: None))
 
 
 def run(call: Call, *, backend: str = "auto") -> Result:

@@ -14,6 +14,9 @@ from recurra.nn import POOLS, Embedding, OneHot, Recurrent
 from recurra.nn.initial import INITIALIZERS
 from recurra.nn.merge import MERGES
 
+# No useful network is wider or deeper; up to here, counting the parameters before they are allocated takes no time.
+WIDEST, DEEPEST = 65_536, 64
+
 
 class Classifier(nn.Module):
     """Tokens (T, N) to logits (N, num_labels).
@@ -28,14 +31,16 @@ class Classifier(nn.Module):
         num_labels: int,
         *,
         embedding_size: Annotated[
-            int | Literal["one_hot"], Opt("numbers in a token's vector; one_hot: no table is learned", ge=1)
+            int | Literal["one_hot"], Opt("numbers in a token's vector; one_hot: no table is learned", ge=1, le=WIDEST)
         ] = 64,
         cell: Annotated[str, Opt("recurrent cell; `recurra explain cell` shows each", choices=CELLS)] = "lstm",
-        hidden_size: Annotated[int, Opt("units per layer and direction", ge=1)] = 128,
-        num_layers: Annotated[int, Opt("recurrent layers, one on the other", ge=1)] = 1,
+        hidden_size: Annotated[int, Opt("units per layer and direction", ge=1, le=WIDEST)] = 128,
+        num_layers: Annotated[int, Opt("recurrent layers, one on the other", ge=1, le=DEEPEST)] = 1,
         bidirectional: Annotated[bool, Opt("read in both directions")] = True,
         merge: Annotated[str, Opt("how two directions become one output", choices=MERGES)] = "concat",
-        proj_size: Annotated[int, Opt("units after the projection, for lstm_projected; 0 is none", ge=0)] = 0,
+        proj_size: Annotated[
+            int, Opt("units after the projection, for lstm_projected; 0 is none", ge=0, le=WIDEST)
+        ] = 0,
         pooling: Annotated[str, Opt("how the steps become one vector", choices=POOLS)] = "last",
         embedding_dropout: Annotated[float, Opt("dropout on the token vectors", ge=0, lt=1)] = 0.0,
         dropout: Annotated[float, Opt("dropout between recurrent layers; needs num_layers >= 2", ge=0, lt=1)] = 0.0,
@@ -47,7 +52,9 @@ class Classifier(nn.Module):
         ] = 0.0,
         output_dropout: Annotated[float, Opt("dropout before the last linear layer", ge=0, lt=1)] = 0.0,
         init: Annotated[str, Opt("how recurrent weights start", choices=INITIALIZERS)] = "torch",
-        forget_bias: Annotated[float | None, Opt("bias of the forget gate at the start; null leaves it random")] = None,
+        forget_bias: Annotated[
+            float | None, Opt("bias of the forget gate at the start; null leaves it random", ge=-100, le=100)
+        ] = None,
         backend: Annotated[
             str, Opt("what runs the cell; auto takes the fastest", choices=("auto", *BACKENDS))
         ] = "auto",

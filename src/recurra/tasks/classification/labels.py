@@ -63,6 +63,10 @@ class OneLabel:
     """Each row has exactly one label; gold is a string. Softmax."""
 
     def read(self, value: Any, origin: Origin) -> str:
+        if isinstance(value, list | dict):
+            raise DataError(
+                f"{origin}: expected one label, got {value!r:.80}. Set task.labels: many for lists of labels."
+            )
         label = "" if value is None else str(value).strip()
         if not label:
             raise DataError(
@@ -128,10 +132,10 @@ class ManyLabels:
 
     def read(self, value: Any, origin: Origin) -> tuple[str, ...]:
         parts = value if isinstance(value, list) else ("" if value is None else str(value)).split(self.separator)
-        labels = [str(part).strip() for part in parts]
+        labels = [label for part in parts if (label := str(part).strip())]
         if len(set(labels)) != len(labels):
             raise DataError(f"{origin}: a label stands twice in {value!r}; expected each once.")
-        return tuple(label for label in labels if label)
+        return tuple(labels)
 
     def names(self, gold: Iterable[tuple[str, ...]]) -> Iterable[str]:
         return (label for row in gold for label in row)

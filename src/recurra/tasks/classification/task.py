@@ -88,8 +88,9 @@ class ClassificationPlan:
         return str(field(record, self.text))
 
     def stratum(self, record: Record) -> str:
-        """What a split keeps in proportion."""
-        return str(field(record, self.label))
+        """What a split keeps in proportion: the label, or the labels in whatever order they stand."""
+        gold = self.kind.read(field(record, self.label), record.origin)
+        return "\n".join(sorted(self.kind.names([gold])))
 
     def check(self, record: Record) -> None:
         """Raise DataError, with file and line, if this record cannot be learned from."""
