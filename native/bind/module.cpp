@@ -182,6 +182,7 @@ std::vector<std::string> isas() {
 }  // namespace
 
 NB_MODULE(_native, m) {
+    nb::set_leak_warnings(false);  // kernels are kept in a cache until the process ends
     m.doc() = "recurra's CPU engine. Use recurra.engine; this module takes addresses and trusts them.";
     nb::class_<Tape>(m, "Tape").def_prop_ro("nbytes", [](const Tape& t) { return t.memory.bytes(); });
     nb::class_<Packed>(m, "Packed").def_prop_ro("nbytes", [](const Packed& p) { return p.memory.bytes(); });
