@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 JOBS   ?= 2
 SHELL  := /bin/bash
 
-.PHONY: demo test lint types check clean help
+.PHONY: demo test lint types check sanitize clean help
 .DEFAULT_GOAL := help
 
 help:           ## list the commands
@@ -16,12 +16,15 @@ $(VENV)/.python:
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
+# The native engine is built when the package is installed, from these.
+NATIVE := CMakeLists.txt $(wildcard native/*/*) $(wildcard src/recurra/cells/*.py) $(wildcard src/recurra/lower/*.py)
+
 # Two stamps: a person who runs the demo does not wait for the test tools.
-$(VENV)/.demo: $(VENV)/.python pyproject.toml constraints.txt
+$(VENV)/.demo: $(VENV)/.python pyproject.toml constraints.txt $(NATIVE)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all]'
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.python pyproject.toml constraints.txt
+$(VENV)/.dev: $(VENV)/.python pyproject.toml constraints.txt $(NATIVE)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,lint]'
 	@touch $@ $(VENV)/.demo
 
@@ -39,6 +42,12 @@ types: $(VENV)/.dev  ## static types
 	$(BIN)/mypy
 
 check: lint types test  ## what continuous integration runs
+
+sanitize:       ## the native engine under AddressSanitizer and UBSan: every cell on random shapes
+	cmake -G Ninja -S . -B build/sanitize -DRECURRA_BATTERY=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+	  -DRECURRA_SANITIZE="-fsanitize=address,undefined;-fno-sanitize-recover=undefined" -DPython_EXECUTABLE=$$(command -v $(PYTHON))
+	cmake --build build/sanitize -j $(JOBS)
+	OMP_NUM_THREADS=3 ASAN_OPTIONS=detect_leaks=0 build/sanitize/battery $(or $(ROUNDS),20)
 
 clean:          ## remove everything that was made here
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis runs

@@ -3,6 +3,9 @@
 call        what a layer asks, and what it gets; the mask of real steps
 weights     packed parameters, seen by gate
 reference   the cell's own equations with tensors: always there, on any device, in any type; the specification
+cpu         the fused native engine, forward and backward, for float32 on the CPU
+stepper     one step after another, with weights packed once: streaming and decoding
+user_cell   a user's own cell, compiled at first use
 fused       torch's own layers (cuDNN, oneDNN), for the cells they know, with lengths and without packing
 tape        back-propagation through time by the derived gradient graph: the specification of a kernel's backward
 """
@@ -14,8 +17,9 @@ from dataclasses import dataclass
 
 from recurra.base.errors import ConfigError
 from recurra.base.registry import Registry
-from recurra.engine import fused, reference
+from recurra.engine import cpu, fused, reference
 from recurra.engine.call import Call, Result, Zoneout, real_steps
+from recurra.engine.stepper import Stepper
 from recurra.engine.weights import Weights
 
 
@@ -30,6 +34,7 @@ class Backend:
 
 # In the order in which "auto" asks; the last one takes everything.
 BACKENDS: Registry[Backend] = Registry("backend")
+BACKENDS.add("cpu", Backend("the native engine: a kernel made from the cell's equations", cpu.run, cpu.refusal))
 BACKENDS.add("torch", Backend("torch's own fused layers: cuDNN on a GPU, oneDNN on a CPU", fused.run, fused.refusal))
 BACKENDS.add("reference", Backend("the cell's own equations, step by step", reference.run, lambda call: None))
 
@@ -50,4 +55,4 @@ def choose(call: Call) -> str:
     return next(name for name, backend in BACKENDS.items() if backend.refusal(call) is None)
 
 
-__all__ = ["BACKENDS", "Backend", "Call", "Result", "Weights", "Zoneout", "choose", "real_steps", "run"]
+__all__ = ["BACKENDS", "Backend", "Call", "Result", "Stepper", "Weights", "Zoneout", "choose", "real_steps", "run"]

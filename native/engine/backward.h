@@ -1,0 +1,235 @@
+// Back-propagation through time: the gradients that flow from step to step.
+#pragma once
+
+#include "forward.h"
+
+namespace recurra::RECURRA_ISA {
+
+// Scratch memory that the threads share.
+struct BackwardMemory {
+    Packed packed[MAX_PRODUCTS];
+    Packed to_input;
+    float* parameters;
+    float* adjoints[2][MAX_STATES];
+    float* kept[MAX_STATES];   // what zoneout lets through to the old state
+    float* mask;
+    float* area[MAX_AREAS];    // slots, deltas, scratch, sums; null for areas of the tape
+    float* inputs[64];         // by thread: a few tokens of the gradient to the input
+
+    BackwardMemory(const Job& job, Bump& bump) {
+        const Plan& plan = plan_of(job);
+        const Program& b = plan.backward;
+        const Sizes s(job);
+        int k = 0;
+        for (int i = 0; i < b.num_stages; ++i)
+            for (int j = 0; j < b.stages[i].num_products; ++j)
+                packed[k++] = place_packed(job, b, b.stages[i].products[j], bump);
+        if (plan.to_input && job.d_x) to_input = place_packed(job, b, *plan.to_input, bump);
+        parameters = bump.floats(s.blocks(UNITS) * plan.num_vectors * VL);
+        for (int i = 0; i < plan.states; ++i) {
+            const long row = plain_stride(s, plan.state_width[i]);
+            for (auto& side : adjoints) side[i] = bump.floats(job.N * row);
+            kept[i] = job.zone_mask[i] || job.zone[i] != 0.0f ? bump.floats(job.N * row) : nullptr;
+        }
+        mask = job.mask ? bump.floats(job.N * plain_stride(s, plan.state_width[0])) : nullptr;
+        for (int i = 0; i < b.num_areas; ++i) {
+            const Area& a = b.areas[i];
+            const bool by_token = a.kind == Area::DELTA;
+            const bool here = by_token || a.kind == Area::SLOT || a.kind == Area::SCRATCH || a.kind == Area::SUM;
+            area[i] = here ? bump.floats((by_token ? num_tokens(job) : job.N) * area_stride(s, a)) : nullptr;
+        }
+        for (int t = 0; t < job.threads; ++t) inputs[t] = job.d_x ? bump.floats(INPUT_TOKENS * row_stride(job.I + VL)) : nullptr;
+    }
+
+    static constexpr long INPUT_TOKENS = 112;  // 8 tiles of 14 rows
+};
+
+// One thread's way back through time.
+class Backward {
+public:
+    Backward(const Job& job, BackwardMemory& memory, const Tape& tape, const Share& share)
+        : job_(job), m_(memory), tape_(tape), share_(share), sizes_(job), plan_(plan_of(job)),
+          step_{job, plan_.backward, share, memory.packed, memory.parameters, nullptr, 0, nullptr, 0, {}} {}
+
+    void run() {
+        if (job_.mask) copy_mask();
+        clear_sums();
+        long steps = 0;
+        while (steps < job_.T && job_.active[steps] > 0) ++steps;
+        for (long s = steps - 1; s >= 0; --s) one_step(s, steps);
+        finish_empty_rows();
+    }
+
+private:
+    const Job& job_;
+    BackwardMemory& m_;
+    const Tape& tape_;
+    const Share share_;
+    const Sizes sizes_;
+    const Plan& plan_;
+    Step step_;
+    int now_ = 0;
+    long entered_ = 0;
+
+    long time(long s, long steps) const { return job_.reverse ? steps - 1 - s : s; }
+
+    long rows_at(long s, long steps) const {
+        if (s < 0) return 0;
+        const long n = job_.active[time(s, steps)] - share_.r0, mine = share_.r1 - share_.r0;
+        return n < 0 ? 0 : n < mine ? n : mine;
+    }
+
+    float* adjoint(int side, int i) const {
+        return m_.adjoints[side][i] + share_.r0 * plain_stride(sizes_, plan_.state_width[i]);
+    }
+
+    void one_step(long s, long steps) {
+        const long t = time(s, steps), rows = rows_at(s, steps);
+        enter(rows);
+        add_output_gradient(t, rows);
+        hold_back_zoned(t, rows);
+        point_to_areas(t);
+        clear_missing(rows);
+        run_stages(step_, rows);
+        return_zoned(rows);
+        leave(rows_at(s - 1, steps), rows);
+        now_ = 1 - now_;
+    }
+
+    void point_to_areas(long t) {
+        const Program& b = plan_.backward;
+        for (int k = 0; k < b.num_areas; ++k) {
+            const Area& a = b.areas[k];
+            const long row = area_stride(sizes_, a), token = job_.token[t] + share_.r0;
+            step_.block.stride[k] = row;
+            switch (a.kind) {
+                case Area::IN: step_.block.area[k] = adjoint(now_, a.index); break;
+                case Area::OUT: step_.block.area[k] = adjoint(1 - now_, a.index); break;
+                case Area::KEEP: step_.block.area[k] = tape_.area[tape_area(a)] + token * row; break;
+                case Area::DELTA: step_.block.area[k] = m_.area[k] + token * row; break;
+                case Area::PARAMETER:
+                    step_.block.area[k] = m_.parameters;
+                    step_.block.stride[k] = 0;
+                    break;
+                default: step_.block.area[k] = m_.area[k] + share_.r0 * row;
+            }
+        }
+    }
+
+    int tape_area(const Area& wanted) const {
+        const Program& f = plan_.forward;
+        for (int k = 0; k < f.num_areas; ++k)
+            if (f.areas[k].kind == Area::KEEP && f.areas[k].width == wanted.width) return k;
+        return 0;
+    }
+
+    // Rows whose last real step this is start from the gradients of the final states.
+    void enter(long rows) {
+        for (; entered_ < rows; ++entered_)
+            for (int i = 0; i < plan_.states; ++i) {
+                const Width w = plan_.state_width[i];
+                const long units = sizes_.units(w), row = plain_stride(sizes_, w);
+                float* to = adjoint(now_, i) + entered_ * row;
+                const float* from = job_.d_finals[i] + job_.rank[share_.r0 + entered_] * units;
+                for (long u = share_.from(w); u < share_.u1[w] * VL; ++u) to[u] = u < units ? from[u] : 0.0f;
+            }
+    }
+
+    void add_output_gradient(long t, long rows) {
+        const Width w = plan_.state_width[0];
+        const long units = sizes_.units(w), row = plain_stride(sizes_, w);
+        for (long r = 0; r < rows; ++r) {
+            float* to = adjoint(now_, 0) + r * row;
+            const float* from = job_.d_output + (t * job_.N + job_.rank[share_.r0 + r]) * units;
+            for (long u = share_.from(w); u < share_.to(w, sizes_); ++u) to[u] += from[u];
+        }
+    }
+
+    void hold_back_zoned(long t, long rows) {
+        for (int i = 0; i < plan_.states; ++i) {
+            if (!m_.kept[i]) continue;
+            const Width w = plan_.state_width[i];
+            const long units = sizes_.units(w), row = plain_stride(sizes_, w);
+            for (long r = 0; r < rows; ++r) {
+                float* d = adjoint(now_, i) + r * row;
+                float* kept = m_.kept[i] + (share_.r0 + r) * row;
+                const std::uint8_t* keep =
+                    job_.zone_mask[i] ? job_.zone_mask[i] + (t * job_.N + job_.rank[share_.r0 + r]) * units : nullptr;
+                for (long u = share_.from(w); u < share_.to(w, sizes_); ++u) {
+                    const float all = d[u];
+                    kept[u] = keep ? (keep[u] ? all : 0.0f) : job_.zone[i] * all;
+                    d[u] = keep ? (keep[u] ? 0.0f : all) : (1.0f - job_.zone[i]) * all;
+                }
+            }
+        }
+    }
+
+    void return_zoned(long rows) {
+        for (int i = 0; i < plan_.states; ++i) {
+            if (!m_.kept[i]) continue;
+            const Width w = plan_.state_width[i];
+            const long row = plain_stride(sizes_, w);
+            for (long r = 0; r < rows; ++r)
+                for (long u = share_.from(w); u < share_.to(w, sizes_); ++u)
+                    adjoint(1 - now_, i)[r * row + u] += m_.kept[i][(share_.r0 + r) * row + u];
+        }
+    }
+
+    // A state that the equations never read gets no gradient from the stages.
+    void clear_missing(long rows) {
+        const Program& b = plan_.backward;
+        for (int i = 0; i < plan_.states; ++i) {
+            bool found = false;
+            for (int k = 0; k < b.num_areas; ++k) found |= b.areas[k].kind == Area::OUT && b.areas[k].index == i && b.areas[k].count > 0;
+            const Width w = plan_.state_width[i];
+            for (long r = 0; r < rows && !found; ++r)
+                for (long u = share_.from(w); u < share_.u1[w] * VL; ++u)
+                    adjoint(1 - now_, i)[r * plain_stride(sizes_, w) + u] = 0.0f;
+        }
+    }
+
+    void leave(long next, long rows) {
+        for (int i = 0; i < plan_.states; ++i) {
+            const Width w = plan_.state_width[i];
+            const long units = sizes_.units(w), row = plain_stride(sizes_, w);
+            const long from = share_.from(w), count = share_.to(w, sizes_) - from;
+            for (long r = next; r < rows && count > 0; ++r)
+                std::memcpy(job_.d_states[i] + job_.rank[share_.r0 + r] * units + from,
+                            adjoint(1 - now_, i) + r * row + from, count * 4);
+        }
+    }
+
+    void finish_empty_rows() {
+        for (int i = 0; i < plan_.states; ++i) {
+            const Width w = plan_.state_width[i];
+            const long units = sizes_.units(w), from = share_.from(w), count = share_.to(w, sizes_) - from;
+            for (long r = share_.r0 + entered_; r < share_.r1 && count > 0; ++r)
+                std::memcpy(job_.d_states[i] + job_.rank[r] * units + from,
+                            job_.d_finals[i] + job_.rank[r] * units + from, count * 4);
+        }
+    }
+
+    void copy_mask() {
+        const Width w = plan_.state_width[0];
+        const long units = sizes_.units(w), row = plain_stride(sizes_, w);
+        step_.mask = m_.mask + share_.r0 * row;
+        step_.mask_row = row;
+        for (long r = share_.r0; r < share_.r1; ++r)
+            for (long u = 0; u < sizes_.blocks(w) * VL; ++u)
+                m_.mask[r * row + u] = u < units ? job_.mask[job_.rank[r] * units + u] : 0.0f;
+    }
+
+    void clear_sums() {
+        const Program& b = plan_.backward;
+        for (int k = 0; k < b.num_areas; ++k) {
+            const Area& a = b.areas[k];
+            if (a.kind != Area::SUM) continue;
+            const long row = area_stride(sizes_, a), from = share_.u0[a.width] * a.count * VL;
+            const long count = share_.u1[a.width] * a.count * VL - from;
+            for (long r = share_.r0; r < share_.r1 && count > 0; ++r)
+                std::memset(m_.area[k] + r * row + from, 0, count * 4);
+        }
+    }
+};
+
+}  // namespace recurra::RECURRA_ISA

@@ -1,0 +1,151 @@
+// Products of any size from the tiles of tile.h, and the packing of weights for them.
+#pragma once
+
+#include "plan.h"
+#include "tile.h"
+
+namespace recurra::RECURRA_ISA {
+
+using Tile = void (*)(const Left&, const float*, long, const Column*);
+
+template <int MR, bool Packed>
+constexpr Tile tile_of(int panels) {
+    constexpr int most = panels_for(MR);
+    if constexpr (most >= 6)
+        if (panels >= 6) return tile<MR, 6, Packed>;
+    if constexpr (most >= 3)
+        if (panels >= 3) return tile<MR, 3, Packed>;
+    if constexpr (most >= 2)
+        if (panels >= 2) return tile<MR, 2, Packed>;
+    return tile<MR, 1, Packed>;
+}
+
+// The largest number of panels, not above `left`, that there is a tile for.
+constexpr int panels_at_once(int rows, long left) {
+    int most = panels_for(rows);
+    if (most >= 6 && left >= 6) return 6;
+    if (most >= 3 && left >= 3) return 3;
+    return most >= 2 && left >= 2 ? 2 : 1;
+}
+
+template <bool Packed>
+Tile find_tile(int rows, int panels) {
+    switch (rows) {
+        case 1: return tile_of<1, Packed>(panels);
+        case 2: return tile_of<2, Packed>(panels);
+        case 3: return tile_of<3, Packed>(panels);
+        case 4: return tile_of<4, Packed>(panels);
+        case 5: return tile_of<5, Packed>(panels);
+#if defined(__AVX512F__)
+        case 7: return tile_of<7, Packed>(panels);
+        case 8: return tile_of<8, Packed>(panels);
+        case 9: return tile_of<9, Packed>(panels);
+        case 10: return tile_of<10, Packed>(panels);
+        case 11: return tile_of<11, Packed>(panels);
+        case 12: return tile_of<12, Packed>(panels);
+        case 13: return tile_of<13, Packed>(panels);
+        case 14: return tile_of<14, Packed>(panels);
+#endif
+        default: return tile_of<6, Packed>(panels);
+    }
+}
+
+// Where the columns of a product go: vector v is column v % columns of block v / columns of an area.
+struct Target {
+    float* c;
+    long row;
+    int run, first, columns;
+    const int* starts;       // null: from memory
+    const float* parameters; // blocks of `vectors` parameter vectors
+    int vectors;
+
+    Column column(long v, const float* zeros) const {
+        const long block = v / columns, j = v % columns;
+        float* at = c + (block * run + first + j) * VL;
+        const int start = starts ? starts[j] : FROM_MEMORY;
+        if (start == FROM_MEMORY) return {at, row, at, row};
+        if (start == FROM_ZERO) return {zeros, 0, at, row};
+        return {parameters + (block * vectors + start) * VL, 0, at, row};
+    }
+};
+
+// Rows of equal height, as tall as the registers allow: 32 rows are 11 + 11 + 10, not 14 + 14 + 4.
+struct RowTiles {
+    long count, height, taller;
+    explicit RowTiles(long rows) {
+        count = (rows + MAX_ROWS - 1) / MAX_ROWS;
+        height = count ? rows / count : 0;
+        taller = count ? rows % count : 0;
+    }
+};
+
+// C[rows][v0 .. v1) from A and packed weights of that depth. v0 is even. A column beyond v1 goes to `spare`.
+template <bool Packed>
+void multiply(Left left, long rows, const float* packed, long v0, long v1, const Target& target) {
+    const float zeros[VL] = {};
+    float spare[VL];
+    const long panel = left.depth() * PANEL;
+    if (rows <= 0) return;
+    const RowTiles tiles(rows);
+    const float* a = left.a;
+    for (long p = v0 / 2; 2 * p < v1;) {
+        const int np = panels_at_once(static_cast<int>(tiles.height + (tiles.taller > 0)), (v1 + 1) / 2 - p);
+        Column columns[12];
+        for (int j = 0; j < 2 * np; ++j)
+            columns[j] = 2 * p + j < v1 ? target.column(2 * p + j, zeros) : Column{zeros, 0, spare, 0};
+        left.a = a;
+        for (long k = 0; k < tiles.count; ++k) {
+            const int mr = static_cast<int>(tiles.height + (k < tiles.taller));
+            find_tile<Packed>(mr, np)(left, packed + p * panel, panel, columns);
+            left.a += mr * left.row;
+            for (int j = 0; j < 2 * np; ++j) {
+                columns[j].init += mr * columns[j].init_row;
+                columns[j].c += mr * columns[j].c_row;
+            }
+        }
+        p += np;
+    }
+}
+
+// Packing. A matrix of weights has num_gates blocks of `units` rows, and `depth` columns.
+struct Matrix {
+    const float* weights;
+    long units, depth;
+};
+
+// Panels for the argument from the right (W x): column v is gate v % columns of block v / columns, k runs over depth.
+inline void pack_panel(const Matrix& m, const int* gates, int columns, long vectors, long p, float* to) {
+    for (long half = 0; half < 2; ++half) {
+        const long v = 2 * p + half;
+        float* out = to + half * VL;
+        for (long lane = 0; lane < VL; ++lane) {
+            const long unit = v / columns * VL + lane;
+            if (v >= vectors || unit >= m.units) {
+                for (long k = 0; k < m.depth; ++k) out[k * PANEL + lane] = 0.0f;
+                continue;
+            }
+            const float* row = m.weights + (gates[v % columns] * m.units + unit) * m.depth;
+            for (long k = 0; k < m.depth; ++k) out[k * PANEL + lane] = row[k];
+        }
+    }
+}
+
+// Panels for the transposed weights (delta W): k runs over blocks, gates and lanes, column v is VL places of depth.
+inline void pack_transposed_panel(const Matrix& m, const int* gates, int num_gates, long vectors, long p, float* to) {
+    const long blocks = (m.units + VL - 1) / VL;
+    for (long block = 0; block < blocks; ++block)
+        for (int g = 0; g < num_gates; ++g)
+            for (long lane = 0; lane < VL; ++lane, to += PANEL) {
+                const long unit = block * VL + lane;
+                for (long half = 0; half < 2; ++half) {
+                    const long from = (2 * p + half) * VL;
+                    const bool real = 2 * p + half < vectors && unit < m.units;
+                    const long left = real ? (m.depth - from < VL ? m.depth - from : VL) : 0;
+                    const float* row = m.weights + (gates[g] * m.units + unit) * m.depth + from;
+                    for (long k = 0; k < left; ++k) to[half * VL + k] = row[k];
+                    for (long k = left; k < VL; ++k) to[half * VL + k] = 0.0f;
+                }
+            }
+}
+
+}  // namespace recurra::RECURRA_ISA

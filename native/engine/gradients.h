@@ -1,0 +1,260 @@
+// Gradients that need no order of time: to the input, and to the parameters, from the deltas of all tokens.
+//
+// Every number is one chain of additions over the tokens in order; threads divide the numbers, never a chain.
+#pragma once
+
+#include "backward.h"
+
+namespace recurra::RECURRA_ISA {
+
+// dL/dx = delta W. Threads divide the tokens.
+inline void input_gradient(const Job& job, const BackwardMemory& m, int thread, int threads) {
+    const Plan& plan = plan_of(job);
+    for (long t = thread; t < job.T; t += threads)
+        for (long r = job.active[t]; r < job.N; ++r)
+            std::memset(job.d_x + (t * job.N + job.rank[r]) * job.I, 0, job.I * 4);
+    const Product& p = *plan.to_input;
+    const Area& area = plan.backward.areas[p.argument];
+    const Sizes s(job);
+    const long row = area_stride(s, area), out_row = row_stride(job.I + VL);
+    const int inner = p.num_gates * VL;
+    const long all = num_tokens(job), last = all * (thread + 1) / threads;
+    const int starts[] = {FROM_ZERO};
+    long t = 0;
+    for (long token = all * thread / threads; token < last;) {
+        const long end = token + BackwardMemory::INPUT_TOKENS < last ? token + BackwardMemory::INPUT_TOKENS : last;
+        const Left deltas{m.area[p.argument] + token * row + p.argument_first * VL, row, inner,
+                          static_cast<int>(s.blocks(area.width)), static_cast<long>(area.count) * VL};
+        float* made = m.inputs[thread];
+        multiply<false>(deltas, end - token, m.to_input.data, 0, m.to_input.vectors,
+                        {made, out_row, 1, 0, 1, starts, nullptr, 0});
+        for (; token < end; ++token, made += out_row) {
+            while (job.token[t + 1] <= token) ++t;
+            std::memcpy(job.d_x + (t * job.N + job.rank[token - job.token[t]]) * job.I, made, job.I * 4);
+        }
+    }
+}
+
+constexpr long TOKENS_AT_ONCE = 256;  // a panel of the right operand is then 32 KiB with AVX-512
+
+// Scratch for the weights' gradients, by outer product, flow and thread.
+struct GradientMemory {
+    float* sums[32];            // by outer product: one row a delta, padded columns
+    float* flows[64];           // by flow: one number a unit
+    float* left[64];            // by thread: a tile's deltas, packed
+    float* right[64][32];       // by thread and outer product: panels of the argument
+
+    GradientMemory(const Job& job, Bump& bump) {
+        const Plan& plan = plan_of(job);
+        const Sizes s(job);
+        for (int k = 0; k < plan.num_outers; ++k) {
+            const Width w = plan.backward.areas[plan.outers[k].area].width;
+            sums[k] = bump.floats(s.blocks(w) * VL * plan.outers[k].num_gates * columns(job, k));
+        }
+        for (int k = 0; k < plan.num_flows; ++k) flows[k] = bump.floats(s.blocks(UNITS) * VL);
+        for (int t = 0; t < job.threads; ++t) {
+            left[t] = bump.floats(TOKENS_AT_ONCE * MAX_ROWS + 2 * VL);
+            for (int k = 0; k < plan.num_outers; ++k) right[t][k] = bump.floats(TOKENS_AT_ONCE * columns(job, k));
+        }
+    }
+
+    // The argument's width, padded to whole panels.
+    static long columns(const Job& job, int outer) {
+        return (weight_depth(job, plan_of(job).outers[outer].weight) + PANEL - 1) / PANEL * PANEL;
+    }
+};
+
+class WeightGradients {
+public:
+    WeightGradients(const Job& job, const BackwardMemory& memory, const GradientMemory& gradients, const Tape& tape,
+                    int thread, int threads)
+        : job_(job), m_(memory), g_(gradients), tape_(tape), plan_(plan_of(job)), sizes_(job), thread_(thread), threads_(threads) {}
+
+    void run() {
+        clear();
+        long t = 0;
+        for (long token = 0; token < num_tokens(job_); token += TOKENS_AT_ONCE) {
+            const long left = num_tokens(job_) - token, count = left < TOKENS_AT_ONCE ? left : TOKENS_AT_ONCE;
+            for (int k = 0; k < plan_.num_outers; ++k)
+                if (wanted(k)) pack_right(k, t, token, count);
+            for (int k = 0; k < plan_.num_outers; ++k)
+                if (leader(k) == k)
+                    for (long u = first(k); u < blocks(k); u += threads_) add_block(k, u, token, count);
+            for (int k = 0; k < plan_.num_flows; ++k) add_flow(plan_.flows[k], g_.flows[k], token, count);
+            while (t + 1 < job_.T && job_.token[t + 1] <= token + count) ++t;
+        }
+        for (int k = 0; k < plan_.num_outers; ++k)
+            if (wanted(k)) write_outer(k);
+        for (int k = 0; k < plan_.num_flows; ++k) write_flow(plan_.flows[k], g_.flows[k]);
+    }
+
+private:
+    const Job& job_;
+    const BackwardMemory& m_;
+    const GradientMemory& g_;
+    const Tape& tape_;
+    const Plan& plan_;
+    const Sizes sizes_;
+    const int thread_, threads_;
+
+    const Area& area(int k) const { return plan_.backward.areas[plan_.outers[k].area]; }
+    long blocks(int k) const { return sizes_.blocks(area(k).width); }
+    long first(int k) const { return (thread_ + leader(k)) % threads_; }  // not all remainders to one thread
+
+    // The first outer product with the same deltas: W and R mostly share them, so they are packed once.
+    int leader(int k) const {
+        const Outer& o = plan_.outers[k];
+        for (int j = 0; j < k; ++j) {
+            const Outer& other = plan_.outers[j];
+            if (other.area == o.area && other.first == o.first && other.num_gates == o.num_gates) return j;
+        }
+        return k;
+    }
+    bool wanted(int k) const { return job_.d_parameters[plan_.outers[k].weight] != nullptr; }
+    long height(int k) const { return static_cast<long>(plan_.outers[k].num_gates) * VL; }
+
+    void clear() {
+        for (int k = 0; k < plan_.num_outers; ++k)
+            for (long u = first(k); u < blocks(k) && wanted(k); u += threads_)
+                std::memset(g_.sums[k] + u * height(k) * g_.columns(job_, k), 0, height(k) * g_.columns(job_, k) * 4);
+        for (int k = 0; k < plan_.num_flows; ++k)
+            for (long u = thread_; u < sizes_.blocks(UNITS); u += threads_) store(g_.flows[k] + u * VL, V{});
+    }
+
+    // What token (t, place r) was multiplied with: the input, the state before, or a value from the tape.
+    const float* argument(const Outer& o, long t, long token) const {
+        const int row = job_.rank[token - job_.token[t]];
+        if (o.argument == INPUT) return job_.x + (t * job_.N + row) * job_.I;
+        if (o.argument != FIRST_STATE)
+            return tape_.area[o.argument] + token * area_stride(sizes_, plan_.forward.areas[o.argument]);
+        const long width = sizes_.units(plan_.state_width[0]), before = job_.reverse ? t + 1 : t - 1;
+        const bool begins = before < 0 || before >= job_.T || token - job_.token[t] >= job_.active[before];
+        return begins ? job_.states[0] + row * width : job_.output + (before * job_.N + row) * width;
+    }
+
+    void pack_right(int k, long t, long token, long count) {
+        const Outer& o = plan_.outers[k];
+        const long width = weight_depth(job_, o.weight), columns = g_.columns(job_, k);
+        // Values from the tape are masked already; the state before is not.
+        const bool masked = job_.mask && o.weight == 1 && o.argument == FIRST_STATE;
+        for (long i = 0; i < count; ++i, ++token) {
+            while (job_.token[t + 1] <= token) ++t;
+            const float* from = argument(o, t, token);
+            const float* mask = masked ? job_.mask + job_.rank[token - job_.token[t]] * width : nullptr;
+            float* to = g_.right[thread_][k] + i * PANEL;
+            for (long c = 0; c < columns; c += PANEL, to += count * PANEL) {
+                const long real = width - c < PANEL ? width - c : PANEL;
+                for (long j = 0; j < real; ++j) to[j] = mask ? from[c + j] * mask[c + j] : from[c + j];
+                for (long j = real; j < PANEL; ++j) to[j] = 0.0f;
+            }
+        }
+    }
+
+    // The rows of one block of units: its deltas, gate by gate, times the arguments of all that share them.
+    void add_block(int k, long u, long token, long count) {
+        const Outer& o = plan_.outers[k];
+        const long row = area_stride(sizes_, area(k));
+        const float* deltas = m_.area[o.area] + token * row + (u * area(k).count + o.first) * VL;
+        const RowTiles tiles(height(k));
+        for (long tile = 0, done = 0; tile < tiles.count; ++tile) {
+            const long mr = tiles.height + (tile < tiles.taller);
+            pack_left(deltas + done, row, count, mr);
+            for (int j = k; j < plan_.num_outers; ++j)
+                if (leader(j) == k && wanted(j)) add_tile(j, u, done, static_cast<int>(mr), count);
+            done += mr;
+        }
+    }
+
+    // mr rows of one outer product, all columns.
+    void add_tile(int k, long u, long done, int mr, long count) {
+        const long columns = g_.columns(job_, k);
+        const Left left{g_.left[thread_], 0, static_cast<int>(count), 1, 0};
+        float* sums = g_.sums[k] + (u * height(k) + done) * columns;
+        for (long c = 0; c < columns / PANEL;) {
+            const int np = panels_at_once(mr, columns / PANEL - c);
+            Column at[12];
+            for (int j = 0; j < 2 * np; ++j) {
+                float* sum = sums + c * PANEL + j * VL;
+                at[j] = {sum, columns, sum, columns};
+            }
+            find_tile<true>(mr, np)(left, g_.right[thread_][k] + c * count * PANEL, count * PANEL, at);
+            c += np;
+        }
+    }
+
+    // mr neighbouring deltas a token. Whole vectors are written; what is too much is overwritten by the next token.
+    void pack_left(const float* deltas, long row, long count, long mr) {
+        float* to = g_.left[thread_];
+        for (long i = 0; i < count; ++i, deltas += row, to += mr)
+            for (long j = 0; j < mr; j += VL) store(to + j, load(deltas + j));
+    }
+
+    void add_flow(const Flow& flow, float* sums, long token, long count) {
+        const Area& a = plan_.backward.areas[flow.area];
+        if (a.kind != Area::DELTA) return;
+        const long row = area_stride(sizes_, a);
+        for (long u = thread_; u < sizes_.blocks(UNITS); u += threads_) {
+            const float* from = m_.area[flow.area] + token * row + (u * a.count + flow.vector) * VL;
+            V sum = load(sums + u * VL);
+            for (long i = 0; i < count; ++i) sum += load(from + i * row);
+            store(sums + u * VL, sum);
+        }
+    }
+
+    void write_outer(int k) {
+        const Outer& o = plan_.outers[k];
+        const Matrix shape = matrix_of(job_, o.weight);
+        const long columns = g_.columns(job_, k);
+        for (long u = first(k); u < blocks(k); u += threads_)
+            for (int g = 0; g < o.num_gates; ++g)
+                for (long lane = 0; lane < VL && u * VL + lane < shape.units; ++lane)
+                    std::memcpy(job_.d_parameters[o.weight] + (o.gates[g] * shape.units + u * VL + lane) * shape.depth,
+                                g_.sums[k] + (u * height(k) + g * VL + lane) * columns, shape.depth * 4);
+    }
+
+    void write_flow(const Flow& flow, float* sums) {
+        const Area& a = plan_.backward.areas[flow.area];
+        const long row = area_stride(sizes_, a);
+        for (long u = thread_; u < sizes_.blocks(UNITS); u += threads_) {
+            if (a.kind == Area::SUM)  // summed over time by row: now over rows, in the order of lengths
+                for (long r = 0; r < job_.N; ++r)
+                    store(sums + u * VL, load(sums + u * VL) + load(m_.area[flow.area] + r * row + (u * a.count + flow.vector) * VL));
+            for (int k = 0; k < flow.targets.count; ++k) {
+                const Source target = flow.targets.item[k];
+                float* to = job_.d_parameters[target.parameter];
+                for (long unit = u * VL; to && unit < job_.H && unit < (u + 1) * VL; ++unit)
+                    to[target.gate * job_.H + unit] = sums[unit];
+            }
+        }
+    }
+};
+
+inline long backward_bytes(const Job& job) {
+    Bump bump(nullptr);
+    BackwardMemory memory(job, bump);
+    GradientMemory gradients(job, bump);
+    return bump.used();
+}
+
+inline void backward(const Job& job) {
+    Bump bump(job.scratch), taped(job.tape);
+    BackwardMemory memory(job, bump);
+    const GradientMemory gradients(job, bump);
+    const Tape tape(job, taped);
+    const Plan& plan = plan_of(job);
+    parallel(job.threads, [&](int thread, int threads, Barrier& barrier) {
+        const Packed* packed = memory.packed;
+        for (int i = 0; i < plan.backward.num_stages; ++i)
+            for (int j = 0; j < plan.backward.stages[i].num_products; ++j)
+                pack(job, plan.backward.stages[i].products[j], *packed++, thread, threads);
+        if (job.d_x) pack(job, *plan.to_input, memory.to_input, thread, threads);
+        if (thread == 0) pack_vectors(job, memory.parameters);
+        barrier.wait();
+        Backward(job, memory, tape, share_of(job, plan.backward, thread, threads, &barrier)).run();
+        barrier.wait();
+        if (job.d_x) input_gradient(job, memory, thread, threads);
+        WeightGradients(job, memory, gradients, tape, thread, threads).run();
+    });
+}
+
+}  // namespace recurra::RECURRA_ISA

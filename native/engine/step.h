@@ -1,0 +1,258 @@
+// One step of a cell, forward or backward: the plan's stages over some rows and some blocks of units.
+#pragma once
+
+#include <cstring>
+
+#include "gemm.h"
+#include "job.h"
+#include "threads.h"
+
+namespace recurra::RECURRA_ISA {
+
+// Sizes of a job in vectors and floats.
+struct Sizes {
+    long I, H, P;
+    explicit Sizes(const Job& job) : I(job.I), H(job.H), P(job.P) {}
+    long units(Width w) const { return w == UNITS ? H : w == PROJECTED ? P : 1; }
+    long blocks(Width w) const { return (units(w) + VL - 1) / VL; }
+};
+
+// Floats from row to row: an odd number of cache lines, since rows a power of two apart would share a cache set.
+inline long row_stride(long floats) { return ((floats + 15) / 16 | 1) * 16; }
+inline long plain_stride(const Sizes& s, Width w) { return row_stride(s.blocks(w) * VL); }
+inline long area_stride(const Sizes& s, const Area& a) {
+    return row_stride(a.width == ONE ? a.count : s.blocks(a.width) * a.count * VL);
+}
+
+// Hands out pieces of one piece of memory; with base null it only counts.
+class Bump {
+public:
+    explicit Bump(char* base) : base_(reinterpret_cast<std::uintptr_t>(base)) {}
+    float* floats(long count) {
+        const std::uintptr_t at = base_ + used_;
+        used_ += (count * 4 + 127) / 128 * 128 + 128;  // slack: whole vectors may be read past the end
+        return reinterpret_cast<float*>(at);
+    }
+    long used() const { return static_cast<long>(used_); }
+
+private:
+    std::uintptr_t base_, used_ = 0;
+};
+
+inline long max_rows(const Job& job) {
+    return job.T ? job.active[0] : 0;
+}
+inline long num_tokens(const Job& job) { return job.token[job.T]; }
+
+inline const Plan& plan_of(const Job& job) { return *static_cast<const Plan*>(job.plan); }
+
+// The width of a product's argument, or of the weights' columns.
+inline long weight_depth(const Job& job, int weight) {
+    const Sizes s(job);
+    if (weight == 0) return s.I;
+    if (weight == 4) return s.H;
+    return s.units(plan_of(job).state_width[0]);
+}
+inline Matrix matrix_of(const Job& job, int weight) {
+    return {job.parameters[weight], weight == 4 ? job.P : job.H, weight_depth(job, weight)};
+}
+
+// Weights of one product, packed. columns: vectors in all.
+struct Packed {
+    float* data;
+    long vectors;
+};
+
+inline long product_vectors(const Job& job, const Program& program, const Product& p) {
+    const Sizes s(job);
+    if (p.area < 0) return (s.I + VL - 1) / VL;
+    return s.blocks(program.areas[p.area].width) * p.columns;
+}
+inline long product_depth(const Job& job, const Product& p) {
+    const Matrix m = matrix_of(job, p.weight);
+    return p.transposed ? (m.units + VL - 1) / VL * p.num_gates * VL : m.depth;
+}
+inline Packed place_packed(const Job& job, const Program& program, const Product& p, Bump& bump) {
+    const long vectors = product_vectors(job, program, p);
+    return {bump.floats((vectors + 1) / 2 * PANEL * product_depth(job, p)), vectors};
+}
+inline void pack(const Job& job, const Product& p, const Packed& to, int thread, int threads) {
+    const Matrix m = matrix_of(job, p.weight);
+    const long panel = product_depth(job, p) * PANEL;
+    for (long k = thread; 2 * k < to.vectors; k += threads) {
+        if (p.transposed)
+            pack_transposed_panel(m, p.gates, p.num_gates, to.vectors, k, to.data + k * panel);
+        else
+            pack_panel(m, p.gates, p.columns, to.vectors, k, to.data + k * panel);
+    }
+}
+
+// Parameter vectors side by side, block by block; absent biases are zeros.
+inline void pack_vectors(const Job& job, float* to) {
+    const Plan& plan = plan_of(job);
+    const long blocks = Sizes(job).blocks(UNITS);
+    for (long u = 0; u < blocks; ++u)
+        for (int v = 0; v < plan.num_vectors; ++v)
+            for (long lane = 0; lane < VL; ++lane) {
+                float sum = 0.0f;
+                const long unit = u * VL + lane;
+                for (int k = 0; k < plan.vectors[v].count && unit < job.H; ++k) {
+                    const Source s = plan.vectors[v].item[k];
+                    if (job.parameters[s.parameter]) sum += job.parameters[s.parameter][s.gate * job.H + unit];
+                }
+                to[(u * plan.num_vectors + v) * VL + lane] = sum;
+            }
+}
+
+// Which rows and which blocks of units a thread has. Rows are independent: no barrier. With few rows, threads share the
+// units and meet after each stage.
+struct Share {
+    long r0, r1;
+    long u0[3], u1[3];  // by width
+    bool by_units;
+    Barrier* barrier;
+
+    // Columns of `width` units that this thread has, as floats.
+    long from(Width w) const { return u0[w] * VL; }
+    long to(Width w, const Sizes& s) const { return u1[w] * VL < s.units(w) ? u1[w] * VL : s.units(w); }
+    void meet() const {
+        if (by_units) barrier->wait();
+    }
+};
+
+constexpr long FEW_ROWS = 8;  // below this many rows a thread, sharing the units is faster (benchmarks/layers.py)
+
+// The place in the order of lengths before which thread k's predecessors have their equal part of all tokens.
+inline long boundary(const Job& job, int k, int threads) {
+    const long total = num_tokens(job) + job.N;  // a row without tokens is a little work too
+    long before = 0, r = 0;
+    for (long t = job.T; r < job.N && before * threads < total * k; ++r) {
+        while (t > 0 && job.active[t - 1] <= r) --t;  // t becomes the length of row r
+        before += t + 1;
+    }
+    return r;
+}
+
+inline Share share_of(const Job& job, const Program& program, int thread, int threads, Barrier* barrier) {
+    const Sizes s(job);
+    Share share{0, job.N, {0, 0, 0}, {s.blocks(UNITS), s.blocks(PROJECTED), 1}, false, barrier};
+    if (threads == 1) return share;
+    share.by_units = job.N < FEW_ROWS * threads && !program.whole && !job.mask;
+    if (share.by_units) {
+        for (int w = 0; w < 2; ++w) {  // even, so that no panel of two vectors is shared
+            const long pairs = (share.u1[w] + 1) / 2, all = share.u1[w];
+            const long from = 2 * (pairs * thread / threads), to = 2 * (pairs * (thread + 1) / threads);
+            share.u0[w] = from;
+            share.u1[w] = to < all ? to : all;
+        }
+        return share;
+    }
+    share.r0 = boundary(job, thread, threads);
+    share.r1 = boundary(job, thread + 1, threads);
+    return share;
+}
+
+// One thread's view of a step.
+struct Step {
+    const Job& job;
+    const Program& program;
+    Share share;
+    const Packed* packed;       // of all stages' products, in order
+    const float* parameters;    // packed vectors
+    const float* first_state;   // argument FIRST_STATE: row r0
+    long first_state_row;
+    const float* mask;          // (rank, padded) or null
+    long mask_row;
+    Block block;                // areas of this step, row r0 first
+};
+
+// The argument of a product, as rows that a tile can read.
+inline Left argument_of(const Step& step, const Product& p) {
+    const int depth = static_cast<int>(product_depth(step.job, p));
+    if (p.argument == FIRST_STATE) return {step.first_state, step.first_state_row, depth, 1, 0};
+    const Area& area = step.program.areas[p.argument];
+    const float* a = step.block.area[p.argument] + p.argument_first * VL;
+    const long row = step.block.stride[p.argument];
+    if (!p.transposed) return {a, row, depth, 1, 0};
+    const int inner = p.num_gates * VL;
+    return {a, row, inner, depth / inner, static_cast<long>(area.count) * VL};
+}
+
+inline Target target_of(const Step& step, const Product& p) {
+    const Area& area = step.program.areas[p.area];
+    return {step.block.area[p.area], step.block.stride[p.area], area.count, p.first, p.columns, p.starts,
+            step.parameters, plan_of(step.job).num_vectors};
+}
+
+// d(h * mask) = dh * mask.
+inline void mask_slot(const Step& step, const Product& p, long rows, long u0, long u1) {
+    for (long r = 0; r < rows; ++r) {
+        float* slot = step.block.area[p.area] + r * step.block.stride[p.area];
+        const float* mask = step.mask + r * step.mask_row;
+        for (long u = u0; u < u1; ++u) store(slot + u * VL, load(slot + u * VL) * load(mask + u * VL));
+    }
+}
+
+// Blocks of units that are multiplied and then finished while they are in cache: an even number, since panels are pairs
+// of vectors, and enough of them to fill the registers when rows are few.
+inline long group_of(const Stage& stage, long rows) {
+    long wanted = 2;
+    const int panels = panels_for(rows < 1 ? 1 : rows < MAX_ROWS ? static_cast<int>(rows) : MAX_ROWS);
+    for (int k = 0; k < stage.num_products; ++k) {
+        const long columns = stage.products[k].columns;
+        const long blocks = (4 * panels + columns - 1) / columns;
+        if (stage.products[k].argument != INPUT && blocks > wanted) wanted = blocks;
+    }
+    return (wanted + 1) / 2 * 2;
+}
+
+// Dropout on a product's argument that a stage computed; sharing units is off then, so these rows are all ours.
+inline void mask_argument(const Step& step, const Product& p, long rows) {
+    const long blocks = Sizes(step.job).blocks(step.program.areas[p.argument].width);
+    for (long r = 0; r < rows; ++r) {
+        float* row = step.block.area[p.argument] + r * step.block.stride[p.argument];
+        const float* mask = step.mask + r * step.mask_row;
+        for (long u = 0; u < blocks; ++u) store(row + u * VL, load(row + u * VL) * load(mask + u * VL));
+    }
+}
+
+inline void run_stages(Step& step, long rows) {
+    const Packed* packed = step.packed;
+    for (int k = 0; k < step.program.num_stages; ++k) {
+        const Stage& stage = step.program.stages[k];
+        Block& block = step.block;
+        block.rows = rows;
+        block.units = Sizes(step.job).units(stage.width);
+        const long first = step.share.u0[stage.width], last = step.share.u1[stage.width];
+        const long group = step.program.whole || last - first < 1 ? last - first + 1 : group_of(stage, rows);
+        const auto finish = step.job.training ? stage.training : stage.inference;
+        for (int j = 0; j < stage.num_products && step.mask; ++j) {
+            const Product& p = stage.products[j];
+            if (!p.transposed && p.weight == 1 && p.argument >= 0) mask_argument(step, p, rows);
+        }
+        for (long u = first; u < last && rows > 0; u += group) {
+            const long end = u + group < last ? u + group : last;
+            for (int j = 0; j < stage.num_products; ++j) {
+                const Product& p = stage.products[j];
+                if (p.argument == INPUT) continue;
+                multiply<false>(argument_of(step, p), rows, packed[j].data, u * p.columns, end * p.columns,
+                                target_of(step, p));
+                if (step.mask && p.transposed && p.weight == 1) mask_slot(step, p, rows, u, end);
+            }
+            block.u0 = static_cast<int>(u);
+            block.u1 = static_cast<int>(end);
+            finish(block);
+        }
+        packed += stage.num_products;
+        step.share.meet();
+    }
+}
+
+inline int num_products(const Program& program) {
+    int count = 0;
+    for (int k = 0; k < program.num_stages; ++k) count += program.stages[k].num_products;
+    return count;
+}
+constexpr int MAX_PRODUCTS = 64;
+
+}  // namespace recurra::RECURRA_ISA

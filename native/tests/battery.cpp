@@ -1,0 +1,166 @@
+// The engine without Python, for the sanitizers: every built-in cell on random shapes, forward and backward, every
+// instruction set of this processor against the portable one, one thread against several (bits).
+//
+// Arrays have exactly the sizes that the engine is promised, so that a read past an end is seen.
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "../bind/pool.h"
+#include "../bind/rows.h"
+#include "../engine/job.h"
+
+using namespace recurra;
+
+namespace {
+
+using Floats = std::vector<float>;
+
+struct Shape {
+    long T, N, I, H, P;
+    bool reverse, lengths, zoneout, mask;
+};
+
+// Inputs of one call and everything it writes.
+struct Problem {
+    Shape shape;
+    int num_states, widths[JOB_STATES], gates[JOB_PARAMETERS];
+    std::vector<std::int64_t> lengths;
+    Floats x, mask, d_output;
+    std::vector<Floats> states, parameters, d_finals;
+    std::vector<std::vector<std::uint8_t>> zones;
+
+    Problem(const Engine& engine, const char* cell, const Shape& s, std::mt19937& random) : shape(s) {
+        engine.describe(engine.find(cell), &num_states, widths, gates);
+        std::normal_distribution<float> normal;
+        const auto fill = [&](long count, float scale) {
+            Floats made(count);
+            for (float& v : made) v = scale * normal(random);
+            return made;
+        };
+        if (s.lengths)
+            for (long n = 0; n < s.N; ++n) lengths.push_back(static_cast<long>(random() % (s.T + 1)));
+        x = fill(s.T * s.N * s.I, 1.0f);
+        const long first = widths[0] ? s.P : s.H;
+        for (int i = 0; i < num_states; ++i) {
+            const long width = widths[i] ? s.P : s.H;
+            states.push_back(fill(s.N * width, 0.1f));
+            for (float& v : states.back()) v = 0.5f + std::fabs(v);
+            d_finals.push_back(fill(s.N * width, 1.0f));
+            zones.emplace_back(s.zoneout ? s.T * s.N * width : 0);
+            for (auto& z : zones.back()) z = random() % 3 == 0;
+        }
+        if (s.mask) mask = fill(s.N * first, 1.0f);
+        d_output = fill(s.T * s.N * first, 1.0f);
+        const long depth[JOB_PARAMETERS] = {s.I, first, 1, 1, s.H, 1, 1};
+        for (int k = 0; k < JOB_PARAMETERS; ++k) parameters.push_back(fill(gates[k] * (k == 4 ? s.P : s.H) * depth[k], 0.2f));
+    }
+};
+
+// All outputs and gradients of a problem, one after another.
+Floats solve(const Engine& engine, const char* cell, const Problem& p, int threads) {
+    const Shape& s = p.shape;
+    const Rows rows(s.T, s.N, p.lengths.empty() ? nullptr : p.lengths.data());
+    Job job{};
+    job.plan = engine.find(cell);
+    job.T = s.T, job.N = s.N, job.I = s.I, job.H = s.H, job.P = s.P;
+    job.reverse = s.reverse, job.training = true, job.threads = threads;
+    job.rank = rows.rank.data(), job.active = rows.active.data(), job.token = rows.token.data();
+    job.x = p.x.data();
+    job.mask = s.mask ? p.mask.data() : nullptr;
+    std::vector<Floats> made;
+    made.reserve(64);
+    const auto room = [&](std::size_t count) { return made.emplace_back(count).data(); };
+    job.output = room(p.d_output.size());
+    job.d_output = p.d_output.data();
+    job.d_x = room(p.x.size());
+    for (int i = 0; i < p.num_states; ++i) {
+        job.states[i] = p.states[i].data();
+        job.d_finals[i] = p.d_finals[i].data();
+        job.finals[i] = room(p.states[i].size());
+        job.d_states[i] = room(p.states[i].size());
+        job.zone_mask[i] = s.zoneout ? p.zones[i].data() : nullptr;
+    }
+    for (int k = 0; k < JOB_PARAMETERS; ++k) {
+        if (p.parameters[k].empty()) continue;
+        job.parameters[k] = p.parameters[k].data();
+        job.d_parameters[k] = room(p.parameters[k].size());
+    }
+    const auto run = [&](auto work, long bytes) {
+        // Poisoned: what is read before it is written becomes NaN.
+        std::vector<char> scratch(bytes + 128, static_cast<char>(0xFF));
+        job.scratch = scratch.data() + 128 - reinterpret_cast<std::uintptr_t>(scratch.data()) % 128;
+        work(job);
+    };
+    std::vector<char> tape(engine.tape_bytes(job) + 128, static_cast<char>(0xFF));
+    job.tape = tape.data() + 128 - reinterpret_cast<std::uintptr_t>(tape.data()) % 128;
+    std::vector<char> weights(engine.weight_bytes(job) + 128, static_cast<char>(0xFF));
+    job.weights = weights.data() + 128 - reinterpret_cast<std::uintptr_t>(weights.data()) % 128;
+    run(engine.forward, engine.forward_bytes(job));
+    run(engine.backward, engine.backward_bytes(job));
+    Floats all;
+    for (const Floats& part : made) all.insert(all.end(), part.begin(), part.end());
+    return all;
+}
+
+double difference(const Floats& a, const Floats& b) {
+    double worst = 0.0;
+    for (std::size_t k = 0; k < a.size(); ++k) {
+        const double d = std::fabs(a[k] - b[k]) / (1.0 + std::fabs(b[k]));
+        worst = std::isnan(d) ? 1e30 : d > worst ? d : worst;
+    }
+    return worst;
+}
+
+int failures = 0;
+
+void expect(bool holds, const char* cell, const char* isa, const Shape& s, const char* what, double value) {
+    if (holds) return;
+    ++failures;
+    std::printf("%s %s T%ld N%ld I%ld H%ld P%ld reverse%d lengths%d zoneout%d mask%d: %s (%g)\n", cell, isa, s.T, s.N, s.I,
+                s.H, s.P, s.reverse, s.lengths, s.zoneout, s.mask, what, value);
+}
+
+void check(const std::vector<const Engine*>& engines, const char* cell, const Shape& s, std::mt19937& random) {
+    const Engine& plain = *engines.back();
+    const Problem problem(plain, cell, s, random);
+    const Floats expected = solve(plain, cell, problem, 1);
+    for (const Engine* engine : engines) {
+        const Floats got = solve(*engine, cell, problem, 1);
+        const double worst = difference(got, expected);
+        expect(worst < 1e-3, cell, engine->isa, s, "differs from the portable engine", worst);
+        const Floats shared = solve(*engine, cell, problem, 3);
+        expect(std::memcmp(got.data(), shared.data(), got.size() * 4) == 0, cell, engine->isa, s, "differs by threads", 0);
+    }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const long rounds = argc > 1 ? std::atol(argv[1]) : 20;
+    std::vector<const Engine*> engines;
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl"))
+        engines.push_back(&engine_avx512);
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) engines.push_back(&engine_avx2);
+#endif
+    engines.push_back(&engine_portable);
+    std::mt19937 random(1);
+    const auto up_to = [&](long most) { return 1 + static_cast<long>(random() % most); };
+    long count = 0;
+    for (long round = 0; round < rounds; ++round)
+        for (int k = 0; engines[0]->cell(k); ++k, ++count) {
+            const bool flags[] = {random() % 2 == 0, random() % 2 == 0, random() % 4 == 0, random() % 4 == 0};
+            const Shape s{up_to(7), round % 5 == 4 ? up_to(70) : up_to(9), up_to(40), up_to(50), up_to(40),
+                          flags[0], flags[1], flags[2], flags[3]};
+            check(engines, engines[0]->cell(k), s, random);
+        }
+    std::printf("%ld problems on %zu instruction sets, %d failures\n", count, engines.size(), failures);
+    return failures ? 1 : 0;
+}

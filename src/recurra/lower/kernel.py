@@ -1,0 +1,263 @@
+"""C++ text of a cell: one small function a stage, and tables that tell the time loop what to do around them.
+
+The text knows nothing of time, threads or instruction sets; `native/engine` does, and no cell.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+from recurra.cells import Cell
+from recurra.lower.graph import Node
+from recurra.lower.program import Area, Flow, Outer, Product, Program, Stage, Vectors, build, gate_places
+
+_EXPRESSIONS = (
+    {
+        "add": "{0} + {1}",
+        "sub": "{0} - {1}",
+        "mul": "{0} * {1}",
+        "div": "{0} / {1}",
+        "neg": "-{0}",
+        "spread": "{0}",
+    }
+    | {word: word + "({0})" for word in ("sigmoid", "tanh", "relu", "exp", "log", "sqrt", "log_sigmoid")}
+    | {"maximum": "maximum({0}, {1})"}
+)
+
+
+def kernel(cell: Cell) -> str:
+    """The C++ text of `cell`: a namespace that holds its plan.
+
+    Raises ConfigError if the cell has no kernel.
+    """
+    forward, backward, outers, flows, to_input = build(cell)
+    functions = [*_functions(forward, "forward"), *_functions(backward, "backward")]
+    parts = [
+        f"// {cell.name}: made from its equations by recurra.lower.kernel.",
+        f"namespace cell_{cell.name} {{",
+        f"constexpr int VECTORS = {len(forward.vectors.sources)};",
+        *functions,
+        *_program(forward, "forward"),
+        *_program(backward, "backward"),
+        *_gradients(outers, flows, to_input, forward.vectors),
+        _plan(cell, to_input),
+        "}",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def kernels(cells: Iterable[Cell]) -> str:
+    """The text of several cells, and a table of their plans by name."""
+    cells = list(cells)
+    names = ", ".join(f"&cell_{c.name}::plan" for c in cells)
+    return "\n".join([*(kernel(c) for c in cells), f"constexpr const Plan* PLANS[] = {{{names}}};", ""])
+
+
+def fingerprint(cell: Cell) -> str:
+    """A name for what the cell computes: equal text, equal fingerprint."""
+    return hashlib.sha256(kernel(cell).encode()).hexdigest()[:16]
+
+
+# Functions
+
+
+def _functions(program: Program, name: str) -> list[str]:
+    return [line for k, stage in enumerate(program.stages) for line in _Function(program, stage).text(f"{name}_{k}")]
+
+
+class _Function:
+    """Writes the unit-wise arithmetic of one stage: a loop over rows, and in it a loop over blocks of units."""
+
+    def __init__(self, program: Program, stage: Stage) -> None:
+        self.program, self.stage, self.nodes = program, stage, program.graph.nodes
+        self.row: list[str] = []
+        self.unit: list[str] = []
+        self.known: set[int] = set()
+        self.loaded: set[tuple[int, int]] = set()
+        self.areas: set[int] = set()
+
+    def text(self, name: str) -> list[str]:
+        """The function, one line an element."""
+        before, after = self.sums()
+        for at in self.stage.nodes:
+            self.need(at)
+        for at, place, training in self.stage.stores:
+            self.write(at, place, training)
+        pointers = [f"        float* a{k} = b.area[{k}] + r * b.stride[{k}];" for k in sorted(self.areas)]
+        loop = [
+            "        for (int u = b.u0; u < b.u1; ++u) {",
+            "            [[maybe_unused]] const long left = b.units - static_cast<long>(u) * VL;",
+        ]
+        return [
+            "template <bool TRAINING>",
+            f"void {name}(const Block& b) {{",
+            "    for (long r = 0; r < b.rows; ++r) {",
+            *pointers,
+            *(f"        {line}" for line in self.row),
+            *(f"        {line}" for line in before),
+            *(loop if self.unit else []),
+            *(f"            {line}" for line in self.unit),
+            *(["        }"] if self.unit else []),
+            *(f"        {line}" for line in after),
+            "    }",
+            "}",
+        ]
+
+    def sums(self) -> tuple[list[str], list[str]]:
+        """Lines before and after the loop over units, for means and sums."""
+        before, after = [], []
+        for at, (area, k) in self.stage.sums:
+            argument = self.need(self.nodes[at].args[0])
+            before.append(f"V s{at} = V{{}};")
+            self.unit.append(f"s{at} += tail({argument}, left);")
+            mean = " / static_cast<float>(b.units)" if self.nodes[at].kind == "mean" else ""
+            after.append(f"{self.pointer(area)}[{k}] = lane_sum(s{at}){mean};")
+        return before, after
+
+    def pointer(self, area: int) -> str:
+        self.areas.add(area)
+        return f"a{area}"
+
+    def vector(self, area: int, k: int) -> str:
+        """The address of a vector of this block of units."""
+        count = self.program.areas[area].count
+        block = "u" if count == 1 else f"(u * {count} + {k})" if k else f"u * {count}"
+        return f"{self.pointer(area)} + {block} * VL"
+
+    def write(self, at: int, place: tuple[int, int], training: bool) -> None:
+        area, k = place
+        value, kind = self.need(at), self.program.areas[area].kind
+        guard = "if constexpr (TRAINING) " if training else ""
+        if self.program.areas[area].width == "1":
+            self.row.append(f"{guard}{self.pointer(area)}[{k}] = {value}[0];")
+            return
+        if kind == "delta":
+            value = f"tail({value}, left)"
+        if kind == "sum":
+            value = f"load({self.vector(area, k)}) + {value}"
+        self.unit.append(f"{guard}store({self.vector(area, k)}, {value});")
+
+    def need(self, at: int) -> str:
+        """The name of a node's value, after the lines that make it."""
+        name, node = f"n{at}", self.nodes[at]
+        if at not in self.known:
+            self.known.add(at)
+            line = f"const V {name} = {self.expression(at, node)};"
+            (self.row if node.width == "1" else self.unit).append(line)
+        return name
+
+    def expression(self, at: int, node: Node) -> str:
+        program = self.program
+        reduced = node.kind in ("mean", "sum")
+        if node.width == "1" and (reduced or node.kind == "forward"):
+            area, k = program.where[at][0]
+            return f"splat({self.pointer(area)}[{k}])"
+        if not program.is_value(at):
+            return self.leaf(at, node)
+        if node.width != "1" and program.level[at] < self.stage.level:
+            return f"load({self.vector(*program.where[at][0])})"
+        if at in program.sums.terms:
+            slots, rest = program.sums.terms[at]
+            terms = [f"load({self.vector(*program.slot_place[id(s)])})" for s in slots]
+            return " + ".join(terms + [self.need(k) for k in rest])
+        if node.kind == "step":
+            return f"step({self.need(node.args[0])}, {_number(node.value)})"
+        return _EXPRESSIONS[node.kind].format(*(self.need(a) for a in node.args))
+
+    def leaf(self, at: int, node: Node) -> str:
+        program = self.program
+        match node.kind:
+            case "const":
+                return f"splat({_number(node.value)})"
+            case "units":
+                return "splat(static_cast<float>(b.units))"
+            case "state" | "adjoint":
+                return f"load({self.vector(program.area('in', node.width, program.cell.states.index(node.name)), 0)})"
+            case "forward":
+                return f"load({self.vector(*program.where[at][0])})"
+        sources = gate_places(program.cell)[node.kind, node.name]
+        k, area = program.vectors.place(sources), program.area("parameter", "H")
+        return f"load({self.pointer(area)} + (u * VECTORS + {k}) * VL)"
+
+
+def _number(value: float) -> str:
+    return f"{value!r}f" if value == value and abs(value) != float("inf") else "__builtin_inff()"
+
+
+# Tables
+
+
+_WIDTH = {"H": "UNITS", "P": "PROJECTED", "1": "ONE"}
+
+
+def _array(kind: str, name: str, items: list[str]) -> str:
+    return f"constexpr {kind} {name}[] = {{{', '.join(items) if items else '{}'}}};"
+
+
+def _program(program: Program, name: str) -> list[str]:
+    lines, stages = [], []
+    for k, stage in enumerate(program.stages):
+        lines += _products(stage.products, f"{name}_{k}")
+        functions = f"{name}_{k}<false>, {name}_{k}<true>"
+        stages.append(f"{{{_WIDTH[stage.width]}, {name}_{k}_products, {len(stage.products)}, {functions}}}")
+    whole = "true" if any(stage.sums for stage in program.stages) else "false"
+    return [
+        *lines,
+        _array("Area", f"{name}_areas", [_area(a) for a in program.areas]),
+        _array("Stage", f"{name}_stages", stages),
+        f"constexpr Program {name} = {{{name}_areas, {len(program.areas)}, {name}_stages, {len(stages)}, {whole}}};",
+    ]
+
+
+def _area(a: Area) -> str:
+    return f"{{Area::{a.kind.upper()}, {a.index}, {_WIDTH[a.width]}, {a.count}}}"
+
+
+def _products(products: list[Product], name: str) -> list[str]:
+    lines = []
+    for k, p in enumerate(products):
+        lines.append(_array("int", f"{name}_gates_{k}", [str(g) for g in p.gates]))
+        lines.append(_array("int", f"{name}_starts_{k}", [str(s) for s in p.starts]))
+    made = [
+        f"{{{p.weight}, {'true' if p.transposed else 'false'}, {p.area}, {p.first}, {p.columns}, "
+        f"{name}_gates_{k}, {len(p.gates)}, {name}_starts_{k}, {p.argument[0]}, {p.argument[1]}}}"
+        for k, p in enumerate(products)
+    ]
+    return [*lines, _array("Product", f"{name}_products", made)]
+
+
+def _gradients(outers: list[Outer], flows: list[Flow], to_input: Product | None, vectors: Vectors) -> list[str]:
+    lines = _products([to_input] if to_input else [], "to_input")
+    for k, o in enumerate(outers):
+        lines.append(_array("int", f"outer_gates_{k}", [str(g) for g in o.gates]))
+    lines.append(
+        _array(
+            "Outer",
+            "outers",
+            [
+                f"{{{o.weight}, outer_gates_{k}, {len(o.gates)}, {o.delta[0]}, {o.delta[1]}, {o.argument}}}"
+                for k, o in enumerate(outers)
+            ],
+        )
+    )
+    lines.append(_array("Flow", "flows", [f"{{{f.place[0]}, {f.place[1]}, {_sources(f.targets)}}}" for f in flows]))
+    lines.append(_array("Sources", "vectors", [_sources(s) for s in vectors.sources]))
+    lines.append(
+        f"constexpr int num_outers = {len(outers)}, num_flows = {len(flows)}, num_vectors = {len(vectors.sources)};"
+    )
+    return lines
+
+
+def _sources(sources: tuple[tuple[int, int], ...]) -> str:
+    items = ", ".join(f"{{{p}, {g}}}" for p, g in sources)
+    return f"{{{len(sources)}, {{{items}}}}}"
+
+
+def _plan(cell: Cell, to_input: Product | None) -> str:
+    widths = ", ".join(_WIDTH[cell.size(s)] for s in cell.states)
+    input_product = "to_input_products" if to_input else "nullptr"
+    return (
+        f'constexpr Plan plan = {{PLAN_VERSION, "{cell.name}", {len(cell.states)}, {{{widths}}}, forward, backward, '
+        f"vectors, num_vectors, outers, num_outers, flows, num_flows, {input_product}}};"
+    )

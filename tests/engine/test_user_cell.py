@@ -1,0 +1,93 @@
+"""A user's own cell on the native engine: compiled once, kept by content, safe when several build at once."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+
+from recurra.base.errors import ConfigError
+from recurra.cells import Parameters, Value, cell
+from recurra.cells.language import sigmoid, tanh
+from recurra.engine import BACKENDS, Call, Weights, cpu, run, user_cell
+from recurra.lower import layout
+
+pytestmark = [
+    pytest.mark.skipif(not cpu.available(), reason="recurra was installed without its native engine"),
+    pytest.mark.skipif(shutil.which("c++") is None, reason="there is no C++ compiler"),
+]
+
+
+def new_cell():
+    """A fresh Cell each time: kernels are remembered by cell."""
+
+    @cell(paper="made up for the tests")
+    def half(x: Value, h: Value, p: Parameters) -> Value:
+        """Two products of the state, one of them gated."""
+        a = sigmoid(p.W("a", x) + p.R("a", h) + p.b("a"))
+        return (1 - a) * h + a * tanh(p.W("n", x) + p.R("n", a * h))
+
+    return half
+
+
+def call_of(c):
+    g = torch.Generator().manual_seed(0)
+    sizes = {"I": 3, "H": 18, "P": 1}
+    packed = {p.name: torch.randn(p.shape(sizes), generator=g) * 0.3 for p in layout(c)}
+    return Call(torch.randn(5, 4, 3, generator=g), (torch.zeros(4, 18),), Weights(c, packed))
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("RECURRA_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_it_is_compiled_once_and_agrees_with_its_equations(cache, monkeypatch):
+    call = call_of(new_cell())
+    compiled = run(call, backend="cpu").output
+    torch.testing.assert_close(compiled, run(call, backend="reference").output, rtol=0, atol=2e-6)
+    assert len(list(cache.iterdir())) == 1
+    monkeypatch.setattr(user_cell, "_build", lambda *a: pytest.fail("the library is on disk"))
+    assert torch.equal(run(call_of(new_cell()), backend="cpu").output, compiled)
+
+
+def test_several_may_build_at_once(cache):
+    made = new_cell()
+    with ThreadPoolExecutor(3) as pool:
+        paths = set(pool.map(lambda _: user_cell.library(made, "portable"), range(3)))
+    assert list(cache.iterdir()) == list(paths)
+
+
+@pytest.mark.parametrize("compiler", ["no-such-compiler", "false"])
+def test_without_a_working_compiler_the_reference_runs_it_and_says_so_once(cache, compiler, monkeypatch, caplog):
+    monkeypatch.setenv("CXX", compiler)
+    call = call_of(new_cell())
+    with caplog.at_level(logging.WARNING, "recurra"):
+        outputs = [run(call).output for _ in range(2)]
+    assert torch.equal(*outputs)
+    assert len([r for r in caplog.records if "runs on the reference executor" in r.getMessage()]) == 1
+    with pytest.raises(ConfigError, match="so the cell runs on the reference executor"):
+        run(call, backend="cpu")
+
+
+def test_the_cache_follows_the_environment(monkeypatch, tmp_path):
+    monkeypatch.delenv("RECURRA_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert user_cell.cache_folder() == tmp_path / "recurra"
+
+
+def test_a_library_of_another_version_is_refused(cache, monkeypatch):
+    monkeypatch.setattr(user_cell, "source", lambda c: PLAN_OF_ANOTHER_VERSION)
+    reason = BACKENDS["cpu"].refusal(call_of(new_cell()))
+    assert reason is not None
+    assert "another version of recurra" in reason
+
+
+PLAN_OF_ANOTHER_VERSION = """
+static const int version = 999;
+extern "C" const void* recurra_plan() { return &version; }
+"""
