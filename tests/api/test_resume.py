@@ -179,6 +179,17 @@ def test_a_signal_that_comes_after_the_last_scores_ends_the_run_before_the_next_
     assert go_on(Path("run"), Path("c.yaml"), Listening()).report is not None
 
 
+def test_a_second_signal_does_not_disturb_the_way_out(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def signalled(*given: Any) -> Any:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(recipe, "prepare", signalled)
+    assert api.train(Path("c.yaml"), out=Path("run")).stopped_by == signal.SIGINT
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_the_command_line_says_how_to_go_on_after_a_signal(
     number: int, code: int, data: Path, monkeypatch: pytest.MonkeyPatch

@@ -273,6 +273,16 @@ def test_early_stopping_ends_a_run_that_no_longer_improves(data: Path) -> None:
     assert watch.steps[-1] == 12
 
 
+def test_scores_are_made_without_dropout(data: Path) -> None:
+    write_config(model={"output_dropout": 0.5, "zoneout": 0.5}, training={"epochs": 2})
+    report = done("train", "c.yaml", "--out", "run", "--json").json["report"]
+    for split in ("dev", "test"):
+        again = done("evaluate", "run", "--split", split, "--json").json["scores"]
+        assert again == [score for score in report["scores"] if score["split"] == split]
+    best = [line for line in log_of("run") if line["event"] == "dev" and line["best"]][-1]
+    assert best["log_loss"] == next(s["value"] for s in report["scores"] if s["name"] == "log_loss")
+
+
 def test_the_dev_scores_move_a_plateau_schedule(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recurra.api.training.LOG_EVERY", 4)
     schedule = {"name": "plateau", "factor": 0.5, "patience": 1}
