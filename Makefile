@@ -28,8 +28,9 @@ $(VENV)/.dev: $(VENV)/.python pyproject.toml constraints.txt $(NATIVE)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,lint]'
 	@touch $@ $(VENV)/.demo
 
+# passive: threads that wait for one another leave the core to others, where the machine is busy.
 demo: $(VENV)/.demo  ## train a small model on real data, on the CPU, and show its report
-	@$(BIN)/recurra demo
+	@OMP_WAIT_POLICY=passive $(BIN)/recurra demo
 
 test: $(VENV)/.dev   ## all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
