@@ -94,7 +94,7 @@ def refusal(call: Call) -> str | None:
 
 @cache
 def _without_compiler() -> str:
-    reason = "recurra was installed without its native engine, for want of a C++ compiler"
+    reason = "recurra was installed without its native engine (pip install . with a C++ compiler builds it)"
     _log.warning("%s; cells run on slower executors", reason)
     return reason
 
