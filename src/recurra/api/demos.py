@@ -39,7 +39,7 @@ DEMOS: Mapping[str, Demo] = {
                 "output_dropout": 0.3,
             },
             "training": {
-                "epochs": 4,
+                "epochs": 3,
                 "batch_rows": 128,
                 "optimizer": {"name": "adam", "lr": 0.006},
                 "schedule": {"name": "cosine", "warmup": 0.05},
