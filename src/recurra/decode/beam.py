@@ -72,11 +72,11 @@ def _search(steps: Steps[S], state: S, *, start: int, bounds: Limits, closed: _C
         grown = live.grown(parents, values[parents, choices], tokens[parents, choices])
         closes = bounds.closes(grown.rows, grown.tokens[:, -1], length=step)
         closed.add(grown.taken(closes))
-        closed.refuse_lost(live.rows, grown.rows, step)
+        closed.refuse_lost(grown.rows, step)
 
-        live, parents = grown.taken(~closes), parents[~closes]
-        matters = closed.can_change(live)[live.rows]
-        live, parents = live.taken(matters), parents[matters]
+        goes_on = ~closes
+        goes_on &= closed.can_change(grown.rows[goes_on], grown.sums[goes_on])[grown.rows]
+        live, parents = grown.taken(goes_on), parents[goes_on]
         last = live.tokens[:, -1]
         if len(parents) and not np.array_equal(parents, np.arange(len(values))):
             state = steps.select(state, torch.from_numpy(parents).to(device))
@@ -125,7 +125,7 @@ def _best_of_rows(live: _Paths, values: Floats, *, places: Ints) -> tuple[Ints, 
     sums = sums.reshape(len(places), -1)
 
     order = np.argsort(-sums, axis=1, kind="stable")[:, : places.max()]
-    ranked = np.take_along_axis(sums, order, axis=1)
+    ranked = sums[np.arange(len(places))[:, None], order]
     rows, ranks = np.nonzero((np.arange(order.shape[1]) < places[:, None]) & (ranked > -np.inf))
     chosen = order[rows, ranks]
     return first[rows] + chosen // k, chosen % k
@@ -162,8 +162,8 @@ class _Closed:
             self._scores[row, self.counts[row]] = scores[i]
             self.counts[row] += 1
 
-    def can_change(self, live: _Paths) -> Bools:
-        """(N,) Whether the rest of a row's search can still change its n best.
+    def can_change(self, rows: Ints, sums: Floats) -> Bools:
+        """(N,) Whether live hypotheses, of these rows and with these sums, can still get among the n best of a row.
 
         A live hypothesis has the sum s <= 0 and can only add log-probabilities <= 0. However it ends, its score is
         s' / d(l) with s' <= s and l <= max_length. Since d > 0 never falls with l, d(l) <= d(max_length), and
@@ -174,14 +174,14 @@ class _Closed:
         `none` it is the test whether the best live hypothesis is worse than the n-th best closed one.
         """
         greatest = np.full(len(self.counts), -np.inf)
-        np.maximum.at(greatest, live.rows, live.sums)
+        np.maximum.at(greatest, rows, sums)
         nth = np.partition(self._scores, -self._n_best, axis=1)[:, -self._n_best]
         promising: Bools = greatest / self._greatest_divisor > nth
         return promising
 
-    def refuse_lost(self, before: Ints, after: Ints, step: int) -> None:
-        """Raise RunError for a row that had live hypotheses, has none now, and none that are closed."""
-        lost = np.setdiff1d(before[self.counts[before] == 0], after)
+    def refuse_lost(self, live: Ints, step: int) -> None:
+        """Raise RunError for a row without a hypothesis: none is closed, none is among the live ones of these rows."""
+        lost = np.flatnonzero(self.counts + np.bincount(live, minlength=len(self.counts)) == 0)
         if len(lost):
             raise self._bounds.nothing_may_follow(int(lost[0]), step)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from recurra.decode.limits import limits
 from recurra.decode.steps import Hypothesis, S, Steps
-from recurra.decode.walk import Best, collect, stream
+from recurra.decode.walk import Best, collect, walk
 
 
 def greedy(
@@ -30,16 +31,13 @@ def greedy(
     Raises ConfigError or ShapeError for an option that is wrong or cannot take effect; RunError, naming row and step,
     when the model gives NaN or numbers that are no log-probabilities, or when no token may follow.
     """
-    tokens = stream(
-        steps,
-        state,
+    bounds = limits(
         num_rows=num_rows,
         start=start,
         end=end,
         max_length=max_length,
         min_length=min_length,
         no_repeat_ngram=no_repeat_ngram,
-        choose=Best(),
-        device=device,
     )
-    return collect(tokens, num_rows)
+    said = walk(steps, state, start=start, bounds=bounds, choose=Best(), device=torch.device(device))
+    return collect(said, num_rows=num_rows, end=end)

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from recurra.base.errors import ConfigError, ShapeError
-from recurra.decode.limits import at_least, whole
+from recurra.decode.limits import at_least, limits, whole
 from recurra.decode.steps import Floats, Hypothesis, Ints, S, Steps, refuse_bad
-from recurra.decode.walk import collect, stream
+from recurra.decode.walk import collect, walk
 
 
 def sample(
@@ -41,19 +41,17 @@ def sample(
     """
     if keys is not None and len(keys) != num_rows:
         raise ShapeError(f"keys: expected one for each of {num_rows} rows, got {len(keys)}.")
-    tokens = stream(
-        steps,
-        state,
+    bounds = limits(
         num_rows=num_rows,
         start=start,
         end=end,
         max_length=max_length,
         min_length=min_length,
         no_repeat_ngram=no_repeat_ngram,
-        choose=Draw(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, keys=keys),
-        device=device,
     )
-    return collect(tokens, num_rows)
+    draw = Draw(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, keys=keys)
+    said = walk(steps, state, start=start, bounds=bounds, choose=draw, device=torch.device(device))
+    return collect(said, num_rows=num_rows, end=end)
 
 
 class Draw:

@@ -67,49 +67,59 @@ def stream(
         min_length=min_length,
         no_repeat_ngram=no_repeat_ngram,
     )
-    return _walk(steps, state, start=start, bounds=bounds, choose=choose or Best(), device=torch.device(device))
+    said = walk(steps, state, start=start, bounds=bounds, choose=choose or Best(), device=torch.device(device))
+    return (Token(row, token, log_prob, token == end) for step in said for row, token, log_prob in step.triples())
 
 
-def _walk(
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One step of all rows that still say something. rows, tokens, log_probs: (B,)."""
+
+    rows: Ints
+    tokens: Ints
+    log_probs: Floats
+
+    def triples(self) -> Iterator[tuple[int, int, float]]:
+        """(row, token, log-probability) of each row."""
+        return zip(self.rows.tolist(), self.tokens.tolist(), self.log_probs.tolist(), strict=True)
+
+
+def walk(
     steps: Steps[S], state: S, *, start: int, bounds: Limits, choose: Choose, device: torch.device
-) -> Iterator[Token]:
+) -> Iterator[Said]:
+    """Yield step after step until every row has closed."""
     rows = np.arange(len(bounds.max_length))
     said = np.empty((len(rows), 0), dtype=np.int64)
     last = np.full(len(rows), start, dtype=np.int64)
     while len(rows):
         step = said.shape[1] + 1
-        with (
-            torch.no_grad()
-        ):  # around the model alone: a generator that pauses inside would switch gradients off outside
+        with torch.no_grad():  # no yield inside: it would switch gradients off for whoever reads the tokens
             log_probs, state = next_log_probs(steps, last, state, end=bounds.end, device=device)
             values, last = choose.choose(bounds.allowed(log_probs, said), rows=rows, step=step)
         dead = np.flatnonzero(np.isneginf(values))
         if len(dead):
             raise bounds.nothing_may_follow(int(rows[dead[0]]), step)
-        for row, token, value in zip(rows.tolist(), last.tolist(), values.tolist(), strict=True):
-            yield Token(row, token, value, token == bounds.end)
+        yield Said(rows, last, values)
 
-        goes_on = np.flatnonzero(~bounds.closes(rows, last, length=step))
+        goes_on = ~bounds.closes(rows, last, length=step)
         said = np.concatenate([said[goes_on], last[goes_on, None]], axis=1)
-        if len(goes_on) < len(rows):
+        if not goes_on.all():
             rows, last = rows[goes_on], last[goes_on]
             if len(rows):
-                state = steps.select(state, torch.from_numpy(goes_on).to(device))
+                state = steps.select(state, torch.from_numpy(np.flatnonzero(goes_on)).to(device))
 
 
-def collect(tokens: Iterable[Token], num_rows: int) -> list[list[Hypothesis]]:
-    """One hypothesis per row from a stream; its score is the sum of its log-probabilities."""
-    said: list[list[Token]] = [[] for _ in range(num_rows)]
-    for token in tokens:
-        said[token.row].append(token)
-    return [[_hypothesis(row)] for row in said]
+def collect(said: Iterable[Said], *, num_rows: int, end: int) -> list[list[Hypothesis]]:
+    """One hypothesis per row; its score is the sum of its log-probabilities."""
+    tokens: list[list[int]] = [[] for _ in range(num_rows)]
+    log_probs: list[list[float]] = [[] for _ in range(num_rows)]
+    for step in said:
+        for row, token, log_prob in step.triples():
+            tokens[row].append(token)
+            log_probs[row].append(log_prob)
+    return [[_hypothesis(*row, end=end)] for row in zip(tokens, log_probs, strict=True)]
 
 
-def _hypothesis(said: list[Token]) -> Hypothesis:
-    log_probs = tuple(token.log_prob for token in said)
-    return Hypothesis(
-        tokens=tuple(token.token for token in said if not token.ended),
-        log_probs=log_probs,
-        score=sum(log_probs),
-        ended=said[-1].ended,
-    )
+def _hypothesis(tokens: list[int], log_probs: list[float], *, end: int) -> Hypothesis:
+    ended = tokens[-1] == end
+    return Hypothesis(tuple(tokens[:-1] if ended else tokens), tuple(log_probs), sum(log_probs), ended)
