@@ -39,10 +39,9 @@ def bleu_by_hand(pairs: list[Pair]) -> float:
             hits, total = hits + sum((said & should).values()), total + sum(said.values())
         halvings += hits == 0
         logs.append(math.log(hits / total if hits else 1 / (2**halvings * total)))
-    said, should = (
-        sum(len(text.split()) for text in texts) for texts in zip(*((p.output, p.reference) for p in pairs))
-    )
-    return 100 * min(1.0, math.exp(1 - should / said)) * math.exp(sum(logs) / 4)
+    written = sum(len(one.output.split()) for one in pairs)
+    wanted = sum(len(one.reference.split()) for one in pairs)
+    return 100 * min(1.0, math.exp(1 - wanted / written)) * math.exp(sum(logs) / 4)
 
 
 def test_bleu_is_that_of_the_paper():
