@@ -1,4 +1,4 @@
-"""One step of stacked layers without gradients, for decoding: weights are packed once, and no state is recomputed."""
+"""One step of stacked layers after another, for decoding: weights are packed once, and no state is recomputed."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ States = tuple[Tensor, ...]
 class LayerSteps:
     """Steps of a Recurrent of one direction, as in evaluation: no dropout, zoneout's expectation.
 
-    On the native engine where it can be, else one call of the layer with T = 1. The weights are those of now.
+    Made and called without gradients, they run on the native engine where it can, with the weights of the time when
+    they were made. Else each is one call of the layer with T = 1.
     """
 
     def __init__(self, layers: Recurrent) -> None:
         self.layers = layers
-        self.steppers = _steppers(layers)
+        self.steppers = [] if torch.is_grad_enabled() else _steppers(layers)
 
     def __call__(self, x: Tensor, states: Sequence[States]) -> tuple[States, ...]:
         """All layers' states after x (N, I), from their states before."""
-        if not self.steppers:
+        if not self.steppers or torch.is_grad_enabled():
             return _layer_call(self.layers, x, states)
         new: list[States] = []
         for stepper, old in zip(self.steppers, states, strict=True):

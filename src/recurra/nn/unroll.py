@@ -252,7 +252,7 @@ class _Sums:
             assert argument is not None
             self.box.arguments.append(argument.detach())
             a = torch.addmm(a, argument, self.inner_t)
-        return a.split(self.rows, 1)
+        return torch.split(a, self.rows, 1)
 
 
 def _bias(
@@ -286,7 +286,7 @@ class _Base(torch.autograd.Function):
         return base.view_as(base)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, d: Tensor) -> tuple[Tensor | None, ...]:
         rows = d.flatten(0, 1).t()
         products = (None if v is None else rows @ v for v in ctx.box.stacked)

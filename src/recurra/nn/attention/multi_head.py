@@ -15,7 +15,7 @@ from recurra.nn.attention.queries import check, like, many
 class MultiHead(nn.Module):
     """Concat(head_1 .. head_h) W_O with head_i = softmax(Q W_i^Q (K W_i^K)^T / sqrt(d)) V W_i^V.
 
-    Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.2.2. Contexts have the query's size; d = query_size / heads.
+    Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.2.2. Contexts are of the query's size; d = query_size / h.
     Raises ConfigError unless num_heads divides query_size.
     """
 
@@ -55,4 +55,5 @@ class MultiHead(nn.Module):
 
     def _heads(self, x: Tensor) -> Tensor:
         """(N, T, Q) -> (N, heads, T, d)."""
-        return x.unflatten(2, (self.num_heads, -1)).transpose(1, 2)
+        N, T, _ = x.shape
+        return x.view(N, T, self.num_heads, -1).transpose(1, 2)
