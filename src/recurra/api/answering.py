@@ -40,8 +40,9 @@ def outputs(
         for indices in plan:
             if (number := stop()) is not None:
                 raise Stopped(number)
-            batch = task.collate([examples[i] for i in indices], indices).to(device)
-            for index, output in zip(indices, task.predict(model, batch), strict=True):
+            some = [examples[i] for i in indices]
+            batch = task.collate(some, indices).to(device)
+            for index, output in zip(indices, task.predict(model, batch, some), strict=True):
                 found[index] = output
     return found
 

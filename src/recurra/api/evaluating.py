@@ -95,9 +95,9 @@ def predict(
     waiting, watch = iter(records), watch or Nobody()
     while chunk := list(islice(waiting, CHUNK)):
         examples = [task.example(record, gold=False) for record in chunk]
-        for message in task.remarks(examples):
-            watch.note(message)
         answers = outputs(trained.model, task, examples, device=target)
+        for message in task.remarks(answers, examples):
+            watch.note(message)
         yield from map(task.answer, examples, answers)
 
 

@@ -22,6 +22,7 @@ from recurra.training import CLIPPINGS, ON_NONFINITE, OPTIMIZERS, SCHEDULES, Row
 # The networks that a task can use; the first one is taken where a config names none.
 NETWORKS: Mapping[str, tuple[str, ...]] = {
     "classification": ("classifier",),
+    "translation": ("seq2seq",),
 }
 
 SCHEMA = Schema(

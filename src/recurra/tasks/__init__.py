@@ -5,6 +5,7 @@ example, collate, loss, predict, score. There is no base class.
 
 contract         what a plan and a task must have
 classification   a text to its label or labels
+translation      a text to another text
 text             tokens and ids, for every task that reads text
 columns          which column of a file is which
 asking           options of `predict` that a task does not have
@@ -15,8 +16,11 @@ from __future__ import annotations
 from recurra.base.registry import Registry
 from recurra.tasks.classification.task import Classification, ClassificationPlan
 from recurra.tasks.contract import Example, Plan, Task
+from recurra.tasks.translation.plan import TranslationPlan
+from recurra.tasks.translation.task import Translation
 
 TASKS: Registry[type[Plan]] = Registry("task")
 TASKS.add("classification", ClassificationPlan)
+TASKS.add("translation", TranslationPlan)
 
-__all__ = ["TASKS", "Classification", "ClassificationPlan", "Example", "Plan", "Task"]
+__all__ = ["TASKS", "Classification", "ClassificationPlan", "Example", "Plan", "Task", "Translation", "TranslationPlan"]

@@ -211,7 +211,7 @@ class Classification:
         logits = prediction.outputs["logits"]
         return self.kind.loss(logits, batch.targets["labels"], self.weights, self.plan.label_smoothing)
 
-    def predict(self, model: torch.nn.Module, batch: Batch) -> list[Any]:
+    def predict(self, model: torch.nn.Module, batch: Batch, examples: Sequence[TextExample]) -> list[Any]:
         """A LabelOutput, or a LabelSetOutput, for each row; the model is in eval mode."""
         return self.decode(model(batch))
 
@@ -249,7 +249,7 @@ class Classification:
         refuse_options(options, "classification", ())
         return self
 
-    def remarks(self, examples: Sequence[TextExample]) -> tuple[str, ...]:
+    def remarks(self, outputs: Sequence[Any], examples: Sequence[TextExample]) -> tuple[str, ...]:
         """Nothing: unknown words are counted in the facts of a report."""
         return ()
 
