@@ -55,5 +55,5 @@ class MultiHead(nn.Module):
 
     def _heads(self, x: Tensor) -> Tensor:
         """(N, T, Q) -> (N, heads, T, d)."""
-        N, T, _ = x.shape
-        return x.view(N, T, self.num_heads, -1).transpose(1, 2)
+        N, T, size = x.shape
+        return x.reshape(N, T, self.num_heads, size // self.num_heads).transpose(1, 2)
