@@ -77,6 +77,13 @@ def rng():
     return np.random.default_rng(7)
 
 
+def test_our_lengths_are_given_to_our_layer():
+    problem = Problem(Configuration("lengths", "lstm", 20, 3, 4, 6))
+    output, _ = EVERYBODY[OURS].work(problem)()
+    assert problem.real.sum() < 60
+    assert np.array_equal(np.any(output.numpy() != 0, axis=-1), problem.real)
+
+
 def test_everybody_s_gradients_are_those_of_all_parameters():
     """A step that leaves out the weights' gradients is no training step: torch is asked for each of them."""
     asked = []

@@ -1,7 +1,7 @@
 """What one training step adds to a process's resident memory at its peak, in a process of its own.
 
 The process loads the library by a tiny step, prepares the real one, gives freed memory back to the system, resets the
-kernel's high-water mark, and does the step once, keeping its results. Counted are the output, the tape, scratch and
+kernel's high-water mark, and does the step once. Counted are the output, the tape, scratch and
 all gradients; not the inputs and weights, and not the library. Linux only: it reads /proc/self.
 """
 
@@ -54,10 +54,8 @@ def measured(name: str, configuration: Configuration, threads: int) -> float:
     _give_back()
     RESET.write_text("5")  # the high-water mark of the resident set; Linux, proc(5)
     before = _status("VmRSS")
-    kept = work()
-    grown = _status("VmHWM") - before
-    del kept
-    return grown
+    work()
+    return _status("VmHWM") - before
 
 
 def _give_back() -> None:
