@@ -128,6 +128,7 @@ Mine, after.
 """
     )
     markdown.update(page, MACHINE, [FIRST, SECOND])
+    assert markdown.blocks(MACHINE, [ALONE])["infer"].splitlines()[2] == "| 10, 2, 3, 4 | 1500 ms |"
     assert page.read_text().count("<!-- bench: train -->") == 1
 
 

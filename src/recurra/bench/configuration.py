@@ -26,6 +26,7 @@ GRID: Final[tuple[Sizes, ...]] = (
     (500, 16, 80, 320),
 )
 STEPS: Final[tuple[Sizes, ...]] = ((1, 1, 64, 64), (1, 1, 256, 256), (1, 1, 512, 512))
+QUICK: Final[tuple[Sizes, ...]] = (GRID[0], GRID[2])
 ONE: Final[tuple[Sizes, ...]] = ((100, 32, 128, 256),)
 SMALL: Final[tuple[Sizes, ...]] = ((50, 32, 64, 128),)
 
@@ -50,8 +51,8 @@ class Mode:
 
 
 MODES: Registry[Mode] = Registry("mode")
-MODES.add("train", Mode("one training step: forward, backward, all gradients", "ms", GRID, GRID[:3]))
-MODES.add("infer", Mode("forward, without gradients", "ms", GRID, GRID[:3], trains=False))
+MODES.add("train", Mode("one training step: forward, backward, all gradients", "ms", GRID, QUICK))
+MODES.add("infer", Mode("forward, without gradients", "ms", GRID, QUICK, trains=False))
 MODES.add("lengths", Mode("a training step, lengths uniform in [T/10, T]", "ms", (*SMALL, *ONE, GRID[7]), SMALL))
 MODES.add("stream", Mode("one time step of one sequence, I = H, the Python call included", "us", STEPS, STEPS, False))
 MODES.add("bidirectional", Mode("a training step of two bidirectional layers", "ms", ONE, SMALL, True, 2, 2))

@@ -66,9 +66,9 @@ def _mean_table(groups: list[Mean]) -> Iterator[str]:
 
 def _entry(row: Row) -> str:
     """`13.5 ms, 51 %, 1.04x torch`."""
-    parts = [f"{row.value:.3g} {row.configuration.kind.unit}" if row.value < 1000 else f"{row.value:.0f}"]
-    if row.share is not None and row.configuration.mode not in ("stream",):
-        parts.append(f"{row.share:.0%}".replace("%", " %"))
+    parts = [f"{row.value:{'.3g' if row.value < 1000 else '.0f'}} {row.configuration.kind.unit}"]
+    if row.share is not None:
+        parts.append(f"{100 * row.share:.0f} %")
     if row.token_time is not None:
         parts.append(f"{row.token_time:.2f} a token")
     if row.best_peer is not None:

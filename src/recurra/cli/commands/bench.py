@@ -13,7 +13,7 @@ from recurra.cli.terminal import is_terminal, put, put_json, say
 if TYPE_CHECKING:
     from recurra.bench import Configuration, Machine, Row
 
-_SECONDS, _QUICK_SECONDS = 1.0, 0.3
+_SECONDS, _QUICK_SECONDS = 1.0, 0.2
 
 
 def _words(text: str) -> list[str]:
