@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from recurra.base.errors import DataError
 from recurra.bench import markdown
-from recurra.bench.configuration import Configuration
-from recurra.bench.peers import choose_peers
+from recurra.bench.configuration import MODES, Configuration
+from recurra.bench.peers import PEERS, choose_peers
 from recurra.bench.results import Machine, as_json, line, mean_lines, this_machine
 from recurra.bench.row import Row, geometric_mean, means
 
@@ -85,6 +86,9 @@ PAGE = """# Mine
 
 Mine, before.
 
+<!-- bench: peers -->
+<!-- end -->
+
 <!-- bench: train -->
 old
 <!-- end -->
@@ -95,20 +99,19 @@ kept
 Mine, after.
 """
 
-
-def test_tables_are_written_between_the_markers_and_the_rest_stays(tmp_path):
-    page = tmp_path / "page.md"
-    page.write_text(PAGE)
-    markdown.update(page, MACHINE, [FIRST, SECOND])
-    assert (
-        page.read_text()
-        == f"""# Mine
+WRITTEN = f"""# Mine
 
 <!-- bench: machine -->
 {MACHINE.line()}.
 <!-- end -->
 
 Mine, before.
+
+<!-- bench: peers -->
+| peer | what it is |
+|---|---|
+LEGEND
+<!-- end -->
 
 <!-- bench: train -->
 | T, N, I, H | lstm |
@@ -126,10 +129,23 @@ kept
 <!-- end -->
 Mine, after.
 """
-    )
-    markdown.update(page, MACHINE, [FIRST, SECOND])
+
+
+def test_tables_are_written_between_the_markers_and_the_rest_stays(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(PAGE)
+    legend = "\n".join(f"| `{name}` | {peer.doc} |" for name, peer in PEERS.items())
+    for _ in range(2):
+        markdown.update(page, MACHINE, [FIRST, SECOND])
+        assert page.read_text() == WRITTEN.replace("LEGEND", legend)
     assert markdown.blocks(MACHINE, [ALONE])["infer"].splitlines()[2] == "| 10, 2, 3, 4 | 1500 ms |"
-    assert page.read_text().count("<!-- bench: train -->") == 1
+
+
+def test_the_page_of_performance_has_a_place_for_every_table():
+    text = (Path(__file__).parents[2] / "docs" / "performance.md").read_text()
+    for name in ("machine", "peers", *MODES):
+        assert text.count(f"<!-- bench: {name} -->") == 1
+    assert text.count("<!-- end -->") == 2 + len(MODES)
 
 
 def test_a_page_without_a_place_is_refused_and_stays(tmp_path):

@@ -13,14 +13,15 @@ from pathlib import Path
 
 from recurra.base.atomic import write_text
 from recurra.base.errors import DataError
+from recurra.bench.peers import PEERS
 from recurra.bench.results import Machine
 from recurra.bench.row import Mean, Row, means
 
-MACHINE = "machine"
+MACHINE, LEGEND = "machine", "peers"
 
 
 def update(path: Path, machine: Machine, rows: list[Row]) -> None:
-    """Put the machine and the tables of the measured modes into a page; other modes keep theirs.
+    """Put the machine, the legend and the tables of the measured modes into a page; other modes keep theirs.
 
     Raises DataError if the page has no markers for one of them.
     """
@@ -34,7 +35,8 @@ def blocks(machine: Machine, rows: list[Row]) -> dict[str, str]:
     """What belongs between the markers, by their name."""
     modes = dict.fromkeys(row.configuration.mode for row in rows)
     tables = {mode: [row for row in rows if row.configuration.mode == mode] for mode in modes}
-    return {MACHINE: machine.line() + ".", **{mode: "\n".join(_tables(group)) for mode, group in tables.items()}}
+    written = {mode: "\n".join(_tables(group)) for mode, group in tables.items()}
+    return {MACHINE: machine.line() + ".", LEGEND: "\n".join(_legend()), **written}
 
 
 def _replaced(path: Path, text: str, name: str, block: str) -> str:
@@ -43,6 +45,12 @@ def _replaced(path: Path, text: str, name: str, block: str) -> str:
     if found is None:
         raise DataError(f"{path}: expected '{begin}' and '<!-- end -->' around a place for this table, found none.")
     return text[: found.start(1)] + block + "\n" + text[found.end(1) :]
+
+
+def _legend() -> Iterator[str]:
+    yield from _head("peer", ["what it is"])
+    for name, peer in PEERS.items():
+        yield _line(f"`{name}`", peer.doc)
 
 
 def _tables(rows: list[Row]) -> Iterator[str]:

@@ -16,7 +16,7 @@ CELLS = {"rnn": "SimpleCell", "lstm": "OptimizedLSTMCell", "gru": "GRUCell"}
 class FlaxRNN:
     """flax.nnx.RNN(SimpleCell | OptimizedLSTMCell | GRUCell)."""
 
-    doc = "flax.nnx.RNN and its cells, jitted; padded where lengths vary"
+    doc = "flax.nnx.RNN and its own cells, jitted; padded where lengths vary"
     packages = ("jax", "flax")
 
     def start(self, threads: int) -> None:

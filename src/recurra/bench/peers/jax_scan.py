@@ -49,7 +49,7 @@ def _restore(name: str, value: str | None) -> None:
 class JaxScan:
     """Equations under jax.lax.scan; a jitted step in mode "stream"."""
 
-    doc = "equations under jax.lax.scan, jitted; padded where lengths vary"
+    doc = "equations under jax.lax.scan, jitted, the input product inside; padded where lengths vary"
     packages = ("jax",)
 
     def start(self, threads: int) -> None:

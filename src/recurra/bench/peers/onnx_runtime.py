@@ -16,7 +16,7 @@ from recurra.bench.problem import Array, Problem
 class OnnxRuntime:
     """An InferenceSession, inputs and outputs bound to arrays beforehand: session.run takes 30 us more a call."""
 
-    doc = "ONNX Runtime, standard RNN, LSTM and GRU nodes, arrays bound beforehand; inference only"
+    doc = "ONNX Runtime, the standard nodes RNN, LSTM and GRU, arrays bound beforehand; inference only"
     packages = ("onnxruntime", "onnx")
 
     def start(self, threads: int) -> None:

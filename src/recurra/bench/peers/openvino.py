@@ -14,7 +14,7 @@ from recurra.bench.problem import Problem
 class OpenVino:
     """A compiled model, whose inputs and outputs share memory with NumPy."""
 
-    doc = "OpenVINO, float32, from the same ONNX model; inference only"
+    doc = "OpenVINO with the same ONNX model, float32, memory shared with NumPy; inference only"
     packages = ("openvino", "onnx")
 
     def start(self, threads: int) -> None:

@@ -12,7 +12,7 @@ from recurra.bench.problem import Problem
 class Peer(Protocol):
     """A library, and the way of using it that is measured.
 
-    doc:      one line for the tables' legend
+    doc:      one line of the legend of the tables
     packages: what must be installed, by the name that Python imports
     """
 

@@ -19,7 +19,7 @@ LAYERS: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "lstm": nn.LSTM, 
 class TorchLayer:
     """torch's layer on a padded batch: where lengths vary, it computes the padding too."""
 
-    doc = "torch.nn.RNN, LSTM, GRU; padded where lengths vary"
+    doc = "torch.nn.RNN, LSTM, GRU on a padded batch; where lengths vary it computes the padding too"
     packages = ("torch",)
 
     def start(self, threads: int) -> None:
@@ -36,7 +36,7 @@ class TorchLayer:
 class TorchPacked:
     """torch's layer on a PackedSequence, packing and padding included, as its own guide says for lengths that vary."""
 
-    doc = "the same on packed sequences"
+    doc = "the same on a packed sequence, packing and padding included"
     packages = ("torch",)
 
     def start(self, threads: int) -> None:

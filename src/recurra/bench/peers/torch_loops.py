@@ -47,7 +47,7 @@ class TorchCell:
 class TorchLoop:
     """The equations in a Python loop over time, with the input products of all steps as one."""
 
-    doc = "equations in a Python loop, torch eager; for cells without a torch layer"
+    doc = "equations in a Python loop, the input products of all steps as one; for cells without a torch layer"
     packages = ("torch",)
 
     def start(self, threads: int) -> None:
