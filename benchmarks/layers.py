@@ -32,6 +32,8 @@ def main() -> int:
 
 def page(options: argparse.Namespace) -> int:
     """Measure, and put the tables between the page's markers."""
+    chosen = bench.choose(modes=options.modes, cells=options.cells, grid=options.grid, quick=options.quick)
+    markdown.check(options.markdown, {one.mode for one in chosen})
     machine, rows = measured(options)
     if options.json:
         put_json(bench.as_json(machine, rows))

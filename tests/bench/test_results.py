@@ -154,3 +154,8 @@ def test_a_page_without_a_place_is_refused_and_stays(tmp_path):
     with pytest.raises(DataError, match=r"page\.md: expected '<!-- bench: lengths -->'"):
         markdown.update(page, MACHINE, [FIRST, LENGTHS])
     assert page.read_text() == PAGE
+    with pytest.raises(DataError, match=r"page\.md: expected '<!-- bench: lengths -->'"):
+        markdown.check(page, ["train", "lengths"])
+    page.write_text(PAGE.replace("old\n<!-- end -->", "old, with no end"))
+    with pytest.raises(DataError, match=r"page\.md: expected '<!-- bench: train -->'"):
+        markdown.update(page, MACHINE, [FIRST])

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from recurra.base.atomic import write_text
@@ -39,12 +39,25 @@ def blocks(machine: Machine, rows: list[Row]) -> dict[str, str]:
     return {MACHINE: machine.line() + ".", LEGEND: "\n".join(_legend()), **written}
 
 
+def check(path: Path, modes: Iterable[str]) -> None:
+    """Raise DataError if the page has no place for a table of these modes: better before measuring than after."""
+    text = path.read_text(encoding="utf-8")
+    for name in (MACHINE, LEGEND, *modes):
+        _place(path, text, name)
+
+
 def _replaced(path: Path, text: str, name: str, block: str) -> str:
+    begin, end = _place(path, text, name)
+    return text[:begin] + block + "\n" + text[end:]
+
+
+def _place(path: Path, text: str, name: str) -> tuple[int, int]:
+    """Where the text between a pair of markers begins and ends; another pair's beginning must not lie in it."""
     begin = f"<!-- bench: {name} -->"
-    found = re.search(rf"{re.escape(begin)}\n(.*?)<!-- end -->", text, re.DOTALL)
+    found = re.search(rf"{re.escape(begin)}\n((?:(?!<!-- bench: ).)*?)<!-- end -->", text, re.DOTALL)
     if found is None:
         raise DataError(f"{path}: expected '{begin}' and '<!-- end -->' around a place for this table, found none.")
-    return text[: found.start(1)] + block + "\n" + text[found.end(1) :]
+    return found.span(1)
 
 
 def _legend() -> Iterator[str]:
