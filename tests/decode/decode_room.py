@@ -25,13 +25,15 @@ class Said:
 
 @dataclass
 class Toy:
-    """Implements Steps. sharpness: of the distributions.  calls: what each step was given."""
+    """Implements Steps. sharpness: of the distributions.  calls: the sentences of each step."""
 
     num_tokens: int = 4
     seed: int = 0
     sharpness: float = 1.5
     change: Callable[[int, Path, np.ndarray], np.ndarray] = lambda sentence, path, log_probs: log_probs
     calls: list[list[int]] = field(default_factory=list)
+    num_selected: int = 0
+    last: Tensor | None = None
 
     def state(self, num_rows: int, first: int = 0) -> Said:
         return Said([first + row for row in range(num_rows)], [()] * num_rows)
@@ -44,14 +46,17 @@ class Toy:
 
     def step(self, tokens: Tensor, state: Said) -> tuple[Tensor, Said]:
         assert len(tokens) == len(state.tokens)
+        assert not torch.is_grad_enabled()
         said = [(*path, token) for path, token in zip(state.tokens, tokens.tolist(), strict=True)]
         assert all(path[0] == START for path in said)
         self.calls.append(list(state.sentences))
         rows = [self.log_probs(s, path[1:]) for s, path in zip(state.sentences, said, strict=True)]
-        return torch.from_numpy(np.stack(rows)), Said(state.sentences, said)
+        self.last = torch.from_numpy(np.stack(rows))
+        return self.last, Said(state.sentences, said)
 
     def select(self, state: Said, rows: Tensor) -> Said:
         chosen = rows.tolist()
+        self.num_selected += 1
         assert chosen, "a search that is over asks for nothing"
         return Said([state.sentences[row] for row in chosen], [state.tokens[row] for row in chosen])
 

@@ -100,6 +100,19 @@ def test_a_token_of_probability_zero_is_never_drawn():
         assert set(Draw(**options).choose(log_probs, rows=np.arange(2_000), step=1)[1]) == {1}
 
 
+@pytest.mark.parametrize("options", [{}, {"top_k": 2}, {"top_p": 1.0}])
+def test_the_smallest_random_number_draws_no_token_of_probability_zero(options, monkeypatch):
+    monkeypatch.setattr(Draw, "_uniform", lambda self, rows, step: torch.zeros(len(rows), 1, dtype=torch.float64))
+    log_probs = torch.tensor([[-math.inf, -math.inf, 0.0]])
+    assert Draw(**options).choose(log_probs, rows=np.arange(1), step=1)[1].tolist() == [2]
+
+
+def test_top_p_takes_no_token_more_than_has_exactly_p():
+    log_probs = torch.full((50, 2), math.log(0.5))
+    assert set(Draw(top_p=0.5).choose(log_probs, rows=np.arange(50), step=1)[1]) == {0}
+    assert set(Draw(top_p=0.51).choose(log_probs, rows=np.arange(50), step=1)[1]) == {0, 1}
+
+
 def test_limits_hold_for_draws_too():
     toy = Toy(num_tokens=6, seed=8)
     answers = sample(toy, toy.state(50), num_rows=50, max_length=5, min_length=3, no_repeat_ngram=1, **ENDS)

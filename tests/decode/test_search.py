@@ -123,6 +123,21 @@ def test_what_belongs_to_one_row_stays_together_in_the_state():
     assert max(len(call) for call in toy.calls) > 30
 
 
+def test_a_state_is_not_moved_where_every_hypothesis_goes_on_in_its_place():
+    toy = Toy(change=lambda sentence, path, log_probs: np.log([0.01, 0.09, 0.7, 0.2]))
+    beam_search(toy, toy.state(3), num_rows=3, max_length=6, beam=1, **ENDS)
+    greedy(toy, toy.state(3), num_rows=3, max_length=6, **ENDS)
+    assert (len(toy.calls), toy.num_selected) == (12, 0)
+
+
+@pytest.mark.parametrize("search", [greedy, beam_search])
+def test_what_the_model_gave_is_not_written_to(search):
+    toy = Toy(num_tokens=5)
+    search(toy, toy.state(1), num_rows=1, max_length=4, min_length=3, no_repeat_ngram=1, **ENDS)
+    assert toy.last is not None
+    assert torch.isfinite(toy.last).all()
+
+
 def test_the_penalty_of_wu_is_the_one_of_the_paper():
     divisors = LENGTH_PENALTIES["wu"](alpha=0.5).divisor(np.array([1, 19]))
     assert divisors.tolist() == pytest.approx([1.0, 2.0])  # (6/6)^0.5 and (24/6)^0.5

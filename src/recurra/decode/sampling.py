@@ -94,10 +94,10 @@ class Draw:
         best = log_probs.max(1, keepdim=True).values
         refuse_bad(best[:, 0].double().cpu().numpy(), rows=rows, step=step)
         values, tokens = self._candidates(log_probs)
-        # Relative to the greatest, so that no exponential overflows. A row of -inf alone has no weight: it draws a
-        # token of probability 0, which the loop refuses.
-        greatest = best.float().clamp(min=torch.finfo(torch.float32).min)
-        cumulative = torch.exp((values.float() - greatest) / self._temperature).cumsum(1, dtype=torch.float64)
+        # Relative to the greatest, so that no exponential overflows. A row of -inf alone gives NaN; what it draws has
+        # probability 0, which the loop refuses.
+        weights = torch.exp((values.float() - best.float()) / self._temperature)
+        cumulative = weights.cumsum(1, dtype=torch.float64)
         target = self._uniform(rows, step).to(cumulative.device) * self._mass(cumulative)
         drawn = torch.searchsorted(cumulative, target, right=True).clamp(max=values.shape[1] - 1)
         token = drawn if tokens is None else tokens.gather(1, drawn)

@@ -6,6 +6,7 @@ a given text. All dates are of the Gregorian calendar.
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import unicodedata
 from collections import defaultdict
@@ -98,8 +99,11 @@ def forms() -> tuple[Form, ...]:
 
 def readings(text: str, language: str | None = None) -> frozenset[date]:
     """Every date of 1900-2100 that a form of this language, or of any of the forty, writes as exactly this text."""
+    groups = _DIGITS.findall(text)
+    if any(len(group) > 4 for group in groups):  # no year of ours; and no number that is too large to handle
+        return frozenset()
     known = _index().get(_DIGITS.sub(_zeros, text), {})
-    numbers = [int(group) for group in _DIGITS.findall(text)]
+    numbers = [int(group) for group in groups]
     return frozenset(
         day
         for clue, languages in known.items()
@@ -167,7 +171,7 @@ def _zeros(group: re.Match[str]) -> str:
 
 
 def _forms_of(code: str, language: str) -> Iterator[Form]:
-    data = _babel("localedata").load(code, merge_inherited=False)  # what CLDR says of this language itself
+    data = _locale_data().load(code, merge_inherited=False)  # what CLDR says of this language itself
     usual = data.get("default_numbering_system") or "latn"
     native = data["numbering_systems"].get("native", usual)
     seen: set[_Pattern] = set()
@@ -189,8 +193,11 @@ def _patterns(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _parts(pattern: str, data: Mapping[str, Any]) -> tuple[_Part, ...]:
     """A CLDR pattern as parts. Source of the letters: Unicode Technical Standard 35, part 4, date field symbols."""
-    tokens = _babel("dates").tokenize_pattern(pattern)
-    return tuple(_typed(value) if kind == "chars" else _field(value[0], value[1], data) for kind, value in tokens)
+    from babel.dates import tokenize_pattern
+
+    # Letters as ("field", (letter, width)), what stands between them as ("chars", text).
+    tokens = (value for _, value in tokenize_pattern(pattern))
+    return tuple(_typed(value) if isinstance(value, str) else _field(*value, data) for value in tokens)
 
 
 def _field(letter: str, width: int, data: Mapping[str, Any]) -> _Part:
@@ -223,12 +230,16 @@ def _digits(zero: str) -> Mapping[int, str]:
     return {ord("0") + i: chr(ord(zero) + i) for i in range(10)}
 
 
-def _babel(module: str) -> ModuleType:
-    try:
-        from babel import dates, localedata
-    except ImportError:
-        raise ConfigError(
-            'the data set dates needs the package babel. Install it with `pip install "recurra[demo]"`.'
-        ) from None
-    found: ModuleType = {"dates": dates, "localedata": localedata}[module]
-    return found
+@cache
+def _locale_data() -> ModuleType:
+    """Babel's reader of locale data, in a copy of our own.
+
+    It remembers a language as it was first asked for, with or without what is inherited from others, for everybody in
+    the process (Babel 2.18). With a copy, we neither get what another user of Babel loaded, nor spoil it for them.
+    """
+    spec = importlib.util.find_spec("babel.localedata") if importlib.util.find_spec("babel") else None
+    if spec is None or spec.loader is None:
+        raise ConfigError('the data set dates needs the package babel. Install it with `pip install "recurra[demo]"`.')
+    copy = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(copy)
+    return copy

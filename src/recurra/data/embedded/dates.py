@@ -4,7 +4,7 @@ From the Unicode Common Locale Data Repository (CLDR), through the package Babel
 weekdays, its digits. No date of dev or test is in train, and no text of theirs, whatever date it stands for there.
 
 Some texts can mean several dates: 3/4/05 has the day or the month first, in this century or the last. The column
-`accepted` holds all of them, of any of the forty languages, for a text does not say which language it is in.
+`accepted` holds all of them, with `|` between, of any of the forty languages: a text does not say in which it is.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class _Row:
             "date": self.day.isoformat(),
             "language": self.form.language,
             "form": self.form.name,
-            "accepted": " ".join(day.isoformat() for day in self.accepted),
+            "accepted": "|".join(day.isoformat() for day in self.accepted),
         }
 
 
