@@ -231,8 +231,11 @@ class _Recurrence(torch.autograd.Function):
     def backward(ctx: Any, *d_out: Tensor) -> tuple[Tensor | None, ...]:
         output, *tensors = ctx.saved_tensors
         wanted = list(ctx.needs_input_grad[1:])
+        # The backward pass writes over the tape; whoever asks again (retain_graph=True) waits for it to be made again.
+        tape, ctx.tape = ctx.tape, None
         with torch.no_grad():
-            made = ctx.plan.backward(ctx.tape, tensors, output, [d.contiguous() for d in d_out], wanted)
+            tape = tape or ctx.plan.forward(tensors, training=True)[2]
+            made = ctx.plan.backward(tape, tensors, output, [d.contiguous() for d in d_out], wanted)
         if not torch.is_grad_enabled():
             return None, *made
         # create_graph=True: these gradients depend on all of the inputs, in a way that this engine does not know.
