@@ -392,7 +392,9 @@ def _write_over_kept(program: Program) -> None:
     for delta in (a for a in program.areas if a.kind == "delta"):
         for at, keep in enumerate(program.areas):
             if (keep.kind, keep.width) == ("keep", delta.width) and keep.count >= delta.count:
-                written = [k for k, s in enumerate(program.stages) if any(_is(program, p, delta) for _, p, _ in s.stores)]
+                written = [
+                    k for k, s in enumerate(program.stages) if any(_is(program, p, delta) for _, p, _ in s.stores)
+                ]
                 read = [k for k, stage in enumerate(program.stages) if at in _areas_read(program, stage)]
                 if max(read, default=0) <= min(written, default=0):
                     delta.count, delta.over_kept = keep.count, True
