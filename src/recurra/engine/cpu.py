@@ -43,6 +43,7 @@ def available() -> bool:
     return _native is not None
 
 
+@cache
 def instruction_sets() -> tuple[str, ...]:
     """The instruction sets that the engine can use on this processor, the fastest first."""
     return tuple(_native.isas()) if available() else ()
