@@ -10,13 +10,13 @@ import pytest
 SRC = Path(__file__).parent.parent / "src" / "recurra"
 FLOORS = [
     {"base"},
-    {"cells", "data", "losses", "metrics", "training", "config", "report"},
+    {"cells", "data", "losses", "metrics", "training", "config", "report", "decode"},
     {"lower"},
     {"engine"},
     {"nn"},
     {"models"},
     {"tasks"},
-    {"api"},
+    {"api", "bench"},
     {"cli"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

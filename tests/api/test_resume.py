@@ -327,11 +327,11 @@ def test_what_a_killed_process_left_goes_when_the_run_goes_on(run: Path) -> None
 def test_predictions_appear_whole_or_not_at_all(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answer, calls = Classification.answer, []
 
-    def signalled(self: Classification, output: Any) -> Any:
+    def signalled(self: Classification, example: Any, output: Any) -> Any:
         calls.append(1)
         if len(calls) % 3 == 0:
             os.kill(os.getpid(), number)
-        return answer(self, output)
+        return answer(self, example, output)
 
     monkeypatch.setattr(Classification, "answer", signalled)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets its background jobs ignore it

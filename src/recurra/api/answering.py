@@ -11,6 +11,7 @@ import torch
 from recurra.api.stopping import Stopped
 from recurra.base.errors import ConfigError
 from recurra.data.batches import epoch_batches
+from recurra.tasks import Task
 
 # Enough to keep the cores busy, little enough for a laptop: 256 sequences of 64 tokens.
 BATCH_TOKENS, BATCH_ROWS = 16_384, 256
@@ -18,7 +19,7 @@ BATCH_TOKENS, BATCH_ROWS = 16_384, 256
 
 def outputs(
     model: torch.nn.Module,
-    task: Any,
+    task: Task,
     examples: Sequence[Any],
     *,
     device: torch.device,
@@ -39,8 +40,9 @@ def outputs(
         for indices in plan:
             if (number := stop()) is not None:
                 raise Stopped(number)
-            batch = task.collate([examples[i] for i in indices], indices).to(device)
-            for index, output in zip(indices, task.decode(model(batch), batch), strict=True):
+            some = [examples[i] for i in indices]
+            batch = task.collate(some, indices).to(device)
+            for index, output in zip(indices, task.predict(model, batch, some), strict=True):
                 found[index] = output
     return found
 

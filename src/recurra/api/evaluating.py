@@ -9,9 +9,9 @@ from typing import Any
 
 from recurra.api.answering import device_of, outputs
 from recurra.api.folder import Run, open_run, open_settings
-from recurra.api.prepare import note_shared, prepare, read_rows
+from recurra.api.prepare import note_shared, prepare, read_rows, usable
 from recurra.api.watching import Nobody
-from recurra.base.contracts import Record, Report, Watcher
+from recurra.base.contracts import Listener, Record, Report, Watcher
 from recurra.base.errors import ConfigError, DataError
 from recurra.data.formats import read
 
@@ -39,8 +39,8 @@ def evaluate(
     own = _own_splits(trained, watch, needed=file is None)
     if file is not None:
         split = file.name
-        examples = [trained.task.example(record) for record in read_rows(file, trained.settings, watch)]
-        trained.task.refuse_unknown(examples)
+        rows = read_rows(file, trained.settings, watch)
+        examples = usable(trained.task, [trained.task.example(record) for record in rows], split, watch)
         note_shared(own.get("train", ()), examples, split, watch)
     elif split in own:
         examples = own[split]
@@ -75,27 +75,39 @@ def _own_splits(trained: Run, watch: Watcher, *, needed: bool) -> Mapping[str, l
 
 
 def predict(
-    run: Path | Run, records: Iterable[Record], *, device: str = "auto", cells: Iterable[Path] = ()
+    run: Path | Run,
+    records: Iterable[Record],
+    *,
+    options: Mapping[str, Any] | None = None,
+    device: str = "auto",
+    cells: Iterable[Path] = (),
+    watch: Listener | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """One plain dict for each record, in order; labels are not needed. Reads lazily, a thousand rows at a time."""
+    """One plain dict for each record, in order; labels are not needed. Reads lazily, a thousand rows at a time.
+
+    options: how to answer, as the run's task has it: beam, n_best and attention of a translation
+    Raises ConfigError for an option that the task does not have.
+    """
     trained = run if isinstance(run, Run) else open_run(run, cells)
     target = device_of(device)
+    task = trained.task.asking(options or {})
     trained.model.to(target)
-    waiting = iter(records)
+    waiting, watch = iter(records), watch or Nobody()
     while chunk := list(islice(waiting, CHUNK)):
-        examples = [trained.task.example(record, gold=False) for record in chunk]
-        answers = outputs(trained.model, trained.task, examples, device=target)
-        for example, output in zip(examples, answers, strict=True):
-            yield {"text": example.text, **trained.task.answer(output)}
+        examples = [task.example(record, gold=False) for record in chunk]
+        answers = outputs(trained.model, task, examples, device=target)
+        for message in task.remarks(answers, examples):
+            watch.note(message)
+        yield from map(task.answer, examples, answers)
 
 
 def read_for(run: Path, file: Path, *, cells: Iterable[Path] = ()) -> Iterator[Record]:
     """The records of a file, read as the run's config says; the label column may be missing."""
     _, settings = open_settings(run, cells)
-    return read(file, format=settings.data.format, columns=settings.data.columns, fields=(settings.plan.text,))
+    return read(file, format=settings.data.format, columns=settings.data.columns, fields=(settings.plan.input_field,))
 
 
 def text_column(run: Path, *, cells: Iterable[Path] = ()) -> str:
     """The field of a record that a run reads."""
     _, settings = open_settings(run, cells)
-    return str(settings.plan.text)
+    return settings.plan.input_field

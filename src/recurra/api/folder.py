@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from recurra import __version__
-from recurra.api.schema import SCHEMA, Settings, settings_of
+from recurra.api.schema import Settings, settings_of
 from recurra.base.atomic import write_text
 from recurra.base.errors import ConfigError, RunError
 from recurra.cells import BUILT_IN, CELLS
@@ -26,6 +26,7 @@ from recurra.cells.user import cells_of
 from recurra.config import load as load_config
 from recurra.config import write as config_text
 from recurra.lower import equal, from_json, to_json, trace
+from recurra.tasks import Task
 from recurra.training import load_weights
 from recurra.training.lock import FILE as LOCK
 
@@ -71,7 +72,7 @@ class Run:
 
     folder: RunFolder
     settings: Settings
-    task: Any
+    task: Task
     model: torch.nn.Module
     fingerprint: str
 
@@ -82,7 +83,7 @@ END = "# The end of this config; without this line it was cut short."
 
 def describe(folder: RunFolder, settings: Settings) -> None:
     """Write what is known before training: mark, config, and the user's cell, if the model has one."""
-    write_text(folder.config, f"{config_text(settings.resolved, SCHEMA).rstrip()}\n\n{END}\n")
+    write_text(folder.config, f"{config_text(settings.resolved, settings.schema).rstrip()}\n\n{END}\n")
     name = str(settings.tree["model"].get("cell"))
     if name in CELLS and name not in BUILT_IN:
         write_text(folder.cell, _json(to_json(CELLS[name])))
@@ -99,7 +100,7 @@ def forget(folder: RunFolder) -> None:
         folder.path.rmdir()
 
 
-def write_task(folder: RunFolder, task: Any, fingerprint: str) -> None:
+def write_task(folder: RunFolder, task: Task, fingerprint: str) -> None:
     """Write what reading a text and naming an answer needs, and which data that was learned from."""
     write_text(folder.task, _json({**task.to_json(), "data": fingerprint}))
 

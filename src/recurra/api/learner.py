@@ -13,6 +13,7 @@ from recurra.base.contracts import Batch, Progress, Score
 from recurra.base.errors import RunError
 from recurra.config import build
 from recurra.data.batches import epoch_batches
+from recurra.tasks import Task
 from recurra.training import (
     CLIPPINGS,
     ON_NONFINITE,
@@ -61,7 +62,7 @@ class Learner:
     """
 
     def __init__(
-        self, settings: Settings, task: Any, examples: Sequence[Any], device: torch.device, fingerprint: str
+        self, settings: Settings, task: Task, examples: Sequence[Any], device: torch.device, fingerprint: str
     ) -> None:
         options = settings.training
         self.settings, self.task, self.examples, self.device = settings, task, examples, device
@@ -168,8 +169,7 @@ class Learner:
         self.seconds = float(checkpoint.extra.get("seconds", 0.0))
 
     def _collate(self, indices: Sequence[int]) -> Batch:
-        batch: Batch = self.task.collate([self.examples[i] for i in indices], indices)
-        return batch.to(self.device)
+        return self.task.collate([self.examples[i] for i in indices], indices).to(self.device)
 
 
 def _refuse_misshaped(optimizer: torch.optim.Optimizer, options: Sequence[Set[str]]) -> None:

@@ -15,6 +15,7 @@ from recurra.base.errors import ConfigError, DataError
 from recurra.config import build
 from recurra.data.formats import ON_ERROR, read, resolved_format
 from recurra.data.splits import SPLITS, overlap, split
+from recurra.tasks import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +25,14 @@ class Prepared:
     fingerprint: of what is learned from and chosen by, in order; a resumed run must find the same
     """
 
-    task: Any
+    task: Task
     splits: Mapping[str, list[Any]]
     notes: tuple[str, ...]
     facts: Mapping[str, str | int | float]
     fingerprint: str
 
 
-def prepare(settings: Settings, watch: Listener, *, task: Any = None) -> Prepared:
+def prepare(settings: Settings, watch: Listener, *, task: Task | None = None) -> Prepared:
     """Read the data, split it, fit the task on the training rows (unless one is given), and make examples.
 
     Raises DataError, with file and line, for data that cannot be learned from.
@@ -41,9 +42,9 @@ def prepare(settings: Settings, watch: Listener, *, task: Any = None) -> Prepare
     fitted = task or settings.plan.fit(records["train"], settings.data.train)
     splits = {name: [fitted.example(record) for record in rows] for name, rows in records.items()}
     for name, examples in splits.items():
-        fitted.refuse_unknown(examples)
+        splits[name] = usable(fitted, examples, name, heard)
         if name != "train":
-            note_shared(splits["train"], examples, name, heard)
+            note_shared(splits["train"], splits[name], name, heard)
     facts = fitted.facts(splits)
     for name, value in facts.items():
         if name.endswith("texts cut"):
@@ -121,7 +122,7 @@ def _divided(train: Sequence[Record], settings: Settings, watch: Listener) -> di
 
 def note_shared(train: Iterable[Any], examples: Iterable[Any], name: str, watch: Listener) -> None:
     """Say how many examples were learned from, if any: a model can know these by heart."""
-    shared = overlap(train, examples, key=_text)
+    shared = overlap(train, examples, key=_key)
     if shared.num_rows:
         first, second = shared.examples[0]
         watch.note(
@@ -130,8 +131,21 @@ def note_shared(train: Iterable[Any], examples: Iterable[Any], name: str, watch:
         )
 
 
-def _text(example: Any) -> str:
-    return str(example.text)
+def usable(task: Task, examples: Sequence[Any], name: str, watch: Listener) -> list[Any]:
+    """The examples of a split that the task can use; what it leaves out is said.
+
+    Raises DataError if none is left, or for an answer that training never saw.
+    """
+    kept, notes = task.usable(examples, name)
+    for message in notes:
+        watch.note(message)
+    if not kept:
+        raise DataError(f"{name}: no row is left. {' '.join(notes)}")
+    return kept
+
+
+def _key(example: Any) -> str:
+    return str(example.key)
 
 
 def _fingerprint(splits: Mapping[str, Sequence[Any]]) -> str:
@@ -140,7 +154,7 @@ def _fingerprint(splits: Mapping[str, Sequence[Any]]) -> str:
     for name in ("train", "dev"):
         sha.update(f"{name} {len(splits[name])}\n".encode())
         for example in splits[name]:
-            sha.update(repr((example.tokens, example.gold)).encode("utf-8", "surrogatepass"))
+            sha.update(repr(example.content).encode("utf-8", "surrogatepass"))
     return sha.hexdigest()
 
 

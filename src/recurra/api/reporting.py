@@ -48,7 +48,14 @@ def final_report(
         facts=facts(learner, prepared, select, [*compared.notes, *([learner.skipped] if learner.skipped else [])]),
     )
     save_weights(folder.weights, learner.model)
-    for message in write(folder.path, report, charts=charts(folder, select), settings=folder.config.read_text()).notes:
+    drawn = write(
+        folder.path,
+        report,
+        charts=[*prepared.task.charts(answers[last], scored[last]), *charts(folder, select)],
+        maps=prepared.task.pictures(learner.model, scored[last], learner.device),
+        settings=folder.config.read_text(),
+    )
+    for message in drawn.notes:
         watch.note(message)
     return report
 

@@ -13,10 +13,17 @@ import torch
 from recurra.api.options import DataOptions, TrainingOptions
 from recurra.base.errors import ConfigError
 from recurra.base.option import OneOf
+from recurra.base.registry import Registry
 from recurra.config import Check, Document, Fixed, Resolved, Schema, build, load, override, resolve
 from recurra.models import MODELS
-from recurra.tasks import TASKS
+from recurra.tasks import TASKS, Plan
 from recurra.training import CLIPPINGS, ON_NONFINITE, OPTIMIZERS, SCHEDULES, Rows
+
+# The networks that a task can use; the first one is taken where a config names none.
+NETWORKS: Mapping[str, tuple[str, ...]] = {
+    "classification": ("classifier",),
+    "translation": ("seq2seq",),
+}
 
 SCHEMA = Schema(
     doc="A recurra config: what to learn, from which data, with which model.",
@@ -26,7 +33,7 @@ SCHEMA = Schema(
         "model": OneOf("the network", MODELS),
         "training": Fixed("how to learn", TrainingOptions),
     },
-    defaults={"task": "classification", "model": "classifier"},
+    defaults={"task": "classification", "model": NETWORKS["classification"][0]},
 )
 
 
@@ -35,7 +42,8 @@ class Settings:
     """A checked config, as the objects that its sections describe; the model is built later, from the data's sizes."""
 
     resolved: Resolved
-    plan: Any
+    schema: Schema
+    plan: Plan
     data: DataOptions
     training: TrainingOptions
 
@@ -60,19 +68,34 @@ def read_settings(path: Path, overrides: Sequence[str] = (), seed: int | None = 
     return settings_of(override(load(path), [*overrides, *extra]))
 
 
+def schema_for(task: object) -> Schema:
+    """The schema of configs for a task: only the networks that it can use, one of them by default."""
+    words = NETWORKS.get(task, ()) if isinstance(task, str) else ()
+    if not words:  # the task's own word is the mistake then, and every network is as good
+        return SCHEMA
+    fitting: Registry[type[torch.nn.Module]] = Registry(f"model for {task}")
+    for word in words:
+        fitting.add(word, MODELS[word])
+    sections = {**SCHEMA.sections, "model": OneOf("the network", fitting)}
+    return Schema(SCHEMA.doc, sections, {**SCHEMA.defaults, "model": words[0]})
+
+
 def settings_of(document: Document) -> Settings:
     """Check a document, and build what needs no data."""
-    resolved = resolve(document, SCHEMA, CHECKS)
+    schema = schema_for(_task_of(document.tree))
+    resolved = resolve(document, schema, CHECKS)
     return Settings(
         resolved,
+        schema,
         build(resolved.section("task"), TASKS),
         build(resolved.section("data"), DataOptions),
         build(resolved.section("training"), TrainingOptions),
     )
 
 
-# Vocabulary and labels of the smallest data there is.
-TINY = (8, 2)
+def _task_of(tree: Mapping[str, Any]) -> object:
+    given = tree.get("task")
+    return (given.get("name") if isinstance(given, Mapping) else given) or SCHEMA.defaults["task"]
 
 
 def _outline(resolved: Resolved, sizes: Sequence[int]) -> torch.nn.Module:
@@ -94,8 +117,14 @@ def _refuse_large(resolved: Resolved, sizes: Sequence[int], limit: float) -> Non
         raise ConfigError(resolved.document.problem(("model",), message).sentence)
 
 
+def _smallest(resolved: Resolved) -> tuple[int, ...]:
+    """The sizes of the smallest data that the task can have."""
+    plan: Plan = build(resolved.section("task"), TASKS)
+    return plan.smallest_sizes
+
+
 def _check_size(resolved: Resolved) -> None:
-    _refuse_large(resolved, TINY, build(resolved.section("training"), TrainingOptions).max_model_gib)
+    _refuse_large(resolved, _smallest(resolved), build(resolved.section("training"), TrainingOptions).max_model_gib)
 
 
 def _check_training(resolved: Resolved) -> None:
@@ -110,7 +139,7 @@ def _check_training(resolved: Resolved) -> None:
 CHECKS = (
     Check(("task",), lambda resolved: build(resolved.section("task"), TASKS)),
     Check(("data",), lambda resolved: build(resolved.section("data"), DataOptions)),
-    Check(("model",), lambda resolved: _outline(resolved, TINY)),
-    Check(("model", "training"), _check_size),
+    Check(("model", "task"), lambda resolved: _outline(resolved, _smallest(resolved))),
+    Check(("model", "task", "training"), _check_size),
     Check(("training",), _check_training),
 )

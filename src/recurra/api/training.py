@@ -192,10 +192,9 @@ def _learn_epoch(course: Course, stopping: Stopping, watch: Watcher) -> None:
 
 
 def _dev_scores(course: Course, stopping: Stopping) -> tuple[Score, ...]:
-    learner, task, dev = course.learner, course.prepared.task, course.prepared.splits["dev"]
+    learner, task, dev = course.learner, course.prepared.task.draft, course.prepared.splits["dev"]
     answers = outputs(learner.model, task, dev, device=learner.device, stop=lambda: stopping.signal)
-    scores: tuple[Score, ...] = task.score(answers, dev, "dev")
-    return scores
+    return task.score(answers, dev, "dev")
 
 
 def _log_step(log: Log, progress: Progress, speed: Speed) -> None:

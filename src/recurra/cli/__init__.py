@@ -6,6 +6,7 @@ failures   an error to a sentence and an exit code: 0 done, 1 failed, 2 your inp
 terminal   results on standard output, messages on standard error, colours only where a person looks
 watcher    training as a bar on a terminal, as plain lines elsewhere
 show       a report as text or JSON
+heat       attention in a terminal
 texts      texts from arguments, standard input and files; predictions to lines, CSV and JSONL
 commands/  one file a command
 

@@ -7,6 +7,7 @@ import io
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,10 +15,13 @@ from recurra.base.atomic import replacing
 from recurra.base.contracts import Origin, Record
 from recurra.base.errors import DataError
 from recurra.cli.failures import UsageError
+from recurra.cli.heat import heat_lines
 from recurra.cli.terminal import one_line, plain
 
 # The limit of data files (a "10 MB line" is no text to classify).
 MAX_LINE = 8 << 20
+MOST_PICTURES = 20
+_ANSWER = ("label", "labels", "output")
 _CONFIDENCE = ("score", "confidence", "probability")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -50,17 +54,30 @@ def _decoded(line: bytes, origin: Origin) -> str:
 
 
 def readable(row: Row) -> str:
-    """`spam<tab>97.3 %<tab>the text`: labels, confidence, then the other single values; one line, whatever the data.
+    """`spam<tab>97.3 %<tab>the text`: answer, confidence, then the other single values; one line, whatever the data.
 
-    Maps and lists of numbers (all probabilities) are left to --json.
+    Below it, where they were asked for: further answers, and what each token of the answer looked at. Other maps and
+    lists (all probabilities) are left to --json.
     """
     values = dict(row)
-    label = values.pop("label", values.pop("labels", None))
+    answer = next((values.pop(name) for name in _ANSWER if name in values), None)
     confidence = next((values.pop(name) for name in _CONFIDENCE if name in values), None)
-    parts = [_words(label)] if label is not None else []
+    parts = [_words(answer)] if answer is not None else []
     parts += [f"{100 * confidence:.1f} %"] if isinstance(confidence, float) else []
     parts += [one_line(str(value)) for value in values.values() if isinstance(value, str | int | float)]
-    return "\t".join(parts)
+    return "\n".join(["\t".join(parts), *_further(values.get("n_best")), *_looked(values.get("attention"))])
+
+
+def _further(answers: object) -> Iterator[str]:
+    """The second answer, the third, ...; the first one stands above."""
+    for number, one in enumerate(answers if isinstance(answers, list) else [], start=1):
+        if number > 1:
+            yield f"  {number}. {readable({name: one[name] for name in ('output', 'score')})}"
+
+
+def _looked(attention: object) -> Iterator[str]:
+    if isinstance(attention, Mapping):
+        yield from heat_lines(attention["rows"], attention["columns"], attention["weights"])
 
 
 def _words(label: object) -> str:
@@ -72,14 +89,46 @@ def json_line(row: Row) -> str:
     return json.dumps(plain(row), ensure_ascii=False, allow_nan=False)
 
 
-def writer_for(path: Path) -> Callable[[Path, Iterable[Row]], int]:
-    """What writes predictions to a file of this name: `.csv` or `.jsonl`. Raises UsageError for another suffix."""
-    writers = {".csv": write_csv, ".jsonl": write_jsonl}
+def writer_for(path: Path, *, with_attention: bool = False) -> Callable[[Path, Iterable[Row]], int]:
+    """What writes predictions to a file of this name: `.csv`, `.jsonl` or, of attention, `.png`.
+
+    Raises UsageError for another suffix.
+    """
+    writers = {".csv": write_csv, ".jsonl": write_jsonl, **({".png": write_png} if with_attention else {})}
     if path.suffix.lower() not in writers:
-        raise UsageError(f"--output {path}: expected a name that ends in .csv or .jsonl.")
+        others = "or .jsonl, or .png" if with_attention else "or .jsonl"
+        hint = " A picture needs --attention." if path.suffix.lower() == ".png" else ""
+        raise UsageError(f"--output {path}: expected a name that ends in .csv {others}.{hint}")
     if not path.parent.is_dir():
         raise UsageError(f"--output {path}: there is no folder '{path.parent}'. Make it, or choose another.")
     return writers[path.suffix.lower()]
+
+
+def write_png(path: Path, rows: Iterable[Row]) -> int:
+    """The attention of each answer, one picture under the other; whole or not at all. Returns the number of rows.
+
+    Raises DataError for more than 20 rows, UsageError where matplotlib is not installed.
+    """
+    from recurra.report import HeatMap, heat_png
+
+    found = list(islice(rows, MOST_PICTURES + 1))
+    if len(found) > MOST_PICTURES:
+        raise DataError(f"{path}: more than {MOST_PICTURES} answers are too many for one picture; use .jsonl.")
+    maps = [_heat_map(HeatMap, row) for row in found]
+    try:
+        content = heat_png(maps)
+    except ModuleNotFoundError:
+        raise UsageError(f'--output {path}: matplotlib is not installed; pip install "recurra[plot]".') from None
+    with replacing(path) as file:
+        file.write(content)
+    return len(found)
+
+
+def _heat_map(make: Callable[..., Any], row: Row) -> Any:
+    attention: Any = row["attention"]
+    weights = tuple(map(tuple, attention["weights"]))
+    title = f"{row['text']} → {row['output']}"
+    return make(one_line(title), tuple(attention["rows"]), tuple(attention["columns"]), weights)
 
 
 def write_jsonl(path: Path, rows: Iterable[Row]) -> int:

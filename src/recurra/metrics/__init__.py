@@ -1,4 +1,4 @@
-"""How good the answers are: plain Python and NumPy in, Scores and Tables out. No torch; scikit-learn for one baseline.
+"""How good the answers are: plain Python and NumPy in, Scores and Tables out. No torch; other packages where needed.
 
 outputs          LabelOutput, LabelSetOutput: what a classifier says about one row
 labelling        gold labels beside outputs, checked once, as arrays: `labelling`, `set_labelling`
@@ -6,6 +6,10 @@ classification   one label per row: accuracy, precision, recall, F1, log loss; c
 multilabel       any number of labels per row: subset accuracy, Hamming loss, precision, recall, F1, log loss
 calibration      does 80 % sure mean right in 80 % of the cases: calibration error and reliability table
 ranking          two labels: area under the ROC curve, average precision
+sequences        a written answer beside what was expected: exact match, other accepted answers; SEQUENCE_SCORES
+bleu             translation: BLEU with its parts, chrF, signatures
+rouge            summarization: ROUGE-1, -2, -L
+phones           grapheme_to_phoneme: word and phone error rates
 baselines        what a model must beat: the most frequent label; TF-IDF with logistic regression
 
 Rules that all of them follow:
@@ -26,14 +30,27 @@ from recurra.metrics.baselines import (
     label_baselines,
     label_set_baselines,
 )
+from recurra.metrics.bleu import Bleu
 from recurra.metrics.calibration import calibration_error, reliability
 from recurra.metrics.classification import confusion, most_confused, scores
 from recurra.metrics.labelling import Labelling, SetLabelling, labelling, set_labelling
 from recurra.metrics.multilabel import label_counts, set_scores
 from recurra.metrics.outputs import LabelOutput, LabelSetOutput
+from recurra.metrics.phones import Phones
 from recurra.metrics.ranking import average_precision, roc_auc
+from recurra.metrics.rouge import Rouge
+from recurra.metrics.sequences import (
+    SEQUENCE_SCORES,
+    Exact,
+    Pair,
+    SequenceScores,
+    exact_scores,
+    length_bins,
+    main_score,
+)
 
 __all__ = [
+    "SEQUENCE_SCORES",
     "Baseline",
     "Compared",
     "LabelOutput",
@@ -41,6 +58,8 @@ __all__ = [
     "Labelling",
     "Majority",
     "MajoritySets",
+    "Pair",
+    "SequenceScores",
     "SetLabelling",
     "TfidfLogistic",
     "TfidfLogisticSets",
@@ -48,10 +67,13 @@ __all__ = [
     "calibration_error",
     "compare",
     "confusion",
+    "exact_scores",
     "label_baselines",
     "label_counts",
     "label_set_baselines",
     "labelling",
+    "length_bins",
+    "main_score",
     "most_confused",
     "reliability",
     "roc_auc",
@@ -59,3 +81,8 @@ __all__ = [
     "set_labelling",
     "set_scores",
 ]
+
+SEQUENCE_SCORES.add("translation", Bleu)
+SEQUENCE_SCORES.add("summarization", Rouge)
+SEQUENCE_SCORES.add("grapheme_to_phoneme", Phones)
+SEQUENCE_SCORES.add("exact", Exact)

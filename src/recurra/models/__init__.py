@@ -1,6 +1,11 @@
 """Whole networks made of layers. Each takes a Batch and returns a Prediction; none knows a label or a loss.
 
 classifier   a sequence to one vector of logits
+seq2seq      a sequence to another one; or a vector, or a label, to a sequence
+encoder      a source as a decoder sees it             bridge   its last states to the decoder's first
+decoder      all steps at once, or one after another   readout  what the output layer reads
+parts        a decoder from its options                options  what models share
+scheduled_sampling  how often training shows the true token
 """
 
 from __future__ import annotations
@@ -9,8 +14,10 @@ from torch import nn
 
 from recurra.base.registry import Registry
 from recurra.models.classifier import Classifier
+from recurra.models.seq2seq import FromVector, Seq2Seq
 
 MODELS: Registry[type[nn.Module]] = Registry("model")
 MODELS.add("classifier", Classifier)
+MODELS.add("seq2seq", Seq2Seq)
 
-__all__ = ["MODELS", "Classifier"]
+__all__ = ["MODELS", "Classifier", "FromVector", "Seq2Seq"]

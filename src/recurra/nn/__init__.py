@@ -5,13 +5,16 @@ door       padded, packed, batch-first and unbatched input become (T, N, I) with
 initial    named initialisations      merge    how two directions become one
 dropout    locked dropout, zoneout    carried  state kept from call to call (streaming, truncated BPTT)
 embed      tokens to vectors: a table, or one-hot        pool     a sequence to one vector
+attention  queries to weighted means of a memory: ATTENTIONS
+unroll     recurrent layers one differentiable step at a time, for a decoder that feeds its output back
 """
 
 from __future__ import annotations
 
+from recurra.nn.attention import ATTENTIONS
 from recurra.nn.carried import Carried
 from recurra.nn.embed import Embedding, OneHot
 from recurra.nn.pool import POOLS
 from recurra.nn.recurrent import GRU, LSTM, RNN, Recurrent
 
-__all__ = ["GRU", "LSTM", "POOLS", "RNN", "Carried", "Embedding", "OneHot", "Recurrent"]
+__all__ = ["ATTENTIONS", "GRU", "LSTM", "POOLS", "RNN", "Carried", "Embedding", "OneHot", "Recurrent"]

@@ -10,6 +10,7 @@ from pathlib import Path
 from recurra.base.atomic import replacing
 from recurra.base.contracts import Report
 from recurra.report.charts import Chart
+from recurra.report.heatmap import HeatMap
 from recurra.report.page import html
 from recurra.report.png import pictures
 from recurra.report.scores import baselines_json, scores_json
@@ -23,16 +24,18 @@ class Written:
     notes: tuple[str, ...]
 
 
-def write(folder: Path, report: Report, *, charts: Sequence[Chart] = (), settings: str = "") -> Written:
-    """Write scores.json, baselines.json, report.html and, with matplotlib, confusion.png and curves.png.
+def write(
+    folder: Path, report: Report, *, charts: Sequence[Chart] = (), maps: Sequence[HeatMap] = (), settings: str = ""
+) -> Written:
+    """Write scores.json, baselines.json, report.html and, with matplotlib, confusion, curves and attention as PNG.
 
     Each file is replaced whole or not at all. Raises OSError as the system gives it.
     """
-    drawn = pictures(report, charts)
+    drawn = pictures(report, charts, maps)
     files = {
         "scores.json": _json(scores_json(report)),
         "baselines.json": _json(baselines_json(report)),
-        "report.html": html(report, charts=charts, settings=settings).encode("utf-8"),
+        "report.html": html(report, charts=charts, maps=maps, settings=settings).encode("utf-8"),
         **drawn.files,
     }
     for name, content in files.items():

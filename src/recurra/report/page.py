@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from recurra.base.contracts import Report, Table
 from recurra.report.charts import Chart, svg
+from recurra.report.heatmap import HeatMap, heat_svg
 from recurra.report.markup import Markup, join, tag
 from recurra.report.scores import shown, splits_of
 from recurra.report.style import CSS
@@ -17,14 +18,14 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 OPEN_LABELS = 12
 
 
-def html(report: Report, *, charts: Sequence[Chart] = (), settings: str = "") -> str:
+def html(report: Report, *, charts: Sequence[Chart] = (), maps: Sequence[HeatMap] = (), settings: str = "") -> str:
     """The report as one HTML document, without scripts and without a reference to anything outside it.
 
-    charts: curves to draw      settings: the resolved settings as text
+    charts: curves to draw      maps: what outputs looked at      settings: the resolved settings as text
     Labels, facts and settings are shown as text whatever they hold.
     """
     splits = _test_first(splits_of(report))
-    body = tag("main", tag("h1", report.title), *_sections(report, splits, charts, settings))
+    body = tag("main", tag("h1", report.title), *_sections(report, splits, charts, maps, settings))
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
@@ -36,7 +37,9 @@ def html(report: Report, *, charts: Sequence[Chart] = (), settings: str = "") ->
     return "<!doctype html>\n" + tag("html", head, tag("body", body), lang="en") + "\n"
 
 
-def _sections(report: Report, splits: Sequence[str], charts: Sequence[Chart], settings: str) -> Iterator[Markup]:
+def _sections(
+    report: Report, splits: Sequence[str], charts: Sequence[Chart], maps: Sequence[HeatMap], settings: str
+) -> Iterator[Markup]:
     if splits:
         yield headline(report, splits[0])
     for split in splits:
@@ -44,8 +47,10 @@ def _sections(report: Report, splits: Sequence[str], charts: Sequence[Chart], se
     for matrix in filter(is_matrix, report.tables):
         yield _table(matrix)
     yield tag("div", *(_table(table) for table in report.tables if not is_matrix(table)), class_="tables")
+    if maps:
+        yield tag("section", tag("h2", "Attention"), tag("div", *map(heat_svg, maps), class_="charts"))
     if charts:
-        yield tag("section", tag("h2", "Training"), tag("div", *map(svg, charts), class_="charts"))
+        yield tag("section", tag("h2", "Curves"), tag("div", *map(svg, charts), class_="charts"))
     if report.facts:
         yield tag("section", tag("h2", "Facts"), _facts(report))
     if settings:

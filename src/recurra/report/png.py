@@ -1,4 +1,4 @@
-"""confusion.png and curves.png, where matplotlib is installed."""
+"""confusion.png, curves.png and attention.png, where matplotlib is installed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from recurra.base.contracts import Report, Table
 from recurra.report.charts import Chart, thinned
+from recurra.report.heatmap import HeatMap, shortened
 from recurra.report.tables import MOST_LABELS, is_matrix
 
 MISSING = 'pictures were left out: matplotlib is not installed; pip install "recurra[plot]".'
@@ -24,10 +25,10 @@ class Pictures:
     notes: tuple[str, ...]
 
 
-def pictures(report: Report, charts: Sequence[Chart]) -> Pictures:
-    """Draw the first confusion matrix and all curves; without matplotlib, a sentence that says how to install it."""
+def pictures(report: Report, charts: Sequence[Chart], maps: Sequence[HeatMap] = ()) -> Pictures:
+    """Draw the first confusion matrix, all curves, all heat maps; without matplotlib, say how to install it."""
     try:
-        import matplotlib.figure  # noqa: F401  found here, used by the two functions below
+        import matplotlib.figure  # noqa: F401  found here, used by the functions below
     except ModuleNotFoundError:
         return Pictures({}, (MISSING,))
     files: dict[str, bytes] = {}
@@ -37,6 +38,8 @@ def pictures(report: Report, charts: Sequence[Chart]) -> Pictures:
             files["confusion.png"] = confusion_png(table)
         if charts:
             files["curves.png"] = curves_png(charts)
+        if maps:
+            files["attention.png"] = heat_png(maps)
     return Pictures(files, (GLYPHS,) if any("Glyph" in str(w.message) for w in caught) else ())
 
 
@@ -73,6 +76,28 @@ def curves_png(charts: Sequence[Chart]) -> bytes:
         axes.set_ylabel(chart.y, parse_math=False)
         for text in axes.legend().get_texts() if chart.curves else ():
             text.set_parse_math(False)
+    return _png(figure)
+
+
+def heat_png(maps: Sequence[HeatMap]) -> bytes:
+    """Heat maps one under the other: a row for each output token, a column for each token that was read.
+
+    Raises ModuleNotFoundError without matplotlib.
+    """
+    from matplotlib.figure import Figure
+
+    # A fifth of an inch a token, and room for the labels.
+    heights = [1.6 + 0.2 * len(one.rows) for one in maps]
+    width = 2.4 + 0.2 * max((len(one.columns) for one in maps), default=0)
+    figure = Figure(figsize=(min(max(width, 4), 40), min(sum(heights), 120)), dpi=120, layout="constrained")
+    panels = figure.subplots(len(maps), squeeze=False, height_ratios=heights)[:, 0]
+    for axes, one in zip(panels, maps, strict=True):
+        # Without rows there is nothing to colour, and imshow takes no empty picture.
+        axes.imshow(one.weights or [[0.0]], cmap="Blues", vmin=0, vmax=1, aspect="auto")
+        columns = [shortened(name) for name in one.columns]
+        axes.set_xticks(range(len(columns)), columns, rotation=90, parse_math=False)
+        axes.set_yticks(range(len(one.rows)), [shortened(name) for name in one.rows], parse_math=False)
+        axes.set_title(one.title, parse_math=False)
     return _png(figure)
 
 

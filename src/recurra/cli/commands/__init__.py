@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from recurra.cli.arguments import Command
-from recurra.cli.commands import check, data, demo, evaluate, explain, init, predict, train
+from recurra.cli.commands import bench, check, data, demo, evaluate, explain, init, predict, train
 
 COMMANDS: Final[Mapping[str, Command]] = {
     "init": init.COMMAND,
@@ -16,6 +16,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "predict": predict.COMMAND,
     "explain": explain.COMMAND,
     "demo": demo.COMMAND,
+    "bench": bench.COMMAND,
     "data list": data.LIST,
     "data export": data.EXPORT,
 }

@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from recurra.base.contracts import Record
-from recurra.cli.arguments import Command, add_cells, add_device, add_json, add_run
+from recurra.cli.arguments import Command, add_cells, add_device, add_json, add_run, natural
 from recurra.cli.failures import DONE, UsageError
 from recurra.cli.terminal import put, say
 from recurra.cli.texts import from_arguments, from_standard_input, json_line, readable, writer_for
+from recurra.cli.watcher import watching
 
 _STANDARD_INPUT = "-"
 
@@ -25,8 +26,14 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         metavar="FILE",
         type=Path,
-        help="write .csv or .jsonl; in CSV, text that a spreadsheet would run as a formula gets an apostrophe in front",
+        help="write .csv or .jsonl, or with --attention a .png; in CSV, text that a spreadsheet would run as a formula "
+        "gets an apostrophe in front",
     )
+    parser.add_argument("--beam", metavar="N", type=natural, help="hypotheses that a translation follows; 1 is greedy")
+    parser.add_argument(
+        "--n-best", metavar="N", type=natural, help="answers of a translation for each text, best first"
+    )
+    parser.add_argument("--attention", action="store_true", help="show what each token of the answer looked at")
     add_device(parser)
     add_cells(parser)
     add_json(parser, "each prediction as one line,")
@@ -35,18 +42,27 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace) -> int:
     if args.output and args.json:
         raise UsageError("recurra predict: --json prints and --output writes a file; choose one.")
-    write = writer_for(args.output) if args.output else None
+    write = writer_for(args.output, with_attention=args.attention) if args.output else None
     _refuse_unclear_input(args)
     from recurra import api
 
-    rows = api.predict(args.run, _records(args), device=args.device, cells=args.cells)
-    if write is not None:
-        say(f"{args.output}: {write(args.output, rows)} predictions written.")
-        return DONE
-    form = json_line if args.json else readable
-    for row in rows:
-        put(form(row))
+    with watching() as watch:
+        rows = api.predict(
+            args.run, _records(args), options=_options(args), device=args.device, cells=args.cells, watch=watch
+        )
+        if write is not None:
+            say(f"{args.output}: {write(args.output, rows)} predictions written.")
+            return DONE
+        form = json_line if args.json else readable
+        for row in rows:
+            put(form(row))
     return DONE
+
+
+def _options(args: argparse.Namespace) -> dict[str, object]:
+    """The options of the task that were given."""
+    given = {"beam": args.beam, "n_best": args.n_best, "attention": args.attention or None}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _refuse_unclear_input(args: argparse.Namespace) -> None:
@@ -75,5 +91,6 @@ COMMAND = Command(
     _run,
     '  recurra predict runs/first "what a film" "never again"\n'
     "  recurra predict runs/first --input new.csv --output predicted.csv\n"
+    '  recurra predict runs/dates "4. März 2001" --beam 5 --n-best 3 --attention\n'
     "  cat texts.txt | recurra predict runs/first - --json",
 )

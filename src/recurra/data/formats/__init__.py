@@ -4,7 +4,7 @@ reading   `read`, `resolved_format`, `field` and the registry FORMATS
 bad_rows  `on_error: stop | skip`
 lines     physical lines, plain or gzip, bounded and strict
 table     what CSV and TSV share
-csv tsv jsonl text   one format each
+csv tsv jsonl text parallel   one format each
 
 A new format is one file that makes a `Format`, and one line below.
 """
@@ -16,6 +16,7 @@ from recurra.data.formats.csv import CSV
 from recurra.data.formats.format import Format
 from recurra.data.formats.jsonl import JSONL
 from recurra.data.formats.lines import MAX_LINE_BYTES
+from recurra.data.formats.parallel import PARALLEL
 from recurra.data.formats.reading import FORMATS, field, read, resolved_format
 from recurra.data.formats.text import TEXT
 from recurra.data.formats.tsv import TSV
@@ -37,3 +38,4 @@ FORMATS.add("csv", CSV)
 FORMATS.add("tsv", TSV)
 FORMATS.add("jsonl", JSONL)
 FORMATS.add("text", TEXT)
+FORMATS.add("parallel", PARALLEL)

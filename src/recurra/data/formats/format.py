@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
-from recurra.data.formats.lines import Line, Lines
+from recurra.data.formats.lines import BadRowError, Line, open_lines
 
 
 class Rows(Protocol):
@@ -25,15 +27,27 @@ class Rows(Protocol):
         ...
 
 
+class OpenLines(Protocol):
+    """The open lines of a file, or of several side by side. path: as the user gave it. number: lines read so far."""
+
+    path: str
+
+    @property
+    def number(self) -> int: ...
+    def bad(self, message: str, line: Line | None = None) -> BadRowError: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Format:
     """One way to write records into a file.
 
     doc: one line for `recurra explain`.  suffixes: file names it is taken for by `format: auto`, without .gz.
     open: lines and column names (None: the first line is the header) to rows.  has_header: whether names matter.
+    opened: a path to the lines that `open` takes; only a format of several files needs another one than `open_lines`.
     """
 
     doc: str
     suffixes: tuple[str, ...]
-    open: Callable[[Lines, tuple[str, ...] | None], Rows]
+    open: Callable[[Any, tuple[str, ...] | None], Rows]
     has_header: bool
+    opened: Callable[[Path], AbstractContextManager[OpenLines]] = open_lines

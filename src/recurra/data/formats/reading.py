@@ -10,8 +10,9 @@ from recurra.base.contracts import Origin, Record
 from recurra.base.errors import ConfigError, DataError, did_you_mean
 from recurra.base.registry import Registry
 from recurra.data.formats.bad_rows import BadRows, StopAtBadRow
-from recurra.data.formats.format import Format, Rows
-from recurra.data.formats.lines import BadRowError, Lines, open_lines
+from recurra.data.formats.format import Format, OpenLines, Rows
+from recurra.data.formats.lines import BadRowError
+from recurra.data.formats.parallel import is_pattern
 
 FORMATS: Registry[Format] = Registry("format")
 
@@ -42,10 +43,12 @@ def read(
 
 
 def resolved_format(path: str | Path) -> str:
-    """The format that `format: auto` takes for this file, by its suffix (`.gz` aside).
+    """The format that `format: auto` takes for this file, by braces in its name or its suffix (`.gz` aside).
 
-    Raises ConfigError when the suffix says nothing.
+    Raises ConfigError when the name says nothing.
     """
+    if is_pattern(path):
+        return "parallel"
     suffix = Path(str(path).lower().removesuffix(".gz")).suffix
     for name, known in FORMATS.items():
         if suffix in known.suffixes:
@@ -63,7 +66,7 @@ def field(record: Record, name: str) -> Any:
 def _records(
     path: Path, chosen: Format, columns: tuple[str, ...] | None, fields: tuple[str, ...], bad_rows: BadRows
 ) -> Iterator[Record]:
-    with open_lines(path) as lines:
+    with chosen.opened(path) as lines:
         rows = chosen.open(lines, columns)
         if rows.columns is not None:
             _check_header(str(path), rows.columns, fields)
@@ -75,7 +78,7 @@ def _records(
             raise DataError(_why_no_rows(lines, bad_rows))
 
 
-def _good_rows(lines: Lines, rows: Rows, fields: tuple[str, ...], bad_rows: BadRows) -> Iterator[Record]:
+def _good_rows(lines: OpenLines, rows: Rows, fields: tuple[str, ...], bad_rows: BadRows) -> Iterator[Record]:
     while True:
         try:
             line, values = rows.next_row()
@@ -108,7 +111,7 @@ def _missing(name: str, known: Iterable[str] | Mapping[str, Any]) -> str:
     return f"no column '{name}'.{did_you_mean(name, names)} Columns: {', '.join(n or '(unnamed)' for n in names)}."
 
 
-def _why_no_rows(lines: Lines, bad_rows: BadRows) -> str:
+def _why_no_rows(lines: OpenLines, bad_rows: BadRows) -> str:
     if bad_rows.count:
         return f"{lines.path}: all {bad_rows.count} rows were skipped. The first: {bad_rows.examples[0]}"
     if lines.number == 0:

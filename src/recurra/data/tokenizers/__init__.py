@@ -1,10 +1,11 @@
 """From a text to tokens, and from tokens to numbers.
 
 words        runs of letters, single symbols
+spaces       what stands between white space
 characters   grapheme clusters
 subwords     learnt pieces: bpe, unigram, wordpiece
 vocabulary   tokens to numbers and back
-cleaning     normal form and lower case, shared by all three
+cleaning     normal form and lower case, shared by all
 tokenizer    the contract, and the way back from JSON
 
 A new tokenizer is one file, a line for its constructor and one for its loader below.
@@ -13,6 +14,7 @@ A new tokenizer is one file, a line for its constructor and one for its loader b
 from __future__ import annotations
 
 from recurra.data.tokenizers.characters import Characters, characters_from_json
+from recurra.data.tokenizers.spaces import Spaces, spaces_from_json
 from recurra.data.tokenizers.subwords import Subwords, subwords_from_json
 from recurra.data.tokenizers.tokenizer import LOADERS, TOKENIZERS, Tokenizer, TokenizerPlan, tokenizer_from_json
 from recurra.data.tokenizers.vocabulary import BOS, EOS, PAD, UNK, Vocabulary, VocabularyPlan, vocabulary_from_json
@@ -35,7 +37,9 @@ __all__ = [
 TOKENIZERS.add("words", Words)
 TOKENIZERS.add("characters", Characters)
 TOKENIZERS.add("subwords", Subwords)
+TOKENIZERS.add("spaces", Spaces)
 
 LOADERS.add("words", words_from_json)
 LOADERS.add("characters", characters_from_json)
 LOADERS.add("subwords", subwords_from_json)
+LOADERS.add("spaces", spaces_from_json)

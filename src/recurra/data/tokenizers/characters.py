@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 import regex  # type: ignore[import-untyped]
@@ -35,6 +35,10 @@ class Characters:
         """Cut `text` into characters; joined, they are the cleaned text."""
         characters: list[str] = _CHARACTER.findall(self._clean(text))
         return characters
+
+    def join(self, tokens: Sequence[str]) -> str:
+        """The characters, one after the other."""
+        return "".join(tokens)
 
     def to_json(self) -> dict[str, Any]:
         """Name and options."""

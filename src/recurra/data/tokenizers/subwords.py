@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -98,6 +98,12 @@ class SubwordTokenizer:
         for chunk in self._clean(text).split():
             pieces += self._remembered(chunk) if len(chunk) <= MAX_WORD else self._cut(chunk)
         return pieces
+
+    def join(self, tokens: Sequence[str]) -> str:
+        """The pieces put together. Word pieces do not say where a symbol stood close, so it gets spaces around it."""
+        if self._algorithm == "wordpiece":
+            return " ".join(tokens).replace(f" {INSIDE}", "")
+        return "".join(tokens).replace(SPACE, " ").strip()
 
     def _cut(self, chunk: str) -> tuple[str, ...]:
         words = _words_of(chunk, self._algorithm)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from recurra.base.errors import ConfigError, RunError
@@ -10,9 +10,13 @@ from recurra.base.registry import Registry
 
 
 class Tokenizer(Protocol):
-    """Cuts a text into tokens; ready to use."""
+    """Cuts a text into tokens, and joins them again; ready to use."""
 
     def tokenize(self, text: str) -> list[str]: ...
+    def join(self, tokens: Sequence[str]) -> str:
+        """A text that these tokens are cut from: spaces and symbols may stand differently than they once did."""
+        ...
+
     def to_json(self) -> dict[str, Any]:
         """All that `tokenizer_from_json` needs, as plain JSON."""
         ...

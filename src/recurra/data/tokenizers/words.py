@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 import regex  # type: ignore[import-untyped]
@@ -56,6 +56,10 @@ class Words:
     def tokenize(self, text: str) -> list[str]:
         """Cut `text` into words and symbols."""
         return split_words(self._clean(text))
+
+    def join(self, tokens: Sequence[str]) -> str:
+        """The tokens with a space between."""
+        return " ".join(tokens)
 
     def to_json(self) -> dict[str, Any]:
         """Name and options."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
@@ -17,6 +18,9 @@ from recurra.data.formats import field
 from recurra.data.tokenizers import TOKENIZERS
 from recurra.losses import balanced_weights
 from recurra.metrics import Compared
+from recurra.report import Chart, HeatMap
+from recurra.tasks.asking import refuse_options
+from recurra.tasks.classification.columns import suggested
 from recurra.tasks.classification.labels import LabelKind, ManyLabels, OneLabel, label_set
 from recurra.tasks.text import Keep, TextReader, unknown_share
 
@@ -34,6 +38,14 @@ class TextExample:
     @property
     def length(self) -> int:
         return len(self.tokens)
+
+    @property
+    def key(self) -> str:
+        return self.text
+
+    @property
+    def content(self) -> object:
+        return (self.tokens, self.gold)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,6 +89,21 @@ class ClassificationPlan:
     @property
     def kind(self) -> LabelKind:
         return OneLabel() if self.labels == "one" else ManyLabels(self.separator or ",")
+
+    @property
+    def input_field(self) -> str:
+        """The column that `predict TEXT` fills."""
+        return self.text
+
+    @property
+    def smallest_sizes(self) -> tuple[int, ...]:
+        """`model_sizes` of the smallest data there is."""
+        return (8, 2)
+
+    @classmethod
+    def suggested(cls, rows: Sequence[Record], file: Path) -> dict[str, Any]:
+        """Options for a file, from its first rows. Raises ConfigError or DataError if its columns do not fit."""
+        return suggested(rows, file)
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -138,7 +165,7 @@ class ClassificationPlan:
 
 
 class Classification:
-    """Five verbs between the data and the model: example, collate, loss, decode, score."""
+    """Five verbs between the data and the model: example, collate, loss, predict, score."""
 
     def __init__(
         self, plan: ClassificationPlan, reader: TextReader, labels: tuple[str, ...], weights: torch.Tensor | None
@@ -184,8 +211,12 @@ class Classification:
         logits = prediction.outputs["logits"]
         return self.kind.loss(logits, batch.targets["labels"], self.weights, self.plan.label_smoothing)
 
-    def decode(self, prediction: Prediction, batch: Batch) -> list[Any]:
-        """A LabelOutput, or a LabelSetOutput, for each row."""
+    def predict(self, model: torch.nn.Module, batch: Batch, examples: Sequence[TextExample]) -> list[Any]:
+        """A LabelOutput, or a LabelSetOutput, for each row; the model is in eval mode."""
+        return self.decode(model(batch))
+
+    def decode(self, prediction: Prediction) -> list[Any]:
+        """The same, from what a model has said."""
         return self.kind.outputs(prediction.outputs["logits"], self.labels)
 
     def score(self, outputs: Sequence[Any], examples: Sequence[TextExample], split: str) -> tuple[Score, ...]:
@@ -201,12 +232,47 @@ class Classification:
                     near = did_you_mean(label, self.labels) or f" Known: {', '.join(self.labels[:8])}."
                     raise DataError(f"{example.origin}: label '{label}' does not occur in the training data.{near}")
 
+    def usable(self, examples: Sequence[TextExample], split: str) -> tuple[list[TextExample], tuple[str, ...]]:
+        """All of them. Raises DataError, with file and line, for a label that training never saw."""
+        self.refuse_unknown(examples)
+        return list(examples), ()
+
+    # -- for predict -----------------------------------------------------------------------------------------------
+
+    @property
+    def draft(self) -> Classification:
+        """The task as it answers while epochs are compared: as always."""
+        return self
+
+    def asking(self, options: Mapping[str, Any]) -> Classification:
+        """Itself. Raises ConfigError for any option: there is one way to answer."""
+        refuse_options(options, "classification", ())
+        return self
+
+    def remarks(self, outputs: Sequence[Any], examples: Sequence[TextExample]) -> tuple[str, ...]:
+        """Nothing: unknown words are counted in the facts of a report."""
+        return ()
+
+    def answer(self, example: TextExample, output: Any) -> dict[str, Any]:
+        """The text and its label, as plain values, for a person or a program."""
+        return {"text": example.text, **self.kind.answer(output)}
+
     # -- for reports -----------------------------------------------------------------------------------------------
 
     def tables(self, outputs: Sequence[Any], examples: Sequence[TextExample]) -> tuple[Table, ...]:
         """Confusion, most confused pairs, reliability; what the labels of one kind have."""
         gold, origins = [e.gold for e in examples], [e.origin for e in examples]
         return self.kind.tables(gold, outputs, self.labels, origins)
+
+    def charts(self, outputs: Sequence[Any], examples: Sequence[TextExample]) -> tuple[Chart, ...]:
+        """None of its own."""
+        return ()
+
+    def pictures(
+        self, model: torch.nn.Module, examples: Sequence[TextExample], device: torch.device
+    ) -> tuple[HeatMap, ...]:
+        """None of its own."""
+        return ()
 
     def baselines(self, train: Sequence[TextExample], splits: Mapping[str, Sequence[TextExample]]) -> Compared:
         """What a majority vote and a bag of n-grams reach on the same rows."""
@@ -229,10 +295,6 @@ class Classification:
                     f"{cut} of {len(examples)}, {lost} tokens (max_length {self.plan.max_length})"
                 )
         return found
-
-    def answer(self, output: Any) -> dict[str, Any]:
-        """An output as plain values, for a person or a program."""
-        return self.kind.answer(output)
 
     @property
     def usual_score(self) -> str:

@@ -1,0 +1,39 @@
+"""From a model's next-token probabilities to whole sequences. Knows no model: everything is given a `Steps`.
+
+steps       `Steps`, what is asked of a model; `Hypothesis`, what is answered
+greedy      `greedy`: always the most probable token
+sampling    `sample`: temperature, top-k, top-p, and a draw that is a function of (seed, row, step); `Draw`
+beam        `beam_search`: n-best, batched over rows and beams, with an early stop that changes nothing
+walk        `stream`: one token after the other, as they come; the loop of `greedy` and `sample`
+penalties   LENGTH_PENALTIES: `none`, `mean`, `wu`
+limits      the checks of the common options; least and greatest length, no repeated n-gram
+
+Words that hold everywhere here: a row is one sentence of the batch; a step is one call of the model, from 1;
+`length` counts steps, so a sequence of five tokens and its end has length 6.
+
+What is as wide as the vocabulary stays in torch, on the model's device. The bookkeeping (K candidates a row) is NumPy
+on the CPU: its arrays are so small that a call of torch would cost more than its work, and on a GPU there is one
+transfer a step in either direction.
+"""
+
+from recurra.decode.beam import beam_search
+from recurra.decode.greedy import greedy
+from recurra.decode.penalties import LENGTH_PENALTIES, LengthPenalty
+from recurra.decode.sampling import Draw, sample
+from recurra.decode.steps import Hypothesis, Steps
+from recurra.decode.walk import Best, Choose, Token, stream
+
+__all__ = [
+    "LENGTH_PENALTIES",
+    "Best",
+    "Choose",
+    "Draw",
+    "Hypothesis",
+    "LengthPenalty",
+    "Steps",
+    "Token",
+    "beam_search",
+    "greedy",
+    "sample",
+    "stream",
+]

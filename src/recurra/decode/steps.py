@@ -1,0 +1,94 @@
+"""What decoding asks of a model, and what it answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from recurra.base.errors import RunError, ShapeError
+
+S = TypeVar("S")
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+# A logarithm of a sum that is 1 up to rounding may be this much above 0; more means that logits were given.
+_ABOVE_ZERO = 1e-3
+
+
+class Steps(Protocol[S]):
+    """A model that says one token after the other. The state is the model's own; nothing here looks into it.
+
+    A state's rows are ordered by the row of the batch they belong to, at every step. So what all hypotheses of one
+    sentence share (the encoder's outputs) need not be moved while as many of them are alive as before.
+    """
+
+    def step(self, tokens: Tensor, state: S) -> tuple[Tensor, S]:
+        """Log-probabilities (B, V) of the next token, and the new state. tokens: (B,) int64, the last of each."""
+        ...
+
+    def select(self, state: S, rows: Tensor) -> S:
+        """Take rows (K,) int64 of the state's B: some may be dropped, repeated or moved."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """One decoded sequence.
+
+    tokens: without start and end        log_probs: nats, of each token, and of the end if it came
+    score: by which it was ranked; the sum of log_probs, divided by the length penalty if there is one
+    ended: whether the end came before the longest length
+    """
+
+    tokens: tuple[int, ...]
+    log_probs: tuple[float, ...]
+    score: float
+    ended: bool
+
+
+def next_log_probs(steps: Steps[S], last: Ints, state: S, *, end: int, device: torch.device) -> tuple[Tensor, S]:
+    """One step of the model: log-probabilities (B, V), detached. Raises ShapeError for another shape than asked for."""
+    log_probs, state = steps.step(torch.from_numpy(last).to(device), state)
+    if log_probs.ndim != 2 or len(log_probs) != len(last):
+        raise ShapeError(
+            f"decoding: the model's step gave log-probabilities of shape {tuple(log_probs.shape)}, "
+            f"expected ({len(last)}, V) for {len(last)} sequences."
+        )
+    if end >= log_probs.shape[1]:
+        raise ShapeError(f"decoding: the end is token {end}, but the model knows only {log_probs.shape[1]} tokens.")
+    return log_probs.detach(), state
+
+
+def best_tokens(log_probs: Tensor, k: int, *, rows: Ints, step: int) -> tuple[Floats, Ints]:
+    """The k most probable of (B, V), as (B, k) log-probabilities and tokens, best first.
+
+    Raises RunError when one of a row's log-probabilities is NaN or above 0.
+    """
+    # max finds the first of equals, by torch's promise; topk promises no order.
+    top, tokens = log_probs.max(1, keepdim=True) if k == 1 else log_probs.topk(min(k, log_probs.shape[1]), dim=1)
+    values: Floats = top.double().cpu().numpy()
+    # max and topk take NaN for the greatest number, so the first column shows every NaN.
+    refuse_bad(values[:, 0], rows=rows, step=step)
+    return np.minimum(values, 0), tokens.cpu().numpy()
+
+
+def refuse_bad(best: Floats, *, rows: Ints, step: int) -> None:
+    """Raise RunError when the greatest log-probability of a row is NaN, or above 0."""
+    bad = np.flatnonzero(~(best <= _ABOVE_ZERO))
+    if len(bad):
+        row, value = rows[bad[0]], best[bad[0]]
+        if np.isnan(value):
+            raise RunError(
+                f"decoding: row {row}, step {step}: the model's log-probabilities hold NaN. "
+                "Its input or its weights are not finite."
+            )
+        raise RunError(
+            f"decoding: row {row}, step {step}: expected log-probabilities, 0 at most, got {value:.4g}. "
+            "Apply log_softmax to logits first."
+        )

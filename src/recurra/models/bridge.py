@@ -1,0 +1,164 @@
+"""From the encoder to the decoder's first states. Each is a named choice, made for the sizes at both ends.
+
+zeros   the decoder starts with nothing; what it knows of the source comes by attention or a fed context
+last    the encoder's final states themselves: both ends must be alike
+linear  one matrix for each layer and state          tanh  the same under tanh (Bahdanau et al. 2015, A.2.2)
+mean    tanh of one matrix on the mean of the encoder's outputs (Sennrich et al. 2017, arXiv:1703.04357)
+
+linear, tanh: layers are counted from the top; a decoder that is deeper reads the lowest encoder layer more than once.
+They and mean make h and c; further states (the normaliser of an sLSTM) start at zero, as their equations want.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from recurra.base.errors import ConfigError
+from recurra.base.registry import Registry
+from recurra.engine import real_steps
+from recurra.models.encoder import Encoded, StateSizes
+
+States = tuple[tuple[Tensor, ...], ...]
+
+
+class Zeros(nn.Module):
+    """Zeros for every state."""
+
+    def __init__(self, source: StateSizes, target: StateSizes) -> None:
+        super().__init__()
+        self.target = target
+
+    def forward(self, encoded: Encoded) -> States:
+        return _each(self.target, lambda layer, name, width: _zeros(encoded, width))
+
+
+class Last(nn.Module):
+    """The encoder's final states. Raises ConfigError unless layers, states and their widths agree."""
+
+    def __init__(self, source: StateSizes, target: StateSizes) -> None:
+        super().__init__()
+        self.target = target
+        if dict(source.states) != dict(target.states) or source.layers != target.layers:
+            raise ConfigError(
+                f"bridge: last copies states, and the encoder ends with {_described(source)} where the decoder starts "
+                f"with {_described(target)}; use linear, or make both alike (two directions are side by side)."
+            )
+
+    def forward(self, encoded: Encoded) -> States:
+        return _each(self.target, lambda layer, name, width: encoded.states[name][layer])
+
+
+class Mapped(nn.Module):
+    """A matrix for each layer and state, and a function. reads: of which vector, and how wide it is."""
+
+    def __init__(self, target: StateSizes, reads: Reads, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.target, self.reads, self.function = target, reads, function
+        self.maps = nn.ModuleDict(
+            {
+                f"{name}_l{layer}": nn.Linear(reads.width(name), width)
+                for layer in range(target.layers)
+                for name, width in _bridged(target).items()
+            }
+        )
+
+    def forward(self, encoded: Encoded) -> States:
+        def one(layer: int, name: str, width: int) -> Tensor:
+            if name not in _bridged(self.target):
+                return _zeros(encoded, width)
+            vector = self.reads.vector(encoded, self.target.layers - layer, name)
+            return self.function(self.maps[f"{name}_l{layer}"](vector))
+
+        return _each(self.target, one)
+
+
+class Reads(Protocol):
+    """A vector of the encoded source for a state of a decoder's layer, counted from the top, from 1."""
+
+    def width(self, name: str) -> int: ...
+    def vector(self, encoded: Encoded, from_top: int, name: str) -> Tensor: ...
+
+
+@dataclass(frozen=True, slots=True)
+class FinalStates:
+    """The encoder's final state of the same name, or its first one, in the layer as far from the top."""
+
+    source: StateSizes
+
+    def width(self, name: str) -> int:
+        return self.source.states[self._known(name)]
+
+    def vector(self, encoded: Encoded, from_top: int, name: str) -> Tensor:
+        return encoded.states[self._known(name)][max(0, self.source.layers - from_top)]
+
+    def _known(self, name: str) -> str:
+        return name if name in self.source.states else next(iter(self.source.states))
+
+
+@dataclass(frozen=True, slots=True)
+class MeanOutput:
+    """The mean of the encoder's outputs over real positions, zero for an empty source."""
+
+    source: StateSizes
+
+    def width(self, name: str) -> int:
+        return self.source.output
+
+    def vector(self, encoded: Encoded, from_top: int, name: str) -> Tensor:
+        assert encoded.outputs is not None
+        assert encoded.lengths is not None
+        real = real_steps(encoded.lengths, len(encoded.outputs)).unsqueeze(2)
+        total = torch.where(real, encoded.outputs, encoded.outputs.new_zeros(())).sum(0)
+        return total / encoded.lengths.clamp(min=1).unsqueeze(1)
+
+
+def linear(source: StateSizes, target: StateSizes) -> Mapped:
+    """One matrix for each layer and state."""
+    return Mapped(target, FinalStates(source), nn.Identity())
+
+
+def tanh(source: StateSizes, target: StateSizes) -> Mapped:
+    """One matrix for each layer and state, under tanh."""
+    return Mapped(target, FinalStates(source), nn.Tanh())
+
+
+def mean(source: StateSizes, target: StateSizes) -> Mapped:
+    """A matrix on the mean output, under tanh. Raises ConfigError where the source is no sequence."""
+    if not source.output:
+        raise ConfigError(
+            "bridge: mean is over the positions of a sequence, and this source is one vector; use linear."
+        )
+    return Mapped(target, MeanOutput(source), nn.Tanh())
+
+
+# (what the encoder ends with, what the decoder starts with) -> a module from Encoded to states, layer by layer
+BRIDGES: Registry[Callable[[StateSizes, StateSizes], nn.Module]] = Registry("bridge")
+BRIDGES.add("zeros", Zeros)
+BRIDGES.add("last", Last)
+BRIDGES.add("linear", linear)
+BRIDGES.add("tanh", tanh)
+BRIDGES.add("mean", mean)
+
+
+def _each(target: StateSizes, one: Callable[[int, str, int], Tensor]) -> States:
+    return tuple(tuple(one(k, name, width) for name, width in target.states.items()) for k in range(target.layers))
+
+
+def _bridged(target: StateSizes) -> dict[str, int]:
+    """The first state, and a memory called c."""
+    first = next(iter(target.states))
+    return {name: width for name, width in target.states.items() if name in (first, "c")}
+
+
+def _zeros(encoded: Encoded, width: int) -> Tensor:
+    return encoded.summary.new_zeros(len(encoded.summary), width)
+
+
+def _described(sizes: StateSizes) -> str:
+    states = ", ".join(f"{name} of {width}" for name, width in sizes.states.items())
+    return f"{sizes.layers} x ({states})"

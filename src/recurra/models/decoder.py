@@ -1,0 +1,373 @@
+"""A decoder: any cell, stacked, with or without attention, for one step or for all.
+
+style       where the source enters                         step    one token after another, states carried
+sutskever   first states only                               cho     one context, at every step
+bahdanau    attention by s_{i-1}, its context into the cell  luong   attention by h_t, after the cell
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from recurra.base.registry import Registry
+from recurra.data.tokenizers.vocabulary import UNK
+from recurra.models.encoder import Encoded
+from recurra.nn import Embedding, Recurrent
+from recurra.nn.attention import Attends, Memory
+from recurra.nn.stepping import LayerSteps
+from recurra.nn.unroll import Unrolled
+
+States = tuple[tuple[Tensor, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """Where the source enters. attends: before the cell, after it, or never; readout: the paper's."""
+
+    doc: str
+    attends: Literal["before", "after"] | None
+    repeats_summary: bool
+    readout: str
+
+
+STYLES: Registry[Style] = Registry("style")
+STYLES.add(
+    "sutskever", Style("the first states are all the decoder gets (Sutskever et al. 2014)", None, False, "state")
+)
+STYLES.add("cho", Style("one context vector, at every step (Cho et al. 2014)", None, True, "maxout"))
+STYLES.add(
+    "bahdanau", Style("attention before the cell, context into it (Bahdanau et al. 2015)", "before", False, "maxout")
+)
+STYLES.add("luong", Style("attention after the cell (Luong et al. 2015)", "after", False, "tanh"))
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderState:
+    """Everything the decoder carries from step to step, N rows of it.
+
+    states:   by layer and state, (N, width)           position: steps done so far
+    memory:   what attention looks at                  source: (N,) which row of the encoded batch each row reads
+    summary:  (N, M), fed at every step in style cho   fed: (N, D), the last readout, with input feeding
+    coverage: (N, T), attention so far                 copies: (N, T), the source's tokens as target tokens
+    num_tokens: size of the vocabulary, with what this batch adds to it by copying
+    cells:    packed weights for steps without gradients
+    """
+
+    states: States
+    position: int
+    source: Tensor
+    num_tokens: int
+    memory: Memory | None = None
+    summary: Tensor | None = None
+    fed: Tensor | None = None
+    coverage: Tensor | None = None
+    copies: Tensor | None = None
+    cells: LayerSteps | None = None
+
+    def select(self, rows: Tensor) -> DecoderState:
+        """The rows (K,) of the batch, in this order; a row may come several times, or not at all."""
+        source = self.source[rows]
+        # A beam reorders the hypotheses of one sentence most of the time, and then the memory stays where it is.
+        same = source.shape == self.source.shape and torch.equal(source, self.source)
+        return replace(
+            self,
+            states=tuple(tuple(s[rows] for s in layer) for layer in self.states),
+            source=source,
+            memory=self.memory if same or self.memory is None else self.memory.select(rows),
+            summary=self.summary if same else _rows(self.summary, rows),
+            fed=_rows(self.fed, rows),
+            coverage=_rows(self.coverage, rows),
+            copies=self.copies if same else _rows(self.copies, rows),
+        )
+
+
+def _rows(tensor: Tensor | None, rows: Tensor) -> Tensor | None:
+    return None if tensor is None else tensor[rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one step, or all, saw: state h, token vector x, context and weights of attention, coverage loss, readout."""
+
+    h: Tensor
+    x: Tensor
+    context: Tensor | None = None
+    weights: Tensor | None = None
+    repeated: Tensor | None = None
+    readout: Tensor | None = None
+
+
+class Cells(Protocol):
+    """One step of the recurrent layers, from what is fed beside the token, and the states."""
+
+    def __call__(self, x: Tensor, fed: Tensor | None, states: Sequence[tuple[Tensor, ...]], /) -> States: ...
+
+
+class Decoder(nn.Module):
+    """Tokens and an encoded source to what the output layer reads, and on to log-probabilities.
+
+    embedding, recurrent, bridge, attention, readout: its parts; recurrent's input is the token's vector and, after it,
+    what the style feeds: the context, the summary, or the last readout
+    output:   linear, from the readout to the vocabulary      gate: linear, from [context; h; x] to the copy switch
+    sampling: from the number of updates to the probability of a true token
+    """
+
+    updates: Tensor
+
+    def __init__(
+        self,
+        *,
+        style: Style,
+        embedding: Embedding,
+        recurrent: Recurrent,
+        bridge: nn.Module,
+        attention: Attends | None,
+        readout: nn.Module,
+        output: nn.Linear,
+        gate: nn.Linear | None,
+        input_feeding: bool,
+        sampling: Callable[[int], float] | None,
+        embedding_dropout: float,
+        output_dropout: float,
+    ) -> None:
+        super().__init__()
+        self.style = style
+        self.embedding = embedding
+        self.recurrent = recurrent
+        self.bridge = bridge
+        self.attention = attention
+        self.readout = readout
+        self.output = output
+        self.gate = gate
+        self.input_feeding = input_feeding
+        self.sampling = sampling
+        self.embedding_dropout = nn.Dropout(embedding_dropout)
+        self.output_dropout = nn.Dropout(output_dropout)
+        if sampling is not None:  # saved with the weights, so that a resumed run goes on where it was
+            self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
+
+    # -- all steps: training and scoring -----------------------------------------------------------------------------
+
+    def forward(
+        self, encoded: Encoded, tokens: Tensor, lengths: Tensor, copies: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """The named outputs of a model, under teacher forcing with tokens (S, N), lengths (N,) of them real.
+
+        copies: (T, N), the source's tokens as target tokens, with the copy switch
+        """
+        lengths = lengths.to(tokens.device)
+        tokens = _clean(tokens, lengths)
+        first = self._first(encoded, copies)
+        truth = self._truth()
+        if truth < 1 or self.style.attends == "before" or self.input_feeding:
+            seen = self._one_by_one(first, tokens, truth)
+        else:
+            seen = self._at_once(first, tokens, lengths)
+        return self._outputs(seen, first)
+
+    def _truth(self) -> float:
+        """The probability of a true token at this update; 1 outside of training."""
+        if self.sampling is None or not self.training:
+            return 1.0
+        probability = self.sampling(int(self.updates))
+        self.updates += 1
+        return probability
+
+    def _at_once(self, first: DecoderState, tokens: Tensor, lengths: Tensor) -> Seen:
+        """Nothing feeds back: the layers run over all steps in one fused call, and attention sees all their outputs."""
+        x = self.embedding_dropout(self.embedding(self._known(tokens)))
+        fed = x if first.summary is None else torch.cat([x, first.summary.expand(len(x), -1, -1)], 2)
+        states = tuple(torch.stack(column) for column in zip(*first.states, strict=True))
+        h, _ = self.recurrent(fed, states if len(states) > 1 else states[0], lengths=lengths)
+        if self.attention is None or first.memory is None:
+            return Seen(h, x, None if first.summary is None else first.summary.expand(len(x), -1, -1))
+        if self.attention.covers:
+            return self._covering(h, x, first)
+        context, weights = self.attention.attend(h, first.memory)
+        return Seen(h, x, context, weights)
+
+    def _covering(self, h: Tensor, x: Tensor, steps: DecoderState) -> Seen:
+        """Attention of all steps, one by one, since each reads how much the ones before attended to."""
+        seen = []
+        for at in range(len(h)):
+            context, weights, repeated, steps = self._attend(h[at], steps)
+            seen.append(Seen(h[at], x[at], context, weights, repeated))
+            steps = replace(steps, position=at + 1)
+        return _stacked(seen)
+
+    def _one_by_one(self, steps: DecoderState, tokens: Tensor, truth: float) -> Seen:
+        """One step after another, since the next one needs what the last one saw or said."""
+        x = self.embedding_dropout(self.embedding(self._known(tokens)))
+        unrolled = Unrolled(self.recurrent, x if truth >= 1 else x[..., :0])
+        true = torch.rand(tokens.shape, device=tokens.device) < truth
+        seen: list[Seen] = []
+        for t in range(len(tokens)):
+            now = x[t]
+            if truth < 1 and t:
+                said = self._sampled(seen[-1], steps)
+                now = self.embedding_dropout(self.embedding(self._known(torch.where(true[t], tokens[t], said))))
+
+            def cells(x: Tensor, fed: Tensor | None, states: Sequence[tuple[Tensor, ...]], t: int = t) -> States:
+                rest = fed if truth >= 1 else _joined(x, fed)
+                return unrolled.step(t, rest, states)
+
+            one, steps = self._step(now, steps, cells)
+            seen.append(one)
+        unrolled.finish()
+        return _stacked(seen)
+
+    def _sampled(self, seen: Seen, steps: DecoderState) -> Tensor:
+        """A token from the model's own distribution, (N,). No gradient goes through the choice."""
+        with torch.no_grad():
+            log_probs = self._log_probs(self._read(seen), seen, steps)
+            return torch.multinomial(log_probs.exp(), 1).squeeze(1)
+
+    def _outputs(self, seen: Seen, first: DecoderState) -> dict[str, Tensor]:
+        found = {} if seen.weights is None else {"attention": seen.weights}
+        if seen.repeated is not None:
+            found["coverage_loss"] = seen.repeated
+        hidden = self.output_dropout(self._read(seen))
+        if self.gate is not None:
+            return found | {"log_probs": self._log_probs(hidden, seen, first)}
+        return found | {"hidden": hidden, "weight": self.output.weight, "bias": self.output.bias}
+
+    # -- one step: decoding ------------------------------------------------------------------------------------------
+
+    def start(self, encoded: Encoded, copies: Tensor | None = None) -> DecoderState:
+        """The state before the first step. Without gradients, the layers' weights are packed once, here."""
+        return replace(self._first(encoded, copies), cells=LayerSteps(self.recurrent))
+
+    def step(self, tokens: Tensor, steps: DecoderState) -> tuple[Tensor, DecoderState]:
+        """Log-probabilities (N, V) of what comes after tokens (N,), without dropout, and the state after them."""
+        layers = steps.cells or LayerSteps(self.recurrent)
+
+        def cells(x: Tensor, fed: Tensor | None, states: Sequence[tuple[Tensor, ...]]) -> States:
+            return layers(_joined(x, fed), states)
+
+        seen, steps = self._step(self.embedding(self._known(tokens)), steps, cells)
+        return self._log_probs(self._read(seen), seen, steps), steps
+
+    # -- the parts of a step -----------------------------------------------------------------------------------------
+
+    def _first(self, encoded: Encoded, copies: Tensor | None) -> DecoderState:
+        states: States = self.bridge(encoded)
+        N, summary = len(encoded.summary), encoded.summary
+        memory = None
+        if self.attention is not None:
+            assert encoded.outputs is not None
+            memory = self.attention.prepare(encoded.outputs, encoded.lengths)
+        covers = self.attention is not None and self.attention.covers
+        source = _copied(copies, memory) if self.gate is not None else None
+        return DecoderState(
+            states,
+            0,
+            torch.arange(N, device=summary.device),
+            self._num_tokens(source),
+            memory,
+            summary if self.style.repeats_summary else None,
+            summary.new_zeros(N, self.output.in_features) if self.input_feeding else None,
+            memory.values.new_zeros(memory.values.shape[:2]) if covers and memory is not None else None,
+            source,
+        )
+
+    def _num_tokens(self, copies: Tensor | None) -> int:
+        V = self.output.out_features
+        return V if copies is None or not copies.numel() else max(V, int(copies.max()) + 1)
+
+    def _step(self, x: Tensor, steps: DecoderState, cells: Cells) -> tuple[Seen, DecoderState]:
+        """One step for tokens whose vectors are x (N, E)."""
+        context, weights, repeated = steps.summary, None, None
+        fed = steps.fed if self.input_feeding else steps.summary
+        if self.style.attends == "before":
+            context, weights, repeated, steps = self._attend(steps.states[-1][0], steps)
+            fed = context
+        states = cells(x, fed, steps.states)
+        h = states[-1][0]
+        if self.style.attends == "after":
+            context, weights, repeated, steps = self._attend(h, steps)
+        seen = Seen(h, x, context, weights, repeated)
+        if self.input_feeding:
+            seen = replace(seen, readout=self._read(seen))
+            steps = replace(steps, fed=seen.readout)
+        return seen, replace(steps, states=states, position=steps.position + 1)
+
+    def _attend(self, query: Tensor, steps: DecoderState) -> tuple[Tensor, Tensor, Tensor | None, DecoderState]:
+        """Context, weights, coverage loss, and the state with its coverage brought forward."""
+        assert self.attention is not None
+        assert steps.memory is not None
+        context, weights = self.attention.attend(query, steps.memory, start=steps.position, coverage=steps.coverage)
+        if steps.coverage is None:
+            return context, weights, None, steps
+        # See, Liu & Manning 2017, eq. 12: attending again to where attention has been.
+        repeated = torch.minimum(weights, steps.coverage).sum(-1)
+        return context, weights, repeated, replace(steps, coverage=steps.coverage + weights)
+
+    def _read(self, seen: Seen) -> Tensor:
+        """What the output layer reads, (..., D)."""
+        if seen.readout is not None:
+            return seen.readout
+        hidden: Tensor = self.readout(seen.h, seen.x, seen.context)
+        return hidden
+
+    def _log_probs(self, hidden: Tensor, seen: Seen, steps: DecoderState) -> Tensor:
+        """Log-probabilities (..., V') over the vocabulary and what can be copied, from the readout (..., D)."""
+        logits = self.output(hidden)
+        if self.gate is None:
+            return torch.log_softmax(logits, -1)
+        assert steps.copies is not None
+        assert seen.weights is not None
+        assert seen.context is not None
+        # See, Liu & Manning 2017, eq. 8-9: p_gen P_vocab(w) + (1 - p_gen) sum of a_i over the i with w_i = w.
+        own = torch.sigmoid(self.gate(torch.cat([seen.context, seen.h, seen.x], -1)))
+        generated = own * torch.softmax(logits, -1)
+        wider = nn.functional.pad(generated, (0, steps.num_tokens - generated.shape[-1]))
+        both = wider.scatter_add(-1, steps.copies.expand(seen.weights.shape), (1 - own) * seen.weights)
+        # A word that can be neither said nor copied has probability 0; its logarithm is the smallest there is, with no
+        # gradient, where log 0 would make it NaN.
+        return both.clamp_min(torch.finfo(both.dtype).tiny).log()
+
+    def _known(self, tokens: Tensor) -> Tensor:
+        """A copied token that is not in the vocabulary is read as an unknown one."""
+        return tokens if self.gate is None else torch.where(tokens < self.output.out_features, tokens, UNK)
+
+
+def _clean(tokens: Tensor, lengths: Tensor) -> Tensor:
+    """Padding as token 0, whatever stood there."""
+    step = torch.arange(len(tokens), device=tokens.device).unsqueeze(1)
+    return torch.where(step < lengths, tokens, 0)
+
+
+def _copied(copies: Tensor | None, memory: Memory | None) -> Tensor:
+    """(N, T), 0 where padded: nothing is attended to there."""
+    assert copies is not None
+    assert memory is not None
+    return torch.where(memory.padding.squeeze(1), 0, copies.t())
+
+
+def _joined(x: Tensor, fed: Tensor | None) -> Tensor:
+    return x if fed is None else torch.cat([x, fed], -1)
+
+
+def _stacked(seen: Sequence[Seen]) -> Seen:
+    """What all steps saw, one after the other."""
+
+    def stack(of: Callable[[Seen], Tensor | None]) -> Tensor | None:
+        parts = [part for part in map(of, seen) if part is not None]
+        return torch.stack(parts) if parts else None
+
+    h, x = stack(lambda s: s.h), stack(lambda s: s.x)
+    assert h is not None
+    assert x is not None
+    return Seen(
+        h,
+        x,
+        stack(lambda s: s.context),
+        stack(lambda s: s.weights),
+        stack(lambda s: s.repeated),
+        stack(lambda s: s.readout),
+    )

@@ -1,0 +1,86 @@
+"""A source sequence to what a decoder reads: an output a position, final states, and one vector of it all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from recurra.engine import real_steps
+from recurra.nn import Embedding, Recurrent
+
+
+@dataclass(frozen=True, slots=True)
+class StateSizes:
+    """What a bridge goes from, or to. states: width by name; output: numbers in an output, 0 where there are none;
+    summary: numbers in the one vector of it all."""
+
+    states: Mapping[str, int]
+    layers: int
+    output: int
+    summary: int
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A source as a decoder sees it.
+
+    outputs: (T, N, M), None where the source is no sequence        lengths: (N,) of it, on its device
+    states:  by name (L, N, width), both directions side by side    summary: (N, M), the last layer's final output
+    """
+
+    outputs: Tensor | None
+    lengths: Tensor | None
+    states: Mapping[str, Tensor]
+    summary: Tensor
+
+
+class Encoder(nn.Module):
+    """Tokens (T, N) to `Encoded`: embedding and recurrent layers.
+
+    reverse: read each source from its end (Sutskever, Vinyals & Le 2014, arXiv:1409.3215, section 3.3); outputs keep
+             the source's order
+    """
+
+    def __init__(self, embedding: Embedding, recurrent: Recurrent, *, dropout: float, reverse: bool) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.dropout = nn.Dropout(dropout)
+        self.recurrent = recurrent
+        self.reverse = reverse
+
+    @property
+    def sizes(self) -> StateSizes:
+        layer = self.recurrent
+        names = zip(layer.cell.states, layer.state_sizes(), strict=True)
+        widths = {name: width * layer.num_directions for name, width in names}
+        return StateSizes(widths, layer.num_layers, layer.output_size, layer.output_size)
+
+    def forward(self, tokens: Tensor, lengths: Tensor) -> Encoded:
+        """tokens: (T, N) int64, anything where padded      lengths: (N,)"""
+        lengths = lengths.to(tokens.device)
+        tokens = torch.where(real_steps(lengths, len(tokens)), tokens, 0)
+        tokens = turned(tokens, lengths) if self.reverse else tokens
+        outputs, state = self.recurrent(self.dropout(self.embedding(tokens)), lengths=lengths)
+        states = state if isinstance(state, tuple) else (state,)
+        return Encoded(
+            turned(outputs, lengths) if self.reverse else outputs,
+            lengths,
+            {name: self._side_by_side(s) for name, s in zip(self.recurrent.cell.states, states, strict=True)},
+            self.recurrent.last(state),
+        )
+
+    def _side_by_side(self, state: Tensor) -> Tensor:
+        """(layers * directions, N, width) -> (layers, N, directions * width)."""
+        layers = state.unflatten(0, (self.recurrent.num_layers, -1))  # type: ignore[no-untyped-call]
+        joined: Tensor = layers.transpose(1, 2).flatten(2)
+        return joined
+
+
+def turned(x: Tensor, lengths: Tensor) -> Tensor:
+    """Each sequence of x (T, N) or (T, N, F) turned round within its length; padding stays where it is."""
+    step = torch.arange(len(x), device=x.device).unsqueeze(1)
+    source = torch.where(step < lengths, lengths - 1 - step, step)
+    return x.gather(0, source if x.dim() == 2 else source.unsqueeze(2).expand_as(x))

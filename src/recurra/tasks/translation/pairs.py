@@ -1,0 +1,100 @@
+"""A row of parallel text: what is read, and what should be written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from recurra.base.contracts import Origin, Record
+from recurra.base.errors import DataError
+from recurra.data.formats import field
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a row should be answered with. right: every right answer as its tokens, the reference first."""
+
+    text: str
+    right: tuple[tuple[str, ...], ...]
+    group: str | None
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        return self.right[0]
+
+
+@dataclass(frozen=True, slots=True)
+class TextPair:
+    """A source as its text and tokens, and what is wanted: None where nobody knows."""
+
+    text: str
+    source: tuple[str, ...]
+    wanted: Wanted | None
+    origin: Origin
+
+    @property
+    def length(self) -> int:
+        """Steps of the longer side; the decoder makes one more than there are tokens, for the end."""
+        return max(len(self.source), 0 if self.wanted is None else len(self.wanted.tokens) + 1)
+
+    @property
+    def key(self) -> str:
+        return self.text
+
+    @property
+    def content(self) -> object:
+        return (self.source, None if self.wanted is None else self.wanted.tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which column is which; accepted and group may be None. separator: between accepted answers in one cell."""
+
+    source: str
+    target: str
+    accepted: str | None
+    separator: str
+    group: str | None
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        return tuple(name for name in (self.source, self.target, self.accepted, self.group) if name is not None)
+
+    def answers(self, record: Record) -> tuple[str, ...]:
+        """The reference, then the other accepted answers, each once. Raises DataError, with file and line."""
+        reference = text_of(record, self.target)
+        if self.accepted is None:
+            return (reference,)
+        value = field(record, self.accepted)
+        parts = value if isinstance(value, list) else ("" if value is None else str(value)).split(self.separator)
+        if not all(isinstance(part, str) for part in parts):
+            raise DataError(f"{record.origin}: column '{self.accepted}' holds {value!r:.80}, expected texts.")
+        return tuple(dict.fromkeys((reference, *(part.strip() for part in parts if part.strip()))))
+
+    def group_of(self, record: Record) -> str | None:
+        """The row's group, as text; None where there are no groups."""
+        return None if self.group is None else str(field(record, self.group))
+
+
+def text_of(record: Record, column: str, *, empty: bool = False) -> str:
+    """A text of a record. Raises DataError, with file and line, for what is no text, or empty where that is refused."""
+    value = field(record, column)
+    if not isinstance(value, str):
+        raise DataError(f"{record.origin}: column '{column}' holds {value!r:.80}, expected text.")
+    if not empty and not value.strip():
+        raise DataError(
+            f"{record.origin}: column '{column}' is empty, expected text. Fill it in, or set data.on_error: skip."
+        )
+    return value
+
+
+def wanted(example: TextPair) -> Wanted:
+    """What is wanted, of an example that has it."""
+    assert example.wanted is not None, "examples that are scored know their answer"
+    return example.wanted
+
+
+def all_wanted(examples: Sequence[Any]) -> bool:
+    """Whether every example knows its answer."""
+    return bool(examples) and all(example.wanted is not None for example in examples)

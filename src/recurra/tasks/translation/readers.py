@@ -1,0 +1,100 @@
+"""Tokens and vocabulary of both sides, apart or shared."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from recurra.base.errors import RunError
+from recurra.data.tokenizers import TokenizerPlan, VocabularyPlan
+from recurra.tasks.text import TextReader
+
+Tokens = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The longest source and target, in tokens, that training takes; None is no limit."""
+
+    source: int | None
+    target: int | None
+
+    def allow(self, source: Tokens, target: Tokens) -> bool:
+        """Whether a row is short enough."""
+        return (self.source is None or len(source) <= self.source) and (
+            self.target is None or len(target) <= self.target
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """How both sides are read, and how long they were in training.
+
+    longest: tokens of the longest source      ratio: target tokens by source tokens, over all rows
+    """
+
+    source: TextReader
+    target: TextReader
+    shared: bool
+    longest: int
+    ratio: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, as JSON; what is shared stands once."""
+        target = None if self.shared else self.target.to_json()
+        return {"source": self.source.to_json(), "target": target, "longest": self.longest, "ratio": self.ratio}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], origin: str) -> Sides:
+        """The inverse of `to_json`. Raises RunError that names `origin`."""
+        try:
+            source, target, longest, ratio = data["source"], data["target"], data["longest"], data["ratio"]
+            if type(longest) is not int or longest < 0 or not isinstance(ratio, float) or not 0 <= ratio < 1e9:
+                raise ValueError(f"longest {longest!r} and ratio {ratio!r}")
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError(f"{origin}: expected the two sides of a translation: {str(error)[:300]}.") from error
+        reader = TextReader.from_json(source, origin)
+        other = reader if target is None else TextReader.from_json(target, origin)
+        return cls(reader, other, target is None, longest, ratio)
+
+
+def fit_sides(
+    source: TokenizerPlan,
+    target: TokenizerPlan | None,
+    vocabulary: VocabularyPlan,
+    rows: Sequence[tuple[str, str]],
+    limits: Limits,
+) -> Sides:
+    """Tokenizers from all texts, vocabularies from the rows that are short enough.
+
+    target: None shares tokenizer and vocabulary of the source
+    Raises DataError where a vocabulary would be empty.
+    """
+    sources, targets = [text for text, _ in rows], [text for _, text in rows]
+    first = source.train(sources if target else [*sources, *targets])
+    second = target.train(targets) if target else first
+    cut = [(_interned(first.tokenize(one)), _interned(second.tokenize(other))) for one, other in rows]
+    kept = [pair for pair in cut if limits.allow(*pair)]
+    counts = Counter(_all(one for one, _ in kept)), Counter(_all(other for _, other in kept))
+    if target is None:
+        both = vocabulary.build(counts[0] + counts[1])
+        readers = TextReader(first, both, None, "start"), TextReader(first, both, None, "start")
+    else:
+        readers = (
+            TextReader(first, vocabulary.build(counts[0]), None, "start"),
+            TextReader(second, vocabulary.build(counts[1]), None, "start"),
+        )
+    longest = max((len(one) for one, _ in kept), default=0)
+    return Sides(*readers, target is None, longest, counts[1].total() / max(counts[0].total(), 1))
+
+
+def _interned(tokens: Iterable[str]) -> Tokens:
+    """One object for each distinct token, as in `TextReader.tokens`."""
+    return tuple(map(sys.intern, tokens))
+
+
+def _all(texts: Iterable[Tokens]) -> Iterable[str]:
+    return (token for tokens in texts for token in tokens)

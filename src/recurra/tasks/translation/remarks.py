@@ -1,0 +1,55 @@
+"""What a person should know beside the answers: what was not known, not seen in training, or not finished."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from recurra.data.tokenizers import UNK
+from recurra.tasks.translation.answers import Translated
+from recurra.tasks.translation.pairs import TextPair
+from recurra.tasks.translation.readers import Sides
+
+
+def remarks(outputs: Sequence[Translated], examples: Sequence[TextPair], sides: Sides) -> tuple[str, ...]:
+    """A sentence for each thing that is so, with how often, and the first place."""
+    return (*_unknown(examples, sides), *too_long(examples, sides, ""), *_unfinished(outputs, examples))
+
+
+def too_long(examples: Sequence[TextPair], sides: Sides, split: str) -> tuple[str, ...]:
+    """Sources longer than any of training, if there are some."""
+    found = [e for e in examples if len(e.source) > sides.longest]
+    if not found:
+        return ()
+    return (
+        f"{split}{': ' if split else ''}{_of(found, examples)} longer than the longest source of training "
+        f"({sides.longest} tokens), so the answer may be poor; the first: {found[0].origin}, with "
+        f"{len(found[0].source)} tokens.",
+    )
+
+
+def _unknown(examples: Sequence[TextPair], sides: Sides) -> tuple[str, ...]:
+    known = sides.source.vocabulary
+    found = [e for e in examples if UNK in known.ids(e.source)]
+    if not found:
+        return ()
+    tokens = dict.fromkeys(t for e in found for t in e.source if known.ids([t]) == [UNK])
+    shown = ", ".join(repr(token) for token in list(tokens)[:5]) + (", ..." if len(tokens) > 5 else "")
+    word = "holds tokens" if len(found) == 1 else "hold tokens"
+    return (
+        f"{len(found)} of {len(examples)} texts {word} that training never saw, which are read as unknown: {shown}; "
+        f"the first: {found[0].origin}.",
+    )
+
+
+def _unfinished(outputs: Sequence[Translated], examples: Sequence[TextPair]) -> tuple[str, ...]:
+    found = [e for o, e in zip(outputs, examples, strict=True) if not o.best.ended]
+    if not found:
+        return ()
+    return (
+        f"{len(found)} of {len(examples)} answers were cut at the longest length, before the model came to an end; "
+        f"the first: {found[0].origin}. Raise task.max_length_factor, or train longer.",
+    )
+
+
+def _of(found: Sequence[TextPair], examples: Sequence[TextPair]) -> str:
+    return f"{len(found)} of {len(examples)} sources {'is' if len(found) == 1 else 'are'}"

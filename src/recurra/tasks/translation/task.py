@@ -1,0 +1,271 @@
+"""Translation: a text to another one."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import torch
+
+from recurra.base.contracts import Batch, Loss, Prediction, Record, Score, Table
+from recurra.base.errors import DataError
+from recurra.metrics import Compared, Pair, SequenceScores, exact_scores
+from recurra.report import Chart, HeatMap
+from recurra.tasks.asking import refuse_options
+from recurra.tasks.text import unknown_share
+from recurra.tasks.translation.answers import Candidate, Translated, attention_of, candidates, said_tokens
+from recurra.tasks.translation.batches import collated
+from recurra.tasks.translation.losses import Forced, forced_rows, loss_of
+from recurra.tasks.translation.pairs import Columns, TextPair, Wanted, text_of, wanted
+from recurra.tasks.translation.readers import Limits, Sides
+from recurra.tasks.translation.remarks import remarks, too_long
+from recurra.tasks.translation.search import Search, Speaks
+from recurra.tasks.translation.tables import by_group, by_length, examples_of, length_chart, unknown_tokens
+
+OPTIONS = ("beam", "n_best", "attention")
+# Examples whose attention a report shows.
+PICTURES = 3
+
+
+class Translation:
+    """Five verbs between the data and the model: example, collate, loss, predict, score."""
+
+    def __init__(
+        self,
+        *,
+        sides: Sides,
+        columns: Columns,
+        limits: Limits,
+        kind: SequenceScores,
+        search: Search,
+        label_smoothing: float,
+    ) -> None:
+        self.sides = sides
+        self.columns = columns
+        self.limits = limits
+        self.kind = kind
+        self.search = search
+        self.label_smoothing = label_smoothing
+
+    @property
+    def model_sizes(self) -> tuple[int, int]:
+        """What a model has to know of the data: sizes of the source's and of the target's vocabulary."""
+        return len(self.sides.source.vocabulary), len(self.sides.target.vocabulary)
+
+    # -- the five verbs --------------------------------------------------------------------------------------------
+
+    def example(self, record: Record, *, gold: bool = True) -> TextPair:
+        """Read a record; without `gold` only the source must be there, and it may be empty.
+
+        Raises DataError, with file and line, for a text that is not there.
+        """
+        text = text_of(record, self.columns.source, empty=not gold)
+        answer = self._wanted(record) if gold else None
+        return TextPair(text, self.sides.source.tokens(text), answer, record.origin)
+
+    def collate(self, examples: Sequence[TextPair], indices: Sequence[int]) -> Batch:
+        """Token ids of the sources (T, N) and, where all are known, of the targets (S, N)."""
+        return collated(self.sides, examples, indices)
+
+    def loss(self, prediction: Prediction, batch: Batch) -> Loss:
+        """Cross-entropy of the target's tokens and its end, in nats; and the coverage loss, if the model has one."""
+        return loss_of(prediction, batch, self.label_smoothing)
+
+    def predict(self, model: torch.nn.Module, batch: Batch, examples: Sequence[TextPair]) -> list[Translated]:
+        """Search for each row, and see how the right answer fares where it is known; the model is in eval mode.
+
+        Raises ConfigError if attention is asked for and the model has none, RunError for a model that is not finite.
+        """
+        forced: Sequence[Forced | None] = [None] * len(examples)
+        if batch.targets:
+            forced = forced_rows(model(batch), batch)
+        found = self.search.run(cast(Speaks, model), batch, self.sides.ratio)
+        looked: Sequence[Any] = [None] * len(examples)
+        if self.search.attention:
+            looked = attention_of(model, batch, [row[0] for row in found])
+        return [
+            Translated(candidates(self.sides, hypotheses, example), *rest)
+            for hypotheses, example, *rest in zip(found, examples, forced, looked, strict=True)
+        ]
+
+    def score(self, outputs: Sequence[Translated], examples: Sequence[TextPair], split: str) -> tuple[Score, ...]:
+        """The scores that count; exact matches; token accuracy, perplexity and log loss under teacher forcing."""
+        pairs = self._pairs(outputs, examples)
+        return (*self.kind.scores(pairs, split), *exact_scores(pairs, split), *_forced_scores(outputs, split))
+
+    def usable(self, examples: Sequence[TextPair], split: str) -> tuple[list[TextPair], tuple[str, ...]]:
+        """The rows of train within the limits on length, all rows of other splits; what is left out or long is said."""
+        if split != "train":
+            return list(examples), too_long(examples, self.sides, split)
+        kept = [e for e in examples if self.limits.allow(e.source, wanted(e).tokens)]
+        left = [e for e in examples if not self.limits.allow(e.source, wanted(e).tokens)]
+        return kept, _left_out(left, len(examples), self.limits)
+
+    # -- for predict -----------------------------------------------------------------------------------------------
+
+    @property
+    def draft(self) -> Translation:
+        """The task as it answers while epochs are compared: by greedy search."""
+        return self._with(self.search.asked(beam=1, n_best=1, attention=False))
+
+    def asking(self, options: Mapping[str, Any]) -> Translation:
+        """The task with another `beam`, several answers (`n_best`), or with `attention`. Raises ConfigError."""
+        refuse_options(options, "translation", OPTIONS)
+        asked = {name: options.get(name) for name in ("beam", "n_best")}
+        return self._with(self.search.asked(**asked, attention=bool(options.get("attention", False))))
+
+    def remarks(self, outputs: Sequence[Translated], examples: Sequence[TextPair]) -> tuple[str, ...]:
+        """Unknown tokens, sources longer than training had, and answers that came to no end."""
+        return remarks(outputs, examples, self.sides)
+
+    def answer(self, example: TextPair, output: Translated) -> dict[str, Any]:
+        """The best answer and its score, the text, and what was asked for: all answers, attention."""
+        found: dict[str, Any] = {"output": output.best.text, "score": output.best.score, "text": example.text}
+        if self.search.n_best > 1:
+            found["n_best"] = [
+                {"output": one.text, "score": one.score, "log_prob": one.log_prob} for one in output.candidates
+            ]
+        if output.attention is not None:
+            found["attention"] = {
+                "rows": list(said_tokens(output.best)),
+                "columns": list(example.source),
+                "weights": [list(row) for row in output.attention],
+            }
+        return found
+
+    # -- for reports -----------------------------------------------------------------------------------------------
+
+    def tables(self, outputs: Sequence[Translated], examples: Sequence[TextPair]) -> tuple[Table, ...]:
+        """Parts of the score, by source length, by group, worst and best examples, unknown tokens."""
+        pairs = self._pairs(outputs, examples)
+        found = [*self.kind.tables(pairs), by_length(self.kind, pairs, examples)]
+        if self.columns.group is not None:
+            found.append(by_group(self.kind, pairs, examples, self.columns.group))
+        unknown = unknown_tokens(self.sides.source, examples)
+        return (*found, *examples_of(self.kind, pairs, examples), *([unknown] if unknown.rows else []))
+
+    def charts(self, outputs: Sequence[Translated], examples: Sequence[TextPair]) -> tuple[Chart, ...]:
+        """The score that counts by source length."""
+        return (length_chart(self.kind, self._pairs(outputs, examples), examples),)
+
+    def pictures(
+        self, model: torch.nn.Module, examples: Sequence[TextPair], device: torch.device
+    ) -> tuple[HeatMap, ...]:
+        """The attention of three examples of different groups, if the model has any."""
+        some = _different(examples)
+        asking = self._with(self.search.asked(beam=1, n_best=1, attention=True))
+        with torch.inference_mode():
+            batch = self.collate(some, range(len(some))).to(device)
+            if "attention" not in model(batch).outputs:
+                return ()
+            outputs = asking.predict(model, batch, some)
+        return tuple(
+            HeatMap(f"{e.text} → {o.best.text}", said_tokens(o.best), e.source, o.attention or ())
+            for e, o in zip(some, outputs, strict=True)
+        )
+
+    def baselines(self, train: Sequence[TextPair], splits: Mapping[str, Sequence[TextPair]]) -> Compared:
+        """What it scores to copy the source, and to write the most frequent target of training."""
+        frequent = Counter(wanted(e).text for e in train).most_common(1)[0][0]
+        copied: list[Score] = []
+        same: list[Score] = []
+        for name, rows in splits.items():
+            copied += self._said([e.text for e in rows], rows, name)
+            same += self._said([frequent] * len(rows), rows, name)
+        return Compared({"copy": tuple(copied), "frequent": tuple(same)}, ())
+
+    def facts(self, splits: Mapping[str, Sequence[TextPair]]) -> dict[str, str | int | float]:
+        """Sizes of vocabularies and splits, and what was unknown."""
+        source, target = self.model_sizes
+        found: dict[str, str | int | float] = (
+            {"vocabulary": source} if self.sides.shared else {"source vocabulary": source, "target vocabulary": target}
+        )
+        for name, examples in splits.items():
+            sides = {"source": (self.sides.source, [e.source for e in examples])}
+            sides["target"] = (self.sides.target, [wanted(e).tokens for e in examples])
+            found[f"{name} rows"] = len(examples)
+            for side, (reader, texts) in sides.items():
+                found[f"{name} {side} tokens"] = sum(map(len, texts))
+                found[f"{name} unknown {side} tokens"] = f"{unknown_share(reader, texts):.2%}"
+        return found
+
+    @property
+    def usual_score(self) -> str:
+        """The score that chooses the best epoch unless the config names another."""
+        return self.kind.main
+
+    def possible_scores(self, examples: Sequence[TextPair]) -> tuple[Score, ...]:
+        """The scores that these rows can have, with meaningless values: those of a model that says nothing."""
+        nothing = Translated((Candidate("", (), 0.0, True),), Forced(0.0, 1, 0))
+        return self.score([nothing] * len(examples), examples, "dev")
+
+    def to_json(self) -> dict[str, Any]:
+        """What a run folder must hold to read and answer as in training."""
+        return {"sides": self.sides.to_json()}
+
+    # ----------------------------------------------------------------------------------------------------------------
+
+    def _with(self, search: Search) -> Translation:
+        other = copy.copy(self)
+        other.search = search
+        return other
+
+    def _wanted(self, record: Record) -> Wanted:
+        answers = self.columns.answers(record)
+        right = tuple(dict.fromkeys(self.sides.target.tokens(answer) for answer in answers))
+        if not right[0]:
+            raise DataError(f"{record.origin}: column '{self.columns.target}' holds no token: {answers[0]!r:.80}.")
+        return Wanted(answers[0], right, self.columns.group_of(record))
+
+    def _pairs(self, outputs: Sequence[Translated], examples: Sequence[TextPair]) -> list[Pair]:
+        join = self.sides.target.tokenizer.join
+        return [
+            Pair(o.best.text, wanted(e).text, tuple(join(tokens) for tokens in wanted(e).right))
+            for o, e in zip(outputs, examples, strict=True)
+        ]
+
+    def _said(self, texts: Sequence[str], examples: Sequence[TextPair], split: str) -> tuple[Score, ...]:
+        """The scores of given answers; cut and joined as a model's are."""
+        reader = self.sides.target
+        tokens = [reader.tokens(text) for text in texts]
+        outputs = [Translated((Candidate(reader.tokenizer.join(said), said, 0.0, True),)) for said in tokens]
+        return self.score(outputs, examples, split)
+
+
+def _forced_scores(outputs: Sequence[Translated], split: str) -> tuple[Score, ...]:
+    """Of all target tokens together, ends among them; nothing where no model has seen the answers."""
+    forced = [output.forced for output in outputs if output.forced is not None]
+    if len(forced) < len(outputs):
+        return ()
+    count = sum(one.count for one in forced)
+    nats = math.fsum(one.nats for one in forced) / count
+    return (
+        Score("token_accuracy", sum(one.right for one in forced) / count, "0..1", "higher", split),
+        # exp of more than 709 is no float; a model that bad has no finite perplexity.
+        Score("perplexity", math.exp(nats) if nats < 700 else math.inf, "per token", "lower", split),
+        Score("log_loss", nats, "nats", "lower", split),
+    )
+
+
+def _left_out(left: Sequence[TextPair], number: int, limits: Limits) -> tuple[str, ...]:
+    if not left:
+        return ()
+    bounds = {"max_source_length": limits.source, "max_target_length": limits.target}
+    words = " or ".join(f"{name} {value}" for name, value in bounds.items() if value is not None)
+    first = left[0]
+    return (
+        f"train: {len(left):,} of {number:,} rows were left out, because they are longer than {words}; the first: "
+        f"{first.origin}, with {len(first.source)} source and {len(wanted(first).tokens)} target tokens.",
+    )
+
+
+def _different(examples: Sequence[TextPair]) -> list[TextPair]:
+    """The first examples of different groups, then others."""
+    groups: dict[str | None, TextPair] = {}
+    for example in examples:
+        groups.setdefault(wanted(example).group, example)
+    chosen = list(groups.values())[:PICTURES]
+    return [*chosen, *(e for e in examples if all(e is not c for c in chosen))][:PICTURES]
