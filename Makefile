@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 JOBS   ?= 2
 SHELL  := /bin/bash
 
-.PHONY: demo native test lint types check sanitize clean help
+.PHONY: demo native test lint types check sanitize valgrind clean help
 .DEFAULT_GOAL := help
 
 help:           ## list the commands
@@ -52,6 +52,11 @@ sanitize:       ## the native engine under AddressSanitizer and UBSan: every cel
 	  -DRECURRA_SANITIZE="-fsanitize=address,undefined;-fno-sanitize-recover=undefined" -DPython_EXECUTABLE=$$(command -v $(PYTHON))
 	cmake --build build/sanitize -j $(JOBS)
 	OMP_NUM_THREADS=3 ASAN_OPTIONS=detect_leaks=0 build/sanitize/battery $(or $(ROUNDS),20)
+
+valgrind:       ## the same without the flags of sanitizers, on a simulated processor (which has no AVX-512)
+	cmake -G Ninja -S . -B build/battery -DRECURRA_BATTERY=ON -DCMAKE_BUILD_TYPE=Release -DPython_EXECUTABLE=$$(command -v $(PYTHON))
+	cmake --build build/battery -j $(JOBS)
+	OMP_NUM_THREADS=2 valgrind -q --error-exitcode=1 build/battery/battery $(or $(ROUNDS),1)
 
 clean:          ## remove everything that was made here
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis runs

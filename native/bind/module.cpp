@@ -1,12 +1,12 @@
-// The Python module: plain pointers in (the caller has checked types, sizes and contiguity), one call a layer.
+// The Python module: plain pointers in; the caller has checked types, sizes and contiguity.
 #include <dlfcn.h>
 #include <nanobind/nanobind.h>
-#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
 #include <unistd.h>
 
+#include <exception>
 #include <memory>
 #include <string>
 
@@ -54,40 +54,6 @@ struct Tape {
     Memory memory;
 };
 
-// Parameters packed for the forward pass.
-struct Packed {
-    Memory memory;
-};
-
-// One layer, one direction: sizes and inputs. Made anew for forward and for backward.
-struct Call {
-    Rows rows;
-    Job job{};
-
-    Call(const void* plan, const std::vector<long>& sizes, bool reverse, int threads, Address lengths, Address x,
-         const Addresses& states, const Addresses& parameters, const Addresses& zone_masks,
-         const std::vector<float>& zone, Address mask, Address output)
-        : rows(sizes.at(0), sizes.at(1), at<const std::int64_t>(lengths)) {
-        job.plan = plan;
-        job.T = sizes.at(0), job.N = sizes.at(1), job.I = sizes.at(2), job.H = sizes.at(3), job.P = sizes.at(4);
-        job.reverse = reverse;
-        job.threads = getpid() != loaded_in ? 1 : threads < 1 ? 1 : threads > MOST_THREADS ? MOST_THREADS : threads;
-        job.rank = rows.rank.data(), job.active = rows.active.data(), job.token = rows.token.data();
-        job.x = at<const float>(x);
-        if (states.size() > JOB_STATES || parameters.size() != JOB_PARAMETERS || zone_masks.size() != states.size() ||
-            zone.size() != states.size())
-            throw std::invalid_argument("wrong number of states or parameters");
-        for (std::size_t k = 0; k < states.size(); ++k) {
-            job.states[k] = at<const float>(states[k]);
-            job.zone_mask[k] = at<const std::uint8_t>(zone_masks[k]);
-            job.zone[k] = zone[k];
-        }
-        for (std::size_t k = 0; k < parameters.size(); ++k) job.parameters[k] = at<const float>(parameters[k]);
-        job.mask = at<const float>(mask);
-        job.output = at<float>(output);
-    }
-};
-
 // A cell's plan on one instruction set.
 class Kernel {
 public:
@@ -96,72 +62,12 @@ public:
         if (!plan_) throw std::invalid_argument("no built-in kernel for '" + cell + "'");
         if (!engine_.fits(plan_)) throw std::invalid_argument(library + ": made for another version of recurra");
     }
-
-    std::unique_ptr<Tape> forward(const std::vector<long>& sizes, bool reverse, bool training, int threads, Address lengths,
-                                  Address x, const Addresses& states, const Addresses& parameters,
-                                  const Addresses& zone_masks, const std::vector<float>& zone, Address mask,
-                                  Address output, const Addresses& finals, const Packed* packed) const {
-        if (packed && static_cast<long>(packed->memory.bytes()) < packed_bytes(sizes)) throw std::invalid_argument("packed for other sizes");
-        Call call(plan_, sizes, reverse, threads, lengths, x, states, parameters, zone_masks, zone, mask, output);
-        Job& job = call.job;
-        job.training = training;
-        for (std::size_t k = 0; k < finals.size() && k < JOB_STATES; ++k) job.finals[k] = at<float>(finals[k]);
-        const nb::gil_scoped_release other_threads;
-        auto tape = std::make_unique<Tape>(Tape{Memory(training ? engine_.tape_bytes(job) : 0)});
-        const Memory scratch(engine_.forward_bytes(job));
-        const Memory weights(packed ? 0 : engine_.weight_bytes(job));
-        job.tape = tape->memory.at();
-        job.scratch = scratch.at();
-        job.weights = packed ? packed->memory.at() : weights.at();
-        job.packed = packed != nullptr;
-        engine_.forward(job);
-        return tape;
-    }
-
-    // The parameters, packed once for many forward passes. sizes: I, H, P.
-    std::unique_ptr<Packed> pack(const std::vector<long>& sizes, const Addresses& parameters) const {
-        Job job{};
-        job.plan = plan_;
-        job.I = sizes.at(0), job.H = sizes.at(1), job.P = sizes.at(2);
-        for (std::size_t k = 0; k < JOB_PARAMETERS; ++k) job.parameters[k] = at<const float>(parameters.at(k));
-        auto made = std::make_unique<Packed>(Packed{Memory(engine_.weight_bytes(job))});
-        job.weights = made->memory.at();
-        engine_.pack(job);
-        return made;
-    }
-
-    void backward(const Tape& tape, const std::vector<long>& sizes, bool reverse, int threads, Address lengths, Address x,
-                  const Addresses& states, const Addresses& parameters, const Addresses& zone_masks,
-                  const std::vector<float>& zone, Address mask, Address output, Address d_output,
-                  const Addresses& d_finals, Address d_x, const Addresses& d_states, const Addresses& d_parameters) const {
-        Call call(plan_, sizes, reverse, threads, lengths, x, states, parameters, zone_masks, zone, mask, output);
-        Job& job = call.job;
-        job.training = true;
-        job.d_output = at<const float>(d_output);
-        job.d_x = at<float>(d_x);
-        for (std::size_t k = 0; k < states.size(); ++k) {
-            job.d_finals[k] = at<const float>(d_finals.at(k));
-            job.d_states[k] = at<float>(d_states.at(k));
-        }
-        for (std::size_t k = 0; k < parameters.size(); ++k) job.d_parameters[k] = at<float>(d_parameters.at(k));
-        const nb::gil_scoped_release other_threads;
-        if (static_cast<long>(tape.memory.bytes()) < engine_.tape_bytes(job)) throw std::invalid_argument("not the tape of this call");
-        const Memory scratch(engine_.backward_bytes(job));
-        job.tape = tape.memory.at();
-        job.scratch = scratch.at();
-        engine_.backward(job);
-    }
+    const Engine& engine() const { return engine_; }
+    const void* plan() const { return plan_; }
 
 private:
     const Engine& engine_;
     const void* plan_;
-
-    long packed_bytes(const std::vector<long>& sizes) const {
-        Job job{};
-        job.plan = plan_;
-        job.I = sizes.at(2), job.H = sizes.at(3), job.P = sizes.at(4);
-        return engine_.weight_bytes(job);
-    }
 
     // A library stays loaded: plans are used until the process ends.
     static const void* load(const std::string& path) {
@@ -171,6 +77,160 @@ private:
         if (!plan) throw std::invalid_argument(path + ": holds no recurra cell");
         return plan();
     }
+};
+
+void copy_addresses(float** to, const Addresses& from, std::size_t most) {
+    if (from.size() > most) throw std::invalid_argument("too many addresses");
+    for (std::size_t k = 0; k < from.size(); ++k) to[k] = at<float>(from[k]);
+}
+
+// One layer in one direction: sizes, inputs, and where the results go. Made anew for forward and for backward.
+class Call {
+public:
+    // sizes: T, N, I, H, P
+    Call(const Kernel& kernel, const std::vector<long>& sizes, bool reverse, Address lengths, Address x,
+         const Addresses& states, const Addresses& parameters, const Addresses& zone_masks,
+         const std::vector<float>& zone, Address mask, Address output)
+        : engine_(kernel.engine()), rows_(sizes.at(0), sizes.at(1), at<const std::int64_t>(lengths)) {
+        job_.plan = kernel.plan();
+        job_.T = sizes.at(0), job_.N = sizes.at(1), job_.I = sizes.at(2), job_.H = sizes.at(3), job_.P = sizes.at(4);
+        job_.reverse = reverse;
+        job_.rank = rows_.rank.data(), job_.active = rows_.active.data(), job_.token = rows_.token.data();
+        job_.x = at<const float>(x);
+        if (states.size() > JOB_STATES || parameters.size() != JOB_PARAMETERS || zone_masks.size() != states.size() ||
+            zone.size() != states.size())
+            throw std::invalid_argument("wrong number of states or parameters");
+        for (std::size_t k = 0; k < states.size(); ++k) {
+            job_.states[k] = at<const float>(states[k]);
+            job_.zone_mask[k] = at<const std::uint8_t>(zone_masks[k]);
+            job_.zone[k] = zone[k];
+        }
+        for (std::size_t k = 0; k < parameters.size(); ++k) job_.parameters[k] = at<const float>(parameters[k]);
+        job_.mask = at<const float>(mask);
+        job_.output = at<float>(output);
+    }
+
+    void finals(const Addresses& to) { copy_addresses(job_.finals, to, JOB_STATES); }
+
+    void gradients(Address d_output, const Addresses& d_finals, Address d_x, const Addresses& d_states,
+                   const Addresses& d_parameters) {
+        if (d_finals.size() > JOB_STATES) throw std::invalid_argument("too many addresses");
+        job_.d_output = at<const float>(d_output);
+        for (std::size_t k = 0; k < d_finals.size(); ++k) job_.d_finals[k] = at<const float>(d_finals[k]);
+        job_.d_x = at<float>(d_x);
+        copy_addresses(job_.d_states, d_states, JOB_STATES);
+        copy_addresses(job_.d_parameters, d_parameters, JOB_PARAMETERS);
+    }
+
+    // The tape is empty unless it is for training.
+    std::unique_ptr<Tape> forward(bool training, int threads) {
+        Job job = job_;
+        job.training = training;
+        job.threads = threads;
+        auto tape = std::make_unique<Tape>(Tape{Memory(training ? engine_.tape_bytes(job) : 0)});
+        const Memory scratch(engine_.forward_bytes(job)), weights(engine_.weight_bytes(job));
+        job.tape = tape->memory.at();
+        job.scratch = scratch.at();
+        job.weights = weights.at();
+        engine_.forward(job);
+        return tape;
+    }
+
+    // The tape is written over.
+    void backward(const Tape& tape, int threads) {
+        Job job = job_;
+        job.training = true;
+        job.threads = threads;
+        if (static_cast<long>(tape.memory.bytes()) < engine_.tape_bytes(job)) throw std::invalid_argument("not the tape of this call");
+        const Memory scratch(engine_.backward_bytes(job));
+        job.tape = tape.memory.at();
+        job.scratch = scratch.at();
+        engine_.backward(job);
+    }
+
+private:
+    const Engine& engine_;
+    Rows rows_;
+    Job job_{};
+};
+
+// Runs work(k, threads) for several independent calls: side by side where there are as many calls as threads, since then
+// no step has to wait for another core; otherwise one after another, all threads in each.
+template <typename Work>
+void together(std::size_t count, int threads, const Work& work) {
+    threads = getpid() != loaded_in ? 1 : threads < 1 ? 1 : threads > MOST_THREADS ? MOST_THREADS : threads;
+    if (count < 2 || threads == 1 || static_cast<std::size_t>(threads) > count) {
+        for (std::size_t k = 0; k < count; ++k) work(k, threads);
+        return;
+    }
+    std::exception_ptr failure;  // no exception may leave a parallel region
+    const long last = static_cast<long>(count);
+#pragma omp parallel for num_threads(threads) schedule(static, 1)
+    for (long k = 0; k < last; ++k) {
+        try {
+            work(static_cast<std::size_t>(k), 1);
+        } catch (...) {
+#pragma omp critical
+            failure = std::current_exception();
+        }
+    }
+    if (failure) std::rethrow_exception(failure);
+}
+
+std::vector<std::unique_ptr<Tape>> forward(const std::vector<Call*>& calls, bool training, int threads) {
+    std::vector<std::unique_ptr<Tape>> tapes(calls.size());
+    const nb::gil_scoped_release other_threads;
+    together(calls.size(), threads, [&](std::size_t k, int n) { tapes[k] = calls[k]->forward(training, n); });
+    return tapes;
+}
+
+void backward(const std::vector<Call*>& calls, const std::vector<Tape*>& tapes, int threads) {
+    if (tapes.size() != calls.size()) throw std::invalid_argument("a tape for each call");
+    const nb::gil_scoped_release other_threads;
+    together(calls.size(), threads, [&](std::size_t k, int n) { calls[k]->backward(*tapes[k], n); });
+}
+
+// One time step of one layer after another: what does not change from step to step is made once.
+class Stepper {
+public:
+    // sizes: I, H, P. The parameters are copied.
+    Stepper(const Kernel& kernel, const std::vector<long>& sizes, const Addresses& parameters) : engine_(kernel.engine()) {
+        job_.plan = kernel.plan();
+        job_.T = 1, job_.I = sizes.at(0), job_.H = sizes.at(1), job_.P = sizes.at(2);
+        job_.threads = 1;
+        for (std::size_t k = 0; k < JOB_PARAMETERS; ++k) job_.parameters[k] = at<const float>(parameters.at(k));
+        packed_ = std::make_unique<Memory>(engine_.weight_bytes(job_));
+        job_.weights = packed_->at();
+        engine_.pack(job_);
+        for (auto& parameter : job_.parameters) parameter = nullptr;
+        job_.packed = true;
+    }
+
+    // x (N, I); states and made (N, width). The first new state is the output too.
+    void step(long N, Address x, const Addresses& states, const Addresses& made) {
+        if (states.size() > JOB_STATES || made.size() != states.size()) throw std::invalid_argument("wrong number of states");
+        if (!rows_ || job_.N != N) rows_ = std::make_shared<const Rows>(1, N, nullptr);
+        job_.N = N;
+        const std::shared_ptr<const Rows> rows = rows_;  // another thread may step other rows meanwhile
+        Job job = job_;
+        const nb::gil_scoped_release other_threads;
+        job.rank = rows->rank.data(), job.active = rows->active.data(), job.token = rows->token.data();
+        job.x = at<const float>(x);
+        for (std::size_t k = 0; k < states.size(); ++k) {
+            job.states[k] = at<const float>(states[k]);
+            job.finals[k] = at<float>(made[k]);
+        }
+        job.output = job.finals[0];
+        const Memory scratch(engine_.forward_bytes(job));
+        job.scratch = scratch.at();
+        engine_.forward(job);
+    }
+
+private:
+    const Engine& engine_;
+    std::unique_ptr<Memory> packed_;
+    std::shared_ptr<const Rows> rows_;
+    Job job_{};
 };
 
 std::vector<std::string> isas() {
@@ -185,13 +245,19 @@ NB_MODULE(_native, m) {
     nb::set_leak_warnings(false);  // kernels are kept in a cache until the process ends
     m.doc() = "recurra's CPU engine. Use recurra.engine; this module takes addresses and trusts them.";
     nb::class_<Tape>(m, "Tape").def_prop_ro("nbytes", [](const Tape& t) { return t.memory.bytes(); });
-    nb::class_<Packed>(m, "Packed").def_prop_ro("nbytes", [](const Packed& p) { return p.memory.bytes(); });
-    nb::class_<Kernel>(m, "Kernel")
-        .def(nb::init<const std::string&, const std::string&, const std::string&>())
-        .def("forward", &Kernel::forward, "sizes"_a, "reverse"_a, "training"_a, "threads"_a, "lengths"_a, "x"_a, "states"_a,
-             "parameters"_a, "zone_masks"_a, "zone"_a, "mask"_a, "output"_a, "finals"_a, "packed"_a.none() = nb::none())
-        .def("pack", &Kernel::pack)
-        .def("backward", &Kernel::backward);
+    nb::class_<Kernel>(m, "Kernel").def(nb::init<const std::string&, const std::string&, const std::string&>());
+    nb::class_<Call>(m, "Call")
+        .def(nb::init<const Kernel&, const std::vector<long>&, bool, Address, Address, const Addresses&, const Addresses&,
+                      const Addresses&, const std::vector<float>&, Address, Address>(),
+             "kernel"_a, "sizes"_a, "reverse"_a, "lengths"_a, "x"_a, "states"_a, "parameters"_a, "zone_masks"_a, "zone"_a,
+             "mask"_a, "output"_a)
+        .def("finals", &Call::finals)
+        .def("gradients", &Call::gradients);
+    nb::class_<Stepper>(m, "Stepper")
+        .def(nb::init<const Kernel&, const std::vector<long>&, const Addresses&>())
+        .def("step", &Stepper::step);
+    m.def("forward", &forward, "calls"_a, "training"_a, "threads"_a, "Several independent calls; their tapes.");
+    m.def("backward", &backward, "calls"_a, "tapes"_a, "threads"_a);
     m.def("isas", &isas, "Instruction sets that this processor has, the fastest first.");
     m.def("unit_wise", [](const std::string& isa, const std::string& function, Address a, Address out, long count) {
         engine_of(isa).unit_wise(function.c_str(), at<const float>(a), at<float>(out), count);

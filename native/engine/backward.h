@@ -5,6 +5,14 @@
 
 namespace recurra::RECURRA_ISA {
 
+// The forward pass's area of kept values of a width.
+inline int kept_area(const Plan& plan, Width width) {
+    const Program& f = plan.forward;
+    for (int k = 0; k < f.num_areas; ++k)
+        if (f.areas[k].kind == Area::KEEP && f.areas[k].width == width) return k;
+    return 0;
+}
+
 // Scratch memory that the threads share.
 struct BackwardMemory {
     Packed packed[MAX_PRODUCTS];
@@ -13,10 +21,10 @@ struct BackwardMemory {
     float* adjoints[2][MAX_STATES];
     float* kept[MAX_STATES];   // what zoneout lets through to the old state
     float* mask;
-    float* area[MAX_AREAS];    // slots, deltas, scratch, sums; null for areas of the tape
+    float* area[MAX_AREAS];    // slots, deltas, scratch, sums; null for kept values
     float* inputs[64];         // by thread: a few tokens of the gradient to the input
 
-    BackwardMemory(const Job& job, Bump& bump) {
+    BackwardMemory(const Job& job, const Tape& tape, Bump& bump) {
         const Plan& plan = plan_of(job);
         const Program& b = plan.backward;
         const Sizes s(job);
@@ -35,6 +43,10 @@ struct BackwardMemory {
         for (int i = 0; i < b.num_areas; ++i) {
             const Area& a = b.areas[i];
             const bool by_token = a.kind == Area::DELTA;
+            if (a.over_kept) {
+                area[i] = tape.area[kept_area(plan, a.width)];
+                continue;
+            }
             const bool here = by_token || a.kind == Area::SLOT || a.kind == Area::SCRATCH || a.kind == Area::SUM;
             area[i] = here ? bump.floats((by_token ? num_tokens(job) : job.N) * area_stride(s, a)) : nullptr;
         }
@@ -105,7 +117,7 @@ private:
             switch (a.kind) {
                 case Area::IN: step_.block.area[k] = adjoint(now_, a.index); break;
                 case Area::OUT: step_.block.area[k] = adjoint(1 - now_, a.index); break;
-                case Area::KEEP: step_.block.area[k] = tape_.area[tape_area(a)] + token * row; break;
+                case Area::KEEP: step_.block.area[k] = tape_.area[kept_area(plan_, a.width)] + token * row; break;
                 case Area::DELTA: step_.block.area[k] = m_.area[k] + token * row; break;
                 case Area::PARAMETER:
                     step_.block.area[k] = m_.parameters;
@@ -114,13 +126,6 @@ private:
                 default: step_.block.area[k] = m_.area[k] + share_.r0 * row;
             }
         }
-    }
-
-    int tape_area(const Area& wanted) const {
-        const Program& f = plan_.forward;
-        for (int k = 0; k < f.num_areas; ++k)
-            if (f.areas[k].kind == Area::KEEP && f.areas[k].width == wanted.width) return k;
-        return 0;
     }
 
     // Rows whose last real step this is start from the gradients of the final states.

@@ -159,11 +159,18 @@ private:
         return end;
     }
 
+    // Whether the tokens of some steps are neighbours in x as they are. Rows a multiple of 4 KiB apart share a cache set.
+    bool lie_together() const {
+        return !job_.reverse && job_.active[job_.T - 1] == job_.N && share_.r1 - share_.r0 == job_.N && job_.I % 1024;
+    }
+
     // W x + b for all tokens of some steps.
     void multiply_inputs(long s, long end, long steps) {
-        const long row = row_stride(job_.I);
-        long tokens = 0;
-        for (; s < end; ++s)
+        const bool together = lie_together();
+        const long row = together ? job_.I : row_stride(job_.I);
+        const float* inputs = together ? job_.x + s * job_.N * job_.I : inputs_;
+        long tokens = together ? (end - s) * job_.N : 0;
+        for (; s < end && !together; ++s)
             for (long r = 0; r < rows_at(s, steps); ++r, ++tokens)
                 std::memcpy(inputs_ + tokens * row,
                             job_.x + (time(s, steps) * job_.N + job_.rank[share_.r0 + r]) * job_.I, job_.I * 4);
@@ -176,7 +183,7 @@ private:
                 const Area& area = f.areas[p.area];
                 const Target target{slots_ + m_.slot_at[p.area], m_.slot_row, area.count, p.first, p.columns, p.starts,
                                     w_.parameters, plan_.num_vectors};
-                multiply<false>({inputs_, row, static_cast<int>(job_.I), 1, 0}, tokens, packed->data,
+                multiply<false>({inputs, row, static_cast<int>(job_.I), 1, 0}, tokens, packed->data,
                                 share_.u0[area.width] * p.columns, share_.u1[area.width] * p.columns, target);
             }
     }

@@ -113,37 +113,52 @@ struct Matrix {
     long units, depth;
 };
 
+// The columns of `lanes` neighbouring rows, as vectors of VL lanes; lanes that are missing become zeros.
+inline void pack_lanes(const float* rows, long depth, long lanes, float* out) {
+    constexpr long STEP = 16;  // a block of VL rows by 64 bytes: each line of the cache is read once
+    for (long k0 = 0; k0 < depth; k0 += STEP) {
+        const long k1 = k0 + STEP < depth ? k0 + STEP : depth;
+        if (lanes == VL && k1 - k0 == STEP) {
+            for (long k = k0; k < k1; ++k) {
+                V v;
+#pragma GCC unroll 16
+                for (int lane = 0; lane < VL; ++lane) v[lane] = rows[lane * depth + k];
+                store(out + k * PANEL, v);
+            }
+            continue;
+        }
+        for (long k = k0; k < k1; ++k)
+            for (long lane = 0; lane < VL; ++lane) out[k * PANEL + lane] = lane < lanes ? rows[lane * depth + k] : 0.0f;
+    }
+}
+
 // Panels for the argument from the right (W x): column v is gate v % columns of block v / columns, k runs over depth.
 inline void pack_panel(const Matrix& m, const int* gates, int columns, long vectors, long p, float* to) {
     for (long half = 0; half < 2; ++half) {
-        const long v = 2 * p + half;
-        float* out = to + half * VL;
-        for (long lane = 0; lane < VL; ++lane) {
-            const long unit = v / columns * VL + lane;
-            if (v >= vectors || unit >= m.units) {
-                for (long k = 0; k < m.depth; ++k) out[k * PANEL + lane] = 0.0f;
-                continue;
-            }
-            const float* row = m.weights + (gates[v % columns] * m.units + unit) * m.depth;
-            for (long k = 0; k < m.depth; ++k) out[k * PANEL + lane] = row[k];
-        }
+        const long v = 2 * p + half, unit = v / columns * VL;
+        const long left = v < vectors && unit < m.units ? m.units - unit : 0;
+        const float* rows = left ? m.weights + (gates[v % columns] * m.units + unit) * m.depth : m.weights;
+        pack_lanes(rows, m.depth, left < VL ? left : VL, to + half * VL);
     }
 }
 
 // Panels for the transposed weights (delta W): k runs over blocks, gates and lanes, column v is VL places of depth.
-inline void pack_transposed_panel(const Matrix& m, const int* gates, int num_gates, long vectors, long p, float* to) {
-    const long blocks = (m.units + VL - 1) / VL;
+// A few panels at once, so that rows of the weights are read in longer runs than two vectors.
+constexpr long PANELS_AT_ONCE = 4;
+inline void pack_transposed(const Matrix& m, const int* gates, int num_gates, long p0, long p1, float* to) {
+    const long blocks = (m.units + VL - 1) / VL, panel = blocks * num_gates * VL * PANEL;
     for (long block = 0; block < blocks; ++block)
         for (int g = 0; g < num_gates; ++g)
             for (long lane = 0; lane < VL; ++lane, to += PANEL) {
                 const long unit = block * VL + lane;
-                for (long half = 0; half < 2; ++half) {
-                    const long from = (2 * p + half) * VL;
-                    const bool real = 2 * p + half < vectors && unit < m.units;
-                    const long left = real ? (m.depth - from < VL ? m.depth - from : VL) : 0;
-                    const float* row = m.weights + (gates[g] * m.units + unit) * m.depth + from;
-                    for (long k = 0; k < left; ++k) to[half * VL + k] = row[k];
-                    for (long k = left; k < VL; ++k) to[half * VL + k] = 0.0f;
+                const float* row = m.weights + (gates[g] * m.units + unit) * m.depth;
+                for (long v = 2 * p0; v < 2 * p1; ++v) {
+                    float* out = to + (v / 2 - p0) * panel + (v % 2) * VL;
+                    const long left = unit < m.units ? m.depth - v * VL : 0;
+                    if (left >= VL)
+                        store(out, load(row + v * VL));
+                    else
+                        for (long k = 0; k < VL; ++k) out[k] = k < left ? row[v * VL + k] : 0.0f;
                 }
             }
 }

@@ -41,7 +41,7 @@ constexpr long TOKENS_AT_ONCE = 256;  // a panel of the right operand is then 32
 struct GradientMemory {
     float* sums[32];            // by outer product: one row a delta, padded columns
     float* flows[64];           // by flow: one number a unit
-    float* left[64];            // by thread: a tile's deltas, packed
+    float* left[64];            // by thread: a block's deltas, packed tile by tile
     float* right[64][32];       // by thread and outer product: panels of the argument
 
     GradientMemory(const Job& job, Bump& bump) {
@@ -53,9 +53,21 @@ struct GradientMemory {
         }
         for (int k = 0; k < plan.num_flows; ++k) flows[k] = bump.floats(s.blocks(UNITS) * VL);
         for (int t = 0; t < job.threads; ++t) {
-            left[t] = bump.floats(TOKENS_AT_ONCE * MAX_ROWS + 2 * VL);
+            left[t] = bump.floats(most_left(plan));
             for (int k = 0; k < plan.num_outers; ++k) right[t][k] = bump.floats(TOKENS_AT_ONCE * columns(job, k));
         }
+    }
+
+    // A tile of `height` deltas a token, and what the last whole vectors write too much.
+    static long left_size(long height) { return TOKENS_AT_ONCE * height + 2 * VL; }
+    static long most_left(const Plan& plan) {
+        long most = 0;
+        for (int k = 0; k < plan.num_outers; ++k) {
+            const RowTiles tiles(static_cast<long>(plan.outers[k].num_gates) * VL);
+            const long size = tiles.count * left_size(tiles.height + 1);
+            most = size > most ? size : most;
+        }
+        return most;
     }
 
     // The argument's width, padded to whole panels.
@@ -80,12 +92,13 @@ public:
             for (int k = 0; k < plan_.num_outers; ++k)
                 if (leader(k) == k)
                     for (long u = first(k); u < blocks(k); u += threads_) add_block(k, u, token, count);
-            for (int k = 0; k < plan_.num_flows; ++k) add_flow(plan_.flows[k], g_.flows[k], token, count);
+            for (int k = 0; k < plan_.num_flows; ++k)
+                if (packer(k) < 0) add_flow(plan_.flows[k], g_.flows[k], token, count);
             while (t + 1 < job_.T && job_.token[t + 1] <= token + count) ++t;
         }
         for (int k = 0; k < plan_.num_outers; ++k)
             if (wanted(k)) write_outer(k);
-        for (int k = 0; k < plan_.num_flows; ++k) write_flow(plan_.flows[k], g_.flows[k]);
+        for (int k = 0; k < plan_.num_flows; ++k) write_flow(k);
     }
 
 private:
@@ -110,6 +123,18 @@ private:
         }
         return k;
     }
+    // The leader that packs the deltas which flow k sums up, so that they are read once; or -1.
+    int packer(int flow) const {
+        const Flow& f = plan_.flows[flow];
+        for (int k = 0; k < plan_.num_outers; ++k) {
+            const Outer& o = plan_.outers[k];
+            const int at = f.vector - o.first;
+            if (leader(k) == k && o.area == f.area && at >= 0 && at < o.num_gates && area(k).width == UNITS) return k;
+        }
+        return -1;
+    }
+    // The first block of flow k that this thread sums up.
+    long begin(int flow) const { return packer(flow) < 0 ? thread_ : first(packer(flow)); }
     bool wanted(int k) const { return job_.d_parameters[plan_.outers[k].weight] != nullptr; }
     long height(int k) const { return static_cast<long>(plan_.outers[k].num_gates) * VL; }
 
@@ -118,7 +143,7 @@ private:
             for (long u = first(k); u < blocks(k) && wanted(k); u += threads_)
                 std::memset(g_.sums[k] + u * height(k) * g_.columns(job_, k), 0, height(k) * g_.columns(job_, k) * 4);
         for (int k = 0; k < plan_.num_flows; ++k)
-            for (long u = thread_; u < sizes_.blocks(UNITS); u += threads_) store(g_.flows[k] + u * VL, V{});
+            for (long u = begin(k); u < sizes_.blocks(UNITS); u += threads_) store(g_.flows[k] + u * VL, V{});
     }
 
     // What token (t, place r) was multiplied with: the input, the state before, or a value from the tape.
@@ -137,17 +162,25 @@ private:
         const long width = weight_depth(job_, o.weight), columns = g_.columns(job_, k);
         // Values from the tape are masked already; the state before is not.
         const bool masked = job_.mask && o.weight == 1 && o.argument == FIRST_STATE;
+        const float *from[TOKENS_AT_ONCE], *mask[TOKENS_AT_ONCE];
         for (long i = 0; i < count; ++i, ++token) {
             while (job_.token[t + 1] <= token) ++t;
-            const float* from = argument(o, t, token);
-            const float* mask = masked ? job_.mask + job_.rank[token - job_.token[t]] * width : nullptr;
-            float* to = g_.right[thread_][k] + i * PANEL;
-            for (long c = 0; c < columns; c += PANEL, to += count * PANEL) {
-                const long real = width - c < PANEL ? width - c : PANEL;
-                for (long j = 0; j < real; ++j) to[j] = mask ? from[c + j] * mask[c + j] : from[c + j];
-                for (long j = real; j < PANEL; ++j) to[j] = 0.0f;
-            }
+            from[i] = argument(o, t, token);
+            mask[i] = masked ? job_.mask + job_.rank[token - job_.token[t]] * width : nullptr;
         }
+        // Panel by panel: written token by token, all panels would lie in the same sets of the cache.
+        float* to = g_.right[thread_][k];
+        for (long c = 0; c < columns; c += PANEL)
+            for (long i = 0; i < count; ++i, to += PANEL) pack_row(from[i], mask[i], c, width, to);
+    }
+
+    static void pack_row(const float* from, const float* mask, long c, long width, float* to) {
+        if (c + PANEL <= width && !mask) {
+            store(to, load(from + c));
+            store(to + VL, load(from + c + VL));
+            return;
+        }
+        for (long j = 0; j < PANEL; ++j) to[j] = c + j >= width ? 0.0f : mask ? from[c + j] * mask[c + j] : from[c + j];
     }
 
     // The rows of one block of units: its deltas, gate by gate, times the arguments of all that share them.
@@ -155,20 +188,22 @@ private:
         const Outer& o = plan_.outers[k];
         const long row = area_stride(sizes_, area(k));
         const float* deltas = m_.area[o.area] + token * row + (u * area(k).count + o.first) * VL;
+        pack_left(k, u, deltas, row, count);
         const RowTiles tiles(height(k));
+        const float* left = g_.left[thread_];
         for (long tile = 0, done = 0; tile < tiles.count; ++tile) {
             const long mr = tiles.height + (tile < tiles.taller);
-            pack_left(deltas + done, row, count, mr);
             for (int j = k; j < plan_.num_outers; ++j)
-                if (leader(j) == k && wanted(j)) add_tile(j, u, done, static_cast<int>(mr), count);
+                if (leader(j) == k && wanted(j)) add_tile(j, u, done, static_cast<int>(mr), count, left);
+            left += GradientMemory::left_size(mr);
             done += mr;
         }
     }
 
     // mr rows of one outer product, all columns.
-    void add_tile(int k, long u, long done, int mr, long count) {
+    void add_tile(int k, long u, long done, int mr, long count, const float* packed) {
         const long columns = g_.columns(job_, k);
-        const Left left{g_.left[thread_], 0, static_cast<int>(count), 1, 0};
+        const Left left{packed, 0, static_cast<int>(count), 1, 0};
         float* sums = g_.sums[k] + (u * height(k) + done) * columns;
         for (long c = 0; c < columns / PANEL;) {
             const int np = panels_at_once(mr, columns / PANEL - c);
@@ -182,11 +217,40 @@ private:
         }
     }
 
-    // mr neighbouring deltas a token. Whole vectors are written; what is too much is overwritten by the next token.
-    void pack_left(const float* deltas, long row, long count, long mr) {
+    // The deltas of a block, each tile's side by side, and their sums for the flows; a few tokens at a time, so that all of
+    // it happens in the L1 cache.
+    void pack_left(int k, long u, const float* deltas, long row, long count) {
+        constexpr long STEP = 32;
+        for (long begin = 0; begin < count; begin += STEP) {
+            const long end = begin + STEP < count ? begin + STEP : count;
+            sum_flows(k, u, deltas + begin * row, row, end - begin);
+            pack_tiles(k, deltas + begin * row, row, begin, end);
+        }
+    }
+
+    void sum_flows(int k, long u, const float* deltas, long row, long count) {
+        for (int f = 0; f < plan_.num_flows; ++f) {
+            if (packer(f) != k) continue;
+            const float* from = deltas + (plan_.flows[f].vector - plan_.outers[k].first) * VL;
+            V sum = load(g_.flows[f] + u * VL);
+            for (long i = 0; i < count; ++i) sum += load(from + i * row);
+            store(g_.flows[f] + u * VL, sum);
+        }
+    }
+
+    // Whole vectors are written; what is too much is overwritten by the next token.
+    void pack_tiles(int k, const float* deltas, long row, long begin, long end) {
+        const RowTiles tiles(height(k));
         float* to = g_.left[thread_];
-        for (long i = 0; i < count; ++i, deltas += row, to += mr)
-            for (long j = 0; j < mr; j += VL) store(to + j, load(deltas + j));
+        for (long tile = 0; tile < tiles.count; ++tile) {
+            const long mr = tiles.height + (tile < tiles.taller);
+            const float* from = deltas;
+            float* at = to + begin * mr;
+            for (long i = begin; i < end; ++i, from += row, at += mr)
+                for (long j = 0; j < mr; j += VL) store(at + j, load(from + j));
+            deltas += mr;
+            to += GradientMemory::left_size(mr);
+        }
     }
 
     void add_flow(const Flow& flow, float* sums, long token, long count) {
@@ -212,15 +276,17 @@ private:
                                 g_.sums[k] + (u * height(k) + g * VL + lane) * columns, shape.depth * 4);
     }
 
-    void write_flow(const Flow& flow, float* sums) {
+    void write_flow(int k) {
+        const Flow& flow = plan_.flows[k];
+        float* sums = g_.flows[k];
         const Area& a = plan_.backward.areas[flow.area];
         const long row = area_stride(sizes_, a);
-        for (long u = thread_; u < sizes_.blocks(UNITS); u += threads_) {
+        for (long u = begin(k); u < sizes_.blocks(UNITS); u += threads_) {
             if (a.kind == Area::SUM)  // summed over time by row: now over rows, in the order of lengths
                 for (long r = 0; r < job_.N; ++r)
                     store(sums + u * VL, load(sums + u * VL) + load(m_.area[flow.area] + r * row + (u * a.count + flow.vector) * VL));
-            for (int k = 0; k < flow.targets.count; ++k) {
-                const Source target = flow.targets.item[k];
+            for (int i = 0; i < flow.targets.count; ++i) {
+                const Source target = flow.targets.item[i];
                 float* to = job_.d_parameters[target.parameter];
                 for (long unit = u * VL; to && unit < job_.H && unit < (u + 1) * VL; ++unit)
                     to[target.gate * job_.H + unit] = sums[unit];
@@ -230,17 +296,18 @@ private:
 };
 
 inline long backward_bytes(const Job& job) {
-    Bump bump(nullptr);
-    BackwardMemory memory(job, bump);
+    Bump bump(nullptr), taped(nullptr);
+    const Tape tape(job, taped);
+    BackwardMemory memory(job, tape, bump);
     GradientMemory gradients(job, bump);
     return bump.used();
 }
 
 inline void backward(const Job& job) {
     Bump bump(job.scratch), taped(job.tape);
-    BackwardMemory memory(job, bump);
-    const GradientMemory gradients(job, bump);
     const Tape tape(job, taped);
+    BackwardMemory memory(job, tape, bump);
+    const GradientMemory gradients(job, bump);
     const Plan& plan = plan_of(job);
     parallel(job.threads, [&](int thread, int threads, Barrier& barrier) {
         const Packed* packed = memory.packed;

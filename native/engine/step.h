@@ -79,12 +79,15 @@ inline Packed place_packed(const Job& job, const Program& program, const Product
 inline void pack(const Job& job, const Product& p, const Packed& to, int thread, int threads) {
     const Matrix m = matrix_of(job, p.weight);
     const long panel = product_depth(job, p) * PANEL;
-    for (long k = thread; 2 * k < to.vectors; k += threads) {
-        if (p.transposed)
-            pack_transposed_panel(m, p.gates, p.num_gates, to.vectors, k, to.data + k * panel);
-        else
+    const long panels = (to.vectors + 1) / 2;
+    if (!p.transposed) {
+        for (long k = thread; k < panels; k += threads)
             pack_panel(m, p.gates, p.columns, to.vectors, k, to.data + k * panel);
+        return;
     }
+    for (long k = thread * PANELS_AT_ONCE; k < panels; k += threads * PANELS_AT_ONCE)
+        pack_transposed(m, p.gates, p.num_gates, k, k + PANELS_AT_ONCE < panels ? k + PANELS_AT_ONCE : panels,
+                        to.data + k * panel);
 }
 
 // Parameter vectors side by side, block by block; absent biases are zeros.

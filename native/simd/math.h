@@ -55,16 +55,13 @@ inline V exp_bounded(V x) {
 
 // 1 / (1 + e^-v); below -87, where the result is under 2^-125, it stays at that of -87.
 inline V sigmoid(V v) {
-    const V bound = splat(87.0f);
-    V x = select(v > bound, bound, select(v < -bound, -bound, v));
-    return reciprocal(1.0f + exp_bounded(-x));
+    return reciprocal(1.0f + exp_bounded(-clamp(v, 87.0f)));
 }
 
 // An odd rational function on |v| < 7.905, +-1 beyond. Coefficients: Eigen's generic_fast_tanh_float (13th over 6th
 // degree), within 5 ULP; below 4e-4, where x P(x^2) / Q(x^2) rounds worse than x itself, the result is v.
 inline V tanh(V v) {
-    const V bound = splat(7.90531110763549805f);
-    V x = select(v > bound, bound, select(v < -bound, -bound, v));
+    V x = clamp(v, 7.90531110763549805f);
     V s = x * x;
     V p = s * -2.76076847742355e-16f + 2.00018790482477e-13f;
     p = p * s + -8.60467152213735e-11f;
@@ -77,7 +74,7 @@ inline V tanh(V v) {
     q = q * s + 4.89352518554385e-03f;
     // The denominator is between 0.0048 and 0.5: times 256 it is in the range of `reciprocal`.
     V y = x * p * 256.0f * reciprocal(q * 256.0f);
-    return select((v < 4e-4f) & (v > -4e-4f), v, y);
+    return select(within(v, 4e-4f), v, y);
 }
 
 // ln v: v = 2^n m with m in [sqrt(1/2), sqrt(2)), then a polynomial in m - 1. Coefficients: Cephes, logf.

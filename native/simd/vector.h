@@ -47,6 +47,23 @@ inline V first_lanes(V v, long count) {
     return select(lane < static_cast<std::int32_t>(count), v, V{});
 }
 
+// v, but within -bound .. bound; NaN stays NaN. (The instructions give their second argument if one of them is NaN.)
+inline V clamp(V v, float bound) {
+#if defined(__AVX512F__)
+    const __m512 low = _mm512_set1_ps(-bound), high = _mm512_set1_ps(bound);
+    return reinterpret_cast<V>(_mm512_max_ps(low, _mm512_min_ps(high, reinterpret_cast<__m512>(v))));
+#elif defined(__AVX2__)
+    const __m256 low = _mm256_set1_ps(-bound), high = _mm256_set1_ps(bound);
+    return reinterpret_cast<V>(_mm256_max_ps(low, _mm256_min_ps(high, reinterpret_cast<__m256>(v))));
+#else
+    const V high = splat(bound);
+    return select(v > high, high, select(v < -high, -high, v));
+#endif
+}
+
+// Whether |v| < bound.
+inline M within(V v, float bound) { return floats(bits(v) & 0x7FFFFFFF) < bound; }
+
 // The sum of all lanes, halving each time: the order depends on VL alone.
 inline float lane_sum(V v) {
     float part[VL];

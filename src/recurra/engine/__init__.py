@@ -12,7 +12,7 @@ tape        back-propagation through time by the derived gradient graph: the spe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from recurra.base.errors import ConfigError
@@ -25,18 +25,27 @@ from recurra.engine.weights import Weights
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """An executor. doc: one line; refusal: why it cannot do a call, or None if it can."""
+    """An executor. doc: one line; run: independent calls; refusal: why it cannot do a call, or None if it can."""
 
     doc: str
-    run: Callable[[Call], Result]
+    run: Callable[[Sequence[Call]], list[Result]]
     refusal: Callable[[Call], str | None]
+
+
+def _one_by_one(run: Callable[[Call], Result]) -> Callable[[Sequence[Call]], list[Result]]:
+    return lambda calls: [run(call) for call in calls]
 
 
 # In the order in which "auto" asks; the last one takes everything.
 BACKENDS: Registry[Backend] = Registry("backend")
 BACKENDS.add("cpu", Backend("the native engine: a kernel made from the cell's equations", cpu.run, cpu.refusal))
-BACKENDS.add("torch", Backend("torch's own fused layers: cuDNN on a GPU, oneDNN on a CPU", fused.run, fused.refusal))
-BACKENDS.add("reference", Backend("the cell's own equations, step by step", reference.run, lambda call: None))
+BACKENDS.add(
+    "torch",
+    Backend("torch's own fused layers: cuDNN on a GPU, oneDNN on a CPU", _one_by_one(fused.run), fused.refusal),
+)
+BACKENDS.add(
+    "reference", Backend("the cell's own equations, step by step", _one_by_one(reference.run), lambda call: None)
+)
 
 
 def run(call: Call, *, backend: str = "auto") -> Result:
@@ -44,10 +53,21 @@ def run(call: Call, *, backend: str = "auto") -> Result:
 
     Raises ConfigError if the backend is unknown, or cannot do this call.
     """
-    chosen = BACKENDS[choose(call) if backend == "auto" else backend]
-    if backend != "auto" and (reason := chosen.refusal(call)):
-        raise ConfigError(f"backend '{backend}': {reason}; use backend='auto' or 'reference'.")
-    return chosen.run(call)
+    return run_many([call], backend=backend)[0]
+
+
+def run_many(calls: Sequence[Call], *, backend: str = "auto") -> list[Result]:
+    """Run calls that do not wait for one another, such as the directions of a layer; like `run` for each of them.
+
+    Raises ConfigError if the backend is unknown, or cannot do one of the calls.
+    """
+    names = [choose(call) if backend == "auto" else backend for call in calls]
+    for name, call in zip(names, calls, strict=True):
+        if backend != "auto" and (reason := BACKENDS[name].refusal(call)):
+            raise ConfigError(f"backend '{backend}': {reason}; use backend='auto' or 'reference'.")
+    if len(set(names)) == 1:
+        return BACKENDS[names[0]].run(calls)
+    return [BACKENDS[name].run([call])[0] for name, call in zip(names, calls, strict=True)]
 
 
 def choose(call: Call) -> str:
@@ -55,4 +75,16 @@ def choose(call: Call) -> str:
     return next(name for name, backend in BACKENDS.items() if backend.refusal(call) is None)
 
 
-__all__ = ["BACKENDS", "Backend", "Call", "Result", "Stepper", "Weights", "Zoneout", "choose", "real_steps", "run"]
+__all__ = [
+    "BACKENDS",
+    "Backend",
+    "Call",
+    "Result",
+    "Stepper",
+    "Weights",
+    "Zoneout",
+    "choose",
+    "real_steps",
+    "run",
+    "run_many",
+]

@@ -10,8 +10,10 @@ import contextlib
 import importlib
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
+from itertools import accumulate, islice
 from typing import Any, NoReturn
 
 import torch
@@ -41,6 +43,7 @@ def available() -> bool:
     return _native is not None
 
 
+@cache
 def instruction_sets() -> tuple[str, ...]:
     """The instruction sets that the engine can use on this processor, the fastest first."""
     return tuple(_native.isas()) if available() else ()
@@ -75,21 +78,25 @@ def kernel_of(cell: Cell, isa: str) -> tuple[Any, str]:
 
 def refusal(call: Call) -> str | None:
     """Why this call cannot run here, or None if it can."""
-    tensors = [call.x, *call.states, *call.weights.packed.values()]
-    if any(type(t) not in (Tensor, torch.nn.Parameter) for t in tensors):
-        return "it takes plain tensors"
-    if any(t.device.type != "cpu" for t in tensors):
-        return "it takes tensors on the CPU"
-    if any(t.dtype != torch.float32 for t in tensors):
-        return "it takes float32"
+    for t in (call.x, *call.states, *call.weights.packed.values()):
+        if type(t) is not Tensor and type(t) is not torch.nn.Parameter:
+            return "it takes plain tensors"
+        if not t.is_cpu:
+            return "it takes tensors on the CPU"
+        if t.dtype is not torch.float32:
+            return "it takes float32"
     if call.x.numel() == 0:
         return "the input is empty"
-    masks = [m for m in (call.recurrent_mask, *call.zoneout) if isinstance(m, Tensor)]
-    if any(m.requires_grad for m in masks):
+    if any(isinstance(m, Tensor) and m.requires_grad for m in (call.recurrent_mask, *call.zoneout)):
         return "it gives masks no gradient"
     if not available():
         return _without_compiler()
     return kernel_of(call.cell, instruction_set())[1] or None
+
+
+def stepper(kernel: Any, sizes: list[int], parameters: list[int]) -> Any:
+    """A native stepper, with a copy of the parameters at these addresses."""
+    return _native.Stepper(kernel, sizes, parameters)
 
 
 @cache
@@ -99,18 +106,61 @@ def _without_compiler() -> str:
     return reason
 
 
-def run(call: Call) -> Result:
-    """One layer in one direction over all time steps. See `engine.call` for the shapes.
+def run(calls: Sequence[Call]) -> list[Result]:
+    """Independent calls, each one layer in one direction over all time steps. See `engine.call` for the shapes.
 
+    With as many calls as threads (the two directions of a layer, on two cores) they run side by side.
     Raises ShapeError if the sizes do not fit one another. `refusal` must have been asked.
     """
-    tensors = (call.x, *call.states, *call.weights.packed.values())
-    plan = _Plan.of(call)
+    plans = [_Plan.of(call) for call in calls]
+    tensors = [t for call in calls for t in (call.x, *call.states, *call.weights.packed.values())]
     if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
-        output, *states = _Recurrence.apply(plan, *tensors)  # type: ignore[no-untyped-call]
+        made: Sequence[Tensor] = _Recurrence.apply(plans, *tensors)  # type: ignore[no-untyped-call]
     else:
-        output, states, _ = plan.forward([t.detach().contiguous() for t in tensors], training=False)
-    return Result(output, tuple(states))
+        made, _ = _forward(plans, [t.detach().contiguous() for t in tensors], training=False)
+    results, rest = [], iter(made)
+    for plan in plans:
+        output, *states = islice(rest, 1 + len(plan.widths))
+        results.append(Result(output, tuple(states)))
+    return results
+
+
+def _forward(plans: Sequence[_Plan], tensors: Sequence[Tensor], *, training: bool) -> tuple[list[Tensor], list[Any]]:
+    """Output and final states of each plan, one after the other, and the tapes; from contiguous tensors."""
+    made: list[Tensor] = []
+    calls = []
+    for plan, mine in zip(plans, _split(plans, tensors), strict=True):
+        T, N = plan.sizes[:2]
+        output, finals = torch.empty(T, N, plan.widths[0]), [torch.empty(N, w) for w in plan.widths]
+        calls.append(plan.native(mine, output))
+        calls[-1].finals([t.data_ptr() for t in finals])
+        made += [output, *finals]
+    return made, _native.forward(calls, training, _threads(plans))
+
+
+def _backward(
+    plans: Sequence[_Plan],
+    tapes: list[Any],
+    tensors: Sequence[Tensor],
+    outputs: Sequence[Tensor],
+    d_out: Sequence[Tensor],
+    wanted: Sequence[bool],
+) -> list[Tensor | None]:
+    """Gradients to x, states and parameters of each plan, None where not wanted."""
+    made: list[Tensor | None] = []
+    calls, tops, asked = [], iter(d_out), iter(wanted)
+    for plan, mine, output in zip(plans, _split(plans, tensors), outputs, strict=True):
+        d_output, *d_finals = islice(tops, 1 + len(plan.widths))
+        calls.append(plan.native(mine, output))
+        made += plan.gradients(calls[-1], mine, d_output, d_finals, list(islice(asked, len(mine))))
+    _native.backward(calls, tapes, _threads(plans))
+    return [d if w else None for d, w in zip(made, wanted, strict=True)]
+
+
+def _split(plans: Sequence[_Plan], tensors: Sequence[Tensor]) -> list[list[Tensor]]:
+    """The tensors of each plan: x, states, parameters."""
+    rest = iter(tensors)
+    return [list(islice(rest, 1 + len(plan.widths) + len(plan.names))) for plan in plans]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +177,7 @@ class _Plan:
     zone_masks: tuple[Tensor | None, ...]
     zone: list[float]
     mask: Tensor | None
-    threads: int
+    numbers: int  # in all parameters
 
     @classmethod
     def of(cls, call: Call) -> _Plan:
@@ -160,79 +210,73 @@ class _Plan:
             masks,
             [z if isinstance(z, float) else 0.0 for z in zoneout],
             mask,
-            _threads(call, N),
+            sum(t.numel() for t in call.weights.packed.values()),
         )
 
-    def common(self, tensors: list[Tensor], output: Tensor) -> tuple[Any, ...]:
-        """Inputs of the native call, as addresses."""
+    def native(self, tensors: list[Tensor], output: Tensor) -> Any:
+        """The native call, with the addresses of its inputs."""
         S = len(self.widths)
         parameters = dict(zip(self.names, tensors[1 + S :], strict=True))
-        return (
-            _address(self.lengths),
-            tensors[0].data_ptr(),
-            [t.data_ptr() for t in tensors[1 : 1 + S]],
-            [_address(parameters.get(name)) for name in PARAMETERS],
-            [_address(m) for m in self.zone_masks],
-            self.zone,
-            _address(self.mask),
-            output.data_ptr(),
-        )
-
-    def forward(self, tensors: list[Tensor], *, training: bool) -> tuple[Tensor, list[Tensor], Any]:
-        """Output, final states and the tape, from contiguous tensors."""
-        T, N = self.sizes[:2]
-        output = torch.empty(T, N, self.widths[0])
-        finals = [torch.empty(N, w) for w in self.widths]
-        common = self.common(tensors, output)
-        addresses = [t.data_ptr() for t in finals]
         try:
-            tape = self.kernel.forward(self.sizes, self.reverse, training, self.threads, *common, addresses)
+            return _native.Call(
+                self.kernel,
+                self.sizes,
+                self.reverse,
+                _address(self.lengths),
+                tensors[0].data_ptr(),
+                [t.data_ptr() for t in tensors[1 : 1 + S]],
+                [_address(parameters.get(name)) for name in PARAMETERS],
+                [_address(m) for m in self.zone_masks],
+                self.zone,
+                _address(self.mask),
+                output.data_ptr(),
+            )
         except ValueError as error:
             raise ShapeError(f"{self.cell.name}: {error}") from None
-        return output, finals, tape
 
-    def backward(
-        self, tape: Any, tensors: list[Tensor], output: Tensor, d_out: list[Tensor], wanted: list[bool]
+    def gradients(
+        self, call: Any, tensors: list[Tensor], d_output: Tensor, d_finals: list[Tensor], wanted: list[bool]
     ) -> list[Tensor | None]:
-        """Gradients to x, states and parameters, None where not wanted."""
+        """Memory for the gradients to x, states and parameters, told to the call; None where it does without."""
         S = len(self.widths)
         made = [
             torch.empty_like(t) if w or 0 < k <= S else None
             for k, (t, w) in enumerate(zip(tensors, wanted, strict=True))
         ]
         parameters = dict(zip(self.names, made[1 + S :], strict=True))
-        self.kernel.backward(
-            tape,
-            self.sizes,
-            self.reverse,
-            self.threads,
-            *self.common(tensors, output),
-            d_out[0].data_ptr(),
-            [d.data_ptr() for d in d_out[1:]],
+        call.gradients(
+            d_output.data_ptr(),
+            [d.data_ptr() for d in d_finals],
             _address(made[0]),
             [_address(d) for d in made[1 : 1 + S]],
             [_address(parameters.get(name)) for name in PARAMETERS],
         )
-        return [d if w else None for d, w in zip(made, wanted, strict=True)]
+        return made
 
 
 class _Recurrence(torch.autograd.Function):
     """The native engine for torch's autograd. Second derivatives are refused, not wrong."""
 
     @staticmethod
-    def forward(ctx: Any, plan: _Plan, *tensors: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, plans: Sequence[_Plan], *tensors: Tensor) -> tuple[Tensor, ...]:
         kept = [t.contiguous() for t in tensors]
-        output, finals, ctx.tape = plan.forward(kept, training=True)
-        ctx.plan = plan
-        ctx.save_for_backward(output, *kept)
-        return output, *finals
+        made, ctx.tapes = _forward(plans, kept, training=True)
+        ctx.plans = plans
+        places = accumulate((1 + len(plan.widths) for plan in plans[:-1]), initial=0)
+        ctx.save_for_backward(*(made[k] for k in places), *kept)
+        return tuple(made)
 
     @staticmethod
     def backward(ctx: Any, *d_out: Tensor) -> tuple[Tensor | None, ...]:
-        output, *tensors = ctx.saved_tensors
-        wanted = list(ctx.needs_input_grad[1:])
+        plans, saved = ctx.plans, ctx.saved_tensors
+        outputs, tensors = saved[: len(plans)], saved[len(plans) :]
+        # The backward pass writes over the tapes; whoever asks again (retain_graph=True) waits for new ones.
+        tapes, ctx.tapes = ctx.tapes, None
         with torch.no_grad():
-            made = ctx.plan.backward(ctx.tape, tensors, output, [d.contiguous() for d in d_out], wanted)
+            if tapes is None:
+                _, tapes = _forward(plans, tensors, training=True)
+            tops = [d.contiguous() for d in d_out]
+            made = _backward(plans, tapes, tensors, outputs, tops, ctx.needs_input_grad[1:])
         if not torch.is_grad_enabled():
             return None, *made
         # create_graph=True: these gradients depend on all of the inputs, in a way that this engine does not know.
@@ -270,14 +314,19 @@ def _three(x: Tensor) -> tuple[int, int, int]:
 
 def sizes(weights: Weights, I: int) -> dict[str, int]:
     """Sizes by width, read from the weights. Raises ShapeError unless every packed parameter agrees."""
-    packed, cell = weights.packed, weights.cell
+    return _sizes(weights.cell, I, tuple((name, t.shape) for name, t in weights.packed.items()))
+
+
+@lru_cache(maxsize=256)
+def _sizes(cell: Cell, I: int, shapes: tuple[tuple[str, torch.Size], ...]) -> dict[str, int]:
+    packed = dict(shapes)
     parameters = layout(cell, bias="bias_ih" in packed)
     _expect(f"{cell.name}: parameters", set(packed), {p.name for p in parameters})
     found = {"I": I, "P": 1}
     for p in parameters:
-        found[p.rows] = packed[p.name].shape[0] // len(p.gates)
+        found[p.rows] = packed[p.name][0] // len(p.gates)
     for p in parameters:
-        _expect(p.name, tuple(packed[p.name].shape), p.shape(found))
+        _expect(p.name, tuple(packed[p.name]), p.shape(found))
     return found
 
 
@@ -288,11 +337,14 @@ def _zone_mask(zoneout: Zoneout, shape: tuple[int, int, int]) -> Tensor | None:
     return zoneout.to(torch.bool).contiguous()
 
 
-def _threads(call: Call, N: int) -> int:
+def _threads(plans: Sequence[_Plan]) -> int:
     """As many as torch has, unless the work is too small to be shared."""
     threads = torch.get_num_threads()
-    numbers = sum(t.numel() for t in call.weights.packed.values())
-    step = 2 * N * numbers
-    if step * call.x.shape[0] < SMALLEST_SHARED_CALL or (threads * 8 > N and step < SMALLEST_SHARED_STEP):
+    plan = plans[0]
+    T, N = plan.sizes[:2]
+    step = 2 * N * plan.numbers
+    if step * T < SMALLEST_SHARED_CALL:
         return 1
-    return threads
+    # Side by side, calls need not wait for one another at each step.
+    alone = len(plans) < threads
+    return 1 if alone and threads * 8 > N and step < SMALLEST_SHARED_STEP else threads

@@ -27,49 +27,33 @@ class Stepper:
         if reason := cpu.refusal(Call(torch.zeros(1, 1, W.shape[1]), empty, weights)):
             raise ConfigError(f"cell '{cell.name}': {reason}; use engine.run, a step at a time.")
         sizes = cpu.sizes(weights, W.shape[1])
-        self._kernel, _ = cpu.kernel_of(cell, cpu.instruction_set())
-        self._sizes = [sizes["I"], sizes["H"], sizes["P"]]
-        self._widths = [sizes[cell.size(s)] for s in cell.states]
+        kernel, _ = cpu.kernel_of(cell, cpu.instruction_set())
+        self._widths = [sizes["I"], *(sizes[cell.size(s)] for s in cell.states)]
         kept = {name: t.detach().contiguous() for name, t in weights.packed.items()}
         addresses = [kept[name].data_ptr() if name in kept else 0 for name in PARAMETERS]
-        self._packed = self._kernel.pack(self._sizes, addresses)
-        self._no_parameters = [0] * len(PARAMETERS)
-        self._no_masks, self._no_zone = [0] * len(empty), [0.0] * len(empty)
+        self._native = cpu.stepper(kernel, [sizes["I"], sizes["H"], sizes["P"]], addresses)
 
     def __call__(self, x: Tensor, states: Sequence[Tensor]) -> list[Tensor]:
         """The new states from x (N, I) and the old ones (N, width), all float32 on the CPU. The first is the output.
 
         Raises ShapeError if a tensor has another shape, type or device.
         """
-        I, N = self._sizes[0], x.shape[0]
-        _check("x", x, (N, I))
-        for k, (state, width) in enumerate(zip(states, self._widths, strict=True)):
-            _check(f"state {k}", state, (N, width))
-        x, old = x.contiguous(), [s.contiguous() for s in states]
-        new = [torch.empty(N, width) for width in self._widths]
-        at = [t.data_ptr() for t in new]
-        # The output of one step is its first state: both are written to one place.
-        self._kernel.forward(
-            [1, N, *self._sizes],
-            False,
-            False,
-            1,
-            0,
-            x.data_ptr(),
-            [s.data_ptr() for s in old],
-            self._no_parameters,
-            self._no_masks,
-            self._no_zone,
-            0,
-            at[0],
-            at,
-            self._packed,
-        )
+        N = x.shape[0]
+        given = [
+            t if t.shape == (N, width) and t.dtype is torch.float32 and t.is_cpu and t.is_contiguous()
+            else _checked(k, t, (N, width))
+            for k, (t, width) in enumerate(zip((x, *states), self._widths, strict=True))
+        ]  # fmt: skip
+        new = [torch.empty(N, width) for width in self._widths[1:]]
+        self._native.step(N, given[0].data_ptr(), [t.data_ptr() for t in given[1:]], [t.data_ptr() for t in new])
         return new
 
 
-def _check(name: str, tensor: Tensor, shape: tuple[int, int]) -> None:
+def _checked(k: int, tensor: Tensor, shape: tuple[int, int]) -> Tensor:
+    """The same numbers, contiguous. Raises ShapeError."""
     if tensor.shape != shape or tensor.dtype != torch.float32 or tensor.device.type != "cpu":
+        name = f"state {k - 1}" if k else "x"
         raise ShapeError(
             f"{name}: got {tuple(tensor.shape)} {tensor.dtype} on {tensor.device}, expected {shape} float32 on the CPU."
         )
+    return tensor.contiguous()

@@ -80,8 +80,8 @@ class _Function:
     def text(self, name: str) -> list[str]:
         """The function, one line an element."""
         before, after = self.sums()
-        for at in self.stage.nodes:
-            self.need(at)
+        for at in (*self.stage.nodes, *(at for at, _, _ in self.stage.stores)):
+            self.need(at)  # all loads stand before the stores, which may be to the same memory
         for at, place, training in self.stage.stores:
             self.write(at, place, training)
         pointers = [f"        float* a{k} = b.area[{k}] + r * b.stride[{k}];" for k in sorted(self.areas)]
@@ -211,7 +211,7 @@ def _program(program: Program, name: str) -> list[str]:
 
 
 def _area(a: Area) -> str:
-    return f"{{Area::{a.kind.upper()}, {a.index}, {_WIDTH[a.width]}, {a.count}}}"
+    return f"{{Area::{a.kind.upper()}, {a.index}, {_WIDTH[a.width]}, {a.count}, {str(a.over_kept).lower()}}}"
 
 
 def _products(products: list[Product], name: str) -> list[str]:

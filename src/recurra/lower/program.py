@@ -32,12 +32,16 @@ Place = tuple[int, int]
 
 @dataclass(slots=True)
 class Area:
-    """kind: slot | in | out | argument | keep | scratch | parameter | delta | sum; index: which one of its kind."""
+    """kind: slot | in | out | argument | keep | scratch | parameter | delta | sum; index: which one of its kind.
+
+    over_kept: these deltas are written over the values that the forward pass kept, which nobody reads any more.
+    """
 
     kind: str
     index: int
     width: str
     count: int = 0
+    over_kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +313,9 @@ def backward_program(
         if f"state:{name}" in graph.outputs:
             program.store(graph.outputs[f"state:{name}"], out)
     outers, to_input = _outers(program, forward, runs)
-    return program, outers, _vector_flows(program), to_input
+    vector_flows = _vector_flows(program)
+    _write_over_kept(program)
+    return program, outers, vector_flows, to_input
 
 
 # A run: (kind of the weights, names of the gates) -> the place of its first delta, and the gates in memory order.
@@ -376,6 +382,43 @@ def _window(order: list[int], nodes: list[int]) -> int | None:
         if sorted(order[start : start + len(nodes)]) == sorted(nodes):
             return start
     return None
+
+
+def _write_over_kept(program: Program) -> None:
+    """Let deltas take the memory of kept values of their width: half the memory, and lines that are in cache already.
+
+    No stage after the first that writes a delta may read a kept value; within a stage, loads come first.
+    """
+    for delta in (a for a in program.areas if a.kind == "delta"):
+        for at, keep in enumerate(program.areas):
+            if (keep.kind, keep.width) == ("keep", delta.width) and keep.count >= delta.count:
+                written = [
+                    k for k, s in enumerate(program.stages) if any(_is(program, p, delta) for _, p, _ in s.stores)
+                ]
+                read = [k for k, stage in enumerate(program.stages) if at in _areas_read(program, stage)]
+                if max(read, default=0) <= min(written, default=0):
+                    delta.count, delta.over_kept = keep.count, True
+
+
+def _is(program: Program, place: Place, area: Area) -> bool:
+    return program.areas[place[0]] is area
+
+
+def _areas_read(program: Program, stage: Stage) -> set[int]:
+    """Areas with the forward pass's values that a stage's function loads from."""
+    found: set[int] = set()
+    seen: set[int] = set()
+    rest = [*stage.nodes, *(at for at, _, _ in stage.stores), *(at for at, _ in stage.sums)]
+    while rest:
+        at = rest.pop()
+        if at in seen:
+            continue
+        seen.add(at)
+        if program.graph.nodes[at].kind == "forward":
+            found.add(program.where[at][0][0])
+        elif not program.is_value(at) or program.level[at] >= stage.level:
+            rest += program.arguments(at)
+    return found
 
 
 def _place_transposed(program: Program, index: int, slot: Slot, runs: Runs) -> None:

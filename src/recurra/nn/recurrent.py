@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from recurra.base.errors import ConfigError, ShapeError
 from recurra.cells import CELLS, Cell
-from recurra.engine import BACKENDS, Call, Weights, Zoneout, choose, run
+from recurra.engine import BACKENDS, Call, Weights, Zoneout, choose, run_many
 from recurra.lower import Parameter, layout, projects, recurrent_width
 from recurra.nn.door import Entered, Lengths, enter
 from recurra.nn.dropout import locked_mask, zoneout_mask
@@ -184,10 +184,8 @@ class Recurrent(nn.Module):
         """One layer in all its directions: merged output, and the final states of each direction."""
         if self.variational_dropout and self.training:
             x = x * locked_mask(x, (1, x.shape[1], x.shape[2]), self.variational_dropout)
-        results = [
-            run(self._call(layer, direction, x, lengths, states), backend=self.backend)
-            for direction in range(self.num_directions)
-        ]
+        calls = [self._call(layer, direction, x, lengths, states) for direction in range(self.num_directions)]
+        results = run_many(calls, backend=self.backend)
         outputs = [r.output for r in results]
         return MERGES[self.merge](*outputs) if self.bidirectional else outputs[0], [r.states for r in results]
 
