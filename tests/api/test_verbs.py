@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import torch
 
 from api.api_room import Listening, done, log_of, recurra, refused, rows, write_config, write_csv
 from recurra import api
-from recurra.api import learner
+from recurra.api import demos, learner
 from recurra.base.contracts import Origin, Record
 from recurra.base.errors import ConfigError
 
@@ -382,7 +384,11 @@ def test_init_guesses_which_column_is_which(content: str, text: str, label: str,
         ("d.csv", "only\nx\n", "d.csv: expected at least two columns, a text and a label, found 'only' (read as csv)."),
         ("d.txt", "a line\n", "d.txt: expected at least two columns, a text and a label, found 'text' (read as text)."),
         ("d.csv", "x" * 80 + ",y\na,b\n", "d.csv: its first line does not look like column names"),
-        ("d.xls", "x", "d.xls: the name does not tell the format. Set format to one of: csv, tsv, jsonl, text, parallel."),
+        (
+            "d.xls",
+            "x",
+            "d.xls: the name does not tell the format. Set format to one of: csv, tsv, jsonl, text, ",
+        ),
         ("d.csv", "text,label\n", "d.csv: has no rows"),
         ("d.jsonl", '{"a": 1, "label": "x"}\n{"a": 2, "label": "y"}\n', "d.jsonl: column 'a' does not hold text"),
         ("d.jsonl", '{"text": "a", "label": "x"}\n{"label": "y"}\n', "d.jsonl:2: no column 'text'."),
@@ -419,8 +425,13 @@ def test_every_topic_and_every_word_of_it_is_explained(here: Path) -> None:
 
 
 def test_an_option_is_explained_by_its_path(here: Path) -> None:
-    said = done("explain", "model.hidden_size").out
-    assert said == "model.hidden_size: units per layer and direction. integer >= 1 and <= 65536; default 128.\n"
+    said = done("explain", "model.pooling").out
+    assert said.startswith("model.pooling: how the steps become one vector. ")
+    assert done("explain", "model.hidden_size").out.splitlines() == [
+        "model.hidden_size (classifier): units per layer and direction. integer >= 1 and <= 65536; default 128.",
+        "model.hidden_size (seq2seq): units per layer and direction of the encoder. "
+        "integer >= 1 and <= 65536; default 128.",
+    ]
     assert "training.epochs: passes over the training data." in done("explain", "training").out
     assert refused("explain", "model.hiden_size") == (
         "section 'model' has no option 'hiden_size'. Did you mean 'hidden_size'?\n"
@@ -440,24 +451,39 @@ def test_embedded_data_is_listed_and_exported(here: Path) -> None:
     assert "unknown embedded data set 'nams'. Did you mean 'names'?" in refused("data", "export", "nams")
 
 
-def test_the_demo_trains_on_real_names(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a tenth of the data, with a tiny model, for one epoch: the same path in a second."""
-    from recurra.api import demos
-
-    chosen = demos.DEMOS["names"]
+def make_small(name: str, part: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A demo on a part of its data, with a tiny model, for one epoch: the same path in a second."""
+    chosen = demos.DEMOS[name]
     model = {**chosen.settings["model"], "hidden_size": 4, "embedding_size": 4}
     settings = {**chosen.settings, "model": model, "training": {**chosen.settings["training"], "epochs": 1}}
-    monkeypatch.setitem(demos.DEMOS, "names", demos.Demo(chosen.data, settings, chosen.note))  # type: ignore[arg-type]
+    monkeypatch.setitem(demos.DEMOS, name, replace(chosen, settings=settings))  # type: ignore[arg-type]
     write = demos.write_csv
 
-    def tenth(name: str, folder: Path) -> tuple[Path, ...]:
+    def less(name: str, folder: Path) -> tuple[Path, ...]:
         paths = write(name, folder)
         for path in paths:
             lines = path.read_text("utf-8").splitlines(keepends=True)
-            path.write_text("".join([lines[0], *lines[1::10]]), "utf-8")
+            path.write_text("".join([lines[0], *lines[1::part]]), "utf-8")
         return paths
 
-    monkeypatch.setattr(demos, "write_csv", tenth)
+    monkeypatch.setattr(demos, "write_csv", less)
+
+
+def test_the_demo_trains_on_real_dates(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_small("dates", 40, monkeypatch)
+    said = done("demo", "dates", "--out", "here/dates")
+    assert re.search(r"[\d,]+ of 4,000 test texts can mean several dates", said.err)
+    assert "exact_match by language" in said.out
+    assert "Next:\n  recurra predict here/dates" in said.err
+    page = Path("here/dates/report.html").read_text("utf-8")
+    assert page.count('class="weight"') > 100, "the attention of some examples is drawn"
+    answer = json.loads(done("predict", "here/dates", "--json", "--attention", "4. März 2001").out)
+    assert answer["attention"]["columns"] == list("4. märz 2001")
+    assert len(answer["attention"]["weights"]) in (len(answer["output"]), len(answer["output"]) + 1)
+
+
+def test_the_demo_trains_on_real_names(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_small("names", 10, monkeypatch)
     said = done("demo", "names", "--out", "here/names")
     assert "Which language is this name?" in said.err
     assert "accuracy" in said.out

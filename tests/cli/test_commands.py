@@ -212,11 +212,11 @@ def test_train_as_json_prints_json_only_on_standard_output(api: Any, capsys: Cap
     }  # fmt: skip
 
 
-def test_demo_trains_names_unless_told_otherwise(api: Any, capsys: Capture) -> None:
+def test_demo_trains_dates_unless_told_otherwise(api: Any, capsys: Capture) -> None:
     assert main(["demo"]) == 0
     assert main(["demo", "names", "--out", "x"]) == 0
     assert api.asked == [
-        ("demo", {"name": "names", "out": Path("runs/demo-names")}), ("demo", {"name": "names", "out": Path("x")}),
+        ("demo", {"name": "dates", "out": Path("runs/demo-dates")}), ("demo", {"name": "names", "out": Path("x")}),
     ]  # fmt: skip
     assert "recurra predict x" in capsys.readouterr().err
 

@@ -18,10 +18,16 @@ from recurra.config.values import words
 from recurra.data.formats import FORMATS
 from recurra.data.splits import SPLITS
 from recurra.data.tokenizers import TOKENIZERS
+from recurra.decode import LENGTH_PENALTIES
 from recurra.engine import BACKENDS
 from recurra.lower import LATEX, PLAIN, equations, gradient, layout, projects, schedule, trace
+from recurra.metrics import SEQUENCE_SCORES
 from recurra.models import MODELS
-from recurra.nn import POOLS
+from recurra.models.bridge import BRIDGES
+from recurra.models.decoder import STYLES
+from recurra.models.readout import READOUTS
+from recurra.models.scheduled_sampling import SAMPLING_SCHEDULES
+from recurra.nn import ATTENTIONS, POOLS
 from recurra.tasks import TASKS
 from recurra.training import CLIPPINGS, ON_NONFINITE, OPTIMIZERS, SCHEDULES
 
@@ -41,6 +47,13 @@ TOPICS: Mapping[str, Mapping[str, Any]] = {
     "tokenizer": TOKENIZERS,
     "format": FORMATS,
     "pooling": POOLS,
+    "attention": ATTENTIONS,
+    "bridge": BRIDGES,
+    "style": STYLES,
+    "readout": READOUTS,
+    "scheduled_sampling": SAMPLING_SCHEDULES,
+    "scores": SEQUENCE_SCORES,
+    "length_penalty": LENGTH_PENALTIES,
     "optimizer": OPTIMIZERS,
     "schedule": SCHEDULES,
     "clipping": CLIPPINGS,
@@ -133,24 +146,27 @@ def _option(path: str) -> Explanation:
         raise ConfigError(
             f"nothing to explain under '{path}'.{did_you_mean(path, known) or ' Known: ' + ', '.join(known)}"
         )
-    found = [option for maker in _makers(section) for option in options_of(maker) if rest in ("", option.name)]
+    makers = _makers(section)
+    found = [(word, option) for word, maker in makers for option in options_of(maker) if rest in ("", option.name)]
     if not found:
-        names = [option.name for maker in _makers(section) for option in options_of(maker)]
+        names = [option.name for _, maker in makers for option in options_of(maker)]
         raise ConfigError(f"section '{section}' has no option '{rest}'.{did_you_mean(rest, names)}")
-    lines = [f"{section}.{_option_line(option)}" for option in found]
+    # Several tasks or networks may have an option of the same name; then each says whose it is.
+    whose = len({word for word, _ in found}) > 1
+    lines = [f"{section}.{_option_line(option, of=word if whose else '')}" for word, option in found]
     return Explanation("\n".join(lines), {"options": lines})
 
 
-def _makers(section: str) -> list[Callable[..., Any]]:
+def _makers(section: str) -> list[tuple[str, Callable[..., Any]]]:
     entry = SCHEMA.sections[section]
-    return list(entry.registry.values()) if isinstance(entry, OneOf) else [entry.constructor]
+    return list(entry.registry.items()) if isinstance(entry, OneOf) else [("", entry.constructor)]
 
 
-def _option_line(option: Any) -> str:
+def _option_line(option: Any, *, of: str = "") -> str:
     note = option.note
     allowed = ", ".join(note.registry) if isinstance(note, OneOf) else words(option.kind, note)
     default = "required" if option.required else f"default {_plain(option.default)}"
-    return f"{option.name}: {note.doc}. {allowed}; {default}."
+    return f"{option.name}{f' ({of})' * bool(of)}: {note.doc}. {allowed}; {default}."
 
 
 def _plain(value: object) -> str:

@@ -62,7 +62,7 @@ class WuPenalty:
         return powers
 
 
-LENGTH_PENALTIES: Registry[Callable[..., LengthPenalty]] = Registry("length penalty")
+LENGTH_PENALTIES: Registry[Callable[..., LengthPenalty]] = Registry("length_penalty")
 LENGTH_PENALTIES.add("none", NoPenalty)
 LENGTH_PENALTIES.add("mean", MeanPenalty)
 LENGTH_PENALTIES.add("wu", WuPenalty)

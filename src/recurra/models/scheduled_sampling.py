@@ -46,7 +46,7 @@ class InverseSigmoid:
         return 1 / (1 + math.exp(min(update / self.k - math.log(self.k), 700.0)))
 
 
-SAMPLING_SCHEDULES: Registry[Callable[..., Callable[[int], float]]] = Registry("sampling schedule")
+SAMPLING_SCHEDULES: Registry[Callable[..., Callable[[int], float]]] = Registry("scheduled_sampling")
 SAMPLING_SCHEDULES.add("linear", Linear)
 SAMPLING_SCHEDULES.add("exponential", Exponential)
 SAMPLING_SCHEDULES.add("inverse_sigmoid", InverseSigmoid)
