@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import numpy as np
 import pytest
 import torch
 
-from recurra.base.errors import ConfigError
+from recurra.base.errors import ConfigError, RunError
 from recurra.bench import memory
 from recurra.bench.configuration import Configuration
 from recurra.bench.measure import opened
@@ -128,6 +130,34 @@ def test_memory_is_what_a_step_adds_at_its_peak(monkeypatch):
     np.ones(64 << 20, dtype=np.float32)  # an earlier peak of 256 MiB, which must not count
     grown = memory.measured("hungry", Configuration("memory", "lstm", *TINY), 1)
     assert grown == pytest.approx(64, abs=2)
+
+
+def test_a_peer_whose_process_fails_is_left_out_aloud(monkeypatch):
+    def growth(name, configuration, threads):
+        if name == "torch":
+            raise RunError("memory of torch: its process ended with -9: no message")
+        return 3.0
+
+    notes = []
+    monkeypatch.setattr(memory, "growth", growth)
+    with opened(choose_peers(["torch"]), note=notes.append) as bench:
+        row = bench.row(Configuration("memory", "lstm", *TINY))
+    assert (row.value, dict(row.peers)) == (3.0, {})
+    assert notes == ["torch is left out: memory of torch: its process ended with -9: no message"]
+
+
+@pytest.mark.skipif(not memory.RESET.exists(), reason="memory is read from /proc/self")
+def test_a_process_that_fails_or_hangs_says_so(monkeypatch):
+    def ended(command, **options):
+        return subprocess.CompletedProcess(command, -11, "", "a warning\nbad thing\n")
+
+    def hung(command, **options):
+        raise subprocess.TimeoutExpired(command, 600)
+
+    for run, message in ((ended, "ended with -11: bad thing"), (hung, r"took more than 600 s\.")):
+        monkeypatch.setattr(subprocess, "run", run)
+        with pytest.raises(RunError, match=f"^memory of torch: its process {message}$"):
+            memory.growth("torch", Configuration("memory", "lstm", *TINY), 1)
 
 
 @pytest.mark.skipif(not memory.RESET.exists(), reason="memory is read from /proc/self")

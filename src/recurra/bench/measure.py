@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from recurra.base.errors import ConfigError
+from recurra.base.errors import ConfigError, RunError
 from recurra.bench import memory, peak
 from recurra.bench.clock import Meter, Work
 from recurra.bench.configuration import Configuration
@@ -79,7 +79,12 @@ class Bench:
         )
 
     def _memory(self, configuration: Configuration, doing: Mapping[str, Peer]) -> Row:
-        grown = {name: memory.growth(name, configuration, self.threads) for name in doing}
+        grown = {OURS: memory.growth(OURS, configuration, self.threads)}
+        for name in (name for name in doing if name != OURS):
+            try:
+                grown[name] = memory.growth(name, configuration, self.threads)
+            except RunError as error:
+                self.note(f"{name} is left out: {error}")
         ours = grown.pop(OURS)
         return Row(configuration, self.threads, executor(configuration), ours, grown)
 

@@ -28,13 +28,16 @@ LONGEST_SECONDS = 600
 def growth(name: str, configuration: Configuration, threads: int) -> float:
     """MiB that a participant's step adds at its peak.
 
-    Raises ConfigError where the system does not say; RunError if the process fails.
+    Raises ConfigError where the system does not say; RunError if the process fails or takes ten minutes.
     """
     if not RESET.exists():
         raise ConfigError("modes: 'memory' needs Linux (it reads /proc/self); leave it out.")
     asked = json.dumps({"name": name, "configuration": asdict(configuration), "threads": threads})
-    command = [sys.executable, "-m", "recurra.bench.memory", asked]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_SECONDS, check=False)  # noqa: S603
+    command = [sys.executable, "-c", "from recurra.bench.memory import report; report()", asked]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_SECONDS, check=False)  # noqa: S603
+    except subprocess.TimeoutExpired:
+        raise RunError(f"memory of {name}: its process took more than {LONGEST_SECONDS} s.") from None
     if done.returncode != 0:
         raise RunError(f"memory of {name}: its process ended with {done.returncode}: {_last_line(done.stderr)}")
     return float(done.stdout.split()[-1])
@@ -71,6 +74,7 @@ def _status(field: str) -> float:
     return int(found[1]) / 1024
 
 
-if __name__ == "__main__":
-    _asked = json.loads(sys.argv[1])
-    print(measured(_asked["name"], Configuration(**_asked["configuration"]), _asked["threads"]))
+def report() -> None:
+    """What the process of its own does: measure what its argument says, and print it."""
+    asked = json.loads(sys.argv[1])
+    print(measured(asked["name"], Configuration(**asked["configuration"]), asked["threads"]))
