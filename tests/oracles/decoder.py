@@ -77,9 +77,10 @@ def sutskever(p: Any, cell: Oracle, tokens: Sequence[int], states: States) -> Sa
 
 
 def maxout(p: Any, h: Array, x: Array, context: Array) -> Array:
-    """t_ij = max(t~_{i,2j-1}, t~_{i,2j}) of t~ = W [h; x; c] + b."""
+    """t_ij = max of two numbers of t~ = W [h; x; c] + b, here j and j + D; which two is a matter of naming."""
     t = p["W_t"] @ np.concatenate([h, x, context]) + p["b_t"]
-    return np.array([max(t[2 * j], t[2 * j + 1]) for j in range(len(t) // 2)])
+    D = len(t) // 2
+    return np.array([max(t[j], t[j + D]) for j in range(D)])
 
 
 def said(p: Any, rows: Sequence[tuple[Any, ...]]) -> Said:

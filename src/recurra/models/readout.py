@@ -46,9 +46,9 @@ class Maxout(nn.Module):
 
     def forward(self, h: Tensor, x: Tensor, context: Tensor | None) -> Tensor:
         assert context is not None
-        pairs = self.joint(torch.cat([h, x, context], -1))
-        larger: Tensor = pairs.view(*pairs.shape[:-1], -1, 2).amax(-1)
-        return larger
+        # Pairs are j and j + D: neighbours, as in the papers, would be read with a stride.
+        first, second = self.joint(torch.cat([h, x, context], -1)).chunk(2, -1)
+        return torch.maximum(first, second)
 
 
 def state(sizes: tuple[int, int, int], output_size: int) -> State:

@@ -38,7 +38,9 @@ class Seq2Seq(nn.Module):
         num_layers: Annotated[int, Opt("recurrent layers of the encoder", ge=1, le=o.DEEPEST)] = 1,
         bidirectional: Annotated[bool, Opt("read the source in both directions")] = True,
         merge: Annotated[str, Opt("how two directions become one output", choices=MERGES)] = "concat",
-        proj_size: Annotated[int, Opt("units after the encoder's projection, for lstm_projected", ge=0)] = 0,
+        proj_size: Annotated[
+            int, Opt("units after the encoder's projection, for lstm_projected", ge=0, le=o.WIDEST)
+        ] = 0,
         reverse_source: Annotated[bool, Opt("read the source from its end (Sutskever et al. 2014)")] = False,
         decoder_cell: o.DecoderCell = None,
         decoder_size: o.DecoderSize = None,
@@ -174,7 +176,7 @@ class FromVector(nn.Module):
         cell: Annotated[str, Opt("recurrent cell; `recurra explain cell` shows each", choices=CELLS)] = "lstm",
         hidden_size: Annotated[int, Opt("units of a layer", ge=1, le=o.WIDEST)] = 128,
         num_layers: Annotated[int, Opt("recurrent layers", ge=1, le=o.DEEPEST)] = 1,
-        proj_size: Annotated[int, Opt("units after the projection, for lstm_projected", ge=0)] = 0,
+        proj_size: Annotated[int, Opt("units after the projection, for lstm_projected", ge=0, le=o.WIDEST)] = 0,
         bridge: o.Bridge = "tanh",
         style: o.StyleOption = None,
         readout: o.Readout = None,

@@ -7,6 +7,7 @@ dropout    locked dropout, zoneout    carried  state kept from call to call (str
 embed      tokens to vectors: a table, or one-hot        pool     a sequence to one vector
 attention  queries to weighted means of a memory: ATTENTIONS
 unroll     recurrent layers one differentiable step at a time, for a decoder that feeds its output back
+stepping   recurrent layers one step after another in decoding, weights packed once
 """
 
 from __future__ import annotations
