@@ -88,6 +88,12 @@ def test_every_form_writes_what_babel_writes(fresh_babel):
         assert digits or one.write(date(2000, 1, 1)).isascii() <= (one.language not in ("Bangla", "Persian"))
 
 
+def test_no_two_forms_of_a_language_write_every_date_alike():
+    some = [date(1907 + n, 1 + n % 12, 1 + n) for n in range(28)]
+    written = Counter((one.language, *(one.write(day) for day in some)) for one in forms())
+    assert max(written.values()) == 1
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [

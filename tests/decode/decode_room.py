@@ -33,7 +33,7 @@ class Toy:
     change: Callable[[int, Path, np.ndarray], np.ndarray] = lambda sentence, path, log_probs: log_probs
     calls: list[list[int]] = field(default_factory=list)
     num_selected: int = 0
-    last: Tensor | None = None
+    given: list[Tensor] = field(default_factory=list)
 
     def state(self, num_rows: int, first: int = 0) -> Said:
         return Said([first + row for row in range(num_rows)], [()] * num_rows)
@@ -51,8 +51,8 @@ class Toy:
         assert all(path[0] == START for path in said)
         self.calls.append(list(state.sentences))
         rows = [self.log_probs(s, path[1:]) for s, path in zip(state.sentences, said, strict=True)]
-        self.last = torch.from_numpy(np.stack(rows))
-        return self.last, Said(state.sentences, said)
+        self.given.append(torch.from_numpy(np.stack(rows)))
+        return self.given[-1], Said(state.sentences, said)
 
     def select(self, state: Said, rows: Tensor) -> Said:
         chosen = rows.tolist()
