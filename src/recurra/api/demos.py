@@ -63,7 +63,7 @@ DEMOS: Mapping[str, Demo] = {
             },
             "model": {
                 "cell": "lstm",
-                "hidden_size": 128,
+                "hidden_size": 96,
                 "embedding_size": 64,
                 "bidirectional": True,
                 "attention": "additive",
