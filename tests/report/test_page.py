@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recurra.base.contracts import Table
+from recurra.base.contracts import Score, Table
 from recurra.report import Chart, Curve, html
 from recurra.report.scores import shown
 from report.reporting import matrix, parsed, small_report, small_scores
@@ -153,3 +153,16 @@ def test_a_baseline_without_one_of_the_scores_leaves_a_blank():
 )
 def test_numbers_are_shown_with_the_digits_that_people_read(value, unit, text):
     assert shown(value, unit) == text
+
+
+def test_a_score_that_is_better_neither_way_is_no_headline_and_no_distance():
+    def scores(share):
+        first = [Score(name, 0.5, "0..1", "higher", "test") for name in ("exact", "a", "b")]
+        return (first[0], Score("other", share, "0..1", "neither", "test"), *first[1:], *small_scores(0.5, 0.7)[1:2])
+
+    page = parsed(html(small_report(scores=scores(0.25), baselines={"copy": scores(0.0)})))
+    cards = [text for inside, text in page.texts if inside == "span"]
+    assert "Log loss, test" in cards
+    assert "Other, test" not in cards
+    few = parsed(html(small_report(scores=scores(0.25)[:2], baselines={"copy": scores(0.0)[:2]})))
+    assert not [text for inside, text in few.texts if "worse than" in text]

@@ -505,7 +505,7 @@ def test_pictures_are_of_examples_of_different_groups() -> None:
             record("a b", "X Y", lang="fr", also="")]  # fmt: skip
     examples = [task.example(row) for row in rows]
     maps = task.pictures(Mirror(6), examples, torch.device("cpu"))
-    assert [one.title.partition(" ")[0] for one in maps] == ["a", "a", "b"], "de, fr, then the next one"
+    assert [one.title.partition(" ← ")[2] for one in maps] == ["a", "a b", "b"], "de, fr, then the next one"
     assert (maps[0].columns, maps[0].rows[-1], len(maps[0].weights)) == (("a",), "<eos>", 2)
     assert task.pictures(Mirror(6, looks=False), examples, torch.device("cpu")) == ()
 

@@ -127,7 +127,8 @@ def write_png(path: Path, rows: Iterable[Row]) -> int:
 def _heat_map(make: Callable[..., Any], row: Row) -> Any:
     attention: Any = row["attention"]
     weights = tuple(map(tuple, attention["weights"]))
-    title = f"{row['text']} → {row['output']}"
+    # The answer first: behind a text that is read from the right, its digits would turn round.
+    title = f"{row['output']} ← {row['text']}"
     return make(one_line(title), tuple(attention["rows"]), tuple(attention["columns"]), weights)
 
 

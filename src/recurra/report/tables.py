@@ -112,8 +112,10 @@ def cell(value: str | int | float) -> str:
 
 
 def _rank(score: Score) -> int:
-    """Micro averages repeat accuracy, and precision and recall are two halves of F1: these are no headlines."""
-    return int(score.name.endswith("_micro") or score.name.startswith(("precision", "recall")))
+    """Micro averages repeat accuracy, precision and recall are two halves of F1, and a score of which neither way is
+    better says nothing alone: these are no headlines."""
+    repeats = score.name.endswith("_micro") or score.name.startswith(("precision", "recall"))
+    return int(repeats or score.better == "neither")
 
 
 def _card(score: Score, rival: str | None, other: Score | None) -> Markup:
@@ -130,7 +132,7 @@ def _distance(score: Score, name: str, other: float) -> Markup:
     """How far the model is from the best baseline, in points of percent or in the score's unit."""
     ahead = score.value > other if score.better == "higher" else score.value < other
     gap = abs(score.value - other)
-    if not math.isfinite(gap):
+    if not math.isfinite(gap) or score.better == "neither":
         return join()
     size = f"{100 * gap:.1f} points" if score.unit == "0..1" else f"{gap:.3g} {score.unit}"
     word = "better" if ahead else "worse"

@@ -162,8 +162,9 @@ class Translation:
             if "attention" not in model(batch).outputs:
                 return ()
             outputs = asking.predict(model, batch, some)
+        # The output first: behind a text that is read from the right, its digits would turn round.
         return tuple(
-            HeatMap(f"{e.text} → {o.best.text}", said_tokens(o.best), e.source, o.attention or ())
+            HeatMap(f"{o.best.text} ← {e.text}", said_tokens(o.best), e.source, o.attention or ())
             for e, o in zip(some, outputs, strict=True)
         )
 
@@ -263,9 +264,10 @@ def _left_out(left: Sequence[TextPair], number: int, limits: Limits) -> tuple[st
 
 
 def _different(examples: Sequence[TextPair]) -> list[TextPair]:
-    """The first examples of different groups, then others."""
+    """Examples of different groups, evenly over them; others where there are too few groups."""
     groups: dict[str | None, TextPair] = {}
     for example in examples:
         groups.setdefault(wanted(example).group, example)
-    chosen = list(groups.values())[:PICTURES]
+    first = list(groups.values())
+    chosen = [first[k * len(first) // PICTURES] for k in range(PICTURES)] if len(first) >= PICTURES else first
     return [*chosen, *(e for e in examples if all(e is not c for c in chosen))][:PICTURES]
