@@ -180,7 +180,7 @@ class Decoder(nn.Module):
 
     def _at_once(self, first: DecoderState, tokens: Tensor, lengths: Tensor) -> Seen:
         """Nothing feeds back: the layers run over all steps in one fused call, and attention sees all their outputs."""
-        x = self.embedding_dropout(self.embedding(self._known(tokens)))
+        x = self._vectors(tokens)
         fed = x if first.summary is None else torch.cat([x, first.summary.expand(len(x), -1, -1)], 2)
         states = tuple(torch.stack(column) for column in zip(*first.states, strict=True))
         h, _ = self.recurrent(fed, states if len(states) > 1 else states[0], lengths=lengths)
@@ -202,30 +202,35 @@ class Decoder(nn.Module):
 
     def _one_by_one(self, steps: DecoderState, tokens: Tensor, truth: float) -> Seen:
         """One step after another, since the next one needs what the last one saw or said."""
-        x = self.embedding_dropout(self.embedding(self._known(tokens)))
-        unrolled = Unrolled(self.recurrent, x if truth >= 1 else x[..., :0])
-        true = torch.rand(tokens.shape, device=tokens.device) < truth
+        forced, x = truth >= 1, self._vectors(tokens)
+        unrolled = Unrolled(self.recurrent, x if forced else x[..., :0])
         seen: list[Seen] = []
         for t in range(len(tokens)):
-            now = x[t]
-            if truth < 1 and t:
-                said = self._sampled(seen[-1], steps)
-                now = self.embedding_dropout(self.embedding(self._known(torch.where(true[t], tokens[t], said))))
+            now = x[t] if forced or not t else self._own_or_true(tokens[t], seen[-1], steps, truth)
 
             def cells(x: Tensor, fed: Tensor | None, states: Sequence[tuple[Tensor, ...]], t: int = t) -> States:
-                rest = fed if truth >= 1 else _joined(x, fed)
-                return unrolled.step(t, rest, states)
+                return unrolled.step(t, fed if forced else _joined(x, fed), states)
 
             one, steps = self._step(now, steps, cells)
             seen.append(one)
         unrolled.finish()
         return _stacked(seen)
 
-    def _sampled(self, seen: Seen, steps: DecoderState) -> Tensor:
-        """A token from the model's own distribution, (N,). No gradient goes through the choice."""
+    def _own_or_true(self, true: Tensor, seen: Seen, steps: DecoderState, truth: float) -> Tensor:
+        """Vectors (N, E) of the true tokens (N,), each with probability `truth`, and else of one that the model says.
+
+        The model's is drawn from its own distribution; no gradient goes through the choice.
+        """
         with torch.no_grad():
-            log_probs = self._log_probs(self._read(seen), seen, steps)
-            return torch.multinomial(log_probs.exp(), 1).squeeze(1)
+            probabilities = self._log_probs(self._read(seen), seen, steps).exp()
+            own = torch.multinomial(probabilities, 1).squeeze(1)
+            keep = torch.rand(true.shape, device=true.device) < truth
+        return self._vectors(torch.where(keep, true, own))
+
+    def _vectors(self, tokens: Tensor) -> Tensor:
+        """Token vectors under dropout."""
+        vectors: Tensor = self.embedding_dropout(self.embedding(self._known(tokens)))
+        return vectors
 
     def _outputs(self, seen: Seen, first: DecoderState) -> dict[str, Tensor]:
         found = {} if seen.weights is None else {"attention": seen.weights}

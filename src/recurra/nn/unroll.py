@@ -10,7 +10,7 @@ it would be S small products, and S additions to a matrix that is larger than th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -18,16 +18,18 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn.functional import dropout, linear
+from torch.nn.functional import dropout, linear, logsigmoid
 
 from recurra.cells import Cell
 from recurra.engine import Weights, Zoneout
-from recurra.lower import Node, layout, recurrent_width, trace
-from recurra.lower.sums import Slot, find_sums
+from recurra.lower import Graph, Node, layout, recurrent_width, trace
+from recurra.lower.sums import Slot, Sums, find_sums
 from recurra.nn.dropout import locked_mask, zoneout_mask
 from recurra.nn.recurrent import Recurrent
 
 States = tuple[Tensor, ...]
+# Of a sum: (group, place in it) of each slot, and the places of the other values that are added.
+_Terms = tuple[tuple[tuple[int, int], ...], tuple[int, ...]]
 
 
 class Unrolled:
@@ -109,7 +111,7 @@ class _Plan:
 
     nodes: tuple[Node, ...]
     order: tuple[int, ...]
-    terms: Mapping[int, tuple[tuple[tuple[int, int], ...], tuple[int, ...]]]
+    terms: Mapping[int, _Terms]
     groups: tuple[_Group, ...]
     states: tuple[int | None, ...]
     results: tuple[int, ...]
@@ -119,8 +121,23 @@ class _Plan:
 def _plan(cell: Cell) -> _Plan:
     graph = trace(cell)
     sums = find_sums(graph, set())
+    groups, terms = _grouped(graph, sums)
+    states = {node.name: at for at, node in enumerate(graph.nodes) if node.kind == "state"}
+    given = sums.absorbed | {at for at, node in enumerate(graph.nodes) if node.kind in ("x", "state", "const")}
+    return _Plan(
+        graph.nodes,
+        tuple(at for at in range(len(graph.nodes)) if at not in given),
+        terms,
+        groups,
+        tuple(states.get(name) for name in cell.states),
+        tuple(graph.outputs[name] for name in cell.states),
+    )
+
+
+def _grouped(graph: Graph, sums: Sums) -> tuple[tuple[_Group, ...], dict[int, _Terms]]:
+    """The slots of all sums in groups, and for each sum where its slots are and what else is added."""
     groups: dict[tuple[int | None, str, bool], _Group] = {}
-    terms = {}
+    terms: dict[int, _Terms] = {}
     for at, (slots, rest) in sorted(sums.terms.items()):
         places = []
         for slot in slots:
@@ -130,20 +147,7 @@ def _plan(cell: Cell) -> _Plan:
             places.append((list(groups).index(key), len(group.slots)))
             group.slots.append(slot)
         terms[at] = (tuple(places), tuple(rest))
-    bias_places = {at for slot in sums.slots() for at in slot.biases}
-    skipped = sums.absorbed | {at for at, n in enumerate(graph.nodes) if n.kind in ("x", "state")} | bias_places
-    used = {a for at, n in enumerate(graph.nodes) if at not in sums.absorbed | set(terms) for a in n.args}
-    used |= {a for _, rest in terms.values() for a in rest}
-    order = tuple(at for at in range(len(graph.nodes)) if at not in skipped or (at in bias_places and at in used))
-    by_name = {n.name: at for at, n in enumerate(graph.nodes) if n.kind == "state"}
-    return _Plan(
-        graph.nodes,
-        order,
-        terms,
-        tuple(groups.values()),
-        tuple(by_name.get(name) for name in cell.states),
-        tuple(graph.outputs[name] for name in cell.states),
-    )
+    return tuple(groups.values()), terms
 
 
 class _Layer:
@@ -168,7 +172,7 @@ class _Layer:
         for at in self.plan.order:
             if at in self.plan.terms:
                 values[at] = self._sum(at, t, x, values, done)
-            elif at not in values:
+            else:
                 values[at] = self._value(self.plan.nodes[at], values)
         new = (values[at] for at in self.plan.results)
         return tuple(_zone(z, t, old, s) for z, old, s in zip(self.masks.zoneout, states, new, strict=True))
@@ -194,18 +198,17 @@ class _Layer:
 
     def _value(self, node: Node, values: Mapping[int, Tensor]) -> Tensor:
         if not node.args:
-            return self.kinds[node.kind][node.name] if node.kind in self.kinds else values_like_zero(values)
+            return self.kinds[node.kind][node.name] if node.kind in self.kinds else _no_bias(values)
         arguments = [values[a] for a in node.args]
         if node.kind == "mean":
             return arguments[0].mean(-1, keepdim=True)
-        value: Tensor = FUNCTIONS.get(node.kind, getattr(torch, node.kind, None))(*arguments)  # type: ignore[misc]
+        if node.kind == "log_sigmoid":
+            return logsigmoid(*arguments)
+        value: Tensor = getattr(torch, node.kind)(*arguments)
         return value
 
 
-FUNCTIONS: dict[str, Callable[..., Tensor]] = {"log_sigmoid": torch.nn.functional.logsigmoid}
-
-
-def values_like_zero(values: Mapping[int, Tensor]) -> Tensor:
+def _no_bias(values: Mapping[int, Tensor]) -> Tensor:
     """The bias of a layer that has none."""
     return next(iter(values.values())).new_zeros(())
 
