@@ -67,7 +67,9 @@ def _legend() -> Iterator[str]:
 
 
 def _tables(rows: list[Row]) -> Iterator[str]:
-    """The values by sizes and cell; then the means by cell and peer."""
+    """What the mode does; the values by sizes and cell; then the means by cell and peer."""
+    doc = rows[0].configuration.kind.doc
+    yield from (f"{doc[0].upper()}{doc[1:]}.", "")
     cells = list(dict.fromkeys(row.configuration.cell for row in rows))
     by_place = {(row.configuration.sizes, row.configuration.cell): row for row in rows}
     yield from _head("T, N, I, H", cells)
