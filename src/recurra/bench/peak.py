@@ -46,5 +46,5 @@ class Peak:
 
 
 def _one_core() -> float:
-    done: float = cpu._native.fma_rounds(cpu.instruction_set(), ROUNDS)
+    done: float = cpu.fma_rounds(ROUNDS)
     return done

@@ -63,6 +63,11 @@ def instruction_set() -> str:
     return wanted
 
 
+def fma_rounds(rounds: int) -> float:
+    """Multiply and add numbers in registers, as fast as one core can; the number of floating-point operations done."""
+    return float(_native.fma_rounds(instruction_set(), rounds))
+
+
 @cache
 def kernel_of(cell: Cell, isa: str) -> tuple[Any, str]:
     """The native kernel of a cell and "", or None and the reason. A user's cell is compiled at first use."""
