@@ -154,3 +154,9 @@ def test_without_babel_the_sentence_says_what_to_install(monkeypatch: pytest.Mon
     module._all_names.cache_clear()
     with pytest.raises(ConfigError, match=r'needs the package babel\. .*pip install "recurra\[demo\]"'):
         next(EMBEDDED["names"].records("test"))
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_a_set_knows_its_size_without_making_it(name):
+    one = EMBEDDED[name]
+    assert {split: one.size(split) for split in one.splits} == {s: sum(1 for _ in one.records(s)) for s in one.splits}

@@ -145,6 +145,6 @@ def data_export(name: str, folder: Path) -> tuple[Path, ...]:
 
 def _rows(one: Any) -> str:
     try:
-        return ", ".join(f"{split} {sum(1 for _ in one.records(split)):,}" for split in one.splits)
+        return ", ".join(f"{split} {one.size(split):,}" for split in one.splits)
     except ConfigError as error:
         return str(error)

@@ -20,6 +20,7 @@ class EmbeddedSet:
 
     description: one line       licence: of the data       columns: fields of every record, all text
     splits: the names that `records` takes; each call gives the same records in the same order
+    size: how many records a split has, without making them
     """
 
     description: str
@@ -27,6 +28,7 @@ class EmbeddedSet:
     columns: tuple[str, ...]
     splits: tuple[str, ...]
     load: Callable[[str], Iterator[Record]]
+    size: Callable[[str], int]
 
     def records(self, split: str) -> Iterator[Record]:
         """The records of one split. Raises ConfigError for a split that it does not have."""

@@ -186,4 +186,5 @@ NAMES_SET = EmbeddedSet(
     columns=("name", "language", "concept"),
     splits=NAMES,
     load=_load,
+    size=lambda split: sum(1 for _ in _load(split)),
 )
