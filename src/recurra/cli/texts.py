@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -16,7 +17,7 @@ from recurra.base.contracts import Origin, Record
 from recurra.base.errors import DataError
 from recurra.cli.failures import UsageError
 from recurra.cli.heat import heat_lines
-from recurra.cli.terminal import one_line, plain
+from recurra.cli.terminal import one_line, plain, say
 
 # The limit of data files (a "10 MB line" is no text to classify).
 MAX_LINE = 8 << 20
@@ -115,10 +116,14 @@ def write_png(path: Path, rows: Iterable[Row]) -> int:
     if len(found) > MOST_PICTURES:
         raise DataError(f"{path}: more than {MOST_PICTURES} answers are too many for one picture; use .jsonl.")
     maps = [_heat_map(HeatMap, row) for row in found]
-    try:
-        content = heat_png(maps)
-    except ModuleNotFoundError:
-        raise UsageError(f'--output {path}: matplotlib is not installed; pip install "recurra[plot]".') from None
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            content = heat_png(maps)
+        except ModuleNotFoundError:
+            raise UsageError(f'--output {path}: matplotlib is not installed; pip install "recurra[plot]".') from None
+    if any("Glyph" in str(warning.message) for warning in caught):
+        say(f"{path}: some tokens hold characters that matplotlib's font lacks; --json has them.")
     with replacing(path) as file:
         file.write(content)
     return len(found)
