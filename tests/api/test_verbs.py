@@ -19,6 +19,9 @@ from recurra import api
 from recurra.api import demos, learner
 from recurra.base.contracts import Origin, Record
 from recurra.base.errors import ConfigError
+from recurra.data.embedded import EMBEDDED
+from recurra.data.embedded.dates import ambiguous
+from recurra.tasks import TranslationPlan
 
 SMALL = ["--set", "model.hidden_size=4", "--set", "model.embedding_size=3", "--set", "training.epochs=1"]
 
@@ -467,6 +470,14 @@ def make_small(name: str, part: int, monkeypatch: pytest.MonkeyPatch) -> None:
         return paths
 
     monkeypatch.setattr(demos, "write_csv", less)
+
+
+def test_the_demo_reads_every_date_that_a_text_can_mean() -> None:
+    options = {name: value for name, value in demos.DEMOS["dates"].settings["task"].items() if name != "name"}
+    columns = TranslationPlan(**options).columns
+    answers = [columns.answers(record) for record in EMBEDDED["dates"].records("test")]
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\d", answer) for several in answers for answer in several)
+    assert sum(len(several) > 1 for several in answers) == ambiguous("test") > 100
 
 
 def test_the_demo_trains_on_real_dates(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,10 +40,10 @@ def _about_names() -> str:
 
 
 def _about_dates() -> str:
-    number = sum(1 for _ in EMBEDDED["dates"].records("test"))
     return (
-        f"{ambiguous('test'):,} of {number:,} test texts can mean several dates, such as 03/04/05; each of these is "
-        "right, and how many outputs are another date than the one that was written is said apart (other_accepted)."
+        f"{ambiguous('test'):,} of {EMBEDDED['dates'].size('test'):,} test texts can mean several dates, such as "
+        "03/04/05. Each of these is right; how many outputs are another one than the date that was written is said "
+        "apart (other_accepted)."
     )
 
 
@@ -56,7 +56,6 @@ DEMOS: Mapping[str, Demo] = {
                 "source": "text",
                 "target": "date",
                 "accepted": "accepted",
-                "accepted_separator": " ",
                 "group": "language",
                 "scores": "exact",
                 "source_tokenizer": {"name": "characters", "lowercase": True},

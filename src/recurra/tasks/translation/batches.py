@@ -14,6 +14,7 @@ from torch import Tensor
 
 from recurra.base.contracts import Batch
 from recurra.data.tokenizers import BOS, EOS, UNK, Vocabulary
+from recurra.tasks.text import padded
 from recurra.tasks.translation.pairs import TextPair, all_wanted, wanted
 from recurra.tasks.translation.readers import Sides, Tokens
 
@@ -26,20 +27,20 @@ def collated(sides: Sides, examples: Sequence[TextPair], indices: Sequence[int])
     """
     source, lengths = sides.source.padded([e.source for e in examples])
     vocabulary = sides.target.vocabulary
-    inputs = {"source": source, "source_copy": _padded([copied(vocabulary, e.source, e.source) for e in examples])}
+    inputs = {"source": source, "source_copy": padded([copied(vocabulary, e.source, e.source) for e in examples])}
     if not all_wanted(examples):
         return Batch(inputs, lengths, {}, tuple(indices))
     ids = [vocabulary.ids(wanted(e).tokens) for e in examples]
     inputs |= read_by_decoder(ids)
     copies = [copied(vocabulary, wanted(e).tokens, e.source) for e in examples]
-    targets = {"tokens": _padded([[*row, EOS] for row in ids]), "copied": _padded([[*row, EOS] for row in copies])}
+    targets = {"tokens": padded([[*row, EOS] for row in ids]), "copied": padded([[*row, EOS] for row in copies])}
     return Batch(inputs, lengths, targets, tuple(indices))
 
 
 def read_by_decoder(ids: Sequence[Sequence[int]]) -> dict[str, Tensor]:
     """What the decoder reads to say these tokens and then the end: (S, N), and the lengths (N,)."""
     return {
-        "target": _padded([[BOS, *row] for row in ids]),
+        "target": padded([[BOS, *row] for row in ids]),
         "target_lengths": torch.tensor([len(row) + 1 for row in ids], dtype=torch.int64),
     }
 
@@ -68,8 +69,3 @@ def tokens_of(vocabulary: Vocabulary, ids: Sequence[int], source: Tokens) -> Tok
         return tuple(vocabulary.tokens(ids))
     added = strangers(vocabulary, source)
     return tuple(added[n - known] if n >= known else vocabulary.tokens([n])[0] for n in ids)
-
-
-def _padded(rows: Sequence[Sequence[int]]) -> Tensor:
-    """(S, N), zero where padded."""
-    return torch.nn.utils.rnn.pad_sequence([torch.tensor(row, dtype=torch.int64) for row in rows])

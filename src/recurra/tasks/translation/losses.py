@@ -43,8 +43,9 @@ def loss_of(prediction: Prediction, batch: Batch, label_smoothing: float) -> Los
         nats = -prediction.outputs["log_probs"][real].gather(1, chosen.unsqueeze(1)).squeeze(1)
     else:
         out = prediction.outputs
+        chosen = batch.targets["tokens"][real]
         nats = linear_cross_entropy(
-            out["hidden"][real], out["weight"], out["bias"], batch.targets["tokens"][real], label_smoothing
+            out["hidden"][real], out["weight"], out["bias"], chosen, label_smoothing=label_smoothing
         )
     total = fixed_sum(nats)
     if "coverage_loss" in prediction.outputs:
@@ -52,9 +53,11 @@ def loss_of(prediction: Prediction, batch: Batch, label_smoothing: float) -> Los
     return Loss(total, len(nats))
 
 
-def linear_cross_entropy(x: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, smoothing: float) -> Tensor:
+def linear_cross_entropy(
+    x: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, *, label_smoothing: float
+) -> Tensor:
     """(M,) nats of targets (M,) under softmax(x W^T + b), x (M, D)."""
-    return F.cross_entropy(F.linear(x, weight, bias), targets, reduction="none", label_smoothing=smoothing)
+    return F.cross_entropy(F.linear(x, weight, bias), targets, reduction="none", label_smoothing=label_smoothing)
 
 
 def forced_rows(prediction: Prediction, batch: Batch) -> list[Forced]:
