@@ -11,7 +11,9 @@
 #include <string>
 
 #include "../engine/job.h"
+#include "linear.h"
 #include "pool.h"
+#include "processor.h"
 #include "rows.h"
 
 namespace nb = nanobind;
@@ -29,10 +31,8 @@ constexpr int MOST_THREADS = 64;
 std::vector<const Engine*> engines() {
     std::vector<const Engine*> found;
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512bw"))
-        found.push_back(&engine_avx512);
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) found.push_back(&engine_avx2);
+    for (const Engine* e : {&engine_avx512, &engine_avx2})
+        if (processor_runs(e->isa)) found.push_back(e);
 #endif
     found.push_back(&engine_portable);
     return found;
@@ -192,6 +192,7 @@ NB_MODULE(_native, m) {
              "parameters"_a, "zone_masks"_a, "zone"_a, "mask"_a, "output"_a, "finals"_a, "packed"_a.none() = nb::none())
         .def("pack", &Kernel::pack)
         .def("backward", &Kernel::backward);
+    bind_linear(m);
     m.def("isas", &isas, "Instruction sets that this processor has, the fastest first.");
     m.def("unit_wise", [](const std::string& isa, const std::string& function, Address a, Address out, long count) {
         engine_of(isa).unit_wise(function.c_str(), at<const float>(a), at<float>(out), count);

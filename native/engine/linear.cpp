@@ -1,0 +1,14 @@
+// Linear layers for one instruction set: compiled once for each, like engine.cpp.
+#include "loss.h"
+
+#define RECURRA_NAME_(isa) linear_##isa
+#define RECURRA_NAME(isa) RECURRA_NAME_(isa)
+#define RECURRA_TEXT_(isa) #isa
+#define RECURRA_TEXT(isa) RECURRA_TEXT_(isa)
+
+namespace recurra {
+extern const LinearEngine RECURRA_NAME(RECURRA_ISA);
+const LinearEngine RECURRA_NAME(RECURRA_ISA) = {
+    RECURRA_TEXT(RECURRA_ISA), nullptr, nullptr, nullptr, nullptr, RECURRA_ISA::loss_bytes, RECURRA_ISA::loss,
+};
+}  // namespace recurra
