@@ -44,7 +44,39 @@ int team(int threads) {
     return getpid() != loaded_in || threads < 1 ? 1 : threads > LINEAR_THREADS ? LINEAR_THREADS : threads;
 }
 
-// sizes: M, D, V. gradients: d_x, d_weight, d_bias, 0 where not wanted.
+LinearJob linear_job(const std::vector<long>& sizes, int threads, Address x, Address weight) {
+    LinearJob job{};
+    job.M = sizes.at(0), job.D = sizes.at(1), job.V = sizes.at(2);
+    job.threads = team(threads);
+    job.x = at<const float>(x), job.weight = at<const float>(weight);
+    return job;
+}
+
+// sizes: M, D, V, here and below.
+void linear(const std::string& isa, const std::vector<long>& sizes, int threads, Address x, Address weight, Address bias, Address y) {
+    const LinearEngine& engine = engine_of(isa);
+    LinearJob job = linear_job(sizes, threads, x, weight);
+    job.bias = at<const float>(bias);
+    job.y = at<float>(y);
+    const nb::gil_scoped_release other_threads;
+    const Memory scratch(engine.linear_bytes(job));
+    job.scratch = scratch.at();
+    engine.linear(job);
+}
+
+void linear_gradients(const std::string& isa, const std::vector<long>& sizes, int threads, Address x, Address weight,
+                      Address d_y, const std::vector<Address>& gradients) {
+    const LinearEngine& engine = engine_of(isa);
+    LinearJob job = linear_job(sizes, threads, x, weight);
+    job.d_y = at<const float>(d_y);
+    job.d_x = at<float>(gradients.at(0)), job.d_weight = at<float>(gradients.at(1)), job.d_bias = at<float>(gradients.at(2));
+    const nb::gil_scoped_release other_threads;
+    const Memory scratch(engine.linear_bytes(job));
+    job.scratch = scratch.at();
+    engine.linear_gradients(job);
+}
+
+// gradients: of x, weight and bias, 0 where not wanted.
 void linear_cross_entropy(const std::string& isa, const std::vector<long>& sizes, int threads, Address x, Address weight,
                           Address bias, Address targets, float smoothing, Address row_weights, Address nats,
                           const std::vector<Address>& gradients) {
@@ -67,6 +99,9 @@ void linear_cross_entropy(const std::string& isa, const std::vector<long>& sizes
 }  // namespace
 
 void bind_linear(nb::module_& m) {
+    m.def("processor_is_amd", &processor_is_amd);
+    m.def("linear", &linear, "isa"_a, "sizes"_a, "threads"_a, "x"_a, "weight"_a, "bias"_a, "y"_a);
+    m.def("linear_gradients", &linear_gradients, "isa"_a, "sizes"_a, "threads"_a, "x"_a, "weight"_a, "d_y"_a, "gradients"_a);
     m.def("linear_cross_entropy", &linear_cross_entropy, "isa"_a, "sizes"_a, "threads"_a, "x"_a, "weight"_a, "bias"_a,
           "targets"_a, "smoothing"_a, "row_weights"_a, "nats"_a, "gradients"_a);
 }

@@ -3,5 +3,5 @@
 
 #include <nanobind/nanobind.h>
 
-// Adds `linear`, `linear_gradients` and `linear_cross_entropy` to the module.
+// Adds linear layers, with and without cross-entropy, to the module.
 void bind_linear(nanobind::module_& m);

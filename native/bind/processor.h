@@ -16,4 +16,12 @@ inline bool processor_runs(const char* isa) {
     return std::strcmp(isa, "portable") == 0;
 }
 
+inline bool processor_is_amd() {
+#if defined(__x86_64__)
+    return __builtin_cpu_is("amd");
+#else
+    return false;
+#endif
+}
+
 }  // namespace recurra

@@ -1,4 +1,5 @@
 // Linear layers for one instruction set: compiled once for each, like engine.cpp.
+#include "linear.h"
 #include "loss.h"
 
 #define RECURRA_NAME_(isa) linear_##isa
@@ -9,6 +10,6 @@
 namespace recurra {
 extern const LinearEngine RECURRA_NAME(RECURRA_ISA);
 const LinearEngine RECURRA_NAME(RECURRA_ISA) = {
-    RECURRA_TEXT(RECURRA_ISA), nullptr, nullptr, nullptr, nullptr, RECURRA_ISA::loss_bytes, RECURRA_ISA::loss,
+    RECURRA_TEXT(RECURRA_ISA), RECURRA_ISA::linear_bytes, RECURRA_ISA::linear, RECURRA_ISA::linear_gradients, RECURRA_ISA::loss_bytes, RECURRA_ISA::loss,
 };
 }  // namespace recurra

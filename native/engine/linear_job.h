@@ -45,8 +45,7 @@ struct LinearEngine {
     const char* isa;
     long (*linear_bytes)(const LinearJob&);
     void (*linear)(const LinearJob&);            // fills y
-    long (*gradient_bytes)(const LinearJob&);
-    void (*gradients)(const LinearJob&);         // fills d_x, d_weight, d_bias
+    void (*linear_gradients)(const LinearJob&);  // fills d_x, d_weight, d_bias
     long (*loss_bytes)(const LossJob&);
     void (*loss)(const LossJob&);
 };

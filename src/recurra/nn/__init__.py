@@ -5,13 +5,28 @@ door       padded, packed, batch-first and unbatched input become (T, N, I) with
 initial    named initialisations      merge    how two directions become one
 dropout    locked dropout, zoneout    carried  state kept from call to call (streaming, truncated BPTT)
 embed      tokens to vectors: a table, or one-hot        pool     a sequence to one vector
+linear   torch's linear layer on the engine's tiles
+linear_cross_entropy  the output layer of a language model and its loss, without the matrix of probabilities
 """
 
 from __future__ import annotations
 
 from recurra.nn.carried import Carried
 from recurra.nn.embed import Embedding, OneHot
+from recurra.nn.linear import Linear
+from recurra.nn.linear_cross_entropy import linear_cross_entropy
 from recurra.nn.pool import POOLS
 from recurra.nn.recurrent import GRU, LSTM, RNN, Recurrent
 
-__all__ = ["GRU", "LSTM", "POOLS", "RNN", "Carried", "Embedding", "OneHot", "Recurrent"]
+__all__ = [
+    "GRU",
+    "LSTM",
+    "POOLS",
+    "RNN",
+    "Carried",
+    "Embedding",
+    "Linear",
+    "OneHot",
+    "Recurrent",
+    "linear_cross_entropy",
+]
