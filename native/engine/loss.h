@@ -15,7 +15,8 @@
 namespace recurra::RECURRA_ISA {
 
 constexpr long VOCABULARY = 256;              // words at once: their logits for a chunk stay in the L2 cache
-constexpr long LOGIT_BYTES = 32l << 20;       // of a chunk whose gradient is wanted
+constexpr long LOGIT_BYTES = 32l << 20;       // at most this for the logits of a chunk whose gradient is wanted,
+constexpr long FEWEST_ROWS = 96;              // and half of the rows, but not so few: each chunk reads all of W
 constexpr long ROWS_WITHOUT_GRADIENT = 256;   // rows at once if it is not
 constexpr long WORDS_PACKED = 128;            // words whose weights are packed at once for dL/dx
 constexpr long STRIP = WORDS_PACKED * MAX_ROWS + 16;  // no power of two from strip to strip: they would share cache sets
@@ -27,7 +28,11 @@ inline long blocks_of(const LossJob& job) { return (job.V + VOCABULARY - 1) / VO
 
 // Rows at once: even chunks of whole panels, by shape alone.
 inline long chunk_of(const LossJob& job) {
-    long most = wants_gradient(job) ? LOGIT_BYTES / (4 * job.V) : ROWS_WITHOUT_GRADIENT;
+    long most = ROWS_WITHOUT_GRADIENT;
+    if (wants_gradient(job)) {
+        most = job.M / 2 < FEWEST_ROWS ? FEWEST_ROWS : job.M / 2;
+        most = most < LOGIT_BYTES / (4 * job.V) ? most : LOGIT_BYTES / (4 * job.V);
+    }
     most = most < PANEL ? PANEL : most / PANEL * PANEL;
     const long chunks = (job.M + most - 1) / most, rows = (job.M + chunks - 1) / chunks;
     return (rows + PANEL - 1) / PANEL * PANEL;
