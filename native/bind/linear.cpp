@@ -52,8 +52,17 @@ LinearJob linear_job(const std::vector<long>& sizes, int threads, Address x, Add
     return job;
 }
 
+// Addresses of those of x, weight and bias, 0 where not wanted.
+template <typename Job>
+void set_gradients(Job& job, const std::vector<Address>& gradients) {
+    job.d_x = at<float>(gradients.at(0));
+    job.d_weight = at<float>(gradients.at(1));
+    job.d_bias = at<float>(gradients.at(2));
+}
+
 // sizes: M, D, V, here and below.
-void linear(const std::string& isa, const std::vector<long>& sizes, int threads, Address x, Address weight, Address bias, Address y) {
+void linear(const std::string& isa, const std::vector<long>& sizes, int threads, Address x, Address weight,
+            Address bias, Address y) {
     const LinearEngine& engine = engine_of(isa);
     LinearJob job = linear_job(sizes, threads, x, weight);
     job.bias = at<const float>(bias);
@@ -69,14 +78,13 @@ void linear_gradients(const std::string& isa, const std::vector<long>& sizes, in
     const LinearEngine& engine = engine_of(isa);
     LinearJob job = linear_job(sizes, threads, x, weight);
     job.d_y = at<const float>(d_y);
-    job.d_x = at<float>(gradients.at(0)), job.d_weight = at<float>(gradients.at(1)), job.d_bias = at<float>(gradients.at(2));
+    set_gradients(job, gradients);
     const nb::gil_scoped_release other_threads;
     const Memory scratch(engine.linear_bytes(job));
     job.scratch = scratch.at();
     engine.linear_gradients(job);
 }
 
-// gradients: of x, weight and bias, 0 where not wanted.
 void linear_cross_entropy(const std::string& isa, const std::vector<long>& sizes, int threads, Address x, Address weight,
                           Address bias, Address targets, float smoothing, Address row_weights, Address nats,
                           const std::vector<Address>& gradients) {
@@ -89,7 +97,7 @@ void linear_cross_entropy(const std::string& isa, const std::vector<long>& sizes
     job.smoothing = smoothing;
     job.row_weights = at<const float>(row_weights);
     job.nats = at<float>(nats);
-    job.d_x = at<float>(gradients.at(0)), job.d_weight = at<float>(gradients.at(1)), job.d_bias = at<float>(gradients.at(2));
+    set_gradients(job, gradients);
     const nb::gil_scoped_release other_threads;
     const Memory scratch(engine.loss_bytes(job));
     job.scratch = scratch.at();
@@ -101,7 +109,8 @@ void linear_cross_entropy(const std::string& isa, const std::vector<long>& sizes
 void bind_linear(nb::module_& m) {
     m.def("processor_is_amd", &processor_is_amd);
     m.def("linear", &linear, "isa"_a, "sizes"_a, "threads"_a, "x"_a, "weight"_a, "bias"_a, "y"_a);
-    m.def("linear_gradients", &linear_gradients, "isa"_a, "sizes"_a, "threads"_a, "x"_a, "weight"_a, "d_y"_a, "gradients"_a);
+    m.def("linear_gradients", &linear_gradients, "isa"_a, "sizes"_a, "threads"_a, "x"_a, "weight"_a, "d_y"_a,
+          "gradients"_a);
     m.def("linear_cross_entropy", &linear_cross_entropy, "isa"_a, "sizes"_a, "threads"_a, "x"_a, "weight"_a, "bias"_a,
           "targets"_a, "smoothing"_a, "row_weights"_a, "nats"_a, "gradients"_a);
 }

@@ -8,8 +8,8 @@
 #define RECURRA_TEXT(isa) RECURRA_TEXT_(isa)
 
 namespace recurra {
-extern const LinearEngine RECURRA_NAME(RECURRA_ISA);
-const LinearEngine RECURRA_NAME(RECURRA_ISA) = {
-    RECURRA_TEXT(RECURRA_ISA), RECURRA_ISA::linear_bytes, RECURRA_ISA::linear, RECURRA_ISA::linear_gradients, RECURRA_ISA::loss_bytes, RECURRA_ISA::loss,
+extern const LinearEngine RECURRA_NAME(RECURRA_ISA) = {
+    RECURRA_TEXT(RECURRA_ISA),     RECURRA_ISA::linear_bytes, RECURRA_ISA::linear,
+    RECURRA_ISA::linear_gradients, RECURRA_ISA::loss_bytes,   RECURRA_ISA::loss,
 };
 }  // namespace recurra

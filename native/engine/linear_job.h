@@ -1,4 +1,4 @@
-// The work of a linear layer, and of one with cross-entropy behind it, as plain pointers. bind/linear.cpp fills them in.
+// The work of a linear layer, and of one with cross-entropy behind it, as plain pointers. Filled in by bind/linear.cpp.
 #pragma once
 
 #include <cstdint>

@@ -15,23 +15,24 @@
 namespace recurra::RECURRA_ISA {
 
 constexpr long VOCABULARY = 256;              // words at once: their logits for a chunk stay in the L2 cache
-constexpr long LOGIT_BYTES = 32l << 20;       // at most this for the logits of a chunk whose gradient is wanted,
+constexpr long MOST_ROWS = 256;               // of a chunk: x^T stays in the L2 cache. And where gradients are wanted,
+constexpr long LOGIT_BYTES = 32l << 20;       // at most this for its logits,
 constexpr long FEWEST_ROWS = 96;              // and half of the rows, but not so few: each chunk reads all of W
-constexpr long ROWS_WITHOUT_GRADIENT = 256;   // rows at once if it is not
 constexpr long WORDS_PACKED = 128;            // words whose weights are packed at once for dL/dx
-constexpr long STRIP = WORDS_PACKED * MAX_ROWS + 16;  // no power of two from strip to strip: they would share cache sets
+// Floats from strip to strip: no power of two, or they would share cache sets.
+constexpr long STRIP = WORDS_PACKED * MAX_ROWS + 16;
 constexpr float LOWEST = -3.402823466e38f;
 
 inline bool wants_gradient(const LossJob& job) { return job.d_x || job.d_weight || job.d_bias; }
-inline bool wants_parameters(const LossJob& job) { return job.d_weight || job.d_bias; }
 inline long blocks_of(const LossJob& job) { return (job.V + VOCABULARY - 1) / VOCABULARY; }
 
 // Rows at once: even chunks of whole panels, by shape alone.
 inline long chunk_of(const LossJob& job) {
-    long most = ROWS_WITHOUT_GRADIENT;
+    long most = MOST_ROWS;
     if (wants_gradient(job)) {
-        most = job.M / 2 < FEWEST_ROWS ? FEWEST_ROWS : job.M / 2;
-        most = most < LOGIT_BYTES / (4 * job.V) ? most : LOGIT_BYTES / (4 * job.V);
+        const long half = job.M / 2 < FEWEST_ROWS ? FEWEST_ROWS : job.M / 2, fit = LOGIT_BYTES / (4 * job.V);
+        most = half < most ? half : most;
+        most = fit < most ? fit : most;
     }
     most = most < PANEL ? PANEL : most / PANEL * PANEL;
     const long chunks = (job.M + most - 1) / most, rows = (job.M + chunks - 1) / chunks;
@@ -63,7 +64,8 @@ struct LossMemory {
         total = bump.floats(rows * blocks_of(job));
         target = bump.floats(rows);
         d_x = job.d_x ? bump.floats(rows * job.D) : nullptr;
-        for (int t = 0; t < job.threads; ++t) own[t] = bump.floats(VOCABULARY * VL > MAX_ROWS * PANEL ? VOCABULARY * VL : MAX_ROWS * PANEL);
+        static_assert(VOCABULARY * VL >= MAX_ROWS * PANEL);
+        for (int t = 0; t < job.threads; ++t) own[t] = bump.floats(VOCABULARY * VL);
         strips = job.d_x ? bump.floats(RowTiles(job.D).count * STRIP) : nullptr;
     }
 };
@@ -107,36 +109,46 @@ private:
     long words(long block) const { return job_.V - word(block) < VOCABULARY ? job_.V - word(block) : VOCABULARY; }
     // The logits of panel p and a block; whole panels lie `skip` apart.
     long skip() const { return m_.words * PANEL; }
-    float* logits(long p, long block) const { return logits_ + p * skip() + (m_.words == job_.V ? word(block) * PANEL : 0); }
-
-    void pack_rows() {
-        const long D = job_.D, places = panels_ * PANEL;
-        for (long p = thread_; p < panels_; p += threads_) {
-            float* to = m_.x + p * D * PANEL;
-            for (long i = 0; i < PANEL; ++i) {
-                const long row = p * PANEL + i;
-                const float* from = job_.x + (first_ + row) * D;
-                for (long d = 0; d < D; ++d) to[d * PANEL + i] = row < rows_ ? from[d] : 0.0f;
-            }
-        }
-        for (long row = thread_; row < places; row += threads_)
-            m_.weights[row] = row >= rows_ ? 0.0f : job_.row_weights ? job_.row_weights[first_ + row] : 1.0f;
-        if (!job_.d_weight) return;
-        for (long c = thread_; c < (D + PANEL - 1) / PANEL; c += threads_)
-            for (long row = 0; row < places; ++row) {
-                float* to = m_.x_rows + (c * places + row) * PANEL;
-                const float* from = job_.x + (first_ + row) * D + c * PANEL;
-                const float weight = row < rows_ && job_.row_weights ? job_.row_weights[first_ + row] : 1.0f;
-                const long real = row >= rows_ ? 0 : D - c * PANEL < PANEL ? D - c * PANEL : PANEL;
-                for (long d = 0; d < real; ++d) to[d] = from[d] * weight;
-                for (long d = real; d < PANEL; ++d) to[d] = 0.0f;
-            }
+    float* logits(long p, long block) const {
+        return logits_ + p * skip() + (m_.words == job_.V ? word(block) * PANEL : 0);
     }
 
-    // Logits of a block for the chunk, then their maximum, the sum of exponentials, and the exponentials in their place.
+    void pack_rows() {
+        for (long p = thread_; p < panels_; p += threads_) pack_columns(p);
+        for (long row = thread_; row < panels_ * PANEL; row += threads_) m_.weights[row] = weight(row);
+        const long panels = job_.d_weight ? (job_.D + PANEL - 1) / PANEL : 0;
+        for (long c = thread_; c < panels; c += threads_) pack_weighed(c);
+    }
+
+    float weight(long row) const { return row >= rows_ ? 0.0f : job_.row_weights ? job_.row_weights[first_ + row] : 1.0f; }
+
+    // Panel p of x^T, for the logits.
+    void pack_columns(long p) {
+        float* to = m_.x + p * job_.D * PANEL;
+        for (long i = 0; i < PANEL; ++i) {
+            const long row = p * PANEL + i;
+            const float* from = job_.x + (first_ + row) * job_.D;
+            for (long d = 0; d < job_.D; ++d) to[d * PANEL + i] = row < rows_ ? from[d] : 0.0f;
+        }
+    }
+
+    // Panel c of the features of all rows, times the rows' weights, for dL/dW.
+    void pack_weighed(long c) {
+        float* to = m_.x_rows + c * panels_ * PANEL * PANEL;
+        const long width = job_.D - c * PANEL < PANEL ? job_.D - c * PANEL : PANEL;
+        for (long row = 0; row < panels_ * PANEL; ++row, to += PANEL) {
+            const float* from = job_.x + (first_ + row) * job_.D + c * PANEL;
+            const long real = row < rows_ ? width : 0;
+            for (long d = 0; d < real; ++d) to[d] = from[d] * weight(row);
+            for (long d = real; d < PANEL; ++d) to[d] = 0.0f;
+        }
+    }
+
+    // Logits of a block for the chunk, then their maximum, the sum of exponentials, and the exponentials themselves.
     void make_logits(long block) {
         const long D = job_.D, count = words(block), bias_row = job_.bias ? VL : 0;
-        for (long v = 0; v < (job_.bias ? count : 1); ++v) store(own_ + v * VL, splat(job_.bias ? job_.bias[word(block) + v] : 0.0f));
+        store(own_, V{});
+        for (long v = 0; v < count && job_.bias; ++v) store(own_ + v * VL, splat(job_.bias[word(block) + v]));
         const RowTiles tiles(count);
         Left left{job_.weight + word(block) * D, D, static_cast<int>(D), 1, 0};
         for (long k = 0, v = 0; k < tiles.count; ++k) {
@@ -210,11 +222,8 @@ private:
         for (long vector = 0; vector < panels_ * 2; ++vector) {
             float* const z = logits(vector / 2, block) + vector % 2 * VL;
             const V scale = load(m_.maximum + block * m_.rows + vector * VL);
-            const long left = rows_ - vector * VL;
-            if (left >= VL)
-                for (long v = 0; v < count; ++v) store(z + v * PANEL, load(z + v * PANEL) * scale - each);
-            else
-                for (long v = 0; v < count; ++v) store(z + v * PANEL, left <= 0 ? V{} : first_lanes(load(z + v * PANEL) * scale - each, left));
+            const long left = rows_ - vector * VL < 0 ? 0 : rows_ - vector * VL;
+            for (long v = 0; v < count; ++v) store(z + v * PANEL, tail(load(z + v * PANEL) * scale - each, left));
         }
         for (long row = 0; row < rows_; ++row) {
             const long v = job_.targets[first_ + row] - word(block);
@@ -235,7 +244,7 @@ private:
     }
 
     void add_weight(long block) {
-        const long D = job_.D, depth = panels_ * PANEL, whole = D / PANEL;
+        const long D = job_.D, whole = D / PANEL;
         const RowTiles tiles(words(block));
         Left left{logits(0, block), PANEL, PANEL, static_cast<int>(panels_), skip()};
         float* to = job_.d_weight + word(block) * D;
@@ -250,14 +259,14 @@ private:
             if (whole * PANEL < D) {
                 // The last panel would write into the next row.
                 const long width = D - whole * PANEL;
-                for (long i = 0; first_ && i < mr; ++i) std::memcpy(own_ + i * PANEL, to + i * D + whole * PANEL, width * 4);
+                float* const edge = to + whole * PANEL;
+                for (long i = 0; first_ && i < mr; ++i) std::memcpy(own_ + i * PANEL, edge + i * D, width * 4);
                 weight_tile(left, mr, whole, 1, own_, PANEL);
-                for (long i = 0; i < mr; ++i) std::memcpy(to + i * D + whole * PANEL, own_ + i * PANEL, width * 4);
+                for (long i = 0; i < mr; ++i) std::memcpy(edge + i * D, own_ + i * PANEL, width * 4);
             }
             left.a += mr * PANEL;
             to += mr * D;
         }
-        (void)depth;
     }
 
     // The place of the next tile comes from memory, row by row too far apart for the processor to foresee.
@@ -277,7 +286,7 @@ private:
         find_tile<false>(mr, np)(left, m_.x_rows + c * depth * PANEL, depth * PANEL, columns);
     }
 
-    // The words in small blocks: a block's weights are packed row by row, into strips, and used while they are in cache.
+    // The words in small blocks: their weights are packed row by row, into strips, and used while they are in cache.
     void make_input_gradient() {
         const RowTiles tiles(job_.D);
         const long first = begin(tiles.count), last = end(tiles.count);
@@ -344,7 +353,9 @@ inline long loss_bytes(const LossJob& job) {
 inline void loss(const LossJob& job) {
     Bump bump(job.scratch);
     const LossMemory memory(job, bump);
-    parallel(job.threads, [&](int thread, int threads, Barrier& barrier) { Loss(job, memory, thread, threads, barrier).run(); });
+    parallel(job.threads, [&](int thread, int threads, Barrier& barrier) {
+        Loss(job, memory, thread, threads, barrier).run();
+    });
 }
 
 }  // namespace recurra::RECURRA_ISA

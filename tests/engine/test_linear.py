@@ -172,6 +172,20 @@ def test_huge_and_impossible_logits_behave_as_in_torch(isa, monkeypatch):
         torch.testing.assert_close(a, b, equal_nan=True, rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.parametrize("isa", cpu.instruction_sets())
+def test_rows_that_only_fill_up_a_vector_reach_no_gradient(isa, monkeypatch):
+    monkeypatch.setenv("RECURRA_ISA", isa)
+    x, weight, bias, targets = problem(3, 5, 40)
+    weight[7] = -float("inf")  # times the zeros that fill up: NaN; times positive features: a word that cannot be
+    targets[targets == 7] = 8
+    x = x.abs() + 0.1
+    leaves = [weight.requires_grad_(), bias.requires_grad_()]
+    got = torch.autograd.grad(linear.cross_entropy(x, *leaves, targets, 0.0).sum(), leaves)
+    usual = torch.nn.functional.cross_entropy(torch.nn.functional.linear(x, *leaves), targets, reduction="sum")
+    for a, b in zip(got, torch.autograd.grad(usual, leaves), strict=True):
+        torch.testing.assert_close(a, b)
+
+
 def test_an_overflowing_sum_of_logits_is_no_overflow_of_the_loss():
     x, weight, bias = torch.full((1, 1), 2e36), torch.full((300, 1), 1.0), torch.zeros(300)
     assert linear.cross_entropy(x, weight, bias, torch.tensor([5]), 0.0).item() == pytest.approx(np.log(300), rel=1e-6)
