@@ -3,6 +3,7 @@
 // Every number is one chain of multiply-adds in order; threads divide rows or columns of the result, never a chain.
 #pragma once
 
+#include "../simd/transpose.h"
 #include "linear_job.h"
 #include "step.h"
 
@@ -59,10 +60,7 @@ private:
     void pack_right(long column, long k, long deep, float* to) {
         const long real = m_.columns - column < PANEL ? m_.columns - column : PANEL;
         if (m_.b_transposed)
-            for (long j = 0; j < real; ++j) {
-                const float* from = m_.b + (column + j) * m_.depth + k;
-                for (long i = 0; i < deep; ++i) to[i * PANEL + j] = from[i];
-            }
+            transpose(m_.b + column * m_.depth + k, m_.depth, real, deep, to, PANEL);
         else
             for (long i = 0; i < deep; ++i) copy(m_.b + (k + i) * m_.columns + column, real, to + i * PANEL);
         for (long i = 0; i < deep && real < PANEL; ++i) std::memset(to + i * PANEL + real, 0, (PANEL - real) * 4);

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "../simd/math.h"
+#include "../simd/transpose.h"
 #include "linear_job.h"
 #include "step.h"
 
@@ -124,12 +125,11 @@ private:
 
     // Panel p of x^T, for the logits.
     void pack_columns(long p) {
-        float* to = m_.x + p * job_.D * PANEL;
-        for (long i = 0; i < PANEL; ++i) {
-            const long row = p * PANEL + i;
-            const float* from = job_.x + (first_ + row) * job_.D;
-            for (long d = 0; d < job_.D; ++d) to[d * PANEL + i] = row < rows_ ? from[d] : 0.0f;
-        }
+        float* const to = m_.x + p * job_.D * PANEL;
+        const long real = rows_ - p * PANEL < PANEL ? rows_ - p * PANEL : PANEL;
+        transpose(job_.x + (first_ + p * PANEL) * job_.D, job_.D, real, job_.D, to, PANEL);
+        for (long d = 0; d < job_.D; ++d)
+            for (long i = real; i < PANEL; ++i) to[d * PANEL + i] = 0.0f;
     }
 
     // Panel c of the features of all rows, times the rows' weights, for dL/dW.
@@ -139,7 +139,8 @@ private:
         for (long row = 0; row < panels_ * PANEL; ++row, to += PANEL) {
             const float* from = job_.x + (first_ + row) * job_.D + c * PANEL;
             const long real = row < rows_ ? width : 0;
-            for (long d = 0; d < real; ++d) to[d] = from[d] * weight(row);
+            const float w = weight(row);
+            for (long d = 0; d < real; ++d) to[d] = from[d] * w;
             for (long d = real; d < PANEL; ++d) to[d] = 0.0f;
         }
     }
@@ -295,7 +296,7 @@ private:
             pack_strips(tiles, first, last, v, count);
             for (long k = first; k < last; ++k) add_input_strip(tiles, k, v, count, strip(k));
         }
-        for (long k = first; k < last; ++k) write_input_gradient(start(tiles, k), start(tiles, k + 1));
+        write_input_gradient(start(tiles, first), start(tiles, last));
     }
 
     static long start(const RowTiles& tiles, long k) { return k * tiles.height + (k < tiles.taller ? k : tiles.taller); }
@@ -337,9 +338,10 @@ private:
     }
 
     void write_input_gradient(long d0, long d1) {
-        for (long row = 0; row < rows_; ++row) {
-            const float* from = m_.d_x + row / PANEL * job_.D * PANEL + row % PANEL;
-            for (long d = d0; d < d1; ++d) job_.d_x[(first_ + row) * job_.D + d] = from[d * PANEL];
+        for (long p = 0; p < panels_; ++p) {
+            const long real = rows_ - p * PANEL < PANEL ? rows_ - p * PANEL : PANEL;
+            const float* const from = m_.d_x + (p * job_.D + d0) * PANEL;
+            transpose(from, PANEL, d1 - d0, real, job_.d_x + (first_ + p * PANEL) * job_.D + d0, job_.D);
         }
     }
 };
