@@ -3,22 +3,29 @@
 
 #include "vector.h"
 
+// GCC has __builtin_shufflevector from version 12 only.
+#if defined(__clang__)
+#define RECURRA_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define RECURRA_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, M{__VA_ARGS__})
+#endif
+
 namespace recurra::RECURRA_ISA {
 
 // a0 b0 a1 b1 ...: from the lower halves of a and b, and from the upper ones.
 #if defined(__AVX512F__)
 inline V low_pairs(V a, V b) {
-    return __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    return RECURRA_SHUFFLE(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
 }
 inline V high_pairs(V a, V b) {
-    return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+    return RECURRA_SHUFFLE(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
 }
 #elif defined(__AVX2__)
-inline V low_pairs(V a, V b) { return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11); }
-inline V high_pairs(V a, V b) { return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15); }
+inline V low_pairs(V a, V b) { return RECURRA_SHUFFLE(a, b, 0, 8, 1, 9, 2, 10, 3, 11); }
+inline V high_pairs(V a, V b) { return RECURRA_SHUFFLE(a, b, 4, 12, 5, 13, 6, 14, 7, 15); }
 #else
-inline V low_pairs(V a, V b) { return __builtin_shufflevector(a, b, 0, 4, 1, 5); }
-inline V high_pairs(V a, V b) { return __builtin_shufflevector(a, b, 2, 6, 3, 7); }
+inline V low_pairs(V a, V b) { return RECURRA_SHUFFLE(a, b, 0, 4, 1, 5); }
+inline V high_pairs(V a, V b) { return RECURRA_SHUFFLE(a, b, 2, 6, 3, 7); }
 #endif
 
 // Each round takes row i and row i + VL / 2 apart in pairs: after log2(VL) rounds rows are columns (Stone 1971, the
