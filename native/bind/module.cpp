@@ -192,7 +192,6 @@ NB_MODULE(_native, m) {
              "parameters"_a, "zone_masks"_a, "zone"_a, "mask"_a, "output"_a, "finals"_a, "packed"_a.none() = nb::none())
         .def("pack", &Kernel::pack)
         .def("backward", &Kernel::backward);
-    bind_linear(m);
     m.def("isas", &isas, "Instruction sets that this processor has, the fastest first.");
     m.def("unit_wise", [](const std::string& isa, const std::string& function, Address a, Address out, long count) {
         engine_of(isa).unit_wise(function.c_str(), at<const float>(a), at<float>(out), count);
@@ -201,4 +200,5 @@ NB_MODULE(_native, m) {
         const nb::gil_scoped_release other_threads;
         return engine_of(isa).fma_rounds(rounds);
     });
+    bind_linear(m);
 }

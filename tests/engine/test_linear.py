@@ -199,6 +199,18 @@ def test_calls_from_several_threads_at_once_do_not_disturb_one_another():
     assert all(torch.equal(a, b) for x, y in zip(alone, together, strict=True) for a, b in zip(x, y, strict=True))
 
 
+@pytest.mark.usefixtures("tiles")
+def test_another_default_type_changes_nothing():
+    x, weight, bias, targets = problem(40, 20, 300)
+    expected = *loss_and_gradients(x, weight, bias, targets), linear.linear(x, weight, bias)
+    torch.set_default_dtype(torch.float64)
+    try:
+        got = *loss_and_gradients(x, weight, bias, targets), linear.linear(x, weight, bias)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert all(torch.equal(a, b) and a.dtype == b.dtype for a, b in zip(got, expected, strict=True))
+
+
 def resident(key):
     line = next(t for t in Path("/proc/self/status").read_text().splitlines() if t.startswith(key))
     return int(line.split()[1]) / 1024

@@ -1,7 +1,7 @@
 """Linear layers on the engine's tiles, alone and with cross-entropy: float32 on the CPU; torch's functions elsewhere.
 
-With cross-entropy, logits of a few rows at a time are all that is held, never (M, V). Same bits for any number of
-threads; a row's answer and gradient have the same bits alone and among any others.
+With cross-entropy, logits of a few rows at a time are all that is held, never (M, V). What runs on the tiles has the
+same bits for any number of threads, and a row's answer and gradient have the same bits alone and among any others.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class _Linear(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
         (M, D), V = x.shape, len(weight)
-        y = torch.empty(M, V)
+        y = x.new_empty(M, V)
         sizes, isa = [M, D, V], cpu.instruction_set()
         cpu._native.linear(isa, sizes, _threads(*sizes), *(_address(t) for t in (x, weight, bias, y)))
         return y
@@ -74,7 +74,7 @@ class _Linear(torch.autograd.Function):
             return tuple(g if w else None for g, w in zip(made, wanted, strict=True))
         (M, D), V = x.shape, len(weight)
         shapes = ((M, D), (V, D), (V,))
-        gradients = [torch.empty(shape) if w else None for shape, w in zip(shapes, wanted, strict=True)]
+        gradients = [x.new_empty(shape) if w else None for shape, w in zip(shapes, wanted, strict=True)]
         d_y, sizes, isa = d_y.contiguous(), [M, D, V], cpu.instruction_set()
         addresses = [_address(g) for g in gradients]
         cpu._native.linear_gradients(
@@ -120,7 +120,7 @@ class _Work:
             *(torch.empty_like(t) if w and t is not None else None for t, w in zip(tensors, wanted, strict=True))
         )
         (M, D), V = self.x.shape, len(self.weight)
-        nats = torch.empty(M)
+        nats = self.x.new_empty(M)
         cpu._native.linear_cross_entropy(
             cpu.instruction_set(),
             [M, D, V],
