@@ -11,7 +11,9 @@
 #include <string>
 
 #include "../engine/job.h"
+#include "linear.h"
 #include "pool.h"
+#include "processor.h"
 #include "rows.h"
 
 namespace nb = nanobind;
@@ -29,10 +31,8 @@ constexpr int MOST_THREADS = 64;
 std::vector<const Engine*> engines() {
     std::vector<const Engine*> found;
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512bw"))
-        found.push_back(&engine_avx512);
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) found.push_back(&engine_avx2);
+    for (const Engine* e : {&engine_avx512, &engine_avx2})
+        if (processor_runs(e->isa)) found.push_back(e);
 #endif
     found.push_back(&engine_portable);
     return found;
@@ -266,4 +266,5 @@ NB_MODULE(_native, m) {
         const nb::gil_scoped_release other_threads;
         return engine_of(isa).fma_rounds(rounds);
     });
+    bind_linear(m);
 }

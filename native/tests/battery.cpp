@@ -1,5 +1,5 @@
-// The engine without Python, for the sanitizers: every built-in cell on random shapes, forward and backward, every
-// instruction set of this processor against the portable one, one thread against several (bits).
+// The engine without Python, for the sanitizers: every built-in cell and linear layers on random shapes, forward and
+// backward, every instruction set of this processor against the portable one, one thread against several (bits).
 //
 // Arrays have exactly the sizes that the engine is promised, so that a read past an end is seen.
 #include <cmath>
@@ -12,8 +12,10 @@
 #include <vector>
 
 #include "../bind/pool.h"
+#include "../bind/processor.h"
 #include "../bind/rows.h"
 #include "../engine/job.h"
+#include "../engine/linear_job.h"
 
 using namespace recurra;
 
@@ -139,18 +141,81 @@ void check(const std::vector<const Engine*>& engines, const char* cell, const Sh
     }
 }
 
+// A linear layer and one with cross-entropy: inputs, and all that they give.
+struct LinearProblem {
+    long M, D, V;
+    bool bias, weighed;
+    Floats x, weight, b, d_y, rows;
+    std::vector<std::int64_t> targets;
+
+    LinearProblem(long M, long D, long V, bool bias, bool weighed, std::mt19937& random)
+        : M(M), D(D), V(V), bias(bias), weighed(weighed) {
+        std::normal_distribution<float> normal;
+        const auto fill = [&](long count) {
+            Floats made(count);
+            for (float& v : made) v = normal(random);
+            return made;
+        };
+        x = fill(M * D), weight = fill(V * D), b = fill(V), d_y = fill(M * V), rows = fill(M);
+        for (float& v : weight) v /= std::sqrt(static_cast<float>(D));
+        for (long m = 0; m < M; ++m) targets.push_back(static_cast<long>(random() % V));
+    }
+
+    Floats solve(const LinearEngine& engine, int threads) const {
+        std::vector<Floats> made;
+        made.reserve(16);
+        const auto room = [&](long count) { return made.emplace_back(count).data(); };
+        LossJob loss{M, D, V, threads, x.data(), weight.data(), bias ? b.data() : nullptr, targets.data(), 0.1f,
+                     weighed ? rows.data() : nullptr, room(M), room(M * D), room(V * D), room(V), nullptr};
+        run(engine.loss, engine.loss_bytes(loss), loss);
+        loss.nats = room(M);
+        loss.d_x = loss.d_weight = loss.d_bias = nullptr;
+        run(engine.loss, engine.loss_bytes(loss), loss);
+        LinearJob linear{M, D, V, threads, x.data(), weight.data(), bias ? b.data() : nullptr, room(M * V), d_y.data(),
+                         room(M * D), room(V * D), room(V), nullptr};
+        run(engine.linear, engine.linear_bytes(linear), linear);
+        run(engine.linear_gradients, engine.linear_bytes(linear), linear);
+        Floats all;
+        for (const Floats& part : made) all.insert(all.end(), part.begin(), part.end());
+        return all;
+    }
+
+    template <typename Job>
+    static void run(void (*work)(const Job&), long bytes, Job& job) {
+        std::vector<char> scratch(bytes + 128, static_cast<char>(0xFF));  // poisoned, as above
+        job.scratch = scratch.data() + 128 - reinterpret_cast<std::uintptr_t>(scratch.data()) % 128;
+        work(job);
+    }
+};
+
+void check(const std::vector<const LinearEngine*>& engines, const LinearProblem& p) {
+    const Floats expected = p.solve(*engines.back(), 1);
+    const auto expect = [&](bool holds, const char* isa, const char* what) {
+        if (holds) return;
+        ++failures;
+        std::printf("linear %s M%ld D%ld V%ld bias%d weighed%d: %s\n", isa, p.M, p.D, p.V, p.bias, p.weighed, what);
+    };
+    for (const LinearEngine* engine : engines) {
+        const Floats got = p.solve(*engine, 1), shared = p.solve(*engine, 3);
+        expect(difference(got, expected) < 1e-3, engine->isa, "differs from the portable engine");
+        expect(std::memcmp(got.data(), shared.data(), got.size() * 4) == 0, engine->isa, "differs by threads");
+    }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
     const long rounds = argc > 1 ? std::atol(argv[1]) : 20;
     std::vector<const Engine*> engines;
+    std::vector<const LinearEngine*> linears;
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512vl"))
-        engines.push_back(&engine_avx512);
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) engines.push_back(&engine_avx2);
+    for (const Engine* e : {&engine_avx512, &engine_avx2})
+        if (processor_runs(e->isa)) engines.push_back(e);
+    for (const LinearEngine* e : {&linear_avx512, &linear_avx2})
+        if (processor_runs(e->isa)) linears.push_back(e);
 #endif
     engines.push_back(&engine_portable);
+    linears.push_back(&linear_portable);
     std::mt19937 random(1);
     const auto up_to = [&](long most) { return 1 + static_cast<long>(random() % most); };
     long count = 0;
@@ -161,6 +226,11 @@ int main(int argc, char** argv) {
                           flags[0], flags[1], flags[2], flags[3]};
             check(engines, engines[0]->cell(k), s, random);
         }
+    for (long round = 0; round < rounds; ++round, ++count) {
+        const bool large = round % 4 == 3;
+        const long M = up_to(large ? 300 : 40), D = up_to(large ? 40 : 90), V = up_to(large ? 700 : 60);
+        check(linears, LinearProblem(M, D, V, random() % 2 == 0, random() % 2 == 0, random));
+    }
     std::printf("%ld problems on %zu instruction sets, %d failures\n", count, engines.size(), failures);
     return failures ? 1 : 0;
 }

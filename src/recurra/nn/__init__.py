@@ -8,6 +8,8 @@ embed      tokens to vectors: a table, or one-hot        pool     a sequence to 
 attention  queries to weighted means of a memory: ATTENTIONS
 unroll     recurrent layers one differentiable step at a time, for a decoder that feeds its output back
 stepping   recurrent layers one step after another in decoding, weights packed once
+linear     torch's linear layer on the engine's tiles
+linear_cross_entropy  the output layer of a language model and its loss, without the matrix of probabilities
 """
 
 from __future__ import annotations
@@ -15,7 +17,21 @@ from __future__ import annotations
 from recurra.nn.attention import ATTENTIONS
 from recurra.nn.carried import Carried
 from recurra.nn.embed import Embedding, OneHot
+from recurra.nn.linear import Linear
+from recurra.nn.linear_cross_entropy import linear_cross_entropy
 from recurra.nn.pool import POOLS
 from recurra.nn.recurrent import GRU, LSTM, RNN, Recurrent
 
-__all__ = ["ATTENTIONS", "GRU", "LSTM", "POOLS", "RNN", "Carried", "Embedding", "OneHot", "Recurrent"]
+__all__ = [
+    "ATTENTIONS",
+    "GRU",
+    "LSTM",
+    "POOLS",
+    "RNN",
+    "Carried",
+    "Embedding",
+    "Linear",
+    "OneHot",
+    "Recurrent",
+    "linear_cross_entropy",
+]

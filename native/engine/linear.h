@@ -1,0 +1,183 @@
+// y = x W^T + b on the tiles, and its gradients: three products, each packed block by block on the way.
+//
+// Every number is one chain of multiply-adds in order; threads divide rows or columns of the result, never a chain.
+#pragma once
+
+#include "../simd/transpose.h"
+#include "linear_job.h"
+#include "step.h"
+
+namespace recurra::RECURRA_ISA {
+
+constexpr long DEPTH = 512;       // of a block of a product: a panel of it is 64 KiB with AVX-512
+constexpr long GROUP_PANELS = 8;  // panels packed at once: 512 KiB, half of an L2 cache
+
+// C = start + A B, with C (rows, columns), A (rows, depth), B (depth, columns), each in memory as it is or transposed.
+struct Multiplication {
+    long rows, columns, depth;
+    const float *a, *b;
+    bool a_transposed, b_transposed;
+    const float* start;  // one number a column, or null for zeros
+    float* c;
+};
+
+// What a thread packs into.
+struct PackedOperands {
+    float *right, *left, *edge, *start;
+    explicit PackedOperands(Bump& bump)
+        : right(bump.floats(GROUP_PANELS * DEPTH * PANEL)), left(bump.floats(DEPTH * MAX_ROWS + 2 * VL)),
+          edge(bump.floats(MAX_ROWS * PANEL)), start(bump.floats(GROUP_PANELS * PANEL)) {}
+};
+
+// Some rows and panels of one multiplication.
+class Multiplier {
+public:
+    Multiplier(const Multiplication& m, const PackedOperands& packed) : m_(m), p_(packed) {}
+
+    void run(long row, long last_row, long panel, long last_panel) {
+        for (long p = panel; p < last_panel; p += GROUP_PANELS) {
+            const long count = last_panel - p < GROUP_PANELS ? last_panel - p : GROUP_PANELS;
+            pack_start(p, count);
+            for (long k = 0; k < m_.depth; k += DEPTH) {
+                const long deep = m_.depth - k < DEPTH ? m_.depth - k : DEPTH;
+                for (long q = 0; q < count; ++q) pack_right((p + q) * PANEL, k, deep, p_.right + q * deep * PANEL);
+                add_rows(row, last_row, p, count, k, deep);
+            }
+        }
+    }
+
+private:
+    const Multiplication& m_;
+    const PackedOperands& p_;
+
+    void pack_start(long panel, long count) {
+        for (long j = 0; j < count * PANEL; ++j) {
+            const long column = panel * PANEL + j;
+            p_.start[j] = m_.start && column < m_.columns ? m_.start[column] : 0.0f;
+        }
+    }
+
+    void pack_right(long column, long k, long deep, float* to) {
+        const long real = m_.columns - column < PANEL ? m_.columns - column : PANEL;
+        if (m_.b_transposed)
+            transpose(m_.b + column * m_.depth + k, m_.depth, real, deep, to, PANEL);
+        else
+            for (long i = 0; i < deep; ++i) copy(m_.b + (k + i) * m_.columns + column, real, to + i * PANEL);
+        for (long i = 0; i < deep && real < PANEL; ++i) std::memset(to + i * PANEL + real, 0, (PANEL - real) * 4);
+    }
+
+    // Up to a panel of floats; a call of memcpy would take longer than the copy.
+    static void copy(const float* from, long count, float* to) {
+        long i = 0;
+        for (; i + VL <= count; i += VL) store(to + i, load(from + i));
+        for (; i < count; ++i) to[i] = from[i];
+    }
+
+    void add_rows(long row, long last_row, long panel, long count, long k, long deep) {
+        const RowTiles tiles(last_row - row);
+        for (long tile = 0; tile < tiles.count; ++tile) {
+            const int mr = static_cast<int>(tiles.height + (tile < tiles.taller));
+            Left left{m_.a + row * m_.depth + k, m_.depth, static_cast<int>(deep), 1, 0};
+            if (m_.a_transposed) {
+                pack_left(row, mr, k, deep);
+                left = {p_.left, 0, static_cast<int>(deep), 1, 0};
+            }
+            for (long q = 0; q < count;) {
+                const bool whole = (panel + q + 1) * PANEL <= m_.columns;
+                const long left_whole = whole ? m_.columns / PANEL - panel - q : 1;
+                const int np = panels_at_once(mr, left_whole < count - q ? left_whole : count - q);
+                add_tile(left, mr, np, row, panel + q, q, k, deep, whole);
+                q += np;
+            }
+            row += mr;
+        }
+    }
+
+    // Whole vectors where the matrix goes on that far: what is too much is overwritten by the next.
+    void pack_left(long row, long mr, long k, long deep) {
+        const float* from = m_.a + k * m_.rows + row;
+        const float* const end = m_.a + m_.depth * m_.rows;
+        float* to = p_.left;
+        for (long i = 0; i < deep; ++i, from += m_.rows, to += mr)
+            if (end - from >= mr + VL)
+                for (long j = 0; j < mr; j += VL) store(to + j, load(from + j));
+            else
+                copy(from, mr, to);
+    }
+
+    void add_tile(const Left& left, int mr, int np, long row, long panel, long q, long k, long deep, bool whole) {
+        float* const c = m_.c + row * m_.columns + panel * PANEL;
+        const long real = whole ? PANEL : m_.columns - panel * PANEL;
+        float* const to = whole ? c : p_.edge;
+        const long stride = whole ? m_.columns : PANEL;
+        for (long i = 0; !whole && k && i < mr; ++i) std::memcpy(to + i * PANEL, c + i * m_.columns, real * 4);
+        Column columns[12];
+        for (int j = 0; j < 2 * np; ++j) {
+            float* at = to + j * VL;
+            columns[j] = k ? Column{at, stride, at, stride} : Column{p_.start + q * PANEL + j * VL, 0, at, stride};
+        }
+        if (m_.a_transposed)
+            find_tile<true>(mr, np)(left, p_.right + q * deep * PANEL, deep * PANEL, columns);
+        else
+            find_tile<false>(mr, np)(left, p_.right + q * deep * PANEL, deep * PANEL, columns);
+        for (long i = 0; !whole && i < mr; ++i) std::memcpy(c + i * m_.columns, to + i * PANEL, real * 4);
+    }
+};
+
+// One thread's part: some panels where there are enough for all, otherwise some rows.
+inline void multiply(const Multiplication& m, const PackedOperands& packed, int thread, int threads) {
+    const long panels = (m.columns + PANEL - 1) / PANEL;
+    if (panels >= 2 * threads)
+        Multiplier(m, packed).run(0, m.rows, panels * thread / threads, panels * (thread + 1) / threads);
+    else
+        Multiplier(m, packed).run(m.rows * thread / threads, m.rows * (thread + 1) / threads, 0, panels);
+}
+
+inline long linear_bytes(const LinearJob& job) {
+    Bump bump(nullptr);
+    for (int t = 0; t < job.threads; ++t) PackedOperands memory(bump);
+    return bump.used();
+}
+
+template <typename Work>
+void share(const LinearJob& job, const Work& work) {
+    const long each = linear_bytes(job) / job.threads;
+    parallel(job.threads, [&](int thread, int threads, Barrier&) {
+        Bump bump(job.scratch + thread * each);
+        work(PackedOperands(bump), thread, threads);
+    });
+}
+
+inline void linear(const LinearJob& job) {
+    const Multiplication y{job.M, job.V, job.D, job.x, job.weight, false, true, job.bias, job.y};
+    share(job, [&](const PackedOperands& packed, int thread, int threads) { multiply(y, packed, thread, threads); });
+}
+
+inline void add_to(float* sums, const float* numbers, long count) {
+    long i = 0;
+    for (; i + VL <= count; i += VL) store(sums + i, load(sums + i) + load(numbers + i));
+    for (; i < count; ++i) sums[i] += numbers[i];
+}
+
+// Column sums of d_y, row after row.
+inline void bias_gradient(const LinearJob& job, int thread, int threads) {
+    const long last = job.V * (thread + 1) / threads;
+    for (long v = job.V * thread / threads; v < last; v += DEPTH) {
+        const long count = last - v < DEPTH ? last - v : DEPTH;
+        float* const sums = job.d_bias + v;
+        std::memset(sums, 0, count * 4);
+        for (long row = 0; row < job.M; ++row) add_to(sums, job.d_y + row * job.V + v, count);
+    }
+}
+
+inline void linear_gradients(const LinearJob& job) {
+    const Multiplication d_x{job.M, job.D, job.V, job.d_y, job.weight, false, false, nullptr, job.d_x};
+    const Multiplication d_weight{job.V, job.D, job.M, job.d_y, job.x, true, false, nullptr, job.d_weight};
+    share(job, [&](const PackedOperands& packed, int thread, int threads) {
+        if (job.d_x) multiply(d_x, packed, thread, threads);
+        if (job.d_weight) multiply(d_weight, packed, thread, threads);
+        if (job.d_bias) bias_gradient(job, thread, threads);
+    });
+}
+
+}  // namespace recurra::RECURRA_ISA

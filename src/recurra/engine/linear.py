@@ -1,0 +1,192 @@
+"""Linear layers on the engine's tiles, alone and with cross-entropy: float32 on the CPU; torch's functions elsewhere.
+
+With cross-entropy, logits of a few rows at a time are all that is held, never (M, V). What runs on the tiles has the
+same bits for any number of threads, and a row's answer and gradient have the same bits alone and among any others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from recurra.base.errors import RunError
+from recurra.engine import cpu
+
+
+def cross_entropy(x: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, smoothing: float) -> Tensor:
+    """Nats of each row, (M,): -log softmax(x W^T + b) at its target. The caller has checked shapes and targets."""
+    if not _can_run(x, weight, bias):
+        return F.cross_entropy(F.linear(x, weight, bias), targets, reduction="none", label_smoothing=smoothing)
+    x, weight, targets = x.contiguous(), weight.contiguous(), targets.contiguous()
+    bias = None if bias is None else bias.contiguous()
+    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, weight, bias)):
+        nats: Tensor = _CrossEntropy.apply(x, weight, bias, targets, smoothing)  # type: ignore[no-untyped-call]
+        return nats
+    return _Work(x, weight, bias, targets, smoothing).run((False, False, False))[0]
+
+
+# With fewer rows, packing the weights takes longer than the tiles win.
+FEWEST_ROWS = 64
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """x W^T + b: (..., D) -> (..., V), like torch.nn.functional.linear, on the engine's tiles where they are faster."""
+    rows = x.numel() // max(1, x.size(-1)) if x.dim() > 1 else 0
+    fits = weight.dim() == 2 and x.dim() > 1 and x.size(-1) == weight.size(1)
+    if not fits or rows < FEWEST_ROWS or not _can_run(x, weight, bias) or not tiles_beat_torch():
+        return F.linear(x, weight, bias)
+    bias = None if bias is None else bias.contiguous()
+    y: Tensor = _Linear.apply(x.reshape(rows, -1).contiguous(), weight.contiguous(), bias)  # type: ignore[no-untyped-call]
+    return y.reshape(*x.shape[:-1], len(weight))
+
+
+def tiles_beat_torch() -> bool:
+    """Whether plain products are faster on the tiles than in torch.
+
+    On AMD, where torch's BLAS (MKL) leaves AVX-512 unused: about 100 of 265 GFLOP/s a core (Zen 5). Not on Intel, where
+    MKL is as fast as the tiles forward and 1.1 to 1.2 times as fast backward (Cascade Lake).
+    """
+    return bool(cpu._native.processor_is_amd()) and cpu.instruction_set() == "avx512"
+
+
+class _Linear(torch.autograd.Function):
+    """A linear layer on the tiles."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        (M, D), V = x.shape, len(weight)
+        y = x.new_empty(M, V)
+        sizes, isa = [M, D, V], cpu.instruction_set()
+        cpu._native.linear(isa, sizes, _threads(*sizes), *(_address(t) for t in (x, weight, bias, y)))
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, d_y: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        wanted = ctx.needs_input_grad
+        if torch.is_grad_enabled():  # create_graph=True: torch knows how to go on from its own products
+            made = (d_y @ weight, d_y.T @ x, d_y.sum(0))
+            return tuple(g if w else None for g, w in zip(made, wanted, strict=True))
+        (M, D), V = x.shape, len(weight)
+        shapes = ((M, D), (V, D), (V,))
+        gradients = [x.new_empty(shape) if w else None for shape, w in zip(shapes, wanted, strict=True)]
+        d_y, sizes, isa = d_y.contiguous(), [M, D, V], cpu.instruction_set()
+        addresses = [_address(g) for g in gradients]
+        cpu._native.linear_gradients(
+            isa, sizes, _threads(*sizes), x.data_ptr(), weight.data_ptr(), d_y.data_ptr(), addresses
+        )
+        return tuple(gradients)
+
+
+def _threads(M: int, D: int, V: int) -> int:
+    """As many as torch has, unless the work is too small to be shared."""
+    return torch.get_num_threads() if 2 * M * D * V >= cpu.SMALLEST_SHARED_CALL else 1
+
+
+def _can_run(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
+    tensors = [t for t in (x, weight, bias) if t is not None]
+    plain = all(type(t) in (Tensor, torch.nn.Parameter) and t.dtype == torch.float32 for t in tensors)
+    return plain and all(t.device.type == "cpu" for t in tensors) and x.numel() > 0 and cpu.available()
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """Gradients of the sum of nats, None where not wanted. x: of each row's own nats."""
+
+    x: Tensor | None
+    weight: Tensor | None
+    bias: Tensor | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What a native call reads: contiguous tensors."""
+
+    x: Tensor
+    weight: Tensor
+    bias: Tensor | None
+    targets: Tensor
+    smoothing: float
+
+    def run(self, wanted: tuple[bool, bool, bool], row_weights: Tensor | None = None) -> tuple[Tensor, _Made]:
+        """Nats, and the wanted gradients of their sum; rows weighed in those of W and b."""
+        tensors = (self.x, self.weight, self.bias)
+        made = _Made(
+            *(torch.empty_like(t) if w and t is not None else None for t, w in zip(tensors, wanted, strict=True))
+        )
+        (M, D), V = self.x.shape, len(self.weight)
+        nats = self.x.new_empty(M)
+        cpu._native.linear_cross_entropy(
+            cpu.instruction_set(),
+            [M, D, V],
+            _threads(M, D, V),
+            *(_address(t) for t in tensors),
+            self.targets.data_ptr(),
+            self.smoothing,
+            _address(row_weights),
+            nats.data_ptr(),
+            [_address(made.x), _address(made.weight), _address(made.bias)],
+        )
+        return nats, made
+
+
+class _CrossEntropy(torch.autograd.Function):
+    """The gradient is made together with the nats, as if rows had equal weight: a sum or a mean only scales it.
+
+    So the logits are computed once: three products, where a backward pass that recomputes them needs four. If the rows
+    turn out to have different weights, the gradients of W and b are made again.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, smoothing: float) -> Tensor:
+        nats, ctx.made = _Work(x, weight, bias, targets, smoothing).run(ctx.needs_input_grad[:3])
+        ctx.smoothing = smoothing
+        ctx.save_for_backward(x, weight, bias, targets)
+        return nats
+
+    @staticmethod
+    def backward(ctx: Any, d: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, bias, targets = ctx.saved_tensors
+        # Given away once, and scaled in place; whoever goes backward a second time has it made anew.
+        made, ctx.made = ctx.made, None
+        with torch.no_grad():
+            gradients = _weighed(_Work(x, weight, bias, targets, ctx.smoothing), made, d, ctx.needs_input_grad[:3])
+        if torch.is_grad_enabled():  # create_graph=True
+            inputs = [t for t in (x, weight, bias, d) if t is not None]
+            gradients = tuple(g if g is None else _Last.apply(g, *inputs) for g in gradients)  # type: ignore[no-untyped-call]
+        return *gradients, None, None
+
+
+def _weighed(work: _Work, made: _Made | None, d: Tensor, wanted: tuple[bool, bool, bool]) -> tuple[Tensor | None, ...]:
+    """Gradients of the sum of d times nats."""
+    if made is None:
+        made = work.run(wanted)[1]
+    d_x = None if made.x is None else made.x.mul_(d.unsqueeze(1))
+    if bool((d == d[0]).all()):
+        return d_x, *(t if t is None else t.mul_(d[0]) for t in (made.weight, made.bias))
+    again = work.run((False, *wanted[1:]), d.contiguous())[1] if any(wanted[1:]) else made
+    return d_x, again.weight, again.bias
+
+
+class _Last(torch.autograd.Function):
+    """A gradient that cannot be differentiated again."""
+
+    @staticmethod
+    def forward(ctx: Any, gradient: Tensor, *inputs: Tensor) -> Tensor:
+        return gradient.clone()
+
+    @staticmethod
+    def backward(ctx: Any, d: Tensor) -> NoReturn:
+        raise RunError(
+            "linear_cross_entropy has no second derivatives in float32 on the CPU; use float64, or "
+            "torch.nn.functional.linear and cross_entropy."
+        )
+
+
+def _address(tensor: Tensor | None) -> int:
+    return 0 if tensor is None else tensor.data_ptr()
