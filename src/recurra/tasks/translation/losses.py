@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from recurra.base.contracts import Batch, Loss, Prediction
 from recurra.base.errors import ConfigError
 from recurra.losses import fixed_sum
+from recurra.nn import linear_cross_entropy
 
 # Rows whose logits are held at once while scoring: 40 MB at a vocabulary of 10,000.
 ROWS = 1024
@@ -51,13 +52,6 @@ def loss_of(prediction: Prediction, batch: Batch, label_smoothing: float) -> Los
     if "coverage_loss" in prediction.outputs:
         total = total + fixed_sum(prediction.outputs["coverage_loss"][real])
     return Loss(total, len(nats))
-
-
-def linear_cross_entropy(
-    x: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, *, label_smoothing: float
-) -> Tensor:
-    """(M,) nats of targets (M,) under softmax(x W^T + b), x (M, D)."""
-    return F.cross_entropy(F.linear(x, weight, bias), targets, reduction="none", label_smoothing=label_smoothing)
 
 
 def forced_rows(prediction: Prediction, batch: Batch) -> list[Forced]:
