@@ -55,7 +55,10 @@ def test_everything_in_the_api_loads_without_what_is_optional() -> None:
     assert loaded_by("import recurra.api") & {"sklearn", "matplotlib", "babel", "pandas", "rich", "scipy"} == set()
 
 
-@pytest.mark.parametrize("room", ["nn", "api", "cells", "lower", "engine", "decode", "bench", "models", "tasks", "training", "config"])
+@pytest.mark.parametrize(
+    "room",
+    ["nn", "api", "cells", "lower", "engine", "decode", "bench", "models", "tasks", "training", "config"],
+)
 def test_everything_public_says_what_it_is(room: str) -> None:
     module = importlib.import_module(f"recurra.{room}")
     assert (module.__doc__ or "").strip(), "a room's docstring is its table of contents"

@@ -80,6 +80,28 @@ class Mirror(nn.Module):
 # -- plan --------------------------------------------------------------------------------------------------------------
 
 
+LOWER = {"name": "words", "lowercase": True}
+
+
+@pytest.mark.parametrize(
+    ("options", "refused"),
+    [
+        ({"source_tokenizer": LOWER, "scores": "translation"}, True),
+        ({"target_tokenizer": LOWER, "scores": "translation"}, True),
+        ({"source_tokenizer": LOWER, "target_tokenizer": "words", "scores": "translation"}, False),
+        ({"source_tokenizer": LOWER, "scores": {"name": "translation", "lowercase": True}}, False),
+        ({"source_tokenizer": LOWER, "scores": "summarization"}, False),
+        ({"source_tokenizer": LOWER, "scores": "exact"}, False),
+    ],
+)
+def test_scores_with_capitals_need_a_target_with_capitals(options, refused):
+    if not refused:
+        TranslationPlan(**options)
+        return
+    with pytest.raises(ConfigError, match=r"could be right; set scores: \{name: translation, lowercase: true"):
+        TranslationPlan(**options)
+
+
 @pytest.mark.parametrize(
     ("options", "problems"),
     [

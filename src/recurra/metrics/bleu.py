@@ -31,6 +31,10 @@ class Bleu:
         self._tokenize: str = tokenize
         self._lowercase = lowercase
 
+    @property
+    def compares_case(self) -> bool:
+        return not self._lowercase
+
     def scores(self, pairs: Sequence[Pair], split: str) -> tuple[Score, ...]:
         """bleu and chrf, 0..100."""
         bleu, chrf = (metric.corpus_score(*_sides(pairs)) for metric in self._metrics())

@@ -16,6 +16,7 @@ class Phones:
     """
 
     main = "wer"
+    compares_case = False
 
     def __init__(self) -> None:
         require("jiwer", "scores: grapheme_to_phoneme")

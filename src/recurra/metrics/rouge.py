@@ -22,6 +22,7 @@ class Rouge:
     """
 
     main = "rougeL"
+    compares_case = False
 
     def __init__(
         self,

@@ -40,11 +40,14 @@ class Pair:
 class SequenceScores(Protocol):
     """The scores of one kind of text to text. main: the name of the one that counts.
 
+    compares_case: references are taken as the file has them, so that an output in lower case misses their capitals
     Every method takes at least one pair; `quality` is of one row, 0..1 with 1 for a perfect one, to sort examples by.
     """
 
     @property
     def main(self) -> str: ...
+    @property
+    def compares_case(self) -> bool: ...
     def scores(self, pairs: Sequence[Pair], split: str) -> tuple[Score, ...]: ...
     def tables(self, pairs: Sequence[Pair]) -> tuple[Table, ...]: ...
     def quality(self, pair: Pair) -> float: ...
@@ -54,6 +57,7 @@ class Exact:
     """An answer is right or wrong, and nothing between: dates, numbers, spellings."""
 
     main = "exact_match"
+    compares_case = False
 
     def scores(self, pairs: Sequence[Pair], split: str) -> tuple[Score, ...]:
         """None beside those that every kind has."""

@@ -17,7 +17,8 @@ class Embedding(nn.Module):
     def __init__(self, num_tokens: int, size: int) -> None:
         super().__init__()
         self.output_size = size
-        self.weight = nn.Parameter(torch.randn(num_tokens, size) / size**0.5)
+        # div_, not /: on the meta device, where configs are checked, / imports a compiler for 1.5 s.
+        self.weight = nn.Parameter(torch.randn(num_tokens, size).div_(size**0.5))
         with torch.no_grad():
             self.weight[PADDING] = 0.0
 

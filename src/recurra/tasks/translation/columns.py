@@ -36,11 +36,13 @@ def suggested(rows: Sequence[Record], file: Path) -> dict[str, Any]:
         "source": source,
         "target": target,
         **found,
-        "source_tokenizer": _tokenizer(sizes[0]),
-        "target_tokenizer": _tokenizer(sizes[1]),
+        "source_tokenizer": _tokenizer(sizes[0], lowercase=True),
+        "target_tokenizer": _tokenizer(sizes[1], lowercase=False),  # capitals are part of a right answer
         "scores": "exact" if sizes[1] < FEW_WORDS else "translation",
     }
 
 
-def _tokenizer(words: float) -> str | dict[str, Any]:
-    return "characters" if words < FEW_WORDS else {"name": "words", "lowercase": True}
+def _tokenizer(words: float, *, lowercase: bool) -> str | dict[str, Any]:
+    if words < FEW_WORDS:
+        return "characters"
+    return {"name": "words", "lowercase": True} if lowercase else "words"

@@ -79,9 +79,18 @@ class TranslationPlan:
             problems.append("accepted_separator: has no effect without accepted; leave it out.")
         if not self.accepted_separator:
             problems.append("accepted_separator: is empty; expected a text that stands between answers, such as '|'.")
-        problems += _refused(lambda: self.kind)
+        problems += _refused(lambda: self.kind) or self._wrong_case()
         if problems:
             raise ConfigError(problems)
+
+    def _wrong_case(self) -> tuple[str, ...]:
+        written = self.source_tokenizer if self.target_tokenizer is None else self.target_tokenizer
+        if not (_folds_case(written) and self.kind.compares_case):
+            return ()
+        return (
+            "scores: compare capital letters, and the target's tokenizer folds to lower case, so that no output could "
+            "be right; set scores: {name: translation, lowercase: true}, or lowercase: false for that tokenizer.",
+        )
 
     @property
     def kind(self) -> SequenceScores:
@@ -162,6 +171,11 @@ class TranslationPlan:
             search=self.search,
             label_smoothing=self.label_smoothing,
         )
+
+
+def _folds_case(tokenizer: Component) -> bool:
+    options = tokenizer.options if isinstance(tokenizer, Section) else tokenizer
+    return isinstance(options, Mapping) and bool(options.get("lowercase"))
 
 
 def _refused(make: Any) -> tuple[str, ...]:
