@@ -154,11 +154,15 @@ private:
     Job job_{};
 };
 
+int usable(int threads) {
+    return getpid() != loaded_in ? 1 : threads < 1 ? 1 : threads > MOST_THREADS ? MOST_THREADS : threads;
+}
+
 // Runs work(k, threads) for several independent calls: side by side where there are as many calls as threads, since then
 // no step has to wait for another core; otherwise one after another, all threads in each.
 template <typename Work>
 void together(std::size_t count, int threads, const Work& work) {
-    threads = getpid() != loaded_in ? 1 : threads < 1 ? 1 : threads > MOST_THREADS ? MOST_THREADS : threads;
+    threads = usable(threads);
     if (count < 2 || threads == 1 || static_cast<std::size_t>(threads) > count) {
         for (std::size_t k = 0; k < count; ++k) work(k, threads);
         return;
@@ -197,7 +201,6 @@ public:
     Stepper(const Kernel& kernel, const std::vector<long>& sizes, const Addresses& parameters) : engine_(kernel.engine()) {
         job_.plan = kernel.plan();
         job_.T = 1, job_.I = sizes.at(0), job_.H = sizes.at(1), job_.P = sizes.at(2);
-        job_.threads = 1;
         for (std::size_t k = 0; k < JOB_PARAMETERS; ++k) job_.parameters[k] = at<const float>(parameters.at(k));
         packed_ = std::make_unique<Memory>(engine_.weight_bytes(job_));
         job_.weights = packed_->at();
@@ -207,7 +210,7 @@ public:
     }
 
     // x (N, I); states and made (N, width). The first new state is the output too.
-    void step(long N, Address x, const Addresses& states, const Addresses& made) {
+    void step(long N, int threads, Address x, const Addresses& states, const Addresses& made) {
         if (states.size() > JOB_STATES || made.size() != states.size()) throw std::invalid_argument("wrong number of states");
         if (!rows_ || job_.N != N) rows_ = std::make_shared<const Rows>(1, N, nullptr);
         job_.N = N;
@@ -215,6 +218,7 @@ public:
         Job job = job_;
         const nb::gil_scoped_release other_threads;
         job.rank = rows->rank.data(), job.active = rows->active.data(), job.token = rows->token.data();
+        job.threads = usable(threads);
         job.x = at<const float>(x);
         for (std::size_t k = 0; k < states.size(); ++k) {
             job.states[k] = at<const float>(states[k]);

@@ -280,6 +280,20 @@ def test_a_stepper_has_the_bits_of_the_whole_run(name, N):
     assert all(torch.equal(a, b) for a, b in zip(states, whole.states, strict=True))
 
 
+@pytest.mark.parametrize("name", ["lstm", "gru_reset_before", "lstm_layernorm", "lstm_projected"])
+@pytest.mark.parametrize("N", [1, 40])
+def test_a_stepper_has_the_same_bits_on_any_number_of_threads(name, N, shared):
+    call = random_call(name, T=3, N=N, I=5, H=70)
+    found = []
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        step, states = Stepper(call.weights), list(call.states)
+        for x in call.x:
+            states = step(x, states)
+        found.append(states)
+    assert all(torch.equal(a, b) for other in found[1:] for a, b in zip(found[0], other, strict=True))
+
+
 def test_a_stepper_refuses_what_does_not_fit():
     call = random_call("lstm", T=4, N=2, I=5, H=20)
     step = Stepper(call.weights)

@@ -30,6 +30,7 @@ class Stepper:
         kernel, _ = cpu.kernel_of(cell, cpu.instruction_set())
         self._widths = [sizes["I"], *(sizes[cell.size(s)] for s in cell.states)]
         kept = {name: t.detach().contiguous() for name, t in weights.packed.items()}
+        self._numbers = sum(t.numel() for t in kept.values())
         addresses = [kept[name].data_ptr() if name in kept else 0 for name in PARAMETERS]
         self._native = cpu.stepper(kernel, [sizes["I"], sizes["H"], sizes["P"]], addresses)
 
@@ -45,7 +46,9 @@ class Stepper:
             for k, (t, width) in enumerate(zip((x, *states), self._widths, strict=True))
         ]  # fmt: skip
         new = [torch.empty(N, width) for width in self._widths[1:]]
-        self._native.step(N, given[0].data_ptr(), [t.data_ptr() for t in given[1:]], [t.data_ptr() for t in new])
+        threads = torch.get_num_threads() if 2 * N * self._numbers >= cpu.SMALLEST_SHARED_CALL else 1
+        old, made = [t.data_ptr() for t in given[1:]], [t.data_ptr() for t in new]
+        self._native.step(N, threads, given[0].data_ptr(), old, made)
         return new
 
 
