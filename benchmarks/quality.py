@@ -27,6 +27,7 @@ from recurra import api
 from recurra.base.atomic import write_text
 from recurra.base.contracts import Progress, Score
 from recurra.base.errors import DataError
+from recurra.data.formats.parallel import is_pattern, parallel_paths
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 Convert = Callable[[Path, Path], Path]
@@ -40,26 +41,50 @@ class Source:
     path: str
     convert: Convert | None = None
 
+    def files(self, data: Path) -> list[Path]:
+        """The file, or those of a pattern such as train.{en,de}.gz."""
+        path = data / self.path
+        return list(parallel_paths(path).values()) if is_pattern(path) else [path]
+
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A score in the table. at_least: what it should reach, or None if it is only reported."""
+    """A score in the table. at_least: what it should reach, or None if it is only reported; digits: after the point."""
 
     name: str
     split: str
     at_least: float | None = None
+    digits: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What tasks of a table share. baselines: column heads, by name; watched: dev scores said after each epoch."""
+
+    baselines: Mapping[str, str]
+    watched: tuple[str, ...]
+
+
+CLASSIFICATION = Kind({"tfidf": "TF-IDF + logistic regression", "majority": "majority"}, ("accuracy", "log_loss"))
+TRANSLATION = Kind({"copy": "copied source", "frequent": "most frequent target"}, ("bleu", "wer", "log_loss"))
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A data set, and the scores by which people compare models on it."""
+    """A data set, and the scores by which people compare models on it. kind: what its example learns."""
 
     name: str
     sources: tuple[Source, ...]
     shown: tuple[Shown, ...]
+    kind: Kind = CLASSIFICATION
+    example: str | None = None
+
+    @property
+    def config(self) -> Path:
+        return EXAMPLES / (self.example or self.name) / "config.yaml"
 
     def missing(self, data: Path) -> list[Path]:
-        return [data / source.path for source in self.sources if not (data / source.path).is_file()]
+        return [path for source in self.sources for path in source.files(data) if not path.is_file()]
 
     def overrides(self, data: Path, scratch: Path) -> list[str]:
         """The config's options that name files."""
@@ -88,8 +113,8 @@ class Run:
 class Watch:
     """Counts tokens, and says how far a training is."""
 
-    def __init__(self, title: str) -> None:
-        self.title, self.tokens, self.epochs = title, 0, 0
+    def __init__(self, title: str, watched: Sequence[str]) -> None:
+        self.title, self.watched, self.tokens, self.epochs = title, watched, 0, 0
 
     def note(self, message: str) -> None:
         say(f"{self.title}: {message}")
@@ -103,7 +128,8 @@ class Watch:
     def scores(self, epoch: int, scores: tuple[Score, ...], is_best: bool) -> None:
         self.epochs = epoch
         values = {score.name: score.value for score in scores}
-        say(f"{self.title}: epoch {epoch}, dev accuracy {values['accuracy']:.4f}, log loss {values['log_loss']:.4f}")
+        found = ", ".join(f"{name} {values[name]:.4f}" for name in self.watched if name in values)
+        say(f"{self.title}: epoch {epoch}, dev {found}")
 
     def done(self) -> None: ...
 
@@ -128,6 +154,32 @@ def label_first_to_tsv(path: Path, scratch: Path) -> Path:
     return target
 
 
+def multi30k(target: str) -> Task:
+    """Captions from English to another language, which the names of the files end with."""
+    files = {"train": "train", "dev": "val", "test": "test_2016_flickr"}
+    return Task(
+        f"multi30k_en_{target}",
+        tuple(Source(f"data.{key}", f"multi30k/{file}.{{en,{target}}}.gz") for key, file in files.items()),
+        BLEU_AND_CHRF,
+        TRANSLATION,
+    )
+
+
+def phones(language: str) -> Task:
+    """Grapheme to phoneme of one language, with the one config that all share."""
+    return Task(
+        f"g2p_{language}",
+        tuple(
+            Source(f"data.{split}", f"sigmorphon2020_g2p/{language}_{split}.tsv") for split in ("train", "dev", "test")
+        ),
+        (Shown("wer", "test"), Shown("per", "test")),
+        TRANSLATION,
+        example="g2p",
+    )
+
+
+BLEU_AND_CHRF = (Shown("bleu", "test", digits=2), Shown("chrf", "test", digits=2))
+LANGUAGES = ("arm", "bul", "fre", "geo", "gre", "hin", "hun", "ice", "kor", "lit")
 TASKS = {
     task.name: task
     for task in (
@@ -155,18 +207,21 @@ TASKS = {
             (Source("data.train", "imdb/imdb_train.csv.gz"), Source("data.test", "imdb/imdb_test.csv.gz")),
             (Shown("accuracy", "test", 0.87),),
         ),
+        multi30k("de"),
+        multi30k("fr"),
+        Task("eng_fra", (Source("data.train", "eng_fra/fra.txt.gz"),), BLEU_AND_CHRF, TRANSLATION),
+        *map(phones, LANGUAGES),
     )
 }
 
 
 def train(task: Task, data: Path, seed: int, *, extra: Sequence[str] = ()) -> Run:
     """Train once as examples/<task>/config.yaml says. extra: "dotted.key=value" each, on top of it."""
-    watch = Watch(f"{task.name}, seed {seed}")
+    watch = Watch(f"{task.name}, seed {seed}", task.kind.watched)
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
-        config = EXAMPLES / task.name / "config.yaml"
         overrides = [*task.overrides(data, scratch), *extra]
-        report = api.train(config, out=scratch / "run", overrides=overrides, seed=seed, watch=watch).report
+        report = api.train(task.config, out=scratch / "run", overrides=overrides, seed=seed, watch=watch).report
     if report is None:
         raise SystemExit(f"{watch.title}: stopped before its end.")
     seconds = float(report.facts["training seconds"])
@@ -188,27 +243,30 @@ def _values(scores: Sequence[Score]) -> dict[str, float]:
 
 
 def table(runs: Sequence[Run]) -> str:
-    """The scores of all runs, in Markdown: a line for each task and score, over its seeds."""
-    lines = [
-        "| task | score | target | recurra, mean (lowest to highest) | TF-IDF + logistic regression | majority "
-        "| seeds | parameters | training, s | tokens/s |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
+    """The scores of all runs, in Markdown: a table for each kind, a line for each task and score, over its seeds."""
+    kinds = [kind for kind in (CLASSIFICATION, TRANSLATION) if any(TASKS[run.task].kind is kind for run in runs)]
+    return "\n\n".join(_table(kind, [run for run in runs if TASKS[run.task].kind is kind]) for kind in kinds)
+
+
+def _table(kind: Kind, runs: Sequence[Run]) -> str:
+    heads = ["task", "score", "target", "recurra, mean (lowest to highest)", *kind.baselines.values()]
+    heads += ["seeds", "parameters", "training, s", "tokens/s"]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for task in dict.fromkeys(run.task for run in runs):
         lines += [_line(shown, [run for run in runs if run.task == task]) for shown in TASKS[task].shown]
     return "\n".join(lines)
 
 
 def _line(shown: Shown, runs: Sequence[Run]) -> str:
-    key = f"{shown.split}/{shown.name}"
+    key, digits = f"{shown.split}/{shown.name}", shown.digits
     values = [run.scores[key] for run in runs]
     reached = "" if shown.at_least is None else (" reached" if mean(values) >= shown.at_least else " MISSED")
     cells = [
         runs[0].task,
         f"{shown.split} {shown.name}",
         "" if shown.at_least is None else f">= {shown.at_least}{reached}",
-        f"**{mean(values):.4f}** ({min(values):.4f} to {max(values):.4f})",
-        *(_baseline(runs[0], name, key) for name in ("tfidf", "majority")),
+        f"**{mean(values):.{digits}f}** ({min(values):.{digits}f} to {max(values):.{digits}f})",
+        *(_baseline(runs[0], name, key, digits) for name in TASKS[runs[0].task].kind.baselines),
         ", ".join(str(run.seed) for run in runs),
         f"{runs[0].parameters:,}",
         f"{mean(run.seconds for run in runs):,.0f}",
@@ -217,10 +275,10 @@ def _line(shown: Shown, runs: Sequence[Run]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _baseline(run: Run, name: str, key: str) -> str:
+def _baseline(run: Run, name: str, key: str, digits: int) -> str:
     """A baseline's score; it is the same for every seed. Empty where it was not computed (no scikit-learn)."""
     value = run.baselines.get(name, {}).get(key)
-    return "" if value is None else f"{value:.4f}"
+    return "" if value is None else f"{value:.{digits}f}"
 
 
 def machine() -> dict[str, Any]:

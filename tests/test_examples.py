@@ -22,6 +22,8 @@ EXAMPLES = sorted(path.parent.name for path in (ROOT / "examples").glob("*/confi
 
 # One small epoch: that the example works is tested here, how well it does is measured by benchmarks/quality.py.
 TINY = ("model.hidden_size=4", "model.embedding_size=4", "training.epochs=1")
+# Where texts are written, the decoder and the search are small too.
+WRITING = ("model.decoder_size=4", "task.beam=1")
 NUM_ROWS = 60
 
 
@@ -61,9 +63,35 @@ def write_imdb(folder: Path) -> None:
         pack(folder / "imdb" / f"imdb_{name}.csv.gz", as_csv([["id", "rating", "label", "text"], *rows]))
 
 
+def sentences() -> list[tuple[str, str]]:
+    """Different short sentences and what they mean in another language."""
+    return [(f"A dog sees {k} men.", f"Un chien voit {k} hommes.") for k in range(NUM_ROWS)]
+
+
+def write_multi30k(folder: Path) -> None:
+    for name, number in (("train", NUM_ROWS), ("val", 7), ("test_2016_flickr", 5)):
+        english, other = zip(*sentences()[:number], strict=True)
+        for language, texts in (("en", english), ("de", other), ("fr", other)):
+            pack(folder / "multi30k" / f"{name}.{language}.gz", "\n".join(texts) + "\n")
+
+
+def write_eng_fra(folder: Path) -> None:
+    pack(folder / "eng_fra" / "fra.txt.gz", "".join(f"{english}\t{french}\n" for english, french in sentences()))
+
+
+def write_g2p(folder: Path) -> None:
+    for name, number in (("train", NUM_ROWS), ("dev", 7), ("test", 5)):
+        words = [f"mo{'t' * (1 + k % 3)}{k:b}\tm o {' '.join(f'{k:b}')}\n" for k in range(number)]
+        write(folder / "sigmorphon2020_g2p" / f"fre_{name}.tsv", "".join(words))
+
+
 WRITERS: dict[str, Callable[[Path], None]] = {
+    "eng_fra": write_eng_fra,
+    "g2p": write_g2p,
     "hate_offensive": write_hate,
     "imdb": write_imdb,
+    "multi30k_en_de": write_multi30k,
+    "multi30k_en_fr": write_multi30k,
     "sms_spam": write_sms,
     "sst2": write_sst2,
 }
@@ -83,6 +111,19 @@ def write(path: Path, text: str) -> None:
 def pack(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(gzip.compress(text.encode()))
+
+
+# The scores that say what an example is about.
+SCORED = {
+    "eng_fra": {"bleu"},
+    "g2p": {"wer"},
+    "hate_offensive": {"f1[0]", "f1[1]", "f1[2]"},
+    "imdb": {"f1[0]", "f1[1]"},
+    "multi30k_en_de": {"bleu"},
+    "multi30k_en_fr": {"bleu"},
+    "sms_spam": {"f1[ham]", "f1[spam]"},
+    "sst2": {"f1[0]", "f1[1]"},
+}
 
 
 @pytest.fixture
@@ -111,17 +152,21 @@ def test_each_example_has_rows_to_train_on_here() -> None:
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_trains_on_rows_in_the_columns_it_names(name: str, data: Path, tmp_path: Path) -> None:
-    report = api.train(ROOT / "examples" / name / "config.yaml", out=tmp_path / "run", overrides=TINY).report
+    tiny = TINY if any(score.startswith("f1[") for score in SCORED[name]) else (*TINY, *WRITING)
+    report = api.train(ROOT / "examples" / name / "config.yaml", out=tmp_path / "run", overrides=tiny).report
     assert report is not None
     rows = {
+        "eng_fra": tuple(hashed([english for english, _ in sentences()], split) for split in ("train", "dev", "test")),
+        "g2p": (NUM_ROWS, 7, 5),
+        "multi30k_en_de": (NUM_ROWS, 7, 5),
+        "multi30k_en_fr": (NUM_ROWS, 7, 5),
         "sms_spam": tuple(hashed(texts(), split) for split in ("train", "dev", "test")),
         "hate_offensive": tuple(hashed(texts(), split) for split in ("train", "dev", "test")),
         "sst2": (NUM_ROWS, 7, None),
         "imdb": (NUM_ROWS * 9 // 10, NUM_ROWS // 10, NUM_ROWS),
     }[name]
     assert tuple(report.facts.get(f"{split} rows") for split in ("train", "dev", "test")) == rows
-    labels = {"sms_spam": {"ham", "spam"}, "hate_offensive": {"0", "1", "2"}}.get(name, {"0", "1"})
-    assert {s.name for s in report.scores if s.name.startswith("f1[")} == {f"f1[{label}]" for label in labels}
+    assert SCORED[name] == {s.name for s in report.scores if s.name.startswith(("f1[", "bleu", "wer"))}
 
 
 def test_a_benchmark_table_holds_mean_and_range_over_the_seeds(quality: ModuleType) -> None:
@@ -137,6 +182,33 @@ def test_a_benchmark_table_holds_mean_and_range_over_the_seeds(quality: ModuleTy
     ]  # fmt: skip
     assert "| **0.9900** (0.9900 to 0.9900) |" in accuracy_line
     assert ">= 0.95 reached" in quality.table([run(1, 0.96), run(2, 0.95)])
+
+
+def test_texts_that_are_written_have_a_table_of_their_own_with_their_own_baselines(quality: ModuleType) -> None:
+    spam = quality.Run("sms_spam", 1, 8, 800, 4.0, 200, 1234, {"test/f1[spam]": 0.96, "test/accuracy": 0.99}, {})
+    scores = {"test/bleu": 21.456, "test/chrf": 45.0}
+    copied = {"copy": {"test/bleu": 0.5, "test/chrf": 12.0}, "frequent": {"test/bleu": 0.104, "test/chrf": 9.0}}
+    captions = quality.Run("multi30k_en_de", 1, 6, 900, 90.0, 10, 99, scores, copied)
+    first, second = quality.table([captions, spam]).split("\n\n")
+    assert "TF-IDF" in first
+    assert "multi30k" not in first
+    heads, _, bleu, _ = second.splitlines()
+    assert "| copied source | most frequent target |" in heads
+    assert "| **21.46** (21.46 to 21.46) | 0.50 | 0.10 |" in bleu
+
+
+def test_the_benchmark_reads_parallel_files_and_names_the_half_that_is_missing(
+    quality: ModuleType, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (data / "multi30k" / "val.fr.gz").unlink()
+    settings = [word for option in (*TINY, *WRITING) for word in ("--set", option)]
+    asked = ["--data", str(data), "--tasks", "multi30k_en_fr,multi30k_en_de,g2p_fre", *settings]
+    assert quality.main(asked) == 0
+    printed = capsys.readouterr()
+    assert f"multi30k_en_fr: left out, because there is no {data / 'multi30k' / 'val.fr.gz'}." in printed.err
+    assert "multi30k_en_de, seed 1: epoch 1, dev bleu " in printed.err
+    assert "| multi30k_en_de | test chrf | " in printed.out
+    assert "| g2p_fre | test wer | " in printed.out
 
 
 def test_the_benchmark_trains_scores_and_says_what_is_missing(
