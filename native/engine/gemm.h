@@ -13,6 +13,8 @@ constexpr Tile tile_of(int panels) {
     constexpr int most = panels_for(MR);
     if constexpr (most >= 6)
         if (panels >= 6) return tile<MR, 6, Packed>;
+    if constexpr (most >= 4)
+        if (panels >= 4) return tile<MR, 4, Packed>;
     if constexpr (most >= 3)
         if (panels >= 3) return tile<MR, 3, Packed>;
     if constexpr (most >= 2)
@@ -20,10 +22,12 @@ constexpr Tile tile_of(int panels) {
     return tile<MR, 1, Packed>;
 }
 
-// The largest number of panels, not above `left`, that there is a tile for.
+// How many of the panels that are left to take at once: as many as there is a tile for, but 8 as 4 + 4, since a tile of
+// two panels and one row is too narrow to keep the multipliers busy.
 constexpr int panels_at_once(int rows, long left) {
-    int most = panels_for(rows);
-    if (most >= 6 && left >= 6) return 6;
+    const int most = panels_for(rows);
+    if (most >= 6 && left >= 6 && left != 7 && left != 8) return 6;
+    if (most >= 4 && left >= 4) return 4;
     if (most >= 3 && left >= 3) return 3;
     return most >= 2 && left >= 2 ? 2 : 1;
 }
@@ -59,8 +63,8 @@ struct Target {
     const float* parameters; // blocks of `vectors` parameter vectors
     int vectors;
 
-    Column column(long v, const float* zeros) const {
-        const long block = v / columns, j = v % columns;
+    // Column j of a block. Callers count blocks and columns: dividing takes as long as a small product.
+    Column column(long block, long j, const float* zeros) const {
         float* at = c + (block * run + first + j) * VL;
         const int start = starts ? starts[j] : FROM_MEMORY;
         if (start == FROM_MEMORY) return {at, row, at, row};
@@ -88,11 +92,14 @@ void multiply(Left left, long rows, const float* packed, long v0, long v1, const
     if (rows <= 0) return;
     const RowTiles tiles(rows);
     const float* a = left.a;
+    long block = v0 / target.columns, column = v0 % target.columns;
     for (long p = v0 / 2; 2 * p < v1;) {
         const int np = panels_at_once(static_cast<int>(tiles.height + (tiles.taller > 0)), (v1 + 1) / 2 - p);
         Column columns[12];
-        for (int j = 0; j < 2 * np; ++j)
-            columns[j] = 2 * p + j < v1 ? target.column(2 * p + j, zeros) : Column{zeros, 0, spare, 0};
+        for (int j = 0; j < 2 * np; ++j) {
+            columns[j] = 2 * p + j < v1 ? target.column(block, column, zeros) : Column{zeros, 0, spare, 0};
+            if (++column == target.columns) column = 0, ++block;
+        }
         left.a = a;
         for (long k = 0; k < tiles.count; ++k) {
             const int mr = static_cast<int>(tiles.height + (k < tiles.taller));
