@@ -53,13 +53,20 @@ class _Reverse:
         self.adjoint: dict[int, int] = {}
 
     def value(self, at: int) -> int:
-        """The forward value at a place: from the tape, unless a constant makes it cheap to compute again (1 - z)."""
+        """The forward value at a place: from the tape, unless it is cheap to compute again.
+
+        It is with a constant (1 - z), and for x / s with one s for all units, as in layer normalisation: x is mostly
+        kept anyway.
+        """
         node = self.forward.nodes[at]
         if node.kind in ("const", *PARAMETER_LEAVES):
             return self.new.add(node)
         if node.kind in ("neg", "add", "sub", "mul") and self._one_unknown(node):
             again = [self.value(a) for a in node.args]
             return self.new.unary("neg", *again) if node.kind == "neg" else self.new.binary(node.kind, *again)
+        if node.kind == "div" and node.width != "1" and self.forward.nodes[node.args[1]].width == "1":
+            scale = self.new.binary("div", self.new.const(1), self.value(node.args[1]))
+            return self.new.binary("mul", self.value(node.args[0]), scale)
         return self.new.add(Node("forward", value=float(at), width=node.width))
 
     def _one_unknown(self, node: Node) -> bool:
