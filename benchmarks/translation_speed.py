@@ -143,15 +143,14 @@ class Ours:
                 start=BOS,
                 end=EOS,
                 max_length=STEPS,
-                min_length=STEPS - 1,
                 beam=BEAM,
             )
         return torch.tensor([row[0].score for row in found])
 
     def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """The model's, which never says padding or a start: the peer forbids them too."""
+        """The model's, which never says padding or a start, as in the peer's search, nor an end, see above."""
         log_probs, state = self.model.step(tokens, state)
-        return log_probs.index_fill_(1, torch.tensor([PAD, BOS]), -math.inf), state
+        return log_probs.index_fill_(1, torch.tensor([PAD, BOS, EOS]), -math.inf), state
 
     def select(self, state: Any, rows: Tensor) -> Any:
         return self.model.select(state, rows)
@@ -194,7 +193,7 @@ class Joey:
             model=self.model,
             batch=batch,
             max_output_length=STEPS,
-            min_output_length=STEPS - 1,
+            min_output_length=STEPS,
             beam_size=BEAM,
             beam_alpha=-1,
             generate_unk=True,
