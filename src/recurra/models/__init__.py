@@ -1,6 +1,7 @@
 """Whole networks made of layers. Each takes a Batch and returns a Prediction; none knows a label or a loss.
 
 classifier   a sequence to one vector of logits
+tagger       a sequence of words to a label for each of them
 seq2seq      a sequence to another one; or a vector, or a label, to a sequence
 encoder      a source as a decoder sees it             bridge   its last states to the decoder's first
 decoder      all steps at once, or one after another   readout  what the output layer reads
@@ -15,9 +16,11 @@ from torch import nn
 from recurra.base.registry import Registry
 from recurra.models.classifier import Classifier
 from recurra.models.seq2seq import FromVector, Seq2Seq
+from recurra.models.tagger import Tagger
 
 MODELS: Registry[type[nn.Module]] = Registry("model")
 MODELS.add("classifier", Classifier)
 MODELS.add("seq2seq", Seq2Seq)
+MODELS.add("tagger", Tagger)
 
-__all__ = ["MODELS", "Classifier", "FromVector", "Seq2Seq"]
+__all__ = ["MODELS", "Classifier", "FromVector", "Seq2Seq", "Tagger"]

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from recurra.nn.attention import ATTENTIONS
 from recurra.nn.carried import Carried
+from recurra.nn.characters import CHARACTERS
 from recurra.nn.embed import Embedding, OneHot
 from recurra.nn.linear import Linear
 from recurra.nn.linear_cross_entropy import linear_cross_entropy
@@ -24,6 +25,7 @@ from recurra.nn.recurrent import GRU, LSTM, RNN, Recurrent
 
 __all__ = [
     "ATTENTIONS",
+    "CHARACTERS",
     "GRU",
     "LSTM",
     "POOLS",
