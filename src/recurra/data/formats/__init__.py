@@ -4,7 +4,7 @@ reading   `read`, `resolved_format`, `field` and the registry FORMATS
 bad_rows  `on_error: stop | skip`
 lines     physical lines, plain or gzip, bounded and strict
 table     what CSV and TSV share
-csv tsv jsonl text parallel   one format each
+csv tsv jsonl text parallel conll conllu   one format each
 
 A new format is one file that makes a `Format`, and one line below.
 """
@@ -12,6 +12,8 @@ A new format is one file that makes a `Format`, and one line below.
 from __future__ import annotations
 
 from recurra.data.formats.bad_rows import ON_ERROR, BadRows, SkippedRows, StopAtBadRow
+from recurra.data.formats.conll import CONLL
+from recurra.data.formats.conllu import CONLLU
 from recurra.data.formats.csv import CSV
 from recurra.data.formats.format import Format
 from recurra.data.formats.jsonl import JSONL
@@ -39,3 +41,5 @@ FORMATS.add("tsv", TSV)
 FORMATS.add("jsonl", JSONL)
 FORMATS.add("text", TEXT)
 FORMATS.add("parallel", PARALLEL)
+FORMATS.add("conll", CONLL)
+FORMATS.add("conllu", CONLLU)

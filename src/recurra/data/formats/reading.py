@@ -95,7 +95,7 @@ def _good_rows(lines: OpenLines, rows: Rows, fields: tuple[str, ...], bad_rows: 
 
 def _check_columns(name: str, chosen: Format, columns: Sequence[str]) -> None:
     if not chosen.has_header:
-        raise ConfigError(f"columns: has no effect on format '{name}', only on csv and tsv. Remove it.")
+        raise ConfigError(f"columns: has no effect on format '{name}', only on csv, tsv and conll. Remove it.")
     if isinstance(columns, str) or not columns or len(set(columns)) < len(columns):
         raise ConfigError(f"columns: expected a list of different names, got {columns!r}.")
 
