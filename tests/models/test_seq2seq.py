@@ -126,7 +126,7 @@ def test_the_pointer_is_that_of_the_paper() -> None:
         said = said_by_the_oracle(model, "bahdanau", n, [t if t < V else 1 for t in TARGETS[n]], {})
         expected = oracle.pointer(numpy_parameters(model), said, COPIES[n], V + 2)
         np.testing.assert_allclose(found["log_probs"][: len(expected), n].exp().detach(), expected, atol=1e-12)
-    impossible = found["log_probs"][:, 0, V + 1]  # the first source has no second word of its own
+    impossible = found["log_probs"][:3, 0, V + 1]  # the first source has no second word of its own
     assert torch.isfinite(impossible).all()
     assert (impossible < -500).all()
 
@@ -190,6 +190,66 @@ def test_a_sentence_never_notices_its_neighbours_gradients_included(options: dic
         torch.testing.assert_close(p.grad, q.grad, atol=1e-12, rtol=1e-12, msg=name)
 
 
+# Longest neither first nor last, two of them, and one row without a target.
+UNEVEN = ([2, 5], [2, 4, 7, 8, 9, 5, 12, 5, 4], [], [2], [2, 6, 13, 6, 7, 4, 11, 10, 9], [2, 12, 5])
+UNEVEN_SOURCES = ([5, 6, 7, 8, 4], [9, 4], [7, 7], [6, 6, 6], [4, 10, 11, 7], [])
+UNEVEN_COPIES = ([5, 6, 12, 8, 4], [12, 13], [7, 12], [6, 12, 6], [12, 10, 13, 7], [])
+
+
+def uneven(options: dict[str, Any], rows: slice = slice(None)) -> Batch:
+    return batch(
+        UNEVEN_SOURCES[rows], UNEVEN[rows], UNEVEN_COPIES[rows] if options.get("copying") else None, padding=-7
+    )
+
+
+FED_BACK = [options for options in WAYS if options.get("attention") != "none"]
+
+
+@pytest.mark.parametrize("options", [*FED_BACK, {"cell": "gru", "num_layers": 2, "zoneout": 0.3}], ids=str)
+def test_targets_of_very_different_lengths_are_as_each_alone_gradients_included(options: dict[str, Any]) -> None:
+    model = small(**options).double().eval()
+    alone, together = copy.deepcopy(model), model(uneven(options)).outputs
+    of_tokens = [name for name in ("hidden", "log_probs", "attention", "coverage_loss") if name in together]
+    total = torch.zeros(()).double()
+    for n, target in enumerate(UNEVEN):
+        if not target:
+            continue
+        one, S = alone(uneven(options, slice(n, n + 1))).outputs, len(target)
+        for name in of_tokens:
+            # Fewer source positions, or words to copy: what is beyond is not there.
+            single, row = one[name][:, 0], together[name][:S, n]
+            row = row[:, : single.shape[1]] if single.dim() == 2 else row
+            torch.testing.assert_close(single, row, atol=1e-12, rtol=0)
+            total = total + row.sin().sum()
+            single.sin().sum().backward(retain_graph=True)
+    total.backward()
+    for (name, p), q in zip(model.named_parameters(), alone.parameters(), strict=True):
+        if p.grad is None:  # the output layer's are not used by these numbers
+            assert q.grad is None, name
+            continue
+        torch.testing.assert_close(p.grad, q.grad, atol=1e-12, rtol=1e-12, msg=name)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"style": "luong", "input_feeding": True}, {"style": "luong", "attention": COVERAGE}, {"copying": True}],
+    ids=str,
+)
+@pytest.mark.parametrize("sampled", [False, True])
+def test_a_row_whose_target_has_ended_takes_no_further_step(options: dict[str, Any], sampled: bool) -> None:
+    """All are there at the first step; outputs beyond the lengths are zero."""
+    sampling = {"name": "linear", "start": 0.5} if sampled else None
+    model, b = small(scheduled_sampling=sampling, **options), uneven(options)
+    seen: list[int] = []
+    model.decoder.attention.score.query.register_forward_hook(lambda _, arguments, __: seen.append(len(arguments[0])))
+    outputs = model(b).outputs
+    assert seen == [6, 4, 3, 2, 2, 2, 2, 2, 2]
+    for name in ("hidden", "log_probs", "attention", "coverage_loss"):
+        if name in outputs:
+            ended = [outputs[name][len(target) :, n] for n, target in enumerate(UNEVEN) if target]
+            assert all((rows == 0).all() for rows in ended), name
+
+
 @pytest.mark.parametrize("word", [word for word in ATTENTIONS if word != "none"])
 @pytest.mark.parametrize("style", ["bahdanau", "luong"])
 def test_every_attention_goes_with_every_style(word: str, style: str) -> None:
@@ -201,7 +261,9 @@ def test_every_attention_goes_with_every_style(word: str, style: str) -> None:
             found, state = model.step(tokens, state)
             real = b.inputs["target_lengths"] > t
             torch.testing.assert_close(found[real], log_probs(outputs)[t, real], atol=1e-5, rtol=0)
-    torch.testing.assert_close(outputs["attention"].sum(2)[:, [0, 1, 3]], torch.ones(5, 3))
+    sums = outputs["attention"].sum(2)
+    for n in (0, 1, 3):
+        torch.testing.assert_close(sums[: len(TARGETS[n]), n], torch.ones(len(TARGETS[n])))
     assert (outputs["attention"][:, 2] == 0).all()
 
 

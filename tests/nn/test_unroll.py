@@ -33,17 +33,22 @@ def numbers(layer: Recurrent, dtype: torch.dtype = torch.float64) -> tuple[Tenso
     return x, states
 
 
-def at_once(layer: Recurrent, x: Tensor, states: States) -> Tensor:
+def at_once(layer: Recurrent, x: Tensor, states: States, lengths: Tensor | None = None) -> Tensor:
     stacked = tuple(torch.stack(column) for column in zip(*states, strict=True))
-    output: Tensor = layer(x, stacked if len(stacked) > 1 else stacked[0])[0]
+    output: Tensor = layer(x, stacked if len(stacked) > 1 else stacked[0], lengths=lengths)[0]
     return output
 
 
-def step_by_step(layer: Recurrent, x: Tensor, states: States, known: int) -> Tensor:
-    unrolled, outputs = Unrolled(layer, x[..., :known]), []
-    for t in range(len(x)):
-        states = unrolled.step(t, x[t, :, known:] if known < I else None, states)
-        outputs.append(states[-1][0])
+def step_by_step(
+    layer: Recurrent, x: Tensor, states: States, known: int, heights: tuple[int, ...] = (N,) * S
+) -> Tensor:
+    """(S, N, H), with zeros below a step's height."""
+    packed = torch.cat([x[t, :rows, :known] for t, rows in enumerate(heights)])
+    unrolled, outputs = Unrolled(layer, packed, heights), []
+    for t, rows in enumerate(heights):
+        states = tuple(tuple(s[:rows] for s in layer_states) for layer_states in states)
+        states = unrolled.step(t, x[t, :rows, known:] if known < I else None, states)
+        outputs.append(torch.nn.functional.pad(states[-1][0], (0, 0, 0, N - rows)))
     unrolled.finish()
     return torch.stack(outputs)
 
@@ -60,6 +65,33 @@ def test_step_by_step_is_the_same_as_at_once_gradients_included(cell: str, optio
     torch.testing.assert_close(other, one, atol=1e-12, rtol=0)
     for a, b in zip(*(torch.autograd.grad(o.square().sum(), leaves) for o in (one, other)), strict=True):
         torch.testing.assert_close(b, a, atol=1e-11, rtol=1e-11)
+
+
+@pytest.mark.parametrize("known", [0, 1, I])
+@pytest.mark.parametrize("cell", CELLS)
+def test_steps_of_fewer_and_fewer_rows_are_the_same_as_sequences_that_end(cell: str, known: int) -> None:
+    """Outputs and all gradients, against one call with lengths 5, 3 and 2."""
+    layer = layers(cell, dtype=torch.float64, zoneout=0.3).eval()
+    x, states = numbers(layer)
+    leaves = [x.requires_grad_(), *(s.requires_grad_() for row in states for s in row), *layer.parameters()]
+    one = at_once(layer, x, states, torch.tensor([5, 3, 2]))
+    other = step_by_step(layer, x, states, known, (3, 3, 2, 1, 1))
+    torch.testing.assert_close(other, one, atol=1e-12, rtol=0)
+    for a, b in zip(*(torch.autograd.grad(o.square().sum(), leaves) for o in (one, other)), strict=True):
+        torch.testing.assert_close(b, a, atol=1e-11, rtol=1e-11)
+
+
+def test_zoneout_keeps_units_of_the_rows_that_go_on() -> None:
+    """h_t = 2 h_{t-1}, or h_{t-1} where it is kept: powers of two, of each step's own draws."""
+    layer = layers("rnn_relu", 1, bias=False, zoneout=0.5, dtype=torch.float64)
+    with torch.no_grad():
+        layer.weight_hh_l0.copy_(2 * torch.eye(3))
+    nothing, ones = torch.zeros(S, N, I).double(), ((torch.ones(N, 3).double(),),)
+    out = step_by_step(layer, nothing, ones, 2, (3, 3, 2, 1, 1))
+    for t, rows in enumerate((3, 3, 2, 1, 1)):
+        before = out[t - 1, :rows] if t else ones[0][0]
+        assert set((out[t, :rows] / before).unique().tolist()) <= {1.0, 2.0}
+    assert {1.0, 2.0} == set((out[1] / out[0]).unique().tolist())
 
 
 def test_gradients_are_the_same_when_asked_for_twice_or_for_the_input_alone() -> None:
@@ -101,9 +133,11 @@ def test_a_locked_mask_is_one_for_all_steps_and_each_part_of_the_input() -> None
         layer.weight_hh_l0.zero_()
         layer.weight_ih_l0.copy_(torch.eye(4)[:3])
     x = torch.ones(S, N, I, dtype=torch.float64)
-    out = step_by_step(layer, x, ((torch.zeros(N, 3, dtype=torch.float64),),), 2)
-    assert set(out.unique().tolist()) == {0.0, 2.0}
-    assert torch.equal(out, out[:1].expand_as(out))
+    heights = (3, 3, 2, 1, 1)
+    out = step_by_step(layer, x, ((torch.zeros(N, 3, dtype=torch.float64),),), 2, heights)
+    assert set(out[0].unique().tolist()) == {0.0, 2.0}
+    for t, rows in enumerate(heights):
+        assert torch.equal(out[t, :rows], out[0, :rows])
 
 
 def test_a_recurrent_mask_is_one_for_all_steps() -> None:
@@ -111,10 +145,11 @@ def test_a_recurrent_mask_is_one_for_all_steps() -> None:
     layer = layers("rnn_relu", 1, bias=False, variational_dropout=0.5, dtype=torch.float64)
     with torch.no_grad():
         layer.weight_hh_l0.copy_(torch.eye(3))
-    out = step_by_step(layer, torch.zeros(S, N, I).double(), ((torch.ones(N, 3).double(),),), 2)
-    doubled = 2.0 ** torch.arange(1, S + 1, dtype=torch.float64).view(S, 1, 1)
-    assert set((out / doubled).unique().tolist()) == {0.0, 1.0}
-    assert torch.equal(out / doubled, (out[:1] / 2).expand_as(out))
+    heights = (3, 3, 2, 1, 1)
+    out = step_by_step(layer, torch.zeros(S, N, I).double(), ((torch.ones(N, 3).double(),),), 2, heights)
+    assert set(out[0].unique().tolist()) == {0.0, 2.0}
+    for t, rows in enumerate(heights):
+        assert torch.equal(out[t, :rows], 2.0**t * out[0, :rows])
 
 
 def test_dropout_between_layers_acts_in_training_only() -> None:

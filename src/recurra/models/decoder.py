@@ -85,9 +85,28 @@ class DecoderState:
             copies=self.copies if same else _rows(self.copies, rows),
         )
 
+    def first(self, n: int) -> DecoderState:
+        """The first n rows, as views."""
+        if n == len(self.source):
+            return self
+        return replace(
+            self,
+            states=tuple(tuple(s[:n] for s in layer) for layer in self.states),
+            source=self.source[:n],
+            memory=None if self.memory is None else self.memory.first(n),
+            summary=_head(self.summary, n),
+            fed=_head(self.fed, n),
+            coverage=_head(self.coverage, n),
+            copies=_head(self.copies, n),
+        )
+
 
 def _rows(tensor: Tensor | None, rows: Tensor) -> Tensor | None:
     return None if tensor is None else tensor[rows]
+
+
+def _head(tensor: Tensor | None, n: int) -> Tensor | None:
+    return None if tensor is None else tensor[:n]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +119,52 @@ class Seen:
     weights: Tensor | None = None
     repeated: Tensor | None = None
     readout: Tensor | None = None
+
+    def first(self, n: int) -> Seen:
+        """The first n rows, as views."""
+        return Seen(self.h[:n], self.x[:n], *(_head(a, n) for a in self._others()))
+
+    @classmethod
+    def joined(cls, steps: Sequence[Seen]) -> Seen:
+        """What all steps saw, packed: the rows of the first step, then those of the second, and so on."""
+        others = zip(*(step._others() for step in steps), strict=True)
+        return cls(
+            torch.cat([step.h for step in steps]),
+            torch.cat([step.x for step in steps]),
+            *(None if column[0] is None else torch.cat(column) for column in others),
+        )
+
+    def _others(self) -> tuple[Tensor | None, ...]:
+        return self.context, self.weights, self.repeated, self.readout
+
+
+class _Live:
+    """The rows of a batch that still have steps to take: longest first, so that at each step they are the first ones.
+
+    order:   (N,), the rows of the batch by length, equal ones as they came
+    heights: of each step, how many rows are live; all N at the first one, even those of length 0
+    owners, places: (R,), which row of the batch, and which of all S * N, each live row of all steps is, packed
+    """
+
+    def __init__(self, lengths: Tensor, num_steps: int) -> None:
+        lengths = lengths.clamp(min=1)
+        self.order = torch.argsort(lengths, descending=True, stable=True)
+        live = torch.arange(num_steps, device=lengths.device).unsqueeze(1) < lengths[self.order]
+        heights: list[int] = live.sum(1).tolist()
+        self.heights = [n for t, n in enumerate(heights) if n or not t]
+        step, rank = live.nonzero(as_tuple=True)
+        self.owners = self.order[rank]
+        self.places = step * len(lengths) + self.owners
+        self._shape = live.shape
+
+    def packed(self, batch: Tensor) -> Tensor:
+        """The live rows (R, ...) of (S, N, ...)."""
+        return batch.flatten(0, 1).index_select(0, self.places)
+
+    def placed(self, packed: Tensor) -> Tensor:
+        """(S, N, ...) of the live rows (R, ...); zeros where a row has ended."""
+        everywhere = packed.new_zeros(self._shape.numel(), *packed.shape[1:])
+        return everywhere.index_copy(0, self.places, packed).view(*self._shape, *packed.shape[1:])
 
 
 class Cells(Protocol):
@@ -165,10 +230,10 @@ class Decoder(nn.Module):
         first = self._first(encoded, copies)
         truth = self._truth()
         if truth < 1 or self.style.attends == "before" or self.input_feeding:
-            seen = self._one_by_one(first, tokens, truth)
+            found = self._one_by_one(first, tokens, lengths, truth)
         else:
-            seen = self._at_once(first, tokens, lengths)
-        return self._outputs(seen, first)
+            found = self._at_once(first, tokens, lengths)
+        return found if self.gate is not None else found | {"weight": self.output.weight, "bias": self.output.bias}
 
     def _truth(self) -> float:
         """The probability of a true token at this update; 1 outside of training."""
@@ -178,35 +243,45 @@ class Decoder(nn.Module):
         self.updates += 1
         return probability
 
-    def _at_once(self, first: DecoderState, tokens: Tensor, lengths: Tensor) -> Seen:
+    def _at_once(self, first: DecoderState, tokens: Tensor, lengths: Tensor) -> dict[str, Tensor]:
         """Nothing feeds back: the layers run over all steps in one fused call, and attention sees all their outputs."""
         x = self._vectors(tokens)
-        fed = x if first.summary is None else torch.cat([x, first.summary.expand(len(x), -1, -1)], 2)
+        summary = None if first.summary is None else first.summary.expand(len(x), -1, -1)
         states = tuple(torch.stack(column) for column in zip(*first.states, strict=True))
-        h, _ = self.recurrent(fed, states if len(states) > 1 else states[0], lengths=lengths)
+        h, _ = self.recurrent(_joined(x, summary), states if len(states) > 1 else states[0], lengths=lengths)
         if self.attention is None or first.memory is None:
-            return Seen(h, x, None if first.summary is None else first.summary.expand(len(x), -1, -1))
+            return self._said(Seen(h, x, summary), first)
         if self.attention.covers:
-            return self._covering(h, x, first)
+            live = _Live(lengths, len(tokens))
+            seen = self._covering(first.select(live.order), live.packed(h), live.packed(x), live.heights)
+            return self._said_live(seen, first, live)
         context, weights = self.attention.attend(h, first.memory)
-        return Seen(h, x, context, weights)
+        return self._said(Seen(h, x, context, weights), first)
 
-    def _covering(self, h: Tensor, x: Tensor, steps: DecoderState) -> Seen:
-        """Attention of all steps, one by one, since each reads how much the ones before attended to."""
+    def _covering(self, steps: DecoderState, h: Tensor, x: Tensor, heights: Sequence[int]) -> list[Seen]:
+        """Attention of all steps, one by one, since each reads how much the ones before attended to; h, x packed."""
         seen = []
-        for at in range(len(h)):
-            context, weights, repeated, steps = self._attend(h[at], steps)
-            seen.append(Seen(h[at], x[at], context, weights, repeated))
-            steps = replace(steps, position=at + 1)
-        return _stacked(seen)
+        for h_t, x_t in zip(torch.split(h, list(heights)), torch.split(x, list(heights)), strict=True):
+            context, weights, repeated, steps = self._attend(h_t, steps.first(len(h_t)))
+            seen.append(Seen(h_t, x_t, context, weights, repeated))
+            steps = replace(steps, position=steps.position + 1)
+        return seen
 
-    def _one_by_one(self, steps: DecoderState, tokens: Tensor, truth: float) -> Seen:
+    def _one_by_one(self, first: DecoderState, tokens: Tensor, lengths: Tensor, truth: float) -> dict[str, Tensor]:
         """One step after another, since the next one needs what the last one saw or said."""
+        live = _Live(lengths, len(tokens))
+        seen = self._steps(first.select(live.order), live.packed(tokens), live.heights, truth)
+        return self._said_live(seen, first, live)
+
+    def _steps(self, steps: DecoderState, tokens: Tensor, heights: Sequence[int], truth: float) -> list[Seen]:
+        """What each step saw, of tokens (R,), packed: a row whose target has ended takes no further step."""
         forced, x = truth >= 1, self._vectors(tokens)
-        unrolled = Unrolled(self.recurrent, x if forced else x[..., :0])
+        unrolled = Unrolled(self.recurrent, x if forced else x[..., :0], heights)
+        vectors, true = torch.split(x, list(heights)), torch.split(tokens, list(heights))
         seen: list[Seen] = []
-        for t in range(len(tokens)):
-            now = x[t] if forced or not t else self._own_or_true(tokens[t], seen[-1], steps, truth)
+        for t, n in enumerate(heights):
+            steps = steps.first(n)
+            now = vectors[t] if forced or not t else self._own_or_true(true[t], seen[-1].first(n), steps, truth)
 
             def cells(x: Tensor, fed: Tensor | None, states: Sequence[tuple[Tensor, ...]], t: int = t) -> States:
                 return unrolled.step(t, fed if forced else _joined(x, fed), states)
@@ -214,7 +289,7 @@ class Decoder(nn.Module):
             one, steps = self._step(now, steps, cells)
             seen.append(one)
         unrolled.finish()
-        return _stacked(seen)
+        return seen
 
     def _own_or_true(self, true: Tensor, seen: Seen, steps: DecoderState, truth: float) -> Tensor:
         """Vectors (N, E) of the true tokens (N,), each with probability `truth`, and else of one that the model says.
@@ -232,14 +307,20 @@ class Decoder(nn.Module):
         vectors: Tensor = self.embedding_dropout(self.embedding(self._known(tokens)))
         return vectors
 
-    def _outputs(self, seen: Seen, first: DecoderState) -> dict[str, Tensor]:
+    def _said(self, seen: Seen, steps: DecoderState) -> dict[str, Tensor]:
+        """The named outputs that each token has, in the shape of what was seen: (S, N, ...), or packed."""
         found = {} if seen.weights is None else {"attention": seen.weights}
         if seen.repeated is not None:
             found["coverage_loss"] = seen.repeated
         hidden = self.output_dropout(self._read(seen))
         if self.gate is not None:
-            return found | {"log_probs": self._log_probs(hidden, seen, first)}
-        return found | {"hidden": hidden, "weight": self.output.weight, "bias": self.output.bias}
+            return found | {"log_probs": self._log_probs(hidden, seen, steps)}
+        return found | {"hidden": hidden}
+
+    def _said_live(self, seen: Sequence[Seen], first: DecoderState, live: _Live) -> dict[str, Tensor]:
+        """The same of what the live rows saw step by step, in the batch's order, with zeros where a row has ended."""
+        said = self._said(Seen.joined(seen), replace(first, copies=_rows(first.copies, live.owners)))
+        return {name: live.placed(packed) for name, packed in said.items()}
 
     # -- one step: decoding ------------------------------------------------------------------------------------------
 
@@ -356,23 +437,3 @@ def _copied(copies: Tensor | None, memory: Memory | None) -> Tensor:
 
 def _joined(x: Tensor, fed: Tensor | None) -> Tensor:
     return x if fed is None else torch.cat([x, fed], -1)
-
-
-def _stacked(seen: Sequence[Seen]) -> Seen:
-    """What all steps saw, one after the other."""
-
-    def stack(of: Callable[[Seen], Tensor | None]) -> Tensor | None:
-        parts = [part for part in map(of, seen) if part is not None]
-        return torch.stack(parts) if parts else None
-
-    h, x = stack(lambda s: s.h), stack(lambda s: s.x)
-    assert h is not None
-    assert x is not None
-    return Seen(
-        h,
-        x,
-        stack(lambda s: s.context),
-        stack(lambda s: s.weights),
-        stack(lambda s: s.repeated),
-        stack(lambda s: s.readout),
-    )

@@ -4,8 +4,11 @@ The step comes from the cell's graph, as everything does: its sums of products (
 of what is known beforehand, one for all that share an argument, and the rest is unit-wise.
 
 Weight gradients are not made step by step. A pre-activation is a_t = base_t + v_t W^T, so dL/dbase_t = dL/da_t, and
-dL/dW = sum over t of da_t^T v_t is one product of what arrives at base (S, N, columns) and the stacked v. Step by step
-it would be S small products, and S additions to a matrix that is larger than the caches.
+dL/dW = sum over t of da_t^T v_t is one product of what arrives at base, all rows of all steps, and the v in the same
+order. Step by step it would be S small products, and S additions to a matrix that is larger than the caches.
+
+Steps may have fewer rows than the ones before. So everything that is known beforehand is packed: the N_0 rows of the
+first step, then the N_1 of the second, and so on, R in all.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import dropout, linear, logsigmoid
 
 from recurra.cells import Cell
-from recurra.engine import Weights, Zoneout
+from recurra.engine import Weights
 from recurra.lower import Graph, Node, layout, recurrent_width, trace
 from recurra.lower.sums import Slot, Sums, find_sums
 from recurra.nn.dropout import locked_mask, zoneout_mask
@@ -30,18 +33,20 @@ from recurra.nn.recurrent import Recurrent
 States = tuple[Tensor, ...]
 # Of a sum: (group, place in it) of each slot, and the places of the other values that are added.
 _Terms = tuple[tuple[tuple[int, int], ...], tuple[int, ...]]
+_Zoneout = Sequence[Tensor] | float | None
 
 
 class Unrolled:
-    """The layers of one direction, prepared once for S steps of N rows.
+    """The layers of one direction, prepared once for all steps.
 
-    layers: a Recurrent of one direction
-    known:  (S, N, K), the first K features of the first layer's input at every step; the others come with each step
+    layers:  a Recurrent of one direction
+    known:   (R, K), the first K features of the first layer's input, packed; the others come with each step
+    heights: rows of each step, never more than of the one before; those that go on are the first ones. Their sum is R
     In training mode the layers' dropouts act, with locked masks drawn here. Each step is taken once, in order, and then
     `finish` is called: it completes the gradients, which cannot be differentiated again.
     """
 
-    def __init__(self, layers: Recurrent, known: Tensor) -> None:
+    def __init__(self, layers: Recurrent, known: Tensor, heights: Sequence[int]) -> None:
         self.between = layers.dropout if layers.training else 0.0
         names = [p.name for p in layout(layers.cell, bias=layers.bias)]
         nothing = known[..., :0]
@@ -49,13 +54,14 @@ class Unrolled:
             _Layer(
                 Weights(layers.cell, dict(zip(names, tensors, strict=True))),
                 nothing if k else known,
-                _Masks.draw(layers, known, layers.output_size if k else layers.input_size),
+                heights,
+                _Masks.draw(layers, known, heights, layers.output_size if k else layers.input_size),
             )
             for k, tensors in enumerate(layers.all_weights)
         ]
 
     def step(self, t: int, x: Tensor | None, states: Sequence[States]) -> tuple[States, ...]:
-        """All layers' states after step t, from their states before and x (N, I - K), None if nothing is left."""
+        """All layers' states after step t, from their states before and x (N_t, I - K), None if nothing is left."""
         new: list[States] = []
         for layer, old in zip(self.layers, states, strict=True):
             if new:
@@ -72,19 +78,23 @@ class Unrolled:
 
 @dataclass(frozen=True, slots=True)
 class _Masks:
-    """What the dropouts of one layer select: input (N, I), recurrent (N, width), and zoneout, state by state."""
+    """What the dropouts of one layer select: input (N_0, I), recurrent (N_0, width), and zoneout, state by state.
+
+    zoneout: a mask (N_t, width) a step in training, else a probability, or None
+    """
 
     input: Tensor | None
     recurrent: Tensor | None
-    zoneout: tuple[Zoneout, ...]
+    zoneout: tuple[_Zoneout, ...]
 
     @classmethod
-    def draw(cls, layers: Recurrent, like: Tensor, input_size: int) -> _Masks:
-        S, N, _ = like.shape
-        zoneout = tuple(
-            zoneout_mask(like, (S, N, width), p, training=layers.training)
+    def draw(cls, layers: Recurrent, like: Tensor, heights: Sequence[int], input_size: int) -> _Masks:
+        R, N = len(like), heights[0]
+        packed = (
+            zoneout_mask(like, (R, width), p, training=layers.training)
             for p, width in zip(layers.zoneout, layers.state_sizes(), strict=True)
         )
+        zoneout = tuple(torch.split(mask, list(heights)) if isinstance(mask, Tensor) else mask for mask in packed)
         p = layers.variational_dropout
         if not (p and layers.training):
             return cls(None, None, zoneout)
@@ -153,19 +163,20 @@ def _grouped(graph: Graph, sums: Sums) -> tuple[tuple[_Group, ...], dict[int, _T
 class _Layer:
     """One layer: its plan, its parameters, and its sums of products."""
 
-    def __init__(self, weights: Weights, known: Tensor, masks: _Masks) -> None:
+    def __init__(self, weights: Weights, known: Tensor, heights: Sequence[int], masks: _Masks) -> None:
         self.plan = _plan(weights.cell)
         self.kinds = weights.by_kind()
         self.masks = masks
-        K = known.shape[2]
+        K = known.shape[1]
         self.rest_mask = None if masks.input is None else masks.input[:, K:]
-        known = known if masks.input is None else known * masks.input[:, :K]
-        self.sums = [_Sums(group, self.plan.nodes, self.kinds, known) for group in self.plan.groups]
+        if masks.input is not None:
+            known = known * torch.cat([masks.input[:rows, :K] for rows in heights])
+        self.sums = [_Sums(group, self.plan.nodes, self.kinds, known, heights) for group in self.plan.groups]
         self.constants = {at: known.new_tensor(n.value) for at, n in enumerate(self.plan.nodes) if n.kind == "const"}
 
     def step(self, t: int, x: Tensor | None, states: States) -> States:
         if x is not None and self.rest_mask is not None:
-            x = x * self.rest_mask
+            x = x * self.rest_mask[: len(x)]
         values = dict(self.constants)
         values.update((at, s) for at, s in zip(self.plan.states, states, strict=True) if at is not None)
         done: dict[int, Sequence[Tensor]] = {}
@@ -194,7 +205,7 @@ class _Layer:
         if group.argument is None:
             return None
         argument, mask = values[group.argument], self.masks.recurrent
-        return argument if mask is None or group.kind != "R" else argument * mask
+        return argument if mask is None or group.kind != "R" else argument * mask[: len(argument)]
 
     def _value(self, node: Node, values: Mapping[int, Tensor]) -> Tensor:
         if not node.args:
@@ -213,7 +224,7 @@ def _no_bias(values: Mapping[int, Tensor]) -> Tensor:
     return next(iter(values.values())).new_zeros(())
 
 
-def _zone(zoneout: Zoneout, t: int, old: Tensor, new: Tensor) -> Tensor:
+def _zone(zoneout: _Zoneout, t: int, old: Tensor, new: Tensor) -> Tensor:
     """Keep the old value where zoneout says so; in evaluation, its expectation (Krueger et al. 2017, eq. 3)."""
     if zoneout is None:
         return new
@@ -224,9 +235,14 @@ class _Sums:
     """The products of one group at every step: base_t, plus the rest of the input, plus the inner product."""
 
     def __init__(
-        self, group: _Group, nodes: Sequence[Node], kinds: Mapping[str, Mapping[str, Tensor]], known: Tensor
+        self,
+        group: _Group,
+        nodes: Sequence[Node],
+        kinds: Mapping[str, Mapping[str, Tensor]],
+        known: Tensor,
+        heights: Sequence[int],
     ) -> None:
-        K = known.shape[2]
+        K = known.shape[1]
         inner = [kinds[group.kind][nodes[slot.inner[0]].name] for slot in group.slots if slot.inner]
         inputs = [kinds["W"][nodes[slot.W].name] for slot in group.slots if slot.W is not None]
         self.rows = [len(weight) for weight in inner or inputs]
@@ -236,16 +252,16 @@ class _Sums:
         bias = torch.cat(
             [_bias(slot, nodes, kinds, known, rows) for slot, rows in zip(group.slots, self.rows, strict=True)]
         )
-        base = bias.expand(*known.shape[:2], -1) if W is None or not K else linear(known, W[:, :K], bias)
+        base = bias.expand(len(known), -1) if W is None or not K else linear(known, W[:, :K], bias)
         self.box = _Box()
         if torch.is_grad_enabled():
             base = _Base.apply(self.box, base, self.rest, self.inner)  # type: ignore[no-untyped-call]
-        self.base = base.unbind(0)
+        self.base = torch.split(base, list(heights))
         # Detached: their gradients are made by _Base, for all steps at once.
         self.rest_t, self.inner_t = (None if w is None else w.detach().t() for w in (self.rest, self.inner))
 
     def __call__(self, t: int, x: Tensor | None, argument: Tensor | None) -> Sequence[Tensor]:
-        """One value a slot, (N, H) each."""
+        """One value a slot, (N_t, H) each."""
         a = self.base[t]
         if self.rest_t is not None:
             assert x is not None
@@ -291,6 +307,5 @@ class _Base(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d: Tensor) -> tuple[Tensor | None, ...]:
-        rows = d.flatten(0, 1).t()
-        products = (None if v is None else rows @ v for v in ctx.box.stacked)
+        products = (None if v is None else d.t() @ v for v in ctx.box.stacked)
         return None, d, *products

@@ -35,6 +35,16 @@ class Memory:
             lengths=self.lengths[rows],
         )
 
+    def first(self, n: int) -> Memory:
+        """The first n rows, as views."""
+        return replace(
+            self,
+            values=self.values[:n],
+            keys=self.keys[:n],
+            padding=self.padding[:n],
+            lengths=self.lengths[:n],
+        )
+
 
 def real_values(memory: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     """Values (N, T, M) with zeros where padded, the padding (N, 1, T), and lengths (N,) on the memory's device.

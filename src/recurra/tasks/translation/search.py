@@ -21,7 +21,7 @@ ROOM = 10
 
 
 class Speaks(Protocol):
-    """A model that can be asked for one token after the other."""
+    """A model that can be asked for one token after the other. What a step returns is its caller's to change."""
 
     def start(self, batch: Batch) -> Any: ...
     def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]: ...
@@ -89,7 +89,7 @@ class _Speaker:
     def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
         log_probs, state = self._model.step(tokens, state)
         never = torch.tensor([PAD, BOS], device=log_probs.device)
-        return log_probs.index_fill(1, never, -math.inf), state
+        return log_probs.index_fill_(1, never, -math.inf), state
 
     def select(self, state: Any, rows: Tensor) -> Any:
         return self._model.select(state, rows)
