@@ -402,6 +402,19 @@ def test_with_nothing_but_the_models_own_tokens_the_target_does_not_matter(way: 
     assert not torch.allclose(found[0], found[2])
 
 
+@pytest.mark.parametrize("way", [{}, {"style": "luong", "input_feeding": True}, {"attention": "none"}], ids=str)
+def test_each_row_reads_the_tokens_that_it_said_itself(way: dict[str, Any]) -> None:
+    """An output layer so sharp that only one token is ever drawn; targets of different lengths, against one alone."""
+    model = small(scheduled_sampling={"name": "linear", "start": 0.0}, **way).double()
+    with torch.no_grad():
+        model.decoder.output.weight.mul_(1e5)
+    together = model(uneven(way)).outputs["hidden"]
+    for n, target in enumerate(UNEVEN):
+        if target:
+            alone = model(uneven(way, slice(n, n + 1))).outputs["hidden"]
+            torch.testing.assert_close(alone[:, 0], together[: len(target), n], atol=1e-12, rtol=0)
+
+
 def test_without_sampling_yet_training_is_teacher_forcing() -> None:
     sampled, forced = small(scheduled_sampling="linear"), small()
     forced.load_state_dict(sampled.state_dict(), strict=False)

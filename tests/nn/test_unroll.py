@@ -126,7 +126,8 @@ def test_zoneout_acts_in_training_as_in_one_call(known: int) -> None:
     assert not torch.allclose(at_once(layer.eval(), x, states), one)
 
 
-def test_a_locked_mask_is_one_for_all_steps_and_each_part_of_the_input() -> None:
+@pytest.mark.parametrize("known", [0, 1, 2, I])
+def test_a_locked_mask_is_one_for_all_steps_and_each_part_of_the_input(known: int) -> None:
     """One cell, identity-like: h_t = x_t W with no recurrence, so a dropped feature is dropped at every step."""
     layer = layers("rnn_relu", 1, bias=False, variational_dropout=0.5, dtype=torch.float64)
     with torch.no_grad():
@@ -134,7 +135,7 @@ def test_a_locked_mask_is_one_for_all_steps_and_each_part_of_the_input() -> None
         layer.weight_ih_l0.copy_(torch.eye(4)[:3])
     x = torch.ones(S, N, I, dtype=torch.float64)
     heights = (3, 3, 2, 1, 1)
-    out = step_by_step(layer, x, ((torch.zeros(N, 3, dtype=torch.float64),),), 2, heights)
+    out = step_by_step(layer, x, ((torch.zeros(N, 3, dtype=torch.float64),),), known, heights)
     assert set(out[0].unique().tolist()) == {0.0, 2.0}
     for t, rows in enumerate(heights):
         assert torch.equal(out[t, :rows], out[0, :rows])
