@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 JOBS   ?= 2
 SHELL  := /bin/bash
 
-.PHONY: demo native test lint types check sanitize valgrind clean help
+.PHONY: demo native test lint types check sanitize valgrind aarch64 clean help
 .DEFAULT_GOAL := help
 
 help:           ## list the commands
@@ -57,6 +57,14 @@ valgrind:       ## the same without the flags of sanitizers, on a simulated proc
 	cmake -G Ninja -S . -B build/battery -DRECURRA_BATTERY=ON -DCMAKE_BUILD_TYPE=Release -DPython_EXECUTABLE=$$(command -v $(PYTHON))
 	cmake --build build/battery -j $(JOBS)
 	OMP_NUM_THREADS=2 valgrind -q --error-exitcode=1 build/battery/battery $(or $(ROUNDS),1)
+
+# Debian: g++-aarch64-linux-gnu, qemu-user
+aarch64:        ## the same for another processor (NEON): compiled across, and run under emulation
+	mkdir -p build/aarch64
+	PYTHONPATH=src $(PYTHON) -m recurra.lower.write_kernels build/aarch64/cells.inc
+	aarch64-linux-gnu-g++ -O2 -std=c++20 -fopenmp -ffp-contract=fast -fno-math-errno -fno-trapping-math -Ibuild/aarch64 \
+	  native/tests/battery.cpp native/engine/engine.cpp native/engine/linear.cpp -o build/aarch64/battery
+	OMP_NUM_THREADS=1 qemu-aarch64 -L /usr/aarch64-linux-gnu build/aarch64/battery $(or $(ROUNDS),2)
 
 clean:          ## remove everything that was made here
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis runs

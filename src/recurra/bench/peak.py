@@ -8,8 +8,9 @@ from recurra.bench.clock import Work
 from recurra.engine import cpu
 
 NAME = "FMA peak"
-# About 1 ms a core with AVX-512.
-ROUNDS = 50_000
+# About 1 ms of one core with AVX-512. Several cores do more, as waking a thread takes tenths of a millisecond.
+ROUNDS = 500_000
+ROUNDS_OF_SEVERAL = 4_000_000
 
 
 class Peak:
@@ -21,9 +22,10 @@ class Peak:
     def __init__(self, threads: int) -> None:
         self.threads = threads
         self.operations = 0.0
+        self._rounds = ROUNDS if threads == 1 else ROUNDS_OF_SEVERAL
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
         if self.available():
-            self.operations = threads * float(_one_core())
+            self.operations = threads * cpu.fma_rounds(self._rounds)
 
     @staticmethod
     def available() -> bool:
@@ -35,16 +37,11 @@ class Peak:
 
     def _work(self) -> None:
         if self._pool is None:
-            _one_core()
+            cpu.fma_rounds(self._rounds)
             return
-        for done in [self._pool.submit(_one_core) for _ in range(self.threads)]:
+        for done in [self._pool.submit(cpu.fma_rounds, self._rounds) for _ in range(self.threads)]:
             done.result()
 
     def stop(self) -> None:
         if self._pool is not None:
             self._pool.shutdown()
-
-
-def _one_core() -> float:
-    done: float = cpu.fma_rounds(ROUNDS)
-    return done

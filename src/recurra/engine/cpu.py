@@ -14,15 +14,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import accumulate, islice
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from recurra.base.errors import ConfigError, RecurraError, RunError, ShapeError, did_you_mean
+from recurra.base.errors import ConfigError, RecurraError, ShapeError, did_you_mean
 from recurra.cells import CELLS, Cell
 from recurra.engine import user_cell
 from recurra.engine.call import Call, Result, Zoneout
+from recurra.engine.once import once
 from recurra.engine.weights import Weights
 from recurra.lower import layout, recurrent_width
 from recurra.lower.program import PARAMETERS
@@ -227,13 +228,13 @@ class _Plan:
                 self.kernel,
                 self.sizes,
                 self.reverse,
-                _address(self.lengths),
+                address(self.lengths),
                 tensors[0].data_ptr(),
                 [t.data_ptr() for t in tensors[1 : 1 + S]],
-                [_address(parameters.get(name)) for name in PARAMETERS],
-                [_address(m) for m in self.zone_masks],
+                [address(parameters.get(name)) for name in PARAMETERS],
+                [address(m) for m in self.zone_masks],
                 self.zone,
-                _address(self.mask),
+                address(self.mask),
                 output.data_ptr(),
             )
         except ValueError as error:
@@ -252,9 +253,9 @@ class _Plan:
         call.gradients(
             d_output.data_ptr(),
             [d.data_ptr() for d in d_finals],
-            _address(made[0]),
-            [_address(d) for d in made[1 : 1 + S]],
-            [_address(parameters.get(name)) for name in PARAMETERS],
+            address(made[0]),
+            [address(d) for d in made[1 : 1 + S]],
+            [address(parameters.get(name)) for name in PARAMETERS],
         )
         return made
 
@@ -282,26 +283,12 @@ class _Recurrence(torch.autograd.Function):
                 _, tapes = _forward(plans, tensors, training=True)
             tops = [d.contiguous() for d in d_out]
             made = _backward(plans, tapes, tensors, outputs, tops, ctx.needs_input_grad[1:])
-        if not torch.is_grad_enabled():
-            return None, *made
-        # create_graph=True: these gradients depend on all of the inputs, in a way that this engine does not know.
-        inputs = (*tensors, *d_out)
-        return None, *(d if d is None else _Last.apply(d, *inputs) for d in made)  # type: ignore[no-untyped-call]
+        refusal = 'backend "cpu" has no second derivatives; use backend="reference".'
+        return None, *once(made, (*tensors, *d_out), refusal)
 
 
-class _Last(torch.autograd.Function):
-    """A gradient that cannot be differentiated again."""
-
-    @staticmethod
-    def forward(ctx: Any, gradient: Tensor, *inputs: Tensor) -> Tensor:
-        return gradient.clone()
-
-    @staticmethod
-    def backward(ctx: Any, d: Tensor) -> NoReturn:
-        raise RunError('backend "cpu" has no second derivatives; use backend="reference".')
-
-
-def _address(tensor: Tensor | None) -> int:
+def address(tensor: Tensor | None) -> int:
+    """Where a tensor's numbers are, for a native call; 0 for none."""
     return 0 if tensor is None else tensor.data_ptr()
 
 

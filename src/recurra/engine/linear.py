@@ -7,14 +7,14 @@ same bits for any number of threads, and a row's answer and gradient have the sa
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from recurra.base.errors import RunError
 from recurra.engine import cpu
+from recurra.engine.once import once
 
 
 def cross_entropy(x: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, smoothing: float) -> Tensor:
@@ -62,7 +62,7 @@ class _Linear(torch.autograd.Function):
         (M, D), V = x.shape, len(weight)
         y = x.new_empty(M, V)
         sizes, isa = [M, D, V], cpu.instruction_set()
-        cpu._native.linear(isa, sizes, _threads(*sizes), *(_address(t) for t in (x, weight, bias, y)))
+        cpu._native.linear(isa, sizes, _threads(*sizes), *(cpu.address(t) for t in (x, weight, bias, y)))
         return y
 
     @staticmethod
@@ -76,7 +76,7 @@ class _Linear(torch.autograd.Function):
         shapes = ((M, D), (V, D), (V,))
         gradients = [x.new_empty(shape) if w else None for shape, w in zip(shapes, wanted, strict=True)]
         d_y, sizes, isa = d_y.contiguous(), [M, D, V], cpu.instruction_set()
-        addresses = [_address(g) for g in gradients]
+        addresses = [cpu.address(g) for g in gradients]
         cpu._native.linear_gradients(
             isa, sizes, _threads(*sizes), x.data_ptr(), weight.data_ptr(), d_y.data_ptr(), addresses
         )
@@ -125,14 +125,20 @@ class _Work:
             cpu.instruction_set(),
             [M, D, V],
             _threads(M, D, V),
-            *(_address(t) for t in tensors),
+            *(cpu.address(t) for t in tensors),
             self.targets.data_ptr(),
             self.smoothing,
-            _address(row_weights),
+            cpu.address(row_weights),
             nats.data_ptr(),
-            [_address(made.x), _address(made.weight), _address(made.bias)],
+            [cpu.address(made.x), cpu.address(made.weight), cpu.address(made.bias)],
         )
         return nats, made
+
+
+REFUSAL = (
+    "linear_cross_entropy has no second derivatives in float32 on the CPU; use float64, or "
+    "torch.nn.functional.linear and cross_entropy."
+)
 
 
 class _CrossEntropy(torch.autograd.Function):
@@ -156,10 +162,7 @@ class _CrossEntropy(torch.autograd.Function):
         made, ctx.made = ctx.made, None
         with torch.no_grad():
             gradients = _weighed(_Work(x, weight, bias, targets, ctx.smoothing), made, d, ctx.needs_input_grad[:3])
-        if torch.is_grad_enabled():  # create_graph=True
-            inputs = [t for t in (x, weight, bias, d) if t is not None]
-            gradients = tuple(g if g is None else _Last.apply(g, *inputs) for g in gradients)  # type: ignore[no-untyped-call]
-        return *gradients, None, None
+        return *once(gradients, [t for t in (x, weight, bias, d) if t is not None], REFUSAL), None, None
 
 
 def _weighed(work: _Work, made: _Made | None, d: Tensor, wanted: tuple[bool, bool, bool]) -> tuple[Tensor | None, ...]:
@@ -171,22 +174,3 @@ def _weighed(work: _Work, made: _Made | None, d: Tensor, wanted: tuple[bool, boo
         return d_x, *(t if t is None else t.mul_(d[0]) for t in (made.weight, made.bias))
     again = work.run((False, *wanted[1:]), d.contiguous())[1] if any(wanted[1:]) else made
     return d_x, again.weight, again.bias
-
-
-class _Last(torch.autograd.Function):
-    """A gradient that cannot be differentiated again."""
-
-    @staticmethod
-    def forward(ctx: Any, gradient: Tensor, *inputs: Tensor) -> Tensor:
-        return gradient.clone()
-
-    @staticmethod
-    def backward(ctx: Any, d: Tensor) -> NoReturn:
-        raise RunError(
-            "linear_cross_entropy has no second derivatives in float32 on the CPU; use float64, or "
-            "torch.nn.functional.linear and cross_entropy."
-        )
-
-
-def _address(tensor: Tensor | None) -> int:
-    return 0 if tensor is None else tensor.data_ptr()

@@ -111,7 +111,6 @@ class _Group:
 
     argument: int | None
     kind: str
-    reads_input: bool
     slots: list[Slot] = field(default_factory=list)
 
 
@@ -153,7 +152,7 @@ def _grouped(graph: Graph, sums: Sums) -> tuple[tuple[_Group, ...], dict[int, _T
         for slot in slots:
             inner = graph.nodes[slot.inner[0]] if slot.inner else None
             key = (inner.args[0] if inner else None, inner.kind if inner else "", slot.W is not None)
-            group = groups.setdefault(key, _Group(*key))
+            group = groups.setdefault(key, _Group(*key[:2]))
             places.append((list(groups).index(key), len(group.slots)))
             group.slots.append(slot)
         terms[at] = (tuple(places), tuple(rest))
