@@ -10,6 +10,7 @@ unroll     recurrent layers one differentiable step at a time, for a decoder tha
 stepping   recurrent layers one step after another in decoding, weights packed once
 linear     torch's linear layer on the engine's tiles
 linear_cross_entropy  the output layer of a language model and its loss, without the matrix of probabilities
+softmax    output layers over a vocabulary: nats of targets, log-probabilities of all tokens
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from recurra.nn.linear import Linear
 from recurra.nn.linear_cross_entropy import linear_cross_entropy
 from recurra.nn.pool import POOLS
 from recurra.nn.recurrent import GRU, LSTM, RNN, Recurrent
+from recurra.nn.softmax import FullSoftmax, softmax_log_probabilities, softmax_nats
 
 __all__ = [
     "ATTENTIONS",
@@ -32,8 +34,11 @@ __all__ = [
     "RNN",
     "Carried",
     "Embedding",
+    "FullSoftmax",
     "Linear",
     "OneHot",
     "Recurrent",
     "linear_cross_entropy",
+    "softmax_log_probabilities",
+    "softmax_nats",
 ]

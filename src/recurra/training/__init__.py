@@ -1,6 +1,7 @@
 """The loop, and everything that must survive a crash. Knows torch modules, Batch, Loss and Progress; knows no task.
 
 loop          fit: one optimizer step per batch, yields Progress
+carry         the state of each row goes on from batch to batch
 randomness    dropout of a step is a function of (seed, step)
 nonfinite     stop | skip: what to do when a loss or gradient is NaN or infinite
 optimizers    sgd | rmsprop | adam | adamw, from torch
@@ -29,6 +30,7 @@ import torch
 
 from recurra.base.registry import Registry
 from recurra.training.best import Best
+from recurra.training.carry import Carry
 from recurra.training.checkpoint import Checkpoint, DamagedError, MissingError
 from recurra.training.clipping import Clipping, clip_norm, clip_value, no_clipping
 from recurra.training.every import every
@@ -80,6 +82,7 @@ __all__ = [
     "PENALTIES",
     "SCHEDULES",
     "Best",
+    "Carry",
     "Checkpoint",
     "Checkpoints",
     "DamagedError",

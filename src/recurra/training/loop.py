@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from recurra.base.contracts import Batch, Loss, Progress
+from recurra.base.contracts import Batch, Loss, Prediction, Progress
 from recurra.training.clipping import Clipping, gradient_norm, no_clipping
 from recurra.training.nonfinite import Failure, OnNonfinite
 from recurra.training.optimizers import set_lr
@@ -31,24 +31,26 @@ def fit(
     steps_done: int,
     clipping: Clipping | None = None,
     penalties: Sequence[Penalty] = (),
+    forward: Callable[[Batch], Prediction] | None = None,
 ) -> Iterator[Progress]:
     """Make one optimizer step per batch, and yield its Progress right after it.
 
-    loss(model(batch), batch) is a sum in nats and a count; the step follows the gradient of their quotient plus
-    `penalties`, clipped. steps_done: steps before the first batch, so the first one is steps_done + 1.
+    loss(forward(batch), batch) is a sum in nats and a count; the step follows the gradient of their quotient plus
+    `penalties`, clipped. forward: the model itself by default; a `Carry` of it where rows go on from batch to batch.
+    steps_done: steps before the first batch, so the first one is steps_done + 1.
     Randomness inside the model is a function of (seed, step): torch's global generator is seeded at each step.
     Where the loss or the gradient is not finite, or a batch has no target, the parameters stay as they are and
     `on_nonfinite` decides: it raises TrainingError, or returns, and the step counts without an update.
     The caller may save, evaluate or stop between two steps; the model is back in training mode at the next.
     """
-    clip = clipping or no_clipping()
+    clip, predict = clipping or no_clipping(), forward or model
     parameters, weights = [p for p in model.parameters() if p.requires_grad], weights_of(model)
     for step, batch in enumerate(batches, start=steps_done + 1):
         model.train()
         lr = set_lr(optimizer, schedule(step))
         seed_step(seed, step, parameters[0].device)
         optimizer.zero_grad(set_to_none=True)
-        now = loss(model(batch), batch)
+        now = loss(predict(batch), batch)
         norm = backward(now, parameters, penalties, weights)
         # Reading two numbers costs 2 us on a CPU, and no bad update can slip through until the next look.
         if now.count and math.isfinite(now.total.item()) and math.isfinite(norm.item()):

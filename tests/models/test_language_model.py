@@ -1,0 +1,135 @@
+"""The language model: states in and out, chunks that equal the whole, padding that changes nothing, its options."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from recurra.base.contracts import Batch
+from recurra.base.errors import ConfigError
+from recurra.cells import CELLS
+from recurra.engine import real_steps
+from recurra.lower import projects
+from recurra.models import LanguageModel
+from recurra.nn import softmax_nats
+from recurra.training import Carry
+
+V = 11
+
+
+def text(T: int, N: int, seed: int = 0) -> Tensor:
+    return torch.randint(1, V, (T, N), generator=torch.Generator().manual_seed(seed))
+
+
+def chunk(tokens: Tensor, lengths: list[int] | None = None, fresh: list[bool] | None = None, filling: int = 0) -> Batch:
+    """x_1 .. x_T and what follows, of tokens (T + 1, N); rows cut to their lengths."""
+    T, N = len(tokens) - 1, tokens.shape[1]
+    sizes = torch.tensor(lengths or [T] * N)
+    real = real_steps(sizes, T)
+    inputs = {"tokens": torch.where(real, tokens[:-1], filling)}
+    if fresh is not None:
+        inputs["fresh"] = torch.tensor(fresh)
+    return Batch(inputs, sizes, {"tokens": torch.where(real, tokens[1:], filling)}, tuple(range(N)))
+
+
+def small(**options: Any) -> LanguageModel:
+    torch.manual_seed(0)
+    given: dict[str, Any] = {"embedding_size": 4, "hidden_size": 5, "num_layers": 2, **options}
+    if projects(CELLS[given.get("cell", "lstm")]):
+        given.setdefault("proj_size", 4)
+    return LanguageModel(V, **given)
+
+
+def nats(model: Any, batch: Batch) -> Tensor:
+    outputs = model(batch).outputs
+    return softmax_nats(outputs, batch.targets["tokens"], real_steps(batch.lengths, len(batch.inputs["tokens"])))
+
+
+def gradients(model: LanguageModel) -> dict[str, Tensor]:
+    return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("cell", CELLS.keys())
+def test_every_cell_in_chunks_with_carried_states_gives_what_one_long_run_gives(cell: str, tied: bool) -> None:
+    model = small(cell=cell, tied=tied).eval()
+    tokens = text(13, 3)
+    whole = model(chunk(tokens)).outputs
+    carry = Carry(model)
+    parts = [carry(chunk(tokens[a : b + 1], fresh=[a == 0] * 3)).outputs for a, b in ((0, 5), (5, 6), (6, 12))]
+    torch.testing.assert_close(torch.cat([p["hidden"] for p in parts]), whole["hidden"], atol=1e-6, rtol=0)
+    assert len(carry.state()) == 2 * len(CELLS[cell].states)
+    for name, state in carry.state().items():
+        torch.testing.assert_close(state, whole[name], atol=1e-6, rtol=0)
+
+
+def test_gradients_of_chunks_are_those_of_the_whole_where_one_chunk_covers_it_and_are_cut_where_not() -> None:
+    model, tokens = small().double(), text(9, 2)
+    twin = copy.deepcopy(model)
+    nats(Carry(model), chunk(tokens, fresh=[True, True])).sum().backward()
+    nats(twin, chunk(tokens)).sum().backward()
+    assert gradients(model).keys() == gradients(twin).keys()
+    assert all(torch.equal(g, gradients(twin)[name]) for name, g in gradients(model).items())
+
+    carry = Carry(model)
+    carry(chunk(tokens[:5], fresh=[True, True]))
+    before = {f"state.{k}": s for k, s in enumerate(carry.state().values())}
+    model.zero_grad()
+    nats(carry, chunk(tokens[4:], fresh=[False, False])).sum().backward()
+    second = chunk(tokens[4:])
+    twin.zero_grad()
+    nats(twin, Batch({**second.inputs, **before}, second.lengths, second.targets, second.indices)).sum().backward()
+    assert all(torch.equal(g, gradients(twin)[name]) for name, g in gradients(model).items())
+
+
+def test_a_fresh_row_starts_at_zero_whatever_was_carried_and_the_others_go_on() -> None:
+    model, tokens = small().eval(), text(7, 3)
+    carry = Carry(model)
+    carry(chunk(tokens[:4], fresh=[True] * 3))
+    carry.restore({name: s.index_fill(0, torch.tensor([1]), torch.nan) for name, s in carry.state().items()})
+    mixed = carry(chunk(tokens[3:], fresh=[False, True, False])).outputs["hidden"]
+    alone = model(chunk(tokens[3:, 1:2])).outputs["hidden"][:, 0]
+    assert torch.equal(mixed[:, 1], alone)
+    whole = model(chunk(tokens)).outputs["hidden"][3:]
+    torch.testing.assert_close(mixed[:, [0, 2]], whole[:, [0, 2]], atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("cell", CELLS.keys())
+def test_a_row_alone_and_in_a_batch_with_garbage_in_the_padding_has_the_same_bits(cell: str) -> None:
+    model, tokens, lengths = small(cell=cell).eval(), text(8, 4), [7, 3, 0, 1]
+    together = model(chunk(tokens, lengths, filling=-7)).outputs
+    for n, length in enumerate(lengths):
+        alone = model(chunk(tokens[: length + 1, n : n + 1])).outputs
+        assert torch.equal(alone["hidden"][:, 0], together["hidden"][:length, n])
+        assert not together["hidden"][length:, n].any()
+        for name in (k for k in alone if k.startswith("state.")):
+            assert torch.equal(alone[name][0], together[name][n])
+
+
+def test_padding_changes_no_loss_and_no_gradient() -> None:
+    model, tokens, lengths = small().double(), text(8, 4), [7, 3, 0, 1]
+    twin = copy.deepcopy(model)
+    nats(model, chunk(tokens, lengths, filling=-7)).sum().backward()
+    for n, length in enumerate(lengths):
+        nats(twin, chunk(tokens[: length + 1, n : n + 1])).sum().backward()
+    for name, gradient in gradients(model).items():
+        torch.testing.assert_close(gradient, gradients(twin)[name], atol=1e-12, rtol=0)
+
+
+def test_tied_weights_are_one_parameter_and_the_last_layer_is_as_wide_as_a_token() -> None:
+    model = small(tied=True)
+    assert model.output.weight is model.embedding.weight
+    assert [layer.output_size for layer in model.layers] == [5, 4]
+    assert [layer.output_size for layer in small(tied=False).layers] == [5, 5]
+
+
+def test_options_that_cannot_act_are_refused_all_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        small(num_layers=1, dropout=0.5)
+    assert [problem.split(":")[0] for problem in caught.value.problems] == ["hidden_size", "dropout"]
+    with pytest.raises(ConfigError, match="tied: the output layer reads proj_size 3"):
+        small(cell="lstm_projected", proj_size=3)
