@@ -283,7 +283,8 @@ def test_detached_pieces_give_the_same_outputs_and_no_gradient_across():
     first = carried(x[:2])
     carried.detach()
     second = carried(x[2:])
-    assert torch.equal(torch.cat([first, second]), expected)
+    # Not to the bit: in float64 a BLAS may round the products of fifteen rows and of six differently.
+    assert torch.allclose(torch.cat([first, second]), expected, rtol=0, atol=1e-15)
     (grad,) = torch.autograd.grad(second.sum(), x)
     assert not grad[:2].any()
     assert grad[2:].any()

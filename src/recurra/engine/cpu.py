@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import accumulate, islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -33,6 +33,8 @@ with contextlib.suppress(ImportError):  # absent if recurra was installed withou
     _native = importlib.import_module("recurra.engine._native")
 
 _log = logging.getLogger("recurra")
+
+_PLAIN = frozenset((Tensor, torch.nn.Parameter))
 
 # Below this many operations a step, two threads lose more at the barrier (about 1 us) than they win.
 SMALLEST_SHARED_STEP = 1_000_000
@@ -85,7 +87,7 @@ def kernel_of(cell: Cell, isa: str) -> tuple[Any, str]:
 def refusal(call: Call) -> str | None:
     """Why this call cannot run here, or None if it can."""
     for t in (call.x, *call.states, *call.weights.packed.values()):
-        if type(t) is not Tensor and type(t) is not torch.nn.Parameter:
+        if type(t) not in _PLAIN:
             return "it takes plain tensors"
         if not t.is_cpu:
             return "it takes tensors on the CPU"
@@ -123,7 +125,7 @@ def run(calls: Sequence[Call]) -> list[Result]:
     if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
         made: Sequence[Tensor] = _Recurrence.apply(plans, *tensors)  # type: ignore[no-untyped-call]
     else:
-        made, _ = _forward(plans, [t.detach().contiguous() for t in tensors], training=False)
+        made, _ = _forward(plans, [t.contiguous() for t in tensors], training=False)
     results, rest = [], iter(made)
     for plan in plans:
         output, *states = islice(rest, 1 + len(plan.widths))
@@ -166,72 +168,66 @@ def _backward(
 def _split(plans: Sequence[_Plan], tensors: Sequence[Tensor]) -> list[list[Tensor]]:
     """The tensors of each plan: x, states, parameters."""
     rest = iter(tensors)
-    return [list(islice(rest, 1 + len(plan.widths) + len(plan.names))) for plan in plans]
+    return [list(islice(rest, 1 + len(plan.widths) + plan.fits.parameters)) for plan in plans]
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
+class _Plan(NamedTuple):
     """What a native call needs beside the tensors that have gradients: those are x, the states, the parameters."""
 
     cell: Cell
     kernel: Any
-    names: tuple[str, ...]
+    fits: _Fits
     sizes: list[int]
     widths: tuple[int, ...]
     reverse: bool
     lengths: Tensor | None
-    zone_masks: tuple[Tensor | None, ...]
+    zone_masks: list[Tensor | None]
     zone: list[float]
     mask: Tensor | None
-    numbers: int  # in all parameters
 
     @classmethod
     def of(cls, call: Call) -> _Plan:
         """Check every size, once. Raises ShapeError."""
-        cell, (T, N, I) = call.cell, _three(call.x)
-        by_width = sizes(call.weights, I)
-        widths = tuple(by_width[cell.size(name)] for name in cell.states)
-        _expect("the number of states", len(call.states), len(cell.states))
-        for name, state, width in zip(cell.states, call.states, widths, strict=True):
-            _expect(f"initial state {name}", tuple(state.shape), (N, width))
+        T, N, I = _three(call.x)
+        fits = _fits(call.cell, I, _shapes(call.weights))
+        widths = fits.widths
+        _check_states(call, N, widths)
         lengths = call.lengths
         if lengths is not None:
             _expect("lengths", tuple(lengths.shape), (N,))
             lengths = lengths.to(torch.int64).contiguous()
         zoneout = call.zoneout or (None,) * len(widths)
         _expect("the number of zoneouts", len(zoneout), len(widths))
-        masks = tuple(_zone_mask(z, (T, N, w)) for z, w in zip(zoneout, widths, strict=True))
         mask = call.recurrent_mask
         if mask is not None:
-            _expect("recurrent_mask", tuple(mask.shape), (N, by_width[recurrent_width(cell)]))
+            _expect("recurrent_mask", tuple(mask.shape), (N, fits.sizes[recurrent_width(call.cell)]))
             mask = mask.to(torch.float32).contiguous()
         return cls(
-            cell,
-            kernel_of(cell, instruction_set())[0],
-            tuple(call.weights.packed),
-            [T, N, I, by_width["H"], by_width["P"]],
+            call.cell,
+            kernel_of(call.cell, instruction_set())[0],
+            fits,
+            [T, N, I, fits.sizes["H"], fits.sizes["P"]],
             widths,
             call.reverse,
             lengths,
-            masks,
+            [_zone_mask(z, (T, N, w)) for z, w in zip(zoneout, widths, strict=True)],
             [z if isinstance(z, float) else 0.0 for z in zoneout],
             mask,
-            sum(t.numel() for t in call.weights.packed.values()),
         )
 
-    def native(self, tensors: list[Tensor], output: Tensor) -> Any:
+    def native(self, tensors: Sequence[Tensor], output: Tensor) -> Any:
         """The native call, with the addresses of its inputs."""
+        at = [t.data_ptr() for t in tensors]
         S = len(self.widths)
-        parameters = dict(zip(self.names, tensors[1 + S :], strict=True))
         try:
             return _native.Call(
                 self.kernel,
                 self.sizes,
                 self.reverse,
                 address(self.lengths),
-                tensors[0].data_ptr(),
-                [t.data_ptr() for t in tensors[1 : 1 + S]],
-                [address(parameters.get(name)) for name in PARAMETERS],
+                at[0],
+                at[1 : 1 + S],
+                self.fits.by_parameter(at[1 + S :]),
                 [address(m) for m in self.zone_masks],
                 self.zone,
                 address(self.mask),
@@ -241,7 +237,7 @@ class _Plan:
             raise ShapeError(f"{self.cell.name}: {error}") from None
 
     def gradients(
-        self, call: Any, tensors: list[Tensor], d_output: Tensor, d_finals: list[Tensor], wanted: list[bool]
+        self, call: Any, tensors: Sequence[Tensor], d_output: Tensor, d_finals: list[Tensor], wanted: Sequence[bool]
     ) -> list[Tensor | None]:
         """Memory for the gradients to x, states and parameters, told to the call; None where it does without."""
         S = len(self.widths)
@@ -249,13 +245,13 @@ class _Plan:
             torch.empty_like(t) if w or 0 < k <= S else None
             for k, (t, w) in enumerate(zip(tensors, wanted, strict=True))
         ]
-        parameters = dict(zip(self.names, made[1 + S :], strict=True))
+        at = [address(d) for d in made]
         call.gradients(
             d_output.data_ptr(),
             [d.data_ptr() for d in d_finals],
-            address(made[0]),
-            [address(d) for d in made[1 : 1 + S]],
-            [address(parameters.get(name)) for name in PARAMETERS],
+            at[0],
+            at[1 : 1 + S],
+            self.fits.by_parameter(at[1 + S :]),
         )
         return made
 
@@ -306,11 +302,35 @@ def _three(x: Tensor) -> tuple[int, int, int]:
 
 def sizes(weights: Weights, I: int) -> dict[str, int]:
     """Sizes by width, read from the weights. Raises ShapeError unless every packed parameter agrees."""
-    return _sizes(weights.cell, I, tuple((name, t.shape) for name, t in weights.packed.items()))
+    return _fits(weights.cell, I, _shapes(weights)).sizes
+
+
+def _shapes(weights: Weights) -> tuple[tuple[str, torch.Size], ...]:
+    return tuple([(name, t.shape) for name, t in weights.packed.items()])
+
+
+@dataclass(frozen=True, slots=True)
+class _Fits:
+    """What follows from the shapes of a cell's parameters.
+
+    sizes: by width      widths: of each state      places: of each of PARAMETERS among the packed ones, or None
+    parameters: how many      numbers: in all of them
+    """
+
+    sizes: dict[str, int]
+    widths: tuple[int, ...]
+    places: tuple[int | None, ...]
+    parameters: int
+    numbers: int
+
+    def by_parameter(self, addresses: Sequence[int]) -> list[int]:
+        """Addresses in the order of PARAMETERS, 0 for those that are not there, from those of the packed ones."""
+        return [0 if k is None else addresses[k] for k in self.places]
 
 
 @lru_cache(maxsize=256)
-def _sizes(cell: Cell, I: int, shapes: tuple[tuple[str, torch.Size], ...]) -> dict[str, int]:
+def _fits(cell: Cell, I: int, shapes: tuple[tuple[str, torch.Size], ...]) -> _Fits:
+    """Raises ShapeError unless every packed parameter agrees with the others, with I and with the cell."""
     packed = dict(shapes)
     parameters = layout(cell, bias="bias_ih" in packed)
     _expect(f"{cell.name}: parameters", set(packed), {p.name for p in parameters})
@@ -319,7 +339,21 @@ def _sizes(cell: Cell, I: int, shapes: tuple[tuple[str, torch.Size], ...]) -> di
         found[p.rows] = packed[p.name][0] // len(p.gates)
     for p in parameters:
         _expect(p.name, tuple(packed[p.name]), p.shape(found))
-    return found
+    names = list(packed)
+    return _Fits(
+        found,
+        tuple(found[cell.size(name)] for name in cell.states),
+        tuple(names.index(name) if name in packed else None for name in PARAMETERS),
+        len(packed),
+        sum(shape.numel() for shape in packed.values()),
+    )
+
+
+def _check_states(call: Call, N: int, widths: tuple[int, ...]) -> None:
+    _expect("the number of states", len(call.states), len(widths))
+    for name, state, width in zip(call.cell.states, call.states, widths, strict=True):
+        if state.shape != (N, width):
+            _expect(f"initial state {name}", tuple(state.shape), (N, width))
 
 
 def _zone_mask(zoneout: Zoneout, shape: tuple[int, int, int]) -> Tensor | None:
@@ -334,7 +368,7 @@ def _threads(plans: Sequence[_Plan]) -> int:
     threads = torch.get_num_threads()
     plan = plans[0]
     T, N = plan.sizes[:2]
-    step = 2 * N * plan.numbers
+    step = 2 * N * plan.fits.numbers
     if step * T < SMALLEST_SHARED_CALL:
         return 1
     # Side by side, calls need not wait for one another at each step.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,7 +12,8 @@ from torch.nn.utils.rnn import PackedSequence
 
 from recurra.base.errors import ConfigError, ShapeError
 from recurra.cells import CELLS, Cell
-from recurra.engine import BACKENDS, Call, Weights, Zoneout, choose, run_many
+from recurra.engine import BACKENDS, Call, Weights, Zoneout, choose, run_many, watched
+from recurra.engine.watched import Watch
 from recurra.lower import Parameter, layout, projects, recurrent_width
 from recurra.nn.door import Entered, Lengths, enter
 from recurra.nn.dropout import locked_mask, zoneout_mask
@@ -39,6 +41,9 @@ class Recurrent(nn.Module):
 
     Raises ConfigError for an option that cannot take effect (dropout with one layer, merge with one direction).
     """
+
+    # Set by who wants to see every step: the layers then run step by step, whatever `backend` says (engine/watched.py).
+    watch: Watch | None = None
 
     def __init__(
         self,
@@ -79,6 +84,8 @@ class Recurrent(nn.Module):
         self.backend = backend
         _check_options(self)
         self._register(device, dtype)
+        self._names = [[(p.name, _name(p, *place)) for p in self._layout()] for place in self._places()]
+        self._state_sizes = self.state_sizes()
         self.reset_parameters()
 
     # -- sizes ---------------------------------------------------------------------------------------------------
@@ -108,19 +115,27 @@ class Recurrent(nn.Module):
     # -- parameters ----------------------------------------------------------------------------------------------
 
     def _register(self, device: torch.device | str | None, dtype: torch.dtype | None) -> None:
-        for layer in range(self.num_layers):
+        for layer, direction in self._places():
             sizes = self._sizes(layer)
-            for direction in range(self.num_directions):
-                for parameter in self._layout():
-                    tensor = torch.empty(parameter.shape(sizes), device=device, dtype=dtype)
-                    self.register_parameter(_name(parameter, layer, direction), nn.Parameter(tensor))
+            for parameter in self._layout():
+                tensor = torch.empty(parameter.shape(sizes), device=device, dtype=dtype)
+                self.register_parameter(_name(parameter, layer, direction), nn.Parameter(tensor))
 
     def _layout(self) -> tuple[Parameter, ...]:
         return layout(self.cell, bias=self.bias)
 
     def _described(self, layer: int, direction: int) -> list[tuple[Parameter, Tensor]]:
-        # Read at each forward, never cached, so that parametrizations, pruning and functional_call take effect.
         return [(p, getattr(self, _name(p, layer, direction))) for p in self._layout()]
+
+    def _packed(self, layer: int, direction: int) -> dict[str, Tensor]:
+        """The same by their names in the cell, for each forward."""
+        # Never kept, so that parametrizations, pruning and functional_call take effect. The registered ones are looked
+        # up directly, since a module's own look-up takes ten times as long.
+        registered, found = self._parameters, {}
+        for name, full in self._names[layer * self.num_directions + direction]:
+            tensor = registered.get(full)
+            found[name] = getattr(self, full) if tensor is None else tensor
+        return found
 
     def _places(self) -> list[tuple[int, int]]:
         return [(layer, direction) for layer in range(self.num_layers) for direction in range(self.num_directions)]
@@ -157,7 +172,7 @@ class Recurrent(nn.Module):
         Raises ShapeError.
         """
         name = type(self).__name__
-        weight = self._described(0, 0)[0][1]
+        weight = getattr(self, self._names[0][0][1])
         entered = enter(name, input, lengths, input_size=self.input_size, batch_first=self.batch_first, weight=weight)
         states = self._initial_states(name, hx, entered)
         x = entered.x
@@ -167,7 +182,10 @@ class Recurrent(nn.Module):
             final += ends
             if layer + 1 < self.num_layers:
                 x = nn.functional.dropout(x, self.dropout, self.training)
-        stacked = tuple(entered.leave_state(torch.stack(s)) for s in zip(*final, strict=True))
+        # No copy of what is alone, unless it may be the caller's own hx.
+        alone = len(final) == 1 and len(x) > 0
+        ends_of = [s[0].unsqueeze(0) if alone else torch.stack(s) for s in zip(*final, strict=True)]
+        stacked = tuple([entered.leave_state(s) for s in ends_of])
         return entered.leave(x), stacked if len(stacked) > 1 else stacked[0]
 
     def last(self, state: State) -> Tensor:
@@ -179,24 +197,27 @@ class Recurrent(nn.Module):
         return MERGES[self.merge](h[-2], h[-1]) if self.bidirectional else h[-1]
 
     def _layer(
-        self, layer: int, x: Tensor, lengths: Tensor | None, states: tuple[Tensor, ...]
+        self, layer: int, x: Tensor, lengths: Tensor | None, states: list[tuple[Tensor, ...]]
     ) -> tuple[Tensor, list[tuple[Tensor, ...]]]:
         """One layer in all its directions: merged output, and the final states of each direction."""
         if self.variational_dropout and self.training:
             x = x * locked_mask(x, (1, x.shape[1], x.shape[2]), self.variational_dropout)
         calls = [self._call(layer, direction, x, lengths, states) for direction in range(self.num_directions)]
-        results = run_many(calls, backend=self.backend)
+        if self.watch is None:
+            results = run_many(calls, backend=self.backend)
+        else:
+            results = [watched.run(call, partial(self.watch, layer, k)) for k, call in enumerate(calls)]
         outputs = [r.output for r in results]
         return MERGES[self.merge](*outputs) if self.bidirectional else outputs[0], [r.states for r in results]
 
-    def _call(self, layer: int, direction: int, x: Tensor, lengths: Tensor | None, states: tuple[Tensor, ...]) -> Call:
+    def _call(
+        self, layer: int, direction: int, x: Tensor, lengths: Tensor | None, states: list[tuple[Tensor, ...]]
+    ) -> Call:
         """The work of one layer in one direction."""
-        k = layer * self.num_directions + direction
-        packed = {p.name: tensor for p, tensor in self._described(layer, direction)}
         return Call(
             x,
-            tuple(s[k] for s in states),
-            Weights(self.cell, packed),
+            states[layer * self.num_directions + direction],
+            Weights(self.cell, self._packed(layer, direction)),
             lengths,
             direction == 1,
             self._zoneouts(x),
@@ -208,10 +229,12 @@ class Recurrent(nn.Module):
         if self.backend != "auto":
             return self.backend
         x = self._described(0, 0)[0][1].new_zeros(1, 1, self.input_size)
-        states = tuple(x.new_zeros(self.num_directions, 1, size) for size in self.state_sizes())
+        states = [tuple(x.new_zeros(1, size) for size in self.state_sizes())]
         return choose(self._call(0, 0, x, torch.ones(1, dtype=torch.int64, device=x.device), states))
 
     def _zoneouts(self, x: Tensor) -> tuple[Zoneout, ...]:
+        if not any(self.zoneout):
+            return ()
         T, N, _ = x.shape
         pairs = zip(self.zoneout, self.state_sizes(), strict=True)
         return tuple(zoneout_mask(x, (T, N, size), p, training=self.training) for p, size in pairs)
@@ -222,11 +245,11 @@ class Recurrent(nn.Module):
         width = self._sizes(0)[recurrent_width(self.cell)]
         return locked_mask(x, (x.shape[1], width), self.variational_dropout)
 
-    def _initial_states(self, name: str, hx: State | None, entered: Entered) -> tuple[Tensor, ...]:
-        """States (layers * directions, N, width), checked; zeros if none were given."""
+    def _initial_states(self, name: str, hx: State | None, entered: Entered) -> list[tuple[Tensor, ...]]:
+        """States (N, width) of each layer and direction, checked; zeros if none were given."""
         L, N = self.num_layers * self.num_directions, entered.x.shape[1]
         if hx is None:
-            return tuple(entered.x.new_zeros(L, N, size) for size in self.state_sizes())
+            return [tuple([entered.x.new_zeros(N, size) for size in self._state_sizes])] * L
         given = hx if isinstance(hx, tuple | list) else (hx,)
         if len(given) != len(self.cell.states):
             raise ShapeError(
@@ -239,7 +262,7 @@ class Recurrent(nn.Module):
         for place, (state, size) in enumerate(zip(given, self.state_sizes(), strict=True)):
             self._check_state(name, place, state, (L, N, size))
             _check_kind(f"{name}: initial {self.cell.states[place]}", state, entered.x)
-        return tuple(given)
+        return list(zip(*(s.unbind(0) for s in given), strict=True))
 
     def _check_state(self, name: str, place: int, state: Tensor, expected: tuple[int, int, int]) -> None:
         if tuple(state.shape) != expected:
