@@ -3,6 +3,7 @@
 call        what a layer asks, and what it gets; the mask of real steps
 weights     packed parameters, seen by gate
 reference   the cell's own equations with tensors: always there, on any device, in any type; the specification
+watched     the same, for who wants to see every value of every step
 cpu         the fused native engine, forward and backward, for float32 on the CPU
 stepper     one step after another, with weights packed once: streaming and decoding
 user_cell   a user's own cell, compiled at first use

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -17,8 +18,11 @@ from recurra.engine.call import Call, Result, Zoneout, without_padding
 from recurra.engine.weights import Weights
 from recurra.lower import trace
 
+if TYPE_CHECKING:
+    from recurra.engine.watched import Recorder
 
-def run(call: Call) -> Result:
+
+def run(call: Call, watch: Recorder | None = None) -> Result:
     """One layer in one direction over all time steps. See `engine.call` for the shapes.
 
     The mask law: where a step is padding, each state stays as it was and the output is zero. It selects and never
@@ -31,10 +35,12 @@ def run(call: Call) -> Result:
     Wx = _hoist(without_padding(x[:longest], lengths), call.weights)
     states = call.states
     zoneout = call.zoneout or (None,) * len(states)
+    step = call.cell.step if watch is None else watch.step
     outputs: list[Tensor] = []
     for t in range(longest - 1, -1, -1) if call.reverse else range(longest):
         p.begin(Wx[t])
-        new = call.cell.step(x[t], states, p)
+        states = states if watch is None else watch.enter(states)
+        new = step(x[t], states, p)
         new = tuple(_zone(z, t, old, s) for z, old, s in zip(zoneout, states, new, strict=True))
         if t >= shortest:
             assert lengths is not None
@@ -44,6 +50,8 @@ def run(call: Call) -> Result:
         else:
             outputs.append(new[0])
         states = new
+        if watch is not None:
+            watch.leave(t, states, None if lengths is None else lengths > t)
     if call.reverse:
         outputs.reverse()
     return Result(_stack(outputs, T, states[0]), states)

@@ -77,11 +77,17 @@ def _at_most(items: list[Any], limit: int) -> list[Any]:
 
 def walk(graph: Graph, x: Value, states: dict[str, Value], p: Parameters) -> tuple[Value, ...]:
     """Compute the graph's outputs with tensors, or with symbols."""
+    values = values_of(graph, x, states, p)
+    return tuple(values[at] for at in graph.outputs.values())
+
+
+def values_of(graph: Graph, x: Value, states: dict[str, Value], p: Parameters) -> list[Value]:
+    """The value of every node, in order; a constant's is a number."""
     values: list[Value] = []
     for node in graph.nodes:
         arguments = [values[a] for a in node.args]
         values.append(_compute(node, arguments, x, states, p))
-    return tuple(values[at] for at in graph.outputs.values())
+    return values
 
 
 def _compute(node: Node, arguments: list[Value], x: Value, states: dict[str, Value], p: Parameters) -> Value:

@@ -39,7 +39,7 @@ class LayerSteps:
 
 def _steppers(layers: Recurrent) -> list[Stepper]:
     """One a layer, or none where the native engine cannot take this layer's steps."""
-    if any(layers.zoneout) or layers.backend not in ("auto", "cpu"):
+    if any(layers.zoneout) or layers.backend not in ("auto", "cpu") or layers.watch is not None:
         return []
     names = [p.name for p in layout(layers.cell, bias=layers.bias)]
     try:

@@ -25,6 +25,7 @@ from torch.nn.functional import dropout, linear, logsigmoid
 
 from recurra.cells import Cell
 from recurra.engine import Weights
+from recurra.engine.watched import Recorder
 from recurra.lower import Graph, Node, layout, recurrent_width, trace
 from recurra.lower.sums import Slot, Sums, find_sums
 from recurra.nn.dropout import locked_mask, zoneout_mask
@@ -59,6 +60,10 @@ class Unrolled:
             )
             for k, tensors in enumerate(layers.all_weights)
         ]
+        self.watch = layers.watch
+        if self.watch is not None:
+            for layer in self.layers:
+                layer.recorder = Recorder(layers.cell)
 
     def step(self, t: int, x: Tensor | None, states: Sequence[States]) -> tuple[States, ...]:
         """All layers' states after step t, from their states before and x (N_t, I - K), None if nothing is left."""
@@ -71,9 +76,11 @@ class Unrolled:
 
     def finish(self) -> None:
         """All steps are taken: keep what the weight gradients need."""
-        for layer in self.layers:
+        for k, layer in enumerate(self.layers):
             for sums in layer.sums:
                 sums.box.close()
+            if self.watch is not None and layer.recorder is not None:
+                self.watch(k, 0, layer.recorder.trail())
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +170,7 @@ class _Layer:
     """One layer: its plan, its parameters, and its sums of products."""
 
     def __init__(self, weights: Weights, known: Tensor, heights: Sequence[int], masks: _Masks) -> None:
+        self.recorder: Recorder | None = None
         self.plan = _plan(weights.cell)
         self.kinds = weights.by_kind()
         self.masks = masks
@@ -176,6 +184,8 @@ class _Layer:
     def step(self, t: int, x: Tensor | None, states: States) -> States:
         if x is not None and self.rest_mask is not None:
             x = x * self.rest_mask[: len(x)]
+        if self.recorder is not None:
+            states = self.recorder.enter(states)
         values = dict(self.constants)
         values.update((at, s) for at, s in zip(self.plan.states, states, strict=True) if at is not None)
         done: dict[int, Sequence[Tensor]] = {}
@@ -185,7 +195,11 @@ class _Layer:
             else:
                 values[at] = self._value(self.plan.nodes[at], values)
         new = (values[at] for at in self.plan.results)
-        return tuple(_zone(z, t, old, s) for z, old, s in zip(self.masks.zoneout, states, new, strict=True))
+        after = tuple(_zone(z, t, old, s) for z, old, s in zip(self.masks.zoneout, states, new, strict=True))
+        if self.recorder is not None:
+            self.recorder.keep(values)
+            self.recorder.leave(t, after, None)
+        return after
 
     def _sum(
         self, at: int, t: int, x: Tensor | None, values: Mapping[int, Tensor], done: dict[int, Sequence[Tensor]]
