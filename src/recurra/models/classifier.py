@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from torch import nn
+from torch import Tensor, nn
 
 from recurra.base.contracts import Batch, Prediction
 from recurra.base.option import Opt
@@ -13,6 +13,7 @@ from recurra.engine import BACKENDS, real_steps
 from recurra.nn import POOLS, Embedding, OneHot, Recurrent
 from recurra.nn.initial import INITIALIZERS
 from recurra.nn.merge import MERGES
+from recurra.nn.recurrent import State
 
 # No useful network is wider or deeper; up to here, counting the parameters before they are allocated takes no time.
 WIDEST, DEEPEST = 65_536, 64
@@ -90,3 +91,21 @@ class Classifier(nn.Module):
         last = self.recurrent.last(state)
         pooled = self.pool(outputs, last, real_steps(lengths, len(tokens)))
         return Prediction({"logits": self.output(self.output_dropout(pooled))})
+
+    def go_on(self, tokens: Tensor, state: State | None) -> tuple[State, Tensor]:
+        """The state after the next tokens (T, N), T = 0 among them, and logits (N, num_labels) for all that was read.
+
+        state: as the last call returned it; None at the beginning of a text. Never any dropout: call it in eval mode.
+        A model for which `cannot_go_on` has a reason must not be asked.
+        """
+        _, state = self.recurrent(self.embedding(tokens), state)
+        return state, self.output(self.recurrent.last(state))
+
+    def cannot_go_on(self) -> list[str]:
+        """Why this model cannot read a text piece by piece, a sentence for each reason; none where it can."""
+        found = []
+        if self.recurrent.bidirectional:
+            found.append("model.bidirectional: true reads a text from its end too, and that is not known yet.")
+        if not isinstance(self.pool, POOLS["last"]):
+            found.append("model.pooling: only last needs no more than the state; the others need every step.")
+        return found

@@ -1,5 +1,6 @@
 """Many-to-one: a text to its label.
 
-task     the plan a config describes, and the five verbs
-labels   what differs between one label a row and many
+task       the plan a config describes, and the five verbs
+labels     what differs between one label a row and many
+following  a text that comes piece by piece
 """

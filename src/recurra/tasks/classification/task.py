@@ -20,7 +20,9 @@ from recurra.losses import balanced_weights
 from recurra.metrics import Compared
 from recurra.report import Chart, HeatMap
 from recurra.tasks.asking import refuse_options
+from recurra.tasks.by_length import ByLength
 from recurra.tasks.classification.columns import suggested
+from recurra.tasks.classification.following import Follower
 from recurra.tasks.classification.labels import LabelKind, ManyLabels, OneLabel, label_set
 from recurra.tasks.text import Keep, TextReader, unknown_share
 
@@ -94,6 +96,11 @@ class ClassificationPlan:
     def input_field(self) -> str:
         """The column that `predict TEXT` fills."""
         return self.text
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Ways to take dev and test from train; the first one where the config names none."""
+        return ("random", "hash", "ordered")
 
     @property
     def smallest_sizes(self) -> tuple[int, ...]:
@@ -194,6 +201,10 @@ class Classification:
         label = self.kind.read(field(record, self.plan.label), record.origin) if gold else None
         return TextExample(text, self.reader.kept(tokens), label, record.origin, len(tokens))
 
+    def order(self, examples: Sequence[TextExample], *, batch_tokens: int, batch_rows: int, seed: int) -> ByLength:
+        """Those of like lengths together."""
+        return ByLength(examples, self.collate, batch_tokens, batch_rows, seed)
+
     def collate(self, examples: Sequence[TextExample], indices: Sequence[int]) -> Batch:
         """Token ids (T, N) and, where all are known, targets: (N,) classes, or (N, C) zeros and ones.
 
@@ -257,6 +268,10 @@ class Classification:
         """The text and its label, as plain values, for a person or a program."""
         return {"text": example.text, **self.kind.answer(output)}
 
+    def follower(self, model: torch.nn.Module) -> Follower:
+        """What reads a text piece by piece. Raises ConfigError, with all reasons, for a model that cannot."""
+        return Follower(self, model)
+
     # -- for reports -----------------------------------------------------------------------------------------------
 
     def tables(self, outputs: Sequence[Any], examples: Sequence[TextExample]) -> tuple[Table, ...]:
@@ -272,6 +287,10 @@ class Classification:
         self, model: torch.nn.Module, examples: Sequence[TextExample], device: torch.device
     ) -> tuple[HeatMap, ...]:
         """None of its own."""
+        return ()
+
+    def samples(self, model: torch.nn.Module, device: torch.device) -> tuple[Table, ...]:
+        """None: nothing is written without a text to answer."""
         return ()
 
     def baselines(self, train: Sequence[TextExample], splits: Mapping[str, Sequence[TextExample]]) -> Compared:

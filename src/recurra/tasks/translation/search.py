@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -12,7 +13,7 @@ from torch import Tensor
 from recurra.base.contracts import Batch
 from recurra.base.errors import ConfigError
 from recurra.data.tokenizers import BOS, EOS, PAD
-from recurra.decode import Hypothesis, LengthPenalty, beam_search, greedy
+from recurra.decode import Hypothesis, LengthPenalty, Token, beam_search, greedy, stream
 
 # A wider beam is slower in proportion, and finds worse answers (Koehn & Knowles 2017, arXiv:1706.03872, section 3.6).
 WIDEST_BEAM = 1000
@@ -73,6 +74,14 @@ class Search:
             return greedy(speaker, model.start(batch), **common)
         common |= {"beam": self.beam, "n_best": self.n_best, "length_penalty": self.penalty}
         return beam_search(speaker, model.start(batch), **common)
+
+    def spoken(self, model: Speaks, batch: Batch, ratio: float) -> Iterator[Token]:
+        """The tokens of a greedy search for a batch of one row, each as soon as it is known."""
+        device = batch.inputs["source"].device
+        length = longest(batch.lengths, ratio * self.factor)
+        with torch.no_grad():
+            state = model.start(batch)
+        return stream(_Speaker(model), state, start=BOS, end=EOS, max_length=length, device=device)
 
 
 def longest(lengths: Tensor, factor: float) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -15,9 +15,10 @@ from recurra.base.errors import DataError
 from recurra.metrics import Compared, Pair, SequenceScores, exact_scores
 from recurra.report import Chart, HeatMap
 from recurra.tasks.asking import refuse_options
+from recurra.tasks.by_length import ByLength
 from recurra.tasks.text import unknown_share
 from recurra.tasks.translation.answers import Candidate, Translated, attention_of, candidates, said_tokens
-from recurra.tasks.translation.batches import collated
+from recurra.tasks.translation.batches import collated, tokens_of
 from recurra.tasks.translation.losses import Forced, forced_rows, loss_of
 from recurra.tasks.translation.pairs import Columns, TextPair, Wanted, text_of, wanted
 from recurra.tasks.translation.readers import Limits, Sides
@@ -65,6 +66,10 @@ class Translation:
         text = text_of(record, self.columns.source, empty=not gold)
         answer = self._wanted(record) if gold else None
         return TextPair(text, self.sides.source.tokens(text), answer, record.origin)
+
+    def order(self, examples: Sequence[TextPair], *, batch_tokens: int, batch_rows: int, seed: int) -> ByLength:
+        """Those of like lengths together."""
+        return ByLength(examples, self.collate, batch_tokens, batch_rows, seed)
 
     def collate(self, examples: Sequence[TextPair], indices: Sequence[int]) -> Batch:
         """Token ids of the sources (T, N) and, where all are known, of the targets (S, N)."""
@@ -136,6 +141,16 @@ class Translation:
             }
         return found
 
+    def spoken(self, model: torch.nn.Module, example: TextPair, device: torch.device) -> Iterator[str]:
+        """The greedy answer as it grows: its text after each token. The model goes on when more is asked for."""
+        batch = self.collate([example], (0,)).to(device)
+        said: list[int] = []
+        for token in self.search.spoken(cast(Speaks, model), batch, self.sides.ratio):
+            if not token.ended:
+                said.append(token.token)
+                words = tokens_of(self.sides.target.vocabulary, said, example.source)
+                yield self.sides.target.tokenizer.join(words)
+
     # -- for reports -----------------------------------------------------------------------------------------------
 
     def tables(self, outputs: Sequence[Translated], examples: Sequence[TextPair]) -> tuple[Table, ...]:
@@ -167,6 +182,10 @@ class Translation:
             HeatMap(f"{o.best.text} ← {e.text}", said_tokens(o.best), e.source, o.attention or ())
             for e, o in zip(some, outputs, strict=True)
         )
+
+    def samples(self, model: torch.nn.Module, device: torch.device) -> tuple[Table, ...]:
+        """None: nothing is written without a text to answer."""
+        return ()
 
     def baselines(self, train: Sequence[TextPair], splits: Mapping[str, Sequence[TextPair]]) -> Compared:
         """What it scores to copy the source, and to write the most frequent target of training."""
