@@ -13,30 +13,14 @@ from recurra.models.classifier import Classifier
 from recurra.tasks import Classification, ClassificationPlan
 
 # Words, marks that combine, a final sigma, a prepended mark before a space, flags, CR LF, Han without spaces.
-PARTS = [
-    "fine",
-    " ",
-    "  ",
-    "item",
-    "\r",
-    "\n",
-    "e\u0301",
-    "\u0301",
-    "ΟΔΟΣ",
-    "Σ",
-    "'",
-    "\u0600",
-    "🇩",
-    "🇪",
-    "天气",
-    ".",
-    "x",
-]
+PARTS = ["fine", " ", "  ", "item", "\r", "\n", "e\u0301", "\u0301", "ΟΔΟΣ", "Σ", "'"]
+PARTS += ["\u0600", "🇩", "🇪", "天气", ".", "x"]
 WHERE = Origin("here")
 
 
 def task_of(tokenizer: object, **options: object) -> Classification:
-    rows = [Record({"text": "fine item x \u00e9 οδος ος", "label": "good"}, WHERE), Record({"text": "天 . 🇩🇪 οδοσ", "label": "bad"}, WHERE)]  # fmt: skip
+    texts = {"fine item x \u00e9 οδος ος": "good", "天 . 🇩🇪 οδοσ": "bad"}
+    rows = [Record({"text": text, "label": label}, WHERE) for text, label in texts.items()]
     return ClassificationPlan(tokenizer=tokenizer, **options).fit(rows, "here")  # type: ignore[arg-type]
 
 
