@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 
 from recurra.base.contracts import Origin, Record
 from recurra.base.errors import ConfigError
-from recurra.data.splits import SPLITS, HashSplit, RandomSplit, SplitRule, content_key, hash_split, overlap, split
+from recurra.data.splits import (
+    SPLITS,
+    HashSplit,
+    OrderedSplit,
+    RandomSplit,
+    SplitRule,
+    content_key,
+    hash_split,
+    overlap,
+    split,
+)
 
 
 def row(line: int, text: str, label: str = "") -> Record:
@@ -105,3 +115,23 @@ def test_the_overlap_counts_the_rows_of_test_and_says_where_the_first_stand() ->
     assert [(str(a), str(b)) for a, b in found.examples[:2]] == [("a.csv:1", "a.csv:11"), ("a.csv:2", "a.csv:12")]
     assert overlap(train, test, key=lambda record: str(record.origin)).num_rows == 0
     assert overlap([], []).examples == ()
+
+
+# -- in order ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_ordered_split_cuts_the_text_into_three_pieces_by_its_characters() -> None:
+    # Ten rows of 9 characters and their line break, 100 in all: 80, 10 and 10.
+    keys = [f"row {k} abc" for k in range(10)]
+    assert OrderedSplit().assign(keys, [""] * 10) == ["train"] * 8 + ["dev", "test"]
+    # One long row is as much text as nine short ones.
+    assert OrderedSplit(dev=0.5, test=0).assign(["a" * 89, *["b" * 9] * 9], [""] * 10) == ["train", *["dev"] * 9]
+
+
+def test_an_ordered_split_keeps_copies_where_they_stand_and_leaves_test_out_at_a_share_of_zero() -> None:
+    rule = OrderedSplit(dev=0.1, test=0)
+    assert rule.assign(["same"] * 10, [""] * 10) == ["train"] * 9 + ["dev"]
+    assert not rule.makes_test
+    assert OrderedSplit().makes_test
+    with pytest.raises(ConfigError, match="together under 1"):
+        OrderedSplit(dev=0.5, test=0.5)

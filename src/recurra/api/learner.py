@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence, Set
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,7 +11,6 @@ from recurra.api.schema import Settings
 from recurra.base.contracts import Batch, Progress, Score
 from recurra.base.errors import RunError
 from recurra.config import build
-from recurra.data.batches import epoch_batches
 from recurra.tasks import Task
 from recurra.training import (
     CLIPPINGS,
@@ -21,6 +19,7 @@ from recurra.training import (
     PENALTIES,
     SCHEDULES,
     Best,
+    Carry,
     Checkpoint,
     Patience,
     Rows,
@@ -28,31 +27,9 @@ from recurra.training import (
     put_weights,
 )
 
-Plan = list[tuple[int, ...]]
-
 # Epochs whose steps are counted before the first one; the rest are taken to have as many. Planning one epoch of 25,000
 # rows takes 14 ms, and those who stop early write down a thousand epochs.
 COUNTED = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """Which examples make which batch: a function of the seed and the epoch, so it needs no state to go on."""
-
-    lengths: tuple[int, ...]
-    batch_tokens: int
-    batch_rows: int
-    seed: int
-
-    def plan(self, epoch: int) -> Plan:
-        """The batches of an epoch, as indices."""
-        return epoch_batches(
-            self.lengths,
-            token_budget=self.batch_tokens,
-            max_sequences=self.batch_rows,
-            seed=self.seed,
-            epoch=epoch,
-        )
 
 
 class Learner:
@@ -67,18 +44,20 @@ class Learner:
         options = settings.training
         self.settings, self.task, self.examples, self.device = settings, task, examples, device
         self.fingerprint = fingerprint
-        lengths = tuple(e.length for e in examples)
-        self.order = Order(lengths, options.batch_tokens, options.batch_rows, options.seed)
+        self.order = task.order(
+            examples, batch_tokens=options.batch_tokens, batch_rows=options.batch_rows, seed=options.seed
+        )
         counted = min(options.epochs, COUNTED)
         steps = sum(len(self.order.plan(epoch)) for epoch in range(1, counted + 1))
         self.total_steps = steps * options.epochs // counted
         self.model = settings.model(task.model_sizes).to(device)
+        self.carry = Carry(self.model) if self.order.carries else None
         self.optimizer = build(options.optimizer, OPTIMIZERS, self.model.parameters())
         self.schedule = build(options.schedule, SCHEDULES, self.total_steps)
         self.clipping = build(options.clipping, CLIPPINGS)
         strengths = {"l1": options.l1, "l2": options.l2}
         self.penalties = [PENALTIES[name](strength=value) for name, value in strengths.items() if value]
-        rows = Rows(lambda i: str(examples[i].origin), lambda i: self._collate((i,)))
+        rows = Rows(lambda i: str(examples[i].origin), lambda i: task.collate([examples[i]], (i,)).to(device))
         self.on_nonfinite = build(options.on_nonfinite, ON_NONFINITE, rows)
         self.best, self.patience = Best(), Patience(evaluations=options.patience)
         self.step, self.epoch, self.position = 0, 1, 0
@@ -99,7 +78,7 @@ class Learner:
 
     def steps(self) -> Iterator[Progress]:
         """The rest of this epoch, one optimizer step at a time; position and step are up to date at each."""
-        batches = (self._collate(indices) for indices in self.order.plan(self.epoch)[self.position :])
+        batches = (self._collate(item) for item in self.order.plan(self.epoch)[self.position :])
         for progress in fit(
             self.model,
             batches,
@@ -112,6 +91,7 @@ class Learner:
             steps_done=self.step,
             clipping=self.clipping,
             penalties=self.penalties,
+            forward=self.carry,
         ):
             self.step, self.position = progress.step, self.position + 1
             yield progress
@@ -138,6 +118,7 @@ class Learner:
             patience=self.patience.state(),
             on_nonfinite=self.on_nonfinite.state(),
             config={name: dict(section) for name, section in self.settings.tree.items()},
+            carried={} if self.carry is None else self.carry.state(),
             extra={"task": self.task.to_json(), "data": self.fingerprint, "seconds": self.seconds},
         )
 
@@ -165,11 +146,13 @@ class Learner:
         self.best.restore(checkpoint.best)
         self.patience.restore(checkpoint.patience)
         self.on_nonfinite.restore(checkpoint.on_nonfinite)
+        if self.carry is not None:
+            self.carry.restore({name: value.to(self.device) for name, value in checkpoint.carried.items()})
         self.step, self.epoch, self.position = checkpoint.step, checkpoint.epoch, checkpoint.position
         self.seconds = float(checkpoint.extra.get("seconds", 0.0))
 
-    def _collate(self, indices: Sequence[int]) -> Batch:
-        return self.task.collate([self.examples[i] for i in indices], indices).to(self.device)
+    def _collate(self, item: Any) -> Batch:
+        return self.order.batch(item).to(self.device)
 
 
 def _refuse_misshaped(optimizer: torch.optim.Optimizer, options: Sequence[Set[str]]) -> None:

@@ -110,11 +110,14 @@ def read_rows(path: Path, settings: Settings, watch: Listener) -> list[Record]:
 def _divided(train: Sequence[Record], settings: Settings, watch: Listener) -> dict[str, list[Record]]:
     """Train, dev and, unless it is a file, test."""
     plan, data = settings.plan, settings.data
+    usual = plan.splits[0]
     if data.split is None:
-        watch.note(f"{data.train}: split at random, one text in one split; set data.split to choose.")
-    parts = split(train, build(data.split or "random", SPLITS), group=plan.key, stratify=plan.stratum)
+        how = {"random": "at random, one text in one split", "ordered": "in order, its end is for dev and test"}[usual]
+        watch.note(f"{data.train}: split {how}; set data.split to choose.")
+    rule = build(data.split or usual, SPLITS)
+    parts = split(train, rule, group=plan.key, stratify=plan.stratum)
     if data.test is None:
-        return parts
+        return {name: rows for name, rows in parts.items() if name != "test" or rule.makes_test}
     # The test file is there, so the share for it is trained on.
     dev = {id(record) for record in parts["dev"]}
     return {"train": [record for record in train if id(record) not in dev], "dev": parts["dev"]}

@@ -44,7 +44,10 @@ def final_report(
         title=f"{folder.path.resolve().name}: {learner.settings.tree['task']['name']}",
         scores=tuple(s for name, rows in scored.items() for s in prepared.task.score(answers[name], rows, name)),
         baselines=compared.scores,
-        tables=prepared.task.tables(answers[last], scored[last]),
+        tables=(
+            *prepared.task.tables(answers[last], scored[last]),
+            *prepared.task.samples(learner.model, learner.device),
+        ),
         facts=facts(learner, prepared, select, [*compared.notes, *([learner.skipped] if learner.skipped else [])]),
     )
     save_weights(folder.weights, learner.model)

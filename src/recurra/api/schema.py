@@ -23,6 +23,7 @@ from recurra.training import CLIPPINGS, ON_NONFINITE, OPTIMIZERS, SCHEDULES, Row
 NETWORKS: Mapping[str, tuple[str, ...]] = {
     "classification": ("classifier",),
     "translation": ("seq2seq",),
+    "tagging": ("tagger",),
 }
 
 SCHEMA = Schema(
@@ -127,6 +128,17 @@ def _check_size(resolved: Resolved) -> None:
     _refuse_large(resolved, _smallest(resolved), build(resolved.section("training"), TrainingOptions).max_model_gib)
 
 
+def _check_split(resolved: Resolved) -> None:
+    """The way to split is one that the task's rows allow."""
+    plan: Plan = build(resolved.section("task"), TASKS)
+    split = resolved.tree["data"]["split"]
+    if split is not None and split["name"] not in plan.splits:
+        raise ConfigError(
+            f"split: '{split['name']}' would tear apart rows that this task reads on from one to the next; expected "
+            f"{' or '.join(plan.splits)}."
+        )
+
+
 def _check_training(resolved: Resolved) -> None:
     """Build every component once, so that what it refuses stands beside the other mistakes."""
     options = build(resolved.section("training"), TrainingOptions)
@@ -139,6 +151,7 @@ def _check_training(resolved: Resolved) -> None:
 CHECKS = (
     Check(("task",), lambda resolved: build(resolved.section("task"), TASKS)),
     Check(("data",), lambda resolved: build(resolved.section("data"), DataOptions)),
+    Check(("data", "task"), _check_split),
     Check(("model", "task"), lambda resolved: _outline(resolved, _smallest(resolved))),
     Check(("model", "task", "training"), _check_size),
     Check(("training",), _check_training),

@@ -2,7 +2,8 @@
 
 formats      csv, tsv, jsonl, text and gzip of each: `read` gives records, lazily; broken rows are named
 tokenizers   words, characters, trained subwords; the vocabulary
-splits       train, dev and test from one file, by hash or stratified at random; overlap between splits
+splits       train, dev and test from one file, by hash, stratified at random or in order; overlap between splits
 batches      which examples go together, as a function of (seed, epoch)
+streams      which chunks of long documents go together, likewise
 embedded     data sets that are on every machine
 """

@@ -1,7 +1,8 @@
 """Train, dev and test from one file, and the rows that two splits share.
 
-Rows with the same key go to the same split, so that no copy of a training row is ever a test row. Both rules look at
-what a row says, not at where it stands: the result does not depend on the order of the file.
+`hash` and `random` look at what a row says, not at where it stands: rows with the same key go to the same split, so
+that no copy of a training row is ever a test row, and the result does not depend on the order of the file. `ordered`
+cuts the file at two places, for text that is read on from row to row.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Annotated, Protocol
 
 from recurra.base.contracts import Origin, Record
@@ -24,7 +26,13 @@ Key = Callable[[Record], str]
 
 
 class SplitRule(Protocol):
-    """Says for each row which split it belongs to."""
+    """Says for each row which split it belongs to.
+
+    makes_test: whether rows are meant for a test split at all
+    """
+
+    @property
+    def makes_test(self) -> bool: ...
 
     def assign(self, keys: Sequence[str], strata: Sequence[str]) -> list[str]:
         """One of "train", "dev", "test" per row. keys: rows with the same one stay together. strata: their classes."""
@@ -36,6 +44,8 @@ class HashSplit:
 
     Rows added to the file later move no other row. The shares of the classes are left to chance.
     """
+
+    makes_test = True
 
     def assign(self, keys: Sequence[str], strata: Sequence[str]) -> list[str]:
         """The split of each row, by `hash_split`; `strata` plays no part."""
@@ -57,6 +67,7 @@ class RandomSplit:
         self._dev = dev
         self._test = test
         self._seed = seed
+        self.makes_test = test > 0
 
     def assign(self, keys: Sequence[str], strata: Sequence[str]) -> list[str]:
         """The split of each row. Each class gets its share within a row or two, and keeps a key in train.
@@ -80,6 +91,35 @@ class RandomSplit:
 
     def _draw(self, key: str) -> bytes:
         return hashlib.sha256(f"{self._seed}:{key}".encode("utf-8", "surrogatepass")).digest()
+
+
+class OrderedSplit:
+    """The beginning of the file is for training, the next part is dev and the end is test, each in one piece.
+
+    Shares are of the text: a row counts by the characters of its key, and one for its end. Raises ConfigError when dev
+    and test leave nothing for train.
+    """
+
+    def __init__(
+        self,
+        *,
+        dev: Annotated[float, Opt("share of the text for choosing the best epoch", ge=0, lt=1)] = 0.1,
+        test: Annotated[float, Opt("share of the text for the final scores, at the end", ge=0, lt=1)] = 0.1,
+    ) -> None:
+        if dev < 0 or test < 0 or dev + test >= 1:
+            raise ConfigError(f"split: expected dev and test of at least 0, together under 1, got {dev} and {test}.")
+        self._dev = dev
+        self._test = test
+        self.makes_test = test > 0
+
+    def assign(self, keys: Sequence[str], strata: Sequence[str]) -> list[str]:
+        """The split of each row, by where its end is in the text; `strata` plays no part."""
+        ends = list(accumulate(len(key) + 1 for key in keys))
+        whole = ends[-1] if ends else 0
+        # Added before they are taken away: 1 - 0.1 - 0.1 is a little under 0.8.
+        train, seen = (1 - (self._dev + self._test)) * whole, (1 - self._test) * whole
+        room = 1e-9 * whole
+        return [TRAIN if end <= train + room else DEV if end <= seen + room else TEST for end in ends]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +151,7 @@ def _share(groups: Sequence[_Group], share: float) -> set[str]:
 SPLITS: Registry[Callable[..., SplitRule]] = Registry("split")
 SPLITS.add("hash", HashSplit)
 SPLITS.add("random", RandomSplit)
+SPLITS.add("ordered", OrderedSplit)
 
 
 def hash_split(key: str) -> str:

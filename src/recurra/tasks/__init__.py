@@ -6,7 +6,9 @@ example, collate, loss, predict, score. There is no base class.
 contract         what a plan and a task must have
 classification   a text to its label or labels
 translation      a text to another text
+tagging          a tag for each token, or spans of a text
 text             tokens and ids, for every task that reads text
+by_length        batches of examples of like lengths
 columns          which column of a file is which
 asking           options of `predict` that a task does not have
 """
@@ -16,11 +18,25 @@ from __future__ import annotations
 from recurra.base.registry import Registry
 from recurra.tasks.classification.task import Classification, ClassificationPlan
 from recurra.tasks.contract import Example, Plan, Task
+from recurra.tasks.tagging.plan import TaggingPlan
+from recurra.tasks.tagging.task import Tagging
 from recurra.tasks.translation.plan import TranslationPlan
 from recurra.tasks.translation.task import Translation
 
 TASKS: Registry[type[Plan]] = Registry("task")
 TASKS.add("classification", ClassificationPlan)
 TASKS.add("translation", TranslationPlan)
+TASKS.add("tagging", TaggingPlan)
 
-__all__ = ["TASKS", "Classification", "ClassificationPlan", "Example", "Plan", "Task", "Translation", "TranslationPlan"]
+__all__ = [
+    "TASKS",
+    "Classification",
+    "ClassificationPlan",
+    "Example",
+    "Plan",
+    "Tagging",
+    "TaggingPlan",
+    "Task",
+    "Translation",
+    "TranslationPlan",
+]

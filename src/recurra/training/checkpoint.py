@@ -60,6 +60,7 @@ class Checkpoint:
     model, optimizer:  their `state_dict()`           step: optimizer steps done      epoch: from 1
     position:          batches of this epoch done     log_lines: `Log.lines`
     schedule, best, patience, on_nonfinite:           their `state()`
+    carried:           `Carry.state()`, the states that rows go on with; empty where nothing is carried
     config:            resolved settings              extra: vocabularies and whatever else is JSON
     """
 
@@ -75,6 +76,7 @@ class Checkpoint:
     on_nonfinite: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
+    carried: Mapping[str, torch.Tensor] = field(default_factory=dict)
     version: str = __version__
 
 
@@ -126,6 +128,7 @@ def encode(checkpoint: Checkpoint, owner: object) -> list[bytes]:
     """The file's parts without the checksum: prefix, JSON, tensors."""
     optimizer_tensors, optimizer_json = split_optimizer(checkpoint.optimizer)
     named = {f"model/{name}": tensor for name, tensor in checkpoint.model.items()} | optimizer_tensors
+    named |= {f"carried/{name}": tensor for name, tensor in checkpoint.carried.items()}
     tensors, tied = untied(named)
     refuse_nonfinite(tensors, owner)
     header = {name: getattr(checkpoint, name) for name in JSON_FIELDS}
@@ -185,10 +188,14 @@ def decode(path: Path, header: bytes, data: bytes) -> Checkpoint:
         fields = json.loads(header)
         tensors = retied(safetensors.torch.load(data), fields["tied"])
         values = {name: _typed(fields, name, kind) for name, kind in JSON_FIELDS.items()}
-        model = {name.removeprefix("model/"): t for name, t in tensors.items() if name.startswith("model/")}
-        return Checkpoint(model=model, optimizer=join_optimizer(tensors, fields["optimizer"]), **values)
+        optimizer = join_optimizer(tensors, fields["optimizer"])
+        return Checkpoint(_within(tensors, "model/"), optimizer, carried=_within(tensors, "carried/"), **values)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, safetensors.SafetensorError) as error:
         raise DamagedError(f"{path}: not a checkpoint of this recurra: {type(error).__name__}: {error}.") from error
+
+
+def _within(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
 
 
 def _typed(fields: Mapping[str, Any], name: str, kind: type) -> Any:

@@ -121,6 +121,11 @@ class TranslationPlan:
         return self.columns.all
 
     @property
+    def splits(self) -> tuple[str, ...]:
+        """Ways to take dev and test from train; the first one where the config names none."""
+        return ("random", "hash", "ordered")
+
+    @property
     def smallest_sizes(self) -> tuple[int, ...]:
         """`model_sizes` of the smallest data there is."""
         return (8, 8)
