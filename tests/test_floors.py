@@ -15,8 +15,9 @@ FLOORS = [
     {"engine"},
     {"nn"},
     {"models"},
-    {"tasks"},
+    {"tasks", "export"},
     {"api", "bench"},
+    {"service"},
     {"cli"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

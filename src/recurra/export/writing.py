@@ -1,0 +1,147 @@
+"""A model to ONNX files, which are run and compared with the model before they are kept."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from recurra import __version__
+from recurra.base.atomic import replacing
+from recurra.base.errors import RunError
+from recurra.export.drawing import Array, package
+from recurra.export.parts import Named, Part, parts_of
+from recurra.nn import Recurrent
+
+# The largest difference that is rounding: float32 has 6e-8 an operation, and a few dozen follow one another in a step.
+TOLERANCE = 1e-5
+# Where the equations magnify rounding, as layer normalisation does of nearly equal numbers, the model itself is further
+# than that from exact numbers: up to 5e-5. The file may be this many times as far as the model.
+ROUNDINGS = 8.0
+# Rows and steps that are compared: one sequence, batches with an empty one, few steps and many.
+SHAPES = ((1, 1), (1, 40), (2, 7), (3, 2), (4, 13), (5, 40))
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How far a file is from the model in float64, and how far the model in float32 is: by output, over all shapes.
+
+    A difference is the largest of |found - exact| / max(1, largest |exact|), over all numbers of the output.
+    """
+
+    path: Path
+    differences: Mapping[str, float]
+    roundings: Mapping[str, float]
+
+    @property
+    def largest(self) -> float:
+        """The largest difference of all outputs."""
+        return max(self.differences.values())
+
+    @property
+    def wrong(self) -> tuple[str, ...]:
+        """Outputs whose difference is no rounding."""
+        return tuple(name for name, apart in self.differences.items() if not apart <= self.limit(name))
+
+    def limit(self, name: str) -> float:
+        """What the difference of an output may be."""
+        return max(TOLERANCE, ROUNDINGS * self.roundings[name])
+
+
+def onnx(model: nn.Module, path: Path | str, *, metadata: Mapping[str, str] | None = None) -> tuple[Agreement, ...]:
+    """Write a model, or a recurrent layer, as ONNX, run it in ONNX Runtime on the CPU, and keep it if it agrees.
+
+    model:    `nn.Recurrent` and its kin, or a model of `recurra.models`; float32, on any device, as in evaluation
+    path:     the file; a model of several parts has the part's name before the ending: out.encoder.onnx, out.step.onnx
+    metadata: texts that the files carry beside recurra's version
+    Returns how far each file is from the model; nothing is written unless all agree to `TOLERANCE`.
+    Raises ConfigError for a model that has no form in ONNX or if onnx or onnxruntime is not installed, RunError if the
+    files differ from the model.
+    """
+    path, texts = Path(path), {"recurra": __version__, **(metadata or {})}
+    with torch.no_grad():
+        model = _any_backend(copy.deepcopy(model).cpu().eval())
+        exact = copy.deepcopy(model).double()
+        parts = {_named(path, part.name): part for part in parts_of(model)}
+        files = {place: part.draw.file(texts) for place, part in parts.items()}
+        found = tuple(compare(place, files[place], part, model, exact) for place, part in parts.items())
+    if problems := [_refusal(one) for one in found if one.wrong]:
+        raise RunError("\n".join(problems))
+    _write(files)
+    return found
+
+
+def _any_backend(model: nn.Module) -> nn.Module:
+    for layers in model.modules():
+        if isinstance(layers, Recurrent):
+            layers.backend = "auto"  # one that is named need not have float64
+    return model
+
+
+def compare(
+    path: Path,
+    data: bytes,
+    part: Part,
+    model: nn.Module,
+    exact: nn.Module,
+    shapes: Sequence[tuple[int, int]] = SHAPES,
+) -> Agreement:
+    """How far a file in ONNX Runtime, and the model in float32, are from the model in float64, over batches (N, T)."""
+    session, random = session_of(data), np.random.default_rng(0)
+    names = [output.name for output in session.get_outputs()]
+    apart, rounding = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
+    for N, T in shapes:
+        inputs = part.ask(random, N, T)
+        got = dict(zip(names, session.run(None, inputs), strict=True))
+        own, true = part.answer(model, inputs), part.answer(exact, _in_float64(inputs))
+        for name in names:
+            apart[name] = max(apart[name], difference(got[name], true[name]))
+            rounding[name] = max(rounding[name], difference(own[name], true[name]))
+    return Agreement(path, apart, rounding)
+
+
+def _in_float64(inputs: Named) -> Named:
+    return {name: a.astype(np.float64) if a.dtype == np.float32 else a for name, a in inputs.items()}
+
+
+def difference(got: Array, exact: Array) -> float:
+    """max |got - exact| / max(1, max |exact|); infinite for another shape, or for numbers that are not finite."""
+    if got.shape != exact.shape or not (np.isfinite(got).all() and np.isfinite(exact).all()):
+        return float("inf")
+    apart = np.abs(got.astype(np.float64) - exact).max(initial=0.0)
+    return float(apart / max(1.0, np.abs(exact).max(initial=0.0)))
+
+
+def session_of(data: bytes) -> Any:
+    """ONNX Runtime on one thread of the CPU."""
+    runtime = package("onnxruntime")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return runtime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+
+
+def _named(path: Path, part: str) -> Path:
+    return path.with_suffix(f".{part}{path.suffix}") if part else path
+
+
+def _refusal(one: Agreement) -> str:
+    worst = max(one.wrong, key=lambda name: one.differences[name])
+    return (
+        f"{one.path}: not written: in ONNX Runtime the output '{worst}' is {one.differences[worst]:.1e} from the "
+        f"model's, expected at most {one.limit(worst):.1e} of numbers of order 1. Are the weights sensible? "
+        "`recurra evaluate` tells."
+    )
+
+
+def _write(files: Mapping[Path, bytes]) -> None:
+    """All files are whole before the first one takes its name."""
+    with ExitStack() as stack:
+        for path, data in files.items():
+            stack.enter_context(replacing(path)).write(data)

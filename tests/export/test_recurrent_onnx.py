@@ -1,0 +1,216 @@
+"""Recurrent layers as ONNX files: every cell against its oracle, the mask law, and which node a cell gets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from conformance.users_cell import leaky
+from export.onnx_room import by_oracle, exported
+from oracles.loop import Array
+from recurra.base.errors import ConfigError, RunError
+from recurra.cells import CELLS, Cell, cell
+from recurra.cells.language import Parameters, Value, sigmoid, tanh
+from recurra.export import onnx, recurrent, writing
+from recurra.lower import projects
+from recurra.nn import GRU, LSTM, RNN, Recurrent
+
+I, H = 3, 4
+CELLS_UNDER_TEST = dict(CELLS) | {"leaky": leaky}
+NODES = {
+    "rnn": "RNN", "rnn_relu": "RNN", "rnn_sigmoid": "RNN", "lstm": "LSTM", "lstm_peephole": "LSTM", "gru": "GRU",
+    "gru_reset_before": "GRU",
+}  # fmt: skip
+# Layer normalisation divides by the spread of few numbers, which may be small, and magnifies rounding.
+TOLERANCE = {"lstm_layernorm": 5e-5}
+
+
+def small(cell: str | Cell = "lstm", **options: Any) -> Recurrent:
+    torch.manual_seed(1)
+    cell = CELLS_UNDER_TEST[cell] if isinstance(cell, str) else cell
+    if projects(cell):
+        options.setdefault("proj_size", 2)
+    return Recurrent(I, H, cell=cell, **options)
+
+
+def inputs_of(layers: Recurrent, lengths: tuple[int, ...], T: int) -> tuple[Array, Array, dict[str, Array]]:
+    """x (T, N, I) with NaN in the padding, lengths, and first states; a normaliser's are above 1."""
+    random, N = np.random.default_rng(2), len(lengths)
+    x = random.standard_normal((T, N, I)).astype(np.float32)
+    for n, length in enumerate(lengths):
+        x[length:, n] = np.nan
+    rows = layers.num_layers * layers.num_directions
+    states = {
+        f"{name}_0": np.abs(random.standard_normal((rows, N, size))).astype(np.float32) + np.float32(name == "n")
+        for name, size in zip(layers.cell.states, layers.state_sizes(), strict=True)
+    }
+    return x, np.array(lengths, dtype=np.int64), states
+
+
+@pytest.mark.parametrize("bidirectional", [False, True], ids=["one-way", "both-ways"])
+@pytest.mark.parametrize("num_layers", [1, 2])
+@pytest.mark.parametrize("name", CELLS_UNDER_TEST)
+def test_every_cell_in_onnx_runtime_is_what_its_oracle_says(
+    name: str, num_layers: int, bidirectional: bool, tmp_path: Path
+) -> None:
+    layers = small(name, num_layers=num_layers, bidirectional=bidirectional)
+    file = exported(layers, tmp_path / "layers.onnx")
+    x, lengths, states = inputs_of(layers, (5, 0, 2, 7), 7)
+    got = file(x=x, lengths=lengths, **states)
+    output, final = by_oracle(layers, x, lengths, states)
+    tolerance = TOLERANCE.get(name, 2e-6)
+    np.testing.assert_allclose(got["output"], output, atol=tolerance, rtol=0)
+    for state, expected in zip(layers.cell.states, final, strict=True):
+        np.testing.assert_allclose(got[f"{state}_n"], expected, atol=tolerance, rtol=0, err_msg=state)
+    assert recurrent.node_of(layers) == NODES.get(name, "Scan")
+    assert NODES.get(name, "Scan") in file.nodes
+
+
+@pytest.mark.parametrize("name", CELLS_UNDER_TEST)
+def test_a_sequence_does_not_notice_its_neighbours(name: str, tmp_path: Path) -> None:
+    layers = small(name, bidirectional=True)
+    file = exported(layers, tmp_path / "layers.onnx")
+    x, lengths, states = inputs_of(layers, (4, 6, 1), 6)
+    together = file(x=x, lengths=lengths, **states)
+    for n, length in enumerate(lengths):
+        some = slice(n, n + 1)
+        alone = file(x=x[:length, some], lengths=lengths[some], **{k: s[:, some] for k, s in states.items()})
+        np.testing.assert_allclose(alone["output"][:, 0], together["output"][:length, n], atol=1e-6, rtol=0)
+        assert not together["output"][length:, n].any()
+        for state in layers.cell.states:
+            np.testing.assert_allclose(alone[f"{state}_n"][:, 0], together[f"{state}_n"][:, n], atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "rnn", "slstm"])
+def test_an_empty_sequence_keeps_its_first_states_also_where_nothing_is_read(name: str, tmp_path: Path) -> None:
+    layers = small(name, bidirectional=True)
+    file = exported(layers, tmp_path / "layers.onnx")
+    for T in (0, 3):
+        x, lengths, states = inputs_of(layers, (0, 0), T)
+        got = file(x=x, lengths=lengths, **states)
+        assert got["output"].shape == (T, 2, 2 * H)
+        assert not got["output"].any()
+        for state in layers.cell.states:
+            np.testing.assert_array_equal(got[f"{state}_n"], states[f"{state}_0"])
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru_simple"])
+@pytest.mark.parametrize("merge", ["sum", "mean", "product"])
+def test_two_directions_are_merged_as_the_layer_says(merge: str, name: str, tmp_path: Path) -> None:
+    apart, merged = small(name, bidirectional=True), small(name, bidirectional=True, merge=merge)
+    x, lengths, states = inputs_of(apart, (5, 3), 5)
+    both = exported(apart, tmp_path / "a.onnx")(x=x, lengths=lengths, **states)["output"]
+    forward, backward = both[..., :H], both[..., H:]
+    expected = {"sum": forward + backward, "mean": (forward + backward) / 2, "product": forward * backward}
+    got = exported(merged, tmp_path / "m.onnx")(x=x, lengths=lengths, **states)["output"]
+    np.testing.assert_allclose(got, expected[merge], atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        LSTM(I, H, bias=False),
+        GRU(I, H, 2, bias=False),
+        small("slstm", bias=False),
+        LSTM(I, H, zoneout=(0.1, 0.2)),
+        GRU(I, H, batch_first=True, bidirectional=True),
+        RNN(I, H, nonlinearity="relu"),
+        LSTM(I, H, proj_size=2, num_layers=2, bidirectional=True),
+    ],
+    ids=str,
+)
+def test_options_of_a_layer_take_effect(layers: Recurrent, tmp_path: Path) -> None:
+    file = exported(layers, tmp_path / "layers.onnx")
+    x, lengths, states = inputs_of(layers, (3, 5), 5)
+    x = x.swapaxes(0, 1) if layers.batch_first else x
+    given = tuple(torch.from_numpy(state) for state in states.values())
+    with torch.no_grad():
+        layers.eval()
+        expected, _ = layers(
+            torch.from_numpy(x), given if len(given) > 1 else given[0], lengths=torch.from_numpy(lengths)
+        )
+    np.testing.assert_allclose(file(x=x, lengths=lengths, **states)["output"], expected.numpy(), atol=1e-6, rtol=0)
+
+
+@cell(states=("h", "c"), bias_pair=True)
+def my_lstm(x: Value, h: Value, c: Value, p: Parameters) -> Value:
+    """The LSTM under another name, its gates written in another order of lines."""
+    i = sigmoid(p.W("i", x) + p.R("i", h) + p.b("i"))
+    f = sigmoid(p.W("f", x) + p.R("f", h) + p.b("f"))
+    g = tanh(p.W("g", x) + p.R("g", h) + p.b("g"))
+    o = sigmoid(p.W("o", x) + p.R("o", h) + p.b("o"))
+    c = f * c + i * g
+    return o * tanh(c), c
+
+
+@cell(states=("h", "c"), bias_pair=True, name="lstm")
+def no_lstm(x: Value, h: Value, c: Value, p: Parameters) -> Value:
+    """Called lstm, and yet its memory is squashed twice."""
+    i = sigmoid(p.W("i", x) + p.R("i", h) + p.b("i"))
+    f = sigmoid(p.W("f", x) + p.R("f", h) + p.b("f"))
+    g = tanh(p.W("g", x) + p.R("g", h) + p.b("g"))
+    o = sigmoid(p.W("o", x) + p.R("o", h) + p.b("o"))
+    c = tanh(f * c + i * g)
+    return o * tanh(c), c
+
+
+def test_a_node_is_chosen_by_the_equations_and_not_by_the_name(tmp_path: Path) -> None:
+    assert "LSTM" in exported(small(my_lstm), tmp_path / "a.onnx").nodes
+    assert "LSTM" not in exported(small(no_lstm), tmp_path / "b.onnx").nodes
+
+
+def test_a_model_in_training_is_written_as_in_evaluation_and_left_as_it_was(tmp_path: Path) -> None:
+    layers = LSTM(I, H, 2, dropout=0.5, variational_dropout=0.5, backend="cpu").train()
+    before = {name: tensor.clone() for name, tensor in layers.state_dict().items()}
+    onnx(layers, tmp_path / "a.onnx")
+    assert layers.training
+    assert layers.backend == "cpu"
+    assert all(torch.equal(tensor, before[name]) for name, tensor in layers.state_dict().items())
+
+
+def test_a_file_that_differs_from_the_model_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = recurrent.Standard("lstm", "LSTM", ("i", "f", "o", "g"))
+    monkeypatch.setattr(recurrent, "STANDARD", (wrong,))
+    path = tmp_path / "a.onnx"
+    path.write_bytes(b"mine")
+    with pytest.raises(RunError, match=r"a\.onnx: not written: in ONNX Runtime the output '.*' is .* from the model's"):
+        onnx(small("lstm"), path)
+    assert path.read_bytes() == b"mine"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.onnx"]
+
+
+def test_numbers_that_are_not_finite_are_a_difference() -> None:
+    one = np.array([1.0])
+    assert writing.difference(np.array([np.nan]), one) == float("inf")
+    assert writing.difference(one, np.array([np.inf])) == float("inf")
+    assert writing.difference(np.zeros((1, 1)), one) == float("inf")
+    assert writing.difference(np.array([2.0, 10.5]), np.array([2.5, 10.0])) == 0.05
+    assert writing.difference(np.array([0.0, 0.5]), np.array([0.25, 0.5])) == 0.25
+
+
+def test_what_has_no_form_in_onnx_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"float64 weights, expected float32; call \.float\(\)"):
+        onnx(small().double(), tmp_path / "a.onnx")
+    with pytest.raises(ConfigError, match="cannot write a Bilinear as ONNX; known models: Recurrent, Classifier"):
+        onnx(torch.nn.Bilinear(1, 1, 1), tmp_path / "a.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_the_packages_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for missing in ("onnx", "onnxruntime"):
+        with monkeypatch.context() as patch:
+            patch.setitem(__import__("sys").modules, missing, None)
+            with pytest.raises(ConfigError, match=r'pip install "recurra\[onnx\]"'):
+                onnx(small(), tmp_path / "a.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_file_says_which_recurra_wrote_it_and_what_else_it_was_given(tmp_path: Path) -> None:
+    from recurra import __version__
+
+    file = exported(small(), tmp_path / "a.onnx", metadata={"labels": '["a", "ä"]'})
+    assert file.metadata == {"recurra": __version__, "labels": '["a", "ä"]'}
