@@ -10,7 +10,8 @@ unroll     recurrent layers one differentiable step at a time, for a decoder tha
 stepping   recurrent layers one step after another in decoding, weights packed once
 linear     torch's linear layer on the engine's tiles
 linear_cross_entropy  the output layer of a language model and its loss, without the matrix of probabilities
-softmax    output layers over a vocabulary: nats of targets, log-probabilities of all tokens
+softmax    output layers over a vocabulary, full and adaptive: nats of targets, log-probabilities of all tokens
+weight_drop  a layer with some of its recurrent weights zeroed      penalties  on a layer's activations
 """
 
 from __future__ import annotations
@@ -21,9 +22,11 @@ from recurra.nn.characters import CHARACTERS
 from recurra.nn.embed import Embedding, OneHot
 from recurra.nn.linear import Linear
 from recurra.nn.linear_cross_entropy import linear_cross_entropy
+from recurra.nn.penalties import activation_penalties
 from recurra.nn.pool import POOLS
 from recurra.nn.recurrent import GRU, LSTM, RNN, Recurrent
-from recurra.nn.softmax import FullSoftmax, softmax_log_probabilities, softmax_nats
+from recurra.nn.softmax import AdaptiveSoftmax, FullSoftmax, softmax_log_probabilities, softmax_nats
+from recurra.nn.weight_drop import weight_dropped
 
 __all__ = [
     "ATTENTIONS",
@@ -32,13 +35,16 @@ __all__ = [
     "LSTM",
     "POOLS",
     "RNN",
+    "AdaptiveSoftmax",
     "Carried",
     "Embedding",
     "FullSoftmax",
     "Linear",
     "OneHot",
     "Recurrent",
+    "activation_penalties",
     "linear_cross_entropy",
     "softmax_log_probabilities",
     "softmax_nats",
+    "weight_dropped",
 ]

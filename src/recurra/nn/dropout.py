@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from recurra.engine import Zoneout
 
@@ -24,3 +24,25 @@ def zoneout_mask(like: Tensor, shape: tuple[int, ...], p: float, *, training: bo
     if p == 0:
         return None
     return torch.rand(shape, device=like.device) < p if training else p
+
+
+class LockedDropout(nn.Module):
+    """Dropout with one mask a row for all steps of x (T, N, D), in training.
+
+    Source: Gal & Ghahramani 2016, arXiv:1512.05287; Merity et al. 2017, arXiv:1708.02182, section 4.2.
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * locked_mask(x, (1, *x.shape[1:]), self.p) if self.p and self.training else x
+
+
+def word_mask(like: Tensor, num_tokens: int, p: float) -> Tensor:
+    """(V,): 0 with probability p, else 1 / (1 - p), to scale tokens' vectors: a word goes in all places at once.
+
+    Source: Gal & Ghahramani 2016, arXiv:1512.05287, section 4.2; Merity et al. 2017, arXiv:1708.02182, section 4.3.
+    """
+    return locked_mask(like, (num_tokens,), p)
