@@ -115,7 +115,7 @@ def test_every_command_parses(page):
             pytest.fail(f"{page}: recurra {shlex.join(words)}: {error or 'no such command'}")
 
 
-@pytest.mark.parametrize("wrong", ["serve runs/first", "train config.yaml --epochs 3", "init classification"])
+@pytest.mark.parametrize("wrong", ["publish runs/first", "train config.yaml --epochs 3", "init classification"])
 def test_a_command_that_is_not_there_would_be_found(wrong):
     with pytest.raises((UsageError, StopIteration)):
         parsed(wrong.split())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import regex  # type: ignore[import-untyped]
 import torch
@@ -77,7 +77,7 @@ class Follower:
         ids = torch.tensor([self._task.reader.vocabulary.ids(cut)], dtype=torch.int64).T
         device = next(self._model.parameters()).device
         state, logits = self._model.go_on(ids.to(device), state)
-        return state, cast(Tensor, logits), tokens + len(cut)
+        return state, logits, tokens + len(cut)
 
 
 def _cannot_cut(task: Classification) -> list[str]:

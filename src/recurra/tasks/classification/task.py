@@ -21,7 +21,6 @@ from recurra.metrics import Compared
 from recurra.report import Chart, HeatMap
 from recurra.tasks.asking import refuse_options
 from recurra.tasks.by_length import ByLength
-from recurra.tasks.by_length import ByLength
 from recurra.tasks.classification.columns import suggested
 from recurra.tasks.classification.following import Follower
 from recurra.tasks.classification.labels import LabelKind, ManyLabels, OneLabel, label_set
@@ -97,11 +96,6 @@ class ClassificationPlan:
     def input_field(self) -> str:
         """The column that `predict TEXT` fills."""
         return self.text
-
-    @property
-    def splits(self) -> tuple[str, ...]:
-        """Ways to take dev and test from train; the first one where the config names none."""
-        return ("random", "hash", "ordered")
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -211,10 +205,6 @@ class Classification:
         """Those of like lengths together."""
         return ByLength(examples, self.collate, batch_tokens, batch_rows, seed)
 
-    def order(self, examples: Sequence[TextExample], *, batch_tokens: int, batch_rows: int, seed: int) -> ByLength:
-        """Those of like lengths together."""
-        return ByLength(examples, self.collate, batch_tokens, batch_rows, seed)
-
     def collate(self, examples: Sequence[TextExample], indices: Sequence[int]) -> Batch:
         """Token ids (T, N) and, where all are known, targets: (N,) classes, or (N, C) zeros and ones.
 
@@ -297,10 +287,6 @@ class Classification:
         self, model: torch.nn.Module, examples: Sequence[TextExample], device: torch.device
     ) -> tuple[HeatMap, ...]:
         """None of its own."""
-        return ()
-
-    def samples(self, model: torch.nn.Module, device: torch.device) -> tuple[Table, ...]:
-        """None: nothing is written without a text to answer."""
         return ()
 
     def samples(self, model: torch.nn.Module, device: torch.device) -> tuple[Table, ...]:

@@ -1,0 +1,121 @@
+"""`recurra serve`: runs behind HTTP, and a page to try them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from recurra.cli.arguments import Command, add_cells, add_device
+from recurra.cli.failures import DONE, UsageError
+from recurra.cli.terminal import put, say
+
+# A key of fewer characters can be guessed.
+SHORTEST_KEY, LONGEST_KEY = 16, 1000
+ENVIRONMENT = "RECURRA_API_KEY"
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "runs", metavar="RUN", type=Path, nargs="+", help="folders of training runs; requests choose one by its name"
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine)")
+    parser.add_argument("--port", type=_whole(0, 65535), default=8000, help="0 takes a free one (default: 8000)")
+    parser.add_argument(
+        "--key-file", metavar="FILE", type=Path, help=f"a file with the key that clients must send; or ${ENVIRONMENT}"
+    )
+    parser.add_argument(
+        "--max-delay",
+        metavar="MS",
+        type=_number(0, 1000),
+        default=2.0,
+        help="milliseconds that a request waits for others to share a batch with (default: 2)",
+    )
+    parser.add_argument(
+        "--max-waiting",
+        metavar="N",
+        type=_whole(1, 100_000),
+        default=256,
+        help="requests that may wait; more are answered with 503 (default: 256)",
+    )
+    parser.add_argument(
+        "--max-body", metavar="BYTES", type=_whole(1000, 2**30), default=2**20, help="of a request (default: 1048576)"
+    )
+    parser.add_argument(
+        "--timeout", metavar="S", type=_number(0.01, 3600), default=30.0, help="seconds for one answer (default: 30)"
+    )
+    add_device(parser)
+    add_cells(parser)
+
+
+def _run(args: argparse.Namespace) -> int:
+    key = _key(args.key_file)
+    try:
+        from recurra import service
+    except ModuleNotFoundError as error:
+        raise UsageError(f'recurra serve: {error.name} is not installed; pip install "recurra[serve]".') from None
+
+    limits = service.Limits(
+        body_bytes=args.max_body, seconds=args.timeout, delay=args.max_delay / 1000, waiting=args.max_waiting
+    )
+    runs = service.open_runs(args.runs, device=args.device, cells=args.cells)
+    bound = service.listening(args.host, args.port)
+    if key is None and args.host not in LOOPBACK:
+        say(f"{args.host}: other machines can ask, and no key is needed. Set --key-file or {ENVIRONMENT}.")
+    url = service.url_of(bound)
+    service.serve(
+        service.Service(runs, limits, service.Log()),
+        bound,
+        key=key,
+        started=lambda: put(f"{', '.join(runs)}: {url} (Ctrl-C stops)"),
+    )
+    return DONE
+
+
+def _key(file: Path | None) -> str | None:
+    """The key of a file, or of the environment. Raises UsageError for one that no header can hold, or a short one."""
+    if file is None:
+        key, origin = os.environ.get(ENVIRONMENT), ENVIRONMENT
+    else:
+        with open(file, encoding="utf-8", errors="replace") as opened:
+            key, origin = opened.read(LONGEST_KEY + 2).strip(), str(file)
+    if key is None:
+        return None
+    plain = key.isascii() and key.isprintable() and not set(key) & set(' ",;\\')
+    if not (plain and SHORTEST_KEY <= len(key) <= LONGEST_KEY):
+        raise UsageError(
+            f"{origin}: expected a key of {SHORTEST_KEY} to {LONGEST_KEY} ASCII characters without spaces, quotes, "
+            "commas, semicolons and backslashes."
+        )
+    return key
+
+
+def _whole(first: int, last: int):  # type: ignore[no-untyped-def]
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and first <= int(text[:20]) <= last):
+            raise argparse.ArgumentTypeError(f"expected a whole number from {first} to {last}, got '{text}'")
+        return int(text)
+
+    return read
+
+
+def _number(first: float, last: float):  # type: ignore[no-untyped-def]
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not first <= value <= last:
+            raise argparse.ArgumentTypeError(f"expected a number from {first:g} to {last:g}, got '{text}'")
+        return value
+
+    return read
+
+
+COMMAND = Command(
+    "answer by HTTP, and show a page to try runs in a browser",
+    _arguments,
+    _run,
+    "  recurra serve runs/first\n  recurra serve runs/first runs/dates --port 8080 --key-file key.txt",
+)

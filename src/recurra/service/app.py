@@ -1,0 +1,273 @@
+"""The routes: what is asked for by HTTP, and what it becomes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Path, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import FileResponse, Response, StreamingResponse
+
+from recurra import __version__
+from recurra.base.errors import RecurraError
+from recurra.service import limits as most
+from recurra.service import schemas as s
+from recurra.service.batching import Batcher
+from recurra.service.guard import Guard
+from recurra.service.limits import Limits
+from recurra.service.log import Log
+from recurra.service.metrics import Metrics
+from recurra.service.page import add_page
+from recurra.service.refusals import Json, RefusedError, answered, refusal_of
+from recurra.service.served import Runs, Served, chosen, records_of
+from recurra.service.sessions import Sessions, follower_of
+from recurra.service.streams import Stream, can_generate, spoken
+from recurra.service.worker import Worker
+
+_Answers = dict[int | str, dict[str, Any]]
+_REFUSALS: _Answers = {
+    400: {"model": s.Refusal, "description": "The body is no JSON."},
+    401: {"model": s.Refusal, "description": "A key is needed."},
+    404: {"model": s.Refusal, "description": "There is no such run, session or report."},
+    408: {"model": s.Refusal, "description": "The body took too long to arrive."},
+    413: {"model": s.Refusal, "description": "The body is too large."},
+    422: {"model": s.Refusal, "description": "A mistake in the request; every one of them is named."},
+    503: {"model": s.Refusal, "description": "Too many requests wait; Retry-After says when to come again."},
+    504: {"model": s.Refusal, "description": "It took too long, and was given up."},
+}
+_CANNOT: _Answers = {409: {"model": s.Refusal, "description": "This run cannot do it, and why."}}
+_OF_GET: _Answers = {status: _REFUSALS[status] for status in (401, 503)}
+_REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+
+
+class Service:
+    """All that lives as long as the service does."""
+
+    def __init__(self, runs: Runs, limits: Limits, log: Log) -> None:
+        self.runs = runs
+        self.limits = limits
+        self.log = log
+        self.metrics = Metrics()
+        self.worker = Worker()
+        self.batcher = Batcher(self.worker, limits, self.metrics.batch)
+        self.sessions = Sessions(limits)
+        self.stream = Stream(self.worker, limits, log)
+        self.metrics.watch("recurra_requests_waiting", "Requests that wait for a model.", lambda: self.batcher.waiting)
+        self.metrics.watch("recurra_sessions", "Sessions that are kept.", lambda: len(self.sessions))
+
+    @asynccontextmanager
+    async def alive(self) -> AsyncIterator[None]:
+        """Answer questions for as long as the application runs."""
+        serving = asyncio.create_task(self.batcher.serve())
+        yield
+        serving.cancel()
+        with suppress(asyncio.CancelledError):
+            await serving
+
+    @property
+    def status(self) -> str:
+        """`ok` where requests are answered."""
+        return "stuck" if self.batcher.is_stuck or not self.worker.is_alive else "ok"
+
+    def described(self, served: Served) -> s.Described:
+        """A run as /models shows it."""
+        return s.Described(
+            name=served.name,
+            task=served.word,
+            input=served.input_field,
+            parameters=served.parameters,
+            generates=can_generate(served),
+            suggests=False,
+            options=[name for name in s.PredictOptions.model_fields if _has_option(served, name)],
+            sessions=_why_not(served),
+            report=f"/models/{served.name}/report" if served.report.is_file() else None,
+        )
+
+
+def create_app(service: Service, *, key: str | None = None, started: Callable[[], None] = lambda: None) -> Guard:
+    """The service as an ASGI application.
+
+    key: what clients must send; None asks for none        started: called when it begins to answer
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with service.alive():
+            started()
+            yield
+
+    app = FastAPI(
+        title="recurra",
+        version=__version__,
+        summary="Predictions of trained sequence models.",
+        docs_url=None,  # FastAPI's pages load scripts from other hosts
+        redoc_url=None,
+        lifespan=lifespan,
+        default_response_class=Json,
+    )
+    _add_models(app, service)
+    _add_answers(app, service)
+    _add_sessions(app, service)
+    _add_health(app, service)
+    add_page(app)
+    _add_refusals(app)
+    return Guard(app, limits=service.limits, log=service.log, metrics=service.metrics, key=key)
+
+
+def _add_answers(app: FastAPI, service: Service) -> None:
+    @app.post("/predict", response_model=s.Predictions, responses=_REFUSALS)
+    async def predict(body: s.PredictRequest) -> Response:
+        """Answer for texts or rows. Requests that come at the same time share a batch, and no answer notices it."""
+        if (body.texts is None) == (body.records is None):
+            raise RefusedError(422, "texts, records: expected one of the two.")
+        served = chosen(service.runs, body.model)
+        records = records_of(served, body.texts, body.records)
+        options = body.options.model_dump(exclude_unset=True)
+        found = await service.batcher.ask(served, options, records)
+        service.metrics.answered(served.name, len(records))
+        return Json({"model": served.name, "task": served.word, "predictions": found.rows, "notes": list(found.notes)})
+
+    @app.post(
+        "/generate",
+        response_class=StreamingResponse,
+        responses={
+            **_REFUSALS,
+            **_CANNOT,
+            200: {
+                "description": "Events `token` (what was added as `piece`, or the whole as `text`), then `done` with "
+                "the whole `text`, or `error`.",
+                "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            },
+        },
+    )
+    async def generate(body: s.GenerateRequest, request: Request) -> Response:
+        """Answer token by token, as server-sent events."""
+        served = chosen(service.runs, body.model)
+        if not can_generate(served):
+            raise RefusedError(409, f"model: a {served.word} does not write texts; use /predict.")
+        growing, first = await service.stream.begin(lambda deadline: spoken(served, body.text, deadline))
+        events = service.stream.events(growing, first, request.state.request_id)
+        return StreamingResponse(events, media_type="text/event-stream")
+
+
+def _add_sessions(app: FastAPI, service: Service) -> None:
+    @app.post("/sessions", status_code=201, response_model=s.Session, responses={**_REFUSALS, **_CANNOT})
+    async def begin(body: s.SessionRequest) -> Response:
+        """Begin a text that comes piece by piece: for runs of one direction, whose state is all they need."""
+        served = chosen(service.runs, body.model)
+        session = service.sessions.begin(served)
+        content = {"session": session, "model": served.name, "seconds": service.limits.session_seconds}
+        return Json(content, 201)
+
+    @app.post("/sessions/{session}", response_model=s.Piece, responses=_REFUSALS)
+    async def feed(session: _SessionId, body: s.PieceRequest) -> Response:
+        """Feed the next piece; the answer is that for all of the text so far."""
+        kept = service.sessions.find(session)
+        answer = await service.worker.run(lambda: kept.read(body.text))
+        service.metrics.answered(kept.served.name, 1)
+        return Json({"session": session, "prediction": answer})
+
+    @app.delete("/sessions/{session}", status_code=204, response_class=Response, responses=_REFUSALS)
+    async def end(session: _SessionId) -> Response:
+        """Forget a session."""
+        service.sessions.end(session)
+        return Response(status_code=204)
+
+
+def _add_models(app: FastAPI, service: Service) -> None:
+    @app.get("/models", response_model=s.Models, responses=_OF_GET)
+    async def models() -> Response:
+        """The runs that are served, and what each can do."""
+        return Json({"models": [service.described(one).model_dump() for one in service.runs.values()]})
+
+    @app.get(
+        "/models/{name}/report",
+        response_class=Response,
+        responses={
+            **_OF_GET,
+            404: _REFUSALS[404],
+            422: _REFUSALS[422],
+            200: {"content": {"text/html": {"schema": {"type": "string"}}}},
+        },
+    )
+    async def report(name: Annotated[str, Path(max_length=most.LONGEST_NAME)]) -> Response:
+        """The report of a run: its scores, beside baselines."""
+        served = chosen(service.runs, name)
+        if not served.report.is_file():
+            raise RefusedError(404, f"{name}: its run folder has no report.html.")
+        return FileResponse(served.report, media_type="text/html", headers={"Content-Security-Policy": _REPORT_POLICY})
+
+
+def _add_health(app: FastAPI, service: Service) -> None:
+    @app.get("/health", response_model=s.State, responses={503: _REFUSALS[503]})
+    async def health() -> Response:
+        """Whether the process lives."""
+        return Json({"status": "ok"})
+
+    @app.get(
+        "/ready", response_model=s.State, responses={503: {"model": s.State, "description": "Requests must wait."}}
+    )
+    async def ready() -> Response:
+        """Whether requests are answered."""
+        status = service.status
+        return Json({"status": status}, 200 if status == "ok" else 503)
+
+    @app.get(
+        "/metrics",
+        response_class=Response,
+        responses={**_OF_GET, 200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    )
+    async def metrics() -> Response:
+        """Numbers for Prometheus."""
+        return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _add_refusals(app: FastAPI) -> None:
+    """Every refusal has the same form, whoever refuses."""
+
+    @app.exception_handler(RecurraError)
+    async def refused(request: Request, error: RecurraError) -> Response:
+        return answered(refusal_of(error), request.state.request_id)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        problems = [_sentence(one) for one in error.errors()]
+        status = 400 if any(one["type"] == "json_invalid" for one in error.errors()) else 422
+        return answered(RefusedError(status, problems), request.state.request_id)
+
+    @app.exception_handler(HTTPException)
+    async def unrouted(request: Request, error: HTTPException) -> Response:
+        return answered(RefusedError(error.status_code, f"{error.detail}.", error.headers), request.state.request_id)
+
+
+_SessionId = Annotated[str, Path(max_length=most.LONGEST_NAME)]
+
+
+def _sentence(mistake: dict[str, Any]) -> str:
+    """`options.beam: Input should be less than or equal to 16.`; what was sent is not repeated."""
+    place = ".".join(str(part)[: most.LONGEST_NAME] for part in mistake["loc"] if part != "body")
+    if mistake["type"] == "json_invalid":
+        return f"the body is no JSON: {mistake['ctx']['error']} at character {mistake['loc'][-1]}."
+    return f"{place or 'body'}: {mistake['msg'].removeprefix('Value error, ').rstrip('.')}."
+
+
+def _why_not(served: Served) -> list[str]:
+    """The reasons why a run cannot be fed piece by piece."""
+    try:
+        follower_of(served)
+    except RefusedError as error:
+        return list(error.problems)
+    return []
+
+
+def _has_option(served: Served, name: str) -> bool:
+    """Whether the run's task has an option of `predict`."""
+    try:
+        served.run.task.asking({name: s.PredictOptions.model_fields[name].default})
+    except RecurraError:
+        return False
+    return True

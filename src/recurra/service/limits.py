@@ -1,0 +1,43 @@
+"""How much one request may ask for, and for how long: all bounds of the service in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# In the description of the service, so that a client knows them beforehand.
+MOST_RECORDS = 256
+LONGEST_TEXT = 10_000
+WIDEST_BEAM = 16
+MOST_TOKENS = 1000
+MOST_SUGGESTIONS = 20
+LONGEST_NAME = 100
+# Options of a generation that have no natural bound.
+HOTTEST, LARGEST_TOP_K, LARGEST_SEED = 100.0, 100_000, 2**63 - 1
+MOST_STOPS, LONGEST_STOP = 8, 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What an operator may set.
+
+    body_bytes:     a larger body is refused with 413, before it is read to its end
+    seconds:        a request that takes longer is answered with 504, and its work is given up
+    delay:          seconds that a request waits for others, to share a batch with them, while nothing is computed
+    waiting:        requests that may wait for the model; more are refused with 503
+    requests:       requests of all kinds at once; more are refused with 503
+    body_seconds:   until the body has arrived; then 408
+    header_seconds: until the head of a request has arrived; then the connection is closed
+    sessions:       kept at once; session_seconds: without a word, after which one is forgotten
+    drain_seconds:  after SIGTERM, for what has begun
+    """
+
+    body_bytes: int = 2**20
+    seconds: float = 30.0
+    delay: float = 0.002
+    waiting: int = 256
+    requests: int = 512
+    body_seconds: float = 10.0
+    header_seconds: float = 10.0
+    sessions: int = 1000
+    session_seconds: float = 600.0
+    drain_seconds: float = 8.0

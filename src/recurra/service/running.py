@@ -1,0 +1,83 @@
+"""The process: an address, the server, and an end in time."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable
+
+import uvicorn
+
+from recurra.base.errors import RunError
+from recurra.service.app import Service, create_app
+from recurra.service.head import impatient
+from recurra.service.log import LogHandler
+
+# Between two requests of a connection that is kept.
+IDLE_SECONDS = 5
+# Of the head of a request: what it asks for and its headers.
+HEAD_BYTES = 64 * 1024
+BACKLOG = 512
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A socket that is bound; port 0 takes a free one. Raises RunError for an address that cannot be had."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        bound = socket.socket(family, kind, protocol)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    except (OSError, OverflowError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise RunError(f"{host}:{port}: cannot be listened on: {reason}. Choose another --host or --port.") from None
+    return bound
+
+
+def url_of(bound: socket.socket) -> str:
+    """Where a browser finds it."""
+    host, port = bound.getsockname()[:2]
+    return f"http://[{host}]:{port}" if bound.family == socket.AF_INET6 else f"http://{host}:{port}"
+
+
+def serve(service: Service, bound: socket.socket, *, key: str | None, started: Callable[[], None]) -> None:
+    """Answer until SIGTERM or Ctrl-C, which are raised again after what has begun has ended.
+
+    started: called once requests are answered
+    """
+    _log_as_json(service)
+    limits = service.limits
+    config = uvicorn.Config(
+        create_app(service, key=key, started=started),
+        http=impatient(limits.header_seconds),
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=IDLE_SECONDS,
+        timeout_graceful_shutdown=round(limits.drain_seconds),
+        h11_max_incomplete_event_size=HEAD_BYTES,
+    )
+    try:
+        uvicorn.Server(config).run(sockets=[bound])
+    finally:
+        if not service.worker.stop(1.0):
+            # A model that does not come to an end would hold up the end of the process.
+            service.log.error("killed", message="a computation did not end in time")
+            os._exit(128 + signal.SIGTERM)
+        service.log.info("stopped")
+
+
+def _log_as_json(service: Service) -> None:
+    for name in ("uvicorn.error", "uvicorn", "asyncio"):
+        logger = logging.getLogger(name)
+        logger.handlers = [LogHandler(service.log)]
+        logger.propagate = False
+        logger.setLevel(logging.WARNING)

@@ -1,0 +1,128 @@
+"""The bodies of requests and answers, as the description of the service (OpenAPI) has them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+
+from recurra.service import limits as most
+
+
+def _characters(text: str) -> str:
+    """Refuse half of a surrogate pair, as the readers of files do: it is no character."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ValueError("a \\u escape is half of a surrogate pair, which is no character.") from None
+    return text
+
+
+Text = Annotated[str, Field(max_length=most.LONGEST_TEXT), AfterValidator(_characters)]
+Name = Annotated[str, Field(max_length=most.LONGEST_NAME, description="a run; may be left out where one is served")]
+
+
+class Body(BaseModel):
+    """What is unknown is refused, and nothing is converted: "5" is no number."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+
+class PredictOptions(Body):
+    """How to answer, as the run's task has it; what it does not have is refused."""
+
+    beam: Annotated[int, Field(ge=1, le=most.WIDEST_BEAM, description="hypotheses of a translation; 1 is greedy")] = 1
+    n_best: Annotated[int, Field(ge=1, le=most.WIDEST_BEAM, description="answers of a translation, best first")] = 1
+    attention: Annotated[bool, Field(description="what each token of the answer looked at")] = False
+
+
+class PredictRequest(Body):
+    """Texts, or rows as a data file has them; one of the two."""
+
+    model: Name | None = None
+    texts: Annotated[list[Text], Field(min_length=1, max_length=most.MOST_RECORDS)] | None = None
+    records: (
+        Annotated[
+            list[dict[Annotated[str, Field(max_length=most.LONGEST_NAME)], JsonValue]],
+            Field(min_length=1, max_length=most.MOST_RECORDS, description="named fields, as a row of a file"),
+        ]
+        | None
+    ) = None
+    options: PredictOptions = PredictOptions()
+
+
+class Predictions(BaseModel):
+    """One answer for each text or row, in order."""
+
+    model: str
+    task: str
+    predictions: Annotated[list[dict[str, Any]], Field(description="label and probabilities, output, spans, ...")]
+    notes: Annotated[list[str], Field(description="what one should know of these answers")]
+
+
+class GenerateRequest(Body):
+    """A text to go on from, or to translate token by token."""
+
+    model: Name | None = None
+    text: Text
+
+
+class SessionRequest(Body):
+    """Which run to feed."""
+
+    model: Name | None = None
+
+
+class Session(BaseModel):
+    """A session: feed it at /sessions/{session}."""
+
+    session: str
+    model: str
+    seconds: Annotated[float, Field(description="after which it is forgotten, unless it is fed")]
+
+
+class PieceRequest(Body):
+    """The next piece of the text."""
+
+    text: Text
+
+
+class Piece(BaseModel):
+    """The answer for all of the text so far."""
+
+    session: str
+    prediction: dict[str, Any]
+
+
+class Described(BaseModel):
+    """One run that is served."""
+
+    name: str
+    task: str
+    input: Annotated[str, Field(description="the field of a record that holds the text")]
+    parameters: Annotated[int, Field(description="numbers that were learned")]
+    generates: bool
+    suggests: bool
+    options: Annotated[list[str], Field(description="options of /predict that it has")]
+    sessions: Annotated[list[str], Field(description="why it cannot be fed piece by piece; empty where it can")]
+    report: Annotated[str | None, Field(description="where its report is")]
+
+
+class Models(BaseModel):
+    """All runs, in the order of the command line."""
+
+    models: list[Described]
+
+
+class State(BaseModel):
+    """How the service is."""
+
+    status: Literal["ok", "stuck"]
+
+
+class Refusal(BaseModel):
+    """Why a request was not done."""
+
+    error: Annotated[str, Field(description="the sentences, one a line")]
+    problems: Annotated[list[str], Field(description="a sentence for each mistake")]
+    request_id: Annotated[str, Field(description="under which the log has it")]

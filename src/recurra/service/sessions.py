@@ -1,0 +1,89 @@
+"""Texts that come piece by piece: a state under an id, for as long as it is fed."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from recurra.base.errors import ConfigError
+from recurra.service.limits import Limits
+from recurra.service.refusals import RefusedError, busy
+from recurra.service.served import Served
+
+
+@dataclass(slots=True)
+class Kept:
+    """One session. place: of the follower, after the last piece; used: when it was fed last."""
+
+    served: Served
+    follower: Any
+    place: Any
+    used: float
+
+    def read(self, piece: str) -> dict[str, Any]:
+        """The answer after the next piece; in the worker's thread, where pieces come one after the other."""
+        self.place, answer = self.follower.read(self.place, piece)
+        return dict(answer)
+
+
+class Sessions:
+    """A bounded number of sessions, oldest use first; `clock` gives seconds."""
+
+    def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._kept: OrderedDict[str, Kept] = OrderedDict()
+
+    def __len__(self) -> int:
+        self._forget()
+        return len(self._kept)
+
+    def begin(self, served: Served) -> str:
+        """The id of a new session. Raises RefusedError: 409 for a run that cannot go on, 503 for too many."""
+        follower = follower_of(served)
+        self._forget()
+        if len(self._kept) >= self._limits.sessions:
+            raise busy(f"{len(self._kept)} sessions are kept already; end one, or come again later.")
+        session = secrets.token_urlsafe(18)
+        self._kept[session] = Kept(served, follower, follower.begin(), self._clock())
+        return session
+
+    def find(self, session: str) -> Kept:
+        """A session that is about to be fed. Raises RefusedError, 404."""
+        self._forget()
+        kept = self._kept.get(session)
+        if kept is None:
+            raise RefusedError(
+                404,
+                f"session: there is none of this id; one that is not fed for {self._limits.session_seconds:g} s is "
+                "forgotten. Begin another with POST /sessions.",
+            )
+        kept.used = self._clock()
+        self._kept.move_to_end(session)
+        return kept
+
+    def end(self, session: str) -> None:
+        """Forget a session. Raises RefusedError, 404."""
+        self.find(session)
+        del self._kept[session]
+
+    def _forget(self) -> None:
+        """Drop what has not been fed for too long."""
+        oldest = self._clock() - self._limits.session_seconds
+        while self._kept and next(iter(self._kept.values())).used < oldest:
+            self._kept.popitem(last=False)
+
+
+def follower_of(served: Served) -> Any:
+    """What reads texts piece by piece for a run. Raises RefusedError, 409, with the reasons why there is none."""
+    try:
+        return served.run.task.follower(served.run.model)  # type: ignore[attr-defined]
+    except AttributeError:
+        sentence = f"model: a {served.word} reads all of a text before it answers; use /predict."
+        raise RefusedError(409, sentence) from None
+    except ConfigError as error:
+        raise RefusedError(409, error.problems) from None
