@@ -38,7 +38,7 @@ def tagging_batch(*rows: list[tuple[int, list[int]]], filling: int = 0) -> Batch
 
 def small(**options: Any) -> Tagger:
     torch.manual_seed(0)
-    given: dict[str, Any] = {"embedding_size": 3, "hidden_size": 4, **options}
+    given: dict[str, Any] = {"embedding_size": 3, "hidden_size": 4, "word_dropout": 0.0, **options}
     if given.get("characters") != "none":
         given = {"character_embedding_size": 2, "character_size": 3, **given}
     if projects(CELLS[given.get("cell", "lstm")]):
@@ -140,12 +140,14 @@ def test_each_dropout_acts_in_training_and_only_there(option: str) -> None:
     assert twice()
 
 
-def test_word_dropout_hides_whole_vectors_of_words_and_leaves_letters() -> None:
+def test_word_dropout_reads_words_as_unknown_and_leaves_letters() -> None:
     model = small(word_dropout=0.5)
+    with torch.no_grad():
+        model.embedding.weight[1] = 7.0
     row = [(5, [1, 2, 3])] * 200
     batch = tagging_batch(row)
     vectors = model._vectors(batch, torch.ones(200, 1, dtype=torch.bool))[:, 0]
-    hidden = ~vectors[:, :3].any(1)
+    hidden = (vectors[:, :3] == 7.0).all(1)
     assert 70 < int(hidden.sum()) < 130
     torch.testing.assert_close(vectors[~hidden][:, :3], model.embedding.weight[5].expand(int((~hidden).sum()), 3))
     torch.testing.assert_close(vectors[:, 3:], vectors[:1, 3:].expand(200, 6))
@@ -198,6 +200,14 @@ def test_a_tagger_learns_labels_that_only_order_and_letters_tell() -> None:
         loss.backward()
         optimizer.step()
     assert loss.item() < 0.1
+
+
+def test_an_unknown_word_is_nothing_until_training_has_one() -> None:
+    model = small()
+    assert not model.embedding.weight[1].any()
+    nats(model, tagging_batch([(1, [2]), (5, [3])])).backward()
+    assert model.embedding.weight.grad is not None
+    assert model.embedding.weight.grad[1].any()
 
 
 def test_the_tagger_is_registered() -> None:

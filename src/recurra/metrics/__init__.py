@@ -9,6 +9,9 @@ ranking          two labels: area under the ROC curve, average precision
 sequences        a written answer beside what was expected: exact match, other accepted answers; SEQUENCE_SCORES
 bleu             translation: BLEU with its parts, chrF, signatures
 rouge            summarization: ROUGE-1, -2, -L
+tags             a tag for each token: accuracy, also of unseen words; precision, recall, F1; confusion
+spans            precision, recall and F1 of spans; kinds of mistakes
+tag_baselines    the most frequent tag of a word; spans by a dictionary
 phones           grapheme_to_phoneme: word and phone error rates
 baselines        what a model must beat: the most frequent label; TF-IDF with logistic regression
 
@@ -48,11 +51,16 @@ from recurra.metrics.sequences import (
     length_bins,
     main_score,
 )
+from recurra.metrics.spans import span_mistakes, span_scores
+from recurra.metrics.tag_baselines import FrequentTag, SpanDictionary
+from recurra.metrics.tags import most_confused_tags, per_tag_scores, tag_confusion, tag_scores
 
 __all__ = [
     "SEQUENCE_SCORES",
     "Baseline",
     "Compared",
+    "Exact",
+    "FrequentTag",
     "LabelOutput",
     "LabelSetOutput",
     "Labelling",
@@ -61,6 +69,7 @@ __all__ = [
     "Pair",
     "SequenceScores",
     "SetLabelling",
+    "SpanDictionary",
     "TfidfLogistic",
     "TfidfLogisticSets",
     "average_precision",
@@ -75,11 +84,17 @@ __all__ = [
     "length_bins",
     "main_score",
     "most_confused",
+    "most_confused_tags",
+    "per_tag_scores",
     "reliability",
     "roc_auc",
     "scores",
     "set_labelling",
     "set_scores",
+    "span_mistakes",
+    "span_scores",
+    "tag_confusion",
+    "tag_scores",
 ]
 
 SEQUENCE_SCORES.add("translation", Bleu)

@@ -49,13 +49,13 @@ def macro(counts: Counts, split: str) -> Iterator[Score]:
         yield Score(f"{name}_macro", float(values.mean()), "0..1", "higher", split)
 
 
-def per_label(counts: Counts, names: Sequence[str], split: str) -> Iterator[Score]:
-    """precision[x], recall[x], f1[x] (0..1) and support[x] (rows) of every label x."""
+def per_label(counts: Counts, names: Sequence[str], split: str, *, unit: str = "rows") -> Iterator[Score]:
+    """precision[x], recall[x], f1[x] (0..1) and support[x] (in `unit`) of every label x."""
     rates = _rates(counts)
     for k, label in enumerate(names):
         for name, values in rates:
             yield Score(f"{name}[{label}]", float(values[k]), "0..1", "higher", split)
-        yield Score(f"support[{label}]", float(counts.support[k]), "rows", "neither", split)
+        yield Score(f"support[{label}]", float(counts.support[k]), unit, "neither", split)
 
 
 def unknown_labels(support: NDArray[np.int64], num_labels: int, split: str) -> Iterator[Score]:

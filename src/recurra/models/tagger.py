@@ -16,6 +16,8 @@ from recurra.models import options as o
 from recurra.nn import CHARACTERS, Embedding, Linear, Recurrent
 from recurra.nn.merge import MERGES
 
+# The number of a word that the vocabulary lacks; padding is 0.
+UNKNOWN = 1
 # Numbers in a letter's vector, and units a direction, or filters: Lample et al. 2016, section 5.1; Ma & Hovy 2016, 3.2.
 USUAL_CHARACTER_SIZES = {"lstm": (25, 25), "cnn": (30, 30)}
 
@@ -23,7 +25,7 @@ USUAL_CHARACTER_SIZES = {"lstm": (25, 25), "cnn": (30, 30)}
 class Tagger(nn.Module):
     """Words (T, N) with their characters (C, T, N) to a score for each label at each word.
 
-    num_words, num_characters, num_labels: sizes of the vocabularies
+    num_words, num_characters, num_labels: sizes of the vocabularies; word 0 is padding, word 1 an unknown one
     Sources: Lample et al. 2016, arXiv:1603.01360; Ma & Hovy 2016, arXiv:1603.01354; Huang et al. 2015,
     arXiv:1508.01991.
     Raises ConfigError, with all problems at once, for options that cannot take effect.
@@ -58,8 +60,8 @@ class Tagger(nn.Module):
             int, Opt("units after the projection, for lstm_projected; 0 is none", ge=0, le=o.WIDEST)
         ] = 0,
         word_dropout: Annotated[
-            float, Opt("share of words whose own vector is hidden in training, so that letters must do", ge=0, lt=1)
-        ] = 0.0,
+            float, Opt("share of words that training reads as unknown, by their letters alone", ge=0, lt=1)
+        ] = 0.05,
         embedding_dropout: Annotated[float, Opt("dropout on the vectors of words and letters", ge=0, lt=1)] = 0.0,
         dropout: o.Dropout = 0.0,
         variational_dropout: o.VariationalDropout = 0.0,
@@ -75,6 +77,8 @@ class Tagger(nn.Module):
         letters = {"character_embedding_size": character_embedding_size, "character_size": character_size}
         _refuse(output, characters, letters, dropout=dropout, num_layers=num_layers)
         self.embedding = Embedding(num_words, embedding_size)
+        with torch.no_grad():  # where training has no unknown word, this vector stays as it is, and must not be noise
+            self.embedding.weight[UNKNOWN] = 0.0
         self.characters = None
         width = embedding_size
         if characters != "none":
@@ -121,11 +125,10 @@ class Tagger(nn.Module):
     def _vectors(self, batch: Batch, real: Tensor) -> Tensor:
         """A word's own vector and that of its letters, side by side: (T, N, I)."""
         words = torch.where(real, batch.inputs["words"], 0)
-        own: Tensor = self.embedding(words)
         if self.word_dropout and self.training:
-            # Not scaled up as dropout is: an unknown word has no larger vector either.
-            hidden = torch.rand(words.shape, device=words.device) < self.word_dropout
-            own = own.masked_fill(hidden.unsqueeze(2), 0.0)
+            hidden = real & (torch.rand(words.shape, device=words.device) < self.word_dropout)
+            words = torch.where(hidden, UNKNOWN, words)
+        own: Tensor = self.embedding(words)
         if self.characters is None:
             return own
         lengths = torch.where(real, batch.inputs["character_lengths"], 0)

@@ -1,0 +1,77 @@
+"""From a model's scores to the best tags of each sentence, and how sure it is of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from recurra.base.contracts import Batch, Loss, Prediction
+from recurra.base.errors import RunError
+from recurra.engine import real_steps
+from recurra.losses import cross_entropy
+from recurra.losses.summing import fixed_sum
+from recurra.nn.crf import crf_nats, marginals, viterbi
+from recurra.tasks.tagging.tagset import Allowed
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """A tag for each token, and its probability, 0..1; no probabilities where nobody asked for them."""
+
+    tags: tuple[str, ...]
+    sure: tuple[float, ...] = ()
+
+
+def loss_of(prediction: Prediction, batch: Batch) -> Loss:
+    """-log p of the right tags, in nats: of whole sentences with a CRF, else of each token; count is of tokens."""
+    out, tags = prediction.outputs, batch.targets["tags"]
+    if "transitions" in out:
+        nats = crf_nats(out["emissions"], tags, batch.lengths, out["transitions"], out["first"], out["last"])
+        return Loss(fixed_sum(nats), int(batch.lengths.sum()))
+    real = real_steps(batch.lengths.to(tags.device), len(tags))
+    return cross_entropy(out["emissions"][real], tags[real])
+
+
+def decoded(
+    prediction: Prediction, batch: Batch, tags: tuple[str, ...], allowed: Allowed | None, *, sure: bool
+) -> list[Tagged]:
+    """The best tags of each sentence, among those that are allowed; their probabilities, if `sure`.
+
+    A probability is a tag's, over all allowed taggings of its sentence.
+    Raises RunError for scores that are not finite.
+    """
+    emissions, scores = _scores(prediction)
+    if not all(tensor.isfinite().all() for tensor in scores) or not _is_finite(emissions, batch.lengths):
+        raise RunError("the scores of tags hold NaN or infinity: the input or the model's weights are not finite.")
+    masks: dict[str, Tensor] = {}
+    if allowed is not None:
+        masks = {"allowed": allowed.pairs, "allowed_first": allowed.first, "allowed_last": allowed.last}
+    best, _ = viterbi(emissions, batch.lengths, *scores, **masks)
+    lengths = batch.lengths.tolist()
+    chosen = [row[:length] for row, length in zip(best.T.tolist(), lengths, strict=True)]
+    if not sure:
+        return [Tagged(tuple(tags[k] for k in row)) for row in chosen]
+    chances = marginals(emissions, batch.lengths, *scores, **masks)
+    of_best = chances.gather(2, best.unsqueeze(2)).squeeze(2).T.tolist()
+    return [
+        Tagged(tuple(tags[k] for k in row), tuple(some[: len(row)])) for row, some in zip(chosen, of_best, strict=True)
+    ]
+
+
+def _scores(prediction: Prediction) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
+    """Emissions, and the scores of pairs, of the first and of the last tag: 0 where each token stands by itself."""
+    out = prediction.outputs
+    emissions = out["emissions"].float()
+    if "transitions" in out:
+        return emissions, (out["transitions"].float(), out["first"].float(), out["last"].float())
+    L = emissions.shape[2]
+    return emissions, (emissions.new_zeros(L, L), emissions.new_zeros(L), emissions.new_zeros(L))
+
+
+def _is_finite(emissions: Tensor, lengths: Tensor) -> bool:
+    if emissions.isfinite().all():
+        return True
+    real = real_steps(lengths.to(emissions.device), len(emissions))
+    return bool(torch.where(real.unsqueeze(2), emissions, 0.0).isfinite().all())

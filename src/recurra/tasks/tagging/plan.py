@@ -1,0 +1,163 @@
+"""What a config says of a tagging, before any data is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from recurra.base.contracts import Record
+from recurra.base.errors import ConfigError, DataError
+from recurra.base.option import Opt
+from recurra.data.formats.conll import LINE
+from recurra.data.schemes import PLAIN, SchemeName, detected
+from recurra.data.tokenizers import VocabularyPlan
+from recurra.tasks.tagging.columns import suggested
+from recurra.tasks.tagging.cutting import CutterName
+from recurra.tasks.tagging.readers import WordReader
+from recurra.tasks.tagging.sentences import Columns
+from recurra.tasks.tagging.tagset import TagSet, check_tags
+from recurra.tasks.tagging.task import Tagging
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaggingPlan:
+    """A tag for each token of a sentence: parts of speech, names, slots."""
+
+    tokens: Annotated[str, Opt("column with the tokens: a list, or a text that is cut")] = "token"
+    tags: Annotated[str, Opt("column with a tag for each token, or with spans of the text")] = "tag"
+    tokenizer: Annotated[
+        CutterName, Opt("how a raw text is cut: runs of letters and single signs, at spaces, or into characters")
+    ] = "words"
+    file_scheme: Annotated[
+        Literal["auto"] | SchemeName, Opt("how the files write spans as tags; plain: each tag stands for itself")
+    ] = "auto"
+    scheme: Annotated[
+        Literal["auto", "plain", "bio", "iobes"],
+        Opt("how the model writes spans; auto: as the files, but bio in place of iob1"),
+    ] = "auto"
+    repair: Annotated[bool, Opt("read tags that the files' scheme forbids as conlleval does; else they stop")] = False
+    constrained: Annotated[bool, Opt("answer only what the scheme allows")] = True
+    lowercase: Annotated[bool, Opt("look words up in lower case; their letters stay as they are")] = True
+    zero_digits: Annotated[bool, Opt("look words up with every digit as 0; their letters stay as they are")] = True
+    min_count: Annotated[int, Opt("rarer words are read as unknown, by their letters alone", ge=1)] = 1
+    max_vocabulary: Annotated[
+        int | None, Opt("entries of the vocabulary of words, 4 of them special; null is no limit", ge=5)
+    ] = None
+    max_length: Annotated[int | None, Opt("training leaves out sentences with more tokens; null is no limit", ge=1)] = (
+        None
+    )
+
+    def __post_init__(self) -> None:
+        problems = []
+        if self.tokens == self.tags:
+            problems.append(f"tags: is '{self.tags}', the column of tokens too; expected another column.")
+        problems += [
+            f"{name}: is '{LINE}', which holds line numbers; expected another column."
+            for name, column in (("tokens", self.tokens), ("tags", self.tags))
+            if column == LINE
+        ]
+        if self.file_scheme == PLAIN and self.scheme not in ("auto", PLAIN):
+            problems.append(
+                f"scheme: {self.scheme} writes spans, and file_scheme: plain has none; leave one of them out."
+            )
+        if self.file_scheme == PLAIN and self.repair:
+            problems.append("repair: has no effect with file_scheme: plain, which allows everything; leave it out.")
+        if not self.constrained and PLAIN in (self.file_scheme, self.scheme):
+            problems.append("constrained: has no effect on plain tags, which allow everything; leave it out.")
+        if problems:
+            raise ConfigError(problems)
+
+    @property
+    def columns(self) -> Columns:
+        return Columns(self.tokens, self.tags, self.tokenizer)
+
+    @property
+    def input_field(self) -> str:
+        """The column that `predict TEXT` fills."""
+        return self.tokens
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Columns that training data must have."""
+        return (self.tokens, self.tags)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Ways to take dev and test from train; the first one where the config names none."""
+        return ("random", "hash", "ordered")
+
+    @property
+    def smallest_sizes(self) -> tuple[int, ...]:
+        """`model_sizes` of the smallest data there is."""
+        return (5, 5, 1)
+
+    @classmethod
+    def suggested(cls, rows: Sequence[Record], file: Path) -> dict[str, Any]:
+        """Options for a file, from its first rows. Raises ConfigError if its columns cannot be told apart."""
+        return suggested(rows, file)
+
+    def key(self, record: Record) -> str:
+        """What makes two records the same: used to split."""
+        return self.columns.read(record, gold=True).key
+
+    def stratum(self, record: Record) -> str:
+        """What a split keeps in proportion: nothing, as a sentence has many tags."""
+        return ""
+
+    def check(self, record: Record) -> None:
+        """Raise DataError, with file and line, if this record cannot be learned from."""
+        sentence = self.columns.read(record, gold=True)
+        if self.file_scheme != "auto":
+            check_tags(self.file_scheme, sentence.tags or (), record, repair=self.repair)
+
+    def fit(self, records: Sequence[Record], source: str) -> Tagging:
+        """Vocabularies and tags from training records.
+
+        Raises DataError if there is nothing to learn, ConfigError for a scheme that does not fit the files' tags.
+        """
+        read = [self.columns.read(record, gold=True) for record in records]
+        rows = [sentence.tags or () for sentence in read]
+        tagset = TagSet.fit(
+            rows,
+            written=detected(list(set(rows))) if self.file_scheme == "auto" else self.file_scheme,
+            learned=None if self.scheme == "auto" else self.scheme,
+            repair=self.repair,
+            source=source,
+        )
+        for record, tags in zip(records, rows, strict=True):  # before a strange tag becomes a label of its own
+            tagset.read(tags, record)
+        kept = [s.tokens for s in read if self.max_length is None or s.length <= self.max_length]
+        if not kept:
+            raise DataError(f"{source}: no sentence has at most max_length = {self.max_length} tokens.")
+        reader = WordReader.fit(
+            kept,
+            VocabularyPlan(min_count=self.min_count, max_size=self.max_vocabulary),
+            lowercase=self.lowercase,
+            zero_digits=self.zero_digits,
+        )
+        return self._task(tagset, reader)
+
+    def restore(self, data: Mapping[str, Any], origin: str) -> Tagging:
+        """The task as a run folder holds it. Raises RunError that names `origin`."""
+        content = data if isinstance(data, Mapping) else {}
+        return self._task(
+            TagSet.from_json(_section(content, "tagset"), origin, repair=self.repair),
+            WordReader.from_json(_section(content, "reader"), origin),
+        )
+
+    def _task(self, tagset: TagSet, reader: WordReader) -> Tagging:
+        return Tagging(
+            columns=self.columns,
+            tagset=tagset,
+            reader=reader,
+            constrained=self.constrained,
+            max_length=self.max_length,
+            told=self.file_scheme != "auto",
+        )
+
+
+def _section(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = data.get(name)
+    return found if isinstance(found, Mapping) else {}

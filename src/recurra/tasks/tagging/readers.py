@@ -1,0 +1,126 @@
+"""Words and letters to numbers: what a model reads of a token."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recurra.base.errors import RunError
+from recurra.data.tokenizers import UNK, Vocabulary, VocabularyPlan, vocabulary_from_json
+from recurra.data.tokenizers.cleaning import Cleaning
+from recurra.tasks.text import padded
+
+Tokens = tuple[str, ...]
+# A word is as long as its letters that are read; of a longer one the first and the last of them.
+LONGEST_WORD = 64
+# Words whose numbers are remembered: those of a usual vocabulary, within 20 MB.
+REMEMBERED = 65_536
+_DIGIT = re.compile(r"\d")
+
+
+class WordReader:
+    """Numbers of a word and of its letters.
+
+    words, letters: vocabularies; a word is looked up folded to lower case (if `lowercase`), with its digits as 0 (if
+    `zero_digits`); letters stay as they are written      seen: the words of training, as written
+    """
+
+    def __init__(
+        self, words: Vocabulary, letters: Vocabulary, seen: frozenset[str], *, lowercase: bool, zero_digits: bool
+    ) -> None:
+        self.words, self.letters, self.seen = words, letters, seen
+        self.lowercase, self.zero_digits = lowercase, zero_digits
+        self._fold = Cleaning(lowercase=lowercase, normalization="nfc")
+        self._spell = Cleaning(lowercase=False, normalization="nfc")
+        self._numbers = lru_cache(REMEMBERED)(self._look_up)
+
+    @classmethod
+    def fit(
+        cls, sentences: Iterable[Tokens], plan: VocabularyPlan, *, lowercase: bool, zero_digits: bool
+    ) -> WordReader:
+        """Count words and letters of training sentences. Raises DataError if no word is left."""
+        counts = Counter(chain.from_iterable(sentences))
+        nothing = Vocabulary([])
+        reader = cls(nothing, nothing, frozenset(counts), lowercase=lowercase, zero_digits=zero_digits)
+        folded: Counter[str] = Counter()
+        letters: Counter[str] = Counter()
+        for word, count in counts.items():
+            folded[reader.folded(word)] += count
+            letters.update(dict.fromkeys(reader.spelt(word), count))
+        return cls(
+            plan.build(folded),
+            VocabularyPlan().build(letters),
+            reader.seen,
+            lowercase=lowercase,
+            zero_digits=zero_digits,
+        )
+
+    def folded(self, word: str) -> str:
+        """A word as it is looked up."""
+        found = self._fold(word)
+        return _DIGIT.sub("0", found) if self.zero_digits else found
+
+    def spelt(self, word: str) -> str:
+        """The letters of a word that are read."""
+        found = self._spell(word)
+        half = LONGEST_WORD // 2
+        return found if len(found) <= LONGEST_WORD else found[:half] + found[-half:]
+
+    def inputs(self, sentences: Sequence[Tokens]) -> dict[str, Tensor]:
+        """words (T, N), characters (C, T, N) and character_lengths (T, N), zero where padded."""
+        rows = [[self._numbers(word) for word in sentence] for sentence in sentences]
+        words = padded([[number for number, _ in row] for row in rows])
+        T, N = words.shape
+        spelt = [letters for row in rows for _, letters in row]
+        sizes = np.fromiter(map(len, spelt), np.int64, len(spelt))
+        flat = np.zeros((len(spelt), int(sizes.max(initial=0))), dtype=np.int64)
+        flat[np.arange(flat.shape[1]) < sizes[:, None]] = np.fromiter(chain.from_iterable(spelt), np.int64)
+        real = np.arange(T) < np.array(list(map(len, rows)), dtype=np.int64)[:, None]
+        characters = np.zeros((N, T, flat.shape[1]), dtype=np.int64)
+        characters[real] = flat
+        lengths = np.zeros((N, T), dtype=np.int64)
+        lengths[real] = sizes
+        return {
+            "words": words,
+            "characters": torch.from_numpy(np.ascontiguousarray(characters.transpose(2, 1, 0))),
+            "character_lengths": torch.from_numpy(np.ascontiguousarray(lengths.T)),
+        }
+
+    def unknown(self, word: str) -> bool:
+        """Whether the vocabulary lacks a word."""
+        return self._numbers(word)[0] == UNK
+
+    def _look_up(self, word: str) -> tuple[int, tuple[int, ...]]:
+        return self.words.ids([self.folded(word)])[0], tuple(self.letters.ids(self.spelt(word)))
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, as JSON."""
+        return {
+            "words": self.words.to_json(),
+            "letters": self.letters.to_json(),
+            "seen": sorted(self.seen),
+            "lowercase": self.lowercase,
+            "zero_digits": self.zero_digits,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], origin: str) -> WordReader:
+        """The inverse of `to_json`. Raises RunError that names `origin`."""
+        try:
+            seen, lowercase, zero_digits = data["seen"], data["lowercase"], data["zero_digits"]
+            if not isinstance(seen, list) or not all(isinstance(word, str) for word in seen):
+                raise ValueError("seen is no list of words")
+            if type(lowercase) is not bool or type(zero_digits) is not bool:
+                raise ValueError(f"lowercase {lowercase!r} and zero_digits {zero_digits!r}")
+            words, letters = vocabulary_from_json(data["words"]), vocabulary_from_json(data["letters"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError(f"{origin}: expected words and letters: {str(error)[:300]}.") from error
+        return cls(words, letters, frozenset(seen), lowercase=lowercase, zero_digits=zero_digits)

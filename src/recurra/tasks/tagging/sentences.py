@@ -1,0 +1,222 @@
+"""A row as tagging reads it: the tokens of a sentence, where they stand in its text, and a tag for each.
+
+The column of tokens holds a list of tokens, or a text. The column of tags holds
+- a list of tags, one for each token;
+- a text of tags with white space between them: then the text of tokens is cut at white space too;
+- a list of spans of the text: {"start": 7, "end": 13, "label": "LOC"}, or [7, 13, "LOC"], counted in characters.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+from recurra.base.contracts import Origin, Record
+from recurra.base.errors import DataError
+from recurra.data.formats import field
+from recurra.data.formats.conll import LINE
+from recurra.data.schemes import SCHEMES, Span
+from recurra.tasks.tagging.cutting import CUTTERS, CutterName, Place
+
+Cut = Callable[[str], list[Place]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """Tokens and tags. text: as written, or the tokens with a space between; tags: None where nobody knows them.
+
+    given: where the tokens stand in the text; None for tokens that came as a list
+    """
+
+    text: str
+    tokens: tuple[str, ...]
+    given: tuple[Place, ...] | None
+    tags: tuple[str, ...] | None
+    origin: Origin
+
+    @property
+    def length(self) -> int:
+        return len(self.tokens)
+
+    @property
+    def key(self) -> str:
+        return " ".join(self.tokens)
+
+    @property
+    def content(self) -> object:
+        return (self.tokens, self.tags)
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Start and end of each token in the text, in characters (code points), the end excluded."""
+        if self.given is not None:
+            return self.given
+        found, start = [], 0
+        for token in self.tokens:
+            found.append((start, start + len(token)))
+            start += len(token) + 1
+        return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which column holds the tokens, and which the tags; how a raw text is cut."""
+
+    tokens: str
+    tags: str
+    cutter: CutterName
+
+    def read(self, record: Record, *, gold: bool) -> Sentence:
+        """A sentence, with the tags as the file has them (spans as bio); without `gold` it may be empty.
+
+        Raises DataError, with file and line, for what is no sentence with its tags.
+        """
+        if not gold:
+            return self._tokens(record, CUTTERS[self.cutter])
+        value = _parsed(field(record, self.tags), record, self.tags)
+        tags: Sequence[Any]
+        if isinstance(value, str):
+            sentence, tags = self._tokens(record, CUTTERS["spaces"]), value.split()
+        elif value and all(isinstance(tag, str) for tag in value):
+            sentence, tags = self._tokens(record, _no_cut(record, self.tokens, self.tags)), value
+        else:
+            sentence = self._tokens(record, CUTTERS[self.cutter])
+            tags = _from_spans(value, sentence, self.tags) if isinstance(field(record, self.tokens), str) else value
+        self._check(sentence, tags, record)
+        return replace(sentence, tags=tuple(map(sys.intern, tags)))
+
+    def _tokens(self, record: Record, cut: Cut) -> Sentence:
+        value = field(record, self.tokens)
+        if isinstance(value, str):
+            places = tuple(cut(value))
+            # One object for each distinct word: a corpus of six million takes 50 MB instead of 370.
+            tokens = tuple(sys.intern(value[start:end]) for start, end in places)
+            return Sentence(value, tokens, places, None, record.origin)
+        if not isinstance(value, list) or not all(isinstance(token, str) for token in value):
+            raise DataError(
+                f"{record.origin}: column '{self.tokens}' holds {value!r:.60}, expected a text or a list of tokens."
+            )
+        for number, token in enumerate(value):
+            if not token.strip():
+                raise DataError(f"{place_of(record, number)}: token {number + 1} is empty, expected a word or a sign.")
+        return Sentence(" ".join(value), tuple(map(sys.intern, value)), None, None, record.origin)
+
+    def _check(self, sentence: Sentence, tags: Sequence[Any], record: Record) -> None:
+        if not sentence.tokens:
+            raise DataError(
+                f"{record.origin}: the sentence is empty, expected at least one token in column '{self.tokens}'. "
+                "Remove the row, or set data.on_error: skip."
+            )
+        if len(tags) != len(sentence.tokens):
+            raise DataError(
+                f"{record.origin}: {_count(len(sentence.tokens), 'token')} in column '{self.tokens}' and "
+                f"{_count(len(tags), 'tag')} in column '{self.tags}', expected as many."
+            )
+        for number, (token, tag) in enumerate(zip(sentence.tokens, tags, strict=True)):
+            if not isinstance(tag, str) or not tag.strip():
+                raise DataError(
+                    f"{place_of(record, number)}: the tag of token {number + 1}, '{token:.40}', is "
+                    f"{tag!r:.40}; expected text."
+                )
+
+
+def place_of(record: Record, number: int) -> str:
+    """Where a token stands: its line, if the file has one for each token, else the row."""
+    lines = record.fields.get(LINE)
+    line = lines[number] if isinstance(lines, list) and len(lines) > number else None
+    return str(Origin(record.origin.path, line) if type(line) is int else record.origin)
+
+
+def _parsed(value: Any, record: Record, column: str) -> Any:
+    """A cell of tags; a list in JSON, as a CSV file holds it, is read."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            raise DataError(
+                f"{record.origin}: column '{column}' begins with [ and is no JSON list: {value!r:.60}."
+            ) from None
+    if not isinstance(value, str | list):
+        raise DataError(
+            f"{record.origin}: column '{column}' holds {value!r:.60}, expected tags or spans, such as "
+            '[{"start": 0, "end": 6, "label": "LOC"}].'
+        )
+    return value
+
+
+def _no_cut(record: Record, tokens: str, tags: str) -> Cut:
+    def refuse(text: str) -> list[Place]:
+        raise DataError(
+            f"{record.origin}: column '{tags}' holds a list of tags, and column '{tokens}' a text that is not cut into "
+            "tokens; expected a list of tokens too, or tags in a text with spaces between."
+        )
+
+    return refuse
+
+
+def _from_spans(value: Sequence[Any], sentence: Sentence, column: str) -> list[str]:
+    """Spans of the text as tags of its tokens, in scheme bio. Raises DataError for spans that are none."""
+    spans = sorted(_span(one, sentence, column) for one in value)
+    for (start, end, _), (other, other_end, _) in pairwise(spans):
+        if other < end:
+            raise DataError(
+                f"{sentence.origin}: the spans {start}-{end} ({sentence.text[start:end]!r:.40}) and {other}-"
+                f"{other_end} ({sentence.text[other:other_end]!r:.40}) overlap, and a token can have one tag. Leave "
+                "one of them out."
+            )
+    return SCHEMES["bio"].write(_of_tokens(spans, sentence), len(sentence.tokens))
+
+
+def _span(one: Any, sentence: Sentence, column: str) -> tuple[int, int, str]:
+    keys = ("start", "end", "label")
+    parts: Any = [one.get(key) for key in keys] if isinstance(one, Mapping) else one
+    if isinstance(parts, list) and len(parts) == len(keys):
+        start, end, label = parts
+        if type(start) is int and type(end) is int and isinstance(label, str) and label.strip():
+            if 0 <= start < end <= len(sentence.text):
+                return start, end, label.strip()
+            raise DataError(
+                f"{sentence.origin}: span {start}-{end} of label '{label:.40}' does not lie in the text, which has "
+                f"{len(sentence.text)} characters; expected 0 <= start < end <= {len(sentence.text)}."
+            )
+    raise DataError(
+        f"{sentence.origin}: column '{column}' holds {one!r:.60}, expected spans with a start, an end and a label, "
+        'such as {"start": 0, "end": 6, "label": "LOC"}.'
+    )
+
+
+def _of_tokens(spans: Sequence[tuple[int, int, str]], sentence: Sentence) -> list[Span]:
+    """Spans of characters as spans of tokens; white space at their edges belongs to no token."""
+    found, number = [], 0
+    places = sentence.places
+    for start, end, label in spans:
+        while number < len(places) and places[number][1] <= start:
+            number += 1
+        first = number
+        while number < len(places) and places[number][0] < end:
+            number += 1
+        if first == number:
+            raise DataError(
+                f"{sentence.origin}: span {start}-{end} of label '{label:.40}' holds no token: "
+                f"{sentence.text[start:end]!r:.40}."
+            )
+        for (one, other), inside in (
+            (places[first], places[first][0] >= start),
+            (places[number - 1], places[number - 1][1] <= end),
+        ):
+            if not inside:
+                raise DataError(
+                    f"{sentence.origin}: span {start}-{end} ({sentence.text[start:end]!r:.40}) of label '{label:.40}' "
+                    f"cuts through the token '{sentence.text[one:other]:.40}' at {one}-{other}. Mend the span, or "
+                    "choose another task.tokenizer."
+                )
+        found.append(Span(label, first, number))
+    return found
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"

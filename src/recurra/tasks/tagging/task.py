@@ -1,0 +1,283 @@
+"""Tagging: a tag for each token, or spans of a text."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
+from typing import Any
+
+import torch
+
+from recurra.base.contracts import Batch, Loss, Prediction, Record, Score, Table
+from recurra.data.schemes import OUTSIDE, PLAIN, SCHEMES, Span, parts, read_default, read_strict
+from recurra.metrics import (
+    Compared,
+    FrequentTag,
+    SpanDictionary,
+    most_confused_tags,
+    per_tag_scores,
+    span_mistakes,
+    span_scores,
+    tag_confusion,
+    tag_scores,
+)
+from recurra.report import Chart, HeatMap
+from recurra.tasks.asking import refuse_options
+from recurra.tasks.by_length import ByLength
+from recurra.tasks.tagging.answers import spans_of, tokens_of
+from recurra.tasks.tagging.decoding import Tagged, decoded, loss_of
+from recurra.tasks.tagging.readers import WordReader
+from recurra.tasks.tagging.sentences import Columns, Sentence
+from recurra.tasks.tagging.tables import worst_by_spans, worst_by_tags
+from recurra.tasks.tagging.tagset import TagSet
+from recurra.tasks.text import padded
+
+
+class Tagging:
+    """Five verbs between the data and the model: example, collate, loss, predict, score."""
+
+    def __init__(
+        self,
+        *,
+        columns: Columns,
+        tagset: TagSet,
+        reader: WordReader,
+        constrained: bool,
+        max_length: int | None,
+        told: bool,
+    ) -> None:
+        self.columns = columns
+        self.tagset = tagset
+        self.reader = reader
+        self.constrained = constrained
+        self.max_length = max_length
+        self.told = told
+        self.sure = True
+        self._allowed = tagset.allowed() if constrained else None
+        self._place = {tag: k for k, tag in enumerate(tagset.tags)}
+
+    @property
+    def model_sizes(self) -> tuple[int, int, int]:
+        """What a model has to know of the data: sizes of the vocabularies of words, of letters, and number of tags."""
+        return len(self.reader.words), len(self.reader.letters), len(self.tagset.tags)
+
+    # -- the five verbs --------------------------------------------------------------------------------------------
+
+    def example(self, record: Record, *, gold: bool = True) -> Sentence:
+        """Read a record; without `gold` the tags may be missing, and the sentence may be empty.
+
+        Raises DataError, with file and line, for what is no sentence, or tags that the files' scheme does not allow.
+        """
+        found = self.columns.read(record, gold=gold)
+        if found.tags is None:
+            return found
+        return replace(found, tags=self.tagset.read(found.tags, record))
+
+    def order(self, examples: Sequence[Sentence], *, batch_tokens: int, batch_rows: int, seed: int) -> ByLength:
+        """Those of like lengths together."""
+        return ByLength(examples, self.collate, batch_tokens, batch_rows, seed)
+
+    def collate(self, examples: Sequence[Sentence], indices: Sequence[int]) -> Batch:
+        """words (T, N), characters (C, T, N), character_lengths (T, N); targets tags (T, N) where all are known."""
+        lengths = torch.tensor([e.length for e in examples], dtype=torch.int64)
+        inputs = self.reader.inputs([e.tokens for e in examples])
+        targets = {}
+        if examples and all(e.tags is not None and not self.tagset.unknown(e.tags) for e in examples):
+            targets = {"tags": padded([[self._place[tag] for tag in e.tags or ()] for e in examples])}
+        return Batch(inputs, lengths, targets, tuple(indices))
+
+    def loss(self, prediction: Prediction, batch: Batch) -> Loss:
+        """-log p of the right tags, in nats: of whole sentences with a CRF, else of each token."""
+        return loss_of(prediction, batch)
+
+    def predict(self, model: torch.nn.Module, batch: Batch, examples: Sequence[Sentence]) -> list[Tagged]:
+        """The best tags of each sentence, and how sure the model is; the model is in eval mode.
+
+        Raises RunError for a model that is not finite.
+        """
+        return decoded(model(batch), batch, self.tagset.tags, self._allowed, sure=self.sure)
+
+    def score(self, outputs: Sequence[Tagged], examples: Sequence[Sentence], split: str) -> tuple[Score, ...]:
+        """Of spans: precision, recall and F1, and of tokens. Of plain tags: accuracy; precision, recall, F1 by tag."""
+        gold, said = [e.tags or () for e in examples], [o.tags for o in outputs]
+        unseen = [[token not in self.reader.seen for token in e.tokens] for e in examples]
+        of_tokens = tag_scores(gold, said, unseen, split)
+        if not self.tagset.has_spans:
+            return (*of_tokens, *per_tag_scores(gold, said, split))
+        true = _spans(gold)
+        whole, by_label = _parted(span_scores(true, _spans(said), split))
+        return (*whole, *self._strict(true, said, split), *of_tokens, *by_label)
+
+    def usable(self, examples: Sequence[Sentence], split: str) -> tuple[list[Sentence], tuple[str, ...]]:
+        """Sentences of train within the limit on length, all of other splits; with what a person should know."""
+        if split != "train":
+            return list(examples), self._strange(examples, split)
+        limit = self.max_length
+        kept = [e for e in examples if limit is None or e.length <= limit]
+        left = [e for e in examples if limit is not None and e.length > limit]
+        notes = [] if self.told else [self._found()]
+        if left:
+            notes.append(
+                f"train: {len(left):,} of {len(examples):,} sentences were left out, because they have more than "
+                f"max_length = {limit} tokens; the first: {left[0].origin}, with {left[0].length}."
+            )
+        return kept, tuple(notes)
+
+    # -- for predict -----------------------------------------------------------------------------------------------
+
+    @property
+    def draft(self) -> Tagging:
+        """The task as it answers while epochs are compared: without probabilities."""
+        other = copy.copy(self)
+        other.sure = False
+        return other
+
+    def asking(self, options: Mapping[str, Any]) -> Tagging:
+        """Itself. Raises ConfigError for any option: there is one way to answer."""
+        refuse_options(options, "tagging", ())
+        return self
+
+    def remarks(self, outputs: Sequence[Tagged], examples: Sequence[Sentence]) -> tuple[str, ...]:
+        """Texts with letters that training never saw: another script, or an emoji."""
+        known = self.reader.letters
+        strange = [(e, t) for e in examples for t in e.tokens if 1 in known.ids(self.reader.spelt(t))]
+        if not strange:
+            return ()
+        number = len({id(example) for example, _ in strange})
+        shown = ", ".join(repr(token) for token in list(dict.fromkeys(token for _, token in strange))[:5])
+        return (
+            f"{number} of {len(examples)} texts {'holds' if number == 1 else 'hold'} characters that training never "
+            f"saw, which are read as unknown, in {shown}; the first: {strange[0][0].origin}.",
+        )
+
+    def answer(self, example: Sentence, output: Tagged) -> dict[str, Any]:
+        """The spans, or the tokens with their tags, each with its place and its score; and the text."""
+        if self.tagset.has_spans:
+            return {"spans": spans_of(example, output), "text": example.text}
+        return {"tokens": tokens_of(example, output), "text": example.text}
+
+    # -- for reports -----------------------------------------------------------------------------------------------
+
+    def tables(self, outputs: Sequence[Tagged], examples: Sequence[Sentence]) -> tuple[Table, ...]:
+        """Confusion, what became of spans, and the sentences with the most mistakes."""
+        gold, said = [e.tags or () for e in examples], [o.tags for o in outputs]
+        tokens = [e.tokens for e in examples]
+        if not self.tagset.has_spans:
+            worst = worst_by_tags(examples, gold, said)
+            return (tag_confusion(gold, said), most_confused_tags(gold, said, tokens), worst)
+        labels, said_labels = _without_letters(gold), _without_letters(said)
+        return (
+            span_mistakes(_spans(gold), _spans(said)),
+            tag_confusion(labels, said_labels),
+            most_confused_tags(labels, said_labels, tokens),
+            worst_by_spans(examples, _spans(gold), _spans(said)),
+        )
+
+    def charts(self, outputs: Sequence[Tagged], examples: Sequence[Sentence]) -> tuple[Chart, ...]:
+        """None of its own."""
+        return ()
+
+    def pictures(
+        self, model: torch.nn.Module, examples: Sequence[Sentence], device: torch.device
+    ) -> tuple[HeatMap, ...]:
+        """None of its own."""
+        return ()
+
+    def samples(self, model: torch.nn.Module, device: torch.device) -> tuple[Table, ...]:
+        """None: nothing is written without a text to answer."""
+        return ()
+
+    def baselines(self, train: Sequence[Sentence], splits: Mapping[str, Sequence[Sentence]]) -> Compared:
+        """What the most frequent tag of each word, and a dictionary of training's spans, reach on the same rows."""
+        words, tags = [e.tokens for e in train], [e.tags or () for e in train]
+        by_word = FrequentTag(words, tags)
+        answers = {"frequent": {k: [Tagged(tuple(by_word(e.tokens))) for e in rows] for k, rows in splits.items()}}
+        if self.tagset.has_spans:
+            spans, write = SpanDictionary(words, _spans(tags)), SCHEMES[self.tagset.learned].write
+            answers["dictionary"] = {
+                k: [Tagged(tuple(write(map(Span._make, spans(e.tokens)), e.length))) for e in rows]
+                for k, rows in splits.items()
+            }
+        scored = {
+            name: tuple(chain.from_iterable(self.score(outputs, splits[k], k) for k, outputs in found.items()))
+            for name, found in answers.items()
+        }
+        return Compared(scored, ())
+
+    def facts(self, splits: Mapping[str, Sequence[Sentence]]) -> dict[str, str | int | float]:
+        """Sizes of vocabularies and splits, and how many words were unknown, or not seen in training."""
+        words, letters, tags = self.model_sizes
+        found: dict[str, str | int | float] = {"vocabulary": words, "characters": letters, "tags": tags}
+        found["scheme"] = self.tagset.learned
+        for name, examples in splits.items():
+            tokens = [token for e in examples for token in e.tokens]
+            unknown = sum(map(self.reader.unknown, tokens))
+            unseen = sum(token not in self.reader.seen for token in tokens)
+            found[f"{name} rows"] = len(examples)
+            found[f"{name} tokens"] = len(tokens)
+            if self.tagset.has_spans:
+                found[f"{name} spans"] = sum(map(len, _spans([e.tags or () for e in examples])))
+            found[f"{name} unknown words"] = f"{unknown / max(len(tokens), 1):.2%}"
+            if name != "train":
+                found[f"{name} words not seen in training"] = f"{unseen / max(len(tokens), 1):.2%}"
+        return found
+
+    @property
+    def usual_score(self) -> str:
+        """The score that chooses the best epoch unless the config names another."""
+        return "f1_micro" if self.tagset.has_spans else "token_accuracy"
+
+    def possible_scores(self, examples: Sequence[Sentence]) -> tuple[Score, ...]:
+        """The scores that these rows can have, with meaningless values: those of a model that knows nothing."""
+        return self.score([Tagged((self.tagset.tags[0],) * e.length) for e in examples], examples, "dev")
+
+    def to_json(self) -> dict[str, Any]:
+        """What a run folder must hold to read and answer as in training."""
+        return {"tagset": self.tagset.to_json(), "reader": self.reader.to_json()}
+
+    # ----------------------------------------------------------------------------------------------------------------
+
+    def _strict(self, true: Sequence[Sequence[Span]], said: Sequence[Sequence[str]], split: str) -> tuple[Score, ...]:
+        """The same rates where only spans that are written as the scheme has them count as spans."""
+        scheme = SCHEMES[self.tagset.learned]
+        whole, _ = _parted(span_scores(true, [read_strict(scheme, tags) for tags in said], split))
+        return tuple(
+            Score(s.name.replace("_micro", "_strict"), s.value, s.unit, s.better, split)
+            for s in whole
+            if "f1" in s.name
+        )
+
+    def _found(self) -> str:
+        written, learned = self.tagset.written, self.tagset.learned
+        if written == PLAIN:
+            return f"task.file_scheme: auto found plain tags, {len(self.tagset.tags)} of them."
+        return f"task.file_scheme: auto found {written}; the model learns {learned}."
+
+    def _strange(self, examples: Sequence[Sentence], split: str) -> tuple[str, ...]:
+        """A sentence on tags that training never saw, if there are some."""
+        found = [(e, place) for e in examples for place in self.tagset.unknown(e.tags or ())]
+        if not found:
+            return ()
+        example, place = found[0]
+        names = dict.fromkeys((e.tags or ())[k] for e, k in found)
+        shown = ", ".join(f"'{name}'" for name in list(names)[:5]) + (", ..." if len(names) > 5 else "")
+        return (
+            f"{split}: {len(found):,} tokens have tags that training never saw, and no model can say: {shown}; the "
+            f"first: '{example.tokens[place]}' in the sentence at {example.origin}. They count as mistakes.",
+        )
+
+
+def _spans(rows: Sequence[Sequence[str]]) -> list[list[Span]]:
+    return [read_default(tags) for tags in rows]
+
+
+def _without_letters(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    """The labels of tags: LOC of B-LOC."""
+    return [[OUTSIDE if tag == OUTSIDE else parts(tag)[1] for tag in tags] for tags in rows]
+
+
+def _parted(scores: Sequence[Score]) -> tuple[list[Score], list[Score]]:
+    """Scores of all labels together, and those of single ones."""
+    return [s for s in scores if "[" not in s.name], [s for s in scores if "[" in s.name]
