@@ -135,12 +135,13 @@ private:
                 const Width w = plan_.state_width[i];
                 const long units = sizes_.units(w), row = plain_stride(sizes_, w);
                 float* to = adjoint(now_, i) + entered_ * row;
-                const float* from = job_.d_finals[i] + job_.rank[share_.r0 + entered_] * units;
-                for (long u = share_.from(w); u < share_.u1[w] * VL; ++u) to[u] = u < units ? from[u] : 0.0f;
+                const float* from = job_.d_finals[i] ? job_.d_finals[i] + job_.rank[share_.r0 + entered_] * units : nullptr;
+                for (long u = share_.from(w); u < share_.u1[w] * VL; ++u) to[u] = from && u < units ? from[u] : 0.0f;
             }
     }
 
     void add_output_gradient(long t, long rows) {
+        if (!job_.d_output) return;
         const Width w = plan_.state_width[0];
         const long units = sizes_.units(w), row = plain_stride(sizes_, w);
         for (long r = 0; r < rows; ++r) {
@@ -195,6 +196,7 @@ private:
 
     void leave(long next, long rows) {
         for (int i = 0; i < plan_.states; ++i) {
+            if (!job_.d_states[i]) continue;
             const Width w = plan_.state_width[i];
             const long units = sizes_.units(w), row = plain_stride(sizes_, w);
             const long from = share_.from(w), count = share_.to(w, sizes_) - from;
@@ -206,11 +208,16 @@ private:
 
     void finish_empty_rows() {
         for (int i = 0; i < plan_.states; ++i) {
+            if (!job_.d_states[i]) continue;
             const Width w = plan_.state_width[i];
             const long units = sizes_.units(w), from = share_.from(w), count = share_.to(w, sizes_) - from;
-            for (long r = share_.r0 + entered_; r < share_.r1 && count > 0; ++r)
-                std::memcpy(job_.d_states[i] + job_.rank[r] * units + from,
-                            job_.d_finals[i] + job_.rank[r] * units + from, count * 4);
+            for (long r = share_.r0 + entered_; r < share_.r1 && count > 0; ++r) {
+                float* to = job_.d_states[i] + job_.rank[r] * units + from;
+                if (job_.d_finals[i])
+                    std::memcpy(to, job_.d_finals[i] + job_.rank[r] * units + from, count * 4);
+                else
+                    std::memset(to, 0, count * 4);
+            }
         }
     }
 

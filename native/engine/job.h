@@ -32,10 +32,10 @@ struct Job {
     bool packed;                               // whether they are there already
     char* scratch;                             // forward_bytes or backward_bytes
 
-    const float* d_output;
-    const float* d_finals[JOB_STATES];
+    const float* d_output;                 // null if zero
+    const float* d_finals[JOB_STATES];     // null if zero
     float* d_x;                            // null if not wanted
-    float* d_states[JOB_STATES];           // (N, width)
+    float* d_states[JOB_STATES];           // (N, width), null if not wanted
     float* d_parameters[JOB_PARAMETERS];   // null if not wanted
 };
 

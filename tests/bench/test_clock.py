@@ -52,10 +52,17 @@ def test_a_short_work_is_called_many_times_and_the_time_of_one_call_comes_back()
     work = clock.work(1e-5)
     median = Meter(seconds=0.0, clock=clock, wall=clock).medians({"short": work})["short"]
     assert median == pytest.approx(1e-5)
-    assert work.calls == 1 + FEWEST_ROUNDS * 100  # a sample is a millisecond
+    assert work.calls == 2 + FEWEST_ROUNDS * 500  # a sample is five milliseconds
     still = clock.work(0.0)
     assert Meter(seconds=0.0, clock=clock, wall=clock).medians({"still": still}) == {"still": 0.0}
-    assert still.calls == 1 + FEWEST_ROUNDS * MOST_CALLS
+    assert still.calls == 2 + FEWEST_ROUNDS * MOST_CALLS
+
+
+def test_the_first_call_of_a_short_work_does_not_say_how_often_to_call_it():
+    clock = Time()
+    work = clock.work(4e-3, 1e-5)
+    assert Meter(seconds=0.0, clock=clock, wall=clock).medians({"cold": work})["cold"] == pytest.approx(1e-5)
+    assert work.calls == 2 + FEWEST_ROUNDS * 500
 
 
 def test_works_take_turns():

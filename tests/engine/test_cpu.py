@@ -225,6 +225,24 @@ def gradient_twice(result: Result, x: Tensor) -> tuple[Tensor, Tensor]:
     return first, second
 
 
+@pytest.mark.parametrize("tops", [(0,), (1,), (2,), (0, 2)])
+@pytest.mark.parametrize("asked", ["x", "weight_hh", "states"])
+def test_gradients_flow_from_some_of_the_results_to_some_of_the_inputs(tops, asked):
+    """What nobody uses counts as a gradient of zeros, and what nobody asks for has no memory."""
+    found = []
+    for backend, dtype in (("cpu", torch.float32), ("reference", torch.float64)):
+        call = random_call("lstm", T=4, N=3, I=6, H=20, lengths=[4, 0, 2])
+        x, states = call.x.to(dtype), tuple(s.to(dtype) for s in call.states)
+        packed = {name: t.to(dtype) for name, t in call.weights.packed.items()}
+        leaf = {"x": x, "weight_hh": packed["weight_hh"], "states": states[1]}[asked].requires_grad_()
+        result = run(Call(x, states, Weights(call.cell, packed), call.lengths), backend=backend)
+        used = [(result.output, *result.states)[k] for k in tops]
+        (gradient,) = torch.autograd.grad(torch.stack([t.sin().sum() for t in used]).sum(), leaf)
+        found.append({asked: gradient.double()})
+    assert found[1][asked].any()
+    assert_close(*found)
+
+
 def test_the_tape_can_be_read_twice():
     call = random_call("lstm", T=5, N=4, I=6, H=10)
     call.x.requires_grad_()

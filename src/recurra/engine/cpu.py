@@ -151,10 +151,10 @@ def _backward(
     tapes: list[Any],
     tensors: Sequence[Tensor],
     outputs: Sequence[Tensor],
-    d_out: Sequence[Tensor],
+    d_out: Sequence[Tensor | None],
     wanted: Sequence[bool],
 ) -> list[Tensor | None]:
-    """Gradients to x, states and parameters of each plan, None where not wanted."""
+    """Gradients to x, states and parameters of each plan, None where not wanted; from those above, None for zeros."""
     made: list[Tensor | None] = []
     calls, tops, asked = [], iter(d_out), iter(wanted)
     for plan, mine, output in zip(plans, _split(plans, tensors), outputs, strict=True):
@@ -162,7 +162,7 @@ def _backward(
         calls.append(plan.native(mine, output))
         made += plan.gradients(calls[-1], mine, d_output, d_finals, list(islice(asked, len(mine))))
     _native.backward(calls, tapes, _threads(plans))
-    return [d if w else None for d, w in zip(made, wanted, strict=True)]
+    return made
 
 
 def _split(plans: Sequence[_Plan], tensors: Sequence[Tensor]) -> list[list[Tensor]]:
@@ -237,18 +237,20 @@ class _Plan(NamedTuple):
             raise ShapeError(f"{self.cell.name}: {error}") from None
 
     def gradients(
-        self, call: Any, tensors: Sequence[Tensor], d_output: Tensor, d_finals: list[Tensor], wanted: Sequence[bool]
+        self,
+        call: Any,
+        tensors: Sequence[Tensor],
+        d_output: Tensor | None,
+        d_finals: Sequence[Tensor | None],
+        wanted: Sequence[bool],
     ) -> list[Tensor | None]:
-        """Memory for the gradients to x, states and parameters, told to the call; None where it does without."""
+        """Memory for the gradients to x, states and parameters, told to the call; None where not wanted."""
         S = len(self.widths)
-        made = [
-            torch.empty_like(t) if w or 0 < k <= S else None
-            for k, (t, w) in enumerate(zip(tensors, wanted, strict=True))
-        ]
+        made = [torch.empty_like(t) if w else None for t, w in zip(tensors, wanted, strict=True)]
         at = [address(d) for d in made]
         call.gradients(
-            d_output.data_ptr(),
-            [d.data_ptr() for d in d_finals],
+            address(d_output),
+            [address(d) for d in d_finals],
             at[0],
             at[1 : 1 + S],
             self.fits.by_parameter(at[1 + S :]),
@@ -261,6 +263,7 @@ class _Recurrence(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, plans: Sequence[_Plan], *tensors: Tensor) -> tuple[Tensor, ...]:
+        ctx.set_materialize_grads(False)
         kept = [t.contiguous() for t in tensors]
         made, ctx.tapes = _forward(plans, kept, training=True)
         ctx.plans = plans
@@ -269,7 +272,7 @@ class _Recurrence(torch.autograd.Function):
         return tuple(made)
 
     @staticmethod
-    def backward(ctx: Any, *d_out: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *d_out: Tensor | None) -> tuple[Tensor | None, ...]:
         plans, saved = ctx.plans, ctx.saved_tensors
         outputs, tensors = saved[: len(plans)], saved[len(plans) :]
         # The backward pass writes over the tapes; whoever asks again (retain_graph=True) waits for new ones.
@@ -277,10 +280,10 @@ class _Recurrence(torch.autograd.Function):
         with torch.no_grad():
             if tapes is None:
                 _, tapes = _forward(plans, tensors, training=True)
-            tops = [d.contiguous() for d in d_out]
+            tops = [d if d is None else d.contiguous() for d in d_out]
             made = _backward(plans, tapes, tensors, outputs, tops, ctx.needs_input_grad[1:])
         refusal = 'backend "cpu" has no second derivatives; use backend="reference".'
-        return None, *once(made, (*tensors, *d_out), refusal)
+        return None, *once(made, (*tensors, *(d for d in d_out if d is not None)), refusal)
 
 
 def address(tensor: Tensor | None) -> int:
