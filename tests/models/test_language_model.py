@@ -12,10 +12,10 @@ from torch import Tensor
 from recurra.base.contracts import Batch
 from recurra.base.errors import ConfigError
 from recurra.cells import CELLS
-from recurra.engine import real_steps
+from recurra.engine import cpu, real_steps
 from recurra.lower import projects
 from recurra.models import LanguageModel
-from recurra.nn import softmax_nats
+from recurra.nn import activation_penalties, softmax_log_probabilities, softmax_nats
 from recurra.training import Carry
 
 V = 11
@@ -133,3 +133,106 @@ def test_options_that_cannot_act_are_refused_all_at_once() -> None:
     assert [problem.split(":")[0] for problem in caught.value.problems] == ["hidden_size", "dropout"]
     with pytest.raises(ConfigError, match="tied: the output layer reads proj_size 3"):
         small(cell="lstm_projected", proj_size=3)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"num_layers": 1, "hidden_size": 4, "locked_dropout": True}, ["locked_dropout"]),
+        ({"cutoffs": (0.5,), "div_value": 2.0}, ["cutoffs", "div_value"]),
+        ({"softmax": "adaptive", "div_value": 2.0}, ["div_value"]),
+        ({"softmax": "adaptive", "cutoffs": (0.5, 0.2)}, ["cutoffs"]),
+        ({"softmax": "adaptive", "cutoffs": ()}, ["cutoffs"]),
+        ({"softmax": "hierarchical"}, ["softmax"]),
+        ({"cell": "indrnn", "weight_drop": 0.5}, ["weight_drop"]),
+    ],
+)
+def test_an_option_of_dropout_or_output_that_cannot_act_is_refused(options: dict[str, Any], words: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        small(**options)
+    assert [problem.split(":")[0] for problem in caught.value.problems] == words
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_an_adaptive_output_layer_trains_and_its_probabilities_are_those_of_the_nats(tied: bool) -> None:
+    model = small(softmax="adaptive", tied=tied, cutoffs=(0.3, 0.6))
+    batch = chunk(text(8, 4), [7, 3, 0, 1])
+    nats(model, batch).mean().backward()
+    assert gradients(model).keys() == dict(model.named_parameters()).keys()
+    assert all(g.any() for g in gradients(model).values())
+    outputs = model.eval()(batch).outputs
+    logs = softmax_log_probabilities(outputs)
+    assert logs.shape == (7, 4, V)
+    expected = -logs[0, 1, batch.targets["tokens"][0, 1]]
+    # Row 1 of the first step is the second of the real targets.
+    torch.testing.assert_close(nats(model, batch)[1], expected)
+
+
+def test_cutoffs_are_shares_of_the_vocabulary_and_at_least_a_token_apart() -> None:
+    assert small(softmax="adaptive").output.sizes == [1, 1, 1, V - 3]
+    assert small(softmax="adaptive", cutoffs=(0.3, 0.6)).output.sizes == [3, 4, 4]
+    assert LanguageModel(1000, softmax="adaptive").output.sizes == [30, 70, 200, 700]
+
+
+@pytest.mark.skipif(not cpu.available(), reason="recurra was installed without its native engine")
+@pytest.mark.parametrize(
+    "option",
+    ["embedding_dropout", "dropout", "output_dropout", "word_dropout", "weight_drop", "variational_dropout", "zoneout"],
+)
+def test_every_kind_of_dropout_acts_in_training_only_and_on_the_native_engine(option: str) -> None:
+    batch = chunk(text(8, 4), [7, 3, 0, 1], filling=-3)
+    plain, model = small(backend="cpu"), small(backend="cpu", **{option: 0.4})
+    torch.manual_seed(5)
+    dropped = model(batch).outputs["hidden"]
+    assert not torch.equal(dropped, plain(batch).outputs["hidden"])
+    assert torch.isfinite(dropped).all()
+    nats(model, batch).mean().backward()
+    assert all(g.any() for g in gradients(model).values())
+    model.eval()
+    if option != "zoneout":  # in evaluation a zoned-out state is its expectation
+        assert torch.equal(model(batch).outputs["hidden"], plain.eval()(batch).outputs["hidden"])
+
+
+def test_locked_dropouts_keep_one_mask_for_all_steps_of_a_row() -> None:
+    model = small(output_dropout=0.5, locked_dropout=True)
+    zeros = model(chunk(text(30, 3))).outputs["hidden"] == 0
+    assert torch.equal(zeros, zeros[:1].expand_as(zeros))
+    assert zeros.any()
+    assert not zeros.all()
+
+
+def test_a_dropped_word_has_no_vector_anywhere() -> None:
+    model = small(word_dropout=0.5)
+    seen: list[Tensor] = []
+    model.embedding_dropout.register_forward_hook(lambda module, given, made: seen.append(made))
+    tokens = text(41, 3)
+    model(chunk(tokens))
+    gone = {t: not seen[0][tokens[:-1] == t].any() for t in range(1, V)}
+    here = {t: bool(seen[0][tokens[:-1] == t].all()) for t in range(1, V)}
+    assert set(gone.values()) == {True, False}
+    assert all(gone[t] != here[t] for t in range(1, V))
+    scaled = 2 * model.embedding.weight[tokens[:-1]]
+    torch.testing.assert_close(seen[0], torch.where((seen[0] == 0).all(2, keepdim=True), 0.0, scaled))
+
+
+def test_penalties_are_asked_for_in_training_only() -> None:
+    model, batch = small(activation_penalty=2.0, temporal_penalty=1.0, output_dropout=0.5), chunk(text(8, 4))
+    outputs = model(batch).outputs
+    real = real_steps(batch.lengths, 7)
+    h, d = outputs["activation"], outputs["hidden"]
+    expected = 28 * (2 * d.square().mean() + (h[1:] - h[:-1]).square().mean())
+    torch.testing.assert_close(activation_penalties(outputs, real), expected)
+    assert not torch.equal(h, d)
+    model.eval()
+    assert activation_penalties(model(batch).outputs, real) == 0
+    assert "activation" not in small(activation_penalty=0.0)(batch).outputs
+
+
+def test_a_carry_goes_on_bit_for_bit_from_what_was_kept() -> None:
+    model, tokens = small().eval(), text(13, 3)
+    first, second = Carry(model), Carry(model)
+    first(chunk(tokens[:5], fresh=[True] * 3))
+    second.restore(first.state())
+    later = chunk(tokens[4:], fresh=[False] * 3)
+    assert torch.equal(first(later).outputs["hidden"], second(later).outputs["hidden"])
+    assert all(torch.equal(s, second.state()[name]) for name, s in first.state().items())
