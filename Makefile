@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 JOBS   ?= 2
 SHELL  := /bin/bash
 
-.PHONY: demo native test lint types check sanitize valgrind aarch64 clean help
+.PHONY: demo native test lint types check page sanitize valgrind aarch64 clean help
 .DEFAULT_GOAL := help
 
 help:           ## list the commands
@@ -46,6 +46,11 @@ types: $(VENV)/.dev  ## static types
 	$(BIN)/mypy
 
 check: lint types test  ## what continuous integration runs
+
+# Debian: chromium
+page: $(VENV)/.dev   ## use the page of `recurra serve` in Chromium: make page RUNS="runs/demo-dates", pictures in page-pictures/
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt 'playwright>=1.50'
+	$(BIN)/python benchmarks/page.py $(or $(RUNS),runs/demo-dates)
 
 sanitize:       ## the native engine under AddressSanitizer and UBSan: every cell on random shapes
 	cmake -G Ninja -S . -B build/sanitize -DRECURRA_BATTERY=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo \

@@ -49,6 +49,18 @@ def serve(service: Service, bound: socket.socket, *, key: str | None, started: C
     started: called once requests are answered
     """
     _log_as_json(service)
+    try:
+        server(service, key=key, started=started).run(sockets=[bound])
+    finally:
+        if not service.worker.stop(1.0):
+            # A model that does not come to an end would hold up the end of the process.
+            service.log.error("killed", message="a computation did not end in time")
+            os._exit(128 + signal.SIGTERM)
+        service.log.info("stopped")
+
+
+def server(service: Service, *, key: str | None = None, started: Callable[[], None] = lambda: None) -> uvicorn.Server:
+    """What speaks HTTP for the service."""
     limits = service.limits
     config = uvicorn.Config(
         create_app(service, key=key, started=started),
@@ -65,14 +77,7 @@ def serve(service: Service, bound: socket.socket, *, key: str | None, started: C
         timeout_graceful_shutdown=round(limits.drain_seconds),
         h11_max_incomplete_event_size=HEAD_BYTES,
     )
-    try:
-        uvicorn.Server(config).run(sockets=[bound])
-    finally:
-        if not service.worker.stop(1.0):
-            # A model that does not come to an end would hold up the end of the process.
-            service.log.error("killed", message="a computation did not end in time")
-            os._exit(128 + signal.SIGTERM)
-        service.log.info("stopped")
+    return uvicorn.Server(config)
 
 
 def _log_as_json(service: Service) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from recurra.cli.arguments import Command, add_cells, add_device
@@ -91,7 +92,7 @@ def _key(file: Path | None) -> str | None:
     return key
 
 
-def _whole(first: int, last: int):  # type: ignore[no-untyped-def]
+def _whole(first: int, last: int) -> Callable[[str], int]:
     def read(text: str) -> int:
         if not (text.isascii() and text.isdigit() and first <= int(text[:20]) <= last):
             raise argparse.ArgumentTypeError(f"expected a whole number from {first} to {last}, got '{text}'")
@@ -100,7 +101,7 @@ def _whole(first: int, last: int):  # type: ignore[no-untyped-def]
     return read
 
 
-def _number(first: float, last: float):  # type: ignore[no-untyped-def]
+def _number(first: float, last: float) -> Callable[[str], float]:
     def read(text: str) -> float:
         try:
             value = float(text)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from importlib.resources import files
 
 from fastapi import FastAPI
+from starlette.requests import Request
 from starlette.responses import Response
 
 # Where a browser asks, which file answers, and what it is.
@@ -22,8 +24,8 @@ def add_page(app: FastAPI) -> None:
         app.add_route(path, _answering(files(__package__).joinpath(name).read_bytes(), kind), include_in_schema=False)
 
 
-def _answering(content: bytes, kind: str):  # type: ignore[no-untyped-def]
-    async def answer(request: object) -> Response:
+def _answering(content: bytes, kind: str) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
         return Response(content, media_type=kind)
 
     return answer

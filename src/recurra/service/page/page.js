@@ -1,0 +1,399 @@
+"use strict";
+
+// ---- the service -------------------------------------------------------------------------------------------------
+
+const COOKIE = "recurra_key";
+const $ = (id) => document.getElementById(id);
+let key = sessionStorage.getItem(COOKIE) || "";
+
+class Refused extends Error {
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
+async function call(path, body, signal) {
+  const headers = key ? { Authorization: `Bearer ${key}` } : {};
+  const options = { headers, signal };
+  if (body !== undefined) {
+    options.method = "POST";
+    options.body = JSON.stringify(body);
+    headers["Content-Type"] = "application/json";
+  }
+  let answer;
+  try {
+    answer = await fetch(path, options);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Refused(0, "The service does not answer. Is it still running?");
+  }
+  if (!answer.ok) {
+    const said = await answer.json().catch(() => ({ error: `The service answered ${answer.status}.` }));
+    throw new Refused(answer.status, said.error);
+  }
+  return answer;
+}
+
+const asked = async (path, body, signal) => (await call(path, body, signal)).json();
+
+/** Calls `heard(name, data)` for each server-sent event of an answer. */
+async function listen(path, body, signal, heard) {
+  const answer = await call(path, body, signal);
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let waiting = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    waiting += value;
+    const events = waiting.split("\n\n");
+    waiting = events.pop();
+    for (const event of events) {
+      const [name, data] = event.split("\n");
+      heard(name.slice("event: ".length), JSON.parse(data.slice("data: ".length)));
+    }
+  }
+}
+
+/** Streams an answer; `grown(text)` after each token. Returns the whole text. */
+async function generate(body, signal, grown) {
+  let text = "";
+  await listen("/generate", body, signal, (name, data) => {
+    if (name === "error") throw new Refused(0, data.error);
+    text = data.text !== undefined ? data.text : text + data.piece;
+    grown(text);
+  });
+  return text;
+}
+
+// ---- small helpers -----------------------------------------------------------------------------------------------
+
+/** An element: h("p", {class: "x"}, "text", child). Text is always text, never markup. */
+function h(name, properties = {}, ...children) {
+  const element = document.createElement(name);
+  for (const [key, value] of Object.entries(properties)) {
+    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+    else if (key.startsWith("--")) element.style.setProperty(key, value);
+    else if (value !== false && value !== null) element.setAttribute(key, value);
+  }
+  element.append(...children.filter((child) => child !== null));
+  return element;
+}
+
+const percent = (share) => `${(100 * share).toFixed(1)} %`;
+
+/** A function that runs `work` when it has not been called again for some milliseconds. */
+function settled(work, milliseconds) {
+  let timer;
+  return (...given) => {
+    clearTimeout(timer);
+    timer = setTimeout(() => work(...given), milliseconds);
+  };
+}
+
+function show(...children) {
+  $("result").replaceChildren(...children.filter((child) => child !== null));
+  $("result").hidden = children.length === 0;
+  $("result").classList.remove("waiting");
+}
+
+function complain(error) {
+  $("problem").hidden = !error;
+  $("problem").textContent = error ? error.message : "";
+}
+
+function note(sentences) {
+  $("notes").replaceChildren(...sentences.map((sentence) => h("li", {}, sentence)));
+  $("notes").hidden = sentences.length === 0;
+}
+
+/** One answer at a time: a new question stops the one before. `work(signal)` must not touch the page once stopped. */
+let running = new AbortController();
+async function latest(work) {
+  running.abort();
+  const mine = (running = new AbortController());
+  $("result").classList.add("waiting");
+  try {
+    await work(mine.signal);
+    if (!mine.signal.aborted) complain(null);
+  } catch (error) {
+    if (mine.signal.aborted) return;
+    if (error.status === 401) return askForKey();
+    show();
+    note([]);
+    complain(error);
+  } finally {
+    if (running === mine) $("result").classList.remove("waiting");
+  }
+}
+
+const text = () => $("text").value;
+
+// ---- one view a task ---------------------------------------------------------------------------------------------
+// A view gets the model and returns {prompt, controls, typed(), entered()}: what stands above and below the text, what
+// happens while one types, and on Enter (Shift+Enter is a new line).
+
+const BARS = 8;
+
+function classification(model) {
+  let all = false;
+
+  function bars(row) {
+    const said = new Set(row.labels || [row.label]);
+    const order = Object.entries(row.probabilities).sort((a, b) => b[1] - a[1]);
+    const shown = all ? order : order.slice(0, BARS);
+    const list = h("dl", { class: "bars" });
+    for (const [label, share] of shown) {
+      list.append(
+        h("dt", { class: said.has(label) ? "said" : "", dir: "auto" }, label),
+        h("dd", {}, h("div", { class: "bar" }, h("i", { "--w": `${(100 * share).toFixed(2)}%` }))),
+        h("dd", { class: "share" }, percent(share)),
+      );
+    }
+    const more = h("button", { type: "button", class: "more", onclick: () => ((all = !all), show(...bars(row))) });
+    more.textContent = all ? "Show fewer" : `Show all ${order.length} labels`;
+    return order.length > BARS ? [list, more] : [list];
+  }
+
+  const answer = () =>
+    latest(async (signal) => {
+      if (!text().trim()) return show(), note([]);
+      const found = await asked("/predict", { model: model.name, texts: [text()] }, signal);
+      show(...bars(found.predictions[0]));
+      note(found.notes);
+    });
+  return { prompt: "Text to classify", controls: [], typed: settled(answer, 150), entered: answer };
+}
+
+function translation(model) {
+  let attends = true;
+  const beam = h("select", {}, ...[1, 3, 5, 10].map((n) => h("option", { value: n }, n === 1 ? "1 (greedy)" : `${n}`)));
+  beam.value = "5";
+
+  async function predicted(signal) {
+    const n = Number(beam.value);
+    const body = { model: model.name, texts: [text()], options: { beam: n, n_best: Math.min(n, 3) } };
+    if (attends) body.options.attention = true;
+    try {
+      return await asked("/predict", body, signal);
+    } catch (error) {
+      if (!(attends && error.status === 422 && error.message.startsWith("attention:"))) throw error;
+      attends = false;
+      return predicted(signal);
+    }
+  }
+
+  const answer = () =>
+    latest(async (signal) => {
+      if (!text().trim()) return show(), note([]);
+      const output = h("p", { class: "output writing", dir: "auto" });
+      show(output);
+      if (model.generates && Number(beam.value) === 1) {
+        await generate({ model: model.name, text: text() }, signal, (so_far) => (output.textContent = so_far));
+      }
+      const found = await predicted(signal);
+      const row = found.predictions[0];
+      output.textContent = row.output;
+      output.classList.remove("writing");
+      const others = (row.n_best || []).slice(1);
+      show(
+        output,
+        h("p", { class: "sure" }, `Mean probability of a token: ${percent(row.score)}`),
+        others.length ? h("h2", {}, "Other answers") : null,
+        others.length
+          ? h("ol", { class: "others", start: 2 }, ...others.map((one) =>
+              h("li", {}, h("span", { dir: "auto" }, one.output), h("span", { class: "share" }, percent(one.score)))))
+          : null,
+        ...(row.attention ? attention(row.attention) : []),
+      );
+      window.dispatchEvent(new Event("resize"));
+      note(found.notes);
+    });
+  return {
+    prompt: "Text to translate",
+    controls: [
+      h("button", { class: "main", type: "submit" }, "Translate"),
+      h("label", {}, "Beam", beam),
+      h("span", { class: "hint" }, "Enter translates, Shift+Enter is a new line"),
+    ],
+    typed: () => {},
+    entered: answer,
+  };
+}
+
+const SVG = "http://www.w3.org/2000/svg";
+// Weights below this are not drawn: a line would be thinner than a pixel.
+const FAINT = 0.04;
+
+/** Two rows of tokens with lines between them, as wide as their weights; one token of the answer can be chosen. */
+function attention({ rows, columns, weights }) {
+  const shown = (token) => (token === "<eos>" ? "end" : token.trim() === "" ? "␣" : token);
+  const sources = columns.map((token) => h("span", { class: token.trim() ? "" : "space", dir: "auto" }, shown(token)));
+  const targets = rows.map((token, n) =>
+    h("button", {
+      type: "button", "aria-pressed": "false", dir: "auto", onclick: () => choose(chosen === n ? null : n),
+      onmouseenter: () => look(n), onmouseleave: () => look(chosen), onfocus: () => look(n), onblur: () => look(chosen),
+    }, shown(token)));
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("aria-hidden", "true");
+  const pair = h("div", { class: "pair" }, h("div", { class: "tokens" }, ...sources), h("div", { class: "tokens" }, ...targets), svg);
+  let chosen = null;
+
+  function choose(n) {
+    chosen = n;
+    targets.forEach((token, k) => token.setAttribute("aria-pressed", k === n));
+    look(n);
+  }
+  function look(n) {
+    pair.classList.toggle("one", n !== null);
+    sources.forEach((token, k) => token.style.setProperty("--a", n === null ? 0 : (0.85 * weights[n][k]).toFixed(3)));
+    svg.querySelectorAll("line").forEach((line) => line.classList.toggle("on", Number(line.dataset.row) === n));
+    if (n !== null) {
+      const best = columns.map((token, k) => [weights[n][k], shown(token)]).sort((a, b) => b[0] - a[0]).slice(0, 3);
+      help.textContent = `${shown(rows[n])} looked at ${best.map(([w, t]) => `${t} (${percent(w)})`).join(", ")}`;
+    } else help.textContent = HELP;
+  }
+  function draw() {
+    if (!pair.isConnected) return window.removeEventListener("resize", draw);
+    svg.replaceChildren();
+    const middle = (token) => token.offsetLeft + token.parentNode.offsetLeft + token.offsetWidth / 2;
+    const top = sources[0] ? sources[0].parentNode.offsetHeight : 0;
+    weights.forEach((row, n) => row.forEach((weight, k) => {
+      if (weight < FAINT) return;
+      const line = document.createElementNS(SVG, "line");
+      const ends = { x1: middle(sources[k]), y1: top + 3, x2: middle(targets[n]), y2: targets[n].parentNode.offsetTop - 3 };
+      for (const [name, value] of Object.entries(ends)) line.setAttribute(name, value);
+      line.setAttribute("stroke-width", (1 + 4 * weight).toFixed(2));
+      line.setAttribute("stroke-opacity", (0.12 + 0.7 * weight).toFixed(3));
+      line.dataset.row = n;
+      svg.append(line);
+    }));
+    look(chosen);
+  }
+  const HELP = "Lines show what each token of the answer looked at; choose one to see it alone.";
+  const help = h("p", { class: "help" }, HELP);
+  window.addEventListener("resize", draw);
+  return [h("h2", {}, "Attention: the text above, the answer below"), h("div", { class: "looked", tabindex: "0", "aria-label": "attention" }, pair), help];
+}
+
+function tagging(model) {
+  const colours = new Map();
+  const colour = (label) => {
+    if (!colours.has(label)) colours.set(label, `l${colours.size % 8}`);
+    return colours.get(label);
+  };
+  const sure = (part) => (part.score === undefined ? "" : percent(part.score));
+
+  function spans(row) {
+    // Places count characters as Python does; JavaScript's strings count halves of some.
+    const characters = Array.from(row.text);
+    const cut = (start, end) => characters.slice(start, end).join("");
+    const shown = h("p", { class: "tagged", dir: "auto" });
+    let at = 0;
+    for (const span of row.spans) {
+      const mark = h("mark", { class: colour(span.label), title: sure(span) }, cut(span.start, span.end), h("small", {}, span.label));
+      shown.append(cut(at, span.start), mark);
+      at = span.end;
+    }
+    shown.append(cut(at, characters.length));
+    if (!row.spans.length) return [shown, h("p", { class: "help" }, "Nothing was found in this text.")];
+    const head = h("tr", {}, h("th", {}, "Found"), h("th", {}, "Label"), h("th", { class: "n" }, "Sure"));
+    const rows = row.spans.map((span) =>
+      h("tr", {}, h("td", { dir: "auto" }, span.text), h("td", {}, span.label), h("td", { class: "n" }, sure(span))));
+    return [shown, h("table", {}, head, ...rows)];
+  }
+
+  const words = (row) => [
+    h("div", { class: "words", dir: "auto" }, ...row.tokens.map((token) =>
+      h("span", { class: colour(token.label), title: sure(token) }, token.text, h("small", {}, token.label)))),
+  ];
+
+  const answer = () =>
+    latest(async (signal) => {
+      if (!text().trim()) return show(), note([]);
+      const found = await asked("/predict", { model: model.name, texts: [text()] }, signal);
+      const row = found.predictions[0];
+      show(...(row.spans ? spans(row) : words(row)));
+      note(found.notes);
+    });
+  return { prompt: "Text to mark", controls: [], typed: settled(answer, 150), entered: answer };
+}
+
+const views = { classification, translation, tagging };
+
+/** For a task without a view of its own: the answer as it is. */
+function plain(model) {
+  const answer = () =>
+    latest(async (signal) => {
+      if (!text().trim()) return show(), note([]);
+      const found = await asked("/predict", { model: model.name, texts: [text()] }, signal);
+      show(h("pre", { class: "written" }, JSON.stringify(found.predictions[0], null, 1)));
+      note(found.notes);
+    });
+  return { prompt: "Text", controls: [h("button", { class: "main", type: "submit" }, "Ask")], typed: () => {}, entered: answer };
+}
+
+// ---- the page ----------------------------------------------------------------------------------------------------
+
+let models = [];
+let view = null;
+
+function choose(name) {
+  const model = models.find((one) => one.name === name) || models[0];
+  running.abort();
+  show();
+  note([]);
+  complain(null);
+  view = (views[model.task] || plain)(model);
+  $("prompt").textContent = view.prompt;
+  $("controls").replaceChildren(...view.controls);
+  $("report").hidden = !model.report;
+  if (model.report) $("report").href = model.report;
+  $("about").textContent = `${model.name}: ${model.task.replaceAll("_", " ")}, ${model.parameters.toLocaleString()} parameters.`;
+  $("model").value = model.name;
+  document.title = `${model.name} · recurra`;
+  history.replaceState(null, "", `#${encodeURIComponent(model.name)}`);
+  $("text").focus();
+  if (text()) view.typed();
+}
+
+async function start() {
+  try {
+    models = (await asked("/models")).models;
+  } catch (error) {
+    return error.status === 401 ? askForKey() : complain(error);
+  }
+  $("key-form").hidden = true;
+  $("ask").hidden = false;
+  $("model").replaceChildren(...models.map((one) => h("option", { value: one.name }, `${one.name} (${one.task.replaceAll("_", " ")})`)));
+  $("choice").hidden = models.length < 2;
+  choose(decodeURIComponent(location.hash.slice(1)));
+}
+
+function askForKey() {
+  complain(key ? new Error("This key is not the right one.") : null);
+  $("ask").hidden = true;
+  $("key-form").hidden = false;
+  show();
+  $("key").focus();
+}
+
+$("key-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  key = $("key").value.trim();
+  sessionStorage.setItem(COOKIE, key);
+  // For the report, which the browser opens by itself.
+  document.cookie = `${COOKIE}=${key}; SameSite=Strict; Path=/models`;
+  complain(null);
+  start();
+});
+$("model").addEventListener("change", () => choose($("model").value));
+$("ask").addEventListener("submit", (event) => (event.preventDefault(), view.entered()));
+$("text").addEventListener("input", () => view.typed());
+$("text").addEventListener("keydown", (event) => {
+  if (view.keyed && view.keyed(event)) return event.preventDefault();
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  view.entered();
+});
+start();

@@ -1,0 +1,135 @@
+"""Use the page of `recurra serve` as a person would, in Chromium, and take pictures of it.
+
+    python benchmarks/page.py RUN [RUN ...] [--out page-pictures] [--chromium /usr/bin/chromium]
+
+Each run is asked on a wide screen and on a phone, in light and in dark, with the keyboard alone. The exit code is 1 if
+the page asks another host for anything, writes an error to the console, is wider than the screen, or does not answer.
+Needs Chromium and the package playwright (`make page` installs it; it downloads no browser).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+
+# What is typed for each task, and what must then be there.
+TEXTS = {
+    "classification": ("Müller", ".bars dt"),
+    "translation": ("4. März 2001", ".pair line"),
+    "tagging": ("We met in Berlin on 4 March 2001.", ".tagged, .words"),
+    "language_model": ("The ", ".chips button"),
+}
+SCREENS = {"wide": (1200, 860), "phone": (375, 740)}
+SECONDS = 20_000
+
+
+@dataclass
+class Found:
+    """What was wrong, in sentences."""
+
+    problems: list[str]
+
+    def watch(self, page: Page, url: str) -> None:
+        """Listen to what the page asks for and complains about."""
+
+        def request(one: Request) -> None:
+            if not one.url.startswith((url, "data:", "blob:")):
+                self.problems.append(f"asked another host: {one.url}")
+
+        def console(message: ConsoleMessage) -> None:
+            if message.type in ("error", "warning"):
+                self.problems.append(f"console: {message.text}")
+
+        page.on("request", request)
+        page.on("console", console)
+        page.on("pageerror", lambda error: self.problems.append(f"error: {error}"))
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("runs", metavar="RUN", type=Path, nargs="+")
+    options.add_argument("--out", type=Path, default=Path("page-pictures"))
+    options.add_argument("--chromium", default="/usr/bin/chromium")
+    options.add_argument("--text", help="type this instead of the text for the task")
+    args = options.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    found = Found([])
+    with serving(args.runs) as url, sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=args.chromium, args=["--no-sandbox"])
+        for model in models(browser, url):
+            for screen, (width, height) in SCREENS.items():
+                for scheme in ("light", "dark"):
+                    context = browser.new_context(
+                        viewport={"width": width, "height": height}, color_scheme=scheme, device_scale_factor=2
+                    )
+                    page = context.new_page()
+                    found.watch(page, url)
+                    try_out(page, url, model, args.text, found, f"{model['name']} on {screen}")
+                    path = args.out / f"{model['task']}-{model['name']}-{screen}-{scheme}.png"
+                    page.screenshot(path=path, full_page=True)
+                    print(path)
+                    context.close()
+        browser.close()
+    for problem in found.problems:
+        print(problem, file=sys.stderr)
+    return bool(found.problems)
+
+
+def try_out(page: Page, url: str, model: dict[str, Any], text: str | None, found: Found, where: str) -> None:
+    """Open the page, type a text, and wait for the answer, with the keyboard alone."""
+    usual, answer = TEXTS[model["task"]]
+    page.goto(f"{url}/#{model['name']}")
+    page.wait_for_function("document.activeElement.id === 'text'", timeout=SECONDS)
+    page.keyboard.type(text or usual)
+    if model["task"] != "language_model":
+        page.keyboard.press("Enter")
+    page.wait_for_selector(answer, state="attached", timeout=SECONDS)
+    page.wait_for_selector("#result:not(.waiting)", timeout=SECONDS)
+    if model["task"] == "language_model":
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".written[data-done]", timeout=SECONDS)
+    page.wait_for_timeout(300)
+    if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+        found.problems.append(f"{where}: wider than the screen")
+
+
+def models(browser: Browser, url: str) -> list[dict[str, Any]]:
+    """What is served."""
+    page = browser.new_page()
+    page.goto(f"{url}/models")
+    listed: list[dict[str, Any]] = json.loads(page.inner_text("body"))["models"]
+    page.close()
+    return listed
+
+
+@contextmanager
+def serving(runs: list[Path]) -> Iterator[str]:
+    """The service in a process of its own, on a free port; yields where it is."""
+    command = [sys.executable, "-m", "recurra", "serve", *map(str, runs), "--port", "0"]
+    python = os.environ.get("RECURRA_PYTHON")  # where the browser's driver is installed apart from recurra
+    process = subprocess.Popen(
+        [python or sys.executable, *command[1:]], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if "http://" not in line:
+        sys.exit("the service did not start")
+    try:
+        yield line[line.index("http://") :].split()[0]
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
