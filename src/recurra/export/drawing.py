@@ -23,6 +23,8 @@ Shape: TypeAlias = Sequence[int | str]
 # The operator set that has all we use (ScatterElements adds since 16), and the file format of its time, so that a
 # runtime of 2022 can read it.
 OPSET, IR_VERSION = 17, 8
+# Types of elements by number, as `Cast` takes them: onnx.TensorProto.FLOAT and INT32.
+FLOAT, INT32 = 1, 6
 # protobuf, in which the file is written, stops at 2 GiB.
 MAX_BYTES = 2**31 - 1
 

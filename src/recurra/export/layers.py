@@ -9,7 +9,7 @@ import numpy as np
 from torch import nn
 
 from recurra.base.errors import ConfigError
-from recurra.export.drawing import Drawing, Value
+from recurra.export.drawing import FLOAT, Drawing, Value
 from recurra.export.recurrent import last, recurrent
 from recurra.models import readout
 from recurra.nn import Embedding, OneHot, characters, pool
@@ -145,10 +145,7 @@ def mean(draw: Drawing, outputs: Value, lengths: Value) -> Value:
     """The mean over real steps, zero for an empty sequence."""
     total = draw.put("ReduceSum", draw.where(_real(draw, outputs, lengths), outputs), draw.integers(0), keepdims=0)
     count = draw.put("Max", lengths, draw.constant(1, np.int64))
-    return draw.put("Div", total, draw.spread(draw.put("Cast", count, to=_FLOAT), 1))
-
-
-_FLOAT = 1  # onnx.TensorProto.FLOAT
+    return draw.put("Div", total, draw.spread(draw.put("Cast", count, to=FLOAT), 1))
 
 
 @writes(pool.Max)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from recurra.cells import CELLS, Cell
 from recurra.engine import Weights
-from recurra.export.drawing import Drawing, Value
+from recurra.export.drawing import INT32, Drawing, Value
 from recurra.export.equations import step
 from recurra.lower import equal, layout
 from recurra.nn import Recurrent
@@ -92,7 +92,7 @@ def recurrent(
     D, final = layers.num_directions, []
     for layer in range(layers.num_layers):
         first = None if states is None else tuple(_some(draw, s, layer, layers) for s in states)
-        weights = [Weights(layers.cell, _packed(layers, layer, direction)) for direction in range(D)]
+        weights = [Weights(layers.cell, packed(layers, layer, direction)) for direction in range(D)]
         if kind is None:
             outputs, ends = _scans(call, layers, weights, x, first)
         else:
@@ -120,7 +120,8 @@ class _Call:
     real: Value
 
 
-def _packed(layers: Recurrent, layer: int, direction: int) -> dict[str, Tensor]:
+def packed(layers: Recurrent, layer: int, direction: int) -> dict[str, Tensor]:
+    """The parameters of one layer and direction, by name."""
     tensors = layers.all_weights[layer * layers.num_directions + direction]
     return {p.name: t.detach() for p, t in zip(layout(layers.cell, bias=layers.bias), tensors, strict=True)}
 
@@ -142,7 +143,7 @@ def _node(
     """Outputs (T, N, H) of each direction, and last states (directions, N, H)."""
     draw, D = call.draw, len(weights)
     stacked = _stacked(draw, kind, weights, layers.hidden_size)
-    lengths = draw.put("Cast", call.lengths, to=_INT32)
+    lengths = draw.put("Cast", call.lengths, to=INT32)
     names = len(layers.cell.states)
     inputs = [x, *stacked[:3], lengths, *(first or ("",) * names), *stacked[3:]]
     output, *states = draw.puts(
@@ -158,9 +159,6 @@ def _node(
     kept: Sequence[Value | float] = first or (0.0,) * names
     ends = tuple(draw.where(some, state, old) for state, old in zip(states, kept, strict=True))
     return [draw.take(output, direction, 1) for direction in range(D)], ends
-
-
-_INT32 = 6  # onnx.TensorProto.INT32
 
 
 def _stacked(draw: Drawing, kind: Standard, weights: Sequence[Weights], H: int) -> list[Value]:
@@ -235,7 +233,7 @@ def _body(outer: Drawing, layers: Recurrent, weights: Weights) -> object:
     Wx = draw.input(draw.named("input"), np.float32, ("N", len(weights.packed["weight_ih"])))
     real = draw.input(draw.named("real"), np.bool_, ("N", 1))
     new = step(draw, weights, Wx, old)
-    new = [_zone(draw, p, was, now) for p, was, now in zip(layers.zoneout, old, new, strict=True)]
+    new = [zone(draw, p, was, now) for p, was, now in zip(layers.zoneout, old, new, strict=True)]
     for (name, width), was, now in zip(widths.items(), old, new, strict=True):
         draw.output(draw.named(f"new_{name}"), draw.where(real, now, was), np.float32, ("N", width))
     output = widths[cell.states[0]]
@@ -243,7 +241,7 @@ def _body(outer: Drawing, layers: Recurrent, weights: Weights) -> object:
     return draw.graph("step")
 
 
-def _zone(draw: Drawing, zoneout: float, old: Value, new: Value) -> Value:
+def zone(draw: Drawing, zoneout: float, old: Value, new: Value) -> Value:
     """The expectation of a state that keeps its old value at random (Krueger et al. 2017, eq. 3)."""
     if not zoneout:
         return new

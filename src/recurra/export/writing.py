@@ -17,7 +17,8 @@ from recurra import __version__
 from recurra.base.atomic import replacing
 from recurra.base.errors import RunError
 from recurra.export.drawing import Array, package
-from recurra.export.parts import Named, Part, parts_of
+from recurra.export.models import parts_of
+from recurra.export.parts import Named, Part
 from recurra.nn import Recurrent
 
 # The largest difference that is rounding: float32 has 6e-8 an operation, and a few dozen follow one another in a step.

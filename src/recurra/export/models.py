@@ -1,0 +1,33 @@
+"""The models that can be written, by their type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from recurra.base.errors import ConfigError
+from recurra.export import reading, speaking
+from recurra.export.parts import Part
+from recurra.models import Classifier, Seq2Seq, Tagger
+from recurra.nn import Recurrent
+
+# A model's type -> its files
+PARTS: dict[type[nn.Module], Callable[[Any], list[Part]]] = {
+    Recurrent: reading.layers_alone,
+    Classifier: reading.classifier,
+    Tagger: reading.tagger,
+    Seq2Seq: speaking.seq2seq,
+}
+
+
+def parts_of(model: nn.Module) -> list[Part]:
+    """The files of a model. Raises ConfigError for a kind of model that is not known."""
+    for kind in type(model).__mro__:
+        if kind in PARTS:
+            return PARTS[kind](model)
+    raise ConfigError(
+        f"export: cannot write a {type(model).__name__} as ONNX; known models: "
+        f"{', '.join(kind.__name__ for kind in PARTS)}."
+    )

@@ -1,0 +1,204 @@
+"""Classifiers, taggers and translators as ONNX files: they answer as the model, whatever stands in the padding."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from export.onnx_room import File, exported
+from models.seq2seq_room import COPIES, SOURCES, V, batch, padded, small
+from oracles.loop import Array
+from recurra.base.contracts import Batch
+from recurra.base.errors import ConfigError, RunError
+from recurra.data.tokenizers import BOS, EOS
+from recurra.decode import greedy
+from recurra.export import onnx, speaking
+from recurra.models import Classifier, FromVector, Seq2Seq, Tagger
+from recurra.nn import POOLS
+
+ROWS = ([5, 7, 9, 4, 6], [8], [], [10, 4])
+LENGTHS = np.array([5, 1, 0, 2])
+GARBAGE = 10**12  # no number of a token
+
+
+def tokens_of(rows: Any = ROWS, padding: int = GARBAGE) -> Array:
+    found: Array = padded(rows, padding).numpy()
+    return found
+
+
+def as_batch(inputs: dict[str, Array]) -> Batch:
+    """What a model takes, with zeros where the file was given garbage."""
+    tensors = {name: torch.from_numpy(np.where(array == GARBAGE, 0, array)) for name, array in inputs.items()}
+    return Batch(tensors, tensors["lengths"], {}, ())
+
+
+@pytest.mark.parametrize("bidirectional", [False, True], ids=["one-way", "both-ways"])
+@pytest.mark.parametrize("embedding_size", [3, "one_hot"])
+@pytest.mark.parametrize("pooling", POOLS)
+def test_a_classifier_answers_as_the_model_and_notices_no_padding(
+    pooling: str, embedding_size: Any, bidirectional: bool, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    model = Classifier(
+        11, 3, embedding_size=embedding_size, hidden_size=4, pooling=pooling, bidirectional=bidirectional
+    ).eval()
+    file = exported(model, tmp_path / "c.onnx")
+    inputs = {"tokens": tokens_of(), "lengths": LENGTHS}
+    got = file(**inputs)["logits"]
+    with torch.no_grad():
+        expected = model(as_batch(inputs)).outputs["logits"].numpy()
+    np.testing.assert_allclose(got, expected, atol=1e-6, rtol=0)
+    for n, row in enumerate(ROWS):
+        alone = file(tokens=tokens_of([row]), lengths=LENGTHS[n : n + 1])["logits"]
+        np.testing.assert_allclose(alone[0], got[n], atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"cell": "gru_simple", "num_layers": 2, "merge": "product"},
+        {"cell": "lstm_projected", "proj_size": 2, "bidirectional": False},
+        {"cell": "lstm", "zoneout": 0.3},
+        {"cell": "slstm", "merge": "mean"},
+    ],
+    ids=str,
+)
+def test_options_of_a_classifier_take_effect(options: dict[str, Any], tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = Classifier(11, 3, embedding_size=3, hidden_size=4, **options).eval()
+    inputs = {"tokens": tokens_of(), "lengths": LENGTHS}
+    with torch.no_grad():
+        expected = model(as_batch(inputs)).outputs["logits"].numpy()
+    got = exported(model, tmp_path / "c.onnx")(**inputs)["logits"]
+    np.testing.assert_allclose(got, expected, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("output", ["crf", "softmax"])
+@pytest.mark.parametrize("characters", ["none", "lstm", "cnn"])
+def test_a_tagger_gives_scores_of_labels_and_of_pairs(characters: str, output: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    options = {"embedding_size": 3, "hidden_size": 4, "characters": characters, "output": output}
+    model = Tagger(11, 6, 5, **options).eval()
+    if model.crf is not None:
+        for scores in model.crf.parameters():
+            torch.nn.init.normal_(scores)
+    file = exported(model, tmp_path / "t.onnx")
+    inputs = {"words": tokens_of(), "lengths": LENGTHS}
+    if characters != "none":
+        letters = torch.randint(0, 6, (3, 5, 4))
+        letters[2:, 0] = 0
+        lengths = np.minimum(3, np.arange(20).reshape(5, 4) % 4)
+        lengths[0] = 2
+        inputs |= {"characters": letters.numpy(), "character_lengths": lengths}
+    with torch.no_grad():
+        expected = model(as_batch(inputs)).outputs
+    got = file(**inputs)
+    assert set(got) == set(expected)
+    for n, length in enumerate(LENGTHS):
+        own = expected["emissions"][:length, n].numpy()
+        np.testing.assert_allclose(got["emissions"][:length, n], own, atol=1e-6, rtol=0)
+        assert not got["emissions"][length:, n].any()
+        some = {name: array[:, n : n + 1] for name, array in inputs.items() if array.ndim == 2}
+        some |= {name: array[:, :, n : n + 1] for name, array in inputs.items() if array.ndim == 3}
+        alone = file(**some, lengths=LENGTHS[n : n + 1])["emissions"]
+        np.testing.assert_allclose(alone[:length, 0], own, atol=1e-6, rtol=0)
+    for name in set(got) - {"emissions"}:
+        np.testing.assert_array_equal(got[name], expected[name].detach().numpy())
+
+
+# -- one token after another -------------------------------------------------------------------------------------------
+
+
+class Translator:
+    """The two files of a model: `start` gives what the first step reads, `step` goes on."""
+
+    def __init__(self, model: Seq2Seq, folder: Path) -> None:
+        first, second = onnx(model, folder / "m.onnx")
+        assert [first.path.name, second.path.name] == ["m.encoder.onnx", "m.step.onnx"]
+        self.encoder, self.steps = File(first.path), File(second.path)
+
+    def start(self, sources: Any, copies: Any = None) -> dict[str, Array]:
+        inputs = {"source": tokens_of(sources), "source_lengths": np.array(list(map(len, sources)))}
+        return self.encoder(**inputs, **({} if copies is None else {"source_copy": tokens_of(copies)}))
+
+    def step(self, tokens: list[int], state: dict[str, Array]) -> tuple[dict[str, Array], dict[str, Array]]:
+        said = self.steps(tokens=np.array(tokens), **state)
+        return said, state | {name.removeprefix("next_"): a for name, a in said.items() if name.startswith("next_")}
+
+    def greedy(self, sources: Any, copies: Any, steps: int) -> list[list[int]]:
+        state, said = self.start(sources, copies), [[BOS] for _ in sources]
+        for _ in range(steps):
+            found, state = self.step([row[-1] for row in said], state)
+            for row, best in zip(said, found["log_probs"].argmax(1).tolist(), strict=True):
+                row.append(best)
+        return [row[1:] if EOS not in row else row[1 : row.index(EOS)] for row in said]
+
+
+KINDS: dict[str, dict[str, Any]] = {
+    "bahdanau": {},
+    "luong, fed": {"style": "luong", "input_feeding": True, "attention": "general"},
+    "sutskever": {"attention": "none", "reverse_source": True, "bidirectional": False, "bridge": "last"},
+    "cho": {"attention": "none", "style": "cho", "cell": "gru", "num_layers": 2},
+    "copying": {"copying": True, "attention": {"name": "additive", "coverage": True}},
+    "heads": {"attention": {"name": "multi_head", "num_heads": 2}, "bridge": "mean"},
+    "window": {"attention": {"name": "local_monotonic", "window": 1}, "style": "luong"},
+    "predicted": {"attention": {"name": "local_predictive", "window": 2, "normalize": False, "score": "concat"}},
+    "scaled": {"attention": "scaled_dot", "decoder_size": 8, "bridge": "zeros"},
+    "deep": {
+        "decoder_layers": 3,
+        "decoder_cell": "lstm_layernorm",
+        "tie": "all",
+        "readout": "tanh",
+        "bridge": "linear",
+    },
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_two_files_say_what_the_model_says(kind: str, tmp_path: Path) -> None:
+    model = small(**KINDS[kind]).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(3)  # so that answers differ
+        translator = Translator(model, tmp_path)
+        copies = COPIES if model.decoder.gate is not None else None
+        given = batch(copies=copies)
+        limit = 6
+        state = model.start(given)
+        expected = greedy(model, state, num_rows=len(SOURCES), start=BOS, end=EOS, max_length=limit)
+    said = translator.greedy(SOURCES, copies, limit)
+    assert [tuple(row) for row in said] == [tuple(best.tokens) for (best,) in expected]
+    for n, source in enumerate(SOURCES):
+        own = translator.greedy([source], None if copies is None else [copies[n]], limit)
+        assert own == [said[n]]
+
+
+def test_a_beam_takes_rows_of_what_is_kept(tmp_path: Path) -> None:
+    model = small(copying=True, attention={"name": "additive", "coverage": True}).eval()
+    translator, rows = Translator(model, tmp_path), [1, 1, 3]
+    _, state = translator.step([BOS] * 4, translator.start(SOURCES, COPIES))
+    chosen = {name: array[rows] for name, array in state.items()}
+    whole, _ = translator.step([5, 6, 7, 8], state)
+    some, _ = translator.step([6, 6, 8], chosen)
+    np.testing.assert_allclose(some["log_probs"], whole["log_probs"][rows], atol=1e-6, rtol=0)
+    np.testing.assert_allclose(some["attention"], whole["attention"][rows], atol=1e-6, rtol=0)
+    assert whole["log_probs"].shape == (4, V + 2)
+    np.testing.assert_allclose(np.exp(whole["log_probs"]).sum(1)[[0, 1, 3]], 1, atol=1e-6)  # 2 has nothing to copy
+    np.testing.assert_allclose(whole["attention"].sum(1), [1, 1, 0, 1], atol=1e-6)
+
+
+def test_neither_file_is_written_if_one_differs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    zone = speaking.zone
+    monkeypatch.setattr(speaking, "zone", lambda draw, p, old, new: zone(draw, 0.5, old, new))
+    with pytest.raises(RunError, match=r"m\.step\.onnx: not written: "):
+        onnx(small(), tmp_path / "m.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_that_nobody_trains_from_a_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"cannot write a FromVector as ONNX; known models: .*Seq2Seq"):
+        onnx(FromVector(3, 8, embedding_size=4, hidden_size=4), tmp_path / "m.onnx")
