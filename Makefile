@@ -48,7 +48,7 @@ types: $(VENV)/.dev  ## static types
 check: lint types test  ## what continuous integration runs
 
 # Debian: chromium
-page: $(VENV)/.dev   ## use the page of `recurra serve` in Chromium: make page RUNS="runs/demo-dates", pictures in page-pictures/
+page: $(VENV)/.dev   ## use the page of `recurra serve` in Chromium: make page RUNS="runs/demo-dates", pictures in runs/page/
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt 'playwright>=1.50'
 	$(BIN)/python benchmarks/page.py $(or $(RUNS),runs/demo-dates)
 

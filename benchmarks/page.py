@@ -1,6 +1,6 @@
 """Use the page of `recurra serve` as a person would, in Chromium, and take pictures of it.
 
-    python benchmarks/page.py RUN [RUN ...] [--out page-pictures] [--chromium /usr/bin/chromium]
+    python benchmarks/page.py RUN [RUN ...] [--out runs/page] [--chromium /usr/bin/chromium]
 
 Each run is asked on a wide screen and on a phone, in light and in dark, with the keyboard alone. The exit code is 1 if
 the page asks another host for anything, writes an error to the console, is wider than the screen, or does not answer.
@@ -58,7 +58,7 @@ class Found:
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("runs", metavar="RUN", type=Path, nargs="+")
-    options.add_argument("--out", type=Path, default=Path("page-pictures"))
+    options.add_argument("--out", type=Path, default=Path("runs/page"))
     options.add_argument("--chromium", default="/usr/bin/chromium")
     options.add_argument("--text", help="type this instead of the text for the task")
     args = options.parse_args()
