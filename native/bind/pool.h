@@ -63,7 +63,7 @@ private:
         char* at;
         std::size_t bytes;
     };
-    static constexpr std::size_t HUGE_PAGE = 2u << 20, SMALL = 1u << 16, MOST = 256u << 20;
+    static constexpr std::size_t HUGE_PAGE = 2u << 20, SMALL = 1u << 16, MOST = 1u << 30;
     std::mutex mutex_;
     std::vector<Block> free_;
     std::size_t held_ = 0;
