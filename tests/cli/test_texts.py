@@ -25,6 +25,14 @@ def test_a_prediction_is_one_line_whatever_the_data() -> None:
     assert readable({"mean": 3.5}) == "3.5"
 
 
+def test_spans_stand_below_their_text_and_tags_behind_their_words() -> None:
+    found = [{"text": "New\nYork", "label": "LOC", "start": 3, "end": 11, "score": 0.5}]
+    assert readable({"spans": found, "text": "in New\nYork"}) == "in New York\n  New York\tLOC\t50.0 %\t3-11"
+    assert readable({"spans": [], "text": "no names"}) == "no names"
+    words = [{"text": word, "label": tag, "start": 0, "end": 1} for word, tag in (("a", "X"), ("b\x1b", "Y"))]
+    assert readable({"tokens": words, "text": "a b"}) == "a/X b\\x1b/Y"
+
+
 def test_csv_has_a_header_guards_formulas_and_writes_maps_as_json(tmp_path: Path) -> None:
     rows: list[Row] = [
         {"label": "=1+1", "score": -0.5, "p": {"ä": 0.5}, "l": ["a"], "t": None, "text": 'a "b"\nc'},

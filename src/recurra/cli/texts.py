@@ -58,8 +58,13 @@ def readable(row: Row) -> str:
     """`spam<tab>97.3 %<tab>the text`: answer, confidence, then the other single values; one line, whatever the data.
 
     Below it, where they were asked for: further answers, and what each token of the answer looked at. Other maps and
-    lists (all probabilities) are left to --json.
+    lists (all probabilities) are left to --json. Spans stand below their text, each on a line; tokens with tags are
+    `word/TAG word/TAG`.
     """
+    if isinstance(spans := row.get("spans"), list):
+        return "\n".join([one_line(str(row["text"])), *map(_span, spans)])
+    if isinstance(tokens := row.get("tokens"), list):
+        return " ".join(f"{one_line(str(one['text']))}/{one_line(str(one['label']))}" for one in tokens)
     values = dict(row)
     answer = next((values.pop(name) for name in _ANSWER if name in values), None)
     confidence = next((values.pop(name) for name in _CONFIDENCE if name in values), None)
@@ -67,6 +72,12 @@ def readable(row: Row) -> str:
     parts += [f"{100 * confidence:.1f} %"] if isinstance(confidence, float) else []
     parts += [one_line(str(value)) for value in values.values() if isinstance(value, str | int | float)]
     return "\n".join(["\t".join(parts), *_further(values.get("n_best")), *_looked(values.get("attention"))])
+
+
+def _span(span: Mapping[str, Any]) -> str:
+    """`  Berlin<tab>LOC<tab>98.2 %<tab>7-13`: what, which label, how sure, and its characters."""
+    sure = [f"{100 * span['score']:.1f} %"] if "score" in span else []
+    return "\t".join([f"  {one_line(span['text'])}", one_line(span["label"]), *sure, f"{span['start']}-{span['end']}"])
 
 
 def _further(answers: object) -> Iterator[str]:
