@@ -23,6 +23,7 @@ from recurra.training import CLIPPINGS, ON_NONFINITE, OPTIMIZERS, SCHEDULES, Row
 NETWORKS: Mapping[str, tuple[str, ...]] = {
     "classification": ("classifier",),
     "translation": ("seq2seq",),
+    "language_model": ("language_model",),
     "tagging": ("tagger",),
 }
 

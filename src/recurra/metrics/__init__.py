@@ -13,6 +13,7 @@ tags             a tag for each token: accuracy, also of unseen words; precision
 spans            precision, recall and F1 of spans; kinds of mistakes
 tag_baselines    the most frequent tag of a word; spans by a dictionary
 phones           grapheme_to_phoneme: word and phone error rates
+ngrams           counting one token, or two: the baselines of a language model
 baselines        what a model must beat: the most frequent label; TF-IDF with logistic regression
 
 Rules that all of them follow:

@@ -6,6 +6,7 @@ example, collate, loss, predict, score. There is no base class.
 contract         what a plan and a task must have
 classification   a text to its label or labels
 translation      a text to another text
+language_model   a text, token by token
 tagging          a tag for each token, or spans of a text
 text             tokens and ids, for every task that reads text
 by_length        batches of examples of like lengths
@@ -17,7 +18,9 @@ from __future__ import annotations
 
 from recurra.base.registry import Registry
 from recurra.tasks.classification.task import Classification, ClassificationPlan
-from recurra.tasks.contract import Example, Plan, Task
+from recurra.tasks.contract import Example, Order, Plan, Task
+from recurra.tasks.language_model.plan import LanguageModelPlan
+from recurra.tasks.language_model.task import LanguageModelling
 from recurra.tasks.tagging.plan import TaggingPlan
 from recurra.tasks.tagging.task import Tagging
 from recurra.tasks.translation.plan import TranslationPlan
@@ -26,6 +29,7 @@ from recurra.tasks.translation.task import Translation
 TASKS: Registry[type[Plan]] = Registry("task")
 TASKS.add("classification", ClassificationPlan)
 TASKS.add("translation", TranslationPlan)
+TASKS.add("language_model", LanguageModelPlan)
 TASKS.add("tagging", TaggingPlan)
 
 __all__ = [
@@ -33,6 +37,9 @@ __all__ = [
     "Classification",
     "ClassificationPlan",
     "Example",
+    "LanguageModelPlan",
+    "LanguageModelling",
+    "Order",
     "Plan",
     "Tagging",
     "TaggingPlan",

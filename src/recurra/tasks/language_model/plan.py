@@ -1,0 +1,122 @@
+"""What a config says of a language model, before any data is read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from recurra.base.contracts import Record
+from recurra.base.errors import ConfigError, DataError, RunError
+from recurra.base.option import OneOf, Opt
+from recurra.config import Section, build
+from recurra.data.formats import field
+from recurra.data.tokenizers import TOKENIZERS, VocabularyPlan
+from recurra.tasks.language_model.columns import suggested
+from recurra.tasks.language_model.documents import LINE
+from recurra.tasks.language_model.reading import lines_of, text_of
+from recurra.tasks.language_model.task import LanguageModelling
+from recurra.tasks.text import TextReader
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LanguageModelPlan:
+    """Predict each token of a text from all tokens before it."""
+
+    text: Annotated[str, Opt("column with the text; of a text file `text`")] = "text"
+    document: Annotated[
+        Literal["file", "row"],
+        Opt("what is read on with one state: all rows of a file, or each row, which then has an end to predict"),
+    ] = "file"
+    line_breaks: Annotated[
+        bool, Opt("the end of a line is a token (the <eos> of WikiText); false: lines follow one another without one")
+    ] = True
+    tokenizer: Annotated[Section | Mapping[str, Any] | str, OneOf("what a token is", TOKENIZERS)] = "words"
+    min_count: Annotated[int, Opt("rarer tokens are read as unknown, as is <unk> in the text", ge=1)] = 1
+    max_vocabulary: Annotated[
+        int | None, Opt("entries of the vocabulary, 4 of them special; null is no limit", ge=5)
+    ] = None
+    bptt: Annotated[
+        int,
+        Opt("steps that the gradient goes back; training.batch_rows is how many texts are read side by side", ge=1),
+    ] = 35
+
+    def __post_init__(self) -> None:
+        if not self.line_breaks and _word(self.tokenizer) == "characters":
+            raise ConfigError(
+                "line_breaks: false would glue the last word of a line to the first of the next with tokenizer: "
+                "characters; leave it out."
+            )
+
+    @property
+    def input_field(self) -> str:
+        """The column that `predict TEXT` fills."""
+        return self.text
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Columns that training data must have."""
+        return (self.text,)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """A file that is one document is not torn into lines."""
+        return ("ordered",) if self.document == "file" else ("random", "hash", "ordered")
+
+    @property
+    def smallest_sizes(self) -> tuple[int, ...]:
+        """`model_sizes` of the smallest data there is."""
+        return (8,)
+
+    @classmethod
+    def suggested(cls, rows: Sequence[Record], file: Path) -> dict[str, Any]:
+        """Options for a file, from its first rows. Raises DataError if no column holds text."""
+        return suggested(rows, file)
+
+    def key(self, record: Record) -> str:
+        """What makes two records the same."""
+        return str(field(record, self.text))
+
+    def stratum(self, record: Record) -> str:
+        """All rows are of one kind."""
+        return ""
+
+    def check(self, record: Record) -> None:
+        """Raise DataError, with file and line, if this record cannot be learned from."""
+        text_of(record, self.text, blank=self.document == "file")
+
+    def fit(self, records: Sequence[Record], source: str) -> LanguageModelling:
+        """Tokenizer and vocabulary from training records. Raises DataError if there is nothing to learn."""
+        rows = [lines_of(text_of(record, self.text, blank=True)) for record in records]
+        lines = [line for row in rows for line in row]
+        if not any(map(str.strip, lines)):
+            raise DataError(f"{source}: all {len(records)} training rows are blank; expected text.")
+        tokenizer = build(self.tokenizer, TOKENIZERS).train(lines)
+        counts = Counter(token for line in lines for token in tokenizer.tokenize(line))
+        if self.line_breaks:
+            counts[LINE] += sum(len(row) - (self.document == "row") for row in rows)
+        vocabulary = VocabularyPlan(min_count=self.min_count, max_size=self.max_vocabulary).build(+counts)
+        return self._task(TextReader(tokenizer, vocabulary, None, "start"))
+
+    def restore(self, data: Mapping[str, Any], origin: str) -> LanguageModelling:
+        """The task as a run folder holds it. Raises RunError that names `origin`."""
+        if not isinstance(data, Mapping) or "reader" not in data:
+            raise RunError(f"{origin}: expected the tokenizer of a language model.")
+        return self._task(TextReader.from_json(data["reader"], origin))
+
+    def _task(self, reader: TextReader) -> LanguageModelling:
+        return LanguageModelling(
+            reader,
+            text=self.text,
+            closed=self.document == "row",
+            line_breaks=self.line_breaks,
+            bptt=self.bptt,
+        )
+
+
+def _word(component: Section | Mapping[str, Any] | str) -> str:
+    if isinstance(component, str):
+        return component
+    return str((component.options if isinstance(component, Section) else component)["name"])

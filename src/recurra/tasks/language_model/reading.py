@@ -1,0 +1,25 @@
+"""The text of a record, and its lines."""
+
+from __future__ import annotations
+
+from recurra.base.contracts import Record
+from recurra.base.errors import DataError
+from recurra.data.formats import field
+
+
+def text_of(record: Record, column: str, *, blank: bool) -> str:
+    """The text of a record. Raises DataError, with file and line, for what is none, or blank where it must not be."""
+    value = field(record, column)
+    if not isinstance(value, str):
+        raise DataError(f"{record.origin}: column '{column}' holds {value!r:.80}, expected text.")
+    if not blank and not value.strip():
+        raise DataError(
+            f"{record.origin}: column '{column}' is empty, expected text. Fill it in, set data.on_error: skip, or "
+            "task.document: file to read all rows as one text."
+        )
+    return value
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a text, however their ends are written; one at least."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")

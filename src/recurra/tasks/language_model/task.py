@@ -1,0 +1,293 @@
+"""A language model: how probable each token of a text is, given all before it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from recurra.base.contracts import Batch, Loss, Prediction, Record, Score, Table
+from recurra.base.errors import DataError
+from recurra.data.tokenizers import EOS, UNK
+from recurra.losses import fixed_sum
+from recurra.metrics import Compared
+from recurra.metrics.ngrams import Bigram, Unigram
+from recurra.nn import softmax_nats
+from recurra.nn.penalties import activation_penalties
+from recurra.report import Chart, HeatMap
+from recurra.tasks.asking import refuse_options
+from recurra.tasks.language_model.documents import LINE, Document, Passage, joined, pieces, whole
+from recurra.tasks.language_model.order import StreamOrder
+from recurra.tasks.language_model.reading import lines_of, text_of
+from recurra.tasks.language_model.scoring import perplexity, text_scores
+from recurra.tasks.language_model.tables import by_rank, position_chart, samples_table
+from recurra.tasks.language_model.writing import Writer
+from recurra.tasks.text import TextReader, padded, unknown_share
+
+# Tokens of one text that `predict` scores: its states are all kept at once, 160 MB at a width of 400.
+LONGEST = 100_000
+OPTIONS = ("tokens",)
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What a model said of a passage. nats: of each target, in order."""
+
+    nats: tuple[float, ...]
+
+
+class LanguageModelling:
+    """Five verbs between the data and the model: example, collate, loss, predict, score.
+
+    reader: tokens and their numbers      text: the column      closed: whether a row is a document, with an end
+    line_breaks: whether the end of a line is a token      bptt: steps that the gradient goes back
+    """
+
+    def __init__(
+        self, reader: TextReader, *, text: str, closed: bool, line_breaks: bool, bptt: int, shown: bool = False
+    ) -> None:
+        self.reader = reader
+        self.text = text
+        self.closed = closed
+        self.line_breaks = line_breaks
+        self.bptt = bptt
+        self._shown = shown
+
+    @property
+    def model_sizes(self) -> tuple[int]:
+        """What a model has to know of the data: size of the vocabulary."""
+        return (len(self.reader.vocabulary),)
+
+    @property
+    def start(self) -> int:
+        """What stands before the first token of a document: an end, of a document or of a line."""
+        return EOS if self.closed or not self.line_breaks else self.reader.vocabulary.ids([LINE])[0]
+
+    # -- the five verbs --------------------------------------------------------------------------------------------
+
+    def example(self, record: Record, *, gold: bool = True) -> Passage:
+        """Read a record, as a document of its own; `usable` joins the rows of a file.
+
+        Raises DataError, with file and line, for what is no text, and without `gold` for one that is too long.
+        """
+        text = text_of(record, self.text, blank=not (gold and self.closed))
+        tokens = self.tokens(text)
+        if self.line_breaks and not self.closed:
+            tokens = (*tokens, LINE)
+        if not gold and len(tokens) > LONGEST:
+            raise DataError(
+                f"{record.origin}: has {len(tokens):,} tokens, and predict takes at most {LONGEST:,} at once. Cut the "
+                "text, or put it in a file and use `recurra evaluate`."
+            )
+        return whole(Document(tokens, self.closed, (text,), (len(tokens),), (record.origin,)))
+
+    def collate(self, examples: Sequence[Passage], indices: Sequence[int]) -> Batch:
+        """Passages from their beginning: tokens (T, N); targets: what follows each, and how many steps of a row are
+        only read (`unscored`, (N,)), because an earlier passage has them."""
+        rows = [self._numbers(e.document, e.first, e.stop) for e in examples]
+        return Batch(
+            {"tokens": padded([row[:-1] for row in rows])},
+            torch.tensor([e.length for e in examples], dtype=torch.int64),
+            {
+                "tokens": padded([row[1:] for row in rows]),
+                "unscored": torch.tensor([e.start - e.first for e in examples], dtype=torch.int64),
+            },
+            tuple(indices),
+        )
+
+    def order(self, examples: Sequence[Passage], *, batch_tokens: int, batch_rows: int, seed: int) -> StreamOrder:
+        """Streams: the state goes on from batch to batch. batch_tokens // bptt rows at most."""
+        rows = max(1, min(batch_rows, batch_tokens // self.bptt))
+        return StreamOrder(examples, self._document_numbers, bptt=self.bptt, rows=rows, seed=seed)
+
+    def loss(self, prediction: Prediction, batch: Batch) -> Loss:
+        """Cross-entropy of the targets in nats and, in training, the penalties of the model on its activations."""
+        real = scored(batch)
+        nats = softmax_nats(prediction.outputs, batch.targets["tokens"], real)
+        return Loss(fixed_sum(nats) + activation_penalties(prediction.outputs, real), len(nats))
+
+    def predict(self, model: torch.nn.Module, batch: Batch, examples: Sequence[Passage]) -> list[Scored]:
+        """The nats of each target of each row; the model is in eval mode."""
+        real = scored(batch)
+        nats = torch.zeros(real.shape, dtype=torch.float64, device=real.device)
+        nats[real] = softmax_nats(model(batch).outputs, batch.targets["tokens"], real).double()
+        stops = batch.lengths.tolist()
+        return [
+            Scored(tuple(row[e.start - e.first : stop]))
+            for row, e, stop in zip(nats.t().tolist(), examples, stops, strict=True)
+        ]
+
+    def score(self, outputs: Sequence[Scored], examples: Sequence[Passage], split: str) -> tuple[Score, ...]:
+        """Perplexity, bits a character and nats a token, of all tokens together."""
+        return _scores(chain.from_iterable(o.nats for o in outputs), examples, split)
+
+    def usable(self, examples: Sequence[Passage], split: str) -> tuple[list[Passage], tuple[str, ...]]:
+        """The rows as documents, cut into passages. Raises DataError if there is no token."""
+        documents = [e.document for e in examples] if self.closed else joined(examples)
+        found = [piece for document in documents for piece in pieces(document)]
+        if not found:
+            raise DataError(f"{split}: its {len(examples)} rows hold no token; expected text.")
+        return found, ()
+
+    # -- for predict -----------------------------------------------------------------------------------------------
+
+    @property
+    def draft(self) -> LanguageModelling:
+        """The task as it answers while epochs are compared: as always."""
+        return self
+
+    def asking(self, options: Mapping[str, Any]) -> LanguageModelling:
+        """The task with `tokens`, the probability of each token. Raises ConfigError for other options."""
+        refuse_options(options, "language model", OPTIONS)
+        return LanguageModelling(
+            self.reader,
+            text=self.text,
+            closed=self.closed,
+            line_breaks=self.line_breaks,
+            bptt=self.bptt,
+            shown=bool(options.get("tokens", False)),
+        )
+
+    def remarks(self, outputs: Sequence[Scored], examples: Sequence[Passage]) -> tuple[str, ...]:
+        """The tokens that training never saw."""
+        found = [(e, token) for e in examples for token in self.unknown(e.document.tokens)]
+        if not found:
+            return ()
+        rows = len({id(e) for e, _ in found})
+        hold = "holds" if rows == 1 else "hold"
+        return (
+            f"{rows} of {len(examples)} texts {hold} tokens that training never saw, which are read as unknown: "
+            f"{_listed([token for _, token in found])}; the first: {found[0][0].origin}.",
+        )
+
+    def answer(self, example: Passage, output: Scored) -> dict[str, Any]:
+        """How probable a text is: the log of its probability in nats, perplexity; with `tokens`, that of each."""
+        document, total = example.document, math.fsum(output.nats)
+        found: dict[str, Any] = {
+            "log_prob": -total,
+            "perplexity": perplexity(total, len(output.nats)),
+            "num_tokens": len(output.nats),
+            "text": document.texts[0],
+        }
+        if self._shown:
+            named = [*document.tokens, *([""] if document.closed else [])]
+            found["tokens"] = [{"token": t, "log_prob": -n} for t, n in zip(named, output.nats, strict=True)]
+        return found
+
+    def writer(self, model: torch.nn.Module) -> Writer:
+        """What writes a text on, and suggests words."""
+        return Writer(
+            model, self.reader.tokenizer, self.reader.vocabulary, start=self.start, closed=self.closed,
+            line_breaks=self.line_breaks,
+        )  # fmt: skip
+
+    # -- for reports -----------------------------------------------------------------------------------------------
+
+    def tables(self, outputs: Sequence[Scored], examples: Sequence[Passage]) -> tuple[Table, ...]:
+        """Loss by how frequent a token is in training."""
+        targets = [self._numbers(e.document, e.start, e.stop)[1:] for e in examples]
+        return (by_rank(list(chain.from_iterable(targets)), [n for o in outputs for n in o.nats]),)
+
+    def charts(self, outputs: Sequence[Scored], examples: Sequence[Passage]) -> tuple[Chart, ...]:
+        """Loss by position in the document."""
+        places = [place for e in examples for place in range(e.start, e.stop)]
+        return (position_chart(places, [n for o in outputs for n in o.nats]),)
+
+    def pictures(
+        self, model: torch.nn.Module, examples: Sequence[Passage], device: torch.device
+    ) -> tuple[HeatMap, ...]:
+        """None of its own."""
+        return ()
+
+    def samples(self, model: torch.nn.Module, device: torch.device) -> tuple[Table, ...]:
+        """What the model writes from the beginning of a document."""
+        return (samples_table(self.writer(model)),)
+
+    def baselines(self, train: Sequence[Passage], splits: Mapping[str, Sequence[Passage]]) -> Compared:
+        """What it reaches to count tokens, and pairs of tokens."""
+        size = len(self.reader.vocabulary)
+        before, after = self._pairs(train)
+        one, two = Unigram(after, size), Bigram(before, after, size)
+        unigram: list[Score] = []
+        bigram: list[Score] = []
+        for name, rows in splits.items():
+            before, after = self._pairs(rows)
+            unigram += _scores(one.nats(after), rows, name)
+            bigram += _scores(two.nats(before, after), rows, name)
+        return Compared({"unigram": tuple(unigram), "bigram": tuple(bigram)}, ())
+
+    def facts(self, splits: Mapping[str, Sequence[Passage]]) -> dict[str, str | int | float]:
+        """Sizes, and what was unknown, by split."""
+        found: dict[str, str | int | float] = {"vocabulary": len(self.reader.vocabulary)}
+        for name, examples in splits.items():
+            documents = list(dict.fromkeys(e.document for e in examples))
+            found[f"{name} documents"] = len(documents)
+            found[f"{name} tokens"] = sum(e.targets for e in examples)
+            found[f"{name} characters"] = sum(e.characters for e in examples)
+            found[f"{name} unknown tokens"] = f"{unknown_share(self.reader, (d.tokens for d in documents)):.2%}"
+        return found
+
+    @property
+    def usual_score(self) -> str:
+        """The score that chooses the best epoch unless the config names another."""
+        return "perplexity"
+
+    def possible_scores(self, examples: Sequence[Passage]) -> tuple[Score, ...]:
+        """The scores that these rows can have, with meaningless values."""
+        return text_scores((), count=1, characters=1, split="dev")
+
+    def to_json(self) -> dict[str, Any]:
+        """What a run folder must hold to read as in training."""
+        return {"reader": self.reader.to_json()}
+
+    # ----------------------------------------------------------------------------------------------------------------
+
+    def tokens(self, text: str) -> tuple[str, ...]:
+        """The tokens of a text, with the ends of its lines, but for the last, where these are tokens."""
+        lines = [self.reader.tokens(line) for line in lines_of(text)]
+        if not self.line_breaks:
+            return tuple(chain.from_iterable(lines))
+        return tuple(token for k, line in enumerate(lines) for token in ((LINE, *line) if k else line))
+
+    def unknown(self, tokens: Sequence[str]) -> list[str]:
+        """Those that training never saw, each once."""
+        numbers = self.reader.vocabulary.ids(tokens)
+        return list(dict.fromkeys(t for t, number in zip(tokens, numbers, strict=True) if number == UNK))
+
+    def _numbers(self, document: Document, start: int, stop: int) -> list[int]:
+        """What stands before targets start..stop, and these: stop - start + 1 numbers."""
+        tokens, more = document.tokens[max(start - 1, 0) : stop], stop > len(document.tokens)
+        return [*([] if start else [self.start]), *self.reader.vocabulary.ids(tokens), *([EOS] if more else [])]
+
+    def _document_numbers(self, document: Document) -> NDArray[np.int64]:
+        return np.array(self._numbers(document, 0, document.targets), dtype=np.int64)
+
+    def _pairs(self, examples: Sequence[Passage]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Each target of the passages, and what stands before it."""
+        rows = [np.array(self._numbers(e.document, e.start, e.stop), dtype=np.int64) for e in examples]
+        return np.concatenate([row[:-1] for row in rows]), np.concatenate([row[1:] for row in rows])
+
+
+def scored(batch: Batch) -> Tensor:
+    """(T, N): which targets count."""
+    tokens = batch.targets["tokens"]
+    steps = torch.arange(len(tokens), device=tokens.device).unsqueeze(1)
+    real = steps < batch.lengths.to(tokens.device)
+    return real & (steps >= batch.targets["unscored"]) if "unscored" in batch.targets else real
+
+
+def _scores(nats: Iterable[float], examples: Sequence[Passage], split: str) -> tuple[Score, ...]:
+    count, characters = sum(e.targets for e in examples), sum(e.characters for e in examples)
+    return text_scores(nats, count=count, characters=characters, split=split)
+
+
+def _listed(tokens: Sequence[str]) -> str:
+    different = list(dict.fromkeys(tokens))
+    return ", ".join(map(repr, different[:5])) + (", ..." if len(different) > 5 else "")

@@ -1,0 +1,215 @@
+"""A text written on, one token after the other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recurra.base.contracts import Batch
+from recurra.base.errors import ConfigError
+from recurra.data.tokenizers import BOS, EOS, PAD, UNK, Tokenizer, Vocabulary
+from recurra.decode import Best, Choose, Draw, stream
+from recurra.nn import softmax_log_probabilities
+from recurra.tasks.language_model.documents import LINE
+from recurra.tasks.language_model.reading import lines_of
+
+State = dict[str, Tensor]
+# Tokens of a prompt that are read in one call of the model.
+READ = 512
+LONGEST = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What one more token adds to a text; "" where it cannot be told yet. log_prob: nats, as the model gave it.
+
+    ended: the document is at its end, or `stop` has come
+    """
+
+    text: str
+    log_prob: float
+    ended: bool
+
+
+class Writer:
+    """Goes on with a text. One object serves many texts, one after the other.
+
+    start: what stands before a document      closed: whether documents have an end that can be written
+    The model never writes an unknown token, padding or a beginning.
+    """
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        tokenizer: Tokenizer,
+        vocabulary: Vocabulary,
+        *,
+        start: int,
+        closed: bool,
+        line_breaks: bool,
+    ) -> None:
+        self._model = model
+        self._tokenizer = tokenizer
+        self._vocabulary = vocabulary
+        self._start = start
+        self._closed = closed
+        self._line_breaks = line_breaks
+        device = next(model.parameters()).device
+        self._never = torch.tensor([PAD, UNK, BOS] + ([] if closed else [EOS]), device=device)
+        self._device = device
+
+    def write(
+        self,
+        prompt: str,
+        *,
+        length: int,
+        choose: Choose | None = None,
+        stop: str | None = None,
+    ) -> Iterator[Written]:
+        """What follows the prompt, token by token: at most `length`, and not beyond the end or the text `stop`.
+
+        choose: the most probable token by default; `choice` has the usual ways to draw one
+        Raises ConfigError for an option out of its range, at once.
+        """
+        if stop == "":
+            raise ConfigError("stop: is empty; expected a text at which to end, or leave it out.")
+        if not 1 <= length <= LONGEST:
+            raise ConfigError(f"length: expected a whole number from 1 to {LONGEST:,}, got {length}.")
+        return self._write(prompt, length, choose or Best(), stop)
+
+    def sample(self, prompt: str, *, temperature: float, seed: int, characters: int) -> str:
+        """About so many characters after the prompt, drawn; at most, where the tokens are longer than one."""
+        text = ""
+        for written in self.write(prompt, length=characters, choose=choice(temperature=temperature, seed=seed)):
+            text += written.text
+            if len(text) >= characters:
+                break
+        return text[:characters].strip()
+
+    def _write(self, prompt: str, length: int, choose: Choose, stop: str | None) -> Iterator[Written]:
+        numbers, text = self.read(prompt)
+        state = self.state(numbers[:-1])
+        end = EOS if self._closed else PAD
+        tokens = stream(self, state, start=numbers[-1], end=end, max_length=length, choose=choose, device=self._device)
+        held = Held(stop)
+        for token in tokens:
+            added = "" if token.ended else text.add(self._vocabulary.tokens([token.token])[0])
+            shown = held.add(added, last=token.ended)
+            yield Written(shown, token.log_prob, token.ended or held.stopped)
+            if held.stopped:
+                return
+        if rest := held.add("", last=True):
+            yield Written(rest, 0.0, False)
+
+    # -- a model, one step after another (decode.Steps) --------------------------------------------------------------
+
+    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """Log-probabilities (B, V) of what follows, with -inf for what is never written, and the state after."""
+        with torch.no_grad():
+            outputs = self._call(tokens.unsqueeze(0), state)
+            log_probs = softmax_log_probabilities(outputs)[0]
+        return log_probs.index_fill(1, self._never, -math.inf), _states(outputs)
+
+    def select(self, state: State, rows: Tensor) -> State:
+        """The states of these rows."""
+        return {name: value[rows] for name, value in state.items()}
+
+    def read(self, prompt: str) -> tuple[list[int], Text]:
+        """The numbers of a prompt, its start in front, and the text whose last line goes on."""
+        lines = [self._tokenizer.tokenize(line) for line in lines_of(prompt)]
+        if not self._line_breaks:
+            lines = [[token for line in lines for token in line]]
+        tokens = [token for k, line in enumerate(lines) for token in ((LINE, *line) if k else line)]
+        return [self._start, *self._vocabulary.ids(tokens)], Text(self._tokenizer, lines[-1])
+
+    def state(self, numbers: Sequence[int], state: State | None = None) -> State:
+        """The state after these tokens, from one before them; zero where there is none."""
+        found = state or {}
+        for at in range(0, len(numbers), READ):
+            some = torch.tensor(numbers[at : at + READ], device=self._device).unsqueeze(1)
+            found = _states(self._call(some, found))
+        return found
+
+    def _call(self, tokens: Tensor, state: State) -> Any:
+        training = self._model.training
+        self._model.eval()
+        steps, rows = tokens.shape
+        with torch.no_grad():
+            batch = Batch({"tokens": tokens, **state}, torch.full((rows,), steps), {}, ())
+            outputs = self._model(batch).outputs
+        self._model.train(training)
+        return outputs
+
+
+class Text:
+    """The text of tokens that come one by one: what each adds to the line that is being written."""
+
+    def __init__(self, tokenizer: Tokenizer, line: Sequence[str]) -> None:
+        self._tokenizer = tokenizer
+        self._line = list(line)
+        self._shown = tokenizer.join(self._line)
+
+    def add(self, token: str) -> str:
+        """The new characters."""
+        if token == LINE:
+            self._line, self._shown = [], ""
+            return LINE
+        self._line.append(token)
+        text, before = self._tokenizer.join(self._line), self._shown
+        self._shown = text
+        # A space at the end of a line is not joined before something follows it.
+        return text[len(before) :] if text.startswith(before) else ""
+
+
+class Held:
+    """Hands text on, but for an end that may be the beginning of `stop`; nothing from `stop` on."""
+
+    def __init__(self, stop: str | None) -> None:
+        self._stop = stop
+        self._held = ""
+        self.stopped = False
+
+    def add(self, text: str, *, last: bool) -> str:
+        """What can be shown now. last: nothing follows."""
+        if self._stop is None:
+            return text
+        self._held += text
+        before, found, _ = self._held.partition(self._stop)
+        if found:
+            self.stopped, self._held = True, ""
+            return before
+        keep = 0 if last else next(k for k in range(len(self._stop) - 1, -1, -1) if self._held.endswith(self._stop[:k]))
+        cut = len(self._held) - keep
+        shown, self._held = self._held[:cut], self._held[cut:]
+        return shown
+
+
+def choice(
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    seed: int = 0,
+    number: int = 0,
+) -> Choose:
+    """How a token is chosen: drawn, or at temperature 0 the most probable. number: of the text, of several drawn.
+
+    Raises ConfigError for an option out of its range, or without effect at temperature 0.
+    """
+    if temperature == 0:
+        given = [name for name, value in (("top_k", top_k), ("top_p", top_p)) if value is not None]
+        if given:
+            raise ConfigError(
+                [f"{name}: has no effect at temperature 0, which takes the most probable." for name in given]
+            )
+        return Best()
+    return Draw(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, keys=[number])
+
+
+def _states(outputs: Any) -> State:
+    return {name: value for name, value in outputs.items() if name.startswith("state.")}

@@ -1,0 +1,316 @@
+"""Language models: rows to documents, passages and streams; scores against sums by hand; what is written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from recurra.base.contracts import Batch, Origin, Record
+from recurra.base.errors import ConfigError, DataError, RunError
+from recurra.data.tokenizers import EOS, UNK
+from recurra.models import LanguageModel
+from recurra.nn import softmax_log_probabilities
+from recurra.tasks import LanguageModelling, LanguageModelPlan
+from recurra.tasks.language_model import documents
+from recurra.tasks.language_model.scoring import doubling_bins, text_scores
+from recurra.tasks.language_model.task import scored
+from recurra.training import Carry
+
+LINES = ("to be or not to be", "", "that is the <unk> question", "whether tis nobler")
+
+
+def records(texts: Sequence[str], path: str = "a.txt") -> list[Record]:
+    return [Record({"text": text}, Origin(path, n)) for n, text in enumerate(texts, start=1)]
+
+
+def fitted(texts: Sequence[str] = LINES, **options: Any) -> LanguageModelling:
+    return LanguageModelPlan(**{"tokenizer": "spaces", **options}).fit(records(texts), "a.txt")
+
+
+def model_for(task: LanguageModelling, **options: Any) -> LanguageModel:
+    torch.manual_seed(0)
+    sizes: dict[str, Any] = {"embedding_size": 5, "hidden_size": 6, "num_layers": 2, "init": "orthogonal"}
+    return LanguageModel(*task.model_sizes, **{**sizes, **options}).eval()
+
+
+def passages(task: LanguageModelling, texts: Sequence[str] = LINES) -> list[documents.Passage]:
+    return task.usable([task.example(record) for record in records(texts)], "train")[0]
+
+
+def nats_by_one_run(task: LanguageModelling, model: LanguageModel, document: documents.Document) -> list[float]:
+    """-log p of each target, in one pass from the beginning, from the matrix of all probabilities."""
+    numbers = torch.tensor(task._document_numbers(document))
+    batch = Batch({"tokens": numbers[:-1].unsqueeze(1)}, torch.tensor([len(numbers) - 1]), {}, (0,))
+    with torch.inference_mode():
+        log_probs = softmax_log_probabilities(model(batch).outputs)[:, 0].double()
+    return (-log_probs.gather(1, numbers[1:].unsqueeze(1)).squeeze(1)).tolist()
+
+
+# -- documents ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_lines_of_a_file_follow_one_another_with_a_token_at_each_end() -> None:
+    task = fitted()
+    (passage,) = passages(task)
+    expected = "to be or not to be / / that is the <unk> question / whether tis nobler /"
+    assert passage.document.tokens == tuple(expected.replace("/", "\n").split(" "))
+    # The <unk> of the text is the unknown token, a line break a token like others, and one stands before the first.
+    numbers = task._document_numbers(passage.document).tolist()
+    names = task.reader.vocabulary.tokens(numbers)
+    assert names[:3] == ["\n", "to", "be"]
+    assert (names[12], numbers[12]) == ("<unk>", UNK)
+    assert passage.characters == sum(len(line) + 1 for line in LINES)
+    assert passage.targets == len(passage.document.tokens)
+
+
+def test_rows_that_are_documents_end_with_an_end_and_keep_the_line_breaks_inside() -> None:
+    task = fitted(("a b\r\nc", "d"), document="row")
+    first, second = passages(task, ("a b\r\nc", "d"))
+    assert first.document.tokens == ("a", "b", "\n", "c")
+    assert task._document_numbers(first.document)[[0, -1]].tolist() == [EOS, EOS]
+    assert (first.targets, second.targets) == (5, 2)
+    assert (first.characters, second.characters) == (7, 2)
+
+
+def test_numbers_are_in_the_order_of_frequency() -> None:
+    task = fitted(["c c c b b a", "b c"], line_breaks=False)
+    assert task.reader.vocabulary.tokens([4, 5, 6]) == ["c", "b", "a"]
+
+
+def test_line_breaks_false_leaves_them_out() -> None:
+    task = fitted(line_breaks=False)
+    (passage,) = passages(task)
+    assert "\n" not in passage.document.tokens
+    assert task.start == EOS
+    with pytest.raises(ConfigError, match=r"line_breaks: false would glue"):
+        LanguageModelPlan(line_breaks=False, tokenizer="characters")
+
+
+def test_characters_give_the_text_back() -> None:
+    task = fitted(("Ärger\t", "", " zwei"), tokenizer="characters")
+    (passage,) = passages(task, ("Ärger\t", "", " zwei"))
+    assert "".join(passage.document.tokens) == "Ärger\t\n\n zwei\n"
+    assert passage.targets == passage.characters == 14
+
+
+def test_a_long_document_is_cut_into_passages_that_hold_each_target_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(documents, "PIECE", 4)
+    monkeypatch.setattr(documents, "WARM_UP", 3)
+    task = fitted()
+    found = passages(task)
+    assert [(p.start, p.stop, p.first) for p in found] == [(0, 4, 0), (4, 8, 1), (8, 12, 5), (12, 16, 9), (16, 18, 13)]
+    assert sum(p.characters for p in found) == sum(len(line) + 1 for line in LINES)
+    assert [p.origin.line for p in found] == [1, 1, 3, 3, 4]
+    batch = task.collate(found, range(5))
+    assert batch.lengths.tolist() == [4, 7, 7, 7, 5]
+    assert scored(batch).sum(0).tolist() == [4, 4, 4, 4, 2]
+
+
+# -- streams -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("document", ["file", "row"])
+def test_streams_with_a_carried_state_see_what_one_run_of_each_document_sees(document: str) -> None:
+    texts = [line for line in LINES if line]
+    task = fitted(texts, document=document, bptt=3)
+    model, found = model_for(task), passages(task, texts)
+    order = task.order(found, batch_tokens=100, batch_rows=1, seed=3)
+    carry, said = Carry(model), []
+    with torch.inference_mode():
+        for item in order.plan(1):
+            batch = order.batch(item)
+            assert batch.inputs["tokens"].shape[0] <= 3
+            said.append(float(task.loss(carry(batch), batch).total))
+    expected = [n for d in dict.fromkeys(p.document for p in found) for n in nats_by_one_run(task, model, d)]
+    assert math.fsum(said) == pytest.approx(math.fsum(expected), rel=1e-5)  # float32, other order of the sums
+
+
+def test_a_batch_names_the_passages_its_rows_are_in_and_never_reads_over_an_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(documents, "PIECE", 4)
+    monkeypatch.setattr("recurra.tasks.language_model.order.PIECE", 4)
+    task = fitted(document="row", texts=[f"{'a ' * k}b" for k in range(12)], bptt=5)
+    found = passages(task, [f"{'a ' * k}b" for k in range(12)])
+    order = task.order(found, batch_tokens=15, batch_rows=64, seed=1)
+    seen = []
+    for epoch in (1, 2):
+        for item in order.plan(epoch):
+            batch = order.batch(item)
+            assert batch.inputs["tokens"].shape[1] <= 3, "batch_tokens bounds the rows"
+            rows = zip(batch.indices, batch.lengths.tolist(), batch.targets["tokens"].t().tolist(), strict=True)
+            for index, length, targets in rows:
+                whole = task._document_numbers(found[index].document).tolist()[1:]
+                some = targets[:length]
+                assert any(whole[k : k + length] == some for k in range(len(whole)))
+                seen.append(length)
+    assert sum(seen) == 2 * sum(p.targets for p in found)
+
+
+# -- scores ------------------------------------------------------------------------------------------------------------
+
+
+def test_nats_of_passages_are_those_of_one_run_where_the_warm_up_reaches_back_to_the_beginning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(documents, "PIECE", 4)
+    monkeypatch.setattr(documents, "WARM_UP", 100)
+    task = fitted()
+    model, found = model_for(task), passages(task)
+    with torch.inference_mode():
+        outputs = task.predict(model, task.collate(found, range(len(found))), found)
+    expected = nats_by_one_run(task, model, found[0].document)
+    np.testing.assert_allclose([n for o in outputs for n in o.nats], expected, rtol=1e-5)
+    perplexity, bits, loss = task.score(outputs, found, "dev")
+    assert (perplexity.name, bits.name, loss.name) == ("perplexity", "bits_per_character", "log_loss")
+    assert perplexity.value == pytest.approx(math.exp(sum(expected) / 18), rel=1e-5)
+    assert bits.value == pytest.approx(sum(expected) / math.log(2) / sum(len(line) + 1 for line in LINES), rel=1e-5)
+
+
+def test_a_passage_alone_has_the_bits_that_it_has_in_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(documents, "PIECE", 5)
+    monkeypatch.setattr(documents, "WARM_UP", 2)
+    task = fitted()
+    model, found = model_for(task), passages(task)
+    with torch.inference_mode():
+        together = task.predict(model, task.collate(found, range(len(found))), found)
+        alone = [task.predict(model, task.collate([p], (k,)), [p])[0] for k, p in enumerate(found)]
+    assert together == alone
+
+
+def test_what_a_batch_has_in_its_padding_changes_no_loss() -> None:
+    task = fitted(("a b c d", "a"), document="row")
+    model, found = model_for(task), passages(task, ("a b c d", "a"))
+    batch = task.collate(found, (0, 1))
+    expected = task.loss(model(batch), batch).total
+    batch.inputs["tokens"][2:, 1] = 5
+    batch.targets["tokens"][2:, 1] = 5
+    assert torch.equal(task.loss(model(batch), batch).total, expected)
+
+
+def test_scores_by_hand() -> None:
+    scores = text_scores([1.0, 2.0], count=2, characters=6, split="test")
+    assert [s.value for s in scores] == pytest.approx([math.exp(1.5), 3 / math.log(2) / 6, 1.5])
+    assert text_scores([1e6], count=1, characters=1, split="test")[0].value == math.inf
+    assert doubling_bins([0, 1, 2, 3, 4, 9], [1, 2, 3, 5, 6, 8]) == [(0, 0, 1, 1), (1, 1, 1, 2), (2, 3, 2, 4),
+                                                                     (4, 7, 1, 6), (8, 15, 1, 8)]  # fmt: skip
+
+
+def test_baselines_count_training_and_score_the_same_targets() -> None:
+    task = fitted(["a b a b", "a c"])
+    train = passages(task, ["a b a b", "a c"])
+    found = task.baselines(train, {"dev": train})
+    # 7 tokens: a 3, b 2, c 1, two line breaks: 8 in all; V = 4 special ones and 4 tokens.
+    expected = -sum(n * math.log((n + 1) / (8 + 8)) for n in (3, 2, 1, 2)) / 8
+    assert found.scores["unigram"][2].value == pytest.approx(expected)
+    assert found.scores["bigram"][2].value < found.scores["unigram"][2].value
+
+
+def test_a_table_shows_the_loss_by_rank_and_a_chart_by_position() -> None:
+    task = fitted()
+    found = passages(task)
+    outputs = [type(o)(tuple(float(k) for k in range(18))) for o in [task_output(task, found)]]
+    (table,) = task.tables(outputs, found)
+    assert [row[0] for row in table.rows] == ["1 to 10", "11 to 100", "unknown"]
+    assert sum(int(row[1]) for row in table.rows) == 18
+    (chart,) = task.charts(outputs, found)
+    assert chart.curves[0].points == ((0.0, 0.0), (1.0, 1.0), (2.5, 2.5), (5.5, 5.5), (11.5, 11.5), (23.5, 16.5))
+
+
+def task_output(task: LanguageModelling, found: Sequence[documents.Passage]) -> Any:
+    with torch.inference_mode():
+        return task.predict(model_for(task), task.collate(found, (0,)), found)[0]
+
+
+# -- what is wrong -----------------------------------------------------------------------------------------------------
+
+
+def test_what_cannot_be_read_is_said_with_its_place() -> None:
+    row = LanguageModelPlan(document="row")
+    with pytest.raises(DataError, match=r"a\.txt:2: column 'text' is empty, .*document: file"):
+        row.check(records(["a", " "])[1])
+    LanguageModelPlan(document="file").check(records([""])[0])
+    with pytest.raises(DataError, match=r"a\.txt: column 'text' holds 3, expected text"):
+        row.check(Record({"text": 3}, Origin("a.txt")))
+    with pytest.raises(DataError, match=r"a\.txt: all 2 training rows are blank"):
+        fitted(["", "  "])
+    task = fitted(["a b"], line_breaks=False)
+    with pytest.raises(DataError, match="dev: its 1 rows hold no token"):
+        task.usable([task.example(record) for record in records([""])], "dev")
+    with pytest.raises(DataError, match=r"a\.txt:1: has 100,002 tokens, and predict takes at most 100,000"):
+        fitted().example(records(["a " * 100_001])[0], gold=False)
+
+
+def test_a_task_comes_back_from_its_json_and_from_nothing_else() -> None:
+    plan = LanguageModelPlan(tokenizer="spaces")
+    task = plan.fit(records(LINES), "a.txt")
+    assert plan.restore(task.to_json(), "task.json").to_json() == task.to_json()
+    for wrong in ({}, {"reader": {}}, {"reader": 3}):
+        with pytest.raises(RunError, match=r"task\.json: expected"):
+            plan.restore(wrong, "task.json")
+
+
+# -- writing -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_prompt_is_read_as_one_run_reads_it_and_the_most_probable_token_follows() -> None:
+    task = fitted()
+    model = model_for(task)
+    writer = task.writer(model)
+    numbers, _ = writer.read("to be\nthat")
+    assert task.reader.vocabulary.tokens(numbers) == ["\n", "to", "be", "\n", "that"]
+    steps, state = writer.step(torch.tensor(numbers[-1:]), writer.state(numbers[:-1]))
+    batch = Batch({"tokens": torch.tensor(numbers).unsqueeze(1)}, torch.tensor([len(numbers)]), {}, (0,))
+    with torch.inference_mode():
+        expected = softmax_log_probabilities(model(batch).outputs)[-1, 0]
+    torch.testing.assert_close(steps[0, 4:], expected[4:])
+    assert torch.isinf(steps[0, :4]).all(), "no padding, unknown token, beginning or end"
+    assert set(state) == {"state.0", "state.1", "state.2", "state.3"}
+
+
+def test_what_is_written_is_what_its_tokens_join_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = fitted()
+    writer = task.writer(model_for(task))
+    text = "".join(w.text for w in writer.write("to be", length=12))
+    first, *rest = text.split("\n")
+    words = [*first.split(" ")[1:], *(word for line in rest for word in ("\n", *line.split()))]
+    assert first == "" or first.startswith(" ")
+    assert len(words) == 12
+    assert not task.unknown(words)
+
+
+def test_text_is_held_back_only_while_it_may_be_the_stop() -> None:
+    from recurra.tasks.language_model.writing import Held
+
+    for whole, stop, expected in (
+        ("abcabd!", "abd", "abc"),
+        ("aaab", "aab", "a"),
+        ("no such thing", "\n\n", "no such thing"),
+        ("x\n\ny", "\n\n", "x"),
+    ):
+        for size in (1, 2, 3):
+            held, shown = Held(stop), ""
+            parts = [whole[k : k + size] for k in range(0, len(whole), size)]
+            for n, part in enumerate(parts, start=1):
+                shown += held.add(part, last=n == len(parts))
+                if held.stopped:
+                    break
+            assert shown == expected
+
+
+def test_options_of_writing_are_checked_at_once() -> None:
+    from recurra.tasks.language_model.writing import choice
+
+    task = fitted()
+    writer = task.writer(model_for(task))
+    with pytest.raises(ConfigError, match="stop: is empty"):
+        writer.write("a", length=3, stop="")
+    with pytest.raises(ConfigError, match="length: expected a whole number from 1 to 100,000, got 0"):
+        writer.write("a", length=0)
+    with pytest.raises(ConfigError, match="top_k: has no effect at temperature 0"):
+        choice(temperature=0, top_k=3)
