@@ -59,6 +59,12 @@ def test_the_scheme_of_a_file_is_told_by_its_tags(tags: str, name: str) -> None:
     assert detected([tags.split()]) == name
 
 
+def test_the_scheme_of_most_sentences_is_that_of_the_file() -> None:
+    assert detected([["B-A", "I-A"], ["B-A"], ["S-A"]]) == "bio"
+    assert detected([["B-A", "E-A"], ["S-A"], ["B-A"]]) == "iobes"
+    assert detected([["I-A"], ["I-A", "I-A"], ["B-A"]]) == "iob1"
+
+
 def test_illegal_tags_are_read_as_seqeval_reads_them() -> None:
     # Worked out by hand from the two definitions.
     tags = ["I-A", "E-A", "O", "B-B", "I-C", "S-C", "B-C"]

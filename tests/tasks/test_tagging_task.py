@@ -147,16 +147,17 @@ def test_a_tag_that_its_scheme_forbids_is_named_by_the_line_of_its_token() -> No
     TaggingPlan().check(bad)  # auto knows the scheme when it has seen all rows
 
 
-def test_a_file_of_two_schemes_is_refused_at_the_first_tag_that_does_not_fit() -> None:
-    rows = ["a/B-X b/I-X", "a/B-X b/E-X", "a/O b/I-X"]
-    with pytest.raises(DataError, match=r"f\.jsonl:1: tag 'I-X' ends the sentence; in scheme iobes, .* Mend the tag"):
-        task_of(rows)
-    with pytest.raises(DataError, match=r"f\.jsonl:2: tag 'I-X' stands after 'O'; in scheme bio"):
-        task_of(["a/B-X b/I-X", "a/O b/I-X"])
+def test_a_file_of_two_schemes_is_refused_at_the_first_tag_that_does_not_fit_the_other_sentences() -> None:
+    with pytest.raises(DataError, match=r"f\.jsonl:3: tag 'I-X' ends the sentence; in scheme iobes, .* Mend the tag"):
+        task_of(["a/B-X b/E-X", "a/S-X b/O", "a/B-X b/I-X"])
     with pytest.raises(
         DataError, match=r"f\.jsonl:2: tag 'E-X' is not of scheme bio; expected O, B-\.\.\., I-\.\.\.\."
     ):
-        task_of(rows, file_scheme="bio", repair=True)
+        task_of(["a/B-X b/I-X", "a/B-X b/E-X", "a/B-X"])
+    with pytest.raises(DataError, match=r"f\.jsonl:2: tag 'I-X' stands after 'O'; in scheme bio"):
+        task_of(["a/B-X b/I-X", "a/O b/I-X"])
+    with pytest.raises(DataError, match=r"f\.jsonl:1: tag 'E-X' is not of scheme bio"):
+        task_of(["a/B-X b/E-X"], file_scheme="bio", repair=True)
 
 
 def test_tags_that_are_repaired_are_read_as_conlleval_reads_them() -> None:
