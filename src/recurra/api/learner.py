@@ -18,6 +18,7 @@ from recurra.training import (
     OPTIMIZERS,
     PENALTIES,
     SCHEDULES,
+    AveragedSGD,
     Best,
     Carry,
     Checkpoint,
@@ -101,6 +102,8 @@ class Learner:
         improved = self.best.offer(score, step=self.step)
         self.patience.note(improved)
         self.schedule.observe(score)
+        if isinstance(self.optimizer, AveragedSGD):
+            self.optimizer.observe(score)
         self.epoch, self.position = self.epoch + 1, 0
         return improved
 

@@ -22,7 +22,7 @@ from recurra.api.watching import Nobody
 from recurra.base.contracts import Progress, Report, Score, Watcher
 from recurra.base.errors import RecurraError, RunError
 from recurra.nn import Recurrent
-from recurra.training import Checkpoints, FolderLock, Found, Log, Speed, Stopping, every
+from recurra.training import Checkpoints, FolderLock, Found, Log, Speed, Stopping, averaged, every
 
 # A line of log.jsonl every so many steps: a curve of a thousand points costs 100 kB.
 LOG_EVERY = 10
@@ -167,7 +167,8 @@ def _learn(course: Course, stopping: Stopping, watch: Watcher) -> None:
         is_best = learner.end_epoch(next(s for s in scores if s.name == course.select))
         log.write(event="dev", epoch=epoch, step=learner.step, best=is_best, **{s.name: s.value for s in scores})
         if is_best:
-            course.checkpoints.save_best(learner.snapshot(log.lines))
+            with averaged(learner.optimizer):
+                course.checkpoints.save_best(learner.snapshot(log.lines))
         course.checkpoints.save_last(learner.snapshot(log.lines))
         watch.scores(epoch, scores, is_best)
         if stopping.signal is not None:
@@ -193,7 +194,8 @@ def _learn_epoch(course: Course, stopping: Stopping, watch: Watcher) -> None:
 
 def _dev_scores(course: Course, stopping: Stopping) -> tuple[Score, ...]:
     learner, task, dev = course.learner, course.prepared.task.draft, course.prepared.splits["dev"]
-    answers = outputs(learner.model, task, dev, device=learner.device, stop=lambda: stopping.signal)
+    with averaged(learner.optimizer):
+        answers = outputs(learner.model, task, dev, device=learner.device, stop=lambda: stopping.signal)
     return task.score(answers, dev, "dev")
 
 

@@ -4,7 +4,8 @@ loop          fit: one optimizer step per batch, yields Progress
 carry         the state of each row goes on from batch to batch
 randomness    dropout of a step is a function of (seed, step)
 nonfinite     stop | skip: what to do when a loss or gradient is NaN or infinite
-optimizers    sgd | rmsprop | adam | adamw, from torch
+optimizers    sgd | rmsprop | adam | adamw, from torch; nt_asgd
+averaging     the mean of the weights over steps, and a model that wears it
 schedules     constant | linear | cosine | step | inverse_sqrt | plateau: the learning rate as a function of the step
 clipping      none | norm | value
 penalties     l1 | l2, on weights
@@ -29,6 +30,7 @@ from collections.abc import Callable
 import torch
 
 from recurra.base.registry import Registry
+from recurra.training.averaging import AveragedSGD, averaged
 from recurra.training.best import Best
 from recurra.training.carry import Carry
 from recurra.training.checkpoint import Checkpoint, DamagedError, MissingError
@@ -39,7 +41,7 @@ from recurra.training.lock import FolderLock
 from recurra.training.log import Log
 from recurra.training.loop import fit
 from recurra.training.nonfinite import OnNonfinite, Rows, Skip, Stop
-from recurra.training.optimizers import adam, adamw, rmsprop, sgd
+from recurra.training.optimizers import adam, adamw, nt_asgd, rmsprop, sgd
 from recurra.training.patience import Patience
 from recurra.training.penalties import Penalty, l1, l2
 from recurra.training.schedules import Schedule, constant, cosine, inverse_sqrt, linear, plateau, stepwise
@@ -53,6 +55,7 @@ OPTIMIZERS.add("sgd", sgd)
 OPTIMIZERS.add("rmsprop", rmsprop)
 OPTIMIZERS.add("adam", adam)
 OPTIMIZERS.add("adamw", adamw)
+OPTIMIZERS.add("nt_asgd", nt_asgd)
 
 SCHEDULES: Registry[Callable[..., Schedule]] = Registry("schedule")
 SCHEDULES.add("constant", constant)
@@ -81,6 +84,7 @@ __all__ = [
     "OPTIMIZERS",
     "PENALTIES",
     "SCHEDULES",
+    "AveragedSGD",
     "Best",
     "Carry",
     "Checkpoint",
@@ -98,6 +102,7 @@ __all__ = [
     "Speed",
     "Stop",
     "Stopping",
+    "averaged",
     "every",
     "fit",
     "load_weights",

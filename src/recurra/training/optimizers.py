@@ -15,6 +15,7 @@ from torch.nn import Parameter
 
 from recurra.base.errors import ConfigError
 from recurra.base.option import Opt
+from recurra.training.averaging import AveragedSGD
 from recurra.training.bounds import bounded
 
 Rate = Annotated[float, Opt("learning rate, at its peak if there is a schedule", gt=0)]
@@ -102,6 +103,22 @@ def adamw(
     Source: Loshchilov & Hutter 2019, arXiv:1711.05101, algorithm 2.
     """
     return torch.optim.AdamW(parameters, lr=lr, betas=(beta1, beta2), eps=eps, weight_decay=weight_decay, fused=True)
+
+
+@bounded
+def nt_asgd(
+    parameters: Iterable[Parameter],
+    *,
+    lr: Rate = 30.0,
+    evaluations: Annotated[int, Opt("evaluations without a better dev score until averaging begins", ge=1)] = 5,
+    weight_decay: Decay = 0.0,
+) -> torch.optim.Optimizer:
+    """SGD whose weights are averaged once the dev score stands still; dev scores and the best model use the average.
+
+    Averaging begins with the first score that is worse than the best of those before the last `evaluations`.
+    Sources: Merity, Keskar & Socher 2017, arXiv:1708.02182, section 3; averages: Polyak & Juditsky 1992.
+    """
+    return AveragedSGD(parameters, lr=lr, weight_decay=weight_decay, evaluations=evaluations, fused=True)
 
 
 def set_lr(optimizer: torch.optim.Optimizer, factor: float) -> float:

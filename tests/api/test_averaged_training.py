@@ -1,0 +1,50 @@
+"""Training with nt_asgd: dev scores and the best model are of the mean weights, and a resumed run has the same bits."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from api.api_room import Listening, kept_of, write_config
+from api.test_resume import Stopper, go_on
+from recurra import api
+from recurra.training import AveragedSGD
+from recurra.training.checkpoint import load
+
+
+@pytest.fixture
+def config(data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Four epochs of four steps; averaging begins after the first, however the scores may be."""
+
+    def begin(self: AveragedSGD, score: object) -> None:
+        self.param_groups[0]["averaging"] = True
+
+    monkeypatch.setattr(AveragedSGD, "observe", begin)
+    optimizer = {"name": "nt_asgd", "lr": 0.5, "evaluations": 1}
+    return write_config(training={"epochs": 4, "optimizer": optimizer, "schedule": "constant", "select": "log_loss"})
+
+
+def test_the_best_model_is_the_mean_of_the_weights_and_the_last_checkpoint_keeps_their_own(config: Path) -> None:
+    api.train(config, out=Path("run"))
+    last, best = load(Path("run/last.ckpt")), load(Path("run/best.ckpt"))
+    assert best.step == last.step == 16  # log loss falls in each epoch
+    means = [state["mean"] for state in last.optimizer["state"].values()]
+    assert last.optimizer["param_groups"][0]["averaged"] == 12
+    kept = load_file("run/model.safetensors")
+    for name, weights in best.model.items():
+        # The optimizer keeps parameters by number, a model by name; no two have the same numbers.
+        assert any(torch.equal(weights, mean) for mean in means)
+        assert torch.equal(weights, kept[name])
+        assert not torch.equal(weights, last.model[name])
+
+
+@pytest.mark.parametrize("stop", [3, 4, 9, 16])
+def test_a_run_that_is_stopped_and_resumed_ends_with_the_same_bits(stop: int, config: Path) -> None:
+    api.train(config, out=Path("whole"))
+    assert go_on(Path("cut"), config, Stopper(stop)).stopped_by == signal.SIGTERM
+    assert go_on(Path("cut"), config, Listening()).report is not None
+    assert kept_of("cut") == kept_of("whole")
