@@ -16,12 +16,13 @@ import torch
 
 from api.api_room import Listening, done, log_of, recurra, refused, rows, write_config, write_csv
 from recurra import api
-from recurra.api import demos, learner
+from recurra.api import demos
 from recurra.base.contracts import Origin, Record
 from recurra.base.errors import ConfigError
 from recurra.data.embedded import EMBEDDED
 from recurra.data.embedded.dates import ambiguous
 from recurra.tasks import TranslationPlan
+from recurra.tasks.by_length import ByLength
 
 SMALL = ["--set", "model.hidden_size=4", "--set", "model.embedding_size=3", "--set", "training.epochs=1"]
 
@@ -315,8 +316,8 @@ def test_clipping_and_penalties_take_effect(data: Path) -> None:
 
 def test_a_run_of_very_many_epochs_begins_at_once(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     planned: list[int] = []
-    plan = learner.Order.plan
-    monkeypatch.setattr(learner.Order, "plan", lambda self, epoch: planned.append(epoch) or plan(self, epoch))
+    plan = ByLength.plan
+    monkeypatch.setattr(ByLength, "plan", lambda self, epoch: planned.append(epoch) or plan(self, epoch))
     write_config(training={"epochs": 100_000, "patience": 1, "optimizer": {"name": "sgd", "lr": 1e-9}})
     watch = Listening()
     api.train(Path("c.yaml"), out=Path("run"), watch=watch)
@@ -432,6 +433,8 @@ def test_an_option_is_explained_by_its_path(here: Path) -> None:
     assert said.startswith("model.pooling: how the steps become one vector. ")
     assert done("explain", "model.hidden_size").out.splitlines() == [
         "model.hidden_size (classifier): units per layer and direction. integer >= 1 and <= 65536; default 128.",
+        "model.hidden_size (language_model): units of a layer; the last one has embedding_size where weights are tied. "
+        "integer >= 1 and <= 65536; default 200.",
         "model.hidden_size (seq2seq): units per layer and direction of the encoder. "
         "integer >= 1 and <= 65536; default 128.",
         "model.hidden_size (tagger): units per layer and direction. integer >= 1 and <= 65536; default 128.",
