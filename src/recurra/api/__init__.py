@@ -2,6 +2,7 @@
 
 starting    init, check                    training    train, resume         evaluating   evaluate, predict
 explaining  explain                        demos       demo, data sets that every machine has
+exporting   export_onnx, export_torch: a run for other programs
 options     sections of the config         schema      the config as a whole
 prepare     files to examples in splits    learner     all that a checkpoint holds, alive
 answering   examples to outputs            reporting   the end of a run       folder   what a run folder holds
@@ -13,6 +14,7 @@ from __future__ import annotations
 from recurra.api.demos import Listed, data_export, data_list, demo
 from recurra.api.evaluating import evaluate, predict, read_for, text_column
 from recurra.api.explaining import Explanation, explain
+from recurra.api.exporting import export_onnx, export_torch
 from recurra.api.folder import Run, open_run
 from recurra.api.starting import Checked, check, init
 from recurra.api.training import Trained, resume, train
@@ -29,6 +31,8 @@ __all__ = [
     "demo",
     "evaluate",
     "explain",
+    "export_onnx",
+    "export_torch",
     "init",
     "open_run",
     "predict",

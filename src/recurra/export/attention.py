@@ -55,9 +55,7 @@ def key_size(module: Attends) -> int:
     return module.context_size
 
 
-def attend(
-    draw: Drawing, module: Attends, query: Value, source: Source, coverage: Value | None
-) -> tuple[Value, Value]:
+def attend(draw: Drawing, module: Attends, query: Value, source: Source, coverage: Value | None) -> tuple[Value, Value]:
     """Context (N, M) and weights (N, T) of one step, by a query (N, Q); as `Attention.attend`."""
     query = draw.spread(query, 1)
     # (N, 1, T), True where there is nothing to attend to

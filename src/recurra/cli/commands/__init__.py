@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from recurra.cli.arguments import Command
-from recurra.cli.commands import bench, check, data, demo, evaluate, explain, init, predict, serve, train
+from recurra.cli.commands import bench, check, data, demo, evaluate, explain, export, init, predict, serve, train
 
 COMMANDS: Final[Mapping[str, Command]] = {
     "init": init.COMMAND,
@@ -15,6 +15,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "evaluate": evaluate.COMMAND,
     "predict": predict.COMMAND,
     "serve": serve.COMMAND,
+    "export": export.COMMAND,
     "explain": explain.COMMAND,
     "demo": demo.COMMAND,
     "bench": bench.COMMAND,
