@@ -14,7 +14,7 @@ FLOORS = [
     {"lower"},
     {"engine"},
     {"nn"},
-    {"models"},
+    {"models", "doctor"},
     {"tasks", "export"},
     {"api", "bench"},
     {"service"},

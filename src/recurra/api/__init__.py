@@ -3,6 +3,7 @@
 starting    init, check                    training    train, resume         evaluating   evaluate, predict
 explaining  explain                        demos       demo, data sets that every machine has
 exporting   export_onnx, export_torch: a run for other programs
+doctoring   doctor: where gradients go
 options     sections of the config         schema      the config as a whole
 prepare     files to examples in splits    learner     all that a checkpoint holds, alive
 answering   examples to outputs            reporting   the end of a run       folder   what a run folder holds
@@ -12,6 +13,7 @@ stopping    a signal while nothing is lost by it                              wa
 from __future__ import annotations
 
 from recurra.api.demos import Listed, data_export, data_list, demo
+from recurra.api.doctoring import Diagnosed, doctor
 from recurra.api.evaluating import evaluate, predict, read_for, text_column
 from recurra.api.explaining import Explanation, explain
 from recurra.api.exporting import export_onnx, export_torch
@@ -21,6 +23,7 @@ from recurra.api.training import Trained, resume, train
 
 __all__ = [
     "Checked",
+    "Diagnosed",
     "Explanation",
     "Listed",
     "Run",
@@ -29,6 +32,7 @@ __all__ = [
     "data_export",
     "data_list",
     "demo",
+    "doctor",
     "evaluate",
     "explain",
     "export_onnx",

@@ -14,7 +14,7 @@ from recurra.report.charts import Chart, Curve
 from recurra.report.folder import Written, write
 from recurra.report.heatmap import HeatMap
 from recurra.report.page import html
-from recurra.report.png import Pictures, heat_png, pictures
+from recurra.report.png import Pictures, curves_png, heat_png, pictures
 from recurra.report.scores import baselines_json, scores_json
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Pictures",
     "Written",
     "baselines_json",
+    "curves_png",
     "heat_png",
     "html",
     "pictures",

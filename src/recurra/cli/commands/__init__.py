@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from recurra.cli.arguments import Command
-from recurra.cli.commands import bench, check, data, demo, evaluate, explain, export, init, predict, serve, train
+from recurra.cli.commands import bench, check, data, demo, doctor, evaluate, explain, export, init, predict, serve, train
 
 COMMANDS: Final[Mapping[str, Command]] = {
     "init": init.COMMAND,
@@ -16,6 +16,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "predict": predict.COMMAND,
     "serve": serve.COMMAND,
     "export": export.COMMAND,
+    "doctor": doctor.COMMAND,
     "explain": explain.COMMAND,
     "demo": demo.COMMAND,
     "bench": bench.COMMAND,

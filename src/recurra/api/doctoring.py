@@ -1,0 +1,162 @@
+"""Doctor: a hundred steps of a config's training, or a trained run, with a look inside now and then."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from recurra.api.answering import device_of
+from recurra.api.folder import add_cells, open_run
+from recurra.api.learner import Learner
+from recurra.api.prepare import prepare
+from recurra.api.schema import Settings, read_settings
+from recurra.api.watching import Nobody
+from recurra.base.contracts import Batch, Progress, Report, Watcher
+from recurra.base.errors import ConfigError, TrainingError
+from recurra.doctor import Advice, Course, Diagnosis, Probe, advice, probe
+from recurra.doctor.shown import charts, report
+from recurra.doctor.updates import update_ratios, weights
+from recurra.nn import Recurrent
+from recurra.report import Chart
+from recurra.tasks import Task
+
+# Rows of a look inside: enough for a mean, and a second at most for 200 steps of any cell.
+ROWS = 16
+# Longer rows are passed over where there are others: every value of every step is kept in memory for the gradient.
+MOST_STEPS = 512
+# Looks inside: before the first step, after the last, and between.
+LOOKS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosed:
+    """advice: what to change; report, charts: the same for people; tree: the resolved config."""
+
+    diagnosis: Diagnosis
+    advice: tuple[Advice, ...]
+    report: Report
+    charts: tuple[Chart, ...]
+    tree: Mapping[str, Mapping[str, Any]]
+
+
+def doctor(
+    config: Path,
+    *,
+    steps: int = 100,
+    overrides: Sequence[str] = (),
+    seed: int | None = None,
+    device: str = "auto",
+    cells: Iterable[Path] = (),
+    watch: Watcher | None = None,
+) -> Diagnosed:
+    """Train as a config says for so many steps, write nothing, and say where gradients go.
+
+    config: a config file; or the folder of a trained run, which is looked at as it is
+    Raises ConfigError for a config that cannot train, or whose model has no recurrent layer; DataError; RunError.
+    """
+    watch = watch or Nobody()
+    if config.is_dir():
+        if overrides or seed is not None:
+            raise ConfigError(f"{config}: a trained run keeps its own settings; leave out --set and --seed.")
+        return _of_run(config, device_of(device), cells, watch)
+    add_cells(cells)
+    settings = read_settings(config, overrides, seed)
+    prepared = prepare(settings, watch)
+    learner = Learner(settings, prepared.task, prepared.splits["train"], device_of(device), prepared.fingerprint)
+    refuse_without_recurrence(learner.model, str(config))
+    diagnosis = _trained_a_little(learner, steps, watch)
+    return _said(diagnosis, settings, f"{config.name} after {diagnosis.probes[-1].step} steps", str(config))
+
+
+def refuse_without_recurrence(model: torch.nn.Module, where: str) -> None:
+    """Raise ConfigError for a model that has no recurrent layer to look into."""
+    if not any(isinstance(module, Recurrent) for module in model.modules()):
+        raise ConfigError(f"{where}: the model {type(model).__name__} has no recurrent layer, so nothing runs in time.")
+
+
+def look(model: torch.nn.Module, task: Task, examples: Sequence[Any], device: torch.device, step: int = 0) -> Probe:
+    """One look at a model, on a few rows of these examples."""
+    return probe(model, _some(task, examples, device), task.loss, step=step)
+
+
+def _of_run(path: Path, device: torch.device, cells: Iterable[Path], watch: Watcher) -> Diagnosed:
+    trained = open_run(path, cells)
+    refuse_without_recurrence(trained.model, str(path))
+    splits = prepare(trained.settings, watch, task=trained.task).splits
+    trained.model.to(device)
+    diagnosis = Diagnosis((look(trained.model, trained.task, splits["dev"], device),))
+    return _said(diagnosis, trained.settings, f"{path.resolve().name}, trained", str(path / "config.yaml"))
+
+
+def _said(diagnosis: Diagnosis, settings: Settings, title: str, config: str) -> Diagnosed:
+    found = advice(diagnosis, settings.tree)
+    return Diagnosed(diagnosis, found, report(title, diagnosis, found, config), charts(diagnosis), settings.tree)
+
+
+def _trained_a_little(learner: Learner, steps: int, watch: Watcher) -> Diagnosis:
+    """`steps` steps of training, as `train` would make them, with a look before, between and after."""
+    due = {round(k * steps / (LOOKS - 1)) for k in range(LOOKS)}
+    probes = [_look(learner)]
+    norms: list[tuple[int, float]] = []
+    ratios: list[dict[str, float]] = []
+    failed, before = "", weights(learner.model)
+    watch.start(steps, learner.settings.training.epochs)
+    try:
+        for progress in _steps(learner, steps):
+            norms.append((progress.step, float(progress.grad_norm)))
+            watch.step(progress, 0.0, math.nan)
+            if progress.step in due:
+                ratios.append(update_ratios(before, learner.model))
+                probes.append(_look(learner))
+            if progress.step + 1 in due:
+                before = weights(learner.model)
+    except TrainingError as error:
+        failed = f"training ended after step {learner.step}: {str(error).splitlines()[0]}"
+    watch.done()
+    course = Course(tuple(norms), _clipped(learner, norms), _mean_ratios(ratios), failed)
+    return Diagnosis(tuple(probes), course)
+
+
+def _steps(learner: Learner, steps: int) -> Iterable[Progress]:
+    """At most so many steps, over as many epochs as it takes; the config's own number of epochs does not count."""
+    while learner.step < steps:
+        for progress in learner.steps():
+            yield progress
+            if learner.step >= steps:
+                return
+        learner.epoch, learner.position = learner.epoch + 1, 0
+
+
+def _look(learner: Learner) -> Probe:
+    return probe(
+        learner.model,
+        _some(learner.task, learner.examples, learner.device),
+        learner.task.loss,
+        seed=learner.settings.training.seed,
+        step=learner.step,
+    )
+
+
+def _some(task: Task, examples: Sequence[Any], device: torch.device) -> Batch:
+    """A few of the longer rows, the same ones at each look; rows that are too long only where all are."""
+    order = sorted(range(len(examples)), key=lambda i: (examples[i].length, i))
+    fitting = [i for i in order if examples[i].length <= MOST_STEPS] or order[:1]
+    upper = fitting[len(fitting) // 2 :]
+    chosen = [upper[k * len(upper) // ROWS] for k in range(ROWS)] if len(upper) > ROWS else upper
+    return task.collate([examples[i] for i in chosen], chosen).to(device)
+
+
+def _clipped(learner: Learner, norms: Sequence[tuple[int, float]]) -> float:
+    options = learner.settings.tree["training"]["clipping"]
+    limit = options.get("max_norm", math.inf) if isinstance(options, Mapping) else math.inf
+    return sum(norm > limit for _, norm in norms) / max(len(norms), 1)
+
+
+def _mean_ratios(found: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    names = found[0] if found else {}
+    return {name: sum(one[name] for one in found) / len(found) for name in names}

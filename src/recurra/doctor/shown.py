@@ -1,0 +1,116 @@
+"""A diagnosis as tables and charts, for a page, a terminal or a picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+
+from recurra.base.contracts import Report, Table
+from recurra.doctor.advice import Advice, commands
+from recurra.doctor.diagnosis import Diagnosis
+from recurra.doctor.probe import LayerProbe
+from recurra.doctor.updates import LARGE, SMALL
+from recurra.doctor.verdict import VANISHED, horizon
+from recurra.report import Chart, Curve
+
+LOG = "power of ten"
+
+
+def report(title: str, diagnosis: Diagnosis, found: Sequence[Advice], config: str) -> Report:
+    """Verdict, evidence and advice as a report; its charts are in `charts`."""
+    last, verdict = diagnosis.probes[-1], diagnosis.verdict
+    facts: dict[str, str | int | float] = {
+        "verdict": verdict.word,
+        "evidence": f"{verdict.layer}: {verdict.evidence}" if verdict.layer else verdict.evidence,
+        "steps of training": last.step,
+        "loss, nats per target": f"{last.loss:.4g}",
+        "norm of the gradient": f"{last.norm:.3g}",
+    }
+    if diagnosis.course.norms:
+        facts["clipped steps"] = f"{diagnosis.course.clipped:.0%}"
+    return Report(title, (), tables=tuple(tables(diagnosis, found, config)), facts=facts)
+
+
+def tables(diagnosis: Diagnosis, found: Sequence[Advice], config: str) -> Iterator[Table]:
+    """Verdicts, what to change, activations, updates."""
+    layers = diagnosis.probes[-1].layers
+    yield Table(
+        "Verdict", ("layer", "verdict", "evidence"), tuple((v.layer, v.word, v.evidence) for v in diagnosis.verdicts)
+    )
+    if found:
+        experiments = commands(found, config)
+        rows = tuple((one.change, one.why, words) for one, words in zip(found, experiments, strict=True))
+        yield Table("What to change", ("in the config", "because", "the experiment"), rows)
+    yield Table("Gates and activations", ACTIVATION_COLUMNS, tuple(row for layer in layers for row in _rows(layer)))
+    yield Table(
+        "Layers",
+        ("layer", "units", "dead", "longest row", "reach", "horizon", "carried a step"),
+        tuple(map(_layer_row, layers)),
+    )
+    if diagnosis.course.ratios:
+        rows = tuple((name, f"{ratio:.2g}", _size(ratio)) for name, ratio in diagnosis.course.ratios.items())
+        yield Table("Update beside weight, a step", ("parameter", "ratio", ""), rows)
+
+
+ACTIVATION_COLUMNS = ("layer", "activation", "smallest", "mean", "largest", "saturated", "below", "above", "gradient")
+
+
+def _rows(layer: LayerProbe) -> Iterator[tuple[str | int | float, ...]]:
+    for one in layer.activations:
+        numbers = (f"{value:.2f}" for value in (one.smallest, one.mean, one.largest))
+        shares = (f"{share:.0%}" for share in (one.saturated, one.low, one.high))
+        yield layer.name, f"{one.name} ({one.kind})", *numbers, *shares, f"{one.gradient:.2g}"
+
+
+def _layer_row(layer: LayerProbe) -> tuple[str | int | float, ...]:
+    reach, rate = (layer.carried.reach, f"{layer.carried.rate:.3g}") if layer.carried else (0, "none")
+    return layer.name, layer.units, layer.dead, layer.steps, reach, horizon(layer), rate
+
+
+def _size(ratio: float) -> str:
+    return "large" if ratio > LARGE else "small" if ratio < SMALL else ""
+
+
+def charts(diagnosis: Diagnosis) -> tuple[Chart, ...]:
+    """Gradient norm against distance in time: carried, as it arrives, by gate, and by steps of training."""
+    layers = diagnosis.probes[-1].layers
+    return tuple(chart for chart in _charts(diagnosis, layers) if any(curve.points for curve in chart.curves))
+
+
+def _charts(diagnosis: Diagnosis, layers: Sequence[LayerProbe]) -> Iterator[Chart]:
+    longest = max((one.carried.reach for one in layers if one.carried), default=0)
+    limit = Curve("a thousandth", ((0.0, VANISHED), (float(longest), VANISHED)))
+    carried = [Curve(one.name, _carried(one)) for one in layers]
+    yield Chart("Gradient carried back by the recurrence", "steps back in time", LOG, (*carried, limit))
+    arriving = tuple(Curve(one.name, _logs(one.gradient)) for one in layers)
+    yield Chart("Norm of dL/dh at each step", "steps back from the end", LOG, arriving)
+    for one in layers:
+        flows = tuple(Curve(name, _logs(values)) for name, values in one.flow.items())
+        yield Chart(f"Norm of dL/da by activation: {one.name}", "steps back from the end", LOG, flows)
+    if len(diagnosis.probes) > 1:
+        for k, one in enumerate(layers):
+            yield Chart(
+                f"Carried, as training goes on: {one.name}",
+                "steps back in time",
+                LOG,
+                tuple(Curve(f"step {p.step}", _carried(p.layers[k])) for p in diagnosis.probes),
+            )
+    norms = tuple((float(step), math.log10(norm)) for step, norm in diagnosis.course.norms if 0 < norm < math.inf)
+    yield Chart("Norm of the whole gradient, before clipping", "step", LOG, (Curve("norm", norms),))
+
+
+def carried_chart(layers: Iterable[tuple[str, LayerProbe]], title: str) -> Chart:
+    """The carried gradient of several layers under names of the caller's."""
+    curves = tuple(Curve(name, _carried(one)) for name, one in layers)
+    return Chart(title, "steps back in time", LOG, curves)
+
+
+def _carried(layer: LayerProbe) -> tuple[tuple[float, float], ...]:
+    if layer.carried is None:
+        return ()
+    within = layer.carried.log10[: layer.carried.reach + 1]
+    return tuple((float(k), value) for k, value in enumerate(within) if math.isfinite(value))
+
+
+def _logs(values: Sequence[float]) -> tuple[tuple[float, float], ...]:
+    return tuple((float(k), math.log10(value)) for k, value in enumerate(values) if 0 < value < math.inf)

@@ -1,0 +1,7 @@
+"""The folders, data and runs of the tests of the verbs."""
+
+from __future__ import annotations
+
+from api.conftest import data, here, no_pictures, run, trained
+
+__all__ = ["data", "here", "no_pictures", "run", "trained"]

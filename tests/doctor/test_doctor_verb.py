@@ -1,0 +1,118 @@
+"""`recurra doctor` from the command line: a config, a trained run, pages and pictures, and mistakes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from api.api_room import done, log_of, recurra, refused, write_config, write_csv
+from recurra import api
+from recurra.api.doctoring import refuse_without_recurrence
+from recurra.base.errors import ConfigError
+
+
+def files() -> set[str]:
+    return {str(path) for path in Path().rglob("*")}
+
+
+def test_a_config_is_trained_a_little_and_judged(data: Path) -> None:
+    before = files()
+    said = done("doctor", "c.yaml", "--steps", 8, "--json").json
+    assert files() == before  # nothing is written
+    assert [probe["step"] for probe in said["probes"]] == [0, 2, 4, 6, 8]
+    assert [layer["name"] for layer in said["probes"][0]["layers"]] == [
+        "recurrent, layer 1, forward", "recurrent, layer 1, backward",
+    ]  # fmt: skip
+    assert [step for step, _ in said["course"]["norms"]] == list(range(1, 9))
+    assert set(said["course"]["ratios"]) >= {"embedding.weight", "recurrent.weight_hh_l0", "output.weight"}
+    assert said["verdict"]["word"] in {"healthy", "vanishing", "exploding", "saturated"}
+
+
+def test_the_same_steps_as_in_training(data: Path) -> None:
+    """The doctor's gradient norms are those of the run's log, which holds each tenth step."""
+    write_config(training={"epochs": 3})
+    done("train", "c.yaml", "--out", "run")
+    logged = {line["step"]: line["grad_norm"] for line in log_of("run") if line["event"] == "step"}
+    norms = dict(map(tuple, done("doctor", "c.yaml", "--steps", 12, "--json").json["course"]["norms"]))
+    assert logged[10] == norms[10]
+
+
+def test_more_steps_than_an_epoch_has_go_on_in_the_next(data: Path) -> None:
+    assert done("doctor", "c.yaml", "--steps", 30, "--json").json["probes"][-1]["step"] == 30
+
+
+def test_a_person_reads_the_verdict_first_and_the_experiments_last(data: Path) -> None:
+    lines = done("doctor", "c.yaml", "--steps", 2).out.splitlines()
+    assert lines[0].split(":")[0] in {"healthy", "vanishing", "exploding", "saturated"}
+    vanishing = done(
+        "doctor", "c.yaml", "--steps", 1, "--set", "model.cell=rnn_sigmoid", "--set", "model.init=orthogonal"
+    )
+    text = vanishing.out.splitlines()
+    assert text[0].startswith("healthy")  # three tokens are no distance
+    assert "Layers" in text
+
+
+def test_long_rows_of_a_sigmoid_network_vanish_and_the_experiment_is_named(here: Path) -> None:
+    write_csv(
+        here / "data.csv", [(" ".join("ab"[(n + k) % 2] for k in range(30)) + f" c{n}", "xy"[n % 2]) for n in range(20)]
+    )
+    write_config(model={"cell": "rnn_sigmoid", "bidirectional": False})
+    said = done("doctor", "c.yaml", "--steps", 2).out
+    assert said.startswith("vanishing: recurrent, layer 1, forward: of a gradient, ")
+    assert "\nTry model.cell: lstm, model.forget_bias: 3\n" in said
+    assert "\n  recurra doctor c.yaml --set model.cell=lstm --set model.forget_bias=3" in said
+    once = done("doctor", "c.yaml", "--steps", 2, "--set", "model.cell=lstm", "--set", "model.forget_bias=4").out
+    assert once.startswith("healthy")
+
+
+def test_page_and_picture_are_written(data: Path) -> None:
+    done("doctor", "c.yaml", "--steps", 2, "--html", "d.html", "--png", "d.png")
+    page = Path("d.html").read_text("utf-8")
+    assert "Gradient carried back by the recurrence" in page
+    assert "<script" not in page
+    assert Path("d.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_trained_run_is_looked_at_as_it_is(run: Path) -> None:
+    before = {path: path.read_bytes() for path in run.iterdir() if path.is_file()}
+    said = done("doctor", run, "--json").json
+    assert len(said["probes"]) == 1
+    assert {path: path.read_bytes() for path in run.iterdir() if path.is_file()} == before
+    assert refused("doctor", run, "--set", "model.hidden_size=8") == (
+        "run: a trained run keeps its own settings; leave out --set and --seed.\n"
+    )
+
+
+def test_training_that_fails_is_a_verdict(data: Path) -> None:
+    said = done("doctor", "c.yaml", "--steps", 20, "--set", "training.optimizer={name: sgd, lr: 1e38}", "--json").json
+    assert said["verdict"]["word"] == "exploding"
+    assert "training ended after step" in said["verdict"]["evidence"]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["c.yaml", "--steps", "0"], "--steps: expected at least 1"),
+        (["c.yaml", "--html", "page.txt"], "expected a name that ends in .html, got 'page.txt'"),
+        (["c.yaml", "--png", "no/where.png"], "there is no folder 'no'"),
+        (["c.yaml", "--set", "model.cell=lsmt"], "Did you mean 'lstm'?"),
+        (["none.yaml"], "none.yaml: no such file"),
+        (["."], "not a run folder"),
+    ],
+)
+def test_mistakes_are_said_in_a_sentence(words: list[str], sentence: str, data: Path) -> None:
+    assert sentence in refused("doctor", *words)
+
+
+def test_a_model_without_recurrent_layers_is_refused() -> None:
+    with pytest.raises(ConfigError, match="the model Linear has no recurrent layer, so nothing runs in time"):
+        refuse_without_recurrence(torch.nn.Linear(1, 1), "c.yaml")
+
+
+def test_in_python(data: Path) -> None:
+    found = api.doctor(Path("c.yaml"), steps=4, overrides=["model.cell=gru"])
+    assert found.tree["model"]["cell"] == "gru"
+    assert [layer.cell for layer in found.diagnosis.probes[-1].layers] == ["gru", "gru"]
+    assert recurra("doctor", "c.yaml", "--steps", 1).code == 0
