@@ -22,7 +22,7 @@ from recurra.service.limits import Limits
 from recurra.service.log import Log
 from recurra.service.metrics import Metrics
 from recurra.service.page import add_page
-from recurra.service.refusals import Json, RefusedError, answered, refusal_of
+from recurra.service.refusals import Json, RefusedError, answered, failed, refusal_of
 from recurra.service.served import Runs, Served, chosen, records_of
 from recurra.service.sessions import Sessions, follower_of
 from recurra.service.streams import Stream, can_generate, spoken
@@ -238,6 +238,10 @@ def _add_refusals(app: FastAPI) -> None:
         problems = [_sentence(one) for one in error.errors()]
         status = 400 if any(one["type"] == "json_invalid" for one in error.errors()) else 422
         return answered(RefusedError(status, problems), request.state.request_id)
+
+    @app.exception_handler(Exception)
+    async def failure(request: Request, error: Exception) -> Response:
+        return answered(failed(request.state.request_id), request.state.request_id)
 
     @app.exception_handler(HTTPException)
     async def unrouted(request: Request, error: HTTPException) -> Response:

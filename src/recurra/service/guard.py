@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from recurra.service.limits import Limits
 from recurra.service.log import Log
 from recurra.service.metrics import Metrics
-from recurra.service.refusals import RefusedError, answered, busy
+from recurra.service.refusals import RefusedError, answered, busy, failed
 
 # What a client may call its request; anything else gets an id of ours.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -69,7 +69,7 @@ class Guard:
     async def _guarded(self, scope: Scope, headers: Headers, receive: Receive, request: _Request) -> None:
         """The answer, whatever happens on the way to it."""
         try:
-            if self._running > self._limits.requests:
+            if self._running > self._limits.requests and scope["path"] not in OPEN:
                 raise busy(f"{self._limits.requests} requests are answered at this moment; come again later.")
             self._refuse_stranger(scope["path"], headers)
             body = await _body(headers, receive, self._limits)
@@ -83,8 +83,8 @@ class Guard:
             await request.refuse(scope, receive, RefusedError(504, "took too long, and was given up."))
         except Exception as error:  # noqa: BLE001 - the outermost handler there is
             self._log.error("failed", error, id=request.id)
-            sentence = f"the service failed; its log says why, under the id {request.id}."
-            await request.refuse(scope, receive, RefusedError(500, sentence))
+            if not request.is_whole:  # else the application has answered that it failed, before it said why
+                await request.refuse(scope, receive, failed(request.id))
 
     def _refuse_stranger(self, path: str, headers: Headers) -> None:
         if self._key is None or path in OPEN:
@@ -114,11 +114,12 @@ class Guard:
 
 
 class _Request:
-    """One request's answer on its way out. status: what was sent, 0 before."""
+    """One request's answer on its way out. status: what was sent, 0 before; is_whole: whether all of it was."""
 
     def __init__(self, id: str, send: Send) -> None:
         self.id = id
         self.status = 0
+        self.is_whole = False
         self.since = time.monotonic()
         self._send = send
 
@@ -129,6 +130,7 @@ class _Request:
             for name, value in self._headers().items():
                 headers.setdefault(name, value)
         await self._send(message)
+        self.is_whole = message["type"] == "http.response.body" and not message.get("more_body", False)
 
     def _headers(self) -> Mapping[str, str]:
         return {"X-Request-ID": self.id, "Content-Security-Policy": POLICY, **HEADERS}

@@ -33,6 +33,11 @@ def busy(message: str) -> RefusedError:
     return RefusedError(503, message, {"Retry-After": "1"})
 
 
+def failed(request_id: str) -> RefusedError:
+    """500: a mistake of ours. What it was stands in the log alone."""
+    return RefusedError(500, f"the service failed; its log says why, under the id {request_id}.")
+
+
 class Json(Response):
     """JSON in ASCII: a label may hold half of a surrogate pair, which UTF-8 cannot."""
 

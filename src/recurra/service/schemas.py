@@ -9,16 +9,28 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 from recurra.service import limits as most
 
 
-def _characters(text: str) -> str:
-    """Refuse half of a surrogate pair, as the readers of files do: it is no character."""
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        raise ValueError("a \\u escape is half of a surrogate pair, which is no character.") from None
-    return text
+def _as_in_a_file(value: JsonValue) -> JsonValue:
+    """A field that a file could hold. Refuses what is longer than a text, and half of a surrogate pair."""
+    waiting, size = [value], 0
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            waiting += [*one, *one.values()]
+        elif isinstance(one, list):
+            waiting += one
+        elif isinstance(one, str):
+            try:
+                one.encode("utf-8")
+            except UnicodeEncodeError:
+                raise ValueError("a \\u escape is half of a surrogate pair, which is no character.") from None
+        size += len(one) if isinstance(one, str) else 1
+        if size > most.LONGEST_TEXT:
+            raise ValueError(f"a field can have at most {most.LONGEST_TEXT:,} characters and values")
+    return value
 
 
-Text = Annotated[str, Field(max_length=most.LONGEST_TEXT), AfterValidator(_characters)]
+Text = Annotated[str, Field(max_length=most.LONGEST_TEXT)]
+Value = Annotated[JsonValue, AfterValidator(_as_in_a_file)]
 Name = Annotated[str, Field(max_length=most.LONGEST_NAME, description="a run; may be left out where one is served")]
 
 
@@ -43,7 +55,7 @@ class PredictRequest(Body):
     texts: Annotated[list[Text], Field(min_length=1, max_length=most.MOST_RECORDS)] | None = None
     records: (
         Annotated[
-            list[dict[Annotated[str, Field(max_length=most.LONGEST_NAME)], JsonValue]],
+            list[dict[Annotated[str, Field(max_length=most.LONGEST_NAME)], Value]],
             Field(min_length=1, max_length=most.MOST_RECORDS, description="named fields, as a row of a file"),
         ]
         | None

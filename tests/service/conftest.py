@@ -1,0 +1,60 @@
+"""Three runs, trained once for all tests of the service: two classifiers and a translation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api.api_room import done, rows, write_config, write_csv
+from recurra.report.png import Pictures
+from recurra.service import Limits, Served, open_runs
+from service.service_room import Ask, Asked
+
+FORWARD = {"bidirectional": False, "pooling": "last"}
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run folders `moods` (one direction), `both` (two) and `digits` (letters to letters)."""
+    folder = tmp_path_factory.mktemp("served")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr("recurra.report.folder.pictures", lambda report, charts, maps: Pictures({}, ()))
+        write_csv(folder / "data.csv", rows(24))
+        for name, model in (("moods", FORWARD), ("both", {})):
+            write_config(model={**model, "hidden_size": 8})
+            done("train", "c.yaml", "--out", name)
+        write_csv(folder / "pairs.csv", [(f"{n} {n}", f"{n * 7}") for n in range(10, 34)], "source,target")
+        task = {"source_tokenizer": "characters", "target_tokenizer": "characters", "scores": "exact", "beam": 1}
+        (folder / "c.yaml").unlink()
+        write_config(
+            task={"name": "translation", "source": "source", "target": "target", **task},
+            data={"train": "pairs.csv"},
+            model={"name": "seq2seq", "hidden_size": 8, "embedding_size": 4},
+        )
+        done("train", "c.yaml", "--out", "digits")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def served(folder: Path) -> dict[str, Served]:
+    """The three runs, open."""
+    return open_runs([folder / name for name in ("moods", "both", "digits")], device="cpu")
+
+
+@pytest.fixture
+def ask(served: dict[str, Served]) -> Iterator[Ask]:
+    """Makes services around the runs of these names (all, if none is named); they end with the test."""
+    made: list[Asked] = []
+
+    def make(*names: str, key: str | None = None, **limits: Any) -> Asked:
+        runs = {name: served[name] for name in names or served}
+        made.append(Asked(runs, Limits(**limits), key))
+        return made[-1]
+
+    yield make
+    for one in made:
+        assert one.service.worker.stop(10)

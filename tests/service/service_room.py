@@ -1,0 +1,70 @@
+"""Tiny trained runs, and a service around them that is asked in this process, without a socket."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from recurra.service import Limits, Log, Served, Service, create_app
+
+Client = httpx2.AsyncClient
+
+
+class Asked:
+    """A service, what it logs, and a client of it."""
+
+    def __init__(self, runs: dict[str, Served], limits: Limits, key: str | None) -> None:
+        self.written = io.StringIO()
+        self.service = Service(runs, limits, Log(self.written))
+        self.app = create_app(self.service, key=key)
+
+    @property
+    def log(self) -> list[dict[str, Any]]:
+        """The lines of the log."""
+        return [json.loads(line) for line in self.written.getvalue().splitlines()]
+
+    @asynccontextmanager
+    async def client(self) -> Any:
+        """A client, while the service is alive. What the service raises is no answer, and fails the test."""
+        transport = httpx2.ASGITransport(app=self.app, raise_app_exceptions=True)
+        async with self.service.alive(), Client(transport=transport, base_url="http://here", timeout=30) as client:
+            yield client
+
+    def run(self, talk: Callable[[Client], Awaitable[Any]]) -> Any:
+        """What `talk` returns."""
+
+        async def whole() -> Any:
+            async with self.client() as client:
+                return await talk(client)
+
+        return asyncio.run(whole())
+
+    def get(self, path: str, **options: Any) -> httpx2.Response:
+        return self.run(lambda client: client.get(path, **options))
+
+    def post(self, path: str, body: Any = None, **options: Any) -> httpx2.Response:
+        given = options if body is None else {"json": body, **options}
+        return self.run(lambda client: client.post(path, **given))
+
+
+Ask = Callable[..., Asked]
+
+
+def events(text: str) -> Iterator[tuple[str, Any]]:
+    """Names and data of server-sent events."""
+    for block in text.split("\n\n"):
+        if block:
+            name, data = block.split("\n")
+            yield name.removeprefix("event: "), json.loads(data.removeprefix("data: "))
+
+
+def hidden(path: Path) -> set[str]:
+    """Words of our machine that no answer may hold."""
+    return {str(path), "Traceback"}

@@ -1,0 +1,260 @@
+"""What is broken, too large, too long, too much or too late: refused in a sentence, and the service goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from recurra.service import Served
+from recurra.service.limits import LONGEST_TEXT, MOST_RECORDS, WIDEST_BEAM
+from service.service_room import Ask, Asked, Client, events, hidden
+
+JSON = {"content-type": "application/json"}
+
+
+def is_well(asked: Asked) -> None:
+    answer = asked.post("/predict", {"model": "moods", "texts": ["fine"]})
+    assert answer.status_code == 200
+
+
+BROKEN = [
+    (b"", 422, "body: "),
+    (b"{", 400, "the body is no JSON: "),
+    (b"\xff\xfe{}", 400, ""),
+    (b"[" * 100_000, 400, ""),
+    (b'{"texts":' + b"[" * 900 + b"]" * 900 + b"}", 422, "texts.0: "),
+    (b'{"texts": ["a"], "model": 1e999}', 422, "model: "),
+    (b'{"texts": [1e999]}', 422, "texts.0: "),
+    (b'{"texts": [NaN]}', 422, "texts.0: "),
+    (b'{"texts": ["a"], "options": {"beam": ' + b"9" * 5000 + b"}}", 400, ""),
+    (b'{"texts": ["\\ud800"]}', 422, "texts.0: Input should be a valid string, unable to parse"),
+    (b'{"records": [{"text": ["\\udfff"]}]}', 422, "records.0.text: a \\u escape is half of a surrogate pair"),
+    (b'{"records": [{"\\udfff": "a"}]}', 422, "records.0"),
+    (b'{"texts": "a"}', 422, "texts: "),
+    (b'{"texts": []}', 422, "texts: "),
+    (b'{"texts": [null]}', 422, "texts.0: "),
+    (b'{"texts": ["a"], "text": "b"}', 422, "text: Extra inputs"),
+    (b'{"texts": ["a"], "options": {"beam": true}}', 422, "options.beam: "),
+    (b'{"texts": ["a"], "options": {"beam": "2"}}', 422, "options.beam: "),
+    (b'{"texts": ["a"], "options": {"beam": 0}}', 422, "options.beam: "),
+    (b'{"texts": ["a"], "options": null}', 422, "options: "),
+    (b"null", 422, "body: "),
+    (b'"texts"', 422, "body: "),
+]
+
+
+@pytest.mark.parametrize(("body", "status", "said"), BROKEN, ids=lambda value: str(value)[:40])
+def test_a_broken_body_is_refused_in_a_sentence(ask: Ask, body: bytes, status: int, said: str) -> None:
+    asked = ask()
+    answer = asked.post("/predict", content=body, headers=JSON)
+    refused = answer.json()
+    assert (answer.status_code, sorted(refused)) == (status, ["error", "problems", "request_id"])
+    assert refused["error"].startswith(said)
+    assert len(refused["error"]) < 500
+    is_well(asked)
+
+
+def test_every_mistake_is_named_at_once(ask: Ask) -> None:
+    body = {"texts": ["a"], "options": {"beam": 99, "n_best": "x"}, "what": 1}
+    problems = ask("moods").post("/predict", body).json()["problems"]
+    assert [problem.partition(":")[0] for problem in problems] == ["options.beam", "options.n_best", "what"]
+
+
+def test_another_kind_of_content_is_refused(ask: Ask) -> None:
+    # A form of another page can send this without asking the browser's leave; JSON it cannot.
+    answer = ask("moods").post("/predict", content=b'{"texts": ["a"]}', headers={"content-type": "text/plain"})
+    assert answer.status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        ({"texts": ["x" * (LONGEST_TEXT + 1)]}, "texts.0"),
+        ({"texts": ["x"] * (MOST_RECORDS + 1)}, "texts"),
+        ({"records": [{}] * (MOST_RECORDS + 1)}, "records"),
+        ({"texts": ["x"], "options": {"beam": WIDEST_BEAM + 1}}, "options.beam"),
+        ({"texts": ["x"], "options": {"n_best": 10**9}}, "options.n_best"),
+        ({"model": "x" * 101, "texts": ["x"]}, "model"),
+    ],
+)
+def test_what_costs_has_a_bound(ask: Ask, body: dict[str, Any], place: str) -> None:
+    answer = ask("moods").post("/predict", body)
+    assert answer.status_code == 422
+    assert answer.json()["error"].startswith(f"{place}: ")
+
+
+def test_a_row_can_be_no_longer_than_a_text(ask: Ask) -> None:
+    answer = ask("moods").post("/predict", {"records": [{"text": "x " * LONGEST_TEXT}]})
+    assert answer.status_code == 422
+    assert answer.json()["error"] == "records.0.text: a field can have at most 10,000 characters and values."
+
+
+def test_a_body_that_says_it_is_too_large_is_not_read(ask: Ask) -> None:
+    given = []
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            given.append(1)
+            yield b"x" * 1000
+
+    asked = ask("moods", body_bytes=10_000)
+    for headers in ({"content-length": "10001"}, {"content-length": "9" * 30}):
+        answer = asked.post("/predict", content=endless(), headers=headers | JSON)
+        assert (answer.status_code, answer.headers["connection"]) == (413, "close")
+    assert not given
+
+
+def test_a_body_in_chunks_is_read_no_further_than_the_limit(ask: Ask) -> None:
+    given = []
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            given.append(1)
+            yield b"x" * 1000
+
+    answer = ask("moods", body_bytes=10_000).post("/predict", content=endless(), headers=JSON)
+    assert (answer.status_code, answer.json()["error"]) == (
+        413,
+        "the body is larger than 10,000 bytes; send fewer texts.",
+    )
+    assert len(given) == 11
+
+
+def test_a_body_that_does_not_come_is_waited_for_so_long(ask: Ask) -> None:
+    async def slow() -> AsyncIterator[bytes]:
+        yield b'{"texts"'
+        await asyncio.sleep(5)
+        yield b': ["a"]}'
+
+    answer = ask("moods", body_seconds=0.05).post("/predict", content=slow(), headers=JSON)
+    assert (answer.status_code, answer.headers["connection"]) == (408, "close")
+
+
+class Held:
+    """Keeps the worker busy until it is let go."""
+
+    def __init__(self, asked: Asked) -> None:
+        self._gone = threading.Event()
+        self._worker = asked.service.worker
+
+    async def __aenter__(self) -> None:
+        self._task = asyncio.ensure_future(self._worker.run(lambda: self._gone.wait(20)))
+        await asyncio.sleep(0)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._gone.set()
+        await self._task
+
+
+def test_a_full_queue_says_when_to_come_again(ask: Ask) -> None:
+    asked = ask("moods", waiting=3, delay=0)
+    body = {"texts": ["fine"]}
+
+    async def talk(client: Client) -> list[Any]:
+        async with Held(asked):
+            first = asyncio.ensure_future(client.post("/predict", json=body))
+            await asyncio.sleep(0.05)  # the worker has it: it waits no more
+            others = [asyncio.ensure_future(client.post("/predict", json=body)) for _ in range(5)]
+            await asyncio.sleep(0.05)
+            assert b"recurra_requests_waiting 3.0" in (await client.get("/metrics")).content
+            refused = [one.result() for one in others if one.done()]
+        return [refused, [await one for one in (first, *others) if one.result not in refused]]
+
+    refused, all_of_them = asked.run(talk)
+    assert [(one.status_code, one.headers["retry-after"]) for one in refused] == [(503, "1")] * 2
+    assert sorted(one.status_code for one in all_of_them) == [200] * 4 + [503] * 2
+    is_well(asked)
+
+
+def test_more_requests_than_are_answered_at_once_are_refused_but_not_the_one_that_asks_how_it_is(ask: Ask) -> None:
+    asked = ask("moods", requests=2)
+
+    async def talk(client: Client) -> list[int]:
+        async with Held(asked):
+            running = [asyncio.ensure_future(client.post("/predict", json={"texts": ["a"]})) for _ in range(2)]
+            await asyncio.sleep(0.05)
+            refused = await client.get("/models")
+            alive = await client.get("/health")
+        return [refused.status_code, alive.status_code, *[(await one).status_code for one in running]]
+
+    assert asked.run(talk) == [503, 200, 200, 200]
+
+
+def test_what_takes_too_long_is_given_up(ask: Ask) -> None:
+    asked = ask("digits", seconds=0.05)
+
+    async def talk(client: Client) -> tuple[Any, Any]:
+        async with Held(asked):
+            late = await client.post("/predict", json={"texts": ["12"]})
+            ready = await client.get("/ready")
+        return late, ready
+
+    late, _ = asked.run(talk)
+    assert late.status_code == 504
+    assert late.json()["error"].startswith("took longer than 0.05 s")
+    assert asked.get("/ready").status_code == 200
+
+
+def test_a_search_is_broken_off_when_its_time_is_over(ask: Ask, served: dict[str, Served]) -> None:
+    # Untrained enough to write to the limit of its length: 10,000 source characters, some 10,000 steps of a beam of 16.
+    asked = ask("digits", seconds=0.3)
+    answer = asked.post("/predict", {"texts": ["1 " * 5000], "options": {"beam": 16}})
+    assert answer.status_code == 504
+
+    async def free() -> None:
+        await asyncio.wait_for(asked.service.worker.run(lambda: None), 2)
+
+    asyncio.run(free())
+
+
+def test_a_stream_that_takes_too_long_ends_with_an_error(ask: Ask) -> None:
+    answer = ask("digits", seconds=0.2).post("/generate", {"text": "1 " * 5000})
+    assert answer.status_code in (200, 504)
+    if answer.status_code == 200:
+        name, data = list(events(answer.text))[-1]
+        assert name == "error"
+        assert data["error"].startswith("took longer than 0.2 s; ")
+
+
+def test_sessions_are_bounded_and_forgotten(ask: Ask) -> None:
+    asked = ask("moods", sessions=2, session_seconds=100)
+    now = [0.0]
+    asked.service.sessions._clock = lambda: now[0]
+
+    async def talk(client: Client) -> None:
+        async def begin() -> Any:
+            return await client.post("/sessions", json={})
+
+        one, other = (await begin()).json()["session"], (await begin()).json()["session"]
+        full = await begin()
+        assert (full.status_code, full.headers["retry-after"]) == (503, "1")
+        now[0] = 90
+        assert (await client.post(f"/sessions/{one}", json={"text": "fine"})).status_code == 200
+        now[0] = 110  # the other has not been fed for 110 s
+        assert (await client.post(f"/sessions/{other}", json={"text": "fine"})).status_code == 404
+        assert (await begin()).status_code == 201
+        assert (await client.post(f"/sessions/{one}", json={"text": "fine"})).status_code == 200
+
+    asked.run(talk)
+
+
+def test_a_failure_of_ours_is_logged_and_not_shown(ask: Ask, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    asked = ask("moods")
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("secret of the machine")
+
+    monkeypatch.setattr(asked.service.batcher, "ask", fail)
+    answer = asked.post("/predict", {"texts": ["private words"]})
+    assert answer.status_code == 500
+    assert not any(word in answer.text for word in (*hidden(tmp_path), "secret", "ZeroDivision"))
+    failed, request = asked.log
+    assert (failed["event"], failed["level"], failed["id"]) == ("failed", "error", answer.headers["x-request-id"])
+    assert "secret of the machine" in failed["traceback"]
+    assert (request["event"], request["status"], request["path"]) == ("request", 500, "/predict")
+    assert "private words" not in json.dumps(asked.log)
