@@ -46,19 +46,13 @@ def test_more_steps_than_an_epoch_has_go_on_in_the_next(data: Path) -> None:
 def test_a_person_reads_the_verdict_first_and_the_experiments_last(data: Path) -> None:
     lines = done("doctor", "c.yaml", "--steps", 2).out.splitlines()
     assert lines[0].split(":")[0] in {"healthy", "vanishing", "exploding", "saturated"}
-    vanishing = done(
-        "doctor", "c.yaml", "--steps", 1, "--set", "model.cell=rnn_sigmoid", "--set", "model.init=orthogonal"
-    )
-    text = vanishing.out.splitlines()
-    assert text[0].startswith("healthy")  # three tokens are no distance
-    assert "Layers" in text
+    assert "Gates and activations" in lines
 
 
 def test_long_rows_of_a_sigmoid_network_vanish_and_the_experiment_is_named(here: Path) -> None:
-    write_csv(
-        here / "data.csv", [(" ".join("ab"[(n + k) % 2] for k in range(30)) + f" c{n}", "xy"[n % 2]) for n in range(20)]
-    )
-    write_config(model={"cell": "rnn_sigmoid", "bidirectional": False})
+    words = [" ".join("ab"[(n + k) % 2] for k in range(30)) for n in range(20)]
+    write_csv(here / "data.csv", [(f"{text} c{n}", "xy"[n % 2]) for n, text in enumerate(words)])
+    write_config(model={"cell": "rnn_sigmoid", "bidirectional": False, "hidden_size": 32})
     said = done("doctor", "c.yaml", "--steps", 2).out
     assert said.startswith("vanishing: recurrent, layer 1, forward: of a gradient, ")
     assert "\nTry model.cell: lstm, model.forget_bias: 3\n" in said
