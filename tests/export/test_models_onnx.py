@@ -17,8 +17,8 @@ from recurra.base.errors import ConfigError, RunError
 from recurra.data.tokenizers import BOS, EOS
 from recurra.decode import greedy
 from recurra.export import onnx, speaking
-from recurra.models import Classifier, FromVector, Seq2Seq, Tagger
-from recurra.nn import POOLS
+from recurra.models import Classifier, FromVector, LanguageModel, Seq2Seq, Tagger
+from recurra.nn import POOLS, softmax_log_probabilities
 
 ROWS = ([5, 7, 9, 4, 6], [8], [], [10, 4])
 LENGTHS = np.array([5, 1, 0, 2])
@@ -202,3 +202,39 @@ def test_neither_file_is_written_if_one_differs(tmp_path: Path, monkeypatch: pyt
 def test_a_model_that_nobody_trains_from_a_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"cannot write a FromVector as ONNX; known models: .*Seq2Seq"):
         onnx(FromVector(3, 8, embedding_size=4, hidden_size=4), tmp_path / "m.onnx")
+
+
+# -- language models ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"softmax": "adaptive"},
+        {"softmax": "adaptive", "tied": False, "div_value": 2.0, "cell": "slstm"},
+        {"num_layers": 1, "cell": "gru_simple", "tied": False},
+    ],
+    ids=str,
+)
+def test_a_language_model_goes_on_from_its_states(options: dict[str, Any], tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = LanguageModel(15, **{"embedding_size": 6, "hidden_size": 5, **options}).eval()
+    file = exported(model, tmp_path / "l.onnx")
+    lengths, rows = np.array([5, 1, 0, 2]), tokens_of(ROWS)
+    inputs = {"tokens": rows, "lengths": lengths}
+    with torch.no_grad():
+        outputs = model(as_batch(inputs)).outputs
+        expected = softmax_log_probabilities(outputs).numpy()
+    zeros = {name: np.zeros_like(t.numpy()) for name, t in outputs.items() if name.startswith("state.")}
+    got = file(**inputs, **zeros)
+    for n, length in enumerate(lengths):
+        np.testing.assert_allclose(got["log_probs"][:length, n], expected[:length, n], atol=2e-6, rtol=0)
+        assert not got["log_probs"][length:, n].any()
+    for name in zeros:
+        np.testing.assert_allclose(got[f"next_{name}"], outputs[name].numpy(), atol=1e-6, rtol=0)
+    state = {name: array[:1] for name, array in zeros.items()}
+    for t in range(5):  # one token at a time, as in generation
+        step = file(tokens=rows[t : t + 1, :1], lengths=np.array([1]), **state)
+        np.testing.assert_allclose(step["log_probs"][0, 0], got["log_probs"][t, 0], atol=2e-6, rtol=0)
+        state = {name: step[f"next_{name}"] for name in state}

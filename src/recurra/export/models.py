@@ -8,9 +8,9 @@ from typing import Any
 from torch import nn
 
 from recurra.base.errors import ConfigError
-from recurra.export import reading, speaking
+from recurra.export import language, reading, speaking
 from recurra.export.parts import Part
-from recurra.models import Classifier, Seq2Seq, Tagger
+from recurra.models import Classifier, LanguageModel, Seq2Seq, Tagger
 from recurra.nn import Recurrent
 
 # A model's type -> its files
@@ -19,6 +19,7 @@ PARTS: dict[type[nn.Module], Callable[[Any], list[Part]]] = {
     Classifier: reading.classifier,
     Tagger: reading.tagger,
     Seq2Seq: speaking.seq2seq,
+    LanguageModel: language.language_model,
 }
 
 
