@@ -16,6 +16,7 @@ from recurra.base.contracts import Record
 from recurra.base.errors import ConfigError
 from recurra.data.embedded import EMBEDDED
 from recurra.data.embedded import date_forms as module
+from recurra.data.embedded import locales
 from recurra.data.embedded.date_forms import Form, forms, readings
 from recurra.data.embedded.dates import ambiguous
 from recurra.data.embedded.names import LANGUAGES
@@ -193,7 +194,6 @@ def test_the_rows_are_the_same_every_time(dates):
 
 def test_without_babel_the_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "babel", None)
-    module._locale_data.cache_clear()
     with pytest.raises(ConfigError, match=r'dates needs the package babel\. .*pip install "recurra\[demo\]"'):
         module.forms.__wrapped__()
 
@@ -203,7 +203,7 @@ def test_what_others_loaded_through_babel_changes_no_form_and_the_other_way_roun
 
     before = [one.write(date(2005, 3, 4)) for one in forms()]
     module.forms.cache_clear()
-    module._locale_data.cache_clear()
+    locales._reader.cache_clear()
     assert format_date(date(2005, 3, 4), "long", locale="fi") == "4. maaliskuuta 2005"
     assert all(Locale.parse(code).months["format"]["abbreviated"][3] for code in LANGUAGES)
     assert [one.write(date(2005, 3, 4)) for one in forms()] == before

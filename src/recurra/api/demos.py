@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,11 @@ def _about_dates() -> str:
     )
 
 
+def _about_quantities() -> str:
+    found = [span["label"] for r in EMBEDDED["quantities"].records("test") for span in json.loads(r.fields["spans"])]
+    return f"The {EMBEDDED['quantities'].size('test'):,} test texts hold {len(found):,} of them."
+
+
 DEMOS: Mapping[str, Demo] = {
     "dates": Demo(
         "dates",
@@ -77,6 +83,29 @@ DEMOS: Mapping[str, Demo] = {
         "Which day is this? Dates of 1900-2100 as 40 languages write them, to ISO 8601, character by character; no "
         "date of the test occurs in training.",
         _about_dates,
+    ),
+    "tagging": Demo(
+        "quantities",
+        {
+            "task": {"name": "tagging", "tokens": "text", "tags": "spans", "scheme": "iobes"},
+            "model": {
+                "embedding_size": 32,
+                "character_embedding_size": 24,
+                "character_size": 32,
+                "hidden_size": 64,
+                "word_dropout": 0.2,
+                "output_dropout": 0.2,
+            },
+            "training": {
+                "epochs": 4,
+                "batch_rows": 32,
+                "optimizer": {"name": "adam", "lr": 0.006},
+                "schedule": {"name": "cosine", "warmup": 0.05},
+            },
+        },
+        "Where are the dates and the numbers? Lists of things in 40 languages, in which dates, times, numbers, "
+        "percentages, money and measures are to be found; none of the test's was seen in training.",
+        _about_quantities,
     ),
     "names": Demo(
         "names",

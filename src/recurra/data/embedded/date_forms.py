@@ -6,7 +6,6 @@ a given text. All dates are of the Gregorian calendar.
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import unicodedata
 from collections import defaultdict
@@ -15,10 +14,9 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from itertools import product
-from types import ModuleType
 from typing import Any
 
-from recurra.base.errors import ConfigError
+from recurra.data.embedded.locales import locale_reader
 from recurra.data.embedded.names import LANGUAGES
 
 FIRST, LAST = date(1900, 1, 1), date(2100, 12, 31)
@@ -171,7 +169,7 @@ def _zeros(group: re.Match[str]) -> str:
 
 
 def _forms_of(code: str, language: str) -> Iterator[Form]:
-    data = _locale_data().load(code, merge_inherited=False)  # what CLDR says of this language itself
+    data = locale_reader("dates").load(code, merge_inherited=False)  # what CLDR says of this language itself
     usual = data.get("default_numbering_system") or "latn"
     native = data["numbering_systems"].get("native", usual)
     seen: set[_Pattern] = set()
@@ -228,18 +226,3 @@ def _typed(text: str) -> str:
 @cache
 def _digits(zero: str) -> Mapping[int, str]:
     return {ord("0") + i: chr(ord(zero) + i) for i in range(10)}
-
-
-@cache
-def _locale_data() -> ModuleType:
-    """Babel's reader of locale data, in a copy of our own.
-
-    It remembers a language as it was first asked for, with or without what is inherited from others, for everybody in
-    the process (Babel 2.18). With a copy, we neither get what another user of Babel loaded, nor spoil it for them.
-    """
-    spec = importlib.util.find_spec("babel.localedata") if importlib.util.find_spec("babel") else None
-    if spec is None or spec.loader is None:
-        raise ConfigError('the data set dates needs the package babel. Install it with `pip install "recurra[demo]"`.')
-    copy = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(copy)
-    return copy

@@ -11,12 +11,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from types import ModuleType
 from typing import Any
 
 from recurra.base.contracts import Origin, Record
-from recurra.base.errors import ConfigError
 from recurra.data.embedded.dataset import EmbeddedSet
+from recurra.data.embedded.locales import locale_reader
 from recurra.data.splits import NAMES, hash_split
 
 # One locale per language, its English name, chosen for complete CLDR data and many scripts: 24 write Latin letters.
@@ -166,18 +165,8 @@ def _is_name(name: str, concept: str) -> bool:
 
 def _locale_data(code: str) -> Mapping[str, Any]:
     """What CLDR says of this language itself, without what it would inherit from another."""
-    loaded: Mapping[str, Any] = _babel().load(code, merge_inherited=False)
+    loaded: Mapping[str, Any] = locale_reader("names").load(code, merge_inherited=False)
     return loaded
-
-
-def _babel() -> ModuleType:
-    try:
-        from babel import localedata
-    except ImportError:
-        raise ConfigError(
-            'the data set names needs the package babel. Install it with `pip install "recurra[demo]"`.'
-        ) from None
-    return localedata
 
 
 NAMES_SET = EmbeddedSet(

@@ -5,6 +5,7 @@ spaces       what stands between white space
 characters   grapheme clusters
 subwords     learnt pieces: bpe, unigram, wordpiece
 vocabulary   tokens to numbers and back
+cutting      tokens that know their place in a text
 cleaning     normal form and lower case, shared by all
 tokenizer    the contract, and the way back from JSON
 
@@ -14,6 +15,7 @@ A new tokenizer is one file, a line for its constructor and one for its loader b
 from __future__ import annotations
 
 from recurra.data.tokenizers.characters import Characters, characters_from_json
+from recurra.data.tokenizers.cutting import CUTTERS, CutterName, Place
 from recurra.data.tokenizers.spaces import Spaces, spaces_from_json
 from recurra.data.tokenizers.subwords import Subwords, subwords_from_json
 from recurra.data.tokenizers.tokenizer import LOADERS, TOKENIZERS, Tokenizer, TokenizerPlan, tokenizer_from_json
@@ -22,10 +24,13 @@ from recurra.data.tokenizers.words import Words, words_from_json
 
 __all__ = [
     "BOS",
+    "CUTTERS",
     "EOS",
     "PAD",
     "TOKENIZERS",
     "UNK",
+    "CutterName",
+    "Place",
     "Tokenizer",
     "TokenizerPlan",
     "Vocabulary",

@@ -12,9 +12,8 @@ from recurra.base.errors import ConfigError, DataError
 from recurra.base.option import Opt
 from recurra.data.formats.conll import LINE
 from recurra.data.schemes import PLAIN, SchemeName, detected
-from recurra.data.tokenizers import VocabularyPlan
+from recurra.data.tokenizers import CutterName, VocabularyPlan
 from recurra.tasks.tagging.columns import suggested
-from recurra.tasks.tagging.cutting import CutterName
 from recurra.tasks.tagging.readers import WordReader
 from recurra.tasks.tagging.sentences import Columns
 from recurra.tasks.tagging.tagset import TagSet, check_tags
@@ -28,7 +27,7 @@ class TaggingPlan:
     tokens: Annotated[str, Opt("column with the tokens: a list, or a text that is cut")] = "token"
     tags: Annotated[str, Opt("column with a tag for each token, or with spans of the text")] = "tag"
     tokenizer: Annotated[
-        CutterName, Opt("how a raw text is cut: runs of letters and single signs, at spaces, or into characters")
+        CutterName, Opt("how a raw text is cut: into runs of letters, of digits, and signs; at spaces; into characters")
     ] = "words"
     file_scheme: Annotated[
         Literal["auto"] | SchemeName, Opt("how the files write spans as tags; plain: each tag stands for itself")

@@ -20,7 +20,7 @@ from recurra.base.errors import DataError
 from recurra.data.formats import field
 from recurra.data.formats.conll import LINE
 from recurra.data.schemes import SCHEMES, Span
-from recurra.tasks.tagging.cutting import CUTTERS, CutterName, Place
+from recurra.data.tokenizers import CUTTERS, CutterName, Place
 
 Cut = Callable[[str], list[Place]]
 
