@@ -1,0 +1,88 @@
+"""The guide of exports works: its commands are run in their order, and its lines of plain ONNX Runtime answer."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy
+import onnxruntime
+import pytest
+import torch
+
+from models.seq2seq_room import SOURCES, padded, small
+from recurra.cli import main
+from recurra.data.tokenizers import BOS
+from recurra.export import onnx
+from recurra.report.png import Pictures
+
+GUIDES = Path(__file__).resolve().parents[1] / "docs" / "guide"
+
+
+def blocks(page: str, language: str) -> list[str]:
+    text = (GUIDES / page).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+def test_the_guide_of_exports_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("recurra.report.folder.pictures", lambda report, charts, maps: Pictures({}, ()))
+    exec(compile(blocks("from-csv.md", "python")[0], "from-csv.md", "exec"), {})
+    assert main(["init", "classification", "parcels.csv", "-o", "config.yaml"]) == 0
+    quick = ["--set", "training.epochs=5", "--set", "model.hidden_size=16", "--set", "training.optimizer.lr=0.03"]
+    assert main(["train", "config.yaml", "--out", "runs/parcels", *quick]) == 0
+    Path("ask.py").write_text(blocks("export.md", "py")[0], encoding="utf-8")
+    asked = 0
+    for block in blocks("export.md", "console"):
+        (line,) = (line[2:] for line in block.splitlines() if line.startswith("$ "))
+        words, expected = shlex.split(line), block.splitlines()[1]
+        if words[0] == "python":
+            found = subprocess.run([sys.executable, *words[1:]], capture_output=True, text=True, check=True)
+            assert main(["predict", "runs/parcels", words[-1], "--json"]) == 0
+            assert f'"{found.stdout.strip()}"' in capsys.readouterr().out.splitlines()[-1]
+            assert found.stdout.strip() == expected
+            asked += 1
+        else:
+            capsys.readouterr()
+            assert main(words[1:]) == 0
+            said = capsys.readouterr().out
+            assert re.sub(r"[\d.]+e-\d+", "", said) == re.sub(r"[\d.]+e-\d+", "", expected) + "\n"
+    assert asked == 1
+
+
+def test_its_loop_over_steps_translates(tmp_path: Path) -> None:
+    model = small().eval()
+    first, second = (onnxruntime.InferenceSession(one.path) for one in onnx(model, tmp_path / "out.onnx"))
+    lengths = numpy.array(list(map(len, SOURCES)))
+    names = {
+        "numpy": numpy,
+        "encoder": first,
+        "step": second,
+        "names_of_encoder": [output.name for output in first.get_outputs()],
+        "names_of_step": [output.name for output in second.get_outputs()],
+        "ids": padded(SOURCES).numpy(),
+        "lengths": lengths,
+    }
+    code = blocks("export.md", "py")[1].replace("range(100)", "range(3)")
+    exec(compile(code, "export.md", "exec"), names)
+    with torch.no_grad():
+        encoded = model.encoder(padded(SOURCES), torch.from_numpy(lengths))
+        state, tokens = model.decoder.start(encoded), torch.full((len(SOURCES),), BOS)
+        for _ in range(3):
+            log_probs, state = model.step(tokens, state)
+            tokens = log_probs.argmax(1)
+    assert names["token"].tolist() == tokens.tolist()
+
+
+def test_every_model_that_can_be_written_is_in_its_table() -> None:
+    from recurra.export.models import PARTS
+    from recurra.models import MODELS
+
+    text = (GUIDES / "export.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"^\| `(\w+)`", text, re.MULTILINE))
+    assert named == {word for word, kind in MODELS.items() if kind in PARTS}
