@@ -18,6 +18,7 @@ from recurra.nn import softmax_log_probabilities
 from recurra.tasks import LanguageModelling, LanguageModelPlan
 from recurra.tasks.language_model import documents
 from recurra.tasks.language_model.scoring import doubling_bins, text_scores
+from recurra.tasks.language_model.suggesting import Suggester
 from recurra.tasks.language_model.task import scored
 from recurra.training import Carry
 
@@ -314,3 +315,73 @@ def test_options_of_writing_are_checked_at_once() -> None:
         writer.write("a", length=0)
     with pytest.raises(ConfigError, match="top_k: has no effect at temperature 0"):
         choice(temperature=0, top_k=3)
+
+
+# -- suggesting --------------------------------------------------------------------------------------------------------
+
+TOKENIZERS: dict[str, Any] = {
+    "spaces": "spaces",
+    "words": {"name": "words", "lowercase": True},
+    "characters": "characters",
+    "bpe": {"name": "subwords", "vocab_size": 40},
+    "wordpiece": {"name": "subwords", "vocab_size": 40, "algorithm": "wordpiece"},
+}
+
+
+@pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
+def test_suggestions_while_typing_are_those_of_a_fresh_look_and_begin_with_what_is_typed(tokenizer: Any) -> None:
+    task = fitted(tokenizer=tokenizer)
+    writer = task.writer(model_for(task))
+    typist = Suggester(writer)
+    text = "to be or\nthat th"
+    for end in [*range(len(text) + 1), *range(len(text) - 1, 0, -3), len(text)]:
+        some = text[:end]
+        found = typist.suggest(some, 4)
+        typed = "" if not some or some[-1].isspace() else some.split()[-1]
+        assert found
+        assert all(one.word.startswith(typed) for one in found)
+        assert [one.probability for one in found] == sorted((one.probability for one in found), reverse=True)
+        assert 0 < sum(one.probability for one in found) <= 1 + 1e-6
+        fresh = Suggester(writer).suggest(some, 4)
+        assert [one.word for one in fresh] == [one.word for one in found]
+        np.testing.assert_allclose(
+            [one.probability for one in fresh], [one.probability for one in found], rtol=1e-4
+        )  # float32: one call of many steps, and many of one
+
+
+def test_words_of_one_token_have_their_probability_among_those_that_fit() -> None:
+    task = fitted()
+    model = model_for(task)
+    found = Suggester(task.writer(model)).suggest("or not t", 5)
+    batch = Batch(
+        {"tokens": torch.tensor([*task.reader.vocabulary.ids(["\n", "or", "not"])]).unsqueeze(1)},
+        torch.tensor([3]), {}, (0,),
+    )  # fmt: skip
+    with torch.inference_mode():
+        log_probs = softmax_log_probabilities(model(batch).outputs)[-1, 0]
+    fitting = {w: float(log_probs[task.reader.vocabulary.ids([w])[0]].exp()) for w in ("to", "the", "that", "tis")}
+    assert {one.word: one.probability for one in found} == pytest.approx(
+        {word: p / sum(fitting.values()) for word, p in fitting.items()}, rel=1e-5
+    )
+
+
+def test_words_of_letters_have_the_probability_of_their_letters_and_an_end() -> None:
+    """All words of at most two letters of a tiny alphabet, counted out: after "a", the words a, aa and ab."""
+    task = fitted(("aa ab", "a ba"), tokenizer="characters")
+    model = model_for(task)
+    writer = task.writer(model)
+
+    def p(text: str, following: str) -> float:
+        numbers, _ = writer.read(text)
+        log_probs, _ = writer.step(torch.tensor(numbers[-1:]), writer.state(numbers[:-1]))
+        return math.fsum(float(log_probs[0, task.reader.vocabulary.ids([c])[0]].exp()) for c in following)
+
+    found = {one.word: one.probability for one in Suggester(writer).suggest("ba a", 100)}
+    # Whatever is looked at, the shares of two words are as their probabilities are; a line break is an end as well.
+    a, ab = 1 - p("ba a", "ab"), p("ba a", "b") * (1 - p("ba ab", "ab"))
+    assert found["a"] / found["ab"] == pytest.approx(a / ab, rel=1e-4)
+
+
+def test_nothing_is_suggested_where_nothing_fits() -> None:
+    task = fitted()
+    assert Suggester(task.writer(model_for(task))).suggest("to xyz") == []

@@ -2,8 +2,9 @@
 
 starting    init, check                    training    train, resume         evaluating   evaluate, predict
 explaining  explain                        demos       demo, data sets that every machine has
-exporting   export_onnx, export_torch: a run for other programs
+generating  generate, suggest: what a language model writes
 doctoring   doctor: where gradients go
+exporting   export_onnx, export_torch: a run for other programs
 options     sections of the config         schema      the config as a whole
 prepare     files to examples in splits    learner     all that a checkpoint holds, alive
 answering   examples to outputs            reporting   the end of a run       folder   what a run folder holds
@@ -18,6 +19,7 @@ from recurra.api.evaluating import evaluate, predict, read_for, text_column
 from recurra.api.explaining import Explanation, explain
 from recurra.api.exporting import export_onnx, export_torch
 from recurra.api.folder import Run, open_run
+from recurra.api.generating import Piece, generate, suggest, suggester
 from recurra.api.starting import Checked, check, init
 from recurra.api.training import Trained, resume, train
 
@@ -26,6 +28,7 @@ __all__ = [
     "Diagnosed",
     "Explanation",
     "Listed",
+    "Piece",
     "Run",
     "Trained",
     "check",
@@ -37,11 +40,14 @@ __all__ = [
     "explain",
     "export_onnx",
     "export_torch",
+    "generate",
     "init",
     "open_run",
     "predict",
     "read_for",
     "resume",
+    "suggest",
+    "suggester",
     "text_column",
     "train",
 ]

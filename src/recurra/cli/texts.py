@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,7 +18,7 @@ from recurra.base.contracts import Origin, Record
 from recurra.base.errors import DataError
 from recurra.cli.failures import UsageError
 from recurra.cli.heat import heat_lines
-from recurra.cli.terminal import one_line, plain, say
+from recurra.cli.terminal import one_line, plain, printable, say
 
 # The limit of data files (a "10 MB line" is no text to classify).
 MAX_LINE = 8 << 20
@@ -61,6 +62,8 @@ def readable(row: Row) -> str:
     lists (all probabilities) are left to --json. Spans stand below their text, each on a line; tokens with tags are
     `word/TAG word/TAG`.
     """
+    if "perplexity" in row:
+        return _how_probable(row)
     if isinstance(spans := row.get("spans"), list):
         return "\n".join([one_line(str(row["text"])), *map(_span, spans)])
     if isinstance(tokens := row.get("tokens"), list):
@@ -78,6 +81,17 @@ def _span(span: Mapping[str, Any]) -> str:
     """`  Berlin<tab>LOC<tab>98.2 %<tab>7-13`: what, which label, how sure, and its characters."""
     sure = [f"{100 * span['score']:.1f} %"] if "score" in span else []
     return "\t".join([f"  {one_line(span['text'])}", one_line(span["label"]), *sure, f"{span['start']}-{span['end']}"])
+
+
+def _how_probable(row: Row) -> str:
+    """`-45.8 nats<tab>perplexity 9.87<tab>20 tokens<tab>the text`; below it each token with its probability."""
+    values: dict[str, Any] = dict(row)
+    head = f"{values['log_prob']:.1f} nats\tperplexity {values['perplexity']:.4g}\t{values['num_tokens']} tokens"
+    lines = [
+        f"  {100 * math.exp(one['log_prob']):5.1f} %  {one['token'].replace(chr(10), '(line end)') or '(end)'}"
+        for one in values.get("tokens", ())
+    ]
+    return "\n".join([f"{head}\t{one_line(values['text'])}", *map(printable, lines)])
 
 
 def _further(answers: object) -> Iterator[str]:

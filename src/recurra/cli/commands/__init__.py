@@ -6,7 +6,23 @@ from collections.abc import Mapping
 from typing import Final
 
 from recurra.cli.arguments import Command
-from recurra.cli.commands import bench, check, data, demo, doctor, evaluate, explain, export, init, predict, serve, train
+from recurra.cli.commands import (
+    bench,
+    check,
+    data,
+    demo,
+    doctor,
+    evaluate,
+    explain,
+    export,
+    generate,
+    init,
+    predict,
+    serve,
+    train,
+)
+
+# DEL, predict, serve, train
 
 COMMANDS: Final[Mapping[str, Command]] = {
     "init": init.COMMAND,
@@ -14,6 +30,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "train": train.COMMAND,
     "evaluate": evaluate.COMMAND,
     "predict": predict.COMMAND,
+    "generate": generate.COMMAND,
     "serve": serve.COMMAND,
     "export": export.COMMAND,
     "doctor": doctor.COMMAND,

@@ -34,6 +34,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "--n-best", metavar="N", type=natural, help="answers of a translation for each text, best first"
     )
     parser.add_argument("--attention", action="store_true", help="show what each token of the answer looked at")
+    parser.add_argument("--tokens", action="store_true", help="show how probable a language model finds each token")
     add_device(parser)
     add_cells(parser)
     add_json(parser, "each prediction as one line,")
@@ -61,7 +62,12 @@ def _run(args: argparse.Namespace) -> int:
 
 def _options(args: argparse.Namespace) -> dict[str, object]:
     """The options of the task that were given."""
-    given = {"beam": args.beam, "n_best": args.n_best, "attention": args.attention or None}
+    given = {
+        "beam": args.beam,
+        "n_best": args.n_best,
+        "attention": args.attention or None,
+        "tokens": args.tokens or None,
+    }
     return {name: value for name, value in given.items() if value is not None}
 
 

@@ -54,8 +54,8 @@ class Writer:
         line_breaks: bool,
     ) -> None:
         self._model = model
-        self._tokenizer = tokenizer
-        self._vocabulary = vocabulary
+        self.tokenizer = tokenizer
+        self.vocabulary = vocabulary
         self._start = start
         self._closed = closed
         self._line_breaks = line_breaks
@@ -98,7 +98,7 @@ class Writer:
         tokens = stream(self, state, start=numbers[-1], end=end, max_length=length, choose=choose, device=self._device)
         held = Held(stop)
         for token in tokens:
-            added = "" if token.ended else text.add(self._vocabulary.tokens([token.token])[0])
+            added = "" if token.ended else text.add(self.vocabulary.tokens([token.token])[0])
             shown = held.add(added, last=token.ended)
             yield Written(shown, token.log_prob, token.ended or held.stopped)
             if held.stopped:
@@ -121,11 +121,11 @@ class Writer:
 
     def read(self, prompt: str) -> tuple[list[int], Text]:
         """The numbers of a prompt, its start in front, and the text whose last line goes on."""
-        lines = [self._tokenizer.tokenize(line) for line in lines_of(prompt)]
+        lines = [self.tokenizer.tokenize(line) for line in lines_of(prompt)]
         if not self._line_breaks:
             lines = [[token for line in lines for token in line]]
         tokens = [token for k, line in enumerate(lines) for token in ((LINE, *line) if k else line)]
-        return [self._start, *self._vocabulary.ids(tokens)], Text(self._tokenizer, lines[-1])
+        return [self._start, *self.vocabulary.ids(tokens)], Text(self.tokenizer, lines[-1])
 
     def state(self, numbers: Sequence[int], state: State | None = None) -> State:
         """The state after these tokens, from one before them; zero where there is none."""

@@ -1,0 +1,113 @@
+"""Generate and suggest: what a language model writes after a text, and which word is being typed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from recurra.api.answering import device_of
+from recurra.api.folder import Run, open_run
+from recurra.api.watching import Nobody
+from recurra.base.contracts import Listener
+from recurra.base.errors import ConfigError
+from recurra.tasks import LanguageModelling
+from recurra.tasks.language_model.suggesting import Suggester, Suggestion
+from recurra.tasks.language_model.writing import choice
+
+MOST_TEXTS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What one more token adds to a text. number: of the text, from 0      ended: this text has no more pieces
+
+    log_prob: nats of the token, as the model gave it before temperature and cuts
+    """
+
+    number: int
+    text: str
+    log_prob: float
+    ended: bool
+
+
+def generate(
+    run: Path | Run,
+    prompt: str = "",
+    *,
+    length: int = 200,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    seed: int = 0,
+    num: int = 1,
+    stop: str | None = None,
+    device: str = "auto",
+    cells: Iterable[Path] = (),
+    watch: Listener | None = None,
+) -> Iterator[Piece]:
+    """What follows a prompt, as it is written: `num` texts, one after the other.
+
+    length: tokens of a text, at most        stop: a text ends before this        seed: the same one, the same texts
+    temperature: 0 takes the most probable token; else see `recurra.decode.Draw`, as for top_k and top_p
+    prompt: a text to go on with; "" begins a document
+    Raises ConfigError, at once, for an option out of its range or a run that is no language model.
+    """
+    trained, task = _language_model(run, cells, device)
+    if not (type(num) is int and 1 <= num <= MOST_TEXTS):
+        raise ConfigError(f"num: expected a whole number from 1 to {MOST_TEXTS:,}, got {num!r}.")
+    writer = task.writer(trained.model)
+    texts = [
+        writer.write(
+            prompt,
+            length=length,
+            choose=choice(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, number=number),
+            stop=stop,
+        )
+        for number in range(num)
+    ]
+    _note_unknown(task, prompt, watch or Nobody())
+    return (
+        Piece(number, written.text, written.log_prob, written.ended)
+        for number, text in enumerate(texts)
+        for written in text
+    )
+
+
+def suggester(run: Path | Run, *, device: str = "auto", cells: Iterable[Path] = ()) -> Suggester:
+    """An object that suggests words while somebody types; it keeps what it has read. Raises ConfigError."""
+    trained, task = _language_model(run, cells, device)
+    return Suggester(task.writer(trained.model))
+
+
+def suggest(
+    run: Path | Run,
+    prompt: str,
+    number: int = 5,
+    *,
+    device: str = "auto",
+    cells: Iterable[Path] = (),
+    watch: Listener | None = None,
+) -> Sequence[Suggestion]:
+    """The most probable words at the end of a text: those that the word there may become, or that may follow."""
+    trained, task = _language_model(run, cells, device)
+    _note_unknown(task, prompt[: len(prompt) - len(prompt.split(" ")[-1])], watch or Nobody())
+    return Suggester(task.writer(trained.model)).suggest(prompt, number)
+
+
+def _language_model(run: Path | Run, cells: Iterable[Path], device: str) -> tuple[Run, LanguageModelling]:
+    trained = run if isinstance(run, Run) else open_run(run, cells)
+    if not isinstance(trained.task, LanguageModelling):
+        raise ConfigError(
+            f"{trained.folder.path}: is a run of task {trained.settings.tree['task']['name']}, expected one of task "
+            "language_model, which can write on. Use `recurra predict` here."
+        )
+    trained.model.to(device_of(device))
+    return trained, trained.task
+
+
+def _note_unknown(task: LanguageModelling, prompt: str, watch: Listener) -> None:
+    unknown = task.unknown(task.tokens(prompt))
+    if unknown:
+        shown = ", ".join(map(repr, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
+        watch.note(f"the prompt holds tokens that training never saw, which are read as unknown: {shown}.")

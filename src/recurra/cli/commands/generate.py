@@ -1,0 +1,122 @@
+"""`recurra generate`: what a language model writes after a prompt, as it comes; or words for who is typing."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Iterable
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from recurra.cli.arguments import Command, add_cells, add_device, add_json, add_run, natural
+from recurra.cli.failures import DONE, UsageError
+from recurra.cli.terminal import one_line, printable, put, put_json
+from recurra.cli.watcher import watching
+
+if TYPE_CHECKING:
+    from recurra.api import Piece
+
+_WRITING = {"temperature": "--temperature", "top_k": "--top-k", "top_p": "--top-p", "seed": "--seed",
+            "stop": "--stop", "length": "--length", "num": "--num"}  # fmt: skip
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    add_run(parser)
+    parser.add_argument("--prompt", metavar="TEXT", default="", help="a text to go on with (default: begin a new one)")
+    parser.add_argument("--length", metavar="N", type=natural, help="tokens to write, at most (default: 200)")
+    parser.add_argument("--stop", metavar="TEXT", help="end before this text")
+    parser.add_argument(
+        "--temperature",
+        metavar="T",
+        type=_number,
+        help="below 1 plainer, above 1 wilder, 0 the most probable (default: 1)",
+    )
+    parser.add_argument("--top-k", metavar="K", type=natural, help="draw from the K most probable tokens")
+    parser.add_argument(
+        "--top-p", metavar="P", type=_number, help="draw from the fewest tokens that together have probability P"
+    )
+    parser.add_argument("--seed", metavar="N", type=natural, help="the same seed, the same texts (default: 0)")
+    parser.add_argument("--num", metavar="N", type=natural, help="texts to write (default: 1)")
+    parser.add_argument(
+        "--suggest", metavar="N", type=natural, help="write nothing; show N words that may end the prompt or follow it"
+    )
+    add_device(parser)
+    add_cells(parser)
+    add_json(parser, "texts, or words with probabilities,")
+
+
+def _run(args: argparse.Namespace) -> int:
+    given = {name: value for name in _WRITING if (value := getattr(args, name)) is not None}
+    if args.suggest is not None and given:
+        flags = ", ".join(_WRITING[name] for name in given)
+        raise UsageError(f"recurra generate: --suggest writes nothing, so {flags} would have no effect; leave it out.")
+    if args.suggest == 0:
+        raise UsageError("recurra generate: --suggest 0 shows nothing; expected 1 or more.")
+    from recurra import api
+
+    common = {"device": args.device, "cells": args.cells}
+    with watching() as watch:
+        if args.suggest is not None:
+            words = api.suggest(args.run, args.prompt, args.suggest, watch=watch, **common)
+            _show_words([(one.word, one.probability) for one in words], as_json=args.json)
+            return DONE
+        pieces = api.generate(args.run, args.prompt, watch=watch, **given, **common)
+        if args.json:
+            put_json(_as_json(args.prompt, pieces))
+        else:
+            _stream(args.prompt, pieces, several=(args.num or 1) > 1)
+    return DONE
+
+
+def _stream(prompt: str, pieces: Iterable[Piece], *, several: bool) -> None:
+    """Each piece as soon as it is known."""
+    for number, text in groupby(pieces, key=lambda piece: piece.number):
+        if several:
+            put(f"{'' if number == 0 else chr(10)}--- {number + 1} ---")
+        sys.stdout.write(printable(prompt))
+        for piece in text:
+            sys.stdout.write(printable(piece.text))
+            sys.stdout.flush()
+        put("")
+
+
+def _as_json(prompt: str, pieces: Iterable[Piece]) -> list[dict[str, object]]:
+    found = []
+    for _, group in groupby(pieces, key=lambda piece: piece.number):
+        text = list(group)
+        found.append(
+            {
+                "prompt": prompt,
+                "text": "".join(piece.text for piece in text),
+                "log_prob": math.fsum(piece.log_prob for piece in text),
+                "ended": any(piece.ended for piece in text),
+            }
+        )
+    return found
+
+
+def _show_words(words: list[tuple[str, float]], *, as_json: bool) -> None:
+    if as_json:
+        put_json([{"word": word, "probability": probability} for word, probability in words])
+        return
+    for word, probability in words:
+        put(f"{one_line(word)}\t{100 * probability:.1f} %")
+
+
+def _number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a number, got '{text}'") from None
+    return value
+
+
+COMMAND = Command(
+    "write a text on with a language model, or suggest the next word",
+    _arguments,
+    _run,
+    '  recurra generate runs/shakespeare --prompt "ROMEO:" --temperature 0.8 --seed 1\n'
+    '  recurra generate runs/shakespeare --prompt "ROMEO:" --stop "JULIET:" --num 3 --json\n'
+    '  recurra generate runs/words --prompt "the quick bro" --suggest 5',
+)
