@@ -7,10 +7,12 @@ import io
 import json
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import httpx2
+from starlette.types import ASGIApp
 
 from recurra.service import Limits, Log, Served, Service, create_app
 
@@ -23,7 +25,11 @@ class Asked:
     def __init__(self, runs: dict[str, Served], limits: Limits, key: str | None) -> None:
         self.written = io.StringIO()
         self.service = Service(runs, limits, Log(self.written))
-        self.app = create_app(self.service, key=key)
+        self.key = key
+
+    @cached_property
+    def app(self) -> ASGIApp:
+        return create_app(self.service, key=self.key)
 
     @property
     def log(self) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 from recurra.service.app import Service, create_app
 from recurra.service.limits import Limits
 from recurra.service.log import Log
-from recurra.service.running import listening, serve, url_of
+from recurra.service.running import listening, serve, server, url_of
 from recurra.service.served import Served, open_runs
 
-__all__ = ["Limits", "Log", "Served", "Service", "create_app", "listening", "open_runs", "serve", "url_of"]
+__all__ = ["Limits", "Log", "Served", "Service", "create_app", "listening", "open_runs", "serve", "server", "url_of"]

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import uvicorn
 
@@ -23,14 +24,18 @@ BACKLOG = 512
 
 
 def listening(host: str, port: int) -> socket.socket:
-    """A socket that is bound; port 0 takes a free one. Raises RunError for an address that cannot be had."""
+    """A socket on which clients can knock; port 0 takes a free one. Raises RunError for what cannot be had."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        bound = socket.socket(family, kind, protocol)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(address)
+        with ExitStack() as undo:
+            bound = undo.enter_context(socket.socket(family, kind, protocol))
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
+            # The server listens again later; until then clients wait, and are not turned away.
+            bound.listen(BACKLOG)
+            undo.pop_all()
     except (OSError, OverflowError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise RunError(f"{host}:{port}: cannot be listened on: {reason}. Choose another --host or --port.") from None

@@ -1,0 +1,264 @@
+"""The service as a process: sockets, slow and rude clients, keys, and an end in time."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from api.api_room import recurra, refused
+from recurra.service import listening, server, url_of
+from service.service_room import Ask, Asked
+
+KEY = "a-key-of-24-characters-1"
+BODY = b'{"texts": ["fine"]}'
+
+
+@contextmanager
+def listens(asked: Asked, key: str | None = None) -> Iterator[int]:
+    """The service on a real socket, in a thread; yields its port."""
+    bound, ready = listening("127.0.0.1", 0), threading.Event()
+    one = server(asked.service, key=key, started=ready.set)
+    thread = threading.Thread(target=one.run, kwargs={"sockets": [bound]})
+    thread.start()
+    assert ready.wait(20)
+    try:
+        yield bound.getsockname()[1]
+    finally:
+        one.should_exit = True
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+def post(port: int, body: bytes = BODY, **headers: str) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection.request("POST", "/predict", body, {"Content-Type": "application/json", **headers})
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
+def seconds_until_closed(connection: socket.socket) -> float:
+    start = time.monotonic()
+    connection.settimeout(20)
+    while connection.recv(4096):
+        pass
+    return time.monotonic() - start
+
+
+HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+
+
+def test_a_head_that_does_not_come_is_not_waited_for(ask: Ask) -> None:
+    with listens(ask("moods", header_seconds=0.3)) as port:
+        silent = socket.create_connection(("127.0.0.1", port))
+        halfway = socket.create_connection(("127.0.0.1", port))
+        halfway.sendall(HEAD)
+        again = socket.create_connection(("127.0.0.1", port))
+        again.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"200 OK" in again.recv(4096)
+        again.sendall(HEAD)  # the second request of a connection, halfway too
+        for one in (silent, halfway, again):
+            assert seconds_until_closed(one) < 5
+            one.close()
+        assert post(port) == 200
+
+
+def test_a_whole_request_has_time_even_when_heads_have_none(ask: Ask) -> None:
+    # The head is there: the body has a limit of its own.
+    with listens(ask("moods", header_seconds=0.2)) as port:
+        slow = socket.create_connection(("127.0.0.1", port))
+        slow.sendall(HEAD + f"Content-Length: {len(BODY)}\r\nConnection: close\r\n\r\n".encode())
+        time.sleep(0.5)
+        slow.sendall(BODY)
+        assert slow.recv(4096).startswith(b"HTTP/1.1 200")
+        slow.close()
+
+
+def test_idle_and_rude_clients_do_not_hold_up_others(ask: Ask) -> None:
+    with listens(ask("moods")) as port:
+        held = [socket.create_connection(("127.0.0.1", port)) for _ in range(100)]
+        for number, one in enumerate(held):
+            one.sendall([b"GET ", HEAD, HEAD + b"Content-Length: 9\r\n\r\n{", b"\x16\x03\x01\x00"][number % 4])
+        start = time.monotonic()
+        assert post(port) == 200
+        assert time.monotonic() - start < 5
+        for one in held[::2]:
+            one.close()
+        assert post(port) == 200
+        for one in held[1::2]:
+            one.close()
+
+
+def test_a_declared_size_is_refused_without_the_body(ask: Ask) -> None:
+    with listens(ask("moods")) as port:
+        large = socket.create_connection(("127.0.0.1", port))
+        large.sendall(HEAD + b"Content-Length: 2000000\r\n\r\n")
+        assert large.recv(4096).startswith(b"HTTP/1.1 413")
+        large.close()
+        assert post(port) == 200
+
+
+def test_a_key_opens_everything_but_the_page_and_the_signs_of_life(ask: Ask) -> None:
+    asked = ask("moods", key=KEY)
+    for path in ("/", "/page.js", "/health", "/ready", "/openapi.json"):
+        assert asked.get(path).status_code == 200, path
+    for path in ("/models", "/metrics", "/models/moods/report", "/nothing"):
+        answer = asked.get(path)
+        assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer"), path
+    for given in ("", KEY, f"Bearer {KEY[:-1]}", f"Bearer {KEY}x", "Bearer", f"Basic {KEY}", "Bearer \xe4"):
+        headers = {"authorization": given.encode("latin-1")}
+        assert asked.post("/predict", {"texts": ["a"]}, headers=headers).status_code == 401, given
+    assert asked.post("/predict", {"texts": ["a"]}, headers={"authorization": f"bearer {KEY}"}).status_code == 200
+    # What the browser opens by itself cannot send that header.
+    assert asked.get("/models/moods/report", headers={"cookie": f"recurra_key={KEY}"}).status_code == 200
+    assert KEY not in json.dumps(asked.log)
+
+
+def test_a_request_keeps_its_id(ask: Ask) -> None:
+    asked = ask("moods")
+    assert asked.get("/health", headers={"x-request-id": "my-id.7"}).headers["x-request-id"] == "my-id.7"
+    for odd in ("a b", "x" * 65, "\xe4", '"', ""):
+        given = asked.get("/nothing", headers={"x-request-id": odd.encode("latin-1")})
+        assert given.headers["x-request-id"] == given.json()["request_id"] != odd
+    assert asked.log[0]["id"] == "my-id.7"
+
+
+def test_every_answer_has_the_headers_that_browsers_heed(ask: Ask) -> None:
+    asked = ask("moods")
+    for path in ("/", "/nothing", "/models", "/openapi.json", "/models/moods/report"):
+        headers = asked.get(path).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["x-frame-options"] == "DENY"
+        assert "default-src 'none'" in headers["content-security-policy"]
+
+
+def test_metrics_count_by_route_and_not_by_path(ask: Ask) -> None:
+    asked = ask("moods")
+    for n in range(5):
+        asked.get(f"/nothing/{n}")
+        asked.post("/predict", {"texts": ["a", "b"]})
+    asked.run(lambda client: client.request("BREW", "/predict"))
+    text = asked.get("/metrics").text
+    for line in (
+        'recurra_requests_total{method="GET",route="other",status="404"} 5.0',
+        'recurra_requests_total{method="POST",route="/predict",status="200"} 5.0',
+        'recurra_requests_total{method="other",route="/predict",status="405"} 1.0',
+        'recurra_records_total{model="moods"} 10.0',
+        "recurra_batch_records_count 5.0",
+        "recurra_requests_waiting 0.0",
+        "recurra_requests_running 1.0",
+        "recurra_sessions 0.0",
+    ):
+        assert line in text.splitlines(), line
+    assert "/nothing" not in text
+
+
+def test_addresses(ask: Ask) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ValueError, match=f"127.0.0.1:{port}: cannot be listened on: .*Choose another"):
+            listening("127.0.0.1", port)
+    with pytest.raises(ValueError, match="cannot be listened on"):
+        listening("no.such.host.invalid", 1)
+    with listening("127.0.0.1", 0) as bound:
+        assert url_of(bound) == f"http://127.0.0.1:{bound.getsockname()[1]}"
+
+
+def no_run(here: Path) -> str:
+    return str(here)
+
+
+def cut_weights(here: Path) -> str:
+    weights = here / "moods/model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-10])
+    return "moods"
+
+
+def not_finite(here: Path) -> str:
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(here / "moods/model.safetensors")
+    tensors["output.bias"] = torch.full_like(tensors["output.bias"], torch.nan)
+    save_file(tensors, here / "moods/model.safetensors")
+    return "moods"
+
+
+@pytest.mark.parametrize("spoil", [no_run, cut_weights, not_finite])
+def test_a_bad_run_is_found_before_anybody_asks(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Path], str]
+) -> None:
+    import shutil
+
+    shutil.copytree(folder / "moods", tmp_path / "moods")
+    monkeypatch.chdir(tmp_path)
+    said = refused("serve", folder / "both", spoil(tmp_path), "--port", 0)
+    assert str(tmp_path if spoil is no_run else "moods") in said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "the following arguments are required: RUN"),
+        (["moods", "--port", "70000"], "--port: expected a whole number from 0 to 65535, got '70000'"),
+        (["moods", "--timeout", "nan"], "--timeout: expected a number from 0.01 to 3600, got 'nan'"),
+        (["moods", "./moods"], "a run named 'moods' is served already"),
+        (["moods", "--host", "no.such.host.invalid"], "cannot be listened on"),
+        (["moods", "--key-file", "short"], "short: expected a key of 16 to 1000 ASCII characters"),
+    ],
+)
+def test_a_mistake_on_the_command_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], said: str
+) -> None:
+    monkeypatch.chdir(folder)
+    Path("short").write_text("12345\n")
+    assert said in refused("serve", *words)
+
+
+def test_a_key_file_that_is_not_there_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    said = recurra("serve", "moods", "--key-file", "gone.txt")
+    assert (said.code, said.err) == (1, "gone.txt: No such file or directory.\n")
+
+
+def test_sigterm_ends_what_has_begun_and_then_the_process(folder: Path) -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "RECURRA_API_KEY": KEY}
+    command = [sys.executable, "-m", "recurra", "serve", str(folder / "digits"), "--port", "0", "--device", "cpu"]
+    body = json.dumps({"texts": ["12 12 " * 20] * 20, "options": {"beam": 8}}).encode()
+    head = HEAD + f"Authorization: Bearer {KEY}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, env=environment, **pipes) as process:  # type: ignore[call-overload]
+        port = int(process.stdout.readline().split(":")[-1].split()[0])
+        asking = socket.create_connection(("127.0.0.1", port), timeout=20)
+        idle = socket.create_connection(("127.0.0.1", port), timeout=20)
+        with asking, idle:
+            asking.sendall(head + body)
+            time.sleep(0.2)
+            process.send_signal(signal.SIGTERM)
+            start = time.monotonic()
+            answer = b"".join(iter(lambda: asking.recv(65536), b""))
+            assert idle.recv(1) == b""
+        _, said = process.communicate(timeout=15)
+        assert time.monotonic() - start < 10
+    assert answer.startswith(b"HTTP/1.1 200"), answer[:300]
+    assert len(json.loads(answer.partition(b"\r\n\r\n")[2])["predictions"]) == 20
+    assert process.returncode == 143
+    *lines, last = said.splitlines()
+    assert last == "Terminated."
+    assert [json.loads(line)["event"] for line in lines] == ["request", "stopped"]
+    with pytest.raises(ConnectionError):
+        socket.create_connection(("127.0.0.1", port), timeout=5)
