@@ -25,6 +25,7 @@ NETWORKS: Mapping[str, tuple[str, ...]] = {
     "translation": ("seq2seq",),
     "language_model": ("language_model",),
     "tagging": ("tagger",),
+    "music": ("chords",),
 }
 
 SCHEMA = Schema(

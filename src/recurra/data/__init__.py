@@ -5,5 +5,6 @@ tokenizers   words, characters, trained subwords; the vocabulary
 splits       train, dev and test from one file, by hash, stratified at random or in order; overlap between splits
 batches      which examples go together, as a function of (seed, epoch)
 streams      which chunks of long documents go together, likewise
+midi         MIDI files from chords or ABC notation
 embedded     data sets that are on every machine
 """

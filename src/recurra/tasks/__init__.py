@@ -8,6 +8,7 @@ classification   a text to its label or labels
 translation      a text to another text
 language_model   a text, token by token
 tagging          a tag for each token, or spans of a text
+music            chords, step by step
 text             tokens and ids, for every task that reads text
 by_length        batches of examples of like lengths
 columns          which column of a file is which
@@ -21,6 +22,7 @@ from recurra.tasks.classification.task import Classification, ClassificationPlan
 from recurra.tasks.contract import Example, Order, Plan, Task
 from recurra.tasks.language_model.plan import LanguageModelPlan
 from recurra.tasks.language_model.task import LanguageModelling
+from recurra.tasks.music import Music, MusicPlan
 from recurra.tasks.tagging.plan import TaggingPlan
 from recurra.tasks.tagging.task import Tagging
 from recurra.tasks.translation.plan import TranslationPlan
@@ -31,6 +33,7 @@ TASKS.add("classification", ClassificationPlan)
 TASKS.add("translation", TranslationPlan)
 TASKS.add("language_model", LanguageModelPlan)
 TASKS.add("tagging", TaggingPlan)
+TASKS.add("music", MusicPlan)
 
 __all__ = [
     "TASKS",
@@ -39,6 +42,8 @@ __all__ = [
     "Example",
     "LanguageModelPlan",
     "LanguageModelling",
+    "Music",
+    "MusicPlan",
     "Order",
     "Plan",
     "Tagging",

@@ -1,0 +1,12 @@
+"""Music: pieces as chords, one a step; a model says which notes sound next.
+
+plan      what a config says      task   the five verbs, and what a report shows
+chords    reading and writing chords      scoring   nats a step, frame accuracy, baselines
+writing   a piece written on
+"""
+
+from recurra.tasks.music.plan import MusicPlan
+from recurra.tasks.music.task import Music
+from recurra.tasks.music.writing import MusicWriter
+
+__all__ = ["Music", "MusicPlan", "MusicWriter"]

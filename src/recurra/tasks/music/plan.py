@@ -1,0 +1,98 @@
+"""What a config says of music, before any data is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from recurra.base.contracts import Record
+from recurra.base.errors import ConfigError, DataError, RunError
+from recurra.base.option import Opt
+from recurra.tasks.music.chords import HIGHEST, chords_of, note_name, outside, written
+from recurra.tasks.music.task import Music
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MusicPlan:
+    """Predict which notes sound next: pieces as chords, one a step."""
+
+    chords: Annotated[str, Opt("column with the chords of a piece: 'C4+E4+G4 D4+F4 -', or lists of MIDI numbers")] = (
+        "chords"
+    )
+    lowest: Annotated[int, Opt("MIDI number of the lowest note; 21 is the lowest key of a piano", ge=0, le=HIGHEST)] = (
+        21
+    )
+    highest: Annotated[
+        int, Opt("MIDI number of the highest note; 108 is the highest key of a piano", ge=0, le=HIGHEST)
+    ] = 108
+
+    def __post_init__(self) -> None:
+        if self.lowest > self.highest:
+            raise ConfigError(f"highest: is {self.highest}, under lowest, {self.lowest}; expected at least that.")
+
+    @property
+    def input_field(self) -> str:
+        """The column that `predict TEXT` fills."""
+        return self.chords
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Columns that training data must have."""
+        return (self.chords,)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Pieces are split in any way."""
+        return ("random", "hash", "ordered")
+
+    @property
+    def smallest_sizes(self) -> tuple[int, ...]:
+        """`model_sizes`, which the options alone tell."""
+        return (self.highest - self.lowest + 1,)
+
+    @classmethod
+    def suggested(cls, rows: Sequence[Record], file: Path) -> dict[str, Any]:
+        """The first column whose rows are all chords. Raises DataError if there is none."""
+        names = list(rows[0].fields)
+        problem = ""
+        for name in names:
+            try:
+                pieces = [chords_of(row, name) for row in rows]
+            except DataError as error:
+                problem = problem or str(error)
+                continue
+            if any(pieces):
+                return {"chords": name}
+        raise DataError(f"{file}: no column holds chords; its columns are {', '.join(map(repr, names))}. {problem}")
+
+    def key(self, record: Record) -> str:
+        """What makes two records the same."""
+        return written(chords_of(record, self.chords))
+
+    def stratum(self, record: Record) -> str:
+        """All pieces are of one kind."""
+        return ""
+
+    def check(self, record: Record) -> None:
+        """Raise DataError, with file and line, if this record cannot be learned from."""
+        chords = chords_of(record, self.chords)
+        if not chords:
+            raise DataError(f"{record.origin}: column '{self.chords}' is empty, expected chords.")
+        for number, chord in enumerate(chords, start=1):
+            for note in outside(chord, self.lowest, self.highest):
+                raise DataError(
+                    f"{record.origin}: column '{self.chords}', step {number}: {note_name(note)} ({note}) is not in "
+                    f"{self.lowest}..{self.highest}; set task.lowest and task.highest."
+                )
+
+    def fit(self, records: Sequence[Record], source: str) -> Music:
+        """Nothing is learned from training records: the options say which notes there are."""
+        return Music(self.chords, self.lowest, self.highest, self.check)
+
+    def restore(self, data: Mapping[str, Any], origin: str) -> Music:
+        """The task as a run folder holds it. Raises RunError that names `origin`."""
+        if data != {"lowest": self.lowest, "highest": self.highest}:
+            raise RunError(f"{origin}: expected music of the notes {self.lowest}..{self.highest}.")
+        return Music(self.chords, self.lowest, self.highest, self.check)

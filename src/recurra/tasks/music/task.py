@@ -1,0 +1,247 @@
+"""Music: which notes sound at each step of a piece, given all steps before it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from recurra.base.contracts import Batch, Loss, Origin, Prediction, Record, Score, Table
+from recurra.engine import real_steps
+from recurra.losses import binary_cross_entropy_per_row, fixed_sum
+from recurra.metrics import Compared
+from recurra.report import Chart, HeatMap
+from recurra.tasks.asking import refuse_options
+from recurra.tasks.by_length import ByLength
+from recurra.tasks.music.chords import Chord, chords_of, written
+from recurra.tasks.music.scoring import Frequencies, foreseen, music_scores, step_nats
+from recurra.tasks.music.writing import MusicWriter
+
+# Steps of a sample in a report.
+SAMPLE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A piece as its chords."""
+
+    chords: tuple[Chord, ...]
+    origin: Origin
+
+    @property
+    def length(self) -> int:
+        return len(self.chords)
+
+    @property
+    def key(self) -> str:
+        return written(self.chords)
+
+    @property
+    def content(self) -> object:
+        return self.chords
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a model said of a piece. nats: of each step, summed over its notes; hits, misses: see `music_scores`."""
+
+    nats: tuple[float, ...]
+    hits: int
+    misses: int
+
+
+class Music:
+    """Five verbs between the data and the model: example, collate, loss, predict, score.
+
+    chords: the column      lowest, highest: MIDI numbers of the notes that can sound
+    check: raises DataError for a record with other notes
+    """
+
+    def __init__(self, chords: str, lowest: int, highest: int, check: Callable[[Record], None]) -> None:
+        self.chords = chords
+        self.lowest = lowest
+        self.highest = highest
+        self._check = check
+
+    @property
+    def model_sizes(self) -> tuple[int]:
+        """What a model has to know of the data: how many notes can sound."""
+        return (self.highest - self.lowest + 1,)
+
+    # -- the five verbs --------------------------------------------------------------------------------------------
+
+    def example(self, record: Record, *, gold: bool = True) -> Piece:
+        """Read a record. Raises DataError, with file, line and step, for what is no chord of these notes."""
+        self._check(record)
+        return Piece(chords_of(record, self.chords), record.origin)
+
+    def order(self, examples: Sequence[Piece], *, batch_tokens: int, batch_rows: int, seed: int) -> ByLength:
+        """Pieces of like lengths together."""
+        return ByLength(examples, self.collate, batch_tokens, batch_rows, seed)
+
+    def collate(self, examples: Sequence[Piece], indices: Sequence[int]) -> Batch:
+        """notes (T, N, notes): the chord before each step, none before the first; targets: the chord of each step."""
+        lengths = torch.tensor([e.length for e in examples], dtype=torch.int64)
+        T = int(lengths.max()) if len(examples) else 0
+        now = torch.zeros(T, len(examples), self.model_sizes[0])
+        for n, e in enumerate(examples):
+            now[: e.length, n] = torch.from_numpy(self._roll(e)).float()
+        before = torch.zeros_like(now)
+        before[1:] = now[:-1]
+        return Batch({"notes": before}, lengths, {"notes": now}, tuple(indices))
+
+    def loss(self, prediction: Prediction, batch: Batch) -> Loss:
+        """Binary cross-entropy of all notes of a step, in nats; counted in steps."""
+        logits = prediction.outputs["logits"]
+        real = real_steps(batch.lengths.to(logits.device), len(logits))
+        nats = binary_cross_entropy_per_row(logits[real], batch.targets["notes"][real])
+        return Loss(fixed_sum(nats), len(nats))
+
+    def predict(self, model: torch.nn.Module, batch: Batch, examples: Sequence[Piece]) -> list[Heard]:
+        """How probable each step of each piece is; the model is in eval mode."""
+        logits = model(batch).outputs["logits"].double()
+        p = torch.sigmoid(logits)
+        notes = batch.targets["notes"]
+        nats = torch.nn.functional.binary_cross_entropy_with_logits(logits, notes.double(), reduction="none").sum(2)
+        found = []
+        for n, e in enumerate(examples):
+            hits, misses = foreseen(_array(notes[: e.length, n]), _array(p[: e.length, n]))
+            found.append(Heard(tuple(nats[: e.length, n].tolist()), hits, misses))
+        return found
+
+    def score(self, outputs: Sequence[Heard], examples: Sequence[Piece], split: str) -> tuple[Score, ...]:
+        """Nats a step, and frame accuracy."""
+        return music_scores(
+            [o.nats for o in outputs], [o.hits for o in outputs], [o.misses for o in outputs], split=split
+        )
+
+    def usable(self, examples: Sequence[Piece], split: str) -> tuple[list[Piece], tuple[str, ...]]:
+        """All of them."""
+        return list(examples), ()
+
+    # -- for predict and generate ----------------------------------------------------------------------------------
+
+    @property
+    def draft(self) -> Music:
+        """The task as it answers while epochs are compared: as always."""
+        return self
+
+    def asking(self, options: Mapping[str, Any]) -> Music:
+        """Itself. Raises ConfigError for any option: there is one way to answer."""
+        refuse_options(options, "music", ())
+        return self
+
+    def remarks(self, outputs: Sequence[Heard], examples: Sequence[Piece]) -> tuple[str, ...]:
+        """Nothing: there are no unknown notes."""
+        return ()
+
+    def answer(self, example: Piece, output: Heard) -> dict[str, Any]:
+        """How probable a piece is: the log of its probability in nats, and nats a step."""
+        total = math.fsum(output.nats)
+        return {
+            "log_prob": -total,
+            "nats_per_step": total / max(len(output.nats), 1),
+            "num_steps": len(output.nats),
+            "chords": written(example.chords),
+        }
+
+    def writer(self, model: torch.nn.Module) -> MusicWriter:
+        """What goes on with a piece."""
+        return MusicWriter(model, self.lowest, self.highest)
+
+    # -- for reports -----------------------------------------------------------------------------------------------
+
+    def tables(self, outputs: Sequence[Heard], examples: Sequence[Piece]) -> tuple[Table, ...]:
+        """None of its own."""
+        return ()
+
+    def charts(self, outputs: Sequence[Heard], examples: Sequence[Piece]) -> tuple[Chart, ...]:
+        """None of its own."""
+        return ()
+
+    def pictures(self, model: torch.nn.Module, examples: Sequence[Piece], device: torch.device) -> tuple[HeatMap, ...]:
+        """The beginning of a piece: how probable each note was at each step."""
+        if not examples:
+            return ()
+        piece = examples[0]
+        first = Piece(piece.chords[:SAMPLE], piece.origin)
+        model.eval()
+        with torch.inference_mode():
+            logits = model(self.collate([first], (0,)).to(device)).outputs["logits"][:, 0]
+        return (self._picture(first, _array(torch.sigmoid(logits))),)
+
+    def samples(self, model: torch.nn.Module, device: torch.device) -> tuple[Table, ...]:
+        """What the model writes from nothing."""
+        rows = tuple(
+            (f"{t:g}", self.writer(model).sample("", temperature=t, seed=1, length=SAMPLE)) for t in (0.5, 1.0)
+        )
+        return (Table("Written by the model", ("temperature", "chords"), rows),)
+
+    def baselines(self, train: Sequence[Piece], splits: Mapping[str, Sequence[Piece]]) -> Compared:
+        """What it reaches to count each note by itself, and after a step with or without it."""
+        rolls = [self._roll(e) for e in train]
+        found = {}
+        for name, order in (("frequency", 0), ("after itself", 1)):
+            counted = Frequencies(rolls, order)
+            scores: list[Score] = []
+            for split, examples in splits.items():
+                pieces = [self._roll(e) for e in examples]
+                said = [counted.probabilities(roll) for roll in pieces]
+                nats = [step_nats(roll, p).tolist() for roll, p in zip(pieces, said, strict=True)]
+                counts = [foreseen(roll, p) for roll, p in zip(pieces, said, strict=True)]
+                scores += music_scores(nats, [hit for hit, _ in counts], [miss for _, miss in counts], split=split)
+            found[name] = tuple(scores)
+        return Compared(found, ())
+
+    def facts(self, splits: Mapping[str, Sequence[Piece]]) -> dict[str, str | int | float]:
+        """Sizes by split."""
+        found: dict[str, str | int | float] = {"notes": self.model_sizes[0]}
+        for name, examples in splits.items():
+            steps = sum(e.length for e in examples)
+            found[f"{name} pieces"] = len(examples)
+            found[f"{name} steps"] = steps
+            sounding = sum(len(chord) for e in examples for chord in e.chords)
+            found[f"{name} notes a step"] = round(sounding / max(steps, 1), 2)
+        return found
+
+    @property
+    def usual_score(self) -> str:
+        """The score that chooses the best epoch unless the config names another."""
+        return "nats_per_step"
+
+    def possible_scores(self, examples: Sequence[Piece]) -> tuple[Score, ...]:
+        """The scores that these rows can have, with meaningless values."""
+        return music_scores((), (), (), split="dev")
+
+    def to_json(self) -> dict[str, Any]:
+        """What a run folder must hold to read as in training."""
+        return {"lowest": self.lowest, "highest": self.highest}
+
+    # ----------------------------------------------------------------------------------------------------------------
+
+    def _roll(self, piece: Piece) -> NDArray[np.float64]:
+        """(T, notes): 1 where a note sounds."""
+        roll = np.zeros((piece.length, self.model_sizes[0]))
+        for step, chord in enumerate(piece.chords):
+            roll[step, [note - self.lowest for note in chord]] = 1.0
+        return roll
+
+    def _picture(self, piece: Piece, p: NDArray[np.float64]) -> HeatMap:
+        """Notes that sounded or were probable, from high to low, over the steps."""
+        sounded = {note for chord in piece.chords for note in chord}
+        rows = sorted(sounded | {int(k) + self.lowest for k in np.flatnonzero(p.max(0) > 0.2)}, reverse=True)
+        names = tuple(written([(note,)]) for note in rows)
+        steps = tuple(str(k + 1) for k in range(piece.length))
+        weights = tuple(tuple(float(v) for v in p[:, note - self.lowest]) for note in rows)
+        return HeatMap(f"How probable each note was: {piece.origin}", names, steps, weights)
+
+
+def _array(tensor: Tensor) -> NDArray[np.float64]:
+    array: NDArray[np.float64] = tensor.double().cpu().numpy()
+    return array

@@ -1,0 +1,89 @@
+"""A piece written on, one chord after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from recurra.base.contracts import Batch, Origin, Record
+from recurra.base.errors import ConfigError
+from recurra.tasks.music.chords import Chord, chords_of, note_name, outside, written
+
+LONGEST = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenChord:
+    """One more chord. text: as `written` writes it, a space in front unless it is the first; log_prob: nats."""
+
+    text: str
+    log_prob: float
+    ended: bool
+
+
+class MusicWriter:
+    """Goes on with a piece. Pieces have no end that could be written: `length` chords follow."""
+
+    def __init__(self, model: torch.nn.Module, lowest: int, highest: int) -> None:
+        self._model = model
+        self._lowest = lowest
+        self._highest = highest
+
+    def write(self, prompt: str, *, length: int, temperature: float = 1.0, seed: int = 0) -> Iterator[WrittenChord]:
+        """The chords that follow those of the prompt ("" begins a piece).
+
+        temperature: logits are divided by it; 0 takes the notes with a probability above 1/2
+        Raises ConfigError, at once, for an option out of its range or a prompt that is no chords.
+        """
+        if not 1 <= length <= LONGEST:
+            raise ConfigError(f"length: expected a whole number from 1 to {LONGEST:,}, got {length}.")
+        if temperature < 0:
+            raise ConfigError(f"temperature: expected at least 0, got {temperature:g}.")
+        chords = chords_of(Record({"prompt": prompt}, Origin("prompt")), "prompt")
+        for note in (note for chord in chords for note in outside(chord, self._lowest, self._highest)):
+            raise ConfigError(f"prompt: {note_name(note)} ({note}) is not in {self._lowest}..{self._highest}.")
+        return self._write(chords, length, temperature, seed)
+
+    def sample(self, prompt: str, *, temperature: float, seed: int, length: int) -> str:
+        """So many chords after the prompt, as one line."""
+        return "".join(w.text for w in self.write(prompt, length=length, temperature=temperature, seed=seed)).strip()
+
+    def _write(self, chords: tuple[Chord, ...], length: int, temperature: float, seed: int) -> Iterator[WrittenChord]:
+        device = next(self._model.parameters()).device
+        # The chord before each step that is read: none before the first.
+        notes = torch.zeros(1 + len(chords), 1, self._highest - self._lowest + 1, device=device)
+        for step, chord in enumerate(chords, start=1):
+            notes[step, 0, [note - self._lowest for note in chord]] = 1.0
+        state: dict[str, Tensor] = {}
+        draws = torch.Generator().manual_seed(seed)
+        for k in range(length):
+            logits, state = self._read(notes, state)
+            chosen = _draw(logits, temperature, draws)
+            log_prob = -torch.nn.functional.binary_cross_entropy_with_logits(logits, chosen, reduction="sum")
+            chord = tuple(int(place) + self._lowest for place in torch.nonzero(chosen)[:, 0])
+            space = " " if k or chords else ""
+            yield WrittenChord(space + written([chord]), float(log_prob), k + 1 == length)
+            notes = chosen.float().to(device).view(1, 1, -1)
+
+    def _read(self, notes: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Logits (notes,) of the next chord, in float64, and the state after these."""
+        training = self._model.training
+        self._model.eval()
+        with torch.no_grad():
+            batch = Batch({"notes": notes, **state}, torch.tensor([len(notes)]), {}, ())
+            outputs = self._model(batch).outputs
+        self._model.train(training)
+        states = {name: value for name, value in outputs.items() if name.startswith("state.")}
+        return outputs["logits"][-1, 0].double().cpu(), states
+
+
+def _draw(logits: Tensor, temperature: float, draws: torch.Generator) -> Tensor:
+    """Zeros and ones of float64."""
+    if temperature == 0:
+        return (logits > 0).double()
+    return (
+        torch.rand(len(logits), generator=draws, dtype=torch.float64) < torch.sigmoid(logits / temperature)
+    ).double()
