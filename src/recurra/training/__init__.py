@@ -18,6 +18,7 @@ log           log.jsonl, cut back on a resume
 best          the best development score so far
 patience      early stopping
 every         each n-th step
+memory        freed memory stays for the next step
 signals       Ctrl-C and SIGTERM become a question
 speed         tokens per second and time left
 bounds        `Opt` bounds hold for Python callers too
