@@ -8,7 +8,7 @@ import torch
 
 from oracles import crf as oracle
 from recurra.base.errors import ConfigError, ShapeError
-from recurra.nn.crf import WIDEST_SCALED, crf_nats, marginals, viterbi
+from recurra.nn.crf import WIDEST, WIDEST_SCALED, crf_nats, marginals, viterbi
 
 T, L = 5, 3
 LENGTHS = [5, 3, 0, 1, 4, 2]
@@ -149,7 +149,7 @@ def test_constraints_hold_where_the_scores_speak_against_them():
     assert labels[:, 0].tolist() == [2, 2, 2, 2, 0]
 
 
-@SPREADS
+@pytest.mark.parametrize("spread", [1.0, 0.9 * WIDEST, 3 * WIDEST], ids=["near", "far", "logs"])
 @pytest.mark.parametrize("constraints", [None, CONSTRAINTS], ids=["free", "constrained"])
 def test_marginals_are_those_of_brute_force(spread, constraints):
     tensors = scores(spread)
@@ -161,6 +161,22 @@ def test_marginals_are_those_of_brute_force(spread, constraints):
         expected = oracle.marginals(everything(tensors, n, constraints), length, L)
         np.testing.assert_allclose(found[:length, n].numpy(), expected, atol=1e-12)
         assert not found[length:, n].any()
+
+
+@pytest.mark.parametrize("far", [0.4 * WIDEST, 3 * WIDEST], ids=["scaled", "logs"])
+def test_a_label_that_only_constraints_lead_to_is_certain_however_bad_its_scores(far):
+    """Label 2 must be last and only follows 1 and itself, and both have the worst scores everywhere."""
+    emissions = torch.tensor([far, 0.0, 0.0], dtype=torch.float64).expand(T, 1, L).contiguous()
+    pairs = torch.zeros(L, L, dtype=torch.float64)
+    pairs[0, 0] = far
+    allowed = torch.from_numpy(CONSTRAINTS[0])
+    only_two = torch.tensor([False, False, True])
+    found = marginals(emissions, torch.tensor([T]), pairs, pairs[2], pairs[2], allowed=allowed, allowed_last=only_two)[
+        :, 0
+    ]
+    assert found[-1].tolist() == pytest.approx([0, 0, 1])
+    assert found[-2].tolist() == pytest.approx([0, 1, 0])
+    assert found[0].tolist() == pytest.approx([1, 0, 0])
 
 
 def test_without_transitions_a_field_is_a_softmax_at_each_step():

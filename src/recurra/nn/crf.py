@@ -14,7 +14,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -24,6 +26,13 @@ from recurra.engine import real_steps
 # With scores of pairs no further apart than this, the scaled algorithm loses only what is below e^(40 - 87) of a sum,
 # as e^-87 is the smallest normal float32; with scores further apart, such as forbidden pairs, sums are made of logs.
 WIDEST_SCALED = 40.0
+# The same for float64, whose smallest normal number is e^-708: with an emission and a pair this far below the best, and
+# then once more, e^-600 is left.
+WIDEST = 300.0
+
+Array = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Places = NDArray[np.int64]
 
 
 def crf_nats(
@@ -46,6 +55,7 @@ def crf_nats(
     return _log_z(emissions, real, transitions, first, last) - score
 
 
+@torch.no_grad()
 def marginals(
     emissions: Tensor,
     lengths: Tensor,
@@ -59,24 +69,21 @@ def marginals(
 ) -> Tensor:
     """The probability of each label at each step, over all labellings, or all allowed ones: (T, N, L), 0 where padded.
 
-    allowed, allowed_first, allowed_last: as for `viterbi`. Computed in float64, returned in the type of emissions; no
-    gradient.
+    allowed, allowed_first, allowed_last: as for `viterbi`. Computed in float64 on the CPU, returned in the type of
+    emissions and on their device; no gradient.
     Raises ShapeError if sizes or devices do not fit, ConfigError if a sequence has no allowed labelling.
     """
     _check("marginals", emissions, lengths, transitions, first, last)
-    with torch.inference_mode(False), torch.enable_grad():
-        real = real_steps(lengths.to(emissions.device, copy=True), len(emissions))
-        # Clones: what was made in inference mode may take no part in what is differentiated.
-        pairs = _constrained(transitions.detach().double().clone(), allowed, "allowed")
-        starts = _constrained(first.detach().double().clone(), allowed_first, "allowed_first")
-        ends = _constrained(last.detach().double().clone(), allowed_last, "allowed_last")
-        steps = _without_padding(emissions.detach().double().clone(), real)
-        steps = (steps - steps.amax(2, keepdim=True)).requires_grad_()
-        log_z = _log_z(steps, real, pairs, starts, ends)
-        _check_possible("marginals", log_z)
-        # d log Z / d emissions[t, n, k] = p(y_t = k).
-        (found,) = torch.autograd.grad(log_z.sum(), steps)
-    return found.to(emissions.dtype)
+    pairs = _constrained(transitions, allowed, "allowed")
+    starts = _constrained(first, allowed_first, "allowed_first")
+    ends = _constrained(last, allowed_last, "allowed_last")
+    steps, real = _arrays(emissions, lengths)
+    steps = steps - steps.max(2, keepdims=True, initial=-np.inf)
+    spread = -steps.min(initial=0.0) + max(map(_spread, (pairs, starts, ends)))
+    # A comparison with NaN is false.
+    found = (_chances if spread <= WIDEST else _chances_of_logs)(steps, real, pairs, starts, ends)
+    _check_possible("marginals", np.isfinite(found).all((0, 2)))
+    return torch.from_numpy(found).to(emissions)
 
 
 @torch.no_grad()
@@ -90,47 +97,95 @@ def viterbi(
     allowed_first: Tensor | None = None,
     allowed_last: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """The labelling of the highest score among the allowed ones (Viterbi 1967), exactly, in float64.
+    """The labelling of the highest score among the allowed ones (Viterbi 1967), exactly, in float64 on the CPU.
 
     allowed: (L, L) bool [from, to], True where a label may follow another; None allows all
     allowed_first, allowed_last: (L,) bool, True where a label may be the first or the last one
-    Returns labels (T, N) int64, 0 where padded, and their scores (N,) in the type of emissions.
+    Returns labels (T, N) int64, 0 where padded, and their scores (N,) in the type of emissions; on their device.
     Raises ShapeError if sizes or devices do not fit; ConfigError if a sequence has no allowed labelling, or none with
     a score that is a number.
     """
     _check("viterbi", emissions, lengths, transitions, first, last)
-    real = real_steps(lengths.to(emissions.device), len(emissions))
-    pairs = _constrained(transitions.double(), allowed, "allowed")
-    starts = _constrained(first.double(), allowed_first, "allowed_first")
-    ends = _constrained(last.double(), allowed_last, "allowed_last")
-    steps = _without_padding(emissions.double(), real)
+    pairs = _constrained(transitions, allowed, "allowed")
+    starts = _constrained(first, allowed_first, "allowed_first")
+    ends = _constrained(last, allowed_last, "allowed_last")
+    steps, real = _arrays(emissions, lengths)
     if not len(steps):
-        return real.to(torch.int64), emissions.new_zeros(emissions.shape[1])
+        return emissions.new_zeros(emissions.shape[:2], dtype=torch.int64), emissions.new_zeros(emissions.shape[1])
     ending, pointers = _best_scores(steps, real, pairs, starts)
-    scores, label = (ending + ends).max(1)
-    scores = torch.where(real[0], scores, 0.0)
-    _check_possible("viterbi", scores)
-    return torch.where(real, _walk_back(label, pointers), 0), scores.to(emissions.dtype)
+    ending = ending + ends
+    label = ending.argmax(1)
+    scores = np.where(real[0], ending[np.arange(len(label)), label], 0.0)
+    _check_possible("viterbi", np.isfinite(scores))
+    way = np.where(real, _walk_back(label, pointers), 0)
+    return torch.from_numpy(way).to(emissions.device), torch.from_numpy(scores).to(emissions)
 
 
-def _best_scores(steps: Tensor, real: Tensor, transitions: Tensor, first: Tensor) -> tuple[Tensor, list[Tensor]]:
+def _best_scores(steps: Array, real: Bools, pairs: Array, starts: Array) -> tuple[Array, list[Places]]:
     """The best score that ends in each label (N, L), and for each step but the first the label (N, L) before it."""
-    best, pointers = first + steps[0], []
-    stay = torch.arange(steps.shape[2], device=steps.device)
+    best, pointers = starts + steps[0], []
+    stay = np.arange(steps.shape[2])
+    into, whole = np.ascontiguousarray(pairs.T), list(map(bool, real.all(1)))
     for t in range(1, len(steps)):
-        m = real[t].unsqueeze(1)
-        score, before = (best.unsqueeze(2) + transitions).max(1)
-        best = torch.where(m, score + steps[t], best)
-        pointers.append(torch.where(m, before, stay))
+        scores = best[:, None] + into  # (N, to, from)
+        before = scores.argmax(2)
+        better = scores.max(2) + steps[t]
+        if not whole[t]:
+            better, before = np.where(real[t, :, None], better, best), np.where(real[t, :, None], before, stay)
+        best = better
+        pointers.append(before)
     return best, pointers
 
 
-def _walk_back(label: Tensor, pointers: list[Tensor]) -> Tensor:
+def _walk_back(label: Places, pointers: list[Places]) -> Places:
     """The labels (T, N) of the way that ends in `label` (N,)."""
-    way = [label]
+    way, rows = [label], np.arange(len(label))
     for before in reversed(pointers):
-        way.append(before.gather(1, way[-1].unsqueeze(1)).squeeze(1))
-    return torch.stack(way[::-1])
+        way.append(before[rows, way[-1]])
+    return np.stack(way[::-1])
+
+
+def _chances(steps: Array, real: Bools, pairs: Array, starts: Array, ends: Array) -> Array:
+    """p(y_t = k) (T, N, L) with probabilities that are made to sum to one at each step: Rabiner 1989, section V.A."""
+    ahead, behind = np.empty_like(steps), np.empty_like(steps)
+    with np.errstate(invalid="ignore"):  # 0 / 0, and inf - inf, where nothing is allowed
+        E, begin, final = (np.exp(scores - scores.max()) for scores in (pairs, starts, ends))
+        x, whole = np.exp(steps), list(map(bool, real.all(1)))
+        for t in range(len(x)):
+            p = x[t] * (ahead[t - 1] @ E if t else begin)
+            p /= p.sum(1, keepdims=True)
+            ahead[t] = p if whole[t] or not t else np.where(real[t, :, None], p, ahead[t - 1])
+        behind[-1:] = final
+        for t in range(len(x) - 2, -1, -1):
+            p = (behind[t + 1] * x[t + 1]) @ E.T
+            p /= p.max(1, keepdims=True)
+            behind[t] = p if whole[t + 1] else np.where(real[t + 1, :, None], p, final)
+        both = ahead * behind
+        both /= both.sum(2, keepdims=True)
+    return np.where(real[:, :, None], both, 0.0)
+
+
+def _chances_of_logs(steps: Array, real: Bools, pairs: Array, starts: Array, ends: Array) -> Array:
+    """The same with sums of logs, for scores of any size."""
+    ahead, behind = np.empty_like(steps), np.empty_like(steps)
+    for t in range(len(steps)):
+        a = steps[t] + (_log_sum(ahead[t - 1], pairs) if t else starts)
+        ahead[t] = np.where(real[t, :, None], a, ahead[t - 1]) if t else a
+    behind[-1:] = ends
+    for t in range(len(steps) - 2, -1, -1):
+        b = _log_sum(behind[t + 1] + steps[t + 1], pairs.T)
+        behind[t] = np.where(real[t + 1, :, None], b, ends)
+    both = ahead + behind
+    with np.errstate(invalid="ignore"):  # -inf - -inf where nothing is allowed
+        both = np.exp(both - both.max(2, keepdims=True, initial=-np.inf))
+        both /= both.sum(2, keepdims=True)
+    return np.where(real[:, :, None], both, 0.0)
+
+
+def _log_sum(scores: Array, pairs: Array) -> Array:
+    """log sum_i exp(scores[n, i] + pairs[i, j]): (N, L)."""
+    found: Array = np.logaddexp.reduce(scores[:, :, None] + pairs, axis=1)
+    return found
 
 
 def _score(emissions: Tensor, labels: Tensor, real: Tensor, transitions: Tensor, first: Tensor, last: Tensor) -> Tensor:
@@ -222,16 +277,30 @@ def _without_padding(emissions: Tensor, real: Tensor) -> Tensor:
     return torch.where(real.unsqueeze(2), emissions, 0.0)
 
 
-def _constrained(scores: Tensor, allowed: Tensor | None, name: str) -> Tensor:
+def _arrays(emissions: Tensor, lengths: Tensor) -> tuple[Array, Bools]:
+    """Emissions (T, N, L), 0 where padded, and what is real (T, N)."""
+    real = np.arange(len(emissions))[:, None] < lengths.cpu().numpy()
+    steps: Array = emissions.detach().cpu().double().numpy()
+    return steps if real.all() else np.where(real[:, :, None], steps, 0.0), real
+
+
+def _constrained(scores: Tensor, allowed: Tensor | None, name: str) -> Array:
     """Scores with -inf where not allowed."""
+    found: Array = scores.detach().cpu().double().numpy()
     if allowed is None:
-        return scores
+        return found
     if allowed.shape != scores.shape or allowed.dtype != torch.bool:
         raise ShapeError(
             f"crf: {name} has shape {tuple(allowed.shape)} and type {allowed.dtype}, "
             f"expected {tuple(scores.shape)} of bool, True where allowed."
         )
-    return scores.masked_fill(~allowed.to(scores.device), -torch.inf)
+    return np.where(allowed.cpu().numpy(), found, -np.inf)
+
+
+def _spread(scores: Array) -> float:
+    """How far scores that are allowed lie apart."""
+    found = scores[scores > -np.inf]
+    return float(np.ptp(found)) if found.size else 0.0
 
 
 def _one_type(*tensors: Tensor) -> tuple[Tensor, ...]:
@@ -276,10 +345,9 @@ def _check_labels(labels: Tensor, real: Tensor, emissions: Tensor) -> None:
         )
 
 
-def _check_possible(name: str, scores: Tensor) -> None:
-    found = scores.isfinite()
+def _check_possible(name: str, found: Bools) -> None:
     if not found.all():
         raise ConfigError(
-            f"{name}: sequence {int((~found).nonzero()[0])} has no labelling with a finite score: "
+            f"{name}: sequence {int(found.argmin())} has no labelling with a finite score: "
             "its scores are not finite, or the constraints allow no labelling of its length."
         )
