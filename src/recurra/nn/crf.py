@@ -82,7 +82,7 @@ def marginals(
     spread = -steps.min(initial=0.0) + max(map(_spread, (pairs, starts, ends)))
     # A comparison with NaN is false.
     found = (_chances if spread <= WIDEST else _chances_of_logs)(steps, real, pairs, starts, ends)
-    _check_possible("marginals", np.isfinite(found).all((0, 2)))
+    _check_possible("marginals", np.logical_and.reduce(np.isfinite(found), (0, 2)))
     return torch.from_numpy(found).to(emissions)
 
 
@@ -125,7 +125,7 @@ def _best_scores(steps: Array, real: Bools, pairs: Array, starts: Array) -> tupl
     """The best score that ends in each label (N, L), and for each step but the first the label (N, L) before it."""
     best, pointers = starts + steps[0], []
     stay = np.arange(steps.shape[2])
-    into, whole = np.ascontiguousarray(pairs.T), list(map(bool, real.all(1)))
+    into, whole = np.ascontiguousarray(pairs.T), np.logical_and.reduce(real, 1).tolist()
     for t in range(1, len(steps)):
         scores = best[:, None] + into  # (N, to, from)
         before = scores.argmax(2)
@@ -150,7 +150,7 @@ def _chances(steps: Array, real: Bools, pairs: Array, starts: Array, ends: Array
     ahead, behind = np.empty_like(steps), np.empty_like(steps)
     with np.errstate(invalid="ignore"):  # 0 / 0, and inf - inf, where nothing is allowed
         E, begin, final = (np.exp(scores - scores.max()) for scores in (pairs, starts, ends))
-        x, whole = np.exp(steps), list(map(bool, real.all(1)))
+        x, whole = np.exp(steps), np.logical_and.reduce(real, 1).tolist()
         for t in range(len(x)):
             p = x[t] * (ahead[t - 1] @ E if t else begin)
             p /= p.sum(1, keepdims=True)
