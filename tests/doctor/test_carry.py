@@ -109,10 +109,12 @@ def test_a_row_alone_carries_what_it_carries_in_a_batch_whatever_the_padding_hol
     for k, layer in enumerate(together):
         assert layer.carried is not None
         assert layer.carried.reach == 6
-        for distance in range(7):
-            rows = [row[k].carried.log10 for row in alone if row[k].carried is not None]
-            long_enough = [10 ** logs[distance] for logs in rows if distance < len(logs)]
-            expected = math.sqrt(sum(value**2 for value in long_enough) / len(long_enough))
+        rows = [[10**log for log in row[k].carried.log10] for row in alone if row[k].carried is not None]
+        assert list(map(len, rows)) == [7, 3, 7]
+        expected = 1.0
+        for distance in range(1, 7):
+            both = [row for row in rows if distance < len(row)]
+            expected *= math.hypot(*(row[distance] for row in both)) / math.hypot(*(row[distance - 1] for row in both))
             assert 10 ** layer.carried.log10[distance] == pytest.approx(expected, rel=1e-9)
 
 

@@ -262,6 +262,20 @@ def test_orthogonal_initialisation_keeps_lengths_gate_by_gate(name):
             assert 0.5 * bound < p.abs().max() <= bound
 
 
+def test_a_relu_network_of_identities_hands_a_positive_state_on_unchanged():
+    """Le, Jaitly & Hinton 2015: without input the state stays, forever."""
+    layer = build("rnn_relu", init="identity", num_layers=2, bidirectional=True)
+    assert layer.weight_hh_l1_reverse.tolist() == torch.eye(4).tolist()
+    assert not layer.bias_ih_l0.any()
+    assert 0 < layer.weight_ih_l0.abs().max() < 0.005  # five deviations
+    start = torch.rand(4, N, 4, dtype=F64)
+    with torch.no_grad():
+        layer.weight_ih_l0.zero_()
+        _, states = layer(torch.zeros_like(X), start)
+    torch.testing.assert_close(states[0], start[0], rtol=0, atol=0)
+    assert build("lstm_projected", init="identity").weight_hr_l0.tolist() == torch.eye(2, 4).tolist()
+
+
 def test_the_forget_bias_is_the_total_of_both_biases_in_every_layer():
     layer = build("lstm", forget_bias=1.5, num_layers=2, bidirectional=True)
     for k in range(2):

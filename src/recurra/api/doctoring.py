@@ -29,6 +29,8 @@ from recurra.tasks import Task
 ROWS = 16
 # Longer rows are passed over where there are others: every value of every step is kept in memory for the gradient.
 MOST_STEPS = 512
+# Numbers that one look keeps, 512 MiB of float32: of long rows in wide layers there are fewer.
+MOST_NUMBERS = 2**27
 # Looks inside: before the first step, after the last, and between.
 LOOKS = 5
 
@@ -79,9 +81,21 @@ def refuse_without_recurrence(model: torch.nn.Module, where: str) -> None:
         raise ConfigError(f"{where}: the model {type(model).__name__} has no recurrent layer, so nothing runs in time.")
 
 
-def look(model: torch.nn.Module, task: Task, examples: Sequence[Any], device: torch.device, step: int = 0) -> Probe:
-    """One look at a model, on a few rows of these examples."""
-    return probe(model, _some(task, examples, device), task.loss, step=step)
+def for_report(
+    model: torch.nn.Module, task: Task, examples: Sequence[Any], device: torch.device
+) -> tuple[dict[str, str], tuple[Chart, ...]]:
+    """One look at a trained model for the report of its run: the verdict as a fact, and the carried gradient.
+
+    Nothing for a model without recurrent layers. One look a run, however long: it costs as much as a few steps.
+    """
+    if not any(isinstance(module, Recurrent) for module in model.modules()):
+        return {}, ()
+    found = probe(model, _some(model, task, examples, device), task.loss)
+    if not found.layers:
+        return {}, ()
+    verdict = Diagnosis((found,)).verdict
+    sentence = f"{verdict.word}: {f'{verdict.layer}: ' if verdict.layer else ''}{verdict.evidence}"
+    return {"gradients": sentence}, charts(Diagnosis((found,)))[:1]
 
 
 def _of_run(path: Path, device: torch.device, cells: Iterable[Path], watch: Watcher) -> Diagnosed:
@@ -89,12 +103,14 @@ def _of_run(path: Path, device: torch.device, cells: Iterable[Path], watch: Watc
     refuse_without_recurrence(trained.model, str(path))
     splits = prepare(trained.settings, watch, task=trained.task).splits
     trained.model.to(device)
-    diagnosis = Diagnosis((look(trained.model, trained.task, splits["dev"], device),))
+    rows = _some(trained.model, trained.task, splits["dev"], device)
+    diagnosis = Diagnosis((probe(trained.model, rows, trained.task.loss),))
     return _said(diagnosis, trained.settings, f"{path.resolve().name}, trained", str(path / "config.yaml"))
 
 
 def _said(diagnosis: Diagnosis, settings: Settings, title: str, config: str) -> Diagnosed:
     found = advice(diagnosis, settings.tree)
+    title = f"{title}: {diagnosis.verdict.word}"
     return Diagnosed(diagnosis, found, report(title, diagnosis, found, config), charts(diagnosis), settings.tree)
 
 
@@ -133,22 +149,25 @@ def _steps(learner: Learner, steps: int) -> Iterable[Progress]:
 
 
 def _look(learner: Learner) -> Probe:
-    return probe(
-        learner.model,
-        _some(learner.task, learner.examples, learner.device),
-        learner.task.loss,
-        seed=learner.settings.training.seed,
-        step=learner.step,
-    )
+    rows = _some(learner.model, learner.task, learner.examples, learner.device)
+    return probe(learner.model, rows, learner.task.loss, seed=learner.settings.training.seed, step=learner.step)
 
 
-def _some(task: Task, examples: Sequence[Any], device: torch.device) -> Batch:
+def _some(model: torch.nn.Module, task: Task, examples: Sequence[Any], device: torch.device) -> Batch:
     """A few of the longer rows, the same ones at each look; rows that are too long only where all are."""
     order = sorted(range(len(examples)), key=lambda i: (examples[i].length, i))
     fitting = [i for i in order if examples[i].length <= MOST_STEPS] or order[:1]
     upper = fitting[len(fitting) // 2 :]
-    chosen = [upper[k * len(upper) // ROWS] for k in range(ROWS)] if len(upper) > ROWS else upper
+    numbers = examples[upper[-1]].length * _numbers_a_step(model)
+    rows = min(ROWS, max(1, MOST_NUMBERS // max(numbers, 1)))
+    chosen = [upper[k * len(upper) // rows] for k in range(rows)] if len(upper) > rows else upper
     return task.collate([examples[i] for i in chosen], chosen).to(device)
+
+
+def _numbers_a_step(model: torch.nn.Module) -> int:
+    """Numbers that a look keeps for each row and step: about forty values for each unit of each layer."""
+    layers = [module for module in model.modules() if isinstance(module, Recurrent)]
+    return 40 * sum(one.hidden_size * one.num_layers * one.num_directions for one in layers)
 
 
 def _clipped(learner: Learner, norms: Sequence[tuple[int, float]]) -> float:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from recurra import __version__
 from recurra.api.answering import outputs
+from recurra.api.doctoring import for_report
 from recurra.api.folder import RunFolder
 from recurra.api.learner import Learner
 from recurra.api.prepare import Prepared
@@ -40,6 +41,7 @@ def final_report(
     compared = prepared.task.baselines(prepared.splits["train"], scored)
     for message in compared.notes:
         watch.note(message)
+    gradients, carried = for_report(learner.model, prepared.task, scored[last], learner.device)
     report = Report(
         title=f"{folder.path.resolve().name}: {learner.settings.tree['task']['name']}",
         scores=tuple(s for name, rows in scored.items() for s in prepared.task.score(answers[name], rows, name)),
@@ -48,13 +50,14 @@ def final_report(
             *prepared.task.tables(answers[last], scored[last]),
             *prepared.task.samples(learner.model, learner.device),
         ),
-        facts=facts(learner, prepared, select, [*compared.notes, *([learner.skipped] if learner.skipped else [])]),
+        facts=facts(learner, prepared, select, [*compared.notes, *([learner.skipped] if learner.skipped else [])])
+        | gradients,
     )
     save_weights(folder.weights, learner.model)
     drawn = write(
         folder.path,
         report,
-        charts=[*prepared.task.charts(answers[last], scored[last]), *charts(folder, select)],
+        charts=[*prepared.task.charts(answers[last], scored[last]), *charts(folder, select), *carried],
         maps=prepared.task.pictures(learner.model, scored[last], learner.device),
         settings=folder.config.read_text(),
     )
@@ -63,7 +66,7 @@ def final_report(
     return report
 
 
-def facts(learner: Learner, prepared: Prepared, select: str, notes: Sequence[str]) -> Mapping[str, str | int | float]:
+def facts(learner: Learner, prepared: Prepared, select: str, notes: Sequence[str]) -> dict[str, str | int | float]:
     """What ran, on what."""
     parameters = sum(p.numel() for p in learner.model.parameters())
     value = learner.best.value
@@ -92,7 +95,9 @@ def charts(folder: RunFolder, select: str) -> tuple[Chart, ...]:
     dev = [e for e in lines if e["event"] == "dev"]
     scores = [(float(e["epoch"]), float(e[select])) for e in dev if e.get(select) is not None]
     loss = [(float(e["step"]), float(e["log_loss"])) for e in dev if e.get("log_loss") is not None]
+    norms = [(float(e["step"]), float(e["grad_norm"])) for e in lines if e["event"] == "step" and e.get("grad_norm")]
     return (
         Chart("Loss", "step", "nats per target", (Curve("train, per batch", tuple(steps)), Curve("dev", tuple(loss)))),
         Chart(f"Dev {select}", "epoch", select, (Curve(select, tuple(scores)),)),
+        Chart("Gradient before clipping", "step", "norm", (Curve("norm", tuple(norms)),)),
     )

@@ -70,7 +70,12 @@ def _against_vanishing(diagnosis: Diagnosis, tree: Tree) -> Iterator[Advice]:
             f"a cell with gates keeps its state for many steps; a forget bias of {bias} keeps it for about {steps}.",
             _set(model__cell="lstm", model__forget_bias=bias),
         )
-        if model.get("init") == "torch":
+        if cell in ("rnn_relu", "indrnn") and model.get("init") != "identity":
+            yield _one(
+                "a ReLU that is on then hands its state, and the gradient, on unchanged (Le et al. 2015).",
+                _set(model__init="identity"),
+            )
+        elif model.get("init") == "torch":
             yield _one(
                 "orthogonal recurrent weights neither shrink nor stretch a gradient (Saxe et al. 2014).",
                 _set(model__init="orthogonal"),
@@ -114,8 +119,7 @@ def _against_exploding(diagnosis: Diagnosis, tree: Tree) -> Iterator[Advice]:
     yield from _lower_rate(tree, "smaller steps keep the recurrent weights where a gradient stays finite.")
     if model.get("init") == "torch":
         yield _one(
-            "orthogonal recurrent weights neither shrink nor stretch a gradient (Saxe et al. 2014; for ReLU the "
-            "identity of Le et al. 2015 does the same).",
+            "orthogonal recurrent weights neither shrink nor stretch a gradient (Saxe et al. 2014).",
             _set(model__init="orthogonal"),
         )
     if not _has_gates(str(model.get("cell"))):

@@ -45,7 +45,8 @@ def carry(trail: Trail, start: Sequence[Tensor | None]) -> Carried | None:
     start: dL/dh_t at each moment, (N_t, width) or None for zero; each row begins with that of its last step, so
     whatever the loss says at earlier steps does not enter. At each step the row is multiplied by the transposed
     Jacobian of the step, (ds_t / ds_{t-1})^T over all states s together, and scaled to length one: its logarithm is
-    kept, so nothing underflows over however many steps. Distances of several rows: the root mean square.
+    kept, so nothing underflows over however many steps. Of several rows: the root mean square, from one distance to
+    the next over the rows that have both, so that a short row that ends is no change of the gradient.
     None where no row has a gradient at its last step.
     Source: Bengio, Simard & Frasconi 1994; Pascanu et al. 2013, arXiv:1211.5063, eq. 5: the product of Jacobians.
     """
@@ -118,12 +119,21 @@ def _to_length_one(carried: tuple[Tensor, ...], scale: Floats, rows: Ints) -> tu
 
 
 def _summary(logs: Floats) -> Carried:
+    """One curve from those of all rows (D, N); NaN where a row is shorter."""
     known = ~np.isnan(logs)
-    count = known.sum(1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        largest = np.where(known, logs, -np.inf).max(1)
-        base = np.where(np.isfinite(largest), largest, 0.0)
-        squares = np.where(known, 10.0 ** (2 * (np.where(known, logs, -np.inf) - base[:, None])), 0.0).sum(1)
-        means = base + 0.5 * np.log10(squares / count)
-    reach = int(np.flatnonzero(2 * count >= logs.shape[1])[-1])
-    return Carried(tuple(means.tolist()), reach)
+    curve = [0.0]
+    for before, now, both in zip(logs, logs[1:], known[1:], strict=False):
+        curve.append(curve[-1] + _log_mean_square(now[both]) - _log_mean_square(before[both]) if any(both) else -np.inf)
+        if curve[-1] == -np.inf:
+            curve += [-np.inf] * (len(logs) - len(curve))
+            break
+    reach = int(np.flatnonzero(2 * known.sum(1) >= logs.shape[1])[-1])
+    return Carried(tuple(map(float, curve)), reach)
+
+
+def _log_mean_square(log10: Floats) -> float:
+    """log10 of the root mean square of numbers of which log10 is given; -inf if all are zero."""
+    largest = float(log10.max())
+    if largest == -np.inf:
+        return -np.inf
+    return largest + 0.5 * float(np.log10(np.mean(10.0 ** (2 * (log10 - largest)))))

@@ -26,8 +26,8 @@ class Seen:
 
     @property
     def name(self) -> str:
-        """`encoder.recurrent, layer 2, backward`, as short as the model allows."""
-        return f"{self.module}, layer {self.layer}, {self.direction}" if self.module else f"layer {self.layer}"
+        """`encoder.recurrent 2, backward`."""
+        return f"{self.module or 'layer'} {self.layer}, {self.direction}"
 
 
 @contextmanager

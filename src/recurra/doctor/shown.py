@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from recurra.base.contracts import Report, Table
+from recurra.doctor.activations import Activation
 from recurra.doctor.advice import Advice, commands
 from recurra.doctor.diagnosis import Diagnosis
 from recurra.doctor.probe import LayerProbe
@@ -13,7 +14,7 @@ from recurra.doctor.updates import LARGE, SMALL
 from recurra.doctor.verdict import VANISHED, horizon
 from recurra.report import Chart, Curve
 
-LOG = "power of ten"
+LOG = "log10 of the norm"
 
 
 def report(title: str, diagnosis: Diagnosis, found: Sequence[Advice], config: str) -> Report:
@@ -41,25 +42,23 @@ def tables(diagnosis: Diagnosis, found: Sequence[Advice], config: str) -> Iterat
         experiments = commands(found, config)
         rows = tuple((one.change, one.why, words) for one, words in zip(found, experiments, strict=True))
         yield Table("What to change", ("in the config", "because", "the experiment"), rows)
-    yield Table("Gates and activations", ACTIVATION_COLUMNS, tuple(row for layer in layers for row in _rows(layer)))
-    yield Table(
-        "Layers",
-        ("layer", "units", "dead", "longest row", "reach", "horizon", "carried a step"),
-        tuple(map(_layer_row, layers)),
-    )
+    heads = ("layer", "units", "dead", "steps", "reach", "horizon", "a step")
+    yield Table("Layers", heads, tuple(map(_layer_row, layers)))
+    for layer in layers:
+        yield Table(f"Activations: {layer.name}", ACTIVATION_COLUMNS, tuple(map(_activation_row, layer.activations)))
     if diagnosis.course.ratios:
         rows = tuple((name, f"{ratio:.2g}", _size(ratio)) for name, ratio in diagnosis.course.ratios.items())
         yield Table("Update beside weight, a step", ("parameter", "ratio", ""), rows)
 
 
-ACTIVATION_COLUMNS = ("layer", "activation", "smallest", "mean", "largest", "saturated", "below", "above", "gradient")
+# flat: where hardly any gradient comes through, below or above; stuck: units of which all values are.
+ACTIVATION_COLUMNS = ("activation", "range", "mean", "flat low", "flat high", "stuck", "dL/da")
 
 
-def _rows(layer: LayerProbe) -> Iterator[tuple[str | int | float, ...]]:
-    for one in layer.activations:
-        numbers = (f"{value:.2f}" for value in (one.smallest, one.mean, one.largest))
-        shares = (f"{share:.0%}" for share in (one.saturated, one.low, one.high))
-        yield layer.name, f"{one.name} ({one.kind})", *numbers, *shares, f"{one.gradient:.2g}"
+def _activation_row(one: Activation) -> tuple[str, ...]:
+    shares = (f"{share:.0%}" for share in (one.low, one.high, one.stuck))
+    name = one.name if "(" in one.name else f"{one.name} ({one.kind})"
+    return name, f"{one.smallest:.2f} to {one.largest:.2f}", f"{one.mean:.2f}", *shares, f"{one.gradient:.2g}"
 
 
 def _layer_row(layer: LayerProbe) -> tuple[str | int | float, ...]:

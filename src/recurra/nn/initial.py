@@ -49,8 +49,28 @@ def orthogonal(parameters: Iterable[tuple[Parameter, Tensor]], H: int) -> None:
                     torch.nn.init.zeros_(block)
 
 
+def identity(parameters: Iterable[tuple[Parameter, Tensor]], H: int) -> None:
+    """Recurrent blocks the identity, so a ReLU that is on hands its state on unchanged; biases zero; input blocks
+    N(0, 0.001^2).
+
+    Source: Le, Jaitly & Hinton 2015, arXiv:1504.00941, sections 3 and 4.
+    """
+    for description, tensor in parameters:
+        for block in tensor.chunk(len(description.gates)):
+            match description.kind:
+                case "R" | "P":
+                    torch.nn.init.eye_(block)
+                case "W":
+                    torch.nn.init.normal_(block, std=0.001)
+                case "gain" | "v":
+                    torch.nn.init.ones_(block)
+                case _:
+                    torch.nn.init.zeros_(block)
+
+
 INITIALIZERS.add("torch", uniform)
 INITIALIZERS.add("orthogonal", orthogonal)
+INITIALIZERS.add("identity", identity)
 
 
 def set_forget_bias(cell: Cell, parameters: Iterable[tuple[Parameter, Tensor]], value: float) -> None:
