@@ -67,11 +67,13 @@ class FakeApi:
         return self._trained(run)
 
     def _trained(self, run: Path) -> Any:
-        return SimpleNamespace(run=run, report=None if self.stopped_by else REPORT, stopped_by=self.stopped_by)
+        return SimpleNamespace(
+            run=run, report=None if self.stopped_by else REPORT, stopped_by=self.stopped_by, use="predict"
+        )
 
     def demo(self, name: str, *, out: Path, watch: Any) -> Any:
         self._note("demo", name=name, out=out)
-        return SimpleNamespace(run=out, report=REPORT, stopped_by=None)
+        return SimpleNamespace(run=out, report=REPORT, stopped_by=None, use="predict")
 
     def evaluate(self, run: Path, file: Path | None, *, watch: Any, **given: Any) -> Report:
         self._note("evaluate", run=run, file=file, **given)

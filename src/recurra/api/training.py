@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -30,11 +31,15 @@ LOG_EVERY = 10
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """How training ended. report: None if it was stopped; stopped_by: the signal, or None."""
+    """How training ended. report: None if it was stopped; stopped_by: the signal, or None.
+
+    use: the verb that a person wants next
+    """
 
     run: Path
     report: Report | None
     stopped_by: signal.Signals | None
+    use: Literal["predict", "generate"] = "predict"
 
 
 def train(
@@ -109,7 +114,7 @@ def _go(folder: RunFolder, begin: Callable[[], Course], watch: Watcher) -> Train
             report = final_report(course.learner, course.prepared, course.checkpoints, folder, course.select, watch)
     except Stopped as stopped:
         return Trained(folder.path, None, stopped.signal)
-    return Trained(folder.path, report, None)
+    return Trained(folder.path, report, None, "generate" if course.learner.order.carries else "predict")
 
 
 def _begin(folder: RunFolder, settings: Settings, device: torch.device, watch: Watcher) -> Course:

@@ -36,7 +36,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace) -> int:
     _refuse_what_has_no_effect(args)
     from recurra import api
+    from recurra.training.memory import keep_freed_memory
 
+    keep_freed_memory()
     with watching() as watch:
         if args.resume:
             trained = api.resume(args.resume, device=args.device, cells=args.cells, watch=watch)
@@ -73,7 +75,8 @@ def finished(trained: Trained, *, as_json: bool) -> int:
         name = signal.Signals(trained.stopped_by).name
         say(f"Stopped by {name}; everything is saved. Go on with: recurra train --resume {run}")
         return 128 + int(trained.stopped_by)
-    say(f'\nThe run is in {run}. Next:\n  recurra predict {run} "some text"\n  recurra evaluate {run} your_file.csv')
+    use = {"predict": f'predict {run} "some text"', "generate": f'generate {run} --prompt "some text"'}[trained.use]
+    say(f"\nThe run is in {run}. Next:\n  recurra {use}\n  recurra evaluate {run} your_file.csv")
     return DONE
 
 

@@ -17,6 +17,8 @@ TEXT_NAMES = ("text", "sentence", "content", "body", "review", "message", "docum
 FEW_WORDS = 2.0
 # Text with the unknown token in it is cut into tokens already: WikiText and the Penn Treebank as they are published.
 UNKNOWN = "<unk>"
+# Characters that the gradient goes back: about the 20 words that 35 words would be.
+CHARACTERS = 100
 
 
 def suggested(rows: Sequence[Record], file: Path) -> dict[str, Any]:
@@ -29,7 +31,8 @@ def suggested(rows: Sequence[Record], file: Path) -> dict[str, Any]:
     plain = resolved_format(file) == "text" and words >= FEW_WORDS
     cut = any(UNKNOWN in value.split() for value in texts)
     tokenizer = "spaces" if cut else "characters"
-    return {"text": text, "document": "file" if plain else "row", "tokenizer": tokenizer}
+    found = {"text": text, "document": "file" if plain else "row", "tokenizer": tokenizer}
+    return found if cut else {**found, "bptt": CHARACTERS}
 
 
 def _column(rows: Sequence[Record], file: Path) -> str:
