@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Path, Request
@@ -22,10 +22,11 @@ from recurra.service.limits import Limits
 from recurra.service.log import Log
 from recurra.service.metrics import Metrics
 from recurra.service.page import add_page
-from recurra.service.refusals import Json, RefusedError, answered, failed, refusal_of
+from recurra.service.patience import GivenUpError
+from recurra.service.refusals import Json, RefusedError, answered, failed, late, refusal_of
 from recurra.service.served import Runs, Served, chosen, records_of
 from recurra.service.sessions import Sessions, follower_of
-from recurra.service.streams import Stream, can_generate, spoken
+from recurra.service.streams import Stream, Suggesters, can_generate, can_suggest
 from recurra.service.worker import Worker
 
 _Answers = dict[int | str, dict[str, Any]]
@@ -55,7 +56,8 @@ class Service:
         self.worker = Worker()
         self.batcher = Batcher(self.worker, limits, self.metrics.batch)
         self.sessions = Sessions(limits)
-        self.stream = Stream(self.worker, limits, log)
+        self.stream = Stream(self.worker, limits)
+        self.suggesters = Suggesters(limits)
         self.metrics.watch("recurra_requests_waiting", "Requests that wait for a model.", lambda: self.batcher.waiting)
         self.metrics.watch("recurra_sessions", "Sessions that are kept.", lambda: len(self.sessions))
 
@@ -81,7 +83,7 @@ class Service:
             input=served.input_field,
             parameters=served.parameters,
             generates=can_generate(served),
-            suggests=False,
+            suggests=can_suggest(served),
             options=[name for name in s.PredictOptions.model_fields if _has_option(served, name)],
             sessions=_why_not(served),
             report=f"/models/{served.name}/report" if served.report.is_file() else None,
@@ -149,9 +151,20 @@ def _add_answers(app: FastAPI, service: Service) -> None:
         served = chosen(service.runs, body.model)
         if not can_generate(served):
             raise RefusedError(409, f"model: a {served.word} does not write texts; use /predict.")
-        growing, first = await service.stream.begin(lambda deadline: spoken(served, body.text, deadline))
-        events = service.stream.events(growing, first, request.state.request_id)
+        options = body.options.model_dump(exclude_unset=True)
+        with _given_up(service.limits):
+            events = await service.stream.begin(served, body.text, options, request.state.request_id)
         return StreamingResponse(events, media_type="text/event-stream")
+
+    @app.post("/suggest", response_model=s.Suggestions, responses={**_REFUSALS, **_CANNOT})
+    async def suggest(body: s.SuggestRequest) -> Response:
+        """Words for who is typing: what the last word may become, or which may follow."""
+        served = chosen(service.runs, body.model)
+        if not can_suggest(served):
+            raise RefusedError(409, f"model: a {served.word} suggests no words; a language model does.")
+        with _given_up(service.limits):
+            words = await service.worker.run(lambda: service.suggesters.suggest(served, body.text, body.number))
+        return Json({"model": served.name, "suggestions": words})
 
 
 def _add_sessions(app: FastAPI, service: Service) -> None:
@@ -249,6 +262,15 @@ def _add_refusals(app: FastAPI) -> None:
 
 
 _SessionId = Annotated[str, Path(max_length=most.LONGEST_NAME)]
+
+
+@contextmanager
+def _given_up(limits: Limits) -> Iterator[None]:
+    """Answer with 504 where a computation was given up."""
+    try:
+        yield
+    except GivenUpError:
+        raise late(limits.seconds) from None
 
 
 def _sentence(mistake: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from recurra.api.answering import BATCH_ROWS, outputs
 from recurra.base.contracts import Record
 from recurra.service.limits import Limits
 from recurra.service.patience import Deadline, GivenUpError, Patient
-from recurra.service.refusals import RefusedError, busy
+from recurra.service.refusals import busy, late
 from recurra.service.served import Served
 from recurra.service.worker import Worker
 from recurra.tasks import Task
@@ -83,12 +83,11 @@ class Batcher:
             async with asyncio.timeout(self._limits.seconds):
                 return await question.answer
         except (TimeoutError, GivenUpError):
-            raise RefusedError(
-                504, f"took longer than {self._limits.seconds:g} s; ask for fewer or shorter texts, or a smaller beam."
-            ) from None
+            raise late(self._limits.seconds) from None
 
     async def serve(self) -> None:
         """Answer for ever; cancelled at the end."""
+        self._arrived = asyncio.Event()  # of this event loop
         while True:
             if not self._waiting:
                 self._arrived.clear()

@@ -11,9 +11,7 @@ WIDEST_BEAM = 16
 MOST_TOKENS = 1000
 MOST_SUGGESTIONS = 20
 LONGEST_NAME = 100
-# Options of a generation that have no natural bound.
-HOTTEST, LARGEST_TOP_K, LARGEST_SEED = 100.0, 100_000, 2**63 - 1
-MOST_STOPS, LONGEST_STOP = 8, 100
+HOTTEST, LARGEST_TOP_K, LARGEST_SEED, LONGEST_STOP = 100.0, 100_000, 2**63 - 1, 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

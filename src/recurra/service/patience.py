@@ -29,15 +29,15 @@ class Deadline:
 class Patient:
     """A model as a task uses it, that looks at the clock before each call and each step of a search.
 
-    Raises GivenUpError from `__call__`, `start` and `step` once the deadline has passed.
+    deadline: may be set anew        Raises GivenUpError from `__call__`, `start` and `step` once it has passed.
     """
 
     def __init__(self, model: torch.nn.Module, deadline: Deadline) -> None:
         self._model: Any = model
-        self._deadline = deadline
+        self.deadline = deadline
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
-        self._deadline.check()
+        self.deadline.check()
         return self._model(*arguments, **options)
 
     def __getattr__(self, name: str) -> Any:
@@ -46,7 +46,7 @@ class Patient:
             return found
 
         def checked(*arguments: Any, **options: Any) -> Any:
-            self._deadline.check()
+            self.deadline.check()
             return found(*arguments, **options)
 
         return checked

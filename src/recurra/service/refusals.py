@@ -33,6 +33,11 @@ def busy(message: str) -> RefusedError:
     return RefusedError(503, message, {"Retry-After": "1"})
 
 
+def late(seconds: float) -> RefusedError:
+    """504: an answer was given up."""
+    return RefusedError(504, f"took longer than {seconds:g} s; ask for fewer or shorter texts, or a smaller beam.")
+
+
 def failed(request_id: str) -> RefusedError:
     """500: a mistake of ours. What it was stands in the log alone."""
     return RefusedError(500, f"the service failed; its log says why, under the id {request_id}.")

@@ -46,6 +46,7 @@ class PredictOptions(Body):
     beam: Annotated[int, Field(ge=1, le=most.WIDEST_BEAM, description="hypotheses of a translation; 1 is greedy")] = 1
     n_best: Annotated[int, Field(ge=1, le=most.WIDEST_BEAM, description="answers of a translation, best first")] = 1
     attention: Annotated[bool, Field(description="what each token of the answer looked at")] = False
+    tokens: Annotated[bool, Field(description="how probable a language model finds each token")] = False
 
 
 class PredictRequest(Body):
@@ -72,11 +73,45 @@ class Predictions(BaseModel):
     notes: Annotated[list[str], Field(description="what one should know of these answers")]
 
 
+class GenerateOptions(Body):
+    """How a language model writes; a translation has none of these."""
+
+    length: Annotated[int, Field(ge=1, le=most.MOST_TOKENS, description="tokens, at most")] = 200
+    temperature: Annotated[float, Field(ge=0, le=most.HOTTEST, description="0 takes the most probable token")] = 1.0
+    top_k: Annotated[int, Field(ge=1, le=most.LARGEST_TOP_K, description="draw from so many tokens")] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1, description="draw from tokens of this probability")] | None = None
+    seed: Annotated[int, Field(ge=0, le=most.LARGEST_SEED, description="the same one, the same text")] = 0
+    stop: Annotated[Text, Field(min_length=1, max_length=most.LONGEST_STOP, description="end before it")] | None = None
+
+
 class GenerateRequest(Body):
     """A text to go on from, or to translate token by token."""
 
     model: Name | None = None
     text: Text
+    options: GenerateOptions = GenerateOptions()
+
+
+class SuggestRequest(Body):
+    """A text at whose end somebody types."""
+
+    model: Name | None = None
+    text: Text
+    number: Annotated[int, Field(ge=1, le=most.MOST_SUGGESTIONS)] = 5
+
+
+class Suggested(BaseModel):
+    """A word that the last one may become, or that may follow."""
+
+    word: str
+    probability: float
+
+
+class Suggestions(BaseModel):
+    """The most probable words, best first."""
+
+    model: str
+    suggestions: list[Suggested]
 
 
 class SessionRequest(Body):

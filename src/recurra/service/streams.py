@@ -3,73 +3,129 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
-from recurra.base.contracts import Origin, Record
+from recurra.api.generating import generate, suggester
+from recurra.base.contracts import Listener, Origin, Record
 from recurra.base.errors import RecurraError
 from recurra.service.limits import Limits
-from recurra.service.log import Log
 from recurra.service.patience import Deadline, GivenUpError, Patient
 from recurra.service.refusals import RefusedError, json_bytes, refusal_json, refusal_of
 from recurra.service.served import Served
 from recurra.service.worker import Worker
+from recurra.tasks import LanguageModelling
+from recurra.tasks.asking import refuse_options
+from recurra.tasks.language_model.suggesting import Suggester
 
-# An answer's text after each token.
-Growing = Iterator[str]
+Options = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """An answer after one more token. is_rest: whether `text` is what was added, and not the whole"""
+
+    text: str
+    is_rest: bool
 
 
 def can_generate(served: Served) -> bool:
     """Whether the run's task answers token by token."""
-    return hasattr(served.run.task, "spoken")
+    return hasattr(served.run.task, "spoken") or isinstance(served.run.task, LanguageModelling)
 
 
-def spoken(served: Served, text: str, deadline: Deadline) -> Growing:
-    """The answer to a text as it grows. Raises what the task raises."""
+def can_suggest(served: Served) -> bool:
+    """Whether the run is a language model."""
+    return isinstance(served.run.task, LanguageModelling)
+
+
+def growing(served: Served, text: str, options: Options, deadline: Deadline, listener: Listener) -> Iterator[Grown]:
+    """The answer to a text as it grows. Raises what the task raises, ConfigError for options that it does not have."""
     task: Any = served.run.task
+    model: Any = Patient(served.run.model, deadline)
+    if isinstance(task, LanguageModelling):
+        run = replace(served.run, model=model)
+        pieces = generate(run, text, **options, device=str(served.device), watch=listener)
+        return (Grown(piece.text, is_rest=True) for piece in pieces)
+    refuse_options(options, served.word, ())
     example = task.example(Record({served.input_field: text}, Origin("text")), gold=False)
-    growing: Growing = task.spoken(Patient(served.run.model, deadline), example, served.device)
-    return growing
+    return (Grown(so_far, is_rest=False) for so_far in task.spoken(model, example, served.device))
+
+
+class Notes:
+    """Keeps what a person should know."""
+
+    def __init__(self) -> None:
+        self.sentences: list[str] = []
+
+    def note(self, message: str) -> None:
+        """One sentence."""
+        self.sentences.append(message)
 
 
 class Stream:
     """Runs a growing answer in the worker, one token at a time, so that others have their turn between two."""
 
-    def __init__(self, worker: Worker, limits: Limits, log: Log) -> None:
+    def __init__(self, worker: Worker, limits: Limits) -> None:
         self._worker = worker
         self._limits = limits
-        self._log = log
 
-    async def begin(self, start: Callable[[Deadline], Growing]) -> tuple[Growing, str | None]:
-        """The iterator and its first text, None where it has none: a mistake is found before an answer begins."""
-        deadline = Deadline(time.monotonic() + self._limits.seconds)
+    async def begin(self, served: Served, text: str, options: Options, request_id: str) -> AsyncIterator[bytes]:
+        """The events of an answer. What is wrong with the request is raised now, before an answer begins."""
+        notes, deadline = Notes(), Deadline(time.monotonic() + self._limits.seconds)
 
-        def first() -> tuple[Growing, str | None]:
-            growing = start(deadline)
-            return growing, next(growing, None)
+        def first() -> tuple[Iterator[Grown], Grown | None]:
+            answer = growing(served, text, options, deadline, notes)
+            return answer, next(answer, None)
 
-        return await self._worker.run(first)
+        answer, grown = await self._worker.run(first)
+        return self._events(answer, grown, notes, request_id)
 
-    async def events(self, growing: Growing, text: str | None, request_id: str) -> AsyncIterator[bytes]:
+    async def _events(
+        self, answer: Iterator[Grown], grown: Grown | None, notes: Notes, request_id: str
+    ) -> AsyncIterator[bytes]:
         """`token` events with what was added (`piece`) or the whole text, where its end has changed; then `done`.
 
         An answer that fails on its way ends with an `error` event.
         """
-        before = ""
+        whole = ""
         number = 0
         try:
-            while text is not None:
+            while grown is not None:
                 number += 1
-                added = text.startswith(before)
-                yield event("token", {"piece": text[len(before) :]} if added else {"text": text})
-                before = text
-                text = await self._worker.run(lambda: next(growing, None))
-            yield event("done", {"text": before, "tokens": number})
+                if grown.is_rest or grown.text.startswith(whole):
+                    piece = grown.text if grown.is_rest else grown.text[len(whole) :]
+                    whole += piece
+                    yield event("token", {"piece": piece})
+                else:
+                    whole = grown.text
+                    yield event("token", {"text": whole})
+                grown = await self._worker.run(lambda: next(answer, None))
+            yield event("done", {"text": whole, "tokens": number, "notes": notes.sentences})
         except RecurraError as error:
             yield event("error", refusal_json(refusal_of(error), request_id))
         except GivenUpError:
             late = RefusedError(504, f"took longer than {self._limits.seconds:g} s; {number} tokens were written.")
             yield event("error", refusal_json(late, request_id))
+
+
+class Suggesters:
+    """What suggests words, one for each language model; it keeps what it has read of the last text."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._made: dict[str, tuple[Patient, Suggester]] = {}
+
+    def suggest(self, served: Served, text: str, number: int) -> list[dict[str, Any]]:
+        """Words with their probabilities, best first; in the worker's thread. Raises GivenUpError."""
+        deadline = Deadline(time.monotonic() + self._limits.seconds)
+        if served.name not in self._made:
+            patient: Any = Patient(served.run.model, deadline)
+            self._made[served.name] = patient, suggester(replace(served.run, model=patient), device=str(served.device))
+        model, words = self._made[served.name]
+        model.deadline = deadline
+        return [{"word": one.word, "probability": one.probability} for one in words.suggest(text, number)]
 
 
 def event(name: str, data: Mapping[str, Any]) -> bytes:

@@ -319,7 +319,82 @@ function tagging(model) {
   return { prompt: "Text to mark", controls: [], typed: settled(answer, 150), entered: answer };
 }
 
-const views = { classification, translation, tagging };
+// Enough to choose from, few enough to read while typing.
+const WORDS = 6;
+
+function language_model(model) {
+  const number = (name, value, bounds) => h("input", { type: "range", value, "aria-label": name, ...bounds });
+  const temperature = number("Temperature", 0.8, { min: 0, max: 1.5, step: 0.1 });
+  const shown = h("span", {}, "0.8");
+  temperature.addEventListener("input", () => (shown.textContent = temperature.value));
+  const length = h("select", {}, ...[20, 50, 100, 200, 500].map((n) => h("option", { value: n }, `${n}`)));
+  length.value = "100";
+  const write = h("button", { class: "main", type: "submit" }, "Write on");
+  const stop = h("button", { type: "button", hidden: "", onclick: () => running.abort() }, "Stop");
+  const chips = h("div", { class: "chips", role: "group", "aria-label": "Suggested words" });
+  let words = [];
+  let current = null;
+
+  /** The text with a suggested word in the place of the letters that it begins with. */
+  function taken(word) {
+    const typed = /[^\s]*$/u.exec(text())[0];
+    let same = Math.min(typed.length, word.length);
+    while (same > 0 && !typed.endsWith(word.slice(0, same))) same -= 1;
+    $("text").value = `${text()}${word.slice(same)} `;
+    $("text").focus();
+    suggest();
+  }
+
+  const suggest = () =>
+    latest(async (signal) => {
+      const found = await asked("/suggest", { model: model.name, text: text(), number: WORDS }, signal);
+      words = found.suggestions.map((one) => one.word);
+      chips.replaceChildren(...found.suggestions.map((one) =>
+        h("button", { type: "button", dir: "auto", onclick: () => taken(one.word) }, one.word, h("small", {}, percent(one.probability)))));
+      if (!words.length) chips.append(h("span", { class: "help" }, "No word fits here."));
+      if (!chips.isConnected) show(chips, h("p", { class: "help" }, "Tab takes the first word; Enter writes on."));
+    });
+
+  async function entered() {
+    const before = text();
+    const seed = Math.floor(Math.random() * 2 ** 31);
+    const options = { length: Number(length.value), temperature: Number(temperature.value), seed };
+    const added = h("span");
+    const written = h("p", { class: "written writing", dir: "auto" }, h("b", {}, before), added);
+    current = written;
+    await latest(async (signal) => {
+      show(written, h("p", { class: "help" }, `Seed ${seed}`));
+      write.disabled = true;
+      stop.hidden = false;
+      await generate({ model: model.name, text: before, options }, signal, (so_far) => (added.textContent = so_far));
+      note([]);
+    });
+    if (current !== written) return;
+    write.disabled = false;
+    stop.hidden = true;
+    written.classList.remove("writing");
+    written.dataset.done = "";
+    const keep = () => (($("text").value = before + added.textContent), $("text").focus(), suggest());
+    if (written.isConnected) $("result").append(h("button", { type: "button", class: "more", onclick: keep }, "Take this into the text"));
+  }
+
+  return {
+    prompt: "Begin a text",
+    controls: [
+      write, stop, h("label", {}, "Tokens", length), h("label", {}, "Temperature", temperature, shown),
+      h("span", { class: "hint" }, "Enter writes on, Shift+Enter is a new line"),
+    ],
+    typed: settled(suggest, 60),
+    entered,
+    keyed: (event) => {
+      if (event.key !== "Tab" || event.shiftKey || !words.length || !chips.isConnected) return false;
+      taken(words[0]);
+      return true;
+    },
+  };
+}
+
+const views = { classification, translation, tagging, language_model };
 
 /** For a task without a view of its own: the answer as it is. */
 function plain(model) {

@@ -1,0 +1,105 @@
+"""A language model behind HTTP: it writes on token by token, and suggests words to who is typing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api.api_room import done, write_config
+from recurra import api
+from recurra.report.png import Pictures
+from recurra.service import Limits, open_runs
+from service.service_room import Asked, events
+
+TEXT = "the cat sat on the mat and the dog sat on the log while the bird sang to the cat and the dog\n"
+
+
+@pytest.fixture(scope="module")
+def writer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of task language_model on one sentence."""
+    folder = tmp_path_factory.mktemp("writer")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr("recurra.report.folder.pictures", lambda report, charts, maps: Pictures({}, ()))
+        (folder / "text.txt").write_text(TEXT * 30)
+        write_config(
+            task={"name": "language_model", "document": "file", "tokenizer": "words", "bptt": 8},
+            data={"train": "text.txt", "split": {"name": "ordered", "dev": 0.1, "test": 0}},
+            model={"name": "language_model", "hidden_size": 16, "embedding_size": 16},
+        )
+        done("train", "c.yaml", "--out", "cats")
+    return folder / "cats"
+
+
+@pytest.fixture
+def asked(writer: Path) -> Iterator[Asked]:
+    one = Asked(open_runs([writer], device="cpu"), Limits(), None)
+    yield one
+    assert one.service.worker.stop(10)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"length": 5, "temperature": 0}, {"length": 30, "temperature": 0.7, "top_k": 3, "seed": 5}, {"stop": "dog"}],
+)
+def test_it_writes_what_the_verb_generate_writes(asked: Asked, writer: Path, options: dict[str, Any]) -> None:
+    answer = asked.post("/generate", {"text": "the cat", "options": options})
+    *tokens, (last, whole) = events(answer.text)
+    pieces = list(api.generate(writer, "the cat", **options, device="cpu"))
+    assert [data["piece"] for _, data in tokens] == [piece.text for piece in pieces]
+    assert (last, whole) == ("done", {"text": "".join(p.text for p in pieces), "tokens": len(pieces), "notes": []})
+
+
+def test_unknown_words_of_the_beginning_are_named(asked: Asked) -> None:
+    *_, (_, whole) = events(asked.post("/generate", {"text": "the zebra", "options": {"length": 2}}).text)
+    (note,) = whole["notes"]
+    assert "'zebra'" in note
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "said"),
+    [
+        ({"length": 1001}, 422, "options.length: "),
+        ({"temperature": -1}, 422, "options.temperature: "),
+        ({"top_k": 0}, 422, "options.top_k: "),
+        ({"top_p": 1.5}, 422, "options.top_p: "),
+        ({"stop": ""}, 422, "options.stop: "),
+        ({"temperature": 0, "top_k": 3}, 422, "top_k: has no effect at temperature 0"),
+        ({"beam": 3}, 422, "options.beam: Extra inputs"),
+    ],
+)
+def test_an_option_out_of_its_range_is_refused_before_anything_is_written(
+    asked: Asked, options: dict[str, Any], status: int, said: str
+) -> None:
+    answer = asked.post("/generate", {"text": "the", "options": options})
+    assert answer.status_code == status
+    assert answer.json()["error"].startswith(said)
+
+
+def test_words_are_suggested_as_one_types(asked: Asked, writer: Path) -> None:
+    for text in ("the ", "the c", "the ca", "the cat sat on the ", "the", "", "zz"):
+        answer = asked.post("/suggest", {"text": text, "number": 4}).json()
+        words = api.suggest(writer, text, 4, device="cpu")
+        assert [one["word"] for one in answer["suggestions"]] == [one.word for one in words], text
+        # The state of what was read before is gone on from, instead of read anew.
+        shares = [one["probability"] for one in answer["suggestions"]]
+        assert shares == pytest.approx([one.probability for one in words], abs=1e-6)
+    assert asked.post("/suggest", {"text": "a", "number": 21}).status_code == 422
+
+
+def test_it_says_how_probable_a_text_is(asked: Asked, writer: Path) -> None:
+    (row,) = asked.post("/predict", {"texts": ["the cat sat"], "options": {"tokens": True}}).json()["predictions"]
+    assert [one["token"] for one in row["tokens"]][:3] == ["the", "cat", "sat"]
+    (model,) = asked.get("/models").json()["models"]
+    assert (model["generates"], model["suggests"], model["options"]) == (True, True, ["tokens"])
+
+
+def test_a_translation_writes_without_options_and_suggests_nothing(folder: Path) -> None:
+    one = Asked(open_runs([folder / "digits"], device="cpu"), Limits(), None)
+    refused = one.post("/generate", {"text": "1", "options": {"length": 3}})
+    assert (refused.status_code, refused.json()["error"][:7]) == (422, "length:")
+    assert one.post("/suggest", {"text": "1"}).status_code == 409
+    assert one.service.worker.stop(10)
