@@ -2,7 +2,7 @@
 
 starting    init, check                    training    train, resume         evaluating   evaluate, predict
 explaining  explain                        demos       demo, data sets that every machine has
-generating  generate, suggest: what a language model writes
+generating  generate, suggest: what a language model, or one of music, writes
 doctoring   doctor: where gradients go
 exporting   export_onnx, export_torch: a run for other programs
 options     sections of the config         schema      the config as a whole
@@ -19,7 +19,7 @@ from recurra.api.evaluating import evaluate, predict, read_for, text_column
 from recurra.api.explaining import Explanation, explain
 from recurra.api.exporting import export_onnx, export_torch
 from recurra.api.folder import Run, open_run
-from recurra.api.generating import Piece, generate, suggest, suggester
+from recurra.api.generating import Piece, generate, midi, suggest, suggester
 from recurra.api.starting import Checked, check, init
 from recurra.api.training import Trained, resume, train
 
@@ -42,6 +42,7 @@ __all__ = [
     "export_torch",
     "generate",
     "init",
+    "midi",
     "open_run",
     "predict",
     "read_for",

@@ -1,4 +1,4 @@
-"""Generate and suggest: what a language model writes after a text, and which word is being typed."""
+"""Generate and suggest: what a model writes after a text or a piece of music, and which word is being typed."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from recurra.api.folder import Run, open_run
 from recurra.api.watching import Nobody
 from recurra.base.contracts import Listener
 from recurra.base.errors import ConfigError
-from recurra.tasks import LanguageModelling
+from recurra.data.midi import midi_of_abc
+from recurra.tasks import LanguageModelling, Music
 from recurra.tasks.language_model.suggesting import Suggester, Suggestion
-from recurra.tasks.language_model.writing import choice
+from recurra.tasks.language_model.writing import Written, choice
+from recurra.tasks.music.writing import WrittenChord
 
 MOST_TEXTS = 1000
 
@@ -48,25 +50,36 @@ def generate(
 ) -> Iterator[Piece]:
     """What follows a prompt, as it is written: `num` texts, one after the other.
 
-    length: tokens of a text, at most        stop: a text ends before this        seed: the same one, the same texts
+    length: tokens of a text, at most, or chords of a piece        seed: the same one, the same texts
     temperature: 0 takes the most probable token; else see `recurra.decode.Draw`, as for top_k and top_p
-    prompt: a text to go on with; "" begins a document
-    Raises ConfigError, at once, for an option out of its range or a run that is no language model.
+    stop: a text ends before this        prompt: a text to go on with; "" begins a document
+    A run of task music writes chords, and knows neither top_k, top_p nor stop.
+    Raises ConfigError, at once, for an option out of its range or a run that does not write.
     """
-    trained, task = _language_model(run, cells, device)
+    trained = _opened(run, cells, device)
     if not (type(num) is int and 1 <= num <= MOST_TEXTS):
         raise ConfigError(f"num: expected a whole number from 1 to {MOST_TEXTS:,}, got {num!r}.")
-    writer = task.writer(trained.model)
-    texts = [
-        writer.write(
-            prompt,
-            length=length,
-            choose=choice(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, number=number),
-            stop=stop,
-        )
-        for number in range(num)
-    ]
-    _note_unknown(task, prompt, watch or Nobody())
+    texts: Sequence[Iterator[Written | WrittenChord]]
+    if isinstance(trained.task, Music):
+        _refuse_for_music(top_k=top_k, top_p=top_p, stop=stop)
+        player = trained.task.writer(trained.model)
+        texts = [
+            player.write(prompt, length=length, temperature=temperature, seed=seed, number=number)
+            for number in range(num)
+        ]
+    else:
+        task = _language_model(trained)
+        writer = task.writer(trained.model)
+        texts = [
+            writer.write(
+                prompt,
+                length=length,
+                choose=choice(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, number=number),
+                stop=stop,
+            )
+            for number in range(num)
+        ]
+        _note_unknown(task, prompt, watch or Nobody())
     return (
         Piece(number, written.text, written.log_prob, written.ended)
         for number, text in enumerate(texts)
@@ -76,8 +89,8 @@ def generate(
 
 def suggester(run: Path | Run, *, device: str = "auto", cells: Iterable[Path] = ()) -> Suggester:
     """An object that suggests words while somebody types; it keeps what it has read. Raises ConfigError."""
-    trained, task = _language_model(run, cells, device)
-    return Suggester(task.writer(trained.model))
+    trained = _opened(run, cells, device)
+    return Suggester(_language_model(trained).writer(trained.model))
 
 
 def suggest(
@@ -90,20 +103,44 @@ def suggest(
     watch: Listener | None = None,
 ) -> Sequence[Suggestion]:
     """The most probable words at the end of a text: those that the word there may become, or that may follow."""
-    trained, task = _language_model(run, cells, device)
+    trained = _opened(run, cells, device)
+    task = _language_model(trained)
     _note_unknown(task, prompt[: len(prompt) - len(prompt.split(" ")[-1])], watch or Nobody())
     return Suggester(task.writer(trained.model)).suggest(prompt, number)
 
 
-def _language_model(run: Path | Run, cells: Iterable[Path], device: str) -> tuple[Run, LanguageModelling]:
+def midi(run: Path | Run, text: str, *, cells: Iterable[Path] = ()) -> bytes:
+    """A MIDI file of what a run has written: of chords, if its task is music, else of a tune in ABC notation.
+
+    Raises DataError if there is neither, ConfigError where symusic is not installed.
+    """
     trained = run if isinstance(run, Run) else open_run(run, cells)
+    return trained.task.midi(text) if isinstance(trained.task, Music) else midi_of_abc(text)
+
+
+def _opened(run: Path | Run, cells: Iterable[Path], device: str) -> Run:
+    trained = run if isinstance(run, Run) else open_run(run, cells)
+    trained.model.to(device_of(device))
+    return trained
+
+
+def _language_model(trained: Run) -> LanguageModelling:
     if not isinstance(trained.task, LanguageModelling):
         raise ConfigError(
             f"{trained.folder.path}: is a run of task {trained.settings.tree['task']['name']}, expected one of task "
             "language_model, which can write on. Use `recurra predict` here."
         )
-    trained.model.to(device_of(device))
-    return trained, trained.task
+    return trained.task
+
+
+def _refuse_for_music(**options: object) -> None:
+    problems = [
+        f"{name}: has no effect on music, where each note is drawn by itself; leave it out."
+        for name, value in options.items()
+        if value is not None
+    ]
+    if problems:
+        raise ConfigError(problems)
 
 
 def _note_unknown(task: LanguageModelling, prompt: str, watch: Listener) -> None:

@@ -1,17 +1,19 @@
-"""`recurra generate`: what a language model writes after a prompt, as it comes; or words for who is typing."""
+"""`recurra generate`: what a model writes after a prompt, as it comes, as MIDI too; or words for who is typing."""
 
 from __future__ import annotations
 
 import argparse
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from recurra.base.atomic import replacing
 from recurra.cli.arguments import Command, add_cells, add_device, add_json, add_run, natural
 from recurra.cli.failures import DONE, UsageError
-from recurra.cli.terminal import one_line, printable, put, put_json
+from recurra.cli.terminal import one_line, printable, put, put_json, say
 from recurra.cli.watcher import watching
 
 if TYPE_CHECKING:
@@ -39,6 +41,12 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", metavar="N", type=natural, help="the same seed, the same texts (default: 0)")
     parser.add_argument("--num", metavar="N", type=natural, help="texts to write (default: 1)")
     parser.add_argument(
+        "--midi",
+        metavar="FILE",
+        type=Path,
+        help="write what is played as a MIDI file too: of task music, or a tune in ABC notation",
+    )
+    parser.add_argument(
         "--suggest", metavar="N", type=natural, help="write nothing; show N words that may end the prompt or follow it"
     )
     add_device(parser)
@@ -53,6 +61,8 @@ def _run(args: argparse.Namespace) -> int:
         raise UsageError(f"recurra generate: --suggest writes nothing, so {flags} would have no effect; leave it out.")
     if args.suggest == 0:
         raise UsageError("recurra generate: --suggest 0 shows nothing; expected 1 or more.")
+    if args.midi is not None:
+        _refuse_midi(args)
     from recurra import api
 
     common = {"device": args.device, "cells": args.cells}
@@ -61,12 +71,35 @@ def _run(args: argparse.Namespace) -> int:
             words = api.suggest(args.run, args.prompt, args.suggest, watch=watch, **common)
             _show_words([(one.word, one.probability) for one in words], as_json=args.json)
             return DONE
-        pieces = api.generate(args.run, args.prompt, watch=watch, **given, **common)
+        kept: list[Piece] = []
+        pieces = _kept(api.generate(args.run, args.prompt, watch=watch, **given, **common), kept)
         if args.json:
             put_json(_as_json(args.prompt, pieces))
         else:
             _stream(args.prompt, pieces, several=(args.num or 1) > 1)
+        if args.midi is not None:
+            text = args.prompt + "".join(piece.text for piece in kept)
+            content = api.midi(args.run, text, cells=args.cells)
+            with replacing(args.midi) as file:
+                file.write(content)
+            say(f"{args.midi}: written.")
     return DONE
+
+
+def _refuse_midi(args: argparse.Namespace) -> None:
+    """A file that could not be written is refused before anything else is."""
+    if args.suggest is not None:
+        raise UsageError("recurra generate: --suggest plays nothing, so --midi would have no effect; leave it out.")
+    if (args.num or 1) > 1:
+        raise UsageError("recurra generate: --midi holds one piece; leave out --num.")
+    if not args.midi.parent.is_dir():
+        raise UsageError(f"--midi {args.midi}: there is no folder '{args.midi.parent}'. Make it, or choose another.")
+
+
+def _kept(pieces: Iterable[Piece], kept: list[Piece]) -> Iterator[Piece]:
+    for piece in pieces:
+        kept.append(piece)
+        yield piece
 
 
 def _stream(prompt: str, pieces: Iterable[Piece], *, several: bool) -> None:
@@ -113,10 +146,11 @@ def _number(text: str) -> float:
 
 
 COMMAND = Command(
-    "write a text on with a language model, or suggest the next word",
+    "write a text or a piece of music on, or suggest the next word",
     _arguments,
     _run,
     '  recurra generate runs/shakespeare --prompt "ROMEO:" --temperature 0.8 --seed 1\n'
     '  recurra generate runs/shakespeare --prompt "ROMEO:" --stop "JULIET:" --num 3 --json\n'
-    '  recurra generate runs/words --prompt "the quick bro" --suggest 5',
+    '  recurra generate runs/words --prompt "the quick bro" --suggest 5\n'
+    "  recurra generate runs/chorales --length 64 --midi chorale.mid",
 )

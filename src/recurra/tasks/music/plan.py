@@ -27,6 +27,7 @@ class MusicPlan:
     highest: Annotated[
         int, Opt("MIDI number of the highest note; 108 is the highest key of a piano", ge=0, le=HIGHEST)
     ] = 108
+    steps_per_quarter: Annotated[int, Opt("steps of a quarter note, for MIDI files", ge=1, le=48)] = 1
 
     def __post_init__(self) -> None:
         if self.lowest > self.highest:
@@ -89,10 +90,13 @@ class MusicPlan:
 
     def fit(self, records: Sequence[Record], source: str) -> Music:
         """Nothing is learned from training records: the options say which notes there are."""
-        return Music(self.chords, self.lowest, self.highest, self.check)
+        return self._task()
 
     def restore(self, data: Mapping[str, Any], origin: str) -> Music:
         """The task as a run folder holds it. Raises RunError that names `origin`."""
-        if data != {"lowest": self.lowest, "highest": self.highest}:
+        if (data.get("lowest"), data.get("highest")) != (self.lowest, self.highest):
             raise RunError(f"{origin}: expected music of the notes {self.lowest}..{self.highest}.")
-        return Music(self.chords, self.lowest, self.highest, self.check)
+        return self._task()
+
+    def _task(self) -> Music:
+        return Music(self.chords, self.lowest, self.highest, self.check, steps_per_quarter=self.steps_per_quarter)

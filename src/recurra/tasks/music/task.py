@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from recurra.base.contracts import Batch, Loss, Origin, Prediction, Record, Score, Table
+from recurra.data.midi import midi_of_chords
 from recurra.engine import real_steps
 from recurra.losses import binary_cross_entropy_per_row, fixed_sum
 from recurra.metrics import Compared
@@ -60,11 +61,20 @@ class Music:
     """Five verbs between the data and the model: example, collate, loss, predict, score.
 
     chords: the column      lowest, highest: MIDI numbers of the notes that can sound
-    check: raises DataError for a record with other notes
+    check: raises DataError for a record with other notes      steps_per_quarter: steps of a quarter note
     """
 
-    def __init__(self, chords: str, lowest: int, highest: int, check: Callable[[Record], None]) -> None:
+    def __init__(
+        self,
+        chords: str,
+        lowest: int,
+        highest: int,
+        check: Callable[[Record], None],
+        *,
+        steps_per_quarter: int = 1,
+    ) -> None:
         self.chords = chords
+        self.steps_per_quarter = steps_per_quarter
         self.lowest = lowest
         self.highest = highest
         self._check = check
@@ -154,6 +164,11 @@ class Music:
     def writer(self, model: torch.nn.Module) -> MusicWriter:
         """What goes on with a piece."""
         return MusicWriter(model, self.lowest, self.highest)
+
+    def midi(self, text: str) -> bytes:
+        """A MIDI file of chords as text. Raises DataError for other text, ConfigError where symusic is missing."""
+        chords = chords_of(Record({"chords": text}, Origin("text")), "chords")
+        return midi_of_chords(chords, steps_per_quarter=self.steps_per_quarter)
 
     # -- for reports -----------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -32,10 +33,13 @@ class MusicWriter:
         self._lowest = lowest
         self._highest = highest
 
-    def write(self, prompt: str, *, length: int, temperature: float = 1.0, seed: int = 0) -> Iterator[WrittenChord]:
+    def write(
+        self, prompt: str, *, length: int, temperature: float = 1.0, seed: int = 0, number: int = 0
+    ) -> Iterator[WrittenChord]:
         """The chords that follow those of the prompt ("" begins a piece).
 
         temperature: logits are divided by it; 0 takes the notes with a probability above 1/2
+        number: of the piece, of several drawn with one seed
         Raises ConfigError, at once, for an option out of its range or a prompt that is no chords.
         """
         if not 1 <= length <= LONGEST:
@@ -45,20 +49,21 @@ class MusicWriter:
         chords = chords_of(Record({"prompt": prompt}, Origin("prompt")), "prompt")
         for note in (note for chord in chords for note in outside(chord, self._lowest, self._highest)):
             raise ConfigError(f"prompt: {note_name(note)} ({note}) is not in {self._lowest}..{self._highest}.")
-        return self._write(chords, length, temperature, seed)
+        return self._write(chords, length, temperature, _generator(seed, number))
 
     def sample(self, prompt: str, *, temperature: float, seed: int, length: int) -> str:
         """So many chords after the prompt, as one line."""
         return "".join(w.text for w in self.write(prompt, length=length, temperature=temperature, seed=seed)).strip()
 
-    def _write(self, chords: tuple[Chord, ...], length: int, temperature: float, seed: int) -> Iterator[WrittenChord]:
+    def _write(
+        self, chords: tuple[Chord, ...], length: int, temperature: float, draws: torch.Generator
+    ) -> Iterator[WrittenChord]:
         device = next(self._model.parameters()).device
         # The chord before each step that is read: none before the first.
         notes = torch.zeros(1 + len(chords), 1, self._highest - self._lowest + 1, device=device)
         for step, chord in enumerate(chords, start=1):
             notes[step, 0, [note - self._lowest for note in chord]] = 1.0
         state: dict[str, Tensor] = {}
-        draws = torch.Generator().manual_seed(seed)
         for k in range(length):
             logits, state = self._read(notes, state)
             chosen = _draw(logits, temperature, draws)
@@ -78,6 +83,12 @@ class MusicWriter:
         self._model.train(training)
         states = {name: value for name, value in outputs.items() if name.startswith("state.")}
         return outputs["logits"][-1, 0].double().cpu(), states
+
+
+def _generator(seed: int, number: int) -> torch.Generator:
+    """Draws of its own for each pair."""
+    digest = hashlib.sha256(f"{seed}:{number}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
 
 
 def _draw(logits: Tensor, temperature: float, draws: torch.Generator) -> Tensor:
