@@ -27,7 +27,7 @@ TEXTS = {
     "classification": ("Müller", ".bars dt"),
     "translation": ("4. März 2001", ".pair line"),
     "tagging": ("We met in Berlin on 4 March 2001.", ".tagged, .words"),
-    "language_model": ("The ", ".chips button"),
+    "language_model": ("What is the ", ".chips button"),
 }
 SCREENS = {"wide": (1200, 860), "phone": (375, 740)}
 SECONDS = 20_000

@@ -361,12 +361,14 @@ function language_model(model) {
     const options = { length: Number(length.value), temperature: Number(temperature.value), seed };
     const added = h("span");
     const written = h("p", { class: "written writing", dir: "auto" }, h("b", {}, before), added);
+    // Words are joined by spaces: one is there already.
+    const joined = (so_far) => (/\s$/u.test(before) ? so_far.replace(/^ /u, "") : so_far);
     current = written;
     await latest(async (signal) => {
       show(written, h("p", { class: "help" }, `Seed ${seed}`));
       write.disabled = true;
       stop.hidden = false;
-      await generate({ model: model.name, text: before, options }, signal, (so_far) => (added.textContent = so_far));
+      await generate({ model: model.name, text: before, options }, signal, (so_far) => (added.textContent = joined(so_far)));
       note([]);
     });
     if (current !== written) return;
