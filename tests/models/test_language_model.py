@@ -236,3 +236,17 @@ def test_a_carry_goes_on_bit_for_bit_from_what_was_kept() -> None:
     later = chunk(tokens[4:], fresh=[False] * 3)
     assert torch.equal(first(later).outputs["hidden"], second(later).outputs["hidden"])
     assert all(torch.equal(s, second.state()[name]) for name, s in first.state().items())
+
+
+@pytest.mark.parametrize("softmax", ["full", "adaptive"])
+@pytest.mark.parametrize("cell", CELLS.keys())
+def test_the_loss_and_gradients_of_every_cell_are_those_of_float64_autograd(cell: str, softmax: str) -> None:
+    model = small(cell=cell, softmax=softmax)
+    wide = copy.deepcopy(model).double()
+    batch = chunk(text(8, 4), [7, 3, 0, 1], fresh=[True, False, True, True])
+    found, expected = nats(model, batch).mean(), nats(wide, batch).mean()
+    torch.testing.assert_close(found.double(), expected, atol=1e-6, rtol=0)
+    found.backward()  # type: ignore[no-untyped-call]
+    expected.backward()  # type: ignore[no-untyped-call]
+    for name, gradient in gradients(model).items():
+        torch.testing.assert_close(gradient.double(), gradients(wide)[name], atol=1e-5, rtol=1e-4)
