@@ -32,7 +32,7 @@ def sentences(number: int = 40) -> list[list[tuple[str, str]]]:
         place = PLACES[n // 4 % 4].split()
         spans = [(NAMES[n % 4], "B-PER"), ("is", "O"), ("in", "O")]
         spans += [(word, f"{'BI'[k > 0]}-LOC") for k, word in enumerate(place)]
-        rows.append([*spans, (f"now{n}", "O")])
+        rows.append([*spans, (f"now{'abcdefgh'[n % 8]}{'abcdefgh'[n // 8]}", "O")])
     return rows
 
 
@@ -208,7 +208,7 @@ def test_a_tag_that_the_scheme_forbids_is_named_skipped_or_repaired(here: Path) 
     write_conll(rows)
     write_yaml()
     said = refused("check", "c.yaml")
-    assert "d.conll:16: tag 'I-LOC' stands after 'O'; in scheme bio, a span is B-X, I-X, I-X ..." in said
+    assert "d.conll:16: tag 'I-LOC' stands after 'O'; in scheme bio, B-X begins a span and I-X goes on." in said
     write_yaml(task={"file_scheme": "bio"}, data={"on_error": "skip"})
     assert "d.conll: 1 broken rows were skipped, 39 kept; d.conll:16: tag 'I-LOC'" in done("check", "c.yaml").err
     write_yaml(task={"repair": True})

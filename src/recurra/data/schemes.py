@@ -83,10 +83,16 @@ def _iobes_allows(before: str, after: str) -> bool:
 
 
 SCHEMES: Registry[Scheme] = Registry("tagging scheme")
-SCHEMES.add("bio", Scheme("bio", "BI", "B", "a span is B-X, I-X, I-X ...", _bio_allows))
+SCHEMES.add("bio", Scheme("bio", "BI", "B", "B-X begins a span and I-X goes on", _bio_allows))
 SCHEMES.add(
     "iob1",
-    Scheme("iob1", "BI", "", "a span is I-X, I-X ...; B-X begins one only where another span of X ends", _iob1_allows),
+    Scheme(
+        "iob1",
+        "BI",
+        "",
+        "I-X begins a span and goes on; B-X begins one only where another span of X ends",
+        _iob1_allows,
+    ),
 )
 SCHEMES.add(
     "iobes",
