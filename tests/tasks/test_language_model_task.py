@@ -385,3 +385,24 @@ def test_words_of_letters_have_the_probability_of_their_letters_and_an_end() -> 
 def test_nothing_is_suggested_where_nothing_fits() -> None:
     task = fitted()
     assert Suggester(task.writer(model_for(task))).suggest("to xyz") == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [*({"cell": name} for name in ("lstm", "gru_reset_before", "slstm", "rnn")), {"zoneout": 0.2}, {"weight_drop": 0.3},
+     {"cell": "lstm_projected", "proj_size": 5}, {"softmax": "adaptive"}, {"backend": "reference"},
+     {"tied": False, "num_layers": 3}],
+    ids=str,
+)  # fmt: skip
+def test_one_step_after_another_is_what_the_model_says_of_all_at_once(options: dict[str, Any]) -> None:
+    task = fitted()
+    model = model_for(task, **options)
+    writer = task.writer(model)
+    numbers = torch.tensor([[4, 5], [6, 4], [7, 9], [5, 5]])
+    batch = Batch({"tokens": numbers}, torch.tensor([4, 4]), {}, (0, 1))
+    with torch.inference_mode():
+        expected = softmax_log_probabilities(model(batch).outputs)
+    state: dict[str, torch.Tensor] = {}
+    for t in range(4):
+        log_probs, state = writer.step(numbers[t], state)
+        torch.testing.assert_close(log_probs[:, 4:], expected[t][:, 4:], atol=1e-5, rtol=1e-5)

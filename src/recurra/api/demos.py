@@ -53,6 +53,14 @@ def _about_quantities() -> str:
     return f"The {EMBEDDED['quantities'].size('test'):,} test texts hold {len(found):,} of them."
 
 
+def _about_topics() -> str:
+    sizes = {split: sum(len(r.fields["text"]) for r in EMBEDDED["topics"].records(split)) for split in ("train", "test")}
+    return (
+        f"{sizes['train']:,} characters to learn from, {sizes['test']:,} of other topics for the test; no paragraph of "
+        "it is in training."
+    )
+
+
 DEMOS: Mapping[str, Demo] = {
     "dates": Demo(
         "dates",
@@ -106,6 +114,28 @@ DEMOS: Mapping[str, Demo] = {
         "Where are the dates and the numbers? Lists of things in 40 languages, in which dates, times, numbers, "
         "percentages, money and measures are to be found; none of the test's was seen in training.",
         _about_quantities,
+    ),
+    "language_model": Demo(
+        "topics",
+        {
+            "task": {"name": "language_model", "document": "row", "tokenizer": "characters", "bptt": 100},
+            "model": {
+                "cell": "lstm",
+                "embedding_size": 48,
+                "hidden_size": 256,
+                "num_layers": 1,
+                "tied": False,
+                "output_dropout": 0.1,
+            },
+            "training": {
+                "epochs": 8,
+                "batch_rows": 16,
+                "optimizer": {"name": "adam", "lr": 0.006},
+                "schedule": {"name": "cosine", "warmup": 0.05},
+            },
+        },
+        "What comes next? The language reference of Python, character by character, from the standard library.",
+        _about_topics,
     ),
     "names": Demo(
         "names",

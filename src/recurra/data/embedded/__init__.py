@@ -4,6 +4,7 @@ dataset   the contract, the registry EMBEDDED, `write_csv`
 names     which language is this name?
 dates     which day is this? date_forms: how forty languages write one, and what a text can mean
 quantities  where are the dates and the numbers in a list of things?
+topics    what comes next in the language reference of Python?
 locales   what CLDR says of a language
 
 A new set is one file that makes an `EmbeddedSet`, and one line below.
@@ -15,9 +16,11 @@ from recurra.data.embedded.dataset import EMBEDDED, EmbeddedSet, write_csv
 from recurra.data.embedded.dates import DATES_SET
 from recurra.data.embedded.names import NAMES_SET
 from recurra.data.embedded.quantities import QUANTITIES_SET
+from recurra.data.embedded.topics import TOPICS_SET
 
 __all__ = ["EMBEDDED", "EmbeddedSet", "write_csv"]
 
 EMBEDDED.add("names", NAMES_SET)
 EMBEDDED.add("dates", DATES_SET)
 EMBEDDED.add("quantities", QUANTITIES_SET)
+EMBEDDED.add("topics", TOPICS_SET)

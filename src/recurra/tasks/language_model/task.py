@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from recurra.data.tokenizers import EOS, UNK
 from recurra.losses import fixed_sum
 from recurra.metrics import Compared
 from recurra.metrics.ngrams import Bigram, Unigram
+from recurra.models import LanguageModel
 from recurra.nn import softmax_nats
 from recurra.nn.penalties import activation_penalties
 from recurra.report import Chart, HeatMap
@@ -184,7 +185,8 @@ class LanguageModelling:
     def writer(self, model: torch.nn.Module) -> Writer:
         """What writes a text on, and suggests words."""
         return Writer(
-            model, self.reader.tokenizer, self.reader.vocabulary, start=self.start, closed=self.closed,
+            cast(LanguageModel, model), self.reader.tokenizer, self.reader.vocabulary,
+            start=self.start, closed=self.closed,
             line_breaks=self.line_breaks,
         )  # fmt: skip
 

@@ -14,7 +14,9 @@ from recurra.base.contracts import Batch
 from recurra.base.errors import ConfigError
 from recurra.data.tokenizers import BOS, EOS, PAD, UNK, Tokenizer, Vocabulary
 from recurra.decode import Best, Choose, Draw, stream
-from recurra.nn import softmax_log_probabilities
+from recurra.models import LanguageModel
+from recurra.nn import Recurrent, softmax_log_probabilities
+from recurra.nn.stepping import LayerSteps
 from recurra.tasks.language_model.documents import LINE
 from recurra.tasks.language_model.reading import lines_of
 
@@ -40,12 +42,13 @@ class Writer:
     """Goes on with a text. One object serves many texts, one after the other.
 
     start: what stands before a document      closed: whether documents have an end that can be written
+    model: is put into eval mode, and its weights must not change while it writes
     The model never writes an unknown token, padding or a beginning.
     """
 
     def __init__(
         self,
-        model: torch.nn.Module,
+        model: LanguageModel,
         tokenizer: Tokenizer,
         vocabulary: Vocabulary,
         *,
@@ -53,7 +56,9 @@ class Writer:
         closed: bool,
         line_breaks: bool,
     ) -> None:
-        self._model = model
+        self._model = model.eval()
+        with torch.no_grad():  # weights are packed once, for all steps
+            self._layers = [LayerSteps(layer) for layer in model.layers if isinstance(layer, Recurrent)]
         self.tokenizer = tokenizer
         self.vocabulary = vocabulary
         self._start = start
@@ -111,9 +116,14 @@ class Writer:
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """Log-probabilities (B, V) of what follows, with -inf for what is never written, and the state after."""
         with torch.no_grad():
-            outputs = self._call(tokens.unsqueeze(0), state)
+            x: Tensor = self._model.embedding(tokens)
+            after: State = {}
+            for layer in self._layers:
+                x, before = self._one_step(layer, x, state, len(after))
+                after |= before
+            outputs = {"hidden": x.unsqueeze(0), **self._model.output()}
             log_probs = softmax_log_probabilities(outputs)[0]
-        return log_probs.index_fill(1, self._never, -math.inf), _states(outputs)
+        return log_probs.index_fill(1, self._never, -math.inf), after
 
     def select(self, state: State, rows: Tensor) -> State:
         """The states of these rows."""
@@ -135,15 +145,19 @@ class Writer:
             found = _states(self._call(some, found))
         return found
 
+    def _one_step(self, layer: LayerSteps, x: Tensor, state: State, first: int) -> tuple[Tensor, State]:
+        """The output of a layer and its states, numbered from `first`."""
+        sizes = layer.layers.state_sizes()
+        names = [f"state.{first + k}" for k in range(len(sizes))]
+        old = tuple(state[n] if n in state else x.new_zeros(len(x), size) for n, size in zip(names, sizes, strict=True))
+        (new,) = layer(x, [old])
+        return new[0], dict(zip(names, new, strict=True))
+
     def _call(self, tokens: Tensor, state: State) -> Any:
-        training = self._model.training
-        self._model.eval()
         steps, rows = tokens.shape
         with torch.no_grad():
             batch = Batch({"tokens": tokens, **state}, torch.full((rows,), steps), {}, ())
-            outputs = self._model(batch).outputs
-        self._model.train(training)
-        return outputs
+            return self._model(batch).outputs
 
 
 class Text:
