@@ -54,7 +54,9 @@ def _about_quantities() -> str:
 
 
 def _about_topics() -> str:
-    sizes = {split: sum(len(r.fields["text"]) for r in EMBEDDED["topics"].records(split)) for split in ("train", "test")}
+    sizes = {
+        split: sum(len(r.fields["text"]) for r in EMBEDDED["topics"].records(split)) for split in ("train", "test")
+    }
     return (
         f"{sizes['train']:,} characters to learn from, {sizes['test']:,} of other topics for the test; no paragraph of "
         "it is in training."

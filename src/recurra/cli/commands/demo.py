@@ -11,7 +11,9 @@ from recurra.cli.watcher import watching
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", nargs="?", default="dates", help="dates, language_model, names or tagging")
+    parser.add_argument(
+        "name", metavar="NAME", nargs="?", default="dates", help="dates, language_model, names or tagging"
+    )
     parser.add_argument("--out", metavar="RUN", type=Path, help="the run folder to make (default: runs/demo-NAME)")
 
 
