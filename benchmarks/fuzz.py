@@ -37,8 +37,8 @@ STRANGE = (
     b"", b"\x00", b"\xff\xfe", b"\xef\xbb\xbf", b"\r", b"\r\n", b"\n\n", b'"', b"'", b"\t", b",", b"{", b"}", b"[",
     b"]", b"\\", b"\\ud800", b"\xc3", b"\xf0\x9f\x98\x80", b"\xe2\x80\xa8", b"\x1b[31m", b"-1", b"1e999", b"NaN",
     b"null", b"true", b"99999999999999999999", b"0x10", b"!!python/object/apply:os.system", b"&a", b"*a", b"<<:",
-    b"a: b: c", b"../../etc/passwd", b"%s%n", b"B-", b"I-X", b"E-PER", b"#", b"# text = ", b"1-2", b"1.1", b"_", b"=cmd()",
-    b"-" * 300,
+    b"a: b: c", b"../../etc/passwd", b"%s%n", b"B-", b"I-X", b"E-PER", b"#", b"# text = ", b"1-2", b"1.1", b"_",
+    b"=cmd()", b"-" * 300,
 )  # fmt: skip
 
 
