@@ -18,7 +18,9 @@ from recurra.base.errors import ConfigError
 class AveragedSGD(torch.optim.SGD):
     """SGD; from the step where the dev score stands still, also the mean of all weights since then.
 
-    evaluations: n; averaging begins with the first dev score that is worse than the best of those before the last n
+    evaluations: n; averaging begins with the first dev score that is worse than the best of those before the last n.
+    So it is in the paper's ICLR edition, algorithm 1, and in its program; the first edition compares with the last n,
+    which its authors call a slip (https://github.com/salesforce/awd-lstm-lm/issues/13).
     Everything that a resumed run needs is in `state_dict`: the means by parameter, scores and count in the group.
     """
 

@@ -116,7 +116,7 @@ def nt_asgd(
     """SGD whose weights are averaged once the dev score stands still; dev scores and the best model use the average.
 
     Averaging begins with the first score that is worse than the best of those before the last `evaluations`.
-    Sources: Merity, Keskar & Socher 2017, arXiv:1708.02182, section 3; averages: Polyak & Juditsky 1992.
+    Sources: Merity, Keskar & Socher 2017, arXiv:1708.02182, algorithm 1; averages: Polyak & Juditsky 1992.
     """
     return AveragedSGD(parameters, lr=lr, weight_decay=weight_decay, evaluations=evaluations, fused=True)
 
