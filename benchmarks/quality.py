@@ -68,6 +68,8 @@ class Kind:
 CLASSIFICATION = Kind({"tfidf": "TF-IDF + logistic regression", "majority": "majority"}, ("accuracy", "log_loss"))
 TRANSLATION = Kind({"copy": "copied source", "frequent": "most frequent target"}, ("bleu", "wer", "log_loss"))
 
+TAGGING = Kind({"frequent": "most frequent tag", "dictionary": "dictionary"}, ("f1_micro", "token_accuracy"))
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -211,6 +213,42 @@ TASKS = {
         multi30k("fr"),
         Task("eng_fra", (Source("data.train", "eng_fra/fra.txt.gz"),), BLEU_AND_CHRF, TRANSLATION),
         *map(phones, LANGUAGES),
+        Task(
+            "ud_english_ewt",
+            (
+                Source("data.train", "ud_english_ewt/en_ewt-ud-train.conllu.gz"),
+                Source("data.dev", "ud_english_ewt/en_ewt-ud-dev.conllu"),
+                Source("data.test", "ud_english_ewt/en_ewt-ud-test.conllu"),
+            ),
+            (Shown("token_accuracy", "test", 0.945), Shown("unseen_accuracy", "test")),
+            TAGGING,
+        ),
+        Task(
+            "ncbi_disease",
+            (
+                Source("data.train", "ncbi_disease/train.tsv"),
+                Source("data.dev", "ncbi_disease/devel.tsv"),
+                Source("data.test", "ncbi_disease/test.tsv"),
+            ),
+            (Shown("f1_micro", "test", 0.80), Shown("precision_micro", "test"), Shown("recall_micro", "test")),
+            TAGGING,
+        ),
+        Task(
+            "wnut17",
+            (
+                Source("data.train", "wnut17/wnut17train.conll"),
+                Source("data.dev", "wnut17/emerging.dev.conll"),
+                Source("data.test", "wnut17/emerging.test.annotated"),
+            ),
+            (Shown("f1_micro", "test"), Shown("precision_micro", "test"), Shown("recall_micro", "test")),
+            TAGGING,
+        ),
+        Task(
+            "snips_slots",
+            (Source("data.train", "snips/train.jsonl"), Source("data.test", "snips/test.jsonl")),
+            (Shown("f1_micro", "test"), Shown("sentence_accuracy", "test")),
+            TAGGING,
+        ),
     )
 }
 
@@ -244,7 +282,9 @@ def _values(scores: Sequence[Score]) -> dict[str, float]:
 
 def table(runs: Sequence[Run]) -> str:
     """The scores of all runs, in Markdown: a table for each kind, a line for each task and score, over its seeds."""
-    kinds = [kind for kind in (CLASSIFICATION, TRANSLATION) if any(TASKS[run.task].kind is kind for run in runs)]
+    kinds = [
+        kind for kind in (CLASSIFICATION, TRANSLATION, TAGGING) if any(TASKS[run.task].kind is kind for run in runs)
+    ]
     return "\n\n".join(_table(kind, [run for run in runs if TASKS[run.task].kind is kind]) for kind in kinds)
 
 

@@ -95,13 +95,13 @@ def write_chorales(folder: Path) -> None:
     sizes = {"train": 12, "valid": 3, "test": 2}
     pieces = {name: [[[60, 64 + k % 5], [62]] * 3 for k in range(number)] for name, number in sizes.items()}
     write(folder / "jsb_chorales" / "jsb-chorales-quarter.json", json.dumps(pieces))
-    converted("jsb_chorales", folder)
+    converted("jsb_chorales", folder / "jsb_chorales")
 
 
 def write_tunes(folder: Path) -> None:
     tunes = [f"X: {k}\nT:Tune {k:b}\n% a comment\nK:G\nGAB c{'d' * (k % 3)}|\n" for k in range(NUM_ROWS)]
     write(folder / "nottingham" / "ABC_cleaned" / "jigs.abc", "\n".join([*tunes, "X: 9\nT:Without notes\nK:G\n"]))
-    converted("nottingham", folder)
+    converted("nottingham", folder / "nottingham")
 
 
 def converted(name: str, folder: Path) -> None:
@@ -111,7 +111,56 @@ def converted(name: str, folder: Path) -> None:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    module.convert(folder / name)
+    module.convert(folder)
+
+
+def tagged(number: int = NUM_ROWS) -> list[list[tuple[str, str]]]:
+    """Different short sentences in which a name is a span."""
+    return [[(f"Gene{k}", "O"), ("causes", "O"), ("wilson", "B-X"), ("disease", "I-X")] for k in range(number)]
+
+
+def columns(rows: Sequence[Sequence[tuple[str, str]]], between: str = "\t") -> str:
+    return "\n".join("".join(f"{word}{between}{tag}\n" for word, tag in row) for row in rows)
+
+
+def write_ewt(folder: Path) -> None:
+    for name, number in (("train", NUM_ROWS), ("dev", 7), ("test", 5)):
+        blocks = []
+        for k in range(number):
+            words = [("The", "DET"), (f"dog{k}", "NOUN"), ("runs", "VERB")]
+            lines = [f"{n}\t{word}\t_\t{tag}\t_\t_\t0\t_\t_\t_\n" for n, (word, tag) in enumerate(words, 1)]
+            blocks.append(f"# sent_id = {k}\n" + "".join(lines))
+        path = folder / "ud_english_ewt" / f"en_ewt-ud-{name}.conllu"
+        if name == "train":
+            pack(path.with_name(f"{path.name}.gz"), "\n".join(blocks) + "\n")
+        else:
+            write(path, "\n".join(blocks) + "\n")
+
+
+def write_ncbi(folder: Path) -> None:
+    for name, number in (("train", NUM_ROWS), ("devel", 7), ("test", 5)):
+        write(folder / "ncbi_disease" / f"{name}.tsv", columns(tagged(number)))
+
+
+def write_wnut(folder: Path) -> None:
+    for name, number in (("wnut17train.conll", NUM_ROWS), ("emerging.dev.conll", 7), ("emerging.test.annotated", 5)):
+        write(folder / "wnut17" / name, columns(tagged(number)))
+
+
+def write_snips(folder: Path) -> None:
+    """The published files, and what the example's own script makes of them."""
+    intents = ("AddToPlaylist", "BookRestaurant", "GetWeather", "PlayMusic", "RateBook", "Creative", "Screening")
+    for intent in intents:
+        for name, number in ((f"train_{intent}_full", 12), (f"validate_{intent}", 1)):
+            rows = [
+                {"data": [{"text": f"{name} {k} play "}, {"text": "café\u00e9", "entity": "artist"}, {"text": " now"}]}
+                for k in range(number)
+            ]
+            text = json.dumps({intent: rows}, ensure_ascii=False)
+            path = folder / "snips" / f"{name}.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(text.encode("latin-1" if intent == "PlayMusic" else "utf-8"))
+    converted("snips_slots", folder / "snips")
 
 
 WRITERS: dict[str, Callable[[Path], None]] = {
@@ -122,10 +171,14 @@ WRITERS: dict[str, Callable[[Path], None]] = {
     "jsb_chorales": write_chorales,
     "multi30k_en_de": write_multi30k,
     "multi30k_en_fr": write_multi30k,
+    "ncbi_disease": write_ncbi,
     "nottingham": write_tunes,
     "sms_spam": write_sms,
+    "snips_slots": write_snips,
     "sst2": write_sst2,
     "tinyshakespeare": write_shakespeare,
+    "ud_english_ewt": write_ewt,
+    "wnut17": write_wnut,
 }
 
 
@@ -154,10 +207,14 @@ SCORED = {
     "jsb_chorales": {"nats_after_first"},
     "multi30k_en_de": {"bleu"},
     "multi30k_en_fr": {"bleu"},
+    "ncbi_disease": {"f1[X]"},
     "nottingham": {"bits_per_character"},
     "sms_spam": {"f1[ham]", "f1[spam]"},
+    "snips_slots": {"f1[artist]"},
     "sst2": {"f1[0]", "f1[1]"},
     "tinyshakespeare": {"bits_per_character"},
+    "ud_english_ewt": {"f1[DET]", "f1[NOUN]", "f1[VERB]"},
+    "wnut17": {"f1[X]"},
 }
 
 
@@ -203,7 +260,11 @@ def test_an_example_trains_on_rows_in_the_columns_it_names(name: str, data: Path
         "imdb": (NUM_ROWS * 9 // 10, NUM_ROWS // 10, NUM_ROWS),
         "jsb_chorales": (None, None, None),  # pieces
         "nottingham": (None, None, None),  # documents
+        "ncbi_disease": (NUM_ROWS, 7, 5),
+        "snips_slots": (7 * 12 - 4, 4, 7),  # 5 % of 84 commands
         "tinyshakespeare": (None, None, None),  # one document
+        "ud_english_ewt": (NUM_ROWS, 7, 5),
+        "wnut17": (NUM_ROWS, 7, 5),
     }[name]
     assert tuple(report.facts.get(f"{split} rows") for split in ("train", "dev", "test")) == rows
     assert SCORED[name] == {
