@@ -61,7 +61,7 @@ class PredictRequest(Body):
         ]
         | None
     ) = None
-    options: PredictOptions = PredictOptions()
+    options: Annotated[PredictOptions, Field(default_factory=PredictOptions)]
 
 
 class Predictions(BaseModel):
@@ -89,7 +89,7 @@ class GenerateRequest(Body):
 
     model: Name | None = None
     text: Text
-    options: GenerateOptions = GenerateOptions()
+    options: Annotated[GenerateOptions, Field(default_factory=GenerateOptions)]
 
 
 class SuggestRequest(Body):
