@@ -1,0 +1,54 @@
+"""The guide of language models works from its demo to its answers: its commands are run, in their order."""
+
+from __future__ import annotations
+
+import csv
+import re
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from recurra.api import demos
+from recurra.cli import main
+from recurra.data.embedded import topics
+from recurra.report.png import Pictures
+
+PAGE = Path(__file__).resolve().parents[1] / "docs/guide/language-model.md"
+# That the commands work is tested here; how well the model does is measured where the page is written.
+TINY = ["--set", "training.epochs=1", "--set", "model.hidden_size=8", "--set", "model.embedding_size=8"]
+SETTINGS = {"model": {"hidden_size": 8, "embedding_size": 8}, "training": {"epochs": 1}}
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few short topics and a small model in the place of the demo's."""
+    few = {split: tuple((t, text[:200]) for t, text in rows[:12]) for split, rows in topics._splits().items()}
+    monkeypatch.setattr(topics, "_splits", lambda: few)
+    whole = demos.DEMOS["language_model"]
+    settings = {name: {**section, **SETTINGS.get(name, {})} for name, section in whole.settings.items()}
+    monkeypatch.setitem(demos.DEMOS, "language_model", replace(whole, settings=settings))
+    monkeypatch.setattr("recurra.tasks.language_model.tables.SAMPLE", 10)
+    monkeypatch.setattr("recurra.report.folder.pictures", lambda report, charts, maps: Pictures({}, ()))
+
+
+def test_the_guide_of_language_models_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = PAGE.read_text(encoding="utf-8")
+    blocks = re.findall(r"^```console\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    lines = [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
+    assert [line.split()[1] for line in lines] == [
+        "demo", "generate", "generate", "predict", "data", "init", "check", "train", "evaluate", "predict",
+    ]  # fmt: skip
+    for line in lines:
+        words = shlex.split(line)[1:]
+        assert main(words + (TINY if words[0] == "train" else [])) == 0, f"{line}: {capsys.readouterr().err}"
+    with open("judged.csv", newline="", encoding="utf-8") as file:
+        assert len(list(csv.DictReader(file))) == len(topics._splits()["dev"])
+    config = Path("config.yaml").read_text(encoding="utf-8")
+    for option in re.findall(r"^\| `([^|]*)` \|", page, re.MULTILINE):
+        for name in re.findall(r"\w+", option):
+            assert re.search(rf"\b{name}\b", config), f"{name}: no option of a language model"
