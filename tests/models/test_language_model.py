@@ -169,9 +169,9 @@ def test_an_adaptive_output_layer_trains_and_its_probabilities_are_those_of_the_
 
 
 def test_cutoffs_are_shares_of_the_vocabulary_and_at_least_a_token_apart() -> None:
-    assert small(softmax="adaptive").output.sizes == [1, 1, 1, V - 3]
+    assert small(softmax="adaptive").output.sizes == [1, 1, 1, 3, V - 6]
     assert small(softmax="adaptive", cutoffs=(0.3, 0.6)).output.sizes == [3, 4, 4]
-    assert LanguageModel(1000, softmax="adaptive").output.sizes == [30, 70, 200, 700]
+    assert LanguageModel(1000, softmax="adaptive").output.sizes == [30, 70, 150, 250, 500]
 
 
 @pytest.mark.skipif(not cpu.available(), reason="recurra was installed without its native engine")
