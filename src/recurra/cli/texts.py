@@ -73,7 +73,7 @@ def readable(row: Row) -> str:
     confidence = next((values.pop(name) for name in _CONFIDENCE if name in values), None)
     parts = [_words(answer)] if answer is not None else []
     parts += [f"{100 * confidence:.1f} %"] if isinstance(confidence, float) else []
-    parts += [one_line(str(value)) for value in values.values() if isinstance(value, str | int | float)]
+    parts += [_plainly(value) for value in values.values() if isinstance(value, str | int | float)]
     return "\n".join(["\t".join(parts), *_further(values.get("n_best")), *_looked(values.get("attention"))])
 
 
@@ -104,6 +104,11 @@ def _further(answers: object) -> Iterator[str]:
 def _looked(attention: object) -> Iterator[str]:
     if isinstance(attention, Mapping):
         yield from heat_lines(attention["rows"], attention["columns"], attention["weights"])
+
+
+def _plainly(value: str | int | float) -> str:
+    """A single value in one line; of a number as many digits as a person reads, --json has them all."""
+    return f"{value:.5g}" if isinstance(value, float) else one_line(str(value))
 
 
 def _words(label: object) -> str:
