@@ -91,6 +91,14 @@ def write_shakespeare(folder: Path) -> None:
     write(folder / "tinyshakespeare" / "input.txt", "".join(f"{text}\n\n" for text in texts()))
 
 
+def write_wikitext2(folder: Path) -> None:
+    """Paragraphs a line, with spaces around each word, blank lines between them, and words that are <unk> already."""
+    lines = [f" = Part {k} = \n \n number <unk> is {text} . \n" for k, text in enumerate(texts())]
+    pack(folder / "wikitext2" / "train.txt.gz", "".join(lines))
+    write(folder / "wikitext2" / "valid.txt", "".join(lines[:7]))
+    write(folder / "wikitext2" / "test.txt", "".join(lines[:5]))
+
+
 def write_chorales(folder: Path) -> None:
     sizes = {"train": 12, "valid": 3, "test": 2}
     pieces = {name: [[[60, 64 + k % 5], [62]] * 3 for k in range(number)] for name, number in sizes.items()}
@@ -178,6 +186,7 @@ WRITERS: dict[str, Callable[[Path], None]] = {
     "sst2": write_sst2,
     "tinyshakespeare": write_shakespeare,
     "ud_english_ewt": write_ewt,
+    "wikitext2": write_wikitext2,
     "wnut17": write_wnut,
 }
 
@@ -214,6 +223,7 @@ SCORED = {
     "sst2": {"f1[0]", "f1[1]"},
     "tinyshakespeare": {"bits_per_character"},
     "ud_english_ewt": {"f1[DET]", "f1[NOUN]", "f1[VERB]"},
+    "wikitext2": {"bits_per_character"},
     "wnut17": {"f1[X]"},
 }
 
@@ -264,6 +274,7 @@ def test_an_example_trains_on_rows_in_the_columns_it_names(name: str, data: Path
         "snips_slots": (7 * 12 - 4, 4, 7),  # 5 % of 84 commands
         "tinyshakespeare": (None, None, None),  # one document
         "ud_english_ewt": (NUM_ROWS, 7, 5),
+        "wikitext2": (None, None, None),  # one document
         "wnut17": (NUM_ROWS, 7, 5),
     }[name]
     assert tuple(report.facts.get(f"{split} rows") for split in ("train", "dev", "test")) == rows
