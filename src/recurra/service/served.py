@@ -74,8 +74,8 @@ def _open(name: str, path: Path, device: torch.device, cells: tuple[Path, ...]) 
 
 
 def first_record(served: Served) -> Record:
-    """Something to answer before anybody asks."""
-    return Record({served.input_field: "a"}, Origin("start"))
+    """Something to answer before anybody asks: for music a rest, for others a short text."""
+    return Record({served.input_field: "-"}, Origin("start"))
 
 
 def chosen(runs: Runs, name: str | None) -> Served:

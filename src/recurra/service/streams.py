@@ -15,7 +15,7 @@ from recurra.service.patience import Deadline, GivenUpError, Patient
 from recurra.service.refusals import RefusedError, json_bytes, refusal_json, refusal_of
 from recurra.service.served import Served
 from recurra.service.worker import Worker
-from recurra.tasks import LanguageModelling
+from recurra.tasks import LanguageModelling, Music
 from recurra.tasks.asking import refuse_options
 from recurra.tasks.language_model.suggesting import Suggester
 
@@ -32,7 +32,7 @@ class Grown:
 
 def can_generate(served: Served) -> bool:
     """Whether the run's task answers token by token."""
-    return hasattr(served.run.task, "spoken") or isinstance(served.run.task, LanguageModelling)
+    return hasattr(served.run.task, "spoken") or isinstance(served.run.task, LanguageModelling | Music)
 
 
 def can_suggest(served: Served) -> bool:
@@ -44,7 +44,7 @@ def growing(served: Served, text: str, options: Options, deadline: Deadline, lis
     """The answer to a text as it grows. Raises what the task raises, ConfigError for options that it does not have."""
     task: Any = served.run.task
     model: Any = Patient(served.run.model, deadline)
-    if isinstance(task, LanguageModelling):
+    if isinstance(task, LanguageModelling | Music):
         run = replace(served.run, model=model)
         pieces = generate(run, text, **options, device=str(served.device), watch=listener)
         return (Grown(piece.text, is_rest=True) for piece in pieces)
