@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import signal
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ import yaml
 
 from api.api_room import Listening, done, kept_of, refused
 from recurra import api
+from recurra.api import demos
+from recurra.data.embedded import quantities
 from recurra.report.png import Pictures
 
 NAMES, PLACES = ("Anna", "Bob", "Carl", "Dora"), ("Rome", "Oslo", "New York", "Port Said")
@@ -187,6 +191,23 @@ def test_a_stopped_run_goes_on_as_if_it_had_never_stopped(here: Path) -> None:
     assert api.train(Path("c.yaml"), out=Path("run"), watch=Stopping()).stopped_by is not None
     assert api.resume(Path("run")).report is not None
     assert kept_of("run") == kept_of("whole")
+
+
+def test_the_demo_finds_spans_in_real_lists(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = demos.DEMOS["tagging"]
+    small = {"hidden_size": 4, "embedding_size": 4, "character_size": 4}
+    settings = {**whole.settings, "model": small, "training": {**whole.settings["training"], "epochs": 1}}
+    monkeypatch.setitem(demos.DEMOS, "tagging", replace(whole, settings=settings))  # type: ignore[arg-type]
+    monkeypatch.setattr(quantities, "_ROWS", {"train": 6, "dev": 1, "test": 2})
+    quantities._rows.cache_clear()
+    said = done("demo", "tagging", "--out", "here/tagging")
+    quantities._rows.cache_clear()
+    assert "Where are the dates and the numbers? Lists of things in 40 languages" in said.err
+    assert re.search(r"The 80 test texts hold 1\d\d of them\.", said.err)
+    assert "dictionary" in said.out
+    text = "Frankreich, 12 km und 4. März 2001"
+    answer = json.loads(done("predict", "here/tagging", "--json", text).out)
+    assert all(text[one["start"] : one["end"]] == one["text"] for one in answer["spans"])
 
 
 # -- what is wrong with the data ---------------------------------------------------------------------------------------
