@@ -11,6 +11,7 @@ from fastapi import FastAPI, Path, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.routing import Match
 
 from recurra import __version__
 from recurra.base.errors import RecurraError
@@ -258,7 +259,16 @@ def _add_refusals(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def unrouted(request: Request, error: HTTPException) -> Response:
-        return answered(RefusedError(error.status_code, f"{error.detail}.", error.headers), request.state.request_id)
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = ", ".join(sorted(_methods(app, request)))
+        return answered(RefusedError(error.status_code, f"{error.detail}.", headers), request.state.request_id)
+
+
+def _methods(app: FastAPI, request: Request) -> set[str]:
+    """The methods of all routes of a path; Starlette names those of the first one."""
+    matching = (route for route in app.routes if route.matches(request.scope)[0] is not Match.NONE)
+    return {method for route in matching for method in getattr(route, "methods", None) or ()}
 
 
 _SessionId = Annotated[str, Path(max_length=most.LONGEST_NAME)]

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from starlette.responses import Response
+from starlette.responses import JSONResponse
 
 from recurra.base.errors import ConfigError, RecurraError
 
@@ -43,10 +43,8 @@ def failed(request_id: str) -> RefusedError:
     return RefusedError(500, f"the service failed; its log says why, under the id {request_id}.")
 
 
-class Json(Response):
+class Json(JSONResponse):
     """JSON in ASCII: a label may hold half of a surrogate pair, which UTF-8 cannot."""
-
-    media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
         return json_bytes(content)

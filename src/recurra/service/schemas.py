@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
 from recurra.service import limits as most
 
@@ -29,6 +29,13 @@ def _as_in_a_file(value: JsonValue) -> JsonValue:
     return value
 
 
+def _whole(value: object) -> object:
+    """5.0 is a whole number to JSON."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+# Behind the bounds, so that they stay in the description.
+WHOLE = BeforeValidator(_whole)
 Text = Annotated[str, Field(max_length=most.LONGEST_TEXT)]
 Value = Annotated[JsonValue, AfterValidator(_as_in_a_file)]
 Name = Annotated[str, Field(max_length=most.LONGEST_NAME, description="a run; may be left out where one is served")]
@@ -43,14 +50,26 @@ class Body(BaseModel):
 class PredictOptions(Body):
     """How to answer, as the run's task has it; what it does not have is refused."""
 
-    beam: Annotated[int, Field(ge=1, le=most.WIDEST_BEAM, description="hypotheses of a translation; 1 is greedy")] = 1
-    n_best: Annotated[int, Field(ge=1, le=most.WIDEST_BEAM, description="answers of a translation, best first")] = 1
+    beam: Annotated[
+        int, Field(ge=1, le=most.WIDEST_BEAM, description="hypotheses of a translation; 1 is greedy"), WHOLE
+    ] = 1
+    n_best: Annotated[
+        int, Field(ge=1, le=most.WIDEST_BEAM, description="answers of a translation, best first"), WHOLE
+    ] = 1
     attention: Annotated[bool, Field(description="what each token of the answer looked at")] = False
     tokens: Annotated[bool, Field(description="how probable a language model finds each token")] = False
 
 
+def _one_of_two(schema: dict[str, Any]) -> None:
+    """Say in the description that one of the two must be there."""
+    names = ("texts", "records")
+    schema["oneOf"] = [{"required": [name], "properties": {name: {"type": "array"}}} for name in names]
+
+
 class PredictRequest(Body):
     """Texts, or rows as a data file has them; one of the two."""
+
+    model_config = ConfigDict(json_schema_extra=_one_of_two)
 
     model: Name | None = None
     texts: Annotated[list[Text], Field(min_length=1, max_length=most.MOST_RECORDS)] | None = None
@@ -76,11 +95,13 @@ class Predictions(BaseModel):
 class GenerateOptions(Body):
     """How a language model writes; a translation has none of these."""
 
-    length: Annotated[int, Field(ge=1, le=most.MOST_TOKENS, description="tokens, at most")] = 200
+    length: Annotated[int, Field(ge=1, le=most.MOST_TOKENS, description="tokens, at most"), WHOLE] = 200
     temperature: Annotated[float, Field(ge=0, le=most.HOTTEST, description="0 takes the most probable token")] = 1.0
-    top_k: Annotated[int, Field(ge=1, le=most.LARGEST_TOP_K, description="draw from so many tokens")] | None = None
+    top_k: Annotated[int, Field(ge=1, le=most.LARGEST_TOP_K, description="draw from so many tokens"), WHOLE] | None = (
+        None
+    )
     top_p: Annotated[float, Field(gt=0, le=1, description="draw from tokens of this probability")] | None = None
-    seed: Annotated[int, Field(ge=0, le=most.LARGEST_SEED, description="the same one, the same text")] = 0
+    seed: Annotated[int, Field(ge=0, le=most.LARGEST_SEED, description="the same one, the same text"), WHOLE] = 0
     stop: Annotated[Text, Field(min_length=1, max_length=most.LONGEST_STOP, description="end before it")] | None = None
 
 
@@ -97,7 +118,7 @@ class SuggestRequest(Body):
 
     model: Name | None = None
     text: Text
-    number: Annotated[int, Field(ge=1, le=most.MOST_SUGGESTIONS)] = 5
+    number: Annotated[int, Field(ge=1, le=most.MOST_SUGGESTIONS), WHOLE] = 5
 
 
 class Suggested(BaseModel):

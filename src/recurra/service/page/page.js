@@ -396,7 +396,129 @@ function language_model(model) {
   };
 }
 
-const views = { classification, translation, tagging, language_model };
+const LETTERS = { C: 0, D: 2, E: 4, F: 5, G: 7, A: 9, B: 11 };
+// Seconds of a step, of a note when it is heard.
+const STEP = 0.5;
+
+/** "C4+E4 - 62" as lists of MIDI numbers; what is no note is left to the service to refuse. */
+function chordsOf(line) {
+  const number = (word) => {
+    const found = /^(?:([A-G])(#|b)?(-?\d+)|(\d+))$/u.exec(word);
+    if (!found) return NaN;
+    if (found[4]) return Number(found[4]);
+    return 12 * (Number(found[3]) + 1) + LETTERS[found[1]] + { "#": 1, b: -1, "": 0 }[found[2] || ""];
+  };
+  return line.trim().split(/\s+/u).filter(Boolean).map((step) => step.split("+").map(number).filter((n) => !Number.isNaN(n)));
+}
+
+/** Notes over steps, the high ones above; those before `from` were given. */
+function roll(chords, from) {
+  const notes = chords.flat();
+  const low = Math.min(...notes, 72) - 1;
+  const high = Math.max(...notes, 48) + 1;
+  const [width, height] = [14, 7];
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("viewBox", `0 0 ${Math.max(chords.length, 16) * width} ${(high - low + 1) * height}`);
+  svg.setAttribute("role", "img");
+  svg.setAttribute("aria-label", "piano roll");
+  const put = (name, values) => {
+    const element = document.createElementNS(SVG, name);
+    for (const [key, value] of Object.entries(values)) element.setAttribute(key, value);
+    svg.append(element);
+  };
+  for (let note = low; note <= high; note += 1) {
+    if ([1, 3, 6, 8, 10].includes(((note % 12) + 12) % 12)) put("rect", { class: "black", x: 0, y: (high - note) * height, width: "100%", height });
+  }
+  chords.forEach((chord, step) => chord.forEach((note) =>
+    put("rect", { class: step < from ? "note given" : "note", x: step * width + 1, y: (high - note) * height, width: width - 2, height, rx: 2 })));
+  return h("div", { class: "roll", tabindex: "0", "aria-label": "piano roll" }, svg);
+}
+
+/** Plays chords with soft waves; returns what stops it. */
+function sounding(chords, ended) {
+  const audio = new AudioContext();
+  const all = audio.createGain();
+  all.gain.value = 0.12;
+  all.connect(audio.destination);
+  chords.forEach((chord, step) => chord.forEach((note) => {
+    const wave = audio.createOscillator();
+    const loud = audio.createGain();
+    const begin = audio.currentTime + 0.05 + step * STEP;
+    wave.type = "triangle";
+    wave.frequency.value = 440 * 2 ** ((note - 69) / 12);
+    loud.gain.setValueAtTime(0, begin);
+    loud.gain.linearRampToValueAtTime(1, begin + 0.02);
+    loud.gain.exponentialRampToValueAtTime(0.01, begin + STEP * 1.1);
+    wave.connect(loud).connect(all);
+    wave.start(begin);
+    wave.stop(begin + STEP * 1.2);
+  }));
+  const timer = setTimeout(stop, (chords.length + 1) * STEP * 1000);
+  function stop() {
+    clearTimeout(timer);
+    if (audio.state !== "closed") audio.close();
+    ended();
+  }
+  return stop;
+}
+
+function music(model) {
+  const temperature = h("input", { type: "range", value: 0.7, min: 0, max: 1.5, step: 0.1, "aria-label": "Temperature" });
+  const shown = h("span", {}, "0.7");
+  temperature.addEventListener("input", () => (shown.textContent = temperature.value));
+  const length = h("select", {}, ...[16, 32, 64, 128].map((n) => h("option", { value: n }, `${n}`)));
+  length.value = "32";
+  let silence = null;
+
+  function listenable(line) {
+    const button = h("button", { type: "button", onclick: () => {
+      if (silence) return silence();
+      button.textContent = "Stop";
+      silence = sounding(chordsOf(line), () => ((silence = null), (button.textContent = "Listen")));
+    } }, "Listen");
+    return button;
+  }
+
+  const draw = () => {
+    const chords = chordsOf(text());
+    if (chords.flat().length) show(roll(chords, chords.length), listenable(text()));
+    else show();
+    complain(null);
+  };
+
+  async function entered() {
+    const before = text().trim();
+    const given = chordsOf(before).length;
+    const seed = Math.floor(Math.random() * 2 ** 31);
+    const options = { length: Number(length.value), temperature: Number(temperature.value), seed };
+    if (silence) silence();
+    await latest(async (signal) => {
+      let whole = before;
+      await generate({ model: model.name, text: before, options }, signal, (so_far) => {
+        whole = before + so_far;
+        show(roll(chordsOf(whole), given), h("p", { class: "help" }, `Seed ${seed}`));
+      });
+      const keep = () => (($("text").value = whole), $("text").focus(), draw());
+      show(
+        roll(chordsOf(whole), given), listenable(whole), h("p", { class: "chords" }, whole), h("p", { class: "help" }, `Seed ${seed}`),
+        h("button", { type: "button", class: "more", onclick: keep }, "Take this into the text"),
+      );
+      note([]);
+    });
+  }
+
+  return {
+    prompt: "Begin a piece, such as C4+E4+G4 F4+A4+C5, or leave it empty",
+    controls: [
+      h("button", { class: "main", type: "submit" }, "Go on"), h("label", {}, "Steps", length),
+      h("label", {}, "Temperature", temperature, shown), h("span", { class: "hint" }, "Enter goes on"),
+    ],
+    typed: settled(draw, 60),
+    entered,
+  };
+}
+
+const views = { classification, translation, tagging, language_model, music };
 
 /** For a task without a view of its own: the answer as it is. */
 function plain(model) {

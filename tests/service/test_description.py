@@ -1,0 +1,91 @@
+"""The description of the service is true: whatever is asked, the answer is one that it names."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from recurra.service import Served
+from service.service_room import Ask, Asked, Client
+
+POSTS = {"/predict": "/predict", "/generate": "/generate", "/suggest": "/suggest", "/sessions": "/sessions"}
+POSTS["/sessions/x"] = "/sessions/{session}"
+NAMES = ["model", "texts", "records", "text", "options", "number", "beam", "n_best", "attention", "length", "stop"]
+# Some of what fits, and all kinds of what does not.
+SCALARS = st.one_of(
+    st.none(), st.booleans(), st.integers(-3, 20), st.integers(), st.floats(), st.text(max_size=8),
+    st.sampled_from(["moods", "both", "digits", "fine", "\ud800", "\x00", "{}", 5.0]),
+)  # fmt: skip
+JSON = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=3), inner),
+    max_leaves=8,
+)
+BODIES = st.dictionaries(st.sampled_from(NAMES), JSON) | JSON
+
+
+@pytest.fixture(scope="module")
+def asked(served: dict[str, Served]) -> Any:
+    from recurra.service import Limits
+
+    one = Asked(served, Limits(), None)
+    yield one
+    assert one.service.worker.stop(10)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@given(path=st.sampled_from(sorted(POSTS)), bodies=st.lists(BODIES, min_size=1, max_size=4))
+def test_any_body_is_answered_as_described(asked: Asked, path: str, bodies: list[Any]) -> None:
+    described = asked.app._app.openapi()["paths"][POSTS[path]]["post"]["responses"]  # type: ignore[attr-defined]
+
+    async def talk(client: Client) -> list[Any]:
+        import json
+
+        sent = [json.dumps(body).encode() for body in bodies]  # NaN and lone surrogates too
+        headers = {"content-type": "application/json"}
+        return await asyncio.gather(*(client.post(path, content=body, headers=headers) for body in sent))
+
+    for answer in asked.run(talk):
+        assert str(answer.status_code) in described
+        assert answer.status_code < 500
+        if answer.status_code >= 400:
+            assert set(answer.json()) == {"error", "problems", "request_id"}
+
+
+def test_a_whole_number_may_be_written_with_a_point(ask: Ask) -> None:
+    body = {"texts": ["12"], "options": {"beam": 2.0, "n_best": 2.0}}
+    (row,) = ask("digits").post("/predict", body).json()["predictions"]
+    assert len(row["n_best"]) == 2
+    assert ask("digits").post("/predict", {"texts": ["12"], "options": {"beam": 2.5}}).status_code == 422
+
+
+def test_all_methods_of_a_path_are_named_where_another_is_asked_for(ask: Ask) -> None:
+    asked = ask("moods")
+    for path, methods in {
+        "/sessions/x": "DELETE, POST",
+        "/predict": "POST",
+        "/models": "GET",
+        "/": "GET, HEAD",
+    }.items():
+        answer = asked.run(lambda client, path=path: client.request("PATCH", path))
+        assert (answer.status_code, answer.headers["allow"]) == (405, methods)
+
+
+def test_bounds_are_in_the_description(ask: Ask) -> None:
+    schemas = ask("moods").get("/openapi.json").json()["components"]["schemas"]
+    beam = schemas["PredictOptions"]["properties"]["beam"]
+    assert (beam["minimum"], beam["maximum"]) == (1, 16)
+    length = schemas["GenerateOptions"]["properties"]["length"]
+    assert (length["minimum"], length["maximum"]) == (1, 1000)
+    texts = schemas["PredictRequest"]["properties"]["texts"]["anyOf"][0]
+    assert (texts["maxItems"], texts["items"]["maxLength"]) == (256, 10_000)
+    assert schemas["PredictRequest"]["additionalProperties"] is False
+
+
+def test_no_page_of_the_description_loads_from_another_host(ask: Ask) -> None:
+    asked = ask("moods")
+    assert [asked.get(path).status_code for path in ("/docs", "/redoc")] == [404, 404]
