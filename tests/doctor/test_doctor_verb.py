@@ -23,7 +23,7 @@ def test_a_config_is_trained_a_little_and_judged(data: Path) -> None:
     assert files() == before  # nothing is written
     assert [probe["step"] for probe in said["probes"]] == [0, 2, 4, 6, 8]
     assert [layer["name"] for layer in said["probes"][0]["layers"]] == [
-        "recurrent 1, forward", "recurrent 1, backward",
+        "recurrent, forward", "recurrent, backward",
     ]  # fmt: skip
     assert [step for step, _ in said["course"]["norms"]] == list(range(1, 9))
     assert set(said["course"]["ratios"]) >= {"embedding.weight", "recurrent.weight_hh_l0", "output.weight"}
@@ -54,7 +54,7 @@ def test_long_rows_of_a_sigmoid_network_vanish_and_the_experiment_is_named(here:
     write_csv(here / "data.csv", [(f"{text} c{n}", "xy"[n % 2]) for n, text in enumerate(words)])
     write_config(model={"cell": "rnn_sigmoid", "bidirectional": False, "hidden_size": 32})
     said = done("doctor", "c.yaml", "--steps", 2).out
-    assert said.startswith("vanishing: recurrent 1, forward: of a gradient, ")
+    assert said.startswith("vanishing: recurrent: of a gradient, ")
     assert "\nTry model.cell: lstm, model.forget_bias: 3\n" in said
     assert "\n  recurra doctor c.yaml --set model.cell=lstm --set model.forget_bias=3" in said
     once = done("doctor", "c.yaml", "--steps", 2, "--set", "model.cell=lstm", "--set", "model.forget_bias=4").out
@@ -81,7 +81,7 @@ def test_a_trained_run_is_looked_at_as_it_is(run: Path) -> None:
 
 def test_the_report_of_every_run_has_a_verdict_and_the_curves_behind_it(run: Path) -> None:
     page = (run / "report.html").read_text("utf-8")
-    assert "<dt>gradients</dt><dd>healthy: recurrent 1, " in page
+    assert "<dt>gradients</dt><dd>healthy: recurrent, " in page
     assert "Gradient carried back by the recurrence" in page
     assert "Gradient before clipping" in page
 

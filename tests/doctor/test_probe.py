@@ -106,10 +106,10 @@ def test_a_decoder_with_attention_is_followed_step_by_step() -> None:
 
     layers = {layer.name: layer for layer in probe(model, pairs(), loss).layers}
     assert list(layers) == [
-        "encoder.recurrent 1, forward", "encoder.recurrent 1, backward",
-        "decoder.recurrent 1, forward",
+        "encoder.recurrent, forward", "encoder.recurrent, backward",
+        "decoder.recurrent",
     ]  # fmt: skip
-    decoder = layers["decoder.recurrent 1, forward"]
+    decoder = layers["decoder.recurrent"]
     assert (decoder.rows, decoder.steps) == (4, 5)
     assert decoder.carried is not None
     assert decoder.carried.log10[0] == 0.0

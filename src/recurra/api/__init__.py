@@ -3,7 +3,7 @@
 starting    init, check                    training    train, resume         evaluating   evaluate, predict
 explaining  explain                        demos       demo, data sets that every machine has
 generating  generate, suggest: what a language model, or one of music, writes
-doctoring   doctor: where gradients go
+doctoring   doctor: where gradients go     inspecting  inspect      lenses  what of each task can be seen
 exporting   export_onnx, export_torch: a run for other programs
 options     sections of the config         schema      the config as a whole
 prepare     files to examples in splits    learner     all that a checkpoint holds, alive
@@ -20,6 +20,7 @@ from recurra.api.explaining import Explanation, explain
 from recurra.api.exporting import export_onnx, export_torch
 from recurra.api.folder import Run, open_run
 from recurra.api.generating import Piece, generate, midi, suggest, suggester
+from recurra.api.inspecting import Inspection, inspect
 from recurra.api.starting import Checked, check, init
 from recurra.api.training import Trained, resume, train
 
@@ -27,6 +28,7 @@ __all__ = [
     "Checked",
     "Diagnosed",
     "Explanation",
+    "Inspection",
     "Listed",
     "Piece",
     "Run",
@@ -42,6 +44,7 @@ __all__ = [
     "export_torch",
     "generate",
     "init",
+    "inspect",
     "midi",
     "open_run",
     "predict",

@@ -37,12 +37,15 @@ def _named(text: str, suffix: str) -> Path:
 
 
 def write_page(
-    path: Path, report: Report, *, charts: Sequence[Chart] = (), maps: Sequence[HeatMap] = (), settings: str = ""
+    path: Path, report: Report, *, charts: Sequence[Chart] = (), maps: Sequence[HeatMap] = (), about: str = "Attention"
 ) -> None:
-    """The report as one HTML file, without scripts and without a reference to anything outside it."""
+    """The report as one HTML file, without scripts and without a reference to anything outside it.
+
+    about: the heading over the maps
+    """
     from recurra.report import html
 
-    write_text(path, html(report, charts=charts, maps=maps, settings=settings))
+    write_text(path, html(report, charts=charts, maps=maps, about=about))
     say(f"{path}: written.")
 
 

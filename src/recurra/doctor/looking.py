@@ -17,17 +17,16 @@ DIRECTIONS = ("forward", "backward")
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The steps of one layer in one direction. module: the layers' name in the model; layer: counted from 1."""
+    """The steps of one layer in one direction. name: `encoder.recurrent 2, backward`, as short as the model allows.
 
+    module: the layers' name in the model      layer: counted from 1
+    """
+
+    name: str
     module: str
     layer: int
     direction: str
     trail: Trail
-
-    @property
-    def name(self) -> str:
-        """`encoder.recurrent 2, backward`."""
-        return f"{self.module or 'layer'} {self.layer}, {self.direction}"
 
 
 @contextmanager
@@ -41,12 +40,14 @@ def watching(model: nn.Module) -> Iterator[list[Seen]]:
     before = {name: layer.watch for name, layer in layers.items()}
     try:
         for name, layer in layers.items():
-            layer.watch = partial(_note, seen, name)
+            layer.watch = partial(_note, seen, name, layer)
         yield seen
     finally:
         for name, layer in layers.items():
             layer.watch = before[name]
 
 
-def _note(seen: list[Seen], name: str, layer: int, direction: int, trail: Trail) -> None:
-    seen.append(Seen(name, layer + 1, DIRECTIONS[direction], trail))
+def _note(seen: list[Seen], module: str, layers: Recurrent, layer: int, direction: int, trail: Trail) -> None:
+    number = f" {layer + 1}" if layers.num_layers > 1 else ""
+    way = f", {DIRECTIONS[direction]}" if layers.bidirectional else ""
+    seen.append(Seen(f"{module or 'layer'}{number}{way}", module, layer + 1, DIRECTIONS[direction], trail))

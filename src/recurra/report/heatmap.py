@@ -17,7 +17,10 @@ LONGEST_LABEL = 24
 
 @dataclass(frozen=True, slots=True)
 class HeatMap:
-    """title: one line; rows, columns: what stands beside them; weights: of each row, one for each column, 0..1."""
+    """title: one line; rows, columns: what stands beside them; weights: of each row, one for each column, 0..1.
+
+    Weights may go below zero, to -1: these have another colour.
+    """
 
     title: str
     rows: tuple[str, ...]
@@ -30,7 +33,7 @@ def heat_svg(chart: HeatMap) -> Markup:
     if max(len(chart.rows), len(chart.columns)) > MOST_CELLS:
         return tag("p", f"{chart.title}: more than {MOST_CELLS} tokens are too many to draw.", class_="note")
     left = 10 + LETTER * max(map(len, map(shortened, chart.rows)), default=0)
-    top = 10 + LETTER * max(map(len, map(shortened, chart.columns)), default=0)
+    top = 16 + LETTER * max(map(len, map(shortened, chart.columns)), default=0)
     width, height = left + CELL * len(chart.columns) + 10, top + CELL * len(chart.rows) + 10
     picture = tag(
         "svg",
@@ -59,15 +62,16 @@ def _labels(chart: HeatMap, left: int, top: int) -> Iterator[Markup]:
 
 
 def _cells(chart: HeatMap, left: int, top: int) -> Iterator[Markup]:
+    signed = any(weight < 0 for row in chart.weights for weight in row)
     for y, (said, weights) in enumerate(zip(chart.rows, chart.weights, strict=True)):
         for x, (read, weight) in enumerate(zip(chart.columns, weights, strict=True)):
             yield tag(
                 "rect",
-                tag("title", f"{said} ← {read}: {100 * weight:.1f} %"),
+                tag("title", f"{said} ← {read}: {f'{weight:+.2f}' if signed else f'{100 * weight:.1f} %'}"),
                 x=left + CELL * x,
                 y=top + CELL * y,
                 width=CELL - 1,
                 height=CELL - 1,
-                class_="weight",
-                fill_opacity=f"{min(max(weight, 0.0), 1.0):.3f}",
+                class_="weight" if weight >= 0 else "weight below",
+                fill_opacity=f"{min(abs(weight), 1.0):.3f}",
             )

@@ -18,14 +18,22 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 OPEN_LABELS = 12
 
 
-def html(report: Report, *, charts: Sequence[Chart] = (), maps: Sequence[HeatMap] = (), settings: str = "") -> str:
+def html(
+    report: Report,
+    *,
+    charts: Sequence[Chart] = (),
+    maps: Sequence[HeatMap] = (),
+    settings: str = "",
+    about: str = "Attention",
+) -> str:
     """The report as one HTML document, without scripts and without a reference to anything outside it.
 
-    charts: curves to draw      maps: what outputs looked at      settings: the resolved settings as text
+    charts: curves to draw      maps: what outputs looked at, under the heading `about`
+    settings: the resolved settings as text
     Labels, facts and settings are shown as text whatever they hold.
     """
     splits = _test_first(splits_of(report))
-    body = tag("main", tag("h1", report.title), *_sections(report, splits, charts, maps, settings))
+    body = tag("main", tag("h1", report.title), *_sections(report, splits, charts, maps, settings, about))
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
@@ -38,7 +46,12 @@ def html(report: Report, *, charts: Sequence[Chart] = (), maps: Sequence[HeatMap
 
 
 def _sections(
-    report: Report, splits: Sequence[str], charts: Sequence[Chart], maps: Sequence[HeatMap], settings: str
+    report: Report,
+    splits: Sequence[str],
+    charts: Sequence[Chart],
+    maps: Sequence[HeatMap],
+    settings: str,
+    about: str,
 ) -> Iterator[Markup]:
     if splits:
         yield headline(report, splits[0])
@@ -48,7 +61,7 @@ def _sections(
         yield _table(matrix)
     yield tag("div", *(_table(table) for table in report.tables if not is_matrix(table)), class_="tables")
     if maps:
-        yield tag("section", tag("h2", "Attention"), tag("div", *map(heat_svg, maps), class_="charts"))
+        yield tag("section", tag("h2", about), tag("div", *map(heat_svg, maps), class_="charts"))
     if charts:
         yield tag("section", tag("h2", "Curves"), tag("div", *map(svg, charts), class_="charts"))
     if report.facts:

@@ -14,6 +14,8 @@ from recurra.report.heatmap import HeatMap, shortened
 from recurra.report.tables import MOST_LABELS, is_matrix
 
 MISSING = 'pictures were left out: matplotlib is not installed; pip install "recurra[plot]".'
+# Orange below zero, blue above, as on the page.
+SIGNED = ("#d95f02", "#ffffff", "#1d5fd1")
 GLYPHS = "some labels hold characters that matplotlib's font lacks; report.html shows them."
 
 
@@ -84,20 +86,23 @@ def heat_png(maps: Sequence[HeatMap]) -> bytes:
 
     Raises ModuleNotFoundError without matplotlib.
     """
+    from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.figure import Figure
 
     # A fifth of an inch a token, and room for the labels.
     heights = [1.6 + 0.2 * len(one.rows) for one in maps]
     width = 2.4 + 0.2 * max((len(one.columns) for one in maps), default=0)
-    figure = Figure(figsize=(min(max(width, 4), 40), min(sum(heights), 120)), dpi=120, layout="constrained")
+    figure = Figure(figsize=(min(max(width, 7), 40), min(sum(heights), 120)), dpi=120, layout="constrained")
     panels = figure.subplots(len(maps), squeeze=False, height_ratios=heights)[:, 0]
     for axes, one in zip(panels, maps, strict=True):
         # Without rows there is nothing to colour, and imshow takes no empty picture.
-        axes.imshow(one.weights or [[0.0]], cmap="Blues", vmin=0, vmax=1, aspect="auto")
+        signed = any(weight < 0 for row in one.weights for weight in row)
+        colours = LinearSegmentedColormap.from_list("signed", SIGNED) if signed else "Blues"
+        axes.imshow(one.weights or [[0.0]], cmap=colours, vmin=-1 if signed else 0, vmax=1, aspect="auto")
         columns = [shortened(name) for name in one.columns]
         axes.set_xticks(range(len(columns)), columns, rotation=90, parse_math=False)
         axes.set_yticks(range(len(one.rows)), [shortened(name) for name in one.rows], parse_math=False)
-        axes.set_title(one.title, parse_math=False)
+        axes.set_title(one.title, parse_math=False, loc="left", fontsize=10)
     return _png(figure)
 
 

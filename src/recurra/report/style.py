@@ -59,7 +59,7 @@ figure { margin: 0 0 10px; } figcaption { font-size: 13.5px; margin-bottom: 4px;
   background: var(--c); }
 svg { width: 100%; height: auto; display: block; } svg text { fill: var(--soft); font-size: 14px; }
 svg line { stroke: var(--line); } .middle { text-anchor: middle; } .end { text-anchor: end; }
-svg .weight { fill: var(--c0); }
+svg .weight { fill: var(--c0); } svg .below { fill: var(--c1); }
 polyline { fill: none; stroke: var(--c); stroke-width: 2; stroke-linejoin: round; } circle { fill: var(--c); }
 .c0 { --c: var(--c0); } .c1 { --c: var(--c1); } .c2 { --c: var(--c2); }
 .c3 { --c: var(--c3); } .c4 { --c: var(--c4); } .c5 { --c: var(--c5); }

@@ -17,12 +17,11 @@ from recurra.cli.commands import (
     export,
     generate,
     init,
+    inspect,
     predict,
     serve,
     train,
 )
-
-# DEL, predict, serve, train
 
 COMMANDS: Final[Mapping[str, Command]] = {
     "init": init.COMMAND,
@@ -33,6 +32,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "generate": generate.COMMAND,
     "serve": serve.COMMAND,
     "export": export.COMMAND,
+    "inspect": inspect.COMMAND,
     "doctor": doctor.COMMAND,
     "explain": explain.COMMAND,
     "demo": demo.COMMAND,

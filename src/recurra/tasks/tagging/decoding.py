@@ -42,9 +42,7 @@ def decoded(
     Raises RunError for scores that are not finite.
     """
     emissions, scores = _scores(prediction)
-    masks: dict[str, Tensor] = {}
-    if allowed is not None:
-        masks = {"allowed": allowed.pairs, "allowed_first": allowed.first, "allowed_last": allowed.last}
+    masks = _masks(allowed)
     try:
         best, _ = viterbi(emissions, batch.lengths, *scores, **masks)
     except ConfigError:  # O is always allowed, so that some tagging is: its score was no number
@@ -60,6 +58,18 @@ def decoded(
     return [
         Tagged(tuple(tags[k] for k in row), tuple(some[: len(row)])) for row, some in zip(chosen, of_best, strict=True)
     ]
+
+
+def chances(prediction: Prediction, batch: Batch, allowed: Allowed | None) -> Tensor:
+    """(T, N, L): the probability of each tag, over all allowed taggings of its sentence."""
+    emissions, scores = _scores(prediction)
+    return marginals(emissions, batch.lengths, *scores, **_masks(allowed))
+
+
+def _masks(allowed: Allowed | None) -> dict[str, Tensor]:
+    if allowed is None:
+        return {}
+    return {"allowed": allowed.pairs, "allowed_first": allowed.first, "allowed_last": allowed.last}
 
 
 def _scores(prediction: Prediction) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:

@@ -27,7 +27,7 @@ from recurra.report import Chart, HeatMap
 from recurra.tasks.asking import refuse_options
 from recurra.tasks.by_length import ByLength
 from recurra.tasks.tagging.answers import spans_of, tokens_of
-from recurra.tasks.tagging.decoding import Tagged, decoded, loss_of
+from recurra.tasks.tagging.decoding import Tagged, chances, decoded, loss_of
 from recurra.tasks.tagging.readers import WordReader
 from recurra.tasks.tagging.sentences import Columns, Sentence
 from recurra.tasks.tagging.tables import worst_by_spans, worst_by_tags
@@ -98,6 +98,10 @@ class Tagging:
         Raises RunError for a model that is not finite.
         """
         return decoded(model(batch), batch, self.tagset.tags, self._allowed, sure=self.sure)
+
+    def chances(self, prediction: Prediction, batch: Batch) -> torch.Tensor:
+        """(T, N, L): the probability of each tag, 0..1, where several are possible."""
+        return chances(prediction, batch, self._allowed)
 
     def score(self, outputs: Sequence[Tagged], examples: Sequence[Sentence], split: str) -> tuple[Score, ...]:
         """Of spans: precision, recall and F1, and of tokens. Of plain tags: accuracy; precision, recall, F1 by tag."""

@@ -1,0 +1,126 @@
+"""Inspect: what goes on inside a trained model while it answers one text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from recurra.api.answering import device_of
+from recurra.api.folder import Run, open_run
+from recurra.api.lenses import LENSES, Lens
+from recurra.base.contracts import Origin, Record, Report, Table
+from recurra.base.errors import ConfigError, DataError
+from recurra.doctor.looking import Seen, watching
+from recurra.doctor.maps import gate_maps, in_pieces, state_maps
+from recurra.doctor.saliency import Saliency, integrated_gradients
+from recurra.report import HeatMap
+
+# Longer texts make no picture, and keep every value of every step in memory.
+MOST_TOKENS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What was seen. answer: as `predict` gives it; meaning: what the saliency explains; lines: such as a tree."""
+
+    text: str
+    answer: Mapping[str, Any]
+    tokens: tuple[str, ...]
+    saliency: Saliency
+    meaning: str
+    gates: tuple[HeatMap, ...]
+    states: tuple[HeatMap, ...]
+    maps: tuple[HeatMap, ...]
+    tables: tuple[Table, ...]
+    lines: tuple[str, ...]
+
+    @property
+    def saliency_maps(self) -> tuple[HeatMap, ...]:
+        """The saliency as a map of one row, beside its largest value."""
+        largest = max(map(abs, self.saliency.steps), default=0.0) or 1.0
+        row = [step / largest for step in self.saliency.steps]
+        title = f"Saliency, blue adds and orange takes away: {self.meaning}"
+        return tuple(in_pieces(title, ["saliency"], self.tokens, [row]))
+
+    @property
+    def pictures(self) -> tuple[HeatMap, ...]:
+        """All maps, in the order in which people read them."""
+        return (*self.saliency_maps, *self.maps, *self.gates, *self.states)
+
+    def report(self, title: str) -> Report:
+        """The page's tables and facts."""
+        rows = tuple((t, f"{s:+.4f}") for t, s in zip(self.tokens, self.saliency.steps, strict=True))
+        tables = (*self.tables, Table(f"Saliency: {self.meaning}", ("token", "adds"), rows))
+        if self.lines:
+            first, *rest = self.lines
+            tables = (
+                Table(first.rstrip(":"), ("tree",), tuple((line.replace(" ", "\xa0"),) for line in rest)),
+                *tables,
+            )
+        said = {k: v for k, v in self.answer.items() if isinstance(v, str | int | float)}
+        facts = {
+            **said,
+            "with the whole text": f"{self.saliency.whole:.4f}",
+            "with nothing in its place": f"{self.saliency.nothing:.4f}",
+            "the tokens together add": f"{sum(self.saliency.steps):.4f}, which misses the difference by "
+            f"{abs(self.saliency.gap):.1g}",
+        }
+        return Report(title, (), tables=tables, facts=facts)
+
+
+def inspect(run: Path | Run, text: str, *, device: str = "auto", cells: Iterable[Path] = ()) -> Inspection:
+    """Look inside a run while it answers a text: gates, states, saliency, and what its task has besides.
+
+    Raises DataError for a text without tokens or too long to show, ConfigError for a task or model without anything to
+    look into, RunError for a damaged folder.
+    """
+    trained = run if isinstance(run, Run) else open_run(run, cells)
+    name = str(trained.settings.tree["task"]["name"])
+    if name not in LENSES:
+        raise ConfigError(f"{trained.folder.path}: inspect knows {', '.join(LENSES)}, and not yet {name}.")
+    target = device_of(device)
+    trained.model.to(target).eval()
+    example = _example(trained, text)
+    lens = LENSES[name](trained.task, trained.model, example, target)
+    pairs = list(_seen(trained.model, lens))
+    return Inspection(
+        text,
+        lens.answer,
+        lens.tokens,
+        _saliency(trained.model, lens),
+        lens.meaning,
+        tuple(m for one, tokens in pairs for m in gate_maps(one, tokens)),
+        tuple(m for one, tokens in pairs for m in state_maps(one, tokens)),
+        lens.maps,
+        lens.tables,
+        lens.lines,
+    )
+
+
+def _example(trained: Run, text: str) -> Any:
+    field = trained.settings.plan.input_field
+    example = trained.task.example(Record({field: text}, Origin("argument", 1)), gold=False)
+    if not text.strip() or not example.length:
+        raise DataError(f"the text {text!r:.60} holds no token; there is nothing to look into. Give some words.")
+    if example.length > MOST_TOKENS:
+        raise DataError(f"the text has {example.length:,} tokens, expected at most {MOST_TOKENS:,}. Cut it.")
+    return example
+
+
+def _seen(model: torch.nn.Module, lens: Lens) -> Iterator[tuple[Seen, Sequence[str]]]:
+    """The layers that read tokens, each with those."""
+    with torch.no_grad(), watching(model) as seen:
+        model(lens.copies(1))
+    for one in seen:
+        yield from ((one, tokens) for name, tokens in lens.reads.items() if one.module.startswith(name))
+
+
+def _saliency(model: torch.nn.Module, lens: Lens) -> Saliency:
+    """Of each token that is read, in the order of the text."""
+    found = integrated_gradients(model, lens.entry, lens.copies, lens.score)
+    turned = lens.reads.get("encoder", lens.tokens) != lens.tokens
+    return Saliency(found.steps[::-1], found.whole, found.nothing) if turned else found

@@ -1,0 +1,94 @@
+"""`recurra inspect`: what goes on inside a model while it answers one text."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from recurra.cli.arguments import Command, add_cells, add_device, add_json, add_run
+from recurra.cli.failures import DONE
+from recurra.cli.heat import heat_lines
+from recurra.cli.pages import page_to, picture_to, write_page, write_picture
+from recurra.cli.show import text_table
+from recurra.cli.terminal import one_line, printable, put, put_json, width
+from recurra.cli.texts import readable
+
+if TYPE_CHECKING:
+    from recurra.api import Inspection
+
+BAR = 30
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    add_run(parser)
+    parser.add_argument("text", metavar="TEXT", help="a text to answer")
+    parser.add_argument("--html", metavar="FILE", type=page_to, help="write everything as one page")
+    parser.add_argument("--png", metavar="FILE", type=picture_to, help="write the heat maps as a picture")
+    add_device(parser)
+    add_cells(parser)
+    add_json(parser, "everything that was seen")
+
+
+def _run(args: argparse.Namespace) -> int:
+    from recurra import api
+
+    found = api.inspect(args.run, args.text, device=args.device, cells=args.cells)
+    title = f"{args.run.resolve().name}: {one_line(args.text)}"
+    if args.html:
+        write_page(args.html, found.report(title), maps=found.pictures, about="What goes on inside")
+    if args.png:
+        write_picture(args.png, maps=found.pictures)
+    if args.json:
+        put_json(_as_json(found))
+    else:
+        for line in _lines(found):
+            put(line)
+    return DONE
+
+
+def _lines(found: Inspection) -> Iterator[str]:
+    yield readable(found.answer)
+    yield f"\nWhat each token adds to {one_line(found.meaning)}:"
+    yield from _bars(found.tokens, found.saliency.steps)
+    for table in found.tables:
+        yield f"\n{text_table(table)}"
+    if found.lines:
+        yield "\n" + "\n".join(printable(line) for line in found.lines)
+    for one in (*found.maps, *found.gates):
+        yield f"\n{one_line(one.title)}"
+        yield from heat_lines(one.rows, one.columns, one.weights)
+
+
+def _bars(tokens: tuple[str, ...], steps: tuple[float, ...]) -> Iterator[str]:
+    """`  +0.412  Cairo  ██████`: the longest bar is the largest share, whatever its sign."""
+    names = [one_line(token) or "\u2423" for token in tokens]
+    margin, largest = max(map(width, names)), max(map(abs, steps)) or 1.0
+    for name, step in zip(names, steps, strict=True):
+        bar = ("█" if step >= 0 else "░") * round(BAR * abs(step) / largest)
+        yield f"  {step:+.3f}  {name}{' ' * (margin - width(name))}  {bar}".rstrip()
+
+
+def _as_json(found: Inspection) -> dict[str, Any]:
+    return {
+        "answer": found.answer,
+        "explains": found.meaning,
+        "saliency": [{"token": t, "adds": s} for t, s in zip(found.tokens, found.saliency.steps, strict=True)],
+        "with_the_text": found.saliency.whole,
+        "without": found.saliency.nothing,
+        "maps": [
+            {"title": one.title, "rows": one.rows, "columns": one.columns, "values": one.weights}
+            for one in (*found.maps, *found.gates, *found.states)
+        ],
+        "tables": [{"title": t.caption, "columns": t.columns, "rows": t.rows} for t in found.tables],
+        "tree": list(found.lines),
+    }
+
+
+COMMAND = Command(
+    "look inside a model while it answers a text: gates, states, saliency",
+    _arguments,
+    _run,
+    '  recurra inspect runs/first "what a film"\n'
+    '  recurra inspect runs/dates "4. März 2001" --html dates.html --png dates.png',
+)

@@ -1,0 +1,211 @@
+"""`recurra inspect` on every task it knows: what it says is what `predict` says, and what it adds up, adds up."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from api.api_room import done, refused, rows, write_config, write_csv
+from recurra import api
+from recurra.api import Inspection, Run
+from recurra.api.folder import RunFolder
+from recurra.api.lenses import LENSES, recurrent, tree
+from recurra.api.prepare import prepare
+from recurra.api.schema import read_settings
+from recurra.api.watching import Nobody
+from recurra.base.contracts import Origin, Record
+from recurra.base.errors import ConfigError, DataError
+from recurra.tasks import TASKS
+
+TEXT = "lovely item b3"
+
+
+def made(**sections: Mapping[str, Any]) -> Run:
+    """A run that has learned nothing, for what is in the folder: only its weights would be others."""
+    settings = read_settings(write_config(**sections))
+    task = prepare(settings, Nobody()).task
+    return Run(RunFolder(Path("made")), settings, task, settings.model(task.model_sizes), "")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Run]]:
+    """A run for each task, by name; we are in a folder of their data."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("inspected"))
+        write_csv(Path("data.csv"), rows())
+        Path("many.csv").write_text("text,label\n" + "".join(f"{t},{label}|x\n" for t, label in rows()), "utf-8")
+        Path("d.tsv").write_text("source\ttarget\n" + "".join(f"{t}\t{t[0]} {y[0]}\n" for t, y in rows()), "utf-8")
+        sentences = ("\n".join(f"{word} {'B-X' if word == 'item' else 'O'}" for word in t.split()) for t, _ in rows())
+        Path("t.conll").write_text("\n\n".join(sentences) + "\n", "utf-8")
+        Path("t.txt").write_text("".join(f"{text}\n" for text, _ in rows()), "utf-8")
+        pairs = {"task": {"name": "translation", "scores": "exact"}, "data": {"train": "d.tsv"}}
+        backwards = {"attention": "none", "bidirectional": False, "reverse_source": True}
+        yield {
+            "classified": made(model={"bidirectional": True, "num_layers": 2}),
+            "many": made(task={"labels": "many", "separator": "|"}, data={"train": "many.csv"}),
+            "attending": made(**pairs, model={"bidirectional": True}),
+            "reversed": made(**pairs, model=backwards),
+            "copying": made(**pairs, model={"copying": True}),
+            "tagged": made(
+                task={"name": "tagging"},
+                data={"train": "t.conll", "columns": ["token", "tag"]},
+                model={"characters": "lstm"},
+            ),
+            "speaking": made(task={"name": "language_model"}, data={"train": "t.txt"}, model={"hidden_size": 3}),
+        }
+
+
+EVERY = ("classified", "many", "attending", "reversed", "copying", "tagged", "speaking")
+
+
+def read(found: Inspection) -> list[str]:
+    """What the titles and axes of all maps, tables and lines say."""
+    return [word for m in found.pictures for word in (m.title, *m.rows, *m.columns)]
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_the_answer_is_that_of_predict_and_the_saliency_is_complete(name: str, runs: Mapping[str, Run]) -> None:
+    found = api.inspect(runs[name], TEXT)
+    field = runs[name].settings.plan.input_field
+    (predicted,) = api.predict(runs[name], [Record({field: TEXT}, Origin("here"))])
+    assert found.answer.keys() == predicted.keys()
+    for key, value in predicted.items():
+        assert found.answer[key] == (pytest.approx(value, rel=1e-5) if isinstance(value, float) else value)
+    # float32: sums of a few hundred numbers of about one.
+    assert found.saliency.gap == pytest.approx(0.0, abs=1e-4)
+    assert len(found.saliency.steps) == len(found.tokens)
+    assert not runs[name].model.training
+
+
+def test_a_label_is_explained_by_its_probability(runs: Mapping[str, Run]) -> None:
+    found = api.inspect(runs["classified"], TEXT)
+    assert found.meaning == f"the probability of '{found.answer['label']}'"
+    assert found.saliency.whole == pytest.approx(found.answer["score"], abs=1e-6)
+    assert found.tokens == ("lovely", "item", "b3")
+    assert [table.caption for table in found.tables] == ["Labels"]
+
+
+def test_layers_and_directions_have_maps_over_the_tokens(runs: Mapping[str, Run]) -> None:
+    maps = {one.title: one for one in api.inspect(runs["classified"], TEXT).pictures}
+    for layer in (1, 2):
+        for way in ("forward", "backward"):
+            gates = maps[f"Gates, mean over units: recurrent {layer}, {way}"]
+            assert (gates.rows, gates.columns) == (("i", "f", "o"), ("lovely", "item", "b3"))
+            assert all(0 < value < 1 for row in gates.weights for value in row)
+            assert f"States h: recurrent {layer}, {way}" in maps
+
+
+def test_a_translation_has_attention_and_the_beam_as_a_tree(runs: Mapping[str, Run]) -> None:
+    found = api.inspect(runs["attending"], TEXT)
+    (attention,) = found.maps
+    assert attention.columns == ("lovely", "item", "b3")
+    assert [sum(row) for row in attention.weights] == pytest.approx([1.0] * len(attention.rows), abs=1e-5)
+    decoder = next(one for one in found.gates if one.title.endswith("decoder.recurrent"))
+    assert decoder.columns[0] == "<bos>"
+    assert found.lines[0] == "Hypotheses that the beam kept, with their probabilities:"
+    assert len(found.lines) > 2
+    assert api.inspect(runs["reversed"], TEXT).maps == ()
+
+
+def test_a_source_that_is_read_backwards_is_explained_in_its_own_order(runs: Mapping[str, Run]) -> None:
+    """Only the last token is another one, and the encoder reads it first: the states after it differ from step one."""
+    run = runs["reversed"]
+    found = api.inspect(run, TEXT)
+    assert found.tokens == ("lovely", "item", "b3")
+    encoder = next(one for one in found.gates if one.title.endswith("encoder.recurrent"))
+    assert encoder.columns == ("b3", "item", "lovely")
+    with torch.no_grad():
+        run.model.encoder.embedding.weight[run.task.sides.source.vocabulary.ids(["b3"])[0]] = 0.0
+    steps = api.inspect(run, TEXT).saliency.steps
+    assert steps[2] == 0.0  # a token whose vector is zero adds nothing
+    assert 0.0 not in steps[:2]
+
+
+def test_each_word_of_a_tagging_has_its_other_tags(runs: Mapping[str, Run]) -> None:
+    found = api.inspect(runs["tagged"], TEXT)
+    (table,) = found.tables
+    assert table.caption == "Tags of each word"
+    assert tuple(row[0] for row in table.rows) == found.tokens == ("lovely", "item", "b", "3")
+    for _, *tags in table.rows:
+        shares = [float(str(one).split()[1].rstrip("%")) for one in tags]
+        assert shares == sorted(shares, reverse=True)
+        assert 99.8 < sum(shares) < 100.2  # there are two tags
+    assert not any("characters" in word for word in read(found))  # letters are no tokens
+
+
+def test_each_token_of_a_language_model_has_its_loss(runs: Mapping[str, Run]) -> None:
+    found = api.inspect(runs["speaking"], TEXT)
+    (table,) = found.tables
+    assert [row[0] for row in table.rows] == ["lovely", "item", "b3", "⏎"]
+    nats = [float(row[2]) for row in table.rows]
+    assert sum(nats) == pytest.approx(-found.answer["log_prob"], abs=0.02)
+    shares = [float(str(row[1]).rstrip("%")) / 100 for row in table.rows]
+    assert shares == pytest.approx([math.exp(-n) for n in nats], abs=6e-3)
+    assert found.saliency.whole == pytest.approx(-nats[-1], abs=6e-3)
+    assert found.tokens == ("<start>", "lovely", "item", "b3")
+
+
+def test_a_page_a_picture_lines_and_json(run: Path) -> None:
+    said = done("inspect", run, TEXT, "--html", "i.html", "--png", "i.png")
+    page = Path("i.html").read_text("utf-8")
+    assert "What goes on inside" in page
+    assert "<script" not in page
+    assert Path("i.png").read_bytes().startswith(b"\x89PNG")
+    assert "What each token adds to the probability of" in said.out
+    assert "Gates, mean over units: recurrent" in said.out
+    found = done("inspect", run, TEXT, "--json").json
+    assert [one["token"] for one in found["saliency"]] == ["lovely", "item", "b3"]
+    total = sum(one["adds"] for one in found["saliency"])
+    # Its pooling takes the largest: a function with corners, which a rule for smooth ones meets to a hundredth.
+    assert total == pytest.approx(found["with_the_text"] - found["without"], rel=0.02)
+
+
+def test_control_characters_of_a_text_do_not_reach_the_terminal(run: Path) -> None:
+    said = done("inspect", run, "lovely \x1b[31m item")
+    assert "\x1b" not in said.out + said.err
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["run", ""], "the text '' holds no token; there is nothing to look into"),
+        (["run", "  \t "], "holds no token"),
+        (["run", "a " * 1001], "the text has 1,001 tokens, expected at most 1,000. Cut it."),
+        (["nowhere", "a"], "nowhere: no such folder; expected a run"),
+        (["broken", "a"], "not a run folder"),
+        (["run", "a", "--html", "x.htm"], "expected a name that ends in .html"),
+        (["run"], "TEXT"),
+    ],
+)
+def test_mistakes_are_said_in_a_sentence(words: list[str], sentence: str, run: Path) -> None:
+    Path("broken").mkdir()
+    assert sentence in refused("inspect", *words)
+
+
+def test_what_cannot_be_looked_into_is_said(runs: Mapping[str, Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert set(LENSES) <= set(TASKS)
+    with pytest.raises(DataError, match="holds no token"):  # a document has an end even then
+        api.inspect(runs["speaking"], "")
+    with pytest.raises(ConfigError, match="the model Linear has no recurrent layers 'recurrent' to look into"):
+        recurrent(torch.nn.Linear(1, 1), "recurrent")
+    monkeypatch.setattr("recurra.api.inspecting.LENSES", {})
+    with pytest.raises(ConfigError, match="and not yet classification"):
+        api.inspect(runs["classified"], TEXT)
+
+
+def test_sequences_are_a_tree_of_their_beginnings() -> None:
+    leaves = [("20", 0.5), ("21", 0.25), ("2", 0.125), ("3", 0.0625)]
+    assert list(tree(leaves)) == [
+        "  ├ 2  87.5%",
+        "  │ ├ 0  50.0%",
+        "  │ ├ 1  25.0%",
+        "  │ └ (end)  12.5%",
+        "  └ 3  6.2%",
+    ]
+    assert list(tree([(("a", "b"), 1.0)])) == ["  └ a b  100.0%"]
+    assert list(tree([((), 1.0)])) == ["  └ (end)  100.0%"]
