@@ -28,6 +28,7 @@ TEXTS = {
     "translation": ("4. März 2001", ".pair line"),
     "tagging": ("We met in Berlin on 4 March 2001.", ".tagged, .words"),
     "language_model": ("What is the ", ".chips button"),
+    "music": ("C4+E4+G4 F4+A4+C5 G4+B4+D5", ".roll .note"),
 }
 SCREENS = {"wide": (1200, 860), "phone": (375, 740)}
 SECONDS = 20_000
