@@ -5,6 +5,7 @@ explaining  explain                        demos       demo, data sets that ever
 generating  generate, suggest: what a language model, or one of music, writes
 doctoring   doctor: where gradients go     inspecting  inspect      lenses  what of each task can be seen
 exporting   export_onnx, export_torch: a run for other programs
+pretraining a model that begins with a language model
 options     sections of the config         schema      the config as a whole
 prepare     files to examples in splits    learner     all that a checkpoint holds, alive
 answering   examples to outputs            reporting   the end of a run       folder   what a run folder holds

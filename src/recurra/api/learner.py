@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence, Set
-from typing import Any
+from typing import Any, cast
 
 import torch
 
+from recurra.api.pretraining import groups_of, let_go
 from recurra.api.schema import Settings
 from recurra.base.contracts import Batch, Progress, Score
-from recurra.base.errors import RunError
+from recurra.base.errors import ConfigError, RunError
 from recurra.config import build
 from recurra.tasks import Task
 from recurra.training import (
@@ -53,7 +54,8 @@ class Learner:
         self.total_steps = steps * options.epochs // counted
         self.model = settings.model(task.model_sizes).to(device)
         self.carry = Carry(self.model) if self.order.carries else None
-        self.optimizer = build(options.optimizer, OPTIMIZERS, self.model.parameters())
+        self.groups = groups_of(self.model)
+        self.optimizer = self._optimizer()
         self.schedule = build(options.schedule, SCHEDULES, self.total_steps)
         self.clipping = build(options.clipping, CLIPPINGS)
         strengths = {"l1": options.l1, "l2": options.l2}
@@ -79,6 +81,8 @@ class Learner:
 
     def steps(self) -> Iterator[Progress]:
         """The rest of this epoch, one optimizer step at a time; position and step are up to date at each."""
+        if self.settings.training.gradual_unfreezing:
+            let_go(self.groups, self.epoch)
         batches = (self._collate(item) for item in self.order.plan(self.epoch)[self.position :])
         for progress in fit(
             self.model,
@@ -143,7 +147,7 @@ class Learner:
 
     def _restore_parts(self, checkpoint: Checkpoint) -> None:
         options = [group.keys() | {"initial_lr"} for group in self.optimizer.param_groups]
-        self.optimizer.load_state_dict(checkpoint.optimizer)
+        self.optimizer.load_state_dict(dict(checkpoint.optimizer))
         _refuse_misshaped(self.optimizer, options)
         self.schedule.restore(checkpoint.schedule)
         self.best.restore(checkpoint.best)
@@ -153,6 +157,18 @@ class Learner:
             self.carry.restore({name: value.to(self.device) for name, value in checkpoint.carried.items()})
         self.step, self.epoch, self.position = checkpoint.step, checkpoint.epoch, checkpoint.position
         self.seconds = float(checkpoint.extra.get("seconds", 0.0))
+
+    def _optimizer(self) -> torch.optim.Optimizer:
+        """Over all parameters, or over groups whose rates fall from the top of the network."""
+        options = self.settings.training
+        if options.rate_decay == 1:
+            return cast(torch.optim.Optimizer, build(options.optimizer, OPTIMIZERS, self.model.parameters()))
+        made: torch.optim.Optimizer = build(options.optimizer, OPTIMIZERS, [{"params": group} for group in self.groups])
+        if isinstance(made, AveragedSGD):
+            raise ConfigError("training.rate_decay: nt_asgd has one rate for all weights; take sgd, or leave it out.")
+        for depth, group in enumerate(made.param_groups):
+            group["lr"] /= options.rate_decay**depth
+        return made
 
     def _collate(self, item: Any) -> Batch:
         return self.order.batch(item).to(self.device)

@@ -60,3 +60,23 @@ class TrainingOptions:
     on_nonfinite: Annotated[Component, OneOf("what to do with a NaN in loss or gradient", ON_NONFINITE)] = "stop"
     max_model_gib: Annotated[float, Opt("a larger model is refused, in GiB, before it takes memory", gt=0)] = 2.0
     seed: Annotated[int, Opt("of everything that is random", ge=0, le=2**63 - 1)] = 1
+    init_from: Annotated[
+        str | None, Opt("run of a language model whose token vectors and recurrent layers this model begins with")
+    ] = None
+    rate_decay: Annotated[
+        float,
+        Opt("each layer's rate is that of the layer above divided by this; ULMFiT takes 2.6; needs init_from", ge=1, le=100),
+    ] = 1.0
+    gradual_unfreezing: Annotated[
+        bool, Opt("one more layer learns in each epoch, from the top (Howard & Ruder 2018); needs init_from")
+    ] = False
+
+    def __post_init__(self) -> None:
+        given = {"rate_decay": self.rate_decay != 1, "gradual_unfreezing": self.gradual_unfreezing}
+        problems = [
+            f"{name}: has no effect without init_from; leave it out, or name a run of a language model there."
+            for name, is_given in given.items()
+            if is_given and self.init_from is None
+        ]
+        if problems:
+            raise ConfigError(problems)

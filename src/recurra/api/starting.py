@@ -10,8 +10,9 @@ from typing import Any
 
 import yaml
 
-from recurra.api.folder import add_cells
+from recurra.api.folder import add_cells, open_run
 from recurra.api.prepare import prepare, selected
+from recurra.api.pretraining import begin_with
 from recurra.api.schema import read_settings, settings_of
 from recurra.config import parse
 from recurra.config import write as config_text
@@ -59,6 +60,8 @@ def check(config: Path, *, overrides: Sequence[str] = (), cells: Iterable[Path] 
     prepared = prepare(settings, heard)
     selected(settings, prepared)
     model = settings.model(prepared.task.model_sizes)
+    if settings.training.init_from is not None:
+        heard.note(begin_with(open_run(Path(settings.training.init_from)), model, prepared.task))
     parameters = sum(p.numel() for p in model.parameters())
     return Checked(settings.tree, tuple(heard.messages), {**prepared.facts, "parameters": parameters})
 

@@ -13,9 +13,10 @@ from typing import Literal
 import torch
 
 from recurra.api.answering import device_of, outputs
-from recurra.api.folder import RunFolder, add_cells, describe, forget, open_settings, write_task
+from recurra.api.folder import RunFolder, add_cells, describe, forget, open_run, open_settings, write_task
 from recurra.api.learner import Learner
 from recurra.api.prepare import Prepared, prepare, selected
+from recurra.api.pretraining import begin_with
 from recurra.api.reporting import final_report
 from recurra.api.schema import Settings, read_settings
 from recurra.api.stopping import Stopped, at_once
@@ -146,6 +147,8 @@ def _course(folder: RunFolder, settings: Settings, device: torch.device, watch: 
     if found:
         learner.restore(found.checkpoint, str(found.path))
         watch.note(f"resumed at step {learner.step}, epoch {learner.epoch}.")
+    elif settings.training.init_from is not None:
+        watch.note(begin_with(open_run(Path(settings.training.init_from)), learner.model, prepared.task))
     _say_choices(learner, settings, device, watch)
     write_task(folder, prepared.task, prepared.fingerprint)
     log = Log(folder.log, keep=keep)
