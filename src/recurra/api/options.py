@@ -65,7 +65,11 @@ class TrainingOptions:
     ] = None
     rate_decay: Annotated[
         float,
-        Opt("each layer's rate is that of the layer above divided by this; ULMFiT takes 2.6; needs init_from", ge=1, le=100),
+        Opt(
+            "each layer's rate is that of the layer above divided by this; ULMFiT takes 2.6; needs init_from",
+            ge=1,
+            le=100,
+        ),
     ] = 1.0
     gradual_unfreezing: Annotated[
         bool, Opt("one more layer learns in each epoch, from the top (Howard & Ruder 2018); needs init_from")
