@@ -4,44 +4,33 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from pathlib import Path
 
 import pytest
 
+from guide_room import Guide
 from recurra.cli import main
-from recurra.report.png import Pictures
 
-PAGE = Path(__file__).resolve().parents[1] / "docs/guide/tagging.md"
 # That the commands work is tested here; how well the model does is measured where the page is written.
 TINY = ["--set", "training.epochs=1", "--set", "model.hidden_size=8", "--set", "model.embedding_size=8"]
 TINY += ["--set", "training.batch_rows=64"]
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-
-
 def test_the_guide_of_tagging_works(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("recurra.report.folder.pictures", lambda report, charts, maps: Pictures({}, ()))
-    (make_file,) = blocks("python")
-    exec(compile(make_file, str(PAGE), "exec"), {})
-    lines = [line[2:] for block in blocks("console") for line in block.splitlines() if line.startswith("$ ")]
+    guide = Guide("tagging.md", tmp_path, monkeypatch, TINY)
+    guide.make_files()
     words = ["init", "check", "train", "predict", "predict", "predict", "evaluate"]
-    assert [line.split()[1] for line in lines] == words
-    for line in lines:
-        typed = shlex.split(line)[1:]
-        assert main(typed + (TINY if typed[0] == "train" else [])) == 0, f"{line}: {capsys.readouterr().err}"
+    assert [typed[0] for typed in guide.commands] == words
+    guide.run(capsys)
     found = capsys.readouterr()
     assert "task.file_scheme: auto found bio; the model learns bio." in found.err
     rows = [json.loads(line) for line in Path("found.jsonl").read_text(encoding="utf-8").splitlines()]
     assert len(rows) == 600
     assert all(row["text"][one["start"] : one["end"]] == one["text"] for row in rows for one in row["spans"])
     config = Path("config.yaml").read_text(encoding="utf-8")
-    for option in re.findall(r"^\| (`\w+`(?:, `\w+`)?) \| [a-z]", PAGE.read_text(encoding="utf-8"), re.MULTILINE):
+    for option in re.findall(r"^\| (`\w+`(?:, `\w+`)?) \| [a-z]", guide.text, re.MULTILINE):
         for name in re.findall(r"\w+", option):
             assert name in ("bio", "iob1", "iobes", "plain") or re.search(rf"^  {name}:", config, re.MULTILINE), name
 
@@ -49,9 +38,8 @@ def test_the_guide_of_tagging_works(
 def test_the_mistake_that_the_guide_shows_is_told_in_these_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    (make_file,) = blocks("python")
-    exec(compile(make_file, str(PAGE), "exec"), {})
+    guide = Guide("tagging.md", tmp_path, monkeypatch, TINY)
+    guide.make_files()
     lines = Path("trips.conll").read_text(encoding="utf-8").splitlines()
     place = next(n for n, line in enumerate(lines) if line.endswith("B-PLACE") and lines[n - 1].endswith(" O"))
     lines[place] = lines[place].replace("B-PLACE", "I-PLACE")
@@ -60,4 +48,4 @@ def test_the_mistake_that_the_guide_shows_is_told_in_these_words(
     capsys.readouterr()
     assert main(["check", "config.yaml"]) == 2
     said = capsys.readouterr().err.replace(f"trips.conll:{place + 1}:", "trips.conll:16:")
-    assert any(block in said for block in blocks("text") if "trips.conll:16" in block)
+    assert any(block in said for block in guide.blocks("text") if "trips.conll:16" in block)
