@@ -35,7 +35,7 @@ thead th { color: var(--soft); font-size: 12.5px; white-space: nowrap; vertical-
 tbody tr:last-child > * { border-bottom: 0; }
 .n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; padding-left: 14px; }
 .best { font-weight: 700; }
-.text { max-width: 34em; overflow-wrap: break-word; }
+.text { max-width: 34em; overflow-wrap: break-word; white-space: pre-wrap; }
 .bar { background: linear-gradient(var(--bar), var(--bar)) left bottom / var(--w) 3px no-repeat; }
 .note { color: var(--soft); font-size: 13px; margin: 8px 0 0; }
 .heat { font-size: 13px; font-variant-numeric: tabular-nums; border-collapse: separate; border-spacing: 1px; }
