@@ -26,6 +26,10 @@ class TerminatedError(BaseException):
     """SIGTERM arrived outside of training. Unwinds like Ctrl-C does, so that no half-written file stays."""
 
 
+# A path that a person gave leads nowhere, or to the wrong kind of thing. A full disk is nobody's mistake.
+_NAMED_WRONGLY = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError, FileExistsError)
+
+
 def guarded(run: Callable[[], int], *, debug: bool) -> int:
     """Run a command; return its exit code, or the one that its error stands for."""
     try:
@@ -55,6 +59,8 @@ def explained(error: BaseException) -> tuple[int, str]:
     if isinstance(error, BrokenPipeError):
         _close_stdout()
         return FAILED, ""
+    if isinstance(error, _NAMED_WRONGLY):
+        return YOUR_INPUT, f"{error.filename or 'recurra'}: {error.strerror or error}."
     if isinstance(error, OSError):
         return FAILED, f"{error.filename or 'recurra'}: {error.strerror or error}."
     if isinstance(error, MemoryError):
