@@ -20,6 +20,7 @@ from recurra.tasks.language_model import documents
 from recurra.tasks.language_model.scoring import doubling_bins, text_scores
 from recurra.tasks.language_model.suggesting import Suggester
 from recurra.tasks.language_model.task import scored
+from recurra.tasks.language_model.writing import Held, Text, choice
 from recurra.training import Carry
 
 LINES = ("to be or not to be", "", "that is the <unk> question", "whether tis nobler")
@@ -286,8 +287,6 @@ def test_what_is_written_is_what_its_tokens_join_to(monkeypatch: pytest.MonkeyPa
 
 
 def test_text_is_held_back_only_while_it_may_be_the_stop() -> None:
-    from recurra.tasks.language_model.writing import Held
-
     for whole, stop, expected in (
         ("abcabd!", "abd", "abc"),
         ("aaab", "aab", "a"),
@@ -305,8 +304,6 @@ def test_text_is_held_back_only_while_it_may_be_the_stop() -> None:
 
 
 def test_options_of_writing_are_checked_at_once() -> None:
-    from recurra.tasks.language_model.writing import choice
-
     task = fitted()
     writer = task.writer(model_for(task))
     with pytest.raises(ConfigError, match="stop: is empty"):
@@ -406,3 +403,12 @@ def test_one_step_after_another_is_what_the_model_says_of_all_at_once(options: d
     for t in range(4):
         log_probs, state = writer.step(numbers[t], state)
         torch.testing.assert_close(log_probs[:, 4:], expected[t][:, 4:], atol=1e-5, rtol=1e-5)
+
+
+def test_signs_stand_close_where_words_are_joined_token_by_token() -> None:
+    reader = fitted(("Yes (no), sir: why?",), tokenizer="words").reader
+    text = Text(reader.tokenizer, ["Well", ","])
+    added = [text.add(token) for token in ("yes", "(", "no", ")", ",", "sir", "!", "\n", "He", ".")]
+    assert added == [" yes", " (", "no", ")", ",", " sir", "!", "\n", "He", "."]
+    cut = fitted(("a , b",)).reader
+    assert Text(cut.tokenizer, ["a"]).add(",") == " ,"

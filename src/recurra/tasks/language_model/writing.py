@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,8 @@ State = dict[str, Tensor]
 # Tokens of a prompt that are read in one call of the model.
 READ = 512
 LONGEST = 100_000
+# Signs that stand close to what is before them, and to what is behind them.
+CLOSING, OPENING = re.compile(r" ([.,;:!?%)\]}…])"), re.compile(r"([(\[{]) ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +167,12 @@ class Text:
     """The text of tokens that come one by one: what each adds to the line that is being written."""
 
     def __init__(self, tokenizer: Tokenizer, line: Sequence[str]) -> None:
+        data = tokenizer.to_json()
+        # Words and word pieces do not say whether a sign stood close; text that came cut at its spaces does.
+        self._loose = data["name"] == "words" or data.get("algorithm") == "wordpiece"
         self._tokenizer = tokenizer
         self._line = list(line)
-        self._shown = tokenizer.join(self._line)
+        self._shown = self._joined()
 
     def add(self, token: str) -> str:
         """The new characters."""
@@ -174,10 +180,14 @@ class Text:
             self._line, self._shown = [], ""
             return LINE
         self._line.append(token)
-        text, before = self._tokenizer.join(self._line), self._shown
+        text, before = self._joined(), self._shown
         self._shown = text
         # A space at the end of a line is not joined before something follows it.
         return text[len(before) :] if text.startswith(before) else ""
+
+    def _joined(self) -> str:
+        text = self._tokenizer.join(self._line)
+        return OPENING.sub(r"\1", CLOSING.sub(r"\1", text)) if self._loose else text
 
 
 class Held:
