@@ -264,3 +264,16 @@ def test_a_document_is_not_torn_into_lines(here: Path) -> None:
     write_yaml(task={"line_breaks": False, "tokenizer": "characters"})
     assert "c.yaml:" in (said := recurra("check", "c.yaml").err)
     assert "line_breaks: false would glue" in said
+
+
+def test_a_model_that_overflows_stops_by_name_and_init_refuses_what_holds_no_text(here: Path) -> None:
+    Path("d.txt").write_text(text())
+    write_yaml(training={"optimizer": {"name": "sgd", "lr": 1e38}, "clipping": "none"})
+    said = recurra("train", "c.yaml", "--out", "run")
+    assert (said.code, "ower the learning rate" in said.err) == (1, True)
+    Path("blank.txt").write_text("\n\n")
+    assert "blank.txt: the first 2 rows are blank in column 'text'" in refused("init", "language_model", "blank.txt")
+    Path("n.jsonl").write_text('{"a": 1}\n{"a": 2}\n')
+    assert "n.jsonl: no column holds text; its columns are 'a'." in refused("init", "language_model", "n.jsonl")
+    Path("b.txt").write_bytes(b"\x00\x01\x02\n")
+    assert "b.txt:1: byte 1 of the line is NUL" in refused("init", "language_model", "b.txt")

@@ -193,3 +193,23 @@ def test_a_classifier_is_no_language_model(begun: Path) -> None:
     done("train", "c.yaml", "--out", "first")
     write("d.yaml", CLASSIFIER, {"training": {"init_from": "first"}})
     assert "is a run of task classification, expected language_model" in refused("check", "d.yaml")
+
+
+def test_a_tagger_begins_with_a_language_model_where_it_reads_words_alone(
+    begun: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [f"the\tO\n{w}\tQ\nfilm\tO\n{k}\tO\n\n" for k in range(20) for w in ("fine", "dull")]
+    Path("t.conll").write_text("".join(rows))
+    tagger = {
+        "task": {"name": "tagging", "tokens": "word", "tags": "tag"},
+        "data": {"train": "t.conll", "columns": ["word", "tag"]},
+        "model": {"embedding_size": 6, "hidden_size": 6, "num_layers": 1, "bidirectional": False, "characters": "none"},
+        "training": {"epochs": 2, "init_from": "lm", "gradual_unfreezing": True},
+    }
+    write("t.yaml", tagger)
+    learner, source = learner_of("t.yaml", monkeypatch), api.open_run(Path("lm"))
+    expected = source.model.state_dict()["layers.0.weight_hh_l0"]
+    torch.testing.assert_close(learner.model.state_dict()["recurrent.weight_hh_l0"], expected, rtol=0, atol=0)
+    done("train", "t.yaml", "--out", "tags")
+    write("t.yaml", tagger, {"model": {"characters": "lstm"}})
+    assert "of a tagger, characters: none" in refused("check", "t.yaml")
