@@ -232,7 +232,7 @@ def test_a_mistake_on_the_command_line(
 def test_a_key_file_that_is_not_there_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     said = recurra("serve", "moods", "--key-file", "gone.txt")
-    assert (said.code, said.err) == (1, "gone.txt: No such file or directory.\n")
+    assert (said.code, said.err) == (2, "gone.txt: No such file or directory.\n")
 
 
 def test_sigterm_ends_what_has_begun_and_then_the_process(folder: Path) -> None:

@@ -104,3 +104,41 @@ def test_a_lone_request_waits_no_longer_than_the_delay(ask: Ask) -> None:
         return asyncio.get_running_loop().time() - start
 
     assert 0.2 <= asked.run(talk) < 2.0  # a machine that others use may take its time
+
+
+def test_much_text_does_not_hold_up_a_short_one(ask: Ask, served: dict[str, Served]) -> None:
+    asked = ask("moods", delay=0)
+    long = [f"{'fine awful ' * 300} {n}" for n in range(60)]
+    sizes: list[int] = []
+    asked.service.batcher._rows = sizes.append
+    order: list[str] = []
+
+    async def talk(client: Client) -> list[Any]:
+        async def one(name: str, texts: list[str]) -> Any:
+            answer = await client.post("/predict", json={"texts": texts})
+            order.append(name)
+            return answer.json()["predictions"]
+
+        first = asyncio.ensure_future(one("long", long))
+        await asyncio.sleep(0.01)
+        return [await one("short", ["fine"]), await first]
+
+    short, all_of_them = asked.run(talk)
+    assert order == ["short", "long"]
+    assert max(sizes) <= 3  # 3,300 characters a text, 8,000 a turn, and the short one beside them
+    same(short, by_the_api(served["moods"], ["fine"]))
+    same(all_of_them, by_the_api(served["moods"], long))
+
+
+def test_a_mistake_in_a_late_part_refuses_the_whole(ask: Ask) -> None:
+    rows = [{"text": "fine " * 1000} for _ in range(6)]
+    answer = ask("moods").post("/predict", {"records": [*rows, {"title": "x"}]})
+    assert answer.status_code == 422
+    assert answer.json()["error"].startswith("records[6]: ")
+
+
+def test_remarks_are_those_on_all_parts(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recurra.service.batching.TURN", 8)
+    texts = ["1 2 1 2"] * 5 + ["1 X"]
+    notes = ask("digits").post("/predict", {"texts": texts}).json()["notes"]
+    assert any(note.startswith("1 of 6 texts holds tokens that training never saw") for note in notes)

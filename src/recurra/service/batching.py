@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from recurra.api.answering import BATCH_ROWS, outputs
@@ -18,6 +19,9 @@ from recurra.service.served import Served
 from recurra.service.worker import Worker
 from recurra.tasks import Task
 
+# Characters (or tokens of a list) of one request that are answered before others have their turn.
+TURN = 8_000
+
 
 @dataclass(frozen=True, slots=True)
 class Answers:
@@ -27,28 +31,39 @@ class Answers:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Question:
-    """One request. task: as it answers with `options`; since: when it came, in seconds of `time.monotonic`."""
+    """One request. task: as it answers with `options`; since: when it came, in seconds of `time.monotonic`.
+
+    parts: what is not answered yet, a turn's work each        examples, said: of the parts that are answered
+    """
 
     served: Served
     task: Task
     options: Mapping[str, Any]
-    records: Sequence[Record]
+    parts: deque[Sequence[Record]]
     answer: asyncio.Future[Answers]
     since: float = field(default_factory=time.monotonic)
+    examples: list[Any] = field(default_factory=list)
+    said: list[Any] = field(default_factory=list)
 
     @property
     def kind(self) -> object:
         """What questions of one batch have in common."""
         return self.served.name, sorted(self.options.items())
 
+    @property
+    def rows(self) -> int:
+        """Records of its next turn."""
+        return len(self.parts[0])
+
 
 class Batcher:
     """A queue of questions before the worker.
 
     While the worker is idle, a question waits up to `limits.delay` seconds for others; while it computes, those that
-    come meanwhile make the next batch. rows: called with the number of records in each batch.
+    come meanwhile make the next batch. One with much text has a turn for each part of it, and goes to the end of the
+    queue between two. rows: called with the number of records in each batch.
     """
 
     def __init__(self, worker: Worker, limits: Limits, rows: Callable[[int], None] = lambda number: None) -> None:
@@ -76,12 +91,12 @@ class Batcher:
         task = served.run.task.asking(options)
         if len(self._waiting) >= self._limits.waiting:
             raise busy(f"{len(self._waiting)} requests wait already; come again later.")
-        question = Question(served, task, options, records, asyncio.get_running_loop().create_future())
-        self._waiting.append(question)
+        future: asyncio.Future[Answers] = asyncio.get_running_loop().create_future()
+        self._waiting.append(Question(served, task, options, turns(records), future))
         self._arrived.set()
         try:
             async with asyncio.timeout(self._limits.seconds):
-                return await question.answer
+                return await future
         except (TimeoutError, GivenUpError):
             raise late(self._limits.seconds) from None
 
@@ -92,13 +107,13 @@ class Batcher:
             if not self._waiting:
                 self._arrived.clear()
                 await self._arrived.wait()
-            late = self._waiting[0].since + self._limits.delay - time.monotonic()
-            if late > 0 and sum(len(one.records) for one in self._waiting) < BATCH_ROWS:
-                await asyncio.sleep(late)
-            batch = self._next()
-            if batch:
-                self._rows(sum(len(one.records) for one in batch))
-                await self._worker.run(lambda batch=batch: _answer(batch, self._limits.seconds))  # type: ignore[misc]
+            wait = self._waiting[0].since + self._limits.delay - time.monotonic()
+            if wait > 0 and sum(one.rows for one in self._waiting) < BATCH_ROWS:
+                await asyncio.sleep(wait)
+            if batch := self._next():
+                self._rows(sum(one.rows for one in batch))
+                await self._worker.run(partial(_answer, batch, self._limits.seconds))
+                self._waiting += [one for one in batch if one.parts]
 
     def _next(self) -> list[Question]:
         """The first question and all of its kind that fit beside it; those that nobody waits for any more go."""
@@ -106,41 +121,63 @@ class Batcher:
         taken: list[Question] = []
         rows = 0
         for one in living:
-            if not taken or (one.kind == taken[0].kind and rows + len(one.records) <= BATCH_ROWS):
+            if not taken or (one.kind == taken[0].kind and rows + one.rows <= BATCH_ROWS):
                 taken.append(one)
-                rows += len(one.records)
+                rows += one.rows
         self._waiting = deque(one for one in living if all(one is not other for other in taken))
         return taken
 
 
+def turns(records: Sequence[Record]) -> deque[Sequence[Record]]:
+    """Records in groups of at most TURN characters, but of one record at least."""
+    parts: deque[Sequence[Record]] = deque()
+    some: list[Record] = []
+    size = 0
+    for record in records:
+        more = sum(len(value) for value in record.fields.values() if isinstance(value, str | list))
+        if some and size + more > TURN:
+            parts.append(some)
+            some, size = [], 0
+        some.append(record)
+        size += more
+    parts.append(some)
+    return parts
+
+
 def _answer(batch: Sequence[Question], seconds: float) -> None:
-    """Answer questions of one kind; in the worker's thread. If that fails, each is asked alone and fails alone."""
+    """Answer the next part of questions of one kind; in the worker's thread.
+
+    If that fails, each is asked alone and fails alone.
+    """
     try:
-        results: Sequence[Answers | Exception] = _answers(batch, seconds)
+        _take_turn(batch, seconds)
     except Exception as error:  # noqa: BLE001 - handed to those who asked
-        results = [error] if len(batch) == 1 else [_alone(one, seconds) for one in batch]
-    for one, result in zip(batch, results, strict=True):
-        one.answer.get_loop().call_soon_threadsafe(_settle, one.answer, result)
+        if len(batch) > 1:
+            for one in batch:
+                _answer([one], seconds)
+            return
+        batch[0].parts.clear()
+        _tell(batch[0], error)
 
 
-def _alone(question: Question, seconds: float) -> Answers | Exception:
-    try:
-        return _answers([question], seconds)[0]
-    except Exception as error:  # noqa: BLE001 - handed to who asked
-        return error
-
-
-def _answers(batch: Sequence[Question], seconds: float) -> list[Answers]:
+def _take_turn(batch: Sequence[Question], seconds: float) -> None:
     served, task = batch[0].served, batch[0].task
-    examples = [[task.example(record, gold=False) for record in one.records] for one in batch]
+    examples = [[task.example(record, gold=False) for record in one.parts[0]] for one in batch]
     deadline = Deadline(max(one.since for one in batch) + seconds, lambda: any(not one.answer.done() for one in batch))
     model: Any = Patient(served.run.model, deadline)
     found = iter(outputs(model, task, [e for some in examples for e in some], device=served.device))
-    answers = []
-    for some in examples:
-        said = [next(found) for _ in some]
-        answers.append(Answers(list(map(task.answer, some, said)), task.remarks(said, some)))
-    return answers
+    for one, some in zip(batch, examples, strict=True):
+        one.examples += some
+        one.said += [next(found) for _ in some]
+        one.parts.popleft()
+        if not one.parts:
+            rows = list(map(task.answer, one.examples, one.said))
+            _tell(one, Answers(rows, task.remarks(one.said, one.examples)))
+
+
+def _tell(question: Question, result: Answers | Exception) -> None:
+    """Hand a result to the event loop, where it is waited for."""
+    question.answer.get_loop().call_soon_threadsafe(_settle, question.answer, result)
 
 
 def _settle(future: asyncio.Future[Answers], result: Answers | Exception) -> None:
