@@ -412,3 +412,12 @@ def test_signs_stand_close_where_words_are_joined_token_by_token() -> None:
     assert added == [" yes", " (", "no", ")", ",", " sir", "!", "\n", "He", "."]
     cut = fitted(("a , b",)).reader
     assert Text(cut.tokenizer, ["a"]).add(",") == " ,"
+
+
+@pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
+def test_a_long_line_comes_out_as_its_tokens_join(tokenizer: Any) -> None:
+    reader = fitted(tokenizer=tokenizer).reader
+    tokens = reader.tokenizer.tokenize("to be or not to be that is the question whether tis nobler " * 12)
+    text = Text(reader.tokenizer, tokens[:1])
+    assert len(tokens) > 140
+    assert reader.tokenizer.join(tokens[:1]) + "".join(map(text.add, tokens[1:])) == reader.tokenizer.join(tokens)

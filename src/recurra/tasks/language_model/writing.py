@@ -25,6 +25,8 @@ State = dict[str, Tensor]
 # Tokens of a prompt that are read in one call of the model.
 READ = 512
 LONGEST = 100_000
+# Tokens before a new one that may change how it is joined; a longer line would take time by its square.
+NEAR = 32
 # Signs that stand close to what is before them, and to what is behind them.
 CLOSING, OPENING = re.compile(r" ([.,;:!?%)\]}…])"), re.compile(r"([(\[{]) ")
 
@@ -179,6 +181,9 @@ class Text:
         if token == LINE:
             self._line, self._shown = [], ""
             return LINE
+        if len(self._line) >= 2 * NEAR:
+            self._line = self._line[-NEAR:]
+            self._shown = self._joined()
         self._line.append(token)
         text, before = self._joined(), self._shown
         self._shown = text
