@@ -86,6 +86,17 @@ def test_the_report_of_every_run_has_a_verdict_and_the_curves_behind_it(run: Pat
     assert "Gradient before clipping" in page
 
 
+def test_a_language_model_is_looked_at_as_far_as_its_gradient_goes(here: Path) -> None:
+    """Its documents have thirty tokens, and training carries a gradient back over five."""
+    lines = (" ".join("abcd"[(n * k) % 4] for k in range(30)) for n in range(20))
+    Path("t.txt").write_text("\n".join(lines), "utf-8")
+    write_config(task={"name": "language_model", "bptt": 5}, data={"train": "t.txt"}, model={"hidden_size": 3})
+    said = done("doctor", "c.yaml", "--steps", 4, "--json").json
+    assert [layer["name"] for layer in said["probes"][-1]["layers"]] == ["layers.0", "layers.1"]
+    assert {probe["layers"][0]["steps"] for probe in said["probes"]} == {5}
+    assert said["probes"][-1]["layers"][0]["carried"]["reach"] == 4
+
+
 def test_training_that_fails_is_a_verdict(data: Path) -> None:
     said = done("doctor", "c.yaml", "--steps", 20, "--set", "training.optimizer={name: sgd, lr: 1e38}", "--json").json
     assert said["verdict"]["word"] == "exploding"

@@ -154,7 +154,13 @@ def _look(learner: Learner) -> Probe:
 
 
 def _some(model: torch.nn.Module, task: Task, examples: Sequence[Any], device: torch.device) -> Batch:
-    """A few of the longer rows, the same ones at each look; rows that are too long only where all are."""
+    """A few of the longer rows, the same ones at each look; rows that are too long only where all are.
+
+    Where rows go on from batch to batch, a batch as training has it: no gradient goes back further there.
+    """
+    streams = task.order(examples[: 4 * ROWS], batch_tokens=MOST_STEPS * ROWS, batch_rows=ROWS, seed=0)
+    if streams.carries:
+        return streams.batch(streams.plan(1)[0]).to(device)
     order = sorted(range(len(examples)), key=lambda i: (examples[i].length, i))
     fitting = [i for i in order if examples[i].length <= MOST_STEPS] or order[:1]
     upper = fitting[len(fitting) // 2 :]

@@ -1,0 +1,59 @@
+"""What the pages about gradients and inspecting say is what the library says."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+from api.api_room import done
+from recurra.api.lenses import LENSES
+from recurra.doctor.activations import SIGMOID_HIGH, SIGMOID_LOW, TANH_HIGH
+from recurra.doctor.verdict import EXPLODED, VANISHED, WORDS
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+GRADIENTS = (DOCS / "concepts" / "gradients.md").read_text("utf-8")
+INSPECT = (DOCS / "guide" / "inspect.md").read_text("utf-8")
+
+
+def test_the_textbook_result_is_what_the_page_prints() -> None:
+    """Verdicts, and rates within a hundredth: another processor adds up in another order."""
+    code = re.search(r"```python\n(.*?)```", GRADIENTS, re.DOTALL)
+    printed = re.search(r"```text\n(.*?)```", GRADIENTS, re.DOTALL)
+    assert code is not None
+    assert printed is not None
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        exec(compile(code[1], "gradients.md", "exec"), {"__name__": "docs"})
+    lines, expected = said.getvalue().splitlines(), printed[1].splitlines()
+    assert len(lines) == len(expected) == 10
+    for line, other in zip(lines, expected, strict=True):
+        (name, rate, word), (its_name, its_rate, its_word) = map(_parts, (line, other))
+        assert (name, word) == (its_name, its_word)
+        assert abs(rate - its_rate) < 0.01, line
+
+
+def _parts(line: str) -> tuple[str, float, str]:
+    found = re.fullmatch(r"(.*?) +([\d.]+) a step, 1e[+-]\d+ in all: (\w+)", line)
+    assert found is not None, line
+    return found[1], float(found[2]), found[3]
+
+
+def test_the_page_names_the_thresholds_of_the_code() -> None:
+    table = GRADIENTS[GRADIENTS.index("## The verdict") :]
+    assert re.findall(r"^\| (\w+) \|", table, re.MULTILINE)[1:5] == list(WORDS)
+    assert (VANISHED, EXPLODED) == (-3.0, 3.0)
+    assert "more than 1000 times" in table
+    assert "less than a thousandth" in table
+    for bound in (SIGMOID_LOW, SIGMOID_HIGH, TANH_HIGH):
+        assert f"{bound:.4f}" in table
+
+
+def test_the_page_of_inspect_names_every_task_and_what_is_printed(run: Path) -> None:
+    table = INSPECT[INSPECT.index("| task | the score |") :]
+    assert len(re.findall(r"^\| (?!task|---)", table, re.MULTILINE)) == len(LENSES)
+    said = done("inspect", run, "lovely item b3").out
+    for heading in ("What each token adds to the ", "Gates, mean over units: "):
+        assert heading in said
+        assert heading in INSPECT
