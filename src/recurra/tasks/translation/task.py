@@ -16,7 +16,6 @@ from recurra.metrics import Compared, Pair, SequenceScores, exact_scores
 from recurra.report import Chart, HeatMap
 from recurra.tasks.asking import refuse_options
 from recurra.tasks.by_length import ByLength
-from recurra.tasks.by_length import ByLength
 from recurra.tasks.text import unknown_share
 from recurra.tasks.translation.answers import Candidate, Translated, attention_of, candidates, said_tokens
 from recurra.tasks.translation.batches import collated, tokens_of
@@ -67,10 +66,6 @@ class Translation:
         text = text_of(record, self.columns.source, empty=not gold)
         answer = self._wanted(record) if gold else None
         return TextPair(text, self.sides.source.tokens(text), answer, record.origin)
-
-    def order(self, examples: Sequence[TextPair], *, batch_tokens: int, batch_rows: int, seed: int) -> ByLength:
-        """Those of like lengths together."""
-        return ByLength(examples, self.collate, batch_tokens, batch_rows, seed)
 
     def order(self, examples: Sequence[TextPair], *, batch_tokens: int, batch_rows: int, seed: int) -> ByLength:
         """Those of like lengths together."""
@@ -187,10 +182,6 @@ class Translation:
             HeatMap(f"{o.best.text} ← {e.text}", said_tokens(o.best), e.source, o.attention or ())
             for e, o in zip(some, outputs, strict=True)
         )
-
-    def samples(self, model: torch.nn.Module, device: torch.device) -> tuple[Table, ...]:
-        """None: nothing is written without a text to answer."""
-        return ()
 
     def samples(self, model: torch.nn.Module, device: torch.device) -> tuple[Table, ...]:
         """None: nothing is written without a text to answer."""
