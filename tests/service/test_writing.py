@@ -53,6 +53,18 @@ def test_it_writes_what_the_verb_generate_writes(asked: Asked, writer: Path, opt
     assert (last, whole) == ("done", {"text": "".join(p.text for p in pieces), "tokens": len(pieces), "notes": []})
 
 
+def test_writing_stops_when_its_time_is_over(writer: Path) -> None:
+    one = Asked(open_runs([writer], device="cpu"), Limits(seconds=0.1), None)
+    answer = one.post("/generate", {"text": "the", "options": {"length": 1000}})
+    assert one.service.worker.stop(10)
+    if answer.status_code == 200:  # on a machine so busy that the first token came too late, 504 is right
+        *_, (last, said) = events(answer.text)
+        assert last == "error"
+        assert said["error"].startswith("took longer than 0.1 s; ")
+    else:
+        assert answer.status_code == 504
+
+
 def test_unknown_words_of_the_beginning_are_named(asked: Asked) -> None:
     *_, (_, whole) = events(asked.post("/generate", {"text": "the zebra", "options": {"length": 2}}).text)
     (note,) = whole["notes"]
