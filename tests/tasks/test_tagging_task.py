@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from itertools import pairwise, product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,8 @@ from torch import nn
 from recurra.base.contracts import Batch, Origin, Prediction, Record
 from recurra.base.errors import ConfigError, DataError, RunError
 from recurra.data.schemes import SCHEMES, read_default
-from recurra.tasks import TASKS, Tagging, TaggingPlan
 from recurra.data.tokenizers import CUTTERS
+from recurra.tasks import TASKS, Tagging, TaggingPlan
 from recurra.tasks.tagging.decoding import Tagged
 from recurra.tasks.tagging.readers import LONGEST_WORD
 from recurra.tasks.tagging.sentences import Sentence
@@ -226,6 +227,13 @@ def test_options_without_effect_are_all_named(options: dict[str, Any], problems:
     assert list(caught.value.problems) == problems
 
 
+def test_the_way_to_cut_texts_is_suggested_by_the_file() -> None:
+    spaced, spans = [record("a b", "O B-X")], [record("a b", "[[0, 1, 'X']]")]
+    assert TaggingPlan.suggested(spaced, Path("f.tsv")) == {"tokens": "token", "tags": "tag", "tokenizer": "spaces"}
+    assert TaggingPlan.suggested(spans, Path("f.tsv")) == {"tokens": "token", "tags": "tag"}
+    assert TaggingPlan.suggested([written("a/O")], Path("f.conll")) == {"tokens": "token", "tags": "tag"}
+
+
 # -- example and collate -----------------------------------------------------------------------------------------------
 
 
@@ -305,7 +313,7 @@ def test_a_tag_that_training_never_saw_counts_as_a_mistake_and_is_said() -> None
     kept, (note,) = task.usable(examples, "test")
     assert kept == examples
     assert note == (
-        "test: 1 tokens have tags that training never saw, and no model can say: 'B-ORG'; the first: 'Acme' in the "
+        "test: 1 of 3 tags were never seen in training, and no model can say them: 'B-ORG'; the first: 'Acme' in the "
         "sentence at f.jsonl:3. They count as mistakes."
     )
     assert task.collate(examples, [0, 1]).targets == {}

@@ -44,4 +44,7 @@ def suggested(rows: Sequence[Record], file: Path) -> dict[str, Any]:
             f"{file}: no column looks like {missing}: {', '.join(map(repr, names))}. Give it a common name, such as "
             f"'{TOKEN_NAMES[0] if tokens is None else TAG_NAMES[0]}', or write a config with task.tokens and task.tags."
         )
-    return {"tokens": tokens, "tags": tags}
+    value = rows[0].fields[tags]
+    # Tags with spaces between them: raw texts are then best cut as the file's were.
+    spaced = isinstance(value, str) and not value.lstrip().startswith("[")
+    return {"tokens": tokens, "tags": tags} | ({"tokenizer": "spaces"} if spaced else {})

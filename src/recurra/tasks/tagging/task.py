@@ -267,8 +267,9 @@ class Tagging:
         example, place = found[0]
         names = dict.fromkeys((e.tags or ())[k] for e, k in found)
         shown = ", ".join(f"'{name}'" for name in list(names)[:5]) + (", ..." if len(names) > 5 else "")
+        total = sum(e.length for e in examples)
         return (
-            f"{split}: {len(found):,} tokens have tags that training never saw, and no model can say: {shown}; the "
+            f"{split}: {len(found):,} of {total:,} tags were never seen in training, and no model can say them: {shown}; the "
             f"first: '{example.tokens[place]}' in the sentence at {example.origin}. They count as mistakes.",
         )
 
