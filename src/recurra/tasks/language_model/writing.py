@@ -121,7 +121,7 @@ class Writer:
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """Log-probabilities (B, V) of what follows, with -inf for what is never written, and the state after."""
         with torch.no_grad():
-            x: Tensor = self._model.embedding(tokens)
+            x: Tensor = self._model.embedding(tokens.to(self._device))
             after: State = {}
             for layer in self._layers:
                 x, before = self._one_step(layer, x, state, len(after))
@@ -132,7 +132,7 @@ class Writer:
 
     def select(self, state: State, rows: Tensor) -> State:
         """The states of these rows."""
-        return {name: value[rows] for name, value in state.items()}
+        return {name: value[rows.to(value.device)] for name, value in state.items()}
 
     def read(self, prompt: str) -> tuple[list[int], Text]:
         """The numbers of a prompt, its start in front, and the text whose last line goes on."""
