@@ -37,7 +37,7 @@ def asked(served: dict[str, Served]) -> Any:
     assert one.service.worker.stop(10)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 @given(path=st.sampled_from(sorted(POSTS)), bodies=st.lists(BODIES, min_size=1, max_size=4))
 def test_any_body_is_answered_as_described(asked: Asked, path: str, bodies: list[Any]) -> None:
     described = asked.app._app.openapi()["paths"][POSTS[path]]["post"]["responses"]  # type: ignore[attr-defined]

@@ -102,6 +102,26 @@ def test_words_are_suggested_as_one_types(asked: Asked, writer: Path) -> None:
     assert asked.post("/suggest", {"text": "a", "number": 21}).status_code == 422
 
 
+def test_an_infinite_perplexity_is_null(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recurra.tasks.language_model.task.perplexity", lambda nats, count: float("inf"))
+    (row,) = asked.post("/predict", {"texts": ["the cat"]}).json()["predictions"]
+    assert row["perplexity"] is None
+    assert row["log_prob"] < 0
+
+
+def test_a_text_in_pieces_is_judged_as_its_whole(asked: Asked) -> None:
+    async def talk(client: Any) -> tuple[Any, Any]:
+        path = f"/sessions/{(await client.post('/sessions', json={})).json()['session']}"
+        for piece in ("the c", "at sat on ", "the m"):
+            fed = await client.post(path, json={"text": piece})
+        whole = await client.post("/predict", json={"texts": ["the cat sat on the m"]})
+        return fed.json()["prediction"], whole.json()["predictions"][0]
+
+    pieces, whole = asked.run(talk)
+    assert pieces == pytest.approx({name: whole[name] for name in pieces}, rel=1e-5)
+    assert set(pieces) == {"log_prob", "perplexity", "num_tokens"}
+
+
 def test_it_says_how_probable_a_text_is(asked: Asked, writer: Path) -> None:
     (row,) = asked.post("/predict", {"texts": ["the cat sat"], "options": {"tokens": True}}).json()["predictions"]
     assert [one["token"] for one in row["tokens"]][:3] == ["the", "cat", "sat"]

@@ -10,7 +10,8 @@ import torch
 from recurra.base.contracts import Origin, Record
 from recurra.base.errors import ConfigError, DataError
 from recurra.models.classifier import Classifier
-from recurra.tasks import Classification, ClassificationPlan
+from recurra.models.language_model import LanguageModel
+from recurra.tasks import Classification, ClassificationPlan, LanguageModelling, LanguageModelPlan
 
 # Words, marks that combine, a final sigma, a prepended mark before a space, flags, CR LF, Han without spaces.
 PARTS = ["fine", " ", "  ", "item", "\r", "\n", "e\u0301", "\u0301", "ΟΔΟΣ", "Σ", "'"]
@@ -93,3 +94,28 @@ def test_a_word_without_end_is_refused_before_it_fills_the_memory() -> None:
     place, _ = follower.read(follower.begin(), "x" * 9_000)
     with pytest.raises(DataError, match="12,000 characters without white space"):
         follower.read(place, "x" * 3_000)
+
+
+@pytest.mark.parametrize("document", ["row", "file"])
+@pytest.mark.parametrize("tokenizer", ["words", "characters"])
+def test_a_language_model_judges_pieces_as_their_whole(tokenizer: str, document: str) -> None:
+    rows = [Record({"text": "fine item x \u00e9 οδος 天 ."}, WHERE), Record({"text": "fine fine x"}, WHERE)]
+    task = LanguageModelPlan(text="text", tokenizer=tokenizer, document=document).fit(rows, "here")
+    assert isinstance(task, LanguageModelling)
+    torch.manual_seed(0)
+    model = LanguageModel(*task.model_sizes, embedding_size=6, hidden_size=6, num_layers=2).eval()
+    follower, draw = task.follower(model), random.Random(11)
+    for _ in range(8):
+        place, text = follower.begin(), ""
+        for _ in range(8):
+            piece = "".join(draw.choices(PARTS, k=draw.randrange(4)))
+            text += piece
+            place, answer = follower.read(place, piece)
+            example = task.example(Record({"text": text}, WHERE), gold=False)
+            with torch.inference_mode():
+                (output,) = task.predict(model, task.collate([example], (0,)), [example])
+            expected = task.answer(example, output)
+            assert answer["num_tokens"] == expected["num_tokens"], repr(text)
+            # A sum of some dozens of nats in float32, in another order.
+            assert answer["log_prob"] == pytest.approx(expected["log_prob"], abs=1e-4), repr(text)
+            assert answer["perplexity"] == pytest.approx(expected["perplexity"], rel=1e-4), repr(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -51,8 +52,23 @@ class Json(JSONResponse):
 
 
 def json_bytes(content: Any) -> bytes:
-    """Raises ValueError for a number that is not finite: JSON has none."""
+    """A number that is not finite is null, as on the command line: JSON has none, and a perplexity may be infinite."""
+    try:
+        return _ascii(content)
+    except ValueError:
+        return _ascii(_finite(content))
+
+
+def _ascii(content: Any) -> bytes:
     return json.dumps(content, allow_nan=False, separators=(",", ":")).encode("ascii")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def refusal_json(refused: RefusedError, request_id: str) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from recurra.nn.penalties import activation_penalties
 from recurra.report import Chart, HeatMap
 from recurra.tasks.asking import refuse_options
 from recurra.tasks.language_model.documents import LINE, Document, Passage, joined, pieces, whole
+from recurra.tasks.language_model.following import Follower
 from recurra.tasks.language_model.order import StreamOrder
 from recurra.tasks.language_model.reading import lines_of, text_of
 from recurra.tasks.language_model.scoring import perplexity, text_scores
@@ -181,6 +182,10 @@ class LanguageModelling:
             named = [*document.tokens, *([""] if document.closed else [])]
             found["tokens"] = [{"token": t, "log_prob": -n} for t, n in zip(named, output.nats, strict=True)]
         return found
+
+    def follower(self, model: torch.nn.Module) -> Follower:
+        """What judges a text that comes piece by piece."""
+        return Follower(self, model)
 
     def writer(self, model: torch.nn.Module) -> Writer:
         """What writes a text on, and suggests words."""
