@@ -269,8 +269,8 @@ class Tagging:
         shown = ", ".join(f"'{name}'" for name in list(names)[:5]) + (", ..." if len(names) > 5 else "")
         total = sum(e.length for e in examples)
         return (
-            f"{split}: {len(found):,} of {total:,} tags were never seen in training, and no model can say them: {shown}; the "
-            f"first: '{example.tokens[place]}' in the sentence at {example.origin}. They count as mistakes.",
+            f"{split}: {len(found):,} of {total:,} tags were never seen in training, and no model can say them: "
+            f"{shown}; the first: '{example.tokens[place]}' in the sentence at {example.origin}. They count as mistakes.",
         )
 
 
