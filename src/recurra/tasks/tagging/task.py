@@ -270,7 +270,8 @@ class Tagging:
         total = sum(e.length for e in examples)
         return (
             f"{split}: {len(found):,} of {total:,} tags were never seen in training, and no model can say them: "
-            f"{shown}; the first: '{example.tokens[place]}' in the sentence at {example.origin}. They count as mistakes.",
+            f"{shown}; the first: '{example.tokens[place]}' in the sentence at {example.origin}. They count as "
+            "mistakes.",
         )
 
 
