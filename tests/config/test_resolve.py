@@ -54,6 +54,15 @@ def test_every_default_is_written_out() -> None:
     }  # fmt: skip
 
 
+def test_of_many_unknown_keys_the_first_are_named() -> None:
+    with pytest.raises(ConfigError) as refused:
+        resolved(GOOD + "".join(f"k{n}: 1\n" for n in range(1000)))
+    said = refused.value.problems
+    assert len(said) == 11
+    assert all(f": k{n}: unknown section." in said[n] for n in range(10))
+    assert said[10].endswith("k10: the first of 990 more that are not known.")
+
+
 def test_short_forms_long_forms_and_options_without_a_word() -> None:
     assert resolved(GOOD + "model: tiny")["model"] == {"name": "tiny"}
     assert resolved(GOOD + "model:")["model"]["name"] == "classifier"

@@ -19,6 +19,7 @@ import torch
 
 from recurra import __version__
 from recurra.api.schema import Settings, settings_of
+from recurra.base import plain_json
 from recurra.base.atomic import write_text
 from recurra.base.errors import ConfigError, RunError
 from recurra.cells import BUILT_IN, CELLS
@@ -27,12 +28,12 @@ from recurra.config import load as load_config
 from recurra.config import write as config_text
 from recurra.lower import equal, from_json, to_json, trace
 from recurra.tasks import Task
-from recurra.training import load_weights
+from recurra.training import check_weights, load_weights
 from recurra.training.lock import FILE as LOCK
 
 FORMAT = 1
-# A vocabulary of a million words takes about 20 MB.
-MAX_JSON_BYTES = 256 * 2**20
+# A config is read in Python, 4 us a byte: half a second for this. It is a few kilobytes, and more for class_weights.
+MAX_CONFIG_BYTES = 128 * 2**10
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +83,17 @@ END = "# The end of this config; without this line it was cut short."
 
 
 def describe(folder: RunFolder, settings: Settings) -> None:
-    """Write what is known before training: mark, config, and the user's cell, if the model has one."""
-    write_text(folder.config, f"{config_text(settings.resolved, settings.schema).rstrip()}\n\n{END}\n")
+    """Write what is known before training: mark, config, and the user's cell, if the model has one.
+
+    Raises ConfigError for a config that is too long to be read back.
+    """
+    text = f"{config_text(settings.resolved, settings.schema).rstrip()}\n\n{END}\n"
+    if len(text.encode("utf-8")) > MAX_CONFIG_BYTES:
+        raise ConfigError(
+            f"{folder.config}: would have {len(text.encode('utf-8')):,} bytes with every option written out, expected "
+            f"at most {MAX_CONFIG_BYTES:,}; name fewer labels in class_weights, or shorter paths."
+        )
+    write_text(folder.config, text)
     name = str(settings.tree["model"].get("cell"))
     if name in CELLS and name not in BUILT_IN:
         write_text(folder.cell, _json(to_json(CELLS[name])))
@@ -114,6 +124,8 @@ def open_run(path: Path, cells: Iterable[Path] = ()) -> Run:
         )
     stored = read_json(folder.task)
     task = settings.plan.restore(stored, str(folder.task))
+    # Before the model takes memory: its sizes come from files that anybody may have written.
+    check_weights(folder.weights, settings.outline(task.model_sizes))
     model = settings.model(task.model_sizes)
     load_weights(folder.weights, model)
     model.eval()
@@ -128,6 +140,8 @@ def open_settings(path: Path, cells: Iterable[Path] = ()) -> tuple[RunFolder, Se
         _adopt(folder.cell, given)
     if not folder.config.is_file():
         raise RunError(f"{folder.config}: is missing; the run folder is not whole. Copy it again, or train again.")
+    if (size := folder.config.stat().st_size) > MAX_CONFIG_BYTES:
+        raise RunError(f"{folder.config}: has {size:,} bytes, expected at most {MAX_CONFIG_BYTES:,}.")
     try:
         document = load_config(folder.config)
         _refuse_cut(folder.config)
@@ -155,14 +169,16 @@ def add_cells(paths: Iterable[Path]) -> set[str]:
 
 
 def read_json(path: Path) -> Any:
-    """A JSON file of a run folder. Raises RunError if it is missing, too large or no JSON."""
+    """A JSON file of a run folder. Raises RunError if it is missing, no file, too large or no JSON."""
+    if not path.is_file():  # nor a pipe, which would wait for ever, nor a device, which never ends
+        raise RunError(f"{path}: is missing; the run folder is not whole. Copy it again, or train again.")
     try:
-        if path.stat().st_size > MAX_JSON_BYTES:
-            raise RunError(f"{path}: has {path.stat().st_size:,} bytes, expected at most {MAX_JSON_BYTES:,}.")
-        return json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise RunError(f"{path}: is missing; the run folder is not whole. Copy it again, or train again.") from None
-    except (OSError, ValueError, RecursionError) as error:
+        if path.stat().st_size > plain_json.MAX_BYTES:
+            raise RunError(f"{path}: has {path.stat().st_size:,} bytes, expected at most {plain_json.MAX_BYTES:,}.")
+        return plain_json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        if isinstance(error, RunError):
+            raise
         raise RunError(f"{path}: damaged: {error}. Copy the run folder again, or train again.") from None
 
 

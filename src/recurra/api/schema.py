@@ -54,6 +54,10 @@ class Settings:
     def tree(self) -> Mapping[str, Mapping[str, Any]]:
         return self.resolved.tree
 
+    def outline(self, sizes: Sequence[int]) -> torch.nn.Module:
+        """The model without memory for its numbers."""
+        return _outline(self.resolved, sizes)
+
     def model(self, sizes: Sequence[int]) -> torch.nn.Module:
         """A model for data of these sizes, its weights drawn from the seed.
 

@@ -41,6 +41,10 @@ class Check:
     run: Callable[[Resolved], object]
 
 
+# Unknown keys of one map that are named.
+MOST_UNKNOWN = 10
+
+
 def resolve(document: Document, schema: Schema, checks: Sequence[Check] = ()) -> Resolved:
     """Check every key of `document`, and write every default out.
 
@@ -75,9 +79,16 @@ class _Mistakes:
         return not self._sections.isdisjoint(sections)
 
     def unknown_keys(self, path: KeyPath, given: Mapping[str, Any], known: Iterable[str], schema: Schema) -> None:
-        """Name every key of `given` that is not known, with where it belongs or its nearest neighbour."""
+        """Name the keys of `given` that are not known, with where each belongs or its nearest neighbour.
+
+        Only the first ones: to find where one belongs takes 10 ms, and who has many has another file.
+        """
         known = list(known)
-        for key in (key for key in given if key not in known):
+        unknown_keys = [key for key in given if key not in known]
+        if len(unknown_keys) > MOST_UNKNOWN:
+            more = len(unknown_keys) - MOST_UNKNOWN
+            self.add((*path, unknown_keys[MOST_UNKNOWN]), f"the first of {more} more that are not known.")
+        for key in unknown_keys[:MOST_UNKNOWN]:
             self.add((*path, key), f"unknown {'option' if path else 'section'}.{_neighbour(key, known, schema)}")
 
     def collect(self, check: Check, resolved: Resolved) -> None:

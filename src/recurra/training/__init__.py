@@ -49,7 +49,7 @@ from recurra.training.schedules import Schedule, constant, cosine, inverse_sqrt,
 from recurra.training.signals import Stopping
 from recurra.training.speed import Speed
 from recurra.training.tensors import put_weights
-from recurra.training.weights import load_weights, save_weights
+from recurra.training.weights import check_weights, load_weights, save_weights
 
 OPTIMIZERS: Registry[Callable[..., torch.optim.Optimizer]] = Registry("optimizer")
 OPTIMIZERS.add("sgd", sgd)
@@ -104,6 +104,7 @@ __all__ = [
     "Stop",
     "Stopping",
     "averaged",
+    "check_weights",
     "every",
     "fit",
     "load_weights",

@@ -25,6 +25,7 @@ import safetensors.torch
 import torch
 
 from recurra import __version__
+from recurra.base import plain_json
 from recurra.base.atomic import replacing
 from recurra.base.errors import RunError, TrainingError
 from recurra.training.tensors import refuse_nonfinite, retied, untied
@@ -33,8 +34,6 @@ FORMAT = 1
 MAGIC = b"recurra\n"
 PREFIX = struct.Struct("<8sIQ")
 DIGEST_BYTES = 32
-# Vocabularies are the largest thing in the JSON: a million words take about 20 MB.
-MAX_JSON_BYTES = 256 * 2**20
 # The whole file is read into memory; a model that is trained on one machine fits.
 MAX_BYTES = 64 * 2**30
 PIECE = 2**20
@@ -168,8 +167,8 @@ def _read_parts(path: Path, file: IO[bytes]) -> tuple[bytes, bytes]:
             " Install the newer recurra that wrote it."
         )
     rest = size - PREFIX.size - DIGEST_BYTES
-    if length > min(rest, MAX_JSON_BYTES):
-        raise DamagedError(f"{path}: expected at most {min(rest, MAX_JSON_BYTES):,} bytes of JSON, found {length:,}.")
+    if length > (most := min(rest, plain_json.MAX_BYTES)):
+        raise DamagedError(f"{path}: expected at most {most:,} bytes of JSON, found {length:,}.")
     file.seek(PREFIX.size)
     return file.read(length), file.read(rest - length)
 
@@ -185,7 +184,7 @@ def _sha256(file: IO[bytes], size: int) -> bytes:
 def decode(path: Path, header: bytes, data: bytes) -> Checkpoint:
     """The inverse of `encode`. Raises DamagedError if a well-signed file does not hold what a checkpoint holds."""
     try:
-        fields = json.loads(header)
+        fields = plain_json.loads(header)
         tensors = retied(safetensors.torch.load(data), fields["tied"])
         values = {name: _typed(fields, name, kind) for name, kind in JSON_FIELDS.items()}
         optimizer = join_optimizer(tensors, fields["optimizer"])
