@@ -143,7 +143,7 @@ def _add_answers(app: FastAPI, service: Service) -> None:
             200: {
                 "description": "Events `token` (what was added as `piece`, or the whole as `text`), then `done` with "
                 "the whole `text`, or `error`.",
-                "content": {"text/event-stream": {"schema": {"type": "string"}}},
+                "content": {"text/event-stream": {"schema": s.Event.model_json_schema()}},
             },
         },
     )

@@ -113,6 +113,13 @@ class GenerateRequest(Body):
     options: Annotated[GenerateOptions, Field(default_factory=GenerateOptions)]
 
 
+class Event(BaseModel):
+    """One server-sent event. data: JSON; of `token` a `piece` or a `text`, of `done` the whole, of `error` a refusal"""
+
+    event: Literal["token", "done", "error"]
+    data: Annotated[str, Field(json_schema_extra={"contentMediaType": "application/json"})]
+
+
 class SuggestRequest(Body):
     """A text at whose end somebody types."""
 
