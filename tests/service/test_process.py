@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -241,7 +241,8 @@ def test_sigterm_ends_what_has_begun_and_then_the_process(folder: Path) -> None:
     body = json.dumps({"texts": ["12 12 " * 20] * 20, "options": {"beam": 8}}).encode()
     head = HEAD + f"Authorization: Bearer {KEY}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, text=True, env=environment, **pipes) as process:  # type: ignore[call-overload]
+    with subprocess.Popen(command, text=True, env=environment, **pipes) as process, ExitStack() as at_last:
+        at_last.callback(process.kill)
         port = int(process.stdout.readline().split(":")[-1].split()[0])
         asking = socket.create_connection(("127.0.0.1", port), timeout=20)
         idle = socket.create_connection(("127.0.0.1", port), timeout=20)
