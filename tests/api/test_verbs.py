@@ -438,6 +438,7 @@ def test_an_option_is_explained_by_its_path(here: Path) -> None:
         "model.hidden_size (seq2seq): units per layer and direction of the encoder. "
         "integer >= 1 and <= 65536; default 128.",
         "model.hidden_size (tagger): units per layer and direction. integer >= 1 and <= 65536; default 128.",
+        "model.hidden_size (chords): units of a layer. integer >= 1 and <= 65536; default 150.",
     ]
     assert "training.epochs: passes over the training data." in done("explain", "training").out
     assert refused("explain", "model.hiden_size") == (
