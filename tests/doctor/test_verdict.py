@@ -66,6 +66,27 @@ def test_a_network_of_huge_weights_is_saturated() -> None:
     assert verdict.evidence.endswith("% of the values of h are saturated (tanh).")
 
 
+def test_a_gate_may_open_and_shut_and_may_not_be_stuck() -> None:
+    model = Reader(CELLS["lstm"], forget_bias=4.0)
+    put(model.recurrent.weight_ih_l0[:4], 50.0)  # i follows the input: open, or shut
+    found = only_layer(model, batch([30]))
+    i = found.activations[0]
+    assert i.saturated > 0.9
+    assert i.stuck == 0.0
+    assert judged(found).word == "healthy"
+    put(model.recurrent.weight_ih_l0[:4], 0.0)
+    put(model.recurrent.bias_ih_l0[:4], -50.0)
+    stuck = judged(only_layer(model, batch([30])))
+    assert (stuck.word, stuck.evidence) == (
+        "saturated", "100% of the units of gate i are always open, or always shut."
+    )  # fmt: skip
+
+
+def test_rows_of_one_step_carry_nothing() -> None:
+    verdict = judged(only_layer(Reader(CELLS["gru"]), batch([1, 1])))
+    assert (verdict.word, verdict.evidence) == ("healthy", "its rows have one step, so there is nothing to carry.")
+
+
 def test_a_network_whose_units_are_dead_is_saturated() -> None:
     model = Reader(CELLS["rnn_relu"])
     put(model.recurrent.bias_ih_l0, torch.tensor([-50.0, -50.0, -50.0, 1.0]))

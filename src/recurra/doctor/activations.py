@@ -25,13 +25,15 @@ TANH_HIGH = math.sqrt(1 - SLOPE)
 class Place:
     """An activation of a cell.
 
+    gate:      a sigmoid that multiplies something; it may be shut or open for good, here and there
     remembers: it multiplies an old state, as a forget gate does, or reads a new one, as an LSTM's output does; then it
-    may be saturated where all is well, because something is remembered
+               may be saturated where all is well, because something is remembered
     """
 
     at: int
     name: str
     kind: str
+    gate: bool
     remembers: bool
 
 
@@ -40,12 +42,13 @@ class Activation:
     """What one activation did at all real steps, rows and units.
 
     low, high: shares of values, 0..1, that are saturated below and above (relu: low is the share of zeros)
-    stuck:     share of the units that were saturated at every step of every row
+    stuck:     share of the units that were saturated on the same side at every step of every row
     gradient:  root mean square over steps and rows of the norm of dL/da
     """
 
     name: str
     kind: str
+    gate: bool
     remembers: bool
     smallest: float
     mean: float
@@ -67,9 +70,15 @@ def places(cell: Cell) -> tuple[Place, ...]:
     graph = trace(cell)
     found = [at for at, node in enumerate(graph.nodes) if node.kind in ("sigmoid", "tanh", "relu")]
     names = [_name(graph, at) for at in found]
-    remembering = _keeping(graph) | _reading(graph)
+    gates, remembering = _gating(graph), _keeping(graph) | _reading(graph)
     return tuple(
-        Place(at, name if names.count(name) == 1 else f"{name} ({k + 1})", graph.nodes[at].kind, at in remembering)
+        Place(
+            at,
+            name if names.count(name) == 1 else f"{name} ({k + 1})",
+            graph.nodes[at].kind,
+            at in gates,
+            at in remembering,
+        )
         for k, (at, name) in enumerate(zip(found, names, strict=True))
     )
 
@@ -98,6 +107,12 @@ def _gates(graph: Graph, at: int) -> set[str]:
         return set()
     found: set[str] = set()
     return found.union(*(_gates(graph, a) for a in node.args))
+
+
+def _gating(graph: Graph) -> set[int]:
+    """Sigmoids that multiply something, as they are or as 1 - z."""
+    factors = {_turned(graph, at) for node in graph.nodes if node.kind == "mul" for at in node.args}
+    return {at for at in factors if graph.nodes[at].kind == "sigmoid"}
 
 
 def _keeping(graph: Graph) -> set[int]:
@@ -137,10 +152,11 @@ def _whole(value: Tensor, rows: int) -> Tensor:
 def measured(place: Place, values: Tensor, gradient: float) -> Activation:
     """Statistics of values (M, width), M > 0."""
     low, high = _saturated(place.kind, values)
-    stuck = (low | high).all(0)
+    stuck = low.all(0) | high.all(0)
     return Activation(
         place.name,
         place.kind,
+        place.gate,
         place.remembers,
         float(values.min()),
         float(values.mean()),

@@ -21,7 +21,7 @@ LARGEST = 700.0
 class Carried:
     """log10 of the carried gradient's norm by distance in time, 0 at distance 0; -inf where nothing arrives.
 
-    reach: the longest distance that at least half of the rows have
+    reach: the longest distance that at least a tenth of the rows have
     """
 
     log10: tuple[float, ...]
@@ -127,7 +127,7 @@ def _summary(logs: Floats) -> Carried:
         if curve[-1] == -np.inf:
             curve += [-np.inf] * (len(logs) - len(curve))
             break
-    reach = int(np.flatnonzero(2 * known.sum(1) >= logs.shape[1])[-1])
+    reach = int(np.flatnonzero(10 * known.sum(1) >= logs.shape[1])[-1])
     return Carried(tuple(map(float, curve)), reach)
 
 

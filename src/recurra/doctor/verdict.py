@@ -47,6 +47,8 @@ def _carrying(layer: LayerProbe) -> tuple[str, str]:
     carried = layer.carried
     if carried is None:
         return "vanishing", "no gradient arrives at the last step of any row."
+    if not carried.reach:
+        return "healthy", "its rows have one step, so there is nothing to carry."
     within = carried.log10[: carried.reach + 1]
     far = f"of a gradient, {_power(within[-1])} is left {carried.reach} steps back"
     if max(within) > EXPLODED:
@@ -67,9 +69,17 @@ def _saturated(layer: LayerProbe) -> tuple[str, str] | None:
     """Saturation and silence, if they are the rule; an exploding layer is that first."""
     if layer.carried is not None and max(layer.carried.log10[: layer.carried.reach + 1]) > EXPLODED:
         return None
-    # A forget gate that stays open is how a cell remembers: what does is shown, and not judged.
+    # A forget gate that stays open is how a cell remembers: what does is shown, and not judged. Other gates are made to
+    # open and shut, and have a fault where they do neither.
     for one in layer.activations:
-        if one.kind != "relu" and not one.remembers and one.saturated > MOST:
+        if one.kind == "relu" or one.remembers:
+            continue
+        if one.gate and one.stuck > MOST:
+            return (
+                "saturated",
+                f"{one.stuck:.0%} of the units of gate {one.name} are always open, or always shut.",
+            )
+        if not one.gate and one.saturated > MOST:
             return "saturated", f"{one.saturated:.0%} of the values of {one.name} are saturated ({one.kind})."
     if layer.dead > MOST * layer.units:
         return "saturated", f"{layer.dead} of {layer.units} units are dead: the same at every step of every row."
