@@ -25,6 +25,8 @@ def test_spans_are_written_and_read_back(name: str) -> None:
 
 def test_iob1_begins_with_i_unless_another_span_of_the_type_ends() -> None:
     tags = ["I-A", "I-A", "B-A", "O", "I-B", "I-B", "I-B"]
+    assert SCHEMES["iob1"].write(SPANS, 7) == tags
+    assert SCHEMES["iob1"].write([Span("A", 0, 1), Span("B", 1, 2)], 2) == ["I-A", "I-B"]
     assert problem(SCHEMES["iob1"], tags) is None
     assert read_default(tags) == SPANS
     assert SCHEMES["bio"].write(read_default(tags), 7) == WRITTEN["bio"].split()

@@ -206,6 +206,24 @@ def test_a_scheme_of_spans_needs_tags_of_spans() -> None:
         task_of(["a/NN"], scheme="iobes")
 
 
+def test_options_that_have_no_effect_on_the_tags_that_were_found_are_named() -> None:
+    with pytest.raises(ConfigError) as caught:
+        task_of(["a/NN"], constrained=False, repair=True)
+    assert [problem.partition(",")[0] for problem in caught.value.problems] == [
+        "task.constrained: has no effect",
+        "task.repair: has no effect",
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["auto", "bio", "iob1", "iobes"])
+def test_spans_of_characters_are_the_same_spans_whatever_scheme_is_named(scheme: Any) -> None:
+    rows = [record("Rome Oslo", [[0, 4, "X"], [5, 9, "X"]]), record("a b", [[0, 3, "Y"]])]
+    for one in rows:
+        TaggingPlan(file_scheme=scheme).check(one)
+    task = TaggingPlan(file_scheme=scheme).fit(rows, "f")
+    assert [read_default(task.example(one).tags or ()) for one in rows] == [[("X", 0, 1), ("X", 1, 2)], [("Y", 0, 2)]]
+
+
 @pytest.mark.parametrize(
     ("options", "problems"),
     [

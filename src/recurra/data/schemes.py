@@ -52,10 +52,12 @@ class Scheme:
         return (OUTSIDE, *(f"{letter}-{label}" for label in labels for letter in self.letters))
 
     def write(self, spans: Iterable[Span], length: int) -> list[str]:
-        """The tags of a sentence with these spans, which do not overlap."""
+        """The tags of a sentence with these spans, which do not overlap and stand in their order."""
         tags = [OUTSIDE] * length
         for label, start, end in spans:
             letters = ["B", *("I" * (end - start - 2)), self.last] if end - start > 1 else [self.single]
+            if not self.opens and not (start and parts(tags[start - 1])[1] == label):
+                letters[0] = "I"
             tags[start:end] = [f"{letter}-{label}" for letter in letters]
         return tags
 

@@ -70,7 +70,8 @@ class TaggingPlan:
 
     @property
     def columns(self) -> Columns:
-        return Columns(self.tokens, self.tags, self.tokenizer)
+        written: SchemeName = "bio" if self.file_scheme == "auto" else self.file_scheme
+        return Columns(self.tokens, self.tags, self.tokenizer, "bio" if written == PLAIN else written)
 
     @property
     def input_field(self) -> str:
@@ -125,6 +126,7 @@ class TaggingPlan:
             repair=self.repair,
             source=source,
         )
+        self._refuse_idle(tagset, source)
         for record, tags in zip(records, rows, strict=True):  # before a strange tag becomes a label of its own
             tagset.read(tags, record)
         kept = [s.tokens for s in read if self.max_length is None or s.length <= self.max_length]
@@ -137,6 +139,20 @@ class TaggingPlan:
             zero_digits=self.zero_digits,
         )
         return self._task(tagset, reader)
+
+    def _refuse_idle(self, tagset: TagSet, source: str) -> None:
+        """Raise ConfigError for options that have no effect on the tags that were found."""
+        idle = {
+            "constrained": not self.constrained and not tagset.has_spans,
+            "repair": self.repair and tagset.written == PLAIN,
+        }
+        problems = [
+            f"task.{name}: has no effect, because the tags of {source} are plain, which allow everything; leave it out."
+            for name, known in idle.items()
+            if known
+        ]
+        if problems:
+            raise ConfigError(problems)
 
     def restore(self, data: Mapping[str, Any], origin: str) -> Tagging:
         """The task as a run folder holds it. Raises RunError that names `origin`."""

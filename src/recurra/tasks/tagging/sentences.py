@@ -19,7 +19,7 @@ from recurra.base.contracts import Origin, Record
 from recurra.base.errors import DataError
 from recurra.data.formats import field
 from recurra.data.formats.conll import LINE
-from recurra.data.schemes import SCHEMES, Span
+from recurra.data.schemes import SCHEMES, SchemeName, Span
 from recurra.data.tokenizers import CUTTERS, CutterName, Place
 
 Cut = Callable[[str], list[Place]]
@@ -64,14 +64,15 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which column holds the tokens, and which the tags; how a raw text is cut."""
+    """Which column holds the tokens, and which the tags; how a raw text is cut, and in which scheme spans are tags."""
 
     tokens: str
     tags: str
     cutter: CutterName
+    scheme: SchemeName
 
     def read(self, record: Record, *, gold: bool) -> Sentence:
-        """A sentence, with the tags as the file has them (spans as bio); without `gold` it may be empty.
+        """A sentence, with the tags as the file has them; without `gold` it may be empty.
 
         Raises DataError, with file and line, for what is no sentence with its tags.
         """
@@ -85,7 +86,8 @@ class Columns:
             sentence, tags = self._tokens(record, _no_cut(record, self.tokens, self.tags)), value
         else:
             sentence = self._tokens(record, CUTTERS[self.cutter])
-            tags = _from_spans(value, sentence, self.tags) if isinstance(field(record, self.tokens), str) else value
+            of_text = isinstance(field(record, self.tokens), str)
+            tags = _from_spans(value, sentence, self.tags, self.scheme) if of_text else value
         self._check(sentence, tags, record)
         return replace(sentence, tags=tuple(map(sys.intern, tags)))
 
@@ -158,8 +160,8 @@ def _no_cut(record: Record, tokens: str, tags: str) -> Cut:
     return refuse
 
 
-def _from_spans(value: Sequence[Any], sentence: Sentence, column: str) -> list[str]:
-    """Spans of the text as tags of its tokens, in scheme bio. Raises DataError for spans that are none."""
+def _from_spans(value: Sequence[Any], sentence: Sentence, column: str, scheme: SchemeName) -> list[str]:
+    """Spans of the text as tags of its tokens. Raises DataError for spans that are none."""
     spans = sorted(_span(one, sentence, column) for one in value)
     for (start, end, _), (other, other_end, _) in pairwise(spans):
         if other < end:
@@ -168,7 +170,7 @@ def _from_spans(value: Sequence[Any], sentence: Sentence, column: str) -> list[s
                 f"{other_end} ({sentence.text[other:other_end]!r:.40}) overlap, and a token can have one tag. Leave "
                 "one of them out."
             )
-    return SCHEMES["bio"].write(_of_tokens(spans, sentence), len(sentence.tokens))
+    return SCHEMES[scheme].write(_of_tokens(spans, sentence), len(sentence.tokens))
 
 
 def _span(one: Any, sentence: Sentence, column: str) -> tuple[int, int, str]:
