@@ -52,7 +52,7 @@ class TrainingOptions:
     clipping: Annotated[Component, OneOf("what bounds the gradient", CLIPPINGS)] = "norm"
     l1: Annotated[float, Opt("strength of the L1 penalty on weights; 0 is none", ge=0)] = 0.0
     l2: Annotated[float, Opt("strength of the L2 penalty on weights; 0 is none", ge=0)] = 0.0
-    select: Annotated[str, Opt("dev score that chooses the best epoch; auto: accuracy, or f1_micro of many labels")] = (
+    select: Annotated[str, Opt("dev score that chooses the best epoch; auto: the one that is usual for the task")] = (
         "auto"
     )
     patience: Annotated[int | None, Opt("epochs without a better score before training stops; null: never", ge=1)] = 3
