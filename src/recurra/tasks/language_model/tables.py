@@ -36,9 +36,10 @@ def by_rank(targets: Sequence[int], nats: Sequence[float]) -> Table:
 
 
 def position_chart(places: Sequence[int], nats: Sequence[float]) -> Chart:
-    """Mean nats of the targets 0, 1, 2-3, 4-7, ... of their documents, at the middle of each bin."""
-    points = tuple(((first + last) / 2, mean) for first, last, _, mean in doubling_bins(places, nats))
-    return Chart("Loss by position in the document", "tokens before it", "nats per token", (Curve("loss", points),))
+    """Mean nats of the targets 0, 1, 2-3, 4-7, ... of their documents, one step of the axis for each."""
+    points = tuple((float(first.bit_length()), mean) for first, _, _, mean in doubling_bins(places, nats))
+    title, axis = "Loss by position in the document", "tokens before it: 0, 1, and on to less than 2 to the power of"
+    return Chart(title, axis, "nats per token", (Curve("loss", points),))
 
 
 def samples_table(writer: Writer) -> Table:
