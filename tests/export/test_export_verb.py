@@ -137,5 +137,5 @@ def test_a_damaged_run_and_a_folder_that_is_not_there_are_said_to_be(here: Path)
     (here / "texts" / "model.safetensors").write_bytes(b"{}")
     assert refused("export", "texts", "--onnx", "out.onnx").startswith("texts/model.safetensors: ")
     said = recurra("export", "pairs", "--onnx", "nowhere/out.onnx")
-    assert (said.code, said.out) == (1, "")
+    assert (said.code, said.out) == (2, "")
     assert said.err == "nowhere/out.encoder.onnx: No such file or directory.\n"
