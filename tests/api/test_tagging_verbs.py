@@ -269,7 +269,7 @@ def test_a_tag_that_training_never_saw_is_said_and_counts_as_a_mistake(run: Path
     path = tmp_path / "new.conll"
     path.write_text("Acme B-ORG\nis O\nin O\nRome B-LOC\n")
     said = done("evaluate", run, path, "--json")
-    assert "new.conll: 1 of 4 tags were never seen in training, and no model can say them: 'B-ORG'" in said.err
+    assert "new.conll: 1 of 4 tags were never seen in training, and no model can say them: 'ORG'" in said.err
     values = {score["name"]: score["value"] for score in said.json["scores"]}
     assert values["recall[ORG]"] == 0.0
     assert values["recall_micro"] <= 0.5

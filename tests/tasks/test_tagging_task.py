@@ -331,7 +331,7 @@ def test_a_tag_that_training_never_saw_counts_as_a_mistake_and_is_said() -> None
     kept, (note,) = task.usable(examples, "test")
     assert kept == examples
     assert note == (
-        "test: 1 of 3 tags were never seen in training, and no model can say them: 'B-ORG'; the first: 'Acme' in the "
+        "test: 1 of 3 tags were never seen in training, and no model can say them: 'ORG'; the first: 'Acme' in the "
         "sentence at f.jsonl:3. They count as mistakes."
     )
     assert task.collate(examples, [0, 1]).targets == {}

@@ -265,7 +265,8 @@ class Tagging:
         if not found:
             return ()
         example, place = found[0]
-        names = dict.fromkeys((e.tags or ())[k] for e, k in found)
+        tags = [(e.tags or ())[k] for e, k in found]
+        names = dict.fromkeys(parts(tag)[1] for tag in tags) if self.tagset.has_spans else dict.fromkeys(tags)
         shown = ", ".join(f"'{name}'" for name in list(names)[:5]) + (", ..." if len(names) > 5 else "")
         total = sum(e.length for e in examples)
         return (
