@@ -17,7 +17,7 @@ from recurra.base.errors import ConfigError, RunError
 from recurra.data.tokenizers import BOS, EOS
 from recurra.decode import greedy
 from recurra.export import onnx, speaking
-from recurra.models import Classifier, FromVector, LanguageModel, Seq2Seq, Tagger
+from recurra.models import Chords, Classifier, FromVector, LanguageModel, Seq2Seq, Tagger
 from recurra.nn import POOLS, softmax_log_probabilities
 
 ROWS = ([5, 7, 9, 4, 6], [8], [], [10, 4])
@@ -237,4 +237,25 @@ def test_a_language_model_goes_on_from_its_states(options: dict[str, Any], tmp_p
     for t in range(5):  # one token at a time, as in generation
         step = file(tokens=rows[t : t + 1, :1], lengths=np.array([1]), **state)
         np.testing.assert_allclose(step["log_probs"][0, 0], got["log_probs"][t, 0], atol=2e-6, rtol=0)
+        state = {name: step[f"next_{name}"] for name in state}
+
+
+def test_chords_go_on_from_their_states(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = Chords(6, hidden_size=4, num_layers=2).eval()
+    file = exported(model, tmp_path / "c.onnx")
+    notes = np.random.default_rng(0).integers(0, 2, (5, 3, 6)).astype(np.float32)
+    notes[2:, 1] = notes[:, 2] = np.nan
+    lengths, zeros = np.array([5, 2, 0]), np.zeros((2, 3, 4), dtype=np.float32)
+    got = file(notes=notes, lengths=lengths, **{"state.0": zeros, "state.1": zeros})
+    given = {"notes": torch.from_numpy(notes)}
+    with torch.no_grad():
+        expected = model(Batch(given, torch.from_numpy(lengths), {}, ())).outputs
+    for n, length in enumerate(lengths):
+        np.testing.assert_allclose(got["logits"][:length, n], expected["logits"][:length, n], atol=1e-6, rtol=0)
+        assert not got["logits"][length:, n].any()
+    state = {"state.0": zeros[:, :1], "state.1": zeros[:, :1]}
+    for t in range(5):  # one chord at a time
+        step = file(notes=notes[t : t + 1, :1], lengths=np.array([1]), **state)
+        np.testing.assert_allclose(step["logits"][0, 0], got["logits"][t, 0], atol=1e-6, rtol=0)
         state = {name: step[f"next_{name}"] for name in state}

@@ -6,7 +6,7 @@ layers     layers without time of their own                             attentio
 bridges    the decoder's first states
 parts      one file: its graph, random inputs, the model's own answers  models     which models have which files
 reading    recurrent layers alone, classifier, tagger                   speaking   encoder, and a step of the decoder
-language   tokens and states to what follows
+language   language model, chords: what follows, states in and out
 writing    `onnx`: from a model to files that agree with it             torch_weights  `save_torch`, `load_torch`
 """
 

@@ -1,4 +1,4 @@
-"""A language model as one ONNX file: tokens and states in, the log-probabilities of what follows and states out.
+"""Models of what follows, one ONNX file each: tokens or chords and states in, what comes next and states out.
 
 With T = 1 it is a step of generation. An output "next_state.0" is the input "state.0" of the call that goes on.
 """
@@ -13,10 +13,10 @@ from torch import Tensor
 
 from recurra.base.contracts import Batch
 from recurra.export.drawing import Drawing, Value
-from recurra.export.layers import clean, write
-from recurra.export.parts import Named, Part, padding, random_lengths, some_state, table_size
+from recurra.export.layers import clean, linear, write
+from recurra.export.parts import Named, Part, padding, random_lengths, random_numbers, some_state, table_size
 from recurra.export.recurrent import recurrent
-from recurra.models import LanguageModel
+from recurra.models import Chords, LanguageModel
 from recurra.nn import Recurrent, softmax_log_probabilities
 
 
@@ -83,3 +83,35 @@ def _answer(model: LanguageModel, inputs: Named) -> Named:
     log_probs = softmax_log_probabilities(outputs).numpy()
     log_probs[padding(inputs["lengths"], len(log_probs))] = 0  # what the model says of padding may be anything
     return found | {"log_probs": log_probs}
+
+
+def chords(model: Chords) -> list[Part]:
+    """notes (T, N, V), lengths, states -> logits (T, N, V), zero where padded, and the states after each last step."""
+    draw, layers, V = Drawing(), model.recurrent, model.output.out_features
+    notes = draw.input("notes", np.float32, ("T", "N", V))
+    lengths = draw.input("lengths", np.int64, ("N",))
+    sizes = {f"state.{k}": (layers.num_layers, size) for k, size in enumerate(layers.state_sizes())}
+    given = tuple(draw.input(name, np.float32, (rows, "N", size)) for name, (rows, size) in sizes.items())
+    hidden, after = recurrent(draw, layers, notes, lengths, given)
+    real = draw.spread(draw.real_steps(lengths, notes), 2)
+    draw.output("logits", draw.where(real, linear(draw, model.output, hidden)), np.float32, ("T", "N", V))
+    for (name, (rows, size)), value in zip(sizes.items(), after, strict=True):
+        draw.output(f"next_{name}", value, np.float32, (rows, "N", size))
+
+    def ask(random: np.random.Generator, N: int, T: int) -> Named:
+        long, heard = random_lengths(random, N, T), random_numbers(random, T, N, V)
+        heard[padding(long, T)] = np.nan
+        names = zip(sizes.items(), layers.cell.states, strict=True)
+        states = {k: some_state(random, name, (rows, N, size)) for (k, (rows, size)), name in names}
+        return {"notes": heard, "lengths": long, **states}
+
+    return [Part("", draw, ask, _answer_chords)]
+
+
+def _answer_chords(model: Chords, inputs: Named) -> Named:
+    tensors = {name: torch.from_numpy(array) for name, array in inputs.items()}
+    outputs = model(Batch(tensors, tensors["lengths"], {}, ())).outputs
+    found = {f"next_{name}": tensor.numpy() for name, tensor in outputs.items() if name.startswith("state.")}
+    logits = outputs["logits"].numpy()
+    logits[padding(inputs["lengths"], len(logits))] = 0
+    return found | {"logits": logits}

@@ -10,7 +10,7 @@ from torch import nn
 from recurra.base.errors import ConfigError
 from recurra.export import language, reading, speaking
 from recurra.export.parts import Part
-from recurra.models import Classifier, LanguageModel, Seq2Seq, Tagger
+from recurra.models import Chords, Classifier, LanguageModel, Seq2Seq, Tagger
 from recurra.nn import Recurrent
 
 # A model's type -> its files
@@ -20,6 +20,7 @@ PARTS: dict[type[nn.Module], Callable[[Any], list[Part]]] = {
     Tagger: reading.tagger,
     Seq2Seq: speaking.seq2seq,
     LanguageModel: language.language_model,
+    Chords: language.chords,
 }
 
 
