@@ -15,6 +15,7 @@ from recurra.api.prepare import prepare
 from recurra.api.schema import read_settings
 from recurra.api.watching import Nobody
 from recurra.base.errors import ConfigError
+from recurra.doctor import Advice
 
 
 def files() -> set[str]:
@@ -61,8 +62,28 @@ def test_long_rows_of_a_sigmoid_network_vanish_and_the_experiment_is_named(here:
     assert said.startswith("vanishing: recurrent: of a gradient, ")
     assert "\nTry model.cell: lstm, model.forget_bias: 3\n" in said
     assert "\n  recurra doctor c.yaml --set model.cell=lstm --set model.forget_bias=3" in said
-    once = done("doctor", "c.yaml", "--steps", 2, "--set", "model.cell=lstm", "--set", "model.forget_bias=4").out
-    assert once.startswith("healthy")
+    once = done("doctor", "c.yaml", "--steps", 1, "--set", "training.seed=7").out
+    assert "\n  recurra doctor c.yaml --set training.seed=7 --set model.cell=lstm --set model.forget_bias=3" in once
+    tried = done("doctor", "c.yaml", "--steps", 2, "--try", "--html", "t.html", "--json").json
+    assert [one["change"] for one in tried["experiments"]] == [
+        "as it is", "model.cell: lstm, model.forget_bias: 3", "model.init: orthogonal", "model.pooling: max",
+    ]  # fmt: skip
+    assert [one["word"] for one in tried["experiments"]] == ["vanishing", "healthy", "vanishing", "vanishing"]
+    assert "<h2>The experiments</h2>" in Path("t.html").read_text("utf-8")
+
+
+def test_an_experiment_that_does_not_fit_the_config_is_a_result(here: Path) -> None:
+    words = [" ".join("ab"[(n + k) % 2] for k in range(40)) for n in range(20)]
+    write_csv(here / "data.csv", [(f"{text} c{n}", "xy"[n % 2]) for n, text in enumerate(words)])
+    config = write_config(model={"cell": "lstm_projected", "proj_size": 2, "bidirectional": False})
+    fake = Advice("model.cell: lstm", "why", ("model.cell=lstm",))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("recurra.api.doctoring.advice", lambda diagnosis, tree: (fake,))
+        found = api.doctor(config, steps=1, experiments=True)
+    as_it_is, changed = found.experiments
+    assert as_it_is.word == found.diagnosis.verdict.word
+    assert (changed.change, changed.word) == ("model.cell: lstm", "refused")
+    assert "has no projection" in changed.evidence
 
 
 def test_page_and_picture_are_written(data: Path) -> None:
@@ -79,7 +100,7 @@ def test_a_trained_run_is_looked_at_as_it_is(run: Path) -> None:
     assert len(said["probes"]) == 1
     assert {path: path.read_bytes() for path in run.iterdir() if path.is_file()} == before
     assert refused("doctor", run, "--set", "model.hidden_size=8") == (
-        "run: a trained run keeps its own settings; leave out --set and --seed.\n"
+        "run: a trained run keeps its own settings; leave out --set, --seed and --try.\n"
     )
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from recurra.api.learner import Learner
 from recurra.api.prepare import prepare
 from recurra.api.schema import Settings, read_settings
 from recurra.api.watching import Nobody
-from recurra.base.contracts import Batch, Progress, Report, Watcher
+from recurra.base.contracts import Batch, Progress, Report, Table, Watcher
 from recurra.base.errors import ConfigError, TrainingError
 from recurra.doctor import Advice, Course, Diagnosis, Probe, advice, probe
 from recurra.doctor.shown import charts, report
@@ -33,17 +35,33 @@ MOST_STEPS = 512
 MOST_NUMBERS = 2**27
 # Looks inside: before the first step, after the last, and between.
 LOOKS = 5
+# Changes of the config that are tried, of those that are suggested.
+TRIED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """What came of a change of the config: the verdict, its evidence, and the loss of the last look, in nats."""
+
+    change: str
+    word: str
+    evidence: str
+    loss: float
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosed:
-    """advice: what to change; report, charts: the same for people; tree: the resolved config."""
+    """advice: what to change; experiments: what came of it, if it was tried; report, charts: for people.
+
+    tree: the resolved config
+    """
 
     diagnosis: Diagnosis
     advice: tuple[Advice, ...]
     report: Report
     charts: tuple[Chart, ...]
     tree: Mapping[str, Mapping[str, Any]]
+    experiments: tuple[Experiment, ...] = ()
 
 
 def doctor(
@@ -54,25 +72,61 @@ def doctor(
     seed: int | None = None,
     device: str = "auto",
     cells: Iterable[Path] = (),
+    experiments: bool = False,
     watch: Watcher | None = None,
 ) -> Diagnosed:
     """Train as a config says for so many steps, write nothing, and say where gradients go.
 
     config: a config file; or the folder of a trained run, which is looked at as it is
+    experiments: try what is suggested too, the first few changes, each by itself and from the start
     Raises ConfigError for a config that cannot train, or whose model has no recurrent layer; DataError; RunError.
     """
     watch = watch or Nobody()
     if config.is_dir():
-        if overrides or seed is not None:
-            raise ConfigError(f"{config}: a trained run keeps its own settings; leave out --set and --seed.")
+        if overrides or seed is not None or experiments:
+            raise ConfigError(f"{config}: a trained run keeps its own settings; leave out --set, --seed and --try.")
         return _of_run(config, device_of(device), cells, watch)
     add_cells(cells)
+    found = _diagnosed(config, overrides, seed, device_of(device), steps, watch)
+    if not experiments:
+        return found
+    tried = [_as_it_is(found)]
+    for one in found.advice[:TRIED]:
+        watch.note(f"trying {one.change}")
+        changed = [*overrides, *one.settings]
+        tried.append(_tried(one, partial(_diagnosed, config, changed, seed, device_of(device), steps, watch)))
+    shown = Table("The experiments", ("in the config", "verdict", "evidence", "loss"), tuple(map(_row, tried)))
+    report = replace(found.report, tables=(found.report.tables[0], shown, *found.report.tables[1:]))
+    return replace(found, report=report, experiments=tuple(tried))
+
+
+def _diagnosed(
+    config: Path, overrides: Sequence[str], seed: int | None, device: torch.device, steps: int, watch: Watcher
+) -> Diagnosed:
     settings = read_settings(config, overrides, seed)
     prepared = prepare(settings, watch)
-    learner = Learner(settings, prepared.task, prepared.splits["train"], device_of(device), prepared.fingerprint)
+    learner = Learner(settings, prepared.task, prepared.splits["train"], device, prepared.fingerprint)
     refuse_without_recurrence(learner.model, str(config))
     diagnosis = _trained_a_little(learner, steps, watch)
-    return _said(diagnosis, settings, f"{config.name} after {diagnosis.probes[-1].step} steps", str(config))
+    words = " ".join([shlex.quote(str(config)), *(f"--set {shlex.quote(one)}" for one in overrides)])
+    return _said(diagnosis, settings, f"{config.name} after {diagnosis.probes[-1].step} steps", words)
+
+
+def _as_it_is(found: Diagnosed) -> Experiment:
+    verdict = found.diagnosis.verdict
+    return Experiment("as it is", verdict.word, verdict.evidence, found.diagnosis.probes[-1].loss)
+
+
+def _tried(one: Advice, diagnose: Callable[[], Diagnosed]) -> Experiment:
+    """One change, tried; a config that it does not fit is a result too."""
+    try:
+        return replace(_as_it_is(diagnose()), change=one.change)
+    except ConfigError as error:
+        return Experiment(one.change, "refused", error.problems[0], math.nan)
+
+
+def _row(one: Experiment) -> tuple[str, ...]:
+    return one.change, one.word, one.evidence, f"{one.loss:.4g}"
 
 
 def refuse_without_recurrence(model: torch.nn.Module, where: str) -> None:
@@ -105,7 +159,7 @@ def _of_run(path: Path, device: torch.device, cells: Iterable[Path], watch: Watc
     trained.model.to(device)
     rows = _some(trained.model, trained.task, splits["dev"], device)
     diagnosis = Diagnosis((probe(trained.model, rows, trained.task.loss),))
-    return _said(diagnosis, trained.settings, f"{path.resolve().name}, trained", str(path / "config.yaml"))
+    return _said(diagnosis, trained.settings, f"{path.resolve().name}, trained", shlex.quote(str(path / "config.yaml")))
 
 
 def _said(diagnosis: Diagnosis, settings: Settings, title: str, config: str) -> Diagnosed:

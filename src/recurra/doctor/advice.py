@@ -191,5 +191,5 @@ def _forgets(cell: str) -> bool:
 
 
 def commands(found: Sequence[Advice], config: str) -> tuple[str, ...]:
-    """For each advice, the command that makes the experiment."""
+    """For each advice, the command that makes the experiment. config: its name, and what was set beside it."""
     return tuple(" ".join([f"recurra doctor {config}", *(f"--set {s}" for s in one.settings)]) for one in found)

@@ -23,6 +23,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "config", metavar="CONFIG", type=Path, help="a config file; or the folder of a trained run, looked at as it is"
     )
     parser.add_argument("--steps", metavar="N", type=natural, default=100, help="steps of training (default: 100)")
+    parser.add_argument(
+        "--try", dest="experiments", action="store_true", help="try what is suggested, change by change"
+    )
     parser.add_argument("--html", metavar="FILE", type=page_to, help="write the report as one page")
     parser.add_argument("--png", metavar="FILE", type=picture_to, help="write its charts as a picture")
     parser.add_argument("--seed", type=natural, help="start of all randomness (default: the config's)")
@@ -45,6 +48,7 @@ def _run(args: argparse.Namespace) -> int:
             seed=args.seed,
             device=args.device,
             cells=args.cells,
+            experiments=args.experiments,
             watch=watch,
         )
     if args.html:
@@ -67,8 +71,8 @@ def _show(found: Diagnosed) -> None:
     for one in found.advice:
         put(f"\nTry {one.change}\n  because {one.why}")
     for table in found.report.tables:
-        if table.caption == "What to change":
-            put("\nThe experiments:\n" + "\n".join(f"  {row[-1]}" for row in table.rows))
+        if table.caption == "What to change" and not found.experiments:
+            put("\nThe experiments (--try makes them):\n" + "\n".join(f"  {row[-1]}" for row in table.rows))
 
 
 def _as_json(found: Diagnosed) -> dict[str, Any]:
@@ -77,6 +81,7 @@ def _as_json(found: Diagnosed) -> dict[str, Any]:
         "verdict": dataclasses.asdict(diagnosis.verdict),
         "layers": [dataclasses.asdict(verdict) for verdict in diagnosis.verdicts],
         "advice": [dataclasses.asdict(one) for one in found.advice],
+        "experiments": [dataclasses.asdict(one) for one in found.experiments],
         "probes": [dataclasses.asdict(one) for one in diagnosis.probes],
         "course": dataclasses.asdict(diagnosis.course),
     }
@@ -87,6 +92,7 @@ COMMAND = Command(
     _arguments,
     _run,
     "  recurra doctor config.yaml\n"
+    "  recurra doctor config.yaml --try\n"
     "  recurra doctor config.yaml --set model.forget_bias=1 --html doctor.html\n"
     "  recurra doctor runs/first --json",
 )
