@@ -53,7 +53,9 @@ class Inspection:
 
     def report(self, title: str) -> Report:
         """The page's tables and facts."""
-        rows = tuple((t, f"{s:+.4f}") for t, s in zip(self.tokens, self.saliency.steps, strict=True))
+        rows = tuple(
+            (t.strip() or "\u2423", f"{s:+.4f}") for t, s in zip(self.tokens, self.saliency.steps, strict=True)
+        )
         tables = (*self.tables, Table(f"Saliency: {self.meaning}", ("token", "adds"), rows))
         if self.lines:
             first, *rest = self.lines
