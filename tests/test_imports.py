@@ -57,7 +57,7 @@ def test_everything_in_the_api_loads_without_what_is_optional() -> None:
 
 @pytest.mark.parametrize(
     "room",
-    ["nn", "api", "cells", "lower", "engine", "decode", "bench", "models", "tasks", "training", "config"],
+    ["nn", "api", "cells", "lower", "engine", "decode", "bench", "models", "doctor", "tasks", "training", "config"],
 )
 def test_everything_public_says_what_it_is(room: str) -> None:
     module = importlib.import_module(f"recurra.{room}")

@@ -14,7 +14,8 @@ from doctor.doctor_room import Reader, batch, loss_at_the_end, loss_everywhere, 
 from models.seq2seq_room import batch as pairs
 from models.seq2seq_room import log_probs, small
 from recurra.base.contracts import Batch, Loss
-from recurra.cells import CELLS
+from recurra.cells import CELLS, cell
+from recurra.cells.language import sigmoid, tanh
 from recurra.doctor import probe
 from recurra.doctor.activations import SIGMOID_HIGH, SIGMOID_LOW, TANH_HIGH, places
 from recurra.models import Classifier
@@ -115,6 +116,34 @@ def test_a_decoder_with_attention_is_followed_step_by_step() -> None:
     assert decoder.carried is not None
     assert decoder.carried.log10[0] == 0.0
     assert decoder.carried.log10[1] < 0
+
+
+@cell()
+def leaky(x: Any, h: Any, p: Any) -> Any:
+    """Each unit forgets at a rate of its own, which no input changes."""
+    a = sigmoid(p.b("a"))
+    return (1 - a) * h + a * tanh(p.W("h", x))
+
+
+def test_a_cell_of_ones_own_is_looked_into_like_any_other() -> None:
+    """Its gate has no rows, and without recurrent weights the gradient decays by 1 - a, unit by unit."""
+    model = Reader(leaky)
+    put(model.recurrent.bias_ih_l0, -2.0)
+    layer = only_layer(model, batch([6, 4]))
+    a = 1 / (1 + math.exp(2))
+    assert [(one.name, one.kind) for one in layer.activations] == [("a", "sigmoid"), ("h", "tanh")]
+    assert layer.activations[0].mean == pytest.approx(a)
+    assert set(layer.flow) == {"h"}
+    assert layer.carried is not None
+    assert layer.carried.rate == pytest.approx(1 - a, rel=1e-9)
+
+
+def test_a_frozen_layer_is_followed_too_and_stays_frozen() -> None:
+    model = Reader(CELLS["gru"])
+    expected = only_layer(model, batch([4]))
+    model.requires_grad_(False)
+    assert only_layer(model, batch([4])) == expected
+    assert not any(p.requires_grad for p in model.parameters())
 
 
 def trained(*, watched: bool) -> tuple[nn.Module, list[float]]:

@@ -61,3 +61,18 @@ def test_a_decoder_that_feeds_back_is_seen_too(options: dict[str, Any]) -> None:
     assert [len(m.after[0]) for m in trail.moments] == [4, 3, 3, 1, 1]  # targets of 3, 5, 1 and 3 tokens
     named = set(trace(model.decoder.recurrent.cell).labels)
     assert all(named <= set(m.values) for m in trail.moments)
+
+
+def test_decoding_is_seen_as_well() -> None:
+    """Steps without gradients run on packed weights, and those cannot be looked into."""
+    model = small(attention="additive", cell="gru").eval()
+    seen: list[int] = []
+    model.decoder.recurrent.watch = lambda number, direction, trail: seen.append(len(trail.moments))
+    with torch.no_grad():
+        state = model.start(batch())
+        watched_step, state = model.step(torch.tensor([2, 2, 2, 2]), state)
+    assert seen == [1]
+    model.decoder.recurrent.watch = None
+    with torch.no_grad():
+        expected, _ = model.step(torch.tensor([2, 2, 2, 2]), model.start(batch()))
+    torch.testing.assert_close(watched_step, expected, atol=1e-5, rtol=0)

@@ -70,6 +70,7 @@ def probe(model: nn.Module, batch: Batch, loss: Callable[[Any, Batch], Loss], *,
     """
     own = copy.deepcopy(model).train()
     own.zero_grad(set_to_none=True)
+    own.requires_grad_(True)  # also where layers are frozen for a while: a gradient goes through them all the same
     with _random_state_kept(), torch.enable_grad(), watching(own) as seen:
         seed_step(seed, step, next(own.parameters()).device)
         found = loss(own(batch), batch)
