@@ -14,6 +14,7 @@ from api.api_room import done, refused, rows, write_config, write_csv
 from recurra import api
 from recurra.api import Inspection, Run
 from recurra.api.folder import RunFolder
+from recurra.api.inspecting import points_for
 from recurra.api.lenses import LENSES, recurrent, tree
 from recurra.api.prepare import prepare
 from recurra.api.schema import read_settings
@@ -148,6 +149,14 @@ def test_each_token_of_a_language_model_has_its_loss(runs: Mapping[str, Run]) ->
     assert shares == pytest.approx([math.exp(-n) for n in nats], abs=6e-3)
     assert found.saliency.whole == pytest.approx(-nats[-1], abs=6e-3)
     assert found.tokens == ("<start>", "lovely", "item", "b3")
+
+
+def test_a_long_text_is_explained_too(runs: Mapping[str, Run]) -> None:
+    assert [points_for(number) for number in (1, 200, 400, 1000)] == [64, 64, 32, 12]
+    found = api.inspect(runs["classified"], "lovely item " * 400)
+    assert len(found.saliency.steps) == 800
+    assert found.saliency.gap == pytest.approx(0.0, abs=1e-3)
+    assert len([m for m in found.gates if "tokens 61-120" in m.title]) == 4
 
 
 def test_a_page_a_picture_lines_and_json(run: Path) -> None:

@@ -16,11 +16,14 @@ from recurra.base.contracts import Origin, Record, Report, Table
 from recurra.base.errors import ConfigError, DataError
 from recurra.doctor.looking import Seen, watching
 from recurra.doctor.maps import gate_maps, in_pieces, state_maps
-from recurra.doctor.saliency import Saliency, integrated_gradients
+from recurra.doctor.saliency import POINTS, Saliency, integrated_gradients
 from recurra.report import HeatMap
 
 # Longer texts make no picture, and keep every value of every step in memory.
 MOST_TOKENS = 1000
+# Tokens of all copies of a text together; with 512 units of an LSTM in two directions these take 300 MB.
+MOST_STEPS = 12_800
+FEWEST_POINTS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +124,13 @@ def _seen(model: torch.nn.Module, lens: Lens) -> Iterator[tuple[Seen, Sequence[s
         yield from ((one, tokens) for name, tokens in lens.reads.items() if one.module.startswith(name))
 
 
+def points_for(num_tokens: int) -> int:
+    """Points of the path integral: fewer for a long text, since each point is a copy of it, kept whole in memory."""
+    return max(FEWEST_POINTS, min(POINTS, MOST_STEPS // max(num_tokens, 1)))
+
+
 def _saliency(model: torch.nn.Module, lens: Lens) -> Saliency:
     """Of each token that is read, in the order of the text."""
-    found = integrated_gradients(model, lens.entry, lens.copies, lens.score)
+    found = integrated_gradients(model, lens.entry, lens.copies, lens.score, points=points_for(len(lens.tokens)))
     turned = lens.reads.get("encoder", lens.tokens) != lens.tokens
     return Saliency(found.steps[::-1], found.whole, found.nothing) if turned else found
