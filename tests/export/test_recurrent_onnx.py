@@ -14,7 +14,7 @@ from export.onnx_room import by_oracle, exported
 from oracles.loop import Array
 from recurra.base.errors import ConfigError, RunError
 from recurra.cells import CELLS, Cell, cell
-from recurra.cells.language import Parameters, Value, sigmoid, tanh
+from recurra.cells.language import Parameters, Value, relu, sigmoid, tanh
 from recurra.export import onnx, recurrent, writing
 from recurra.lower import projects
 from recurra.nn import GRU, LSTM, RNN, Recurrent
@@ -158,6 +158,14 @@ def no_lstm(x: Value, h: Value, c: Value, p: Parameters) -> Value:
     return o * tanh(c), c
 
 
+@cell()
+def logistic(x: Value, h: Value, p: Parameters) -> Value:
+    """The logistic map on 0..1, which about doubles a difference at each step: chaos."""
+    h = p.R("h", h) + p.W("h", x)
+    h = relu(h) - relu(h - 1)
+    return 3.99 * h * (1 - h)
+
+
 def test_a_node_is_chosen_by_the_equations_and_not_by_the_name(tmp_path: Path) -> None:
     assert "LSTM" in exported(small(my_lstm), tmp_path / "a.onnx").nodes
     assert "LSTM" not in exported(small(no_lstm), tmp_path / "b.onnx").nodes
@@ -181,6 +189,19 @@ def test_a_file_that_differs_from_the_model_is_not_written(tmp_path: Path, monke
         onnx(small("lstm"), path)
     assert path.read_bytes() == b"mine"
     assert [p.name for p in tmp_path.iterdir()] == ["a.onnx"]
+
+
+def test_a_model_whose_answers_are_rounding_is_not_written(tmp_path: Path) -> None:
+    chaotic = Recurrent(I, H, cell=logistic)
+    with torch.no_grad():
+        chaotic.weight_ih_l0.zero_()
+        chaotic.weight_hh_l0.copy_(torch.eye(H))
+    with pytest.raises(
+        RunError,
+        match=r"expected at most 1\.0e-03 of numbers of order 1; recurra's own float32 is 9.6e-01 from float64",
+    ):
+        onnx(chaotic, tmp_path / "a.onnx")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_numbers_that_are_not_finite_are_a_difference() -> None:
