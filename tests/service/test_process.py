@@ -263,3 +263,10 @@ def test_sigterm_ends_what_has_begun_and_then_the_process(folder: Path) -> None:
     assert [json.loads(line)["event"] for line in lines] == ["request", "stopped"]
     with pytest.raises(ConnectionError):
         socket.create_connection(("127.0.0.1", port), timeout=5)
+
+
+def test_without_its_packages_the_command_says_what_to_install() -> None:
+    code = "import sys; sys.modules['fastapi'] = None; from recurra.cli import main; sys.exit(main(['serve', 'x']))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 2
+    assert run.stderr == 'recurra serve: fastapi is not installed; pip install "recurra[serve]".\n'
