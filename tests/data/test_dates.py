@@ -14,9 +14,8 @@ from babel.dates import format_date, format_skeleton
 
 from recurra.base.contracts import Record
 from recurra.base.errors import ConfigError
-from recurra.data.embedded import EMBEDDED
+from recurra.data.embedded import EMBEDDED, locales
 from recurra.data.embedded import date_forms as module
-from recurra.data.embedded import locales
 from recurra.data.embedded.date_forms import Form, forms, readings
 from recurra.data.embedded.dates import ambiguous
 from recurra.data.embedded.names import LANGUAGES
