@@ -149,6 +149,7 @@ def fork_child(work: Callable[[], int | None]) -> int:
         return pid
     code = 99
     try:
+        torch.set_num_threads(1)  # OpenMP's threads do not survive a fork, and a call that waits for them never ends
         code = work() or 0
     except BaseException:
         traceback.print_exc()

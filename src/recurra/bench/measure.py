@@ -103,7 +103,7 @@ def opened(
     try:
         for participant in participants(peers).values():
             participant.start(threads)
-        yield Bench(peers, threads, Meter.of(seconds, threads), peaks, note)
+        yield Bench(peers, threads, Meter.of(seconds, threads, alone=frozenset((peak.NAME,))), peaks, note)
     finally:
         peaks.stop()
         torch.set_num_threads(before)
