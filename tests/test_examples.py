@@ -5,10 +5,8 @@ from __future__ import annotations
 import csv
 import gzip
 import hashlib
-import importlib.util
 import io
 import json
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +14,7 @@ from types import ModuleType
 import pytest
 
 from recurra import api
+from scripts_room import script
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = sorted(path.parent.name for path in (ROOT / "examples").glob("*/config.yaml"))
@@ -114,12 +113,7 @@ def write_tunes(folder: Path) -> None:
 
 def converted(name: str, folder: Path) -> None:
     """What the example's own script makes of the published files."""
-    spec = importlib.util.spec_from_file_location(f"convert_{name}", ROOT / "examples" / name / "convert.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.convert(folder)
+    script(f"examples/{name}/convert.py").convert(folder)
 
 
 def tagged(number: int = NUM_ROWS) -> list[list[tuple[str, str]]]:
@@ -239,13 +233,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="module")
 def quality() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("quality", ROOT / "benchmarks" / "quality.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["quality"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+    return script("benchmarks/quality.py")
 
 
 def test_each_example_has_rows_to_train_on_here() -> None:

@@ -31,7 +31,8 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
         rows = [{"chords": [[60 + k % 5, 67], [60 + k % 7], []] * (1 + k % 3), "id": k} for k in range(40)]
         Path("pieces.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
         Path("c.yaml").write_text(CONFIG, "utf-8")
-        done("train", "c.yaml", "--out", "run")
+        # What a text would be is no chord: another next step is named.
+        assert "Next:\n  recurra generate run --midi piece.mid\n" in done("train", "c.yaml", "--out", "run").err
     return folder
 
 

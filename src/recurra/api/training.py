@@ -24,7 +24,11 @@ from recurra.api.watching import Nobody
 from recurra.base.contracts import Progress, Report, Score, Watcher
 from recurra.base.errors import RecurraError, RunError
 from recurra.nn import Recurrent
+from recurra.tasks import LanguageModelling, Music
 from recurra.training import Checkpoints, FolderLock, Found, Log, Speed, Stopping, averaged, every
+
+# What a run of a task that writes is for.
+USES: Mapping[type, Literal["predict", "generate", "play"]] = {LanguageModelling: "generate", Music: "play"}
 
 # A line of log.jsonl every so many steps: a curve of a thousand points costs 100 kB.
 LOG_EVERY = 10
@@ -34,13 +38,13 @@ LOG_EVERY = 10
 class Trained:
     """How training ended. report: None if it was stopped; stopped_by: the signal, or None.
 
-    use: the verb that a person wants next
+    use: what a person wants next: predict, generate a text, or play what is generated
     """
 
     run: Path
     report: Report | None
     stopped_by: signal.Signals | None
-    use: Literal["predict", "generate"] = "predict"
+    use: Literal["predict", "generate", "play"] = "predict"
 
 
 def train(
@@ -115,7 +119,7 @@ def _go(folder: RunFolder, begin: Callable[[], Course], watch: Watcher) -> Train
             report = final_report(course.learner, course.prepared, course.checkpoints, folder, course.select, watch)
     except Stopped as stopped:
         return Trained(folder.path, None, stopped.signal)
-    return Trained(folder.path, report, None, "generate" if course.learner.order.carries else "predict")
+    return Trained(folder.path, report, None, USES.get(type(course.prepared.task), "predict"))
 
 
 def _begin(folder: RunFolder, settings: Settings, device: torch.device, watch: Watcher) -> Course:

@@ -75,7 +75,11 @@ def finished(trained: Trained, *, as_json: bool) -> int:
         name = signal.Signals(trained.stopped_by).name
         say(f"Stopped by {name}; everything is saved. Go on with: recurra train --resume {run}")
         return 128 + int(trained.stopped_by)
-    use = {"predict": f'predict {run} "some text"', "generate": f'generate {run} --prompt "some text"'}[trained.use]
+    use = {
+        "predict": f'predict {run} "some text"',
+        "generate": f'generate {run} --prompt "some text"',
+        "play": f"generate {run} --midi piece.mid",
+    }[trained.use]
     say(f"\nThe run is in {run}. Next:\n  recurra {use}\n  recurra evaluate {run} your_file.csv")
     return DONE
 
