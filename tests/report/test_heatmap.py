@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
+from matplotlib import image
 
 from recurra.report import HeatMap, heat_png, html, pictures
 from recurra.report.heatmap import CELL, heat_svg
@@ -34,6 +37,14 @@ def test_too_many_tokens_are_said_not_drawn():
 def test_a_map_is_a_png_with_the_same_bytes_twice(one):
     assert heat_png([one, MAP]).startswith(b"\x89PNG\r\n\x1a\n")
     assert heat_png([one]) == heat_png([one])
+
+
+@pytest.mark.parametrize("row", ["x", "x" * 24])
+def test_a_long_title_of_a_png_takes_several_lines_and_none_is_cut_off(row):
+    long = HeatMap("the log-probability of 'WWWW' " * 20, (row,), ("a", "b"), ((0.5, 1.0),))
+    picture = image.imread(io.BytesIO(heat_png([long])))
+    assert picture[:, -2:].min() == 1.0  # white at the right edge
+    assert picture[:60].min() < 0.5  # and the title is there
 
 
 def test_a_report_with_maps_has_their_picture():

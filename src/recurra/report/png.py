@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -91,8 +92,9 @@ def heat_png(maps: Sequence[HeatMap]) -> bytes:
 
     # A fifth of an inch a token, and room for the labels.
     heights = [1.6 + 0.2 * len(one.rows) for one in maps]
-    width = 2.4 + 0.2 * max((len(one.columns) for one in maps), default=0)
-    figure = Figure(figsize=(min(max(width, 7), 40), min(sum(heights), 120)), dpi=120, layout="constrained")
+    width = min(max(2.4 + 0.2 * max((len(one.columns) for one in maps), default=0), 7), 40)
+    margin = max((len(shortened(name)) for one in maps for name in one.rows), default=0)
+    figure = Figure(figsize=(width, min(sum(heights), 120)), dpi=120, layout="constrained")
     panels = figure.subplots(len(maps), squeeze=False, height_ratios=heights)[:, 0]
     for axes, one in zip(panels, maps, strict=True):
         # Without rows there is nothing to colour, and imshow takes no empty picture.
@@ -102,7 +104,9 @@ def heat_png(maps: Sequence[HeatMap]) -> bytes:
         columns = [shortened(name) for name in one.columns]
         axes.set_xticks(range(len(columns)), columns, rotation=90, parse_math=False)
         axes.set_yticks(range(len(one.rows)), [shortened(name) for name in one.rows], parse_math=False)
-        axes.set_title(one.title, parse_math=False, loc="left", fontsize=10)
+        # 13 letters an inch, in what the labels of the rows leave.
+        title = textwrap.fill(one.title, max(20, round(13 * width) - margin - 3), max_lines=3, placeholder=" …")
+        axes.set_title(title, parse_math=False, loc="left", fontsize=10)
     return _png(figure)
 
 
