@@ -17,9 +17,10 @@ def test_the_guide_of_music_works(
 ) -> None:
     guide = Guide("music.md", tmp_path, monkeypatch, TINY)
     guide.make_files()
-    assert [words[0] for words in guide.commands] == ["init", "check", "train", "predict", "generate"]
+    assert [words[0] for words in guide.commands] == ["init", "check", "train", "predict", "generate", "inspect"]
     guide.run(capsys)
     assert sum(len(track.notes) for track in symusic.Score.from_file("song.mid").tracks) >= 3
+    assert Path("song.png").read_bytes().startswith(b"\x89PNG")
     config = Path("config.yaml").read_text(encoding="utf-8")
     for option in ("lowest", "highest", "steps_per_quarter"):
         assert f"  {option}: " in config

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -24,11 +25,23 @@ from recurra.base.errors import ConfigError, DataError
 from recurra.tasks import TASKS
 
 TEXT = "lovely item b3"
+SONG = "C4+E4+G4 - 62+E4 D4"
+TEXTS = {"played": SONG}
+MUSIC = """
+task: {name: music, lowest: 59, highest: 67}
+data: {train: m.csv}
+model: {hidden_size: 3, num_layers: 2}
+"""
 
 
 def made(**sections: Mapping[str, Any]) -> Run:
     """A run that has learned nothing, for what is in the folder: only its weights would be others."""
-    settings = read_settings(write_config(**sections))
+    return opened(write_config(**sections))
+
+
+def opened(config: Path) -> Run:
+    """The same of a config file."""
+    settings = read_settings(config)
     task = prepare(settings, Nobody()).task
     return Run(RunFolder(Path("made")), settings, task, settings.model(task.model_sizes), "")
 
@@ -44,6 +57,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Run]
         sentences = ("\n".join(f"{word} {'B-X' if word == 'item' else 'O'}" for word in t.split()) for t, _ in rows())
         Path("t.conll").write_text("\n\n".join(sentences) + "\n", "utf-8")
         Path("t.txt").write_text("".join(f"{text}\n" for text, _ in rows()), "utf-8")
+        Path("m.csv").write_text("chords\n" + "".join(f"{60 + k % 5} C4+E4 {k % 7 + 60}\n" for k in range(40)), "utf-8")
+        Path("m.yaml").write_text(MUSIC, "utf-8")
         pairs = {"task": {"name": "translation", "scores": "exact"}, "data": {"train": "d.tsv"}}
         backwards = {"attention": "none", "bidirectional": False, "reverse_source": True}
         yield {
@@ -58,10 +73,11 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Run]
                 model={"characters": "lstm"},
             ),
             "speaking": made(task={"name": "language_model"}, data={"train": "t.txt"}, model={"hidden_size": 3}),
+            "played": opened(Path("m.yaml")),
         }
 
 
-EVERY = ("classified", "many", "attending", "reversed", "copying", "tagged", "speaking")
+EVERY = ("classified", "many", "attending", "reversed", "copying", "tagged", "speaking", "played")
 
 
 def read(found: Inspection) -> list[str]:
@@ -71,9 +87,10 @@ def read(found: Inspection) -> list[str]:
 
 @pytest.mark.parametrize("name", EVERY)
 def test_the_answer_is_that_of_predict_and_the_saliency_is_complete(name: str, runs: Mapping[str, Run]) -> None:
-    found = api.inspect(runs[name], TEXT)
+    text = TEXTS.get(name, TEXT)
+    found = api.inspect(runs[name], text)
     field = runs[name].settings.plan.input_field
-    (predicted,) = api.predict(runs[name], [Record({field: TEXT}, Origin("here"))])
+    (predicted,) = api.predict(runs[name], [Record({field: text}, Origin("here"))])
     assert found.answer.keys() == predicted.keys()
     for key, value in predicted.items():
         assert found.answer[key] == (pytest.approx(value, rel=1e-5) if isinstance(value, float) else value)
@@ -151,12 +168,91 @@ def test_each_token_of_a_language_model_has_its_loss(runs: Mapping[str, Run]) ->
     assert found.tokens == ("<start>", "lovely", "item", "b3")
 
 
+def test_music_has_the_notes_that_came_beside_those_that_were_expected(runs: Mapping[str, Run]) -> None:
+    """The output layer says the same at each step: 0.9 for C4 and G4, 0.1 for the others, so nats are known."""
+    run = copy.deepcopy(runs["played"])
+    with torch.no_grad():
+        run.model.output.weight.zero_()
+        run.model.output.bias.copy_(torch.tensor([9.0 if note in (60, 67) else 1 / 9 for note in range(59, 68)]).log())
+    found = api.inspect(run, SONG)
+    came, expected, nats = found.maps
+    assert came.columns == expected.columns == nats.columns == ("1", "2", "3", "4")
+    assert came.rows == expected.rows == ("G4", "E4", "D4", "C4")
+    assert came.weights == ((1, 0, 0, 0), (1, 0, 1, 0), (0, 0, 1, 1), (1, 0, 0, 0))
+    for row, chance in zip(expected.weights, (0.9, 0.1, 0.1, 0.9), strict=True):
+        assert row == pytest.approx([chance] * 4, abs=1e-6)
+    # Nine notes: each that is foreseen costs log(10/9), each other log(10).
+    cost = [9 * math.log(10 / 9) + wrong * math.log(9) for wrong in (1, 2, 4, 3)]
+    assert nats.weights[0] == pytest.approx([one / max(cost) for one in cost], rel=1e-5)
+    assert nats.title == f"Nats of each step, beside the largest, {max(cost):.2f}"
+    (table,) = found.tables
+    assert table.columns == ("step", "chord", "expected", "nats")
+    chords = ("C4+E4+G4", "-", "D4+E4", "D4")
+    assert table.rows == tuple((str(k + 1), chords[k], "C4+G4", f"{cost[k]:.2f}") for k in range(4))
+    assert found.saliency.whole == pytest.approx(-cost[3], rel=1e-5)
+    assert found.saliency.steps == (0.0,) * 4  # the output hears nothing
+    assert found.saliency_maps == ()
+
+
+def test_what_is_expected_at_a_step_is_what_a_piece_that_ends_there_has(runs: Mapping[str, Run]) -> None:
+    run = runs["played"]
+    (expected,) = (m for m in api.inspect(run, SONG).maps if m.title.startswith("Notes that were expected"))
+    for end in (1, 2, 3, 4):
+        piece = run.task.example(Record({"chords": " ".join(SONG.split()[:end])}, Origin("here")))
+        batch = run.task.collate([piece], (0,))
+        chances = run.model(batch).outputs["logits"][-1, 0].sigmoid().tolist()
+        names = dict(zip(range(59, 68), chances, strict=True))
+        shown = {row: weights[end - 1] for row, weights in zip(expected.rows, expected.weights, strict=True)}
+        assert shown["E4"] == pytest.approx(names[64], abs=1e-6)
+        assert shown["C4"] == pytest.approx(names[60], abs=1e-6)
+
+
+def test_each_note_of_a_piece_adds_a_part_and_silence_is_nothing(runs: Mapping[str, Run]) -> None:
+    run = copy.deepcopy(runs["played"])
+    with torch.no_grad():
+        run.model.recurrent.weight_ih_l0[:, 64 - 59] = 0.0  # E4 is not heard
+    found = api.inspect(run, SONG)
+    assert found.tokens == ("<start>", "1:C4+E4+G4", "2:-", "3:D4+E4")
+    assert found.meaning == "the log-probability of the last chord, 'D4'"
+    assert list(found.parts) == ["G4", "D4", "C4"]
+    heard = {name: [k for k, value in enumerate(values) if value] for name, values in found.parts.items()}
+    assert heard == {"G4": [1], "D4": [3], "C4": [1]}
+    sums = [math.fsum(column) for column in zip(*found.parts.values(), strict=True)]
+    assert found.saliency.steps == pytest.approx(sums, abs=1e-12)
+    for text, score in ((SONG, found.saliency.whole), ("- - - D4", found.saliency.nothing)):
+        (table,) = api.inspect(run, text).tables
+        assert float(str(table.rows[3][3])) == pytest.approx(-score, abs=6e-3)
+    (drawn,) = found.saliency_maps
+    assert (drawn.rows, drawn.columns) == (("G4", "D4", "C4"), found.tokens)
+    assert max(abs(value) for row in drawn.weights for value in row) == pytest.approx(1.0)
+    layers = [m for m in found.gates if m.title.startswith("Gates, mean over units: recurrent ")]
+    assert [m.columns for m in layers] == [("<start>", "1", "2", "3")] * 2
+
+
+def test_music_is_inspected_chord_by_chord_and_its_mistakes_are_named(runs: Mapping[str, Run]) -> None:
+    report = api.inspect(runs["played"], SONG).report("t")
+    assert any(table.columns == ("chord", "adds") for table in report.tables)
+    assert "the chords together add" in report.facts
+    maps = api.inspect(runs["played"], "C4 D4 " * 40).maps
+    assert [(m.title.split()[2].strip(",:"), m.title.rpartition(", ")[2]) for m in maps[:4]] == [
+        ("came", "steps 1-60"),
+        ("were", "steps 1-60"),
+        ("came", "steps 61-80"),
+        ("were", "steps 61-80"),
+    ]
+    assert [len(m.columns) for m in maps] == [60, 60, 20, 20, 60, 20]
+    with pytest.raises(DataError, match="is empty, expected chords"):
+        api.inspect(runs["played"], "")
+    with pytest.raises(DataError, match=r"step 2: A0 \(21\) is not in 59..67"):
+        api.inspect(runs["played"], "C4 A0")
+
+
 def test_a_long_text_is_explained_too(runs: Mapping[str, Run]) -> None:
     assert [points_for(number) for number in (1, 200, 400, 1000)] == [64, 64, 32, 12]
     found = api.inspect(runs["classified"], "lovely item " * 400)
     assert len(found.saliency.steps) == 800
     assert found.saliency.gap == pytest.approx(0.0, abs=1e-3)
-    assert len([m for m in found.gates if "tokens 61-120" in m.title]) == 4
+    assert len([m for m in found.gates if "steps 61-120" in m.title]) == 4
 
 
 def test_a_page_a_picture_lines_and_json(run: Path) -> None:

@@ -60,7 +60,7 @@ def test_the_units_that_move_the_most_are_shown() -> None:
 def test_a_long_text_is_cut_into_maps_beside_one_another() -> None:
     columns = [str(k) for k in range(130)]
     pieces = list(in_pieces("T", ["r"], columns, [[k / 130 for k in range(130)]]))
-    assert [piece.title for piece in pieces] == ["T, tokens 1-60", "T, tokens 61-120", "T, tokens 121-130"]
+    assert [piece.title for piece in pieces] == ["T, steps 1-60", "T, steps 61-120", "T, steps 121-130"]
     assert [c for piece in pieces for c in piece.columns] == columns
     assert [w for piece in pieces for w in piece.weights[0]] == [k / 130 for k in range(130)]
 

@@ -28,7 +28,10 @@ FEWEST_POINTS = 12
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What was seen. answer: as `predict` gives it; meaning: what the saliency explains; lines: such as a tree."""
+    """What was seen. answer: as `predict` gives it; meaning: what the saliency explains; lines: such as a tree.
+
+    unit: what a token is called      features: names of the numbers that a step reads, where these mean something
+    """
 
     text: str
     answer: Mapping[str, Any]
@@ -40,14 +43,23 @@ class Inspection:
     maps: tuple[HeatMap, ...]
     tables: tuple[Table, ...]
     lines: tuple[str, ...]
+    unit: str
+    features: tuple[str, ...]
+
+    @property
+    def parts(self) -> Mapping[str, tuple[float, ...]]:
+        """What each feature adds at each step, the last feature first; those that add nothing are left out."""
+        columns = zip(self.features, zip(*self.saliency.parts, strict=True), strict=True) if self.features else ()
+        return {name: values for name, values in reversed(list(columns)) if any(values)}
 
     @property
     def saliency_maps(self) -> tuple[HeatMap, ...]:
-        """The saliency as a map of one row, beside its largest value."""
-        largest = max(map(abs, self.saliency.steps), default=0.0) or 1.0
-        row = [step / largest for step in self.saliency.steps]
+        """The saliency as a map beside its largest value: a row for each feature, or one row."""
+        rows = self.parts if self.features else {"saliency": self.saliency.steps}
+        largest = max((abs(value) for row in rows.values() for value in row), default=0.0) or 1.0
+        weights = [[value / largest for value in row] for row in rows.values()]
         title = f"Saliency, blue adds and orange takes away: {self.meaning}"
-        return tuple(in_pieces(title, ["saliency"], self.tokens, [row]))
+        return tuple(in_pieces(title, list(rows), self.tokens, weights)) if rows else ()
 
     @property
     def pictures(self) -> tuple[HeatMap, ...]:
@@ -59,7 +71,7 @@ class Inspection:
         rows = tuple(
             (t.strip() or "\u2423", f"{s:+.4f}") for t, s in zip(self.tokens, self.saliency.steps, strict=True)
         )
-        tables = (*self.tables, Table(f"Saliency: {self.meaning}", ("token", "adds"), rows))
+        tables = (*self.tables, Table(f"Saliency: {self.meaning}", (self.unit, "adds"), rows))
         if self.lines:
             first, *rest = self.lines
             tables = (
@@ -71,7 +83,7 @@ class Inspection:
             **said,
             "with the whole text": f"{self.saliency.whole:.4f}",
             "with nothing in its place": f"{self.saliency.nothing:.4f}",
-            "the tokens together add": f"{sum(self.saliency.steps):.4f}, which misses the difference by "
+            f"the {self.unit}s together add": f"{sum(self.saliency.steps):.4f}, which misses the difference by "
             f"{abs(self.saliency.gap):.1g}",
         }
         return Report(title, (), tables=tables, facts=facts)
@@ -103,6 +115,8 @@ def inspect(run: Path | Run, text: str, *, device: str = "auto", cells: Iterable
         lens.maps,
         lens.tables,
         lens.lines,
+        lens.unit,
+        lens.features,
     )
 
 
@@ -133,4 +147,4 @@ def _saliency(model: torch.nn.Module, lens: Lens) -> Saliency:
     """Of each token that is read, in the order of the text."""
     found = integrated_gradients(model, lens.entry, lens.copies, lens.score, points=points_for(len(lens.tokens)))
     turned = lens.reads.get("encoder", lens.tokens) != lens.tokens
-    return Saliency(found.steps[::-1], found.whole, found.nothing) if turned else found
+    return Saliency(found.parts[::-1], found.whole, found.nothing) if turned else found

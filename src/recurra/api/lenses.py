@@ -31,6 +31,7 @@ class Lens:
     copies:  a batch of so many equal rows, with the answer where the score needs it
     score:   what is explained, summed over the rows; meaning: in words
     maps, tables, lines: what this task has besides; lines are for a terminal, and a page shows them as they are
+    unit:    what a token is called      features: names of the numbers that a step reads, where these mean something
     """
 
     answer: dict[str, Any]
@@ -43,6 +44,8 @@ class Lens:
     maps: tuple[HeatMap, ...] = ()
     tables: tuple[Table, ...] = ()
     lines: tuple[str, ...] = ()
+    unit: str = "token"
+    features: tuple[str, ...] = ()
 
 
 def classification(task: Any, model: torch.nn.Module, example: Any, device: torch.device) -> Lens:
@@ -155,11 +158,60 @@ def language_model(task: Any, model: torch.nn.Module, example: Any, device: torc
     )
 
 
+def music(task: Any, model: torch.nn.Module, example: Any, device: torch.device) -> Lens:
+    """The log-probability of the last chord; which notes came and which were expected, and nats of each step."""
+    from recurra.tasks.music.chords import note_name, written
+    from recurra.tasks.music.rolls import expected, rolls
+
+    (output,) = _answers(task, model, [example], device)
+    chances = task.chances(model, example, device)
+    names = [written([chord]) for chord in example.chords]
+    numbers = [str(k) for k in range(1, len(names) + 1)]
+    read = ("<start>", *numbers[:-1])
+
+    def last_chord(prediction: Prediction, batch: Batch) -> Tensor:
+        logits, notes = prediction.outputs["logits"][-1].double(), batch.targets["notes"][-1].double()
+        return -torch.nn.functional.binary_cross_entropy_with_logits(logits, notes, reduction="sum")
+
+    rows, came, said = rolls(example.chords, chances, task.lowest)
+    both = zip(
+        in_pieces("Notes that came", rows, numbers, came),
+        in_pieces("Notes that were expected: how probable each was, given the steps before", rows, numbers, said),
+        strict=True,
+    )
+    worst = max(max(output.nats), 1e-9)
+    surprise = [[nats / worst for nats in output.nats]]
+    steps = zip(numbers, names, expected(chances, task.lowest), output.nats, strict=True)
+    return Lens(
+        task.answer(example, output),
+        ("<start>", *(f"{k}:{name}" for k, name in zip(numbers[:-1], names, strict=False))),
+        recurrent(model, "recurrent"),
+        {"recurrent": read},
+        lambda n: task.collate([example] * n, range(n)).to(device),
+        last_chord,
+        f"the log-probability of the last chord, '{names[-1]}'",
+        (
+            *(one for pair in both for one in pair),
+            *in_pieces(f"Nats of each step, beside the largest, {worst:.2f}", ["nats"], numbers, surprise),
+        ),
+        (
+            Table(
+                "Steps",
+                ("step", "chord", "expected", "nats"),
+                tuple((k, name, likely, f"{nats:.2f}") for k, name, likely, nats in steps),
+            ),
+        ),
+        unit="chord",
+        features=tuple(note_name(note) for note in range(task.lowest, task.highest + 1)),
+    )
+
+
 LENSES: Mapping[str, Callable[[Any, torch.nn.Module, Any, torch.device], Lens]] = {
     "classification": classification,
     "translation": translation,
     "tagging": tagging,
     "language_model": language_model,
+    "music": music,
 }
 
 

@@ -43,7 +43,7 @@ def in_pieces(
     """A map of many columns as several, side by side in order."""
     for start in range(0, len(columns), WIDEST):
         stop = min(start + WIDEST, len(columns))
-        part = f", tokens {start + 1}-{stop}" if len(columns) > WIDEST else ""
+        part = f", steps {start + 1}-{stop}" if len(columns) > WIDEST else ""
         cut = tuple(tuple(row[start:stop]) for row in weights)
         yield HeatMap(f"{title}{part}", tuple(rows), tuple(columns[start:stop]), cut)
 

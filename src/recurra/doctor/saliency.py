@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,14 +21,19 @@ POINTS = 64
 
 @dataclass(frozen=True, slots=True)
 class Saliency:
-    """What each step of the input adds to a score. whole, nothing: the score of the input, and of zeros in its place.
+    """What the input adds to a score. whole, nothing: the score of the input, and of zeros in its place.
 
+    parts: (T, I), what each number of each step adds; steps: (T,), what each step adds, the sum of its parts
     The steps together are whole - nothing, up to `gap` (completeness: Sundararajan et al. 2017, proposition 1).
     """
 
-    steps: tuple[float, ...]
+    parts: tuple[tuple[float, ...], ...]
     whole: float
     nothing: float
+
+    @property
+    def steps(self) -> tuple[float, ...]:
+        return tuple(map(math.fsum, self.parts))
 
     @property
     def gap(self) -> float:
@@ -58,7 +64,7 @@ def integrated_gradients(
         ends = [float(_gradient(model, entry, copies(1), score, np.array([at]), np.ones(1))[1]) for at in (1.0, 0.0)]
     finally:
         model.train(training)
-    return Saliency(tuple(found.tolist()), *ends)
+    return Saliency(tuple(map(tuple, found.tolist())), *ends)
 
 
 def _gradient(
@@ -69,18 +75,19 @@ def _gradient(
     at: np.ndarray[Any, Any],
     shares: np.ndarray[Any, Any],
 ) -> tuple[Tensor, Tensor]:
-    """(T,) of x times the mean gradient over rows that are scaled by `at` (N,), weighted by `shares`; and the score."""
+    """(T, I) of x times the mean gradient over rows scaled by `at` (N,), weighted by `shares`; and the score."""
     kept: list[Tensor] = []
     with torch.enable_grad(), _scaled(entry, torch.from_numpy(at), kept):
         total = score(model(batch), batch)
     whole, scaled = kept
+    nothing = whole.new_zeros(len(whole), whole.shape[2], dtype=torch.float64).cpu()
     if not total.requires_grad:  # no step at all
-        return torch.zeros(len(whole), dtype=torch.float64), total
+        return nothing, total
     gradients: tuple[Tensor | None, ...] = torch.autograd.grad(total, scaled, allow_unused=True)
     gradient = gradients[0]
     if gradient is None:
-        return torch.zeros(len(whole), dtype=torch.float64), total
-    weighted = (whole.double() * gradient.double()).sum(2) @ torch.from_numpy(shares).to(whole.device)
+        return nothing, total
+    weighted = torch.einsum("tni,n->ti", whole.double() * gradient.double(), torch.from_numpy(shares).to(whole.device))
     return weighted.detach().cpu(), total.detach()
 
 

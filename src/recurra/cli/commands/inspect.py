@@ -49,7 +49,7 @@ def _run(args: argparse.Namespace) -> int:
 
 def _lines(found: Inspection) -> Iterator[str]:
     yield readable(found.answer)
-    yield f"\nWhat each token adds to {one_line(found.meaning)}:"
+    yield f"\nWhat each {found.unit} adds to {one_line(found.meaning)}:"
     yield from _bars(found.tokens, found.saliency.steps)
     for table in found.tables:
         yield f"\n{text_table(table)}"
@@ -74,6 +74,7 @@ def _as_json(found: Inspection) -> dict[str, Any]:
         "answer": found.answer,
         "explains": found.meaning,
         "saliency": [{"token": t, "adds": s} for t, s in zip(found.tokens, found.saliency.steps, strict=True)],
+        "parts": found.parts,
         "with_the_text": found.saliency.whole,
         "without": found.saliency.nothing,
         "maps": [

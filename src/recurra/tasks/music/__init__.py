@@ -2,7 +2,7 @@
 
 plan      what a config says      task   the five verbs, and what a report shows
 chords    reading and writing chords      scoring   nats a step, frame accuracy, baselines
-writing   a piece written on
+writing   a piece written on      rolls     notes over steps, as they came and were expected
 """
 
 from recurra.tasks.music.plan import MusicPlan

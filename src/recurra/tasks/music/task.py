@@ -21,6 +21,7 @@ from recurra.report import Chart, HeatMap
 from recurra.tasks.asking import refuse_options
 from recurra.tasks.by_length import ByLength
 from recurra.tasks.music.chords import Chord, chords_of, written
+from recurra.tasks.music.rolls import rolls
 from recurra.tasks.music.scoring import Frequencies, foreseen, music_scores, step_nats
 from recurra.tasks.music.writing import MusicWriter
 
@@ -161,6 +162,13 @@ class Music:
             "chords": written(example.chords),
         }
 
+    def chances(self, model: torch.nn.Module, piece: Piece, device: torch.device) -> NDArray[np.float64]:
+        """(T, notes): how probable each note is at each step of a piece, given all steps before."""
+        model.eval()
+        with torch.inference_mode():
+            logits = model(self.collate([piece], (0,)).to(device)).outputs["logits"][:, 0]
+        return _array(torch.sigmoid(logits.double()))
+
     def writer(self, model: torch.nn.Module) -> MusicWriter:
         """What goes on with a piece."""
         return MusicWriter(model, self.lowest, self.highest)
@@ -186,10 +194,10 @@ class Music:
             return ()
         piece = examples[0]
         first = Piece(piece.chords[:SAMPLE], piece.origin)
-        model.eval()
-        with torch.inference_mode():
-            logits = model(self.collate([first], (0,)).to(device)).outputs["logits"][:, 0]
-        return (self._picture(first, _array(torch.sigmoid(logits))),)
+        rows, _, said = rolls(first.chords, self.chances(model, first, device), self.lowest)
+        steps = tuple(str(k + 1) for k in range(first.length))
+        title = f"How probable each note was: {piece.origin}"
+        return (HeatMap(title, tuple(rows), steps, tuple(map(tuple, said))),)
 
     def samples(self, model: torch.nn.Module, device: torch.device) -> tuple[Table, ...]:
         """What the model writes from nothing."""
@@ -246,15 +254,6 @@ class Music:
         for step, chord in enumerate(piece.chords):
             roll[step, [note - self.lowest for note in chord]] = 1.0
         return roll
-
-    def _picture(self, piece: Piece, p: NDArray[np.float64]) -> HeatMap:
-        """Notes that sounded or were probable, from high to low, over the steps."""
-        sounded = {note for chord in piece.chords for note in chord}
-        rows = sorted(sounded | {int(k) + self.lowest for k in np.flatnonzero(p.max(0) > 0.2)}, reverse=True)
-        names = tuple(written([(note,)]) for note in rows)
-        steps = tuple(str(k + 1) for k in range(piece.length))
-        weights = tuple(tuple(float(v) for v in p[:, note - self.lowest]) for note in rows)
-        return HeatMap(f"How probable each note was: {piece.origin}", names, steps, weights)
 
 
 def _array(tensor: Tensor) -> NDArray[np.float64]:
