@@ -1,4 +1,4 @@
-"""Three runs, trained once for all tests of the service: two classifiers and a translation."""
+"""Four runs, trained once for all tests of the service: two classifiers, a translation and a language model."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from recurra.service import Limits, Served, open_runs
 from service.service_room import Ask, Asked
 
 FORWARD = {"bidirectional": False, "pooling": "last"}
+TEXT = "the cat sat on the mat and the dog sat on the log while the bird sang to the cat and the dog\n"
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +41,23 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def writer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of task language_model on one sentence."""
+    folder = tmp_path_factory.mktemp("writer")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr("recurra.report.folder.pictures", lambda report, charts, maps: Pictures({}, ()))
+        (folder / "text.txt").write_text(TEXT * 30)
+        write_config(
+            task={"name": "language_model", "document": "file", "tokenizer": "words", "bptt": 8},
+            data={"train": "text.txt", "split": {"name": "ordered", "dev": 0.1, "test": 0}},
+            model={"name": "language_model", "hidden_size": 16, "embedding_size": 16},
+        )
+        done("train", "c.yaml", "--out", "cats")
+    return folder / "cats"
+
+
+@pytest.fixture(scope="session")
 def served(folder: Path) -> dict[str, Served]:
     """The three runs, open."""
     return open_runs([folder / name for name in ("moods", "both", "digits")], device="cpu")
@@ -57,4 +75,4 @@ def ask(served: dict[str, Served]) -> Iterator[Ask]:
 
     yield make
     for one in made:
-        assert one.service.worker.stop(10)
+        assert one.service.stop(10)

@@ -26,6 +26,7 @@ def test_a_classifier_answers_as_the_verb_predict_does(ask: Ask, served: dict[st
     assert answer.status_code == 200
     assert answer.json() == {
         "model": name,
+        "version": served[name].version,
         "task": "classification",
         "predictions": by_the_api(served[name], TEXTS),
         "notes": [],

@@ -34,7 +34,7 @@ def asked(served: dict[str, Served]) -> Any:
 
     one = Asked(served, Limits(), None)
     yield one
-    assert one.service.worker.stop(10)
+    assert one.service.stop(10)
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))

@@ -42,4 +42,4 @@ def test_it_scores_and_writes_what_the_verbs_do(player: Path) -> None:
     assert refused.status_code == 422
     assert "'H4' is no note" in refused.json()["error"]
     assert "top_k: has no effect on music" in asked.post("/generate", {"text": "", "options": {"top_k": 3}}).text
-    assert asked.service.worker.stop(10)
+    assert asked.service.stop(10)

@@ -8,37 +8,16 @@ from typing import Any
 
 import pytest
 
-from api.api_room import done, write_config
 from recurra import api
-from recurra.report.png import Pictures
 from recurra.service import Limits, open_runs
 from service.service_room import Asked, events
-
-TEXT = "the cat sat on the mat and the dog sat on the log while the bird sang to the cat and the dog\n"
-
-
-@pytest.fixture(scope="module")
-def writer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of task language_model on one sentence."""
-    folder = tmp_path_factory.mktemp("writer")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setattr("recurra.report.folder.pictures", lambda report, charts, maps: Pictures({}, ()))
-        (folder / "text.txt").write_text(TEXT * 30)
-        write_config(
-            task={"name": "language_model", "document": "file", "tokenizer": "words", "bptt": 8},
-            data={"train": "text.txt", "split": {"name": "ordered", "dev": 0.1, "test": 0}},
-            model={"name": "language_model", "hidden_size": 16, "embedding_size": 16},
-        )
-        done("train", "c.yaml", "--out", "cats")
-    return folder / "cats"
 
 
 @pytest.fixture
 def asked(writer: Path) -> Iterator[Asked]:
     one = Asked(open_runs([writer], device="cpu"), Limits(), None)
     yield one
-    assert one.service.worker.stop(10)
+    assert one.service.stop(10)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +35,7 @@ def test_it_writes_what_the_verb_generate_writes(asked: Asked, writer: Path, opt
 def test_writing_stops_when_its_time_is_over(writer: Path) -> None:
     one = Asked(open_runs([writer], device="cpu"), Limits(seconds=0.1), None)
     answer = one.post("/generate", {"text": "the", "options": {"length": 1000}})
-    assert one.service.worker.stop(10)
+    assert one.service.stop(10)
     if answer.status_code == 200:  # on a machine so busy that the first token came too late, 504 is right
         *_, (last, said) = events(answer.text)
         assert last == "error"
@@ -134,4 +113,4 @@ def test_a_translation_writes_without_options_and_suggests_nothing(folder: Path)
     refused = one.post("/generate", {"text": "1", "options": {"length": 3}})
     assert (refused.status_code, refused.json()["error"][:7]) == (422, "length:")
     assert one.post("/suggest", {"text": "1"}).status_code == 409
-    assert one.service.worker.stop(10)
+    assert one.service.stop(10)

@@ -1,6 +1,7 @@
 """The service: runs behind HTTP, and a page for people.
 
 served      the runs, by name                 schemas    bodies of requests and answers, with their bounds
+reloading   a run that was trained anew       versions   which state of its files is served
 app         the routes                        guard      around every request: id, limits, key, headers, log, metrics
 batching    requests that share a batch       worker     the one thread that computes       patience   giving up
 streams     answers as they grow              sessions   texts that come piece by piece

@@ -25,6 +25,7 @@ from recurra.service.metrics import Metrics
 from recurra.service.page import add_page
 from recurra.service.patience import GivenUpError
 from recurra.service.refusals import Json, RefusedError, answered, failed, late, refusal_of
+from recurra.service.reloading import Reloaded, Reloads
 from recurra.service.served import Runs, Served, chosen, records_of
 from recurra.service.sessions import Sessions, follower_of
 from recurra.service.streams import Stream, Suggesters, can_generate, can_suggest
@@ -50,7 +51,7 @@ class Service:
     """All that lives as long as the service does."""
 
     def __init__(self, runs: Runs, limits: Limits, log: Log) -> None:
-        self.runs = runs
+        self.runs = dict(runs)
         self.limits = limits
         self.log = log
         self.metrics = Metrics()
@@ -59,17 +60,27 @@ class Service:
         self.sessions = Sessions(limits)
         self.stream = Stream(self.worker, limits)
         self.suggesters = Suggesters(limits)
+        # Who has begun with a version goes on with it: a state is of no use to other weights. The versions before that
+        # one go, so that no client can make the service keep more than one.
+        self.reloads = Reloads(
+            self.runs, self.worker, lambda old, new: self.sessions.keep(old.name, old), log, self.metrics
+        )
         self.metrics.watch("recurra_requests_waiting", "Requests that wait for a model.", lambda: self.batcher.waiting)
         self.metrics.watch("recurra_sessions", "Sessions that are kept.", lambda: len(self.sessions))
 
     @asynccontextmanager
     async def alive(self) -> AsyncIterator[None]:
         """Answer questions for as long as the application runs."""
-        serving = asyncio.create_task(self.batcher.serve())
+        serving = [asyncio.create_task(self.batcher.serve()), asyncio.create_task(self.reloads.serve())]
         yield
-        serving.cancel()
-        with suppress(asyncio.CancelledError):
-            await serving
+        for one in serving:
+            one.cancel()
+            with suppress(asyncio.CancelledError):
+                await one
+
+    def stop(self, seconds: float) -> bool:
+        """End what computes, after what it has been given; whether that took less than twice `seconds`."""
+        return all([self.worker.stop(seconds), self.reloads.loader.stop(seconds)])
 
     @property
     def status(self) -> str:
@@ -88,6 +99,9 @@ class Service:
             options=[name for name in s.PredictOptions.model_fields if _has_option(served, name)],
             sessions=_why_not(served),
             report=f"/models/{served.name}/report" if served.report.is_file() else None,
+            version=served.version,
+            opened=served.opened.isoformat(timespec="seconds"),
+            refused=_refused(self.reloads.last.get(served.name)),
         )
 
 
@@ -113,6 +127,7 @@ def create_app(service: Service, *, key: str | None = None, started: Callable[[]
         default_response_class=Json,
     )
     _add_models(app, service)
+    _add_reload(app, service, may=key is not None)
     _add_answers(app, service)
     _add_sessions(app, service)
     _add_health(app, service)
@@ -132,7 +147,15 @@ def _add_answers(app: FastAPI, service: Service) -> None:
         options = body.options.model_dump(exclude_unset=True)
         found = await service.batcher.ask(served, options, records)
         service.metrics.answered(served.name, len(records))
-        return Json({"model": served.name, "task": served.word, "predictions": found.rows, "notes": list(found.notes)})
+        return Json(
+            {
+                "model": served.name,
+                "version": served.version,
+                "task": served.word,
+                "predictions": found.rows,
+                "notes": list(found.notes),
+            }
+        )
 
     @app.post(
         "/generate",
@@ -174,11 +197,16 @@ def _add_sessions(app: FastAPI, service: Service) -> None:
         """Begin a text that comes piece by piece: for runs of one direction, whose state is all they need."""
         served = chosen(service.runs, body.model)
         session = service.sessions.begin(served)
-        content = {"session": session, "model": served.name, "seconds": service.limits.session_seconds}
+        content = {
+            "session": session,
+            "model": served.name,
+            "version": served.version,
+            "seconds": service.limits.session_seconds,
+        }
         return Json(content, 201)
 
     @app.post("/sessions/{session}", response_model=s.Piece, responses=_REFUSALS)
-    async def feed(session: _SessionId, body: s.PieceRequest) -> Response:
+    async def feed(session: _Id, body: s.PieceRequest) -> Response:
         """Feed the next piece; the answer is that for all of the text so far."""
         kept = service.sessions.find(session)
         answer = await service.worker.run(lambda: kept.read(body.text))
@@ -186,7 +214,7 @@ def _add_sessions(app: FastAPI, service: Service) -> None:
         return Json({"session": session, "prediction": answer})
 
     @app.delete("/sessions/{session}", status_code=204, response_class=Response, responses=_REFUSALS)
-    async def end(session: _SessionId) -> Response:
+    async def end(session: _Id) -> Response:
         """Forget a session."""
         service.sessions.end(session)
         return Response(status_code=204)
@@ -208,12 +236,43 @@ def _add_models(app: FastAPI, service: Service) -> None:
             200: {"content": {"text/html": {"schema": {"type": "string"}}}},
         },
     )
-    async def report(name: Annotated[str, Path(max_length=most.LONGEST_NAME)]) -> Response:
+    async def report(name: _Id) -> Response:
         """The report of a run: its scores, beside baselines."""
         served = chosen(service.runs, name)
         if not served.report.is_file():
             raise RefusedError(404, f"{name}: its run folder has no report.html.")
         return FileResponse(served.report, media_type="text/html", headers={"Content-Security-Policy": _REPORT_POLICY})
+
+
+def _add_reload(app: FastAPI, service: Service, *, may: bool) -> None:
+    @app.post(
+        "/models/{name}/reload",
+        response_model=s.Reload,
+        responses={
+            **_REFUSALS,
+            403: {"model": s.Refusal, "description": "This service has no key, so nobody can be told from others."},
+            409: {"model": s.Refusal, "description": "What its folder holds cannot be served; the version before is."},
+        },
+    )
+    async def reload(name: _Id) -> Response:
+        """Read a run's folder again, and answer with what it holds now. Requests that have begun are not disturbed."""
+        if not may:
+            raise RefusedError(403, "reload: is for services with a key (--key-file); or send the process SIGHUP.")
+        asked = service.reloads.ask(chosen(service.runs, name).name)
+        try:
+            done = await asyncio.wait_for(asyncio.shield(asked), service.limits.seconds)
+        except TimeoutError:
+            seconds = f"{service.limits.seconds:g} s"
+            raise RefusedError(504, f"reload: takes longer than {seconds}, and goes on; see GET /models.") from None
+        if done.outcome == "refused":
+            raise RefusedError(409, done.problems)
+        return Json({"model": name, "version": done.served.version, "outcome": done.outcome})
+
+
+def _refused(last: Reloaded | None) -> s.Refused | None:
+    if last is None or last.outcome != "refused":
+        return None
+    return s.Refused(at=last.at.isoformat(timespec="seconds"), problems=list(last.problems))
 
 
 def _add_health(app: FastAPI, service: Service) -> None:
@@ -271,7 +330,7 @@ def _methods(app: FastAPI, request: Request) -> set[str]:
     return {method for route in matching for method in getattr(route, "methods", None) or ()}
 
 
-_SessionId = Annotated[str, Path(max_length=most.LONGEST_NAME)]
+_Id = Annotated[str, Path(max_length=most.LONGEST_NAME)]
 
 
 @contextmanager

@@ -50,7 +50,7 @@ class Question:
     @property
     def kind(self) -> object:
         """What questions of one batch have in common."""
-        return self.served.name, sorted(self.options.items())
+        return self.served, sorted(self.options.items())
 
     @property
     def rows(self) -> int:

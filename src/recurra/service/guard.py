@@ -77,7 +77,7 @@ class Guard:
         try:
             if self._running > self._limits.requests and scope["path"] not in OPEN:
                 raise busy(f"{self._limits.requests} requests are answered at this moment; come again later.")
-            self._refuse_stranger(scope["path"], headers)
+            self._refuse_stranger(scope["method"], scope["path"], headers)
             body = await _body(headers, receive, self._limits)
             async with asyncio.timeout(self._limits.seconds + GRACE_SECONDS):
                 await self._app(scope, _replayed(body, receive), request.send)
@@ -92,12 +92,13 @@ class Guard:
             if not request.is_whole:  # else the application has answered that it failed, before it said why
                 await request.refuse(scope, receive, failed(request.id))
 
-    def _refuse_stranger(self, path: str, headers: Headers) -> None:
+    def _refuse_stranger(self, method: str, path: str, headers: Headers) -> None:
         if self._key is None or path in OPEN:
             return
         scheme, _, given = headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer":
-            given = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
+            # What a browser sends by itself opens reports, and changes nothing: any page can make it send a POST.
+            given = cookie_parser(headers.get("cookie", "")).get(COOKIE, "") if method == "GET" else ""
         if not hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), self._key.encode()):
             raise RefusedError(
                 401, "a key is needed: send it as `Authorization: Bearer KEY`.", {"WWW-Authenticate": "Bearer"}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 
 import uvicorn
@@ -49,15 +50,15 @@ def url_of(bound: socket.socket) -> str:
 
 
 def serve(service: Service, bound: socket.socket, *, key: str | None, started: Callable[[], None]) -> None:
-    """Answer until SIGTERM or Ctrl-C, which are raised again after what has begun has ended.
+    """Answer until SIGTERM or Ctrl-C, which are raised again after what has begun has ended; read runs again on SIGHUP.
 
     started: called once requests are answered
     """
     _log_as_json(service)
     try:
-        server(service, key=key, started=started).run(sockets=[bound])
+        server(service, key=key, started=lambda: _begin(service, started)).run(sockets=[bound])
     finally:
-        if not service.worker.stop(1.0):
+        if not service.stop(1.0):
             # A model that does not come to an end would hold up the end of the process.
             service.log.error("killed", message="a computation did not end in time")
             os._exit(128 + signal.SIGTERM)
@@ -83,6 +84,25 @@ def server(service: Service, *, key: str | None = None, started: Callable[[], No
         h11_max_incomplete_event_size=HEAD_BYTES,
     )
     return uvicorn.Server(config)
+
+
+def _begin(service: Service, started: Callable[[], None]) -> None:
+    """From now on SIGHUP has the runs read again; where it says that the terminal was closed, the process ends."""
+    terminals = [one for one in (0, 1, 2) if os.isatty(one)]
+
+    def hangup() -> None:
+        if terminal_is_there(terminals):
+            service.reloads.ask_all()
+        else:
+            signal.raise_signal(signal.SIGTERM)
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hangup)
+    started()
+
+
+def terminal_is_there(terminals: Iterable[int]) -> bool:
+    """Whether all of these, which were terminals once, are so still; one that was closed is none any more."""
+    return all(map(os.isatty, terminals))
 
 
 def _log_as_json(service: Service) -> None:

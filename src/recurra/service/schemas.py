@@ -41,6 +41,9 @@ Value = Annotated[JsonValue, AfterValidator(_as_in_a_file)]
 Name = Annotated[str, Field(max_length=most.LONGEST_NAME, description="a run; may be left out where one is served")]
 
 
+Version = Annotated[str, Field(description="of the run's files: the first digits of their SHA-256")]
+
+
 class Body(BaseModel):
     """What is unknown is refused, and nothing is converted: "5" is no number."""
 
@@ -87,6 +90,7 @@ class Predictions(BaseModel):
     """One answer for each text or row, in order."""
 
     model: str
+    version: Version
     task: str
     predictions: Annotated[list[dict[str, Any]], Field(description="label and probabilities, output, spans, ...")]
     notes: Annotated[list[str], Field(description="what one should know of these answers")]
@@ -153,6 +157,7 @@ class Session(BaseModel):
 
     session: str
     model: str
+    version: Version
     seconds: Annotated[float, Field(description="after which it is forgotten, unless it is fed")]
 
 
@@ -169,6 +174,21 @@ class Piece(BaseModel):
     prediction: dict[str, Any]
 
 
+class Refused(BaseModel):
+    """The last reload of a run, where it was refused."""
+
+    at: str
+    problems: list[str]
+
+
+class Reload(BaseModel):
+    """The end of a reload. outcome: `unchanged` where the files are those that were served already"""
+
+    model: str
+    version: Version
+    outcome: Literal["loaded", "unchanged"]
+
+
 class Described(BaseModel):
     """One run that is served."""
 
@@ -181,6 +201,9 @@ class Described(BaseModel):
     options: Annotated[list[str], Field(description="options of /predict that it has")]
     sessions: Annotated[list[str], Field(description="why it cannot be fed piece by piece; empty where it can")]
     report: Annotated[str | None, Field(description="where its report is")]
+    version: Version
+    opened: Annotated[str, Field(description="when this version was read")]
+    refused: Annotated[Refused | None, Field(description="why its last reload failed; null where it did not")]
 
 
 class Models(BaseModel):

@@ -4,28 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from recurra.api.answering import device_of, outputs
-from recurra.api.folder import Run, open_run
+from recurra.api.folder import Run, RunFolder, open_run
 from recurra.base.contracts import Origin, Record
 from recurra.base.errors import ConfigError, RunError
 from recurra.service.refusals import RefusedError
+from recurra.service.versions import Stamp, stamp_of, version_of
 
 Runs = Mapping[str, "Served"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Served:
-    """One run under its name, ready to answer."""
+    """One version of a run under the run's name, ready to answer.
+
+    version: of its files; stamp: of the same when they were read, which was `opened`
+    """
 
     name: str
     word: str
     run: Run
     device: torch.device
+    version: str
+    stamp: Stamp
+    opened: datetime
 
     @property
     def input_field(self) -> str:
@@ -46,31 +54,62 @@ class Served:
 def open_runs(paths: Iterable[Path], *, device: str = "auto", cells: Iterable[Path] = ()) -> dict[str, Served]:
     """The runs, each under the name of its folder; each has answered once, so that a broken one is found now.
 
+    A run that is reached by a link has the link's name, so that it keeps it when the link points elsewhere.
     Raises RunError for a folder that is no trained run or gives no finite numbers, ConfigError for two of one name.
     """
     target, kept = device_of(device), tuple(cells)
     found: dict[str, Served] = {}
     for path in paths:
-        name = path.resolve().name
+        name = path.name if path.name not in ("", "..") else path.resolve().name
         if name in found:
             raise ConfigError(
                 f"{path}: a run named '{name}' is served already; runs are chosen by the names of their folders. "
                 "Rename one folder."
             )
-        found[name] = _open(name, path, target, kept)
+        found[name] = _read(name, path, target, kept)
+        try_out(found[name])
     return found
 
 
-def _open(name: str, path: Path, device: torch.device, cells: tuple[Path, ...]) -> Served:
+def newer(old: Served) -> Served:
+    """What the folder of a run holds now; the same version, where its files are the same.
+
+    No code of a user is run: a cell comes from the folder.
+    Raises RunError for a folder that holds no whole run, or one of another task or for another field.
+    """
+    path = old.run.folder.path
+    if stamp_of(old.run.folder) == old.stamp:
+        return old
+    new = _read(old.name, path, old.device, ())
+    if new.version == old.version:
+        return old
+    if (new.word, new.input_field) != (old.word, old.input_field):
+        raise RunError(
+            f"{path}: holds a run of {new.word} that reads '{new.input_field}'; under the name '{old.name}' clients "
+            f"expect {old.word} that reads '{old.input_field}'. Start another service for it."
+        )
+    return new
+
+
+def try_out(served: Served) -> None:
+    """Answer once, so that a run that cannot is found before anybody asks."""
+    task = served.run.task.draft
+    outputs(served.run.model, task, [task.example(first_record(served), gold=False)], device=served.device)
+
+
+def _read(name: str, path: Path, device: torch.device, cells: tuple[Path, ...]) -> Served:
+    folder = RunFolder(path)
+    before = stamp_of(folder)
     run = open_run(path, cells)
+    version = version_of(folder)
+    if stamp_of(folder) != before:
+        raise RunError(f"{path}: its files were written while they were read. Try again when all of them are there.")
     run.model.to(device)
-    served = Served(name, str(run.settings.tree["task"]["name"]), run, device)
     bad = next((key for key, t in run.model.state_dict().items() if not torch.isfinite(t).all()), None)
     if bad is not None:
         raise RunError(f"{path}: its weight '{bad}' holds numbers that are not finite. Train again.")
-    task = run.task.draft
-    outputs(run.model, task, [task.example(first_record(served), gold=False)], device=device)
-    return served
+    word = str(run.settings.tree["task"]["name"])
+    return Served(name, word, run, device, version, before, datetime.now(UTC))
 
 
 def first_record(served: Served) -> Record:

@@ -59,8 +59,8 @@ class Sessions:
         if kept is None:
             raise RefusedError(
                 404,
-                f"session: there is none of this id; one that is not fed for {self._limits.session_seconds:g} s is "
-                "forgotten. Begin another with POST /sessions.",
+                f"session: there is none of this id; one that is not fed for {self._limits.session_seconds:g} s, or "
+                "whose run was replaced twice, is forgotten. Begin another with POST /sessions.",
             )
         kept.used = self._clock()
         self._kept.move_to_end(session)
@@ -70,6 +70,12 @@ class Sessions:
         """Forget a session. Raises RefusedError, 404."""
         self.find(session)
         del self._kept[session]
+
+    def keep(self, name: str, version: Served) -> None:
+        """Forget the sessions of a run that are of other versions than this one."""
+        others = [key for key, kept in self._kept.items() if kept.served.name == name and kept.served is not version]
+        for session in others:
+            del self._kept[session]
 
     def _forget(self) -> None:
         """Drop what has not been fed for too long."""

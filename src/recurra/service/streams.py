@@ -15,7 +15,7 @@ from recurra.service.patience import Deadline, GivenUpError, Patient
 from recurra.service.refusals import RefusedError, json_bytes, refusal_json, refusal_of
 from recurra.service.served import Served
 from recurra.service.worker import Worker
-from recurra.tasks import LanguageModelling, Music
+from recurra.tasks import LanguageModelling, Writes
 from recurra.tasks.asking import refuse_options
 from recurra.tasks.language_model.suggesting import Suggester
 
@@ -32,7 +32,7 @@ class Grown:
 
 def can_generate(served: Served) -> bool:
     """Whether the run's task answers token by token."""
-    return hasattr(served.run.task, "spoken") or isinstance(served.run.task, LanguageModelling | Music)
+    return isinstance(served.run.task, Writes) or hasattr(served.run.task, "spoken")
 
 
 def can_suggest(served: Served) -> bool:
@@ -44,7 +44,7 @@ def growing(served: Served, text: str, options: Options, deadline: Deadline, lis
     """The answer to a text as it grows. Raises what the task raises, ConfigError for options that it does not have."""
     task: Any = served.run.task
     model: Any = Patient(served.run.model, deadline)
-    if isinstance(task, LanguageModelling | Music):
+    if isinstance(task, Writes):
         run = replace(served.run, model=model)
         pieces = generate(run, text, **options, device=str(served.device), watch=listener)
         return (Grown(piece.text, is_rest=True) for piece in pieces)
@@ -122,15 +122,16 @@ class Suggesters:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._made: dict[str, tuple[Patient, Suggester]] = {}
+        self._made: dict[str, tuple[Served, Patient, Suggester]] = {}
 
     def suggest(self, served: Served, text: str, number: int) -> list[dict[str, Any]]:
         """Words with their probabilities, best first; in the worker's thread. Raises GivenUpError."""
         deadline = Deadline(time.monotonic() + self._limits.seconds)
-        if served.name not in self._made:
+        if served.name not in self._made or self._made[served.name][0] is not served:
             patient: Any = Patient(served.run.model, deadline)
-            self._made[served.name] = patient, suggester(replace(served.run, model=patient), device=str(served.device))
-        model, words = self._made[served.name]
+            words = suggester(replace(served.run, model=patient), device=str(served.device))
+            self._made[served.name] = served, patient, words
+        _, model, words = self._made[served.name]
         model.deadline = deadline
         return [{"word": one.word, "probability": one.probability} for one in words.suggest(text, number)]
 

@@ -19,10 +19,10 @@ class Worker:
     slow each other down.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "recurra-models") -> None:
         self._waiting: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
         # A daemon: a model that does not come to an end must not keep the process from ending.
-        self._thread = threading.Thread(target=self._work, name="recurra-models", daemon=True)
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
     async def run(self, work: Callable[[], T]) -> T:
