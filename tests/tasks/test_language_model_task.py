@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import symusic
 import torch
 
 from recurra.base.contracts import Batch, Origin, Record
@@ -15,7 +16,7 @@ from recurra.base.errors import ConfigError, DataError, RunError
 from recurra.data.tokenizers import EOS, UNK
 from recurra.models import LanguageModel
 from recurra.nn import softmax_log_probabilities
-from recurra.tasks import LanguageModelling, LanguageModelPlan
+from recurra.tasks import LanguageModelling, LanguageModelPlan, Manner
 from recurra.tasks.language_model import documents
 from recurra.tasks.language_model.scoring import doubling_bins, text_scores
 from recurra.tasks.language_model.suggesting import Suggester
@@ -278,7 +279,7 @@ def test_a_prompt_is_read_as_one_run_reads_it_and_the_most_probable_token_follow
 def test_what_is_written_is_what_its_tokens_join_to(monkeypatch: pytest.MonkeyPatch) -> None:
     task = fitted()
     writer = task.writer(model_for(task))
-    text = "".join(w.text for w in writer.write("to be", length=12))
+    text = "".join(w.text for w in writer.write("to be", Manner(length=12, temperature=0)))
     first, *rest = text.split("\n")
     words = [*first.split(" ")[1:], *(word for line in rest for word in ("\n", *line.split()))]
     assert first == "" or first.startswith(" ")
@@ -307,11 +308,18 @@ def test_options_of_writing_are_checked_at_once() -> None:
     task = fitted()
     writer = task.writer(model_for(task))
     with pytest.raises(ConfigError, match="stop: is empty"):
-        writer.write("a", length=3, stop="")
+        writer.write("a", Manner(length=3, stop=""))
     with pytest.raises(ConfigError, match="length: expected a whole number from 1 to 100,000, got 0"):
-        writer.write("a", length=0)
+        writer.write("a", Manner(length=0))
     with pytest.raises(ConfigError, match="top_k: has no effect at temperature 0"):
-        choice(temperature=0, top_k=3)
+        choice(Manner(temperature=0, top_k=3))
+
+
+def test_a_tune_that_was_written_is_played() -> None:
+    score = symusic.Score.from_midi(fitted().midi("X: 1\nM: 4/4\nL: 1/4\nK: D\nF2 z c|"))
+    assert [note.pitch for note in score.tracks[0].notes] == [66, 73]  # F and C are sharp in D major
+    with pytest.raises(DataError, match="no tune in ABC"):
+        fitted().midi("to be or not")
 
 
 # -- suggesting --------------------------------------------------------------------------------------------------------

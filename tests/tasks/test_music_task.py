@@ -12,7 +12,7 @@ import torch
 from recurra.base.contracts import Batch, Origin, Prediction, Record
 from recurra.base.errors import ConfigError, DataError, RunError
 from recurra.models import Chords
-from recurra.tasks import Music, MusicPlan
+from recurra.tasks import Manner, Music, MusicPlan
 from recurra.tasks.music.chords import chords_of, note_name, written
 from recurra.tasks.music.scoring import Frequencies, foreseen, music_scores, step_nats
 
@@ -168,7 +168,7 @@ def test_baselines_have_the_models_scores() -> None:
 def test_each_chord_that_is_written_has_the_probability_of_a_whole_run() -> None:
     task = fitted(lowest=59, highest=72)
     model = model_for(task)
-    pieces = list(task.writer(model).write("C4 E4+G4", length=5, seed=3))
+    pieces = list(task.writer(model).write("C4 E4+G4", Manner(length=5, seed=3)))
     text = "C4 E4+G4" + "".join(p.text for p in pieces)
     example = task.example(record(text))
     with torch.inference_mode():
@@ -191,18 +191,21 @@ def test_the_same_seed_writes_the_same_piece_and_temperature_zero_the_likely_not
 
 
 @pytest.mark.parametrize(
-    ("options", "sentence"),
+    ("prompt", "options", "sentence"),
     [
-        ({"length": 0}, "length: expected a whole number from 1"),
-        ({"temperature": -1.0}, "temperature: expected at least 0, got -1"),
-        ({"prompt": "A0"}, r"prompt: A0 \(21\) is not in 59..72"),
-        ({"prompt": "zz"}, "step 1: 'zz' is no note"),
+        ("", {"length": 0}, "length: expected a whole number from 1"),
+        ("", {"temperature": -1.0}, "temperature: expected at least 0, got -1"),
+        ("", {"temperature": math.nan}, "temperature: expected at least 0, got nan"),
+        ("", {"temperature": math.inf}, "temperature: expected at least 0, got inf"),
+        ("", {"top_p": 0.5, "stop": "C4"}, "top_p: has no effect on music.*\nstop: has no effect on music"),
+        ("A0", {}, r"prompt: A0 \(21\) is not in 59..72"),
+        ("zz", {}, "step 1: 'zz' is no note"),
     ],
 )
-def test_what_cannot_be_written_is_refused_at_once(options: dict[str, Any], sentence: str) -> None:
+def test_what_cannot_be_written_is_refused_at_once(prompt: str, options: dict[str, Any], sentence: str) -> None:
     task = fitted(lowest=59, highest=72)
     with pytest.raises((ConfigError, DataError), match=sentence):
-        task.writer(model_for(task)).write(**{"prompt": "", "length": 3, **options})
+        task.writer(model_for(task)).write(prompt, Manner(**options))
 
 
 def test_chords_goes_on_from_a_state_as_in_one_run() -> None:

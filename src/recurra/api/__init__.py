@@ -20,10 +20,11 @@ from recurra.api.evaluating import evaluate, predict, read_for, text_column
 from recurra.api.explaining import Explanation, explain
 from recurra.api.exporting import export_onnx, export_torch
 from recurra.api.folder import Run, open_run
-from recurra.api.generating import Piece, generate, midi, suggest, suggester
+from recurra.api.generating import generate, midi, suggest, suggester
 from recurra.api.inspecting import Inspection, inspect
 from recurra.api.starting import Checked, check, init
 from recurra.api.training import Trained, resume, train
+from recurra.tasks import Written
 
 __all__ = [
     "Checked",
@@ -31,9 +32,9 @@ __all__ = [
     "Explanation",
     "Inspection",
     "Listed",
-    "Piece",
     "Run",
     "Trained",
+    "Written",
     "check",
     "data_export",
     "data_list",

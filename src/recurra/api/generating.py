@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from recurra.api.answering import device_of
@@ -11,26 +12,10 @@ from recurra.api.folder import Run, open_run
 from recurra.api.watching import Nobody
 from recurra.base.contracts import Listener
 from recurra.base.errors import ConfigError
-from recurra.data.midi import midi_of_abc
-from recurra.tasks import LanguageModelling, Music
+from recurra.tasks import LanguageModelling, Manner, Writes, Written
 from recurra.tasks.language_model.suggesting import Suggester, Suggestion
-from recurra.tasks.language_model.writing import Written, choice
-from recurra.tasks.music.writing import WrittenChord
 
 MOST_TEXTS = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """What one more token adds to a text. number: of the text, from 0      ended: this text has no more pieces
-
-    log_prob: nats of the token, as the model gave it before temperature and cuts
-    """
-
-    number: int
-    text: str
-    log_prob: float
-    ended: bool
 
 
 def generate(
@@ -47,7 +32,7 @@ def generate(
     device: str = "auto",
     cells: Iterable[Path] = (),
     watch: Listener | None = None,
-) -> Iterator[Piece]:
+) -> Iterator[Written]:
     """What follows a prompt, as it is written: `num` texts, one after the other.
 
     length: tokens of a text, at most, or chords of a piece        seed: the same one, the same texts
@@ -59,32 +44,12 @@ def generate(
     trained = _opened(run, cells, device)
     if not (type(num) is int and 1 <= num <= MOST_TEXTS):
         raise ConfigError(f"num: expected a whole number from 1 to {MOST_TEXTS:,}, got {num!r}.")
-    texts: Sequence[Iterator[Written | WrittenChord]]
-    if isinstance(trained.task, Music):
-        _refuse_for_music(top_k=top_k, top_p=top_p, stop=stop)
-        player = trained.task.writer(trained.model)
-        texts = [
-            player.write(prompt, length=length, temperature=temperature, seed=seed, number=number)
-            for number in range(num)
-        ]
-    else:
-        task = _language_model(trained)
-        writer = task.writer(trained.model)
-        texts = [
-            writer.write(
-                prompt,
-                length=length,
-                choose=choice(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, number=number),
-                stop=stop,
-            )
-            for number in range(num)
-        ]
-        _note_unknown(task, prompt, watch or Nobody())
-    return (
-        Piece(number, written.text, written.log_prob, written.ended)
-        for number, text in enumerate(texts)
-        for written in text
-    )
+    task = _writing(trained)
+    writer = task.writer(trained.model)
+    how = Manner(length=length, temperature=temperature, top_k=top_k, top_p=top_p, stop=stop, seed=seed)
+    texts = [writer.write(prompt, replace(how, number=number)) for number in range(num)]
+    _note(task.unknown_in(prompt), watch or Nobody())
+    return chain.from_iterable(texts)
 
 
 def suggester(run: Path | Run, *, device: str = "auto", cells: Iterable[Path] = ()) -> Suggester:
@@ -105,7 +70,7 @@ def suggest(
     """The most probable words at the end of a text: those that the word there may become, or that may follow."""
     trained = _opened(run, cells, device)
     task = _language_model(trained)
-    _note_unknown(task, prompt[: len(prompt) - len(prompt.split(" ")[-1])], watch or Nobody())
+    _note(task.unknown_in(prompt[: len(prompt) - len(prompt.split(" ")[-1])]), watch or Nobody())
     return Suggester(task.writer(trained.model)).suggest(prompt, number)
 
 
@@ -115,7 +80,7 @@ def midi(run: Path | Run, text: str, *, cells: Iterable[Path] = ()) -> bytes:
     Raises DataError if there is neither, ConfigError where symusic is not installed.
     """
     trained = run if isinstance(run, Run) else open_run(run, cells)
-    return trained.task.midi(text) if isinstance(trained.task, Music) else midi_of_abc(text)
+    return _writing(trained).midi(text)
 
 
 def _opened(run: Path | Run, cells: Iterable[Path], device: str) -> Run:
@@ -124,27 +89,24 @@ def _opened(run: Path | Run, cells: Iterable[Path], device: str) -> Run:
     return trained
 
 
-def _language_model(trained: Run) -> LanguageModelling:
-    if not isinstance(trained.task, LanguageModelling):
-        raise ConfigError(
-            f"{trained.folder.path}: is a run of task {trained.settings.tree['task']['name']}, expected one of task "
-            "language_model, which can write on. Use `recurra predict` here."
-        )
+def _writing(trained: Run) -> Writes:
+    if not isinstance(trained.task, Writes):
+        raise _other(trained, "language_model, or another that writes. Use `recurra predict` here.")
     return trained.task
 
 
-def _refuse_for_music(**options: object) -> None:
-    problems = [
-        f"{name}: has no effect on music, where each note is drawn by itself; leave it out."
-        for name, value in options.items()
-        if value is not None
-    ]
-    if problems:
-        raise ConfigError(problems)
+def _language_model(trained: Run) -> LanguageModelling:
+    if not isinstance(trained.task, LanguageModelling):
+        raise _other(trained, "language_model, which suggests words.")
+    return trained.task
 
 
-def _note_unknown(task: LanguageModelling, prompt: str, watch: Listener) -> None:
-    unknown = task.unknown(task.tokens(prompt))
+def _other(trained: Run, expected: str) -> ConfigError:
+    name = trained.settings.tree["task"]["name"]
+    return ConfigError(f"{trained.folder.path}: is a run of task {name}, expected one of task {expected}")
+
+
+def _note(unknown: Sequence[str], watch: Listener) -> None:
     if unknown:
         shown = ", ".join(map(repr, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
         watch.note(f"the prompt holds tokens that training never saw, which are read as unknown: {shown}.")

@@ -24,11 +24,8 @@ from recurra.api.watching import Nobody
 from recurra.base.contracts import Progress, Report, Score, Watcher
 from recurra.base.errors import RecurraError, RunError
 from recurra.nn import Recurrent
-from recurra.tasks import LanguageModelling, Music
+from recurra.tasks import Writes
 from recurra.training import Checkpoints, FolderLock, Found, Log, Speed, Stopping, averaged, every
-
-# What a run of a task that writes is for.
-USES: Mapping[type, Literal["predict", "generate", "play"]] = {LanguageModelling: "generate", Music: "play"}
 
 # A line of log.jsonl every so many steps: a curve of a thousand points costs 100 kB.
 LOG_EVERY = 10
@@ -119,7 +116,8 @@ def _go(folder: RunFolder, begin: Callable[[], Course], watch: Watcher) -> Train
             report = final_report(course.learner, course.prepared, course.checkpoints, folder, course.select, watch)
     except Stopped as stopped:
         return Trained(folder.path, None, stopped.signal)
-    return Trained(folder.path, report, None, USES.get(type(course.prepared.task), "predict"))
+    task = course.prepared.task
+    return Trained(folder.path, report, None, task.use if isinstance(task, Writes) else "predict")
 
 
 def _begin(folder: RunFolder, settings: Settings, device: torch.device, watch: Watcher) -> Course:

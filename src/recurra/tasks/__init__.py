@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from recurra.base.registry import Registry
 from recurra.tasks.classification.task import Classification, ClassificationPlan
-from recurra.tasks.contract import Example, Order, Plan, Task
+from recurra.tasks.contract import Example, Manner, Order, Plan, Task, Writes, Written
 from recurra.tasks.language_model.plan import LanguageModelPlan
 from recurra.tasks.language_model.task import LanguageModelling
 from recurra.tasks.music import Music, MusicPlan
@@ -43,6 +43,7 @@ __all__ = [
     "Example",
     "LanguageModelPlan",
     "LanguageModelling",
+    "Manner",
     "Music",
     "MusicPlan",
     "Order",
@@ -52,4 +53,6 @@ __all__ = [
     "Task",
     "Translation",
     "TranslationPlan",
+    "Writes",
+    "Written",
 ]

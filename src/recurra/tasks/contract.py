@@ -5,15 +5,21 @@ Nobody inherits from these; a task is whatever has these members (docs/adding/ta
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 
 from recurra.base.contracts import Batch, Loss, Origin, Prediction, Record, Score, Table
+from recurra.base.errors import ConfigError
 from recurra.metrics import Compared
 from recurra.report import Chart, HeatMap
+
+# Tokens or chords that are written on, at most.
+LONGEST = 100_000
 
 
 class Example(Protocol):
@@ -78,6 +84,70 @@ class Task(Protocol):
     def baselines(self, train: Sequence[Any], splits: Mapping[str, Sequence[Any]]) -> Compared: ...
     def facts(self, splits: Mapping[str, Sequence[Any]]) -> dict[str, str | int | float]: ...
     def to_json(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What one more token adds to a text, or one more chord to a piece; "" where it cannot be told yet.
+
+    number: of the text, from 0      ended: this text has no more
+    log_prob: nats of the token, as the model gave it before temperature and cuts
+    """
+
+    number: int
+    text: str
+    log_prob: float
+    ended: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Manner:
+    """How a text is written on, as `recurra.api.generate` says it. number: of the text, of several drawn with one seed.
+
+    Raises ConfigError for a length or a temperature out of its range.
+    """
+
+    length: int = 200
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+    stop: str | None = None
+    seed: int = 0
+    number: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.length <= LONGEST:
+            raise ConfigError(f"length: expected a whole number from 1 to {LONGEST:,}, got {self.length}.")
+        if not (math.isfinite(self.temperature) and self.temperature >= 0):
+            raise ConfigError(f"temperature: expected at least 0, got {self.temperature:g}.")
+
+    def refuse(self, names: Iterable[str], reason: str) -> None:
+        """Raise ConfigError, a sentence each, for options that are given."""
+        if given := [name for name in names if getattr(self, name) is not None]:
+            raise ConfigError([f"{name}: {reason}" for name in given])
+
+
+class Writer(Protocol):
+    """Goes on with texts, one after the other."""
+
+    def write(self, prompt: str, how: Manner) -> Iterator[Written]:
+        """What follows the prompt; "" begins a text. Raises ConfigError or DataError, at once, for what cannot be."""
+        ...
+
+
+@runtime_checkable
+class Writes(Protocol):
+    """What a task that goes on with a text has besides: all that `generate` and the service ask of it.
+
+    use: whether what is written is read or played      unknown_in: tokens of a prompt that training never saw
+    midi: a file that plays what was written; raises DataError where it cannot
+    """
+
+    use: Literal["generate", "play"]
+
+    def writer(self, model: torch.nn.Module) -> Writer: ...
+    def unknown_in(self, prompt: str) -> Sequence[str]: ...
+    def midi(self, text: str) -> bytes: ...
 
 
 class Plan(Protocol):

@@ -17,7 +17,7 @@ from recurra.cli.terminal import one_line, printable, put, put_json, say
 from recurra.cli.watcher import watching
 
 if TYPE_CHECKING:
-    from recurra.api import Piece
+    from recurra.api import Written
 
 _WRITING = {"temperature": "--temperature", "top_k": "--top-k", "top_p": "--top-p", "seed": "--seed",
             "stop": "--stop", "length": "--length", "num": "--num"}  # fmt: skip
@@ -71,7 +71,7 @@ def _run(args: argparse.Namespace) -> int:
             words = api.suggest(args.run, args.prompt, args.suggest, watch=watch, **common)
             _show_words([(one.word, one.probability) for one in words], as_json=args.json)
             return DONE
-        kept: list[Piece] = []
+        kept: list[Written] = []
         pieces = _kept(api.generate(args.run, args.prompt, watch=watch, **given, **common), kept)
         if args.json:
             put_json(_as_json(args.prompt, pieces))
@@ -96,13 +96,13 @@ def _refuse_midi(args: argparse.Namespace) -> None:
         raise UsageError(f"--midi {args.midi}: there is no folder '{args.midi.parent}'. Make it, or choose another.")
 
 
-def _kept(pieces: Iterable[Piece], kept: list[Piece]) -> Iterator[Piece]:
+def _kept(pieces: Iterable[Written], kept: list[Written]) -> Iterator[Written]:
     for piece in pieces:
         kept.append(piece)
         yield piece
 
 
-def _stream(prompt: str, pieces: Iterable[Piece], *, several: bool) -> None:
+def _stream(prompt: str, pieces: Iterable[Written], *, several: bool) -> None:
     """Each piece as soon as it is known."""
     for number, text in groupby(pieces, key=lambda piece: piece.number):
         if several:
@@ -114,7 +114,7 @@ def _stream(prompt: str, pieces: Iterable[Piece], *, several: bool) -> None:
         put("")
 
 
-def _as_json(prompt: str, pieces: Iterable[Piece]) -> list[dict[str, object]]:
+def _as_json(prompt: str, pieces: Iterable[Written]) -> list[dict[str, object]]:
     found = []
     for _, group in groupby(pieces, key=lambda piece: piece.number):
         text = list(group)

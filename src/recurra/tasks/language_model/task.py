@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from recurra.base.contracts import Batch, Loss, Prediction, Record, Score, Table
 from recurra.base.errors import DataError
+from recurra.data.midi import midi_of_abc
 from recurra.data.tokenizers import EOS, UNK
 from recurra.losses import fixed_sum
 from recurra.metrics import Compared
@@ -51,6 +52,8 @@ class LanguageModelling:
     reader: tokens and their numbers      text: the column      closed: whether a row is a document, with an end
     line_breaks: whether the end of a line is a token      bptt: steps that the gradient goes back
     """
+
+    use: Literal["generate", "play"] = "generate"
 
     def __init__(
         self, reader: TextReader, *, text: str, closed: bool, line_breaks: bool, bptt: int, shown: bool = False
@@ -194,6 +197,14 @@ class LanguageModelling:
             start=self.start, closed=self.closed,
             line_breaks=self.line_breaks,
         )  # fmt: skip
+
+    def unknown_in(self, prompt: str) -> list[str]:
+        """Tokens of a prompt that training never saw, each once."""
+        return self.unknown(self.tokens(prompt))
+
+    def midi(self, text: str) -> bytes:
+        """A MIDI file of a tune in ABC notation. Raises DataError for other text, ConfigError without symusic."""
+        return midi_of_abc(text)
 
     # -- for reports -----------------------------------------------------------------------------------------------
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,29 +17,17 @@ from recurra.decode import Best, Choose, Draw, stream
 from recurra.models import LanguageModel
 from recurra.nn import Recurrent, softmax_log_probabilities
 from recurra.nn.stepping import LayerSteps
+from recurra.tasks.contract import Manner, Written
 from recurra.tasks.language_model.documents import LINE
 from recurra.tasks.language_model.reading import lines_of
 
 State = dict[str, Tensor]
 # Tokens of a prompt that are read in one call of the model.
 READ = 512
-LONGEST = 100_000
 # Tokens before a new one that may change how it is joined; a longer line would take time by its square.
 NEAR = 32
 # Signs that stand close to what is before them, and to what is behind them.
 CLOSING, OPENING = re.compile(r" ([.,;:!?%)\]}…])"), re.compile(r"([(\[{]) ")
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What one more token adds to a text; "" where it cannot be told yet. log_prob: nats, as the model gave it.
-
-    ended: the document is at its end, or `stop` has come
-    """
-
-    text: str
-    log_prob: float
-    ended: bool
 
 
 class Writer:
@@ -73,48 +60,39 @@ class Writer:
         self._never = torch.tensor([PAD, UNK, BOS] + ([] if closed else [EOS]), device=device)
         self._device = device
 
-    def write(
-        self,
-        prompt: str,
-        *,
-        length: int,
-        choose: Choose | None = None,
-        stop: str | None = None,
-    ) -> Iterator[Written]:
+    def write(self, prompt: str, how: Manner) -> Iterator[Written]:
         """What follows the prompt, token by token: at most `length`, and not beyond the end or the text `stop`.
 
-        choose: the most probable token by default; `choice` has the usual ways to draw one
         Raises ConfigError for an option out of its range, at once.
         """
-        if stop == "":
+        if how.stop == "":
             raise ConfigError("stop: is empty; expected a text at which to end, or leave it out.")
-        if not 1 <= length <= LONGEST:
-            raise ConfigError(f"length: expected a whole number from 1 to {LONGEST:,}, got {length}.")
-        return self._write(prompt, length, choose or Best(), stop)
+        return self._write(prompt, how, choice(how))
 
     def sample(self, prompt: str, *, temperature: float, seed: int, characters: int) -> str:
         """About so many characters after the prompt, drawn; at most, where the tokens are longer than one."""
         text = ""
-        for written in self.write(prompt, length=characters, choose=choice(temperature=temperature, seed=seed)):
+        for written in self.write(prompt, Manner(length=characters, temperature=temperature, seed=seed)):
             text += written.text
             if len(text) >= characters:
                 break
         return text[:characters].strip()
 
-    def _write(self, prompt: str, length: int, choose: Choose, stop: str | None) -> Iterator[Written]:
+    def _write(self, prompt: str, how: Manner, choose: Choose) -> Iterator[Written]:
         numbers, text = self.read(prompt)
         state = self.state(numbers[:-1])
         end = EOS if self._closed else PAD
-        tokens = stream(self, state, start=numbers[-1], end=end, max_length=length, choose=choose, device=self._device)
-        held = Held(stop)
+        ends = {"start": numbers[-1], "end": end, "max_length": how.length}
+        tokens = stream(self, state, **ends, choose=choose, device=self._device)
+        held = Held(how.stop)
         for token in tokens:
             added = "" if token.ended else text.add(self.vocabulary.tokens([token.token])[0])
             shown = held.add(added, last=token.ended)
-            yield Written(shown, token.log_prob, token.ended or held.stopped)
+            yield Written(how.number, shown, token.log_prob, token.ended or held.stopped)
             if held.stopped:
                 return
         if rest := held.add("", last=True):
-            yield Written(rest, 0.0, False)
+            yield Written(how.number, rest, 0.0, False)
 
     # -- a model, one step after another (decode.Steps) --------------------------------------------------------------
 
@@ -218,26 +196,15 @@ class Held:
         return shown
 
 
-def choice(
-    *,
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
-    seed: int = 0,
-    number: int = 0,
-) -> Choose:
-    """How a token is chosen: drawn, or at temperature 0 the most probable. number: of the text, of several drawn.
+def choice(how: Manner) -> Choose:
+    """How a token is chosen: drawn, or at temperature 0 the most probable.
 
     Raises ConfigError for an option out of its range, or without effect at temperature 0.
     """
-    if temperature == 0:
-        given = [name for name, value in (("top_k", top_k), ("top_p", top_p)) if value is not None]
-        if given:
-            raise ConfigError(
-                [f"{name}: has no effect at temperature 0, which takes the most probable." for name in given]
-            )
+    if how.temperature == 0:
+        how.refuse(("top_k", "top_p"), "has no effect at temperature 0, which takes the most probable.")
         return Best()
-    return Draw(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, keys=[number])
+    return Draw(temperature=how.temperature, top_k=how.top_k, top_p=how.top_p, seed=how.seed, keys=[how.number])
 
 
 def _states(outputs: Any) -> State:

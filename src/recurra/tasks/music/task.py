@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -64,6 +64,8 @@ class Music:
     chords: the column      lowest, highest: MIDI numbers of the notes that can sound
     check: raises DataError for a record with other notes      steps_per_quarter: steps of a quarter note
     """
+
+    use: Literal["generate", "play"] = "play"
 
     def __init__(
         self,
@@ -172,6 +174,10 @@ class Music:
     def writer(self, model: torch.nn.Module) -> MusicWriter:
         """What goes on with a piece."""
         return MusicWriter(model, self.lowest, self.highest)
+
+    def unknown_in(self, prompt: str) -> tuple[str, ...]:
+        """None: there are no unknown notes."""
+        return ()
 
     def midi(self, text: str) -> bytes:
         """A MIDI file of chords as text. Raises DataError for other text, ConfigError where symusic is missing."""

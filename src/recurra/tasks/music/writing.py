@@ -4,25 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from recurra.base.contracts import Batch, Origin, Record
 from recurra.base.errors import ConfigError
+from recurra.tasks.contract import Manner, Written
 from recurra.tasks.music.chords import Chord, chords_of, note_name, outside, written
-
-LONGEST = 100_000
-
-
-@dataclass(frozen=True, slots=True)
-class WrittenChord:
-    """One more chord. text: as `written` writes it, a space in front unless it is the first; log_prob: nats."""
-
-    text: str
-    log_prob: float
-    ended: bool
 
 
 class MusicWriter:
@@ -33,44 +22,38 @@ class MusicWriter:
         self._lowest = lowest
         self._highest = highest
 
-    def write(
-        self, prompt: str, *, length: int, temperature: float = 1.0, seed: int = 0, number: int = 0
-    ) -> Iterator[WrittenChord]:
+    def write(self, prompt: str, how: Manner) -> Iterator[Written]:
         """The chords that follow those of the prompt ("" begins a piece).
 
         temperature: logits are divided by it; 0 takes the notes with a probability above 1/2
-        number: of the piece, of several drawn with one seed
-        Raises ConfigError, at once, for an option out of its range or a prompt that is no chords.
+        Raises ConfigError, at once, for an option out of its range or without effect, DataError for what is no chord.
         """
-        if not 1 <= length <= LONGEST:
-            raise ConfigError(f"length: expected a whole number from 1 to {LONGEST:,}, got {length}.")
-        if temperature < 0:
-            raise ConfigError(f"temperature: expected at least 0, got {temperature:g}.")
+        without = "has no effect on music, where each note is drawn by itself; leave it out."
+        how.refuse(("top_k", "top_p", "stop"), without)
         chords = chords_of(Record({"prompt": prompt}, Origin("prompt")), "prompt")
         for note in (note for chord in chords for note in outside(chord, self._lowest, self._highest)):
             raise ConfigError(f"prompt: {note_name(note)} ({note}) is not in {self._lowest}..{self._highest}.")
-        return self._write(chords, length, temperature, _generator(seed, number))
+        return self._write(chords, how, _generator(how.seed, how.number))
 
     def sample(self, prompt: str, *, temperature: float, seed: int, length: int) -> str:
         """So many chords after the prompt, as one line."""
-        return "".join(w.text for w in self.write(prompt, length=length, temperature=temperature, seed=seed)).strip()
+        how = Manner(length=length, temperature=temperature, seed=seed)
+        return "".join(w.text for w in self.write(prompt, how)).strip()
 
-    def _write(
-        self, chords: tuple[Chord, ...], length: int, temperature: float, draws: torch.Generator
-    ) -> Iterator[WrittenChord]:
+    def _write(self, chords: tuple[Chord, ...], how: Manner, draws: torch.Generator) -> Iterator[Written]:
         device = next(self._model.parameters()).device
         # The chord before each step that is read: none before the first.
         notes = torch.zeros(1 + len(chords), 1, self._highest - self._lowest + 1, device=device)
         for step, chord in enumerate(chords, start=1):
             notes[step, 0, [note - self._lowest for note in chord]] = 1.0
         state: dict[str, Tensor] = {}
-        for k in range(length):
+        for k in range(how.length):
             logits, state = self._read(notes, state)
-            chosen = _draw(logits, temperature, draws)
+            chosen = _draw(logits, how.temperature, draws)
             log_prob = -torch.nn.functional.binary_cross_entropy_with_logits(logits, chosen, reduction="sum")
             chord = tuple(int(place) + self._lowest for place in torch.nonzero(chosen)[:, 0])
             space = " " if k or chords else ""
-            yield WrittenChord(space + written([chord]), float(log_prob), k + 1 == length)
+            yield Written(how.number, space + written([chord]), float(log_prob), k + 1 == how.length)
             notes = chosen.float().to(device).view(1, 1, -1)
 
     def _read(self, notes: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
