@@ -7,6 +7,14 @@ each sends the next request as soon as it has the last answer. The two services 
 that a busy machine is as busy for both. Every answer is checked: the probabilities of recurra's service are those of
 `recurra predict` for that text alone. The exit code is 1 if there was an error, a wrong answer, or a p99 over 50 ms.
 
+    python benchmarks/service_load.py --soak 10 [--clients 8] [--hidden 256]
+
+asks recurra's service alone for so many minutes, and looks every two seconds at its memory, open files and threads.
+Every answer is checked here too. One request in 50 is a mistake, and must be refused; one in 200 goes away before its
+answer, and another connection takes its place. What comes in the first minute does not count (of less than two minutes,
+in the first half). The exit code is 1 if there was a wrong answer, if memory grew by 1 MB a minute or more (least
+squares), or if there were more files or threads in the second half of the rest than in the first (medians).
+
 The peer is what one writes by hand: a route that is a plain function (so FastAPI runs it in a thread of its pool), the
 text split into words, nn.LSTM on a batch of one, softmax. Both have one thread (OMP_NUM_THREADS=1), and loopback alone.
 """
@@ -19,6 +27,7 @@ import csv
 import json
 import os
 import random
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -33,7 +42,8 @@ from recurra import api
 from recurra.base.contracts import Origin, Record
 
 WORDS, LABELS, EMBEDDING, TEXTS = 5000, 4, 128, 400
-P99_MS = 50.0
+P99_MS, MB_A_MINUTE = 50.0, 1.0
+COUNTS = ("files", "threads")
 HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: "
 HERE = Path(__file__)
 
@@ -64,6 +74,16 @@ class Load:
         return 1000 * sorted(self.times)[int(0.99 * len(self.times))]
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The process at one moment. seconds: since the start"""
+
+    seconds: float
+    mb: float
+    files: int
+    threads: int
+
+
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--seconds", type=float, default=60.0, help="for each service, over all its slices")
@@ -71,6 +91,7 @@ def main() -> int:
     options.add_argument("--hidden", type=int, default=256)
     options.add_argument("--slices", type=int, default=6)
     options.add_argument("--peer", action=argparse.BooleanOptionalAction, default=True)
+    options.add_argument("--soak", type=float, metavar="MINUTES", help="only this: does anything grow?")
     options.add_argument("--seed", type=int, default=1)
     args = options.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
@@ -79,6 +100,10 @@ def main() -> int:
         texts = sentences(TEXTS, args.seed)
         run = trained(folder, args.hidden, args.seed)
         expected = [row["probabilities"] for row in api.predict(run, map(record, texts), device="cpu")]
+        if args.soak is not None:
+            args.peer = False
+            with started(folder, run, args) as [(port, process)]:
+                return asyncio.run(soak(port, process, texts, expected, args))
         loads = [Load("recurra serve")] + [Load("FastAPI + torch.nn")] * args.peer
         with started(folder, run, args) as ports:
             for _ in range(args.slices):
@@ -90,6 +115,53 @@ def main() -> int:
     for load in loads:
         print(load.line())
     return int(any(load.wrong for load in loads) or loads[0].p99 > P99_MS)
+
+
+async def soak(port: int, process: int, texts: Sequence[str], expected: Sequence[Any], args: argparse.Namespace) -> int:
+    """All clients ask for `args.soak` minutes; the exit code."""
+    load, seen, start = Load("recurra serve"), list[Seen](), time.monotonic()
+    stop, draws = start + 60 * args.soak, [random.Random(1000 * args.seed + n) for n in range(args.clients)]
+    asking = asyncio.gather(*(restless(load, port, texts, expected, stop, draw) for draw in draws))
+    print(f"{'minute':>6} {'requests':>9} {'wrong':>6} {'MB':>7} {'files':>6} {'threads':>8}")
+    while not asking.done():
+        if len(seen) % 30 == 0:
+            print_line(load, start, process)
+        seen.append(Seen(time.monotonic() - start, megabytes(process), open_files(process), threads(process)))
+        await asyncio.wait([asking], timeout=2)
+    await asking  # raises what a client has raised
+    print_line(load, start, process)
+    settled = [one for one in seen if one.seconds >= min(60.0, 30 * args.soak)]
+    growth = 60 * statistics.linear_regression([one.seconds for one in settled], [one.mb for one in settled]).slope
+    halves = settled[: len(settled) // 2], settled[len(settled) // 2 :]
+    files, lines = ([statistics.median(getattr(one, of) for one in half) for half in halves] for of in COUNTS)
+    print(f"{growth:+.3f} MB a minute; files {files[0]:g}, then {files[1]:g}; threads {lines[0]:g}, then {lines[1]:g}")
+    return int(load.wrong > 0 or growth >= MB_A_MINUTE or files[1] > files[0] or lines[1] > lines[0])
+
+
+def print_line(load: Load, start: float, process: int) -> None:
+    minute, files, lines = (time.monotonic() - start) / 60, open_files(process), threads(process)
+    mb = megabytes(process)
+    print(f"{minute:>6.1f} {len(load.times):>9,} {load.wrong:>6} {mb:>7.1f} {files:>6} {lines:>8}", flush=True)
+
+
+async def restless(
+    load: Load, port: int, texts: Sequence[str], expected: Sequence[Any], stop: float, draw: random.Random
+) -> None:
+    """A client that makes mistakes, and goes away at times."""
+    while time.monotonic() < stop:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for _ in range(200):
+            n = draw.randrange(len(texts))
+            fine = draw.random() >= 0.02
+            status, answer = await asked(load, reader, writer, {"texts": [texts[n]] if fine else texts[n]})
+            right = same(json.loads(answer), expected[n]) if status == 200 else not fine and status == 422
+            load.wrong += not (right and fine == (status == 200))
+            if time.monotonic() >= stop:
+                break
+        else:
+            writer.write(request({"texts": [texts[0]]}))
+            await writer.drain()
+        writer.close()
 
 
 async def one_slice(
@@ -114,15 +186,27 @@ async def client(
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     while time.monotonic() < stop:
         n = draw.randrange(len(texts))
-        body = json.dumps({"texts": [texts[n]]}).encode()
-        head = HEAD + str(len(body)).encode() + b"\r\n\r\n"
-        start = time.monotonic()
-        writer.write(head + body)
-        status, answer = await read_answer(reader)
-        load.times.append(time.monotonic() - start)
+        status, answer = await asked(load, reader, writer, {"texts": [texts[n]]})
         if status != 200 or (expected is not None and not same(json.loads(answer), expected[n])):
             load.wrong += 1
     writer.close()
+
+
+async def asked(
+    load: Load, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body: dict[str, Any]
+) -> tuple[int, bytes]:
+    """One question and its answer, timed."""
+    whole = request(body)
+    start = time.monotonic()
+    writer.write(whole)
+    answer = await read_answer(reader)
+    load.times.append(time.monotonic() - start)
+    return answer
+
+
+def request(body: dict[str, Any]) -> bytes:
+    text = json.dumps(body).encode()
+    return HEAD + str(len(text)).encode() + b"\r\n\r\n" + text
 
 
 async def read_answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
@@ -232,6 +316,15 @@ def cpu_seconds(process: int) -> float:
 def megabytes(process: int) -> float:
     """Memory of a process that is resident."""
     return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def open_files(process: int) -> int:
+    """File descriptors of a process."""
+    return len(os.listdir(f"/proc/{process}/fd"))
+
+
+def threads(process: int) -> int:
+    return len(os.listdir(f"/proc/{process}/task"))
 
 
 if __name__ == "__main__":
