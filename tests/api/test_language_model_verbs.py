@@ -14,7 +14,7 @@ import yaml
 
 from api.api_room import Listening, done, kept_of, recurra, refused, rows, write_config, write_csv
 from recurra import api
-from recurra.api import training as recipe
+from recurra.api import course as recipe
 from recurra.base.contracts import Progress, Record
 from recurra.report.png import Pictures
 from recurra.training import Carry

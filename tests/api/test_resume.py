@@ -14,7 +14,8 @@ import pytest
 
 from api.api_room import Listening, done, kept_of, log_of, recurra, refused, rows, write_config, write_csv
 from recurra import api
-from recurra.api import training as recipe
+from recurra.api import course as recipe
+from recurra.api import training
 from recurra.api.learner import Learner
 from recurra.base.contracts import Progress
 from recurra.base.errors import TrainingError
@@ -139,7 +140,8 @@ def test_a_signal_while_an_epoch_is_scored_or_the_report_made_or_the_data_read_c
     api.train(config, out=Path("whole"))
     signals: list[int] = []
     for name in ("outputs", "final_report", "prepare"):
-        work = getattr(recipe, name)
+        room = training if name == "final_report" else recipe
+        work = getattr(room, name)
 
         def signalled(*given: Any, work: Any = work, name: str = name, **options: Any) -> Any:
             if signals:
@@ -150,7 +152,7 @@ def test_a_signal_while_an_epoch_is_scored_or_the_report_made_or_the_data_read_c
 
         signals.append(signal.SIGINT)
         with monkeypatch.context() as patch:
-            patch.setattr(recipe, name, signalled)
+            patch.setattr(room, name, signalled)
             trained = go_on(Path("cut"), config, Listening())
         assert (trained.report, trained.stopped_by) == (None, signal.SIGINT)
         assert not Path("cut/model.safetensors").exists()

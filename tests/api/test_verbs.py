@@ -327,7 +327,7 @@ def test_a_run_of_very_many_epochs_begins_at_once(data: Path, monkeypatch: pytes
 
 def test_the_best_epoch_is_kept_and_not_the_last(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Scores are planted: 0.2, 0.9, 0.5. The weights of the second epoch must come out."""
-    from recurra.api import training as recipe
+    from recurra.api import course as recipe
 
     planted, kept, scores = [0.2, 0.9, 0.5], [], recipe._dev_scores
 

@@ -1,6 +1,7 @@
 """The verbs, as Python calls; the command line and the service are thin shells around them.
 
 starting    init, check                    training    train, resume         evaluating   evaluate, predict
+course      a training under way           together    training on several ranks, watched over     rank  one of them
 explaining  explain                        demos       demo, data sets that every machine has
 generating  generate, suggest: what a language model, or one of music, writes
 doctoring   doctor: where gradients go     inspecting  inspect      lenses  what of each task can be seen
@@ -23,6 +24,7 @@ from recurra.api.folder import Run, open_run
 from recurra.api.generating import generate, midi, suggest, suggester
 from recurra.api.inspecting import Inspection, inspect
 from recurra.api.starting import Checked, check, init
+from recurra.api.together import Together
 from recurra.api.training import Trained, resume, train
 from recurra.tasks import Written
 
@@ -33,6 +35,7 @@ __all__ = [
     "Inspection",
     "Listed",
     "Run",
+    "Together",
     "Trained",
     "Written",
     "check",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence, Set
+from dataclasses import replace
 from typing import Any, cast
 
 import torch
@@ -19,15 +20,18 @@ from recurra.training import (
     OPTIMIZERS,
     PENALTIES,
     SCHEDULES,
+    Alone,
     AveragedSGD,
     Best,
     Carry,
     Checkpoint,
     Patience,
+    Ranks,
     Rows,
     fit,
     put_weights,
 )
+from recurra.training.nonfinite import Failure
 
 # Epochs whose steps are counted before the first one; the rest are taken to have as many. Planning one epoch of 25,000
 # rows takes 14 ms, and those who stop early write down a thousand epochs.
@@ -41,11 +45,17 @@ class Learner:
     """
 
     def __init__(
-        self, settings: Settings, task: Task, examples: Sequence[Any], device: torch.device, fingerprint: str
+        self,
+        settings: Settings,
+        task: Task,
+        examples: Sequence[Any],
+        device: torch.device,
+        fingerprint: str,
+        ranks: Ranks | None = None,
     ) -> None:
         options = settings.training
         self.settings, self.task, self.examples, self.device = settings, task, examples, device
-        self.fingerprint = fingerprint
+        self.fingerprint, self.ranks = fingerprint, ranks or Alone()
         self.order = task.order(
             examples, batch_tokens=options.batch_tokens, batch_rows=options.batch_rows, seed=options.seed
         )
@@ -90,13 +100,14 @@ class Learner:
             loss=self.task.loss,
             optimizer=self.optimizer,
             schedule=self.schedule,
-            on_nonfinite=self.on_nonfinite,
+            on_nonfinite=self._nonfinite,
             seed=self.settings.training.seed,
             epoch=self.epoch,
             steps_done=self.step,
             clipping=self.clipping,
             penalties=self.penalties,
             forward=self.carry,
+            ranks=self.ranks,
         ):
             self.step, self.position = progress.step, self.position + 1
             yield progress
@@ -125,7 +136,7 @@ class Learner:
             patience=self.patience.state(),
             on_nonfinite=self.on_nonfinite.state(),
             config={name: dict(section) for name, section in self.settings.tree.items()},
-            carried={} if self.carry is None else self.carry.state(),
+            carried={} if self.carry is None else self.ranks.whole(self.carry.state()),
             extra={"task": self.task.to_json(), "data": self.fingerprint, "seconds": self.seconds},
         )
 
@@ -154,7 +165,8 @@ class Learner:
         self.patience.restore(checkpoint.patience)
         self.on_nonfinite.restore(checkpoint.on_nonfinite)
         if self.carry is not None:
-            self.carry.restore({name: value.to(self.device) for name, value in checkpoint.carried.items()})
+            ours = self.ranks.rows
+            self.carry.restore({name: value[ours].to(self.device) for name, value in checkpoint.carried.items()})
         self.step, self.epoch, self.position = checkpoint.step, checkpoint.epoch, checkpoint.position
         self.seconds = float(checkpoint.extra.get("seconds", 0.0))
 
@@ -171,7 +183,12 @@ class Learner:
         return made
 
     def _collate(self, item: Any) -> Batch:
-        return self.order.batch(item).to(self.device)
+        return self.order.batch(item, self.ranks.rows).to(self.device)
+
+    def _nonfinite(self, failure: Failure) -> None:
+        """All ranks look at the whole batch, so that they come to one decision and one message."""
+        whole = self.order.batch(self.order.plan(self.epoch)[self.position]).to(self.device)
+        self.on_nonfinite(replace(failure, batch=whole))
 
 
 def _refuse_misshaped(optimizer: torch.optim.Optimizer, options: Sequence[Set[str]]) -> None:

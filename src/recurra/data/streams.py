@@ -29,6 +29,10 @@ class Chunks:
     lengths: Ints
     fresh: NDArray[np.bool_]
 
+    def of(self, rows: slice) -> Chunks:
+        """Those of some rows."""
+        return Chunks(self.documents[rows], self.starts[rows], self.lengths[rows], self.fresh[rows])
+
 
 class Streams:
     """All batches of one epoch.

@@ -6,8 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from recurra.base.contracts import Batch
 from recurra.data.batches import epoch_batches
+
+ALL = slice(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,9 @@ class ByLength:
             epoch=epoch,
         )
 
-    def batch(self, item: tuple[int, ...]) -> Batch:
+    def batch(self, item: tuple[int, ...], rows: slice = ALL) -> Batch:
         """The examples of these indices."""
-        return self.collate([self.examples[i] for i in item], item)
+        indices = item[rows]
+        if not indices:
+            return Batch({}, torch.zeros(0, dtype=torch.int64), {}, ())
+        return self.collate([self.examples[i] for i in indices], indices)

@@ -52,7 +52,9 @@ class Order(Protocol):
         """The batches of an epoch, in order, as whatever `batch` takes."""
         ...
 
-    def batch(self, item: Any) -> Batch: ...
+    def batch(self, item: Any, rows: slice = ...) -> Batch:
+        """A batch, or these rows of it: several processes share one. It may have no rows at all."""
+        ...
 
 
 class Task(Protocol):

@@ -2,7 +2,8 @@
 
 loop          fit: one optimizer step per batch, yields Progress
 carry         the state of each row goes on from batch to batch
-randomness    dropout of a step is a function of (seed, step)
+randomness    dropout of a step is a function of (seed, step, rank)
+ranks         several processes share each batch, and add up their gradients
 nonfinite     stop | skip: what to do when a loss or gradient is NaN or infinite
 optimizers    sgd | rmsprop | adam | adamw, from torch; nt_asgd
 averaging     the mean of the weights over steps, and a model that wears it
@@ -45,6 +46,7 @@ from recurra.training.nonfinite import OnNonfinite, Rows, Skip, Stop
 from recurra.training.optimizers import adam, adamw, nt_asgd, rmsprop, sgd
 from recurra.training.patience import Patience
 from recurra.training.penalties import Penalty, l1, l2
+from recurra.training.ranks import Alone, Group, LostError, Ranks
 from recurra.training.schedules import Schedule, constant, cosine, inverse_sqrt, linear, plateau, stepwise
 from recurra.training.signals import Stopping
 from recurra.training.speed import Speed
@@ -85,6 +87,7 @@ __all__ = [
     "OPTIMIZERS",
     "PENALTIES",
     "SCHEDULES",
+    "Alone",
     "AveragedSGD",
     "Best",
     "Carry",
@@ -93,10 +96,13 @@ __all__ = [
     "DamagedError",
     "FolderLock",
     "Found",
+    "Group",
     "Log",
+    "LostError",
     "MissingError",
     "OnNonfinite",
     "Patience",
+    "Ranks",
     "Rows",
     "Schedule",
     "Skip",

@@ -11,10 +11,11 @@ from torch import nn
 
 from recurra.base.contracts import Batch, Loss, Prediction, Progress
 from recurra.training.clipping import Clipping, gradient_norm, no_clipping
-from recurra.training.nonfinite import Failure, OnNonfinite
+from recurra.training.nonfinite import Failure
 from recurra.training.optimizers import set_lr
 from recurra.training.penalties import Penalty, weights_of
 from recurra.training.randomness import seed_step
+from recurra.training.ranks import Alone, Ranks
 from recurra.training.schedules import Schedule
 
 
@@ -25,48 +26,50 @@ def fit(
     loss: Callable[[Any, Batch], Loss],
     optimizer: torch.optim.Optimizer,
     schedule: Schedule,
-    on_nonfinite: OnNonfinite,
+    on_nonfinite: Callable[[Failure], None],
     seed: int,
     epoch: int,
     steps_done: int,
     clipping: Clipping | None = None,
     penalties: Sequence[Penalty] = (),
     forward: Callable[[Batch], Prediction] | None = None,
+    ranks: Ranks | None = None,
 ) -> Iterator[Progress]:
     """Make one optimizer step per batch, and yield its Progress right after it.
 
     loss(forward(batch), batch) is a sum in nats and a count; the step follows the gradient of their quotient plus
     `penalties`, clipped. forward: the model itself by default; a `Carry` of it where rows go on from batch to batch.
     steps_done: steps before the first batch, so the first one is steps_done + 1.
-    Randomness inside the model is a function of (seed, step): torch's global generator is seeded at each step.
+    ranks: the processes that share the batches, of which each gets its rows; a batch without rows is not run.
+    Randomness inside the model is a function of (seed, step, rank): torch's global generator is seeded at each step.
     Where the loss or the gradient is not finite, or a batch has no target, the parameters stay as they are and
     `on_nonfinite` decides: it raises TrainingError, or returns, and the step counts without an update.
     The caller may save, evaluate or stop between two steps; the model is back in training mode at the next.
     """
-    clip, predict = clipping or no_clipping(), forward or model
+    clip, predict, together = clipping or no_clipping(), forward or model, ranks or Alone()
     parameters, weights = [p for p in model.parameters() if p.requires_grad], weights_of(model)
     for step, batch in enumerate(batches, start=steps_done + 1):
         model.train()
         lr = set_lr(optimizer, schedule(step))
-        seed_step(seed, step, parameters[0].device)
+        seed_step(seed, step, parameters[0].device, together.number)
         optimizer.zero_grad(set_to_none=True)
-        now = loss(predict(batch), batch)
-        norm = backward(now, parameters, penalties, weights)
+        ours = loss(predict(batch), batch) if batch.indices else Loss(torch.zeros(()), 0)
+        now, tokens = together.backward(ours, int(batch.lengths.sum()), parameters)
+        norm = with_penalties(now, parameters, penalties, weights)
         # Reading two numbers costs 2 us on a CPU, and no bad update can slip through until the next look.
         if now.count and math.isfinite(now.total.item()) and math.isfinite(norm.item()):
             clip(parameters, norm)
             optimizer.step()
         else:
             on_nonfinite(Failure(step, seed, lr, model, loss, batch, now, norm))
-        yield Progress(step, epoch, now.mean.detach(), int(batch.lengths.sum()), lr, norm)
+        yield Progress(step, epoch, now.mean.detach(), tokens, lr, norm)
 
 
-def backward(
+def with_penalties(
     loss: Loss, parameters: Sequence[nn.Parameter], penalties: Sequence[Penalty], weights: Sequence[nn.Parameter]
 ) -> torch.Tensor:
-    """Fill the gradients of the mean loss plus penalties; return their norm. An empty batch has no gradient."""
+    """Add the gradients of the penalties to those of the mean loss; return the norm. An empty batch has none."""
     if loss.count:
-        loss.mean.backward()  # type: ignore[no-untyped-call]
         for penalty in penalties:
             penalty(weights)
     return gradient_norm(parameters)

@@ -15,7 +15,7 @@ from recurra.cli.terminal import put_json, say
 from recurra.cli.watcher import watching
 
 if TYPE_CHECKING:
-    from recurra.api import Trained
+    from recurra.api import Together, Trained
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +30,15 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     add_overrides(parser)
     add_device(parser)
     add_cells(parser)
+    parser.add_argument(
+        "--ranks", type=natural, default=1, metavar="N", help="processes that share each batch (default: 1, no sharing)"
+    )
+    parser.add_argument(
+        "--rank-timeout", type=float, metavar="SECONDS", help="give a rank up after this without a sign of life (60)"
+    )
+    parser.add_argument(
+        "--restarts", type=natural, metavar="TIMES", help="go on from the checkpoint when a rank has failed (3)"
+    )
     add_json(parser, "the run folder and its report")
 
 
@@ -39,9 +48,10 @@ def _run(args: argparse.Namespace) -> int:
     from recurra.training.memory import keep_freed_memory
 
     keep_freed_memory()
+    together = _together(args)
     with watching() as watch:
         if args.resume:
-            trained = api.resume(args.resume, device=args.device, cells=args.cells, watch=watch)
+            trained = api.resume(args.resume, device=args.device, cells=args.cells, together=together, watch=watch)
         else:
             trained = api.train(
                 args.config,
@@ -50,6 +60,7 @@ def _run(args: argparse.Namespace) -> int:
                 seed=args.seed,
                 device=args.device,
                 cells=args.cells,
+                together=together,
                 watch=watch,
             )
     return finished(trained, as_json=args.json)
@@ -62,6 +73,19 @@ def _refuse_what_has_no_effect(args: argparse.Namespace) -> None:
     refused = [flag for flag, value in given.items() if value is not None]
     if args.resume and refused:
         raise UsageError(f"recurra train: a resumed run keeps its own settings; leave out {', '.join(refused)}.")
+    given = {"--rank-timeout": args.rank_timeout, "--restarts": args.restarts}
+    refused = [flag for flag, value in given.items() if value is not None]
+    if args.ranks == 1 and refused:
+        raise UsageError(f"recurra train: {', '.join(refused)} needs --ranks of at least 2.")
+
+
+def _together(args: argparse.Namespace) -> Together | None:
+    from recurra.api import Together
+
+    if args.ranks == 1:
+        return None
+    given = {"timeout": args.rank_timeout, "restarts": args.restarts}
+    return Together(args.ranks, **{name: value for name, value in given.items() if value is not None})
 
 
 def finished(trained: Trained, *, as_json: bool) -> int:
@@ -96,5 +120,6 @@ COMMAND = Command(
     _run,
     "  recurra train config.yaml --out runs/first\n"
     "  recurra train config.yaml --set model.hidden_size=512 --seed 2\n"
-    "  recurra train --resume runs/first",
+    "  recurra train --resume runs/first\n"
+    "  recurra train config.yaml --ranks 2",
 )

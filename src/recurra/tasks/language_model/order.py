@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from recurra.base.contracts import Batch
 from recurra.data.streams import Streams
+from recurra.tasks.by_length import ALL
 from recurra.tasks.language_model.documents import PIECE, Document, Passage
 
 Item = tuple[int, int]
@@ -43,10 +44,10 @@ class StreamOrder:
         """The batches of an epoch: its number, and theirs."""
         return [(epoch, step) for step in range(len(self._streams(epoch)))]
 
-    def batch(self, item: Item) -> Batch:
+    def batch(self, item: Item, rows: slice = ALL) -> Batch:
         """inputs: tokens (T, N), fresh (N,); targets: tokens (T, N); indices: the passage that each row is in."""
         epoch, step = item
-        chunks = self._streams(epoch)[step]
+        chunks = self._streams(epoch)[step].of(rows)
         steps = np.arange(chunks.lengths.max(initial=0))[:, None]
         real = steps < chunks.lengths
         places = np.where(real, self._offsets[chunks.documents] + chunks.starts + steps, 0)

@@ -1,0 +1,116 @@
+"""Kill or stop one of several ranks at a random moment; each run must end, by itself, as an undisturbed one does.
+
+    python benchmarks/rank_faults.py [--runs 20] [--ranks 2] [--seed 1] [--timeout 5] [--epochs 6] [--rows 2000]
+
+Each run trains a classifier with dropout on names that every machine has, on several ranks. A random rank gets SIGKILL
+or SIGSTOP at a random moment between the start of the first run's processes and its end, so also while Python starts.
+The exit code is 0 if every run has the weights, the scores and the log of the undisturbed one, bit for bit, else 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from recurra import api
+from recurra.api.watching import Nobody
+from recurra.base.atomic import write_text
+
+CONFIG = """\
+task: {{text: name, label: language, tokenizer: characters}}
+data: {{train: {folder}/train.csv, dev: {folder}/dev.csv, test: {folder}/test.csv}}
+model: {{hidden_size: 32, embedding_size: 16, pooling: max, embedding_dropout: 0.1, output_dropout: 0.2}}
+training: {{epochs: {epochs}, patience: null, checkpoint_every: 20}}
+"""
+TROUBLES = (signal.SIGKILL, signal.SIGSTOP)
+
+
+class Notes(Nobody):
+    """Keeps what was said of restarts."""
+
+    def __init__(self) -> None:
+        self.restarts: list[str] = []
+
+    def note(self, message: str) -> None:
+        if "restart" in message:
+            self.restarts.append(message)
+
+
+def main() -> int:
+    asked = arguments()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        prepare(folder, asked)
+        begin = time.monotonic()
+        train(folder, "whole", asked, Notes())
+        length = time.monotonic() - begin
+        print(f"undisturbed: {length:.1f} s on {asked.ranks} ranks", flush=True)
+        rng, same = random.Random(asked.seed), 0
+        for number in range(1, asked.runs + 1):
+            trouble, rank, moment = rng.choice(TROUBLES), rng.randrange(asked.ranks), rng.uniform(0.2, length)
+            threading.Thread(target=disturb, args=(moment, rank, trouble), daemon=True).start()
+            notes, begin = Notes(), time.monotonic()
+            train(folder, f"run-{number}", asked, notes)
+            equal = contents(folder / f"run-{number}") == contents(folder / "whole")
+            same += equal
+            said = notes.restarts[0].partition(";")[0] if notes.restarts else "had ended before"
+            print(
+                f"run {number}: {trouble.name} to rank {rank} after {moment:.1f} s: {said}; ended after "
+                f"{time.monotonic() - begin:.1f} s, {'equal' if equal else 'NOT EQUAL'}",
+                flush=True,
+            )
+    print(f"{same} of {asked.runs} runs equal the undisturbed one, bit for bit")
+    return 0 if same == asked.runs else 1
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--ranks", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=1, help="of moments, ranks and signals")
+    parser.add_argument("--timeout", type=float, default=5.0, help="seconds without a sign of life")
+    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--rows", type=int, default=2000, help="rows to train on")
+    return parser.parse_args()
+
+
+def prepare(folder: Path, asked: argparse.Namespace) -> None:
+    """The data, shortened, and the config."""
+    for path in api.data_export("names", folder):
+        lines = path.read_text("utf-8").splitlines(keepends=True)
+        wanted = asked.rows if "train" in path.stem else asked.rows // 5
+        every = max(len(lines) // wanted, 1)
+        write_text(folder / f"{path.stem.rpartition('_')[2]}.csv", "".join([lines[0], *lines[1::every]]))
+    write_text(folder / "config.yaml", CONFIG.format(folder=folder, epochs=asked.epochs))
+
+
+def train(folder: Path, name: str, asked: argparse.Namespace, watch: Notes) -> None:
+    together = api.Together(asked.ranks, timeout=asked.timeout)
+    api.train(folder / "config.yaml", out=folder / name, together=together, watch=watch)
+
+
+def disturb(seconds: float, rank: int, trouble: signal.Signals) -> None:
+    """Send a signal to one of this process's children, if it has any by then."""
+    time.sleep(seconds)
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text("ascii").split()
+    if rank < len(children):
+        os.kill(int(children[rank]), trouble)
+
+
+def contents(run: Path) -> tuple[bytes, bytes, list[dict[str, object]]]:
+    """What must be equal: everything but what depends on the clock."""
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text("utf-8").splitlines()]
+    log = [{key: value for key, value in line.items() if key != "tokens_per_second"} for line in lines]
+    return (run / "model.safetensors").read_bytes(), (run / "scores.json").read_bytes(), log
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,218 @@
+"""A training under way: made from a config or a checkpoint, learnt to its end, alone or as one of several ranks."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from recurra.api.answering import outputs
+from recurra.api.folder import RunFolder, describe, forget, open_run, write_task
+from recurra.api.learner import Learner
+from recurra.api.prepare import Prepared, prepare, selected
+from recurra.api.pretraining import begin_with
+from recurra.api.schema import Settings
+from recurra.api.stopping import Stopped
+from recurra.base.contracts import Progress, Score, Watcher
+from recurra.base.errors import RecurraError, RunError
+from recurra.nn import Recurrent
+from recurra.training import Checkpoint, Checkpoints, Found, Log, Ranks, Speed, Stopping, averaged, every
+
+# A line of log.jsonl every so many steps: a curve of a thousand points costs 100 kB.
+LOG_EVERY = 10
+
+
+class Unwritten:
+    """Checkpoints and log of a rank that is not the first: the first one writes them."""
+
+    lines = 0
+
+    def write(self, **values: object) -> None: ...
+    def save_last(self, checkpoint: Checkpoint) -> None: ...
+    def save_best(self, checkpoint: Checkpoint) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """A training that is ready to run: what learns, from what, chosen by which score, and where it is written down."""
+
+    prepared: Prepared
+    learner: Learner
+    checkpoints: Checkpoints | Unwritten
+    log: Log | Unwritten
+    select: str
+
+
+def begin(folder: RunFolder, settings: Settings, device: torch.device, watch: Watcher, ranks: Ranks) -> Course:
+    """A new run; or no trace of it, if the user has to mend something first: the next try finds its place free."""
+    try:
+        if ranks.number == 0:
+            describe(folder, settings)
+        return _course(folder, settings, device, watch, None, ranks)
+    except RecurraError:
+        if ranks.number == 0:
+            forget(folder)
+        raise
+
+
+def go_on(folder: RunFolder, settings: Settings, device: torch.device, watch: Watcher, ranks: Ranks) -> Course:
+    """A run that was stopped, at its newest good checkpoint. Raises RunError if its config was changed."""
+    found = Checkpoints(folder.path).newest()
+    for message in found.notes if found else ("no checkpoint was written yet: training starts at the first step.",):
+        watch.note(message)
+    if found:
+        _refuse_other_config(settings, found, folder)
+    return _course(folder, settings, device, watch, found, ranks)
+
+
+def _course(
+    folder: RunFolder, settings: Settings, device: torch.device, watch: Watcher, found: Found | None, ranks: Ranks
+) -> Course:
+    """Read the data and build what learns. Only when nothing is refused any more is something written."""
+    prepared = prepare(settings, watch)
+    select = selected(settings, prepared)
+    learner = Learner(settings, prepared.task, prepared.splits["train"], device, prepared.fingerprint, ranks)
+    keep = found.checkpoint.log_lines if found else 0
+    if found:
+        learner.restore(found.checkpoint, str(found.path))
+        watch.note(f"resumed at step {learner.step}, epoch {learner.epoch}.")
+    elif settings.training.init_from is not None:
+        watch.note(begin_with(open_run(Path(settings.training.init_from)), learner.model, prepared.task))
+    if ranks.number:
+        return Course(prepared, learner, Unwritten(), Unwritten(), select)
+    _say_choices(learner, settings, device, watch)
+    write_task(folder, prepared.task, prepared.fingerprint)
+    log = Log(folder.log, keep=keep)
+    if log.lines < keep:
+        watch.note(f"{folder.log}: has lost {keep - log.lines} of {keep} lines; training goes on without them.")
+    return Course(prepared, learner, Checkpoints(folder.path), log, select)
+
+
+def learn(course: Course, stopping: Stopping, watch: Watcher) -> None:
+    """All epochs that are left. Raises Stopped after saving, when a signal asks for it."""
+    learner, log = course.learner, course.log
+    # Whoever reads another checkpoint than the first rank, or other data, must not go on.
+    place = learner.total_steps, learner.step, learner.epoch, learner.position
+    learner.ranks.check_alike("how far they are", [*map(float, place), _sum_of_weights(learner)])
+    watch.start(learner.total_steps, learner.settings.training.epochs)
+    while not learner.finished:
+        skipped = learner.skipped
+        _learn_epoch(course, stopping, watch)
+        if learner.skipped != skipped:
+            watch.note(learner.skipped)
+        try:
+            scores = _judged(course, stopping)
+        except Stopped:
+            course.checkpoints.save_last(learner.snapshot(log.lines))
+            raise
+        epoch = learner.epoch
+        is_best = learner.end_epoch(next(s for s in scores if s.name == course.select))
+        log.write(event="dev", epoch=epoch, step=learner.step, best=is_best, **{s.name: s.value for s in scores})
+        if is_best:
+            with averaged(learner.optimizer):
+                course.checkpoints.save_best(learner.snapshot(log.lines))
+        course.checkpoints.save_last(learner.snapshot(log.lines))
+        watch.scores(epoch, scores, is_best)
+        learner.ranks.check_alike("their weights", [_sum_of_weights(learner)])
+        _stop_if_asked(learner.ranks, stopping)
+    watch.done()
+
+
+def _learn_epoch(course: Course, stopping: Stopping, watch: Watcher) -> None:
+    """The steps that are left of this epoch, logged and saved now and then."""
+    learner, log, speed, clock = course.learner, course.log, Speed(), time.perf_counter()
+    for progress in learner.steps():
+        speed.add(progress.tokens)
+        now = time.perf_counter()
+        learner.seconds, clock = learner.seconds + now - clock, now
+        watch.step(progress, speed.tokens_per_second, speed.seconds_left(learner.total_steps - progress.step))
+        if every(LOG_EVERY, progress):
+            _log_step(log, progress, speed)
+        try:
+            _stop_if_asked(learner.ranks, stopping)
+        except Stopped:
+            course.checkpoints.save_last(learner.snapshot(log.lines))
+            raise
+        if every(learner.settings.training.checkpoint_every, progress):
+            course.checkpoints.save_last(learner.snapshot(log.lines))
+
+
+def _stop_if_asked(ranks: Ranks, stopping: Stopping) -> None:
+    """Raise Stopped on all ranks after the same step, if the first one has had a signal."""
+    (number,) = ranks.from_first([float(stopping.signal or 0)])
+    if number:
+        raise Stopped(signal.Signals(int(number)))
+
+
+def _judged(course: Course, stopping: Stopping) -> tuple[Score, ...]:
+    """The dev scores, of which other ranks than the first hear only the chosen one. Raises Stopped on all of them."""
+    ranks, select = course.learner.ranks, course.select
+    if ranks.number:
+        number, value = ranks.from_first([0.0, 0.0])
+        if number:
+            raise Stopped(signal.Signals(int(number)))
+        known = course.prepared.task.possible_scores(course.prepared.splits["dev"])
+        return (replace(next(s for s in known if s.name == select), value=value),)
+    try:
+        scores = _dev_scores(course, stopping)
+    except Stopped as stopped:
+        ranks.from_first([float(stopped.signal), 0.0])
+        raise
+    ranks.from_first([0.0, next(s.value for s in scores if s.name == select)])
+    return scores
+
+
+def _sum_of_weights(learner: Learner) -> float:
+    """The bits of all parameters as integers, added up."""
+    return float(sum(int(p.detach().view(torch.int32).sum()) for p in learner.model.parameters()))
+
+
+def _dev_scores(course: Course, stopping: Stopping) -> tuple[Score, ...]:
+    learner, task, dev = course.learner, course.prepared.task.draft, course.prepared.splits["dev"]
+    with averaged(learner.optimizer):
+        answers = outputs(learner.model, task, dev, device=learner.device, stop=lambda: stopping.signal)
+    return task.score(answers, dev, "dev")
+
+
+def _log_step(log: Log | Unwritten, progress: Progress, speed: Speed) -> None:
+    log.write(
+        event="step",
+        step=progress.step,
+        epoch=progress.epoch,
+        loss=float(progress.loss),
+        lr=progress.lr,
+        grad_norm=float(progress.grad_norm),
+        tokens_per_second=round(speed.tokens_per_second),
+    )
+
+
+def _say_choices(learner: Learner, settings: Settings, device: torch.device, watch: Watcher) -> None:
+    """What `auto` has chosen."""
+    if settings.tree["model"].get("backend") == "auto":
+        words = {m.executor() for m in learner.model.modules() if isinstance(m, Recurrent)}
+        watch.note(f"model.backend: auto takes {', '.join(sorted(words))} on {device}.")
+    if settings.training.select == "auto":
+        watch.note(f"training.select: auto takes {learner.task.usual_score}.")
+
+
+def _refuse_other_config(settings: Settings, found: Found, folder: RunFolder) -> None:
+    """A resumed run has the settings that it began with."""
+    before, now = found.checkpoint.config, json.loads(json.dumps(settings.tree))
+    changed = [
+        f"{folder.config}: {name}.{key}: was {was!r} when the run began, is {value!r} now."
+        for name, section in now.items()
+        for key, value in section.items()
+        if (was := _at(before, name, key)) != value
+    ]
+    if changed:
+        raise RunError("\n".join([*changed, "Put it back to go on, or train anew in another folder."]))
+
+
+def _at(tree: Mapping[str, object], name: str, key: str) -> object:
+    section = tree.get(name)
+    return section.get(key) if isinstance(section, Mapping) else None

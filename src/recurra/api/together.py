@@ -1,0 +1,240 @@
+"""Training on several ranks: start them, hear them, notice the one that fails, and begin again from the checkpoint."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from recurra.base import errors
+from recurra.base.contracts import Progress, Score, Watcher
+from recurra.base.errors import ConfigError, RecurraError, TrainingError
+from recurra.training import Stopping
+
+# Seconds: for Python and torch to load, for the others to end (one that is refused takes them along sooner), a look.
+LOADING, ENDING, REFUSED, LOOK = 60.0, 10.0, 1.0, 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """How a training is shared. ranks: processes      timeout: seconds without a sign of life until one is given up
+
+    restarts: how often the ranks begin again, from the last checkpoint, after one of them has failed
+    Raises ConfigError for a number that cannot be.
+    """
+
+    ranks: int
+    timeout: float = 60.0
+    restarts: int = 3
+
+    def __post_init__(self) -> None:
+        cores, wrong = os.cpu_count() or 1, []
+        if not 2 <= self.ranks <= 64:
+            wrong.append(f"ranks: expected 2 to 64, got {self.ranks}; this machine has {cores} cores.")
+        if not 1 <= self.timeout <= 86_400:
+            wrong.append(f"rank timeout: expected 1 to 86,400 seconds, got {self.timeout:g}.")
+        if not 0 <= self.restarts <= 1000:
+            wrong.append(f"restarts: expected 0 to 1,000, got {self.restarts}.")
+        if wrong:
+            raise ConfigError(wrong)
+
+
+@dataclass(slots=True)
+class Rank:
+    """A process, what it said last, and when. end: the word and values of its last message, once it has told one."""
+
+    number: int
+    process: subprocess.Popen[bytes]
+    pipe: int
+    beat: float
+    lives: bool = False
+    rest: bytes = b""
+    end: list[Any] | None = None
+    given_up: bool = False
+
+    @property
+    def failure(self) -> str:
+        """What happened to it, in words, or "" while nothing has."""
+        code = self.process.poll()
+        if self.given_up:
+            return "gave no sign of life"
+        if self.end is not None and self.end[0] == "failed":
+            return f"raised {self.end[1]}"
+        if code is None or code == 0 or (self.end is not None and self.end[0] in ("lost", "refused", "ended")):
+            return ""
+        return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+
+
+@dataclass(slots=True)
+class Attempt:
+    """All ranks of one try. step: the last one that the first rank told of."""
+
+    ranks: list[Rank]
+    step: int = 0
+    selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
+
+
+def teach(together: Together, orders: Mapping[str, Any], started: Path, watch: Watcher) -> signal.Signals | None:
+    """Train on several ranks, until the end or a signal, which comes back.
+
+    orders: what `recurra.api.rank` reads; with a config the first try makes the run folder
+    started: there once a run can be resumed
+    Raises what a rank raises for the user to mend, and TrainingError when ranks have failed too often.
+    """
+    with Stopping() as stopping:
+        for tried in range(together.restarts + 1):
+            now = {**orders, "config": None if started.exists() else orders["config"]}
+            with _attempt(together, now) as attempt:
+                failed = _hear(attempt, together.timeout, watch, stopping)
+                if failed is None:
+                    return _stopped_by(attempt.ranks[0])
+                if stopping.requested:
+                    return stopping.signal
+                what = f"rank {failed.number} of {together.ranks} {failed.failure} after step {attempt.step}"
+                trace = failed.end[2] if failed.end and failed.end[0] == "failed" else ""
+            if tried < together.restarts:
+                watch.note(
+                    f"{what}; all begin again from the last checkpoint (restart {tried + 1} of {together.restarts})."
+                )
+    go_on = f"Go on with `recurra train --resume {orders['run']}`."
+    raise TrainingError(f"{what}, and {together.restarts} restarts did not help. {go_on}") from (
+        RuntimeError(trace) if trace else None
+    )
+
+
+def _stopped_by(first: Rank) -> signal.Signals | None:
+    """The signal that the first rank has heard, from this process or from somebody else."""
+    number = first.end[1] if first.end is not None else None
+    return None if number is None else signal.Signals(number)
+
+
+@contextlib.contextmanager
+def _attempt(together: Together, orders: Mapping[str, Any]) -> Iterator[Attempt]:
+    """Start all ranks; end whatever is left of them on the way out."""
+    attempt = Attempt([])
+    with tempfile.TemporaryDirectory(prefix="recurra-ranks-") as folder:
+        try:
+            for number in range(together.ranks):
+                rank = _started(number, together, {**orders, "meeting": f"{folder}/meeting"})
+                attempt.ranks.append(rank)
+                attempt.selector.register(rank.pipe, selectors.EVENT_READ, rank)
+            yield attempt
+        finally:
+            for rank in attempt.ranks:
+                rank.process.kill()
+            for rank in attempt.ranks:
+                rank.process.wait()
+                os.close(rank.pipe)
+            attempt.selector.close()
+
+
+def _started(number: int, together: Together, orders: Mapping[str, Any]) -> Rank:
+    """A session of its own, so that Ctrl-C reaches only the process that watches, which asks the first rank to stop."""
+    ours, theirs = os.pipe()
+    os.set_blocking(ours, False)
+    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, torch.get_num_threads() // together.ranks))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "recurra.api.rank"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        pass_fds=(theirs,),
+        start_new_session=True,
+        env={**os.environ, "OMP_NUM_THREADS": threads, "GLOO_SOCKET_IFNAME": _loopback()},
+    )
+    os.close(theirs)
+    beat = min(1.0, together.timeout / 5)
+    told = {**orders, "rank": number, "ranks": together.ranks, "pipe": theirs, "beat": beat}
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError), process.stdin as stdin:
+        stdin.write(json.dumps(told).encode())
+    return Rank(number, process, ours, time.monotonic())
+
+
+def _loopback() -> str:
+    """The name of the loopback interface: ranks of one machine talk through nothing else."""
+    names = [name for _, name in socket.if_nameindex()]
+    return next((name for name in names if name.startswith("lo")), names[0])
+
+
+def _hear(attempt: Attempt, timeout: float, watch: Watcher, stopping: Stopping) -> Rank | None:
+    """Pass on what the first rank tells, until all have ended; or the rank that has failed first."""
+    deadline = asked = None
+    while True:
+        for key, _ in attempt.selector.select(LOOK):
+            _read(attempt, key.data, watch)
+        now = time.monotonic()
+        if stopping.requested and asked is None:
+            asked = stopping.signal
+            attempt.ranks[0].process.send_signal(asked or signal.SIGTERM)
+        for rank in attempt.ranks:
+            limit = timeout if rank.lives else max(timeout, LOADING)
+            rank.given_up = rank.given_up or (rank.process.poll() is None and now - rank.beat > limit)
+        over = [rank for rank in attempt.ranks if rank.process.poll() is not None or rank.given_up]
+        if over and deadline is None:
+            deadline = now + (REFUSED if any(r.end and r.end[0] == "refused" for r in over) else ENDING)
+        if len(over) < len(attempt.ranks) and (deadline is None or now < deadline) and not any(r.failure for r in over):
+            continue
+        for rank in attempt.ranks:
+            _read(attempt, rank, watch)
+        _raise_refusal(attempt.ranks)
+        failed = [rank for rank in attempt.ranks if rank.failure] or [
+            rank for rank in attempt.ranks if rank.end is None or rank.end[0] != "ended"
+        ]
+        return failed[0] if failed else None
+
+
+def _read(attempt: Attempt, rank: Rank, watch: Watcher) -> None:
+    """All that a rank has told so far."""
+    while True:
+        try:
+            data = os.read(rank.pipe, 1 << 16)
+        except BlockingIOError:
+            return
+        if not data:
+            with contextlib.suppress(KeyError):
+                attempt.selector.unregister(rank.pipe)
+            return
+        rank.beat, rank.lives = time.monotonic(), True
+        *lines, rank.rest = (rank.rest + data).split(b"\n")
+        for line in lines:
+            _pass_on(attempt, rank, json.loads(line), watch)
+
+
+def _pass_on(attempt: Attempt, rank: Rank, said: list[Any], watch: Watcher) -> None:
+    word, values = said[0], said[1:]
+    if word in ("ended", "lost", "refused", "failed"):
+        rank.end = said
+    elif word == "note":
+        watch.note(*values)
+    elif word == "start":
+        watch.start(*values)
+    elif word == "step":
+        step, epoch, loss, tokens, lr, norm, speed, left = values
+        attempt.step = step
+        watch.step(Progress(step, epoch, torch.tensor(loss), tokens, lr, torch.tensor(norm)), speed, left)
+    elif word == "scores":
+        watch.scores(values[0], tuple(Score(*score) for score in values[1]), values[2])
+    elif word == "done":
+        watch.done()
+
+
+def _raise_refusal(ranks: Sequence[Rank]) -> None:
+    """What the user has to mend; the first rank's words, if it has any."""
+    for rank in ranks:
+        if rank.end is not None and rank.end[0] == "refused":
+            name, problems = rank.end[1:]
+            kind = getattr(errors, name, RecurraError)
+            raise kind(problems if kind is ConfigError else "\n".join(problems))

@@ -1,0 +1,153 @@
+"""Several processes (ranks) that train one model: each reads a part of every batch, and they add up their gradients.
+
+The step follows the gradient of (sum of all losses) / (sum of all targets), as one process does: a mean of the ranks'
+means would be another gradient wherever lengths differ. So neither the order of the examples nor the loss depends on
+how many ranks there are, except for rounding, and for what dropout draws.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Protocol
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.nn import Parameter
+
+from recurra.base.contracts import Loss
+from recurra.base.errors import RecurraError, TrainingError
+
+# Others wait while the first rank scores; who watches over the ranks ends them when one of them does not live any more.
+LONGEST_WAIT = timedelta(days=7)
+
+
+class LostError(RecurraError):
+    """Another rank does not answer any more."""
+
+
+class Ranks(Protocol):
+    """What the loop asks of the ranks. number: this one's, from 0, which writes; rows: its part of a batch's rows."""
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def rows(self) -> slice: ...
+    def backward(self, loss: Loss, tokens: int, parameters: Sequence[Parameter]) -> tuple[Loss, int]:
+        """Fill the gradients of the mean over all ranks; the sums over all ranks of losses, targets and tokens."""
+
+    def from_first(self, numbers: Sequence[float]) -> list[float]:
+        """The first rank's numbers."""
+
+    def whole(self, states: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The rows (N, ...) of all ranks, in the order of the batch."""
+
+    def check_alike(self, what: str, numbers: Sequence[float]) -> None:
+        """Raise TrainingError unless all ranks have these numbers."""
+
+
+class Alone:
+    """One process, which has all rows."""
+
+    number = 0
+    rows = slice(None)
+
+    def backward(self, loss: Loss, tokens: int, parameters: Sequence[Parameter]) -> tuple[Loss, int]:
+        """An empty batch has no gradient."""
+        if loss.count:
+            loss.mean.backward()  # type: ignore[no-untyped-call]
+        return loss, tokens
+
+    def from_first(self, numbers: Sequence[float]) -> list[float]:
+        return list(numbers)
+
+    def whole(self, states: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return dict(states)
+
+    def check_alike(self, what: str, numbers: Sequence[float]) -> None:
+        """Nobody to differ from."""
+
+
+class Group:
+    """One of `size` processes of this machine that have found one another through a file (gloo, on the CPU).
+
+    Row n of a batch goes to rank n % size. Every verb waits for the same verb of all ranks, and raises LostError if
+    one of them is gone.
+    """
+
+    def __init__(self, number: int, size: int, meeting: Path) -> None:
+        self.number, self.size = number, size
+        self.rows = slice(number, None, size)
+        with _lost():
+            dist.init_process_group(
+                "gloo", init_method=f"file://{meeting}", rank=number, world_size=size, timeout=LONGEST_WAIT
+            )
+
+    def backward(self, loss: Loss, tokens: int, parameters: Sequence[Parameter]) -> tuple[Loss, int]:
+        """A parameter that no rank has a gradient for keeps none; a rank without rows adds nothing."""
+        if loss.count:
+            loss.total.backward()  # type: ignore[no-untyped-call]
+        has = [float(p.grad is not None) for p in parameters]
+        sums = self._sum(torch.tensor([loss.total.item(), loss.count, tokens, *has], dtype=torch.float64)).tolist()
+        total, count = torch.tensor(sums[0]), int(sums[1])
+        if count:
+            self._sum_gradients([p for p, one in zip(parameters, sums[3:], strict=True) if one], count)
+        return Loss(total, count), int(sums[2])
+
+    def from_first(self, numbers: Sequence[float]) -> list[float]:
+        """The first rank's numbers; the others give as many, whatever they are."""
+        sent = torch.tensor(numbers, dtype=torch.float64)
+        with _lost():
+            dist.broadcast(sent, src=0)
+        return [float(number) for number in sent]
+
+    def whole(self, states: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The first rank has the most rows, so it knows how many states there are and how wide they are, (N, width)."""
+        ours = list(states.values())
+        number = int(self.from_first([len(ours)])[0])
+        if not number:
+            return {}
+        widths = self.from_first([s.shape[1] for s in ours] or [0.0] * number)
+        rows = int(self._sum(torch.tensor([len(ours[0]) if ours else 0]))[0])
+        names = list(states) or [str(place) for place in range(number)]
+        found = {}
+        for place, (name, width) in enumerate(zip(names, widths, strict=True)):
+            joined = torch.zeros(rows, int(width))
+            if ours:
+                joined[self.rows] = ours[place]
+            # Bits and zeros are added as integers, so that each number stays as it is, minus zero too.
+            found[name] = self._sum(joined.view(torch.int32)).view(torch.float32)
+        return found
+
+    def check_alike(self, what: str, numbers: Sequence[float]) -> None:
+        """Compare with the first rank's."""
+        theirs = self.from_first(numbers)
+        differs = self._sum(torch.tensor([float(list(numbers) != theirs)]))
+        if differs.item():
+            raise TrainingError(f"the ranks differ in {what}: rank {self.number} has {numbers}, rank 0 {theirs}.")
+
+    def _sum_gradients(self, parameters: Sequence[Parameter], count: int) -> None:
+        """The gradients of all ranks, added up and divided; one message for all parameters."""
+        if not parameters:
+            return
+        flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).reshape(-1) for p in parameters])
+        parts = torch.split(self._sum(flat).div_(count), [p.numel() for p in parameters])
+        for parameter, part in zip(parameters, parts, strict=True):
+            parameter.grad = part.view_as(parameter)
+
+    def _sum(self, numbers: Tensor) -> Tensor:
+        """In place."""
+        with _lost():
+            dist.all_reduce(numbers)
+        return numbers
+
+
+@contextlib.contextmanager
+def _lost() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        raise LostError(f"another rank is gone: {str(error).splitlines()[0]}") from error

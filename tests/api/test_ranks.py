@@ -1,0 +1,146 @@
+"""Training on two ranks: the run of one process, whatever happens to a rank.
+
+Each rank is a process that has to load torch, so these are few and each shows several things.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file
+
+from api.api_room import Listening, log_of, recurra, write_config
+from recurra import api
+from recurra.api.together import Together
+from recurra.base.contracts import Progress
+from recurra.base.errors import ConfigError, TrainingError
+from recurra.training.checkpoint import load
+
+# Plain gradient descent: the rates of Adam magnify the rounding of small gradients.
+PLAIN = {"optimizer": {"name": "sgd", "lr": 0.3}, "schedule": "constant", "select": "log_loss"}
+SENTENCES = [f"the {a} cat sat on the {b} mat ." for a in ("red", "big", "old", "wet") for b in ("new", "dry", "thin")]
+TEXT: dict[str, dict[str, Any]] = {
+    "task": {"name": "language_model", "document": "row", "tokenizer": "spaces", "bptt": 3},
+    "data": {"train": "text.csv", "dev": "text.csv"},
+    "model": {"name": "language_model", "hidden_size": 4, "embedding_size": 3, "tied": False},
+}
+
+
+@pytest.fixture(autouse=True)
+def text(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text beside the rows, and one thread a rank."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    Path("text.csv").write_text("\n".join(["text", *SENTENCES]) + "\n")
+
+
+class Troubling(Listening):
+    """After some steps, sends a signal to a rank, or to this process, once each."""
+
+    def __init__(self, signals: dict[int, tuple[int | None, signal.Signals]]) -> None:
+        super().__init__()
+        self.signals = signals
+
+    def step(self, progress: Progress, speed: float, seconds_left: float) -> None:
+        super().step(progress, speed, seconds_left)
+        if progress.step in self.signals:
+            rank, number = self.signals.pop(progress.step)
+            os.kill(os.getpid() if rank is None else children()[rank], number)
+
+
+def children() -> list[int]:
+    """Processes that this one has started, the first one first."""
+    return [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
+
+
+def near(one: Path | str, other: Path | str) -> bool:
+    a, b = load_file(f"{one}/model.safetensors"), load_file(f"{other}/model.safetensors")
+    return all((a[name] - b[name]).abs().max() < 1e-5 for name in a)
+
+
+def losses(run: str) -> list[float]:
+    return [line["loss"] for line in log_of(run) if line["event"] == "step"]
+
+
+def test_two_ranks_learn_as_one_does_and_one_goes_on_where_they_have_stopped() -> None:
+    config = write_config(**TEXT, training={**PLAIN, "epochs": 6, "batch_rows": 5})
+    alone = api.train(config, out=Path("alone"))
+    watch = Troubling({17: (None, signal.SIGTERM)})
+    stopped = api.train(config, out=Path("both"), together=Together(2), watch=watch)
+    assert (stopped.stopped_by, stopped.report) == (signal.SIGTERM, None)
+    halfway = load(Path("both/last.ckpt"))
+    assert halfway.step == watch.steps[-1] >= 17
+    assert {len(state) for state in halfway.carried.values()} == {5}
+    api.resume(Path("both"))
+    assert alone.report is not None
+    assert near("alone", "both")
+    assert losses("both") == pytest.approx(losses("alone"), rel=1e-6)
+    assert not children()
+
+
+def test_a_rank_that_dies_or_stops_is_named_and_the_run_ends_as_if_it_had_not() -> None:
+    config = write_config(training={**PLAIN, "epochs": 60, "checkpoint_every": 3})
+    watch = Troubling({7: (1, signal.SIGKILL), 25: (0, signal.SIGSTOP)})
+    api.train(config, out=Path("troubled"), together=Together(2, timeout=2), watch=watch)
+    first, second = [note for note in watch.notes if "restart" in note]
+    assert "rank 1 of 2 was ended by SIGKILL after step " in first
+    assert "restart 1 of 3" in first
+    assert "rank 0 of 2 gave no sign of life after step " in second
+    assert "restart 2 of 3" in second
+    assert sum(note.startswith("resumed at step ") for note in watch.notes) == 2
+    assert not children()
+    api.train(config, out=Path("whole"))
+    assert near("troubled", "whole")
+    assert [x["step"] for x in log_of("troubled")] == [x["step"] for x in log_of("whole")]
+
+
+def test_a_rank_that_raises_is_named_and_what_the_user_must_mend_is_said_once() -> None:
+    # A user's file is run in every process.
+    Path("cells.py").write_text(
+        "from recurra.api.learner import Learner\n"
+        "from recurra.cells import cell\n"
+        "def broken(self, item):\n"
+        "    raise RuntimeError('no more batches')\n"
+        "if __import__('os').environ.get('GLOO_SOCKET_IFNAME'):\n"
+        "    Learner._collate = broken\n"
+        "@cell()\n"
+        "def mine(x, h, p):\n"
+        "    return p.W('h', x) + p.R('h', h)\n"
+    )
+    config = write_config(training=PLAIN)
+    with pytest.raises(
+        TrainingError, match=r"^rank [01] of 2 raised RuntimeError: no more batches after step 0, and 0 restarts"
+    ):
+        api.train(config, out=Path("run"), cells=[Path("cells.py")], together=Together(2, restarts=0))
+    assert not children()
+    rows = Path("data.csv").read_text().splitlines()
+    Path("data.csv").write_text("\n".join([*rows[:3], '"unclosed', *rows[3:]]))
+    said = recurra("train", config, "--out", "none", "--ranks", 2)
+    assert said.code == 2
+    assert said.err.count("a quote opens here and is never closed") == 1
+    assert not Path("none").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (["--ranks", "1", "--restarts", "2"], "--restarts needs --ranks of at least 2"),
+        (["--ranks", "0"], "expected 2 to 64, got 0"),
+        (["--ranks", "2", "--rank-timeout", "0"], "expected 1 to 86,400 seconds, got 0"),
+        (["--ranks", "2", "--rank-timeout", "nan"], "expected 1 to 86,400 seconds, got nan"),
+        (["--ranks", "x"], "expected a whole number"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused(words: list[str], what: str) -> None:
+    said = recurra("train", write_config(), "--out", "none", *words)
+    assert said.code == 2
+    assert what in said.err
+    assert not Path("none").exists()
+
+
+def test_other_devices_are_refused() -> None:
+    with pytest.raises(ConfigError, match="share the cores of the CPU"):
+        api.train(write_config(), out=Path("none"), device="meta", together=Together(2))
