@@ -169,20 +169,22 @@ def test_each_token_of_a_language_model_has_its_loss(runs: Mapping[str, Run]) ->
 
 
 def test_music_has_the_notes_that_came_beside_those_that_were_expected(runs: Mapping[str, Run]) -> None:
-    """The output layer says the same at each step: 0.9 for C4 and G4, 0.1 for the others, so nats are known."""
+    """The output layer says the same at each step, so nats are known: C4 and G4 0.9, F4 0.3, others 0.1."""
     run = copy.deepcopy(runs["played"])
     with torch.no_grad():
         run.model.output.weight.zero_()
-        run.model.output.bias.copy_(torch.tensor([9.0 if note in (60, 67) else 1 / 9 for note in range(59, 68)]).log())
+        odds = [{60: 9.0, 67: 9.0, 65: 3 / 7}.get(note, 1 / 9) for note in range(59, 68)]
+        run.model.output.bias.copy_(torch.tensor(odds).log())
     found = api.inspect(run, SONG)
     came, expected, nats = found.maps
     assert came.columns == expected.columns == nats.columns == ("1", "2", "3", "4")
-    assert came.rows == expected.rows == ("G4", "E4", "D4", "C4")
-    assert came.weights == ((1, 0, 0, 0), (1, 0, 1, 0), (0, 0, 1, 1), (1, 0, 0, 0))
-    for row, chance in zip(expected.weights, (0.9, 0.1, 0.1, 0.9), strict=True):
+    # F4 never came, and was probable; D#4 neither came nor was.
+    assert came.rows == expected.rows == ("G4", "F4", "E4", "D4", "C4")
+    assert came.weights == ((1, 0, 0, 0), (0, 0, 0, 0), (1, 0, 1, 0), (0, 0, 1, 1), (1, 0, 0, 0))
+    for row, chance in zip(expected.weights, (0.9, 0.3, 0.1, 0.1, 0.9), strict=True):
         assert row == pytest.approx([chance] * 4, abs=1e-6)
-    # Nine notes: each that is foreseen costs log(10/9), each other log(10).
-    cost = [9 * math.log(10 / 9) + wrong * math.log(9) for wrong in (1, 2, 4, 3)]
+    # Each note but F4 costs log(10/9) where it is foreseen, else log(10); F4 costs log(1/0.7) at each step.
+    cost = [8 * math.log(10 / 9) + wrong * math.log(9) - math.log(0.7) for wrong in (1, 2, 4, 3)]
     assert nats.weights[0] == pytest.approx([one / max(cost) for one in cost], rel=1e-5)
     assert nats.title == f"Nats of each step, beside the largest, {max(cost):.2f}"
     (table,) = found.tables
