@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from api.api_room import Listening, log_of, recurra, write_config
@@ -141,6 +142,8 @@ def test_numbers_that_cannot_be_are_refused(words: list[str], what: str) -> None
     assert not Path("none").exists()
 
 
-def test_other_devices_are_refused() -> None:
-    with pytest.raises(ConfigError, match="share the cores of the CPU"):
-        api.train(write_config(), out=Path("none"), device="meta", together=Together(2))
+def test_other_devices_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recurra.api.training.device_of", torch.device)
+    with pytest.raises(ConfigError, match="device cuda is trained by one process"):
+        api.train(write_config(), out=Path("none"), device="cuda", together=Together(2))
+    assert not Path("none").exists()

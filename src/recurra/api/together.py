@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import selectors
 import signal
@@ -66,14 +67,19 @@ class Rank:
     given_up: bool = False
 
     @property
+    def word(self) -> str:
+        """How it has told that it ends: ended, lost (another rank), refused, failed; "" if it has not."""
+        return str(self.end[0]) if self.end else ""
+
+    @property
     def failure(self) -> str:
-        """What happened to it, in words, or "" while nothing has."""
+        """What happened to it, in words, or "" if nothing has that is not another rank's fault."""
         code = self.process.poll()
         if self.given_up:
             return "gave no sign of life"
-        if self.end is not None and self.end[0] == "failed":
+        if self.end and self.word == "failed":
             return f"raised {self.end[1]}"
-        if code is None or code == 0 or (self.end is not None and self.end[0] in ("lost", "refused", "ended")):
+        if not code or self.word in ("lost", "refused", "ended"):
             return ""
         return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
@@ -103,21 +109,20 @@ def teach(together: Together, orders: Mapping[str, Any], started: Path, watch: W
                     return _stopped_by(attempt.ranks[0])
                 if stopping.requested:
                     return stopping.signal
-                what = f"rank {failed.number} of {together.ranks} {failed.failure} after step {attempt.step}"
-                trace = failed.end[2] if failed.end and failed.end[0] == "failed" else ""
+                happened = failed.failure or "did not end with the others"
+                what = f"rank {failed.number} of {together.ranks} {happened} after step {attempt.step}"
+                cause = RuntimeError(failed.end[2]) if failed.end and failed.word == "failed" else None
             if tried < together.restarts:
                 watch.note(
                     f"{what}; all begin again from the last checkpoint (restart {tried + 1} of {together.restarts})."
                 )
     go_on = f"Go on with `recurra train --resume {orders['run']}`."
-    raise TrainingError(f"{what}, and {together.restarts} restarts did not help. {go_on}") from (
-        RuntimeError(trace) if trace else None
-    )
+    raise TrainingError(f"{what}, and {together.restarts} restarts did not help. {go_on}") from cause
 
 
 def _stopped_by(first: Rank) -> signal.Signals | None:
     """The signal that the first rank has heard, from this process or from somebody else."""
-    number = first.end[1] if first.end is not None else None
+    number = first.end[1] if first.end else None
     return None if number is None else signal.Signals(number)
 
 
@@ -171,29 +176,32 @@ def _loopback() -> str:
 
 def _hear(attempt: Attempt, timeout: float, watch: Watcher, stopping: Stopping) -> Rank | None:
     """Pass on what the first rank tells, until all have ended; or the rank that has failed first."""
-    deadline = asked = None
+    deadline, asked = math.inf, False
     while True:
         for key, _ in attempt.selector.select(LOOK):
             _read(attempt, key.data, watch)
-        now = time.monotonic()
-        if stopping.requested and asked is None:
-            asked = stopping.signal
-            attempt.ranks[0].process.send_signal(asked or signal.SIGTERM)
-        for rank in attempt.ranks:
-            limit = timeout if rank.lives else max(timeout, LOADING)
-            rank.given_up = rank.given_up or (rank.process.poll() is None and now - rank.beat > limit)
-        over = [rank for rank in attempt.ranks if rank.process.poll() is not None or rank.given_up]
-        if over and deadline is None:
-            deadline = now + (REFUSED if any(r.end and r.end[0] == "refused" for r in over) else ENDING)
-        if len(over) < len(attempt.ranks) and (deadline is None or now < deadline) and not any(r.failure for r in over):
-            continue
-        for rank in attempt.ranks:
-            _read(attempt, rank, watch)
-        _raise_refusal(attempt.ranks)
-        failed = [rank for rank in attempt.ranks if rank.failure] or [
-            rank for rank in attempt.ranks if rank.end is None or rank.end[0] != "ended"
-        ]
-        return failed[0] if failed else None
+        if stopping.signal is not None and not asked:
+            asked = True
+            attempt.ranks[0].process.send_signal(stopping.signal)
+        _give_up(attempt.ranks, timeout)
+        over = [rank for rank in attempt.ranks if rank.given_up or rank.process.poll() is not None]
+        if over and deadline == math.inf:
+            deadline = time.monotonic() + (REFUSED if any(rank.word == "refused" for rank in over) else ENDING)
+        if len(over) == len(attempt.ranks) or any(r.failure for r in over) or time.monotonic() > deadline:
+            break
+    for rank in attempt.ranks:
+        _read(attempt, rank, watch)
+    _raise_refusal(attempt.ranks)
+    guilty = [rank for rank in attempt.ranks if rank.failure]
+    return next(iter(guilty or [rank for rank in attempt.ranks if rank.word != "ended"]), None)
+
+
+def _give_up(ranks: Sequence[Rank], timeout: float) -> None:
+    """Those that have been silent for too long."""
+    for rank in ranks:
+        limit = timeout if rank.lives else max(timeout, LOADING)
+        if rank.process.poll() is None and time.monotonic() - rank.beat > limit:
+            rank.given_up = True
 
 
 def _read(attempt: Attempt, rank: Rank, watch: Watcher) -> None:
@@ -234,7 +242,7 @@ def _pass_on(attempt: Attempt, rank: Rank, said: list[Any], watch: Watcher) -> N
 def _raise_refusal(ranks: Sequence[Rank]) -> None:
     """What the user has to mend; the first rank's words, if it has any."""
     for rank in ranks:
-        if rank.end is not None and rank.end[0] == "refused":
+        if rank.end and rank.word == "refused":
             name, problems = rank.end[1:]
             kind = getattr(errors, name, RecurraError)
             raise kind(problems if kind is ConfigError else "\n".join(problems))
