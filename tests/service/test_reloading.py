@@ -490,15 +490,15 @@ def test_sighup_reloads_a_process_that_drops_no_request(folder: Path, tmp_path: 
             weights.write_bytes((tmp_path / name / "model.safetensors").read_bytes() if name != "broken" else b"{}")
             weights.rename(tmp_path / "live/model.safetensors")
             process.send_signal(signal.SIGHUP)
-            until = time.monotonic() + 20
+            until = time.monotonic() + 60
             while sum(line["event"] == "reload" for line in lines) < number:
                 assert time.monotonic() < until
                 time.sleep(0.01)
         stop.set()
         answers = [answer for one in asking for answer in one.result()]
         process.terminate()
-        reading.join(15)
-        assert process.wait(15) == 143
+        assert process.wait(60) == 143  # how soon it ends is measured in test_process.py
+        reading.join(10)
     reloads = [(line["outcome"], line["version"]) for line in lines if line["event"] == "reload"]
     assert reloads == [("loaded", second), ("loaded", first), ("refused", first), ("loaded", second)]
     assert {answer["version"] for answer in answers} == {first, second}
