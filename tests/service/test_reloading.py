@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import http.client
 import json
 import os
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -323,7 +325,10 @@ def test_words_are_suggested_and_written_by_the_new_version(keep: Callable[..., 
 
     before = cats.talk(talk)
     train_on(cats.run)
+    old = weakref.ref(cats.now.run.model)
     cats.reload()
+    gc.collect()
+    assert old() is None  # the memory of the version before is free
     after = cats.talk(talk)
     fresh = Kept(cats.run)
     assert after == fresh.talk(talk)

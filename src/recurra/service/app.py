@@ -60,11 +60,7 @@ class Service:
         self.sessions = Sessions(limits)
         self.stream = Stream(self.worker, limits)
         self.suggesters = Suggesters(limits)
-        # Who has begun with a version goes on with it: a state is of no use to other weights. The versions before that
-        # one go, so that no client can make the service keep more than one.
-        self.reloads = Reloads(
-            self.runs, self.worker, lambda old, new: self.sessions.keep(old.name, old), log, self.metrics
-        )
+        self.reloads = Reloads(self.runs, self.worker, self._let_go, log, self.metrics)
         self.metrics.watch("recurra_requests_waiting", "Requests that wait for a model.", lambda: self.batcher.waiting)
         self.metrics.watch("recurra_sessions", "Sessions that are kept.", lambda: len(self.sessions))
 
@@ -81,6 +77,15 @@ class Service:
     def stop(self, seconds: float) -> bool:
         """End what computes, after what it has been given; whether that took less than twice `seconds`."""
         return all([self.worker.stop(seconds), self.reloads.loader.stop(seconds)])
+
+    def _let_go(self, old: Served) -> None:
+        """Keep as little as may be of what came before a new version.
+
+        A session that began with the version before goes on with it: its state is of no use to other weights. Those of
+        still older ones end, so that no client can make the service keep more than one.
+        """
+        self.sessions.keep(old.name, old)
+        self.suggesters.forget(old.name)
 
     @property
     def status(self) -> str:

@@ -32,14 +32,14 @@ class Reloads:
 
     runs: by name; a version that has answered once takes the place of the one before, between two requests. Whatever
     goes wrong before that leaves everything as it was.
-    replaced: called with a version and the one that took its place
+    replaced: called with a version whose place another has taken
     """
 
     def __init__(
         self,
         runs: MutableMapping[str, Served],
         worker: Worker,
-        replaced: Callable[[Served, Served], None],
+        replaced: Callable[[Served], None],
         log: Log,
         metrics: Metrics,
     ) -> None:
@@ -96,7 +96,7 @@ class Reloads:
             done = Reloaded(new, "unchanged" if new is old else "loaded", (), datetime.now(UTC))
             if new is not old:
                 self._runs[old.name] = new
-                self._replaced(old, new)
+                self._replaced(old)
                 self._metrics.opened(new.name, new.opened)
             took = round(time.monotonic() - start, 3)
             self._log.info("reload", model=old.name, outcome=done.outcome, version=new.version, seconds=took)

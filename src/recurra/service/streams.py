@@ -127,13 +127,18 @@ class Suggesters:
     def suggest(self, served: Served, text: str, number: int) -> list[dict[str, Any]]:
         """Words with their probabilities, best first; in the worker's thread. Raises GivenUpError."""
         deadline = Deadline(time.monotonic() + self._limits.seconds)
-        if served.name not in self._made or self._made[served.name][0] is not served:
+        made = self._made.get(served.name)
+        if made is None or made[0] is not served:
             patient: Any = Patient(served.run.model, deadline)
-            words = suggester(replace(served.run, model=patient), device=str(served.device))
-            self._made[served.name] = served, patient, words
-        _, model, words = self._made[served.name]
+            made = served, patient, suggester(replace(served.run, model=patient), device=str(served.device))
+            self._made[served.name] = made
+        _, model, words = made
         model.deadline = deadline
         return [{"word": one.word, "probability": one.probability} for one in words.suggest(text, number)]
+
+    def forget(self, name: str) -> None:
+        """Let go of a run's network, which another has replaced."""
+        self._made.pop(name, None)
 
 
 def event(name: str, data: Mapping[str, Any]) -> bytes:
