@@ -16,7 +16,7 @@ from recurra.base.errors import ConfigError
 from recurra.service import open_runs
 from recurra.service.patience import Deadline
 from recurra.service.streams import can_generate, can_suggest, growing
-from recurra.tasks import Manner
+from recurra.tasks import LanguageModelling, Manner, Music
 
 
 class Counting:
@@ -69,6 +69,10 @@ def test_a_task_of_ones_own_is_generated_from_and_played(run: Path) -> None:
     ):
         with pytest.raises(ConfigError, match=sentence):
             api.generate(counting, "1", **options)
+
+
+def test_texts_are_read_and_music_is_played() -> None:
+    assert (LanguageModelling.use, Music.use) == ("generate", "play")
 
 
 def test_the_service_writes_with_it_too(run: Path) -> None:

@@ -315,6 +315,20 @@ def test_options_of_writing_are_checked_at_once() -> None:
         choice(Manner(temperature=0, top_k=3))
 
 
+def test_each_option_of_writing_reaches_the_draw() -> None:
+    """Of one candidate, by number or by probability, the most probable is drawn, at any temperature and seed."""
+    task = fitted()
+    writer = task.writer(model_for(task))
+
+    def text(**options: Any) -> str:
+        return "".join(w.text for w in writer.write("to be", Manner(length=20, **options)))
+
+    best = text(temperature=0)
+    assert text(top_k=1, temperature=9.0, seed=4) == text(top_p=1e-9, temperature=9.0, seed=5) == best
+    drawn = [text(), text(seed=1), text(number=1), text(temperature=9.0)]
+    assert len({best, *drawn}) == 5
+
+
 def test_a_tune_that_was_written_is_played() -> None:
     score = symusic.Score.from_midi(fitted().midi("X: 1\nM: 4/4\nL: 1/4\nK: D\nF2 z c|"))
     assert [note.pitch for note in score.tracks[0].notes] == [66, 73]  # F and C are sharp in D major
