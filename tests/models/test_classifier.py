@@ -108,7 +108,9 @@ def test_one_hot_tokens_learn_no_table() -> None:
     assert [name for name in model.state_dict() if name.startswith("embedding")] == []
 
 
-@pytest.mark.parametrize("option", ["embedding_dropout", "output_dropout", "variational_dropout", "zoneout", "dropout"])
+@pytest.mark.parametrize(
+    "option", ["word_dropout", "embedding_dropout", "output_dropout", "variational_dropout", "zoneout", "dropout"]
+)
 def test_each_dropout_acts_in_training_and_only_there(option: str) -> None:
     model = small(**{option: 0.5, "num_layers": 2}, pooling="mean")
     batch = batch_of([5, 7, 9, 4, 6], [8, 4])

@@ -30,6 +30,15 @@ LAST = torch.tensor([[7.0, 8.0], [1.0, 2.0], [3.0, 4.0], [NAN, 9.0]], dtype=torc
         ("last", [[7.0, 8.0], [1.0, 2.0], [3.0, 4.0], [0.0, 0.0]]),
         ("mean", [[3.0, -4.0], [5.0, -6.0], [2.0, 0.0], [0.0, 0.0]]),
         ("max", [[6.0, -3.0], [5.0, -6.0], [3.0, 2.0], [0.0, 0.0]]),
+        (
+            "concat",
+            [
+                [7.0, 8.0, 6.0, -3.0, 3.0, -4.0],
+                [1.0, 2.0, 5.0, -6.0, 5.0, -6.0],
+                [3.0, 4.0, 3.0, 2.0, 2.0, 0.0],
+                [0.0] * 6,
+            ],
+        ),
     ],
 )
 def test_a_pool_sees_real_steps_only(word, expected):
@@ -80,8 +89,8 @@ def test_gradients_of_a_pool_agree_with_finite_differences_and_are_zero_in_the_p
 @pytest.mark.parametrize("word", POOLS)
 def test_no_steps_and_no_sequences_give_zeros_and_nothing(word):
     pool = POOLS[word](2).double()
-    assert pool(OUTPUTS[:0], LAST * 0 + 1, MASK[:0]).tolist() == [[0.0, 0.0]] * 4
-    assert pool(OUTPUTS[:, :0], LAST[:0], MASK[:, :0]).shape == (0, 2)
+    assert pool(OUTPUTS[:0], LAST * 0 + 1, MASK[:0]).tolist() == [[0.0] * pool.output_size] * 4
+    assert pool(OUTPUTS[:, :0], LAST[:0], MASK[:, :0]).shape == (0, pool.output_size)
 
 
 def test_an_unknown_pool_is_answered_with_its_neighbour():

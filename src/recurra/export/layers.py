@@ -158,6 +158,11 @@ def _max(draw: Drawing, module: pool.Max, outputs: Value, final: Value, lengths:
     return draw.where(_some(draw, lengths), best)
 
 
+@writes(pool.Concat)
+def _concat(draw: Drawing, module: pool.Concat, outputs: Value, final: Value, lengths: Value) -> Value:
+    return draw.put("Concat", *[write(draw, part, outputs, final, lengths) for part in module.parts], axis=1)
+
+
 @writes(pool.Attention)
 def _attention(draw: Drawing, module: pool.Attention, outputs: Value, final: Value, lengths: Value) -> Value:
     real = _real(draw, outputs, lengths)

@@ -11,6 +11,7 @@ from recurra.base.option import Opt
 from recurra.cells import CELLS
 from recurra.engine import BACKENDS, real_steps
 from recurra.nn import POOLS, Embedding, OneHot, Recurrent
+from recurra.nn.dropout import word_mask
 from recurra.nn.initial import INITIALIZERS
 from recurra.nn.merge import MERGES
 from recurra.nn.recurrent import State
@@ -43,6 +44,10 @@ class Classifier(nn.Module):
             int, Opt("units after the projection, for lstm_projected; 0 is none", ge=0, le=WIDEST)
         ] = 0,
         pooling: Annotated[str, Opt("how the steps become one vector", choices=POOLS)] = "last",
+        word_dropout: Annotated[
+            float,
+            Opt("share of the vocabulary without a vector in a step, in all texts (Gal & Ghahramani 2016)", ge=0, lt=1),
+        ] = 0.0,
         embedding_dropout: Annotated[float, Opt("dropout on the token vectors", ge=0, lt=1)] = 0.0,
         dropout: Annotated[float, Opt("dropout between recurrent layers; needs num_layers >= 2", ge=0, lt=1)] = 0.0,
         variational_dropout: Annotated[
@@ -62,6 +67,7 @@ class Classifier(nn.Module):
     ) -> None:
         super().__init__()
         self.embedding = OneHot(num_tokens) if embedding_size == "one_hot" else Embedding(num_tokens, embedding_size)
+        self.num_tokens, self.word_dropout = num_tokens, word_dropout
         self.embedding_dropout = nn.Dropout(embedding_dropout)
         self.recurrent = Recurrent(
             self.embedding.output_size,
@@ -80,14 +86,16 @@ class Classifier(nn.Module):
         )
         self.pool = POOLS[pooling](self.recurrent.output_size)
         self.output_dropout = nn.Dropout(output_dropout)
-        self.output = nn.Linear(self.recurrent.output_size, num_labels)
+        self.output = nn.Linear(self.pool.output_size, num_labels)
 
     def forward(self, batch: Batch) -> Prediction:
         """Logits (N, num_labels) of a batch with inputs["tokens"] (T, N)."""
         tokens = batch.inputs["tokens"]
         lengths = batch.lengths.to(tokens.device)
-        x = self.embedding_dropout(self.embedding(tokens))
-        outputs, state = self.recurrent(x, lengths=lengths)
+        x = self.embedding(tokens)
+        if self.word_dropout and self.training:
+            x = x * word_mask(x, self.num_tokens, self.word_dropout)[tokens].unsqueeze(2)
+        outputs, state = self.recurrent(self.embedding_dropout(x), lengths=lengths)
         last = self.recurrent.last(state)
         pooled = self.pool(outputs, last, real_steps(lengths, len(tokens)))
         return Prediction({"logits": self.output(self.output_dropout(pooled))})

@@ -1,7 +1,7 @@
-"""A sequence to one vector: last state, mean, maximum, or attention. Padding never takes part.
+"""A sequence to one vector: last state, mean, maximum, all three, or attention. Padding never takes part.
 
 Each takes the outputs (T, N, F), the last layer's final hidden states, merged like the outputs (N, F), and the mask
-(T, N), True where a step is real; and returns (N, F). An empty sequence gives zeros.
+(T, N), True where a step is real; and returns (N, output_size). An empty sequence gives zeros.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ class Last(nn.Module):
 
     def __init__(self, size: int) -> None:
         super().__init__()
+        self.output_size = size
 
     def forward(self, outputs: Tensor, last: Tensor, mask: Tensor) -> Tensor:
         return torch.where(mask.any(0).unsqueeze(1), last, last.new_zeros(()))
@@ -27,6 +28,7 @@ class Mean(nn.Module):
 
     def __init__(self, size: int) -> None:
         super().__init__()
+        self.output_size = size
 
     def forward(self, outputs: Tensor, last: Tensor, mask: Tensor) -> Tensor:
         return _real(outputs, mask).sum(0) / mask.sum(0).clamp(min=1).unsqueeze(1)
@@ -37,6 +39,7 @@ class Max(nn.Module):
 
     def __init__(self, size: int) -> None:
         super().__init__()
+        self.output_size = size
 
     def forward(self, outputs: Tensor, last: Tensor, mask: Tensor) -> Tensor:
         if not len(outputs):
@@ -50,6 +53,7 @@ class Attention(nn.Module):
 
     def __init__(self, size: int) -> None:
         super().__init__()
+        self.output_size = size
         self.hidden = nn.Linear(size, size)
         self.query = nn.Linear(size, 1, bias=False)
 
@@ -64,13 +68,27 @@ class Attention(nn.Module):
         return (self.weights(outputs, mask).unsqueeze(2) * _real(outputs, mask)).sum(0)
 
 
+class Concat(nn.Module):
+    """Last state, maximum and mean, one after the other (Howard & Ruder 2018, arXiv:1801.06146, section 3.3)."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.output_size = 3 * size
+        self.parts = nn.ModuleList([Last(size), Max(size), Mean(size)])
+
+    def forward(self, outputs: Tensor, last: Tensor, mask: Tensor) -> Tensor:
+        return torch.cat([part(outputs, last, mask) for part in self.parts], 1)
+
+
 def _real(outputs: Tensor, mask: Tensor) -> Tensor:
     """Outputs with zeros where padded: selected, since zero times NaN is NaN."""
     return torch.where(mask.unsqueeze(2), outputs, outputs.new_zeros(()))
 
 
-POOLS: Registry[type[nn.Module]] = Registry("pooling")
+Pool = Last | Mean | Max | Concat | Attention
+POOLS: Registry[type[Pool]] = Registry("pooling")
 POOLS.add("last", Last)
 POOLS.add("mean", Mean)
 POOLS.add("max", Max)
+POOLS.add("concat", Concat)
 POOLS.add("attention", Attention)
