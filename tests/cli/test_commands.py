@@ -176,7 +176,7 @@ def test_train_hands_everything_over_and_says_what_to_do_next(api: Any, capsys: 
     assert main(words) == 0
     given = {
         "config": Path("c.yaml"), "out": Path("o"), "overrides": ["a=1"], "seed": 7, "device": "cpu",
-        "cells": [Path("m.py")],
+        "cells": [Path("m.py")], "together": None,
     }  # fmt: skip
     assert api.asked == [("train", given)]
     captured = capsys.readouterr()
@@ -186,15 +186,29 @@ def test_train_hands_everything_over_and_says_what_to_do_next(api: Any, capsys: 
 
 def test_train_without_options_leaves_the_choice_to_the_config(api: Any) -> None:
     assert main(["train", "c.yaml"]) == 0
-    given = {"config": Path("c.yaml"), "out": None, "overrides": [], "seed": None, "device": "auto", "cells": []}
+    given = {
+        "config": Path("c.yaml"), "out": None, "overrides": [], "seed": None, "device": "auto", "cells": [],
+        "together": None,
+    }  # fmt: skip
     assert api.asked == [("train", given)]
+
+
+@pytest.mark.parametrize(
+    ("words", "given"),
+    [([], {}), (["--rank-timeout", "7.5"], {"timeout": 7.5}), (["--restarts", "0"], {"restarts": 0})],
+)
+@pytest.mark.parametrize("what", [["c.yaml"], ["--resume", "runs/x"]])
+def test_train_on_ranks_hands_over_how(what: list[str], words: list[str], given: dict[str, Any], api: Any) -> None:
+    api.Together = lambda ranks, **options: (ranks, options)
+    assert main(["train", *what, "--ranks", "3", *words]) == 0
+    assert api.asked[0][1]["together"] == (3, given)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_run_says_how_to_go_on(number: int, code: int, api: Any, capsys: Capture) -> None:
     api.stopped_by = number
     assert main(["train", "--resume", "runs/x", "--device", "cpu"]) == code
-    assert api.asked == [("resume", {"run": Path("runs/x"), "device": "cpu", "cells": []})]
+    assert api.asked == [("resume", {"run": Path("runs/x"), "device": "cpu", "cells": [], "together": None})]
     name = signal.Signals(number).name
     how = "everything is saved. Go on with: recurra train --resume runs/x"
     assert capsys.readouterr() == ("", f"Stopped by {name}; {how}\n")

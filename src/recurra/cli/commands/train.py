@@ -80,10 +80,10 @@ def _refuse_what_has_no_effect(args: argparse.Namespace) -> None:
 
 
 def _together(args: argparse.Namespace) -> Together | None:
-    from recurra.api import Together
-
     if args.ranks == 1:
         return None
+    from recurra.api import Together
+
     given = {"timeout": args.rank_timeout, "restarts": args.restarts}
     return Together(args.ranks, **{name: value for name, value in given.items() if value is not None})
 
