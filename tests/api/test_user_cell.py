@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from api.api_room import done, kept_of, refused, write_config
+from recurra import api
 from recurra.cells import BUILT_IN, CELLS
+from recurra.engine import cpu
+from recurra.lower.kernel import kernel
+from recurra.nn import Recurrent
 
 PAGE = Path(__file__).parents[2] / "docs/adding/cell.md"
 
@@ -50,6 +55,18 @@ def test_the_page_s_cell_is_explained_from_its_equations(leaky: Path) -> None:
     assert data["states"] == {"h": "H"}
     assert data["parameters"]["weight_hh"] == {"gates": ["h"], "rows": "H", "columns": "H"}
     assert "leaky" in done("explain", "cell", "--cell", leaky).out
+
+
+@pytest.mark.skipif(not cpu.available() or shutil.which("c++") is None, reason="no native engine, or no C++ compiler")
+def test_it_is_compiled_wherever_it_comes_from_and_to_the_same_code(leaky: Path) -> None:
+    trained = done("train", "c.yaml", "--cell", leaky, "--set", "model.cell=leaky", "--out", "run")
+    assert "model.backend: auto takes cpu on cpu." in trained.err
+    from_file = CELLS["leaky"]
+    forget()
+    recurrent = api.open_run(Path("run")).model.recurrent
+    assert isinstance(recurrent, Recurrent)
+    assert recurrent.executor() == "cpu"
+    assert kernel(CELLS["leaky"]) == kernel(from_file)
 
 
 def test_a_run_with_a_user_s_cell_needs_no_file_to_predict_evaluate_or_resume(leaky_run: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from recurra.base.errors import ConfigError
-from recurra.cells import Parameters, Value, cell
+from recurra.cells import CELLS, Parameters, Value, cell
 from recurra.cells.language import sigmoid, tanh
 from recurra.engine import BACKENDS, Call, Weights, cpu, run, user_cell
 from recurra.lower import layout
@@ -53,6 +53,16 @@ def test_it_is_compiled_once_and_agrees_with_its_equations(cache, monkeypatch):
     assert len(list(cache.iterdir())) == 1
     monkeypatch.setattr(user_cell, "_build", lambda *a: pytest.fail("the library is on disk"))
     assert torch.equal(run(call_of(new_cell()), backend="cpu").output, compiled)
+
+
+def test_it_is_compiled_where_its_name_is_registered_too(cache):
+    # As `--cell` and a run folder do, so that a config can name it; only the built-in ones are compiled beforehand.
+    made = new_cell()
+    CELLS.replace(made.name, made)
+    try:
+        assert cpu.kernel_of(made, cpu.instruction_set())[1] == ""
+    finally:
+        CELLS.remove(made.name)
 
 
 def test_several_may_build_at_once(cache):

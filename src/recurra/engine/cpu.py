@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from recurra.base.errors import ConfigError, RecurraError, ShapeError, did_you_mean
-from recurra.cells import CELLS, Cell
+from recurra.cells import BUILT_IN, CELLS, Cell
 from recurra.engine import user_cell
 from recurra.engine.call import Call, Result, Zoneout
 from recurra.engine.once import once
@@ -75,7 +75,7 @@ def fma_rounds(rounds: int) -> float:
 def kernel_of(cell: Cell, isa: str) -> tuple[Any, str]:
     """The native kernel of a cell and "", or None and the reason. A user's cell is compiled at first use."""
     try:
-        if cell.name in CELLS and CELLS[cell.name] is cell:
+        if cell.name in BUILT_IN and CELLS[cell.name] is cell:
             return _native.Kernel(isa, cell.name, ""), ""
         return _native.Kernel(isa, cell.name, str(user_cell.library(cell, isa))), ""
     except (RecurraError, ValueError, OSError) as error:
