@@ -26,6 +26,11 @@ def test_a_line_of_a_million_letters_is_cut_in_a_moment():
     assert len(CUTTERS["words"]("a1" * 100_000)) == 200_000
 
 
+def test_a_line_of_flags_is_cut_in_a_moment():
+    """A matcher that goes back to the first of them at each one needs a minute for these."""
+    assert CUTTERS["characters"]("\U0001f1e6" * 150_001)[-2:] == [(149_998, 150_000), (150_000, 150_001)]
+
+
 @pytest.mark.parametrize(
     ("text", "tokens"),
     [

@@ -13,7 +13,7 @@ from recurra.data.tokenizers.tokenizer import Tokenizer, with_keys
 
 # Unicode Standard Annex #29. Pairs of regional indicators (flags) come first, because \X counts back to the start of
 # their run at each one: a text of 250,000 of them did not end within minutes.
-_CHARACTER = regex.compile(r"\p{RI}\p{RI}[\p{Grapheme_Extend}\p{GCB=SpacingMark}\u200d]*+|\X")
+CHARACTER = regex.compile(r"\p{RI}\p{RI}[\p{Grapheme_Extend}\p{GCB=SpacingMark}\u200d]*+|\X")
 
 
 class Characters:
@@ -33,7 +33,7 @@ class Characters:
 
     def tokenize(self, text: str) -> list[str]:
         """Cut `text` into characters; joined, they are the cleaned text."""
-        characters: list[str] = _CHARACTER.findall(self._clean(text))
+        characters: list[str] = CHARACTER.findall(self._clean(text))
         return characters
 
     def join(self, tokens: Sequence[str]) -> str:

@@ -7,6 +7,8 @@ from typing import Literal
 
 import regex  # type: ignore[import-untyped]
 
+from recurra.data.tokenizers.characters import CHARACTER
+
 Place = tuple[int, int]
 CutterName = Literal["words", "spaces", "characters"]
 
@@ -23,7 +25,6 @@ _WORD = regex.compile(
     regex.V1 | regex.VERBOSE,
 )
 _NO_SPACE = regex.compile(r"[^\s\x1c-\x1f]++", regex.V1)
-_GRAPHEME = regex.compile(r"\X", regex.V1)
 
 
 def words(text: str) -> list[Place]:
@@ -38,7 +39,7 @@ def spaces(text: str) -> list[Place]:
 
 def characters(text: str) -> list[Place]:
     """Grapheme clusters, white space left out."""
-    return [found.span() for found in _GRAPHEME.finditer(text) if found[0].strip()]
+    return [found.span() for found in CHARACTER.finditer(text) if found[0].strip()]
 
 
 CUTTERS: Mapping[CutterName, Callable[[str], list[Place]]] = {
