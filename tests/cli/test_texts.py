@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from recurra.base.errors import DataError
 from recurra.cli import main
 from recurra.cli.texts import Row, readable, write_csv, write_jsonl
+from recurra.data.formats import read
 
 
 def test_a_prediction_is_one_line_whatever_the_data() -> None:
@@ -42,9 +43,59 @@ def test_csv_has_a_header_guards_formulas_and_writes_maps_as_json(tmp_path: Path
     with open(tmp_path / "p.csv", newline="", encoding="utf-8") as file:
         assert list(csv.reader(file)) == [
             ["label", "score", "p", "l", "t", "text"],
-            ["'=1+1", "-0.5", '{"ä": 0.5}', '["a"]', "", 'a "b"\nc'],
-            ["'@x", "nan", "{}", "[]", "True", "'-5"],
+            ["'\\=1+1", "-0.5", '{"ä": 0.5}', '["a"]', "", 'a "b"\nc'],
+            ["'\\@x", "nan", "{}", "[]", "True", "-5"],
         ]
+
+
+# Much of it begins like a formula, a number, or what is guarded already.
+ODD = st.one_of(
+    st.text("=+-@\t\r\n '\\\\\uff1d1.e,;\"a", max_size=6),
+    st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=6),
+)
+SIGNS = ("=", "+", "-", "@", "\uff1d")
+
+
+@settings(max_examples=100, deadline=None)
+@given(texts=st.lists(st.tuples(ODD, ODD), min_size=1, max_size=8))
+def test_no_text_of_a_csv_is_run_by_a_spreadsheet_and_recurra_reads_every_one_back(
+    texts: list[tuple[str, str]],
+) -> None:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "p.csv"
+        write_csv(path, [{"text": text, "=label": label} for text, label in texts])
+        with open(path, newline="", encoding="utf-8") as file:
+            cells = [cell for row in csv.reader(file) for cell in row]
+        assert [cell for cell in cells if cell.startswith(("\t", "\r"))] == []
+        assert [cell for cell in cells if cell.lstrip().startswith(SIGNS) and not is_number(cell)] == []
+        assert [(r.fields["text"], r.fields["=label"]) for r in read(path)] == texts
+
+
+def is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def test_signed_numbers_stay_numbers_and_an_apostrophe_of_the_text_stays_alone(tmp_path: Path) -> None:
+    rows = [
+        {"label": "-1", "text": "'@anna says hi"},
+        {"label": "+1", "text": "'\\-5"},
+        {"label": "-1.5e3", "text": "'"},
+    ]
+    write_csv(tmp_path / "p.csv", rows)
+    with open(tmp_path / "p.csv", newline="", encoding="utf-8") as file:
+        assert [row["label"] for row in csv.DictReader(file)] == ["-1", "+1", "-1.5e3"]
+    (tmp_path / "foreign.csv").write_text("label,text\n-1,'@anna says hi\n'=x,'\\d+'\n", "utf-8")
+    assert [dict(r.fields) for r in read(tmp_path / "p.csv")] == rows
+    assert [list(r.fields.values()) for r in read(tmp_path / "foreign.csv")] == [
+        ["-1", "'@anna says hi"],
+        ["'=x", "'\\d+'"],
+    ]
 
 
 @settings(max_examples=50, deadline=None)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from recurra.base.errors import ConfigError, DataError
 from recurra.data.formats import MAX_LINE_BYTES, ON_ERROR, SkippedRows, read
+from recurra.data.formats.lines import Lines
 
 
 def refused(path: Path, message: str, **options: object) -> None:
@@ -156,6 +157,49 @@ def test_a_damaged_line_inside_a_cell_loses_the_whole_row_and_no_other(tmp_path:
     bad = SkippedRows()
     assert [record.fields["a"] for record in read(path, bad_rows=bad)] == ["2"]
     assert bad.count == 1
+
+
+# Each of these lines leaves a cell open at its end, whether or not one was open at its beginning.
+ENDLESS = b'",a","\n'
+
+
+@pytest.mark.parametrize("end", [b"", b'","x\n', b"\xff\n"])
+def test_quotes_that_never_close_cost_each_line_one_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: bytes
+) -> None:
+    """Each line may begin a row, and rows go on to the end: 1 MB of them would take hours, line by line to the end."""
+    taken = 0
+    step = Lines.__next__
+
+    def counted(lines: Lines) -> object:
+        nonlocal taken
+        taken += 1
+        return step(lines)
+
+    monkeypatch.setattr(Lines, "__next__", counted)
+    path = put_bytes(tmp_path, "a.csv", b"a,b\n1,2\n" + ENDLESS * 500 + end)
+    bad = SkippedRows()
+    assert [record.fields["a"] for record in read(path, bad_rows=bad)] == ["1"]
+    assert bad.count == 500 + bool(end)
+    assert taken < 4 * 500
+
+
+def test_a_row_behind_quotes_that_do_not_close_is_read(tmp_path: Path) -> None:
+    """Three rows give up at the line that has text behind a quote; the next one begins there, and is whole."""
+    path = put_bytes(tmp_path, "a.csv", b"a,b\n" + ENDLESS * 3 + b'"x,\ny",z\n3,4\n')
+    bad = SkippedRows()
+    assert [record.fields["a"] for record in read(path, bad_rows=bad)] == ["x,\ny", "3"]
+    # The first one opened its last cell on line 4.
+    assert [message.split(": ")[0] for message in bad.examples] == [f"{path}:{line}" for line in (4, 3, 4)]
+    assert all("expected a comma after the quote that closes at line 5, got 'x'" in one for one in bad.examples)
+
+
+def test_a_damaged_line_behind_a_stray_quote_is_still_a_damaged_line(tmp_path: Path) -> None:
+    """It is looked at twice: inside a cell that never closes, and as a row of its own."""
+    path = put_bytes(tmp_path, "a.csv", b'a,b\n1,"stray\ncaf\xe9,2\n3,4\n')
+    bad = SkippedRows()
+    assert [record.fields["a"] for record in read(path, bad_rows=bad)] == ["3"]
+    assert "byte 4 of the line, 0xE9, is not UTF-8" in bad.examples[1]
 
 
 def test_only_the_first_five_messages_are_kept(tmp_path: Path) -> None:

@@ -19,13 +19,13 @@ from recurra.base.errors import DataError
 from recurra.cli.failures import UsageError
 from recurra.cli.heat import heat_lines
 from recurra.cli.terminal import one_line, plain, printable, say
+from recurra.data.formats.csv import guarded
 
 # The limit of data files (a "10 MB line" is no text to classify).
 MAX_LINE = 8 << 20
 MOST_PICTURES = 20
 _ANSWER = ("label", "labels", "output")
 _CONFIDENCE = ("score", "confidence", "probability")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 Row = Mapping[str, object]
 
@@ -180,8 +180,8 @@ def write_jsonl(path: Path, rows: Iterable[Row]) -> int:
 def write_csv(path: Path, rows: Iterable[Row]) -> int:
     """A header, then a row a prediction; maps and lists as JSON; whole or not at all. Returns the number of rows.
 
-    Text that a spreadsheet would run as a formula (it begins with = + - @ tab or carriage return) gets an
-    apostrophe in front; write .jsonl to have every text exactly as it is.
+    Text that a spreadsheet would run as a formula gets an apostrophe and a backslash in front, which recurra takes away
+    again where it reads the file.
     """
     number = 0
     with replacing(path) as binary:
@@ -205,6 +205,4 @@ def write_csv(path: Path, rows: Iterable[Row]) -> int:
 def _csv_cell(value: Any) -> Any:
     if isinstance(value, Mapping | list | tuple):
         return json_line(value) if isinstance(value, Mapping) else json.dumps(plain(value), ensure_ascii=False)
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
-    return value
+    return guarded(value) if isinstance(value, str) else value

@@ -27,7 +27,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         type=Path,
         help="write .csv or .jsonl, or with --attention a .png; in CSV, text that a spreadsheet would run as a formula "
-        "gets an apostrophe in front",
+        "gets '\\ in front, which recurra takes away again",
     )
     parser.add_argument("--beam", metavar="N", type=natural, help="hypotheses that a translation follows; 1 is greedy")
     parser.add_argument(

@@ -12,9 +12,8 @@ import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, NamedTuple, cast
 
 from recurra.base.errors import DataError, did_you_mean
 
@@ -25,8 +24,7 @@ _BOM = b"\xef\xbb\xbf"
 _CHUNK = 64 * 2**10
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One physical line. number: from 1. ending: what was cut off its end: "\\n", "\\r\\n" or "" at the end of file."""
 
     number: int
@@ -54,7 +52,7 @@ class Lines:
         self._file = file
         self._number = 0
         self._in_long_line = False
-        self._returned: deque[Line] = deque()
+        self._returned: deque[Line | BadRowError] = deque()
 
     @property
     def number(self) -> int:
@@ -66,7 +64,9 @@ class Lines:
 
     def __next__(self) -> Line:
         if self._returned:
-            return self._returned.popleft()
+            if isinstance(again := self._returned.popleft(), BadRowError):
+                raise again
+            return again
         if self._in_long_line:
             self._skip_rest_of_line()
         raw = self._readline(MAX_LINE_BYTES + 1)
@@ -80,8 +80,8 @@ class Lines:
             raise self.bad(f"the line is longer than {MAX_LINE_BYTES:,} bytes, the limit. Is a line break missing?")
         return self._decoded(raw)
 
-    def put_back(self, lines: Iterable[Line]) -> None:
-        """Make `lines`, the last ones taken, the next ones again."""
+    def put_back(self, lines: Iterable[Line | BadRowError]) -> None:
+        """Make `lines`, the last ones taken, the next ones again; one that could not be read is its error."""
         self._returned.extendleft(reversed(list(lines)))
 
     def bad(self, message: str, line: Line | None = None) -> BadRowError:

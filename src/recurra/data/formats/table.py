@@ -13,7 +13,7 @@ CellReader = Callable[[Lines], tuple[Line, list[str]]]
 
 
 class TableRows:
-    """Rows of a table; cells are text, exactly as the file has them. Blank lines are no rows.
+    """Rows of a table; cells are text, as `read_cells` finds them. Blank lines are no rows.
 
     columns: names for a file without header; None: the first row holds the names.
     Raises DataError when the header is missing, names a column twice, or repeats the given names.
