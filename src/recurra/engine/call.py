@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from recurra.cells import Cell
 from recurra.engine.weights import Weights
@@ -23,6 +25,15 @@ def real_steps(lengths: Tensor, T: int) -> Tensor:
 def without_padding(x: Tensor, lengths: Tensor | None) -> Tensor:
     """x (T, N, I) with zeros where it is padding: 0 * NaN is NaN, so a product's gradient must not even see it."""
     return x if lengths is None else torch.where(real_steps(lengths, len(x)).unsqueeze(2), x, x.new_zeros(()))
+
+
+def transformed(tensors: Sequence[Tensor]) -> bool:
+    """Whether one of them is more than its numbers: inside torch.func.vmap, grad or jvp, or with a tangent."""
+    if torch._C._functorch.peek_interpreter_stack() is not None:
+        return True
+    if forward_ad._current_level < 0:
+        return False
+    return any(forward_ad.unpack_dual(t).tangent is not None for t in tensors)  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +60,11 @@ class Call:
     @property
     def cell(self) -> Cell:
         return self.weights.cell
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """What has gradients: x, states, parameters."""
+        return self.x, *self.states, *self.weights.packed.values()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from torch import Tensor
 from recurra.base.errors import ConfigError, RecurraError, ShapeError, did_you_mean
 from recurra.cells import BUILT_IN, CELLS, Cell
 from recurra.engine import user_cell
-from recurra.engine.call import Call, Result, Zoneout
+from recurra.engine.call import Call, Result, Zoneout, transformed
 from recurra.engine.once import once
 from recurra.engine.weights import Weights
 from recurra.lower import layout, recurrent_width
@@ -86,7 +86,9 @@ def kernel_of(cell: Cell, isa: str) -> tuple[Any, str]:
 
 def refusal(call: Call) -> str | None:
     """Why this call cannot run here, or None if it can."""
-    for t in (call.x, *call.states, *call.weights.packed.values()):
+    if transformed(call.tensors):
+        return "it takes no part in torch.func and in forward-mode derivatives"
+    for t in call.tensors:
         if type(t) not in _PLAIN:
             return "it takes plain tensors"
         if not t.is_cpu:
@@ -121,11 +123,12 @@ def run(calls: Sequence[Call]) -> list[Result]:
     Raises ShapeError if the sizes do not fit one another. `refusal` must have been asked.
     """
     plans = [_Plan.of(call) for call in calls]
-    tensors = [t for call in calls for t in (call.x, *call.states, *call.weights.packed.values())]
+    # Copied here, not in _Recurrence, whose second derivatives would not see what a copy of its own depends on.
+    tensors = [in_order(t) for call in calls for t in call.tensors]
     if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
         made: Sequence[Tensor] = _Recurrence.apply(plans, *tensors)  # type: ignore[no-untyped-call]
     else:
-        made, _ = _forward(plans, [t.contiguous() for t in tensors], training=False)
+        made, _ = _forward(plans, tensors, training=False)
     results, rest = [], iter(made)
     for plan in plans:
         output, *states = islice(rest, 1 + len(plan.widths))
@@ -201,7 +204,7 @@ class _Plan(NamedTuple):
         mask = call.recurrent_mask
         if mask is not None:
             _expect("recurrent_mask", tuple(mask.shape), (N, fits.sizes[recurrent_width(call.cell)]))
-            mask = mask.to(torch.float32).contiguous()
+            mask = in_order(mask.to(torch.float32))
         return cls(
             call.cell,
             kernel_of(call.cell, instruction_set())[0],
@@ -264,11 +267,10 @@ class _Recurrence(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, plans: Sequence[_Plan], *tensors: Tensor) -> tuple[Tensor, ...]:
         ctx.set_materialize_grads(False)
-        kept = [t.contiguous() for t in tensors]
-        made, ctx.tapes = _forward(plans, kept, training=True)
+        made, ctx.tapes = _forward(plans, tensors, training=True)
         ctx.plans = plans
         places = accumulate((1 + len(plan.widths) for plan in plans[:-1]), initial=0)
-        ctx.save_for_backward(*(made[k] for k in places), *kept)
+        ctx.save_for_backward(*(made[k] for k in places), *tensors)
         return tuple(made)
 
     @staticmethod
@@ -280,10 +282,15 @@ class _Recurrence(torch.autograd.Function):
         with torch.no_grad():
             if tapes is None:
                 _, tapes = _forward(plans, tensors, training=True)
-            tops = [d if d is None else d.contiguous() for d in d_out]
+            tops = [d if d is None else in_order(d) for d in d_out]
             made = _backward(plans, tapes, tensors, outputs, tops, ctx.needs_input_grad[1:])
         refusal = 'backend "cpu" has no second derivatives; use backend="reference".'
         return None, *once(made, (*tensors, *(d for d in d_out if d is not None)), refusal)
+
+
+def in_order(tensor: Tensor) -> Tensor:
+    """The same numbers as they lie in memory: contiguous, and none that torch only negates when it reads them."""
+    return tensor.resolve_neg().contiguous()
 
 
 def address(tensor: Tensor | None) -> int:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from recurra.cells import CELLS, Cell
-from recurra.engine.call import Call, Result, real_steps, without_padding
+from recurra.engine.call import Call, Result, real_steps, transformed, without_padding
 from recurra.lower import layout
 
 # sigmoid(-SHUT) is 0 and sigmoid(SHUT) is 1, exactly, and nothing that a network adds to it changes that.
@@ -58,6 +58,8 @@ def refusal(call: Call) -> str | None:
         return "torch's fused ReLU network has no gate to shut over padding"
     if not call.x.shape[0]:
         return "torch's fused layers need at least one step"
+    if transformed(call.tensors):
+        return "torch's fused layers take no part in torch.func and in forward-mode derivatives"
     return None
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from recurra.engine import cpu
+from recurra.engine.call import transformed
 from recurra.engine.once import once
 
 
@@ -21,8 +22,8 @@ def cross_entropy(x: Tensor, weight: Tensor, bias: Tensor | None, targets: Tenso
     """Nats of each row, (M,): -log softmax(x W^T + b) at its target. The caller has checked shapes and targets."""
     if not _can_run(x, weight, bias):
         return F.cross_entropy(F.linear(x, weight, bias), targets, reduction="none", label_smoothing=smoothing)
-    x, weight, targets = x.contiguous(), weight.contiguous(), targets.contiguous()
-    bias = None if bias is None else bias.contiguous()
+    x, weight, targets = cpu.in_order(x), cpu.in_order(weight), targets.contiguous()
+    bias = None if bias is None else cpu.in_order(bias)
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, weight, bias)):
         nats: Tensor = _CrossEntropy.apply(x, weight, bias, targets, smoothing)  # type: ignore[no-untyped-call]
         return nats
@@ -39,8 +40,8 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     fits = weight.dim() == 2 and x.dim() > 1 and x.size(-1) == weight.size(1)
     if not fits or rows < FEWEST_ROWS or not _can_run(x, weight, bias) or not tiles_beat_torch():
         return F.linear(x, weight, bias)
-    bias = None if bias is None else bias.contiguous()
-    y: Tensor = _Linear.apply(x.reshape(rows, -1).contiguous(), weight.contiguous(), bias)  # type: ignore[no-untyped-call]
+    bias = None if bias is None else cpu.in_order(bias)
+    y: Tensor = _Linear.apply(cpu.in_order(x.reshape(rows, -1)), cpu.in_order(weight), bias)  # type: ignore[no-untyped-call]
     return y.reshape(*x.shape[:-1], len(weight))
 
 
@@ -75,7 +76,7 @@ class _Linear(torch.autograd.Function):
         (M, D), V = x.shape, len(weight)
         shapes = ((M, D), (V, D), (V,))
         gradients = [x.new_empty(shape) if w else None for shape, w in zip(shapes, wanted, strict=True)]
-        d_y, sizes, isa = d_y.contiguous(), [M, D, V], cpu.instruction_set()
+        d_y, sizes, isa = cpu.in_order(d_y), [M, D, V], cpu.instruction_set()
         addresses = [cpu.address(g) for g in gradients]
         cpu._native.linear_gradients(
             isa, sizes, _threads(*sizes), x.data_ptr(), weight.data_ptr(), d_y.data_ptr(), addresses
@@ -91,7 +92,9 @@ def _threads(M: int, D: int, V: int) -> int:
 def _can_run(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
     tensors = [t for t in (x, weight, bias) if t is not None]
     plain = all(type(t) in (Tensor, torch.nn.Parameter) and t.dtype == torch.float32 for t in tensors)
-    return plain and all(t.device.type == "cpu" for t in tensors) and x.numel() > 0 and cpu.available()
+    if not plain or transformed(tensors):
+        return False
+    return all(t.device.type == "cpu" for t in tensors) and x.numel() > 0 and cpu.available()
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,5 +175,5 @@ def _weighed(work: _Work, made: _Made | None, d: Tensor, wanted: tuple[bool, boo
     d_x = None if made.x is None else made.x.mul_(d.unsqueeze(1))
     if bool((d == d[0]).all()):
         return d_x, *(t if t is None else t.mul_(d[0]) for t in (made.weight, made.bias))
-    again = work.run((False, *wanted[1:]), d.contiguous())[1] if any(wanted[1:]) else made
+    again = work.run((False, *wanted[1:]), cpu.in_order(d))[1] if any(wanted[1:]) else made
     return d_x, again.weight, again.bias

@@ -29,7 +29,7 @@ class Stepper:
         sizes = cpu.sizes(weights, W.shape[1])
         kernel, _ = cpu.kernel_of(cell, cpu.instruction_set())
         self._widths = [sizes["I"], *(sizes[cell.size(s)] for s in cell.states)]
-        kept = {name: t.detach().contiguous() for name, t in weights.packed.items()}
+        kept = {name: cpu.in_order(t.detach()) for name, t in weights.packed.items()}
         self._numbers = sum(t.numel() for t in kept.values())
         addresses = [kept[name].data_ptr() if name in kept else 0 for name in PARAMETERS]
         self._native = cpu.stepper(kernel, [sizes["I"], sizes["H"], sizes["P"]], addresses)
@@ -42,7 +42,7 @@ class Stepper:
         N = x.shape[0]
         given = [
             t if t.shape == (N, width) and t.dtype is torch.float32 and t.is_cpu and t.is_contiguous()
-            else _checked(k, t, (N, width))
+            and not t.is_neg() else _checked(k, t, (N, width))
             for k, (t, width) in enumerate(zip((x, *states), self._widths, strict=True))
         ]  # fmt: skip
         new = [torch.empty(N, width) for width in self._widths[1:]]
@@ -59,4 +59,4 @@ def _checked(k: int, tensor: Tensor, shape: tuple[int, int]) -> Tensor:
         raise ShapeError(
             f"{name}: got {tuple(tensor.shape)} {tensor.dtype} on {tensor.device}, expected {shape} float32 on the CPU."
         )
-    return tensor.contiguous()
+    return cpu.in_order(tensor)

@@ -57,9 +57,11 @@ def enter(
     if isinstance(x, PackedSequence):
         if lengths is not None:
             raise ShapeError(f"{name}: a PackedSequence brings its lengths; leave out lengths=.")
+        check_dense(f"{name}: the input", x.data)
         _check_features(name, x.data, input_size, weight)
         padded, packed_lengths = pad_packed_sequence(x)
         return Entered(padded, packed_lengths.to(padded.device), x, True, batch_first)
+    check_dense(f"{name}: the input", x)
     if x.dim() not in (2, 3):
         raise ShapeError(f"{name}: Expected input to be 2D or 3D, got {x.dim()}D instead")
     _check_features(name, x, input_size, weight)
@@ -89,6 +91,14 @@ def check_lengths(name: str, lengths: Lengths | None, x: Tensor) -> Tensor | Non
     if N and not (int(found.min()) >= 0 and int(found.max()) <= T):
         raise ShapeError(f"{name}: lengths run from {int(found.min())} to {int(found.max())}, expected 0 to T = {T}.")
     return found
+
+
+def check_dense(what: str, x: Tensor) -> None:
+    """Raise ShapeError for a tensor without strides: sparse, nested, or in the layout of a library."""
+    if x.is_nested:
+        raise ShapeError(f"{what} is a nested tensor, expected a dense one: pad it, and give lengths=.")
+    if x.layout is not torch.strided:
+        raise ShapeError(f"{what} has the layout {x.layout}, expected a dense tensor: use .to_dense().")
 
 
 def _check_features(name: str, x: Tensor, input_size: int, weight: Tensor) -> None:

@@ -15,7 +15,7 @@ from recurra.cells import CELLS, Cell
 from recurra.engine import BACKENDS, Call, Weights, Zoneout, choose, run_many, watched
 from recurra.engine.watched import Watch
 from recurra.lower import Parameter, layout, projects, recurrent_width
-from recurra.nn.door import Entered, Lengths, enter
+from recurra.nn.door import Entered, Lengths, check_dense, enter
 from recurra.nn.dropout import locked_mask, zoneout_mask
 from recurra.nn.initial import INITIALIZERS, set_forget_bias
 from recurra.nn.merge import MERGES, merged_size
@@ -255,6 +255,8 @@ class Recurrent(nn.Module):
             raise ShapeError(
                 f"{name}: hx has {len(given)} states, expected {len(self.cell.states)}: {', '.join(self.cell.states)}."
             )
+        for word, state in zip(self.cell.states, given, strict=True):
+            check_dense(f"{name}: initial {word}", state)
         if entered.form is None:
             _check_dims(name, given, batched=entered.batched)
         if not entered.batched:
