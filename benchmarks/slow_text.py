@@ -5,7 +5,7 @@
     python benchmarks/slow_text.py --bytes 200000           less text, and as much less time for it
 
 Each pattern is repeated up to half a megabyte and up to one, and each is cut into tokens, and read as a file of each
-format, bad rows being left out. The exit code is 1 if one megabyte takes more than 2 s of CPU (of a reader: and 5 us for
+format, bad rows left out. The exit code is 1 if one megabyte takes more than 2 s of CPU (of a reader: and 5 us for
 each line, for a megabyte of line breaks is a million rows), or more than 2.5 times as long as half of it; what is over
 is measured three times, and the fastest counts. Subwords learn from ordinary text.
 """
