@@ -271,6 +271,22 @@ def test_an_example_trains_on_rows_in_the_columns_it_names(name: str, data: Path
     }
 
 
+def test_a_classifier_of_reviews_begins_with_a_language_model_of_the_same_reviews(data: Path) -> None:
+    folder = ROOT / "examples" / "imdb"
+    api.train(folder / "language_model.yaml", out=Path("runs/imdb_language_model"), overrides=TINY)
+    trained = api.train(folder / "fine_tune.yaml", out=Path("runs/tuned"), overrides=TINY)
+    assert trained.report is not None
+    assert {s.name for s in trained.report.scores if s.name.startswith("f1[")} == SCORED["imdb"]
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "examples").glob("*/[!c]*.yaml")), ids=lambda p: f"{p.parent.name}/{p.stem}"
+)
+def test_another_setting_of_an_example_has_no_mistake(path: Path, data: Path) -> None:
+    alone = ["training.init_from=null", "training.rate_decay=1.0"] if "init_from" in path.read_text() else []
+    assert api.check(path, overrides=alone).facts["parameters"]
+
+
 def test_a_benchmark_table_holds_mean_and_range_over_the_seeds(quality: ModuleType) -> None:
     def run(seed: int, f1: float) -> object:
         scores, baseline = {"test/f1[spam]": f1, "test/accuracy": 0.99}, {"tfidf": {"test/f1[spam]": 0.91}}
