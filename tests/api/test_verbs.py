@@ -106,7 +106,7 @@ def test_texts_of_every_kind_are_answered(run: Path) -> None:
     done("predict", run, "--input", "in.jsonl", "--output", "out.csv")
     with open("out.csv", newline="") as file:
         read = [row["text"] for row in csv.DictReader(file)]
-    assert read == [f"'{text}" if text.startswith(("=", "\t")) else text for text in texts]
+    assert read == [f"'\\{text}" if text.startswith(("=", "\t")) else text for text in texts]
 
 
 def test_predictions_come_in_order_beyond_one_chunk(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -290,7 +290,7 @@ def test_scores_are_made_without_dropout(data: Path) -> None:
 
 
 def test_the_dev_scores_move_a_plateau_schedule(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recurra.api.training.LOG_EVERY", 4)
+    monkeypatch.setattr("recurra.api.course.LOG_EVERY", 4)
     schedule = {"name": "plateau", "factor": 0.5, "patience": 1}
     write_config(training={"epochs": 3, "schedule": schedule, "optimizer": {"name": "sgd", "lr": 1e-9}})
     done("train", "c.yaml", "--out", "run")
