@@ -16,14 +16,21 @@ from safetensors.torch import load_file
 
 from api.api_room import Listening, log_of, recurra, write_config
 from recurra import api
+from recurra.api import course
+from recurra.api.folder import RunFolder
+from recurra.api.schema import read_settings
 from recurra.api.together import Together
-from recurra.base.contracts import Progress
+from recurra.api.watching import Nobody
+from recurra.base.contracts import Batch, Loss, Prediction, Progress
 from recurra.base.errors import ConfigError, TrainingError
+from recurra.training import Group, Stopping
 from recurra.training.checkpoint import load
+from training.toys import on_ranks
 
 # Plain gradient descent: the rates of Adam magnify the rounding of small gradients.
 PLAIN = {"optimizer": {"name": "sgd", "lr": 0.3}, "schedule": "constant", "select": "log_loss"}
 SENTENCES = [f"the {a} cat sat on the {b} mat ." for a in ("red", "big", "old", "wet") for b in ("new", "dry", "thin")]
+CELL = "from recurra.cells import cell\n@cell()\ndef mine(x, h, p):\n    return p.W('h', x) + p.R('h', h)\n"
 TEXT: dict[str, dict[str, Any]] = {
     "task": {"name": "language_model", "document": "row", "tokenizer": "spaces", "bptt": 3},
     "data": {"train": "text.csv", "dev": "text.csv"},
@@ -102,14 +109,10 @@ def test_a_rank_that_raises_is_named_and_what_the_user_must_mend_is_said_once() 
     # A user's file is run in every process.
     Path("cells.py").write_text(
         "from recurra.api.learner import Learner\n"
-        "from recurra.cells import cell\n"
         "def broken(self, item):\n"
         "    raise RuntimeError('no more batches')\n"
         "if __import__('os').environ.get('GLOO_SOCKET_IFNAME'):\n"
-        "    Learner._collate = broken\n"
-        "@cell()\n"
-        "def mine(x, h, p):\n"
-        "    return p.W('h', x) + p.R('h', h)\n"
+        f"    Learner._collate = broken\n{CELL}"
     )
     config = write_config(training=PLAIN)
     with pytest.raises(
@@ -140,6 +143,91 @@ def test_numbers_that_cannot_be_are_refused(words: list[str], what: str) -> None
     assert said.code == 2
     assert what in said.err
     assert not Path("none").exists()
+
+
+def one_of_them(ranks: Group, config: Path) -> course.Course:
+    """What a rank trains, without a process that watches."""
+    if ranks.number == 0:
+        Path("run").mkdir(exist_ok=True)
+    return course.begin(RunFolder(Path("run")), read_settings(config, [], None), torch.device("cpu"), Nobody(), ranks)
+
+
+def spoilt(ranks: Group, config: Path) -> course.Course:
+    """A training in which the loss of one row is not finite."""
+    made = one_of_them(ranks, config)
+    loss = made.learner.task.loss
+
+    def planted(prediction: Prediction, batch: Batch) -> Loss:
+        found = loss(prediction, batch)
+        return Loss(found.total * float("nan"), found.count) if 7 in batch.indices else found
+
+    made.learner.task = Planted(made.learner.task, planted)  # type: ignore[assignment]
+    return made
+
+
+class Planted:
+    """A task with another loss."""
+
+    def __init__(self, task: Any, loss: Any) -> None:
+        self.task, self.loss = task, loss
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.task, name)
+
+
+def test_a_loss_that_is_not_finite_on_one_rank_stops_all_with_the_name_of_the_row(tmp_path: Path) -> None:
+    config = write_config(training={**PLAIN, "epochs": 2})
+
+    def work(ranks: Group) -> None:
+        made = spoilt(ranks, config)
+        guilty = str(made.learner.examples[7].origin)
+        with pytest.raises(TrainingError) as caught, Stopping() as stopping:
+            course.learn(made, stopping, Nobody())
+        assert str(caught.value).startswith(f"{guilty}: step ")
+        assert "expected a finite loss, got nan" in str(caught.value)
+
+    assert on_ranks(2, tmp_path, work) == [0, 0]
+
+
+def test_all_ranks_skip_the_same_batches(tmp_path: Path) -> None:
+    config = write_config(training={**PLAIN, "epochs": 3, "on_nonfinite": "skip"})
+
+    def work(ranks: Group) -> None:
+        made = spoilt(ranks, config)
+        with Stopping() as stopping:
+            course.learn(made, stopping, Nobody())
+        assert made.learner.on_nonfinite.state()["skipped"] == 3
+
+    assert on_ranks(2, tmp_path, work) == [0, 0]
+
+
+@pytest.mark.parametrize("what", ["weights", "step"])
+def test_ranks_that_do_not_begin_alike_do_not_begin(what: str, tmp_path: Path) -> None:
+    config = write_config(training=PLAIN)
+
+    def work(ranks: Group) -> None:
+        made = one_of_them(ranks, config)
+        if what == "step":
+            made.learner.step += ranks.number
+        else:
+            with torch.no_grad():
+                next(made.learner.model.parameters())[1, 0] += ranks.number
+        with pytest.raises(TrainingError, match="differ in how far they are"), Stopping() as stopping:
+            course.learn(made, stopping, Nobody())
+
+    assert on_ranks(2, tmp_path, work) == [0, 0]
+
+
+def test_files_of_cells_are_read_once_and_handed_on_where_they_come_one_by_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Path("mine.py").write_text(CELL)
+    asked: list[Any] = []
+    monkeypatch.setattr("recurra.api.training.teach", lambda together, orders, *rest: asked.append(orders) or "told")
+    monkeypatch.setattr("recurra.api.training.signal.raise_signal", asked.append)
+    api.train(write_config(), out=Path("none"), cells=iter([Path("mine.py")]), together=Together(2))
+    assert asked[0]["cells"] == ["mine.py"]
+    assert asked[1] == "told"
 
 
 def test_other_devices_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

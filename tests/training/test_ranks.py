@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,18 +15,8 @@ from recurra.data.batches import epoch_batches
 from recurra.data.streams import Streams
 from recurra.tasks.by_length import ByLength
 from recurra.training import Alone, Group, LostError
-from training.toys import exit_of, fork_child
-
-Work = Callable[[Group], None]
-
-
-def on_ranks(number: int, folder: Path, work: Work) -> list[int]:
-    """Run `work` on each of so many ranks, each a forked process; their exit codes."""
-
-    def rank(place: int) -> None:
-        work(Group(place, number, folder / "meeting"))
-
-    return [exit_of(pid) for pid in [fork_child(lambda place=place: rank(place)) for place in range(number)]]
+from recurra.training.randomness import step_seed
+from training.toys import on_ranks
 
 
 def squares(rows: np.ndarray, weight: Parameter) -> Loss:
@@ -111,9 +100,11 @@ def test_states_come_together_in_the_order_of_the_batch_bit_for_bit(rows: int, t
 
 def test_ranks_that_differ_say_so_all_of_them(tmp_path: Path) -> None:
     def work(ranks: Group) -> None:
-        ranks.check_alike("their place", [1.0, 2.0])
-        with pytest.raises(TrainingError, match="the ranks differ in their place"):
-            ranks.check_alike("their place", [1.0, float(ranks.number)])
+        ranks.check_alike("their place", lambda: [1.0, 2.0])
+        with pytest.raises(
+            TrainingError, match=r"the ranks differ in their place: expected \[1.0, 0.0\] as rank 0 has"
+        ):
+            ranks.check_alike("their place", lambda: [1.0, float(ranks.number)])
         assert ranks.from_first([float(ranks.number), 0.1]) == [0.0, 0.1]
 
     assert on_ranks(2, tmp_path, work) == [0, 0]
@@ -124,9 +115,14 @@ def test_a_rank_that_dies_is_noticed_by_the_others(tmp_path: Path) -> None:
         if ranks.number:
             return
         with pytest.raises(LostError, match="another rank is gone"):
-            ranks.check_alike("nothing", [])
+            ranks.check_alike("nothing", list)
 
     assert on_ranks(2, tmp_path, work) == [0, 0]
+
+
+def test_each_rank_draws_its_own_and_the_first_what_one_process_draws() -> None:
+    assert step_seed(1, 2, 0) == step_seed(1, 2)
+    assert len({step_seed(seed, step, rank) for seed in range(5) for step in range(20) for rank in range(4)}) == 400
 
 
 def test_one_process_alone_does_what_a_group_does() -> None:

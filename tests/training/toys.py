@@ -14,7 +14,20 @@ import torch
 from torch import nn
 
 from recurra.base.contracts import Batch, Loss, Prediction, Score
-from recurra.training import OPTIMIZERS, SCHEDULES, Best, Checkpoint, Checkpoints, Log, Patience, Rows, Skip, Stop, fit
+from recurra.training import (
+    OPTIMIZERS,
+    SCHEDULES,
+    Best,
+    Checkpoint,
+    Checkpoints,
+    Group,
+    Log,
+    Patience,
+    Rows,
+    Skip,
+    Stop,
+    fit,
+)
 from recurra.training.clipping import clip_norm
 from recurra.training.penalties import l2
 
@@ -161,3 +174,12 @@ def fork_child(work: Callable[[], int | None]) -> int:
 def exit_of(pid: int) -> int:
     """The child's exit code, or minus the signal that ended it."""
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def on_ranks(number: int, folder: Path, work: Callable[[Group], None]) -> list[int]:
+    """Run `work` on each of so many ranks, each a forked process; their exit codes."""
+
+    def rank(place: int) -> None:
+        work(Group(place, number, folder / "meeting"))
+
+    return [exit_of(pid) for pid in [fork_child(lambda place=place: rank(place)) for place in range(number)]]

@@ -97,8 +97,7 @@ def learn(course: Course, stopping: Stopping, watch: Watcher) -> None:
     """All epochs that are left. Raises Stopped after saving, when a signal asks for it."""
     learner, log = course.learner, course.log
     # Whoever reads another checkpoint than the first rank, or other data, must not go on.
-    place = learner.total_steps, learner.step, learner.epoch, learner.position
-    learner.ranks.check_alike("how far they are", [*map(float, place), _sum_of_weights(learner)])
+    learner.ranks.check_alike("how far they are", lambda: _place(learner))
     watch.start(learner.total_steps, learner.settings.training.epochs)
     while not learner.finished:
         skipped = learner.skipped
@@ -118,7 +117,7 @@ def learn(course: Course, stopping: Stopping, watch: Watcher) -> None:
                 course.checkpoints.save_best(learner.snapshot(log.lines))
         course.checkpoints.save_last(learner.snapshot(log.lines))
         watch.scores(epoch, scores, is_best)
-        learner.ranks.check_alike("their weights", [_sum_of_weights(learner)])
+        learner.ranks.check_alike("their weights", lambda: _place(learner))
         _stop_if_asked(learner.ranks, stopping)
     watch.done()
 
@@ -167,9 +166,10 @@ def _judged(course: Course, stopping: Stopping) -> tuple[Score, ...]:
     return scores
 
 
-def _sum_of_weights(learner: Learner) -> float:
-    """The bits of all parameters as integers, added up."""
-    return float(sum(int(p.detach().view(torch.int32).sum()) for p in learner.model.parameters()))
+def _place(learner: Learner) -> list[float]:
+    """Steps in all and done, epoch, batches of it, and the bits of all parameters as integers, added up modulo 2^52."""
+    bits = sum(int(p.detach().view(torch.int32).sum()) for p in learner.model.parameters())
+    return [learner.total_steps, learner.step, learner.epoch, learner.position, bits % 2**52]
 
 
 def _dev_scores(course: Course, stopping: Stopping) -> tuple[Score, ...]:
@@ -198,6 +198,18 @@ def _say_choices(learner: Learner, settings: Settings, device: torch.device, wat
         watch.note(f"model.backend: auto takes {', '.join(sorted(words))} on {device}.")
     if settings.training.select == "auto":
         watch.note(f"training.select: auto takes {learner.task.usual_score}.")
+
+
+def refuse_taken(folder: RunFolder, config: Path) -> None:
+    """A new run overwrites no other, and not the config that it is made from. Raises RunError."""
+    checkpoints = Checkpoints(folder.path)
+    if any(path.exists() for path in (folder.mark, checkpoints.last, checkpoints.previous, checkpoints.best)):
+        raise RunError(
+            f"{folder.path}: already holds a run. Go on with `recurra train --resume {folder.path}`, "
+            "or choose another folder with --out."
+        )
+    if folder.config.exists() and folder.config.samefile(config):
+        raise RunError(f"{config}: would be overwritten by the run's own config; choose another folder with --out.")
 
 
 def _refuse_other_config(settings: Settings, found: Found, folder: RunFolder) -> None:

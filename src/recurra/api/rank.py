@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from recurra.api.course import begin, go_on, learn
+from recurra.api.course import begin, go_on, learn, refuse_taken
 from recurra.api.folder import RunFolder, add_cells, open_settings
 from recurra.api.schema import read_settings
 from recurra.api.stopping import Stopped, at_once
@@ -108,6 +108,8 @@ def _learn(orders: Mapping[str, Any], pipe: Pipe) -> int | None:
                 folder, settings = open_settings(Path(orders["run"]), cells)
             if ranks.number == 0:
                 FolderLock(folder.path).__enter__()  # until this process ends
+                if orders["config"] is not None:
+                    refuse_taken(folder, Path(orders["config"]))
             make = go_on if orders["config"] is None else begin
             course = make(folder, settings, cpu, watch, ranks)
         with Stopping() as stopping:

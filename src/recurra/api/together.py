@@ -42,9 +42,10 @@ class Together:
     restarts: int = 3
 
     def __post_init__(self) -> None:
-        cores, wrong = os.cpu_count() or 1, []
+        wrong = []
         if not 2 <= self.ranks <= 64:
-            wrong.append(f"ranks: expected 2 to 64, got {self.ranks}; this machine has {cores} cores.")
+            have = f"this machine has {os.cpu_count() or 1} cores"
+            wrong.append(f"ranks: expected 2 to 64, got {self.ranks}; {have}. Leave it out for one process.")
         if not 1 <= self.timeout <= 86_400:
             wrong.append(f"rank timeout: expected 1 to 86,400 seconds, got {self.timeout:g}.")
         if not 0 <= self.restarts <= 1000:
@@ -106,7 +107,8 @@ def teach(together: Together, orders: Mapping[str, Any], started: Path, watch: W
             with _attempt(together, now) as attempt:
                 failed = _hear(attempt, together.timeout, watch, stopping)
                 if failed is None:
-                    return _stopped_by(attempt.ranks[0])
+                    stopped = _stopped_by(attempt.ranks[0])
+                    return stopped and (stopping.signal or stopped)
                 if stopping.requested:
                     return stopping.signal
                 happened = failed.failure or "did not end with the others"
@@ -182,7 +184,8 @@ def _hear(attempt: Attempt, timeout: float, watch: Watcher, stopping: Stopping) 
             _read(attempt, key.data, watch)
         if stopping.signal is not None and not asked:
             asked = True
-            attempt.ranks[0].process.send_signal(stopping.signal)
+            # Whichever signal it was: while Python still loads, only this one ends a process without a traceback.
+            attempt.ranks[0].process.send_signal(signal.SIGTERM)
         _give_up(attempt.ranks, timeout)
         over = [rank for rank in attempt.ranks if rank.given_up or rank.process.poll() is not None]
         if over and deadline == math.inf:

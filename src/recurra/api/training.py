@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 
 from recurra.api.answering import device_of
-from recurra.api.course import Course, begin, go_on, learn
+from recurra.api.course import Course, begin, go_on, learn, refuse_taken
 from recurra.api.folder import RunFolder, add_cells, open_settings
 from recurra.api.reporting import final_report
 from recurra.api.schema import read_settings
@@ -54,7 +54,7 @@ def train(
     together: train in several processes, which share each batch
     Raises ConfigError, DataError, RunError (the folder holds a run) or TrainingError.
     """
-    watch = watch or Nobody()
+    watch, cells = watch or Nobody(), list(cells)
     add_cells(cells)
     settings = read_settings(config, overrides, seed)
     target = device_of(device)
@@ -62,11 +62,11 @@ def train(
     if folder.path.exists() and not folder.path.is_dir():
         raise RunError(f"{folder.path}: is a file; expected the name of a new folder after --out.")
     if together is not None:
-        _refuse_taken(folder, config)
+        refuse_taken(folder, config)
         orders = {"config": str(config), "overrides": [*overrides], "seed": seed, "cells": [*map(str, cells)]}
         return _go_together(together, folder, orders, target, watch)
     with FolderLock(folder.path):
-        _refuse_taken(folder, config)
+        refuse_taken(folder, config)
         return _go(folder, lambda: begin(folder, settings, target, watch, Alone()), watch)
 
 
@@ -84,7 +84,7 @@ def resume(
     Raises RunError if the folder is no run, another process writes to it, its checkpoints are all damaged, or its
     config or data were changed.
     """
-    watch = watch or Nobody()
+    watch, cells = watch or Nobody(), list(cells)
     folder, settings = open_settings(run, cells)
     target = device_of(device)
     if together is not None:
@@ -135,15 +135,3 @@ def _go_together(
     with FolderLock(folder.path):
         _, settings = open_settings(folder.path)
         return _go(folder, lambda: go_on(folder, settings, device, Nobody(), Alone()), watch)
-
-
-def _refuse_taken(folder: RunFolder, config: Path) -> None:
-    """A new run overwrites no other, and not the config that it is made from."""
-    checkpoints = Checkpoints(folder.path)
-    if any(path.exists() for path in (folder.mark, checkpoints.last, checkpoints.previous, checkpoints.best)):
-        raise RunError(
-            f"{folder.path}: already holds a run. Go on with `recurra train --resume {folder.path}`, "
-            "or choose another folder with --out."
-        )
-    if folder.config.exists() and folder.config.samefile(config):
-        raise RunError(f"{config}: would be overwritten by the run's own config; choose another folder with --out.")

@@ -10,8 +10,9 @@ from recurra.base.contracts import Batch, Prediction
 from recurra.base.option import Opt
 from recurra.cells import CELLS
 from recurra.engine import BACKENDS, real_steps
+from recurra.models import options as o
 from recurra.nn import POOLS, Embedding, OneHot, Recurrent
-from recurra.nn.dropout import word_mask
+from recurra.nn.dropout import without_words
 from recurra.nn.initial import INITIALIZERS
 from recurra.nn.merge import MERGES
 from recurra.nn.recurrent import State
@@ -44,10 +45,7 @@ class Classifier(nn.Module):
             int, Opt("units after the projection, for lstm_projected; 0 is none", ge=0, le=WIDEST)
         ] = 0,
         pooling: Annotated[str, Opt("how the steps become one vector", choices=POOLS)] = "last",
-        word_dropout: Annotated[
-            float,
-            Opt("share of the vocabulary without a vector in a step, in all texts (Gal & Ghahramani 2016)", ge=0, lt=1),
-        ] = 0.0,
+        word_dropout: o.WordDropout = 0.0,
         embedding_dropout: Annotated[float, Opt("dropout on the token vectors", ge=0, lt=1)] = 0.0,
         dropout: Annotated[float, Opt("dropout between recurrent layers; needs num_layers >= 2", ge=0, lt=1)] = 0.0,
         variational_dropout: Annotated[
@@ -94,7 +92,7 @@ class Classifier(nn.Module):
         lengths = batch.lengths.to(tokens.device)
         x = self.embedding(tokens)
         if self.word_dropout and self.training:
-            x = x * word_mask(x, self.num_tokens, self.word_dropout)[tokens].unsqueeze(2)
+            x = without_words(x, tokens, self.num_tokens, self.word_dropout)
         outputs, state = self.recurrent(self.embedding_dropout(x), lengths=lengths)
         last = self.recurrent.last(state)
         pooled = self.pool(outputs, last, real_steps(lengths, len(tokens)))

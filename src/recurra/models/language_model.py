@@ -16,7 +16,7 @@ from recurra.engine import BACKENDS, real_steps
 from recurra.lower import projects
 from recurra.models import options as o
 from recurra.nn import AdaptiveSoftmax, Embedding, FullSoftmax, Recurrent, weight_dropped
-from recurra.nn.dropout import LockedDropout, word_mask
+from recurra.nn.dropout import LockedDropout, without_words
 from recurra.nn.recurrent import State
 from recurra.nn.weight_drop import recurrent_weights
 
@@ -71,12 +71,7 @@ class LanguageModel(nn.Module):
             bool,
             Opt("the three dropouts above keep one mask for all steps of a chunk (Merity et al. 2017, section 4.2)"),
         ] = False,
-        word_dropout: Annotated[
-            float,
-            Opt(
-                "share of the vocabulary without a vector in a step, in all places (Gal & Ghahramani 2016)", ge=0, lt=1
-            ),
-        ] = 0.0,
+        word_dropout: o.WordDropout = 0.0,
         weight_drop: Annotated[
             float, Opt("share of recurrent weights that are zero in a step (Merity et al. 2017)", ge=0, lt=1)
         ] = 0.0,
@@ -161,7 +156,7 @@ class LanguageModel(nn.Module):
         """Of each token, with dropout: (T, N, E)."""
         x: Tensor = self.embedding(tokens)
         if self.word_dropout and self.training:
-            x = x * word_mask(x, len(self.embedding.weight), self.word_dropout)[tokens].unsqueeze(2)
+            x = without_words(x, tokens, len(self.embedding.weight), self.word_dropout)
         vectors: Tensor = self.embedding_dropout(x)
         return vectors
 

@@ -41,6 +41,9 @@ ReadoutSize = Annotated[
 Sampling = Annotated[
     Component | None, OneOf("how often training shows the true token and not the model's own", SAMPLING_SCHEDULES)
 ]
+WordDropout = Annotated[
+    float, Opt("share of the vocabulary without a vector in a step, in all places (Gal & Ghahramani 2016)", ge=0, lt=1)
+]
 EmbeddingDropout = Annotated[float, Opt("dropout on the token vectors", ge=0, lt=1)]
 Dropout = Annotated[float, Opt("dropout between recurrent layers; needs two of them", ge=0, lt=1)]
 VariationalDropout = Annotated[

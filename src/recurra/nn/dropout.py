@@ -40,6 +40,11 @@ class LockedDropout(nn.Module):
         return x * locked_mask(x, (1, *x.shape[1:]), self.p) if self.p and self.training else x
 
 
+def without_words(x: Tensor, tokens: Tensor, num_tokens: int, p: float) -> Tensor:
+    """Vectors x (T, N, E) of tokens (T, N), those of some words zero in all places; see `word_mask`."""
+    return x * word_mask(x, num_tokens, p)[tokens].unsqueeze(2)
+
+
 def word_mask(like: Tensor, num_tokens: int, p: float) -> Tensor:
     """(V,): 0 with probability p, else 1 / (1 - p), to scale tokens' vectors: a word goes in all places at once.
 

@@ -8,7 +8,7 @@ how many ranks there are, except for rounding, and for what dropout draws.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
@@ -45,8 +45,8 @@ class Ranks(Protocol):
     def whole(self, states: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The rows (N, ...) of all ranks, in the order of the batch."""
 
-    def check_alike(self, what: str, numbers: Sequence[float]) -> None:
-        """Raise TrainingError unless all ranks have these numbers."""
+    def check_alike(self, what: str, numbers: Callable[[], Sequence[float]]) -> None:
+        """Raise TrainingError unless all ranks have the numbers that the first one has; not asked for alone."""
 
 
 class Alone:
@@ -67,7 +67,7 @@ class Alone:
     def whole(self, states: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return dict(states)
 
-    def check_alike(self, what: str, numbers: Sequence[float]) -> None:
+    def check_alike(self, what: str, numbers: Callable[[], Sequence[float]]) -> None:
         """Nobody to differ from."""
 
 
@@ -122,12 +122,15 @@ class Group:
             found[name] = self._sum(joined.view(torch.int32)).view(torch.float32)
         return found
 
-    def check_alike(self, what: str, numbers: Sequence[float]) -> None:
-        """Compare with the first rank's."""
-        theirs = self.from_first(numbers)
-        differs = self._sum(torch.tensor([float(list(numbers) != theirs)]))
-        if differs.item():
-            raise TrainingError(f"the ranks differ in {what}: rank {self.number} has {numbers}, rank 0 {theirs}.")
+    def check_alike(self, what: str, numbers: Callable[[], Sequence[float]]) -> None:
+        """Compare with the first rank's; all ranks raise, whichever differs."""
+        ours = list(numbers())
+        theirs = self.from_first(ours)
+        if self._sum(torch.tensor([float(ours != theirs)])).item():
+            raise TrainingError(
+                f"the ranks differ in {what}: expected {theirs} as rank 0 has, rank {self.number} has {ours}. Were the "
+                "data or the run folder changed meanwhile? Go on with `recurra train --resume`, or with --ranks 1."
+            )
 
     def _sum_gradients(self, parameters: Sequence[Parameter], count: int) -> None:
         """The gradients of all ranks, added up and divided; one message for all parameters."""
