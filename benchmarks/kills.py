@@ -64,7 +64,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         folder = asked.keep or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
-        prepare(folder, asked)
+        write_names(folder, asked.rows)
+        write_text(folder / "config.yaml", CONFIG.format(cell=asked.cell, epochs=asked.epochs))
         begin = time.monotonic()
         train(folder, "whole", None)
         length = time.monotonic() - begin
@@ -93,14 +94,13 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def prepare(folder: Path, asked: argparse.Namespace) -> None:
-    """The data, shortened, and the config."""
+def write_names(folder: Path, rows: int) -> None:
+    """train.csv with so many rows of the names that every machine has, dev.csv and test.csv with a fifth of that."""
     for path in api.data_export("names", folder):
         lines = path.read_text("utf-8").splitlines(keepends=True)
-        wanted = asked.rows if "train" in path.stem else asked.rows // 5
+        wanted = rows if "train" in path.stem else rows // 5
         every = max(len(lines) // wanted, 1)
         write_text(folder / f"{path.stem.rpartition('_')[2]}.csv", "".join([lines[0], *lines[1::every]]))
-    write_text(folder / "config.yaml", CONFIG.format(cell=asked.cell, epochs=asked.epochs))
 
 
 def trainings(folder: Path, kills: int, length: float, rng: random.Random) -> Iterator[Sequence[Kill]]:

@@ -10,7 +10,6 @@ The exit code is 0 if every run has the weights, the scores and the log of the u
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import signal
@@ -19,6 +18,8 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+
+from kills import KEPT, contents, write_names
 
 from recurra import api
 from recurra.api.watching import Nobody
@@ -48,12 +49,13 @@ def main() -> int:
     asked = arguments()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        prepare(folder, asked)
+        write_names(folder, asked.rows)
+        write_text(folder / "config.yaml", CONFIG.format(folder=folder, epochs=asked.epochs))
         train(folder, "whole", asked, Notes())
         begin = time.monotonic()
         train(folder, "again", asked, Notes())  # as long as the next ones: the first one loads torch from the disk
         length = time.monotonic() - begin
-        same_again = contents(folder / "again") == contents(folder / "whole")
+        same_again = equal_to_whole(folder / "again")
         print(f"undisturbed: {length:.1f} s on {asked.ranks} ranks; twice {'equal' if same_again else 'NOT EQUAL'}")
         rng, same = random.Random(asked.seed), 0
         for number in range(1, asked.runs + 1):
@@ -61,7 +63,7 @@ def main() -> int:
             threading.Thread(target=disturb, args=(moment, rank, trouble), daemon=True).start()
             notes, begin = Notes(), time.monotonic()
             train(folder, f"run-{number}", asked, notes)
-            equal = contents(folder / f"run-{number}") == contents(folder / "whole")
+            equal = equal_to_whole(folder / f"run-{number}")
             same += equal
             said = notes.restarts[0].partition(";")[0] if notes.restarts else "had ended before"
             print(
@@ -84,16 +86,6 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def prepare(folder: Path, asked: argparse.Namespace) -> None:
-    """The data, shortened, and the config."""
-    for path in api.data_export("names", folder):
-        lines = path.read_text("utf-8").splitlines(keepends=True)
-        wanted = asked.rows if "train" in path.stem else asked.rows // 5
-        every = max(len(lines) // wanted, 1)
-        write_text(folder / f"{path.stem.rpartition('_')[2]}.csv", "".join([lines[0], *lines[1::every]]))
-    write_text(folder / "config.yaml", CONFIG.format(folder=folder, epochs=asked.epochs))
-
-
 def train(folder: Path, name: str, asked: argparse.Namespace, watch: Notes) -> None:
     together = api.Together(asked.ranks, timeout=asked.timeout)
     api.train(folder / "config.yaml", out=folder / name, together=together, watch=watch)
@@ -107,11 +99,9 @@ def disturb(seconds: float, rank: int, trouble: signal.Signals) -> None:
         os.kill(int(children[rank]), trouble)
 
 
-def contents(run: Path) -> tuple[bytes, bytes, list[dict[str, object]]]:
-    """What must be equal: everything but what depends on the clock."""
-    lines = [json.loads(line) for line in (run / "log.jsonl").read_text("utf-8").splitlines()]
-    log = [{key: value for key, value in line.items() if key != "tokens_per_second"} for line in lines]
-    return (run / "model.safetensors").read_bytes(), (run / "scores.json").read_bytes(), log
+def equal_to_whole(run: Path) -> bool:
+    """Whether a run beside the undisturbed one, `whole`, has what that has, bit for bit."""
+    return all(contents(run, name) == contents(run.parent / "whole", name) for name in KEPT)
 
 
 if __name__ == "__main__":

@@ -98,6 +98,26 @@ def test_vectors_are_taken_by_token_and_layers_as_they_are(begun: Path, monkeypa
             torch.testing.assert_close(model[f"recurrent.{name}_l{layer}"], expected, rtol=0, atol=0)
 
 
+def test_both_directions_begin_with_a_language_model_that_has_a_backward_layer(
+    begun: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("b.yaml", LM, {"model": {"num_layers": 1, "backward_layer": True}})
+    done("train", "b.yaml", "--out", "both")
+    theirs = api.open_run(Path("both")).model.state_dict()
+    one = {"num_layers": 1, "bidirectional": True}
+    write("c.yaml", CLASSIFIER, {"model": one, "training": {"init_from": "both"}})
+    model = learner_of("c.yaml", monkeypatch).model.state_dict()
+    for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+        assert torch.equal(model[f"recurrent.{name}_l0"], theirs[f"layers.0.{name}_l0"])
+        assert torch.equal(model[f"recurrent.{name}_l0_reverse"], theirs[f"backward_layer.{name}_l0"])
+    assert done("generate", "both", "--prompt", "the", "--length", "3").out
+    # One direction may begin with it too; both directions need both.
+    write("c.yaml", CLASSIFIER, {"model": {"num_layers": 1}, "training": {"init_from": "both"}})
+    assert len(learner_of("c.yaml", monkeypatch).model.state_dict()) == len(model) - 4
+    write("c.yaml", CLASSIFIER, {"model": one})
+    assert "num_layers: at most 2, bidirectional: false" in refused("check", "c.yaml")
+
+
 def test_a_run_says_what_it_took_and_needs_the_other_one_no_more(begun: Path) -> None:
     class Stopper(Listening):
         def step(self, progress: Progress, speed: float, seconds_left: float) -> None:

@@ -15,7 +15,7 @@ from recurra.cells import CELLS
 from recurra.engine import cpu, real_steps
 from recurra.lower import projects
 from recurra.models import LanguageModel
-from recurra.nn import activation_penalties, softmax_log_probabilities, softmax_nats
+from recurra.nn import activation_penalties, backward_nats, softmax_log_probabilities, softmax_nats
 from recurra.training import Carry
 
 V = 11
@@ -250,3 +250,40 @@ def test_the_loss_and_gradients_of_every_cell_are_those_of_float64_autograd(cell
     expected.backward()  # type: ignore[no-untyped-call]
     for name, gradient in gradients(model).items():
         torch.testing.assert_close(gradient.double(), gradients(wide)[name], atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("softmax", ["full", "adaptive"])
+def test_a_backward_layer_tells_the_token_before_from_all_that_follow_in_the_chunk(softmax: str) -> None:
+    model = small(num_layers=1, tied=False, softmax=softmax, backward_layer=True).train()
+    tokens, lengths = text(8, 3), [7, 4, 1]
+    batch = chunk(tokens, lengths, filling=V - 1)
+    outputs = model(batch).outputs
+    found = backward_nats(outputs, batch.inputs["tokens"], real_steps(batch.lengths, 7))
+    assert model.backward_layer is not None
+    # torch's layer on one row, turned round by hand.
+    twin = torch.nn.LSTM(4, 5)
+    twin.load_state_dict(model.backward_layer.state_dict())
+    expected = {}
+    for row, length in enumerate(lengths):
+        h = twin(model.embedding(tokens[:length, row].flip(0)))[0].flip(0)
+        one = softmax_log_probabilities({**outputs, "hidden": h.unsqueeze(1)})[:, 0]
+        expected |= {(t, row): -one[t, tokens[t - 1, row]] for t in range(1, length)}
+    torch.testing.assert_close(found, torch.stack([expected[place] for place in sorted(expected)]))
+    # What follows is told as by a model without one.
+    torch.testing.assert_close(nats(model, batch), nats(model.eval(), batch))
+
+
+def test_a_backward_layer_learns_and_disturbs_nothing_but_training() -> None:
+    model = small(num_layers=1, tied=False, backward_layer=True)
+    batch = chunk(text(7, 2))
+    outputs = model(batch).outputs
+    backward_nats(outputs, batch.inputs["tokens"], real_steps(batch.lengths, 6)).sum().backward()
+    moved = {name for name, p in model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
+    assert moved == {name for name, _ in model.named_parameters() if not name.startswith("layers.")}
+    assert "hidden.backward" not in model.eval()(batch).outputs
+    assert not len(backward_nats(model(batch).outputs, batch.inputs["tokens"], real_steps(batch.lengths, 6)))
+
+
+def test_a_backward_layer_is_for_one_layer() -> None:
+    with pytest.raises(ConfigError, match="backward_layer: needs num_layers: 1, got 2"):
+        small(backward_layer=True)

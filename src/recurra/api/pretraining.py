@@ -27,6 +27,8 @@ Layer = Mapping[str, Parameter]
 def begin_with(run: Run, model: nn.Module, task: Task) -> str:
     """Put the vectors and layers of a language model into `model`, in place; a sentence on what was taken.
 
+    Its backward layer, if it has one, is where the second direction of a bidirectional layer begins.
+
     The vector of a token that the language model does not know is the mean of those that it knows. A language model
     takes the output layer too.
     Raises ConfigError, with what to set, where the two do not fit.
@@ -65,8 +67,14 @@ def begin_with(run: Run, model: nn.Module, task: Task) -> str:
 
 def layers_of(model: nn.Module) -> list[Layer]:
     """The parameters of each recurrent layer of a network, from below, by their names without the layer's number."""
-    layers = list(model.layers) if isinstance(model, LanguageModel) else [getattr(model, "recurrent", None)]
-    return [one for layer in layers if isinstance(layer, Recurrent) for one in _by_layer(layer)]
+    if not isinstance(model, LanguageModel):
+        layers = getattr(model, "recurrent", None)
+        return _by_layer(layers) if isinstance(layers, Recurrent) else []
+    found = [one for layer in model.layers if isinstance(layer, Recurrent) for one in _by_layer(layer)]
+    if model.backward_layer is None:
+        return found
+    behind = {f"{name} reverse": p for name, p in _by_layer(model.backward_layer)[0].items()}
+    return [{**found[0], **behind}]
 
 
 def groups_of(model: nn.Module) -> list[list[Parameter]]:
@@ -89,7 +97,8 @@ def _by_layer(layer: Recurrent) -> list[Layer]:
 
 def _refuse_other_shapes(where: str, run: Run, model: nn.Module, source: LanguageModel) -> None:
     ours, theirs = layers_of(model), layers_of(source)
-    same = len(ours) <= len(theirs) and all(_shapes(a) == _shapes(b) for a, b in zip(ours, theirs, strict=False))
+    pairs = zip(map(_shapes, ours), map(_shapes, theirs), strict=False)
+    same = len(ours) <= len(theirs) and all(a.items() <= b.items() for a, b in pairs)
     if same and _width(model) == _width(source):
         return
     tree, last = run.settings.tree["model"], source.layers[len(source.layers) - 1]
@@ -102,7 +111,8 @@ def _refuse_other_shapes(where: str, run: Run, model: nn.Module, source: Languag
             "embedding_size, or with tied: false."
         )
     wanted = {"cell": tree["cell"], "embedding_size": tree["embedding_size"], "hidden_size": tree["hidden_size"]}
-    kinds = "" if isinstance(model, LanguageModel) else ", bidirectional: false and, of a tagger, characters: none"
+    one_way = ", bidirectional: false" if source.backward_layer is None else ""
+    kinds = "" if isinstance(model, LanguageModel) else f"{one_way} and, of a tagger, characters: none"
     raise ConfigError(
         f"{where}: its layers have other shapes than this model's. Set under model: "
         f"{', '.join(f'{name}: {value}' for name, value in wanted.items())}, num_layers: at most {len(theirs)}{kinds}."

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from recurra.base.errors import ConfigError
 from recurra.base.registry import Registry
 from recurra.engine import cpu, fused, reference
-from recurra.engine.call import Call, Result, Zoneout, real_steps
+from recurra.engine.call import Call, Result, Zoneout, real_steps, turned
 from recurra.engine.stepper import Stepper
 from recurra.engine.weights import Weights
 
@@ -90,4 +90,5 @@ __all__ = [
     "real_steps",
     "run",
     "run_many",
+    "turned",
 ]

@@ -27,6 +27,15 @@ def without_padding(x: Tensor, lengths: Tensor | None) -> Tensor:
     return x if lengths is None else torch.where(real_steps(lengths, len(x)).unsqueeze(2), x, x.new_zeros(()))
 
 
+def turned(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """x (T, N, I), each sequence turned round within its length; padding stays where it is."""
+    if lengths is None:
+        return x.flip(0)
+    step = torch.arange(len(x), device=x.device).unsqueeze(1)
+    source = torch.where(step < lengths, lengths - 1 - step, step)
+    return x.gather(0, source.unsqueeze(2).expand_as(x))
+
+
 def transformed(tensors: Sequence[Tensor]) -> bool:
     """Whether one of them is more than its numbers: inside torch.func.vmap, grad or jvp, or with a tangent."""
     if torch._C._functorch.peek_interpreter_stack() is not None:

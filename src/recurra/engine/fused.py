@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from recurra.cells import CELLS, Cell
-from recurra.engine.call import Call, Result, real_steps, transformed, without_padding
+from recurra.engine.call import Call, Result, real_steps, transformed, turned, without_padding
 from recurra.lower import layout
 
 # sigmoid(-SHUT) is 0 and sigmoid(SHUT) is 1, exactly, and nothing that a network adds to it changes that.
@@ -67,12 +67,12 @@ def run(call: Call) -> Result:
     """One layer in one direction over all time steps; see `engine.call` for the shapes and the mask law."""
     real = None if call.lengths is None else real_steps(call.lengths, call.x.shape[0])
     x = without_padding(call.x, call.lengths)
-    x = _turned(x, call.lengths) if call.reverse else x
+    x = turned(x, call.lengths) if call.reverse else x
     outputs, states = _run_whole(call, x, real)
     if real is not None:
         states = (_last(outputs, call), *states[1:])
         outputs = torch.where(real.unsqueeze(2), outputs, outputs.new_zeros(()))
-    return Result(_turned(outputs, call.lengths) if call.reverse else outputs, states)
+    return Result(turned(outputs, call.lengths) if call.reverse else outputs, states)
 
 
 def _run_whole(call: Call, x: Tensor, real: Tensor | None) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -103,13 +103,3 @@ def _last(outputs: Tensor, call: Call) -> Tensor:
     assert call.lengths is not None
     at = (call.lengths - 1).clamp(min=0).view(1, -1, 1).expand(1, -1, outputs.shape[2])
     return torch.where((call.lengths > 0).unsqueeze(1), outputs.gather(0, at).squeeze(0), call.states[0])
-
-
-def _turned(x: Tensor, lengths: Tensor | None) -> Tensor:
-    """Each sequence turned round within its length; padding stays where it is."""
-    if lengths is None:
-        return x.flip(0)
-    T = x.shape[0]
-    step = torch.arange(T, device=x.device).unsqueeze(1)
-    source = torch.where(step < lengths, lengths - 1 - step, step)
-    return x.gather(0, source.unsqueeze(2).expand_as(x))

@@ -12,7 +12,7 @@ from recurra.base.contracts import Batch, Prediction
 from recurra.base.errors import ConfigError
 from recurra.base.option import Opt
 from recurra.cells import CELLS
-from recurra.engine import BACKENDS, real_steps
+from recurra.engine import BACKENDS, real_steps, turned
 from recurra.lower import projects
 from recurra.models import options as o
 from recurra.nn import AdaptiveSoftmax, Embedding, FullSoftmax, Recurrent, weight_dropped
@@ -77,6 +77,13 @@ class LanguageModel(nn.Module):
         ] = 0.0,
         variational_dropout: o.VariationalDropout = 0.0,
         zoneout: o.Zoneout = 0.0,
+        backward_layer: Annotated[
+            bool,
+            Opt(
+                "while it learns, a second layer reads each chunk from its end and tells the token before (Peters et "
+                "al. 2018), for a bidirectional model to begin with; needs num_layers: 1"
+            ),
+        ] = False,
         activation_penalty: Annotated[
             float, Opt("weight of the mean square of the last layer's output in the loss (AR)", ge=0)
         ] = 0.0,
@@ -95,6 +102,7 @@ class LanguageModel(nn.Module):
             *_sizes(tied, proj_size if projected else None, embedding_size, hidden_size, num_layers),
             *_dropouts(num_layers, locked_dropout, embedding_dropout, dropout, output_dropout),
             *_softmax(softmax, tied, cutoffs, div_value),
+            *_backward(backward_layer, num_layers),
         ]
         if problems:
             raise ConfigError(problems)
@@ -105,9 +113,9 @@ class LanguageModel(nn.Module):
         self.embedding_dropout = kind(embedding_dropout)
         self.layers = nn.ModuleList()
         width = embedding_size
-        for layer in range(num_layers):
-            last = layer + 1 == num_layers
-            recurrent = Recurrent(
+
+        def layer(width: int, last: bool) -> Recurrent:
+            return Recurrent(
                 width,
                 embedding_size if last and tied and not projected else hidden_size,
                 proj_size=proj_size,
@@ -118,8 +126,12 @@ class LanguageModel(nn.Module):
                 forget_bias=forget_bias,
                 backend=backend,
             )
+
+        for k in range(num_layers):
+            recurrent = layer(width, last=k + 1 == num_layers)
             self.layers.append(recurrent)
             width = recurrent.output_size
+        self.backward_layer = layer(embedding_size, last=True) if backward_layer else None
         if weight_drop:
             recurrent_weights(recurrent)  # refuses a cell without any
         self.dropout = kind(dropout)
@@ -138,11 +150,12 @@ class LanguageModel(nn.Module):
         states before the first step, (N, width) each, layer by layer and in the order of the cell; zero where absent.
         "fresh" (N,) bool: rows whose state before is zero, whatever was given.
         outputs: "hidden" (T, N, D), zero where padded, and the output layer's tensors, as `nn.softmax` reads them;
-        "state.0", ...: after each row's last real step; in training with penalties what `activation_penalties` reads.
+        "state.0", ...: after each row's last real step; in training with penalties what `activation_penalties` reads,
+        and with a backward layer "hidden.backward" (T, N, D), which `backward_nats` reads.
         """
         tokens = batch.inputs["tokens"]
         lengths = batch.lengths.to(tokens.device)
-        x = self._vectors(torch.where(real_steps(lengths, len(tokens)), tokens, 0))
+        x = vectors = self._vectors(torch.where(real_steps(lengths, len(tokens)), tokens, 0))
         states: dict[str, Tensor] = {}
         for k, layer in enumerate(self.layers):
             assert isinstance(layer, Recurrent)
@@ -150,7 +163,8 @@ class LanguageModel(nn.Module):
             x, after = weight_dropped(layer, self.weight_drop, self.dropout(x) if k else x, before, lengths=lengths)
             for state in after if isinstance(after, tuple) else (after,):
                 states[f"state.{len(states)}"] = state[0]
-        return Prediction({"hidden": self.output_dropout(x), **self.output(), **states, **self._penalised(x)})
+        more = {**self._penalised(x), **self._from_the_end(vectors, lengths)}
+        return Prediction({"hidden": self.output_dropout(x), **self.output(), **states, **more})
 
     def _vectors(self, tokens: Tensor) -> Tensor:
         """Of each token, with dropout: (T, N, E)."""
@@ -159,6 +173,16 @@ class LanguageModel(nn.Module):
             x = without_words(x, tokens, len(self.embedding.weight), self.word_dropout)
         vectors: Tensor = self.embedding_dropout(x)
         return vectors
+
+    def _from_the_end(self, x: Tensor, lengths: Tensor) -> dict[str, Tensor]:
+        """What the backward layer gives out after it has read x (T, N, E) from its end to each step; only in training.
+
+        It knows no more than the chunk: its state before the chunk's end is zero.
+        """
+        if self.backward_layer is None or not self.training:
+            return {}
+        h, _ = weight_dropped(self.backward_layer, self.weight_drop, turned(x, lengths), lengths=lengths)
+        return {"hidden.backward": self.output_dropout(turned(h, lengths))}
 
     def _penalised(self, h: Tensor) -> dict[str, Tensor]:
         """What the penalties on the last layer's output h (T, N, D) need; nothing outside of training."""
@@ -210,6 +234,15 @@ def _dropouts(num_layers: int, locked: bool, *dropouts: float) -> Iterator[str]:
         yield (
             "locked_dropout: has no effect without embedding_dropout, dropout or output_dropout; set one of them, or "
             "leave it out."
+        )
+
+
+def _backward(backward_layer: bool, num_layers: int) -> Iterator[str]:
+    """A backward layer that no bidirectional model could begin with."""
+    if backward_layer and num_layers > 1:
+        yield (
+            f"backward_layer: needs num_layers: 1, got {num_layers}; in a bidirectional model each layer above the "
+            "first reads both directions of the one below. Leave one of them out."
         )
 
 

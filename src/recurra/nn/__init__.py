@@ -25,7 +25,7 @@ from recurra.nn.linear_cross_entropy import linear_cross_entropy
 from recurra.nn.penalties import activation_penalties
 from recurra.nn.pool import POOLS
 from recurra.nn.recurrent import GRU, LSTM, RNN, Recurrent
-from recurra.nn.softmax import AdaptiveSoftmax, FullSoftmax, softmax_log_probabilities, softmax_nats
+from recurra.nn.softmax import AdaptiveSoftmax, FullSoftmax, backward_nats, softmax_log_probabilities, softmax_nats
 from recurra.nn.weight_drop import weight_dropped
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "OneHot",
     "Recurrent",
     "activation_penalties",
+    "backward_nats",
     "linear_cross_entropy",
     "softmax_log_probabilities",
     "softmax_nats",

@@ -119,6 +119,19 @@ def softmax_nats(outputs: Mapping[str, Tensor], targets: Tensor, real: Tensor) -
     return nats
 
 
+def backward_nats(outputs: Mapping[str, Tensor], tokens: Tensor, real: Tensor) -> Tensor:
+    """Nats of the token before each real step but the first, (S - N,), as a layer tells them that reads from the end.
+
+    outputs: "hidden.backward" (T, N, D), where step t has read tokens t, t + 1, ... of its row, and the tensors of an
+    output layer; without it there is nothing to tell, (0,)      tokens: (T, N) int64      real: (T, N) bool
+    Source: Peters et al. 2018, arXiv:1802.05365, section 3.1.
+    """
+    hidden = outputs.get("hidden.backward")
+    if hidden is None:
+        return outputs["hidden"].new_zeros(0)
+    return softmax_nats({**outputs, "hidden": hidden[1:]}, tokens[:-1], real[1:])
+
+
 def softmax_log_probabilities(outputs: Mapping[str, Tensor]) -> Tensor:
     """log p of every token at every step, (T, N, V), from the outputs of a model; for few steps."""
     x = outputs["hidden"]

@@ -21,7 +21,7 @@ from recurra.losses import fixed_sum
 from recurra.metrics import Compared
 from recurra.metrics.ngrams import Bigram, Unigram
 from recurra.models import LanguageModel
-from recurra.nn import softmax_nats
+from recurra.nn import backward_nats, softmax_nats
 from recurra.nn.penalties import activation_penalties
 from recurra.report import Chart, HeatMap
 from recurra.tasks.asking import refuse_options
@@ -113,10 +113,13 @@ class LanguageModelling:
         return StreamOrder(examples, self._document_numbers, bptt=self.bptt, rows=rows, seed=seed)
 
     def loss(self, prediction: Prediction, batch: Batch) -> Loss:
-        """Cross-entropy of the targets in nats and, in training, the penalties of the model on its activations."""
+        """Cross-entropy of the targets in nats and, in training, the penalties of the model on its activations and what
+        its backward layer pays for the tokens of the chunk."""
         real = scored(batch)
         nats = softmax_nats(prediction.outputs, batch.targets["tokens"], real)
-        return Loss(fixed_sum(nats) + activation_penalties(prediction.outputs, real), len(nats))
+        behind = backward_nats(prediction.outputs, batch.inputs["tokens"], real)
+        total = fixed_sum(nats) + fixed_sum(behind)
+        return Loss(total + activation_penalties(prediction.outputs, real), len(nats))
 
     def predict(self, model: torch.nn.Module, batch: Batch, examples: Sequence[Passage]) -> list[Scored]:
         """The nats of each target of each row; the model is in eval mode."""
