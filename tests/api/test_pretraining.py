@@ -103,6 +103,7 @@ def test_both_directions_begin_with_a_language_model_that_has_a_backward_layer(
 ) -> None:
     write("b.yaml", LM, {"model": {"num_layers": 1, "backward_layer": True}})
     done("train", "b.yaml", "--out", "both")
+    assert "backward_layer: no gradient arrives" not in done("doctor", "both").out
     theirs = api.open_run(Path("both")).model.state_dict()
     one = {"num_layers": 1, "bidirectional": True}
     write("c.yaml", CLASSIFIER, {"model": one, "training": {"init_from": "both"}})

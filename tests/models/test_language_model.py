@@ -287,3 +287,10 @@ def test_a_backward_layer_learns_and_disturbs_nothing_but_training() -> None:
 def test_a_backward_layer_is_for_one_layer() -> None:
     with pytest.raises(ConfigError, match="backward_layer: needs num_layers: 1, got 2"):
         small(backward_layer=True)
+
+
+def test_a_chunk_of_one_step_has_nothing_before_it_to_tell() -> None:
+    model, batch = small(num_layers=1, tied=False, backward_layer=True), chunk(text(2, 3))
+    behind = backward_nats(model(batch).outputs, batch.inputs["tokens"], real_steps(batch.lengths, 1))
+    assert behind.shape == (0,)
+    behind.sum().backward()

@@ -151,7 +151,7 @@ class LanguageModel(nn.Module):
         "fresh" (N,) bool: rows whose state before is zero, whatever was given.
         outputs: "hidden" (T, N, D), zero where padded, and the output layer's tensors, as `nn.softmax` reads them;
         "state.0", ...: after each row's last real step; in training with penalties what `activation_penalties` reads,
-        and with a backward layer "hidden.backward" (T, N, D), which `backward_nats` reads.
+        and with a backward layer "hidden.backward" (T - 1, N, D), which `backward_nats` reads.
         """
         tokens = batch.inputs["tokens"]
         lengths = batch.lengths.to(tokens.device)
@@ -163,7 +163,7 @@ class LanguageModel(nn.Module):
             x, after = weight_dropped(layer, self.weight_drop, self.dropout(x) if k else x, before, lengths=lengths)
             for state in after if isinstance(after, tuple) else (after,):
                 states[f"state.{len(states)}"] = state[0]
-        more = {**self._penalised(x), **self._from_the_end(vectors, lengths)}
+        more = {**self._penalised(x), **self._from_the_end(vectors[1:], (lengths - 1).clamp(min=0))}
         return Prediction({"hidden": self.output_dropout(x), **self.output(), **states, **more})
 
     def _vectors(self, tokens: Tensor) -> Tensor:
@@ -177,7 +177,7 @@ class LanguageModel(nn.Module):
     def _from_the_end(self, x: Tensor, lengths: Tensor) -> dict[str, Tensor]:
         """What the backward layer gives out after it has read x (T, N, E) from its end to each step; only in training.
 
-        It knows no more than the chunk: its state before the chunk's end is zero.
+        It knows no more than the chunk: its state before the chunk's end is zero, and nothing stands before its start.
         """
         if self.backward_layer is None or not self.training:
             return {}

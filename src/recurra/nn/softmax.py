@@ -122,14 +122,15 @@ def softmax_nats(outputs: Mapping[str, Tensor], targets: Tensor, real: Tensor) -
 def backward_nats(outputs: Mapping[str, Tensor], tokens: Tensor, real: Tensor) -> Tensor:
     """Nats of the token before each real step but the first, (S - N,), as a layer tells them that reads from the end.
 
-    outputs: "hidden.backward" (T, N, D), where step t has read tokens t, t + 1, ... of its row, and the tensors of an
-    output layer; without it there is nothing to tell, (0,)      tokens: (T, N) int64      real: (T, N) bool
+    outputs: "hidden.backward" (T - 1, N, D), where step t has read tokens t + 1, t + 2, ... of its row, and the tensors
+    of an output layer; without it there is nothing to tell, (0,)
+    tokens: (T, N) int64      real: (T, N) bool
     Source: Peters et al. 2018, arXiv:1802.05365, section 3.1.
     """
     hidden = outputs.get("hidden.backward")
     if hidden is None:
         return outputs["hidden"].new_zeros(0)
-    return softmax_nats({**outputs, "hidden": hidden[1:]}, tokens[:-1], real[1:])
+    return softmax_nats({**outputs, "hidden": hidden}, tokens[:-1], real[1:])
 
 
 def softmax_log_probabilities(outputs: Mapping[str, Tensor]) -> Tensor:
