@@ -218,6 +218,48 @@ def test_ranks_that_do_not_begin_alike_do_not_begin(what: str, tmp_path: Path) -
     assert on_ranks(2, tmp_path, work) == [0, 0]
 
 
+def test_ranks_whose_weights_drift_apart_stop_at_the_end_of_the_epoch(tmp_path: Path) -> None:
+    config = write_config(training={**PLAIN, "epochs": 3})
+
+    def work(ranks: Group) -> None:
+        made = one_of_them(ranks, config)
+
+        class Disturbing(Nobody):
+            def step(self, progress: Progress, speed: float, seconds_left: float) -> None:
+                with torch.no_grad():
+                    next(made.learner.model.parameters())[1, 0] += 1.0
+
+        watch = Disturbing() if ranks.number else Nobody()
+        with pytest.raises(TrainingError, match="differ in their weights"), Stopping() as stopping:
+            course.learn(made, stopping, watch)
+        assert made.learner.epoch == 2
+        assert made.learner.position == 0
+
+    assert on_ranks(2, tmp_path, work) == [0, 0]
+
+
+def test_ranks_that_go_on_carry_the_states_of_their_own_rows(tmp_path: Path) -> None:
+    class Stopper(Listening):
+        def step(self, progress: Progress, speed: float, seconds_left: float) -> None:
+            super().step(progress, speed, seconds_left)
+            if progress.step == 5:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    config = write_config(**TEXT, training={**PLAIN, "batch_rows": 5})
+    api.train(config, out=Path("cut"), watch=Stopper())
+    saved = load(Path("cut/last.ckpt")).carried
+    assert all(len(state) == 5 and state.any() for state in saved.values())
+
+    def work(ranks: Group) -> None:
+        settings = read_settings(Path("cut/config.yaml"), [], None)
+        made = course.go_on(RunFolder(Path("cut")), settings, torch.device("cpu"), Nobody(), ranks)
+        assert made.learner.carry is not None
+        for name, state in made.learner.carry.state().items():
+            assert torch.equal(state, saved[name][ranks.number :: 2])
+
+    assert on_ranks(2, tmp_path, work) == [0, 0]
+
+
 def test_files_of_cells_are_read_once_and_handed_on_where_they_come_one_by_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
