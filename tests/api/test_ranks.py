@@ -22,7 +22,7 @@ from recurra.api.schema import read_settings
 from recurra.api.together import Together
 from recurra.api.watching import Nobody
 from recurra.base.contracts import Batch, Loss, Prediction, Progress
-from recurra.base.errors import ConfigError, TrainingError
+from recurra.base.errors import ConfigError, RunError, TrainingError
 from recurra.training import Group, Stopping
 from recurra.training.checkpoint import load
 from training.toys import on_ranks
@@ -236,6 +236,41 @@ def test_ranks_whose_weights_drift_apart_stop_at_the_end_of_the_epoch(tmp_path: 
         assert made.learner.position == 0
 
     assert on_ranks(2, tmp_path, work) == [0, 0]
+
+
+def test_each_rank_draws_its_own_at_each_step(tmp_path: Path) -> None:
+    config = write_config(training={**PLAIN, "epochs": 2})
+
+    def work(ranks: Group) -> None:
+        made = one_of_them(ranks, config)
+        loss = made.learner.task.loss
+        seeds = []
+
+        def drawn(prediction: Prediction, batch: Batch) -> Loss:
+            seeds.append(torch.initial_seed())
+            return loss(prediction, batch)
+
+        made.learner.task = Planted(made.learner.task, drawn)  # type: ignore[assignment]
+        with Stopping() as stopping:
+            course.learn(made, stopping, Nobody())
+        Path(f"seeds-{ranks.number}").write_text("\n".join(map(str, seeds)))
+
+    assert on_ranks(2, tmp_path, work) == [0, 0]
+    first, second = (Path(f"seeds-{number}").read_text().split() for number in range(2))
+    assert len(first) > 2
+    assert len({*first, *second}) == len(first) + len(second)
+
+
+def test_a_folder_that_was_taken_since_is_refused_by_the_rank_that_holds_its_lock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = write_config(training={**PLAIN, "epochs": 1})
+    api.train(config, out=Path("taken"))
+    before = Path("taken/log.jsonl").read_bytes()
+    monkeypatch.setattr("recurra.api.training.refuse_taken", lambda folder, config: None)
+    with pytest.raises(RunError, match="taken: already holds a run"):
+        api.train(config, out=Path("taken"), together=Together(2))
+    assert Path("taken/log.jsonl").read_bytes() == before
 
 
 def test_ranks_that_go_on_carry_the_states_of_their_own_rows(tmp_path: Path) -> None:

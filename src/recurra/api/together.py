@@ -103,7 +103,7 @@ def teach(together: Together, orders: Mapping[str, Any], started: Path, watch: W
     """
     with Stopping() as stopping:
         for tried in range(together.restarts + 1):
-            now = {**orders, "config": None if started.exists() else orders["config"]}
+            now = {**orders, "config": None if tried and started.exists() else orders["config"]}
             with _attempt(together, now) as attempt:
                 failed = _hear(attempt, together.timeout, watch, stopping)
                 if failed is None:
