@@ -178,6 +178,27 @@ def test_rates_fall_from_layer_to_layer(begun: Path, monkeypatch: pytest.MonkeyP
     assert [name.rpartition("_")[2] for name in firsts] == ["output.weight", "l1", "l0", "embedding.weight"]
 
 
+@pytest.mark.parametrize("layers", [0, 1])
+def test_as_many_layers_are_taken_as_asked(begun: Path, layers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Above what is taken, a model may be as it likes.
+    shape = {"bidirectional": True, "hidden_size": 7} if layers == 0 else {}
+    write("c.yaml", CLASSIFIER, {"model": shape, "training": {"init_layers": layers}})
+    model, source = learner_of("c.yaml", monkeypatch).model.state_dict(), api.open_run(Path("lm")).model.state_dict()
+    assert (model["embedding.weight"] == source["embedding.weight"][5]).all(1).any()
+    names = [(f"recurrent.weight_hh_l{layer}", f"layers.{layer}.weight_hh_l0") for layer in (0, 1)]
+    taken = [layer for layer, (ours, theirs) in enumerate(names) if model[ours].equal(source[theirs])]
+    assert taken == [0][:layers]
+
+
+def test_a_language_model_with_other_layers_takes_the_vectors_alone(
+    begun: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("e.yaml", LM, {"model": {"num_layers": 1, "cell": "gru"}, "training": {"init_from": "lm", "init_layers": 0}})
+    model, source = learner_of("e.yaml", monkeypatch).model.state_dict(), api.open_run(Path("lm")).model.state_dict()
+    assert torch.equal(model["embedding.weight"], source["embedding.weight"])
+    assert not torch.equal(model["output.bias"], source["output.bias"])
+
+
 def test_a_language_model_begins_with_another_one(begun: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("e.txt").write_text("a warm day was fine\nthe end\n" * 12)
     write("e.yaml", LM, {"data": {"train": "e.txt"}, "training": {"init_from": "lm"}})
@@ -196,6 +217,9 @@ def test_a_language_model_begins_with_another_one(begun: Path, monkeypatch: pyte
         ({"model": {"bidirectional": True}}, "other shapes than this model's"),
         ({"model": {"embedding_size": "one_hot"}}, "that has an embedding can begin with one"),
         ({"model": {"num_layers": 3}}, "num_layers: at most 2"),
+        ({"training": {"init_layers": 3}}, "training.init_layers: is 3, and this model has 2 recurrent layers"),
+        ({"model": {"embedding_size": 7}, "training": {"init_layers": 0}}, "set model.embedding_size: 6"),
+        ({"training": {"init_from": None, "init_layers": 0}}, "has no effect without init_from"),
         ({"training": {"init_from": "nowhere"}}, "nowhere: no such folder"),
         ({"data": {"train": "other.csv"}}, "knows none of"),
         ({"training": {"rate_decay": 2.0, "optimizer": "nt_asgd"}}, "nt_asgd has one rate for all weights"),

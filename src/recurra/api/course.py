@@ -82,7 +82,8 @@ def _course(
         learner.restore(found.checkpoint, str(found.path))
         watch.note(f"resumed at step {learner.step}, epoch {learner.epoch}.")
     elif settings.training.init_from is not None:
-        watch.note(begin_with(open_run(Path(settings.training.init_from)), learner.model, prepared.task))
+        run = open_run(Path(settings.training.init_from))
+        watch.note(begin_with(run, learner.model, prepared.task, settings.training.init_layers))
     if ranks.number:
         return Course(prepared, learner, Unwritten(), Unwritten(), select)
     _say_choices(learner, settings, device, watch)

@@ -63,6 +63,10 @@ class TrainingOptions:
     init_from: Annotated[
         str | None, Opt("run of a language model whose token vectors and recurrent layers this model begins with")
     ] = None
+    init_layers: Annotated[
+        int | None,
+        Opt("recurrent layers to take from there, from below; null: all, 0: the vectors alone; needs init_from", ge=0),
+    ] = None
     rate_decay: Annotated[
         float,
         Opt(
@@ -76,7 +80,11 @@ class TrainingOptions:
     ] = False
 
     def __post_init__(self) -> None:
-        given = {"rate_decay": self.rate_decay != 1, "gradual_unfreezing": self.gradual_unfreezing}
+        given = {
+            "init_layers": self.init_layers is not None,
+            "rate_decay": self.rate_decay != 1,
+            "gradual_unfreezing": self.gradual_unfreezing,
+        }
         problems = [
             f"{name}: has no effect without init_from; leave it out, or name a run of a language model there."
             for name, is_given in given.items()

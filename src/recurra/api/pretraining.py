@@ -24,13 +24,14 @@ from recurra.tasks import Classification, LanguageModelling, Tagging, Task
 Layer = Mapping[str, Parameter]
 
 
-def begin_with(run: Run, model: nn.Module, task: Task) -> str:
+def begin_with(run: Run, model: nn.Module, task: Task, layers: int | None = None) -> str:
     """Put the vectors and layers of a language model into `model`, in place; a sentence on what was taken.
 
     Its backward layer, if it has one, is where the second direction of a bidirectional layer begins.
 
+    layers: how many recurrent layers, from below; None for all of the model's
     The vector of a token that the language model does not know is the mean of those that it knows. A language model
-    takes the output layer too.
+    that takes all layers takes the output layer too.
     Raises ConfigError, with what to set, where the two do not fit.
     """
     where = f"training.init_from: {run.folder.path}"
@@ -43,7 +44,13 @@ def begin_with(run: Run, model: nn.Module, task: Task) -> str:
         raise ConfigError(
             f"{where}: only a classifier, a tagger or a language model that has an embedding can begin with one."
         )
-    _refuse_other_shapes(where, run, model, source)
+    if layers is not None and layers > len(layers_of(model)):
+        raise ConfigError(
+            f"training.init_layers: is {layers}, and this model has {len(layers_of(model))} recurrent layers; expected "
+            "at most that."
+        )
+    taken = layers_of(model)[:layers]
+    _refuse_other_shapes(where, run, model, taken)
     numbers = torch.tensor(theirs.reader.vocabulary.ids(words.tokens(range(len(words)))))
     numbers[: len(SPECIALS)] = torch.arange(len(SPECIALS))
     known = int((numbers[len(SPECIALS) :] != UNK).sum())
@@ -54,14 +61,14 @@ def begin_with(run: Run, model: nn.Module, task: Task) -> str:
         )
     with torch.no_grad():
         embedding.weight.copy_(_by_token(source.embedding.weight, numbers))
-        for ours, other in zip(layers_of(model), layers_of(source), strict=False):
+        for ours, other in zip(taken, layers_of(source), strict=False):
             for name, parameter in ours.items():
                 parameter.copy_(other[name])
-        if isinstance(model, LanguageModel):
+        if isinstance(model, LanguageModel) and len(taken) == len(layers_of(model)):
             _take_output(where, model, source, numbers)
     return (
         f"{where}: {known:,} of {len(words) - len(SPECIALS):,} tokens have their vectors from there, and "
-        f"{len(layers_of(model))} recurrent layers their weights."
+        f"{len(taken)} recurrent layers their weights."
     )
 
 
@@ -95,12 +102,16 @@ def _by_layer(layer: Recurrent) -> list[Layer]:
     return list(found)
 
 
-def _refuse_other_shapes(where: str, run: Run, model: nn.Module, source: LanguageModel) -> None:
-    ours, theirs = layers_of(model), layers_of(source)
+def _refuse_other_shapes(where: str, run: Run, model: nn.Module, ours: Sequence[Layer]) -> None:
+    source = run.model
+    assert isinstance(source, LanguageModel)
+    theirs = layers_of(source)
     pairs = zip(map(_shapes, ours), map(_shapes, theirs), strict=False)
     same = len(ours) <= len(theirs) and all(a.items() <= b.items() for a, b in pairs)
     if same and _width(model) == _width(source):
         return
+    if not ours:
+        raise ConfigError(f"{where}: set model.embedding_size: {_width(source)}, the size of its vectors.")
     tree, last = run.settings.tree["model"], source.layers[len(source.layers) - 1]
     assert isinstance(last, Recurrent)
     widths = {int(tree["hidden_size"]), int(last.hidden_size)} if len(theirs) > 1 else {int(last.hidden_size)}
@@ -115,7 +126,8 @@ def _refuse_other_shapes(where: str, run: Run, model: nn.Module, source: Languag
     kinds = "" if isinstance(model, LanguageModel) else f"{one_way} and, of a tagger, characters: none"
     raise ConfigError(
         f"{where}: its layers have other shapes than this model's. Set under model: "
-        f"{', '.join(f'{name}: {value}' for name, value in wanted.items())}, num_layers: at most {len(theirs)}{kinds}."
+        f"{', '.join(f'{name}: {value}' for name, value in wanted.items())}, num_layers: at most {len(theirs)}{kinds}. "
+        "Or take the vectors alone, with training.init_layers: 0."
     )
 
 

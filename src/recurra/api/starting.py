@@ -61,7 +61,8 @@ def check(config: Path, *, overrides: Sequence[str] = (), cells: Iterable[Path] 
     selected(settings, prepared)
     model = settings.model(prepared.task.model_sizes)
     if settings.training.init_from is not None:
-        heard.note(begin_with(open_run(Path(settings.training.init_from)), model, prepared.task))
+        run = open_run(Path(settings.training.init_from))
+        heard.note(begin_with(run, model, prepared.task, settings.training.init_layers))
     parameters = sum(p.numel() for p in model.parameters())
     return Checked(settings.tree, tuple(heard.messages), {**prepared.facts, "parameters": parameters})
 
