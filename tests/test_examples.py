@@ -273,7 +273,7 @@ def test_an_example_trains_on_rows_in_the_columns_it_names(name: str, data: Path
 
 def test_a_classifier_of_reviews_begins_with_a_language_model_of_the_same_reviews(data: Path) -> None:
     folder = ROOT / "examples" / "imdb"
-    api.train(folder / "language_model.yaml", out=Path("runs/imdb_language_model"), overrides=TINY)
+    api.train(folder / "language_model.yaml", out=Path("runs/language_model"), overrides=TINY)
     trained = api.train(folder / "fine_tune.yaml", out=Path("runs/tuned"), overrides=TINY)
     assert trained.report is not None
     assert {s.name for s in trained.report.scores if s.name.startswith("f1[")} == SCORED["imdb"]
