@@ -163,7 +163,7 @@ class LanguageModel(nn.Module):
             x, after = weight_dropped(layer, self.weight_drop, self.dropout(x) if k else x, before, lengths=lengths)
             for state in after if isinstance(after, tuple) else (after,):
                 states[f"state.{len(states)}"] = state[0]
-        more = {**self._penalised(x), **self._from_the_end(vectors[1:], (lengths - 1).clamp(min=0))}
+        more = {**self._penalised(x), **self._from_the_end(vectors, lengths)}
         return Prediction({"hidden": self.output_dropout(x), **self.output(), **states, **more})
 
     def _vectors(self, tokens: Tensor) -> Tensor:
@@ -177,10 +177,12 @@ class LanguageModel(nn.Module):
     def _from_the_end(self, x: Tensor, lengths: Tensor) -> dict[str, Tensor]:
         """What the backward layer gives out after it has read x (T, N, E) from its end to each step; only in training.
 
-        It knows no more than the chunk: its state before the chunk's end is zero, and nothing stands before its start.
+        It knows no more than the chunk: its state before the chunk's end is zero, and it does not read the first step,
+        which has nothing before it to tell.
         """
         if self.backward_layer is None or not self.training:
             return {}
+        x, lengths = x[1:], (lengths - 1).clamp(min=0)
         h, _ = weight_dropped(self.backward_layer, self.weight_drop, turned(x, lengths), lengths=lengths)
         return {"hidden.backward": self.output_dropout(turned(h, lengths))}
 
