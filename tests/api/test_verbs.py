@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import json
 import re
 from collections.abc import Callable
@@ -101,12 +102,51 @@ def test_texts_of_every_kind_are_answered(run: Path) -> None:
     texts = ["", "   ", "=1+1", "\U0001f600" * 50, "a" * 10_000, "<pad> <unk>", "zero\u200bwidth", "tab\there"]
     answers = done("predict", run, "--json", "--", *texts).out.splitlines()
     assert [json.loads(line)["text"] for line in answers] == texts
-    assert all(json.loads(line)["label"] in ("good", "bad") for line in answers)
+    labels = [json.loads(line)["label"] for line in answers]
+    assert labels[:2] == ["", ""]
+    assert all(label in ("good", "bad") for label in labels[2:])
     Path("in.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
     done("predict", run, "--input", "in.jsonl", "--output", "out.csv")
     with open("out.csv", newline="") as file:
         read = [row["text"] for row in csv.DictReader(file)]
     assert read == [f"'\\{text}" if text.startswith(("=", "\t")) else text for text in texts]
+
+
+BLANKS = ["lovely item", "", " ", "\u200b", "awful item"]
+REMARK = (
+    "3 of 5 texts are blank (empty, or of white space and characters that cannot be seen), and have an empty answer"
+)
+
+
+def test_a_blank_text_has_no_label_and_its_neighbours_keep_their_lines(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed = "".join(f"{text}\n" for text in BLANKS)
+    Path("t.txt").write_text(typed, "utf-8")
+    Path("t.csv").write_text("text,id\n" + "".join(f"{text},{n}\n" for n, text in enumerate(BLANKS)), "utf-8")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(typed.encode())))
+    for words in (BLANKS, ["-"], ["--input", "t.txt"], ["--input", "t.csv"]):
+        said = done("predict", run, *words)
+        assert REMARK in said.err
+        lines = [line.split("\t") for line in said.out.splitlines()]
+        assert [line[0] for line in lines] == [lines[0][0], "", "", "", lines[4][0]]
+        assert {lines[0][0], lines[4][0]} <= {"good", "bad"}
+        assert [line[1] for line in lines[1:4]] == ["blank text"] * 3
+    rows = [json.loads(line) for line in done("predict", run, "--json", *BLANKS).out.splitlines()]
+    assert rows[1] == {"text": "", "label": "", "score": None, "probabilities": {}, "note": "blank text"}
+    assert [row.get("note") for row in rows] == [None, *["blank text"] * 3, None]
+
+
+def test_blank_texts_of_a_test_file_are_named_and_what_they_count_is_said(run: Path) -> None:
+    write_csv(Path("t.csv"), [("lovely item", "good"), ("\u200b", "good"), ("awful item", "bad")])
+    sentence = "t.csv:3: column 'text' holds nothing that can be seen, expected text."
+    assert sentence in refused("evaluate", run, "t.csv")
+    write_config(data={"on_error": "skip"})
+    done("train", "c.yaml", "--out", "skips")
+    said = done("evaluate", "skips", "t.csv", "--json")
+    assert f"t.csv: 1 broken rows were skipped, 2 kept; {sentence}" in said.err
+    assert "Skipped rows count in no score." in said.err
+    assert sum(s["value"] for s in said.json["scores"] if s["name"].startswith("support")) == 2
 
 
 def test_predictions_come_in_order_beyond_one_chunk(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,10 @@ from recurra.service import Served
 from service.service_room import Ask, Client, events
 
 TEXTS = ["fine item a1", "awful", "", "never seen words", "x " * 300]
+NOTE = (
+    "1 of 5 texts is blank (empty, or of white space and characters that cannot be seen), and has an empty answer; "
+    "the first: texts[2]."
+)
 
 
 def by_the_api(served: Served, texts: list[str], **options: object) -> list[dict[str, object]]:
@@ -29,7 +33,7 @@ def test_a_classifier_answers_as_the_verb_predict_does(ask: Ask, served: dict[st
         "version": served[name].version,
         "task": "classification",
         "predictions": by_the_api(served[name], TEXTS),
-        "notes": [],
+        "notes": [NOTE],
     }
 
 
@@ -93,6 +97,20 @@ def test_a_translation_is_spoken_token_by_token(ask: Ask, served: dict[str, Serv
     assert (last, whole["text"], whole["tokens"]) == ("done", greedy["output"], len(tokens))
     assert {name for name, _ in tokens} <= {"token"}
     assert "".join(data["piece"] for _, data in tokens) == greedy["output"]
+
+
+def test_a_blank_text_is_answered_with_nothing_and_a_note(ask: Ask) -> None:
+    texts = ["fine item", "", "\u200b \n"]
+    empty = {"moods": {"label": "", "score": None, "probabilities": {}}, "digits": {"output": "", "score": None}}
+    for name, nothing in empty.items():
+        answer = ask(name).post("/predict", {"texts": texts}).json()
+        first, *blank = answer["predictions"]
+        assert "note" not in first
+        assert blank == [{**nothing, "text": text, "note": "blank text"} for text in texts[1:]]
+        assert answer["notes"][0].startswith("2 of 3 texts are blank")
+    *tokens, (last, whole) = events(ask("digits").post("/generate", {"text": " \u200b"}).text)
+    assert (tokens, last, whole["text"], whole["tokens"]) == ([], "done", "", 0)
+    assert whole["notes"][0].startswith("1 of 1 texts is blank")
 
 
 def test_what_does_not_speak_says_so(ask: Ask) -> None:

@@ -135,7 +135,7 @@ def test_a_long_text_is_cut_at_the_end_that_was_not_chosen(keep: str, kept: tupl
     [
         ({"label": "yes"}, r"^f\.csv:7: no column 'text'"),
         ({"text": "a"}, r"^f\.csv:7: no column 'label'"),
-        ({"text": "  ", "label": "yes"}, r"^f\.csv:7: column 'text' is empty, expected text\.$"),
+        ({"text": "  ", "label": "yes"}, r"^f\.csv:7: column 'text' is empty, expected text\. Fill it in, or set data"),
         ({"text": 5, "label": "yes"}, r"^f\.csv:7: column 'text' holds 5, expected text\.$"),
         ({"text": None, "label": "yes"}, r"^f\.csv:7: column 'text' holds None, expected text\.$"),
         ({"text": "a", "label": ""}, r"^f\.csv:7: the label is empty"),

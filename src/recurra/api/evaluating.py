@@ -14,6 +14,7 @@ from recurra.api.watching import Nobody
 from recurra.base.contracts import Listener, Record, Report, Watcher
 from recurra.base.errors import ConfigError, DataError
 from recurra.data.formats import read
+from recurra.tasks.blank import blank_remarks
 
 # Rows that are read, answered and given out together: enough to make batches of like lengths.
 CHUNK = 1024
@@ -39,9 +40,11 @@ def evaluate(
     own = _own_splits(trained, watch, needed=file is None)
     if file is not None:
         split = file.name
-        rows = read_rows(file, trained.settings, watch)
+        rows = read_rows(file, trained.settings, watch, then=" Skipped rows count in no score.")
         examples = usable(trained.task, [trained.task.example(record) for record in rows], split, watch)
         note_shared(own.get("train", ()), examples, split, watch)
+        for message in blank_remarks(examples, ", and are scored as answered from nothing"):
+            watch.note(f"{split}: {message}")
     elif split in own:
         examples = own[split]
     else:

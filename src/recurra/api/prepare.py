@@ -83,9 +83,10 @@ def split_records(settings: Settings, watch: Listener) -> dict[str, list[Record]
     return found
 
 
-def read_rows(path: Path, settings: Settings, watch: Listener) -> list[Record]:
+def read_rows(path: Path, settings: Settings, watch: Listener, then: str = "") -> list[Record]:
     """All records of a file that the task can learn from; others stop, or are skipped and counted, as the config says.
 
+    then: what follows from skipped rows, a sentence for the message
     Raises DataError if none is good.
     """
     data: DataOptions = settings.data
@@ -101,7 +102,7 @@ def read_rows(path: Path, settings: Settings, watch: Listener) -> list[Record]:
         else:
             good.append(record)
     if bad_rows.count:
-        watch.note(f"{path}: {bad_rows.count} broken rows were skipped, {len(good)} kept; {bad_rows.examples[0]}")
+        watch.note(f"{path}: {bad_rows.count} broken rows were skipped, {len(good)} kept; {bad_rows.examples[0]}{then}")
     if not good:
         raise DataError(f"{path}: no good row is left: {bad_rows.count} were skipped. {bad_rows.examples[0]}")
     return good

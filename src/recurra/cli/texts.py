@@ -60,21 +60,29 @@ def readable(row: Row) -> str:
 
     Below it, where they were asked for: further answers, and what each token of the answer looked at. Other maps and
     lists (all probabilities) are left to --json. Spans stand below their text, each on a line; tokens with tags are
-    `word/TAG word/TAG`.
+    `word/TAG word/TAG`. A note stands where the confidence would, or at the end.
     """
     if "perplexity" in row:
         return _how_probable(row)
     if isinstance(spans := row.get("spans"), list):
-        return "\n".join([one_line(str(row["text"])), *map(_span, spans)])
+        head = "\t".join([one_line(str(row["text"])), *_noted(row.get("note"))])
+        return "\n".join([head, *map(_span, spans)])
     if isinstance(tokens := row.get("tokens"), list):
-        return " ".join(f"{one_line(str(one['text']))}/{one_line(str(one['label']))}" for one in tokens)
+        tagged = " ".join(f"{one_line(str(one['text']))}/{one_line(str(one['label']))}" for one in tokens)
+        return "\t".join([tagged, *_noted(row.get("note"))])
     values = dict(row)
+    note = values.pop("note", None)
     answer = next((values.pop(name) for name in _ANSWER if name in values), None)
     confidence = next((values.pop(name) for name in _CONFIDENCE if name in values), None)
     parts = [_words(answer)] if answer is not None else []
     parts += [f"{100 * confidence:.1f} %"] if isinstance(confidence, float) else []
+    parts += _noted(note)
     parts += [_plainly(value) for value in values.values() if isinstance(value, str | int | float)]
     return "\n".join(["\t".join(parts), *_further(values.get("n_best")), *_looked(values.get("attention"))])
+
+
+def _noted(note: object) -> list[str]:
+    return [] if note is None else [one_line(str(note))]
 
 
 def _span(span: Mapping[str, Any]) -> str:
@@ -91,7 +99,8 @@ def _how_probable(row: Row) -> str:
         f"  {100 * math.exp(one['log_prob']):5.1f} %  {one['token'].replace(chr(10), '(line end)') or '(end)'}"
         for one in values.get("tokens", ())
     ]
-    return "\n".join([f"{head}\t{one_line(values['text'])}", *map(printable, lines)])
+    first = "\t".join([head, one_line(values["text"]), *_noted(values.get("note"))])
+    return "\n".join([first, *map(printable, lines)])
 
 
 def _further(answers: object) -> Iterator[str]:
@@ -188,7 +197,8 @@ def write_csv(path: Path, rows: Iterable[Row]) -> int:
         file = io.TextIOWrapper(binary, encoding="utf-8", newline="", write_through=True)
         table = csv.writer(file)
         columns: list[str] = []
-        for number, row in enumerate(rows, start=1):
+        for number, whole in enumerate(rows, start=1):
+            row = {name: value for name, value in whole.items() if name != "note"}
             if not columns:
                 columns = list(row)
                 table.writerow(map(_csv_cell, columns))

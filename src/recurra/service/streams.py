@@ -17,6 +17,7 @@ from recurra.service.served import Served
 from recurra.service.worker import Worker
 from recurra.tasks import LanguageModelling, Writes
 from recurra.tasks.asking import refuse_options
+from recurra.tasks.blank import blank_remarks
 from recurra.tasks.language_model.suggesting import Suggester
 
 Options = Mapping[str, Any]
@@ -50,6 +51,8 @@ def growing(served: Served, text: str, options: Options, deadline: Deadline, lis
         return (Grown(piece.text, is_rest=True) for piece in pieces)
     refuse_options(options, served.word, ())
     example = task.example(Record({served.input_field: text}, Origin("text")), gold=False)
+    for message in blank_remarks([example]):
+        listener.note(message)
     return (Grown(so_far, is_rest=False) for so_far in task.spoken(model, example, served.device))
 
 

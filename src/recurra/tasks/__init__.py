@@ -13,6 +13,7 @@ text             tokens and ids, for every task that reads text
 by_length        batches of examples of like lengths
 columns          which column of a file is which
 pieces           where a text that comes piece by piece may be cut
+blank            texts without anything to read
 asking           options of `predict` that a task does not have
 """
 

@@ -12,6 +12,7 @@ from recurra.base.contracts import Prediction
 from recurra.base.errors import ConfigError
 from recurra.models.classifier import Classifier
 from recurra.nn.recurrent import State
+from recurra.tasks.blank import NOTE, is_blank
 from recurra.tasks.pieces import cut
 
 if TYPE_CHECKING:
@@ -20,11 +21,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """How far a text has been read. tail: its end, which may still become part of a longer token; tokens: so far."""
+    """How far a text has been read.
+
+    tail: its end, which may still become part of a longer token; tokens: so far; blank: nothing can be seen so far
+    """
 
     state: State | None = None
     tail: str = ""
     tokens: int = 0
+    blank: bool = True
 
 
 class Follower:
@@ -55,7 +60,9 @@ class Follower:
             state, _, tokens = self._fed(known, place.state, place.tokens)
             _, logits, total = self._fed(tail, state, tokens)
         (output,) = self._task.decode(Prediction({"logits": logits}))
-        return Place(state, tail, tokens), {**self._task.kind.answer(output), "tokens": total}
+        blank = place.blank and is_blank(piece)
+        answer = {**self._task.kind.nothing, "note": NOTE} if blank or not total else self._task.kind.answer(output)
+        return Place(state, tail, tokens, blank), {**answer, "tokens": total}
 
     def _fed(self, text: str, state: State | None, tokens: int) -> tuple[State, Tensor, int]:
         limit = self._task.reader.max_length

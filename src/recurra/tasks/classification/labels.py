@@ -35,8 +35,13 @@ Texts = Sequence[str]
 
 
 class LabelKind(Protocol):
-    """What a classification task asks of its kind of labels. gold: as `read` returns it."""
+    """What a classification task asks of its kind of labels. gold: as `read` returns it.
 
+    nothing: the answer to a text without anything to read
+    """
+
+    @property
+    def nothing(self) -> dict[str, Any]: ...
     def read(self, value: Any, origin: Origin) -> Any: ...
     def names(self, gold: Iterable[Any]) -> Iterable[str]: ...
     def targets(self, gold: Sequence[Any], place: Mapping[str, int]) -> Tensor: ...
@@ -61,6 +66,10 @@ class LabelKind(Protocol):
 @dataclass(frozen=True, slots=True)
 class OneLabel:
     """Each row has exactly one label; gold is a string. Softmax."""
+
+    @property
+    def nothing(self) -> dict[str, Any]:
+        return {"label": "", "score": None, "probabilities": {}}
 
     def read(self, value: Any, origin: Origin) -> str:
         if isinstance(value, list | dict):
@@ -129,6 +138,10 @@ class ManyLabels:
     """
 
     separator: str
+
+    @property
+    def nothing(self) -> dict[str, Any]:
+        return {"labels": [], "probabilities": {}}
 
     def read(self, value: Any, origin: Origin) -> tuple[str, ...]:
         parts = value if isinstance(value, list) else ("" if value is None else str(value)).split(self.separator)

@@ -20,6 +20,7 @@ from recurra.losses import balanced_weights
 from recurra.metrics import Compared
 from recurra.report import Chart, HeatMap
 from recurra.tasks.asking import refuse_options
+from recurra.tasks.blank import NOTE, blank_remarks, emptiness, is_blank
 from recurra.tasks.by_length import ByLength
 from recurra.tasks.classification.columns import suggested
 from recurra.tasks.classification.following import Follower
@@ -48,6 +49,11 @@ class TextExample:
     @property
     def content(self) -> object:
         return (self.tokens, self.gold)
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether there is nothing to read."""
+        return not self.tokens or is_blank(self.text)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -261,11 +267,13 @@ class Classification:
         return self
 
     def remarks(self, outputs: Sequence[Any], examples: Sequence[TextExample]) -> tuple[str, ...]:
-        """Nothing: unknown words are counted in the facts of a report."""
-        return ()
+        """Blank texts; unknown words are counted in the facts of a report."""
+        return blank_remarks(examples)
 
     def answer(self, example: TextExample, output: Any) -> dict[str, Any]:
-        """The text and its label, as plain values, for a person or a program."""
+        """The text and its label, as plain values, for a person or a program; a blank text has none, and a note."""
+        if example.is_blank:
+            return {"text": example.text, **self.kind.nothing, "note": NOTE}
         return {"text": example.text, **self.kind.answer(output)}
 
     def follower(self, model: torch.nn.Module) -> Follower:
@@ -344,8 +352,10 @@ def _text(record: Record, column: str, *, empty: bool = False) -> str:
     value = field(record, column)
     if not isinstance(value, str):
         raise DataError(f"{record.origin}: column '{column}' holds {value!r}, expected text.")
-    if not empty and not value.strip():
-        raise DataError(f"{record.origin}: column '{column}' is empty, expected text.")
+    if not empty and (wrong := emptiness(value)):
+        raise DataError(
+            f"{record.origin}: column '{column}' {wrong}, expected text. Fill it in, or set data.on_error: skip."
+        )
     return value
 
 

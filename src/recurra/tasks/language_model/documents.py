@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import accumulate, groupby, pairwise
 
 from recurra.base.contracts import Origin
+from recurra.tasks.blank import is_blank
 
 # The token at the end of a line, where line breaks are tokens. No line holds one.
 LINE = "\n"
@@ -70,6 +71,11 @@ class Passage:
     @property
     def content(self) -> object:
         return (self.start, self.stop, self.document.tokens[self.start : self.stop])
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether nothing of its text can be seen."""
+        return all(map(is_blank, self.document.texts))
 
 
 def whole(document: Document) -> Passage:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,6 +12,7 @@ from recurra.base.contracts import Batch
 from recurra.data.tokenizers import EOS
 from recurra.losses import fixed_sum
 from recurra.nn import softmax_nats
+from recurra.tasks.blank import NOTE, is_blank
 from recurra.tasks.language_model.documents import LINE
 from recurra.tasks.language_model.scoring import perplexity
 from recurra.tasks.pieces import cut
@@ -25,13 +26,17 @@ READ = 512
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """How far a text has been read. last: the number of its last token; nats: of all before the tail."""
+    """How far a text has been read. last: the number of its last token; nats: of all before the tail.
+
+    blank: nothing can be seen so far
+    """
 
     last: int
     state: dict[str, Tensor] = field(default_factory=dict)
     nats: float = 0.0
     tokens: int = 0
     tail: str = ""
+    blank: bool = True
 
 
 class Follower:
@@ -56,7 +61,9 @@ class Follower:
         end = [EOS] if self._task.closed else numbers([LINE]) if self._task.line_breaks else []
         whole = self._fed(after, [*numbers(self._task.tokens(tail)), *end], "")
         share = perplexity(whole.nats, whole.tokens)
-        return after, {"log_prob": -whole.nats, "perplexity": share, "num_tokens": whole.tokens}
+        answer = {"log_prob": 0.0 - whole.nats, "perplexity": share, "num_tokens": whole.tokens}
+        blank = place.blank and is_blank(piece)
+        return replace(after, blank=blank), answer | ({"note": NOTE} if blank else {})
 
     def _fed(self, place: Place, numbers: list[int], tail: str) -> Place:
         """The place after these tokens."""

@@ -25,6 +25,7 @@ from recurra.nn import backward_nats, softmax_nats
 from recurra.nn.penalties import activation_penalties
 from recurra.report import Chart, HeatMap
 from recurra.tasks.asking import refuse_options
+from recurra.tasks.blank import NOTE, blank_remarks
 from recurra.tasks.language_model.documents import LINE, Document, Passage, joined, pieces, whole
 from recurra.tasks.language_model.following import Follower
 from recurra.tasks.language_model.order import StreamOrder
@@ -164,7 +165,11 @@ class LanguageModelling:
         )
 
     def remarks(self, outputs: Sequence[Scored], examples: Sequence[Passage]) -> tuple[str, ...]:
-        """The tokens that training never saw."""
+        """Blank texts, and tokens that training never saw."""
+        blank = blank_remarks(examples, ", of which only the white space and the end is judged")
+        return (*blank, *self._unknown([e for e in examples if not e.is_blank]))
+
+    def _unknown(self, examples: Sequence[Passage]) -> tuple[str, ...]:
         found = [(e, token) for e in examples for token in self.unknown(e.document.tokens)]
         if not found:
             return ()
@@ -176,10 +181,13 @@ class LanguageModelling:
         )
 
     def answer(self, example: Passage, output: Scored) -> dict[str, Any]:
-        """How probable a text is: the log of its probability in nats, perplexity; with `tokens`, that of each."""
+        """How probable a text is: the log of its probability in nats, perplexity; with `tokens`, that of each.
+
+        A blank text has a note.
+        """
         document, total = example.document, math.fsum(output.nats)
         found: dict[str, Any] = {
-            "log_prob": -total,
+            "log_prob": 0.0 - total,  # without anything to judge 0, and not -0
             "perplexity": perplexity(total, len(output.nats)),
             "num_tokens": len(output.nats),
             "text": document.texts[0],
@@ -187,7 +195,7 @@ class LanguageModelling:
         if self._shown:
             named = [*document.tokens, *([""] if document.closed else [])]
             found["tokens"] = [{"token": t, "log_prob": -n} for t, n in zip(named, output.nats, strict=True)]
-        return found
+        return found | ({"note": NOTE} if example.is_blank else {})
 
     def follower(self, model: torch.nn.Module) -> Follower:
         """What judges a text that comes piece by piece."""

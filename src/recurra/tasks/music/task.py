@@ -19,6 +19,7 @@ from recurra.losses import binary_cross_entropy_per_row, fixed_sum
 from recurra.metrics import Compared
 from recurra.report import Chart, HeatMap
 from recurra.tasks.asking import refuse_options
+from recurra.tasks.blank import NOTE, blank_remarks
 from recurra.tasks.by_length import ByLength
 from recurra.tasks.music.chords import Chord, chords_of, written
 from recurra.tasks.music.rolls import rolls
@@ -47,6 +48,11 @@ class Piece:
     @property
     def content(self) -> object:
         return self.chords
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether it has no step."""
+        return not self.chords
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +96,14 @@ class Music:
     # -- the five verbs --------------------------------------------------------------------------------------------
 
     def example(self, record: Record, *, gold: bool = True) -> Piece:
-        """Read a record. Raises DataError, with file, line and step, for what is no chord of these notes."""
-        self._check(record)
-        return Piece(chords_of(record, self.chords), record.origin)
+        """Read a record; without `gold` it may be empty.
+
+        Raises DataError, with file, line and step, for what is no chord of these notes.
+        """
+        piece = Piece(chords_of(record, self.chords), record.origin)
+        if gold or not piece.is_blank:
+            self._check(record)
+        return piece
 
     def order(self, examples: Sequence[Piece], *, batch_tokens: int, batch_rows: int, seed: int) -> ByLength:
         """Pieces of like lengths together."""
@@ -151,18 +162,19 @@ class Music:
         return self
 
     def remarks(self, outputs: Sequence[Heard], examples: Sequence[Piece]) -> tuple[str, ...]:
-        """Nothing: there are no unknown notes."""
-        return ()
+        """Pieces without any step; there are no unknown notes."""
+        return blank_remarks(examples, ", so that nothing of them is judged")
 
     def answer(self, example: Piece, output: Heard) -> dict[str, Any]:
-        """How probable a piece is: the log of its probability in nats, and nats a step."""
+        """How probable a piece is: the log of its probability in nats, and nats a step; a note where it has none."""
         total = math.fsum(output.nats)
-        return {
-            "log_prob": -total,
+        found = {
+            "log_prob": 0.0 - total,  # without anything to judge 0, and not -0
             "nats_per_step": total / max(len(output.nats), 1),
             "num_steps": len(output.nats),
             "chords": written(example.chords),
         }
+        return found | ({"note": NOTE} if example.is_blank else {})
 
     def chances(self, model: torch.nn.Module, piece: Piece, device: torch.device) -> NDArray[np.float64]:
         """(T, notes): how probable each note is at each step of a piece, given all steps before."""

@@ -21,6 +21,7 @@ from recurra.data.formats import field
 from recurra.data.formats.conll import LINE
 from recurra.data.schemes import SCHEMES, SchemeName, Span
 from recurra.data.tokenizers import CUTTERS, CutterName, Place
+from recurra.tasks.blank import is_blank
 
 Cut = Callable[[str], list[Place]]
 
@@ -49,6 +50,11 @@ class Sentence:
     @property
     def content(self) -> object:
         return (self.tokens, self.tags)
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether there is nothing to read; tokens that came as a list have a tag each, whatever they are."""
+        return not self.tokens or (self.given is not None and is_blank(self.text))
 
     @property
     def places(self) -> tuple[Place, ...]:

@@ -25,6 +25,7 @@ from recurra.metrics import (
 )
 from recurra.report import Chart, HeatMap
 from recurra.tasks.asking import refuse_options
+from recurra.tasks.blank import NOTE, blank_remarks
 from recurra.tasks.by_length import ByLength
 from recurra.tasks.tagging.answers import spans_of, tokens_of
 from recurra.tasks.tagging.decoding import Tagged, chances, decoded, loss_of
@@ -144,7 +145,10 @@ class Tagging:
         return self
 
     def remarks(self, outputs: Sequence[Tagged], examples: Sequence[Sentence]) -> tuple[str, ...]:
-        """Texts with letters that training never saw: another script, or an emoji."""
+        """Blank texts, and those with letters that training never saw: another script, or an emoji."""
+        return (*blank_remarks(examples), *self._unknown_letters([e for e in examples if not e.is_blank]))
+
+    def _unknown_letters(self, examples: Sequence[Sentence]) -> tuple[str, ...]:
         known = self.reader.letters
         strange = [(e, t) for e in examples for t in e.tokens if 1 in known.ids(self.reader.spelt(t))]
         if not strange:
@@ -157,7 +161,12 @@ class Tagging:
         )
 
     def answer(self, example: Sentence, output: Tagged) -> dict[str, Any]:
-        """The spans, or the tokens with their tags, each with its place and its score; and the text."""
+        """The spans, or the tokens with their tags, each with its place and its score; and the text.
+
+        A blank text has none, and a note.
+        """
+        if example.is_blank:
+            return {"spans" if self.tagset.has_spans else "tokens": [], "text": example.text, "note": NOTE}
         if self.tagset.has_spans:
             return {"spans": spans_of(example, output), "text": example.text}
         return {"tokens": tokens_of(example, output), "text": example.text}

@@ -9,6 +9,7 @@ from typing import Any
 from recurra.base.contracts import Origin, Record
 from recurra.base.errors import DataError
 from recurra.data.formats import field
+from recurra.tasks.blank import emptiness, is_blank
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,11 @@ class TextPair:
     def content(self) -> object:
         return (self.source, None if self.wanted is None else self.wanted.tokens)
 
+    @property
+    def is_blank(self) -> bool:
+        """Whether there is nothing to read."""
+        return not self.source or is_blank(self.text)
+
 
 @dataclass(frozen=True, slots=True)
 class Columns:
@@ -82,9 +88,9 @@ def text_of(record: Record, column: str, *, empty: bool = False) -> str:
     value = field(record, column)
     if not isinstance(value, str):
         raise DataError(f"{record.origin}: column '{column}' holds {value!r:.80}, expected text.")
-    if not empty and not value.strip():
+    if not empty and (wrong := emptiness(value)):
         raise DataError(
-            f"{record.origin}: column '{column}' is empty, expected text. Fill it in, or set data.on_error: skip."
+            f"{record.origin}: column '{column}' {wrong}, expected text. Fill it in, or set data.on_error: skip."
         )
     return value
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from recurra.data.tokenizers import UNK
+from recurra.tasks.blank import blank_remarks
 from recurra.tasks.translation.answers import Translated
 from recurra.tasks.translation.pairs import TextPair
 from recurra.tasks.translation.readers import Sides
@@ -12,7 +13,9 @@ from recurra.tasks.translation.readers import Sides
 
 def remarks(outputs: Sequence[Translated], examples: Sequence[TextPair], sides: Sides) -> tuple[str, ...]:
     """A sentence for each thing that is so, with how often, and the first place."""
-    return (*_unknown(examples, sides), *too_long(examples, sides, ""), *_unfinished(outputs, examples))
+    seen = [k for k, example in enumerate(examples) if not example.is_blank]
+    read, said = [examples[k] for k in seen], [outputs[k] for k in seen]
+    return (*blank_remarks(examples), *_unknown(read, sides), *too_long(read, sides, ""), *_unfinished(said, read))
 
 
 def too_long(examples: Sequence[TextPair], sides: Sides, split: str) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from recurra.base.errors import DataError
 from recurra.metrics import Compared, Pair, SequenceScores, exact_scores
 from recurra.report import Chart, HeatMap
 from recurra.tasks.asking import refuse_options
+from recurra.tasks.blank import NOTE
 from recurra.tasks.by_length import ByLength
 from recurra.tasks.text import unknown_share
 from recurra.tasks.translation.answers import Candidate, Translated, attention_of, candidates, said_tokens
@@ -127,7 +128,12 @@ class Translation:
         return remarks(outputs, examples, self.sides)
 
     def answer(self, example: TextPair, output: Translated) -> dict[str, Any]:
-        """The best answer and its score, the text, and what was asked for: all answers, attention."""
+        """The best answer and its score, the text, and what was asked for: all answers, attention.
+
+        A blank text has an empty answer, and a note.
+        """
+        if example.is_blank:
+            return self._nothing(example)
         found: dict[str, Any] = {"output": output.best.text, "score": output.best.score, "text": example.text}
         if self.search.n_best > 1:
             found["n_best"] = [
@@ -143,6 +149,8 @@ class Translation:
 
     def spoken(self, model: torch.nn.Module, example: TextPair, device: torch.device) -> Iterator[str]:
         """The greedy answer as it grows: its text after each token. The model goes on when more is asked for."""
+        if example.is_blank:
+            return
         batch = self.collate([example], (0,)).to(device)
         said: list[int] = []
         for token in self.search.spoken(cast(Speaks, model), batch, self.sides.ratio):
@@ -232,6 +240,13 @@ class Translation:
         other = copy.copy(self)
         other.search = search
         return other
+
+    def _nothing(self, example: TextPair) -> dict[str, Any]:
+        """The answer to a blank text."""
+        asked: dict[str, Any] = {"n_best": []} if self.search.n_best > 1 else {}
+        if self.search.attention:
+            asked["attention"] = {"rows": [], "columns": [], "weights": []}
+        return {"output": "", "score": None, "text": example.text, **asked, "note": NOTE}
 
     def _wanted(self, record: Record) -> Wanted:
         answers = self.columns.answers(record)
