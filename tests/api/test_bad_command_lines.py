@@ -79,7 +79,7 @@ train c.yaml --resume run
 train --resume nowhere
 train --resume data.csv
 train --resume run --out new
-train --resume run --set training.epochs=5
+train --resume run --set training.epochs=1
 train --resume run --seed 3
 evaluate
 evaluate nowhere

@@ -152,8 +152,8 @@ def test_a_refused_resume_changes_nothing(run: Path) -> None:
     text = (run / "config.yaml").read_text()
     (run / "config.yaml").write_text(text.replace("lr: 0.03", "lr: 0.04").replace("batch_rows: 8", "batch_rows: 9"))
     said = refused("train", "--resume", run)
-    assert "config.yaml: training.batch_rows: was 8 when the run began, is 9 now." in said
-    assert "training.optimizer: was {'name': 'adam', 'lr': 0.03" in said
+    assert "config.yaml: training.batch_rows: was 8, is 9 now; it cannot change in a run" in said
+    assert "training.optimizer.lr: was" not in said, "this one may"
     (run / "config.yaml").write_text(text)
     assert {path.name: path.read_bytes() for path in run.iterdir() if path.name != ".lock"} == before
 

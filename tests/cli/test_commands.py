@@ -68,7 +68,7 @@ def test_a_group_of_commands_has_help(capsys: Capture) -> None:
         (["train"], "recurra train: expected either CONFIG or --resume RUN. See `recurra train --help`."),
         (["train", "c", "--resume", "r"], "recurra train: expected either CONFIG or --resume RUN."),
         (["train", "--resume", "r", "--seed", "0", "--set", "a=1", "--out", "o"],
-         "recurra train: a resumed run keeps its own settings; leave out --out, --set, --seed."),
+         "recurra train: a resumed run keeps its folder and seed; leave out --out, --seed."),
         (["train", "c", "--seed", "-1"], "recurra train: argument --seed: expected"),
         (["train", "c", "--seed", "1.5"], "recurra train: argument --seed: expected a whole number from 0, got '1.5'"),
         (["train", "c", "--seed", "9" * 5000], "recurra train: argument --seed: expected a whole number from 0"),
@@ -207,8 +207,11 @@ def test_train_on_ranks_hands_over_how(what: list[str], words: list[str], given:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_run_says_how_to_go_on(number: int, code: int, api: Any, capsys: Capture) -> None:
     api.stopped_by = number
-    assert main(["train", "--resume", "runs/x", "--device", "cpu"]) == code
-    assert api.asked == [("resume", {"run": Path("runs/x"), "device": "cpu", "cells": [], "together": None})]
+    assert main(["train", "--resume", "runs/x", "--device", "cpu", "--set", "training.epochs=9"]) == code
+    given = {
+        "run": Path("runs/x"), "overrides": ["training.epochs=9"], "device": "cpu", "cells": [], "together": None,
+    }  # fmt: skip
+    assert api.asked == [("resume", given)]
     name = signal.Signals(number).name
     how = "everything is saved. Go on with: recurra train --resume runs/x"
     assert capsys.readouterr() == ("", f"Stopped by {name}; {how}\n")

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from recurra.api.answering import outputs
-from recurra.api.folder import RunFolder, describe, forget, open_run, write_task
+from recurra.api.changes import Change, apply, changes, refuse_bound
+from recurra.api.folder import RunFolder, describe, forget, open_run, write_config, write_task
 from recurra.api.learner import Learner
 from recurra.api.prepare import Prepared, prepare, selected
 from recurra.api.pretraining import begin_with
@@ -65,13 +65,19 @@ def go_on(folder: RunFolder, settings: Settings, device: torch.device, watch: Wa
     found = Checkpoints(folder.path).newest()
     for message in found.notes if found else ("no checkpoint was written yet: training starts at the first step.",):
         watch.note(message)
-    if found:
-        _refuse_other_config(settings, found, folder)
-    return _course(folder, settings, device, watch, found, ranks)
+    changed = changes(found.checkpoint.config, settings) if found else []
+    refuse_bound(changed, settings, folder.config)
+    return _course(folder, settings, device, watch, found, ranks, changed)
 
 
 def _course(
-    folder: RunFolder, settings: Settings, device: torch.device, watch: Watcher, found: Found | None, ranks: Ranks
+    folder: RunFolder,
+    settings: Settings,
+    device: torch.device,
+    watch: Watcher,
+    found: Found | None,
+    ranks: Ranks,
+    changed: Sequence[Change] = (),
 ) -> Course:
     """Read the data and build what learns. Only when nothing is refused any more is something written."""
     prepared = prepare(settings, watch)
@@ -80,13 +86,18 @@ def _course(
     keep = found.checkpoint.log_lines if found else 0
     if found:
         learner.restore(found.checkpoint, str(found.path))
-        watch.note(f"resumed at step {learner.step}, epoch {learner.epoch}.")
+        said = [f"resumed at step {learner.step}, epoch {learner.epoch}.", *apply(changed, learner)]
+        learner.changes += [f"{change}, from step {learner.step + 1} on" for change in changed]
+        for message in said:
+            watch.note(message)
     elif settings.training.init_from is not None:
         run = open_run(Path(settings.training.init_from))
         watch.note(begin_with(run, learner.model, prepared.task, settings.training.init_layers))
     if ranks.number:
         return Course(prepared, learner, Unwritten(), Unwritten(), select)
     _say_choices(learner, settings, device, watch)
+    if changed or not found:
+        write_config(folder, settings)
     write_task(folder, prepared.task, prepared.fingerprint)
     log = Log(folder.log, keep=keep)
     if log.lines < keep:
@@ -211,21 +222,3 @@ def refuse_taken(folder: RunFolder, config: Path) -> None:
         )
     if folder.config.exists() and folder.config.samefile(config):
         raise RunError(f"{config}: would be overwritten by the run's own config; choose another folder with --out.")
-
-
-def _refuse_other_config(settings: Settings, found: Found, folder: RunFolder) -> None:
-    """A resumed run has the settings that it began with."""
-    before, now = found.checkpoint.config, json.loads(json.dumps(settings.tree))
-    changed = [
-        f"{folder.config}: {name}.{key}: was {was!r} when the run began, is {value!r} now."
-        for name, section in now.items()
-        for key, value in section.items()
-        if (was := _at(before, name, key)) != value
-    ]
-    if changed:
-        raise RunError("\n".join([*changed, "Put it back to go on, or train anew in another folder."]))
-
-
-def _at(tree: Mapping[str, object], name: str, key: str) -> object:
-    section = tree.get(name)
-    return section.get(key) if isinstance(section, Mapping) else None

@@ -9,7 +9,7 @@ last.ckpt last.prev.ckpt best.ckpt             scores.json baselines.json report
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from recurra.base.errors import ConfigError, RunError
 from recurra.cells import BUILT_IN, CELLS
 from recurra.cells.user import cells_of
 from recurra.config import load as load_config
+from recurra.config import override
 from recurra.config import write as config_text
 from recurra.lower import equal, from_json, to_json, trace
 from recurra.tasks import Task
@@ -87,6 +88,16 @@ def describe(folder: RunFolder, settings: Settings) -> None:
 
     Raises ConfigError for a config that is too long to be read back.
     """
+    write_config(folder, settings)
+    name = str(settings.tree["model"].get("cell"))
+    if name in CELLS and name not in BUILT_IN:
+        write_text(folder.cell, _json(to_json(CELLS[name])))
+    # Last, so that a folder with a mark has a config.
+    write_text(folder.mark, _json({"format": FORMAT, "recurra": __version__}))
+
+
+def write_config(folder: RunFolder, settings: Settings) -> None:
+    """Write the config with every option. Raises ConfigError for one that is too long to be read back."""
     text = f"{config_text(settings.resolved, settings.schema).rstrip()}\n\n{END}\n"
     if len(text.encode("utf-8")) > MAX_CONFIG_BYTES:
         raise ConfigError(
@@ -94,11 +105,6 @@ def describe(folder: RunFolder, settings: Settings) -> None:
             f"at most {MAX_CONFIG_BYTES:,}; name fewer labels in class_weights, or shorter paths."
         )
     write_text(folder.config, text)
-    name = str(settings.tree["model"].get("cell"))
-    if name in CELLS and name not in BUILT_IN:
-        write_text(folder.cell, _json(to_json(CELLS[name])))
-    # Last, so that a folder with a mark has a config.
-    write_text(folder.mark, _json({"format": FORMAT, "recurra": __version__}))
 
 
 def forget(folder: RunFolder) -> None:
@@ -132,8 +138,8 @@ def open_run(path: Path, cells: Iterable[Path] = ()) -> Run:
     return Run(folder, settings, task, model, str(stored.get("data")))
 
 
-def open_settings(path: Path, cells: Iterable[Path] = ()) -> tuple[RunFolder, Settings]:
-    """The folder, recognised, and its config. Raises RunError."""
+def open_settings(path: Path, cells: Iterable[Path] = (), overrides: Sequence[str] = ()) -> tuple[RunFolder, Settings]:
+    """The folder, recognised, and its config with `overrides` on top. Raises RunError; ConfigError for an override."""
     folder = _recognised(path)
     given = add_cells(cells)
     if folder.cell.is_file():
@@ -145,9 +151,10 @@ def open_settings(path: Path, cells: Iterable[Path] = ()) -> tuple[RunFolder, Se
     try:
         document = load_config(folder.config)
         _refuse_cut(folder.config)
-        return folder, settings_of(document)
+        settings = settings_of(document)
     except ConfigError as error:
         raise RunError("\n".join(error.problems)) from error
+    return folder, settings_of(override(document, overrides)) if overrides else settings
 
 
 def _refuse_cut(config: Path) -> None:

@@ -59,9 +59,7 @@ class Learner:
         self.order = task.order(
             examples, batch_tokens=options.batch_tokens, batch_rows=options.batch_rows, seed=options.seed
         )
-        counted = min(options.epochs, COUNTED)
-        steps = sum(len(self.order.plan(epoch)) for epoch in range(1, counted + 1))
-        self.total_steps = steps * options.epochs // counted
+        self.total_steps = self.steps_of(options.epochs)
         self.model = settings.model(task.model_sizes).to(device)
         self.carry = Carry(self.model) if self.order.carries else None
         self.groups = groups_of(self.model)
@@ -75,6 +73,12 @@ class Learner:
         self.best, self.patience = Best(), Patience(evaluations=options.patience)
         self.step, self.epoch, self.position = 0, 1, 0
         self.seconds = 0.0
+        self.changes: list[str] = []  # what was changed at resumes, as sentences
+
+    def steps_of(self, epochs: int) -> int:
+        """Optimizer steps of a run of so many epochs."""
+        counted = min(epochs, COUNTED)
+        return sum(len(self.order.plan(epoch)) for epoch in range(1, counted + 1)) * epochs // counted
 
     @property
     def finished(self) -> bool:
@@ -137,7 +141,12 @@ class Learner:
             on_nonfinite=self.on_nonfinite.state(),
             config={name: dict(section) for name, section in self.settings.tree.items()},
             carried={} if self.carry is None else self.ranks.whole(self.carry.state()),
-            extra={"task": self.task.to_json(), "data": self.fingerprint, "seconds": self.seconds},
+            extra={
+                "task": self.task.to_json(),
+                "data": self.fingerprint,
+                "seconds": self.seconds,
+                "changes": self.changes,
+            },
         )
 
     def restore(self, checkpoint: Checkpoint, origin: str) -> None:
@@ -169,6 +178,7 @@ class Learner:
             self.carry.restore({name: value[ours].to(self.device) for name, value in checkpoint.carried.items()})
         self.step, self.epoch, self.position = checkpoint.step, checkpoint.epoch, checkpoint.position
         self.seconds = float(checkpoint.extra.get("seconds", 0.0))
+        self.changes = [str(change) for change in checkpoint.extra.get("changes", [])]
 
     def _optimizer(self) -> torch.optim.Optimizer:
         """Over all parameters, or over groups whose rates fall from the top of the network."""

@@ -105,7 +105,7 @@ def _learn(orders: Mapping[str, Any], pipe: Pipe) -> int | None:
                 folder = RunFolder(Path(orders["run"]))
                 settings = read_settings(Path(orders["config"]), orders["overrides"], orders["seed"])
             else:
-                folder, settings = open_settings(Path(orders["run"]), cells)
+                folder, settings = open_settings(Path(orders["run"]), cells, orders["changes"])
             if ranks.number == 0:
                 FolderLock(folder.path).__enter__()  # until this process ends
                 if orders["config"] is not None:

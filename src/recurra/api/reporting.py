@@ -83,6 +83,8 @@ def facts(learner: Learner, prepared: Prepared, select: str, notes: Sequence[str
         "threads": torch.get_num_threads(),
         "versions": f"recurra {__version__}, torch {torch.__version__}, Python {platform.python_version()}",
     }
+    for number, change in enumerate(learner.changes, start=1):
+        found[f"change {number}"] = change
     for number, message in enumerate([*prepared.notes, *notes], start=1):
         found[f"note {number}"] = message
     return found

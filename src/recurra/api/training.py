@@ -63,7 +63,13 @@ def train(
         raise RunError(f"{folder.path}: is a file; expected the name of a new folder after --out.")
     if together is not None:
         refuse_taken(folder, config)
-        orders = {"config": str(config), "overrides": [*overrides], "seed": seed, "cells": [*map(str, cells)]}
+        orders = {
+            "config": str(config),
+            "overrides": [*overrides],
+            "changes": [],
+            "seed": seed,
+            "cells": [*map(str, cells)],
+        }
         return _go_together(together, folder, orders, target, watch)
     with FolderLock(folder.path):
         refuse_taken(folder, config)
@@ -73,22 +79,25 @@ def train(
 def resume(
     run: Path,
     *,
+    overrides: Sequence[str] = (),
     device: str = "auto",
     cells: Iterable[Path] = (),
     together: Together | None = None,
     watch: Watcher | None = None,
 ) -> Trained:
-    """Go on with a run from its last checkpoint, bit for bit as if it had never stopped (on the same kind of device).
+    """Resume a run from its last checkpoint, bit for bit as if it had never stopped (on the same kind of device).
 
+    A run that has ended is resumed too, if it has epochs left: with more of them in `overrides`.
+    overrides: "dotted.key=value" each, of the options in `recurra.api.changes.MAY_CHANGE`; the run's config keeps them
     together: in several processes, however many it was before
-    Raises RunError if the folder is no run, another process writes to it, its checkpoints are all damaged, or its
-    config or data were changed.
+    Raises RunError if the folder is no run, another process writes to it, its checkpoints are all damaged, its data
+    was changed, or an option that may not change; ConfigError for an override that is no option.
     """
     watch, cells = watch or Nobody(), list(cells)
-    folder, settings = open_settings(run, cells)
+    folder, settings = open_settings(run, cells, overrides)
     target = device_of(device)
     if together is not None:
-        orders = {"config": None, "overrides": [], "seed": None, "cells": [*map(str, cells)]}
+        orders = {"config": None, "changes": [*overrides], "cells": [*map(str, cells)]}
         return _go_together(together, folder, orders, target, watch)
     with FolderLock(folder.path):
         return _go(folder, lambda: go_on(folder, settings, target, watch, Alone()), watch)

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", metavar="CONFIG", type=Path, nargs="?", help="a config file")
     parser.add_argument(
-        "--resume", metavar="RUN", type=Path, help="go on with a stopped run, as if it had never stopped"
+        "--resume",
+        metavar="RUN",
+        type=Path,
+        help="resume a stopped run, or one that has ended with more epochs",
     )
     parser.add_argument(
         "--out", metavar="RUN", type=Path, help="the run folder to make (default: a new one under runs/)"
@@ -51,7 +54,14 @@ def _run(args: argparse.Namespace) -> int:
     together = _together(args)
     with watching() as watch:
         if args.resume:
-            trained = api.resume(args.resume, device=args.device, cells=args.cells, together=together, watch=watch)
+            trained = api.resume(
+                args.resume,
+                overrides=args.overrides,
+                device=args.device,
+                cells=args.cells,
+                together=together,
+                watch=watch,
+            )
         else:
             trained = api.train(
                 args.config,
@@ -69,10 +79,10 @@ def _run(args: argparse.Namespace) -> int:
 def _refuse_what_has_no_effect(args: argparse.Namespace) -> None:
     if (args.config is None) == (args.resume is None):
         raise UsageError("recurra train: expected either CONFIG or --resume RUN. See `recurra train --help`.")
-    given = {"--out": args.out, "--set": args.overrides or None, "--seed": args.seed}
+    given = {"--out": args.out, "--seed": args.seed}
     refused = [flag for flag, value in given.items() if value is not None]
     if args.resume and refused:
-        raise UsageError(f"recurra train: a resumed run keeps its own settings; leave out {', '.join(refused)}.")
+        raise UsageError(f"recurra train: a resumed run keeps its folder and seed; leave out {', '.join(refused)}.")
     given = {"--rank-timeout": args.rank_timeout, "--restarts": args.restarts}
     refused = [flag for flag, value in given.items() if value is not None]
     if args.ranks == 1 and refused:
@@ -115,11 +125,12 @@ def _as_json(trained: Trained) -> dict[str, object]:
 
 
 COMMAND = Command(
-    "train a model as a config says, or go on with a stopped run",
+    "train a model from a config, or resume a run",
     _arguments,
     _run,
     "  recurra train config.yaml --out runs/first\n"
     "  recurra train config.yaml --set model.hidden_size=512 --seed 2\n"
     "  recurra train --resume runs/first\n"
+    "  recurra train --resume runs/first --set training.epochs=20\n"
     "  recurra train config.yaml --ranks 2",
 )

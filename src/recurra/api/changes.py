@@ -1,0 +1,160 @@
+"""Which options may change when a run is resumed, and what the others are bound to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from recurra.api.learner import Learner
+from recurra.api.schema import Settings
+from recurra.base.errors import RunError
+from recurra.config import build
+from recurra.training import SCHEDULES
+
+# The whole table. May change: what they decide is decided anew at each step, or at the end of an epoch.
+MAY_CHANGE = frozenset({
+    "training.epochs", "training.patience", "training.optimizer.lr", "training.checkpoint_every",
+    "training.max_model_gib",
+})  # fmt: skip
+# May not change, and why: the first one whose name an option begins with.
+BOUND: Mapping[str, str] = {
+    "task.": "the vocabulary and the labels of this run come from it",
+    "data.": "the rows of this run come from it",
+    "model.": "the weights of this run have its shape",
+    "training.seed": "the order of the rows and dropout follow from it",
+    "training.batch_": "the place in the epoch is counted in its batches",
+    "training.select": "the best epoch so far was chosen by it",
+    "training.schedule": "it is the course of the learning rate over the whole run",
+    "training.optimizer": "the optimizer's state belongs to it",
+    "training.": "the steps so far were made with it",
+}
+MISSING = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An option that is not what it was: its dotted name, and both values."""
+
+    name: str
+    before: Any
+    now: Any
+
+    def __str__(self) -> str:
+        return f"{self.name}: was {_shown(self.before)}, is {_shown(self.now)} now"
+
+
+def changes(before: Mapping[str, Any], settings: Settings) -> list[Change]:
+    """The options that differ from those of a checkpoint, by name. A section that is no section differs whole."""
+    now = json.loads(json.dumps(settings.tree))
+    return [
+        change
+        for name, section in now.items()
+        for key, value in section.items()
+        for change in _differing(f"{name}.{key}", _at(before, name, key), value)
+    ]
+
+
+def refuse_bound(found: Sequence[Change], settings: Settings, config: object) -> None:
+    """Raise RunError for the changes that would make another run; it says why, and how to train that one."""
+    bound = [change for change in found if change.name not in MAY_CHANGE]
+    if not bound:
+        return
+    sentences = []
+    for change in bound:
+        line = settings.resolved.document.line(tuple(change.name.split(".")))
+        where = "--set " if line == 0 else f"{config}: "
+        sentences.append(f"{where}{change}; it cannot change in a run: {_reason(change.name)}.")
+    flags = " ".join(f"--set {change.name}={_shown(change.now)}" for change in bound)
+    free = ", ".join(sorted(name.removeprefix("training.") for name in MAY_CHANGE))
+    raise RunError(
+        "\n".join([
+            *sentences,
+            f"Put it back to resume (of training, {free} may change), or train a new run: "
+            f"`recurra train {config} {flags}`.",
+        ])
+    )  # fmt: skip
+
+
+def apply(found: Sequence[Change], learner: Learner) -> list[str]:
+    """Let changed options take effect in a learner that has just been restored; a sentence for each.
+
+    Raises RunError where a change cannot take effect: fewer epochs than are done, or patience that is spent already.
+    """
+    names = {change.name for change in found}
+    _refuse_too_few_epochs(learner)
+    if "training.epochs" in names and learner.patience.spent:
+        waited = learner.patience.state()["waited"]
+        raise RunError(
+            f"training.epochs: has no effect: training has ended early, because {waited} epochs in a row brought no "
+            "better score. To resume it, set training.patience too: higher, or null "
+            f"(`--set training.patience={2 * waited}`)."
+        )
+    notes = [f"{change}." for change in found]
+    for change in found:
+        if change.name == "training.optimizer.lr":
+            notes.append(_set_peak(learner, float(change.now)))
+        if change.name == "training.epochs":
+            notes += _stretched(learner, int(change.before))
+    return notes
+
+
+def _refuse_too_few_epochs(learner: Learner) -> None:
+    least = learner.epoch if learner.position else learner.epoch - 1
+    epochs = learner.settings.training.epochs
+    if epochs < least:
+        raise RunError(
+            f"training.epochs: expected at least {least}, because epoch {least} has begun, got {epochs}. "
+            "To end a run early with its best weights, use `recurra finish RUN`."
+        )
+
+
+def _set_peak(learner: Learner, lr: float) -> str:
+    """The peak of the learning rate; layers below others keep their share of it."""
+    for depth, group in enumerate(learner.optimizer.param_groups):
+        group["initial_lr"] = lr / learner.settings.training.rate_decay**depth
+    name = learner.settings.tree["training"]["schedule"]["name"]
+    rate = lr * learner.schedule(learner.step + 1)
+    return f"training.schedule {name}: the learning rate of step {learner.step + 1} is {rate:.3g}."
+
+
+def _stretched(learner: Learner, epochs: int) -> Iterator[str]:
+    """A sentence if the learning rates of the steps so far would have been others in a run of the new length."""
+    before = build(learner.settings.training.schedule, SCHEDULES, learner.steps_of(epochs))
+    step = learner.step
+    if step == 0 or all(before(n) == learner.schedule(n) for n in range(1, step + 1)):
+        return
+    peak = float(learner.optimizer.param_groups[0].get("initial_lr", learner.optimizer.param_groups[0]["lr"]))
+    name = learner.settings.tree["training"]["schedule"]["name"]
+    yield (
+        f"training.schedule {name}: depends on the number of epochs, and now follows the course of a run of "
+        f"{learner.settings.training.epochs} epochs ({learner.total_steps:,} steps): learning rate "
+        f"{peak * before(step):.3g} at step {step:,}, {peak * learner.schedule(step + 1):.3g} at step {step + 1:,}. "
+        f"A run of {learner.settings.training.epochs} epochs from its first step would end with other weights."
+    )
+
+
+def _differing(name: str, before: Any, now: Any) -> Iterator[Change]:
+    """Options inside a component differ one by one; another component differs whole."""
+    if isinstance(now, dict) and isinstance(before, Mapping) and now.get("name", "") == before.get("name", ""):
+        for key, value in now.items():
+            yield from _differing(f"{name}.{key}", before.get(key, MISSING), value)
+    elif before is MISSING:
+        return  # an option that this recurra knows and the one before did not: it has its default
+    elif now != before:
+        yield Change(name, before, now)
+
+
+def _at(tree: Mapping[str, Any], name: str, key: str) -> Any:
+    """MISSING only where the section is there and has no such option."""
+    section = tree.get(name)
+    return section.get(key, MISSING) if isinstance(section, Mapping) and section else None
+
+
+def _reason(name: str) -> str:
+    return next(reason for start, reason in BOUND.items() if name.startswith(start))
+
+
+def _shown(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
