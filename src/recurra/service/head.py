@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -23,8 +23,8 @@ class Impatient(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._inner.connection_made(transport)
+        # uvloop's transports are no subclass of asyncio.Transport; they have its methods.
+        self._inner.connection_made(cast(asyncio.Transport, transport))
         self._timer = self._loop.call_later(self._seconds, transport.close)
 
     def data_received(self, data: bytes) -> None:

@@ -9,6 +9,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from typing import Literal
 
 import uvicorn
 
@@ -22,6 +23,7 @@ IDLE_SECONDS = 5
 # Of the head of a request: what it asks for and its headers.
 HEAD_BYTES = 64 * 1024
 BACKLOG = 512
+Loop = Literal["auto", "asyncio", "uvloop"]
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -65,12 +67,16 @@ def serve(service: Service, bound: socket.socket, *, key: str | None, started: C
         service.log.info("stopped")
 
 
-def server(service: Service, *, key: str | None = None, started: Callable[[], None] = lambda: None) -> uvicorn.Server:
-    """What speaks HTTP for the service."""
+def server(
+    service: Service, *, key: str | None = None, started: Callable[[], None] = lambda: None, loop: Loop = "auto"
+) -> uvicorn.Server:
+    """What speaks HTTP for the service. loop: `auto` takes uvloop where it is installed, as uvicorn does"""
     limits = service.limits
     config = uvicorn.Config(
         create_app(service, key=key, started=started),
+        # h11 even where httptools is installed: HEAD_BYTES is a limit of h11 alone.
         http=impatient(limits.header_seconds),
+        loop=loop,
         ws="none",
         lifespan="on",
         log_config=None,
@@ -96,7 +102,9 @@ def _begin(service: Service, started: Callable[[], None]) -> None:
         else:
             signal.raise_signal(signal.SIGTERM)
 
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hangup)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, hangup)
+    service.log.info("started", loop=type(loop).__module__.partition(".")[0], http="h11")
     started()
 
 
