@@ -68,9 +68,9 @@ def ask(served: dict[str, Served]) -> Iterator[Ask]:
     """Makes services around the runs of these names (all, if none is named); they end with the test."""
     made: list[Asked] = []
 
-    def make(*names: str, key: str | None = None, **limits: Any) -> Asked:
+    def make(*names: str, key: str | None = None, root_path: str = "", **limits: Any) -> Asked:
         runs = {name: served[name] for name in names or served}
-        made.append(Asked(runs, Limits(**limits), key))
+        made.append(Asked(runs, Limits(**limits), key, root_path))
         return made[-1]
 
     yield make

@@ -22,14 +22,15 @@ Client = httpx2.AsyncClient
 class Asked:
     """A service, what it logs, and a client of it."""
 
-    def __init__(self, runs: dict[str, Served], limits: Limits, key: str | None) -> None:
+    def __init__(self, runs: dict[str, Served], limits: Limits, key: str | None, root_path: str = "") -> None:
         self.written = io.StringIO()
         self.service = Service(runs, limits, Log(self.written))
         self.key = key
+        self.root_path = root_path
 
     @cached_property
     def app(self) -> ASGIApp:
-        return create_app(self.service, key=self.key)
+        return create_app(self.service, key=self.key, root_path=self.root_path)
 
     @property
     def log(self) -> list[dict[str, Any]]:

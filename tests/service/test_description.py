@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import html
+import json
+import re
+import shlex
 from typing import Any
 
 import pytest
@@ -43,8 +47,6 @@ def test_any_body_is_answered_as_described(asked: Asked, path: str, bodies: list
     described = asked.app._app.openapi()["paths"][POSTS[path]]["post"]["responses"]  # type: ignore[attr-defined]
 
     async def talk(client: Client) -> list[Any]:
-        import json
-
         sent = [json.dumps(body).encode() for body in bodies]  # NaN and lone surrogates too
         headers = {"content-type": "application/json"}
         return await asyncio.gather(*(client.post(path, content=body, headers=headers) for body in sent))
@@ -68,7 +70,7 @@ def test_all_methods_of_a_path_are_named_where_another_is_asked_for(ask: Ask) ->
     for path, methods in {
         "/sessions/x": "DELETE, POST",
         "/predict": "POST",
-        "/models": "GET",
+        "/models": "GET, HEAD",
         "/": "GET, HEAD",
     }.items():
         answer = asked.run(lambda client, path=path: client.request("PATCH", path))
@@ -86,6 +88,43 @@ def test_bounds_are_in_the_description(ask: Ask) -> None:
     assert schemas["PredictRequest"]["additionalProperties"] is False
 
 
-def test_no_page_of_the_description_loads_from_another_host(ask: Ask) -> None:
+def test_docs_have_every_request_with_its_fields_and_bounds(ask: Ask) -> None:
     asked = ask("moods")
-    assert [asked.get(path).status_code for path in ("/docs", "/redoc")] == [404, 404]
+    page = asked.get("/docs").text
+    for path, methods in asked.get("/openapi.json").json()["paths"].items():
+        for method in methods:
+            assert f'<b class="verb {method}">{method.upper()}</b> <code>{path}</code></h2>' in page
+    for row in (
+        "<code>texts</code></td><td>list of string, at most 10,000 characters; 1 to 256 of them</td>",
+        "<code>options.beam</code></td><td>integer 1 to 16, default 1</td><td>hypotheses of a translation; 1 is greedy",
+        "<code>options.temperature</code></td><td>number 0 to 100, default 1.0</td>",
+        "<code>options.top_p</code></td><td>number over 0 to 1</td>",
+        "<code>text</code></td><td>string, at most 10,000 characters, needed</td>",
+        "<td>415</td>",
+    ):
+        assert row in page, row
+
+
+def test_docs_show_requests_that_this_service_answers(ask: Ask) -> None:
+    asked = ask("moods", "digits")
+    page = asked.get("/docs").text
+    assert page.count("No run that is served here can answer this.") == 1  # /suggest: no language model
+    trials = re.findall(r'data-method="POST" data-path="([^"{]*)"><textarea[^>]*>([^<]*)</textarea>', page)
+    assert [path for path, _ in trials] == ["/predict", "/generate", "/sessions"]
+    for path, body in trials:
+        assert asked.post(path, json.loads(html.unescape(body))).status_code in (200, 201), path
+    curl = re.search(r'<pre class="curl">curl <span class="address">[^<]*</span>/predict (.*?)</pre>', page)
+    assert curl is not None
+    words = shlex.split(html.unescape(curl[1]))
+    assert words[:3] == ["-H", "Content-Type: application/json", "-d"]
+    assert json.loads(words[3]) == {"model": "moods", "texts": ["a text"]}
+
+
+def test_no_page_loads_from_another_host_or_has_a_script_within(ask: Ask) -> None:
+    asked = ask("moods")
+    assert asked.get("/redoc").status_code == 404
+    for path in ("/", "/docs"):
+        answer = asked.get(path)
+        assert answer.headers["content-security-policy"].startswith("default-src 'none'; script-src 'self'; ")
+        assert not re.findall(r'(?:src|href|action)="(?:[a-z]+:)?//', answer.text)
+        assert not re.findall(r"<script(?![^>]* src=)|<style| style=| on[a-z]+=", answer.text)

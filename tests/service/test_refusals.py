@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import threading
 from collections.abc import AsyncIterator
@@ -25,13 +26,22 @@ def is_well(asked: Asked) -> None:
 BROKEN = [
     (b"", 422, "body: "),
     (b"{", 400, "the body is no JSON: "),
-    (b"\xff\xfe{}", 400, ""),
-    (b"[" * 100_000, 400, ""),
+    (b"\xff\xfe{}", 400, "the body is not UTF-8: byte 0xff at 0. "),
+    ('{"texts": ["Köln"]}'.encode("latin-1"), 400, "the body is not UTF-8: byte 0xf6 at 13. "),
+    ('{"texts": ["a"]}'.encode("utf-16"), 400, "the body is not UTF-8: byte 0xff at 0. "),
+    (b"[" * 100_000, 400, "the body is no JSON that can be read: it is nested too deeply."),
+    (b'{"texts": ["a"], "texts": ["b"]}', 422, "texts: the key is given twice in one object."),
+    (b'{"texts": ["a"], "options": {"beam": 1, "beam": 2}}', 422, "beam: the key is given twice in one object."),
+    (b'{"records": [{"text": "a", "text": "a"}]}', 422, "text: the key is given twice in one object."),
     (b'{"texts":' + b"[" * 900 + b"]" * 900 + b"}", 422, "texts.0: "),
     (b'{"texts": ["a"], "model": 1e999}', 422, "model: "),
     (b'{"texts": [1e999]}', 422, "texts.0: "),
     (b'{"texts": [NaN]}', 422, "texts.0: "),
-    (b'{"texts": ["a"], "options": {"beam": ' + b"9" * 5000 + b"}}", 400, ""),
+    (
+        b'{"texts": ["a"], "options": {"beam": ' + b"9" * 5000 + b"}}",
+        400,
+        "the body is no JSON that can be read: a number",
+    ),
     (b'{"texts": ["\\ud800"]}', 422, "texts.0: Input should be a valid string, unable to parse"),
     (b'{"records": [{"text": ["\\udfff"]}]}', 422, "records.0.text: a \\u escape is half of a surrogate pair"),
     (b'{"records": [{"\\udfff": "a"}]}', 422, "records.0"),
@@ -65,10 +75,49 @@ def test_every_mistake_is_named_at_once(ask: Ask) -> None:
     assert [problem.partition(":")[0] for problem in problems] == ["options.beam", "options.n_best", "what"]
 
 
-def test_another_kind_of_content_is_refused(ask: Ask) -> None:
-    # A form of another page can send this without asking the browser's leave; JSON it cannot.
-    answer = ask("moods").post("/predict", content=b'{"texts": ["a"]}', headers={"content-type": "text/plain"})
-    assert answer.status_code == 422
+BODY = b'{"texts": ["fine"]}'
+# Content-Type, Content-Encoding, and what is said. A form of another page can send the first three without asking the
+# browser's leave; JSON it cannot.
+OTHER_CONTENT = [
+    ("application/x-www-form-urlencoded", "", "Content-Type: expected application/json, got 'application/x-www-form"),
+    ("text/plain", "", "Content-Type: expected application/json, got 'text/plain'; with curl: -H 'Content-Type: appl"),
+    ("multipart/form-data; boundary=x", "", "Content-Type: expected application/json, got 'multipart/form-data; bou"),
+    (None, "", "Content-Type: expected application/json, got none; "),
+    ("json", "", "Content-Type: expected application/json, got 'json'; "),
+    ("application/json; charset=iso-8859-1", "", "Content-Type: expected JSON in UTF-8, got charset 'iso-8859-1'."),
+    ("application/json", "gzip", "Content-Encoding: expected a body that is not compressed, got 'gzip'."),
+    ("application/json", "br, gzip", "Content-Encoding: expected a body that is not compressed, got 'br, gzip'."),
+]
+
+
+@pytest.mark.parametrize(("kind", "coding", "said"), OTHER_CONTENT)
+def test_another_kind_of_content_is_refused(ask: Ask, kind: str | None, coding: str, said: str) -> None:
+    headers = {"content-type": kind, "content-encoding": coding}
+    sent = {name: value for name, value in headers.items() if value}
+    answer = ask("moods").post("/predict", content=gzip.compress(BODY) if coding else BODY, headers=sent)
+    assert answer.status_code == 415
+    assert answer.json()["error"].startswith(said)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "application/json",
+        "Application/JSON; charset=UTF-8",
+        "application/problem+json",
+        'application/json; charset="utf-8"',
+    ],
+)
+def test_all_ways_to_say_json_are_taken(ask: Ask, kind: str) -> None:
+    headers = {"content-type": kind, "content-encoding": "identity"}
+    for body in (BODY, b"\xef\xbb\xbf" + BODY):
+        assert ask("moods").post("/predict", content=body, headers=headers).status_code == 200
+
+
+def test_a_request_without_a_body_needs_no_type(ask: Ask) -> None:
+    # `curl -X POST -d ""` calls nothing a form.
+    answer = ask("moods").post("/predict", content=b"", headers={"content-type": "application/x-www-form-urlencoded"})
+    assert (answer.status_code, answer.json()["error"]) == (422, "body: Field required.")
 
 
 @pytest.mark.parametrize(

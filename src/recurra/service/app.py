@@ -22,10 +22,11 @@ from recurra.service.guard import Guard
 from recurra.service.limits import Limits
 from recurra.service.log import Log
 from recurra.service.metrics import Metrics
-from recurra.service.page import add_page
+from recurra.service.page import add_docs, add_page
 from recurra.service.patience import GivenUpError
 from recurra.service.refusals import Json, RefusedError, answered, failed, late, refusal_of
 from recurra.service.reloading import Reloaded, Reloads
+from recurra.service.root import Root
 from recurra.service.served import Runs, Served, chosen, records_of
 from recurra.service.sessions import Sessions, follower_of
 from recurra.service.streams import Stream, Suggesters, can_generate, can_suggest
@@ -33,17 +34,20 @@ from recurra.service.worker import Worker
 
 _Answers = dict[int | str, dict[str, Any]]
 _REFUSALS: _Answers = {
-    400: {"model": s.Refusal, "description": "The body is no JSON."},
+    400: {"model": s.Refusal, "description": "The body is no JSON in UTF-8."},
     401: {"model": s.Refusal, "description": "A key is needed."},
     404: {"model": s.Refusal, "description": "There is no such run, session or report."},
     408: {"model": s.Refusal, "description": "The body took too long to arrive."},
     413: {"model": s.Refusal, "description": "The body is too large."},
+    415: {"model": s.Refusal, "description": "The body is of another type than application/json, or compressed."},
     422: {"model": s.Refusal, "description": "A mistake in the request; every one of them is named."},
     503: {"model": s.Refusal, "description": "Too many requests wait; Retry-After says when to come again."},
     504: {"model": s.Refusal, "description": "It took too long, and was given up."},
 }
 _CANNOT: _Answers = {409: {"model": s.Refusal, "description": "This run cannot do it, and why."}}
 _OF_GET: _Answers = {status: _REFUSALS[status] for status in (401, 503)}
+# For proxies (the name is nginx's): each token is passed on as it comes.
+_UNBUFFERED = {"X-Accel-Buffering": "no"}
 _REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 
 
@@ -92,7 +96,27 @@ class Service:
         """`ok` where requests are answered."""
         return "stuck" if self.batcher.is_stuck or not self.worker.is_alive else "ok"
 
-    def described(self, served: Served) -> s.Described:
+    def example(self, path: str) -> dict[str, Any] | None:
+        """A body (or a parameter) to try a path with; None where no run that is served can answer."""
+        able = {
+            "/generate": can_generate,
+            "/suggest": can_suggest,
+            "/sessions": lambda one: not _why_not(one),
+            "/sessions/{session}": lambda one: not _why_not(one),
+        }.get(path, lambda one: True)
+        one = next(filter(able, self.runs.values()), None)
+        if one is None:
+            return None
+        text = "a text"
+        return {
+            "/predict": {"model": one.name, "texts": [text]},
+            "/generate": {"model": one.name, "text": text},
+            "/suggest": {"model": one.name, "text": text},
+            "/sessions": {"model": one.name},
+            "/sessions/{session}": {"text": text},
+        }.get(path, {"name": one.name})
+
+    def described(self, served: Served, root: Root) -> s.Described:
         """A run as /models shows it."""
         return s.Described(
             name=served.name,
@@ -103,17 +127,21 @@ class Service:
             suggests=can_suggest(served),
             options=[name for name in s.PredictOptions.model_fields if _has_option(served, name)],
             sessions=_why_not(served),
-            report=f"/models/{served.name}/report" if served.report.is_file() else None,
+            report=root.link("models", served.name, "report") if served.report.is_file() else None,
             version=served.version,
             opened=served.opened.isoformat(timespec="seconds"),
             refused=_refused(self.reloads.last.get(served.name)),
         )
 
 
-def create_app(service: Service, *, key: str | None = None, started: Callable[[], None] = lambda: None) -> Guard:
+def create_app(
+    service: Service, *, key: str | None = None, started: Callable[[], None] = lambda: None, root_path: str = ""
+) -> Guard:
     """The service as an ASGI application.
 
     key: what clients must send; None asks for none        started: called when it begins to answer
+    root_path: under which a proxy shows it, such as /models/first; the proxy may strip it from requests or keep it
+    Raises ConfigError for a root path that is none, or that is a route of the service.
     """
 
     @asynccontextmanager
@@ -128,17 +156,21 @@ def create_app(service: Service, *, key: str | None = None, started: Callable[[]
         summary="Predictions of trained sequence models.",
         docs_url=None,  # FastAPI's pages load scripts from other hosts
         redoc_url=None,
+        redirect_slashes=False,  # it would name the host that a proxy asks, which clients may not reach
         lifespan=lifespan,
         default_response_class=Json,
     )
-    _add_models(app, service)
+    root = Root(root_path, lambda: app.routes)
+    _add_models(app, service, root)
     _add_reload(app, service, may=key is not None)
     _add_answers(app, service)
     _add_sessions(app, service)
     _add_health(app, service)
-    add_page(app)
+    add_page(app, root)
+    add_docs(app, root, service.example)
     _add_refusals(app)
-    return Guard(app, limits=service.limits, log=service.log, metrics=service.metrics, key=key)
+    root.refuse_ambiguous()
+    return Guard(app, limits=service.limits, log=service.log, metrics=service.metrics, key=key, root=root)
 
 
 def _add_answers(app: FastAPI, service: Service) -> None:
@@ -183,7 +215,7 @@ def _add_answers(app: FastAPI, service: Service) -> None:
         options = body.options.model_dump(exclude_unset=True)
         with _given_up(service.limits):
             events = await service.stream.begin(served, body.text, options, request.state.request_id)
-        return StreamingResponse(events, media_type="text/event-stream")
+        return StreamingResponse(events, media_type="text/event-stream", headers=_UNBUFFERED)
 
     @app.post("/suggest", response_model=s.Suggestions, responses={**_REFUSALS, **_CANNOT})
     async def suggest(body: s.SuggestRequest) -> Response:
@@ -225,11 +257,11 @@ def _add_sessions(app: FastAPI, service: Service) -> None:
         return Response(status_code=204)
 
 
-def _add_models(app: FastAPI, service: Service) -> None:
+def _add_models(app: FastAPI, service: Service, root: Root) -> None:
     @app.get("/models", response_model=s.Models, responses=_OF_GET)
     async def models() -> Response:
         """The runs that are served, and what each can do."""
-        return Json({"models": [service.described(one).model_dump() for one in service.runs.values()]})
+        return Json({"models": [service.described(one, root).model_dump() for one in service.runs.values()]})
 
     @app.get(
         "/models/{name}/report",
@@ -313,9 +345,7 @@ def _add_refusals(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        problems = [_sentence(one) for one in error.errors()]
-        status = 400 if any(one["type"] == "json_invalid" for one in error.errors()) else 422
-        return answered(RefusedError(status, problems), request.state.request_id)
+        return answered(RefusedError(422, map(_sentence, error.errors())), request.state.request_id)
 
     @app.exception_handler(Exception)
     async def failure(request: Request, error: Exception) -> Response:
@@ -323,6 +353,8 @@ def _add_refusals(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def unrouted(request: Request, error: HTTPException) -> Response:
+        if isinstance(error.__cause__, RefusedError):  # from reading the body, in FastAPI's own wrapping
+            return answered(error.__cause__, request.state.request_id)
         headers = dict(error.headers or {})
         if error.status_code == 405:
             headers["Allow"] = ", ".join(sorted(_methods(app, request)))
@@ -332,7 +364,8 @@ def _add_refusals(app: FastAPI) -> None:
 def _methods(app: FastAPI, request: Request) -> set[str]:
     """The methods of all routes of a path; Starlette names those of the first one."""
     matching = (route for route in app.routes if route.matches(request.scope)[0] is not Match.NONE)
-    return {method for route in matching for method in getattr(route, "methods", None) or ()}
+    methods = {method for route in matching for method in getattr(route, "methods", None) or ()}
+    return methods | ({"HEAD"} if "GET" in methods else set())
 
 
 _Id = Annotated[str, Path(max_length=most.LONGEST_NAME)]
@@ -350,8 +383,6 @@ def _given_up(limits: Limits) -> Iterator[None]:
 def _sentence(mistake: dict[str, Any]) -> str:
     """`options.beam: Input should be less than or equal to 16.`; what was sent is not repeated."""
     place = ".".join(str(part)[: most.LONGEST_NAME] for part in mistake["loc"] if part != "body")
-    if mistake["type"] == "json_invalid":
-        return f"the body is no JSON: {mistake['ctx']['error']} at character {mistake['loc'][-1]}."
     return f"{place or 'body'}: {mistake['msg'].removeprefix('Value error, ').rstrip('.')}."
 
 

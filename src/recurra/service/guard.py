@@ -15,15 +15,17 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from recurra.service.bodies import refuse_unreadable
 from recurra.service.limits import Limits
 from recurra.service.log import Log
 from recurra.service.metrics import Metrics
 from recurra.service.refusals import RefusedError, answered, busy, failed
+from recurra.service.root import Root
 
 # What a client may call its request; anything else gets an id of ours.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # These need no key: the page (which asks for it), and what tells an operator whether the service lives.
-OPEN = frozenset(("/", "/page.css", "/page.js", "/icon.svg", "/health", "/ready", "/openapi.json"))
+OPEN = frozenset(("/", "/page.css", "/page.js", "/docs", "/docs.js", "/icon.svg", "/health", "/ready", "/openapi.json"))
 COOKIE = "recurra_key"
 # After the time limit of a request, for an answer to be written; then it is cut.
 GRACE_SECONDS = 5.0
@@ -41,10 +43,16 @@ POLICY = (
 
 
 class Guard:
-    """The outermost application. key: what clients must send as `Authorization: Bearer KEY`; None asks for none."""
+    """The outermost application. key: what clients must send as `Authorization: Bearer KEY`; None asks for none.
 
-    def __init__(self, app: ASGIApp, *, limits: Limits, log: Log, metrics: Metrics, key: str | None) -> None:
+    HEAD is answered as GET is, without the body, for every route.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, limits: Limits, log: Log, metrics: Metrics, key: str | None, root: Root
+    ) -> None:
         self._app = app
+        self._root = root
         self._limits = limits
         self._log = log
         self._metrics = metrics
@@ -59,14 +67,18 @@ class Guard:
             return
         headers = Headers(scope=scope)
         given = headers.get("x-request-id", "")
-        request = _Request(given if _REQUEST_ID.fullmatch(given) else self._new_id(), send)
-        scope.setdefault("state", {})["request_id"] = request.id
+        # The server has its own scope: by its method it knows that no body follows.
+        inner = {**scope, "method": "GET" if scope["method"] == "HEAD" else scope["method"]}
+        request = _Request(
+            given if _REQUEST_ID.fullmatch(given) else self._new_id(), scope["method"], self._root.enter(inner), send
+        )
+        inner.setdefault("state", {})["request_id"] = request.id
         self._running += 1
         try:
-            await self._guarded(scope, headers, receive, request)
+            await self._guarded(inner, headers, receive, request)
         finally:
             self._running -= 1
-            self._note(scope, request)
+            self._note(inner, request)
 
     def _new_id(self) -> str:
         # No secret, so no system call, at which a thread that computes would take its turn.
@@ -75,12 +87,12 @@ class Guard:
     async def _guarded(self, scope: Scope, headers: Headers, receive: Receive, request: _Request) -> None:
         """The answer, whatever happens on the way to it."""
         try:
-            if self._running > self._limits.requests and scope["path"] not in OPEN:
+            if self._running > self._limits.requests and request.path not in OPEN:
                 raise busy(f"{self._limits.requests} requests are answered at this moment; come again later.")
-            self._refuse_stranger(scope["method"], scope["path"], headers)
+            self._refuse_stranger(scope["method"], request.path, headers)
             body = await _body(headers, receive, self._limits)
             async with asyncio.timeout(self._limits.seconds + GRACE_SECONDS):
-                await self._app(scope, _replayed(body, receive), request.send)
+                await self._app(scope, _replayed(body, headers, receive), request.send)
         except RefusedError as error:
             await request.refuse(scope, receive, error)
         except ConnectionAbortedError:
@@ -107,24 +119,29 @@ class Guard:
     def _note(self, scope: Scope, request: _Request) -> None:
         route = str(getattr(scope.get("route"), "path", "other"))
         seconds = time.monotonic() - request.since
-        self._metrics.request(scope["method"], route, request.status, seconds)
+        self._metrics.request(request.method, route, request.status, seconds)
         client: Any = scope.get("client") or ("",)
         self._log.info(
             "request",
             id=request.id,
             client=client[0],
-            method=scope["method"][:20],
-            path=scope["path"][:200],
+            method=request.method[:20],
+            path=request.path[:200],
             status=request.status,
             seconds=round(seconds, 6),
         )
 
 
 class _Request:
-    """One request's answer on its way out. status: what was sent, 0 before; is_whole: whether all of it was."""
+    """One request's answer on its way out. path: without the root path of a proxy
 
-    def __init__(self, id: str, send: Send) -> None:
+    status: what was sent, 0 before; is_whole: whether all of it was
+    """
+
+    def __init__(self, id: str, method: str, path: str, send: Send) -> None:
         self.id = id
+        self.method = method
+        self.path = path
         self.status = 0
         self.is_whole = False
         self.since = time.monotonic()
@@ -136,6 +153,8 @@ class _Request:
             headers = MutableHeaders(scope=message)
             for name, value in self._headers().items():
                 headers.setdefault(name, value)
+        elif self.method == "HEAD":
+            message = {**message, "body": b""}
         await self._send(message)
         self.is_whole = message["type"] == "http.response.body" and not message.get("more_body", False)
 
@@ -181,8 +200,8 @@ async def _body(headers: Headers, receive: Receive, limits: Limits) -> bytes:
         raise RefusedError(408, sentence, closing) from None
 
 
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    """The body as one message, then whatever comes."""
+def _replayed(body: bytes, headers: Headers, receive: Receive) -> Receive:
+    """The body as one message, then whatever comes. Raises RefusedError where it is asked for and cannot be read."""
     given = False
 
     async def replay() -> Message:
@@ -190,6 +209,7 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
         if given:
             return await receive()
         given = True
+        refuse_unreadable(headers, body)
         return {"type": "http.request", "body": body, "more_body": False}
 
     return replay

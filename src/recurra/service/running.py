@@ -51,14 +51,17 @@ def url_of(bound: socket.socket) -> str:
     return f"http://[{host}]:{port}" if bound.family == socket.AF_INET6 else f"http://{host}:{port}"
 
 
-def serve(service: Service, bound: socket.socket, *, key: str | None, started: Callable[[], None]) -> None:
+def serve(
+    service: Service, bound: socket.socket, *, key: str | None, started: Callable[[], None], root_path: str = ""
+) -> None:
     """Answer until SIGTERM or Ctrl-C, which are raised again after what has begun has ended; read runs again on SIGHUP.
 
     started: called once requests are answered
     """
     _log_as_json(service)
     try:
-        server(service, key=key, started=lambda: _begin(service, started)).run(sockets=[bound])
+        one = server(service, key=key, started=lambda: _begin(service, started), root_path=root_path)
+        one.run(sockets=[bound])
     finally:
         if not service.stop(1.0):
             # A model that does not come to an end would hold up the end of the process.
@@ -68,12 +71,17 @@ def serve(service: Service, bound: socket.socket, *, key: str | None, started: C
 
 
 def server(
-    service: Service, *, key: str | None = None, started: Callable[[], None] = lambda: None, loop: Loop = "auto"
+    service: Service,
+    *,
+    key: str | None = None,
+    started: Callable[[], None] = lambda: None,
+    root_path: str = "",
+    loop: Loop = "auto",
 ) -> uvicorn.Server:
     """What speaks HTTP for the service. loop: `auto` takes uvloop where it is installed, as uvicorn does"""
     limits = service.limits
     config = uvicorn.Config(
-        create_app(service, key=key, started=started),
+        create_app(service, key=key, started=started, root_path=root_path),
         # h11 even where httptools is installed: HEAD_BYTES is a limit of h11 alone.
         http=impatient(limits.header_seconds),
         loop=loop,

@@ -14,6 +14,7 @@ from recurra.api.answering import device_of, outputs
 from recurra.api.folder import Run, RunFolder, open_run
 from recurra.base.contracts import Origin, Record
 from recurra.base.errors import ConfigError, RunError
+from recurra.service.limits import LONGEST_NAME
 from recurra.service.refusals import RefusedError
 from recurra.service.versions import Stamp, stamp_of, version_of
 
@@ -60,7 +61,7 @@ def open_runs(paths: Iterable[Path], *, device: str = "auto", cells: Iterable[Pa
     target, kept = device_of(device), tuple(cells)
     found: dict[str, Served] = {}
     for path in paths:
-        name = path.name if path.name not in ("", "..") else path.resolve().name
+        name = _name_of(path)
         if name in found:
             raise ConfigError(
                 f"{path}: a run named '{name}' is served already; runs are chosen by the names of their folders. "
@@ -69,6 +70,17 @@ def open_runs(paths: Iterable[Path], *, device: str = "auto", cells: Iterable[Pa
         found[name] = _read(name, path, target, kept)
         try_out(found[name])
     return found
+
+
+def _name_of(path: Path) -> str:
+    """What requests call the run. Raises ConfigError for a name that none can hold."""
+    name = path.name if path.name not in ("", "..") else path.resolve().name
+    link = "Give it another one, or serve a link to it: ln -s RUN NAME."
+    if len(name) > LONGEST_NAME:
+        raise ConfigError(f"{path}: its name has {len(name)} characters, expected at most {LONGEST_NAME}. {link}")
+    if any("\ud800" <= character <= "\udfff" for character in name):  # bytes that Python could not decode
+        raise ConfigError(f"{path}: its name is not UTF-8, which requests are written in. {link}")
+    return name
 
 
 def newer(old: Served) -> Served:

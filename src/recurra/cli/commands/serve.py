@@ -24,6 +24,12 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine)")
     parser.add_argument("--port", type=_whole(0, 65535), default=8000, help="0 takes a free one (default: 8000)")
     parser.add_argument(
+        "--root-path",
+        metavar="PATH",
+        default="",
+        help="under which a proxy shows the service, such as /models/first; the proxy may strip it or keep it",
+    )
+    parser.add_argument(
         "--key-file", metavar="FILE", type=Path, help=f"a file with the key that clients must send; or ${ENVIRONMENT}"
     )
     parser.add_argument(
@@ -69,6 +75,7 @@ def _run(args: argparse.Namespace) -> int:
         service.Service(runs, limits, service.Log()),
         bound,
         key=key,
+        root_path=args.root_path,
         started=lambda: put(f"{', '.join(runs)}: {url} (Ctrl-C stops)"),
     )
     return DONE

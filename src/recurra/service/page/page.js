@@ -3,6 +3,8 @@
 // ---- the service -------------------------------------------------------------------------------------------------
 
 const COOKIE = "recurra_key";
+// Where the service is, behind whatever proxy: where this script came from.
+const ROOT = new URL(".", document.currentScript.src).pathname.replace(/\/$/u, "");
 const $ = (id) => document.getElementById(id);
 let key = sessionStorage.getItem(COOKIE) || "";
 
@@ -23,7 +25,7 @@ async function call(path, body, signal) {
   }
   let answer;
   try {
-    answer = await fetch(path, options);
+    answer = await fetch(ROOT + path, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Refused(0, "The service does not answer. Is it still running?");
@@ -547,7 +549,7 @@ function choose(name) {
   $("prompt").textContent = view.prompt;
   $("controls").replaceChildren(...view.controls);
   $("report").hidden = !model.report;
-  if (model.report) $("report").href = model.report;
+  if (model.report) $("report").href = `${ROOT}/models/${encodeURIComponent(model.name)}/report`;
   $("about").textContent = `${model.name}: ${model.task.replaceAll("_", " ")}, ${model.parameters.toLocaleString()} parameters.`;
   $("model").value = model.name;
   document.title = `${model.name} · recurra`;
@@ -566,7 +568,15 @@ async function start() {
   $("ask").hidden = false;
   $("model").replaceChildren(...models.map((one) => h("option", { value: one.name }, `${one.name} (${one.task.replaceAll("_", " ")})`)));
   $("choice").hidden = models.length < 2;
-  choose(decodeURIComponent(location.hash.slice(1)));
+  choose(nameInAddress());
+}
+
+function nameInAddress() {
+  try {
+    return decodeURIComponent(location.hash.slice(1));
+  } catch {
+    return ""; // a % that begins no escape: somebody's typing
+  }
 }
 
 function askForKey() {
@@ -582,7 +592,7 @@ $("key-form").addEventListener("submit", (event) => {
   key = $("key").value.trim();
   sessionStorage.setItem(COOKIE, key);
   // For the report, which the browser opens by itself.
-  document.cookie = `${COOKIE}=${key}; SameSite=Strict; Path=/models`;
+  document.cookie = `${COOKIE}=${key}; SameSite=Strict; Path=${ROOT}/models`;
   complain(null);
   start();
 });
