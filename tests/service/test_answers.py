@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -181,3 +182,15 @@ def test_the_page_asks_nothing_of_other_hosts(ask: Ask) -> None:
         assert "//" not in answer.text.replace("http://www.w3.org/2000/svg", "").replace("// ", "")
     for path in ("/page.py", "/page.css/page.js", "/%2e%2e%2fapp.py", "/page/page.js"):
         assert asked.get(path).status_code == 404, path
+
+
+def test_the_examples_of_a_run_are_texts_of_its_data_that_it_answers(ask: Ask, folder: Path, writer: Path) -> None:
+    data = (folder / "data.csv").read_text() + (folder / "pairs.csv").read_text()
+    asked = ask("moods", "digits")
+    for model in asked.get("/models").json()["models"]:
+        assert 1 <= len(model["examples"]) <= 3
+        assert all(text in data for text in model["examples"])
+        answer = asked.post("/predict", {"model": model["name"], "texts": model["examples"]})
+        assert answer.status_code == 200
+    begun = json.loads((writer / "examples.json").read_text())["texts"]
+    assert begun == ["the cat sat on the mat"]  # of its one sentence, six words to go on from

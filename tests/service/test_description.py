@@ -117,7 +117,8 @@ def test_docs_show_requests_that_this_service_answers(ask: Ask) -> None:
     assert curl is not None
     words = shlex.split(html.unescape(curl[1]))
     assert words[:3] == ["-H", "Content-Type: application/json", "-d"]
-    assert json.loads(words[3]) == {"model": "moods", "texts": ["a text"]}
+    (model, *_) = asked.get("/models").json()["models"]
+    assert json.loads(words[3]) == {"model": "moods", "texts": [model["examples"][0]]}
 
 
 def test_no_page_loads_from_another_host_or_has_a_script_within(ask: Ask) -> None:

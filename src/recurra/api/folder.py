@@ -4,6 +4,7 @@ run.json           format and version          config.yaml   resolved, every def
 task.json          tokenizer, vocabulary, labels, data        cell.json   a user's cell, as data; only if there is one
 model.safetensors  the best weights            log.jsonl     one line a few steps, and one an epoch
 last.ckpt last.prev.ckpt best.ckpt             scores.json baselines.json report.html *.png
+examples.json      a few texts of dev or test, to try the run with
 """
 
 from __future__ import annotations
@@ -62,6 +63,10 @@ class RunFolder:
     @property
     def weights(self) -> Path:
         return self.path / "model.safetensors"
+
+    @property
+    def examples(self) -> Path:
+        return self.path / "examples.json"
 
     @property
     def log(self) -> Path:

@@ -14,10 +14,14 @@ from recurra.api.doctoring import for_report
 from recurra.api.folder import RunFolder
 from recurra.api.learner import Learner
 from recurra.api.prepare import Prepared
+from recurra.api.samples import sample_texts, write_samples
 from recurra.base.contracts import Report, Watcher
 from recurra.report import Chart, Curve, write
 from recurra.training import Checkpoints, put_weights, save_weights
 from recurra.training.log import read as read_log
+
+# Among them are enough to choose a few texts from.
+MOST_ROWS = 1000
 
 
 def final_report(
@@ -53,6 +57,8 @@ def final_report(
         facts=facts(learner, prepared, select, [*compared.notes, *([learner.skipped] if learner.skipped else [])])
         | gradients,
     )
+    rows = map(prepared.task.answer, scored[last][:MOST_ROWS], answers[last])
+    write_samples(folder, sample_texts(prepared.task, list(rows)))
     save_weights(folder.weights, learner.model)
     drawn = write(
         folder.path,

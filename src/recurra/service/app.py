@@ -107,7 +107,7 @@ class Service:
         one = next(filter(able, self.runs.values()), None)
         if one is None:
             return None
-        text = "a text"
+        text = (*one.examples, "a text")[0]
         return {
             "/predict": {"model": one.name, "texts": [text]},
             "/generate": {"model": one.name, "text": text},
@@ -128,6 +128,7 @@ class Service:
             options=[name for name in s.PredictOptions.model_fields if _has_option(served, name)],
             sessions=_why_not(served),
             report=root.link("models", served.name, "report") if served.report.is_file() else None,
+            examples=list(served.examples),
             version=served.version,
             opened=served.opened.isoformat(timespec="seconds"),
             refused=_refused(self.reloads.last.get(served.name)),
@@ -161,10 +162,10 @@ def create_app(
         default_response_class=Json,
     )
     root = Root(root_path, lambda: app.routes)
-    _add_models(app, service, root)
-    _add_reload(app, service, may=key is not None)
     _add_answers(app, service)
     _add_sessions(app, service)
+    _add_models(app, service, root)
+    _add_reload(app, service, may=key is not None)
     _add_health(app, service)
     add_page(app, root)
     add_docs(app, root, service.example)

@@ -201,6 +201,7 @@ class Described(BaseModel):
     options: Annotated[list[str], Field(description="options of /predict that it has")]
     sessions: Annotated[list[str], Field(description="why it cannot be fed piece by piece; empty where it can")]
     report: Annotated[str | None, Field(description="where its report is")]
+    examples: Annotated[list[str], Field(description="texts of its dev or test data, to try it with")]
     version: Version
     opened: Annotated[str, Field(description="when this version was read")]
     refused: Annotated[Refused | None, Field(description="why its last reload failed; null where it did not")]

@@ -12,6 +12,7 @@ import torch
 
 from recurra.api.answering import device_of, outputs
 from recurra.api.folder import Run, RunFolder, open_run
+from recurra.api.samples import read_samples
 from recurra.base.contracts import Origin, Record
 from recurra.base.errors import ConfigError, RunError
 from recurra.service.limits import LONGEST_NAME
@@ -26,6 +27,7 @@ class Served:
     """One version of a run under the run's name, ready to answer.
 
     version: of its files; stamp: of the same when they were read, which was `opened`
+    examples: texts to try it with
     """
 
     name: str
@@ -35,6 +37,7 @@ class Served:
     version: str
     stamp: Stamp
     opened: datetime
+    examples: tuple[str, ...]
 
     @property
     def input_field(self) -> str:
@@ -121,7 +124,7 @@ def _read(name: str, path: Path, device: torch.device, cells: tuple[Path, ...]) 
     if bad is not None:
         raise RunError(f"{path}: its weight '{bad}' holds numbers that are not finite. Train again.")
     word = str(run.settings.tree["task"]["name"])
-    return Served(name, word, run, device, version, before, datetime.now(UTC))
+    return Served(name, word, run, device, version, before, datetime.now(UTC), read_samples(run.folder))
 
 
 def first_record(served: Served) -> Record:

@@ -6,7 +6,6 @@ const HERE = new URL(".", document.currentScript.src).href.replace(/\/$/u, "");
 const key = document.getElementById("key");
 key.value = sessionStorage.getItem(COOKIE) || "";
 key.addEventListener("change", () => sessionStorage.setItem(COOKIE, key.value.trim()));
-document.getElementById("key-form").addEventListener("submit", (event) => event.preventDefault());
 for (const place of document.querySelectorAll(".address")) place.textContent = HERE;
 
 /** The answer's text, piece by piece, JSON with line ends where it is whole. */

@@ -30,8 +30,7 @@ HEAD = """<!doctype html>
 <p>Bodies are JSON. What is refused has the same form everywhere: <code>error</code> (the sentences),
 <code>problems</code> (a list of them) and <code>request_id</code>. The same for programs:
 <a href="openapi.json">openapi.json</a>.</p>
-<form id="key-form"><label for="key">Key, if the service has one</label>
-<input id="key" type="password" autocomplete="current-password"></form>
+<p><label>Key, if the service has one <input id="key" type="password" autocomplete="off"></label></p>
 """
 FOOT = "</main>\n</body>\n</html>\n"
 

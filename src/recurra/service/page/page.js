@@ -538,6 +538,23 @@ function plain(model) {
 
 let models = [];
 let view = null;
+// What stands in the text because it is an example, and not because somebody wrote it.
+let example = "";
+
+/** Put an example into the text, selected, so that typing takes its place. */
+function offer(text) {
+  example = text;
+  $("text").value = text;
+  $("text").select();
+}
+
+/** A button for each example of a model; it fills the text, and asks. */
+function examples(model) {
+  const short = (text) => (text.length > 60 ? `${text.slice(0, 59)}…` : text);
+  const one = (given) =>
+    h("button", { type: "button", dir: "auto", title: given, onclick: () => (offer(given), view.entered()) }, short(given));
+  $("examples").replaceChildren(...(model.examples.length ? [h("span", {}, "Try"), ...model.examples.map(one)] : []));
+}
 
 function choose(name) {
   const model = models.find((one) => one.name === name) || models[0];
@@ -554,7 +571,9 @@ function choose(name) {
   $("model").value = model.name;
   document.title = `${model.name} · recurra`;
   history.replaceState(null, "", `#${encodeURIComponent(model.name)}`);
+  examples(model);
   $("text").focus();
+  if (!text() || text() === example) offer(model.examples[0] || "");
   if (text()) view.typed();
 }
 
