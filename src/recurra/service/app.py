@@ -108,13 +108,14 @@ class Service:
         if one is None:
             return None
         text = (*one.examples, "a text")[0]
-        return {
+        bodies: dict[str, dict[str, Any]] = {
             "/predict": {"model": one.name, "texts": [text]},
             "/generate": {"model": one.name, "text": text},
             "/suggest": {"model": one.name, "text": text},
             "/sessions": {"model": one.name},
             "/sessions/{session}": {"text": text},
-        }.get(path, {"name": one.name})
+        }
+        return bodies.get(path, {"name": one.name})
 
     def described(self, served: Served, root: Root) -> s.Described:
         """A run as /models shows it."""

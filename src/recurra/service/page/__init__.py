@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from importlib.resources import files
 from typing import Any
 
@@ -33,7 +34,7 @@ def add_page(app: FastAPI, root: Root) -> None:
     for path, (name, kind) in FILES.items():
         content = files(__package__).joinpath(name).read_text("utf-8")
         shown = rooted(content, root) if name.endswith(".html") else content
-        app.add_route(path, _answering(lambda shown=shown: shown, kind), include_in_schema=False)
+        app.add_route(path, _answering(partial(str, shown), kind), include_in_schema=False)
 
 
 def add_docs(app: FastAPI, root: Root, example: Callable[[str], Mapping[str, Any] | None]) -> None:
