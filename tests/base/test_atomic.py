@@ -93,3 +93,28 @@ def test_leftovers_of_the_dead_go_and_files_of_the_living_stay(tmp_path: Path) -
 def test_a_leftover_of_an_earlier_process_with_our_own_number_goes(tmp_path: Path) -> None:
     (tmp_path / f"{PREFIX}{os.getpid()}-0123abcd-last.ckpt").write_text("x")  # in a container the number is always 1
     assert remove_leftovers(tmp_path) == 1
+
+
+@pytest.mark.parametrize("error", [errno.EINVAL, errno.ENOSYS, errno.ENOTSUP])
+def test_a_disk_that_cannot_sync_is_written_to(error: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fsync(handle: int) -> None:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_text(tmp_path / "a", "whole")
+    assert (tmp_path / "a").read_text() == "whole"
+    assert atomic.sync_folder(tmp_path) is False
+
+
+def test_a_disk_that_fails_to_sync_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fsync(handle: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(OSError, match="Input/output error"):
+        write_text(tmp_path / "a", "whole")
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_folder_that_can_be_synced_is(tmp_path: Path) -> None:
+    assert atomic.sync_folder(tmp_path) is True

@@ -38,6 +38,7 @@ class FakeApi:
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     fail: BaseException | None = None
     stopped_by: int | None = None
+    opened_with: list[Path] = field(default_factory=list)
     rows: tuple[dict[str, object], ...] = ()
     texts: list[str] = field(default_factory=list)
     while_training: Callable[[Any], None] = lambda watch: None
@@ -80,17 +81,18 @@ class FakeApi:
         watch.note("no baselines")
         return REPORT
 
-    def predict(self, run: Path, records: Iterable[Record], **given: Any) -> Iterator[dict[str, object]]:
-        self._note("predict", run=run, **given)
+    def open_run(self, run: Path, cells: Any) -> Any:
+        self.opened_with = list(cells)
+        return SimpleNamespace(path=run, settings=SimpleNamespace(plan=SimpleNamespace(input_field="review")))
+
+    def predict(self, run: Any, records: Iterable[Record], **given: Any) -> Iterator[dict[str, object]]:
+        self._note("predict", run=run.path, cells=self.opened_with, **given)
         for number, record in enumerate(records):
             self.texts.append(record.fields["review"])
             yield self.rows[number % len(self.rows)] if self.rows else {
                 "label": "good", "score": 0.875, "probabilities": {"good": 0.875, "bad": 0.125},
                 "text": record.fields["review"],
             }  # fmt: skip
-
-    def text_column(self, run: Path, *, cells: Any) -> str:
-        return "review"
 
     def read_for(self, run: Path, file: Path, *, cells: Any) -> Iterator[Record]:
         self._note("read_for", run=run, file=file, cells=cells)

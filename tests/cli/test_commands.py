@@ -5,8 +5,13 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
+import select
+import shlex
 import signal
 import sys
+import threading
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +19,10 @@ import pytest
 
 from recurra import __version__
 from recurra.base.errors import ConfigError, DataError, RecurraError, RunError, ShapeError, TrainingError
+from recurra.base.shell import as_word
 from recurra.cli import main
 from recurra.cli.commands import COMMANDS
+from recurra.cli.terminal import put_json
 from recurra.cli.texts import from_standard_input
 
 Capture = pytest.CaptureFixture[str]
@@ -281,8 +288,84 @@ def test_predict_reads_standard_input_line_by_line(words: list[str], api: Any, m
 def test_standard_input_that_is_no_text_is_named_by_line() -> None:
     with pytest.raises(DataError, match=r"^standard input:2: not UTF-8: byte 0xff at 3\."):
         list(from_standard_input("t", io.BytesIO(b"a\nbc\xff\n")))
+    first, *_ = islice(from_standard_input("t", io.BytesIO(b"a\nb\n\xff\n")), 1)
+    assert [record.fields["t"] for record in first] == ["a", "b"]  # answered before the line that is none
     with pytest.raises(DataError, match=r"^standard input:1: line longer than 8 MiB"):
         list(from_standard_input("t", io.BytesIO(b"x" * ((8 << 20) + 1))))
+
+
+def test_who_writes_a_line_is_answered_before_the_next(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a process beside another: each line is written only when the answer to the one before has been read."""
+    (questions, asks), (answers, says) = os.pipe(), os.pipe()
+    monkeypatch.setattr(sys, "stdin", os.fdopen(questions, encoding="utf-8"))
+    monkeypatch.setattr(sys, "stdout", os.fdopen(says, "w", encoding="utf-8"))
+    served = threading.Thread(target=main, args=[["predict", "r", "-", "--json"]], daemon=True)
+    served.start()
+    with open(asks, "wb", buffering=0) as question, open(answers, "rb", buffering=0) as answer:
+        for text in ("eins", "zwei"):
+            question.write(f"{text}\n".encode())
+            ready, _, _ = select.select([answer], [], [], 20)
+            assert ready, "no answer came"
+            assert json.loads(answer.read(4096))["text"] == text
+        question.write(b"one\ntwo\nthree")
+        question.close()
+        served.join(20)
+        assert [json.loads(line)["text"] for line in answer.read(4096).splitlines()] == ["one", "two", "three"]
+    sys.stdin.close()
+    sys.stdout.close()
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8", "utf-16"])
+def test_json_is_json_in_every_locale(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    value = {"größe": ["日本", "𝄞", 'a "b"\\', "\udcf6", float("nan")]}
+    out = io.TextIOWrapper(io.BytesIO(), encoding, errors="backslashreplace")
+    monkeypatch.setattr(sys, "stdout", out)
+    put_json(value)
+    put_json({"ä": 1}, indent=None)
+    out.flush()
+    text = out.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]
+    whole, last = text.rsplit("\n", 2)[:2]
+    assert json.loads(whole) == {"größe": ["日本", "𝄞", 'a "b"\\', "\udcf6", None]}
+    assert last == ('{"ä": 1}' if encoding == "utf-8" else '{"\\u00e4": 1}')
+
+
+def test_a_config_on_standard_output_is_utf_8_in_every_locale(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "init", lambda task, file: "task:\n  text: größe\n", raising=False)
+    for encoding in ("ascii", "utf-8"):
+        out = io.TextIOWrapper(io.BytesIO(), encoding, errors="backslashreplace")
+        monkeypatch.setattr(sys, "stdout", out)
+        assert main(["init", "classification", "f.csv"]) == 0
+        out.flush()
+        assert out.buffer.getvalue().decode() == "task:\n  text: größe\n"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["predict", "r", "K\udcf6ln", "--output", "x.csv"],
+        ["predict", "r", "K\udcf6ln"],
+        ["generate", "r", "--prompt", "K\udcf6ln"],
+        ["train", "c.yaml", "--set", "task.text=K\udcf6ln"],
+    ],
+)
+def test_a_text_that_is_in_no_encoding_of_ours_is_named(words: list[str], api: Any, capsys: Capture) -> None:
+    assert main(words) == 2
+    assert re.search(r"^recurra \w+: [A-Z_=]+: byte 0xf6 is not UTF-8: ", capsys.readouterr().err)
+    assert api.asked == []
+
+
+def test_a_path_may_be_of_any_bytes(api: Any, capsys: Capture) -> None:
+    assert main(["predict", "r\udcf6n", "a"]) == 0
+    assert main(["predict", "r", "--input", "f\udcf6.csv"]) == 0
+    assert api.asked[0][1]["run"] == Path("r\udcf6n")
+
+
+def test_a_path_that_is_shown_can_be_copied_into_a_shell(api: Any, tmp_path: Path, capsys: Capture) -> None:
+    odd = tmp_path / "my 'own' $HOME;config.yaml"
+    assert main(["init", "classification", "f.csv", "-o", str(odd)]) == 0
+    command = capsys.readouterr().err.partition("Next: ")[2]
+    assert shlex.split(command) == ["recurra", "check", str(odd)]
+    assert as_word("-x") == "./-x"
 
 
 def test_explain_shows_text_or_data(api: Any, capsys: Capture) -> None:

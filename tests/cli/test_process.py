@@ -36,6 +36,23 @@ def test_output_that_a_stream_cannot_encode_is_escaped() -> None:
     assert run.stderr.startswith("recurra: unknown command 'tr\\xe4n'.")
 
 
+@pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)])
+def test_closed_standard_streams_are_no_failure_and_no_file_takes_their_place(closed: tuple[int, ...]) -> None:
+    # What is opened first of all gets the lowest number that is free.
+    code = (
+        "import os, sys; from recurra.cli import main; sys.argv = ['recurra', '--version']; code = main(); "
+        "file = os.open(os.devnull, os.O_RDONLY); os._exit(code if file > 2 else 99)"
+    )
+
+    def close() -> None:
+        for number in closed:
+            os.close(number)
+
+    run = subprocess.run([sys.executable, "-c", code], preexec_fn=close, capture_output=True, text=True, timeout=60)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout.startswith("recurra ") == (1 not in closed)
+
+
 def test_a_reader_that_goes_away_ends_the_program_quietly() -> None:
     code = "from recurra.cli import main; import sys; sys.exit(main(['--help']))"
     reader, writer = os.pipe()

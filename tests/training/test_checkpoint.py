@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -17,6 +19,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from recurra.base.atomic import write_text
 from recurra.base.errors import RunError, TrainingError
 from recurra.training import (
     OPTIMIZERS,
@@ -328,8 +331,9 @@ def test_a_second_run_in_the_folder_is_refused_and_the_first_goes_on(tmp_path):
         FolderLock(tmp_path),
     ):
         raise AssertionError
-    with FolderLock(tmp_path):
-        pass  # free again
+    heard: list[str] = []
+    with FolderLock(tmp_path, heard.append):
+        assert heard == []
 
 
 def test_a_lock_ends_with_its_process_even_if_a_worker_of_it_lives_on(tmp_path):
@@ -357,7 +361,7 @@ def test_a_lock_ends_with_its_process_even_if_a_worker_of_it_lives_on(tmp_path):
 def test_taking_the_lock_makes_the_folder_and_removes_what_a_killed_run_left(tmp_path):
     folder = tmp_path / "runs" / "one"
     with FolderLock(folder):
-        (folder / ".tmp-12-ab-last.ckpt").write_bytes(b"half")
+        (folder / ".tmp-4194305-ab-last.ckpt").write_bytes(b"half")
         (folder / "config.yaml").write_text("a: 1\n")
     with FolderLock(folder):
         assert sorted(p.name for p in folder.iterdir()) == [".lock", "config.yaml"]
@@ -477,3 +481,28 @@ def test_files_that_are_no_weights_are_refused_in_a_sentence(content, tmp_path):
         load_weights(tmp_path / "w", Toy())
     with pytest.raises(RunError, match=r"expected a file of weights, found none"):
         load_weights(Path(tmp_path / "nothing"), Toy())
+
+
+@pytest.mark.parametrize("error", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_disk_without_locks_is_noted_and_used(error: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(handle: int, how: int) -> None:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    heard: list[str] = []
+    with FolderLock(tmp_path, heard.append):
+        assert (tmp_path / ".lock").read_text() == f"{os.getpid()}\n"
+    (note,) = heard
+    assert note.startswith(f"{tmp_path}: this disk has no file locks ({os.strerror(error)}), so a second training ")
+
+
+def test_a_disk_that_does_not_sync_folders_is_noted_and_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fsync(handle: int) -> None:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    heard: list[str] = []
+    with FolderLock(tmp_path, heard.append):
+        write_text(tmp_path / "a", "whole")
+    (note,) = heard
+    assert note == f"{tmp_path}: this disk does not sync folders: after a power cut the newest files may be missing."

@@ -20,6 +20,7 @@ from recurra.api.schema import Settings
 from recurra.api.stopping import Stopped
 from recurra.base.contracts import Progress, Score, Watcher
 from recurra.base.errors import RecurraError, RunError
+from recurra.base.shell import as_word
 from recurra.nn import Recurrent
 from recurra.training import Checkpoint, Checkpoints, Found, Log, Ranks, Speed, Stopping, averaged, every
 
@@ -217,7 +218,7 @@ def refuse_taken(folder: RunFolder, config: Path) -> None:
     checkpoints = Checkpoints(folder.path)
     if any(path.exists() for path in (folder.mark, checkpoints.last, checkpoints.previous, checkpoints.best)):
         raise RunError(
-            f"{folder.path}: already holds a run. Go on with `recurra train --resume {folder.path}`, "
+            f"{folder.path}: already holds a run. Go on with `recurra train --resume {as_word(folder.path)}`, "
             "or choose another folder with --out."
         )
     if folder.config.exists() and folder.config.samefile(config):

@@ -23,6 +23,7 @@ from recurra.api.schema import Settings, settings_of
 from recurra.base import plain_json
 from recurra.base.atomic import write_text
 from recurra.base.errors import ConfigError, RunError
+from recurra.base.shell import as_word
 from recurra.cells import BUILT_IN, CELLS
 from recurra.cells.user import cells_of
 from recurra.config import load as load_config
@@ -131,7 +132,8 @@ def open_run(path: Path, cells: Iterable[Path] = ()) -> Run:
     folder, settings = open_settings(path, cells)
     if not folder.weights.is_file():
         raise RunError(
-            f"{path}: has no model.safetensors: its training has not ended. Go on with `recurra train --resume {path}`."
+            f"{path}: has no model.safetensors: its training has not ended. Go on with "
+            f"`recurra train --resume {as_word(path)}`."
         )
     stored = read_json(folder.task)
     task = settings.plan.restore(stored, str(folder.task))

@@ -107,7 +107,7 @@ def _learn(orders: Mapping[str, Any], pipe: Pipe) -> int | None:
             else:
                 folder, settings = open_settings(Path(orders["run"]), cells, orders["changes"])
             if ranks.number == 0:
-                FolderLock(folder.path).__enter__()  # until this process ends
+                FolderLock(folder.path, watch.note).__enter__()  # until this process ends
                 if orders["config"] is not None:
                     refuse_taken(folder, Path(orders["config"]))
             make = go_on if orders["config"] is None else begin

@@ -14,6 +14,7 @@ from recurra.api.folder import add_cells, open_run
 from recurra.api.prepare import prepare, selected
 from recurra.api.pretraining import begin_with
 from recurra.api.schema import read_settings, settings_of
+from recurra.base.errors import ConfigError
 from recurra.config import parse
 from recurra.config import write as config_text
 from recurra.data.formats import read
@@ -39,6 +40,8 @@ def init(task: str, file: Path) -> str:
     a file whose columns cannot be told apart; DataError for a file that cannot be read.
     """
     plan = TASKS[task]
+    if any("\udc80" <= character <= "\udcff" for character in str(file)):  # bytes that Python could not decode
+        raise ConfigError(f"{file}: its name is not UTF-8, so no config can hold it. Rename it.")
     rows = list(islice(read(file), LOOK))
     chosen: dict[str, Any] = {"task": {"name": task, **plan.suggested(rows, file)}, "data": {"train": str(file)}}
     if len(rows) < LOOK:

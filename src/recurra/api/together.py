@@ -23,6 +23,7 @@ import torch
 from recurra.base import errors
 from recurra.base.contracts import Progress, Score, Watcher
 from recurra.base.errors import ConfigError, RecurraError, TrainingError
+from recurra.base.shell import as_word
 from recurra.training import Stopping
 
 # Seconds: for Python and torch to load, for the others to end (one that is refused takes them along sooner), a look.
@@ -118,7 +119,7 @@ def teach(together: Together, orders: Mapping[str, Any], started: Path, watch: W
                 watch.note(
                     f"{what}; all begin again from the last checkpoint (restart {tried + 1} of {together.restarts})."
                 )
-    go_on = f"Go on with `recurra train --resume {orders['run']}`."
+    go_on = f"Go on with `recurra train --resume {as_word(orders['run'])}`."
     raise TrainingError(f"{what}, and {together.restarts} restarts did not help. {go_on}") from cause
 
 

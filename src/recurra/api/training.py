@@ -71,7 +71,7 @@ def train(
             "cells": [*map(str, cells)],
         }
         return _go_together(together, folder, orders, target, watch)
-    with FolderLock(folder.path):
+    with FolderLock(folder.path, watch.note):
         refuse_taken(folder, config)
         return _go(folder, lambda: begin(folder, settings, target, watch, Alone()), watch)
 
@@ -99,7 +99,7 @@ def resume(
     if together is not None:
         orders = {"config": None, "changes": [*overrides], "cells": [*map(str, cells)]}
         return _go_together(together, folder, orders, target, watch)
-    with FolderLock(folder.path):
+    with FolderLock(folder.path, watch.note):
         return _go(folder, lambda: go_on(folder, settings, target, watch, Alone()), watch)
 
 
@@ -141,6 +141,6 @@ def _go_together(
         if not folder.mark.exists():
             signal.raise_signal(stopped)  # nothing has begun: as if this process alone had been asked to end
         return Trained(folder.path, None, stopped)
-    with FolderLock(folder.path):
+    with FolderLock(folder.path, watch.note):
         _, settings = open_settings(folder.path)
         return _go(folder, lambda: go_on(folder, settings, device, Nobody(), Alone()), watch)

@@ -5,6 +5,7 @@ Source of the order: Pillai et al. 2014, "All File Systems Are Not Created Equal
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from typing import IO
 PREFIX = ".tmp-"
 # What this process is writing now. Its number alone tells nothing: in a container, the killed one had it too.
 _writing: set[str] = set()
+# What a file system says of a call that it does not have.
+UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 @contextmanager
@@ -30,7 +33,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         with open(temporary, "xb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            sync(file.fileno())
         os.replace(temporary, path)
     except BaseException as error:
         if isinstance(error, OSError) and error.filename in (None, str(temporary)):
@@ -48,13 +51,30 @@ def write_text(path: Path, text: str) -> None:
         file.write(text.encode("utf-8"))
 
 
-def sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
+def sync_folder(folder: Path) -> bool:
+    """Make a rename in `folder` survive a power cut; whether its disk can do that."""
     try:
-        os.fsync(handle)
+        handle = os.open(folder, os.O_RDONLY)
+    except PermissionError:  # one may write in a folder that one may not read
+        return False
+    try:
+        return sync(handle)
     finally:
         os.close(handle)
+
+
+def sync(handle: int) -> bool:
+    """Wait until an open file, or folder, is on the disk; whether its file system can say so.
+
+    Some network drives and FUSE file systems cannot, and a write to them is no failure. Raises OSError for one that is.
+    """
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in UNSUPPORTED:
+            raise
+        return False
+    return True
 
 
 def remove_leftovers(folder: Path) -> int:

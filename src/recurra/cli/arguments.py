@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,25 @@ def parse(word: str, command: Command, arguments: Sequence[str]) -> argparse.Nam
     namespace, rest = parser.parse_known_intermixed_args(list(arguments))
     if rest:
         raise UsageError(_unexpected(parser, rest[0]))
+    _refuse_undecodable(parser, namespace)
     return namespace
+
+
+def _refuse_undecodable(parser: argparse.ArgumentParser, namespace: argparse.Namespace) -> None:
+    """Raise UsageError for a text that is not in the locale's encoding. A path may be any bytes."""
+    for action in parser._actions:
+        given = getattr(namespace, action.dest, None)
+        for text in given if isinstance(given, list) else [given]:
+            if isinstance(text, str) and action.metavar != "FILE" and (byte := _undecoded(text)):
+                raise UsageError(
+                    f"{parser.prog}: {action.metavar or action.dest}: byte 0x{byte:02x} is not "
+                    f"{sys.getfilesystemencoding().upper()}: '{text}'. Write the text in this encoding, or in a file."
+                )
+
+
+def _undecoded(text: str) -> int:
+    """The first byte that Python could not decode, 0 where there is none (PEP 383: U+DC80 and up)."""
+    return next((ord(c) - 0xDC00 for c in text if "\udc80" <= c <= "\udcff"), 0)
 
 
 def _unexpected(parser: argparse.ArgumentParser, word: str) -> str:

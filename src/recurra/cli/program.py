@@ -10,7 +10,7 @@ from recurra.base.errors import did_you_mean
 from recurra.cli.arguments import Command, parse
 from recurra.cli.commands import COMMANDS
 from recurra.cli.failures import DONE, YOUR_INPUT, UsageError, guarded
-from recurra.cli.terminal import put, say, tolerate_narrow_encodings
+from recurra.cli.terminal import open_closed_streams, put, say, tolerate_narrow_encodings
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,6 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv: the words after the program's name; None takes those of the process
     """
     if argv is None:
+        open_closed_streams()
         tolerate_narrow_encodings()
     words, debug = _without_debug(list(sys.argv[1:] if argv is None else argv))
     return guarded(lambda: _run(words), debug=debug)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import json
 import math
@@ -22,9 +23,55 @@ def put(text: str) -> None:
     print(text)
 
 
-def put_json(value: Any) -> None:
-    """A result for a program, on standard output; a number that is not finite becomes null, as JSON has none."""
-    put(json.dumps(plain(value), ensure_ascii=False, indent=2, allow_nan=False))
+def flush() -> None:
+    """Give out what was put so far: who asks line by line waits for it."""
+    sys.stdout.flush()
+
+
+def put_text_file(text: str) -> None:
+    """What is to become a text file, on standard output: UTF-8 where the locale has not all of its characters."""
+    stream: Any = sys.stdout
+    if _holds(stream, text) or not hasattr(stream, "buffer"):
+        put(text.removesuffix("\n"))
+        return
+    stream.flush()
+    stream.buffer.write(text.encode("utf-8", "surrogateescape"))
+
+
+def put_json(value: Any, *, indent: int | None = 2) -> None:
+    """A result for a program, on standard output; a number that is not finite becomes null, as JSON has none.
+
+    indent: None for all of it in one line
+    JSON is UTF-8: where the stream is anything else, what is beyond ASCII is escaped.
+    """
+    is_utf8 = _encoding(sys.stdout) == "utf-8"
+    put(json_text(value, indent=indent) if is_utf8 else _dumped(plain(value), indent, ascii=True))
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """JSON that UTF-8 can hold: half of a surrogate pair, which it cannot, has all of it escaped."""
+    text = _dumped(plain(value), indent, ascii=False)
+    return text if _encodes(text, "utf-8") else _dumped(plain(value), indent, ascii=True)
+
+
+def _dumped(value: Any, indent: int | None, *, ascii: bool) -> str:
+    return json.dumps(value, ensure_ascii=ascii, indent=indent, allow_nan=False)
+
+
+def _encoding(stream: TextIO) -> str:
+    return codecs.lookup(getattr(stream, "encoding", None) or "utf-8").name
+
+
+def _holds(stream: TextIO, text: str) -> bool:
+    return _encodes(text, _encoding(stream))
+
+
+def _encodes(text: str, encoding: str) -> bool:
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def plain(value: Any) -> Any:
@@ -44,13 +91,38 @@ def is_terminal(stream: TextIO) -> bool:
 
 
 def printable(text: str) -> str:
-    """`text` without control characters, so that no data can drive a terminal; line ends and tabs stay."""
-    return "".join(c if c in "\n\t" or unicodedata.category(c) != "Cc" else f"\\x{ord(c):02x}" for c in text)
+    """`text` without control characters, so that no data can drive a terminal; line ends and tabs stay.
+
+    A byte that Python could not decode (PEP 383: U+DC80 and up) is shown as one.
+    """
+    return "".join(c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs") else _escape(c) for c in text)
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    if code > 0xFF and not 0xDC80 <= code <= 0xDCFF:
+        return f"\\u{code:04x}"
+    return f"\\x{code & 0xFF:02x}"
 
 
 def one_line(text: str) -> str:
     """`text` in one line, without control characters."""
     return printable(" ".join(text.split()))
+
+
+def open_closed_streams() -> None:
+    """Put /dev/null where a standard stream was closed (`2>&-`).
+
+    Else the next file that is opened takes its number, and what libraries say on standard error goes into a checkpoint.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            if os.open(os.devnull, os.O_RDWR) != number:  # the lowest number that is free, by POSIX
+                continue
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - for the process
 
 
 def tolerate_narrow_encodings() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 import sys
 import warnings
@@ -18,11 +17,12 @@ from recurra.base.contracts import Origin, Record
 from recurra.base.errors import DataError
 from recurra.cli.failures import UsageError
 from recurra.cli.heat import heat_lines
-from recurra.cli.terminal import one_line, plain, printable, say
+from recurra.cli.terminal import json_text, one_line, printable, say
 from recurra.data.formats.csv import guarded
 
 # The limit of data files (a "10 MB line" is no text to classify).
 MAX_LINE = 8 << 20
+READ_BYTES = 64 << 10
 MOST_PICTURES = 20
 _ANSWER = ("label", "labels", "output")
 _CONFIDENCE = ("score", "confidence", "probability")
@@ -36,16 +36,46 @@ def from_arguments(texts: Iterable[str], field: str) -> Iterator[Record]:
         yield Record({field: text}, Origin("argument", number))
 
 
-def from_standard_input(field: str, stream: BinaryIO | None = None) -> Iterator[Record]:
-    """One record per line, read as it comes. Raises DataError for a line over 8 MiB, or not UTF-8."""
-    stream = stream or sys.stdin.buffer
+def from_standard_input(field: str, stream: BinaryIO | None = None) -> Iterator[list[Record]]:
+    """One record per line, in groups: all lines that have come so far.
+
+    So who writes a line and waits for its answer gets it, and a long file is answered in large batches.
+    Raises DataError for a line over 8 MiB, or not UTF-8, once the lines before it were given.
+    """
+    source: Any = stream or sys.stdin.buffer
     number = 0
-    while line := stream.readline(MAX_LINE + 1):
-        number += 1
-        origin = Origin("standard input", number)
-        if len(line) > MAX_LINE:
-            raise DataError(f"{origin}: line longer than {MAX_LINE >> 20} MiB.")
-        yield Record({field: _decoded(line, origin)}, origin)
+    for lines in _lines_at_hand(source):
+        group: list[Record] = []
+        try:
+            for line in lines:
+                number += 1
+                group.append(_record(line, field, Origin("standard input", number)))
+        except DataError:
+            yield group
+            raise
+        yield group
+
+
+def _lines_at_hand(source: Any) -> Iterator[list[bytes]]:
+    """Whole lines, as many as each read gives; the last one may lack its end, or be longer than MAX_LINE."""
+    begun: list[bytes] = []  # of a line that has not ended
+    size = 0
+    while size <= MAX_LINE and (more := source.read1(READ_BYTES)):
+        *lines, rest = more.split(b"\n")
+        if lines:
+            lines[0] = b"".join([*begun, lines[0]])
+            yield lines
+            begun, size = [], 0
+        begun.append(rest)
+        size += len(rest)
+    if size:
+        yield [b"".join(begun)]
+
+
+def _record(line: bytes, field: str, origin: Origin) -> Record:
+    if len(line) > MAX_LINE:
+        raise DataError(f"{origin}: line longer than {MAX_LINE >> 20} MiB.")
+    return Record({field: _decoded(line, origin)}, origin)
 
 
 def _decoded(line: bytes, origin: Origin) -> str:
@@ -126,7 +156,7 @@ def _words(label: object) -> str:
 
 def json_line(row: Row) -> str:
     """One prediction as one line of JSON."""
-    return json.dumps(plain(row), ensure_ascii=False, allow_nan=False)
+    return json_text(row)
 
 
 def writer_for(path: Path, *, with_attention: bool = False) -> Callable[[Path, Iterable[Row]], int]:
@@ -214,5 +244,5 @@ def write_csv(path: Path, rows: Iterable[Row]) -> int:
 
 def _csv_cell(value: Any) -> Any:
     if isinstance(value, Mapping | list | tuple):
-        return json_line(value) if isinstance(value, Mapping) else json.dumps(plain(value), ensure_ascii=False)
+        return json_text(value)
     return guarded(value) if isinstance(value, str) else value

@@ -28,6 +28,7 @@ from recurra import __version__
 from recurra.base import plain_json
 from recurra.base.atomic import replacing
 from recurra.base.errors import RunError, TrainingError
+from recurra.base.shell import as_word
 from recurra.training.tensors import refuse_nonfinite, retied, untied
 
 FORMAT = 1
@@ -112,7 +113,7 @@ def saving(path: Path, size: int) -> Iterator[None]:
         raise TrainingError(
             f"{path}: not written: {error.strerror or error}; {size:,} bytes needed, {_free_bytes(path.parent)} free."
             " What was saved before still stands; free some space or repair the disk, then go on with"
-            f" `recurra train --resume {path.parent}`."
+            f" `recurra train --resume {as_word(path.parent)}`."
         ) from error
 
 

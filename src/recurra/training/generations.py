@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from recurra.base.atomic import replacing
+from recurra.base.atomic import replacing, sync
 from recurra.base.errors import RunError
 from recurra.training.checkpoint import (
     Checkpoint,
@@ -48,7 +48,7 @@ class Checkpoints:
         with saving(self.last, size_of(parts)), replacing(self.last) as file:
             write(file, parts)
             file.flush()
-            os.fsync(file.fileno())
+            sync(file.fileno())
             self._keep_previous()
         self._last_is_sound = True
 

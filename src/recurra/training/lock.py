@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-from recurra.base.atomic import remove_leftovers
+from recurra.base.atomic import UNSUPPORTED, remove_leftovers, sync_folder
 from recurra.base.errors import RunError
 
 FILE = ".lock"
+# ENOLCK: a network drive whose lock service does not run.
+NO_LOCKS = (*UNSUPPORTED, errno.ENOLCK)
 _held: set[int] = set()
 
 
@@ -18,11 +22,13 @@ class FolderLock:
     """Holds `folder` for one writer until the block or the process ends, however it ends.
 
     Entering makes the folder if need be, and removes the temporary files of a process that was killed.
+    note: hears what this disk cannot do: lock a file (a second writer is then not noticed), or sync a folder
     Raises RunError if another process, or another lock in this one, holds it. Readers need no lock.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, note: Callable[[str], None] = lambda message: None) -> None:
         self._folder = folder
+        self._note = note
         self._handle = -1
 
     def __enter__(self) -> FolderLock:
@@ -31,13 +37,22 @@ class FolderLock:
         try:
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            owner = os.read(self._handle, 20).decode("ascii", "replace").strip()
-            os.close(self._handle)
-            raise RunError(
-                f"{self._folder}: expected a folder that nobody writes to, but process {owner or '(unknown)'}"
-                " is training there. Wait for it, stop it, or choose another folder with --out."
-            ) from error
+            if error.errno not in NO_LOCKS:
+                owner = os.read(self._handle, 20).decode("ascii", "replace").strip()
+                os.close(self._handle)
+                raise RunError(
+                    f"{self._folder}: expected a folder that nobody writes to, but process {owner or '(unknown)'}"
+                    " is training there. Wait for it, stop it, or choose another folder with --out."
+                ) from error
+            self._note(
+                f"{self._folder}: this disk has no file locks ({error.strerror}), so a second training in the same "
+                "folder would not be noticed; let only one write there."
+            )
         _held.add(self._handle)
+        if not sync_folder(self._folder):
+            self._note(
+                f"{self._folder}: this disk does not sync folders: after a power cut the newest files may be missing."
+            )
         os.ftruncate(self._handle, 0)
         os.write(self._handle, f"{os.getpid()}\n".encode())
         remove_leftovers(self._folder)

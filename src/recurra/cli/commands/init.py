@@ -6,9 +6,10 @@ import argparse
 from pathlib import Path
 
 from recurra.base.atomic import write_text
+from recurra.base.shell import as_word
 from recurra.cli.arguments import Command
 from recurra.cli.failures import DONE, UsageError
-from recurra.cli.terminal import put, say
+from recurra.cli.terminal import put_text_file, say
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,10 +33,10 @@ def _run(args: argparse.Namespace) -> int:
 
     text = api.init(args.task, args.file)
     if output is None:
-        put(text.removesuffix("\n"))
+        put_text_file(text)
         return DONE
     write_text(output, text)
-    say(f"{output}: written. Next: recurra check {output}")
+    say(f"{output}: written. Next: recurra check {as_word(output)}")
     return DONE
 
 

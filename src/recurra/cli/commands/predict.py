@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from recurra.base.contracts import Record
 from recurra.cli.arguments import Command, add_cells, add_device, add_json, add_run, natural
 from recurra.cli.failures import DONE, UsageError
-from recurra.cli.terminal import put, say
-from recurra.cli.texts import from_arguments, from_standard_input, json_line, readable, writer_for
+from recurra.cli.terminal import flush, put, put_json, say
+from recurra.cli.texts import from_arguments, from_standard_input, readable, writer_for
 from recurra.cli.watcher import watching
 
 _STANDARD_INPUT = "-"
@@ -48,15 +50,16 @@ def _run(args: argparse.Namespace) -> int:
     from recurra import api
 
     with watching() as watch:
-        rows = api.predict(
-            args.run, _records(args), options=_options(args), device=args.device, cells=args.cells, watch=watch
-        )
+        run = api.open_run(args.run, args.cells)
+        answer = partial(api.predict, run, options=_options(args), device=args.device, watch=watch)
+        groups = map(answer, _groups(args, run.settings.plan.input_field))
         if write is not None:
-            say(f"{args.output}: {write(args.output, rows)} predictions written.")
+            say(f"{args.output}: {write(args.output, chain.from_iterable(groups))} predictions written.")
             return DONE
-        form = json_line if args.json else readable
-        for row in rows:
-            put(form(row))
+        for rows in groups:
+            for row in rows:
+                put_json(row, indent=None) if args.json else put(readable(row))
+            flush()
     return DONE
 
 
@@ -78,17 +81,18 @@ def _refuse_unclear_input(args: argparse.Namespace) -> None:
         raise UsageError("recurra predict: - reads standard input, and stands alone.")
 
 
-def _records(args: argparse.Namespace) -> Iterable[Record]:
-    """What to predict for. A text of the command line goes where the run's data has its texts."""
+def _groups(args: argparse.Namespace, field: str) -> Iterable[Iterable[Record]]:
+    """What to predict for, in groups of which each is answered before the next is read.
+
+    field: where the run's data has its texts
+    """
     from recurra import api
 
     if args.input not in (None, _STANDARD_INPUT):
-        records: Iterable[Record] = api.read_for(args.run, Path(args.input), cells=args.cells)
-        return records
-    field: str = api.text_column(args.run, cells=args.cells)
+        return [api.read_for(args.run, Path(args.input), cells=args.cells)]
     if _STANDARD_INPUT in (args.input, *args.texts):
         return from_standard_input(field)
-    return from_arguments(args.texts, field)
+    return [from_arguments(args.texts, field)]
 
 
 COMMAND = Command(

@@ -8,6 +8,7 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from recurra.base.shell import as_word
 from recurra.cli.arguments import Command, add_cells, add_device, add_json, add_overrides, natural
 from recurra.cli.failures import DONE, UsageError
 from recurra.cli.show import report_json, show_report
@@ -107,7 +108,7 @@ def finished(trained: Trained, *, as_json: bool) -> int:
     run = shlex.quote(str(trained.run))
     if trained.stopped_by is not None:
         name = signal.Signals(trained.stopped_by).name
-        say(f"Stopped by {name}; everything is saved. Go on with: recurra train --resume {run}")
+        say(f"Stopped by {name}; everything is saved. Go on with: recurra train --resume {as_word(run)}")
         return 128 + int(trained.stopped_by)
     use = {
         "predict": f'predict {run} "some text"',
