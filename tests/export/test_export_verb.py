@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -122,6 +124,17 @@ def test_weights_for_torch_are_written_or_refused_by_name(here: Path) -> None:
 
 def test_what_to_write_must_be_said(here: Path) -> None:
     assert refused("export", "texts") == "recurra export: expected --onnx FILE or --torch FILE, or both.\n"
+
+
+def test_a_file_may_be_written_for_one_runtime(here: Path) -> None:
+    said = done("export", "texts", "--onnx", "out.onnx", "--for", "onnxruntime")
+    version = importlib.metadata.version("onnxruntime")
+    assert re.fullmatch(rf"out\.onnx: written; .* is \d\.\de-\d\d in ONNX Runtime {version}\.\n", said.out)
+    assert refused("export", "texts", "--torch", "out.safetensors", "--for", "openvino") == (
+        "recurra export: --for says what runs the file of --onnx, which is missing.\n"
+    )
+    assert "invalid choice: 'tensorrt'" in refused("export", "texts", "--onnx", "b.onnx", "--for", "tensorrt")
+    assert not Path("b.onnx").exists()
 
 
 def test_without_onnx_the_extra_is_named(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

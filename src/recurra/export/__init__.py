@@ -5,6 +5,7 @@ recurrent  recurrent layers: the nodes RNN, LSTM, GRU, or a Scan        equation
 layers     layers without time of their own                             attention  one step of a decoder's attention
 bridges    the decoder's first states
 parts      one file: its graph, random inputs, the model's own answers  models     which models have which files
+runtimes   the programs that run a file, here and elsewhere
 reading    recurrent layers alone, classifier, tagger                   speaking   encoder, and a step of the decoder
 language   language model, chords: what follows, states in and out
 writing    `onnx`: from a model to files that agree with it             torch_weights  `save_torch`, `load_torch`
@@ -12,7 +13,8 @@ writing    `onnx`: from a model to files that agree with it             torch_we
 
 from __future__ import annotations
 
+from recurra.export.runtimes import ANY, TARGETS
 from recurra.export.torch_weights import load_torch, save_torch, torch_layers
 from recurra.export.writing import TOLERANCE, Agreement, onnx
 
-__all__ = ["TOLERANCE", "Agreement", "load_torch", "onnx", "save_torch", "torch_layers"]
+__all__ = ["ANY", "TARGETS", "TOLERANCE", "Agreement", "load_torch", "onnx", "save_torch", "torch_layers"]

@@ -29,23 +29,28 @@ FLOAT, INT32 = 1, 6
 MAX_BYTES = 2**31 - 1
 
 MISSING = 'export to ONNX needs onnx and onnxruntime, which are not installed; pip install "recurra[onnx]".'
+MISSING_ONE = (
+    "export for {name} runs the file there before it is kept, and {name} is not installed; pip install {name}."
+)
 
 
 def package(name: str) -> Any:
-    """onnx or onnxruntime. Raises ConfigError, with what to install, if it is not there."""
+    """onnx, or a runtime. Raises ConfigError, with what to install, if it is not there."""
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError:
-        raise ConfigError(MISSING) from None
+        raise ConfigError(MISSING if name in ("onnx", "onnxruntime") else MISSING_ONE.format(name=name)) from None
 
 
 class Drawing:
     """Nodes of one graph; `body` makes the graph of a loop inside it, which sees all that is drawn here.
 
     Methods return names of values. Numbers and tensors become constants; equal ones are stored once.
+    for_any: whether the graph must be right in every runtime, or in ONNX Runtime alone (`runtimes`)
     """
 
-    def __init__(self, outer: Drawing | None = None) -> None:
+    def __init__(self, *, for_any: bool = True, outer: Drawing | None = None) -> None:
+        self.for_any: bool = for_any if outer is None else outer.for_any
         self._helper: Any = package("onnx").helper if outer is None else outer._helper
         self._root: Drawing = self if outer is None else outer._root
         self._nodes: list[Any] = []
@@ -66,6 +71,11 @@ class Drawing:
         """An output of the graph."""
         self._nodes.append(self._helper.make_node("Identity", [value], [name]))
         self._outputs.append(self._info(name, dtype, shape))
+
+    @property
+    def outputs(self) -> list[Value]:
+        """The names of the graph's outputs, in order."""
+        return [one.name for one in self._outputs]
 
     def _info(self, name: Value, dtype: type[np.generic], shape: Shape) -> Any:
         kind = self._helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
@@ -118,7 +128,7 @@ class Drawing:
 
     def body(self) -> Drawing:
         """An empty graph inside this one, for a loop."""
-        return Drawing(self)
+        return Drawing(outer=self)
 
     # -- what is needed everywhere -----------------------------------------------------------------------------------
 

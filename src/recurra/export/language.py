@@ -20,9 +20,9 @@ from recurra.models import Chords, LanguageModel
 from recurra.nn import Recurrent, softmax_log_probabilities
 
 
-def language_model(model: LanguageModel) -> list[Part]:
+def language_model(model: LanguageModel, *, for_any: bool) -> list[Part]:
     """tokens, lengths, states -> log_probs (T, N, V), zero where padded, and the states after each row's last step."""
-    draw, V = Drawing(), table_size(model.embedding)
+    draw, V = Drawing(for_any=for_any), table_size(model.embedding)
     tokens = draw.input("tokens", np.int64, ("T", "N"))
     lengths = draw.input("lengths", np.int64, ("N",))
     x: Value = write(draw, model.embedding, clean(draw, tokens, lengths))
@@ -85,9 +85,9 @@ def _answer(model: LanguageModel, inputs: Named) -> Named:
     return found | {"log_probs": log_probs}
 
 
-def chords(model: Chords) -> list[Part]:
+def chords(model: Chords, *, for_any: bool) -> list[Part]:
     """notes (T, N, V), lengths, states -> logits (T, N, V), zero where padded, and the states after each last step."""
-    draw, layers, V = Drawing(), model.recurrent, model.output.out_features
+    draw, layers, V = Drawing(for_any=for_any), model.recurrent, model.output.out_features
     notes = draw.input("notes", np.float32, ("T", "N", V))
     lengths = draw.input("lengths", np.int64, ("N",))
     sizes = {f"state.{k}": (layers.num_layers, size) for k, size in enumerate(layers.state_sizes())}

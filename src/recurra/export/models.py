@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from torch import nn
 
@@ -14,7 +13,7 @@ from recurra.models import Chords, Classifier, LanguageModel, Seq2Seq, Tagger
 from recurra.nn import Recurrent
 
 # A model's type -> its files
-PARTS: dict[type[nn.Module], Callable[[Any], list[Part]]] = {
+PARTS: dict[type[nn.Module], Callable[..., list[Part]]] = {
     Recurrent: reading.layers_alone,
     Classifier: reading.classifier,
     Tagger: reading.tagger,
@@ -24,11 +23,14 @@ PARTS: dict[type[nn.Module], Callable[[Any], list[Part]]] = {
 }
 
 
-def parts_of(model: nn.Module) -> list[Part]:
-    """The files of a model. Raises ConfigError for a kind of model that is not known."""
+def parts_of(model: nn.Module, *, for_any: bool = True) -> list[Part]:
+    """The files of a model; for_any: right in every runtime, or in ONNX Runtime alone.
+
+    Raises ConfigError for a kind of model that is not known.
+    """
     for kind in type(model).__mro__:
         if kind in PARTS:
-            return PARTS[kind](model)
+            return PARTS[kind](model, for_any=for_any)
     raise ConfigError(
         f"export: cannot write a {type(model).__name__} as ONNX; known models: "
         f"{', '.join(kind.__name__ for kind in PARTS)}."

@@ -18,9 +18,9 @@ from recurra.nn import Recurrent
 # -- recurrent layers alone --------------------------------------------------------------------------------------------
 
 
-def layers_alone(layers: Recurrent) -> list[Part]:
+def layers_alone(layers: Recurrent, *, for_any: bool) -> list[Part]:
     """x, lengths, first states -> output, last states, as the layers' own call."""
-    draw, first = Drawing(), "N" if layers.batch_first else "T"
+    draw, first = Drawing(for_any=for_any), "N" if layers.batch_first else "T"
     second = "T" if layers.batch_first else "N"
     x = draw.input("x", np.float32, (first, second, layers.input_size))
     lengths = draw.input("lengths", np.int64, ("N",))
@@ -59,9 +59,9 @@ def _state_shapes(layers: Recurrent) -> dict[str, Shape]:
 # -- a sequence to logits ----------------------------------------------------------------------------------------------
 
 
-def classifier(model: Classifier) -> list[Part]:
+def classifier(model: Classifier, *, for_any: bool) -> list[Part]:
     """tokens, lengths -> logits."""
-    draw = Drawing()
+    draw = Drawing(for_any=for_any)
     tokens = draw.input("tokens", np.int64, ("T", "N"))
     lengths = draw.input("lengths", np.int64, ("N",))
     x = write(draw, model.embedding, clean(draw, tokens, lengths))
@@ -93,9 +93,9 @@ def _as_arrays(outputs: Mapping[str, torch.Tensor]) -> Named:
 # -- a sequence to a label each ----------------------------------------------------------------------------------------
 
 
-def tagger(model: Tagger) -> list[Part]:
+def tagger(model: Tagger, *, for_any: bool) -> list[Part]:
     """words, lengths, and with letters characters and character_lengths -> emissions, and the scores of the CRF."""
-    draw = Drawing()
+    draw = Drawing(for_any=for_any)
     words = draw.input("words", np.int64, ("T", "N"))
     lengths = draw.input("lengths", np.int64, ("N",))
     vectors = [write(draw, model.embedding, clean(draw, words, lengths))]

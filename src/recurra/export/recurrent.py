@@ -2,13 +2,17 @@
 
 The mask law holds in both: what stands in the padding reaches nothing, outputs are zero there, and a sequence of
 length 0 keeps its first states.
+
+Not every runtime reads the lengths of a node, or peephole weights, so a file for any runtime says neither: sequences
+are turned round before a node that would read them backwards, so that padding always comes last; the last h is taken
+where its sequence ends; and an LSTM holds its memory through the padding, by gates that one more input shuts there.
 Source of the operators: onnx.ai, operator set 17.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,7 +20,7 @@ from torch import Tensor
 
 from recurra.cells import CELLS, Cell
 from recurra.engine import Weights
-from recurra.export.drawing import INT32, Drawing, Value
+from recurra.export.drawing import FLOAT, INT32, Drawing, Value
 from recurra.export.equations import step
 from recurra.lower import equal, layout
 from recurra.nn import Recurrent
@@ -56,6 +60,10 @@ STANDARD = (
     Standard("gru_reset_before", "GRU", ("z", "r", "n"), linear_before_reset=0),
 )
 
+# What is added, in the padding, to the gates of an LSTM: the input gate is 0 and the forget gate 1, exactly, so that
+# the memory is held. 2^17 outweighs all else that a gate sees: an LSTM's h is within -1..1, and x is zero there.
+HOLD = {"i": -131072.0, "f": 131072.0}
+
 MERGES: Mapping[str, Callable[[Drawing, Value, Value], Value]] = {
     "concat": lambda draw, forward, backward: draw.put("Concat", forward, backward, axis=-1),
     "sum": lambda draw, forward, backward: draw.put("Add", forward, backward),
@@ -69,10 +77,10 @@ def standard(cell: Cell) -> Standard | None:
     return next((one for one in STANDARD if equal(CELLS[one.cell], cell)), None)
 
 
-def node_of(layers: Recurrent) -> str:
-    """The word of the node that runs these layers: "RNN", "LSTM", "GRU" or "Scan"."""
+def node_of(layers: Recurrent, *, for_any: bool = True) -> str:
+    """The word of the node that runs these layers, in any runtime or in ONNX Runtime: "RNN", "LSTM", "GRU", "Scan"."""
     found = None if any(layers.zoneout) else standard(layers.cell)
-    return "Scan" if found is None else found.node
+    return "Scan" if found is None or (found.peepholes and for_any) else found.node
 
 
 def recurrent(
@@ -83,12 +91,15 @@ def recurrent(
     states: first states (layers * directions, N, width); zeros if None
     Returns the last layer's merged outputs (T, N, F), and the last states.
     """
-    kind = standard(layers.cell) if node_of(layers) != "Scan" else None
-    if kind is None:  # ONNX Runtime refuses a Scan of no steps, so there is always one more, of padding
+    kind = standard(layers.cell) if node_of(layers, for_any=draw.for_any) != "Scan" else None
+    one_more = kind is None or draw.for_any
+    if one_more:  # of padding, so that a Scan, or a node that is told no length, always has a step to run over
         x = draw.put("Concat", x, draw.zeros(1, draw.size(x, 1), layers.input_size), axis=0)
     real = draw.spread(draw.real_steps(lengths, x), 2)
     call = _Call(draw, lengths, real)
     x = draw.where(real, x)
+    if kind is not None and kind.node == "LSTM" and draw.for_any:
+        call = replace(call, held=draw.put("Cast", draw.put("Not", real), to=FLOAT))
     D, final = layers.num_directions, []
     for layer in range(layers.num_layers):
         first = None if states is None else tuple(_some(draw, s, layer, layers) for s in states)
@@ -96,10 +107,11 @@ def recurrent(
         if kind is None:
             outputs, ends = _scans(call, layers, weights, x, first)
         else:
-            outputs, ends = _node(call, kind, layers, weights, x, first)
+            node = _unaided if draw.for_any else _node
+            outputs, ends = node(call, kind, layers, weights, x, first)
         x = MERGES[layers.merge](draw, *outputs) if layers.bidirectional else outputs[0]
         final.append(ends)
-    if kind is None:
+    if one_more:
         x = draw.put("Slice", x, draw.integers(0), draw.integers(-1), draw.integers(0))
     return x, tuple(draw.join(column, 0) for column in zip(*final, strict=True))
 
@@ -113,11 +125,16 @@ def last(draw: Drawing, layers: Recurrent, state: Value) -> Value:
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """What all layers share. real: (T, N, 1) bool"""
+    """What all layers share. real: (T, N, 1) bool      held: 1 where it is not and 0 where it is, if a node reads it"""
 
     draw: Drawing
     lengths: Value
     real: Value
+    held: Value | None = None
+
+    def turned(self, x: Value) -> Value:
+        """Each sequence of x (T, N, ...) backwards within its length."""
+        return self.draw.put("ReverseSequence", x, self.lengths, time_axis=0, batch_axis=1)
 
 
 def packed(layers: Recurrent, layer: int, direction: int) -> dict[str, Tensor]:
@@ -134,7 +151,49 @@ def _some(draw: Drawing, states: Value, layer: int, layers: Recurrent) -> Value:
     return draw.put("Gather", states, draw.integers(*places), axis=0)
 
 
-# -- a node for the whole layer ----------------------------------------------------------------------------------------
+# -- a node a direction, for any runtime -------------------------------------------------------------------------------
+
+
+def _unaided(
+    call: _Call, kind: Standard, layers: Recurrent, weights: Sequence[Weights], x: Value, first: States | None
+) -> tuple[list[Value], States]:
+    """Outputs (T, N, H) of each direction, and last states (directions, N, H); no node is told a length."""
+    draw = call.draw
+    x = x if call.held is None else draw.put("Concat", x, call.held, axis=2)
+    outputs, ends = [], []
+    for direction, one in enumerate(weights):
+        begin = _first(call, layers, x, direction, first)
+        read = call.turned(x) if direction else x
+        stacked = _stacked(draw, kind, [one], layers.hidden_size, hold=call.held is not None)
+        names = 1 + len(layers.cell.states)
+        output, _, *memory = draw.puts(
+            kind.node, [read, *stacked[:3], "", *begin], names, hidden_size=layers.hidden_size, **kind.attributes(1)
+        )
+        output = draw.put("Squeeze", output, draw.integers(1))
+        ends.append([_where_it_ends(call, output, begin[0], layers.hidden_size), *memory])
+        outputs.append(draw.where(call.real, call.turned(output) if direction else output))
+    return outputs, tuple(draw.join(column, 0) for column in zip(*ends, strict=True))
+
+
+def _first(call: _Call, layers: Recurrent, x: Value, direction: int, first: States | None) -> States:
+    """First states (1, N, H) of a direction."""
+    draw = call.draw
+    if first is None:
+        N = draw.size(x, 1)
+        return tuple(draw.zeros(1, N, width) for width in layers.state_sizes())
+    if not layers.bidirectional:
+        return first
+    return tuple(draw.spread(draw.take(state, direction, 0), 0) for state in first)
+
+
+def _where_it_ends(call: _Call, output: Value, first: Value, H: int) -> Value:
+    """The last real h (1, N, H) of each sequence, from all of them (T, N, H), or the first one (1, N, H)."""
+    draw = call.draw
+    places = draw.put("Expand", draw.spread(call.lengths, 0, 2), draw.put("Shape", first))
+    return draw.put("GatherElements", draw.put("Concat", first, output, axis=0), places, axis=0)
+
+
+# -- a node for the whole layer, for ONNX Runtime ----------------------------------------------------------------------
 
 
 def _node(
@@ -161,15 +220,21 @@ def _node(
     return [draw.take(output, direction, 1) for direction in range(D)], ends
 
 
-def _stacked(draw: Drawing, kind: Standard, weights: Sequence[Weights], H: int) -> list[Value]:
-    """W, R, B ("" without biases) and, with peepholes, P of all directions, gates in the node's order."""
+def _stacked(draw: Drawing, kind: Standard, weights: Sequence[Weights], H: int, *, hold: bool = False) -> list[Value]:
+    """W, R, B ("" without biases) and, with peepholes, P of all directions, gates in the node's order.
+
+    hold: with one more column of W, which holds the memory of an LSTM (`HOLD`)
+    """
     kinds = [one.by_kind() for one in weights]
 
     def stack(word: str, gates: Sequence[str]) -> Tensor:
         return torch.stack([torch.cat([part[word][gate] for gate in gates]) for part in kinds])
 
-    found = [draw.weight(stack(word, kind.gates), name) for word, name in (("W", "weight_ih"), ("R", "weight_hh"))]
-    found.append("")
+    W = stack("W", kind.gates)
+    if hold:
+        column = torch.tensor([HOLD.get(gate, 0.0) for gate in kind.gates], dtype=W.dtype).repeat_interleave(H)
+        W = torch.cat([W, column.expand(len(W), -1).unsqueeze(2)], 2)
+    found = [draw.weight(W, "weight_ih"), draw.weight(stack("R", kind.gates), "weight_hh"), ""]
     if "b" in kinds[0]:
         biases = stack("b", kind.gates)
         second = torch.stack([torch.cat([_second(part, gate, H) for gate in kind.gates]) for part in kinds])

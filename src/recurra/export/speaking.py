@@ -67,15 +67,15 @@ def kept_of(decoder: Decoder) -> dict[str, Kept]:
 
 
 def _both(decoder: Decoder, first: Part) -> list[Part]:
-    return [first, Part(STEP, _step(decoder), _ask_step(decoder), _answer_step)]
+    return [first, Part(STEP, _step(decoder, for_any=first.draw.for_any), _ask_step(decoder), _answer_step)]
 
 
 # -- before the first step ---------------------------------------------------------------------------------------------
 
 
-def seq2seq(model: Seq2Seq) -> list[Part]:
+def seq2seq(model: Seq2Seq, *, for_any: bool) -> list[Part]:
     """source, source_lengths, with copying source_copy -> what the first step reads; and a step."""
-    draw = Drawing()
+    draw = Drawing(for_any=for_any)
     source = draw.input("source", np.int64, ("T", "N"))
     lengths = draw.input("source_lengths", np.int64, ("N",))
     copies = draw.input("source_copy", np.int64, ("T", "N")) if model.decoder.gate is not None else None
@@ -160,9 +160,9 @@ def _arrays(decoder: Decoder, state: DecoderState) -> Named:
 # -- a step ------------------------------------------------------------------------------------------------------------
 
 
-def _step(decoder: Decoder) -> Drawing:
+def _step(decoder: Decoder, *, for_any: bool) -> Drawing:
     """tokens (N,) and what is kept -> log_probs (N, V), what is kept after it, and the attention (N, T)."""
-    draw = Drawing()
+    draw = Drawing(for_any=for_any)
     tokens = draw.input("tokens", np.int64, ("N",))
     kept = kept_of(decoder)
     old = {name: draw.input(name, one.dtype, one.shape) for name, one in kept.items()}

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,9 +15,10 @@ from torch import nn
 from recurra import __version__
 from recurra.base.atomic import replacing
 from recurra.base.errors import RunError
-from recurra.export.drawing import Array, package
+from recurra.export.drawing import Array
 from recurra.export.models import parts_of
 from recurra.export.parts import Named, Part
+from recurra.export.runtimes import ANY, ONNX_RUNTIME, Runtime, proving
 from recurra.nn import Recurrent
 
 # The largest difference that is rounding: float32 has 6e-8 an operation, and a few dozen follow one another in a step.
@@ -36,13 +36,19 @@ class Agreement:
     """How far a file is from the model in float64, and how far the model in float32 is: by output, over all shapes.
 
     A difference is the largest of |found - exact| / max(1, largest |exact|), over all numbers of the output.
-    wrong: outputs whose difference is no rounding, each with what it may be in that batch
+    differences: of the runtime where it is largest      runtimes: of each runtime, by its name and version
+    wrong: outputs whose difference is no rounding, each with what it may be in that batch and where it is not
     """
 
     path: Path
-    differences: Mapping[str, float]
+    runtimes: Mapping[str, Mapping[str, float]]
     roundings: Mapping[str, float]
-    wrong: Mapping[str, float]
+    wrong: Mapping[str, tuple[float, str]]
+
+    @property
+    def differences(self) -> Mapping[str, float]:
+        """By output, in the runtime where it is largest."""
+        return {name: max(found[name] for found in self.runtimes.values()) for name in self.roundings}
 
     @property
     def largest(self) -> float:
@@ -50,23 +56,29 @@ class Agreement:
         return max(self.differences.values())
 
 
-def onnx(model: nn.Module, path: Path | str, *, metadata: Mapping[str, str] | None = None) -> tuple[Agreement, ...]:
-    """Write a model, or a recurrent layer, as ONNX, run it in ONNX Runtime on the CPU, and keep it if it agrees.
+def onnx(
+    model: nn.Module, path: Path | str, *, target: str = ANY, metadata: Mapping[str, str] | None = None
+) -> tuple[Agreement, ...]:
+    """Write a model, or a recurrent layer, as ONNX, run it on the CPU, and keep it if it agrees.
 
     model:    `nn.Recurrent` and its kin, or a model of `recurra.models`; float32, on any device, as in evaluation
     path:     the file; a model of several parts has the part's name before the ending: out.encoder.onnx, out.step.onnx
+    target:   the program that will run it: "any" (and it is run in each of `runtimes.RUNTIMES` that is installed),
+              "onnxruntime" (fastest there, and wrong in others), or "openvino"
     metadata: texts that the files carry beside recurra's version
-    Returns how far each file is from the model; nothing is written unless all agree to `TOLERANCE`.
-    Raises ConfigError for a model that has no form in ONNX or if onnx or onnxruntime is not installed, RunError if the
+    Returns how far each file is from the model in each runtime; nothing is written unless all agree to `TOLERANCE`.
+    Raises ConfigError for a model that has no form in ONNX or if onnx or the runtime is not installed, RunError if the
     files differ from the model.
     """
     path, texts = Path(path), {"recurra": __version__, **(metadata or {})}
+    runtimes = proving(target)
     with torch.no_grad():
         model = _any_backend(copy.deepcopy(model).cpu().eval())
         exact = copy.deepcopy(model).double()
-        parts = {_named(path, part.name): part for part in parts_of(model)}
+        found_parts = parts_of(model, for_any=target != ONNX_RUNTIME)
+        parts = {_named(path, part.name): part for part in found_parts}
         files = {place: part.draw.file(texts) for place, part in parts.items()}
-        found = tuple(compare(place, files[place], part, model, exact) for place, part in parts.items())
+        found = tuple(compare(place, files[place], part, model, exact, runtimes) for place, part in parts.items())
     if problems := [_refusal(one) for one in found if one.wrong]:
         raise RunError("\n".join(problems))
     _write(files)
@@ -86,22 +98,26 @@ def compare(
     part: Part,
     model: nn.Module,
     exact: nn.Module,
+    runtimes: Sequence[Runtime],
     shapes: Sequence[tuple[int, int]] = SHAPES,
 ) -> Agreement:
-    """How far a file in ONNX Runtime, and the model in float32, are from the model in float64, over batches (N, T)."""
-    session, random = session_of(data), np.random.default_rng(0)
-    names = [output.name for output in session.get_outputs()]
-    apart, rounding = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
-    wrong: dict[str, float] = {}
+    """How far a file in each runtime, and the model in float32, are from the model in float64, over batches (N, T)."""
+    runs, random = {one.title: one.open(data) for one in runtimes}, np.random.default_rng(0)
+    names = part.draw.outputs
+    apart = {title: dict.fromkeys(names, 0.0) for title in runs}
+    rounding = dict.fromkeys(names, 0.0)
+    wrong: dict[str, tuple[float, str]] = {}
     for N, T in shapes:
         inputs = part.ask(random, N, T)
-        got = dict(zip(names, session.run(None, inputs), strict=True))
         own, true = part.answer(model, inputs), part.answer(exact, _in_float64(inputs))
-        for name in names:
-            here, ours = difference(got[name], true[name]), difference(own[name], true[name])
-            if not here <= (limit := max(TOLERANCE, min(ROUNDINGS * ours, MOST))):
-                wrong[name] = max(limit, wrong.get(name, 0.0))
-            apart[name], rounding[name] = max(apart[name], here), max(rounding[name], ours)
+        ours = {name: difference(own[name], true[name]) for name in names}
+        for title, run in runs.items():
+            for name, got in zip(names, run(inputs), strict=True):
+                here, limit = difference(got, true[name]), max(TOLERANCE, min(ROUNDINGS * ours[name], MOST))
+                apart[title][name] = max(apart[title][name], here)
+                if not here <= limit:
+                    wrong[name] = max((limit, title), wrong.get(name, (0.0, "")))
+        rounding = {name: max(rounding[name], ours[name]) for name in names}
     return Agreement(path, apart, rounding, wrong)
 
 
@@ -117,23 +133,16 @@ def difference(got: Array, exact: Array) -> float:
     return float(apart / max(1.0, np.abs(exact).max(initial=0.0)))
 
 
-def session_of(data: bytes) -> Any:
-    """ONNX Runtime on one thread of the CPU."""
-    runtime = package("onnxruntime")
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return runtime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-
-
 def _named(path: Path, part: str) -> Path:
     return path.with_suffix(f".{part}{path.suffix}") if part else path
 
 
 def _refusal(one: Agreement) -> str:
     worst = max(one.wrong, key=lambda name: one.differences[name])
+    limit, runtime = one.wrong[worst]
     return (
-        f"{one.path}: not written: in ONNX Runtime the output '{worst}' is {one.differences[worst]:.1e} from the "
-        f"model's, expected at most {one.wrong[worst]:.1e} of numbers of order 1; recurra's own float32 is "
+        f"{one.path}: not written: in {runtime} the output '{worst}' is {one.runtimes[runtime][worst]:.1e} from the "
+        f"model's, expected at most {limit:.1e} of numbers of order 1; recurra's own float32 is "
         f"{one.roundings[worst]:.1e} from float64. Are the weights sensible? `recurra evaluate` tells."
     )
 

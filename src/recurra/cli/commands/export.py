@@ -16,7 +16,16 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "--onnx",
         metavar="FILE",
         type=Path,
-        help="write ONNX, run it in ONNX Runtime, and keep it if it agrees; a translation becomes two files",
+        help="write ONNX, run it, and keep it if it agrees; a translation becomes two files",
+    )
+    parser.add_argument(
+        "--for",
+        dest="target",
+        metavar="RUNTIME",
+        default="any",
+        choices=("any", "onnxruntime", "openvino"),
+        help="the program that will run the ONNX file: any (the default; checked in each that is installed), "
+        "onnxruntime (faster there, wrong in others) or openvino",
     )
     parser.add_argument("--torch", metavar="FILE", type=Path, help="write weights for torch.nn, as safetensors")
     add_cells(parser)
@@ -28,17 +37,23 @@ def _run(args: argparse.Namespace) -> int:
         raise UsageError("recurra export: expected --onnx FILE or --torch FILE, or both.")
     from recurra import api
 
+    if args.target != "any" and not args.onnx:
+        raise UsageError("recurra export: --for says what runs the file of --onnx, which is missing.")
     found: dict[str, dict[str, float]] = {}
+    where: dict[str, str] = {}
     if args.onnx:
-        files = api.export_onnx(args.run, args.onnx, cells=args.cells)
-        found |= {str(file.path): dict(file.differences) for file in files}
+        for file in api.export_onnx(args.run, args.onnx, target=args.target, cells=args.cells):
+            found[str(file.path)] = dict(file.differences)
+            most = {title: max(apart.values()) for title, apart in file.runtimes.items()}
+            where[str(file.path)] = ", ".join(f"{apart:.1e} in {title}" for title, apart in most.items())
     if args.torch:
         found[str(args.torch)] = api.export_torch(args.run, args.torch, cells=args.cells)
     if args.json:
         put_json(found)
         return DONE
     for path, differences in found.items():
-        put(f"{path}: written; the largest difference from the model is {max(differences.values()):.1e}.")
+        largest = where.get(path, f"{max(differences.values()):.1e}")
+        put(f"{path}: written; the largest difference from the model is {largest}.")
         if len(differences) > 1:
             put(
                 "\n".join(f"  {name:<{max(map(len, differences))}}  {apart:.1e}" for name, apart in differences.items())
