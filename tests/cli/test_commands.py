@@ -286,11 +286,11 @@ def test_predict_reads_standard_input_line_by_line(words: list[str], api: Any, m
 
 
 def test_standard_input_that_is_no_text_is_named_by_line() -> None:
-    with pytest.raises(DataError, match=r"^standard input:2: not UTF-8: byte 0xff at 3\."):
+    with pytest.raises(DataError, match=r"^standard input:2: byte 3 of the line, 0xFF, is not UTF-8\."):
         list(from_standard_input("t", io.BytesIO(b"a\nbc\xff\n")))
     first, *_ = islice(from_standard_input("t", io.BytesIO(b"a\nb\n\xff\n")), 1)
     assert [record.fields["t"] for record in first] == ["a", "b"]  # answered before the line that is none
-    with pytest.raises(DataError, match=r"^standard input:1: line longer than 8 MiB"):
+    with pytest.raises(DataError, match=r"^standard input:1: the line is longer than 8,388,608 bytes"):
         list(from_standard_input("t", io.BytesIO(b"x" * ((8 << 20) + 1))))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from recurra.base.errors import DataError
 from recurra.cli import main
-from recurra.cli.texts import Row, readable, write_csv, write_jsonl
+from recurra.cli.texts import Row, from_standard_input, readable, write_csv, write_jsonl
 from recurra.data.formats import read
 
 
@@ -134,3 +135,30 @@ def test_output_says_how_many_and_prints_nothing_else(api: Any, tmp_path: Path, 
     assert main(["predict", "r", "a", "b", "--output", str(path)]) == 0
     assert capsys.readouterr() == ("", f"{path}: 2 predictions written.\n")
     assert [json.loads(line)["text"] for line in path.read_text().splitlines()] == ["a", "b"]
+
+
+def texts_of(content: bytes) -> list[object]:
+    return [record.fields["text"] for group in from_standard_input("text", io.BytesIO(content)) for record in group]
+
+
+def test_a_byte_order_mark_in_front_of_standard_input_is_no_text() -> None:
+    assert texts_of(b"\xef\xbb\xbfspam\negg") == ["spam", "egg"]
+    assert texts_of(b"\xef\xbb\xbf") == []
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_a_line_of_standard_input_ends_as_a_line_of_a_file_does(ending: str) -> None:
+    assert texts_of(ending.join(["spam", "", "egg"]).encode()) == ["spam", "", "egg"]
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"fine\ncaf\xe9\n", r"^standard input:2: byte 4 of the line, 0xE9, is not UTF-8"),
+        ("spam\n".encode("utf-16"), r"^standard input:1: .* UTF-16"),
+        (b"a" * (8 * 2**20 + 1), r"^standard input:1: the line is longer than 8,388,608 bytes"),
+    ],
+)
+def test_what_standard_input_cannot_hold_is_named_with_its_line(content: bytes, sentence: str) -> None:
+    with pytest.raises(DataError, match=sentence):
+        texts_of(content)

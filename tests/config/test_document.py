@@ -183,3 +183,16 @@ VALUES = (
 @given(st.dictionaries(WORDS.map("k_{}".format), VALUES, min_size=1))
 def test_what_another_writer_writes_is_read_as_it_was_meant(tree: dict[str, object]) -> None:
     assert parse(yaml.safe_dump(tree)).tree == tree
+
+
+def test_a_key_is_the_same_in_any_spelling() -> None:
+    document = parse("task: {class_weights: {caf\u00e9: 2}}")
+    changed = override(document, ["task.class_weights.cafe\u0301=3", "task.class_weights.\u200bspam=4"])
+    assert changed.tree == {"task": {"class_weights": {"caf\u00e9": 3, "spam": 4}}}
+
+
+def test_a_key_given_twice_in_two_spellings_is_given_twice() -> None:
+    document = parse("task:\n  caf\u00e9: 1\n  cafe\u0301: 2\n")
+    assert [p.sentence for p in document.problems] == [
+        "config:3: task.caf\u00e9: given twice; first in line 2. Remove one."
+    ]

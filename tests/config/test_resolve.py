@@ -282,3 +282,10 @@ def test_a_kind_outside_the_closed_list_is_the_authors_mistake() -> None:
 
     with pytest.raises(TypeError, match="cannot be of kind"):
         resolve(parse("s: {}"), Schema("", {"s": Fixed("", wrong)}))
+
+
+def test_a_name_out_of_the_data_is_read_in_any_spelling_and_a_path_as_it_is() -> None:
+    named, plain = Opt("a column", named=True), Opt("a path")
+    assert fit(str, named, "cafe\u0301") == fit(str | None, named, "\ufeffcaf\u00e9 ") == "caf\u00e9"
+    assert fit(tuple[str, ...], named, ["cafe\u0301"]) == ("caf\u00e9",)
+    assert fit(str, plain, "cafe\u0301") == "cafe\u0301"

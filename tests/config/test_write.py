@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.config_room import GOOD, SCHEMA
+from recurra.base.normal import name_of
 from recurra.config import parse, resolve, write
 from recurra.config.resolve import Resolved
 from recurra.config.write import WIDTH
@@ -70,7 +71,7 @@ TREES = st.fixed_dictionaries(
                 "name": st.just("classification"),
                 "text": NAMES,
                 "labels": st.lists(NAMES, max_size=9),
-                "weights": st.none() | st.dictionaries(NAMES, st.floats(1e-300, 1e300), max_size=9),
+                "weights": st.none() | st.dictionaries(NAMES.map(name_of), st.floats(1e-300, 1e300), max_size=9),
             }
         ),
         "model": st.just("tiny") | st.fixed_dictionaries({"hidden_size": st.integers(1, 10**17)}),

@@ -203,3 +203,30 @@ def test_every_format_has_a_line_of_help_and_a_name_by_which_it_is_taken() -> No
     assert set(FORMATS) == {"csv", "tsv", "jsonl", "text", "parallel", "conll", "conllu"}
     assert all(known.doc for known in FORMATS.values())
     assert [name for name, known in FORMATS.items() if not known.suffixes] == ["parallel"]  # it has braces
+
+
+CAFE, APART = "caf\u00e9", "cafe\u0301"
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv"])
+@pytest.mark.parametrize(("header", "asked"), [(CAFE, APART), (APART, CAFE), ("\u200btext", "text"), (" text", "text")])
+def test_a_column_is_found_by_any_spelling_and_keeps_its_own(
+    tmp_path: Path, name: str, header: str, asked: str
+) -> None:
+    (record,) = read(
+        put(tmp_path, name, f"{header},n\nx,1\n".replace(",", "," if "csv" in name else "\t")), fields=[asked]
+    )
+    assert field(record, asked) == "x"
+    assert list(record.fields) == [header, "n"]
+
+
+def test_a_column_is_found_by_any_spelling_in_each_row_of_json(tmp_path: Path) -> None:
+    rows = read(put(tmp_path, "t.jsonl", f'{{"{CAFE}": 1}}\n{{"{APART}": 2}}\n'), fields=[CAFE])
+    assert [field(row, APART) for row in rows] == [1, 2]
+
+
+def test_two_spellings_of_a_column_are_the_column_twice(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="appears twice in the header"):
+        fields(put(tmp_path, "t.csv", f"{CAFE},{APART}\n1,2\n"))
+    with pytest.raises(ConfigError, match="expected a list of different names"):
+        fields(put(tmp_path, "t.csv", "1,2\n"), columns=[CAFE, APART])

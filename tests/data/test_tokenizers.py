@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recurra.base.errors import ConfigError, RunError
+from recurra.base.normal import stream_safe
 from recurra.data.tokenizers import TOKENIZERS, tokenizer_from_json
 from recurra.data.tokenizers.characters import Characters
-from recurra.data.tokenizers.cleaning import stream_safe
 from recurra.data.tokenizers.words import Words, split_words
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=30)

@@ -304,6 +304,16 @@ def test_text_is_held_back_only_while_it_may_be_the_stop() -> None:
             assert shown == expected
 
 
+def test_writing_ends_before_a_stop_that_is_spelt_otherwise_than_the_model_writes() -> None:
+    task = fitted(["été été été"], tokenizer={"name": "characters", "lowercase": True})
+    writer = task.writer(model_for(task))
+    how = {"length": 40, "seed": 3}
+    whole = "".join(w.text for w in writer.write("", Manner(**how)))
+    assert "é" in whole
+    cut = "".join(w.text for w in writer.write("", Manner(**how, stop="E\u0301")))
+    assert cut == whole.partition("é")[0]
+
+
 def test_options_of_writing_are_checked_at_once() -> None:
     task = fitted()
     writer = task.writer(model_for(task))

@@ -481,9 +481,7 @@ def test_letters_that_training_never_saw_are_said() -> None:
 
 def sentence(row: str, line: int = 1) -> Sentence:
     found = written(row, line)
-    return Sentence(
-        " ".join(found.fields["token"]), tuple(found.fields["token"]), None, tuple(found.fields["tag"]), found.origin
-    )
+    return TaggingPlan().columns.read(found, gold=True)
 
 
 def test_scores_of_spans_by_value() -> None:

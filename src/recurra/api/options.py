@@ -28,7 +28,8 @@ class DataOptions:
         "auto"
     )
     columns: Annotated[
-        tuple[str, ...] | None, Opt("column names of a CSV or TSV file without a header; null: its first line")
+        tuple[str, ...] | None,
+        Opt("column names of a CSV or TSV file without a header; null: its first line", named=True),
     ] = None
     on_error: Annotated[str, Opt("a broken row stops the run, or is skipped and counted", choices=ON_ERROR)] = "stop"
     split: Annotated[
@@ -52,9 +53,9 @@ class TrainingOptions:
     clipping: Annotated[Component, OneOf("what bounds the gradient", CLIPPINGS)] = "norm"
     l1: Annotated[float, Opt("strength of the L1 penalty on weights; 0 is none", ge=0)] = 0.0
     l2: Annotated[float, Opt("strength of the L2 penalty on weights; 0 is none", ge=0)] = 0.0
-    select: Annotated[str, Opt("dev score that chooses the best epoch; auto: the one that is usual for the task")] = (
-        "auto"
-    )
+    select: Annotated[
+        str, Opt("dev score that chooses the best epoch; auto: the one that is usual for the task", named=True)
+    ] = "auto"
     patience: Annotated[int | None, Opt("epochs without a better score before training stops; null: never", ge=1)] = 3
     checkpoint_every: Annotated[int, Opt("steps between checkpoints; one is written after each epoch too", ge=1)] = 200
     on_nonfinite: Annotated[Component, OneOf("what to do with a NaN in loss or gradient", ON_NONFINITE)] = "stop"

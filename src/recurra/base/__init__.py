@@ -4,6 +4,7 @@ contracts   the nouns of the data's way: Record, Batch, Prediction, Loss, Score,
 errors      what a user's mistake becomes: ConfigError, DataError, ShapeError, RunError
 option      how a constructor documents and bounds a parameter that a config file may set
 registry    short words to things, with a helpful error for a misspelt word
+normal      one spelling of a text, and of the names that people give to columns and labels
 plain_json  JSON that anybody may have written
 atomic      a file is there whole or not at all
 """

@@ -17,7 +17,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Opt:
-    """What one option means. `choices` lists allowed words, or is the registry that holds them."""
+    """What one option means. `choices` lists allowed words, or is the registry that holds them.
+
+    named: the text is a name out of the data (a column, a score of a label), and every spelling of it is the same
+    """
 
     doc: str
     ge: float | None = None
@@ -25,6 +28,7 @@ class Opt:
     le: float | None = None
     lt: float | None = None
     choices: tuple[str, ...] | Mapping[str, Any] | None = None
+    named: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,8 @@ from recurra.cli.failures import UsageError
 from recurra.cli.heat import heat_lines
 from recurra.cli.terminal import json_text, one_line, printable, say
 from recurra.data.formats.csv import guarded
+from recurra.data.formats.lines import MAX_LINE_BYTES, Lines
 
-# The limit of data files (a "10 MB line" is no text to classify).
-MAX_LINE = 8 << 20
 READ_BYTES = 64 << 10
 MOST_PICTURES = 20
 _ANSWER = ("label", "labels", "output")
@@ -40,49 +39,35 @@ def from_standard_input(field: str, stream: BinaryIO | None = None) -> Iterator[
     """One record per line, in groups: all lines that have come so far.
 
     So who writes a line and waits for its answer gets it, and a long file is answered in large batches.
-    Raises DataError for a line over 8 MiB, or not UTF-8, once the lines before it were given.
+    Raises DataError for a line that no data file could have, once the lines before it were given.
     """
-    source: Any = stream or sys.stdin.buffer
     number = 0
-    for lines in _lines_at_hand(source):
+    for part in _lines_at_hand(stream or sys.stdin.buffer):
+        lines = Lines(io.BytesIO(part), "standard input", number)
         group: list[Record] = []
         try:
             for line in lines:
-                number += 1
-                group.append(_record(line, field, Origin("standard input", number)))
+                group.append(Record({field: line.text}, Origin("standard input", line.number)))
         except DataError:
             yield group
             raise
+        number = lines.number
         yield group
 
 
-def _lines_at_hand(source: Any) -> Iterator[list[bytes]]:
-    """Whole lines, as many as each read gives; the last one may lack its end, or be longer than MAX_LINE."""
+def _lines_at_hand(source: Any) -> Iterator[bytes]:
+    """Whole lines, as many as each read gives; the last one may lack its end, or be longer than a line may be."""
     begun: list[bytes] = []  # of a line that has not ended
     size = 0
-    while size <= MAX_LINE and (more := source.read1(READ_BYTES)):
-        *lines, rest = more.split(b"\n")
-        if lines:
-            lines[0] = b"".join([*begun, lines[0]])
-            yield lines
+    while size <= MAX_LINE_BYTES and (more := source.read1(READ_BYTES)):
+        lines, end, rest = more.rpartition(b"\n")
+        if end:
+            yield b"".join([*begun, lines, end])
             begun, size = [], 0
         begun.append(rest)
         size += len(rest)
     if size:
-        yield [b"".join(begun)]
-
-
-def _record(line: bytes, field: str, origin: Origin) -> Record:
-    if len(line) > MAX_LINE:
-        raise DataError(f"{origin}: line longer than {MAX_LINE >> 20} MiB.")
-    return Record({field: _decoded(line, origin)}, origin)
-
-
-def _decoded(line: bytes, origin: Origin) -> str:
-    try:
-        return line.decode("utf-8").rstrip("\r\n")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{origin}: not UTF-8: byte 0x{line[error.start]:02x} at {error.start + 1}.") from None
+        yield b"".join(begun)
 
 
 def readable(row: Row) -> str:

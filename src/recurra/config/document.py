@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from recurra.base.errors import ConfigError
+from recurra.base.normal import name_of
 from recurra.config.scalars import parse_plain, shown
 
 KeyPath = tuple[str, ...]
@@ -111,7 +112,7 @@ def _read(path: Path, name: str) -> bytes:
 
 
 class _Builder:
-    """Turns YAML events into a tree; one pass, bounded depth, keys kept as the text they are."""
+    """Turns YAML events into a tree; one pass, bounded depth, keys are text: names of options, or of labels."""
 
     def __init__(self, name: str, events: Iterator[Any]) -> None:
         self.name = name
@@ -150,7 +151,7 @@ class _Builder:
         while not isinstance(event := next(self.events), yaml.MappingEndEvent):
             if not isinstance(event, yaml.ScalarEvent):
                 self._refuse(event, "a key is a single word; got a list or a map. Quote text that begins with [ or {.")
-            key, line = event.value, event.start_mark.line + 1
+            key, line = name_of(event.value), event.start_mark.line + 1
             value = self.value(next(self.events), (*path, key))
             if key in tree:
                 self._duplicate((*path, key), line)
@@ -195,7 +196,7 @@ def _syntax(name: str, text: str, error: yaml.YAMLError) -> str:
 
 def _setting(setting: str) -> tuple[KeyPath, Any]:
     key, equals, value = setting.partition("=")
-    path = tuple(key.strip().split("."))
+    path = tuple(map(name_of, key.strip().split(".")))
     if not equals or not all(path) or not value.strip() or "\n" in value or len(path) > MAX_DEPTH:
         raise ConfigError(f"--set {setting}: expected dotted.key=value, for example --set model.hidden_size=512.")
     document = parse(f"value: {value.strip()}", f"--set {setting}")

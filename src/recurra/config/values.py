@@ -14,6 +14,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 from recurra.base.errors import did_you_mean
+from recurra.base.normal import name_of
 from recurra.base.option import Opt
 from recurra.config.scalars import SWITCH, shown
 
@@ -127,7 +128,7 @@ def _str(note: Opt, value: Any) -> Any:
     if note.choices is not None and value not in note.choices:
         kind = getattr(note.choices, "kind", "word")
         raise UnknownWordError(unknown(kind, value, note.choices))
-    return value
+    return name_of(value) if note.named else value
 
 
 def _none(note: Opt, value: Any) -> Any:

@@ -12,20 +12,26 @@ from typing import Literal, Protocol
 
 from recurra.base.contracts import Score, Table
 from recurra.base.errors import ConfigError
+from recurra.base.normal import normal
 from recurra.base.registry import Registry
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """What was written for a row, and what should have been.
+    """What was written for a row, and what should have been; all in normal form, whichever form was given.
 
-    reference: exactly as the file has it
+    reference: as the file has it
     right: every answer that is right, cut and joined as the output was; the reference first
     """
 
     output: str
     reference: str
     right: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        for name, value in (("output", normal(self.output)), ("reference", normal(self.reference))):
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "right", tuple(map(normal, self.right)))
 
     @property
     def is_exact(self) -> bool:

@@ -43,14 +43,14 @@ class BadRowError(DataError):
 class Lines:
     """Iterate over the lines of an open binary file; after a BadRowError, the next call goes on with the next line.
 
-    path: as the user gave it, for messages.
+    path: as the user gave it, for messages.  number: lines that were read before these.
     Raises BadRowError for a line that is too long, not UTF-8 or holds NUL; DataError when the file itself is damaged.
     """
 
-    def __init__(self, file: BinaryIO, path: str) -> None:
+    def __init__(self, file: BinaryIO, path: str, number: int = 0) -> None:
         self.path = path
         self._file = file
-        self._number = 0
+        self._number = number
         self._in_long_line = False
         self._returned: deque[Line | BadRowError] = deque()
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from recurra.base.contracts import Origin, Record
 from recurra.base.errors import ConfigError, DataError, did_you_mean
+from recurra.base.normal import name_of
 from recurra.base.registry import Registry
 from recurra.data.formats.bad_rows import BadRows, StopAtBadRow
 from recurra.data.formats.format import Format, OpenLines, Rows
@@ -57,10 +58,22 @@ def resolved_format(path: str | Path) -> str:
 
 
 def field(record: Record, name: str) -> Any:
-    """The value of one field. Raises DataError that names the record's fields when there is none of this name."""
-    if name not in record.fields:
+    """The value of one field, by any spelling of its name.
+
+    Raises DataError that names the record's fields when there is none of this name.
+    """
+    found = spelt(name, record.fields)
+    if found is None:
         raise DataError(f"{record.origin}: {_missing(name, record.fields)}")
-    return record.fields[name]
+    return record.fields[found]
+
+
+def spelt(name: str, names: Collection[str]) -> str | None:
+    """A column's name as the file spells it, from any spelling; None where there is no such column."""
+    if name in names:
+        return name
+    wanted = name_of(name)
+    return next((one for one in names if name_of(one) == wanted), None)
 
 
 def _records(
@@ -83,7 +96,7 @@ def _good_rows(lines: OpenLines, rows: Rows, fields: tuple[str, ...], bad_rows: 
         try:
             line, values = rows.next_row()
             for name in fields:
-                if name not in values:
+                if spelt(name, values) is None:
                     raise lines.bad(_missing(name, values), line)
         except StopIteration:
             return
@@ -96,13 +109,13 @@ def _good_rows(lines: OpenLines, rows: Rows, fields: tuple[str, ...], bad_rows: 
 def _check_columns(name: str, chosen: Format, columns: Sequence[str]) -> None:
     if not chosen.has_header:
         raise ConfigError(f"columns: has no effect on format '{name}', only on csv, tsv and conll. Remove it.")
-    if isinstance(columns, str) or not columns or len(set(columns)) < len(columns):
+    if isinstance(columns, str) or not columns or len(set(map(name_of, columns))) < len(columns):
         raise ConfigError(f"columns: expected a list of different names, got {columns!r}.")
 
 
 def _check_header(path: str, header: tuple[str, ...], fields: tuple[str, ...]) -> None:
     for name in fields:
-        if name not in header:
+        if spelt(name, header) is None:
             raise DataError(f"{path}:1: {_missing(name, header)}")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from recurra.base.errors import DataError
+from recurra.base.normal import name_of
 from recurra.data.formats.lines import Line, Lines
 
 CellReader = Callable[[Lines], tuple[Line, list[str]]]
@@ -28,7 +29,7 @@ class TableRows:
     def next_row(self) -> tuple[Line, Mapping[str, Any]]:
         """The next row's first line and its fields; BadRowError when it has another number of cells than the header."""
         line, cells = self._read_cells(self._lines)
-        if self._may_be_header and tuple(cells) == self.columns:
+        if self._may_be_header and [*map(name_of, cells)] == [*map(name_of, self.columns)]:
             raise DataError(
                 f"{self._lines.path}:{line.number}: the first line is a header, but `columns` is set, "
                 "which is for files without one. Remove `columns`."
@@ -46,7 +47,7 @@ class TableRows:
             line, names = self._read_cells(self._lines)
         except StopIteration:
             raise DataError(f"{self._lines.path}: is empty, expected a header and rows.") from None
-        twice = [name for name, count in Counter(names).items() if count > 1]
+        twice = [name for name, count in Counter(map(name_of, names)).items() if count > 1]
         if twice:
             raise DataError(
                 f"{self._lines.path}:{line.number}: column {twice[0]!r} appears twice in the header "

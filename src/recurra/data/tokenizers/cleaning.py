@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import unicodedata
 from typing import Literal
 
-import regex  # type: ignore[import-untyped]
-
 from recurra.base.errors import ConfigError
+from recurra.base.normal import normal
 
 NormalForm = Literal["nfc", "nfkc", "none"]
 NORMAL_FORMS: tuple[NormalForm, ...] = ("nfc", "nfkc", "none")
-
-# U+FF9E and U+FF9F are letters that turn into combining marks under NFKC.
-_LONG_MARKS = regex.compile(r"([\p{M}\uFF9E\uFF9F]{30})(?=[\p{M}\uFF9E\uFF9F])")
-_GRAPHEME_JOINER = "\u034f"
 
 
 class Cleaning:
@@ -34,16 +28,6 @@ class Cleaning:
         return text.lower() if self.lowercase else text
 
     def _normal(self, text: str) -> str:
-        if self.normalization == "none" or text.isascii():
+        if self.normalization == "none":
             return text
-        form: Literal["NFC", "NFKC"] = "NFC" if self.normalization == "nfc" else "NFKC"
-        return unicodedata.normalize(form, stream_safe(text))
-
-
-def stream_safe(text: str) -> str:
-    """Put a grapheme joiner after each 30 combining marks in a row; any other text is returned as it is.
-
-    Without it, normalising n marks in a row takes time proportional to n squared (8,000 marks: 44 ms).
-    Source: Unicode Standard Annex #15, section 13, "Stream-Safe Text Format".
-    """
-    return str(_LONG_MARKS.sub(rf"\1{_GRAPHEME_JOINER}", text))
+        return normal(text, "NFC" if self.normalization == "nfc" else "NFKC")

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from recurra.base.contracts import Loss, Origin, Score, Table
 from recurra.base.errors import DataError
+from recurra.base.normal import name_of, parts_of
 from recurra.losses import binary_cross_entropy, cross_entropy
 from recurra.metrics import (
     Compared,
@@ -35,13 +36,14 @@ Texts = Sequence[str]
 
 
 class LabelKind(Protocol):
-    """What a classification task asks of its kind of labels. gold: as `read` returns it.
+    """What a classification task asks of its kind of labels. gold: as `read` returns it; spelt: as the file has it
 
     nothing: the answer to a text without anything to read
     """
 
     @property
     def nothing(self) -> dict[str, Any]: ...
+    def spelt(self, value: Any) -> list[str]: ...
     def read(self, value: Any, origin: Origin) -> Any: ...
     def names(self, gold: Iterable[Any]) -> Iterable[str]: ...
     def targets(self, gold: Sequence[Any], place: Mapping[str, int]) -> Tensor: ...
@@ -71,12 +73,15 @@ class OneLabel:
     def nothing(self) -> dict[str, Any]:
         return {"label": "", "score": None, "probabilities": {}}
 
+    def spelt(self, value: Any) -> list[str]:
+        return ["" if value is None else str(value)]
+
     def read(self, value: Any, origin: Origin) -> str:
         if isinstance(value, list | dict):
             raise DataError(
                 f"{origin}: expected one label, got {value!r:.80}. Set task.labels: many for lists of labels."
             )
-        label = "" if value is None else str(value).strip()
+        (label,) = map(name_of, self.spelt(value))
         if not label:
             raise DataError(
                 f"{origin}: the label is empty; expected one label. Fill it in, or set data.on_error: skip."
@@ -143,9 +148,13 @@ class ManyLabels:
     def nothing(self) -> dict[str, Any]:
         return {"labels": [], "probabilities": {}}
 
+    def spelt(self, value: Any) -> list[str]:
+        if isinstance(value, list):
+            return [str(part) for part in value]
+        return parts_of("" if value is None else str(value), self.separator)
+
     def read(self, value: Any, origin: Origin) -> tuple[str, ...]:
-        parts = value if isinstance(value, list) else ("" if value is None else str(value)).split(self.separator)
-        labels = [label for part in parts if (label := str(part).strip())]
+        labels = [label for label in map(name_of, self.spelt(value)) if label]
         if len(set(labels)) != len(labels):
             raise DataError(f"{origin}: a label stands twice in {value!r}; expected each once.")
         return tuple(labels)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,6 +13,7 @@ import torch
 
 from recurra.base.contracts import Batch, Loss, Origin, Prediction, Record, Score, Table
 from recurra.base.errors import ConfigError, DataError, RunError, did_you_mean
+from recurra.base.normal import name_of, normal, spellings
 from recurra.base.option import OneOf, Opt
 from recurra.config import Section, build
 from recurra.data.formats import field
@@ -44,7 +46,7 @@ class TextExample:
 
     @property
     def key(self) -> str:
-        return self.text
+        return normal(self.text)
 
     @property
     def content(self) -> object:
@@ -60,8 +62,8 @@ class TextExample:
 class ClassificationPlan:
     """The task as a config describes it, before any data is read."""
 
-    text: Annotated[str, Opt("column with the text")] = "text"
-    label: Annotated[str, Opt("column with the label")] = "label"
+    text: Annotated[str, Opt("column with the text", named=True)] = "text"
+    label: Annotated[str, Opt("column with the label", named=True)] = "label"
     labels: Annotated[Literal["one", "many"], Opt("how many labels a row has; many: any number, none too")] = "one"
     separator: Annotated[str | None, Opt("between labels in one cell; only with labels: many")] = None
     tokenizer: Annotated[Section | Mapping[str, Any] | str, OneOf("what a token is", TOKENIZERS)] = "words"
@@ -125,7 +127,7 @@ class ClassificationPlan:
 
     def key(self, record: Record) -> str:
         """What makes two records the same: used to find overlap between splits, and to split by hash."""
-        return str(field(record, self.text))
+        return normal(str(field(record, self.text)))
 
     def stratum(self, record: Record) -> str:
         """What a split keeps in proportion: the label, or the labels in whatever order they stand."""
@@ -142,6 +144,7 @@ class ClassificationPlan:
         texts = [_text(record, self.text) for record in records]
         gold = [self.kind.read(field(record, self.label), record.origin) for record in records]
         labels = label_set(self.kind, gold, source)
+        merged = spellings(chain.from_iterable(self.kind.spelt(field(record, self.label)) for record in records))
         reader = TextReader.fit(
             build(self.tokenizer, TOKENIZERS),
             texts,
@@ -150,7 +153,7 @@ class ClassificationPlan:
             max_length=self.max_length,
             keep=self.keep,
         )
-        return Classification(self, reader, labels, self._weights(labels, gold))
+        return Classification(self, reader, labels, self._weights(labels, gold), merged)
 
     def restore(self, data: Mapping[str, Any], origin: str) -> Classification:
         """The task as a run folder holds it. Raises RunError that names `origin`."""
@@ -158,7 +161,10 @@ class ClassificationPlan:
             reader, labels, weights = data["reader"], data["labels"], data["class_weights"]
             if not isinstance(labels, list) or not labels or not all(isinstance(label, str) for label in labels):
                 raise ValueError("labels are not a list of text")
-            if len(set(labels)) != len(labels) or not (weights is None or len(weights) == len(labels)):
+            labels = [name_of(label) for label in labels]
+            if twice := [label for label, number in Counter(labels).items() if number > 1]:
+                raise ValueError(f"the label {twice[0]!a} twice")
+            if not (weights is None or len(weights) == len(labels)):
                 raise ValueError(f"{len(labels)} labels and {weights!r} weights")
             tensor = None if weights is None else torch.tensor([float(w) for w in weights])
         except (KeyError, TypeError, ValueError, ArithmeticError) as error:
@@ -171,23 +177,31 @@ class ClassificationPlan:
         if self.class_weights == "balanced":
             counts = Counter(gold)
             return torch.tensor(balanced_weights([counts[label] for label in labels]))
-        for label in self.class_weights:
+        given = {name_of(label): weight for label, weight in self.class_weights.items()}
+        for label in given:
             if label not in labels:
                 raise ConfigError(f"class_weights: unknown label '{label}'.{did_you_mean(label, labels)}")
-        return torch.tensor([self.class_weights.get(label, 1.0) for label in labels])
+        return torch.tensor([given.get(label, 1.0) for label in labels])
 
 
 class Classification:
     """Five verbs between the data and the model: example, collate, loss, predict, score."""
 
     def __init__(
-        self, plan: ClassificationPlan, reader: TextReader, labels: tuple[str, ...], weights: torch.Tensor | None
+        self,
+        plan: ClassificationPlan,
+        reader: TextReader,
+        labels: tuple[str, ...],
+        weights: torch.Tensor | None,
+        merged: str = "",
     ) -> None:
+        """merged: what to say of labels that stand in the training data in several spellings; "" for nothing"""
         self.plan = plan
         self.reader = reader
         self.labels = labels
         self.weights = weights
         self.kind = plan.kind
+        self._merged = merged
         self._place = {label: k for k, label in enumerate(labels)}
 
     @property
@@ -252,7 +266,7 @@ class Classification:
     def usable(self, examples: Sequence[TextExample], split: str) -> tuple[list[TextExample], tuple[str, ...]]:
         """All of them. Raises DataError, with file and line, for a label that training never saw."""
         self.refuse_unknown(examples)
-        return list(examples), ()
+        return list(examples), (f"train: {self._merged}",) if self._merged and split == "train" else ()
 
     # -- for predict -----------------------------------------------------------------------------------------------
 
@@ -361,4 +375,4 @@ def _text(record: Record, column: str, *, empty: bool = False) -> str:
 
 def _texts_and_gold(examples: Iterable[TextExample]) -> tuple[list[str], list[Any]]:
     rows = list(examples)
-    return [e.text for e in rows], [e.gold for e in rows]
+    return [normal(e.text) for e in rows], [e.gold for e in rows]

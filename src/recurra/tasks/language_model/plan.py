@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from recurra.base.contracts import Record
 from recurra.base.errors import ConfigError, DataError, RunError
+from recurra.base.normal import normal
 from recurra.base.option import OneOf, Opt
 from recurra.config import Section, build
 from recurra.data.formats import field
@@ -25,7 +26,7 @@ from recurra.tasks.text import TextReader
 class LanguageModelPlan:
     """Predict each token of a text from all tokens before it."""
 
-    text: Annotated[str, Opt("column with the text; of a text file `text`")] = "text"
+    text: Annotated[str, Opt("column with the text; of a text file `text`", named=True)] = "text"
     document: Annotated[
         Literal["file", "row"],
         Opt("what is read on with one state: all rows of a file, or each row, which then has an end to predict"),
@@ -77,7 +78,7 @@ class LanguageModelPlan:
 
     def key(self, record: Record) -> str:
         """What makes two records the same."""
-        return str(field(record, self.text))
+        return normal(str(field(record, self.text)))
 
     def stratum(self, record: Record) -> str:
         """All rows are of one kind."""

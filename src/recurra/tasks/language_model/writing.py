@@ -13,6 +13,7 @@ from torch import Tensor
 from recurra.base.contracts import Batch
 from recurra.base.errors import ConfigError
 from recurra.data.tokenizers import BOS, EOS, PAD, UNK, Tokenizer, Vocabulary
+from recurra.data.tokenizers.cleaning import Cleaning
 from recurra.decode import Best, Choose, Draw, stream
 from recurra.models import LanguageModel
 from recurra.nn import Recurrent, softmax_log_probabilities
@@ -84,7 +85,7 @@ class Writer:
         end = EOS if self._closed else PAD
         ends = {"start": numbers[-1], "end": end, "max_length": how.length}
         tokens = stream(self, state, **ends, choose=choose, device=self._device)
-        held = Held(how.stop)
+        held = Held(None if how.stop is None else self._as_written(how.stop))
         for token in tokens:
             added = "" if token.ended else text.add(self.vocabulary.tokens([token.token])[0])
             shown = held.add(added, last=token.ended)
@@ -119,6 +120,11 @@ class Writer:
             lines = [[token for line in lines for token in line]]
         tokens = [token for k, line in enumerate(lines) for token in ((LINE, *line) if k else line)]
         return [self._start, *self.vocabulary.ids(tokens)], Text(self.tokenizer, lines[-1])
+
+    def _as_written(self, text: str) -> str:
+        """A text in the spelling of what the model writes: its tokenizer folds case, and has one normal form."""
+        data = self.tokenizer.to_json()
+        return Cleaning(lowercase=data["lowercase"], normalization=data["normalization"])(text)
 
     def state(self, numbers: Sequence[int], state: State | None = None) -> State:
         """The state after these tokens, from one before them; zero where there is none."""

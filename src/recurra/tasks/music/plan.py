@@ -18,9 +18,9 @@ from recurra.tasks.music.task import Music
 class MusicPlan:
     """Predict which notes sound next: pieces as chords, one a step."""
 
-    chords: Annotated[str, Opt("column with the chords of a piece: 'C4+E4+G4 D4+F4 -', or lists of MIDI numbers")] = (
-        "chords"
-    )
+    chords: Annotated[
+        str, Opt("column with the chords of a piece: 'C4+E4+G4 D4+F4 -', or lists of MIDI numbers", named=True)
+    ] = "chords"
     lowest: Annotated[int, Opt("MIDI number of the lowest note; 21 is the lowest key of a piano", ge=0, le=HIGHEST)] = (
         21
     )

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from recurra.base.contracts import Record
 from recurra.base.errors import ConfigError, DataError
+from recurra.base.normal import spellings
 from recurra.base.option import Opt
 from recurra.data.formats.conll import LINE
 from recurra.data.schemes import PLAIN, SchemeName, detected
@@ -24,8 +25,8 @@ from recurra.tasks.tagging.task import Tagging
 class TaggingPlan:
     """A tag for each token of a sentence: parts of speech, names, slots."""
 
-    tokens: Annotated[str, Opt("column with the tokens: a list, or a text that is cut")] = "token"
-    tags: Annotated[str, Opt("column with a tag for each token, or with spans of the text")] = "tag"
+    tokens: Annotated[str, Opt("column with the tokens: a list, or a text that is cut", named=True)] = "token"
+    tags: Annotated[str, Opt("column with a tag for each token, or with spans of the text", named=True)] = "tag"
     tokenizer: Annotated[
         CutterName, Opt("how a raw text is cut: into runs of letters, of digits, and signs; at spaces; into characters")
     ] = "words"
@@ -138,7 +139,7 @@ class TaggingPlan:
             lowercase=self.lowercase,
             zero_digits=self.zero_digits,
         )
-        return self._task(tagset, reader)
+        return self._task(tagset, reader, spellings(tag for record in records for tag in self.columns.spelt(record)))
 
     def _refuse_idle(self, tagset: TagSet, source: str) -> None:
         """Raise ConfigError for options that have no effect on the tags that were found."""
@@ -162,7 +163,7 @@ class TaggingPlan:
             WordReader.from_json(_section(content, "reader"), origin),
         )
 
-    def _task(self, tagset: TagSet, reader: WordReader) -> Tagging:
+    def _task(self, tagset: TagSet, reader: WordReader, merged: str = "") -> Tagging:
         return Tagging(
             columns=self.columns,
             tagset=tagset,
@@ -170,6 +171,7 @@ class TaggingPlan:
             constrained=self.constrained,
             max_length=self.max_length,
             told=self.file_scheme != "auto",
+            merged=merged,
         )
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from recurra.base.errors import RunError
+from recurra.base.normal import normal
 from recurra.data.tokenizers import UNK, Vocabulary, VocabularyPlan, vocabulary_from_json
 from recurra.data.tokenizers.cleaning import Cleaning
 from recurra.tasks.text import padded
@@ -30,7 +31,7 @@ class WordReader:
     """Numbers of a word and of its letters.
 
     words, letters: vocabularies; a word is looked up folded to lower case (if `lowercase`), with its digits as 0 (if
-    `zero_digits`); letters stay as they are written      seen: the words of training, as written
+    `zero_digits`); letters stay as they are written      seen: the words of training, in normal form
     """
 
     def __init__(
@@ -123,4 +124,4 @@ class WordReader:
             words, letters = vocabulary_from_json(data["words"]), vocabulary_from_json(data["letters"])
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(f"{origin}: expected words and letters: {str(error)[:300]}.") from error
-        return cls(words, letters, frozenset(seen), lowercase=lowercase, zero_digits=zero_digits)
+        return cls(words, letters, frozenset(map(normal, seen)), lowercase=lowercase, zero_digits=zero_digits)

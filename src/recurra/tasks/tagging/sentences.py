@@ -12,11 +12,12 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 from recurra.base.contracts import Origin, Record
 from recurra.base.errors import DataError
+from recurra.base.normal import name_of, normal
 from recurra.data.formats import field
 from recurra.data.formats.conll import LINE
 from recurra.data.schemes import SCHEMES, SchemeName, Span
@@ -28,16 +29,19 @@ Cut = Callable[[str], list[Place]]
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """Tokens and tags. text: as written, or the tokens with a space between; tags: None where nobody knows them.
+    """Tokens and tags, in normal form. tags: None where nobody knows them.
 
-    given: where the tokens stand in the text; None for tokens that came as a list
+    text: as written, or the tokens with a space between
+    places: start and end of each token in the text, in characters (code points), the end excluded
+    cut: whether the tokens were cut out of the text; False for those that came as a list
     """
 
     text: str
     tokens: tuple[str, ...]
-    given: tuple[Place, ...] | None
+    places: tuple[Place, ...]
     tags: tuple[str, ...] | None
     origin: Origin
+    cut: bool = True
 
     @property
     def length(self) -> int:
@@ -54,18 +58,7 @@ class Sentence:
     @property
     def is_blank(self) -> bool:
         """Whether there is nothing to read; tokens that came as a list have a tag each, whatever they are."""
-        return not self.tokens or (self.given is not None and is_blank(self.text))
-
-    @property
-    def places(self) -> tuple[Place, ...]:
-        """Start and end of each token in the text, in characters (code points), the end excluded."""
-        if self.given is not None:
-            return self.given
-        found, start = [], 0
-        for token in self.tokens:
-            found.append((start, start + len(token)))
-            start += len(token) + 1
-        return tuple(found)
+        return not self.tokens or (self.cut and is_blank(self.text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +88,23 @@ class Columns:
             of_text = isinstance(field(record, self.tokens), str)
             tags = _from_spans(value, sentence, self.tags, self.scheme) if of_text else value
         self._check(sentence, tags, record)
-        return replace(sentence, tags=tuple(map(sys.intern, tags)))
+        return replace(sentence, tags=tuple(sys.intern(name_of(tag)) for tag in tags))
+
+    def spelt(self, record: Record) -> list[str]:
+        """The tags, or the labels of spans, of a record that can be read, as its file spells them."""
+        value = _parsed(field(record, self.tags), record, self.tags)
+        if isinstance(value, str):
+            return value.split()
+        return [
+            one if isinstance(one, str) else str(one["label"] if isinstance(one, dict) else one[2]) for one in value
+        ]
 
     def _tokens(self, record: Record, cut: Cut) -> Sentence:
         value = field(record, self.tokens)
         if isinstance(value, str):
             places = tuple(cut(value))
             # One object for each distinct word: a corpus of six million takes 50 MB instead of 370.
-            tokens = tuple(sys.intern(value[start:end]) for start, end in places)
+            tokens = tuple(sys.intern(normal(value[start:end])) for start, end in places)
             return Sentence(value, tokens, places, None, record.origin)
         if not isinstance(value, list) or not all(isinstance(token, str) for token in value):
             raise DataError(
@@ -111,7 +113,8 @@ class Columns:
         for number, token in enumerate(value):
             if not token.strip():
                 raise DataError(f"{place_of(record, number)}: token {number + 1} is empty, expected a word or a sign.")
-        return Sentence(" ".join(value), tuple(map(sys.intern, value)), None, None, record.origin)
+        tokens = tuple(sys.intern(normal(token)) for token in value)
+        return Sentence(" ".join(value), tokens, _beside(value), None, record.origin, cut=False)
 
     def _check(self, sentence: Sentence, tags: Sequence[Any], record: Record) -> None:
         if not sentence.tokens:
@@ -125,7 +128,7 @@ class Columns:
                 f"{_count(len(tags), 'tag')} in column '{self.tags}', expected as many."
             )
         for number, (token, tag) in enumerate(zip(sentence.tokens, tags, strict=True)):
-            if not isinstance(tag, str) or not tag.strip():
+            if not isinstance(tag, str) or not name_of(tag):
                 raise DataError(
                     f"{place_of(record, number)}: the tag of token {number + 1}, '{token:.40}', is "
                     f"{tag!r:.40}; expected text."
@@ -137,6 +140,12 @@ def place_of(record: Record, number: int) -> str:
     lines = record.fields.get(LINE)
     line = lines[number] if isinstance(lines, list) and len(lines) > number else None
     return str(Origin(record.origin.path, line) if type(line) is int else record.origin)
+
+
+def _beside(tokens: Sequence[str]) -> tuple[Place, ...]:
+    """The places of tokens with a space between."""
+    starts = accumulate((len(token) + 1 for token in tokens), initial=0)
+    return tuple((start, start + len(token)) for start, token in zip(starts, tokens, strict=False))
 
 
 def _parsed(value: Any, record: Record, column: str) -> Any:
@@ -184,9 +193,9 @@ def _span(one: Any, sentence: Sentence, column: str) -> tuple[int, int, str]:
     parts: Any = [one.get(key) for key in keys] if isinstance(one, Mapping) else one
     if isinstance(parts, list) and len(parts) == len(keys):
         start, end, label = parts
-        if type(start) is int and type(end) is int and isinstance(label, str) and label.strip():
+        if type(start) is int and type(end) is int and isinstance(label, str) and name_of(label):
             if 0 <= start < end <= len(sentence.text):
-                return start, end, label.strip()
+                return start, end, name_of(label)
             raise DataError(
                 f"{sentence.origin}: span {start}-{end} of label '{label:.40}' does not lie in the text, which has "
                 f"{len(sentence.text)} characters; expected 0 <= start < end <= {len(sentence.text)}."

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from recurra.base.contracts import Record
 from recurra.base.errors import ConfigError, DataError, RunError
+from recurra.base.normal import name_of
 from recurra.data.schemes import OUTSIDE, PLAIN, SCHEMES, SchemeName, Span, Tags, parts, problem, read_default
 from recurra.tasks.tagging.sentences import place_of
 
@@ -110,6 +111,7 @@ class TagSet:
                     raise ValueError(f"scheme {scheme!r}")
             if not isinstance(tags, list) or not tags or not all(isinstance(tag, str) for tag in tags):
                 raise ValueError("tags are not a list of text")
+            tags = [name_of(tag) for tag in tags]
             if len(set(tags)) != len(tags):
                 raise ValueError("a tag stands there twice")
         except (KeyError, TypeError, ValueError) as error:

@@ -48,13 +48,16 @@ class Tagging:
         constrained: bool,
         max_length: int | None,
         told: bool,
+        merged: str = "",
     ) -> None:
+        """told: whether the config names the files' scheme; merged: what to say of tags in several spellings"""
         self.columns = columns
         self.tagset = tagset
         self.reader = reader
         self.constrained = constrained
         self.max_length = max_length
         self.told = told
+        self._merged = merged
         self.sure = True
         self._allowed = tagset.allowed() if constrained else None
         self._place = {tag: k for k, tag in enumerate(tagset.tags)}
@@ -123,6 +126,8 @@ class Tagging:
         kept = [e for e in examples if limit is None or e.length <= limit]
         left = [e for e in examples if limit is not None and e.length > limit]
         notes = [] if self.told else [self._found()]
+        if self._merged:
+            notes.append(f"train: {self._merged}")
         if left:
             notes.append(
                 f"train: {len(left):,} of {len(examples):,} sentences were left out, because they have more than "

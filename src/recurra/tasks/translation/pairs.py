@@ -8,13 +8,17 @@ from typing import Any
 
 from recurra.base.contracts import Origin, Record
 from recurra.base.errors import DataError
+from recurra.base.normal import name_of, normal, parts_of
 from recurra.data.formats import field
 from recurra.tasks.blank import emptiness, is_blank
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a row should be answered with. right: every right answer as its tokens, the reference first."""
+    """What a row should be answered with. text: the reference, in normal form
+
+    right: every right answer as its tokens, the reference first
+    """
 
     text: str
     right: tuple[tuple[str, ...], ...]
@@ -41,7 +45,7 @@ class TextPair:
 
     @property
     def key(self) -> str:
-        return self.text
+        return normal(self.text)
 
     @property
     def content(self) -> object:
@@ -73,14 +77,14 @@ class Columns:
         if self.accepted is None:
             return (reference,)
         value = field(record, self.accepted)
-        parts = value if isinstance(value, list) else ("" if value is None else str(value)).split(self.separator)
+        parts = value if isinstance(value, list) else parts_of("" if value is None else str(value), self.separator)
         if not all(isinstance(part, str) for part in parts):
             raise DataError(f"{record.origin}: column '{self.accepted}' holds {value!r:.80}, expected texts.")
         return tuple(dict.fromkeys((reference, *(part.strip() for part in parts if part.strip()))))
 
     def group_of(self, record: Record) -> str | None:
         """The row's group, as text; None where there are no groups."""
-        return None if self.group is None else str(field(record, self.group))
+        return None if self.group is None else name_of(str(field(record, self.group)))
 
 
 def text_of(record: Record, column: str, *, empty: bool = False) -> str:

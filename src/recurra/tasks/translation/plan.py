@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from recurra.base.contracts import Record
 from recurra.base.errors import ConfigError, RunError
+from recurra.base.normal import normal
 from recurra.base.option import OneOf, Opt
 from recurra.config import Section, build
 from recurra.data.formats import field
@@ -28,11 +29,15 @@ Component = Section | Mapping[str, Any] | str
 class TranslationPlan:
     """Any text to another text: translation, summaries, replies, phones, dates."""
 
-    source: Annotated[str, Opt("column with the text that is read")] = "source"
-    target: Annotated[str, Opt("column with the text that is written")] = "target"
-    accepted: Annotated[str | None, Opt("column with further right answers; such an output is no mistake")] = None
+    source: Annotated[str, Opt("column with the text that is read", named=True)] = "source"
+    target: Annotated[str, Opt("column with the text that is written", named=True)] = "target"
+    accepted: Annotated[
+        str | None, Opt("column with further right answers; such an output is no mistake", named=True)
+    ] = None
     accepted_separator: Annotated[str, Opt("between accepted answers in one cell; a JSON list needs none")] = "|"
-    group: Annotated[str | None, Opt("column by whose values scores are compared, such as the language")] = None
+    group: Annotated[
+        str | None, Opt("column by whose values scores are compared, such as the language", named=True)
+    ] = None
     scores: Annotated[Component, OneOf("scores beside exact matches and perplexity", SEQUENCE_SCORES)] = "translation"
     source_tokenizer: Annotated[Component, OneOf("what a token of the source is", TOKENIZERS)] = "words"
     target_tokenizer: Annotated[
@@ -137,7 +142,7 @@ class TranslationPlan:
 
     def key(self, record: Record) -> str:
         """What makes two records the same: used to split."""
-        return str(field(record, self.source))
+        return normal(str(field(record, self.source)))
 
     def stratum(self, record: Record) -> str:
         """What a split keeps in proportion: the groups."""

@@ -12,6 +12,7 @@ import torch
 
 from recurra.base.contracts import Batch, Loss, Prediction, Record, Score, Table
 from recurra.base.errors import DataError
+from recurra.base.normal import normal
 from recurra.metrics import Compared, Pair, SequenceScores, exact_scores
 from recurra.report import Chart, HeatMap
 from recurra.tasks.asking import refuse_options
@@ -253,7 +254,7 @@ class Translation:
         right = tuple(dict.fromkeys(self.sides.target.tokens(answer) for answer in answers))
         if not right[0]:
             raise DataError(f"{record.origin}: column '{self.columns.target}' holds no token: {answers[0]!r:.80}.")
-        return Wanted(answers[0], right, self.columns.group_of(record))
+        return Wanted(normal(answers[0]), right, self.columns.group_of(record))
 
     def _pairs(self, outputs: Sequence[Translated], examples: Sequence[TextPair]) -> list[Pair]:
         join = self.sides.target.tokenizer.join
