@@ -135,3 +135,11 @@ def test_without_scikit_learn_the_sentence_names_the_package_to_install(monkeypa
     )
     assert set(found.scores) == {"majority"}
     assert found.notes == ('baseline tfidf was left out: scikit-learn is not installed; pip install "recurra[text]".',)
+
+
+def test_the_bag_of_words_reads_scripts_without_spaces_and_vowel_signs() -> None:
+    pytest.importorskip("sklearn")
+    texts, gold = ["我爱茶", "你喝水", "कि", "की"] * 5, ["tea", "water", "short", "long"] * 5
+    baseline = TfidfLogistic(sorted(set(gold)))
+    baseline.fit(texts, gold)
+    assert [o.label for o in baseline.predict(["他买茶", "有水", "कि", "की"])] == ["tea", "water", "short", "long"]

@@ -160,3 +160,70 @@ def test_heavy_packages_are_imported_only_where_they_are_used():
     code = "import sys, recurra.metrics; print({'sacrebleu', 'rouge_score', 'jiwer'} & set(sys.modules))"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert said.strip() == "set()"
+
+
+# -- scripts of the world ----------------------------------------------------------------------------------------------
+
+
+def rouge(output: str, reference: str, **options: object) -> dict[str, float]:
+    pytest.importorskip("rouge_score")
+    return values("summarization", [pair(output, reference)], words="any", **options)
+
+
+def test_rouge_of_any_words_tells_vowel_signs_apart() -> None:
+    # Devanagari "ki" and "kī": one letter, two vowel signs; the words differ, so nothing is shared.
+    assert rouge("कि", "की")["rouge1"] == 0
+    assert rouge("हिन्दी में", "हिन्दी में") == {"rougeL": 1, "rouge1": 1, "rouge2": 1}
+
+
+def test_rouge_of_any_words_cuts_scripts_without_spaces_by_character() -> None:
+    # 我 and 爱 of four characters each; 我爱 is one of three pairs.
+    assert rouge("我爱北京", "我爱上海") == {"rougeL": 0.5, "rouge1": 0.5, "rouge2": pytest.approx(1 / 3)}
+    # Katakana and Thai likewise: 2 of 3 characters, 1 of 2 (a letter with its marks is one).
+    assert rouge("カメラ", "カメロ")["rouge1"] == pytest.approx(2 / 3)
+    assert rouge("ที่นี่", "ที่นั่")["rouge1"] == 0.5
+
+
+def test_rouge_of_any_words_reads_other_words_as_before() -> None:
+    assert rouge("The cat_1 sat, really", "the cat_1 ran")["rouge1"] == pytest.approx(2 * 2 / (4 + 3))
+
+
+def doubts(kind: str, references: list[str], **options: object) -> tuple[str, ...]:
+    for package in ("sacrebleu", "rouge_score", "jiwer"):
+        pytest.importorskip(package)
+    return SEQUENCE_SCORES[kind](**options).doubts([pair(text, text) for text in references])
+
+
+def test_english_words_of_rouge_are_doubted_on_another_alphabet() -> None:
+    (sentence,) = doubts("summarization", ["мама мыла раму", "Москва 2024"])
+    assert sentence == (
+        "ROUGE with words: english counts a-z and 0-9 alone, and 0 % of the letters of the references are a-z; set "
+        "task.scores: {name: summarization, words: any}."
+    )
+    assert doubts("summarization", ["мама мыла раму"], words="any") == ()
+    assert doubts("summarization", ["le café était agréable"]) == ()
+
+
+def test_bleu_is_doubted_where_no_reference_has_four_tokens() -> None:
+    (sentence,) = doubts("translation", ["a b c", "d e"])
+    assert sentence.startswith("BLEU counts runs of four tokens, and none of 2 references has as many")
+    assert doubts("translation", ["a b c", "d e f g"]) == ()
+
+
+@pytest.mark.parametrize("text", ["我们今天去北京看长城,明天去上海。", "今日はとても良い天気ですね", "วันนี้อากาศดีมาก"])
+def test_bleu_is_doubted_where_a_sentence_without_spaces_is_a_word(text: str) -> None:
+    found = doubts("translation", [text] * 3)
+    assert any("tokenize: 13a" in one and "tokenize: char" in one for one in found)
+    assert doubts("translation", [text] * 3, tokenize="char") == ()
+    assert doubts("translation", ["서울은 대한민국의 수도 이다"]) == ()
+
+
+def test_bleu_of_chinese_that_is_cut_into_words_is_not_doubted() -> None:
+    assert doubts("translation", ["我们 今天 去 北京 看 长城"], tokenize="none") == ()
+
+
+def test_phone_errors_are_doubted_where_no_reference_has_a_space() -> None:
+    (sentence,) = doubts("grapheme_to_phoneme", ["kæt", "dɒɡ"])
+    assert sentence.startswith("per counts what stands between spaces, and none of 2 references has a space")
+    assert doubts("grapheme_to_phoneme", ["k æ t", "a"]) == ()
+    assert doubts("exact", ["kæt"]) == ()

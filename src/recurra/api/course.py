@@ -82,7 +82,7 @@ def _course(
 ) -> Course:
     """Read the data and build what learns. Only when nothing is refused any more is something written."""
     prepared = prepare(settings, watch)
-    select = selected(settings, prepared)
+    select = selected(settings, prepared, watch)
     learner = Learner(settings, prepared.task, prepared.splits["train"], device, prepared.fingerprint, ranks)
     keep = found.checkpoint.log_lines if found else 0
     if found:

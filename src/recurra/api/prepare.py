@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recurra.api.ceilings import ceiling
 from recurra.api.options import DataOptions
 from recurra.api.schema import Settings
 from recurra.base.contracts import Listener, Record, Score
@@ -52,8 +53,25 @@ def prepare(settings: Settings, watch: Listener, *, task: Task | None = None) ->
     return Prepared(fitted, splits, tuple(heard.messages), facts, _fingerprint(splits))
 
 
-def selected(settings: Settings, prepared: Prepared) -> str:
-    """The dev score that chooses the best epoch. Raises ConfigError for one that this data does not have."""
+def selected(settings: Settings, prepared: Prepared, watch: Listener) -> str:
+    """The dev score that chooses the best epoch; scores that cannot reach their best value are said.
+
+    Raises ConfigError for one that this data does not have, or that is 0 for the right answers themselves.
+    """
+    word = _chosen(settings, prepared)
+    found = ceiling(prepared.task, prepared.splits["dev"])
+    if found.stuck(word):
+        reasons = " ".join([*found.doubts, "Choose another score, or give other rows for dev."])
+        raise ConfigError(
+            f"training.select: {word} cannot tell one epoch from another, as the right answers of dev themselves score "
+            f"0: {reasons}"
+        )
+    found.say("dev", watch)
+    return word
+
+
+def _chosen(settings: Settings, prepared: Prepared) -> str:
+    """The dev score that the config names, or the usual one."""
     names: dict[str, Score] = {s.name: s for s in prepared.task.possible_scores(prepared.splits["dev"])}
     word = settings.training.select
     if word == "auto":

@@ -61,7 +61,7 @@ def check(config: Path, *, overrides: Sequence[str] = (), cells: Iterable[Path] 
     settings = read_settings(config, overrides)
     heard = _Notes()
     prepared = prepare(settings, heard)
-    selected(settings, prepared)
+    selected(settings, prepared, heard)
     model = settings.model(prepared.task.model_sizes)
     if settings.training.init_from is not None:
         run = open_run(Path(settings.training.init_from))

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from recurra.base.contracts import Score
 from recurra.metrics.outputs import LabelOutput, LabelSetOutput
+from recurra.metrics.words import words_of
 
 Gold = TypeVar("Gold", contravariant=True)
 Out = TypeVar("Out", covariant=True)
@@ -186,8 +187,7 @@ def _vectorizer(analyzer: Analyzer, num_texts: int) -> Any:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     shape = (
-        # \w+ keeps words of one character, which are most of the words in some scripts.
-        {"analyzer": "word", "ngram_range": (1, 2), "token_pattern": r"(?u)\b\w+\b"}
+        {"analyzer": "word", "ngram_range": (1, 2), "tokenizer": words_of, "token_pattern": None}
         if analyzer == "words"
         else {"analyzer": "char_wb", "ngram_range": (1, 4), "lowercase": False}
     )

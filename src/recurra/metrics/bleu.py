@@ -8,9 +8,12 @@ from typing import Annotated, Any, Literal
 from recurra.base.contracts import Score, Table
 from recurra.base.option import Opt
 from recurra.metrics.sequences import Pair, require
+from recurra.metrics.words import unspaced_letters
 
 # Those of sacrebleu that need no download and no further package.
 Cutting = Literal["13a", "intl", "char", "zh", "none"]
+# The longest n-grams of BLEU. No language without spaces has words of more letters than this on average.
+LONGEST, LETTERS_OF_A_WORD = 4, 4
 
 
 class Bleu:
@@ -61,6 +64,24 @@ class Bleu:
         """chrF of the row alone, 0..1: BLEU of one sentence says little."""
         chrf = self._metrics()[1]
         return float(chrf.sentence_score(pair.output, [pair.reference]).score) / 100
+
+    def doubts(self, pairs: Sequence[Pair]) -> tuple[str, ...]:
+        """A sentence where no reference has four tokens, and one where its tokens are whole phrases."""
+        cut = self._metrics()[0].tokenizer
+        tokens = [cut(pair.reference).split() for pair in pairs]
+        found = []
+        if all(len(some) < LONGEST for some in tokens):
+            found.append(
+                f"BLEU counts runs of four tokens, and none of {len(pairs):,} references has as many; set task.scores: "
+                "exact, or choose epochs by chrf (training.select)."
+            )
+        unspaced = [token for some in tokens for token in some if unspaced_letters([token])]
+        if unspaced_letters(unspaced) > LETTERS_OF_A_WORD * len(unspaced):
+            found.append(
+                f"BLEU with tokenize: {self._tokenize} takes a phrase of a script without spaces for one token; set "
+                "task.scores: {name: translation, tokenize: char}, or zh for Chinese."
+            )
+        return tuple(found)
 
     def _metrics(self) -> tuple[Any, Any]:
         from sacrebleu.metrics.bleu import BLEU

@@ -34,6 +34,16 @@ class Phones:
         """1 - PER of the row alone, 0 at least."""
         return max(1 - _per([pair]), 0.0)
 
+    def doubts(self, pairs: Sequence[Pair]) -> tuple[str, ...]:
+        """A sentence where every answer is one phone, so that a wrong phone is a wrong word."""
+        rows = [pair.right[0] for pair in pairs]
+        if any(len(row.split()) > 1 for row in rows) or all(len(row) < 2 for row in rows):
+            return ()
+        return (
+            f"per counts what stands between spaces, and none of {len(rows):,} references has a space, so that per "
+            "says what wer does; put spaces between the phones, and set task.target_tokenizer: spaces.",
+        )
+
 
 def _per(pairs: Sequence[Pair]) -> float:
     """Edits of all rows by phones of all references; a row that is another accepted answer has none."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import string
 from collections.abc import Sequence
 from statistics import fmean
 from typing import Annotated, Any, Literal
@@ -11,6 +11,7 @@ from recurra.base.contracts import Score, Table
 from recurra.base.errors import ConfigError
 from recurra.base.option import Opt
 from recurra.metrics.sequences import Pair, rate, require
+from recurra.metrics.words import letters_of, words_of
 
 KINDS = ("rouge1", "rouge2", "rougeL")
 
@@ -28,7 +29,11 @@ class Rouge:
         self,
         *,
         words: Annotated[
-            Literal["english", "any"], Opt("english: runs of a-z and 0-9, as published; any: of all letters and digits")
+            Literal["english", "any"],
+            Opt(
+                "english: runs of a-z and 0-9, as published; any: all letters and digits, of scripts without spaces "
+                "(Chinese, Japanese, Thai) each letter"
+            ),
         ] = "english",
         stemmer: Annotated[bool, Opt("count word stems (Porter), as many papers do; English only")] = False,
     ) -> None:
@@ -53,6 +58,17 @@ class Rouge:
         """ROUGE-L of the row alone."""
         return float(self._scorer().score(pair.reference, pair.output)["rougeL"].fmeasure)
 
+    def doubts(self, pairs: Sequence[Pair]) -> tuple[str, ...]:
+        """A sentence where most letters of the references are left out."""
+        letters = letters_of("".join(pair.reference for pair in pairs).lower())
+        counted = sum(letters.count(letter) for letter in string.ascii_lowercase)
+        if self._words == "any" or 2 * counted >= len(letters):
+            return ()
+        return (
+            f"ROUGE with words: english counts a-z and 0-9 alone, and {100 * counted / len(letters):.0f} % of the "
+            "letters of the references are a-z; set task.scores: {name: summarization, words: any}.",
+        )
+
     def _scorer(self) -> Any:
         from rouge_score.rouge_scorer import RougeScorer
 
@@ -60,7 +76,7 @@ class Rouge:
 
 
 class _Words:
-    """Runs of letters and digits of any script, in lower case; rouge-score's own drops everything but a-z and 0-9."""
+    """Words of any script, in lower case; rouge-score's own drops everything but a-z and 0-9."""
 
     def tokenize(self, text: str) -> list[str]:
-        return re.findall(r"\w+", text.lower())
+        return words_of(text.lower())

@@ -47,7 +47,8 @@ class SequenceScores(Protocol):
     """The scores of one kind of text to text. main: the name of the one that counts.
 
     compares_case: references are taken as the file has them, so that an output in lower case misses their capitals
-    Every method takes at least one pair; `quality` is of one row, 0..1 with 1 for a perfect one, to sort examples by.
+    Every method takes at least one pair; `quality` is of one row, 0..1 with 1 for a perfect one, to sort examples by;
+    `doubts` is a sentence for each reason why the scores say little of these references, whatever the outputs are.
     """
 
     @property
@@ -57,6 +58,7 @@ class SequenceScores(Protocol):
     def scores(self, pairs: Sequence[Pair], split: str) -> tuple[Score, ...]: ...
     def tables(self, pairs: Sequence[Pair]) -> tuple[Table, ...]: ...
     def quality(self, pair: Pair) -> float: ...
+    def doubts(self, pairs: Sequence[Pair]) -> tuple[str, ...]: ...
 
 
 class Exact:
@@ -78,6 +80,10 @@ class Exact:
         if pair.is_right:
             return 1.0
         return 1 - edit_distance(pair.output, pair.right[0]) / max(len(pair.output), len(pair.right[0]))
+
+    def doubts(self, pairs: Sequence[Pair]) -> tuple[str, ...]:
+        """None."""
+        return ()
 
 
 SEQUENCE_SCORES: Registry[Callable[..., SequenceScores]] = Registry("scores")

@@ -88,6 +88,18 @@ class Task(Protocol):
     def to_json(self) -> dict[str, Any]: ...
 
 
+@runtime_checkable
+class Judged(Protocol):
+    """What a task has besides whose right answers can be scored themselves, to see what its scores can reach.
+
+    perfect: outputs that say what the examples want
+    doubts: why scores say little of these examples, or cannot reach their best value (`short`), a sentence each
+    """
+
+    def perfect(self, examples: Sequence[Any]) -> list[Any]: ...
+    def doubts(self, examples: Sequence[Any], short: Sequence[Score]) -> tuple[str, ...]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Written:
     """What one more token adds to a text, or one more chord to a piece; "" where it cannot be told yet.

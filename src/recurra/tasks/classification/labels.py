@@ -49,6 +49,7 @@ class LabelKind(Protocol):
     def targets(self, gold: Sequence[Any], place: Mapping[str, int]) -> Tensor: ...
     def loss(self, logits: Tensor, targets: Tensor, weights: Tensor | None, smoothing: float) -> Loss: ...
     def outputs(self, logits: Tensor, labels: Sequence[str]) -> list[Any]: ...
+    def said(self, gold: Any, labels: Sequence[str]) -> Any: ...
     def answer(self, output: Any) -> dict[str, Any]: ...
     def score(
         self, gold: Sequence[Any], outputs: Sequence[Any], labels: Sequence[str], origins: Sequence[Origin], split: str
@@ -101,6 +102,9 @@ class OneLabel:
         # In float64, so that a thousand classes still sum to one within the metrics' tolerance.
         rows = torch.softmax(logits.double(), -1).tolist()
         return [LabelOutput(labels[row.index(max(row))], dict(zip(labels, row, strict=True))) for row in rows]
+
+    def said(self, gold: str, labels: Sequence[str]) -> LabelOutput:
+        return LabelOutput(gold, {label: float(label == gold) for label in labels})
 
     def answer(self, output: LabelOutput) -> dict[str, Any]:
         score = output.probabilities[output.label]
@@ -180,6 +184,9 @@ class ManyLabels:
             )
             for row in rows
         ]
+
+    def said(self, gold: tuple[str, ...], labels: Sequence[str]) -> LabelSetOutput:
+        return LabelSetOutput(gold, {label: float(label in gold) for label in labels})
 
     def answer(self, output: LabelSetOutput) -> dict[str, Any]:
         return {"labels": list(output.labels), "probabilities": dict(output.probabilities)}

@@ -347,6 +347,19 @@ class Classification:
         nothing = self.kind.outputs(torch.zeros(len(examples), len(self.labels)), self.labels)
         return self.score(nothing, examples, "dev")
 
+    def perfect(self, examples: Sequence[TextExample]) -> list[Any]:
+        """What a model would say that is right and sure of it."""
+        return [self.kind.said(e.gold, self.labels) for e in examples]
+
+    def doubts(self, examples: Sequence[TextExample], short: Sequence[Score]) -> tuple[str, ...]:
+        """Labels without a row, if scores are short of their best value: their own scores are 0 whatever is said."""
+        missing = set(self.labels) - set(self.kind.names([e.gold for e in examples]))
+        if not (missing and short):
+            return ()
+        shown = ", ".join(f"'{label}'" for label in sorted(missing)[:5]) + (", ..." if len(missing) > 5 else "")
+        rows = "row has the label" if len(missing) == 1 else "row has the labels"
+        return (f"no {rows} {shown}, and a rate of nothing is 0.",)
+
     def to_json(self) -> dict[str, Any]:
         """What a run folder must hold to read and answer as in training."""
         return {

@@ -251,6 +251,16 @@ class Tagging:
         """The scores that these rows can have, with meaningless values: those of a model that knows nothing."""
         return self.score([Tagged((self.tagset.tags[0],) * e.length) for e in examples], examples, "dev")
 
+    def perfect(self, examples: Sequence[Sentence]) -> list[Tagged]:
+        """The tags of the sentences themselves."""
+        return [Tagged(e.tags or ()) for e in examples]
+
+    def doubts(self, examples: Sequence[Sentence], short: Sequence[Score]) -> tuple[str, ...]:
+        """No span at all, if scores are short of their best value: a rate of nothing is 0."""
+        if short and self.tagset.has_spans and not any(_spans([e.tags or () for e in examples])):
+            return (f"no span is in its {len(examples):,} sentences, and a rate of nothing is 0.",)
+        return ()
+
     def to_json(self) -> dict[str, Any]:
         """What a run folder must hold to read and answer as in training."""
         return {"tagset": self.tagset.to_json(), "reader": self.reader.to_json()}

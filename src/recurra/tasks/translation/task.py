@@ -231,6 +231,22 @@ class Translation:
         nothing = Translated((Candidate("", (), 0.0, True),), Forced(0.0, 1, 0))
         return self.score([nothing] * len(examples), examples, "dev")
 
+    def perfect(self, examples: Sequence[TextPair]) -> list[Translated]:
+        """The references, cut and joined as a model's answers are."""
+        return self._spoken([wanted(e).text for e in examples])
+
+    def doubts(self, examples: Sequence[TextPair], short: Sequence[Score]) -> tuple[str, ...]:
+        """What the scores say of these references; and references that no answer can be, if scores are short."""
+        pairs = self._pairs(self.perfect(examples), examples)
+        changed = [pair for pair in pairs if pair.output != pair.reference]
+        if not (short and changed):
+            return self.kind.doubts(pairs)
+        return (
+            *self.kind.doubts(pairs),
+            f"{len(changed):,} of {len(pairs):,} references come out otherwise when the target's tokenizer has cut and "
+            f"joined them, such as {changed[0].reference!r:.60} as {changed[0].output!r:.60}.",
+        )
+
     def to_json(self) -> dict[str, Any]:
         """What a run folder must hold to read and answer as in training."""
         return {"sides": self.sides.to_json()}
@@ -265,10 +281,12 @@ class Translation:
 
     def _said(self, texts: Sequence[str], examples: Sequence[TextPair], split: str) -> tuple[Score, ...]:
         """The scores of given answers; cut and joined as a model's are."""
+        return self.score(self._spoken(texts), examples, split)
+
+    def _spoken(self, texts: Sequence[str]) -> list[Translated]:
         reader = self.sides.target
         tokens = [reader.tokens(text) for text in texts]
-        outputs = [Translated((Candidate(reader.tokenizer.join(said), said, 0.0, True),)) for said in tokens]
-        return self.score(outputs, examples, split)
+        return [Translated((Candidate(reader.tokenizer.join(said), said, 0.0, True),)) for said in tokens]
 
 
 def _forced_scores(outputs: Sequence[Translated], split: str) -> tuple[Score, ...]:
