@@ -86,6 +86,9 @@ def test_a_file_answers_texts_as_predict_does(run: str, here: Path) -> None:
         ids = numbers(reader, text)
         (logits,) = file(tokens=np.array(ids, dtype=np.int64).reshape(-1, 1), lengths=np.array([len(ids)]))["logits"]
         answer = done("predict", run, text, "--json").json
+        if not text:  # what the file says of nothing is the caller's to judge
+            assert answer["label"] == ""
+            continue
         shares = np.exp(logits) / np.exp(logits).sum()
         assert labels[shares.argmax()] == answer["label"]
         assert abs(shares.max() - answer["score"]) < 1e-5

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -213,7 +214,7 @@ def _say_choices(learner: Learner, settings: Settings, device: torch.device, wat
         watch.note(f"training.select: auto takes {learner.task.usual_score}.")
 
 
-def refuse_taken(folder: RunFolder, config: Path) -> None:
+def refuse_taken(folder: RunFolder, config: Path | Mapping[str, Any]) -> None:
     """A new run overwrites no other, and not the config that it is made from. Raises RunError."""
     checkpoints = Checkpoints(folder.path)
     if any(path.exists() for path in (folder.mark, checkpoints.last, checkpoints.previous, checkpoints.best)):
@@ -221,5 +222,5 @@ def refuse_taken(folder: RunFolder, config: Path) -> None:
             f"{folder.path}: already holds a run. Go on with `recurra train --resume {as_word(folder.path)}`, "
             "or choose another folder with --out."
         )
-    if folder.config.exists() and folder.config.samefile(config):
+    if isinstance(config, Path) and folder.config.exists() and folder.config.samefile(config):
         raise RunError(f"{config}: would be overwritten by the run's own config; choose another folder with --out.")

@@ -10,7 +10,9 @@ from typing import Any
 
 import yaml
 
+from recurra.api.given import AnyPath, path_of, text_of
 from recurra.api.training import Trained, fresh, train
+from recurra.api.watching import Nobody
 from recurra.base.atomic import write_text
 from recurra.base.contracts import Watcher
 from recurra.base.errors import ConfigError, did_you_mean
@@ -164,12 +166,13 @@ DEMOS: Mapping[str, Demo] = {
 }
 
 
-def demo(name: str, *, out: Path, watch: Watcher) -> Trained:
+def demo(name: str, *, out: AnyPath, watch: Watcher | None = None) -> Trained:
     """Train a small model on an embedded data set, on the CPU. Files and config are left beside the run, to try on.
 
     Raises ConfigError for a demo that is not known, or where its data set's package is missing.
     """
-    if name not in DEMOS:
+    out, watch = path_of(out, "out"), watch or Nobody()
+    if text_of(name, "name") not in DEMOS:
         raise ConfigError(f"unknown demo '{name}'.{did_you_mean(name, DEMOS) or ' Known: ' + ', '.join(DEMOS)}")
     chosen = DEMOS[name]
     watch.note(chosen.note)
@@ -198,9 +201,9 @@ def data_list() -> tuple[Listed, ...]:
     return tuple(Listed(name, one.description, one.columns, one.licence, _rows(one)) for name, one in EMBEDDED.items())
 
 
-def data_export(name: str, folder: Path) -> tuple[Path, ...]:
+def data_export(name: str, folder: AnyPath) -> tuple[Path, ...]:
     """Write a data set as CSV files, one a split. Raises ConfigError for one that is not known."""
-    return write_csv(name, folder)
+    return write_csv(text_of(name, "name"), path_of(folder, "folder"))
 
 
 def _rows(one: Any) -> str:

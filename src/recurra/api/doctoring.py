@@ -14,6 +14,7 @@ import torch
 
 from recurra.api.answering import device_of
 from recurra.api.folder import add_cells, open_run
+from recurra.api.given import AnyPath, config_of, overrides_of
 from recurra.api.learner import Learner
 from recurra.api.prepare import prepare
 from recurra.api.schema import Settings, read_settings
@@ -65,24 +66,24 @@ class Diagnosed:
 
 
 def doctor(
-    config: Path,
+    config: AnyPath | Mapping[str, Any],
     *,
     steps: int = 100,
     overrides: Sequence[str] = (),
     seed: int | None = None,
     device: str = "auto",
-    cells: Iterable[Path] = (),
+    cells: Iterable[AnyPath] = (),
     experiments: bool = False,
     watch: Watcher | None = None,
 ) -> Diagnosed:
     """Train as a config says for so many steps, write nothing, and say where gradients go.
 
-    config: a config file; or the folder of a trained run, which is looked at as it is
+    config: a config file, or a dict of its sections; or the folder of a trained run, which is looked at as it is
     experiments: try what is suggested too, the first few changes, each by itself and from the start
     Raises ConfigError for a config that cannot train, or whose model has no recurrent layer; DataError; RunError.
     """
-    watch = watch or Nobody()
-    if config.is_dir():
+    watch, config, overrides = watch or Nobody(), config_of(config), overrides_of(overrides)
+    if isinstance(config, Path) and config.is_dir():
         if overrides or seed is not None or experiments:
             raise ConfigError(f"{config}: a trained run keeps its own settings; leave out --set, --seed and --try.")
         return _of_run(config, device_of(device), cells, watch)
@@ -101,15 +102,21 @@ def doctor(
 
 
 def _diagnosed(
-    config: Path, overrides: Sequence[str], seed: int | None, device: torch.device, steps: int, watch: Watcher
+    config: Path | Mapping[str, Any],
+    overrides: Sequence[str],
+    seed: int | None,
+    device: torch.device,
+    steps: int,
+    watch: Watcher,
 ) -> Diagnosed:
     settings = read_settings(config, overrides, seed)
     prepared = prepare(settings, watch)
     learner = Learner(settings, prepared.task, prepared.splits["train"], device, prepared.fingerprint)
-    refuse_without_recurrence(learner.model, str(config))
+    name = config if isinstance(config, Path) else Path("config")
+    refuse_without_recurrence(learner.model, str(name))
     diagnosis = _trained_a_little(learner, steps, watch)
-    words = " ".join([shlex.quote(str(config)), *(f"--set {shlex.quote(one)}" for one in overrides)])
-    return _said(diagnosis, settings, f"{config.name} after {diagnosis.probes[-1].step} steps", words)
+    words = " ".join([shlex.quote(str(name)), *(f"--set {shlex.quote(one)}" for one in overrides)])
+    return _said(diagnosis, settings, f"{name.name} after {diagnosis.probes[-1].step} steps", words)
 
 
 def _as_it_is(found: Diagnosed) -> Experiment:
@@ -152,7 +159,7 @@ def for_report(
     return {"gradients": sentence}, charts(Diagnosis((found,)))[:1]
 
 
-def _of_run(path: Path, device: torch.device, cells: Iterable[Path], watch: Watcher) -> Diagnosed:
+def _of_run(path: Path, device: torch.device, cells: Iterable[AnyPath], watch: Watcher) -> Diagnosed:
     trained = open_run(path, cells)
     refuse_without_recurrence(trained.model, str(path))
     splits = prepare(trained.settings, watch, task=trained.task).splits

@@ -5,10 +5,10 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from recurra.api.folder import add_cells
+from recurra.api.given import AnyPath, text_of
 from recurra.api.schema import SCHEMA
 from recurra.base.errors import ConfigError, did_you_mean
 from recurra.base.option import OneOf
@@ -63,12 +63,14 @@ TOPICS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def explain(topic: str | None = None, name: str | None = None, *, cells: Iterable[Path] = ()) -> Explanation:
+def explain(topic: str | None = None, name: str | None = None, *, cells: Iterable[AnyPath] = ()) -> Explanation:
     """What there is to explain; the words of one topic; or one thing. A topic may be an option: model.cell.
 
     Raises ConfigError for a topic or word that is not known.
     """
     add_cells(cells)
+    topic = None if topic is None else text_of(topic, "topic")
+    name = None if name is None else text_of(name, "name")
     if topic is None:
         return _listed("topics", {word: f"{len(things)} words: {', '.join(things)}" for word, things in TOPICS.items()})
     if topic not in TOPICS:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from pathlib import Path
 
-from recurra.api.folder import open_run
+from recurra.api.folder import Run, opened
+from recurra.api.given import AnyPath, path_of
 from recurra.export import ANY, Agreement, onnx, save_torch
 
 
-def export_onnx(run: Path, path: Path, *, target: str = ANY, cells: Iterable[Path] = ()) -> tuple[Agreement, ...]:
+def export_onnx(
+    run: AnyPath | Run, path: AnyPath, *, target: str = ANY, cells: Iterable[AnyPath] = ()
+) -> tuple[Agreement, ...]:
     """Write a run's model as ONNX, with all that is needed to ask it; see `recurra.export.onnx`.
 
     The files' metadata: "recurra", its version; "task", its word; and each part of task.json as JSON, such as "labels"
@@ -19,16 +21,15 @@ def export_onnx(run: Path, path: Path, *, target: str = ANY, cells: Iterable[Pat
     Raises RunError for a run that is damaged or a file that does not agree, ConfigError if onnx is not installed or
     knows no such model.
     """
-    trained = open_run(run, cells)
+    trained, file = opened(run, cells), path_of(path, "path")
     told = {name: json.dumps(part, ensure_ascii=False) for name, part in trained.task.to_json().items()}
-    return onnx(
-        trained.model, path, target=target, metadata={"task": str(trained.settings.tree["task"]["name"]), **told}
-    )
+    metadata = {"task": str(trained.settings.tree["task"]["name"]), **told}
+    return onnx(trained.model, file, target=target, metadata=metadata)
 
 
-def export_torch(run: Path, path: Path, *, cells: Iterable[Path] = ()) -> dict[str, float]:
+def export_torch(run: AnyPath | Run, path: AnyPath, *, cells: Iterable[AnyPath] = ()) -> dict[str, float]:
     """Write a run's weights for modules of torch.nn; see `recurra.export.save_torch`.
 
     Raises RunError for a run that is damaged, ConfigError, with all reasons at once, for layers that torch lacks.
     """
-    return save_torch(open_run(run, cells).model, path)
+    return save_torch(opened(run, cells).model, path_of(path, "path"))

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 from recurra import __version__
+from recurra.api.given import AnyPath, path_of, paths_of
 from recurra.api.schema import Settings, settings_of
 from recurra.base import plain_json
 from recurra.base.atomic import write_text
@@ -127,7 +128,12 @@ def write_task(folder: RunFolder, task: Task, fingerprint: str) -> None:
     write_text(folder.task, _json({**task.to_json(), "data": fingerprint}))
 
 
-def open_run(path: Path, cells: Iterable[Path] = ()) -> Run:
+def opened(run: AnyPath | Run, cells: Iterable[AnyPath] = ()) -> Run:
+    """A run that is open already, or the one in a folder. Raises as `open_run` does."""
+    return run if isinstance(run, Run) else open_run(run, cells)
+
+
+def open_run(path: AnyPath, cells: Iterable[AnyPath] = ()) -> Run:
     """Read a trained run. Raises RunError if the folder is not one, is damaged, or training has not ended yet."""
     folder, settings = open_settings(path, cells)
     if not folder.weights.is_file():
@@ -145,9 +151,11 @@ def open_run(path: Path, cells: Iterable[Path] = ()) -> Run:
     return Run(folder, settings, task, model, str(stored.get("data")))
 
 
-def open_settings(path: Path, cells: Iterable[Path] = (), overrides: Sequence[str] = ()) -> tuple[RunFolder, Settings]:
+def open_settings(
+    path: AnyPath, cells: Iterable[AnyPath] = (), overrides: Sequence[str] = ()
+) -> tuple[RunFolder, Settings]:
     """The folder, recognised, and its config with `overrides` on top. Raises RunError; ConfigError for an override."""
-    folder = _recognised(path)
+    folder = _recognised(path_of(path, "run"))
     given = add_cells(cells)
     if folder.cell.is_file():
         _adopt(folder.cell, given)
@@ -169,10 +177,10 @@ def _refuse_cut(config: Path) -> None:
         raise RunError(f"{config}: damaged: its last line is missing: {END!r}. Copy the run folder again.")
 
 
-def add_cells(paths: Iterable[Path]) -> set[str]:
+def add_cells(paths: Iterable[AnyPath]) -> set[str]:
     """Register the cells of a user's files, so that a config can name them; return the names. Raises ConfigError."""
     names = set()
-    for path in paths:
+    for path in paths_of(paths, "cells"):
         for cell in cells_of(path):
             if cell.name in BUILT_IN:
                 raise ConfigError(f"{path}: cell '{cell.name}' is built in; give yours another name.")

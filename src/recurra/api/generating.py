@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
-from pathlib import Path
 
 from recurra.api.answering import device_of
-from recurra.api.folder import Run, open_run
+from recurra.api.folder import Run, opened
+from recurra.api.given import AnyPath, text_of
 from recurra.api.watching import Nobody
 from recurra.base.contracts import Listener
 from recurra.base.errors import ConfigError
@@ -19,7 +19,7 @@ MOST_TEXTS = 1000
 
 
 def generate(
-    run: Path | Run,
+    run: AnyPath | Run,
     prompt: str = "",
     *,
     length: int = 200,
@@ -30,7 +30,7 @@ def generate(
     num: int = 1,
     stop: str | None = None,
     device: str = "auto",
-    cells: Iterable[Path] = (),
+    cells: Iterable[AnyPath] = (),
     watch: Listener | None = None,
 ) -> Iterator[Written]:
     """What follows a prompt, as it is written: `num` texts, one after the other.
@@ -41,7 +41,7 @@ def generate(
     A run of task music writes chords, and knows neither top_k, top_p nor stop.
     Raises ConfigError, at once, for an option out of its range or a run that does not write.
     """
-    trained = _opened(run, cells, device)
+    trained, prompt = _opened(run, cells, device), text_of(prompt, "prompt")
     if not (type(num) is int and 1 <= num <= MOST_TEXTS):
         raise ConfigError(f"num: expected a whole number from 1 to {MOST_TEXTS:,}, got {num!r}.")
     task = _writing(trained)
@@ -52,39 +52,38 @@ def generate(
     return chain.from_iterable(texts)
 
 
-def suggester(run: Path | Run, *, device: str = "auto", cells: Iterable[Path] = ()) -> Suggester:
+def suggester(run: AnyPath | Run, *, device: str = "auto", cells: Iterable[AnyPath] = ()) -> Suggester:
     """An object that suggests words while somebody types; it keeps what it has read. Raises ConfigError."""
     trained = _opened(run, cells, device)
     return Suggester(_language_model(trained).writer(trained.model))
 
 
 def suggest(
-    run: Path | Run,
+    run: AnyPath | Run,
     prompt: str,
     number: int = 5,
     *,
     device: str = "auto",
-    cells: Iterable[Path] = (),
+    cells: Iterable[AnyPath] = (),
     watch: Listener | None = None,
 ) -> Sequence[Suggestion]:
     """The most probable words at the end of a text: those that the word there may become, or that may follow."""
-    trained = _opened(run, cells, device)
+    trained, prompt = _opened(run, cells, device), text_of(prompt, "prompt")
     task = _language_model(trained)
     _note(task.unknown_in(prompt[: len(prompt) - len(prompt.split(" ")[-1])]), watch or Nobody())
     return Suggester(task.writer(trained.model)).suggest(prompt, number)
 
 
-def midi(run: Path | Run, text: str, *, cells: Iterable[Path] = ()) -> bytes:
+def midi(run: AnyPath | Run, text: str, *, cells: Iterable[AnyPath] = ()) -> bytes:
     """A MIDI file of what a run has written: of chords, if its task is music, else of a tune in ABC notation.
 
     Raises DataError if there is neither, ConfigError where symusic is not installed.
     """
-    trained = run if isinstance(run, Run) else open_run(run, cells)
-    return _writing(trained).midi(text)
+    return _writing(opened(run, cells)).midi(text_of(text, "text"))
 
 
-def _opened(run: Path | Run, cells: Iterable[Path], device: str) -> Run:
-    trained = run if isinstance(run, Run) else open_run(run, cells)
+def _opened(run: AnyPath | Run, cells: Iterable[AnyPath], device: str) -> Run:
+    trained = opened(run, cells)
     trained.model.to(device_of(device))
     return trained
 

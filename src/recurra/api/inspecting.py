@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from recurra.api.answering import device_of
-from recurra.api.folder import Run, open_run
+from recurra.api.folder import Run, opened
+from recurra.api.given import AnyPath, refusal
 from recurra.api.lenses import LENSES, Lens
 from recurra.base.contracts import Origin, Record, Report, Table
 from recurra.base.errors import ConfigError, DataError
@@ -18,6 +18,7 @@ from recurra.doctor.looking import Seen, watching
 from recurra.doctor.maps import gate_maps, in_pieces, state_maps
 from recurra.doctor.saliency import POINTS, Saliency, integrated_gradients
 from recurra.report import HeatMap
+from recurra.tasks.blank import is_blank
 
 # Longer texts make no picture, and keep every value of every step in memory.
 MOST_TOKENS = 1000
@@ -89,18 +90,22 @@ class Inspection:
         return Report(title, (), tables=tables, facts=facts)
 
 
-def inspect(run: Path | Run, text: str, *, device: str = "auto", cells: Iterable[Path] = ()) -> Inspection:
+def inspect(
+    run: AnyPath | Run, text: str | Mapping[str, Any], *, device: str = "auto", cells: Iterable[AnyPath] = ()
+) -> Inspection:
     """Look inside a run while it answers a text: gates, states, saliency, and what its task has besides.
 
+    text: or a row as a dict, whose text is taken
     Raises DataError for a text without tokens or too long to show, ConfigError for a task or model without anything to
     look into, RunError for a damaged folder.
     """
-    trained = run if isinstance(run, Run) else open_run(run, cells)
+    trained = opened(run, cells)
     name = str(trained.settings.tree["task"]["name"])
     if name not in LENSES:
         raise ConfigError(f"{trained.folder.path}: inspect knows {', '.join(LENSES)}, and not yet {name}.")
     target = device_of(device)
     trained.model.to(target).eval()
+    text = _text(trained, text)
     example = _example(trained, text)
     lens = LENSES[name](trained.task, trained.model, example, target)
     pairs = list(_seen(trained.model, lens))
@@ -120,10 +125,18 @@ def inspect(run: Path | Run, text: str, *, device: str = "auto", cells: Iterable
     )
 
 
+def _text(trained: Run, given: object) -> str:
+    field = trained.settings.plan.input_field
+    text = given.get(field) if isinstance(given, Mapping) else given
+    if not isinstance(text, str):
+        raise refusal("text", f"a text (str), or a dict with one under '{field}'", text)
+    return text
+
+
 def _example(trained: Run, text: str) -> Any:
     field = trained.settings.plan.input_field
     example = trained.task.example(Record({field: text}, Origin("argument", 1)), gold=False)
-    if not text.strip() or not example.length:
+    if is_blank(text) or not example.length:
         raise DataError(f"the text {text!r:.60} holds no token; there is nothing to look into. Give some words.")
     if example.length > MOST_TOKENS:
         raise DataError(f"the text has {example.length:,} tokens, expected at most {MOST_TOKENS:,}. Cut it.")

@@ -14,7 +14,7 @@ from recurra.api.schema import Settings
 from recurra.base.contracts import Listener, Record, Score
 from recurra.base.errors import ConfigError, DataError
 from recurra.config import build
-from recurra.data.formats import ON_ERROR, read, resolved_format
+from recurra.data.formats import ON_ERROR, BadRows, read, resolved_format
 from recurra.data.splits import SPLITS, overlap, split
 from recurra.tasks import Task
 
@@ -111,8 +111,22 @@ def read_rows(path: Path, settings: Settings, watch: Listener, then: str = "") -
     if data.format == "auto":
         watch.note(f"{path}: read as {resolved_format(path)}.")
     bad_rows = ON_ERROR[data.on_error]()
+    records = read(path, format=data.format, columns=data.columns, fields=settings.plan.fields, bad_rows=bad_rows)
+    return good_rows(records, str(path), settings, watch, then, bad_rows)
+
+
+def good_rows(
+    records: Iterable[Record],
+    source: str,
+    settings: Settings,
+    watch: Listener,
+    then: str = "",
+    bad_rows: BadRows | None = None,
+) -> list[Record]:
+    """The records that the task can learn from; as for `read_rows`. bad_rows: what has been refused so far"""
+    bad_rows = ON_ERROR[settings.data.on_error]() if bad_rows is None else bad_rows
     good = []
-    for record in read(path, format=data.format, columns=data.columns, fields=settings.plan.fields, bad_rows=bad_rows):
+    for record in records:
         try:
             settings.plan.check(record)
         except DataError as problem:
@@ -120,9 +134,12 @@ def read_rows(path: Path, settings: Settings, watch: Listener, then: str = "") -
         else:
             good.append(record)
     if bad_rows.count:
-        watch.note(f"{path}: {bad_rows.count} broken rows were skipped, {len(good)} kept; {bad_rows.examples[0]}{then}")
+        watch.note(
+            f"{source}: {bad_rows.count} broken rows were skipped, {len(good)} kept; {bad_rows.examples[0]}{then}"
+        )
     if not good:
-        raise DataError(f"{path}: no good row is left: {bad_rows.count} were skipped. {bad_rows.examples[0]}")
+        why = f"{bad_rows.count} were skipped. {bad_rows.examples[0]}" if bad_rows.count else "there is none."
+        raise DataError(f"{source}: no good row is left: {why}")
     return good
 
 

@@ -19,6 +19,7 @@ import torch
 
 from recurra.api.course import begin, go_on, learn, refuse_taken
 from recurra.api.folder import RunFolder, add_cells, open_settings
+from recurra.api.given import config_of
 from recurra.api.schema import read_settings
 from recurra.api.stopping import Stopped, at_once
 from recurra.api.watching import Nobody
@@ -103,13 +104,14 @@ def _learn(orders: Mapping[str, Any], pipe: Pipe) -> int | None:
             if orders["config"] is not None:
                 add_cells(cells)
                 folder = RunFolder(Path(orders["run"]))
-                settings = read_settings(Path(orders["config"]), orders["overrides"], orders["seed"])
+                config = config_of(orders["config"])
+                settings = read_settings(config, orders["overrides"], orders["seed"])
             else:
                 folder, settings = open_settings(Path(orders["run"]), cells, orders["changes"])
             if ranks.number == 0:
                 FolderLock(folder.path, watch.note).__enter__()  # until this process ends
                 if orders["config"] is not None:
-                    refuse_taken(folder, Path(orders["config"]))
+                    refuse_taken(folder, config_of(orders["config"]))
             make = go_on if orders["config"] is None else begin
             course = make(folder, settings, cpu, watch, ranks)
         with Stopping() as stopping:

@@ -14,7 +14,7 @@ from recurra.api.options import DataOptions, TrainingOptions
 from recurra.base.errors import ConfigError
 from recurra.base.option import OneOf
 from recurra.base.registry import Registry
-from recurra.config import Check, Document, Fixed, Resolved, Schema, build, load, override, resolve
+from recurra.config import Check, Document, Fixed, Resolved, Schema, build, document_of, load, override, resolve
 from recurra.models import MODELS
 from recurra.tasks import TASKS, Plan
 from recurra.training import CLIPPINGS, ON_NONFINITE, OPTIMIZERS, SCHEDULES, Rows
@@ -69,10 +69,14 @@ class Settings:
         return model
 
 
-def read_settings(path: Path, overrides: Sequence[str] = (), seed: int | None = None) -> Settings:
-    """A config file with `--set` and `--seed` on top. Raises ConfigError with every mistake at once."""
+def read_settings(config: Path | Mapping[str, Any], overrides: Sequence[str] = (), seed: int | None = None) -> Settings:
+    """A config, a file or the same as a dict, with `--set` and `--seed` on top.
+
+    Raises ConfigError with every mistake at once.
+    """
+    document = document_of(config) if isinstance(config, Mapping) else load(config)
     extra = [] if seed is None else [f"training.seed={seed}"]
-    return settings_of(override(load(path), [*overrides, *extra]))
+    return settings_of(override(document, [*overrides, *extra]))
 
 
 def schema_for(task: object) -> Schema:

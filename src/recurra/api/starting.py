@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from recurra.api.folder import add_cells, open_run
+from recurra.api.given import AnyPath, config_of, overrides_of, path_of
 from recurra.api.prepare import prepare, selected
 from recurra.api.pretraining import begin_with
 from recurra.api.schema import read_settings, settings_of
@@ -33,13 +34,13 @@ class Checked:
     facts: Mapping[str, str | int | float]
 
 
-def init(task: str, file: Path) -> str:
+def init(task: str, file: AnyPath) -> str:
     """A commented config with every default, for a task on a file.
 
     Columns are guessed from names and values, and can be changed. Raises ConfigError for a task that is not known, or
     a file whose columns cannot be told apart; DataError for a file that cannot be read.
     """
-    plan = TASKS[task]
+    plan, file = TASKS[task], path_of(file, "file")
     if any("\udc80" <= character <= "\udcff" for character in str(file)):  # bytes that Python could not decode
         raise ConfigError(f"{file}: its name is not UTF-8, so no config can hold it. Rename it.")
     rows = list(islice(read(file), LOOK))
@@ -52,13 +53,15 @@ def init(task: str, file: Path) -> str:
     return config_text(settings.resolved, settings.schema)
 
 
-def check(config: Path, *, overrides: Sequence[str] = (), cells: Iterable[Path] = ()) -> Checked:
-    """Check a config and the data it names, without training.
+def check(
+    config: AnyPath | Mapping[str, Any], *, overrides: Sequence[str] = (), cells: Iterable[AnyPath] = ()
+) -> Checked:
+    """Check a config, a file or a dict of its sections, and the data it names, without training.
 
     Raises ConfigError with every mistake at once, then DataError for data that cannot be learned from.
     """
     add_cells(cells)
-    settings = read_settings(config, overrides)
+    settings = read_settings(config_of(config), overrides_of(overrides))
     heard = _Notes()
     prepared = prepare(settings, heard)
     selected(settings, prepared, heard)

@@ -13,6 +13,7 @@ import torch
 from recurra.api.answering import device_of
 from recurra.api.course import Course, begin, go_on, learn, refuse_taken
 from recurra.api.folder import RunFolder, add_cells, open_settings
+from recurra.api.given import AnyPath, config_of, overrides_of, path_of, paths_of
 from recurra.api.reporting import final_report
 from recurra.api.schema import read_settings
 from recurra.api.stopping import Stopped, at_once
@@ -20,6 +21,7 @@ from recurra.api.together import Together, teach
 from recurra.api.watching import Nobody
 from recurra.base.contracts import Report, Watcher
 from recurra.base.errors import ConfigError, RunError
+from recurra.config import document_of
 from recurra.tasks import Writes
 from recurra.training import Alone, Checkpoints, FolderLock, Stopping
 
@@ -38,34 +40,37 @@ class Trained:
 
 
 def train(
-    config: Path,
+    config: AnyPath | Mapping[str, Any],
     *,
-    out: Path | None = None,
+    out: AnyPath | None = None,
     overrides: Sequence[str] = (),
     seed: int | None = None,
     device: str = "auto",
-    cells: Iterable[Path] = (),
+    cells: Iterable[AnyPath] = (),
     together: Together | None = None,
     watch: Watcher | None = None,
 ) -> Trained:
-    """Train as a config file says, into a new run folder (by default runs/NAME after the config).
+    """Train as a config says, into a new run folder (by default runs/NAME after the config).
 
+    config: a file, or a dict of its sections, whose run is named after the task
     overrides: "dotted.key=value" each      cells: files with a user's own cells, which are run
     together: train in several processes, which share each batch
     Raises ConfigError, DataError, RunError (the folder holds a run) or TrainingError.
     """
-    watch, cells = watch or Nobody(), list(cells)
+    watch, cells = watch or Nobody(), paths_of(cells, "cells")
+    config, overrides = config_of(config), overrides_of(overrides)
     add_cells(cells)
     settings = read_settings(config, overrides, seed)
     target = device_of(device)
-    folder = RunFolder(out or fresh(Path("runs") / name_of(config)))
+    name = name_of(config) if isinstance(config, Path) else str(settings.tree["task"]["name"])
+    folder = RunFolder(fresh(Path("runs") / name) if out is None else path_of(out, "out"))
     if folder.path.exists() and not folder.path.is_dir():
         raise RunError(f"{folder.path}: is a file; expected the name of a new folder after --out.")
     if together is not None:
         refuse_taken(folder, config)
         orders = {
-            "config": str(config),
-            "overrides": [*overrides],
+            "config": str(config) if isinstance(config, Path) else document_of(config).tree,
+            "overrides": overrides,
             "changes": [],
             "seed": seed,
             "cells": [*map(str, cells)],
@@ -77,11 +82,11 @@ def train(
 
 
 def resume(
-    run: Path,
+    run: AnyPath,
     *,
     overrides: Sequence[str] = (),
     device: str = "auto",
-    cells: Iterable[Path] = (),
+    cells: Iterable[AnyPath] = (),
     together: Together | None = None,
     watch: Watcher | None = None,
 ) -> Trained:
@@ -93,8 +98,8 @@ def resume(
     Raises RunError if the folder is no run, another process writes to it, its checkpoints are all damaged, its data
     was changed, or an option that may not change; ConfigError for an override that is no option.
     """
-    watch, cells = watch or Nobody(), list(cells)
-    folder, settings = open_settings(run, cells, overrides)
+    watch, cells = watch or Nobody(), paths_of(cells, "cells")
+    folder, settings = open_settings(run, cells, overrides_of(overrides))
     target = device_of(device)
     if together is not None:
         orders = {"config": None, "changes": [*overrides], "cells": [*map(str, cells)]}

@@ -13,7 +13,7 @@ write      a resolved config as commented YAML
 from __future__ import annotations
 
 from recurra.config.build import Section, build
-from recurra.config.document import Document, load, override, parse
+from recurra.config.document import Document, document_of, load, override, parse
 from recurra.config.options import Option, options_of
 from recurra.config.resolve import Check, Resolved, resolve
 from recurra.config.schema import Fixed, Schema
@@ -29,6 +29,7 @@ __all__ = [
     "Schema",
     "Section",
     "build",
+    "document_of",
     "load",
     "options_of",
     "override",

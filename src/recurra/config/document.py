@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +83,14 @@ def parse(text: str, name: str = "config") -> Document:
         got = "nothing" if tree is None else shown(tree)
         raise ConfigError(f"{name}: expected a map of sections (`task: ...`, `model: ...`), got {got}.")
     return Document(name, tree, builder.lines, tuple(builder.problems))
+
+
+def document_of(tree: Mapping[str, Any], name: str = "config") -> Document:
+    """A dict of sections as the document of a file that says the same; `name` stands for the file in messages.
+
+    Raises ConfigError for a key that is no text, a value that no file holds, or more than 20 levels.
+    """
+    return Document(name, _plain_map(tree, (), name), {})
 
 
 def override(document: Document, settings: Iterable[str]) -> Document:
@@ -214,6 +223,31 @@ def _put(tree: dict[str, Any], path: KeyPath, value: Any, setting: str) -> None:
             raise ConfigError(f"--set {setting}: {_dotted(path[:depth])} is {shown(below)}, and has no options inside.")
         tree[key] = tree = below or {}
     tree[path[-1]] = value
+
+
+def _plain_map(tree: Mapping[Any, Any], path: KeyPath, name: str) -> dict[str, Any]:
+    for key in tree:
+        if not isinstance(key, str):
+            raise ConfigError(f"{name}: {_dotted(path) or 'a section'}: expected keys that are text, got {shown(key)}.")
+    return {key: _plain(value, (*path, key), name) for key, value in tree.items()}
+
+
+def _plain(value: Any, path: KeyPath, name: str) -> Any:
+    """A value as a file would give it: a path is text, a tuple a list."""
+    if len(path) > MAX_DEPTH:
+        raise ConfigError(f"{name}: {_dotted(path[:3])}...: nested more than {MAX_DEPTH} levels deep.")
+    if isinstance(value, Mapping):
+        return _plain_map(value, path, name)
+    if isinstance(value, list | tuple):
+        return [_plain(item, (*path, str(number)), name) for number, item in enumerate(value)]
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, str | int | float | bool | None):
+        return value
+    raise ConfigError(
+        f"{name}: {_dotted(path)}: expected text, a number, true, false, null, a list or a map, got "
+        f"{type(value).__name__}."
+    )
 
 
 def _copy(tree: Mapping[str, Any]) -> dict[str, Any]:
