@@ -45,12 +45,29 @@ def test_every_layout_but_those_that_say_so_holds_the_same_numbers(odd: ModuleTy
 
 
 def test_what_differs_is_seen(odd: ModuleType) -> None:
-    right = {"output": torch.tensor([1.0, 2.0], dtype=torch.float64)}
-    assert odd.difference({"output": torch.tensor([1.0, 2.0])}, right, 1e-5) == ""
-    assert "differs by" in odd.difference({"output": torch.tensor([1.0, 2.1])}, right, 1e-5)
-    assert "differs by" in odd.difference({"output": torch.tensor([1.0, float("nan")])}, right, 1e-5)
-    assert "expected (2,)" in odd.difference({"output": torch.tensor([1.0])}, right, 1e-5)
-    assert "expected output" in odd.difference({}, right, 1e-5)
+    right, one = {"output": torch.tensor([1.0, 2.0], dtype=torch.float64)}, {"output": 1e-5}
+    assert odd.difference({"output": torch.tensor([1.0, 2.0])}, right, one) == ""
+    assert "differs by" in odd.difference({"output": torch.tensor([1.0, 2.1])}, right, one)
+    assert "differs by" in odd.difference({"output": torch.tensor([1.0, float("nan")])}, right, one)
+    assert "expected (2,)" in odd.difference({"output": torch.tensor([1.0])}, right, one)
+    assert "expected output" in odd.difference({}, right, one)
+
+
+def test_a_tolerance_follows_from_the_error_of_the_equations_in_float32(odd: ModuleType) -> None:
+    exact = {name: torch.tensor([4.0], dtype=torch.float64) for name in ("exact", "rounded", "lost")}
+    rounded = {name: torch.tensor([4.0 + off]) for name, off in (("exact", 0), ("rounded", 2**-14), ("lost", 1))}
+    assert odd.allowed(rounded, exact) == {"exact": 1e-5, "rounded": 1e-5 + odd.LUCK * 2**-16, "lost": odd.CEILING}
+
+
+def test_equal_weights_magnify_the_roundings_of_layer_normalisation_in_the_reference_too(odd: ModuleType) -> None:
+    """Rows that are all equal have no variance, so eps under the root is all: 1 / sqrt(1e-5) = 316 times a layer."""
+    layer = Recurrent(1, 21, cell="lstm_layernorm", num_layers=2, backend="reference")
+    with torch.no_grad():
+        layer.weight_ih_l0.fill_(0.3)
+    x = torch.randn(3, 2, 1, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    draw = odd.Draw(layer, x, None, None, "", "")
+    exact, rounded = (odd.answer(odd.plainly(draw, dtype), 0) for dtype in (torch.float64, torch.float32))
+    assert max(odd.error(rounded[name], right) for name, right in exact.items()) > odd.TOLERANCE[torch.float32]
 
 
 @pytest.mark.parametrize(

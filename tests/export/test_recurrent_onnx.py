@@ -29,8 +29,9 @@ NODES = {
 }  # fmt: skip
 # In a file for any runtime: peephole weights are an input of the node that OpenVINO leaves out.
 NODES_FOR_ANY = NODES | {"lstm_peephole": "Scan"}
-# Layer normalisation divides by the spread of few numbers, which may be small, and magnifies rounding.
-TOLERANCE = {"lstm_layernorm": 5e-5}
+# So many times the error of the cell's own equations in float32, since two programs round differently. Measured: 3 at
+# most where that error is above 1e-6, as with layer normalisation, which divides by the spread of few numbers.
+LUCK = 10
 
 
 def small(cell: str | Cell = "lstm", **options: Any) -> Recurrent:
@@ -55,6 +56,15 @@ def inputs_of(layers: Recurrent, lengths: tuple[int, ...], T: int) -> tuple[Arra
     return x, np.array(lengths, dtype=np.int64), states
 
 
+def rounding(layers: Recurrent, x: Array, lengths: Array, states: dict[str, Array], output: Array) -> float:
+    """The largest error of the equations in float32. Layer normalisation divides by the spread of few numbers."""
+    layers.backend = "reference"
+    hx = tuple(map(torch.from_numpy, states.values()))
+    with torch.no_grad():
+        found, _ = layers(torch.from_numpy(x), hx if len(hx) > 1 else hx[0], lengths=lengths)
+    return float(np.abs(found.numpy() - output).max())
+
+
 @pytest.mark.parametrize("target", ["any", "onnxruntime"])
 @pytest.mark.parametrize("bidirectional", [False, True], ids=["one-way", "both-ways"])
 @pytest.mark.parametrize("num_layers", [1, 2])
@@ -67,7 +77,7 @@ def test_every_cell_in_onnx_runtime_is_what_its_oracle_says(
     x, lengths, states = inputs_of(layers, (5, 0, 2, 7), 7)
     got = file(x=x, lengths=lengths, **states)
     output, final = by_oracle(layers, x, lengths, states)
-    tolerance = TOLERANCE.get(name, 2e-6)
+    tolerance = 2e-6 + LUCK * rounding(layers, x, lengths, states, output)
     np.testing.assert_allclose(got["output"], output, atol=tolerance, rtol=0)
     for state, expected in zip(layers.cell.states, final, strict=True):
         np.testing.assert_allclose(got[f"{state}_n"], expected, atol=tolerance, rtol=0, err_msg=state)
