@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from api.api_room import Listening, log_of, recurra, write_config
 from recurra import api
 from recurra.api import course
-from recurra.api.folder import RunFolder
+from recurra.api.places import RunFolder
 from recurra.api.schema import read_settings
 from recurra.api.together import Together
 from recurra.api.watching import Nobody

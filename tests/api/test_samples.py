@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from recurra.api.folder import RunFolder
+from recurra.api.places import RunFolder
 from recurra.api.samples import LONGEST, read_samples, sample_texts, write_samples
 from recurra.base.errors import RunError
 

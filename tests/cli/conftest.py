@@ -48,6 +48,15 @@ class FakeApi:
         if self.fail is not None:
             raise self.fail
 
+    def look_at_run(self, run: Path, *, trained: bool = True) -> None:
+        """Not asked: every path is as it should be."""
+
+    def look_at_config(self, config: Path, overrides: Any = ()) -> None:
+        """The same."""
+
+    def look_at_file(self, file: Path) -> None:
+        """The same."""
+
     def init(self, task: str, file: Path) -> str:
         self._note("init", task=task, file=file)
         return "task: classification\n"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +23,47 @@ def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
 def test_help_loads_nothing_heavy(words: list[str]) -> None:
     code = f"import sys; from recurra.cli import main; main({words!r}); print([m for m in {HEAVY} if m in sys.modules])"
     assert python(code).stdout.splitlines()[-1] == "[]"
+
+
+MISTAKEN = [
+    (["check", "gone.yaml"], "gone.yaml: no such file."),
+    (["train", "gone.yaml"], "gone.yaml: no such file."),
+    (["train", "bad.yaml"], "bad.yaml:2: "),
+    (["train", "good.yaml", "--set", "lr"], "--set lr: expected dotted.ke"),
+    (["train", "--resume", "gone"], "gone: no such folder; expected a run"),
+    (["doctor", "gone.yaml"], "gone.yaml: no such file."),
+    (["init", "classification", "gone.csv"], "gone.csv: no such file."),
+    (["predict", "gone", "a text"], "gone: no such folder; expected a run"),
+    (["predict", "begun", "a text"], "begun: has no model.safetensors: its training has not ended."),
+    (["predict", "done", "--input", "gone.csv"], "gone.csv: no such file."),
+    (["evaluate", "gone"], "gone: no such folder; expected a run"),
+    (["evaluate", "done", "gone.csv"], "gone.csv: no such file."),
+    (["generate", "."], ".: not a run folder: it has no run.json."),
+    (["inspect", "gone", "a text"], "gone: no such folder; expected a run"),
+    (["export", "gone", "--torch", "x.safetensors"], "gone: no such folder; expected a run"),
+    (["serve", "done", "gone"], "gone: no such folder; expected a run"),
+]
+
+
+def test_a_path_that_leads_nowhere_is_named_before_torch_is_imported(tmp_path: Path) -> None:
+    for name in ("begun", "done"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_text('{"format": 1, "recurra": "0.1.0"}')
+    (tmp_path / "done/model.safetensors").touch()
+    (tmp_path / "bad.yaml").write_text("task: [\n")
+    (tmp_path / "good.yaml").write_text("task: classification\n")
+    code = (
+        "import contextlib, io, json, sys; from recurra.cli import main\n"
+        "for words in json.loads(sys.argv[1]):\n"
+        "    with contextlib.redirect_stderr(io.StringIO()) as said: code = main(words)\n"
+        "    heavy = [m for m in ('torch', 'numpy', 'fastapi') if m in sys.modules]\n"
+        "    print(json.dumps([code, said.getvalue(), heavy]))\n"
+    )
+    words = json.dumps([words for words, _ in MISTAKEN])
+    run = subprocess.run([sys.executable, "-c", code, words], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    for (words, said), line in zip(MISTAKEN, run.stdout.splitlines(), strict=True):
+        code, err, heavy = json.loads(line)
+        assert (code, err[: len(said)], heavy) == (2, said, []), words
 
 
 def test_the_module_is_the_same_program() -> None:
@@ -66,3 +109,12 @@ def test_a_reader_that_goes_away_ends_the_program_quietly() -> None:
     )
     os.close(writer)
     assert (run.returncode, run.stderr) == (1, "")
+
+
+def test_every_name_of_the_api_is_there() -> None:
+    from recurra import api
+
+    assert [name for name in api.__all__ if getattr(api, name).__name__ != name] == []
+    assert dir(api) == sorted(api.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'predcit'"):
+        _ = api.predcit

@@ -14,9 +14,9 @@ import torch
 from api.api_room import done, refused, rows, write_config, write_csv
 from recurra import api
 from recurra.api import Inspection, Run
-from recurra.api.folder import RunFolder
 from recurra.api.inspecting import points_for
 from recurra.api.lenses import LENSES, recurrent, tree
+from recurra.api.places import RunFolder
 from recurra.api.prepare import prepare
 from recurra.api.schema import read_settings
 from recurra.api.watching import Nobody

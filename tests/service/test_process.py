@@ -300,3 +300,16 @@ def test_without_its_packages_the_command_says_what_to_install() -> None:
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert run.returncode == 2
     assert run.stderr == 'recurra serve: fastapi is not installed; pip install "recurra[serve]".\n'
+
+
+def test_a_prediction_imports_no_compiler(folder: Path) -> None:
+    # torch._dynamo and sympy, which it needs, take longer to import than all of recurra.
+    code = (
+        "import sys; from recurra.cli import main; code = main(['predict', sys.argv[1], 'fine'])\n"
+        "print([m for m in ('torch._dynamo', 'sympy', 'sklearn', 'rich', 'matplotlib') if m in sys.modules])"
+    )
+    command = [sys.executable, "-c", code, str(folder / "moods")]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    answer, heavy = run.stdout.splitlines()
+    assert answer.startswith(("good\t", "bad\t"))
+    assert heavy == "[]"

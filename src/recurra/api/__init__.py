@@ -11,22 +11,28 @@ options     sections of the config         schema      the config as a whole
 prepare     files to examples in splits    learner     all that a checkpoint holds, alive
 answering   examples to outputs            reporting   the end of a run       folder   what a run folder holds
 stopping    a signal while nothing is lost by it                              watching for callers who do not watch
+places      the names in a run folder, and what can be said of a path without torch
 """
 
 from __future__ import annotations
 
-from recurra.api.demos import Listed, data_export, data_list, demo
-from recurra.api.doctoring import Diagnosed, doctor
-from recurra.api.evaluating import evaluate, predict, read_for, text_column
-from recurra.api.explaining import Explanation, explain
-from recurra.api.exporting import export_onnx, export_torch
-from recurra.api.folder import Run, open_run
-from recurra.api.generating import generate, midi, suggest, suggester
-from recurra.api.inspecting import Inspection, inspect
-from recurra.api.starting import Checked, check, init
-from recurra.api.together import Together
-from recurra.api.training import Trained, resume, train
-from recurra.tasks import Written
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from recurra.api.demos import Listed, data_export, data_list, demo
+    from recurra.api.doctoring import Diagnosed, doctor
+    from recurra.api.evaluating import evaluate, predict, read_for, text_column
+    from recurra.api.explaining import Explanation, explain
+    from recurra.api.exporting import export_onnx, export_torch
+    from recurra.api.folder import Run, open_run
+    from recurra.api.generating import generate, midi, suggest, suggester
+    from recurra.api.inspecting import Inspection, inspect
+    from recurra.api.places import look_at_config, look_at_file, look_at_run
+    from recurra.api.starting import Checked, check, init
+    from recurra.api.together import Together
+    from recurra.api.training import Trained, resume, train
+    from recurra.tasks import Written
 
 __all__ = [
     "Checked",
@@ -50,6 +56,9 @@ __all__ = [
     "generate",
     "init",
     "inspect",
+    "look_at_config",
+    "look_at_file",
+    "look_at_run",
     "midi",
     "open_run",
     "predict",
@@ -60,3 +69,33 @@ __all__ = [
     "text_column",
     "train",
 ]
+
+# Where each name is. Imported when it is asked for: torch takes seconds, and a mistaken path needs none of them.
+_NAMES = {
+    "recurra.api.demos": "Listed data_export data_list demo",
+    "recurra.api.doctoring": "Diagnosed doctor",
+    "recurra.api.evaluating": "evaluate predict read_for text_column",
+    "recurra.api.explaining": "Explanation explain",
+    "recurra.api.exporting": "export_onnx export_torch",
+    "recurra.api.folder": "Run open_run",
+    "recurra.api.generating": "generate midi suggest suggester",
+    "recurra.api.inspecting": "Inspection inspect",
+    "recurra.api.places": "look_at_config look_at_file look_at_run",
+    "recurra.api.starting": "Checked check init",
+    "recurra.api.together": "Together",
+    "recurra.api.training": "Trained resume train",
+    "recurra.tasks": "Written",
+}
+_PLACES = {name: module for module, names in _NAMES.items() for name in names.split()}
+
+
+if not TYPE_CHECKING:  # else every name would be one of this module
+
+    def __getattr__(name: str) -> Any:
+        if name not in _PLACES:
+            raise AttributeError(f"module 'recurra.api' has no attribute '{name}'")
+        return getattr(import_module(_PLACES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

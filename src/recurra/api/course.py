@@ -13,8 +13,9 @@ import torch
 
 from recurra.api.answering import outputs
 from recurra.api.changes import Change, apply, changes, refuse_bound
-from recurra.api.folder import RunFolder, describe, forget, open_run, write_config, write_task
+from recurra.api.folder import describe, forget, open_run, write_config, write_task
 from recurra.api.learner import Learner
+from recurra.api.places import RunFolder
 from recurra.api.prepare import Prepared, prepare, selected
 from recurra.api.pretraining import begin_with
 from recurra.api.schema import Settings

@@ -127,12 +127,12 @@ def _answers(
 
 def read_for(run: AnyPath, file: AnyPath, *, cells: Iterable[AnyPath] = ()) -> Iterator[Record]:
     """The records of a file, read as the run's config says; the label column may be missing."""
-    _, settings = open_settings(run, cells)
+    _, settings = open_settings(run, cells, to_train=False)
     path, field = path_of(file, "file"), settings.plan.input_field
     return read(path, format=settings.data.format, columns=settings.data.columns, fields=(field,))
 
 
 def text_column(run: AnyPath, *, cells: Iterable[AnyPath] = ()) -> str:
     """The field of a record that a run reads."""
-    _, settings = open_settings(run, cells)
+    _, settings = open_settings(run, cells, to_train=False)
     return settings.plan.input_field

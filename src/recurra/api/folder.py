@@ -10,21 +10,19 @@ examples.json      a few texts of dev or test, to try the run with
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from recurra import __version__
 from recurra.api.given import AnyPath, path_of, paths_of
+from recurra.api.places import FORMAT, RunFolder, read_json, recognised, refuse_untrained
 from recurra.api.schema import Settings, settings_of
-from recurra.base import plain_json
 from recurra.base.atomic import write_text
 from recurra.base.errors import ConfigError, RunError
-from recurra.base.shell import as_word
 from recurra.cells import BUILT_IN, CELLS
 from recurra.cells.user import cells_of
 from recurra.config import load as load_config
@@ -35,44 +33,8 @@ from recurra.tasks import Task
 from recurra.training import check_weights, load_weights
 from recurra.training.lock import FILE as LOCK
 
-FORMAT = 1
 # A config is read in Python, 4 us a byte: half a second for this. It is a few kilobytes, and more for class_weights.
 MAX_CONFIG_BYTES = 128 * 2**10
-
-
-@dataclass(frozen=True, slots=True)
-class RunFolder:
-    """Names of the files in a run folder."""
-
-    path: Path
-
-    @property
-    def mark(self) -> Path:
-        return self.path / "run.json"
-
-    @property
-    def config(self) -> Path:
-        return self.path / "config.yaml"
-
-    @property
-    def task(self) -> Path:
-        return self.path / "task.json"
-
-    @property
-    def cell(self) -> Path:
-        return self.path / "cell.json"
-
-    @property
-    def weights(self) -> Path:
-        return self.path / "model.safetensors"
-
-    @property
-    def examples(self) -> Path:
-        return self.path / "examples.json"
-
-    @property
-    def log(self) -> Path:
-        return self.path / "log.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +97,8 @@ def opened(run: AnyPath | Run, cells: Iterable[AnyPath] = ()) -> Run:
 
 def open_run(path: AnyPath, cells: Iterable[AnyPath] = ()) -> Run:
     """Read a trained run. Raises RunError if the folder is not one, is damaged, or training has not ended yet."""
-    folder, settings = open_settings(path, cells)
-    if not folder.weights.is_file():
-        raise RunError(
-            f"{path}: has no model.safetensors: its training has not ended. Go on with "
-            f"`recurra train --resume {as_word(path)}`."
-        )
+    folder, settings = open_settings(path, cells, to_train=False)
+    refuse_untrained(folder)
     stored = read_json(folder.task)
     task = settings.plan.restore(stored, str(folder.task))
     # Before the model takes memory: its sizes come from files that anybody may have written.
@@ -152,10 +110,13 @@ def open_run(path: AnyPath, cells: Iterable[AnyPath] = ()) -> Run:
 
 
 def open_settings(
-    path: AnyPath, cells: Iterable[AnyPath] = (), overrides: Sequence[str] = ()
+    path: AnyPath, cells: Iterable[AnyPath] = (), overrides: Sequence[str] = (), *, to_train: bool = True
 ) -> tuple[RunFolder, Settings]:
-    """The folder, recognised, and its config with `overrides` on top. Raises RunError; ConfigError for an override."""
-    folder = _recognised(path_of(path, "run"))
+    """The folder, recognised, and its config with `overrides` on top; `to_train` as in settings_of.
+
+    Raises RunError; ConfigError for an override.
+    """
+    folder = recognised(path_of(path, "run"))
     given = add_cells(cells)
     if folder.cell.is_file():
         _adopt(folder.cell, given)
@@ -166,7 +127,7 @@ def open_settings(
     try:
         document = load_config(folder.config)
         _refuse_cut(folder.config)
-        settings = settings_of(document)
+        settings = settings_of(document, to_train=to_train)
     except ConfigError as error:
         raise RunError("\n".join(error.problems)) from error
     return folder, settings_of(override(document, overrides)) if overrides else settings
@@ -188,37 +149,6 @@ def add_cells(paths: Iterable[AnyPath]) -> set[str]:
             CELLS.replace(cell.name, cell)
             names.add(cell.name)
     return names
-
-
-def read_json(path: Path) -> Any:
-    """A JSON file of a run folder. Raises RunError if it is missing, no file, too large or no JSON."""
-    if not path.is_file():  # nor a pipe, which would wait for ever, nor a device, which never ends
-        raise RunError(f"{path}: is missing; the run folder is not whole. Copy it again, or train again.")
-    try:
-        if path.stat().st_size > plain_json.MAX_BYTES:
-            raise RunError(f"{path}: has {path.stat().st_size:,} bytes, expected at most {plain_json.MAX_BYTES:,}.")
-        return plain_json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        if isinstance(error, RunError):
-            raise
-        raise RunError(f"{path}: damaged: {error}. Copy the run folder again, or train again.") from None
-
-
-def _recognised(path: Path) -> RunFolder:
-    folder = RunFolder(path)
-    if not path.exists():
-        raise RunError(f"{path}: no such folder; expected a run, as `recurra train` makes it.")
-    if not folder.mark.is_file():
-        raise RunError(f"{path}: not a run folder: it has no run.json. Expected a folder made by `recurra train`.")
-    mark = read_json(folder.mark)
-    if not isinstance(mark, Mapping) or type(mark.get("format")) is not int or mark["format"] < 1:
-        raise RunError(f"{folder.mark}: damaged: expected a format and a version.")
-    if mark["format"] > FORMAT:
-        raise RunError(
-            f"{path}: was written by recurra {mark.get('recurra')} in format {mark['format']}; this is {__version__}, "
-            f"which reads formats up to {FORMAT}. Install the newer recurra."
-        )
-    return folder
 
 
 def _adopt(path: Path, given: Collection[str]) -> None:

@@ -18,8 +18,9 @@ from typing import Any
 import torch
 
 from recurra.api.course import begin, go_on, learn, refuse_taken
-from recurra.api.folder import RunFolder, add_cells, open_settings
+from recurra.api.folder import add_cells, open_settings
 from recurra.api.given import config_of
+from recurra.api.places import RunFolder
 from recurra.api.schema import read_settings
 from recurra.api.stopping import Stopped, at_once
 from recurra.api.watching import Nobody

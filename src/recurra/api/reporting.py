@@ -11,8 +11,8 @@ import torch
 from recurra import __version__
 from recurra.api.answering import outputs
 from recurra.api.doctoring import for_report
-from recurra.api.folder import RunFolder
 from recurra.api.learner import Learner
+from recurra.api.places import RunFolder
 from recurra.api.prepare import Prepared
 from recurra.api.samples import sample_texts, write_samples
 from recurra.base.contracts import Report, Watcher

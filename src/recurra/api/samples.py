@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from recurra.api.folder import RunFolder, read_json
+from recurra.api.places import RunFolder, read_json
 from recurra.base.atomic import write_text
 from recurra.base.errors import RunError
 from recurra.tasks import Task, Writes

@@ -91,10 +91,14 @@ def schema_for(task: object) -> Schema:
     return Schema(SCHEMA.doc, sections, {**SCHEMA.defaults, "model": words[0]})
 
 
-def settings_of(document: Document) -> Settings:
-    """Check a document, and build what needs no data."""
+def settings_of(document: Document, *, to_train: bool = True) -> Settings:
+    """Check a document, and build what needs no data.
+
+    to_train: False leaves out that the optimizer and the like can be built: for them torch imports a compiler, which
+    takes more than a second
+    """
     schema = schema_for(_task_of(document.tree))
-    resolved = resolve(document, schema, CHECKS)
+    resolved = resolve(document, schema, CHECKS if to_train else CHECKS[:-1])
     return Settings(
         resolved,
         schema,
@@ -164,5 +168,5 @@ CHECKS = (
     Check(("data", "task"), _check_split),
     Check(("model", "task"), lambda resolved: _outline(resolved, _smallest(resolved))),
     Check(("model", "task", "training"), _check_size),
-    Check(("training",), _check_training),
+    Check(("training",), _check_training),  # the last one: see settings_of
 )

@@ -12,8 +12,9 @@ import torch
 
 from recurra.api.answering import device_of
 from recurra.api.course import Course, begin, go_on, learn, refuse_taken
-from recurra.api.folder import RunFolder, add_cells, open_settings
+from recurra.api.folder import add_cells, open_settings
 from recurra.api.given import AnyPath, config_of, overrides_of, path_of, paths_of
+from recurra.api.places import RunFolder
 from recurra.api.reporting import final_report
 from recurra.api.schema import read_settings
 from recurra.api.stopping import Stopped, at_once

@@ -8,6 +8,13 @@ from torch import Tensor, nn
 PADDING = 0
 
 
+def vectors(number: int, size: int) -> Tensor:
+    """(number, size), drawn from N(0, 1) / sqrt(size)."""
+    table = torch.empty(number, size)
+    # On the meta device, where configs are checked, there is nothing to draw, and torch would import a compiler for it.
+    return table if table.is_meta else table.normal_().div_(size**0.5)
+
+
 class Embedding(nn.Module):
     """A learned vector a token: (T, N) int64 -> (T, N, size). Padding's is zero and stays so.
 
@@ -17,8 +24,7 @@ class Embedding(nn.Module):
     def __init__(self, num_tokens: int, size: int) -> None:
         super().__init__()
         self.output_size = size
-        # div_, not /: on the meta device, where configs are checked, / imports a compiler for 1.5 s.
-        self.weight = nn.Parameter(torch.randn(num_tokens, size).div_(size**0.5))
+        self.weight = nn.Parameter(vectors(num_tokens, size))
         with torch.no_grad():
             self.weight[PADDING] = 0.0
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.base.errors import ConfigError
+from recurra.nn.embed import vectors
 from recurra.nn.linear_cross_entropy import linear_cross_entropy
 
 
@@ -149,8 +150,7 @@ def softmax_log_probabilities(outputs: Mapping[str, Tensor]) -> Tensor:
 
 def _drawn(rows: int, size: int) -> nn.Parameter:
     """Rows whose length is about 1, as those of an embedding."""
-    # div_, not /: on the meta device, where configs are checked, / imports a compiler for 1.5 s.
-    return nn.Parameter(torch.randn(rows, size).div_(size**0.5))
+    return nn.Parameter(vectors(rows, size))
 
 
 def _tails(outputs: Mapping[str, Tensor]) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from recurra.api.answering import device_of, outputs
-from recurra.api.folder import Run, RunFolder, open_run
+from recurra.api.folder import Run, open_run
+from recurra.api.places import RunFolder
 from recurra.api.samples import read_samples
 from recurra.base.contracts import Origin, Record
 from recurra.base.errors import ConfigError, RunError

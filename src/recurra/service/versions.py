@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from recurra.api.folder import RunFolder
+from recurra.api.places import RunFolder
 
 # Device, number, size, and times of content and of status; None where there is no file.
 Stamp = tuple[tuple[int, int, int, int, int] | None, ...]

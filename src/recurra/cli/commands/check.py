@@ -24,6 +24,7 @@ def _run(args: argparse.Namespace) -> int:
     from recurra import api
 
     try:
+        api.look_at_config(args.config, args.overrides)
         checked = api.check(args.config, overrides=args.overrides, cells=args.cells)
     except ConfigError as error:
         if not args.json:

@@ -26,6 +26,9 @@ def _run(args: argparse.Namespace) -> int:
         raise UsageError("recurra evaluate: --split chooses a part of the run's own data; leave it out with FILE.")
     from recurra import api
 
+    api.look_at_run(args.run)
+    if args.file is not None:
+        api.look_at_file(args.file)
     with watching() as watch:
         report = api.evaluate(
             args.run, args.file, split=args.split or "test", device=args.device, cells=args.cells, watch=watch

@@ -39,6 +39,7 @@ def _run(args: argparse.Namespace) -> int:
 
     if args.target != "any" and not args.onnx:
         raise UsageError("recurra export: --for says what runs the file of --onnx, which is missing.")
+    api.look_at_run(args.run)
     found: dict[str, dict[str, float]] = {}
     where: dict[str, str] = {}
     if args.onnx:

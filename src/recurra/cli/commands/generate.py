@@ -65,6 +65,7 @@ def _run(args: argparse.Namespace) -> int:
         _refuse_midi(args)
     from recurra import api
 
+    api.look_at_run(args.run)
     common = {"device": args.device, "cells": args.cells}
     with watching() as watch:
         if args.suggest is not None:

@@ -31,6 +31,7 @@ def _run(args: argparse.Namespace) -> int:
         raise UsageError(f"recurra init: {output} exists already. Choose another name, or add --force.")
     from recurra import api
 
+    api.look_at_file(args.file)
     text = api.init(args.task, args.file)
     if output is None:
         put_text_file(text)

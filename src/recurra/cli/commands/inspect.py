@@ -33,6 +33,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace) -> int:
     from recurra import api
 
+    api.look_at_run(args.run)
     found = api.inspect(args.run, args.text, device=args.device, cells=args.cells)
     title = f"{args.run.resolve().name}: {one_line(args.text)}"
     if args.html:

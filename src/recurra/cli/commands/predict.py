@@ -49,6 +49,9 @@ def _run(args: argparse.Namespace) -> int:
     _refuse_unclear_input(args)
     from recurra import api
 
+    api.look_at_run(args.run)
+    if args.input not in (None, _STANDARD_INPUT):
+        api.look_at_file(Path(args.input))
     with watching() as watch:
         run = api.open_run(args.run, args.cells)
         answer = partial(api.predict, run, options=_options(args), device=args.device, watch=watch)

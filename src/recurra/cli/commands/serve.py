@@ -58,6 +58,10 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     key = _key(args.key_file)
+    from recurra import api
+
+    for run in args.runs:
+        api.look_at_run(run)
     try:
         from recurra import service
     except ModuleNotFoundError as error:

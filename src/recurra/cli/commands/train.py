@@ -49,6 +49,11 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace) -> int:
     _refuse_what_has_no_effect(args)
     from recurra import api
+
+    if args.resume:
+        api.look_at_run(args.resume, trained=False)
+    else:
+        api.look_at_config(args.config, args.overrides)
     from recurra.training.memory import keep_freed_memory
 
     keep_freed_memory()

@@ -137,6 +137,12 @@ def open_lines(path: Path) -> Iterator[Lines]:
             yield Lines(file, str(path))
 
 
+def refuse_missing(path: Path) -> None:
+    """Raise DataError, as `open_lines` does, for a file that is missing or a folder; a pipe is not touched."""
+    if not path.exists() or path.is_dir():
+        _opened(path).close()
+
+
 def _opened(path: Path) -> BinaryIO:
     try:
         return open(path, "rb")

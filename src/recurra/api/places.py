@@ -1,0 +1,115 @@
+"""Where things are: the names in a run folder, and what can be said of a path before torch is imported.
+
+`import torch` takes seconds, and a path that leads nowhere needs none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recurra import __version__
+from recurra.base import plain_json
+from recurra.base.errors import RunError
+from recurra.base.shell import as_word
+from recurra.config import load, override
+from recurra.data.formats.lines import refuse_missing
+from recurra.data.formats.parallel import is_pattern
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Names of the files in a run folder."""
+
+    path: Path
+
+    @property
+    def mark(self) -> Path:
+        return self.path / "run.json"
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def task(self) -> Path:
+        return self.path / "task.json"
+
+    @property
+    def cell(self) -> Path:
+        return self.path / "cell.json"
+
+    @property
+    def weights(self) -> Path:
+        return self.path / "model.safetensors"
+
+    @property
+    def examples(self) -> Path:
+        return self.path / "examples.json"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "log.jsonl"
+
+
+def recognised(path: Path) -> RunFolder:
+    """The folder of a run, of this format or an older one. Raises RunError."""
+    folder = RunFolder(path)
+    if not path.exists():
+        raise RunError(f"{path}: no such folder; expected a run, as `recurra train` makes it.")
+    if not folder.mark.is_file():
+        raise RunError(f"{path}: not a run folder: it has no run.json. Expected a folder made by `recurra train`.")
+    mark = read_json(folder.mark)
+    if not isinstance(mark, Mapping) or type(mark.get("format")) is not int or mark["format"] < 1:
+        raise RunError(f"{folder.mark}: damaged: expected a format and a version.")
+    if mark["format"] > FORMAT:
+        raise RunError(
+            f"{path}: was written by recurra {mark.get('recurra')} in format {mark['format']}; this is {__version__}, "
+            f"which reads formats up to {FORMAT}. Install the newer recurra."
+        )
+    return folder
+
+
+def refuse_untrained(folder: RunFolder) -> None:
+    """Raise RunError where training has not ended."""
+    if not folder.weights.is_file():
+        raise RunError(
+            f"{folder.path}: has no model.safetensors: its training has not ended. Go on with "
+            f"`recurra train --resume {as_word(folder.path)}`."
+        )
+
+
+def read_json(path: Path) -> Any:
+    """A JSON file of a run folder. Raises RunError if it is missing, no file, too large or no JSON."""
+    if not path.is_file():  # nor a pipe, which would wait for ever, nor a device, which never ends
+        raise RunError(f"{path}: is missing; the run folder is not whole. Copy it again, or train again.")
+    try:
+        if path.stat().st_size > plain_json.MAX_BYTES:
+            raise RunError(f"{path}: has {path.stat().st_size:,} bytes, expected at most {plain_json.MAX_BYTES:,}.")
+        return plain_json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        if isinstance(error, RunError):
+            raise
+        raise RunError(f"{path}: damaged: {error}. Copy the run folder again, or train again.") from None
+
+
+def look_at_run(path: Path, *, trained: bool = True) -> None:
+    """Raise RunError for what is no run folder, or, if `trained`, for one whose training has not ended."""
+    folder = recognised(path)
+    if trained:
+        refuse_untrained(folder)
+
+
+def look_at_config(path: Path, overrides: Sequence[str] = ()) -> None:
+    """Raise ConfigError for a config that is missing or no YAML, and for a `--set` that is no setting at all."""
+    override(load(path), overrides)
+
+
+def look_at_file(path: Path) -> None:
+    """Raise DataError for a data file that is missing. A pattern, `train.{de,en}`, is left to who reads it."""
+    if not is_pattern(path):
+        refuse_missing(path)
