@@ -12,6 +12,7 @@ prepare     files to examples in splits    learner     all that a checkpoint hol
 answering   examples to outputs            reporting   the end of a run       folder   what a run folder holds
 stopping    a signal while nothing is lost by it                              watching for callers who do not watch
 places      the names in a run folder, and what can be said of a path without torch
+defaults    torch's defaults for new tensors, whatever the caller's are
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from recurra.api.defaults import in_float32
 from recurra.api.stopping import Stopped
 from recurra.base.errors import ConfigError
 from recurra.data.batches import epoch_batches
@@ -17,6 +18,7 @@ from recurra.tasks import Task
 BATCH_TOKENS, BATCH_ROWS = 16_384, 256
 
 
+@in_float32
 def outputs(
     model: torch.nn.Module,
     task: Task,
@@ -56,7 +58,7 @@ def device_of(word: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(word)
-        torch.zeros(1, device=device).item()
+        torch.zeros(1, dtype=torch.float32, device=device).item()
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"device '{word}' cannot be used: {reason}. Use cpu, cuda or auto.") from None

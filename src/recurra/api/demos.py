@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from recurra.api.defaults import in_float32
 from recurra.api.given import AnyPath, path_of, text_of
 from recurra.api.training import Trained, fresh, train
 from recurra.api.watching import Nobody
@@ -166,6 +167,7 @@ DEMOS: Mapping[str, Demo] = {
 }
 
 
+@in_float32
 def demo(name: str, *, out: AnyPath, watch: Watcher | None = None) -> Trained:
     """Train a small model on an embedded data set, on the CPU. Files and config are left beside the run, to try on.
 

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from recurra.api.answering import device_of
+from recurra.api.defaults import in_float32
 from recurra.api.folder import add_cells, open_run
 from recurra.api.given import AnyPath, config_of, overrides_of
 from recurra.api.learner import Learner
@@ -65,6 +66,7 @@ class Diagnosed:
     experiments: tuple[Experiment, ...] = ()
 
 
+@in_float32
 def doctor(
     config: AnyPath | Mapping[str, Any],
     *,

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from recurra.api.answering import device_of, outputs
+from recurra.api.defaults import in_float32
 from recurra.api.folder import Run, open_settings, opened
 from recurra.api.given import AnyPath, Row, are_rows, path_of, records_of
 from recurra.api.prepare import good_rows, note_shared, prepare, read_rows, usable
@@ -24,6 +25,7 @@ from recurra.tasks.blank import blank_remarks
 CHUNK = 1024
 
 
+@in_float32
 def evaluate(
     run: AnyPath | Run,
     file: AnyPath | Iterable[Row] | None = None,
@@ -91,6 +93,7 @@ def _own_splits(trained: Run, watch: Watcher, *, needed: bool) -> Mapping[str, l
     return prepared.splits
 
 
+@in_float32
 def predict(
     run: AnyPath | Run,
     records: Iterable[Row] | Mapping[str, Any] | str,
@@ -125,6 +128,7 @@ def _answers(
         yield from map(task.answer, examples, answers)
 
 
+@in_float32
 def read_for(run: AnyPath, file: AnyPath, *, cells: Iterable[AnyPath] = ()) -> Iterator[Record]:
     """The records of a file, read as the run's config says; the label column may be missing."""
     _, settings = open_settings(run, cells, to_train=False)
@@ -132,6 +136,7 @@ def read_for(run: AnyPath, file: AnyPath, *, cells: Iterable[AnyPath] = ()) -> I
     return read(path, format=settings.data.format, columns=settings.data.columns, fields=(field,))
 
 
+@in_float32
 def text_column(run: AnyPath, *, cells: Iterable[AnyPath] = ()) -> str:
     """The field of a record that a run reads."""
     _, settings = open_settings(run, cells, to_train=False)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from recurra.api.defaults import in_float32
 from recurra.api.folder import add_cells
 from recurra.api.given import AnyPath, text_of
 from recurra.api.schema import SCHEMA
@@ -63,6 +64,7 @@ TOPICS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
+@in_float32
 def explain(topic: str | None = None, name: str | None = None, *, cells: Iterable[AnyPath] = ()) -> Explanation:
     """What there is to explain; the words of one topic; or one thing. A topic may be an option: model.cell.
 

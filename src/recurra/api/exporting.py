@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
+from recurra.api.defaults import in_float32
 from recurra.api.folder import Run, opened
 from recurra.api.given import AnyPath, path_of
 from recurra.export import ANY, Agreement, onnx, save_torch
 
 
+@in_float32
 def export_onnx(
     run: AnyPath | Run, path: AnyPath, *, target: str = ANY, cells: Iterable[AnyPath] = ()
 ) -> tuple[Agreement, ...]:
@@ -27,6 +29,7 @@ def export_onnx(
     return onnx(trained.model, file, target=target, metadata=metadata)
 
 
+@in_float32
 def export_torch(run: AnyPath | Run, path: AnyPath, *, cells: Iterable[AnyPath] = ()) -> dict[str, float]:
     """Write a run's weights for modules of torch.nn; see `recurra.export.save_torch`.
 

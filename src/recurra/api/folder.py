@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 
 from recurra import __version__
+from recurra.api.defaults import in_float32
 from recurra.api.given import AnyPath, path_of, paths_of
 from recurra.api.places import FORMAT, RunFolder, read_json, recognised, refuse_untrained
 from recurra.api.schema import Settings, settings_of
@@ -95,6 +96,7 @@ def opened(run: AnyPath | Run, cells: Iterable[AnyPath] = ()) -> Run:
     return run if isinstance(run, Run) else open_run(run, cells)
 
 
+@in_float32
 def open_run(path: AnyPath, cells: Iterable[AnyPath] = ()) -> Run:
     """Read a trained run. Raises RunError if the folder is not one, is damaged, or training has not ended yet."""
     folder, settings = open_settings(path, cells, to_train=False)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import chain
 
 from recurra.api.answering import device_of
+from recurra.api.defaults import in_float32
 from recurra.api.folder import Run, opened
 from recurra.api.given import AnyPath, text_of
 from recurra.api.watching import Nobody
@@ -18,6 +19,7 @@ from recurra.tasks.language_model.suggesting import Suggester, Suggestion
 MOST_TEXTS = 1000
 
 
+@in_float32
 def generate(
     run: AnyPath | Run,
     prompt: str = "",
@@ -52,12 +54,14 @@ def generate(
     return chain.from_iterable(texts)
 
 
+@in_float32
 def suggester(run: AnyPath | Run, *, device: str = "auto", cells: Iterable[AnyPath] = ()) -> Suggester:
     """An object that suggests words while somebody types; it keeps what it has read. Raises ConfigError."""
     trained = _opened(run, cells, device)
     return Suggester(_language_model(trained).writer(trained.model))
 
 
+@in_float32
 def suggest(
     run: AnyPath | Run,
     prompt: str,
@@ -74,6 +78,7 @@ def suggest(
     return Suggester(task.writer(trained.model)).suggest(prompt, number)
 
 
+@in_float32
 def midi(run: AnyPath | Run, text: str, *, cells: Iterable[AnyPath] = ()) -> bytes:
     """A MIDI file of what a run has written: of chords, if its task is music, else of a tune in ABC notation.
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from recurra.api.answering import device_of
+from recurra.api.defaults import in_float32
 from recurra.api.folder import Run, opened
 from recurra.api.given import AnyPath, refusal
 from recurra.api.lenses import LENSES, Lens
@@ -90,6 +91,7 @@ class Inspection:
         return Report(title, (), tables=tables, facts=facts)
 
 
+@in_float32
 def inspect(
     run: AnyPath | Run, text: str | Mapping[str, Any], *, device: str = "auto", cells: Iterable[AnyPath] = ()
 ) -> Inspection:

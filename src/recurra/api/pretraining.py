@@ -51,7 +51,7 @@ def begin_with(run: Run, model: nn.Module, task: Task, layers: int | None = None
         )
     taken = layers_of(model)[:layers]
     _refuse_other_shapes(where, run, model, taken)
-    numbers = torch.tensor(theirs.reader.vocabulary.ids(words.tokens(range(len(words)))))
+    numbers = torch.tensor(theirs.reader.vocabulary.ids(words.tokens(range(len(words)))), dtype=torch.int64)
     numbers[: len(SPECIALS)] = torch.arange(len(SPECIALS))
     known = int((numbers[len(SPECIALS) :] != UNK).sum())
     if not known:

@@ -156,7 +156,7 @@ def _check_split(resolved: Resolved) -> None:
 def _check_training(resolved: Resolved) -> None:
     """Build every component once, so that what it refuses stands beside the other mistakes."""
     options = build(resolved.section("training"), TrainingOptions)
-    build(options.optimizer, OPTIMIZERS, [torch.nn.Parameter(torch.zeros(1))])
+    build(options.optimizer, OPTIMIZERS, [torch.nn.Parameter(torch.zeros(1, dtype=torch.float32))])
     build(options.schedule, SCHEDULES, 100)
     build(options.clipping, CLIPPINGS)
     build(options.on_nonfinite, ON_NONFINITE, Rows(str, lambda index: NotImplemented))

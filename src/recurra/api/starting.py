@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from recurra.api.defaults import in_float32
 from recurra.api.folder import add_cells, open_run
 from recurra.api.given import AnyPath, config_of, overrides_of, path_of
 from recurra.api.prepare import prepare, selected
@@ -34,6 +35,7 @@ class Checked:
     facts: Mapping[str, str | int | float]
 
 
+@in_float32
 def init(task: str, file: AnyPath) -> str:
     """A commented config with every default, for a task on a file.
 
@@ -53,6 +55,7 @@ def init(task: str, file: AnyPath) -> str:
     return config_text(settings.resolved, settings.schema)
 
 
+@in_float32
 def check(
     config: AnyPath | Mapping[str, Any], *, overrides: Sequence[str] = (), cells: Iterable[AnyPath] = ()
 ) -> Checked:

@@ -236,7 +236,8 @@ def _pass_on(attempt: Attempt, rank: Rank, said: list[Any], watch: Watcher) -> N
     elif word == "step":
         step, epoch, loss, tokens, lr, norm, speed, left = values
         attempt.step = step
-        watch.step(Progress(step, epoch, torch.tensor(loss), tokens, lr, torch.tensor(norm)), speed, left)
+        loss, norm = (torch.tensor(number, dtype=torch.float32) for number in (loss, norm))
+        watch.step(Progress(step, epoch, loss, tokens, lr, norm), speed, left)
     elif word == "scores":
         watch.scores(values[0], tuple(Score(*score) for score in values[1]), values[2])
     elif word == "done":

@@ -12,6 +12,7 @@ import torch
 
 from recurra.api.answering import device_of
 from recurra.api.course import Course, begin, go_on, learn, refuse_taken
+from recurra.api.defaults import in_float32
 from recurra.api.folder import add_cells, open_settings
 from recurra.api.given import AnyPath, config_of, overrides_of, path_of, paths_of
 from recurra.api.places import RunFolder
@@ -40,6 +41,7 @@ class Trained:
     use: Literal["predict", "generate", "play"] = "predict"
 
 
+@in_float32
 def train(
     config: AnyPath | Mapping[str, Any],
     *,
@@ -82,6 +84,7 @@ def train(
         return _go(folder, lambda: begin(folder, settings, target, watch, Alone()), watch)
 
 
+@in_float32
 def resume(
     run: AnyPath,
     *,

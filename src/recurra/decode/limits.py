@@ -31,7 +31,8 @@ class Limits:
         The input is not written to. What remains is not normalised again: a search compares what the model said.
         """
         if tokens.shape[1] < self.min_length:
-            log_probs = log_probs.index_fill(1, torch.tensor([self.end], device=log_probs.device), -torch.inf)
+            end = torch.tensor([self.end], dtype=torch.int64, device=log_probs.device)
+            log_probs = log_probs.index_fill(1, end, -torch.inf)
         if 0 < self.no_repeat_ngram <= tokens.shape[1]:
             where = torch.from_numpy(_would_repeat(tokens, self.no_repeat_ngram)).to(log_probs.device)
             log_probs = log_probs.index_put((where[0], where[1]), log_probs.new_tensor(-torch.inf))

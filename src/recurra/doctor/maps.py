@@ -52,4 +52,6 @@ def _over_time(one: Seen, values: Sequence[Tensor]) -> Tensor:
     """(T, width) of the first row, in the order of time."""
     order = sorted(range(len(values)), key=lambda k: one.trail.moments[k].t)
     rows = [values[k].detach() for k in order]
-    return torch.stack([row[0] if row.dim() == 2 else row for row in rows]) if rows else torch.zeros(0, 1)
+    if not rows:
+        return torch.zeros(0, 1, dtype=torch.float32)
+    return torch.stack([row[0] if row.dim() == 2 else row for row in rows])

@@ -142,7 +142,9 @@ def _forward(plans: Sequence[_Plan], tensors: Sequence[Tensor], *, training: boo
     calls = []
     for plan, mine in zip(plans, _split(plans, tensors), strict=True):
         T, N = plan.sizes[:2]
-        output, finals = torch.empty(T, N, plan.widths[0]), [torch.empty(N, w) for w in plan.widths]
+        # By what x is, not by torch's defaults: the native call writes float32 to the CPU's memory, whatever they are.
+        x = mine[0]
+        output, finals = x.new_empty(T, N, plan.widths[0]), [x.new_empty(N, w) for w in plan.widths]
         calls.append(plan.native(mine, output))
         calls[-1].finals([t.data_ptr() for t in finals])
         made += [output, *finals]

@@ -80,8 +80,9 @@ def _run_whole(call: Call, x: Tensor, real: Tensor | None) -> tuple[Tensor, tupl
     twin, packed = TWINS[call.cell.name], dict(call.weights.packed)
     if real is not None and twin.padding:
         x = torch.cat([x, (~real).unsqueeze(2).to(x.dtype)], 2)
-        column = _padding_signs(call.cell).repeat_interleave(call.states[0].shape[1]).to(x)
-        column = column * (SHUT_FLOAT16 if x.dtype == torch.float16 else SHUT)
+        shut = SHUT_FLOAT16 if x.dtype == torch.float16 else SHUT
+        column = x.new_tensor([shut * sign for sign in _padding_signs(call.cell)])
+        column = column.repeat_interleave(call.states[0].shape[1])
         packed["weight_ih"] = torch.cat([packed["weight_ih"], column.unsqueeze(1)], 1)
     has_bias = "bias_ih" in packed
     weights = [packed[p.name] for p in layout(call.cell, bias=has_bias)]
@@ -92,10 +93,11 @@ def _run_whole(call: Call, x: Tensor, real: Tensor | None) -> tuple[Tensor, tupl
 
 
 @cache
-def _padding_signs(cell: Cell) -> Tensor:
+def _padding_signs(cell: Cell) -> tuple[float, ...]:
     """One sign a gate, in packing order, of the feature that marks padding."""
+    # Numbers, not a tensor: what is kept from call to call must not depend on where and how the first one was made.
     gates = next(p.gates for p in layout(cell) if p.kind == "W")
-    return torch.tensor([TWINS[cell.name].padding.get(gate, 0.0) for gate in gates])
+    return tuple([TWINS[cell.name].padding.get(gate, 0.0) for gate in gates])
 
 
 def _last(outputs: Tensor, call: Call) -> Tensor:

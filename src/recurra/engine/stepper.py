@@ -23,8 +23,8 @@ class Stepper:
 
     def __init__(self, weights: Weights) -> None:
         cell, W = weights.cell, weights.packed["weight_ih"]
-        empty = tuple(torch.zeros(1, 1) for _ in cell.states)
-        if reason := cpu.refusal(Call(torch.zeros(1, 1, W.shape[1]), empty, weights)):
+        empty = tuple(W.new_zeros(1, 1) for _ in cell.states)
+        if reason := cpu.refusal(Call(W.new_zeros(1, 1, W.shape[1]), empty, weights)):
             raise ConfigError(f"cell '{cell.name}': {reason}; use engine.run, a step at a time.")
         sizes = cpu.sizes(weights, W.shape[1])
         kernel, _ = cpu.kernel_of(cell, cpu.instruction_set())
@@ -45,7 +45,8 @@ class Stepper:
             and not t.is_neg() else _checked(k, t, (N, width))
             for k, (t, width) in enumerate(zip((x, *states), self._widths, strict=True))
         ]  # fmt: skip
-        new = [torch.empty(N, width) for width in self._widths[1:]]
+        # By what x is, not by torch's defaults: the native call writes float32 to the CPU's memory, whatever they are.
+        new = [given[0].new_empty(N, width) for width in self._widths[1:]]
         threads = torch.get_num_threads() if 2 * N * self._numbers >= cpu.SMALLEST_SHARED_CALL else 1
         old, made = [t.data_ptr() for t in given[1:]], [t.data_ptr() for t in new]
         self._native.step(N, threads, given[0].data_ptr(), old, made)

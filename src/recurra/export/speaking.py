@@ -149,7 +149,7 @@ def _arrays(decoder: Decoder, state: DecoderState) -> Named:
         for layer, row in enumerate(state.states)
         for name, tensor in zip(decoder.recurrent.cell.states, row, strict=True)
     }
-    found |= {"position": torch.tensor(state.position)}
+    found |= {"position": torch.tensor(state.position, dtype=torch.int64)}
     if state.memory is not None:
         found |= {"values": state.memory.values, "keys": state.memory.keys, "lengths": state.memory.lengths}
     others = {"summary": state.summary, "fed": state.fed, "coverage": state.coverage, "copies": state.copies}
@@ -320,7 +320,7 @@ def _state(decoder: Decoder, tensors: dict[str, Tensor]) -> DecoderState:
     copies, V = tensors.get("copies"), decoder.output.out_features
     return DecoderState(
         tuple(tuple(tensors[f"{n}_l{k}"] for n in layers.cell.states) for k in range(layers.num_layers)),
-        int(tensors.get("position", torch.tensor(0))),
+        int(tensors.get("position", 0)),
         torch.arange(len(tensors["tokens"])),
         V if copies is None or not copies.numel() else max(V, int(copies.max()) + 1),
         memory,

@@ -128,9 +128,9 @@ def _difference(layers: Recurrent) -> float:
     ours = copy.deepcopy(layers).cpu().double().eval()
     ours.backend = "reference"
     theirs = torch_layers(ours)
-    generator = torch.Generator().manual_seed(0)
-    lengths = torch.tensor([5, 3, 1])
-    x = torch.randn(3, 5, layers.input_size, generator=generator, dtype=torch.float64)
+    generator = torch.Generator("cpu").manual_seed(0)
+    lengths = torch.tensor([5, 3, 1], dtype=torch.int64, device="cpu")
+    x = torch.randn(3, 5, layers.input_size, generator=generator, dtype=torch.float64, device="cpu")
     packed = nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True)
     with torch.no_grad():
         got, expected = (nn.utils.rnn.pad_packed_sequence(module(packed)[0])[0] for module in (theirs, ours))

@@ -299,7 +299,7 @@ class Decoder(nn.Module):
         with torch.no_grad():
             probabilities = self._log_probs(self._read(seen), seen, steps).exp()
             own = torch.multinomial(probabilities, 1).squeeze(1)
-            keep = torch.rand(true.shape, device=true.device) < truth
+            keep = torch.rand(true.shape, dtype=torch.float32, device=true.device) < truth
         return self._vectors(torch.where(keep, true, own))
 
     def _vectors(self, tokens: Tensor) -> Tensor:

@@ -126,7 +126,7 @@ class Tagger(nn.Module):
         """A word's own vector and that of its letters, side by side: (T, N, I)."""
         words = torch.where(real, batch.inputs["words"], 0)
         if self.word_dropout and self.training:
-            hidden = real & (torch.rand(words.shape, device=words.device) < self.word_dropout)
+            hidden = real & (torch.rand(words.shape, dtype=torch.float32, device=words.device) < self.word_dropout)
             words = torch.where(hidden, UNKNOWN, words)
         own: Tensor = self.embedding(words)
         if self.characters is None:

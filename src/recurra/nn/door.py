@@ -81,7 +81,8 @@ def check_lengths(name: str, lengths: Lengths | None, x: Tensor) -> Tensor | Non
     if lengths is None:
         return None
     T, N = x.shape[:2]
-    found = torch.as_tensor(lengths)
+    # On the CPU, whatever torch's default device is; a tensor stays where it is until it has been looked at.
+    found = lengths if isinstance(lengths, Tensor) else torch.as_tensor(lengths, device="cpu")
     if found.shape != (N,) or found.is_floating_point() or found.dtype == torch.bool:
         raise ShapeError(
             f"{name}: lengths has shape {tuple(found.shape)} and type {found.dtype}, expected ({N},) whole numbers: "

@@ -23,7 +23,8 @@ def zoneout_mask(like: Tensor, shape: tuple[int, ...], p: float, *, training: bo
     """
     if p == 0:
         return None
-    return torch.rand(shape, device=like.device) < p if training else p
+    # float32 whatever torch's default type is: numbers of bfloat16 would be multiples of 1/256.
+    return torch.rand(shape, dtype=torch.float32, device=like.device) < p if training else p
 
 
 class LockedDropout(nn.Module):

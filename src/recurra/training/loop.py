@@ -53,7 +53,7 @@ def fit(
         lr = set_lr(optimizer, schedule(step))
         seed_step(seed, step, parameters[0].device, together.number)
         optimizer.zero_grad(set_to_none=True)
-        ours = loss(predict(batch), batch) if len(batch.lengths) else Loss(torch.zeros(()), 0)
+        ours = loss(predict(batch), batch) if len(batch.lengths) else Loss(torch.zeros((), dtype=torch.float32), 0)
         now, tokens = together.backward(ours, int(batch.lengths.sum()), parameters)
         norm = with_penalties(now, parameters, penalties, weights)
         # Reading two numbers costs 2 us on a CPU, and no bad update can slip through until the next look.

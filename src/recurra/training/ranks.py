@@ -92,7 +92,7 @@ class Group:
             loss.total.backward()  # type: ignore[no-untyped-call]
         has = [float(p.grad is not None) for p in parameters]
         sums = self._sum(torch.tensor([loss.total.item(), loss.count, tokens, *has], dtype=torch.float64)).tolist()
-        total, count = torch.tensor(sums[0]), int(sums[1])
+        total, count = torch.tensor(sums[0], dtype=torch.float32), int(sums[1])
         if count:
             self._sum_gradients([p for p, one in zip(parameters, sums[3:], strict=True) if one], count)
         return Loss(total, count), int(sums[2])
@@ -111,11 +111,11 @@ class Group:
         if not number:
             return {}
         widths = self.from_first([s.shape[1] for s in ours] or [0.0] * number)
-        rows = int(self._sum(torch.tensor([len(ours[0]) if ours else 0]))[0])
+        rows = int(self._sum(torch.tensor([len(ours[0]) if ours else 0], dtype=torch.int64))[0])
         names = list(states) or [str(place) for place in range(number)]
         found = {}
         for place, (name, width) in enumerate(zip(names, widths, strict=True)):
-            joined = torch.zeros(rows, int(width))
+            joined = torch.zeros(rows, int(width), dtype=torch.float32)
             if ours:
                 joined[self.rows] = ours[place]
             # Bits and zeros are added as integers, so that each number stays as it is, minus zero too.
@@ -126,7 +126,7 @@ class Group:
         """Compare with the first rank's; all ranks raise, whichever differs."""
         ours = list(numbers())
         theirs = self.from_first(ours)
-        if self._sum(torch.tensor([float(ours != theirs)])).item():
+        if self._sum(torch.tensor([float(ours != theirs)], dtype=torch.float64)).item():
             raise TrainingError(
                 f"the ranks differ in {what}: expected {theirs} as rank 0 has, rank {self.number} has {ours}. Were the "
                 "data or the run folder changed meanwhile? Go on with `recurra train --resume`, or with --ranks 1."

@@ -104,4 +104,4 @@ def _inferred(forward: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor]:
 
 def tensor(array: Any) -> Tensor:
     """A tensor of its own memory."""
-    return torch.tensor(array)
+    return torch.from_numpy(array.copy())

@@ -167,7 +167,7 @@ class ManyLabels:
         return (label for row in gold for label in row)
 
     def targets(self, gold: Sequence[tuple[str, ...]], place: Mapping[str, int]) -> Tensor:
-        table = torch.zeros(len(gold), len(place))
+        table = torch.zeros(len(gold), len(place), dtype=torch.float32)
         for row, labels in enumerate(gold):
             table[row, [place[label] for label in labels]] = 1.0
         return table

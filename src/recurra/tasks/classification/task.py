@@ -166,7 +166,7 @@ class ClassificationPlan:
                 raise ValueError(f"the label {twice[0]!a} twice")
             if not (weights is None or len(weights) == len(labels)):
                 raise ValueError(f"{len(labels)} labels and {weights!r} weights")
-            tensor = None if weights is None else torch.tensor([float(w) for w in weights])
+            tensor = None if weights is None else torch.tensor([float(w) for w in weights], dtype=torch.float32)
         except (KeyError, TypeError, ValueError, ArithmeticError) as error:
             raise RunError(f"{origin}: expected the labels of a classification: {str(error)[:300]}.") from error
         return Classification(self, TextReader.from_json(reader, origin), tuple(labels), tensor)
@@ -176,12 +176,12 @@ class ClassificationPlan:
             return None
         if self.class_weights == "balanced":
             counts = Counter(gold)
-            return torch.tensor(balanced_weights([counts[label] for label in labels]))
+            return torch.tensor(balanced_weights([counts[label] for label in labels]), dtype=torch.float32)
         given = {name_of(label): weight for label, weight in self.class_weights.items()}
         for label in given:
             if label not in labels:
                 raise ConfigError(f"class_weights: unknown label '{label}'.{did_you_mean(label, labels)}")
-        return torch.tensor([given.get(label, 1.0) for label in labels])
+        return torch.tensor([given.get(label, 1.0) for label in labels], dtype=torch.float32)
 
 
 class Classification:
@@ -344,7 +344,7 @@ class Classification:
 
     def possible_scores(self, examples: Sequence[TextExample]) -> tuple[Score, ...]:
         """The scores that these rows can have, with meaningless values: those of a model that knows nothing."""
-        nothing = self.kind.outputs(torch.zeros(len(examples), len(self.labels)), self.labels)
+        nothing = self.kind.outputs(torch.zeros(len(examples), len(self.labels), dtype=torch.float32), self.labels)
         return self.score(nothing, examples, "dev")
 
     def perfect(self, examples: Sequence[TextExample]) -> list[Any]:

@@ -71,9 +71,9 @@ class Follower:
         device = next(self._model.parameters()).device
         for at in range(0, len(numbers), READ):
             targets = numbers[at : at + READ]
-            tokens = torch.tensor([last, *targets], device=device).unsqueeze(1)
+            tokens = torch.tensor([last, *targets], dtype=torch.int64, device=device).unsqueeze(1)
             with torch.inference_mode():
-                batch = Batch({"tokens": tokens[:-1], **state}, torch.tensor([len(targets)]), {}, ())
+                batch = Batch({"tokens": tokens[:-1], **state}, torch.tensor([len(targets)], dtype=torch.int64), {}, ())
                 outputs = self._model(batch).outputs
                 real = torch.ones_like(tokens[1:], dtype=torch.bool)
                 nats += float(fixed_sum(softmax_nats(outputs, tokens[1:], real)))

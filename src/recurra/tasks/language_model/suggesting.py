@@ -47,7 +47,7 @@ class Suggester:
         self._joins = _Pieces((self._text(t), k) for k, t in enumerate(tokens, len(SPECIALS)) if self._may_join(t))
         self._numbers: list[int] = []
         self._states: dict[int, State] = {}  # by how many numbers were read
-        self._log_probs = torch.zeros(0)
+        self._log_probs = torch.zeros(0, dtype=torch.float32)
 
     def suggest(self, text: str, number: int = 5) -> list[Suggestion]:
         """At most `number` words, the most probable first: those that begin with the letters at the end of the text,
@@ -89,8 +89,8 @@ class Suggester:
             alive = [(total, word) for total, word, _, _ in longer]
             if not alive or (len(ranked) >= number and ranked[number - 1] >= math.exp(alive[0][0])):
                 break
-            rows = torch.tensor([row for _, _, row, _ in longer])
-            tokens = torch.tensor([token for _, _, _, token in longer])
+            rows = torch.tensor([row for _, _, row, _ in longer], dtype=torch.int64)
+            tokens = torch.tensor([token for _, _, _, token in longer], dtype=torch.int64)
             log_probs, state = self._writer.step(tokens, self._writer.select(state, rows))
         whole = sum(found.values()) + sum(math.exp(total) for total, _ in alive)
         best = sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))[:number]
@@ -142,7 +142,8 @@ class Suggester:
         place = max(self._states, default=0)
         if place < last:
             self._states[last] = self._writer.state(numbers[place:last], self._states.get(place))
-        log_probs, after = self._writer.step(torch.tensor(numbers[last:]), self._states.get(last, {}))
+        rest = torch.tensor(numbers[last:], dtype=torch.int64)
+        log_probs, after = self._writer.step(rest, self._states.get(last, {}))
         self._states[len(numbers)] = after
         for oldest in sorted(self._states)[:-KEPT]:
             del self._states[oldest]

@@ -58,7 +58,7 @@ class Writer:
         self._closed = closed
         self._line_breaks = line_breaks
         device = next(model.parameters()).device
-        self._never = torch.tensor([PAD, UNK, BOS] + ([] if closed else [EOS]), device=device)
+        self._never = torch.tensor([PAD, UNK, BOS] + ([] if closed else [EOS]), dtype=torch.int64, device=device)
         self._device = device
 
     def write(self, prompt: str, how: Manner) -> Iterator[Written]:
@@ -130,7 +130,7 @@ class Writer:
         """The state after these tokens, from one before them; zero where there is none."""
         found = state or {}
         for at in range(0, len(numbers), READ):
-            some = torch.tensor(numbers[at : at + READ], device=self._device).unsqueeze(1)
+            some = torch.tensor(numbers[at : at + READ], dtype=torch.int64, device=self._device).unsqueeze(1)
             found = _states(self._call(some, found))
         return found
 
@@ -145,7 +145,7 @@ class Writer:
     def _call(self, tokens: Tensor, state: State) -> Any:
         steps, rows = tokens.shape
         with torch.no_grad():
-            batch = Batch({"tokens": tokens, **state}, torch.full((rows,), steps), {}, ())
+            batch = Batch({"tokens": tokens, **state}, torch.full((rows,), steps, dtype=torch.int64), {}, ())
             return self._model(batch).outputs
 
 

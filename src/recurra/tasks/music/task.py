@@ -113,7 +113,7 @@ class Music:
         """notes (T, N, notes): the chord before each step, none before the first; targets: the chord of each step."""
         lengths = torch.tensor([e.length for e in examples], dtype=torch.int64)
         T = int(lengths.max()) if len(examples) else 0
-        now = torch.zeros(T, len(examples), self.model_sizes[0])
+        now = torch.zeros(T, len(examples), self.model_sizes[0], dtype=torch.float32)
         for n, e in enumerate(examples):
             now[: e.length, n] = torch.from_numpy(self._roll(e)).float()
         before = torch.zeros_like(now)

@@ -43,7 +43,7 @@ class MusicWriter:
     def _write(self, chords: tuple[Chord, ...], how: Manner, draws: torch.Generator) -> Iterator[Written]:
         device = next(self._model.parameters()).device
         # The chord before each step that is read: none before the first.
-        notes = torch.zeros(1 + len(chords), 1, self._highest - self._lowest + 1, device=device)
+        notes = torch.zeros(1 + len(chords), 1, self._highest - self._lowest + 1, dtype=torch.float32, device=device)
         for step, chord in enumerate(chords, start=1):
             notes[step, 0, [note - self._lowest for note in chord]] = 1.0
         state: dict[str, Tensor] = {}
@@ -61,7 +61,7 @@ class MusicWriter:
         training = self._model.training
         self._model.eval()
         with torch.no_grad():
-            batch = Batch({"notes": notes, **state}, torch.tensor([len(notes)]), {}, ())
+            batch = Batch({"notes": notes, **state}, torch.tensor([len(notes)], dtype=torch.int64), {}, ())
             outputs = self._model(batch).outputs
         self._model.train(training)
         states = {name: value for name, value in outputs.items() if name.startswith("state.")}

@@ -87,9 +87,9 @@ class TagSet:
             return None
         allows = SCHEMES[self.learned].allows
         return Allowed(
-            torch.tensor([[allows(one, other) for other in self.tags] for one in self.tags]),
-            torch.tensor([allows(OUTSIDE, tag) for tag in self.tags]),
-            torch.tensor([allows(tag, OUTSIDE) for tag in self.tags]),
+            torch.tensor([[allows(one, other) for other in self.tags] for one in self.tags], dtype=torch.bool),
+            torch.tensor([allows(OUTSIDE, tag) for tag in self.tags], dtype=torch.bool),
+            torch.tensor([allows(tag, OUTSIDE) for tag in self.tags], dtype=torch.bool),
         )
 
     def unknown(self, tags: Iterable[str]) -> list[int]:

@@ -97,7 +97,7 @@ class _Speaker:
 
     def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
         log_probs, state = self._model.step(tokens, state)
-        never = torch.tensor([PAD, BOS], device=log_probs.device)
+        never = torch.tensor([PAD, BOS], dtype=torch.int64, device=log_probs.device)
         return log_probs.index_fill_(1, never, -math.inf), state
 
     def select(self, state: Any, rows: Tensor) -> Any:

@@ -1,0 +1,77 @@
+"""The verbs work in float32, and make tensors on the CPU, whatever torch's defaults are in the calling program.
+
+A model would be made in the default type on the default device otherwise, and its run could not be opened again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import wraps
+from threading import Lock
+from typing import Any, ParamSpec, TypeVar, cast
+
+import torch
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def in_float32(verb: Callable[P, R]) -> Callable[P, R]:
+    """The same function under torch's own defaults; what it returns as an iterator works under them too."""
+
+    @wraps(verb)
+    def under(*args: P.args, **options: P.kwargs) -> R:
+        with _TYPE.float32(), _on_cpu():
+            found = verb(*args, **options)
+        return cast(R, _each(found)) if isinstance(found, Iterator) else found
+
+    return under
+
+
+def _each(found: Iterator[Any]) -> Iterator[Any]:
+    """The same, step by step: between two steps the caller has its defaults."""
+    while True:
+        with _TYPE.float32(), _on_cpu():
+            try:
+                one = next(found)
+            except StopIteration:
+                return
+        yield one
+
+
+def _on_cpu() -> AbstractContextManager[object]:
+    # A device as a context makes every call of torch slower, so it is one only where it changes something.
+    return nullcontext() if torch.get_default_device().type == "cpu" else torch.device("cpu")
+
+
+class _DefaultType:
+    """torch's default type, which all threads share: the last one to leave puts the caller's back."""
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._before = Lock(), 0, torch.float32
+
+    @contextmanager
+    def float32(self) -> Iterator[None]:
+        self._enter()
+        try:
+            yield
+        finally:
+            self._leave()
+
+    def _enter(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._before = torch.get_default_dtype()
+            self._inside += 1
+            if torch.get_default_dtype() != torch.float32:
+                torch.set_default_dtype(torch.float32)
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside and self._before != torch.float32:
+                torch.set_default_dtype(self._before)
+
+
+_TYPE = _DefaultType()
