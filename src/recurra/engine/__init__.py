@@ -8,6 +8,7 @@ cpu         the fused native engine, forward and backward, for float32 on the CP
 stepper     one step after another, with weights packed once: streaming and decoding
 user_cell   a user's own cell, compiled at first use
 linear      linear layers on the same tiles, alone and with cross-entropy
+memory      tensors as the native engine takes them, and as autograd gives them back
 once        gradients that cannot be differentiated again
 fused       torch's own layers (cuDNN, oneDNN), for the cells they know, with lengths and without packing
 tape        back-propagation through time by the derived gradient graph: the specification of a kernel's backward

@@ -23,6 +23,7 @@ from recurra.base.errors import ConfigError, RecurraError, ShapeError, did_you_m
 from recurra.cells import BUILT_IN, CELLS, Cell
 from recurra.engine import user_cell
 from recurra.engine.call import Call, Result, Zoneout, transformed
+from recurra.engine.memory import PLAIN, address, in_order, kinds, restored
 from recurra.engine.once import once
 from recurra.engine.weights import Weights
 from recurra.lower import layout, recurrent_width
@@ -33,8 +34,6 @@ with contextlib.suppress(ImportError):  # absent if recurra was installed withou
     _native = importlib.import_module("recurra.engine._native")
 
 _log = logging.getLogger("recurra")
-
-_PLAIN = frozenset((Tensor, torch.nn.Parameter))
 
 # Below this many operations a step, two threads lose more at the barrier (about 1 us) than they win.
 SMALLEST_SHARED_STEP = 1_000_000
@@ -89,7 +88,7 @@ def refusal(call: Call) -> str | None:
     if transformed(call.tensors):
         return "it takes no part in torch.func and in forward-mode derivatives"
     for t in call.tensors:
-        if type(t) not in _PLAIN:
+        if type(t) not in PLAIN:
             return "it takes plain tensors"
         if not t.is_cpu:
             return "it takes tensors on the CPU"
@@ -200,7 +199,8 @@ class _Plan(NamedTuple):
         lengths = call.lengths
         if lengths is not None:
             _expect("lengths", tuple(lengths.shape), (N,))
-            lengths = lengths.to(torch.int64).contiguous()
+            # A copy, since the backward pass reads them again: the caller may have changed them by then.
+            lengths = lengths.to(torch.int64, copy=True).contiguous()
         zoneout = call.zoneout or (None,) * len(widths)
         _expect("the number of zoneouts", len(zoneout), len(widths))
         mask = call.recurrent_mask
@@ -219,6 +219,16 @@ class _Plan(NamedTuple):
             [z if isinstance(z, float) else 0.0 for z in zoneout],
             mask,
         )
+
+    @property
+    def masks(self) -> tuple[Tensor | None, ...]:
+        """Of the zoneouts, and of the recurrent products."""
+        return *self.zone_masks, self.mask
+
+    def with_masks(self, masks: Sequence[Tensor | None]) -> _Plan:
+        """The same with these as its masks."""
+        *zone_masks, mask = masks
+        return self._replace(zone_masks=zone_masks, mask=mask)
 
     def native(self, tensors: Sequence[Tensor], output: Tensor) -> Any:
         """The native call, with the addresses of its inputs."""
@@ -272,32 +282,27 @@ class _Recurrence(torch.autograd.Function):
         made, ctx.tapes = _forward(plans, tensors, training=True)
         ctx.plans = plans
         places = accumulate((1 + len(plan.widths) for plan in plans[:-1]), initial=0)
-        ctx.save_for_backward(*(made[k] for k in places), *tensors)
+        # All that the backward pass reads and the caller can write to: torch notices a change, and refuses it.
+        saved = [*(made[k] for k in places), *tensors, *(mask for plan in plans for mask in plan.masks)]
+        ctx.save_for_backward(*saved)
+        ctx.kinds = kinds(saved)
         return tuple(made)
 
     @staticmethod
     def backward(ctx: Any, *d_out: Tensor | None) -> tuple[Tensor | None, ...]:
-        plans, saved = ctx.plans, ctx.saved_tensors
-        outputs, tensors = saved[: len(plans)], saved[len(plans) :]
         # The backward pass writes over the tapes; whoever asks again (retain_graph=True) waits for new ones.
         tapes, ctx.tapes = ctx.tapes, None
         with torch.no_grad():
+            rest = iter(restored(ctx.saved_tensors, ctx.kinds))
+            outputs = list(islice(rest, len(ctx.plans)))
+            tensors = list(islice(rest, len(ctx.needs_input_grad) - 1))
+            plans = [plan.with_masks(list(islice(rest, len(plan.masks)))) for plan in ctx.plans]
             if tapes is None:
                 _, tapes = _forward(plans, tensors, training=True)
             tops = [d if d is None else in_order(d) for d in d_out]
             made = _backward(plans, tapes, tensors, outputs, tops, ctx.needs_input_grad[1:])
         refusal = 'backend "cpu" has no second derivatives; use backend="reference".'
         return None, *once(made, (*tensors, *(d for d in d_out if d is not None)), refusal)
-
-
-def in_order(tensor: Tensor) -> Tensor:
-    """The same numbers as they lie in memory: contiguous, and none that torch only negates when it reads them."""
-    return tensor.resolve_neg().contiguous()
-
-
-def address(tensor: Tensor | None) -> int:
-    """Where a tensor's numbers are, for a native call; 0 for none."""
-    return 0 if tensor is None else tensor.data_ptr()
 
 
 def _expect(thing: str, got: object, expected: object) -> None:

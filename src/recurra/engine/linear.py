@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from recurra.engine import cpu
 from recurra.engine.call import transformed
+from recurra.engine.memory import PLAIN, address, in_order, kinds, restored
 from recurra.engine.once import once
 
 
@@ -22,8 +23,8 @@ def cross_entropy(x: Tensor, weight: Tensor, bias: Tensor | None, targets: Tenso
     """Nats of each row, (M,): -log softmax(x W^T + b) at its target. The caller has checked shapes and targets."""
     if not _can_run(x, weight, bias):
         return F.cross_entropy(F.linear(x, weight, bias), targets, reduction="none", label_smoothing=smoothing)
-    x, weight, targets = cpu.in_order(x), cpu.in_order(weight), targets.contiguous()
-    bias = None if bias is None else cpu.in_order(bias)
+    x, weight, targets = in_order(x), in_order(weight), targets.contiguous()
+    bias = None if bias is None else in_order(bias)
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, weight, bias)):
         nats: Tensor = _CrossEntropy.apply(x, weight, bias, targets, smoothing)  # type: ignore[no-untyped-call]
         return nats
@@ -40,8 +41,8 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     fits = weight.dim() == 2 and x.dim() > 1 and x.size(-1) == weight.size(1)
     if not fits or rows < FEWEST_ROWS or not _can_run(x, weight, bias) or not tiles_beat_torch():
         return F.linear(x, weight, bias)
-    bias = None if bias is None else cpu.in_order(bias)
-    y: Tensor = _Linear.apply(cpu.in_order(x.reshape(rows, -1)), cpu.in_order(weight), bias)  # type: ignore[no-untyped-call]
+    bias = None if bias is None else in_order(bias)
+    y: Tensor = _Linear.apply(in_order(x.reshape(rows, -1)), in_order(weight), bias)  # type: ignore[no-untyped-call]
     return y.reshape(*x.shape[:-1], len(weight))
 
 
@@ -60,10 +61,11 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
+        ctx.kinds = kinds((x, weight))
         (M, D), V = x.shape, len(weight)
         y = x.new_empty(M, V)
         sizes, isa = [M, D, V], cpu.instruction_set()
-        cpu._native.linear(isa, sizes, _threads(*sizes), *(cpu.address(t) for t in (x, weight, bias, y)))
+        cpu._native.linear(isa, sizes, _threads(*sizes), *(address(t) for t in (x, weight, bias, y)))
         return y
 
     @staticmethod
@@ -73,11 +75,12 @@ class _Linear(torch.autograd.Function):
         if torch.is_grad_enabled():  # create_graph=True: torch knows how to go on from its own products
             made = (d_y @ weight, d_y.T @ x, d_y.sum(0))
             return tuple(g if w else None for g, w in zip(made, wanted, strict=True))
+        x, weight = restored((x, weight), ctx.kinds)
         (M, D), V = x.shape, len(weight)
         shapes = ((M, D), (V, D), (V,))
         gradients = [x.new_empty(shape) if w else None for shape, w in zip(shapes, wanted, strict=True)]
-        d_y, sizes, isa = cpu.in_order(d_y), [M, D, V], cpu.instruction_set()
-        addresses = [cpu.address(g) for g in gradients]
+        d_y, sizes, isa = in_order(d_y), [M, D, V], cpu.instruction_set()
+        addresses = [address(g) for g in gradients]
         cpu._native.linear_gradients(
             isa, sizes, _threads(*sizes), x.data_ptr(), weight.data_ptr(), d_y.data_ptr(), addresses
         )
@@ -91,7 +94,7 @@ def _threads(M: int, D: int, V: int) -> int:
 
 def _can_run(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
     tensors = [t for t in (x, weight, bias) if t is not None]
-    plain = all(type(t) in (Tensor, torch.nn.Parameter) and t.dtype == torch.float32 for t in tensors)
+    plain = all(type(t) in PLAIN and t.dtype == torch.float32 for t in tensors)
     if not plain or transformed(tensors):
         return False
     return all(t.device.type == "cpu" for t in tensors) and x.numel() > 0 and cpu.available()
@@ -128,12 +131,12 @@ class _Work:
             cpu.instruction_set(),
             [M, D, V],
             _threads(M, D, V),
-            *(cpu.address(t) for t in tensors),
+            *(address(t) for t in tensors),
             self.targets.data_ptr(),
             self.smoothing,
-            cpu.address(row_weights),
+            address(row_weights),
             nats.data_ptr(),
-            [cpu.address(made.x), cpu.address(made.weight), cpu.address(made.bias)],
+            [address(made.x), address(made.weight), address(made.bias)],
         )
         return nats, made
 
@@ -156,11 +159,12 @@ class _CrossEntropy(torch.autograd.Function):
         nats, ctx.made = _Work(x, weight, bias, targets, smoothing).run(ctx.needs_input_grad[:3])
         ctx.smoothing = smoothing
         ctx.save_for_backward(x, weight, bias, targets)
+        ctx.kinds = kinds((x, weight, bias, targets))
         return nats
 
     @staticmethod
     def backward(ctx: Any, d: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight, bias, targets = ctx.saved_tensors
+        x, weight, bias, targets = restored(ctx.saved_tensors, ctx.kinds)
         # Given away once, and scaled in place; whoever goes backward a second time has it made anew.
         made, ctx.made = ctx.made, None
         with torch.no_grad():
@@ -175,5 +179,5 @@ def _weighed(work: _Work, made: _Made | None, d: Tensor, wanted: tuple[bool, boo
     d_x = None if made.x is None else made.x.mul_(d.unsqueeze(1))
     if bool((d == d[0]).all()):
         return d_x, *(t if t is None else t.mul_(d[0]) for t in (made.weight, made.bias))
-    again = work.run((False, *wanted[1:]), cpu.in_order(d))[1] if any(wanted[1:]) else made
+    again = work.run((False, *wanted[1:]), in_order(d))[1] if any(wanted[1:]) else made
     return d_x, again.weight, again.bias

@@ -10,6 +10,7 @@ from torch import Tensor
 from recurra.base.errors import ConfigError, ShapeError
 from recurra.engine import cpu
 from recurra.engine.call import Call
+from recurra.engine.memory import in_order
 from recurra.engine.weights import Weights
 from recurra.lower.program import PARAMETERS
 
@@ -29,7 +30,7 @@ class Stepper:
         sizes = cpu.sizes(weights, W.shape[1])
         kernel, _ = cpu.kernel_of(cell, cpu.instruction_set())
         self._widths = [sizes["I"], *(sizes[cell.size(s)] for s in cell.states)]
-        kept = {name: cpu.in_order(t.detach()) for name, t in weights.packed.items()}
+        kept = {name: in_order(t.detach()) for name, t in weights.packed.items()}
         self._numbers = sum(t.numel() for t in kept.values())
         addresses = [kept[name].data_ptr() if name in kept else 0 for name in PARAMETERS]
         self._native = cpu.stepper(kernel, [sizes["I"], sizes["H"], sizes["P"]], addresses)
@@ -60,4 +61,4 @@ def _checked(k: int, tensor: Tensor, shape: tuple[int, int]) -> Tensor:
         raise ShapeError(
             f"{name}: got {tuple(tensor.shape)} {tensor.dtype} on {tensor.device}, expected {shape} float32 on the CPU."
         )
-    return cpu.in_order(tensor)
+    return in_order(tensor)

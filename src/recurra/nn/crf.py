@@ -22,6 +22,7 @@ from torch.autograd.function import once_differentiable
 
 from recurra.base.errors import ConfigError, ShapeError
 from recurra.engine import real_steps
+from recurra.engine.memory import kinds, restored
 
 # With scores of pairs no further apart than this, the scaled algorithm loses only what is below e^(40 - 87) of a sum,
 # as e^-87 is the smallest normal float32; with scores further apart, such as forbidden pairs, sums are made of logs.
@@ -232,7 +233,9 @@ class _Scaled(torch.autograd.Function):
         starts, ends = (first - first.max()).exp(), (last - last.max()).exp()
         p, c = _forward(x, real, E, starts)
         total = (p[-1] * ends).sum(1)
-        ctx.save_for_backward(real, E, x, ends, p, c, total)
+        saved = (real, E, x, ends, p, c, total)
+        ctx.save_for_backward(*saved)
+        ctx.kinds = kinds(saved)
         steps = real.sum(0)
         log_z = c.log().sum(0).squeeze(1) + total.log() + first.max() + last.max() + (steps - 1) * transitions.max()
         return torch.where(real[0], log_z, 0.0)
@@ -240,7 +243,7 @@ class _Scaled(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d: Tensor) -> tuple[Tensor | None, ...]:
-        real, E, x, ends, p, c, total = ctx.saved_tensors
+        real, E, x, ends, p, c, total = restored(ctx.saved_tensors, ctx.kinds)
         d = torch.where(real[0], d, 0.0).unsqueeze(1)
         final = ends / total.unsqueeze(1)
         b, w = _backward(x, real, E, c, final)

@@ -23,7 +23,8 @@ def linear_cross_entropy(
     Raises ShapeError if sizes, types or devices do not fit, or a target is out of range.
     """
     _check(x, weight, bias, targets, label_smoothing)
-    return linear.cross_entropy(x, weight, bias, targets.to(torch.int64), label_smoothing)
+    # A copy, since the backward pass reads them again: the caller may have changed them by then.
+    return linear.cross_entropy(x, weight, bias, targets.to(torch.int64, copy=True), label_smoothing)
 
 
 def _check(x: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, smoothing: float) -> None:

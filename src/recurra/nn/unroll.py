@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import dropout, linear, logsigmoid
 
+from recurra.base.errors import RunError
 from recurra.cells import Cell
 from recurra.engine import Weights
 from recurra.engine.watched import Recorder
@@ -278,11 +279,11 @@ class _Sums:
         a = self.base[t]
         if self.rest_t is not None:
             assert x is not None
-            self.box.inputs.append(x.detach())
+            self.box.take(self.box.inputs, x)
             a = torch.addmm(a, x, self.rest_t)
         if self.inner_t is not None:
             assert argument is not None
-            self.box.arguments.append(argument.detach())
+            self.box.take(self.box.arguments, argument)
             a = torch.addmm(a, argument, self.inner_t)
         return torch.split(a, self.rows, 1)
 
@@ -299,14 +300,32 @@ class _Box:
     """What the products took, step by step; `close` makes one tensor of each."""
 
     def __init__(self) -> None:
-        self.inputs: list[Tensor] = []
-        self.arguments: list[Tensor] = []
+        self.inputs: list[tuple[Tensor, int]] = []
+        self.arguments: list[tuple[Tensor, int]] = []
         self.stacked: tuple[Tensor | None, Tensor | None] = (None, None)
 
+    def take(self, kept: list[tuple[Tensor, int]], tensor: Tensor) -> None:
+        kept.append((tensor.detach(), _version(tensor)))
+
     def close(self) -> None:
-        x, v = (torch.cat(kept) if kept else None for kept in (self.inputs, self.arguments))
+        x, v = (_joined(kept) if kept else None for kept in (self.inputs, self.arguments))
         self.stacked = (x, v)
         self.inputs, self.arguments = [], []
+
+
+def _joined(kept: Sequence[tuple[Tensor, int]]) -> Tensor:
+    """One tensor of all. Raises RunError if one is not any more what the step took."""
+    if any(_version(tensor) != version for tensor, version in kept):
+        raise RunError(
+            "an input or a state of an unrolled layer has been modified by an inplace operation before finish(), and "
+            "the gradients need it as it was: give each step a tensor that nothing writes to."
+        )
+    return torch.cat([tensor for tensor, _ in kept])
+
+
+def _version(tensor: Tensor) -> int:
+    """How often a tensor has been written to, as torch counts; it does not count in inference mode."""
+    return 0 if tensor.is_inference() else tensor._version
 
 
 class _Base(torch.autograd.Function):
