@@ -20,14 +20,14 @@ import torch
 from recurra import __version__
 from recurra.api.defaults import in_float32
 from recurra.api.given import AnyPath, path_of, paths_of
-from recurra.api.places import FORMAT, RunFolder, read_json, recognised, refuse_untrained
+from recurra.api.places import FORMAT, RunFolder, read_file, read_json, recognised, refuse_untrained
 from recurra.api.schema import Settings, settings_of
 from recurra.base.atomic import write_text
 from recurra.base.errors import ConfigError, RunError
 from recurra.cells import BUILT_IN, CELLS
 from recurra.cells.user import cells_of
-from recurra.config import load as load_config
 from recurra.config import override
+from recurra.config import parse_bytes as parse_config
 from recurra.config import write as config_text
 from recurra.lower import equal, from_json, to_json, trace
 from recurra.tasks import Task
@@ -122,22 +122,15 @@ def open_settings(
     given = add_cells(cells)
     if folder.cell.is_file():
         _adopt(folder.cell, given)
-    if not folder.config.is_file():
-        raise RunError(f"{folder.config}: is missing; the run folder is not whole. Copy it again, or train again.")
-    if (size := folder.config.stat().st_size) > MAX_CONFIG_BYTES:
-        raise RunError(f"{folder.config}: has {size:,} bytes, expected at most {MAX_CONFIG_BYTES:,}.")
+    data = read_file(folder.config, MAX_CONFIG_BYTES)
     try:
-        document = load_config(folder.config)
-        _refuse_cut(folder.config)
+        document = parse_config(data, str(folder.config))
+        if not data.rstrip().endswith(END.encode()):
+            raise RunError(f"{folder.config}: damaged: its last line is missing: {END!r}. Copy the run folder again.")
         settings = settings_of(document, to_train=to_train)
     except ConfigError as error:
         raise RunError("\n".join(error.problems)) from error
     return folder, settings_of(override(document, overrides)) if overrides else settings
-
-
-def _refuse_cut(config: Path) -> None:
-    if not config.read_text("utf-8").rstrip().endswith(END):
-        raise RunError(f"{config}: damaged: its last line is missing: {END!r}. Copy the run folder again.")
 
 
 def add_cells(paths: Iterable[AnyPath]) -> set[str]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,15 +86,27 @@ def refuse_untrained(folder: RunFolder) -> None:
 
 def read_json(path: Path) -> Any:
     """A JSON file of a run folder. Raises RunError if it is missing, no file, too large or no JSON."""
+    try:
+        return plain_json.loads(read_file(path, plain_json.MAX_BYTES))
+    except ValueError as error:
+        if isinstance(error, RunError):
+            raise
+        raise RunError(f"{path}: damaged: {error}. Copy the run folder again, or train again.") from None
+
+
+def read_file(path: Path, limit: int) -> bytes:
+    """All of a file, opened once: whoever replaces it meanwhile leaves the opened one whole.
+
+    Raises RunError if it is missing, no file, cannot be read or has more bytes than the limit.
+    """
     if not path.is_file():  # nor a pipe, which would wait for ever, nor a device, which never ends
         raise RunError(f"{path}: is missing; the run folder is not whole. Copy it again, or train again.")
     try:
-        if path.stat().st_size > plain_json.MAX_BYTES:
-            raise RunError(f"{path}: has {path.stat().st_size:,} bytes, expected at most {plain_json.MAX_BYTES:,}.")
-        return plain_json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        if isinstance(error, RunError):
-            raise
+        with open(path, "rb") as file:
+            if (size := os.fstat(file.fileno()).st_size) > limit:
+                raise RunError(f"{path}: has {size:,} bytes, expected at most {limit:,}.")
+            return file.read(limit)
+    except OSError as error:
         raise RunError(f"{path}: damaged: {error}. Copy the run folder again, or train again.") from None
 
 

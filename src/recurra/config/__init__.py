@@ -13,7 +13,7 @@ write      a resolved config as commented YAML
 from __future__ import annotations
 
 from recurra.config.build import Section, build
-from recurra.config.document import Document, document_of, load, override, parse
+from recurra.config.document import Document, document_of, load, override, parse, parse_bytes
 from recurra.config.options import Option, options_of
 from recurra.config.resolve import Check, Resolved, resolve
 from recurra.config.schema import Fixed, Schema
@@ -34,6 +34,7 @@ __all__ = [
     "options_of",
     "override",
     "parse",
+    "parse_bytes",
     "resolve",
     "words",
     "write",

@@ -63,6 +63,11 @@ def load(path: Path | str) -> Document:
     data = _read(Path(path), name)
     if len(data) > MAX_BYTES:
         raise ConfigError(f"{name}: larger than {MAX_BYTES >> 20} MiB; a config file is a few kilobytes.")
+    return parse_bytes(data, name)
+
+
+def parse_bytes(data: bytes, name: str) -> Document:
+    """The document that the bytes of a file hold. Raises ConfigError, as `load` does."""
     try:
         return parse(data.decode("utf-8-sig"), name)
     except UnicodeDecodeError as error:

@@ -11,10 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import safetensors.torch
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from recurra import __version__
 from recurra.base.atomic import replacing
@@ -23,7 +22,7 @@ from recurra.cells import CELLS, Cell
 from recurra.lower import equal
 from recurra.nn import Recurrent
 from recurra.training.tensors import all_finite, listed, put_weights
-from recurra.training.weights import in_order
+from recurra.training.weights import in_order, read_header, read_tensor, reading
 
 # Cells that torch has: the class, and what its constructor is told.
 TORCH: Mapping[str, tuple[type[nn.RNNBase], Mapping[str, Any]]] = {
@@ -35,6 +34,8 @@ TORCH: Mapping[str, tuple[type[nn.RNNBase], Mapping[str, Any]]] = {
 }
 # The largest difference of outputs of order 1 in float64: only the order of summation differs.
 TOLERANCE = 1e-12
+# Bytes of a header, which names all tensors of somebody else's model: some hundred thousand of them.
+MOST_HEADER = 64 * 2**20
 
 
 def save_torch(model: nn.Module, path: Path | str) -> dict[str, float]:
@@ -68,14 +69,10 @@ def load_torch(path: Path | str, module: nn.Module, *, prefix: str = "") -> None
     and for NaN.
     """
     path = Path(path)
-    if not path.is_file():
-        raise RunError(f"{path}: expected a file of weights, found none. Check its name.")
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118  (not a mapping)
-            tensors: dict[str, Tensor] = {name.removeprefix(prefix): file.get_tensor(name) for name in names}
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise RunError(f"{path}: damaged or not a safetensors file: {error}.") from error
+    with reading(path) as file:
+        header = read_header(file, MOST_HEADER)
+        names = [name for name in header.tensors if name.startswith(prefix)]
+        tensors = {name.removeprefix(prefix): read_tensor(file, header, name) for name in names}
     if broken := [name for name, tensor in tensors.items() if not all_finite(tensor)]:
         raise RunError(f"{path}: expected finite weights, found NaN or infinity in {listed(broken)}.")
     put_weights(module, tensors, path)

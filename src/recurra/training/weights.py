@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-import safetensors
 import safetensors.torch
 import torch
 from torch import nn
@@ -62,28 +63,33 @@ def in_order(data: bytes) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
+class Stored:
+    """A tensor in a file: its bytes are [start, end) of those after the header."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
 class Header:
-    """What a file says of itself: shape and type of each tensor, and for each tied name the one it is tied to."""
+    """What a file says of itself: its tensors, and for each tied name the one it is tied to. begin: of their bytes"""
 
-    kinds: Mapping[str, tuple[tuple[int, ...], torch.dtype]]
+    tensors: Mapping[str, Stored]
     tied: Mapping[str, str]
+    sha256: str | None
+    begin: int
 
 
-def check_weights(path: Path, model: nn.Module) -> Header:
-    """The header of a file that has exactly the model's tensors; the model may be without memory for its numbers.
+def check_weights(path: Path, model: nn.Module) -> None:
+    """See that a file has exactly the model's tensors; the model may be without memory for its numbers.
 
     Only the header is read, and no more of it than such a model's can have.
     Raises RunError for a missing or damaged file, and for missing, extra, misshaped or mistyped tensors.
     """
-    if not path.is_file():
-        raise RunError(f"{path}: expected a file of weights, found none. Check the folder's name.")
-    limit = HEADER_BYTES + sum(TENSOR_BYTES + 6 * len(name) for name in model.state_dict())
-    try:
-        header = _header(path, limit)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RunError(f"{path}: damaged or not a safetensors file: {_brief(error)}.") from None
-    refuse_mismatch(model, {**header.kinds, **{n: header.kinds[twin] for n, twin in header.tied.items()}}, path)
-    return header
+    with reading(path) as file:
+        _fitting_header(path, file, model)
 
 
 def load_weights(path: Path, model: nn.Module) -> None:
@@ -92,47 +98,88 @@ def load_weights(path: Path, model: nn.Module) -> None:
     Names, shapes and types are compared before a tensor is read, so memory is bounded by the size of the model.
     Raises RunError for a missing or damaged file, for missing, extra, misshaped or mistyped tensors, and for NaN.
     """
-    header = check_weights(path, model)
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            tensors = _read(path, file, header)
-    except (safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-        if isinstance(error, RunError):
-            raise
-        raise RunError(f"{path}: damaged or not a safetensors file: {error}.") from error
-    put_weights(model, tensors, path)
-
-
-def _read(path: Path, file: Any, header: Header) -> dict[str, torch.Tensor]:
-    metadata = file.metadata() or {}
-    tensors = {name: file.get_tensor(name) for name in header.kinds}
-    if "sha256" in metadata and metadata["sha256"] != digest(tensors):
+    with reading(path) as file:
+        header = _fitting_header(path, file, model)
+        tensors = {name: read_tensor(file, header, name) for name in header.tensors}
+    if header.sha256 is not None and header.sha256 != digest(tensors):
         raise RunError(f"{path}: damaged: its tensors do not have the SHA-256 that they were written with.")
     if broken := [name for name, tensor in tensors.items() if not all_finite(tensor)]:
         raise RunError(f"{path}: expected finite weights, found NaN or infinity in {listed(broken)}. Train again.")
-    return retied(tensors, header.tied)
+    put_weights(model, retied(tensors, header.tied), path)
 
 
-def _header(path: Path, limit: int) -> Header:
+@contextmanager
+def reading(path: Path) -> Iterator[BinaryIO]:
+    """A safetensors file, opened once: whoever replaces it meanwhile leaves the opened one as it is, whole.
+
+    Raises RunError if there is none, or for what goes wrong inside the block because it is damaged.
+    """
+    if not path.is_file():  # nor a pipe, which would wait for ever
+        raise RunError(f"{path}: expected a file of weights, found none. Check the folder's name.")
+    try:
+        with open(path, "rb") as file:
+            yield file
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise RunError(f"{path}: damaged or not a safetensors file: {_brief(error)}.") from None
+
+
+def read_header(file: BinaryIO, limit: int) -> Header:
     """Read and check a header of at most `limit` bytes. Raises ValueError, KeyError, TypeError or AttributeError."""
-    with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        prefix = file.read(8)
-        length = int.from_bytes(prefix, "little")
-        if len(prefix) < 8 or length > size - 8:
-            raise ValueError(f"its {size:,} bytes are too few for a header of {length:,}")
-        if length > limit:
-            raise ValueError(f"its header has {length:,} bytes, expected at most {limit:,} for this model")
-        tree = plain_json.loads(file.read(length))
+    size = os.fstat(file.fileno()).st_size
+    prefix = file.read(8)
+    length = int.from_bytes(prefix, "little")
+    if len(prefix) < 8 or length > size - 8:
+        raise ValueError(f"its {size:,} bytes are too few for a header of {length:,}")
+    if length > limit:
+        raise ValueError(f"its header has {length:,} bytes, expected at most {limit:,} for this model")
+    tree = plain_json.loads(file.read(length))
     metadata = tree.pop("__metadata__", {})
     tied = plain_json.loads(metadata.get("tied", "{}").encode())
-    kinds = {name: (tuple(map(_natural, t["shape"])), DTYPES[t["dtype"]]) for name, t in tree.items()}
-    ends = [_natural(end) for _, end in (t["data_offsets"] for t in tree.values())]
-    if max(ends, default=0) != size - 8 - length:
-        raise ValueError(f"its tensors end at byte {max(ends, default=0):,}, and there are {size - 8 - length:,}")
-    if wrong := [name for name, twin in tied.items() if name in kinds or twin not in kinds]:
+    tensors = {name: _stored(name, told) for name, told in tree.items()}
+    _refuse_gaps(tensors, size - 8 - length)
+    if wrong := [name for name, twin in tied.items() if name in tensors or twin not in tensors]:
         raise ValueError(f"{listed(wrong)} cannot be tied")
-    return Header(kinds, tied)
+    return Header(tensors, tied, metadata.get("sha256"), 8 + length)
+
+
+def read_tensor(file: BinaryIO, header: Header, name: str) -> torch.Tensor:
+    """One tensor in memory of its own. Raises ValueError if the file has become shorter."""
+    stored = header.tensors[name]
+    data = bytearray(stored.end - stored.start)
+    file.seek(header.begin + stored.start)
+    if file.readinto(data) != len(data):  # type: ignore[attr-defined]  # a BufferedReader: open(..., "rb")
+        raise ValueError(f"it ends within '{name}'")
+    if not data:
+        return torch.empty(stored.shape, dtype=stored.dtype, device="cpu")
+    return torch.frombuffer(data, dtype=stored.dtype).view(stored.shape)
+
+
+def _fitting_header(path: Path, file: BinaryIO, model: nn.Module) -> Header:
+    """The header of a file that has the model's tensors, and no others."""
+    header = read_header(file, HEADER_BYTES + sum(TENSOR_BYTES + 6 * len(name) for name in model.state_dict()))
+    kinds = {name: (stored.shape, stored.dtype) for name, stored in header.tensors.items()}
+    refuse_mismatch(model, {**kinds, **{name: kinds[twin] for name, twin in header.tied.items()}}, path)
+    return header
+
+
+def _stored(name: str, told: Mapping[str, Any]) -> Stored:
+    """Raises ValueError unless the tensor has as many bytes as its shape needs."""
+    shape, dtype = tuple(map(_natural, told["shape"])), DTYPES[told["dtype"]]
+    start, end = map(_natural, told["data_offsets"])
+    if end - start != (needed := math.prod(shape) * dtype.itemsize):
+        raise ValueError(f"{name!r:.100} has {end - start:,} bytes, expected {needed:,}")
+    return Stored(shape, dtype, start, end)
+
+
+def _refuse_gaps(tensors: Mapping[str, Stored], size: int) -> None:
+    """Raise ValueError unless the tensors lie one after another, from the first byte to the last."""
+    at = 0
+    for stored in sorted(tensors.values(), key=lambda t: (t.start, t.end)):
+        if stored.start != at:
+            raise ValueError(f"a tensor begins at byte {stored.start:,}, expected {at:,}")
+        at = stored.end
+    if at != size:
+        raise ValueError(f"its tensors end at byte {at:,}, and there are {size:,}")
 
 
 def _natural(value: object) -> int:
