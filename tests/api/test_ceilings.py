@@ -109,11 +109,20 @@ def test_a_score_that_is_0_for_the_right_answers_chooses_no_epoch(tmp_path: Path
     pytest.importorskip("rouge_score")
     path = config(tmp_path, scores="summarization")
     wanted = "training.select: rougeL cannot tell one epoch from another"
-    assert wanted in (sentence := refused("check", path))
+    assert wanted in (sentence := refused("check", path, "--set", "training.select=rougeL"))
     assert "words: any" in sentence
-    assert wanted in refused("train", path, "--out", tmp_path / "run")
+    assert wanted in refused("train", path, "--out", tmp_path / "run", "--set", "training.select=rougeL")
     assert not (tmp_path / "run").exists()
-    done("check", path, "--set", "task.scores={name: summarization, words: any}")
-    assert (
-        "note: dev: no answers can score more than" in done("check", path, "--set", "training.select=exact_match").err
-    )
+    done("check", path, "--set", "training.select=rougeL", "--set", "task.scores={name: summarization, words: any}")
+    said = done("train", path, "--out", tmp_path / "run").err
+    assert "\ndev: no answers can score more than" in said
+    assert "auto takes token_accuracy in place of rougeL, which is 0 for the right answers themselves." in said
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("translation", "chrf"), ("exact", "exact_match")])
+def test_the_usual_score_gives_way_to_one_that_tells(kind: str, expected: str) -> None:
+    pytest.importorskip("sacrebleu")
+    rows = records({"source": "a", "target": "x y"})
+    task = TranslationPlan(scores=kind).fit(rows, "f.tsv")
+    examples = [task.example(record) for record in rows]
+    assert ceiling(task, examples).telling(task.usual_score, task.possible_scores(examples)) == expected

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,12 @@ class Ceiling:
     def stuck(self, name: str) -> bool:
         """Whether a score is as bad as can be whatever is answered."""
         return any(s.name == name and s.better == "higher" and s.value <= ROUNDING for s in self.short)
+
+    def telling(self, usual: str, scores: Iterable[Score]) -> str:
+        """The usual score, or the next of these that tells good answers from bad ones: not whether all is right, which
+        is 0 for nearly all models."""
+        others = (s.name for s in scores if s.better != "neither" and "[" not in s.name and s.name != "exact_match")
+        return next((name for name in (usual, *others) if not self.stuck(name)), usual)
 
     def say(self, split: str, watch: Listener) -> None:
         """A note for scores that cannot reach their best value, but those of single labels; one for each doubt."""

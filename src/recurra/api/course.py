@@ -24,6 +24,7 @@ from recurra.base.contracts import Progress, Score, Watcher
 from recurra.base.errors import RecurraError, RunError
 from recurra.base.shell import as_word
 from recurra.nn import Recurrent
+from recurra.tasks import Task
 from recurra.training import Checkpoint, Checkpoints, Found, Log, Ranks, Speed, Stopping, averaged, every
 
 # A line of log.jsonl every so many steps: a curve of a thousand points costs 100 kB.
@@ -98,7 +99,7 @@ def _course(
         watch.note(begin_with(run, learner.model, prepared.task, settings.training.init_layers))
     if ranks.number:
         return Course(prepared, learner, Unwritten(), Unwritten(), select)
-    _say_choices(learner, settings, device, watch)
+    _say_choices(learner, settings, select, device, watch)
     if changed or not found:
         write_config(folder, settings)
     write_task(folder, prepared.task, prepared.fingerprint)
@@ -206,13 +207,18 @@ def _log_step(log: Log | Unwritten, progress: Progress, speed: Speed) -> None:
     )
 
 
-def _say_choices(learner: Learner, settings: Settings, device: torch.device, watch: Watcher) -> None:
+def _say_choices(learner: Learner, settings: Settings, select: str, device: torch.device, watch: Watcher) -> None:
     """What `auto` has chosen."""
     if settings.tree["model"].get("backend") == "auto":
         words = {m.executor() for m in learner.model.modules() if isinstance(m, Recurrent)}
         watch.note(f"model.backend: auto takes {', '.join(sorted(words))} on {device}.")
     if settings.training.select == "auto":
-        watch.note(f"training.select: auto takes {learner.task.usual_score}.")
+        watch.note(f"training.select: auto takes {select}{_instead(learner.task, select)}.")
+
+
+def _instead(task: Task, select: str) -> str:
+    usual = task.usual_score
+    return "" if select == usual else f" in place of {usual}, which is 0 for the right answers themselves"
 
 
 def refuse_taken(folder: RunFolder, config: Path | Mapping[str, Any]) -> None:

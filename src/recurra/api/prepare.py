@@ -56,10 +56,15 @@ def prepare(settings: Settings, watch: Listener, *, task: Task | None = None) ->
 def selected(settings: Settings, prepared: Prepared, watch: Listener) -> str:
     """The dev score that chooses the best epoch; scores that cannot reach their best value are said.
 
-    Raises ConfigError for one that this data does not have, or that is 0 for the right answers themselves.
+    auto: the usual one of the task, unless it is 0 for the right answers themselves: then the next that is not
+    Raises ConfigError for one that this data does not have, or that is 0 for the right answers.
     """
-    word = _chosen(settings, prepared)
+    names: dict[str, Score] = {s.name: s for s in prepared.task.possible_scores(prepared.splits["dev"])}
     found = ceiling(prepared.task, prepared.splits["dev"])
+    word = settings.training.select
+    if word != "auto" and (word not in names or names[word].better == "neither"):
+        known = ", ".join(name for name, score in names.items() if score.better != "neither")
+        raise ConfigError(f"training.select: there is no score '{word}' to choose by. Known: {known}.")
     if found.stuck(word):
         reasons = " ".join([*found.doubts, "Choose another score, or give other rows for dev."])
         raise ConfigError(
@@ -67,19 +72,7 @@ def selected(settings: Settings, prepared: Prepared, watch: Listener) -> str:
             f"0: {reasons}"
         )
     found.say("dev", watch)
-    return word
-
-
-def _chosen(settings: Settings, prepared: Prepared) -> str:
-    """The dev score that the config names, or the usual one."""
-    names: dict[str, Score] = {s.name: s for s in prepared.task.possible_scores(prepared.splits["dev"])}
-    word = settings.training.select
-    if word == "auto":
-        return str(prepared.task.usual_score)
-    if word not in names or names[word].better == "neither":
-        known = ", ".join(name for name, score in names.items() if score.better != "neither")
-        raise ConfigError(f"training.select: there is no score '{word}' to choose by. Known: {known}.")
-    return word
+    return found.telling(prepared.task.usual_score, names.values()) if word == "auto" else word
 
 
 def split_records(settings: Settings, watch: Listener) -> dict[str, list[Record]]:
