@@ -61,7 +61,9 @@ FORMATS = {
 @pytest.mark.parametrize("name", FORMATS)
 def test_init_check_train_evaluate_and_predict_agree_on_every_format(name: str, here: Path) -> None:
     FORMATS[name](Path(name))
-    assert done("init", "classification", name, "-o", "c.yaml").err.startswith("c.yaml: written. Next: recurra check")
+    assert done("init", "classification", name, "-o", "c.yaml").err.endswith(
+        "c.yaml: written. Next: recurra check c.yaml\n"
+    )
     facts = done("check", "c.yaml", *SMALL, "--json").json["facts"]
     assert (facts["train rows"], facts["dev rows"], facts["test rows"], facts["labels"]) == (32, 4, 4, 2)
     trained = done("train", "c.yaml", *SMALL, "--out", "run", "--json").json
@@ -441,6 +443,19 @@ def test_init_guesses_which_column_is_which(content: str, text: str, label: str,
 def test_init_refuses_what_it_cannot_tell_apart(name: str, content: str, sentence: str, here: Path) -> None:
     Path(name).write_text(content)
     assert sentence in refused("init", "classification", name)
+
+
+def test_what_init_has_chosen_is_said_and_stands_in_the_config(here: Path) -> None:
+    Path("d.csv").write_text("review,stars\nwhat a fine film,5\nnever see it again,nan\n")
+    said = done("init", "classification", "d.csv")
+    lines = [
+        "text: column 'review', by its name.",
+        "label: column 'stars', with the fewest different values; 2 labels: 5 (1), nan (1).",
+        "label: 'nan' (1 row) may be no label but a value that is missing; fill it in, or remove these rows.",
+        "tokenizer: words in lower case; 4.0 words a text on average.",
+    ]
+    assert said.err.splitlines() == lines
+    assert all(f"# {line}\n" in said.out for line in lines)
 
 
 def test_init_takes_rows_of_json_whose_other_fields_differ(here: Path) -> None:

@@ -57,7 +57,7 @@ class FakeApi:
     def look_at_file(self, file: Path) -> None:
         """The same."""
 
-    def init(self, task: str, file: Path) -> str:
+    def init(self, task: str, file: Path, *, watch: Any) -> str:
         self._note("init", task=task, file=file)
         return "task: classification\n"
 

@@ -77,7 +77,7 @@ def test_notes_that_the_options_leave_out_and_empty_pieces_are_refused() -> None
 
 def test_the_column_of_chords_is_found() -> None:
     rows = [Record({"id": 7, "title": "Sleep", "notes": "C4 D4"}, Origin("a.csv", 2))]
-    assert MusicPlan.suggested(rows, "a.csv") == {"chords": "notes"}  # type: ignore[arg-type]
+    assert MusicPlan.suggested(rows, "a.csv").task == {"chords": "notes"}  # type: ignore[arg-type]
     with pytest.raises(DataError, match="no column holds chords; its columns are 'title'"):
         MusicPlan.suggested([Record({"title": "Sleep"}, Origin("a.csv", 2))], "a.csv")  # type: ignore[arg-type]
 

@@ -247,9 +247,13 @@ def test_options_without_effect_are_all_named(options: dict[str, Any], problems:
 
 def test_the_way_to_cut_texts_is_suggested_by_the_file() -> None:
     spaced, spans = [record("a b", "O B-X")], [record("a b", "[[0, 1, 'X']]")]
-    assert TaggingPlan.suggested(spaced, Path("f.tsv")) == {"tokens": "token", "tags": "tag", "tokenizer": "spaces"}
-    assert TaggingPlan.suggested(spans, Path("f.tsv")) == {"tokens": "token", "tags": "tag"}
-    assert TaggingPlan.suggested([written("a/O")], Path("f.conll")) == {"tokens": "token", "tags": "tag"}
+    assert TaggingPlan.suggested(spaced, Path("f.tsv")).task == {
+        "tokens": "token",
+        "tags": "tag",
+        "tokenizer": "spaces",
+    }
+    assert TaggingPlan.suggested(spans, Path("f.tsv")).task == {"tokens": "token", "tags": "tag"}
+    assert TaggingPlan.suggested([written("a/O")], Path("f.conll")).task == {"tokens": "token", "tags": "tag"}
 
 
 # -- example and collate -----------------------------------------------------------------------------------------------

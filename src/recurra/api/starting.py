@@ -16,6 +16,8 @@ from recurra.api.given import AnyPath, config_of, overrides_of, path_of
 from recurra.api.prepare import prepare, selected
 from recurra.api.pretraining import begin_with
 from recurra.api.schema import read_settings, settings_of
+from recurra.api.watching import Nobody
+from recurra.base.contracts import Listener
 from recurra.base.errors import ConfigError
 from recurra.config import parse
 from recurra.config import write as config_text
@@ -36,23 +38,29 @@ class Checked:
 
 
 @in_float32
-def init(task: str, file: AnyPath) -> str:
+def init(task: str, file: AnyPath, *, watch: Listener | None = None) -> str:
     """A commented config with every default, for a task on a file.
 
-    Columns are guessed from names and values, and can be changed. Raises ConfigError for a task that is not known, or
-    a file whose columns cannot be told apart; DataError for a file that cannot be read.
+    Columns are guessed from names and values, and can be changed; what was chosen, and why, is told to `watch` and
+    stands at the top of the config. Raises ConfigError for a task that is not known, or a file whose columns cannot be
+    told apart; DataError for a file that cannot be read.
     """
     plan, file = TASKS[task], path_of(file, "file")
     if any("\udc80" <= character <= "\udcff" for character in str(file)):  # bytes that Python could not decode
         raise ConfigError(f"{file}: its name is not UTF-8, so no config can hold it. Rename it.")
-    rows = list(islice(read(file), LOOK))
-    chosen: dict[str, Any] = {"task": {"name": task, **plan.suggested(rows, file)}, "data": {"train": str(file)}}
+    word = plan.format_of(file)
+    rows = list(islice(read(file, format=word), LOOK))
+    found = plan.suggested(rows, file)
+    data = {"train": str(file), **({} if word == "auto" else {"format": word}), **found.data}
+    chosen: dict[str, Any] = {"task": {"name": task, **found.task}, "data": data}
     if len(rows) < LOOK:
         # A few hundred rows in batches of 64 are a handful of steps an epoch, too few to learn anything.
         chosen["training"] = {"batch_rows": 8, "epochs": 20}
     document = parse(yaml.safe_dump(chosen, allow_unicode=True, sort_keys=False), str(file))
     settings = settings_of(document)
-    return config_text(settings.resolved, settings.schema)
+    for line in found.said:
+        (watch or Nobody()).note(line)
+    return config_text(settings.resolved, settings.schema, found.said)
 
 
 @in_float32

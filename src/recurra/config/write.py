@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from recurra.base.option import OneOf
@@ -22,13 +23,14 @@ _LONGEST_FLOW = 60
 _SAFE = re.compile(r"[^\W\d][\w./+-]*(?: [\w./+-]+)*")
 
 
-def write(resolved: Resolved, schema: Schema) -> str:
-    """The config as YAML with comments; `load` and `resolve` make the same config of it."""
+def write(resolved: Resolved, schema: Schema, remarks: Sequence[str] = ()) -> str:
+    """The config as YAML with comments; `load` and `resolve` make the same config of it. remarks: more lines on top."""
     head = [
         *textwrap.wrap(schema.doc, WIDTH - 2),
         "An option that is left out has its default; an unknown one is an error.",
+        *(["", *chain.from_iterable(textwrap.wrap(printed(line), WIDTH - 2) for line in remarks)] if remarks else []),
     ]
-    lines = [f"# {line}" for line in head]
+    lines = [f"# {line}".rstrip() for line in head]
     for name, section in schema.sections.items():
         lines += ["", *_section(name, resolved.tree[name], section)]
     return "\n".join(lines) + "\n"
@@ -123,6 +125,11 @@ def _block(value: Any) -> Iterator[str]:
         yield from (f"{_text(key)}: {_flow(item)}" for key, item in value.items())
     else:
         yield from (f"- {_flow(item)}" for item in value)
+
+
+def printed(text: str) -> str:
+    """Text in a comment: what is not printable, such as a line break of a column's name, as an escape."""
+    return "".join(c if c.isprintable() else _escape(ord(c)) for c in text)
 
 
 def _scalar(value: Any) -> str:

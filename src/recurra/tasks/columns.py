@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean
 
 from recurra.base.contracts import Record
 from recurra.base.errors import ConfigError
@@ -11,6 +15,65 @@ from recurra.data.formats import resolved_format
 
 # A header cell longer than this is rather a first row of data.
 LONGEST_HEADER = 64
+# Labels that are shown with their counts.
+SHOWN = 8
+_KEY_NAME = re.compile(r"(?:.*[ _.-])?(?:id|idx|index|uuid|uid)|.*[a-z]I[dD]", re.ASCII)
+# What programs write where they have no value (pandas, R, databases, spreadsheets), in lower case.
+MISSING = frozenset({"", "nan", "na", "n/a", "#n/a", "null", "none", "nil", "<na>", "-nan", "-", "?"})
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What stands in a column. words, characters: of a row, on average      distinct: values, as a share of rows, 0..1
+
+    key: has the name of an identifier      code: single words with digits that tell rows apart: numbers, dates, keys
+    """
+
+    name: str
+    words: float
+    characters: float
+    distinct: float
+    key: bool
+    code: bool
+
+    @property
+    def as_text(self) -> float:
+        """How much it looks like a text that rows differ in: long, and seldom twice the same; 0 for keys, codes."""
+        return 0.0 if self.key or self.code else self.characters * self.distinct
+
+
+def look(rows: Sequence[Record], name: str) -> Look:
+    """A column's look, from these rows."""
+    found = values(rows, name)
+    distinct = len(set(found)) / len(found)
+    words = mean(len(value.split()) for value in found)
+    coded = words <= 1 and distinct > 0.9 and mean(any(map(str.isdigit, value)) for value in found) > 0.9
+    key = words <= 1 and bool(_KEY_NAME.fullmatch(name) or _KEY_NAME.fullmatch(name.lower()))
+    return Look(name, words, mean(map(len, found)), distinct, key, coded)
+
+
+def counted(labels: Iterable[str]) -> str:
+    """`3 labels: bug (120), praise (80), nan (3)`, the most frequent first; of many labels the first few."""
+    counts = Counter(labels)
+    shown = ", ".join(f"{printed(label)} ({count:,})" for label, count in counts.most_common(SHOWN))
+    more = ", ..." if len(counts) > SHOWN else ""
+    return f"{len(counts):,} label{'' if len(counts) == 1 else 's'}: {shown}{more}"
+
+
+def missing(labels: Iterable[str]) -> str:
+    """A sentence on labels that look like values that are not there; "" where none does."""
+    found = Counter(label for label in labels if label.strip().lower() in MISSING)
+    if not found:
+        return ""
+    shown = " and ".join(
+        f"'{label}' ({count:,} row{'' if count == 1 else 's'})" for label, count in found.most_common(3)
+    )
+    return f"{shown} may be no label but a value that is missing; fill it in, or remove these rows."
+
+
+def printed(label: str) -> str:
+    """A label in a sentence: as it is, or in quotes where it is empty or has a comma or a space at an edge."""
+    return label if label.strip() == label and label and "," not in label else f"'{label}'"
 
 
 def column_names(rows: Sequence[Record], file: Path, wanted: str) -> list[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -164,6 +164,18 @@ class Writes(Protocol):
     def midi(self, text: str) -> bytes: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """What `init` writes for a user's file, beside the defaults.
+
+    task, data: options of these sections      said: what was chosen and why, a short line each
+    """
+
+    task: Mapping[str, Any]
+    data: Mapping[str, Any] = field(default_factory=dict)
+    said: tuple[str, ...] = ()
+
+
 class Plan(Protocol):
     """A task as a config describes it, before any data is read; built from the options of the `task` section."""
 
@@ -176,7 +188,9 @@ class Plan(Protocol):
     @property
     def smallest_sizes(self) -> tuple[int, ...]: ...
     @classmethod
-    def suggested(cls, rows: Sequence[Record], file: Path) -> dict[str, Any]: ...
+    def format_of(cls, file: Path) -> str: ...
+    @classmethod
+    def suggested(cls, rows: Sequence[Record], file: Path) -> Suggestion: ...
     def key(self, record: Record) -> str: ...
     def stratum(self, record: Record) -> str: ...
     def check(self, record: Record) -> None: ...

@@ -10,6 +10,7 @@ from recurra.base.shell import as_word
 from recurra.cli.arguments import Command
 from recurra.cli.failures import DONE, UsageError
 from recurra.cli.terminal import put_text_file, say
+from recurra.cli.watcher import watching
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +33,8 @@ def _run(args: argparse.Namespace) -> int:
     from recurra import api
 
     api.look_at_file(args.file)
-    text = api.init(args.task, args.file)
+    with watching() as watch:
+        text = api.init(args.task, args.file, watch=watch)
     if output is None:
         put_text_file(text)
         return DONE

@@ -4,36 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
 from recurra.base.contracts import Record
 from recurra.base.errors import DataError
 from recurra.data.formats import field
-from recurra.tasks.columns import column_names, named, values
+from recurra.tasks.columns import Look, column_names, counted, look, missing, named, values
+from recurra.tasks.contract import Suggestion
 
 # Names that people give to these columns; the first that is there wins.
 LABEL_NAMES = ("label", "labels", "class", "category", "target", "sentiment", "tag", "language", "y")
-TEXT_NAMES = ("text", "sentence", "review", "message", "content", "tweet", "comment", "name", "title")
+TEXT_NAMES = ("text", "sentence", "review", "message", "content", "tweet", "comment")
 # Texts of fewer words than this on average are read by characters: names, codes, single words.
 FEW_WORDS = 4.0
+# A column with a name for texts is taken unless another one is that many times as much of a text.
+MUCH_LONGER = 8.0
 
 
-def suggested(rows: Sequence[Record], file: Path) -> dict[str, Any]:
+def suggested(rows: Sequence[Record], file: Path) -> Suggestion:
     """Options of the task for a file, from its first rows. Raises ConfigError or DataError if nothing fits."""
-    text, label = _columns(file, rows)
-    words = mean(len(str(field(row, text)).split()) for row in rows)
-    tokenizer = "characters" if words < FEW_WORDS else {"name": "words", "lowercase": True}
-    return {"text": text, "label": label, "tokenizer": tokenizer}
-
-
-def _columns(file: Path, rows: Sequence[Record]) -> tuple[str, str]:
-    """The text and the label, by their names, else by their values."""
     names = column_names(rows, file, "a text and a label")
-    maybe = [name for name in names if name != named(TEXT_NAMES, names)]
-    label = named(LABEL_NAMES, names) or min(maybe, key=lambda name: len(set(values(rows, name))))
-    others = [name for name in names if name != label]
-    text = named(TEXT_NAMES, others) or max(others, key=lambda name: mean(map(len, values(rows, name))))
-    if any(not isinstance(field(row, text), str) for row in rows):
-        raise DataError(f"{file}: column '{text}' does not hold text; expected one that does.")
-    return text, label
+    label, why_label = _label(rows, names)
+    text, why_text = _text([look(rows, name) for name in names if name != label.name])
+    if any(not isinstance(field(row, text.name), str) for row in rows):
+        raise DataError(f"{file}: column '{text.name}' does not hold text; expected one that does.")
+    few = text.words < FEW_WORDS
+    tokenizer: Any = "characters" if few else {"name": "words", "lowercase": True}
+    labels = values(rows, label.name)
+    said = [
+        f"text: column '{text.name}', {why_text}.",
+        f"label: column '{label.name}', {why_label}; {counted(labels)}.",
+        *([f"label: {found}"] if (found := missing(labels)) else []),
+        f"tokenizer: {'characters' if few else 'words in lower case'}; {text.words:.1f} words a text on average.",
+    ]
+    return Suggestion({"text": text.name, "label": label.name, "tokenizer": tokenizer}, said=tuple(said))
+
+
+def _label(rows: Sequence[Record], names: Sequence[str]) -> tuple[Look, str]:
+    if (name := named(LABEL_NAMES, names)) is not None:
+        return look(rows, name), "by its name"
+    maybe = [look(rows, name) for name in names if name != named(TEXT_NAMES, names)]
+    several = [one for one in maybe if one.distinct * len(rows) > 1] or maybe
+    return min(several, key=lambda one: one.distinct), "with the fewest different values"
+
+
+def _text(looks: Sequence[Look]) -> tuple[Look, str]:
+    best = max(looks, key=lambda one: (one.as_text, one.characters))
+    name = named(TEXT_NAMES, [one.name for one in looks])
+    by_name = next((one for one in looks if one.name == name), None)
+    if by_name is not None and by_name.as_text * MUCH_LONGER >= best.as_text:
+        return by_name, "by its name"
+    return best, "which looks most like a text" if len(looks) > 1 else "the other one"

@@ -27,6 +27,7 @@ from recurra.tasks.by_length import ByLength
 from recurra.tasks.classification.columns import suggested
 from recurra.tasks.classification.following import Follower
 from recurra.tasks.classification.labels import LabelKind, ManyLabels, OneLabel, label_set
+from recurra.tasks.contract import Suggestion
 from recurra.tasks.text import Keep, TextReader, unknown_share
 
 
@@ -116,7 +117,12 @@ class ClassificationPlan:
         return (8, 2)
 
     @classmethod
-    def suggested(cls, rows: Sequence[Record], file: Path) -> dict[str, Any]:
+    def format_of(cls, file: Path) -> str:
+        """The format of a file that `init` reads; auto: by its name."""
+        return "auto"
+
+    @classmethod
+    def suggested(cls, rows: Sequence[Record], file: Path) -> Suggestion:
         """Options for a file, from its first rows. Raises ConfigError or DataError if its columns do not fit."""
         return suggested(rows, file)
 

@@ -15,6 +15,7 @@ from recurra.base.option import OneOf, Opt
 from recurra.config import Section, build
 from recurra.data.formats import field
 from recurra.data.tokenizers import TOKENIZERS, VocabularyPlan
+from recurra.tasks.contract import Suggestion
 from recurra.tasks.language_model.columns import suggested
 from recurra.tasks.language_model.documents import LINE
 from recurra.tasks.language_model.reading import lines_of, text_of
@@ -72,7 +73,12 @@ class LanguageModelPlan:
         return (8,)
 
     @classmethod
-    def suggested(cls, rows: Sequence[Record], file: Path) -> dict[str, Any]:
+    def format_of(cls, file: Path) -> str:
+        """The format of a file that `init` reads; auto: by its name."""
+        return "auto"
+
+    @classmethod
+    def suggested(cls, rows: Sequence[Record], file: Path) -> Suggestion:
         """Options for a file, from its first rows. Raises DataError if no column holds text."""
         return suggested(rows, file)
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from recurra.base.contracts import Record
 from recurra.base.errors import ConfigError, DataError, RunError
 from recurra.base.option import Opt
+from recurra.tasks.contract import Suggestion
 from recurra.tasks.music.chords import HIGHEST, chords_of, note_name, outside, written
 from recurra.tasks.music.task import Music
 
@@ -54,7 +55,12 @@ class MusicPlan:
         return (self.highest - self.lowest + 1,)
 
     @classmethod
-    def suggested(cls, rows: Sequence[Record], file: Path) -> dict[str, Any]:
+    def format_of(cls, file: Path) -> str:
+        """The format of a file that `init` reads; auto: by its name."""
+        return "auto"
+
+    @classmethod
+    def suggested(cls, rows: Sequence[Record], file: Path) -> Suggestion:
         """The first column whose rows are all chords. Raises DataError if there is none."""
         names = list(rows[0].fields)
         problem = ""
@@ -65,7 +71,9 @@ class MusicPlan:
                 problem = problem or str(error)
                 continue
             if any(pieces):
-                return {"chords": name}
+                return Suggestion(
+                    {"chords": name}, said=(f"chords: column '{name}', the first one whose rows are all chords.",)
+                )
         raise DataError(f"{file}: no column holds chords; its columns are {', '.join(map(repr, names))}. {problem}")
 
     def key(self, record: Record) -> str:

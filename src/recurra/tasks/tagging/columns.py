@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from recurra.base.contracts import Record
 from recurra.base.errors import ConfigError
 from recurra.data.formats import resolved_format
 from recurra.data.formats.conll import LINE
 from recurra.tasks.columns import column_names, named
+from recurra.tasks.contract import Suggestion
 
 # Names that people give to these columns; the first that is there wins.
 TOKEN_NAMES = ("tokens", "token", "words", "word", "form", "text", "sentence", "utterance")
@@ -30,7 +30,7 @@ TAG_NAMES = (
 )
 
 
-def suggested(rows: Sequence[Record], file: Path) -> dict[str, Any]:
+def suggested(rows: Sequence[Record], file: Path) -> Suggestion:
     """Options of the task for a file, from its first rows. Raises ConfigError if its columns cannot be told apart."""
     if resolved_format(file) in ("conll", "conllu"):
         names = [name for name in rows[0].fields if name != LINE]
@@ -47,4 +47,4 @@ def suggested(rows: Sequence[Record], file: Path) -> dict[str, Any]:
     value = rows[0].fields[tags]
     # Tags with spaces between them: raw texts are then best cut as the file's were.
     spaced = isinstance(value, str) and not value.lstrip().startswith("[")
-    return {"tokens": tokens, "tags": tags} | ({"tokenizer": "spaces"} if spaced else {})
+    return Suggestion({"tokens": tokens, "tags": tags} | ({"tokenizer": "spaces"} if spaced else {}))

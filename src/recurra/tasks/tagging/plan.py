@@ -14,6 +14,7 @@ from recurra.base.option import Opt
 from recurra.data.formats.conll import LINE
 from recurra.data.schemes import PLAIN, SchemeName, detected
 from recurra.data.tokenizers import CutterName, VocabularyPlan
+from recurra.tasks.contract import Suggestion
 from recurra.tasks.tagging.columns import suggested
 from recurra.tasks.tagging.readers import WordReader
 from recurra.tasks.tagging.sentences import Columns
@@ -95,7 +96,12 @@ class TaggingPlan:
         return (5, 5, 1)
 
     @classmethod
-    def suggested(cls, rows: Sequence[Record], file: Path) -> dict[str, Any]:
+    def format_of(cls, file: Path) -> str:
+        """The format of a file that `init` reads; auto: by its name."""
+        return "auto"
+
+    @classmethod
+    def suggested(cls, rows: Sequence[Record], file: Path) -> Suggestion:
         """Options for a file, from its first rows. Raises ConfigError if its columns cannot be told apart."""
         return suggested(rows, file)
 

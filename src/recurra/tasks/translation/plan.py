@@ -16,6 +16,7 @@ from recurra.data.formats import field
 from recurra.data.tokenizers import TOKENIZERS, VocabularyPlan
 from recurra.decode import LENGTH_PENALTIES
 from recurra.metrics import SEQUENCE_SCORES, SequenceScores
+from recurra.tasks.contract import Suggestion
 from recurra.tasks.translation.columns import suggested
 from recurra.tasks.translation.pairs import Columns, text_of
 from recurra.tasks.translation.readers import Limits, Sides, fit_sides
@@ -136,7 +137,12 @@ class TranslationPlan:
         return (8, 8)
 
     @classmethod
-    def suggested(cls, rows: Sequence[Record], file: Path) -> dict[str, Any]:
+    def format_of(cls, file: Path) -> str:
+        """The format of a file that `init` reads; auto: by its name."""
+        return "auto"
+
+    @classmethod
+    def suggested(cls, rows: Sequence[Record], file: Path) -> Suggestion:
         """Options for a file, from its first rows. Raises ConfigError or DataError if its columns do not fit."""
         return suggested(rows, file)
 
