@@ -58,13 +58,13 @@ def test_the_first_illegal_tag_is_named(name: str, tags: str, place: int, words:
     [("NN -LRB- O", "plain"), ("B-A I-A", "bio"), ("I-A B-A", "iob1"), ("S-A", "iobes"), ("O I-A O B-A", "bio")],
 )
 def test_the_scheme_of_a_file_is_told_by_its_tags(tags: str, name: str) -> None:
-    assert detected([tags.split()]) == name
+    assert detected([tags.split()]).scheme == name
 
 
 def test_the_scheme_of_most_sentences_is_that_of_the_file() -> None:
-    assert detected([["B-A", "I-A"], ["B-A"], ["S-A"]]) == "bio"
-    assert detected([["B-A", "E-A"], ["S-A"], ["B-A"]]) == "iobes"
-    assert detected([["I-A"], ["I-A", "I-A"], ["B-A"]]) == "iob1"
+    assert detected([["B-A", "I-A"], ["B-A"], ["S-A"]]).scheme == "bio"
+    assert detected([["B-A", "E-A"], ["S-A"], ["B-A"]]).scheme == "iobes"
+    assert detected([["I-A"], ["I-A", "I-A"], ["B-A"]]).scheme == "iob1"
 
 
 def test_illegal_tags_are_read_as_seqeval_reads_them() -> None:

@@ -66,17 +66,14 @@ def test_a_column_with_one_value_is_no_label() -> None:
 @pytest.mark.parametrize("label", ["NaN", "nan", "None", "N/A", " "])
 def test_a_label_that_looks_like_a_missing_value_is_named(label: str) -> None:
     said = suggested("classification", {"text": QUESTIONS, "label": ["a", "b", label, label]}).said
-    assert (
-        f"label: '{label}' (2 rows) may be no label but a value that is missing; fill it in, or remove these rows."
-        in said
-    )
+    assert f"label: '{label}' (2 times) may be no label but a value that is missing; fill it in, or remove it." in said
 
 
 def test_of_many_labels_the_most_frequent_are_shown() -> None:
     labels = [f"l{k}" for k in range(12) for _ in range(20 - k)]
     said = suggested("classification", {"text": [f"some words {k}" for k in range(len(labels))], "label": labels}).said
     shown = ", ".join(f"l{k} ({20 - k})" for k in range(8))
-    assert said[1] == f"label: column 'label', by its name; 12 labels: {shown}, ...."
+    assert said[1] == f"label: column 'label', by its name; 12 labels: {shown} and 4 more."
 
 
 def test_what_was_chosen_for_a_language_model_is_said() -> None:

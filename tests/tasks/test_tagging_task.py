@@ -194,11 +194,12 @@ def test_tags_are_converted_between_schemes() -> None:
 def test_what_auto_found_is_said_once() -> None:
     task = task_of(["a/I-X b/B-X"])
     examples = [task.example(written("a/I-X b/B-X"))]
-    assert task.usable(examples, "train")[1] == ("task.file_scheme: auto found iob1; the model learns bio.",)
+    labels = "train: column 'tag': 1 label: X (2)."
+    assert task.usable(examples, "train")[1] == ("task.file_scheme: auto found iob1; the model learns bio.", labels)
     assert task.usable(examples, "dev")[1] == ()
-    assert task_of(["a/I-X b/B-X"], file_scheme="iob1").usable(examples, "train")[1] == ()
+    assert task_of(["a/I-X b/B-X"], file_scheme="iob1").usable(examples, "train")[1] == (labels,)
     plain = task_of(["a/NN b/VB"])
-    assert plain.usable([], "train")[1] == ("task.file_scheme: auto found plain tags, 2 of them.",)
+    assert plain.usable([], "train")[1][0] == "task.file_scheme: auto found plain tags, 2 of them."
 
 
 def test_a_scheme_of_spans_needs_tags_of_spans() -> None:
@@ -260,7 +261,7 @@ def test_the_way_to_cut_texts_is_suggested_by_the_file() -> None:
 
 
 def test_words_are_looked_up_folded_and_letters_are_read_as_they_are() -> None:
-    task = task_of(["Anna/O 1999/O anna/O"])
+    task = task_of(["Anna/O 1999/O anna/O", "anna/X"])
     batch = task.collate([task.example(written("ANNA/O 2024/O Zoe/O"))], [0])
     anna, year, zoe = batch.inputs["words"][:, 0].tolist()
     assert task.reader.words.tokens([anna, year]) == ["anna", "0000"]
@@ -272,7 +273,7 @@ def test_words_are_looked_up_folded_and_letters_are_read_as_they_are() -> None:
     assert known.ids("a") != known.ids("A")
     assert letters[:3, 2].tolist() == [1, 1, 1]
     assert batch.inputs["character_lengths"][:, 0].tolist() == [4, 4, 3]
-    exact = task_of(["Anna/O 1999/O anna/O"], lowercase=False, zero_digits=False)
+    exact = task_of(["Anna/O 1999/O anna/O", "anna/X"], lowercase=False, zero_digits=False)
     assert exact.collate([exact.example(written("ANNA/O 2024/O anna/O"))], [0]).inputs["words"][:2, 0].tolist() == [
         1,
         1,
@@ -321,8 +322,8 @@ def test_rows_longer_than_the_limit_are_left_out_of_training_alone() -> None:
     examples = [task.example(written(row, n)) for n, row in enumerate(ROWS, 1)]
     kept, notes = task.usable(examples, "train")
     assert kept == examples[1:]
-    assert "train: 1 of 3 sentences were left out" in notes[1]
-    assert "max_length = 2 tokens; the first: f.jsonl:1, with 5." in notes[1]
+    assert "train: 1 of 3 sentences were left out" in notes[2]
+    assert "max_length = 2 tokens; the first: f.jsonl:1, with 5." in notes[2]
     assert task.usable(examples, "dev")[0] == examples
     assert "lives" not in task.reader.seen
     with pytest.raises(DataError, match=r"f\.jsonl: no sentence has at most max_length = 1 tokens"):
@@ -449,6 +450,7 @@ def test_spans_keep_the_characters_of_the_text() -> None:
             {"text": "New\tYork", "label": "LOC", "start": 11, "end": 19, "score": 0.6},
         ],
         "text": text,
+        "tags": [list(pair) for pair in zip(example.tokens, output.tags, strict=True)],
     }
     assert all(text[one["start"] : one["end"]] == one["text"] for one in answer["spans"])
 
@@ -552,7 +554,9 @@ def test_the_baselines_are_the_most_frequent_tag_and_a_dictionary_of_spans() -> 
     assert by_name["frequent"]["token_accuracy"] == pytest.approx(6 / 7)
     # A dictionary knows New York (2 of 3 times a span), Rome and Anna; New alone was never a span.
     assert by_name["dictionary"]["f1_micro"] == 1.0
-    assert set(task_of(["a/DT"]).baselines([sentence("a/DT")], {"test": [sentence("a/DT")]}).scores) == {"frequent"}
+    assert set(task_of(["a/DT b/NN"]).baselines([sentence("a/DT")], {"test": [sentence("a/DT")]}).scores) == {
+        "frequent"
+    }
 
 
 def test_a_phrase_that_is_seldom_a_span_is_not_in_the_dictionary() -> None:

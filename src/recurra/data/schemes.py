@@ -9,15 +9,27 @@ Beside these, `plain`: each tag stands for itself, as in part-of-speech tagging.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from recurra.base.registry import Registry
+from recurra.data.spelling import HYPHENS, OUTSIDE, Spelling, spelling_of
 
-OUTSIDE = "O"
 PLAIN = "plain"
 SchemeName = Literal["plain", "bio", "iob1", "iobes"]
+# Other names of the same schemes; which letters stand for S, E and I is a matter of spelling.
+Alias = Literal["iob", "iob2", "bioes", "bilou", "biluo", "bmes", "bmewo"]
+ALIASES: dict[str, SchemeName] = {
+    "iob": "iob1",
+    "iob2": "bio",
+    "bioes": "iobes",
+    "bilou": "iobes",
+    "biluo": "iobes",
+    "bmes": "iobes",
+    "bmewo": "iobes",
+}
 
 Tags = Sequence[str]
 
@@ -102,31 +114,58 @@ SCHEMES.add(
 )
 
 
-def problem(scheme: Scheme, tags: Tags) -> tuple[int, str] | None:
-    """The place of the first tag that the scheme does not allow, and why, as a sentence; None where all are legal."""
+def problem(scheme: Scheme, tags: Tags, spelling: Spelling = HYPHENS) -> tuple[int, str] | None:
+    """The place of the first tag that the scheme does not allow, and why, as a sentence; None where all are legal.
+
+    spelling: how the sentence shows tags
+    """
+    shown = HYPHENS if spelling.brackets else spelling
     for place, tag in enumerate(tags):
         if parts(tag)[0] not in (OUTSIDE, *scheme.letters):
-            wanted = ", ".join(f"{letter}-..." for letter in scheme.letters)
-            return place, f"tag '{tag}' is not of scheme {scheme.name}; expected O, {wanted}."
+            wanted = ", ".join(map(shown.write_one, [OUTSIDE, *(f"{letter}-..." for letter in scheme.letters)]))
+            return place, f"tag '{tag}' is not of scheme {scheme.name}; expected {wanted}."
     for place, (before, after) in enumerate(zip([OUTSIDE, *tags], [*tags, OUTSIDE], strict=True)):
         if not scheme.allows(before, after):
             if place == len(tags):
-                return place - 1, f"tag '{before}' ends the sentence; in scheme {scheme.name}, {scheme.rule}."
-            where = f"after '{before}'" if place else "at the beginning of a sentence"
-            return place, f"tag '{after}' stands {where}; in scheme {scheme.name}, {scheme.rule}."
+                return (
+                    place - 1,
+                    f"tag '{shown.write_one(before)}' ends the sentence; in scheme {scheme.name}, {scheme.rule}.",
+                )
+            where = f"after '{shown.write_one(before)}'" if place else "at the beginning of a sentence"
+            return place, f"tag '{shown.write_one(after)}' stands {where}; in scheme {scheme.name}, {scheme.rule}."
     return None
 
 
-def detected(rows: Sequence[Tags]) -> SchemeName:
-    """The scheme that sentences are written in: plain without B-, I-, E- or S-, else the one that allows most of them.
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How the tags of a file are read: in which scheme, and how they are spelled.
 
-    `problem` then says what is wrong with the others. Ties go to bio, then to iobes.
+    fits: the share of its different sentences that the scheme allows, 0..1
     """
-    if not {parts(tag)[0] for tags in rows for tag in tags} & set("BIES"):
-        return "plain"
-    names: tuple[SchemeName, ...] = ("bio", "iobes", "iob1")
-    fits = {name: sum(problem(SCHEMES[name], tags) is None for tags in rows) for name in names}
-    return max(names, key=fits.__getitem__)
+
+    scheme: SchemeName
+    spelling: Spelling = HYPHENS
+    fits: float = 1.0
+
+
+def detected(rows: Sequence[Tags], scheme: SchemeName | None = None) -> Reading:
+    """How sentences are written: plain without tags of spans, else in the scheme that allows most of them.
+
+    scheme: where it is known, and only the spelling is asked for. `problem` then says what is wrong with the others.
+    Ties go to bio, then to iobes.
+    """
+    spelling = (
+        None
+        if scheme == PLAIN
+        else spelling_of(Counter(tag for tags in rows for tag in tags), known=scheme is not None)
+    )
+    if spelling is None:
+        return Reading("plain" if scheme is None else scheme)
+    read = [spelling.read(tags) for tags in rows]
+    names: tuple[SchemeName, ...] = ("bio", "iobes", "iob1") if scheme is None else (scheme,)
+    fits = {name: sum(problem(SCHEMES[name], tags) is None for tags in read) for name in names}
+    best = max(names, key=fits.__getitem__)
+    return Reading(best, spelling, fits[best] / max(len(rows), 1))
 
 
 def read_default(tags: Tags) -> list[Span]:

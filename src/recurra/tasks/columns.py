@@ -56,7 +56,7 @@ def counted(labels: Iterable[str]) -> str:
     """`3 labels: bug (120), praise (80), nan (3)`, the most frequent first; of many labels the first few."""
     counts = Counter(labels)
     shown = ", ".join(f"{printed(label)} ({count:,})" for label, count in counts.most_common(SHOWN))
-    more = ", ..." if len(counts) > SHOWN else ""
+    more = f" and {len(counts) - SHOWN:,} more" if len(counts) > SHOWN else ""
     return f"{len(counts):,} label{'' if len(counts) == 1 else 's'}: {shown}{more}"
 
 
@@ -65,10 +65,8 @@ def missing(labels: Iterable[str]) -> str:
     found = Counter(label for label in labels if label.strip().lower() in MISSING)
     if not found:
         return ""
-    shown = " and ".join(
-        f"'{label}' ({count:,} row{'' if count == 1 else 's'})" for label, count in found.most_common(3)
-    )
-    return f"{shown} may be no label but a value that is missing; fill it in, or remove these rows."
+    shown = " and ".join(f"'{label}' ({count:,} times)" for label, count in found.most_common(3))
+    return f"{shown} may be no label but a value that is missing; fill it in, or remove it."
 
 
 def printed(label: str) -> str:

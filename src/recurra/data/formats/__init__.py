@@ -4,6 +4,7 @@ reading   `read`, `resolved_format`, `field` and the registry FORMATS
 bad_rows  `on_error: stop | skip`
 lines     physical lines, plain or gzip, bounded and strict
 table     what CSV and TSV share
+sentences what CoNLL columns and CoNLL-U share
 csv tsv jsonl text parallel conll conllu   one format each
 
 A new format is one file that makes a `Format`, and one line below.

@@ -10,9 +10,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from recurra.data.formats.conll import LINE, next_sentence
 from recurra.data.formats.format import Format
 from recurra.data.formats.lines import Line, Lines
+from recurra.data.formats.sentences import LINE, next_sentence
 
 COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 _NO_WORD = re.compile(r"\d+-\d+|\d+\.\d+", re.ASCII)
@@ -59,6 +59,12 @@ class ConlluRows:
                 raise self._lines.bad(
                     f"expected word number {number}, got {cells[0][:20]!r}. Is a line or a blank line missing?", line
                 )
+
+
+def is_conllu(line: str) -> bool:
+    """Whether the first line of a sentence, comments aside, is one of CoNLL-U: ten columns, the first one a 1."""
+    cells = line.split("\t")
+    return len(cells) == len(COLUMNS) and bool(re.fullmatch(r"1(?:-\d+)?", cells[0], re.ASCII))
 
 
 CONLLU = Format(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from recurra.data.schemes import Span, read_default
@@ -14,9 +15,9 @@ def spans_of(sentence: Sentence, output: Tagged) -> list[dict[str, Any]]:
     return [_part(sentence, output, span) for span in read_default(output.tags)]
 
 
-def tokens_of(sentence: Sentence, output: Tagged) -> list[dict[str, Any]]:
-    """Every token with its tag and the tag's probability."""
-    return [_part(sentence, output, Span(tag, k, k + 1)) for k, tag in enumerate(output.tags)]
+def tokens_of(sentence: Sentence, output: Tagged, tags: Sequence[str]) -> list[dict[str, Any]]:
+    """Every token with its tag, as the files write it, and the tag's probability."""
+    return [_part(sentence, output, Span(tag, k, k + 1)) for k, tag in enumerate(tags)]
 
 
 def _part(sentence: Sentence, output: Tagged, span: Span) -> dict[str, Any]:

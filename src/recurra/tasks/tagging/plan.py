@@ -5,21 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from recurra.base.contracts import Record
 from recurra.base.errors import ConfigError, DataError
 from recurra.base.normal import spellings
 from recurra.base.option import Opt
-from recurra.data.formats.conll import LINE
-from recurra.data.schemes import PLAIN, SchemeName, detected
+from recurra.data.formats import FORMATS
+from recurra.data.formats.parallel import is_pattern
+from recurra.data.formats.sentences import LINE
+from recurra.data.schemes import ALIASES, PLAIN, Alias, SchemeName, detected
 from recurra.data.tokenizers import CutterName, VocabularyPlan
 from recurra.tasks.contract import Suggestion
-from recurra.tasks.tagging.columns import suggested
+from recurra.tasks.tagging.columns import looks_like_conll, suggested
+from recurra.tasks.tagging.evidence import column_of, looks_swapped
 from recurra.tasks.tagging.readers import WordReader
 from recurra.tasks.tagging.sentences import Columns
 from recurra.tasks.tagging.tagset import TagSet, check_tags
 from recurra.tasks.tagging.task import Tagging
+
+# Formats whose names are believed; a .tsv or .txt file may hold a token a line.
+TOLD_BY_NAME = ("csv", "jsonl", "conll", "conllu")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,7 +38,8 @@ class TaggingPlan:
         CutterName, Opt("how a raw text is cut: into runs of letters, of digits, and signs; at spaces; into characters")
     ] = "words"
     file_scheme: Annotated[
-        Literal["auto"] | SchemeName, Opt("how the files write spans as tags; plain: each tag stands for itself")
+        Literal["auto"] | SchemeName | Alias,
+        Opt("how the files write spans as tags; plain: each tag stands for itself. How they are spelled is found"),
     ] = "auto"
     scheme: Annotated[
         Literal["auto", "plain", "bio", "iobes"],
@@ -72,8 +79,14 @@ class TaggingPlan:
 
     @property
     def columns(self) -> Columns:
-        written: SchemeName = "bio" if self.file_scheme == "auto" else self.file_scheme
+        written = self._scheme or "bio"
         return Columns(self.tokens, self.tags, self.tokenizer, "bio" if written == PLAIN else written)
+
+    @property
+    def _scheme(self) -> SchemeName | None:
+        """The scheme of the files; None where it is to be found."""
+        word = self.file_scheme
+        return None if word == "auto" else ALIASES.get(word) or cast(SchemeName, word)
 
     @property
     def input_field(self) -> str:
@@ -97,8 +110,10 @@ class TaggingPlan:
 
     @classmethod
     def format_of(cls, file: Path) -> str:
-        """The format of a file that `init` reads; auto: by its name."""
-        return "auto"
+        """The format of a file that `init` reads: CoNLL columns for what looks so under another name; auto: by it."""
+        suffix = Path(str(file).lower().removesuffix(".gz")).suffix
+        named = is_pattern(file) or any(suffix in FORMATS[word].suffixes for word in TOLD_BY_NAME)
+        return "conll" if not named and looks_like_conll(file) else "auto"
 
     @classmethod
     def suggested(cls, rows: Sequence[Record], file: Path) -> Suggestion:
@@ -117,7 +132,9 @@ class TaggingPlan:
         """Raise DataError, with file and line, if this record cannot be learned from."""
         sentence = self.columns.read(record, gold=True)
         if self.file_scheme != "auto":
-            check_tags(self.file_scheme, sentence.tags or (), record, repair=self.repair)
+            found = detected([sentence.tags or ()], self._scheme)
+            tags = found.spelling.read(sentence.tags or ())
+            check_tags(found.scheme, tags, record, spelling=found.spelling, repair=self.repair)
 
     def fit(self, records: Sequence[Record], source: str) -> Tagging:
         """Vocabularies and tags from training records.
@@ -128,12 +145,13 @@ class TaggingPlan:
         rows = [sentence.tags or () for sentence in read]
         tagset = TagSet.fit(
             rows,
-            written=detected(list(set(rows))) if self.file_scheme == "auto" else self.file_scheme,
+            reading=detected(list(set(rows)), self._scheme),
             learned=None if self.scheme == "auto" else self.scheme,
             repair=self.repair,
             source=source,
         )
         self._refuse_idle(tagset, source)
+        self._refuse_degenerate([s.tokens for s in read], rows, source)
         for record, tags in zip(records, rows, strict=True):  # before a strange tag becomes a label of its own
             tagset.read(tags, record)
         kept = [s.tokens for s in read if self.max_length is None or s.length <= self.max_length]
@@ -160,6 +178,27 @@ class TaggingPlan:
         ]
         if problems:
             raise ConfigError(problems)
+
+    def _refuse_degenerate(self, tokens: Sequence[Sequence[str]], tags: Sequence[Sequence[str]], source: str) -> None:
+        """Raise DataError where there is nothing to learn, or the wrong column is read."""
+        words, labels = column_of(self.tokens, 0, tokens), column_of(self.tags, 0, tags)
+        step = "Choose other columns with task.tokens, task.tags and data.columns; `recurra init` tells them apart."
+        if words.numbers:
+            shown = ", ".join(next(row for row in tokens if len(row) > 1)[:3])
+            raise DataError(
+                f"{source}: column '{self.tokens}' holds numbers in order ({shown}, ...), not tokens. {step}"
+            )
+        if labels.distinct == 1:
+            only = next(iter(labels.counts))
+            raise DataError(
+                f"{source}: all {labels.total:,} tags in column '{self.tags}' are '{only}'; expected at least two "
+                f"different ones, else there is nothing to learn. {step}"
+            )
+        if looks_swapped(words, labels):
+            raise DataError(
+                f"{source}: column '{self.tokens}' looks like tags ({words.distinct:,} different), and column "
+                f"'{self.tags}' like words ({labels.distinct:,} different). {step}"
+            )
 
     def restore(self, data: Mapping[str, Any], origin: str) -> Tagging:
         """The task as a run folder holds it. Raises RunError that names `origin`."""

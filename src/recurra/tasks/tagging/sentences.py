@@ -19,7 +19,7 @@ from recurra.base.contracts import Origin, Record
 from recurra.base.errors import DataError
 from recurra.base.normal import name_of, normal
 from recurra.data.formats import field
-from recurra.data.formats.conll import LINE
+from recurra.data.formats.sentences import LINE
 from recurra.data.schemes import SCHEMES, SchemeName, Span
 from recurra.data.tokenizers import CUTTERS, CutterName, Place
 from recurra.tasks.blank import is_blank

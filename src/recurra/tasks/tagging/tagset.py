@@ -12,7 +12,18 @@ from torch import Tensor
 from recurra.base.contracts import Record
 from recurra.base.errors import ConfigError, DataError, RunError
 from recurra.base.normal import name_of
-from recurra.data.schemes import OUTSIDE, PLAIN, SCHEMES, SchemeName, Span, Tags, parts, problem, read_default
+from recurra.data.schemes import (
+    PLAIN,
+    SCHEMES,
+    Reading,
+    SchemeName,
+    Span,
+    Tags,
+    parts,
+    problem,
+    read_default,
+)
+from recurra.data.spelling import HYPHENS, OUTSIDE, Spelling, spelling_from_json
 from recurra.tasks.tagging.sentences import place_of
 
 
@@ -29,23 +40,26 @@ class Allowed:
 class TagSet:
     """written: the scheme of the files      learned: the scheme of the model      tags: all that it can say
 
+    spelling: how the files write tags; `tags` are as recurra has them
     repair: read tags that the files' scheme does not allow, as conlleval does, where they are else refused
     """
 
     written: SchemeName
+    spelling: Spelling
     learned: SchemeName
     tags: tuple[str, ...]
     repair: bool
 
     @classmethod
     def fit(
-        cls, rows: Sequence[Tags], *, written: SchemeName, learned: SchemeName | None, repair: bool, source: str
+        cls, rows: Sequence[Tags], *, reading: Reading, learned: SchemeName | None, repair: bool, source: str
     ) -> TagSet:
         """The tags of training sentences, and for spans those that the scheme has beside them.
 
         learned: None for the scheme of the files; of iob1, bio
         Raises ConfigError for a scheme of spans where the files have plain tags.
         """
+        written, spelling = reading.scheme, reading.spelling
         if learned is None:
             learned = "bio" if written == "iob1" else written
         if learned != PLAIN and written == PLAIN:
@@ -53,11 +67,11 @@ class TagSet:
                 f"task.scheme: is {learned}, and the tags of {source} are plain: each stands for itself. "
                 "Use scheme: plain, or set task.file_scheme."
             )
-        used = {tag for row in rows for tag in row}
+        used = {tag for row in set(rows) for tag in (row if written == PLAIN else spelling.read(row))}
         if learned == PLAIN:
-            return cls(written, learned, tuple(sorted(used)), repair)
+            return cls(written, spelling, learned, tuple(sorted(used)), repair)
         labels = sorted({parts(tag)[1] for tag in used if tag != OUTSIDE})
-        return cls(written, learned, SCHEMES[learned].tags(labels), repair)
+        return cls(written, spelling, learned, SCHEMES[learned].tags(labels), repair)
 
     @property
     def has_spans(self) -> bool:
@@ -70,12 +84,21 @@ class TagSet:
         """
         if self.written == PLAIN:
             return tuple(tags)
-        check_tags(self.written, tags, record, repair=self.repair)
+        tags = self.spelling.read(tags)
+        check_tags(self.written, tags, record, spelling=self.spelling, repair=self.repair)
         if self.written == self.learned and not self.repair:
             return tuple(tags)
         if self.learned == PLAIN:
             return tuple(tags)
         return tuple(SCHEMES[self.learned].write(read_default(tags), len(tags)))
+
+    def in_file(self, tags: Tags) -> tuple[str, ...]:
+        """Tags that the model said as the files write them: in their scheme, and spelled as there."""
+        if self.written == PLAIN:
+            return tuple(tags)
+        if self.learned == PLAIN:
+            return self.spelling.write(tags)
+        return self.spelling.write(SCHEMES[self.written].write(read_default(tags), len(tags)))
 
     def spans(self, tags: Tags) -> list[Span]:
         """The spans of any tags, as conlleval reads them."""
@@ -99,7 +122,12 @@ class TagSet:
 
     def to_json(self) -> dict[str, Any]:
         """Everything but `repair`, which the config says."""
-        return {"written": self.written, "learned": self.learned, "tags": list(self.tags)}
+        return {
+            "written": self.written,
+            "spelling": self.spelling.to_json(),
+            "learned": self.learned,
+            "tags": list(self.tags),
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], origin: str, *, repair: bool) -> TagSet:
@@ -109,6 +137,7 @@ class TagSet:
             for scheme in (written, learned):
                 if scheme != PLAIN and scheme not in SCHEMES:
                     raise ValueError(f"scheme {scheme!r}")
+            spelling = spelling_from_json(data["spelling"])
             if not isinstance(tags, list) or not tags or not all(isinstance(tag, str) for tag in tags):
                 raise ValueError("tags are not a list of text")
             tags = [name_of(tag) for tag in tags]
@@ -116,14 +145,17 @@ class TagSet:
                 raise ValueError("a tag stands there twice")
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(f"{origin}: expected the tags of a tagging: {str(error)[:300]}.") from error
-        return cls(written, learned, tuple(tags), repair)
+        return cls(written, spelling, learned, tuple(tags), repair)
 
 
-def check_tags(scheme: SchemeName, tags: Tags, record: Record, *, repair: bool) -> None:
-    """Raise DataError, with file and line, for tags that a scheme lacks or, unless `repair`, forbids where they are."""
+def check_tags(scheme: SchemeName, tags: Tags, record: Record, *, spelling: Spelling = HYPHENS, repair: bool) -> None:
+    """Raise DataError, with file and line, for tags that a scheme lacks or, unless `repair`, forbids where they are.
+
+    tags: as recurra has them      spelling: how the message shows them
+    """
     if scheme == PLAIN:
         return
-    if (found := problem(SCHEMES[scheme], tags)) is None:
+    if (found := problem(SCHEMES[scheme], tags, spelling)) is None:
         return
     number, sentence = found
     strange = parts(tags[number])[0] not in (OUTSIDE, *SCHEMES[scheme].letters)

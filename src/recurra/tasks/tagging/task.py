@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from recurra.base.contracts import Batch, Loss, Prediction, Record, Score, Table
-from recurra.data.schemes import OUTSIDE, PLAIN, SCHEMES, Span, parts, read_default, read_strict
+from recurra.data.schemes import PLAIN, SCHEMES, Span, parts, read_default, read_strict
+from recurra.data.spelling import HYPHENS, OUTSIDE
 from recurra.metrics import (
     Compared,
     FrequentTag,
@@ -27,6 +28,7 @@ from recurra.report import Chart, HeatMap
 from recurra.tasks.asking import refuse_options
 from recurra.tasks.blank import NOTE, blank_remarks
 from recurra.tasks.by_length import ByLength
+from recurra.tasks.columns import counted, missing
 from recurra.tasks.tagging.answers import spans_of, tokens_of
 from recurra.tasks.tagging.decoding import Tagged, chances, decoded, loss_of
 from recurra.tasks.tagging.readers import WordReader
@@ -125,7 +127,7 @@ class Tagging:
         limit = self.max_length
         kept = [e for e in examples if limit is None or e.length <= limit]
         left = [e for e in examples if limit is not None and e.length > limit]
-        notes = [] if self.told else [self._found()]
+        notes = [*([] if self.told else [self._found()]), *self._counts(examples)]
         if self._merged:
             notes.append(f"train: {self._merged}")
         if left:
@@ -168,13 +170,16 @@ class Tagging:
     def answer(self, example: Sentence, output: Tagged) -> dict[str, Any]:
         """The spans, or the tokens with their tags, each with its place and its score; and the text.
 
-        A blank text has none, and a note.
+        Beside spans, each token with its tag, in the scheme and the spelling of the files. A blank text has none, and a
+        note.
         """
         if example.is_blank:
-            return {"spans" if self.tagset.has_spans else "tokens": [], "text": example.text, "note": NOTE}
+            nothing: dict[str, Any] = {"spans": [], "tags": []} if self.tagset.has_spans else {"tokens": []}
+            return {**nothing, "text": example.text, "note": NOTE}
         if self.tagset.has_spans:
-            return {"spans": spans_of(example, output), "text": example.text}
-        return {"tokens": tokens_of(example, output), "text": example.text}
+            tags = [list(pair) for pair in zip(example.tokens, self.tagset.in_file(output.tags), strict=True)]
+            return {"spans": spans_of(example, output), "text": example.text, "tags": tags}
+        return {"tokens": tokens_of(example, output, self.tagset.in_file(output.tags)), "text": example.text}
 
     # -- for reports -----------------------------------------------------------------------------------------------
 
@@ -281,7 +286,20 @@ class Tagging:
         written, learned = self.tagset.written, self.tagset.learned
         if written == PLAIN:
             return f"task.file_scheme: auto found plain tags, {len(self.tagset.tags)} of them."
-        return f"task.file_scheme: auto found {written}; the model learns {learned}."
+        spelling = self.tagset.spelling
+        how = "" if spelling == HYPHENS else f", written {spelling.shown}"
+        return f"task.file_scheme: auto found {written}{how}; the model learns {learned}."
+
+    def _counts(self, examples: Sequence[Sentence]) -> list[str]:
+        """The labels with their counts, and those that look like none."""
+        rows = [e.tags or () for e in examples]
+        if self.tagset.has_spans:
+            labels = [span.label for spans in _spans(rows) for span in spans]
+        else:
+            labels = [tag for tags in rows for tag in tags]
+        column = f"train: column '{self.columns.tags}'"
+        notes = [f"{column}: {counted(labels)}{_outside(rows)}."]
+        return [*notes, *([f"{column}: {found}"] if (found := missing(labels)) else [])]
 
     def _strange(self, examples: Sequence[Sentence], split: str) -> tuple[str, ...]:
         """A sentence on tags that training never saw, if there are some."""
@@ -298,6 +316,12 @@ class Tagging:
             f"{shown}; the first: '{example.tokens[place]}' in the sentence at {example.origin}. They count as "
             "mistakes.",
         )
+
+
+def _outside(rows: Sequence[Sequence[str]]) -> str:
+    """The share of O, where there is one."""
+    number = sum(tags.count(OUTSIDE) for tags in rows)
+    return f"; O is {100 * number / sum(map(len, rows)):.1f} % of the tokens" if number else ""
 
 
 def _spans(rows: Sequence[Sequence[str]]) -> list[list[Span]]:
