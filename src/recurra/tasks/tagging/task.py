@@ -178,7 +178,7 @@ class Tagging:
             return {**nothing, "text": example.text, "note": NOTE}
         if self.tagset.has_spans:
             tags = [list(pair) for pair in zip(example.tokens, self.tagset.in_file(output.tags), strict=True)]
-            return {"spans": spans_of(example, output), "text": example.text, "tags": tags}
+            return {"spans": spans_of(example, output), "tags": tags, "text": example.text}
         return {"tokens": tokens_of(example, output, self.tagset.in_file(output.tags)), "text": example.text}
 
     # -- for reports -----------------------------------------------------------------------------------------------
