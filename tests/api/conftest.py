@@ -34,13 +34,13 @@ def data(here: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with data.csv, c.yaml and a finished run of two epochs under the name `run`."""
+    """A folder with data.csv, c.yaml and a finished run of two epochs, all checkpoints kept, under the name `run`."""
     folder = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr("recurra.report.folder.pictures", lambda report, charts, maps: Pictures({}, ()))
         write_csv(folder / "data.csv", rows())
-        write_config(training={"epochs": 2}, model={"pooling": "max"})
+        write_config(training={"epochs": 2, "keep_checkpoints": "all"}, model={"pooling": "max"})
         done("train", "c.yaml", "--out", "run")
     return folder
 

@@ -25,7 +25,8 @@ def config(data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     monkeypatch.setattr(AveragedSGD, "observe", begin)
     optimizer = {"name": "nt_asgd", "lr": 0.5, "evaluations": 1}
-    return write_config(training={"epochs": 4, "optimizer": optimizer, "schedule": "constant", "select": "log_loss"})
+    options = {"schedule": "constant", "select": "log_loss", "keep_checkpoints": "all"}
+    return write_config(training={"epochs": 4, "optimizer": optimizer, **options})
 
 
 def test_the_best_model_is_the_mean_of_the_weights_and_the_last_checkpoint_keeps_their_own(config: Path) -> None:

@@ -211,7 +211,10 @@ def test_the_command_line_says_how_to_go_on_after_a_signal(
         said = recurra("train", "c.yaml", "--out", "run")
     assert said.code == code
     name = signal.Signals(number).name
-    assert said.err.endswith(f"Stopped by {name}; everything is saved. Go on with: recurra train --resume run\n")
+    assert said.err.endswith(
+        f"Stopped by {name}; everything is saved. No epoch has been scored yet, so there are no best weights. "
+        "Resume with: recurra train --resume run\n"
+    )
     assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == handlers
     assert "resumed at step 2, epoch 1." in done("train", "--resume", "run").err
 
@@ -409,4 +412,4 @@ def test_patience_schedule_and_best_score_are_remembered_over_a_stop(
     assert kept_of("cut") == kept_of("whole")
     lines = log_of("cut")
     assert [line["best"] for line in lines if line["event"] == "dev"] == [True, False, False, False]
-    assert lines[-2]["lr"] == 0.25e-9
+    assert lines[-3]["lr"] == 0.25e-9

@@ -39,6 +39,7 @@ class FakeApi:
     fail: BaseException | None = None
     stopped_by: int | None = None
     opened_with: list[Path] = field(default_factory=list)
+    can_finish: bool = False
     rows: tuple[dict[str, object], ...] = ()
     texts: list[str] = field(default_factory=list)
     while_training: Callable[[Any], None] = lambda watch: None
@@ -76,10 +77,15 @@ class FakeApi:
         self._note("resume", run=run, **given)
         return self._trained(run)
 
+    def finish(self, run: Path, *, watch: Any, **given: Any) -> Any:
+        self._note("finish", run=run, **given)
+        return self._trained(run)
+
     def _trained(self, run: Path) -> Any:
         return SimpleNamespace(
-            run=run, report=None if self.stopped_by else REPORT, stopped_by=self.stopped_by, use="predict"
-        )
+            run=run, report=None if self.stopped_by else REPORT, stopped_by=self.stopped_by, use="predict",
+            can_finish=self.can_finish,
+        )  # fmt: skip
 
     def demo(self, name: str, *, out: Path, watch: Any) -> Any:
         self._note("demo", name=name, out=out)

@@ -183,7 +183,7 @@ def test_train_hands_everything_over_and_says_what_to_do_next(api: Any, capsys: 
     assert main(words) == 0
     given = {
         "config": Path("c.yaml"), "out": Path("o"), "overrides": ["a=1"], "seed": 7, "device": "cpu",
-        "cells": [Path("m.py")], "together": None,
+        "cells": [Path("m.py")], "together": None, "grace": 0.0,
     }  # fmt: skip
     assert api.asked == [("train", given)]
     captured = capsys.readouterr()
@@ -195,7 +195,7 @@ def test_train_without_options_leaves_the_choice_to_the_config(api: Any) -> None
     assert main(["train", "c.yaml"]) == 0
     given = {
         "config": Path("c.yaml"), "out": None, "overrides": [], "seed": None, "device": "auto", "cells": [],
-        "together": None,
+        "together": None, "grace": 0.0,
     }  # fmt: skip
     assert api.asked == [("train", given)]
 
@@ -217,11 +217,16 @@ def test_a_stopped_run_says_how_to_go_on(number: int, code: int, api: Any, capsy
     assert main(["train", "--resume", "runs/x", "--device", "cpu", "--set", "training.epochs=9"]) == code
     given = {
         "run": Path("runs/x"), "overrides": ["training.epochs=9"], "device": "cpu", "cells": [], "together": None,
+        "grace": 0.0,
     }  # fmt: skip
     assert api.asked == [("resume", given)]
     name = signal.Signals(number).name
-    how = "everything is saved. Go on with: recurra train --resume runs/x"
-    assert capsys.readouterr() == ("", f"Stopped by {name}; {how}\n")
+    how = "everything is saved. No epoch has been scored yet, so there are no best weights. Resume with: "
+    assert capsys.readouterr() == ("", f"Stopped by {name}; {how}recurra train --resume runs/x\n")
+    api.can_finish = True
+    assert main(["train", "--resume", "runs/x"]) == code
+    how = "everything is saved. Resume with: recurra train --resume runs/x\nTo end it now with its best weights so far"
+    assert capsys.readouterr().err == f"Stopped by {name}; {how}: recurra finish runs/x\n"
     assert main(["train", "--resume", "runs/x", "--json"]) == code
     assert json.loads(capsys.readouterr().out) == {"run": "runs/x", "stopped_by": name, "report": None}
 
@@ -234,6 +239,20 @@ def test_train_as_json_prints_json_only_on_standard_output(api: Any, capsys: Cap
     assert got["report"]["scores"][0] == {
         "name": "accuracy", "value": 0.9312, "unit": "0..1", "better": "higher", "split": "test",
     }  # fmt: skip
+
+
+def test_a_person_at_a_terminal_has_three_seconds_for_a_second_ctrl_c(
+    api: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recurra.cli.commands.train.is_terminal", lambda stream: True)
+    assert main(["train", "c.yaml"]) == 0
+    assert api.asked[0][1]["grace"] == 3.0
+
+
+def test_finish_hands_the_run_over_and_shows_its_report(api: Any, capsys: Capture) -> None:
+    assert main(["finish", "runs/x", "--device", "cpu"]) == 0
+    assert api.asked == [("finish", {"run": Path("runs/x"), "device": "cpu", "cells": []})]
+    assert capsys.readouterr().out.startswith("reviews: good or bad?\n")
 
 
 def test_demo_trains_dates_unless_told_otherwise(api: Any, capsys: Capture) -> None:

@@ -1,6 +1,6 @@
 """The verbs, as Python calls; the command line and the service are thin shells around them.
 
-starting    init, check                    training    train, resume         evaluating   evaluate, predict
+starting    init, check                    training    train, resume, finish         evaluating   evaluate, predict
 course      a training under way           together    training on several ranks, watched over     rank  one of them
 explaining  explain                        demos       demo, data sets that every machine has
 generating  generate, suggest: what a language model, or one of music, writes
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from recurra.api.places import look_at_config, look_at_file, look_at_run
     from recurra.api.starting import Checked, check, init
     from recurra.api.together import Together
-    from recurra.api.training import Trained, resume, train
+    from recurra.api.training import Trained, finish, resume, train
     from recurra.tasks import Written
 
 __all__ = [
@@ -54,6 +54,7 @@ __all__ = [
     "explain",
     "export_onnx",
     "export_torch",
+    "finish",
     "generate",
     "init",
     "inspect",
@@ -84,7 +85,7 @@ _NAMES = {
     "recurra.api.places": "look_at_config look_at_file look_at_run",
     "recurra.api.starting": "Checked check init",
     "recurra.api.together": "Together",
-    "recurra.api.training": "Trained resume train",
+    "recurra.api.training": "Trained finish resume train",
     "recurra.tasks": "Written",
 }
 _PLACES = {name: module for module, names in _NAMES.items() for name in names.split()}

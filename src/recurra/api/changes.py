@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from recurra.api.learner import Learner
 from recurra.api.schema import Settings
 from recurra.base.errors import RunError
+from recurra.base.shell import as_word
 from recurra.config import build
 from recurra.training import SCHEDULES
 
 # The whole table. May change: what they decide is decided anew at each step, or at the end of an epoch.
 MAY_CHANGE = frozenset({
     "training.epochs", "training.patience", "training.optimizer.lr", "training.checkpoint_every",
-    "training.max_model_gib",
+    "training.keep_checkpoints", "training.max_model_gib",
 })  # fmt: skip
 # May not change, and why: the first one whose name an option begins with.
 BOUND: Mapping[str, str] = {
@@ -56,7 +58,7 @@ def changes(before: Mapping[str, Any], settings: Settings) -> list[Change]:
     ]
 
 
-def refuse_bound(found: Sequence[Change], settings: Settings, config: object) -> None:
+def refuse_bound(found: Sequence[Change], settings: Settings, config: Path) -> None:
     """Raise RunError for the changes that would make another run; it says why, and how to train that one."""
     bound = [change for change in found if change.name not in MAY_CHANGE]
     if not bound:
@@ -72,7 +74,7 @@ def refuse_bound(found: Sequence[Change], settings: Settings, config: object) ->
         "\n".join([
             *sentences,
             f"Put it back to resume (of training, {free} may change), or train a new run: "
-            f"`recurra train {config} {flags}`.",
+            f"`recurra train {as_word(config)} {flags}`.",
         ])
     )  # fmt: skip
 

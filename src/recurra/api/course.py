@@ -29,6 +29,8 @@ from recurra.training import Checkpoint, Checkpoints, Found, Log, Ranks, Speed, 
 
 # A line of log.jsonl every so many steps: a curve of a thousand points costs 100 kB.
 LOG_EVERY = 10
+# What ranks tell one another in the place of a signal's number where the run is to end.
+FINISH = -1.0
 
 
 class Unwritten:
@@ -50,6 +52,7 @@ class Course:
     checkpoints: Checkpoints | Unwritten
     log: Log | Unwritten
     select: str
+    folder: RunFolder
 
 
 def begin(folder: RunFolder, settings: Settings, device: torch.device, watch: Watcher, ranks: Ranks) -> Course:
@@ -67,6 +70,12 @@ def begin(folder: RunFolder, settings: Settings, device: torch.device, watch: Wa
 def go_on(folder: RunFolder, settings: Settings, device: torch.device, watch: Watcher, ranks: Ranks) -> Course:
     """A run that was stopped, at its newest good checkpoint. Raises RunError if its config was changed."""
     found = Checkpoints(folder.path).newest()
+    if found is None and folder.weights.is_file():
+        raise RunError(
+            f"{folder.path}: has ended, and no checkpoint of it is left (training.keep_checkpoints: none), so it "
+            "cannot be resumed. Train a new run: "
+            f"`recurra train {as_word(folder.config)} --set training.keep_checkpoints=last`."
+        )
     for message in found.notes if found else ("no checkpoint was written yet: training starts at the first step.",):
         watch.note(message)
     changed = changes(found.checkpoint.config, settings) if found else []
@@ -98,7 +107,7 @@ def _course(
         run = open_run(Path(settings.training.init_from))
         watch.note(begin_with(run, learner.model, prepared.task, settings.training.init_layers))
     if ranks.number:
-        return Course(prepared, learner, Unwritten(), Unwritten(), select)
+        return Course(prepared, learner, Unwritten(), Unwritten(), select, folder)
     _say_choices(learner, settings, select, device, watch)
     if changed or not found:
         write_config(folder, settings)
@@ -106,7 +115,10 @@ def _course(
     log = Log(folder.log, keep=keep)
     if log.lines < keep:
         watch.note(f"{folder.log}: has lost {keep - log.lines} of {keep} lines; training goes on without them.")
-    return Course(prepared, learner, Checkpoints(folder.path), log, select)
+    checkpoints = Checkpoints(folder.path)
+    if found and found.path != checkpoints.last:  # the older one is the newest now, and a run that ends keeps that
+        checkpoints.save_last(learner.snapshot(log.lines))
+    return Course(prepared, learner, checkpoints, log, select, folder)
 
 
 def learn(course: Course, stopping: Stopping, watch: Watcher) -> None:
@@ -134,7 +146,7 @@ def learn(course: Course, stopping: Stopping, watch: Watcher) -> None:
         course.checkpoints.save_last(learner.snapshot(log.lines))
         watch.scores(epoch, scores, is_best)
         learner.ranks.check_alike("their weights", lambda: _place(learner))
-        _stop_if_asked(learner.ranks, stopping)
+        _stop_if_asked(course, stopping)
     watch.done()
 
 
@@ -149,7 +161,7 @@ def _learn_epoch(course: Course, stopping: Stopping, watch: Watcher) -> None:
         if every(LOG_EVERY, progress):
             _log_step(log, progress, speed)
         try:
-            _stop_if_asked(learner.ranks, stopping)
+            _stop_if_asked(course, stopping)
         except Stopped:
             course.checkpoints.save_last(learner.snapshot(log.lines))
             raise
@@ -157,11 +169,15 @@ def _learn_epoch(course: Course, stopping: Stopping, watch: Watcher) -> None:
             course.checkpoints.save_last(learner.snapshot(log.lines))
 
 
-def _stop_if_asked(ranks: Ranks, stopping: Stopping) -> None:
-    """Raise Stopped on all ranks after the same step, if the first one has had a signal."""
-    (number,) = ranks.from_first([float(stopping.signal or 0)])
+def _stop_if_asked(course: Course, stopping: Stopping) -> None:
+    """Raise Stopped on all ranks after the same step, if the first one has had a signal, or is to end the run."""
+    ranks, ends = course.learner.ranks, False
+    if ranks.number == 0 and stopping.signal is None:
+        # Asking the file system takes 2 us. Where no epoch has been scored yet, there is nothing to end with.
+        ends = course.folder.wish.exists() and course.learner.best.value is not None
+    (number,) = ranks.from_first([FINISH if ends else float(stopping.signal or 0)])
     if number:
-        raise Stopped(signal.Signals(int(number)))
+        raise Stopped(None if number == FINISH else signal.Signals(int(number)))
 
 
 def _judged(course: Course, stopping: Stopping) -> tuple[Score, ...]:
@@ -176,7 +192,7 @@ def _judged(course: Course, stopping: Stopping) -> tuple[Score, ...]:
     try:
         scores = _dev_scores(course, stopping)
     except Stopped as stopped:
-        ranks.from_first([float(stopped.signal), 0.0])
+        ranks.from_first([float(stopped.signal or 0), 0.0])
         raise
     ranks.from_first([0.0, next(s.value for s in scores if s.name == select)])
     return scores

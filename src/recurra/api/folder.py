@@ -2,8 +2,9 @@
 
 run.json           format and version          config.yaml   resolved, every default written out
 task.json          tokenizer, vocabulary, labels, data        cell.json   a user's cell, as data; only if there is one
-model.safetensors  the best weights            log.jsonl     one line a few steps, and one an epoch
-last.ckpt last.prev.ckpt best.ckpt             scores.json baselines.json report.html *.png
+model.safetensors  the best weights            log.jsonl     one line a few steps, one an epoch, one for the end
+last.ckpt          to resume; until the run ends last.prev.ckpt and best.ckpt beside it
+scores.json baselines.json report.html *.png
 examples.json      a few texts of dev or test, to try the run with
 """
 
@@ -33,6 +34,7 @@ from recurra.lower import equal, from_json, to_json, trace
 from recurra.tasks import Task
 from recurra.training import check_weights, load_weights
 from recurra.training.lock import FILE as LOCK
+from recurra.training.log import read as read_log
 
 # A config is read in Python, 4 us a byte: half a second for this. It is a few kilobytes, and more for class_weights.
 MAX_CONFIG_BYTES = 128 * 2**10
@@ -89,6 +91,16 @@ def forget(folder: RunFolder) -> None:
 def write_task(folder: RunFolder, task: Task, fingerprint: str) -> None:
     """Write what reading a text and naming an answer needs, and which data that was learned from."""
     write_text(folder.task, _json({**task.to_json(), "data": fingerprint}))
+
+
+def has_ended(folder: RunFolder) -> bool:
+    """Whether a run's scores and report are those of its last step: its log ends with the end."""
+    return folder.weights.is_file() and [line.get("event") for line in read_log(folder.log)[-1:]] == ["end"]
+
+
+def has_best(folder: RunFolder) -> bool:
+    """Whether a dev score has chosen weights that the run could end with."""
+    return any(line.get("best") is True for line in read_log(folder.log))
 
 
 def opened(run: AnyPath | Run, cells: Iterable[AnyPath] = ()) -> Run:

@@ -58,6 +58,13 @@ class TrainingOptions:
     ] = "auto"
     patience: Annotated[int | None, Opt("epochs without a better score before training stops; null: never", ge=1)] = 3
     checkpoint_every: Annotated[int, Opt("steps between checkpoints; one is written after each epoch too", ge=1)] = 200
+    keep_checkpoints: Annotated[
+        str,
+        Opt(
+            "checkpoints that stay when a run has ended; last: one, with which it can be trained longer",
+            choices=("last", "all", "none"),
+        ),
+    ] = "last"
     on_nonfinite: Annotated[Component, OneOf("what to do with a NaN in loss or gradient", ON_NONFINITE)] = "stop"
     max_model_gib: Annotated[float, Opt("a larger model is refused, in GiB, before it takes memory", gt=0)] = 2.0
     seed: Annotated[int, Opt("of everything that is random", ge=0, le=2**63 - 1)] = 1

@@ -56,6 +56,11 @@ class RunFolder:
     def log(self) -> Path:
         return self.path / "log.jsonl"
 
+    @property
+    def wish(self) -> Path:
+        """There while another process asks the one that trains here to end the run with its best weights so far."""
+        return self.path / ".finish"
+
 
 def recognised(path: Path) -> RunFolder:
     """The folder of a run, of this format or an older one. Raises RunError."""
@@ -79,8 +84,9 @@ def refuse_untrained(folder: RunFolder) -> None:
     """Raise RunError where training has not ended."""
     if not folder.weights.is_file():
         raise RunError(
-            f"{folder.path}: has no model.safetensors: its training has not ended. Go on with "
-            f"`recurra train --resume {as_word(folder.path)}`."
+            f"{folder.path}: has no model.safetensors: its training has not ended. Resume it with `recurra train "
+            f"--resume {as_word(folder.path)}`, or end it with its best weights so far: `recurra finish "
+            f"{as_word(folder.path)}`."
         )
 
 

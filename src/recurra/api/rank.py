@@ -94,8 +94,8 @@ def main() -> int:
     return 0
 
 
-def _learn(orders: Mapping[str, Any], pipe: Pipe) -> int | None:
-    """The number of the signal that stopped all ranks, or None. Only the first one writes, and hears signals."""
+def _learn(orders: Mapping[str, Any], pipe: Pipe) -> int | str | None:
+    """The number of the signal that stopped all ranks, "finish", or None. Only the first one writes, hears signals."""
     keep_freed_memory()
     ranks = Group(orders["rank"], orders["ranks"], Path(orders["meeting"]))
     watch: Watcher = Nobody() if ranks.number else pipe
@@ -118,7 +118,7 @@ def _learn(orders: Mapping[str, Any], pipe: Pipe) -> int | None:
         with Stopping() as stopping:
             learn(course, stopping, watch)
     except Stopped as stopped:
-        return int(stopped.signal)
+        return "finish" if stopped.signal is None else int(stopped.signal)
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Sequence
 from typing import Any
@@ -12,12 +13,13 @@ from recurra import __version__
 from recurra.api.answering import outputs
 from recurra.api.doctoring import for_report
 from recurra.api.learner import Learner
-from recurra.api.places import RunFolder
+from recurra.api.places import RunFolder, read_json
 from recurra.api.prepare import Prepared
 from recurra.api.samples import sample_texts, write_samples
-from recurra.base.contracts import Report, Watcher
+from recurra.base.contracts import Report, Score, Watcher
+from recurra.base.errors import RunError
 from recurra.report import Chart, Curve, write
-from recurra.training import Checkpoints, put_weights, save_weights
+from recurra.training import Checkpoints, MissingError, load_weights, put_weights, save_weights, step_of
 from recurra.training.log import read as read_log
 
 # Among them are enough to choose a few texts from.
@@ -34,7 +36,7 @@ def final_report(
 ) -> Report:
     """Score the best weights on dev and test, write them and the report. Raises RunError if they are damaged."""
     if learner.best.value is not None:
-        put_weights(learner.model, checkpoints.load_best().model, checkpoints.best)
+        _take_best(learner, checkpoints, folder)
     else:
         watch.note(f"no epoch had a finite {select}: the last weights are kept.")
     scored = {name: rows for name, rows in prepared.splits.items() if name != "train"}
@@ -59,7 +61,8 @@ def final_report(
     )
     rows = map(prepared.task.answer, scored[last][:MOST_ROWS], answers[last])
     write_samples(folder, sample_texts(prepared.task, list(rows)))
-    save_weights(folder.weights, learner.model)
+    is_best = learner.best.value is not None
+    save_weights(folder.weights, learner.model, step=learner.best.step if is_best else learner.step)
     drawn = write(
         folder.path,
         report,
@@ -70,6 +73,44 @@ def final_report(
     for message in drawn.notes:
         watch.note(message)
     return report
+
+
+def _take_best(learner: Learner, checkpoints: Checkpoints, folder: RunFolder) -> None:
+    """Put the best weights into the model; of a run that goes on after its end they may be those that it ended with.
+
+    Raises RunError if neither is there.
+    """
+    try:
+        best = checkpoints.load_best()
+    except MissingError:
+        if step_of(folder.weights) != learner.best.step:
+            raise
+        load_weights(folder.weights, learner.model)
+        return
+    put_weights(learner.model, best.model, checkpoints.best)
+    if best.best != learner.best.state():  # killed between the save of the best and that of the last
+        try:
+            learner.best.restore(best.best)
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError(f"{checkpoints.best}: does not hold its score: {error}. Train anew.") from error
+
+
+def read_report(folder: RunFolder) -> Report:
+    """Scores and baselines of a run that has ended, as its files have them. Raises RunError."""
+    found = {name: read_json(folder.path / name) for name in ("scores.json", "baselines.json")}
+    title = f"{folder.path.resolve().name}"
+    try:
+        scores = _scores(found["scores.json"])
+        return Report(title, scores, {name: _scores(several) for name, several in found["baselines.json"].items()})
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise RunError(f"{folder.path}: its scores are damaged ({type(error).__name__}: {error}).") from error
+
+
+def _scores(values: Any) -> tuple[Score, ...]:
+    return tuple(
+        Score(v["name"], math.nan if v["value"] is None else float(v["value"]), v["unit"], v["better"], v["split"])
+        for v in values
+    )
 
 
 def facts(learner: Learner, prepared: Prepared, select: str, notes: Sequence[str]) -> dict[str, str | int | float]:

@@ -11,13 +11,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from recurra.base.contracts import Listener
+from recurra.training import Stopping
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopped(BaseException):
-    """Somebody asked to stop. Not an Exception, so that no `except Exception` on its way out takes it for a failure."""
+    """Asked to stop. Not an Exception, so that no `except Exception` on its way out takes it for a failure.
 
-    def __init__(self, number: signal.Signals) -> None:
+    signal: None where `recurra finish` asks for the end of the run: no more steps, but scores and report
+    """
+
+    def __init__(self, number: signal.Signals | None) -> None:
         super().__init__(number)
         self.signal = number
 
@@ -44,3 +50,13 @@ def _stop(number: int, frame: FrameType | None) -> None:
     for each in SIGNALS:
         signal.signal(each, signal.SIG_IGN)
     raise Stopped(signal.Signals(number))
+
+
+def second_interrupt(stopping: Stopping, grace: float, watch: Listener) -> bool:
+    """Whether Ctrl-C was pressed twice; if a person is there to do so, `grace` is how many seconds they have."""
+    if grace and stopping.interrupts < 2:
+        watch.note(
+            f"Stopped and saved. Press Ctrl-C again within {grace:g} seconds to end the run here, with scores and "
+            "report of its best weights so far."
+        )
+    return stopping.again(grace)

@@ -16,10 +16,11 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
+from recurra.api.stopping import second_interrupt
 from recurra.base import errors
 from recurra.base.contracts import Progress, Score, Watcher
 from recurra.base.errors import ConfigError, RecurraError, TrainingError
@@ -95,8 +96,10 @@ class Attempt:
     selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
 
 
-def teach(together: Together, orders: Mapping[str, Any], started: Path, watch: Watcher) -> signal.Signals | None:
-    """Train on several ranks, until the end or a signal, which comes back.
+def teach(
+    together: Together, orders: Mapping[str, Any], started: Path, watch: Watcher, grace: float = 0.0
+) -> signal.Signals | Literal["finish"] | None:
+    """Train on several ranks, until the end or a signal, which comes back; "finish" if the run is to end here.
 
     orders: what `recurra.api.rank` reads; with a config the first try makes the run folder
     started: there once a run can be resumed
@@ -109,9 +112,9 @@ def teach(together: Together, orders: Mapping[str, Any], started: Path, watch: W
                 failed = _hear(attempt, together.timeout, watch, stopping)
                 if failed is None:
                     stopped = _stopped_by(attempt.ranks[0])
-                    return stopped and (stopping.signal or stopped)
-                if stopping.requested:
-                    return stopping.signal
+                    return stopped and _asked(stopping, stopped, grace, watch)
+                if stopping.signal is not None:
+                    return _asked(stopping, stopping.signal, grace, watch)
                 happened = failed.failure or "did not end with the others"
                 what = f"rank {failed.number} of {together.ranks} {happened} after step {attempt.step}"
                 cause = RuntimeError(failed.end[2]) if failed.end and failed.word == "failed" else None
@@ -119,14 +122,23 @@ def teach(together: Together, orders: Mapping[str, Any], started: Path, watch: W
                 watch.note(
                     f"{what}; all begin again from the last checkpoint (restart {tried + 1} of {together.restarts})."
                 )
-    go_on = f"Go on with `recurra train --resume {as_word(orders['run'])}`."
+    go_on = f"Resume with `recurra train --resume {as_word(orders['run'])}`."
     raise TrainingError(f"{what}, and {together.restarts} restarts did not help. {go_on}") from cause
 
 
-def _stopped_by(first: Rank) -> signal.Signals | None:
-    """The signal that the first rank has heard, from this process or from somebody else."""
+def _stopped_by(first: Rank) -> signal.Signals | Literal["finish"] | None:
+    """The signal that the first rank has heard, from this process or another; "finish" from `recurra finish`."""
     number = first.end[1] if first.end else None
-    return None if number is None else signal.Signals(number)
+    return number if number is None or number == "finish" else signal.Signals(number)
+
+
+def _asked(
+    stopping: Stopping, stopped: signal.Signals | Literal["finish"], grace: float, watch: Watcher
+) -> signal.Signals | Literal["finish"]:
+    """What is wanted of ranks that have stopped. A second Ctrl-C, also within `grace` seconds, asks for the end."""
+    if stopped == "finish" or stopping.signal != signal.SIGINT:
+        return stopped if stopping.signal is None else stopping.signal
+    return "finish" if second_interrupt(stopping, grace, watch) else stopping.signal
 
 
 @contextlib.contextmanager

@@ -1,9 +1,11 @@
-"""Train, resume: a recipe around the loop."""
+"""Train, resume, finish: a recipe around the loop."""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,19 +15,23 @@ import torch
 from recurra.api.answering import device_of
 from recurra.api.course import Course, begin, go_on, learn, refuse_taken
 from recurra.api.defaults import in_float32
-from recurra.api.folder import add_cells, open_settings
+from recurra.api.folder import add_cells, has_best, has_ended, open_settings
 from recurra.api.given import AnyPath, config_of, overrides_of, path_of, paths_of
-from recurra.api.places import RunFolder
-from recurra.api.reporting import final_report
+from recurra.api.places import RunFolder, read_json
+from recurra.api.reporting import final_report, read_report
 from recurra.api.schema import read_settings
-from recurra.api.stopping import Stopped, at_once
+from recurra.api.stopping import Stopped, at_once, second_interrupt
 from recurra.api.together import Together, teach
 from recurra.api.watching import Nobody
 from recurra.base.contracts import Report, Watcher
 from recurra.base.errors import ConfigError, RunError
+from recurra.base.shell import as_word
 from recurra.config import document_of
 from recurra.tasks import Writes
-from recurra.training import Alone, Checkpoints, FolderLock, Stopping
+from recurra.training import Alone, Checkpoints, FolderLock, Stopping, TakenError
+
+# Seconds between two looks at a folder that another process holds.
+LOOK = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +39,14 @@ class Trained:
     """How training ended. report: None if it was stopped; stopped_by: the signal, or None.
 
     use: what a person wants next: predict, generate a text, or play what is generated
+    can_finish: whether a run that was stopped has a best epoch, with which `finish` could end it
     """
 
     run: Path
     report: Report | None
     stopped_by: signal.Signals | None
     use: Literal["predict", "generate", "play"] = "predict"
+    can_finish: bool = False
 
 
 @in_float32
@@ -51,6 +59,7 @@ def train(
     device: str = "auto",
     cells: Iterable[AnyPath] = (),
     together: Together | None = None,
+    grace: float = 0.0,
     watch: Watcher | None = None,
 ) -> Trained:
     """Train as a config says, into a new run folder (by default runs/NAME after the config).
@@ -58,6 +67,7 @@ def train(
     config: a file, or a dict of its sections, whose run is named after the task
     overrides: "dotted.key=value" each      cells: files with a user's own cells, which are run
     together: train in several processes, which share each batch
+    grace: seconds after a Ctrl-C in which a second one ends the run with its best weights; 0 where no person waits
     Raises ConfigError, DataError, RunError (the folder holds a run) or TrainingError.
     """
     watch, cells = watch or Nobody(), paths_of(cells, "cells")
@@ -78,10 +88,10 @@ def train(
             "seed": seed,
             "cells": [*map(str, cells)],
         }
-        return _go_together(together, folder, orders, target, watch)
+        return _go_together(together, folder, orders, target, watch, grace)
     with FolderLock(folder.path, watch.note):
         refuse_taken(folder, config)
-        return _go(folder, lambda: begin(folder, settings, target, watch, Alone()), watch)
+        return _go(folder, lambda: begin(folder, settings, target, watch, Alone()), watch, grace)
 
 
 @in_float32
@@ -92,6 +102,7 @@ def resume(
     device: str = "auto",
     cells: Iterable[AnyPath] = (),
     together: Together | None = None,
+    grace: float = 0.0,
     watch: Watcher | None = None,
 ) -> Trained:
     """Resume a run from its last checkpoint, bit for bit as if it had never stopped (on the same kind of device).
@@ -107,9 +118,9 @@ def resume(
     target = device_of(device)
     if together is not None:
         orders = {"config": None, "changes": [*overrides], "cells": [*map(str, cells)]}
-        return _go_together(together, folder, orders, target, watch)
+        return _go_together(together, folder, orders, target, watch, grace)
     with FolderLock(folder.path, watch.note):
-        return _go(folder, lambda: go_on(folder, settings, target, watch, Alone()), watch)
+        return _go(folder, lambda: go_on(folder, settings, target, watch, Alone()), watch, grace)
 
 
 def name_of(config: Path) -> str:
@@ -122,34 +133,133 @@ def fresh(out: Path) -> Path:
     return next(p for p in [out, *(out.with_name(f"{out.name}-{n}") for n in range(2, 10_000))] if not p.exists())
 
 
-def _go(folder: RunFolder, make: Callable[[], Course], watch: Watcher) -> Trained:
-    """Begin, learn, report; or stop where somebody asks to. Nothing is lost by a stop while data is read or scored."""
+@in_float32
+def finish(
+    run: AnyPath, *, device: str = "auto", cells: Iterable[AnyPath] = (), watch: Watcher | None = None
+) -> Trained:
+    """End a run where it is: scores, report and model.safetensors of the best weights so far, without more training.
+
+    A stopped run is ended by this process; one that another process trains is asked to end, and waited for.
+    Raises RunError if the folder is no run, or no epoch of it has been scored yet.
+    """
+    watch, cells = watch or Nobody(), paths_of(cells, "cells")
+    folder, settings = open_settings(run, cells)
+    target = device_of(device)
+    if not has_ended(folder) and not has_best(folder):
+        raise RunError(
+            f"{run}: no epoch of it has been scored yet, so there are no best weights to end it with. Resume it with "
+            f"`recurra train --resume {as_word(run)}`."
+        )
+    with _in_turn(folder, watch):
+        if not has_ended(folder):
+            return _go(folder, lambda: go_on(folder, settings, target, watch, Alone()), watch, now=True)
+    watch.note(f"{run}: has ended. To train it longer: recurra train --resume {as_word(run)} --set training.epochs=N")
+    task = settings.plan.restore(read_json(folder.task), str(folder.task))
+    return Trained(folder.path, read_report(folder), None, task.use if isinstance(task, Writes) else "predict")
+
+
+@contextmanager
+def _in_turn(folder: RunFolder, watch: Watcher) -> Iterator[None]:
+    """Hold the folder's lock; a process that holds it is asked to end the run, for as long as it takes."""
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(FolderLock(folder.path, watch.note))
+            except TakenError as taken:
+                if not folder.wish.exists():
+                    said, _, _ = str(taken).partition(" Wait for it")
+                    watch.note(f"{said} It is asked to end the run after its step.")
+                    folder.wish.touch()
+                time.sleep(LOOK)
+            else:
+                folder.wish.unlink(missing_ok=True)
+                break
+        yield
+
+
+def _go(
+    folder: RunFolder, make: Callable[[], Course], watch: Watcher, grace: float = 0.0, *, now: bool = False
+) -> Trained:
+    """Begin, learn (or `now` end where it is), report; or stop where asked to.
+
+    Nothing is lost by a stop while data is read or scored.
+    """
+    folder.wish.unlink(missing_ok=True)
     try:
         with at_once():
             course = make()
-        with Stopping() as stopping:
-            learn(course, stopping, watch)
+        early = now or _learn_until_asked(course, watch, grace)
+        if early and course.learner.best.value is not None:
+            watch.note(_where(course))
         with at_once():
             report = final_report(
                 course.learner, course.prepared, Checkpoints(folder.path), folder, course.select, watch
             )
     except Stopped as stopped:
-        return Trained(folder.path, None, stopped.signal)
+        return Trained(folder.path, None, stopped.signal, can_finish=has_best(folder))
+    _close(course, folder, watch)
     task = course.prepared.task
     return Trained(folder.path, report, None, task.use if isinstance(task, Writes) else "predict")
 
 
+def _learn_until_asked(course: Course, watch: Watcher, grace: float) -> bool:
+    """Learn. Whether the end was asked for before all was learned; raises Stopped where the run is to be resumed."""
+    with Stopping() as stopping:
+        try:
+            learn(course, stopping, watch)
+        except Stopped as stopped:
+            watch.done()
+            if stopped.signal is None:
+                return True
+            scored = course.learner.best.value is not None
+            if stopped.signal != signal.SIGINT or not scored or not second_interrupt(stopping, grace, watch):
+                raise
+            return True
+    return False
+
+
+def _where(course: Course) -> str:
+    learner = course.learner
+    return (
+        f"ended early, as asked, after step {learner.step:,} of {learner.total_steps:,} (epoch {learner.epoch}): the "
+        f"weights are those of step {learner.best.step:,}, the best by {course.select}."
+    )
+
+
+def _close(course: Course, folder: RunFolder, watch: Watcher) -> None:
+    """Mark the run as ended, and let go of the checkpoints that are not kept."""
+    learner, keep = course.learner, course.learner.settings.training.keep_checkpoints
+    course.log.write(event="end", step=learner.step, best_step=learner.best.step)
+    checkpoints = Checkpoints(folder.path)
+    checkpoints.thin(keep)
+    if keep == "last" and checkpoints.last.is_file():
+        watch.note(
+            f"{checkpoints.last}: kept ({checkpoints.last.stat().st_size:,} bytes), to train the run longer; "
+            "training.keep_checkpoints: none keeps no checkpoint."
+        )
+
+
 def _go_together(
-    together: Together, folder: RunFolder, orders: Mapping[str, Any], device: torch.device, watch: Watcher
+    together: Together,
+    folder: RunFolder,
+    orders: Mapping[str, Any],
+    device: torch.device,
+    watch: Watcher,
+    grace: float,
 ) -> Trained:
     """Let the ranks learn, and report when they have ended: then this process has the machine to itself."""
     if device.type != "cpu":
         raise ConfigError(f"ranks: share the cores of the CPU; device {device} is trained by one process. Take cpu.")
-    stopped = teach(together, {**orders, "run": str(folder.path)}, folder.mark, watch)
-    if stopped is not None:
+    folder.wish.unlink(missing_ok=True)
+    stopped = teach(together, {**orders, "run": str(folder.path)}, folder.mark, watch, grace)
+    if isinstance(stopped, signal.Signals):
         if not folder.mark.exists():
             signal.raise_signal(stopped)  # nothing has begun: as if this process alone had been asked to end
-        return Trained(folder.path, None, stopped)
+        return Trained(folder.path, None, stopped, can_finish=has_best(folder))
+    if stopped == "finish" and not has_best(folder):
+        return Trained(folder.path, None, signal.SIGINT)
     with FolderLock(folder.path, watch.note):
         _, settings = open_settings(folder.path)
-        return _go(folder, lambda: go_on(folder, settings, device, Nobody(), Alone()), watch)
+        now = stopped == "finish"
+        heard = watch if now else Nobody()
+        return _go(folder, lambda: go_on(folder, settings, device, heard, Alone()), heard, now=now)

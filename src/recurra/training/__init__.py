@@ -39,7 +39,7 @@ from recurra.training.checkpoint import Checkpoint, DamagedError, MissingError
 from recurra.training.clipping import Clipping, clip_norm, clip_value, no_clipping
 from recurra.training.every import every
 from recurra.training.generations import Checkpoints, Found
-from recurra.training.lock import FolderLock
+from recurra.training.lock import FolderLock, TakenError
 from recurra.training.log import Log
 from recurra.training.loop import fit
 from recurra.training.nonfinite import OnNonfinite, Rows, Skip, Stop
@@ -51,7 +51,7 @@ from recurra.training.schedules import Schedule, constant, cosine, inverse_sqrt,
 from recurra.training.signals import Stopping
 from recurra.training.speed import Speed
 from recurra.training.tensors import put_weights
-from recurra.training.weights import check_weights, load_weights, save_weights
+from recurra.training.weights import check_weights, load_weights, save_weights, step_of
 
 OPTIMIZERS: Registry[Callable[..., torch.optim.Optimizer]] = Registry("optimizer")
 OPTIMIZERS.add("sgd", sgd)
@@ -109,6 +109,7 @@ __all__ = [
     "Speed",
     "Stop",
     "Stopping",
+    "TakenError",
     "averaged",
     "check_weights",
     "every",
@@ -116,4 +117,5 @@ __all__ = [
     "load_weights",
     "put_weights",
     "save_weights",
+    "step_of",
 ]

@@ -79,6 +79,16 @@ class Checkpoints:
             "\n".join([*notes, f"{self.last.parent}: no good checkpoint is left. Start anew in another folder."])
         )
 
+    def thin(self, keep: str) -> None:
+        """Remove what a run that has ended does not need. keep: all, last (what a resume needs) or none of them.
+
+        The best one's weights must be safe elsewhere by then.
+        """
+        kept = {"all": (self.last, self.previous, self.best), "last": (self.last,), "none": ()}[keep]
+        for path in (self.previous, self.best, self.last):
+            if path not in kept:
+                path.unlink(missing_ok=True)
+
     def load_best(self) -> Checkpoint:
         """The best checkpoint. Raises RunError if it is missing or damaged."""
         return load(self.best)

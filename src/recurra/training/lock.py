@@ -18,12 +18,16 @@ NO_LOCKS = (*UNSUPPORTED, errno.ENOLCK)
 _held: set[int] = set()
 
 
+class TakenError(RunError):
+    """Another process, or another lock in this one, writes to the folder."""
+
+
 class FolderLock:
     """Holds `folder` for one writer until the block or the process ends, however it ends.
 
     Entering makes the folder if need be, and removes the temporary files of a process that was killed.
     note: hears what this disk cannot do: lock a file (a second writer is then not noticed), or sync a folder
-    Raises RunError if another process, or another lock in this one, holds it. Readers need no lock.
+    Raises TakenError if another process, or another lock in this one, holds it. Readers need no lock.
     """
 
     def __init__(self, folder: Path, note: Callable[[str], None] = lambda message: None) -> None:
@@ -40,7 +44,7 @@ class FolderLock:
             if error.errno not in NO_LOCKS:
                 owner = os.read(self._handle, 20).decode("ascii", "replace").strip()
                 os.close(self._handle)
-                raise RunError(
+                raise TakenError(
                     f"{self._folder}: expected a folder that nobody writes to, but process {owner or '(unknown)'}"
                     " is training there. Wait for it, stop it, or choose another folder with --out."
                 ) from error

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from types import FrameType, TracebackType
 from typing import Any
+
+LOOK = 0.05  # seconds
 
 
 class Stopping:
@@ -15,18 +18,27 @@ class Stopping:
             for progress in fit(...):
                 if stopping.requested: save; return
 
-    A second Ctrl-C during the save is harmless; SIGKILL still ends the process, and the checkpoint before stands.
+    Further signals during the save are harmless, and a second Ctrl-C is remembered: `interrupts` counts them.
+    SIGKILL still ends the process, and the checkpoint before stands.
     Outside the main thread Python gives no signals, so the block then changes nothing.
     """
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
+        self.interrupts = 0
         self._before: dict[signal.Signals, Any] = {}
 
     @property
     def requested(self) -> bool:
         """Did somebody ask to stop?"""
         return self.signal is not None
+
+    def again(self, seconds: float) -> bool:
+        """Has there been a second Ctrl-C, or is there one within so many seconds?"""
+        deadline = time.monotonic() + seconds
+        while self.interrupts < 2 and time.monotonic() < deadline:
+            time.sleep(LOOK)
+        return self.interrupts >= 2
 
     def __enter__(self) -> Stopping:
         if threading.current_thread() is threading.main_thread():
@@ -41,5 +53,6 @@ class Stopping:
         self._before.clear()
 
     def _note(self, number: int, frame: FrameType | None) -> None:
+        self.interrupts += number == signal.SIGINT
         if self.signal is None:
             self.signal = signal.Signals(number)

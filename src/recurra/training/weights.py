@@ -42,14 +42,28 @@ DTYPES = {
 HEADER_BYTES, TENSOR_BYTES = 2**20, 512
 
 
-def save_weights(path: Path, model: nn.Module) -> None:
-    """Write the model's parameters and buffers, atomically. Raises TrainingError for NaN, infinity or a full disk."""
+def save_weights(path: Path, model: nn.Module, *, step: int | None = None) -> None:
+    """Write the model's parameters and buffers, atomically. Raises TrainingError for NaN, infinity or a full disk.
+
+    step: the optimizer step that the weights are from; `step_of` reads it back
+    """
     tensors, tied = untied(model.state_dict())
     refuse_nonfinite(tensors, path)
     metadata = {"format": "pt", "recurra": __version__, "sha256": digest(tensors), "tied": json.dumps(tied)}
+    metadata |= {} if step is None else {"step": str(step)}
     data = in_order(safetensors.torch.save(tensors, metadata))
     with saving(path, len(data)), replacing(path) as file:
         file.write(data)
+
+
+def step_of(path: Path) -> int | None:
+    """The step that the weights of a file are from; None if it does not say, or is not there or damaged."""
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            said = (file.metadata() or {}).get("step", "")
+    except (safetensors.SafetensorError, OSError):
+        return None
+    return int(said) if said.isascii() and said.isdigit() and len(said) < 20 else None
 
 
 def in_order(data: bytes) -> bytes:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,11 +12,13 @@ from recurra.base.shell import as_word
 from recurra.cli.arguments import Command, add_cells, add_device, add_json, add_overrides, natural
 from recurra.cli.failures import DONE, UsageError
 from recurra.cli.show import report_json, show_report
-from recurra.cli.terminal import put_json, say
+from recurra.cli.terminal import is_terminal, put_json, say
 from recurra.cli.watcher import watching
 
 if TYPE_CHECKING:
     from recurra.api import Together, Trained
+
+GRACE = 3.0
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,6 +68,7 @@ def _run(args: argparse.Namespace) -> int:
                 device=args.device,
                 cells=args.cells,
                 together=together,
+                grace=grace(),
                 watch=watch,
             )
         else:
@@ -77,6 +80,7 @@ def _run(args: argparse.Namespace) -> int:
                 device=args.device,
                 cells=args.cells,
                 together=together,
+                grace=grace(),
                 watch=watch,
             )
     return finished(trained, as_json=args.json)
@@ -110,10 +114,10 @@ def finished(trained: Trained, *, as_json: bool) -> int:
         put_json(_as_json(trained))
     elif trained.report is not None:
         show_report(trained.report)
-    run = shlex.quote(str(trained.run))
+    run = as_word(trained.run)
     if trained.stopped_by is not None:
         name = signal.Signals(trained.stopped_by).name
-        say(f"Stopped by {name}; everything is saved. Go on with: recurra train --resume {as_word(run)}")
+        say(f"Stopped by {name}; everything is saved. {_next(run, can_finish=trained.can_finish)}")
         return 128 + int(trained.stopped_by)
     use = {
         "predict": f'predict {run} "some text"',
@@ -122,6 +126,18 @@ def finished(trained: Trained, *, as_json: bool) -> int:
     }[trained.use]
     say(f"\nThe run is in {run}. Next:\n  recurra {use}\n  recurra evaluate {run} your_file.csv")
     return DONE
+
+
+def grace() -> float:
+    """Seconds in which a second Ctrl-C ends the run: some where a person has a terminal before them."""
+    return GRACE if is_terminal(sys.stderr) else 0.0
+
+
+def _next(run: str, *, can_finish: bool) -> str:
+    resume = f"Resume with: recurra train --resume {run}"
+    if can_finish:
+        return f"{resume}\nTo end it now with its best weights so far: recurra finish {run}"
+    return f"No epoch has been scored yet, so there are no best weights. {resume}"
 
 
 def _as_json(trained: Trained) -> dict[str, object]:
