@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from api.api_room import done, recurra, refused, rows, write_config, write_csv
@@ -30,6 +31,10 @@ def table(lines: list[tuple[str, str]], header: str = "text,label") -> bytes:
 
 
 ROWS = table(rows())
+SWAPPED = (
+    "different labels, and each keeps one of its texts in train. If column 'label' holds the texts, swap task.text and "
+    "task.label. Give more rows, or a file for dev."
+)
 BAD_DATA = {
     "missing": Bad(None, "data.csv: no such file."),
     "empty": Bad(b"", "data.csv: is empty, expected a header and rows."),
@@ -59,11 +64,17 @@ BAD_DATA = {
     "a line of 10 MB": Bad(
         ROWS + b"x" * 10_000_000 + b",good\n", "data.csv:42: the line is longer than 8,388,608 bytes, the limit."
     ),
+    "swapped columns": Bad(
+        b"label,text\n" + b"".join(b"some text %d,good\n" % n for n in range(30)),
+        f"data.csv: no row can go to dev: 30 rows hold 30 {SWAPPED}",
+        (),
+    ),
     "a cell too many": Bad(ROWS + b"a,b,c\n", "data.csv:42: expected 2 cells (text, label), got 3: 'a | b | c'."),
     "an open quote": Bad(ROWS + b'"a,good\n', "data.csv:42: a quote opens here and is never closed."),
     "a torn gzip": Bad(gzip.compress(ROWS, mtime=0)[:-9], "the gzip file ends too early. Copy or download it again."),
     "too few rows": Bad(
-        b"text,label\na,bad\nb,good\n", "data.csv: no row is left for dev out of 2; give more rows, or a file for dev.",
+        b"text,label\na,bad\nb,good\n",
+        f"data.csv: no row can go to dev: 2 rows hold 2 {SWAPPED}",
         (),
     ),
 }  # fmt: skip
@@ -224,7 +235,9 @@ def test_an_option_that_cannot_work_is_refused_by_check_and_before_training(
 @pytest.mark.parametrize("word", ["cuda:77", "meta", "toaster"])
 def test_a_device_that_is_not_there_is_refused(word: str, run: Path) -> None:
     for words in (["train", "c.yaml"], ["train", "--resume", run], ["evaluate", run], ["predict", run, "x"]):
-        assert f"device '{word}' cannot be used" in refused(*words, "--device", word)
+        said = refused(*words, "--device", word)
+        assert f"device '{word}' cannot be used" in said
+        assert ("cuda, cpu or auto" in said) == torch.cuda.is_available()
 
 
 TOO_LARGE = [

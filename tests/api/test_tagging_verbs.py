@@ -220,7 +220,7 @@ def test_a_row_without_its_tag_is_named_or_its_sentence_is_skipped(here: Path) -
     write_yaml()
     assert "d.conll:8: expected 2 columns (token, tag) but found 1: 'is'." in refused("check", "c.yaml")
     write_yaml(data={"on_error": "skip"})
-    assert "d.conll: 1 broken rows were skipped, 39 kept; d.conll:8: expected 2" in done("check", "c.yaml").err
+    assert "d.conll: 1 broken row was skipped, 39 kept; d.conll:8: expected 2" in done("check", "c.yaml").err
 
 
 def test_a_tag_that_the_scheme_forbids_is_named_skipped_or_repaired(here: Path) -> None:
@@ -231,7 +231,7 @@ def test_a_tag_that_the_scheme_forbids_is_named_skipped_or_repaired(here: Path) 
     said = refused("check", "c.yaml")
     assert "d.conll:16: tag 'I-LOC' stands after 'O'; in scheme bio, B-X begins a span and I-X goes on." in said
     write_yaml(task={"file_scheme": "bio"}, data={"on_error": "skip"})
-    assert "d.conll: 1 broken rows were skipped, 39 kept; d.conll:16: tag 'I-LOC'" in done("check", "c.yaml").err
+    assert "d.conll: 1 broken row was skipped, 39 kept; d.conll:16: tag 'I-LOC'" in done("check", "c.yaml").err
     write_yaml(task={"repair": True})
     assert done("check", "c.yaml", "--json").json["facts"]["tags"] == 5
 
@@ -244,7 +244,7 @@ def test_schemes_that_are_mixed_in_one_file_are_named(here: Path) -> None:
     said = refused("check", "c.yaml")
     assert "d.conll:31: tag 'S-PER' is not of scheme bio; expected O, B-..., I-.... Mend the tag" in said
     write_yaml(task={"file_scheme": "bio"}, data={"on_error": "skip"})
-    assert "d.conll: 1 broken rows were skipped, 39 kept; d.conll:31: tag 'S-PER'" in done("check", "c.yaml").err
+    assert "d.conll: 1 broken row was skipped, 39 kept; d.conll:31: tag 'S-PER'" in done("check", "c.yaml").err
 
 
 @pytest.mark.parametrize(

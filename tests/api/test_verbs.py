@@ -146,7 +146,7 @@ def test_blank_texts_of_a_test_file_are_named_and_what_they_count_is_said(run: P
     write_config(data={"on_error": "skip"})
     done("train", "c.yaml", "--out", "skips")
     said = done("evaluate", "skips", "t.csv", "--json")
-    assert f"t.csv: 1 broken rows were skipped, 2 kept; {sentence}" in said.err
+    assert f"t.csv: 1 broken row was skipped, 2 kept; {sentence}" in said.err
     assert "Skipped rows count in no score." in said.err
     assert sum(s["value"] for s in said.json["scores"] if s["name"].startswith("support")) == 2
 
@@ -433,7 +433,7 @@ def test_init_guesses_which_column_is_which(content: str, text: str, label: str,
         (
             "d.xls",
             "x",
-            "d.xls: the name does not tell the format. Set format to one of: csv, tsv, jsonl, text, ",
+            "d.xls: the name does not tell the format. Rename it, to end in one of .csv, .tsv, ",
         ),
         ("d.csv", "text,label\n", "d.csv: has no rows"),
         ("d.jsonl", '{"a": 1, "label": "x"}\n{"a": 2, "label": "y"}\n', "d.jsonl: column 'a' does not hold text"),

@@ -60,10 +60,10 @@ def test_labels_are_text_without_the_space_around_it() -> None:
     ("labels", "options", "sentence"),
     [
         (["yes"] * 4, {}, r"^f\.csv: expected at least 2 different labels, found 1 \('yes'\) in 4 rows"),
-        (["", "", "", ""], {"labels": "many"}, r"^f\.csv: expected at least 1 different labels, found 0 \(none\) in 4"),
+        (["", "", "", ""], {"labels": "many"}, r"^f\.csv: expected at least 1 different label, found 0 \(none\) in 4"),
         (["yes", " ", "no", "no"], {}, r"^f\.csv:3: the label is empty"),
         (["yes", None, "no", "no"], {}, r"^f\.csv:3: the label is empty"),
-        (["yes", ["no"], "no", "no"], {}, r"^f\.csv:3: expected one label, got \['no'\]\. Set task\.labels: many"),
+        (["yes", ["no"], "no", "no"], {}, r"^f\.csv:3: expected one label, got \[.no.\]\. Set task\.labels: many"),
         (
             ["x,x", "y", "x", "x"],
             {"labels": "many"},
@@ -137,7 +137,7 @@ def test_a_long_text_is_cut_at_the_end_that_was_not_chosen(keep: str, kept: tupl
         ({"text": "a"}, r"^f\.csv:7: no column 'label'"),
         ({"text": "  ", "label": "yes"}, r"^f\.csv:7: column 'text' is empty, expected text\. Fill it in, or set data"),
         ({"text": 5, "label": "yes"}, r"^f\.csv:7: column 'text' holds 5, expected text\.$"),
-        ({"text": None, "label": "yes"}, r"^f\.csv:7: column 'text' holds None, expected text\.$"),
+        ({"text": None, "label": "yes"}, r"^f\.csv:7: column 'text' holds null, expected text\.$"),
         ({"text": "a", "label": ""}, r"^f\.csv:7: the label is empty"),
     ],
 )

@@ -27,6 +27,7 @@ from recurra.training import (
     Checkpoints,
     DamagedError,
     FolderLock,
+    check_weights,
     generations,
     load_weights,
     save_weights,
@@ -506,3 +507,13 @@ def test_a_disk_that_does_not_sync_folders_is_noted_and_used(tmp_path: Path, mon
         write_text(tmp_path / "a", "whole")
     (note,) = heard
     assert note == f"{tmp_path}: this disk does not sync folders: after a power cut the newest files may be missing."
+
+
+@pytest.mark.parametrize(
+    "header", ['{"__metadata__": null}', '{"__metadata__": {"tied": 1}}', '{"__metadata__": []}', "[]", "7"]
+)
+def test_a_header_of_another_form_is_refused_in_words_of_ours(header, tmp_path):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(struct.pack("<Q", len(header)) + header.encode())
+    with pytest.raises(RunError, match=r"its header is no map of tensors, whose __metadata__ is a map of texts\."):
+        check_weights(path, nn.Linear(1, 1))

@@ -61,5 +61,6 @@ def device_of(word: str) -> torch.device:
         torch.zeros(1, dtype=torch.float32, device=device).item()
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise ConfigError(f"device '{word}' cannot be used: {reason}. Use cpu, cuda or auto.") from None
+        others = "cuda, cpu or auto" if torch.cuda.is_available() else "cpu or auto"
+        raise ConfigError(f"device '{word}' cannot be used: {reason.rstrip('.')}. Use {others}.") from None
     return device

@@ -13,6 +13,7 @@ from recurra.api.options import DataOptions
 from recurra.api.schema import Settings
 from recurra.base.contracts import Listener, Record, Score
 from recurra.base.errors import ConfigError, DataError
+from recurra.base.words import counted
 from recurra.config import build
 from recurra.data.formats import ON_ERROR, BadRows, read, resolved_format
 from recurra.data.splits import SPLITS, overlap, split
@@ -88,10 +89,24 @@ def split_records(settings: Settings, watch: Listener) -> dict[str, list[Record]
         found["test"] = read_rows(Path(data.test), settings, watch)
     for name, rows in found.items():
         if not rows:
-            raise DataError(
-                f"{data.train}: no row is left for {name} out of {len(train)}; give more rows, or a file for {name}."
-            )
+            raise DataError(_why_none_for(name, train, settings))
     return found
+
+
+def _why_none_for(name: str, train: Sequence[Record], settings: Settings) -> str:
+    """Why a split has no rows: few rows, or none of a class that could go there."""
+    plan = settings.plan
+    rows, source = counted(len(train), "row"), settings.data.train
+    more = f"Give more rows, or a file for {name}."
+    classes, keys = {plan.stratum(record) for record in train}, {plan.key(record) for record in train}
+    if not 1 < len(classes) >= len(keys):
+        return f"{source}: no row is left for {name} out of {rows}. {more}"
+    label = getattr(plan, "label", None)
+    swap = "" if label is None else f"If column '{label}' holds the texts, swap task.text and task.label. "
+    return (
+        f"{source}: no row can go to {name}: {rows} hold {len(classes):,} different "
+        f"{'groups' if label is None else 'labels'}, and each keeps one of its texts in train. {swap}{more}"
+    )
 
 
 def read_rows(path: Path, settings: Settings, watch: Listener, then: str = "") -> list[Record]:
@@ -127,11 +142,11 @@ def good_rows(
         else:
             good.append(record)
     if bad_rows.count:
-        watch.note(
-            f"{source}: {bad_rows.count} broken rows were skipped, {len(good)} kept; {bad_rows.examples[0]}{then}"
-        )
+        skipped = counted(bad_rows.count, "broken row was", "broken rows were")
+        watch.note(f"{source}: {skipped} skipped, {len(good):,} kept; {bad_rows.examples[0]}{then}")
     if not good:
-        why = f"{bad_rows.count} were skipped. {bad_rows.examples[0]}" if bad_rows.count else "there is none."
+        skipped = counted(bad_rows.count, "was", "were")
+        why = f"{skipped} skipped. {bad_rows.examples[0]}" if bad_rows.count else "there is none."
         raise DataError(f"{source}: no good row is left: {why}")
     return good
 
@@ -157,9 +172,10 @@ def note_shared(train: Iterable[Any], examples: Iterable[Any], name: str, watch:
     shared = overlap(train, examples, key=_key)
     if shared.num_rows:
         first, second = shared.examples[0]
+        stand = "stands" if shared.num_rows == 1 else "stand"
         watch.note(
-            f"{shared.num_rows} of {shared.num_seen} {name} rows stand in train too (first: {second} is {first}), "
-            f"so the {name} scores are too good."
+            f"{shared.num_rows} of {counted(shared.num_seen, f'{name} row')} {stand} in train too (first: {second} is "
+            f"{first}), so the {name} scores are too good."
         )
 
 

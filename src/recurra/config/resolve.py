@@ -8,6 +8,7 @@ from typing import Any
 
 from recurra.base.errors import ConfigError, did_you_mean
 from recurra.base.option import OneOf, Opt
+from recurra.config.aliases import OURS
 from recurra.config.build import Section, sentences
 from recurra.config.document import Document, KeyPath, Problem
 from recurra.config.options import Option, options_of
@@ -89,7 +90,7 @@ class _Mistakes:
             more = len(unknown_keys) - MOST_UNKNOWN
             self.add((*path, unknown_keys[MOST_UNKNOWN]), f"the first of {more} more that are not known.")
         for key in unknown_keys[:MOST_UNKNOWN]:
-            self.add((*path, key), f"unknown {'option' if path else 'section'}.{_neighbour(key, known, schema)}")
+            self.add((*path, key), f"unknown {'option' if path else 'section'}.{_neighbour(path, key, known, schema)}")
 
     def collect(self, check: Check, resolved: Resolved) -> None:
         try:
@@ -101,10 +102,15 @@ class _Mistakes:
             self._sections.add(name)
 
 
-def _neighbour(key: str, known: Sequence[str], schema: Schema) -> str:
+def _neighbour(path: KeyPath, key: str, known: Sequence[str], schema: Schema) -> str:
     owner = schema.owner(key)
     if owner is not None:
         return f" It belongs at '{owner}'."
+    ours = OURS.get(key.lower().replace("-", "_"))
+    if ours in known:
+        return f" Here it is called '{ours}'."
+    if ours is not None and (owner := schema.owner(ours, path)):
+        return f" Here it is called '{owner}'."
     listed = f" Known: {', '.join(known)}." if known else " There are no options here."
     return did_you_mean(key, known) or listed
 

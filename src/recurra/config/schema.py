@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,9 +31,11 @@ class Schema:
     sections: Mapping[str, Fixed | OneOf]
     defaults: Mapping[str, str] = field(default_factory=dict)
 
-    def owner(self, key: str) -> str | None:
-        """The dotted path of the section or option called `key`, for a hint; the first one found."""
-        return next((path for path in self._paths() if path.rpartition(".")[2] == key), None)
+    def owner(self, key: str, near: Sequence[str] = ()) -> str | None:
+        """The dotted path of the section or option called `key`, for a hint: below `near` if there is one there."""
+        found = [path for path in self._paths() if path.rpartition(".")[2] == key]
+        below = [path for path in found if path.startswith(".".join(near))]
+        return next(iter([*below, *found]), None)
 
     def _paths(self) -> Iterator[str]:
         yield from self.sections

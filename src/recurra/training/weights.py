@@ -147,7 +147,9 @@ def read_header(file: BinaryIO, limit: int) -> Header:
     if length > limit:
         raise ValueError(f"its header has {length:,} bytes, expected at most {limit:,} for this model")
     tree = plain_json.loads(file.read(length))
-    metadata = tree.pop("__metadata__", {})
+    metadata = tree.pop("__metadata__", {}) if isinstance(tree, dict) else None
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise ValueError("its header is no map of tensors, whose __metadata__ is a map of texts")
     tied = plain_json.loads(metadata.get("tied", "{}").encode())
     tensors = {name: _stored(name, told) for name, told in tree.items()}
     _refuse_gaps(tensors, size - 8 - length)

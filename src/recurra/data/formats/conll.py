@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from recurra.base.errors import DataError
+from recurra.base.words import counted
 from recurra.data.formats.conllu import ConlluRows, is_conllu
 from recurra.data.formats.format import Format, Rows
 from recurra.data.formats.lines import BadRowError, Line, Lines
@@ -75,7 +76,7 @@ class ConllRows:
     def _checked(self, line: Line) -> list[str]:
         cells = self._cells(line)
         if len(cells) != len(self._names):
-            wanted = f"expected {len(self._names)} columns ({', '.join(self._names)})"
+            wanted = f"expected {counted(len(self._names), 'column')} ({', '.join(self._names)})"
             raise self._lines.bad(f"{wanted} but found {len(cells)}: {line.text[:60]!r}.", line)
         if "" in cells:
             raise self._lines.bad(f"column '{self._names[cells.index('')]}' is empty: {line.text[:60]!r}.", line)

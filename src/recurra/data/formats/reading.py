@@ -10,6 +10,7 @@ from recurra.base.contracts import Origin, Record
 from recurra.base.errors import ConfigError, DataError, did_you_mean
 from recurra.base.normal import name_of
 from recurra.base.registry import Registry
+from recurra.base.words import counted
 from recurra.data.formats.bad_rows import BadRows, StopAtBadRow
 from recurra.data.formats.format import Format, OpenLines, Rows
 from recurra.data.formats.lines import BadRowError
@@ -54,7 +55,12 @@ def resolved_format(path: str | Path) -> str:
     for name, known in FORMATS.items():
         if suffix in known.suffixes:
             return name
-    raise ConfigError(f"{path}: the name does not tell the format. Set format to one of: {', '.join(FORMATS)}.")
+    raise ConfigError(f"{path}: the name does not tell the format. {_how_to_tell()}")
+
+
+def _how_to_tell() -> str:
+    suffixes = ", ".join(suffix for known in FORMATS.values() for suffix in known.suffixes)
+    return f"Rename it, to end in one of {suffixes}; or set data.format in a config to one of: {', '.join(FORMATS)}."
 
 
 def field(record: Record, name: str) -> Any:
@@ -126,7 +132,8 @@ def _missing(name: str, known: Iterable[str] | Mapping[str, Any]) -> str:
 
 def _why_no_rows(lines: OpenLines, bad_rows: BadRows) -> str:
     if bad_rows.count:
-        return f"{lines.path}: all {bad_rows.count} rows were skipped. The first: {bad_rows.examples[0]}"
+        skipped = "its only row was" if bad_rows.count == 1 else f"all {bad_rows.count:,} rows were"
+        return f"{lines.path}: {skipped} skipped. The first: {bad_rows.examples[0]}"
     if lines.number == 0:
         return f"{lines.path}: is empty, expected rows."
-    return f"{lines.path}: has no rows, only {lines.number} line{'s' * (lines.number > 1)} of header or blanks."
+    return f"{lines.path}: has no rows, only {counted(lines.number, 'line')} of header or blanks."

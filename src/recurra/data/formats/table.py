@@ -8,6 +8,7 @@ from typing import Any
 
 from recurra.base.errors import DataError
 from recurra.base.normal import name_of
+from recurra.base.words import counted
 from recurra.data.formats.lines import Line, Lines
 
 CellReader = Callable[[Lines], tuple[Line, list[str]]]
@@ -36,10 +37,8 @@ class TableRows:
             )
         self._may_be_header = False
         if len(cells) != len(self.columns):
-            raise self._lines.bad(
-                f"expected {len(self.columns)} cells ({', '.join(self.columns)}), got {len(cells)}: {_shown(cells)}.",
-                line,
-            )
+            wanted = f"{counted(len(self.columns), 'cell')} ({', '.join(self.columns)})"
+            raise self._lines.bad(f"expected {wanted}, got {len(cells)}: {_shown(cells)}.", line)
         return line, dict(zip(self.columns, cells, strict=True))
 
     def _header(self) -> tuple[str, ...]:

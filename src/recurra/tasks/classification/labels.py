@@ -13,6 +13,7 @@ from torch import Tensor
 from recurra.base.contracts import Loss, Origin, Score, Table
 from recurra.base.errors import DataError
 from recurra.base.normal import name_of, parts_of
+from recurra.base.words import as_written, counted
 from recurra.losses import binary_cross_entropy, cross_entropy
 from recurra.metrics import (
     Compared,
@@ -80,7 +81,7 @@ class OneLabel:
     def read(self, value: Any, origin: Origin) -> str:
         if isinstance(value, list | dict):
             raise DataError(
-                f"{origin}: expected one label, got {value!r:.80}. Set task.labels: many for lists of labels."
+                f"{origin}: expected one label, got {as_written(value)}. Set task.labels: many for lists of labels."
             )
         (label,) = map(name_of, self.spelt(value))
         if not label:
@@ -230,7 +231,8 @@ def label_set(kind: LabelKind, gold: Sequence[Any], source: str) -> tuple[str, .
     if len(counts) < least:
         found = ", ".join(f"'{label}'" for label in counts) or "none"
         raise DataError(
-            f"{source}: expected at least {least} different labels, found {len(counts)} ({found}) in {len(gold)} rows; "
+            f"{source}: expected at least {counted(least, 'different label')}, found {len(counts)} ({found}) in "
+            f"{counted(len(gold), 'row')}; "
             "there is nothing to tell apart. Check the label column."
         )
     return tuple(sorted(counts))

@@ -15,6 +15,7 @@ from recurra.base.contracts import Batch, Loss, Origin, Prediction, Record, Scor
 from recurra.base.errors import ConfigError, DataError, RunError, did_you_mean
 from recurra.base.normal import name_of, normal, spellings
 from recurra.base.option import OneOf, Opt
+from recurra.base.words import as_written
 from recurra.config import Section, build
 from recurra.data.formats import field
 from recurra.data.tokenizers import TOKENIZERS
@@ -384,7 +385,7 @@ class Classification:
 def _text(record: Record, column: str, *, empty: bool = False) -> str:
     value = field(record, column)
     if not isinstance(value, str):
-        raise DataError(f"{record.origin}: column '{column}' holds {value!r}, expected text.")
+        raise DataError(f"{record.origin}: column '{column}' holds {as_written(value)}, expected text.")
     if not empty and (wrong := emptiness(value)):
         raise DataError(
             f"{record.origin}: column '{column}' {wrong}, expected text. Fill it in, or set data.on_error: skip."

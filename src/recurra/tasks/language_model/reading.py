@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from recurra.base.contracts import Record
 from recurra.base.errors import DataError
+from recurra.base.words import as_written
 from recurra.data.formats import field
 
 
@@ -11,7 +12,7 @@ def text_of(record: Record, column: str, *, blank: bool) -> str:
     """The text of a record. Raises DataError, with file and line, for what is none, or blank where it must not be."""
     value = field(record, column)
     if not isinstance(value, str):
-        raise DataError(f"{record.origin}: column '{column}' holds {value!r:.80}, expected text.")
+        raise DataError(f"{record.origin}: column '{column}' holds {as_written(value)}, expected text.")
     if not blank and not value.strip():
         raise DataError(
             f"{record.origin}: column '{column}' is empty, expected text. Fill it in, set data.on_error: skip, or "

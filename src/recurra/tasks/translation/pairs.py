@@ -9,6 +9,7 @@ from typing import Any
 from recurra.base.contracts import Origin, Record
 from recurra.base.errors import DataError
 from recurra.base.normal import name_of, normal, parts_of
+from recurra.base.words import as_written
 from recurra.data.formats import field
 from recurra.tasks.blank import emptiness, is_blank
 
@@ -79,7 +80,7 @@ class Columns:
         value = field(record, self.accepted)
         parts = value if isinstance(value, list) else parts_of("" if value is None else str(value), self.separator)
         if not all(isinstance(part, str) for part in parts):
-            raise DataError(f"{record.origin}: column '{self.accepted}' holds {value!r:.80}, expected texts.")
+            raise DataError(f"{record.origin}: column '{self.accepted}' holds {as_written(value)}, expected texts.")
         return tuple(dict.fromkeys((reference, *(part.strip() for part in parts if part.strip()))))
 
     def group_of(self, record: Record) -> str | None:
@@ -91,7 +92,7 @@ def text_of(record: Record, column: str, *, empty: bool = False) -> str:
     """A text of a record. Raises DataError, with file and line, for what is no text, or empty where that is refused."""
     value = field(record, column)
     if not isinstance(value, str):
-        raise DataError(f"{record.origin}: column '{column}' holds {value!r:.80}, expected text.")
+        raise DataError(f"{record.origin}: column '{column}' holds {as_written(value)}, expected text.")
     if not empty and (wrong := emptiness(value)):
         raise DataError(
             f"{record.origin}: column '{column}' {wrong}, expected text. Fill it in, or set data.on_error: skip."
