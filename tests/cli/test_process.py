@@ -96,6 +96,20 @@ def test_closed_standard_streams_are_no_failure_and_no_file_takes_their_place(cl
     assert run.stdout.startswith("recurra ") == (1 not in closed)
 
 
+def test_a_text_in_utf_8_is_read_in_a_c_locale_too() -> None:
+    code = (
+        "import sys; from pathlib import Path; from recurra.cli.arguments import parse; "
+        "from recurra.cli.commands import COMMANDS; "
+        "args = parse('predict', COMMANDS['predict'], sys.argv[1:]); print(ascii([args.texts, args.run]))"
+    )
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    run = subprocess.run(
+        [sys.executable, "-c", code, "Köln".encode(), "Köln".encode()],
+        capture_output=True, text=True, timeout=60, env={**os.environ, **locale},
+    )  # fmt: skip
+    assert run.stdout == "[['K\\xf6ln'], PosixPath('K\\udcc3\\udcb6ln')]\n"
+
+
 def test_a_reader_that_goes_away_ends_the_program_quietly() -> None:
     code = "from recurra.cli import main; import sys; sys.exit(main(['--help']))"
     reader, writer = os.pipe()

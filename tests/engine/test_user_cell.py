@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pwd
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 
@@ -88,6 +89,17 @@ def test_the_cache_follows_the_environment(monkeypatch, tmp_path):
     monkeypatch.delenv("RECURRA_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert user_cell.cache_folder() == tmp_path / "recurra"
+
+
+def test_a_user_without_a_home_folder_is_told_where_to_set_one(monkeypatch):
+    def none(uid):
+        raise KeyError(f"getpwuid(): uid not found: {uid}")  # as in a container that is given a user id
+
+    for name in ("HOME", "RECURRA_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", none)
+    with pytest.raises(ConfigError, match=r"no home folder to keep the compiled cell in.*set RECURRA_CACHE"):
+        user_cell.cache_folder()
 
 
 def test_a_library_of_another_version_is_refused(cache, monkeypatch):

@@ -47,25 +47,37 @@ def parse(word: str, command: Command, arguments: Sequence[str]) -> argparse.Nam
     namespace, rest = parser.parse_known_intermixed_args(list(arguments))
     if rest:
         raise UsageError(_unexpected(parser, rest[0]))
-    _refuse_undecodable(parser, namespace)
+    _decode(parser, namespace)
     return namespace
 
 
-def _refuse_undecodable(parser: argparse.ArgumentParser, namespace: argparse.Namespace) -> None:
-    """Raise UsageError for a text that is not in the locale's encoding. A path may be any bytes."""
+def _decode(parser: argparse.ArgumentParser, namespace: argparse.Namespace) -> None:
+    """Read texts that the locale's encoding could not as UTF-8, which terminals speak in a C locale too.
+
+    A path may be any bytes, and stays. Raises UsageError for a text that is neither.
+    """
     for action in parser._actions:
         given = getattr(namespace, action.dest, None)
-        for text in given if isinstance(given, list) else [given]:
-            if isinstance(text, str) and action.metavar != "FILE" and (byte := _undecoded(text)):
-                raise UsageError(
-                    f"{parser.prog}: {action.metavar or action.dest}: byte 0x{byte:02x} is not "
-                    f"{sys.getfilesystemencoding().upper()}: '{text}'. Write the text in this encoding, or in a file."
-                )
+        if action.metavar == "FILE":
+            continue
+        if isinstance(given, str):
+            setattr(namespace, action.dest, _text(parser, action, given))
+        elif isinstance(given, list):
+            texts = [_text(parser, action, one) if isinstance(one, str) else one for one in given]
+            setattr(namespace, action.dest, texts)
 
 
-def _undecoded(text: str) -> int:
-    """The first byte that Python could not decode, 0 where there is none (PEP 383: U+DC80 and up)."""
-    return next((ord(c) - 0xDC00 for c in text if "\udc80" <= c <= "\udcff"), 0)
+def _text(parser: argparse.ArgumentParser, action: argparse.Action, text: str) -> str:
+    if not any("\udc80" <= character <= "\udcff" for character in text):  # PEP 383: bytes that could not be decoded
+        return text
+    data = text.encode(sys.getfilesystemencoding(), "surrogateescape")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{parser.prog}: {action.metavar or action.dest}: byte 0x{data[error.start]:02x} is not UTF-8: '{text}'. "
+            "Write the text in UTF-8, or in a file."
+        ) from None
 
 
 def _unexpected(parser: argparse.ArgumentParser, word: str) -> str:

@@ -58,10 +58,16 @@ def source(cell: Cell) -> str:
 
 
 def cache_folder() -> Path:
-    """Where compiled cells are kept."""
+    """Where compiled cells are kept. Raises ConfigError for a user without a home folder."""
     if folder := os.environ.get("RECURRA_CACHE"):
         return Path(folder)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "recurra"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "recurra"
+    except RuntimeError:  # no HOME, and a user id without an entry, as in many containers
+        raise ConfigError(
+            "there is no home folder to keep the compiled cell in, so the cell runs on the reference executor; set "
+            "RECURRA_CACHE to a folder."
+        ) from None
 
 
 def _headers() -> Path:
