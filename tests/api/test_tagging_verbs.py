@@ -160,11 +160,11 @@ def test_predictions_keep_the_characters_of_a_raw_text(run: Path, tmp_path: Path
     done("predict", run, text, "", "--output", tmp_path / "p.csv")
     with open(tmp_path / "p.csv", newline="", encoding="utf-8") as file:
         first, empty = csv.DictReader(file)
-    assert json.loads(first["spans"]) == row["spans"]
-    assert (empty["spans"], empty["text"]) == ("[]", "")
+    assert json.loads(first["predicted"]) == row["spans"]
+    assert (empty["predicted"], empty["token"], empty["note"]) == ("[]", "", "blank text")
     done("predict", run, "--input", "d.conll", "--output", tmp_path / "p.jsonl")
-    texts = [json.loads(line)["text"] for line in (tmp_path / "p.jsonl").read_text().splitlines()]
-    assert texts == [" ".join(word for word, _ in row) for row in sentences()]
+    found = [json.loads(line)["token"] for line in (tmp_path / "p.jsonl").read_text().splitlines()]
+    assert found == [[word for word, _ in row] for row in sentences()]
 
 
 def test_a_text_alone_gets_the_answer_that_it_gets_in_a_batch(run: Path) -> None:

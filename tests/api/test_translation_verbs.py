@@ -95,7 +95,7 @@ def test_two_parallel_files_go_all_the_way(here: Path) -> None:
     write_parallel(pairs(4), "new")
     assert "2 of 4 new.{en,xx} rows stand in train" in done("evaluate", "run", "new.{en,xx}").err
     done("predict", "run", "--input", "new.{en}", "--output", "out.jsonl")
-    assert [json.loads(line)["text"] for line in Path("out.jsonl").read_text().splitlines()] == [
+    assert [json.loads(line)["en"] for line in Path("out.jsonl").read_text().splitlines()] == [
         source for source, _ in pairs(4)
     ]
 
@@ -261,7 +261,10 @@ def test_what_training_never_saw_is_said_with_the_answer(run: Path) -> None:
         (("--beam", "0"), "beam: expected a whole number from 1 to 1000, got 0.\n"),
         (("--beam", "4000"), "beam: expected a whole number from 1 to 1000, got 4000.\n"),
         (("--beam", "x"), "recurra predict: argument --beam: expected a whole number from 0, got 'x'."),
-        (("--output", "a.png"), "--output a.png: expected a name that ends in .csv or .jsonl. A picture needs"),
+        (
+            ("--output", "a.png"),
+            "--output a.png: expected a name that ends in .csv, .tsv, .jsonl, .conll or .conllu. A",
+        ),
     ],
 )
 def test_options_of_predict_that_cannot_be_are_refused(options: tuple[str, ...], sentence: str, run: Path) -> None:

@@ -77,12 +77,13 @@ def test_init_check_train_evaluate_and_predict_agree_on_every_format(name: str, 
     done("predict", "run", "--input", name, "--output", "out.jsonl")
     predicted = [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
     assert [row["text"] for row in predicted] == [text for text, _ in rows()]
-    right = [row["label"] == label for row, (_, label) in zip(predicted, rows(), strict=True)]
+    assert [row["label"] for row in predicted] == [label for _, label in rows()], "the truth stays as it is"
+    right = [row["predicted"] == label for row, (_, label) in zip(predicted, rows(), strict=True)]
     assert sum(right) / len(right) == pytest.approx(of_file["accuracy"], abs=1e-12)
     done("predict", "run", "--input", name, "--output", "out.csv")
     with open("out.csv", newline="") as file:
-        assert [(row["text"], row["label"]) for row in csv.DictReader(file)] == [
-            (row["text"], row["label"]) for row in predicted
+        assert [(row["text"], row["label"], row["predicted"]) for row in csv.DictReader(file)] == [
+            (row["text"], row["label"], row["predicted"]) for row in predicted
         ]
 
 
@@ -93,9 +94,10 @@ def test_a_text_alone_gets_the_answer_that_it_gets_in_a_batch(run: Path) -> None
     alone = [json.loads(done("predict", run, "--json", text).out) for text in texts[:6]]
     arguments = [json.loads(line) for line in done("predict", run, "--json", *texts).out.splitlines()]
     for one, other in [*zip(alone, together, strict=False), *zip(arguments, together, strict=True)]:
-        assert one["label"] == other["label"]
+        assert one["label"] == other["predicted"]
         assert one["score"] == pytest.approx(other["score"], abs=1e-6)
-        assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-6)
+        shares = {label: other[f"probability_{label}"] for label in ("bad", "good")}
+        assert one["probabilities"] == pytest.approx(shares, abs=1e-6)
     assert sum(alone[0]["probabilities"].values()) == pytest.approx(1, abs=1e-9)
     assert alone[0]["score"] == max(alone[0]["probabilities"].values())
 
@@ -152,14 +154,14 @@ def test_blank_texts_of_a_test_file_are_named_and_what_they_count_is_said(run: P
 
 
 def test_predictions_come_in_order_beyond_one_chunk(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recurra.api.evaluating.CHUNK", 7)
+    monkeypatch.setattr("recurra.api.answers.CHUNK", 7)
     records = [Record({"text": f"item {'x ' * (n % 5)}{n}"}, Origin("list", n)) for n in range(20)]
     assert [row["text"] for row in api.predict(run, records)] == [record.fields["text"] for record in records]
     assert list(api.predict(run, [])) == []
 
 
 def test_predictions_are_made_as_they_are_asked_for(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recurra.api.evaluating.CHUNK", 2)
+    monkeypatch.setattr("recurra.api.answers.CHUNK", 2)
     asked: list[int] = []
 
     def endless() -> Any:
@@ -190,7 +192,7 @@ def test_many_labels_from_end_to_end(here: Path) -> None:
         assert row["labels"] == [label for label, p in row["probabilities"].items() if p >= 0.5]
     said = done("evaluate", "run-many.csv", "many.csv", "--json").json
     done("predict", "run-many.csv", "--input", "many.csv", "--output", "out.jsonl")
-    predicted = [set(json.loads(line)["labels"]) for line in Path("out.jsonl").read_text().splitlines()]
+    predicted = [set(json.loads(line)["predicted"]) for line in Path("out.jsonl").read_text().splitlines()]
     exact = sum(found == set(labels) for found, (_, labels) in zip(predicted, lines, strict=True)) / len(lines)
     assert {s["name"]: s["value"] for s in said["scores"]}["subset_accuracy"] == pytest.approx(exact, abs=1e-12)
 

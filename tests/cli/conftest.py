@@ -109,8 +109,20 @@ class FakeApi:
                 "text": record.fields["review"],
             }  # fmt: skip
 
-    def read_for(self, run: Path, file: Path, *, cells: Any) -> Iterator[Record]:
-        self._note("read_for", run=run, file=file, cells=cells)
+    class Source:
+        """The api's own class, which no fake row is."""
+
+    def answered(self, run: Any, records: Iterable[Record], **given: Any) -> Iterator[Any]:
+        kept = list(records)
+        for number, answer in enumerate(self.predict(run, kept, **given)):
+            yield SimpleNamespace(record=kept[number], answer=answer, tags=None)
+
+    def columns_of(self, run: Any, **given: Any) -> Any:
+        self._note("columns_of", **given)
+        return SimpleNamespace(separator=None, of=lambda one: {"predicted": one.answer["label"]})
+
+    def source_for(self, run: Path, file: Path, *, overrides: Any, cells: Any) -> Iterator[Record]:
+        self._note("source_for", run=run, file=file, overrides=overrides, cells=cells)
         return (Record({"review": text}, Origin(str(file), line)) for line, text in enumerate(("x", "y"), start=2))
 
     def explain(self, topic: str | None, name: str | None, *, cells: Any) -> Any:

@@ -84,7 +84,7 @@ def test_a_group_of_commands_has_help(capsys: Capture) -> None:
         (["predict", "r", "a", "--input", "f"], "recurra predict: expected either TEXT, or --input FILE"),
         (["predict", "r", "-", "a"], "recurra predict: - reads standard input, and stands alone."),
         (["predict", "r", "a", "--json", "--output", "x.csv"], "recurra predict: --json prints and --output writes"),
-        (["predict", "r", "a", "--output", "x.xlsx"], "--output x.xlsx: expected a name that ends in .csv or .jsonl."),
+        (["predict", "r", "a", "--output", "x.xlsx"], "--output x.xlsx: expected a name that ends in .csv, .tsv"),
         (["predict", "r", "a", "--output", "no/x.csv"], "--output no/x.csv: there is no folder 'no'."),
         (["init", "classification", "f", "--force"], "recurra init: --force has no effect without --output."),
     ],
@@ -266,7 +266,7 @@ def test_demo_trains_dates_unless_told_otherwise(api: Any, capsys: Capture) -> N
 
 def test_evaluate_prints_the_report(api: Any, capsys: Capture) -> None:
     assert main(["evaluate", "r", "f.csv"]) == 0
-    given = {"run": Path("r"), "file": Path("f.csv"), "split": "test", "device": "auto", "cells": []}
+    given = {"run": Path("r"), "file": Path("f.csv"), "split": "test", "overrides": [], "device": "auto", "cells": []}
     assert api.asked == [("evaluate", given)]
     captured = capsys.readouterr()
     assert captured.out.startswith("reviews: good or bad?\n")
@@ -292,7 +292,7 @@ def test_predict_as_json_prints_one_object_a_line(api: Any, capsys: Capture) -> 
 
 def test_predict_reads_a_file_as_the_run_says(api: Any, capsys: Capture) -> None:
     assert main(["predict", "r", "--input", "f.csv"]) == 0
-    assert api.asked[0] == ("read_for", {"run": Path("r"), "file": Path("f.csv"), "cells": []})
+    assert api.asked[0] == ("source_for", {"run": Path("r"), "file": Path("f.csv"), "overrides": [], "cells": []})
     assert api.texts == ["x", "y"]
 
 

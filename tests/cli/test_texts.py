@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from recurra.base.errors import DataError
 from recurra.cli import main
-from recurra.cli.texts import Row, from_standard_input, readable, write_csv, write_jsonl
+from recurra.cli.tables import Row, write_csv, write_jsonl
+from recurra.cli.texts import from_standard_input, readable
 from recurra.data.formats import read
 
 
@@ -134,7 +135,8 @@ def test_output_says_how_many_and_prints_nothing_else(api: Any, tmp_path: Path, 
     path = tmp_path / "p.jsonl"
     assert main(["predict", "r", "a", "b", "--output", str(path)]) == 0
     assert capsys.readouterr() == ("", f"{path}: 2 predictions written.\n")
-    assert [json.loads(line)["text"] for line in path.read_text().splitlines()] == ["a", "b"]
+    lines = path.read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [{"review": text, "predicted": "good"} for text in "ab"]
 
 
 def texts_of(content: bytes) -> list[object]:

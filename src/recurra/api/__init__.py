@@ -10,6 +10,7 @@ pretraining a model that begins with a language model
 options     sections of the config         schema      the config as a whole
 prepare     files to examples in splits    learner     all that a checkpoint holds, alive
 answering   examples to outputs            reporting   the end of a run       folder   what a run folder holds
+answers     answers beside their rows      given       what callers hand over
 stopping    a signal while nothing is lost by it                              watching for callers who do not watch
 places      the names in a run folder, and what can be said of a path without torch
 defaults    torch's defaults for new tensors, whatever the caller's are
@@ -21,6 +22,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from recurra.api.answers import Answered, Columns, Source, answered, columns_of, source_for
     from recurra.api.demos import Listed, data_export, data_list, demo
     from recurra.api.doctoring import Diagnosed, doctor
     from recurra.api.evaluating import evaluate, predict, read_for, text_column
@@ -36,16 +38,21 @@ if TYPE_CHECKING:
     from recurra.tasks import Written
 
 __all__ = [
+    "Answered",
     "Checked",
+    "Columns",
     "Diagnosed",
     "Explanation",
     "Inspection",
     "Listed",
     "Run",
+    "Source",
     "Together",
     "Trained",
     "Written",
+    "answered",
     "check",
+    "columns_of",
     "data_export",
     "data_list",
     "demo",
@@ -66,6 +73,7 @@ __all__ = [
     "predict",
     "read_for",
     "resume",
+    "source_for",
     "suggest",
     "suggester",
     "text_column",
@@ -74,6 +82,7 @@ __all__ = [
 
 # Where each name is. Imported when it is asked for: torch takes seconds, and a mistaken path needs none of them.
 _NAMES = {
+    "recurra.api.answers": "Answered Columns Source answered columns_of source_for",
     "recurra.api.demos": "Listed data_export data_list demo",
     "recurra.api.doctoring": "Diagnosed doctor",
     "recurra.api.evaluating": "evaluate predict read_for text_column",

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import torch
-
 from recurra.api.answering import device_of, outputs
+from recurra.api.answers import OF_FILES, Source, answered, source_for, with_data
 from recurra.api.defaults import in_float32
 from recurra.api.folder import Run, open_settings, opened
 from recurra.api.given import AnyPath, Row, are_rows, path_of, records_of
@@ -17,12 +15,10 @@ from recurra.api.schema import Settings
 from recurra.api.watching import Nobody
 from recurra.base.contracts import Listener, Record, Report, Watcher
 from recurra.base.errors import ConfigError, DataError
-from recurra.data.formats import read
-from recurra.tasks import Task
 from recurra.tasks.blank import blank_remarks
 
-# Rows that are read, answered and given out together: enough to make batches of like lengths.
-CHUNK = 1024
+# What a run's own data may be: read in another way, or from where it is now.
+OF_DATA = (*OF_FILES, "data.train", "data.dev", "data.test")
 
 
 @in_float32
@@ -31,23 +27,27 @@ def evaluate(
     file: AnyPath | Iterable[Row] | None = None,
     *,
     split: str = "test",
+    overrides: Sequence[str] = (),
     device: str = "auto",
     cells: Iterable[AnyPath] = (),
     watch: Watcher | None = None,
 ) -> Report:
     """Score a run on a file, or on the split of that name of its own data; the baselines stand beside it.
 
-    file: a path, or rows as dicts
+    file: a path, or rows as dicts      overrides: how data is read, such as "data.on_error=skip"; without a file also
+      where the run's own data is (data.train, data.dev, data.test)
     Raises ConfigError if the run's data has no such split, DataError for a label that training never saw.
     """
     watch = watch or Nobody()
     trained = opened(run, cells)
     where = trained.folder.path
+    settings = with_data(trained.settings, overrides, "evaluate", OF_DATA if file is None else OF_FILES)
     target = device_of(device)
     trained.model.to(target)
-    own = _own_splits(trained, watch, needed=file is None)
+    # A file may be read in another way than the run's own data.
+    own = _own_splits(trained, settings if file is None else trained.settings, watch, needed=file is None)
     if file is not None:
-        split, rows = _given_rows(file, trained.settings, watch)
+        split, rows = _given_rows(file, settings, watch)
         examples = usable(trained.task, [trained.task.example(record) for record in rows], split, watch)
         note_shared(own.get("train", ()), examples, split, watch)
         for message in blank_remarks(examples, ", and are scored as answered from nothing"):
@@ -79,10 +79,10 @@ def _given_rows(file: Any, settings: Settings, watch: Listener) -> tuple[str, li
     return path.name, read_rows(path, settings, watch, then)
 
 
-def _own_splits(trained: Run, watch: Watcher, *, needed: bool) -> Mapping[str, list[Any]]:
+def _own_splits(trained: Run, settings: Settings, watch: Watcher, *, needed: bool) -> Mapping[str, list[Any]]:
     """The examples of the run's own data; none if it cannot be read and only the baselines need it."""
     try:
-        prepared = prepare(trained.settings, watch, task=trained.task)
+        prepared = prepare(settings, watch, task=trained.task)
     except DataError as error:
         if needed:
             raise
@@ -96,7 +96,7 @@ def _own_splits(trained: Run, watch: Watcher, *, needed: bool) -> Mapping[str, l
 @in_float32
 def predict(
     run: AnyPath | Run,
-    records: Iterable[Row] | Mapping[str, Any] | str,
+    records: Source | Iterable[Row] | Mapping[str, Any] | str,
     *,
     options: Mapping[str, Any] | None = None,
     device: str = "auto",
@@ -105,35 +105,19 @@ def predict(
 ) -> Iterator[dict[str, Any]]:
     """One plain dict for each record, in order; labels are not needed. Reads lazily, a thousand rows at a time.
 
-    records: texts, dicts (rows as a data file has them) or records; a single text or dict is one row
+    records: texts, dicts (rows as a data file has them) or records, a single text or dict is one row; or what
+      `source_for` makes of a file
     options: how to answer, as the run's task has it: beam, n_best and attention of a translation
     Raises ConfigError, at once, for an option that the task does not have or records that are none.
     """
-    trained = opened(run, cells)
-    target = device_of(device)
-    task = trained.task.asking(options or {})
-    trained.model.to(target)
-    waiting = records_of(records, trained.settings.plan.input_field)
-    return _answers(trained.model, task, waiting, target, watch or Nobody())
-
-
-def _answers(
-    model: torch.nn.Module, task: Task, waiting: Iterator[Record], device: torch.device, watch: Listener
-) -> Iterator[dict[str, Any]]:
-    while chunk := list(islice(waiting, CHUNK)):
-        examples = [task.example(record, gold=False) for record in chunk]
-        answers = outputs(model, task, examples, device=device)
-        for message in task.remarks(answers, examples):
-            watch.note(message)
-        yield from map(task.answer, examples, answers)
+    rows = answered(run, records, options=options, device=device, cells=cells, watch=watch)
+    return (one.answer for one in rows)
 
 
 @in_float32
 def read_for(run: AnyPath, file: AnyPath, *, cells: Iterable[AnyPath] = ()) -> Iterator[Record]:
     """The records of a file, read as the run's config says; the label column may be missing."""
-    _, settings = open_settings(run, cells, to_train=False)
-    path, field = path_of(file, "file"), settings.plan.input_field
-    return read(path, format=settings.data.format, columns=settings.data.columns, fields=(field,))
+    return source_for(run, file, cells=cells).records
 
 
 @in_float32

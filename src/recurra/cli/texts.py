@@ -1,8 +1,7 @@
-"""Texts in, predictions out: arguments, standard input and files; lines, CSV and JSONL."""
+"""Texts in, predictions out: arguments and standard input; lines that people read, and pictures."""
 
 from __future__ import annotations
 
-import csv
 import io
 import math
 import sys
@@ -17,8 +16,7 @@ from recurra.base.contracts import Origin, Record
 from recurra.base.errors import DataError
 from recurra.cli.failures import UsageError
 from recurra.cli.heat import heat_lines
-from recurra.cli.terminal import json_text, one_line, printable, say
-from recurra.data.formats.csv import guarded
+from recurra.cli.terminal import one_line, printable, say
 from recurra.data.formats.lines import MAX_LINE_BYTES, Lines
 
 READ_BYTES = 64 << 10
@@ -139,26 +137,6 @@ def _words(label: object) -> str:
     return ", ".join(one_line(str(part)) for part in label) if isinstance(label, list | tuple) else one_line(str(label))
 
 
-def json_line(row: Row) -> str:
-    """One prediction as one line of JSON."""
-    return json_text(row)
-
-
-def writer_for(path: Path, *, with_attention: bool = False) -> Callable[[Path, Iterable[Row]], int]:
-    """What writes predictions to a file of this name: `.csv`, `.jsonl` or, of attention, `.png`.
-
-    Raises UsageError for another suffix.
-    """
-    writers = {".csv": write_csv, ".jsonl": write_jsonl, **({".png": write_png} if with_attention else {})}
-    if path.suffix.lower() not in writers:
-        others = "or .jsonl, or .png" if with_attention else "or .jsonl"
-        hint = " A picture needs --attention." if path.suffix.lower() == ".png" else ""
-        raise UsageError(f"--output {path}: expected a name that ends in .csv {others}.{hint}")
-    if not path.parent.is_dir():
-        raise UsageError(f"--output {path}: there is no folder '{path.parent}'. Make it, or choose another.")
-    return writers[path.suffix.lower()]
-
-
 def write_png(path: Path, rows: Iterable[Row]) -> int:
     """The attention of each answer, one picture under the other; whole or not at all. Returns the number of rows.
 
@@ -189,45 +167,3 @@ def _heat_map(make: Callable[..., Any], row: Row) -> Any:
     # The answer first: behind a text that is read from the right, its digits would turn round.
     title = f"{row['output']} ← {row['text']}"
     return make(one_line(title), tuple(attention["rows"]), tuple(attention["columns"]), weights)
-
-
-def write_jsonl(path: Path, rows: Iterable[Row]) -> int:
-    """One JSON object a line, exactly as predicted; the file is there whole or not at all. Returns the rows' number."""
-    number = 0
-    with replacing(path) as file:
-        for row in rows:
-            file.write(f"{json_line(row)}\n".encode())
-            number += 1
-    return number
-
-
-def write_csv(path: Path, rows: Iterable[Row]) -> int:
-    """A header, then a row a prediction; maps and lists as JSON; whole or not at all. Returns the number of rows.
-
-    Text that a spreadsheet would run as a formula gets an apostrophe and a backslash in front, which recurra takes away
-    again where it reads the file.
-    """
-    number = 0
-    with replacing(path) as binary:
-        file = io.TextIOWrapper(binary, encoding="utf-8", newline="", write_through=True)
-        table = csv.writer(file)
-        columns: list[str] = []
-        for number, whole in enumerate(rows, start=1):
-            row = {name: value for name, value in whole.items() if name != "note"}
-            if not columns:
-                columns = list(row)
-                table.writerow(map(_csv_cell, columns))
-            if list(row) != columns:
-                raise DataError(
-                    f"{path}: row {number} has the columns {list(row)}, the first one {columns}; use .jsonl."
-                )
-            table.writerow([_csv_cell(value) for value in row.values()])
-        file.flush()
-        file.detach()
-    return number
-
-
-def _csv_cell(value: Any) -> Any:
-    if isinstance(value, Mapping | list | tuple):
-        return json_text(value)
-    return guarded(value) if isinstance(value, str) else value

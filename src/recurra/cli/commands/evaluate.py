@@ -16,6 +16,15 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
     parser.add_argument("file", metavar="FILE", type=Path, nargs="?", help="data with labels (default: the run's own)")
     parser.add_argument("--split", help="which part of the run's own data: train, dev or test (default: test)")
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="how the data is read: data.on_error=skip leaves broken rows out and counts them; data.format, "
+        "data.columns; without FILE also where it is: data.train, data.dev, data.test",
+    )
     add_device(parser)
     add_cells(parser)
     add_json(parser, "the report")
@@ -31,7 +40,13 @@ def _run(args: argparse.Namespace) -> int:
         api.look_at_file(args.file)
     with watching() as watch:
         report = api.evaluate(
-            args.run, args.file, split=args.split or "test", device=args.device, cells=args.cells, watch=watch
+            args.run,
+            args.file,
+            split=args.split or "test",
+            overrides=args.overrides,
+            device=args.device,
+            cells=args.cells,
+            watch=watch,
         )
     if args.json:
         put_json(report_json(report))

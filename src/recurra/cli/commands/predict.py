@@ -1,19 +1,25 @@
-"""`recurra predict`: texts to predictions, as lines, JSON, CSV or JSONL."""
+"""`recurra predict`: texts to predictions, as lines, as JSON, or as columns behind those of a file."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from recurra.base.contracts import Record
+from recurra.base.contracts import Listener, Record
 from recurra.cli.arguments import Command, add_cells, add_device, add_json, add_run, natural
+from recurra.cli.columns import SUFFIXES, write_conll
 from recurra.cli.failures import DONE, UsageError
+from recurra.cli.tables import Row, rows_of, write_csv, write_jsonl, write_tsv
 from recurra.cli.terminal import flush, put, put_json, say
-from recurra.cli.texts import from_arguments, from_standard_input, readable, writer_for
+from recurra.cli.texts import from_arguments, from_standard_input, readable, write_png
 from recurra.cli.watcher import watching
+from recurra.data.formats.sentences import LINE
+
+if TYPE_CHECKING:
+    from recurra.api import Run, Source
 
 _STANDARD_INPUT = "-"
 
@@ -28,8 +34,14 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         metavar="FILE",
         type=Path,
-        help="write .csv or .jsonl, or with --attention a .png; in CSV, text that a spreadsheet would run as a formula "
-        "gets '\\ in front, which recurra takes away again",
+        help="write .csv, .tsv or .jsonl: the columns of the input, then predicted, score, probability_LABEL, note; "
+        "of a tagger also .conll, or .conllu from .conllu; with --attention a .png; in CSV, text that a spreadsheet "
+        "would run as a formula gets '\\ in front, which recurra takes away again",
+    )
+    parser.add_argument(
+        "--probabilities",
+        choices=("all", "none"),
+        help="a column for the probability of each label in --output; default: all of at most 50 labels, else none",
     )
     parser.add_argument("--beam", metavar="N", type=natural, help="hypotheses that a translation follows; 1 is greedy")
     parser.add_argument(
@@ -37,15 +49,21 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--attention", action="store_true", help="show what each token of the answer looked at")
     parser.add_argument("--tokens", action="store_true", help="show how probable a language model finds each token")
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="how --input is read: data.on_error=skip leaves broken rows out and names them; data.format, data.columns",
+    )
     add_device(parser)
     add_cells(parser)
     add_json(parser, "each prediction as one line,")
 
 
 def _run(args: argparse.Namespace) -> int:
-    if args.output and args.json:
-        raise UsageError("recurra predict: --json prints and --output writes a file; choose one.")
-    write = writer_for(args.output, with_attention=args.attention) if args.output else None
+    _refuse_unclear_output(args)
     _refuse_unclear_input(args)
     from recurra import api
 
@@ -54,16 +72,35 @@ def _run(args: argparse.Namespace) -> int:
         api.look_at_file(Path(args.input))
     with watching() as watch:
         run = api.open_run(args.run, args.cells)
-        answer = partial(api.predict, run, options=_options(args), device=args.device, watch=watch)
-        groups = map(answer, _groups(args, run.settings.plan.input_field))
-        if write is not None:
-            say(f"{args.output}: {write(args.output, chain.from_iterable(groups))} predictions written.")
+        groups = _groups(args, run.settings.plan.input_field)
+        if args.output:
+            say(f"{args.output}: {_written(args, run, groups, watch)} predictions written.")
             return DONE
-        for rows in groups:
-            for row in rows:
+        for some in groups:
+            for row in api.predict(run, some, options=_options(args), device=args.device, watch=watch):
                 put_json(row, indent=None) if args.json else put(readable(row))
             flush()
     return DONE
+
+
+def _written(args: argparse.Namespace, run: Run, groups: Iterable[Any], watch: Listener) -> int:
+    """Write all answers to a file; return how many."""
+    from recurra import api
+
+    path, suffix = args.output, args.output.suffix.lower()
+    first = next(iter(groups)) if args.input not in (None, _STANDARD_INPUT) else None
+    source = first if isinstance(first, api.Source) else None
+    records = chain.from_iterable(groups) if source is None else source
+    answers = api.answered(run, records, options=_options(args), device=args.device, watch=watch)
+    if suffix == ".png":
+        return write_png(path, (one.answer for one in answers))
+    if suffix in SUFFIXES:
+        return write_conll(path, answers, source, str(run.settings.tree["task"].get("tags")))
+    wanted = None if args.probabilities is None else args.probabilities == "all"
+    columns = api.columns_of(run, probabilities=wanted, watch=watch)
+    without = (LINE,) if source is not None and source.format in ("conll", "conllu") else ()
+    rows = rows_of(answers, columns, without=without, as_table=suffix != ".jsonl")
+    return _TABLES[suffix](path, rows)
 
 
 def _options(args: argparse.Namespace) -> dict[str, object]:
@@ -77,14 +114,39 @@ def _options(args: argparse.Namespace) -> dict[str, object]:
     return {name: value for name, value in given.items() if value is not None}
 
 
+def _refuse_unclear_output(args: argparse.Namespace) -> None:
+    if args.output is None:
+        if args.probabilities:
+            raise UsageError("recurra predict: --probabilities has no effect without --output.")
+        return
+    if args.json:
+        raise UsageError("recurra predict: --json prints and --output writes a file; choose one.")
+    suffix = args.output.suffix.lower()
+    known = (*_TABLES, *SUFFIXES, *([".png"] if args.attention else []))
+    if suffix not in known:
+        hint = " A picture needs --attention." if suffix == ".png" else ""
+        listed = ", ".join(_TABLES) + ", .conll or .conllu" + " or .png" * args.attention
+        raise UsageError(f"--output {args.output}: expected a name that ends in {listed}.{hint}")
+    if args.probabilities and suffix not in _TABLES:
+        raise UsageError(f"--output {args.output}: --probabilities has no effect on a {suffix} file.")
+    if not args.output.parent.is_dir():
+        raise UsageError(
+            f"--output {args.output}: there is no folder '{args.output.parent}'. Make it, or choose another."
+        )
+    if args.input and Path(args.input).exists() and args.output.exists() and args.output.samefile(args.input):
+        raise UsageError(f"--output {args.output}: is the input; choose another name, so that nothing is lost.")
+
+
 def _refuse_unclear_input(args: argparse.Namespace) -> None:
     if bool(args.texts) == bool(args.input):
         raise UsageError("recurra predict: expected either TEXT, or --input FILE, or - to read standard input.")
     if _STANDARD_INPUT in args.texts and len(args.texts) > 1:
         raise UsageError("recurra predict: - reads standard input, and stands alone.")
+    if args.overrides and args.input in (None, _STANDARD_INPUT):
+        raise UsageError("recurra predict: --set says how --input FILE is read, and has no effect without one.")
 
 
-def _groups(args: argparse.Namespace, field: str) -> Iterable[Iterable[Record]]:
+def _groups(args: argparse.Namespace, field: str) -> Iterable[Source | Iterable[Record]]:
     """What to predict for, in groups of which each is answered before the next is read.
 
     field: where the run's data has its texts
@@ -92,11 +154,17 @@ def _groups(args: argparse.Namespace, field: str) -> Iterable[Iterable[Record]]:
     from recurra import api
 
     if args.input not in (None, _STANDARD_INPUT):
-        return [api.read_for(args.run, Path(args.input), cells=args.cells)]
+        return [api.source_for(args.run, Path(args.input), overrides=args.overrides, cells=args.cells)]
     if _STANDARD_INPUT in (args.input, *args.texts):
         return from_standard_input(field)
     return [from_arguments(args.texts, field)]
 
+
+_TABLES: Mapping[str, Callable[[Path, Iterable[Row]], int]] = {
+    ".csv": write_csv,
+    ".tsv": write_tsv,
+    ".jsonl": write_jsonl,
+}
 
 COMMAND = Command(
     "predict for texts, a file or standard input",

@@ -1,0 +1,208 @@
+"""Answers beside the rows that they are for, and the columns that an answer makes in a file of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from recurra.api.answering import device_of, outputs
+from recurra.api.defaults import in_float32
+from recurra.api.folder import Run, open_settings, opened
+from recurra.api.given import AnyPath, Row, overrides_of, path_of, records_of
+from recurra.api.schema import Settings, settings_of
+from recurra.api.watching import Nobody
+from recurra.base.contracts import Listener, Record
+from recurra.base.errors import ConfigError, DataError
+from recurra.config import override
+from recurra.data.formats import ON_ERROR, BadRows, StopAtBadRow, read, resolved_format
+from recurra.tasks import Tagging, Task
+
+# Rows that are read, answered and given out together: enough to make batches of like lengths.
+CHUNK = 1024
+# What a trained run lets be set of how a file is read.
+OF_FILES = ("data.format", "data.columns", "data.on_error")
+# Labels whose probabilities get a column each unless somebody says otherwise; a sheet of more is hard to read.
+MOST_COLUMNS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file of rows to answer for. format: its word; bad_rows: takes what cannot be read, and counts it"""
+
+    path: Path
+    format: str
+    records: Iterator[Record]
+    bad_rows: BadRows
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A record with its answer. tokens, tags: of a tagging, as the run's files write tags; None of other tasks.
+
+    form: how a file has the tags of such a row, as a list or with spaces between them; None: as spans of a text
+    """
+
+    record: Record
+    answer: dict[str, Any]
+    tokens: tuple[str, ...] | None = None
+    tags: tuple[str, ...] | None = None
+    form: Literal["list", "spaced"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns of answers. labels: those that get a column for their probability
+
+    separator: between labels in one cell; None where they stand in a list, and in JSON always
+    """
+
+    labels: tuple[str, ...]
+    separator: str | None
+
+    def of(self, one: Answered) -> dict[str, Any]:
+        """`predicted`, `score`, `probability_X` for each label, and what else the answer has; not what was asked."""
+        left_out = {"text", "chords"} if one.tags is None else {"text", "tags"}
+        answer = {name: value for name, value in one.answer.items() if name not in left_out}
+        judged = "log_prob" in answer  # of a language model `tokens` are how probable each is
+        words = ("label", "labels", "output", "spans", *(() if judged else ("tokens",)))
+        said = next((name for name in words if name in answer), None)
+        found = {} if said is None else {"predicted": answer.pop(said)}
+        if one.tags is not None and one.form is not None:
+            found["predicted"] = list(one.tags) if one.form == "list" else " ".join(one.tags)
+        probabilities = answer.pop("probabilities", None)
+        found |= {"score": answer.pop("score")} if "score" in answer else {}
+        if probabilities is not None:
+            found |= {f"probability_{label}": probabilities.get(label) for label in self.labels}
+        return found | answer
+
+
+def columns_of(run: Run, *, probabilities: bool | None = None, watch: Listener | None = None) -> Columns:
+    """The columns of a run's answers. probabilities: of each label; None: of at most 50 labels, which is said."""
+    labels = tuple(getattr(run.task, "labels", ()))
+    if probabilities is None and len(labels) > MOST_COLUMNS:
+        (watch or Nobody()).note(
+            f"{len(labels):,} labels are too many for a column each, so their probabilities are left out; "
+            "--probabilities all writes them."
+        )
+    wanted = len(labels) <= MOST_COLUMNS if probabilities is None else probabilities
+    separator = getattr(getattr(run.task, "kind", None), "separator", None)
+    fits = separator is not None and not any(separator in label for label in labels)
+    return Columns(labels if wanted else (), separator if fits else None)
+
+
+@in_float32
+def source_for(
+    run: AnyPath | Run, file: AnyPath, *, overrides: Sequence[str] = (), cells: Iterable[AnyPath] = ()
+) -> Source:
+    """A file, read as the run's config says; the label column may be missing.
+
+    overrides: "data.on_error=skip" and the like: data.format, data.columns
+    Raises ConfigError for other settings.
+    """
+    settings = run.settings if isinstance(run, Run) else open_settings(run, cells, to_train=False)[1]
+    settings = with_data(settings, overrides, "predict", OF_FILES)
+    path, data = path_of(file, "file"), settings.data
+    bad_rows = ON_ERROR[data.on_error]()
+    format = resolved_format(path) if data.format == "auto" else data.format
+    fields = (settings.plan.input_field,)
+    records = read(path, format=format, columns=data.columns, fields=fields, bad_rows=bad_rows)
+    return Source(path, format, records, bad_rows)
+
+
+def with_data(settings: Settings, overrides: Sequence[str], verb: str, allowed: Sequence[str]) -> Settings:
+    """The settings with how data is read changed. Raises ConfigError for what else a trained run keeps."""
+    given = overrides_of(overrides)
+    keys = [one.partition("=")[0].strip() for one in given]
+    problems = [
+        f"--set {key}: has no effect on {verb}, because a trained run keeps its settings. Known: {', '.join(allowed)}."
+        for key in keys
+        if key not in allowed
+    ]
+    if problems:
+        raise ConfigError(problems)
+    return settings_of(override(settings.resolved.document, given), to_train=False) if given else settings
+
+
+@in_float32
+def answered(
+    run: AnyPath | Run,
+    records: Source | Iterable[Row] | Mapping[str, Any] | str,
+    *,
+    options: Mapping[str, Any] | None = None,
+    device: str = "auto",
+    cells: Iterable[AnyPath] = (),
+    watch: Listener | None = None,
+) -> Iterator[Answered]:
+    """Each record with its answer, in order, as `predict`; rows that a source skips are left out and named."""
+    trained = opened(run, cells)
+    target = device_of(device)
+    task = trained.task.asking(options or {})
+    trained.model.to(target)
+    given = records.records if isinstance(records, Source) else records
+    waiting = records_of(given, trained.settings.plan.input_field)
+    source = records if isinstance(records, Source) else None
+    return _answered(trained.model, task, waiting, source, target, watch or Nobody())
+
+
+def _answered(
+    model: torch.nn.Module,
+    task: Task,
+    waiting: Iterator[Record],
+    source: Source | None,
+    device: torch.device,
+    watch: Listener,
+) -> Iterator[Answered]:
+    bad_rows = source.bad_rows if source else StopAtBadRow()
+    number = 0
+    while chunk := list(islice(waiting, CHUNK)):
+        read = list(_read(chunk, task, bad_rows))
+        examples = [example for _, example in read]
+        said = outputs(model, task, examples, device=device)
+        for message in task.remarks(said, examples):
+            watch.note(message)
+        for (record, example), output in zip(read, said, strict=True):
+            number += 1
+            yield _with_tags(task, record, example, output)
+    if source and bad_rows.count:
+        _name_skipped(source, number, watch)
+
+
+def _read(chunk: Iterable[Record], task: Task, bad_rows: BadRows) -> Iterator[tuple[Record, Any]]:
+    for record in chunk:
+        try:
+            example = task.example(record, gold=False)
+        except DataError as problem:
+            bad_rows.refuse(problem)
+        else:
+            yield record, example
+
+
+def _with_tags(task: Task, record: Record, example: Any, output: Any) -> Answered:
+    answer = task.answer(example, output)
+    if not isinstance(task, Tagging):
+        return Answered(record, answer)
+    truth = record.fields.get(task.columns.tags)
+    spaced = task.columns.cutter == "spaces" and isinstance(truth, str) and not truth.lstrip().startswith("[")
+    form: Literal["list", "spaced"] | None = "list" if not example.cut else "spaced" if spaced else None
+    if example.is_blank:
+        return Answered(record, answer, (), (), form)
+    return Answered(record, answer, example.tokens, tuple(task.tagset.in_file(output.tags)), form)
+
+
+def _name_skipped(source: Source, number: int, watch: Listener) -> None:
+    """Say how many rows have no answer, and name the first of them. Raises DataError if no row has one."""
+    examples = source.bad_rows.examples
+    if not number:
+        raise DataError(f"{source.path}: all {source.bad_rows.count} rows were skipped. The first: {examples[0]}")
+    watch.note(
+        f"{source.path}: {source.bad_rows.count} broken rows were skipped and have no answer, {number} have one:"
+    )
+    for example in examples:
+        watch.note(example)
+    if (more := source.bad_rows.count - len(examples)) > 0:
+        watch.note(f"... and {more} more.")
