@@ -314,17 +314,42 @@ def test_without_its_training_data_a_run_is_scored_without_baselines(run: Path) 
     assert "data.csv: no such file" in refused("evaluate", run)
 
 
+# A rate at which float32 weights stay as they are; by this seed they begin with a log loss under that of a coin.
+STILL = {"optimizer": {"name": "sgd", "lr": 1e-9}, "select": "log_loss", "seed": 7}
+
+
+def said_by(watch: Listening) -> str:
+    return " ".join(watch.notes)
+
+
 def test_early_stopping_ends_a_run_that_no_longer_improves(data: Path) -> None:
-    write_config(training={"epochs": 50, "patience": 2, "optimizer": {"name": "sgd", "lr": 1e-9}})
+    write_config(training={**STILL, "epochs": 50, "patience": 2})
     watch = Listening()
     api.train(Path("c.yaml"), out=Path("run"), watch=watch)
     assert watch.epochs == [1, 2, 3]
     assert watch.total == 200
     assert watch.steps[-1] == 12
+    assert "stopped after epoch 3 of 50 (step 12 of 200): log_loss was not better than at step 4." in said_by(watch)
+
+
+def test_patience_can_be_a_share_of_all_steps(data: Path) -> None:
+    write_config(training={**STILL, "epochs": 50, "patience": None, "patience_share": 0.1})
+    watch = Listening()
+    api.train(Path("c.yaml"), out=Path("run"), watch=watch)
+    assert watch.steps[-1] == 4 + 20  # 10 % of 200 steps after the first epoch
+
+
+def test_patience_waits_until_the_score_has_left_its_floor(data: Path) -> None:
+    """Half of the rows have each label, and so one answer for all has an accuracy of 0.5."""
+    write_config(training={**STILL, "select": "accuracy", "epochs": 15, "patience": 2})
+    watch = Listening()
+    api.train(Path("c.yaml"), out=Path("run"), watch=watch)
+    assert watch.epochs == [*range(1, 16)]
 
 
 def test_scores_are_made_without_dropout(data: Path) -> None:
-    write_config(model={"output_dropout": 0.5, "zoneout": 0.5}, training={"epochs": 2})
+    model = {"output_dropout": 0.5, "zoneout": 0.5}
+    write_config(model=model, task={"calibration": "none"}, training={"epochs": 2})
     report = done("train", "c.yaml", "--out", "run", "--json").json["report"]
     for split in ("dev", "test"):
         again = done("evaluate", "run", "--split", split, "--json").json["scores"]
@@ -366,7 +391,7 @@ def test_a_run_of_very_many_epochs_begins_at_once(data: Path, monkeypatch: pytes
     watch = Listening()
     api.train(Path("c.yaml"), out=Path("run"), watch=watch)
     assert watch.total == 400_000
-    assert len(planned) == 102
+    assert len(planned) == 100 + 10  # an accuracy that never leaves its floor ends it after ten times the patience
 
 
 def test_the_best_epoch_is_kept_and_not_the_last(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

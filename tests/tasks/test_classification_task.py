@@ -267,6 +267,16 @@ def test_scores_count_what_is_right() -> None:
     assert tables[0].rows == (("no", 0, 1), ("yes", 1, 2))
 
 
+def test_possible_scores_are_those_of_a_model_that_knows_how_frequent_labels_are() -> None:
+    task = task_of()
+    found = {s.name: s.value for s in task.possible_scores([task.example(row) for row in records(LABELS)])}
+    assert found["accuracy"] == 0.75  # yes no yes yes
+    assert found["log_loss"] == pytest.approx(-0.75 * math.log(0.75) - 0.25 * math.log(0.25))
+    sets = many()
+    found = {s.name: s.value for s in sets.possible_scores([sets.example(row) for row in records(MANY)])}
+    assert math.isfinite(found["log_loss"])
+
+
 @pytest.mark.parametrize(("task", "score"), [(task_of, "accuracy"), (many, "f1_micro")])
 def test_the_usual_score_is_one_of_those_there_are(task: Any, score: str) -> None:
     made = task()

@@ -538,6 +538,15 @@ def test_possible_scores_are_those_of_real_answers() -> None:
         assert {s.name for s in task.score(right, examples, "dev")} == names
 
 
+def test_possible_scores_are_those_of_the_most_frequent_tag() -> None:
+    plain = task_of(["a/DT dog/NN cat/NN"])
+    values = {s.name: s.value for s in plain.possible_scores([sentence("a/DT dog/NN cat/NN")])}
+    assert values["token_accuracy"] == pytest.approx(2 / 3)
+    spans = task_of(ROWS)
+    values = {s.name: s.value for s in spans.possible_scores([sentence("Zoe/B-PER Zoe/B-PER in/O")])}
+    assert (values["f1_micro"], values["token_accuracy"]) == (0.0, pytest.approx(1 / 3))
+
+
 def test_the_baselines_are_the_most_frequent_tag_and_a_dictionary_of_spans() -> None:
     rows = [
         "New/B-LOC York/I-LOC is/O New/O",

@@ -17,8 +17,8 @@ from recurra.training import SCHEDULES
 
 # The whole table. May change: what they decide is decided anew at each step, or at the end of an epoch.
 MAY_CHANGE = frozenset({
-    "training.epochs", "training.patience", "training.optimizer.lr", "training.checkpoint_every",
-    "training.keep_checkpoints", "training.max_model_gib",
+    "training.epochs", "training.patience", "training.patience_share", "training.optimizer.lr",
+    "training.checkpoint_every", "training.keep_checkpoints", "training.max_model_gib",
 })  # fmt: skip
 # May not change, and why: the first one whose name an option begins with.
 BOUND: Mapping[str, str] = {
@@ -88,10 +88,11 @@ def apply(found: Sequence[Change], learner: Learner) -> list[str]:
     _refuse_too_few_epochs(learner)
     if "training.epochs" in names and learner.patience.spent:
         waited = learner.patience.state()["waited"]
+        by_share = learner.settings.training.patience is None
+        name, value = ("training.patience_share", "null") if by_share else ("training.patience", str(2 * waited))
         raise RunError(
             f"training.epochs: has no effect: training has ended early, because {waited} epochs in a row brought no "
-            "better score. To resume it, set training.patience too: higher, or null "
-            f"(`--set training.patience={2 * waited}`)."
+            f"better score. To resume it, set {name} too: higher, or null (`--set {name}={value}`)."
         )
     notes = [f"{change}." for change in found]
     for change in found:

@@ -45,7 +45,10 @@ class Unwritten:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """A training that is ready to run: what learns, from what, chosen by which score, and where it is written down."""
+    """A training that is ready to run: what learns, from what, chosen by which score, and where it is written down.
+
+    floor: the chosen score of a model that gives every dev row the same answer
+    """
 
     prepared: Prepared
     learner: Learner
@@ -53,6 +56,7 @@ class Course:
     log: Log | Unwritten
     select: str
     folder: RunFolder
+    floor: float
 
 
 def begin(folder: RunFolder, settings: Settings, device: torch.device, watch: Watcher, ranks: Ranks) -> Course:
@@ -95,6 +99,8 @@ def _course(
     """Read the data and build what learns. Only when nothing is refused any more is something written."""
     prepared = prepare(settings, watch)
     select = selected(settings, prepared, watch)
+    possible = prepared.task.possible_scores(prepared.splits["dev"])
+    floor = next(s.value for s in possible if s.name == select)
     learner = Learner(settings, prepared.task, prepared.splits["train"], device, prepared.fingerprint, ranks)
     keep = found.checkpoint.log_lines if found else 0
     if found:
@@ -107,18 +113,19 @@ def _course(
         run = open_run(Path(settings.training.init_from))
         watch.note(begin_with(run, learner.model, prepared.task, settings.training.init_layers))
     if ranks.number:
-        return Course(prepared, learner, Unwritten(), Unwritten(), select, folder)
+        return Course(prepared, learner, Unwritten(), Unwritten(), select, folder, floor)
     _say_choices(learner, settings, select, device, watch)
     if changed or not found:
         write_config(folder, settings)
-    write_task(folder, prepared.task, prepared.fingerprint)
+    if not folder.weights.is_file():  # those of an end before belong to the temperature that stands there
+        write_task(folder, prepared.task, prepared.fingerprint)
     log = Log(folder.log, keep=keep)
     if log.lines < keep:
         watch.note(f"{folder.log}: has lost {keep - log.lines} of {keep} lines; training goes on without them.")
     checkpoints = Checkpoints(folder.path)
     if found and found.path != checkpoints.last:  # the older one is the newest now, and a run that ends keeps that
         checkpoints.save_last(learner.snapshot(log.lines))
-    return Course(prepared, learner, checkpoints, log, select, folder)
+    return Course(prepared, learner, checkpoints, log, select, folder, floor)
 
 
 def learn(course: Course, stopping: Stopping, watch: Watcher) -> None:
@@ -138,7 +145,7 @@ def learn(course: Course, stopping: Stopping, watch: Watcher) -> None:
             course.checkpoints.save_last(learner.snapshot(log.lines))
             raise
         epoch = learner.epoch
-        is_best = learner.end_epoch(next(s for s in scores if s.name == course.select))
+        is_best = learner.end_epoch(next(s for s in scores if s.name == course.select), course.floor)
         log.write(event="dev", epoch=epoch, step=learner.step, best=is_best, **{s.name: s.value for s in scores})
         if is_best:
             with averaged(learner.optimizer):
@@ -148,6 +155,8 @@ def learn(course: Course, stopping: Stopping, watch: Watcher) -> None:
         learner.ranks.check_alike("their weights", lambda: _place(learner))
         _stop_if_asked(course, stopping)
     watch.done()
+    if early := learner.stopped_early(course.select):
+        watch.note(early)
 
 
 def _learn_epoch(course: Course, stopping: Stopping, watch: Watcher) -> None:

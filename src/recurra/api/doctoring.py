@@ -16,15 +16,17 @@ from recurra.api.answering import device_of
 from recurra.api.defaults import in_float32
 from recurra.api.folder import add_cells, open_run
 from recurra.api.given import AnyPath, config_of, overrides_of
+from recurra.api.judging import read_findings
 from recurra.api.learner import Learner
 from recurra.api.prepare import prepare
 from recurra.api.schema import Settings, read_settings
 from recurra.api.watching import Nobody
 from recurra.base.contracts import Batch, Progress, Report, Table, Watcher
 from recurra.base.errors import ConfigError, TrainingError
-from recurra.doctor import Advice, Course, Diagnosis, Probe, advice, probe
-from recurra.doctor.shown import charts, report
+from recurra.doctor import Advice, Course, Diagnosis, Finding, Probe, advice, probe
+from recurra.doctor.shown import ADVICE, charts, report
 from recurra.doctor.updates import update_ratios, weights
+from recurra.doctor.verdict import WORDS
 from recurra.nn import Recurrent
 from recurra.report import Chart
 from recurra.tasks import Task
@@ -39,6 +41,8 @@ MOST_NUMBERS = 2**27
 LOOKS = 5
 # Changes of the config that are tried, of those that are suggested.
 TRIED = 3
+# A change is not recommended if the loss after its steps is worse than this many times that of the config as it is.
+WORSE = 1.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ class Experiment:
 class Diagnosed:
     """advice: what to change; experiments: what came of it, if it was tried; report, charts: for people.
 
-    tree: the resolved config
+    tree: the resolved config      findings: how a training that has ended went; None where it is not known
     """
 
     diagnosis: Diagnosis
@@ -64,6 +68,7 @@ class Diagnosed:
     charts: tuple[Chart, ...]
     tree: Mapping[str, Mapping[str, Any]]
     experiments: tuple[Experiment, ...] = ()
+    findings: tuple[Finding, ...] | None = None
 
 
 @in_float32
@@ -98,9 +103,14 @@ def doctor(
         watch.note(f"trying {one.change}")
         changed = [*overrides, *one.settings]
         tried.append(_tried(one, partial(_diagnosed, config, changed, seed, device_of(device), steps, watch)))
-    shown = Table("The experiments", ("in the config", "verdict", "evidence", "loss"), tuple(map(_row, tried)))
-    report = replace(found.report, tables=(found.report.tables[0], shown, *found.report.tables[1:]))
-    return replace(found, report=report, experiments=tuple(tried))
+    shown = Table("The experiments", ("in the config", "verdict", "evidence", "loss", ""), _rows(tried))
+    helped = {one.change for one in tried[1:] if _helps(one, tried[0])}
+    advised = tuple(one for one in found.advice if one.change in helped)
+    if found.advice and not advised:
+        watch.note(f"nothing to recommend: of {len(tried) - 1} changes that were tried none helped.")
+    tables = [table for table in found.report.tables[1:] if table.caption != ADVICE]
+    report = replace(found.report, tables=(found.report.tables[0], shown, *tables))
+    return replace(found, report=report, advice=advised, experiments=tuple(tried))
 
 
 def _diagnosed(
@@ -134,8 +144,19 @@ def _tried(one: Advice, diagnose: Callable[[], Diagnosed]) -> Experiment:
         return Experiment(one.change, "refused", error.problems[0], math.nan)
 
 
-def _row(one: Experiment) -> tuple[str, ...]:
-    return one.change, one.word, one.evidence, f"{one.loss:.4g}"
+def _helps(one: Experiment, before: Experiment) -> bool:
+    """Is the verdict better, or as good with a lower loss, and the loss not worse? One that is no number is."""
+    if not one.loss <= WORSE * before.loss and math.isfinite(before.loss):
+        return False
+    words = [WORDS.index(each.word) if each.word in WORDS else -1 for each in (one, before)]
+    return words[0] > words[1] or (words[0] == words[1] and one.loss < before.loss)
+
+
+def _rows(tried: Sequence[Experiment]) -> tuple[tuple[str, ...], ...]:
+    kept = ["", *("helps" if _helps(one, tried[0]) else "does not help" for one in tried[1:])]
+    return tuple(
+        (one.change, one.word, one.evidence, f"{one.loss:.4g}", word) for one, word in zip(tried, kept, strict=True)
+    )
 
 
 def refuse_without_recurrence(model: torch.nn.Module, where: str) -> None:
@@ -168,7 +189,14 @@ def _of_run(path: Path, device: torch.device, cells: Iterable[AnyPath], watch: W
     trained.model.to(device)
     rows = _some(trained.model, trained.task, splits["dev"], device)
     diagnosis = Diagnosis((probe(trained.model, rows, trained.task.loss),))
-    return _said(diagnosis, trained.settings, f"{path.resolve().name}, trained", shlex.quote(str(path / "config.yaml")))
+    name, config = f"{path.resolve().name}, trained", shlex.quote(str(path / "config.yaml"))
+    said = _said(diagnosis, trained.settings, name, config)
+    if (found := read_findings(trained.folder)) is None:
+        return said
+    lines = tuple((f.word, f.evidence, "; or ".join(a.change for a in f.advice)) for f in found)
+    table = Table("How training went", ("finding", "evidence", "try"), lines)
+    tables = (table, *said.report.tables) if found else said.report.tables
+    return replace(said, report=replace(said.report, tables=tables), findings=found)
 
 
 def _said(diagnosis: Diagnosis, settings: Settings, title: str, config: str) -> Diagnosed:

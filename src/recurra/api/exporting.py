@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterable
+
+import torch
 
 from recurra.api.defaults import in_float32
 from recurra.api.folder import Run, opened
 from recurra.api.given import AnyPath, path_of
 from recurra.export import ANY, Agreement, onnx, save_torch
+from recurra.models import Classifier
+from recurra.tasks import Calibrates
 
 
 @in_float32
@@ -18,7 +23,7 @@ def export_onnx(
     """Write a run's model as ONNX, with all that is needed to ask it; see `recurra.export.onnx`.
 
     The files' metadata: "recurra", its version; "task", its word; and each part of task.json as JSON, such as "labels"
-    and "reader" (tokenizer and vocabulary) of a classification.
+    and "reader" (tokenizer and vocabulary) of a classification. Its "temperature" is in the logits already.
     target: the program that will run the files: "any", "onnxruntime" or "openvino".
     Raises RunError for a run that is damaged or a file that does not agree, ConfigError if onnx is not installed or
     knows no such model.
@@ -26,7 +31,7 @@ def export_onnx(
     trained, file = opened(run, cells), path_of(path, "path")
     told = {name: json.dumps(part, ensure_ascii=False) for name, part in trained.task.to_json().items()}
     metadata = {"task": str(trained.settings.tree["task"]["name"]), **told}
-    return onnx(trained.model, file, target=target, metadata=metadata)
+    return onnx(_tempered(trained), file, target=target, metadata=metadata)
 
 
 @in_float32
@@ -35,4 +40,16 @@ def export_torch(run: AnyPath | Run, path: AnyPath, *, cells: Iterable[AnyPath] 
 
     Raises RunError for a run that is damaged, ConfigError, with all reasons at once, for layers that torch lacks.
     """
-    return save_torch(opened(run, cells).model, path_of(path, "path"))
+    return save_torch(_tempered(opened(run, cells)), path_of(path, "path"))
+
+
+def _tempered(run: Run) -> torch.nn.Module:
+    """The model with the temperature of its probabilities in its output layer: softmax of its logits is calibrated."""
+    temperature = run.task.temperature if isinstance(run.task, Calibrates) else 1.0
+    if temperature == 1.0 or not isinstance(run.model, Classifier):
+        return run.model
+    model = copy.deepcopy(run.model)
+    with torch.no_grad():
+        for parameter in model.output.parameters():
+            parameter.copy_(parameter.double() / temperature)
+    return model

@@ -70,7 +70,7 @@ class Learner:
         self.penalties = [PENALTIES[name](strength=value) for name, value in strengths.items() if value]
         rows = Rows(lambda i: str(examples[i].origin), lambda i: task.collate([examples[i]], (i,)).to(device))
         self.on_nonfinite = build(options.on_nonfinite, ON_NONFINITE, rows)
-        self.best, self.patience = Best(), Patience(evaluations=options.patience)
+        self.best, self.patience = Best(), self._patience()
         self.step, self.epoch, self.position = 0, 1, 0
         self.seconds = 0.0
         self.changes: list[str] = []  # what was changed at resumes, as sentences
@@ -84,6 +84,16 @@ class Learner:
     def finished(self) -> bool:
         """All epochs are done, or patience is spent."""
         return self.epoch > self.settings.training.epochs or self.patience.spent
+
+    def stopped_early(self, select: str) -> str:
+        """Why training ended before its last epoch, as a sentence; "" if it did not."""
+        if not self.patience.spent or self.epoch > self.settings.training.epochs:
+            return ""
+        return (
+            f"training stopped after epoch {self.epoch - 1} of {self.settings.training.epochs} (step {self.step:,} of "
+            f"{self.total_steps:,}): {select} was not better than at step {self.best.step:,}. training.patience and "
+            "training.patience_share set how long to wait."
+        )
 
     @property
     def skipped(self) -> str:
@@ -116,10 +126,13 @@ class Learner:
             self.step, self.position = progress.step, self.position + 1
             yield progress
 
-    def end_epoch(self, score: Score) -> bool:
-        """Take note of the dev score and go to the next epoch. Is it the best so far?"""
+    def end_epoch(self, score: Score, floor: float) -> bool:
+        """Take note of the dev score and go to the next epoch. Is it the best so far?
+
+        floor: what this score is without any learning, at which patience does not count
+        """
         improved = self.best.offer(score, step=self.step)
-        self.patience.note(improved)
+        self.patience.note(improved, step=self.step, on_floor=not self.best.above(floor, score.better))
         self.schedule.observe(score)
         if isinstance(self.optimizer, AveragedSGD):
             self.optimizer.observe(score)
@@ -179,6 +192,13 @@ class Learner:
         self.step, self.epoch, self.position = checkpoint.step, checkpoint.epoch, checkpoint.position
         self.seconds = float(checkpoint.extra.get("seconds", 0.0))
         self.changes = [str(change) for change in checkpoint.extra.get("changes", [])]
+
+    def _patience(self) -> Patience:
+        options = self.settings.training
+        share = options.patience_share
+        return Patience(
+            evaluations=options.patience, steps=None if share is None else max(1, round(share * self.total_steps))
+        )
 
     def _optimizer(self) -> torch.optim.Optimizer:
         """Over all parameters, or over groups whose rates fall from the top of the network."""

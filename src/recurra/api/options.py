@@ -56,7 +56,18 @@ class TrainingOptions:
     select: Annotated[
         str, Opt("dev score that chooses the best epoch; auto: the one that is usual for the task", named=True)
     ] = "auto"
-    patience: Annotated[int | None, Opt("epochs without a better score before training stops; null: never", ge=1)] = 3
+    patience: Annotated[
+        int | None,
+        Opt("epochs without a better score before a stop, once the score has left its floor; null: not counted", ge=1),
+    ] = 3
+    patience_share: Annotated[
+        float | None,
+        Opt(
+            "share of all steps without a better score before training stops; beside patience, both must pass",
+            gt=0,
+            le=1,
+        ),
+    ] = None
     checkpoint_every: Annotated[int, Opt("steps between checkpoints; one is written after each epoch too", ge=1)] = 200
     keep_checkpoints: Annotated[
         str,

@@ -53,6 +53,10 @@ class RunFolder:
         return self.path / "examples.json"
 
     @property
+    def findings(self) -> Path:
+        return self.path / "findings.json"
+
+    @property
     def log(self) -> Path:
         return self.path / "log.jsonl"
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import platform
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import torch
@@ -12,6 +14,8 @@ import torch
 from recurra import __version__
 from recurra.api.answering import outputs
 from recurra.api.doctoring import for_report
+from recurra.api.folder import write_task
+from recurra.api.judging import judged, write_findings
 from recurra.api.learner import Learner
 from recurra.api.places import RunFolder, read_json
 from recurra.api.prepare import Prepared
@@ -19,6 +23,7 @@ from recurra.api.samples import sample_texts, write_samples
 from recurra.base.contracts import Report, Score, Watcher
 from recurra.base.errors import RunError
 from recurra.report import Chart, Curve, write
+from recurra.tasks import Calibrates
 from recurra.training import Checkpoints, MissingError, load_weights, put_weights, save_weights, step_of
 from recurra.training.log import read as read_log
 
@@ -40,6 +45,7 @@ def final_report(
     else:
         watch.note(f"no epoch had a finite {select}: the last weights are kept.")
     scored = {name: rows for name, rows in prepared.splits.items() if name != "train"}
+    prepared, calibration = calibrated(learner, prepared)
     answers = {
         name: outputs(learner.model, prepared.task, rows, device=learner.device) for name, rows in scored.items()
     }
@@ -48,19 +54,30 @@ def final_report(
     for message in compared.notes:
         watch.note(message)
     gradients, carried = for_report(learner.model, prepared.task, scored[last], learner.device)
+    scores = [prepared.task.score(answers[name], rows, name) for name, rows in scored.items()]
+    found = judged(learner, prepared, folder, select, scores[-1], compared.scores)
+    write_findings(folder, found)
     report = Report(
         title=f"{folder.path.resolve().name}: {learner.settings.tree['task']['name']}",
-        scores=tuple(s for name, rows in scored.items() for s in prepared.task.score(answers[name], rows, name)),
+        scores=tuple(chain.from_iterable(scores)),
         baselines=compared.scores,
         tables=(
             *prepared.task.tables(answers[last], scored[last]),
             *prepared.task.samples(learner.model, learner.device),
         ),
-        facts=facts(learner, prepared, select, [*compared.notes, *([learner.skipped] if learner.skipped else [])])
+        facts={f"finding {number}": str(one) for number, one in enumerate(found, start=1)}
+        | facts(
+            learner,
+            prepared,
+            select,
+            [*compared.notes, *filter(None, [learner.skipped, learner.stopped_early(select)])],
+        )
+        | calibration
         | gradients,
     )
     rows = map(prepared.task.answer, scored[last][:MOST_ROWS], answers[last])
     write_samples(folder, sample_texts(prepared.task, list(rows)))
+    write_task(folder, prepared.task, prepared.fingerprint)
     is_best = learner.best.value is not None
     save_weights(folder.weights, learner.model, step=learner.best.step if is_best else learner.step)
     drawn = write(
@@ -73,6 +90,25 @@ def final_report(
     for message in drawn.notes:
         watch.note(message)
     return report
+
+
+def calibrated(learner: Learner, prepared: Prepared) -> tuple[Prepared, dict[str, str]]:
+    """The task with probabilities that fit dev, and a fact that says what came of it; as it was where it has none."""
+    task, dev = prepared.task, prepared.splits["dev"]
+    if not isinstance(task, Calibrates):
+        return prepared, {}
+    said = outputs(learner.model, task, dev, device=learner.device)
+    fitted = task.calibrated(said, dev)
+    if fitted.temperature == 1.0:
+        return prepared, {}
+    before, after = (
+        {s.name: s.value for s in task.score(rows, dev, "dev")}
+        for rows in (said, outputs(learner.model, fitted, dev, device=learner.device))
+    )
+    names = {"log_loss": "log loss", "calibration_error": "calibration error"}
+    changes = [f"{word} {before[name]:.4g} to {after[name]:.4g}" for name, word in names.items() if name in before]
+    sentence = f"temperature {fitted.temperature:.4g}, fitted on {len(dev):,} dev rows: {', '.join(changes)}"
+    return replace(prepared, task=fitted), {"calibration": sentence}
 
 
 def _take_best(learner: Learner, checkpoints: Checkpoints, folder: RunFolder) -> None:

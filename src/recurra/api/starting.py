@@ -16,12 +16,14 @@ from recurra.api.given import AnyPath, config_of, overrides_of, path_of
 from recurra.api.prepare import prepare, selected
 from recurra.api.pretraining import begin_with
 from recurra.api.schema import read_settings, settings_of
+from recurra.api.sizing import Seen, sized
 from recurra.api.watching import Nobody
-from recurra.base.contracts import Listener
+from recurra.base.contracts import Listener, Record
 from recurra.base.errors import ConfigError
 from recurra.config import parse
 from recurra.config import write as config_text
-from recurra.data.formats import read
+from recurra.data.formats import num_lines, read
+from recurra.data.formats.parallel import is_pattern
 from recurra.tasks import TASKS
 
 # Rows that `init` looks at to guess which column is which.
@@ -52,15 +54,25 @@ def init(task: str, file: AnyPath, *, watch: Listener | None = None) -> str:
     rows = list(islice(read(file, format=word), LOOK))
     found = plan.suggested(rows, file)
     data = {"train": str(file), **({} if word == "auto" else {"format": word}), **found.data}
-    chosen: dict[str, Any] = {"task": {"name": task, **found.task}, "data": data}
-    if len(rows) < LOOK:
-        # A few hundred rows in batches of 64 are a handful of steps an epoch, too few to learn anything.
-        chosen["training"] = {"batch_rows": 8, "epochs": 20}
+    chosen: dict[str, dict[str, Any]] = {"task": {"name": task, **found.task}, "data": data}
+    choices = sized(task, chosen["task"], Seen(rows, _number_of(rows, file)))
+    for choice in choices:
+        section, _, name = choice.path.partition(".")
+        chosen.setdefault(section, {})[name] = choice.value
     document = parse(yaml.safe_dump(chosen, allow_unicode=True, sort_keys=False), str(file))
     settings = settings_of(document)
     for line in found.said:
         (watch or Nobody()).note(line)
-    return config_text(settings.resolved, settings.schema, found.said)
+    reasons = {one.path: one.why for one in choices if one.why}
+    return config_text(settings.resolved, settings.schema, found.said, reasons)
+
+
+def _number_of(rows: Sequence[Record], file: Path) -> int:
+    """Rows of a file. Of more than were looked at: as many as its lines hold if they are like the first ones."""
+    last = rows[-1].origin.line
+    if len(rows) < LOOK or last is None or not (is_pattern(file) or file.is_file()):  # a pipe is read once
+        return len(rows)
+    return max(len(rows), round(num_lines(file) * len(rows) / last))
 
 
 @in_float32

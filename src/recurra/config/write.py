@@ -6,6 +6,7 @@ import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
+from types import MappingProxyType
 from typing import Any
 
 from recurra.base.option import OneOf
@@ -23,8 +24,17 @@ _LONGEST_FLOW = 60
 _SAFE = re.compile(r"[^\W\d][\w./+-]*(?: [\w./+-]+)*")
 
 
-def write(resolved: Resolved, schema: Schema, remarks: Sequence[str] = ()) -> str:
-    """The config as YAML with comments; `load` and `resolve` make the same config of it. remarks: more lines on top."""
+def write(
+    resolved: Resolved,
+    schema: Schema,
+    remarks: Sequence[str] = (),
+    reasons: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """The config as YAML with comments; `load` and `resolve` make the same config of it.
+
+    remarks: more lines on top
+    reasons: why an option has its value, by its path, such as "training.epochs": last in its comment
+    """
     head = [
         *textwrap.wrap(schema.doc, WIDTH - 2),
         "An option that is left out has its default; an unknown one is an error.",
@@ -32,19 +42,25 @@ def write(resolved: Resolved, schema: Schema, remarks: Sequence[str] = ()) -> st
     ]
     lines = [f"# {line}".rstrip() for line in head]
     for name, section in schema.sections.items():
-        lines += ["", *_section(name, resolved.tree[name], section)]
+        lines += ["", *_section(name, resolved.tree[name], section, _below(reasons, name))]
     return "\n".join(lines) + "\n"
 
 
-def _section(name: str, values: Mapping[str, Any], section: Fixed | OneOf) -> Iterator[str]:
+def _below(reasons: Mapping[str, str], name: str) -> dict[str, str]:
+    return {path.removeprefix(f"{name}."): why for path, why in reasons.items() if path.startswith(f"{name}.")}
+
+
+def _section(name: str, values: Mapping[str, Any], section: Fixed | OneOf, reasons: Mapping[str, str]) -> Iterator[str]:
     if isinstance(section, OneOf):
-        yield from _component(0, name, values, section, section.doc)
+        yield from _component(0, name, values, section, section.doc, reasons)
     else:
         yield from _commented(f"{name}:", section.doc, 0)
-        yield from _options(1, values, options_of(section.constructor))
+        yield from _options(1, values, options_of(section.constructor), reasons)
 
 
-def _component(depth: int, key: str, values: Mapping[str, Any], note: OneOf, comment: str) -> Iterator[str]:
+def _component(
+    depth: int, key: str, values: Mapping[str, Any], note: OneOf, comment: str, reasons: Mapping[str, str]
+) -> Iterator[str]:
     """`optimizer: adam` for a component without options, else a map with its word first."""
     options = options_of(note.registry[values["name"]])
     kind = getattr(note.registry, "kind", None)
@@ -55,25 +71,28 @@ def _component(depth: int, key: str, values: Mapping[str, Any], note: OneOf, com
         return
     yield from _commented(f"{key}:", comment, depth)
     yield f"{'  ' * (depth + 1)}name: {_scalar(values['name'])}"
-    yield from _options(depth + 1, values, options)
+    yield from _options(depth + 1, values, options, reasons)
 
 
-def _options(depth: int, values: Mapping[str, Any], options: tuple[Option, ...]) -> Iterator[str]:
+def _options(
+    depth: int, values: Mapping[str, Any], options: tuple[Option, ...], reasons: Mapping[str, str]
+) -> Iterator[str]:
     for option in options:
         value = values[option.name]
+        why = f"; here: {reasons[option.name]}" if option.name in reasons else ""
         if isinstance(option.note, OneOf) and value is not None:
-            comment = f"{option.note.doc}; {_default(option)}"
-            yield from _component(depth, option.name, value, option.note, comment)
+            comment = f"{option.note.doc}; {_default(option)}{why}"
+            yield from _component(depth, option.name, value, option.note, comment, _below(reasons, option.name))
         else:
-            yield from _option(depth, option, value)
+            yield from _option(depth, option, value, why)
 
 
-def _option(depth: int, option: Option, value: Any) -> Iterator[str]:
+def _option(depth: int, option: Option, value: Any, why: str) -> Iterator[str]:
     if isinstance(option.note, OneOf):
         fits = f"null or one of {', '.join(option.note.registry)}"
     else:
         fits = words(option.kind, option.note)
-    comment = f"{option.note.doc} {_together(f'({fits}; {_default(option)})')}"
+    comment = f"{option.note.doc} {_together(f'({fits}; {_default(option)})')}{why}"
     flow = _flow(value)
     if len(flow) <= _LONGEST_FLOW or not isinstance(value, list | tuple | Mapping):
         yield from _commented(f"{option.name}: {flow}", comment, depth)

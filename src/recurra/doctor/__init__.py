@@ -9,6 +9,7 @@ updates      how large an update is beside the weights
 verdict      healthy, vanishing, exploding, saturated: the thresholds
 diagnosis    probes of a training, and the verdict on the whole
 advice       what to change in a config, and the command that shows whether it helps
+fitting      how a whole training went, from its scores
 shown        all of it as tables and charts
 """
 
@@ -18,6 +19,7 @@ from recurra.doctor.activations import Activation
 from recurra.doctor.advice import Advice, advice
 from recurra.doctor.carry import Carried
 from recurra.doctor.diagnosis import Course, Diagnosis
+from recurra.doctor.fitting import Finding, Story, findings
 from recurra.doctor.looking import Seen, watching
 from recurra.doctor.probe import LayerProbe, Probe, probe
 from recurra.doctor.verdict import Verdict, judged
@@ -28,11 +30,14 @@ __all__ = [
     "Carried",
     "Course",
     "Diagnosis",
+    "Finding",
     "LayerProbe",
     "Probe",
     "Seen",
+    "Story",
     "Verdict",
     "advice",
+    "findings",
     "judged",
     "probe",
     "watching",

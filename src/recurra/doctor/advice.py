@@ -44,6 +44,11 @@ def _set(**settings: object) -> tuple[str, ...]:
     return tuple(f"{name.replace('__', '.')}={value}" for name, value in settings.items())
 
 
+def one_advice(why: str, changes: Mapping[str, object]) -> Advice:
+    """An advice that sets options, by their path."""
+    return _one(why, tuple(f"{path}={value}" for path, value in changes.items()))
+
+
 def _one(why: str, settings: tuple[str, ...]) -> Advice:
     return Advice(", ".join(setting.replace("=", ": ", 1) for setting in settings), why, settings)
 

@@ -15,6 +15,7 @@ from recurra.doctor.verdict import VANISHED, horizon
 from recurra.report import Chart, Curve
 
 LOG = "log10 of the norm"
+ADVICE = "What to change"
 
 
 def report(title: str, diagnosis: Diagnosis, found: Sequence[Advice], config: str) -> Report:
@@ -41,7 +42,7 @@ def tables(diagnosis: Diagnosis, found: Sequence[Advice], config: str) -> Iterat
     if found:
         experiments = commands(found, config)
         rows = tuple((one.change, one.why, words) for one, words in zip(found, experiments, strict=True))
-        yield Table("What to change", ("in the config", "because", "the experiment"), rows)
+        yield Table(ADVICE, ("in the config", "because", "the experiment"), rows)
     heads = ("layer", "units", "dead", "steps", "reach", "horizon", "a step")
     yield Table("Layers", heads, tuple(map(_layer_row, layers)))
     for layer in layers:

@@ -3,6 +3,7 @@ docs/concepts/gradients.md."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -57,12 +58,30 @@ def _carrying(layer: LayerProbe) -> tuple[str, str]:
             f"the gradient is {_power(max(within))} times as long {steps} steps back: it grows by {carried.rate:.3g} "
             "a step."
         )
+    if within[-1] < VANISHED and (direct := _direct(layer)) is not None:
+        return "healthy", (
+            f"the recurrence carries little back ({_power(within[-1])} is left after {carried.reach} steps), but the "
+            f"loss reaches earlier steps directly: its gradient there is {direct:.2g} of the largest."
+        )
     if within[-1] < VANISHED:
         return "vanishing", (
             f"{far}: it is multiplied by {carried.rate:.3g} a step, and falls below a thousandth after "
             f"{horizon(layer)} steps."
         )
     return "healthy", f"{far}: it is multiplied by {carried.rate:.3g} a step."
+
+
+def _direct(layer: LayerProbe) -> float | None:
+    """The loss's own gradient as far back as the reach, beside its largest; None where it vanishes there too.
+
+    Where each step has a loss of its own, as in tagging, or all steps are pooled, nothing has to be carried that far.
+    """
+    reach = layer.carried.reach if layer.carried else 0
+    known = [value for value in layer.gradient if math.isfinite(value)]
+    if reach >= len(layer.gradient) or not known or not max(known):
+        return None
+    share = layer.gradient[reach] / max(known)
+    return share if share >= 10**VANISHED else None
 
 
 def _saturated(layer: LayerProbe) -> tuple[str, str] | None:

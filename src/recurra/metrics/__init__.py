@@ -4,6 +4,7 @@ outputs          LabelOutput, LabelSetOutput: what a classifier says about one r
 labelling        gold labels beside outputs, checked once, as arrays: `labelling`, `set_labelling`
 classification   one label per row: accuracy, precision, recall, F1, log loss; confusion matrix, most confused pairs
 multilabel       any number of labels per row: subset accuracy, Hamming loss, precision, recall, F1, log loss
+temperature      one number that makes probabilities fit
 calibration      does 80 % sure mean right in 80 % of the cases: calibration error and reliability table
 ranking          two labels: area under the ROC curve, average precision
 sequences        a written answer beside what was expected: exact match, other accepted answers; SEQUENCE_SCORES
@@ -55,6 +56,7 @@ from recurra.metrics.sequences import (
 from recurra.metrics.spans import span_mistakes, span_scores
 from recurra.metrics.tag_baselines import FrequentTag, SpanDictionary
 from recurra.metrics.tags import most_confused_tags, per_tag_scores, tag_confusion, tag_scores
+from recurra.metrics.temperature import sigmoid_temperature, softmax_temperature
 
 __all__ = [
     "SEQUENCE_SCORES",
@@ -92,6 +94,8 @@ __all__ = [
     "scores",
     "set_labelling",
     "set_scores",
+    "sigmoid_temperature",
+    "softmax_temperature",
     "span_mistakes",
     "span_scores",
     "tag_confusion",

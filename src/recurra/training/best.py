@@ -33,6 +33,11 @@ class Best:
         self.value, self.step = score.value, step
         return True
 
+    def above(self, floor: float, better: str) -> bool:
+        """Is the best value so far better than this one?"""
+        sign = 1.0 if better == "higher" else -1.0
+        return self.value is not None and sign * self.value > sign * floor
+
     def state(self) -> dict[str, Any]:
         """What a checkpoint holds, as JSON."""
         return {"value": self.value, "step": self.step}

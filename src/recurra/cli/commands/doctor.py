@@ -66,8 +66,10 @@ def _run(args: argparse.Namespace) -> int:
 def _show(found: Diagnosed) -> None:
     verdict = found.diagnosis.verdict
     put(f"{verdict.word}: {f'{verdict.layer}: ' if verdict.layer else ''}{one_line(verdict.evidence)}")
+    for finding in found.findings or ():
+        put(one_line(str(finding)))
     for table in found.report.tables:
-        if table.caption != "What to change":
+        if table.caption not in ("What to change", "How training went"):
             put(f"\n{text_table(table)}")
     for one in found.advice:
         put(f"\nTry {one.change}\n  because {one.why}")
@@ -84,6 +86,7 @@ def _as_json(found: Diagnosed) -> dict[str, Any]:
         "advice": [dataclasses.asdict(one) for one in found.advice],
         "experiments": [dataclasses.asdict(one) for one in found.experiments],
         "probes": [dataclasses.asdict(one) for one in diagnosis.probes],
+        "findings": None if found.findings is None else [dataclasses.asdict(one) for one in found.findings],
         "course": dataclasses.asdict(diagnosis.course),
     }
 

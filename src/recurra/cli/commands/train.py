@@ -12,7 +12,7 @@ from recurra.base.shell import as_word
 from recurra.cli.arguments import Command, add_cells, add_device, add_json, add_overrides, natural
 from recurra.cli.failures import DONE, UsageError
 from recurra.cli.show import report_json, show_report
-from recurra.cli.terminal import is_terminal, put_json, say
+from recurra.cli.terminal import is_terminal, one_line, put_json, say
 from recurra.cli.watcher import watching
 
 if TYPE_CHECKING:
@@ -124,6 +124,9 @@ def finished(trained: Trained, *, as_json: bool) -> int:
         "generate": f'generate {run} --prompt "some text"',
         "play": f"generate {run} --midi piece.mid",
     }[trained.use]
+    for name, value in (trained.report.facts if trained.report else {}).items():
+        if name.startswith("finding "):
+            say(one_line(str(value)))
     say(f"\nThe run is in {run}. Next:\n  recurra {use}\n  recurra evaluate {run} your_file.csv")
     return DONE
 

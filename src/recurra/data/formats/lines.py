@@ -10,7 +10,7 @@ import gzip
 import os
 import zlib
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
@@ -80,6 +80,13 @@ class Lines:
             raise self.bad(f"the line is longer than {MAX_LINE_BYTES:,} bytes, the limit. Is a line break missing?")
         return self._decoded(raw)
 
+    def rest(self) -> int:
+        """How many lines are left, whatever they hold; they are gone then."""
+        number, last = 0, b""
+        while chunk := self._readline(_CHUNK, self._file.read):
+            number, last = number + chunk.count(b"\n"), chunk
+        return number + (bool(last) and not last.endswith(b"\n"))
+
     def put_back(self, lines: Iterable[Line | BadRowError]) -> None:
         """Make `lines`, the last ones taken, the next ones again; one that could not be read is its error."""
         self._returned.extendleft(reversed(list(lines)))
@@ -109,9 +116,9 @@ class Lines:
             pass
         self._in_long_line = False
 
-    def _readline(self, limit: int) -> bytes:
+    def _readline(self, limit: int, read: Callable[[int], bytes] | None = None) -> bytes:
         try:
-            return self._file.readline(limit)
+            return (read or self._file.readline)(limit)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             damage = "ends too early" if isinstance(error, EOFError) else f"is damaged ({error})"
             raise DataError(
@@ -141,6 +148,12 @@ def refuse_missing(path: Path) -> None:
     """Raise DataError, as `open_lines` does, for a file that is missing or a folder; a pipe is not touched."""
     if not path.exists() or path.is_dir():
         _opened(path).close()
+
+
+def count_lines(path: Path) -> int:
+    """Lines of a file, plain or gzip, without reading what they say. Raises DataError as `open_lines` does."""
+    with open_lines(path) as lines:
+        return lines.rest()
 
 
 def _opened(path: Path) -> BinaryIO:

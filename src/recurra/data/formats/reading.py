@@ -13,8 +13,8 @@ from recurra.base.registry import Registry
 from recurra.base.words import counted
 from recurra.data.formats.bad_rows import BadRows, StopAtBadRow
 from recurra.data.formats.format import Format, OpenLines, Rows
-from recurra.data.formats.lines import BadRowError
-from recurra.data.formats.parallel import is_pattern
+from recurra.data.formats.lines import BadRowError, count_lines
+from recurra.data.formats.parallel import is_pattern, parallel_paths
 
 FORMATS: Registry[Format] = Registry("format")
 
@@ -42,6 +42,11 @@ def read(
         _check_columns(name, chosen, columns)
     given = None if columns is None else tuple(columns)
     return _records(Path(path), chosen, given, tuple(fields), StopAtBadRow() if bad_rows is None else bad_rows)
+
+
+def num_lines(path: str | Path) -> int:
+    """Lines of a file, or of the first of parallel ones, plain or gzip. Raises DataError for one that is missing."""
+    return count_lines(next(iter(parallel_paths(path).values())) if is_pattern(path) else Path(path))
 
 
 def resolved_format(path: str | Path) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,10 +31,14 @@ from recurra.metrics import (
     scores,
     set_labelling,
     set_scores,
+    sigmoid_temperature,
+    softmax_temperature,
 )
 from recurra.metrics.baselines import Analyzer
 
 Texts = Sequence[str]
+# A probability under this is 0 in float64, whose log is no number.
+TINY = 1e-300
 
 
 class LabelKind(Protocol):
@@ -49,7 +54,9 @@ class LabelKind(Protocol):
     def names(self, gold: Iterable[Any]) -> Iterable[str]: ...
     def targets(self, gold: Sequence[Any], place: Mapping[str, int]) -> Tensor: ...
     def loss(self, logits: Tensor, targets: Tensor, weights: Tensor | None, smoothing: float) -> Loss: ...
-    def outputs(self, logits: Tensor, labels: Sequence[str]) -> list[Any]: ...
+    def outputs(self, logits: Tensor, labels: Sequence[str], temperature: float = 1.0) -> list[Any]: ...
+    def temperature(self, gold: Sequence[Any], outputs: Sequence[Any], labels: Sequence[str]) -> float: ...
+    def logits(self, shares: Tensor) -> Tensor: ...
     def said(self, gold: Any, labels: Sequence[str]) -> Any: ...
     def answer(self, output: Any) -> dict[str, Any]: ...
     def score(
@@ -99,10 +106,22 @@ class OneLabel:
     def loss(self, logits: Tensor, targets: Tensor, weights: Tensor | None, smoothing: float) -> Loss:
         return cross_entropy(logits, targets, class_weights=weights, label_smoothing=smoothing)
 
-    def outputs(self, logits: Tensor, labels: Sequence[str]) -> list[LabelOutput]:
+    def logits(self, shares: Tensor) -> Tensor:
+        """Those of labels (C,) with these shares of the rows."""
+        return shares.log()
+
+    def outputs(self, logits: Tensor, labels: Sequence[str], temperature: float = 1.0) -> list[LabelOutput]:
         # In float64, so that a thousand classes still sum to one within the metrics' tolerance.
-        rows = torch.softmax(logits.double(), -1).tolist()
-        return [LabelOutput(labels[row.index(max(row))], dict(zip(labels, row, strict=True))) for row in rows]
+        exact = logits.double()
+        rows = torch.softmax(exact / temperature, -1).tolist()
+        # By the logits: a temperature may make two probabilities equal, and must not change an answer.
+        best = [row.index(max(row)) for row in exact.tolist()]
+        return [LabelOutput(labels[k], dict(zip(labels, row, strict=True))) for k, row in zip(best, rows, strict=True)]
+
+    def temperature(self, gold: Sequence[str], outputs: Sequence[LabelOutput], labels: Sequence[str]) -> float:
+        """The temperature at which these outputs of temperature 1 would have the lowest log loss."""
+        p = np.array([[o.probabilities[label] for label in labels] for o in outputs])
+        return softmax_temperature(np.log(np.maximum(p, TINY)), np.array([labels.index(label) for label in gold]))
 
     def said(self, gold: str, labels: Sequence[str]) -> LabelOutput:
         return LabelOutput(gold, {label: float(label == gold) for label in labels})
@@ -176,15 +195,29 @@ class ManyLabels:
     def loss(self, logits: Tensor, targets: Tensor, weights: Tensor | None, smoothing: float) -> Loss:
         return binary_cross_entropy(logits, targets, class_weights=weights)
 
-    def outputs(self, logits: Tensor, labels: Sequence[str]) -> list[LabelSetOutput]:
-        rows = torch.sigmoid(logits.double()).tolist()
+    def logits(self, shares: Tensor) -> Tensor:
+        """Those of labels (C,) with these shares of the rows."""
+        return shares.logit()
+
+    def outputs(self, logits: Tensor, labels: Sequence[str], temperature: float = 1.0) -> list[LabelSetOutput]:
+        exact = logits.double()
+        said = (torch.sigmoid(exact) >= 0.5).tolist()  # without the temperature, which must not change an answer
+        rows = torch.sigmoid(exact / temperature).tolist()
         return [
             LabelSetOutput(
-                tuple(label for label, p in zip(labels, row, strict=True) if p >= 0.5),
+                tuple(label for label, is_said in zip(labels, each, strict=True) if is_said),
                 dict(zip(labels, row, strict=True)),
             )
-            for row in rows
+            for each, row in zip(said, rows, strict=True)
         ]
+
+    def temperature(
+        self, gold: Sequence[tuple[str, ...]], outputs: Sequence[LabelSetOutput], labels: Sequence[str]
+    ) -> float:
+        """The temperature at which these outputs of temperature 1 would have the lowest log loss."""
+        p = np.array([[o.probabilities[label] for label in labels] for o in outputs])
+        scores = np.log(np.maximum(p, TINY)) - np.log(np.maximum(1 - p, 1e-16))
+        return sigmoid_temperature(scores, np.array([[label in row for label in labels] for row in gold], dtype=float))
 
     def said(self, gold: tuple[str, ...], labels: Sequence[str]) -> LabelSetOutput:
         return LabelSetOutput(gold, {label: float(label in gold) for label in labels})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -82,6 +83,11 @@ class ClassificationPlan:
     label_smoothing: Annotated[
         float, Opt("share of the target that is spread over all labels; only with labels: one", ge=0, lt=1)
     ] = 0.0
+
+    calibration: Annotated[
+        Literal["temperature", "none"],
+        Opt("probabilities of a trained model; temperature: scaled to fit dev, no answer changes (Guo et al. 2017)"),
+    ] = "temperature"
 
     def __post_init__(self) -> None:
         problems = []
@@ -174,9 +180,14 @@ class ClassificationPlan:
             if not (weights is None or len(weights) == len(labels)):
                 raise ValueError(f"{len(labels)} labels and {weights!r} weights")
             tensor = None if weights is None else torch.tensor([float(w) for w in weights], dtype=torch.float32)
+            temperature = float(data.get("temperature", 1.0))
+            if not 0 < temperature < math.inf:
+                raise ValueError(f"temperature {temperature}")
         except (KeyError, TypeError, ValueError, ArithmeticError) as error:
             raise RunError(f"{origin}: expected the labels of a classification: {str(error)[:300]}.") from error
-        return Classification(self, TextReader.from_json(reader, origin), tuple(labels), tensor)
+        return Classification(
+            self, TextReader.from_json(reader, origin), tuple(labels), tensor, temperature=temperature
+        )
 
     def _weights(self, labels: Sequence[str], gold: Sequence[Any]) -> torch.Tensor | None:
         if self.class_weights == "none":
@@ -201,12 +212,14 @@ class Classification:
         labels: tuple[str, ...],
         weights: torch.Tensor | None,
         merged: str = "",
+        temperature: float = 1.0,
     ) -> None:
         """merged: what to say of labels that stand in the training data in several spellings; "" for nothing"""
         self.plan = plan
         self.reader = reader
         self.labels = labels
         self.weights = weights
+        self.temperature = temperature
         self.kind = plan.kind
         self._merged = merged
         self._place = {label: k for k, label in enumerate(labels)}
@@ -255,7 +268,14 @@ class Classification:
 
     def decode(self, prediction: Prediction) -> list[Any]:
         """The same, from what a model has said."""
-        return self.kind.outputs(prediction.outputs["logits"], self.labels)
+        return self.kind.outputs(prediction.outputs["logits"], self.labels, self.temperature)
+
+    def calibrated(self, outputs: Sequence[Any], examples: Sequence[TextExample]) -> Classification:
+        """The task with the temperature that fits these outputs of its own best; itself where the config wants none."""
+        if self.plan.calibration == "none":
+            return self
+        found = self.kind.temperature([e.gold for e in examples], outputs, self.labels)
+        return Classification(self.plan, self.reader, self.labels, self.weights, self._merged, found)
 
     def score(self, outputs: Sequence[Any], examples: Sequence[TextExample], split: str) -> tuple[Score, ...]:
         """All scores of one split, in the order of `metrics`."""
@@ -350,9 +370,11 @@ class Classification:
         return "accuracy" if isinstance(self.kind, OneLabel) else "f1_micro"
 
     def possible_scores(self, examples: Sequence[TextExample]) -> tuple[Score, ...]:
-        """The scores that these rows can have, with meaningless values: those of a model that knows nothing."""
-        nothing = self.kind.outputs(torch.zeros(len(examples), len(self.labels), dtype=torch.float32), self.labels)
-        return self.score(nothing, examples, "dev")
+        """The scores that these rows can have, with the values of a model that knows how frequent each label is."""
+        counts = Counter(self.kind.names(e.gold for e in examples))
+        shares = torch.tensor([counts[label] / max(len(examples), 1) for label in self.labels], dtype=torch.float64)
+        constant = self.kind.outputs(self.kind.logits(shares).expand(len(examples), -1), self.labels)
+        return self.score(constant, examples, "dev")
 
     def perfect(self, examples: Sequence[TextExample]) -> list[Any]:
         """What a model would say that is right and sure of it."""
@@ -373,6 +395,7 @@ class Classification:
             "reader": self.reader.to_json(),
             "labels": list(self.labels),
             "class_weights": None if self.weights is None else self.weights.tolist(),
+            "temperature": self.temperature,
         }
 
     # ----------------------------------------------------------------------------------------------------------------

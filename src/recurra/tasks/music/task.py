@@ -257,8 +257,10 @@ class Music:
         return "nats_per_step"
 
     def possible_scores(self, examples: Sequence[Piece]) -> tuple[Score, ...]:
-        """The scores that these rows can have, with meaningless values."""
-        return music_scores((), (), (), split="dev")
+        """The scores that these rows can have, with the values of a model for which every note is a coin."""
+        nats = [[self.model_sizes[0] * math.log(2)] * e.length for e in examples]
+        missed = [sum(map(len, e.chords)) for e in examples]
+        return music_scores(nats, (0,), missed, split="dev")
 
     def to_json(self) -> dict[str, Any]:
         """What a run folder must hold to read as in training."""

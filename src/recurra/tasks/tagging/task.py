@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -253,8 +254,10 @@ class Tagging:
         return "f1_micro" if self.tagset.has_spans else "token_accuracy"
 
     def possible_scores(self, examples: Sequence[Sentence]) -> tuple[Score, ...]:
-        """The scores that these rows can have, with meaningless values: those of a model that knows nothing."""
-        return self.score([Tagged((self.tagset.tags[0],) * e.length) for e in examples], examples, "dev")
+        """The scores that these rows can have, with the values of the most frequent tag; with spans, O: it has none."""
+        counts = Counter(chain.from_iterable(e.tags or () for e in examples))
+        tag = OUTSIDE if self.tagset.has_spans else max(self.tagset.tags, key=lambda tag: counts[tag])
+        return self.score([Tagged((tag,) * e.length) for e in examples], examples, "dev")
 
     def perfect(self, examples: Sequence[Sentence]) -> list[Tagged]:
         """The tags of the sentences themselves."""

@@ -227,9 +227,10 @@ class Translation:
         return self.kind.main
 
     def possible_scores(self, examples: Sequence[TextPair]) -> tuple[Score, ...]:
-        """The scores that these rows can have, with meaningless values: those of a model that says nothing."""
-        nothing = Translated((Candidate("", (), 0.0, True),), Forced(0.0, 1, 0))
-        return self.score([nothing] * len(examples), examples, "dev")
+        """The scores that these rows can have, with the values of a model that writes nothing, and expects anything."""
+        nats, counts = math.log(self.model_sizes[1]), [len(wanted(e).tokens) + 1 for e in examples]
+        nothing = [Translated((Candidate("", (), 0.0, True),), Forced(nats * n, n, 0)) for n in counts]
+        return self.score(nothing, examples, "dev")
 
     def perfect(self, examples: Sequence[TextPair]) -> list[Translated]:
         """The references, cut and joined as a model's answers are."""

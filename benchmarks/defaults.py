@@ -1,0 +1,294 @@
+"""What a user gets who changes nothing: `recurra init` on small public data sets, then `recurra train`, by seed.
+
+    python benchmarks/defaults.py --data DIR [--sets sms_spam,wnut17] [--seeds 1,2,3] [--json FILE]
+    python benchmarks/defaults.py --table FILE [FILE]    the table again, of finished runs
+
+DIR holds a folder for each data set (see examples/README.md). Of the config that `init` writes only the files for dev
+and test are named, where the set has them. A table in Markdown goes to standard output, what is going on to standard
+error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import gzip
+import io
+import json
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import mean
+
+from quality import machine, say
+
+from recurra import api
+from recurra.api.watching import Nobody
+from recurra.base.atomic import write_text
+from recurra.base.contracts import Score
+
+# Rows of a sample are drawn by this seed, so that everybody's sample is the same.
+SAMPLE_SEED = 2017
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """A data set as the files that a user would have."""
+
+    train: Path
+    dev: Path | None = None
+    test: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DataSet:
+    """score: by which people compare; baseline: that the report prints beside it; margin: how far below it may be."""
+
+    name: str
+    task: str
+    score: str
+    baseline: str
+    margin: float
+    files: Callable[[Path, Path], Files]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One training. Scores and baselines by "split/name"; seconds of training, with the dev scores."""
+
+    set: str
+    seed: int
+    steps: int
+    seconds: float
+    best_step: int
+    scores: Mapping[str, float]
+    baselines: Mapping[str, Mapping[str, float]]
+    notes: Sequence[str]
+
+
+class Watch(Nobody):
+    """Says the dev score of each epoch."""
+
+    def __init__(self, title: str, score: str) -> None:
+        self.title, self.score, self.step_of_best, self.last = title, score, 0, 0
+
+    def step(self, progress, speed: float, seconds_left: float) -> None:  # type: ignore[no-untyped-def]
+        self.last = progress.step
+
+    def scores(self, epoch: int, scores: tuple[Score, ...], is_best: bool) -> None:
+        values = {score.name: score.value for score in scores}
+        loss = f", log loss {values['log_loss']:.3f}" if "log_loss" in values else ""
+        say(f"{self.title}: epoch {epoch}, step {self.last}, dev {values[self.score]:.4f}{loss}{' *' * is_best}")
+        if is_best:
+            self.step_of_best = self.last
+
+
+# -- the sets ----------------------------------------------------------------------------------------------------------
+
+
+def as_csv(rows: Sequence[tuple[str, str]], path: Path) -> Path:
+    """Rows of (text, label) as a CSV file with a header."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([("text", "label"), *rows])
+    write_text(path, text.getvalue())
+    return path
+
+
+def labelled(path: Path, *, apart: str, encoding: str = "utf-8") -> list[tuple[str, str]]:
+    """Rows of "LABEL TEXT", with `apart` between them. Not splitlines(), which also cuts inside a text."""
+    lines = path.read_text(encoding=encoding).rstrip("\n").split("\n")
+    return [(text, label) for label, _, text in (line.partition(apart) for line in lines)]
+
+
+def sms_spam(data: Path, scratch: Path) -> Files:
+    return Files(as_csv(labelled(data / "sms_spam/SMSSpamCollection", apart="\t"), scratch / "train.csv"))
+
+
+def trec_qc(data: Path, scratch: Path) -> Files:
+    """Six coarse classes: DESC of "DESC:manner How did ..."."""
+
+    def rows(name: str) -> list[tuple[str, str]]:
+        found = labelled(data / "trec_qc" / name, apart=" ", encoding="latin-1")
+        return [(text, label.partition(":")[0]) for text, label in found]
+
+    train, test = (as_csv(rows(f"TREC.{name}"), scratch / f"{name}.csv") for name in ("train", "test"))
+    return Files(train, test=test)
+
+
+def sst2_1000(data: Path, scratch: Path) -> Files:
+    train, test = (labelled(data / f"sst2/sentence/stsa.binary.{name}", apart=" ") for name in ("train", "test"))
+    chosen = random.Random(SAMPLE_SEED).sample(train, 1000)
+    return Files(as_csv(chosen, scratch / "train.csv"), test=as_csv(test, scratch / "test.csv"))
+
+
+def hate_offensive(data: Path, scratch: Path) -> Files:
+    return Files(data / "hate_offensive/labeled_data.csv.gz")
+
+
+def wnut17(data: Path, scratch: Path) -> Files:
+    folder = data / "wnut17"
+    names = {"train": "wnut17train.conll", "dev": "emerging.dev.conll", "test": "emerging.test.annotated"}
+    found = {key: scratch / f"{key}.conll" for key in names}
+    for key, name in names.items():  # the test file's name does not tell its format
+        write_text(found[key], (folder / name).read_text(encoding="utf-8"))
+    return Files(**found)
+
+
+def ncbi_disease(sentences: int) -> Callable[[Path, Path], Files]:
+    def files(data: Path, scratch: Path) -> Files:
+        found = {key: scratch / f"{key}.conll" for key in ("train", "dev", "test")}
+        for key, name in (("train", "train"), ("dev", "devel"), ("test", "test")):
+            text = (data / f"ncbi_disease/{name}.tsv").read_text(encoding="utf-8")
+            write_text(found[key], sampled(text, sentences) if key == "train" else text)
+        return Files(**found)
+
+    return files
+
+
+def ewt_2000(data: Path, scratch: Path) -> Files:
+    folder, train = data / "ud_english_ewt", scratch / "train.conllu"
+    with gzip.open(folder / "en_ewt-ud-train.conllu.gz", "rt", encoding="utf-8") as file:
+        write_text(train, sampled(file.read(), 2000))
+    return Files(train, folder / "en_ewt-ud-dev.conllu", folder / "en_ewt-ud-test.conllu")
+
+
+def sampled(text: str, number: int) -> str:
+    """So many of the sentences that blank lines part."""
+    sentences = [sentence for part in text.split("\n\n") if (sentence := part.strip("\n"))]
+    return "\n\n".join(random.Random(SAMPLE_SEED).sample(sentences, number)) + "\n"
+
+
+SETS = {
+    one.name: one
+    for one in (
+        DataSet("sms_spam", "classification", "accuracy", "tfidf", 0.015, sms_spam),
+        DataSet("trec_qc", "classification", "accuracy", "tfidf", 0.015, trec_qc),
+        DataSet("sst2_1000", "classification", "accuracy", "tfidf", 0.015, sst2_1000),
+        DataSet("hate_offensive", "classification", "accuracy", "tfidf", 0.015, hate_offensive),
+        DataSet("wnut17", "tagging", "f1_micro", "dictionary", 0.0, wnut17),
+        DataSet("ncbi_500", "tagging", "f1_micro", "dictionary", 0.0, ncbi_disease(500)),
+        DataSet("ncbi_1500", "tagging", "f1_micro", "dictionary", 0.0, ncbi_disease(1500)),
+        DataSet("ewt_2000", "tagging", "token_accuracy", "frequent", 0.0, ewt_2000),
+    )
+}
+
+
+# -- training ----------------------------------------------------------------------------------------------------------
+
+
+def train(chosen: DataSet, data: Path, seed: int, extra: Sequence[str]) -> Run:
+    """`init`, then `train` with the config as it was written. extra: "dotted.key=value" each, on top of it."""
+    watch = Watch(f"{chosen.name}, seed {seed}", chosen.score)
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        files = chosen.files(data, scratch)
+        config = scratch / "config.yaml"
+        write_text(config, api.init(chosen.task, files.train))
+        named = [f"data.{key}={path}" for key in ("dev", "test") if (path := getattr(files, key)) is not None]
+        report = api.train(config, out=scratch / "run", overrides=[*named, *extra], seed=seed, watch=watch).report
+    if report is None:
+        raise SystemExit(f"{watch.title}: stopped before its end.")
+    return Run(
+        chosen.name,
+        seed,
+        steps=watch.last,
+        seconds=float(report.facts["training seconds"]),
+        best_step=watch.step_of_best,
+        scores=_values(report.scores),
+        baselines={name: _values(scores) for name, scores in report.baselines.items()},
+        notes=[str(value) for key, value in report.facts.items() if key.startswith(("note", "verdict", "calibration"))],
+    )
+
+
+def _values(scores: Sequence[Score]) -> dict[str, float]:
+    return {f"{score.split}/{score.name}": score.value for score in scores}
+
+
+# -- the table ---------------------------------------------------------------------------------------------------------
+
+
+def table(runs: Sequence[Run]) -> str:
+    """A line a set, of the test split: mean and range over seeds, beside the baselines and what must hold."""
+    heads = ["set", "score", "mean (lowest to highest)", "baseline", "log loss, mean (highest)", "majority's log loss"]
+    lines = [f"| {' | '.join([*heads, 'seeds', 'steps', 'training, s'])} |", "|---" * (len(heads) + 3) + "|"]
+    for name in dict.fromkeys(run.set for run in runs):
+        lines.append(_line(SETS[name], [run for run in runs if run.set == name]))
+    return "\n".join(lines)
+
+
+def _line(chosen: DataSet, runs: Sequence[Run]) -> str:
+    values = [run.scores[f"test/{chosen.score}"] for run in runs]
+    bar = runs[0].baselines[chosen.baseline][f"test/{chosen.score}"]
+    held = mean(values) >= bar - chosen.margin
+    losses = [run.scores["test/log_loss"] for run in runs if "test/log_loss" in run.scores]
+    most = runs[0].baselines.get("majority", {}).get("test/log_loss")
+    worse = bool(losses and most is not None and max(losses) > most)
+    cells = [
+        chosen.name,
+        chosen.score,
+        f"**{mean(values):.4f}** ({min(values):.4f} to {max(values):.4f}){'' if held else ' MISSED'}",
+        f"{bar:.4f} ({chosen.baseline})",
+        f"{mean(losses):.3f} ({max(losses):.3f}){' MISSED' if worse else ''}" if losses else "",
+        "" if most is None else f"{most:.3f}",
+        ", ".join(str(run.seed) for run in runs),
+        f"{mean(run.steps for run in runs):,.0f}",
+        f"{mean(run.seconds for run in runs):,.0f}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0: done; 2: wrong arguments."""
+    options = _parser().parse_args(arguments)
+    if options.table:
+        found = [Run(**run) for path in options.table for run in json.loads(path.read_text())["runs"]]
+        print(table(found))
+        return 0
+    if options.data is None:
+        say("--data: expected the folder of the data sets.")
+        return 2
+    runs: list[Run] = []
+    where = machine() | {"date": time.strftime("%Y-%m-%d")}
+    for seed in options.seeds:
+        for name in options.sets:
+            runs.append(train(SETS[name], options.data, seed, options.set))
+            if options.json:  # after each run, so that a stop loses no more than one
+                write_text(options.json, json.dumps({"machine": where, "runs": [asdict(r) for r in runs]}, indent=1))
+    print(table(runs))
+    print("\n" + ", ".join(f"{key}: {value}" for key, value in where.items()))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="Train what `recurra init` writes, unchanged, on small data sets.")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="a folder for each data set")
+    parser.add_argument("--sets", type=_sets, default=list(SETS), metavar="A,B", help="default: " + ",".join(SETS))
+    parser.add_argument("--seeds", type=_seeds, default=[1], metavar="1,2,3", help="one training for each; default: 1")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="an option of every config")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="every score of every run, written after each")
+    parser.add_argument("--table", type=Path, nargs="+", metavar="FILE", help="write the table of these files, and end")
+    return parser
+
+
+def _sets(text: str) -> list[str]:
+    names = text.split(",")
+    for name in names:
+        if name not in SETS:
+            raise argparse.ArgumentTypeError(f"unknown set '{name}'; known: {', '.join(SETS)}")
+    return names
+
+
+def _seeds(text: str) -> list[int]:
+    seeds = text.split(",")
+    if not all(seed.isdecimal() for seed in seeds):
+        raise argparse.ArgumentTypeError(f"expected numbers such as 1,2,3, got '{text}'")
+    return [int(seed) for seed in seeds]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

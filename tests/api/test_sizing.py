@@ -1,0 +1,81 @@
+"""What `init` chooses by the size of the data, and says why."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from api.api_room import done
+from recurra import api
+
+NAMES = ["Anna", "met", "Bob", "in", "Rome"]
+TAGS = ["B-PER", "O", "B-PER", "O", "B-LOC"]
+
+
+def config(task: str, path: Path) -> dict[str, Any]:
+    return yaml.safe_load(api.init(task, path))
+
+
+def texts(path: Path, number: int, words: int = 8) -> Path:
+    lines = [f"{' '.join(f'w{(n * k) % 97}' for k in range(1, words + 1))},{'ab'[n % 2]}" for n in range(number)]
+    text = "\n".join(["text,label", *lines]) + "\n"
+    if path.suffix == ".gz":
+        path.write_bytes(gzip.compress(text.encode(), mtime=0))
+    else:
+        path.write_text(text)
+    return path
+
+
+def sentences(path: Path, number: int, tags: list[str] = TAGS) -> Path:
+    one = "\n".join(f"{word}\t{tag}" for word, tag in zip(NAMES, tags, strict=True))
+    path.write_text("\n\n".join([one] * number) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["csv", "csv.gz"])
+def test_the_whole_file_counts_and_not_only_the_rows_that_are_looked_at(suffix: str, here: Path) -> None:
+    small, large = (config("classification", texts(here / f"{n}.{suffix}", n)) for n in (900, 30_000))
+    assert (small["training"]["batch_rows"], large["training"]["batch_rows"]) == (16, 64)
+    assert small["training"]["epochs"] > large["training"]["epochs"]
+    assert "about 30,000 rows" in api.init("classification", here / f"30000.{suffix}")
+    assert "900 rows" in api.init("classification", here / f"900.{suffix}")
+
+
+def test_sentences_of_many_lines_are_counted_as_sentences(here: Path) -> None:
+    """6 lines each, so 3,000 sentences are 18,000 lines."""
+    assert "about 3,000 rows" in api.init("tagging", sentences(here / "d.conll", 3000))
+
+
+@pytest.mark.parametrize("number", [60, 300, 1000, 5000])
+@pytest.mark.parametrize("task", ["classification", "tagging"])
+def test_few_rows_make_enough_steps(task: str, number: int, here: Path) -> None:
+    make = {"classification": texts, "tagging": sentences}[task]
+    training = config(task, make(here / f"d.{'csv' if task == 'classification' else 'conll'}", number))["training"]
+    assert number / training["batch_rows"] * training["epochs"] >= 350
+    assert training["patience"] is None
+    assert training["patience_share"] == 0.5
+
+
+def test_names_are_learned_with_a_crf_and_parts_of_speech_word_by_word(here: Path) -> None:
+    names = config("tagging", sentences(here / "names.conll", 50))
+    speech = config("tagging", sentences(here / "speech.conll", 50, ["PROPN", "VERB", "PROPN", "ADP", "PROPN"]))
+    assert (names["model"]["output"], names["task"]["scheme"]) == ("crf", "iobes")
+    assert (speech["model"]["output"], speech["task"]["scheme"]) == ("softmax", "auto")
+
+
+def test_long_texts_have_fewer_epochs(here: Path) -> None:
+    short, long = (config("classification", texts(here / f"{w}.csv", 12_000, w))["training"] for w in (10, 300))
+    assert long["epochs"] < short["epochs"]
+
+
+def test_every_choice_says_why_and_the_config_is_read_back(here: Path) -> None:
+    texts(here / "d.csv", 40)
+    done("init", "classification", "d.csv", "-o", "c.yaml")
+    done("check", "c.yaml")
+    text = " ".join(line.partition("#")[2].strip() for line in (here / "c.yaml").read_text().splitlines())
+    for reason in ("here: 40 rows: small batches make enough steps", "here: the last steps are small ones"):
+        assert reason in " ".join(text.split())

@@ -1,0 +1,91 @@
+"""What went wrong in a training, from its scores: each fault by its name, and none where all is well."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from recurra.base.contracts import Score
+from recurra.doctor import Story, findings
+
+TREE: Mapping[str, Mapping[str, Any]] = {
+    "task": {"name": "classification", "calibration": "temperature", "class_weights": "none"},
+    "model": {"pooling": "max", "embedding_dropout": 0.5, "output_dropout": 0.5, "word_dropout": 0.3},
+    "training": {
+        "epochs": 10, "batch_rows": 64, "patience": 3, "select": "auto", "optimizer": {"name": "adam", "lr": 0.003},
+    },
+}  # fmt: skip
+
+
+def scores(**values: float) -> tuple[Score, ...]:
+    better = {"log_loss": "lower"}
+    return tuple(Score(name, value, "0..1", better.get(name, "higher"), "test") for name, value in values.items())
+
+
+GOOD = Story(
+    select="accuracy", better="higher", floor=0.5, dev=(0.7, 0.85, 0.9, 0.9, 0.9), steps=1000, all_steps=1000,
+    early=False, train=0.95, scores=scores(accuracy=0.9, log_loss=0.3),
+    baselines={"majority": scores(accuracy=0.5, log_loss=0.69), "tfidf": scores(accuracy=0.88, log_loss=0.35)},
+)  # fmt: skip
+
+
+def words(story: Story, tree: Mapping[str, Mapping[str, Any]] = TREE) -> list[str]:
+    return [finding.word for finding in findings(story, tree)]
+
+
+def test_of_a_training_that_went_well_nothing_is_said() -> None:
+    assert words(GOOD) == []
+
+
+NOTHING = replace(GOOD, select="f1_micro", floor=0.0, dev=(0.0,) * 4, scores=scores(f1_micro=0.0), train=0.0)
+
+
+@pytest.mark.parametrize(
+    ("story", "word"),
+    [
+        (replace(NOTHING, steps=88, all_steps=220, early=True), "stopped before it learned"),
+        (replace(NOTHING, steps=88), "too few steps"),
+        (NOTHING, "learned nothing"),
+        (replace(GOOD, dev=(float("nan"),) * 3), "learned nothing"),
+        (replace(GOOD, dev=(0.5, 0.5, 0.49)), "learned nothing"),
+        (replace(GOOD, steps=60), "too few steps"),
+        (replace(GOOD, scores=scores(accuracy=0.9, log_loss=0.9)), "too sure of itself"),
+        (replace(GOOD, scores=scores(accuracy=0.87, log_loss=0.3)), "worse than a baseline"),
+        (replace(GOOD, dev=(0.6, 0.7, 0.8, 0.9)), "still improving"),
+        (replace(GOOD, train=1.0, dev=(0.7, 0.8, 0.8, 0.8)), "overfitting"),
+    ],
+)
+def test_each_fault_has_its_name(story: Story, word: str) -> None:
+    assert words(story) == [word]
+
+
+def test_one_answer_for_all_rows_is_named() -> None:
+    one = scores(**{"accuracy": 0.6, "log_loss": 0.6, "recall[bad]": 0.0, "recall[good]": 1.0})
+    (found,) = findings(replace(GOOD, scores=one), TREE)
+    assert found.word == "one answer only"
+    assert "'good'" in found.evidence
+    assert ("task.class_weights=balanced",) in [advice.settings for advice in found.advice]
+
+
+def test_the_evidence_has_the_numbers_and_the_advice_is_a_setting() -> None:
+    (found,) = findings(replace(NOTHING, steps=88, all_steps=220, early=True), TREE)
+    assert found.evidence == (
+        "dev f1_micro is 0 at its best, and takes no learning to reach (0); training stopped after 88 of 220 steps."
+    )
+    assert found.advice[0].settings == ("training.patience=null",)
+    assert found.advice[1].settings == ("training.batch_rows=16",)
+    assert str(found).startswith("stopped before it learned: dev f1_micro is 0 at its best")
+
+
+def test_a_lower_score_that_is_better_is_read_the_right_way() -> None:
+    perplexity = replace(
+        GOOD, select="perplexity", better="lower", floor=1000.0, dev=(500.0, 90.0, 88.0, 87.9), train=None,
+        scores=scores(perplexity=90.0), baselines={"bigram": scores(perplexity=100.0)},
+    )  # fmt: skip
+    assert words(perplexity) == []
+    assert words(replace(perplexity, scores=scores(perplexity=120.0))) == ["worse than a baseline"]
+    assert words(replace(perplexity, dev=(2000.0, 1500.0))) == ["learned nothing"]
+    assert words(replace(perplexity, dev=(500.0, 300.0, 200.0))) == ["still improving"]
