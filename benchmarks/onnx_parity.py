@@ -70,7 +70,9 @@ class Node:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         subprocess.run(
-            ["npm", "install", "--silent", "--no-audit", "--no-fund", "onnxruntime-node"], cwd=folder, check=True
+            ["npm", "install", "--silent", "--ignore-scripts", "--no-audit", "--no-fund", "onnxruntime-node"],
+            cwd=folder,
+            check=True,
         )
         told = json.loads((folder / "node_modules/onnxruntime-node/package.json").read_text())
         self.runtime = Runtime("node", "onnxruntime-node", self.open, told["version"])
