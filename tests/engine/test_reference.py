@@ -13,8 +13,9 @@ from oracles.slstm import PLAIN_SLSTM
 from recurra.base.errors import ConfigError
 from recurra.cells import CELLS, cell
 from recurra.cells.language import tanh
-from recurra.engine import BACKENDS, Call, Weights, choose, run, tape
+from recurra.engine import BACKENDS, Call, Weights, choose, masked, run, tape
 from recurra.lower import layout
+from recurra.nn import Recurrent
 
 F64 = torch.float64
 slstm_executors = pytest.mark.parametrize("executor", [p.values[1] for p in pairs() if p.values[0] == "slstm"], ids=str)
@@ -162,3 +163,77 @@ def test_saturated_gates_give_no_nan(name, executor):
     assert result.output.isfinite().all()
     assert all(s.isfinite().all() for s in result.states)
     assert call.x.grad.isfinite().all()
+
+
+# -- No steps at all, and gradients that are infinite -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", ["lstm", "gru", "lstm_layernorm", "slstm"])
+@pytest.mark.parametrize("options", [{}, {"bidirectional": True}, {"num_layers": 2}], ids=str)
+@pytest.mark.parametrize(
+    ("T", "N", "lengths"),
+    [(3, 2, [0, 0]), (0, 2, None), (0, 2, [0, 0]), (3, 0, None), (3, 0, []), (0, 0, None)],
+    ids=["empty rows", "T=0", "T=0 with lengths", "N=0", "N=0 with lengths", "T=N=0"],
+)
+def test_gradients_of_no_steps_are_zero(backend, name, options, T, N, lengths):
+    layer = Recurrent(3, 4, cell=name, backend=backend, **options)
+    x = torch.randn(T, N, 3)
+    try:
+        output, states = layer(x, lengths=lengths)
+    except ConfigError as error:
+        pytest.skip(str(error))
+    for top in (output, *(states if isinstance(states, tuple) else (states,))):
+        assert not top.any()
+        for gradient in torch.autograd.grad(top.sum(), list(layer.parameters()), retain_graph=True):
+            assert not gradient.any()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_first_states_get_their_gradient_through_no_steps(backend):
+    layer = Recurrent(3, 4, cell="lstm", backend=backend)
+    h, c = (torch.randn(1, 2, 4, requires_grad=True) for _ in range(2))
+    _, (h_end, c_end) = layer(torch.randn(3, 2, 3), (h, c), lengths=[0, 0])
+    assert torch.equal(h_end, h)
+    assert torch.equal(c_end, c)
+    gradients = torch.autograd.grad((h_end * 2 + c_end * 3).sum(), [h, c])
+    assert [g.unique().tolist() for g in gradients] == [[2.0], [3.0]]
+
+
+@pytest.mark.parametrize("backend", ["reference"])
+def test_an_infinite_gradient_stops_where_the_mask_of_dropout_is_zero(backend):
+    """What is dropped has the gradient 0, not 0 times infinity."""
+    call = saturated_call()
+    result = run(call, backend=backend)
+    (gradient,) = torch.autograd.grad(result.output[-1, 0, 0] * 3e38, call.states[0])
+    assert gradient[0, 0].isinf()
+    assert gradient[0, 1:].tolist() == [0.0, 0.0, 0.0]
+
+
+def saturated_call():
+    """An rnn of one step whose first unit is taken 100 times, by a mask that drops the others."""
+    made = CELLS["rnn"]
+    sizes = {"I": 1, "H": 4, "P": 1}
+    packed = {p.name: torch.zeros(p.shape(sizes)) for p in layout(made)}
+    packed["weight_hh"][0] = 100.0
+    states = (torch.zeros(1, 4, requires_grad=True),)
+    mask = torch.tensor([[1.0, 0.0, 0.0, 0.0]])
+    return Call(torch.zeros(1, 1, 1), states, Weights(made, packed), recurrent_mask=mask)
+
+
+@pytest.mark.parametrize("backend", ["reference"])
+def test_a_state_that_is_dropped_reaches_nothing_even_if_it_is_infinite(backend):
+    call = saturated_call()
+    state = torch.tensor([[0.5, float("inf"), float("nan"), 0.0]])
+    weight = call.weights.packed["weight_hh"].zero_().fill_(0.1).requires_grad_()
+    output = run(replace(call, states=(state,)), backend=backend).output
+    assert_close(output, np.full((1, 1, 4), np.tanh(0.05)), 1e-6)
+    (gradient,) = torch.autograd.grad(output.sum(), weight)
+    assert gradient[:, 0].isfinite().all()
+    assert not gradient[:, 1:].any()
+
+
+def test_a_mask_that_asks_for_a_gradient_gets_that_of_the_product():
+    x, mask = torch.tensor([2.0, 3.0]), torch.tensor([0.0, 2.0], requires_grad=True)
+    masked(x, mask).sum().backward()
+    assert mask.grad.tolist() == [2.0, 3.0]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import cProfile
 import math
+import sys
+import threading
 
 import pytest
 import torch
@@ -202,3 +205,82 @@ def test_normalisation_over_parts_is_that_of_the_joined_parts():
     joined = torch.cat(normalize(*parts[:1], parts[0] * 2), -1)
     expected = torch.nn.functional.layer_norm(torch.cat([parts[0], parts[0] * 2], -1), (8,), eps=1e-5)
     torch.testing.assert_close(joined, expected, rtol=0, atol=1e-14)
+
+
+# -- Beside other tools ------------------------------------------------------------------------------------------------
+
+
+def fresh_cell():
+    """A cell that has not been traced before: `trace` keeps what it has found."""
+
+    @cell()
+    def fresh(x, h, p):
+        a = p.W("a", x) + p.b("a")
+        return tanh(a + p.R("a", h))
+
+    return fresh
+
+
+def labels_of(one):
+    return sorted(trace(one).labels.values())
+
+
+def test_local_names_are_found_while_cprofile_runs_and_it_goes_on_counting():
+    profiler = cProfile.Profile()
+    profiler.enable()
+    try:
+        assert labels_of(fresh_cell()) == ["a"]
+        after_tracing()
+    finally:
+        profiler.disable()
+    assert any(entry.code is after_tracing.__code__ for entry in profiler.getstats() if not isinstance(entry.code, str))
+
+
+def after_tracing():
+    """What a profiler must still see."""
+
+
+def test_a_profile_function_stays_and_sees_the_equations():
+    seen = []
+
+    def profile(frame, event, _):
+        seen.append((event, frame.f_code.co_name))
+
+    sys.setprofile(profile)
+    try:
+        assert labels_of(fresh_cell()) == ["a"]
+        assert sys.getprofile() is profile
+    finally:
+        sys.setprofile(None)
+    assert ("return", "fresh") in seen
+
+
+def test_cells_are_traced_in_several_threads_at_once():
+    found, start = [], threading.Barrier(4)
+
+    def one():
+        made = fresh_cell()
+        start.wait()
+        found.append(labels_of(made))
+
+    threads = [threading.Thread(target=one) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [["a"]] * 4
+
+
+def test_equations_that_call_others_and_products_in_a_loop_have_their_own_names():
+    def sum_of(parts):
+        inner, *rest = parts
+        for part in rest:
+            inner = inner + part
+        return inner
+
+    @cell()
+    def looped(x, h, p):
+        gates = sum_of([p.W(g, x) + p.R(g, h) for g in "ab"])
+        return tanh(gates)
+
+    assert labels_of(looped) == ["gates"]

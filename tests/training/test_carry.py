@@ -73,6 +73,22 @@ def test_a_row_that_is_not_finite_begins_anew_and_the_others_go_on() -> None:
     assert totals(carry, [1, 1, 1], [False] * 3) == [1, 3, 1]
 
 
+class Two(nn.Module):
+    """Two states: what it is given, and a count of steps."""
+
+    def forward(self, batch: Batch) -> Prediction:
+        before = batch.inputs.get("state.1", torch.zeros(len(batch.lengths), 1))
+        return Prediction({"state.0": batch.inputs["x"].unsqueeze(1), "state.1": before + 1})
+
+
+def test_all_states_of_a_row_begin_anew_together() -> None:
+    carry = Carry(Two())
+    for _ in range(2):
+        carry(batch_of([1.0, float("inf")], [False, False]))
+    assert carry.state()["state.0"].tolist() == [[1.0], [0.0]]
+    assert carry.state()["state.1"].tolist() == [[2.0], [0.0]]
+
+
 def test_other_rows_are_refused_unless_all_are_fresh() -> None:
     carry = Carry(Counter())
     totals(carry, [1, 2], [True, True])

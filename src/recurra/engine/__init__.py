@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from recurra.base.errors import ConfigError
 from recurra.base.registry import Registry
 from recurra.engine import cpu, fused, reference
-from recurra.engine.call import Call, Result, Zoneout, real_steps, turned
+from recurra.engine.call import Call, Result, Zoneout, masked, real_steps, turned
 from recurra.engine.stepper import Stepper
 from recurra.engine.weights import Weights
 
@@ -88,6 +88,7 @@ __all__ = [
     "Weights",
     "Zoneout",
     "choose",
+    "masked",
     "real_steps",
     "run",
     "run_many",

@@ -27,6 +27,16 @@ def without_padding(x: Tensor, lengths: Tensor | None) -> Tensor:
     return x if lengths is None else torch.where(real_steps(lengths, len(x)).unsqueeze(2), x, x.new_zeros(()))
 
 
+def masked(x: Tensor, mask: Tensor) -> Tensor:
+    """x times a mask of dropout; 0 where that is 0, since 0 times infinity is NaN, in a gradient too.
+
+    A mask that asks for a gradient gets it by the product.
+    """
+    if mask.requires_grad:
+        return x * mask
+    return torch.where(mask != 0, x, x.new_zeros(())) * mask
+
+
 def turned(x: Tensor, lengths: Tensor | None) -> Tensor:
     """x (T, N, I), each sequence turned round within its length; padding stays where it is."""
     if lengths is None:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from recurra.cells import Cell
-from recurra.engine.call import Call, Result, Zoneout, without_padding
+from recurra.engine.call import Call, Result, Zoneout, masked, without_padding
 from recurra.engine.weights import Weights
 from recurra.lower import trace
 
@@ -54,7 +54,8 @@ def run(call: Call, watch: Recorder | None = None) -> Result:
             watch.leave(t, states, None if lengths is None else lengths > t)
     if call.reverse:
         outputs.reverse()
-    return Result(_stack(outputs, T, states[0]), states)
+    output = _stack(outputs, T, states[0])
+    return Result(output, states) if longest else _untouched(call, output)
 
 
 def _extent(lengths: Tensor) -> tuple[int, int]:
@@ -67,6 +68,13 @@ def _stack(outputs: list[Tensor], T: int, like: Tensor) -> Tensor:
     """(T, N, H), with zeros after the longest sequence."""
     padding = [torch.zeros_like(like)] * (T - len(outputs))
     return torch.stack(outputs + padding) if T else like.new_zeros((0, *like.shape))
+
+
+def _untouched(call: Call, output: Tensor) -> Result:
+    """Of no steps at all: zeros and the first states, whose gradients to everything are defined, and zero."""
+    nothing = torch.stack([t.flatten()[:0].sum() for t in call.tensors]).sum().to(output.dtype)
+    # a - 0 is a for every a, -0 and NaN too.
+    return Result(output - nothing, tuple(s - nothing for s in call.states))
 
 
 def _hoist(x: Tensor, weights: Weights) -> Sequence[Tensor]:
@@ -110,7 +118,7 @@ class _StepParameters:
     def R(self, gate: str, h: Tensor) -> Tensor:
         if gate not in self.products:
             wave = self.waves[gate]
-            h = h if self.mask is None else h * self.mask
+            h = h if self.mask is None else masked(h, self.mask)
             blocks = torch.nn.functional.linear(h, self.wave_weights[wave]).chunk(len(wave), -1)
             self.products.update(zip(wave, blocks, strict=True))
         return self.products[gate]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from functools import cache
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any, NoReturn
 
 from recurra.base.errors import ConfigError, RecurraError, ShapeError
@@ -116,16 +116,24 @@ class Symbol:
 
 
 class SymbolicParameters:
-    """The `p` of the equations, while they are being traced."""
+    """The `p` of the equations, while they are being traced.
 
-    def __init__(self, builder: Builder) -> None:
+    equations: their code; frame: where it runs, once they have asked for a product. It outlives the call, and then
+    holds what their local names stand for at the end, so that people see `i`, `f`, `c`. No hook of the interpreter is
+    set: a profiler or a debugger may be using it.
+    """
+
+    def __init__(self, builder: Builder, equations: CodeType) -> None:
         self.builder = builder
+        self.equations = equations
+        self.frame: FrameType | None = None
 
     def __getattr__(self, word: str) -> NoReturn:
         raise ConfigError(f"p.{word} is no parameter; there are p.W, p.R, p.P, p.b, p.b_R, p.v and p.gain.")
 
     def _product(self, kind: str, gate: str, argument: Symbol, width: NodeWidth) -> Symbol:
         _check_gate(kind, gate)
+        self.frame = self.frame or _running(self.equations)
         if not isinstance(argument, Symbol):
             raise ConfigError(f"p.{kind}('{gate}', ...) takes a value of the equations, not {argument!r}.")
         node = Node(kind, (argument.at,), gate, width=width)
@@ -188,9 +196,9 @@ def trace(cell: Cell) -> Graph:
     states = tuple(
         Symbol(builder, builder.add(Node("state", name=name, width=cell.size(name)))) for name in cell.states
     )
-    names: dict[str, Any] = {}
+    p = SymbolicParameters(builder, cell.equations.__code__)
     try:
-        new = _call_and_watch(cell, x, states, SymbolicParameters(builder), names)
+        new = cell.step(x, states, p)
         _check_results(cell, new)
         _check_input(builder)
     except RecurraError as error:
@@ -199,25 +207,17 @@ def trace(cell: Cell) -> Graph:
         raise ConfigError(
             f"{_place(cell)}: {error}; the words are those of recurra.cells.language and + - * /."
         ) from error
+    names = p.frame.f_locals if p.frame else {}
     labels = {s.at: name for name, s in names.items() if isinstance(s, Symbol) and s.node.args}
     return builder.finish({name: s.at for name, s in zip(cell.states, new, strict=True)}, labels)
 
 
-def _call_and_watch(
-    cell: Cell, x: Symbol, states: tuple[Symbol, ...], p: SymbolicParameters, names: dict[str, Any]
-) -> tuple[Any, ...]:
-    """Call the equations and note what their local names stood for at the end, so that people see `i`, `f`, `c`."""
-
-    def watch(frame: FrameType, event: str, _: Any) -> None:
-        if event == "return" and frame.f_code is cell.equations.__code__:
-            names.update(frame.f_locals)
-
-    before = sys.getprofile()
-    sys.setprofile(watch)
-    try:
-        return cell.step(x, states, p)
-    finally:
-        sys.setprofile(before)
+def _running(code: CodeType) -> FrameType | None:
+    """The innermost call of `code` that this one comes from."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and frame.f_code is not code:
+        frame = frame.f_back
+    return frame
 
 
 def _place(cell: Cell) -> str:

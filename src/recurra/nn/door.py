@@ -83,6 +83,8 @@ def check_lengths(name: str, lengths: Lengths | None, x: Tensor) -> Tensor | Non
     T, N = x.shape[:2]
     # On the CPU, whatever torch's default device is; a tensor stays where it is until it has been looked at.
     found = lengths if isinstance(lengths, Tensor) else torch.as_tensor(lengths, device="cpu")
+    if not isinstance(lengths, Tensor) and not found.numel():
+        found = found.long()  # torch takes [] for floats
     if found.shape != (N,) or found.is_floating_point() or found.dtype == torch.bool:
         raise ShapeError(
             f"{name}: lengths has shape {tuple(found.shape)} and type {found.dtype}, expected ({N},) whole numbers: "

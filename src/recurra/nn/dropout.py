@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from recurra.engine import Zoneout
+from recurra.engine import Zoneout, masked
 
 
 def locked_mask(like: Tensor, shape: tuple[int, ...], p: float) -> Tensor:
@@ -14,6 +14,16 @@ def locked_mask(like: Tensor, shape: tuple[int, ...], p: float) -> Tensor:
     Source: Gal & Ghahramani 2016, arXiv:1512.05287, section 4: one mask a sequence, the same at every time step.
     """
     return like.new_empty(shape).bernoulli_(1 - p).div_(1 - p)
+
+
+def dropout(x: Tensor, p: float) -> Tensor:
+    """Zeros with probability p, the rest scaled so that the mean is kept.
+
+    The same draws as torch's, whose gradient is NaN where an infinite one meets a zero of the mask; here it is zero.
+    """
+    if p in (0, 1):
+        return x if p == 0 else torch.where(torch.zeros_like(x, dtype=torch.bool), x, x.new_zeros(()))
+    return masked(x, locked_mask(x, tuple(x.shape), p))
 
 
 def zoneout_mask(like: Tensor, shape: tuple[int, ...], p: float, *, training: bool) -> Zoneout:
@@ -38,12 +48,12 @@ class LockedDropout(nn.Module):
         self.p = p
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * locked_mask(x, (1, *x.shape[1:]), self.p) if self.p and self.training else x
+        return masked(x, locked_mask(x, (1, *x.shape[1:]), self.p)) if self.p and self.training else x
 
 
 def without_words(x: Tensor, tokens: Tensor, num_tokens: int, p: float) -> Tensor:
     """Vectors x (T, N, E) of tokens (T, N), those of some words zero in all places; see `word_mask`."""
-    return x * word_mask(x, num_tokens, p)[tokens].unsqueeze(2)
+    return masked(x, word_mask(x, num_tokens, p)[tokens].unsqueeze(2))
 
 
 def word_mask(like: Tensor, num_tokens: int, p: float) -> Tensor:

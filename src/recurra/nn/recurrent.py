@@ -12,11 +12,11 @@ from torch.nn.utils.rnn import PackedSequence
 
 from recurra.base.errors import ConfigError, ShapeError
 from recurra.cells import CELLS, Cell
-from recurra.engine import BACKENDS, Call, Weights, Zoneout, choose, run_many, watched
+from recurra.engine import BACKENDS, Call, Weights, Zoneout, choose, masked, run_many, watched
 from recurra.engine.watched import Watch
 from recurra.lower import Parameter, layout, projects, recurrent_width
 from recurra.nn.door import Entered, Lengths, check_dense, enter
-from recurra.nn.dropout import locked_mask, zoneout_mask
+from recurra.nn.dropout import dropout, locked_mask, zoneout_mask
 from recurra.nn.initial import INITIALIZERS, set_forget_bias
 from recurra.nn.merge import MERGES, merged_size
 
@@ -181,7 +181,7 @@ class Recurrent(nn.Module):
             x, ends = self._layer(layer, x, entered.lengths, states)
             final += ends
             if layer + 1 < self.num_layers:
-                x = nn.functional.dropout(x, self.dropout, self.training)
+                x = dropout(x, self.dropout) if self.training else x
         # No copy of what is alone, unless it may be the caller's own hx.
         alone = len(final) == 1 and len(x) > 0
         ends_of = [s[0].unsqueeze(0) if alone else torch.stack(s) for s in zip(*final, strict=True)]
@@ -201,7 +201,7 @@ class Recurrent(nn.Module):
     ) -> tuple[Tensor, list[tuple[Tensor, ...]]]:
         """One layer in all its directions: merged output, and the final states of each direction."""
         if self.variational_dropout and self.training:
-            x = x * locked_mask(x, (1, x.shape[1], x.shape[2]), self.variational_dropout)
+            x = masked(x, locked_mask(x, (1, x.shape[1], x.shape[2]), self.variational_dropout))
         calls = [self._call(layer, direction, x, lengths, states) for direction in range(self.num_directions)]
         if self.watch is None:
             results = run_many(calls, backend=self.backend)

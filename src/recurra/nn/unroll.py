@@ -21,15 +21,15 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn.functional import dropout, linear, logsigmoid
+from torch.nn.functional import linear, logsigmoid
 
 from recurra.base.errors import RunError
 from recurra.cells import Cell
-from recurra.engine import Weights
+from recurra.engine import Weights, masked
 from recurra.engine.watched import Recorder
 from recurra.lower import Graph, Node, layout, recurrent_width, trace
 from recurra.lower.sums import Slot, Sums, find_sums
-from recurra.nn.dropout import locked_mask, zoneout_mask
+from recurra.nn.dropout import dropout, locked_mask, zoneout_mask
 from recurra.nn.recurrent import Recurrent
 
 States = tuple[Tensor, ...]
@@ -71,7 +71,7 @@ class Unrolled:
         new: list[States] = []
         for layer, old in zip(self.layers, states, strict=True):
             if new:
-                x = dropout(new[-1][0], self.between, self.between > 0)
+                x = dropout(new[-1][0], self.between)
             new.append(layer.step(t, x, old))
         return tuple(new)
 
@@ -178,13 +178,13 @@ class _Layer:
         K = known.shape[1]
         self.rest_mask = None if masks.input is None else masks.input[:, K:]
         if masks.input is not None:
-            known = known * torch.cat([masks.input[:rows, :K] for rows in heights])
+            known = masked(known, torch.cat([masks.input[:rows, :K] for rows in heights]))
         self.sums = [_Sums(group, self.plan.nodes, self.kinds, known, heights) for group in self.plan.groups]
         self.constants = {at: known.new_tensor(n.value) for at, n in enumerate(self.plan.nodes) if n.kind == "const"}
 
     def step(self, t: int, x: Tensor | None, states: States) -> States:
         if x is not None and self.rest_mask is not None:
-            x = x * self.rest_mask[: len(x)]
+            x = masked(x, self.rest_mask[: len(x)])
         if self.recorder is not None:
             states = self.recorder.enter(states)
         values = dict(self.constants)
@@ -219,7 +219,7 @@ class _Layer:
         if group.argument is None:
             return None
         argument, mask = values[group.argument], self.masks.recurrent
-        return argument if mask is None or group.kind != "R" else argument * mask[: len(argument)]
+        return argument if mask is None or group.kind != "R" else masked(argument, mask[: len(argument)])
 
     def _value(self, node: Node, values: Mapping[int, Tensor]) -> Tensor:
         if not node.args:

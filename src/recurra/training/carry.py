@@ -41,7 +41,7 @@ class Carry:
             )
         prediction: Prediction = self._model(replace(batch, inputs={**batch.inputs, **self._state}))
         states = {name: value for name, value in prediction.outputs.items() if name.startswith(PREFIX)}
-        self._state = {name: _finite_rows(value.detach()) for name, value in states.items()}
+        self._state = _finite_rows({name: value.detach() for name, value in states.items()})
         return prediction
 
     def reset(self) -> None:
@@ -57,6 +57,9 @@ class Carry:
         self._state = {name: value.detach().clone() for name, value in state.items()}
 
 
-def _finite_rows(state: Tensor) -> Tensor:
-    """(N, width), with zeros for rows that hold NaN or infinity."""
-    return torch.where(torch.isfinite(state).all(1, keepdim=True), state, state.new_zeros(()))
+def _finite_rows(states: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """(N, width) each, with zeros in all of them for rows of which one holds NaN or infinity."""
+    if not states:
+        return {}
+    finite = torch.stack([torch.isfinite(state).all(1) for state in states.values()]).all(0).unsqueeze(1)
+    return {name: torch.where(finite, state, state.new_zeros(())) for name, state in states.items()}
