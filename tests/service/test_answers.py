@@ -156,7 +156,7 @@ def test_models_say_what_they_can(ask: Ask) -> None:
     assert [one["name"] for one in (moods, both, digits)] == ["moods", "both", "digits"]
     assert (moods["sessions"], moods["generates"], moods["options"]) == ([], False, [])
     assert len(both["sessions"]) == 1
-    assert (digits["generates"], digits["options"]) == (True, ["beam", "n_best", "attention"])
+    assert (digits["generates"], digits["options"]) == (True, ["beam", "n_best", "attention", "join"])
     assert moods["parameters"] > 0
 
 

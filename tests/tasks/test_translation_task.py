@@ -564,3 +564,68 @@ def test_a_stored_task_of_another_shape_is_refused(change: dict[str, Any]) -> No
 
 def test_the_task_is_registered() -> None:
     assert TASKS["translation"] is TranslationPlan
+
+
+# -- how answers are written -------------------------------------------------------------------------------------------
+
+RAW = [("a", "Deux chiens, à la plage."), ("b", "Qui est là ?"), ("c", "Il dit : viens, vite.")]
+CUT = [("a", "deux chiens , à la plage ."), ("b", "l' eau , est là ."), ("c", "il dit , viens .")]
+
+
+def answering(rows: list[tuple[str, str]], said: list[str], **options: Any) -> tuple[Any, list[str], tuple[str, ...]]:
+    """The task that was fitted to these rows, what it makes of answers that a model said, and its remarks."""
+    records = [Record({"source": one, "target": other}, Origin("d", n)) for n, (one, other) in enumerate(rows)]
+    task = TranslationPlan(scores="exact").fit(records, "d").asking(options)
+    examples = [task.example(Record({"source": "a"}, Origin("t", n)), gold=False) for n, _ in enumerate(said)]
+    outputs = [Translated((Candidate(text, tuple(text.split()), -0.5, True),)) for text in said]
+    return (
+        task,
+        [task.answer(e, o)["output"] for e, o in zip(examples, outputs, strict=True)],
+        task.remarks(outputs, examples),
+    )
+
+
+def test_an_answer_is_put_together_as_the_targets_of_training_were_written() -> None:
+    task, shown, remarks = answering(RAW, ["chiens , viens .", "est - ce vite ?", "là : vite"])
+    assert shown == ["chiens, viens.", "est - ce vite ?", "là : vite"]
+    assert remarks == ()
+    back = TranslationPlan(scores="exact").restore(json.loads(json.dumps(task.to_json())), "task.json")
+    assert back.shown("chiens , viens .") == "chiens, viens."
+    with pytest.raises(ConfigError, match=r"^join: has no effect, because the targets of training are not tokenised"):
+        task.asking({"join": True})
+
+
+def test_several_answers_are_put_together_too() -> None:
+    task, _, _ = answering(RAW, [])
+    asked = task.asking({"beam": 2, "n_best": 2})
+    example = asked.example(Record({"source": "a"}, Origin("t")), gold=False)
+    found = Translated(tuple(Candidate(text, ("x",), -0.5, True) for text in ("là .", "là , là")))
+    assert [one["output"] for one in asked.answer(example, found)["n_best"]] == ["là.", "là, là"]
+
+
+def test_scores_are_of_the_answer_as_the_tokenizer_joins_it() -> None:
+    """So that figures that were published stay what they are."""
+    task, _, _ = answering(RAW, [])
+    example = task.example(Record({"source": "a", "target": "là, là."}, Origin("t")))
+    outputs = [Translated((Candidate(text, ("x",), -0.5, True),)) for text in ("là , là .", "là, là.")]
+    exact = [{s.name: s.value for s in task.score([o], [example], "test")}["exact_match"] for o in outputs]
+    assert exact == [1.0, 0.0]
+
+
+def test_answers_stay_tokenised_where_training_is_and_that_is_said() -> None:
+    said = ["chiens , l' eau ."]
+    _, shown, remarks = answering(CUT, said)
+    assert shown == said
+    assert len(remarks) == 1
+    assert remarks[0].startswith("the targets of training are tokenised, with spaces before full stops and commas")
+    assert answering(CUT, said, join=True)[1:] == (["chiens, l'eau."], ())
+
+
+def test_a_run_of_before_answers_as_it_did() -> None:
+    task, _, _ = answering(RAW, [])
+    stored = task.to_json()
+    del stored["sides"]["joining"]
+    back = TranslationPlan(scores="exact").restore(stored, "task.json")
+    assert back.shown("là , là .") == "là , là ."
+    with pytest.raises(ConfigError, match="join: this run does not know how its targets were written"):
+        back.asking({"join": True})

@@ -61,6 +61,7 @@ class PredictOptions(Body):
     ] = 1
     attention: Annotated[bool, Field(description="what each token of the answer looked at")] = False
     tokens: Annotated[bool, Field(description="how probable a language model finds each token")] = False
+    join: Annotated[bool, Field(description="put tokenised answers of a translation together")] = False
 
 
 def _one_of_two(schema: dict[str, Any]) -> None:

@@ -48,6 +48,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "--n-best", metavar="N", type=natural, help="answers of a translation for each text, best first"
     )
     parser.add_argument("--attention", action="store_true", help="show what each token of the answer looked at")
+    parser.add_argument(
+        "--join", action="store_true", help="put the answers of a translation together whose training text is tokenised"
+    )
     parser.add_argument("--tokens", action="store_true", help="show how probable a language model finds each token")
     parser.add_argument(
         "--set",
@@ -110,6 +113,7 @@ def _options(args: argparse.Namespace) -> dict[str, object]:
         "n_best": args.n_best,
         "attention": args.attention or None,
         "tokens": args.tokens or None,
+        "join": args.join or None,
     }
     return {name: value for name, value in given.items() if value is not None}
 

@@ -6,6 +6,7 @@ characters   grapheme clusters
 subwords     learnt pieces: bpe, unigram, wordpiece
 vocabulary   tokens to numbers and back
 cutting      tokens that know their place in a text
+joining      tokens as people write them: which signs stand close
 cleaning     normal form and lower case, shared by all
 tokenizer    the contract, and the way back from JSON
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 from recurra.data.tokenizers.characters import Characters, characters_from_json
 from recurra.data.tokenizers.cutting import CUTTERS, CutterName, Place
+from recurra.data.tokenizers.joining import Joining, joining_from_json
 from recurra.data.tokenizers.spaces import Spaces, spaces_from_json
 from recurra.data.tokenizers.subwords import Subwords, subwords_from_json
 from recurra.data.tokenizers.tokenizer import LOADERS, TOKENIZERS, Tokenizer, TokenizerPlan, tokenizer_from_json
@@ -30,11 +32,13 @@ __all__ = [
     "TOKENIZERS",
     "UNK",
     "CutterName",
+    "Joining",
     "Place",
     "Tokenizer",
     "TokenizerPlan",
     "Vocabulary",
     "VocabularyPlan",
+    "joining_from_json",
     "tokenizer_from_json",
     "vocabulary_from_json",
 ]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recurra.base.errors import RunError
-from recurra.data.tokenizers import TokenizerPlan, VocabularyPlan
+from recurra.data.tokenizers import Joining, TokenizerPlan, VocabularyPlan, joining_from_json
 from recurra.tasks.text import TextReader
 
 Tokens = tuple[str, ...]
@@ -34,6 +34,7 @@ class Sides:
     """How both sides are read, and how long they were in training.
 
     longest: tokens of the longest source      ratio: target tokens by source tokens, over all rows
+    joining: how targets are written, for people; None in runs of before that was learned
     """
 
     source: TextReader
@@ -41,11 +42,13 @@ class Sides:
     shared: bool
     longest: int
     ratio: float
+    joining: Joining | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Everything, as JSON; what is shared stands once."""
         target = None if self.shared else self.target.to_json()
-        return {"source": self.source.to_json(), "target": target, "longest": self.longest, "ratio": self.ratio}
+        found = {"source": self.source.to_json(), "target": target, "longest": self.longest, "ratio": self.ratio}
+        return found | ({} if self.joining is None else {"joining": self.joining.to_json()})
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], origin: str) -> Sides:
@@ -58,7 +61,8 @@ class Sides:
             raise RunError(f"{origin}: expected the two sides of a translation: {str(error)[:300]}.") from error
         reader = TextReader.from_json(source, origin)
         other = reader if target is None else TextReader.from_json(target, origin)
-        return cls(reader, other, target is None, longest, ratio)
+        joining = joining_from_json(data["joining"], origin) if "joining" in data else None
+        return cls(reader, other, target is None, longest, ratio, joining)
 
 
 def fit_sides(
@@ -88,7 +92,8 @@ def fit_sides(
             TextReader(second, vocabulary.build(counts[1]), None, "start"),
         )
     longest = max((len(one) for one, _ in kept), default=0)
-    return Sides(*readers, target is None, longest, counts[1].total() / max(counts[0].total(), 1))
+    ratio = counts[1].total() / max(counts[0].total(), 1)
+    return Sides(*readers, target is None, longest, ratio, Joining.learn(second, targets))
 
 
 def _interned(tokens: Iterable[str]) -> Tokens:

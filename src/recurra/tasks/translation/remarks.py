@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
+from recurra.base.errors import ConfigError
 from recurra.data.tokenizers import UNK
 from recurra.tasks.blank import blank_remarks
 from recurra.tasks.translation.answers import Translated
 from recurra.tasks.translation.pairs import TextPair
 from recurra.tasks.translation.readers import Sides
+
+_APART = re.compile(r"\s[.,](?=\s|$)")
 
 
 def remarks(outputs: Sequence[Translated], examples: Sequence[TextPair], sides: Sides) -> tuple[str, ...]:
@@ -28,6 +32,27 @@ def too_long(examples: Sequence[TextPair], sides: Sides, split: str) -> tuple[st
         f"({sides.longest} tokens), so the answer may be poor; the first: {found[0].origin}, with "
         f"{len(found[0].source)} tokens.",
     )
+
+
+def tokenised(outputs: Sequence[Translated], sides: Sides) -> tuple[str, ...]:
+    """A sentence on answers with spaces before their signs, where the targets of training have them too."""
+    if sides.joining is None or not sides.joining.tokenised or not any(_APART.search(o.best.text) for o in outputs):
+        return ()
+    return (
+        "the targets of training are tokenised, with spaces before full stops and commas, and so are the answers; "
+        "--join (in Python and HTTP the option join) puts them together.",
+    )
+
+
+def refuse_join(sides: Sides) -> None:
+    """Raise ConfigError where there is nothing to put together."""
+    if sides.joining is None:
+        raise ConfigError("join: this run does not know how its targets were written. Train it again, or leave it out.")
+    if not sides.joining.tokenised:
+        raise ConfigError(
+            "join: has no effect, because the targets of training are not tokenised, and answers are put together as "
+            "they were written; leave it out."
+        )
 
 
 def _unknown(examples: Sequence[TextPair], sides: Sides) -> tuple[str, ...]:

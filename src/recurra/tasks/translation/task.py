@@ -24,11 +24,11 @@ from recurra.tasks.translation.batches import collated, tokens_of
 from recurra.tasks.translation.losses import Forced, forced_rows, loss_of
 from recurra.tasks.translation.pairs import Columns, TextPair, Wanted, text_of, wanted
 from recurra.tasks.translation.readers import Limits, Sides
-from recurra.tasks.translation.remarks import remarks, too_long
+from recurra.tasks.translation.remarks import refuse_join, remarks, tokenised, too_long
 from recurra.tasks.translation.search import Search, Speaks
 from recurra.tasks.translation.tables import by_group, by_length, examples_of, length_chart, unknown_tokens
 
-OPTIONS = ("beam", "n_best", "attention")
+OPTIONS = ("beam", "n_best", "attention", "join")
 # Examples whose attention a report shows.
 PICTURES = 3
 
@@ -52,6 +52,7 @@ class Translation:
         self.kind = kind
         self.search = search
         self.label_smoothing = label_smoothing
+        self.join = False
 
     @property
     def model_sizes(self) -> tuple[int, int]:
@@ -119,14 +120,19 @@ class Translation:
         return self._with(self.search.asked(beam=1, n_best=1, attention=False))
 
     def asking(self, options: Mapping[str, Any]) -> Translation:
-        """The task with another `beam`, several answers (`n_best`), or with `attention`. Raises ConfigError."""
+        """The task with another `beam`, several answers (`n_best`), with `attention`, or with tokenised answers put
+        together (`join`). Raises ConfigError."""
         refuse_options(options, "translation", OPTIONS)
         asked = {name: options.get(name) for name in ("beam", "n_best")}
-        return self._with(self.search.asked(**asked, attention=bool(options.get("attention", False))))
+        other = self._with(self.search.asked(**asked, attention=bool(options.get("attention", False))))
+        other.join = bool(options.get("join", False))
+        if other.join:
+            refuse_join(self.sides)
+        return other
 
     def remarks(self, outputs: Sequence[Translated], examples: Sequence[TextPair]) -> tuple[str, ...]:
-        """Unknown tokens, sources longer than training had, and answers that came to no end."""
-        return remarks(outputs, examples, self.sides)
+        """Unknown tokens, sources longer than training had, answers that came to no end or are tokenised."""
+        return (*remarks(outputs, examples, self.sides), *(() if self.join else tokenised(outputs, self.sides)))
 
     def answer(self, example: TextPair, output: Translated) -> dict[str, Any]:
         """The best answer and its score, the text, and what was asked for: all answers, attention.
@@ -135,10 +141,15 @@ class Translation:
         """
         if example.is_blank:
             return self._nothing(example)
-        found: dict[str, Any] = {"output": output.best.text, "score": output.best.score, "text": example.text}
+        found: dict[str, Any] = {
+            "output": self.shown(output.best.text),
+            "score": output.best.score,
+            "text": example.text,
+        }
         if self.search.n_best > 1:
             found["n_best"] = [
-                {"output": one.text, "score": one.score, "log_prob": one.log_prob} for one in output.candidates
+                {"output": self.shown(one.text), "score": one.score, "log_prob": one.log_prob}
+                for one in output.candidates
             ]
         if output.attention is not None:
             found["attention"] = {
@@ -158,7 +169,13 @@ class Translation:
             if not token.ended:
                 said.append(token.token)
                 words = tokens_of(self.sides.target.vocabulary, said, example.source)
-                yield self.sides.target.tokenizer.join(words)
+                yield self.shown(self.sides.target.tokenizer.join(words))
+
+    def shown(self, text: str) -> str:
+        """An answer as people write it; scores are of the answer as the tokenizer joins it."""
+        if self.sides.joining is None:
+            return text
+        return self.sides.joining.by_rule(text) if self.join else self.sides.joining(text)
 
     # -- for reports -----------------------------------------------------------------------------------------------
 
