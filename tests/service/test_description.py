@@ -99,6 +99,7 @@ def test_docs_have_every_request_with_its_fields_and_bounds(ask: Ask) -> None:
         "<code>options.beam</code></td><td>integer 1 to 16, default 1</td><td>hypotheses of a translation; 1 is greedy",
         "<code>options.temperature</code></td><td>number 0 to 100, default 1.0</td>",
         "<code>options.top_p</code></td><td>number over 0 to 1</td>",
+        "<code>options.seed</code></td><td>integer 0 to 9.22e+18, default 0</td>",
         "<code>text</code></td><td>string, at most 10,000 characters, needed</td>",
         "<td>415</td>",
     ):

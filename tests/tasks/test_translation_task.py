@@ -205,7 +205,7 @@ def test_a_row_without_both_texts_is_refused_by_file_and_line(row: Record, sente
 
 
 def test_accepted_answers_that_are_no_texts_are_refused() -> None:
-    with pytest.raises(DataError, match=r"^f\.tsv:7: column 'also' holds \['Y', 2\], expected texts"):
+    with pytest.raises(DataError, match=r"^f\.tsv:7: column 'also' holds \[.Y., 2\], expected texts"):
         task_accepting().example(record("a", "X", also=["Y", 2], lang=""))
 
 

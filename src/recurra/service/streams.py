@@ -10,6 +10,7 @@ from typing import Any
 from recurra.api.generating import generate, suggester
 from recurra.base.contracts import Listener, Origin, Record
 from recurra.base.errors import RecurraError
+from recurra.base.words import counted
 from recurra.service.limits import Limits
 from recurra.service.patience import Deadline, GivenUpError, Patient
 from recurra.service.refusals import RefusedError, json_bytes, refusal_json, refusal_of
@@ -109,7 +110,10 @@ class Stream:
         except RecurraError as error:
             yield event("error", refusal_json(refusal_of(error), request_id))
         except GivenUpError:
-            late = RefusedError(504, f"took longer than {self._limits.seconds:g} s; {number} tokens were written.")
+            late = RefusedError(
+                504,
+                f"took longer than {self._limits.seconds:g} s; {counted(number, 'token was', 'tokens were')} written.",
+            )
             yield event("error", refusal_json(late, request_id))
 
 

@@ -145,7 +145,8 @@ def _between(schema: Schema, low: str, high: str, above: str = "") -> str:
 def _number(value: float | None) -> str:
     if value is None:
         return ""
-    return f"{int(value):,}" if float(value).is_integer() else f"{value:g}"
+    # Beyond 2**53 a description has the nearest float64, and all its digits would say what is not so.
+    return f"{int(value):,}" if float(value).is_integer() and abs(value) < 2**53 else f"{value:.3g}"
 
 
 def _row(name: str, kind: str, meaning: str) -> str:

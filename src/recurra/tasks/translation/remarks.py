@@ -73,8 +73,9 @@ def _unfinished(outputs: Sequence[Translated], examples: Sequence[TextPair]) -> 
     found = [e for o, e in zip(outputs, examples, strict=True) if not o.best.ended]
     if not found:
         return ()
+    were = "was" if len(found) == 1 else "were"
     return (
-        f"{len(found)} of {len(examples)} answers were cut at the longest length, before the model came to an end; "
+        f"{len(found)} of {len(examples)} answers {were} cut at the longest length, before the model came to an end; "
         f"the first: {found[0].origin}. Raise task.max_length_factor, or train longer.",
     )
 
