@@ -254,6 +254,17 @@ def test_a_corpus_smaller_than_one_chunk_and_with_fewer_tokens_than_rows_trains(
     done("train", "c.yaml", "--out", "run", "--set", "data.split={name: ordered, dev: 0.25, test: 0.25}")
 
 
+def test_a_corpus_of_one_line_is_split_by_position(here: Path) -> None:
+    line = "the cat sat on the mat and the dog ran to the door " * 40
+    Path("d.txt").write_text(line)
+    write_yaml()
+    said = done("check", "c.yaml", "--json").json
+    assert "d.txt: a row is cut where a split ends, as there are only 1 to split." in said["notes"]
+    sizes = [said["facts"][f"{name} characters"] for name in ("train", "dev", "test")]
+    assert sum(sizes) == len(line) + 3, "each piece counts its end"
+    assert [size / len(line) for size in sizes] == pytest.approx([0.8, 0.1, 0.1], abs=0.01)
+
+
 def test_a_document_is_not_torn_into_lines(here: Path) -> None:
     Path("d.txt").write_text(text())
     write_yaml(data={"split": "random"})

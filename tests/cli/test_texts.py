@@ -148,7 +148,7 @@ def test_a_byte_order_mark_in_front_of_standard_input_is_no_text() -> None:
     assert texts_of(b"\xef\xbb\xbf") == []
 
 
-@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
 def test_a_line_of_standard_input_ends_as_a_line_of_a_file_does(ending: str) -> None:
     assert texts_of(ending.join(["spam", "", "egg"]).encode()) == ["spam", "", "egg"]
 

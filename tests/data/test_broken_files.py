@@ -40,8 +40,18 @@ BROKEN = {
     "too many cells": ("a.tsv", b"a\tb\n1\t2\t3\n", r":2: expected 2 cells \(a, b\), got 3: '1 \| 2 \| 3'"),
     "not UTF-8": ("a.csv", b"text\nfine\ncaf\xe9\n", ":3: byte 4 of the line, 0xE9, is not UTF-8. Convert"),
     "not UTF-8 in the header": ("a.csv", b"t\xe9xt\nfine\n", ":1: byte 2 of the line, 0xE9, is not UTF-8"),
-    "NUL": ("a.csv", b"text\nab\0c\n", ":2: byte 3 of the line is NUL. Save it as UTF-8"),
-    "UTF-16": ("a.csv", "text\nfine\n".encode("utf-16-le"), ":1: .* NUL. The file looks like UTF-16"),
+    "NUL": ("a.csv", b"text\nab\0c\n", ":2: byte 3 of the line is NUL, which no text holds. Remove what is"),
+    "NUL at the end of the file": ("a.csv", b"text\nfine\n\0", ":3: the file ends in 1 NUL byte, "),
+    "a file cut off": ("a.txt", b"fine\nfi" + b"\0" * 4096, ":2: the file ends in 4,096 NUL bytes, as .* cut off"),
+    "padded with NUL": ("a.txt", b"ab\0\0\0\0\0\0\nc\0", ":1: byte 3 of the line is NUL, which no text holds"),
+    "UTF-16": ("a.csv", "text\nfine\n".encode("utf-16-le"), ":1: the file looks like UTF-16LE.*iconv -f UTF-16LE"),
+    "UTF-16, the other way": ("a.csv", "text\n".encode("utf-16-be"), ":1: the file looks like UTF-16BE"),
+    "UTF-16 in Cyrillic": ("a.txt", "мама мыла раму\n".encode("utf-16-le"), ":1: the file looks like UTF-16LE"),
+    "UTF-16 with its mark": ("a.txt", "日本語\n".encode("utf-16"), ":1: the file is UTF-16, .*iconv -f UTF-16 "),
+    "UTF-16 with the other mark": ("a.txt", b"\xfe\xff" + "日".encode("utf-16-be"), ":1: the file is UTF-16"),
+    "UTF-32": ("a.txt", "text\n".encode("utf-32-le"), ":1: the file looks like UTF-32LE"),
+    "UTF-32 with its mark": ("a.txt", "text\n".encode("utf-32"), ":1: the file is UTF-32"),
+    "typographic quotes": ("a.csv", "a,b\n“x, y”,z\n".encode(), ":2: expected 2 cells .* got 3.* “ and ” are"),
     "quote never closed": ("a.csv", b'a,b\n1,"x\ny\nz,w\n', ":2: a quote opens here and is never closed"),
     "text behind a quote": ("a.csv", b'a,b\n1,"x"y\n', ":2: expected a comma after the quote .* line 2, got 'y'"),
     "text behind a quote, lines on": ("a.csv", b'a,b\n1,"x\ny" z\n', ":2: expected a comma .* closes at line 3"),
@@ -138,7 +148,7 @@ def test_skipped_rows_are_counted_and_the_rest_is_read(tmp_path: Path) -> None:
 
 
 def test_skipping_goes_on_behind_a_line_over_the_limit(tmp_path: Path) -> None:
-    path = put_bytes(tmp_path, "a.txt", b"one\n" + b"x" * (MAX_LINE_BYTES + 70_000) + b"\ntwo\n")
+    path = put_bytes(tmp_path, "a.csv", b"text\none\n" + b"x" * (MAX_LINE_BYTES + 70_000) + b"\ntwo\n")
     bad = SkippedRows()
     assert [record.fields["text"] for record in read(path, bad_rows=bad)] == ["one", "two"]
     assert bad.count == 1

@@ -230,3 +230,83 @@ def test_two_spellings_of_a_column_are_the_column_twice(tmp_path: Path) -> None:
         fields(put(tmp_path, "t.csv", f"{CAFE},{APART}\n1,2\n"))
     with pytest.raises(ConfigError, match="expected a list of different names"):
         fields(put(tmp_path, "t.csv", "1,2\n"), columns=[CAFE, APART])
+
+
+# -- what programs make of a text file ---------------------------------------------------------------------------------
+
+TABLE = ["label,text", "1,good", '0,"bad, very"']
+ROWS = [{"label": "1", "text": "good"}, {"label": "0", "text": "bad, very"}]
+
+
+@pytest.mark.parametrize("last", ["", "\r"])
+def test_line_ends_of_old_macs_end_lines(tmp_path: Path, last: str) -> None:
+    assert fields(put(tmp_path, "t.csv", "\r".join(TABLE) + last)) == ROWS
+    assert fields(put(tmp_path, "t.txt", "a\r\rb" + last)) == [{"text": "a"}, {"text": ""}, {"text": "b"}]
+    sentences = fields(put(tmp_path, "t.conll", "In O\rRome B-LOC\r\rNo O" + last))
+    assert [row["token"] for row in sentences] == [["In", "Rome"], ["No"]]
+    assert [record.origin.line for record in read(put(tmp_path, "t.tsv", "a\tb\r1\t2\r3\t4" + last))] == [2, 3]
+
+
+def test_a_large_file_of_an_old_mac_is_read_in_linear_time(tmp_path: Path) -> None:
+    rows = fields(put(tmp_path, "t.csv.gz", "n,text\r" + "1,abcdefgh\r" * 200_000))
+    assert len(rows) == 200_000
+    assert set(map(tuple, (row.values() for row in rows))) == {("1", "abcdefgh")}
+
+
+def test_mixed_line_ends_end_lines_and_a_lone_carriage_return_between_others_does_not(tmp_path: Path) -> None:
+    assert fields(put(tmp_path, "t.csv", "\r\n".join(TABLE[:2]) + "\n" + TABLE[2] + "\r\n")) == ROWS
+    assert fields(put(tmp_path, "t.txt", "a\nb\rc\nd")) == [{"text": "a"}, {"text": "b\rc"}, {"text": "d"}]
+
+
+@pytest.mark.parametrize("end", ["\x1a", "\n\x1a", "\r\n\x1a\x1a\x1a"])
+def test_the_end_mark_of_dos_is_no_text(tmp_path: Path, end: str) -> None:
+    assert fields(put(tmp_path, "t.csv", "\n".join(TABLE) + end)) == ROWS
+    assert fields(put(tmp_path, "t.txt", "a\x1ab" + end)) == [{"text": "a\x1ab"}]
+
+
+@pytest.mark.parametrize("sign", ["\x85", "\u2028", "\u2029", "\x0b", "\x0c", "\x1c"])
+def test_other_signs_that_break_lines_are_signs_in_a_line(tmp_path: Path, sign: str) -> None:
+    assert fields(put(tmp_path, "t.txt", f"a{sign}b\n")) == [{"text": f"a{sign}b"}]
+    assert fields(put(tmp_path, "t.csv", f"label,text\n1,a{sign}b\n")) == [{"label": "1", "text": f"a{sign}b"}]
+
+
+@pytest.mark.parametrize("first", ["sep=,", "SEP=,", '"sep=,"', "\ufeffsep=,"])
+def test_the_line_that_tells_a_spreadsheet_the_separator_is_no_header(tmp_path: Path, first: str) -> None:
+    assert fields(put(tmp_path, "t.csv", "\r\n".join([first, *TABLE]))) == ROWS
+    assert [r.origin.line for r in read(put(tmp_path, "t.csv", "\n".join([first, *TABLE])))] == [3, 4]
+
+
+@pytest.mark.parametrize("sign", [";", "|", "\t", "^"])
+def test_it_names_any_separator(tmp_path: Path, sign: str) -> None:
+    text = f'sep={sign}\nlabel{sign}text\n1{sign}a, b\n0{sign}"x{sign}""y"\n'
+    assert fields(put(tmp_path, "t.csv", text)) == [
+        {"label": "1", "text": "a, b"},
+        {"label": "0", "text": f'x{sign}"y'},
+    ]
+
+
+@pytest.mark.parametrize("sign", [";", "|", "\t"])
+def test_a_header_without_commas_shows_the_separator(tmp_path: Path, sign: str) -> None:
+    text = f'"a, price"{sign}text\n1,50{sign}so, so\n2{sign}"x{sign}y"\n'
+    expected = [{"a, price": "1,50", "text": "so, so"}, {"a, price": "2", "text": f"x{sign}y"}]
+    assert fields(put(tmp_path, "t.csv", text)) == expected
+
+
+def test_names_that_are_given_show_the_separator_of_the_first_row(tmp_path: Path) -> None:
+    given = ["price", "text"]
+    for text in ("1,50;good\n", '"1,50",good\n', "1,50|good\n"):
+        assert fields(put(tmp_path, "t.csv", text), columns=given) == [{"price": "1,50", "text": "good"}]
+    assert fields(put(tmp_path, "t.csv", "1,a; b\n"), columns=given) == [{"price": "1", "text": "a; b"}]
+
+
+def test_a_comma_stays_the_separator_where_there_is_one(tmp_path: Path) -> None:
+    assert fields(put(tmp_path, "t.csv", "a;b,c\n1;2,3\n")) == [{"a;b": "1;2", "c": "3"}]
+
+
+def test_columns_without_names_have_their_numbers(tmp_path: Path) -> None:
+    assert fields(put(tmp_path, "t.csv", "a,,b,\n1,2,3,\n")) == [{"a": "1", "column 2": "2", "b": "3", "column 4": ""}]
+
+
+def test_a_text_of_one_line_of_many_megabytes_is_read(tmp_path: Path) -> None:
+    line = "anarchism originated as a term " * 400_000  # 12 MB
+    assert fields(put(tmp_path, "text8.txt", line)) == [{"text": line}]

@@ -13,6 +13,7 @@ import torch
 
 from recurra.base.contracts import Batch, Origin, Record
 from recurra.base.errors import ConfigError, DataError, RunError
+from recurra.data.splits import OrderedSplit, split
 from recurra.data.tokenizers import EOS, UNK
 from recurra.models import LanguageModel
 from recurra.nn import softmax_log_probabilities
@@ -256,6 +257,32 @@ def test_a_task_comes_back_from_its_json_and_from_nothing_else() -> None:
     for wrong in ({}, {"reader": {}}, {"reader": 3}):
         with pytest.raises(RunError, match=r"task\.json: expected"):
             plan.restore(wrong, "task.json")
+
+
+@pytest.mark.parametrize("texts", [["ab cde " * 100], ["x", "ab cde " * 100], ["été " * 200]])
+def test_a_text_of_too_few_lines_is_cut_where_a_split_ends(texts: list[str]) -> None:
+    plan = LanguageModelPlan()
+    rule = OrderedSplit(dev=0.1, test=0.2)
+    given = records(texts)
+    assert not all(split(given, rule, group=plan.key).values())
+    torn = plan.torn(given, rule)
+    assert "".join(record.fields["text"] for record in torn) == "".join(texts)
+    assert {record.origin.line for record in torn} == {record.origin.line for record in given}
+    parts = split(torn, rule, group=plan.key)
+    whole = sum(map(len, texts))
+    for name, share in (("train", 0.7), ("dev", 0.1), ("test", 0.2)):
+        rows = [record.fields["text"] for record in parts[name]]
+        assert sum(map(len, rows)) / whole == pytest.approx(share, abs=0.02)
+        assert all(text.endswith((" ", "x")) for text in rows), "cut behind a space"
+
+
+def test_a_text_without_spaces_is_cut_between_characters() -> None:
+    plan, rule = LanguageModelPlan(), OrderedSplit()
+    text = "e\u0301" * 5_000
+    parts = split(plan.torn(records([text]), rule), rule, group=plan.key)
+    rows = [record.fields["text"] for name in ("train", "dev", "test") for record in parts[name]]
+    assert [len(row) % 2 for row in rows] == [0, 0, 0]
+    assert "".join(rows) == text
 
 
 # -- writing -----------------------------------------------------------------------------------------------------------

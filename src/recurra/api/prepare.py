@@ -16,8 +16,8 @@ from recurra.base.errors import ConfigError, DataError
 from recurra.base.words import counted
 from recurra.config import build
 from recurra.data.formats import ON_ERROR, BadRows, read, resolved_format
-from recurra.data.splits import SPLITS, overlap, split
-from recurra.tasks import Task
+from recurra.data.splits import SPLITS, OrderedSplit, overlap, split
+from recurra.tasks import ReadsOn, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +160,12 @@ def _divided(train: Sequence[Record], settings: Settings, watch: Listener) -> di
         watch.note(f"{data.train}: split {how}; set data.split to choose.")
     rule = build(data.split or usual, SPLITS)
     parts = split(train, rule, group=plan.key, stratify=plan.stratum)
+    needed = ("train", "dev", "test") if rule.makes_test and data.test is None else ("train", "dev")
+    if isinstance(rule, OrderedSplit) and isinstance(plan, ReadsOn) and not all(parts[name] for name in needed):
+        torn = plan.torn(train, rule)
+        if len(torn) > len(train):
+            watch.note(f"{data.train}: a row is cut where a split ends, as there are only {len(train)} to split.")
+        train, parts = torn, split(torn, rule, group=plan.key, stratify=plan.stratum)
     if data.test is None:
         return {name: rows for name, rows in parts.items() if name != "test" or rule.makes_test}
     # The test file is there, so the share for it is trained on.

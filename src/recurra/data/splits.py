@@ -116,10 +116,14 @@ class OrderedSplit:
         """The split of each row, by where its end is in the text; `strata` plays no part."""
         ends = list(accumulate(len(key) + 1 for key in keys))
         whole = ends[-1] if ends else 0
-        # Added before they are taken away: 1 - 0.1 - 0.1 is a little under 0.8.
-        train, seen = (1 - (self._dev + self._test)) * whole, (1 - self._test) * whole
+        train, seen = self.places(whole)
         room = 1e-9 * whole
         return [TRAIN if end <= train + room else DEV if end <= seen + room else TEST for end in ends]
+
+    def places(self, whole: int) -> tuple[float, float]:
+        """Where train ends, and dev, in a text of so many characters."""
+        # Added before they are taken away: 1 - 0.1 - 0.1 is a little under 0.8.
+        return (1 - (self._dev + self._test)) * whole, (1 - self._test) * whole
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from recurra.base.registry import Registry
 from recurra.tasks.classification.task import Classification, ClassificationPlan
-from recurra.tasks.contract import Calibrates, Example, Judged, Manner, Order, Plan, Task, Writes, Written
+from recurra.tasks.contract import Calibrates, Example, Judged, Manner, Order, Plan, ReadsOn, Task, Writes, Written
 from recurra.tasks.language_model.plan import LanguageModelPlan
 from recurra.tasks.language_model.task import LanguageModelling
 from recurra.tasks.music import Music, MusicPlan
@@ -51,6 +51,7 @@ __all__ = [
     "MusicPlan",
     "Order",
     "Plan",
+    "ReadsOn",
     "Tagging",
     "TaggingPlan",
     "Task",

@@ -15,6 +15,7 @@ import torch
 
 from recurra.base.contracts import Batch, Loss, Origin, Prediction, Record, Score, Table
 from recurra.base.errors import ConfigError
+from recurra.data.splits import OrderedSplit
 from recurra.metrics import Compared
 from recurra.report import Chart, HeatMap
 
@@ -191,6 +192,13 @@ class Suggestion:
     task: Mapping[str, Any]
     data: Mapping[str, Any] = field(default_factory=dict)
     said: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class ReadsOn(Protocol):
+    """What the plan of a task has besides that reads on from row to row: it may cut a row where a split ends."""
+
+    def torn(self, records: Sequence[Record], rule: OrderedSplit) -> list[Record]: ...
 
 
 class Plan(Protocol):

@@ -20,7 +20,7 @@ from recurra.data.formats.format import Format
 from recurra.data.formats.jsonl import JSONL
 from recurra.data.formats.lines import MAX_LINE_BYTES
 from recurra.data.formats.parallel import PARALLEL
-from recurra.data.formats.reading import FORMATS, field, num_lines, read, resolved_format
+from recurra.data.formats.reading import FORMATS, field, num_lines, read, resolved_format, spelt
 from recurra.data.formats.text import TEXT
 from recurra.data.formats.tsv import TSV
 
@@ -36,6 +36,7 @@ __all__ = [
     "num_lines",
     "read",
     "resolved_format",
+    "spelt",
 ]
 
 FORMATS.add("csv", CSV)

@@ -1,5 +1,8 @@
 """Comma-separated values as in RFC 4180: a quoted cell may hold commas, doubled quotes and line breaks.
 
+Spreadsheets of countries that write 1,5 put semicolons in their place, and may say so in a first line (`sep=;`).
+Without it, a first row that has no comma, but semicolons, tabs or bars, shows what stands between cells.
+
 Written out here, because the standard library's reader cannot say on which line a quote was opened, has a
 process-wide limit on the length of a cell, and reads to the end of the file when a quote is never closed.
 As there, a quote inside a cell that does not begin with one is an ordinary character.
@@ -8,6 +11,7 @@ As there, a quote inside a cell that does not begin with one is an ordinary char
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple, NoReturn
 
 from recurra.data.formats.format import Format
@@ -39,11 +43,20 @@ def _is_formula(text: str) -> bool:
     return _RUNS.match(text) is not None and not _NUMBER.fullmatch(text)
 
 
-class CsvCells:
-    """The cells of a file's rows."""
+SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
+_TOLD = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
+_QUOTED = re.compile(r'"(?:[^"]|"")*"?')
+_DECIMAL = re.compile(r"(?<=[0-9]),(?=[0-9])")
+_TYPOGRAPHIC = re.compile(r"\s*[“„«‹”]")
 
-    def __init__(self) -> None:
+
+class CsvCells:
+    """The cells of a file's rows. number: how many a row has, where that is known before the first one"""
+
+    def __init__(self, number: int | None = None) -> None:
         self._hopeless: _Hopeless | None = None
+        self._number = number
+        self._separator = ""
 
     def __call__(self, lines: Lines) -> tuple[Line, list[str]]:
         """The next row's first line and its cells, without guards; blank lines are passed over.
@@ -51,17 +64,54 @@ class CsvCells:
         Raises BadRowError for a quote that is never closed, or text behind a closing quote; the line that opened the
         row is then the only one that is lost, for a stray quote must not swallow the rows after it.
         """
-        line = next(lines)
-        while not line.text:
-            line = next(lines)
+        line = _not_blank(lines)
+        if not self._separator:
+            line = self._told(lines, line)
         if '"' in line.text:
-            row = _QuotedRow(lines, line, self._hopeless)
+            row = _QuotedRow(lines, line, self._hopeless, self._separator)
             try:
                 return line, [unguarded(cell) for cell in row.cells()]
             finally:
                 self._hopeless = row.hopeless
-        cells = line.text.split(",")
+        cells = line.text.split(self._separator)
         return line, [unguarded(cell) for cell in cells] if GUARD in line.text else cells
+
+    def hint(self, cells: Sequence[str]) -> str:
+        """What may be wrong with a row of too many cells, with a leading space; "" where nothing is seen."""
+        if any(map(_TYPOGRAPHIC.match, cells)):
+            return ' The quotes “ and ” are signs like any other: put " around a cell.'
+        return ""
+
+    def _told(self, lines: Lines, line: Line) -> Line:
+        """The first row, when it is known what stands between its cells."""
+        told = _TOLD.fullmatch(line.text) if line.number == 1 else None
+        if told:
+            self._separator = told[1]
+            return _not_blank(lines)
+        self._separator = separator_of(line.text, self._number)
+        return line
+
+
+def separator_of(row: str, number: int | None = None) -> str:
+    """What stands between the cells of a first row: a comma, unless there is none and something else is.
+
+    number: how many cells there are. The comma of a decimal number counts only where nothing else makes so many.
+    """
+    bare = _QUOTED.sub("", row)
+    counts = {sign: bare.count(sign) for sign in SEPARATORS}
+    if number is None:
+        return "," if counts[","] else max(counts, key=counts.__getitem__)
+    fits = [sign for sign, count in counts.items() if count == number - 1]
+    if fits[1:] and "," in fits and not _DECIMAL.sub("", bare).count(","):
+        fits.remove(",")
+    return fits[0] if fits else ","
+
+
+def _not_blank(lines: Lines) -> Line:
+    line = next(lines)
+    while not line.text:
+        line = next(lines)
+    return line
 
 
 class _Hopeless(NamedTuple):
@@ -79,8 +129,9 @@ class _Hopeless(NamedTuple):
 class _QuotedRow:
     """One row with quotes in it, which may go on over several lines."""
 
-    def __init__(self, lines: Lines, first: Line, hopeless: _Hopeless | None) -> None:
+    def __init__(self, lines: Lines, first: Line, hopeless: _Hopeless | None, separator: str) -> None:
         self._lines = lines
+        self._separator = separator
         self._line = first
         self.hopeless = hopeless
         self._at = 0
@@ -94,13 +145,13 @@ class _QuotedRow:
             cells.append(self._quoted() if self._line.text.startswith('"', self._at) else self._plain())
             if self._at == len(self._line.text):
                 break
-            self._at += 1  # the comma
+            self._at += 1  # the separator
         if self._damage:  # a line inside a cell could not be read: the row is bad, but its end is known
             raise self._damage
         return cells
 
     def _plain(self) -> str:
-        start, end = self._at, self._line.text.find(",", self._at)
+        start, end = self._at, self._line.text.find(self._separator, self._at)
         self._at = len(self._line.text) if end < 0 else end
         return self._line.text[start : self._at]
 
@@ -123,10 +174,10 @@ class _QuotedRow:
                 return "".join(pieces)
 
     def _end_cell(self, at: int, opened: Line) -> None:
-        if at < len(self._line.text) and self._line.text[at] != ",":
+        if at < len(self._line.text) and self._line.text[at] != self._separator:
             self._give_up(
-                f"expected a comma after the quote that closes at line {self._line.number}, "
-                f"got {self._line.text[at]!r}. Write a quote inside a quoted cell twice.",
+                f"expected {SEPARATORS.get(self._separator, repr(self._separator))} after the quote that closes at "
+                f"line {self._line.number}, got {self._line.text[at]!r}. Write a quote inside a quoted cell twice.",
                 opened,
             )
         self._at = at
@@ -155,9 +206,14 @@ class _QuotedRow:
         raise self._lines.bad(message, opened)
 
 
+def _rows(lines: Lines, columns: tuple[str, ...] | None) -> TableRows:
+    cells = CsvCells(None if columns is None else len(columns))
+    return TableRows(lines, columns, cells, cells.hint)
+
+
 CSV = Format(
     doc="comma-separated values; cells may be quoted and hold line breaks (RFC 4180)",
     suffixes=(".csv",),
-    open=lambda lines, columns: TableRows(lines, columns, CsvCells()),
+    open=_rows,
     has_header=True,
 )

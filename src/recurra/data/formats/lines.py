@@ -1,5 +1,8 @@
 """The physical lines of a file, plain or gzip, one at a time: strict UTF-8, no NUL, never longer than a stated limit.
 
+Lines end with LF or CR LF; where the first line (or as much of it as a line may have) holds no LF but a CR, the file is
+of an old Mac, and they end with CR too. A ^Z at the end of the file, as DOS wrote it, is no text.
+
 Memory stays bounded whatever the file holds: a gzip bomb is inflated a line at a time, and a line over the limit is
 refused before the rest of it is read.
 """
@@ -8,6 +11,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -16,16 +20,21 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
 from recurra.base.errors import DataError, did_you_mean
+from recurra.data.formats.encodings import marked, with_nul
 
 MAX_LINE_BYTES = 8 * 2**20
+# Of plain text: a corpus may be one line, as text8 is, of 100,000,000 bytes.
+MAX_TEXT_LINE_BYTES = 128 * 2**20
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _BOM = b"\xef\xbb\xbf"
 _CHUNK = 64 * 2**10
+_END = re.compile(rb"\r\n?|\n")
+_DOS_END = b"\x1a"
 
 
 class Line(NamedTuple):
-    """One physical line. number: from 1. ending: what was cut off its end: "\\n", "\\r\\n" or "" at the end of file."""
+    """One physical line. number: from 1. ending: what was cut off its end: "\\n", "\\r\\n", "\\r", or "" at the end."""
 
     number: int
     text: str
@@ -43,14 +52,16 @@ class BadRowError(DataError):
 class Lines:
     """Iterate over the lines of an open binary file; after a BadRowError, the next call goes on with the next line.
 
-    path: as the user gave it, for messages.  number: lines that were read before these.
+    path: as the user gave it, for messages.  number: lines that were read before these.  limit: bytes of a line.
     Raises BadRowError for a line that is too long, not UTF-8 or holds NUL; DataError when the file itself is damaged.
     """
 
-    def __init__(self, file: BinaryIO, path: str, number: int = 0) -> None:
+    def __init__(self, file: BinaryIO, path: str, number: int = 0, *, limit: int = MAX_LINE_BYTES) -> None:
         self.path = path
-        self._file = file
+        self._file: BinaryIO | _OldMac = file
         self._number = number
+        self._limit = limit
+        self._ends: tuple[bytes, ...] = (b"\r\n", b"\n")
         self._in_long_line = False
         self._returned: deque[Line | BadRowError] = deque()
 
@@ -69,15 +80,20 @@ class Lines:
             return again
         if self._in_long_line:
             self._skip_rest_of_line()
-        raw = self._readline(MAX_LINE_BYTES + 1)
+        raw = self._readline(self._limit + 1)
         if self._number == 0:
-            raw = raw.removeprefix(_BOM)
+            raw = self._first(raw)
+        if len(raw) <= self._limit and not raw.endswith(self._ends):  # the end of the file
+            raw = raw.rstrip(_DOS_END)
         if not raw:
             raise StopIteration
         self._number += 1
-        if len(raw) > MAX_LINE_BYTES:
-            self._in_long_line = not raw.endswith(b"\n")
-            raise self.bad(f"the line is longer than {MAX_LINE_BYTES:,} bytes, the limit. Is a line break missing?")
+        if len(raw) > self._limit:
+            self._in_long_line = not raw.endswith(self._ends)
+            raise self.bad(
+                f"the line is longer than {self._limit:,} bytes, the limit. Is a line break missing? Of a text, "
+                "`fold -s -w 100000` makes lines."
+            )
         return self._decoded(raw)
 
     def rest(self) -> int:
@@ -96,12 +112,24 @@ class Lines:
         at = line or Line(self._number, "", "")
         return BadRowError(f"{self.path}:{at.number}: {message}", at)
 
+    def _first(self, raw: bytes) -> bytes:
+        """The first line, when it is known how lines end. Raises BadRowError for the mark of another encoding."""
+        if sentence := marked(raw):
+            self._number = 1
+            self._in_long_line = not raw.endswith(self._ends)
+            raise self.bad(sentence)
+        raw = raw.removeprefix(_BOM)
+        if b"\n" in raw or b"\r" not in raw:
+            return raw
+        self._ends = (b"\r\n", b"\n", b"\r")
+        self._file = _OldMac(self._file, raw)
+        return self._readline(self._limit + 1)
+
     def _decoded(self, raw: bytes) -> Line:
-        ending = "\r\n" if raw.endswith(b"\r\n") else "\n" if raw.endswith(b"\n") else ""
+        ending = next((end for end in self._ends if raw.endswith(end)), b"").decode()
         body = raw[: len(raw) - len(ending)]
         if b"\0" in body:
-            hint = " The file looks like UTF-16." if body.count(b"\0") * 3 > len(body) else ""
-            raise self.bad(f"byte {body.index(0) + 1} of the line is NUL.{hint} Save it as UTF-8 text.")
+            raise self.bad(with_nul(body, at_end=not ending))
         try:
             return Line(self._number, body.decode("utf-8"), ending)
         except UnicodeDecodeError as error:
@@ -112,7 +140,7 @@ class Lines:
             raise self.bad(message, Line(self._number, body.decode("utf-8", "replace"), ending)) from None
 
     def _skip_rest_of_line(self) -> None:
-        while (chunk := self._readline(_CHUNK)) and not chunk.endswith(b"\n"):
+        while (chunk := self._readline(_CHUNK)) and not chunk.endswith(self._ends):
             pass
         self._in_long_line = False
 
@@ -128,8 +156,35 @@ class Lines:
             raise DataError(f"{self.path}:{self._number + 1}: cannot be read: {error.strerror}.") from None
 
 
+class _OldMac:
+    """A file whose lines end with CR. begun: what was read of it already."""
+
+    def __init__(self, file: BinaryIO | _OldMac, begun: bytes) -> None:
+        self._file = file
+        self._read = begun
+        self._at = 0
+
+    def readline(self, limit: int) -> bytes:
+        """The next line with its end, or `limit` bytes of it; b"" at the end of the file."""
+        while True:
+            found = _END.search(self._read, self._at, self._at + limit)
+            # A CR that is the last byte read may have its LF behind it.
+            if found and found.end() < len(self._read):
+                return self._taken(found.end())
+            if not found and len(self._read) - self._at >= limit:
+                return self._taken(self._at + limit)
+            more = self._file.readline(_CHUNK)
+            if not more:
+                return self._taken(found.end() if found else len(self._read))
+            self._read, self._at = self._read[self._at :] + more, 0
+
+    def _taken(self, end: int) -> bytes:
+        line, self._at = self._read[self._at : end], end
+        return line
+
+
 @contextmanager
-def open_lines(path: Path) -> Iterator[Lines]:
+def open_lines(path: Path, limit: int = MAX_LINE_BYTES) -> Iterator[Lines]:
     """Open `path` as lines; gzip is recognised by its first two bytes, which no UTF-8 text begins with.
 
     Raises DataError when the file is missing, a folder, unreadable, or named .gz without being gzip.
@@ -137,11 +192,11 @@ def open_lines(path: Path) -> Iterator[Lines]:
     with _opened(path) as file:
         if file.peek(2)[:2] == _GZIP_MAGIC:  # type: ignore[attr-defined]  # a BufferedReader: open(..., "rb")
             with gzip.open(file, "rb") as unpacked:
-                yield Lines(cast(BinaryIO, unpacked), str(path))
+                yield Lines(cast(BinaryIO, unpacked), str(path), limit=limit)
         elif path.suffix == ".gz" and file.peek(1):  # type: ignore[attr-defined]
             raise DataError(f"{path}: is named .gz but is not a gzip file. Rename it, or copy it again.")
         else:
-            yield Lines(file, str(path))
+            yield Lines(file, str(path), limit=limit)
 
 
 def refuse_missing(path: Path) -> None:

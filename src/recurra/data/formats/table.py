@@ -17,12 +17,21 @@ CellReader = Callable[[Lines], tuple[Line, list[str]]]
 class TableRows:
     """Rows of a table; cells are text, as `read_cells` finds them. Blank lines are no rows.
 
-    columns: names for a file without header; None: the first row holds the names.
+    columns: names for a file without header; None: the first row holds the names, and of several columns without one
+      each is called by its place: 'column 3'.
+    hint: what may be wrong with a row of another number of cells, as a sentence with a leading space.
     Raises DataError when the header is missing, names a column twice, or repeats the given names.
     """
 
-    def __init__(self, lines: Lines, columns: tuple[str, ...] | None, read_cells: CellReader) -> None:
+    def __init__(
+        self,
+        lines: Lines,
+        columns: tuple[str, ...] | None,
+        read_cells: CellReader,
+        hint: Callable[[list[str]], str] = lambda cells: "",
+    ) -> None:
         self._lines = lines
+        self._hint = hint
         self._read_cells = read_cells
         self._may_be_header = columns is not None
         self.columns = self._header() if columns is None else columns
@@ -38,7 +47,8 @@ class TableRows:
         self._may_be_header = False
         if len(cells) != len(self.columns):
             wanted = f"{counted(len(self.columns), 'cell')} ({', '.join(self.columns)})"
-            raise self._lines.bad(f"expected {wanted}, got {len(cells)}: {_shown(cells)}.", line)
+            got = f"{len(cells)}: {_shown(cells)}.{self._hint(cells)}"
+            raise self._lines.bad(f"expected {wanted}, got {got}", line)
         return line, dict(zip(self.columns, cells, strict=True))
 
     def _header(self) -> tuple[str, ...]:
@@ -46,6 +56,8 @@ class TableRows:
             line, names = self._read_cells(self._lines)
         except StopIteration:
             raise DataError(f"{self._lines.path}: is empty, expected a header and rows.") from None
+        if sum(not name_of(name) for name in names) > 1:  # a spreadsheet writes its empty columns too
+            names = [name if name_of(name) else f"column {place}" for place, name in enumerate(names, start=1)]
         twice = [name for name, count in Counter(map(name_of, names)).items() if count > 1]
         if twice:
             raise DataError(

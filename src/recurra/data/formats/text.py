@@ -1,4 +1,7 @@
-"""Plain text: one line is one record with the field `text`. A blank line is a record too, so that lines keep count."""
+"""Plain text: one line is one record with the field `text`. A blank line is a record too, so that lines keep count.
+
+A line may have 128 MiB: a corpus may be one line.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from recurra.data.formats.format import Format
-from recurra.data.formats.lines import Line, Lines
+from recurra.data.formats.lines import MAX_TEXT_LINE_BYTES, Line, Lines, open_lines
 
 
 class TextRows:
@@ -28,4 +31,5 @@ TEXT = Format(
     suffixes=(".txt", ".text"),
     open=lambda lines, columns: TextRows(lines),
     has_header=False,
+    opened=lambda path: open_lines(path, MAX_TEXT_LINE_BYTES),
 )

@@ -13,13 +13,15 @@ from recurra.base.errors import ConfigError, DataError, RunError
 from recurra.base.normal import normal
 from recurra.base.option import OneOf, Opt
 from recurra.config import Section, build
-from recurra.data.formats import field
+from recurra.data.formats import field, spelt
+from recurra.data.splits import OrderedSplit
 from recurra.data.tokenizers import TOKENIZERS, VocabularyPlan
 from recurra.tasks.contract import Suggestion
 from recurra.tasks.language_model.columns import suggested
 from recurra.tasks.language_model.documents import LINE
 from recurra.tasks.language_model.reading import lines_of, text_of
 from recurra.tasks.language_model.task import LanguageModelling
+from recurra.tasks.language_model.tearing import torn
 from recurra.tasks.text import TextReader
 
 
@@ -85,6 +87,13 @@ class LanguageModelPlan:
     def key(self, record: Record) -> str:
         """What makes two records the same."""
         return normal(str(field(record, self.text)))
+
+    def torn(self, records: Sequence[Record], rule: OrderedSplit) -> list[Record]:
+        """Records of which a row is cut where train or dev ends: for a text of so few lines that a split has none."""
+        if self.document == "row":
+            return list(records)
+        sizes = [len(self.key(record)) + 1 for record in records]
+        return torn(records, spelt(self.text, records[0].fields) or self.text, sizes, rule.places(sum(sizes)))
 
     def stratum(self, record: Record) -> str:
         """All rows are of one kind."""

@@ -1,0 +1,41 @@
+"""A text of too few lines to split between them: lines cut in two where a split ends."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, pairwise
+
+from recurra.base.contracts import Record
+
+# Characters in which white space is looked for, to cut behind it.
+LOOK = 1000
+# A row counts one character more than it has, for its end, and so does each piece: room for both places.
+ROOM = 4
+
+
+def torn(records: Sequence[Record], column: str, sizes: Sequence[int], places: Sequence[float]) -> list[Record]:
+    """The records, with a piece of its own for each part of a row between places.
+
+    column: the field with the text, spelt as the records have it      sizes: of the rows, as places count them
+    """
+    ends = accumulate(sizes, initial=0)
+    return [
+        piece
+        for record, (start, end) in zip(records, pairwise(ends), strict=True)
+        for piece in _pieces(record, column, [(p - start) / (end - start) for p in places if start < p < end])
+    ]
+
+
+def _pieces(record: Record, column: str, shares: Sequence[float]) -> Iterator[Record]:
+    text: str = record.fields[column]
+    cuts = dict.fromkeys(_place(text, int(share * len(text)) - ROOM) for share in shares)
+    for start, end in pairwise([0, *(cut for cut in cuts if cut > 0), len(text)]):
+        yield Record({**record.fields, column: text[start:end]}, record.origin)
+
+
+def _place(text: str, place: int) -> int:
+    """The last place up to this one that is behind white space, or where a character begins."""
+    near = max(place - LOOK, 0)
+    space = next((k for k in range(place, near, -1) if text[k - 1].isspace()), 0)
+    return space or next((k for k in range(place, near, -1) if not unicodedata.combining(text[k])), 0)
