@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from recurra.base.contracts import Origin, Record
 from recurra.base.errors import ConfigError, DataError
-from recurra.data.formats import FORMATS, field, read, resolved_format
+from recurra.data.formats import FORMATS, field, num_lines, read, resolved_format
+from recurra.data.formats.lines import open_lines
 
 # The same folder serves all examples: each one overwrites the file.
 SMALL = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -245,6 +246,16 @@ def test_line_ends_of_old_macs_end_lines(tmp_path: Path, last: str) -> None:
     sentences = fields(put(tmp_path, "t.conll", "In O\rRome B-LOC\r\rNo O" + last))
     assert [row["token"] for row in sentences] == [["In", "Rome"], ["No"]]
     assert [record.origin.line for record in read(put(tmp_path, "t.tsv", "a\tb\r1\t2\r3\t4" + last))] == [2, 3]
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("last", [False, True])
+def test_lines_are_counted_whatever_ends_them(tmp_path: Path, ending: str, last: bool) -> None:
+    path = put(tmp_path, "t.txt", ending.join(["a", "", "b", "c"]) + ending * last)
+    assert num_lines(path) == 4
+    with open_lines(path) as lines:
+        assert next(lines).text == "a"
+        assert lines.rest() == 3
 
 
 def test_a_large_file_of_an_old_mac_is_read_in_linear_time(tmp_path: Path) -> None:

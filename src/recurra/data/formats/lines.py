@@ -98,10 +98,10 @@ class Lines:
 
     def rest(self) -> int:
         """How many lines are left, whatever they hold; they are gone then."""
-        number, last = 0, b""
+        lf, cr, last = 0, 0, b""
         while chunk := self._readline(_CHUNK, self._file.read):
-            number, last = number + chunk.count(b"\n"), chunk
-        return number + (bool(last) and not last.endswith(b"\n"))
+            lf, cr, last = lf + chunk.count(b"\n"), cr + chunk.count(b"\r"), chunk
+        return (lf or cr) + (bool(last) and not last.endswith(b"\n" if lf else b"\r"))
 
     def put_back(self, lines: Iterable[Line | BadRowError]) -> None:
         """Make `lines`, the last ones taken, the next ones again; one that could not be read is its error."""
@@ -177,6 +177,10 @@ class _OldMac:
             if not more:
                 return self._taken(found.end() if found else len(self._read))
             self._read, self._at = self._read[self._at :] + more, 0
+
+    def read(self, size: int) -> bytes:
+        """The next bytes, at most about `size`; b"" at the end of the file."""
+        return self._taken(len(self._read)) or self._file.read(size)
 
     def _taken(self, end: int) -> bytes:
         line, self._at = self._read[self._at : end], end
