@@ -55,6 +55,12 @@ class FakeApi:
     def look_at_config(self, config: Path, overrides: Any = ()) -> None:
         """The same."""
 
+    def is_group(self, run: Path) -> bool:
+        return False
+
+    def asks_for_folds(self, config: Path, overrides: Any = ()) -> bool:
+        return False
+
     def look_at_file(self, file: Path) -> None:
         """The same."""
 

@@ -13,6 +13,7 @@ from recurra.base.contracts import Origin, Record
 from recurra.base.errors import ConfigError
 from recurra.data.splits import (
     SPLITS,
+    FoldsSplit,
     HashSplit,
     OrderedSplit,
     RandomSplit,
@@ -135,3 +136,45 @@ def test_an_ordered_split_keeps_copies_where_they_stand_and_leaves_test_out_at_a
     assert OrderedSplit().makes_test
     with pytest.raises(ConfigError, match="together under 1"):
         OrderedSplit(dev=0.5, test=0.5)
+
+
+# -- folds -------------------------------------------------------------------------------------------------------------
+
+
+def folds(keys: list[str], strata: list[str], k: int, seed: int = 0) -> list[list[str]]:
+    return [FoldsSplit(k=k, fold=fold, seed=seed).assign(keys, strata) for fold in range(1, k + 1)]
+
+
+def test_every_row_is_tested_once_and_every_fold_has_its_share_of_every_class() -> None:
+    keys = [f"row {n}" for n in range(103)]
+    strata = ["rare" if n % 10 == 0 else "often" for n in range(103)]
+    found = folds(keys, strata, 5)
+    assert [sum(parts[row] == "test" for parts in found) for row in range(103)] == [1] * 103
+    for parts in found:
+        counts = Counter(zip(parts, strata, strict=True))
+        assert counts["test", "rare"] in (2, 3)  # 11 of 5 folds
+        assert counts["test", "often"] in (18, 19)  # 92
+        assert Counter(parts)["test"] in (20, 21)
+        assert Counter(parts)["dev"] == 8  # a tenth of 82 or 83
+        assert counts["dev", "rare"] == 1
+    assert folds(keys, strata, 5, seed=1) != found
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdefghij"), st.sampled_from("xyz")), min_size=30, max_size=60))
+@settings(max_examples=50, deadline=None)
+def test_copies_of_a_row_are_in_one_fold_in_any_order_of_the_file(rows: list[tuple[str, str]]) -> None:
+    keys, strata = [key for key, _ in rows], [stratum for _, stratum in rows]
+    k = min(3, len(set(keys)))
+    if k < 2:
+        return
+    for parts in folds(keys, strata, k):
+        assert all(len({part for part, key in zip(parts, keys, strict=True) if key == one}) == 1 for one in set(keys))
+        turned = FoldsSplit(k=k, fold=1).assign(keys[::-1], strata[::-1])
+        assert turned[::-1] == FoldsSplit(k=k, fold=1).assign(keys, strata)
+
+
+def test_folds_that_cannot_be_are_refused() -> None:
+    with pytest.raises(ConfigError, match="expected at most k = 3, got 4"):
+        FoldsSplit(k=3, fold=4)
+    with pytest.raises(ConfigError, match="10 folds need as many different rows, got 2"):
+        FoldsSplit().assign(["a", "b", "b"], ["", "", ""])

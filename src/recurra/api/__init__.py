@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from recurra.api.exporting import export_onnx, export_torch
     from recurra.api.folder import Run, open_run
     from recurra.api.generating import generate, midi, suggest, suggester
+    from recurra.api.groups import TrainedGroup, resume_group, train_group
     from recurra.api.inspecting import Inspection, inspect
-    from recurra.api.places import look_at_config, look_at_file, look_at_run
+    from recurra.api.places import asks_for_folds, is_group, look_at_config, look_at_file, look_at_run
     from recurra.api.starting import Checked, check, init
     from recurra.api.together import Together
     from recurra.api.training import Trained, finish, resume, train
@@ -49,8 +50,10 @@ __all__ = [
     "Source",
     "Together",
     "Trained",
+    "TrainedGroup",
     "Written",
     "answered",
+    "asks_for_folds",
     "check",
     "columns_of",
     "data_export",
@@ -65,6 +68,7 @@ __all__ = [
     "generate",
     "init",
     "inspect",
+    "is_group",
     "look_at_config",
     "look_at_file",
     "look_at_run",
@@ -73,11 +77,13 @@ __all__ = [
     "predict",
     "read_for",
     "resume",
+    "resume_group",
     "source_for",
     "suggest",
     "suggester",
     "text_column",
     "train",
+    "train_group",
 ]
 
 # Where each name is. Imported when it is asked for: torch takes seconds, and a mistaken path needs none of them.
@@ -90,8 +96,9 @@ _NAMES = {
     "recurra.api.exporting": "export_onnx export_torch",
     "recurra.api.folder": "Run open_run",
     "recurra.api.generating": "generate midi suggest suggester",
+    "recurra.api.groups": "TrainedGroup resume_group train_group",
     "recurra.api.inspecting": "Inspection inspect",
-    "recurra.api.places": "look_at_config look_at_file look_at_run",
+    "recurra.api.places": "asks_for_folds is_group look_at_config look_at_file look_at_run",
     "recurra.api.starting": "Checked check init",
     "recurra.api.together": "Together",
     "recurra.api.training": "Trained finish resume train",

@@ -20,6 +20,8 @@ from recurra.data.formats.lines import refuse_missing
 from recurra.data.formats.parallel import is_pattern
 
 FORMAT = 1
+# What a folder of several runs has in the place of run.json.
+GROUP = "group.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,12 @@ def recognised(path: Path) -> RunFolder:
     folder = RunFolder(path)
     if not path.exists():
         raise RunError(f"{path}: no such folder; expected a run, as `recurra train` makes it.")
+    if not folder.mark.is_file() and is_group(path):
+        runs = read_json(path / GROUP).get("runs") or {"": []}
+        raise RunError(
+            f"{path}: a group of {len(runs)} runs, each with weights of its own. Name one of them: "
+            f"{as_word(path / next(iter(runs)))}; its scores are beside the others' in {path / 'report.html'}."
+        )
     if not folder.mark.is_file():
         raise RunError(f"{path}: not a run folder: it has no run.json. Expected a folder made by `recurra train`.")
     mark = read_json(folder.mark)
@@ -82,6 +90,20 @@ def recognised(path: Path) -> RunFolder:
             f"which reads formats up to {FORMAT}. Install the newer recurra."
         )
     return folder
+
+
+def is_group(path: Path) -> bool:
+    """Whether a folder holds several runs, of several seeds or folds."""
+    return (path / GROUP).is_file()
+
+
+def asks_for_folds(config: Path, overrides: Sequence[str] = ()) -> bool:
+    """Whether a config is to be trained once for each fold."""
+    data = override(load(config), overrides).tree.get("data")
+    split = data.get("split") if isinstance(data, Mapping) else None
+    return split == "folds" or (
+        isinstance(split, Mapping) and split.get("name") == "folds" and split.get("fold") is None
+    )
 
 
 def refuse_untrained(folder: RunFolder) -> None:

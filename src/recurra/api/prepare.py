@@ -16,7 +16,7 @@ from recurra.base.errors import ConfigError, DataError
 from recurra.base.words import counted
 from recurra.config import build
 from recurra.data.formats import ON_ERROR, BadRows, read, resolved_format
-from recurra.data.splits import SPLITS, OrderedSplit, overlap, split
+from recurra.data.splits import SPLITS, FoldsSplit, OrderedSplit, overlap, split
 from recurra.tasks import ReadsOn, Task
 
 
@@ -159,6 +159,8 @@ def _divided(train: Sequence[Record], settings: Settings, watch: Listener) -> di
         how = {"random": "at random, one text in one split", "ordered": "in order, its end is for dev and test"}[usual]
         watch.note(f"{data.train}: split {how}; set data.split to choose.")
     rule = build(data.split or usual, SPLITS)
+    if isinstance(rule, FoldsSplit) and rule.is_first_of_all:
+        watch.note(f"{data.train}: this is the first of the folds; `recurra train` makes a run for each.")
     parts = split(train, rule, group=plan.key, stratify=plan.stratum)
     needed = ("train", "dev", "test") if rule.makes_test and data.test is None else ("train", "dev")
     if isinstance(rule, OrderedSplit) and isinstance(plan, ReadsOn) and not all(parts[name] for name in needed):

@@ -151,6 +151,8 @@ def _check_split(resolved: Resolved) -> None:
             f"split: '{split['name']}' would tear apart rows that this task reads on from one to the next; expected "
             f"{' or '.join(plan.splits)}."
         )
+    if split is not None and split["name"] == "folds" and resolved.tree["data"]["test"] is not None:
+        raise ConfigError("test: folds test every row of train once; leave out test, or take another data.split.")
 
 
 def _check_training(resolved: Resolved) -> None:

@@ -74,6 +74,9 @@ def train(
     config, overrides = config_of(config), overrides_of(overrides)
     add_cells(cells)
     settings = read_settings(config, overrides, seed)
+    split = settings.tree["data"]["split"] or {}
+    if split.get("name") == "folds" and split["fold"] is None:
+        raise ConfigError("data.split: folds makes several runs; take recurra.api.train_group, or choose one fold.")
     target = device_of(device)
     name = name_of(config) if isinstance(config, Path) else str(settings.tree["task"]["name"])
     folder = RunFolder(fresh(Path("runs") / name) if out is None else path_of(out, "out"))

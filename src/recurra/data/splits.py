@@ -1,8 +1,9 @@
 """Train, dev and test from one file, and the rows that two splits share.
 
 `hash` and `random` look at what a row says, not at where it stands: rows with the same key go to the same split, so
-that no copy of a training row is ever a test row, and the result does not depend on the order of the file. `ordered`
-cuts the file at two places, for text that is read on from row to row.
+that no copy of a training row is ever a test row, and the result does not depend on the order of the file; so does
+`folds`, where each row is a test row once. `ordered` cuts the file at two places, for text that is read on from row to
+row.
 """
 
 from __future__ import annotations
@@ -74,23 +75,45 @@ class RandomSplit:
 
         Rows of one key in several classes count for the most frequent of them.
         """
-        groups = self._groups(keys, strata)
+        groups = _groups(keys, strata, self._seed)
         test = _share(groups, self._test)
         dev = _share([group for group in groups if group.key not in test], self._dev / (1 - self._test))
         return [TEST if key in test else DEV if key in dev else TRAIN for key in keys]
 
-    def _groups(self, keys: Sequence[str], strata: Sequence[str]) -> list[_Group]:
-        """The keys by class, and within a class in an order drawn by seed."""
-        classes: dict[str, Counter[str]] = {}
-        for key, stratum in zip(keys, strata, strict=True):
-            classes.setdefault(key, Counter())[stratum] += 1
-        groups = [
-            _Group(key, min(seen, key=lambda name: (-seen[name], name)), seen.total()) for key, seen in classes.items()
-        ]
-        return sorted(groups, key=lambda group: (group.stratum, self._draw(group.key)))
 
-    def _draw(self, key: str) -> bytes:
-        return hashlib.sha256(f"{self._seed}:{key}".encode("utf-8", "surrogatepass")).digest()
+class FoldsSplit:
+    """k-fold cross-validation: k runs, in each of which another k-th of the rows is test, so that each row is once.
+
+    Each fold has its share of every class, within a row or two. `recurra train` makes all k runs, or that of `fold`.
+    """
+
+    makes_test = True
+
+    def __init__(
+        self,
+        *,
+        k: Annotated[int, Opt("folds, and so runs", ge=2, le=1000)] = 10,
+        fold: Annotated[int | None, Opt("the fold that is test, from 1; null: each in turn, in k runs", ge=1)] = None,
+        dev: Annotated[float, Opt("share of the other rows for choosing the best epoch", gt=0, lt=1)] = 0.1,
+        seed: Annotated[int, Opt("another number draws other folds", ge=0)] = 0,
+    ) -> None:
+        if fold is not None and fold > k:
+            raise ConfigError(f"split: fold: expected at most k = {k}, got {fold}.")
+        self._k, self._fold, self._dev, self._seed = k, fold or 1, dev, seed
+        self.is_first_of_all = fold is None
+
+    def assign(self, keys: Sequence[str], strata: Sequence[str]) -> list[str]:
+        """The split of each row: test in this fold, and of the others a share of every class is dev.
+
+        Raises ConfigError for fewer different rows than folds.
+        """
+        groups = _groups(keys, strata, self._seed)
+        if len(groups) < self._k:
+            raise ConfigError(f"split: {self._k} folds need as many different rows, got {len(groups)}. Lower k.")
+        folds = _dealt(groups, self._k)
+        rest = [group for group in groups if folds[group.key] != self._fold - 1]
+        dev = _share(rest, self._dev)
+        return [TEST if folds[key] == self._fold - 1 else DEV if key in dev else TRAIN for key in keys]
 
 
 class OrderedSplit:
@@ -133,6 +156,34 @@ class _Group:
     size: int
 
 
+def _groups(keys: Sequence[str], strata: Sequence[str], seed: int) -> list[_Group]:
+    """The keys by class, and within a class in an order drawn by seed."""
+    classes: dict[str, Counter[str]] = {}
+    for key, stratum in zip(keys, strata, strict=True):
+        classes.setdefault(key, Counter())[stratum] += 1
+    groups = [
+        _Group(key, min(seen, key=lambda name: (-seen[name], name)), seen.total()) for key, seen in classes.items()
+    ]
+    return sorted(groups, key=lambda group: (group.stratum, _draw(seed, group.key)))
+
+
+def _draw(seed: int, key: str) -> bytes:
+    return hashlib.sha256(f"{seed}:{key}".encode("utf-8", "surrogatepass")).digest()
+
+
+def _dealt(groups: Sequence[_Group], k: int) -> dict[str, int]:
+    """The fold of each key, 0 to k - 1: the one with the fewest rows of its class, then with the fewest rows."""
+    of_class: Counter[tuple[str, int]] = Counter()
+    rows = [0] * k
+    folds: dict[str, int] = {}
+    for group in groups:
+        fold = min(range(k), key=lambda fold: (of_class[group.stratum, fold], rows[fold], fold))
+        folds[group.key] = fold
+        of_class[group.stratum, fold] += group.size
+        rows[fold] += group.size
+    return folds
+
+
 def _share(groups: Sequence[_Group], share: float) -> set[str]:
     """Keys of about `share` of the rows, evenly over the classes: a group is taken when half of it or more is owed.
 
@@ -155,6 +206,7 @@ def _share(groups: Sequence[_Group], share: float) -> set[str]:
 SPLITS: Registry[Callable[..., SplitRule]] = Registry("split")
 SPLITS.add("hash", HashSplit)
 SPLITS.add("random", RandomSplit)
+SPLITS.add("folds", FoldsSplit)
 SPLITS.add("ordered", OrderedSplit)
 
 

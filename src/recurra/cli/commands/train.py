@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from recurra.cli.terminal import is_terminal, one_line, put_json, say
 from recurra.cli.watcher import watching
 
 if TYPE_CHECKING:
-    from recurra.api import Together, Trained
+    from recurra.api import Together, Trained, TrainedGroup
 
 GRACE = 3.0
 
@@ -33,6 +34,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "--out", metavar="RUN", type=Path, help="the run folder to make (default: a new one under runs/)"
     )
     parser.add_argument("--seed", type=natural, help="start of all randomness (default: the config's)")
+    parser.add_argument(
+        "--seeds", type=_seeds, metavar="N,N,...", help="train once from each seed; mean and spread of the scores"
+    )
     add_overrides(parser)
     add_device(parser)
     add_cells(parser)
@@ -52,10 +56,14 @@ def _run(args: argparse.Namespace) -> int:
     _refuse_what_has_no_effect(args)
     from recurra import api
 
+    if args.resume and api.is_group(args.resume):
+        return _group(args)
     if args.resume:
         api.look_at_run(args.resume, trained=False)
     else:
         api.look_at_config(args.config, args.overrides)
+        if args.seeds or api.asks_for_folds(args.config, args.overrides):
+            return _group(args)
     from recurra.training.memory import keep_freed_memory
 
     keep_freed_memory()
@@ -86,10 +94,54 @@ def _run(args: argparse.Namespace) -> int:
     return finished(trained, as_json=args.json)
 
 
+def _group(args: argparse.Namespace) -> int:
+    """Train several runs, or resume them."""
+    if args.resume and args.overrides:
+        raise UsageError("recurra train: a group keeps its options; resume one of its runs with --set.")
+    if not args.resume and args.seed is not None:
+        raise UsageError("recurra train: --seed has no effect on several runs; set training.seed in the config.")
+    from recurra import api
+    from recurra.training.memory import keep_freed_memory
+
+    keep_freed_memory()
+    given = {"device": args.device, "cells": args.cells, "together": _together(args), "grace": grace()}
+    with watching() as watch:
+        if args.resume:
+            group = api.resume_group(args.resume, **given, watch=watch)
+        else:
+            group = api.train_group(
+                args.config, seeds=args.seeds or (), out=args.out, overrides=args.overrides, **given, watch=watch
+            )
+    return _group_finished(group, as_json=args.json)
+
+
+def _group_finished(group: TrainedGroup, *, as_json: bool) -> int:
+    name = None if group.stopped_by is None else signal.Signals(group.stopped_by).name
+    if as_json:
+        report = None if group.report is None else report_json(group.report)
+        summary = [asdict(spread) for spread in group.summary]
+        runs = [str(run) for run in group.runs]
+        put_json({"run": str(group.folder), "stopped_by": name, "runs": runs, "summary": summary, "report": report})
+    elif group.report is not None:
+        show_report(group.report)
+    folder = as_word(group.folder)
+    if group.stopped_by is not None:
+        count = f"{group.ended} of {len(group.runs)} runs have ended"
+        say(f"Stopped by {name}; everything is saved, {count}. Resume with: recurra train --resume {folder}")
+        return 128 + int(group.stopped_by)
+    say(f'\nThe runs are in {folder}. Next:\n  recurra predict {as_word(group.runs[0])} "some text"')
+    return DONE
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    """Several seeds, such as 1,2,3."""
+    return tuple(natural(part.strip()) for part in text.split(","))
+
+
 def _refuse_what_has_no_effect(args: argparse.Namespace) -> None:
     if (args.config is None) == (args.resume is None):
         raise UsageError("recurra train: expected either CONFIG or --resume RUN. See `recurra train --help`.")
-    given = {"--out": args.out, "--seed": args.seed}
+    given = {"--out": args.out, "--seed": args.seed, "--seeds": args.seeds}
     refused = [flag for flag, value in given.items() if value is not None]
     if args.resume and refused:
         raise UsageError(f"recurra train: a resumed run keeps its folder and seed; leave out {', '.join(refused)}.")
@@ -157,5 +209,7 @@ COMMAND = Command(
     "  recurra train config.yaml --set model.hidden_size=512 --seed 2\n"
     "  recurra train --resume runs/first\n"
     "  recurra train --resume runs/first --set training.epochs=20\n"
+    "  recurra train config.yaml --seeds 1,2,3,4,5\n"
+    "  recurra train config.yaml --set data.split=folds\n"
     "  recurra train config.yaml --ranks 2",
 )

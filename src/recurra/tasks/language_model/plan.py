@@ -67,7 +67,7 @@ class LanguageModelPlan:
     @property
     def splits(self) -> tuple[str, ...]:
         """A file that is one document is not torn into lines."""
-        return ("ordered",) if self.document == "file" else ("random", "hash", "ordered")
+        return ("ordered",) if self.document == "file" else ("random", "hash", "folds", "ordered")
 
     @property
     def smallest_sizes(self) -> tuple[int, ...]:

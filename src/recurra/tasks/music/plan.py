@@ -47,7 +47,7 @@ class MusicPlan:
     @property
     def splits(self) -> tuple[str, ...]:
         """Pieces are split in any way."""
-        return ("random", "hash", "ordered")
+        return ("random", "hash", "folds", "ordered")
 
     @property
     def smallest_sizes(self) -> tuple[int, ...]:

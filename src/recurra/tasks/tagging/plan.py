@@ -101,7 +101,7 @@ class TaggingPlan:
     @property
     def splits(self) -> tuple[str, ...]:
         """Ways to take dev and test from train; the first one where the config names none."""
-        return ("random", "hash", "ordered")
+        return ("random", "hash", "folds", "ordered")
 
     @property
     def smallest_sizes(self) -> tuple[int, ...]:

@@ -1,0 +1,290 @@
+"""Several runs of one config in one folder: the same training from several seeds, or cross-validation by folds."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from recurra import __version__
+from recurra.api.answering import device_of, outputs
+from recurra.api.folder import add_cells, has_ended, open_run
+from recurra.api.given import AnyPath, config_of, overrides_of, path_of, paths_of
+from recurra.api.places import GROUP, RunFolder, read_json
+from recurra.api.prepare import prepare
+from recurra.api.reporting import read_report
+from recurra.api.schema import Settings, read_settings
+from recurra.api.together import Together
+from recurra.api.training import fresh, name_of, resume, train
+from recurra.api.watching import Nobody
+from recurra.base.atomic import write_text
+from recurra.base.contracts import Report, Score, Table, Watcher
+from recurra.base.errors import ConfigError, RunError
+from recurra.base.shell import as_word
+from recurra.config import write as config_text
+from recurra.report import write
+from recurra.report.scores import label_of, shown
+from recurra.training import FolderLock
+
+# Scores of single runs that a table shows beside one another; the rest is in summary.json.
+BESIDE = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A score over the runs. deviation: standard deviation of the sample (n - 1); values: by the name of the run
+
+    baselines: the mean of the same score of each baseline
+    """
+
+    name: str
+    split: str
+    unit: str
+    better: str
+    mean: float
+    lowest: float
+    highest: float
+    deviation: float
+    values: Mapping[str, float]
+    baselines: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedGroup:
+    """How the training of a group ended. report: None if it was stopped; stopped_by: the signal, or None.
+
+    ended: how many of the runs have ended
+    """
+
+    folder: Path
+    runs: tuple[Path, ...]
+    report: Report | None
+    summary: tuple[Spread, ...]
+    stopped_by: signal.Signals | None
+    ended: int
+
+
+def train_group(
+    config: AnyPath | Mapping[str, Any],
+    *,
+    seeds: Sequence[int] = (),
+    out: AnyPath | None = None,
+    overrides: Sequence[str] = (),
+    device: str = "auto",
+    cells: Iterable[AnyPath] = (),
+    together: Together | None = None,
+    grace: float = 0.0,
+    watch: Watcher | None = None,
+) -> TrainedGroup:
+    """Train a config once from each seed, or, where its data.split is `folds`, once for each fold; then compare.
+
+    The runs are folders inside the group's folder (by default runs/NAME), named seed-1 or fold-1 and so on.
+    Raises ConfigError for fewer than two seeds, or for both seeds and folds; else as `train` does.
+    """
+    watch, cells = watch or Nobody(), paths_of(cells, "cells")
+    config, overrides = config_of(config), overrides_of(overrides)
+    add_cells(cells)
+    settings = read_settings(config, overrides, None)
+    runs = _runs(settings, seeds)
+    name = name_of(config) if isinstance(config, Path) else str(settings.tree["task"]["name"])
+    folder = path_of(out, "out") if out is not None else fresh(Path("runs") / name)
+    if any((folder / taken).exists() for taken in (GROUP, "run.json", "config.yaml")):
+        raise RunError(f"{folder}: already holds a run or a config; choose another folder with --out.")
+    with FolderLock(folder, watch.note):
+        write_text(folder / "config.yaml", config_text(settings.resolved, settings.schema))
+        kind = "seeds" if seeds else "folds"
+        write_text(folder / GROUP, _json({"format": 1, "recurra": __version__, "kind": kind, "runs": runs}))
+        return _train(folder, device, cells, together, grace, watch)
+
+
+def resume_group(
+    group: AnyPath,
+    *,
+    device: str = "auto",
+    cells: Iterable[AnyPath] = (),
+    together: Together | None = None,
+    grace: float = 0.0,
+    watch: Watcher | None = None,
+) -> TrainedGroup:
+    """Train what is left of a group's runs: those that have ended stay, one that was stopped is resumed.
+
+    Raises RunError if the folder is no group, else as `resume` does.
+    """
+    watch, folder = watch or Nobody(), path_of(group, "group")
+    with FolderLock(folder, watch.note):
+        return _train(folder, device, paths_of(cells, "cells"), together, grace, watch)
+
+
+def _runs(settings: Settings, seeds: Sequence[int]) -> dict[str, list[str]]:
+    """What each run is called, and its own options."""
+    split = settings.tree["data"]["split"] or {}
+    folds = split.get("name") == "folds" and split["fold"] is None
+    if folds and seeds:
+        raise ConfigError("--seeds: data.split is folds, which makes several runs already; leave one of them out.")
+    if folds:
+        return {f"fold-{n}": [f"data.split.fold={n}"] for n in range(1, split["k"] + 1)}
+    if len(set(seeds)) < 2 or len(set(seeds)) < len(seeds):
+        raise ConfigError(
+            f"--seeds: expected at least two different numbers, got {','.join(map(str, seeds)) or 'none'}."
+        )
+    return {f"seed-{seed}": [f"training.seed={seed}"] for seed in seeds}
+
+
+def _train(
+    folder: Path,
+    device: str,
+    cells: tuple[Path, ...],
+    together: Together | None,
+    grace: float,
+    watch: Watcher,
+) -> TrainedGroup:
+    """Each run that has not ended, one after the other; then the summary."""
+    kind, runs = _read(folder)
+    paths = tuple(folder / name for name in runs)
+    given: dict[str, Any] = {"device": device, "cells": cells, "together": together, "grace": grace, "watch": watch}
+    for number, (name, overrides) in enumerate(runs.items(), start=1):
+        run = RunFolder(folder / name)
+        if has_ended(run):
+            continue
+        watch.note(f"{run.path}: run {number} of {len(runs)}.")
+        begun = run.mark.is_file()
+        trained = (
+            resume(run.path, **given)
+            if begun
+            else train(folder / "config.yaml", out=run.path, overrides=overrides, **given)
+        )
+        if trained.stopped_by is not None:
+            ended = sum(has_ended(RunFolder(path)) for path in paths)
+            return TrainedGroup(folder, paths, None, (), trained.stopped_by, ended)
+    reports = {path.name: read_report(RunFolder(path)) for path in paths}
+    spreads = summary(reports)
+    pooled = _pooled(paths, device, watch) if kind == "folds" else ()
+    report = _report(folder, kind, spreads, pooled, list(reports))
+    write_text(folder / "summary.json", _json([_plain(asdict(spread)) for spread in spreads]))
+    write(folder, report, settings=(folder / "config.yaml").read_text("utf-8"))
+    return TrainedGroup(folder, paths, report, spreads, None, len(paths))
+
+
+def summary(reports: Mapping[str, Report]) -> tuple[Spread, ...]:
+    """Every score that all runs have, in the order of the first; with the baselines that all have."""
+    found = {run: {(s.split, s.name): s for s in report.scores} for run, report in reports.items()}
+    first = next(iter(found.values()))
+    return tuple(
+        _spread(score, {run: scores[key].value for run, scores in found.items()}, _baselines(reports, key))
+        for key, score in first.items()
+        if all(key in scores for scores in found.values())
+    )
+
+
+def _spread(score: Score, values: Mapping[str, float], baselines: Mapping[str, float]) -> Spread:
+    given = list(values.values())
+    mean, deviation = _mean(given), math.nan if any(map(math.isnan, given)) else statistics.stdev(given)
+    spread = (mean, min(given), max(given), deviation)
+    return Spread(score.name, score.split, score.unit, score.better, *spread, values, baselines)
+
+
+def _baselines(reports: Mapping[str, Report], key: tuple[str, str]) -> dict[str, float]:
+    found = [
+        {name: s.value for name, scores in report.baselines.items() for s in scores if (s.split, s.name) == key}
+        for report in reports.values()
+    ]
+    return {name: _mean([one[name] for one in found]) for name in found[0] if all(name in one for one in found)}
+
+
+def _pooled(paths: Sequence[Path], device: str, watch: Watcher) -> tuple[Score, ...]:
+    """Scores of the test rows of all folds together, each answered by the run that has not learned from it."""
+    answers: list[Any] = []
+    examples: list[Any] = []
+    labels: list[Any] = []
+    target = device_of(device)
+    for path in paths:
+        run = open_run(path)
+        test = prepare(run.settings, Nobody(), task=run.task).splits["test"]
+        answers += outputs(run.model.to(target), run.task, test, device=target)
+        examples += test
+        labels.append(run.task.to_json().get("labels"))
+    if any(one != labels[0] for one in labels):
+        watch.note("no pooled scores: a rare label is missing from the training rows of a fold. The means stand.")
+        return ()
+    # What training has seen differs from fold to fold.
+    return tuple(s for s in run.task.score(answers, examples, "test") if "unseen" not in s.name)
+
+
+def _report(folder: Path, kind: str, spreads: Sequence[Spread], pooled: Sequence[Score], runs: Sequence[str]) -> Report:
+    means = [Score(s.name, s.mean, s.unit, s.better, s.split) for s in spreads]  # type: ignore[arg-type]
+    scores = [*pooled, *(s for s in means if s.split != "test")] if pooled else means
+    names = list(dict.fromkeys(name for s in spreads for name in s.baselines))
+    baselines = {
+        name: tuple(Score(s.name, s.baselines[name], s.unit, s.better, s.split) for s in spreads if name in s.baselines)  # type: ignore[arg-type]
+        for name in names
+    }
+    whole = [s for s in spreads if label_of(s.name) is None]
+    what = "pooled: the test rows of all folds scored together" if pooled else "mean over the runs"
+    return Report(
+        f"{folder.resolve().name}: {len(runs)} {kind}",
+        tuple(scores),
+        baselines,
+        (_spread_table(whole, kind, names), _run_table(whole, runs)),
+        {
+            "runs": len(runs),
+            "scores above": what,
+            "baselines": "mean over the runs",
+            "to predict": f"name one of the runs, as {as_word(folder / runs[0])}",
+        },
+    )
+
+
+def _spread_table(spreads: Sequence[Spread], kind: str, baselines: Sequence[str]) -> Table:
+    rows = [
+        (
+            s.name,
+            s.split,
+            *(shown(v, s.unit) for v in (s.mean, s.lowest, s.highest, s.deviation)),
+            *(shown(s.baselines[name], s.unit) if name in s.baselines else "" for name in baselines),
+        )
+        for s in spreads
+    ]
+    heads = ("score", "split", "mean", "lowest", "highest", "standard deviation", *baselines)
+    return Table(f"over the {kind}", heads, tuple(rows))
+
+
+def _run_table(spreads: Sequence[Spread], runs: Sequence[str]) -> Table:
+    last = spreads[-1].split if spreads else ""
+    some = [s for s in spreads if s.split == last][:BESIDE]
+    rows = [(run, *(shown(s.values[run], s.unit) for s in some)) for run in runs]
+    return Table(f"by run, {last}", ("run", *(s.name for s in some)), tuple(rows))
+
+
+def _read(folder: Path) -> tuple[str, dict[str, list[str]]]:
+    """The kind of a group and its runs, as group.json says. Raises RunError."""
+    said = read_json(folder / GROUP)
+    try:
+        kind, runs = said["kind"], said["runs"]
+        good = kind in ("seeds", "folds") and len(runs) >= 2
+        good = good and all(
+            Path(name).name == name and all(type(one) is str for one in own) for name, own in runs.items()
+        )
+    except (KeyError, TypeError, AttributeError, ValueError):
+        good = False
+    if not good:
+        raise RunError(f"{folder / GROUP}: damaged: expected the kind of the group and its runs. Train it again.")
+    return kind, runs
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=1, allow_nan=False) + "\n"
