@@ -52,3 +52,34 @@ def test_a_tune_in_abc_notation_has_its_notes() -> None:
 def test_what_is_no_tune_is_refused(text: str, sentence: str) -> None:
     with pytest.raises(DataError, match=sentence):
         midi_of_abc(text)
+
+
+def test_the_notes_of_a_chord_begin_together() -> None:
+    tune = 'X: 1\nM: 4/4\nL: 1/4\nK: C\n[CEG]2 [DF] "Am"z |\n'
+    starts: dict[int, list[int]] = {}
+    for time, _, pitch in notes_of(midi_of_abc(tune)):
+        starts.setdefault(time, []).append(pitch)
+    assert [pitches for _, pitches in sorted(starts.items())][:2] == [[60, 64, 67], [62, 65]]
+
+
+def test_a_tune_that_asks_for_broken_chords_gets_them() -> None:
+    tune = "X: 1\nL: 1/4\nM: 4/4\n%%MIDI chordattack 20\nK: C\n[CEG]2 z2 |\n"
+    (first, *_), (second, *_), _ = notes_of(midi_of_abc(tune))
+    assert second - first == 20
+
+
+# A tune without a metre, with a sign that is none, and a bar that is too long.
+FAULTY = "X: 1\nK: C\nC D !foo! E F G)2 A B c d |\n"
+
+
+def test_what_the_converter_says_of_a_tune_is_not_printed(capfd: pytest.CaptureFixture[str]) -> None:
+    print("before")
+    assert notes_of(midi_of_abc(FAULTY))
+    print("after")
+    assert capfd.readouterr() == ("before\nafter\n", "")
+
+
+def test_what_is_wrong_with_a_tune_is_in_the_error(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(DataError, match=r"^not ABC notation: First K: field must specify key"):
+        midi_of_abc("X: 1\nK: Q\nC D E\n")
+    assert capfd.readouterr() == ("", "")

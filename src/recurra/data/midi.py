@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import tempfile
+import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from recurra.base.errors import ConfigError, DataError
@@ -11,6 +16,10 @@ from recurra.base.errors import ConfigError, DataError
 TICKS = 480
 # How hard a key is struck, of 127; program 19 is a church organ, which holds a note as long as it is written.
 VELOCITY, PROGRAM = 80, 19
+# abc2midi begins each note of a chord ten ticks after the one before, unless a tune says otherwise.
+TOGETHER = "%%MIDI chordattack 0"
+STDOUT = 1
+_one_at_a_time = threading.Lock()  # there is one standard output
 
 
 def midi_of_chords(
@@ -46,11 +55,15 @@ def midi_of_abc(text: str) -> bytes:
     if start < 0:
         raise DataError("no tune in ABC notation: a tune begins with a line such as 'X: 1'.")
     tune, _, _ = text[start:].partition("\n\n")
+    first, _, rest = tune.partition("\n")
     try:
-        score = symusic.Score.from_abc(tune)
+        with _without_output() as said:
+            score = symusic.Score.from_abc(f"{first}\n{TOGETHER}\n{rest}")
         notes = sum(len(track.notes) for track in score.tracks)
     except RuntimeError as error:
-        raise DataError(f"not ABC notation: {error}") from None
+        # Behind the place, which counts the line that was put in.
+        wrong = next((line.partition(" : ")[2] for line in said if line.startswith("Error")), str(error))
+        raise DataError(f"not ABC notation: {wrong}") from None
     if not notes:
         raise DataError("no note in this ABC notation: a tune has a line K: with its key, and notes after it.")
     return bytes(score.dumps_midi())
@@ -67,6 +80,27 @@ def held(chords: Sequence[Sequence[int]]) -> Iterator[tuple[int, int, int]]:
         for note in sounding - begun.keys():
             begun[note] = step
     yield from sorted(found, key=lambda one: (one[1], one[0]))
+
+
+@contextmanager
+def _without_output() -> Iterator[list[str]]:
+    """Keep what is written to standard output, by this process or one that it starts; the lines, once it has ended.
+
+    symusic has the program abc2midi do the work, which writes warnings there, where --json has its answer.
+    """
+    said: list[str] = []
+    if sys.stdout is not None:
+        sys.stdout.flush()
+    with _one_at_a_time, tempfile.TemporaryFile() as kept:
+        before = os.dup(STDOUT)
+        os.dup2(kept.fileno(), STDOUT)
+        try:
+            yield said
+        finally:
+            os.dup2(before, STDOUT)
+            os.close(before)
+            kept.seek(0)
+            said += kept.read().decode("utf-8", "replace").splitlines()
 
 
 def _symusic() -> Any:
