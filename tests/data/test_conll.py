@@ -88,3 +88,10 @@ def test_broken_conllu_is_named_by_file_and_line(tmp_path: Path, text: str, mess
     with pytest.raises(DataError) as caught:
         list(read(put(tmp_path, "a.conllu", text)))
     assert message in str(caught.value)
+
+
+def test_conllu_knows_the_words_of_its_raw_text(tmp_path: Path) -> None:
+    lines = word("1-2", "don't", "_") + word("1", "do", "AUX") + word("2", "n't", "PART")
+    glued = word("3", "go", "VERB").replace("_\n", "Gloss=x|SpaceAfter=No\n")
+    (record,) = read(put(tmp_path, "a.conllu", f"{lines}{glued}{word('4', '.', 'PUNCT')}"))
+    assert record.fields["surface"] == [("don't", 2, True), ("go", 1, False), (".", 1, True)]

@@ -630,6 +630,9 @@ def test_a_task_comes_back_from_json_as_it_was() -> None:
     "damage",
     [
         lambda data: data.pop("tagset"),
+        lambda data: data.update(cuts=3),
+        lambda data: data["tagset"]["spelling"].update(letters="XYZW"),
+        lambda data: data["tagset"].update(spelling=None),
         lambda data: data["tagset"].update(tags=[]),
         lambda data: data["tagset"].update(tags=["O", "O"]),
         lambda data: data["tagset"].update(tags=["O", 3]),
@@ -651,3 +654,52 @@ def test_a_damaged_task_is_named(damage: Any) -> None:
 
 def test_the_task_is_registered() -> None:
     assert TASKS["tagging"] is TaggingPlan
+
+
+# -- raw texts ---------------------------------------------------------------------------------------------------------
+
+
+def from_treebank(words: list[tuple[str, int, bool]], tokens: list[str]) -> Record:
+    """A record as CoNLL-U gives it, with the words of its raw text."""
+    tags = ["X" if token.isalpha() else "Y" for token in tokens]
+    return Record({"form": tokens, "upos": tags, "surface": words}, Origin("f.conllu", 3))
+
+
+TREEBANK = [
+    from_treebank([("don't", 2, True), ("go", 1, False), (".", 1, True)], ["do", "n't", "go", "."]),
+    from_treebank([("Mr.", 1, True), ("can't", 2, False), (".", 1, True)], ["Mr.", "ca", "n't", "."]),
+    from_treebank([("won't", 2, True), ("Mr.", 1, True), ("du", 2, True)], ["wo", "n't", "Mr.", "de", "le"]),
+]
+
+
+def test_a_raw_text_is_cut_as_the_file_cuts_its_own() -> None:
+    plan = TaggingPlan(tokens="form", tags="upos")
+    task = plan.fit(TREEBANK * 2, "f.conllu")
+    asked = Record({"form": "Mr. du don't."}, Origin("argument", 1))
+    found = task.example(asked, gold=False)
+    assert found.tokens == ("Mr.", "de", "le", "do", "n't", ".")
+    assert found.places == ((0, 3), (4, 6), (4, 6), (7, 9), (9, 12), (12, 13))
+    restored = plan.restore(json.loads(json.dumps(task.to_json())), "task.json")
+    assert restored.example(asked, gold=False) == found
+    other = TaggingPlan(tokens="form", tags="upos", tokenizer="words").fit(TREEBANK, "f.conllu")
+    assert other.example(asked, gold=False).tokens == ("Mr", ".", "du", "don", "'", "t", ".")
+
+
+def test_a_raw_text_that_is_cut_otherwise_than_the_tokens_is_said_with_its_share() -> None:
+    task = TaggingPlan(tokens="form", tags="upos", tokenizer="words").fit(TREEBANK, "f.conllu")
+    examples = [task.example(one) for one in TREEBANK]
+    # Found: go and . of four; . of four; none of five.
+    assert task.usable(examples, "dev")[1] == (
+        "dev: 23.1 % of the tokens are found in the raw text, as task.tokenizer cuts it; answers for raw texts miss "
+        "the others. The scores are of the file's own tokens.",
+    )
+    assert task.facts({"dev": examples})["dev tokens found in the raw text"] == "23.08%"
+    learned = TaggingPlan(tokens="form", tags="upos").fit(TREEBANK * 2, "f.conllu")
+    assert learned.usable(examples, "dev")[1] == ()
+
+
+def test_cuts_cannot_be_learned_from_texts() -> None:
+    rows = [record("a b", [[0, 1, "X"]]), record("a b", [])]
+    with pytest.raises(ConfigError, match=r"task\.tokenizer: is learned, and f has texts, not tokens"):
+        TaggingPlan(tokenizer="learned").fit(rows, "f")
+    assert TaggingPlan().fit(rows, "f").columns.learned is None

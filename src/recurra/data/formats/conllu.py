@@ -12,7 +12,7 @@ from typing import Any
 
 from recurra.data.formats.format import Format
 from recurra.data.formats.lines import Line, Lines
-from recurra.data.formats.sentences import LINE, next_sentence
+from recurra.data.formats.sentences import LINE, SURFACE, next_sentence
 
 COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 _NO_WORD = re.compile(r"\d+-\d+|\d+\.\d+", re.ASCII)
@@ -21,7 +21,7 @@ _NO_WORD = re.compile(r"\d+-\d+|\d+\.\d+", re.ASCII)
 class ConlluRows:
     """Sentences as lists, one for each of the ten columns and one of line numbers."""
 
-    columns = (*COLUMNS, LINE)
+    columns = (*COLUMNS, LINE, SURFACE)
 
     def __init__(self, lines: Lines) -> None:
         self._lines = lines
@@ -41,7 +41,7 @@ class ConlluRows:
         self._check_numbers(words, rows)
         columns = zip(*rows, strict=True)
         fields: dict[str, Any] = {name: list(cells) for name, cells in zip(COLUMNS, columns, strict=True)}
-        return words[0], {**fields, LINE: [line.number for line in words]}
+        return words[0], {**fields, LINE: [line.number for line in words], SURFACE: _surface(lines)}
 
     def _cells(self, line: Line) -> list[str]:
         cells = line.text.split("\t")
@@ -59,6 +59,21 @@ class ConlluRows:
                 raise self._lines.bad(
                     f"expected word number {number}, got {cells[0][:20]!r}. Is a line or a blank line missing?", line
                 )
+
+
+def _surface(lines: Sequence[Line]) -> list[tuple[str, int, bool]]:
+    """The words of the text, a range (3-4) as one: the form, how many words, and whether a space follows."""
+    found = []
+    covered = 0
+    for cells in (line.text.split("\t") for line in lines):
+        first, _, last = cells[0].partition("-")
+        if not first.isdigit() or len(cells) != len(COLUMNS) or (last and not last.isdigit()):
+            continue
+        end = int(last or first)
+        if end > covered:
+            found.append((cells[1], end - covered, "SpaceAfter=No" not in cells[-1].split("|")))
+            covered = end
+    return found
 
 
 def is_conllu(line: str) -> bool:

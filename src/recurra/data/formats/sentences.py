@@ -6,6 +6,8 @@ from recurra.data.formats.lines import BadRowError, Line, Lines
 
 # The line of each token, for messages: a field beside the columns.
 LINE = "line"
+# Of files that know their raw text: its words as (word, number of tokens, whether white space follows).
+SURFACE = "surface"
 # A novel has about as many; more than that is a file without blank lines.
 MAX_TOKENS = 200_000
 

@@ -7,6 +7,7 @@ subwords     learnt pieces: bpe, unigram, wordpiece
 vocabulary   tokens to numbers and back
 cutting      tokens that know their place in a text
 joining      tokens as people write them: which signs stand close
+learned      the same, as a file cuts its own text
 cleaning     normal form and lower case, shared by all
 tokenizer    the contract, and the way back from JSON
 

@@ -58,7 +58,14 @@ def suggested(rows: Sequence[Record], file: Path) -> Suggestion:
     value = rows[0].fields[tags]
     # Tags with spaces between them: raw texts are then best cut as the file's were.
     spaced = isinstance(value, str) and not value.lstrip().startswith("[")
-    said = (f"tokens: column '{tokens}', by its name.", f"tags: column '{tags}', by its name.")
+    cut = "at spaces, as the file's tokens" if spaced else "as the file cuts it, learned from its tokens"
+    if isinstance(rows[0].fields[tokens], str) and not spaced:
+        cut = "into runs of letters, of digits, and signs"
+    said = (
+        f"tokens: column '{tokens}', by its name.",
+        f"tags: column '{tags}', by its name.",
+        f"tokenizer: a raw text is cut {cut}.",
+    )
     return Suggestion({"tokens": tokens, "tags": tags} | ({"tokenizer": "spaces"} if spaced else {}), said=said)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
 from recurra.base.contracts import Record
-from recurra.base.errors import ConfigError, DataError
+from recurra.base.errors import ConfigError, DataError, RunError
 from recurra.base.normal import spellings
 from recurra.base.option import Opt
 from recurra.data.formats import FORMATS
@@ -16,11 +16,12 @@ from recurra.data.formats.parallel import is_pattern
 from recurra.data.formats.sentences import LINE
 from recurra.data.schemes import ALIASES, PLAIN, Alias, SchemeName, detected
 from recurra.data.tokenizers import CutterName, VocabularyPlan
+from recurra.data.tokenizers.learned import Learned, guessed_units, learn, learned_from_json
 from recurra.tasks.contract import Suggestion
 from recurra.tasks.tagging.columns import looks_like_conll, suggested
 from recurra.tasks.tagging.evidence import column_of, looks_swapped
 from recurra.tasks.tagging.readers import WordReader
-from recurra.tasks.tagging.sentences import Columns
+from recurra.tasks.tagging.sentences import Columns, Sentence
 from recurra.tasks.tagging.tagset import TagSet, check_tags
 from recurra.tasks.tagging.task import Tagging
 
@@ -35,8 +36,12 @@ class TaggingPlan:
     tokens: Annotated[str, Opt("column with the tokens: a list, or a text that is cut", named=True)] = "token"
     tags: Annotated[str, Opt("column with a tag for each token, or with spans of the text", named=True)] = "tag"
     tokenizer: Annotated[
-        CutterName, Opt("how a raw text is cut: into runs of letters, of digits, and signs; at spaces; into characters")
-    ] = "words"
+        Literal["auto", "learned"] | CutterName,
+        Opt(
+            "how a raw text is cut: as the file cuts its own; into runs of letters, of digits, and signs; at spaces; "
+            "into characters. auto: learned where the file has tokens, else words"
+        ),
+    ] = "auto"
     file_scheme: Annotated[
         Literal["auto"] | SchemeName | Alias,
         Opt("how the files write spans as tags; plain: each tag stands for itself. How they are spelled is found"),
@@ -80,7 +85,19 @@ class TaggingPlan:
     @property
     def columns(self) -> Columns:
         written = self._scheme or "bio"
-        return Columns(self.tokens, self.tags, self.tokenizer, "bio" if written == PLAIN else written)
+        cutter = cast(CutterName, "words" if self.tokenizer in ("auto", "learned") else self.tokenizer)
+        return Columns(self.tokens, self.tags, cutter, "bio" if written == PLAIN else written)
+
+    def _learned(self, sentences: Sequence[Sentence], source: str) -> Learned | None:
+        """How the file cuts its text. Raises ConfigError where that is asked for and it has no tokens."""
+        if self.tokenizer not in ("auto", "learned"):
+            return None
+        given = [s for s in sentences if not s.cut]
+        if not given and self.tokenizer == "learned":
+            raise ConfigError(
+                f"task.tokenizer: is learned, and {source} has texts, not tokens; use words, spaces or characters."
+            )
+        return learn([s.units or guessed_units(s.tokens) for s in given]) if given else None
 
     @property
     def _scheme(self) -> SchemeName | None:
@@ -163,7 +180,8 @@ class TaggingPlan:
             lowercase=self.lowercase,
             zero_digits=self.zero_digits,
         )
-        return self._task(tagset, reader, spellings(tag for record in records for tag in self.columns.spelt(record)))
+        merged = spellings(tag for record in records for tag in self.columns.spelt(record))
+        return self._task(tagset, reader, self._learned(read, source), merged)
 
     def _refuse_idle(self, tagset: TagSet, source: str) -> None:
         """Raise ConfigError for options that have no effect on the tags that were found."""
@@ -206,11 +224,12 @@ class TaggingPlan:
         return self._task(
             TagSet.from_json(_section(content, "tagset"), origin, repair=self.repair),
             WordReader.from_json(_section(content, "reader"), origin),
+            _restored(content.get("cuts"), origin),
         )
 
-    def _task(self, tagset: TagSet, reader: WordReader, merged: str = "") -> Tagging:
+    def _task(self, tagset: TagSet, reader: WordReader, learned: Learned | None, merged: str = "") -> Tagging:
         return Tagging(
-            columns=self.columns,
+            columns=replace(self.columns, learned=learned),
             tagset=tagset,
             reader=reader,
             constrained=self.constrained,
@@ -218,6 +237,14 @@ class TaggingPlan:
             told=self.file_scheme != "auto",
             merged=merged,
         )
+
+
+def _restored(data: Any, origin: str) -> Learned | None:
+    """The cuts of a run folder. Raises RunError that names `origin`."""
+    try:
+        return None if data is None else learned_from_json(data)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RunError(f"{origin}: expected how a text is cut: {str(error)[:300]}.") from error
 
 
 def _section(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -19,12 +19,15 @@ from recurra.base.contracts import Origin, Record
 from recurra.base.errors import DataError
 from recurra.base.normal import name_of, normal
 from recurra.data.formats import field
-from recurra.data.formats.sentences import LINE
+from recurra.data.formats.sentences import LINE, SURFACE
 from recurra.data.schemes import SCHEMES, SchemeName, Span
 from recurra.data.tokenizers import CUTTERS, CutterName, Place
+from recurra.data.tokenizers.learned import Learned, Unit
 from recurra.tasks.blank import is_blank
 
 Cut = Callable[[str], list[Place]]
+# The column of words of CoNLL-U.
+FORM = "form"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ class Sentence:
     text: as written, or the tokens with a space between
     places: start and end of each token in the text, in characters (code points), the end excluded
     cut: whether the tokens were cut out of the text; False for those that came as a list
+    units: the words of the raw text, where a file with tokens knows it
     """
 
     text: str
@@ -42,6 +46,7 @@ class Sentence:
     tags: tuple[str, ...] | None
     origin: Origin
     cut: bool = True
+    units: tuple[Unit, ...] = ()
 
     @property
     def length(self) -> int:
@@ -63,12 +68,23 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which column holds the tokens, and which the tags; how a raw text is cut, and in which scheme spans are tags."""
+    """Which column holds the tokens, and which the tags; how a raw text is cut, and in which scheme spans are tags.
+
+    learned: how a text is cut that nobody has tagged; None: as `cutter` says
+    """
 
     tokens: str
     tags: str
     cutter: CutterName
     scheme: SchemeName
+    learned: Learned | None = None
+
+    def cut(self, text: str) -> tuple[list[str], list[Place]]:
+        """The tokens of a raw text, and their places."""
+        if self.learned is not None:
+            return self.learned(text)
+        places = CUTTERS[self.cutter](text)
+        return [text[start:end] for start, end in places], places
 
     def read(self, record: Record, *, gold: bool) -> Sentence:
         """A sentence, with the tags as the file has them; without `gold` it may be empty.
@@ -76,7 +92,7 @@ class Columns:
         Raises DataError, with file and line, for what is no sentence with its tags.
         """
         if not gold:
-            return self._tokens(record, CUTTERS[self.cutter])
+            return self._tokens(record, None)
         value = _parsed(field(record, self.tags), record, self.tags)
         tags: Sequence[Any]
         if isinstance(value, str):
@@ -99,13 +115,18 @@ class Columns:
             one if isinstance(one, str) else str(one["label"] if isinstance(one, dict) else one[2]) for one in value
         ]
 
-    def _tokens(self, record: Record, cut: Cut) -> Sentence:
+    def _tokens(self, record: Record, cut: Cut | None) -> Sentence:
+        """cut: of a text; None: as a text that nobody has tagged"""
         value = field(record, self.tokens)
         if isinstance(value, str):
-            places = tuple(cut(value))
+            if cut is None:
+                found, places = self.cut(value)
+            else:
+                places = cut(value)
+                found = [value[start:end] for start, end in places]
             # One object for each distinct word: a corpus of six million takes 50 MB instead of 370.
-            tokens = tuple(sys.intern(normal(value[start:end])) for start, end in places)
-            return Sentence(value, tokens, places, None, record.origin)
+            tokens = tuple(sys.intern(normal(token)) for token in found)
+            return Sentence(value, tokens, tuple(places), None, record.origin)
         if not isinstance(value, list) or not all(isinstance(token, str) for token in value):
             raise DataError(
                 f"{record.origin}: column '{self.tokens}' holds {value!r:.60}, expected a text or a list of tokens."
@@ -114,7 +135,8 @@ class Columns:
             if not token.strip():
                 raise DataError(f"{place_of(record, number)}: token {number + 1} is empty, expected a word or a sign.")
         tokens = tuple(sys.intern(normal(token)) for token in value)
-        return Sentence(" ".join(value), tokens, _beside(value), None, record.origin, cut=False)
+        units = _units(record, value) if self.tokens == FORM else ()
+        return Sentence(" ".join(value), tokens, _beside(value), None, record.origin, cut=False, units=units)
 
     def _check(self, sentence: Sentence, tags: Sequence[Any], record: Record) -> None:
         if not sentence.tokens:
@@ -133,6 +155,15 @@ class Columns:
                     f"{place_of(record, number)}: the tag of token {number + 1}, '{token:.40}', is "
                     f"{tag!r:.40}; expected text."
                 )
+
+
+def _units(record: Record, tokens: Sequence[str]) -> tuple[Unit, ...]:
+    """The words of the raw text with their tokens, if the file knows it."""
+    found, start = [], 0
+    for word, number, space in record.fields.get(SURFACE, ()):
+        found.append(Unit(word, tuple(tokens[start : start + number]), space))
+        start += number
+    return tuple(found) if start == len(tokens) else ()
 
 
 def place_of(record: Record, number: int) -> str:

@@ -14,6 +14,7 @@ import torch
 from recurra.base.contracts import Batch, Loss, Prediction, Record, Score, Table
 from recurra.data.schemes import PLAIN, SCHEMES, Span, parts, read_default, read_strict
 from recurra.data.spelling import HYPHENS, OUTSIDE
+from recurra.data.tokenizers.learned import found_share
 from recurra.metrics import (
     Compared,
     FrequentTag,
@@ -37,6 +38,9 @@ from recurra.tasks.tagging.sentences import Columns, Sentence
 from recurra.tasks.tagging.tables import worst_by_spans, worst_by_tags
 from recurra.tasks.tagging.tagset import TagSet
 from recurra.tasks.text import padded
+
+# Sentences of a split whose raw text is cut, to say how well; and a share that is not worth a word.
+MOST_CUT, WELL_CUT = 2_000, 0.99
 
 
 class Tagging:
@@ -124,7 +128,8 @@ class Tagging:
     def usable(self, examples: Sequence[Sentence], split: str) -> tuple[list[Sentence], tuple[str, ...]]:
         """Sentences of train within the limit on length, all of other splits; with what a person should know."""
         if split != "train":
-            return list(examples), self._strange(examples, split)
+            badly_cut = self._badly_cut(examples) if split == "dev" else ()
+            return list(examples), (*self._strange(examples, split), *badly_cut)
         limit = self.max_length
         kept = [e for e in examples if limit is None or e.length <= limit]
         left = [e for e in examples if limit is not None and e.length > limit]
@@ -245,6 +250,8 @@ class Tagging:
                 found[f"{name} spans"] = sum(map(len, _spans([e.tags or () for e in examples])))
             found[f"{name} unknown words"] = f"{unknown / max(len(tokens), 1):.2%}"
             if name != "train":
+                if (share := self._found_share(examples)) is not None:
+                    found[f"{name} tokens found in the raw text"] = f"{share:.2%}"
                 found[f"{name} words not seen in training"] = f"{unseen / max(len(tokens), 1):.2%}"
         return found
 
@@ -271,7 +278,9 @@ class Tagging:
 
     def to_json(self) -> dict[str, Any]:
         """What a run folder must hold to read and answer as in training."""
-        return {"tagset": self.tagset.to_json(), "reader": self.reader.to_json()}
+        cuts = self.columns.learned
+        found = {"tagset": self.tagset.to_json(), "reader": self.reader.to_json()}
+        return found if cuts is None else {**found, "cuts": cuts.to_json()}
 
     # ----------------------------------------------------------------------------------------------------------------
 
@@ -292,6 +301,21 @@ class Tagging:
         spelling = self.tagset.spelling
         how = "" if spelling == HYPHENS else f", written {spelling.shown}"
         return f"task.file_scheme: auto found {written}{how}; the model learns {learned}."
+
+    def _found_share(self, examples: Sequence[Sentence]) -> float | None:
+        """The share of the tokens that are cut out of the raw text; None where it is not known."""
+        known = [e.units for e in examples[:MOST_CUT] if e.units]
+        return found_share(self.columns.cut, known) if known else None
+
+    def _badly_cut(self, examples: Sequence[Sentence]) -> tuple[str, ...]:
+        """A sentence where raw texts are cut otherwise than the file's tokens."""
+        share = self._found_share(examples)
+        if share is None or share >= WELL_CUT:
+            return ()
+        return (
+            f"dev: {100 * share:.1f} % of the tokens are found in the raw text, as task.tokenizer cuts it; answers for "
+            "raw texts miss the others. The scores are of the file's own tokens.",
+        )
 
     def _counts(self, examples: Sequence[Sentence]) -> list[str]:
         """The labels with their counts, and those that look like none."""
