@@ -24,7 +24,7 @@ def test_the_guide_of_tagging_works(
     assert [typed[0] for typed in guide.commands] == words
     guide.run(capsys)
     found = capsys.readouterr()
-    assert "task.file_scheme: auto found bio; the model learns bio." in found.err
+    assert "task.file_scheme: auto found bio; the model learns iobes." in found.err
     lines, given = (Path(name).read_text(encoding="utf-8").splitlines() for name in ("found.conll", "trips.conll"))
     assert [line.rpartition(" ")[0] for line in lines] == given, "a column more, and nothing else"
     config = Path("config.yaml").read_text(encoding="utf-8")

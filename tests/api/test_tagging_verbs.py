@@ -79,8 +79,8 @@ def test_a_file_goes_all_the_way(here: Path) -> None:
     config = yaml.safe_load(Path("first.yaml").read_text())
     assert (config["task"]["tokens"], config["task"]["tags"], config["model"]["name"]) == ("token", "tag", "tagger")
     checked = done("check", "first.yaml", "--json").json
-    assert "task.file_scheme: auto found bio; the model learns bio." in checked["notes"]
-    assert checked["facts"]["tags"] == 5
+    assert "task.file_scheme: auto found bio; the model learns iobes." in checked["notes"]
+    assert checked["facts"]["tags"] == 9
     write_yaml(task={"scheme": "iobes"})
     report = done("train", "c.yaml", "--out", "run", "--json").json["report"]
     assert report["facts"]["best epoch by"].startswith("f1_micro, ")

@@ -148,7 +148,7 @@ def test_each_word_of_a_tagging_has_its_other_tags(runs: Mapping[str, Run]) -> N
     found = api.inspect(runs["tagged"], TEXT)
     (table,) = found.tables
     assert table.caption == "Tags of each word"
-    assert tuple(row[0] for row in table.rows) == found.tokens == ("lovely", "item", "b", "3")
+    assert tuple(row[0] for row in table.rows) == found.tokens == ("lovely", "item", "b3")
     for _, *tags in table.rows:
         shares = [float(str(one).split()[1].rstrip("%")) for one in tags]
         assert shares == sorted(shares, reverse=True)
