@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from recurra.base.contracts import Origin, Record
 from recurra.base.errors import ConfigError, DataError
-from recurra.data.formats import FORMATS, field, num_lines, read, resolved_format
+from recurra.data.formats import FORMATS, SkippedRows, field, num_lines, read, resolved_format
 from recurra.data.formats.lines import open_lines
 
 # The same folder serves all examples: each one overwrites the file.
@@ -321,3 +321,20 @@ def test_columns_without_names_have_their_numbers(tmp_path: Path) -> None:
 def test_a_text_of_one_line_of_many_megabytes_is_read(tmp_path: Path) -> None:
     line = "anarchism originated as a term " * 400_000  # 12 MB
     assert fields(put(tmp_path, "text8.txt", line)) == [{"text": line}]
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
+def test_a_blank_line_in_a_table_of_one_column_is_an_empty_cell(name, ending, tmp_path):
+    lines = ["text", "one", "", "", "two", "", "", ""]
+    (tmp_path / name).write_bytes(ending.join(lines).encode())
+    found = [(record.fields["text"], record.origin.line) for record in read(tmp_path / name)]
+    assert found == [("one", 2), ("", 3), ("", 4), ("two", 5)], "blank lines at the end are none"
+    (tmp_path / name).write_bytes(b"text,label\n\na,b\n".replace(b",", b"," if name == "a.csv" else b"\t"))
+    assert len(list(read(tmp_path / name))) == 1
+    (tmp_path / name).write_bytes(b"text\n\nsch\xf6n\n\nb\n")
+    bad = SkippedRows()
+    assert [record.fields["text"] for record in read(tmp_path / name, bad_rows=bad)] == ["", "", "b"]
+    assert bad.count == 1
+    (tmp_path / name).write_bytes(b"text\n" + b"\n" * 200_000 + b"b\n")
+    assert sum(1 for _ in read(tmp_path / name)) == 200_001

@@ -9,13 +9,13 @@ from typing import Any
 from recurra.base.errors import DataError
 from recurra.base.normal import name_of
 from recurra.base.words import counted
-from recurra.data.formats.lines import Line, Lines
+from recurra.data.formats.lines import BadRowError, Line, Lines
 
 CellReader = Callable[[Lines], tuple[Line, list[str]]]
 
 
 class TableRows:
-    """Rows of a table; cells are text, as `read_cells` finds them. Blank lines are no rows.
+    """Rows of a table; cells are text, as `read_cells` finds them. Blank lines are rows only of one column.
 
     columns: names for a file without header; None: the first row holds the names, and of several columns without one
       each is called by its place: 'column 3'.
@@ -35,9 +35,12 @@ class TableRows:
         self._read_cells = read_cells
         self._may_be_header = columns is not None
         self.columns = self._header() if columns is None else columns
+        self._blanks = 0  # blank lines ahead that are known to have a row behind them
 
     def next_row(self) -> tuple[Line, Mapping[str, Any]]:
         """The next row's first line and its fields; BadRowError when it has another number of cells than the header."""
+        if len(self.columns) == 1 and (blank := self._blank()) is not None:
+            return blank, {self.columns[0]: ""}
         line, cells = self._read_cells(self._lines)
         if self._may_be_header and [*map(name_of, cells)] == [*map(name_of, self.columns)]:
             raise DataError(
@@ -50,6 +53,32 @@ class TableRows:
             got = f"{len(cells)}: {_shown(cells)}.{self._hint(cells)}"
             raise self._lines.bad(f"expected {wanted}, got {got}", line)
         return line, dict(zip(self.columns, cells, strict=True))
+
+    def _blank(self) -> Line | None:
+        """The next line, if it is blank and a row follows: in a table of one column that is an empty cell.
+
+        Without it, texts and their answers would not stand on the same lines. Blank lines at the end are none.
+        """
+        first = next(self._lines)
+        if first.text:
+            self._lines.put_back([first])
+            return None
+        if not self._blanks:
+            self._blanks = self._count()
+        self._blanks -= 1
+        return first
+
+    def _count(self) -> int:
+        """How many blank lines stand here, with the one that was taken. Raises StopIteration if nothing follows."""
+        taken: list[Line | BadRowError] = []
+        try:
+            while not (line := next(self._lines)).text:
+                taken.append(line)
+            taken.append(line)
+        except BadRowError as problem:
+            taken.append(problem)
+        self._lines.put_back(taken)
+        return len(taken)
 
     def _header(self) -> tuple[str, ...]:
         try:
