@@ -5,6 +5,7 @@ weights     packed parameters, seen by gate
 reference   the cell's own equations with tensors: always there, on any device, in any type; the specification
 watched     the same, for who wants to see every value of every step
 cpu         the fused native engine, forward and backward, for float32 on the CPU
+operator    the same as an operator of torch, for torch.compile, torch.export and torch.jit.trace
 stepper     one step after another, with weights packed once: streaming and decoding
 user_cell   a user's own cell, compiled at first use
 linear      linear layers on the same tiles, alone and with cross-entropy
@@ -19,10 +20,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from torch._compile import _disable_dynamo
+
 from recurra.base.errors import ConfigError
 from recurra.base.registry import Registry
-from recurra.engine import cpu, fused, reference
-from recurra.engine.call import Call, Result, Zoneout, masked, real_steps, turned
+from recurra.engine import cpu, fused, operator, reference
+from recurra.engine.call import Call, Result, Zoneout, masked, real_steps, recording, turned
 from recurra.engine.stepper import Stepper
 from recurra.engine.weights import Weights
 
@@ -74,6 +77,25 @@ def run_many(calls: Sequence[Call], *, backend: str = "auto") -> list[Result]:
     return [BACKENDS[name].run([call])[0] for name, call in zip(names, calls, strict=True)]
 
 
+def record(calls: Sequence[Call], *, backend: str = "auto", operated: bool) -> list[Result]:
+    """`run_many` for who records what is called (see `recording`): one operator a call, or else a break in the graph.
+
+    operated: whether the operator has the calls' cell (`operator.has_operator`)
+
+    Raises ConfigError as `run_many` does.
+    """
+    if operated and all(operator.fits(call.x, backend) for call in calls):
+        return [operator.run(call) for call in calls]
+    found: list[Result] = _apart(calls, backend)
+    return found
+
+
+# The public torch.compiler.disable imports torch._dynamo at once, 2 s of CPU for who compiles nothing.
+@_disable_dynamo
+def _apart(calls: Sequence[Call], backend: str) -> list[Result]:
+    return run_many(calls, backend=backend)
+
+
 def choose(call: Call) -> str:
     """The word of the executor that "auto" takes for this call."""
     return next(name for name, backend in BACKENDS.items() if backend.refusal(call) is None)
@@ -90,6 +112,8 @@ __all__ = [
     "choose",
     "masked",
     "real_steps",
+    "record",
+    "recording",
     "run",
     "run_many",
     "turned",

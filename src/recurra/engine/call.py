@@ -46,6 +46,11 @@ def turned(x: Tensor, lengths: Tensor | None) -> Tensor:
     return x.gather(0, source.unsqueeze(2).expand_as(x))
 
 
+def recording() -> bool:
+    """Whether calls are recorded now rather than run."""
+    return torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None
+
+
 def transformed(tensors: Sequence[Tensor]) -> bool:
     """Whether one of them is more than its numbers: inside torch.func.vmap, grad or jvp, or with a tangent."""
     if torch._C._functorch.peek_interpreter_stack() is not None:
@@ -53,6 +58,12 @@ def transformed(tensors: Sequence[Tensor]) -> bool:
     if forward_ad._current_level < 0:
         return False
     return any(forward_ad.unpack_dual(t).tangent is not None for t in tensors)  # type: ignore[no-untyped-call]
+
+
+def batched(gradients: Sequence[Tensor | None]) -> bool:
+    """Whether a backward pass is asked for a batch of gradients: by torch.func.vmap, or by is_grads_batched."""
+    given = [d for d in gradients if d is not None]
+    return transformed(given) or any(map(torch._C._functorch.is_legacy_batchedtensor, given))
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from recurra.base.errors import ConfigError, RecurraError, ShapeError, did_you_mean
+from recurra.base.errors import ConfigError, RecurraError, RunError, ShapeError, did_you_mean
 from recurra.cells import BUILT_IN, CELLS, Cell
 from recurra.engine import user_cell
-from recurra.engine.call import Call, Result, Zoneout, transformed
+from recurra.engine.call import Call, Result, Zoneout, batched, transformed
 from recurra.engine.memory import PLAIN, address, in_order, kinds, restored
 from recurra.engine.once import once
 from recurra.engine.weights import Weights
@@ -169,6 +169,22 @@ def _backward(
     return made
 
 
+def forward(call: Call) -> list[Tensor]:
+    """Output and final states of one call, without autograd; from contiguous tensors."""
+    return _forward([_Plan.of(call)], call.tensors, training=False)[0]
+
+
+def backward(
+    call: Call, results: Sequence[Tensor], tops: Sequence[Tensor | None], wanted: Sequence[bool]
+) -> list[Tensor]:
+    """The wanted gradients of x, states and parameters, without autograd, from those of the results."""
+    plans = [_Plan.of(call)]
+    _, tapes = _forward(plans, call.tensors, training=True)
+    above = [None if d is None else in_order(d) for d in tops]
+    made = _backward(plans, tapes, call.tensors, [in_order(results[0])], above, wanted)
+    return [d for d in made if d is not None]
+
+
 def _split(plans: Sequence[_Plan], tensors: Sequence[Tensor]) -> list[list[Tensor]]:
     """The tensors of each plan: x, states, parameters."""
     rest = iter(tensors)
@@ -290,6 +306,8 @@ class _Recurrence(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *d_out: Tensor | None) -> tuple[Tensor | None, ...]:
+        if batched(d_out):
+            raise RunError('backend "cpu" has no batched gradients (vmap, is_grads_batched); use backend="reference".')
         # The backward pass writes over the tapes; whoever asks again (retain_graph=True) waits for new ones.
         tapes, ctx.tapes = ctx.tapes, None
         with torch.no_grad():

@@ -13,14 +13,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from recurra.base.errors import RunError
 from recurra.engine import cpu
-from recurra.engine.call import transformed
+from recurra.engine.call import batched, recording, transformed
 from recurra.engine.memory import PLAIN, address, in_order, kinds, restored
 from recurra.engine.once import once
 
 
 def cross_entropy(x: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, smoothing: float) -> Tensor:
     """Nats of each row, (M,): -log softmax(x W^T + b) at its target. The caller has checked shapes and targets."""
+    if recording():
+        # No target means "ignore me": the word for that is moved out of reach, since no target is looked at here.
+        nothing, logits = torch.iinfo(torch.int64).min, F.linear(x, weight, bias)
+        return F.cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing, ignore_index=nothing)
     if not _can_run(x, weight, bias):
         return F.cross_entropy(F.linear(x, weight, bias), targets, reduction="none", label_smoothing=smoothing)
     x, weight, targets = in_order(x), in_order(weight), targets.contiguous()
@@ -37,6 +42,8 @@ FEWEST_ROWS = 64
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """x W^T + b: (..., D) -> (..., V), like torch.nn.functional.linear, on the engine's tiles where they are faster."""
+    if recording():
+        return F.linear(x, weight, bias)
     rows = x.numel() // max(1, x.size(-1)) if x.dim() > 1 else 0
     fits = weight.dim() == 2 and x.dim() > 1 and x.size(-1) == weight.size(1)
     if not fits or rows < FEWEST_ROWS or not _can_run(x, weight, bias) or not tiles_beat_torch():
@@ -72,7 +79,8 @@ class _Linear(torch.autograd.Function):
     def backward(ctx: Any, d_y: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         wanted = ctx.needs_input_grad
-        if torch.is_grad_enabled():  # create_graph=True: torch knows how to go on from its own products
+        # create_graph=True, or a batch of gradients: torch knows how to go on from its own products.
+        if torch.is_grad_enabled() or batched([d_y]):
             made = (d_y @ weight, d_y.T @ x, d_y.sum(0))
             return tuple(g if w else None for g, w in zip(made, wanted, strict=True))
         x, weight = restored((x, weight), ctx.kinds)
@@ -147,6 +155,12 @@ REFUSAL = (
 )
 
 
+NO_BATCHES = (
+    "linear_cross_entropy has no gradients in batches (vmap, is_grads_batched) in float32 on the CPU; use float64, or "
+    "torch.nn.functional.linear and cross_entropy."
+)
+
+
 class _CrossEntropy(torch.autograd.Function):
     """The gradient is made together with the nats, as if rows had equal weight: a sum or a mean only scales it.
 
@@ -164,6 +178,8 @@ class _CrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, d: Tensor) -> tuple[Tensor | None, ...]:
+        if batched([d]):
+            raise RunError(NO_BATCHES)
         x, weight, bias, targets = restored(ctx.saved_tensors, ctx.kinds)
         # Given away once, and scaled in place; whoever goes backward a second time has it made anew.
         made, ctx.made = ctx.made, None

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from recurra.base.errors import ShapeError
+from recurra.engine import recording
 
 Lengths: TypeAlias = Tensor | Sequence[int]
 
@@ -91,6 +92,8 @@ def check_lengths(name: str, lengths: Lengths | None, x: Tensor) -> Tensor | Non
             "one length a sequence."
         )
     found = found.to(device=x.device, dtype=torch.int64)
+    if recording():  # the numbers are not there yet; who computes with them looks at them
+        return found
     if N and not (int(found.min()) >= 0 and int(found.max()) <= T):
         raise ShapeError(f"{name}: lengths run from {int(found.min())} to {int(found.max())}, expected 0 to T = {T}.")
     return found

@@ -12,7 +12,8 @@ from torch.nn.utils.rnn import PackedSequence
 
 from recurra.base.errors import ConfigError, ShapeError
 from recurra.cells import CELLS, Cell
-from recurra.engine import BACKENDS, Call, Weights, Zoneout, choose, masked, run_many, watched
+from recurra.engine import BACKENDS, Call, Weights, Zoneout, choose, masked, record, recording, run_many, watched
+from recurra.engine.operator import has_operator
 from recurra.engine.watched import Watch
 from recurra.lower import Parameter, layout, projects, recurrent_width
 from recurra.nn.door import Entered, Lengths, check_dense, enter
@@ -86,6 +87,9 @@ class Recurrent(nn.Module):
         self._register(device, dtype)
         self._names = [[(p.name, _name(p, *place)) for p in self._layout()] for place in self._places()]
         self._state_sizes = self.state_sizes()
+        # Found out now: torch's compiler cannot look into a cell's equations.
+        self._operated = has_operator(self.cell)
+        self._mask_width = self._sizes(0)[recurrent_width(self.cell)]
         self.reset_parameters()
 
     # -- sizes ---------------------------------------------------------------------------------------------------
@@ -203,7 +207,9 @@ class Recurrent(nn.Module):
         if self.variational_dropout and self.training:
             x = masked(x, locked_mask(x, (1, x.shape[1], x.shape[2]), self.variational_dropout))
         calls = [self._call(layer, direction, x, lengths, states) for direction in range(self.num_directions)]
-        if self.watch is None:
+        if self.watch is None and recording():
+            results = record(calls, backend=self.backend, operated=self._operated)
+        elif self.watch is None:
             results = run_many(calls, backend=self.backend)
         else:
             results = [watched.run(call, partial(self.watch, layer, k)) for k, call in enumerate(calls)]
@@ -236,14 +242,13 @@ class Recurrent(nn.Module):
         if not any(self.zoneout):
             return ()
         T, N, _ = x.shape
-        pairs = zip(self.zoneout, self.state_sizes(), strict=True)
+        pairs = zip(self.zoneout, self._state_sizes, strict=True)
         return tuple(zoneout_mask(x, (T, N, size), p, training=self.training) for p, size in pairs)
 
     def _recurrent_mask(self, x: Tensor) -> Tensor | None:
         if not (self.variational_dropout and self.training):
             return None
-        width = self._sizes(0)[recurrent_width(self.cell)]
-        return locked_mask(x, (x.shape[1], width), self.variational_dropout)
+        return locked_mask(x, (x.shape[1], self._mask_width), self.variational_dropout)
 
     def _initial_states(self, name: str, hx: State | None, entered: Entered) -> list[tuple[Tensor, ...]]:
         """States (N, width) of each layer and direction, checked; zeros if none were given."""
@@ -261,7 +266,7 @@ class Recurrent(nn.Module):
             _check_dims(name, given, batched=entered.batched)
         if not entered.batched:
             given = tuple(s.unsqueeze(1) for s in given)
-        for place, (state, size) in enumerate(zip(given, self.state_sizes(), strict=True)):
+        for place, (state, size) in enumerate(zip(given, self._state_sizes, strict=True)):
             self._check_state(name, place, state, (L, N, size))
             _check_kind(f"{name}: initial {self.cell.states[place]}", state, entered.x)
         return list(zip(*(s.unbind(0) for s in given), strict=True))
