@@ -18,6 +18,7 @@ from recurra.tasks import (
     Translation,
     TranslationPlan,
 )
+from recurra.tasks.columns import named
 
 CAFE, APART = "café", "cafe\u0301"
 HIDDEN = "ca\u200bfé"
@@ -168,6 +169,7 @@ def test_words_and_tags_in_two_spellings_are_one_and_their_places_stay() -> None
     example = task.example(record(token=[APART, "x"], tag=[f"B-{HIDDEN}", "O"]))
     assert (example.tokens, example.tags) == ((CAFE, "x"), (f"B-{CAFE}", "O"))
     assert (example.text, example.places) == (f"{APART} x", ((0, 5), (6, 7)))
+    assert example.written == (APART, "x")
     _, notes = task.usable([example], "train")
     assert any("tags" in note or "label is written" in note for note in notes)
 
@@ -202,3 +204,7 @@ def test_a_text_that_is_cut_keeps_its_places_and_reads_its_words_in_normal_form(
 def test_a_split_puts_two_spellings_of_a_text_together() -> None:
     plan = LanguageModelPlan(document="row")
     assert plan.key(record(text=CAFE)) == plan.key(record(text=APART))
+
+
+def test_init_finds_a_column_by_its_usual_name_in_any_spelling() -> None:
+    assert named(("label", "text"), ["\ufeffText ", "LABEL\u200b"]) == "LABEL\u200b"

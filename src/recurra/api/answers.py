@@ -19,7 +19,7 @@ from recurra.api.watching import Nobody
 from recurra.base.contracts import Listener, Record
 from recurra.base.errors import ConfigError, DataError
 from recurra.config import override
-from recurra.data.formats import ON_ERROR, BadRows, StopAtBadRow, read, resolved_format
+from recurra.data.formats import ON_ERROR, BadRows, StopAtBadRow, read, resolved_format, spelt
 from recurra.tasks import Tagging, Task
 
 # Rows that are read, answered and given out together: enough to make batches of like lengths.
@@ -186,12 +186,13 @@ def _with_tags(task: Task, record: Record, example: Any, output: Any) -> Answere
     answer = task.answer(example, output)
     if not isinstance(task, Tagging):
         return Answered(record, answer)
-    truth = record.fields.get(task.columns.tags)
+    name = spelt(task.columns.tags, record.fields)
+    truth = None if name is None else record.fields[name]
     spaced = task.columns.cutter == "spaces" and isinstance(truth, str) and not truth.lstrip().startswith("[")
     form: Literal["list", "spaced"] | None = "list" if not example.cut else "spaced" if spaced else None
     if example.is_blank:
         return Answered(record, answer, (), (), form)
-    return Answered(record, answer, example.tokens, tuple(task.tagset.in_file(output.tags)), form)
+    return Answered(record, answer, example.written, tuple(task.tagset.in_file(output.tags)), form)
 
 
 def _name_skipped(source: Source, number: int, watch: Listener) -> None:

@@ -11,6 +11,7 @@ from statistics import mean
 
 from recurra.base.contracts import Record
 from recurra.base.errors import ConfigError
+from recurra.base.normal import name_of
 from recurra.data.formats import resolved_format
 
 # A header cell longer than this is rather a first row of data.
@@ -92,7 +93,7 @@ def column_names(rows: Sequence[Record], file: Path, wanted: str) -> list[str]:
 
 def named(known: Sequence[str], names: Sequence[str]) -> str | None:
     """The first word of `known` that is a column, in any case of letters."""
-    by_lower = {name.lower(): name for name in reversed(names)}
+    by_lower = {name_of(name).lower(): name for name in reversed(names)}
     return next((by_lower[word] for word in known if word in by_lower), None)
 
 

@@ -61,6 +61,11 @@ class Sentence:
         return (self.tokens, self.tags)
 
     @property
+    def written(self) -> tuple[str, ...]:
+        """The tokens as the text has them."""
+        return tuple(self.text[start:end] for start, end in self.places)
+
+    @property
     def is_blank(self) -> bool:
         """Whether there is nothing to read; tokens that came as a list have a tag each, whatever they are."""
         return not self.tokens or (self.cut and is_blank(self.text))
