@@ -13,6 +13,7 @@ from cli.conftest import REPORT
 from recurra.base.contracts import Progress, Report, Score, Table
 from recurra.cli.show import percent_or_number, report_json, show_report, text_table
 from recurra.cli.watcher import BarWatcher, LineWatcher, clock_time, epoch_line, watching
+from recurra.report import html
 
 EXPECTED = """\
 reviews: good or bad?
@@ -82,7 +83,12 @@ def test_large_tables_are_cut_aloud() -> None:
 
 @pytest.mark.parametrize(
     ("value", "unit", "text"),
-    [(0.93149, "0..1", "93.1 %"), (1234.5, "tokens/s", "1234 tokens/s"), (3.0, "", "3"), (float("nan"), "0..1", "nan")],
+    [
+        (0.93149, "0..1", "93.1 %"),
+        (1234.5, "tokens/s", "1,234 tokens/s"),
+        (3.0, "", "3"),
+        (float("nan"), "0..1", "nan"),
+    ],
 )
 def test_a_score_is_shown_with_its_unit(value: float, unit: str, text: str) -> None:
     assert percent_or_number(Score("x", value, unit, "higher", "dev")) == text
@@ -178,3 +184,14 @@ def test_the_terminal_is_tidy_after_an_error(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(ValueError, match="stop"):
         fail()
     assert screen.getvalue().rindex("\x1b[?25h") > screen.getvalue().rindex("\x1b[?25l")  # the cursor is back
+
+
+def test_a_share_looks_alike_in_the_terminal_and_in_the_page() -> None:
+    table = Table("Pairs", ("true", "share", "nats"), (("spam", 0.0123456, 0.5), ("ham", 1.0, 0.25)))
+    report = Report("r", (Score("accuracy", 0.98765, "0..1", "higher", "test"),), tables=(table,))
+    page, text = html(report), text_table(table)
+    for shown in ("1.2 %", "100.0 %", "0.5", "0.25"):
+        assert f">{shown}</td>" in page
+        assert shown in text
+    assert ">98.8 %</td>" in page
+    assert percent_or_number(report.scores[0]) == "98.8 %"

@@ -26,9 +26,9 @@ def cells(page):
 def test_scores_stand_beside_the_baselines_and_the_best_is_bold():
     page = html(small_report())
     assert ["accuracy", "91.0 %", "80.0 %", "88.0 %"] in cells(page)
-    assert ["log_loss", "0.250 nats", "0.500 nats", "0.200 nats"] in cells(page)
+    assert ["log_loss", "0.25 nats", "0.5 nats", "0.2 nats"] in cells(page)
     assert '<td class="n best">91.0 %</td>' in page
-    assert '<td class="n best">0.200 nats</td>' in page
+    assert '<td class="n best unit">0.2 nats</td>' in page
 
 
 def test_the_headline_compares_with_the_strongest_baseline_in_words():
@@ -135,14 +135,14 @@ def test_a_table_without_rows_says_none():
 
 def test_a_baseline_without_one_of_the_scores_leaves_a_blank():
     report = small_report(baselines={"majority": small_scores(0.8, 0.5)[:1]})
-    assert ["log_loss", "0.250 nats", ""] in cells(html(report))
+    assert ["log_loss", "0.25 nats", ""] in cells(html(report))
 
 
 @pytest.mark.parametrize(
     ("value", "unit", "text"),
     [
         (0.87651, "0..1", "87.7 %"),
-        (0.41249, "nats", "0.412 nats"),
+        (0.41249, "nats", "0.4125 nats"),
         (0.00123456, "nats", "0.001235 nats"),
         (1200.0, "rows", "1,200 rows"),
         (53210.7, "tokens/s", "53,211 tokens/s"),

@@ -12,7 +12,10 @@ import torch
 
 from recurra.base.contracts import Origin, Prediction, Record
 from recurra.base.errors import ConfigError, DataError, RunError
+from recurra.metrics.outputs import LabelOutput, LabelSetOutput
 from recurra.tasks import TASKS, Classification, ClassificationPlan
+from recurra.tasks.classification.mistakes import mistaken
+from recurra.tasks.classification.task import TextExample
 from recurra.tasks.text import TextReader, unknown_share
 
 TEXTS = ["a b c", "b c", "c c d", "e"]
@@ -351,3 +354,17 @@ def test_a_reader_without_texts_pads_nothing() -> None:
 
 def test_the_task_is_registered() -> None:
     assert TASKS["classification"] is ClassificationPlan
+
+
+def test_mistaken_texts_are_shown_with_what_was_said_the_surest_first() -> None:
+    def example(text: str, gold: Any) -> TextExample:
+        return TextExample(text, (text,), gold, Origin("a.csv", len(text)), 1)
+
+    one = [LabelOutput("yes", {"yes": 0.6, "no": 0.4}), LabelOutput("no", {"yes": 0.1, "no": 0.9})]
+    table = mistaken([*one, one[0]], [example("ab", "no"), example("long" * 100, "yes"), example("c", "yes")])
+    assert table.rows == (
+        ("long" * 74 + "lon…", "yes", "no", 0.9, "a.csv:400"), ("ab", "no", "yes", 0.6, "a.csv:2"),
+    )  # fmt: skip
+    many = [LabelSetOutput(("a",), {"a": 0.7, "b": 0.2}), LabelSetOutput((), {"a": 0.1, "b": 0.4})]
+    rows = mistaken(many, [example("x", ("b",)), example("y", ())]).rows
+    assert rows == (("x", "b", "a", pytest.approx(0.8), "a.csv:1"),)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,10 +9,12 @@ from typing import Any
 
 from recurra.base.contracts import Report, Score, Table
 from recurra.cli.terminal import is_terminal, one_line, put, width
+from recurra.report.scores import cells, shown
 
 # More than this is no reading matter for a terminal; --json has all of it.
 MAX_COLUMNS = 12
 MAX_ROWS = 40
+MAX_TEXT = 200
 _OF_ONE_CLASS = re.compile(r"(?P<metric>[^\[\]]+)\[(?P<label>.*)\]", re.DOTALL)
 
 
@@ -41,12 +42,8 @@ def report_json(report: Report) -> dict[str, Any]:
 
 
 def percent_or_number(score: Score) -> str:
-    """`93.4 %` for 0..1, else the number with its unit."""
-    if not math.isfinite(score.value):
-        return str(score.value)
-    if score.unit == "0..1":
-        return f"{100 * score.value:.1f} %"
-    return f"{score.value:.4g} {score.unit}".rstrip()
+    """`93.4 %` for 0..1, else the number with its unit: as in the page."""
+    return shown(score.value, score.unit)
 
 
 def score_tables(report: Report) -> Iterator[Table]:
@@ -62,7 +59,7 @@ def text_table(table: Table) -> str:
     """A table as aligned text, never wrapped."""
     if len(table.columns) > MAX_COLUMNS:
         return f"{one_line(table.caption)}: {len(table.columns)} columns, too wide for text; --json prints it whole."
-    rows = [[_cell(cell) for cell in row] for row in table.rows[:MAX_ROWS]]
+    rows = _rows(table)
     lines = _aligned([list(map(one_line, table.columns)), *rows])
     return "\n".join([*([one_line(table.caption)] if table.caption else []), *lines, *_rest(table)])
 
@@ -91,7 +88,8 @@ def _by_class(scores: Sequence[Score]) -> Iterator[Table]:
 
 def _facts(facts: Mapping[str, str | int | float]) -> Iterator[Table]:
     if facts:
-        yield Table("", ("fact", "value"), tuple(facts.items()))
+        rows = tuple((name, value if isinstance(value, str) else shown(value, "")) for name, value in facts.items())
+        yield Table("", ("fact", "value"), rows)
 
 
 def _score_json(score: Score) -> dict[str, Any]:
@@ -104,10 +102,13 @@ def _score_json(score: Score) -> dict[str, Any]:
     }
 
 
-def _cell(value: str | int | float) -> str:
-    if isinstance(value, bool | str):
-        return one_line(str(value))
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+def _rows(table: Table) -> list[list[str]]:
+    """The first cells, each in one line and no longer than can be read."""
+    return [[_short(one_line(cell)) for cell in row] for row in cells(table)[:MAX_ROWS]]
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -153,12 +154,12 @@ def _rich_table(table: Table) -> Any:
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    rows = [[_cell(cell) for cell in row] for row in table.rows[:MAX_ROWS]]
+    rows = _rows(table)
     caption = Text(one_line(table.caption), style="italic") if table.caption else None
-    shown = RichTable(title=caption, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    drawn = RichTable(title=caption, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for number, name in enumerate(table.columns):
         right = _is_numeric([row[number] for row in rows])
-        shown.add_column(Text(one_line(name)), justify="right" if right else "left", overflow="fold")
+        drawn.add_column(Text(one_line(name)), justify="right" if right else "left", overflow="fold")
     for row in rows:
-        shown.add_row(*map(Text, row))
-    return shown
+        drawn.add_row(*map(Text, row))
+    return drawn

@@ -10,7 +10,7 @@ from recurra.report.heatmap import HeatMap, heat_svg
 from recurra.report.markup import Markup, join, tag
 from recurra.report.scores import shown, splits_of
 from recurra.report.style import CSS
-from recurra.report.tables import any_table, headline, is_matrix, label_table, num_labels, score_table
+from recurra.report.tables import any_table, headline, is_matrix, is_wide, label_table, num_labels, score_table
 
 # The page loads nothing and runs nothing; the browser is told so, in case a label ever got past the escaping.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -86,7 +86,7 @@ def _scores(report: Report, split: str) -> Markup:
 
 
 def _table(table: Table) -> Markup:
-    return tag("section", tag("h2", table.caption), any_table(table))
+    return tag("section", tag("h2", table.caption), any_table(table), class_="wide" if is_wide(table) else None)
 
 
 def _facts(report: Report) -> Markup:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from recurra.base.contracts import Report, Score
+from recurra.base.contracts import Report, Score, Table
 
 
 def scores_json(report: Report) -> list[dict[str, str | float | None]]:
@@ -19,16 +19,29 @@ def baselines_json(report: Report) -> dict[str, list[dict[str, str | float | Non
 
 
 def shown(value: float, unit: str) -> str:
-    """A number as people read it: 0..1 as percent, counts whole, the rest with its unit."""
+    """A number as people read it, in the page and in the terminal: 0..1 as percent, counts whole, else four digits."""
     if not math.isfinite(value):
         return str(value)
     if unit == "0..1":
         return f"{100 * value:.1f} %"
-    if abs(value) >= 1000 or value == int(value):
-        number = f"{value:,.0f}"
-    else:
-        number = f"{value:.3f}" if unit and abs(value) >= 0.1 else f"{value:.4g}"
+    number = f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.4g}"
     return f"{number} {unit}".strip()
+
+
+def cells(table: Table) -> list[list[str]]:
+    """The cells of a table as text, row by row. A column of numbers from 0 to 1 that are no nats holds shares."""
+    columns = [[row[i] for row in table.rows] for i in range(len(table.columns))]
+    shares = [
+        "nats" not in name and all(0 <= value <= 1 for value in column if isinstance(value, float))
+        for name, column in zip(table.columns, columns, strict=True)
+    ]
+    return [[_cell(value, share=share) for value, share in zip(row, shares, strict=True)] for row in table.rows]
+
+
+def _cell(value: str | int | float, *, share: bool) -> str:
+    if isinstance(value, float):
+        return shown(value, "0..1" if share else "")
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
 def in_words(name: str) -> str:

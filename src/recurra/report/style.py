@@ -68,9 +68,13 @@ dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; unicode-bidi
 summary { cursor: pointer; font-weight: 600; } details > :not(summary) { margin-top: 10px; }
 .pair { display: flex; flex-wrap: wrap; gap: 18px 56px; align-items: flex-start; } .pair > * { max-width: 100%; }
 .tables { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 430px), 1fr)); gap: 0 16px; }
+.tables > .wide { grid-column: 1 / -1; } .wide table { width: 100%; } .wide .text { max-width: none; }
 pre { overflow-x: auto; font: 12.5px/1.55 ui-monospace, "Cascadia Mono", Menlo, Consolas, monospace; margin: 10px 0 0; }
 @media (max-width: 600px) { main { padding: 16px 10px 40px; } section { padding: 14px 12px; } h1 { font-size: 21px; }
   .cards { grid-template-columns: 1fr 1fr; gap: 8px; } .card { padding: 10px 12px; } .value { font-size: 22px; }
+  th, td { padding-right: 4px; font-size: 12px; } .n { padding-left: 4px; }
+  .unit { white-space: normal; } thead th { white-space: normal; }
+  .wide .text { min-width: 6em; }
   dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: 6px; } }
 @media print { body { background: #fff; } section, .card { break-inside: avoid; } }
 """)

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 
 from recurra.base.contracts import Report, Score, Table
 from recurra.report.markup import Markup, join, tag
-from recurra.report.scores import by_name, in_words, label_of, leader, shown
+from recurra.report.scores import by_name, cells, in_words, label_of, leader, shown
 
 # 100 labels are 10,000 cells and about a megabyte; beyond that the most confused pairs say more.
 MOST_LABELS = 100
+# A cell with more characters than this would be a narrow column of many lines beside another table.
+LONG_TEXT = 40
 # Above this opacity of the blue or orange, white text has the better contrast on both themes.
 WHITE_TEXT = 0.7
 
@@ -69,7 +71,7 @@ def num_labels(report: Report, split: str) -> int:
 
 
 def any_table(table: Table) -> Markup:
-    """A Table as it is: numbers to the right, fractions (floats from 0 to 1) as percent. A matrix is a heat map."""
+    """A Table as it is: numbers to the right, shares as percent. A matrix is a heat map."""
     if is_matrix(table):
         return heat_map(table)
     if not table.rows:
@@ -77,8 +79,14 @@ def any_table(table: Table) -> Markup:
     number = [all(isinstance(row[i], int | float) for row in table.rows) for i in range(len(table.columns))]
     style = ["n" if right else "text" for right in number]
     head = tag("tr", *(tag("th", c, scope="col", class_=s) for c, s in zip(table.columns, style, strict=True)))
-    rows = [tag("tr", *(tag("td", cell(v), class_=s) for v, s in zip(row, style, strict=True))) for row in table.rows]
+    rows = [tag("tr", *(tag("td", v, class_=s) for v, s in zip(row, style, strict=True))) for row in cells(table)]
     return _scrolling(tag("table", tag("thead", head), tag("tbody", *rows)))
+
+
+def is_wide(table: Table) -> bool:
+    """Whether a table holds texts: such a one takes the width of the page."""
+    lengths = [len(value) for row in table.rows for value in row if isinstance(value, str)]
+    return max(lengths, default=0) > LONG_TEXT
 
 
 def is_matrix(table: Table) -> bool:
@@ -102,13 +110,6 @@ def heat_map(table: Table) -> Markup:
     matrix = tag("table", tag("thead", tag("tr", tag("td"), *heads)), tag("tbody", *rows), class_=f"heat {size}")
     key = "Blue: right. Orange: mistaken. Deeper colour: a larger share of the row. Empty: 0."
     return join(_scrolling(matrix), tag("p", key, class_="note"))
-
-
-def cell(value: str | int | float) -> str:
-    """A cell's text."""
-    if isinstance(value, float):
-        return shown(value, "0..1" if 0 <= value <= 1 else "")
-    return f"{value:,}" if isinstance(value, int) else value
 
 
 def _rank(score: Score) -> int:
@@ -143,7 +144,11 @@ def _distance(score: Score, name: str, other: float) -> Markup:
 def _score_row(name: str, found: dict[str, Score], columns: Sequence[str]) -> Markup:
     best = leader(found) if len(found) > 1 else None
     cells = [
-        tag("td", shown(found[c].value, found[c].unit) if c in found else "", class_="n best" if c == best else "n")
+        tag(
+            "td",
+            shown(found[c].value, found[c].unit) if c in found else "",
+            class_=("n best" if c == best else "n") + (" unit" if c in found and found[c].unit != "0..1" else ""),
+        )
         for c in columns
     ]
     return tag("tr", tag("th", name, scope="row"), *cells)

@@ -29,6 +29,7 @@ from recurra.tasks.by_length import ByLength
 from recurra.tasks.classification.columns import suggested
 from recurra.tasks.classification.following import Follower
 from recurra.tasks.classification.labels import LabelKind, ManyLabels, OneLabel, label_set
+from recurra.tasks.classification.mistakes import mistaken
 from recurra.tasks.contract import Suggestion
 from recurra.tasks.text import Keep, TextReader, unknown_share
 
@@ -324,9 +325,9 @@ class Classification:
     # -- for reports -----------------------------------------------------------------------------------------------
 
     def tables(self, outputs: Sequence[Any], examples: Sequence[TextExample]) -> tuple[Table, ...]:
-        """Confusion, most confused pairs, reliability; what the labels of one kind have."""
+        """Confusion, most confused pairs, reliability; what the labels of one kind have; and the mistaken texts."""
         gold, origins = [e.gold for e in examples], [e.origin for e in examples]
-        return self.kind.tables(gold, outputs, self.labels, origins)
+        return (*self.kind.tables(gold, outputs, self.labels, origins), mistaken(outputs, examples))
 
     def charts(self, outputs: Sequence[Any], examples: Sequence[TextExample]) -> tuple[Chart, ...]:
         """None of its own."""
