@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 from recurra.cli.arguments import Command, add_cells, add_device
@@ -14,6 +15,7 @@ from recurra.cli.terminal import put, say
 # A key of fewer characters can be guessed.
 SHORTEST_KEY, LONGEST_KEY = 16, 1000
 ENVIRONMENT = "RECURRA_API_KEY"
+PACKAGES = ("fastapi", "uvicorn", "prometheus_client")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -58,14 +60,14 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     key = _key(args.key_file)
+    for package in PACKAGES:
+        if find_spec(package) is None:
+            raise UsageError(f'recurra serve: {package} is not installed; pip install "recurra[serve]".')
     from recurra import api
 
     for run in args.runs:
         api.look_at_run(run)
-    try:
-        from recurra import service
-    except ModuleNotFoundError as error:
-        raise UsageError(f'recurra serve: {error.name} is not installed; pip install "recurra[serve]".') from None
+    from recurra import service
 
     limits = service.Limits(
         body_bytes=args.max_body, seconds=args.timeout, delay=args.max_delay / 1000, waiting=args.max_waiting
