@@ -272,6 +272,9 @@ def test_conllu_keeps_comments_ranges_and_columns_and_a_tag_goes_where_there_is_
     )
     assert Path("out.conllu").read_text() == expected
     assert list(read("out.conllu"))[1].fields["upos"] == [d, e]
+    Path("named.conll").write_text(UD)
+    done("predict", "words", "--input", "named.conll", "--output", "out.conll")
+    assert Path("out.conll").read_text() == expected, "a file of CoNLL-U is one whatever it is called"
     again = done("predict", "words", "--input", "out.conllu", "--output", "again.conllu")
     assert again.code == 0
     assert f"SpaceAfter=No|Predicted={a}|Predicted2={a}" in Path("again.conllu").read_text()

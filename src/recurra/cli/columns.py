@@ -12,7 +12,7 @@ from recurra.base.errors import DataError
 from recurra.cli.failures import UsageError
 from recurra.cli.terminal import say
 from recurra.data.formats.conll import CONLL, DOCUMENT
-from recurra.data.formats.conllu import COLUMNS, CONLLU
+from recurra.data.formats.conllu import COLUMNS, CONLLU, is_conllu
 from recurra.data.formats.lines import BadRowError, Line, Lines, open_lines
 from recurra.data.formats.sentences import LINE, is_blank
 
@@ -34,12 +34,15 @@ def write_conll(path: Path, answers: Iterable[Answered], source: Source | None, 
     Raises UsageError for CoNLL-U from something else, and for answers without tags.
     """
     given = source.format if source else ""
+    misnamed = source is not None and given == "conll" and _holds_conllu(source.path)
+    if misnamed:
+        given = "conllu"
     if path.suffix.lower() in CONLLU.suffixes and given != "conllu":
         raise UsageError(f"--output {path}: CoNLL-U is written from CoNLL-U (--input FILE.conllu) alone; use .conll.")
     counted = _Counted(answers, path)
     if source is not None and given == "conll" and path.suffix.lower() in CONLL.suffixes:
         lines = _copied(source.path, counted, _behind)
-    elif source is not None and path.suffix.lower() in CONLLU.suffixes:
+    elif source is not None and (misnamed or path.suffix.lower() in CONLLU.suffixes):
         lines = _copied(source.path, counted, _Universal(column, path))
     else:
         lines = (line for one in counted for line in _plainly(one))
@@ -47,6 +50,13 @@ def write_conll(path: Path, answers: Iterable[Answered], source: Source | None, 
         for line in lines:
             file.write(line.encode())
     return counted.number
+
+
+def _holds_conllu(path: Path) -> bool:
+    """Whether a file that is called .conll has the columns of CoNLL-U."""
+    with open_lines(path) as lines:
+        tokens = (line.text for line in _readable(lines) if not _holds_no_token([line]))
+        return is_conllu(next(tokens, ""))
 
 
 class _Counted:
