@@ -56,6 +56,7 @@ void unit_wise(const char* function, const float* a, float* out, long count) {
         if (equal(function, "tanh")) y = tanh(v);
         if (equal(function, "sigmoid")) y = sigmoid(v);
         if (equal(function, "log_sigmoid")) y = log_sigmoid(v);
+        if (equal(function, "log_nonzero")) y = log_nonzero(v);
         store(in, y);
         std::memcpy(out + k, in, left * 4);
     }

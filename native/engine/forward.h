@@ -259,7 +259,7 @@ private:
         float* to = m_.masked + share_.r0 * row;
         for (long r = 0; r < rows; ++r)
             for (long u = 0; u < sizes_.blocks(plan_.state_width[0]) * VL; u += VL)
-                store(to + r * row + u, load(step_.first_state + r * row + u) * load(step_.mask + r * row + u));
+                store(to + r * row + u, masked(load(step_.first_state + r * row + u), load(step_.mask + r * row + u)));
         step_.first_state = to;
     }
 

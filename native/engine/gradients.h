@@ -180,7 +180,10 @@ private:
             store(to + VL, load(from + c + VL));
             return;
         }
-        for (long j = 0; j < PANEL; ++j) to[j] = c + j >= width ? 0.0f : mask ? from[c + j] * mask[c + j] : from[c + j];
+        for (long j = 0; j < PANEL; ++j) {
+            const bool gone = c + j >= width || (mask && mask[c + j] == 0.0f);  // not 0 times it, which may be NaN
+            to[j] = gone ? 0.0f : mask ? from[c + j] * mask[c + j] : from[c + j];
+        }
     }
 
     // The rows of one block of units: its deltas, gate by gate, times the arguments of all that share them.

@@ -192,7 +192,7 @@ inline void mask_slot(const Step& step, const Product& p, long rows, long u0, lo
     for (long r = 0; r < rows; ++r) {
         float* slot = step.block.area[p.area] + r * step.block.stride[p.area];
         const float* mask = step.mask + r * step.mask_row;
-        for (long u = u0; u < u1; ++u) store(slot + u * VL, load(slot + u * VL) * load(mask + u * VL));
+        for (long u = u0; u < u1; ++u) store(slot + u * VL, masked(load(slot + u * VL), load(mask + u * VL)));
     }
 }
 
@@ -215,7 +215,7 @@ inline void mask_argument(const Step& step, const Product& p, long rows) {
     for (long r = 0; r < rows; ++r) {
         float* row = step.block.area[p.argument] + r * step.block.stride[p.argument];
         const float* mask = step.mask + r * step.mask_row;
-        for (long u = 0; u < blocks; ++u) store(row + u * VL, load(row + u * VL) * load(mask + u * VL));
+        for (long u = 0; u < blocks; ++u) store(row + u * VL, masked(load(row + u * VL), load(mask + u * VL)));
     }
 }
 

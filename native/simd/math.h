@@ -1,5 +1,6 @@
-// Functions of the equations, unit by unit. Errors in units in the last place are tested over all floats
-// (tests/engine/test_accuracy.py): exp 2, log 2, sigmoid 3, log_sigmoid 4, tanh 5.
+// Functions of the equations, unit by unit, each within 2 units in the last place of the exact result. Where that is
+// rounded to 0, 1 or infinity, so are they; NaN stays NaN, and the sign of zero is kept (benchmarks/accuracy.py: all
+// floats; tests/engine/test_accuracy.py: some).
 #pragma once
 
 #include "vector.h"
@@ -10,84 +11,74 @@ inline V relu(V v) { return select(v <= 0.0f, V{}, v); }  // NaN stays NaN
 inline V maximum(V a, V b) { return select((a > b) | (a != a), a, b); }
 inline V step(V v, float at_zero) { return select(v > 0.0f, splat(1.0f), select(v == 0.0f, splat(at_zero), V{})); }
 
+// ln [v != 0]: 0, and minus infinity for 0.
+inline V log_nonzero(V v) { return select(v == 0.0f, splat(-__builtin_inff()), V{}); }
+
 inline V tail(V v, long left) { return left < VL ? first_lanes(v, left) : v; }
 
 // 2^n as a float, for integers -126 <= n <= 127 that lie in the low bits of a shifted float (see exp).
 inline V power_of_two(M n) { return floats((n + 127) << 23); }
 
-// e^v: v = n ln 2 + r with |r| <= ln 2 / 2, then a polynomial in r, then 2^n in two steps, so that results below the
-// normal range are rounded like any other. Coefficients: minimax of degree 6 for relative error (Cephes, expf).
+// v = n ln 2 + r, |r| <= ln 2 / 2. ln 2 is in two parts, of which n times the first (10 bits) is exact without FMA too.
+struct Reduced {
+    V shifted, r;  // the low bits of `shifted` hold the integer n
+
+    explicit Reduced(V v) {
+        // Adding 1.5 * 2^23 rounds to the nearest integer and leaves it in the low bits of the sum.
+        const V magic = splat(12582912.0f);
+        shifted = v * 1.44269504088896341f + magic;
+        const V n = shifted - magic;
+        r = v - n * 0.693359375f;
+        r = r + n * 2.12194440e-4f;
+    }
+    M whole() const { return bits(shifted) - 0x4B400000; }
+    // e^r - 1. Coefficients: minimax of degree 6 for the relative error of e^r (Cephes, expf).
+    V less_one() const {
+        V p = r * 1.9875691500e-4f + 1.3981999507e-3f;
+        p = p * r + 8.3334519073e-3f;
+        p = p * r + 4.1665795894e-2f;
+        p = p * r + 1.6666665459e-1f;
+        p = p * r + 5.0000001201e-1f;
+        return p * r * r + r;
+    }
+};
+
+// e^v, with 2^n in two steps, so that results below the normal range are rounded like any other.
 inline V exp(V v) {
     const V low = splat(-104.0f), high = splat(89.0f);
-    V x = select(v < low, low, select(v > high, high, v));
-    // Adding 1.5 * 2^23 rounds to the nearest integer and leaves it in the low bits of the sum.
-    const V magic = splat(12582912.0f);
-    V shifted = x * 1.44269504088896341f + magic;
-    V n = shifted - magic;
-    V r = x - n * 0.693359375f;
-    r = r + n * 2.12194440e-4f;
-    V p = r * 1.9875691500e-4f + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    p = p * (r * r) + r + 1.0f;
-    M whole = bits(shifted) - 0x4B400000;
-    M half = whole >> 1;
-    return p * power_of_two(half) * power_of_two(whole - half);
+    const Reduced x(select(v < low, low, select(v > high, high, v)));
+    const M whole = x.whole(), half = whole >> 1;
+    return (x.less_one() + 1.0f) * power_of_two(half) * power_of_two(whole - half);
 }
 
-// e^v for |v| <= 87, where 2^n is a normal float: one step less, for sigmoid and tanh.
-inline V exp_bounded(V x) {
-    const V magic = splat(12582912.0f);
-    V shifted = x * 1.44269504088896341f + magic;
-    V n = shifted - magic;
-    V r = x - n * 0.693359375f;
-    r = r + n * 2.12194440e-4f;
-    V p = r * 1.9875691500e-4f + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    p = p * (r * r) + r + 1.0f;
-    return floats(bits(p) + (bits(shifted) << 23));
+// e^v for v <= 0: 2^(n + 64) is a normal float down to v = -104, below which the result is 0.
+inline V exp_negative(V v) {
+    const Reduced x(at_least(v, -104.0f));
+    return (x.less_one() + 1.0f) * power_of_two(x.whole() + 64) * 5.42101086242752217e-20f;  // 2^-64
 }
 
-// 1 / (1 + e^-v); below -87, where the result is under 2^-125, it stays at that of -87.
+// 1 / (1 + e^-v) = e^v / (1 + e^v): of the two the one whose exponential is at most 1. What d = 1 + e rounds away is
+// divided out where it weighs, for small e: q / (1 + lost) = q - q lost.
 inline V sigmoid(V v) {
-    return reciprocal(1.0f + exp_bounded(-clamp(v, 87.0f)));
+    const V e = exp_negative(minus_magnitude(v)), d = 1.0f + e;
+    const V q = quotient(select(bits(v) < 0, e, splat(1.0f)), d);
+    return q - q * (e - (d - 1.0f));
 }
 
-// An odd rational function on |v| < 7.905, +-1 beyond. Coefficients: Eigen's generic_fast_tanh_float (13th over 6th
-// degree), within 5 ULP; below 4e-4, where x P(x^2) / Q(x^2) rounds worse than x itself, the result is v.
+// With h = (e^2a - 1) / 2 for a = |v|: h / d, d = 1 + h, with what d rounds away divided out, as above; where that nears
+// 1, 1 - 1 / d, whose error is a small part of a small number. It is 1 from 9.02 on, and v below 2^-12.
 inline V tanh(V v) {
-    V x = clamp(v, 7.90531110763549805f);
-    V s = x * x;
-    V p = s * -2.76076847742355e-16f + 2.00018790482477e-13f;
-    p = p * s + -8.60467152213735e-11f;
-    p = p * s + 5.12229709037114e-08f;
-    p = p * s + 1.48572235717979e-05f;
-    p = p * s + 6.37261928875436e-04f;
-    p = p * s + 4.89352455891786e-03f;
-    V q = s * 1.19825839466702e-06f + 1.18534705686654e-04f;
-    q = q * s + 2.26843463243900e-03f;
-    q = q * s + 4.89352518554385e-03f;
-    // The denominator is between 0.0048 and 0.5: times 256 it is in the range of `reciprocal`.
-    V y = x * p * 256.0f * reciprocal(q * 256.0f);
-    return select(within(v, 4e-4f), v, y);
+    const V a = magnitude(v);
+    const Reduced x(at_most(a + a, 20.0f));
+    const V p = x.less_one(), half = power_of_two(x.whole() - 1);
+    const V h = half * p + (half - 0.5f), d = half * p + (half + 0.5f);
+    const M far = a > 0.6f;
+    const V q = quotient(select(far, splat(1.0f), h), d);
+    return with_sign_of(v, select(far, 1.0f - q, q - q * (h - (d - 1.0f))));
 }
 
-// ln v: v = 2^n m with m in [sqrt(1/2), sqrt(2)), then a polynomial in m - 1. Coefficients: Cephes, logf.
-inline V log(V v) {
-    const V smallest = splat(1.17549435e-38f);
-    // Denormal floats are scaled up by 2^24 first.
-    M tiny = v < smallest;
-    V x = select(tiny, v * 16777216.0f, v);
-    M exponent = ((bits(x) >> 23) & 0xFF) - 126;
-    V m = floats((bits(x) & 0x007FFFFF) | 0x3F000000);  // in [0.5, 1)
-    M low = m < 0.707106781186547524f;
-    m = select(low, m + m, m) - 1.0f;
-    V n = __builtin_convertvector(exponent + low, V) - select(tiny, splat(24.0f), V{});
+// ln(1 + m) for sqrt(1/2) <= 1 + m < sqrt(2), plus n ln 2. Coefficients: Cephes, logf.
+inline V log_reduced(V m, V n) {
     V z = m * m;
     V p = m * 7.0376836292e-2f + -1.1514610310e-1f;
     p = p * m + 1.1676998740e-1f;
@@ -98,18 +89,32 @@ inline V log(V v) {
     p = p * m + -2.4999993993e-1f;
     p = p * m + 3.3333331174e-1f;
     V y = p * m * z + n * -2.12194440e-4f - z * 0.5f;
-    y = m + y + n * 0.693359375f;
+    return m + y + n * 0.693359375f;
+}
+
+// ln v: v = 2^n (1 + m).
+inline V log(V v) {
+    const V smallest = splat(1.17549435e-38f);
+    // Denormal floats are scaled up by 2^24 first.
+    M tiny = v < smallest;
+    V x = select(tiny, v * 16777216.0f, v);
+    M exponent = ((bits(x) >> 23) & 0xFF) - 126;
+    V m = floats((bits(x) & 0x007FFFFF) | 0x3F000000);  // in [0.5, 1)
+    M low = m < 0.707106781186547524f;
+    m = select(low, m + m, m) - 1.0f;
+    V n = __builtin_convertvector(exponent + low, V) - select(tiny, splat(24.0f), V{});
+    V y = log_reduced(m, n);
     const V infinity = splat(__builtin_inff()), nan = splat(__builtin_nanf(""));
     y = select(v == 0.0f, -infinity, select(v < 0.0f, nan, y));
     return select((v == infinity) | (v != v), v, y);
 }
 
-// ln(1 / (1 + e^-v)) = min(v, 0) - ln(1 + e), e = e^-|v|. What 1 + e rounds away is added back (Goldberg 1991, 4.2).
+// ln(1 / (1 + e^-v)) = min(v, 0) - ln(1 + e), e = e^-|v|. 1 + e is not formed: (1 + e) / 2 - 1 = (e - 1) / 2 is exact.
 inline V log_sigmoid(V v) {
-    V e = exp(select(v < 0.0f, v, -v));
-    V u = 1.0f + e;
-    V more = log(u) + (e - (u - 1.0f)) / u;
-    return select(v < 0.0f, v, select(v != v, v, V{})) - more;
+    const V e = exp_negative(minus_magnitude(v));
+    const M upper = e > 0.414213562373095f;
+    const V m = select(upper, e * 0.5f - 0.5f, e), n = select(upper, splat(1.0f), V{});
+    return select(v < 0.0f, v, V{}) - log_reduced(m, n);
 }
 
 }  // namespace recurra::RECURRA_ISA

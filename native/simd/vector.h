@@ -47,22 +47,36 @@ inline V first_lanes(V v, long count) {
     return select(lane < static_cast<std::int32_t>(count), v, V{});
 }
 
-// v, but within -bound .. bound; NaN stays NaN. (The instructions give their second argument if one of them is NaN.)
-inline V clamp(V v, float bound) {
+// The larger of v and low, and the smaller of v and high; NaN stays NaN. (The instructions give their second argument if
+// one of them is NaN.)
+inline V at_least(V v, float low) {
 #if defined(__AVX512F__)
-    const __m512 low = _mm512_set1_ps(-bound), high = _mm512_set1_ps(bound);
-    return reinterpret_cast<V>(_mm512_max_ps(low, _mm512_min_ps(high, reinterpret_cast<__m512>(v))));
+    return reinterpret_cast<V>(_mm512_max_ps(_mm512_set1_ps(low), reinterpret_cast<__m512>(v)));
 #elif defined(__AVX2__)
-    const __m256 low = _mm256_set1_ps(-bound), high = _mm256_set1_ps(bound);
-    return reinterpret_cast<V>(_mm256_max_ps(low, _mm256_min_ps(high, reinterpret_cast<__m256>(v))));
+    return reinterpret_cast<V>(_mm256_max_ps(_mm256_set1_ps(low), reinterpret_cast<__m256>(v)));
 #else
-    const V high = splat(bound);
-    return select(v > high, high, select(v < -high, -high, v));
+    const V bound = splat(low);
+    return select(v < bound, bound, v);
+#endif
+}
+inline V at_most(V v, float high) {
+#if defined(__AVX512F__)
+    return reinterpret_cast<V>(_mm512_min_ps(_mm512_set1_ps(high), reinterpret_cast<__m512>(v)));
+#elif defined(__AVX2__)
+    return reinterpret_cast<V>(_mm256_min_ps(_mm256_set1_ps(high), reinterpret_cast<__m256>(v)));
+#else
+    const V bound = splat(high);
+    return select(v > bound, bound, v);
 #endif
 }
 
-// Whether |v| < bound.
-inline M within(V v, float bound) { return floats(bits(v) & 0x7FFFFFFF) < bound; }
+constexpr std::int32_t SIGN = INT32_MIN;
+inline V magnitude(V v) { return floats(bits(v) & ~SIGN); }
+inline V minus_magnitude(V v) { return floats(bits(v) | SIGN); }
+inline V with_sign_of(V sign, V v) { return floats((bits(sign) & SIGN) | bits(v)); }  // for v without a sign
+
+// v times a mask of dropout; 0 where the mask is 0, also if v is infinite or NaN.
+inline V masked(V v, V mask) { return select(mask == 0.0f, V{}, v * mask); }
 
 // The sum of all lanes, halving each time: the order depends on VL alone.
 inline float lane_sum(V v) {
@@ -85,13 +99,16 @@ inline V sqrt(V v) {
 #endif
 }
 
-// 1 / v for 1 <= |v| < 2^100, to 1 ULP. AVX-512 divides 16 floats in 16 cycles; the estimate and one Newton step take 5.
-inline V reciprocal(V v) {
+// a / b for 1 <= b < 2^100, as good as rounded. AVX-512 divides 16 floats in 16 cycles; an estimate of 1 / b, a Newton
+// step, and one correction of a times it by what is left of a, take 6.
+inline V quotient(V a, V b) {
 #if defined(__AVX512F__)
-    V r = reinterpret_cast<V>(_mm512_rcp14_ps(reinterpret_cast<__m512>(v)));  // relative error below 2^-14
-    return r + r * (1.0f - v * r);
+    V r = reinterpret_cast<V>(_mm512_rcp14_ps(reinterpret_cast<__m512>(b)));  // relative error below 2^-14
+    r = r + r * (1.0f - r * b);
+    V q = a * r;
+    return q + r * (a - q * b);
 #else
-    return 1.0f / v;
+    return a / b;
 #endif
 }
 

@@ -115,6 +115,11 @@ def pairs(*dtypes: torch.dtype) -> list[Any]:
     ]
 
 
+def zoneout_of(cell: Cell, p: float) -> tuple[float, ...]:
+    """This probability for every state that means something alone."""
+    return tuple(0.0 if name in cell.together else p for name in cell.states)
+
+
 def _state(rng: np.random.Generator, name: str, shape: tuple[int, int]) -> Array:
     # The sLSTM divides by n, a sum of exponentials, which is never near zero in use.
     return rng.uniform(0.5, 1.5, size=shape) if name == "n" else rng.normal(size=shape)

@@ -144,6 +144,35 @@ def test_the_stabilised_slstm_gives_the_outputs_of_its_definition(executor):
 
 
 @slstm_executors
+@pytest.mark.parametrize("size", [1, 40, -40])
+def test_the_slstm_begins_as_its_definition_does_however_small_the_first_input_gate_is(executor, size):
+    """From zeros for all states: exp(i) is 1e-90 and less where x is large, and c / n is still z at the first step."""
+    given = problem("slstm")
+    zeros = tuple(np.zeros_like(s) for s in given.states)
+    call = replace(given, x=given.x * size, states=zeros).call(executor.dtype, leaves=True)
+    params = PLAIN_SLSTM.unpack(given.packed)
+    output, _ = PLAIN_SLSTM.run(given.x * size, zeros[:3], params)
+    result = executor.run(call)
+    assert_close(result.output, output, executor.tolerance * abs(size))
+    assert result.output.abs().max() <= 1
+    result.output.sum().backward()
+    assert all(t.grad.isfinite().all() for t in call.tensors)
+
+
+@slstm_executors
+def test_an_slstm_without_memory_takes_its_first_input_whole(executor):
+    """By hand: h = sigmoid(0) tanh(110) = 0.5, and n = 1 whatever exp(-110) is."""
+    packed = {name: np.zeros_like(a) for name, a in problem("slstm", H=1, I=1).packed.items()}
+    packed["weight_ih"][0], packed["weight_ih"][2] = -1, 1
+    zeros = (np.zeros((1, 1)),) * 4
+    given = replace(problem("slstm", 1, 1, 1, 1), x=np.full((1, 1, 1), 110.0), states=zeros, packed=packed)
+    result = executor.run(given.call(executor.dtype))
+    assert result.output.item() == 0.5
+    assert [s.item() for s in result.states] == [0.5, 1.0, 1.0, -110.0]
+    assert [s.item() for s in tape.forward(given.call(executor.dtype))[0].states] == [0.5, 1.0, 1.0, -110.0]
+
+
+@slstm_executors
 def test_the_slstm_stays_finite_where_its_definition_overflows(executor):
     given = problem("slstm")
     call = replace(given, x=given.x * 1000).call(executor.dtype, leaves=True)
@@ -200,7 +229,7 @@ def test_first_states_get_their_gradient_through_no_steps(backend):
     assert [g.unique().tolist() for g in gradients] == [[2.0], [3.0]]
 
 
-@pytest.mark.parametrize("backend", ["reference"])
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
 def test_an_infinite_gradient_stops_where_the_mask_of_dropout_is_zero(backend):
     """What is dropped has the gradient 0, not 0 times infinity."""
     call = saturated_call()
@@ -221,7 +250,7 @@ def saturated_call():
     return Call(torch.zeros(1, 1, 1), states, Weights(made, packed), recurrent_mask=mask)
 
 
-@pytest.mark.parametrize("backend", ["reference"])
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
 def test_a_state_that_is_dropped_reaches_nothing_even_if_it_is_infinite(backend):
     call = saturated_call()
     state = torch.tensor([[0.5, float("inf"), float("nan"), 0.0]])

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from recurra.base.errors import ConfigError
+from recurra.cells import CELLS
 from recurra.models.bridge import BRIDGES
 from recurra.models.encoder import Encoded, StateSizes
 from recurra.models.scheduled_sampling import SAMPLING_SCHEDULES
@@ -58,6 +59,13 @@ def test_a_memory_that_the_encoder_has_not_is_made_from_its_first_state_and_othe
     assert (c != 0).all()
     assert not torch.equal(h, c)
     assert n.tolist() == m.tolist() == [[0.0], [0.0]]
+
+
+def test_a_memory_that_means_nothing_alone_starts_at_zero_too() -> None:
+    """c of an sLSTM is a sum that its n divides: from c = 5 and n = 0, h would be anything."""
+    sizes = StateSizes({"h": 2, "c": 2, "n": 2, "m": 2}, 1, 2, 2, CELLS["slstm"].together)
+    bridge = BRIDGES["linear"](SOURCE, sizes)
+    assert sorted(dict(bridge.named_parameters())) == ["maps.h_l0.bias", "maps.h_l0.weight"]
 
 
 def test_tanh_is_linear_under_tanh_and_mean_reads_real_positions_only() -> None:

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from conformance.battery import zoneout_of
 from conformance.users_cell import leaky
 from recurra.base.errors import ConfigError, ShapeError
 from recurra.cells import CELLS, cell
@@ -138,6 +139,11 @@ def test_dropout_between_layers_is_drawn_at_every_step_and_keeps_the_mean():
     assert abs(output.mean().item() - 1.0) < 5 / math.sqrt(8000)
 
 
+def allowed(name, options):
+    """The options, with zoneout on those states alone where it is no mistake."""
+    return {"zoneout": zoneout_of(CELLS[name], options["zoneout"])} if "zoneout" in options else options
+
+
 @pytest.mark.parametrize("name", CELLS)
 @pytest.mark.parametrize(
     "options",
@@ -145,7 +151,7 @@ def test_dropout_between_layers_is_drawn_at_every_step_and_keeps_the_mean():
     ids=lambda o: next(iter(o)),
 )
 def test_what_is_random_in_training_follows_the_seed_and_stops_in_evaluation(name, options):
-    layer = build(name, **options)
+    layer = build(name, **allowed(name, options))
     torch.manual_seed(0)
     first, _ = layer(X)
     torch.manual_seed(0)
@@ -215,7 +221,7 @@ def test_zoneout_in_evaluation_is_the_expectation():
 @pytest.mark.parametrize("options", [{"zoneout": 0.4}, {"variational_dropout": 0.4}], ids=lambda o: next(iter(o)))
 @pytest.mark.parametrize("name", ["lstm", "gru_reset_before", "lstm_projected", "slstm"])
 def test_padding_reaches_nothing_when_units_are_dropped(options, name):
-    layer, found = build(name, bidirectional=True, **options), []
+    layer, found = build(name, bidirectional=True, **allowed(name, options)), []
     for poison in (0.0, float("nan")):
         x = X.clone()
         x[2:, 1] = poison
@@ -227,6 +233,18 @@ def test_padding_reaches_nothing_when_units_are_dropped(options, name):
         assert not output[2:, 1].any()
         assert not output[:, 2].any()
     torch.testing.assert_close(found[0], found[1], rtol=0, atol=0)
+
+
+def test_zoneout_on_states_that_are_one_memory_is_refused():
+    """With a mask each for c, n and m, h = c / n is anything: |h| was 8.8 and more where it is at most 1."""
+    for zoneout in (0.1, (0.0, 0.0, 0.1, 0.0)):
+        with pytest.raises(ConfigError, match="the states c, n, m of cell 'slstm' are one memory") as refused:
+            build("slstm", zoneout=zoneout)
+    assert "use variational_dropout, or zoneout=(0.1, 0.0, 0.0, 0.0)." in str(refused.value)
+    layer = build("slstm", zoneout=(0.5, 0.0, 0.0, 0.0))
+    for _ in range(2):
+        assert layer(5 * torch.randn(40, N, 3, dtype=F64))[0].abs().max() <= 1
+        layer.eval()
 
 
 # -- Initialisation ----------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The scalar LSTM of xLSTM: Beck et al. 2024, arXiv:2405.04517, eq. 8-17, one head, forget gate logistic.
 
-Two forms. `step` is the stabilised one (eq. 15-17), whose states the library keeps. `plain_step` is the definition
+Two forms. `step` is the stabilised one (eq. 15-17), whose states the library keeps. It begins with the definition's
+c = 0 and n = 0, which are exp(m) * 0 for every m: the first m is the first i. `plain_step` is the definition
 (eq. 8-14): no m, c and n grow without bound, the outputs are the same. Tests use it to judge the stabiliser.
 Packed blocks: input gate, forget gate, cell input, output gate in weight_ih (W_*), weight_hh (R_*), bias_ih (b_*).
 """
@@ -31,9 +32,10 @@ def step(x: Array, states: States, p: Params) -> States:
     h, c, n, m = states
     log_i = net(p, "i", x, h)
     log_f = -np.log(1 + np.exp(-net(p, "f", x, h)))
-    m_new = np.where((log_f + m).real > log_i.real, log_f + m, log_i)
+    empty = n == 0  # of the definition's n = 0, whatever m: the log of what is remembered is minus infinity
+    m_new = np.where(~empty & ((log_f + m).real > log_i.real), log_f + m, log_i)
     i_stable = np.exp(log_i - m_new)
-    f_stable = np.exp(log_f + m - m_new)
+    f_stable = np.where(empty, 0, np.exp(np.where(empty, 0, log_f + m - m_new)))
     c_new = f_stable * c + i_stable * np.tanh(net(p, "z", x, h))
     n_new = f_stable * n + i_stable
     return logistic(net(p, "o", x, h)) * (c_new / n_new), c_new, n_new, m_new

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import math
 import pickle
 import re
 import sys
@@ -91,6 +92,13 @@ def log_sigmoid(a: Value) -> Value:
     return logsigmoid(a)
 
 
+def log_nonzero(a: Value) -> Value:
+    """log [a != 0]: 0, and minus infinity where a is 0. It has no gradient."""
+    if hasattr(a, "log_nonzero"):
+        return a.log_nonzero()
+    return a.new_zeros(a.shape).masked_fill(a == 0, -math.inf)
+
+
 def mean(*parts: Value) -> Value:
     """The mean over all units of all parts, one number a row: (N, 1)."""
     total = sum((a.mean(-1, keepdim=True) for a in parts[1:]), start=parts[0].mean(-1, keepdim=True))
@@ -117,6 +125,7 @@ class Cell:
     equations: (x, *states, p) -> the new states, one value or a tuple
     sizes:     width of each state: "H" units (default), or "P" after a projection
     bias_pair: keep bias_ih and bias_hh, which are added, so that torch's state dicts fit (torch, cuDNN)
+    together:  states that mean something only together, as a sum and what it is divided by: nothing sets one alone
     paper:     where the equations come from
     """
 
@@ -126,6 +135,7 @@ class Cell:
     paper: str
     bias_pair: bool = False
     sizes: Mapping[str, Width] = field(default_factory=dict)
+    together: tuple[str, ...] = ()
 
     @property
     def doc(self) -> str:
@@ -175,6 +185,7 @@ def cell(
     name: str | None = None,
     sizes: Mapping[str, Width] | None = None,
     bias_pair: bool = False,
+    together: tuple[str, ...] = (),
 ) -> Callable[[Callable[..., Value]], Cell]:
     """Turn a function (x, *states, p) -> new states into a Cell. See `Cell` for the arguments.
 
@@ -195,14 +206,14 @@ def cell(
         word = name or equations.__name__
         if not re.fullmatch(r"[a-z][a-z0-9_]*", word):
             raise ConfigError(f"{where}: '{word}' is no name for a cell; use small letters, digits and _.")
-        if problem := _wrong_states(states, sizes or {}):
+        if problem := _wrong_states(states, sizes or {}, together):
             raise ConfigError(f"{where}: cell '{word}': {problem}")
-        return Cell(word, tuple(states), equations, paper, bias_pair, dict(sizes or {}))
+        return Cell(word, tuple(states), equations, paper, bias_pair, dict(sizes or {}), tuple(together))
 
     return decorate
 
 
-def _wrong_states(states: tuple[str, ...], sizes: Mapping[str, str]) -> str:
+def _wrong_states(states: tuple[str, ...], sizes: Mapping[str, str], together: tuple[str, ...]) -> str:
     if not states:
         return "it has no state; a cell has at least one, and the first is its output."
     for state, size in sizes.items():
@@ -210,4 +221,6 @@ def _wrong_states(states: tuple[str, ...], sizes: Mapping[str, str]) -> str:
             return f"sizes names the state '{state}', which is not in states ({', '.join(states)})."
         if size not in ("H", "P"):
             return f"sizes['{state}'] is {size!r}, expected 'H' or 'P'."
+    if unknown := [state for state in together if state not in states]:
+        return f"together names the state '{unknown[0]}', which is not in states ({', '.join(states)})."
     return ""

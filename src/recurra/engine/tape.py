@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from recurra.base.errors import ConfigError
+from recurra.cells.language import log_nonzero
 from recurra.engine.call import Call, Result, real_steps, without_padding
 from recurra.lower import Graph, Node, gradient, layout, trace
 
@@ -145,6 +146,8 @@ def _compute(node: Node, a: list[Tensor], kinds: dict[str, dict[str, Tensor]]) -
             return torch.heaviside(a[0], a[0].new_tensor(node.value))
         case "log_sigmoid":
             return torch.nn.functional.logsigmoid(a[0])
+        case "log_nonzero":
+            return log_nonzero(a[0])  # type: ignore[no-any-return]
         case _:
             value: Tensor = getattr(torch, node.kind)(*a)
             return value

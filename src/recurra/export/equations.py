@@ -71,6 +71,8 @@ class _Equations:
                 return draw.put("ReduceMean", arguments[0], axes=[-1], keepdims=1)
             case "log_sigmoid":
                 return draw.put("Neg", draw.put("Softplus", draw.put("Neg", arguments[0])))
+            case "log_nonzero":
+                return draw.put("Log", draw.put("Abs", draw.put("Sign", arguments[0])))
         return self._parameter(kind, node.name)
 
     def _parameter(self, kind: str, gate: str) -> Value:

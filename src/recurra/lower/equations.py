@@ -25,8 +25,9 @@ class Notation:
     larger: Callable[[str, str], str]
 
 
+_PLAIN_CALLS = {"sigmoid": "σ({})", "log_sigmoid": "log σ({})", "sqrt": "√({})", "log_nonzero": "log [{} ≠ 0]"}
 PLAIN = Notation(
-    call=lambda f, a: f"{ {'sigmoid': 'σ', 'log_sigmoid': 'log σ', 'sqrt': '√'}.get(f, f) }({a})",
+    call=lambda f, a: _PLAIN_CALLS.get(f, f"{f}({{}})").format(a),
     indexed=lambda name, index: f"{name}_{index}",
     times=" ⊙ ",
     divided=lambda a, b: f"{a} / {b}",
@@ -41,8 +42,18 @@ _LATEX_WORDS = {
     "log": r"\log",
     "mean": r"\operatorname{mean}",
 }
+
+
+def _latex_call(function: str, a: str) -> str:
+    if function == "sqrt":
+        return rf"\sqrt{{{a}}}"
+    if function == "log_nonzero":  # Iverson's bracket: 1 where it holds, else 0
+        return rf"\log\left[{a} \neq 0\right]"
+    return rf"{_LATEX_WORDS[function]}\left({a}\right)"
+
+
 LATEX = Notation(
-    call=lambda f, a: rf"\sqrt{{{a}}}" if f == "sqrt" else rf"{_LATEX_WORDS[f]}\left({a}\right)",
+    call=_latex_call,
     indexed=lambda name, index: f"{name}_{{{index}}}",
     times=r" \odot ",
     divided=lambda a, b: rf"\frac{{{a}}}{{{b}}}",

@@ -84,7 +84,7 @@ class _Reverse:
     def pass_on(self, at: int) -> None:
         """Send the gradient of forward node `at` to its arguments."""
         node = self.forward.nodes[at]
-        if at not in self.adjoint or not node.args or node.kind == "W":
+        if at not in self.adjoint or not node.args or node.kind in ("W", "log_nonzero"):
             return
         for argument, d in zip(node.args, RULES[node.kind](self, at, node, self.adjoint[at]), strict=True):
             self.flow(argument, d)

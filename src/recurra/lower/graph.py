@@ -2,7 +2,7 @@
 
 Leaves     x, state, b, b_R, v, gain, const
 Products   W (of x), R, P (inside the step), and for gradients R_T, P_T (by the transposed weights)
-Unit-wise  add sub mul div neg sigmoid tanh relu exp log sqrt log_sigmoid maximum step
+Unit-wise  add sub mul div neg sigmoid tanh relu exp log sqrt log_sigmoid log_nonzero maximum step
 Row-wise   mean (over units)
 Gradients  forward (a value that the forward pass computed), adjoint (the gradient that flows into a new state),
            sum (over units), spread (one number a row, repeated over units), units (how many there are)
@@ -23,7 +23,10 @@ NodeWidth = Literal["I", "H", "P", "1"]
 PARAMETER_LEAVES = ("b", "b_R", "v", "gain")
 LEAVES = ("x", "state", *PARAMETER_LEAVES, "const", "units", "forward", "adjoint")
 PRODUCTS = ("W", "R", "P", "R_T", "P_T")
-UNARY = ("neg", "sigmoid", "tanh", "relu", "exp", "log", "sqrt", "log_sigmoid", "step", "mean", "sum", "spread")
+UNARY = (
+    "neg", "sigmoid", "tanh", "relu", "exp", "log", "sqrt", "log_sigmoid", "log_nonzero", "step",
+    "mean", "sum", "spread",
+)  # fmt: skip
 BINARY = ("add", "sub", "mul", "div", "maximum")
 KINDS = (*LEAVES, *PRODUCTS, *UNARY, *BINARY)
 

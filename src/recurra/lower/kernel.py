@@ -21,7 +21,7 @@ _EXPRESSIONS = (
         "neg": "-{0}",
         "spread": "{0}",
     }
-    | {word: word + "({0})" for word in ("sigmoid", "tanh", "relu", "exp", "log", "sqrt", "log_sigmoid")}
+    | {word: word + "({0})" for word in ("sigmoid", "tanh", "relu", "exp", "log", "sqrt", "log_sigmoid", "log_nonzero")}
     | {"maximum": "maximum({0}, {1})"}
 )
 

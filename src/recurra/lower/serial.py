@@ -29,6 +29,7 @@ def to_json(cell: Cell) -> dict[str, Any]:
         "states": list(cell.states),
         "sizes": {name: cell.size(name) for name in cell.states},
         "bias_pair": cell.bias_pair,
+        "together": list(cell.together),
         "paper": cell.paper,
         "doc": cell.doc,
         "nodes": [[n.kind, list(n.args), n.name, n.value, n.width] for n in graph.nodes],
@@ -54,7 +55,8 @@ def _read(data: Any) -> Cell:
     outputs = {name: int(at) for name, at in data["outputs"].items()}
     states, sizes = tuple(data["states"]), dict(data["sizes"])
     _check(nodes, outputs, states)
-    _check_description(data, states, sizes)
+    together = tuple(data.get("together", ()))  # absent in files before 0.1.0
+    _check_description(data, states, sizes, together)
     graph = Graph(nodes, outputs)
 
     def equations(x: Value, *rest: Value) -> tuple[Value, ...]:
@@ -62,7 +64,7 @@ def _read(data: Any) -> Cell:
         return walk(graph, x, dict(zip(states, old, strict=True)), p)
 
     equations.__doc__ = data["doc"]
-    return Cell(data["name"], states, equations, data["paper"], data["bias_pair"], sizes)
+    return Cell(data["name"], states, equations, data["paper"], data["bias_pair"], sizes, together)
 
 
 def _brief(error: Exception) -> str:
@@ -142,7 +144,7 @@ def _check(nodes: tuple[Node, ...], outputs: dict[str, int], states: tuple[str, 
         raise ValueError("its outputs are not its states")
 
 
-def _check_description(data: Any, states: tuple[Any, ...], sizes: dict[Any, Any]) -> None:
+def _check_description(data: Any, states: tuple[Any, ...], sizes: dict[Any, Any], together: tuple[Any, ...]) -> None:
     texts = [data[word] for word in ("name", "paper", "doc")]
     if not all(isinstance(text, str) for text in (*texts, *states)):
         raise ValueError("its name, states, paper and doc are not all text")
@@ -152,6 +154,8 @@ def _check_description(data: Any, states: tuple[Any, ...], sizes: dict[Any, Any]
         raise ValueError("a state's name is 1 to 40 letters, digits and _")
     if not (set(sizes) <= set(states) and set(sizes.values()) <= {"H", "P"} and isinstance(data["bias_pair"], bool)):
         raise ValueError("its sizes or its bias_pair are none")
+    if not set(together) <= set(states):
+        raise ValueError("the states that go together are not its states")
 
 
 def equal(a: Cell, b: Cell) -> bool:

@@ -92,6 +92,9 @@ class Symbol:
     def log_sigmoid(self) -> Symbol:
         return self._unary("log_sigmoid")
 
+    def log_nonzero(self) -> Symbol:
+        return self._unary("log_nonzero")
+
     def maximum(self, other: Any) -> Symbol:
         return self._binary("maximum", self.at, self._lift(other))
 

@@ -6,7 +6,7 @@ linear  one matrix for each layer and state          tanh  the same under tanh (
 mean    tanh of one matrix on the mean of the encoder's outputs (Sennrich et al. 2017, arXiv:1703.04357)
 
 linear, tanh: layers are counted from the top; a decoder that is deeper reads the lowest encoder layer more than once.
-They and mean make h and c; further states (the normaliser of an sLSTM) start at zero, as their equations want.
+They and mean make h and c; further states start at zero, and so does c where it is one memory with others (an sLSTM's).
 """
 
 from __future__ import annotations
@@ -150,9 +150,9 @@ def _each(target: StateSizes, one: Callable[[int, str, int], Tensor]) -> States:
 
 
 def _bridged(target: StateSizes) -> dict[str, int]:
-    """The first state, and a memory called c."""
-    first = next(iter(target.states))
-    return {name: width for name, width in target.states.items() if name in (first, "c")}
+    """The first state, and a memory called c, unless its normaliser and it mean something only together."""
+    wanted = {next(iter(target.states)), "c"} - set(target.together)
+    return {name: width for name, width in target.states.items() if name in wanted}
 
 
 def _zeros(encoded: Encoded, width: int) -> Tensor:

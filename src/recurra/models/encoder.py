@@ -15,12 +15,13 @@ from recurra.nn import Embedding, Recurrent
 @dataclass(frozen=True, slots=True)
 class StateSizes:
     """What a bridge goes from, or to. states: width by name; output: numbers in an output, 0 where there are none;
-    summary: numbers in the one vector of it all."""
+    summary: numbers in the one vector of it all; together: states that no map sets alone (`Cell.together`)."""
 
     states: Mapping[str, int]
     layers: int
     output: int
     summary: int
+    together: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class Encoder(nn.Module):
         layer = self.recurrent
         names = zip(layer.cell.states, layer.state_sizes(), strict=True)
         widths = {name: width * layer.num_directions for name, width in names}
-        return StateSizes(widths, layer.num_layers, layer.output_size, layer.output_size)
+        return StateSizes(widths, layer.num_layers, layer.output_size, layer.output_size, layer.cell.together)
 
     def forward(self, tokens: Tensor, lengths: Tensor) -> Encoded:
         """tokens: (T, N) int64, anything where padded      lengths: (N,)"""

@@ -154,7 +154,7 @@ def _recurrent(options: DecoderOptions, input_size: int) -> Recurrent:
 
 def _starts_with(layers: Recurrent) -> StateSizes:
     states = dict(zip(layers.cell.states, layers.state_sizes(), strict=True))
-    return StateSizes(states, layers.num_layers, layers.output_size, layers.output_size)
+    return StateSizes(states, layers.num_layers, layers.output_size, layers.output_size, layers.cell.together)
 
 
 def _word(component: Component) -> str:

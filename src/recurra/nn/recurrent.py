@@ -436,6 +436,7 @@ def _check_options(layer: Recurrent) -> None:
         if not all(0 <= p < 1 for p in values):
             wrong = next(p for p in values if not 0 <= p < 1)
             raise ConfigError(f"{word} should be a number in range [0, 1), got {wrong}: a probability.")
+    _check_zoneout(layer)
     if not layer.bias and layout(layer.cell) == layout(layer.cell, bias=False):
         raise ConfigError(f"bias=False: cell '{layer.cell.name}' has no bias, so it would do nothing; leave it out.")
     if layer.dropout and layer.num_layers == 1:
@@ -450,6 +451,17 @@ def _check_options(layer: Recurrent) -> None:
         BACKENDS[layer.backend]
     INITIALIZERS[layer.init]
     _check_projection(layer)
+
+
+def _check_zoneout(layer: Recurrent) -> None:
+    """Raise ConfigError for zoneout on states that mean something only together: each has a mask of its own."""
+    cell = layer.cell
+    if any(p for name, p in zip(cell.states, layer.zoneout, strict=True) if name in cell.together):
+        alone = tuple(0.0 if name in cell.together else 0.1 for name in cell.states)
+        raise ConfigError(
+            f"zoneout={layer.zoneout}: the states {', '.join(cell.together)} of cell '{cell.name}' are one memory, "
+            f"which breaks where only one of them stays; use variational_dropout, or zoneout={alone}."
+        )
 
 
 def _probability(dropout: float) -> float:

@@ -25,6 +25,7 @@ from torch.nn.functional import linear, logsigmoid
 
 from recurra.base.errors import RunError
 from recurra.cells import Cell
+from recurra.cells.language import log_nonzero
 from recurra.engine import Weights, masked
 from recurra.engine.watched import Recorder
 from recurra.lower import Graph, Node, layout, recurrent_width, trace
@@ -229,6 +230,8 @@ class _Layer:
             return arguments[0].mean(-1, keepdim=True)
         if node.kind == "log_sigmoid":
             return logsigmoid(*arguments)
+        if node.kind == "log_nonzero":
+            return log_nonzero(*arguments)  # type: ignore[no-any-return]
         value: Tensor = getattr(torch, node.kind)(*arguments)
         return value
 

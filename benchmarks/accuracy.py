@@ -1,0 +1,152 @@
+"""The native engine's functions at every float there is: errors in units in the last place (ULP), beside torch's.
+
+    python benchmarks/accuracy.py                          all 2^32 floats, five functions: some minutes
+    python benchmarks/accuracy.py --stride 101             one in so many
+    RECURRA_ISA=portable python benchmarks/accuracy.py     only this instruction set
+
+A unit is the spacing of floats at the exact result, which NumPy gives in float64. Where the exact result is rounded
+to 0, 1 or infinity, the function must give that itself. slope: the largest error of 1 - y y for |x| >= 2, from
+y = tanh x. The exit code is 1 if an error is above 2 units or a saturated result is another.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from recurra.engine import cpu
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+BOUND = 2.0
+CHUNK = 1 << 20
+
+
+def sigmoid(a: Doubles) -> Doubles:
+    e = np.exp(-np.abs(a))
+    made: Doubles = np.where(a >= 0, 1.0, e) / (1 + e)
+    return made
+
+
+def log_sigmoid(a: Doubles) -> Doubles:
+    made: Doubles = np.minimum(a, 0) - np.log1p(np.exp(-np.abs(a)))
+    return made
+
+
+EXACT: dict[str, Callable[[Doubles], Doubles]] = {
+    "tanh": np.tanh,
+    "sigmoid": sigmoid,
+    "exp": np.exp,
+    "log": np.log,
+    "log_sigmoid": log_sigmoid,
+}
+TORCH: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "exp": torch.exp,
+    "log": torch.log,
+    "log_sigmoid": torch.nn.functional.logsigmoid,
+}
+
+
+@dataclass(slots=True)
+class Worst:
+    """ulps: the largest error, at the float `at`; unlike: results that are not the rounded 0, 1 or infinity, from
+    first_unlike on; slope: of tanh."""
+
+    ulps: float = 0.0
+    at: float = 0.0
+    unlike: int = 0
+    first_unlike: float = 0.0
+    slope: float = 0.0
+
+    def add(self, a: Floats, got: Floats, exact: Doubles) -> None:
+        """The results of some floats, none of them NaN."""
+        rounded = exact.astype(np.float32)
+        fixed = (rounded == 0) | (np.abs(rounded) == 1) | ~np.isfinite(rounded)
+        other = fixed & ~((got == rounded) | (np.isnan(got) & np.isnan(rounded)))
+        if other.any():
+            self.first_unlike = self.first_unlike or float(a[other][0])
+            self.unlike += int(other.sum())
+        finite = np.isfinite(rounded)
+        # Below the normal range floats are as far apart as at its end.
+        spacing = np.spacing(np.maximum(np.abs(rounded[finite]), np.float32(2.0**-126))).astype(np.float64)
+        with np.errstate(invalid="ignore"):
+            error = np.abs(got[finite].astype(np.float64) - exact[finite]) / spacing
+        error = np.where(np.isnan(error), np.inf, error)
+        if error.size and error.max() > self.ulps:
+            self.ulps, self.at = float(error.max()), float(a[finite][error.argmax()])
+
+    def add_slope(self, a: Floats, got: Floats, exact: Doubles) -> None:
+        far = np.abs(a) >= 2
+        if far.any():
+            off = np.abs(got[far].astype(np.float64) ** 2 - exact[far] ** 2)
+            self.slope = max(self.slope, float(off.max()))
+
+
+def apply(isa: str, function: str, a: Floats) -> Floats:
+    """A function of the engine, on this instruction set or in torch."""
+    a = np.ascontiguousarray(a, np.float32)
+    if isa == "torch":
+        made: Floats = TORCH[function](torch.from_numpy(a)).numpy()
+        return made
+    out = np.empty_like(a)
+    cpu._native.unit_wise(isa, function, a.ctypes.data, out.ctypes.data, a.size)
+    return out
+
+
+def exactly(function: str, a: Floats) -> Doubles:
+    with np.errstate(all="ignore"):
+        return EXACT[function](a.astype(np.float64))
+
+
+def worst(function: str, isa: str, a: Floats) -> Worst:
+    """Of these floats."""
+    found = Worst()
+    with np.errstate(over="ignore"):
+        found.add(a, apply(isa, function, a), exactly(function, a))
+    return found
+
+
+def chunks(stride: int) -> Iterator[Floats]:
+    """All floats of both signs but NaN, every `stride`-th, a million at a time."""
+    for sign in (0, 0x80000000):
+        for first in range(0, 0x7F800001, CHUNK * stride):
+            bits = np.arange(first, min(first + CHUNK * stride, 0x7F800001), stride, dtype=np.uint32)
+            yield (bits | np.uint32(sign)).view(np.float32)
+
+
+def main(words: list[str] | None = None) -> int:
+    """Ask, and print a table. Returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--stride", type=int, default=1, help="one float in so many (default: 1, all)")
+    stride = parser.parse_args(words).stride
+    isas = [os.environ["RECURRA_ISA"]] if "RECURRA_ISA" in os.environ else list(cpu.instruction_sets())
+    bad = False
+    print("| function | of | largest error, ULP | at | wrong in saturation | slope |\n|---|---|---|---|---|---|")
+    for function in EXACT:
+        found = {isa: Worst() for isa in (*isas, "torch")}
+        for a in chunks(stride):
+            exact = exactly(function, a)
+            for isa, one in found.items():
+                got = apply(isa, function, a)
+                with np.errstate(over="ignore"):
+                    one.add(a, got, exact)
+                if function == "tanh":
+                    one.add_slope(a, got, exact)
+        for isa, one in found.items():
+            slope = f"{one.slope:.2e}" if function == "tanh" else ""
+            print(f"| {function} | {isa} | {one.ulps:.3f} | {one.at!r} | {one.unlike} | {slope} |", flush=True)
+            bad |= isa != "torch" and (one.ulps > BOUND or one.unlike > 0)
+    return int(bad)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
