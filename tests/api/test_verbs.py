@@ -201,7 +201,7 @@ def test_a_list_where_one_label_is_expected_is_refused_with_the_way_out(here: Pa
     Path("d.jsonl").write_text('{"text": "a", "label": ["x", "y"]}\n' * 9)
     write_config(data={"train": "d.jsonl"})
     said = refused("check", "c.yaml")
-    assert "d.jsonl:1: expected one label, got ['x', 'y']. Set task.labels: many" in said
+    assert 'd.jsonl:1: expected one label, got ["x", "y"]. Set task.labels: many' in said
 
 
 def test_files_that_are_given_are_used_as_they_are(here: Path) -> None:
