@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
 from api.api_room import Listening, done, log_of, recurra, refused, rows, write_config, write_csv
 from recurra import api
@@ -470,6 +471,18 @@ def test_init_guesses_which_column_is_which(content: str, text: str, label: str,
 def test_init_refuses_what_it_cannot_tell_apart(name: str, content: str, sentence: str, here: Path) -> None:
     Path(name).write_text(content)
     assert sentence in refused("init", "classification", name)
+
+
+def test_two_columns_are_read_as_one_text_from_training_to_prediction(here: Path) -> None:
+    with open("two.csv", "w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["title", "body", "label"])
+        table.writerows([text.split()[0], " ".join(text.split()[1:]), label] for text, label in rows())
+    Path("c.yaml").write_text(yaml.safe_dump({"task": {"text": ["title", "body"]}, "data": {"train": "two.csv"}}))
+    done("train", "c.yaml", *SMALL, "--out", "run")
+    predicted = [json.loads(line) for line in done("predict", "run", "--input", "two.csv", "--json").out.splitlines()]
+    assert [row["text"].split() for row in predicted] == [text.split() for text, _ in rows()]
+    assert json.loads(done("predict", "run", "one text", "--json").out)["text"] == "one text"
 
 
 def test_what_init_has_chosen_is_said_and_stands_in_the_config(here: Path) -> None:

@@ -368,3 +368,41 @@ def test_mistaken_texts_are_shown_with_what_was_said_the_surest_first() -> None:
     many = [LabelSetOutput(("a",), {"a": 0.7, "b": 0.2}), LabelSetOutput((), {"a": 0.1, "b": 0.4})]
     rows = mistaken(many, [example("x", ("b",)), example("y", ())]).rows
     assert rows == (("x", "b", "a", pytest.approx(0.8), "a.csv:1"),)
+
+
+# -- several columns of text -------------------------------------------------------------------------------------------
+
+
+def of_two(title: object, body: object, label: str = "a") -> Record:
+    return Record({"title": title, "body": body, "label": label}, Origin("f.csv", 2))
+
+
+def test_several_columns_are_read_as_one_text() -> None:
+    plan = ClassificationPlan(text=("title", "body"))
+    assert (plan.fields, plan.input_field) == (("title", "body", "label"), "title")
+    task = plan.fit([of_two("Good news", "we won"), of_two("Bad news", "we lost", "b")], "f.csv")
+    assert task.example(of_two("Good news", "we won")).text == "Good news\nwe won"
+    assert task.example(of_two(" ", "we won")).text == "we won"
+    asked = Record({"title": "Good news"}, Origin("argument", 1))
+    assert task.example(asked, gold=False).text == "Good news"
+    alone = Record({"body": "we won"}, Origin("argument", 1))
+    assert task.example(alone, gold=False).tokens == ("we", "won")
+    assert plan.key(of_two("a", "b")) != plan.key(of_two("a", "c"))
+
+
+def test_rows_without_any_of_the_texts_are_named() -> None:
+    plan = ClassificationPlan(text=("title", "body"))
+    with pytest.raises(DataError, match=r"f\.csv:2: columns 'title', 'body' are all empty, expected text"):
+        plan.check(of_two("", " "))
+    with pytest.raises(DataError, match=r"f\.csv:2: column 'body' holds 3"):
+        plan.check(of_two("a", 3))
+    with pytest.raises(DataError, match="no column 'body'"):
+        plan.check(Record({"title": "a", "label": "x"}, Origin("f.csv", 2)))
+
+
+def test_columns_of_text_that_cannot_be_are_refused() -> None:
+    for text in ((), ("a", "a")):
+        with pytest.raises(ConfigError, match="text: expected a column, or different ones"):
+            ClassificationPlan(text=text)
+    with pytest.raises(ConfigError, match="label: is 'a', the text column too"):
+        ClassificationPlan(text=("a", "b"), label="a")

@@ -58,6 +58,11 @@ def test_the_text_of_a_classification_is_the_column_that_looks_most_like_one() -
     )
 
 
+def test_a_second_column_of_text_is_named_with_how_to_read_both() -> None:
+    said = suggested("classification", {"title": ANSWERS, "body": QUESTIONS, "y": ["a", "b"] * 2}).said
+    assert "text: 'title' may be text too; text: [title, body] reads both as one." in said
+
+
 def test_a_column_with_one_value_is_no_label() -> None:
     columns = {"year": ["2001"] * 4, "text": QUESTIONS, "kind": ["a", "b", "a", "b"]}
     assert suggested("classification", columns).task["label"] == "kind"

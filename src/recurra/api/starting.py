@@ -53,6 +53,8 @@ def init(task: str, file: AnyPath, *, watch: Listener | None = None) -> str:
     word = plan.format_of(file)
     rows = list(islice(read(file, format=word), LOOK))
     found = plan.suggested(rows, file)
+    if "columns" in found.data:
+        rows = list(islice(read(file, format=word, columns=found.data["columns"]), LOOK))
     data = {"train": str(file), **({} if word == "auto" else {"format": word}), **found.data}
     chosen: dict[str, dict[str, Any]] = {"task": {"name": task, **found.task}, "data": data}
     choices = sized(task, chosen["task"], Seen(rows, _number_of(rows, file)))

@@ -66,7 +66,13 @@ class TextExample:
 class ClassificationPlan:
     """The task as a config describes it, before any data is read."""
 
-    text: Annotated[str, Opt("column with the text", named=True)] = "text"
+    text: Annotated[
+        str | tuple[str, ...],
+        Opt(
+            "column with the text, or several, such as [title, body], that are read as one, a line break between",
+            named=True,
+        ),
+    ] = "text"
     label: Annotated[str, Opt("column with the label", named=True)] = "label"
     labels: Annotated[Literal["one", "many"], Opt("how many labels a row has; many: any number, none too")] = "one"
     separator: Annotated[str | None, Opt("between labels in one cell; only with labels: many")] = None
@@ -92,7 +98,9 @@ class ClassificationPlan:
 
     def __post_init__(self) -> None:
         problems = []
-        if self.text == self.label:
+        if not self.texts or len(set(self.texts)) < len(self.texts):
+            problems.append(f"text: expected a column, or different ones, got {list(self.texts)}.")
+        if self.label in self.texts:
             problems.append(f"label: is '{self.label}', the text column too; expected another column.")
         if self.labels == "one" and self.separator is not None:
             problems.append("separator: has no effect with labels: one; leave it out, or set labels: many.")
@@ -110,9 +118,14 @@ class ClassificationPlan:
         return OneLabel() if self.labels == "one" else ManyLabels(self.separator or ",")
 
     @property
+    def texts(self) -> tuple[str, ...]:
+        """The columns that are read as one text."""
+        return (self.text,) if isinstance(self.text, str) else self.text
+
+    @property
     def input_field(self) -> str:
-        """The column that `predict TEXT` fills."""
-        return self.text
+        """The column that `predict TEXT` fills; of several, the first one."""
+        return self.texts[0] if self.texts else ""
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -137,11 +150,11 @@ class ClassificationPlan:
     @property
     def fields(self) -> tuple[str, ...]:
         """Columns that training data must have."""
-        return (self.text, self.label)
+        return (*self.texts, self.label)
 
     def key(self, record: Record) -> str:
         """What makes two records the same: used to find overlap between splits, and to split by hash."""
-        return normal(str(field(record, self.text)))
+        return normal("\n".join(str(field(record, name)) for name in self.texts))
 
     def stratum(self, record: Record) -> str:
         """What a split keeps in proportion: the label, or the labels in whatever order they stand."""
@@ -150,12 +163,12 @@ class ClassificationPlan:
 
     def check(self, record: Record) -> None:
         """Raise DataError, with file and line, if this record cannot be learned from."""
-        _text(record, self.text)
+        _text(record, self.texts)
         self.kind.read(field(record, self.label), record.origin)
 
     def fit(self, records: Sequence[Record], source: str) -> Classification:
         """Tokenizer, vocabulary and labels from training records. Raises DataError if there is nothing to learn."""
-        texts = [_text(record, self.text) for record in records]
+        texts = [_text(record, self.texts) for record in records]
         gold = [self.kind.read(field(record, self.label), record.origin) for record in records]
         labels = label_set(self.kind, gold, source)
         merged = spellings(chain.from_iterable(self.kind.spelt(field(record, self.label)) for record in records))
@@ -237,7 +250,7 @@ class Classification:
 
         Raises DataError, with file and line, for a text or label that is not there.
         """
-        text = _text(record, self.plan.text, empty=not gold)
+        text = _text(record, self.plan.texts, empty=not gold)
         tokens = self.reader.tokens(text)
         label = self.kind.read(field(record, self.plan.label), record.origin) if gold else None
         return TextExample(text, self.reader.kept(tokens), label, record.origin, len(tokens))
@@ -406,7 +419,25 @@ class Classification:
         return bool(self.reader.tokenizer.to_json()["name"] == "characters")
 
 
-def _text(record: Record, column: str, *, empty: bool = False) -> str:
+def _text(record: Record, columns: Sequence[str], *, empty: bool = False) -> str:
+    """The text of a record; of several columns those that are not empty, a line break between.
+
+    empty: it may be blank, and of several columns one at least must be there
+    """
+    if len(columns) == 1:
+        return _cell(record, columns[0], empty=empty)
+    there = [name for name in columns if name in record.fields] if empty else columns
+    parts = [_cell(record, name, empty=True) for name in there or columns[:1]]
+    text = "\n".join(part for part in parts if not is_blank(part))
+    if not empty and not text:
+        shown = ", ".join(f"'{name}'" for name in columns)
+        raise DataError(
+            f"{record.origin}: columns {shown} are all empty, expected text. Fill one in, or set data.on_error: skip."
+        )
+    return text
+
+
+def _cell(record: Record, column: str, *, empty: bool) -> str:
     value = field(record, column)
     if not isinstance(value, str):
         raise DataError(f"{record.origin}: column '{column}' holds {as_written(value)}, expected text.")
