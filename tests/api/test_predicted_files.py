@@ -131,7 +131,7 @@ def test_broken_rows_are_skipped_named_and_the_others_keep_their_own_columns(run
     assert "in.jsonl:1: column 'text' holds 3, expected text." in said.err
     assert len(jsonl("out.jsonl")) == 1
     Path("in.jsonl").write_text('{"text": 3}\n')
-    assert "in.jsonl: all 1 rows were skipped" in refused(
+    assert "in.jsonl: its only row was skipped" in refused(
         "predict", run, "--input", "in.jsonl", "--set", "data.on_error=skip"
     )
 
@@ -141,7 +141,7 @@ def test_how_a_file_is_read_can_be_set_and_nothing_else(run: Path) -> None:
     sets = ["--set", "data.format=tsv", "--set", "data.columns=[text, label]", "--set", "data.on_error=skip"]
     assert len(done("predict", run, "--input", "in.data", *sets).out.splitlines()) == 2
     said = done("evaluate", run, "in.data", *sets, "--json")
-    assert "in.data: 1 broken rows were skipped, 2 kept" in said.err
+    assert "in.data: 1 broken row was skipped, 2 kept" in said.err
     assert "Skipped rows count in no score." in said.err
     assert said.json["baselines"], "the run's own data is read as before"
     refusal = "has no effect on predict, because a trained run keeps its settings. Known: data.format, data.columns, "
