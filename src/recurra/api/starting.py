@@ -28,6 +28,8 @@ from recurra.tasks import TASKS
 
 # Rows that `init` looks at to guess which column is which.
 LOOK = 1000
+# Words for what is not there, so that the answer can say so.
+NUMBERS_OVER_TIME = frozenset({"forecast", "forecasting", "time_series", "timeseries", "regression"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,11 @@ def init(task: str, file: AnyPath, *, watch: Listener | None = None) -> str:
     stands at the top of the config. Raises ConfigError for a task that is not known, or a file whose columns cannot be
     told apart; DataError for a file that cannot be read.
     """
+    asked, task = task, TASKS.called(task)
+    if asked != task:
+        (watch or Nobody()).note(f"'{asked}' is an example of the task {task}.")
+    if asked.strip().lower() in NUMBERS_OVER_TIME:
+        raise ConfigError(f"'{asked}': recurra has no task of numbers over time yet. Known: {', '.join(TASKS)}.")
     plan, file = TASKS[task], path_of(file, "file")
     if any("\udc80" <= character <= "\udcff" for character in str(file)):  # bytes that Python could not decode
         raise ConfigError(f"{file}: its name is not UTF-8, so no config can hold it. Rename it.")

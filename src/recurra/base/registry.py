@@ -20,6 +20,21 @@ class Registry(Mapping[str, T], Generic[T]):
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self._things: dict[str, T] = {}
+        self._others: dict[str, str] = {}
+
+    def also(self, name: str, *others: str) -> None:
+        """Other words that people have for `name`: `called` knows them, and a message leads from them to it."""
+        self._others |= dict.fromkeys(others, self._known(name))
+
+    def called(self, word: str) -> str:
+        """The name that a word of `also` stands for; any other word as it is. Case, `-` and spaces do not count."""
+        plain = word.strip().lower().replace("-", "_").replace(" ", "_")
+        return self._others.get(plain, word)
+
+    def near(self, word: str) -> str:
+        """A sentence that leads from an unknown word to the nearest name, with a leading space; "" if none is near."""
+        meant = self.called(word)
+        return f" Did you mean '{meant}'?" if meant != word else did_you_mean(word, self._things)
 
     def add(self, name: str, thing: T) -> T:
         """Register `thing` under `name` and return it."""
@@ -42,7 +57,7 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def _known(self, name: str) -> str:
         if name not in self._things:
-            hint = did_you_mean(str(name), self._things) or f" Known: {', '.join(self._things)}."
+            hint = self.near(str(name)) or f" Known: {', '.join(self._things)}."
             raise ConfigError(f"unknown {self.kind} '{name}'.{hint}")
         return name
 

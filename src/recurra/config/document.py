@@ -12,12 +12,15 @@ import yaml
 
 from recurra.base.errors import ConfigError
 from recurra.base.normal import name_of
+from recurra.base.shell import as_word
 from recurra.config.scalars import parse_plain, shown
 
 KeyPath = tuple[str, ...]
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 20
+# Of files that are no config, as their names say.
+DATA_ENDINGS = frozenset({".csv", ".tsv", ".jsonl", ".ndjson", ".txt", ".conll", ".conllu"})
 _FROM_COMMAND_LINE = 0
 
 
@@ -61,6 +64,11 @@ def load(path: Path | str) -> Document:
     """
     name = str(path)
     data = _read(Path(path), name)
+    if Path(name.removesuffix(".gz")).suffix.lower() in DATA_ENDINGS:
+        raise ConfigError(
+            f"{name}: is data, and a config is expected. Write one for it first: `recurra init TASK {as_word(name)} -o "
+            "config.yaml`, with what is to be learned in the place of TASK, e.g. classification or tagging."
+        )
     if len(data) > MAX_BYTES:
         raise ConfigError(f"{name}: larger than {MAX_BYTES >> 20} MiB; a config file is a few kilobytes.")
     return parse_bytes(data, name)

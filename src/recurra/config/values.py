@@ -16,6 +16,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from recurra.base.errors import did_you_mean
 from recurra.base.normal import name_of
 from recurra.base.option import Opt
+from recurra.base.registry import Registry
 from recurra.config.scalars import SWITCH, shown
 
 _PLURAL = {"integer": "integers", "number": "numbers", "one": "any"}
@@ -82,8 +83,9 @@ def words(kind: Any, note: Opt) -> str:
 
 def unknown(kind: str, word: str, known: Iterable[str]) -> str:
     """A sentence on a word that is not among `known`, with the nearest one, or all of them."""
+    near = known.near(word) if isinstance(known, Registry) else did_you_mean(word, known)
     known = list(known)
-    hint = did_you_mean(word, known) or f" Known: {', '.join(known[:_LISTED])}{', ...' * (len(known) > _LISTED)}."
+    hint = near or f" Known: {', '.join(known[:_LISTED])}{', ...' * (len(known) > _LISTED)}."
     return f"unknown {kind} {shown(word)}.{hint}"
 
 

@@ -36,6 +36,23 @@ TASKS.add("translation", TranslationPlan)
 TASKS.add("language_model", LanguageModelPlan)
 TASKS.add("tagging", TaggingPlan)
 TASKS.add("music", MusicPlan)
+# What people call them; `recurra init` takes these words too.
+TASKS.also(
+    "classification", "classify", "classifier", "text_classification", "sentiment", "sentiment_analysis", "spam",
+    "topic", "topics", "intent", "language_identification",
+)  # fmt: skip
+TASKS.also(
+    "translation", "translate", "translator", "seq2seq", "sequence_to_sequence", "text_to_text", "summarization",
+    "summarisation", "summary", "summarize", "transliteration", "normalization", "g2p",
+)  # fmt: skip
+TASKS.also(
+    "language_model", "lm", "language_modeling", "language_modelling", "generate", "generation", "text_generation"
+)
+TASKS.also(
+    "tagging", "tag", "tagger", "ner", "pos", "named_entity_recognition", "part_of_speech", "token_classification",
+    "chunking", "slots", "spans", "sequence_labeling", "sequence_labelling",
+)  # fmt: skip
+TASKS.also("music", "midi", "chords", "notes", "abc")
 
 __all__ = [
     "TASKS",

@@ -15,7 +15,7 @@ from recurra.cli.watcher import watching
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "task", metavar="TASK", help="what to learn, e.g. classification; `recurra explain task` lists all"
+        "task", metavar="TASK", help="what to learn, e.g. classification, or its usual name (sentiment, ner, lm)"
     )
     parser.add_argument("file", metavar="FILE", type=Path, help="your training data: CSV, TSV, JSONL or text, also .gz")
     parser.add_argument(
@@ -47,5 +47,5 @@ COMMAND = Command(
     "write a commented config, with every default, for your own file",
     _arguments,
     _run,
-    "  recurra init classification reviews.csv -o config.yaml",
+    "  recurra init classification reviews.csv -o config.yaml\n  recurra init ner sentences.conll -o config.yaml",
 )
