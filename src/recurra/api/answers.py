@@ -18,6 +18,7 @@ from recurra.api.schema import Settings, settings_of
 from recurra.api.watching import Nobody
 from recurra.base.contracts import Listener, Record
 from recurra.base.errors import ConfigError, DataError
+from recurra.base.words import counted
 from recurra.config import override
 from recurra.data.formats import ON_ERROR, BadRows, StopAtBadRow, read, resolved_format, spelt
 from recurra.tasks import Tagging, Task
@@ -199,10 +200,11 @@ def _name_skipped(source: Source, number: int, watch: Listener) -> None:
     """Say how many rows have no answer, and name the first of them. Raises DataError if no row has one."""
     examples = source.bad_rows.examples
     if not number:
-        raise DataError(f"{source.path}: all {source.bad_rows.count} rows were skipped. The first: {examples[0]}")
-    watch.note(
-        f"{source.path}: {source.bad_rows.count} broken rows were skipped and have no answer, {number} have one:"
-    )
+        count = source.bad_rows.count
+        skipped = "its only row was" if count == 1 else f"all {count:,} rows were"
+        raise DataError(f"{source.path}: {skipped} skipped. The first: {examples[0]}")
+    skipped = counted(source.bad_rows.count, "broken row was", "broken rows were")
+    watch.note(f"{source.path}: {skipped} skipped and have no answer, {number} have one:")
     for example in examples:
         watch.note(example)
     if (more := source.bad_rows.count - len(examples)) > 0:
