@@ -40,7 +40,10 @@ def _run(args: argparse.Namespace) -> int:
         raise UsageError("recurra doctor: --steps: expected at least 1; a trained run is looked at without steps.")
     from recurra import api
 
-    api.look_at_config(args.config, args.overrides)
+    if args.config.is_dir():
+        api.look_at_run(args.config)
+    else:
+        api.look_at_config(args.config, args.overrides)
     with watching() as watch:
         found = api.doctor(
             args.config,
