@@ -109,6 +109,26 @@ def test_a_trained_run_is_looked_at_as_it_is(run: Path) -> None:
     )
 
 
+def test_a_training_that_learned_nothing_is_named_at_its_end_in_the_report_and_by_the_doctor(data: Path) -> None:
+    write_config(training={"epochs": 2, "optimizer": {"name": "sgd", "lr": 1e-9}})
+    trained = done("train", "c.yaml", "--out", "nothing")
+    sentence = (
+        "too few steps: dev accuracy is 0.5 at its best, and takes no learning to reach (0.5); there were 8 steps."
+    )
+    assert sentence in trained.err
+    assert "too few steps" in Path("nothing/report.html").read_text("utf-8")
+    assert sentence in done("doctor", "nothing").out
+    (found,) = done("doctor", "nothing", "--json").json["findings"]
+    assert found["advice"][0]["settings"] == ["training.epochs=6"]
+
+
+def test_a_run_of_an_earlier_version_has_no_findings_and_damaged_ones_are_refused(run: Path) -> None:
+    (run / "findings.json").write_text('[{"word": 3}]')
+    assert "findings.json: damaged" in refused("doctor", run)
+    (run / "findings.json").unlink()
+    assert done("doctor", run, "--json").json["findings"] is None
+
+
 def test_the_report_of_every_run_has_a_verdict_and_the_curves_behind_it(run: Path) -> None:
     page = (run / "report.html").read_text("utf-8")
     assert "<dt>gradients</dt><dd>healthy: recurrent, " in page

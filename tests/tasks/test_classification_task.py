@@ -270,6 +270,15 @@ def test_scores_count_what_is_right() -> None:
     assert tables[0].rows == (("no", 0, 1), ("yes", 1, 2))
 
 
+def test_labels_of_a_single_row_are_named_with_file_and_line() -> None:
+    task = task_of()
+    examples = [task.example(row) for row in records(LABELS)]  # yes no yes yes
+    kept, notes = task.usable(examples, "train")
+    assert len(kept) == 4
+    assert notes == (f"train: 1 label has a single row, too few to learn from: 'no' ({examples[1].origin}).",)
+    assert task.usable(examples, "dev")[1] == ()
+
+
 def test_possible_scores_are_those_of_a_model_that_knows_how_frequent_labels_are() -> None:
     task = task_of()
     found = {s.name: s.value for s in task.possible_scores([task.example(row) for row in records(LABELS)])}

@@ -307,7 +307,9 @@ class Classification:
     def usable(self, examples: Sequence[TextExample], split: str) -> tuple[list[TextExample], tuple[str, ...]]:
         """All of them. Raises DataError, with file and line, for a label that training never saw."""
         self.refuse_unknown(examples)
-        return list(examples), (f"train: {self._merged}",) if self._merged and split == "train" else ()
+        if split != "train":
+            return list(examples), ()
+        return list(examples), tuple(filter(None, [self._merged and f"train: {self._merged}", self._rare(examples)]))
 
     # -- for predict -----------------------------------------------------------------------------------------------
 
@@ -413,6 +415,19 @@ class Classification:
         }
 
     # ----------------------------------------------------------------------------------------------------------------
+
+    def _rare(self, examples: Sequence[TextExample]) -> str:
+        """A sentence on labels that one row has, by file and line; "" for none. No model learns much from one row."""
+        first: dict[str, Origin] = {}
+        counts: Counter[str] = Counter()
+        for example in examples:
+            for label in self.kind.names([example.gold]):
+                counts[label] += 1
+                first.setdefault(label, example.origin)
+        alone = [label for label, number in counts.items() if number == 1]
+        shown = ", ".join(f"'{label}' ({first[label]})" for label in alone[:5]) + (", ..." if len(alone) > 5 else "")
+        what = "1 label has" if len(alone) == 1 else f"{len(alone)} labels have"
+        return f"train: {what} a single row, too few to learn from: {shown}." if alone else ""
 
     @property
     def _reads_characters(self) -> bool:
