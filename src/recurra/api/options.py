@@ -48,9 +48,9 @@ class TrainingOptions:
     epochs: Annotated[int, Opt("passes over the training data", ge=1, le=100_000)] = 10
     batch_tokens: Annotated[int, Opt("most tokens in a batch, padding among them", ge=1)] = 8192
     batch_rows: Annotated[int, Opt("most rows in a batch", ge=1)] = 64
-    optimizer: Annotated[Component, OneOf("what makes the steps", OPTIMIZERS)] = "adam"
-    schedule: Annotated[Component, OneOf("how the learning rate moves", SCHEDULES)] = "constant"
-    clipping: Annotated[Component, OneOf("what bounds the gradient", CLIPPINGS)] = "norm"
+    optimizer: Annotated[Component, OneOf("optimizer", OPTIMIZERS)] = "adam"
+    schedule: Annotated[Component, OneOf("learning-rate schedule", SCHEDULES)] = "constant"
+    clipping: Annotated[Component, OneOf("gradient clipping", CLIPPINGS)] = "norm"
     l1: Annotated[float, Opt("strength of the L1 penalty on weights; 0 is none", ge=0)] = 0.0
     l2: Annotated[float, Opt("strength of the L2 penalty on weights; 0 is none", ge=0)] = 0.0
     select: Annotated[
@@ -78,7 +78,7 @@ class TrainingOptions:
     ] = "last"
     on_nonfinite: Annotated[Component, OneOf("what to do with a NaN in loss or gradient", ON_NONFINITE)] = "stop"
     max_model_gib: Annotated[float, Opt("a larger model is refused, in GiB, before it takes memory", gt=0)] = 2.0
-    seed: Annotated[int, Opt("of everything that is random", ge=0, le=2**63 - 1)] = 1
+    seed: Annotated[int, Opt("random seed", ge=0, le=2**63 - 1)] = 1
     init_from: Annotated[
         str | None, Opt("run of a language model whose token vectors and recurrent layers this model begins with")
     ] = None

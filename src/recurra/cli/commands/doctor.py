@@ -28,7 +28,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--html", metavar="FILE", type=page_to, help="write the report as one page")
     parser.add_argument("--png", metavar="FILE", type=picture_to, help="write its charts as a picture")
-    parser.add_argument("--seed", type=natural, help="start of all randomness (default: the config's)")
+    parser.add_argument("--seed", type=natural, help="random seed (default: the config's)")
     add_overrides(parser)
     add_device(parser)
     add_cells(parser)

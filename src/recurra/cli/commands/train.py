@@ -33,7 +33,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", metavar="RUN", type=Path, help="the run folder to make (default: a new one under runs/)"
     )
-    parser.add_argument("--seed", type=natural, help="start of all randomness (default: the config's)")
+    parser.add_argument("--seed", type=natural, help="random seed (default: the config's)")
     parser.add_argument(
         "--seeds", type=_seeds, metavar="N,N,...", help="train once from each seed; mean and spread of the scores"
     )
@@ -44,10 +44,13 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "--ranks", type=natural, default=1, metavar="N", help="processes that share each batch (default: 1, no sharing)"
     )
     parser.add_argument(
-        "--rank-timeout", type=float, metavar="SECONDS", help="give a rank up after this without a sign of life (60)"
+        "--rank-timeout",
+        type=float,
+        metavar="SECONDS",
+        help="seconds without a heartbeat until a process has failed (60)",
     )
     parser.add_argument(
-        "--restarts", type=natural, metavar="TIMES", help="go on from the checkpoint when a rank has failed (3)"
+        "--restarts", type=natural, metavar="TIMES", help="restarts from the checkpoint after a process has failed (3)"
     )
     add_json(parser, "the run folder and its report")
 
