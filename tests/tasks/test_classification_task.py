@@ -275,7 +275,7 @@ def test_labels_of_a_single_row_are_named_with_file_and_line() -> None:
     examples = [task.example(row) for row in records(LABELS)]  # yes no yes yes
     kept, notes = task.usable(examples, "train")
     assert len(kept) == 4
-    assert notes == (f"train: 1 label has a single row, too few to learn from: 'no' ({examples[1].origin}).",)
+    assert f"train: 1 label has a single row, too few to learn from: 'no' ({examples[1].origin})." in notes
     assert task.usable(examples, "dev")[1] == ()
 
 

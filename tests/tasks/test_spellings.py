@@ -46,7 +46,7 @@ def test_spellings_of_a_label_are_one_class_and_said() -> None:
     example = task.example(record(text="x", label=APART))
     assert example.gold == CAFE
     _, notes = task.usable([example], "train")
-    assert notes == (
+    assert notes[1:2] == (
         "train: 1 label is written in several ways that look alike, and each was read as one: 'caf\\xe9' is also "
         "'cafe\\u0301', 'ca\\u200bf\\xe9'.",
     )
@@ -55,7 +55,8 @@ def test_spellings_of_a_label_are_one_class_and_said() -> None:
 
 def test_labels_in_one_spelling_need_no_note() -> None:
     task = classified([APART, APART, " bar", "bar"])
-    assert task.usable([task.example(record(text="x", label=CAFE))], "train")[1] == ()
+    notes = task.usable([task.example(record(text="x", label=CAFE))], "train")[1]
+    assert not any("several ways" in note for note in notes)
 
 
 def test_spellings_of_one_of_many_labels_are_one_and_twice_is_twice() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from recurra.base.contracts import Origin, Record
 from recurra.tasks import TASKS
+from recurra.tasks.columns import unfit
 from recurra.tasks.contract import Suggestion
 
 
@@ -90,3 +91,27 @@ def test_what_was_chosen_for_a_language_model_is_said() -> None:
     said = suggested("language_model", {"id": ["1", "2"], "note": ["a <unk> b", "c d"]}).said
     assert said[0] == "text: column 'note', which looks most like a text."
     assert said[2] == "tokenizer: spaces, as <unk> stands in the text, which is cut already."
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "words", "said"),
+    [
+        ("characters", 30.0, "o: is characters, and a text has 30 words on average; words are learned faster."),
+        ("characters", 29.0, ""),
+        ("words", 1.2, "o: is words, and a text has 1.2 words on average; characters may fit better."),
+        ("words", 1.5, ""),
+        ("subwords", 1.0, ""),
+    ],
+)
+def test_a_tokenizer_that_does_not_fit_the_texts_is_named(tokenizer: str, words: float, said: str) -> None:
+    assert unfit("o", tokenizer, words) == said
+
+
+def test_check_says_the_labels_that_a_classification_learns() -> None:
+    rows = [Record({"text": f"some words {n}", "label": label}, Origin("f", n)) for n, label in enumerate("aab")]
+    rows.append(Record({"text": "x y", "label": "NaN"}, Origin("f", 9)))
+    task = TASKS["classification"]().fit(rows, "f")
+    assert task.usable([task.example(row) for row in rows], "train")[1][:2] == (
+        "train: column 'label': 3 labels: a (2), b (1), NaN (1).",
+        "train: column 'label': 'NaN' (1 times) may be no label but a value that is missing; fill it in, or remove it.",
+    )

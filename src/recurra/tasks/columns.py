@@ -16,6 +16,8 @@ from recurra.data.formats import resolved_format
 
 # A header cell longer than this is rather a first row of data.
 LONGEST_HEADER = 64
+# Words of a text, on average: from where on characters are slow, and under which words say little.
+LONG_TEXT, ONE_WORD = 30.0, 1.5
 # Labels that are shown with their counts.
 SHOWN = 8
 _KEY_NAME = re.compile(r"(?:.*[ _.-])?(?:id|idx|index|uuid|uid)|.*[a-z]I[dD]", re.ASCII)
@@ -68,6 +70,15 @@ def missing(labels: Iterable[str]) -> str:
         return ""
     shown = " and ".join(f"'{label}' ({count:,} times)" for label, count in found.most_common(3))
     return f"{shown} may be no label but a value that is missing; fill it in, or remove it."
+
+
+def unfit(option: str, tokenizer: str, words: float) -> str:
+    """A sentence where texts of so many words on average are cut in a way that does not fit; "" where it may do."""
+    if tokenizer == "characters" and words >= LONG_TEXT:
+        return f"{option}: is characters, and a text has {words:.0f} words on average; words are learned faster."
+    if tokenizer in ("words", "spaces") and words < ONE_WORD:
+        return f"{option}: is {tokenizer}, and a text has {words:.1f} words on average; characters may fit better."
+    return ""
 
 
 def printed(label: str) -> str:

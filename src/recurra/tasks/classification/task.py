@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from statistics import mean
 from typing import Annotated, Any, Literal
 
 import torch
@@ -30,6 +31,7 @@ from recurra.tasks.classification.columns import suggested
 from recurra.tasks.classification.following import Follower
 from recurra.tasks.classification.labels import LabelKind, ManyLabels, OneLabel, label_set
 from recurra.tasks.classification.mistakes import mistaken
+from recurra.tasks.columns import counted, missing, unfit
 from recurra.tasks.contract import Suggestion
 from recurra.tasks.text import Keep, TextReader, unknown_share
 
@@ -307,9 +309,21 @@ class Classification:
     def usable(self, examples: Sequence[TextExample], split: str) -> tuple[list[TextExample], tuple[str, ...]]:
         """All of them. Raises DataError, with file and line, for a label that training never saw."""
         self.refuse_unknown(examples)
-        if split != "train":
-            return list(examples), ()
-        return list(examples), tuple(filter(None, [self._merged and f"train: {self._merged}", self._rare(examples)]))
+        return list(examples), self._told(examples) if split == "train" else ()
+
+    def _told(self, examples: Sequence[TextExample]) -> tuple[str, ...]:
+        """The labels with their counts, what looks like none, and a way to cut the texts that does not fit them."""
+        labels = list(self.kind.names(e.gold for e in examples))
+        column = f"train: column '{self.plan.label}'"
+        words = mean(len(e.text.split()) for e in examples)
+        notes: list[str] = [
+            f"{column}: {counted(labels)}.",
+            f"{column}: {found}" if (found := missing(labels)) else "",
+            f"train: {self._merged}" if self._merged else "",
+            self._rare(examples),
+            unfit("task.tokenizer", str(self.reader.tokenizer.to_json()["name"]), words),
+        ]
+        return tuple(note for note in notes if note)
 
     # -- for predict -----------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import copy
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from statistics import mean
 from typing import Any, cast
 
 import torch
@@ -18,6 +19,7 @@ from recurra.report import Chart, HeatMap
 from recurra.tasks.asking import refuse_options
 from recurra.tasks.blank import NOTE
 from recurra.tasks.by_length import ByLength
+from recurra.tasks.columns import unfit
 from recurra.tasks.text import unknown_share
 from recurra.tasks.translation.answers import Candidate, Translated, attention_of, candidates, said_tokens
 from recurra.tasks.translation.batches import collated, tokens_of
@@ -110,7 +112,15 @@ class Translation:
             return list(examples), too_long(examples, self.sides, split)
         kept = [e for e in examples if self.limits.allow(e.source, wanted(e).tokens)]
         left = [e for e in examples if not self.limits.allow(e.source, wanted(e).tokens)]
-        return kept, _left_out(left, len(examples), self.limits)
+        return kept, (*_left_out(left, len(examples), self.limits), *self._unfit(examples))
+
+    def _unfit(self, examples: Sequence[TextPair]) -> tuple[str, ...]:
+        """A sentence where the source is cut in a way that does not fit its texts."""
+        if not examples:
+            return ()
+        words = mean(len(e.text.split()) for e in examples)
+        found = unfit("task.source_tokenizer", str(self.sides.source.tokenizer.to_json()["name"]), words)
+        return (found,) if found else ()
 
     # -- for predict -----------------------------------------------------------------------------------------------
 
