@@ -47,7 +47,7 @@ TRAINED: dict[str, tuple[str, dict[str, Any], list[dict[str, Any]], str, dict[st
         {"output": "", "score": None},
     ),
     "spans": (
-        "tagging", {}, [{"token": ["a", "b"], "tag": ["O", "B-X"]}], "token", {"spans": []},
+        "tagging", {}, [{"token": ["a", "b"], "tag": ["O", "B-X"]}], "token", {"spans": [], "tags": []},
     ),
     "tags": (
         "tagging", {}, [{"token": ["a", "b"], "tag": ["N", "V"]}], "token", {"tokens": []},
