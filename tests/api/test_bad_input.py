@@ -59,8 +59,8 @@ BAD_DATA = {
     ),
     "a blank text": Bad(b"text,label\na,x\n ,y\n", "data.csv:3: column 'text' is empty, expected text.", ("evaluate",)),
     "not UTF-8": Bad(ROWS + b"sch\xf6n,good\n", "data.csv:42: byte 4 of the line, 0xF6, is not UTF-8."),
-    "NUL bytes": Bad(ROWS + b"a\0b,good\n", "data.csv:42: byte 2 of the line is NUL."),
-    "UTF-16": Bad("text,label\nx,y\n".encode("utf-16"), "data.csv:1: byte "),
+    "NUL bytes": Bad(ROWS + b"a\0b,good\n", "data.csv:42: byte 2 of the line is NUL, which no text holds."),
+    "UTF-16": Bad("text,label\nx,y\n".encode("utf-16"), "data.csv:1: the file is UTF-16"),
     "a line of 10 MB": Bad(
         ROWS + b"x" * 10_000_000 + b",good\n", "data.csv:42: the line is longer than 8,388,608 bytes, the limit."
     ),

@@ -226,9 +226,9 @@ def test_a_resumed_run_would_differ_without_the_carried_state(here: Path, monkey
     [
         (b"", "d.txt: is empty, expected rows."),
         (b"\n\n \n\n\n\n\n\n\n\n\n\n\n", "d.txt: all 10 training rows are blank; expected text."),
-        (b"a line\nbin\x00ary\n", "d.txt:2: byte 4 of the line is NUL."),
+        (b"a line\nbin\x00ary\n", "d.txt:2: byte 4 of the line is NUL, which no text holds."),
         (b"a line\n\xff\xfe\n", "d.txt:2: byte 1 of the line, 0xFF, is not UTF-8."),
-        (b"one line alone\n", "d.txt: no row is left for train out of 1 row. Give more rows, or a file for train."),
+        (b"one line alone\n", "d.txt: no row is left for dev out of 1 row. Give more rows, or a file for dev."),
     ],
 )
 def test_a_file_that_holds_no_text_is_refused_by_place(here: Path, content: bytes, sentence: str) -> None:

@@ -7,8 +7,8 @@ _MARKS = {b"\xff\xfe\0\0": "UTF-32", b"\0\0\xfe\xff": "UTF-32", b"\xff\xfe": "UT
 # Where the high bytes of letters stand, of each four bytes. Below U+0900 (Latin to Arabic) they are 0 to 8.
 _PLACES = {"UTF-32LE": (1, 2, 3), "UTF-32BE": (0, 1, 2), "UTF-16LE": (1, 3), "UTF-16BE": (0, 2)}
 _HIGH = bytes(range(9))
-# So many bytes tell the encoding, and fewer high ones than FEW tell nothing.
-_LOOK, _FEW = 4096, 3
+# So many bytes tell the encoding; fewer high ones than two at each place tell nothing.
+_LOOK, _FEW = 4096, 2
 
 
 def marked(raw: bytes) -> str:
