@@ -36,7 +36,7 @@ def _looks_like(body: bytes, places: tuple[int, ...]) -> bool:
     """Whether high bytes stand at these places of each four, nearly always, and nearly never at the others."""
     shares = [_share(body[place::4]) for place in range(4)]
     number = sum(byte in _HIGH for place in places for byte in body[place::4])
-    return number >= _FEW and all(
+    return number >= _FEW * len(places) and all(
         share >= 0.6 if place in places else share <= 0.2 for place, share in enumerate(shares)
     )
 
