@@ -291,7 +291,7 @@ def test_a_sentence_that_is_skipped_has_no_lines(tagged: Path) -> None:
 
 
 def test_raw_texts_become_tokens_with_tags_and_lists_keep_their_form(tagged: Path) -> None:
-    done("predict", "spans", "Anna is.", "", "--output", "out.conll")
+    done("predict", "spans", "Anna is .", "", "--output", "out.conll")
     lines = Path("out.conll").read_text().splitlines()
     assert [line.split("\t")[0] for line in lines] == ["Anna", "is", ".", "", ""]
     Path("in.conll").write_text(CONLL)

@@ -9,9 +9,8 @@ import pytest
 
 from recurra.base.errors import DataError
 from recurra.cli import main
-from recurra.cli.failures import UsageError
 from recurra.cli.heat import heat_lines
-from recurra.cli.texts import readable, write_png, writer_for
+from recurra.cli.texts import readable, write_png
 
 ATTENTION = {"rows": ["x", "<eos>"], "columns": ["a", " ", "日"], "weights": [[0.04, 0.06, 0.9], [0.25, 0.5, 0.25]]}
 
@@ -67,7 +66,7 @@ def test_the_options_that_are_given_reach_the_task(api: Any) -> None:
 def test_pictures_are_written_whole_or_not_at_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "a.png"
     row = {"output": "x", "text": "a", "attention": ATTENTION}
-    assert writer_for(path, with_attention=True)(path, [row, row]) == 2
+    assert write_png(path, [row, row]) == 2
     assert path.read_bytes().startswith(b"\x89PNG")
     assert capsys.readouterr().err.endswith("characters that matplotlib's font lacks; --json has them.\n")
     path.unlink()
@@ -76,10 +75,8 @@ def test_pictures_are_written_whole_or_not_at_all(tmp_path: Path, capsys: pytest
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_picture_of_nothing_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(
-        UsageError, match=r"expected a name that ends in \.csv or \.jsonl\. A picture needs --attention"
-    ):
-        writer_for(tmp_path / "a.png")
-    with pytest.raises(UsageError, match=r"ends in \.csv or \.jsonl, or \.png\."):
-        writer_for(tmp_path / "a.gif", with_attention=True)
+def test_a_picture_of_nothing_is_refused(api: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", "r", "t", "--output", "a.png"]) == 2
+    assert capsys.readouterr().err.endswith(" or .conllu. A picture needs --attention.\n")
+    assert main(["predict", "r", "t", "--output", "a.gif", "--attention"]) == 2
+    assert capsys.readouterr().err.endswith(", .conllu or .png.\n")

@@ -129,7 +129,8 @@ def _refuse_unclear_output(args: argparse.Namespace) -> None:
     known = (*_TABLES, *SUFFIXES, *([".png"] if args.attention else []))
     if suffix not in known:
         hint = " A picture needs --attention." if suffix == ".png" else ""
-        listed = ", ".join(_TABLES) + ", .conll or .conllu" + " or .png" * args.attention
+        *names, last = known
+        listed = f"{', '.join(names)} or {last}"
         raise UsageError(f"--output {args.output}: expected a name that ends in {listed}.{hint}")
     if args.probabilities and suffix not in _TABLES:
         raise UsageError(f"--output {args.output}: --probabilities has no effect on a {suffix} file.")
