@@ -300,11 +300,13 @@ def test_files_of_cells_are_read_once_and_handed_on_where_they_come_one_by_one(
 ) -> None:
     Path("mine.py").write_text(CELL)
     asked: list[Any] = []
-    monkeypatch.setattr("recurra.api.training.teach", lambda together, orders, *rest: asked.append(orders) or "told")
+    monkeypatch.setattr(
+        "recurra.api.training.teach", lambda together, orders, *rest: asked.append(orders) or signal.SIGTERM
+    )
     monkeypatch.setattr("recurra.api.training.signal.raise_signal", asked.append)
     api.train(write_config(), out=Path("none"), cells=iter([Path("mine.py")]), together=Together(2))
     assert asked[0]["cells"] == ["mine.py"]
-    assert asked[1] == "told"
+    assert asked[1] is signal.SIGTERM
 
 
 def test_other_devices_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
