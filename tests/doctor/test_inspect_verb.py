@@ -243,7 +243,7 @@ def test_music_is_inspected_chord_by_chord_and_its_mistakes_are_named(runs: Mapp
         ("were", "steps 61-80"),
     ]
     assert [len(m.columns) for m in maps] == [60, 60, 20, 20, 60, 20]
-    with pytest.raises(DataError, match="is empty, expected chords"):
+    with pytest.raises(DataError, match="there is nothing to look into"):
         api.inspect(runs["played"], "")
     with pytest.raises(DataError, match=r"step 2: A0 \(21\) is not in 59..67"):
         api.inspect(runs["played"], "C4 A0")
