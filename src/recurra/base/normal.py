@@ -20,6 +20,9 @@ _GRAPHEME_JOINER = "\u034f"
 _SHOWN = 3
 # The longest name that is remembered, in characters: who names a column of texts as the label's must not fill memory.
 _REMEMBERED = 64
+# Times that a name is looked at until it stays as it is: what is taken out may change the order of marks. Two do for any
+# text that somebody wrote.
+_PASSES = 8
 
 
 def normal(text: str, form: Form = "NFC") -> str:
@@ -52,9 +55,18 @@ def name_of(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _name_of(text: str) -> str:
+    for _ in range(_PASSES):
+        found = _seen(text)
+        if found == text:
+            break
+        text = found  # once more: a mark may now stand beside its letter, or before a joiner
+    return text
+
+
+def _seen(text: str) -> str:
     patterns = _patterns()
     seen = patterns.joiners.sub(r"\1\2\3", patterns.unseen.sub("", normal(text)))
-    return normal(str(seen)).strip()  # once more: a mark may now stand beside its letter
+    return normal(str(seen)).strip()
 
 
 def parts_of(text: str, separator: str) -> list[str]:
