@@ -306,7 +306,7 @@ def test_files_of_cells_are_read_once_and_handed_on_where_they_come_one_by_one(
     monkeypatch.setattr("recurra.api.training.signal.raise_signal", asked.append)
     api.train(write_config(), out=Path("none"), cells=iter([Path("mine.py")]), together=Together(2))
     assert asked[0]["cells"] == ["mine.py"]
-    assert asked[1] is end
+    assert asked[1] is signal.SIGTERM
 
 
 def test_other_devices_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,8 +20,8 @@ _GRAPHEME_JOINER = "\u034f"
 _SHOWN = 3
 # The longest name that is remembered, in characters: who names a column of texts as the label's must not fill memory.
 _REMEMBERED = 64
-# Times that a name is looked at until it stays as it is: what is taken out may change the order of marks. Two do for any
-# text that somebody wrote.
+# Times that a name is looked at until it stays as it is: what is taken out may change the order of marks. Two do for
+# any text that somebody wrote.
 _PASSES = 8
 
 
