@@ -263,7 +263,7 @@ def test_what_training_never_saw_is_said_with_the_answer(run: Path) -> None:
         (("--beam", "x"), "recurra predict: argument --beam: expected a whole number from 0, got 'x'."),
         (
             ("--output", "a.png"),
-            "--output a.png: expected a name that ends in .csv, .tsv, .jsonl, .conll or .conllu. A",
+            "--output a.png: expected a name that ends in .csv, .tsv, .jsonl, .conll, .bio, .iob, .iob2, .iobes or .conllu. A",
         ),
     ],
 )
