@@ -16,12 +16,12 @@ from pathlib import Path
 from recurra.data.formats import read
 from recurra.data.tokenizers import CUTTERS, Place
 from recurra.data.tokenizers.learned import Unit, found_share, learn
-from recurra.tasks import TaggingPlan
+from recurra.tasks import TaggingConfig
 
 
 def sentences(path: Path) -> list[tuple[Unit, ...]]:
     """The words of each sentence's raw text, with their tokens."""
-    columns = TaggingPlan(tokens="form", tags="upos").columns
+    columns = TaggingConfig(tokens="form", tags="upos").columns
     return [columns.read(record, gold=True).units for record in read(path)]
 
 

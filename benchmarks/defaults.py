@@ -27,7 +27,7 @@ from statistics import mean
 from quality import machine, say
 
 from recurra import api
-from recurra.api.watching import Nobody
+from recurra.api.callbacks import NoCallback
 from recurra.base.atomic import write_text
 from recurra.base.contracts import Score
 
@@ -70,7 +70,7 @@ class Run:
     notes: Sequence[str]
 
 
-class Watch(Nobody):
+class Watch(NoCallback):
     """Says the dev score of each epoch."""
 
     def __init__(self, title: str, score: str) -> None:

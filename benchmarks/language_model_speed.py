@@ -22,7 +22,7 @@ from recurra.base.contracts import Batch, Loss, Prediction
 from recurra.bench.clock import Meter
 from recurra.models import LanguageModel
 from recurra.nn import softmax_nats
-from recurra.training import OPTIMIZERS, SCHEDULES, Carry, Rows, Stop, clip_norm, fit
+from recurra.training import OPTIMIZERS, SCHEDULES, Rows, Stop, TruncatedBPTT, clip_norm, fit
 
 V, SIZE, T, N, DROPOUT, CLIP, LR = 33_278, 200, 35, 20, 0.2, 0.25, 0.1
 SIZES = {"embedding_size": SIZE, "hidden_size": SIZE, "num_layers": 2}
@@ -108,7 +108,7 @@ def our_step(model: LanguageModel) -> Callable[[], object]:
         epoch=1,
         steps_done=0,
         clipping=clip_norm(max_norm=CLIP),
-        forward=Carry(model),
+        forward=TruncatedBPTT(model),
     )
     return lambda: next(steps)
 

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from recurra.base.atomic import write_text
 from recurra.base.contracts import Batch, Loss, Prediction
-from recurra.doctor import Carried, probe
+from recurra.doctor import GradientFlow, probe
 from recurra.nn import Recurrent
 
 ROWS, UNITS, RATE, CLIP = 32, 64, 3e-3, 1.0
@@ -168,7 +168,7 @@ def run(name: str, word: str, *, T: int, steps: int, seed: int) -> Result:
         if solved or not math.isfinite(mean):
             break
     last = probe(model, looked, task.loss)
-    before, after = (p.layers[0].carried or Carried((0.0, -math.inf), 1) for p in (first, last))
+    before, after = (p.layers[0].carried or GradientFlow((0.0, -math.inf), 1) for p in (first, last))
     return Result(
         name, word, T, before.rate, before.log10[-1], after.rate, after.log10[-1], first.norm, mean, solved,
         time.process_time() - start,

@@ -55,7 +55,7 @@ def windowed(x: Tensor) -> Tensor:
     return inside
 
 
-def turned(x: Tensor) -> Tensor:
+def reverse_sequences(x: Tensor) -> Tensor:
     """Its dimensions in memory the other way round."""
     order = tuple(reversed(range(x.dim())))
     return x.permute(order).contiguous().permute(order)
@@ -87,7 +87,7 @@ LAYOUTS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "plain": lambda x: x,
     "between others": between,
     "in a window": windowed,
-    "turned": turned,
+    "turned": reverse_sequences,
     "negated": negated,
     "expanded": expanded,
     "overlapping": overlapping,

@@ -3,7 +3,7 @@
     python benchmarks/onnx_parity.py [--input 16] [--hidden 32] [--node] [--speed]
 
 A difference is the largest |ONNX - exact| / max(1, largest |exact|) of all outputs, over batches of 1 to 5 sequences of
-0 to 40 steps with first states and rubbish in the padding (`recurra.export.writing.SHAPES`). Beside it, the same of
+0 to 40 steps with first states and rubbish in the padding (`recurra.export.onnx_files.SHAPES`). Beside it, the same of
 recurra's own float32. Weights are drawn from seed 0. A runtime is asked if it is installed (`pip install openvino`);
 --node asks onnxruntime-node too, which npm installs in a temporary folder.
 
@@ -30,10 +30,10 @@ from torch import nn
 
 from recurra.cells import CELLS
 from recurra.export.models import parts_of
+from recurra.export.onnx_files import compare
 from recurra.export.parts import random_lengths, random_numbers
 from recurra.export.recurrent import node_of
 from recurra.export.runtimes import RUNTIMES, Run, Runtime, proving
-from recurra.export.writing import compare
 from recurra.lower import projects
 from recurra.models import Chords, Classifier, LanguageModel, Seq2Seq, Tagger
 from recurra.nn import GRU, LSTM, RNN, Recurrent

@@ -75,7 +75,7 @@ def main() -> int:
                     )
                     page = context.new_page()
                     found.watch(page, url)
-                    try_out(page, url, model, args.text, found, f"{model['name']} on {screen}")
+                    warm_up(page, url, model, args.text, found, f"{model['name']} on {screen}")
                     path = args.out / f"{model['task']}-{model['name']}-{screen}-{scheme}.png"
                     page.screenshot(path=path, full_page=True)
                     print(path)
@@ -86,7 +86,7 @@ def main() -> int:
     return bool(found.problems)
 
 
-def try_out(page: Page, url: str, model: dict[str, Any], text: str | None, found: Found, where: str) -> None:
+def warm_up(page: Page, url: str, model: dict[str, Any], text: str | None, found: Found, where: str) -> None:
     """Open the page, type a text, and wait for the answer, with the keyboard alone."""
     usual, answer = TEXTS[model["task"]]
     page.goto(f"{url}/#{model['name']}")

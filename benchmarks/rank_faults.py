@@ -22,7 +22,7 @@ from pathlib import Path
 from kills import KEPT, contents, write_names
 
 from recurra import api
-from recurra.api.watching import Nobody
+from recurra.api.callbacks import NoCallback
 from recurra.base.atomic import write_text
 
 CONFIG = """\
@@ -34,7 +34,7 @@ training: {{epochs: {epochs}, patience: null, checkpoint_every: 20}}
 TROUBLES = (signal.SIGKILL, signal.SIGSTOP)
 
 
-class Notes(Nobody):
+class Notes(NoCallback):
     """Keeps what was said of restarts."""
 
     def __init__(self) -> None:
@@ -87,8 +87,8 @@ def arguments() -> argparse.Namespace:
 
 
 def train(folder: Path, name: str, asked: argparse.Namespace, watch: Notes) -> None:
-    together = api.Together(asked.ranks, timeout=asked.timeout)
-    api.train(folder / "config.yaml", out=folder / name, together=together, watch=watch)
+    distributed = api.Distributed(asked.ranks, timeout=asked.timeout)
+    api.train(folder / "config.yaml", out=folder / name, distributed=distributed, watch=watch)
 
 
 def disturb(seconds: float, rank: int, trouble: signal.Signals) -> None:

@@ -121,14 +121,14 @@ async def soak(port: int, process: int, texts: Sequence[str], expected: Sequence
     """All clients ask for `args.soak` minutes; the exit code."""
     load, seen, start = Load("recurra serve"), list[Seen](), time.monotonic()
     stop, draws = start + 60 * args.soak, [random.Random(1000 * args.seed + n) for n in range(args.clients)]
-    asking = asyncio.gather(*(restless(load, port, texts, expected, stop, draw) for draw in draws))
+    with_options = asyncio.gather(*(restless(load, port, texts, expected, stop, draw) for draw in draws))
     print(f"{'minute':>6} {'requests':>9} {'wrong':>6} {'MB':>7} {'files':>6} {'threads':>8}")
-    while not asking.done():
+    while not with_options.done():
         if len(seen) % 30 == 0:
             print_line(load, start, process)
         seen.append(Seen(time.monotonic() - start, megabytes(process), open_files(process), threads(process)))
-        await asyncio.wait([asking], timeout=2)
-    await asking  # raises what a client has raised
+        await asyncio.wait([with_options], timeout=2)
+    await with_options  # raises what a client has raised
     print_line(load, start, process)
     settled = [one for one in seen if one.seconds >= min(60.0, 30 * args.soak)]
     growth = 60 * statistics.linear_regression([one.seconds for one in settled], [one.mb for one in settled]).slope

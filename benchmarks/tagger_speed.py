@@ -29,7 +29,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from recurra.base.contracts import Batch, Origin, Record
 from recurra.bench.clock import Meter
 from recurra.models import Tagger
-from recurra.tasks import Tagging, TaggingPlan
+from recurra.tasks import Tagging, TaggingConfig
 
 PEER = "flair"
 N, SHORTEST, LONGEST, V, TAGS = 32, 5, 45, 10_000, 17
@@ -68,7 +68,7 @@ class Ours:
             Record({"token": words, "tag": row}, Origin("drawn", n))
             for n, (words, row) in enumerate(zip(texts, tags, strict=True))
         ]
-        self.task: Tagging = TaggingPlan(file_scheme="plain").fit(rows, "drawn")
+        self.task: Tagging = TaggingConfig(file_scheme="plain").fit(rows, "drawn")
         self.examples = [self.task.example(row) for row in rows]
         sizes = {"embedding_size": WORD, "character_embedding_size": LETTER, "character_size": LETTERS}
         self.model = Tagger(

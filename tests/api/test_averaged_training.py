@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from api.api_room import Listening, kept_of, write_config
-from api.test_resume import Stopper, go_on
+from api.test_resume import Stopper, resume_from
 from recurra import api
 from recurra.training import AveragedSGD
 from recurra.training.checkpoint import load
@@ -46,6 +46,6 @@ def test_the_best_model_is_the_mean_of_the_weights_and_the_last_checkpoint_keeps
 @pytest.mark.parametrize("stop", [3, 4, 9, 16])
 def test_a_run_that_is_stopped_and_resumed_ends_with_the_same_bits(stop: int, config: Path) -> None:
     api.train(config, out=Path("whole"))
-    assert go_on(Path("cut"), config, Stopper(stop)).stopped_by == signal.SIGTERM
-    assert go_on(Path("cut"), config, Listening()).report is not None
+    assert resume_from(Path("cut"), config, Stopper(stop)).stopped_by == signal.SIGTERM
+    assert resume_from(Path("cut"), config, Listening()).report is not None
     assert kept_of("cut") == kept_of("whole")

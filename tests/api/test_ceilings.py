@@ -11,7 +11,7 @@ import yaml
 from api.api_room import done, refused
 from recurra.api.ceilings import ceiling
 from recurra.base.contracts import Origin, Record
-from recurra.tasks import ClassificationPlan, LanguageModelPlan, TaggingPlan, TranslationPlan
+from recurra.tasks import ClassificationConfig, LanguageModelConfig, TaggingConfig, TranslationConfig
 
 MODEL = {"hidden_size": 4, "embedding_size": 4}
 
@@ -31,16 +31,16 @@ def said(plan: Any, train: list[Record], dev: list[Record]) -> tuple[dict[str, f
 
 def test_right_labels_reach_every_score_but_those_of_labels_without_rows() -> None:
     rows = records(*({"text": "a b", "label": label} for label in ("x", "y", "z")))
-    assert said(ClassificationPlan(), rows, rows) == ({}, [])
-    short, notes = said(ClassificationPlan(), rows, rows[:2])
+    assert said(ClassificationConfig(), rows, rows) == ({}, [])
+    short, notes = said(ClassificationConfig(), rows, rows[:2])
     assert (short["f1[z]"], notes) == (0, [])
     assert "f1_macro" not in short, "macro averages of one label a row are over the labels that occur"
 
 
 def test_an_average_over_labels_without_rows_is_said_of_many_labels() -> None:
     rows = records(*({"text": "a b", "label": label} for label in ("x,y", "z", "")))
-    assert said(ClassificationPlan(labels="many"), rows, rows) == ({}, [])
-    short, notes = said(ClassificationPlan(labels="many"), rows, rows[:1])
+    assert said(ClassificationConfig(labels="many"), rows, rows) == ({}, [])
+    short, notes = said(ClassificationConfig(labels="many"), rows, rows[:1])
     assert short["f1_macro"] == pytest.approx(2 / 3)
     assert notes == [
         "dev: no answers can score more than precision_macro 0.6667 of 1, recall_macro 0.6667 of 1, f1_macro 0.6667 of "
@@ -51,22 +51,22 @@ def test_an_average_over_labels_without_rows_is_said_of_many_labels() -> None:
 
 def test_sentences_without_a_span_are_said() -> None:
     rows = records({"token": ["In", "Rome"], "tag": ["O", "B-LOC"]}, {"token": ["No"], "tag": ["O"]})
-    assert said(TaggingPlan(), rows, rows) == ({}, [])
-    short, notes = said(TaggingPlan(), rows, rows[1:])
+    assert said(TaggingConfig(), rows, rows) == ({}, [])
+    short, notes = said(TaggingConfig(), rows, rows[1:])
     assert short["f1_micro"] == 0
     assert notes[1] == "dev: no span is in its 1 sentences, and a rate of nothing is 0."
 
 
 def test_a_language_model_is_judged_by_no_right_answer() -> None:
     rows = records({"text": "to be or not to be"})
-    assert said(LanguageModelPlan(), rows, rows) == ({}, [])
+    assert said(LanguageModelConfig(), rows, rows) == ({}, [])
 
 
 def translated(targets: list[str], **options: Any) -> tuple[dict[str, float], list[str]]:
     for package in ("sacrebleu", "rouge_score"):
         pytest.importorskip(package)
     rows = records(*({"source": "a", "target": target} for target in targets))
-    return said(TranslationPlan(**options), rows, rows)
+    return said(TranslationConfig(**options), rows, rows)
 
 
 def test_right_translations_reach_every_score() -> None:
@@ -123,6 +123,6 @@ def test_a_score_that_is_0_for_the_right_answers_chooses_no_epoch(tmp_path: Path
 def test_the_usual_score_gives_way_to_one_that_tells(kind: str, expected: str) -> None:
     pytest.importorskip("sacrebleu")
     rows = records({"source": "a", "target": "x y"})
-    task = TranslationPlan(scores=kind).fit(rows, "f.tsv")
+    task = TranslationConfig(scores=kind).fit(rows, "f.tsv")
     examples = [task.example(record) for record in rows]
     assert ceiling(task, examples).telling(task.usual_score, task.possible_scores(examples)) == expected

@@ -14,9 +14,9 @@ from safetensors.torch import load_file
 from api.api_room import Listening, done, kept_of, log_of, recurra, refused, write_config
 from api.test_resume import Slow, Stopper
 from recurra import api
-from recurra.api import course as recipe
 from recurra.api import training
-from recurra.api.together import Together
+from recurra.api import training_run as recipe
+from recurra.api.distributed import Distributed
 from recurra.base.contracts import Progress, Score
 from recurra.training import FolderLock, Stopping
 from recurra.training.checkpoint import load
@@ -175,8 +175,8 @@ def test_ranks_that_were_asked_to_end_leave_the_report_to_this_process(
     answer: Any, config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api.train(config, out=Path("run"), watch=Stopper(10))
-    monkeypatch.setattr(training, "teach", lambda *given: answer)
-    trained = api.resume(Path("run"), together=Together(2))
+    monkeypatch.setattr(training, "launch", lambda *given: answer)
+    trained = api.resume(Path("run"), distributed=Distributed(2))
     assert (trained.report is not None, trained.stopped_by) == (
         (True, None) if answer == "finish" else (False, signal.SIGINT)
     )

@@ -11,9 +11,9 @@ import pytest
 from api.api_room import Listening, done, kept_of, log_of, recurra, refused, write_config
 from api.test_resume import Stopper
 from recurra import api
-from recurra.api import course as recipe
 from recurra.api import training
-from recurra.api.together import Together
+from recurra.api import training_run as recipe
+from recurra.api.distributed import Distributed
 
 LONGER = ["training.epochs=4"]  # of 4 steps each
 
@@ -64,7 +64,7 @@ def test_a_death_between_the_new_config_and_the_first_save_loses_no_change(
         raise RuntimeError("no power")
 
     with monkeypatch.context() as patch:
-        patch.setattr(training, "learn", dies)
+        patch.setattr(training, "run_epochs", dies)
         with pytest.raises(RuntimeError, match="no power"):
             api.resume(Path("short"), overrides=LONGER)
     api.resume(Path("short"))
@@ -151,7 +151,7 @@ def test_fewer_epochs_than_have_begun_are_refused_and_an_option_that_is_none_too
 
 def test_a_run_without_a_checkpoint_may_change_in_everything(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(training, "learn", lambda *given: (_ for _ in ()).throw(RuntimeError("no power")))
+        patch.setattr(training, "run_epochs", lambda *given: (_ for _ in ()).throw(RuntimeError("no power")))
         with pytest.raises(RuntimeError):
             api.train(Path("c.yaml"), out=Path("run"))
     api.resume(Path("run"), overrides=["model.hidden_size=6", "training.epochs=2"])
@@ -163,9 +163,9 @@ def test_a_run_without_a_checkpoint_may_change_in_everything(data: Path, monkeyp
 def test_ranks_hear_of_the_changes(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[dict[str, Any]] = []
 
-    def teach(together: Together, orders: dict[str, Any], *rest: Any) -> None:
+    def launch(distributed: Distributed, orders: dict[str, Any], *rest: Any) -> None:
         heard.append(orders)
 
-    monkeypatch.setattr(training, "teach", teach)
+    monkeypatch.setattr(training, "launch", launch)
     assert recurra("train", "--resume", run, "--ranks", 2, "--set", "training.epochs=3").code == 0
     assert (heard[0]["config"], heard[0]["changes"]) == (None, ["training.epochs=3"])

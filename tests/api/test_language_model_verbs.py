@@ -14,10 +14,10 @@ import yaml
 
 from api.api_room import Listening, done, kept_of, recurra, refused, rows, write_config, write_csv
 from recurra import api
-from recurra.api import course as recipe
+from recurra.api import training_run as recipe
 from recurra.base.contracts import Progress, Record
 from recurra.report.png import Pictures
-from recurra.training import Carry
+from recurra.training import TruncatedBPTT
 from training.toys import exit_of, fork_child
 
 WORDS = ("the", "cat", "sat", "on", "a", "mat", "and", "dog", "ran")
@@ -213,7 +213,7 @@ def test_a_resumed_run_would_differ_without_the_carried_state(here: Path, monkey
     write_yaml(**HARD)
     api.train(Path("c.yaml"), out=Path("whole"))
     api.train(Path("c.yaml"), out=Path("cut"), watch=Stopper(3, signal.SIGTERM))
-    monkeypatch.setattr(Carry, "restore", lambda self, state: None)
+    monkeypatch.setattr(TruncatedBPTT, "restore", lambda self, state: None)
     api.resume(Path("cut"))
     assert Path("cut/model.safetensors").read_bytes() != Path("whole/model.safetensors").read_bytes()
 

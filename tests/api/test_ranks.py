@@ -16,11 +16,11 @@ from safetensors.torch import load_file
 
 from api.api_room import Listening, log_of, recurra, write_config
 from recurra import api
-from recurra.api import course
+from recurra.api import training_run
+from recurra.api.callbacks import NoCallback
+from recurra.api.distributed import Distributed
 from recurra.api.places import RunFolder
 from recurra.api.schema import read_settings
-from recurra.api.together import Together
-from recurra.api.watching import Nobody
 from recurra.base.contracts import Batch, Loss, Prediction, Progress
 from recurra.base.errors import ConfigError, RunError, TrainingError
 from recurra.training import Group, Stopping
@@ -77,7 +77,7 @@ def test_two_ranks_learn_as_one_does_and_one_goes_on_where_they_have_stopped() -
     config = write_config(**TEXT, training={**PLAIN, "epochs": 6, "batch_rows": 5})
     alone = api.train(config, out=Path("alone"))
     watch = Troubling({17: (None, signal.SIGTERM)})
-    stopped = api.train(config, out=Path("both"), together=Together(2), watch=watch)
+    stopped = api.train(config, out=Path("both"), distributed=Distributed(2), watch=watch)
     assert (stopped.stopped_by, stopped.report) == (signal.SIGTERM, None)
     halfway = load(Path("both/last.ckpt"))
     assert halfway.step == watch.steps[-1] >= 17
@@ -92,7 +92,7 @@ def test_two_ranks_learn_as_one_does_and_one_goes_on_where_they_have_stopped() -
 def test_a_rank_that_dies_or_stops_is_named_and_the_run_ends_as_if_it_had_not() -> None:
     config = write_config(training={**PLAIN, "epochs": 60, "checkpoint_every": 3})
     watch = Troubling({7: (1, signal.SIGKILL), 25: (0, signal.SIGSTOP)})
-    api.train(config, out=Path("troubled"), together=Together(2, timeout=2), watch=watch)
+    api.train(config, out=Path("troubled"), distributed=Distributed(2, timeout=2), watch=watch)
     first, second = [note for note in watch.notes if "restart" in note]
     assert "rank 1 of 2 was ended by SIGKILL after step " in first
     assert "restart 1 of 3" in first
@@ -108,17 +108,17 @@ def test_a_rank_that_dies_or_stops_is_named_and_the_run_ends_as_if_it_had_not() 
 def test_a_rank_that_raises_is_named_and_what_the_user_must_mend_is_said_once() -> None:
     # A user's file is run in every process.
     Path("cells.py").write_text(
-        "from recurra.api.learner import Learner\n"
+        "from recurra.api.trainer import Trainer\n"
         "def broken(self, item):\n"
         "    raise RuntimeError('no more batches')\n"
         "if __import__('os').environ.get('GLOO_SOCKET_IFNAME'):\n"
-        f"    Learner._collate = broken\n{CELL}"
+        f"    Trainer._collate = broken\n{CELL}"
     )
     config = write_config(training=PLAIN)
     with pytest.raises(
         TrainingError, match=r"^rank [01] of 2 raised RuntimeError: no more batches after step 0, and 0 restarts"
     ):
-        api.train(config, out=Path("run"), cells=[Path("cells.py")], together=Together(2, restarts=0))
+        api.train(config, out=Path("run"), cells=[Path("cells.py")], distributed=Distributed(2, restarts=0))
     assert not children()
     rows = Path("data.csv").read_text().splitlines()
     Path("data.csv").write_text("\n".join([*rows[:3], '"unclosed', *rows[3:]]))
@@ -145,23 +145,25 @@ def test_numbers_that_cannot_be_are_refused(words: list[str], what: str) -> None
     assert not Path("none").exists()
 
 
-def one_of_them(ranks: Group, config: Path) -> course.Course:
+def one_of_them(ranks: Group, config: Path) -> training_run.TrainingRun:
     """What a rank trains, without a process that watches."""
     if ranks.number == 0:
         Path("run").mkdir(exist_ok=True)
-    return course.begin(RunFolder(Path("run")), read_settings(config, [], None), torch.device("cpu"), Nobody(), ranks)
+    return training_run.start(
+        RunFolder(Path("run")), read_settings(config, [], None), torch.device("cpu"), NoCallback(), ranks
+    )
 
 
-def spoilt(ranks: Group, config: Path) -> course.Course:
+def spoilt(ranks: Group, config: Path) -> training_run.TrainingRun:
     """A training in which the loss of one row is not finite."""
     made = one_of_them(ranks, config)
-    loss = made.learner.task.loss
+    loss = made.trainer.task.loss
 
     def planted(prediction: Prediction, batch: Batch) -> Loss:
         found = loss(prediction, batch)
         return Loss(found.total * float("nan"), found.count) if 7 in batch.indices else found
 
-    made.learner.task = Planted(made.learner.task, planted)  # type: ignore[assignment]
+    made.trainer.task = Planted(made.trainer.task, planted)  # type: ignore[assignment]
     return made
 
 
@@ -180,9 +182,9 @@ def test_a_loss_that_is_not_finite_on_one_rank_stops_all_with_the_name_of_the_ro
 
     def work(ranks: Group) -> None:
         made = spoilt(ranks, config)
-        guilty = str(made.learner.examples[7].origin)
+        guilty = str(made.trainer.examples[7].origin)
         with pytest.raises(TrainingError) as caught, Stopping() as stopping:
-            course.learn(made, stopping, Nobody())
+            training_run.run_epochs(made, stopping, NoCallback())
         assert str(caught.value).startswith(f"{guilty}: step ")
         assert "expected a finite loss, got nan" in str(caught.value)
 
@@ -195,8 +197,8 @@ def test_all_ranks_skip_the_same_batches(tmp_path: Path) -> None:
     def work(ranks: Group) -> None:
         made = spoilt(ranks, config)
         with Stopping() as stopping:
-            course.learn(made, stopping, Nobody())
-        assert made.learner.on_nonfinite.state()["skipped"] == 3
+            training_run.run_epochs(made, stopping, NoCallback())
+        assert made.trainer.on_nonfinite.state()["skipped"] == 3
 
     assert on_ranks(2, tmp_path, work) == [0, 0]
 
@@ -208,12 +210,12 @@ def test_ranks_that_do_not_begin_alike_do_not_begin(what: str, tmp_path: Path) -
     def work(ranks: Group) -> None:
         made = one_of_them(ranks, config)
         if what == "step":
-            made.learner.step += ranks.number
+            made.trainer.step += ranks.number
         else:
             with torch.no_grad():
-                next(made.learner.model.parameters())[1, 0] += ranks.number
+                next(made.trainer.model.parameters())[1, 0] += ranks.number
         with pytest.raises(TrainingError, match="differ in how far they are"), Stopping() as stopping:
-            course.learn(made, stopping, Nobody())
+            training_run.run_epochs(made, stopping, NoCallback())
 
     assert on_ranks(2, tmp_path, work) == [0, 0]
 
@@ -224,16 +226,16 @@ def test_ranks_whose_weights_drift_apart_stop_at_the_end_of_the_epoch(tmp_path: 
     def work(ranks: Group) -> None:
         made = one_of_them(ranks, config)
 
-        class Disturbing(Nobody):
+        class Disturbing(NoCallback):
             def step(self, progress: Progress, speed: float, seconds_left: float) -> None:
                 with torch.no_grad():
-                    next(made.learner.model.parameters())[1, 0] += 1.0
+                    next(made.trainer.model.parameters())[1, 0] += 1.0
 
-        watch = Disturbing() if ranks.number else Nobody()
+        watch = Disturbing() if ranks.number else NoCallback()
         with pytest.raises(TrainingError, match="differ in their weights"), Stopping() as stopping:
-            course.learn(made, stopping, watch)
-        assert made.learner.epoch == 2
-        assert made.learner.position == 0
+            training_run.run_epochs(made, stopping, watch)
+        assert made.trainer.epoch == 2
+        assert made.trainer.position == 0
 
     assert on_ranks(2, tmp_path, work) == [0, 0]
 
@@ -243,16 +245,16 @@ def test_each_rank_draws_its_own_at_each_step(tmp_path: Path) -> None:
 
     def work(ranks: Group) -> None:
         made = one_of_them(ranks, config)
-        loss = made.learner.task.loss
+        loss = made.trainer.task.loss
         seeds = []
 
         def drawn(prediction: Prediction, batch: Batch) -> Loss:
             seeds.append(torch.initial_seed())
             return loss(prediction, batch)
 
-        made.learner.task = Planted(made.learner.task, drawn)  # type: ignore[assignment]
+        made.trainer.task = Planted(made.trainer.task, drawn)  # type: ignore[assignment]
         with Stopping() as stopping:
-            course.learn(made, stopping, Nobody())
+            training_run.run_epochs(made, stopping, NoCallback())
         Path(f"seeds-{ranks.number}").write_text("\n".join(map(str, seeds)))
 
     assert on_ranks(2, tmp_path, work) == [0, 0]
@@ -269,7 +271,7 @@ def test_a_folder_that_was_taken_since_is_refused_by_the_rank_that_holds_its_loc
     before = Path("taken/log.jsonl").read_bytes()
     monkeypatch.setattr("recurra.api.training.refuse_taken", lambda folder, config: None)
     with pytest.raises(RunError, match="taken: already holds a run"):
-        api.train(config, out=Path("taken"), together=Together(2))
+        api.train(config, out=Path("taken"), distributed=Distributed(2))
     assert Path("taken/log.jsonl").read_bytes() == before
 
 
@@ -287,9 +289,9 @@ def test_ranks_that_go_on_carry_the_states_of_their_own_rows(tmp_path: Path) -> 
 
     def work(ranks: Group) -> None:
         settings = read_settings(Path("cut/config.yaml"), [], None)
-        made = course.go_on(RunFolder(Path("cut")), settings, torch.device("cpu"), Nobody(), ranks)
-        assert made.learner.carry is not None
-        for name, state in made.learner.carry.state().items():
+        made = training_run.resume_from(RunFolder(Path("cut")), settings, torch.device("cpu"), NoCallback(), ranks)
+        assert made.trainer.carry is not None
+        for name, state in made.trainer.carry.state().items():
             assert torch.equal(state, saved[name][ranks.number :: 2])
 
     assert on_ranks(2, tmp_path, work) == [0, 0]
@@ -301,10 +303,10 @@ def test_files_of_cells_are_read_once_and_handed_on_where_they_come_one_by_one(
     Path("mine.py").write_text(CELL)
     asked: list[Any] = []
     monkeypatch.setattr(
-        "recurra.api.training.teach", lambda together, orders, *rest: asked.append(orders) or signal.SIGTERM
+        "recurra.api.training.launch", lambda distributed, orders, *rest: asked.append(orders) or signal.SIGTERM
     )
     monkeypatch.setattr("recurra.api.training.signal.raise_signal", asked.append)
-    api.train(write_config(), out=Path("none"), cells=iter([Path("mine.py")]), together=Together(2))
+    api.train(write_config(), out=Path("none"), cells=iter([Path("mine.py")]), distributed=Distributed(2))
     assert asked[0]["cells"] == ["mine.py"]
     assert asked[1] is signal.SIGTERM
 
@@ -312,5 +314,5 @@ def test_files_of_cells_are_read_once_and_handed_on_where_they_come_one_by_one(
 def test_other_devices_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recurra.api.training.device_of", torch.device)
     with pytest.raises(ConfigError, match="device cuda is trained by one process"):
-        api.train(write_config(), out=Path("none"), device="cuda", together=Together(2))
+        api.train(write_config(), out=Path("none"), device="cuda", distributed=Distributed(2))
     assert not Path("none").exists()

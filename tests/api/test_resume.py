@@ -14,9 +14,9 @@ import pytest
 
 from api.api_room import Listening, done, kept_of, log_of, recurra, refused, rows, write_config, write_csv
 from recurra import api
-from recurra.api import course as recipe
 from recurra.api import training
-from recurra.api.learner import Learner
+from recurra.api import training_run as recipe
+from recurra.api.trainer import Trainer
 from recurra.base.contracts import Progress
 from recurra.base.errors import TrainingError
 from recurra.tasks import Classification
@@ -78,7 +78,7 @@ class Stopper(Listening):
             os.kill(os.getpid(), self.number)
 
 
-def go_on(run: Path, config: Path, watch: Listening) -> api.Trained:
+def resume_from(run: Path, config: Path, watch: Listening) -> api.Trained:
     return api.resume(run, watch=watch) if run.exists() else api.train(config, out=run, watch=watch)
 
 
@@ -86,13 +86,13 @@ def go_on(run: Path, config: Path, watch: Listening) -> api.Trained:
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
     """The examples of each batch that was made, in order."""
     batches: list[tuple[int, ...]] = []
-    collate = Learner._collate
+    collate = Trainer._collate
 
-    def noted(self: Learner, indices: Sequence[int]) -> Any:
+    def noted(self: Trainer, indices: Sequence[int]) -> Any:
         batches.append(tuple(indices))
         return collate(self, indices)
 
-    monkeypatch.setattr(Learner, "_collate", noted)
+    monkeypatch.setattr(Trainer, "_collate", noted)
     return batches
 
 
@@ -125,10 +125,10 @@ def test_a_run_that_is_stopped_by_a_signal_and_resumed_ends_with_the_same_bits(
     seen.clear()
     for step in stops:
         watch = Stopper(step)
-        trained = go_on(Path("cut"), config, watch)
+        trained = resume_from(Path("cut"), config, watch)
         assert (trained.report, trained.stopped_by, watch.steps[-1]) == (None, signal.SIGTERM, step)
         assert not Path("cut/model.safetensors").exists()
-    trained = go_on(Path("cut"), config, Listening())
+    trained = resume_from(Path("cut"), config, Listening())
     assert trained.report is not None
     assert seen == order, "each batch once, in the same order"
     assert kept_of("cut") == whole
@@ -153,12 +153,12 @@ def test_a_signal_while_an_epoch_is_scored_or_the_report_made_or_the_data_read_c
         signals.append(signal.SIGINT)
         with monkeypatch.context() as patch:
             patch.setattr(room, name, signalled)
-            trained = go_on(Path("cut"), config, Listening())
+            trained = resume_from(Path("cut"), config, Listening())
         assert (trained.report, trained.stopped_by) == (None, signal.SIGINT)
         assert not Path("cut/model.safetensors").exists()
         if name == "outputs":
             assert load(Path("cut/last.ckpt")).step == 4, "what was learned before the scores is saved"
-    assert go_on(Path("cut"), config, Listening()).report is not None
+    assert resume_from(Path("cut"), config, Listening()).report is not None
     assert kept_of("cut") == kept_of("whole")
 
 
@@ -168,17 +168,17 @@ def test_a_signal_that_comes_after_the_last_scores_ends_the_run_before_the_next_
     write_config(training={"epochs": 2})
     scores = recipe._dev_scores
 
-    def signalled(course: Any, stopping: Any) -> Any:
-        found = scores(course, stopping)
+    def signalled(training_run: Any, stopping: Any) -> Any:
+        found = scores(training_run, stopping)
         os.kill(os.getpid(), signal.SIGTERM)
         return found
 
     monkeypatch.setattr(recipe, "_dev_scores", signalled)
     for last_step in (4, 8):
         watch = Listening()
-        trained = go_on(Path("run"), Path("c.yaml"), watch)
+        trained = resume_from(Path("run"), Path("c.yaml"), watch)
         assert (trained.stopped_by, trained.report, watch.steps[-1]) == (signal.SIGTERM, None, last_step)
-    assert go_on(Path("run"), Path("c.yaml"), Listening()).report is not None
+    assert resume_from(Path("run"), Path("c.yaml"), Listening()).report is not None
 
 
 def test_a_second_signal_does_not_disturb_the_way_out(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,9 +196,9 @@ def test_a_second_signal_does_not_disturb_the_way_out(data: Path, monkeypatch: p
 def test_the_command_line_says_how_to_go_on_after_a_signal(
     number: int, code: int, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    steps = Learner.steps
+    steps = Trainer.steps
 
-    def signalled(self: Learner) -> Iterator[Progress]:
+    def signalled(self: Trainer) -> Iterator[Progress]:
         for progress in steps(self):
             if progress.step == 2:
                 os.kill(os.getpid(), number)
@@ -207,7 +207,7 @@ def test_the_command_line_says_how_to_go_on_after_a_signal(
 
     handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
     with monkeypatch.context() as patch:
-        patch.setattr(Learner, "steps", signalled)
+        patch.setattr(Trainer, "steps", signalled)
         said = recurra("train", "c.yaml", "--out", "run")
     assert said.code == code
     name = signal.Signals(number).name
@@ -408,7 +408,7 @@ def test_patience_schedule_and_best_score_are_remembered_over_a_stop(
     write_config(training={"epochs": 50, "patience": 3, "schedule": schedule, **still})
     api.train(Path("c.yaml"), out=Path("whole"))
     for step in (6, 14):
-        go_on(Path("cut"), Path("c.yaml"), Stopper(step))
+        resume_from(Path("cut"), Path("c.yaml"), Stopper(step))
     api.resume(Path("cut"))
     assert kept_of("cut") == kept_of("whole")
     lines = log_of("cut")

@@ -169,8 +169,8 @@ def test_predictions_keep_the_characters_of_a_raw_text(run: Path, tmp_path: Path
 
 def test_a_text_alone_gets_the_answer_that_it_gets_in_a_batch(run: Path) -> None:
     texts = ["Anna is in Port Said now1", "Rome", "Bob and Carl and Dora are in Oslo, New York or Rome"]
-    together = [json.loads(line) for line in done("predict", run, "--json", *texts).out.splitlines()]
-    for text, expected in zip(texts, together, strict=True):
+    distributed = [json.loads(line) for line in done("predict", run, "--json", *texts).out.splitlines()]
+    for text, expected in zip(texts, distributed, strict=True):
         alone = json.loads(done("predict", run, "--json", text).out)
         assert [{**one, "score": 0} for one in alone["spans"]] == [{**one, "score": 0} for one in expected["spans"]]
         scores = [one["score"] for one in expected["spans"]]

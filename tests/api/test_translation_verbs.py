@@ -19,7 +19,7 @@ from recurra import api
 from recurra.base.contracts import Origin, Record
 from recurra.base.errors import ConfigError, RunError
 from recurra.report.png import Pictures
-from recurra.tasks import ClassificationPlan
+from recurra.tasks import ClassificationConfig
 
 WORDS = ("one", "two", "three", "four", "five")
 TINY: Mapping[str, Mapping[str, Any]] = {
@@ -123,8 +123,10 @@ def test_evaluate_and_predict_agree_with_the_report(run: Path) -> None:
 
 def test_a_text_alone_gets_the_answer_that_it_gets_in_a_batch(run: Path) -> None:
     texts = ["one two 1", "three four five one 7", "two"]
-    together = [json.loads(line) for line in done("predict", run, "--json", "--n-best", "2", *texts).out.splitlines()]
-    for text, expected in zip(texts, together, strict=True):
+    distributed = [
+        json.loads(line) for line in done("predict", run, "--json", "--n-best", "2", *texts).out.splitlines()
+    ]
+    for text, expected in zip(texts, distributed, strict=True):
         alone = json.loads(done("predict", run, "--json", "--n-best", "2", text).out)
         assert alone["output"] == expected["output"]
         assert [one["log_prob"] for one in alone["n_best"]] == pytest.approx(
@@ -263,7 +265,8 @@ def test_what_training_never_saw_is_said_with_the_answer(run: Path) -> None:
         (("--beam", "x"), "recurra predict: argument --beam: expected a whole number from 0, got 'x'."),
         (
             ("--output", "a.png"),
-            "--output a.png: expected a name that ends in .csv, .tsv, .jsonl, .conll, .bio, .iob, .iob2, .iobes or .conllu. A",
+            "--output a.png: expected a name that ends in .csv, .tsv, .jsonl, .conll, .bio, .iob, .iob2, .iobes or "
+            ".conllu. A",
         ),
     ],
 )
@@ -298,4 +301,4 @@ def test_weights_that_are_not_finite_are_named(run: Path) -> None:
 def test_options_of_a_translation_are_refused_by_a_classification(here: Path) -> None:
     rows = [Record({"text": "a", "label": label}, Origin("d", n)) for n, label in enumerate("xy")]
     with pytest.raises(ConfigError, match="beam: has no effect, because a classification has no such option"):
-        ClassificationPlan().fit(rows, "d").asking({"beam": 2})
+        ClassificationConfig().fit(rows, "d").with_options({"beam": 2})

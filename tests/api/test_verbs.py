@@ -23,8 +23,8 @@ from recurra.base.contracts import Origin, Record
 from recurra.base.errors import ConfigError
 from recurra.data.embedded import EMBEDDED
 from recurra.data.embedded.dates import ambiguous
-from recurra.tasks import TranslationPlan
-from recurra.tasks.by_length import ByLength
+from recurra.tasks import TranslationConfig
+from recurra.tasks.bucketing import BucketSampler
 
 SMALL = ["--set", "model.hidden_size=4", "--set", "model.embedding_size=3", "--set", "training.epochs=1"]
 
@@ -90,11 +90,11 @@ def test_init_check_train_evaluate_and_predict_agree_on_every_format(name: str, 
 
 def test_a_text_alone_gets_the_answer_that_it_gets_in_a_batch(run: Path) -> None:
     done("predict", run, "--input", "data.csv", "--output", "out.jsonl")
-    together = [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
+    distributed = [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
     texts = [text for text, _ in rows()]
     alone = [json.loads(done("predict", run, "--json", text).out) for text in texts[:6]]
     arguments = [json.loads(line) for line in done("predict", run, "--json", *texts).out.splitlines()]
-    for one, other in [*zip(alone, together, strict=False), *zip(arguments, together, strict=True)]:
+    for one, other in [*zip(alone, distributed, strict=False), *zip(arguments, distributed, strict=True)]:
         assert one["label"] == other["predicted"]
         assert one["score"] == pytest.approx(other["score"], abs=1e-6)
         shares = {label: other[f"probability_{label}"] for label in ("bad", "good")}
@@ -360,7 +360,7 @@ def test_scores_are_made_without_dropout(data: Path) -> None:
 
 
 def test_the_dev_scores_move_a_plateau_schedule(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recurra.api.course.LOG_EVERY", 4)
+    monkeypatch.setattr("recurra.api.training_run.LOG_EVERY", 4)
     schedule = {"name": "plateau", "factor": 0.5, "patience": 1}
     write_config(training={"epochs": 3, "schedule": schedule, "optimizer": {"name": "sgd", "lr": 1e-9}})
     done("train", "c.yaml", "--out", "run")
@@ -386,8 +386,8 @@ def test_clipping_and_penalties_take_effect(data: Path) -> None:
 
 def test_a_run_of_very_many_epochs_begins_at_once(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     planned: list[int] = []
-    plan = ByLength.plan
-    monkeypatch.setattr(ByLength, "plan", lambda self, epoch: planned.append(epoch) or plan(self, epoch))
+    plan = BucketSampler.plan
+    monkeypatch.setattr(BucketSampler, "plan", lambda self, epoch: planned.append(epoch) or plan(self, epoch))
     write_config(training={"epochs": 100_000, "patience": 1, "optimizer": {"name": "sgd", "lr": 1e-9}})
     watch = Listening()
     api.train(Path("c.yaml"), out=Path("run"), watch=watch)
@@ -397,13 +397,13 @@ def test_a_run_of_very_many_epochs_begins_at_once(data: Path, monkeypatch: pytes
 
 def test_the_best_epoch_is_kept_and_not_the_last(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Scores are planted: 0.2, 0.9, 0.5. The weights of the second epoch must come out."""
-    from recurra.api import course as recipe
+    from recurra.api import training_run as recipe
 
     planted, kept, scores = [0.2, 0.9, 0.5], [], recipe._dev_scores
 
-    def plant(course: Any, stopping: Any) -> Any:
-        found = scores(course, stopping)
-        kept.append({name: tensor.clone() for name, tensor in course.learner.model.state_dict().items()})
+    def plant(training_run: Any, stopping: Any) -> Any:
+        found = scores(training_run, stopping)
+        kept.append({name: tensor.clone() for name, tensor in training_run.trainer.model.state_dict().items()})
         value = planted[len(kept) - 1]
         return tuple(type(s)(s.name, value, s.unit, s.better, s.split) if s.name == "f1_macro" else s for s in found)
 
@@ -574,7 +574,7 @@ def make_small(name: str, part: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_demo_reads_every_date_that_a_text_can_mean() -> None:
     options = {name: value for name, value in demos.DEMOS["dates"].settings["task"].items() if name != "name"}
-    columns = TranslationPlan(**options).columns
+    columns = TranslationConfig(**options).columns
     answers = [columns.answers(record) for record in EMBEDDED["dates"].records("test")]
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\d", answer) for several in answers for answer in several)
     assert sum(len(several) > 1 for several in answers) == ambiguous("test") > 100

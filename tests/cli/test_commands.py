@@ -183,7 +183,7 @@ def test_train_hands_everything_over_and_says_what_to_do_next(api: Any, capsys: 
     assert main(words) == 0
     given = {
         "config": Path("c.yaml"), "out": Path("o"), "overrides": ["a=1"], "seed": 7, "device": "cpu",
-        "cells": [Path("m.py")], "together": None, "grace": 0.0,
+        "cells": [Path("m.py")], "distributed": None, "grace": 0.0,
     }  # fmt: skip
     assert api.asked == [("train", given)]
     captured = capsys.readouterr()
@@ -195,7 +195,7 @@ def test_train_without_options_leaves_the_choice_to_the_config(api: Any) -> None
     assert main(["train", "c.yaml"]) == 0
     given = {
         "config": Path("c.yaml"), "out": None, "overrides": [], "seed": None, "device": "auto", "cells": [],
-        "together": None, "grace": 0.0,
+        "distributed": None, "grace": 0.0,
     }  # fmt: skip
     assert api.asked == [("train", given)]
 
@@ -206,9 +206,9 @@ def test_train_without_options_leaves_the_choice_to_the_config(api: Any) -> None
 )
 @pytest.mark.parametrize("what", [["c.yaml"], ["--resume", "runs/x"]])
 def test_train_on_ranks_hands_over_how(what: list[str], words: list[str], given: dict[str, Any], api: Any) -> None:
-    api.Together = lambda ranks, **options: (ranks, options)
+    api.Distributed = lambda ranks, **options: (ranks, options)
     assert main(["train", *what, "--ranks", "3", *words]) == 0
-    assert api.asked[0][1]["together"] == (3, given)
+    assert api.asked[0][1]["distributed"] == (3, given)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -216,7 +216,7 @@ def test_a_stopped_run_says_how_to_go_on(number: int, code: int, api: Any, capsy
     api.stopped_by = number
     assert main(["train", "--resume", "runs/x", "--device", "cpu", "--set", "training.epochs=9"]) == code
     given = {
-        "run": Path("runs/x"), "overrides": ["training.epochs=9"], "device": "cpu", "cells": [], "together": None,
+        "run": Path("runs/x"), "overrides": ["training.epochs=9"], "device": "cpu", "cells": [], "distributed": None,
         "grace": 0.0,
     }  # fmt: skip
     assert api.asked == [("resume", given)]

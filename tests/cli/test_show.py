@@ -11,8 +11,8 @@ import pytest
 
 from cli.conftest import REPORT
 from recurra.base.contracts import Progress, Report, Score, Table
+from recurra.cli.progress import ProgressBar, ProgressLines, clock_time, epoch_line, watching
 from recurra.cli.show import percent_or_number, report_json, show_report, text_table
-from recurra.cli.watcher import BarWatcher, LineWatcher, clock_time, epoch_line, watching
 from recurra.report import html
 
 EXPECTED = """\
@@ -118,10 +118,10 @@ def progress_at(step: int, loss: Any) -> Progress:
 
 def test_lines_come_at_intervals_and_read_the_loss_only_then() -> None:
     now, stream, loss = [0.0], io.StringIO(), CountedLoss()
-    watcher = LineWatcher(stream, clock=lambda: now[0])
-    watcher.start(600, 10)
+    callback = ProgressLines(stream, clock=lambda: now[0])
+    callback.start(600, 10)
     for step in range(1, 101):
-        watcher.step(progress_at(step, loss), 12345.6, 83.0)
+        callback.step(progress_at(step, loss), 12345.6, 83.0)
         now[0] += 0.3
     assert stream.getvalue().splitlines() == [
         f"epoch 2/10  step {step}/600  loss 0.4312  12,346 tokens/s  1:23 left" for step in (1, 35, 69)
@@ -145,27 +145,27 @@ def test_time_left_reads_as_a_clock(seconds: float, text: str) -> None:
 
 def test_a_terminal_gets_a_bar_and_a_pipe_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
-    with watching(Terminal()) as watcher:
-        assert isinstance(watcher, BarWatcher)
+    with watching(Terminal()) as callback:
+        assert isinstance(callback, ProgressBar)
     with watching(io.StringIO()) as plain_watcher:
-        assert isinstance(plain_watcher, LineWatcher)
+        assert isinstance(plain_watcher, ProgressLines)
     monkeypatch.setenv("TERM", "dumb")
     with watching(Terminal()) as dumb:
-        assert isinstance(dumb, LineWatcher)
+        assert isinstance(dumb, ProgressLines)
 
 
 def test_the_bar_shows_epoch_step_loss_speed_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
     now, screen, loss = [0.0], Terminal(), CountedLoss()
-    watcher = BarWatcher(screen, clock=lambda: now[0])
-    watcher.step(progress_at(1, loss), 1.0, 1.0)  # before start: nothing to draw on
-    watcher.start(600, 10)
+    callback = ProgressBar(screen, clock=lambda: now[0])
+    callback.step(progress_at(1, loss), 1.0, 1.0)  # before start: nothing to draw on
+    callback.start(600, 10)
     for step in (120, 121):
-        watcher.step(progress_at(step, loss), 12345.6, 83.0)
-    watcher.scores(2, REPORT.scores, True)
-    watcher.done()
-    watcher.done()
+        callback.step(progress_at(step, loss), 12345.6, 83.0)
+    callback.scores(2, REPORT.scores, True)
+    callback.done()
+    callback.done()
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.getvalue())
     assert "120/600 loss 0.4312  12,346 tokens/s  1:23 left" in text
     assert "epoch 2/10  test accuracy 93.1 %, log_loss 0.21 nats  (best so far)" in text
@@ -177,8 +177,8 @@ def test_the_terminal_is_tidy_after_an_error(monkeypatch: pytest.MonkeyPatch) ->
     screen = Terminal()
 
     def fail() -> None:
-        with watching(screen) as watcher:
-            watcher.start(10, 1)
+        with watching(screen) as callback:
+            callback.start(10, 1)
             raise ValueError("stop")
 
     with pytest.raises(ValueError, match="stop"):

@@ -25,7 +25,7 @@ from oracles.catalogue import ORACLES
 from oracles.derivative import gradients
 from recurra.cells import CELLS
 from recurra.engine import Call, run, tape
-from recurra.nn import Carried, Recurrent
+from recurra.nn import Recurrent, Stateful
 
 every_cell = pytest.mark.parametrize("name", CELLS_UNDER_TEST)
 every_cell_and_executor = pytest.mark.parametrize(("name", "executor"), pairs())
@@ -286,7 +286,7 @@ def test_a_carried_layer_fed_in_pieces_gives_what_the_whole_gives(name):
     layer = _layer(name, num_layers=2)
     x = torch.randn(6, 3, layer.input_size, dtype=torch.float64)
     expected, states = layer(x)
-    carried = Carried(layer)
+    carried = Stateful(layer)
     pieces = [carried(piece) for piece in x.split([1, 3, 2])]
     assert_close(torch.cat(pieces), expected, 1e-12)
     for got, state in zip(_all(carried.state), _all(states), strict=True):

@@ -16,7 +16,7 @@ Path = tuple[int, ...]
 
 
 @dataclass
-class Said:
+class StepTokens:
     """A state: which sentence each row belongs to, and what it has read so far, the start included."""
 
     sentences: list[int]
@@ -35,8 +35,8 @@ class Toy:
     num_selected: int = 0
     given: list[Tensor] = field(default_factory=list)
 
-    def state(self, num_rows: int, first: int = 0) -> Said:
-        return Said([first + row for row in range(num_rows)], [()] * num_rows)
+    def state(self, num_rows: int, first: int = 0) -> StepTokens:
+        return StepTokens([first + row for row in range(num_rows)], [()] * num_rows)
 
     def log_probs(self, sentence: int, path: Path) -> np.ndarray:
         """Of what follows path (without the start) in this sentence, float64."""
@@ -44,7 +44,7 @@ class Toy:
         logits = self.sharpness * rng.normal(size=self.num_tokens)
         return self.change(sentence, path, logits - np.log(np.exp(logits).sum()))
 
-    def step(self, tokens: Tensor, state: Said) -> tuple[Tensor, Said]:
+    def step(self, tokens: Tensor, state: StepTokens) -> tuple[Tensor, StepTokens]:
         assert len(tokens) == len(state.tokens)
         assert not torch.is_grad_enabled()
         said = [(*path, token) for path, token in zip(state.tokens, tokens.tolist(), strict=True)]
@@ -52,13 +52,13 @@ class Toy:
         self.calls.append(list(state.sentences))
         rows = [self.log_probs(s, path[1:]) for s, path in zip(state.sentences, said, strict=True)]
         self.given.append(torch.from_numpy(np.stack(rows)))
-        return self.given[-1], Said(state.sentences, said)
+        return self.given[-1], StepTokens(state.sentences, said)
 
-    def select(self, state: Said, rows: Tensor) -> Said:
+    def select(self, state: StepTokens, rows: Tensor) -> StepTokens:
         chosen = rows.tolist()
         self.num_selected += 1
         assert chosen, "a search that is over asks for nothing"
-        return Said([state.sentences[row] for row in chosen], [state.tokens[row] for row in chosen])
+        return StepTokens([state.sentences[row] for row in chosen], [state.tokens[row] for row in chosen])
 
 
 @dataclass(frozen=True)

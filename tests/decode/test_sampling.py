@@ -11,7 +11,7 @@ import torch
 
 from decode.decode_room import END, START, Path, Toy
 from recurra.base.errors import ConfigError, RunError, ShapeError
-from recurra.decode import Draw, Hypothesis, Token, greedy, sample, stream
+from recurra.decode import Hypothesis, Sampling, Token, greedy, sample, stream
 
 ENDS = {"start": START, "end": END}
 PROBS = np.array([0.05, 0.30, 0.02, 0.25, 0.20, 0.18])
@@ -20,7 +20,7 @@ PROBS = np.array([0.05, 0.30, 0.02, 0.25, 0.20, 0.18])
 def drawn(num: int, **options) -> np.ndarray:
     """How often each token of PROBS is drawn by rows 0..num-1 at step 1."""
     log_probs = torch.from_numpy(np.log(PROBS)).expand(num, -1)
-    _, tokens = Draw(seed=11, **options).choose(log_probs, rows=np.arange(num), step=1)
+    _, tokens = Sampling(seed=11, **options).choose(log_probs, rows=np.arange(num), step=1)
     return np.bincount(tokens, minlength=len(PROBS)) / num
 
 
@@ -83,12 +83,12 @@ def test_a_row_draws_the_same_alone_and_in_any_batch():
 def test_another_seed_key_or_step_draws_anew_and_the_same_one_draws_the_same():
     log_probs = torch.full((40, 1000), math.log(1 / 1000))
     rows = np.arange(40)
-    first = Draw(seed=1).choose(log_probs, rows=rows, step=1)[1]
-    assert Draw(seed=1).choose(log_probs, rows=rows, step=1)[1].tolist() == first.tolist()
+    first = Sampling(seed=1).choose(log_probs, rows=rows, step=1)[1]
+    assert Sampling(seed=1).choose(log_probs, rows=rows, step=1)[1].tolist() == first.tolist()
     others = [
-        Draw(seed=2).choose(log_probs, rows=rows, step=1)[1],
-        Draw(seed=1).choose(log_probs, rows=rows, step=2)[1],
-        Draw(seed=1, keys=[f"key {row}" for row in rows]).choose(log_probs, rows=rows, step=1)[1],
+        Sampling(seed=2).choose(log_probs, rows=rows, step=1)[1],
+        Sampling(seed=1).choose(log_probs, rows=rows, step=2)[1],
+        Sampling(seed=1, keys=[f"key {row}" for row in rows]).choose(log_probs, rows=rows, step=1)[1],
     ]
     assert all((first == other).mean() < 0.2 for other in others)  # by chance one in a thousand is equal
     assert len(set(first.tolist())) > 30
@@ -97,20 +97,20 @@ def test_another_seed_key_or_step_draws_anew_and_the_same_one_draws_the_same():
 def test_a_token_of_probability_zero_is_never_drawn():
     log_probs = torch.tensor([[-math.inf, 0.0, -math.inf]]).expand(2_000, -1)
     for options in ({}, {"top_p": 1.0}, {"top_k": 2}, {"top_k": 3, "top_p": 1.0}):
-        assert set(Draw(**options).choose(log_probs, rows=np.arange(2_000), step=1)[1]) == {1}
+        assert set(Sampling(**options).choose(log_probs, rows=np.arange(2_000), step=1)[1]) == {1}
 
 
 @pytest.mark.parametrize("options", [{}, {"top_k": 2}, {"top_p": 1.0}])
 def test_the_smallest_random_number_draws_no_token_of_probability_zero(options, monkeypatch):
-    monkeypatch.setattr(Draw, "_uniform", lambda self, rows, step: torch.zeros(len(rows), 1, dtype=torch.float64))
+    monkeypatch.setattr(Sampling, "_uniform", lambda self, rows, step: torch.zeros(len(rows), 1, dtype=torch.float64))
     log_probs = torch.tensor([[-math.inf, -math.inf, 0.0]])
-    assert Draw(**options).choose(log_probs, rows=np.arange(1), step=1)[1].tolist() == [2]
+    assert Sampling(**options).choose(log_probs, rows=np.arange(1), step=1)[1].tolist() == [2]
 
 
 def test_top_p_takes_no_token_more_than_has_exactly_p():
     log_probs = torch.full((50, 2), math.log(0.5))
-    assert set(Draw(top_p=0.5).choose(log_probs, rows=np.arange(50), step=1)[1]) == {0}
-    assert set(Draw(top_p=0.51).choose(log_probs, rows=np.arange(50), step=1)[1]) == {0, 1}
+    assert set(Sampling(top_p=0.5).choose(log_probs, rows=np.arange(50), step=1)[1]) == {0}
+    assert set(Sampling(top_p=0.51).choose(log_probs, rows=np.arange(50), step=1)[1]) == {0, 1}
 
 
 def test_limits_hold_for_draws_too():
@@ -129,7 +129,7 @@ def test_a_stream_says_what_the_function_says_and_when():
         assert tuple(t.token for t in mine if not t.ended) == answer.tokens
         assert tuple(t.log_prob for t in mine) == answer.log_probs
         assert [t.ended for t in mine] == [False] * (len(mine) - 1) + [answer.ended]
-    draws = list(stream(toy, toy.state(1), max_length=7, choose=Draw(seed=3), **ENDS))
+    draws = list(stream(toy, toy.state(1), max_length=7, choose=Sampling(seed=3), **ENDS))
     ((answer,),) = sample(toy, toy.state(1), num_rows=1, max_length=7, seed=3, **ENDS)
     assert tuple(t.token for t in draws if not t.ended) == answer.tokens
 
@@ -174,7 +174,7 @@ def test_nan_and_an_impossible_row_are_named():
 )
 def test_a_wrong_option_is_named(wrong, sentence):
     with pytest.raises(ConfigError, match=sentence):
-        Draw(**wrong)
+        Sampling(**wrong)
 
 
 def test_as_many_keys_as_rows_are_expected():

@@ -9,11 +9,11 @@ import torch
 
 from api.api_room import done, recurra, refused, write_config, write_csv
 from recurra import api
+from recurra.api.callbacks import NoCallback
 from recurra.api.doctoring import refuse_without_recurrence
-from recurra.api.learner import Learner
 from recurra.api.prepare import prepare
 from recurra.api.schema import read_settings
-from recurra.api.watching import Nobody
+from recurra.api.trainer import Trainer
 from recurra.base.errors import ConfigError
 from recurra.doctor import Advice
 
@@ -37,8 +37,8 @@ def test_a_config_is_trained_a_little_and_judged(data: Path) -> None:
 
 def test_the_same_steps_as_in_training(data: Path) -> None:
     settings = read_settings(Path("c.yaml"))
-    prepared = prepare(settings, Nobody())
-    learner = Learner(settings, prepared.task, prepared.splits["train"], torch.device("cpu"), "")
+    prepared = prepare(settings, NoCallback())
+    learner = Trainer(settings, prepared.task, prepared.splits["train"], torch.device("cpu"), "")
     expected = [[progress.step, float(progress.grad_norm)] for progress in learner.steps()]
     norms = done("doctor", "c.yaml", "--steps", len(expected), "--json").json["course"]["norms"]
     assert norms == expected

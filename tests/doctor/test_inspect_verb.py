@@ -14,12 +14,12 @@ import torch
 from api.api_room import done, refused, rows, write_config, write_csv
 from recurra import api
 from recurra.api import Inspection, Run
+from recurra.api.callbacks import NoCallback
 from recurra.api.inspecting import points_for
 from recurra.api.lenses import LENSES, recurrent, tree
 from recurra.api.places import RunFolder
 from recurra.api.prepare import prepare
 from recurra.api.schema import read_settings
-from recurra.api.watching import Nobody
 from recurra.base.contracts import Origin, Record
 from recurra.base.errors import ConfigError, DataError
 from recurra.tasks import TASKS
@@ -42,7 +42,7 @@ def made(**sections: Mapping[str, Any]) -> Run:
 def opened(config: Path) -> Run:
     """The same of a config file."""
     settings = read_settings(config)
-    task = prepare(settings, Nobody()).task
+    task = prepare(settings, NoCallback()).task
     return Run(RunFolder(Path("made")), settings, task, settings.model(task.model_sizes), "")
 
 

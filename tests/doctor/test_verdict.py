@@ -10,13 +10,13 @@ import torch
 
 from doctor.doctor_room import Reader, batch, diagonal, linear, only_layer, put
 from recurra.cells import CELLS
-from recurra.doctor import Carried, Course, Diagnosis, LayerProbe, Probe, judged
+from recurra.doctor import Course, Diagnosis, GradientFlow, LayerProbe, Probe, judged
 from recurra.doctor.verdict import horizon, worst
 
 
 def layer(log10: tuple[float, ...], **given: Any) -> LayerProbe:
     """A layer that carries this, and is otherwise well."""
-    carried = Carried(log10, len(log10) - 1) if log10 else None
+    carried = GradientFlow(log10, len(log10) - 1) if log10 else None
     usual: dict[str, Any] = {
         "name": "layer 1", "cell": "rnn", "units": 4, "rows": 2, "steps": len(log10), "gradient": log10, "flow": {},
         "carried": carried, "activations": (), "dead": 0,

@@ -19,7 +19,7 @@ from recurra.engine import BACKENDS
 from recurra.engine import linear as engine_linear
 from recurra.nn import GRU, LSTM, Linear, Recurrent, linear_cross_entropy
 from recurra.nn.crf import crf_nats, marginals, viterbi
-from recurra.nn.stepping import LayerSteps
+from recurra.nn.incremental import IncrementalRNN
 from recurra.nn.unroll import Unrolled
 
 torch.manual_seed(0)
@@ -54,7 +54,7 @@ def work() -> Iterator[tuple[str, list[Tensor]]]:
             yield f"{name} {type(given)}", with_gradients(layer(x, lengths=given), list(layer.parameters()))
     states = [(x.new_ones(3, 4), x.new_zeros(3, 4))]
     with torch.no_grad():
-        yield "steps", flat(LayerSteps(layers["lstm"])(x[0], states))
+        yield "steps", flat(IncrementalRNN(layers["lstm"])(x[0], states))
     yield "unrolled", flat(Unrolled(layers["lstm"], x[0], [3]).step(0, None, states))
     yield "linear", with_gradients(linear(rows), list(linear.parameters()))
     nats = linear_cross_entropy(x[:, 0], linear.weight, linear.bias, targets)

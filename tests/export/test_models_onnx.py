@@ -16,7 +16,7 @@ from recurra.base.contracts import Batch
 from recurra.base.errors import ConfigError, RunError
 from recurra.data.tokenizers import BOS, EOS
 from recurra.decode import greedy
-from recurra.export import onnx, speaking
+from recurra.export import encoder_decoder, onnx
 from recurra.models import Chords, Classifier, FromVector, LanguageModel, Seq2Seq, Tagger
 from recurra.nn import POOLS, softmax_log_probabilities
 
@@ -192,8 +192,8 @@ def test_a_beam_takes_rows_of_what_is_kept(tmp_path: Path) -> None:
 
 
 def test_neither_file_is_written_if_one_differs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    zone = speaking.zone
-    monkeypatch.setattr(speaking, "zone", lambda draw, p, old, new: zone(draw, 0.5, old, new))
+    zone = encoder_decoder.zone
+    monkeypatch.setattr(encoder_decoder, "zone", lambda draw, p, old, new: zone(draw, 0.5, old, new))
     with pytest.raises(RunError, match=r"m\.step\.onnx: not written: "):
         onnx(small(), tmp_path / "m.onnx")
     assert list(tmp_path.iterdir()) == []

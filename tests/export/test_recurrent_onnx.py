@@ -17,7 +17,7 @@ from oracles.loop import Array
 from recurra.base.errors import ConfigError, RunError
 from recurra.cells import CELLS, Cell, cell
 from recurra.cells.language import Parameters, Value, relu, sigmoid, tanh
-from recurra.export import onnx, recurrent, writing
+from recurra.export import onnx, onnx_files, recurrent
 from recurra.lower import projects
 from recurra.nn import GRU, LSTM, RNN, Recurrent
 
@@ -275,11 +275,11 @@ def test_a_model_whose_answers_are_rounding_is_not_written(tmp_path: Path) -> No
 
 def test_numbers_that_are_not_finite_are_a_difference() -> None:
     one = np.array([1.0])
-    assert writing.difference(np.array([np.nan]), one) == float("inf")
-    assert writing.difference(one, np.array([np.inf])) == float("inf")
-    assert writing.difference(np.zeros((1, 1)), one) == float("inf")
-    assert writing.difference(np.array([2.0, 10.5]), np.array([2.5, 10.0])) == 0.05
-    assert writing.difference(np.array([0.0, 0.5]), np.array([0.25, 0.5])) == 0.25
+    assert onnx_files.difference(np.array([np.nan]), one) == float("inf")
+    assert onnx_files.difference(one, np.array([np.inf])) == float("inf")
+    assert onnx_files.difference(np.zeros((1, 1)), one) == float("inf")
+    assert onnx_files.difference(np.array([2.0, 10.5]), np.array([2.5, 10.0])) == 0.05
+    assert onnx_files.difference(np.array([0.0, 0.5]), np.array([0.25, 0.5])) == 0.25
 
 
 def test_what_has_no_form_in_onnx_is_refused_by_name(tmp_path: Path) -> None:

@@ -12,11 +12,11 @@ from torch import Tensor
 from recurra.base.contracts import Batch
 from recurra.base.errors import ConfigError
 from recurra.cells import CELLS
-from recurra.engine import cpu, real_steps
+from recurra.engine import cpu, sequence_mask
 from recurra.lower import projects
 from recurra.models import LanguageModel
 from recurra.nn import activation_penalties, backward_nats, softmax_log_probabilities, softmax_nats
-from recurra.training import Carry
+from recurra.training import TruncatedBPTT
 
 V = 11
 
@@ -29,7 +29,7 @@ def chunk(tokens: Tensor, lengths: list[int] | None = None, fresh: list[bool] | 
     """x_1 .. x_T and what follows, of tokens (T + 1, N); rows cut to their lengths."""
     T, N = len(tokens) - 1, tokens.shape[1]
     sizes = torch.tensor(lengths or [T] * N)
-    real = real_steps(sizes, T)
+    real = sequence_mask(sizes, T)
     inputs = {"tokens": torch.where(real, tokens[:-1], filling)}
     if fresh is not None:
         inputs["fresh"] = torch.tensor(fresh)
@@ -46,7 +46,7 @@ def small(**options: Any) -> LanguageModel:
 
 def nats(model: Any, batch: Batch) -> Tensor:
     outputs = model(batch).outputs
-    return softmax_nats(outputs, batch.targets["tokens"], real_steps(batch.lengths, len(batch.inputs["tokens"])))
+    return softmax_nats(outputs, batch.targets["tokens"], sequence_mask(batch.lengths, len(batch.inputs["tokens"])))
 
 
 def gradients(model: LanguageModel) -> dict[str, Tensor]:
@@ -59,7 +59,7 @@ def test_every_cell_in_chunks_with_carried_states_gives_what_one_long_run_gives(
     model = small(cell=cell, tied=tied).eval()
     tokens = text(13, 3)
     whole = model(chunk(tokens)).outputs
-    carry = Carry(model)
+    carry = TruncatedBPTT(model)
     parts = [carry(chunk(tokens[a : b + 1], fresh=[a == 0] * 3)).outputs for a, b in ((0, 5), (5, 6), (6, 12))]
     torch.testing.assert_close(torch.cat([p["hidden"] for p in parts]), whole["hidden"], atol=1e-6, rtol=0)
     assert len(carry.state()) == 2 * len(CELLS[cell].states)
@@ -70,12 +70,12 @@ def test_every_cell_in_chunks_with_carried_states_gives_what_one_long_run_gives(
 def test_gradients_of_chunks_are_those_of_the_whole_where_one_chunk_covers_it_and_are_cut_where_not() -> None:
     model, tokens = small().double(), text(9, 2)
     twin = copy.deepcopy(model)
-    nats(Carry(model), chunk(tokens, fresh=[True, True])).sum().backward()
+    nats(TruncatedBPTT(model), chunk(tokens, fresh=[True, True])).sum().backward()
     nats(twin, chunk(tokens)).sum().backward()
     assert gradients(model).keys() == gradients(twin).keys()
     assert all(torch.equal(g, gradients(twin)[name]) for name, g in gradients(model).items())
 
-    carry = Carry(model)
+    carry = TruncatedBPTT(model)
     carry(chunk(tokens[:5], fresh=[True, True]))
     before = {f"state.{k}": s for k, s in enumerate(carry.state().values())}
     model.zero_grad()
@@ -88,7 +88,7 @@ def test_gradients_of_chunks_are_those_of_the_whole_where_one_chunk_covers_it_an
 
 def test_a_fresh_row_starts_at_zero_whatever_was_carried_and_the_others_go_on() -> None:
     model, tokens = small().eval(), text(7, 3)
-    carry = Carry(model)
+    carry = TruncatedBPTT(model)
     carry(chunk(tokens[:4], fresh=[True] * 3))
     carry.restore({name: s.index_fill(0, torch.tensor([1]), torch.nan) for name, s in carry.state().items()})
     mixed = carry(chunk(tokens[3:], fresh=[False, True, False])).outputs["hidden"]
@@ -218,7 +218,7 @@ def test_a_dropped_word_has_no_vector_anywhere() -> None:
 def test_penalties_are_asked_for_in_training_only() -> None:
     model, batch = small(activation_penalty=2.0, temporal_penalty=1.0, output_dropout=0.5), chunk(text(8, 4))
     outputs = model(batch).outputs
-    real = real_steps(batch.lengths, 7)
+    real = sequence_mask(batch.lengths, 7)
     h, d = outputs["activation"], outputs["hidden"]
     expected = 28 * (2 * d.square().mean() + (h[1:] - h[:-1]).square().mean())
     torch.testing.assert_close(activation_penalties(outputs, real), expected)
@@ -230,7 +230,7 @@ def test_penalties_are_asked_for_in_training_only() -> None:
 
 def test_a_carry_goes_on_bit_for_bit_from_what_was_kept() -> None:
     model, tokens = small().eval(), text(13, 3)
-    first, second = Carry(model), Carry(model)
+    first, second = TruncatedBPTT(model), TruncatedBPTT(model)
     first(chunk(tokens[:5], fresh=[True] * 3))
     second.restore(first.state())
     later = chunk(tokens[4:], fresh=[False] * 3)
@@ -258,7 +258,7 @@ def test_a_backward_layer_tells_the_token_before_from_all_that_follow_in_the_chu
     tokens, lengths = text(8, 3), [7, 4, 1]
     batch = chunk(tokens, lengths, filling=V - 1)
     outputs = model(batch).outputs
-    found = backward_nats(outputs, batch.inputs["tokens"], real_steps(batch.lengths, 7))
+    found = backward_nats(outputs, batch.inputs["tokens"], sequence_mask(batch.lengths, 7))
     assert model.backward_layer is not None
     # torch's layer on one row, turned round by hand.
     twin = torch.nn.LSTM(4, 5)
@@ -277,11 +277,11 @@ def test_a_backward_layer_learns_and_disturbs_nothing_but_training() -> None:
     model = small(num_layers=1, tied=False, backward_layer=True)
     batch = chunk(text(7, 2))
     outputs = model(batch).outputs
-    backward_nats(outputs, batch.inputs["tokens"], real_steps(batch.lengths, 6)).sum().backward()
+    backward_nats(outputs, batch.inputs["tokens"], sequence_mask(batch.lengths, 6)).sum().backward()
     moved = {name for name, p in model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
     assert moved == {name for name, _ in model.named_parameters() if not name.startswith("layers.")}
     assert "hidden.backward" not in model.eval()(batch).outputs
-    assert not len(backward_nats(model(batch).outputs, batch.inputs["tokens"], real_steps(batch.lengths, 6)))
+    assert not len(backward_nats(model(batch).outputs, batch.inputs["tokens"], sequence_mask(batch.lengths, 6)))
 
 
 def test_a_backward_layer_is_for_one_layer() -> None:
@@ -291,6 +291,6 @@ def test_a_backward_layer_is_for_one_layer() -> None:
 
 def test_a_chunk_of_one_step_has_nothing_before_it_to_tell() -> None:
     model, batch = small(num_layers=1, tied=False, backward_layer=True), chunk(text(2, 3))
-    behind = backward_nats(model(batch).outputs, batch.inputs["tokens"], real_steps(batch.lengths, 1))
+    behind = backward_nats(model(batch).outputs, batch.inputs["tokens"], sequence_mask(batch.lengths, 1))
     assert behind.shape == (0,)
     behind.sum().backward()

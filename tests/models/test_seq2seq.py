@@ -69,7 +69,9 @@ def numpy_parameters(model: Seq2Seq) -> dict[str, Any]:
     return found | {"cell": ORACLES[model.decoder.recurrent.cell.name].unpack(cell)}
 
 
-def said_by_the_oracle(model: Seq2Seq, way: str, n: int, tokens: list[int], options: dict[str, Any]) -> oracle.Said:
+def said_by_the_oracle(
+    model: Seq2Seq, way: str, n: int, tokens: list[int], options: dict[str, Any]
+) -> oracle.StepTokens:
     p, cell = numpy_parameters(model), ORACLES[model.decoder.recurrent.cell.name]
     alone = batch([SOURCES[n]], [tokens])
     encoded = model.encoder(alone.inputs["source"], alone.lengths)

@@ -12,7 +12,7 @@ from conformance.users_cell import leaky
 from recurra.base.errors import ConfigError, ShapeError
 from recurra.cells import CELLS, cell
 from recurra.cells.language import tanh
-from recurra.nn import GRU, LSTM, RNN, Carried, Recurrent
+from recurra.nn import GRU, LSTM, RNN, Recurrent, Stateful
 
 T, N = 5, 3
 F64 = torch.float64
@@ -311,7 +311,7 @@ def test_the_forget_bias_is_the_total_of_both_biases_in_every_layer():
 def test_detached_pieces_give_the_same_outputs_and_no_gradient_across():
     layer = build("gru")
     expected, _ = layer(X)
-    carried, x = Carried(layer), X.clone().requires_grad_()
+    carried, x = Stateful(layer), X.clone().requires_grad_()
     first = carried(x[:2])
     carried.detach()
     second = carried(x[2:])
@@ -325,7 +325,7 @@ def test_detached_pieces_give_the_same_outputs_and_no_gradient_across():
 def test_without_detaching_the_gradient_flows_through_all_pieces():
     layer, x = build("gru"), X.clone().requires_grad_()
     (whole,) = torch.autograd.grad(layer(x)[0][3:].sum(), x)
-    carried = Carried(layer)
+    carried = Stateful(layer)
     carried(x[:3])
     (pieces,) = torch.autograd.grad(carried(x[3:]).sum(), x)
     torch.testing.assert_close(pieces, whole, rtol=0, atol=1e-14)
@@ -334,7 +334,7 @@ def test_without_detaching_the_gradient_flows_through_all_pieces():
 @pytest.mark.parametrize("name", ["lstm", "gru"])
 def test_rows_can_be_forgotten_one_by_one(name):
     layer = build(name)
-    carried = Carried(layer)
+    carried = Stateful(layer)
     carried(X[:2])
     carried.reset(torch.tensor([False, True, False]))
     output = carried(X[2:])
@@ -346,7 +346,7 @@ def test_rows_can_be_forgotten_one_by_one(name):
 
 def test_pieces_of_different_lengths_go_on_where_each_row_ended():
     layer = build("lstm")
-    carried = Carried(layer)
+    carried = Stateful(layer)
     carried(X[:3], lengths=[3, 1, 0])
     output = carried(X[:2], lengths=[2, 2, 2])
     expected, _ = layer(torch.cat([X[:1, 1:2], X[:2, 1:2]]))
@@ -356,8 +356,8 @@ def test_pieces_of_different_lengths_go_on_where_each_row_ended():
 
 def test_carrying_is_refused_where_it_cannot_be():
     with pytest.raises(ConfigError, match="a bidirectional layer cannot carry its state"):
-        Carried(build("gru", bidirectional=True))
-    carried = Carried(build("gru"))
+        Stateful(build("gru", bidirectional=True))
+    carried = Stateful(build("gru"))
     carried.reset(torch.tensor([True]))  # nothing is carried yet
     carried(X)
     with pytest.raises(ShapeError, match=r"reset: rows is \(2,\) torch\.bool, expected \(3,\) bool"):

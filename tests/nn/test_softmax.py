@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 
 from oracles import adaptive_softmax as oracle
 from recurra.base.errors import ConfigError, ShapeError
-from recurra.engine import cpu, real_steps
+from recurra.engine import cpu, sequence_mask
 from recurra.nn import AdaptiveSoftmax, FullSoftmax, softmax_log_probabilities, softmax_nats
 
 V, D, T, N = 13, 8, 5, 4
@@ -44,7 +44,7 @@ def asked(made: nn.Module, dtype: torch.dtype = torch.float64, garbage: float = 
     g = torch.Generator().manual_seed(1)
     hidden = torch.randn(T, N, D, generator=g).to(dtype)
     targets = torch.randint(0, V, (T, N), generator=g)
-    real = real_steps(LENGTHS, T)
+    real = sequence_mask(LENGTHS, T)
     hidden = torch.where(real.unsqueeze(2), hidden, garbage).requires_grad_()
     return {"hidden": hidden, **made.to(dtype)()}, torch.where(real, targets, -5 if garbage else 0), real
 

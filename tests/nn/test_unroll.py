@@ -13,7 +13,7 @@ from recurra.cells import CELLS
 from recurra.engine import cpu
 from recurra.lower import projects
 from recurra.nn import Recurrent
-from recurra.nn.stepping import LayerSteps
+from recurra.nn.incremental import IncrementalRNN
 from recurra.nn.unroll import Unrolled
 
 S, N, I = 5, 3, 4
@@ -170,7 +170,7 @@ def test_decoding_steps_are_those_of_the_layer_and_run_on_the_native_engine(cell
     x, states = numbers(layer, torch.float32)
     expected = at_once(layers(cell).eval(), x, states)
     with torch.no_grad():
-        steps = LayerSteps(layer)
+        steps = IncrementalRNN(layer)
         assert bool(steps.steppers) == cpu.available()
         for t in range(S):
             states = steps(x[t], states)
@@ -185,7 +185,7 @@ def test_decoding_steps_without_the_native_engine_are_the_same(options: dict[str
     expected = at_once(layer.eval(), x, states)
     layer.train()
     with torch.no_grad():
-        steps = LayerSteps(layer)
+        steps = IncrementalRNN(layer)
         assert not steps.steppers
         for t in range(S):
             states = steps(x[t], states)
@@ -196,6 +196,6 @@ def test_a_decoding_step_has_a_gradient_where_gradients_are_asked_for() -> None:
     layer = layers("lstm")
     x, states = numbers(layer, torch.float32)
     with torch.no_grad():
-        steps = LayerSteps(layer)
+        steps = IncrementalRNN(layer)
     steps(x[0], states)[-1][0].sum().backward()
     assert layer.weight_ih_l0.grad is not None

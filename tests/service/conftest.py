@@ -10,7 +10,7 @@ import pytest
 
 from api.api_room import done, rows, write_config, write_csv
 from recurra.report.png import Pictures
-from recurra.service import Limits, Served, open_runs
+from recurra.service import Limits, LoadedModel, open_runs
 from service.service_room import Ask, Asked
 
 FORWARD = {"bidirectional": False, "pooling": "last"}
@@ -58,13 +58,13 @@ def writer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def served(folder: Path) -> dict[str, Served]:
+def served(folder: Path) -> dict[str, LoadedModel]:
     """The three runs, open."""
     return open_runs([folder / name for name in ("moods", "both", "digits")], device="cpu")
 
 
 @pytest.fixture
-def ask(served: dict[str, Served]) -> Iterator[Ask]:
+def ask(served: dict[str, LoadedModel]) -> Iterator[Ask]:
     """Makes services around the runs of these names (all, if none is named); they end with the test."""
     made: list[Asked] = []
 

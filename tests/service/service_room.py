@@ -14,7 +14,7 @@ from typing import Any
 import httpx2
 from starlette.types import ASGIApp
 
-from recurra.service import Limits, Log, Served, Service, create_app
+from recurra.service import Limits, LoadedModel, Log, Service, create_app
 
 Client = httpx2.AsyncClient
 
@@ -22,7 +22,7 @@ Client = httpx2.AsyncClient
 class Asked:
     """A service, what it logs, and a client of it."""
 
-    def __init__(self, runs: dict[str, Served], limits: Limits, key: str | None, root_path: str = "") -> None:
+    def __init__(self, runs: dict[str, LoadedModel], limits: Limits, key: str | None, root_path: str = "") -> None:
         self.written = io.StringIO()
         self.service = Service(runs, limits, Log(self.written))
         self.key = key

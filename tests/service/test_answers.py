@@ -10,7 +10,7 @@ import pytest
 from recurra import api
 from recurra.base.contracts import Origin, Record
 from recurra.base.errors import DataError
-from recurra.service import Served
+from recurra.service import LoadedModel
 from service.service_room import Ask, Client, events
 
 TEXTS = ["fine item a1", "awful", "", "never seen words", "x " * 300]
@@ -20,13 +20,13 @@ NOTE = (
 )
 
 
-def by_the_api(served: Served, texts: list[str], **options: object) -> list[dict[str, object]]:
+def by_the_api(served: LoadedModel, texts: list[str], **options: object) -> list[dict[str, object]]:
     records = [Record({served.input_field: text}, Origin("here")) for text in texts]
     return list(api.predict(served.run, records, options=options, device="cpu"))
 
 
 @pytest.mark.parametrize("name", ["moods", "both"])
-def test_a_classifier_answers_as_the_verb_predict_does(ask: Ask, served: dict[str, Served], name: str) -> None:
+def test_a_classifier_answers_as_the_verb_predict_does(ask: Ask, served: dict[str, LoadedModel], name: str) -> None:
     answer = ask().post("/predict", {"model": name, "texts": TEXTS})
     assert answer.status_code == 200
     assert answer.json() == {
@@ -39,7 +39,7 @@ def test_a_classifier_answers_as_the_verb_predict_does(ask: Ask, served: dict[st
 
 
 def test_a_translation_answers_with_its_options_and_says_what_one_should_know(
-    ask: Ask, served: dict[str, Served]
+    ask: Ask, served: dict[str, LoadedModel]
 ) -> None:
     options = {"beam": 4, "n_best": 3, "attention": True}
     answer = ask("digits").post("/predict", {"texts": ["12 12", "1 X"], "options": options}).json()
@@ -48,14 +48,14 @@ def test_a_translation_answers_with_its_options_and_says_what_one_should_know(
     assert any("training never saw" in note and "'X'" in note and "texts[1]" in note for note in answer["notes"])
 
 
-def test_rows_go_where_the_rows_of_a_file_go(ask: Ask, served: dict[str, Served]) -> None:
+def test_rows_go_where_the_rows_of_a_file_go(ask: Ask, served: dict[str, LoadedModel]) -> None:
     rows = [{"text": "fine", "label": "good", "more": [1, None]}, {"text": "awful"}]
     answer = ask("moods").post("/predict", {"records": rows}).json()
     assert answer["predictions"] == by_the_api(served["moods"], ["fine", "awful"])
 
 
 @pytest.mark.parametrize("row", [{"title": "x"}, {"text": 3}, {"text": None}, {}])
-def test_a_broken_row_is_refused_in_the_words_of_a_file(ask: Ask, served: dict[str, Served], row: dict) -> None:
+def test_a_broken_row_is_refused_in_the_words_of_a_file(ask: Ask, served: dict[str, LoadedModel], row: dict) -> None:
     with pytest.raises(DataError) as caught:
         served["moods"].run.task.example(Record(row, Origin("records[1]")), gold=False)
     answer = ask("moods").post("/predict", {"records": [{"text": "fine"}, row]})
@@ -90,7 +90,7 @@ def test_a_run_is_chosen_by_its_name(ask: Ask) -> None:
 
 
 @pytest.mark.parametrize("text", ["12 12", "31", "", "99 99 99"])
-def test_a_translation_is_spoken_token_by_token(ask: Ask, served: dict[str, Served], text: str) -> None:
+def test_a_translation_is_spoken_token_by_token(ask: Ask, served: dict[str, LoadedModel], text: str) -> None:
     answer = ask("digits").post("/generate", {"text": text})
     assert answer.headers["content-type"].startswith("text/event-stream")
     *tokens, (last, whole) = events(answer.text)
@@ -120,7 +120,7 @@ def test_what_does_not_speak_says_so(ask: Ask) -> None:
     assert "a classification does not write texts; use /predict" in answer.json()["error"]
 
 
-def test_a_session_answers_for_all_of_the_text_so_far(ask: Ask, served: dict[str, Served]) -> None:
+def test_a_session_answers_for_all_of_the_text_so_far(ask: Ask, served: dict[str, LoadedModel]) -> None:
     async def talk(client: Client) -> None:
         begun = await client.post("/sessions", json={"model": "moods"})
         assert begun.status_code == 201

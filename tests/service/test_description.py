@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recurra.service import Served
+from recurra.service import LoadedModel
 from service.service_room import Ask, Asked, Client
 
 POSTS = {"/predict": "/predict", "/generate": "/generate", "/suggest": "/suggest", "/sessions": "/sessions"}
@@ -33,7 +33,7 @@ BODIES = st.dictionaries(st.sampled_from(NAMES), JSON) | JSON
 
 
 @pytest.fixture(scope="module")
-def asked(served: dict[str, Served]) -> Any:
+def asked(served: dict[str, LoadedModel]) -> Any:
     from recurra.service import Limits
 
     one = Asked(served, Limits(), None)

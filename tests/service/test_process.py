@@ -272,14 +272,14 @@ def test_sigterm_ends_what_has_begun_and_then_the_process(folder: Path, loop: st
     with subprocess.Popen(command, text=True, env=environment, **pipes) as process, ExitStack() as at_last:
         at_last.callback(process.kill)
         port = int(process.stdout.readline().split(":")[-1].split()[0])
-        asking = socket.create_connection(("127.0.0.1", port), timeout=20)
+        with_options = socket.create_connection(("127.0.0.1", port), timeout=20)
         idle = socket.create_connection(("127.0.0.1", port), timeout=20)
-        with asking, idle:
-            asking.sendall(head + body)
+        with with_options, idle:
+            with_options.sendall(head + body)
             while b"recurra_requests_running 2.0" not in metrics(port):
                 pass
             process.send_signal(signal.SIGTERM)
-            answer = b"".join(iter(lambda: asking.recv(65536), b""))
+            answer = b"".join(iter(lambda: with_options.recv(65536), b""))
             assert idle.recv(1) == b""
         _, said = process.communicate(timeout=60)
     assert answer.startswith(b"HTTP/1.1 200"), answer[:300]

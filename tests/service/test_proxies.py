@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from recurra.base.errors import ConfigError
-from recurra.service import Served, open_runs
+from recurra.service import LoadedModel, open_runs
 from service.service_room import Ask, events
 
 GETS = ("/", "/page.css", "/page.js", "/docs", "/docs.js", "/icon.svg", "/health", "/ready", "/models", "/metrics")
@@ -113,7 +113,7 @@ ODD = ("a b", "100%", "50%20off", "#1", "what?", 'say "hi"', "it's", "KÃ¶ln", "æ
 
 
 def test_a_run_of_any_name_has_a_link_that_leads_to_its_report(
-    ask: Ask, served: dict[str, Served], tmp_path: Path
+    ask: Ask, served: dict[str, LoadedModel], tmp_path: Path
 ) -> None:
     from service.service_room import Asked
 
@@ -135,7 +135,7 @@ def test_a_run_of_any_name_has_a_link_that_leads_to_its_report(
     ("name", "said"), [("x" * 101, "has 101 characters, expected at most 100"), ("K\udcf6ln", "is not UTF-8")]
 )
 def test_a_name_that_no_request_can_hold_is_refused(
-    served: dict[str, Served], tmp_path: Path, name: str, said: str
+    served: dict[str, LoadedModel], tmp_path: Path, name: str, said: str
 ) -> None:
     (tmp_path / name).symlink_to(served["moods"].run.folder.path)
     with pytest.raises(ConfigError, match=f"its name {said}"):

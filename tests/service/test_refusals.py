@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from recurra.service import Served
+from recurra.service import LoadedModel
 from recurra.service.limits import LONGEST_TEXT, MOST_RECORDS, WIDEST_BEAM
 from service.service_room import Ask, Asked, Client, events, hidden
 
@@ -249,7 +249,7 @@ def test_what_takes_too_long_is_given_up(ask: Ask) -> None:
     assert asked.get("/ready").status_code == 200
 
 
-def test_a_search_is_broken_off_when_its_time_is_over(ask: Ask, served: dict[str, Served]) -> None:
+def test_a_search_is_broken_off_when_its_time_is_over(ask: Ask, served: dict[str, LoadedModel]) -> None:
     # Untrained enough to write to the limit of its length: 10,000 source characters, some 10,000 steps of a beam of 16.
     asked = ask("digits", seconds=0.3)
     answer = asked.post("/predict", {"texts": ["1 " * 5000], "options": {"beam": 16}})

@@ -24,8 +24,8 @@ import pytest
 import torch
 
 from recurra.api.folder import open_run
-from recurra.service import Limits, Served, open_runs
-from recurra.service.running import terminal_is_there
+from recurra.service import Limits, LoadedModel, open_runs
+from recurra.service.server import terminal_is_there
 from recurra.training import save_weights
 from service.service_room import Asked, Client, events, hidden
 from service.test_answers import by_the_api
@@ -54,7 +54,7 @@ class Kept:
         self.asked = Asked(open_runs([run], device="cpu"), Limits(**limits), KEY)
 
     @property
-    def now(self) -> Served:
+    def now(self) -> LoadedModel:
         return self.asked.service.runs[self.run.name]
 
     def talk(self, talk: Talk) -> Any:
@@ -236,20 +236,20 @@ def test_files_that_are_written_while_they_are_read_are_no_version(
         (path / "task.json").write_text((path / "task.json").read_text())
         return found
 
-    monkeypatch.setattr("recurra.service.served.open_run", while_read)
+    monkeypatch.setattr("recurra.service.models.open_run", while_read)
     old = moods.now
     assert moods.reload(409)["error"].startswith("moods: its files were written while they were read.")
     assert moods.now is old
 
 
 def test_a_version_that_cannot_answer_is_refused(moods: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(served: Served) -> None:
+    def fails(served: LoadedModel) -> None:
         raise ZeroDivisionError("/secret/place")
 
     train_on(moods.run)
     old = moods.now
     with monkeypatch.context() as patch:
-        patch.setattr("recurra.service.reloading.try_out", fails)
+        patch.setattr("recurra.service.reloading.warm_up", fails)
         assert moods.reload(409)["problems"] == ["it could not be read; the log of the service says why."]
     assert moods.now is old
     assert "ZeroDivisionError" in moods.asked.log[-2 if moods.asked.log[-1]["event"] == "request" else -1]["traceback"]
@@ -274,7 +274,7 @@ def test_questions_to_two_versions_share_no_batch(moods: Kept) -> None:
     assert max(sizes) > 1
 
 
-def _record(served: Served, text: str) -> Any:
+def _record(served: LoadedModel, text: str) -> Any:
     from recurra.base.contracts import Origin, Record
 
     return Record({served.input_field: text}, Origin("here"))
@@ -390,16 +390,16 @@ def test_who_has_no_key_or_only_a_cookie_reloads_nothing(moods: Kept, folder: Pa
 def test_what_is_asked_for_while_files_are_read_is_read_again(moods: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     from recurra.service import reloading
 
-    begun, go_on, number = threading.Event(), threading.Event(), 0
+    begun, advance, number = threading.Event(), threading.Event(), 0
 
-    def slow(old: Served) -> Served:
+    def slow(old: LoadedModel) -> LoadedModel:
         nonlocal number
         number += 1
         begun.set()
-        assert go_on.wait(20)
+        assert advance.wait(20)
         return old
 
-    monkeypatch.setattr(reloading, "newer", slow)
+    monkeypatch.setattr(reloading, "reload", slow)
     reloads = moods.asked.service.reloads
 
     async def talk(client: Client) -> None:
@@ -413,7 +413,7 @@ def test_what_is_asked_for_while_files_are_read_is_read_again(moods: Kept, monke
         await asyncio.sleep(0.02)
         asks[0].cancel()  # who goes away does not take the answer of the other with it
         await asyncio.sleep(0.02)
-        go_on.set()
+        advance.set()
         assert (await asks[1]).json()["outcome"] == "unchanged"
         await asyncio.gather(first, *later)
 
@@ -425,18 +425,18 @@ def test_a_reload_that_takes_long_ends_all_the_same(
     keep: Callable[..., Kept], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from recurra.service import reloading
-    from recurra.service.served import newer
+    from recurra.service.models import reload
 
     moods = keep(folder / "moods", seconds=0.2)
     train_on(moods.run)
-    go_on = threading.Event()
-    monkeypatch.setattr(reloading, "newer", lambda old: newer(old) if go_on.wait(20) else old)
+    advance = threading.Event()
+    monkeypatch.setattr(reloading, "reload", lambda old: reload(old) if advance.wait(20) else old)
     old = moods.now
 
     async def talk(client: Client) -> None:
         late = await client.post("/models/moods/reload")
         assert (late.status_code, "goes on" in late.json()["error"]) == (504, True)
-        go_on.set()
+        advance.set()
         async with asyncio.timeout(20):
             while moods.now is old:
                 await asyncio.sleep(0.01)
@@ -489,7 +489,7 @@ def test_sighup_reloads_a_process_that_drops_no_request(folder: Path, tmp_path: 
         stop = threading.Event()
         pool = at_last.enter_context(ThreadPoolExecutor(3))
         at_last.callback(stop.set)
-        asking = [pool.submit(_ask_until, stop, port) for _ in range(3)]
+        with_options = [pool.submit(_ask_until, stop, port) for _ in range(3)]
         for number, name in enumerate(["two", "one", "broken", "two"], 1):
             weights = tmp_path / "next"
             weights.write_bytes((tmp_path / name / "model.safetensors").read_bytes() if name != "broken" else b"{}")
@@ -500,7 +500,7 @@ def test_sighup_reloads_a_process_that_drops_no_request(folder: Path, tmp_path: 
                 assert time.monotonic() < until
                 time.sleep(0.01)
         stop.set()
-        answers = [answer for one in asking for answer in one.result()]
+        answers = [answer for one in with_options for answer in one.result()]
         process.terminate()
         assert process.wait(60) == 143  # how soon it ends is measured in test_process.py
         reading.join(10)

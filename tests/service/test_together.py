@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from recurra.service import Served
+from recurra.service import LoadedModel
 from service.service_room import Ask, Client
 from service.test_answers import by_the_api
 
@@ -30,7 +30,9 @@ def same(found: Any, expected: Any) -> None:
 
 
 @pytest.mark.parametrize(("name", "number"), [("moods", 2000), ("both", 100), ("digits", 100)])
-def test_each_gets_the_answer_it_would_get_alone(ask: Ask, served: dict[str, Served], name: str, number: int) -> None:
+def test_each_gets_the_answer_it_would_get_alone(
+    ask: Ask, served: dict[str, LoadedModel], name: str, number: int
+) -> None:
     asked = ask(waiting=number, requests=number)
     draw = random.Random(3)
     words = ["fine", "lovely", "warm", "awful", "cold", "dull", "grim", "item", "12", "7", "unknown", "x"]
@@ -59,7 +61,7 @@ TWO: Any = {"n_best": 2, "beam": 2}
     "kinds", [[("moods", {}), ("both", {})], [("digits", {}), ("digits", TWO)], [("moods", {}), ("digits", {})]]
 )
 def test_requests_of_different_kinds_do_not_mix(
-    ask: Ask, served: dict[str, Served], kinds: list[tuple[str, dict[str, Any]]]
+    ask: Ask, served: dict[str, LoadedModel], kinds: list[tuple[str, dict[str, Any]]]
 ) -> None:
     # A batch of two kinds would answer one of them with the other's network or options, where it answers at all.
     asked = ask(delay=0.02)
@@ -111,7 +113,7 @@ def test_a_lone_request_waits_no_longer_than_the_delay(ask: Ask) -> None:
     assert 0.2 <= asked.run(talk) < 2.0  # a machine that others use may take its time
 
 
-def test_much_text_does_not_hold_up_a_short_one(ask: Ask, served: dict[str, Served]) -> None:
+def test_much_text_does_not_hold_up_a_short_one(ask: Ask, served: dict[str, LoadedModel]) -> None:
     asked = ask("moods", delay=0)
     long = [f"{'fine awful ' * 300} {n}" for n in range(60)]
     sizes: list[int] = []

@@ -65,14 +65,14 @@ def answered(kind: str, texts: list[Any]) -> tuple[list[dict[str, Any]], tuple[s
     examples = [task.example(Record({column: text}, Origin("t", n)), gold=False) for n, text in enumerate(texts, 1)]
     with torch.inference_mode():
         outputs = task.predict(model, task.collate(examples, range(len(examples))), examples)
-    return [task.answer(e, o) for e, o in zip(examples, outputs, strict=True)], task.remarks(outputs, examples)
+    return [task.answer(e, o) for e, o in zip(examples, outputs, strict=True)], task.warnings(outputs, examples)
 
 
 @pytest.mark.parametrize("kind", TRAINED)
 def test_a_blank_text_has_an_empty_answer_with_a_note_and_its_neighbours_have_theirs(kind: str) -> None:
     expected = TRAINED[kind][4]
     texts = ["a b", "", " \u200b\t", "a"]
-    answers, remarks = answered(kind, texts)
+    answers, warnings = answered(kind, texts)
     for text, answer in zip(texts, answers, strict=True):
         if is_blank(text):
             assert answer == {**expected, "text": text, "note": NOTE}
@@ -80,21 +80,21 @@ def test_a_blank_text_has_an_empty_answer_with_a_note_and_its_neighbours_have_th
             assert "note" not in answer
             assert answer.keys() == {*expected, "text"}
     blank = "2 of 4 texts are blank (empty, or of white space and characters that cannot be seen), and have an empty "
-    assert remarks == (f"{blank}answer; the first: t:2.",), "what is not known in a blank text is nobody's business"
+    assert warnings == (f"{blank}answer; the first: t:2.",), "what is not known in a blank text is nobody's business"
     assert answered(kind, ["a"])[1] == ()
 
 
 def test_a_blank_translation_looks_at_nothing_and_has_no_second_answer() -> None:
     name, options, rows, column, _ = TRAINED["translation"]
     plan = TASKS[name](**options)
-    task = plan.fit([Record(row, Origin("d")) for row in rows], "d").asking({"n_best": 2, "attention": True})
+    task = plan.fit([Record(row, Origin("d")) for row in rows], "d").with_options({"n_best": 2, "attention": True})
     model = MODELS["seq2seq"](*task.model_sizes, embedding_size=4, hidden_size=4).eval()
     example = task.example(Record({column: "\u200b"}, Origin("t")), gold=False)
     with torch.inference_mode():
         (output,) = task.predict(model, task.collate([example], [0]), [example])
     answer = task.answer(example, output)
     assert (answer["n_best"], answer["attention"]) == ([], {"rows": [], "columns": [], "weights": []})
-    assert list(task.spoken(model, example, torch.device("cpu"))) == []  # type: ignore[attr-defined]
+    assert list(task.stream(model, example, torch.device("cpu"))) == []  # type: ignore[attr-defined]
 
 
 def test_a_sentence_of_tokens_has_a_tag_for_each_whatever_they_are() -> None:
@@ -118,9 +118,9 @@ def test_a_language_model_judges_a_blank_text_and_says_that_it_is_one(
     assert (blank["note"], blank["num_tokens"]) == (NOTE, targets)
     assert str(blank["log_prob"])[:2] != "-0"
     assert "note" not in other
-    (remark,) = task.remarks(outputs, examples)
+    (remark,) = task.warnings(outputs, examples)
     assert remark.startswith("1 of 2 texts is blank (empty, or of white space and characters that cannot be seen)")
-    _, piece = task.follower(model).read(task.follower(model).begin(), " ")
+    _, piece = task.predictor(model).read(task.predictor(model).begin(), " ")
     assert piece["note"] == NOTE
 
 
@@ -134,7 +134,7 @@ def test_a_piece_of_music_without_chords_is_answered() -> None:
         assert task.answer(example, output) == {
             "log_prob": 0.0, "nats_per_step": 0.0, "num_steps": 0, "chords": "", "note": NOTE,
         }  # fmt: skip
-    assert len(task.remarks(outputs, examples)) == 1
+    assert len(task.warnings(outputs, examples)) == 1
     with pytest.raises(DataError, match="is empty, expected chords"):
         task.example(Record({"chords": ""}, Origin("t")))
 
@@ -145,12 +145,12 @@ def test_a_text_in_pieces_is_blank_until_something_can_be_seen() -> None:
     model = MODELS["classifier"](
         *task.model_sizes, embedding_size=4, hidden_size=4, bidirectional=False, pooling="last"
     ).eval()
-    follower = task.follower(model)
-    place = follower.begin()
+    predictor = task.predictor(model)
+    place = predictor.begin()
     for piece in ("", " \u200b"):
-        place, answer = follower.read(place, piece)
+        place, answer = predictor.read(place, piece)
         assert (answer["label"], answer["score"], answer["note"]) == ("", None, NOTE)
-    _, answer = follower.read(place, "a")
+    _, answer = predictor.read(place, "a")
     assert answer["label"] in ("x", "y")
     assert "note" not in answer
 

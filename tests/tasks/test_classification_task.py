@@ -13,10 +13,10 @@ import torch
 from recurra.base.contracts import Origin, Prediction, Record
 from recurra.base.errors import ConfigError, DataError, RunError
 from recurra.metrics.outputs import LabelOutput, LabelSetOutput
-from recurra.tasks import TASKS, Classification, ClassificationPlan
+from recurra.tasks import TASKS, Classification, ClassificationConfig
 from recurra.tasks.classification.mistakes import mistaken
 from recurra.tasks.classification.task import TextExample
-from recurra.tasks.text import TextReader, unknown_share
+from recurra.tasks.text import TextEncoder, unknown_share
 
 TEXTS = ["a b c", "b c", "c c d", "e"]
 LABELS = ["yes", "no", "yes", "yes"]
@@ -32,7 +32,7 @@ def records(labels: list[Any], texts: list[str] = TEXTS) -> list[Record]:
 
 
 def task_of(values: list[Any] = LABELS, /, **options: Any) -> Classification:
-    return ClassificationPlan(**options).fit(records(values), "f.csv")
+    return ClassificationConfig(**options).fit(records(values), "f.csv")
 
 
 def many(**options: Any) -> Classification:
@@ -96,7 +96,7 @@ def test_one_label_is_enough_where_a_row_may_have_none() -> None:
 )  # fmt: skip
 def test_options_without_effect_are_all_named(options: dict[str, Any], problems: list[str]) -> None:
     with pytest.raises(ConfigError) as caught:
-        ClassificationPlan(**options)
+        ClassificationConfig(**options)
     assert [problem.startswith(start) for problem, start in zip(caught.value.problems, problems, strict=True)] == [
         True
     ] * len(problems)
@@ -149,7 +149,7 @@ def test_a_record_that_cannot_be_learned_from_is_named(fields: dict[str, Any], s
     with pytest.raises(DataError, match=sentence):
         task_of().example(row)
     with pytest.raises(DataError, match=sentence):
-        ClassificationPlan().check(row)
+        ClassificationConfig().check(row)
 
 
 def test_to_predict_needs_no_label_and_takes_an_empty_text() -> None:
@@ -170,15 +170,15 @@ def test_labels_that_training_never_saw_are_named() -> None:
 
 
 def test_the_same_labels_are_the_same_stratum_in_any_order_and_form() -> None:
-    plan = ClassificationPlan(labels="many", separator="|")
+    plan = ClassificationConfig(labels="many", separator="|")
     assert (
         plan.stratum(record(label="b|a"))
         == plan.stratum(record(label=["a", "b"]))
         == plan.stratum(record(label="a| b"))
     )
     assert plan.stratum(record(label="a")) != plan.stratum(record(label="a|b"))
-    assert ClassificationPlan().stratum(record(label=" yes")) == "yes"
-    assert ClassificationPlan().key(record("a b")) == "a b"
+    assert ClassificationConfig().stratum(record(label=" yes")) == "yes"
+    assert ClassificationConfig().key(record("a b")) == "a b"
 
 
 # -- collate -----------------------------------------------------------------------------------------------------------
@@ -273,10 +273,10 @@ def test_scores_count_what_is_right() -> None:
 def test_labels_of_a_single_row_are_named_with_file_and_line() -> None:
     task = task_of()
     examples = [task.example(row) for row in records(LABELS)]  # yes no yes yes
-    kept, notes = task.usable(examples, "train")
+    kept, notes = task.filter(examples, "train")
     assert len(kept) == 4
     assert f"train: 1 label has a single row, too few to learn from: 'no' ({examples[1].origin})." in notes
-    assert task.usable(examples, "dev")[1] == ()
+    assert task.filter(examples, "dev")[1] == ()
 
 
 def test_possible_scores_are_those_of_a_model_that_knows_how_frequent_labels_are() -> None:
@@ -320,7 +320,7 @@ def test_facts_have_the_sizes_of_every_split() -> None:
 
 @pytest.mark.parametrize("tokenizer", ["words", "characters", {"name": "subwords", "vocab_size": 300}])
 def test_a_stored_task_reads_and_answers_as_before(tokenizer: Any) -> None:
-    plan = ClassificationPlan(tokenizer=tokenizer, class_weights="balanced", max_length=3, keep="end")
+    plan = ClassificationConfig(tokenizer=tokenizer, class_weights="balanced", max_length=3, keep="end")
     task = plan.fit(records(LABELS), "f.csv")
     back = plan.restore(json.loads(json.dumps(task.to_json())), "task.json")
     assert back.to_json() == task.to_json()
@@ -344,7 +344,7 @@ def test_a_stored_task_reads_and_answers_as_before(tokenizer: Any) -> None:
 def test_a_stored_task_of_another_shape_is_refused(change: dict[str, Any]) -> None:
     stored = {**task_of().to_json(), **change}
     with pytest.raises(RunError, match=r"^task\.json: expected "):
-        ClassificationPlan().restore(stored, "task.json")
+        ClassificationConfig().restore(stored, "task.json")
 
 
 def test_equal_tokens_are_one_object() -> None:
@@ -355,14 +355,14 @@ def test_equal_tokens_are_one_object() -> None:
 
 
 def test_a_reader_without_texts_pads_nothing() -> None:
-    reader: TextReader = task_of().reader
-    ids, lengths = reader.padded([(), ()])
+    reader: TextEncoder = task_of().reader
+    ids, lengths = reader.pad_sequence([(), ()])
     assert ids.shape == (0, 2)
     assert lengths.tolist() == [0, 0]
 
 
 def test_the_task_is_registered() -> None:
-    assert TASKS["classification"] is ClassificationPlan
+    assert TASKS["classification"] is ClassificationConfig
 
 
 def test_mistaken_texts_are_shown_with_what_was_said_the_surest_first() -> None:
@@ -387,7 +387,7 @@ def of_two(title: object, body: object, label: str = "a") -> Record:
 
 
 def test_several_columns_are_read_as_one_text() -> None:
-    plan = ClassificationPlan(text=("title", "body"))
+    plan = ClassificationConfig(text=("title", "body"))
     assert (plan.fields, plan.input_field) == (("title", "body", "label"), "title")
     task = plan.fit([of_two("Good news", "we won"), of_two("Bad news", "we lost", "b")], "f.csv")
     assert task.example(of_two("Good news", "we won")).text == "Good news\nwe won"
@@ -400,7 +400,7 @@ def test_several_columns_are_read_as_one_text() -> None:
 
 
 def test_rows_without_any_of_the_texts_are_named() -> None:
-    plan = ClassificationPlan(text=("title", "body"))
+    plan = ClassificationConfig(text=("title", "body"))
     with pytest.raises(DataError, match=r"f\.csv:2: columns 'title', 'body' are all empty, expected text"):
         plan.check(of_two("", " "))
     with pytest.raises(DataError, match=r"f\.csv:2: column 'body' holds 3"):
@@ -412,6 +412,6 @@ def test_rows_without_any_of_the_texts_are_named() -> None:
 def test_columns_of_text_that_cannot_be_are_refused() -> None:
     for text in ((), ("a", "a")):
         with pytest.raises(ConfigError, match="text: expected a column, or different ones"):
-            ClassificationPlan(text=text)
+            ClassificationConfig(text=text)
     with pytest.raises(ConfigError, match="label: is 'a', the text column too"):
-        ClassificationPlan(text=("a", "b"), label="a")
+        ClassificationConfig(text=("a", "b"), label="a")

@@ -17,13 +17,13 @@ from recurra.data.splits import OrderedSplit, split
 from recurra.data.tokenizers import EOS, UNK
 from recurra.models import LanguageModel
 from recurra.nn import softmax_log_probabilities
-from recurra.tasks import LanguageModelling, LanguageModelPlan, Manner
+from recurra.tasks import GenerationOptions, LanguageModelConfig, LanguageModelling
 from recurra.tasks.language_model import documents
+from recurra.tasks.language_model.generation import Held, Text, choice
 from recurra.tasks.language_model.scoring import doubling_bins, text_scores
 from recurra.tasks.language_model.suggesting import Suggester
 from recurra.tasks.language_model.task import scored
-from recurra.tasks.language_model.writing import Held, Text, choice
-from recurra.training import Carry
+from recurra.training import TruncatedBPTT
 
 LINES = ("to be or not to be", "", "that is the <unk> question", "whether tis nobler")
 
@@ -33,7 +33,7 @@ def records(texts: Sequence[str], path: str = "a.txt") -> list[Record]:
 
 
 def fitted(texts: Sequence[str] = LINES, **options: Any) -> LanguageModelling:
-    return LanguageModelPlan(**{"tokenizer": "spaces", **options}).fit(records(texts), "a.txt")
+    return LanguageModelConfig(**{"tokenizer": "spaces", **options}).fit(records(texts), "a.txt")
 
 
 def model_for(task: LanguageModelling, **options: Any) -> LanguageModel:
@@ -43,7 +43,7 @@ def model_for(task: LanguageModelling, **options: Any) -> LanguageModel:
 
 
 def passages(task: LanguageModelling, texts: Sequence[str] = LINES) -> list[documents.Passage]:
-    return task.usable([task.example(record) for record in records(texts)], "train")[0]
+    return task.filter([task.example(record) for record in records(texts)], "train")[0]
 
 
 def nats_by_one_run(task: LanguageModelling, model: LanguageModel, document: documents.Document) -> list[float]:
@@ -92,7 +92,7 @@ def test_line_breaks_false_leaves_them_out() -> None:
     assert "\n" not in passage.document.tokens
     assert task.start == EOS
     with pytest.raises(ConfigError, match=r"line_breaks: false would glue"):
-        LanguageModelPlan(line_breaks=False, tokenizer="characters")
+        LanguageModelConfig(line_breaks=False, tokenizer="characters")
 
 
 def test_characters_give_the_text_back() -> None:
@@ -123,11 +123,11 @@ def test_streams_with_a_carried_state_see_what_one_run_of_each_document_sees(doc
     texts = [line for line in LINES if line]
     task = fitted(texts, document=document, bptt=3)
     model, found = model_for(task), passages(task, texts)
-    order = task.order(found, batch_tokens=100, batch_rows=1, seed=3)
-    carry, said = Carry(model), []
+    sampler = task.sampler(found, batch_tokens=100, batch_rows=1, seed=3)
+    carry, said = TruncatedBPTT(model), []
     with torch.inference_mode():
-        for item in order.plan(1):
-            batch = order.batch(item)
+        for item in sampler.plan(1):
+            batch = sampler.batch(item)
             assert batch.inputs["tokens"].shape[0] <= 3
             said.append(float(task.loss(carry(batch), batch).total))
     expected = [n for d in dict.fromkeys(p.document for p in found) for n in nats_by_one_run(task, model, d)]
@@ -141,11 +141,11 @@ def test_a_batch_names_the_passages_its_rows_are_in_and_never_reads_over_an_end(
     monkeypatch.setattr("recurra.tasks.language_model.order.PIECE", 4)
     task = fitted(document="row", texts=[f"{'a ' * k}b" for k in range(12)], bptt=5)
     found = passages(task, [f"{'a ' * k}b" for k in range(12)])
-    order = task.order(found, batch_tokens=15, batch_rows=64, seed=1)
+    sampler = task.sampler(found, batch_tokens=15, batch_rows=64, seed=1)
     seen = []
     for epoch in (1, 2):
-        for item in order.plan(epoch):
-            batch = order.batch(item)
+        for item in sampler.plan(epoch):
+            batch = sampler.batch(item)
             assert batch.inputs["tokens"].shape[1] <= 3, "batch_tokens bounds the rows"
             rows = zip(batch.indices, batch.lengths.tolist(), batch.targets["tokens"].t().tolist(), strict=True)
             for index, length, targets in rows:
@@ -235,23 +235,23 @@ def task_output(task: LanguageModelling, found: Sequence[documents.Passage]) -> 
 
 
 def test_what_cannot_be_read_is_said_with_its_place() -> None:
-    row = LanguageModelPlan(document="row")
+    row = LanguageModelConfig(document="row")
     with pytest.raises(DataError, match=r"a\.txt:2: column 'text' is empty, .*document: file"):
         row.check(records(["a", " "])[1])
-    LanguageModelPlan(document="file").check(records([""])[0])
+    LanguageModelConfig(document="file").check(records([""])[0])
     with pytest.raises(DataError, match=r"a\.txt: column 'text' holds 3, expected text"):
         row.check(Record({"text": 3}, Origin("a.txt")))
     with pytest.raises(DataError, match=r"a\.txt: all 2 training rows are blank"):
         fitted(["", "  "])
     task = fitted(["a b"], line_breaks=False)
     with pytest.raises(DataError, match="dev: its 1 rows hold no token"):
-        task.usable([task.example(record) for record in records([""])], "dev")
+        task.filter([task.example(record) for record in records([""])], "dev")
     with pytest.raises(DataError, match=r"a\.txt:1: has 100,002 tokens, and predict takes at most 100,000"):
         fitted().example(records(["a " * 100_001])[0], gold=False)
 
 
 def test_a_task_comes_back_from_its_json_and_from_nothing_else() -> None:
-    plan = LanguageModelPlan(tokenizer="spaces")
+    plan = LanguageModelConfig(tokenizer="spaces")
     task = plan.fit(records(LINES), "a.txt")
     assert plan.restore(task.to_json(), "task.json").to_json() == task.to_json()
     for wrong in ({}, {"reader": {}}, {"reader": 3}):
@@ -261,7 +261,7 @@ def test_a_task_comes_back_from_its_json_and_from_nothing_else() -> None:
 
 @pytest.mark.parametrize("texts", [["ab cde " * 100], ["x", "ab cde " * 100], ["été " * 200]])
 def test_a_text_of_too_few_lines_is_cut_where_a_split_ends(texts: list[str]) -> None:
-    plan = LanguageModelPlan()
+    plan = LanguageModelConfig()
     rule = OrderedSplit(dev=0.1, test=0.2)
     given = records(texts)
     assert not all(split(given, rule, group=plan.key).values())
@@ -277,7 +277,7 @@ def test_a_text_of_too_few_lines_is_cut_where_a_split_ends(texts: list[str]) -> 
 
 
 def test_a_text_without_spaces_is_cut_between_characters() -> None:
-    plan, rule = LanguageModelPlan(), OrderedSplit()
+    plan, rule = LanguageModelConfig(), OrderedSplit()
     text = "e\u0301" * 5_000
     parts = split(plan.torn(records([text]), rule), rule, group=plan.key)
     rows = [record.fields["text"] for name in ("train", "dev", "test") for record in parts[name]]
@@ -306,7 +306,7 @@ def test_a_prompt_is_read_as_one_run_reads_it_and_the_most_probable_token_follow
 def test_what_is_written_is_what_its_tokens_join_to(monkeypatch: pytest.MonkeyPatch) -> None:
     task = fitted()
     writer = task.writer(model_for(task))
-    text = "".join(w.text for w in writer.write("to be", Manner(length=12, temperature=0)))
+    text = "".join(w.text for w in writer.write("to be", GenerationOptions(length=12, temperature=0)))
     first, *rest = text.split("\n")
     words = [*first.split(" ")[1:], *(word for line in rest for word in ("\n", *line.split()))]
     assert first == "" or first.startswith(" ")
@@ -335,9 +335,9 @@ def test_writing_ends_before_a_stop_that_is_spelt_otherwise_than_the_model_write
     task = fitted(["été été été"], tokenizer={"name": "characters", "lowercase": True})
     writer = task.writer(model_for(task))
     how = {"length": 40, "seed": 3}
-    whole = "".join(w.text for w in writer.write("", Manner(**how)))
+    whole = "".join(w.text for w in writer.write("", GenerationOptions(**how)))
     assert "é" in whole
-    cut = "".join(w.text for w in writer.write("", Manner(**how, stop="E\u0301")))
+    cut = "".join(w.text for w in writer.write("", GenerationOptions(**how, stop="E\u0301")))
     assert cut == whole.partition("é")[0]
 
 
@@ -345,11 +345,11 @@ def test_options_of_writing_are_checked_at_once() -> None:
     task = fitted()
     writer = task.writer(model_for(task))
     with pytest.raises(ConfigError, match="stop: is empty"):
-        writer.write("a", Manner(length=3, stop=""))
+        writer.write("a", GenerationOptions(length=3, stop=""))
     with pytest.raises(ConfigError, match="length: expected a whole number from 1 to 100,000, got 0"):
-        writer.write("a", Manner(length=0))
+        writer.write("a", GenerationOptions(length=0))
     with pytest.raises(ConfigError, match="top_k: has no effect at temperature 0"):
-        choice(Manner(temperature=0, top_k=3))
+        choice(GenerationOptions(temperature=0, top_k=3))
 
 
 def test_each_option_of_writing_reaches_the_draw() -> None:
@@ -358,7 +358,7 @@ def test_each_option_of_writing_reaches_the_draw() -> None:
     writer = task.writer(model_for(task))
 
     def text(**options: Any) -> str:
-        return "".join(w.text for w in writer.write("to be", Manner(length=20, **options)))
+        return "".join(w.text for w in writer.write("to be", GenerationOptions(length=20, **options)))
 
     best = text(temperature=0)
     assert text(top_k=1, temperature=9.0, seed=4) == text(top_p=1e-9, temperature=9.0, seed=5) == best

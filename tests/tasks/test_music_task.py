@@ -12,7 +12,7 @@ import torch
 from recurra.base.contracts import Batch, Origin, Prediction, Record
 from recurra.base.errors import ConfigError, DataError, RunError
 from recurra.models import Chords
-from recurra.tasks import Manner, Music, MusicPlan
+from recurra.tasks import GenerationOptions, Music, MusicConfig
 from recurra.tasks.music.chords import chords_of, note_name, written
 from recurra.tasks.music.scoring import Frequencies, foreseen, music_scores, step_nats
 
@@ -24,7 +24,7 @@ def record(chords: Any, line: int = 1) -> Record:
 
 
 def fitted(**options: Any) -> Music:
-    return MusicPlan(**options).fit([record(piece) for piece in PIECES], "a.jsonl")
+    return MusicConfig(**options).fit([record(piece) for piece in PIECES], "a.jsonl")
 
 
 def model_for(task: Music, **options: Any) -> Chords:
@@ -64,7 +64,7 @@ def test_what_is_no_chord_is_named_with_its_step(chords: Any, sentence: str) -> 
 
 
 def test_notes_that_the_options_leave_out_and_empty_pieces_are_refused() -> None:
-    plan = MusicPlan(lowest=60, highest=72)
+    plan = MusicConfig(lowest=60, highest=72)
     with pytest.raises(
         DataError, match=r"a.jsonl:3: column 'chords', step 2: B3 \(59\) is not in 60..72; set task.low"
     ):
@@ -72,14 +72,14 @@ def test_notes_that_the_options_leave_out_and_empty_pieces_are_refused() -> None
     with pytest.raises(DataError, match="is empty, expected chords"):
         plan.check(record([]))
     with pytest.raises(ConfigError, match="highest: is 50, under lowest, 60"):
-        MusicPlan(lowest=60, highest=50)
+        MusicConfig(lowest=60, highest=50)
 
 
 def test_the_column_of_chords_is_found() -> None:
     rows = [Record({"id": 7, "title": "Sleep", "notes": "C4 D4"}, Origin("a.csv", 2))]
-    assert MusicPlan.suggested(rows, "a.csv").task == {"chords": "notes"}  # type: ignore[arg-type]
+    assert MusicConfig.suggested(rows, "a.csv").task == {"chords": "notes"}  # type: ignore[arg-type]
     with pytest.raises(DataError, match="no column holds chords; its columns are 'title'"):
-        MusicPlan.suggested([Record({"title": "Sleep"}, Origin("a.csv", 2))], "a.csv")  # type: ignore[arg-type]
+        MusicConfig.suggested([Record({"title": "Sleep"}, Origin("a.csv", 2))], "a.csv")  # type: ignore[arg-type]
 
 
 # -- the five verbs ----------------------------------------------------------------------------------------------------
@@ -168,7 +168,7 @@ def test_baselines_have_the_models_scores() -> None:
 def test_each_chord_that_is_written_has_the_probability_of_a_whole_run() -> None:
     task = fitted(lowest=59, highest=72)
     model = model_for(task)
-    pieces = list(task.writer(model).write("C4 E4+G4", Manner(length=5, seed=3)))
+    pieces = list(task.writer(model).write("C4 E4+G4", GenerationOptions(length=5, seed=3)))
     text = "C4 E4+G4" + "".join(p.text for p in pieces)
     example = task.example(record(text))
     with torch.inference_mode():
@@ -205,7 +205,7 @@ def test_the_same_seed_writes_the_same_piece_and_temperature_zero_the_likely_not
 def test_what_cannot_be_written_is_refused_at_once(prompt: str, options: dict[str, Any], sentence: str) -> None:
     task = fitted(lowest=59, highest=72)
     with pytest.raises((ConfigError, DataError), match=sentence):
-        task.writer(model_for(task)).write(prompt, Manner(**options))
+        task.writer(model_for(task)).write(prompt, GenerationOptions(**options))
 
 
 def test_chords_goes_on_from_a_state_as_in_one_run() -> None:
@@ -222,8 +222,8 @@ def test_chords_goes_on_from_a_state_as_in_one_run() -> None:
 
 def test_a_run_of_other_notes_is_refused_and_dropout_without_layers_too() -> None:
     task = fitted()
-    assert MusicPlan().restore(task.to_json(), "task.json").model_sizes == (88,)
+    assert MusicConfig().restore(task.to_json(), "task.json").model_sizes == (88,)
     with pytest.raises(RunError, match=r"task.json: expected music of the notes 30..108"):
-        MusicPlan(lowest=30).restore(task.to_json(), "task.json")
+        MusicConfig(lowest=30).restore(task.to_json(), "task.json")
     with pytest.raises(ConfigError, match="dropout: acts between layers, and there is one"):
         Chords(88, dropout=0.2)

@@ -11,12 +11,12 @@ from recurra.base.contracts import Origin, Record
 from recurra.base.errors import DataError, RunError
 from recurra.tasks import (
     Classification,
-    ClassificationPlan,
-    LanguageModelPlan,
+    ClassificationConfig,
+    LanguageModelConfig,
     Tagging,
-    TaggingPlan,
+    TaggingConfig,
     Translation,
-    TranslationPlan,
+    TranslationConfig,
 )
 from recurra.tasks.columns import named
 
@@ -37,7 +37,7 @@ def values(scores: Any) -> dict[str, float]:
 
 def classified(given: list[Any], /, **options: Any) -> Classification:
     rows = [record(n, text=f"text {n}", label=label) for n, label in enumerate(given, start=2)]
-    return ClassificationPlan(**options).fit(rows, "f.csv")
+    return ClassificationConfig(**options).fit(rows, "f.csv")
 
 
 def test_spellings_of_a_label_are_one_class_and_said() -> None:
@@ -45,17 +45,17 @@ def test_spellings_of_a_label_are_one_class_and_said() -> None:
     assert task.labels == ("bar", CAFE)
     example = task.example(record(text="x", label=APART))
     assert example.gold == CAFE
-    _, notes = task.usable([example], "train")
+    _, notes = task.filter([example], "train")
     assert notes[1:2] == (
         "train: 1 label is written in several ways that look alike, and each was read as one: 'caf\\xe9' is also "
         "'cafe\\u0301', 'ca\\u200bf\\xe9'.",
     )
-    assert task.usable([example], "dev")[1] == ()
+    assert task.filter([example], "dev")[1] == ()
 
 
 def test_labels_in_one_spelling_need_no_note() -> None:
     task = classified([APART, APART, " bar", "bar"])
-    notes = task.usable([task.example(record(text="x", label=CAFE))], "train")[1]
+    notes = task.filter([task.example(record(text="x", label=CAFE))], "train")[1]
     assert not any("several ways" in note for note in notes)
 
 
@@ -80,15 +80,15 @@ def test_a_weight_is_found_by_any_spelling_of_its_label() -> None:
 def test_a_saved_task_knows_its_labels_by_any_spelling() -> None:
     data = json.loads(json.dumps(classified([CAFE, "bar"]).to_json()))
     data["labels"] = ["bar", APART]
-    task = ClassificationPlan().restore(data, "task.json")
+    task = ClassificationConfig().restore(data, "task.json")
     task.refuse_unknown([task.example(record(text="x", label=CAFE))])
     data["labels"] = [CAFE, APART]
     with pytest.raises(RunError, match=r"task\.json: .* 'caf\\xe9' twice"):
-        ClassificationPlan().restore(data, "task.json")
+        ClassificationConfig().restore(data, "task.json")
 
 
 def test_a_text_in_another_spelling_is_the_same_text() -> None:
-    task, plan = classified([CAFE, "bar"]), ClassificationPlan()
+    task, plan = classified([CAFE, "bar"]), ClassificationConfig()
     one, other = (task.example(record(text=text, label="bar")) for text in (CAFE, APART))
     assert one.key == other.key
     assert plan.key(record(text=CAFE)) == plan.key(record(text=APART))
@@ -113,7 +113,7 @@ def test_the_bag_of_words_reads_a_test_text_in_another_spelling() -> None:
 
 @pytest.mark.parametrize("name", [APART, f"\ufeff{CAFE}", f"{CAFE}\u200b", f" {CAFE}"])
 def test_a_column_is_found_by_any_spelling_of_its_name(name: str) -> None:
-    task = ClassificationPlan(text=CAFE).fit([record(**{name: "a b", "label": x}) for x in "xy"], "f.jsonl")
+    task = ClassificationConfig(text=CAFE).fit([record(**{name: "a b", "label": x}) for x in "xy"], "f.jsonl")
     assert task.example(record(**{name: "a b", "label": "x"})).tokens == ("a", "b")
 
 
@@ -121,7 +121,7 @@ def test_a_column_is_found_by_any_spelling_of_its_name(name: str) -> None:
 
 
 def translated(rows: list[tuple[str, str]], **options: Any) -> Translation:
-    made = TranslationPlan(**options).fit([record(n, source=s, target=t) for n, (s, t) in enumerate(rows)], "f.tsv")
+    made = TranslationConfig(**options).fit([record(n, source=s, target=t) for n, (s, t) in enumerate(rows)], "f.tsv")
     assert isinstance(made, Translation)
     return made
 
@@ -142,14 +142,14 @@ def test_an_output_that_is_right_reaches_every_score_whichever_way_the_reference
 
 def test_groups_in_two_spellings_are_one() -> None:
     task = translated([("a", "b")], scores="exact", group=None)
-    plan = TranslationPlan(scores="exact", group="lang")
+    plan = TranslationConfig(scores="exact", group="lang")
     groups = {plan.columns.group_of(record(source="a", target="b", lang=text)) for text in (CAFE, APART, HIDDEN)}
     assert groups == {CAFE}
     assert task.columns.group_of(record(source="a", target="b")) is None
 
 
 def test_accepted_answers_in_another_spelling_are_not_others() -> None:
-    plan = TranslationPlan(scores="exact", accepted="accepted")
+    plan = TranslationConfig(scores="exact", accepted="accepted")
     rows = [record(source="a", target=CAFE, accepted=f"{APART}|bar")]
     task = plan.fit(rows, "f.tsv")
     assert task.example(rows[0]).wanted.right == ((CAFE,), ("bar",))
@@ -159,7 +159,7 @@ def test_accepted_answers_in_another_spelling_are_not_others() -> None:
 
 
 def tagged(rows: list[tuple[list[str], list[str]]], **options: Any) -> Tagging:
-    made = TaggingPlan(**options).fit([record(n, token=a, tag=b) for n, (a, b) in enumerate(rows)], "f.jsonl")
+    made = TaggingConfig(**options).fit([record(n, token=a, tag=b) for n, (a, b) in enumerate(rows)], "f.jsonl")
     assert isinstance(made, Tagging)
     return made
 
@@ -171,12 +171,12 @@ def test_words_and_tags_in_two_spellings_are_one_and_their_places_stay() -> None
     assert (example.tokens, example.tags) == ((CAFE, "x"), (f"B-{CAFE}", "O"))
     assert (example.text, example.places) == (f"{APART} x", ((0, 5), (6, 7)))
     assert example.written == (APART, "x")
-    _, notes = task.usable([example], "train")
+    _, notes = task.filter([example], "train")
     assert any("tags" in note or "label is written" in note for note in notes)
 
 
 def test_labels_of_spans_in_two_spellings_are_one() -> None:
-    read = TaggingPlan().columns.read
+    read = TaggingConfig().columns.read
     (one, other) = (read(record(token="In Rome", tag=[[3, 7, text]]), gold=True).tags for text in (CAFE, HIDDEN))
     assert one == other == ("O", f"B-{CAFE}")
 
@@ -186,7 +186,7 @@ def test_a_word_that_training_saw_in_another_spelling_is_not_unseen() -> None:
     example = task.example(record(token=[CAFE], tag=["X"]))
     found = task.baselines([task.example(record(token=[APART], tag=["X"]))], {"test": [example]}).scores["frequent"]
     assert "unseen_accuracy" not in values(found)
-    restored = TaggingPlan().restore(
+    restored = TaggingConfig().restore(
         json.loads(json.dumps(task.to_json()).replace(json.dumps(CAFE)[1:-1], "cafe\\u0301")), "t"
     )
     assert CAFE in restored.reader.seen
@@ -203,7 +203,7 @@ def test_a_text_that_is_cut_keeps_its_places_and_reads_its_words_in_normal_form(
 
 
 def test_a_split_puts_two_spellings_of_a_text_together() -> None:
-    plan = LanguageModelPlan(document="row")
+    plan = LanguageModelConfig(document="row")
     assert plan.key(record(text=CAFE)) == plan.key(record(text=APART))
 
 

@@ -111,7 +111,7 @@ def test_check_says_the_labels_that_a_classification_learns() -> None:
     rows = [Record({"text": f"some words {n}", "label": label}, Origin("f", n)) for n, label in enumerate("aab")]
     rows.append(Record({"text": "x y", "label": "NaN"}, Origin("f", 9)))
     task = TASKS["classification"]().fit(rows, "f")
-    assert task.usable([task.example(row) for row in rows], "train")[1][:2] == (
+    assert task.filter([task.example(row) for row in rows], "train")[1][:2] == (
         "train: column 'label': 3 labels: a (2), b (1), NaN (1).",
         "train: column 'label': 'NaN' (1 times) may be no label but a value that is missing; fill it in, or remove it.",
     )

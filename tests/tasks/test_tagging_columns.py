@@ -9,7 +9,7 @@ import pytest
 
 from recurra.base.errors import ConfigError, DataError
 from recurra.data.formats import read
-from recurra.tasks import Tagging, TaggingPlan
+from recurra.tasks import Tagging, TaggingConfig
 from recurra.tasks.contract import Suggestion
 
 # Sentences as (word, part of speech, chunk, name), and a second level of names inside the first.
@@ -46,16 +46,16 @@ def cell(field: str, number: int, word: tuple[str, ...]) -> str:
 
 
 def chosen(path: Path) -> Suggestion:
-    form = TaggingPlan.format_of(path)
-    return TaggingPlan.suggested(list(read(path, format=form)), path)
+    form = TaggingConfig.format_of(path)
+    return TaggingConfig.suggested(list(read(path, format=form)), path)
 
 
 def fitted(path: Path) -> Tagging:
     """The task as the config that `init` writes fits it."""
     found = chosen(path)
-    form = TaggingPlan.format_of(path)
+    form = TaggingConfig.format_of(path)
     rows = list(read(path, format=form, columns=found.data.get("columns")))
-    task = TaggingPlan(**found.task).fit(rows, str(path))
+    task = TaggingConfig(**found.task).fit(rows, str(path))
     assert task.example(rows[1]).tokens == ("Peter", "Blackburn")
     return task
 
@@ -166,7 +166,7 @@ def test_ontonotes_is_read_with_its_brackets(tmp_path: Path) -> None:
     path.write_text("\n".join(lines) + "\n")
     found = chosen(path)
     rows = list(read(path, columns=found.data.get("columns")))
-    task = TaggingPlan(**{**found.task, "tokens": "token", "tags": "tag"}).fit(rows, "a")
+    task = TaggingConfig(**{**found.task, "tokens": "token", "tags": "tag"}).fit(rows, "a")
     assert task.example(rows[0]).tokens == ("Anna", "Smith", "visited", "Rome")
     assert task.example(rows[0]).tags == ("B-PERSON", "I-PERSON", "O", "B-GPE")
     assert task.tagset.in_file(("B-PERSON", "I-PERSON", "O", "B-GPE")) == ("(PERSON*", "*)", "*", "(GPE*)")
@@ -177,7 +177,7 @@ def test_a_token_a_line_is_seen_under_any_name(name: str, tmp_path: Path) -> Non
     assert fitted(put(tmp_path, "word name", name=name, between="\t")).tagset.written == "bio"
     table = tmp_path / "t.tsv"
     table.write_text("tokens\ttags\nIn Rome\tO B-LOC\nIn Oslo\tO B-LOC\n")
-    assert TaggingPlan.format_of(table) == "auto"
+    assert TaggingConfig.format_of(table) == "auto"
 
 
 # -- spelling ----------------------------------------------------------------------------------------------------------
@@ -219,14 +219,14 @@ def test_every_scheme_is_known_in_every_spelling_and_written_back_in_it(
     if not separator and tags.startswith("U"):
         return  # U and O alone may be anything
     row = record(["a", "b", "c", "d", "e", "f"], own)
-    task = TaggingPlan().fit([row], "f")
+    task = TaggingConfig().fit([row], "f")
     assert task.tagset.written == scheme
     inside = task.example(row).tags or ()
     assert [tag.replace("span", "?") for tag in inside] == [
         tag if separator or tag == "O" else f"{tag[0]}-?" for tag in expected.split()
     ]
     assert list(task.tagset.in_file(inside)) == own
-    restored = TaggingPlan().restore(task.to_json(), "task.json")
+    restored = TaggingConfig().restore(task.to_json(), "task.json")
     assert list(restored.tagset.in_file(inside)) == own
 
 
@@ -235,7 +235,7 @@ def test_other_tags_stay_plain(tags: str) -> None:
     from tasks.test_tagging_task import record
 
     row = record(["a", "b", "c", "d"][: len(tags.split())], tags.split())
-    assert TaggingPlan().fit([row], "f").tagset.written == "plain"
+    assert TaggingConfig().fit([row], "f").tagset.written == "plain"
 
 
 def test_other_names_of_a_scheme_are_taken() -> None:
@@ -243,9 +243,9 @@ def test_other_names_of_a_scheme_are_taken() -> None:
 
     row = record(["a", "b"], ["U-X", "O"])
     for name in ("bilou", "biluo", "bioes"):
-        assert TaggingPlan(file_scheme=name).fit([row], "f").tagset.written == "iobes"
+        assert TaggingConfig(file_scheme=name).fit([row], "f").tagset.written == "iobes"
     with pytest.raises(DataError, match=r"tag 'I_X' stands after 'O'; in scheme bio"):
-        TaggingPlan(file_scheme="iob2").check(record(["a", "b"], ["O", "I_X"]))
+        TaggingConfig(file_scheme="iob2").check(record(["a", "b"], ["O", "I_X"]))
 
 
 # -- what is refused ---------------------------------------------------------------------------------------------------
@@ -255,7 +255,7 @@ def refused(tokens: list[Any], tags: list[str], number: int = 1) -> str:
     from tasks.test_tagging_task import record
 
     with pytest.raises(DataError) as caught:
-        TaggingPlan().fit([record(tokens, tags)] * number, "f.conll")
+        TaggingConfig().fit([record(tokens, tags)] * number, "f.conll")
     return str(caught.value)
 
 

@@ -17,7 +17,7 @@ from recurra.base.contracts import Batch, Origin, Prediction, Record
 from recurra.base.errors import ConfigError, DataError, RunError
 from recurra.data.schemes import SCHEMES, read_default
 from recurra.data.tokenizers import CUTTERS
-from recurra.tasks import TASKS, Tagging, TaggingPlan
+from recurra.tasks import TASKS, Tagging, TaggingConfig
 from recurra.tasks.tagging.decoding import Tagged
 from recurra.tasks.tagging.readers import LONGEST_WORD
 from recurra.tasks.tagging.sentences import Sentence
@@ -36,7 +36,7 @@ def written(row: str, line: int = 7) -> Record:
 
 
 def task_of(rows: list[str] = ROWS, **options: Any) -> Tagging:
-    return TaggingPlan(**options).fit([written(row, n) for n, row in enumerate(rows, 1)], "f.jsonl")
+    return TaggingConfig(**options).fit([written(row, n) for n, row in enumerate(rows, 1)], "f.jsonl")
 
 
 class Table(nn.Module):
@@ -60,7 +60,7 @@ class Table(nn.Module):
 
 
 def test_tokens_and_tags_of_every_form_are_one_sentence() -> None:
-    plan = TaggingPlan()
+    plan = TaggingConfig()
     listed = plan.columns.read(record(["In", "New", "York"], ["O", "B-LOC", "I-LOC"]), gold=True)
     spaced = plan.columns.read(record("In New  York", "O B-LOC I-LOC"), gold=True)
     spans = plan.columns.read(record("In New York", [{"start": 3, "end": 11, "label": "LOC"}]), gold=True)
@@ -74,12 +74,12 @@ def test_tokens_and_tags_of_every_form_are_one_sentence() -> None:
 
 
 def test_a_text_without_spans_is_outside() -> None:
-    assert TaggingPlan().columns.read(record("No names.", []), gold=True).tags == ("O", "O", "O")
+    assert TaggingConfig().columns.read(record("No names.", []), gold=True).tags == ("O", "O", "O")
 
 
 def test_white_space_at_the_edges_of_a_span_belongs_to_no_token() -> None:
     spans = [{"start": 2, "end": 8, "label": "X"}]
-    assert TaggingPlan().columns.read(record("In Rome now", spans), gold=True).tags == ("O", "B-X", "O")
+    assert TaggingConfig().columns.read(record("In Rome now", spans), gold=True).tags == ("O", "B-X", "O")
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ BAD_ROWS = [
 @pytest.mark.parametrize(("row", "message"), BAD_ROWS)
 def test_a_row_that_is_no_sentence_is_named_with_what_is_wrong(row: tuple[object, object], message: str) -> None:
     with pytest.raises(DataError) as caught:
-        TaggingPlan().check(record(*row))
+        TaggingConfig().check(record(*row))
     assert message in str(caught.value)
     assert str(caught.value).startswith("f.jsonl:7: ")
 
@@ -141,11 +141,11 @@ def test_a_tag_that_its_scheme_forbids_is_named_by_the_line_of_its_token() -> No
     with pytest.raises(
         DataError, match=r"f\.jsonl:5: tag 'I-X' stands after 'O'; in scheme bio, .* task\.repair: true"
     ):
-        TaggingPlan(file_scheme="bio").check(bad)
-    TaggingPlan(file_scheme="bio", repair=True).check(bad)
-    TaggingPlan(file_scheme="iob1").check(bad)
-    TaggingPlan(file_scheme="plain").check(bad)
-    TaggingPlan().check(bad)  # auto knows the scheme when it has seen all rows
+        TaggingConfig(file_scheme="bio").check(bad)
+    TaggingConfig(file_scheme="bio", repair=True).check(bad)
+    TaggingConfig(file_scheme="iob1").check(bad)
+    TaggingConfig(file_scheme="plain").check(bad)
+    TaggingConfig().check(bad)  # auto knows the scheme when it has seen all rows
 
 
 def test_a_file_of_two_schemes_is_refused_at_the_first_tag_that_does_not_fit_the_other_sentences() -> None:
@@ -195,11 +195,11 @@ def test_what_auto_found_is_said_once() -> None:
     task = task_of(["a/I-X b/B-X"])
     examples = [task.example(written("a/I-X b/B-X"))]
     labels = "train: column 'tag': 1 label: X (2)."
-    assert task.usable(examples, "train")[1] == ("task.file_scheme: auto found iob1; the model learns bio.", labels)
-    assert task.usable(examples, "dev")[1] == ()
-    assert task_of(["a/I-X b/B-X"], file_scheme="iob1").usable(examples, "train")[1] == (labels,)
+    assert task.filter(examples, "train")[1] == ("task.file_scheme: auto found iob1; the model learns bio.", labels)
+    assert task.filter(examples, "dev")[1] == ()
+    assert task_of(["a/I-X b/B-X"], file_scheme="iob1").filter(examples, "train")[1] == (labels,)
     plain = task_of(["a/NN b/VB"])
-    assert plain.usable([], "train")[1][0] == "task.file_scheme: auto found plain tags, 2 of them."
+    assert plain.filter([], "train")[1][0] == "task.file_scheme: auto found plain tags, 2 of them."
 
 
 def test_a_scheme_of_spans_needs_tags_of_spans() -> None:
@@ -220,8 +220,8 @@ def test_options_that_have_no_effect_on_the_tags_that_were_found_are_named() -> 
 def test_spans_of_characters_are_the_same_spans_whatever_scheme_is_named(scheme: Any) -> None:
     rows = [record("Rome Oslo", [[0, 4, "X"], [5, 9, "X"]]), record("a b", [[0, 3, "Y"]])]
     for one in rows:
-        TaggingPlan(file_scheme=scheme).check(one)
-    task = TaggingPlan(file_scheme=scheme).fit(rows, "f")
+        TaggingConfig(file_scheme=scheme).check(one)
+    task = TaggingConfig(file_scheme=scheme).fit(rows, "f")
     assert [read_default(task.example(one).tags or ()) for one in rows] == [[("X", 0, 1), ("X", 1, 2)], [("Y", 0, 2)]]
 
 
@@ -242,19 +242,19 @@ def test_spans_of_characters_are_the_same_spans_whatever_scheme_is_named(scheme:
 )
 def test_options_without_effect_are_all_named(options: dict[str, Any], problems: list[str]) -> None:
     with pytest.raises(ConfigError) as caught:
-        TaggingPlan(**options)
+        TaggingConfig(**options)
     assert list(caught.value.problems) == problems
 
 
 def test_the_way_to_cut_texts_is_suggested_by_the_file() -> None:
     spaced, spans = [record("a b", "O B-X")], [record("a b", "[[0, 1, 'X']]")]
-    assert TaggingPlan.suggested(spaced, Path("f.tsv")).task == {
+    assert TaggingConfig.suggested(spaced, Path("f.tsv")).task == {
         "tokens": "token",
         "tags": "tag",
         "tokenizer": "spaces",
     }
-    assert TaggingPlan.suggested(spans, Path("f.tsv")).task == {"tokens": "token", "tags": "tag"}
-    assert TaggingPlan.suggested([written("a/O")], Path("f.conll")).task == {"tokens": "token", "tags": "tag"}
+    assert TaggingConfig.suggested(spans, Path("f.tsv")).task == {"tokens": "token", "tags": "tag"}
+    assert TaggingConfig.suggested([written("a/O")], Path("f.conll")).task == {"tokens": "token", "tags": "tag"}
 
 
 # -- example and collate -----------------------------------------------------------------------------------------------
@@ -320,11 +320,11 @@ def test_a_batch_with_nothing_to_read_is_empty() -> None:
 def test_rows_longer_than_the_limit_are_left_out_of_training_alone() -> None:
     task = task_of(max_length=2)
     examples = [task.example(written(row, n)) for n, row in enumerate(ROWS, 1)]
-    kept, notes = task.usable(examples, "train")
+    kept, notes = task.filter(examples, "train")
     assert kept == examples[1:]
     assert "train: 1 of 3 sentences were left out" in notes[2]
     assert "max_length = 2 tokens; the first: f.jsonl:1, with 5." in notes[2]
-    assert task.usable(examples, "dev")[0] == examples
+    assert task.filter(examples, "dev")[0] == examples
     assert "lives" not in task.reader.seen
     with pytest.raises(DataError, match=r"f\.jsonl: no sentence has at most max_length = 1 tokens"):
         task_of(ROWS[:2], max_length=1)
@@ -333,7 +333,7 @@ def test_rows_longer_than_the_limit_are_left_out_of_training_alone() -> None:
 def test_a_tag_that_training_never_saw_counts_as_a_mistake_and_is_said() -> None:
     task = task_of()
     examples = [task.example(written("Anna/B-PER Acme/B-ORG", 3)), task.example(written("Rome/B-LOC", 5))]
-    kept, (note,) = task.usable(examples, "test")
+    kept, (note,) = task.filter(examples, "test")
     assert kept == examples
     assert note == (
         "test: 1 of 3 tags were never seen in training, and no model can say them: 'ORG'; the first: 'Acme' in the "
@@ -378,8 +378,10 @@ def test_the_best_tags_and_their_probabilities_are_those_of_all_taggings(pairs: 
         chances = brute(task, model, batch.inputs["words"][:, 0].tolist(), constrained=constrained)
         (output,) = task.predict(model, batch, [example])
         assert output.tags == max(chances, key=chances.__getitem__)
-        for place, (tag, sure) in enumerate(zip(output.tags, output.sure, strict=True)):
-            assert sure == pytest.approx(sum(p for names, p in chances.items() if names[place] == tag), abs=1e-6)
+        for place, (tag, with_confidence) in enumerate(zip(output.tags, output.with_confidence, strict=True)):
+            assert with_confidence == pytest.approx(
+                sum(p for names, p in chances.items() if names[place] == tag), abs=1e-6
+            )
 
 
 def test_the_loss_is_minus_the_log_of_the_probability_of_the_right_tags() -> None:
@@ -414,7 +416,7 @@ def test_a_sentence_alone_gets_what_it_gets_in_a_batch_whatever_stands_in_the_pa
     for example, output in zip(examples, found, strict=True):
         (alone,) = task.predict(model, task.collate([example], [0]), [example])
         assert alone.tags == output.tags
-        assert alone.sure == pytest.approx(output.sure, abs=1e-7)
+        assert alone.with_confidence == pytest.approx(output.with_confidence, abs=1e-7)
 
 
 def test_weights_that_are_not_finite_are_named() -> None:
@@ -430,8 +432,11 @@ def test_a_draft_says_the_same_tags_without_probabilities() -> None:
     task = task_of()
     model, example = Table(task), task.example(written(ROWS[0]))
     batch = task.collate([example], [0])
-    (full,), (draft,) = task.predict(model, batch, [example]), task.draft.predict(model, batch, [example])
-    assert draft == Tagged(full.tags)
+    (full,), (for_validation,) = (
+        task.predict(model, batch, [example]),
+        task.for_validation.predict(model, batch, [example]),
+    )
+    assert for_validation == Tagged(full.tags)
 
 
 # -- answers -----------------------------------------------------------------------------------------------------------
@@ -469,13 +474,13 @@ def test_plain_tags_are_given_for_every_token() -> None:
 
 def test_options_of_other_tasks_are_refused() -> None:
     with pytest.raises(ConfigError, match="beam: has no effect, because a tagging has no such option"):
-        task_of().asking({"beam": 2})
+        task_of().with_options({"beam": 2})
 
 
 def test_letters_that_training_never_saw_are_said() -> None:
     task = task_of()
     examples = [task.example(record(text, line=n), gold=False) for n, text in enumerate(("Rome", "Рим в Rome"), 1)]
-    (note,) = task.remarks([], examples)
+    (note,) = task.warnings([], examples)
     assert note == (
         "1 of 2 texts holds characters that training never saw, which are read as unknown, in 'Рим', 'в'; the first: "
         "f.jsonl:2."
@@ -487,7 +492,7 @@ def test_letters_that_training_never_saw_are_said() -> None:
 
 def sentence(row: str, line: int = 1) -> Sentence:
     found = written(row, line)
-    return TaggingPlan().columns.read(found, gold=True)
+    return TaggingConfig().columns.read(found, gold=True)
 
 
 def test_scores_of_spans_by_value() -> None:
@@ -616,7 +621,7 @@ def test_tables_of_plain_tags_name_the_words() -> None:
 
 
 def test_a_task_comes_back_from_json_as_it_was() -> None:
-    plan = TaggingPlan(scheme="iobes", lowercase=False)
+    plan = TaggingConfig(scheme="iobes", lowercase=False)
     task = plan.fit([written(row) for row in ROWS], "f.jsonl")
     again = plan.restore(json.loads(json.dumps(task.to_json())), "task.json")
     assert again.to_json() == task.to_json()
@@ -649,11 +654,11 @@ def test_a_damaged_task_is_named(damage: Any) -> None:
     data = json.loads(json.dumps(task_of().to_json()))
     damage(data)
     with pytest.raises(RunError):
-        TaggingPlan().restore(data, "task.json")
+        TaggingConfig().restore(data, "task.json")
 
 
 def test_the_task_is_registered() -> None:
-    assert TASKS["tagging"] is TaggingPlan
+    assert TASKS["tagging"] is TaggingConfig
 
 
 # -- raw texts ---------------------------------------------------------------------------------------------------------
@@ -673,7 +678,7 @@ TREEBANK = [
 
 
 def test_a_raw_text_is_cut_as_the_file_cuts_its_own() -> None:
-    plan = TaggingPlan(tokens="form", tags="upos")
+    plan = TaggingConfig(tokens="form", tags="upos")
     task = plan.fit(TREEBANK * 2, "f.conllu")
     asked = Record({"form": "Mr. du don't."}, Origin("argument", 1))
     found = task.example(asked, gold=False)
@@ -681,25 +686,25 @@ def test_a_raw_text_is_cut_as_the_file_cuts_its_own() -> None:
     assert found.places == ((0, 3), (4, 6), (4, 6), (7, 9), (9, 12), (12, 13))
     restored = plan.restore(json.loads(json.dumps(task.to_json())), "task.json")
     assert restored.example(asked, gold=False) == found
-    other = TaggingPlan(tokens="form", tags="upos", tokenizer="words").fit(TREEBANK, "f.conllu")
+    other = TaggingConfig(tokens="form", tags="upos", tokenizer="words").fit(TREEBANK, "f.conllu")
     assert other.example(asked, gold=False).tokens == ("Mr", ".", "du", "don", "'", "t", ".")
 
 
 def test_a_raw_text_that_is_cut_otherwise_than_the_tokens_is_said_with_its_share() -> None:
-    task = TaggingPlan(tokens="form", tags="upos", tokenizer="words").fit(TREEBANK, "f.conllu")
+    task = TaggingConfig(tokens="form", tags="upos", tokenizer="words").fit(TREEBANK, "f.conllu")
     examples = [task.example(one) for one in TREEBANK]
     # Found: go and . of four; . of four; none of five.
-    assert task.usable(examples, "dev")[1] == (
+    assert task.filter(examples, "dev")[1] == (
         "dev: 23.1 % of the tokens are found in the raw text, as task.tokenizer cuts it; answers for raw texts miss "
         "the others. The scores are of the file's own tokens.",
     )
     assert task.facts({"dev": examples})["dev tokens found in the raw text"] == "23.08%"
-    learned = TaggingPlan(tokens="form", tags="upos").fit(TREEBANK * 2, "f.conllu")
-    assert learned.usable(examples, "dev")[1] == ()
+    learned = TaggingConfig(tokens="form", tags="upos").fit(TREEBANK * 2, "f.conllu")
+    assert learned.filter(examples, "dev")[1] == ()
 
 
 def test_cuts_cannot_be_learned_from_texts() -> None:
     rows = [record("a b", [[0, 1, "X"]]), record("a b", [])]
     with pytest.raises(ConfigError, match=r"task\.tokenizer: is learned, and f has texts, not tokens"):
-        TaggingPlan(tokenizer="learned").fit(rows, "f")
-    assert TaggingPlan().fit(rows, "f").columns.learned is None
+        TaggingConfig(tokenizer="learned").fit(rows, "f")
+    assert TaggingConfig().fit(rows, "f").columns.learned is None

@@ -16,7 +16,7 @@ from recurra.base.contracts import Batch, Origin, Prediction, Record
 from recurra.base.errors import ConfigError, DataError, RunError
 from recurra.data.tokenizers import BOS, EOS, PAD, UNK
 from recurra.decode import Hypothesis
-from recurra.tasks import TASKS, Translation, TranslationPlan
+from recurra.tasks import TASKS, Translation, TranslationConfig
 from recurra.tasks.translation.answers import Candidate, Translated, attention_of
 from recurra.tasks.translation.losses import Forced, forced_rows
 from recurra.tasks.translation.search import longest
@@ -33,7 +33,7 @@ def records(rows: list[tuple[str, str]] = ROWS) -> list[Record]:
 
 
 def task_of(rows: list[tuple[str, str]] = ROWS, **options: Any) -> Translation:
-    return TranslationPlan(**{"scores": "exact", **options}).fit(records(rows), "f.tsv")
+    return TranslationConfig(**{"scores": "exact", **options}).fit(records(rows), "f.tsv")
 
 
 @dataclass(frozen=True)
@@ -96,10 +96,10 @@ LOWER = {"name": "words", "lowercase": True}
 )
 def test_scores_with_capitals_need_a_target_with_capitals(options, refused):
     if not refused:
-        TranslationPlan(**options)
+        TranslationConfig(**options)
         return
     with pytest.raises(ConfigError, match=r"could be right; set scores: \{name: translation, lowercase: true"):
-        TranslationPlan(**options)
+        TranslationConfig(**options)
 
 
 @pytest.mark.parametrize(
@@ -119,15 +119,15 @@ def test_scores_with_capitals_need_a_target_with_capitals(options, refused):
 )
 def test_options_without_effect_are_all_named(options: dict[str, Any], problems: list[str]) -> None:
     with pytest.raises(ConfigError) as caught:
-        TranslationPlan(**options)
+        TranslationConfig(**options)
     assert list(caught.value.problems) == problems
 
 
 def test_scores_whose_package_is_missing_are_refused_with_the_config(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r'sacrebleu, which is not installed; pip install "recurra\[translation\]"'):
-        TranslationPlan()
-    assert TranslationPlan(scores="exact").input_field == "source"
+        TranslationConfig()
+    assert TranslationConfig(scores="exact").input_field == "source"
 
 
 def test_each_side_has_its_vocabulary_or_both_share_one() -> None:
@@ -152,13 +152,13 @@ def test_rows_that_are_too_long_teach_neither_words_nor_the_model() -> None:
     task = task_of(max_source_length=2, max_target_length=1)
     assert [len(reader.vocabulary) for reader in (task.sides.source, task.sides.target)] == [6, 6]  # c and a; Z and X
     examples = [task.example(row) for row in records()]
-    kept, notes = task.usable(examples, "train")
+    kept, notes = task.filter(examples, "train")
     assert [example.text for example in kept] == ["c", "a"]
     assert notes == (
         "train: 2 of 4 rows were left out, because they are longer than max_source_length 2 or max_target_length 1; "
         "the first: f.tsv:2, with 2 source and 2 target tokens.",
     )
-    kept, notes = task.usable(examples, "test")
+    kept, notes = task.filter(examples, "test")
     assert len(kept) == 4, "what a model is judged by is not chosen by length"
     assert notes == (
         "test: 2 of 4 sources are longer than the longest source of training (1 tokens), so the answer may be poor; "
@@ -182,7 +182,7 @@ def test_an_example_has_both_texts_and_their_tokens() -> None:
 
 def task_with(**options: Any) -> Translation:
     rows = [record("a", "X", also="", lang=""), record("b", "Y", also="", lang="")]
-    return TranslationPlan(scores="exact", **options).fit(rows, "f.tsv")
+    return TranslationConfig(scores="exact", **options).fit(rows, "f.tsv")
 
 
 def task_accepting() -> Translation:
@@ -199,7 +199,7 @@ def task_accepting() -> Translation:
     ],
 )
 def test_a_row_without_both_texts_is_refused_by_file_and_line(row: Record, sentence: str) -> None:
-    for read in (TranslationPlan(scores="exact").check, task_of().example):
+    for read in (TranslationConfig(scores="exact").check, task_of().example):
         with pytest.raises(DataError, match=sentence):
             read(row)
 
@@ -318,7 +318,7 @@ def test_without_answers_nothing_is_forced() -> None:
 
 
 def test_several_answers_come_best_first_and_attention_for_the_best() -> None:
-    task = task_of().asking({"beam": 4, "n_best": 3, "attention": True})
+    task = task_of().with_options({"beam": 4, "n_best": 3, "attention": True})
     examples = [task.example(record("a b"), gold=False), task.example(record("c"), gold=False)]
     outputs = task.predict(Mirror(7), task.collate(examples, [0, 1]), examples)
     answer = task.answer(examples[0], outputs[0])
@@ -372,11 +372,11 @@ def test_the_longest_answer_grows_with_the_source() -> None:
     examples = [task.example(record("a b"), gold=False), task.example(record("c"), gold=False)]
     outputs = task.predict(Endless(7), task.collate(examples, [0, 1]), examples)
     assert [len(output.best.tokens) for output in outputs] == [12, 11]
-    assert task.remarks(outputs, examples)[-1] == (
+    assert task.warnings(outputs, examples)[-1] == (
         "2 of 2 answers were cut at the longest length, before the model came to an end; the first: f.tsv:7. "
         "Raise task.max_length_factor, or train longer."
     )
-    answered = task.asking({"attention": True}).predict(Endless(7), task.collate(examples, [0, 1]), examples)
+    answered = task.with_options({"attention": True}).predict(Endless(7), task.collate(examples, [0, 1]), examples)
     assert [len(output.attention or ()) for output in answered] == [12, 11], "no row for an end that did not come"
 
 
@@ -384,7 +384,7 @@ def test_what_a_person_should_know_beside_the_answers() -> None:
     task = task_of()
     examples = [task.example(record(text), gold=False) for text in ("a", "a zoo pig", "a b c a")]
     outputs = task.predict(Mirror(7), task.collate(examples, range(3)), examples)
-    assert task.remarks(outputs, examples) == (
+    assert task.warnings(outputs, examples) == (
         "1 of 3 texts holds tokens that training never saw, which are read as unknown: 'zoo', 'pig'; "
         "the first: f.tsv:7.",
         "1 of 3 sources is longer than the longest source of training (3 tokens), so the answer may be poor; "
@@ -407,19 +407,19 @@ def test_what_a_person_should_know_beside_the_answers() -> None:
 )
 def test_options_of_predict_that_cannot_take_effect_are_refused(options: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        task_of().asking(options)
+        task_of().with_options(options)
     assert caught.value.problems == (sentence,)
 
 
 def test_attention_of_a_model_without_any_is_refused() -> None:
-    task = task_of().asking({"attention": True})
+    task = task_of().with_options({"attention": True})
     examples = [task.example(record("a"), gold=False)]
     with pytest.raises(ConfigError, match="attention: this model has none"):
         task.predict(Mirror(7, looks=False), task.collate(examples, [0]), examples)
 
 
 def test_a_source_of_nothing_has_an_answer_and_looks_at_nothing() -> None:
-    task = task_of().asking({"attention": True})
+    task = task_of().with_options({"attention": True})
     examples = [task.example(record(""), gold=False)]
     batch = task.collate(examples, [0])
     (output,) = task.predict(Mirror(7), batch, examples)
@@ -440,8 +440,8 @@ def test_numbers_that_are_not_finite_are_named_by_row_and_step() -> None:
 
 def test_epochs_are_compared_greedily_and_the_task_stays_as_it_is() -> None:
     task = task_of(beam=4)
-    assert (task.draft.search.beam, task.search.beam) == (1, 4)
-    assert task.draft.sides is task.sides
+    assert (task.for_validation.search.beam, task.search.beam) == (1, 4)
+    assert task.for_validation.sides is task.sides
 
 
 # -- score -------------------------------------------------------------------------------------------------------------
@@ -537,7 +537,7 @@ def test_pictures_are_of_examples_of_different_groups() -> None:
 
 @pytest.mark.parametrize("vocabulary", ["separate", "shared"])
 def test_a_stored_task_reads_and_writes_as_before(vocabulary: Any) -> None:
-    plan = TranslationPlan(scores="exact", vocabulary=vocabulary)
+    plan = TranslationConfig(scores="exact", vocabulary=vocabulary)
     task = plan.fit(records(), "f.tsv")
     back = plan.restore(json.loads(json.dumps(task.to_json())), "task.json")
     assert back.to_json() == task.to_json()
@@ -557,13 +557,13 @@ def test_a_stored_task_reads_and_writes_as_before(vocabulary: Any) -> None:
 def test_a_stored_task_of_another_shape_is_refused(change: dict[str, Any]) -> None:
     stored = task_of().to_json()
     with pytest.raises(RunError, match=r"^task\.json: expected "):
-        TranslationPlan(scores="exact").restore({"sides": {**stored["sides"], **change}}, "task.json")
+        TranslationConfig(scores="exact").restore({"sides": {**stored["sides"], **change}}, "task.json")
     with pytest.raises(RunError, match=r"^task\.json: expected the two sides"):
-        TranslationPlan(scores="exact").restore({"labels": ["a"]}, "task.json")
+        TranslationConfig(scores="exact").restore({"labels": ["a"]}, "task.json")
 
 
 def test_the_task_is_registered() -> None:
-    assert TASKS["translation"] is TranslationPlan
+    assert TASKS["translation"] is TranslationConfig
 
 
 # -- how answers are written -------------------------------------------------------------------------------------------
@@ -575,29 +575,29 @@ CUT = [("a", "deux chiens , à la plage ."), ("b", "l' eau , est là ."), ("c", 
 def answering(rows: list[tuple[str, str]], said: list[str], **options: Any) -> tuple[Any, list[str], tuple[str, ...]]:
     """The task that was fitted to these rows, what it makes of answers that a model said, and its remarks."""
     records = [Record({"source": one, "target": other}, Origin("d", n)) for n, (one, other) in enumerate(rows)]
-    task = TranslationPlan(scores="exact").fit(records, "d").asking(options)
+    task = TranslationConfig(scores="exact").fit(records, "d").with_options(options)
     examples = [task.example(Record({"source": "a"}, Origin("t", n)), gold=False) for n, _ in enumerate(said)]
     outputs = [Translated((Candidate(text, tuple(text.split()), -0.5, True),)) for text in said]
     return (
         task,
         [task.answer(e, o)["output"] for e, o in zip(examples, outputs, strict=True)],
-        task.remarks(outputs, examples),
+        task.warnings(outputs, examples),
     )
 
 
 def test_an_answer_is_put_together_as_the_targets_of_training_were_written() -> None:
-    task, shown, remarks = answering(RAW, ["chiens , viens .", "est - ce vite ?", "là : vite"])
+    task, shown, warnings = answering(RAW, ["chiens , viens .", "est - ce vite ?", "là : vite"])
     assert shown == ["chiens, viens.", "est - ce vite ?", "là : vite"]
-    assert remarks == ()
-    back = TranslationPlan(scores="exact").restore(json.loads(json.dumps(task.to_json())), "task.json")
+    assert warnings == ()
+    back = TranslationConfig(scores="exact").restore(json.loads(json.dumps(task.to_json())), "task.json")
     assert back.shown("chiens , viens .") == "chiens, viens."
     with pytest.raises(ConfigError, match=r"^join: has no effect, because the targets of training are not tokenised"):
-        task.asking({"join": True})
+        task.with_options({"join": True})
 
 
 def test_several_answers_are_put_together_too() -> None:
     task, _, _ = answering(RAW, [])
-    asked = task.asking({"beam": 2, "n_best": 2})
+    asked = task.with_options({"beam": 2, "n_best": 2})
     example = asked.example(Record({"source": "a"}, Origin("t")), gold=False)
     found = Translated(tuple(Candidate(text, ("x",), -0.5, True) for text in ("là .", "là , là")))
     assert [one["output"] for one in asked.answer(example, found)["n_best"]] == ["là.", "là, là"]
@@ -614,10 +614,10 @@ def test_scores_are_of_the_answer_as_the_tokenizer_joins_it() -> None:
 
 def test_answers_stay_tokenised_where_training_is_and_that_is_said() -> None:
     said = ["chiens , l' eau ."]
-    _, shown, remarks = answering(CUT, said)
+    _, shown, warnings = answering(CUT, said)
     assert shown == said
-    assert len(remarks) == 1
-    assert remarks[0].startswith("the targets of training are tokenised, with spaces before full stops and commas")
+    assert len(warnings) == 1
+    assert warnings[0].startswith("the targets of training are tokenised, with spaces before full stops and commas")
     assert answering(CUT, said, join=True)[1:] == (["chiens, l'eau."], ())
 
 
@@ -625,7 +625,7 @@ def test_a_run_of_before_answers_as_it_did() -> None:
     task, _, _ = answering(RAW, [])
     stored = task.to_json()
     del stored["sides"]["joining"]
-    back = TranslationPlan(scores="exact").restore(stored, "task.json")
+    back = TranslationConfig(scores="exact").restore(stored, "task.json")
     assert back.shown("là , là .") == "là , là ."
     with pytest.raises(ConfigError, match="join: this run does not know how its targets were written"):
-        back.asking({"join": True})
+        back.with_options({"join": True})

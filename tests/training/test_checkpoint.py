@@ -1,4 +1,4 @@
-"""One file, whole or not at all, every bit checked; generations; model.safetensors; the lock."""
+"""One file, whole or not at all, every bit checked; checkpoint_manager; model.safetensors; the lock."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from recurra.training import (
     DamagedError,
     FolderLock,
     check_weights,
-    generations,
+    checkpoint_manager,
     load_weights,
     save_weights,
 )
@@ -268,7 +268,7 @@ def test_a_damaged_last_is_passed_over_aloud_and_never_pushes_out_the_good_previ
 def test_a_file_that_this_process_wrote_itself_is_not_read_again_at_the_next_save(tmp_path, monkeypatch):
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save_last(state_of(1))
-    monkeypatch.setattr(generations, "load", lambda path: pytest.fail("a save costs one write and no read"))
+    monkeypatch.setattr(checkpoint_manager, "load", lambda path: pytest.fail("a save costs one write and no read"))
     checkpoints.save_last(state_of(2))
     assert load(tmp_path / "last.prev.ckpt").step == 1
 

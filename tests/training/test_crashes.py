@@ -17,7 +17,7 @@ import pytest
 
 from recurra.base import atomic
 from recurra.base.errors import TrainingError
-from recurra.training import Checkpoints, FolderLock, MissingError, Stopping, generations
+from recurra.training import Checkpoints, FolderLock, MissingError, Stopping, checkpoint_manager
 from recurra.training.checkpoint import load
 from training.test_checkpoint import assert_is_state_of, state_of
 from training.toys import TOTAL, exit_of, fork_child, run_recipe, same_bits, toy_plan
@@ -157,7 +157,7 @@ def failing(disk: Disk) -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(atomic, "os", disk)
-        patch.setattr(generations, "os", disk)
+        patch.setattr(checkpoint_manager, "os", disk)
         patch.setattr(atomic, "open", disk.builtin_open, raising=False)
         patch.setattr(Path, "unlink", unlink)
         yield

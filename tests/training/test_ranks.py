@@ -13,8 +13,8 @@ from recurra.base.contracts import Loss
 from recurra.base.errors import TrainingError
 from recurra.data.batches import epoch_batches
 from recurra.data.streams import Streams
-from recurra.tasks.by_length import ByLength
-from recurra.training import Alone, Group, LostError
+from recurra.tasks.bucketing import BucketSampler
+from recurra.training import Group, LostError, SingleProcess
 from recurra.training.randomness import step_seed
 from training.toys import on_ranks
 
@@ -127,7 +127,7 @@ def test_each_rank_draws_its_own_and_the_first_what_one_process_draws() -> None:
 
 def test_one_process_alone_does_what_a_group_does() -> None:
     weight = Parameter(torch.tensor(2.0, dtype=torch.float64))
-    loss, tokens = Alone().backward(squares(ROWS, weight), 7, [weight])
+    loss, tokens = SingleProcess().backward(squares(ROWS, weight), 7, [weight])
     real = ROWS[~np.isnan(ROWS)]
     assert weight.grad is not None
     assert weight.grad.item() == pytest.approx((2.0 - real).mean(), rel=1e-12)
@@ -138,7 +138,7 @@ def test_one_process_alone_does_what_a_group_does() -> None:
 def test_the_parts_of_a_batch_are_the_batch(number: int) -> None:
     lengths = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5]
     taken: list[tuple[int, ...]] = []
-    order = ByLength(
+    order = BucketSampler(
         [type("Row", (), {"length": n})() for n in lengths],
         lambda some, indices: taken.append(tuple(indices)),  # type: ignore[arg-type, return-value]
         batch_tokens=20, batch_rows=4, seed=1,

@@ -12,7 +12,7 @@ import torch
 
 from recurra.base.contracts import Progress, Score
 from recurra.base.errors import ConfigError, TrainingError
-from recurra.training import Best, Log, Patience, Speed, Stopping, every
+from recurra.training import Best, EarlyStopping, Log, Speed, Stopping, every
 from recurra.training.log import read
 
 
@@ -49,19 +49,19 @@ def test_best_refuses_a_score_without_a_direction():
 
 
 def test_patience_is_spent_after_so_many_evaluations_in_a_row():
-    patience, endless, spent = Patience(evaluations=2), Patience(), []
+    patience, endless, spent = EarlyStopping(evaluations=2), EarlyStopping(), []
     for improved in [True, False, True, False, False]:
         patience.note(improved), endless.note(improved)
         spent.append(patience.spent)
     assert spent == [False, False, False, False, True]
     assert not endless.spent
-    resumed = Patience(evaluations=2)
+    resumed = EarlyStopping(evaluations=2)
     resumed.restore(patience.state())
     assert resumed.spent
 
 
 def test_patience_counts_once_the_score_has_left_its_floor():
-    patience, spent = Patience(evaluations=2), []
+    patience, spent = EarlyStopping(evaluations=2), []
     for improved, on_floor in zip([1, 0, 0, 1, 0, 0], [1, 1, 1, 0, 0, 0], strict=True):
         patience.note(bool(improved), on_floor=bool(on_floor))
         spent.append(patience.spent)
@@ -69,22 +69,22 @@ def test_patience_counts_once_the_score_has_left_its_floor():
 
 
 def test_a_score_that_never_leaves_its_floor_ends_training_after_ten_times_the_patience():
-    patience, spent = Patience(evaluations=2), []
+    patience, spent = EarlyStopping(evaluations=2), []
     for epoch in range(20):
         patience.note(epoch == 0, on_floor=True)
         spent.append(patience.spent)
     assert spent == [False] * 19 + [True]
-    resumed = Patience(evaluations=2)
+    resumed = EarlyStopping(evaluations=2)
     resumed.restore(patience.state())
     assert resumed.spent
 
 
 def test_patience_in_steps_counts_from_the_best_step_or_the_last_one_on_the_floor():
-    patience, spent = Patience(steps=100), []
+    patience, spent = EarlyStopping(steps=100), []
     for step, improved, on_floor in [(60, True, True), (200, False, True), (260, True, False), (359, False, False)]:
         patience.note(improved, step=step, on_floor=on_floor)
         spent.append(patience.spent)
-    resumed = Patience(steps=100)
+    resumed = EarlyStopping(steps=100)
     resumed.restore(patience.state())
     for one in (patience, resumed):
         one.note(False, step=360)
@@ -92,7 +92,7 @@ def test_patience_in_steps_counts_from_the_best_step_or_the_last_one_on_the_floo
 
 
 def test_of_two_limits_both_must_pass():
-    patience, spent = Patience(evaluations=1, steps=100), []
+    patience, spent = EarlyStopping(evaluations=1, steps=100), []
     for step in (10, 50, 109, 110):
         patience.note(step == 10, step=step)
         spent.append(patience.spent)
@@ -100,7 +100,7 @@ def test_of_two_limits_both_must_pass():
 
 
 def test_a_checkpoint_of_an_earlier_version_has_waited_as_long():
-    patience = Patience(evaluations=2)
+    patience = EarlyStopping(evaluations=2)
     patience.restore({"waited": 1})
     patience.note(False)
     assert patience.spent

@@ -14,7 +14,7 @@ from torch import nn
 from recurra.base.contracts import Score
 from recurra.base.errors import ConfigError
 from recurra.base.option import Opt
-from recurra.training import CLIPPINGS, ON_NONFINITE, OPTIMIZERS, PENALTIES, SCHEDULES, Patience
+from recurra.training import CLIPPINGS, ON_NONFINITE, OPTIMIZERS, PENALTIES, SCHEDULES, EarlyStopping
 from recurra.training.clipping import gradient_norm
 from recurra.training.optimizers import set_lr
 from recurra.training.penalties import weights_of
@@ -108,7 +108,7 @@ def test_nesterov_without_momentum_is_refused():
         (lambda p: SCHEDULES["cosine"](10, floor=1.5), r"floor: expected <= 1"),
         (lambda p: CLIPPINGS["norm"](max_norm=0), r"clip_norm: max_norm: expected > 0"),
         (lambda p: PENALTIES["l1"](strength=math.nan), r"l1: strength: expected a finite number"),
-        (lambda p: Patience(evaluations=0), r"Patience: evaluations: expected >= 1, got 0"),
+        (lambda p: EarlyStopping(evaluations=0), r"EarlyStopping: evaluations: expected >= 1, got 0"),
         (lambda p: ON_NONFINITE["skip"](None, most_in_a_row=0), r"Skip: most_in_a_row: expected >= 1"),
     ],
 )

@@ -20,9 +20,9 @@ from recurra.training import (
     Best,
     Checkpoint,
     Checkpoints,
+    EarlyStopping,
     Group,
     Log,
-    Patience,
     Rows,
     Skip,
     Stop,
@@ -85,7 +85,7 @@ def run_recipe(
     model = Toy()
     rule = OPTIMIZERS[optimizer](model.parameters(), lr=0.05)
     rates = SCHEDULES[schedule](TOTAL)
-    best, patience, skip = Best(), Patience(evaluations=5), Skip(TOY_ROWS)
+    best, patience, skip = Best(), EarlyStopping(evaluations=5), Skip(TOY_ROWS)
     checkpoints = Checkpoints(folder)
     step, epoch, position, lines = 0, 1, 0, 0
     if found := checkpoints.newest():

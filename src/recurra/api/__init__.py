@@ -1,19 +1,20 @@
 """The verbs, as Python calls; the command line and the service are thin shells around them.
 
-starting    init, check                    training    train, resume, finish         evaluating   evaluate, predict
-course      a training under way           together    training on several ranks, watched over     rank  one of them
-explaining  explain                        demos       demo, data sets that every machine has
-generating  generate, suggest: what a language model, or one of music, writes
-doctoring   doctor: where gradients go     inspecting  inspect      lenses  what of each task can be seen
-exporting   export_onnx, export_torch: a run for other programs
-pretraining a model that begins with a language model
-options     sections of the config         schema      the config as a whole
-prepare     files to examples in splits    learner     all that a checkpoint holds, alive
-answering   examples to outputs            reporting   the end of a run       folder   what a run folder holds
-answers     answers beside their rows      given       what callers hand over
-stopping    a signal while nothing is lost by it                              watching for callers who do not watch
-places      the names in a run folder, and what can be said of a path without torch
-defaults    torch's defaults for new tensors, whatever the caller's are
+configuring   init, check                    training     train, resume, finish     evaluating   evaluate, predict
+training_run  a training under way           trainer      all that a checkpoint holds, alive
+distributed   training in several processes, watched over               worker       one of them
+explaining    explain                        demos        demo, data sets that every machine has
+generating    generate, suggest: what a language model, or one of music, says next
+doctoring     doctor: where gradients go     inspecting   inspect      lenses  what of each task can be seen
+exporting     export_onnx, export_torch: a run for other programs
+finetuning    a model that begins with a language model
+options       sections of the config         schema       the config as a whole
+prepare       files to examples in splits    inference    examples to outputs
+reporting     the end of a run               folder       what a run folder holds
+answers       answers beside their rows      given        what callers hand over
+interrupts    a signal while nothing is lost by it                         callbacks    for callers without one
+places        the names in a run folder, and what can be said of a path without torch
+defaults      torch's defaults for new tensors, whatever the caller's are
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from recurra.api.answers import Answered, Columns, Source, answered, columns_of, source_for
+    from recurra.api.configuring import Checked, check, init
     from recurra.api.demos import Listed, data_export, data_list, demo
+    from recurra.api.distributed import Distributed
     from recurra.api.doctoring import Diagnosed, doctor
     from recurra.api.evaluating import evaluate, predict, read_for, text_column
     from recurra.api.explaining import Explanation, explain
@@ -33,25 +36,23 @@ if TYPE_CHECKING:
     from recurra.api.groups import TrainedGroup, resume_group, train_group
     from recurra.api.inspecting import Inspection, inspect
     from recurra.api.places import asks_for_folds, is_group, look_at_config, look_at_file, look_at_run
-    from recurra.api.starting import Checked, check, init
-    from recurra.api.together import Together
     from recurra.api.training import Trained, finish, resume, train
-    from recurra.tasks import Written
+    from recurra.tasks import Piece
 
 __all__ = [
     "Answered",
     "Checked",
     "Columns",
     "Diagnosed",
+    "Distributed",
     "Explanation",
     "Inspection",
     "Listed",
+    "Piece",
     "Run",
     "Source",
-    "Together",
     "Trained",
     "TrainedGroup",
-    "Written",
     "answered",
     "asks_for_folds",
     "check",
@@ -99,10 +100,10 @@ _NAMES = {
     "recurra.api.groups": "TrainedGroup resume_group train_group",
     "recurra.api.inspecting": "Inspection inspect",
     "recurra.api.places": "asks_for_folds is_group look_at_config look_at_file look_at_run",
-    "recurra.api.starting": "Checked check init",
-    "recurra.api.together": "Together",
+    "recurra.api.configuring": "Checked check init",
+    "recurra.api.distributed": "Distributed",
     "recurra.api.training": "Trained finish resume train",
-    "recurra.tasks": "Written",
+    "recurra.tasks": "Piece",
 }
 _PLACES = {name: module for module, names in _NAMES.items() for name in names.split()}
 

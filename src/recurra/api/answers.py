@@ -10,12 +10,12 @@ from typing import Any, Literal
 
 import torch
 
-from recurra.api.answering import device_of, outputs
+from recurra.api.callbacks import NoCallback
 from recurra.api.defaults import in_float32
 from recurra.api.folder import Run, open_settings, opened
 from recurra.api.given import AnyPath, Row, overrides_of, path_of, records_of
+from recurra.api.inference import device_of, outputs
 from recurra.api.schema import Settings, settings_of
-from recurra.api.watching import Nobody
 from recurra.base.contracts import Listener, Record
 from recurra.base.errors import ConfigError, DataError
 from recurra.base.words import counted
@@ -86,7 +86,7 @@ def columns_of(run: Run, *, probabilities: bool | None = None, watch: Listener |
     """The columns of a run's answers. probabilities: of each label; None: of at most 50 labels, which is said."""
     labels = tuple(getattr(run.task, "labels", ()))
     if probabilities is None and len(labels) > MOST_COLUMNS:
-        (watch or Nobody()).note(
+        (watch or NoCallback()).note(
             f"{len(labels):,} labels are too many for a column each, so their probabilities are left out; "
             "--probabilities all writes them."
         )
@@ -142,12 +142,12 @@ def answered(
     """Each record with its answer, in order, as `predict`; rows that a source skips are left out and named."""
     trained = opened(run, cells)
     target = device_of(device)
-    task = trained.task.asking(options or {})
+    task = trained.task.with_options(options or {})
     trained.model.to(target)
     given = records.records if isinstance(records, Source) else records
     waiting = records_of(given, trained.settings.plan.input_field)
     source = records if isinstance(records, Source) else None
-    return _answered(trained.model, task, waiting, source, target, watch or Nobody())
+    return _answered(trained.model, task, waiting, source, target, watch or NoCallback())
 
 
 def _answered(
@@ -164,7 +164,7 @@ def _answered(
         read = list(_read(chunk, task, bad_rows))
         examples = [example for _, example in read]
         said = outputs(model, task, examples, device=device)
-        for message in task.remarks(said, examples):
+        for message in task.warnings(said, examples):
             watch.note(message)
         for (record, example), output in zip(read, said, strict=True):
             number += 1

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recurra.api.learner import Learner
 from recurra.api.schema import Settings
+from recurra.api.trainer import Trainer
 from recurra.base.errors import RunError
 from recurra.base.shell import as_word
 from recurra.config import build
@@ -79,16 +79,16 @@ def refuse_bound(found: Sequence[Change], settings: Settings, config: Path) -> N
     )  # fmt: skip
 
 
-def apply(found: Sequence[Change], learner: Learner) -> list[str]:
+def apply(found: Sequence[Change], trainer: Trainer) -> list[str]:
     """Let changed options take effect in a learner that has just been restored; a sentence for each.
 
     Raises RunError where a change cannot take effect: fewer epochs than are done, or patience that is spent already.
     """
     names = {change.name for change in found}
-    _refuse_too_few_epochs(learner)
-    if "training.epochs" in names and learner.patience.spent:
-        waited = learner.patience.state()["waited"]
-        by_share = learner.settings.training.patience is None
+    _refuse_too_few_epochs(trainer)
+    if "training.epochs" in names and trainer.patience.spent:
+        waited = trainer.patience.state()["waited"]
+        by_share = trainer.settings.training.patience is None
         name, value = ("training.patience_share", "null") if by_share else ("training.patience", str(2 * waited))
         raise RunError(
             f"training.epochs: has no effect: training has ended early, because {waited} epochs in a row brought no "
@@ -97,15 +97,15 @@ def apply(found: Sequence[Change], learner: Learner) -> list[str]:
     notes = [f"{change}." for change in found]
     for change in found:
         if change.name == "training.optimizer.lr":
-            notes.append(_set_peak(learner, float(change.now)))
+            notes.append(_set_peak(trainer, float(change.now)))
         if change.name == "training.epochs":
-            notes += _stretched(learner, int(change.before))
+            notes += _stretched(trainer, int(change.before))
     return notes
 
 
-def _refuse_too_few_epochs(learner: Learner) -> None:
-    least = learner.epoch if learner.position else learner.epoch - 1
-    epochs = learner.settings.training.epochs
+def _refuse_too_few_epochs(trainer: Trainer) -> None:
+    least = trainer.epoch if trainer.position else trainer.epoch - 1
+    epochs = trainer.settings.training.epochs
     if epochs < least:
         raise RunError(
             f"training.epochs: expected at least {least}, because epoch {least} has begun, got {epochs}. "
@@ -113,28 +113,28 @@ def _refuse_too_few_epochs(learner: Learner) -> None:
         )
 
 
-def _set_peak(learner: Learner, lr: float) -> str:
+def _set_peak(trainer: Trainer, lr: float) -> str:
     """The peak of the learning rate; layers below others keep their share of it."""
-    for depth, group in enumerate(learner.optimizer.param_groups):
-        group["initial_lr"] = lr / learner.settings.training.rate_decay**depth
-    name = learner.settings.tree["training"]["schedule"]["name"]
-    rate = lr * learner.schedule(learner.step + 1)
-    return f"training.schedule {name}: the learning rate of step {learner.step + 1} is {rate:.3g}."
+    for depth, group in enumerate(trainer.optimizer.param_groups):
+        group["initial_lr"] = lr / trainer.settings.training.rate_decay**depth
+    name = trainer.settings.tree["training"]["schedule"]["name"]
+    rate = lr * trainer.schedule(trainer.step + 1)
+    return f"training.schedule {name}: the learning rate of step {trainer.step + 1} is {rate:.3g}."
 
 
-def _stretched(learner: Learner, epochs: int) -> Iterator[str]:
+def _stretched(trainer: Trainer, epochs: int) -> Iterator[str]:
     """A sentence if the learning rates of the steps so far would have been others in a run of the new length."""
-    before = build(learner.settings.training.schedule, SCHEDULES, learner.steps_of(epochs))
-    step = learner.step
-    if step == 0 or all(before(n) == learner.schedule(n) for n in range(1, step + 1)):
+    before = build(trainer.settings.training.schedule, SCHEDULES, trainer.steps_of(epochs))
+    step = trainer.step
+    if step == 0 or all(before(n) == trainer.schedule(n) for n in range(1, step + 1)):
         return
-    peak = float(learner.optimizer.param_groups[0].get("initial_lr", learner.optimizer.param_groups[0]["lr"]))
-    name = learner.settings.tree["training"]["schedule"]["name"]
+    peak = float(trainer.optimizer.param_groups[0].get("initial_lr", trainer.optimizer.param_groups[0]["lr"]))
+    name = trainer.settings.tree["training"]["schedule"]["name"]
     yield (
         f"training.schedule {name}: depends on the number of epochs, and now follows the course of a run of "
-        f"{learner.settings.training.epochs} epochs ({learner.total_steps:,} steps): learning rate "
-        f"{peak * before(step):.3g} at step {step:,}, {peak * learner.schedule(step + 1):.3g} at step {step + 1:,}. "
-        f"A run of {learner.settings.training.epochs} epochs from its first step would end with other weights."
+        f"{trainer.settings.training.epochs} epochs ({trainer.total_steps:,} steps): learning rate "
+        f"{peak * before(step):.3g} at step {step:,}, {peak * trainer.schedule(step + 1):.3g} at step {step + 1:,}. "
+        f"A run of {trainer.settings.training.epochs} epochs from its first step would end with other weights."
     )
 
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import yaml
 
+from recurra.api.callbacks import NoCallback
 from recurra.api.defaults import in_float32
 from recurra.api.given import AnyPath, path_of, text_of
 from recurra.api.training import Trained, fresh, train
-from recurra.api.watching import Nobody
 from recurra.base.atomic import write_text
-from recurra.base.contracts import Watcher
+from recurra.base.contracts import Callback
 from recurra.base.errors import ConfigError, did_you_mean
 from recurra.data.embedded import EMBEDDED, write_csv
 from recurra.data.embedded.dates import ambiguous
@@ -168,12 +168,12 @@ DEMOS: Mapping[str, Demo] = {
 
 
 @in_float32
-def demo(name: str, *, out: AnyPath, watch: Watcher | None = None) -> Trained:
+def demo(name: str, *, out: AnyPath, watch: Callback | None = None) -> Trained:
     """Train a small model on an embedded data set, on the CPU. Files and config are left beside the run, to try on.
 
     Raises ConfigError for a demo that is not known, or where its data set's package is missing.
     """
-    out, watch = path_of(out, "out"), watch or Nobody()
+    out, watch = path_of(out, "out"), watch or NoCallback()
     if text_of(name, "name") not in DEMOS:
         raise ConfigError(f"unknown demo '{name}'.{did_you_mean(name, DEMOS) or ' Known: ' + ', '.join(DEMOS)}")
     chosen = DEMOS[name]

@@ -12,19 +12,19 @@ from typing import Any
 
 import torch
 
-from recurra.api.answering import device_of
+from recurra.api.callbacks import NoCallback
 from recurra.api.defaults import in_float32
 from recurra.api.folder import add_cells, open_run
 from recurra.api.given import AnyPath, config_of, overrides_of
+from recurra.api.inference import device_of
 from recurra.api.judging import read_findings
-from recurra.api.learner import Learner
 from recurra.api.prepare import prepare
 from recurra.api.schema import Settings, read_settings
-from recurra.api.watching import Nobody
-from recurra.base.contracts import Batch, Progress, Report, Table, Watcher
+from recurra.api.trainer import Trainer
+from recurra.base.contracts import Batch, Callback, Progress, Report, Table
 from recurra.base.errors import ConfigError, TrainingError
 from recurra.doctor import Advice, Course, Diagnosis, Finding, Probe, advice, probe
-from recurra.doctor.shown import ADVICE, charts, report
+from recurra.doctor.rendering import ADVICE, charts, report
 from recurra.doctor.updates import update_ratios, weights
 from recurra.doctor.verdict import WORDS
 from recurra.nn import Recurrent
@@ -81,7 +81,7 @@ def doctor(
     device: str = "auto",
     cells: Iterable[AnyPath] = (),
     experiments: bool = False,
-    watch: Watcher | None = None,
+    watch: Callback | None = None,
 ) -> Diagnosed:
     """Train as a config says for so many steps, write nothing, and say where gradients go.
 
@@ -89,7 +89,7 @@ def doctor(
     experiments: try what is suggested too, the first few changes, each by itself and from the start
     Raises ConfigError for a config that cannot train, or whose model has no recurrent layer; DataError; RunError.
     """
-    watch, config, overrides = watch or Nobody(), config_of(config), overrides_of(overrides)
+    watch, config, overrides = watch or NoCallback(), config_of(config), overrides_of(overrides)
     if isinstance(config, Path) and config.is_dir():
         if overrides or seed is not None or experiments:
             raise ConfigError(f"{config}: a trained run keeps its own settings; leave out --set, --seed and --try.")
@@ -119,14 +119,14 @@ def _diagnosed(
     seed: int | None,
     device: torch.device,
     steps: int,
-    watch: Watcher,
+    watch: Callback,
 ) -> Diagnosed:
     settings = read_settings(config, overrides, seed)
     prepared = prepare(settings, watch)
-    learner = Learner(settings, prepared.task, prepared.splits["train"], device, prepared.fingerprint)
+    trainer = Trainer(settings, prepared.task, prepared.splits["train"], device, prepared.fingerprint)
     name = config if isinstance(config, Path) else Path("config")
-    refuse_without_recurrence(learner.model, str(name))
-    diagnosis = _trained_a_little(learner, steps, watch)
+    refuse_without_recurrence(trainer.model, str(name))
+    diagnosis = _trained_a_little(trainer, steps, watch)
     words = " ".join([shlex.quote(str(name)), *(f"--set {shlex.quote(one)}" for one in overrides)])
     return _said(diagnosis, settings, f"{name.name} after {diagnosis.probes[-1].step} steps", words)
 
@@ -182,7 +182,7 @@ def for_report(
     return {"gradients": sentence}, charts(Diagnosis((found,)))[:1]
 
 
-def _of_run(path: Path, device: torch.device, cells: Iterable[AnyPath], watch: Watcher) -> Diagnosed:
+def _of_run(path: Path, device: torch.device, cells: Iterable[AnyPath], watch: Callback) -> Diagnosed:
     trained = open_run(path, cells)
     refuse_without_recurrence(trained.model, str(path))
     splits = prepare(trained.settings, watch, task=trained.task).splits
@@ -205,43 +205,43 @@ def _said(diagnosis: Diagnosis, settings: Settings, title: str, config: str) -> 
     return Diagnosed(diagnosis, found, report(title, diagnosis, found, config), charts(diagnosis), settings.tree)
 
 
-def _trained_a_little(learner: Learner, steps: int, watch: Watcher) -> Diagnosis:
+def _trained_a_little(trainer: Trainer, steps: int, watch: Callback) -> Diagnosis:
     """`steps` steps of training, as `train` would make them, with a look before, between and after."""
     due = {round(k * steps / (LOOKS - 1)) for k in range(LOOKS)}
-    probes = [_look(learner)]
+    probes = [_look(trainer)]
     norms: list[tuple[int, float]] = []
     ratios: list[dict[str, float]] = []
-    failed, before = "", weights(learner.model)
-    watch.start(steps, learner.settings.training.epochs)
+    failed, before = "", weights(trainer.model)
+    watch.start(steps, trainer.settings.training.epochs)
     try:
-        for progress in _steps(learner, steps):
+        for progress in _steps(trainer, steps):
             norms.append((progress.step, float(progress.grad_norm)))
             watch.step(progress, 0.0, math.nan)
             if progress.step in due:
-                ratios.append(update_ratios(before, learner.model))
-                probes.append(_look(learner))
+                ratios.append(update_ratios(before, trainer.model))
+                probes.append(_look(trainer))
             if progress.step + 1 in due:
-                before = weights(learner.model)
+                before = weights(trainer.model)
     except TrainingError as error:
-        failed = f"training ended after step {learner.step}: {str(error).splitlines()[0]}"
+        failed = f"training ended after step {trainer.step}: {str(error).splitlines()[0]}"
     watch.done()
-    course = Course(tuple(norms), _clipped(learner, norms), _mean_ratios(ratios), failed)
+    course = Course(tuple(norms), _clipped(trainer, norms), _mean_ratios(ratios), failed)
     return Diagnosis(tuple(probes), course)
 
 
-def _steps(learner: Learner, steps: int) -> Iterable[Progress]:
+def _steps(trainer: Trainer, steps: int) -> Iterable[Progress]:
     """At most so many steps, over as many epochs as it takes; the config's own number of epochs does not count."""
-    while learner.step < steps:
-        for progress in learner.steps():
+    while trainer.step < steps:
+        for progress in trainer.steps():
             yield progress
-            if learner.step >= steps:
+            if trainer.step >= steps:
                 return
-        learner.epoch, learner.position = learner.epoch + 1, 0
+        trainer.epoch, trainer.position = trainer.epoch + 1, 0
 
 
-def _look(learner: Learner) -> Probe:
-    rows = _some(learner.model, learner.task, learner.examples, learner.device)
-    return probe(learner.model, rows, learner.task.loss, seed=learner.settings.training.seed, step=learner.step)
+def _look(trainer: Trainer) -> Probe:
+    rows = _some(trainer.model, trainer.task, trainer.examples, trainer.device)
+    return probe(trainer.model, rows, trainer.task.loss, seed=trainer.settings.training.seed, step=trainer.step)
 
 
 def _some(model: torch.nn.Module, task: Task, examples: Sequence[Any], device: torch.device) -> Batch:
@@ -249,7 +249,7 @@ def _some(model: torch.nn.Module, task: Task, examples: Sequence[Any], device: t
 
     Where rows go on from batch to batch, a batch as training has it: no gradient goes back further there.
     """
-    streams = task.order(examples[: 4 * ROWS], batch_tokens=MOST_STEPS * ROWS, batch_rows=ROWS, seed=0)
+    streams = task.sampler(examples[: 4 * ROWS], batch_tokens=MOST_STEPS * ROWS, batch_rows=ROWS, seed=0)
     if streams.carries:
         return streams.batch(streams.plan(1)[0]).to(device)
     order = sorted(range(len(examples)), key=lambda i: (examples[i].length, i))
@@ -267,8 +267,8 @@ def _numbers_a_step(model: torch.nn.Module) -> int:
     return 40 * sum(one.hidden_size * one.num_layers * one.num_directions for one in layers)
 
 
-def _clipped(learner: Learner, norms: Sequence[tuple[int, float]]) -> float:
-    options = learner.settings.tree["training"]["clipping"]
+def _clipped(trainer: Trainer, norms: Sequence[tuple[int, float]]) -> float:
+    options = trainer.settings.tree["training"]["clipping"]
     limit = options.get("max_norm", math.inf) if isinstance(options, Mapping) else math.inf
     return sum(norm > limit for _, norm in norms) / max(len(norms), 1)
 

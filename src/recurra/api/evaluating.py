@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from recurra.api.answering import device_of, outputs
 from recurra.api.answers import OF_FILES, Source, answered, source_for, with_data
+from recurra.api.callbacks import NoCallback
 from recurra.api.defaults import in_float32
 from recurra.api.folder import Run, open_settings, opened
 from recurra.api.given import AnyPath, Row, are_rows, path_of, records_of
-from recurra.api.prepare import good_rows, note_shared, prepare, read_rows, usable
+from recurra.api.inference import device_of, outputs
+from recurra.api.prepare import filter_examples, good_rows, note_shared, prepare, read_rows
 from recurra.api.schema import Settings
-from recurra.api.watching import Nobody
-from recurra.base.contracts import Listener, Record, Report, Watcher
+from recurra.base.contracts import Callback, Listener, Record, Report
 from recurra.base.errors import ConfigError, DataError
-from recurra.tasks.blank import blank_remarks
+from recurra.tasks.blank import blank_warnings
 
 # What a run's own data may be: read in another way, or from where it is now.
 OF_DATA = (*OF_FILES, "data.train", "data.dev", "data.test")
@@ -30,7 +30,7 @@ def evaluate(
     overrides: Sequence[str] = (),
     device: str = "auto",
     cells: Iterable[AnyPath] = (),
-    watch: Watcher | None = None,
+    watch: Callback | None = None,
 ) -> Report:
     """Score a run on a file, or on the split of that name of its own data; the baselines stand beside it.
 
@@ -38,7 +38,7 @@ def evaluate(
       where the run's own data is (data.train, data.dev, data.test)
     Raises ConfigError if the run's data has no such split, DataError for a label that training never saw.
     """
-    watch = watch or Nobody()
+    watch = watch or NoCallback()
     trained = opened(run, cells)
     where = trained.folder.path
     settings = with_data(trained.settings, overrides, "evaluate", OF_DATA if file is None else OF_FILES)
@@ -48,9 +48,9 @@ def evaluate(
     own = _own_splits(trained, settings if file is None else trained.settings, watch, needed=file is None)
     if file is not None:
         split, rows = _given_rows(file, settings, watch)
-        examples = usable(trained.task, [trained.task.example(record) for record in rows], split, watch)
+        examples = filter_examples(trained.task, [trained.task.example(record) for record in rows], split, watch)
         note_shared(own.get("train", ()), examples, split, watch)
-        for message in blank_remarks(examples, ", and are scored as answered from nothing"):
+        for message in blank_warnings(examples, ", and are scored as answered from nothing"):
             watch.note(f"{split}: {message}")
     elif split in own:
         examples = own[split]
@@ -79,7 +79,7 @@ def _given_rows(file: Any, settings: Settings, watch: Listener) -> tuple[str, li
     return path.name, read_rows(path, settings, watch, then)
 
 
-def _own_splits(trained: Run, settings: Settings, watch: Watcher, *, needed: bool) -> Mapping[str, list[Any]]:
+def _own_splits(trained: Run, settings: Settings, watch: Callback, *, needed: bool) -> Mapping[str, list[Any]]:
     """The examples of the run's own data; none if it cannot be read and only the baselines need it."""
     try:
         prepared = prepare(settings, watch, task=trained.task)

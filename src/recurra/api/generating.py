@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 
-from recurra.api.answering import device_of
+from recurra.api.callbacks import NoCallback
 from recurra.api.defaults import in_float32
 from recurra.api.folder import Run, opened
 from recurra.api.given import AnyPath, text_of
-from recurra.api.watching import Nobody
+from recurra.api.inference import device_of
 from recurra.base.contracts import Listener
 from recurra.base.errors import ConfigError
-from recurra.tasks import LanguageModelling, Manner, Writes, Written
+from recurra.tasks import Generates, GenerationOptions, LanguageModelling, Piece
 from recurra.tasks.language_model.suggesting import Suggester, Suggestion
 
 MOST_TEXTS = 1000
@@ -34,7 +34,7 @@ def generate(
     device: str = "auto",
     cells: Iterable[AnyPath] = (),
     watch: Listener | None = None,
-) -> Iterator[Written]:
+) -> Iterator[Piece]:
     """What follows a prompt, as it is written: `num` texts, one after the other.
 
     length: tokens of a text, at most, or chords of a piece        seed: the same one, the same texts
@@ -48,9 +48,9 @@ def generate(
         raise ConfigError(f"num: expected a whole number from 1 to {MOST_TEXTS:,}, got {num!r}.")
     task = _writing(trained)
     writer = task.writer(trained.model)
-    how = Manner(length=length, temperature=temperature, top_k=top_k, top_p=top_p, stop=stop, seed=seed)
+    how = GenerationOptions(length=length, temperature=temperature, top_k=top_k, top_p=top_p, stop=stop, seed=seed)
     texts = [writer.write(prompt, replace(how, number=number)) for number in range(num)]
-    _note(task.unknown_in(prompt), watch or Nobody())
+    _note(task.unknown_in(prompt), watch or NoCallback())
     return chain.from_iterable(texts)
 
 
@@ -74,7 +74,7 @@ def suggest(
     """The most probable words at the end of a text: those that the word there may become, or that may follow."""
     trained, prompt = _opened(run, cells, device), text_of(prompt, "prompt")
     task = _language_model(trained)
-    _note(task.unknown_in(prompt[: len(prompt) - len(prompt.split(" ")[-1])]), watch or Nobody())
+    _note(task.unknown_in(prompt[: len(prompt) - len(prompt.split(" ")[-1])]), watch or NoCallback())
     return Suggester(task.writer(trained.model)).suggest(prompt, number)
 
 
@@ -93,8 +93,8 @@ def _opened(run: AnyPath | Run, cells: Iterable[AnyPath], device: str) -> Run:
     return trained
 
 
-def _writing(trained: Run) -> Writes:
-    if not isinstance(trained.task, Writes):
+def _writing(trained: Run) -> Generates:
+    if not isinstance(trained.task, Generates):
         raise _other(trained, "language_model, or another that writes. Use `recurra predict` here.")
     return trained.task
 

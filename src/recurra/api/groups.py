@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from recurra import __version__
-from recurra.api.answering import device_of, outputs
+from recurra.api.callbacks import NoCallback
+from recurra.api.distributed import Distributed
 from recurra.api.folder import add_cells, has_ended, open_run
 from recurra.api.given import AnyPath, config_of, overrides_of, path_of, paths_of
+from recurra.api.inference import device_of, outputs
 from recurra.api.places import GROUP, RunFolder, read_json
 from recurra.api.prepare import prepare
 from recurra.api.reporting import read_report
 from recurra.api.schema import Settings, read_settings
-from recurra.api.together import Together
 from recurra.api.training import fresh, name_of, resume, train
-from recurra.api.watching import Nobody
 from recurra.base.atomic import write_text
-from recurra.base.contracts import Report, Score, Table, Watcher
+from recurra.base.contracts import Callback, Report, Score, Table
 from recurra.base.errors import ConfigError, RunError
 from recurra.base.shell import as_word
 from recurra.config import write as config_text
@@ -77,16 +77,16 @@ def train_group(
     overrides: Sequence[str] = (),
     device: str = "auto",
     cells: Iterable[AnyPath] = (),
-    together: Together | None = None,
+    distributed: Distributed | None = None,
     grace: float = 0.0,
-    watch: Watcher | None = None,
+    watch: Callback | None = None,
 ) -> TrainedGroup:
     """Train a config once from each seed, or, where its data.split is `folds`, once for each fold; then compare.
 
     The runs are folders inside the group's folder (by default runs/NAME), named seed-1 or fold-1 and so on.
     Raises ConfigError for fewer than two seeds, or for both seeds and folds; else as `train` does.
     """
-    watch, cells = watch or Nobody(), paths_of(cells, "cells")
+    watch, cells = watch or NoCallback(), paths_of(cells, "cells")
     config, overrides = config_of(config), overrides_of(overrides)
     add_cells(cells)
     settings = read_settings(config, overrides, None)
@@ -99,7 +99,7 @@ def train_group(
         write_text(folder / "config.yaml", config_text(settings.resolved, settings.schema))
         kind = "seeds" if seeds else "folds"
         write_text(folder / GROUP, _json({"format": 1, "recurra": __version__, "kind": kind, "runs": runs}))
-        return _train(folder, device, cells, together, grace, watch)
+        return _train(folder, device, cells, distributed, grace, watch)
 
 
 def resume_group(
@@ -107,17 +107,17 @@ def resume_group(
     *,
     device: str = "auto",
     cells: Iterable[AnyPath] = (),
-    together: Together | None = None,
+    distributed: Distributed | None = None,
     grace: float = 0.0,
-    watch: Watcher | None = None,
+    watch: Callback | None = None,
 ) -> TrainedGroup:
     """Train what is left of a group's runs: those that have ended stay, one that was stopped is resumed.
 
     Raises RunError if the folder is no group, else as `resume` does.
     """
-    watch, folder = watch or Nobody(), path_of(group, "group")
+    watch, folder = watch or NoCallback(), path_of(group, "group")
     with FolderLock(folder, watch.note):
-        return _train(folder, device, paths_of(cells, "cells"), together, grace, watch)
+        return _train(folder, device, paths_of(cells, "cells"), distributed, grace, watch)
 
 
 def _runs(settings: Settings, seeds: Sequence[int]) -> dict[str, list[str]]:
@@ -139,14 +139,20 @@ def _train(
     folder: Path,
     device: str,
     cells: tuple[Path, ...],
-    together: Together | None,
+    distributed: Distributed | None,
     grace: float,
-    watch: Watcher,
+    watch: Callback,
 ) -> TrainedGroup:
     """Each run that has not ended, one after the other; then the summary."""
     kind, runs = _read(folder)
     paths = tuple(folder / name for name in runs)
-    given: dict[str, Any] = {"device": device, "cells": cells, "together": together, "grace": grace, "watch": watch}
+    given: dict[str, Any] = {
+        "device": device,
+        "cells": cells,
+        "distributed": distributed,
+        "grace": grace,
+        "watch": watch,
+    }
     for number, (name, overrides) in enumerate(runs.items(), start=1):
         run = RunFolder(folder / name)
         if has_ended(run):
@@ -196,7 +202,7 @@ def _baselines(reports: Mapping[str, Report], key: tuple[str, str]) -> dict[str,
     return {name: _mean([one[name] for one in found]) for name in found[0] if all(name in one for one in found)}
 
 
-def _pooled(paths: Sequence[Path], device: str, watch: Watcher) -> tuple[Score, ...]:
+def _pooled(paths: Sequence[Path], device: str, watch: Callback) -> tuple[Score, ...]:
     """Scores of the test rows of all folds together, each answered by the run that has not learned from it."""
     answers: list[Any] = []
     examples: list[Any] = []
@@ -204,7 +210,7 @@ def _pooled(paths: Sequence[Path], device: str, watch: Watcher) -> tuple[Score, 
     target = device_of(device)
     for path in paths:
         run = open_run(path)
-        test = prepare(run.settings, Nobody(), task=run.task).splits["test"]
+        test = prepare(run.settings, NoCallback(), task=run.task).splits["test"]
         answers += outputs(run.model.to(target), run.task, test, device=target)
         examples += test
         labels.append(run.task.to_json().get("labels"))

@@ -8,14 +8,14 @@ from typing import Any
 
 import torch
 
-from recurra.api.answering import device_of
 from recurra.api.defaults import in_float32
 from recurra.api.folder import Run, opened
 from recurra.api.given import AnyPath, refusal
+from recurra.api.inference import device_of
 from recurra.api.lenses import LENSES, Lens
 from recurra.base.contracts import Origin, Record, Report, Table
 from recurra.base.errors import ConfigError, DataError
-from recurra.doctor.looking import Seen, watching
+from recurra.doctor.hooks import Seen, watching
 from recurra.doctor.maps import gate_maps, in_pieces, state_maps
 from recurra.doctor.saliency import POINTS, Saliency, integrated_gradients
 from recurra.report import HeatMap
@@ -161,5 +161,5 @@ def points_for(num_tokens: int) -> int:
 def _saliency(model: torch.nn.Module, lens: Lens) -> Saliency:
     """Of each token that is read, in the order of the text."""
     found = integrated_gradients(model, lens.entry, lens.copies, lens.score, points=points_for(len(lens.tokens)))
-    turned = lens.reads.get("encoder", lens.tokens) != lens.tokens
-    return Saliency(found.parts[::-1], found.whole, found.nothing) if turned else found
+    reversed_source = lens.reads.get("encoder", lens.tokens) != lens.tokens
+    return Saliency(found.parts[::-1], found.whole, found.nothing) if reversed_source else found

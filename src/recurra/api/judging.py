@@ -7,10 +7,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from recurra.api.answering import outputs
-from recurra.api.learner import Learner
+from recurra.api.inference import outputs
 from recurra.api.places import RunFolder, read_json
 from recurra.api.prepare import Prepared
+from recurra.api.trainer import Trainer
 from recurra.base.atomic import write_text
 from recurra.base.contracts import Score
 from recurra.base.errors import RunError
@@ -22,7 +22,7 @@ ROWS = 500
 
 
 def judged(
-    learner: Learner,
+    trainer: Trainer,
     prepared: Prepared,
     folder: RunFolder,
     select: str,
@@ -38,21 +38,21 @@ def judged(
         better=known.better,
         floor=known.value,
         dev=[math.nan if value is None else float(value) for value in dev],
-        steps=learner.step,
-        all_steps=learner.total_steps,
-        early=bool(learner.stopped_early(select)),
-        train=_on_train(learner, prepared, select) if known.unit == "0..1" else None,
+        steps=trainer.step,
+        all_steps=trainer.total_steps,
+        early=bool(trainer.stopped_early(select)),
+        train=_on_train(trainer, prepared, select) if known.unit == "0..1" else None,
         scores=scores,
         baselines={name: [s for s in several if s.split == split] for name, several in baselines.items()},
     )
-    return findings(story, learner.settings.tree)
+    return findings(story, trainer.settings.tree)
 
 
-def _on_train(learner: Learner, prepared: Prepared, select: str) -> float:
+def _on_train(trainer: Trainer, prepared: Prepared, select: str) -> float:
     """The score of rows that were learned from, spread over all of them."""
-    task, rows = prepared.task.draft, prepared.splits["train"]
+    task, rows = prepared.task.for_validation, prepared.splits["train"]
     some = rows[:: max(1, len(rows) // ROWS)][:ROWS]
-    said = outputs(learner.model, task, some, device=learner.device)
+    said = outputs(trainer.model, task, some, device=trainer.device)
     return next((s.value for s in task.score(said, some, "train") if s.name == select), math.nan)
 
 

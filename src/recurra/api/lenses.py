@@ -77,7 +77,7 @@ def translation(task: Any, model: torch.nn.Module, example: Any, device: torch.d
     from recurra.tasks.translation.losses import loss_of
     from recurra.tasks.translation.pairs import Wanted
 
-    wide = task.asking({"beam": max(task.search.beam, HYPOTHESES), "n_best": HYPOTHESES})
+    wide = task.with_options({"beam": max(task.search.beam, HYPOTHESES), "n_best": HYPOTHESES})
     (output,) = _answers(task, model, [example], device)
     (found,) = _answers(wide, model, [example], device)
     best = output.best
@@ -86,7 +86,7 @@ def translation(task: Any, model: torch.nn.Module, example: Any, device: torch.d
         attends = "attention" in model(task.collate([known], [0]).to(device)).outputs
     maps: tuple[HeatMap, ...] = ()
     if attends:
-        (looked,) = _answers(task.asking({"attention": True, "beam": task.search.beam}), model, [example], device)
+        (looked,) = _answers(task.with_options({"attention": True, "beam": task.search.beam}), model, [example], device)
         said = (*looked.best.tokens, *(["<eos>"] if looked.best.ended else []))
         maps = tuple(
             in_pieces("Attention: what each token of the answer looked at", said, example.source, looked.attention)

@@ -44,7 +44,7 @@ def prepare(settings: Settings, watch: Listener, *, task: Task | None = None) ->
     fitted = task or settings.plan.fit(records["train"], settings.data.train)
     splits = {name: [fitted.example(record) for record in rows] for name, rows in records.items()}
     for name, examples in splits.items():
-        splits[name] = usable(fitted, examples, name, heard)
+        splits[name] = filter_examples(fitted, examples, name, heard)
         if name != "train":
             note_shared(splits["train"], splits[name], name, heard)
     facts = fitted.facts(splits)
@@ -187,12 +187,12 @@ def note_shared(train: Iterable[Any], examples: Iterable[Any], name: str, watch:
         )
 
 
-def usable(task: Task, examples: Sequence[Any], name: str, watch: Listener) -> list[Any]:
+def filter_examples(task: Task, examples: Sequence[Any], name: str, watch: Listener) -> list[Any]:
     """The examples of a split that the task can use; what it leaves out is said.
 
     Raises DataError if none is left, or for an answer that training never saw.
     """
-    kept, notes = task.usable(examples, name)
+    kept, notes = task.filter(examples, name)
     for message in notes:
         watch.note(message)
     if not kept:

@@ -12,15 +12,15 @@ from typing import Any
 import torch
 
 from recurra import __version__
-from recurra.api.answering import outputs
 from recurra.api.doctoring import for_report
 from recurra.api.folder import write_task
+from recurra.api.inference import outputs
 from recurra.api.judging import judged, write_findings
-from recurra.api.learner import Learner
 from recurra.api.places import RunFolder, read_json
 from recurra.api.prepare import Prepared
 from recurra.api.samples import sample_texts, write_samples
-from recurra.base.contracts import Report, Score, Watcher
+from recurra.api.trainer import Trainer
+from recurra.base.contracts import Callback, Report, Score
 from recurra.base.errors import RunError
 from recurra.report import Chart, Curve, write
 from recurra.tasks import Calibrates
@@ -32,45 +32,45 @@ MOST_ROWS = 1000
 
 
 def final_report(
-    learner: Learner,
+    trainer: Trainer,
     prepared: Prepared,
     checkpoints: Checkpoints,
     folder: RunFolder,
     select: str,
-    watch: Watcher,
+    watch: Callback,
 ) -> Report:
     """Score the best weights on dev and test, write them and the report. Raises RunError if they are damaged."""
-    if learner.best.value is not None:
-        _take_best(learner, checkpoints, folder)
+    if trainer.best.value is not None:
+        _take_best(trainer, checkpoints, folder)
     else:
         watch.note(f"no epoch had a finite {select}: the last weights are kept.")
     scored = {name: rows for name, rows in prepared.splits.items() if name != "train"}
-    prepared, calibration = calibrated(learner, prepared)
+    prepared, calibration = calibrated(trainer, prepared)
     answers = {
-        name: outputs(learner.model, prepared.task, rows, device=learner.device) for name, rows in scored.items()
+        name: outputs(trainer.model, prepared.task, rows, device=trainer.device) for name, rows in scored.items()
     }
     last = list(scored)[-1]
     compared = prepared.task.baselines(prepared.splits["train"], scored)
     for message in compared.notes:
         watch.note(message)
-    gradients, carried = for_report(learner.model, prepared.task, scored[last], learner.device)
+    gradients, carried = for_report(trainer.model, prepared.task, scored[last], trainer.device)
     scores = [prepared.task.score(answers[name], rows, name) for name, rows in scored.items()]
-    found = judged(learner, prepared, folder, select, scores[-1], compared.scores)
+    found = judged(trainer, prepared, folder, select, scores[-1], compared.scores)
     write_findings(folder, found)
     report = Report(
-        title=f"{folder.path.resolve().name}: {learner.settings.tree['task']['name']}",
+        title=f"{folder.path.resolve().name}: {trainer.settings.tree['task']['name']}",
         scores=tuple(chain.from_iterable(scores)),
         baselines=compared.scores,
         tables=(
             *prepared.task.tables(answers[last], scored[last]),
-            *prepared.task.samples(learner.model, learner.device),
+            *prepared.task.samples(trainer.model, trainer.device),
         ),
         facts={f"finding {number}": str(one) for number, one in enumerate(found, start=1)}
         | facts(
-            learner,
+            trainer,
             prepared,
             select,
-            [*compared.notes, *filter(None, [learner.skipped, learner.stopped_early(select)])],
+            [*compared.notes, *filter(None, [trainer.skipped, trainer.stopped_early(select)])],
         )
         | calibration
         | gradients,
@@ -78,13 +78,13 @@ def final_report(
     rows = map(prepared.task.answer, scored[last][:MOST_ROWS], answers[last])
     write_samples(folder, sample_texts(prepared.task, list(rows)))
     write_task(folder, prepared.task, prepared.fingerprint)
-    is_best = learner.best.value is not None
-    save_weights(folder.weights, learner.model, step=learner.best.step if is_best else learner.step)
+    is_best = trainer.best.value is not None
+    save_weights(folder.weights, trainer.model, step=trainer.best.step if is_best else trainer.step)
     drawn = write(
         folder.path,
         report,
         charts=[*prepared.task.charts(answers[last], scored[last]), *charts(folder, select), *carried],
-        maps=prepared.task.pictures(learner.model, scored[last], learner.device),
+        maps=prepared.task.pictures(trainer.model, scored[last], trainer.device),
         settings=folder.config.read_text(),
     )
     for message in drawn.notes:
@@ -92,18 +92,18 @@ def final_report(
     return report
 
 
-def calibrated(learner: Learner, prepared: Prepared) -> tuple[Prepared, dict[str, str]]:
+def calibrated(trainer: Trainer, prepared: Prepared) -> tuple[Prepared, dict[str, str]]:
     """The task with probabilities that fit dev, and a fact that says what came of it; as it was where it has none."""
     task, dev = prepared.task, prepared.splits["dev"]
     if not isinstance(task, Calibrates):
         return prepared, {}
-    said = outputs(learner.model, task, dev, device=learner.device)
+    said = outputs(trainer.model, task, dev, device=trainer.device)
     fitted = task.calibrated(said, dev)
     if fitted.temperature == 1.0:
         return prepared, {}
     before, after = (
         {s.name: s.value for s in task.score(rows, dev, "dev")}
-        for rows in (said, outputs(learner.model, fitted, dev, device=learner.device))
+        for rows in (said, outputs(trainer.model, fitted, dev, device=trainer.device))
     )
     names = {"log_loss": "log loss", "calibration_error": "calibration error"}
     changes = [f"{word} {before[name]:.4g} to {after[name]:.4g}" for name, word in names.items() if name in before]
@@ -111,7 +111,7 @@ def calibrated(learner: Learner, prepared: Prepared) -> tuple[Prepared, dict[str
     return replace(prepared, task=fitted), {"calibration": sentence}
 
 
-def _take_best(learner: Learner, checkpoints: Checkpoints, folder: RunFolder) -> None:
+def _take_best(trainer: Trainer, checkpoints: Checkpoints, folder: RunFolder) -> None:
     """Put the best weights into the model; of a run that goes on after its end they may be those that it ended with.
 
     Raises RunError if neither is there.
@@ -119,14 +119,14 @@ def _take_best(learner: Learner, checkpoints: Checkpoints, folder: RunFolder) ->
     try:
         best = checkpoints.load_best()
     except MissingError:
-        if step_of(folder.weights) != learner.best.step:
+        if step_of(folder.weights) != trainer.best.step:
             raise
-        load_weights(folder.weights, learner.model)
+        load_weights(folder.weights, trainer.model)
         return
-    put_weights(learner.model, best.model, checkpoints.best)
-    if best.best != learner.best.state():  # killed between the save of the best and that of the last
+    put_weights(trainer.model, best.model, checkpoints.best)
+    if best.best != trainer.best.state():  # killed between the save of the best and that of the last
         try:
-            learner.best.restore(best.best)
+            trainer.best.restore(best.best)
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(f"{checkpoints.best}: does not hold its score: {error}. Train anew.") from error
 
@@ -149,24 +149,24 @@ def _scores(values: Any) -> tuple[Score, ...]:
     )
 
 
-def facts(learner: Learner, prepared: Prepared, select: str, notes: Sequence[str]) -> dict[str, str | int | float]:
+def facts(trainer: Trainer, prepared: Prepared, select: str, notes: Sequence[str]) -> dict[str, str | int | float]:
     """What ran, on what."""
-    parameters = sum(p.numel() for p in learner.model.parameters())
-    value = learner.best.value
+    parameters = sum(p.numel() for p in trainer.model.parameters())
+    value = trainer.best.value
     found: dict[str, Any] = {
         **prepared.facts,
         "parameters": parameters,
-        "steps": learner.step,
-        "training seconds": round(learner.seconds, 1),
-        "best epoch by": f"{select}, {value:.4f} at step {learner.best.step}"
+        "steps": trainer.step,
+        "training seconds": round(trainer.seconds, 1),
+        "best epoch by": f"{select}, {value:.4f} at step {trainer.best.step}"
         if value is not None
         else f"{select}: none",
-        "seed": learner.settings.training.seed,
-        "device": str(learner.device),
+        "seed": trainer.settings.training.seed,
+        "device": str(trainer.device),
         "threads": torch.get_num_threads(),
         "versions": f"recurra {__version__}, torch {torch.__version__}, Python {platform.python_version()}",
     }
-    for number, change in enumerate(learner.changes, start=1):
+    for number, change in enumerate(trainer.changes, start=1):
         found[f"change {number}"] = change
     for number, message in enumerate([*prepared.notes, *notes], start=1):
         found[f"note {number}"] = message

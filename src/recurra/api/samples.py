@@ -9,7 +9,7 @@ from typing import Any
 from recurra.api.places import RunFolder, read_json
 from recurra.base.atomic import write_text
 from recurra.base.errors import RunError
-from recurra.tasks import Task, Writes
+from recurra.tasks import Generates, Task
 
 MOST, LONGEST = 3, 300
 # Of a text that is to be written on, so that there is something left to write.
@@ -22,7 +22,7 @@ def sample_texts(task: Task, answers: Sequence[Mapping[str, Any]]) -> list[str]:
     A text of more than LONGEST characters is taken only where all are longer, and cut between words.
     """
     texts = [str(row.get("text", row.get("chords", ""))) for row in answers]
-    if isinstance(task, Writes):
+    if isinstance(task, Generates):
         texts = [" ".join(text.split()[:FIRST_WORDS]) for text in texts]
     known = list(dict.fromkeys(text for text in texts if text.strip()))
     fitting = [text for text in known if len(text) <= LONGEST] or [_cut(text) for text in known[:MOST]]

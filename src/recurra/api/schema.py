@@ -16,7 +16,7 @@ from recurra.base.option import OneOf
 from recurra.base.registry import Registry
 from recurra.config import Check, Document, Fixed, Resolved, Schema, build, document_of, load, override, resolve
 from recurra.models import MODELS
-from recurra.tasks import TASKS, Plan
+from recurra.tasks import TASKS, TaskConfig
 from recurra.training import CLIPPINGS, ON_NONFINITE, OPTIMIZERS, SCHEDULES, Rows
 
 # The networks that a task can use; the first one is taken where a config names none.
@@ -46,7 +46,7 @@ class Settings:
 
     resolved: Resolved
     schema: Schema
-    plan: Plan
+    plan: TaskConfig
     data: DataOptions
     training: TrainingOptions
 
@@ -134,7 +134,7 @@ def _refuse_large(resolved: Resolved, sizes: Sequence[int], limit: float) -> Non
 
 def _smallest(resolved: Resolved) -> tuple[int, ...]:
     """The sizes of the smallest data that the task can have."""
-    plan: Plan = build(resolved.section("task"), TASKS)
+    plan: TaskConfig = build(resolved.section("task"), TASKS)
     return plan.smallest_sizes
 
 
@@ -144,7 +144,7 @@ def _check_size(resolved: Resolved) -> None:
 
 def _check_split(resolved: Resolved) -> None:
     """The way to split is one that the task's rows allow."""
-    plan: Plan = build(resolved.section("task"), TASKS)
+    plan: TaskConfig = build(resolved.section("task"), TASKS)
     split = resolved.tree["data"]["split"]
     if split is not None and split["name"] not in plan.splits:
         raise ConfigError(

@@ -14,7 +14,7 @@ from typing import Any
 from recurra.base.contracts import Record
 from recurra.base.errors import DataError
 from recurra.data.schemes import PLAIN, detected
-from recurra.tasks import TaggingPlan
+from recurra.tasks import TaggingConfig
 from recurra.tasks.columns import values
 
 Options = Mapping[str, Any]
@@ -203,7 +203,7 @@ def _mean_length(rows: Sequence[Record], column: str, characters: bool) -> float
 
 def _has_spans(options: Options, rows: Sequence[Record]) -> bool:
     """Do the tags write spans? Rows that cannot be read are for `check` to name."""
-    columns = TaggingPlan(**{key: value for key, value in options.items() if key != "name"}).columns
+    columns = TaggingConfig(**{key: value for key, value in options.items() if key != "name"}).columns
     found = set()
     for row in rows:
         try:

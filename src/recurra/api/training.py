@@ -12,23 +12,23 @@ from typing import Any, Literal
 
 import torch
 
-from recurra.api.answering import device_of
-from recurra.api.course import Course, begin, go_on, learn, refuse_taken
+from recurra.api.callbacks import NoCallback
 from recurra.api.defaults import in_float32
+from recurra.api.distributed import Distributed, launch
 from recurra.api.folder import add_cells, has_best, has_ended, open_settings
 from recurra.api.given import AnyPath, config_of, overrides_of, path_of, paths_of
+from recurra.api.inference import device_of
+from recurra.api.interrupts import Stopped, at_once, second_interrupt
 from recurra.api.places import RunFolder, read_json
 from recurra.api.reporting import final_report, read_report
 from recurra.api.schema import read_settings
-from recurra.api.stopping import Stopped, at_once, second_interrupt
-from recurra.api.together import Together, teach
-from recurra.api.watching import Nobody
-from recurra.base.contracts import Report, Watcher
+from recurra.api.training_run import TrainingRun, refuse_taken, resume_from, run_epochs, start
+from recurra.base.contracts import Callback, Report
 from recurra.base.errors import ConfigError, RunError
 from recurra.base.shell import as_word
 from recurra.config import document_of
-from recurra.tasks import Writes
-from recurra.training import Alone, Checkpoints, FolderLock, Stopping, TakenError
+from recurra.tasks import Generates
+from recurra.training import Checkpoints, FolderLock, SingleProcess, Stopping, TakenError
 
 # Seconds between two looks at a folder that another process holds.
 LOOK = 0.1
@@ -58,9 +58,9 @@ def train(
     seed: int | None = None,
     device: str = "auto",
     cells: Iterable[AnyPath] = (),
-    together: Together | None = None,
+    distributed: Distributed | None = None,
     grace: float = 0.0,
-    watch: Watcher | None = None,
+    watch: Callback | None = None,
 ) -> Trained:
     """Train as a config says, into a new run folder (by default runs/NAME after the config).
 
@@ -70,7 +70,7 @@ def train(
     grace: seconds after a Ctrl-C in which a second one ends the run with its best weights; 0 where no person waits
     Raises ConfigError, DataError, RunError (the folder holds a run) or TrainingError.
     """
-    watch, cells = watch or Nobody(), paths_of(cells, "cells")
+    watch, cells = watch or NoCallback(), paths_of(cells, "cells")
     config, overrides = config_of(config), overrides_of(overrides)
     add_cells(cells)
     settings = read_settings(config, overrides, seed)
@@ -82,7 +82,7 @@ def train(
     folder = RunFolder(fresh(Path("runs") / name) if out is None else path_of(out, "out"))
     if folder.path.exists() and not folder.path.is_dir():
         raise RunError(f"{folder.path}: is a file; expected the name of a new folder after --out.")
-    if together is not None:
+    if distributed is not None:
         refuse_taken(folder, config)
         orders = {
             "config": str(config) if isinstance(config, Path) else document_of(config).tree,
@@ -91,10 +91,10 @@ def train(
             "seed": seed,
             "cells": [*map(str, cells)],
         }
-        return _go_together(together, folder, orders, target, watch, grace)
+        return _go_together(distributed, folder, orders, target, watch, grace)
     with FolderLock(folder.path, watch.note):
         refuse_taken(folder, config)
-        return _go(folder, lambda: begin(folder, settings, target, watch, Alone()), watch, grace)
+        return _go(folder, lambda: start(folder, settings, target, watch, SingleProcess()), watch, grace)
 
 
 @in_float32
@@ -104,9 +104,9 @@ def resume(
     overrides: Sequence[str] = (),
     device: str = "auto",
     cells: Iterable[AnyPath] = (),
-    together: Together | None = None,
+    distributed: Distributed | None = None,
     grace: float = 0.0,
-    watch: Watcher | None = None,
+    watch: Callback | None = None,
 ) -> Trained:
     """Resume a run from its last checkpoint, bit for bit as if it had never stopped (on the same kind of device).
 
@@ -116,14 +116,14 @@ def resume(
     Raises RunError if the folder is no run, another process writes to it, its checkpoints are all damaged, its data
     was changed, or an option that may not change; ConfigError for an override that is no option.
     """
-    watch, cells = watch or Nobody(), paths_of(cells, "cells")
+    watch, cells = watch or NoCallback(), paths_of(cells, "cells")
     folder, settings = open_settings(run, cells, overrides_of(overrides))
     target = device_of(device)
-    if together is not None:
+    if distributed is not None:
         orders = {"config": None, "changes": [*overrides], "cells": [*map(str, cells)]}
-        return _go_together(together, folder, orders, target, watch, grace)
+        return _go_together(distributed, folder, orders, target, watch, grace)
     with FolderLock(folder.path, watch.note):
-        return _go(folder, lambda: go_on(folder, settings, target, watch, Alone()), watch, grace)
+        return _go(folder, lambda: resume_from(folder, settings, target, watch, SingleProcess()), watch, grace)
 
 
 def name_of(config: Path) -> str:
@@ -138,14 +138,14 @@ def fresh(out: Path) -> Path:
 
 @in_float32
 def finish(
-    run: AnyPath, *, device: str = "auto", cells: Iterable[AnyPath] = (), watch: Watcher | None = None
+    run: AnyPath, *, device: str = "auto", cells: Iterable[AnyPath] = (), watch: Callback | None = None
 ) -> Trained:
     """End a run where it is: scores, report and model.safetensors of the best weights so far, without more training.
 
     A stopped run is ended by this process; one that another process trains is asked to end, and waited for.
     Raises RunError if the folder is no run, or no epoch of it has been scored yet.
     """
-    watch, cells = watch or Nobody(), paths_of(cells, "cells")
+    watch, cells = watch or NoCallback(), paths_of(cells, "cells")
     folder, settings = open_settings(run, cells)
     target = device_of(device)
     if not has_ended(folder) and not has_best(folder):
@@ -155,14 +155,14 @@ def finish(
         )
     with _in_turn(folder, watch):
         if not has_ended(folder):
-            return _go(folder, lambda: go_on(folder, settings, target, watch, Alone()), watch, now=True)
+            return _go(folder, lambda: resume_from(folder, settings, target, watch, SingleProcess()), watch, now=True)
     watch.note(f"{run}: has ended. To train it longer: recurra train --resume {as_word(run)} --set training.epochs=N")
     task = settings.plan.restore(read_json(folder.task), str(folder.task))
-    return Trained(folder.path, read_report(folder), None, task.use if isinstance(task, Writes) else "predict")
+    return Trained(folder.path, read_report(folder), None, task.use if isinstance(task, Generates) else "predict")
 
 
 @contextmanager
-def _in_turn(folder: RunFolder, watch: Watcher) -> Iterator[None]:
+def _in_turn(folder: RunFolder, watch: Callback) -> Iterator[None]:
     """Hold the folder's lock; a process that holds it is asked to end the run, for as long as it takes."""
     with ExitStack() as stack:
         while True:
@@ -181,7 +181,7 @@ def _in_turn(folder: RunFolder, watch: Watcher) -> Iterator[None]:
 
 
 def _go(
-    folder: RunFolder, make: Callable[[], Course], watch: Watcher, grace: float = 0.0, *, now: bool = False
+    folder: RunFolder, make: Callable[[], TrainingRun], watch: Callback, grace: float = 0.0, *, now: bool = False
 ) -> Trained:
     """Begin, learn (or `now` end where it is), report; or stop where asked to.
 
@@ -190,49 +190,54 @@ def _go(
     folder.wish.unlink(missing_ok=True)
     try:
         with at_once():
-            course = make()
-        early = now or _learn_until_asked(course, watch, grace)
-        if early and course.learner.best.value is not None:
-            watch.note(_where(course))
+            training_run = make()
+        early = now or _learn_until_asked(training_run, watch, grace)
+        if early and training_run.trainer.best.value is not None:
+            watch.note(_where(training_run))
         with at_once():
             report = final_report(
-                course.learner, course.prepared, Checkpoints(folder.path), folder, course.select, watch
+                training_run.trainer,
+                training_run.prepared,
+                Checkpoints(folder.path),
+                folder,
+                training_run.select,
+                watch,
             )
     except Stopped as stopped:
         return Trained(folder.path, None, stopped.signal, can_finish=has_best(folder))
-    _close(course, folder, watch)
-    task = course.prepared.task
-    return Trained(folder.path, report, None, task.use if isinstance(task, Writes) else "predict")
+    _close(training_run, folder, watch)
+    task = training_run.prepared.task
+    return Trained(folder.path, report, None, task.use if isinstance(task, Generates) else "predict")
 
 
-def _learn_until_asked(course: Course, watch: Watcher, grace: float) -> bool:
+def _learn_until_asked(training_run: TrainingRun, watch: Callback, grace: float) -> bool:
     """Learn. Whether the end was asked for before all was learned; raises Stopped where the run is to be resumed."""
     with Stopping() as stopping:
         try:
-            learn(course, stopping, watch)
+            run_epochs(training_run, stopping, watch)
         except Stopped as stopped:
             watch.done()
             if stopped.signal is None:
                 return True
-            scored = course.learner.best.value is not None
+            scored = training_run.trainer.best.value is not None
             if stopped.signal != signal.SIGINT or not scored or not second_interrupt(stopping, grace, watch):
                 raise
             return True
     return False
 
 
-def _where(course: Course) -> str:
-    learner = course.learner
+def _where(training_run: TrainingRun) -> str:
+    trainer = training_run.trainer
     return (
-        f"ended early, as asked, after step {learner.step:,} of {learner.total_steps:,} (epoch {learner.epoch}): the "
-        f"weights are those of step {learner.best.step:,}, the best by {course.select}."
+        f"ended early, as asked, after step {trainer.step:,} of {trainer.total_steps:,} (epoch {trainer.epoch}): the "
+        f"weights are those of step {trainer.best.step:,}, the best by {training_run.select}."
     )
 
 
-def _close(course: Course, folder: RunFolder, watch: Watcher) -> None:
+def _close(training_run: TrainingRun, folder: RunFolder, watch: Callback) -> None:
     """Mark the run as ended, and let go of the checkpoints that are not kept."""
-    learner, keep = course.learner, course.learner.settings.training.keep_checkpoints
-    course.log.write(event="end", step=learner.step, best_step=learner.best.step)
+    trainer, keep = training_run.trainer, training_run.trainer.settings.training.keep_checkpoints
+    training_run.log.write(event="end", step=trainer.step, best_step=trainer.best.step)
     checkpoints = Checkpoints(folder.path)
     checkpoints.thin(keep)
     if keep == "last" and checkpoints.last.is_file():
@@ -243,18 +248,18 @@ def _close(course: Course, folder: RunFolder, watch: Watcher) -> None:
 
 
 def _go_together(
-    together: Together,
+    distributed: Distributed,
     folder: RunFolder,
     orders: Mapping[str, Any],
     device: torch.device,
-    watch: Watcher,
+    watch: Callback,
     grace: float,
 ) -> Trained:
     """Let the ranks learn, and report when they have ended: then this process has the machine to itself."""
     if device.type != "cpu":
         raise ConfigError(f"ranks: share the cores of the CPU; device {device} is trained by one process. Take cpu.")
     folder.wish.unlink(missing_ok=True)
-    stopped = teach(together, {**orders, "run": str(folder.path)}, folder.mark, watch, grace)
+    stopped = launch(distributed, {**orders, "run": str(folder.path)}, folder.mark, watch, grace)
     if isinstance(stopped, signal.Signals):
         if not folder.mark.exists():
             signal.raise_signal(stopped)  # nothing has begun: as if this process alone had been asked to end
@@ -264,5 +269,5 @@ def _go_together(
     with FolderLock(folder.path, watch.note):
         _, settings = open_settings(folder.path)
         now = stopped == "finish"
-        heard = watch if now else Nobody()
-        return _go(folder, lambda: go_on(folder, settings, device, heard, Alone()), heard, now=now)
+        heard = watch if now else NoCallback()
+        return _go(folder, lambda: resume_from(folder, settings, device, heard, SingleProcess()), heard, now=now)

@@ -151,7 +151,7 @@ class Listener(Protocol):
         """Something a person should know: a choice that `auto` made, rows that were skipped, a fallback."""
 
 
-class Watcher(Listener, Protocol):
+class Callback(Listener, Protocol):
     """Whoever watches a training: a progress bar, a notebook, or nobody. `start` comes first, `done` last.
 
     progress.loss is a tensor: reading it may wait for a device, so it is read only when it is shown.

@@ -4,7 +4,7 @@ program    `main`: the command's word, its arguments, and the exit code
 arguments  what several commands share; a misspelt word is answered with its neighbour
 failures   an error to a sentence and an exit code: 0 done, 1 failed, 2 your input, 130 Ctrl-C, 143 SIGTERM
 terminal   results on standard output, messages on standard error, colours only where a person looks
-watcher    training as a bar on a terminal, as plain lines elsewhere
+progress   training as a bar on a terminal, as plain lines elsewhere
 show       a report as text or JSON
 heat       attention in a terminal
 texts      texts from arguments, standard input and files; predictions to lines, CSV and JSONL

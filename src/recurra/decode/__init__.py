@@ -2,9 +2,9 @@
 
 steps       `Steps`, what is asked of a model; `Hypothesis`, what is answered
 greedy      `greedy`: always the most probable token
-sampling    `sample`: temperature, top-k, top-p, and a draw that is a function of (seed, row, step); `Draw`
+sampling    `sample`: temperature, top-k, top-p, and a draw that is a function of (seed, row, step); `Sampling`
 beam        `beam_search`: n-best, batched over rows and beams, with an early stop that changes nothing
-walk        `stream`: one token after the other, as they come; the loop of `greedy` and `sample`
+loop        `stream`: one token after the other, as they come; the loop of `greedy` and `sample`
 penalties   LENGTH_PENALTIES: `none`, `mean`, `wu`
 limits      the checks of the common options; least and greatest length, no repeated n-gram
 
@@ -18,18 +18,18 @@ transfer a step in either direction.
 
 from recurra.decode.beam import beam_search
 from recurra.decode.greedy import greedy
+from recurra.decode.loop import Choose, Greedy, Token, stream
 from recurra.decode.penalties import LENGTH_PENALTIES, LengthPenalty
-from recurra.decode.sampling import Draw, sample
+from recurra.decode.sampling import Sampling, sample
 from recurra.decode.steps import Hypothesis, Steps
-from recurra.decode.walk import Best, Choose, Token, stream
 
 __all__ = [
     "LENGTH_PENALTIES",
-    "Best",
     "Choose",
-    "Draw",
+    "Greedy",
     "Hypothesis",
     "LengthPenalty",
+    "Sampling",
     "Steps",
     "Token",
     "beam_search",

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from recurra.decode.limits import limits
+from recurra.decode.loop import Greedy, collect, decode_loop
 from recurra.decode.steps import Hypothesis, S, Steps
-from recurra.decode.walk import Best, collect, walk
 
 
 def greedy(
@@ -39,5 +39,5 @@ def greedy(
         min_length=min_length,
         no_repeat_ngram=no_repeat_ngram,
     )
-    said = walk(steps, state, start=start, bounds=bounds, choose=Best(), device=torch.device(device))
+    said = decode_loop(steps, state, start=start, bounds=bounds, choose=Greedy(), device=torch.device(device))
     return collect(said, num_rows=num_rows, end=end)

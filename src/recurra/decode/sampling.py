@@ -12,8 +12,8 @@ from torch import Tensor
 
 from recurra.base.errors import ConfigError, ShapeError
 from recurra.decode.limits import at_least, limits, whole
+from recurra.decode.loop import collect, decode_loop
 from recurra.decode.steps import Floats, Hypothesis, Ints, S, Steps, refuse_bad
-from recurra.decode.walk import collect, walk
 
 
 def sample(
@@ -49,12 +49,12 @@ def sample(
         min_length=min_length,
         no_repeat_ngram=no_repeat_ngram,
     )
-    draw = Draw(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, keys=keys)
-    said = walk(steps, state, start=start, bounds=bounds, choose=draw, device=torch.device(device))
+    draw = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, keys=keys)
+    said = decode_loop(steps, state, start=start, bounds=bounds, choose=draw, device=torch.device(device))
     return collect(said, num_rows=num_rows, end=end)
 
 
-class Draw:
+class Sampling:
     """Draw a token. First the temperature, then top_k, then top_p of what is left.
 
     temperature: above 0; the log-probabilities are divided by it, so below 1 the probable becomes more so

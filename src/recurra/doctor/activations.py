@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from recurra.cells import Cell
-from recurra.engine.watched import Trail, real_rows
+from recurra.engine.step_recording import Recording, real_rows
 from recurra.lower import Graph, trace
 
 # An activation is saturated where its slope is under a twentieth of the largest: little of a gradient comes through.
@@ -139,7 +139,7 @@ def _turned(graph: Graph, at: int) -> int:
     return node.args[1] if turned else at
 
 
-def values_at(trail: Trail, at: int) -> Tensor:
+def values_at(trail: Recording, at: int) -> Tensor:
     """(M, width) of one place, at all real steps of all rows."""
     return torch.cat([_whole(m.values[at].detach(), len(m.after[0]))[real_rows(m)] for m in trail.moments])
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from recurra.doctor.activations import places
-from recurra.doctor.looking import Seen
+from recurra.doctor.hooks import Seen
 from recurra.report import HeatMap
 
 # A picture of more units than this cannot be read: those that move the most are shown.

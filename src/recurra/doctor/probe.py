@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from recurra.base.contracts import Batch, Loss
 from recurra.doctor.activations import Activation, measured, places, values_at
-from recurra.doctor.carry import Carried, carry
-from recurra.doctor.distance import Floats, by_distance, root_mean_square
-from recurra.doctor.looking import Seen, watching
-from recurra.engine.watched import real_rows
+from recurra.doctor.gradient_flow import GradientFlow, gradient_flow
+from recurra.doctor.hooks import Seen, watching
+from recurra.doctor.lag import Floats, by_distance, root_mean_square
+from recurra.engine.step_recording import real_rows
 from recurra.training.randomness import seed_step
 
 # A unit whose output moves by no more than this over all steps and rows says nothing.
@@ -42,7 +42,7 @@ class LayerProbe:
     steps: int
     gradient: tuple[float, ...]
     flow: dict[str, tuple[float, ...]]
-    carried: Carried | None
+    carried: GradientFlow | None
     activations: tuple[Activation, ...]
     dead: int
 
@@ -132,7 +132,7 @@ def _layer(one: Seen, flows: _Flows) -> LayerProbe:
         steps=len(gradient),
         gradient=tuple(root_mean_square(gradient).tolist()),
         flow={name: tuple(values.tolist()) for name, values in flow.items()},
-        carried=carry(trail, states),
+        carried=gradient_flow(trail, states),
         activations=tuple(
             measured(p, values, _overall(flow.get(p.name)))
             for p in places(trail.cell)

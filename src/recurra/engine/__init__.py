@@ -3,14 +3,14 @@
 call        what a layer asks, and what it gets; the mask of real steps
 weights     packed parameters, seen by gate
 reference   the cell's own equations with tensors: always there, on any device, in any type; the specification
-watched     the same, for who wants to see every value of every step
+step_recording  the same, for who wants to see every value of every step
 cpu         the fused native engine, forward and backward, for float32 on the CPU
 operator    the same as an operator of torch, for torch.compile, torch.export and torch.jit.trace
 stepper     one step after another, with weights packed once: streaming and decoding
 user_cell   a user's own cell, compiled at first use
 linear      linear layers on the same tiles, alone and with cross-entropy
 memory      tensors as the native engine takes them, and as autograd gives them back
-once        gradients that cannot be differentiated again
+double_backward  gradients that cannot be differentiated again
 fused       torch's own layers (cuDNN, oneDNN), for the cells they know, with lengths and without packing
 tape        back-propagation through time by the derived gradient graph: the specification of a kernel's backward
 """
@@ -25,7 +25,7 @@ from torch._compile import _disable_dynamo
 from recurra.base.errors import ConfigError
 from recurra.base.registry import Registry
 from recurra.engine import cpu, fused, operator, reference
-from recurra.engine.call import Call, Result, Zoneout, masked, real_steps, recording, turned
+from recurra.engine.call import Call, Result, Zoneout, masked, recording, reverse_sequences, sequence_mask
 from recurra.engine.stepper import Stepper
 from recurra.engine.weights import Weights
 
@@ -111,10 +111,10 @@ __all__ = [
     "Zoneout",
     "choose",
     "masked",
-    "real_steps",
     "record",
     "recording",
+    "reverse_sequences",
     "run",
     "run_many",
-    "turned",
+    "sequence_mask",
 ]

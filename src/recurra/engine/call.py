@@ -17,14 +17,14 @@ from recurra.engine.weights import Weights
 Zoneout: TypeAlias = Tensor | float | None
 
 
-def real_steps(lengths: Tensor, T: int) -> Tensor:
+def sequence_mask(lengths: Tensor, T: int) -> Tensor:
     """(T, N) bool, True where a step is real, from lengths (N,)."""
     return torch.arange(T, device=lengths.device).unsqueeze(1) < lengths
 
 
 def without_padding(x: Tensor, lengths: Tensor | None) -> Tensor:
     """x (T, N, I) with zeros where it is padding: 0 * NaN is NaN, so a product's gradient must not even see it."""
-    return x if lengths is None else torch.where(real_steps(lengths, len(x)).unsqueeze(2), x, x.new_zeros(()))
+    return x if lengths is None else torch.where(sequence_mask(lengths, len(x)).unsqueeze(2), x, x.new_zeros(()))
 
 
 def masked(x: Tensor, mask: Tensor) -> Tensor:
@@ -37,13 +37,13 @@ def masked(x: Tensor, mask: Tensor) -> Tensor:
     return torch.where(mask != 0, x, x.new_zeros(())) * mask
 
 
-def turned(x: Tensor, lengths: Tensor | None) -> Tensor:
-    """x (T, N, I), each sequence turned round within its length; padding stays where it is."""
+def reverse_sequences(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """x (T, N) or (T, N, I), each sequence turned round within its length; padding stays where it is."""
     if lengths is None:
         return x.flip(0)
     step = torch.arange(len(x), device=x.device).unsqueeze(1)
     source = torch.where(step < lengths, lengths - 1 - step, step)
-    return x.gather(0, source.unsqueeze(2).expand_as(x))
+    return x.gather(0, source if x.dim() == 2 else source.unsqueeze(2).expand_as(x))
 
 
 def recording() -> bool:

@@ -23,8 +23,8 @@ from recurra.base.errors import ConfigError, RecurraError, RunError, ShapeError,
 from recurra.cells import BUILT_IN, CELLS, Cell
 from recurra.engine import user_cell
 from recurra.engine.call import Call, Result, Zoneout, batched, transformed
+from recurra.engine.double_backward import refuse_double_backward
 from recurra.engine.memory import PLAIN, address, in_order, kinds, restored
-from recurra.engine.once import once
 from recurra.engine.weights import Weights
 from recurra.lower import layout, recurrent_width
 from recurra.lower.program import PARAMETERS
@@ -320,7 +320,7 @@ class _Recurrence(torch.autograd.Function):
             tops = [d if d is None else in_order(d) for d in d_out]
             made = _backward(plans, tapes, tensors, outputs, tops, ctx.needs_input_grad[1:])
         refusal = 'backend "cpu" has no second derivatives; use backend="reference".'
-        return None, *once(made, (*tensors, *(d for d in d_out if d is not None)), refusal)
+        return None, *refuse_double_backward(made, (*tensors, *(d for d in d_out if d is not None)), refusal)
 
 
 def _expect(thing: str, got: object, expected: object) -> None:

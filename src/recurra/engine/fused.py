@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from recurra.cells import CELLS, Cell
-from recurra.engine.call import Call, Result, real_steps, transformed, turned, without_padding
+from recurra.engine.call import Call, Result, reverse_sequences, sequence_mask, transformed, without_padding
 from recurra.lower import layout
 
 # sigmoid(-SHUT) is 0 and sigmoid(SHUT) is 1, exactly, and nothing that a network adds to it changes that.
@@ -65,14 +65,14 @@ def refusal(call: Call) -> str | None:
 
 def run(call: Call) -> Result:
     """One layer in one direction over all time steps; see `engine.call` for the shapes and the mask law."""
-    real = None if call.lengths is None else real_steps(call.lengths, call.x.shape[0])
+    real = None if call.lengths is None else sequence_mask(call.lengths, call.x.shape[0])
     x = without_padding(call.x, call.lengths)
-    x = turned(x, call.lengths) if call.reverse else x
+    x = reverse_sequences(x, call.lengths) if call.reverse else x
     outputs, states = _run_whole(call, x, real)
     if real is not None:
         states = (_last(outputs, call), *states[1:])
         outputs = torch.where(real.unsqueeze(2), outputs, outputs.new_zeros(()))
-    return Result(turned(outputs, call.lengths) if call.reverse else outputs, states)
+    return Result(reverse_sequences(outputs, call.lengths) if call.reverse else outputs, states)
 
 
 def _run_whole(call: Call, x: Tensor, real: Tensor | None) -> tuple[Tensor, tuple[Tensor, ...]]:

@@ -16,8 +16,8 @@ from torch.nn import functional as F
 from recurra.base.errors import RunError
 from recurra.engine import cpu
 from recurra.engine.call import batched, recording, transformed
+from recurra.engine.double_backward import refuse_double_backward
 from recurra.engine.memory import PLAIN, address, in_order, kinds, restored
-from recurra.engine.once import once
 
 
 def cross_entropy(x: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, smoothing: float) -> Tensor:
@@ -185,7 +185,11 @@ class _CrossEntropy(torch.autograd.Function):
         made, ctx.made = ctx.made, None
         with torch.no_grad():
             gradients = _weighed(_Work(x, weight, bias, targets, ctx.smoothing), made, d, ctx.needs_input_grad[:3])
-        return *once(gradients, [t for t in (x, weight, bias, d) if t is not None], REFUSAL), None, None
+        return (
+            *refuse_double_backward(gradients, [t for t in (x, weight, bias, d) if t is not None], REFUSAL),
+            None,
+            None,
+        )
 
 
 def _weighed(work: _Work, made: _Made | None, d: Tensor, wanted: tuple[bool, bool, bool]) -> tuple[Tensor | None, ...]:

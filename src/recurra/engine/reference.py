@@ -19,7 +19,7 @@ from recurra.engine.weights import Weights
 from recurra.lower import trace
 
 if TYPE_CHECKING:
-    from recurra.engine.watched import Recorder
+    from recurra.engine.step_recording import Recorder
 
 
 def run(call: Call, watch: Recorder | None = None) -> Result:

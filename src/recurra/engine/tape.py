@@ -14,7 +14,7 @@ from torch import Tensor
 
 from recurra.base.errors import ConfigError
 from recurra.cells.language import log_nonzero
-from recurra.engine.call import Call, Result, real_steps, without_padding
+from recurra.engine.call import Call, Result, sequence_mask, without_padding
 from recurra.lower import Graph, Node, gradient, layout, trace
 
 
@@ -207,4 +207,4 @@ def _real(call: Call) -> Tensor:
     T, N, _ = call.x.shape
     if call.lengths is None:
         return torch.ones(T, N, dtype=torch.bool, device=call.x.device)
-    return real_steps(call.lengths, T)
+    return sequence_mask(call.lengths, T)

@@ -9,8 +9,8 @@ import numpy as np
 from torch import nn
 
 from recurra.base.errors import ConfigError
-from recurra.export.drawing import FLOAT, Drawing, Value
 from recurra.export.layers import LOWEST, linear
+from recurra.export.onnx_graph import FLOAT, Drawing, Value
 from recurra.nn.attention import Attends, Attention, MultiHead
 from recurra.nn.attention.regions import Everywhere, Monotonic, Predictive
 from recurra.nn.attention.scores import Additive, Concat, Dot, General, ScaledDot
@@ -28,7 +28,7 @@ class Source:
 
 def prepare(draw: Drawing, module: Attends, outputs: Value, lengths: Value) -> tuple[Value, Value]:
     """Values and keys of a memory (T, N, M); as `Attention.prepare`."""
-    real = draw.spread(draw.real_steps(lengths, outputs), 2)
+    real = draw.spread(draw.sequence_mask(lengths, outputs), 2)
     values = draw.put("Transpose", draw.where(real, outputs), perm=[1, 0, 2])
     if isinstance(module, MultiHead):
         return linear(draw, module.value, values), linear(draw, module.key, values)

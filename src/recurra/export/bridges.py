@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from torch import nn
 
 from recurra.base.errors import ConfigError
-from recurra.export.drawing import Drawing, Value
 from recurra.export.layers import linear, mean, write
+from recurra.export.onnx_graph import Drawing, Value
 from recurra.models import bridge
 
 

@@ -8,7 +8,7 @@ import torch
 
 from recurra.cells import Cell
 from recurra.engine import Weights
-from recurra.export.drawing import Drawing, Value
+from recurra.export.onnx_graph import Drawing, Value
 from recurra.lower import Node, trace
 
 # Kinds of nodes that ONNX has under another name.

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from recurra.base.contracts import Batch
-from recurra.export.drawing import Drawing, Value
 from recurra.export.layers import clean, linear, write
+from recurra.export.onnx_graph import Drawing, Value
 from recurra.export.parts import Named, Part, padding, random_lengths, random_numbers, some_state, table_size
 from recurra.export.recurrent import recurrent
 from recurra.models import Chords, LanguageModel
@@ -33,7 +33,7 @@ def language_model(model: LanguageModel, *, for_any: bool) -> list[Part]:
         given = [draw.input(name, np.float32, ("N", size)) for name, size in zip(names, sizes, strict=True)]
         x, after = recurrent(draw, layers, x, lengths, tuple(draw.spread(value, 0) for value in given))
         states |= {name: (draw.take(s, 0, 0), n) for name, s, n in zip(names, after, sizes, strict=True)}
-    real = draw.spread(draw.real_steps(lengths, tokens), 2)
+    real = draw.spread(draw.sequence_mask(lengths, tokens), 2)
     log_probs = draw.where(real, _log_probs(draw, x, model.output()))
     draw.output("log_probs", log_probs, np.float32, ("T", "N", V))
     for name, (value, size) in states.items():
@@ -93,7 +93,7 @@ def chords(model: Chords, *, for_any: bool) -> list[Part]:
     sizes = {f"state.{k}": (layers.num_layers, size) for k, size in enumerate(layers.state_sizes())}
     given = tuple(draw.input(name, np.float32, (rows, "N", size)) for name, (rows, size) in sizes.items())
     hidden, after = recurrent(draw, layers, notes, lengths, given)
-    real = draw.spread(draw.real_steps(lengths, notes), 2)
+    real = draw.spread(draw.sequence_mask(lengths, notes), 2)
     draw.output("logits", draw.where(real, linear(draw, model.output, hidden)), np.float32, ("T", "N", V))
     for (name, (rows, size)), value in zip(sizes.items(), after, strict=True):
         draw.output(f"next_{name}", value, np.float32, (rows, "N", size))

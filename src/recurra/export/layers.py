@@ -9,7 +9,7 @@ import numpy as np
 from torch import nn
 
 from recurra.base.errors import ConfigError
-from recurra.export.drawing import FLOAT, Drawing, Value
+from recurra.export.onnx_graph import FLOAT, Drawing, Value
 from recurra.export.recurrent import last, recurrent
 from recurra.models import readout
 from recurra.nn import Embedding, OneHot, characters, pool
@@ -94,7 +94,7 @@ def _character_cnn(draw: Drawing, module: characters.CharacterCNN, letters: Valu
     assert module.filters.bias is not None
     parameters = draw.weight(module.filters.weight, "filters"), draw.weight(module.filters.bias, "bias")
     scores = draw.put("Conv", x, *parameters, pads=[characters.WINDOW // 2] * 2)
-    real = draw.spread(draw.put("Transpose", draw.real_steps(each, flat), perm=[1, 0]), 1)
+    real = draw.spread(draw.put("Transpose", draw.sequence_mask(each, flat), perm=[1, 0]), 1)
     best = draw.put("ReduceMax", draw.where(real, scores, LOWEST), axes=[2], keepdims=0)
     return _by_word(draw, draw.where(_some(draw, each), draw.put("Tanh", best)), lengths)
 
@@ -115,7 +115,7 @@ def _by_word(draw: Drawing, vectors: Value, lengths: Value) -> Value:
 
 def clean(draw: Drawing, tokens: Value, lengths: Value) -> Value:
     """Tokens (T, N) with padding as token 0, whatever stood there."""
-    return draw.put("Where", draw.real_steps(lengths, tokens), tokens, draw.constant(0, np.int64))
+    return draw.put("Where", draw.sequence_mask(lengths, tokens), tokens, draw.constant(0, np.int64))
 
 
 # -- a sequence to one vector: outputs (T, N, F), last (N, F), lengths (N,) -> (N, F) ----------------------------------
@@ -128,7 +128,7 @@ def _some(draw: Drawing, lengths: Value) -> Value:
 
 def _real(draw: Drawing, outputs: Value, lengths: Value) -> Value:
     """(T, N, 1) bool."""
-    return draw.spread(draw.real_steps(lengths, outputs), 2)
+    return draw.spread(draw.sequence_mask(lengths, outputs), 2)
 
 
 @writes(pool.Last)

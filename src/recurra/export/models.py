@@ -7,17 +7,17 @@ from collections.abc import Callable
 from torch import nn
 
 from recurra.base.errors import ConfigError
-from recurra.export import language, reading, speaking
+from recurra.export import encoder_decoder, encoders, language
 from recurra.export.parts import Part
 from recurra.models import Chords, Classifier, LanguageModel, Seq2Seq, Tagger
 from recurra.nn import Recurrent
 
 # A model's type -> its files
 PARTS: dict[type[nn.Module], Callable[..., list[Part]]] = {
-    Recurrent: reading.layers_alone,
-    Classifier: reading.classifier,
-    Tagger: reading.tagger,
-    Seq2Seq: speaking.seq2seq,
+    Recurrent: encoders.layers_alone,
+    Classifier: encoders.classifier,
+    Tagger: encoders.tagger,
+    Seq2Seq: encoder_decoder.seq2seq,
     LanguageModel: language.language_model,
     Chords: language.chords,
 }

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from recurra.export.drawing import Array, Drawing
+from recurra.export.onnx_graph import Array, Drawing
 
 Named = dict[str, Array]
 

@@ -20,8 +20,8 @@ from torch import Tensor
 
 from recurra.cells import CELLS, Cell
 from recurra.engine import Weights
-from recurra.export.drawing import FLOAT, INT32, Drawing, Value
 from recurra.export.equations import step
+from recurra.export.onnx_graph import FLOAT, INT32, Drawing, Value
 from recurra.lower import equal, layout
 from recurra.nn import Recurrent
 
@@ -95,7 +95,7 @@ def recurrent(
     one_more = kind is None or draw.for_any
     if one_more:  # of padding, so that a Scan, or a node that is told no length, always has a step to run over
         x = draw.put("Concat", x, draw.zeros(1, draw.size(x, 1), layers.input_size), axis=0)
-    real = draw.spread(draw.real_steps(lengths, x), 2)
+    real = draw.spread(draw.sequence_mask(lengths, x), 2)
     call = _Call(draw, lengths, real)
     x = draw.where(real, x)
     if kind is not None and kind.node == "LSTM" and draw.for_any:
@@ -132,7 +132,7 @@ class _Call:
     real: Value
     held: Value | None = None
 
-    def turned(self, x: Value) -> Value:
+    def reverse_sequences(self, x: Value) -> Value:
         """Each sequence of x (T, N, ...) backwards within its length."""
         return self.draw.put("ReverseSequence", x, self.lengths, time_axis=0, batch_axis=1)
 
@@ -163,7 +163,7 @@ def _unaided(
     outputs, ends = [], []
     for direction, one in enumerate(weights):
         begin = _first(call, layers, x, direction, first)
-        read = call.turned(x) if direction else x
+        read = call.reverse_sequences(x) if direction else x
         stacked = _stacked(draw, kind, [one], layers.hidden_size, hold=call.held is not None)
         names = 1 + len(layers.cell.states)
         output, _, *memory = draw.puts(
@@ -171,7 +171,7 @@ def _unaided(
         )
         output = draw.put("Squeeze", output, draw.integers(1))
         ends.append([_where_it_ends(call, output, begin[0], layers.hidden_size), *memory])
-        outputs.append(draw.where(call.real, call.turned(output) if direction else output))
+        outputs.append(draw.where(call.real, call.reverse_sequences(output) if direction else output))
     return outputs, tuple(draw.join(column, 0) for column in zip(*ends, strict=True))
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recurra.base.errors import ConfigError, did_you_mean
-from recurra.export.drawing import Array, package
+from recurra.export.onnx_graph import Array, package
 
 # From inputs by name to outputs in the order of the graph.
 Run = Callable[[Mapping[str, Array]], Sequence[Array]]

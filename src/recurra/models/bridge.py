@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from recurra.base.errors import ConfigError
 from recurra.base.registry import Registry
-from recurra.engine import real_steps
+from recurra.engine import sequence_mask
 from recurra.models.encoder import Encoded, StateSizes
 
 States = tuple[tuple[Tensor, ...], ...]
@@ -112,7 +112,7 @@ class MeanOutput:
     def vector(self, encoded: Encoded, from_top: int, name: str) -> Tensor:
         assert encoded.outputs is not None
         assert encoded.lengths is not None
-        real = real_steps(encoded.lengths, len(encoded.outputs)).unsqueeze(2)
+        real = sequence_mask(encoded.lengths, len(encoded.outputs)).unsqueeze(2)
         total = torch.where(real, encoded.outputs, encoded.outputs.new_zeros(())).sum(0)
         return total / encoded.lengths.clamp(min=1).unsqueeze(1)
 

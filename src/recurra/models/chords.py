@@ -11,7 +11,7 @@ from recurra.base.contracts import Batch, Prediction
 from recurra.base.errors import ConfigError
 from recurra.base.option import Opt
 from recurra.cells import CELLS
-from recurra.engine import BACKENDS, real_steps
+from recurra.engine import BACKENDS, sequence_mask
 from recurra.models import options as o
 from recurra.nn import Linear, Recurrent
 
@@ -75,7 +75,7 @@ class Chords(nn.Module):
         """
         notes = batch.inputs["notes"]
         lengths = batch.lengths.to(notes.device)
-        x = torch.where(real_steps(lengths, len(notes)).unsqueeze(2), notes, 0.0)
+        x = torch.where(sequence_mask(lengths, len(notes)).unsqueeze(2), notes, 0.0)
         given = tuple(batch.inputs[name] for name in _names(self.recurrent) if name in batch.inputs)
         before: Tensor | tuple[Tensor, ...] | None = (given if len(given) > 1 else given[0]) if given else None
         hidden, after = self.recurrent(self.input_dropout(x), before, lengths=lengths)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from recurra.base.contracts import Batch, Prediction
 from recurra.base.option import Opt
 from recurra.cells import CELLS
-from recurra.engine import BACKENDS, real_steps
+from recurra.engine import BACKENDS, sequence_mask
 from recurra.models import options as o
 from recurra.nn import POOLS, Embedding, OneHot, Recurrent
 from recurra.nn.dropout import without_words
@@ -95,10 +95,10 @@ class Classifier(nn.Module):
             x = without_words(x, tokens, self.num_tokens, self.word_dropout)
         outputs, state = self.recurrent(self.embedding_dropout(x), lengths=lengths)
         last = self.recurrent.last(state)
-        pooled = self.pool(outputs, last, real_steps(lengths, len(tokens)))
+        pooled = self.pool(outputs, last, sequence_mask(lengths, len(tokens)))
         return Prediction({"logits": self.output(self.output_dropout(pooled))})
 
-    def go_on(self, tokens: Tensor, state: State | None) -> tuple[State, Tensor]:
+    def advance(self, tokens: Tensor, state: State | None) -> tuple[State, Tensor]:
         """The state after the next tokens (T, N), T = 0 among them, and logits (N, num_labels) for all that was read.
 
         state: as the last call returned it; None at the beginning of a text. Never any dropout: call it in eval mode.

@@ -19,7 +19,7 @@ from recurra.data.tokenizers.vocabulary import UNK
 from recurra.models.encoder import Encoded
 from recurra.nn import Embedding, Recurrent
 from recurra.nn.attention import Attends, Memory
-from recurra.nn.stepping import LayerSteps
+from recurra.nn.incremental import IncrementalRNN
 from recurra.nn.unroll import Unrolled
 
 States = tuple[tuple[Tensor, ...], ...]
@@ -67,7 +67,7 @@ class DecoderState:
     fed: Tensor | None = None
     coverage: Tensor | None = None
     copies: Tensor | None = None
-    cells: LayerSteps | None = None
+    cells: IncrementalRNN | None = None
 
     def select(self, rows: Tensor) -> DecoderState:
         """The rows (K,) of the batch, in this order; a row may come several times, or not at all."""
@@ -326,11 +326,11 @@ class Decoder(nn.Module):
 
     def start(self, encoded: Encoded, copies: Tensor | None = None) -> DecoderState:
         """The state before the first step. Without gradients, the layers' weights are packed once, here."""
-        return replace(self._first(encoded, copies), cells=LayerSteps(self.recurrent))
+        return replace(self._first(encoded, copies), cells=IncrementalRNN(self.recurrent))
 
     def step(self, tokens: Tensor, steps: DecoderState) -> tuple[Tensor, DecoderState]:
         """Log-probabilities (N, V) of what comes after tokens (N,), without dropout, and the state after them."""
-        layers = steps.cells or LayerSteps(self.recurrent)
+        layers = steps.cells or IncrementalRNN(self.recurrent)
 
         def cells(x: Tensor, fed: Tensor | None, states: Sequence[tuple[Tensor, ...]]) -> States:
             return layers(_joined(x, fed), states)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from recurra.engine import real_steps
+from recurra.engine import reverse_sequences, sequence_mask
 from recurra.nn import Embedding, Recurrent
 
 
@@ -62,12 +62,12 @@ class Encoder(nn.Module):
     def forward(self, tokens: Tensor, lengths: Tensor) -> Encoded:
         """tokens: (T, N) int64, anything where padded      lengths: (N,)"""
         lengths = lengths.to(tokens.device)
-        tokens = torch.where(real_steps(lengths, len(tokens)), tokens, 0)
-        tokens = turned(tokens, lengths) if self.reverse else tokens
+        tokens = torch.where(sequence_mask(lengths, len(tokens)), tokens, 0)
+        tokens = reverse_sequences(tokens, lengths) if self.reverse else tokens
         outputs, state = self.recurrent(self.dropout(self.embedding(tokens)), lengths=lengths)
         states = state if isinstance(state, tuple) else (state,)
         return Encoded(
-            turned(outputs, lengths) if self.reverse else outputs,
+            reverse_sequences(outputs, lengths) if self.reverse else outputs,
             lengths,
             {name: self._side_by_side(s) for name, s in zip(self.recurrent.cell.states, states, strict=True)},
             self.recurrent.last(state),
@@ -78,10 +78,3 @@ class Encoder(nn.Module):
         layers = state.unflatten(0, (self.recurrent.num_layers, -1))  # type: ignore[no-untyped-call]
         joined: Tensor = layers.transpose(1, 2).flatten(2)
         return joined
-
-
-def turned(x: Tensor, lengths: Tensor) -> Tensor:
-    """Each sequence of x (T, N) or (T, N, F) turned round within its length; padding stays where it is."""
-    step = torch.arange(len(x), device=x.device).unsqueeze(1)
-    source = torch.where(step < lengths, lengths - 1 - step, step)
-    return x.gather(0, source if x.dim() == 2 else source.unsqueeze(2).expand_as(x))

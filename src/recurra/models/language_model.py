@@ -12,7 +12,7 @@ from recurra.base.contracts import Batch, Prediction
 from recurra.base.errors import ConfigError
 from recurra.base.option import Opt
 from recurra.cells import CELLS
-from recurra.engine import BACKENDS, real_steps, turned
+from recurra.engine import BACKENDS, reverse_sequences, sequence_mask
 from recurra.lower import projects
 from recurra.models import options as o
 from recurra.nn import AdaptiveSoftmax, Embedding, FullSoftmax, Recurrent, weight_dropped
@@ -155,7 +155,7 @@ class LanguageModel(nn.Module):
         """
         tokens = batch.inputs["tokens"]
         lengths = batch.lengths.to(tokens.device)
-        x = vectors = self._vectors(torch.where(real_steps(lengths, len(tokens)), tokens, 0))
+        x = vectors = self._vectors(torch.where(sequence_mask(lengths, len(tokens)), tokens, 0))
         states: dict[str, Tensor] = {}
         for k, layer in enumerate(self.layers):
             assert isinstance(layer, Recurrent)
@@ -183,8 +183,8 @@ class LanguageModel(nn.Module):
         if self.backward_layer is None or not self.training:
             return {}
         x, lengths = x[1:], (lengths - 1).clamp(min=0)
-        h, _ = weight_dropped(self.backward_layer, self.weight_drop, turned(x, lengths), lengths=lengths)
-        return {"hidden.backward": self.output_dropout(turned(h, lengths))}
+        h, _ = weight_dropped(self.backward_layer, self.weight_drop, reverse_sequences(x, lengths), lengths=lengths)
+        return {"hidden.backward": self.output_dropout(reverse_sequences(h, lengths))}
 
     def _penalised(self, h: Tensor) -> dict[str, Tensor]:
         """What the penalties on the last layer's output h (T, N, D) need; nothing outside of training."""

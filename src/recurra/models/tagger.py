@@ -11,7 +11,7 @@ from recurra.base.contracts import Batch, Prediction
 from recurra.base.errors import ConfigError
 from recurra.base.option import Opt
 from recurra.cells import CELLS
-from recurra.engine import BACKENDS, real_steps
+from recurra.engine import BACKENDS, sequence_mask
 from recurra.models import options as o
 from recurra.nn import CHARACTERS, Embedding, Linear, Recurrent
 from recurra.nn.merge import MERGES
@@ -117,7 +117,7 @@ class Tagger(nn.Module):
         """
         words = batch.inputs["words"]
         lengths = batch.lengths.to(words.device)
-        real = real_steps(lengths, len(words))
+        real = sequence_mask(lengths, len(words))
         hidden, _ = self.recurrent(self.embedding_dropout(self._vectors(batch, real)), lengths=lengths)
         found = {"emissions": self.output(self.output_dropout(hidden))}
         return Prediction(found if self.crf is None else found | self.crf())

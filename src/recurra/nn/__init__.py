@@ -1,13 +1,13 @@
 """Layers. Recurrent layers are drop-in for torch.nn's, and take any cell.
 
 recurrent  Recurrent, RNN, LSTM, GRU
-door       padded, packed, batch-first and unbatched input become (T, N, I) with lengths, and go back
+input_format  padded, packed, batch-first and unbatched input become (T, N, I) with lengths, and go back
 initial    named initialisations      merge    how two directions become one
-dropout    locked dropout, zoneout    carried  state kept from call to call (streaming, truncated BPTT)
+dropout    locked dropout, zoneout    stateful  state kept from call to call (streaming, truncated BPTT)
 embed      tokens to vectors: a table, or one-hot        pool     a sequence to one vector
 attention  queries to weighted means of a memory: ATTENTIONS
 unroll     recurrent layers one differentiable step at a time, for a decoder that feeds its output back
-stepping   recurrent layers one step after another in decoding, weights packed once
+incremental  recurrent layers one step after another in decoding, weights packed once
 linear     torch's linear layer on the engine's tiles
 linear_cross_entropy  the output layer of a language model and its loss, without the matrix of probabilities
 softmax    output layers over a vocabulary, full and adaptive: nats of targets, log-probabilities of all tokens
@@ -17,7 +17,6 @@ weight_drop  a layer with some of its recurrent weights zeroed      penalties  o
 from __future__ import annotations
 
 from recurra.nn.attention import ATTENTIONS
-from recurra.nn.carried import Carried
 from recurra.nn.characters import CHARACTERS
 from recurra.nn.embed import Embedding, OneHot
 from recurra.nn.linear import Linear
@@ -26,6 +25,7 @@ from recurra.nn.penalties import activation_penalties
 from recurra.nn.pool import POOLS
 from recurra.nn.recurrent import GRU, LSTM, RNN, Recurrent
 from recurra.nn.softmax import AdaptiveSoftmax, FullSoftmax, backward_nats, softmax_log_probabilities, softmax_nats
+from recurra.nn.stateful import Stateful
 from recurra.nn.weight_drop import weight_dropped
 
 __all__ = [
@@ -36,12 +36,12 @@ __all__ = [
     "POOLS",
     "RNN",
     "AdaptiveSoftmax",
-    "Carried",
     "Embedding",
     "FullSoftmax",
     "Linear",
     "OneHot",
     "Recurrent",
+    "Stateful",
     "activation_penalties",
     "backward_nats",
     "linear_cross_entropy",

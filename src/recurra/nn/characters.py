@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.base.registry import Registry
-from recurra.engine import real_steps
+from recurra.engine import sequence_mask
 from recurra.nn.embed import PADDING, Embedding
 from recurra.nn.recurrent import Recurrent
 
@@ -52,7 +52,7 @@ class CharacterCNN(nn.Module):
         if not letters.numel():
             return self.filters.weight.new_zeros(*lengths.shape, self.output_size)
         scores = self.filters(self.embedding(letters).permute(1, 2, 0))
-        real = real_steps(each, len(letters)).T.unsqueeze(1)
+        real = sequence_mask(each, len(letters)).T.unsqueeze(1)
         best = torch.tanh(scores.masked_fill(~real, -torch.inf).amax(2))
         # An empty word's maximum is -inf, and its tanh -1.
         vectors = torch.where((each > 0).unsqueeze(1), best, 0.0)
@@ -63,7 +63,7 @@ def _words(characters: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
     """Letters (C, T * N), padding where a word has none, and the words' lengths (T * N,)."""
     each = lengths.to(characters.device).flatten()
     letters = characters.flatten(1)
-    return torch.where(real_steps(each, len(letters)), letters, PADDING), each
+    return torch.where(sequence_mask(each, len(letters)), letters, PADDING), each
 
 
 CHARACTERS: Registry[type[CharacterLSTM] | type[CharacterCNN]] = Registry("word vector from characters")

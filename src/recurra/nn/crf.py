@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from recurra.base.errors import ConfigError, ShapeError
-from recurra.engine import real_steps
+from recurra.engine import sequence_mask
 from recurra.engine.memory import kinds, restored
 
 # With scores of pairs no further apart than this, the scaled algorithm loses only what is below e^(40 - 87) of a sum,
@@ -46,7 +46,7 @@ def crf_nats(
     Raises ShapeError if sizes or devices do not fit, or a label of a real step is out of range.
     """
     _check("crf_nats", emissions, lengths, transitions, first, last)
-    real = real_steps(lengths.to(emissions.device), len(emissions))
+    real = sequence_mask(lengths.to(emissions.device), len(emissions))
     _check_labels(labels, real, emissions)
     emissions, transitions, first, last = _one_type(emissions, transitions, first, last)
     emissions = _without_padding(emissions, real)

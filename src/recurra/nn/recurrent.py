@@ -12,13 +12,13 @@ from torch.nn.utils.rnn import PackedSequence
 
 from recurra.base.errors import ConfigError, ShapeError
 from recurra.cells import CELLS, Cell
-from recurra.engine import BACKENDS, Call, Weights, Zoneout, choose, masked, record, recording, run_many, watched
+from recurra.engine import BACKENDS, Call, Weights, Zoneout, choose, masked, record, recording, run_many, step_recording
 from recurra.engine.operator import has_operator
-from recurra.engine.watched import Watch
+from recurra.engine.step_recording import Watch
 from recurra.lower import Parameter, layout, projects, recurrent_width
-from recurra.nn.door import Entered, Lengths, check_dense, enter
 from recurra.nn.dropout import dropout, locked_mask, zoneout_mask
 from recurra.nn.initial import INITIALIZERS, set_forget_bias
+from recurra.nn.input_format import InputFormat, Lengths, check_dense, normalize_input
 from recurra.nn.merge import MERGES, merged_size
 
 State = Tensor | tuple[Tensor, ...]
@@ -43,7 +43,7 @@ class Recurrent(nn.Module):
     Raises ConfigError for an option that cannot take effect (dropout with one layer, merge with one direction).
     """
 
-    # Set by who wants to see every step: the layers then run step by step, whatever `backend` says (engine/watched.py).
+    # Set by who wants to see every step: layers run step by step, whatever `backend` is (engine/step_recording.py).
     watch: Watch | None = None
 
     def __init__(
@@ -177,7 +177,9 @@ class Recurrent(nn.Module):
         """
         name = type(self).__name__
         weight = getattr(self, self._names[0][0][1])
-        entered = enter(name, input, lengths, input_size=self.input_size, batch_first=self.batch_first, weight=weight)
+        entered = normalize_input(
+            name, input, lengths, input_size=self.input_size, batch_first=self.batch_first, weight=weight
+        )
         states = self._initial_states(name, hx, entered)
         x = entered.x
         final: list[tuple[Tensor, ...]] = []
@@ -189,8 +191,8 @@ class Recurrent(nn.Module):
         # No copy of what is alone, unless it may be the caller's own hx.
         alone = len(final) == 1 and len(x) > 0
         ends_of = [s[0].unsqueeze(0) if alone else torch.stack(s) for s in zip(*final, strict=True)]
-        stacked = tuple([entered.leave_state(s) for s in ends_of])
-        return entered.leave(x), stacked if len(stacked) > 1 else stacked[0]
+        stacked = tuple([entered.restore_state(s) for s in ends_of])
+        return entered.restore(x), stacked if len(stacked) > 1 else stacked[0]
 
     def last(self, state: State) -> Tensor:
         """The last layer's final h, its directions merged like the output: (N, output_size).
@@ -212,7 +214,7 @@ class Recurrent(nn.Module):
         elif self.watch is None:
             results = run_many(calls, backend=self.backend)
         else:
-            results = [watched.run(call, partial(self.watch, layer, k)) for k, call in enumerate(calls)]
+            results = [step_recording.run(call, partial(self.watch, layer, k)) for k, call in enumerate(calls)]
         outputs = [r.output for r in results]
         return MERGES[self.merge](*outputs) if self.bidirectional else outputs[0], [r.states for r in results]
 
@@ -250,7 +252,7 @@ class Recurrent(nn.Module):
             return None
         return locked_mask(x, (x.shape[1], self._mask_width), self.variational_dropout)
 
-    def _initial_states(self, name: str, hx: State | None, entered: Entered) -> list[tuple[Tensor, ...]]:
+    def _initial_states(self, name: str, hx: State | None, entered: InputFormat) -> list[tuple[Tensor, ...]]:
         """States (N, width) of each layer and direction, checked; zeros if none were given."""
         L, N = self.num_layers * self.num_directions, entered.x.shape[1]
         if hx is None:

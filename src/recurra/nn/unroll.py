@@ -27,7 +27,7 @@ from recurra.base.errors import RunError
 from recurra.cells import Cell
 from recurra.cells.language import log_nonzero
 from recurra.engine import Weights, masked
-from recurra.engine.watched import Recorder
+from recurra.engine.step_recording import Recorder
 from recurra.lower import Graph, Node, layout, recurrent_width, trace
 from recurra.lower.sums import Slot, Sums, find_sums
 from recurra.nn.dropout import dropout, locked_mask, zoneout_mask

@@ -8,7 +8,7 @@ from torch.func import functional_call
 
 from recurra.base.errors import ConfigError
 from recurra.lower import layout
-from recurra.nn.door import Lengths
+from recurra.nn.input_format import Lengths
 from recurra.nn.recurrent import Recurrent, State
 
 

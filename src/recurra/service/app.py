@@ -18,17 +18,17 @@ from recurra.base.errors import RecurraError
 from recurra.service import limits as most
 from recurra.service import schemas as s
 from recurra.service.batching import Batcher
-from recurra.service.guard import Guard
+from recurra.service.deadline import DeadlineExceededError
+from recurra.service.errors import Json, RefusedError, answered, failed, late, refusal_of
 from recurra.service.limits import Limits
 from recurra.service.log import Log
 from recurra.service.metrics import Metrics
+from recurra.service.middleware import Guard
+from recurra.service.models import LoadedModel, Runs, chosen, records_of
 from recurra.service.page import add_docs, add_page
-from recurra.service.patience import GivenUpError
-from recurra.service.refusals import Json, RefusedError, answered, failed, late, refusal_of
 from recurra.service.reloading import Reloaded, Reloads
 from recurra.service.root import Root
-from recurra.service.served import Runs, Served, chosen, records_of
-from recurra.service.sessions import Sessions, follower_of
+from recurra.service.sessions import Sessions, streaming_predictor_of
 from recurra.service.streams import Stream, Suggesters, can_generate, can_suggest
 from recurra.service.worker import Worker
 
@@ -82,7 +82,7 @@ class Service:
         """End what computes, after what it has been given; whether that took less than twice `seconds`."""
         return all([self.worker.stop(seconds), self.reloads.loader.stop(seconds)])
 
-    def _let_go(self, old: Served) -> None:
+    def _let_go(self, old: LoadedModel) -> None:
         """Keep as little as may be of what came before a new version.
 
         A session that began with the version before goes on with it: its state is of no use to other weights. Those of
@@ -117,7 +117,7 @@ class Service:
         }
         return bodies.get(path, {"name": one.name})
 
-    def described(self, served: Served, root: Root) -> s.Described:
+    def described(self, served: LoadedModel, root: Root) -> s.Described:
         """A run as /models shows it."""
         return s.Described(
             name=served.name,
@@ -378,7 +378,7 @@ def _given_up(limits: Limits) -> Iterator[None]:
     """Answer with 504 where a computation was given up."""
     try:
         yield
-    except GivenUpError:
+    except DeadlineExceededError:
         raise late(limits.seconds) from None
 
 
@@ -388,19 +388,19 @@ def _sentence(mistake: dict[str, Any]) -> str:
     return f"{place or 'body'}: {mistake['msg'].removeprefix('Value error, ').rstrip('.')}."
 
 
-def _why_not(served: Served) -> list[str]:
+def _why_not(served: LoadedModel) -> list[str]:
     """The reasons why a run cannot be fed piece by piece."""
     try:
-        follower_of(served)
+        streaming_predictor_of(served)
     except RefusedError as error:
         return list(error.problems)
     return []
 
 
-def _has_option(served: Served, name: str) -> bool:
+def _has_option(served: LoadedModel, name: str) -> bool:
     """Whether the run's task has an option of `predict`."""
     try:
-        served.run.task.asking({name: s.PredictOptions.model_fields[name].default})
+        served.run.task.with_options({name: s.PredictOptions.model_fields[name].default})
     except RecurraError:
         return False
     return True

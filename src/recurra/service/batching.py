@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from recurra.api.answering import BATCH_ROWS, outputs
+from recurra.api.inference import BATCH_ROWS, outputs
 from recurra.base.contracts import Record
+from recurra.service.deadline import Deadline, DeadlineExceededError, DeadlineModel
+from recurra.service.errors import busy, late
 from recurra.service.limits import Limits
-from recurra.service.patience import Deadline, GivenUpError, Patient
-from recurra.service.refusals import busy, late
-from recurra.service.served import Served
+from recurra.service.models import LoadedModel
 from recurra.service.worker import Worker
 from recurra.tasks import Task
 
@@ -38,7 +38,7 @@ class Question:
     parts: what is not answered yet, a turn's work each        examples, said: of the parts that are answered
     """
 
-    served: Served
+    served: LoadedModel
     task: Task
     options: Mapping[str, Any]
     parts: deque[Sequence[Record]]
@@ -83,12 +83,12 @@ class Batcher:
         """Whether the oldest question has waited longer than any may."""
         return bool(self._waiting) and time.monotonic() - self._waiting[0].since > self._limits.seconds
 
-    async def ask(self, served: Served, options: Mapping[str, Any], records: Sequence[Record]) -> Answers:
+    async def ask(self, served: LoadedModel, options: Mapping[str, Any], records: Sequence[Record]) -> Answers:
         """The answers to one request.
 
         Raises RefusedError: 503 for a full queue, 504 after `limits.seconds`; else what the task raises.
         """
-        task = served.run.task.asking(options)
+        task = served.run.task.with_options(options)
         if len(self._waiting) >= self._limits.waiting:
             raise busy(f"{len(self._waiting)} requests wait already; come again later.")
         future: asyncio.Future[Answers] = asyncio.get_running_loop().create_future()
@@ -97,7 +97,7 @@ class Batcher:
         try:
             async with asyncio.timeout(self._limits.seconds):
                 return await future
-        except (TimeoutError, GivenUpError):
+        except (TimeoutError, DeadlineExceededError):
             raise late(self._limits.seconds) from None
 
     async def serve(self) -> None:
@@ -164,7 +164,7 @@ def _take_turn(batch: Sequence[Question], seconds: float) -> None:
     served, task = batch[0].served, batch[0].task
     examples = [[task.example(record, gold=False) for record in one.parts[0]] for one in batch]
     deadline = Deadline(max(one.since for one in batch) + seconds, lambda: any(not one.answer.done() for one in batch))
-    model: Any = Patient(served.run.model, deadline)
+    model: Any = DeadlineModel(served.run.model, deadline)
     found = iter(outputs(model, task, [e for some in examples for e in some], device=served.device))
     for one, some in zip(batch, examples, strict=True):
         one.examples += some
@@ -172,7 +172,7 @@ def _take_turn(batch: Sequence[Question], seconds: float) -> None:
         one.parts.popleft()
         if not one.parts:
             rows = list(map(task.answer, one.examples, one.said))
-            _tell(one, Answers(rows, task.remarks(one.said, one.examples)))
+            _tell(one, Answers(rows, task.warnings(one.said, one.examples)))
 
 
 def _tell(question: Question, result: Answers | Exception) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 from starlette.datastructures import Headers
 
+from recurra.service.errors import RefusedError
 from recurra.service.limits import LONGEST_NAME
-from recurra.service.refusals import RefusedError
 
 # How much of a header's value is shown, and how many keys.
 SHOWN, MOST_KEYS = 60, 5

@@ -13,7 +13,7 @@ from typing import Literal
 from recurra.base.errors import ConfigError, RecurraError
 from recurra.service.log import Log
 from recurra.service.metrics import Metrics
-from recurra.service.served import Served, newer, try_out
+from recurra.service.models import LoadedModel, reload, warm_up
 from recurra.service.worker import Worker
 
 
@@ -21,7 +21,7 @@ from recurra.service.worker import Worker
 class Reloaded:
     """How a reload ended. served: what answers now; problems: of a refused one, without paths of this machine"""
 
-    served: Served
+    served: LoadedModel
     outcome: Literal["loaded", "unchanged", "refused"]
     problems: tuple[str, ...]
     at: datetime
@@ -37,9 +37,9 @@ class Reloads:
 
     def __init__(
         self,
-        runs: MutableMapping[str, Served],
+        runs: MutableMapping[str, LoadedModel],
         worker: Worker,
-        replaced: Callable[[Served], None],
+        replaced: Callable[[LoadedModel], None],
         log: Log,
         metrics: Metrics,
     ) -> None:
@@ -82,12 +82,12 @@ class Reloads:
             if not waiting.done():
                 waiting.set_result(done)
 
-    async def _reload(self, old: Served) -> Reloaded:
+    async def _reload(self, old: LoadedModel) -> Reloaded:
         start = time.monotonic()
         try:
-            new = await self.loader.run(partial(newer, old))
+            new = await self.loader.run(partial(reload, old))
             if new is not old:
-                await self._worker.run(partial(try_out, new))  # models are used from the worker's thread alone
+                await self._worker.run(partial(warm_up, new))  # models are used from the worker's thread alone
         except Exception as error:  # noqa: BLE001 - whatever it is, the version before goes on
             done = Reloaded(old, "refused", _shown(error, old), datetime.now(UTC))
             ours = None if isinstance(error, RecurraError) else error  # with its traceback
@@ -105,7 +105,7 @@ class Reloads:
         return done
 
 
-def _shown(error: Exception, served: Served) -> tuple[str, ...]:
+def _shown(error: Exception, served: LoadedModel) -> tuple[str, ...]:
     """What went wrong, for people on other machines: the run's folder is its name, and our mistakes are in the log."""
     if not isinstance(error, RecurraError | OSError):
         return ("it could not be read; the log of the service says why.",)

@@ -10,23 +10,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from recurra.base.errors import ConfigError
+from recurra.service.errors import RefusedError, busy
 from recurra.service.limits import Limits
-from recurra.service.refusals import RefusedError, busy
-from recurra.service.served import Served
+from recurra.service.models import LoadedModel
 
 
 @dataclass(slots=True)
 class Kept:
     """One session. place: of the follower, after the last piece; used: when it was fed last."""
 
-    served: Served
-    follower: Any
+    served: LoadedModel
+    predictor: Any
     place: Any
     used: float
 
     def read(self, piece: str) -> dict[str, Any]:
         """The answer after the next piece; in the worker's thread, where pieces come one after the other."""
-        self.place, answer = self.follower.read(self.place, piece)
+        self.place, answer = self.predictor.read(self.place, piece)
         return dict(answer)
 
 
@@ -42,14 +42,14 @@ class Sessions:
         self._forget()
         return len(self._kept)
 
-    def begin(self, served: Served) -> str:
+    def begin(self, served: LoadedModel) -> str:
         """The id of a new session. Raises RefusedError: 409 for a run that cannot go on, 503 for too many."""
-        follower = follower_of(served)
+        predictor = streaming_predictor_of(served)
         self._forget()
         if len(self._kept) >= self._limits.sessions:
             raise busy(f"{len(self._kept)} sessions are kept already; end one, or come again later.")
         session = secrets.token_urlsafe(18)
-        self._kept[session] = Kept(served, follower, follower.begin(), self._clock())
+        self._kept[session] = Kept(served, predictor, predictor.begin(), self._clock())
         return session
 
     def find(self, session: str) -> Kept:
@@ -71,7 +71,7 @@ class Sessions:
         self.find(session)
         del self._kept[session]
 
-    def keep(self, name: str, version: Served) -> None:
+    def keep(self, name: str, version: LoadedModel) -> None:
         """Forget the sessions of a run that are of other versions than this one."""
         others = [key for key, kept in self._kept.items() if kept.served.name == name and kept.served is not version]
         for session in others:
@@ -84,10 +84,10 @@ class Sessions:
             self._kept.popitem(last=False)
 
 
-def follower_of(served: Served) -> Any:
+def streaming_predictor_of(served: LoadedModel) -> Any:
     """What reads texts piece by piece for a run. Raises RefusedError, 409, with the reasons why there is none."""
     try:
-        return served.run.task.follower(served.run.model)  # type: ignore[attr-defined]
+        return served.run.task.predictor(served.run.model)  # type: ignore[attr-defined]
     except AttributeError:
         sentence = f"model: a {served.word} reads all of a text before it answers; use /predict."
         raise RefusedError(409, sentence) from None

@@ -11,15 +11,15 @@ from recurra.api.generating import generate, suggester
 from recurra.base.contracts import Listener, Origin, Record
 from recurra.base.errors import RecurraError
 from recurra.base.words import counted
+from recurra.service.deadline import Deadline, DeadlineExceededError, DeadlineModel
+from recurra.service.errors import RefusedError, json_bytes, refusal_json, refusal_of
 from recurra.service.limits import Limits
-from recurra.service.patience import Deadline, GivenUpError, Patient
-from recurra.service.refusals import RefusedError, json_bytes, refusal_json, refusal_of
-from recurra.service.served import Served
+from recurra.service.models import LoadedModel
 from recurra.service.worker import Worker
-from recurra.tasks import LanguageModelling, Writes
-from recurra.tasks.asking import refuse_options
-from recurra.tasks.blank import blank_remarks
+from recurra.tasks import Generates, LanguageModelling
+from recurra.tasks.blank import blank_warnings
 from recurra.tasks.language_model.suggesting import Suggester
+from recurra.tasks.options import refuse_options
 
 Options = Mapping[str, Any]
 
@@ -32,29 +32,31 @@ class Grown:
     is_rest: bool
 
 
-def can_generate(served: Served) -> bool:
+def can_generate(served: LoadedModel) -> bool:
     """Whether the run's task answers token by token."""
-    return isinstance(served.run.task, Writes) or hasattr(served.run.task, "spoken")
+    return isinstance(served.run.task, Generates) or hasattr(served.run.task, "stream")
 
 
-def can_suggest(served: Served) -> bool:
+def can_suggest(served: LoadedModel) -> bool:
     """Whether the run is a language model."""
     return isinstance(served.run.task, LanguageModelling)
 
 
-def growing(served: Served, text: str, options: Options, deadline: Deadline, listener: Listener) -> Iterator[Grown]:
+def growing(
+    served: LoadedModel, text: str, options: Options, deadline: Deadline, listener: Listener
+) -> Iterator[Grown]:
     """The answer to a text as it grows. Raises what the task raises, ConfigError for options that it does not have."""
     task: Any = served.run.task
-    model: Any = Patient(served.run.model, deadline)
-    if isinstance(task, Writes):
+    model: Any = DeadlineModel(served.run.model, deadline)
+    if isinstance(task, Generates):
         run = replace(served.run, model=model)
         pieces = generate(run, text, **options, device=str(served.device), watch=listener)
         return (Grown(piece.text, is_rest=True) for piece in pieces)
     refuse_options(options, served.word, ())
     example = task.example(Record({served.input_field: text}, Origin("text")), gold=False)
-    for message in blank_remarks([example]):
+    for message in blank_warnings([example]):
         listener.note(message)
-    return (Grown(so_far, is_rest=False) for so_far in task.spoken(model, example, served.device))
+    return (Grown(so_far, is_rest=False) for so_far in task.stream(model, example, served.device))
 
 
 class Notes:
@@ -75,7 +77,7 @@ class Stream:
         self._worker = worker
         self._limits = limits
 
-    async def begin(self, served: Served, text: str, options: Options, request_id: str) -> AsyncIterator[bytes]:
+    async def begin(self, served: LoadedModel, text: str, options: Options, request_id: str) -> AsyncIterator[bytes]:
         """The events of an answer. What is wrong with the request is raised now, before an answer begins."""
         notes, deadline = Notes(), Deadline(time.monotonic() + self._limits.seconds)
 
@@ -109,7 +111,7 @@ class Stream:
             yield event("done", {"text": whole, "tokens": number, "notes": notes.sentences})
         except RecurraError as error:
             yield event("error", refusal_json(refusal_of(error), request_id))
-        except GivenUpError:
+        except DeadlineExceededError:
             late = RefusedError(
                 504,
                 f"took longer than {self._limits.seconds:g} s; {counted(number, 'token was', 'tokens were')} written.",
@@ -129,14 +131,14 @@ class Suggesters:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._made: dict[str, tuple[Served, Patient, Suggester]] = {}
+        self._made: dict[str, tuple[LoadedModel, DeadlineModel, Suggester]] = {}
 
-    def suggest(self, served: Served, text: str, number: int) -> list[dict[str, Any]]:
-        """Words with their probabilities, best first; in the worker's thread. Raises GivenUpError."""
+    def suggest(self, served: LoadedModel, text: str, number: int) -> list[dict[str, Any]]:
+        """Words with their probabilities, best first; in the worker's thread. Raises DeadlineExceededError."""
         deadline = Deadline(time.monotonic() + self._limits.seconds)
         made = self._made.get(served.name)
         if made is None or made[0] is not served:
-            patient: Any = Patient(served.run.model, deadline)
+            patient: Any = DeadlineModel(served.run.model, deadline)
             made = served, patient, suggester(replace(served.run, model=patient), device=str(served.device))
             self._made[served.name] = made
         _, model, words = made

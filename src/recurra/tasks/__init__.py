@@ -1,41 +1,52 @@
 """The only place where data, model, loss, decoding and metrics meet. A new task is one folder and one line here.
 
-A plan (what a config says) is fitted on training records and gives a task: a final class with the five verbs
+A `TaskConfig` (what a config says) is fitted on training records and gives a task: a final class with the five verbs
 example, collate, loss, predict, score. There is no base class.
 
-contract         what a plan and a task must have
+contract         what the configuration of a task and a task must have
 classification   a text to its label or labels
 translation      a text to another text
 language_model   a text, token by token
 tagging          a tag for each token, or spans of a text
 music            chords, step by step
 text             tokens and ids, for every task that reads text
-by_length        batches of examples of like lengths
+bucketing        batches of examples of like lengths
 columns          which column of a file is which
 pieces           where a text that comes piece by piece may be cut
 blank            texts without anything to read
-asking           options of `predict` that a task does not have
+options          options of `predict` that a task does not have
 """
 
 from __future__ import annotations
 
 from recurra.base.registry import Registry
-from recurra.tasks.classification.task import Classification, ClassificationPlan
-from recurra.tasks.contract import Calibrates, Example, Judged, Manner, Order, Plan, ReadsOn, Task, Writes, Written
-from recurra.tasks.language_model.plan import LanguageModelPlan
+from recurra.tasks.classification.task import Classification, ClassificationConfig
+from recurra.tasks.contract import (
+    BatchSampler,
+    Calibrates,
+    Example,
+    Generates,
+    GenerationOptions,
+    Judged,
+    Piece,
+    ReadsOn,
+    Task,
+    TaskConfig,
+)
+from recurra.tasks.language_model.plan import LanguageModelConfig
 from recurra.tasks.language_model.task import LanguageModelling
-from recurra.tasks.music import Music, MusicPlan
-from recurra.tasks.tagging.plan import TaggingPlan
+from recurra.tasks.music import Music, MusicConfig
+from recurra.tasks.tagging.plan import TaggingConfig
 from recurra.tasks.tagging.task import Tagging
-from recurra.tasks.translation.plan import TranslationPlan
+from recurra.tasks.translation.plan import TranslationConfig
 from recurra.tasks.translation.task import Translation
 
-TASKS: Registry[type[Plan]] = Registry("task")
-TASKS.add("classification", ClassificationPlan)
-TASKS.add("translation", TranslationPlan)
-TASKS.add("language_model", LanguageModelPlan)
-TASKS.add("tagging", TaggingPlan)
-TASKS.add("music", MusicPlan)
+TASKS: Registry[type[TaskConfig]] = Registry("task")
+TASKS.add("classification", ClassificationConfig)
+TASKS.add("translation", TranslationConfig)
+TASKS.add("language_model", LanguageModelConfig)
+TASKS.add("tagging", TaggingConfig)
+TASKS.add("music", MusicConfig)
 # What people call them; `recurra init` takes these words too.
 TASKS.also(
     "classification", "classify", "classifier", "text_classification", "sentiment", "sentiment_analysis", "spam",
@@ -56,24 +67,24 @@ TASKS.also("music", "midi", "chords", "notes", "abc")
 
 __all__ = [
     "TASKS",
+    "BatchSampler",
     "Calibrates",
     "Classification",
-    "ClassificationPlan",
+    "ClassificationConfig",
     "Example",
+    "Generates",
+    "GenerationOptions",
     "Judged",
-    "LanguageModelPlan",
+    "LanguageModelConfig",
     "LanguageModelling",
-    "Manner",
     "Music",
-    "MusicPlan",
-    "Order",
-    "Plan",
+    "MusicConfig",
+    "Piece",
     "ReadsOn",
     "Tagging",
-    "TaggingPlan",
+    "TaggingConfig",
     "Task",
+    "TaskConfig",
     "Translation",
-    "TranslationPlan",
-    "Writes",
-    "Written",
+    "TranslationConfig",
 ]

@@ -24,7 +24,7 @@ def emptiness(text: str) -> str:
     return "is empty" if not text.strip() else "holds nothing that can be seen" if is_blank(text) else ""
 
 
-def blank_remarks(examples: Sequence[Any], then: str = ", and {have} an empty answer") -> tuple[str, ...]:
+def blank_warnings(examples: Sequence[Any], then: str = ", and {have} an empty answer") -> tuple[str, ...]:
     """A sentence on the examples that are blank (`is_blank`), if there are some. then: what becomes of them"""
     found = [example for example in examples if example.is_blank]
     if not found:

@@ -40,7 +40,7 @@ class Example(Protocol):
     def content(self) -> object: ...
 
 
-class Order(Protocol):
+class BatchSampler(Protocol):
     """Which examples make which batch: a function of the seed and the epoch, so it needs no state to go on.
 
     carries: each row of a batch goes on where the same row of the batch before has ended, with its state, unless
@@ -66,12 +66,12 @@ class Task(Protocol):
     @property
     def usual_score(self) -> str: ...
     @property
-    def draft(self) -> Task: ...
-    def asking(self, options: Mapping[str, Any]) -> Task: ...
+    def for_validation(self) -> Task: ...
+    def with_options(self, options: Mapping[str, Any]) -> Task: ...
     def example(self, record: Record, *, gold: bool = True) -> Any: ...
-    def usable(self, examples: Sequence[Any], split: str) -> tuple[list[Any], tuple[str, ...]]: ...
-    def remarks(self, outputs: Sequence[Any], examples: Sequence[Any]) -> tuple[str, ...]: ...
-    def order(self, examples: Sequence[Any], *, batch_tokens: int, batch_rows: int, seed: int) -> Order: ...
+    def filter(self, examples: Sequence[Any], split: str) -> tuple[list[Any], tuple[str, ...]]: ...
+    def warnings(self, outputs: Sequence[Any], examples: Sequence[Any]) -> tuple[str, ...]: ...
+    def sampler(self, examples: Sequence[Any], *, batch_tokens: int, batch_rows: int, seed: int) -> BatchSampler: ...
     def collate(self, examples: Sequence[Any], indices: Sequence[int]) -> Batch: ...
     def loss(self, prediction: Prediction, batch: Batch) -> Loss: ...
     def predict(self, model: torch.nn.Module, batch: Batch, examples: Sequence[Any]) -> list[Any]: ...
@@ -108,7 +108,7 @@ class Judged(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class Piece:
     """What one more token adds to a text, or one more chord to a piece; "" where it cannot be told yet.
 
     number: of the text, from 0      ended: this text has no more
@@ -122,7 +122,7 @@ class Written:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Manner:
+class GenerationOptions:
     """How a text is written on, as `recurra.api.generate` says it. number: of the text, of several drawn with one seed.
 
     Raises ConfigError for a length or a temperature out of its range.
@@ -148,10 +148,10 @@ class Manner:
             raise ConfigError([f"{name}: {reason}" for name in given])
 
 
-class Writer(Protocol):
+class Generator(Protocol):
     """Goes on with texts, one after the other."""
 
-    def write(self, prompt: str, how: Manner) -> Iterator[Written]:
+    def write(self, prompt: str, how: GenerationOptions) -> Iterator[Piece]:
         """What follows the prompt; "" begins a text. Raises ConfigError or DataError, at once, for what cannot be."""
         ...
 
@@ -168,7 +168,7 @@ class Calibrates(Protocol):
 
 
 @runtime_checkable
-class Writes(Protocol):
+class Generates(Protocol):
     """What a task that goes on with a text has besides: all that `generate` and the service ask of it.
 
     use: whether what is written is read or played      unknown_in: tokens of a prompt that training never saw
@@ -177,7 +177,7 @@ class Writes(Protocol):
 
     use: Literal["generate", "play"]
 
-    def writer(self, model: torch.nn.Module) -> Writer: ...
+    def writer(self, model: torch.nn.Module) -> Generator: ...
     def unknown_in(self, prompt: str) -> Sequence[str]: ...
     def midi(self, text: str) -> bytes: ...
 
@@ -201,7 +201,7 @@ class ReadsOn(Protocol):
     def torn(self, records: Sequence[Record], rule: OrderedSplit) -> list[Record]: ...
 
 
-class Plan(Protocol):
+class TaskConfig(Protocol):
     """A task as a config describes it, before any data is read; built from the options of the `task` section."""
 
     @property

@@ -27,7 +27,7 @@ Keep = Literal["start", "end"]
 
 
 @dataclass(frozen=True, slots=True)
-class TextReader:
+class TextEncoder:
     """Tokens and ids of a text. max_length: tokens that are kept, from the start or the end; None keeps all."""
 
     tokenizer: Tokenizer
@@ -45,7 +45,7 @@ class TextReader:
         max_vocabulary: int | None,
         max_length: int | None,
         keep: Keep,
-    ) -> TextReader:
+    ) -> TextEncoder:
         """Train the tokenizer and count the vocabulary on training texts."""
         tokenizer = plan.train(texts)
         counts = Counter(token for text in texts for token in tokenizer.tokenize(text))
@@ -63,10 +63,10 @@ class TextReader:
             return tokens
         return tokens[: self.max_length] if self.keep == "start" else tokens[-self.max_length :]
 
-    def padded(self, texts: Sequence[tuple[str, ...]]) -> tuple[torch.Tensor, torch.Tensor]:
+    def pad_sequence(self, texts: Sequence[tuple[str, ...]]) -> tuple[torch.Tensor, torch.Tensor]:
         """Ids (T, N), zero where padded, and lengths (N,)."""
         rows = [self.vocabulary.ids(tokens) for tokens in texts]
-        return padded(rows), torch.tensor(list(map(len, rows)), dtype=torch.int64)
+        return pad_sequence(rows), torch.tensor(list(map(len, rows)), dtype=torch.int64)
 
     def to_json(self) -> dict[str, Any]:
         """Everything, as JSON."""
@@ -78,7 +78,7 @@ class TextReader:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any], origin: str) -> TextReader:
+    def from_json(cls, data: Mapping[str, Any], origin: str) -> TextEncoder:
         """The inverse of `to_json`. Raises RunError that names `origin`."""
         try:
             limit, keep = data["max_length"], data["keep"]
@@ -90,7 +90,7 @@ class TextReader:
             raise RunError(f"{origin}: expected a tokenizer with its vocabulary: {error}") from error
 
 
-def padded(rows: Sequence[Sequence[int]]) -> torch.Tensor:
+def pad_sequence(rows: Sequence[Sequence[int]]) -> torch.Tensor:
     """(T, N) int64, zero where padded. One array for all rows: a tensor for each took a tenth of a training step."""
     lengths = np.array(list(map(len, rows)), dtype=np.int64)
     table = np.zeros((len(rows), int(lengths.max(initial=0))), dtype=np.int64)
@@ -98,7 +98,7 @@ def padded(rows: Sequence[Sequence[int]]) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(table.T))
 
 
-def unknown_share(reader: TextReader, texts: Iterable[tuple[str, ...]]) -> float:
+def unknown_share(reader: TextEncoder, texts: Iterable[tuple[str, ...]]) -> float:
     """The share of tokens that the vocabulary does not have, 0..1."""
     ids = [number for tokens in texts for number in reader.vocabulary.ids(tokens)]
     return ids.count(UNK) / max(len(ids), 1)

@@ -1,7 +1,7 @@
 """The loop, and everything that must survive a crash. Knows torch modules, Batch, Loss and Progress; knows no task.
 
 loop          fit: one optimizer step per batch, yields Progress
-carry         the state of each row goes on from batch to batch
+tbptt         the state of each row goes on from batch to batch
 randomness    dropout of a step is a function of (seed, step, rank)
 ranks         several processes share each batch, and add up their gradients
 nonfinite     stop | skip: what to do when a loss or gradient is NaN or infinite
@@ -11,16 +11,16 @@ schedules     constant | linear | cosine | step | inverse_sqrt | plateau: the le
 clipping      none | norm | value
 penalties     l1 | l2, on weights
 checkpoint    one file: safetensors, JSON, SHA-256; written whole or not at all
-generations   last.ckpt, last.prev.ckpt, best.ckpt of a run folder; passes over damage, aloud
+checkpoint_manager  last.ckpt, last.prev.ckpt, best.ckpt of a run folder; passes over damage, aloud
 weights       model.safetensors, strict
 tensors       ties, checks and checksums of named tensors
 lock          one writer per folder
 log           log.jsonl, cut back on a resume
 best          the best development score so far
-patience      early stopping
+early_stopping  patience
 every         each n-th step
 memory        freed memory stays for the next step
-signals       Ctrl-C and SIGTERM become a question
+interrupts    Ctrl-C and SIGTERM become a question
 speed         tokens per second and time left
 bounds        `Opt` bounds hold for Python callers too
 """
@@ -34,22 +34,22 @@ import torch
 from recurra.base.registry import Registry
 from recurra.training.averaging import AveragedSGD, averaged
 from recurra.training.best import Best
-from recurra.training.carry import Carry
 from recurra.training.checkpoint import Checkpoint, DamagedError, MissingError
+from recurra.training.checkpoint_manager import Checkpoints, Found
 from recurra.training.clipping import Clipping, clip_norm, clip_value, no_clipping
+from recurra.training.early_stopping import EarlyStopping
 from recurra.training.every import every
-from recurra.training.generations import Checkpoints, Found
+from recurra.training.interrupts import Stopping
 from recurra.training.lock import FolderLock, TakenError
 from recurra.training.log import Log
 from recurra.training.loop import fit
 from recurra.training.nonfinite import OnNonfinite, Rows, Skip, Stop
 from recurra.training.optimizers import adam, adamw, nt_asgd, rmsprop, sgd
-from recurra.training.patience import Patience
 from recurra.training.penalties import Penalty, l1, l2
-from recurra.training.ranks import Alone, Group, LostError, Ranks
+from recurra.training.ranks import Group, LostError, Ranks, SingleProcess
 from recurra.training.schedules import Schedule, constant, cosine, inverse_sqrt, linear, plateau, stepwise
-from recurra.training.signals import Stopping
 from recurra.training.speed import Speed
+from recurra.training.tbptt import TruncatedBPTT
 from recurra.training.tensors import put_weights
 from recurra.training.weights import check_weights, load_weights, save_weights, step_of
 
@@ -87,13 +87,12 @@ __all__ = [
     "OPTIMIZERS",
     "PENALTIES",
     "SCHEDULES",
-    "Alone",
     "AveragedSGD",
     "Best",
-    "Carry",
     "Checkpoint",
     "Checkpoints",
     "DamagedError",
+    "EarlyStopping",
     "FolderLock",
     "Found",
     "Group",
@@ -101,15 +100,16 @@ __all__ = [
     "LostError",
     "MissingError",
     "OnNonfinite",
-    "Patience",
     "Ranks",
     "Rows",
     "Schedule",
+    "SingleProcess",
     "Skip",
     "Speed",
     "Stop",
     "Stopping",
     "TakenError",
+    "TruncatedBPTT",
     "averaged",
     "check_weights",
     "every",

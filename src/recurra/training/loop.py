@@ -15,7 +15,7 @@ from recurra.training.nonfinite import Failure
 from recurra.training.optimizers import set_lr
 from recurra.training.penalties import Penalty, weights_of
 from recurra.training.randomness import seed_step
-from recurra.training.ranks import Alone, Ranks
+from recurra.training.ranks import Ranks, SingleProcess
 from recurra.training.schedules import Schedule
 
 
@@ -46,7 +46,7 @@ def fit(
     `on_nonfinite` decides: it raises TrainingError, or returns, and the step counts without an update.
     The caller may save, evaluate or stop between two steps; the model is back in training mode at the next.
     """
-    clip, predict, together = clipping or no_clipping(), forward or model, ranks or Alone()
+    clip, predict, together = clipping or no_clipping(), forward or model, ranks or SingleProcess()
     parameters, weights = [p for p in model.parameters() if p.requires_grad], weights_of(model)
     for step, batch in enumerate(batches, start=steps_done + 1):
         model.train()

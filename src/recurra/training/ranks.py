@@ -49,7 +49,7 @@ class Ranks(Protocol):
         """Raise TrainingError unless all ranks have the numbers that the first one has; not asked for alone."""
 
 
-class Alone:
+class SingleProcess:
     """One process, which has all rows."""
 
     number = 0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from recurra.cli.arguments import Command
 from recurra.cli.commands.train import finished
-from recurra.cli.watcher import watching
+from recurra.cli.progress import watching
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:

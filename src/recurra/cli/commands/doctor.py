@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from recurra.cli.arguments import Command, add_cells, add_device, add_json, add_overrides, natural
 from recurra.cli.failures import DONE, UsageError
 from recurra.cli.pages import page_to, picture_to, write_page, write_picture
+from recurra.cli.progress import watching
 from recurra.cli.show import text_table
 from recurra.cli.terminal import one_line, put, put_json
-from recurra.cli.watcher import watching
 
 if TYPE_CHECKING:
     from recurra.api import Diagnosed

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from recurra.cli.arguments import Command, add_cells, add_device, add_json, add_run
 from recurra.cli.failures import DONE, UsageError
+from recurra.cli.progress import watching
 from recurra.cli.show import report_json, show_report
 from recurra.cli.terminal import put_json
-from recurra.cli.watcher import watching
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ import argparse
 
 from recurra.cli.arguments import Command, add_cells, add_device, add_json, add_run
 from recurra.cli.commands.train import finished
-from recurra.cli.watcher import watching
+from recurra.cli.progress import watching
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 from recurra.base.atomic import replacing
 from recurra.cli.arguments import Command, add_cells, add_device, add_json, add_run, natural
 from recurra.cli.failures import DONE, UsageError
+from recurra.cli.progress import watching
 from recurra.cli.terminal import one_line, printable, put, put_json, say
-from recurra.cli.watcher import watching
 
 if TYPE_CHECKING:
-    from recurra.api import Written
+    from recurra.api import Piece
 
 _WRITING = {"temperature": "--temperature", "top_k": "--top-k", "top_p": "--top-p", "seed": "--seed",
             "stop": "--stop", "length": "--length", "num": "--num"}  # fmt: skip
@@ -72,7 +72,7 @@ def _run(args: argparse.Namespace) -> int:
             words = api.suggest(args.run, args.prompt, args.suggest, watch=watch, **common)
             _show_words([(one.word, one.probability) for one in words], as_json=args.json)
             return DONE
-        kept: list[Written] = []
+        kept: list[Piece] = []
         pieces = _kept(api.generate(args.run, args.prompt, watch=watch, **given, **common), kept)
         if args.json:
             put_json(_as_json(args.prompt, pieces))
@@ -97,13 +97,13 @@ def _refuse_midi(args: argparse.Namespace) -> None:
         raise UsageError(f"--midi {args.midi}: there is no folder '{args.midi.parent}'. Make it, or choose another.")
 
 
-def _kept(pieces: Iterable[Written], kept: list[Written]) -> Iterator[Written]:
+def _kept(pieces: Iterable[Piece], kept: list[Piece]) -> Iterator[Piece]:
     for piece in pieces:
         kept.append(piece)
         yield piece
 
 
-def _stream(prompt: str, pieces: Iterable[Written], *, several: bool) -> None:
+def _stream(prompt: str, pieces: Iterable[Piece], *, several: bool) -> None:
     """Each piece as soon as it is known."""
     for number, text in groupby(pieces, key=lambda piece: piece.number):
         if several:
@@ -115,7 +115,7 @@ def _stream(prompt: str, pieces: Iterable[Written], *, several: bool) -> None:
         put("")
 
 
-def _as_json(prompt: str, pieces: Iterable[Written]) -> list[dict[str, object]]:
+def _as_json(prompt: str, pieces: Iterable[Piece]) -> list[dict[str, object]]:
     found = []
     for _, group in groupby(pieces, key=lambda piece: piece.number):
         text = list(group)

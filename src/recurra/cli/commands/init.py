@@ -9,8 +9,8 @@ from recurra.base.atomic import write_text
 from recurra.base.shell import as_word
 from recurra.cli.arguments import Command
 from recurra.cli.failures import DONE, UsageError
+from recurra.cli.progress import watching
 from recurra.cli.terminal import put_text_file, say
-from recurra.cli.watcher import watching
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:

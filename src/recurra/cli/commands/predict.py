@@ -12,10 +12,10 @@ from recurra.base.contracts import Listener, Record
 from recurra.cli.arguments import Command, add_cells, add_device, add_json, add_run, natural
 from recurra.cli.columns import SUFFIXES, write_conll
 from recurra.cli.failures import DONE, UsageError
+from recurra.cli.progress import watching
 from recurra.cli.tables import Row, rows_of, write_csv, write_jsonl, write_tsv
 from recurra.cli.terminal import flush, put, put_json, say
 from recurra.cli.texts import from_arguments, from_standard_input, readable, write_png
-from recurra.cli.watcher import watching
 from recurra.data.formats.sentences import LINE
 
 if TYPE_CHECKING:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from recurra.base.shell import as_word
 from recurra.cli.arguments import Command, add_cells, add_device, add_json, add_overrides, natural
 from recurra.cli.failures import DONE, UsageError
+from recurra.cli.progress import watching
 from recurra.cli.show import report_json, show_report
 from recurra.cli.terminal import is_terminal, one_line, put_json, say
-from recurra.cli.watcher import watching
 
 if TYPE_CHECKING:
-    from recurra.api import Together, Trained, TrainedGroup
+    from recurra.api import Distributed, Trained, TrainedGroup
 
 GRACE = 3.0
 
@@ -70,7 +70,7 @@ def _run(args: argparse.Namespace) -> int:
     from recurra.training.memory import keep_freed_memory
 
     keep_freed_memory()
-    together = _together(args)
+    distributed = _distributed(args)
     with watching() as watch:
         if args.resume:
             trained = api.resume(
@@ -78,7 +78,7 @@ def _run(args: argparse.Namespace) -> int:
                 overrides=args.overrides,
                 device=args.device,
                 cells=args.cells,
-                together=together,
+                distributed=distributed,
                 grace=grace(),
                 watch=watch,
             )
@@ -90,7 +90,7 @@ def _run(args: argparse.Namespace) -> int:
                 seed=args.seed,
                 device=args.device,
                 cells=args.cells,
-                together=together,
+                distributed=distributed,
                 grace=grace(),
                 watch=watch,
             )
@@ -107,7 +107,7 @@ def _group(args: argparse.Namespace) -> int:
     from recurra.training.memory import keep_freed_memory
 
     keep_freed_memory()
-    given = {"device": args.device, "cells": args.cells, "together": _together(args), "grace": grace()}
+    given = {"device": args.device, "cells": args.cells, "distributed": _distributed(args), "grace": grace()}
     with watching() as watch:
         if args.resume:
             group = api.resume_group(args.resume, **given, watch=watch)
@@ -154,13 +154,13 @@ def _refuse_what_has_no_effect(args: argparse.Namespace) -> None:
         raise UsageError(f"recurra train: {', '.join(refused)} needs --ranks of at least 2.")
 
 
-def _together(args: argparse.Namespace) -> Together | None:
+def _distributed(args: argparse.Namespace) -> Distributed | None:
     if args.ranks == 1:
         return None
-    from recurra.api import Together
+    from recurra.api import Distributed
 
     given = {"timeout": args.rank_timeout, "restarts": args.restarts}
-    return Together(args.ranks, **{name: value for name, value in given.items() if value is not None})
+    return Distributed(args.ranks, **{name: value for name, value in given.items() if value is not None})
 
 
 def finished(trained: Trained, *, as_json: bool) -> int:

@@ -24,16 +24,16 @@ from recurra.data.tokenizers import TOKENIZERS
 from recurra.losses import balanced_weights
 from recurra.metrics import Compared
 from recurra.report import Chart, HeatMap
-from recurra.tasks.asking import refuse_options
-from recurra.tasks.blank import NOTE, blank_remarks, emptiness, is_blank
-from recurra.tasks.by_length import ByLength
+from recurra.tasks.blank import NOTE, blank_warnings, emptiness, is_blank
+from recurra.tasks.bucketing import BucketSampler
 from recurra.tasks.classification.columns import suggested
-from recurra.tasks.classification.following import Follower
 from recurra.tasks.classification.labels import LabelKind, ManyLabels, OneLabel, label_set
 from recurra.tasks.classification.mistakes import mistaken
+from recurra.tasks.classification.streaming import StreamingPredictor
 from recurra.tasks.columns import counted, missing, unfit
 from recurra.tasks.contract import Suggestion
-from recurra.tasks.text import Keep, TextReader, unknown_share
+from recurra.tasks.options import refuse_options
+from recurra.tasks.text import Keep, TextEncoder, unknown_share
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class TextExample:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ClassificationPlan:
+class ClassificationConfig:
     """The task as a config describes it, before any data is read."""
 
     text: Annotated[
@@ -174,7 +174,7 @@ class ClassificationPlan:
         gold = [self.kind.read(field(record, self.label), record.origin) for record in records]
         labels = label_set(self.kind, gold, source)
         merged = spellings(chain.from_iterable(self.kind.spelt(field(record, self.label)) for record in records))
-        reader = TextReader.fit(
+        reader = TextEncoder.fit(
             build(self.tokenizer, TOKENIZERS),
             texts,
             min_count=self.min_count,
@@ -202,7 +202,7 @@ class ClassificationPlan:
         except (KeyError, TypeError, ValueError, ArithmeticError) as error:
             raise RunError(f"{origin}: expected the labels of a classification: {str(error)[:300]}.") from error
         return Classification(
-            self, TextReader.from_json(reader, origin), tuple(labels), tensor, temperature=temperature
+            self, TextEncoder.from_json(reader, origin), tuple(labels), tensor, temperature=temperature
         )
 
     def _weights(self, labels: Sequence[str], gold: Sequence[Any]) -> torch.Tensor | None:
@@ -223,8 +223,8 @@ class Classification:
 
     def __init__(
         self,
-        plan: ClassificationPlan,
-        reader: TextReader,
+        plan: ClassificationConfig,
+        reader: TextEncoder,
         labels: tuple[str, ...],
         weights: torch.Tensor | None,
         merged: str = "",
@@ -257,16 +257,18 @@ class Classification:
         label = self.kind.read(field(record, self.plan.label), record.origin) if gold else None
         return TextExample(text, self.reader.kept(tokens), label, record.origin, len(tokens))
 
-    def order(self, examples: Sequence[TextExample], *, batch_tokens: int, batch_rows: int, seed: int) -> ByLength:
+    def sampler(
+        self, examples: Sequence[TextExample], *, batch_tokens: int, batch_rows: int, seed: int
+    ) -> BucketSampler:
         """Those of like lengths together."""
-        return ByLength(examples, self.collate, batch_tokens, batch_rows, seed)
+        return BucketSampler(examples, self.collate, batch_tokens, batch_rows, seed)
 
     def collate(self, examples: Sequence[TextExample], indices: Sequence[int]) -> Batch:
         """Token ids (T, N) and, where all are known, targets: (N,) classes, or (N, C) zeros and ones.
 
         Raises DataError for a label that training never saw.
         """
-        tokens, lengths = self.reader.padded([e.tokens for e in examples])
+        tokens, lengths = self.reader.pad_sequence([e.tokens for e in examples])
         targets = {}
         if examples and all(e.gold is not None for e in examples):
             self.refuse_unknown(examples)
@@ -306,7 +308,7 @@ class Classification:
                     near = did_you_mean(label, self.labels) or f" Known: {', '.join(self.labels[:8])}."
                     raise DataError(f"{example.origin}: label '{label}' does not occur in the training data.{near}")
 
-    def usable(self, examples: Sequence[TextExample], split: str) -> tuple[list[TextExample], tuple[str, ...]]:
+    def filter(self, examples: Sequence[TextExample], split: str) -> tuple[list[TextExample], tuple[str, ...]]:
         """All of them. Raises DataError, with file and line, for a label that training never saw."""
         self.refuse_unknown(examples)
         return list(examples), self._told(examples) if split == "train" else ()
@@ -328,18 +330,18 @@ class Classification:
     # -- for predict -----------------------------------------------------------------------------------------------
 
     @property
-    def draft(self) -> Classification:
+    def for_validation(self) -> Classification:
         """The task as it answers while epochs are compared: as always."""
         return self
 
-    def asking(self, options: Mapping[str, Any]) -> Classification:
+    def with_options(self, options: Mapping[str, Any]) -> Classification:
         """Itself. Raises ConfigError for any option: there is one way to answer."""
         refuse_options(options, "classification", ())
         return self
 
-    def remarks(self, outputs: Sequence[Any], examples: Sequence[TextExample]) -> tuple[str, ...]:
+    def warnings(self, outputs: Sequence[Any], examples: Sequence[TextExample]) -> tuple[str, ...]:
         """Blank texts; unknown words are counted in the facts of a report."""
-        return blank_remarks(examples)
+        return blank_warnings(examples)
 
     def answer(self, example: TextExample, output: Any) -> dict[str, Any]:
         """The text and its label, as plain values, for a person or a program; a blank text has none, and a note."""
@@ -347,9 +349,9 @@ class Classification:
             return {"text": example.text, **self.kind.nothing, "note": NOTE}
         return {"text": example.text, **self.kind.answer(output)}
 
-    def follower(self, model: torch.nn.Module) -> Follower:
+    def predictor(self, model: torch.nn.Module) -> StreamingPredictor:
         """What reads a text piece by piece. Raises ConfigError, with all reasons, for a model that cannot."""
-        return Follower(self, model)
+        return StreamingPredictor(self, model)
 
     # -- for reports -----------------------------------------------------------------------------------------------
 

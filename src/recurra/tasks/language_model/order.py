@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from recurra.base.contracts import Batch
 from recurra.data.streams import Streams
-from recurra.tasks.by_length import ALL
+from recurra.tasks.bucketing import ALL
 from recurra.tasks.language_model.documents import PIECE, Document, Passage
 
 Item = tuple[int, int]
 
 
-class StreamOrder:
+class StreamSampler:
     """The order of training: chunks of at most bptt targets, `rows` of them a batch.
 
     examples: all passages of each document, one after the other

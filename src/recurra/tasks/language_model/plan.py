@@ -22,11 +22,11 @@ from recurra.tasks.language_model.documents import LINE
 from recurra.tasks.language_model.reading import lines_of, text_of
 from recurra.tasks.language_model.task import LanguageModelling
 from recurra.tasks.language_model.tearing import torn
-from recurra.tasks.text import TextReader
+from recurra.tasks.text import TextEncoder
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LanguageModelPlan:
+class LanguageModelConfig:
     """Predict each token of a text from all tokens before it."""
 
     text: Annotated[str, Opt("column with the text; of a text file `text`", named=True)] = "text"
@@ -114,15 +114,15 @@ class LanguageModelPlan:
         if self.line_breaks:
             counts[LINE] += sum(len(row) - (self.document == "row") for row in rows)
         vocabulary = VocabularyPlan(min_count=self.min_count, max_size=self.max_vocabulary).build(+counts)
-        return self._task(TextReader(tokenizer, vocabulary, None, "start"))
+        return self._task(TextEncoder(tokenizer, vocabulary, None, "start"))
 
     def restore(self, data: Mapping[str, Any], origin: str) -> LanguageModelling:
         """The task as a run folder holds it. Raises RunError that names `origin`."""
         if not isinstance(data, Mapping) or "reader" not in data:
             raise RunError(f"{origin}: expected the tokenizer of a language model.")
-        return self._task(TextReader.from_json(data["reader"], origin))
+        return self._task(TextEncoder.from_json(data["reader"], origin))
 
-    def _task(self, reader: TextReader) -> LanguageModelling:
+    def _task(self, reader: TextEncoder) -> LanguageModelling:
         return LanguageModelling(
             reader,
             text=self.text,

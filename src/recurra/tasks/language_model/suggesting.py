@@ -13,7 +13,7 @@ from torch import Tensor
 from recurra.data.tokenizers.subwords import INSIDE, SPACE
 from recurra.data.tokenizers.vocabulary import SPECIALS
 from recurra.tasks.language_model.documents import LINE
-from recurra.tasks.language_model.writing import State, Writer
+from recurra.tasks.language_model.generation import Generator, State
 
 # Beginnings of words that are followed at once, and pieces of a word at most, where words have several tokens.
 BEAM, PIECES = 8, 16
@@ -39,7 +39,7 @@ class Suggester:
     A key inside a word of a vocabulary of words costs no step of the model, one that ends a word costs one.
     """
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: Generator) -> None:
         self._writer = writer
         self._kind = writer.tokenizer.to_json()
         tokens = writer.vocabulary.tokens(range(len(writer.vocabulary)))[len(SPECIALS) :]

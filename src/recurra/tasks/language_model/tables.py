@@ -13,7 +13,7 @@ from recurra.report import Chart, Curve
 from recurra.tasks.language_model.scoring import doubling_bins
 
 if TYPE_CHECKING:
-    from recurra.tasks.language_model.writing import Writer
+    from recurra.tasks.language_model.generation import Generator
 
 # Ranks of tokens by their frequency in training, at which the rows of a table end.
 RANKS = (10, 100, 1_000, 10_000)
@@ -42,7 +42,7 @@ def position_chart(places: Sequence[int], nats: Sequence[float]) -> Chart:
     return Chart(title, axis, "nats per token", (Curve("loss", points),))
 
 
-def samples_table(writer: Writer) -> Table:
+def samples_table(writer: Generator) -> Table:
     """A text at each temperature, from the beginning of a document."""
     rows = tuple((f"{t:g}", writer.sample("", temperature=t, seed=1, characters=SAMPLE)) for t in TEMPERATURES)
     return Table("Written by the model", ("temperature", "text"), rows)

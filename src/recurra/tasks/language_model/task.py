@@ -24,16 +24,16 @@ from recurra.models import LanguageModel
 from recurra.nn import backward_nats, softmax_nats
 from recurra.nn.penalties import activation_penalties
 from recurra.report import Chart, HeatMap
-from recurra.tasks.asking import refuse_options
-from recurra.tasks.blank import NOTE, blank_remarks
+from recurra.tasks.blank import NOTE, blank_warnings
 from recurra.tasks.language_model.documents import LINE, Document, Passage, joined, pieces, whole
-from recurra.tasks.language_model.following import Follower
-from recurra.tasks.language_model.order import StreamOrder
+from recurra.tasks.language_model.generation import Generator
+from recurra.tasks.language_model.order import StreamSampler
 from recurra.tasks.language_model.reading import lines_of, text_of
 from recurra.tasks.language_model.scoring import perplexity, text_scores
+from recurra.tasks.language_model.streaming import StreamingPredictor
 from recurra.tasks.language_model.tables import by_rank, position_chart, samples_table
-from recurra.tasks.language_model.writing import Writer
-from recurra.tasks.text import TextReader, padded, unknown_share
+from recurra.tasks.options import refuse_options
+from recurra.tasks.text import TextEncoder, pad_sequence, unknown_share
 
 # Tokens of one text that `predict` scores: its states are all kept at once, 160 MB at a width of 400.
 LONGEST = 100_000
@@ -57,7 +57,7 @@ class LanguageModelling:
     use: Literal["generate", "play"] = "generate"
 
     def __init__(
-        self, reader: TextReader, *, text: str, closed: bool, line_breaks: bool, bptt: int, shown: bool = False
+        self, reader: TextEncoder, *, text: str, closed: bool, line_breaks: bool, bptt: int, shown: bool = False
     ) -> None:
         self.reader = reader
         self.text = text
@@ -99,19 +99,19 @@ class LanguageModelling:
         only read (`unscored`, (N,)), because an earlier passage has them."""
         rows = [self._numbers(e.document, e.first, e.stop) for e in examples]
         return Batch(
-            {"tokens": padded([row[:-1] for row in rows])},
+            {"tokens": pad_sequence([row[:-1] for row in rows])},
             torch.tensor([e.length for e in examples], dtype=torch.int64),
             {
-                "tokens": padded([row[1:] for row in rows]),
+                "tokens": pad_sequence([row[1:] for row in rows]),
                 "unscored": torch.tensor([e.start - e.first for e in examples], dtype=torch.int64),
             },
             tuple(indices),
         )
 
-    def order(self, examples: Sequence[Passage], *, batch_tokens: int, batch_rows: int, seed: int) -> StreamOrder:
+    def sampler(self, examples: Sequence[Passage], *, batch_tokens: int, batch_rows: int, seed: int) -> StreamSampler:
         """Streams: the state goes on from batch to batch. batch_tokens // bptt rows at most."""
         rows = max(1, min(batch_rows, batch_tokens // self.bptt))
-        return StreamOrder(examples, self._document_numbers, bptt=self.bptt, rows=rows, seed=seed)
+        return StreamSampler(examples, self._document_numbers, bptt=self.bptt, rows=rows, seed=seed)
 
     def loss(self, prediction: Prediction, batch: Batch) -> Loss:
         """Cross-entropy of the targets in nats and, in training, the penalties of the model on its activations and what
@@ -137,7 +137,7 @@ class LanguageModelling:
         """Perplexity, bits a character and nats a token, of all tokens together."""
         return _scores(chain.from_iterable(o.nats for o in outputs), examples, split)
 
-    def usable(self, examples: Sequence[Passage], split: str) -> tuple[list[Passage], tuple[str, ...]]:
+    def filter(self, examples: Sequence[Passage], split: str) -> tuple[list[Passage], tuple[str, ...]]:
         """The rows as documents, cut into passages. Raises DataError if there is no token."""
         documents = [e.document for e in examples] if self.closed else joined(examples)
         found = [piece for document in documents for piece in pieces(document)]
@@ -148,11 +148,11 @@ class LanguageModelling:
     # -- for predict -----------------------------------------------------------------------------------------------
 
     @property
-    def draft(self) -> LanguageModelling:
+    def for_validation(self) -> LanguageModelling:
         """The task as it answers while epochs are compared: as always."""
         return self
 
-    def asking(self, options: Mapping[str, Any]) -> LanguageModelling:
+    def with_options(self, options: Mapping[str, Any]) -> LanguageModelling:
         """The task with `tokens`, the probability of each token. Raises ConfigError for other options."""
         refuse_options(options, "language model", OPTIONS)
         return LanguageModelling(
@@ -164,9 +164,9 @@ class LanguageModelling:
             shown=bool(options.get("tokens", False)),
         )
 
-    def remarks(self, outputs: Sequence[Scored], examples: Sequence[Passage]) -> tuple[str, ...]:
+    def warnings(self, outputs: Sequence[Scored], examples: Sequence[Passage]) -> tuple[str, ...]:
         """Blank texts, and tokens that training never saw."""
-        blank = blank_remarks(examples, ", of which only the white space and the end is judged")
+        blank = blank_warnings(examples, ", of which only the white space and the end is judged")
         return (*blank, *self._unknown([e for e in examples if not e.is_blank]))
 
     def _unknown(self, examples: Sequence[Passage]) -> tuple[str, ...]:
@@ -197,13 +197,13 @@ class LanguageModelling:
             found["tokens"] = [{"token": t, "log_prob": -n} for t, n in zip(named, output.nats, strict=True)]
         return found | ({"note": NOTE} if example.is_blank else {})
 
-    def follower(self, model: torch.nn.Module) -> Follower:
+    def predictor(self, model: torch.nn.Module) -> StreamingPredictor:
         """What judges a text that comes piece by piece."""
-        return Follower(self, model)
+        return StreamingPredictor(self, model)
 
-    def writer(self, model: torch.nn.Module) -> Writer:
+    def writer(self, model: torch.nn.Module) -> Generator:
         """What writes a text on, and suggests words."""
-        return Writer(
+        return Generator(
             cast(LanguageModel, model), self.reader.tokenizer, self.reader.vocabulary,
             start=self.start, closed=self.closed,
             line_breaks=self.line_breaks,

@@ -5,8 +5,8 @@ chords    reading and writing chords      scoring   nats a step, frame accuracy,
 writing   a piece written on      rolls     notes over steps, as they came and were expected
 """
 
-from recurra.tasks.music.plan import MusicPlan
+from recurra.tasks.music.generation import MusicGenerator
+from recurra.tasks.music.plan import MusicConfig
 from recurra.tasks.music.task import Music
-from recurra.tasks.music.writing import MusicWriter
 
-__all__ = ["Music", "MusicPlan", "MusicWriter"]
+__all__ = ["Music", "MusicConfig", "MusicGenerator"]

@@ -16,7 +16,7 @@ from recurra.tasks.music.task import Music
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class MusicPlan:
+class MusicConfig:
     """Predict which notes sound next: pieces as chords, one a step."""
 
     chords: Annotated[

@@ -14,24 +14,24 @@ from torch import Tensor
 
 from recurra.base.contracts import Batch, Loss, Origin, Prediction, Record, Score, Table
 from recurra.data.midi import midi_of_chords
-from recurra.engine import real_steps
+from recurra.engine import sequence_mask
 from recurra.losses import binary_cross_entropy_per_row, fixed_sum
 from recurra.metrics import Compared
 from recurra.report import Chart, HeatMap
-from recurra.tasks.asking import refuse_options
-from recurra.tasks.blank import NOTE, blank_remarks
-from recurra.tasks.by_length import ByLength
+from recurra.tasks.blank import NOTE, blank_warnings
+from recurra.tasks.bucketing import BucketSampler
 from recurra.tasks.music.chords import Chord, chords_of, written
+from recurra.tasks.music.generation import MusicGenerator
 from recurra.tasks.music.rolls import rolls
 from recurra.tasks.music.scoring import Frequencies, foreseen, music_scores, step_nats
-from recurra.tasks.music.writing import MusicWriter
+from recurra.tasks.options import refuse_options
 
 # Steps of a sample in a report.
 SAMPLE = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class MusicPiece:
     """A piece as its chords."""
 
     chords: tuple[Chord, ...]
@@ -95,21 +95,23 @@ class Music:
 
     # -- the five verbs --------------------------------------------------------------------------------------------
 
-    def example(self, record: Record, *, gold: bool = True) -> Piece:
+    def example(self, record: Record, *, gold: bool = True) -> MusicPiece:
         """Read a record; without `gold` it may be empty.
 
         Raises DataError, with file, line and step, for what is no chord of these notes.
         """
-        piece = Piece(chords_of(record, self.chords), record.origin)
+        piece = MusicPiece(chords_of(record, self.chords), record.origin)
         if gold or not piece.is_blank:
             self._check(record)
         return piece
 
-    def order(self, examples: Sequence[Piece], *, batch_tokens: int, batch_rows: int, seed: int) -> ByLength:
+    def sampler(
+        self, examples: Sequence[MusicPiece], *, batch_tokens: int, batch_rows: int, seed: int
+    ) -> BucketSampler:
         """Pieces of like lengths together."""
-        return ByLength(examples, self.collate, batch_tokens, batch_rows, seed)
+        return BucketSampler(examples, self.collate, batch_tokens, batch_rows, seed)
 
-    def collate(self, examples: Sequence[Piece], indices: Sequence[int]) -> Batch:
+    def collate(self, examples: Sequence[MusicPiece], indices: Sequence[int]) -> Batch:
         """notes (T, N, notes): the chord before each step, none before the first; targets: the chord of each step."""
         lengths = torch.tensor([e.length for e in examples], dtype=torch.int64)
         T = int(lengths.max()) if len(examples) else 0
@@ -123,11 +125,11 @@ class Music:
     def loss(self, prediction: Prediction, batch: Batch) -> Loss:
         """Binary cross-entropy of all notes of a step, in nats; counted in steps."""
         logits = prediction.outputs["logits"]
-        real = real_steps(batch.lengths.to(logits.device), len(logits))
+        real = sequence_mask(batch.lengths.to(logits.device), len(logits))
         nats = binary_cross_entropy_per_row(logits[real], batch.targets["notes"][real])
         return Loss(fixed_sum(nats), len(nats))
 
-    def predict(self, model: torch.nn.Module, batch: Batch, examples: Sequence[Piece]) -> list[Heard]:
+    def predict(self, model: torch.nn.Module, batch: Batch, examples: Sequence[MusicPiece]) -> list[Heard]:
         """How probable each step of each piece is; the model is in eval mode."""
         logits = model(batch).outputs["logits"].double()
         p = torch.sigmoid(logits)
@@ -139,33 +141,33 @@ class Music:
             found.append(Heard(tuple(nats[: e.length, n].tolist()), hits, misses))
         return found
 
-    def score(self, outputs: Sequence[Heard], examples: Sequence[Piece], split: str) -> tuple[Score, ...]:
+    def score(self, outputs: Sequence[Heard], examples: Sequence[MusicPiece], split: str) -> tuple[Score, ...]:
         """Nats a step, and frame accuracy."""
         return music_scores(
             [o.nats for o in outputs], [o.hits for o in outputs], [o.misses for o in outputs], split=split
         )
 
-    def usable(self, examples: Sequence[Piece], split: str) -> tuple[list[Piece], tuple[str, ...]]:
+    def filter(self, examples: Sequence[MusicPiece], split: str) -> tuple[list[MusicPiece], tuple[str, ...]]:
         """All of them."""
         return list(examples), ()
 
     # -- for predict and generate ----------------------------------------------------------------------------------
 
     @property
-    def draft(self) -> Music:
+    def for_validation(self) -> Music:
         """The task as it answers while epochs are compared: as always."""
         return self
 
-    def asking(self, options: Mapping[str, Any]) -> Music:
+    def with_options(self, options: Mapping[str, Any]) -> Music:
         """Itself. Raises ConfigError for any option: there is one way to answer."""
         refuse_options(options, "music", ())
         return self
 
-    def remarks(self, outputs: Sequence[Heard], examples: Sequence[Piece]) -> tuple[str, ...]:
+    def warnings(self, outputs: Sequence[Heard], examples: Sequence[MusicPiece]) -> tuple[str, ...]:
         """Pieces without any step; there are no unknown notes."""
-        return blank_remarks(examples, ", so that nothing of them is judged")
+        return blank_warnings(examples, ", so that nothing of them is judged")
 
-    def answer(self, example: Piece, output: Heard) -> dict[str, Any]:
+    def answer(self, example: MusicPiece, output: Heard) -> dict[str, Any]:
         """How probable a piece is: the log of its probability in nats, and nats a step; a note where it has none."""
         total = math.fsum(output.nats)
         found = {
@@ -176,16 +178,16 @@ class Music:
         }
         return found | ({"note": NOTE} if example.is_blank else {})
 
-    def chances(self, model: torch.nn.Module, piece: Piece, device: torch.device) -> NDArray[np.float64]:
+    def chances(self, model: torch.nn.Module, piece: MusicPiece, device: torch.device) -> NDArray[np.float64]:
         """(T, notes): how probable each note is at each step of a piece, given all steps before."""
         model.eval()
         with torch.inference_mode():
             logits = model(self.collate([piece], (0,)).to(device)).outputs["logits"][:, 0]
         return _array(torch.sigmoid(logits.double()))
 
-    def writer(self, model: torch.nn.Module) -> MusicWriter:
+    def writer(self, model: torch.nn.Module) -> MusicGenerator:
         """What goes on with a piece."""
-        return MusicWriter(model, self.lowest, self.highest)
+        return MusicGenerator(model, self.lowest, self.highest)
 
     def unknown_in(self, prompt: str) -> tuple[str, ...]:
         """None: there are no unknown notes."""
@@ -198,20 +200,22 @@ class Music:
 
     # -- for reports -----------------------------------------------------------------------------------------------
 
-    def tables(self, outputs: Sequence[Heard], examples: Sequence[Piece]) -> tuple[Table, ...]:
+    def tables(self, outputs: Sequence[Heard], examples: Sequence[MusicPiece]) -> tuple[Table, ...]:
         """None of its own."""
         return ()
 
-    def charts(self, outputs: Sequence[Heard], examples: Sequence[Piece]) -> tuple[Chart, ...]:
+    def charts(self, outputs: Sequence[Heard], examples: Sequence[MusicPiece]) -> tuple[Chart, ...]:
         """None of its own."""
         return ()
 
-    def pictures(self, model: torch.nn.Module, examples: Sequence[Piece], device: torch.device) -> tuple[HeatMap, ...]:
+    def pictures(
+        self, model: torch.nn.Module, examples: Sequence[MusicPiece], device: torch.device
+    ) -> tuple[HeatMap, ...]:
         """The beginning of a piece: how probable each note was at each step."""
         if not examples:
             return ()
         piece = examples[0]
-        first = Piece(piece.chords[:SAMPLE], piece.origin)
+        first = MusicPiece(piece.chords[:SAMPLE], piece.origin)
         rows, _, said = rolls(first.chords, self.chances(model, first, device), self.lowest)
         steps = tuple(str(k + 1) for k in range(first.length))
         title = f"How probable each note was: {piece.origin}"
@@ -224,7 +228,7 @@ class Music:
         )
         return (Table("Written by the model", ("temperature", "chords"), rows),)
 
-    def baselines(self, train: Sequence[Piece], splits: Mapping[str, Sequence[Piece]]) -> Compared:
+    def baselines(self, train: Sequence[MusicPiece], splits: Mapping[str, Sequence[MusicPiece]]) -> Compared:
         """What it reaches to count each note by itself, and after a step with or without it."""
         rolls = [self._roll(e) for e in train]
         found = {}
@@ -240,7 +244,7 @@ class Music:
             found[name] = tuple(scores)
         return Compared(found, ())
 
-    def facts(self, splits: Mapping[str, Sequence[Piece]]) -> dict[str, str | int | float]:
+    def facts(self, splits: Mapping[str, Sequence[MusicPiece]]) -> dict[str, str | int | float]:
         """Sizes by split."""
         found: dict[str, str | int | float] = {"notes": self.model_sizes[0]}
         for name, examples in splits.items():
@@ -256,7 +260,7 @@ class Music:
         """The score that chooses the best epoch unless the config names another."""
         return "nats_per_step"
 
-    def possible_scores(self, examples: Sequence[Piece]) -> tuple[Score, ...]:
+    def possible_scores(self, examples: Sequence[MusicPiece]) -> tuple[Score, ...]:
         """The scores that these rows can have, with the values of a model for which every note is a coin."""
         nats = [[self.model_sizes[0] * math.log(2)] * e.length for e in examples]
         missed = [sum(map(len, e.chords)) for e in examples]
@@ -268,7 +272,7 @@ class Music:
 
     # ----------------------------------------------------------------------------------------------------------------
 
-    def _roll(self, piece: Piece) -> NDArray[np.float64]:
+    def _roll(self, piece: MusicPiece) -> NDArray[np.float64]:
         """(T, notes): 1 where a note sounds."""
         roll = np.zeros((piece.length, self.model_sizes[0]))
         for step, chord in enumerate(piece.chords):

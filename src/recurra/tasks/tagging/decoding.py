@@ -8,7 +8,7 @@ from torch import Tensor
 
 from recurra.base.contracts import Batch, Loss, Prediction
 from recurra.base.errors import ConfigError, RunError
-from recurra.engine import real_steps
+from recurra.engine import sequence_mask
 from recurra.losses import cross_entropy
 from recurra.losses.summing import fixed_sum
 from recurra.nn.crf import crf_nats, marginals, viterbi
@@ -20,7 +20,7 @@ class Tagged:
     """A tag for each token, and its probability, 0..1; no probabilities where nobody asked for them."""
 
     tags: tuple[str, ...]
-    sure: tuple[float, ...] = ()
+    with_confidence: tuple[float, ...] = ()
 
 
 def loss_of(prediction: Prediction, batch: Batch) -> Loss:
@@ -29,12 +29,12 @@ def loss_of(prediction: Prediction, batch: Batch) -> Loss:
     if "transitions" in out:
         nats = crf_nats(out["emissions"], tags, batch.lengths, out["transitions"], out["first"], out["last"])
         return Loss(fixed_sum(nats), int(batch.lengths.sum()))
-    real = real_steps(batch.lengths.to(tags.device), len(tags))
+    real = sequence_mask(batch.lengths.to(tags.device), len(tags))
     return cross_entropy(out["emissions"][real], tags[real])
 
 
 def decoded(
-    prediction: Prediction, batch: Batch, tags: tuple[str, ...], allowed: Allowed | None, *, sure: bool
+    prediction: Prediction, batch: Batch, tags: tuple[str, ...], allowed: Allowed | None, *, with_confidence: bool
 ) -> list[Tagged]:
     """The best tags of each sentence, among those that are allowed; their probabilities, if `sure`.
 
@@ -51,7 +51,7 @@ def decoded(
         ) from None
     lengths = batch.lengths.tolist()
     chosen = [row[:length] for row, length in zip(best.T.tolist(), lengths, strict=True)]
-    if not sure:
+    if not with_confidence:
         return [Tagged(tuple(tags[k] for k in row)) for row in chosen]
     chances = marginals(emissions, batch.lengths, *scores, **masks)
     of_best = chances.gather(2, best.unsqueeze(2)).squeeze(2).T.tolist()

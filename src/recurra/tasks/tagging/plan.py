@@ -30,7 +30,7 @@ TOLD_BY_NAME = ("csv", "jsonl", "conll", "conllu")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TaggingPlan:
+class TaggingConfig:
     """A tag for each token of a sentence: parts of speech, names, slots."""
 
     tokens: Annotated[str, Opt("column with the tokens: a list, or a text that is cut", named=True)] = "token"
@@ -234,7 +234,7 @@ class TaggingPlan:
             reader=reader,
             constrained=self.constrained,
             max_length=self.max_length,
-            told=self.file_scheme != "auto",
+            announced=self.file_scheme != "auto",
             merged=merged,
         )
 

@@ -17,7 +17,7 @@ from recurra.base.errors import RunError
 from recurra.base.normal import normal
 from recurra.data.tokenizers import UNK, Vocabulary, VocabularyPlan, vocabulary_from_json
 from recurra.data.tokenizers.cleaning import Cleaning
-from recurra.tasks.text import padded
+from recurra.tasks.text import pad_sequence
 
 Tokens = tuple[str, ...]
 # A word is as long as its letters that are read; of a longer one the first and the last of them.
@@ -78,7 +78,7 @@ class WordReader:
     def inputs(self, sentences: Sequence[Tokens]) -> dict[str, Tensor]:
         """words (T, N), characters (C, T, N) and character_lengths (T, N), zero where padded."""
         rows = [[self._numbers(word) for word in sentence] for sentence in sentences]
-        words = padded([[number for number, _ in row] for row in rows])
+        words = pad_sequence([[number for number, _ in row] for row in rows])
         T, N = words.shape
         spelt = [letters for row in rows for _, letters in row]
         sizes = np.fromiter(map(len, spelt), np.int64, len(spelt))

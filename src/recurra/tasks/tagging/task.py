@@ -27,17 +27,17 @@ from recurra.metrics import (
     tag_scores,
 )
 from recurra.report import Chart, HeatMap
-from recurra.tasks.asking import refuse_options
-from recurra.tasks.blank import NOTE, blank_remarks
-from recurra.tasks.by_length import ByLength
+from recurra.tasks.blank import NOTE, blank_warnings
+from recurra.tasks.bucketing import BucketSampler
 from recurra.tasks.columns import counted, missing
+from recurra.tasks.options import refuse_options
 from recurra.tasks.tagging.answers import spans_of, tokens_of
 from recurra.tasks.tagging.decoding import Tagged, chances, decoded, loss_of
 from recurra.tasks.tagging.readers import WordReader
 from recurra.tasks.tagging.sentences import Columns, Sentence
 from recurra.tasks.tagging.tables import worst_by_spans, worst_by_tags
 from recurra.tasks.tagging.tagset import TagSet
-from recurra.tasks.text import padded
+from recurra.tasks.text import pad_sequence
 
 # Sentences of a split whose raw text is cut, to say how well; and a share that is not worth a word.
 MOST_CUT, WELL_CUT = 2_000, 0.99
@@ -54,7 +54,7 @@ class Tagging:
         reader: WordReader,
         constrained: bool,
         max_length: int | None,
-        told: bool,
+        announced: bool,
         merged: str = "",
     ) -> None:
         """told: whether the config names the files' scheme; merged: what to say of tags in several spellings"""
@@ -63,9 +63,9 @@ class Tagging:
         self.reader = reader
         self.constrained = constrained
         self.max_length = max_length
-        self.told = told
+        self.announced = announced
         self._merged = merged
-        self.sure = True
+        self.with_confidence = True
         self._allowed = tagset.allowed() if constrained else None
         self._place = {tag: k for k, tag in enumerate(tagset.tags)}
 
@@ -86,9 +86,9 @@ class Tagging:
             return found
         return replace(found, tags=self.tagset.read(found.tags, record))
 
-    def order(self, examples: Sequence[Sentence], *, batch_tokens: int, batch_rows: int, seed: int) -> ByLength:
+    def sampler(self, examples: Sequence[Sentence], *, batch_tokens: int, batch_rows: int, seed: int) -> BucketSampler:
         """Those of like lengths together."""
-        return ByLength(examples, self.collate, batch_tokens, batch_rows, seed)
+        return BucketSampler(examples, self.collate, batch_tokens, batch_rows, seed)
 
     def collate(self, examples: Sequence[Sentence], indices: Sequence[int]) -> Batch:
         """words (T, N), characters (C, T, N), character_lengths (T, N); targets tags (T, N) where all are known."""
@@ -96,7 +96,7 @@ class Tagging:
         inputs = self.reader.inputs([e.tokens for e in examples])
         targets = {}
         if examples and all(e.tags is not None and not self.tagset.unknown(e.tags) for e in examples):
-            targets = {"tags": padded([[self._place[tag] for tag in e.tags or ()] for e in examples])}
+            targets = {"tags": pad_sequence([[self._place[tag] for tag in e.tags or ()] for e in examples])}
         return Batch(inputs, lengths, targets, tuple(indices))
 
     def loss(self, prediction: Prediction, batch: Batch) -> Loss:
@@ -108,7 +108,7 @@ class Tagging:
 
         Raises RunError for a model that is not finite.
         """
-        return decoded(model(batch), batch, self.tagset.tags, self._allowed, sure=self.sure)
+        return decoded(model(batch), batch, self.tagset.tags, self._allowed, with_confidence=self.with_confidence)
 
     def chances(self, prediction: Prediction, batch: Batch) -> torch.Tensor:
         """(T, N, L): the probability of each tag, 0..1, where several are possible."""
@@ -125,7 +125,7 @@ class Tagging:
         whole, by_label = _parted(span_scores(true, _spans(said), split))
         return (*whole, *self._strict(true, said, split), *of_tokens, *by_label)
 
-    def usable(self, examples: Sequence[Sentence], split: str) -> tuple[list[Sentence], tuple[str, ...]]:
+    def filter(self, examples: Sequence[Sentence], split: str) -> tuple[list[Sentence], tuple[str, ...]]:
         """Sentences of train within the limit on length, all of other splits; with what a person should know."""
         if split != "train":
             badly_cut = self._badly_cut(examples) if split == "dev" else ()
@@ -133,7 +133,7 @@ class Tagging:
         limit = self.max_length
         kept = [e for e in examples if limit is None or e.length <= limit]
         left = [e for e in examples if limit is not None and e.length > limit]
-        notes = [*([] if self.told else [self._found()]), *self._counts(examples)]
+        notes = [*([] if self.announced else [self._found()]), *self._counts(examples)]
         if self._merged:
             notes.append(f"train: {self._merged}")
         if left:
@@ -146,20 +146,20 @@ class Tagging:
     # -- for predict -----------------------------------------------------------------------------------------------
 
     @property
-    def draft(self) -> Tagging:
+    def for_validation(self) -> Tagging:
         """The task as it answers while epochs are compared: without probabilities."""
         other = copy.copy(self)
-        other.sure = False
+        other.with_confidence = False
         return other
 
-    def asking(self, options: Mapping[str, Any]) -> Tagging:
+    def with_options(self, options: Mapping[str, Any]) -> Tagging:
         """Itself. Raises ConfigError for any option: there is one way to answer."""
         refuse_options(options, "tagging", ())
         return self
 
-    def remarks(self, outputs: Sequence[Tagged], examples: Sequence[Sentence]) -> tuple[str, ...]:
+    def warnings(self, outputs: Sequence[Tagged], examples: Sequence[Sentence]) -> tuple[str, ...]:
         """Blank texts, and those with letters that training never saw: another script, or an emoji."""
-        return (*blank_remarks(examples), *self._unknown_letters([e for e in examples if not e.is_blank]))
+        return (*blank_warnings(examples), *self._unknown_letters([e for e in examples if not e.is_blank]))
 
     def _unknown_letters(self, examples: Sequence[Sentence]) -> tuple[str, ...]:
         known = self.reader.letters

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from recurra.base.contracts import Batch
 from recurra.data.tokenizers import BOS, EOS, UNK, Vocabulary
-from recurra.tasks.text import padded
+from recurra.tasks.text import pad_sequence
 from recurra.tasks.translation.pairs import TextPair, all_wanted, wanted
 from recurra.tasks.translation.readers import Sides, Tokens
 
@@ -25,27 +25,30 @@ def collated(sides: Sides, examples: Sequence[TextPair], indices: Sequence[int])
     target begins with the start and is what the decoder reads; targets tokens (S, N) end with the end and are what it
     should say. targets copied are the same with a number for each stranger.
     """
-    source, lengths = sides.source.padded([e.source for e in examples])
+    source, lengths = sides.source.pad_sequence([e.source for e in examples])
     vocabulary = sides.target.vocabulary
-    inputs = {"source": source, "source_copy": padded([copied(vocabulary, e.source, e.source) for e in examples])}
+    inputs = {"source": source, "source_copy": pad_sequence([copied(vocabulary, e.source, e.source) for e in examples])}
     if not all_wanted(examples):
         return Batch(inputs, lengths, {}, tuple(indices))
     ids = [vocabulary.ids(wanted(e).tokens) for e in examples]
     inputs |= read_by_decoder(ids)
     copies = [copied(vocabulary, wanted(e).tokens, e.source) for e in examples]
-    targets = {"tokens": padded([[*row, EOS] for row in ids]), "copied": padded([[*row, EOS] for row in copies])}
+    targets = {
+        "tokens": pad_sequence([[*row, EOS] for row in ids]),
+        "copied": pad_sequence([[*row, EOS] for row in copies]),
+    }
     return Batch(inputs, lengths, targets, tuple(indices))
 
 
 def read_by_decoder(ids: Sequence[Sequence[int]]) -> dict[str, Tensor]:
     """What the decoder reads to say these tokens and then the end: (S, N), and the lengths (N,)."""
     return {
-        "target": padded([[BOS, *row] for row in ids]),
+        "target": pad_sequence([[BOS, *row] for row in ids]),
         "target_lengths": torch.tensor([len(row) + 1 for row in ids], dtype=torch.int64),
     }
 
 
-def strangers(vocabulary: Vocabulary, source: Tokens) -> tuple[str, ...]:
+def oov_tokens(vocabulary: Vocabulary, source: Tokens) -> tuple[str, ...]:
     """The tokens of a source that a vocabulary lacks, each once, in order."""
     ids = vocabulary.ids(source)
     if UNK not in ids:
@@ -58,7 +61,7 @@ def copied(vocabulary: Vocabulary, tokens: Tokens, source: Tokens) -> list[int]:
     ids = vocabulary.ids(tokens)
     if UNK not in ids:
         return ids
-    place = {token: len(vocabulary) + k for k, token in enumerate(strangers(vocabulary, source))}
+    place = {token: len(vocabulary) + k for k, token in enumerate(oov_tokens(vocabulary, source))}
     return [place.get(token, UNK) if number == UNK else number for token, number in zip(tokens, ids, strict=True)]
 
 
@@ -67,5 +70,5 @@ def tokens_of(vocabulary: Vocabulary, ids: Sequence[int], source: Tokens) -> Tok
     known = len(vocabulary)
     if all(number < known for number in ids):
         return tuple(vocabulary.tokens(ids))
-    added = strangers(vocabulary, source)
+    added = oov_tokens(vocabulary, source)
     return tuple(added[n - known] if n >= known else vocabulary.tokens([n])[0] for n in ids)

@@ -27,7 +27,7 @@ Component = Section | Mapping[str, Any] | str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TranslationPlan:
+class TranslationConfig:
     """Any text to another text: translation, summaries, replies, phones, dates."""
 
     source: Annotated[str, Opt("column with the text that is read", named=True)] = "source"

@@ -10,7 +10,7 @@ from typing import Any
 
 from recurra.base.errors import RunError
 from recurra.data.tokenizers import Joining, TokenizerPlan, VocabularyPlan, joining_from_json
-from recurra.tasks.text import TextReader
+from recurra.tasks.text import TextEncoder
 
 Tokens = tuple[str, ...]
 
@@ -37,8 +37,8 @@ class Sides:
     joining: how targets are written, for people; None in runs of before that was learned
     """
 
-    source: TextReader
-    target: TextReader
+    source: TextEncoder
+    target: TextEncoder
     shared: bool
     longest: int
     ratio: float
@@ -59,8 +59,8 @@ class Sides:
                 raise ValueError(f"longest {longest!r} and ratio {ratio!r}")
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(f"{origin}: expected the two sides of a translation: {str(error)[:300]}.") from error
-        reader = TextReader.from_json(source, origin)
-        other = reader if target is None else TextReader.from_json(target, origin)
+        reader = TextEncoder.from_json(source, origin)
+        other = reader if target is None else TextEncoder.from_json(target, origin)
         joining = joining_from_json(data["joining"], origin) if "joining" in data else None
         return cls(reader, other, target is None, longest, ratio, joining)
 
@@ -85,11 +85,11 @@ def fit_sides(
     counts = Counter(_all(one for one, _ in kept)), Counter(_all(other for _, other in kept))
     if target is None:
         both = vocabulary.build(counts[0] + counts[1])
-        readers = TextReader(first, both, None, "start"), TextReader(first, both, None, "start")
+        readers = TextEncoder(first, both, None, "start"), TextEncoder(first, both, None, "start")
     else:
         readers = (
-            TextReader(first, vocabulary.build(counts[0]), None, "start"),
-            TextReader(second, vocabulary.build(counts[1]), None, "start"),
+            TextEncoder(first, vocabulary.build(counts[0]), None, "start"),
+            TextEncoder(second, vocabulary.build(counts[1]), None, "start"),
         )
     longest = max((len(one) for one, _ in kept), default=0)
     ratio = counts[1].total() / max(counts[0].total(), 1)
@@ -97,7 +97,7 @@ def fit_sides(
 
 
 def _interned(tokens: Iterable[str]) -> Tokens:
-    """One object for each distinct token, as in `TextReader.tokens`."""
+    """One object for each distinct token, as in `TextEncoder.tokens`."""
     return tuple(map(sys.intern, tokens))
 
 

@@ -21,7 +21,7 @@ WIDEST_BEAM = 1000
 ROOM = 10
 
 
-class Speaks(Protocol):
+class Autoregressive(Protocol):
     """A model that can be asked for one token after the other. What a step returns is its caller's to change."""
 
     def start(self, batch: Batch) -> Any: ...
@@ -59,7 +59,7 @@ class Search:
             raise ConfigError(problems)
         return wider
 
-    def run(self, model: Speaks, batch: Batch, ratio: float) -> list[list[Hypothesis]]:
+    def run(self, model: Autoregressive, batch: Batch, ratio: float) -> list[list[Hypothesis]]:
         """The answers for each row, best first. ratio: target tokens by source tokens in training."""
         device = batch.inputs["source"].device
         common: dict[str, Any] = {
@@ -75,7 +75,7 @@ class Search:
         common |= {"beam": self.beam, "n_best": self.n_best, "length_penalty": self.penalty}
         return beam_search(speaker, model.start(batch), **common)
 
-    def spoken(self, model: Speaks, batch: Batch, ratio: float) -> Iterator[Token]:
+    def stream(self, model: Autoregressive, batch: Batch, ratio: float) -> Iterator[Token]:
         """The tokens of a greedy search for a batch of one row, each as soon as it is known."""
         device = batch.inputs["source"].device
         length = longest(batch.lengths, ratio * self.factor)
@@ -92,7 +92,7 @@ def longest(lengths: Tensor, factor: float) -> Tensor:
 class _Speaker:
     """A model that says neither padding nor a start."""
 
-    def __init__(self, model: Speaks) -> None:
+    def __init__(self, model: Autoregressive) -> None:
         self._model = model
 
     def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from recurra.base.contracts import Table
 from recurra.metrics import Pair, SequenceScores, exact_scores, length_bins, main_score
 from recurra.report import Chart, Curve
-from recurra.tasks.text import TextReader
+from recurra.tasks.text import TextEncoder
 from recurra.tasks.translation.pairs import TextPair, wanted
 
 WORST, BEST, UNKNOWN = 10, 5, 10
@@ -49,7 +49,7 @@ def by_group(kind: SequenceScores, pairs: Sequence[Pair], examples: Sequence[Tex
     return _compared(kind, f"{kind.main} by {column}", column, ranked)
 
 
-def unknown_tokens(reader: TextReader, examples: Sequence[TextPair]) -> Table:
+def unknown_tokens(reader: TextEncoder, examples: Sequence[TextPair]) -> Table:
     """The source tokens that training did not know, the most frequent first."""
     known = reader.vocabulary
     counts = Counter(t for e in examples for t, k in zip(e.source, known.ids(e.source), strict=True) if k == 1)

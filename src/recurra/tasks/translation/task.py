@@ -16,19 +16,19 @@ from recurra.base.errors import DataError
 from recurra.base.normal import normal
 from recurra.metrics import Compared, Pair, SequenceScores, exact_scores
 from recurra.report import Chart, HeatMap
-from recurra.tasks.asking import refuse_options
 from recurra.tasks.blank import NOTE
-from recurra.tasks.by_length import ByLength
+from recurra.tasks.bucketing import BucketSampler
 from recurra.tasks.columns import unfit
+from recurra.tasks.options import refuse_options
 from recurra.tasks.text import unknown_share
 from recurra.tasks.translation.answers import Candidate, Translated, attention_of, candidates, said_tokens
 from recurra.tasks.translation.batches import collated, tokens_of
 from recurra.tasks.translation.losses import Forced, forced_rows, loss_of
 from recurra.tasks.translation.pairs import Columns, TextPair, Wanted, text_of, wanted
 from recurra.tasks.translation.readers import Limits, Sides
-from recurra.tasks.translation.remarks import refuse_join, remarks, tokenised, too_long
-from recurra.tasks.translation.search import Search, Speaks
+from recurra.tasks.translation.search import Autoregressive, Search
 from recurra.tasks.translation.tables import by_group, by_length, examples_of, length_chart, unknown_tokens
+from recurra.tasks.translation.warnings import refuse_join, tokenised, too_long, warnings
 
 OPTIONS = ("beam", "n_best", "attention", "join")
 # Examples whose attention a report shows.
@@ -72,9 +72,9 @@ class Translation:
         answer = self._wanted(record) if gold else None
         return TextPair(text, self.sides.source.tokens(text), answer, record.origin)
 
-    def order(self, examples: Sequence[TextPair], *, batch_tokens: int, batch_rows: int, seed: int) -> ByLength:
+    def sampler(self, examples: Sequence[TextPair], *, batch_tokens: int, batch_rows: int, seed: int) -> BucketSampler:
         """Those of like lengths together."""
-        return ByLength(examples, self.collate, batch_tokens, batch_rows, seed)
+        return BucketSampler(examples, self.collate, batch_tokens, batch_rows, seed)
 
     def collate(self, examples: Sequence[TextPair], indices: Sequence[int]) -> Batch:
         """Token ids of the sources (T, N) and, where all are known, of the targets (S, N)."""
@@ -92,7 +92,7 @@ class Translation:
         forced: Sequence[Forced | None] = [None] * len(examples)
         if batch.targets:
             forced = forced_rows(model(batch), batch)
-        found = self.search.run(cast(Speaks, model), batch, self.sides.ratio)
+        found = self.search.run(cast(Autoregressive, model), batch, self.sides.ratio)
         looked: Sequence[Any] = [None] * len(examples)
         if self.search.attention:
             looked = attention_of(model, batch, [row[0] for row in found])
@@ -106,7 +106,7 @@ class Translation:
         pairs = self._pairs(outputs, examples)
         return (*self.kind.scores(pairs, split), *exact_scores(pairs, split), *_forced_scores(outputs, split))
 
-    def usable(self, examples: Sequence[TextPair], split: str) -> tuple[list[TextPair], tuple[str, ...]]:
+    def filter(self, examples: Sequence[TextPair], split: str) -> tuple[list[TextPair], tuple[str, ...]]:
         """The rows of train within the limits on length, all rows of other splits; what is left out or long is said."""
         if split != "train":
             return list(examples), too_long(examples, self.sides, split)
@@ -125,11 +125,11 @@ class Translation:
     # -- for predict -----------------------------------------------------------------------------------------------
 
     @property
-    def draft(self) -> Translation:
+    def for_validation(self) -> Translation:
         """The task as it answers while epochs are compared: by greedy search."""
         return self._with(self.search.asked(beam=1, n_best=1, attention=False))
 
-    def asking(self, options: Mapping[str, Any]) -> Translation:
+    def with_options(self, options: Mapping[str, Any]) -> Translation:
         """The task with another `beam`, several answers (`n_best`), with `attention`, or with tokenised answers put
         together (`join`). Raises ConfigError."""
         refuse_options(options, "translation", OPTIONS)
@@ -140,9 +140,9 @@ class Translation:
             refuse_join(self.sides)
         return other
 
-    def remarks(self, outputs: Sequence[Translated], examples: Sequence[TextPair]) -> tuple[str, ...]:
+    def warnings(self, outputs: Sequence[Translated], examples: Sequence[TextPair]) -> tuple[str, ...]:
         """Unknown tokens, sources longer than training had, answers that came to no end or are tokenised."""
-        return (*remarks(outputs, examples, self.sides), *(() if self.join else tokenised(outputs, self.sides)))
+        return (*warnings(outputs, examples, self.sides), *(() if self.join else tokenised(outputs, self.sides)))
 
     def answer(self, example: TextPair, output: Translated) -> dict[str, Any]:
         """The best answer and its score, the text, and what was asked for: all answers, attention.
@@ -169,13 +169,13 @@ class Translation:
             }
         return found
 
-    def spoken(self, model: torch.nn.Module, example: TextPair, device: torch.device) -> Iterator[str]:
+    def stream(self, model: torch.nn.Module, example: TextPair, device: torch.device) -> Iterator[str]:
         """The greedy answer as it grows: its text after each token. The model goes on when more is asked for."""
         if example.is_blank:
             return
         batch = self.collate([example], (0,)).to(device)
         said: list[int] = []
-        for token in self.search.spoken(cast(Speaks, model), batch, self.sides.ratio):
+        for token in self.search.stream(cast(Autoregressive, model), batch, self.sides.ratio):
             if not token.ended:
                 said.append(token.token)
                 words = tokens_of(self.sides.target.vocabulary, said, example.source)
@@ -207,12 +207,12 @@ class Translation:
     ) -> tuple[HeatMap, ...]:
         """The attention of three examples of different groups, if the model has any."""
         some = _different(examples)
-        asking = self._with(self.search.asked(beam=1, n_best=1, attention=True))
+        with_options = self._with(self.search.asked(beam=1, n_best=1, attention=True))
         with torch.inference_mode():
             batch = self.collate(some, range(len(some))).to(device)
             if "attention" not in model(batch).outputs:
                 return ()
-            outputs = asking.predict(model, batch, some)
+            outputs = with_options.predict(model, batch, some)
         # The output first: behind a text that is read from the right, its digits would turn round.
         return tuple(
             HeatMap(f"{o.best.text} ← {e.text}", said_tokens(o.best), e.source, o.attention or ())

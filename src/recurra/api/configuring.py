@@ -1,0 +1,115 @@
+"""Init and check: from a user's own file to a config, and from a config to every mistake at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from recurra.api.callbacks import NoCallback
+from recurra.api.defaults import in_float32
+from recurra.api.finetuning import load_pretrained
+from recurra.api.folder import add_cells, open_run
+from recurra.api.given import AnyPath, config_of, overrides_of, path_of
+from recurra.api.prepare import prepare, selected
+from recurra.api.schema import read_settings, settings_of
+from recurra.api.sizing import Seen, sized
+from recurra.base.contracts import Listener, Record
+from recurra.base.errors import ConfigError
+from recurra.config import parse
+from recurra.config import write as config_text
+from recurra.data.formats import num_lines, read
+from recurra.data.formats.parallel import is_pattern
+from recurra.tasks import TASKS
+
+# Rows that `init` looks at to guess which column is which.
+LOOK = 1000
+# Words for what is not there, so that the answer can say so.
+NUMBERS_OVER_TIME = frozenset({"forecast", "forecasting", "time_series", "timeseries", "regression"})
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A config without mistakes. config: every default written out; notes: what to know; facts: sizes of the data."""
+
+    config: Mapping[str, Any]
+    notes: tuple[str, ...]
+    facts: Mapping[str, str | int | float]
+
+
+@in_float32
+def init(task: str, file: AnyPath, *, watch: Listener | None = None) -> str:
+    """A commented config with every default, for a task on a file.
+
+    Columns are guessed from names and values, and can be changed; what was chosen, and why, is told to `watch` and
+    stands at the top of the config. Raises ConfigError for a task that is not known, or a file whose columns cannot be
+    told apart; DataError for a file that cannot be read.
+    """
+    asked, task = task, TASKS.called(task)
+    if asked != task:
+        (watch or NoCallback()).note(f"'{asked}' is an example of the task {task}.")
+    if asked.strip().lower() in NUMBERS_OVER_TIME:
+        raise ConfigError(f"'{asked}': recurra has no task of numbers over time yet. Known: {', '.join(TASKS)}.")
+    plan, file = TASKS[task], path_of(file, "file")
+    if any("\udc80" <= character <= "\udcff" for character in str(file)):  # bytes that Python could not decode
+        raise ConfigError(f"{file}: its name is not UTF-8, so no config can hold it. Rename it.")
+    word = plan.format_of(file)
+    rows = list(islice(read(file, format=word), LOOK))
+    found = plan.suggested(rows, file)
+    if "columns" in found.data:
+        rows = list(islice(read(file, format=word, columns=found.data["columns"]), LOOK))
+    data = {"train": str(file), **({} if word == "auto" else {"format": word}), **found.data}
+    chosen: dict[str, dict[str, Any]] = {"task": {"name": task, **found.task}, "data": data}
+    choices = sized(task, chosen["task"], Seen(rows, _number_of(rows, file)))
+    for choice in choices:
+        section, _, name = choice.path.partition(".")
+        chosen.setdefault(section, {})[name] = choice.value
+    document = parse(yaml.safe_dump(chosen, allow_unicode=True, sort_keys=False), str(file))
+    settings = settings_of(document)
+    for line in found.said:
+        (watch or NoCallback()).note(line)
+    reasons = {one.path: one.why for one in choices if one.why}
+    return config_text(settings.resolved, settings.schema, found.said, reasons)
+
+
+def _number_of(rows: Sequence[Record], file: Path) -> int:
+    """Rows of a file. Of more than were looked at: as many as its lines hold if they are like the first ones."""
+    last = rows[-1].origin.line
+    if len(rows) < LOOK or last is None or not (is_pattern(file) or file.is_file()):  # a pipe is read once
+        return len(rows)
+    return max(len(rows), round(num_lines(file) * len(rows) / last))
+
+
+@in_float32
+def check(
+    config: AnyPath | Mapping[str, Any], *, overrides: Sequence[str] = (), cells: Iterable[AnyPath] = ()
+) -> Checked:
+    """Check a config, a file or a dict of its sections, and the data it names, without training.
+
+    Raises ConfigError with every mistake at once, then DataError for data that cannot be learned from.
+    """
+    add_cells(cells)
+    settings = read_settings(config_of(config), overrides_of(overrides))
+    heard = _Notes()
+    prepared = prepare(settings, heard)
+    selected(settings, prepared, heard)
+    model = settings.model(prepared.task.model_sizes)
+    if settings.training.init_from is not None:
+        run = open_run(Path(settings.training.init_from))
+        heard.note(load_pretrained(run, model, prepared.task, settings.training.init_layers))
+    parameters = sum(p.numel() for p in model.parameters())
+    return Checked(settings.tree, tuple(heard.messages), {**prepared.facts, "parameters": parameters})
+
+
+class _Notes:
+    """Writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.messages.append(message)

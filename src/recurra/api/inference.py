@@ -1,0 +1,66 @@
+"""From examples to outputs: batches of like lengths, one pass of the model, answers in the order of the questions."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from recurra.api.defaults import in_float32
+from recurra.api.interrupts import Stopped
+from recurra.base.errors import ConfigError
+from recurra.data.batches import epoch_batches
+from recurra.tasks import Task
+
+# Enough to keep the cores busy, little enough for a laptop: 256 sequences of 64 tokens.
+BATCH_TOKENS, BATCH_ROWS = 16_384, 256
+
+
+@in_float32
+def outputs(
+    model: torch.nn.Module,
+    task: Task,
+    examples: Sequence[Any],
+    *,
+    device: torch.device,
+    stop: Callable[[], signal.Signals | None] = lambda: None,
+) -> list[Any]:
+    """The task's output for each example, in order. Raises Stopped between two batches, when `stop` has a signal."""
+    found: list[Any] = [None] * len(examples)
+    plan = epoch_batches(
+        [e.length for e in examples],
+        token_budget=BATCH_TOKENS,
+        max_sequences=BATCH_ROWS,
+        seed=0,
+        epoch=0,
+        shuffle=False,
+    )
+    model.eval()
+    with torch.inference_mode():
+        for indices in plan:
+            if (number := stop()) is not None:
+                raise Stopped(number)
+            some = [examples[i] for i in indices]
+            batch = task.collate(some, indices).to(device)
+            for index, output in zip(indices, task.predict(model, batch, some), strict=True):
+                found[index] = output
+    return found
+
+
+def device_of(word: str) -> torch.device:
+    """A device by its word; "auto" takes CUDA where there is one.
+
+    Raises ConfigError for a word that torch does not know, or a device that is not there or holds no numbers (meta).
+    """
+    if word == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(word)
+        torch.zeros(1, dtype=torch.float32, device=device).item()
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        others = "cuda, cpu or auto" if torch.cuda.is_available() else "cpu or auto"
+        raise ConfigError(f"device '{word}' cannot be used: {reason.rstrip('.')}. Use {others}.") from None
+    return device

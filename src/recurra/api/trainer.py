@@ -1,0 +1,234 @@
+"""Everything that changes while a model learns, together: what a checkpoint holds, alive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import replace
+from typing import Any, cast
+
+import torch
+
+from recurra.api.finetuning import freeze_below, groups_of
+from recurra.api.schema import Settings
+from recurra.base.contracts import Batch, Progress, Score
+from recurra.base.errors import ConfigError, RunError
+from recurra.config import build
+from recurra.tasks import Task
+from recurra.training import (
+    CLIPPINGS,
+    ON_NONFINITE,
+    OPTIMIZERS,
+    PENALTIES,
+    SCHEDULES,
+    AveragedSGD,
+    Best,
+    Checkpoint,
+    EarlyStopping,
+    Ranks,
+    Rows,
+    SingleProcess,
+    TruncatedBPTT,
+    fit,
+    put_weights,
+)
+from recurra.training.nonfinite import Failure
+
+# Epochs whose steps are counted before the first one; the rest are taken to have as many. Planning one epoch of 25,000
+# rows takes 14 ms, and those who stop early write down a thousand epochs.
+COUNTED = 100
+
+
+class Trainer:
+    """Model, optimizer, schedule, best score, patience, and how far they have come.
+
+    step: optimizer steps done      epoch: the one under way, from 1      position: its batches that are done
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        task: Task,
+        examples: Sequence[Any],
+        device: torch.device,
+        fingerprint: str,
+        ranks: Ranks | None = None,
+    ) -> None:
+        options = settings.training
+        self.settings, self.task, self.examples, self.device = settings, task, examples, device
+        self.fingerprint, self.ranks = fingerprint, ranks or SingleProcess()
+        self.sampler = task.sampler(
+            examples, batch_tokens=options.batch_tokens, batch_rows=options.batch_rows, seed=options.seed
+        )
+        self.total_steps = self.steps_of(options.epochs)
+        self.model = settings.model(task.model_sizes).to(device)
+        self.carry = TruncatedBPTT(self.model) if self.sampler.carries else None
+        self.groups = groups_of(self.model)
+        self.optimizer = self._optimizer()
+        self.schedule = build(options.schedule, SCHEDULES, self.total_steps)
+        self.clipping = build(options.clipping, CLIPPINGS)
+        strengths = {"l1": options.l1, "l2": options.l2}
+        self.penalties = [PENALTIES[name](strength=value) for name, value in strengths.items() if value]
+        rows = Rows(lambda i: str(examples[i].origin), lambda i: task.collate([examples[i]], (i,)).to(device))
+        self.on_nonfinite = build(options.on_nonfinite, ON_NONFINITE, rows)
+        self.best, self.patience = Best(), self._patience()
+        self.step, self.epoch, self.position = 0, 1, 0
+        self.seconds = 0.0
+        self.changes: list[str] = []  # what was changed at resumes, as sentences
+
+    def steps_of(self, epochs: int) -> int:
+        """Optimizer steps of a run of so many epochs."""
+        counted = min(epochs, COUNTED)
+        return sum(len(self.sampler.plan(epoch)) for epoch in range(1, counted + 1)) * epochs // counted
+
+    @property
+    def finished(self) -> bool:
+        """All epochs are done, or patience is spent."""
+        return self.epoch > self.settings.training.epochs or self.patience.spent
+
+    def stopped_early(self, select: str) -> str:
+        """Why training ended before its last epoch, as a sentence; "" if it did not."""
+        if not self.patience.spent or self.epoch > self.settings.training.epochs:
+            return ""
+        return (
+            f"training stopped after epoch {self.epoch - 1} of {self.settings.training.epochs} (step {self.step:,} of "
+            f"{self.total_steps:,}): {select} was not better than at step {self.best.step:,}. training.patience and "
+            "training.patience_share set how long to wait."
+        )
+
+    @property
+    def skipped(self) -> str:
+        """What was left out because it was not finite, as a sentence; "" if nothing was."""
+        state = self.on_nonfinite.state()
+        number, notes = int(state.get("skipped", 0)), state.get("notes") or [""]
+        what = "1 batch was" if number == 1 else f"{number} batches were"
+        return f"{what} skipped, because the loss or gradient was not finite. The first: {notes[0]}" if number else ""
+
+    def steps(self) -> Iterator[Progress]:
+        """The rest of this epoch, one optimizer step at a time; position and step are up to date at each."""
+        if self.settings.training.gradual_unfreezing:
+            freeze_below(self.groups, self.epoch)
+        batches = (self._collate(item) for item in self.sampler.plan(self.epoch)[self.position :])
+        for progress in fit(
+            self.model,
+            batches,
+            loss=self.task.loss,
+            optimizer=self.optimizer,
+            schedule=self.schedule,
+            on_nonfinite=self._nonfinite,
+            seed=self.settings.training.seed,
+            epoch=self.epoch,
+            steps_done=self.step,
+            clipping=self.clipping,
+            penalties=self.penalties,
+            forward=self.carry,
+            ranks=self.ranks,
+        ):
+            self.step, self.position = progress.step, self.position + 1
+            yield progress
+
+    def end_epoch(self, score: Score, floor: float) -> bool:
+        """Take note of the dev score and go to the next epoch. Is it the best so far?
+
+        floor: what this score is without any learning, at which patience does not count
+        """
+        improved = self.best.offer(score, step=self.step)
+        self.patience.note(improved, step=self.step, on_floor=not self.best.above(floor, score.better))
+        self.schedule.observe(score)
+        if isinstance(self.optimizer, AveragedSGD):
+            self.optimizer.observe(score)
+        self.epoch, self.position = self.epoch + 1, 0
+        return improved
+
+    def snapshot(self, log_lines: int) -> Checkpoint:
+        """The state now, as a checkpoint holds it."""
+        return Checkpoint(
+            model=self.model.state_dict(),
+            optimizer=self.optimizer.state_dict(),
+            step=self.step,
+            epoch=self.epoch,
+            position=self.position,
+            log_lines=log_lines,
+            schedule=self.schedule.state(),
+            best=self.best.state(),
+            patience=self.patience.state(),
+            on_nonfinite=self.on_nonfinite.state(),
+            config={name: dict(section) for name, section in self.settings.tree.items()},
+            carried={} if self.carry is None else self.ranks.whole(self.carry.state()),
+            extra={
+                "task": self.task.to_json(),
+                "data": self.fingerprint,
+                "seconds": self.seconds,
+                "changes": self.changes,
+            },
+        )
+
+    def restore(self, checkpoint: Checkpoint, origin: str) -> None:
+        """Go back to a checkpoint. Raises RunError if it belongs to other data or other settings."""
+        if checkpoint.extra.get("data") != self.fingerprint:
+            raise RunError(
+                f"{origin}: the data is not what it was: rows of train or dev were changed, added or removed. "
+                "Put the old files back to go on, or train anew in another folder."
+            )
+        put_weights(self.model, checkpoint.model, origin)
+        try:
+            self._restore_parts(checkpoint)
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise RunError(
+                f"{origin}: holds no state of this training ({type(error).__name__}: {error}). "
+                "Train anew in another folder."
+            ) from error
+
+    def _restore_parts(self, checkpoint: Checkpoint) -> None:
+        options = [group.keys() | {"initial_lr"} for group in self.optimizer.param_groups]
+        self.optimizer.load_state_dict(dict(checkpoint.optimizer))
+        _refuse_misshaped(self.optimizer, options)
+        self.schedule.restore(checkpoint.schedule)
+        self.best.restore(checkpoint.best)
+        self.patience.restore(checkpoint.patience)
+        self.on_nonfinite.restore(checkpoint.on_nonfinite)
+        if self.carry is not None:
+            ours = self.ranks.rows
+            self.carry.restore({name: value[ours].to(self.device) for name, value in checkpoint.carried.items()})
+        self.step, self.epoch, self.position = checkpoint.step, checkpoint.epoch, checkpoint.position
+        self.seconds = float(checkpoint.extra.get("seconds", 0.0))
+        self.changes = [str(change) for change in checkpoint.extra.get("changes", [])]
+
+    def _patience(self) -> EarlyStopping:
+        options = self.settings.training
+        share = options.patience_share
+        return EarlyStopping(
+            evaluations=options.patience, steps=None if share is None else max(1, round(share * self.total_steps))
+        )
+
+    def _optimizer(self) -> torch.optim.Optimizer:
+        """Over all parameters, or over groups whose rates fall from the top of the network."""
+        options = self.settings.training
+        if options.rate_decay == 1:
+            return cast(torch.optim.Optimizer, build(options.optimizer, OPTIMIZERS, self.model.parameters()))
+        made: torch.optim.Optimizer = build(options.optimizer, OPTIMIZERS, [{"params": group} for group in self.groups])
+        if isinstance(made, AveragedSGD):
+            raise ConfigError("training.rate_decay: nt_asgd has one rate for all weights; take sgd, or leave it out.")
+        for depth, group in enumerate(made.param_groups):
+            group["lr"] /= options.rate_decay**depth
+        return made
+
+    def _collate(self, item: Any) -> Batch:
+        return self.sampler.batch(item, self.ranks.rows).to(self.device)
+
+    def _nonfinite(self, failure: Failure) -> None:
+        """All ranks look at the whole batch, so that they come to one decision and one message."""
+        whole = self.sampler.batch(self.sampler.plan(self.epoch)[self.position]).to(self.device)
+        self.on_nonfinite(replace(failure, batch=whole))
+
+
+def _refuse_misshaped(optimizer: torch.optim.Optimizer, options: Sequence[Set[str]]) -> None:
+    """Raise ValueError unless an optimizer's state fits its parameters: torch's fused updates do not look."""
+    if [group.keys() | {"initial_lr"} for group in optimizer.param_groups] != options:
+        raise ValueError("other options of the optimizer")
+    for parameter, state in optimizer.state.items():
+        for name, value in state.items():
+            shape = () if name == "step" else parameter.shape
+            if value is not None and (not isinstance(value, torch.Tensor) or value.shape != shape):
+                raise ValueError(
+                    f"'{name}' of the optimizer does not fit a parameter of shape {tuple(parameter.shape)}"
+                )

@@ -1,0 +1,264 @@
+"""A training under way: made from a config or a checkpoint, learnt to its end, alone or as one of several ranks."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from recurra.api.changes import Change, apply, changes, refuse_bound
+from recurra.api.finetuning import load_pretrained
+from recurra.api.folder import describe, forget, open_run, write_config, write_task
+from recurra.api.inference import outputs
+from recurra.api.interrupts import Stopped
+from recurra.api.places import RunFolder
+from recurra.api.prepare import Prepared, prepare, selected
+from recurra.api.schema import Settings
+from recurra.api.trainer import Trainer
+from recurra.base.contracts import Callback, Progress, Score
+from recurra.base.errors import RecurraError, RunError
+from recurra.base.shell import as_word
+from recurra.nn import Recurrent
+from recurra.tasks import Task
+from recurra.training import Checkpoint, Checkpoints, Found, Log, Ranks, Speed, Stopping, averaged, every
+
+# A line of log.jsonl every so many steps: a curve of a thousand points costs 100 kB.
+LOG_EVERY = 10
+# What ranks tell one another in the place of a signal's number where the run is to end.
+FINISH = -1.0
+
+
+class Unwritten:
+    """Checkpoints and log of a rank that is not the first: the first one writes them."""
+
+    lines = 0
+
+    def write(self, **values: object) -> None: ...
+    def save_last(self, checkpoint: Checkpoint) -> None: ...
+    def save_best(self, checkpoint: Checkpoint) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRun:
+    """A training that is ready to run: what learns, from what, chosen by which score, and where it is written down.
+
+    floor: the chosen score of a model that gives every dev row the same answer
+    """
+
+    prepared: Prepared
+    trainer: Trainer
+    checkpoints: Checkpoints | Unwritten
+    log: Log | Unwritten
+    select: str
+    folder: RunFolder
+    floor: float
+
+
+def start(folder: RunFolder, settings: Settings, device: torch.device, watch: Callback, ranks: Ranks) -> TrainingRun:
+    """A new run; or no trace of it, if the user has to mend something first: the next try finds its place free."""
+    try:
+        if ranks.number == 0:
+            describe(folder, settings)
+        return _course(folder, settings, device, watch, None, ranks)
+    except RecurraError:
+        if ranks.number == 0:
+            forget(folder)
+        raise
+
+
+def resume_from(
+    folder: RunFolder, settings: Settings, device: torch.device, watch: Callback, ranks: Ranks
+) -> TrainingRun:
+    """A run that was stopped, at its newest good checkpoint. Raises RunError if its config was changed."""
+    found = Checkpoints(folder.path).newest()
+    if found is None and folder.weights.is_file():
+        raise RunError(
+            f"{folder.path}: has ended, and no checkpoint of it is left (training.keep_checkpoints: none), so it "
+            "cannot be resumed. Train a new run: "
+            f"`recurra train {as_word(folder.config)} --set training.keep_checkpoints=last`."
+        )
+    for message in found.notes if found else ("no checkpoint was written yet: training starts at the first step.",):
+        watch.note(message)
+    changed = changes(found.checkpoint.config, settings) if found else []
+    refuse_bound(changed, settings, folder.config)
+    return _course(folder, settings, device, watch, found, ranks, changed)
+
+
+def _course(
+    folder: RunFolder,
+    settings: Settings,
+    device: torch.device,
+    watch: Callback,
+    found: Found | None,
+    ranks: Ranks,
+    changed: Sequence[Change] = (),
+) -> TrainingRun:
+    """Read the data and build what learns. Only when nothing is refused any more is something written."""
+    prepared = prepare(settings, watch)
+    select = selected(settings, prepared, watch)
+    possible = prepared.task.possible_scores(prepared.splits["dev"])
+    floor = next(s.value for s in possible if s.name == select)
+    trainer = Trainer(settings, prepared.task, prepared.splits["train"], device, prepared.fingerprint, ranks)
+    keep = found.checkpoint.log_lines if found else 0
+    if found:
+        trainer.restore(found.checkpoint, str(found.path))
+        said = [f"resumed at step {trainer.step}, epoch {trainer.epoch}.", *apply(changed, trainer)]
+        trainer.changes += [f"{change}, from step {trainer.step + 1} on" for change in changed]
+        for message in said:
+            watch.note(message)
+    elif settings.training.init_from is not None:
+        run = open_run(Path(settings.training.init_from))
+        watch.note(load_pretrained(run, trainer.model, prepared.task, settings.training.init_layers))
+    if ranks.number:
+        return TrainingRun(prepared, trainer, Unwritten(), Unwritten(), select, folder, floor)
+    _say_choices(trainer, settings, select, device, watch)
+    if changed or not found:
+        write_config(folder, settings)
+    if not folder.weights.is_file():  # those of an end before belong to the temperature that stands there
+        write_task(folder, prepared.task, prepared.fingerprint)
+    log = Log(folder.log, keep=keep)
+    if log.lines < keep:
+        watch.note(f"{folder.log}: has lost {keep - log.lines} of {keep} lines; training goes on without them.")
+    checkpoints = Checkpoints(folder.path)
+    if found and found.path != checkpoints.last:  # the older one is the newest now, and a run that ends keeps that
+        checkpoints.save_last(trainer.snapshot(log.lines))
+    return TrainingRun(prepared, trainer, checkpoints, log, select, folder, floor)
+
+
+def run_epochs(training_run: TrainingRun, stopping: Stopping, watch: Callback) -> None:
+    """All epochs that are left. Raises Stopped after saving, when a signal asks for it."""
+    trainer, log = training_run.trainer, training_run.log
+    # Whoever reads another checkpoint than the first rank, or other data, must not go on.
+    trainer.ranks.check_alike("how far they are", lambda: _place(trainer))
+    watch.start(trainer.total_steps, trainer.settings.training.epochs)
+    while not trainer.finished:
+        skipped = trainer.skipped
+        _run_epoch(training_run, stopping, watch)
+        if trainer.skipped != skipped:
+            watch.note(trainer.skipped)
+        try:
+            scores = _judged(training_run, stopping)
+        except Stopped:
+            training_run.checkpoints.save_last(trainer.snapshot(log.lines))
+            raise
+        epoch = trainer.epoch
+        is_best = trainer.end_epoch(next(s for s in scores if s.name == training_run.select), training_run.floor)
+        log.write(event="dev", epoch=epoch, step=trainer.step, best=is_best, **{s.name: s.value for s in scores})
+        if is_best:
+            with averaged(trainer.optimizer):
+                training_run.checkpoints.save_best(trainer.snapshot(log.lines))
+        training_run.checkpoints.save_last(trainer.snapshot(log.lines))
+        watch.scores(epoch, scores, is_best)
+        trainer.ranks.check_alike("their weights", lambda: _place(trainer))
+        _stop_if_asked(training_run, stopping)
+    watch.done()
+    if early := trainer.stopped_early(training_run.select):
+        watch.note(early)
+
+
+def _run_epoch(training_run: TrainingRun, stopping: Stopping, watch: Callback) -> None:
+    """The steps that are left of this epoch, logged and saved now and then."""
+    trainer, log, speed, clock = training_run.trainer, training_run.log, Speed(), time.perf_counter()
+    for progress in trainer.steps():
+        speed.add(progress.tokens)
+        now = time.perf_counter()
+        trainer.seconds, clock = trainer.seconds + now - clock, now
+        watch.step(progress, speed.tokens_per_second, speed.seconds_left(trainer.total_steps - progress.step))
+        if every(LOG_EVERY, progress):
+            _log_step(log, progress, speed)
+        try:
+            _stop_if_asked(training_run, stopping)
+        except Stopped:
+            training_run.checkpoints.save_last(trainer.snapshot(log.lines))
+            raise
+        if every(trainer.settings.training.checkpoint_every, progress):
+            training_run.checkpoints.save_last(trainer.snapshot(log.lines))
+
+
+def _stop_if_asked(training_run: TrainingRun, stopping: Stopping) -> None:
+    """Raise Stopped on all ranks after the same step, if the first one has had a signal, or is to end the run."""
+    ranks, ends = training_run.trainer.ranks, False
+    if ranks.number == 0 and stopping.signal is None:
+        # Asking the file system takes 2 us. Where no epoch has been scored yet, there is nothing to end with.
+        ends = training_run.folder.wish.exists() and training_run.trainer.best.value is not None
+    (number,) = ranks.from_first([FINISH if ends else float(stopping.signal or 0)])
+    if number:
+        raise Stopped(None if number == FINISH else signal.Signals(int(number)))
+
+
+def _judged(training_run: TrainingRun, stopping: Stopping) -> tuple[Score, ...]:
+    """The dev scores, of which other ranks than the first hear only the chosen one. Raises Stopped on all of them."""
+    ranks, select = training_run.trainer.ranks, training_run.select
+    if ranks.number:
+        number, value = ranks.from_first([0.0, 0.0])
+        if number:
+            raise Stopped(signal.Signals(int(number)))
+        known = training_run.prepared.task.possible_scores(training_run.prepared.splits["dev"])
+        return (replace(next(s for s in known if s.name == select), value=value),)
+    try:
+        scores = _dev_scores(training_run, stopping)
+    except Stopped as stopped:
+        ranks.from_first([float(stopped.signal or 0), 0.0])
+        raise
+    ranks.from_first([0.0, next(s.value for s in scores if s.name == select)])
+    return scores
+
+
+def _place(trainer: Trainer) -> list[float]:
+    """Steps in all and done, epoch, batches of it, and the bits of all parameters as integers, added up modulo 2^52."""
+    bits = sum(int(p.detach().view(torch.int32).sum()) for p in trainer.model.parameters())
+    return [trainer.total_steps, trainer.step, trainer.epoch, trainer.position, bits % 2**52]
+
+
+def _dev_scores(training_run: TrainingRun, stopping: Stopping) -> tuple[Score, ...]:
+    trainer, task, dev = (
+        training_run.trainer,
+        training_run.prepared.task.for_validation,
+        training_run.prepared.splits["dev"],
+    )
+    with averaged(trainer.optimizer):
+        answers = outputs(trainer.model, task, dev, device=trainer.device, stop=lambda: stopping.signal)
+    return task.score(answers, dev, "dev")
+
+
+def _log_step(log: Log | Unwritten, progress: Progress, speed: Speed) -> None:
+    log.write(
+        event="step",
+        step=progress.step,
+        epoch=progress.epoch,
+        loss=float(progress.loss),
+        lr=progress.lr,
+        grad_norm=float(progress.grad_norm),
+        tokens_per_second=round(speed.tokens_per_second),
+    )
+
+
+def _say_choices(trainer: Trainer, settings: Settings, select: str, device: torch.device, watch: Callback) -> None:
+    """What `auto` has chosen."""
+    if settings.tree["model"].get("backend") == "auto":
+        words = {m.executor() for m in trainer.model.modules() if isinstance(m, Recurrent)}
+        watch.note(f"model.backend: auto takes {', '.join(sorted(words))} on {device}.")
+    if settings.training.select == "auto":
+        watch.note(f"training.select: auto takes {select}{_instead(trainer.task, select)}.")
+
+
+def _instead(task: Task, select: str) -> str:
+    usual = task.usual_score
+    return "" if select == usual else f" in place of {usual}, which is 0 for the right answers themselves"
+
+
+def refuse_taken(folder: RunFolder, config: Path | Mapping[str, Any]) -> None:
+    """A new run overwrites no other, and not the config that it is made from. Raises RunError."""
+    checkpoints = Checkpoints(folder.path)
+    if any(path.exists() for path in (folder.mark, checkpoints.last, checkpoints.previous, checkpoints.best)):
+        raise RunError(
+            f"{folder.path}: already holds a run. Go on with `recurra train --resume {as_word(folder.path)}`, "
+            "or choose another folder with --out."
+        )
+    if isinstance(config, Path) and folder.config.exists() and folder.config.samefile(config):
+        raise RunError(f"{config}: would be overwritten by the run's own config; choose another folder with --out.")

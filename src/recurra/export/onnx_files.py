@@ -1,0 +1,154 @@
+"""A model to ONNX files, which are run and compared with the model before they are kept."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from recurra import __version__
+from recurra.base.atomic import replacing
+from recurra.base.errors import RunError
+from recurra.export.models import parts_of
+from recurra.export.onnx_graph import Array
+from recurra.export.parts import Named, Part
+from recurra.export.runtimes import ANY, ONNX_RUNTIME, Runtime, proving
+from recurra.nn import Recurrent
+
+# The largest difference that is rounding: float32 has 6e-8 an operation, and a few dozen follow one another in a step.
+TOLERANCE = 1e-5
+# Where the equations magnify rounding, as layer normalisation does of nearly equal numbers, the model itself is further
+# than that from exact numbers: up to 2e-4. In each batch the file may be this many times as far as the model there, and
+# no further than MOST: a model beyond that has no answer of its own that a file could agree with.
+ROUNDINGS, MOST = 8.0, 1e-3
+# Rows and steps that are compared: one sequence, batches with an empty one, few steps and many.
+SHAPES = ((1, 1), (1, 40), (2, 7), (3, 2), (4, 13), (5, 40))
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How far a file is from the model in float64, and how far the model in float32 is: by output, over all shapes.
+
+    A difference is the largest of |found - exact| / max(1, largest |exact|), over all numbers of the output.
+    differences: of the runtime where it is largest      runtimes: of each runtime, by its name and version
+    wrong: outputs whose difference is no rounding, each with what it may be in that batch and where it is not
+    """
+
+    path: Path
+    runtimes: Mapping[str, Mapping[str, float]]
+    roundings: Mapping[str, float]
+    wrong: Mapping[str, tuple[float, str]]
+
+    @property
+    def differences(self) -> Mapping[str, float]:
+        """By output, in the runtime where it is largest."""
+        return {name: max(found[name] for found in self.runtimes.values()) for name in self.roundings}
+
+    @property
+    def largest(self) -> float:
+        """The largest difference of all outputs."""
+        return max(self.differences.values())
+
+
+def onnx(
+    model: nn.Module, path: Path | str, *, target: str = ANY, metadata: Mapping[str, str] | None = None
+) -> tuple[Agreement, ...]:
+    """Write a model, or a recurrent layer, as ONNX, run it on the CPU, and keep it if it agrees.
+
+    model:    `nn.Recurrent` and its kin, or a model of `recurra.models`; float32, on any device, as in evaluation
+    path:     the file; a model of several parts has the part's name before the ending: out.encoder.onnx, out.step.onnx
+    target:   the program that will run it: "any" (and it is run in each of `runtimes.RUNTIMES` that is installed),
+              "onnxruntime" (fastest there, and wrong in others), or "openvino"
+    metadata: texts that the files carry beside recurra's version
+    Returns how far each file is from the model in each runtime; nothing is written unless all agree to `TOLERANCE`.
+    Raises ConfigError for a model that has no form in ONNX or if onnx or the runtime is not installed, RunError if the
+    files differ from the model.
+    """
+    path, texts = Path(path), {"recurra": __version__, **(metadata or {})}
+    runtimes = proving(target)
+    with torch.no_grad():
+        model = _any_backend(copy.deepcopy(model).cpu().eval())
+        exact = copy.deepcopy(model).double()
+        found_parts = parts_of(model, for_any=target != ONNX_RUNTIME)
+        parts = {_named(path, part.name): part for part in found_parts}
+        files = {place: part.draw.file(texts) for place, part in parts.items()}
+        found = tuple(compare(place, files[place], part, model, exact, runtimes) for place, part in parts.items())
+    if problems := [_refusal(one) for one in found if one.wrong]:
+        raise RunError("\n".join(problems))
+    _write(files)
+    return found
+
+
+def _any_backend(model: nn.Module) -> nn.Module:
+    for layers in model.modules():
+        if isinstance(layers, Recurrent):
+            layers.backend = "auto"  # one that is named need not have float64
+    return model
+
+
+def compare(
+    path: Path,
+    data: bytes,
+    part: Part,
+    model: nn.Module,
+    exact: nn.Module,
+    runtimes: Sequence[Runtime],
+    shapes: Sequence[tuple[int, int]] = SHAPES,
+) -> Agreement:
+    """How far a file in each runtime, and the model in float32, are from the model in float64, over batches (N, T)."""
+    runs, random = {one.title: one.open(data) for one in runtimes}, np.random.default_rng(0)
+    names = part.draw.outputs
+    apart = {title: dict.fromkeys(names, 0.0) for title in runs}
+    rounding = dict.fromkeys(names, 0.0)
+    wrong: dict[str, tuple[float, str]] = {}
+    for N, T in shapes:
+        inputs = part.ask(random, N, T)
+        own, true = part.answer(model, inputs), part.answer(exact, _in_float64(inputs))
+        ours = {name: difference(own[name], true[name]) for name in names}
+        for title, run in runs.items():
+            for name, got in zip(names, run(inputs), strict=True):
+                here, limit = difference(got, true[name]), max(TOLERANCE, min(ROUNDINGS * ours[name], MOST))
+                apart[title][name] = max(apart[title][name], here)
+                if not here <= limit:
+                    wrong[name] = max((limit, title), wrong.get(name, (0.0, "")))
+        rounding = {name: max(rounding[name], ours[name]) for name in names}
+    return Agreement(path, apart, rounding, wrong)
+
+
+def _in_float64(inputs: Named) -> Named:
+    return {name: a.astype(np.float64) if a.dtype == np.float32 else a for name, a in inputs.items()}
+
+
+def difference(got: Array, exact: Array) -> float:
+    """max |got - exact| / max(1, max |exact|); infinite for another shape, or for numbers that are not finite."""
+    if got.shape != exact.shape or not (np.isfinite(got).all() and np.isfinite(exact).all()):
+        return float("inf")
+    apart = np.abs(got.astype(np.float64) - exact).max(initial=0.0)
+    return float(apart / max(1.0, np.abs(exact).max(initial=0.0)))
+
+
+def _named(path: Path, part: str) -> Path:
+    return path.with_suffix(f".{part}{path.suffix}") if part else path
+
+
+def _refusal(one: Agreement) -> str:
+    worst = max(one.wrong, key=lambda name: one.differences[name])
+    limit, runtime = one.wrong[worst]
+    return (
+        f"{one.path}: not written: in {runtime} the output '{worst}' is {one.runtimes[runtime][worst]:.1e} from the "
+        f"model's, expected at most {limit:.1e} of numbers of order 1; recurra's own float32 is "
+        f"{one.roundings[worst]:.1e} from float64. Are the weights sensible? `recurra evaluate` tells."
+    )
+
+
+def _write(files: Mapping[Path, bytes]) -> None:
+    """All files are whole before the first one takes its name."""
+    with ExitStack() as stack:
+        for path, data in files.items():
+            stack.enter_context(replacing(path)).write(data)

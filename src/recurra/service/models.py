@@ -1,0 +1,151 @@
+"""The runs that are served, by name, and what each can do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from recurra.api.folder import Run, open_run
+from recurra.api.inference import device_of, outputs
+from recurra.api.places import RunFolder
+from recurra.api.samples import read_samples
+from recurra.base.contracts import Origin, Record
+from recurra.base.errors import ConfigError, RunError
+from recurra.service.errors import RefusedError
+from recurra.service.limits import LONGEST_NAME
+from recurra.service.versions import Stamp, stamp_of, version_of
+
+Runs = Mapping[str, "LoadedModel"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoadedModel:
+    """One version of a run under the run's name, ready to answer.
+
+    version: of its files; stamp: of the same when they were read, which was `opened`
+    examples: texts to try it with
+    """
+
+    name: str
+    word: str
+    run: Run
+    device: torch.device
+    version: str
+    stamp: Stamp
+    opened: datetime
+    examples: tuple[str, ...]
+
+    @property
+    def input_field(self) -> str:
+        """The field of a record that the run reads."""
+        return self.run.settings.plan.input_field
+
+    @property
+    def report(self) -> Path:
+        """report.html of the run; it need not be there."""
+        return self.run.folder.path / "report.html"
+
+    @property
+    def parameters(self) -> int:
+        """Numbers that were learned."""
+        return sum(p.numel() for p in self.run.model.parameters())
+
+
+def open_runs(paths: Iterable[Path], *, device: str = "auto", cells: Iterable[Path] = ()) -> dict[str, LoadedModel]:
+    """The runs, each under the name of its folder; each has answered once, so that a broken one is found now.
+
+    A run that is reached by a link has the link's name, so that it keeps it when the link points elsewhere.
+    Raises RunError for a folder that is no trained run or gives no finite numbers, ConfigError for two of one name.
+    """
+    target, kept = device_of(device), tuple(cells)
+    found: dict[str, LoadedModel] = {}
+    for path in paths:
+        name = _name_of(path)
+        if name in found:
+            raise ConfigError(
+                f"{path}: a run named '{name}' is served already; runs are chosen by the names of their folders. "
+                "Rename one folder."
+            )
+        found[name] = _read(name, path, target, kept)
+        warm_up(found[name])
+    return found
+
+
+def _name_of(path: Path) -> str:
+    """What requests call the run. Raises ConfigError for a name that none can hold."""
+    name = path.name if path.name not in ("", "..") else path.resolve().name
+    link = "Give it another one, or serve a link to it: ln -s RUN NAME."
+    if len(name) > LONGEST_NAME:
+        raise ConfigError(f"{path}: its name has {len(name)} characters, expected at most {LONGEST_NAME}. {link}")
+    if any("\ud800" <= character <= "\udfff" for character in name):  # bytes that Python could not decode
+        raise ConfigError(f"{path}: its name is not UTF-8, which requests are written in. {link}")
+    return name
+
+
+def reload(old: LoadedModel) -> LoadedModel:
+    """What the folder of a run holds now; the same version, where its files are the same.
+
+    No code of a user is run: a cell comes from the folder.
+    Raises RunError for a folder that holds no whole run, or one of another task or for another field.
+    """
+    path = old.run.folder.path
+    if stamp_of(old.run.folder) == old.stamp:
+        return old
+    new = _read(old.name, path, old.device, ())
+    if new.version == old.version:
+        return old
+    if (new.word, new.input_field) != (old.word, old.input_field):
+        raise RunError(
+            f"{path}: holds a run of {new.word} that reads '{new.input_field}'; under the name '{old.name}' clients "
+            f"expect {old.word} that reads '{old.input_field}'. Start another service for it."
+        )
+    return new
+
+
+def warm_up(served: LoadedModel) -> None:
+    """Answer once, so that a run that cannot is found before anybody asks."""
+    task = served.run.task.for_validation
+    outputs(served.run.model, task, [task.example(first_record(served), gold=False)], device=served.device)
+
+
+def _read(name: str, path: Path, device: torch.device, cells: tuple[Path, ...]) -> LoadedModel:
+    folder = RunFolder(path)
+    before = stamp_of(folder)
+    run = open_run(path, cells)
+    version = version_of(folder)
+    if stamp_of(folder) != before:
+        raise RunError(f"{path}: its files were written while they were read. Try again when all of them are there.")
+    run.model.to(device)
+    bad = next((key for key, t in run.model.state_dict().items() if not torch.isfinite(t).all()), None)
+    if bad is not None:
+        raise RunError(f"{path}: its weight '{bad}' holds numbers that are not finite. Train again.")
+    word = str(run.settings.tree["task"]["name"])
+    return LoadedModel(name, word, run, device, version, before, datetime.now(UTC), read_samples(run.folder))
+
+
+def first_record(served: LoadedModel) -> Record:
+    """Something to answer before anybody asks: for music a rest, for others a short text."""
+    return Record({served.input_field: "-"}, Origin("start"))
+
+
+def chosen(runs: Runs, name: str | None) -> LoadedModel:
+    """The run of that name; the only one, where no name is given. Raises RefusedError, 404 or 422."""
+    if name is None and len(runs) == 1:
+        return next(iter(runs.values()))
+    if name is None:
+        raise RefusedError(422, f"model: is missing, and several are served. Known: {', '.join(runs)}.")
+    if name not in runs:
+        raise RefusedError(404, f"model: there is none of this name. Known: {', '.join(runs)}.")
+    return runs[name]
+
+
+def records_of(served: LoadedModel, texts: list[str] | None, records: list[dict[str, Any]] | None) -> list[Record]:
+    """Texts and rows of a request as records; a text goes where the run's data has its texts."""
+    if texts is not None:
+        return [Record({served.input_field: text}, Origin(f"texts[{n}]")) for n, text in enumerate(texts)]
+    return [Record(fields, Origin(f"records[{n}]")) for n, fields in enumerate(records or [])]
