@@ -19,6 +19,11 @@ def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def buffered() -> dict[str, str]:
+    """An environment in which output waits in a buffer, and what is left there is written at the end."""
+    return {**os.environ, "PYTHONUNBUFFERED": ""}
+
+
 @pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["trian"]])
 def test_help_loads_nothing_heavy(words: list[str]) -> None:
     code = f"import sys; from recurra.cli import main; main({words!r}); print([m for m in {HEAVY} if m in sys.modules])"
@@ -66,6 +71,16 @@ def test_a_path_that_leads_nowhere_is_named_before_torch_is_imported(tmp_path: P
         assert (code, err[: len(said)], heavy) == (2, said, []), words
 
 
+def test_a_mistaken_path_imports_no_other_command_and_neither_configs_nor_formats() -> None:
+    code = (
+        "import sys; from recurra.cli import main; main(['predict', 'gone', 'a text'])\n"
+        "print(*[m for m in sys.modules if m.startswith('recurra.')])"
+    )
+    loaded = set(python(code).stdout.split())
+    assert {name for name in loaded if name.startswith("recurra.cli.commands.")} == {"recurra.cli.commands.predict"}
+    assert {name.split(".")[1] for name in loaded} == {"api", "base", "cli"}
+
+
 def test_the_module_is_the_same_program() -> None:
     run = subprocess.run([sys.executable, "-m", "recurra", "trian"], capture_output=True, text=True, timeout=60)
     assert (run.returncode, run.stdout) == (2, "")
@@ -77,6 +92,54 @@ def test_output_that_a_stream_cannot_encode_is_escaped() -> None:
     run = python(code, PYTHONIOENCODING="ascii")
     assert run.returncode == 2
     assert run.stderr.startswith("recurra: unknown command 'tr\\xe4n'.")
+
+
+# What Python does at the end of a process, and what it would do after that, which the console leaves out.
+ENDING = """
+import atexit, os, sys, threading, time
+from recurra.cli import console
+
+class Module:
+    def __del__(self, write=os.write): write(1, b"torn down ")
+
+kept = Module()
+atexit.register(lambda: print("atexit", end=" "))
+first = threading.Thread(target=lambda: (time.sleep(0.05), print("thread", end=" ")))
+first.start()
+sys.argv = ["recurra", *sys.argv[1:]]
+sys.exit(console())
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "out"),
+    [(["--version"], 0, "recurra 0.1.0\nthread atexit "), (["trian"], 2, "thread atexit ")],
+)
+def test_the_process_does_what_python_does_at_its_end_but_takes_nothing_apart(
+    words: list[str], code: int, out: str
+) -> None:
+    run = subprocess.run([sys.executable, "-c", ENDING, *words], capture_output=True, text=True, timeout=60)
+    assert (run.returncode, run.stdout) == (code, out)
+
+
+def test_the_process_ends_as_python_ends_it_where_something_waits_for_that() -> None:
+    traced = ENDING.replace("sys.exit(", "sys.setprofile(lambda *_: None); sys.exit(")
+    assert python(traced.replace("*sys.argv[1:]", "'--version'")).stdout.endswith("thread atexit torn down ")
+
+
+FULL = "sys.argv = ['recurra', '--version']; process.console()"
+FULL_AT_LAST = "process.main = lambda: 0; atexit.register(print, 'late'); process.console()"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("code", [FULL, FULL_AT_LAST])
+def test_output_that_the_disk_cannot_hold_is_a_failure(code: str) -> None:
+    code = f"import atexit, sys; from recurra.cli import process; {code}"
+    with open("/dev/full", "w") as full:
+        run = subprocess.run(
+            [sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, env=buffered()
+        )
+    assert run.returncode == 1
 
 
 @pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)])
@@ -110,16 +173,13 @@ def test_a_text_in_utf_8_is_read_in_a_c_locale_too() -> None:
     assert run.stdout == "[['K\\xf6ln'], PosixPath('K\\udcc3\\udcb6ln')]\n"
 
 
-def test_a_reader_that_goes_away_ends_the_program_quietly() -> None:
-    code = "from recurra.cli import main; import sys; sys.exit(main(['--help']))"
+@pytest.mark.parametrize("end", ["main(['--help'])", "console()"])
+def test_a_reader_that_goes_away_ends_the_program_quietly(end: str) -> None:
+    code = f"from recurra.cli import console, main; import sys; sys.argv = ['recurra', '--help']; sys.exit({end})"
     reader, writer = os.pipe()
     os.close(reader)
-    buffered = {
-        **os.environ,
-        "PYTHONUNBUFFERED": "",
-    }  # what is left in the buffer is flushed at exit, and must not fail
     run = subprocess.run(
-        [sys.executable, "-c", code], stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60, env=buffered
+        [sys.executable, "-c", code], stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60, env=buffered()
     )
     os.close(writer)
     assert (run.returncode, run.stderr) == (1, "")

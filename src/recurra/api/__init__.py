@@ -19,8 +19,11 @@ defaults      torch's defaults for new tensors, whatever the caller's are
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from recurra.base.importing import uncollected
 
 if TYPE_CHECKING:
     from recurra.api.answers import Answered, Columns, Source, answered, columns_of, source_for
@@ -113,7 +116,10 @@ if not TYPE_CHECKING:  # else every name would be one of this module
     def __getattr__(name: str) -> Any:
         if name not in _PLACES:
             raise AttributeError(f"module 'recurra.api' has no attribute '{name}'")
-        return getattr(import_module(_PLACES[name]), name)
+        if _PLACES[name] not in sys.modules:
+            with uncollected():
+                import_module(_PLACES[name])
+        return getattr(sys.modules[_PLACES[name]], name)
 
 
 def __dir__() -> list[str]:

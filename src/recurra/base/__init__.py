@@ -7,4 +7,5 @@ registry    short words to things, with a helpful error for a misspelt word
 normal      one spelling of a text, and of the names that people give to columns and labels
 plain_json  JSON that anybody may have written
 atomic      a file is there whole or not at all
+importing   the garbage collector rests while modules are imported
 """

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +26,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
     Raises OSError as the system gives it (ENOSPC for a full disk), with a filename; `path` is then what it was before.
     """
-    temporary = path.parent / f"{PREFIX}{os.getpid()}-{secrets.token_hex(4)}-{path.name}"
+    temporary = path.parent / f"{PREFIX}{os.getpid()}-{os.urandom(4).hex()}-{path.name}"
     _writing.add(temporary.name)
     try:
         with open(temporary, "xb") as file:

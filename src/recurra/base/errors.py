@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -39,5 +38,7 @@ class TrainingError(RecurraError, RuntimeError):
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A sentence like " Did you mean 'lstm'?" with a leading space, or "" when nothing is near."""
+    import difflib  # 8 ms that only a misspelt word needs
+
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f" Did you mean '{near[0]}'?" if near else ""

@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
@@ -15,12 +16,25 @@ from recurra.cli.failures import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command: a line for the overview, its arguments, what it does (the exit code comes back), and examples."""
+    """One command: its arguments, what it does (the exit code comes back), and examples."""
 
-    summary: str
     arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int]
     examples: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of `recurra --help`, and where the command is: importing all of them takes longer than running one."""
+
+    summary: str
+    file: str
+    name: str = "COMMAND"
+
+    def load(self) -> Command:
+        """Import the command's file, and no other's."""
+        command: Command = getattr(import_module(f"recurra.cli.commands.{self.file}"), self.name)
+        return command
 
 
 class _Parser(argparse.ArgumentParser):
@@ -30,14 +44,15 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{self.prog}: {message}. See `{self.prog} --help`.")
 
 
-def parse(word: str, command: Command, arguments: Sequence[str]) -> argparse.Namespace:
+def parse(word: str, entry: Entry, arguments: Sequence[str]) -> argparse.Namespace:
     """The arguments of a command. Options may stand before, between and after the others.
 
     Raises UsageError for what is unknown, missing or of the wrong kind; SystemExit(0) after `--help`.
     """
+    command = entry.load()
     parser = _Parser(
         prog=f"recurra {word}",
-        description=command.summary,
+        description=entry.summary,
         epilog=f"examples:\n{command.examples}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

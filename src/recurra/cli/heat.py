@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Sequence
 
 from recurra.cli.terminal import one_line, width
@@ -15,6 +14,8 @@ STRONGEST = 3
 
 def heat_lines(rows: Sequence[str], columns: Sequence[str], weights: Sequence[Sequence[float]]) -> Iterator[str]:
     """The lines of a heat map; of a list of the strongest weights, if the terminal is too narrow for a map."""
+    import shutil
+
     heads, said = list(map(_shown, columns)), list(map(_shown, rows))
     margin = max(map(width, said), default=0) + 4
     if margin + sum(width(head) + 1 for head in heads) > shutil.get_terminal_size().columns:

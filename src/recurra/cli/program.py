@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from recurra import __version__
 from recurra.base.errors import did_you_mean
-from recurra.cli.arguments import Command, parse
+from recurra.cli.arguments import Entry, parse
 from recurra.cli.commands import COMMANDS
 from recurra.cli.failures import DONE, YOUR_INPUT, UsageError, guarded
 from recurra.cli.terminal import open_closed_streams, put, say, tolerate_narrow_encodings
@@ -38,15 +38,15 @@ def _run(words: list[str]) -> int:
     if words[1:] in (["-h"], ["--help"]) and words[0] not in COMMANDS and _group(words[0]):
         put(f"usage: recurra {words[0]} COMMAND ...\n\ncommands:\n{_lines(_group(words[0]))}")
         return DONE
-    word, command, arguments = _command(words)
+    word, entry, arguments = _command(words)
     try:
-        namespace = parse(word, command, arguments)
+        namespace = parse(word, entry, arguments)
     except SystemExit:  # argparse has printed the help
         return DONE
-    return command.run(namespace)
+    return entry.load().run(namespace)
 
 
-def _command(words: list[str]) -> tuple[str, Command, list[str]]:
+def _command(words: list[str]) -> tuple[str, Entry, list[str]]:
     """The command that the first word, or the first two (`data list`), name; and its arguments."""
     for length in (1, 2):
         word = " ".join(words[:length])

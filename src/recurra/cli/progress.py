@@ -9,15 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
-from recurra.base.contracts import Progress, Score
-from recurra.cli.show import percent_or_number
 from recurra.cli.terminal import is_terminal, printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
 
-    from recurra.base.contracts import Callback
+    from recurra.base.contracts import Callback, Progress, Score
 
 _BAR_SECONDS = 0.1
 _LINE_SECONDS = 10.0
@@ -130,6 +128,8 @@ class ProgressBar:
 
 def epoch_line(epoch: int, epochs: int, scores: Sequence[Score], is_best: bool) -> str:
     """`epoch 2/10  dev accuracy 93.1 %, log_loss 0.2104 nats  (best so far)`; scores of single classes are left out."""
+    from recurra.cli.show import percent_or_number
+
     whole = [score for score in scores if "[" not in score.name][:_SCORES_IN_A_LINE]
     shown = ", ".join(f"{score.name} {percent_or_number(score)}" for score in whole)
     split = f"{whole[0].split} " if whole else ""

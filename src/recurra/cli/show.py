@@ -9,7 +9,6 @@ from typing import Any
 
 from recurra.base.contracts import Report, Score, Table
 from recurra.cli.terminal import is_terminal, one_line, put, width
-from recurra.report.scores import cells, shown
 
 # More than this is no reading matter for a terminal; --json has all of it.
 MAX_COLUMNS = 12
@@ -43,6 +42,8 @@ def report_json(report: Report) -> dict[str, Any]:
 
 def percent_or_number(score: Score) -> str:
     """`93.4 %` for 0..1, else the number with its unit: as in the page."""
+    from recurra.report.scores import shown
+
     return shown(score.value, score.unit)
 
 
@@ -87,6 +88,8 @@ def _by_class(scores: Sequence[Score]) -> Iterator[Table]:
 
 
 def _facts(facts: Mapping[str, str | int | float]) -> Iterator[Table]:
+    from recurra.report.scores import shown
+
     if facts:
         rows = tuple((name, value if isinstance(value, str) else shown(value, "")) for name, value in facts.items())
         yield Table("", ("fact", "value"), rows)
@@ -104,6 +107,8 @@ def _score_json(score: Score) -> dict[str, Any]:
 
 def _rows(table: Table) -> list[list[str]]:
     """The first cells, each in one line and no longer than can be read."""
+    from recurra.report.scores import cells
+
     return [[_short(one_line(cell)) for cell in row] for row in cells(table)[:MAX_ROWS]]
 
 

@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from recurra.base.atomic import replacing
 from recurra.base.errors import DataError
@@ -118,6 +118,14 @@ def _write_table(path: Path, rows: Iterable[Row], begin: Callable[[IO[str]], Cal
         file.flush()
         file.detach()
     return number
+
+
+# By the ending of a file's name.
+TABLES: Final[Mapping[str, Callable[[Path, Iterable[Row]], int]]] = {
+    ".csv": write_csv,
+    ".tsv": write_tsv,
+    ".jsonl": write_jsonl,
+}
 
 
 def _cell(value: Any) -> Any:

@@ -9,15 +9,16 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from recurra.base.atomic import replacing
-from recurra.base.contracts import Origin, Record
 from recurra.base.errors import DataError
 from recurra.cli.failures import UsageError
 from recurra.cli.heat import heat_lines
 from recurra.cli.terminal import one_line, printable, say
-from recurra.data.formats.lines import MAX_LINE_BYTES, Lines
+
+if TYPE_CHECKING:
+    from recurra.base.contracts import Record
 
 READ_BYTES = 64 << 10
 MOST_PICTURES = 20
@@ -29,6 +30,8 @@ Row = Mapping[str, object]
 
 def from_arguments(texts: Iterable[str], field: str) -> Iterator[Record]:
     """One record per text of the command line."""
+    from recurra.base.contracts import Origin, Record
+
     for number, text in enumerate(texts, start=1):
         yield Record({field: text}, Origin("argument", number))
 
@@ -39,6 +42,9 @@ def from_standard_input(field: str, stream: BinaryIO | None = None) -> Iterator[
     So who writes a line and waits for its answer gets it, and a long file is answered in large batches.
     Raises DataError for a line that no data file could have, once the lines before it were given.
     """
+    from recurra.base.contracts import Origin, Record
+    from recurra.data.formats.lines import Lines
+
     number = 0
     for part in _lines_at_hand(stream or sys.stdin.buffer):
         lines = Lines(io.BytesIO(part), "standard input", number)
@@ -55,6 +61,8 @@ def from_standard_input(field: str, stream: BinaryIO | None = None) -> Iterator[
 
 def _lines_at_hand(source: Any) -> Iterator[bytes]:
     """Whole lines, as many as each read gives; the last one may lack its end, or be longer than a line may be."""
+    from recurra.data.formats.lines import MAX_LINE_BYTES
+
     begun: list[bytes] = []  # of a line that has not ended
     size = 0
     while size <= MAX_LINE_BYTES and (more := source.read1(READ_BYTES)):

@@ -100,7 +100,6 @@ def _clear() -> None:
 
 
 COMMAND = Command(
-    "measure this machine: recurra beside torch.nn and other installed libraries",
     _arguments,
     _run,
     "  recurra bench --quick\n  recurra bench --modes train,infer --cells lstm,gru --threads 2 --json",

@@ -43,7 +43,6 @@ def _run(args: argparse.Namespace) -> int:
 
 
 COMMAND = Command(
-    "name every mistake of a config, with its line, before any work",
     _arguments,
     _run,
     "  recurra check config.yaml\n  recurra check config.yaml --set model.hidden_size=512 --json",

@@ -45,7 +45,5 @@ def _export(args: argparse.Namespace) -> int:
     return DONE
 
 
-LIST = Command("list the data sets that every machine has", _list_arguments, _list, "  recurra data list --json")
-EXPORT = Command(
-    "write such a data set as CSV files", _export_arguments, _export, "  recurra data export names data/names"
-)
+LIST = Command(_list_arguments, _list, "  recurra data list --json")
+EXPORT = Command(_export_arguments, _export, "  recurra data export names data/names")

@@ -27,7 +27,6 @@ def _run(args: argparse.Namespace) -> int:
 
 
 COMMAND = Command(
-    "train a small model on real data that every machine has, and show its report",
     _arguments,
     _run,
     "  recurra demo\n  recurra demo names --out runs/names",

@@ -95,7 +95,6 @@ def _as_json(found: Diagnosed) -> dict[str, Any]:
 
 
 COMMAND = Command(
-    "say where gradients vanish or explode, and what to change",
     _arguments,
     _run,
     "  recurra doctor config.yaml\n"

@@ -56,7 +56,6 @@ def _run(args: argparse.Namespace) -> int:
 
 
 COMMAND = Command(
-    "score a trained model, beside its baselines",
     _arguments,
     _run,
     "  recurra evaluate runs/first\n  recurra evaluate runs/first new.csv --json",

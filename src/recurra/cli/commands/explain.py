@@ -28,7 +28,6 @@ def _run(args: argparse.Namespace) -> int:
 
 
 COMMAND = Command(
-    "explain a cell, a task or an option: equations, paper, choices, defaults",
     _arguments,
     _run,
     "  recurra explain\n  recurra explain cell lstm",

@@ -63,7 +63,6 @@ def _run(args: argparse.Namespace) -> int:
 
 
 COMMAND = Command(
-    "write a trained model for other programs, and prove that it agrees",
     _arguments,
     _run,
     "  recurra export runs/first --onnx first.onnx\n  recurra export runs/first --torch first.safetensors",

@@ -26,7 +26,6 @@ def _run(args: argparse.Namespace) -> int:
 
 
 COMMAND = Command(
-    "end a stopped or running training now, with scores and report of its best weights so far",
     _arguments,
     _run,
     "  recurra finish runs/first",

@@ -147,7 +147,6 @@ def _number(text: str) -> float:
 
 
 COMMAND = Command(
-    "write a text or a piece of music on, or suggest the next word",
     _arguments,
     _run,
     '  recurra generate runs/shakespeare --prompt "ROMEO:" --temperature 0.8 --seed 1\n'

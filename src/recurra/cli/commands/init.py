@@ -44,7 +44,6 @@ def _run(args: argparse.Namespace) -> int:
 
 
 COMMAND = Command(
-    "write a commented config, with every default, for your own file",
     _arguments,
     _run,
     "  recurra init classification reviews.csv -o config.yaml\n  recurra init ner sentences.conll -o config.yaml",

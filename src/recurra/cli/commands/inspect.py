@@ -88,7 +88,6 @@ def _as_json(found: Inspection) -> dict[str, Any]:
 
 
 COMMAND = Command(
-    "look inside a model while it answers a text: gates, states, saliency",
     _arguments,
     _run,
     '  recurra inspect runs/first "what a film"\n'

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recurra.base.contracts import Listener, Record
 from recurra.cli.arguments import Command, add_cells, add_device, add_json, add_run, natural
-from recurra.cli.columns import SUFFIXES, write_conll
 from recurra.cli.failures import DONE, UsageError
 from recurra.cli.progress import watching
-from recurra.cli.tables import Row, rows_of, write_csv, write_jsonl, write_tsv
 from recurra.cli.terminal import flush, put, put_json, say
 from recurra.cli.texts import from_arguments, from_standard_input, readable, write_png
-from recurra.data.formats.sentences import LINE
 
 if TYPE_CHECKING:
     from recurra.api import Run, Source
+    from recurra.base.contracts import Listener, Record
 
 _STANDARD_INPUT = "-"
 
@@ -89,6 +86,9 @@ def _run(args: argparse.Namespace) -> int:
 def _written(args: argparse.Namespace, run: Run, groups: Iterable[Any], watch: Listener) -> int:
     """Write all answers to a file; return how many."""
     from recurra import api
+    from recurra.cli.columns import SUFFIXES, write_conll
+    from recurra.cli.tables import TABLES, rows_of
+    from recurra.data.formats.sentences import LINE
 
     path, suffix = args.output, args.output.suffix.lower()
     first = next(iter(groups)) if args.input not in (None, _STANDARD_INPUT) else None
@@ -103,7 +103,7 @@ def _written(args: argparse.Namespace, run: Run, groups: Iterable[Any], watch: L
     columns = api.columns_of(run, probabilities=wanted, watch=watch)
     without = (LINE,) if source is not None and source.format in ("conll", "conllu") else ()
     rows = rows_of(answers, columns, without=without, as_table=suffix != ".jsonl")
-    return _TABLES[suffix](path, rows)
+    return TABLES[suffix](path, rows)
 
 
 def _options(args: argparse.Namespace) -> dict[str, object]:
@@ -123,16 +123,19 @@ def _refuse_unclear_output(args: argparse.Namespace) -> None:
         if args.probabilities:
             raise UsageError("recurra predict: --probabilities has no effect without --output.")
         return
+    from recurra.cli.columns import SUFFIXES
+    from recurra.cli.tables import TABLES
+
     if args.json:
         raise UsageError("recurra predict: --json prints and --output writes a file; choose one.")
     suffix = args.output.suffix.lower()
-    known = (*_TABLES, *SUFFIXES, *([".png"] if args.attention else []))
+    known = (*TABLES, *SUFFIXES, *([".png"] if args.attention else []))
     if suffix not in known:
         hint = " A picture needs --attention." if suffix == ".png" else ""
         *names, last = known
         listed = f"{', '.join(names)} or {last}"
         raise UsageError(f"--output {args.output}: expected a name that ends in {listed}.{hint}")
-    if args.probabilities and suffix not in _TABLES:
+    if args.probabilities and suffix not in TABLES:
         raise UsageError(f"--output {args.output}: --probabilities has no effect on a {suffix} file.")
     if not args.output.parent.is_dir():
         raise UsageError(
@@ -165,14 +168,7 @@ def _groups(args: argparse.Namespace, field: str) -> Iterable[Source | Iterable[
     return [from_arguments(args.texts, field)]
 
 
-_TABLES: Mapping[str, Callable[[Path, Iterable[Row]], int]] = {
-    ".csv": write_csv,
-    ".tsv": write_tsv,
-    ".jsonl": write_jsonl,
-}
-
 COMMAND = Command(
-    "predict for texts, a file or standard input",
     _arguments,
     _run,
     '  recurra predict runs/first "what a film" "never again"\n'

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
+from recurra.base.importing import uncollected
 from recurra.cli.arguments import Command, add_cells, add_device
 from recurra.cli.failures import DONE, UsageError
 from recurra.cli.terminal import put, say
@@ -67,7 +68,8 @@ def _run(args: argparse.Namespace) -> int:
 
     for run in args.runs:
         api.look_at_run(run)
-    from recurra import service
+    with uncollected():
+        from recurra import service
 
     limits = service.Limits(
         body_bytes=args.max_body, seconds=args.timeout, delay=args.max_delay / 1000, waiting=args.max_waiting
@@ -128,7 +130,6 @@ def _number(first: float, last: float) -> Callable[[str], float]:
 
 
 COMMAND = Command(
-    "answer by HTTP, and show a page to try runs in a browser",
     _arguments,
     _run,
     "  recurra serve runs/first\n  recurra serve runs/first runs/dates --port 8080 --key-file key.txt",

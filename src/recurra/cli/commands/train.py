@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from recurra.base.importing import uncollected
 from recurra.base.shell import as_word
 from recurra.cli.arguments import Command, add_cells, add_device, add_json, add_overrides, natural
 from recurra.cli.failures import DONE, UsageError
@@ -67,9 +68,7 @@ def _run(args: argparse.Namespace) -> int:
         api.look_at_config(args.config, args.overrides)
         if args.seeds or api.asks_for_folds(args.config, args.overrides):
             return _group(args)
-    from recurra.training.memory import keep_freed_memory
-
-    keep_freed_memory()
+    _keep_freed_memory()
     distributed = _distributed(args)
     with watching() as watch:
         if args.resume:
@@ -104,9 +103,8 @@ def _group(args: argparse.Namespace) -> int:
     if not args.resume and args.seed is not None:
         raise UsageError("recurra train: --seed has no effect on several runs; set training.seed in the config.")
     from recurra import api
-    from recurra.training.memory import keep_freed_memory
 
-    keep_freed_memory()
+    _keep_freed_memory()
     given = {"device": args.device, "cells": args.cells, "distributed": _distributed(args), "grace": grace()}
     with watching() as watch:
         if args.resume:
@@ -152,6 +150,13 @@ def _refuse_what_has_no_effect(args: argparse.Namespace) -> None:
     refused = [flag for flag, value in given.items() if value is not None]
     if args.ranks == 1 and refused:
         raise UsageError(f"recurra train: {', '.join(refused)} needs --ranks of at least 2.")
+
+
+def _keep_freed_memory() -> None:
+    with uncollected():  # its room imports torch
+        from recurra.training.memory import keep_freed_memory
+
+    keep_freed_memory()
 
 
 def _distributed(args: argparse.Namespace) -> Distributed | None:
@@ -205,7 +210,6 @@ def _as_json(trained: Trained) -> dict[str, object]:
 
 
 COMMAND = Command(
-    "train a model from a config, or resume a run",
     _arguments,
     _run,
     "  recurra train config.yaml --out runs/first\n"
