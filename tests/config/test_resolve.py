@@ -32,6 +32,10 @@ def test_the_options_are_the_noted_keyword_only_parameters_in_order() -> None:
     assert options_of(Tiny) == ()
 
 
+def test_the_options_of_a_constructor_are_read_once() -> None:
+    assert options_of(Classifier) is options_of(Classifier)
+
+
 def test_a_note_with_an_alias_is_an_option_and_one_that_cannot_be_read_is_the_authors_mistake() -> None:
     def wrong(*, size: Annotated[int, Missing("size")] = 0) -> None: ...  # type: ignore[name-defined]  # noqa: F821
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 from types import SimpleNamespace
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -30,6 +31,7 @@ class Option:
         return self.default is Option.REQUIRED
 
 
+@cache  # a config asks for the same ones thirty times, and to evaluate the annotations of one takes 4 ms
 def options_of(constructor: Callable[..., Any]) -> tuple[Option, ...]:
     """The keyword-only parameters of a class, dataclass or function that carry an `Opt` or `OneOf` note, in order.
 
