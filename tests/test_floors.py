@@ -1,4 +1,4 @@
-"""Rooms import lower floors only; rooms of one floor never import one another."""
+"""Rooms import lower floors only, rooms of one floor never import one another, and tasks are known to theirs alone."""
 
 from __future__ import annotations
 
@@ -51,3 +51,125 @@ def test_a_room_imports_lower_floors_only(path: Path) -> None:
 def test_every_room_has_a_floor() -> None:
     rooms = {p.relative_to(SRC).parts[0].removesuffix(".py") for p in files()}
     assert rooms <= set(FLOOR), f"give {rooms - set(FLOOR)} a floor"
+
+
+# -- above tasks/ no file knows the name of a task --------------------------------------------------------------------
+
+TASK_WORDS = {p.name for p in (SRC / "tasks").iterdir() if (p / "__init__.py").exists()}
+ABOVE = ("api", "service", "cli", "export", "doctor")
+# What a capability is asked of by isinstance, and never by the name of an attribute.
+ASKED = {"task", "config", "plan", "example", "examples", "output", "outputs", "answer", "prediction"}
+# Files that may name a task, each with what it may say and why.
+MAY = {
+    "api/demos.py": (TASK_WORDS, "its configs are data, and a config names its task"),
+    "api/schema.py": (TASK_WORDS, "which models a task can use; goes when models are composed of parts"),
+    "api/finetuning.py": (
+        {"recurra.tasks.Classification", "recurra.tasks.LanguageModelling", "recurra.tasks.Tagging"},
+        "which layers a model takes from another; goes when models are composed of parts",
+    ),
+    "api/answers.py": (
+        {"getattr(..., 'kind')", "getattr(..., 'labels')", "getattr(..., 'separator')", "recurra.tasks.Tagging"},
+        "the columns of a file of answers; goes with a capability for them",
+    ),
+    "api/generating.py": (
+        {
+            "language_model",
+            "recurra.tasks.LanguageModelling",
+            "recurra.tasks.language_model.suggesting.Suggester",
+            "recurra.tasks.language_model.suggesting.Suggestion",
+        },
+        "who suggests words; goes with a capability for it",
+    ),
+    "api/prepare.py": ({"getattr(..., 'label')"}, "the column of labels in a message; goes with a capability for it"),
+    "api/sizing.py": (
+        TASK_WORDS | {"recurra.tasks.TaggingConfig"},
+        "what init chooses by the size of the data; goes to the tasks",
+    ),
+    "service/sessions.py": ({"except AttributeError"}, "goes with a capability for texts in pieces"),
+    "service/streams.py": (
+        {
+            "hasattr(..., 'stream')",
+            "recurra.tasks.LanguageModelling",
+            "recurra.tasks.language_model.suggesting.Suggester",
+        },
+        "goes with capabilities for answers that grow, and for words",
+    ),
+    "export/language.py": ({"language_model"}, "the word of a model; goes when models are composed of parts"),
+    "export/models.py": ({"language_model"}, "the word of a model; goes when models are composed of parts"),
+}
+
+
+def concrete_tasks() -> set[str]:
+    """The names that recurra.tasks offers of single tasks: their classes and their configs."""
+    tree = ast.parse((SRC / "tasks" / "__init__.py").read_text())
+    return {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and str(node.module).split(".")[2:3] and is_of_one(str(node.module))
+        for alias in node.names
+    }
+
+
+def is_of_one(module: str) -> bool:
+    """Whether a module is one of a single task."""
+    return module.startswith("recurra.tasks.") and module.split(".")[2] in TASK_WORDS
+
+
+def named_tasks(tree: ast.AST) -> set[str]:
+    """What a file says of single tasks: their words as constants or identifiers, their modules and classes, and
+    attributes of a task that are looked for by their names."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Constant(value=str(text)) if text in TASK_WORDS:
+                found.add(text)
+            case ast.Name(id=name) | ast.Attribute(attr=name) | ast.arg(arg=name) | ast.FunctionDef(name=name):
+                found |= {name.strip("_")} & TASK_WORDS
+            case ast.Import(names=names):
+                found |= {a.name for a in names if is_of_one(a.name)}
+            case ast.ImportFrom(module=str(module), names=names):
+                whole = {f"{module}.{a.name}" for a in names}
+                classes = {f"recurra.tasks.{name}" for name in concrete_tasks()}
+                found |= whole & classes | {name for name in whole if is_of_one(name)}
+            case ast.Call(func=ast.Name(id="hasattr" | "getattr"), args=[subject, ast.Constant(value=name), *_]):
+                names = {getattr(part, "id", getattr(part, "attr", "")) for part in ast.walk(subject)}
+                found |= {f"{node.func.id}(..., '{name}')"} if names & ASKED else set()  # type: ignore[attr-defined]
+            case ast.ExceptHandler(type=ast.Name(id="AttributeError")):
+                found.add("except AttributeError")
+    return found
+
+
+def files_above() -> list[Path]:
+    return [path for room in ABOVE for path in sorted((SRC / room).rglob("*.py"))]
+
+
+@pytest.mark.parametrize("path", files_above(), ids=lambda p: str(p.relative_to(SRC)))
+def test_above_the_tasks_no_file_knows_one_by_its_name(path: Path) -> None:
+    may, _ = MAY.get(str(path.relative_to(SRC)), (set(), ""))
+    found = named_tasks(ast.parse(path.read_text()))
+    assert not found - may, "ask for a capability of recurra.tasks.contract"
+    assert not may - found - TASK_WORDS, "what is no longer said need not be allowed"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "sized = {'music': 3}",
+        "def _tagging(): ...",
+        "lenses.translation(task)",
+        "import recurra.tasks.tagging.plan",
+        "from recurra.tasks import Tagging, Task",
+        "from recurra.tasks.language_model.suggesting import Suggester",
+        "hasattr(served.run.task, 'stream')",
+        "getattr(getattr(run.task, 'kind', None), 'separator')",
+        "hasattr(output, 'labels')",
+        "try: ...\nexcept AttributeError: ...",
+    ],
+)
+def test_what_knows_a_task_is_seen(line: str) -> None:
+    assert named_tasks(ast.parse(line))
+
+
+def test_what_asks_for_a_capability_or_speaks_of_a_task_is_let_be() -> None:
+    lines = "from recurra.tasks import Generates\nisinstance(task, Generates)\n'a translation becomes two files'"
+    assert not named_tasks(ast.parse(f"{lines}\ngetattr(stream, 'encoding', None)"))

@@ -8,12 +8,12 @@ import re
 from pathlib import Path
 
 from api.api_room import done
-from recurra.api.lenses import LENSES
 from recurra.doctor.activations import SIGMOID_HIGH, SIGMOID_LOW, TANH_HIGH
 from recurra.doctor.verdict import EXPLODED, VANISHED, WORDS
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 GRADIENTS = (DOCS / "concepts" / "gradients.md").read_text("utf-8")
+EXPLAINING = [p.parent.name for p in DOCS.parent.glob("src/recurra/tasks/*/explain.py")]
 INSPECT = (DOCS / "guide" / "inspect.md").read_text("utf-8")
 
 
@@ -52,7 +52,8 @@ def test_the_page_names_the_thresholds_of_the_code() -> None:
 
 def test_the_page_of_inspect_names_every_task_and_what_is_printed(run: Path) -> None:
     table = INSPECT[INSPECT.index("| task | the score |") :]
-    assert len(re.findall(r"^\| (?!task|---)", table, re.MULTILINE)) == len(LENSES)
+    named = re.findall(r"^\| (?!task|---)([\w ]+) \|", table, re.MULTILINE)
+    assert sorted(named) == sorted(name.replace("_", " ") for name in EXPLAINING)
     said = done("inspect", run, "lovely item b3").out
     for heading in ("What each token adds to the ", "Gates, mean over units: "):
         assert heading in said

@@ -5,7 +5,7 @@ training_run  a training under way           trainer      all that a checkpoint 
 distributed   training in several processes, watched over               worker       one of them
 explaining    explain                        demos        demo, data sets that every machine has
 generating    generate, suggest: what a language model, or one of music, says next
-doctoring     doctor: where gradients go     inspecting   inspect      lenses  what of each task can be seen
+doctoring     doctor: where gradients go     inspecting   inspect
 exporting     export_onnx, export_torch: a run for other programs
 finetuning    a model that begins with a language model
 options       sections of the config         schema       the config as a whole

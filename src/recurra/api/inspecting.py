@@ -12,14 +12,15 @@ from recurra.api.defaults import in_float32
 from recurra.api.folder import Run, opened
 from recurra.api.given import AnyPath, refusal
 from recurra.api.inference import device_of
-from recurra.api.lenses import LENSES, Lens
 from recurra.base.contracts import Origin, Record, Report, Table
 from recurra.base.errors import ConfigError, DataError
 from recurra.doctor.hooks import Seen, watching
 from recurra.doctor.maps import gate_maps, in_pieces, state_maps
 from recurra.doctor.saliency import POINTS, Saliency, integrated_gradients
 from recurra.report import HeatMap
+from recurra.tasks import Explains
 from recurra.tasks.blank import is_blank
+from recurra.tasks.explanation import ExplanationTarget
 
 # Longer texts make no picture, and keep every value of every step in memory.
 MOST_TOKENS = 1000
@@ -102,28 +103,28 @@ def inspect(
     look into, RunError for a damaged folder.
     """
     trained = opened(run, cells)
-    name = str(trained.settings.tree["task"]["name"])
-    if name not in LENSES:
-        raise ConfigError(f"{trained.folder.path}: inspect knows {', '.join(LENSES)}, and not yet {name}.")
-    target = device_of(device)
-    trained.model.to(target).eval()
+    if not isinstance(trained.task, Explains):
+        name = trained.settings.tree["task"]["name"]
+        raise ConfigError(f"{trained.folder.path}: is a run of task {name}, which inspect cannot look into yet.")
+    where = device_of(device)
+    trained.model.to(where).eval()
     text = _text(trained, text)
     example = _example(trained, text)
-    lens = LENSES[name](trained.task, trained.model, example, target)
-    pairs = list(_seen(trained.model, lens))
+    target = trained.task.explain(trained.model, example, where)
+    pairs = list(_seen(trained.model, target))
     return Inspection(
         text,
-        lens.answer,
-        lens.tokens,
-        _saliency(trained.model, lens),
-        lens.meaning,
+        target.answer,
+        target.tokens,
+        _saliency(trained.model, target),
+        target.meaning,
         tuple(m for one, tokens in pairs for m in gate_maps(one, tokens)),
         tuple(m for one, tokens in pairs for m in state_maps(one, tokens)),
-        lens.maps,
-        lens.tables,
-        lens.lines,
-        lens.unit,
-        lens.features,
+        target.maps,
+        target.tables,
+        target.lines,
+        target.unit,
+        target.features,
     )
 
 
@@ -145,12 +146,12 @@ def _example(trained: Run, text: str) -> Any:
     return example
 
 
-def _seen(model: torch.nn.Module, lens: Lens) -> Iterator[tuple[Seen, Sequence[str]]]:
+def _seen(model: torch.nn.Module, target: ExplanationTarget) -> Iterator[tuple[Seen, Sequence[str]]]:
     """The layers that read tokens, each with those."""
     with torch.no_grad(), watching(model) as seen:
-        model(lens.copies(1))
+        model(target.copies(1))
     for one in seen:
-        yield from ((one, tokens) for name, tokens in lens.reads.items() if one.module.startswith(name))
+        yield from ((one, tokens) for name, tokens in target.reads.items() if one.module.startswith(name))
 
 
 def points_for(num_tokens: int) -> int:
@@ -158,8 +159,8 @@ def points_for(num_tokens: int) -> int:
     return max(FEWEST_POINTS, min(POINTS, MOST_STEPS // max(num_tokens, 1)))
 
 
-def _saliency(model: torch.nn.Module, lens: Lens) -> Saliency:
+def _saliency(model: torch.nn.Module, target: ExplanationTarget) -> Saliency:
     """Of each token that is read, in the order of the text."""
-    found = integrated_gradients(model, lens.entry, lens.copies, lens.score, points=points_for(len(lens.tokens)))
-    reversed_source = lens.reads.get("encoder", lens.tokens) != lens.tokens
-    return Saliency(found.parts[::-1], found.whole, found.nothing) if reversed_source else found
+    points = points_for(len(target.tokens))
+    found = integrated_gradients(model, target.entry, target.copies, target.score, points=points)
+    return Saliency(found.parts[::-1], found.whole, found.nothing) if target.backwards else found

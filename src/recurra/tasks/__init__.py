@@ -3,7 +3,7 @@
 A `TaskConfig` (what a config says) is fitted on training records and gives a task: a final class with the five verbs
 example, collate, loss, predict, score. There is no base class.
 
-contract         what the configuration of a task and a task must have
+contract         what the configuration of a task and a task must have, and the capabilities that it may have
 classification   a text to its label or labels
 translation      a text to another text
 language_model   a text, token by token
@@ -12,6 +12,7 @@ music            chords, step by step
 text             tokens and ids, for every task that reads text
 bucketing        batches of examples of like lengths
 columns          which column of a file is which
+explanation      what can be looked into while a model answers
 pieces           where a text that comes piece by piece may be cut
 blank            texts without anything to read
 options          options of `predict` that a task does not have
@@ -25,6 +26,7 @@ from recurra.tasks.contract import (
     BatchSampler,
     Calibrates,
     Example,
+    Explains,
     Generates,
     GenerationOptions,
     Judged,
@@ -72,6 +74,7 @@ __all__ = [
     "Classification",
     "ClassificationConfig",
     "Example",
+    "Explains",
     "Generates",
     "GenerationOptions",
     "Judged",

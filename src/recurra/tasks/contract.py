@@ -18,6 +18,7 @@ from recurra.base.errors import ConfigError
 from recurra.data.splits import OrderedSplit
 from recurra.metrics import Compared
 from recurra.report import Chart, HeatMap
+from recurra.tasks.explanation import ExplanationTarget
 
 # Tokens or chords that are written on, at most.
 LONGEST = 100_000
@@ -105,6 +106,18 @@ class Judged(Protocol):
 
     def perfect(self, examples: Sequence[Any]) -> list[Any]: ...
     def doubts(self, examples: Sequence[Any], short: Sequence[Score]) -> tuple[str, ...]: ...
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """What a task has besides whose models can be looked into while they answer (`inspect`)."""
+
+    def explain(self, model: torch.nn.Module, example: Any, device: torch.device) -> ExplanationTarget:
+        """What can be seen. example: read without gold, of one step at least
+
+        Raises ConfigError for a model that the task cannot look into.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)

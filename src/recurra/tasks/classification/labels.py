@@ -57,6 +57,7 @@ class LabelKind(Protocol):
     def outputs(self, logits: Tensor, labels: Sequence[str], temperature: float = 1.0) -> list[Any]: ...
     def temperature(self, gold: Sequence[Any], outputs: Sequence[Any], labels: Sequence[str]) -> float: ...
     def logits(self, shares: Tensor) -> Tensor: ...
+    def probabilities(self, logits: Tensor) -> Tensor: ...
     def said(self, gold: Any, labels: Sequence[str]) -> Any: ...
     def answer(self, output: Any) -> dict[str, Any]: ...
     def score(
@@ -109,6 +110,10 @@ class OneLabel:
     def logits(self, shares: Tensor) -> Tensor:
         """Those of labels (C,) with these shares of the rows."""
         return shares.log()
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Of labels (N, C)."""
+        return logits.softmax(1)
 
     def outputs(self, logits: Tensor, labels: Sequence[str], temperature: float = 1.0) -> list[LabelOutput]:
         # In float64, so that a thousand classes still sum to one within the metrics' tolerance.
@@ -198,6 +203,10 @@ class ManyLabels:
     def logits(self, shares: Tensor) -> Tensor:
         """Those of labels (C,) with these shares of the rows."""
         return shares.logit()
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Of labels (N, C), each by itself."""
+        return logits.sigmoid()
 
     def outputs(self, logits: Tensor, labels: Sequence[str], temperature: float = 1.0) -> list[LabelSetOutput]:
         exact = logits.double()

@@ -27,11 +27,13 @@ from recurra.report import Chart, HeatMap
 from recurra.tasks.blank import NOTE, blank_warnings, emptiness, is_blank
 from recurra.tasks.bucketing import BucketSampler
 from recurra.tasks.classification.columns import suggested
+from recurra.tasks.classification.explain import explained
 from recurra.tasks.classification.labels import LabelKind, ManyLabels, OneLabel, label_set
 from recurra.tasks.classification.mistakes import mistaken
 from recurra.tasks.classification.streaming import StreamingPredictor
 from recurra.tasks.columns import counted, missing, unfit
 from recurra.tasks.contract import Suggestion
+from recurra.tasks.explanation import ExplanationTarget
 from recurra.tasks.options import refuse_options
 from recurra.tasks.text import Keep, TextEncoder, unknown_share
 
@@ -352,6 +354,10 @@ class Classification:
     def predictor(self, model: torch.nn.Module) -> StreamingPredictor:
         """What reads a text piece by piece. Raises ConfigError, with all reasons, for a model that cannot."""
         return StreamingPredictor(self, model)
+
+    def explain(self, model: torch.nn.Module, example: TextExample, device: torch.device) -> ExplanationTarget:
+        """What can be seen of a model while it answers. Raises ConfigError for one without recurrent layers."""
+        return explained(self, model, example, device)
 
     # -- for reports -----------------------------------------------------------------------------------------------
 

@@ -25,7 +25,9 @@ from recurra.nn import backward_nats, softmax_nats
 from recurra.nn.penalties import activation_penalties
 from recurra.report import Chart, HeatMap
 from recurra.tasks.blank import NOTE, blank_warnings
+from recurra.tasks.explanation import ExplanationTarget
 from recurra.tasks.language_model.documents import LINE, Document, Passage, joined, pieces, whole
+from recurra.tasks.language_model.explain import explained
 from recurra.tasks.language_model.generation import Generator
 from recurra.tasks.language_model.order import StreamSampler
 from recurra.tasks.language_model.reading import lines_of, text_of
@@ -216,6 +218,10 @@ class LanguageModelling:
     def midi(self, text: str) -> bytes:
         """A MIDI file of a tune in ABC notation. Raises DataError for other text, ConfigError without symusic."""
         return midi_of_abc(text)
+
+    def explain(self, model: torch.nn.Module, example: Passage, device: torch.device) -> ExplanationTarget:
+        """What can be seen of a model while it answers. Raises ConfigError for one without recurrent layers."""
+        return explained(self, model, example, device)
 
     # -- for reports -----------------------------------------------------------------------------------------------
 

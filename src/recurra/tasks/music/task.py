@@ -20,7 +20,9 @@ from recurra.metrics import Compared
 from recurra.report import Chart, HeatMap
 from recurra.tasks.blank import NOTE, blank_warnings
 from recurra.tasks.bucketing import BucketSampler
+from recurra.tasks.explanation import ExplanationTarget
 from recurra.tasks.music.chords import Chord, chords_of, written
+from recurra.tasks.music.explain import explained
 from recurra.tasks.music.generation import MusicGenerator
 from recurra.tasks.music.rolls import rolls
 from recurra.tasks.music.scoring import Frequencies, foreseen, music_scores, step_nats
@@ -197,6 +199,10 @@ class Music:
         """A MIDI file of chords as text. Raises DataError for other text, ConfigError where symusic is missing."""
         chords = chords_of(Record({"chords": text}, Origin("text")), "chords")
         return midi_of_chords(chords, steps_per_quarter=self.steps_per_quarter)
+
+    def explain(self, model: torch.nn.Module, example: MusicPiece, device: torch.device) -> ExplanationTarget:
+        """What can be seen of a model while it answers. Raises ConfigError for one without recurrent layers."""
+        return explained(self, model, example, device)
 
     # -- for reports -----------------------------------------------------------------------------------------------
 

@@ -30,9 +30,11 @@ from recurra.report import Chart, HeatMap
 from recurra.tasks.blank import NOTE, blank_warnings
 from recurra.tasks.bucketing import BucketSampler
 from recurra.tasks.columns import counted, missing
+from recurra.tasks.explanation import ExplanationTarget
 from recurra.tasks.options import refuse_options
 from recurra.tasks.tagging.answers import spans_of, tokens_of
 from recurra.tasks.tagging.decoding import Tagged, chances, decoded, loss_of
+from recurra.tasks.tagging.explain import explained
 from recurra.tasks.tagging.readers import WordReader
 from recurra.tasks.tagging.sentences import Columns, Sentence
 from recurra.tasks.tagging.tables import worst_by_spans, worst_by_tags
@@ -186,6 +188,10 @@ class Tagging:
             tags = [list(pair) for pair in zip(example.tokens, self.tagset.in_file(output.tags), strict=True)]
             return {"spans": spans_of(example, output), "tags": tags, "text": example.text}
         return {"tokens": tokens_of(example, output, self.tagset.in_file(output.tags)), "text": example.text}
+
+    def explain(self, model: torch.nn.Module, example: Sentence, device: torch.device) -> ExplanationTarget:
+        """What can be seen of a model while it answers. Raises ConfigError for one without recurrent layers."""
+        return explained(self, model, example, device)
 
     # -- for reports -----------------------------------------------------------------------------------------------
 

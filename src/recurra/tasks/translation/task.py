@@ -19,10 +19,12 @@ from recurra.report import Chart, HeatMap
 from recurra.tasks.blank import NOTE
 from recurra.tasks.bucketing import BucketSampler
 from recurra.tasks.columns import unfit
+from recurra.tasks.explanation import ExplanationTarget
 from recurra.tasks.options import refuse_options
 from recurra.tasks.text import unknown_share
 from recurra.tasks.translation.answers import Candidate, Translated, attention_of, candidates, said_tokens
 from recurra.tasks.translation.batches import collated, tokens_of
+from recurra.tasks.translation.explain import explained
 from recurra.tasks.translation.losses import Forced, forced_rows, loss_of
 from recurra.tasks.translation.pairs import Columns, TextPair, Wanted, text_of, wanted
 from recurra.tasks.translation.readers import Limits, Sides
@@ -186,6 +188,10 @@ class Translation:
         if self.sides.joining is None:
             return text
         return self.sides.joining.by_rule(text) if self.join else self.sides.joining(text)
+
+    def explain(self, model: torch.nn.Module, example: TextPair, device: torch.device) -> ExplanationTarget:
+        """What can be seen of a model while it answers. Raises ConfigError for one without recurrent layers."""
+        return explained(self, model, example, device)
 
     # -- for reports -----------------------------------------------------------------------------------------------
 

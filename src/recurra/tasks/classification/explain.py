@@ -1,0 +1,43 @@
+"""What can be looked into while a text is classified: the probability of its label."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from recurra.base.contracts import Batch, Prediction, Table
+from recurra.tasks.explanation import ExplanationTarget, answer_of, copies_of, recurrent
+
+if TYPE_CHECKING:
+    from recurra.tasks.classification.task import Classification, TextExample
+
+# Labels that are shown.
+MOST_LABELS = 10
+
+
+def explained(
+    task: Classification, model: torch.nn.Module, example: TextExample, device: torch.device
+) -> ExplanationTarget:
+    """The probability of the label that was said; of many labels, of the most probable one."""
+    output = answer_of(task, model, example, device)
+    chances = dict(output.probabilities)
+    label = max(chances, key=lambda name: chances[name])
+    place = list(task.labels).index(label)
+
+    def score(prediction: Prediction, batch: Batch) -> Tensor:
+        return task.kind.probabilities(prediction.outputs["logits"].double())[:, place].sum()
+
+    ranked = sorted(chances.items(), key=lambda pair: -pair[1])[:MOST_LABELS]
+    return ExplanationTarget(
+        task.answer(example, output),
+        example.tokens,
+        recurrent(model, "recurrent"),
+        {"recurrent": example.tokens},
+        copies_of(task, replace(example, gold=None), device),
+        score,
+        f"the probability of '{label}'",
+        tables=(Table("Labels", ("label", "probability"), tuple((name, f"{p:.1%}") for name, p in ranked)),),
+    )
