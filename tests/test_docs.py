@@ -169,7 +169,7 @@ def test_readme_names_every_cell_and_every_command():
 def test_the_page_of_tasks_names_what_a_task_has():
     from recurra.tasks import Classification, ClassificationConfig
 
-    plan, task = text_of("docs/adding/task.md").split("\n## The task\n")
+    plan, task = text_of("docs/adding/task.md").split("\n## Capabilities\n")[0].split("\n## The task\n")
     for part, kind in ((plan, ClassificationConfig), (task, Classification)):
         members = re.findall(r"^\| `(\w+)", part, re.MULTILINE)
         assert len(members) > 5

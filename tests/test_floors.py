@@ -71,28 +71,10 @@ MAY = {
         {"getattr(..., 'kind')", "getattr(..., 'labels')", "getattr(..., 'separator')", "recurra.tasks.Tagging"},
         "the columns of a file of answers; goes with a capability for them",
     ),
-    "api/generating.py": (
-        {
-            "language_model",
-            "recurra.tasks.LanguageModelling",
-            "recurra.tasks.language_model.suggesting.Suggester",
-            "recurra.tasks.language_model.suggesting.Suggestion",
-        },
-        "who suggests words; goes with a capability for it",
-    ),
     "api/prepare.py": ({"getattr(..., 'label')"}, "the column of labels in a message; goes with a capability for it"),
     "api/sizing.py": (
         TASK_WORDS | {"recurra.tasks.TaggingConfig"},
         "what init chooses by the size of the data; goes to the tasks",
-    ),
-    "service/sessions.py": ({"except AttributeError"}, "goes with a capability for texts in pieces"),
-    "service/streams.py": (
-        {
-            "hasattr(..., 'stream')",
-            "recurra.tasks.LanguageModelling",
-            "recurra.tasks.language_model.suggesting.Suggester",
-        },
-        "goes with capabilities for answers that grow, and for words",
     ),
     "export/language.py": ({"language_model"}, "the word of a model; goes when models are composed of parts"),
     "export/models.py": ({"language_model"}, "the word of a model; goes when models are composed of parts"),

@@ -1,4 +1,4 @@
-"""A task that writes is whatever has the members of `Generates`: no verb knows it by its name."""
+"""What a task can do is told by its members, a capability each: no verb knows a task by its name."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import torch
 from recurra import api
 from recurra.api import Piece, Run
 from recurra.base.errors import ConfigError
-from recurra.service import open_runs
+from recurra.service import Limits, open_runs
 from recurra.service.deadline import Deadline
-from recurra.service.streams import can_generate, can_suggest, growing
-from recurra.tasks import GenerationOptions, LanguageModelling, Music
+from recurra.service.streams import Suggesters, can_generate, can_suggest, growing
+from recurra.tasks import GenerationOptions, LanguageModelling, Music, SuggestedWord
 
 
 class Counting:
@@ -37,6 +37,24 @@ class Counting:
 
     def midi(self, text: str) -> bytes:
         return text.encode()
+
+
+class Reciting:
+    """Goes on with one word, and suggests it; what it says cannot be played, and nothing is unknown to it."""
+
+    use: Literal["generate", "play"] = "generate"
+
+    def writer(self, model: torch.nn.Module) -> Reciting:
+        return self
+
+    def suggester(self, model: torch.nn.Module) -> Reciting:
+        return self
+
+    def write(self, prompt: str, how: GenerationOptions) -> Iterator[Piece]:
+        return (Piece(how.number, " so", 0.0, False) for _ in range(how.length))
+
+    def suggest(self, text: str, number: int = 5) -> list[SuggestedWord]:
+        return [SuggestedWord(text + "so", 0.5)][:number]
 
 
 class Silent:
@@ -77,9 +95,10 @@ def test_texts_are_read_and_music_is_played() -> None:
 
 def test_the_service_writes_with_it_too(run: Path) -> None:
     (one,) = open_runs([run], device="cpu").values()
-    served = [replace(one, run=run_of(run, task)) for task in (Counting(), Silent())]
-    assert list(map(can_generate, served)) == [True, False]
-    assert list(map(can_suggest, served)) == [False, False]
+    served = [replace(one, run=run_of(run, task)) for task in (Counting(), Reciting(), Silent())]
+    assert list(map(can_generate, served)) == [True, True, False]
+    assert list(map(can_suggest, served)) == [False, True, False]
+    assert Suggesters(Limits()).suggest(served[1], "al", 1) == [{"word": "also", "probability": 0.5}]
     grown = growing(served[0], "4", {"length": 3}, Deadline(1e12), Notes())
     assert [(one.text, one.is_rest) for one in grown] == [(" 5", True), (" 6", True), (" 7", True)]
 
@@ -93,3 +112,16 @@ def test_a_task_that_does_not_write_is_refused_with_what_to_do(run: Path) -> Non
     for verb in (lambda: api.suggest(silent, "a"), lambda: api.suggester(run_of(run, Counting()))):
         with pytest.raises(ConfigError, match=f"{expected}, which suggests words."):
             verb()
+
+
+def test_words_are_suggested_and_a_text_written_by_a_task_that_cannot_be_heard(run: Path) -> None:
+    reciting, notes = run_of(run, Reciting()), Notes()
+    assert [piece.text for piece in api.generate(reciting, "7", length=2, watch=notes)] == [" so", " so"]
+    assert (
+        api.suggest(reciting, "al", watch=notes)
+        == api.suggester(reciting).suggest("al")
+        == [SuggestedWord("also", 0.5)]
+    )
+    assert notes.sentences == []
+    with pytest.raises(ConfigError, match="expected one of task music, or another that can be heard"):
+        api.midi(reciting, "so")

@@ -13,8 +13,7 @@ from recurra.api.given import AnyPath, text_of
 from recurra.api.inference import device_of
 from recurra.base.contracts import Listener
 from recurra.base.errors import ConfigError
-from recurra.tasks import Generates, GenerationOptions, LanguageModelling, Piece
-from recurra.tasks.language_model.suggesting import Suggester, Suggestion
+from recurra.tasks import Generates, GenerationOptions, NamesUnknown, Piece, Plays, SuggestedWord, Suggester, Suggests
 
 MOST_TEXTS = 1000
 
@@ -40,17 +39,16 @@ def generate(
     length: tokens of a text, at most, or chords of a piece        seed: the same one, the same texts
     temperature: 0 takes the most probable token; else see `recurra.decode.Draw`, as for top_k and top_p
     stop: a text ends before this        prompt: a text to go on with; "" begins a document
-    A run of task music writes chords, and knows neither top_k, top_p nor stop.
+    Music is written as chords, and knows neither top_k, top_p nor stop.
     Raises ConfigError, at once, for an option out of its range or a run that does not write.
     """
     trained, prompt = _opened(run, cells, device), text_of(prompt, "prompt")
     if not (type(num) is int and 1 <= num <= MOST_TEXTS):
         raise ConfigError(f"num: expected a whole number from 1 to {MOST_TEXTS:,}, got {num!r}.")
-    task = _writing(trained)
-    writer = task.writer(trained.model)
+    writer = _generating(trained).writer(trained.model)
     how = GenerationOptions(length=length, temperature=temperature, top_k=top_k, top_p=top_p, stop=stop, seed=seed)
     texts = [writer.write(prompt, replace(how, number=number)) for number in range(num)]
-    _note(task.unknown_in(prompt), watch or NoCallback())
+    _note_unknown(trained, prompt, watch or NoCallback())
     return chain.from_iterable(texts)
 
 
@@ -58,7 +56,7 @@ def generate(
 def suggester(run: AnyPath | Run, *, device: str = "auto", cells: Iterable[AnyPath] = ()) -> Suggester:
     """An object that suggests words while somebody types; it keeps what it has read. Raises ConfigError."""
     trained = _opened(run, cells, device)
-    return Suggester(_language_model(trained).writer(trained.model))
+    return _suggesting(trained).suggester(trained.model)
 
 
 @in_float32
@@ -70,12 +68,12 @@ def suggest(
     device: str = "auto",
     cells: Iterable[AnyPath] = (),
     watch: Listener | None = None,
-) -> Sequence[Suggestion]:
+) -> Sequence[SuggestedWord]:
     """The most probable words at the end of a text: those that the word there may become, or that may follow."""
     trained, prompt = _opened(run, cells, device), text_of(prompt, "prompt")
-    task = _language_model(trained)
-    _note(task.unknown_in(prompt[: len(prompt) - len(prompt.split(" ")[-1])]), watch or NoCallback())
-    return Suggester(task.writer(trained.model)).suggest(prompt, number)
+    found = _suggesting(trained).suggester(trained.model)
+    _note_unknown(trained, prompt[: len(prompt) - len(prompt.split(" ")[-1])], watch or NoCallback())
+    return found.suggest(prompt, number)
 
 
 @in_float32
@@ -84,7 +82,11 @@ def midi(run: AnyPath | Run, text: str, *, cells: Iterable[AnyPath] = ()) -> byt
 
     Raises DataError if there is neither, ConfigError where symusic is not installed.
     """
-    return _writing(opened(run, cells)).midi(text_of(text, "text"))
+    trained = opened(run, cells)
+    task = _generating(trained)
+    if not isinstance(task, Plays):
+        raise _other(trained, "music, or another that can be heard.")
+    return task.midi(text_of(text, "text"))
 
 
 def _opened(run: AnyPath | Run, cells: Iterable[AnyPath], device: str) -> Run:
@@ -93,14 +95,14 @@ def _opened(run: AnyPath | Run, cells: Iterable[AnyPath], device: str) -> Run:
     return trained
 
 
-def _writing(trained: Run) -> Generates:
+def _generating(trained: Run) -> Generates:
     if not isinstance(trained.task, Generates):
         raise _other(trained, "language_model, or another that writes. Use `recurra predict` here.")
     return trained.task
 
 
-def _language_model(trained: Run) -> LanguageModelling:
-    if not isinstance(trained.task, LanguageModelling):
+def _suggesting(trained: Run) -> Suggests:
+    if not isinstance(trained.task, Suggests):
         raise _other(trained, "language_model, which suggests words.")
     return trained.task
 
@@ -110,7 +112,7 @@ def _other(trained: Run, expected: str) -> ConfigError:
     return ConfigError(f"{trained.folder.path}: is a run of task {name}, expected one of task {expected}")
 
 
-def _note(unknown: Sequence[str], watch: Listener) -> None:
-    if unknown:
+def _note_unknown(trained: Run, prompt: str, watch: Listener) -> None:
+    if isinstance(trained.task, NamesUnknown) and (unknown := trained.task.unknown_in(prompt)):
         shown = ", ".join(map(repr, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
         watch.note(f"the prompt holds tokens that training never saw, which are read as unknown: {shown}.")

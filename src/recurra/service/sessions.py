@@ -13,14 +13,15 @@ from recurra.base.errors import ConfigError
 from recurra.service.errors import RefusedError, busy
 from recurra.service.limits import Limits
 from recurra.service.models import LoadedModel
+from recurra.tasks import ReadsInPieces, StreamingPredictor
 
 
 @dataclass(slots=True)
 class Kept:
-    """One session. place: of the follower, after the last piece; used: when it was fed last."""
+    """One session. place: of the predictor, after the last piece; used: when it was fed last."""
 
     served: LoadedModel
-    predictor: Any
+    predictor: StreamingPredictor
     place: Any
     used: float
 
@@ -84,12 +85,12 @@ class Sessions:
             self._kept.popitem(last=False)
 
 
-def streaming_predictor_of(served: LoadedModel) -> Any:
+def streaming_predictor_of(served: LoadedModel) -> StreamingPredictor:
     """What reads texts piece by piece for a run. Raises RefusedError, 409, with the reasons why there is none."""
+    task = served.run.task
+    if not isinstance(task, ReadsInPieces):
+        raise RefusedError(409, f"model: a {served.word} reads all of a text before it answers; use /predict.")
     try:
-        return served.run.task.predictor(served.run.model)  # type: ignore[attr-defined]
-    except AttributeError:
-        sentence = f"model: a {served.word} reads all of a text before it answers; use /predict."
-        raise RefusedError(409, sentence) from None
+        return task.predictor(served.run.model)
     except ConfigError as error:
         raise RefusedError(409, error.problems) from None

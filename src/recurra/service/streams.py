@@ -16,9 +16,8 @@ from recurra.service.errors import RefusedError, json_bytes, refusal_json, refus
 from recurra.service.limits import Limits
 from recurra.service.models import LoadedModel
 from recurra.service.worker import Worker
-from recurra.tasks import Generates, LanguageModelling
+from recurra.tasks import Generates, Streams, Suggester, Suggests
 from recurra.tasks.blank import blank_warnings
-from recurra.tasks.language_model.suggesting import Suggester
 from recurra.tasks.options import refuse_options
 
 Options = Mapping[str, Any]
@@ -34,12 +33,12 @@ class Grown:
 
 def can_generate(served: LoadedModel) -> bool:
     """Whether the run's task answers token by token."""
-    return isinstance(served.run.task, Generates) or hasattr(served.run.task, "stream")
+    return isinstance(served.run.task, Generates | Streams)
 
 
 def can_suggest(served: LoadedModel) -> bool:
-    """Whether the run is a language model."""
-    return isinstance(served.run.task, LanguageModelling)
+    """Whether the run's task suggests words."""
+    return isinstance(served.run.task, Suggests)
 
 
 def growing(
@@ -127,7 +126,7 @@ def _in_time(answer: Iterator[Grown], deadline: Deadline) -> Iterator[Grown]:
 
 
 class Suggesters:
-    """What suggests words, one for each language model; it keeps what it has read of the last text."""
+    """What suggests words, one for each run that does; it keeps what it has read of the last text."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits

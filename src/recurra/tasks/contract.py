@@ -182,17 +182,83 @@ class Calibrates(Protocol):
 
 @runtime_checkable
 class Generates(Protocol):
-    """What a task that goes on with a text has besides: all that `generate` and the service ask of it.
-
-    use: whether what is written is read or played      unknown_in: tokens of a prompt that training never saw
-    midi: a file that plays what was written; raises DataError where it cannot
-    """
+    """What a task has besides that goes on with a text. use: whether what is written is read or played"""
 
     use: Literal["generate", "play"]
 
     def writer(self, model: torch.nn.Module) -> Generator: ...
-    def unknown_in(self, prompt: str) -> Sequence[str]: ...
-    def midi(self, text: str) -> bytes: ...
+
+
+@runtime_checkable
+class NamesUnknown(Protocol):
+    """What a task has besides that reads tokens which training never saw as unknown."""
+
+    def unknown_in(self, prompt: str) -> Sequence[str]:
+        """Those of a prompt, each once."""
+        ...
+
+
+@runtime_checkable
+class Plays(Protocol):
+    """What a task has besides whose texts can be heard."""
+
+    def midi(self, text: str) -> bytes:
+        """A MIDI file. Raises DataError for a text that cannot be played, ConfigError without symusic."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SuggestedWord:
+    """A word. probability: 0..1, given the text before it and its letters that are typed already; of words that are
+    written as several tokens, among those that were looked at."""
+
+    word: str
+    probability: float
+
+
+class Suggester(Protocol):
+    """Suggests words at the end of a text, again and again while it grows."""
+
+    def suggest(self, text: str, number: int = 5) -> Sequence[SuggestedWord]:
+        """At most `number` words, the most probable first."""
+        ...
+
+
+@runtime_checkable
+class Suggests(Protocol):
+    """What a task has besides that suggests words to who is typing."""
+
+    def suggester(self, model: torch.nn.Module) -> Suggester: ...
+
+
+@runtime_checkable
+class Streams(Protocol):
+    """What a task has besides whose answer can be seen while it grows."""
+
+    def stream(self, model: torch.nn.Module, example: Any, device: torch.device) -> Iterator[str]:
+        """The text of the answer after each token. The model goes on when more is asked for."""
+        ...
+
+
+class StreamingPredictor(Protocol):
+    """Reads a text piece by piece, and keeps a state in the place of what it has read."""
+
+    def begin(self) -> Any:
+        """The state before the first piece."""
+        ...
+
+    def read(self, place: Any, piece: str) -> tuple[Any, Mapping[str, Any]]:
+        """The state after a piece, and the answer for all of the text so far. Raises DataError."""
+        ...
+
+
+@runtime_checkable
+class ReadsInPieces(Protocol):
+    """What a task has besides that answers before a text has ended (sessions of the service)."""
+
+    def predictor(self, model: torch.nn.Module) -> StreamingPredictor:
+        """Raises ConfigError, with all reasons, for a model that needs the end of a text first."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

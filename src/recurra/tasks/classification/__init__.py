@@ -2,5 +2,6 @@
 
 task       the plan a config describes, and the five verbs
 labels     what differs between one label a row and many
-following  a text that comes piece by piece
+streaming  a text that comes piece by piece
+explain    what can be looked into
 """

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from recurra.data.tokenizers.subwords import INSIDE, SPACE
 from recurra.data.tokenizers.vocabulary import SPECIALS
+from recurra.tasks.contract import SuggestedWord
 from recurra.tasks.language_model.documents import LINE
 from recurra.tasks.language_model.generation import Generator, State
 
@@ -22,15 +22,6 @@ INNER = "'’-_"
 LAST = "\U0010ffff"
 # Places of a text whose state is kept, so that letters may be taken back.
 KEPT = 256
-
-
-@dataclass(frozen=True, slots=True)
-class Suggestion:
-    """A word. probability: 0..1, given the text before it and its letters that are typed already; of words that are
-    written as several tokens, among those that were looked at."""
-
-    word: str
-    probability: float
 
 
 class Suggester:
@@ -49,7 +40,7 @@ class Suggester:
         self._states: dict[int, State] = {}  # by how many numbers were read
         self._log_probs = torch.zeros(0, dtype=torch.float32)
 
-    def suggest(self, text: str, number: int = 5) -> list[Suggestion]:
+    def suggest(self, text: str, number: int = 5) -> list[SuggestedWord]:
         """At most `number` words, the most probable first: those that begin with the letters at the end of the text,
         or where it ends with a space, those that may follow. Nothing where no word of the vocabulary fits."""
         before, typed, pieces = self._cut(text)
@@ -61,18 +52,18 @@ class Suggester:
 
     # -- words that are one token --------------------------------------------------------------------------------------
 
-    def _whole(self, typed: str, number: int) -> list[Suggestion]:
+    def _whole(self, typed: str, number: int) -> list[SuggestedWord]:
         fitting = self._starts.beginning(typed)
         if not fitting.numel():
             return []
         shares = torch.softmax(self._log_probs[fitting].double(), 0)
         best = shares.topk(min(number, len(shares)))
         words = self._writer.vocabulary.tokens(fitting[best.indices].tolist())
-        return [Suggestion(w, p) for w, p in zip(words, best.values.tolist(), strict=True) if p > 0]
+        return [SuggestedWord(w, p) for w, p in zip(words, best.values.tolist(), strict=True) if p > 0]
 
     # -- words of several tokens: beam search --------------------------------------------------------------------------
 
-    def _search(self, typed: str, begun: str, first: _Pieces, number: int) -> list[Suggestion]:
+    def _search(self, typed: str, begun: str, first: _Pieces, number: int) -> list[SuggestedWord]:
         """begun: the part of `typed` that the model has read. Whatever is no piece of a word ends it."""
         alive, log_probs, state = [(0.0, begun)], self._log_probs.unsqueeze(0), self._states[len(self._numbers)]
         found: dict[str, float] = {}
@@ -94,7 +85,7 @@ class Suggester:
             log_probs, state = self._writer.step(tokens, self._writer.select(state, rows))
         whole = sum(found.values()) + sum(math.exp(total) for total, _ in alive)
         best = sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))[:number]
-        return [Suggestion(word, p / whole) for word, p in best if p > 0]
+        return [SuggestedWord(word, p / whole) for word, p in best if p > 0]
 
     def _longer(
         self, total: float, word: str, rest: str, pieces: _Pieces, log_probs: Tensor, row: int

@@ -33,6 +33,7 @@ from recurra.tasks.language_model.order import StreamSampler
 from recurra.tasks.language_model.reading import lines_of, text_of
 from recurra.tasks.language_model.scoring import perplexity, text_scores
 from recurra.tasks.language_model.streaming import StreamingPredictor
+from recurra.tasks.language_model.suggesting import Suggester
 from recurra.tasks.language_model.tables import by_rank, position_chart, samples_table
 from recurra.tasks.options import refuse_options
 from recurra.tasks.text import TextEncoder, pad_sequence, unknown_share
@@ -204,12 +205,16 @@ class LanguageModelling:
         return StreamingPredictor(self, model)
 
     def writer(self, model: torch.nn.Module) -> Generator:
-        """What writes a text on, and suggests words."""
+        """What writes a text on."""
         return Generator(
             cast(LanguageModel, model), self.reader.tokenizer, self.reader.vocabulary,
             start=self.start, closed=self.closed,
             line_breaks=self.line_breaks,
         )  # fmt: skip
+
+    def suggester(self, model: torch.nn.Module) -> Suggester:
+        """What suggests words to who is typing."""
+        return Suggester(self.writer(model))
 
     def unknown_in(self, prompt: str) -> list[str]:
         """Tokens of a prompt that training never saw, each once."""

@@ -191,10 +191,6 @@ class Music:
         """What goes on with a piece."""
         return MusicGenerator(model, self.lowest, self.highest)
 
-    def unknown_in(self, prompt: str) -> tuple[str, ...]:
-        """None: there are no unknown notes."""
-        return ()
-
     def midi(self, text: str) -> bytes:
         """A MIDI file of chords as text. Raises DataError for other text, ConfigError where symusic is missing."""
         chords = chords_of(Record({"chords": text}, Origin("text")), "chords")

@@ -5,4 +5,5 @@ task        the five verbs                  readers   words and letters to numbe
 sentences   a row: its tokens, its tags     tagset    the tags that a model says, and what may follow what
 decoding    the best tags, and how sure     answers   spans, or words with their tags
 tables      the sentences with the most mistakes
+explain     what can be looked into
 """

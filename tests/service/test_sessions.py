@@ -1,0 +1,48 @@
+"""Which runs can be fed piece by piece: a task without it is refused, and a fault inside a task is no refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from recurra.base.errors import ConfigError
+from recurra.service.errors import RefusedError
+from recurra.service.sessions import streaming_predictor_of
+
+
+class Reading:
+    """A task that makes what reads pieces by a function."""
+
+    def __init__(self, make: Callable[[Any], Any]) -> None:
+        self.predictor = make
+
+
+def served(task: object) -> Any:
+    return SimpleNamespace(word="weather", run=SimpleNamespace(task=task, model=3))
+
+
+def broken(model: int) -> Any:
+    return model.layers  # type: ignore[attr-defined]
+
+
+def refused(model: int) -> Any:
+    raise ConfigError(["model: is cold.", "task: is wet."])
+
+
+def test_a_fault_inside_a_task_is_a_fault_and_no_refusal() -> None:
+    with pytest.raises(AttributeError, match="'int' object has no attribute 'layers'"):
+        streaming_predictor_of(served(Reading(broken)))
+
+
+def test_who_cannot_read_pieces_is_refused_with_the_reasons() -> None:
+    for task, problems in (
+        (object(), ("model: a weather reads all of a text before it answers; use /predict.",)),
+        (Reading(refused), ("model: is cold.", "task: is wet.")),
+    ):
+        with pytest.raises(RefusedError) as caught:
+            streaming_predictor_of(served(task))
+        assert (caught.value.status, tuple(caught.value.problems)) == (409, problems)
+    assert streaming_predictor_of(served(Reading(lambda model: [model]))) == [3]
