@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -134,6 +135,22 @@ def test_the_pointer_is_that_of_the_paper() -> None:
 
 
 # -- steps, rows, padding ----------------------------------------------------------------------------------------------
+
+
+@ways
+@pytest.mark.parametrize(
+    ("sources", "targets"), [([], []), ([[], []], [[], []]), ([[5, 6], [7]], [[], []]), ([[], []], [[2, 4], []])]
+)
+def test_no_rows_no_steps_and_no_source_give_outputs_of_their_shape_and_finite_gradients(
+    options: dict[str, Any], sources: list[list[int]], targets: list[list[int]]
+) -> None:
+    model = small(**options)
+    given = batch(sources, targets, sources if options.get("copying") else None)
+    found = model(replace(given, inputs={name: t.long() for name, t in given.inputs.items()})).outputs
+    said = log_probs(found)
+    assert said.shape[:2] == given.inputs["target"].shape
+    said.sum().backward()
+    assert [name for name, p in model.named_parameters() if p.grad is not None and not p.grad.isfinite().all()] == []
 
 
 @ways

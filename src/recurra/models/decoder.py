@@ -224,15 +224,18 @@ class Decoder(nn.Module):
         """The named outputs of a model, under teacher forcing with tokens (S, N), lengths (N,) of them real.
 
         copies: (T, N), the source's tokens as target tokens, with the copy switch
+        Of no steps at all (0, N) the outputs are empty, and every gradient is zero.
         """
-        lengths = lengths.to(tokens.device)
-        tokens = _clean(tokens, lengths)
+        lengths, num_steps = lengths.to(tokens.device), len(tokens)
+        # Where there is no step one is taken and left out: it knows the shapes, and what has a gradient.
+        tokens = _clean(tokens if num_steps else tokens.new_zeros(1, tokens.shape[1]), lengths)
         first = self._first(encoded, copies)
         truth = self._truth()
         if truth < 1 or self.style.attends == "before" or self.input_feeding:
             found = self._one_by_one(first, tokens, lengths, truth)
         else:
             found = self._at_once(first, tokens, lengths)
+        found = found if num_steps else {name: value[:0] for name, value in found.items()}
         return found if self.gate is not None else found | {"weight": self.output.weight, "bias": self.output.bias}
 
     def _truth(self) -> float:

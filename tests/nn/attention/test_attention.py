@@ -175,6 +175,22 @@ def test_a_memory_without_positions_gives_a_context_of_zeros() -> None:
         assert weights.shape == (S, N, 0)
 
 
+@kinds
+@pytest.mark.parametrize(("steps", "rows", "positions"), [(0, N, T), (S, 0, T), (S, N, 0), (0, 0, 0)])
+def test_no_queries_no_rows_and_no_positions_give_empty_results_and_gradients_of_zero(
+    word: str, options: dict[str, Any], steps: int, rows: int, positions: int
+) -> None:
+    module, (query, memory, _) = made(word, options), numbers(word, options)
+    query = query[:steps, :rows].clone().requires_grad_()
+    memory = memory[:positions, :rows].clone().requires_grad_()
+    context, weights = module(query, memory, torch.zeros(rows, dtype=torch.int64))
+    assert context.shape == (steps, rows, module.context_size)
+    assert weights.shape == (steps, rows, positions)
+    assert not context.any()
+    for gradient in torch.autograd.grad(context.sum() + weights.sum(), (query, memory, *module.parameters())):
+        assert not gradient.any()
+
+
 def test_a_monotonic_window_follows_the_step_and_stays_inside() -> None:
     """D = 1 and equal scores: three positions around t, two at the edge, and the last two when t is beyond."""
     module = made("local_monotonic", {"window": 1, "score": "dot"})
