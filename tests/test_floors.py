@@ -67,11 +67,6 @@ MAY = {
         {"recurra.tasks.Classification", "recurra.tasks.LanguageModelling", "recurra.tasks.Tagging"},
         "which layers a model takes from another; goes when models are composed of parts",
     ),
-    "api/answers.py": (
-        {"getattr(..., 'kind')", "getattr(..., 'labels')", "getattr(..., 'separator')", "recurra.tasks.Tagging"},
-        "the columns of a file of answers; goes with a capability for them",
-    ),
-    "api/prepare.py": ({"getattr(..., 'label')"}, "the column of labels in a message; goes with a capability for it"),
     "api/sizing.py": (
         TASK_WORDS | {"recurra.tasks.TaggingConfig"},
         "what init chooses by the size of the data; goes to the tasks",

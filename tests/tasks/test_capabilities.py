@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from recurra.tasks import contract
+from recurra.tasks import (
+    Classification,
+    ClassificationConfig,
+    LanguageModelConfig,
+    LanguageModelling,
+    Music,
+    MusicConfig,
+    Tagging,
+    TaggingConfig,
+    Translation,
+    TranslationConfig,
+    contract,
+)
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "adding" / "task.md").read_text("utf-8")
 CAPABILITIES = {name: one for name, one in vars(contract).items() if getattr(one, "_is_runtime_protocol", False)}
@@ -23,3 +36,28 @@ def test_the_page_on_tasks_names_each_capability_with_its_members(name: str) -> 
     line = next(line for line in PAGE.splitlines() if f"`{name}`" in line)
     named = set(re.findall(r"`(\w+)(?:\([^)]*\))?`", line))
     assert members(CAPABILITIES[name]) <= named
+
+
+HAS = {
+    Classification: "Calibrates Explains Judged ReadsInPieces SaysLabels",
+    Translation: "DrawsCharts DrawsMaps Explains Judged Streams",
+    LanguageModelling: "DrawsCharts Explains Generates NamesUnknown Plays ReadsInPieces Suggests WritesSamples",
+    Tagging: "Explains Judged TagsTokens",
+    Music: "DrawsMaps Explains Generates Plays WritesSamples",
+    ClassificationConfig: "LabelsRows",
+    TranslationConfig: "",
+    LanguageModelConfig: "ReadsOn",
+    TaggingConfig: "",
+    MusicConfig: "",
+}
+OF_CONFIGS = {"LabelsRows", "ReadsOn"}
+# Set when a task is made, so that its class does not show them.
+SET_LATER = {"labels", "temperature", "label"}
+
+
+@pytest.mark.parametrize("kind", HAS, ids=lambda kind: kind.__name__)
+def test_a_task_has_what_it_can_do_and_no_stubs_for_what_others_can(kind: type) -> None:
+    known = {*vars(kind), *kind.__annotations__, *SET_LATER & set(inspect.get_annotations(kind.__init__))}
+    asked = CAPABILITIES.keys() & OF_CONFIGS if kind.__name__.endswith("Config") else CAPABILITIES.keys() - OF_CONFIGS
+    found = {name for name in asked if members(CAPABILITIES[name]) <= known}
+    assert sorted(found) == HAS[kind].split()

@@ -20,8 +20,8 @@ from recurra.base.contracts import Listener, Record
 from recurra.base.errors import ConfigError, DataError
 from recurra.base.words import counted
 from recurra.config import override
-from recurra.data.formats import ON_ERROR, BadRows, StopAtBadRow, read, resolved_format, spelt
-from recurra.tasks import Tagging, Task
+from recurra.data.formats import ON_ERROR, BadRows, StopAtBadRow, read, resolved_format
+from recurra.tasks import SaysLabels, TagsTokens, Task
 
 # Rows that are read, answered and given out together: enough to make batches of like lengths.
 CHUNK = 1024
@@ -43,7 +43,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A record with its answer. tokens, tags: of a tagging, as the run's files write tags; None of other tasks.
+    """A record with its answer. tokens, tags: as the run's files write them; None of a task that tags no tokens.
 
     form: how a file has the tags of such a row, as a list or with spaces between them; None: as spans of a text
     """
@@ -84,14 +84,14 @@ class Columns:
 
 def columns_of(run: Run, *, probabilities: bool | None = None, watch: Listener | None = None) -> Columns:
     """The columns of a run's answers. probabilities: of each label; None: of at most 50 labels, which is said."""
-    labels = tuple(getattr(run.task, "labels", ()))
+    task = run.task
+    labels, separator = (task.labels, task.separator) if isinstance(task, SaysLabels) else ((), None)
     if probabilities is None and len(labels) > MOST_COLUMNS:
         (watch or NoCallback()).note(
             f"{len(labels):,} labels are too many for a column each, so their probabilities are left out; "
             "--probabilities all writes them."
         )
     wanted = len(labels) <= MOST_COLUMNS if probabilities is None else probabilities
-    separator = getattr(getattr(run.task, "kind", None), "separator", None)
     fits = separator is not None and not any(separator in label for label in labels)
     return Columns(labels if wanted else (), separator if fits else None)
 
@@ -185,15 +185,10 @@ def _read(chunk: Iterable[Record], task: Task, bad_rows: BadRows) -> Iterator[tu
 
 def _with_tags(task: Task, record: Record, example: Any, output: Any) -> Answered:
     answer = task.answer(example, output)
-    if not isinstance(task, Tagging):
+    if not isinstance(task, TagsTokens):
         return Answered(record, answer)
-    name = spelt(task.columns.tags, record.fields)
-    truth = None if name is None else record.fields[name]
-    spaced = task.columns.cutter == "spaces" and isinstance(truth, str) and not truth.lstrip().startswith("[")
-    form: Literal["list", "spaced"] | None = "list" if not example.cut else "spaced" if spaced else None
-    if example.is_blank:
-        return Answered(record, answer, (), (), form)
-    return Answered(record, answer, example.written, tuple(task.tagset.in_file(output.tags)), form)
+    found = task.in_columns(record, example, output)
+    return Answered(record, answer, found.tokens, found.tags, found.form)
 
 
 def _name_skipped(source: Source, number: int, watch: Listener) -> None:

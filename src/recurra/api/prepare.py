@@ -17,7 +17,7 @@ from recurra.base.words import counted
 from recurra.config import build
 from recurra.data.formats import ON_ERROR, BadRows, read, resolved_format
 from recurra.data.splits import SPLITS, FoldsSplit, OrderedSplit, overlap, split
-from recurra.tasks import ReadsOn, Task
+from recurra.tasks import LabelsRows, ReadsOn, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def _why_none_for(name: str, train: Sequence[Record], settings: Settings) -> str
     classes, keys = {plan.stratum(record) for record in train}, {plan.key(record) for record in train}
     if not 1 < len(classes) >= len(keys):
         return f"{source}: no row is left for {name} out of {rows}. {more}"
-    label = getattr(plan, "label", None)
+    label = plan.label if isinstance(plan, LabelsRows) else None
     swap = "" if label is None else f"If column '{label}' holds the texts, swap task.text and task.label. "
     return (
         f"{source}: no row can go to {name}: {rows} hold {len(classes):,} different "

@@ -23,7 +23,7 @@ from recurra.api.trainer import Trainer
 from recurra.base.contracts import Callback, Report, Score
 from recurra.base.errors import RunError
 from recurra.report import Chart, Curve, write
-from recurra.tasks import Calibrates
+from recurra.tasks import Calibrates, DrawsCharts, DrawsMaps, Task, WritesSamples
 from recurra.training import Checkpoints, MissingError, load_weights, put_weights, save_weights, step_of
 from recurra.training.log import read as read_log
 
@@ -46,15 +46,14 @@ def final_report(
         watch.note(f"no epoch had a finite {select}: the last weights are kept.")
     scored = {name: rows for name, rows in prepared.splits.items() if name != "train"}
     prepared, calibration = calibrated(trainer, prepared)
-    answers = {
-        name: outputs(trainer.model, prepared.task, rows, device=trainer.device) for name, rows in scored.items()
-    }
+    task = prepared.task
+    answers = {name: outputs(trainer.model, task, rows, device=trainer.device) for name, rows in scored.items()}
     last = list(scored)[-1]
-    compared = prepared.task.baselines(prepared.splits["train"], scored)
+    compared = task.baselines(prepared.splits["train"], scored)
     for message in compared.notes:
         watch.note(message)
-    gradients, carried = for_report(trainer.model, prepared.task, scored[last], trainer.device)
-    scores = [prepared.task.score(answers[name], rows, name) for name, rows in scored.items()]
+    gradients, carried = for_report(trainer.model, task, scored[last], trainer.device)
+    scores = [task.score(answers[name], rows, name) for name, rows in scored.items()]
     found = judged(trainer, prepared, folder, select, scores[-1], compared.scores)
     write_findings(folder, found)
     report = Report(
@@ -62,8 +61,8 @@ def final_report(
         scores=tuple(chain.from_iterable(scores)),
         baselines=compared.scores,
         tables=(
-            *prepared.task.tables(answers[last], scored[last]),
-            *prepared.task.samples(trainer.model, trainer.device),
+            *task.tables(answers[last], scored[last]),
+            *(task.samples(trainer.model, trainer.device) if isinstance(task, WritesSamples) else ()),
         ),
         facts={f"finding {number}": str(one) for number, one in enumerate(found, start=1)}
         | facts(
@@ -75,21 +74,25 @@ def final_report(
         | calibration
         | gradients,
     )
-    rows = map(prepared.task.answer, scored[last][:MOST_ROWS], answers[last])
-    write_samples(folder, sample_texts(prepared.task, list(rows)))
-    write_task(folder, prepared.task, prepared.fingerprint)
+    rows = map(task.answer, scored[last][:MOST_ROWS], answers[last])
+    write_samples(folder, sample_texts(task, list(rows)))
+    write_task(folder, task, prepared.fingerprint)
     is_best = trainer.best.value is not None
     save_weights(folder.weights, trainer.model, step=trainer.best.step if is_best else trainer.step)
     drawn = write(
         folder.path,
         report,
-        charts=[*prepared.task.charts(answers[last], scored[last]), *charts(folder, select), *carried],
-        maps=prepared.task.pictures(trainer.model, scored[last], trainer.device),
+        charts=[*_curves(task, answers[last], scored[last]), *charts(folder, select), *carried],
+        maps=task.pictures(trainer.model, scored[last], trainer.device) if isinstance(task, DrawsMaps) else (),
         settings=folder.config.read_text(),
     )
     for message in drawn.notes:
         watch.note(message)
     return report
+
+
+def _curves(task: Task, said: Sequence[Any], examples: Sequence[Any]) -> tuple[Chart, ...]:
+    return task.charts(said, examples) if isinstance(task, DrawsCharts) else ()
 
 
 def calibrated(trainer: Trainer, prepared: Prepared) -> tuple[Prepared, dict[str, str]]:

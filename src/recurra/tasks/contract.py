@@ -86,11 +86,6 @@ class Task(Protocol):
 
     def answer(self, example: Any, output: Any) -> dict[str, Any]: ...
     def tables(self, outputs: Sequence[Any], examples: Sequence[Any]) -> tuple[Table, ...]: ...
-    def charts(self, outputs: Sequence[Any], examples: Sequence[Any]) -> tuple[Chart, ...]: ...
-    def pictures(
-        self, model: torch.nn.Module, examples: Sequence[Any], device: torch.device
-    ) -> tuple[HeatMap, ...]: ...
-    def samples(self, model: torch.nn.Module, device: torch.device) -> tuple[Table, ...]: ...
     def baselines(self, train: Sequence[Any], splits: Mapping[str, Sequence[Any]]) -> Compared: ...
     def facts(self, splits: Mapping[str, Sequence[Any]]) -> dict[str, str | int | float]: ...
     def to_json(self) -> dict[str, Any]: ...
@@ -106,6 +101,63 @@ class Judged(Protocol):
 
     def perfect(self, examples: Sequence[Any]) -> list[Any]: ...
     def doubts(self, examples: Sequence[Any], short: Sequence[Score]) -> tuple[str, ...]: ...
+
+
+@runtime_checkable
+class DrawsCharts(Protocol):
+    """What a task has besides whose reports show curves of its own."""
+
+    def charts(self, outputs: Sequence[Any], examples: Sequence[Any]) -> tuple[Chart, ...]: ...
+
+
+@runtime_checkable
+class DrawsMaps(Protocol):
+    """What a task has besides whose reports show heat maps of some examples."""
+
+    def pictures(
+        self, model: torch.nn.Module, examples: Sequence[Any], device: torch.device
+    ) -> tuple[HeatMap, ...]: ...
+
+
+@runtime_checkable
+class WritesSamples(Protocol):
+    """What a task has besides whose reports show what the model writes by itself."""
+
+    def samples(self, model: torch.nn.Module, device: torch.device) -> tuple[Table, ...]: ...
+
+
+@runtime_checkable
+class SaysLabels(Protocol):
+    """What a task has besides whose answers have a probability for each label.
+
+    labels: all of them      separator: between several in one cell of a file; None where they stand in a list
+    """
+
+    @property
+    def labels(self) -> tuple[str, ...]: ...
+    @property
+    def separator(self) -> str | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TokenTags:
+    """Tokens with their tags, as the files of a run write them.
+
+    form: how a file has the tags of such a row, as a list or with spaces between them; None: as spans of a text
+    """
+
+    tokens: tuple[str, ...]
+    tags: tuple[str, ...]
+    form: Literal["list", "spaced"] | None
+
+
+@runtime_checkable
+class TagsTokens(Protocol):
+    """What a task has besides whose answers are a tag for each token, in files of columns too."""
+
+    def in_columns(self, record: Record, example: Any, output: Any) -> TokenTags:
+        """An answer as the file of its record has tags."""
+        ...
 
 
 @runtime_checkable
@@ -274,8 +326,16 @@ class Suggestion:
 
 
 @runtime_checkable
+class LabelsRows(Protocol):
+    """What the configuration of a task has besides whose rows have their labels in one column, `label`."""
+
+    @property
+    def label(self) -> str: ...
+
+
+@runtime_checkable
 class ReadsOn(Protocol):
-    """What the plan of a task has besides that reads on from row to row: it may cut a row where a split ends."""
+    """What the configuration of a task has besides that reads on from row to row: a split may end inside of a row."""
 
     def torn(self, records: Sequence[Record], rule: OrderedSplit) -> list[Record]: ...
 

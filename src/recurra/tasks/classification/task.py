@@ -23,7 +23,6 @@ from recurra.data.formats import field
 from recurra.data.tokenizers import TOKENIZERS
 from recurra.losses import balanced_weights
 from recurra.metrics import Compared
-from recurra.report import Chart, HeatMap
 from recurra.tasks.blank import NOTE, blank_warnings, emptiness, is_blank
 from recurra.tasks.bucketing import BucketSampler
 from recurra.tasks.classification.columns import suggested
@@ -366,20 +365,6 @@ class Classification:
         gold, origins = [e.gold for e in examples], [e.origin for e in examples]
         return (*self.kind.tables(gold, outputs, self.labels, origins), mistaken(outputs, examples))
 
-    def charts(self, outputs: Sequence[Any], examples: Sequence[TextExample]) -> tuple[Chart, ...]:
-        """None of its own."""
-        return ()
-
-    def pictures(
-        self, model: torch.nn.Module, examples: Sequence[TextExample], device: torch.device
-    ) -> tuple[HeatMap, ...]:
-        """None of its own."""
-        return ()
-
-    def samples(self, model: torch.nn.Module, device: torch.device) -> tuple[Table, ...]:
-        """None: nothing is written without a text to answer."""
-        return ()
-
     def baselines(self, train: Sequence[TextExample], splits: Mapping[str, Sequence[TextExample]]) -> Compared:
         """What a majority vote and a bag of n-grams reach on the same rows."""
         analyzer: Literal["characters", "words"] = "characters" if self._reads_characters else "words"
@@ -413,6 +398,11 @@ class Classification:
         shares = torch.tensor([counts[label] / max(len(examples), 1) for label in self.labels], dtype=torch.float64)
         constant = self.kind.outputs(self.kind.logits(shares).expand(len(examples), -1), self.labels)
         return self.score(constant, examples, "dev")
+
+    @property
+    def separator(self) -> str | None:
+        """What stands between labels in one cell; None where a row has one."""
+        return self.kind.separator if isinstance(self.kind, ManyLabels) else None
 
     def perfect(self, examples: Sequence[TextExample]) -> list[Any]:
         """What a model would say that is right and sure of it."""

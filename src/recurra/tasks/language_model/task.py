@@ -23,7 +23,7 @@ from recurra.metrics.ngrams import Bigram, Unigram
 from recurra.models import LanguageModel
 from recurra.nn import backward_nats, softmax_nats
 from recurra.nn.penalties import activation_penalties
-from recurra.report import Chart, HeatMap
+from recurra.report import Chart
 from recurra.tasks.blank import NOTE, blank_warnings
 from recurra.tasks.explanation import ExplanationTarget
 from recurra.tasks.language_model.documents import LINE, Document, Passage, joined, pieces, whole
@@ -239,12 +239,6 @@ class LanguageModelling:
         """Loss by position in the document."""
         places = [place for e in examples for place in range(e.start, e.stop)]
         return (position_chart(places, [n for o in outputs for n in o.nats]),)
-
-    def pictures(
-        self, model: torch.nn.Module, examples: Sequence[Passage], device: torch.device
-    ) -> tuple[HeatMap, ...]:
-        """None of its own."""
-        return ()
 
     def samples(self, model: torch.nn.Module, device: torch.device) -> tuple[Table, ...]:
         """What the model writes from the beginning of a document."""

@@ -17,7 +17,7 @@ from recurra.data.midi import midi_of_chords
 from recurra.engine import sequence_mask
 from recurra.losses import binary_cross_entropy_per_row, fixed_sum
 from recurra.metrics import Compared
-from recurra.report import Chart, HeatMap
+from recurra.report import HeatMap
 from recurra.tasks.blank import NOTE, blank_warnings
 from recurra.tasks.bucketing import BucketSampler
 from recurra.tasks.explanation import ExplanationTarget
@@ -203,10 +203,6 @@ class Music:
     # -- for reports -----------------------------------------------------------------------------------------------
 
     def tables(self, outputs: Sequence[Heard], examples: Sequence[MusicPiece]) -> tuple[Table, ...]:
-        """None of its own."""
-        return ()
-
-    def charts(self, outputs: Sequence[Heard], examples: Sequence[MusicPiece]) -> tuple[Chart, ...]:
         """None of its own."""
         return ()
 

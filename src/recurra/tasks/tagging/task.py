@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from recurra.base.contracts import Batch, Loss, Prediction, Record, Score, Table
+from recurra.data.formats import spelt
 from recurra.data.schemes import PLAIN, SCHEMES, Span, parts, read_default, read_strict
 from recurra.data.spelling import HYPHENS, OUTSIDE
 from recurra.data.tokenizers.learned import found_share
@@ -26,10 +27,10 @@ from recurra.metrics import (
     tag_confusion,
     tag_scores,
 )
-from recurra.report import Chart, HeatMap
 from recurra.tasks.blank import NOTE, blank_warnings
 from recurra.tasks.bucketing import BucketSampler
 from recurra.tasks.columns import counted, missing
+from recurra.tasks.contract import TokenTags
 from recurra.tasks.explanation import ExplanationTarget
 from recurra.tasks.options import refuse_options
 from recurra.tasks.tagging.answers import spans_of, tokens_of
@@ -193,6 +194,16 @@ class Tagging:
         """What can be seen of a model while it answers. Raises ConfigError for one without recurrent layers."""
         return explained(self, model, example, device)
 
+    def in_columns(self, record: Record, example: Sentence, output: Tagged) -> TokenTags:
+        """The tags of an answer as the file of its record has them; a blank text has none."""
+        name = spelt(self.columns.tags, record.fields)
+        truth = None if name is None else record.fields[name]
+        spaced = self.columns.cutter == "spaces" and isinstance(truth, str) and not truth.lstrip().startswith("[")
+        form: Literal["list", "spaced"] | None = "list" if not example.cut else "spaced" if spaced else None
+        if example.is_blank:
+            return TokenTags((), (), form)
+        return TokenTags(example.written, tuple(self.tagset.in_file(output.tags)), form)
+
     # -- for reports -----------------------------------------------------------------------------------------------
 
     def tables(self, outputs: Sequence[Tagged], examples: Sequence[Sentence]) -> tuple[Table, ...]:
@@ -209,20 +220,6 @@ class Tagging:
             most_confused_tags(labels, said_labels, tokens),
             worst_by_spans(examples, _spans(gold), _spans(said)),
         )
-
-    def charts(self, outputs: Sequence[Tagged], examples: Sequence[Sentence]) -> tuple[Chart, ...]:
-        """None of its own."""
-        return ()
-
-    def pictures(
-        self, model: torch.nn.Module, examples: Sequence[Sentence], device: torch.device
-    ) -> tuple[HeatMap, ...]:
-        """None of its own."""
-        return ()
-
-    def samples(self, model: torch.nn.Module, device: torch.device) -> tuple[Table, ...]:
-        """None: nothing is written without a text to answer."""
-        return ()
 
     def baselines(self, train: Sequence[Sentence], splits: Mapping[str, Sequence[Sentence]]) -> Compared:
         """What the most frequent tag of each word, and a dictionary of training's spans, reach on the same rows."""

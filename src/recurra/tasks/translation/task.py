@@ -225,10 +225,6 @@ class Translation:
             for e, o in zip(some, outputs, strict=True)
         )
 
-    def samples(self, model: torch.nn.Module, device: torch.device) -> tuple[Table, ...]:
-        """None: nothing is written without a text to answer."""
-        return ()
-
     def baselines(self, train: Sequence[TextPair], splits: Mapping[str, Sequence[TextPair]]) -> Compared:
         """What it scores to copy the source, and to write the most frequent target of training."""
         frequent = Counter(wanted(e).text for e in train).most_common(1)[0][0]
