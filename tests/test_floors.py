@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,13 @@ def test_above_the_tasks_no_file_knows_one_by_its_name(path: Path) -> None:
     found = named_tasks(ast.parse(path.read_text()))
     assert not found - may, "ask for a capability of recurra.tasks.contract"
     assert not may - found - TASK_WORDS, "what is no longer said need not be allowed"
+
+
+@pytest.mark.parametrize("path", sorted((SRC / "service" / "page").glob("*.js")), ids=lambda p: p.name)
+def test_the_page_shows_kinds_of_answers_and_knows_no_task(path: Path) -> None:
+    script = re.sub(r"^\s*//[^\n]*$|/\*.*?\*/", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    assert not re.findall(rf"\b(?:{'|'.join(sorted(TASK_WORDS))})\b", script)
+    assert not re.findall(r"\w*\[\s*model\.task\s*\]", script), "model.task is for people to read"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,28 +12,31 @@ from recurra.api.places import RunFolder
 from recurra.api.samples import LONGEST, read_samples, sample_texts, write_samples
 from recurra.base.errors import RunError
 
+TASK: Any = SimpleNamespace(input_key="text")
+
 
 def rows(*texts: str) -> list[dict[str, Any]]:
     return [{"text": text} for text in texts]
 
 
 def test_three_different_texts_are_spread_over_the_data() -> None:
-    texts = sample_texts(object(), rows(*(f"text {n}" for n in range(9)), "text 0"))  # type: ignore[arg-type]
+    texts = sample_texts(TASK, rows(*(f"text {n}" for n in range(9)), "text 0"))
     assert texts == ["text 0", "text 3", "text 6"]
-    assert sample_texts(object(), rows("a", "a", " ")) == ["a"]  # type: ignore[arg-type]
-    assert sample_texts(object(), []) == []  # type: ignore[arg-type]
+    assert sample_texts(TASK, rows("a", "a", " ")) == ["a"]
+    assert sample_texts(TASK, []) == []
 
 
 def test_a_long_text_is_taken_only_where_all_are_long() -> None:
     long = "word " * 100
-    assert sample_texts(object(), rows(long, "short")) == ["short"]  # type: ignore[arg-type]
-    (cut,) = sample_texts(object(), rows(long))  # type: ignore[arg-type]
+    assert sample_texts(TASK, rows(long, "short")) == ["short"]
+    (cut,) = sample_texts(TASK, rows(long))
     assert cut == ("word " * 60).strip()
-    assert sample_texts(object(), rows("x" * 999)) == ["x" * LONGEST]  # type: ignore[arg-type]
+    assert sample_texts(TASK, rows("x" * 999)) == ["x" * LONGEST]
 
 
-def test_chords_are_texts_too() -> None:
-    assert sample_texts(object(), [{"chords": "C4+E4 G4"}]) == ["C4+E4 G4"]  # type: ignore[arg-type]
+def test_a_text_stands_where_the_task_says() -> None:
+    task: Any = SimpleNamespace(input_key="chords")
+    assert sample_texts(task, [{"chords": "C4+E4 G4", "text": "no"}]) == ["C4+E4 G4"]
 
 
 def test_what_is_written_is_read_and_a_run_may_have_none(tmp_path: Path) -> None:

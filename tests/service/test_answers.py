@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from recurra import api
 from recurra.base.contracts import Origin, Record
 from recurra.base.errors import DataError
-from recurra.service import LoadedModel
+from recurra.service import LoadedModel, page
+from recurra.tasks import AnswerKind
 from service.service_room import Ask, Client, events
 
 TEXTS = ["fine item a1", "awful", "", "never seen words", "x " * 300]
@@ -157,7 +160,14 @@ def test_models_say_what_they_can(ask: Ask) -> None:
     assert (moods["sessions"], moods["generates"], moods["options"]) == ([], False, [])
     assert len(both["sessions"]) == 1
     assert (digits["generates"], digits["options"]) == (True, ["beam", "n_best", "attention", "join"])
+    assert [one["answer"] for one in (moods, both, digits)] == ["label", "label", "text"]
     assert moods["parameters"] > 0
+
+
+def test_the_page_has_a_view_for_each_kind_of_answer() -> None:
+    script = (Path(page.__file__).parent / "page.js").read_text("utf-8")
+    (views,) = re.findall(r"const views = new Map\(\[(.*?)\]\);", script, re.DOTALL)
+    assert set(re.findall(r'\["(\w+)", \w+View\]', views)) == set(get_args(AnswerKind))
 
 
 def test_the_report_of_a_run_is_one_click_away(ask: Ask, folder: Path) -> None:

@@ -21,7 +21,7 @@ from recurra.base.errors import ConfigError, DataError
 from recurra.base.words import counted
 from recurra.config import override
 from recurra.data.formats import ON_ERROR, BadRows, StopAtBadRow, read, resolved_format
-from recurra.tasks import SaysLabels, TagsTokens, Task
+from recurra.tasks import AnswerKind, SaysLabels, TagsTokens, Task
 
 # Rows that are read, answered and given out together: enough to make batches of like lengths.
 CHUNK = 1024
@@ -29,6 +29,14 @@ CHUNK = 1024
 OF_FILES = ("data.format", "data.columns", "data.on_error")
 # Labels whose probabilities get a column each unless somebody says otherwise; a sheet of more is hard to read.
 MOST_COLUMNS = 50
+
+
+# What an answer says, by its kind; one that is a probability says nothing else.
+_PREDICTED: Mapping[AnswerKind, tuple[str, ...]] = {
+    "label": ("label", "labels"),
+    "text": ("output",),
+    "tags": ("spans", "tokens"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +68,21 @@ class Columns:
     """The columns of answers. labels: those that get a column for their probability
 
     separator: between labels in one cell; None where they stand in a list, and in JSON always
+    kind: of the answers      input_key: under which they repeat what was asked
     """
 
     labels: tuple[str, ...]
     separator: str | None
+    kind: AnswerKind
+    input_key: str
 
     def of(self, one: Answered) -> dict[str, Any]:
         """`predicted`, `score`, `probability_X` for each label, and what else the answer has; not what was asked."""
-        left_out = {"text", "chords"} if one.tags is None else {"text", "tags"}
+        left_out = {self.input_key} | (
+            {"tags"} if self.kind == "tags" else set()
+        )  # with spans, tags are for JSON alone
         answer = {name: value for name, value in one.answer.items() if name not in left_out}
-        judged = "log_prob" in answer  # of a language model `tokens` are how probable each is
-        words = ("label", "labels", "output", "spans", *(() if judged else ("tokens",)))
-        said = next((name for name in words if name in answer), None)
+        said = next((name for name in _PREDICTED.get(self.kind, ()) if name in answer), None)
         found = {} if said is None else {"predicted": answer.pop(said)}
         if one.tags is not None and one.form is not None:
             found["predicted"] = list(one.tags) if one.form == "list" else " ".join(one.tags)
@@ -93,7 +104,7 @@ def columns_of(run: Run, *, probabilities: bool | None = None, watch: Listener |
         )
     wanted = len(labels) <= MOST_COLUMNS if probabilities is None else probabilities
     fits = separator is not None and not any(separator in label for label in labels)
-    return Columns(labels if wanted else (), separator if fits else None)
+    return Columns(labels if wanted else (), separator if fits else None, task.answer_kind, task.input_key)
 
 
 @in_float32

@@ -122,6 +122,7 @@ class Service:
         return s.Described(
             name=served.name,
             task=served.word,
+            answer=served.run.task.answer_kind,
             input=served.input_field,
             parameters=served.parameters,
             generates=can_generate(served),

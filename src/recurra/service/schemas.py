@@ -195,6 +195,7 @@ class Described(BaseModel):
 
     name: str
     task: str
+    answer: Annotated[str, Field(description="what it answers: label, text, tags, continuation or chords")]
     input: Annotated[str, Field(description="the field of a record that holds the text")]
     parameters: Annotated[int, Field(description="numbers that were learned")]
     generates: bool

@@ -23,6 +23,7 @@ from __future__ import annotations
 from recurra.base.registry import Registry
 from recurra.tasks.classification.task import Classification, ClassificationConfig
 from recurra.tasks.contract import (
+    AnswerKind,
     BatchSampler,
     Calibrates,
     DrawsCharts,
@@ -84,6 +85,7 @@ TASKS.also("music", "midi", "chords", "notes", "abc")
 
 __all__ = [
     "TASKS",
+    "AnswerKind",
     "BatchSampler",
     "Calibrates",
     "Classification",

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
 
@@ -22,6 +22,9 @@ from recurra.tasks.explanation import ExplanationTarget
 
 # Tokens or chords that are written on, at most.
 LONGEST = 100_000
+# What the answers of a task are, for whoever draws them or puts them into columns: labels with probabilities; a text;
+# tags of tokens or spans; how probable a text is that can be continued (`Generates`), and the same of chords.
+AnswerKind = Literal["label", "text", "tags", "continuation", "chords"]
 
 
 class Example(Protocol):
@@ -60,7 +63,13 @@ class BatchSampler(Protocol):
 
 
 class Task(Protocol):
-    """A fitted task: between the data, the model and the scores."""
+    """A fitted task: between the data, the model and the scores.
+
+    answer_kind: what `answer` gives      input_key: under which an answer repeats what was asked
+    """
+
+    answer_kind: ClassVar[AnswerKind]
+    input_key: ClassVar[str]
 
     @property
     def model_sizes(self) -> tuple[int, ...]: ...

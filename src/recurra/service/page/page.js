@@ -131,13 +131,13 @@ async function latest(work) {
 
 const text = () => $("text").value;
 
-// ---- one view a task ---------------------------------------------------------------------------------------------
-// A view gets the model and returns {prompt, controls, typed(), entered()}: what stands above and below the text, what
+// ---- one view a kind of answer -------------------------------------------------------------------------------------
+// A view gets the model, as /models has it, and returns {prompt, controls, typed(), entered()}: what stands above and below the text, what
 // happens while one types, and on Enter (Shift+Enter is a new line).
 
 const BARS = 8;
 
-function classification(model) {
+function labelView(model) {
   let all = false;
 
   function bars(row) {
@@ -167,7 +167,7 @@ function classification(model) {
   return { prompt: "Text to classify", controls: [], typed: settled(answer, 150), entered: answer };
 }
 
-function translation(model) {
+function textView(model) {
   let attends = true;
   const beam = h("select", {}, ...[1, 3, 5, 10].map((n) => h("option", { value: n }, n === 1 ? "1 (greedy)" : `${n}`)));
   beam.value = "5";
@@ -278,7 +278,7 @@ function attention({ rows, columns, weights }) {
   return [h("h2", {}, "Attention: the text above, the answer below"), h("div", { class: "looked", tabindex: "0", "aria-label": "attention" }, pair), help];
 }
 
-function tagging(model) {
+function tagView(model) {
   const colours = new Map();
   const colour = (label) => {
     if (!colours.has(label)) colours.set(label, `l${colours.size % 8}`);
@@ -324,7 +324,7 @@ function tagging(model) {
 // Enough to choose from, few enough to read while typing.
 const WORDS = 6;
 
-function language_model(model) {
+function continuationView(model) {
   const number = (name, value, bounds) => h("input", { type: "range", value, "aria-label": name, ...bounds });
   const temperature = number("Temperature", 0.8, { min: 0, max: 1.5, step: 0.1 });
   const shown = h("span", {}, "0.8");
@@ -348,7 +348,7 @@ function language_model(model) {
   }
 
   const suggest = () =>
-    latest(async (signal) => {
+    model.suggests && latest(async (signal) => {
       const found = await asked("/suggest", { model: model.name, text: text(), number: WORDS }, signal);
       words = found.suggestions.map((one) => one.word);
       chips.replaceChildren(...found.suggestions.map((one) =>
@@ -464,7 +464,7 @@ function sounding(chords, ended) {
   return stop;
 }
 
-function music(model) {
+function chordView(model) {
   const temperature = h("input", { type: "range", value: 0.7, min: 0, max: 1.5, step: 0.1, "aria-label": "Temperature" });
   const shown = h("span", {}, "0.7");
   temperature.addEventListener("input", () => (shown.textContent = temperature.value));
@@ -520,10 +520,13 @@ function music(model) {
   };
 }
 
-const views = { classification, translation, tagging, language_model, music };
+// By what a model answers.
+const views = new Map([
+  ["label", labelView], ["text", textView], ["tags", tagView], ["continuation", continuationView], ["chords", chordView],
+]);
 
-/** For a task without a view of its own: the answer as it is. */
-function plain(model) {
+/** For a kind of answer without a view of its own: the answer as it is. */
+function plainView(model) {
   const answer = () =>
     latest(async (signal) => {
       if (!text().trim()) return show(), note([]);
@@ -562,7 +565,7 @@ function choose(name) {
   show();
   note([]);
   complain(null);
-  view = (views[model.task] || plain)(model);
+  view = (views.get(model.answer) || plainView)(model);
   $("prompt").textContent = view.prompt;
   $("controls").replaceChildren(...view.controls);
   $("report").hidden = !model.report;

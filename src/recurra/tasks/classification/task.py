@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from statistics import mean
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 
@@ -31,7 +31,7 @@ from recurra.tasks.classification.labels import LabelKind, ManyLabels, OneLabel,
 from recurra.tasks.classification.mistakes import mistaken
 from recurra.tasks.classification.streaming import StreamingPredictor
 from recurra.tasks.columns import counted, missing, unfit
-from recurra.tasks.contract import Suggestion
+from recurra.tasks.contract import AnswerKind, Suggestion
 from recurra.tasks.explanation import ExplanationTarget
 from recurra.tasks.options import refuse_options
 from recurra.tasks.text import Keep, TextEncoder, unknown_share
@@ -221,6 +221,9 @@ class ClassificationConfig:
 
 class Classification:
     """Five verbs between the data and the model: example, collate, loss, predict, score."""
+
+    answer_kind: ClassVar[AnswerKind] = "label"
+    input_key: ClassVar[str] = "text"
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from recurra.nn import backward_nats, softmax_nats
 from recurra.nn.penalties import activation_penalties
 from recurra.report import Chart
 from recurra.tasks.blank import NOTE, blank_warnings
+from recurra.tasks.contract import AnswerKind
 from recurra.tasks.explanation import ExplanationTarget
 from recurra.tasks.language_model.documents import LINE, Document, Passage, joined, pieces, whole
 from recurra.tasks.language_model.explain import explained
@@ -57,6 +58,8 @@ class LanguageModelling:
     line_breaks: whether the end of a line is a token      bptt: steps that the gradient goes back
     """
 
+    answer_kind: ClassVar[AnswerKind] = "continuation"
+    input_key: ClassVar[str] = "text"
     use: Literal["generate", "play"] = "generate"
 
     def __init__(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from recurra.metrics import Compared
 from recurra.report import HeatMap
 from recurra.tasks.blank import NOTE, blank_warnings
 from recurra.tasks.bucketing import BucketSampler
+from recurra.tasks.contract import AnswerKind
 from recurra.tasks.explanation import ExplanationTarget
 from recurra.tasks.music.chords import Chord, chords_of, written
 from recurra.tasks.music.explain import explained
@@ -73,6 +74,8 @@ class Music:
     check: raises DataError for a record with other notes      steps_per_quarter: steps of a quarter note
     """
 
+    answer_kind: ClassVar[AnswerKind] = "chords"
+    input_key: ClassVar[str] = "chords"
     use: Literal["generate", "play"] = "play"
 
     def __init__(

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 
@@ -30,7 +30,7 @@ from recurra.metrics import (
 from recurra.tasks.blank import NOTE, blank_warnings
 from recurra.tasks.bucketing import BucketSampler
 from recurra.tasks.columns import counted, missing
-from recurra.tasks.contract import TokenTags
+from recurra.tasks.contract import AnswerKind, TokenTags
 from recurra.tasks.explanation import ExplanationTarget
 from recurra.tasks.options import refuse_options
 from recurra.tasks.tagging.answers import spans_of, tokens_of
@@ -48,6 +48,9 @@ MOST_CUT, WELL_CUT = 2_000, 0.99
 
 class Tagging:
     """Five verbs between the data and the model: example, collate, loss, predict, score."""
+
+    answer_kind: ClassVar[AnswerKind] = "tags"
+    input_key: ClassVar[str] = "text"
 
     def __init__(
         self,

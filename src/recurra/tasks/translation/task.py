@@ -7,7 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import mean
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 
@@ -19,6 +19,7 @@ from recurra.report import Chart, HeatMap
 from recurra.tasks.blank import NOTE
 from recurra.tasks.bucketing import BucketSampler
 from recurra.tasks.columns import unfit
+from recurra.tasks.contract import AnswerKind
 from recurra.tasks.explanation import ExplanationTarget
 from recurra.tasks.options import refuse_options
 from recurra.tasks.text import unknown_share
@@ -39,6 +40,9 @@ PICTURES = 3
 
 class Translation:
     """Five verbs between the data and the model: example, collate, loss, predict, score."""
+
+    answer_kind: ClassVar[AnswerKind] = "text"
+    input_key: ClassVar[str] = "text"
 
     def __init__(
         self,
