@@ -213,7 +213,11 @@ def _values(scores: Sequence[Score]) -> dict[str, float]:
 
 
 def table(runs: Sequence[Run]) -> str:
-    """A line a set, of the test split: mean and range over seeds, beside the baselines and what must hold."""
+    """A line a set, of the test split: mean and range over seeds, beside the baselines and what must hold.
+
+    Sets and seeds in their own order, since runs may come from several files, written side by side.
+    """
+    runs = sorted(runs, key=lambda run: (list(SETS).index(run.set), run.seed))
     heads = ["set", "score", "mean (lowest to highest)", "baseline", "log loss, mean (highest)", "majority's log loss"]
     lines = [f"| {' | '.join([*heads, 'seeds', 'steps', 'training, s'])} |", "|---" * (len(heads) + 3) + "|"]
     for name in dict.fromkeys(run.set for run in runs):

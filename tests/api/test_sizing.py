@@ -20,8 +20,11 @@ def config(task: str, path: Path) -> dict[str, Any]:
     return yaml.safe_load(api.init(task, path))
 
 
-def texts(path: Path, number: int, words: int = 8) -> Path:
-    lines = [f"{' '.join(f'w{(n * k) % 97}' for k in range(1, words + 1))},{'ab'[n % 2]}" for n in range(number)]
+def texts(path: Path, number: int, words: int = 8, different: int = 97) -> Path:
+    def text(n: int) -> str:
+        return " ".join(f"w{(n * k) % different}" for k in range(1, words + 1))
+
+    lines = [f"{text(n)},{'ab'[n % 2]}" for n in range(number)]
     text = "\n".join(["text,label", *lines]) + "\n"
     if path.suffix == ".gz":
         path.write_bytes(gzip.compress(text.encode(), mtime=0))
@@ -58,6 +61,14 @@ def test_few_rows_make_enough_steps(task: str, number: int, here: Path) -> None:
     assert number / training["batch_rows"] * training["epochs"] >= 350
     assert training["patience"] is None
     assert training["patience_share"] == 0.5
+
+
+@pytest.mark.parametrize(("number", "pooling"), [(60, "mean"), (1000, "mean"), (2500, "max"), (30_000, "max")])
+def test_every_word_of_a_few_texts_teaches_and_one_word_may_decide_in_many(
+    number: int, pooling: str, here: Path
+) -> None:
+    """The gradient of a maximum reaches only the steps that win, that of a mean every step."""
+    assert config("classification", texts(here / "d.csv", number, different=997))["model"]["pooling"] == pooling
 
 
 def test_names_are_learned_with_a_crf_and_parts_of_speech_word_by_word(here: Path) -> None:
