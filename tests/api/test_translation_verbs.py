@@ -20,6 +20,7 @@ from recurra.base.contracts import Origin, Record
 from recurra.base.errors import ConfigError, RunError
 from recurra.report.png import Pictures
 from recurra.tasks import ClassificationConfig
+from recurra.tasks.options import task_with
 
 WORDS = ("one", "two", "three", "four", "five")
 TINY: Mapping[str, Mapping[str, Any]] = {
@@ -301,4 +302,4 @@ def test_weights_that_are_not_finite_are_named(run: Path) -> None:
 def test_options_of_a_translation_are_refused_by_a_classification(here: Path) -> None:
     rows = [Record({"text": "a", "label": label}, Origin("d", n)) for n, label in enumerate("xy")]
     with pytest.raises(ConfigError, match="beam: has no effect, because a classification has no such option"):
-        ClassificationConfig().fit(rows, "d").with_options({"beam": 2})
+        task_with(ClassificationConfig().fit(rows, "d"), {"beam": 2}, "classification")

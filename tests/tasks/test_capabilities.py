@@ -40,9 +40,11 @@ def test_the_page_on_tasks_names_each_capability_with_its_members(name: str) -> 
 
 HAS = {
     Classification: "Calibrates Explains Judged ReadsInPieces SaysLabels",
-    Translation: "DrawsCharts DrawsMaps Explains Judged Streams",
-    LanguageModelling: "DrawsCharts Explains Generates NamesUnknown Plays ReadsInPieces Suggests WritesSamples",
-    Tagging: "Explains Judged TagsTokens",
+    Translation: "DrawsCharts DrawsMaps Explains Judged Streams TakesOptions ValidatesFaster",
+    LanguageModelling: (
+        "DrawsCharts Explains Generates NamesUnknown Plays ReadsInPieces Suggests TakesOptions WritesSamples"
+    ),
+    Tagging: "Explains Judged TagsTokens ValidatesFaster",
     Music: "DrawsMaps Explains Generates Plays WritesSamples",
     ClassificationConfig: "LabelsRows",
     TranslationConfig: "",

@@ -18,6 +18,7 @@ from recurra.base.errors import ConfigError, DataError, RunError
 from recurra.data.schemes import SCHEMES, read_default
 from recurra.data.tokenizers import CUTTERS
 from recurra.tasks import TASKS, Tagging, TaggingConfig
+from recurra.tasks.options import task_with
 from recurra.tasks.tagging.decoding import Tagged
 from recurra.tasks.tagging.readers import LONGEST_WORD
 from recurra.tasks.tagging.sentences import Sentence
@@ -474,7 +475,7 @@ def test_plain_tags_are_given_for_every_token() -> None:
 
 def test_options_of_other_tasks_are_refused() -> None:
     with pytest.raises(ConfigError, match="beam: has no effect, because a tagging has no such option"):
-        task_of().with_options({"beam": 2})
+        task_with(task_of(), {"beam": 2}, "tagging")
 
 
 def test_letters_that_training_never_saw_are_said() -> None:

@@ -22,6 +22,7 @@ from recurra.base.words import counted
 from recurra.config import override
 from recurra.data.formats import ON_ERROR, BadRows, StopAtBadRow, read, resolved_format
 from recurra.tasks import AnswerKind, SaysLabels, TagsTokens, Task
+from recurra.tasks.options import task_with
 
 # Rows that are read, answered and given out together: enough to make batches of like lengths.
 CHUNK = 1024
@@ -153,7 +154,7 @@ def answered(
     """Each record with its answer, in order, as `predict`; rows that a source skips are left out and named."""
     trained = opened(run, cells)
     target = device_of(device)
-    task = trained.task.with_options(options or {})
+    task = task_with(trained.task, options or {}, str(trained.settings.tree["task"]["name"]))
     trained.model.to(target)
     given = records.records if isinstance(records, Source) else records
     waiting = records_of(given, trained.settings.plan.input_field)

@@ -15,6 +15,7 @@ from recurra.base.atomic import write_text
 from recurra.base.contracts import Score
 from recurra.base.errors import RunError
 from recurra.doctor import Advice, Finding, Story, findings
+from recurra.tasks.options import for_validation
 from recurra.training.log import read as read_log
 
 # Training rows that are scored beside dev: enough to see 15 points of difference.
@@ -50,7 +51,7 @@ def judged(
 
 def _on_train(trainer: Trainer, prepared: Prepared, select: str) -> float:
     """The score of rows that were learned from, spread over all of them."""
-    task, rows = prepared.task.for_validation, prepared.splits["train"]
+    task, rows = for_validation(prepared.task), prepared.splits["train"]
     some = rows[:: max(1, len(rows) // ROWS)][:ROWS]
     said = outputs(trainer.model, task, some, device=trainer.device)
     return next((s.value for s in task.score(said, some, "train") if s.name == select), math.nan)

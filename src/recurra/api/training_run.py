@@ -25,6 +25,7 @@ from recurra.base.errors import RecurraError, RunError
 from recurra.base.shell import as_word
 from recurra.nn import Recurrent
 from recurra.tasks import Task
+from recurra.tasks.options import for_validation
 from recurra.training import Checkpoint, Checkpoints, Found, Log, Ranks, Speed, Stopping, averaged, every
 
 # A line of log.jsonl every so many steps: a curve of a thousand points costs 100 kB.
@@ -218,7 +219,7 @@ def _place(trainer: Trainer) -> list[float]:
 def _dev_scores(training_run: TrainingRun, stopping: Stopping) -> tuple[Score, ...]:
     trainer, task, dev = (
         training_run.trainer,
-        training_run.prepared.task.for_validation,
+        for_validation(training_run.prepared.task),
         training_run.prepared.splits["dev"],
     )
     with averaged(trainer.optimizer):

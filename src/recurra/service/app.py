@@ -31,6 +31,7 @@ from recurra.service.root import Root
 from recurra.service.sessions import Sessions, streaming_predictor_of
 from recurra.service.streams import Stream, Suggesters, can_generate, can_suggest
 from recurra.service.worker import Worker
+from recurra.tasks import TakesOptions, Task
 
 _Answers = dict[int | str, dict[str, Any]]
 _REFUSALS: _Answers = {
@@ -127,7 +128,7 @@ class Service:
             parameters=served.parameters,
             generates=can_generate(served),
             suggests=can_suggest(served),
-            options=[name for name in s.PredictOptions.model_fields if _has_option(served, name)],
+            options=_options(served.run.task),
             sessions=_why_not(served),
             report=root.link("models", served.name, "report") if served.report.is_file() else None,
             examples=list(served.examples),
@@ -398,10 +399,7 @@ def _why_not(served: LoadedModel) -> list[str]:
     return []
 
 
-def _has_option(served: LoadedModel, name: str) -> bool:
-    """Whether the run's task has an option of `predict`."""
-    try:
-        served.run.task.with_options({name: s.PredictOptions.model_fields[name].default})
-    except RecurraError:
-        return False
-    return True
+def _options(task: Task) -> list[str]:
+    """The options of `predict` that a task has, in the order of the description."""
+    known = task.options if isinstance(task, TakesOptions) else ()
+    return [name for name in s.PredictOptions.model_fields if name in known]

@@ -18,6 +18,7 @@ from recurra.service.limits import Limits
 from recurra.service.models import LoadedModel
 from recurra.service.worker import Worker
 from recurra.tasks import Task
+from recurra.tasks.options import task_with
 
 # Characters (or tokens of a list) of one request that are answered before others have their turn.
 TURN = 8_000
@@ -88,7 +89,7 @@ class Batcher:
 
         Raises RefusedError: 503 for a full queue, 504 after `limits.seconds`; else what the task raises.
         """
-        task = served.run.task.with_options(options)
+        task = task_with(served.run.task, options, served.word)
         if len(self._waiting) >= self._limits.waiting:
             raise busy(f"{len(self._waiting)} requests wait already; come again later.")
         future: asyncio.Future[Answers] = asyncio.get_running_loop().create_future()

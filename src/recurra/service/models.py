@@ -19,6 +19,7 @@ from recurra.base.errors import ConfigError, RunError
 from recurra.service.errors import RefusedError
 from recurra.service.limits import LONGEST_NAME
 from recurra.service.versions import Stamp, stamp_of, version_of
+from recurra.tasks.options import for_validation
 
 Runs = Mapping[str, "LoadedModel"]
 
@@ -109,7 +110,7 @@ def reload(old: LoadedModel) -> LoadedModel:
 
 def warm_up(served: LoadedModel) -> None:
     """Answer once, so that a run that cannot is found before anybody asks."""
-    task = served.run.task.for_validation
+    task = for_validation(served.run.task)
     outputs(served.run.model, task, [task.example(first_record(served), gold=False)], device=served.device)
 
 

@@ -15,7 +15,7 @@ columns          which column of a file is which
 explanation      what can be looked into while a model answers
 pieces           where a text that comes piece by piece may be cut
 blank            texts without anything to read
-options          options of `predict` that a task does not have
+options          a task as it answers with the options of `predict`, or while epochs are compared
 """
 
 from __future__ import annotations
@@ -46,9 +46,11 @@ from recurra.tasks.contract import (
     Suggester,
     Suggests,
     TagsTokens,
+    TakesOptions,
     Task,
     TaskConfig,
     TokenTags,
+    ValidatesFaster,
     WritesSamples,
 )
 from recurra.tasks.language_model.plan import LanguageModelConfig
@@ -116,10 +118,12 @@ __all__ = [
     "Tagging",
     "TaggingConfig",
     "TagsTokens",
+    "TakesOptions",
     "Task",
     "TaskConfig",
     "TokenTags",
     "Translation",
     "TranslationConfig",
+    "ValidatesFaster",
     "WritesSamples",
 ]

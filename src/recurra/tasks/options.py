@@ -1,10 +1,28 @@
-"""Options of `predict`: those that a task has work, all others are refused."""
+"""A task as it answers: with the options of `predict`, where those that it lacks are refused, or for validation."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from recurra.base.errors import ConfigError, did_you_mean
+from recurra.tasks.contract import TakesOptions, Task, ValidatesFaster
+
+
+def task_with(task: Task, options: Mapping[str, Any], word: str) -> Task:
+    """The task as it answers with these options. word: what it is called
+
+    Raises ConfigError, one sentence each, for options that it does not have.
+    """
+    if isinstance(task, TakesOptions):
+        return task.with_options(options)
+    refuse_options(options, word, ())
+    return task
+
+
+def for_validation(task: Task) -> Task:
+    """The task as it answers while epochs are compared: more cheaply, where it can."""
+    return task.for_validation if isinstance(task, ValidatesFaster) else task
 
 
 def refuse_options(options: Iterable[str], task: str, known: Sequence[str]) -> None:

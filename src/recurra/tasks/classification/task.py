@@ -33,7 +33,6 @@ from recurra.tasks.classification.streaming import StreamingPredictor
 from recurra.tasks.columns import counted, missing, unfit
 from recurra.tasks.contract import AnswerKind, Suggestion
 from recurra.tasks.explanation import ExplanationTarget
-from recurra.tasks.options import refuse_options
 from recurra.tasks.text import Keep, TextEncoder, unknown_share
 
 
@@ -332,16 +331,6 @@ class Classification:
         return tuple(note for note in notes if note)
 
     # -- for predict -----------------------------------------------------------------------------------------------
-
-    @property
-    def for_validation(self) -> Classification:
-        """The task as it answers while epochs are compared: as always."""
-        return self
-
-    def with_options(self, options: Mapping[str, Any]) -> Classification:
-        """Itself. Raises ConfigError for any option: there is one way to answer."""
-        refuse_options(options, "classification", ())
-        return self
 
     def warnings(self, outputs: Sequence[Any], examples: Sequence[TextExample]) -> tuple[str, ...]:
         """Blank texts; unknown words are counted in the facts of a report."""

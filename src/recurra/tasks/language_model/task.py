@@ -41,7 +41,6 @@ from recurra.tasks.text import TextEncoder, pad_sequence, unknown_share
 
 # Tokens of one text that `predict` scores: its states are all kept at once, 160 MB at a width of 400.
 LONGEST = 100_000
-OPTIONS = ("tokens",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +59,7 @@ class LanguageModelling:
 
     answer_kind: ClassVar[AnswerKind] = "continuation"
     input_key: ClassVar[str] = "text"
+    options: ClassVar[tuple[str, ...]] = ("tokens",)
     use: Literal["generate", "play"] = "generate"
 
     def __init__(
@@ -153,14 +153,9 @@ class LanguageModelling:
 
     # -- for predict -----------------------------------------------------------------------------------------------
 
-    @property
-    def for_validation(self) -> LanguageModelling:
-        """The task as it answers while epochs are compared: as always."""
-        return self
-
     def with_options(self, options: Mapping[str, Any]) -> LanguageModelling:
         """The task with `tokens`, the probability of each token. Raises ConfigError for other options."""
-        refuse_options(options, "language model", OPTIONS)
+        refuse_options(options, "language model", self.options)
         return LanguageModelling(
             self.reader,
             text=self.text,

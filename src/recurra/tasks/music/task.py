@@ -27,7 +27,6 @@ from recurra.tasks.music.explain import explained
 from recurra.tasks.music.generation import MusicGenerator
 from recurra.tasks.music.rolls import rolls
 from recurra.tasks.music.scoring import Frequencies, foreseen, music_scores, step_nats
-from recurra.tasks.options import refuse_options
 
 # Steps of a sample in a report.
 SAMPLE = 32
@@ -157,16 +156,6 @@ class Music:
         return list(examples), ()
 
     # -- for predict and generate ----------------------------------------------------------------------------------
-
-    @property
-    def for_validation(self) -> Music:
-        """The task as it answers while epochs are compared: as always."""
-        return self
-
-    def with_options(self, options: Mapping[str, Any]) -> Music:
-        """Itself. Raises ConfigError for any option: there is one way to answer."""
-        refuse_options(options, "music", ())
-        return self
 
     def warnings(self, outputs: Sequence[Heard], examples: Sequence[MusicPiece]) -> tuple[str, ...]:
         """Pieces without any step; there are no unknown notes."""

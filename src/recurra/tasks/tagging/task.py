@@ -32,7 +32,6 @@ from recurra.tasks.bucketing import BucketSampler
 from recurra.tasks.columns import counted, missing
 from recurra.tasks.contract import AnswerKind, TokenTags
 from recurra.tasks.explanation import ExplanationTarget
-from recurra.tasks.options import refuse_options
 from recurra.tasks.tagging.answers import spans_of, tokens_of
 from recurra.tasks.tagging.decoding import Tagged, chances, decoded, loss_of
 from recurra.tasks.tagging.explain import explained
@@ -157,11 +156,6 @@ class Tagging:
         other = copy.copy(self)
         other.with_confidence = False
         return other
-
-    def with_options(self, options: Mapping[str, Any]) -> Tagging:
-        """Itself. Raises ConfigError for any option: there is one way to answer."""
-        refuse_options(options, "tagging", ())
-        return self
 
     def warnings(self, outputs: Sequence[Tagged], examples: Sequence[Sentence]) -> tuple[str, ...]:
         """Blank texts, and those with letters that training never saw: another script, or an emoji."""

@@ -33,7 +33,6 @@ from recurra.tasks.translation.search import Autoregressive, Search
 from recurra.tasks.translation.tables import by_group, by_length, examples_of, length_chart, unknown_tokens
 from recurra.tasks.translation.warnings import refuse_join, tokenised, too_long, warnings
 
-OPTIONS = ("beam", "n_best", "attention", "join")
 # Examples whose attention a report shows.
 PICTURES = 3
 
@@ -43,6 +42,7 @@ class Translation:
 
     answer_kind: ClassVar[AnswerKind] = "text"
     input_key: ClassVar[str] = "text"
+    options: ClassVar[tuple[str, ...]] = ("beam", "n_best", "attention", "join")
 
     def __init__(
         self,
@@ -138,7 +138,7 @@ class Translation:
     def with_options(self, options: Mapping[str, Any]) -> Translation:
         """The task with another `beam`, several answers (`n_best`), with `attention`, or with tokenised answers put
         together (`join`). Raises ConfigError."""
-        refuse_options(options, "translation", OPTIONS)
+        refuse_options(options, "translation", self.options)
         asked = {name: options.get(name) for name in ("beam", "n_best")}
         other = self._with(self.search.asked(**asked, attention=bool(options.get("attention", False))))
         other.join = bool(options.get("join", False))
