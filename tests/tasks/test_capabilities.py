@@ -46,13 +46,13 @@ HAS = {
     ),
     Tagging: "Explains Judged TagsTokens ValidatesFaster",
     Music: "DrawsMaps Explains Generates Plays WritesSamples",
-    ClassificationConfig: "LabelsRows",
+    ClassificationConfig: "LabelsRows ReadsOnce",
     TranslationConfig: "",
-    LanguageModelConfig: "ReadsOn",
+    LanguageModelConfig: "ReadsOn ReadsOnce",
     TaggingConfig: "",
     MusicConfig: "",
 }
-OF_CONFIGS = {"LabelsRows", "ReadsOn"}
+OF_CONFIGS = {"LabelsRows", "ReadsOn", "ReadsOnce"}
 # Set when a task is made, so that its class does not show them.
 SET_LATER = {"labels", "temperature", "label"}
 

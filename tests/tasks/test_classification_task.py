@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from typing import Any
 
 import pytest
@@ -12,11 +11,12 @@ import torch
 
 from recurra.base.contracts import Origin, Prediction, Record
 from recurra.base.errors import ConfigError, DataError, RunError
+from recurra.base.packed import pack
 from recurra.metrics.outputs import LabelOutput, LabelSetOutput
 from recurra.tasks import TASKS, Classification, ClassificationConfig
 from recurra.tasks.classification.mistakes import mistaken
 from recurra.tasks.classification.task import TextExample
-from recurra.tasks.text import TextEncoder, unknown_share
+from recurra.tasks.text import TextEncoder, pad_arrays, unknown_share
 
 TEXTS = ["a b c", "b c", "c c d", "e"]
 LABELS = ["yes", "no", "yes", "yes"]
@@ -149,7 +149,7 @@ def test_a_record_that_cannot_be_learned_from_is_named(fields: dict[str, Any], s
     with pytest.raises(DataError, match=sentence):
         task_of().example(row)
     with pytest.raises(DataError, match=sentence):
-        ClassificationConfig().check(row)
+        ClassificationConfig().read(row)
 
 
 def test_to_predict_needs_no_label_and_takes_an_empty_text() -> None:
@@ -172,13 +172,13 @@ def test_labels_that_training_never_saw_are_named() -> None:
 def test_the_same_labels_are_the_same_stratum_in_any_order_and_form() -> None:
     plan = ClassificationConfig(labels="many", separator="|")
     assert (
-        plan.stratum(record(label="b|a"))
-        == plan.stratum(record(label=["a", "b"]))
-        == plan.stratum(record(label="a| b"))
+        plan.read(record(label="b|a")).stratum
+        == plan.read(record(label=["a", "b"])).stratum
+        == plan.read(record(label="a| b")).stratum
     )
-    assert plan.stratum(record(label="a")) != plan.stratum(record(label="a|b"))
-    assert ClassificationConfig().stratum(record(label=" yes")) == "yes"
-    assert ClassificationConfig().key(record("a b")) == "a b"
+    assert plan.read(record(label="a")).stratum != plan.read(record(label="a|b")).stratum
+    assert ClassificationConfig().read(record(label=" yes")).stratum == "yes"
+    assert ClassificationConfig().read(record("a b")).key == "a b"
 
 
 # -- collate -----------------------------------------------------------------------------------------------------------
@@ -197,8 +197,9 @@ def test_unknown_words_are_one_and_the_same_number() -> None:
     task = task_of()
     batch = task.collate([task.example(record("a zebra xylophone"))], [0])
     assert batch.inputs["tokens"].flatten().tolist() == [6, 1, 1]
-    assert unknown_share(task.reader, [("a", "zebra"), ("b", "c")]) == 0.25
-    assert unknown_share(task.reader, []) == 0
+    texts = [task.reader.encode(text)[0] for text in ("a zebra", "b c")]
+    assert unknown_share(texts) == 0.25
+    assert unknown_share([]) == 0
 
 
 def test_a_batch_of_many_labels_has_zeros_and_ones() -> None:
@@ -347,16 +348,17 @@ def test_a_stored_task_of_another_shape_is_refused(change: dict[str, Any]) -> No
         ClassificationConfig().restore(stored, "task.json")
 
 
-def test_equal_tokens_are_one_object() -> None:
-    """A corpus of six million words would take 370 MB with an object for each."""
-    task = task_of()
-    first, second = task.example(record("some words")), task.example(record("more words"))
-    assert first.tokens[1] is second.tokens[1] is sys.intern("words")
+def test_an_example_takes_two_bytes_a_token() -> None:
+    """A corpus of six million words would take 370 MB as text, an object for each."""
+    known, unknown = task_of().example(record("a b c")), task_of().example(record("a wörd c"))
+    assert (len(known.encoded.data), known.encoded.spelling) == (6, b"")
+    assert (len(unknown.encoded.data), unknown.encoded.spelling) == (6, "wörd".encode())
+    assert unknown.tokens == ("a", "wörd", "c")
 
 
 def test_a_reader_without_texts_pads_nothing() -> None:
     reader: TextEncoder = task_of().reader
-    ids, lengths = reader.pad_sequence([(), ()])
+    ids, lengths = pad_arrays([reader.encode("")[0].ids] * 2)
     assert ids.shape == (0, 2)
     assert lengths.tolist() == [0, 0]
 
@@ -367,7 +369,7 @@ def test_the_task_is_registered() -> None:
 
 def test_mistaken_texts_are_shown_with_what_was_said_the_surest_first() -> None:
     def example(text: str, gold: Any) -> TextExample:
-        return TextExample(text, (text,), gold, Origin("a.csv", len(text)), 1)
+        return TextExample(pack(text), task_of().reader.encode(text)[0], gold, Origin("a.csv", len(text)), 1)
 
     one = [LabelOutput("yes", {"yes": 0.6, "no": 0.4}), LabelOutput("no", {"yes": 0.1, "no": 0.9})]
     table = mistaken([*one, one[0]], [example("ab", "no"), example("long" * 100, "yes"), example("c", "yes")])
@@ -396,17 +398,17 @@ def test_several_columns_are_read_as_one_text() -> None:
     assert task.example(asked, gold=False).text == "Good news"
     alone = Record({"body": "we won"}, Origin("argument", 1))
     assert task.example(alone, gold=False).tokens == ("we", "won")
-    assert plan.key(of_two("a", "b")) != plan.key(of_two("a", "c"))
+    assert plan.read(of_two("a", "b")).key != plan.read(of_two("a", "c")).key
 
 
 def test_rows_without_any_of_the_texts_are_named() -> None:
     plan = ClassificationConfig(text=("title", "body"))
     with pytest.raises(DataError, match=r"f\.csv:2: columns 'title', 'body' are all empty, expected text"):
-        plan.check(of_two("", " "))
+        plan.read(of_two("", " "))
     with pytest.raises(DataError, match=r"f\.csv:2: column 'body' holds 3"):
-        plan.check(of_two("a", 3))
+        plan.read(of_two("a", 3))
     with pytest.raises(DataError, match="no column 'body'"):
-        plan.check(Record({"title": "a", "label": "x"}, Origin("f.csv", 2)))
+        plan.read(Record({"title": "a", "label": "x"}, Origin("f.csv", 2)))
 
 
 def test_columns_of_text_that_cannot_be_are_refused() -> None:

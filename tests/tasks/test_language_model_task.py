@@ -14,7 +14,7 @@ import torch
 from recurra.base.contracts import Batch, Origin, Record
 from recurra.base.errors import ConfigError, DataError, RunError
 from recurra.data.splits import OrderedSplit, split
-from recurra.data.tokenizers import EOS, UNK
+from recurra.data.tokenizers import EOS, UNK, encode
 from recurra.models import LanguageModel
 from recurra.nn import softmax_log_probabilities
 from recurra.tasks import GenerationOptions, LanguageModelConfig, LanguageModelling
@@ -48,7 +48,7 @@ def passages(task: LanguageModelling, texts: Sequence[str] = LINES) -> list[docu
 
 def nats_by_one_run(task: LanguageModelling, model: LanguageModel, document: documents.Document) -> list[float]:
     """-log p of each target, in one pass from the beginning, from the matrix of all probabilities."""
-    numbers = torch.tensor(task._document_numbers(document))
+    numbers = torch.tensor(task._document_numbers(document).tolist())
     batch = Batch({"tokens": numbers[:-1].unsqueeze(1)}, torch.tensor([len(numbers) - 1]), {}, (0,))
     with torch.inference_mode():
         log_probs = softmax_log_probabilities(model(batch).outputs)[:, 0].double()
@@ -263,15 +263,15 @@ def test_a_task_comes_back_from_its_json_and_from_nothing_else() -> None:
 def test_a_text_of_too_few_lines_is_cut_where_a_split_ends(texts: list[str]) -> None:
     plan = LanguageModelConfig()
     rule = OrderedSplit(dev=0.1, test=0.2)
-    given = records(texts)
-    assert not all(split(given, rule, group=plan.key).values())
+    given = [plan.read(record) for record in records(texts)]
+    assert not all(split(given, rule, group=lambda row: row.key).values())
     torn = plan.torn(given, rule)
-    assert "".join(record.fields["text"] for record in torn) == "".join(texts)
-    assert {record.origin.line for record in torn} == {record.origin.line for record in given}
-    parts = split(torn, rule, group=plan.key)
+    assert "".join(row.text for row in torn) == "".join(texts)
+    assert {row.origin.line for row in torn} == {row.origin.line for row in given}
+    parts = split(torn, rule, group=lambda row: row.key)
     whole = sum(map(len, texts))
     for name, share in (("train", 0.7), ("dev", 0.1), ("test", 0.2)):
-        rows = [record.fields["text"] for record in parts[name]]
+        rows = [row.text for row in parts[name]]
         assert sum(map(len, rows)) / whole == pytest.approx(share, abs=0.02)
         assert all(text.endswith((" ", "x")) for text in rows), "cut behind a space"
 
@@ -279,8 +279,8 @@ def test_a_text_of_too_few_lines_is_cut_where_a_split_ends(texts: list[str]) -> 
 def test_a_text_without_spaces_is_cut_between_characters() -> None:
     plan, rule = LanguageModelConfig(), OrderedSplit()
     text = "e\u0301" * 5_000
-    parts = split(plan.torn(records([text]), rule), rule, group=plan.key)
-    rows = [record.fields["text"] for name in ("train", "dev", "test") for record in parts[name]]
+    parts = split(plan.torn([plan.read(*records([text]))], rule), rule, group=lambda row: row.key)
+    rows = [row.text for name in ("train", "dev", "test") for row in parts[name]]
     assert [len(row) % 2 for row in rows] == [0, 0, 0]
     assert "".join(rows) == text
 
@@ -311,7 +311,7 @@ def test_what_is_written_is_what_its_tokens_join_to(monkeypatch: pytest.MonkeyPa
     words = [*first.split(" ")[1:], *(word for line in rest for word in ("\n", *line.split()))]
     assert first == "" or first.startswith(" ")
     assert len(words) == 12
-    assert not task.unknown(words)
+    assert not encode(task.reader.vocabulary, words).unknown
 
 
 def test_text_is_held_back_only_while_it_may_be_the_stop() -> None:

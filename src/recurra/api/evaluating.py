@@ -8,10 +8,11 @@ from typing import Any
 from recurra.api.answers import OF_FILES, Source, answered, source_for, with_data
 from recurra.api.callbacks import NoCallback
 from recurra.api.defaults import in_float32
+from recurra.api.fingerprint import doubt
 from recurra.api.folder import Run, open_settings, opened
 from recurra.api.given import AnyPath, Row, are_rows, path_of, records_of
 from recurra.api.inference import device_of, outputs
-from recurra.api.prepare import filter_examples, good_rows, note_shared, prepare, read_rows
+from recurra.api.prepare import examples_of, filter_examples, good_rows, note_shared, prepare, read_rows
 from recurra.api.schema import Settings
 from recurra.base.contracts import Callback, Listener, Record, Report
 from recurra.base.errors import ConfigError, DataError
@@ -48,7 +49,7 @@ def evaluate(
     own = _own_splits(trained, settings if file is None else trained.settings, watch, needed=file is None)
     if file is not None:
         split, rows = _given_rows(file, settings, watch)
-        examples = filter_examples(trained.task, [trained.task.example(record) for record in rows], split, watch)
+        examples = filter_examples(trained.task, examples_of(trained.task, rows), split, watch)
         note_shared(own.get("train", ()), examples, split, watch)
         for message in blank_warnings(examples, ", and are scored as answered from nothing"):
             watch.note(f"{split}: {message}")
@@ -70,7 +71,7 @@ def evaluate(
     )
 
 
-def _given_rows(file: Any, settings: Settings, watch: Listener) -> tuple[str, list[Record]]:
+def _given_rows(file: Any, settings: Settings, watch: Listener) -> tuple[str, list[Any]]:
     """The name and the rows of what is to be scored."""
     then = " Skipped rows count in no score."
     if are_rows(file):
@@ -88,8 +89,8 @@ def _own_splits(trained: Run, settings: Settings, watch: Callback, *, needed: bo
             raise
         watch.note(f"no baselines, because the training data cannot be read: {error}")
         return {}
-    if prepared.fingerprint != trained.fingerprint:
-        watch.note("the run's own data is not what it was trained on: rows of dev and test may have been learned from.")
+    if said := doubt(trained.fingerprint, prepared.fingerprint):
+        watch.note(said)
     return prepared.splits
 
 

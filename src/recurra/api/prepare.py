@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from recurra.api.ceilings import ceiling
+from recurra.api.fingerprint import fingerprint
 from recurra.api.options import DataOptions
 from recurra.api.schema import Settings
 from recurra.base.contracts import Listener, Record, Score
@@ -17,7 +18,7 @@ from recurra.base.words import counted
 from recurra.config import build
 from recurra.data.formats import ON_ERROR, BadRows, read, resolved_format
 from recurra.data.splits import SPLITS, FoldsSplit, OrderedSplit, overlap, split
-from recurra.tasks import LabelsRows, ReadsOn, Task
+from recurra.tasks import LabelsRows, ReadsOn, ReadsOnce, Row, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +41,21 @@ def prepare(settings: Settings, watch: Listener, *, task: Task | None = None) ->
     Raises DataError, with file and line, for data that cannot be learned from.
     """
     heard = _Notes(watch)
-    records = split_records(settings, heard)
-    fitted = task or settings.plan.fit(records["train"], settings.data.train)
-    splits = {name: [fitted.example(record) for record in rows] for name, rows in records.items()}
+    rows = split_rows(settings, heard)
+    plan, splits = settings.plan, {}
+    if task is None:
+        task, splits["train"] = _fitted(plan, rows.pop("train"), settings.data.train)
+    for name, some in rows.items():
+        splits[name] = examples_of(task, _taken(some))
     for name, examples in splits.items():
-        splits[name] = filter_examples(fitted, examples, name, heard)
+        splits[name] = filter_examples(task, examples, name, heard)
         if name != "train":
             note_shared(splits["train"], splits[name], name, heard)
-    facts = fitted.facts(splits)
+    facts = task.facts(splits)
     for name, value in facts.items():
         if name.endswith("texts cut"):
             heard.note(f"{name}: {value}")
-    return Prepared(fitted, splits, tuple(heard.messages), facts, _fingerprint(splits))
+    return Prepared(task, splits, tuple(heard.messages), facts, fingerprint(splits))
 
 
 def selected(settings: Settings, prepared: Prepared, watch: Listener) -> str:
@@ -76,8 +80,8 @@ def selected(settings: Settings, prepared: Prepared, watch: Listener) -> str:
     return found.telling(prepared.task.usual_score, names.values()) if word == "auto" else word
 
 
-def split_records(settings: Settings, watch: Listener) -> dict[str, list[Record]]:
-    """The records of each split: files where they are named, the rest taken from train."""
+def split_rows(settings: Settings, watch: Listener) -> dict[str, list[Row]]:
+    """The rows of each split: files where they are named, the rest taken from train."""
     data = settings.data
     train = read_rows(Path(data.train), settings, watch)
     found = {"train": train}
@@ -93,12 +97,12 @@ def split_records(settings: Settings, watch: Listener) -> dict[str, list[Record]
     return found
 
 
-def _why_none_for(name: str, train: Sequence[Record], settings: Settings) -> str:
+def _why_none_for(name: str, train: Sequence[Row], settings: Settings) -> str:
     """Why a split has no rows: few rows, or none of a class that could go there."""
     plan = settings.plan
     rows, source = counted(len(train), "row"), settings.data.train
     more = f"Give more rows, or a file for {name}."
-    classes, keys = {plan.stratum(record) for record in train}, {plan.key(record) for record in train}
+    classes, keys = {row.stratum for row in train}, {row.key for row in train}
     if not 1 < len(classes) >= len(keys):
         return f"{source}: no row is left for {name} out of {rows}. {more}"
     label = plan.label if isinstance(plan, LabelsRows) else None
@@ -109,8 +113,8 @@ def _why_none_for(name: str, train: Sequence[Record], settings: Settings) -> str
     )
 
 
-def read_rows(path: Path, settings: Settings, watch: Listener, then: str = "") -> list[Record]:
-    """All records of a file that the task can learn from; others stop, or are skipped and counted, as the config says.
+def read_rows(path: Path, settings: Settings, watch: Listener, then: str = "") -> list[Row]:
+    """All rows of a file that the task can learn from; others stop, or are skipped and counted, as the config says.
 
     then: what follows from skipped rows, a sentence for the message
     Raises DataError if none is good.
@@ -130,17 +134,15 @@ def good_rows(
     watch: Listener,
     then: str = "",
     bad_rows: BadRows | None = None,
-) -> list[Record]:
-    """The records that the task can learn from; as for `read_rows`. bad_rows: what has been refused so far"""
+) -> list[Row]:
+    """The rows of records that the task can learn from; as for `read_rows`. bad_rows: what has been refused so far"""
     bad_rows = ON_ERROR[settings.data.on_error]() if bad_rows is None else bad_rows
     good = []
     for record in records:
         try:
-            settings.plan.check(record)
+            good.append(_row_of(settings.plan, record))
         except DataError as problem:
             bad_rows.refuse(problem)
-        else:
-            good.append(record)
     if bad_rows.count:
         skipped = counted(bad_rows.count, "broken row was", "broken rows were")
         watch.note(f"{source}: {skipped} skipped, {len(good):,} kept; {bad_rows.examples[0]}{then}")
@@ -151,7 +153,7 @@ def good_rows(
     return good
 
 
-def _divided(train: Sequence[Record], settings: Settings, watch: Listener) -> dict[str, list[Record]]:
+def _divided(train: Sequence[Row], settings: Settings, watch: Listener) -> dict[str, list[Row]]:
     """Train, dev and, unless it is a file, test."""
     plan, data = settings.plan, settings.data
     usual = plan.splits[0]
@@ -161,18 +163,18 @@ def _divided(train: Sequence[Record], settings: Settings, watch: Listener) -> di
     rule = build(data.split or usual, SPLITS)
     if isinstance(rule, FoldsSplit) and rule.is_first_of_all:
         watch.note(f"{data.train}: this is the first of the folds; `recurra train` makes a run for each.")
-    parts = split(train, rule, group=plan.key, stratify=plan.stratum)
+    parts = split(train, rule, group=_key, stratify=_stratum)
     needed = ("train", "dev", "test") if rule.makes_test and data.test is None else ("train", "dev")
     if isinstance(rule, OrderedSplit) and isinstance(plan, ReadsOn) and not all(parts[name] for name in needed):
         torn = plan.torn(train, rule)
         if len(torn) > len(train):
             watch.note(f"{data.train}: a row is cut where a split ends, as there are only {len(train)} to split.")
-        train, parts = torn, split(torn, rule, group=plan.key, stratify=plan.stratum)
+        train, parts = torn, split(torn, rule, group=_key, stratify=_stratum)
     if data.test is None:
         return {name: rows for name, rows in parts.items() if name != "test" or rule.makes_test}
     # The test file is there, so the share for it is trained on.
-    dev = {id(record) for record in parts["dev"]}
-    return {"train": [record for record in train if id(record) not in dev], "dev": parts["dev"]}
+    dev = {id(row) for row in parts["dev"]}
+    return {"train": [row for row in train if id(row) not in dev], "dev": parts["dev"]}
 
 
 def note_shared(train: Iterable[Any], examples: Iterable[Any], name: str, watch: Listener) -> None:
@@ -200,18 +202,60 @@ def filter_examples(task: Task, examples: Sequence[Any], name: str, watch: Liste
     return kept
 
 
-def _key(example: Any) -> str:
-    return str(example.key)
+@dataclass(frozen=True, slots=True)
+class _RecordRow:
+    """A record, for plans that read it again."""
+
+    plan: Any
+    record: Record
+
+    @property
+    def origin(self) -> Any:
+        return self.record.origin
+
+    @property
+    def key(self) -> str:
+        return str(self.plan.key(self.record))
+
+    @property
+    def stratum(self) -> str:
+        return str(self.plan.stratum(self.record))
 
 
-def _fingerprint(splits: Mapping[str, Sequence[Any]]) -> str:
-    """SHA-256 of what is learned from, and of what chooses the best epoch, in order."""
-    sha = hashlib.sha256()
-    for name in ("train", "dev"):
-        sha.update(f"{name} {len(splits[name])}\n".encode())
-        for example in splits[name]:
-            sha.update(repr(example.content).encode("utf-8", "surrogatepass"))
-    return sha.hexdigest()
+def _row_of(plan: Any, record: Record) -> Any:
+    if isinstance(plan, ReadsOnce):
+        return plan.read(record)
+    plan.check(record)
+    return _RecordRow(plan, record)
+
+
+def examples_of(task: Any, rows: Iterable[Any]) -> list[Any]:
+    """Rows as examples."""
+    some = list(islice(rows := iter(rows), 1))
+    again = bool(some) and isinstance(some[0], _RecordRow)
+    return [task.example(row.record) for row in chain(some, rows)] if again else list(task.examples(chain(some, rows)))
+
+
+def _fitted(plan: Any, rows: list[Any], source: str) -> tuple[Task, list[Any]]:
+    if isinstance(plan, ReadsOnce):
+        return plan.fit_examples(rows, source)
+    task = plan.fit([row.record for row in rows], source)
+    return task, examples_of(task, rows)
+
+
+def _key(one: Any) -> str:
+    return str(one.key)
+
+
+def _stratum(row: Row) -> str:
+    return row.stratum
+
+
+def _taken(rows: list[Row]) -> Iterator[Row]:
+    """The rows, in order; each is let go when the next one is asked for, so that texts are not in memory twice."""
+    rows.reverse()
+    while rows:
+        yield rows.pop()
 
 
 class _Notes:

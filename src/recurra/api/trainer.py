@@ -9,6 +9,7 @@ from typing import Any, cast
 import torch
 
 from recurra.api.finetuning import freeze_below, groups_of
+from recurra.api.fingerprint import refuse_other_data
 from recurra.api.schema import Settings
 from recurra.base.contracts import Batch, Progress, Score
 from recurra.base.errors import ConfigError, RunError
@@ -164,11 +165,7 @@ class Trainer:
 
     def restore(self, checkpoint: Checkpoint, origin: str) -> None:
         """Go back to a checkpoint. Raises RunError if it belongs to other data or other settings."""
-        if checkpoint.extra.get("data") != self.fingerprint:
-            raise RunError(
-                f"{origin}: the data is not what it was: rows of train or dev were changed, added or removed. "
-                "Put the old files back to go on, or train anew in another folder."
-            )
+        refuse_other_data(checkpoint.extra.get("data"), self.fingerprint, origin)
         put_weights(self.model, checkpoint.model, origin)
         try:
             self._restore_parts(checkpoint)

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Annotated, Protocol
+from typing import Annotated, Any, Protocol, TypeVar
 
 from recurra.base.contracts import Origin, Record
 from recurra.base.errors import ConfigError
@@ -23,7 +23,8 @@ from recurra.base.registry import Registry
 
 TRAIN, DEV, TEST = NAMES = ("train", "dev", "test")
 
-Key = Callable[[Record], str]
+One = TypeVar("One")
+Key = Callable[[Any], str]
 
 
 class SplitRule(Protocol):
@@ -222,15 +223,15 @@ def content_key(record: Record) -> str:
 
 
 def split(
-    records: Sequence[Record], rule: SplitRule, *, group: Key = content_key, stratify: Key | None = None
-) -> dict[str, list[Record]]:
+    records: Sequence[One], rule: SplitRule, *, group: Key = content_key, stratify: Key | None = None
+) -> dict[str, list[One]]:
     """The records of "train", "dev" and "test", each in the order of `records`; a small file may leave one empty.
 
     group: rows with the same key stay in one split (by default: rows that are identical)
     stratify: the class of a row; None: all rows are of one
     """
     strata = ["" if stratify is None else stratify(record) for record in records]
-    parts: dict[str, list[Record]] = {name: [] for name in NAMES}
+    parts: dict[str, list[One]] = {name: [] for name in NAMES}
     for name, record in zip(rule.assign([group(record) for record in records], strata), records, strict=True):
         parts[name].append(record)
     return parts

@@ -5,6 +5,7 @@ spaces       what stands between white space
 characters   grapheme clusters
 subwords     learnt pieces: bpe, unigram, wordpiece
 vocabulary   tokens to numbers and back
+encoded      texts as numbers, a few bytes a token
 cutting      tokens that know their place in a text
 joining      tokens as people write them: which signs stand close
 learned      the same, as a file cuts its own text
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 from recurra.data.tokenizers.characters import Characters, characters_from_json
 from recurra.data.tokenizers.cutting import CUTTERS, CutterName, Place
+from recurra.data.tokenizers.encoded import Corpus, Encoded, encode, joined
 from recurra.data.tokenizers.joining import Joining, joining_from_json
 from recurra.data.tokenizers.spaces import Spaces, spaces_from_json
 from recurra.data.tokenizers.subwords import Subwords, subwords_from_json
@@ -32,13 +34,17 @@ __all__ = [
     "PAD",
     "TOKENIZERS",
     "UNK",
+    "Corpus",
     "CutterName",
+    "Encoded",
     "Joining",
     "Place",
     "Tokenizer",
     "TokenizerPlan",
     "Vocabulary",
     "VocabularyPlan",
+    "encode",
+    "joined",
     "joining_from_json",
     "tokenizer_from_json",
     "vocabulary_from_json",

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Annotated, Any
 
+import numpy as np
+
+from recurra.base.digest import digest_of
 from recurra.base.errors import ConfigError, DataError, RunError
 from recurra.base.option import Opt
 
 PAD, UNK, BOS, EOS = range(4)
 SPECIALS = ("<pad>", "<unk>", "<bos>", "<eos>")
+MOST_IN_TWO_BYTES = 2**16
 
 
 class Vocabulary:
     """Tokens by number; unchangeable. A token that is spelt like a special one is an unknown token.
 
     tokens: the ordinary ones, numbered from 4 in their order.
+    dtype: of an array of numbers
     Raises DataError when one is empty, appears twice, or is spelt like a special one.
     """
 
@@ -26,6 +32,19 @@ class Vocabulary:
             raise DataError(f"vocabulary: {len(tokens) - len(self._ids)} tokens appear twice.")
         if "" in self._ids or not self._ids.keys().isdisjoint(SPECIALS):
             raise DataError(f"vocabulary: a token must not be empty or one of {', '.join(SPECIALS)}.")
+        # What a number takes: two bytes, in a large vocabulary four.
+        self.dtype = np.dtype(np.uint16 if len(self._tokens) <= MOST_IN_TWO_BYTES else np.int32)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Vocabulary) and self._tokens == other._tokens
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    @cached_property
+    def digest(self) -> bytes:
+        """32 bytes, others for other tokens or another order."""
+        return digest_of(self._tokens)
 
     def __len__(self) -> int:
         return len(self._tokens)

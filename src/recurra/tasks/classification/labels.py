@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -42,15 +43,15 @@ TINY = 1e-300
 
 
 class LabelKind(Protocol):
-    """What a classification task asks of its kind of labels. gold: as `read` returns it; spelt: as the file has it
+    """What a classification task asks of its kind of labels. gold: of a row, as `read` returns it
 
+    read: a cell as its gold and, as the file spells them, its labels
     nothing: the answer to a text without anything to read
     """
 
     @property
     def nothing(self) -> dict[str, Any]: ...
-    def spelt(self, value: Any) -> list[str]: ...
-    def read(self, value: Any, origin: Origin) -> Any: ...
+    def read(self, value: Any, origin: Origin) -> tuple[Any, tuple[str, ...]]: ...
     def names(self, gold: Iterable[Any]) -> Iterable[str]: ...
     def targets(self, gold: Sequence[Any], place: Mapping[str, int]) -> Tensor: ...
     def loss(self, logits: Tensor, targets: Tensor, weights: Tensor | None, smoothing: float) -> Loss: ...
@@ -83,20 +84,18 @@ class OneLabel:
     def nothing(self) -> dict[str, Any]:
         return {"label": "", "score": None, "probabilities": {}}
 
-    def spelt(self, value: Any) -> list[str]:
-        return ["" if value is None else str(value)]
-
-    def read(self, value: Any, origin: Origin) -> str:
+    def read(self, value: Any, origin: Origin) -> tuple[str, tuple[str, ...]]:
         if isinstance(value, list | dict):
             raise DataError(
                 f"{origin}: expected one label, got {as_written(value)}. Set task.labels: many for lists of labels."
             )
-        (label,) = map(name_of, self.spelt(value))
+        spelt = sys.intern("" if value is None else str(value))  # one object a label: rows have few different ones
+        label = sys.intern(name_of(spelt))
         if not label:
             raise DataError(
                 f"{origin}: the label is empty; expected one label. Fill it in, or set data.on_error: skip."
             )
-        return label
+        return label, (spelt,)
 
     def names(self, gold: Iterable[str]) -> Iterable[str]:
         return gold
@@ -177,16 +176,13 @@ class ManyLabels:
     def nothing(self) -> dict[str, Any]:
         return {"labels": [], "probabilities": {}}
 
-    def spelt(self, value: Any) -> list[str]:
-        if isinstance(value, list):
-            return [str(part) for part in value]
-        return parts_of("" if value is None else str(value), self.separator)
-
-    def read(self, value: Any, origin: Origin) -> tuple[str, ...]:
-        labels = [label for label in map(name_of, self.spelt(value)) if label]
+    def read(self, value: Any, origin: Origin) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        listed = value if isinstance(value, list) else parts_of("" if value is None else str(value), self.separator)
+        spelt = tuple(sys.intern(str(part)) for part in listed)
+        labels = [sys.intern(label) for label in map(name_of, spelt) if label]
         if len(set(labels)) != len(labels):
             raise DataError(f"{origin}: a label stands twice in {value!r}; expected each once.")
-        return tuple(labels)
+        return tuple(labels), spelt
 
     def names(self, gold: Iterable[tuple[str, ...]]) -> Iterable[str]:
         return (label for row in gold for label in row)

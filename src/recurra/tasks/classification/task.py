@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -14,13 +15,15 @@ from typing import Annotated, Any, ClassVar, Literal
 import torch
 
 from recurra.base.contracts import Batch, Loss, Origin, Prediction, Record, Score, Table
+from recurra.base.digest import digest_of
 from recurra.base.errors import ConfigError, DataError, RunError, did_you_mean
 from recurra.base.normal import name_of, normal, spellings
 from recurra.base.option import OneOf, Opt
+from recurra.base.packed import pack, unpack
 from recurra.base.words import as_written
 from recurra.config import Section, build
 from recurra.data.formats import field
-from recurra.data.tokenizers import TOKENIZERS
+from recurra.data.tokenizers import TOKENIZERS, Encoded
 from recurra.losses import balanced_weights
 from recurra.metrics import Compared
 from recurra.tasks.blank import NOTE, blank_warnings, emptiness, is_blank
@@ -33,35 +36,64 @@ from recurra.tasks.classification.streaming import StreamingPredictor
 from recurra.tasks.columns import counted, missing, unfit
 from recurra.tasks.contract import AnswerKind, Suggestion
 from recurra.tasks.explanation import ExplanationTarget
-from recurra.tasks.text import Keep, TextEncoder, unknown_share
+from recurra.tasks.text import Keep, TextEncoder, pad_arrays, unknown_share
 
 
 @dataclass(frozen=True, slots=True)
-class TextExample:
-    """A text as its tokens, all of them and the ones that are kept, and what it should be: None where nobody knows."""
+class TextRow:
+    """A text and what it should be, before anything is fitted. spelt: the labels as the file has them"""
 
-    text: str
-    tokens: tuple[str, ...]
+    packed: bytes
     gold: Any
+    stratum: str
+    spelt: tuple[str, ...]
     origin: Origin
-    all_tokens: int
 
     @property
-    def length(self) -> int:
-        return len(self.tokens)
+    def text(self) -> str:
+        return unpack(self.packed)
 
     @property
     def key(self) -> str:
         return normal(self.text)
 
+
+@dataclass(frozen=True, slots=True)
+class TextExample:
+    """A text as the numbers of the tokens that are kept, and what it should be: None where nobody knows.
+
+    packed: the text itself, for reports      all_tokens: how many it has
+    """
+
+    packed: bytes
+    encoded: Encoded
+    gold: Any
+    origin: Origin
+    all_tokens: int
+
     @property
-    def content(self) -> object:
-        return (self.tokens, self.gold)
+    def text(self) -> str:
+        return unpack(self.packed)
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        return self.encoded.tokens
+
+    @property
+    def length(self) -> int:
+        return len(self.encoded)
+
+    @property
+    def key(self) -> str:
+        return normal(self.text)
+
+    def digest(self) -> bytes:
+        return digest_of(self.encoded.digest(), self.gold)
 
     @property
     def is_blank(self) -> bool:
         """Whether there is nothing to read."""
-        return not self.tokens or is_blank(self.text)
+        return not self.length or is_blank(self.text)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -154,35 +186,42 @@ class ClassificationConfig:
         """Columns that training data must have."""
         return (*self.texts, self.label)
 
-    def key(self, record: Record) -> str:
-        """What makes two records the same: used to find overlap between splits, and to split by hash."""
-        return normal("\n".join(str(field(record, name)) for name in self.texts))
+    def read(self, record: Record) -> TextRow:
+        """The text and the labels of a record.
 
-    def stratum(self, record: Record) -> str:
-        """What a split keeps in proportion: the label, or the labels in whatever order they stand."""
-        gold = self.kind.read(field(record, self.label), record.origin)
-        return "\n".join(sorted(self.kind.names([gold])))
+        Raises DataError, with file and line, if nothing can be learned from it.
+        """
+        text = _text(record, self.texts)
+        gold, spelt = self.kind.read(field(record, self.label), record.origin)
+        stratum = "\n".join(sorted(self.kind.names([gold])))  # in whatever order the labels stand
+        return TextRow(pack(text), gold, sys.intern(stratum), spelt, record.origin)
 
     def check(self, record: Record) -> None:
         """Raise DataError, with file and line, if this record cannot be learned from."""
-        _text(record, self.texts)
-        self.kind.read(field(record, self.label), record.origin)
+        self.read(record)
 
     def fit(self, records: Sequence[Record], source: str) -> Classification:
-        """Tokenizer, vocabulary and labels from training records. Raises DataError if there is nothing to learn."""
-        texts = [_text(record, self.texts) for record in records]
-        gold = [self.kind.read(field(record, self.label), record.origin) for record in records]
+        """The task from training records, as `fit_examples`."""
+        return self.fit_examples([self.read(record) for record in records], source)[0]
+
+    def fit_examples(self, rows: Sequence[TextRow], source: str) -> tuple[Classification, list[TextExample]]:
+        """Tokenizer, vocabulary and labels from training rows, and these as examples: each text is tokenized once.
+
+        Raises DataError if there is nothing to learn.
+        """
+        gold = [row.gold for row in rows]
         labels = label_set(self.kind, gold, source)
-        merged = spellings(chain.from_iterable(self.kind.spelt(field(record, self.label)) for record in records))
-        reader = TextEncoder.fit(
+        reader, texts = TextEncoder.fit(
             build(self.tokenizer, TOKENIZERS),
-            texts,
+            rows,
             min_count=self.min_count,
             max_vocabulary=self.max_vocabulary,
             max_length=self.max_length,
             keep=self.keep,
         )
-        return Classification(self, reader, labels, self._weights(labels, gold), merged)
+        merged = spellings(chain.from_iterable(row.spelt for row in rows))
+        task = Classification(self, reader, labels, self._weights(labels, gold), merged)
+        return task, [_example(row, *text) for row, text in zip(rows, texts, strict=True)]
 
     def restore(self, data: Mapping[str, Any], origin: str) -> Classification:
         """The task as a run folder holds it. Raises RunError that names `origin`."""
@@ -255,10 +294,15 @@ class Classification:
 
         Raises DataError, with file and line, for a text or label that is not there.
         """
-        text = _text(record, self.plan.texts, empty=not gold)
-        tokens = self.reader.tokens(text)
-        label = self.kind.read(field(record, self.plan.label), record.origin) if gold else None
-        return TextExample(text, self.reader.kept(tokens), label, record.origin, len(tokens))
+        if gold:
+            return next(self.examples([self.plan.read(record)]))
+        text = _text(record, self.plan.texts, empty=True)
+        encoded, number = self.reader.encode(text)
+        return TextExample(pack(text), encoded, None, record.origin, number)
+
+    def examples(self, rows: Iterable[TextRow]) -> Iterator[TextExample]:
+        """Rows as examples, one by one."""
+        return (_example(row, *self.reader.encode(row.text)) for row in rows)
 
     def sampler(
         self, examples: Sequence[TextExample], *, batch_tokens: int, batch_rows: int, seed: int
@@ -271,7 +315,7 @@ class Classification:
 
         Raises DataError for a label that training never saw.
         """
-        tokens, lengths = self.reader.pad_sequence([e.tokens for e in examples])
+        tokens, lengths = pad_arrays([e.encoded.ids for e in examples])
         targets = {}
         if examples and all(e.gold is not None for e in examples):
             self.refuse_unknown(examples)
@@ -371,7 +415,7 @@ class Classification:
             cut = sum(e.all_tokens > e.length for e in examples)
             found[f"{name} rows"] = len(examples)
             found[f"{name} tokens"] = sum(e.length for e in examples)
-            found[f"{name} unknown tokens"] = f"{unknown_share(self.reader, (e.tokens for e in examples)):.2%}"
+            found[f"{name} unknown tokens"] = f"{unknown_share(e.encoded for e in examples):.2%}"
             if cut:
                 lost = sum(e.all_tokens - e.length for e in examples)
                 found[f"{name} texts cut"] = (
@@ -436,6 +480,10 @@ class Classification:
     @property
     def _reads_characters(self) -> bool:
         return bool(self.reader.tokenizer.to_json()["name"] == "characters")
+
+
+def _example(row: TextRow, encoded: Encoded, number: int) -> TextExample:
+    return TextExample(row.packed, encoded, row.gold, row.origin, number)
 
 
 def _text(record: Record, columns: Sequence[str], *, empty: bool = False) -> str:

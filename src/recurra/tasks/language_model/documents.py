@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, groupby, pairwise
+from itertools import accumulate, chain, groupby, pairwise, zip_longest
 
 from recurra.base.contracts import Origin
+from recurra.base.digest import digest_of
+from recurra.base.normal import normal
+from recurra.data.tokenizers import Encoded
+from recurra.data.tokenizers import joined as joined_texts
 from recurra.tasks.blank import is_blank
 
 # The token at the end of a line, where line breaks are tokens. No line holds one.
@@ -17,35 +22,61 @@ LINE = "\n"
 PIECE, WARM_UP = 512, 128
 
 
+@dataclass(frozen=True, slots=True)
+class TextRow:
+    """The text of a row, before anything is fitted; all rows are of one kind."""
+
+    text: str
+    origin: Origin
+
+    @property
+    def key(self) -> str:
+        return normal(self.text)
+
+    @property
+    def stratum(self) -> str:
+        return ""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Document:
     """A text that is read on from beginning to end, with one state.
 
-    tokens: of all rows, line ends among them        closed: whether an end follows, one target more
-    texts: the rows as the file has them        ends: places after each row's last token        origins: of the rows
+    encoded: the tokens of all rows, line ends among them        closed: whether an end follows, one target more
+    ends: places after each row's last token        characters: of each row, its line break among them
+    path: of the file        lines: of the rows in it, 0 where there are none        is_blank: nothing of it can be seen
+    text: as it was given, where it is answered for; of training rows nobody asks, and it is ""
     """
 
-    tokens: tuple[str, ...]
+    encoded: Encoded
     closed: bool
-    texts: tuple[str, ...]
-    ends: tuple[int, ...]
-    origins: tuple[Origin, ...]
+    ends: Sequence[int]
+    characters: Sequence[int]
+    path: str
+    lines: Sequence[int]
+    is_blank: bool
+    text: str = ""
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        return self.encoded.tokens
 
     @property
     def targets(self) -> int:
         """What is predicted: each token, given all before it, and the end."""
-        return len(self.tokens) + self.closed
+        return len(self.encoded) + self.closed
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
     """Targets `start` up to `stop` of a document, as one example. characters: of the rows that end there, with their
-    line breaks, so that those of all passages are those of the document."""
+    line breaks, so that those of all passages are those of the document. spelling: of its unknown tokens"""
 
     document: Document
     start: int
     stop: int
     characters: int
+    spelling: bytes
 
     @property
     def targets(self) -> int:
@@ -62,50 +93,90 @@ class Passage:
 
     @property
     def origin(self) -> Origin:
-        return self.document.origins[min(bisect_right(self.document.ends, self.start), len(self.document.origins) - 1)]
+        document = self.document
+        line = document.lines[min(bisect_right(document.ends, self.start), len(document.lines) - 1)]
+        return Origin(document.path, line or None)
+
+    @property
+    def encoded(self) -> Encoded:
+        """Its own tokens."""
+        whole = self.document.encoded
+        size = whole.vocabulary.dtype.itemsize
+        return Encoded(whole.vocabulary, whole.data[self.start * size : self.stop * size], self.spelling)
 
     @property
     def key(self) -> str:
-        return " ".join(self.document.tokens[self.start : self.stop])
+        return " ".join(self.encoded.tokens)
 
-    @property
-    def content(self) -> object:
-        return (self.start, self.stop, self.document.tokens[self.start : self.stop])
+    def digest(self) -> bytes:
+        return digest_of(self.start, self.stop, self.encoded.digest())
 
     @property
     def is_blank(self) -> bool:
         """Whether nothing of its text can be seen."""
-        return all(map(is_blank, self.document.texts))
+        return self.document.is_blank
+
+
+def document_of(rows: Sequence[TextRow], encoded: Encoded, lengths: Sequence[int], *, closed: bool) -> Document:
+    """The document of one row or more of a file. lengths: tokens of each"""
+    return Document(
+        encoded,
+        closed,
+        _kept(accumulate(lengths), len(rows)),
+        _kept((len(row.text) + 1 for row in rows), len(rows)),
+        rows[0].origin.path,
+        _kept((row.origin.line or 0 for row in rows), len(rows)),
+        all(is_blank(row.text) for row in rows),
+    )
+
+
+def by_file(rows: Iterable[TextRow]) -> list[list[TextRow]]:
+    """The rows that one document is of: those of one file that follow one another."""
+    return [list(group) for _, group in groupby(rows, key=lambda row: row.origin.path)]
 
 
 def whole(document: Document) -> Passage:
     """A document as one passage."""
-    return Passage(document, 0, document.targets, sum(len(text) + 1 for text in document.texts))
+    return Passage(document, 0, document.targets, sum(document.characters), document.encoded.spelling)
 
 
 def joined(passages: Sequence[Passage]) -> list[Document]:
-    """The documents of passages; rows of one file that follow one another become one document."""
-    groups = groupby((p.document for p in passages), key=lambda d: d.origins[0].path)
+    """The documents of passages; those of one file that follow one another become one document."""
+    groups = groupby((p.document for p in passages), key=lambda d: d.path)
     return [_join(list(group)) for _, group in groups]
 
 
 def pieces(document: Document) -> list[Passage]:
     """A document as passages of at most PIECE targets."""
-    characters = [0, *accumulate(len(text) + 1 for text in document.texts)]
+    characters = [0, *accumulate(document.characters)]
 
     def before(place: int) -> int:
         return characters[bisect_right(document.ends, place)] if place else 0
 
-    bounds = [*range(0, document.targets, PIECE), document.targets]
-    return [Passage(document, start, stop, before(stop) - before(start)) for start, stop in pairwise(bounds)]
+    bounds = pairwise([*range(0, document.targets, PIECE), document.targets])
+    parts = (part.spelling for part in document.encoded.pieces(PIECE))
+    return [  # an end may be a passage of its own, without tokens
+        Passage(document, start, stop, before(stop) - before(start), spelling)
+        for (start, stop), spelling in zip_longest(bounds, parts, fillvalue=b"")
+    ]
 
 
 def _join(documents: Sequence[Document]) -> Document:
-    offsets = accumulate((len(d.tokens) for d in documents), initial=0)
+    if len(documents) == 1:
+        return documents[0]
+    offsets = accumulate((len(d.encoded) for d in documents), initial=0)
+    number = sum(len(d.ends) for d in documents)
     return Document(
-        tuple(token for d in documents for token in d.tokens),
+        joined_texts(documents[0].encoded.vocabulary, (d.encoded for d in documents)),
         documents[-1].closed,
-        tuple(text for d in documents for text in d.texts),
-        tuple(offset + end for d, offset in zip(documents, offsets, strict=False) for end in d.ends),
-        tuple(origin for d in documents for origin in d.origins),
+        _kept((offset + end for d, offset in zip(documents, offsets, strict=False) for end in d.ends), number),
+        _kept(chain.from_iterable(d.characters for d in documents), number),
+        documents[0].path,
+        _kept(chain.from_iterable(d.lines for d in documents), number),
+        all(d.is_blank for d in documents),
     )
+
+
+def _kept(numbers: Iterable[int], number: int) -> Sequence[int]:
+    """Whole numbers in eight bytes each; a single one as a tuple, which is smaller than an array."""
+    return tuple(numbers) if number == 1 else array("q", numbers)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from recurra.base.contracts import Batch
 from recurra.data.streams import Streams
+from recurra.data.tokenizers.encoded import Ids
 from recurra.tasks.bucketing import ALL
 from recurra.tasks.language_model.documents import PIECE, Document, Passage
 
@@ -27,11 +26,11 @@ class StreamSampler:
     carries = True
 
     def __init__(
-        self, examples: Sequence[Passage], ids: Callable[[Document], NDArray[Any]], *, bptt: int, rows: int, seed: int
+        self, examples: Sequence[Passage], ids: Callable[[Document], Ids], *, bptt: int, rows: int, seed: int
     ) -> None:
         documents = list(dict.fromkeys(e.document for e in examples))
         numbers = [ids(document) for document in documents]
-        self._ids = np.concatenate(numbers) if numbers else np.zeros(0, np.int64)
+        self._ids = np.concatenate(numbers) if numbers else np.zeros(0, np.uint16)
         sizes = np.array([len(some) for some in numbers], dtype=np.int64)
         self._offsets = sizes.cumsum() - sizes
         self._targets = sizes - 1
@@ -51,7 +50,7 @@ class StreamSampler:
         steps = np.arange(chunks.lengths.max(initial=0))[:, None]
         real = steps < chunks.lengths
         places = np.where(real, self._offsets[chunks.documents] + chunks.starts + steps, 0)
-        tokens, targets = np.where(real, self._ids[places], 0), np.where(real, self._ids[places + 1], 0)
+        tokens, targets = (np.where(real, self._ids[p], 0).astype(np.int64) for p in (places, places + 1))
         where = self._first_piece[chunks.documents] + chunks.starts // PIECE
         return Batch(
             {"tokens": torch.from_numpy(tokens), "fresh": torch.from_numpy(chunks.fresh)},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,16 +9,14 @@ from typing import Annotated, Any, Literal
 
 from recurra.base.contracts import Record
 from recurra.base.errors import ConfigError, DataError, RunError
-from recurra.base.normal import normal
 from recurra.base.option import OneOf, Opt
 from recurra.config import Section, build
-from recurra.data.formats import field, spelt
 from recurra.data.splits import OrderedSplit
-from recurra.data.tokenizers import TOKENIZERS, VocabularyPlan
+from recurra.data.tokenizers import TOKENIZERS, Corpus, VocabularyPlan
 from recurra.tasks.contract import Suggestion
 from recurra.tasks.language_model.columns import suggested
-from recurra.tasks.language_model.documents import LINE
-from recurra.tasks.language_model.reading import lines_of, text_of
+from recurra.tasks.language_model.documents import LINE, Passage, TextRow, by_file, document_of, whole
+from recurra.tasks.language_model.reading import lines_of, text_of, tokens_of
 from recurra.tasks.language_model.task import LanguageModelling
 from recurra.tasks.language_model.tearing import torn
 from recurra.tasks.text import TextEncoder
@@ -84,37 +81,44 @@ class LanguageModelConfig:
         """Options for a file, from its first rows. Raises DataError if no column holds text."""
         return suggested(rows, file)
 
-    def key(self, record: Record) -> str:
-        """What makes two records the same."""
-        return normal(str(field(record, self.text)))
+    def read(self, record: Record) -> TextRow:
+        """The text of a record. Raises DataError, with file and line, if nothing can be learned from it."""
+        return TextRow(text_of(record, self.text, blank=self.document == "file"), record.origin)
 
-    def torn(self, records: Sequence[Record], rule: OrderedSplit) -> list[Record]:
-        """Records of which a row is cut where train or dev ends: for a text of so few lines that a split has none."""
+    def torn(self, rows: Sequence[TextRow], rule: OrderedSplit) -> list[TextRow]:
+        """Rows of which one is cut where train or dev ends: for a text of so few lines that a split has none."""
         if self.document == "row":
-            return list(records)
-        sizes = [len(self.key(record)) + 1 for record in records]
-        return torn(records, spelt(self.text, records[0].fields) or self.text, sizes, rule.places(sum(sizes)))
-
-    def stratum(self, record: Record) -> str:
-        """All rows are of one kind."""
-        return ""
+            return list(rows)
+        sizes = [len(row.key) + 1 for row in rows]
+        return torn(rows, sizes, rule.places(sum(sizes)))
 
     def check(self, record: Record) -> None:
         """Raise DataError, with file and line, if this record cannot be learned from."""
-        text_of(record, self.text, blank=self.document == "file")
+        self.read(record)
 
     def fit(self, records: Sequence[Record], source: str) -> LanguageModelling:
-        """Tokenizer and vocabulary from training records. Raises DataError if there is nothing to learn."""
-        rows = [lines_of(text_of(record, self.text, blank=True)) for record in records]
-        lines = [line for row in rows for line in row]
-        if not any(map(str.strip, lines)):
-            raise DataError(f"{source}: all {len(records)} training rows are blank; expected text.")
-        tokenizer = build(self.tokenizer, TOKENIZERS).train(lines)
-        counts = Counter(token for line in lines for token in tokenizer.tokenize(line))
-        if self.line_breaks:
-            counts[LINE] += sum(len(row) - (self.document == "row") for row in rows)
-        vocabulary = VocabularyPlan(min_count=self.min_count, max_size=self.max_vocabulary).build(+counts)
-        return self._task(TextEncoder(tokenizer, vocabulary, None, "start"))
+        """The task from training records, as `fit_examples`; they may be blank."""
+        rows = [TextRow(text_of(record, self.text, blank=True), record.origin) for record in records]
+        return self.fit_examples(rows, source)[0]
+
+    def fit_examples(self, rows: Sequence[TextRow], source: str) -> tuple[LanguageModelling, list[Passage]]:
+        """Tokenizer and vocabulary from training rows, and these as examples: each text is tokenized once.
+
+        Raises DataError if there is nothing to learn.
+        """
+        if not any(row.text.strip() for row in rows):
+            raise DataError(f"{source}: all {len(rows)} training rows are blank; expected text.")
+        tokenizer = build(self.tokenizer, TOKENIZERS).train(line for row in rows for line in lines_of(row.text))
+        groups = [[row] for row in rows] if self.document == "row" else by_file(rows)
+        end = [LINE] if self.line_breaks and self.document == "file" else []
+        corpus, lengths = Corpus(), []
+        for group in groups:
+            tokens = (tokens_of(row.text, tokenizer, line_breaks=self.line_breaks) + end for row in group)
+            lengths.append(corpus.add_parts(tokens))
+        vocabulary = VocabularyPlan(min_count=self.min_count, max_size=self.max_vocabulary).build(corpus.counts())
+        task = self._task(TextEncoder(tokenizer, vocabulary, None, "start"))
+        found = zip(groups, corpus.encoded(vocabulary), lengths, strict=True)
+        return task, [whole(document_of(*one, closed=task.closed)) for one in found]
 
     def restore(self, data: Mapping[str, Any], origin: str) -> LanguageModelling:
         """The task as a run folder holds it. Raises RunError that names `origin`."""

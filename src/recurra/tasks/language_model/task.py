@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, ClassVar, Literal, cast
 
@@ -16,7 +16,9 @@ from torch import Tensor
 from recurra.base.contracts import Batch, Loss, Prediction, Record, Score, Table
 from recurra.base.errors import DataError
 from recurra.data.midi import midi_of_abc
-from recurra.data.tokenizers import EOS, UNK
+from recurra.data.tokenizers import EOS, encode
+from recurra.data.tokenizers import joined as joined_texts
+from recurra.data.tokenizers.encoded import Ids
 from recurra.losses import fixed_sum
 from recurra.metrics import Compared
 from recurra.metrics.ngrams import Bigram, Unigram
@@ -27,17 +29,27 @@ from recurra.report import Chart
 from recurra.tasks.blank import NOTE, blank_warnings
 from recurra.tasks.contract import AnswerKind
 from recurra.tasks.explanation import ExplanationTarget
-from recurra.tasks.language_model.documents import LINE, Document, Passage, joined, pieces, whole
+from recurra.tasks.language_model.documents import (
+    LINE,
+    Document,
+    Passage,
+    TextRow,
+    by_file,
+    document_of,
+    joined,
+    pieces,
+    whole,
+)
 from recurra.tasks.language_model.explain import explained
 from recurra.tasks.language_model.generation import Generator
 from recurra.tasks.language_model.order import StreamSampler
-from recurra.tasks.language_model.reading import lines_of, text_of
+from recurra.tasks.language_model.reading import text_of, tokens_of
 from recurra.tasks.language_model.scoring import perplexity, text_scores
 from recurra.tasks.language_model.streaming import StreamingPredictor
 from recurra.tasks.language_model.suggesting import Suggester
 from recurra.tasks.language_model.tables import by_rank, position_chart, samples_table
 from recurra.tasks.options import refuse_options
-from recurra.tasks.text import TextEncoder, pad_sequence, unknown_share
+from recurra.tasks.text import TextEncoder, pad_arrays, unknown_share
 
 # Tokens of one text that `predict` scores: its states are all kept at once, 160 MB at a width of 400.
 LONGEST = 100_000
@@ -70,17 +82,14 @@ class LanguageModelling:
         self.closed = closed
         self.line_breaks = line_breaks
         self.bptt = bptt
+        # What stands before the first token of a document: an end, of a document or of a line.
+        self.start = EOS if closed or not line_breaks else reader.vocabulary.ids([LINE])[0]
         self._shown = shown
 
     @property
     def model_sizes(self) -> tuple[int]:
         """What a model has to know of the data: size of the vocabulary."""
         return (len(self.reader.vocabulary),)
-
-    @property
-    def start(self) -> int:
-        """What stands before the first token of a document: an end, of a document or of a line."""
-        return EOS if self.closed or not self.line_breaks else self.reader.vocabulary.ids([LINE])[0]
 
     # -- the five verbs --------------------------------------------------------------------------------------------
 
@@ -90,25 +99,33 @@ class LanguageModelling:
         Raises DataError, with file and line, for what is no text, and without `gold` for one that is too long.
         """
         text = text_of(record, self.text, blank=not (gold and self.closed))
-        tokens = self.tokens(text)
-        if self.line_breaks and not self.closed:
-            tokens = (*tokens, LINE)
-        if not gold and len(tokens) > LONGEST:
+        document = self._document([TextRow(text, record.origin)])
+        if not gold and (number := len(document.encoded)) > LONGEST:
             raise DataError(
-                f"{record.origin}: has {len(tokens):,} tokens, and predict takes at most {LONGEST:,} at once. Cut the "
-                "text, or put it in a file and use `recurra evaluate`."
+                f"{record.origin}: has {number:,} tokens, and predict takes at most {LONGEST:,} at once. "
+                "Cut the text, or put it in a file and use `recurra evaluate`."
             )
-        return whole(Document(tokens, self.closed, (text,), (len(tokens),), (record.origin,)))
+        return whole(replace(document, text=text))
+
+    def examples(self, rows: Iterable[TextRow]) -> Iterator[Passage]:
+        """Documents: each row, or all rows of a file."""
+        groups = ([row] for row in rows) if self.closed else by_file(rows)
+        return (whole(self._document(group)) for group in groups)
+
+    def _document(self, rows: Sequence[TextRow]) -> Document:
+        texts = [encode(self.reader.vocabulary, self.row_tokens(row.text)) for row in rows]
+        lengths = list(map(len, texts))
+        return document_of(rows, joined_texts(self.reader.vocabulary, texts), lengths, closed=self.closed)
 
     def collate(self, examples: Sequence[Passage], indices: Sequence[int]) -> Batch:
         """Passages from their beginning: tokens (T, N); targets: what follows each, and how many steps of a row are
         only read (`unscored`, (N,)), because an earlier passage has them."""
         rows = [self._numbers(e.document, e.first, e.stop) for e in examples]
         return Batch(
-            {"tokens": pad_sequence([row[:-1] for row in rows])},
+            {"tokens": pad_arrays([row[:-1] for row in rows])[0]},
             torch.tensor([e.length for e in examples], dtype=torch.int64),
             {
-                "tokens": pad_sequence([row[1:] for row in rows]),
+                "tokens": pad_arrays([row[1:] for row in rows])[0],
                 "unscored": torch.tensor([e.start - e.first for e in examples], dtype=torch.int64),
             },
             tuple(indices),
@@ -148,7 +165,8 @@ class LanguageModelling:
         documents = [e.document for e in examples] if self.closed else joined(examples)
         found = [piece for document in documents for piece in pieces(document)]
         if not found:
-            raise DataError(f"{split}: its {len(examples)} rows hold no token; expected text.")
+            rows = sum(len(e.document.ends) for e in examples)
+            raise DataError(f"{split}: its {rows} rows hold no token; expected text.")
         return found, ()
 
     # -- for predict -----------------------------------------------------------------------------------------------
@@ -171,7 +189,7 @@ class LanguageModelling:
         return (*blank, *self._unknown([e for e in examples if not e.is_blank]))
 
     def _unknown(self, examples: Sequence[Passage]) -> tuple[str, ...]:
-        found = [(e, token) for e in examples for token in self.unknown(e.document.tokens)]
+        found = [(e, token) for e in examples for token in dict.fromkeys(e.document.encoded.unknown)]
         if not found:
             return ()
         rows = len({id(e) for e, _ in found})
@@ -191,7 +209,7 @@ class LanguageModelling:
             "log_prob": 0.0 - total,  # without anything to judge 0, and not -0
             "perplexity": perplexity(total, len(output.nats)),
             "num_tokens": len(output.nats),
-            "text": document.texts[0],
+            "text": document.text,
         }
         if self._shown:
             named = [*document.tokens, *([""] if document.closed else [])]
@@ -216,7 +234,7 @@ class LanguageModelling:
 
     def unknown_in(self, prompt: str) -> list[str]:
         """Tokens of a prompt that training never saw, each once."""
-        return self.unknown(self.tokens(prompt))
+        return list(dict.fromkeys(encode(self.reader.vocabulary, self.tokens(prompt)).unknown))
 
     def midi(self, text: str) -> bytes:
         """A MIDI file of a tune in ABC notation. Raises DataError for other text, ConfigError without symusic."""
@@ -231,7 +249,7 @@ class LanguageModelling:
     def tables(self, outputs: Sequence[Scored], examples: Sequence[Passage]) -> tuple[Table, ...]:
         """Loss by how frequent a token is in training."""
         targets = [self._numbers(e.document, e.start, e.stop)[1:] for e in examples]
-        return (by_rank(list(chain.from_iterable(targets)), [n for o in outputs for n in o.nats]),)
+        return (by_rank(np.concatenate(targets).tolist(), [n for o in outputs for n in o.nats]),)
 
     def charts(self, outputs: Sequence[Scored], examples: Sequence[Passage]) -> tuple[Chart, ...]:
         """Loss by position in the document."""
@@ -263,7 +281,7 @@ class LanguageModelling:
             found[f"{name} documents"] = len(documents)
             found[f"{name} tokens"] = sum(e.targets for e in examples)
             found[f"{name} characters"] = sum(e.characters for e in examples)
-            found[f"{name} unknown tokens"] = f"{unknown_share(self.reader, (d.tokens for d in documents)):.2%}"
+            found[f"{name} unknown tokens"] = f"{unknown_share(d.encoded for d in documents):.2%}"
         return found
 
     @property
@@ -283,29 +301,30 @@ class LanguageModelling:
 
     # ----------------------------------------------------------------------------------------------------------------
 
-    def tokens(self, text: str) -> tuple[str, ...]:
+    def tokens(self, text: str) -> list[str]:
         """The tokens of a text, with the ends of its lines, but for the last, where these are tokens."""
-        lines = [self.reader.tokens(line) for line in lines_of(text)]
-        if not self.line_breaks:
-            return tuple(chain.from_iterable(lines))
-        return tuple(token for k, line in enumerate(lines) for token in ((LINE, *line) if k else line))
+        return tokens_of(text, self.reader.tokenizer, line_breaks=self.line_breaks)
 
-    def unknown(self, tokens: Sequence[str]) -> list[str]:
-        """Those that training never saw, each once."""
-        numbers = self.reader.vocabulary.ids(tokens)
-        return list(dict.fromkeys(t for t, number in zip(tokens, numbers, strict=True) if number == UNK))
+    def row_tokens(self, text: str) -> list[str]:
+        """The tokens of a row: with its end, where that is a token and the text goes on."""
+        return [*self.tokens(text), *self._row_end]
 
-    def _numbers(self, document: Document, start: int, stop: int) -> list[int]:
+    @property
+    def _row_end(self) -> tuple[str, ...]:
+        return (LINE,) if self.line_breaks and not self.closed else ()
+
+    def _numbers(self, document: Document, start: int, stop: int) -> Ids:
         """What stands before targets start..stop, and these: stop - start + 1 numbers."""
-        tokens, more = document.tokens[max(start - 1, 0) : stop], stop > len(document.tokens)
-        return [*([] if start else [self.start]), *self.reader.vocabulary.ids(tokens), *([EOS] if more else [])]
+        ids = document.encoded.ids
+        before, after = [] if start else [self.start], [EOS] if stop > len(ids) else []
+        return np.concatenate([np.array(before, ids.dtype), ids[max(start - 1, 0) : stop], np.array(after, ids.dtype)])
 
-    def _document_numbers(self, document: Document) -> NDArray[np.int64]:
-        return np.array(self._numbers(document, 0, document.targets), dtype=np.int64)
+    def _document_numbers(self, document: Document) -> Ids:
+        return self._numbers(document, 0, document.targets)
 
     def _pairs(self, examples: Sequence[Passage]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Each target of the passages, and what stands before it."""
-        rows = [np.array(self._numbers(e.document, e.start, e.stop), dtype=np.int64) for e in examples]
+        rows = [self._numbers(e.document, e.start, e.stop).astype(np.int64) for e in examples]
         return np.concatenate([row[:-1] for row in rows]), np.concatenate([row[1:] for row in rows])
 
 

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
 
-from recurra.base.contracts import Record
+from recurra.tasks.language_model.documents import TextRow
 
 # Characters in which white space is looked for, to cut behind it.
 LOOK = 1000
@@ -14,24 +14,21 @@ LOOK = 1000
 ROOM = 4
 
 
-def torn(records: Sequence[Record], column: str, sizes: Sequence[int], places: Sequence[float]) -> list[Record]:
-    """The records, with a piece of its own for each part of a row between places.
-
-    column: the field with the text, spelt as the records have it      sizes: of the rows, as places count them
-    """
+def torn(rows: Sequence[TextRow], sizes: Sequence[int], places: Sequence[float]) -> list[TextRow]:
+    """The rows, with a piece of its own for each part of a row between places. sizes: of the rows, as places count"""
     ends = accumulate(sizes, initial=0)
     return [
         piece
-        for record, (start, end) in zip(records, pairwise(ends), strict=True)
-        for piece in _pieces(record, column, [(p - start) / (end - start) for p in places if start < p < end])
+        for row, (start, end) in zip(rows, pairwise(ends), strict=True)
+        for piece in _pieces(row, [(p - start) / (end - start) for p in places if start < p < end])
     ]
 
 
-def _pieces(record: Record, column: str, shares: Sequence[float]) -> Iterator[Record]:
-    text: str = record.fields[column]
+def _pieces(row: TextRow, shares: Sequence[float]) -> Iterator[TextRow]:
+    text = row.text
     cuts = dict.fromkeys(_place(text, int(share * len(text)) - ROOM) for share in shares)
     for start, end in pairwise([0, *(cut for cut in cuts if cut > 0), len(text)]):
-        yield Record({**record.fields, column: text[start:end]}, record.origin)
+        yield TextRow(text[start:end], row.origin)
 
 
 def _place(text: str, place: int) -> int:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from recurra.base.contracts import Batch, Loss, Origin, Prediction, Record, Score, Table
+from recurra.base.digest import digest_of
 from recurra.data.midi import midi_of_chords
 from recurra.engine import sequence_mask
 from recurra.losses import binary_cross_entropy_per_row, fixed_sum
@@ -47,9 +48,8 @@ class MusicPiece:
     def key(self) -> str:
         return written(self.chords)
 
-    @property
-    def content(self) -> object:
-        return self.chords
+    def digest(self) -> bytes:
+        return digest_of(self.chords)
 
     @property
     def is_blank(self) -> bool:

@@ -16,6 +16,7 @@ from itertools import accumulate, pairwise
 from typing import Any
 
 from recurra.base.contracts import Origin, Record
+from recurra.base.digest import digest_of
 from recurra.base.errors import DataError
 from recurra.base.normal import name_of, normal
 from recurra.data.formats import field
@@ -56,9 +57,8 @@ class Sentence:
     def key(self) -> str:
         return " ".join(self.tokens)
 
-    @property
-    def content(self) -> object:
-        return (self.tokens, self.tags)
+    def digest(self) -> bytes:
+        return digest_of(self.tokens, self.tags)
 
     @property
     def written(self) -> tuple[str, ...]:

@@ -25,7 +25,8 @@ def collated(sides: Sides, examples: Sequence[TextPair], indices: Sequence[int])
     target begins with the start and is what the decoder reads; targets tokens (S, N) end with the end and are what it
     should say. targets copied are the same with a number for each stranger.
     """
-    source, lengths = sides.source.pad_sequence([e.source for e in examples])
+    read = [sides.source.vocabulary.ids(e.source) for e in examples]
+    source, lengths = pad_sequence(read), torch.tensor(list(map(len, read)), dtype=torch.int64)
     vocabulary = sides.target.vocabulary
     inputs = {"source": source, "source_copy": pad_sequence([copied(vocabulary, e.source, e.source) for e in examples])}
     if not all_wanted(examples):

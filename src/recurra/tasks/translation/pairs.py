@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recurra.base.contracts import Origin, Record
+from recurra.base.digest import digest_of
 from recurra.base.errors import DataError
 from recurra.base.normal import name_of, normal, parts_of
 from recurra.base.words import as_written
@@ -48,9 +49,8 @@ class TextPair:
     def key(self) -> str:
         return normal(self.text)
 
-    @property
-    def content(self) -> object:
-        return (self.source, None if self.wanted is None else self.wanted.tokens)
+    def digest(self) -> bytes:
+        return digest_of(self.source, None if self.wanted is None else self.wanted.tokens)
 
     @property
     def is_blank(self) -> bool:

@@ -14,6 +14,7 @@ import torch
 from recurra.base.contracts import Batch, Loss, Prediction, Record, Score, Table
 from recurra.base.errors import DataError
 from recurra.base.normal import normal
+from recurra.data.tokenizers import encode
 from recurra.metrics import Compared, Pair, SequenceScores, exact_scores
 from recurra.report import Chart, HeatMap
 from recurra.tasks.blank import NOTE
@@ -251,7 +252,9 @@ class Translation:
             found[f"{name} rows"] = len(examples)
             for side, (reader, texts) in sides.items():
                 found[f"{name} {side} tokens"] = sum(map(len, texts))
-                found[f"{name} unknown {side} tokens"] = f"{unknown_share(reader, texts):.2%}"
+                found[f"{name} unknown {side} tokens"] = (
+                    f"{unknown_share(encode(reader.vocabulary, text) for text in texts):.2%}"
+                )
         return found
 
     @property
