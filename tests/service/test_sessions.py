@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from recurra.base.errors import ConfigError
+from recurra.service import LoadedModel
 from recurra.service.errors import RefusedError
+from recurra.service.models import warm_up
 from recurra.service.sessions import streaming_predictor_of
 
 
@@ -20,21 +24,21 @@ class Reading:
         self.predictor = make
 
 
-def served(task: object) -> Any:
+def with_task(task: object) -> Any:
     return SimpleNamespace(word="weather", run=SimpleNamespace(task=task, model=3))
 
 
-def broken(model: int) -> Any:
-    return model.layers  # type: ignore[attr-defined]
+def broken(model: Any) -> Any:
+    return (3).layers  # type: ignore[attr-defined]
 
 
-def refused(model: int) -> Any:
+def refused(model: Any) -> Any:
     raise ConfigError(["model: is cold.", "task: is wet."])
 
 
 def test_a_fault_inside_a_task_is_a_fault_and_no_refusal() -> None:
     with pytest.raises(AttributeError, match="'int' object has no attribute 'layers'"):
-        streaming_predictor_of(served(Reading(broken)))
+        streaming_predictor_of(with_task(Reading(broken)))
 
 
 def test_who_cannot_read_pieces_is_refused_with_the_reasons() -> None:
@@ -43,6 +47,16 @@ def test_who_cannot_read_pieces_is_refused_with_the_reasons() -> None:
         (Reading(refused), ("model: is cold.", "task: is wet.")),
     ):
         with pytest.raises(RefusedError) as caught:
-            streaming_predictor_of(served(task))
+            streaming_predictor_of(with_task(task))
         assert (caught.value.status, tuple(caught.value.problems)) == (409, problems)
-    assert streaming_predictor_of(served(Reading(lambda model: [model]))) == [3]
+    assert streaming_predictor_of(with_task(Reading(lambda model: [model]))) == [3]
+
+
+def test_a_task_that_fails_to_read_pieces_is_found_before_it_is_served(served: dict[str, LoadedModel]) -> None:
+    task: Any = copy.copy(served["moods"].run.task)
+    one = replace(served["moods"], run=replace(served["moods"].run, task=task))
+    task.predictor = refused
+    warm_up(one)
+    task.predictor = broken
+    with pytest.raises(AttributeError, match="has no attribute 'layers'"):
+        warm_up(one)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from recurra.base.errors import ConfigError, RunError
 from recurra.service.errors import RefusedError
 from recurra.service.limits import LONGEST_NAME
 from recurra.service.versions import Stamp, stamp_of, version_of
+from recurra.tasks import ReadsInPieces
 from recurra.tasks.options import for_validation
 
 Runs = Mapping[str, "LoadedModel"]
@@ -110,8 +112,12 @@ def reload(old: LoadedModel) -> LoadedModel:
 
 def warm_up(served: LoadedModel) -> None:
     """Answer once, so that a run that cannot is found before anybody asks."""
-    task = for_validation(served.run.task)
-    outputs(served.run.model, task, [task.example(first_record(served), gold=False)], device=served.device)
+    task = served.run.task
+    examples = [task.example(first_record(served), gold=False)]
+    outputs(served.run.model, for_validation(task), examples, device=served.device)
+    if isinstance(task, ReadsInPieces):
+        with suppress(ConfigError):  # a reason, which sessions are refused with
+            task.predictor(served.run.model)
 
 
 def _read(name: str, path: Path, device: torch.device, cells: tuple[Path, ...]) -> LoadedModel:
