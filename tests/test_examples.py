@@ -14,6 +14,7 @@ from types import ModuleType
 import pytest
 
 from recurra import api
+from recurra.report.png import Pictures
 from scripts_room import script
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -165,6 +166,7 @@ def write_snips(folder: Path) -> None:
     converted("snips_slots", folder / "snips")
 
 
+# Small files in the columns of the real ones.
 WRITERS: dict[str, Callable[[Path], None]] = {
     "eng_fra": write_eng_fra,
     "g2p": write_g2p,
@@ -222,12 +224,16 @@ SCORED = {
 }
 
 
+@pytest.fixture(autouse=True)
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes ten times as long as training a tiny model; tests/report looks at the pictures."""
+    monkeypatch.setattr("recurra.report.folder.pictures", lambda report, charts, maps: Pictures({}, ()))
+
+
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder `data` with small files in the columns of the real ones; the examples find it from where they start."""
+    """An empty folder `data`; the examples find it from where they start."""
     monkeypatch.chdir(tmp_path)
-    for writer in WRITERS.values():
-        writer(tmp_path / "data")
     return tmp_path / "data"
 
 
@@ -242,6 +248,7 @@ def test_each_example_has_rows_to_train_on_here() -> None:
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_trains_on_rows_in_the_columns_it_names(name: str, data: Path, tmp_path: Path) -> None:
+    WRITERS[name](data)
     writes = any(score in ("bleu", "wer") for score in SCORED[name])
     tiny = (*TINY, *WRITING) if writes else TINY if name != "jsb_chorales" else PLAYING
     report = api.train(ROOT / "examples" / name / "config.yaml", out=tmp_path / "run", overrides=tiny).report
@@ -272,6 +279,7 @@ def test_an_example_trains_on_rows_in_the_columns_it_names(name: str, data: Path
 
 
 def test_a_classifier_of_reviews_begins_with_a_language_model_of_the_same_reviews(data: Path) -> None:
+    WRITERS["imdb"](data)
     folder = ROOT / "examples" / "imdb"
     api.train(folder / "language_model.yaml", out=Path("runs/language_model"), overrides=TINY)
     trained = api.train(folder / "fine_tune.yaml", out=Path("runs/tuned"), overrides=TINY)
@@ -283,6 +291,7 @@ def test_a_classifier_of_reviews_begins_with_a_language_model_of_the_same_review
     "path", sorted((ROOT / "examples").glob("*/[!c]*.yaml")), ids=lambda p: f"{p.parent.name}/{p.stem}"
 )
 def test_another_setting_of_an_example_has_no_mistake(path: Path, data: Path) -> None:
+    WRITERS[path.parent.name](data)
     alone = ["training.init_from=null", "training.rate_decay=1.0"] if "init_from" in path.read_text() else []
     assert api.check(path, overrides=alone).facts["parameters"]
 
@@ -318,6 +327,8 @@ def test_texts_that_are_written_have_a_table_of_their_own_with_their_own_baselin
 def test_the_benchmark_reads_parallel_files_and_names_the_half_that_is_missing(
     quality: ModuleType, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    write_multi30k(data)
+    write_g2p(data)
     (data / "multi30k" / "val.fr.gz").unlink()
     settings = [word for option in (*TINY, *WRITING) for word in ("--set", option)]
     asked = ["--data", str(data), "--tasks", "multi30k_en_fr,multi30k_en_de,g2p_fre", *settings]
@@ -332,6 +343,8 @@ def test_the_benchmark_reads_parallel_files_and_names_the_half_that_is_missing(
 def test_the_benchmark_trains_scores_and_says_what_is_missing(
     quality: ModuleType, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    write_imdb(data)
+    write_sst2(data)
     (data / "imdb" / "imdb_test.csv.gz").unlink()
     settings = [word for option in TINY for word in ("--set", option)]
     found = tmp_path / "quality.json"

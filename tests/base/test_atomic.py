@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import posix
 import subprocess
 import sys
 from pathlib import Path
@@ -53,7 +54,7 @@ def test_contents_are_on_the_disk_before_the_name_and_the_name_before_the_return
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[str] = []
-    fsync, replace = os.fsync, os.replace
+    fsync, replace = posix.fsync, os.replace  # the system's own: see tests/conftest.py
 
     def noted_fsync(handle: int) -> None:
         calls.append("fsync folder" if os.path.samestat(os.fstat(handle), os.stat(tmp_path)) else "fsync file")
