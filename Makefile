@@ -35,8 +35,9 @@ demo: $(VENV)/.demo  ## train a small model on real data, on the CPU, and show i
 
 native: $(VENV)/.dev ## the native engine, and the tools of development
 
+# Compiled modules are kept, also where the environment says otherwise: some tests start processes, which load them all.
 test: $(VENV)/.dev   ## all tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 lint: $(VENV)/.dev   ## style
 	$(BIN)/ruff check .

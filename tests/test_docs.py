@@ -18,6 +18,7 @@ from recurra.cli import main
 from recurra.cli.arguments import parse
 from recurra.cli.commands import COMMANDS
 from recurra.cli.failures import UsageError
+from recurra.report.png import Pictures
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(
@@ -94,6 +95,8 @@ def test_the_pages_are_found():
 @pytest.mark.parametrize("page", [page for page in PAGES if any(blocks(page, "python"))])
 def test_every_python_block_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    # Drawing takes longer than training; the first guide, from its file to its scores, is run with pictures.
+    monkeypatch.setattr("recurra.report.folder.pictures", lambda report, charts, maps: Pictures({}, ()))
     monkeypatch.syspath_prepend(tmp_path)
     namespace: dict[str, object] = {"__name__": "docs"}
     named = []

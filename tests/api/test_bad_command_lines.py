@@ -9,13 +9,14 @@ import os
 import shlex
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from api.api_room import done, refused
+from forked_room import Forked
+from recurra.cli import main
 
 LINES = """
 recura
@@ -170,8 +171,8 @@ def test_a_command_line_that_cannot_be_done_is_refused_and_changes_nothing(line:
 
 def test_a_killed_prediction_leaves_no_half_file(run: Path) -> None:
     Path("many.csv").write_text("text\n" + "".join(f"some text of number {k}\n" for k in range(50_000)), "utf-8")
-    words = [sys.executable, "-m", "recurra", "predict", "run", "--input", "many.csv", "--output", "out.csv"]
-    with subprocess.Popen(words, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL) as process:
+    words = ["predict", "run", "--input", "many.csv", "--output", "out.csv"]
+    with Forked(lambda: main(words), env=os.environ, stderr=subprocess.DEVNULL) as process:
         end = time.monotonic() + 60
         while not any(p.stat().st_size > 10_000 for p in Path().glob(".*out.csv*")):
             assert process.poll() is None, "it ended before it was killed"

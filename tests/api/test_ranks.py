@@ -6,7 +6,6 @@ in the others they are forked from this process (`forked`), and run the same pro
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import sys
@@ -18,6 +17,7 @@ import torch
 from safetensors.torch import load_file
 
 from api.api_room import Listening, log_of, recurra, write_config
+from forked_room import Forked
 from recurra import api
 from recurra.api import training_run, worker
 from recurra.api.callbacks import NoCallback
@@ -26,10 +26,9 @@ from recurra.api.places import RunFolder
 from recurra.api.schema import read_settings
 from recurra.base.contracts import Batch, Loss, Prediction, Progress
 from recurra.base.errors import ConfigError, RunError, TrainingError
-from recurra.cells import BUILT_IN, CELLS
 from recurra.training import Group, Stopping
 from recurra.training.checkpoint import load
-from training.toys import fork_child, on_ranks
+from training.toys import on_ranks
 
 # Plain gradient descent: the rates of Adam magnify the rounding of small gradients.
 PLAIN = {"optimizer": {"name": "sgd", "lr": 0.3}, "schedule": "constant", "select": "log_loss"}
@@ -49,58 +48,16 @@ def text(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("text.csv").write_text("\n".join(["text", *SENTENCES]) + "\n")
 
 
-class Forked:
-    """What `subprocess.Popen` gives for a rank, of a process that has torch already: a fork of this one."""
-
-    def __init__(
-        self, command: list[str], *, pass_fds: tuple[int], env: dict[str, str], start_new_session: bool, **pipes: int
-    ) -> None:
-        assert command == [sys.executable, "-m", "recurra.api.worker"]
-        assert start_new_session
-        orders, self._orders = os.pipe()
-        self._code: int | None = None
-
-        def fresh() -> int:
-            """As a process begins: no other file open, signals that end it, its own environment, no user's cells."""
-            os.dup2(orders, 0)
-            for handle in set(map(int, os.listdir("/proc/self/fd"))) - {0, 1, 2, *pass_fds}:
-                with contextlib.suppress(OSError):
-                    os.close(handle)
-            os.setsid()
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, signal.SIG_DFL)
-            os.environ.clear()
-            os.environ.update(env)
-            for name in set(CELLS) - BUILT_IN:
-                CELLS.remove(name)
-            sys.stdin = open(0)  # noqa: SIM115  as long as the process lives
-            return worker.main()
-
-        self.pid = fork_child(fresh)
-        os.close(orders)
-        self.stdin = os.fdopen(self._orders, "wb")
-
-    def poll(self, options: int = os.WNOHANG) -> int | None:
-        if self._code is None:
-            pid, status = os.waitpid(self.pid, options)
-            self._code = os.waitstatus_to_exitcode(status) if pid else None
-        return self._code
-
-    def wait(self) -> int | None:
-        return self.poll(0)
-
-    def send_signal(self, number: int) -> None:
-        if self.poll() is None:
-            os.kill(self.pid, number)
-
-    def kill(self) -> None:
-        self.send_signal(signal.SIGKILL)
+def forked_rank(command: list[str], **options: Any) -> Forked:
+    """In the place of `subprocess.Popen`."""
+    assert command == [sys.executable, "-m", "recurra.api.worker"]
+    return Forked(worker.main, **options)
 
 
 @pytest.fixture
 def forked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ranks are forks of this process."""
-    monkeypatch.setattr("recurra.api.distributed.subprocess.Popen", Forked)
+    monkeypatch.setattr("recurra.api.distributed.subprocess.Popen", forked_rank)
 
 
 class Troubling(Listening):
@@ -148,7 +105,7 @@ def test_two_ranks_learn_as_one_does_and_one_goes_on_where_they_have_stopped() -
 
 
 def test_a_rank_that_dies_or_stops_is_named_and_the_run_ends_as_if_it_had_not(forked: None) -> None:
-    config = write_config(training={**PLAIN, "epochs": 60, "checkpoint_every": 3})
+    config = write_config(training={**PLAIN, "epochs": 40, "checkpoint_every": 3})
     watch = Troubling({7: (1, signal.SIGKILL), 25: (0, signal.SIGSTOP)})
     api.train(config, out=Path("troubled"), distributed=Distributed(2, timeout=2), watch=watch)
     first, second = [note for note in watch.notes if "restart" in note]

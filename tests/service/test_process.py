@@ -18,6 +18,8 @@ from pathlib import Path
 import pytest
 
 from api.api_room import recurra, refused
+from forked_room import Forked
+from recurra.cli import main
 from recurra.service import listening, server, url_of
 from service.service_room import Ask, Asked
 
@@ -258,18 +260,25 @@ def metrics(port: int) -> bytes:
     return said
 
 
-# The command takes uvloop where it can be imported.
-WITHOUT_UVLOOP = "import sys; sys.modules['uvloop'] = None; from recurra.cli import main; sys.exit(main())"
-STARTS = {"asyncio": ["-c", WITHOUT_UVLOOP], "uvloop": ["-m", "recurra"]}
+def started(loop: str, words: list[str]) -> subprocess.Popen[str] | Forked:
+    """The command as a process; it takes uvloop where that can be imported."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "RECURRA_API_KEY": KEY, "PYTHONUNBUFFERED": ""}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    if loop == "uvloop":
+        return subprocess.Popen([sys.executable, "-m", "recurra", *words], text=True, env=environment, **pipes)
+
+    def without_uvloop() -> int:
+        sys.modules["uvloop"] = None  # type: ignore[assignment]
+        return main(words)
+
+    return Forked(without_uvloop, env=environment, **pipes)
 
 
 def test_sigterm_ends_what_has_begun_and_then_the_process(folder: Path, loop: str) -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "RECURRA_API_KEY": KEY}
-    command = [sys.executable, *STARTS[loop], "serve", str(folder / "digits"), "--port", "0", "--device", "cpu"]
+    words = ["serve", str(folder / "digits"), "--port", "0", "--device", "cpu"]
     body = json.dumps({"texts": ["12 12 " * 20] * 8, "options": {"beam": 8}}).encode()
     head = HEAD + f"Authorization: Bearer {KEY}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, text=True, env=environment, **pipes) as process, ExitStack() as at_last:
+    with started(loop, words) as process, ExitStack() as at_last:
         at_last.callback(process.kill)
         port = int(process.stdout.readline().split(":")[-1].split()[0])
         with_options = socket.create_connection(("127.0.0.1", port), timeout=20)
@@ -281,7 +290,8 @@ def test_sigterm_ends_what_has_begun_and_then_the_process(folder: Path, loop: st
             process.send_signal(signal.SIGTERM)
             answer = b"".join(iter(lambda: with_options.recv(65536), b""))
             assert idle.recv(1) == b""
-        _, said = process.communicate(timeout=60)
+        said = process.stderr.read()
+        process.wait(60)
     assert answer.startswith(b"HTTP/1.1 200"), answer[:300]
     assert len(json.loads(answer.partition(b"\r\n\r\n")[2])["predictions"]) == 8
     assert process.returncode == 143

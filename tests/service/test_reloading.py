@@ -10,7 +10,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 import weakref
@@ -23,7 +22,9 @@ from typing import Any
 import pytest
 import torch
 
+from forked_room import Forked
 from recurra.api.folder import open_run
+from recurra.cli import main
 from recurra.service import Limits, LoadedModel, open_runs
 from recurra.service.server import terminal_is_there
 from recurra.training import save_weights
@@ -477,10 +478,9 @@ def test_sighup_reloads_a_process_that_drops_no_request(folder: Path, tmp_path: 
         versions[served.version] = by_the_api(served, TEXTS)
     first, second = versions
     shutil.copytree(tmp_path / "one", tmp_path / "live")
-    command = [sys.executable, "-m", "recurra", "serve", str(tmp_path / "live"), "--port", "0", "--device", "cpu"]
-    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(command, text=True, env=environment, **pipes) as process, ExitStack() as at_last:
+    words = ["serve", str(tmp_path / "live"), "--port", "0", "--device", "cpu"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with Forked(lambda: main(words), env=os.environ, **pipes) as process, ExitStack() as at_last:
         at_last.callback(process.kill)
         port = int(process.stdout.readline().split(":")[-1].split()[0])
         lines: list[dict[str, Any]] = []

@@ -11,7 +11,7 @@ from pathlib import Path
 from recurra.base.importing import uncollected
 from recurra.cli.arguments import Command, add_cells, add_device
 from recurra.cli.failures import DONE, UsageError
-from recurra.cli.terminal import put, say
+from recurra.cli.terminal import flush, put, say
 
 # A key of fewer characters can be guessed.
 SHORTEST_KEY, LONGEST_KEY = 16, 1000
@@ -84,9 +84,15 @@ def _run(args: argparse.Namespace) -> int:
         bound,
         key=key,
         root_path=args.root_path,
-        started=lambda: put(f"{', '.join(runs)}: {url} (Ctrl-C stops)"),
+        started=lambda: _tell(f"{', '.join(runs)}: {url} (Ctrl-C stops)"),
     )
     return DONE
+
+
+def _tell(address: str) -> None:
+    """At once, also into a pipe: whoever started the service waits for this line."""
+    put(address)
+    flush()
 
 
 def _key(file: Path | None) -> str | None:
