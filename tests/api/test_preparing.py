@@ -24,6 +24,7 @@ from recurra.data.tokenizers.characters import Characters
 from recurra.data.tokenizers.spaces import Spaces
 from recurra.data.tokenizers.words import Words
 from recurra.tasks.classification.labels import ManyLabels, OneLabel
+from recurra.tasks.translation.pairs import Columns
 
 SENTENCE = "the Sea is a long way off and nobody has seen it but <unk> café 12 times , they say ."
 WORDS = SENTENCE.split()
@@ -116,6 +117,19 @@ def test_each_text_is_cut_into_tokens_once(
     assert cut == Counter(row["text"] for row in FILES[TASKS[name][0]])
 
 
+def test_both_texts_of_a_pair_are_cut_into_tokens_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, written = calls(monkeypatch, Words, "tokenize"), calls(monkeypatch, Characters, "tokenize")
+    prepared("pairs", tmp_path)
+    assert read == Counter(row["source"] for row in FILES["pairs"])
+    assert written == Counter(row["target"] for row in FILES["pairs"])
+
+
+def test_the_answers_of_a_row_are_found_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = calls(monkeypatch, Columns, "answers")
+    prepared("shared", tmp_path)
+    assert found.total() == len(FILES["pairs"])
+
+
 def test_each_label_is_parsed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one, many = calls(monkeypatch, OneLabel, "read"), calls(monkeypatch, ManyLabels, "read")
     prepared("one label", tmp_path)
@@ -124,7 +138,7 @@ def test_each_label_is_parsed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert many == Counter(row["label"] for row in FILES["several"])
 
 
-@pytest.mark.parametrize("name", ["one label", "cut", "many labels", "file", "rows"])
+@pytest.mark.parametrize("name", ["one label", "cut", "many labels", "file", "rows", "pairs", "shared"])
 def test_no_token_is_looked_up_again_for_a_batch(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = prepared(name, tmp_path)
     monkeypatch.delattr(Vocabulary, "ids")

@@ -47,7 +47,7 @@ HAS = {
     Tagging: "Explains Judged TagsTokens ValidatesFaster",
     Music: "DrawsMaps Explains Generates Plays WritesSamples",
     ClassificationConfig: "LabelsRows ReadsOnce",
-    TranslationConfig: "",
+    TranslationConfig: "ReadsOnce",
     LanguageModelConfig: "ReadsOn ReadsOnce",
     TaggingConfig: "",
     MusicConfig: "",

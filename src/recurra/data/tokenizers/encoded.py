@@ -119,9 +119,17 @@ class Corpus:
         self._ends.append(ends[-1])
         return array("q", map(sub, ends[1:], ends))
 
-    def counts(self) -> Mapping[str, int]:
-        """How often each token was seen."""
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of each text."""
+        ends = np.frombuffer(self._ends, np.int64)
+        return ends[1:] - ends[:-1]
+
+    def counts(self, kept: NDArray[np.bool_] | None = None) -> Mapping[str, int]:
+        """How often each token was seen. kept: (N,), which texts count; None: all of them"""
         places = np.frombuffer(self._tokens, np.intc)
+        if kept is not None and not kept.all():
+            places = places[np.repeat(kept, self.lengths)]
         seen = np.zeros(len(self._places), np.int64)
         for at in range(0, len(places), BLOCK):
             seen += np.bincount(places[at : at + BLOCK], minlength=len(seen))

@@ -9,39 +9,42 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from recurra.base.contracts import Batch
-from recurra.data.tokenizers import BOS, EOS, UNK, Vocabulary
-from recurra.tasks.text import pad_sequence
+from recurra.data.tokenizers import BOS, EOS, UNK, Encoded, Vocabulary, encode
+from recurra.data.tokenizers.encoded import Ids
+from recurra.data.tokenizers.vocabulary import MOST_IN_TWO_BYTES
+from recurra.tasks.text import pad_arrays, pad_sequence
 from recurra.tasks.translation.pairs import TextPair, all_wanted, wanted
-from recurra.tasks.translation.readers import Sides, Tokens
+from recurra.tasks.translation.readers import Tokens
 
 
-def collated(sides: Sides, examples: Sequence[TextPair], indices: Sequence[int]) -> Batch:
+def collated(examples: Sequence[TextPair], indices: Sequence[int]) -> Batch:
     """source and source_copy (T, N), lengths; where all answers are known, target (S, N), target_lengths, and targets.
 
     target begins with the start and is what the decoder reads; targets tokens (S, N) end with the end and are what it
     should say. targets copied are the same with a number for each stranger.
     """
-    read = [sides.source.vocabulary.ids(e.source) for e in examples]
-    source, lengths = pad_sequence(read), torch.tensor(list(map(len, read)), dtype=torch.int64)
-    vocabulary = sides.target.vocabulary
-    inputs = {"source": source, "source_copy": pad_sequence([copied(vocabulary, e.source, e.source) for e in examples])}
+    source, lengths = pad_arrays([e.encoded.ids for e in examples])
+    inputs = {"source": source, "source_copy": pad_arrays([e.copied for e in examples])[0]}
     if not all_wanted(examples):
         return Batch(inputs, lengths, {}, tuple(indices))
-    ids = [vocabulary.ids(wanted(e).tokens) for e in examples]
+    answers = [wanted(e) for e in examples]
+    ids = [answer.encoded.ids for answer in answers]
     inputs |= read_by_decoder(ids)
-    copies = [copied(vocabulary, wanted(e).tokens, e.source) for e in examples]
-    targets = {
-        "tokens": pad_sequence([[*row, EOS] for row in ids]),
-        "copied": pad_sequence([[*row, EOS] for row in copies]),
-    }
+    copies = [own if answer.copied is None else answer.copied for answer, own in zip(answers, ids, strict=True)]
+    targets = {"tokens": pad_arrays(list(map(_ended, ids)))[0], "copied": pad_arrays(list(map(_ended, copies)))[0]}
     return Batch(inputs, lengths, targets, tuple(indices))
 
 
-def read_by_decoder(ids: Sequence[Sequence[int]]) -> dict[str, Tensor]:
+def _ended(ids: Ids) -> Ids:
+    return np.append(ids, np.array(EOS, ids.dtype))
+
+
+def read_by_decoder(ids: Sequence[Sequence[int] | Ids]) -> dict[str, Tensor]:
     """What the decoder reads to say these tokens and then the end: (S, N), and the lengths (N,)."""
     return {
         "target": pad_sequence([[BOS, *row] for row in ids]),
@@ -51,23 +54,25 @@ def read_by_decoder(ids: Sequence[Sequence[int]]) -> dict[str, Tensor]:
 
 def oov_tokens(vocabulary: Vocabulary, source: Tokens) -> tuple[str, ...]:
     """The tokens of a source that a vocabulary lacks, each once, in order."""
-    ids = vocabulary.ids(source)
-    if UNK not in ids:
-        return ()
-    return tuple(dict.fromkeys(token for token, number in zip(source, ids, strict=True) if number == UNK))
+    return tuple(dict.fromkeys(encode(vocabulary, source).unknown))
 
 
-def copied(vocabulary: Vocabulary, tokens: Tokens, source: Tokens) -> list[int]:
-    """Numbers of tokens: those of the vocabulary, above it the source's strangers, UNK for all others."""
-    ids = vocabulary.ids(tokens)
-    if UNK not in ids:
-        return ids
-    place = {token: len(vocabulary) + k for k, token in enumerate(oov_tokens(vocabulary, source))}
-    return [place.get(token, UNK) if number == UNK else number for token, number in zip(tokens, ids, strict=True)]
+def copied(tokens: Encoded, source: Encoded) -> Ids:
+    """Numbers of tokens: those of the vocabulary, above it the source's strangers, UNK for all others.
+
+    source: as tokens of the same vocabulary
+    """
+    if not tokens.spelling:
+        return tokens.ids
+    known = len(tokens.vocabulary)
+    place = {token: known + k for k, token in enumerate(dict.fromkeys(source.unknown))}
+    found = tokens.ids.astype(np.int32)
+    found[found == UNK] = [place.get(token, UNK) for token in tokens.unknown]
+    return found if found.max() >= MOST_IN_TWO_BYTES else found.astype(np.uint16)
 
 
 def tokens_of(vocabulary: Vocabulary, ids: Sequence[int], source: Tokens) -> Tokens:
-    """The inverse of `copied`; an unknown token is shown as the vocabulary shows it."""
+    """The tokens of such numbers; an unknown token is shown as the vocabulary shows it."""
     known = len(vocabulary)
     if all(number < known for number in ids):
         return tuple(vocabulary.tokens(ids))

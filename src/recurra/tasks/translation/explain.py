@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,7 +12,7 @@ from recurra.report import HeatMap
 from recurra.tasks.explanation import ExplanationTarget, answer_of, copies_of, recurrent, tree
 from recurra.tasks.translation.answers import Translated, said_tokens
 from recurra.tasks.translation.losses import loss_of
-from recurra.tasks.translation.pairs import TextPair, Wanted
+from recurra.tasks.translation.pairs import TextPair
 
 if TYPE_CHECKING:
     from recurra.tasks.translation.task import Translation
@@ -26,7 +25,7 @@ def explained(task: Translation, model: torch.nn.Module, example: TextPair, devi
     """The log-probability of the answer."""
     output: Translated = answer_of(task, model, example, device)
     best = output.best
-    known = replace(example, wanted=Wanted(best.text, (best.tokens,), None))
+    known = task.answered(example, best.text, best.tokens)
     reverse = bool(getattr(model.encoder, "reverse", False))
     return ExplanationTarget(
         task.answer(example, output),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import field as also
 from typing import Any
 
 from recurra.base.contracts import Origin, Record
@@ -12,50 +13,90 @@ from recurra.base.errors import DataError
 from recurra.base.normal import name_of, normal, parts_of
 from recurra.base.words import as_written
 from recurra.data.formats import field
+from recurra.data.tokenizers import Encoded
+from recurra.data.tokenizers.encoded import Ids
 from recurra.tasks.blank import emptiness, is_blank
+
+
+@dataclass(frozen=True, slots=True)
+class PairRow:
+    """What is read and what should be written, before anything is fitted. answers: the reference, then others"""
+
+    source: str
+    answers: tuple[str, ...]
+    group: str | None
+    origin: Origin
+
+    @property
+    def key(self) -> str:
+        return normal(self.source)
+
+    @property
+    def stratum(self) -> str:
+        return self.group or ""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What a row should be answered with. text: the reference, in normal form
 
-    right: every right answer as its tokens, the reference first
+    answers: every right answer as numbers, the reference first
+    copied: numbers of the reference for a model that copies, where they differ from its own
     """
 
     text: str
-    right: tuple[tuple[str, ...], ...]
+    answers: tuple[Encoded, ...]
     group: str | None
+    copied: Ids | None = also(compare=False)  # follows from the others
+
+    @property
+    def right(self) -> tuple[tuple[str, ...], ...]:
+        """The tokens of every right answer."""
+        return tuple(answer.tokens for answer in self.answers)
+
+    @property
+    def encoded(self) -> Encoded:
+        return self.answers[0]
 
     @property
     def tokens(self) -> tuple[str, ...]:
-        return self.right[0]
+        return self.answers[0].tokens
 
 
 @dataclass(frozen=True, slots=True)
 class TextPair:
-    """A source as its text and tokens, and what is wanted: None where nobody knows."""
+    """A source as its text and the numbers of its tokens, and what is wanted: None where nobody knows.
+
+    copied: numbers of the source as tokens of the target, for a model that copies
+    """
 
     text: str
-    source: tuple[str, ...]
+    encoded: Encoded
+    copied: Ids = also(compare=False)
     wanted: Wanted | None
     origin: Origin
 
     @property
+    def source(self) -> tuple[str, ...]:
+        """The tokens of the source."""
+        return self.encoded.tokens
+
+    @property
     def length(self) -> int:
         """Steps of the longer side; the decoder makes one more than there are tokens, for the end."""
-        return max(len(self.source), 0 if self.wanted is None else len(self.wanted.tokens) + 1)
+        return max(len(self.encoded), 0 if self.wanted is None else len(self.wanted.encoded) + 1)
 
     @property
     def key(self) -> str:
         return normal(self.text)
 
     def digest(self) -> bytes:
-        return digest_of(self.source, None if self.wanted is None else self.wanted.tokens)
+        return digest_of(self.encoded.digest(), None if self.wanted is None else self.wanted.encoded.digest())
 
     @property
     def is_blank(self) -> bool:
         """Whether there is nothing to read."""
-        return not self.source or is_blank(self.text)
+        return not len(self.encoded) or is_blank(self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +112,11 @@ class Columns:
     @property
     def all(self) -> tuple[str, ...]:
         return tuple(name for name in (self.source, self.target, self.accepted, self.group) if name is not None)
+
+    def read(self, record: Record) -> PairRow:
+        """A row. Raises DataError, with file and line, for texts that are not there."""
+        source = text_of(record, self.source)
+        return PairRow(source, self.answers(record), self.group_of(record), record.origin)
 
     def answers(self, record: Record) -> tuple[str, ...]:
         """The reference, then the other accepted answers, each once. Raises DataError, with file and line."""

@@ -9,16 +9,14 @@ from typing import Annotated, Any, Literal
 
 from recurra.base.contracts import Record
 from recurra.base.errors import ConfigError, RunError
-from recurra.base.normal import normal
 from recurra.base.option import OneOf, Opt
 from recurra.config import Section, build
-from recurra.data.formats import field
 from recurra.data.tokenizers import TOKENIZERS, VocabularyPlan
 from recurra.decode import LENGTH_PENALTIES
 from recurra.metrics import SEQUENCE_SCORES, SequenceScores
 from recurra.tasks.contract import Suggestion
 from recurra.tasks.translation.columns import suggested
-from recurra.tasks.translation.pairs import Columns, text_of
+from recurra.tasks.translation.pairs import Columns, PairRow, TextPair, text_of
 from recurra.tasks.translation.readers import Limits, Sides, fit_sides
 from recurra.tasks.translation.search import WIDEST_BEAM, Search
 from recurra.tasks.translation.task import Translation
@@ -146,31 +144,37 @@ class TranslationConfig:
         """Options for a file, from its first rows. Raises ConfigError or DataError if its columns do not fit."""
         return suggested(rows, file)
 
-    def key(self, record: Record) -> str:
-        """What makes two records the same: used to split."""
-        return normal(str(field(record, self.source)))
-
-    def stratum(self, record: Record) -> str:
-        """What a split keeps in proportion: the groups."""
-        return self.columns.group_of(record) or ""
+    def read(self, record: Record) -> PairRow:
+        """Both texts of a record. Raises DataError, with file and line, if nothing can be learned from it."""
+        return self.columns.read(record)
 
     def check(self, record: Record) -> None:
         """Raise DataError, with file and line, if this record cannot be learned from."""
-        text_of(record, self.source)
-        self.columns.answers(record)
+        self.read(record)
 
     def fit(self, records: Sequence[Record], source: str) -> Translation:
-        """Tokenizers and vocabularies from training records. Raises DataError if there is nothing to learn."""
-        rows = [(text_of(record, self.source), text_of(record, self.target)) for record in records]
+        """The task from training records, as `fit_examples`; nothing but the two texts is read."""
+        rows = [
+            PairRow(text_of(record, self.source), (text_of(record, self.target),), None, record.origin)
+            for record in records
+        ]
+        return self.fit_examples(rows, source)[0]
+
+    def fit_examples(self, rows: Sequence[PairRow], source: str) -> tuple[Translation, list[TextPair]]:
+        """Tokenizers and vocabularies from training rows, and these as examples: each text is tokenized once.
+
+        Raises DataError if there is nothing to learn.
+        """
         target = self.source_tokenizer if self.target_tokenizer is None else self.target_tokenizer
-        sides = fit_sides(
+        sides, texts = fit_sides(
             build(self.source_tokenizer, TOKENIZERS),
             None if self.vocabulary == "shared" else build(target, TOKENIZERS),
             VocabularyPlan(min_count=self.min_count, max_size=self.max_vocabulary),
-            rows,
+            [(row.source, row.answers[0]) for row in rows],
             self.limits,
         )
-        return self._task(sides)
+        task = self._task(sides)
+        return task, [task.pair(row, *both) for row, both in zip(rows, texts, strict=True)]
 
     def restore(self, data: Mapping[str, Any], origin: str) -> Translation:
         """The task as a run folder holds it. Raises RunError that names `origin`."""

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from recurra.base.errors import RunError
-from recurra.data.tokenizers import Joining, TokenizerPlan, VocabularyPlan, joining_from_json
+from recurra.data.tokenizers import (
+    Corpus,
+    Encoded,
+    Joining,
+    Tokenizer,
+    TokenizerPlan,
+    VocabularyPlan,
+    joining_from_json,
+)
 from recurra.tasks.text import TextEncoder
 
 Tokens = tuple[str, ...]
@@ -22,11 +31,9 @@ class Limits:
     source: int | None
     target: int | None
 
-    def allow(self, source: Tokens, target: Tokens) -> bool:
-        """Whether a row is short enough."""
-        return (self.source is None or len(source) <= self.source) and (
-            self.target is None or len(target) <= self.target
-        )
+    def allow(self, source: int, target: int) -> bool:
+        """Whether a row of so many tokens is short enough."""
+        return (self.source is None or source <= self.source) and (self.target is None or target <= self.target)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +78,8 @@ def fit_sides(
     vocabulary: VocabularyPlan,
     rows: Sequence[tuple[str, str]],
     limits: Limits,
-) -> Sides:
-    """Tokenizers from all texts, vocabularies from the rows that are short enough.
+) -> tuple[Sides, list[tuple[Encoded, Encoded]]]:
+    """Tokenizers from all texts, vocabularies from the rows that are short enough; and both texts of all rows.
 
     target: None shares tokenizer and vocabulary of the source
     Raises DataError where a vocabulary would be empty.
@@ -80,26 +87,20 @@ def fit_sides(
     sources, targets = [text for text, _ in rows], [text for _, text in rows]
     first = source.train(sources if target else [*sources, *targets])
     second = target.train(targets) if target else first
-    cut = [(_interned(first.tokenize(one)), _interned(second.tokenize(other))) for one, other in rows]
-    kept = [pair for pair in cut if limits.allow(*pair)]
-    counts = Counter(_all(one for one, _ in kept)), Counter(_all(other for _, other in kept))
-    if target is None:
-        both = vocabulary.build(counts[0] + counts[1])
-        readers = TextEncoder(first, both, None, "start"), TextEncoder(first, both, None, "start")
-    else:
-        readers = (
-            TextEncoder(first, vocabulary.build(counts[0]), None, "start"),
-            TextEncoder(second, vocabulary.build(counts[1]), None, "start"),
-        )
-    longest = max((len(one) for one, _ in kept), default=0)
-    ratio = counts[1].total() / max(counts[0].total(), 1)
-    return Sides(*readers, target is None, longest, ratio, Joining.learn(second, targets))
+    one, other = _cut(first, sources), _cut(second, targets)
+    kept = np.array([limits.allow(*sizes) for sizes in zip(one.lengths, other.lengths, strict=True)], dtype=bool)
+    counts = one.counts(kept), other.counts(kept)
+    known = vocabulary.build(counts[0] if target else Counter(counts[0]) + Counter(counts[1]))
+    reader = TextEncoder(first, known, None, "start")
+    writer = TextEncoder(second, vocabulary.build(counts[1]) if target else known, None, "start")
+    longest = int(one.lengths[kept].max(initial=0))
+    ratio = int(other.lengths[kept].sum()) / max(int(one.lengths[kept].sum()), 1)
+    sides = Sides(reader, writer, target is None, longest, ratio, Joining.learn(second, targets))
+    return sides, list(zip(one.encoded(known), other.encoded(writer.vocabulary), strict=True))
 
 
-def _interned(tokens: Iterable[str]) -> Tokens:
-    """One object for each distinct token, as in `TextEncoder.tokens`."""
-    return tuple(map(sys.intern, tokens))
-
-
-def _all(texts: Iterable[Tokens]) -> Iterable[str]:
-    return (token for tokens in texts for token in tokens)
+def _cut(tokenizer: Tokenizer, texts: Iterable[str]) -> Corpus:
+    corpus = Corpus()
+    for text in texts:
+        corpus.add(tokenizer.tokenize(text))
+    return corpus

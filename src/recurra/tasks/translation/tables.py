@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from recurra.base.contracts import Table
 from recurra.metrics import Pair, SequenceScores, exact_scores, length_bins, main_score
 from recurra.report import Chart, Curve
-from recurra.tasks.text import TextEncoder
 from recurra.tasks.translation.pairs import TextPair, wanted
 
 WORST, BEST, UNKNOWN = 10, 5, 10
@@ -20,7 +19,7 @@ Scored = list[tuple[str, int, list[Pair]]]
 
 def by_length(kind: SequenceScores, pairs: Sequence[Pair], examples: Sequence[TextPair]) -> Table:
     """The score that counts, and exact matches, of sources of like lengths."""
-    lengths = [len(e.source) for e in examples]
+    lengths = [len(e.encoded) for e in examples]
     parts = [
         (f"{first}-{last}" if last > first else str(first), _within(pairs, lengths, first, last))
         for first, last in length_bins(lengths)
@@ -30,7 +29,7 @@ def by_length(kind: SequenceScores, pairs: Sequence[Pair], examples: Sequence[Te
 
 def length_chart(kind: SequenceScores, pairs: Sequence[Pair], examples: Sequence[TextPair]) -> Chart:
     """The same as a curve: the middle of each bin that has rows."""
-    lengths = [len(e.source) for e in examples]
+    lengths = [len(e.encoded) for e in examples]
     points = []
     for first, last in length_bins(lengths):
         if some := _within(pairs, lengths, first, last):
@@ -49,10 +48,9 @@ def by_group(kind: SequenceScores, pairs: Sequence[Pair], examples: Sequence[Tex
     return _compared(kind, f"{kind.main} by {column}", column, ranked)
 
 
-def unknown_tokens(reader: TextEncoder, examples: Sequence[TextPair]) -> Table:
+def unknown_tokens(examples: Sequence[TextPair]) -> Table:
     """The source tokens that training did not know, the most frequent first."""
-    known = reader.vocabulary
-    counts = Counter(t for e in examples for t, k in zip(e.source, known.ids(e.source), strict=True) if k == 1)
+    counts = Counter(token for e in examples for token in e.encoded.unknown)
     rows = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:UNKNOWN]
     return Table("Unknown source tokens", ("token", "times"), tuple(rows))
 
@@ -61,8 +59,8 @@ def examples_of(kind: SequenceScores, pairs: Sequence[Pair], examples: Sequence[
     """The rows that came out worst, if any is not right, and those that came out best; the longer source first."""
     quality = [kind.quality(pair) for pair in pairs]
     faulty = [k for k in range(len(pairs)) if quality[k] < 1 or not pairs[k].is_right]
-    order = sorted(faulty, key=lambda k: (quality[k], -len(examples[k].source), k))
-    best = sorted(range(len(pairs)), key=lambda k: (-quality[k], -len(examples[k].source), k))
+    order = sorted(faulty, key=lambda k: (quality[k], -len(examples[k].encoded), k))
+    best = sorted(range(len(pairs)), key=lambda k: (-quality[k], -len(examples[k].encoded), k))
     return (
         _listed("Worst examples", order[:WORST], pairs, examples, quality),
         _listed("Best examples", best[:BEST], pairs, examples, quality),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from statistics import mean
 from typing import Any, ClassVar, cast
 
@@ -14,7 +15,7 @@ import torch
 from recurra.base.contracts import Batch, Loss, Prediction, Record, Score, Table
 from recurra.base.errors import DataError
 from recurra.base.normal import normal
-from recurra.data.tokenizers import encode
+from recurra.data.tokenizers import Encoded, encode
 from recurra.metrics import Compared, Pair, SequenceScores, exact_scores
 from recurra.report import Chart, HeatMap
 from recurra.tasks.blank import NOTE
@@ -25,10 +26,10 @@ from recurra.tasks.explanation import ExplanationTarget
 from recurra.tasks.options import refuse_options
 from recurra.tasks.text import unknown_share
 from recurra.tasks.translation.answers import Candidate, Translated, attention_of, candidates, said_tokens
-from recurra.tasks.translation.batches import collated, tokens_of
+from recurra.tasks.translation.batches import collated, copied, tokens_of
 from recurra.tasks.translation.explain import explained
 from recurra.tasks.translation.losses import Forced, forced_rows, loss_of
-from recurra.tasks.translation.pairs import Columns, TextPair, Wanted, text_of, wanted
+from recurra.tasks.translation.pairs import Columns, PairRow, TextPair, Wanted, text_of, wanted
 from recurra.tasks.translation.readers import Limits, Sides
 from recurra.tasks.translation.search import Autoregressive, Search
 from recurra.tasks.translation.tables import by_group, by_length, examples_of, length_chart, unknown_tokens
@@ -75,9 +76,36 @@ class Translation:
 
         Raises DataError, with file and line, for a text that is not there.
         """
-        text = text_of(record, self.columns.source, empty=not gold)
-        answer = self._wanted(record) if gold else None
-        return TextPair(text, self.sides.source.tokens(text), answer, record.origin)
+        if gold:
+            return next(self.examples([self.columns.read(record)]))
+        text = text_of(record, self.columns.source, empty=True)
+        read, copies = self._source(self.sides.source.encode(text)[0])
+        return TextPair(text, read, copied(copies, copies), None, record.origin)
+
+    def examples(self, rows: Iterable[PairRow]) -> Iterator[TextPair]:
+        """Rows as examples, one by one. Raises DataError, with file and line, for a reference without a token."""
+        sides = self.sides
+        return (self.pair(r, sides.source.encode(r.source)[0], sides.target.encode(r.answers[0])[0]) for r in rows)
+
+    def pair(self, row: PairRow, source: Encoded, reference: Encoded) -> TextPair:
+        """The example of a row of which these are the tokens."""
+        if not len(reference):
+            raise DataError(f"{row.origin}: column '{self.columns.target}' holds no token: {row.answers[0]!r:.80}.")
+        others = (self.sides.target.encode(answer)[0] for answer in row.answers[1:])
+        source, copies = self._source(source)
+        answer = _wanted(normal(row.answers[0]), tuple(dict.fromkeys((reference, *others))), row.group, copies)
+        return TextPair(row.source, source, copied(copies, copies), answer, row.origin)
+
+    def answered(self, example: TextPair, text: str, tokens: Sequence[str]) -> TextPair:
+        """An example with another answer."""
+        _, copies = self._source(example.encoded)
+        said = encode(self.sides.target.vocabulary, tokens)
+        return replace(example, wanted=_wanted(text, (said,), None, copies))
+
+    def _source(self, source: Encoded) -> tuple[Encoded, Encoded]:
+        """A source, and the same as tokens of the target."""
+        target = self.sides.target.vocabulary
+        return source, source if target is source.vocabulary else encode(target, source.tokens)
 
     def sampler(self, examples: Sequence[TextPair], *, batch_tokens: int, batch_rows: int, seed: int) -> BucketSampler:
         """Those of like lengths together."""
@@ -85,7 +113,7 @@ class Translation:
 
     def collate(self, examples: Sequence[TextPair], indices: Sequence[int]) -> Batch:
         """Token ids of the sources (T, N) and, where all are known, of the targets (S, N)."""
-        return collated(self.sides, examples, indices)
+        return collated(examples, indices)
 
     def loss(self, prediction: Prediction, batch: Batch) -> Loss:
         """Cross-entropy of the target's tokens and its end, in nats; and the coverage loss, if the model has one."""
@@ -117,8 +145,8 @@ class Translation:
         """The rows of train within the limits on length, all rows of other splits; what is left out or long is said."""
         if split != "train":
             return list(examples), too_long(examples, self.sides, split)
-        kept = [e for e in examples if self.limits.allow(e.source, wanted(e).tokens)]
-        left = [e for e in examples if not self.limits.allow(e.source, wanted(e).tokens)]
+        kept = [e for e in examples if self.limits.allow(len(e.encoded), len(wanted(e).encoded))]
+        left = [e for e in examples if not self.limits.allow(len(e.encoded), len(wanted(e).encoded))]
         return kept, (*_left_out(left, len(examples), self.limits), *self._unfit(examples))
 
     def _unfit(self, examples: Sequence[TextPair]) -> tuple[str, ...]:
@@ -206,7 +234,7 @@ class Translation:
         found = [*self.kind.tables(pairs), by_length(self.kind, pairs, examples)]
         if self.columns.group is not None:
             found.append(by_group(self.kind, pairs, examples, self.columns.group))
-        unknown = unknown_tokens(self.sides.source, examples)
+        unknown = unknown_tokens(examples)
         return (*found, *examples_of(self.kind, pairs, examples), *([unknown] if unknown.rows else []))
 
     def charts(self, outputs: Sequence[Translated], examples: Sequence[TextPair]) -> tuple[Chart, ...]:
@@ -247,14 +275,11 @@ class Translation:
             {"vocabulary": source} if self.sides.shared else {"source vocabulary": source, "target vocabulary": target}
         )
         for name, examples in splits.items():
-            sides = {"source": (self.sides.source, [e.source for e in examples])}
-            sides["target"] = (self.sides.target, [wanted(e).tokens for e in examples])
+            sides = {"source": [e.encoded for e in examples], "target": [wanted(e).encoded for e in examples]}
             found[f"{name} rows"] = len(examples)
-            for side, (reader, texts) in sides.items():
+            for side, texts in sides.items():
                 found[f"{name} {side} tokens"] = sum(map(len, texts))
-                found[f"{name} unknown {side} tokens"] = (
-                    f"{unknown_share(encode(reader.vocabulary, text) for text in texts):.2%}"
-                )
+                found[f"{name} unknown {side} tokens"] = f"{unknown_share(texts):.2%}"
         return found
 
     @property
@@ -264,7 +289,7 @@ class Translation:
 
     def possible_scores(self, examples: Sequence[TextPair]) -> tuple[Score, ...]:
         """The scores that these rows can have, with the values of a model that writes nothing, and expects anything."""
-        nats, counts = math.log(self.model_sizes[1]), [len(wanted(e).tokens) + 1 for e in examples]
+        nats, counts = math.log(self.model_sizes[1]), [len(wanted(e).encoded) + 1 for e in examples]
         nothing = [Translated((Candidate("", (), 0.0, True),), Forced(nats * n, n, 0)) for n in counts]
         return self.score(nothing, examples, "dev")
 
@@ -302,13 +327,6 @@ class Translation:
             asked["attention"] = {"rows": [], "columns": [], "weights": []}
         return {"output": "", "score": None, "text": example.text, **asked, "note": NOTE}
 
-    def _wanted(self, record: Record) -> Wanted:
-        answers = self.columns.answers(record)
-        right = tuple(dict.fromkeys(self.sides.target.tokens(answer) for answer in answers))
-        if not right[0]:
-            raise DataError(f"{record.origin}: column '{self.columns.target}' holds no token: {answers[0]!r:.80}.")
-        return Wanted(normal(answers[0]), right, self.columns.group_of(record))
-
     def _pairs(self, outputs: Sequence[Translated], examples: Sequence[TextPair]) -> list[Pair]:
         join = self.sides.target.tokenizer.join
         return [
@@ -324,6 +342,11 @@ class Translation:
         reader = self.sides.target
         tokens = [reader.tokens(text) for text in texts]
         return [Translated((Candidate(reader.tokenizer.join(said), said, 0.0, True),)) for said in tokens]
+
+
+def _wanted(text: str, answers: tuple[Encoded, ...], group: str | None, source: Encoded) -> Wanted:
+    """source: as tokens of the target"""
+    return Wanted(text, answers, group, copied(answers[0], source) if answers[0].spelling else None)
 
 
 def _forced_scores(outputs: Sequence[Translated], split: str) -> tuple[Score, ...]:
@@ -349,7 +372,7 @@ def _left_out(left: Sequence[TextPair], number: int, limits: Limits) -> tuple[st
     first = left[0]
     return (
         f"train: {len(left):,} of {number:,} rows were left out, because they are longer than {words}; the first: "
-        f"{first.origin}, with {len(first.source)} source and {len(wanted(first).tokens)} target tokens.",
+        f"{first.origin}, with {len(first.encoded)} source and {len(wanted(first).encoded)} target tokens.",
     )
 
 

@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 
 from recurra.base.errors import ConfigError
-from recurra.data.tokenizers import UNK
 from recurra.tasks.blank import blank_warnings
 from recurra.tasks.translation.answers import Translated
 from recurra.tasks.translation.pairs import TextPair
@@ -19,18 +18,18 @@ def warnings(outputs: Sequence[Translated], examples: Sequence[TextPair], sides:
     """A sentence for each thing that is so, with how often, and the first place."""
     seen = [k for k, example in enumerate(examples) if not example.is_blank]
     read, said = [examples[k] for k in seen], [outputs[k] for k in seen]
-    return (*blank_warnings(examples), *_unknown(read, sides), *too_long(read, sides, ""), *_unfinished(said, read))
+    return (*blank_warnings(examples), *_unknown(read), *too_long(read, sides, ""), *_unfinished(said, read))
 
 
 def too_long(examples: Sequence[TextPair], sides: Sides, split: str) -> tuple[str, ...]:
     """Sources longer than any of training, if there are some."""
-    found = [e for e in examples if len(e.source) > sides.longest]
+    found = [e for e in examples if len(e.encoded) > sides.longest]
     if not found:
         return ()
     return (
         f"{split}{': ' if split else ''}{_of(found, examples)} longer than the longest source of training "
         f"({sides.longest} tokens), so the answer may be poor; the first: {found[0].origin}, with "
-        f"{len(found[0].source)} tokens.",
+        f"{len(found[0].encoded)} tokens.",
     )
 
 
@@ -55,12 +54,11 @@ def refuse_join(sides: Sides) -> None:
         )
 
 
-def _unknown(examples: Sequence[TextPair], sides: Sides) -> tuple[str, ...]:
-    known = sides.source.vocabulary
-    found = [e for e in examples if UNK in known.ids(e.source)]
+def _unknown(examples: Sequence[TextPair]) -> tuple[str, ...]:
+    found = [e for e in examples if e.encoded.spelling]
     if not found:
         return ()
-    tokens = dict.fromkeys(t for e in found for t in e.source if known.ids([t]) == [UNK])
+    tokens = dict.fromkeys(token for e in found for token in e.encoded.unknown)
     shown = ", ".join(repr(token) for token in list(tokens)[:5]) + (", ..." if len(tokens) > 5 else "")
     word = "holds tokens" if len(found) == 1 else "hold tokens"
     return (
