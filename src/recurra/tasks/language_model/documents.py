@@ -45,7 +45,7 @@ class Document:
     encoded: the tokens of all rows, line ends among them        closed: whether an end follows, one target more
     ends: places after each row's last token        characters: of each row, its line break among them
     path: of the file        lines: of the rows in it, 0 where there are none        is_blank: nothing of it can be seen
-    text: as it was given, where it is answered for; of training rows nobody asks, and it is ""
+    text: of the first row, as it was given, for answers and examples; of training rows it is not kept, and ""
     """
 
     encoded: Encoded
@@ -117,7 +117,9 @@ class Passage:
         return self.document.is_blank
 
 
-def document_of(rows: Sequence[TextRow], encoded: Encoded, lengths: Sequence[int], *, closed: bool) -> Document:
+def document_of(
+    rows: Sequence[TextRow], encoded: Encoded, lengths: Sequence[int], *, closed: bool, text: str = ""
+) -> Document:
     """The document of one row or more of a file. lengths: tokens of each"""
     return Document(
         encoded,
@@ -127,6 +129,7 @@ def document_of(rows: Sequence[TextRow], encoded: Encoded, lengths: Sequence[int
         rows[0].origin.path,
         _kept((row.origin.line or 0 for row in rows), len(rows)),
         all(is_blank(row.text) for row in rows),
+        text,
     )
 
 
@@ -174,6 +177,7 @@ def _join(documents: Sequence[Document]) -> Document:
         documents[0].path,
         _kept(chain.from_iterable(d.lines for d in documents), number),
         all(d.is_blank for d in documents),
+        documents[0].text,
     )
 
 

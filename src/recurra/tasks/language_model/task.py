@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any, ClassVar, Literal, cast
 
@@ -105,7 +105,7 @@ class LanguageModelling:
                 f"{record.origin}: has {number:,} tokens, and predict takes at most {LONGEST:,} at once. "
                 "Cut the text, or put it in a file and use `recurra evaluate`."
             )
-        return whole(replace(document, text=text))
+        return whole(document)
 
     def examples(self, rows: Iterable[TextRow]) -> Iterator[Passage]:
         """Documents: each row, or all rows of a file."""
@@ -115,7 +115,8 @@ class LanguageModelling:
     def _document(self, rows: Sequence[TextRow]) -> Document:
         texts = [encode(self.reader.vocabulary, self.row_tokens(row.text)) for row in rows]
         lengths = list(map(len, texts))
-        return document_of(rows, joined_texts(self.reader.vocabulary, texts), lengths, closed=self.closed)
+        encoded = joined_texts(self.reader.vocabulary, texts)
+        return document_of(rows, encoded, lengths, closed=self.closed, text=rows[0].text)
 
     def collate(self, examples: Sequence[Passage], indices: Sequence[int]) -> Batch:
         """Passages from their beginning: tokens (T, N); targets: what follows each, and how many steps of a row are
