@@ -493,6 +493,7 @@ def test_what_init_has_chosen_is_said_and_stands_in_the_config(here: Path) -> No
         "label: column 'stars', with the fewest different values; 2 labels: 5 (1), nan (1).",
         "label: 'nan' (1 times) may be no label but a value that is missing; fill it in, or remove it.",
         "tokenizer: words in lower case; 4.0 words a text on average.",
+        "training: 2 rows, so 50 epochs in batches of 8 rows; the config says why, after `here:`.",
     ]
     assert said.err.splitlines() == lines
     assert all(f"# {line}\n" in said.out for line in lines)

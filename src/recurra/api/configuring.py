@@ -17,7 +17,7 @@ from recurra.api.folder import add_cells, open_run
 from recurra.api.given import AnyPath, config_of, overrides_of, path_of
 from recurra.api.prepare import prepare, selected
 from recurra.api.schema import read_settings, settings_of
-from recurra.api.sizing import Seen, sized
+from recurra.api.sizing import Seen, in_words, sized
 from recurra.base.contracts import Listener, Record
 from recurra.base.errors import ConfigError
 from recurra.config import parse
@@ -64,16 +64,18 @@ def init(task: str, file: AnyPath, *, watch: Listener | None = None) -> str:
         rows = list(islice(read(file, format=word, columns=found.data["columns"]), LOOK))
     data = {"train": str(file), **({} if word == "auto" else {"format": word}), **found.data}
     chosen: dict[str, dict[str, Any]] = {"task": {"name": task, **found.task}, "data": data}
-    choices = sized(task, chosen["task"], Seen(rows, _number_of(rows, file)))
+    seen = Seen(rows, _number_of(rows, file))
+    choices = sized(task, chosen["task"], seen)
     for choice in choices:
         section, _, name = choice.path.partition(".")
         chosen.setdefault(section, {})[name] = choice.value
     document = parse(yaml.safe_dump(chosen, allow_unicode=True, sort_keys=False), str(file))
     settings = settings_of(document)
-    for line in found.said:
+    said = (*found.said, in_words(choices, seen))
+    for line in said:
         (watch or NoCallback()).note(line)
     reasons = {one.path: one.why for one in choices if one.why}
-    return config_text(settings.resolved, settings.schema, found.said, reasons)
+    return config_text(settings.resolved, settings.schema, said, reasons)
 
 
 def _number_of(rows: Sequence[Record], file: Path) -> int:

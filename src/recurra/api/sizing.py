@@ -49,6 +49,13 @@ def sized(task: str, options: Options, seen: Seen) -> list[Choice]:
     return _SIZED[task](options, seen) if task in _SIZED else _training(seen, batch=_batch(seen.number), epochs=10)
 
 
+def in_words(choices: Sequence[Choice], seen: Seen) -> str:
+    """How long training is by these choices, and where the reasons are."""
+    value = {choice.path: choice.value for choice in choices}
+    epochs, rows = value["training.epochs"], value["training.batch_rows"]
+    return f"training: {seen.words}, so {epochs} epochs in batches of {rows} rows; the config says why, after `here:`."
+
+
 def _classification(options: Options, seen: Seen) -> list[Choice]:
     reads_characters = _name(options.get("tokenizer")) == "characters"
     length = _mean_length(seen.rows, options["text"], reads_characters)
@@ -59,20 +66,25 @@ def _classification(options: Options, seen: Seen) -> list[Choice]:
     if repeats > MANY_REPEATS:  # few different tokens: nothing to learn by heart, and their order may be what counts
         return [
             Choice("model.pooling", "concat", "few different tokens: where they stand may count"),
-            Choice("model.embedding_dropout", 0.1, _AGAINST_HEART),
-            Choice("model.output_dropout", 0.1, _AGAINST_HEART),
+            Choice("model.embedding_dropout", 0.1, _AGAINST_OVERFITTING),
+            Choice("model.output_dropout", 0.1, _AGAINST_OVERFITTING),
             *_training(seen, batch=batch, epochs=2 * epochs, optimizer="adamw"),
         ]
     rare = [Choice("task.min_count", 2, "what occurs once teaches what an unknown word means")]
     return [
         *(rare if seen.number >= 500 else []),
-        Choice("model.hidden_size", 64 if small else 128, f"{seen.words}: more units learn them by heart"),
+        _units(seen, 64 if small else 128, small),
         _pooling(seen.number),
         Choice("model.word_dropout", 0.3 if small else 0.1, "no word alone may decide"),
-        Choice("model.embedding_dropout", 0.5, _AGAINST_HEART),
-        Choice("model.output_dropout", 0.5 if small else 0.3, _AGAINST_HEART),
+        Choice("model.embedding_dropout", 0.5, _AGAINST_OVERFITTING),
+        Choice("model.output_dropout", 0.5 if small else 0.3, _AGAINST_OVERFITTING),
         *_training(seen, batch=batch, epochs=epochs, optimizer="adamw"),
     ]
+
+
+def _units(seen: Seen, units: int, few: bool) -> Choice:
+    why = "more units would overfit" if few else "enough for more units"
+    return Choice("model.hidden_size", units, f"{seen.words}: {why}")
 
 
 def _pooling(number: int) -> Choice:
@@ -98,10 +110,10 @@ def _tagging(options: Options, seen: Seen) -> list[Choice]:
         output,
         Choice("model.character_size", 64, "words that training never saw are told by their letters"),
         Choice("model.character_embedding_size", 32),
-        Choice("model.hidden_size", 100 if seen.number < 10_000 else 200, f"{seen.words}"),
+        _units(seen, 100 if seen.number < 10_000 else 200, seen.number < 10_000),
         Choice("model.word_dropout", 0.2 if seen.number < 10_000 else 0.1, "letters and neighbours must do without it"),
-        Choice("model.embedding_dropout", dropout, _AGAINST_HEART),
-        Choice("model.output_dropout", dropout, _AGAINST_HEART),
+        Choice("model.embedding_dropout", dropout, _AGAINST_OVERFITTING),
+        Choice("model.output_dropout", dropout, _AGAINST_OVERFITTING),
         *_training(seen, batch=batch, epochs=epochs, optimizer="adam"),
     ]
 
@@ -114,8 +126,8 @@ def _translation(options: Options, seen: Seen) -> list[Choice]:
     batch = max(_batch(seen.number), 16)
     length = _mean_length(seen.rows, options["target"], _name(options.get("target_tokenizer")) == "characters")
     return [
-        Choice("model.embedding_dropout", dropout, _AGAINST_HEART),
-        Choice("model.output_dropout", dropout, _AGAINST_HEART),
+        Choice("model.embedding_dropout", dropout, _AGAINST_OVERFITTING),
+        Choice("model.output_dropout", dropout, _AGAINST_OVERFITTING),
         *_training(
             seen,
             batch=batch,
@@ -134,23 +146,23 @@ def _language_model(options: Options, seen: Seen) -> list[Choice]:
     epochs = round(min(max(3000 / steps_an_epoch, 3), 60))
     dropout = 0.4 if tokens < 500_000 else 0.25
     return [
-        Choice("model.dropout", dropout, _AGAINST_HEART),
-        Choice("model.output_dropout", dropout, _AGAINST_HEART),
+        Choice("model.dropout", dropout, _AGAINST_OVERFITTING),
+        Choice("model.output_dropout", dropout, _AGAINST_OVERFITTING),
         *_training(seen, batch=batch, epochs=epochs, optimizer="adam", steps=round(epochs * steps_an_epoch)),
     ]
 
 
 def _music(options: Options, seen: Seen) -> list[Choice]:
     return [
-        Choice("model.input_dropout", 0.3, _AGAINST_HEART),
-        Choice("model.output_dropout", 0.3, _AGAINST_HEART),
+        Choice("model.input_dropout", 0.3, _AGAINST_OVERFITTING),
+        Choice("model.output_dropout", 0.3, _AGAINST_OVERFITTING),
         *_training(
             seen, batch=8, epochs=_epochs(seen.number, 8, at_1000=30, power=0.5, tokens=0.0, most=80), optimizer="adam"
         ),
     ]
 
 
-_AGAINST_HEART = "against learning rows by heart"
+_AGAINST_OVERFITTING = "against overfitting: learning rows by heart"
 _SIZED: Mapping[str, Callable[[Options, Seen], list[Choice]]] = {
     "classification": _classification,
     "tagging": _tagging,
