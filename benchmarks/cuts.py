@@ -22,7 +22,7 @@ from recurra.tasks import TaggingConfig
 def sentences(path: Path) -> list[tuple[Unit, ...]]:
     """The words of each sentence's raw text, with their tokens."""
     columns = TaggingConfig(tokens="form", tags="upos").columns
-    return [columns.read(record, gold=True).units for record in read(path)]
+    return [columns.read(record).sentence.units for record in read(path)]
 
 
 def fixed(places: Callable[[str], list[Place]]) -> Callable[[str], tuple[list[str], list[Place]]]:

@@ -24,6 +24,8 @@ from recurra.data.tokenizers.characters import Characters
 from recurra.data.tokenizers.spaces import Spaces
 from recurra.data.tokenizers.words import Words
 from recurra.tasks.classification.labels import ManyLabels, OneLabel
+from recurra.tasks.tagging import sentences
+from recurra.tasks.tagging.sentences import Columns as TagColumns
 from recurra.tasks.translation.pairs import Columns
 
 SENTENCE = "the Sea is a long way off and nobody has seen it but <unk> café 12 times , they say ."
@@ -124,6 +126,16 @@ def test_both_texts_of_a_pair_are_cut_into_tokens_once(tmp_path: Path, monkeypat
     assert written == Counter(row["target"] for row in FILES["pairs"])
 
 
+@pytest.mark.parametrize("name", ["tags", "spans"])
+def test_a_sentence_is_read_once(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = calls(monkeypatch, TagColumns, "read")
+    names: Counter[str] = Counter()
+    monkeypatch.setattr(sentences, "_parsed", lambda value, *rest: names.update([str(value)]) or value)
+    prepared(name, tmp_path)
+    assert read.total() == len(ROWS)
+    assert names == Counter(str(row["tag"]) for row in FILES[TASKS[name][0]])
+
+
 def test_the_answers_of_a_row_are_found_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = calls(monkeypatch, Columns, "answers")
     prepared("shared", tmp_path)
@@ -138,7 +150,9 @@ def test_each_label_is_parsed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert many == Counter(row["label"] for row in FILES["several"])
 
 
-@pytest.mark.parametrize("name", ["one label", "cut", "many labels", "file", "rows", "pairs", "shared"])
+@pytest.mark.parametrize(
+    "name", ["one label", "cut", "many labels", "file", "rows", "pairs", "shared", "tags", "spans"]
+)
 def test_no_token_is_looked_up_again_for_a_batch(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = prepared(name, tmp_path)
     monkeypatch.delattr(Vocabulary, "ids")

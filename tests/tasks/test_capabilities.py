@@ -49,7 +49,7 @@ HAS = {
     ClassificationConfig: "LabelsRows ReadsOnce",
     TranslationConfig: "ReadsOnce",
     LanguageModelConfig: "ReadsOn ReadsOnce",
-    TaggingConfig: "",
+    TaggingConfig: "ReadsOnce",
     MusicConfig: "",
 }
 OF_CONFIGS = {"LabelsRows", "ReadsOn", "ReadsOnce"}

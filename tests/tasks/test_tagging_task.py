@@ -62,10 +62,10 @@ class Table(nn.Module):
 
 def test_tokens_and_tags_of_every_form_are_one_sentence() -> None:
     plan = TaggingConfig()
-    listed = plan.columns.read(record(["In", "New", "York"], ["O", "B-LOC", "I-LOC"]), gold=True)
-    spaced = plan.columns.read(record("In New  York", "O B-LOC I-LOC"), gold=True)
-    spans = plan.columns.read(record("In New York", [{"start": 3, "end": 11, "label": "LOC"}]), gold=True)
-    triple = plan.columns.read(record("In New York", '[[3, 11, "LOC"]]'), gold=True)
+    listed = plan.columns.read(record(["In", "New", "York"], ["O", "B-LOC", "I-LOC"])).sentence
+    spaced = plan.columns.read(record("In New  York", "O B-LOC I-LOC")).sentence
+    spans = plan.columns.read(record("In New York", [{"start": 3, "end": 11, "label": "LOC"}])).sentence
+    triple = plan.columns.read(record("In New York", '[[3, 11, "LOC"]]')).sentence
     for sentence in (listed, spaced, spans, triple):
         assert sentence.tokens == ("In", "New", "York")
         assert sentence.tags == ("O", "B-LOC", "I-LOC")
@@ -75,12 +75,12 @@ def test_tokens_and_tags_of_every_form_are_one_sentence() -> None:
 
 
 def test_a_text_without_spans_is_outside() -> None:
-    assert TaggingConfig().columns.read(record("No names.", []), gold=True).tags == ("O", "O", "O")
+    assert TaggingConfig().columns.read(record("No names.", [])).sentence.tags == ("O", "O", "O")
 
 
 def test_white_space_at_the_edges_of_a_span_belongs_to_no_token() -> None:
     spans = [{"start": 2, "end": 8, "label": "X"}]
-    assert TaggingConfig().columns.read(record("In Rome now", spans), gold=True).tags == ("O", "B-X", "O")
+    assert TaggingConfig().columns.read(record("In Rome now", spans)).sentence.tags == ("O", "B-X", "O")
 
 
 @pytest.mark.parametrize(
@@ -493,7 +493,7 @@ def test_letters_that_training_never_saw_are_said() -> None:
 
 def sentence(row: str, line: int = 1) -> Sentence:
     found = written(row, line)
-    return TaggingConfig().columns.read(found, gold=True)
+    return TaggingConfig().columns.read(found).sentence
 
 
 def test_scores_of_spans_by_value() -> None:

@@ -133,7 +133,7 @@ class Corpus:
         seen = np.zeros(len(self._places), np.int64)
         for at in range(0, len(places), BLOCK):
             seen += np.bincount(places[at : at + BLOCK], minlength=len(seen))
-        return dict(zip(self._places, seen.tolist(), strict=True))
+        return {token: number for token, number in zip(self._places, seen.tolist(), strict=True) if number}
 
     def encoded(self, vocabulary: Vocabulary) -> Iterator[Encoded]:
         """The texts, in order; no token is looked up twice."""

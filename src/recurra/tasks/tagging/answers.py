@@ -21,7 +21,6 @@ def tokens_of(sentence: Sentence, output: Tagged, tags: Sequence[str]) -> list[d
 
 
 def _part(sentence: Sentence, output: Tagged, span: Span) -> dict[str, Any]:
-    places = sentence.places
-    start, end = places[span.start][0], places[span.end - 1][1]
+    start, end = sentence.bounds[2 * span.start], sentence.bounds[2 * span.end - 1]
     found: dict[str, Any] = {"text": sentence.text[start:end], "label": span.label, "start": start, "end": end}
     return found | {"score": min(output.with_confidence[span.start : span.end])} if output.with_confidence else found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -32,7 +31,7 @@ def explained(task: Tagging, model: torch.nn.Module, example: Sentence, device: 
         example.tokens,
         recurrent(model, "recurrent"),
         {"recurrent": example.tokens},
-        copies_of(task, replace(example, tags=output.tags), device),
+        copies_of(task, task.numbered(example, output.tags), device),
         lambda prediction, batch: -task.loss(prediction, batch).total,
         "the log-probability of the tags",
         tables=(_other_tags(example.tokens, chances, task.tagset.tags),),

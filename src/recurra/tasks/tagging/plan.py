@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
@@ -21,7 +22,7 @@ from recurra.tasks.contract import Suggestion
 from recurra.tasks.tagging.columns import looks_like_conll, suggested
 from recurra.tasks.tagging.evidence import column_of, looks_swapped
 from recurra.tasks.tagging.readers import WordReader
-from recurra.tasks.tagging.sentences import Columns, Sentence
+from recurra.tasks.tagging.sentences import Columns, Sentence, TagRow
 from recurra.tasks.tagging.tagset import TagSet, check_tags
 from recurra.tasks.tagging.task import Tagging
 
@@ -137,40 +138,41 @@ class TaggingConfig:
         """Options for a file, from its first rows. Raises ConfigError if its columns cannot be told apart."""
         return suggested(rows, file)
 
-    def key(self, record: Record) -> str:
-        """What makes two records the same: used to split."""
-        return self.columns.read(record, gold=True).key
-
-    def stratum(self, record: Record) -> str:
-        """What a split keeps in proportion: nothing, as a sentence has many tags."""
-        return ""
+    def read(self, record: Record) -> TagRow:
+        """A sentence with its tags. Raises DataError, with file and line, if nothing can be learned from it."""
+        row = self.columns.read(record)
+        if self.file_scheme != "auto":
+            found = detected([row.tags], self._scheme)
+            tags = found.spelling.read(row.tags)
+            check_tags(found.scheme, tags, row.where, spelling=found.spelling, repair=self.repair)
+        return row
 
     def check(self, record: Record) -> None:
         """Raise DataError, with file and line, if this record cannot be learned from."""
-        sentence = self.columns.read(record, gold=True)
-        if self.file_scheme != "auto":
-            found = detected([sentence.tags or ()], self._scheme)
-            tags = found.spelling.read(sentence.tags or ())
-            check_tags(found.scheme, tags, record, spelling=found.spelling, repair=self.repair)
+        self.read(record)
 
     def fit(self, records: Sequence[Record], source: str) -> Tagging:
-        """Vocabularies and tags from training records.
+        """The task from training records, as `fit_examples`."""
+        columns = self.columns
+        return self.fit_examples([columns.read(record) for record in records], source)[0]
+
+    def fit_examples(self, rows: Sequence[TagRow], source: str) -> tuple[Tagging, list[Sentence]]:
+        """Vocabularies and tags from training rows, and these as examples.
 
         Raises DataError if there is nothing to learn, ConfigError for a scheme that does not fit the files' tags.
         """
-        read = [self.columns.read(record, gold=True) for record in records]
-        rows = [sentence.tags or () for sentence in read]
+        read, tags = [row.sentence for row in rows], [row.tags for row in rows]
         tagset = TagSet.fit(
-            rows,
-            reading=detected(list(set(rows)), self._scheme),
+            tags,
+            reading=detected(list(set(tags)), self._scheme),
             learned=None if self.scheme == "auto" else self.scheme,
             repair=self.repair,
             source=source,
         )
         self._refuse_idle(tagset, source)
-        self._refuse_degenerate([s.tokens for s in read], rows, source)
-        for record, tags in zip(records, rows, strict=True):  # before a strange tag becomes a label of its own
-            tagset.read(tags, record)
+        self._refuse_degenerate([s.tokens for s in read], tags, source)
+        # Before a strange tag becomes a label of its own.
+        learned = [tagset.read(row.tags, row.where) for row in rows]
         kept = [s.tokens for s in read if self.max_length is None or s.length <= self.max_length]
         if not kept:
             raise DataError(f"{source}: no sentence has at most max_length = {self.max_length} tokens.")
@@ -180,8 +182,10 @@ class TaggingConfig:
             lowercase=self.lowercase,
             zero_digits=self.zero_digits,
         )
-        merged = spellings(tag for record in records for tag in self.columns.spelt(record))
-        return self._task(tagset, reader, self._learned(read, source), merged)
+        merged = spellings(chain.from_iterable(row.spelt for row in rows))
+        task = self._task(tagset, reader, self._learned(read, source), merged)
+        # How the raw text is written has been learned: the examples do not need it any more.
+        return task, [task.numbered(replace(s, units=()), own) for s, own in zip(read, learned, strict=True)]
 
     def _refuse_idle(self, tagset: TagSet, source: str) -> None:
         """Raise ConfigError for options that have no effect on the tags that were found."""

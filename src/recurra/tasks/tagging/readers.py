@@ -5,19 +5,22 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from recurra.base.errors import RunError
 from recurra.base.normal import normal
-from recurra.data.tokenizers import UNK, Vocabulary, VocabularyPlan, vocabulary_from_json
+from recurra.data.tokenizers import Vocabulary, VocabularyPlan, vocabulary_from_json
 from recurra.data.tokenizers.cleaning import Cleaning
-from recurra.tasks.text import pad_sequence
+from recurra.data.tokenizers.encoded import Ids
+from recurra.tasks.text import pad_arrays
 
 Tokens = tuple[str, ...]
 # A word is as long as its letters that are read; of a longer one the first and the last of them.
@@ -25,6 +28,18 @@ LONGEST_WORD = 64
 # Words whose numbers are remembered: those of a usual vocabulary, within 20 MB.
 REMEMBERED = 65_536
 _DIGIT = re.compile(r"\d")
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """Of the words of a sentence, and of their letters, one word after the other; sizes: letters of each word.
+
+    Two bytes for each, four in a large vocabulary.
+    """
+
+    words: Ids
+    letters: Ids
+    sizes: NDArray[np.uint8]
 
 
 class WordReader:
@@ -75,16 +90,24 @@ class WordReader:
         half = LONGEST_WORD // 2
         return found if len(found) <= LONGEST_WORD else found[:half] + found[-half:]
 
-    def inputs(self, sentences: Sequence[Tokens]) -> dict[str, Tensor]:
+    def numbers(self, sentence: Tokens) -> Numbers:
+        """Each word looked up once, with its letters."""
+        found = list(map(self._numbers, sentence))
+        spelt = [letters for _, letters in found]
+        return Numbers(
+            np.array([number for number, _ in found], self.words.dtype),
+            np.fromiter(chain.from_iterable(spelt), self.letters.dtype),
+            np.array(list(map(len, spelt)), np.uint8),  # at most LONGEST_WORD
+        )
+
+    def inputs(self, rows: Sequence[Numbers]) -> dict[str, Tensor]:
         """words (T, N), characters (C, T, N) and character_lengths (T, N), zero where padded."""
-        rows = [[self._numbers(word) for word in sentence] for sentence in sentences]
-        words = pad_sequence([[number for number, _ in row] for row in rows])
+        words, counts = pad_arrays([row.words for row in rows])
         T, N = words.shape
-        spelt = [letters for row in rows for _, letters in row]
-        sizes = np.fromiter(map(len, spelt), np.int64, len(spelt))
-        flat = np.zeros((len(spelt), int(sizes.max(initial=0))), dtype=np.int64)
-        flat[np.arange(flat.shape[1]) < sizes[:, None]] = np.fromiter(chain.from_iterable(spelt), np.int64)
-        real = np.arange(T) < np.array(list(map(len, rows)), dtype=np.int64)[:, None]
+        sizes = np.concatenate([np.zeros(0, np.int64), *(row.sizes for row in rows)])
+        flat = np.zeros((len(sizes), int(sizes.max(initial=0))), dtype=np.int64)
+        flat[np.arange(flat.shape[1]) < sizes[:, None]] = np.concatenate([sizes[:0], *(row.letters for row in rows)])
+        real = np.arange(T) < counts.numpy()[:, None]
         characters = np.zeros((N, T, flat.shape[1]), dtype=np.int64)
         characters[real] = flat
         lengths = np.zeros((N, T), dtype=np.int64)
@@ -94,10 +117,6 @@ class WordReader:
             "characters": torch.from_numpy(np.ascontiguousarray(characters.transpose(2, 1, 0))),
             "character_lengths": torch.from_numpy(np.ascontiguousarray(lengths.T)),
         }
-
-    def unknown(self, word: str) -> bool:
-        """Whether the vocabulary lacks a word."""
-        return self._numbers(word)[0] == UNK
 
     def _look_up(self, word: str) -> tuple[int, tuple[int, ...]]:
         return self.words.ids([self.folded(word)])[0], tuple(self.letters.ids(self.spelt(word)))

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import json
 import sys
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate, pairwise
+from dataclasses import field as also
+from itertools import accumulate, chain, pairwise
 from typing import Any
 
 from recurra.base.contracts import Origin, Record
@@ -25,6 +27,7 @@ from recurra.data.schemes import SCHEMES, SchemeName, Span
 from recurra.data.tokenizers import CUTTERS, CutterName, Place
 from recurra.data.tokenizers.learned import Learned, Unit
 from recurra.tasks.blank import is_blank
+from recurra.tasks.tagging.readers import Numbers
 
 Cut = Callable[[str], list[Place]]
 # The column of words of CoNLL-U.
@@ -36,18 +39,22 @@ class Sentence:
     """Tokens and tags, in normal form. tags: None where nobody knows them.
 
     text: as written, or the tokens with a space between
-    places: start and end of each token in the text, in characters (code points), the end excluded
+    bounds: start and end of each token in the text, one after the other
     cut: whether the tokens were cut out of the text; False for those that came as a list
     units: the words of the raw text, where a file with tokens knows it
+    numbers: of its words and letters; None before there is a vocabulary
+    targets: numbers of its tags; None where one of them is none of training
     """
 
     text: str
     tokens: tuple[str, ...]
-    places: tuple[Place, ...]
+    bounds: array[int]
     tags: tuple[str, ...] | None
     origin: Origin
     cut: bool = True
     units: tuple[Unit, ...] = ()
+    numbers: Numbers | None = also(default=None, compare=False)
+    targets: tuple[int, ...] | None = also(default=None, compare=False)
 
     @property
     def length(self) -> int:
@@ -61,6 +68,11 @@ class Sentence:
         return digest_of(self.tokens, self.tags)
 
     @property
+    def places(self) -> tuple[Place, ...]:
+        """Start and end of each token in the text, in characters (code points), the end excluded."""
+        return tuple(zip(self.bounds[::2], self.bounds[1::2], strict=True))
+
+    @property
     def written(self) -> tuple[str, ...]:
         """The tokens as the text has them."""
         return tuple(self.text[start:end] for start, end in self.places)
@@ -69,6 +81,36 @@ class Sentence:
     def is_blank(self) -> bool:
         """Whether there is nothing to read; tokens that came as a list have a tag each, whatever they are."""
         return not self.tokens or (self.cut and is_blank(self.text))
+
+
+@dataclass(frozen=True, slots=True)
+class TagRow:
+    """A sentence with the tags of its file, before anything is fitted.
+
+    spelt: the tags, or the labels of spans, as the file spells them
+    where: of the record, what tells the lines of its tokens
+    """
+
+    sentence: Sentence
+    spelt: tuple[str, ...]
+    where: Record
+
+    @property
+    def origin(self) -> Origin:
+        return self.sentence.origin
+
+    @property
+    def key(self) -> str:
+        return self.sentence.key
+
+    @property
+    def stratum(self) -> str:
+        """Nothing, as a sentence has many tags."""
+        return ""
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        return self.sentence.tags or ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +133,12 @@ class Columns:
         places = CUTTERS[self.cutter](text)
         return [text[start:end] for start, end in places], places
 
-    def read(self, record: Record, *, gold: bool) -> Sentence:
-        """A sentence, with the tags as the file has them; without `gold` it may be empty.
+    def untagged(self, record: Record) -> Sentence:
+        """A sentence without its tags; it may be empty. Raises DataError, with file and line, for what is none."""
+        return self._tokens(record, None)
 
-        Raises DataError, with file and line, for what is no sentence with its tags.
-        """
-        if not gold:
-            return self._tokens(record, None)
+    def read(self, record: Record) -> TagRow:
+        """A sentence with its tags. Raises DataError, with file and line, for what is none."""
         value = _parsed(field(record, self.tags), record, self.tags)
         tags: Sequence[Any]
         if isinstance(value, str):
@@ -108,17 +149,10 @@ class Columns:
             sentence = self._tokens(record, CUTTERS[self.cutter])
             of_text = isinstance(field(record, self.tokens), str)
             tags = _from_spans(value, sentence, self.tags, self.scheme) if of_text else value
-        self._check(sentence, tags, record)
-        return replace(sentence, tags=tuple(sys.intern(name_of(tag)) for tag in tags))
-
-    def spelt(self, record: Record) -> list[str]:
-        """The tags, or the labels of spans, of a record that can be read, as its file spells them."""
-        value = _parsed(field(record, self.tags), record, self.tags)
-        if isinstance(value, str):
-            return value.split()
-        return [
-            one if isinstance(one, str) else str(one["label"] if isinstance(one, dict) else one[2]) for one in value
-        ]
+        names = self._names(sentence, tags, record)
+        lines = {LINE: record.fields[LINE]} if LINE in record.fields else {}
+        spelt = tuple(map(sys.intern, tags if isinstance(value, str) else map(_spelt, value)))
+        return TagRow(replace(sentence, tags=names), spelt, Record(lines, record.origin))
 
     def _tokens(self, record: Record, cut: Cut | None) -> Sentence:
         """cut: of a text; None: as a text that nobody has tagged"""
@@ -131,7 +165,7 @@ class Columns:
                 found = [value[start:end] for start, end in places]
             # One object for each distinct word: a corpus of six million takes 50 MB instead of 370.
             tokens = tuple(sys.intern(normal(token)) for token in found)
-            return Sentence(value, tokens, tuple(places), None, record.origin)
+            return Sentence(value, tokens, _bounds(places), None, record.origin)
         if not isinstance(value, list) or not all(isinstance(token, str) for token in value):
             raise DataError(
                 f"{record.origin}: column '{self.tokens}' holds {value!r:.60}, expected a text or a list of tokens."
@@ -141,9 +175,10 @@ class Columns:
                 raise DataError(f"{place_of(record, number)}: token {number + 1} is empty, expected a word or a sign.")
         tokens = tuple(sys.intern(normal(token)) for token in value)
         units = _units(record, value) if self.tokens == FORM else ()
-        return Sentence(" ".join(value), tokens, _beside(value), None, record.origin, cut=False, units=units)
+        return Sentence(" ".join(value), tokens, _bounds(_beside(value)), None, record.origin, cut=False, units=units)
 
-    def _check(self, sentence: Sentence, tags: Sequence[Any], record: Record) -> None:
+    def _names(self, sentence: Sentence, tags: Sequence[Any], record: Record) -> tuple[str, ...]:
+        """The tags as they are compared, one for each token."""
         if not sentence.tokens:
             raise DataError(
                 f"{record.origin}: the sentence is empty, expected at least one token in column '{self.tokens}'. "
@@ -154,12 +189,24 @@ class Columns:
                 f"{record.origin}: {_count(len(sentence.tokens), 'token')} in column '{self.tokens}' and "
                 f"{_count(len(tags), 'tag')} in column '{self.tags}', expected as many."
             )
+        names = []
         for number, (token, tag) in enumerate(zip(sentence.tokens, tags, strict=True)):
-            if not isinstance(tag, str) or not name_of(tag):
+            names.append(sys.intern(name_of(tag)) if isinstance(tag, str) else "")
+            if not names[-1]:
                 raise DataError(
                     f"{place_of(record, number)}: the tag of token {number + 1}, '{token:.40}', is "
                     f"{tag!r:.40}; expected text."
                 )
+        return tuple(names)
+
+
+def _spelt(one: Any) -> str:
+    return one if isinstance(one, str) else str(one["label"] if isinstance(one, dict) else one[2])
+
+
+def _bounds(places: Sequence[Place]) -> array[int]:
+    """Eight bytes for each place, where a pair of numbers takes 160."""
+    return array("i", chain.from_iterable(places))
 
 
 def _units(record: Record, tokens: Sequence[str]) -> tuple[Unit, ...]:

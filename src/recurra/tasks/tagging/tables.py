@@ -49,8 +49,8 @@ def _worst(mistakes: Sequence[int], sentences: Sequence[Sentence]) -> list[int]:
 
 
 def _written(sentence: Sentence, spans: Sequence[Span]) -> str:
-    places = sentence.places
-    return "; ".join(f"{label}: {sentence.text[places[start][0] : places[end - 1][1]]}" for label, start, end in spans)
+    at = sentence.bounds
+    return "; ".join(f"{label}: {sentence.text[at[2 * start] : at[2 * end - 1]]}" for label, start, end in spans)
 
 
 def _short(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Any, ClassVar, Literal
@@ -15,6 +15,7 @@ from recurra.base.contracts import Batch, Loss, Prediction, Record, Score, Table
 from recurra.data.formats import spelt
 from recurra.data.schemes import PLAIN, SCHEMES, Span, parts, read_default, read_strict
 from recurra.data.spelling import HYPHENS, OUTSIDE
+from recurra.data.tokenizers import UNK
 from recurra.data.tokenizers.learned import found_share
 from recurra.metrics import (
     Compared,
@@ -36,7 +37,7 @@ from recurra.tasks.tagging.answers import spans_of, tokens_of
 from recurra.tasks.tagging.decoding import Tagged, chances, decoded, loss_of
 from recurra.tasks.tagging.explain import explained
 from recurra.tasks.tagging.readers import WordReader
-from recurra.tasks.tagging.sentences import Columns, Sentence
+from recurra.tasks.tagging.sentences import Columns, Sentence, TagRow
 from recurra.tasks.tagging.tables import worst_by_spans, worst_by_tags
 from recurra.tasks.tagging.tagset import TagSet
 from recurra.tasks.text import pad_sequence
@@ -86,10 +87,20 @@ class Tagging:
 
         Raises DataError, with file and line, for what is no sentence, or tags that the files' scheme does not allow.
         """
-        found = self.columns.read(record, gold=gold)
-        if found.tags is None:
-            return found
-        return replace(found, tags=self.tagset.read(found.tags, record))
+        if gold:
+            return next(self.examples([self.columns.read(record)]))
+        return self.numbered(self.columns.untagged(record), None)
+
+    def examples(self, rows: Iterable[TagRow]) -> Iterator[Sentence]:
+        """Rows as examples, one by one. Raises DataError, with file and line, for tags that the scheme lacks."""
+        return (self.numbered(row.sentence, self.tagset.read(row.tags, row.where)) for row in rows)
+
+    def numbered(self, sentence: Sentence, tags: tuple[str, ...] | None) -> Sentence:
+        """A sentence with these tags of the model, and with all numbers that a batch has of it."""
+        known = tags is not None and all(tag in self._place for tag in tags)
+        targets = tuple(self._place[tag] for tag in tags or ()) if known else None
+        numbers = sentence.numbers or self.reader.numbers(sentence.tokens)
+        return replace(sentence, tags=tags, numbers=numbers, targets=targets)
 
     def sampler(self, examples: Sequence[Sentence], *, batch_tokens: int, batch_rows: int, seed: int) -> BucketSampler:
         """Those of like lengths together."""
@@ -98,10 +109,11 @@ class Tagging:
     def collate(self, examples: Sequence[Sentence], indices: Sequence[int]) -> Batch:
         """words (T, N), characters (C, T, N), character_lengths (T, N); targets tags (T, N) where all are known."""
         lengths = torch.tensor([e.length for e in examples], dtype=torch.int64)
-        inputs = self.reader.inputs([e.tokens for e in examples])
+        inputs = self.reader.inputs([e.numbers or self.reader.numbers(e.tokens) for e in examples])
         targets = {}
-        if examples and all(e.tags is not None and not self.tagset.unknown(e.tags) for e in examples):
-            targets = {"tags": pad_sequence([[self._place[tag] for tag in e.tags or ()] for e in examples])}
+        known = [e.targets for e in examples if e.targets is not None]
+        if examples and len(known) == len(examples):
+            targets = {"tags": pad_sequence(known)}
         return Batch(inputs, lengths, targets, tuple(indices))
 
     def loss(self, prediction: Prediction, batch: Batch) -> Loss:
@@ -242,7 +254,7 @@ class Tagging:
         found["scheme"] = self.tagset.learned
         for name, examples in splits.items():
             tokens = [token for e in examples for token in e.tokens]
-            unknown = sum(map(self.reader.unknown, tokens))
+            unknown = sum(int((e.numbers.words == UNK).sum()) for e in examples if e.numbers is not None)
             unseen = sum(token not in self.reader.seen for token in tokens)
             found[f"{name} rows"] = len(examples)
             found[f"{name} tokens"] = len(tokens)
