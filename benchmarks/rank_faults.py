@@ -80,7 +80,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--ranks", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1, help="of moments, ranks and signals")
-    parser.add_argument("--timeout", type=float, default=5.0, help="seconds without a sign of life")
+    parser.add_argument("--timeout", type=float, default=5.0, help="seconds without a heartbeat")
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--rows", type=int, default=2000, help="rows to train on")
     return parser.parse_args()

@@ -136,7 +136,7 @@ def test_a_run_that_cannot_begin_takes_nothing_of_the_users_away(data: Path) -> 
 def test_a_run_never_overwrites_another_or_the_config_that_it_is_made_from(run: Path) -> None:
     before = contents(run)
     assert refused("train", "c.yaml", "--out", run) == (
-        "run: already holds a run. Go on with `recurra train --resume run`, or choose another folder with --out.\n"
+        "run: already holds a run. Resume it with `recurra train --resume run`, or choose another folder with --out.\n"
     )
     Path("run/run.json").unlink()  # the checkpoints are a run's too
     assert "run: already holds a run." in refused("train", "c.yaml", "--out", run)

@@ -116,7 +116,7 @@ def test_a_score_that_is_0_for_the_right_answers_chooses_no_epoch(tmp_path: Path
     done("check", path, "--set", "training.select=rougeL", "--set", "task.scores={name: summarization, words: any}")
     said = done("train", path, "--out", tmp_path / "run").err
     assert "\ndev: no answers can score more than" in said
-    assert "auto takes token_accuracy in place of rougeL, which is 0 for the right answers themselves." in said
+    assert "auto selected 'token_accuracy' in place of rougeL, which is 0 for the right answers themselves." in said
 
 
 @pytest.mark.parametrize(("kind", "expected"), [("translation", "chrf"), ("exact", "exact_match")])

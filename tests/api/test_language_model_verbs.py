@@ -1,4 +1,4 @@
-"""The verbs on running text: from a file to what is written on, resume in mid-stream, and what is wrong with files."""
+"""The verbs on running text: from a file to a continued text, resume in mid-stream, and what is wrong with files."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ def test_a_rank_that_dies_or_stops_is_named_and_the_run_ends_as_if_it_had_not(fo
     first, second = [note for note in watch.notes if "restart" in note]
     assert "rank 1 of 2 was ended by SIGKILL after step " in first
     assert "restart 1 of 3" in first
-    assert "rank 0 of 2 gave no sign of life after step " in second
+    assert "rank 0 of 2 sent no heartbeat after step " in second
     assert "restart 2 of 3" in second
     assert sum(note.startswith("resumed at step ") for note in watch.notes) == 2
     assert not children()

@@ -60,7 +60,7 @@ def test_the_page_s_cell_is_explained_from_its_equations(leaky: Path) -> None:
 @pytest.mark.skipif(not cpu.available() or shutil.which("c++") is None, reason="no native engine, or no C++ compiler")
 def test_it_is_compiled_wherever_it_comes_from_and_to_the_same_code(leaky: Path) -> None:
     trained = done("train", "c.yaml", "--cell", leaky, "--set", "model.cell=leaky", "--out", "run")
-    assert "model.backend: auto takes cpu on cpu." in trained.err
+    assert "model.backend: auto selected 'cpu' (device: cpu)." in trained.err
     from_file = CELLS["leaky"]
     forget()
     recurrent = api.open_run(Path("run")).model.recurrent

@@ -422,7 +422,7 @@ def test_what_auto_has_chosen_is_said(data: Path) -> None:
     for sentence in (
         "data.csv: read as csv.",
         "split at random",
-        "model.backend: auto takes ",
+        "model.backend: auto selected ",
         "training.select: auto",
     ):
         assert sentence in said

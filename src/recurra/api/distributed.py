@@ -33,7 +33,7 @@ LOADING, ENDING, REFUSED, LOOK = 60.0, 10.0, 1.0, 0.1
 
 @dataclass(frozen=True, slots=True)
 class Distributed:
-    """How a training is shared. ranks: processes      timeout: seconds without a sign of life until one is given up
+    """How a training is shared. ranks: processes      timeout: seconds without a heartbeat before one counts as failed
 
     restarts: how often the ranks begin again, from the last checkpoint, after one of them has failed
     Raises ConfigError for a number that cannot be.
@@ -79,7 +79,7 @@ class Rank:
         """What happened to it, in words, or "" if nothing has that is not another rank's fault."""
         code = self.process.poll()
         if self.given_up:
-            return "gave no sign of life"
+            return "sent no heartbeat"
         if self.end and self.word == "failed":
             return f"raised {self.end[1]}"
         if not code or self.word in ("lost", "refused", "ended"):

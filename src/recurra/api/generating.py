@@ -38,7 +38,7 @@ def generate(
 
     length: tokens of a text, at most, or chords of a piece        seed: the same one, the same texts
     temperature: 0 takes the most probable token; else see `recurra.decode.Draw`, as for top_k and top_p
-    stop: a text ends before this        prompt: a text to go on with; "" begins a document
+    stop: a text ends before this        prompt: a text to continue; "" begins a document
     Music is written as chords, and knows neither top_k, top_p nor stop.
     Raises ConfigError, at once, for an option out of its range or a run that does not write.
     """

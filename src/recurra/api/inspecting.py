@@ -140,7 +140,9 @@ def _example(trained: Run, text: str) -> Any:
     field = trained.settings.plan.input_field
     example = trained.task.example(Record({field: text}, Origin("argument", 1)), gold=False)
     if is_blank(text) or not example.length:
-        raise DataError(f"the text {text!r:.60} holds no token; there is nothing to look into. Give some words.")
+        raise DataError(
+            f"the text {text!r:.60} holds no token, so there is nothing to inspect. Give one that is not empty."
+        )
     if example.length > MOST_TOKENS:
         raise DataError(f"the text has {example.length:,} tokens, expected at most {MOST_TOKENS:,}. Cut it.")
     return example

@@ -12,7 +12,7 @@ from recurra.base.errors import RunError
 from recurra.tasks import Generates, Task
 
 MOST, LONGEST = 3, 300
-# Of a text that is to be written on, so that there is something left to write.
+# Of a text that is to be continued, so that there is something left to write.
 FIRST_WORDS = 6
 
 

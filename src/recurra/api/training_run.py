@@ -243,9 +243,9 @@ def _say_choices(trainer: Trainer, settings: Settings, select: str, device: torc
     """What `auto` has chosen."""
     if settings.tree["model"].get("backend") == "auto":
         words = {m.executor() for m in trainer.model.modules() if isinstance(m, Recurrent)}
-        watch.note(f"model.backend: auto takes {', '.join(sorted(words))} on {device}.")
+        watch.note(f"model.backend: auto selected {', '.join(map(repr, sorted(words)))} (device: {device}).")
     if settings.training.select == "auto":
-        watch.note(f"training.select: auto takes {select}{_instead(trainer.task, select)}.")
+        watch.note(f"training.select: auto selected '{select}'{_instead(trainer.task, select)}.")
 
 
 def _instead(task: Task, select: str) -> str:
@@ -258,7 +258,7 @@ def refuse_taken(folder: RunFolder, config: Path | Mapping[str, Any]) -> None:
     checkpoints = Checkpoints(folder.path)
     if any(path.exists() for path in (folder.mark, checkpoints.last, checkpoints.previous, checkpoints.best)):
         raise RunError(
-            f"{folder.path}: already holds a run. Go on with `recurra train --resume {as_word(folder.path)}`, "
+            f"{folder.path}: already holds a run. Resume it with `recurra train --resume {as_word(folder.path)}`, "
             "or choose another folder with --out."
         )
     if isinstance(config, Path) and folder.config.exists() and folder.config.samefile(config):

@@ -1,6 +1,6 @@
 """One process of a distributed training: `python -m recurra.api.worker`, started by `recurra.api.distributed`.
 
-What to do comes as JSON on standard input, what happens goes as JSON lines into a pipe, and a sign of life each moment.
+What to do comes as JSON on standard input, what happens goes as JSON lines into a pipe, and a heartbeat each moment.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Pipe:
             os._exit(ORPHAN)
 
     def live(self, seconds: float) -> None:
-        """A sign of life every so many seconds, from a thread, for as long as the process runs."""
+        """A heartbeat every so many seconds, from a thread, for as long as the process runs."""
         while True:
             self.tell("alive")
             time.sleep(seconds)

@@ -243,6 +243,8 @@ class _Plan(NamedTuple):
 
     def with_masks(self, masks: Sequence[Tensor | None]) -> _Plan:
         """The same with these as its masks."""
+        if not any(mask is not None for mask in masks):
+            return self
         *zone_masks, mask = masks
         return self._replace(zone_masks=zone_masks, mask=mask)
 

@@ -20,7 +20,7 @@ from recurra.metrics import Compared
 from recurra.report import Chart, HeatMap
 from recurra.tasks.explanation import ExplanationTarget
 
-# Tokens or chords that are written on, at most.
+# Tokens or chords that continue a text, at most.
 LONGEST = 100_000
 # What the answers of a task are, for whoever draws them or puts them into columns: labels with probabilities; a text;
 # tags of tokens or spans; how probable a text is that can be continued (`Generates`), and the same of chords.
@@ -231,7 +231,7 @@ class Piece:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GenerationOptions:
-    """How a text is written on, as `recurra.api.generate` says it. number: of the text, of several drawn with one seed.
+    """How a text is continued, as `recurra.api.generate` says it. number: of the text, of several drawn with one seed.
 
     Raises ConfigError for a length or a temperature out of its range.
     """

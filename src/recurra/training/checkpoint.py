@@ -112,7 +112,7 @@ def saving(path: Path, size: int) -> Iterator[None]:
     except OSError as error:
         raise TrainingError(
             f"{path}: not written: {error.strerror or error}; {size:,} bytes needed, {_free_bytes(path.parent)} free."
-            " What was saved before still stands; free some space or repair the disk, then go on with"
+            " What was saved before still stands; free some space or repair the disk, then resume with"
             f" `recurra train --resume {as_word(path.parent)}`."
         ) from error
 

@@ -129,7 +129,7 @@ class Group:
         if self._sum(torch.tensor([float(ours != theirs)], dtype=torch.float64)).item():
             raise TrainingError(
                 f"the ranks differ in {what}: expected {theirs} as rank 0 has, rank {self.number} has {ours}. Were the "
-                "data or the run folder changed meanwhile? Go on with `recurra train --resume`, or with --ranks 1."
+                "data or the run folder changed meanwhile? Resume with `recurra train --resume`, or with --ranks 1."
             )
 
     def _sum_gradients(self, parameters: Sequence[Parameter], count: int) -> None:

@@ -16,7 +16,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     ),
     "evaluate": Entry("score a trained model, beside its baselines", "evaluate"),
     "predict": Entry("predict for texts, a file or standard input", "predict"),
-    "generate": Entry("write a text or a piece of music on, or suggest the next word", "generate"),
+    "generate": Entry("continue a text or a piece of music, or suggest the next word", "generate"),
     "serve": Entry("answer by HTTP, and show a page to try runs in a browser", "serve"),
     "export": Entry("write a trained model for other programs, and prove that it agrees", "export"),
     "inspect": Entry("look inside a model while it answers a text: gates, states, saliency", "inspect"),

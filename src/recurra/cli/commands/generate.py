@@ -25,7 +25,7 @@ _WRITING = {"temperature": "--temperature", "top_k": "--top-k", "top_p": "--top-
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
-    parser.add_argument("--prompt", metavar="TEXT", default="", help="a text to go on with (default: begin a new one)")
+    parser.add_argument("--prompt", metavar="TEXT", default="", help="a text to continue (default: begin a new one)")
     parser.add_argument("--length", metavar="N", type=natural, help="tokens to write, at most (default: 200)")
     parser.add_argument("--stop", metavar="TEXT", help="end before this text")
     parser.add_argument(

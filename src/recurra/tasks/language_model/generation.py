@@ -1,4 +1,4 @@
-"""A text written on, one token after the other."""
+"""A text continued, one token after the other."""
 
 from __future__ import annotations
 

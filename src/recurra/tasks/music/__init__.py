@@ -2,7 +2,7 @@
 
 plan      what a config says      task        the five verbs, and what a report shows
 chords    reading and writing     scoring     nats a step, frame accuracy, baselines
-explain   what can be seen        generation  a piece written on
+explain   what can be seen        generation  a piece continued
 rolls     notes over steps, as they came and were expected
 """
 

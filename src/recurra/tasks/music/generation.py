@@ -1,4 +1,4 @@
-"""A piece written on, one chord after the other."""
+"""A piece of music continued, one chord after the other."""
 
 from __future__ import annotations
 
