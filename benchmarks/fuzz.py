@@ -91,7 +91,7 @@ FILES: Mapping[str, tuple[str, str, Mapping[str, object]]] = {
         {"name": "music"},
     ),
 }
-TINY = {"hidden_size": 4}
+TINY = {"encoder": {"hidden_size": 4}}
 TRAINING = {"epochs": 1, "batch_rows": 8}
 
 

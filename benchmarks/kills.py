@@ -34,15 +34,9 @@ CONFIG = """\
 task: {{text: name, label: language, tokenizer: characters, class_weights: balanced}}
 data: {{train: train.csv, dev: dev.csv, test: test.csv}}
 model:
-  cell: {cell}
-  hidden_size: 32
-  embedding_size: 16
-  num_layers: 2
-  pooling: max
-  dropout: 0.2
-  variational_dropout: 0.1
-  zoneout: 0.05
-  output_dropout: 0.2
+  inputs: {{embedding_size: 16}}
+  encoder: {{cell: {cell}, hidden_size: 32, num_layers: 2, dropout: 0.2, variational_dropout: 0.1, zoneout: 0.05}}
+  head: {{pooling: max, output_dropout: 0.2}}
 training:
   epochs: {epochs}
   patience: null

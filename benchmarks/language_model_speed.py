@@ -20,13 +20,11 @@ from torch import Tensor, nn
 
 from recurra.base.contracts import Batch, Loss, Prediction
 from recurra.bench.clock import Meter
-from recurra.models import LanguageModel
+from recurra.models import SequenceModel
 from recurra.nn import softmax_nats
 from recurra.training import OPTIMIZERS, SCHEDULES, Rows, Stop, TruncatedBPTT, clip_norm, fit
 
 V, SIZE, T, N, DROPOUT, CLIP, LR = 33_278, 200, 35, 20, 0.2, 0.25, 0.1
-SIZES = {"embedding_size": SIZE, "hidden_size": SIZE, "num_layers": 2}
-DROPOUTS = {"embedding_dropout": DROPOUT, "dropout": DROPOUT, "output_dropout": DROPOUT}
 PEER = "PyTorch's example"
 AGREE = 1e-4  # nats of float32, and sums in another order
 
@@ -95,7 +93,17 @@ def loss(prediction: Prediction, batch: Batch) -> Loss:
     return Loss(softmax_nats(prediction.outputs, batch.targets["tokens"], everywhere).sum(), T * N)
 
 
-def our_step(model: LanguageModel) -> Callable[[], object]:
+def language_model(**head: Any) -> SequenceModel:
+    """The example's network; head: options of the output layer."""
+    return SequenceModel(
+        {"tokens": V},
+        inputs={"name": "tokens", "embedding_size": SIZE, "embedding_dropout": DROPOUT},
+        encoder={"name": "awd", "hidden_size": SIZE, "num_layers": 2, "dropout": DROPOUT},
+        head={"name": "vocabulary", "output_dropout": DROPOUT, **head},
+    )
+
+
+def our_step(model: SequenceModel) -> Callable[[], object]:
     """One training step of recurra's own loop on the next chunk."""
     steps = fit(
         model,
@@ -113,14 +121,14 @@ def our_step(model: LanguageModel) -> Callable[[], object]:
     return lambda: next(steps)
 
 
-def ours(peer: Peer, tied: bool) -> LanguageModel:
+def ours(peer: Peer, tied: bool) -> SequenceModel:
     """recurra's model with the peer's weights. Fails unless both give the same loss."""
-    model = LanguageModel(V, **SIZES, **DROPOUTS, tied=tied)
-    weights = {"embedding.weight": peer.encoder.weight, "output.weight": peer.decoder.weight}
-    weights["output.bias"] = peer.decoder.bias
+    model = language_model(tied=tied)
+    weights = {"inputs.embedding.weight": peer.encoder.weight, "head.output.weight": peer.decoder.weight}
+    weights["head.output.bias"] = peer.decoder.bias
     for name, weight in peer.rnn.named_parameters():
         kind, layer = name.rsplit("_l", 1)
-        weights[f"layers.{layer}.{kind}_l0"] = weight
+        weights[f"encoder.recurrents.{layer}.{kind}_l0"] = weight
     model.load_state_dict(weights)
     batch, zeros = next(batches()), torch.zeros(2, N, SIZE)
     with torch.no_grad():
@@ -132,7 +140,7 @@ def ours(peer: Peer, tied: bool) -> LanguageModel:
     return model
 
 
-def parts(peer: Peer, model: LanguageModel, adaptive: LanguageModel) -> dict[str, dict[str, Callable[[], object]]]:
+def parts(peer: Peer, model: SequenceModel, adaptive: SequenceModel) -> dict[str, dict[str, Callable[[], object]]]:
     """What a step is made of, of each: forward and backward alone, with fixed inputs."""
     networks = {PEER: peer, "recurra": model, "recurra, adaptive": adaptive}
     tokens = next(chunks())
@@ -142,16 +150,16 @@ def parts(peer: Peer, model: LanguageModel, adaptive: LanguageModel) -> dict[str
 
     def layers() -> None:
         h = x.detach().requires_grad_()
-        for layer in model.layers:
+        for layer in model.encoder.recurrents:
             h, _ = layer(h, lengths=lengths)
         h.backward(d)
 
     def rnn() -> None:
         peer.rnn(x.detach().requires_grad_())[0].backward(d)
 
-    def nats_of(network: LanguageModel) -> Callable[[], object]:
+    def nats_of(network: SequenceModel) -> Callable[[], object]:
         def work() -> None:
-            outputs = {"hidden": x.detach().requires_grad_(), **network.output()}
+            outputs = {"hidden": x.detach().requires_grad_(), **network.head.output()}
             softmax_nats(outputs, tokens[1:], torch.ones(T, N, dtype=torch.bool)).mean().backward()
 
         return work
@@ -196,8 +204,8 @@ def parts(peer: Peer, model: LanguageModel, adaptive: LanguageModel) -> dict[str
     return {
         "embedding": {
             PEER: cleared(peer, embedding(peer.encoder)),
-            "recurra": cleared(model, embedding(model.embedding)),
-            "recurra, adaptive": cleared(adaptive, embedding(adaptive.embedding)),
+            "recurra": cleared(model, embedding(model.inputs.embedding)),
+            "recurra, adaptive": cleared(adaptive, embedding(adaptive.inputs.embedding)),
         },
         "LSTM layers": {PEER: cleared(peer, rnn), "recurra": cleared(model, layers)},
         "output layer and loss": {
@@ -232,7 +240,7 @@ def main() -> None:
     for tied in (False, True):
         peer = Peer(tied)
         model = ours(peer, tied)
-        adaptive = LanguageModel(V, **SIZES, **DROPOUTS, tied=tied, softmax="adaptive")
+        adaptive = language_model(tied=tied, softmax="adaptive")
         works = {PEER: peer_step(peer), "recurra": our_step(model)}
         seconds = measured(meter, {**works, "recurra, adaptive": our_step(adaptive)})
         print(f"\n{'tied' if tied else 'own'} weights, {options.threads} thread(s)\n")

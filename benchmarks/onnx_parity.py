@@ -35,7 +35,7 @@ from recurra.export.parts import random_lengths, random_numbers
 from recurra.export.recurrent import node_of
 from recurra.export.runtimes import RUNTIMES, Run, Runtime, proving
 from recurra.lower import projects
-from recurra.models import Chords, Classifier, LanguageModel, Seq2Seq, Tagger
+from recurra.models import EncoderDecoder, SequenceModel
 from recurra.nn import GRU, LSTM, RNN, Recurrent
 
 SPEED = ((1, 1, 64, 64), (100, 1, 64, 64), (50, 32, 64, 128), (100, 32, 128, 256))
@@ -55,12 +55,27 @@ def layers_of(name: str, I: int, H: int) -> dict[str, nn.Module]:
 
 def models() -> dict[str, nn.Module]:
     """A model of each kind."""
+    tokens = {"name": "tokens", "embedding_size": 16}
+    layers = {"name": "recurrent", "hidden_size": 32}
+    both = {**layers, "bidirectional": True}
     return {
-        "classifier": Classifier(50, 4, embedding_size=16, hidden_size=32),
-        "tagger, characters": Tagger(50, 4, 20, embedding_size=16, hidden_size=32),
-        "language model": LanguageModel(50, embedding_size=16, hidden_size=32),
-        "chords": Chords(20, hidden_size=32),
-        "translation, attention": Seq2Seq(50, 40, embedding_size=16, hidden_size=32),
+        "classifier": SequenceModel({"tokens": 50, "labels": 4}, inputs=tokens, encoder=both, head="label"),
+        "tagger, characters": SequenceModel(
+            {"words": 50, "characters": 4, "labels": 20},
+            inputs={"name": "words_and_characters", "embedding_size": 16},
+            encoder=both,
+            head="tags",
+        ),
+        "language model": SequenceModel(
+            {"tokens": 50}, inputs=tokens, encoder={"name": "awd", "hidden_size": 32}, head="vocabulary"
+        ),
+        "chords": SequenceModel({"features": 20}, inputs="vectors", encoder=layers, head="notes"),
+        "translation, attention": EncoderDecoder(
+            {"tokens": 50, "target": 40},
+            inputs=tokens,
+            encoder=both,
+            decoder={"name": "recurrent", "embedding_size": 16},
+        ),
     }
 
 

@@ -28,7 +28,10 @@ from recurra.base.atomic import write_text
 CONFIG = """\
 task: {{text: name, label: language, tokenizer: characters}}
 data: {{train: {folder}/train.csv, dev: {folder}/dev.csv, test: {folder}/test.csv}}
-model: {{hidden_size: 32, embedding_size: 16, pooling: max, embedding_dropout: 0.1, output_dropout: 0.2}}
+model:
+  inputs: {{embedding_size: 16, embedding_dropout: 0.1}}
+  encoder: {{hidden_size: 32}}
+  head: {{pooling: max, output_dropout: 0.2}}
 training: {{epochs: {epochs}, patience: null, checkpoint_every: 20}}
 """
 TROUBLES = (signal.SIGKILL, signal.SIGSTOP)

@@ -240,7 +240,8 @@ def trained(folder: Path, hidden: int, seed: int) -> Path:
         table.writerows([text, f"label{draw.randrange(LABELS)}"] for text in sentences(200, seed + 1))
     (folder / "config.yaml").write_text(
         f"task: {{name: classification, max_length: 64}}\ndata: {{train: {folder / 'data.csv'}}}\n"
-        f"model: {{embedding_size: {EMBEDDING}, hidden_size: {hidden}}}\ntraining: {{epochs: 1}}\n"
+        f"model:\n  inputs: {{embedding_size: {EMBEDDING}}}\n  encoder: {{hidden_size: {hidden}}}\n"
+        "training: {epochs: 1}\n"
     )
     run = api.train(folder / "config.yaml", out=folder / "run", device="cpu").run
     return Path(run)

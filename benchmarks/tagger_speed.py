@@ -28,7 +28,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from recurra.base.contracts import Batch, Origin, Record
 from recurra.bench.clock import Meter
-from recurra.models import Tagger
+from recurra.models import SequenceModel
 from recurra.tasks import Tagging, TaggingConfig
 
 PEER = "flair"
@@ -70,9 +70,12 @@ class Ours:
         ]
         self.task: Tagging = TaggingConfig(file_scheme="plain").fit(rows, "drawn")
         self.examples = [self.task.example(row) for row in rows]
-        sizes = {"embedding_size": WORD, "character_embedding_size": LETTER, "character_size": LETTERS}
-        self.model = Tagger(
-            *self.task.model_sizes, output=case.output, hidden_size=case.hidden, word_dropout=0.0, **sizes
+        letters = {"character_embedding_size": LETTER, "character_size": LETTERS}
+        self.model = SequenceModel(
+            self.task.model_sizes,
+            inputs={"name": "words_and_characters", "embedding_size": WORD, "word_dropout": 0.0, **letters},
+            encoder={"name": "recurrent", "hidden_size": case.hidden, "bidirectional": True},
+            head={"name": "tags", "output": case.output},
         )
         self.optimizer = torch.optim.Adam(self.model.parameters())
 
@@ -90,7 +93,7 @@ class Plain(nn.Module):
     def __init__(self, ours: Ours, case: Case) -> None:
         super().__init__()
         self.ours = (ours.batch,)
-        words, letters, tags = ours.task.model_sizes
+        words, letters, tags = (ours.task.model_sizes[name] for name in ("words", "characters", "labels"))
         self.words, self.letters = (
             nn.Embedding(words, WORD, padding_idx=0),
             nn.Embedding(letters, LETTER, padding_idx=0),
@@ -141,14 +144,14 @@ class Plain(nn.Module):
         final = tags[real.sum(0) - 1, torch.arange(N)]
         return (torch.logsumexp(a + last, 1) - score - last[final]).sum()
 
-    def _take(self, ours: Tagger) -> None:
-        assert ours.characters is not None
+    def _take(self, ours: SequenceModel) -> None:
+        inputs = ours.inputs
         with torch.no_grad():
-            self.words.weight.copy_(ours.embedding.weight)
-            self.letters.weight.copy_(ours.characters.embedding.weight)
-        self.speller.load_state_dict(ours.characters.recurrent.state_dict())
-        self.reader.load_state_dict(ours.recurrent.state_dict())
-        self.output.load_state_dict(ours.output.state_dict())
+            self.words.weight.copy_(inputs.embedding.weight)
+            self.letters.weight.copy_(inputs.characters.embedding.weight)
+        self.speller.load_state_dict(inputs.characters.recurrent.state_dict())
+        self.reader.load_state_dict(ours.encoder.recurrent.state_dict())
+        self.output.load_state_dict(ours.head.output.state_dict())
 
 
 class Flair:

@@ -31,7 +31,7 @@ from recurra.bench.clock import Meter
 from recurra.bench.peak import Peak
 from recurra.data.tokenizers import BOS, EOS, PAD, UNK
 from recurra.decode import beam_search
-from recurra.models import Seq2Seq
+from recurra.models import EncoderDecoder
 from recurra.tasks.translation.losses import loss_of
 from recurra.training.clipping import clip_norm, gradient_norm
 from recurra.training.optimizers import adam
@@ -98,20 +98,22 @@ class Ours:
     """recurra: its model, its loss, its search."""
 
     def __init__(self, case: Case, sentences: Sentences) -> None:
-        self.model = Seq2Seq(
-            V,
-            V,
-            cell=case.cell,
-            embedding_size=EMBEDDING,
-            hidden_size=ENCODER,
-            decoder_size=DECODER,
-            style="luong",
-            attention=case.attention[0],
-            input_feeding=case.input_feeding,
+        self.model = EncoderDecoder(
+            {"tokens": V, "target": V},
+            inputs={"name": "tokens", "embedding_size": EMBEDDING},
+            encoder={"name": "recurrent", "cell": case.cell, "hidden_size": ENCODER, "bidirectional": True},
+            decoder={
+                "name": "recurrent",
+                "embedding_size": EMBEDDING,
+                "hidden_size": DECODER,
+                "style": "luong",
+                "attention": case.attention[0],
+                "input_feeding": case.input_feeding,
+            },
         )
         self.batch = Batch(
             {
-                "source": sentences.source.t().contiguous(),
+                "tokens": sentences.source.t().contiguous(),
                 "target": sentences.target[:, :-1].t().contiguous(),
                 "target_lengths": sentences.target_lengths - 1,
             },
@@ -235,12 +237,12 @@ def _joey_vocabulary() -> Any:
     return Vocabulary(tokens, SimpleNamespace(**special, sep_token=None, sep_id=None, lang_tags=[]))
 
 
-def share_weights(ours: Seq2Seq, joey: torch.nn.Module) -> None:
+def share_weights(ours: EncoderDecoder, joey: torch.nn.Module) -> None:
     """Give ours the peer's weights. An LSTM's first memory stays ours: the peer makes it from h, with h's matrix."""
     theirs = joey.state_dict()
     swapped = torch.tensor([UNK, PAD, *range(2, V)])
     given = {
-        "encoder.embedding.weight": theirs["src_embed.lut.weight"][swapped],
+        "inputs.embedding.weight": theirs["src_embed.lut.weight"][swapped],
         "decoder.embedding.weight": theirs["trg_embed.lut.weight"][swapped],
         "decoder.output.weight": theirs["decoder.output_layer.weight"][swapped],
         "decoder.output.bias": torch.zeros(V),

@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from recurra.api.schema import SCHEMA
+from recurra.api.schema import SCHEMA, schema_for
 from recurra.base.option import OneOf
 from recurra.base.registry import Registry
 from recurra.cells import BUILT_IN, CELLS, Cell
 from recurra.config import Option, options_of, words
 from recurra.lower import LATEX, PLAIN, Parameter, equations, layout, projects
+from recurra.models import MODELS
+from recurra.tasks import TASKS
 
 FOLDER = Path(__file__).parent / "reference"
 GENERATED = "*Written by `python docs/make_reference.py` from the code; do not edit by hand.*"
@@ -28,17 +30,16 @@ def config_lines() -> Iterator[str]:
     yield from ("# Config: every option", "", GENERATED, "")
     yield "A config is a YAML file with these sections. An option that is left out has its default; an unknown one is"
     yield "an error. How configs work is in [the guide](../guide/config.md)."
-    registries: dict[str, Mapping[str, Any]] = {}
     for name, section in SCHEMA.sections.items():
         yield from ("", f"## {name}", "", _sentence(section.doc))
-        if isinstance(section, OneOf):
-            default = SCHEMA.defaults.get(name)
-            yield from ("", f"One of: {', '.join(section.registry)}. Default: `{default}`.")
+        if name == "model":
+            yield from _models_by_task()
+        elif isinstance(section, OneOf):
+            yield from ("", f"One of: {', '.join(section.registry)}. Default: `{SCHEMA.defaults.get(name)}`.")
         for word, maker in _makers(section):
             yield from ("", f"### {name}: {word}", "", _first_paragraph(maker), "") if word else ("",)
             yield from _table(maker)
-            registries |= {_kind(o.note): o.note.registry for o in options_of(maker) if isinstance(o.note, OneOf)}
-    for kind, registry in registries.items():
+    for kind, registry in _registries().items():
         yield from ("", f"## {kind}", "", f"`recurra explain {kind}` lists these on the command line.")
         for word, maker in registry.items():
             yield from ("", f"### {kind}: {word}", "", _first_paragraph(maker), "")
@@ -63,6 +64,40 @@ def cell_lines() -> Iterator[str]:
             yield from ("", _bias_sentence(cell))
 
 
+def _models_by_task() -> Iterator[str]:
+    """What a task's schema has in place of the defaults of the components."""
+    yield ""
+    yield "A model is made of components, each with a section of its own: `model.encoder.hidden_size`. Which ones, and"
+    yield "the defaults below, follow from the task. All other defaults are those of the components."
+    yield from ("", "### model by task", "")
+    yield from ("| task | model | components | defaults of the task |", "|---|---|---|---|")
+    for task, plan in TASKS.items():
+        needs = plan.needs
+        parts = schema_for(task).options(("model",), MODELS[needs.model])
+        fitting = (f"{part.name}: {_fitting(part, needs.parts.get(part.name))}" for part in parts)
+        own = (f"`model.{path}: {_plain(value)}`" for path, value in needs.defaults.items())
+        yield f"| {task} | `{needs.model}` | {'; '.join(fitting)} | {', '.join(own)} |"
+
+
+def _fitting(option: Option, named: Iterable[str] | None) -> str:
+    """The words that a task takes, the default first."""
+    assert isinstance(option.note, OneOf)
+    others = [f"`{word}`" for word in named or option.note.registry if word != option.default]
+    return f"`{option.default}`" + f" (or {', '.join(others)})" * bool(others)
+
+
+def _registries() -> dict[str, Mapping[str, Any]]:
+    """The components that options can name, and those that their options can name, by kind."""
+    found: dict[str, Mapping[str, Any]] = {}
+    makers = [maker for section in SCHEMA.sections.values() for _, maker in _makers(section)]
+    while makers:
+        notes = [o.note for maker in makers for o in options_of(maker) if isinstance(o.note, OneOf)]
+        new = {_kind(note): note.registry for note in notes if _kind(note) not in found}
+        found |= new
+        makers = [maker for registry in new.values() for maker in registry.values()]
+    return found
+
+
 def _makers(section: Any) -> list[tuple[str, Callable[..., Any]]]:
     return list(section.registry.items()) if isinstance(section, OneOf) else [("", section.constructor)]
 
@@ -80,8 +115,12 @@ def _table(maker: Callable[..., Any]) -> Iterator[str]:
 def _default(option: Option) -> str:
     if option.required:
         return "required"
-    value = option.default
-    return f"`{'null' if value is None else str(value).lower() if isinstance(value, bool) else value}`"
+    return f"`{_plain(option.default)}`"
+
+
+def _plain(value: object) -> str:
+    """A value as a config has it."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _fits(option: Option) -> str:

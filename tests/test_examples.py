@@ -21,11 +21,11 @@ ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = sorted(path.parent.name for path in (ROOT / "examples").glob("*/config.yaml"))
 
 # One small epoch: that the example works is tested here, how well it does is measured by benchmarks/quality.py.
-TINY = ("model.hidden_size=4", "model.embedding_size=4", "training.epochs=1")
+TINY = ("model.encoder.hidden_size=4", "model.inputs.embedding_size=4", "training.epochs=1")
 # Where texts are written, the decoder and the search are small too.
-WRITING = ("model.decoder_size=4", "task.beam=1")
+WRITING = ("model.decoder.hidden_size=4", "task.beam=1")
 # Chords are no words, and have no table of vectors.
-PLAYING = ("model.hidden_size=4", "training.epochs=1")
+PLAYING = ("model.encoder.hidden_size=4", "training.epochs=1")
 NUM_ROWS = 60
 
 

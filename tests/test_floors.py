@@ -62,18 +62,12 @@ ABOVE = ("api", "service", "cli", "export", "doctor")
 ASKED = {"task", "config", "plan", "example", "examples", "output", "outputs", "answer", "prediction"}
 # Files that may name a task, each with what it may say and why.
 MAY = {
+    "api/schema.py": ({"classification"}, "the task of a config that names none"),
     "api/demos.py": (TASK_WORDS, "its configs are data, and a config names its task"),
-    "api/schema.py": (TASK_WORDS, "which models a task can use; goes when models are composed of parts"),
-    "api/finetuning.py": (
-        {"recurra.tasks.Classification", "recurra.tasks.LanguageModelling", "recurra.tasks.Tagging"},
-        "which layers a model takes from another; goes when models are composed of parts",
-    ),
     "api/sizing.py": (
         TASK_WORDS | {"recurra.tasks.TaggingConfig"},
         "what init chooses by the size of the data; goes to the tasks",
     ),
-    "export/language.py": ({"language_model"}, "the word of a model; goes when models are composed of parts"),
-    "export/models.py": ({"language_model"}, "the word of a model; goes when models are composed of parts"),
 }
 
 

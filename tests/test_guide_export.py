@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from models.seq2seq_room import SOURCES, padded, small
+from recurra.base.contracts import Batch
 from recurra.cli import main
 from recurra.data.tokenizers import BOS
 from recurra.export import onnx
@@ -34,7 +35,14 @@ def test_the_guide_of_exports_works(
     monkeypatch.setattr("recurra.report.folder.pictures", lambda report, charts, maps: Pictures({}, ()))
     exec(compile(blocks("from-csv.md", "python")[0], "from-csv.md", "exec"), {})
     assert main(["init", "classification", "parcels.csv", "-o", "config.yaml"]) == 0
-    quick = ["--set", "training.epochs=5", "--set", "model.hidden_size=16", "--set", "training.optimizer.lr=0.03"]
+    quick = [
+        "--set",
+        "training.epochs=5",
+        "--set",
+        "model.encoder.hidden_size=16",
+        "--set",
+        "training.optimizer.lr=0.03",
+    ]
     assert main(["train", "config.yaml", "--out", "runs/parcels", *quick]) == 0
     Path("ask.py").write_text(blocks("export.md", "py")[0], encoding="utf-8")
     asked = 0
@@ -71,8 +79,8 @@ def test_its_loop_over_steps_translates(tmp_path: Path) -> None:
     code = blocks("export.md", "py")[1].replace("range(100)", "range(3)")
     exec(compile(code, "export.md", "exec"), names)
     with torch.no_grad():
-        encoded = model.encoder(padded(SOURCES), torch.from_numpy(lengths))
-        state, tokens = model.decoder.start(encoded), torch.full((len(SOURCES),), BOS)
+        batch = Batch({"tokens": padded(SOURCES)}, torch.from_numpy(lengths), {}, ())
+        state, tokens = model.start(batch), torch.full((len(SOURCES),), BOS)
         for _ in range(3):
             log_probs, state = model.step(tokens, state)
             tokens = log_probs.argmax(1)

@@ -17,8 +17,8 @@ from recurra.report.png import Pictures
 
 PAGE = Path(__file__).resolve().parents[1] / "docs/guide/language-model.md"
 # That the commands work is tested here; how well the model does is measured where the page is written.
-TINY = ["--set", "training.epochs=1", "--set", "model.hidden_size=8", "--set", "model.embedding_size=8"]
-SETTINGS = {"model": {"hidden_size": 8, "embedding_size": 8}, "training": {"epochs": 1}}
+TINY = ["--set", "training.epochs=1", "--set", "model.encoder.hidden_size=8", "--set", "model.inputs.embedding_size=8"]
+SETTINGS = {"model": {"inputs": {"embedding_size": 8}, "encoder": {"hidden_size": 8}}, "training": {"epochs": 1}}
 
 
 @pytest.fixture(autouse=True)

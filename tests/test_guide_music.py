@@ -9,7 +9,7 @@ import symusic
 
 from guide_room import Guide
 
-TINY = ["--set", "training.epochs=1", "--set", "model.hidden_size=8"]
+TINY = ["--set", "training.epochs=1", "--set", "model.encoder.hidden_size=8"]
 
 
 def test_the_guide_of_music_works(

@@ -19,7 +19,7 @@ from service.test_process import KEY
 
 GUIDES = Path(__file__).resolve().parents[1] / "docs/guide"
 PAGE = (GUIDES / "serve.md").read_text(encoding="utf-8")
-TINY = ["--set", "training.epochs=1", "--set", "model.hidden_size=8", "--set", "model.embedding_size=8"]
+TINY = ["--set", "training.epochs=1", "--set", "model.encoder.hidden_size=8", "--set", "model.inputs.embedding_size=8"]
 
 
 def typed() -> list[tuple[list[str], str]]:

@@ -11,7 +11,7 @@ from guide_room import Guide
 from recurra.cli import main
 
 # That the commands work is tested here; how well the model does is measured where the page is written.
-TINY = ["--set", "training.epochs=1", "--set", "model.hidden_size=8", "--set", "model.embedding_size=8"]
+TINY = ["--set", "training.epochs=1", "--set", "model.encoder.hidden_size=8", "--set", "model.inputs.embedding_size=8"]
 TINY += ["--set", "training.batch_rows=64"]
 
 

@@ -75,14 +75,24 @@ def write_csv(path: Path, lines: list[tuple[str, str]], header: str = "text,labe
 TINY: Mapping[str, Mapping[str, Any]] = {
     "task": {"name": "classification"},
     "data": {"train": "data.csv"},
-    "model": {"hidden_size": 4, "embedding_size": 3},
+    "model": {"inputs": {"embedding_size": 3}, "encoder": {"hidden_size": 4}},
     "training": {"epochs": 1, "batch_rows": 8, "patience": None, "optimizer": {"name": "adam", "lr": 0.03}},
 }
 
 
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of `above` on top of those of `below`, section by section; a named component is replaced."""
+    found = {**below, **above}
+    for key in below.keys() & above.keys():
+        if isinstance(below[key], Mapping) and isinstance(above[key], Mapping):
+            same = key in ("task", "data", "model", "training") or "name" not in above[key]
+            found[key] = merged(below[key], above[key]) if same else dict(above[key])
+    return found
+
+
 def write_config(path: Path = Path("c.yaml"), **sections: Mapping[str, Any]) -> Path:
     """TINY with the options of `sections` on top."""
-    tree = {name: {**TINY.get(name, {}), **sections.get(name, {})} for name in TINY.keys() | sections.keys()}
+    tree = merged(TINY, sections)
     path.write_text(yaml.safe_dump(tree, sort_keys=True, allow_unicode=True), "utf-8")
     return path
 

@@ -40,7 +40,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         patch.setattr("recurra.report.folder.pictures", lambda report, charts, maps: Pictures({}, ()))
         write_csv(folder / "data.csv", rows())
-        write_config(training={"epochs": 2, "keep_checkpoints": "all"}, model={"pooling": "max"})
+        write_config(training={"epochs": 2, "keep_checkpoints": "all"}, model={"head": {"pooling": "max"}})
         done("train", "c.yaml", "--out", "run")
     return folder
 

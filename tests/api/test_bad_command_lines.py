@@ -43,17 +43,17 @@ check run
 check data.csv
 check c.yaml d.yaml
 check c.yaml --set model.hiden_size=4
-check c.yaml --set model.hidden_size=four
-check c.yaml --set model.hidden_size=-4
-check c.yaml --set model.hidden_size=1e999
-check c.yaml --set model.hidden_size=99999999999
+check c.yaml --set model.encoder.hidden_size=four
+check c.yaml --set model.encoder.hidden_size=-4
+check c.yaml --set model.encoder.hidden_size=1e999
+check c.yaml --set model.encoder.hidden_size=99999999999
 check c.yaml --set model.hidden_size
 check c.yaml --set hidden_size=4
 check c.yaml --set .=4
 check c.yaml --set =4
-check c.yaml --set model.cell=lsmt
+check c.yaml --set model.encoder.cell=lsmt
 check c.yaml --set model=lstm
-check c.yaml --set model.dropout=0.5
+check c.yaml --set model.encoder.dropout=0.5
 check c.yaml --set task.name=tagging
 check c.yaml --set task.text=nope
 check c.yaml --set task.label=text

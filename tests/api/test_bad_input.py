@@ -178,7 +178,7 @@ data:
   on_error: ignore
 model:
   hiden_size: 8
-  dropout: 1.5
+  encoder: {dropout: 1.5}
 training:
   epochs: 1e1
 """
@@ -189,8 +189,8 @@ def test_a_config_with_five_mistakes_names_all_five_each_with_its_line(data: Pat
     expected = [
         "five.yaml:3: task.tokenizer: unknown tokenizer 'wrds'. Did you mean 'words'?",
         "five.yaml:6: data.on_error: unknown on_error choice 'ignore'. Known: stop, skip.",
-        "five.yaml:8: model.hiden_size: unknown option. Did you mean 'hidden_size'?",
-        "five.yaml:9: model.dropout: expected a number >= 0 and < 1, got 1.5.",
+        "five.yaml:8: model.hiden_size: unknown option. Did you mean 'model.encoder.hidden_size'?",
+        "five.yaml:9: model.encoder.dropout: expected a number >= 0 and < 1, got 1.5.",
         "five.yaml:11: training.epochs: expected an integer >= 1 and <= 100000, got 10.0. Write 10.",
     ]
     for words in (["check", "five.yaml"], ["train", "five.yaml", "--out", "run"]):
@@ -216,9 +216,9 @@ def test_a_config_with_five_mistakes_names_all_five_each_with_its_line(data: Pat
         ("data.format=jsonl", "data.csv:1: not JSON"),
         ("data.columns=[text, label]", "data.csv:1: the first line is a header, but `columns` is set"),
         ("data.columns=[text, text]", "columns: expected a list of different names"),
-        ("model.dropout=0.5", "dropout"),
-        ("model.merge=sum", "merge"),
-        ("model.proj_size=2", "proj_size"),
+        ("model.encoder.dropout=0.5", "dropout"),
+        ("model.encoder.merge=sum", "merge"),
+        ("model.encoder.proj_size=2", "proj_size"),
         ("training.optimizer={name: sgd, nesterov: true}", "nesterov: needs momentum > 0"),
         ("training.seed=99999999999999999999", "--set training.seed: expected an integer >= 0 and <="),
     ],
@@ -226,7 +226,7 @@ def test_a_config_with_five_mistakes_names_all_five_each_with_its_line(data: Pat
 def test_an_option_that_cannot_work_is_refused_by_check_and_before_training(
     setting: str, sentence: str, data: Path
 ) -> None:
-    extra = ["--set", "model.bidirectional=false"] if "merge" in setting else []
+    extra = ["--set", "model.encoder.bidirectional=false"] if "merge" in setting else []
     for words in (["check", "c.yaml"], ["train", "c.yaml", "--out", "run"]):
         assert sentence in refused(*words, "--set", setting, *extra)
     assert not Path("run").exists()
@@ -241,14 +241,14 @@ def test_a_device_that_is_not_there_is_refused(word: str, run: Path) -> None:
 
 
 TOO_LARGE = [
-    {"hidden_size": 65536},
-    {"hidden_size": 4096, "num_layers": 64},
-    {"hidden_size": 10**12},
-    {"hidden_size": 10**30},
-    {"num_layers": 10**9},
-    {"embedding_size": 10**9},
-    {"cell": "lstm_projected", "proj_size": 10**9},
-    {"hidden_size": 65536, "num_layers": 64, "init": "orthogonal", "cell": "rnn"},
+    {"encoder": {"hidden_size": 65536}},
+    {"encoder": {"hidden_size": 4096, "num_layers": 64}},
+    {"encoder": {"hidden_size": 10**12}},
+    {"encoder": {"hidden_size": 10**30}},
+    {"encoder": {"num_layers": 10**9}},
+    {"inputs": {"embedding_size": 10**9}},
+    {"encoder": {"cell": "lstm_projected", "proj_size": 10**9}},
+    {"encoder": {"hidden_size": 65536, "num_layers": 64, "init": "orthogonal", "cell": "rnn"}},
 ]
 
 
@@ -266,12 +266,14 @@ def test_a_huge_model_is_refused_in_under_a_second_and_before_it_takes_memory(
 
 
 def test_a_model_that_only_the_data_makes_huge_is_refused_before_it_takes_memory(data: Path) -> None:
-    settings = read_settings(Path("c.yaml"), ["model.embedding_size=one_hot"])
+    settings = read_settings(Path("c.yaml"), ["model.inputs.embedding_size=one_hot"])
     with pytest.raises(ConfigError, match=r"model: takes 37\.\d GiB, expected at most 2"):
-        settings.model((100_000, 2))  # the table of one-hot rows is no parameter, and takes memory all the same
-    settings = read_settings(Path("c.yaml"), ["model.embedding_size=1000"])
+        settings.model(
+            {"tokens": 100_000, "labels": 2}
+        )  # the table of one-hot rows is no parameter, and takes memory all the same
+    settings = read_settings(Path("c.yaml"), ["model.inputs.embedding_size=1000"])
     with pytest.raises(ConfigError, match=r"model: takes 3\.\d GiB"):
-        settings.model((1_000_000, 2))
+        settings.model({"tokens": 1_000_000, "labels": 2})
 
 
 def test_an_option_that_is_anything_at_all_gets_a_sentence_with_its_line(data: Path) -> None:

@@ -13,7 +13,7 @@ from recurra.api.ceilings import ceiling
 from recurra.base.contracts import Origin, Record
 from recurra.tasks import ClassificationConfig, LanguageModelConfig, TaggingConfig, TranslationConfig
 
-MODEL = {"hidden_size": 4, "embedding_size": 4}
+MODEL = {"inputs": {"embedding_size": 4}, "encoder": {"hidden_size": 4}, "decoder": {"embedding_size": 4}}
 
 
 def records(*rows: dict[str, Any]) -> list[Record]:

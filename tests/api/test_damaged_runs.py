@@ -108,11 +108,20 @@ def test_a_lost_best_checkpoint_is_not_replaced_by_other_weights_in_silence(run:
 
 
 def test_a_run_of_a_newer_recurra_is_refused_with_both_versions(run: Path) -> None:
-    (run / "run.json").write_text('{"format": 2, "recurra": "9.1.0"}')
+    (run / "run.json").write_text('{"format": 3, "recurra": "9.1.0"}')
     said = refused("predict", run, TEXT)
-    assert said.startswith("run: was written by recurra 9.1.0 in format 2; this is ")
-    assert "which reads formats up to 1. Install the newer recurra." in said
+    assert said.startswith("run: was written by recurra 9.1.0 in format 3; this is ")
+    assert "which reads formats up to 2. Install the newer recurra." in said
     assert said == refused("train", "--resume", run) == refused("evaluate", run)
+
+
+def test_a_run_of_an_older_recurra_is_refused_with_what_to_do(run: Path) -> None:
+    (run / "run.json").write_text('{"format": 1, "recurra": "0.1.0"}')
+    said = refused("predict", run, TEXT)
+    assert said.startswith(
+        "run: was written by recurra 0.1.0 in format 1, whose models had other parts; expected format 2"
+    )
+    assert "Train it again: recurra train CONFIG --out RUN" in said
 
 
 def test_a_checkpoint_of_a_newer_recurra_is_refused(run: Path) -> None:
@@ -309,7 +318,7 @@ def leaky_test(x, h, p):
 def leaky_run(data: Path) -> Path:
     """A run with a user's own cell."""
     Path("leaky.py").write_text(LEAKY)
-    done("train", "c.yaml", "--out", "run", "--cell", "leaky.py", "--set", "model.cell=leaky_test")
+    done("train", "c.yaml", "--out", "run", "--cell", "leaky.py", "--set", "model.encoder.cell=leaky_test")
     return Path("run")
 
 
@@ -326,12 +335,24 @@ def test_a_hostile_cell_is_refused(leaky_run: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
-        (lambda t: {name: tensor for name, tensor in t.items() if name != "output.bias"}, "missing 'output.bias'"),
+        (
+            lambda t: {name: tensor for name, tensor in t.items() if name != "head.output.bias"},
+            "missing 'head.output.bias'",
+        ),
         (lambda t: {**t, "evil": torch.zeros(2)}, "unexpected 'evil'"),
-        (lambda t: {**t, "output.bias": torch.zeros(7)}, "'output.bias' is (7,) float32, expected (2,) float32"),
-        (lambda t: {**t, "output.bias": torch.zeros(2, dtype=torch.int64)}, "'output.bias' is (2,) int64"),
-        (lambda t: {**t, "output.bias": torch.tensor([0.0, float("nan")])}, "NaN or infinity in 'output.bias'"),
-        (lambda t: {**t, "output.bias": torch.tensor([0.0, float("inf")])}, "NaN or infinity in 'output.bias'"),
+        (
+            lambda t: {**t, "head.output.bias": torch.zeros(7)},
+            "'head.output.bias' is (7,) float32, expected (2,) float32",
+        ),
+        (lambda t: {**t, "head.output.bias": torch.zeros(2, dtype=torch.int64)}, "'head.output.bias' is (2,) int64"),
+        (
+            lambda t: {**t, "head.output.bias": torch.tensor([0.0, float("nan")])},
+            "NaN or infinity in 'head.output.bias'",
+        ),
+        (
+            lambda t: {**t, "head.output.bias": torch.tensor([0.0, float("inf")])},
+            "NaN or infinity in 'head.output.bias'",
+        ),
     ],
 )
 def test_weights_that_are_not_the_models_are_named(
@@ -356,8 +377,8 @@ def header(length: int, text: str) -> bytes:
         header(2, "{}"),
         header(2, "[]"),
         header(10, '{"a": null'),
-        header(84, '{"output.bias":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,8]}} '),
-        pickle.dumps({"output.bias": 1}),
+        header(84, '{"head.output.bias":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,8]}} '),
+        pickle.dumps({"head.output.bias": 1}),
         b"PK\x03\x04 a zip of a pickle",
     ],
 )
@@ -481,7 +502,7 @@ def shorter_moments(checkpoint: Checkpoint) -> dict[str, Any]:
         lambda c: {"optimizer": {"state": {0: {"exp_avg": "x"}}, "param_groups": c.optimizer["param_groups"]}},
         lambda c: {"optimizer": {**c.optimizer, "param_groups": [{"params": "abc"}]}},
         lambda c: {"optimizer": {**c.optimizer, "param_groups": [{"params": [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]}]}},
-        lambda c: {"model": {**c.model, "output.bias": torch.zeros(3)}},
+        lambda c: {"model": {**c.model, "head.output.bias": torch.zeros(3)}},
         lambda c: {"config": {}},
         lambda c: {"config": {"task": 3, "data": None, "model": [], "training": "x"}},
         lambda c: {"best": {}},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 import torch
 import yaml
 
-from api.api_room import Listening, done, kept_of, refused, write_csv
+from api.api_room import Listening, done, kept_of, merged, refused, write_csv
 from recurra import api
 from recurra.api.trainer import Trainer
 from recurra.base.contracts import Progress
@@ -20,23 +21,23 @@ from recurra.report.png import Pictures
 LM: Mapping[str, Mapping[str, Any]] = {
     "task": {"name": "language_model", "tokenizer": "spaces", "bptt": 5},
     "data": {"train": "d.txt"},
-    "model": {"embedding_size": 6, "hidden_size": 6},
+    "model": {"inputs": {"embedding_size": 6}, "encoder": {"hidden_size": 6}},
     "training": {"epochs": 1, "batch_rows": 3},
 }
 CLASSIFIER: Mapping[str, Mapping[str, Any]] = {
     "task": {"name": "classification", "tokenizer": "spaces"},
     "data": {"train": "data.csv"},
-    "model": {"embedding_size": 6, "hidden_size": 6, "num_layers": 2, "bidirectional": False, "pooling": "max"},
+    "model": {
+        "inputs": {"embedding_size": 6},
+        "encoder": {"hidden_size": 6, "num_layers": 2, "bidirectional": False},
+        "head": {"pooling": "max"},
+    },
     "training": {"epochs": 4, "batch_rows": 8, "patience": None, "init_from": "lm", "checkpoint_every": 3},
 }
 
 
 def write(name: str, *trees: Mapping[str, Mapping[str, Any]]) -> None:
-    tree: dict[str, dict[str, Any]] = {}
-    for one in trees:
-        for section, options in one.items():
-            tree.setdefault(section, {}).update(options)
-    Path(name).write_text(yaml.safe_dump(tree))
+    Path(name).write_text(yaml.safe_dump(reduce(merged, trees, {})))
 
 
 @pytest.fixture(scope="session")
@@ -86,34 +87,34 @@ def test_vectors_are_taken_by_token_and_layers_as_they_are(begun: Path, monkeypa
     source, model = api.open_run(Path("lm")), learner_of("c.yaml", monkeypatch).model.state_dict()
     words = learner_of("c.yaml", monkeypatch).task.reader.vocabulary  # type: ignore[attr-defined]
     theirs = source.task.reader.vocabulary  # type: ignore[attr-defined]
-    rows = source.model.state_dict()["embedding.weight"]
+    rows = source.model.state_dict()["inputs.embedding.weight"]
     for word in ("the", "fine", "film", "was"):
-        mine = model["embedding.weight"][words.ids([word])[0]]
+        mine = model["inputs.embedding.weight"][words.ids([word])[0]]
         torch.testing.assert_close(mine, rows[theirs.ids([word])[0]], rtol=0, atol=0)
-    unknown = model["embedding.weight"][words.ids(["so"])[0]]
+    unknown = model["inputs.embedding.weight"][words.ids(["so"])[0]]
     torch.testing.assert_close(unknown, rows[4:].mean(0))
     for layer in (0, 1):
         for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
-            expected = source.model.state_dict()[f"layers.{layer}.{name}_l0"]
-            torch.testing.assert_close(model[f"recurrent.{name}_l{layer}"], expected, rtol=0, atol=0)
+            expected = source.model.state_dict()[f"encoder.recurrents.{layer}.{name}_l0"]
+            torch.testing.assert_close(model[f"encoder.recurrent.{name}_l{layer}"], expected, rtol=0, atol=0)
 
 
 def test_both_directions_begin_with_a_language_model_that_has_a_backward_layer(
     begun: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write("b.yaml", LM, {"model": {"num_layers": 1, "backward_layer": True}})
+    write("b.yaml", LM, {"model": {"encoder": {"num_layers": 1, "backward_layer": True}}})
     done("train", "b.yaml", "--out", "both")
-    assert "backward_layer: no gradient arrives" not in done("doctor", "both").out
+    assert "encoder.backward_layer: no gradient arrives" not in done("doctor", "both").out
     theirs = api.open_run(Path("both")).model.state_dict()
-    one = {"num_layers": 1, "bidirectional": True}
+    one = {"encoder": {"num_layers": 1, "bidirectional": True}}
     write("c.yaml", CLASSIFIER, {"model": one, "training": {"init_from": "both"}})
     model = learner_of("c.yaml", monkeypatch).model.state_dict()
     for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
-        assert torch.equal(model[f"recurrent.{name}_l0"], theirs[f"layers.0.{name}_l0"])
-        assert torch.equal(model[f"recurrent.{name}_l0_reverse"], theirs[f"backward_layer.{name}_l0"])
+        assert torch.equal(model[f"encoder.recurrent.{name}_l0"], theirs[f"encoder.recurrents.0.{name}_l0"])
+        assert torch.equal(model[f"encoder.recurrent.{name}_l0_reverse"], theirs[f"encoder.backward_layer.{name}_l0"])
     assert done("generate", "both", "--prompt", "the", "--length", "3").out
     # One direction may begin with it too; both directions need both.
-    write("c.yaml", CLASSIFIER, {"model": {"num_layers": 1}, "training": {"init_from": "both"}})
+    write("c.yaml", CLASSIFIER, {"model": {"encoder": {"num_layers": 1}}, "training": {"init_from": "both"}})
     assert len(learner_of("c.yaml", monkeypatch).model.state_dict()) == len(model) - 4
     write("c.yaml", CLASSIFIER, {"model": one})
     assert "num_layers: at most 2, bidirectional: false" in refused("check", "c.yaml")
@@ -175,17 +176,17 @@ def test_rates_fall_from_layer_to_layer(begun: Path, monkeypatch: pytest.MonkeyP
     )
     names = {id(p): name for name, p in trainer.model.named_parameters()}
     firsts = [names[id(group["params"][0])] for group in trainer.optimizer.param_groups]
-    assert [name.rpartition("_")[2] for name in firsts] == ["output.weight", "l1", "l0", "embedding.weight"]
+    assert [name.rpartition("_")[2] for name in firsts] == ["head.output.weight", "l1", "l0", "inputs.embedding.weight"]
 
 
 @pytest.mark.parametrize("layers", [0, 1])
 def test_as_many_layers_are_taken_as_asked(begun: Path, layers: int, monkeypatch: pytest.MonkeyPatch) -> None:
     # Above what is taken, a model may be as it likes.
-    shape = {"bidirectional": True, "hidden_size": 7} if layers == 0 else {}
+    shape = {"encoder": {"bidirectional": True, "hidden_size": 7}} if layers == 0 else {}
     write("c.yaml", CLASSIFIER, {"model": shape, "training": {"init_layers": layers}})
     model, source = learner_of("c.yaml", monkeypatch).model.state_dict(), api.open_run(Path("lm")).model.state_dict()
-    assert (model["embedding.weight"] == source["embedding.weight"][5]).all(1).any()
-    names = [(f"recurrent.weight_hh_l{layer}", f"layers.{layer}.weight_hh_l0") for layer in (0, 1)]
+    assert (model["inputs.embedding.weight"] == source["inputs.embedding.weight"][5]).all(1).any()
+    names = [(f"encoder.recurrent.weight_hh_l{layer}", f"encoder.recurrents.{layer}.weight_hh_l0") for layer in (0, 1)]
     taken = [layer for layer, (ours, theirs) in enumerate(names) if model[ours].equal(source[theirs])]
     assert taken == [0][:layers]
 
@@ -193,10 +194,14 @@ def test_as_many_layers_are_taken_as_asked(begun: Path, layers: int, monkeypatch
 def test_a_language_model_with_other_layers_takes_the_vectors_alone(
     begun: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write("e.yaml", LM, {"model": {"num_layers": 1, "cell": "gru"}, "training": {"init_from": "lm", "init_layers": 0}})
+    write(
+        "e.yaml",
+        LM,
+        {"model": {"encoder": {"num_layers": 1, "cell": "gru"}}, "training": {"init_from": "lm", "init_layers": 0}},
+    )
     model, source = learner_of("e.yaml", monkeypatch).model.state_dict(), api.open_run(Path("lm")).model.state_dict()
-    assert torch.equal(model["embedding.weight"], source["embedding.weight"])
-    assert not torch.equal(model["output.bias"], source["output.bias"])
+    assert torch.equal(model["inputs.embedding.weight"], source["inputs.embedding.weight"])
+    assert not torch.equal(model["head.output.bias"], source["head.output.bias"])
 
 
 def test_a_language_model_begins_with_another_one(begun: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,21 +209,27 @@ def test_a_language_model_begins_with_another_one(begun: Path, monkeypatch: pyte
     write("e.yaml", LM, {"data": {"train": "e.txt"}, "training": {"init_from": "lm"}})
     model, source = learner_of("e.yaml", monkeypatch).model, api.open_run(Path("lm"))
     words = api.open_run(Path("lm")).task.reader.vocabulary  # type: ignore[attr-defined]
-    bias = source.model.state_dict()["output.bias"][words.ids(["warm"])[0]]
+    bias = source.model.state_dict()["head.output.bias"][words.ids(["warm"])[0]]
     ours = learner_of("e.yaml", monkeypatch).task.reader.vocabulary  # type: ignore[attr-defined]
-    assert model.state_dict()["output.bias"][ours.ids(["warm"])[0]] == bias
+    assert model.state_dict()["head.output.bias"][ours.ids(["warm"])[0]] == bias
     done("train", "e.yaml", "--out", "more")
 
 
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"model": {"hidden_size": 7}}, "Set under model: cell: lstm, embedding_size: 6, hidden_size: 6, num_"),
-        ({"model": {"bidirectional": True}}, "other shapes than this model's"),
-        ({"model": {"embedding_size": "one_hot"}}, "that has an embedding can begin with one"),
-        ({"model": {"num_layers": 3}}, "num_layers: at most 2"),
+        (
+            {"model": {"encoder": {"hidden_size": 7}}},
+            "Set model.inputs.embedding_size: 6, and under model.encoder: cell: lstm, hidden_size: 6, num_layers: at ",
+        ),
+        ({"model": {"encoder": {"bidirectional": True}}}, "other shapes than this model's"),
+        ({"model": {"inputs": {"embedding_size": "one_hot"}}}, "have a table of vectors can begin with another one's"),
+        ({"model": {"encoder": {"num_layers": 3}}}, "num_layers: at most 2"),
         ({"training": {"init_layers": 3}}, "training.init_layers: is 3, and this model has 2 recurrent layers"),
-        ({"model": {"embedding_size": 7}, "training": {"init_layers": 0}}, "set model.embedding_size: 6"),
+        (
+            {"model": {"inputs": {"embedding_size": 7}}, "training": {"init_layers": 0}},
+            "set model.inputs.embedding_size: 6",
+        ),
         ({"training": {"init_from": None, "init_layers": 0}}, "has no effect without init_from"),
         ({"training": {"init_from": "nowhere"}}, "nowhere: no such folder"),
         ({"data": {"train": "other.csv"}}, "knows none of"),
@@ -237,7 +248,7 @@ def test_what_does_not_fit_is_refused(begun: Path, change: Mapping[str, Any], se
 def test_a_classifier_is_no_language_model(begun: Path) -> None:
     done("train", "c.yaml", "--out", "first")
     write("d.yaml", CLASSIFIER, {"training": {"init_from": "first"}})
-    assert "is a run of task classification, expected language_model" in refused("check", "d.yaml")
+    assert "is a run of task classification, expected a model that tells the next token" in refused("check", "d.yaml")
 
 
 def test_a_tagger_begins_with_a_language_model_where_it_reads_words_alone(
@@ -248,13 +259,16 @@ def test_a_tagger_begins_with_a_language_model_where_it_reads_words_alone(
     tagger = {
         "task": {"name": "tagging", "tokens": "word", "tags": "tag"},
         "data": {"train": "t.conll", "columns": ["word", "tag"]},
-        "model": {"embedding_size": 6, "hidden_size": 6, "num_layers": 1, "bidirectional": False, "characters": "none"},
+        "model": {
+            "inputs": {"embedding_size": 6, "characters": "none"},
+            "encoder": {"hidden_size": 6, "num_layers": 1, "bidirectional": False},
+        },
         "training": {"epochs": 2, "init_from": "lm", "gradual_unfreezing": True},
     }
     write("t.yaml", tagger)
     trainer, source = learner_of("t.yaml", monkeypatch), api.open_run(Path("lm"))
-    expected = source.model.state_dict()["layers.0.weight_hh_l0"]
-    torch.testing.assert_close(trainer.model.state_dict()["recurrent.weight_hh_l0"], expected, rtol=0, atol=0)
+    expected = source.model.state_dict()["encoder.recurrents.0.weight_hh_l0"]
+    torch.testing.assert_close(trainer.model.state_dict()["encoder.recurrent.weight_hh_l0"], expected, rtol=0, atol=0)
     done("train", "t.yaml", "--out", "tags")
-    write("t.yaml", tagger, {"model": {"characters": "lstm"}})
-    assert "of a tagger, characters: none" in refused("check", "t.yaml")
+    write("t.yaml", tagger, {"model": {"inputs": {"characters": "lstm"}}})
+    assert "of a tagger, inputs: characters: none" in refused("check", "t.yaml")

@@ -29,7 +29,7 @@ CHECKPOINTS = {"last.ckpt", "last.prev.ckpt", "best.ckpt"}
 def config(data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Six epochs of four steps, with a best one that is not the last that is done."""
     monkeypatch.setattr(recipe, "LOG_EVERY", 1)
-    return write_config(training={"epochs": 6, "select": "log_loss"}, model={"output_dropout": 0.2})
+    return write_config(training={"epochs": 6, "select": "log_loss"}, model={"head": {"output_dropout": 0.2}})
 
 
 def checkpoints_of(run: Path | str) -> set[str]:
@@ -60,7 +60,8 @@ def test_a_second_ctrl_c_ends_the_run_with_its_best_weights_and_a_report(config:
         in watch.notes
     )
     api.train(
-        write_config(training={"epochs": 2, "select": "log_loss"}, model={"output_dropout": 0.2}), out=Path("two")
+        write_config(training={"epochs": 2, "select": "log_loss"}, model={"head": {"output_dropout": 0.2}}),
+        out=Path("two"),
     )
     assert weights_of("run") == weights_of("two")
     assert Path("run/scores.json").read_bytes() == Path("two/scores.json").read_bytes()

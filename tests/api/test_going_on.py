@@ -123,7 +123,7 @@ def test_another_learning_rate_holds_from_the_next_step_on_over_stops_too(data: 
         ("training.schedule=linear", "it is the course of the learning rate over the whole run"),
         ("training.l2=0.1", "the steps so far were made with it"),
         ("training.select=log_loss", "the best epoch so far was chosen by it"),
-        ("model.hidden_size=8", "the weights of this run have its shape"),
+        ("model.encoder.hidden_size=8", "the weights of this run have its shape"),
         ("data.split.name=hash", "the rows of this run come from it"),
         ("task.max_vocabulary=50", "the vocabulary and the labels of this run come from it"),
     ],
@@ -154,8 +154,8 @@ def test_a_run_without_a_checkpoint_may_change_in_everything(data: Path, monkeyp
         patch.setattr(training, "run_epochs", lambda *given: (_ for _ in ()).throw(RuntimeError("no power")))
         with pytest.raises(RuntimeError):
             api.train(Path("c.yaml"), out=Path("run"))
-    api.resume(Path("run"), overrides=["model.hidden_size=6", "training.epochs=2"])
-    api.train(write_config(training={"epochs": 2}, model={"hidden_size": 6}), out=Path("whole"))
+    api.resume(Path("run"), overrides=["model.encoder.hidden_size=6", "training.epochs=2"])
+    api.train(write_config(training={"epochs": 2}, model={"encoder": {"hidden_size": 6}}), out=Path("whole"))
     assert kept_of("run") == kept_of("whole")
     done("predict", "run", "lovely")
 

@@ -64,19 +64,19 @@ def offsets(name: str, begin: int, end: int) -> Callable[[dict[str, Any]], objec
 
 
 def overlapping(header: dict[str, Any]) -> None:
-    header["output.bias"]["data_offsets"] = header["recurrent.bias_hh_l0"]["data_offsets"][0:1] * 2
-    header["output.bias"]["data_offsets"][1] += 8
+    header["head.output.bias"]["data_offsets"] = header["encoder.recurrent.bias_hh_l0"]["data_offsets"][0:1] * 2
+    header["head.output.bias"]["data_offsets"][1] += 8
 
 
 def twice(good: bytes) -> bytes:
     header, tensors = header_of(good)
     text = json.dumps(header)
-    return with_header(f'{text[:-1]}, "output.bias": {json.dumps(header["output.bias"])}}}', tensors)
+    return with_header(f'{text[:-1]}, "head.output.bias": {json.dumps(header["head.output.bias"])}}}', tensors)
 
 
 def renamed(name: str) -> Callable[[dict[str, Any]], object]:
     def rename(header: dict[str, Any]) -> None:
-        header[name] = header.pop("output.bias")
+        header[name] = header.pop("head.output.bias")
 
     return rename
 
@@ -93,7 +93,7 @@ def many_tensors(good: bytes) -> bytes:
 
 def torch_file(good: bytes) -> bytes:
     file = io.BytesIO()
-    torch.save({"output.bias": torch.zeros(2)}, file)
+    torch.save({"head.output.bias": torch.zeros(2)}, file)
     return file.getvalue()
 
 
@@ -112,7 +112,7 @@ def sparse(run: Path) -> None:
 
 def nan(run: Path) -> None:
     path = run / "model.safetensors"
-    save_file({**load_file(path), "output.bias": torch.tensor([0.0, float("nan")])}, path)
+    save_file({**load_file(path), "head.output.bias": torch.tensor([0.0, float("nan")])}, path)
 
 
 # -- JSON and YAML -----------------------------------------------------------------------------------------------------
@@ -180,7 +180,7 @@ def long_vocabulary(tree: dict[str, Any]) -> None:
 
 
 HOSTILE: dict[str, tuple[Spoil, str]] = {
-    "a pickle": (weights(pickle.dumps({"output.bias": 1})), "model.safetensors"),
+    "a pickle": (weights(pickle.dumps({"head.output.bias": 1})), "model.safetensors"),
     "a file of torch.save, which is a zip of a pickle": (weights(torch_file), "model.safetensors"),
     "a zip bomb": (weights(zip_bomb), "model.safetensors"),
     "a header beyond the file": (weights(struct.pack("<Q", 1 << 40) + b"{}"), "model.safetensors"),
@@ -189,27 +189,27 @@ HOSTILE: dict[str, tuple[Spoil, str]] = {
     "a header of brackets": (weights(with_header("[" * 900_000, b"")), "model.safetensors"),
     "deep metadata": (weights(changed(told("[" * 100_000))), "model.safetensors"),
     "metadata that are no map": (weights(changed(told("[]"))), "model.safetensors"),
-    "a tie to what is not there": (weights(changed(told('{"output.bias": "x"}'))), "model.safetensors"),
-    "a tie to itself": (weights(changed(told('{"output.bias": "output.bias"}'))), "model.safetensors"),
-    "a tie to a list": (weights(changed(told('{"output.bias": []}'))), "model.safetensors"),
-    "offsets beyond the file": (weights(changed(offsets("output.bias", 0, 1 << 40))), "model.safetensors"),
-    "offsets that run backwards": (weights(changed(offsets("output.bias", 8, 0))), "model.safetensors"),
-    "offsets below zero": (weights(changed(offsets("output.bias", -8, 0))), "model.safetensors"),
+    "a tie to what is not there": (weights(changed(told('{"head.output.bias": "x"}'))), "model.safetensors"),
+    "a tie to itself": (weights(changed(told('{"head.output.bias": "head.output.bias"}'))), "model.safetensors"),
+    "a tie to a list": (weights(changed(told('{"head.output.bias": []}'))), "model.safetensors"),
+    "offsets beyond the file": (weights(changed(offsets("head.output.bias", 0, 1 << 40))), "model.safetensors"),
+    "offsets that run backwards": (weights(changed(offsets("head.output.bias", 8, 0))), "model.safetensors"),
+    "offsets below zero": (weights(changed(offsets("head.output.bias", -8, 0))), "model.safetensors"),
     "tensors that overlap": (weights(changed(overlapping)), "model.safetensors"),
     "a tensor that is named twice": (weights(twice), "model.safetensors"),
     "a name that leads out of the folder": (weights(changed(renamed("../../output.bias"))), "model.safetensors"),
     "a name that is code": (weights(changed(renamed("__class__"))), "model.safetensors"),
     "a name that drives a terminal": (weights(changed(renamed("\x1b[2J"))), "model.safetensors"),
     "a shape of 2**64 numbers": (
-        weights(changed(lambda header: header["output.bias"].update(shape=[1 << 32, 1 << 32]))),
+        weights(changed(lambda header: header["head.output.bias"].update(shape=[1 << 32, 1 << 32]))),
         "model.safetensors",
     ),
     "a shape that is empty in one direction and endless in another": (
-        weights(changed(lambda header: header["output.bias"].update(shape=[0, 1 << 62]))),
+        weights(changed(lambda header: header["head.output.bias"].update(shape=[0, 1 << 62]))),
         "model.safetensors",
     ),
     "a type that does not exist": (
-        weights(changed(lambda header: header["output.bias"].update(dtype="F1"))),
+        weights(changed(lambda header: header["head.output.bias"].update(dtype="F1"))),
         "model.safetensors",
     ),
     "a terabyte of nothing": (sparse, "model.safetensors"),

@@ -24,7 +24,7 @@ WORDS = ("the", "cat", "sat", "on", "a", "mat", "and", "dog", "ran")
 TINY: Mapping[str, Mapping[str, Any]] = {
     "task": {"name": "language_model", "tokenizer": "spaces", "bptt": 5},
     "data": {"train": "d.txt"},
-    "model": {"embedding_size": 6, "hidden_size": 6},
+    "model": {"inputs": {"embedding_size": 6}, "encoder": {"hidden_size": 6}},
     "training": {"epochs": 2, "batch_rows": 3, "optimizer": {"name": "adam", "lr": 0.02}},
 }
 
@@ -179,8 +179,11 @@ class Stopper(Listening):
 
 HARD: Mapping[str, Mapping[str, Any]] = {
     "model": {
-        "dropout": 0.2, "output_dropout": 0.2, "weight_drop": 0.3, "word_dropout": 0.1, "activation_penalty": 1.0,
-        "temporal_penalty": 1.0, "locked_dropout": True,
+        "inputs": {"word_dropout": 0.1},
+        "encoder": {"dropout": 0.2, "weight_drop": 0.3, "locked_dropout": True},
+        "head": {
+            "output_dropout": 0.2, "activation_penalty": 1.0, "temporal_penalty": 1.0, "locked_dropout": True,
+        },
     },
     "training": {"checkpoint_every": 4, "epochs": 2},
 }  # fmt: skip

@@ -16,7 +16,7 @@ from recurra.report.png import Pictures
 CONFIG = """
 task: {name: music, lowest: 55, highest: 76}
 data: {train: pieces.jsonl}
-model: {hidden_size: 4}
+model: {encoder: {hidden_size: 4}}
 training: {epochs: 2, batch_rows: 8}
 """
 

@@ -145,7 +145,7 @@ def test_how_a_file_is_read_can_be_set_and_nothing_else(run: Path) -> None:
     assert "Skipped rows count in no score." in said.err
     assert said.json["baselines"], "the run's own data is read as before"
     refusal = "has no effect on predict, because a trained run keeps its settings. Known: data.format, data.columns, "
-    for setting in ("model.hidden_size=3", "data.train=x.csv", "data.split=hash"):
+    for setting in ("model.encoder.hidden_size=3", "data.train=x.csv", "data.split=hash"):
         key = setting.partition("=")[0]
         assert f"--set {key}: {refusal}" in refused("predict", run, "--input", "in.data", "--set", setting)
     assert "--set data.train: has no effect on evaluate" in refused("evaluate", run, "in.data", "--set", "data.train=x")
@@ -188,7 +188,10 @@ def test_several_labels_stand_in_a_cell_as_the_files_of_the_run_have_them(here: 
 # -- tags --------------------------------------------------------------------------------------------------------------
 
 SMALL: Mapping[str, Any] = {
-    "model": {"hidden_size": 3, "embedding_size": 2, "character_embedding_size": 2, "character_size": 2},
+    "model": {
+        "inputs": {"embedding_size": 2, "character_embedding_size": 2, "character_size": 2},
+        "encoder": {"hidden_size": 3},
+    },
     "training": {"epochs": 1, "batch_rows": 8},
 }
 CONLL = "-DOCSTART- -X- O\n\nAnna NNP I-PER\nsleeps VBZ O\n\n\n# . O\n"

@@ -37,7 +37,11 @@ CELL = "from recurra.cells import cell\n@cell()\ndef mine(x, h, p):\n    return 
 TEXT: dict[str, dict[str, Any]] = {
     "task": {"name": "language_model", "document": "row", "tokenizer": "spaces", "bptt": 3},
     "data": {"train": "text.csv", "dev": "text.csv"},
-    "model": {"name": "language_model", "hidden_size": 4, "embedding_size": 3, "tied": False},
+    "model": {
+        "inputs": {"embedding_size": 3},
+        "encoder": {"hidden_size": 4, "last_layer": "hidden_size"},
+        "head": {"tied": False},
+    },
 }
 
 

@@ -29,8 +29,9 @@ STEPS = 12  # 32 rows to train on, 8 in a batch, 3 epochs
 EVERY_DROPOUT = {
     "task": {"class_weights": "balanced", "label_smoothing": 0.1},
     "model": {
-        "num_layers": 2, "dropout": 0.2, "variational_dropout": 0.2, "zoneout": 0.1, "embedding_dropout": 0.2,
-        "output_dropout": 0.2,
+        "inputs": {"embedding_dropout": 0.2},
+        "encoder": {"num_layers": 2, "dropout": 0.2, "variational_dropout": 0.2, "zoneout": 0.1},
+        "head": {"output_dropout": 0.2},
     },
     "training": {
         "epochs": 3, "checkpoint_every": 5, "schedule": {"name": "plateau", "patience": 1}, "select": "log_loss",
@@ -39,7 +40,11 @@ EVERY_DROPOUT = {
 MANY_LABELS = {
     "task": {"labels": "many", "separator": "|", "class_weights": {"good": 2.0}},
     "data": {"train": "many.csv"},
-    "model": {"cell": "gru_reset_before", "pooling": "attention", "bidirectional": False, "embedding_size": "one_hot"},
+    "model": {
+        "inputs": {"embedding_size": "one_hot"},
+        "encoder": {"cell": "gru_reset_before", "bidirectional": False},
+        "head": {"pooling": "attention"},
+    },
     "training": {
         "epochs": 3, "checkpoint_every": 100, "optimizer": {"name": "sgd", "momentum": 0.9, "nesterov": True},
         "schedule": {"name": "cosine", "warmup": 0.2}, "clipping": {"name": "value", "max_value": 0.1}, "l1": 1e-4,
@@ -47,7 +52,7 @@ MANY_LABELS = {
     },
 }  # fmt: skip
 PLAIN = {
-    "model": {"cell": "lstm_layernorm", "pooling": "mean"},
+    "model": {"encoder": {"cell": "lstm_layernorm"}, "head": {"pooling": "mean"}},
     "training": {
         "epochs": 3, "checkpoint_every": 1, "optimizer": {"name": "rmsprop", "momentum": 0.5, "centered": True},
         "schedule": "inverse_sqrt",
@@ -258,7 +263,7 @@ def test_kill_9_at_twenty_five_random_moments_then_resume_ends_with_the_same_bit
 ) -> None:
     monkeypatch.setattr(recipe, "LOG_EVERY", 1)
     write_config(
-        model={"embedding_dropout": 0.2, "output_dropout": 0.2},
+        model={"inputs": {"embedding_dropout": 0.2}, "head": {"output_dropout": 0.2}},
         training={"epochs": 3, "checkpoint_every": 2, "schedule": "plateau"},
     )
     begin = time.monotonic()

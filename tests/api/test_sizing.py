@@ -68,14 +68,14 @@ def test_every_word_of_a_few_texts_teaches_and_one_word_may_decide_in_many(
     number: int, pooling: str, here: Path
 ) -> None:
     """The gradient of a maximum reaches only the steps that win, that of a mean every step."""
-    assert config("classification", texts(here / "d.csv", number, different=997))["model"]["pooling"] == pooling
+    assert config("classification", texts(here / "d.csv", number, different=997))["model"]["head"]["pooling"] == pooling
 
 
 def test_names_are_learned_with_a_crf_and_parts_of_speech_word_by_word(here: Path) -> None:
     names = config("tagging", sentences(here / "names.conll", 50))
     speech = config("tagging", sentences(here / "speech.conll", 50, ["PROPN", "VERB", "PROPN", "ADP", "PROPN"]))
-    assert (names["model"]["output"], names["task"]["scheme"]) == ("crf", "iobes")
-    assert (speech["model"]["output"], speech["task"]["scheme"]) == ("softmax", "auto")
+    assert (names["model"]["head"]["output"], names["task"]["scheme"]) == ("crf", "iobes")
+    assert (speech["model"]["head"]["output"], speech["task"]["scheme"]) == ("softmax", "auto")
 
 
 def test_long_texts_have_fewer_epochs(here: Path) -> None:

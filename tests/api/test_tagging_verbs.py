@@ -24,7 +24,10 @@ NAMES, PLACES = ("Anna", "Bob", "Carl", "Dora"), ("Rome", "Oslo", "New York", "P
 TINY: Mapping[str, Mapping[str, Any]] = {
     "task": {"name": "tagging"},
     "data": {"train": "d.conll"},
-    "model": {"hidden_size": 4, "embedding_size": 3, "character_embedding_size": 2, "character_size": 2},
+    "model": {
+        "inputs": {"embedding_size": 3, "character_embedding_size": 2, "character_size": 2},
+        "encoder": {"hidden_size": 4},
+    },
     "training": {"epochs": 1, "batch_rows": 8, "optimizer": {"name": "adam", "lr": 0.03}},
 }
 
@@ -77,7 +80,11 @@ def test_a_file_goes_all_the_way(here: Path) -> None:
     write_conll(sentences())
     assert done("init", "tagging", "d.conll", "-o", "first.yaml")
     config = yaml.safe_load(Path("first.yaml").read_text())
-    assert (config["task"]["tokens"], config["task"]["tags"], config["model"]["name"]) == ("token", "tag", "tagger")
+    assert (config["task"]["tokens"], config["task"]["tags"], config["model"]["name"]) == (
+        "token",
+        "tag",
+        "sequence_model",
+    )
     checked = done("check", "first.yaml", "--json").json
     assert "task.file_scheme: auto found bio; the model learns iobes." in checked["notes"]
     assert checked["facts"]["tags"] == 9
@@ -127,7 +134,9 @@ def test_parts_of_speech_of_conllu_are_learned_as_they_are(here: Path) -> None:
     Path("d.conllu").write_text("\n".join(lines) + "\n")
     config = yaml.safe_load(done("init", "tagging", "d.conllu").out)
     assert (config["task"]["tokens"], config["task"]["tags"]) == ("form", "upos")
-    write_yaml(task={"tokens": "form", "tags": "upos"}, data={"train": "d.conllu"}, model={"output": "softmax"})
+    write_yaml(
+        task={"tokens": "form", "tags": "upos"}, data={"train": "d.conllu"}, model={"head": {"output": "softmax"}}
+    )
     said = done("train", "c.yaml", "--out", "run")
     assert "task.file_scheme: auto found plain tags, 3 of them." in said.err
     assert set(json.loads(Path("run/baselines.json").read_text())) == {"frequent"}
@@ -179,7 +188,7 @@ def test_a_text_alone_gets_the_answer_that_it_gets_in_a_batch(run: Path) -> None
 
 def test_a_stopped_run_goes_on_as_if_it_had_never_stopped(here: Path) -> None:
     write_conll(sentences())
-    write_yaml(training={"epochs": 2}, model={"word_dropout": 0.2, "embedding_dropout": 0.3})
+    write_yaml(training={"epochs": 2}, model={"inputs": {"word_dropout": 0.2, "embedding_dropout": 0.3}})
     done("train", "c.yaml", "--out", "whole")
 
     class Stopping(Listening):
@@ -195,7 +204,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_never_stopped(here: Path) -> None:
 
 def test_the_demo_finds_spans_in_real_lists(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = demos.DEMOS["tagging"]
-    small = {"hidden_size": 4, "embedding_size": 4, "character_size": 4}
+    small = {"inputs": {"embedding_size": 4, "character_size": 4}, "encoder": {"hidden_size": 4}}
     settings = {**whole.settings, "model": small, "training": {**whole.settings["training"], "epochs": 1}}
     monkeypatch.setitem(demos.DEMOS, "tagging", replace(whole, settings=settings))  # type: ignore[arg-type]
     monkeypatch.setattr(quantities, "_ROWS", {"train": 6, "dev": 1, "test": 2})
@@ -295,13 +304,19 @@ def test_a_sentence_of_ten_thousand_tokens_is_learned_from_left_out_and_answered
 @pytest.mark.parametrize(
     ("sections", "sentence"),
     [
-        ({"model": {"name": "classifier"}}, "model.name: unknown model for tagging 'classifier'. Known: tagger."),
+        (
+            {"model": {"name": "classifier"}},
+            "model.name: unknown model for tagging 'classifier'. Known: sequence_model.",
+        ),
         ({"task": {"scheme": "bilou"}}, "task.scheme: expected one of auto, plain, bio, iobes"),
         ({"task": {"tags": "token"}}, "task.tags: is 'token', the column of tokens too"),
         ({"task": {"label": "x"}}, "task.label: unknown option."),
         ({"task": {"tokens": "tokn"}}, "d.conll:1: no column 'tokn'. Did you mean 'token'?"),
         ({"task": {"tags": "ner"}}, "d.conll:1: no column 'ner'."),
-        ({"model": {"characters": "none", "character_size": 4}}, "character_size: has no effect with characters: none"),
+        (
+            {"model": {"inputs": {"characters": "none", "character_size": 4}}},
+            "character_size: has no effect with characters: none",
+        ),
         ({"training": {"select": "accuracy"}}, "there is no score 'accuracy' to choose by. Known: precision_micro"),
     ],
 )

@@ -60,7 +60,9 @@ def record(field: str, text: str) -> Record:
 @pytest.mark.parametrize("default", DEFAULTS)
 def test_a_run_has_the_same_bytes_and_the_same_answers_under_every_default(default, data):
     write_config(
-        task={"class_weights": "balanced"}, model={"variational_dropout": 0.2, "zoneout": 0.1}, training={"epochs": 2}
+        task={"class_weights": "balanced"},
+        model={"encoder": {"variational_dropout": 0.2, "zoneout": 0.1}},
+        training={"epochs": 2},
     )
 
     def verbs(out: str) -> list[Any]:

@@ -26,7 +26,7 @@ WORDS = ("one", "two", "three", "four", "five")
 TINY: Mapping[str, Mapping[str, Any]] = {
     "task": {"name": "translation", "scores": "exact", "beam": 2},
     "data": {"train": "d.tsv"},
-    "model": {"hidden_size": 4, "embedding_size": 3},
+    "model": {"inputs": {"embedding_size": 3}, "encoder": {"hidden_size": 4}, "decoder": {"embedding_size": 3}},
     "training": {"epochs": 1, "batch_rows": 8, "optimizer": {"name": "adam", "lr": 0.03}},
 }
 
@@ -84,7 +84,9 @@ def test_two_parallel_files_go_all_the_way(here: Path) -> None:
     write_parallel(pairs())
     assert done("init", "translation", "t.{en,xx}", "-o", "first.yaml")
     config = yaml.safe_load(Path("first.yaml").read_text())
-    assert (config["task"]["source"], config["task"]["target"], config["model"]["name"]) == ("en", "xx", "seq2seq")
+    assert (config["task"]["source"], config["task"]["target"], config["model"]["name"]) == (
+        "en", "xx", "encoder_decoder",
+    )  # fmt: skip
     write_yaml(**PARALLEL)
     facts = done("check", "c.yaml", "--json").json["facts"]
     assert (facts["train rows"], facts["dev rows"], facts["test rows"]) == (24, 8, 8)
@@ -150,7 +152,7 @@ def test_attention_is_shown_written_and_drawn(run: Path, tmp_path: Path) -> None
 
 def test_a_stopped_run_goes_on_as_if_it_had_never_stopped(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_tsv(pairs())
-    write_yaml(training={"epochs": 2}, model={"scheduled_sampling": {"name": "linear", "slope": 0.1}})
+    write_yaml(training={"epochs": 2}, model={"decoder": {"scheduled_sampling": {"name": "linear", "slope": 0.1}}})
     done("train", "c.yaml", "--out", "whole")
 
     class Stopping(Listening):
@@ -215,7 +217,10 @@ def test_columns_that_are_missing_are_named(header: str, sentence: str, here: Pa
 @pytest.mark.parametrize(
     ("sections", "sentence"),
     [
-        ({"model": {"name": "classifier"}}, "model.name: unknown model for translation 'classifier'. Known: seq2seq."),
+        (
+            {"model": {"name": "classifier"}},
+            "model.name: unknown model for translation 'classifier'. Known: encoder_decoder.",
+        ),
         ({"task": {"scores": "blue"}}, "task.scores: unknown scores 'blue'."),
         (
             {"task": {"length_penalty": {"name": "wu", "alpha": -1}}},
@@ -224,7 +229,7 @@ def test_columns_that_are_missing_are_named(header: str, sentence: str, here: Pa
         ({"task": {"beam": 0}}, "task.beam: expected an integer >= 1"),
         ({"task": {"label": "x"}}, "task.label: unknown option."),
         ({"task": {"group": "target"}}, "task.group: is 'target', the column of target too"),
-        ({"model": {"tie": "all"}}, "model.tie"),
+        ({"model": {"decoder": {"tie": "all", "embedding_size": 3}}}, "model.decoder.tie: all needs one vocabulary"),
         (
             {"training": {"select": "bleu"}},
             "there is no score 'bleu' to choose by. Known: exact_match",
@@ -240,7 +245,7 @@ def test_options_that_do_not_fit_are_named(sections: dict[str, Any], sentence: s
 
 def test_a_shared_vocabulary_lets_all_embeddings_be_one(here: Path) -> None:
     write_tsv(pairs())
-    write_yaml(task={"vocabulary": "shared"}, model={"tie": "all"})
+    write_yaml(task={"vocabulary": "shared"}, model={"decoder": {"tie": "all", "embedding_size": 3}})
     facts = done("check", "c.yaml", "--json").json["facts"]
     assert facts["vocabulary"] > 10
     assert "source vocabulary" not in facts
@@ -277,7 +282,7 @@ def test_options_of_predict_that_cannot_be_are_refused(options: tuple[str, ...],
 
 def test_a_model_without_attention_shows_none(here: Path) -> None:
     write_tsv(pairs())
-    write_yaml(model={"attention": "none"})
+    write_yaml(model={"decoder": {"attention": "none"}})
     done("train", "c.yaml", "--out", "blind")
     assert "Attention" not in Path("blind/report.html").read_text()
     assert "attention: this model has none" in refused("predict", "blind", "one", "--attention")

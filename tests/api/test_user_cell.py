@@ -36,7 +36,7 @@ def leaky(data: Path) -> Path:
 
 @pytest.fixture
 def leaky_run(leaky: Path) -> Path:
-    done("train", "c.yaml", "--cell", leaky, "--set", "model.cell=leaky", "--out", "run")
+    done("train", "c.yaml", "--cell", leaky, "--set", "model.encoder.cell=leaky", "--out", "run")
     forget()
     return Path("run")
 
@@ -59,11 +59,11 @@ def test_the_page_s_cell_is_explained_from_its_equations(leaky: Path) -> None:
 
 @pytest.mark.skipif(not cpu.available() or shutil.which("c++") is None, reason="no native engine, or no C++ compiler")
 def test_it_is_compiled_wherever_it_comes_from_and_to_the_same_code(leaky: Path) -> None:
-    trained = done("train", "c.yaml", "--cell", leaky, "--set", "model.cell=leaky", "--out", "run")
-    assert "model.backend: auto selected 'cpu' (device: cpu)." in trained.err
+    trained = done("train", "c.yaml", "--cell", leaky, "--set", "model.encoder.cell=leaky", "--out", "run")
+    assert "model.encoder.backend: auto selected 'cpu' (device: cpu)." in trained.err
     from_file = CELLS["leaky"]
     forget()
-    recurrent = api.open_run(Path("run")).model.recurrent
+    recurrent = api.open_run(Path("run")).model.encoder.recurrent
     assert isinstance(recurrent, Recurrent)
     assert recurrent.executor() == "cpu"
     assert kernel(CELLS["leaky"]) == kernel(from_file)
@@ -104,14 +104,14 @@ def test_two_runs_with_cells_of_one_name_live_side_by_side_in_one_process(leaky_
     text = Path("leaky.py").read_text()
     first = done("predict", leaky_run, "lovely item a1", "--json").out
     Path("leaky.py").write_text(text.replace("tanh(p.W", "sigmoid(p.W"))
-    done("train", "c.yaml", "--cell", "leaky.py", "--set", "model.cell=leaky", "--out", "other")
+    done("train", "c.yaml", "--cell", "leaky.py", "--set", "model.encoder.cell=leaky", "--out", "other")
     second = done("predict", "other", "lovely item a1", "--json").out
     assert done("predict", leaky_run, "lovely item a1", "--json").out == first != second
 
 
 def test_a_cell_is_run_only_when_the_user_names_its_file(leaky_run: Path) -> None:
     Path("evil.py").write_text("open('canary', 'w')\n" + Path("leaky.py").read_text())
-    write_config(Path("evil.yaml"), model={"cell": "evil.py"})
+    write_config(Path("evil.yaml"), model={"encoder": {"cell": "evil.py"}})
     assert "unknown cell 'evil.py'" in refused("train", "evil.yaml")
     text = (leaky_run / "config.yaml").read_text()
     (leaky_run / "config.yaml").write_text(text.replace("cell: leaky", "cell: evil.py"))
@@ -121,7 +121,7 @@ def test_a_cell_is_run_only_when_the_user_names_its_file(leaky_run: Path) -> Non
 
 def test_without_its_stored_cell_a_run_says_that_the_cell_is_unknown(leaky_run: Path) -> None:
     (leaky_run / "cell.json").unlink()
-    assert "model.cell: unknown cell 'leaky'" in refused("predict", leaky_run, "x")
+    assert "model.encoder.cell: unknown cell 'leaky'" in refused("predict", leaky_run, "x")
     done("predict", leaky_run, "x", "--cell", "leaky.py")
 
 

@@ -16,7 +16,7 @@ import pytest
 import torch
 import yaml
 
-from api.api_room import Listening, done, log_of, recurra, refused, rows, write_config, write_csv
+from api.api_room import Listening, done, log_of, merged, recurra, refused, rows, write_config, write_csv
 from recurra import api
 from recurra.api import demos
 from recurra.base.contracts import Origin, Record
@@ -26,7 +26,7 @@ from recurra.data.embedded.dates import ambiguous
 from recurra.tasks import TranslationConfig
 from recurra.tasks.bucketing import BucketSampler
 
-SMALL = ["--set", "model.hidden_size=4", "--set", "model.embedding_size=3", "--set", "training.epochs=1"]
+SMALL = ["--set", "model.encoder.hidden_size=4", "--set", "model.inputs.embedding_size=3", "--set", "training.epochs=1"]
 
 
 def as_csv(path: Path) -> None:
@@ -282,10 +282,21 @@ def test_a_file_without_a_header_is_read_by_the_columns_that_the_config_names(he
 
 
 def test_set_and_seed_go_into_the_run_s_own_config(data: Path) -> None:
-    done("train", "c.yaml", "--out", "run", "--seed", "7", "--set", "model.pooling=mean", "--set", "task.min_count=2")
+    done(
+        "train",
+        "c.yaml",
+        "--out",
+        "run",
+        "--seed",
+        "7",
+        "--set",
+        "model.head.pooling=mean",
+        "--set",
+        "task.min_count=2",
+    )
     settings = api.open_run(Path("run")).settings
     assert settings.training.seed == 7
-    assert settings.tree["model"]["pooling"] == "mean"
+    assert settings.tree["model"]["head"]["pooling"] == "mean"
     assert settings.tree["task"]["min_count"] == 2
     assert settings.tree["training"]["optimizer"]["lr"] == 0.03
 
@@ -349,7 +360,7 @@ def test_patience_waits_until_the_score_has_left_its_floor(data: Path) -> None:
 
 
 def test_scores_are_made_without_dropout(data: Path) -> None:
-    model = {"output_dropout": 0.5, "zoneout": 0.5}
+    model = {"encoder": {"zoneout": 0.5}, "head": {"output_dropout": 0.5}}
     write_config(model=model, task={"calibration": "none"}, training={"epochs": 2})
     report = done("train", "c.yaml", "--out", "run", "--json").json["report"]
     for split in ("dev", "test"):
@@ -377,8 +388,9 @@ def test_clipping_and_penalties_take_effect(data: Path) -> None:
     }.items():  # fmt: skip
         done("train", "c.yaml", "--out", name, *[word for option in options for word in ("--set", option)])
         ends[name] = api.open_run(Path(name)).model.state_dict()
-    begin = api.open_run(Path("plain")).settings.model((ends["plain"]["embedding.weight"].shape[0], 2)).state_dict()
-    weight = "recurrent.weight_hh_l0"
+    sizes = {"tokens": len(ends["plain"]["inputs.embedding.weight"]), "labels": 2}
+    begin = api.open_run(Path("plain")).settings.model(sizes).state_dict()
+    weight = "encoder.recurrent.weight_hh_l0"
     torch.testing.assert_close(ends["clipped"][weight], begin[weight], atol=1e-7, rtol=0)
     torch.testing.assert_close(ends["l2"][weight], ends["plain"][weight] - 0.5 * begin[weight])
     torch.testing.assert_close(ends["l1"][weight], ends["plain"][weight] - 0.25 * begin[weight].sign())
@@ -422,7 +434,7 @@ def test_what_auto_has_chosen_is_said(data: Path) -> None:
     for sentence in (
         "data.csv: read as csv.",
         "split at random",
-        "model.backend: auto selected ",
+        "model.encoder.backend: auto selected ",
         "training.select: auto",
     ):
         assert sentence in said
@@ -525,20 +537,15 @@ def test_every_topic_and_every_word_of_it_is_explained(here: Path) -> None:
 
 
 def test_an_option_is_explained_by_its_path(here: Path) -> None:
-    said = done("explain", "model.pooling").out
-    assert said.startswith("model.pooling: how the steps become one vector. ")
-    assert done("explain", "model.hidden_size").out.splitlines() == [
-        "model.hidden_size (classifier): units per layer and direction. integer >= 1 and <= 65536; default 128.",
-        "model.hidden_size (language_model): units of a layer; the last one has embedding_size where weights are tied. "
-        "integer >= 1 and <= 65536; default 200.",
-        "model.hidden_size (seq2seq): units per layer and direction of the encoder. "
-        "integer >= 1 and <= 65536; default 128.",
-        "model.hidden_size (tagger): units per layer and direction. integer >= 1 and <= 65536; default 128.",
-        "model.hidden_size (chords): units of a layer. integer >= 1 and <= 65536; default 150.",
+    said = done("explain", "model.head.pooling").out
+    assert said.startswith("model.head.pooling: how the steps become one vector. ")
+    assert done("explain", "model.encoder.hidden_size").out.splitlines() == [
+        "model.encoder.hidden_size (recurrent): units per layer and direction. integer >= 1 and <= 65536; default 128.",
+        "model.encoder.hidden_size (awd): units per layer and direction. integer >= 1 and <= 65536; default 200.",
     ]
     assert "training.epochs: passes over the training data." in done("explain", "training").out
     assert refused("explain", "model.hiden_size") == (
-        "section 'model' has no option 'hiden_size'. Did you mean 'hidden_size'?\n"
+        "section 'model' has no option 'hiden_size'. Did you mean 'model.encoder.hidden_size'?\n"
     )
     assert "unknown cell 'lsmt'. Did you mean 'lstm'?" in refused("explain", "cell", "lsmt")
     assert "nothing to explain under 'cel'. Did you mean 'cell'?" in refused("explain", "cel")
@@ -558,8 +565,9 @@ def test_embedded_data_is_listed_and_exported(here: Path) -> None:
 def make_small(name: str, part: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A demo on a part of its data, with a tiny model, for one epoch: the same path in a second."""
     chosen = demos.DEMOS[name]
-    model = {**chosen.settings["model"], "hidden_size": 4, "embedding_size": 4}
-    settings = {**chosen.settings, "model": model, "training": {**chosen.settings["training"], "epochs": 1}}
+    tables = {part: {"embedding_size": 4} for part in ("inputs", "decoder") if part in chosen.settings["model"]}
+    small = {"model": {**tables, "encoder": {"hidden_size": 4}}, "training": {"epochs": 1}}
+    settings = merged(chosen.settings, small)
     monkeypatch.setitem(demos.DEMOS, name, replace(chosen, settings=settings))  # type: ignore[arg-type]
     write = demos.write_csv
 

@@ -53,7 +53,7 @@ MISTAKEN = [
 def test_a_path_that_leads_nowhere_is_named_before_torch_is_imported(tmp_path: Path) -> None:
     for name in ("begun", "done"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "run.json").write_text('{"format": 1, "recurra": "0.1.0"}')
+        (tmp_path / name / "run.json").write_text('{"format": 2, "recurra": "0.1.0"}')
     (tmp_path / "done/model.safetensors").touch()
     (tmp_path / "bad.yaml").write_text("task: [\n")
     (tmp_path / "good.yaml").write_text("task: classification\n")

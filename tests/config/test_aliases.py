@@ -19,7 +19,7 @@ def test_each_alias_leads_to_an_option_and_is_none_of_ours() -> None:
         ("learning_rate", ("training",), "training.optimizer.lr"),
         ("batch_size", ("training",), "training.batch_rows"),
         ("num_train_epochs", ("training",), "training.epochs"),
-        ("hidden_dim", ("model",), "model.hidden_size"),
+        ("hidden_dim", ("model",), "model.encoder.hidden_size"),
         ("max_seq_length", ("task",), "task.max_length"),
         ("max_grad_norm", ("training",), "training.clipping.max_norm"),
         ("weight_decay", ("model",), "training.optimizer.weight_decay"),

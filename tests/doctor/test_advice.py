@@ -35,20 +35,20 @@ def found(word: str, given: Settings, ratios: dict[str, float] | None = None) ->
 
 def test_a_gate_that_starts_half_closed_is_opened(here: Path) -> None:
     first, *_ = found("vanishing", settings(here))
-    assert first.change == "model.forget_bias: 3"
-    assert first.settings == ("model.forget_bias=3",)
+    assert first.change == "model.encoder.forget_bias: 3"
+    assert first.settings == ("model.encoder.forget_bias=3",)
     assert "Jozefowicz" in first.why
-    already = found("vanishing", settings(here, model={"forget_bias": 3.0}))
+    already = found("vanishing", settings(here, model={"encoder": {"forget_bias": 3.0}}))
     assert all("forget_bias" not in one.change for one in already)
 
 
 def test_an_ungated_cell_is_replaced(here: Path) -> None:
-    changes = [one.change for one in found("vanishing", settings(here, model={"cell": "rnn"}))]
-    assert changes[:2] == ["model.cell: lstm, model.forget_bias: 3", "model.init: orthogonal"]
+    changes = [one.change for one in found("vanishing", settings(here, model={"encoder": {"cell": "rnn"}}))]
+    assert changes[:2] == ["model.encoder.cell: lstm, model.encoder.forget_bias: 3", "model.encoder.init: orthogonal"]
 
 
 def test_clipping_comes_first_where_there_is_none(here: Path) -> None:
-    without = settings(here, model={"cell": "rnn_relu"}, training={"clipping": "none"})
+    without = settings(here, model={"encoder": {"cell": "rnn_relu"}}, training={"clipping": "none"})
     changes = [one.change for one in found("exploding", without)]
     assert changes[0] == "training.clipping: norm"
     assert "training.optimizer.lr: 0.009" in changes
@@ -73,10 +73,12 @@ def test_the_bias_keeps_a_memory_for_as_long_as_it_is_needed() -> None:
 @pytest.mark.parametrize("cell", ["rnn_relu", "lstm_projected", "gru"])
 def test_every_option_that_is_suggested_can_be_set(cell: str, here: Path) -> None:
     projected = {"proj_size": 2} if projects(CELLS[cell]) else {}
-    given = settings(here, model={"cell": cell, **projected}, training={"clipping": "none"})
+    given = settings(here, model={"encoder": {"cell": cell, **projected}}, training={"clipping": "none"})
     for word in ("vanishing", "exploding", "saturated"):
         for one in found(word, given, {"a": 0.2}):
-            extra = ["model.proj_size=0"] if projected and "model.cell=lstm" in str(one.settings) else []
+            extra = (
+                ["model.encoder.proj_size=0"] if projected and "model.encoder.cell=lstm" in str(one.settings) else []
+            )
             assert read_settings(here / "c.yaml", [*one.settings, *extra]).tree != given.tree
 
 

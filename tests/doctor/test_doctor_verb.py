@@ -28,10 +28,12 @@ def test_a_config_is_trained_a_little_and_judged(data: Path) -> None:
     assert files() == before  # nothing is written
     assert [probe["step"] for probe in said["probes"]] == [0, 2, 4, 6, 8]
     assert [layer["name"] for layer in said["probes"][0]["layers"]] == [
-        "recurrent, forward", "recurrent, backward",
+        "encoder.recurrent, forward", "encoder.recurrent, backward",
     ]  # fmt: skip
     assert [step for step, _ in said["course"]["norms"]] == list(range(1, 9))
-    assert set(said["course"]["ratios"]) >= {"embedding.weight", "recurrent.weight_hh_l0", "output.weight"}
+    assert set(said["course"]["ratios"]) >= {
+        "inputs.embedding.weight", "encoder.recurrent.weight_hh_l0", "head.output.weight",
+    }  # fmt: skip
     assert said["verdict"]["word"] in {"healthy", "vanishing", "exploding", "saturated"}
 
 
@@ -57,17 +59,21 @@ def test_a_person_reads_the_verdict_first_and_the_experiments_last(data: Path) -
 def test_long_rows_of_a_sigmoid_network_vanish_and_the_experiment_is_named(here: Path) -> None:
     words = [" ".join("ab"[(n + k) % 2] for k in range(30)) for n in range(20)]
     write_csv(here / "data.csv", [(f"{text} c{n}", "xy"[n % 2]) for n, text in enumerate(words)])
-    write_config(model={"cell": "rnn_sigmoid", "bidirectional": False, "hidden_size": 32})
+    write_config(model={"encoder": {"cell": "rnn_sigmoid", "bidirectional": False, "hidden_size": 32}})
     said = done("doctor", "c.yaml", "--steps", 2).out
-    assert said.startswith("vanishing: recurrent: of a gradient, ")
-    assert "\nTry model.cell: lstm, model.forget_bias: 3\n" in said
-    assert "\n  recurra doctor c.yaml --set model.cell=lstm --set model.forget_bias=3" in said
+    assert said.startswith("vanishing: encoder.recurrent: of a gradient, ")
+    assert "\nTry model.encoder.cell: lstm, model.encoder.forget_bias: 3\n" in said
+    assert "\n  recurra doctor c.yaml --set model.encoder.cell=lstm --set model.encoder.forget_bias=3" in said
     once = done("doctor", "c.yaml", "--steps", 1, "--set", "training.seed=7").out
-    assert "\n  recurra doctor c.yaml --set training.seed=7 --set model.cell=lstm --set model.forget_bias=3" in once
+    both = "--set model.encoder.cell=lstm --set model.encoder.forget_bias=3"
+    assert f"\n  recurra doctor c.yaml --set training.seed=7 {both}" in once
     tried = done("doctor", "c.yaml", "--steps", 2, "--try", "--html", "t.html", "--json").json
     assert [one["change"] for one in tried["experiments"]] == [
-        "as it is", "model.cell: lstm, model.forget_bias: 3", "model.init: orthogonal", "model.pooling: max",
-    ]  # fmt: skip
+        "as it is",
+        "model.encoder.cell: lstm, model.encoder.forget_bias: 3",
+        "model.encoder.init: orthogonal",
+        "model.head.pooling: max",
+    ]
     assert [one["word"] for one in tried["experiments"]] == ["vanishing", "healthy", "vanishing", "healthy"]
     before, *others = (one["loss"] for one in tried["experiments"])
     helped = [
@@ -80,14 +86,14 @@ def test_long_rows_of_a_sigmoid_network_vanish_and_the_experiment_is_named(here:
 def test_an_experiment_that_does_not_fit_the_config_is_a_result(here: Path) -> None:
     words = [" ".join("ab"[(n + k) % 2] for k in range(40)) for n in range(20)]
     write_csv(here / "data.csv", [(f"{text} c{n}", "xy"[n % 2]) for n, text in enumerate(words)])
-    config = write_config(model={"cell": "lstm_projected", "proj_size": 2, "bidirectional": False})
-    fake = Advice("model.cell: lstm", "why", ("model.cell=lstm",))
+    config = write_config(model={"encoder": {"cell": "lstm_projected", "proj_size": 2, "bidirectional": False}})
+    fake = Advice("model.encoder.cell: lstm", "why", ("model.encoder.cell=lstm",))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("recurra.api.doctoring.advice", lambda diagnosis, tree: (fake,))
         found = api.doctor(config, steps=1, experiments=True)
     as_it_is, changed = found.experiments
     assert as_it_is.word == found.diagnosis.verdict.word
-    assert (changed.change, changed.word) == ("model.cell: lstm", "refused")
+    assert (changed.change, changed.word) == ("model.encoder.cell: lstm", "refused")
     assert "has no projection" in changed.evidence
 
 
@@ -104,7 +110,7 @@ def test_a_trained_run_is_looked_at_as_it_is(run: Path) -> None:
     said = done("doctor", run, "--json").json
     assert len(said["probes"]) == 1
     assert {path: path.read_bytes() for path in run.iterdir() if path.is_file()} == before
-    assert refused("doctor", run, "--set", "model.hidden_size=8") == (
+    assert refused("doctor", run, "--set", "model.encoder.hidden_size=8") == (
         "run: a trained run keeps its own settings; leave out --set, --seed and --try.\n"
     )
 
@@ -131,7 +137,7 @@ def test_a_run_of_an_earlier_version_has_no_findings_and_damaged_ones_are_refuse
 
 def test_the_report_of_every_run_has_a_verdict_and_the_curves_behind_it(run: Path) -> None:
     page = (run / "report.html").read_text("utf-8")
-    assert "<dt>gradients</dt><dd>healthy: recurrent, " in page
+    assert "<dt>gradients</dt><dd>healthy: encoder.recurrent, " in page
     assert "Gradient carried back by the recurrence" in page
     assert "Gradient before clipping" in page
 
@@ -140,9 +146,11 @@ def test_a_language_model_is_looked_at_as_far_as_its_gradient_goes(here: Path) -
     """Its documents have thirty tokens, and training carries a gradient back over five."""
     lines = (" ".join("abcd"[(n * k) % 4] for k in range(30)) for n in range(20))
     Path("t.txt").write_text("\n".join(lines), "utf-8")
-    write_config(task={"name": "language_model", "bptt": 5}, data={"train": "t.txt"}, model={"hidden_size": 3})
+    write_config(
+        task={"name": "language_model", "bptt": 5}, data={"train": "t.txt"}, model={"encoder": {"hidden_size": 3}}
+    )
     said = done("doctor", "c.yaml", "--steps", 4, "--json").json
-    assert [layer["name"] for layer in said["probes"][-1]["layers"]] == ["layers.0", "layers.1"]
+    assert [layer["name"] for layer in said["probes"][-1]["layers"]] == ["encoder.recurrents.0", "encoder.recurrents.1"]
     assert {probe["layers"][0]["steps"] for probe in said["probes"]} == {5}
     assert said["probes"][-1]["layers"][0]["carried"]["reach"] == 4
 
@@ -159,7 +167,7 @@ def test_training_that_fails_is_a_verdict(data: Path) -> None:
         (["c.yaml", "--steps", "0"], "--steps: expected at least 1"),
         (["c.yaml", "--html", "page.txt"], "expected a name that ends in .html, got 'page.txt'"),
         (["c.yaml", "--png", "no/where.png"], "there is no folder 'no'"),
-        (["c.yaml", "--set", "model.cell=lsmt"], "Did you mean 'lstm'?"),
+        (["c.yaml", "--set", "model.encoder.cell=lsmt"], "Did you mean 'lstm'?"),
         (["none.yaml"], "none.yaml: no such file"),
         (["."], "not a run folder"),
     ],
@@ -174,7 +182,7 @@ def test_a_model_without_recurrent_layers_is_refused() -> None:
 
 
 def test_in_python(data: Path) -> None:
-    found = api.doctor(Path("c.yaml"), steps=4, overrides=["model.cell=gru"])
-    assert found.tree["model"]["cell"] == "gru"
+    found = api.doctor(Path("c.yaml"), steps=4, overrides=["model.encoder.cell=gru"])
+    assert found.tree["model"]["encoder"]["cell"] == "gru"
     assert [layer.cell for layer in found.diagnosis.probes[-1].layers] == ["gru", "gru"]
     assert recurra("doctor", "c.yaml", "--steps", 1).code == 0

@@ -13,7 +13,10 @@ from recurra.doctor import Story, findings
 
 TREE: Mapping[str, Mapping[str, Any]] = {
     "task": {"name": "classification", "calibration": "temperature", "class_weights": "none"},
-    "model": {"pooling": "max", "embedding_dropout": 0.5, "output_dropout": 0.5, "word_dropout": 0.3},
+    "model": {
+        "inputs": {"embedding_dropout": 0.5, "word_dropout": 0.3},
+        "head": {"pooling": "max", "output_dropout": 0.5},
+    },
     "training": {
         "epochs": 10, "batch_rows": 64, "patience": 3, "select": "auto", "optimizer": {"name": "adam", "lr": 0.003},
     },

@@ -22,7 +22,7 @@ from recurra.api.prepare import prepare
 from recurra.api.schema import read_settings
 from recurra.base.contracts import Origin, Record
 from recurra.base.errors import ConfigError, DataError
-from recurra.tasks.explanation import recurrent, tree
+from recurra.tasks.explanation import entry_of, tree
 
 TEXT = "lovely item b3"
 SONG = "C4+E4+G4 - 62+E4 D4"
@@ -30,7 +30,7 @@ TEXTS = {"played": SONG}
 MUSIC = """
 task: {name: music, lowest: 59, highest: 67}
 data: {train: m.csv}
-model: {hidden_size: 3, num_layers: 2}
+model: {encoder: {hidden_size: 3, num_layers: 2}}
 """
 
 
@@ -60,19 +60,21 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Run]
         Path("m.csv").write_text("chords\n" + "".join(f"{60 + k % 5} C4+E4 {k % 7 + 60}\n" for k in range(40)), "utf-8")
         Path("m.yaml").write_text(MUSIC, "utf-8")
         pairs = {"task": {"name": "translation", "scores": "exact"}, "data": {"train": "d.tsv"}}
-        backwards = {"attention": "none", "bidirectional": False, "reverse_source": True}
+        backwards = {"encoder": {"bidirectional": False, "reverse": True}, "decoder": {"attention": "none"}}
         yield {
-            "classified": made(model={"bidirectional": True, "num_layers": 2}),
+            "classified": made(model={"encoder": {"bidirectional": True, "num_layers": 2}}),
             "many": made(task={"labels": "many", "separator": "|"}, data={"train": "many.csv"}),
-            "attending": made(**pairs, model={"bidirectional": True}),
+            "attending": made(**pairs, model={"encoder": {"bidirectional": True}}),
             "reversed": made(**pairs, model=backwards),
-            "copying": made(**pairs, model={"copying": True}),
+            "copying": made(**pairs, model={"decoder": {"copying": True}}),
             "tagged": made(
                 task={"name": "tagging"},
                 data={"train": "t.conll", "columns": ["token", "tag"]},
-                model={"characters": "lstm"},
+                model={"inputs": {"characters": "lstm"}},
             ),
-            "speaking": made(task={"name": "language_model"}, data={"train": "t.txt"}, model={"hidden_size": 3}),
+            "speaking": made(
+                task={"name": "language_model"}, data={"train": "t.txt"}, model={"encoder": {"hidden_size": 3}}
+            ),
             "played": opened(Path("m.yaml")),
         }
 
@@ -112,10 +114,10 @@ def test_layers_and_directions_have_maps_over_the_tokens(runs: Mapping[str, Run]
     maps = {one.title: one for one in api.inspect(runs["classified"], TEXT).pictures}
     for layer in (1, 2):
         for way in ("forward", "backward"):
-            gates = maps[f"Gates, mean over units: recurrent {layer}, {way}"]
+            gates = maps[f"Gates, mean over units: encoder.recurrent {layer}, {way}"]
             assert (gates.rows, gates.columns) == (("i", "f", "o"), ("lovely", "item", "b3"))
             assert all(0 < value < 1 for row in gates.weights for value in row)
-            assert f"States h: recurrent {layer}, {way}" in maps
+            assert f"States h: encoder.recurrent {layer}, {way}" in maps
 
 
 def test_a_translation_has_attention_and_the_beam_as_a_tree(runs: Mapping[str, Run]) -> None:
@@ -138,7 +140,7 @@ def test_a_source_that_is_read_backwards_is_explained_in_its_own_order(runs: Map
     encoder = next(one for one in found.gates if one.title.endswith("encoder.recurrent"))
     assert encoder.columns == ("b3", "item", "lovely")
     with torch.no_grad():
-        run.model.encoder.embedding.weight[run.task.sides.source.vocabulary.ids(["b3"])[0]] = 0.0
+        run.model.inputs.embedding.weight[run.task.sides.source.vocabulary.ids(["b3"])[0]] = 0.0
     steps = api.inspect(run, TEXT).saliency.steps
     assert steps[2] == 0.0  # a token whose vector is zero adds nothing
     assert 0.0 not in steps[:2]
@@ -172,9 +174,9 @@ def test_music_has_the_notes_that_came_beside_those_that_were_expected(runs: Map
     """The output layer says the same at each step, so nats are known: C4 and G4 0.9, F4 0.3, others 0.1."""
     run = copy.deepcopy(runs["played"])
     with torch.no_grad():
-        run.model.output.weight.zero_()
+        run.model.head.output.weight.zero_()
         odds = [{60: 9.0, 67: 9.0, 65: 3 / 7}.get(note, 1 / 9) for note in range(59, 68)]
-        run.model.output.bias.copy_(torch.tensor(odds).log())
+        run.model.head.output.bias.copy_(torch.tensor(odds).log())
     found = api.inspect(run, SONG)
     came, expected, nats = found.maps
     assert came.columns == expected.columns == nats.columns == ("1", "2", "3", "4")
@@ -212,7 +214,7 @@ def test_what_is_expected_at_a_step_is_what_a_piece_that_ends_there_has(runs: Ma
 def test_each_note_of_a_piece_adds_a_part_and_silence_is_nothing(runs: Mapping[str, Run]) -> None:
     run = copy.deepcopy(runs["played"])
     with torch.no_grad():
-        run.model.recurrent.weight_ih_l0[:, 64 - 59] = 0.0  # E4 is not heard
+        run.model.encoder.recurrent.weight_ih_l0[:, 64 - 59] = 0.0  # E4 is not heard
     found = api.inspect(run, SONG)
     assert found.tokens == ("<start>", "1:C4+E4+G4", "2:-", "3:D4+E4")
     assert found.meaning == "the log-probability of the last chord, 'D4'"
@@ -227,7 +229,7 @@ def test_each_note_of_a_piece_adds_a_part_and_silence_is_nothing(runs: Mapping[s
     (drawn,) = found.saliency_maps
     assert (drawn.rows, drawn.columns) == (("G4", "D4", "C4"), found.tokens)
     assert max(abs(value) for row in drawn.weights for value in row) == pytest.approx(1.0)
-    layers = [m for m in found.gates if m.title.startswith("Gates, mean over units: recurrent ")]
+    layers = [m for m in found.gates if m.title.startswith("Gates, mean over units: encoder.recurrent ")]
     assert [m.columns for m in layers] == [("<start>", "1", "2", "3")] * 2
 
 
@@ -264,7 +266,7 @@ def test_a_page_a_picture_lines_and_json(run: Path) -> None:
     assert "<script" not in page
     assert Path("i.png").read_bytes().startswith(b"\x89PNG")
     assert "What each token adds to the probability of" in said.out
-    assert "Gates, mean over units: recurrent" in said.out
+    assert "Gates, mean over units: encoder.recurrent" in said.out
     found = done("inspect", run, TEXT, "--json").json
     assert [one["token"] for one in found["saliency"]] == ["lovely", "item", "b3"]
     total = sum(one["adds"] for one in found["saliency"])
@@ -297,8 +299,8 @@ def test_mistakes_are_said_in_a_sentence(words: list[str], sentence: str, run: P
 def test_what_cannot_be_looked_into_is_said(runs: Mapping[str, Run]) -> None:
     with pytest.raises(DataError, match="holds no token"):  # a document has an end even then
         api.inspect(runs["speaking"], "")
-    with pytest.raises(ConfigError, match="the model Linear has no recurrent layers 'recurrent' to look into"):
-        recurrent(torch.nn.Linear(1, 1), "recurrent")
+    with pytest.raises(ConfigError, match="the model Linear has no recurrent layers in its encoder to look into"):
+        entry_of(torch.nn.Linear(1, 1))
     other: Any = object()
     with pytest.raises(ConfigError, match="is a run of task classification, which inspect cannot look into yet"):
         api.inspect(replace(runs["classified"], task=other), TEXT)

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from doctor.doctor_room import Reader, batch, loss_at_the_end, loss_everywhere, only_layer, put
+from models.models_room import classifier
 from models.seq2seq_room import batch as pairs
 from models.seq2seq_room import log_probs, small
 from recurra.base.contracts import Batch, Loss
@@ -18,7 +19,6 @@ from recurra.cells import CELLS, cell
 from recurra.cells.language import sigmoid, tanh
 from recurra.doctor import probe
 from recurra.doctor.activations import SIGMOID_HIGH, SIGMOID_LOW, TANH_HIGH, places
-from recurra.models import Classifier
 from recurra.training import SCHEDULES, Rows, Stop, fit
 
 
@@ -149,7 +149,7 @@ def test_a_frozen_layer_is_followed_too_and_stays_frozen() -> None:
 def trained(*, watched: bool) -> tuple[nn.Module, list[float]]:
     """Six steps with every kind of dropout; `watched` looks inside before each."""
     torch.manual_seed(0)
-    model = Classifier(
+    model = classifier(
         11, 3, embedding_size=4, hidden_size=6, num_layers=2, dropout=0.2, variational_dropout=0.2, zoneout=0.1,
         embedding_dropout=0.1,
     )  # fmt: skip

@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from models.models_room import classifier
 from recurra.base.contracts import Batch
 from recurra.base.errors import RunError, ShapeError
 from recurra.cells import CELLS, cell
 from recurra.cells.language import tanh
 from recurra.engine import Call, Result, Weights, cpu, linear, operator, run
 from recurra.lower import layout
-from recurra.models import MODELS
 from recurra.nn import GRU, LSTM, Linear, Recurrent, linear_cross_entropy
 
 pytestmark = [
@@ -155,7 +155,7 @@ def test_linear_layers_are_recorded_as_torchs_own():
 
 
 def test_a_compiled_classifier_is_one_graph():
-    model = MODELS["classifier"](20, 3, embedding_size=5, hidden_size=6).eval()
+    model = classifier(20, 3, embedding_size=5, hidden_size=6).eval()
     batch = Batch({"tokens": torch.arange(15).view(5, 3)}, LENGTHS, {}, ())
     compiled = torch.compile(model, backend="eager", fullgraph=True)
     assert torch.equal(compiled(batch).outputs["logits"], model(batch).outputs["logits"])

@@ -31,7 +31,7 @@ def leaky_export(x, h, p):
     return 0.5 * h + 0.5 * tanh(p.W("h", x) + p.R("h", h) + p.b("h"))
 '''
 
-REFERENCE = ("--set", "model.backend=reference")  # compiling the cell would take seconds
+REFERENCE = ("--set", "model.encoder.backend=reference")  # compiling the cell would take seconds
 
 
 @pytest.fixture(scope="session")
@@ -45,13 +45,23 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_config()
         done("train", "c.yaml", "--out", "texts")
         Path("leaky.py").write_text(LEAKY)
-        done("train", "c.yaml", "--out", "mine", "--cell", "leaky.py", "--set", "model.cell=leaky_export", *REFERENCE)
+        done(
+            "train",
+            "c.yaml",
+            "--out",
+            "mine",
+            "--cell",
+            "leaky.py",
+            "--set",
+            "model.encoder.cell=leaky_export",
+            *REFERENCE,
+        )
         lines = [f"{text}\t{text[::-1].replace(' ', '')[:3]}" for text, _ in rows()]
         Path("pairs.tsv").write_text("\n".join(["source\ttarget", *lines]) + "\n")
         sections: dict[str, Any] = {
             "task": {"name": "translation", "scores": "exact", "beam": 1},
             "data": {"train": "pairs.tsv"},
-            "model": {"hidden_size": 4, "embedding_size": 3},
+            "model": {"inputs": {"embedding_size": 3}, "encoder": {"hidden_size": 4}, "decoder": {"embedding_size": 3}},
             "training": {"epochs": 3, "batch_rows": 4, "optimizer": {"name": "adam", "lr": 0.05}},
         }
         Path("p.yaml").write_text(yaml.safe_dump(sections))
@@ -121,7 +131,7 @@ def test_two_files_translate_as_predict_does(here: Path) -> None:
 def test_weights_for_torch_are_written_or_refused_by_name(here: Path) -> None:
     assert "texts.safetensors: written" in done("export", "texts", "--torch", "texts.safetensors").out
     said = refused("export", "mine", "--torch", "mine.safetensors")
-    assert said.startswith("recurrent: torch.nn has no layer of the cell 'leaky_export', only of rnn, ")
+    assert said.startswith("encoder.recurrent: torch.nn has no layer of the cell 'leaky_export', only of rnn, ")
     assert not Path("mine.safetensors").exists()
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from export.onnx_room import File, exported
+from models.models_room import chords, classifier, language_model, tagger
 from models.seq2seq_room import COPIES, SOURCES, V, batch, padded, small
 from oracles.loop import Array
 from recurra.base.contracts import Batch
@@ -17,7 +18,7 @@ from recurra.base.errors import ConfigError, RunError
 from recurra.data.tokenizers import BOS, EOS
 from recurra.decode import greedy
 from recurra.export import encoder_decoder, onnx
-from recurra.models import Chords, Classifier, FromVector, LanguageModel, Seq2Seq, Tagger
+from recurra.models import EncoderDecoder
 from recurra.nn import POOLS, softmax_log_probabilities
 
 ROWS = ([5, 7, 9, 4, 6], [8], [], [10, 4])
@@ -43,7 +44,7 @@ def test_a_classifier_answers_as_the_model_and_notices_no_padding(
     pooling: str, embedding_size: Any, bidirectional: bool, tmp_path: Path
 ) -> None:
     torch.manual_seed(0)
-    model = Classifier(
+    model = classifier(
         11, 3, embedding_size=embedding_size, hidden_size=4, pooling=pooling, bidirectional=bidirectional
     ).eval()
     file = exported(model, tmp_path / "c.onnx")
@@ -69,7 +70,7 @@ def test_a_classifier_answers_as_the_model_and_notices_no_padding(
 )
 def test_options_of_a_classifier_take_effect(options: dict[str, Any], tmp_path: Path) -> None:
     torch.manual_seed(0)
-    model = Classifier(11, 3, embedding_size=3, hidden_size=4, **options).eval()
+    model = classifier(11, 3, embedding_size=3, hidden_size=4, **options).eval()
     inputs = {"tokens": tokens_of(), "lengths": LENGTHS}
     with torch.no_grad():
         expected = model(as_batch(inputs)).outputs["logits"].numpy()
@@ -82,9 +83,9 @@ def test_options_of_a_classifier_take_effect(options: dict[str, Any], tmp_path: 
 def test_a_tagger_gives_scores_of_labels_and_of_pairs(characters: str, output: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     options = {"embedding_size": 3, "hidden_size": 4, "characters": characters, "output": output}
-    model = Tagger(11, 6, 5, **options).eval()
-    if model.crf is not None:
-        for scores in model.crf.parameters():
+    model = tagger(11, 6, 5, **options).eval()
+    if model.head.crf is not None:
+        for scores in model.head.crf.parameters():
             torch.nn.init.normal_(scores)
     file = exported(model, tmp_path / "t.onnx")
     inputs = {"words": tokens_of(), "lengths": LENGTHS}
@@ -116,7 +117,7 @@ def test_a_tagger_gives_scores_of_labels_and_of_pairs(characters: str, output: s
 class Translator:
     """The two files of a model: `start` gives what the first step reads, `step` goes on."""
 
-    def __init__(self, model: Seq2Seq, folder: Path) -> None:
+    def __init__(self, model: EncoderDecoder, folder: Path) -> None:
         first, second = onnx(model, folder / "m.onnx")
         assert [first.path.name, second.path.name] == ["m.encoder.onnx", "m.step.onnx"]
         self.encoder, self.steps = File(first.path), File(second.path)
@@ -200,8 +201,14 @@ def test_neither_file_is_written_if_one_differs(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_model_that_nobody_trains_from_a_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"cannot write a FromVector as ONNX; known models: .*Seq2Seq"):
-        onnx(FromVector(3, 8, embedding_size=4, hidden_size=4), tmp_path / "m.onnx")
+    model = EncoderDecoder(
+        {"features": 3, "target": 8},
+        inputs="vector",
+        encoder="identity",
+        decoder={"name": "recurrent", "attention": "none"},
+    )
+    with pytest.raises(ConfigError, match=r"there is no way to write inputs Vector as ONNX"):
+        onnx(model, tmp_path / "m.onnx")
 
 
 # -- language models ---------------------------------------------------------------------------------------------------
@@ -219,7 +226,7 @@ def test_a_model_that_nobody_trains_from_a_file_is_refused(tmp_path: Path) -> No
 )
 def test_a_language_model_goes_on_from_its_states(options: dict[str, Any], tmp_path: Path) -> None:
     torch.manual_seed(0)
-    model = LanguageModel(15, **{"embedding_size": 6, "hidden_size": 5, **options}).eval()
+    model = language_model(15, **{"embedding_size": 6, "hidden_size": 5, **options}).eval()
     file = exported(model, tmp_path / "l.onnx")
     lengths, rows = np.array([5, 1, 0, 2]), tokens_of(ROWS)
     inputs = {"tokens": rows, "lengths": lengths}
@@ -242,20 +249,21 @@ def test_a_language_model_goes_on_from_its_states(options: dict[str, Any], tmp_p
 
 def test_chords_go_on_from_their_states(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    model = Chords(6, hidden_size=4, num_layers=2).eval()
+    model = chords(6, hidden_size=4, num_layers=2).eval()
     file = exported(model, tmp_path / "c.onnx")
     notes = np.random.default_rng(0).integers(0, 2, (5, 3, 6)).astype(np.float32)
     notes[2:, 1] = notes[:, 2] = np.nan
-    lengths, zeros = np.array([5, 2, 0]), np.zeros((2, 3, 4), dtype=np.float32)
-    got = file(notes=notes, lengths=lengths, **{"state.0": zeros, "state.1": zeros})
-    given = {"notes": torch.from_numpy(notes)}
+    lengths, zeros = np.array([5, 2, 0]), np.zeros((3, 4), dtype=np.float32)
+    names = [f"state.{name}_l{layer}" for name in "hc" for layer in (0, 1)]
+    got = file(features=notes, lengths=lengths, **dict.fromkeys(names, zeros))
+    given = {"features": torch.from_numpy(notes)}
     with torch.no_grad():
         expected = model(Batch(given, torch.from_numpy(lengths), {}, ())).outputs
     for n, length in enumerate(lengths):
         np.testing.assert_allclose(got["logits"][:length, n], expected["logits"][:length, n], atol=1e-6, rtol=0)
         assert not got["logits"][length:, n].any()
-    state = {"state.0": zeros[:, :1], "state.1": zeros[:, :1]}
+    state = dict.fromkeys(names, zeros[:1])
     for t in range(5):  # one chord at a time
-        step = file(notes=notes[t : t + 1, :1], lengths=np.array([1]), **state)
+        step = file(features=notes[t : t + 1, :1], lengths=np.array([1]), **state)
         np.testing.assert_allclose(step["logits"][0, 0], got["logits"][t, 0], atol=1e-6, rtol=0)
         state = {name: step[f"next_{name}"] for name in state}

@@ -285,7 +285,7 @@ def test_numbers_that_are_not_finite_are_a_difference() -> None:
 def test_what_has_no_form_in_onnx_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"float64 weights, expected float32; call \.float\(\)"):
         onnx(small().double(), tmp_path / "a.onnx")
-    with pytest.raises(ConfigError, match="cannot write a Bilinear as ONNX; known models: Recurrent, Classifier"):
+    with pytest.raises(ConfigError, match="cannot write a Bilinear as ONNX; known models: Recurrent, SequenceModel"):
         onnx(torch.nn.Bilinear(1, 1, 1), tmp_path / "a.onnx")
     assert list(tmp_path.iterdir()) == []
 

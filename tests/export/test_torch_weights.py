@@ -11,11 +11,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from models.models_room import classifier, seq2seq
 from recurra.base.errors import ConfigError, RunError
 from recurra.cells import CELLS
 from recurra.export import load_torch, save_torch, torch_weights
 from recurra.lower import projects
-from recurra.models import Classifier, Seq2Seq
 from recurra.nn import GRU, LSTM, RNN, Recurrent
 
 
@@ -24,27 +24,28 @@ class Plain(nn.Module):
 
     def __init__(self, layers: dict[str, dict[str, object]]) -> None:
         super().__init__()
-        told = dict(layers["recurrent"])
-        self.embedding = nn.Embedding(11, 3, padding_idx=0)
-        self.recurrent = getattr(nn, str(told.pop("class")))(**told)
-        self.output = nn.Linear(8, 2)
+        told = dict(layers["encoder.recurrent"])
+        self.inputs, self.encoder, self.head = nn.Module(), nn.Module(), nn.Module()
+        self.inputs.embedding = nn.Embedding(11, 3, padding_idx=0)
+        self.encoder.recurrent = getattr(nn, str(told.pop("class")))(**told)
+        self.head.output = nn.Linear(8, 2)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        _, (h, _) = self.recurrent(self.embedding(tokens))
-        return self.output(torch.cat([h[-2], h[-1]], 1))
+        _, (h, _) = self.encoder.recurrent(self.inputs.embedding(tokens))
+        return self.head.output(torch.cat([h[-2], h[-1]], 1))
 
 
 def test_a_classifier_in_plain_torch_loads_the_file_and_answers_the_same(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    model = Classifier(11, 2, embedding_size=3, hidden_size=4, num_layers=2, dropout=0.5).eval()
+    model = classifier(11, 2, embedding_size=3, hidden_size=4, num_layers=2, dropout=0.5).eval()
     path = tmp_path / "m.safetensors"
-    assert list(save_torch(model, path)) == ["recurrent"]
+    assert list(save_torch(model, path)) == ["encoder.recurrent"]
     with safetensors.safe_open(path, framework="pt") as file:
         plain = Plain(json.loads(file.metadata()["torch"])).eval()
     plain.load_state_dict(load_file(path), strict=True)
     tokens = torch.randint(1, 11, (6, 5))
-    _, state = model.recurrent(model.embedding(tokens))
-    torch.testing.assert_close(plain(tokens), model.output(model.recurrent.last(state)), atol=1e-6, rtol=0)
+    _, state = model.encoder.recurrent(model.inputs.embedding(tokens))
+    torch.testing.assert_close(plain(tokens), model.head.output(model.encoder.recurrent.last(state)), atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +92,7 @@ def test_cells_that_torch_lacks_are_refused_by_name_and_no_file_is_left(tmp_path
 
 
 def test_all_that_torch_lacks_is_named_at_once(tmp_path: Path) -> None:
-    model = Seq2Seq(8, 8, embedding_size=4, hidden_size=4, merge="sum", decoder_cell="mgu", zoneout=0.1)
+    model = seq2seq(8, 8, embedding_size=4, hidden_size=4, merge="sum", decoder_cell="mgu", zoneout=0.1)
     with pytest.raises(ConfigError) as refused:
         save_torch(model, tmp_path / "m.safetensors")
     said = refused.value.problems
@@ -112,7 +113,7 @@ def test_weights_that_torch_would_use_in_another_way_are_not_written(
 
 
 def test_tied_weights_are_written_under_every_name(tmp_path: Path) -> None:
-    model = Seq2Seq(8, 8, embedding_size=4, hidden_size=4, tie="all", readout="tanh")
+    model = seq2seq(8, 8, embedding_size=4, hidden_size=4, tie="all", readout="tanh")
     save_torch(model, tmp_path / "m.safetensors")
     assert load_file(tmp_path / "m.safetensors").keys() == model.state_dict().keys()
 

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from models.models_room import seq2seq
 from recurra.base.contracts import Batch
-from recurra.models import Seq2Seq
+from recurra.models import EncoderDecoder
 
 V = 12  # tokens 4..11 are ordinary ones
 SOURCES = ([5, 6, 7, 8, 4], [9, 4], [], [6, 6, 6])
@@ -33,7 +34,7 @@ def batch(
     """With `copies`, for a model that copies; without, words that are not in the vocabulary become token 1."""
     known = targets if copies is not None else [[t if t < V else 1 for t in row] for row in targets]
     inputs = {
-        "source": padded(sources, padding),
+        "tokens": padded(sources, padding),
         "target": padded(known, padding),
         "target_lengths": torch.tensor([len(row) for row in targets]),
     }
@@ -43,9 +44,9 @@ def batch(
     return Batch(inputs, lengths, {}, tuple(range(len(sources))))
 
 
-def small(**options: Any) -> Seq2Seq:
+def small(**options: Any) -> EncoderDecoder:
     torch.manual_seed(0)
-    return Seq2Seq(V, V, **{"embedding_size": 4, "hidden_size": 4, **options})
+    return seq2seq(V, V, **{"embedding_size": 4, "hidden_size": 4, **options})
 
 
 def log_probs(outputs: Any) -> Tensor:

@@ -10,23 +10,24 @@ from torch import Tensor
 
 from recurra.base.errors import ConfigError
 from recurra.cells import CELLS
-from recurra.models.bridge import BRIDGES
-from recurra.models.encoder import Encoded, StateSizes
-from recurra.models.scheduled_sampling import SAMPLING_SCHEDULES
+from recurra.models.contract import Encoded, Ends
+from recurra.models.decoders.bridge import BRIDGES
+from recurra.models.decoders.scheduled_sampling import SAMPLING_SCHEDULES
 
 # Two layers of an encoder with states h (2) and c (2), a batch of two: three positions, and none.
 H = torch.tensor([[[1.0, 2.0], [0.0, 0.0]], [[3.0, 4.0], [0.0, 0.0]]])
 C = H + 10
 OUTPUTS = torch.tensor([[[1.0, 5.0], [9.0, 9.0]], [[2.0, 5.0], [9.0, 9.0]], [[6.0, 5.0], [9.0, 9.0]]])
-ENCODED = Encoded(OUTPUTS, torch.tensor([3, 0]), {"h": H, "c": C}, H[1])
-SOURCE = StateSizes({"h": 2, "c": 2}, 2, 2, 2)
+STATES = {f"{name}_l{k}": s[k] for name, s in (("h", H), ("c", C)) for k in (0, 1)}
+ENCODED = Encoded(OUTPUTS, torch.tensor([3, 0]), H[1], STATES)
+SOURCE = Ends({"h": 2, "c": 2}, 2, 2)
 
 
-def target(layers: int, **states: int) -> StateSizes:
-    return StateSizes(states, layers, 1, 1)
+def target(layers: int, **states: int) -> Ends:
+    return Ends(states, layers, 1)
 
 
-def crossed(word: str, to: StateSizes) -> tuple[tuple[Tensor, ...], ...]:
+def crossed(word: str, to: Ends) -> tuple[tuple[Tensor, ...], ...]:
     """The decoder's first states, with every matrix all ones and every bias 0.5."""
     bridge = BRIDGES[word](SOURCE, to)
     with torch.no_grad():
@@ -53,9 +54,9 @@ def test_linear_maps_each_state_of_each_layer_counted_from_the_top() -> None:
 
 
 def test_a_memory_that_the_encoder_has_not_is_made_from_its_first_state_and_others_start_at_zero() -> None:
-    bridge = BRIDGES["linear"](StateSizes({"h": 2}, 1, 2, 2), target(1, h=1, c=1, n=1, m=1))
+    bridge = BRIDGES["linear"](Ends({"h": 2}, 1, 2), target(1, h=1, c=1, n=1, m=1))
     assert sorted(dict(bridge.named_parameters())) == [f"maps.{s}_l0.{w}" for s in "ch" for w in ("bias", "weight")]
-    h, c, n, m = bridge(Encoded(None, None, {"h": H[:1]}, H[0]))[0]
+    h, c, n, m = bridge(Encoded(H[:1], torch.ones(2, dtype=torch.int64), H[0], {"h_l0": H[0]}))[0]
     assert (c != 0).all()
     assert not torch.equal(h, c)
     assert n.tolist() == m.tolist() == [[0.0], [0.0]]
@@ -63,7 +64,7 @@ def test_a_memory_that_the_encoder_has_not_is_made_from_its_first_state_and_othe
 
 def test_a_memory_that_means_nothing_alone_starts_at_zero_too() -> None:
     """c of an sLSTM is a sum that its n divides: from c = 5 and n = 0, h would be anything."""
-    sizes = StateSizes({"h": 2, "c": 2, "n": 2, "m": 2}, 1, 2, 2, CELLS["slstm"].together)
+    sizes = Ends({"h": 2, "c": 2, "n": 2, "m": 2}, 1, 2, CELLS["slstm"].together)
     bridge = BRIDGES["linear"](SOURCE, sizes)
     assert sorted(dict(bridge.named_parameters())) == ["maps.h_l0.bias", "maps.h_l0.weight"]
 

@@ -10,11 +10,12 @@ import pytest
 import torch
 from torch import nn
 
+from models.models_room import classifier
 from recurra.base.contracts import Batch
 from recurra.base.errors import ConfigError
 from recurra.cells import CELLS
 from recurra.lower import projects
-from recurra.models import MODELS, Classifier
+from recurra.models import MODELS, SequenceModel
 from recurra.nn import POOLS
 
 TOKENS, LABELS = 11, 3
@@ -29,12 +30,12 @@ def batch_of(*rows: Sequence[int], targets: Sequence[int] | None = None) -> Batc
     return Batch({"tokens": tokens.reshape(T, len(rows))}, lengths, labels, tuple(range(len(rows))))
 
 
-def small(**options: Any) -> Classifier:
+def small(**options: Any) -> SequenceModel:
     torch.manual_seed(0)
     given: dict[str, Any] = {"embedding_size": 3, "hidden_size": 4, **options}
     if projects(CELLS[given.get("cell", "lstm")]):
         given.setdefault("proj_size", 2)
-    return Classifier(TOKENS, LABELS, **given)
+    return classifier(TOKENS, LABELS, **given)
 
 
 ROWS = ([5, 7, 9, 4, 6], [8], [], [10, 4])
@@ -77,33 +78,33 @@ def test_logits_are_the_last_layer_of_what_the_parts_give() -> None:
     """Written out for one row, one direction, last state: embedding, torch's LSTM, linear."""
     model = small(bidirectional=False).eval()
     lstm = nn.LSTM(3, 4)
-    lstm.load_state_dict(model.recurrent.state_dict())
+    lstm.load_state_dict(model.encoder.recurrent.state_dict())
     tokens = [5, 7, 9]
-    x = model.embedding.weight[torch.tensor(tokens)].unsqueeze(1)
+    x = model.inputs.embedding.weight[torch.tensor(tokens)].unsqueeze(1)
     _, (h, _) = lstm(x)
-    expected = h[-1] @ model.output.weight.T + model.output.bias
+    expected = h[-1] @ model.head.output.weight.T + model.head.output.bias
     torch.testing.assert_close(model(batch_of(tokens)).outputs["logits"], expected, atol=1e-6, rtol=0)
 
 
 def test_an_empty_row_has_the_logits_of_nothing() -> None:
     for pooling in POOLS:
         model = small(pooling=pooling).eval()
-        torch.testing.assert_close(model(batch_of([], [5])).outputs["logits"][0], model.output.bias)
-        torch.testing.assert_close(model(batch_of([])).outputs["logits"][0], model.output.bias)
+        torch.testing.assert_close(model(batch_of([], [5])).outputs["logits"][0], model.head.output.bias)
+        torch.testing.assert_close(model(batch_of([])).outputs["logits"][0], model.head.output.bias)
 
 
 def test_padding_has_no_vector_and_learns_none() -> None:
     model = small()
-    assert model.embedding.weight[0].abs().sum() == 0
+    assert model.inputs.embedding.weight[0].abs().sum() == 0
     model(batch_of(*ROWS)).outputs["logits"].sum().backward()
-    assert model.embedding.weight.grad is not None
-    assert model.embedding.weight.grad[0].abs().sum() == 0
-    assert model.embedding.weight.grad[5].abs().sum() > 0
+    assert model.inputs.embedding.weight.grad is not None
+    assert model.inputs.embedding.weight.grad[0].abs().sum() == 0
+    assert model.inputs.embedding.weight.grad[5].abs().sum() > 0
 
 
 def test_one_hot_tokens_learn_no_table() -> None:
     model = small(embedding_size="one_hot")
-    assert model.recurrent.input_size == TOKENS
+    assert model.encoder.recurrent.input_size == TOKENS
     assert [name for name, _ in model.named_parameters() if name.startswith("embedding")] == []
     assert [name for name in model.state_dict() if name.startswith("embedding")] == []
 
@@ -138,16 +139,16 @@ def test_each_dropout_acts_in_training_and_only_there(option: str) -> None:
 )
 def test_options_that_cannot_take_effect_are_refused(options: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence.replace("?", r"\?")):
-        Classifier(TOKENS, LABELS, **{"embedding_size": 3, "hidden_size": 4, **options})
+        classifier(TOKENS, LABELS, **{"embedding_size": 3, "hidden_size": 4, **options})
 
 
 def test_the_forget_bias_and_the_initialisation_reach_the_layer() -> None:
     model = small(forget_bias=1.5, init="orthogonal", bidirectional=False)
-    state = model.recurrent.state_dict()
+    state = model.encoder.recurrent.state_dict()
     torch.testing.assert_close(state["bias_ih_l0"][4:8] + state["bias_hh_l0"][4:8], torch.full((4,), 1.5))
     block = state["weight_hh_l0"][:4]
     torch.testing.assert_close(block @ block.T, torch.eye(4), atol=1e-5, rtol=0)
 
 
-def test_the_classifier_is_registered() -> None:
-    assert MODELS["classifier"] is Classifier
+def test_the_model_is_registered() -> None:
+    assert MODELS["sequence_model"] is SequenceModel

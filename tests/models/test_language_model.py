@@ -9,12 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from models.models_room import language_model
 from recurra.base.contracts import Batch
 from recurra.base.errors import ConfigError
 from recurra.cells import CELLS
 from recurra.engine import cpu, sequence_mask
 from recurra.lower import projects
-from recurra.models import LanguageModel
+from recurra.models import SequenceModel
 from recurra.nn import activation_penalties, backward_nats, softmax_log_probabilities, softmax_nats
 from recurra.training import TruncatedBPTT
 
@@ -36,12 +37,12 @@ def chunk(tokens: Tensor, lengths: list[int] | None = None, fresh: list[bool] | 
     return Batch(inputs, sizes, {"tokens": torch.where(real, tokens[1:], filling)}, tuple(range(N)))
 
 
-def small(**options: Any) -> LanguageModel:
+def small(**options: Any) -> SequenceModel:
     torch.manual_seed(0)
     given: dict[str, Any] = {"embedding_size": 4, "hidden_size": 5, "num_layers": 2, **options}
     if projects(CELLS[given.get("cell", "lstm")]):
         given.setdefault("proj_size", 4)
-    return LanguageModel(V, **given)
+    return language_model(V, **given)
 
 
 def nats(model: Any, batch: Batch) -> Tensor:
@@ -49,7 +50,7 @@ def nats(model: Any, batch: Batch) -> Tensor:
     return softmax_nats(outputs, batch.targets["tokens"], sequence_mask(batch.lengths, len(batch.inputs["tokens"])))
 
 
-def gradients(model: LanguageModel) -> dict[str, Tensor]:
+def gradients(model: SequenceModel) -> dict[str, Tensor]:
     return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
 
 
@@ -77,7 +78,7 @@ def test_gradients_of_chunks_are_those_of_the_whole_where_one_chunk_covers_it_an
 
     carry = TruncatedBPTT(model)
     carry(chunk(tokens[:5], fresh=[True, True]))
-    before = {f"state.{k}": s for k, s in enumerate(carry.state().values())}
+    before = carry.state()
     model.zero_grad()
     nats(carry, chunk(tokens[4:], fresh=[False, False])).sum().backward()
     second = chunk(tokens[4:])
@@ -122,23 +123,22 @@ def test_padding_changes_no_loss_and_no_gradient() -> None:
 
 def test_tied_weights_are_one_parameter_and_the_last_layer_is_as_wide_as_a_token() -> None:
     model = small(tied=True)
-    assert model.output.weight is model.embedding.weight
-    assert [layer.output_size for layer in model.layers] == [5, 4]
-    assert [layer.output_size for layer in small(tied=False).layers] == [5, 5]
+    assert model.head.output.weight is model.inputs.embedding.weight
+    assert [layer.output_size for layer in model.encoder.recurrents] == [5, 4]
+    assert [layer.output_size for layer in small(tied=False).encoder.recurrents] == [5, 5]
 
 
 def test_options_that_cannot_act_are_refused_all_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
         small(num_layers=1, dropout=0.5)
-    assert [problem.split(":")[0] for problem in caught.value.problems] == ["hidden_size", "dropout"]
-    with pytest.raises(ConfigError, match="tied: the output layer reads proj_size 3"):
+    assert [problem.split(":")[0] for problem in caught.value.problems] == ["dropout", "hidden_size"]
+    with pytest.raises(ConfigError, match="tied: the output layer reads 3 numbers and a token's vector has 4"):
         small(cell="lstm_projected", proj_size=3)
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"num_layers": 1, "hidden_size": 4, "locked_dropout": True}, ["locked_dropout"]),
         ({"cutoffs": (0.5,), "div_value": 2.0}, ["cutoffs", "div_value"]),
         ({"softmax": "adaptive", "div_value": 2.0}, ["div_value"]),
         ({"softmax": "adaptive", "cutoffs": (0.5, 0.2)}, ["cutoffs"]),
@@ -169,9 +169,9 @@ def test_an_adaptive_output_layer_trains_and_its_probabilities_are_those_of_the_
 
 
 def test_cutoffs_are_shares_of_the_vocabulary_and_at_least_a_token_apart() -> None:
-    assert small(softmax="adaptive").output.sizes == [1, 1, 1, 3, V - 6]
-    assert small(softmax="adaptive", cutoffs=(0.3, 0.6)).output.sizes == [3, 4, 4]
-    assert LanguageModel(1000, softmax="adaptive").output.sizes == [30, 70, 150, 250, 500]
+    assert small(softmax="adaptive").head.output.sizes == [1, 1, 1, 3, V - 6]
+    assert small(softmax="adaptive", cutoffs=(0.3, 0.6)).head.output.sizes == [3, 4, 4]
+    assert language_model(1000, softmax="adaptive").head.output.sizes == [30, 70, 150, 250, 500]
 
 
 @pytest.mark.skipif(not cpu.available(), reason="recurra was installed without its native engine")
@@ -204,14 +204,14 @@ def test_locked_dropouts_keep_one_mask_for_all_steps_of_a_row() -> None:
 def test_a_dropped_word_has_no_vector_anywhere() -> None:
     model = small(word_dropout=0.5)
     seen: list[Tensor] = []
-    model.embedding_dropout.register_forward_hook(lambda module, given, made: seen.append(made))
+    model.inputs.dropout.register_forward_hook(lambda module, given, made: seen.append(made))
     tokens = text(41, 3)
     model(chunk(tokens))
     gone = {t: not seen[0][tokens[:-1] == t].any() for t in range(1, V)}
     here = {t: bool(seen[0][tokens[:-1] == t].all()) for t in range(1, V)}
     assert set(gone.values()) == {True, False}
     assert all(gone[t] != here[t] for t in range(1, V))
-    scaled = 2 * model.embedding.weight[tokens[:-1]]
+    scaled = 2 * model.inputs.embedding.weight[tokens[:-1]]
     torch.testing.assert_close(seen[0], torch.where((seen[0] == 0).all(2, keepdim=True), 0.0, scaled))
 
 
@@ -259,13 +259,13 @@ def test_a_backward_layer_tells_the_token_before_from_all_that_follow_in_the_chu
     batch = chunk(tokens, lengths, filling=V - 1)
     outputs = model(batch).outputs
     found = backward_nats(outputs, batch.inputs["tokens"], sequence_mask(batch.lengths, 7))
-    assert model.backward_layer is not None
+    assert model.encoder.backward_layer is not None
     # torch's layer on one row, turned round by hand.
     twin = torch.nn.LSTM(4, 5)
-    twin.load_state_dict(model.backward_layer.state_dict())
+    twin.load_state_dict(model.encoder.backward_layer.state_dict())
     expected = {}
     for row, length in enumerate(lengths):
-        h = twin(model.embedding(tokens[:length, row].flip(0)))[0].flip(0)
+        h = twin(model.inputs.embedding(tokens[:length, row].flip(0)))[0].flip(0)
         one = softmax_log_probabilities({**outputs, "hidden": h.unsqueeze(1)})[:, 0]
         expected |= {(t, row): -one[t, tokens[t - 1, row]] for t in range(1, length)}
     torch.testing.assert_close(found, torch.stack([expected[place] for place in sorted(expected)]))
@@ -279,7 +279,7 @@ def test_a_backward_layer_learns_and_disturbs_nothing_but_training() -> None:
     outputs = model(batch).outputs
     backward_nats(outputs, batch.inputs["tokens"], sequence_mask(batch.lengths, 6)).sum().backward()
     moved = {name for name, p in model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
-    assert moved == {name for name, _ in model.named_parameters() if not name.startswith("layers.")}
+    assert moved == {name for name, _ in model.named_parameters() if not name.startswith("encoder.recurrents.")}
     assert "hidden.backward" not in model.eval()(batch).outputs
     assert not len(backward_nats(model(batch).outputs, batch.inputs["tokens"], sequence_mask(batch.lengths, 6)))
 
@@ -294,3 +294,15 @@ def test_a_chunk_of_one_step_has_nothing_before_it_to_tell() -> None:
     behind = backward_nats(model(batch).outputs, batch.inputs["tokens"], sequence_mask(batch.lengths, 1))
     assert behind.shape == (0,)
     behind.sum().backward()
+
+
+@pytest.mark.parametrize("part", ["inputs", "encoder", "head"])
+def test_locked_dropout_without_a_dropout_is_refused(part: str) -> None:
+    sections: dict[str, dict[str, Any]] = {
+        "inputs": {"name": "tokens", "embedding_size": 4},
+        "encoder": {"name": "awd", "hidden_size": 5},
+        "head": {"name": "vocabulary"},
+    }
+    sections[part]["locked_dropout"] = True
+    with pytest.raises(ConfigError, match=r"^locked_dropout: has no effect without "):
+        SequenceModel({"tokens": V}, **sections)

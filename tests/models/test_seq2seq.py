@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+from models.models_room import seq2seq
 from models.seq2seq_room import COPIES, SOURCES, TARGETS, V, batch, log_probs, small
 from oracles import decoder as oracle
 from oracles.catalogue import ORACLES
@@ -20,7 +21,7 @@ from recurra.base.contracts import Batch
 from recurra.base.errors import ConfigError
 from recurra.cells import CELLS
 from recurra.lower import projects
-from recurra.models import MODELS, FromVector, Seq2Seq
+from recurra.models import MODELS, EncoderDecoder
 from recurra.nn import ATTENTIONS
 
 COVERAGE = {"name": "additive", "coverage": True}
@@ -49,7 +50,7 @@ def batch_for(options: dict[str, Any], rows: slice = slice(None), padding: int =
 # -- against the papers ------------------------------------------------------------------------------------------------
 
 
-def numpy_parameters(model: Seq2Seq) -> dict[str, Any]:
+def numpy_parameters(model: EncoderDecoder) -> dict[str, Any]:
     """The decoder's parameters by the papers' names, and the cell's by its oracle's."""
     names = {
         "embedding.weight": "E", "output.weight": "W_o", "output.bias": "b_o", "gate.weight": "w_gen",
@@ -71,11 +72,11 @@ def numpy_parameters(model: Seq2Seq) -> dict[str, Any]:
 
 
 def said_by_the_oracle(
-    model: Seq2Seq, way: str, n: int, tokens: list[int], options: dict[str, Any]
+    model: EncoderDecoder, way: str, n: int, tokens: list[int], options: dict[str, Any]
 ) -> oracle.StepTokens:
     p, cell = numpy_parameters(model), ORACLES[model.decoder.recurrent.cell.name]
     alone = batch([SOURCES[n]], [tokens])
-    encoded = model.encoder(alone.inputs["source"], alone.lengths)
+    encoded = model._encoded(alone)
     states = tuple(s[0].detach().numpy() for s in model.decoder.bridge(encoded)[0])
     H = encoded.outputs[:, 0].detach().numpy()
     if way == "sutskever":
@@ -309,7 +310,7 @@ def test_steps_with_gradients_have_them() -> None:
     found, _ = model.step(b.inputs["target"][0], model.start(b))
     found.sum().backward()
     assert model.decoder.recurrent.weight_ih_l0.grad is not None
-    assert model.encoder.embedding.weight.grad is not None
+    assert model.inputs.embedding.weight.grad is not None
 
 
 # -- options -----------------------------------------------------------------------------------------------------------
@@ -330,8 +331,7 @@ def test_steps_with_gradients_have_them() -> None:
         ({"readout": "state", "readout_size": 3}, ["readout_size: has no effect"]),
         ({"tie": "target", "readout_size": 3}, ["tie: the table has vectors of embedding_size = 4"]),
         ({"tie": "target", "attention": "none", "decoder_size": 5}, ["the decoder's state has 5"]),
-        ({"reverse_source": True}, ["reverse_source: has no effect with bidirectional"]),
-        ({"dropout": 0.1}, ["dropout: acts between layers, and neither side has two"]),
+        ({"reverse_source": True}, ["reverse: has no effect with bidirectional"]),
         ({"bridge": "last"}, [r"bridge: last copies states, and the encoder ends with 1 x \(h of 8, c of 8\)"]),
         ({"style": "luon"}, ["unknown style 'luon'. Did you mean 'luong'"]),
         ({"readout": "tan"}, ["unknown readout 'tan'. Did you mean 'tanh'"]),
@@ -353,13 +353,13 @@ def test_options_that_cannot_take_effect_are_refused_all_at_once(options: dict[s
 
 def test_tying_all_needs_one_vocabulary() -> None:
     with pytest.raises(ConfigError, match=r"tie: all needs one vocabulary .* 12 and 13 tokens"):
-        Seq2Seq(12, 13, embedding_size=4, hidden_size=4, tie="all")
+        seq2seq(12, 13, embedding_size=4, hidden_size=4, tie="all")
 
 
 @pytest.mark.parametrize(("tie", "tables"), [("none", 3), ("target", 2), ("all", 1)])
 def test_tied_tables_are_one_parameter(tie: str, tables: int) -> None:
     model = small(tie=tie, hidden_size=6)
-    weights = [model.encoder.embedding.weight, model.decoder.embedding.weight, model.decoder.output.weight]
+    weights = [model.inputs.embedding.weight, model.decoder.embedding.weight, model.decoder.output.weight]
     assert len({id(w) for w in weights}) == tables
     assert model(batch()).outputs["hidden"].shape[2] == (4 if tables < 3 else 6)
 
@@ -382,8 +382,8 @@ def test_a_reversed_source_is_read_from_its_end_and_its_outputs_keep_their_place
     plain = small(bidirectional=False).eval()
     b = batch()
     turned = batch([row[::-1] for row in SOURCES])
-    one = model.encoder(b.inputs["source"], b.lengths)
-    other = plain.encoder(turned.inputs["source"], b.lengths)
+    one = model._encoded(b)
+    other = plain._encoded(turned)
     torch.testing.assert_close(one.summary, other.summary)
     for n, length in enumerate(b.lengths.tolist()):
         torch.testing.assert_close(one.outputs[:length, n], other.outputs[:length, n].flip(0))
@@ -484,7 +484,7 @@ def word(rng: random.Random) -> list[int]:
     return [rng.randrange(4, V) for _ in range(rng.randint(1, 4))]
 
 
-def turning_loss(model: Seq2Seq, b: Batch) -> torch.Tensor:
+def turning_loss(model: EncoderDecoder, b: Batch) -> torch.Tensor:
     """Nats per token of the target that ends with token 3."""
     gold = nn.functional.pad(b.inputs["target"][1:], (0, 0, 0, 1))
     lengths = b.inputs["target_lengths"]
@@ -493,7 +493,7 @@ def turning_loss(model: Seq2Seq, b: Batch) -> torch.Tensor:
     return terms[torch.arange(len(gold)).unsqueeze(1) < lengths].mean()
 
 
-def greedy(model: Seq2Seq, words: list[list[int]]) -> list[list[int]]:
+def greedy(model: EncoderDecoder, words: list[list[int]]) -> list[list[int]]:
     b, said = batch(words, [[2]] * len(words)), []
     with torch.no_grad():
         state, tokens = model.start(b), b.inputs["target"][0]
@@ -508,11 +508,19 @@ def greedy(model: Seq2Seq, words: list[list[int]]) -> list[list[int]]:
 # -- from a vector or a label ------------------------------------------------------------------------------------------
 
 
+def from_vector(source: str, **options: Any) -> EncoderDecoder:
+    """A decoder over three features, or over three labels."""
+    inputs: dict[str, Any] = {"features": {"name": "vector"}, "label": {"name": "label", "embedding_size": 4}}[source]
+    decoder = {"name": "recurrent", "attention": "none", **options}
+    sizes = {"features": 3, "labels": 3, "target": V}
+    return EncoderDecoder(sizes, inputs=inputs, encoder={"name": "identity"}, decoder=decoder)
+
+
 @pytest.mark.parametrize("style", ["sutskever", "cho"])
 @pytest.mark.parametrize("source", ["features", "label"])
 def test_a_vector_or_a_label_becomes_a_sequence(source: str, style: str) -> None:
     torch.manual_seed(0)
-    model = FromVector(3, V, source=source, style=style, embedding_size=4, hidden_size=5, num_layers=2).eval()
+    model = from_vector(source, style=style, embedding_size=4, hidden_size=5, num_layers=2).eval()
     given = {"features": torch.randn(4, 3), "label": torch.tensor([0, 2, 1, 0])}[source]
     b = batch()
     b = Batch({**b.inputs, source: given}, b.lengths, {}, b.indices)
@@ -529,12 +537,10 @@ def test_a_vector_or_a_label_becomes_a_sequence(source: str, style: str) -> None
     assert not torch.allclose(expected[0, 0], expected[0, 1])
 
 
-def test_what_has_no_meaning_without_a_sequence_is_refused() -> None:
-    with pytest.raises(ConfigError, match="bridge: mean is over the positions of a sequence"):
-        FromVector(3, V, bridge="mean")
+def test_what_has_no_meaning_without_attention_is_refused() -> None:
     with pytest.raises(ConfigError, match="attention: none, and style luong needs one"):
-        FromVector(3, V, style="luong")
+        from_vector("features", style="luong")
 
 
 def test_the_model_is_registered() -> None:
-    assert MODELS["seq2seq"] is Seq2Seq
+    assert MODELS["encoder_decoder"] is EncoderDecoder

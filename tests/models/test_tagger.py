@@ -9,11 +9,12 @@ import pytest
 import torch
 from torch import nn
 
+from models.models_room import tagger
 from recurra.base.contracts import Batch
 from recurra.base.errors import ConfigError
 from recurra.cells import CELLS
 from recurra.lower import projects
-from recurra.models import MODELS, Tagger
+from recurra.models import SequenceModel
 from recurra.nn.crf import crf_nats
 
 WORDS, LETTERS, LABELS = 11, 7, 4
@@ -36,17 +37,17 @@ def tagging_batch(*rows: list[tuple[int, list[int]]], filling: int = 0) -> Batch
     return Batch(inputs, torch.tensor([len(row) for row in rows]), {}, tuple(range(len(rows))))
 
 
-def small(**options: Any) -> Tagger:
+def small(**options: Any) -> SequenceModel:
     torch.manual_seed(0)
     given: dict[str, Any] = {"embedding_size": 3, "hidden_size": 4, "word_dropout": 0.0, **options}
     if given.get("characters") != "none":
         given = {"character_embedding_size": 2, "character_size": 3, **given}
     if projects(CELLS[given.get("cell", "lstm")]):
         given.setdefault("proj_size", 2)
-    return Tagger(WORDS, LETTERS, LABELS, **given)
+    return tagger(WORDS, LETTERS, LABELS, **given)
 
 
-def nats(model: Tagger, batch: Batch) -> torch.Tensor:
+def nats(model: SequenceModel, batch: Batch) -> torch.Tensor:
     """The loss of tagging every word with label 1."""
     outputs = dict(model(batch).outputs)
     return crf_nats(labels=torch.ones_like(batch.inputs["words"]), lengths=batch.lengths, **outputs).sum()
@@ -87,15 +88,15 @@ def test_emissions_are_the_last_layer_of_what_the_parts_give() -> None:
     """Written out for one row and one direction: word and letters side by side, torch's LSTM, linear."""
     model = small(bidirectional=False, output="softmax").eval()
     reader, letters_reader = nn.LSTM(3 + 6, 4), nn.LSTM(2, 3, bidirectional=True)
-    reader.load_state_dict(model.recurrent.state_dict())
-    assert model.characters is not None
-    letters_reader.load_state_dict(model.characters.recurrent.state_dict())
+    reader.load_state_dict(model.encoder.recurrent.state_dict())
+    assert model.inputs.characters is not None
+    letters_reader.load_state_dict(model.inputs.characters.recurrent.state_dict())
     vectors = []
     for word, letters in ROWS[0]:
-        _, (h, _) = letters_reader(model.characters.embedding.weight[letters])
-        vectors.append(torch.cat([model.embedding.weight[word], h[0], h[1]]))
+        _, (h, _) = letters_reader(model.inputs.characters.embedding.weight[letters])
+        vectors.append(torch.cat([model.inputs.embedding.weight[word], h[0], h[1]]))
     outputs, _ = reader(torch.stack(vectors))
-    expected = outputs @ model.output.weight.T + model.output.bias
+    expected = outputs @ model.head.output.weight.T + model.head.output.bias
     found = model(tagging_batch(ROWS[0])).outputs
     torch.testing.assert_close(found["emissions"][:, 0], expected, atol=1e-6, rtol=0)
     assert set(found) == {"emissions"}
@@ -118,7 +119,7 @@ def test_without_letters_a_batch_needs_none() -> None:
 
 def test_sizes_over_letters_are_those_of_the_papers_unless_given() -> None:
     for word, sizes in {"lstm": (25, 50), "cnn": (30, 30)}.items():
-        letters = Tagger(WORDS, LETTERS, LABELS, characters=word, embedding_size=3, hidden_size=4).characters
+        letters = tagger(WORDS, LETTERS, LABELS, characters=word, embedding_size=3, hidden_size=4).inputs.characters
         assert letters is not None
         assert (letters.embedding.output_size, letters.output_size) == sizes
 
@@ -143,13 +144,15 @@ def test_each_dropout_acts_in_training_and_only_there(option: str) -> None:
 def test_word_dropout_reads_words_as_unknown_and_leaves_letters() -> None:
     model = small(word_dropout=0.5)
     with torch.no_grad():
-        model.embedding.weight[1] = 7.0
+        model.inputs.embedding.weight[1] = 7.0
     row = [(5, [1, 2, 3])] * 200
     batch = tagging_batch(row)
-    vectors = model._vectors(batch, torch.ones(200, 1, dtype=torch.bool))[:, 0]
+    vectors = model.inputs._vectors(batch, torch.ones(200, 1, dtype=torch.bool))[:, 0]
     hidden = (vectors[:, :3] == 7.0).all(1)
     assert 70 < int(hidden.sum()) < 130
-    torch.testing.assert_close(vectors[~hidden][:, :3], model.embedding.weight[5].expand(int((~hidden).sum()), 3))
+    torch.testing.assert_close(
+        vectors[~hidden][:, :3], model.inputs.embedding.weight[5].expand(int((~hidden).sum()), 3)
+    )
     torch.testing.assert_close(vectors[:, 3:], vectors[:1, 3:].expand(200, 6))
 
 
@@ -168,27 +171,27 @@ def test_word_dropout_reads_words_as_unknown_and_leaves_letters() -> None:
 )
 def test_options_that_cannot_take_effect_are_refused(options: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
-        Tagger(WORDS, LETTERS, LABELS, **{"embedding_size": 3, "hidden_size": 4, **options})
+        tagger(WORDS, LETTERS, LABELS, **{"embedding_size": 3, "hidden_size": 4, **options})
 
 
 def test_all_problems_are_told_at_once() -> None:
     with pytest.raises(ConfigError) as error:
-        Tagger(WORDS, LETTERS, LABELS, characters="none", character_size=3, character_embedding_size=2, dropout=0.5)
+        tagger(WORDS, LETTERS, LABELS, characters="none", character_size=3, character_embedding_size=2, dropout=0.5)
     begun = [problem.split(":")[0] for problem in error.value.problems]
     assert begun == ["character_embedding_size", "character_size", "dropout"]
 
 
 def test_a_backend_that_is_named_runs_both_the_words_and_the_letters() -> None:
     model = small(backend="reference")
-    assert model.recurrent.executor() == "reference"
-    assert model.characters is not None
-    assert model.characters.recurrent.executor() == "reference"
+    assert model.encoder.recurrent.executor() == "reference"
+    assert model.inputs.characters is not None
+    assert model.inputs.characters.recurrent.executor() == "reference"
 
 
 def test_a_tagger_learns_labels_that_only_order_and_letters_tell() -> None:
     """Words of one unknown number: label 1 where a word ends in letter 6, 2 after such a word, else 0."""
     torch.manual_seed(0)
-    model = Tagger(
+    model = tagger(
         WORDS, LETTERS, LABELS, embedding_size=4, character_embedding_size=4, character_size=8, hidden_size=8
     )
     row = [(1, [2, 6]), (1, [3]), (1, [4, 2]), (1, [6]), (1, [3]), (1, [4, 2])]
@@ -204,11 +207,7 @@ def test_a_tagger_learns_labels_that_only_order_and_letters_tell() -> None:
 
 def test_an_unknown_word_is_nothing_until_training_has_one() -> None:
     model = small()
-    assert not model.embedding.weight[1].any()
+    assert not model.inputs.embedding.weight[1].any()
     nats(model, tagging_batch([(1, [2]), (5, [3])])).backward()
-    assert model.embedding.weight.grad is not None
-    assert model.embedding.weight.grad[1].any()
-
-
-def test_the_tagger_is_registered() -> None:
-    assert MODELS["tagger"] is Tagger
+    assert model.inputs.embedding.weight.grad is not None
+    assert model.inputs.embedding.weight.grad[1].any()

@@ -13,7 +13,7 @@ from recurra.report.png import Pictures
 from recurra.service import Limits, LoadedModel, open_runs
 from service.service_room import Ask, Asked
 
-FORWARD = {"bidirectional": False, "pooling": "last"}
+FORWARD = {"encoder": {"bidirectional": False, "hidden_size": 8}, "head": {"pooling": "last"}}
 TEXT = "the cat sat on the mat and the dog sat on the log while the bird sang to the cat and the dog\n"
 
 
@@ -25,8 +25,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         patch.setattr("recurra.report.folder.pictures", lambda report, charts, maps: Pictures({}, ()))
         write_csv(folder / "data.csv", rows(24))
-        for name, model in (("moods", FORWARD), ("both", {})):
-            write_config(model={**model, "hidden_size": 8})
+        for name, model in (("moods", FORWARD), ("both", {"encoder": {"hidden_size": 8}})):
+            write_config(model=model)
             done("train", "c.yaml", "--out", name)
         write_csv(folder / "pairs.csv", [(f"{n} {n}", f"{n * 7}") for n in range(10, 34)], "source,target")
         task = {"source_tokenizer": "characters", "target_tokenizer": "characters", "scores": "exact", "beam": 1}
@@ -34,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_config(
             task={"name": "translation", "source": "source", "target": "target", **task},
             data={"train": "pairs.csv"},
-            model={"name": "seq2seq", "hidden_size": 8, "embedding_size": 4},
+            model={"inputs": {"embedding_size": 4}, "encoder": {"hidden_size": 8}, "decoder": {"embedding_size": 4}},
         )
         done("train", "c.yaml", "--out", "digits")
     return folder
@@ -51,7 +51,7 @@ def writer(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_config(
             task={"name": "language_model", "document": "file", "tokenizer": "words", "bptt": 8},
             data={"train": "text.txt", "split": {"name": "ordered", "dev": 0.1, "test": 0}},
-            model={"name": "language_model", "hidden_size": 16, "embedding_size": 16},
+            model={"inputs": {"embedding_size": 16}, "encoder": {"hidden_size": 16}},
         )
         done("train", "c.yaml", "--out", "cats")
     return folder / "cats"

@@ -146,7 +146,9 @@ def test_a_run_that_needs_the_whole_text_has_no_sessions_and_says_why(ask: Ask) 
     asked = ask()
     both = asked.post("/sessions", {"model": "both"})
     assert both.status_code == 409
-    assert both.json()["problems"][0].startswith("model.bidirectional: true reads a text from its end too")
+    assert both.json()["problems"][0].startswith(
+        "model.encoder.bidirectional: a bidirectional model needs the whole text"
+    )
     digits = asked.post("/sessions", {"model": "digits"})
     assert (digits.status_code, digits.json()["error"]) == (
         409,

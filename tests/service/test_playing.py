@@ -23,7 +23,7 @@ def player(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setattr("recurra.report.folder.pictures", lambda report, charts, maps: Pictures({}, ()))
         rows = [{"chords": [[60 + k % 7, 67], [], [64]]} for k in range(30)]
         Path("d.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-        config = {"task": {"name": "music"}, "data": {"train": "d.jsonl"}, "model": {"hidden_size": 4}}
+        config = {"task": {"name": "music"}, "data": {"train": "d.jsonl"}, "model": {"encoder": {"hidden_size": 4}}}
         Path("c.yaml").write_text(json.dumps({**config, "training": {"epochs": 1}}), "utf-8")
         done("train", "c.yaml", "--out", "songs")
     return folder / "songs"

@@ -210,7 +210,7 @@ def not_finite(here: Path) -> str:
     from safetensors.torch import load_file, save_file
 
     tensors = load_file(here / "moods/model.safetensors")
-    tensors["output.bias"] = torch.full_like(tensors["output.bias"], torch.nan)
+    tensors["head.output.bias"] = torch.full_like(tensors["head.output.bias"], torch.nan)
     save_file(tensors, here / "moods/model.safetensors")
     return "moods"
 

@@ -7,15 +7,17 @@ from typing import Any
 import pytest
 import torch
 
+from models.models_room import chords, classifier, language_model, seq2seq, tagger
 from recurra.base.contracts import Origin, Record
 from recurra.base.errors import DataError
-from recurra.models import MODELS
 from recurra.tasks import TASKS
 from recurra.tasks.blank import NOTE, is_blank
 
 BLANK = ["", " ", "\t\n\r\x1c", "\u3000\u00a0", "\u200b", "\ufeff\u200d \u2060", "\u00ad", "\x00\x1b", "\ufe0f"]
 # The last ones: a combining accent, a flag's half, an Arabic sign, a rest of an unknown script.
 NOT_BLANK = ["a", "\u200ba", ".", "天", "\u0301", "\U0001f1e9", "\u0600", "\ue000"]
+
+BUILDERS = {"classification": classifier, "translation": seq2seq, "tagging": tagger}
 
 
 @pytest.mark.parametrize("text", BLANK, ids=ascii)
@@ -53,7 +55,6 @@ TRAINED: dict[str, tuple[str, dict[str, Any], list[dict[str, Any]], str, dict[st
         "tagging", {}, [{"token": ["a", "b"], "tag": ["N", "V"]}], "token", {"tokens": []},
     ),
 }  # fmt: skip
-NETWORKS = {"classification": "classifier", "translation": "seq2seq", "tagging": "tagger"}
 
 
 def answered(kind: str, texts: list[Any]) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
@@ -61,7 +62,7 @@ def answered(kind: str, texts: list[Any]) -> tuple[list[dict[str, Any]], tuple[s
     name, options, rows, column, _ = TRAINED[kind]
     task = TASKS[name](**options).fit([Record(row, Origin("d", n)) for n, row in enumerate(rows, start=1)], "d")
     torch.manual_seed(0)
-    model = MODELS[NETWORKS[name]](*task.model_sizes, embedding_size=4, hidden_size=4).eval()
+    model = BUILDERS[name](*task.model_sizes.values(), embedding_size=4, hidden_size=4).eval()
     examples = [task.example(Record({column: text}, Origin("t", n)), gold=False) for n, text in enumerate(texts, 1)]
     with torch.inference_mode():
         outputs = task.predict(model, task.collate(examples, range(len(examples))), examples)
@@ -88,7 +89,7 @@ def test_a_blank_translation_looks_at_nothing_and_has_no_second_answer() -> None
     name, options, rows, column, _ = TRAINED["translation"]
     plan = TASKS[name](**options)
     task = plan.fit([Record(row, Origin("d")) for row in rows], "d").with_options({"n_best": 2, "attention": True})
-    model = MODELS["seq2seq"](*task.model_sizes, embedding_size=4, hidden_size=4).eval()
+    model = seq2seq(*task.model_sizes.values(), embedding_size=4, hidden_size=4).eval()
     example = task.example(Record({column: "\u200b"}, Origin("t")), gold=False)
     with torch.inference_mode():
         (output,) = task.predict(model, task.collate([example], [0]), [example])
@@ -110,7 +111,7 @@ def test_a_language_model_judges_a_blank_text_and_says_that_it_is_one(
 ) -> None:
     plan = TASKS["language_model"](document=document, line_breaks=line_breaks)
     task: Any = plan.fit([Record({"text": "a b"}, Origin("d"))], "d")
-    model = MODELS["language_model"](*task.model_sizes, embedding_size=4, hidden_size=4).eval()
+    model = language_model(*task.model_sizes.values(), embedding_size=4, hidden_size=4).eval()
     examples = [task.example(Record({"text": text}, Origin("t", n)), gold=False) for n, text in enumerate([" ", "a"])]
     with torch.inference_mode():
         outputs = task.predict(model, task.collate(examples, [0, 1]), examples)
@@ -126,7 +127,7 @@ def test_a_language_model_judges_a_blank_text_and_says_that_it_is_one(
 
 def test_a_piece_of_music_without_chords_is_answered() -> None:
     task: Any = TASKS["music"]().fit([], "d")
-    model = MODELS["chords"](*task.model_sizes, hidden_size=4).eval()
+    model = chords(*task.model_sizes.values(), hidden_size=4).eval()
     examples = [task.example(Record({"chords": value}, Origin("t", n)), gold=False) for n, value in enumerate(["", []])]
     with torch.inference_mode():
         outputs = task.predict(model, task.collate(examples, [0, 1]), examples)
@@ -142,8 +143,8 @@ def test_a_piece_of_music_without_chords_is_answered() -> None:
 def test_a_text_in_pieces_is_blank_until_something_can_be_seen() -> None:
     name, options, rows, *_ = TRAINED["one label"]
     task: Any = TASKS[name](**options).fit([Record(row, Origin("d")) for row in rows], "d")
-    model = MODELS["classifier"](
-        *task.model_sizes, embedding_size=4, hidden_size=4, bidirectional=False, pooling="last"
+    model = classifier(
+        *task.model_sizes.values(), embedding_size=4, hidden_size=4, bidirectional=False, pooling="last"
     ).eval()
     predictor = task.predictor(model)
     place = predictor.begin()

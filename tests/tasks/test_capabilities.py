@@ -39,12 +39,12 @@ def test_the_page_on_tasks_names_each_capability_with_its_members(name: str) -> 
 
 
 HAS = {
-    Classification: "Calibrates Explains Judged ReadsInPieces SaysLabels",
+    Classification: "Calibrates Embeds Explains Judged ReadsInPieces SaysLabels",
     Translation: "DrawsCharts DrawsMaps Explains Judged Streams TakesOptions ValidatesFaster",
     LanguageModelling: (
-        "DrawsCharts Explains Generates NamesUnknown Plays ReadsInPieces Suggests TakesOptions WritesSamples"
+        "DrawsCharts Embeds Explains Generates NamesUnknown Plays ReadsInPieces Suggests TakesOptions WritesSamples"
     ),
-    Tagging: "Explains Judged TagsTokens ValidatesFaster",
+    Tagging: "Embeds Explains Judged TagsTokens ValidatesFaster",
     Music: "DrawsMaps Explains Generates Plays WritesSamples",
     ClassificationConfig: "LabelsRows ReadsOnce",
     TranslationConfig: "ReadsOnce",

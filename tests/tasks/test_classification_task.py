@@ -50,7 +50,7 @@ def test_fit_takes_labels_in_order_of_their_names_and_words_in_order_of_their_co
     task = task_of()
     assert task.labels == ("no", "yes")
     assert task.reader.vocabulary.tokens(range(4, 9)) == ["c", "b", "a", "d", "e"]
-    assert task.model_sizes == (9, 2)
+    assert task.model_sizes == {"tokens": 9, "labels": 2}
 
 
 def test_labels_are_text_without_the_space_around_it() -> None:

@@ -11,11 +11,12 @@ import pytest
 import symusic
 import torch
 
+from models.models_room import language_model
 from recurra.base.contracts import Batch, Origin, Record
 from recurra.base.errors import ConfigError, DataError, RunError
 from recurra.data.splits import OrderedSplit, split
 from recurra.data.tokenizers import EOS, UNK, encode
-from recurra.models import LanguageModel
+from recurra.models import SequenceModel
 from recurra.nn import softmax_log_probabilities
 from recurra.tasks import GenerationOptions, LanguageModelConfig, LanguageModelling
 from recurra.tasks.language_model import documents
@@ -36,17 +37,17 @@ def fitted(texts: Sequence[str] = LINES, **options: Any) -> LanguageModelling:
     return LanguageModelConfig(**{"tokenizer": "spaces", **options}).fit(records(texts), "a.txt")
 
 
-def model_for(task: LanguageModelling, **options: Any) -> LanguageModel:
+def model_for(task: LanguageModelling, **options: Any) -> SequenceModel:
     torch.manual_seed(0)
     sizes: dict[str, Any] = {"embedding_size": 5, "hidden_size": 6, "num_layers": 2, "init": "orthogonal"}
-    return LanguageModel(*task.model_sizes, **{**sizes, **options}).eval()
+    return language_model(*task.model_sizes.values(), **{**sizes, **options}).eval()
 
 
 def passages(task: LanguageModelling, texts: Sequence[str] = LINES) -> list[documents.Passage]:
     return task.filter([task.example(record) for record in records(texts)], "train")[0]
 
 
-def nats_by_one_run(task: LanguageModelling, model: LanguageModel, document: documents.Document) -> list[float]:
+def nats_by_one_run(task: LanguageModelling, model: SequenceModel, document: documents.Document) -> list[float]:
     """-log p of each target, in one pass from the beginning, from the matrix of all probabilities."""
     numbers = torch.tensor(task._document_numbers(document).tolist())
     batch = Batch({"tokens": numbers[:-1].unsqueeze(1)}, torch.tensor([len(numbers) - 1]), {}, (0,))
@@ -300,7 +301,7 @@ def test_a_prompt_is_read_as_one_run_reads_it_and_the_most_probable_token_follow
         expected = softmax_log_probabilities(model(batch).outputs)[-1, 0]
     torch.testing.assert_close(steps[0, 4:], expected[4:])
     assert torch.isinf(steps[0, :4]).all(), "no padding, unknown token, beginning or end"
-    assert set(state) == {"state.0", "state.1", "state.2", "state.3"}
+    assert set(state) == {"state.h_l0", "state.c_l0", "state.h_l1", "state.c_l1"}
 
 
 def test_what_is_written_is_what_its_tokens_join_to(monkeypatch: pytest.MonkeyPatch) -> None:

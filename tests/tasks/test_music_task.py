@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from models.models_room import chords
 from recurra.base.contracts import Batch, Origin, Prediction, Record
 from recurra.base.errors import ConfigError, DataError, RunError
-from recurra.models import Chords
+from recurra.models import SequenceModel
 from recurra.tasks import GenerationOptions, Music, MusicConfig
 from recurra.tasks.music.chords import chords_of, note_name, written
 from recurra.tasks.music.scoring import Frequencies, foreseen, music_scores, step_nats
@@ -27,9 +28,9 @@ def fitted(**options: Any) -> Music:
     return MusicConfig(**options).fit([record(piece) for piece in PIECES], "a.jsonl")
 
 
-def model_for(task: Music, **options: Any) -> Chords:
+def model_for(task: Music, **options: Any) -> SequenceModel:
     torch.manual_seed(0)
-    return Chords(*task.model_sizes, **{"hidden_size": 7, **options}).eval()
+    return chords(*task.model_sizes.values(), **{"hidden_size": 7, **options}).eval()
 
 
 # -- reading and writing -----------------------------------------------------------------------------------------------
@@ -89,7 +90,7 @@ def test_a_step_hears_the_chord_before_it_and_must_say_its_own() -> None:
     task = fitted(lowest=59, highest=72)
     examples = [task.example(record(piece)) for piece in PIECES[:2]]
     batch = task.collate(examples, (5, 6))
-    notes, targets = batch.inputs["notes"], batch.targets["notes"]
+    notes, targets = batch.inputs["features"], batch.targets["notes"]
     assert notes.shape == targets.shape == (4, 2, 14)
     assert batch.lengths.tolist() == [4, 3]
     assert torch.nonzero(targets[0, 0])[:, 0].tolist() == [1, 5, 8]
@@ -122,7 +123,7 @@ def test_a_piece_alone_is_the_piece_in_a_batch_whatever_the_padding_holds(cell: 
     examples = [task.example(record(piece)) for piece in PIECES]
     batch = task.collate(examples, range(4))
     for n, length in enumerate(batch.lengths.tolist()):
-        batch.inputs["notes"][length:, n] = math.nan
+        batch.inputs["features"][length:, n] = math.nan
     with torch.inference_mode():
         together = task.predict(model, batch, examples)
         alone = [task.predict(model, task.collate([e], (0,)), [e])[0] for e in examples]
@@ -185,8 +186,8 @@ def test_the_same_seed_writes_the_same_piece_and_temperature_zero_the_likely_not
     assert len(chords_of(record(one), "chords")) == 8
     sure = model_for(task)
     with torch.no_grad():
-        sure.output.weight.zero_()
-        sure.output.bias.copy_(torch.tensor([-9.0] + [9.0] * 2 + [-9.0] * 11))
+        sure.head.output.weight.zero_()
+        sure.head.output.bias.copy_(torch.tensor([-9.0] + [9.0] * 2 + [-9.0] * 11))
     assert task.writer(sure).sample("", temperature=0, seed=0, length=2) == "C4+C#4 C4+C#4"
 
 
@@ -212,18 +213,18 @@ def test_chords_goes_on_from_a_state_as_in_one_run() -> None:
     task = fitted()
     model = model_for(task, num_layers=2)
     x = (torch.rand(6, 2, 88, generator=torch.Generator().manual_seed(0)) < 0.1).float()
-    whole = model(Batch({"notes": x}, torch.tensor([6, 6]), {}, ())).outputs
-    first = model(Batch({"notes": x[:4]}, torch.tensor([4, 4]), {}, ())).outputs
+    whole = model(Batch({"features": x}, torch.tensor([6, 6]), {}, ())).outputs
+    first = model(Batch({"features": x[:4]}, torch.tensor([4, 4]), {}, ())).outputs
     states = {name: value for name, value in first.items() if name.startswith("state.")}
-    second = model(Batch({"notes": x[4:], **states}, torch.tensor([2, 2]), {}, ())).outputs
+    second = model(Batch({"features": x[4:], **states}, torch.tensor([2, 2]), {}, ())).outputs
     assert torch.equal(torch.cat([first["logits"], second["logits"]]), whole["logits"])
     assert all(torch.equal(second[name], whole[name]) for name in states)
 
 
 def test_a_run_of_other_notes_is_refused_and_dropout_without_layers_too() -> None:
     task = fitted()
-    assert MusicConfig().restore(task.to_json(), "task.json").model_sizes == (88,)
+    assert MusicConfig().restore(task.to_json(), "task.json").model_sizes == {"features": 88}
     with pytest.raises(RunError, match=r"task.json: expected music of the notes 30..108"):
         MusicConfig(lowest=30).restore(task.to_json(), "task.json")
     with pytest.raises(ConfigError, match="dropout: acts between layers, and there is one"):
-        Chords(88, dropout=0.2)
+        chords(88, dropout=0.2)

@@ -7,10 +7,10 @@ import random
 import pytest
 import torch
 
+from models.models_room import classifier, language_model
 from recurra.base.contracts import Origin, Record
 from recurra.base.errors import ConfigError, DataError
-from recurra.models.classifier import Classifier
-from recurra.models.language_model import LanguageModel
+from recurra.models import SequenceModel
 from recurra.tasks import Classification, ClassificationConfig, LanguageModelConfig, LanguageModelling
 
 # Words, marks that combine, a final sigma, a prepended mark before a space, flags, CR LF, Han without spaces.
@@ -25,13 +25,13 @@ def task_of(tokenizer: object, **options: object) -> Classification:
     return ClassificationConfig(tokenizer=tokenizer, **options).fit(rows, "here")  # type: ignore[arg-type]
 
 
-def model_of(task: Classification, **options: object) -> Classifier:
+def model_of(task: Classification, **options: object) -> SequenceModel:
     torch.manual_seed(0)
     options = {"embedding_size": 5, "hidden_size": 6, "bidirectional": False, **options}
-    return Classifier(*task.model_sizes, **options).eval()  # type: ignore[arg-type]
+    return classifier(*task.model_sizes.values(), **options).eval()  # type: ignore[arg-type]
 
 
-def whole(task: Classification, model: Classifier, text: str) -> dict[str, float]:
+def whole(task: Classification, model: SequenceModel, text: str) -> dict[str, float]:
     example = task.example(Record({"text": text}, WHERE), gold=False)
     with torch.inference_mode():
         (output,) = task.predict(model, task.collate([example], (0,)), [example])
@@ -82,8 +82,8 @@ def test_what_cannot_go_on_says_every_reason() -> None:
     with pytest.raises(ConfigError) as caught:
         task.predictor(model_of(task, bidirectional=True, pooling="mean"))
     assert [problem.partition(":")[0] for problem in caught.value.problems] == [
-        "model.bidirectional",
-        "model.pooling",
+        "model.encoder.bidirectional",
+        "model.head.pooling",
         "task.keep",
     ]
 
@@ -103,7 +103,7 @@ def test_a_language_model_judges_pieces_as_their_whole(tokenizer: str, document:
     task = LanguageModelConfig(text="text", tokenizer=tokenizer, document=document).fit(rows, "here")
     assert isinstance(task, LanguageModelling)
     torch.manual_seed(0)
-    model = LanguageModel(*task.model_sizes, embedding_size=6, hidden_size=6, num_layers=2).eval()
+    model = language_model(*task.model_sizes.values(), embedding_size=6, hidden_size=6, num_layers=2).eval()
     predictor, draw = task.predictor(model), random.Random(11)
     for _ in range(8):
         place, text = predictor.begin(), ""

@@ -52,7 +52,7 @@ class Mirror(nn.Module):
         self.num_target, self.looks = num_target, looks
 
     def probabilities(self, batch: Batch, row: int, step: int) -> Tensor:
-        said = [*batch.inputs["source"][: int(batch.lengths[row]), row].tolist(), EOS]
+        said = [*batch.inputs["tokens"][: int(batch.lengths[row]), row].tolist(), EOS]
         found = torch.full((self.num_target,), 0.1 / (self.num_target - 1))
         found[said[min(step, len(said) - 1)]] = 0.9
         return found
@@ -61,7 +61,7 @@ class Mirror(nn.Module):
         S, N = batch.inputs["target"].shape
         logits = torch.stack([torch.stack([self.probabilities(batch, n, s) for n in range(N)]) for s in range(S)]).log()
         V = self.num_target
-        looked = torch.eye(S, len(batch.inputs["source"])).unsqueeze(1).expand(S, N, -1)
+        looked = torch.eye(S, len(batch.inputs["tokens"])).unsqueeze(1).expand(S, N, -1)
         found = {"hidden": logits, "weight": torch.eye(V), "bias": torch.zeros(V)}
         return Prediction(found | ({"attention": looked} if self.looks else {}))
 
@@ -135,8 +135,8 @@ def test_each_side_has_its_vocabulary_or_both_share_one() -> None:
     assert task.sides.source.vocabulary.tokens(range(4, 7)) == ["b", "a", "c"]
     assert task.sides.target.vocabulary.tokens(range(4, 7)) == ["Y", "X", "Z"]
     shared = task_of(vocabulary="shared")
-    assert shared.model_sizes == (10, 10)
-    assert task.model_sizes == (7, 7)
+    assert shared.model_sizes == {"tokens": 10, "target": 10}
+    assert task.model_sizes == {"tokens": 7, "target": 7}
     assert shared.sides.source.vocabulary.ids(["a", "X"]) == shared.sides.target.vocabulary.ids(["a", "X"])
 
 
@@ -220,7 +220,7 @@ def test_to_predict_needs_only_the_source_and_takes_an_empty_one() -> None:
 def test_a_batch_has_what_is_read_what_is_written_and_what_should_come_next() -> None:
     task = task_of()
     batch = task.collate([task.example(row) for row in records()[:2]], [4, 9])
-    assert batch.inputs["source"].tolist() == [[5, 4], [4, 4], [0, 6]]  # a b | b b c
+    assert batch.inputs["tokens"].tolist() == [[5, 4], [4, 4], [0, 6]]  # a b | b b c
     assert batch.lengths.tolist() == [2, 3]
     assert batch.inputs["target"].tolist() == [[BOS, BOS], [5, 4], [4, 4], [0, 6]]  # X Y | Y Y Z
     assert batch.inputs["target_lengths"].tolist() == [3, 4]
@@ -243,7 +243,7 @@ def test_without_answers_there_are_no_targets() -> None:
     unknown = task.example(record(), gold=False)
     batch = task.collate([task.example(record()), unknown], [0, 1])
     assert batch.targets == {}
-    assert set(batch.inputs) == {"source", "source_copy"}
+    assert set(batch.inputs) == {"tokens", "source_copy"}
 
 
 # -- loss --------------------------------------------------------------------------------------------------------------

@@ -63,12 +63,15 @@ def init(task: str, file: AnyPath, *, watch: Listener | None = None) -> str:
     if "columns" in found.data:
         rows = list(islice(read(file, format=word, columns=found.data["columns"]), LOOK))
     data = {"train": str(file), **({} if word == "auto" else {"format": word}), **found.data}
-    chosen: dict[str, dict[str, Any]] = {"task": {"name": task, **found.task}, "data": data}
+    chosen: dict[str, Any] = {"task": {"name": task, **found.task}, "data": data}
     seen = Seen(rows, _number_of(rows, file))
     choices = sized(task, chosen["task"], seen)
     for choice in choices:
-        section, _, name = choice.path.partition(".")
-        chosen.setdefault(section, {})[name] = choice.value
+        *places, name = choice.path.split(".")
+        section = chosen
+        for place in places:
+            section = section.setdefault(place, {})
+        section[name] = choice.value
     document = parse(yaml.safe_dump(chosen, allow_unicode=True, sort_keys=False), str(file))
     settings = settings_of(document)
     said = (*found.said, in_words(choices, seen))

@@ -80,11 +80,9 @@ DEMOS: Mapping[str, Demo] = {
                 "source_tokenizer": {"name": "characters", "lowercase": True},
             },
             "model": {
-                "cell": "lstm",
-                "hidden_size": 96,
-                "embedding_size": 64,
-                "bidirectional": True,
-                "attention": "additive",
+                "inputs": {"embedding_size": 64},
+                "encoder": {"cell": "lstm", "hidden_size": 96, "bidirectional": True},
+                "decoder": {"embedding_size": 64, "attention": "additive"},
             },
             "training": {
                 "epochs": 3,
@@ -102,12 +100,14 @@ DEMOS: Mapping[str, Demo] = {
         {
             "task": {"name": "tagging", "tokens": "text", "tags": "spans", "scheme": "iobes"},
             "model": {
-                "embedding_size": 32,
-                "character_embedding_size": 24,
-                "character_size": 32,
-                "hidden_size": 64,
-                "word_dropout": 0.2,
-                "output_dropout": 0.2,
+                "inputs": {
+                    "embedding_size": 32,
+                    "character_embedding_size": 24,
+                    "character_size": 32,
+                    "word_dropout": 0.2,
+                },
+                "encoder": {"hidden_size": 64},
+                "head": {"output_dropout": 0.2},
             },
             "training": {
                 "epochs": 4,
@@ -125,12 +125,9 @@ DEMOS: Mapping[str, Demo] = {
         {
             "task": {"name": "language_model", "document": "row", "tokenizer": "characters", "bptt": 100},
             "model": {
-                "cell": "lstm",
-                "embedding_size": 48,
-                "hidden_size": 256,
-                "num_layers": 1,
-                "tied": False,
-                "output_dropout": 0.1,
+                "inputs": {"embedding_size": 48},
+                "encoder": {"cell": "lstm", "hidden_size": 256, "num_layers": 1, "last_layer": "hidden_size"},
+                "head": {"tied": False, "output_dropout": 0.1},
             },
             "training": {
                 "epochs": 8,
@@ -147,11 +144,9 @@ DEMOS: Mapping[str, Demo] = {
         {
             "task": {"name": "classification", "text": "name", "label": "language", "tokenizer": "characters"},
             "model": {
-                "cell": "lstm",
-                "hidden_size": 128,
-                "embedding_size": 48,
-                "pooling": "max",
-                "output_dropout": 0.3,
+                "inputs": {"embedding_size": 48},
+                "encoder": {"cell": "lstm", "hidden_size": 128},
+                "head": {"pooling": "max", "output_dropout": 0.3},
             },
             "training": {
                 "epochs": 3,

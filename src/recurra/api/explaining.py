@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from recurra.api.schema import SCHEMA
 from recurra.base.errors import ConfigError, did_you_mean
 from recurra.base.option import OneOf
 from recurra.cells import CELLS, Cell
-from recurra.config import options_of
+from recurra.config import Fixed, Option, options_of
 from recurra.config.values import words
 from recurra.data.formats import FORMATS
 from recurra.data.splits import SPLITS
@@ -23,11 +23,11 @@ from recurra.decode import LENGTH_PENALTIES
 from recurra.engine import BACKENDS
 from recurra.lower import LATEX, PLAIN, equations, gradient, layout, projects, schedule, trace
 from recurra.metrics import SEQUENCE_SCORES
-from recurra.models import MODELS
-from recurra.models.bridge import BRIDGES
-from recurra.models.decoder import STYLES
-from recurra.models.readout import READOUTS
-from recurra.models.scheduled_sampling import SAMPLING_SCHEDULES
+from recurra.models import DECODERS, ENCODERS, HEADS, INPUTS, MODELS
+from recurra.models.decoders.bridge import BRIDGES
+from recurra.models.decoders.decoder import STYLES
+from recurra.models.decoders.readout import READOUTS
+from recurra.models.decoders.scheduled_sampling import SAMPLING_SCHEDULES
 from recurra.nn import ATTENTIONS, POOLS
 from recurra.tasks import TASKS
 from recurra.training import CLIPPINGS, ON_NONFINITE, OPTIMIZERS, SCHEDULES
@@ -45,6 +45,10 @@ TOPICS: Mapping[str, Mapping[str, Any]] = {
     "cell": CELLS,
     "task": TASKS,
     "model": MODELS,
+    "inputs": INPUTS,
+    "encoder": ENCODERS,
+    "head": HEADS,
+    "decoder": DECODERS,
     "tokenizer": TOKENIZERS,
     "format": FORMATS,
     "pooling": POOLS,
@@ -143,26 +147,37 @@ def _component(topic: str, name: str, thing: Any) -> Explanation:
 
 
 def _option(path: str) -> Explanation:
-    """One option by its dotted path, such as model.cell, or a whole section."""
-    section, _, rest = path.partition(".")
+    """One option by its dotted path, such as model.encoder.cell, or a whole section or component."""
+    section, *names = path.split(".")
     if section not in SCHEMA.sections:
         known = [*TOPICS, *SCHEMA.sections]
         raise ConfigError(
             f"nothing to explain under '{path}'.{did_you_mean(path, known) or ' Known: ' + ', '.join(known)}"
         )
-    makers = _makers(section)
-    found = [(word, option) for word, maker in makers for option in options_of(maker) if rest in ("", option.name)]
-    if not found:
-        names = [option.name for _, maker in makers for option in options_of(maker)]
-        raise ConfigError(f"section '{section}' has no option '{rest}'.{did_you_mean(rest, names)}")
-    # Several tasks or networks may have an option of the same name; then each says whose it is.
+    entry, at = SCHEMA.sections[section], section
+    makers = _makers(entry)
+    for k, name in enumerate(names):
+        found = [(word, option) for word, maker in makers for option in options_of(maker) if option.name == name]
+        if not found:
+            known = [option.name for _, maker in makers for option in options_of(maker)]
+            what = "section" if k == 0 else "component"
+            near = did_you_mean(name, known) or SCHEMA.like(name, at.split("."))
+            raise ConfigError(f"{what} '{at}' has no option '{name}'.{near}")
+        inside = [one for _, option in found if isinstance(option.note, OneOf) for one in _makers(option.note)]
+        if k + 1 == len(names) and not inside:
+            return _lines(at, found)
+        makers, at = list(dict(inside).items()), f"{at}.{name}"
+    return _lines(at, [(word, option) for word, maker in makers for option in options_of(maker)])
+
+
+def _lines(at: str, found: Sequence[tuple[str, Option]]) -> Explanation:
+    """The options below a path. Several tasks or networks may have one of the same name; then each says whose it is."""
     whose = len({word for word, _ in found}) > 1
-    lines = [f"{section}.{_option_line(option, of=word if whose else '')}" for word, option in found]
+    lines = [f"{at}.{_option_line(option, of=word if whose else '')}" for word, option in found]
     return Explanation("\n".join(lines), {"options": lines})
 
 
-def _makers(section: str) -> list[tuple[str, Callable[..., Any]]]:
-    entry = SCHEMA.sections[section]
+def _makers(entry: Fixed | OneOf) -> list[tuple[str, Callable[..., Any]]]:
     return list(entry.registry.items()) if isinstance(entry, OneOf) else [("", entry.constructor)]
 
 

@@ -11,7 +11,7 @@ examples.json      a few texts of dev or test, to try the run with
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ from recurra.api.places import FORMAT, RunFolder, read_file, read_json, recognis
 from recurra.api.schema import Settings, settings_of
 from recurra.base.atomic import write_text
 from recurra.base.errors import ConfigError, RunError
-from recurra.cells import BUILT_IN, CELLS
+from recurra.cells import BUILT_IN, CELLS, Cell
 from recurra.cells.user import cells_of
 from recurra.config import override
 from recurra.config import parse_bytes as parse_config
@@ -61,11 +61,19 @@ def describe(folder: RunFolder, settings: Settings) -> None:
     Raises ConfigError for a config that is too long to be read back.
     """
     write_config(folder, settings)
-    name = str(settings.tree["model"].get("cell"))
-    if name in CELLS and name not in BUILT_IN:
-        write_text(folder.cell, _json(to_json(CELLS[name])))
+    if (cell := _own_cell(settings)) is not None:
+        write_text(folder.cell, _json(to_json(cell)))
     # Last, so that a folder with a mark has a config.
     write_text(folder.mark, _json({"format": FORMAT, "recurra": __version__}))
+
+
+def _own_cell(settings: Settings) -> Cell | None:
+    """The cell of the model that is not one of ours. Raises ConfigError where there are two of them."""
+    parts = [part for part in settings.tree["model"].values() if isinstance(part, Mapping)]
+    own = sorted({str(part.get("cell")) for part in parts} & set(CELLS) - BUILT_IN)
+    if len(own) > 1:
+        raise ConfigError(f"model: has the cells {' and '.join(own)}, and a run folder holds one cell of your own.")
+    return CELLS[own[0]] if own else None
 
 
 def write_config(folder: RunFolder, settings: Settings) -> None:

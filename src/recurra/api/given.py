@@ -51,9 +51,9 @@ def text_of(value: object, name: str) -> str:
 
 
 def overrides_of(overrides: object) -> list[str]:
-    """Settings such as "model.hidden_size=8". Raises ConfigError for what is no list of texts."""
+    """Settings such as "model.encoder.hidden_size=8". Raises ConfigError for what is no list of texts."""
     if isinstance(overrides, str) or not isinstance(overrides, Sequence):
-        raise refusal("overrides", "a list of settings, such as ['model.hidden_size=8']", overrides)
+        raise refusal("overrides", "a list of settings, such as ['model.encoder.hidden_size=8']", overrides)
     return [text_of(one, f"overrides[{number}]") for number, one in enumerate(overrides)]
 
 

@@ -16,7 +16,7 @@ from recurra.base import plain_json
 from recurra.base.errors import RunError
 from recurra.base.shell import as_word
 
-FORMAT = 1
+FORMAT = 2
 # What a folder of several runs has in the place of run.json.
 GROUP = "group.json"
 
@@ -66,7 +66,7 @@ class RunFolder:
 
 
 def recognised(path: Path) -> RunFolder:
-    """The folder of a run, of this format or an older one. Raises RunError."""
+    """The folder of a run, of this format. Raises RunError."""
     folder = RunFolder(path)
     if not path.exists():
         raise RunError(f"{path}: no such folder; expected a run, as `recurra train` makes it.")
@@ -85,6 +85,12 @@ def recognised(path: Path) -> RunFolder:
         raise RunError(
             f"{path}: was written by recurra {mark.get('recurra')} in format {mark['format']}; this is {__version__}, "
             f"which reads formats up to {FORMAT}. Install the newer recurra."
+        )
+    if mark["format"] < FORMAT:
+        raise RunError(
+            f"{path}: was written by recurra {mark.get('recurra')} in format {mark['format']}, whose models had other "
+            f"parts; expected format {FORMAT}. Train it again: recurra train CONFIG --out RUN, with the options of "
+            f"its {folder.config.name} under model.inputs, model.encoder, model.head (docs/guide/config.md)."
         )
     return folder
 

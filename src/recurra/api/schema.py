@@ -16,17 +16,9 @@ from recurra.base.option import OneOf
 from recurra.base.registry import Registry
 from recurra.config import Check, Document, Fixed, Resolved, Schema, build, document_of, load, override, resolve
 from recurra.models import MODELS
+from recurra.models.contract import Sizes
 from recurra.tasks import TASKS, TaskConfig
 from recurra.training import CLIPPINGS, ON_NONFINITE, OPTIMIZERS, SCHEDULES, Rows
-
-# The networks that a task can use; the first one is taken where a config names none.
-NETWORKS: Mapping[str, tuple[str, ...]] = {
-    "classification": ("classifier",),
-    "translation": ("seq2seq",),
-    "language_model": ("language_model",),
-    "tagging": ("tagger",),
-    "music": ("chords",),
-}
 
 SCHEMA = Schema(
     doc="A recurra config: what to learn, from which data, with which model.",
@@ -36,7 +28,7 @@ SCHEMA = Schema(
         "model": OneOf("the network", MODELS),
         "training": Fixed("how to learn", TrainingOptions),
     },
-    defaults={"task": "classification", "model": NETWORKS["classification"][0]},
+    defaults={"task": "classification", "model": "sequence_model"},
 )
 
 
@@ -54,18 +46,18 @@ class Settings:
     def tree(self) -> Mapping[str, Mapping[str, Any]]:
         return self.resolved.tree
 
-    def outline(self, sizes: Sequence[int]) -> torch.nn.Module:
+    def outline(self, sizes: Sizes) -> torch.nn.Module:
         """The model without memory for its numbers."""
         return _outline(self.resolved, sizes)
 
-    def model(self, sizes: Sequence[int]) -> torch.nn.Module:
+    def model(self, sizes: Sizes) -> torch.nn.Module:
         """A model for data of these sizes, its weights drawn from the seed.
 
         Raises ConfigError, before it takes memory, if it would be larger than training.max_model_gib.
         """
         _refuse_large(self.resolved, sizes, self.training.max_model_gib)
         torch.manual_seed(self.training.seed)
-        model: torch.nn.Module = build(self.resolved.section("model"), MODELS, *sizes)
+        model: torch.nn.Module = build(self.resolved.section("model"), MODELS, sizes)
         return model
 
 
@@ -80,15 +72,16 @@ def read_settings(config: Path | Mapping[str, Any], overrides: Sequence[str] = (
 
 
 def schema_for(task: object) -> Schema:
-    """The schema of configs for a task: only the networks that it can use, one of them by default."""
-    words = NETWORKS.get(task, ()) if isinstance(task, str) else ()
-    if not words:  # the task's own word is the mistake then, and every network is as good
+    """The schema of configs for a task: the model that it needs, and its own defaults."""
+    if not isinstance(task, str) or task not in TASKS:  # the task's own word is the mistake then
         return SCHEMA
+    needs = TASKS[task].needs
     fitting: Registry[type[torch.nn.Module]] = Registry(f"model for {task}")
-    for word in words:
-        fitting.add(word, MODELS[word])
+    fitting.add(needs.model, MODELS[needs.model])
+    usual = {f"model.{part}": words[0] for part, words in needs.parts.items()}
+    own = {f"model.{path}": value for path, value in needs.defaults.items()}
     sections = {**SCHEMA.sections, "model": OneOf("the network", fitting)}
-    return Schema(SCHEMA.doc, sections, {**SCHEMA.defaults, "model": words[0]})
+    return Schema(SCHEMA.doc, sections, {"task": task, "model": needs.model, **usual, **own})
 
 
 def settings_of(document: Document, *, to_train: bool = True) -> Settings:
@@ -113,14 +106,14 @@ def _task_of(tree: Mapping[str, Any]) -> object:
     return (given.get("name") if isinstance(given, Mapping) else given) or SCHEMA.defaults["task"]
 
 
-def _outline(resolved: Resolved, sizes: Sequence[int]) -> torch.nn.Module:
+def _outline(resolved: Resolved, sizes: Sizes) -> torch.nn.Module:
     """The model without memory for its numbers. Options that cannot take effect together show when it is built."""
     with torch.device("meta"):
-        model: torch.nn.Module = build(resolved.section("model"), MODELS, *sizes)
+        model: torch.nn.Module = build(resolved.section("model"), MODELS, sizes)
     return model
 
 
-def _refuse_large(resolved: Resolved, sizes: Sequence[int], limit: float) -> None:
+def _refuse_large(resolved: Resolved, sizes: Sizes, limit: float) -> None:
     outline = _outline(resolved, sizes)
     # Buffers too: the table of one-hot rows is not in the state, and of a large vocabulary takes more than the rest.
     size = sum(t.numel() * t.element_size() for t in chain(outline.parameters(), outline.buffers())) / 2**30
@@ -132,7 +125,7 @@ def _refuse_large(resolved: Resolved, sizes: Sequence[int], limit: float) -> Non
         raise ConfigError(resolved.document.problem(("model",), message).sentence)
 
 
-def _smallest(resolved: Resolved) -> tuple[int, ...]:
+def _smallest(resolved: Resolved) -> Sizes:
     """The sizes of the smallest data that the task can have."""
     plan: TaskConfig = build(resolved.section("task"), TASKS)
     return plan.smallest_sizes
@@ -140,6 +133,17 @@ def _smallest(resolved: Resolved) -> tuple[int, ...]:
 
 def _check_size(resolved: Resolved) -> None:
     _refuse_large(resolved, _smallest(resolved), build(resolved.section("training"), TrainingOptions).max_model_gib)
+
+
+def _check_parts(resolved: Resolved) -> None:
+    """The components are ones that the task can use."""
+    task = resolved.tree["task"]["name"]
+    model, problems = resolved.tree["model"], []
+    for part, fitting in TASKS[task].needs.parts.items():
+        if (word := model[part]["name"]) not in fitting:
+            problems.append(f"{part}: '{word}' does not fit task {task}; expected {' or '.join(fitting)}.")
+    if problems:
+        raise ConfigError(problems)
 
 
 def _check_split(resolved: Resolved) -> None:
@@ -168,6 +172,7 @@ CHECKS = (
     Check(("task",), lambda resolved: build(resolved.section("task"), TASKS)),
     Check(("data",), lambda resolved: build(resolved.section("data"), DataOptions)),
     Check(("data", "task"), _check_split),
+    Check(("model", "task"), _check_parts),
     Check(("model", "task"), lambda resolved: _outline(resolved, _smallest(resolved))),
     Check(("model", "task", "training"), _check_size),
     Check(("training",), _check_training),  # the last one: see settings_of

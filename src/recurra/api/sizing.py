@@ -65,9 +65,9 @@ def _classification(options: Options, seen: Seen) -> list[Choice]:
     repeats = _repeats(seen.rows, options["text"], reads_characters)
     if repeats > MANY_REPEATS:  # few different tokens: nothing to learn by heart, and their order may be what counts
         return [
-            Choice("model.pooling", "concat", "few different tokens: where they stand may count"),
-            Choice("model.embedding_dropout", 0.1, _AGAINST_OVERFITTING),
-            Choice("model.output_dropout", 0.1, _AGAINST_OVERFITTING),
+            Choice("model.head.pooling", "concat", "few different tokens: where they stand may count"),
+            Choice("model.inputs.embedding_dropout", 0.1, _AGAINST_OVERFITTING),
+            Choice("model.head.output_dropout", 0.1, _AGAINST_OVERFITTING),
             *_training(seen, batch=batch, epochs=2 * epochs, optimizer="adamw"),
         ]
     rare = [Choice("task.min_count", 2, "what occurs once teaches what an unknown word means")]
@@ -75,23 +75,23 @@ def _classification(options: Options, seen: Seen) -> list[Choice]:
         *(rare if seen.number >= 500 else []),
         _units(seen, 64 if small else 128, small),
         _pooling(seen.number),
-        Choice("model.word_dropout", 0.3 if small else 0.1, "no word alone may decide"),
-        Choice("model.embedding_dropout", 0.5, _AGAINST_OVERFITTING),
-        Choice("model.output_dropout", 0.5 if small else 0.3, _AGAINST_OVERFITTING),
+        Choice("model.inputs.word_dropout", 0.3 if small else 0.1, "no word alone may decide"),
+        Choice("model.inputs.embedding_dropout", 0.5, _AGAINST_OVERFITTING),
+        Choice("model.head.output_dropout", 0.5 if small else 0.3, _AGAINST_OVERFITTING),
         *_training(seen, batch=batch, epochs=epochs, optimizer="adamw"),
     ]
 
 
 def _units(seen: Seen, units: int, few: bool) -> Choice:
     why = "more units would overfit" if few else "enough for more units"
-    return Choice("model.hidden_size", units, f"{seen.words}: {why}")
+    return Choice("model.encoder.hidden_size", units, f"{seen.words}: {why}")
 
 
 def _pooling(number: int) -> Choice:
     """Mean or max: the gradient of a maximum reaches only the steps that win, and few rows have few of those."""
     if number < MANY_TEXTS:
-        return Choice("model.pooling", "mean", "every word of a text teaches, where there are few texts")
-    return Choice("model.pooling", "max", "one word is often enough to tell the label")
+        return Choice("model.head.pooling", "mean", "every word of a text teaches, where there are few texts")
+    return Choice("model.head.pooling", "max", "one word is often enough to tell the label")
 
 
 def _tagging(options: Options, seen: Seen) -> list[Choice]:
@@ -100,20 +100,24 @@ def _tagging(options: Options, seen: Seen) -> list[Choice]:
     epochs = _epochs(seen.number, batch, at_1000=24, power=0.4, tokens=seen.number * 20)
     task = [Choice("task.scheme", "iobes", "the model learns where a name ends, too")] if spans else []
     output = (
-        Choice("model.output", "crf", "a tag must fit the one before it")
+        Choice("model.head.output", "crf", "a tag must fit the one before it")
         if spans
-        else (Choice("model.output", "softmax", "a tag is told by its sentence rather than by the tag before it"))
+        else (Choice("model.head.output", "softmax", "a tag is told by its sentence rather than by the tag before it"))
     )
     dropout = 0.5 if seen.number < 10_000 else 0.3
     return [
         *task,
         output,
-        Choice("model.character_size", 64, "words that training never saw are told by their letters"),
-        Choice("model.character_embedding_size", 32),
+        Choice("model.inputs.character_size", 64, "words that training never saw are told by their letters"),
+        Choice("model.inputs.character_embedding_size", 32),
         _units(seen, 100 if seen.number < 10_000 else 200, seen.number < 10_000),
-        Choice("model.word_dropout", 0.2 if seen.number < 10_000 else 0.1, "letters and neighbours must do without it"),
-        Choice("model.embedding_dropout", dropout, _AGAINST_OVERFITTING),
-        Choice("model.output_dropout", dropout, _AGAINST_OVERFITTING),
+        Choice(
+            "model.inputs.word_dropout",
+            0.2 if seen.number < 10_000 else 0.1,
+            "letters and neighbours must do without it",
+        ),
+        Choice("model.inputs.embedding_dropout", dropout, _AGAINST_OVERFITTING),
+        Choice("model.head.output_dropout", dropout, _AGAINST_OVERFITTING),
         *_training(seen, batch=batch, epochs=epochs, optimizer="adam"),
     ]
 
@@ -126,8 +130,9 @@ def _translation(options: Options, seen: Seen) -> list[Choice]:
     batch = max(_batch(seen.number), 16)
     length = _mean_length(seen.rows, options["target"], _name(options.get("target_tokenizer")) == "characters")
     return [
-        Choice("model.embedding_dropout", dropout, _AGAINST_OVERFITTING),
-        Choice("model.output_dropout", dropout, _AGAINST_OVERFITTING),
+        Choice("model.inputs.embedding_dropout", dropout, _AGAINST_OVERFITTING),
+        Choice("model.decoder.embedding_dropout", dropout, _AGAINST_OVERFITTING),
+        Choice("model.decoder.output_dropout", dropout, _AGAINST_OVERFITTING),
         *_training(
             seen,
             batch=batch,
@@ -146,16 +151,16 @@ def _language_model(options: Options, seen: Seen) -> list[Choice]:
     epochs = round(min(max(3000 / steps_an_epoch, 3), 60))
     dropout = 0.4 if tokens < 500_000 else 0.25
     return [
-        Choice("model.dropout", dropout, _AGAINST_OVERFITTING),
-        Choice("model.output_dropout", dropout, _AGAINST_OVERFITTING),
+        Choice("model.encoder.dropout", dropout, _AGAINST_OVERFITTING),
+        Choice("model.head.output_dropout", dropout, _AGAINST_OVERFITTING),
         *_training(seen, batch=batch, epochs=epochs, optimizer="adam", steps=round(epochs * steps_an_epoch)),
     ]
 
 
 def _music(options: Options, seen: Seen) -> list[Choice]:
     return [
-        Choice("model.input_dropout", 0.3, _AGAINST_OVERFITTING),
-        Choice("model.output_dropout", 0.3, _AGAINST_OVERFITTING),
+        Choice("model.inputs.input_dropout", 0.3, _AGAINST_OVERFITTING),
+        Choice("model.head.output_dropout", 0.3, _AGAINST_OVERFITTING),
         *_training(
             seen, batch=8, epochs=_epochs(seen.number, 8, at_1000=30, power=0.5, tokens=0.0, most=80), optimizer="adam"
         ),

@@ -66,7 +66,7 @@ def train(
 
     config: a file, or a dict of its sections, whose run is named after the task
     overrides: "dotted.key=value" each      cells: files with a user's own cells, which are run
-    together: train in several processes, which share each batch
+    distributed: train in several processes, which share each batch
     grace: seconds after a Ctrl-C in which a second one ends the run with its best weights; 0 where no person waits
     Raises ConfigError, DataError, RunError (the folder holds a run) or TrainingError.
     """
@@ -112,7 +112,7 @@ def resume(
 
     A run that has ended is resumed too, if it has epochs left: with more of them in `overrides`.
     overrides: "dotted.key=value" each, of the options in `recurra.api.changes.MAY_CHANGE`; the run's config keeps them
-    together: in several processes, however many it was before
+    distributed: in several processes, however many it was before
     Raises RunError if the folder is no run, another process writes to it, its checkpoints are all damaged, its data
     was changed, or an option that may not change; ConfigError for an override that is no option.
     """

@@ -241,9 +241,12 @@ def _log_step(log: Log | Unwritten, progress: Progress, speed: Speed) -> None:
 
 def _say_choices(trainer: Trainer, settings: Settings, select: str, device: torch.device, watch: Callback) -> None:
     """What `auto` has chosen."""
-    if settings.tree["model"].get("backend") == "auto":
-        words = {m.executor() for m in trainer.model.modules() if isinstance(m, Recurrent)}
-        watch.note(f"model.backend: auto selected {', '.join(map(repr, sorted(words)))} (device: {device}).")
+    parts = {name: part for name, part in settings.tree["model"].items() if isinstance(part, Mapping)}
+    chosen = [name for name, part in parts.items() if part.get("backend") == "auto"]
+    words = sorted({m.executor() for m in trainer.model.modules() if isinstance(m, Recurrent)})
+    if chosen and words:
+        options = ", ".join(f"model.{name}.backend" for name in chosen)
+        watch.note(f"{options}: auto selected {', '.join(map(repr, words))} (device: {device}).")
     if settings.training.select == "auto":
         watch.note(f"training.select: auto selected '{select}'{_instead(trainer.task, select)}.")
 

@@ -12,7 +12,7 @@ write      a resolved config as commented YAML
 
 from __future__ import annotations
 
-from recurra.config.build import Section, build
+from recurra.config.build import Section, build, located
 from recurra.config.document import Document, document_of, load, override, parse, parse_bytes
 from recurra.config.options import Option, options_of
 from recurra.config.resolve import Check, Resolved, resolve
@@ -31,6 +31,7 @@ __all__ = [
     "build",
     "document_of",
     "load",
+    "located",
     "options_of",
     "override",
     "parse",

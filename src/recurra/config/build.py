@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,8 +40,15 @@ def build(
     constructor = maker[options.pop("name")] if isinstance(maker, Mapping) else maker
     if isinstance(section, Section):
         options |= _components(section, constructor)
-    try:
+    with located(section):
         return constructor(*positional, **options, **given)
+
+
+@contextmanager
+def located(section: object) -> Iterator[None]:
+    """Raise what is refused inside, ValueErrors, as ConfigErrors with the file and line of the section's options."""
+    try:
+        yield
     except (DataError, ShapeError, RunError):
         raise
     except ValueError as error:

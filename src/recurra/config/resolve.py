@@ -11,7 +11,7 @@ from recurra.base.option import OneOf, Opt
 from recurra.config.aliases import OURS
 from recurra.config.build import Section, sentences
 from recurra.config.document import Document, KeyPath, Problem
-from recurra.config.options import Option, options_of
+from recurra.config.options import Option
 from recurra.config.scalars import shown
 from recurra.config.schema import Fixed, Schema
 from recurra.config.values import MisfitError, UnknownWordError, fit, unknown, words
@@ -112,7 +112,7 @@ def _neighbour(path: KeyPath, key: str, known: Sequence[str], schema: Schema) ->
     if ours is not None and (owner := schema.owner(ours, path)):
         return f" Here it is called '{owner}'."
     listed = f" Known: {', '.join(known)}." if known else " There are no options here."
-    return did_you_mean(key, known) or listed
+    return did_you_mean(key, known) or (schema.like(key, path) if path else "") or listed
 
 
 def _section(name: str, section: Fixed | OneOf, schema: Schema, mistakes: _Mistakes) -> dict[str, Any]:
@@ -151,7 +151,7 @@ def _component(
 def _options(
     path: KeyPath, given: Mapping[str, Any], maker: Callable[..., Any], schema: Schema, mistakes: _Mistakes
 ) -> dict[str, Any]:
-    options = options_of(maker)
+    options = schema.options(path, maker)
     mistakes.unknown_keys(path, given, [option.name for option in options], schema)
     values = {option.name: _value(path, given, option, schema, mistakes) for option in options}
     return {name: value for name, value in values.items() if value is not _WRONG}
@@ -195,8 +195,8 @@ def _default(option: Option, note: Opt) -> Any:
 
 
 def _pointer(path: KeyPath, choices: object) -> str:
-    """Where to read about all words of a registry; `explain` knows sections and their options, and nothing deeper."""
-    return f" `recurra explain {'.'.join(path)}` lists all." if hasattr(choices, "kind") and len(path) <= 2 else ""
+    """Where to read about all words of a registry."""
+    return f" `recurra explain {'.'.join(path)}` lists all." if hasattr(choices, "kind") else ""
 
 
 def _choices(note: OneOf) -> str:

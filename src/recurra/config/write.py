@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from types import MappingProxyType
 from typing import Any
 
 from recurra.base.option import OneOf
+from recurra.config.document import KeyPath
 from recurra.config.options import Option, options_of
 from recurra.config.resolve import Resolved
 from recurra.config.scalars import SWITCH, parse_plain
@@ -42,7 +43,7 @@ def write(
     ]
     lines = [f"# {line}".rstrip() for line in head]
     for name, section in schema.sections.items():
-        lines += ["", *_section(name, resolved.tree[name], section, _below(reasons, name))]
+        lines += ["", *_section(schema, name, resolved.tree[name], section, _below(reasons, name))]
     return "\n".join(lines) + "\n"
 
 
@@ -50,41 +51,43 @@ def _below(reasons: Mapping[str, str], name: str) -> dict[str, str]:
     return {path.removeprefix(f"{name}."): why for path, why in reasons.items() if path.startswith(f"{name}.")}
 
 
-def _section(name: str, values: Mapping[str, Any], section: Fixed | OneOf, reasons: Mapping[str, str]) -> Iterator[str]:
+def _section(
+    schema: Schema, name: str, values: Mapping[str, Any], section: Fixed | OneOf, reasons: Mapping[str, str]
+) -> Iterator[str]:
     if isinstance(section, OneOf):
-        yield from _component(0, name, values, section, section.doc, reasons)
+        yield from _component(schema, (name,), values, section, section.doc, reasons)
     else:
         yield from _commented(f"{name}:", section.doc, 0)
-        yield from _options(1, values, options_of(section.constructor), reasons)
+        yield from _options(schema, (name,), values, section.constructor, reasons)
 
 
 def _component(
-    depth: int, key: str, values: Mapping[str, Any], note: OneOf, comment: str, reasons: Mapping[str, str]
+    schema: Schema, path: KeyPath, values: Mapping[str, Any], note: OneOf, comment: str, reasons: Mapping[str, str]
 ) -> Iterator[str]:
     """`optimizer: adam` for a component without options, else a map with its word first."""
-    options = options_of(note.registry[values["name"]])
+    depth, maker = len(path) - 1, note.registry[values["name"]]
     kind = getattr(note.registry, "kind", None)
     pointer = "; see " + _together(f"`recurra explain {kind} {values['name']}`") if kind else ""
     comment = f"{comment} (one of {', '.join(note.registry)}{pointer})"
-    if not options:
-        yield from _commented(f"{key}: {_scalar(values['name'])}", comment, depth)
+    if not options_of(maker):
+        yield from _commented(f"{path[-1]}: {_scalar(values['name'])}", comment, depth)
         return
-    yield from _commented(f"{key}:", comment, depth)
+    yield from _commented(f"{path[-1]}:", comment, depth)
     yield f"{'  ' * (depth + 1)}name: {_scalar(values['name'])}"
-    yield from _options(depth + 1, values, options, reasons)
+    yield from _options(schema, path, values, maker, reasons)
 
 
 def _options(
-    depth: int, values: Mapping[str, Any], options: tuple[Option, ...], reasons: Mapping[str, str]
+    schema: Schema, path: KeyPath, values: Mapping[str, Any], maker: Callable[..., Any], reasons: Mapping[str, str]
 ) -> Iterator[str]:
-    for option in options:
+    for option in schema.options(path, maker):
         value = values[option.name]
         why = f"; here: {reasons[option.name]}" if option.name in reasons else ""
         if isinstance(option.note, OneOf) and value is not None:
-            comment = f"{option.note.doc}; {_default(option)}{why}"
-            yield from _component(depth, option.name, value, option.note, comment, _below(reasons, option.name))
+            comment, below = f"{option.note.doc}; {_default(option)}{why}", _below(reasons, option.name)
+            yield from _component(schema, (*path, option.name), value, option.note, comment, below)
         else:
-            yield from _option(depth, option, value, why)
+            yield from _option(len(path), option, value, why)
 
 
 def _option(depth: int, option: Option, value: Any, why: str) -> Iterator[str]:

@@ -19,7 +19,7 @@ LARGEST_BIAS = 4
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """change: options of the config, such as `model.forget_bias: 1`; why: one sentence; settings: for --set."""
+    """change: options of the config, such as `model.encoder.forget_bias: 1`; why: one sentence; settings: for --set."""
 
     change: str
     why: str
@@ -39,8 +39,14 @@ def advice(diagnosis: Diagnosis, tree: Tree) -> tuple[Advice, ...]:
     return tuple(reversed(once.values()))
 
 
+def part(tree: Tree, name: str) -> Mapping[str, Any]:
+    """The options of a component of the model; none where the model has no such component."""
+    found = tree["model"].get(name)
+    return found if isinstance(found, Mapping) else {}
+
+
 def _set(**settings: object) -> tuple[str, ...]:
-    """`model__forget_bias=1` -> "model.forget_bias=1"."""
+    """`model__encoder__init=x` -> "model.encoder.init=x"."""
     return tuple(f"{name.replace('__', '.')}={value}" for name, value in settings.items())
 
 
@@ -68,53 +74,52 @@ def forget_bias(steps: int) -> int:
 
 
 def _against_vanishing(diagnosis: Diagnosis, tree: Tree) -> Iterator[Advice]:
-    model, steps = tree["model"], _steps(diagnosis)
+    model, steps = part(tree, "encoder"), _steps(diagnosis)
     cell, bias = str(model.get("cell")), forget_bias(_steps(diagnosis))
     if not _has_gates(cell):
         yield _one(
             f"a cell with gates keeps its state for many steps; a forget bias of {bias} keeps it for about {steps}.",
-            _set(model__cell="lstm", model__forget_bias=bias),
+            _set(model__encoder__cell="lstm", model__encoder__forget_bias=bias),
         )
         if cell in ("rnn_relu", "indrnn") and model.get("init") != "identity":
             yield _one(
                 "a ReLU that is on then hands its state, and the gradient, on unchanged (Le et al. 2015).",
-                _set(model__init="identity"),
+                _set(model__encoder__init="identity"),
             )
         elif model.get("init") == "torch":
             yield _one(
                 "orthogonal recurrent weights neither shrink nor stretch a gradient (Saxe et al. 2014).",
-                _set(model__init="orthogonal"),
+                _set(model__encoder__init="orthogonal"),
             )
     elif _forgets(cell) and (model.get("forget_bias") is None or float(model["forget_bias"]) < bias):
         yield _one(
             "the forget gate starts half closed, and every step halves the gradient; with this bias it starts open "
             f"for about {1 + math.exp(bias):.0f} steps (Jozefowicz et al. 2015).",
-            _set(model__forget_bias=bias),
+            _set(model__encoder__forget_bias=bias),
         )
     elif not _forgets(cell):
         yield _one(
             f"the gate that keeps the state of '{cell}' starts half closed; an LSTM's can start open.",
-            _set(model__cell="lstm", model__forget_bias=bias),
+            _set(model__encoder__cell="lstm", model__encoder__forget_bias=bias),
         )
     yield from _shorter_ways(tree)
 
 
 def _shorter_ways(tree: Tree) -> Iterator[Advice]:
-    model = tree["model"]
-    if model.get("pooling") == "last":
+    if part(tree, "head").get("pooling") == "last":
         yield _one(
-            "the loss then reaches every step directly, not only the last one.",
-            _set(model__pooling="max"),
+            "the loss then reaches every step directly, not only the last one.", _set(model__head__pooling="max")
         )
-    if model.get("attention") == "none":
+    attention = part(tree, "decoder").get("attention")
+    if isinstance(attention, Mapping) and attention["name"] == "none":
         yield _one(
             "the loss then reaches every step of the source directly (Bahdanau et al. 2015).",
-            _set(model__attention="additive"),
+            _set(model__decoder__attention="additive"),
         )
 
 
 def _against_exploding(diagnosis: Diagnosis, tree: Tree) -> Iterator[Advice]:
-    model, clipping = tree["model"], tree["training"].get("clipping")
+    model, clipping = part(tree, "encoder"), tree["training"].get("clipping")
     word = clipping.get("name") if isinstance(clipping, Mapping) else clipping
     if word == "none":
         yield _one(
@@ -125,13 +130,13 @@ def _against_exploding(diagnosis: Diagnosis, tree: Tree) -> Iterator[Advice]:
     if model.get("init") == "torch":
         yield _one(
             "orthogonal recurrent weights neither shrink nor stretch a gradient (Saxe et al. 2014).",
-            _set(model__init="orthogonal"),
+            _set(model__encoder__init="orthogonal"),
         )
     if not _has_gates(str(model.get("cell"))):
         bias = forget_bias(_steps(diagnosis))
         yield _one(
             "the state of a cell with gates is a weighted mean, which does not grow.",
-            _set(model__cell="lstm", model__forget_bias=bias),
+            _set(model__encoder__cell="lstm", model__encoder__forget_bias=bias),
         )
     yield from _shorter_rows(tree, "fewer steps multiply the gradient fewer times.")
 
@@ -143,17 +148,19 @@ def _shorter_rows(tree: Tree, why: str) -> Iterator[Advice]:
 
 
 def _against_saturation(diagnosis: Diagnosis, tree: Tree) -> Iterator[Advice]:
-    model = tree["model"]
+    model = part(tree, "encoder")
     yield from _lower_rate(tree, "large steps have driven weights to where the activations are flat.")
     if model.get("init") == "torch":
-        yield _one("recurrent weights that stretch nothing keep the arguments small.", _set(model__init="orthogonal"))
+        yield _one(
+            "recurrent weights that stretch nothing keep the arguments small.", _set(model__encoder__init="orthogonal")
+        )
     if model.get("cell") == "lstm":
         yield _one(
             "layer normalisation keeps the gates' arguments in range (Ba et al. 2016).",
-            _set(model__cell="lstm_layernorm"),
+            _set(model__encoder__cell="lstm_layernorm"),
         )
     if model.get("cell") == "rnn_relu":
-        yield _one("a unit of tanh cannot die.", _set(model__cell="rnn"))
+        yield _one("a unit of tanh cannot die.", _set(model__encoder__cell="rnn"))
     if not tree["training"].get("l2"):
         yield _one("a penalty on the weights draws them back.", _set(training__l2=1e-4))
 
@@ -190,7 +197,7 @@ def _has_gates(cell: str) -> bool:
 
 
 def _forgets(cell: str) -> bool:
-    """Does it have a forget gate f with a bias, whose start `model.forget_bias` sets?"""
+    """Does it have a forget gate f with a bias, whose start `model.encoder.forget_bias` sets?"""
     graph = trace(CELLS[cell])
     return cell.startswith("lstm") and any(node.kind == "b" and node.name == "f" for node in graph.nodes)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recurra.base.contracts import Score
-from recurra.doctor.advice import Advice, Tree, one_advice
+from recurra.doctor.advice import Advice, Tree, one_advice, part
 
 # Steps under which hardly any network has learned something: Adam moves a weight by about its rate a step, 0.003, and
 # weights are of order 0.1 to 1.
@@ -209,16 +209,21 @@ def _other_rate(tree: Tree) -> Iterator[Advice]:
 
 
 def _more_dropout(tree: Tree) -> Iterator[Advice]:
-    model = tree["model"]
-    low = {f"model.{name}": 0.5 for name in ("embedding_dropout", "output_dropout") if _below(model.get(name), 0.5)}
+    inputs, head = part(tree, "inputs"), part(tree, "head")
+    given = {
+        "inputs.embedding_dropout": inputs.get("embedding_dropout"),
+        "head.output_dropout": head.get("output_dropout"),
+    }
+    low = {f"model.{path}": 0.5 for path, value in given.items() if _below(value, 0.5)}
     if low:
         yield one_advice("against learning rows by heart.", low)
-    elif _below(model.get("word_dropout"), 0.3):
-        yield one_advice("no word alone may decide.", {"model.word_dropout": 0.3})
+    elif _below(inputs.get("word_dropout"), 0.3):
+        yield one_advice("no word alone may decide.", {"model.inputs.word_dropout": 0.3})
 
 
 def _max_pooling(tree: Tree) -> Iterator[Advice]:
-    yield from _set_if(tree, "model", "pooling", "last", "max", "one word is often enough to tell the label.")
+    if part(tree, "head").get("pooling") == "last":
+        yield one_advice("one word is often enough to tell the label.", {"model.head.pooling": "max"})
 
 
 def _set_if(tree: Tree, section: str, name: str, now: str, then: str, why: str) -> Iterator[Advice]:

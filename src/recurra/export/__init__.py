@@ -1,14 +1,13 @@
 """Models for other programs: ONNX files, which are run and compared before they are kept, and weights for torch.nn.
 
-onnx_graph an ONNX graph while it grows: nodes, constants, names
-recurrent  recurrent layers: the nodes RNN, LSTM, GRU, or a Scan        equations  one step of any cell, from its graph
-layers     layers without time of their own                             attention  one step of a decoder's attention
-bridges    the decoder's first states
-parts      one file: its graph, random inputs, the model's own answers  models     which models have which files
-runtimes   the programs that run a file, here and elsewhere
-encoders   recurrent layers alone, classifier, tagger                   encoder_decoder  both, and a step of the decoder
-language   language model, chords: what follows, states in and out
-onnx_files `onnx`: from a model to files that agree with it             torch_weights  `save_torch`, `load_torch`
+onnx_files      `onnx`: from a model to files that agree with it    torch_weights  `save_torch`, `load_torch`
+models          which models have which files                       parts          one file, and the model's own answers
+runtimes        programs that run a file, here and elsewhere        layers_alone   recurrent layers without a model
+sequence_model  inputs, an encoder and a head                       encoder_decoder  before the first step, and a step
+inputs, encoders, heads: the components of both
+bridges         the decoder's first states                          attention      one step of a decoder's attention
+recurrent       layers as RNN, LSTM or GRU nodes, or as a Scan      equations      one step of any cell, from its graph
+layers          layers without time of their own                    onnx_graph     a graph while it is drawn
 """
 
 from __future__ import annotations

@@ -18,15 +18,15 @@ from recurra.base.contracts import Batch
 from recurra.data.tokenizers import UNK
 from recurra.engine import Weights
 from recurra.export import attention, bridges
+from recurra.export.encoders import EncodedValues, encoded
 from recurra.export.equations import step as cell_step
+from recurra.export.inputs import read
 from recurra.export.layers import clean, linear, write
 from recurra.export.onnx_graph import Array, Drawing, Shape, Value
-from recurra.export.parts import Named, Part, padding, random_lengths, random_numbers, some_state, table_size
-from recurra.export.recurrent import last, packed, recurrent, zone
-from recurra.models import Seq2Seq
-from recurra.models.decoder import Decoder, DecoderState
-from recurra.models.encoder import Encoder
-from recurra.nn import Recurrent
+from recurra.export.parts import Named, Part, padding, random_lengths, random_numbers, some_state
+from recurra.export.recurrent import packed, zone
+from recurra.models import EncoderDecoder
+from recurra.models.decoders.decoder import Decoder, DecoderState
 from recurra.nn.attention import Memory
 from recurra.nn.attention.regions import Monotonic
 
@@ -44,7 +44,7 @@ class Kept:
 
 
 def kept_of(decoder: Decoder) -> dict[str, Kept]:
-    """What a decoder carries from step to step, by name, as `models.decoder.DecoderState`."""
+    """What a decoder carries from step to step, by name, as `models.decoders.decoder.DecoderState`."""
     layers, found = decoder.recurrent, {}
     for layer in range(layers.num_layers):
         for name, width in zip(layers.cell.states, layers.state_sizes(), strict=True):
@@ -73,54 +73,28 @@ def _both(decoder: Decoder, first: Part) -> list[Part]:
 # -- before the first step ---------------------------------------------------------------------------------------------
 
 
-def seq2seq(model: Seq2Seq, *, for_any: bool) -> list[Part]:
+def encoder_decoder(model: EncoderDecoder, *, for_any: bool) -> list[Part]:
     """source, source_lengths, with copying source_copy -> what the first step reads; and a step."""
     draw = Drawing(for_any=for_any)
-    source = draw.input("source", np.int64, ("T", "N"))
-    lengths = draw.input("source_lengths", np.int64, ("N",))
+    reading = read(draw, model.inputs, {"tokens": "source", "lengths": "source_lengths"})
     copies = draw.input("source_copy", np.int64, ("T", "N")) if model.decoder.gate is not None else None
-    _start(draw, model.decoder, _encoded(draw, model.encoder, source, lengths), copies)
+    _start(draw, model.decoder, encoded(draw, model.encoder, reading.x, reading.lengths, {}), copies)
     V = model.decoder.output.out_features
 
     def ask(random: np.random.Generator, N: int, T: int) -> Named:
-        known = table_size(model.encoder.embedding)
-        found = {"source": random.integers(0, known, (T, N)), "source_lengths": random_lengths(random, N, T)}
+        asked = reading.ask(random, N, T)
+        found = {"source": asked["tokens"], "source_lengths": asked["lengths"]}
         return found if copies is None else found | {"source_copy": random.integers(0, V + 3, (T, N))}
 
-    def answer(model: Seq2Seq, inputs: Named) -> Named:
+    def answer(model: EncoderDecoder, inputs: Named) -> Named:
         tensors = {name: torch.from_numpy(array) for name, array in inputs.items()}
-        return _arrays(model.decoder, model.start(Batch(tensors, tensors["source_lengths"], {}, ())))
+        batch = Batch({**tensors, "tokens": tensors["source"]}, tensors["source_lengths"], {}, ())
+        return _arrays(model.decoder, model.start(batch))
 
     return _both(model.decoder, Part(FIRST, draw, ask, answer))
 
 
-def _encoded(draw: Drawing, encoder: Encoder, source: Value, lengths: Value) -> bridges.Source:
-    """As `Encoder.forward`."""
-    tokens = clean(draw, source, lengths)
-    tokens = _turned(draw, tokens, lengths) if encoder.reverse else tokens
-    outputs, states = recurrent(draw, encoder.recurrent, write(draw, encoder.embedding, tokens), lengths)
-    layers = encoder.recurrent
-    return bridges.Source(
-        _turned(draw, outputs, lengths) if encoder.reverse else outputs,
-        lengths,
-        {n: _by_layer(draw, s, layers) for n, s in zip(layers.cell.states, states, strict=True)},
-        last(draw, layers, states[0]),
-    )
-
-
-def _turned(draw: Drawing, x: Value, lengths: Value) -> Value:
-    """Each sequence of x (T, N, ...) turned round within its length."""
-    return draw.put("ReverseSequence", x, lengths, time_axis=0, batch_axis=1)
-
-
-def _by_layer(draw: Drawing, state: Value, layers: Recurrent) -> list[Value]:
-    """(layers * directions, N, width) -> one (N, directions * width) a layer."""
-    D = layers.num_directions
-    rows = [draw.take(state, k, 0) for k in range(layers.num_layers * D)]
-    return [draw.join(rows[k : k + D], 1) for k in range(0, len(rows), D)]
-
-
-def _start(draw: Drawing, decoder: Decoder, source: bridges.Source, copies: Value | None) -> None:
+def _start(draw: Drawing, decoder: Decoder, source: EncodedValues, copies: Value | None) -> None:
     """The outputs: all that the first step reads."""
     N = draw.size(source.summary, 0)
     states = bridges.first_states(draw, decoder.bridge, source)
@@ -130,11 +104,9 @@ def _start(draw: Drawing, decoder: Decoder, source: bridges.Source, copies: Valu
         for name, state in zip(decoder.recurrent.cell.states, row, strict=True)
     }
     if decoder.attention is not None:
-        assert source.outputs is not None
-        assert source.lengths is not None
         found["values"], found["keys"] = attention.prepare(draw, decoder.attention, source.outputs, source.lengths)
         found |= {"lengths": source.lengths, "coverage": draw.zeros(N, draw.size(source.outputs, 0))}
-    if copies is not None and source.lengths is not None:
+    if copies is not None:
         found["copies"] = draw.put("Transpose", clean(draw, copies, source.lengths), perm=[1, 0])
     found |= {"position": draw.constant(0, np.int64), "summary": source.summary}
     found["fed"] = draw.zeros(N, decoder.output.in_features)
@@ -293,7 +265,7 @@ def _some(random: np.random.Generator, name: str, shape: list[int], lengths: Arr
     return some_state(random, name.partition("_")[0], shape)
 
 
-def _answer_step(model: Seq2Seq, inputs: Named) -> Named:
+def _answer_step(model: EncoderDecoder, inputs: Named) -> Named:
     decoder = model.decoder
     tensors = {name: torch.from_numpy(np.asarray(array)) for name, array in inputs.items()}
     old = _state(decoder, tensors)

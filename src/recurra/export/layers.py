@@ -11,7 +11,7 @@ from torch import nn
 from recurra.base.errors import ConfigError
 from recurra.export.onnx_graph import FLOAT, Drawing, Value
 from recurra.export.recurrent import last, recurrent
-from recurra.models import readout
+from recurra.models.decoders import readout
 from recurra.nn import Embedding, OneHot, characters, pool
 
 Writer = Callable[..., Any]

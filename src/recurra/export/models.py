@@ -7,19 +7,18 @@ from collections.abc import Callable
 from torch import nn
 
 from recurra.base.errors import ConfigError
-from recurra.export import encoder_decoder, encoders, language
+from recurra.export.encoder_decoder import encoder_decoder
+from recurra.export.layers_alone import layers_alone
 from recurra.export.parts import Part
-from recurra.models import Chords, Classifier, LanguageModel, Seq2Seq, Tagger
+from recurra.export.sequence_model import sequence_model
+from recurra.models import EncoderDecoder, SequenceModel
 from recurra.nn import Recurrent
 
 # A model's type -> its files
 PARTS: dict[type[nn.Module], Callable[..., list[Part]]] = {
-    Recurrent: encoders.layers_alone,
-    Classifier: encoders.classifier,
-    Tagger: encoders.tagger,
-    Seq2Seq: encoder_decoder.seq2seq,
-    LanguageModel: language.language_model,
-    Chords: language.chords,
+    Recurrent: layers_alone,
+    SequenceModel: sequence_model,
+    EncoderDecoder: encoder_decoder,
 }
 
 

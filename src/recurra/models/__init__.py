@@ -1,14 +1,10 @@
-"""Whole networks made of layers. Each takes a Batch and returns a Prediction; none knows a label or a loss.
+"""Whole networks made of components. Each takes a Batch and returns a Prediction; none knows a label or a loss.
 
-classifier   a sequence to one vector of logits
-tagger       a sequence of words to a label for each of them
-chords       notes that sound together to what sounds next
-language_model  tokens to what comes next, with states in and out
-seq2seq      a sequence to another one; or a vector, or a label, to a sequence
-encoder      a source as a decoder sees it             bridge   its last states to the decoder's first
-decoder      all steps at once, or one after another   readout  what the output layer reads
-parts        a decoder from its options                options  what models share
-scheduled_sampling  how often training shows the true token
+contract         what components are to one another
+inputs/          what a step reads                    encoders/  what the steps know of one another
+heads/           what is said of them                 decoders/  what writes a target, token by token
+sequence_model   inputs, an encoder, a head           encoder_decoder  inputs, an encoder, a decoder
+options          what components share
 """
 
 from __future__ import annotations
@@ -16,17 +12,15 @@ from __future__ import annotations
 from torch import nn
 
 from recurra.base.registry import Registry
-from recurra.models.chords import Chords
-from recurra.models.classifier import Classifier
-from recurra.models.language_model import LanguageModel
-from recurra.models.seq2seq import FromVector, Seq2Seq
-from recurra.models.tagger import Tagger
+from recurra.models.decoders import DECODERS
+from recurra.models.encoder_decoder import EncoderDecoder
+from recurra.models.encoders import ENCODERS
+from recurra.models.heads import HEADS
+from recurra.models.inputs import INPUTS
+from recurra.models.sequence_model import IncrementalModel, SequenceModel
 
 MODELS: Registry[type[nn.Module]] = Registry("model")
-MODELS.add("classifier", Classifier)
-MODELS.add("language_model", LanguageModel)
-MODELS.add("seq2seq", Seq2Seq)
-MODELS.add("tagger", Tagger)
-MODELS.add("chords", Chords)
+MODELS.add("sequence_model", SequenceModel)
+MODELS.add("encoder_decoder", EncoderDecoder)
 
-__all__ = ["MODELS", "Chords", "Classifier", "FromVector", "LanguageModel", "Seq2Seq", "Tagger"]
+__all__ = ["DECODERS", "ENCODERS", "HEADS", "INPUTS", "MODELS", "EncoderDecoder", "IncrementalModel", "SequenceModel"]

@@ -1,46 +1,34 @@
-"""Options that models share: what each means and its bounds."""
+"""Options that components share: what each means and its bounds, stated once. Defaults are the components' own."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from recurra.base.option import OneOf, Opt
+from recurra.base.option import Opt
 from recurra.cells import CELLS
 from recurra.config import Section
 from recurra.engine import BACKENDS
-from recurra.models.bridge import BRIDGES
-from recurra.models.classifier import DEEPEST, WIDEST
-from recurra.models.decoder import STYLES
-from recurra.models.readout import READOUTS
-from recurra.models.scheduled_sampling import SAMPLING_SCHEDULES
-from recurra.nn import ATTENTIONS
 from recurra.nn.initial import INITIALIZERS
+from recurra.nn.merge import MERGES
+
+# No useful network is wider or deeper; up to here, counting the parameters before they are allocated takes no time.
+WIDEST, DEEPEST = 65_536, 64
 
 Component = Section | Mapping[str, Any] | str
 
+# -- recurrent layers --
+CellName = Annotated[str, Opt("recurrent cell; `recurra explain cell` shows each", choices=CELLS)]
+HiddenSize = Annotated[int, Opt("units per layer and direction", ge=1, le=WIDEST)]
+NumLayers = Annotated[int, Opt("recurrent layers, one on the other", ge=1, le=DEEPEST)]
+ProjSize = Annotated[int, Opt("units after the projection, for lstm_projected; 0 is none", ge=0, le=WIDEST)]
+Bidirectional = Annotated[bool, Opt("read in both directions")]
+Merge = Annotated[str, Opt("how two directions become one output", choices=MERGES)]
+LockedDropoutOption = Annotated[
+    bool, Opt("the component's dropout keeps one mask for all steps (Merity et al. 2017, section 4.2)")
+]
+
 EmbeddingSize = Annotated[int, Opt("numbers in a token's vector", ge=1, le=WIDEST)]
-DecoderCell = Annotated[str | None, Opt("the decoder's recurrent cell; null is the encoder's", choices=CELLS)]
-DecoderSize = Annotated[int | None, Opt("units of a decoder layer; null is hidden_size", ge=1, le=WIDEST)]
-DecoderLayers = Annotated[int | None, Opt("layers of the decoder; null is num_layers", ge=1, le=DEEPEST)]
-DecoderProjection = Annotated[int, Opt("units after the decoder's projection, for lstm_projected", ge=0, le=WIDEST)]
-Bridge = Annotated[str, Opt("how the encoder's last states become the decoder's first", choices=BRIDGES)]
-Attention = Annotated[Component, OneOf("what the decoder looks at in the source, at each step", ATTENTIONS)]
-StyleOption = Annotated[
-    str | None,
-    Opt("where the source enters the decoder; null is bahdanau with attention, sutskever without", choices=STYLES),
-]
-InputFeeding = Annotated[bool, Opt("the last readout is part of the next input; only in style luong")]
-Readout = Annotated[
-    str | None, Opt("what the output layer reads; null is what the style's paper has", choices=READOUTS)
-]
-ReadoutSize = Annotated[
-    int | None,
-    Opt("numbers the output layer reads; null is the decoder's width, or embedding_size where tied", ge=1, le=WIDEST),
-]
-Sampling = Annotated[
-    Component | None, OneOf("how often training shows the true token and not the model's own", SAMPLING_SCHEDULES)
-]
 WordDropout = Annotated[
     float, Opt("share of the vocabulary without a vector in a step, in all places (Gal & Ghahramani 2016)", ge=0, lt=1)
 ]
@@ -59,4 +47,11 @@ Backend = Annotated[
     str,
     Opt("what runs the cells, but for a decoder that feeds back; auto takes the fastest", choices=("auto", *BACKENDS)),
 ]
-Tie = Literal["none", "target", "all"]
+
+
+def word_of(component: Component) -> str:
+    """The word of a component, however it is written."""
+    if isinstance(component, str):
+        return component
+    options = component.options if isinstance(component, Section) else component
+    return str(options["name"])

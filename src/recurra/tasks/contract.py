@@ -16,6 +16,7 @@ import torch
 from recurra.base.contracts import Batch, Loss, Origin, Prediction, Record, Score, Table
 from recurra.base.errors import ConfigError
 from recurra.data.splits import OrderedSplit
+from recurra.data.tokenizers import Vocabulary
 from recurra.metrics import Compared
 from recurra.report import Chart, HeatMap
 from recurra.tasks.explanation import ExplanationTarget
@@ -85,7 +86,7 @@ class Task(Protocol):
     input_key: ClassVar[str]
 
     @property
-    def model_sizes(self) -> tuple[int, ...]: ...
+    def model_sizes(self) -> Mapping[str, int]: ...
     @property
     def usual_score(self) -> str: ...
     def example(self, record: Record, *, gold: bool = True) -> Any:
@@ -265,6 +266,14 @@ class Generator(Protocol):
 
 
 @runtime_checkable
+class Embeds(Protocol):
+    """What a task has besides whose models have a vector for each token. vocabulary: the tokens of the rows."""
+
+    @property
+    def vocabulary(self) -> Vocabulary: ...
+
+
+@runtime_checkable
 class Calibrates(Protocol):
     """What a task has besides whose probabilities are fitted after training. temperature: 1 where they are not."""
 
@@ -396,8 +405,23 @@ class ReadsOnce(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """The models that a task can use.
+
+    model: by its word      parts: the words of its components that fit, the first of each by default
+    defaults: where the task's differ from the components' own, by path, such as "encoder.bidirectional"
+    """
+
+    model: str
+    parts: Mapping[str, tuple[str, ...]]
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+
 class TaskConfig(Protocol):
     """A task as a config describes it, before any data is read; built from the options of the `task` section."""
+
+    needs: ClassVar[Needs]
 
     @property
     def input_field(self) -> str: ...
@@ -406,7 +430,7 @@ class TaskConfig(Protocol):
     @property
     def splits(self) -> tuple[str, ...]: ...
     @property
-    def smallest_sizes(self) -> tuple[int, ...]: ...
+    def smallest_sizes(self) -> Mapping[str, int]: ...
     @classmethod
     def format_of(cls, file: Path) -> str: ...
     @classmethod

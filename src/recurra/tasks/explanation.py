@@ -58,12 +58,14 @@ def copies_of(task: Task, example: Any, device: torch.device) -> Callable[[int],
     return lambda number: task.collate([example] * number, range(number)).to(device)
 
 
-def recurrent(model: torch.nn.Module, name: str) -> torch.nn.Module:
-    """The recurrent layers of this name. Raises ConfigError for a model that has none."""
-    found = dict(model.named_modules()).get(name)
-    if not isinstance(found, Recurrent):
-        raise ConfigError(f"the model {type(model).__name__} has no recurrent layers '{name}' to look into.")
-    return found
+def entry_of(model: torch.nn.Module) -> torch.nn.Module:
+    """The recurrent layers that read the inputs. Raises ConfigError for a model that has none."""
+    encoder = getattr(model, "encoder", None)
+    layers = encoder.modules() if isinstance(encoder, torch.nn.Module) else ()
+    for layer in layers:
+        if isinstance(layer, Recurrent):
+            return layer
+    raise ConfigError(f"the model {type(model).__name__} has no recurrent layers in its encoder to look into.")
 
 
 def beside_largest(nats: Sequence[float]) -> tuple[float, list[list[float]]]:

@@ -17,9 +17,9 @@ PREFIX = "state."
 class TruncatedBPTT:
     """Calls a model on batch after batch, each row going on where it ended: its state is an input of the next call.
 
-    The model takes and returns states as "state.0", "state.1", ..., rows first. inputs["fresh"] (N,) bool says where a
-    row begins anew, with a state of zero; without it all rows do. No gradient flows from one batch into the one before
-    (Williams & Peng 1990, "An efficient gradient-based algorithm for on-line training of recurrent network
+    The model takes and returns states as "state.h_l0", "state.c_l0", ..., rows first. inputs["fresh"] (N,) bool says
+    where a row begins anew, with a state of zero; without it all rows do. No gradient flows from one batch into the one
+    before (Williams & Peng 1990, "An efficient gradient-based algorithm for on-line training of recurrent network
     trajectories"). A row whose state is not finite begins anew, so that one bad batch does not spoil all after it.
     """
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from recurra.base.contracts import Batch, Prediction, Table
-from recurra.tasks.explanation import ExplanationTarget, answer_of, copies_of, recurrent
+from recurra.tasks.explanation import ExplanationTarget, answer_of, copies_of, entry_of
 
 if TYPE_CHECKING:
     from recurra.tasks.classification.task import Classification, TextExample
@@ -34,8 +34,8 @@ def explained(
     return ExplanationTarget(
         task.answer(example, output),
         example.tokens,
-        recurrent(model, "recurrent"),
-        {"recurrent": example.tokens},
+        entry_of(model),
+        {"encoder": example.tokens},
         copies_of(task, replace(example, gold=None), device),
         score,
         f"the probability of '{label}'",

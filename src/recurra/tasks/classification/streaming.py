@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from recurra.base.contracts import Prediction
+from recurra.base.contracts import Batch, Prediction
 from recurra.base.errors import ConfigError
-from recurra.models.classifier import Classifier
-from recurra.nn.recurrent import State
+from recurra.models import SequenceModel
 from recurra.tasks.blank import NOTE, is_blank
 from recurra.tasks.pieces import cut
 
@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 class StreamState:
     """How far a text has been read.
 
+    state, logits: of the network, after the last token; logits are None before the first one
     tail: its end, which may still become part of a longer token; tokens: so far; blank: nothing can be seen so far
     """
 
-    state: State | None = None
+    state: Mapping[str, Tensor] = field(default_factory=dict)
+    logits: Tensor | None = None
     tail: str = ""
     tokens: int = 0
     blank: bool = True
@@ -39,9 +41,9 @@ class StreamingPredictor:
     """
 
     def __init__(self, task: Classification, model: torch.nn.Module) -> None:
-        if not isinstance(model, Classifier):
-            raise ConfigError(f"model: a {type(model).__name__} carries no state from piece to piece.")
-        if problems := [*model.cannot_go_on(), *_cannot_cut(task)]:
+        if not isinstance(model, SequenceModel):
+            raise ConfigError(f"model: {type(model).__name__} carries no state from piece to piece.")
+        if problems := [*model.cannot_stream(), *_cannot_cut(task)]:
             raise ConfigError(problems)
         self._task = task
         self._model = model
@@ -56,22 +58,27 @@ class StreamingPredictor:
         Raises DataError where nothing in the last 10,000 characters tells where a token ends.
         """
         known, tail = cut(place.tail + piece, self._task.reader.tokenizer)
-        with torch.inference_mode():
-            state, _, tokens = self._fed(known, place.state, place.tokens)
-            _, logits, total = self._fed(tail, state, tokens)
-        (output,) = self._task.decode(Prediction({"logits": logits}))
         blank = place.blank and is_blank(piece)
-        answer = {**self._task.kind.nothing, "note": NOTE} if blank or not total else self._task.kind.answer(output)
-        return StreamState(state, tail, tokens, blank), {**answer, "tokens": total}
+        with torch.inference_mode():
+            after = replace(self._fed(known, place), tail=tail, blank=blank)
+            whole = self._fed(tail, after)
+        if blank or whole.logits is None:
+            return after, {**self._task.kind.nothing, "note": NOTE, "tokens": whole.tokens}
+        (output,) = self._task.decode(Prediction({"logits": whole.logits}))
+        return after, {**self._task.kind.answer(output), "tokens": whole.tokens}
 
-    def _fed(self, text: str, state: State | None, tokens: int) -> tuple[State, Tensor, int]:
+    def _fed(self, text: str, place: StreamState) -> StreamState:
+        """The place after the tokens of a text; the same place where it has none."""
         limit = self._task.reader.max_length
         read = self._task.reader.tokens(text)
-        read = read if limit is None else read[: max(limit - tokens, 0)]
+        read = read if limit is None else read[: max(limit - place.tokens, 0)]
+        if not read:
+            return place
         ids = torch.tensor([self._task.reader.vocabulary.ids(read)], dtype=torch.int64).T
-        device = next(self._model.parameters()).device
-        state, logits = self._model.advance(ids.to(device), state)
-        return state, logits, tokens + len(read)
+        tokens = ids.to(next(self._model.parameters()).device)
+        lengths = torch.tensor([len(read)], dtype=torch.int64)
+        outputs, state = self._model.advance(Batch({"tokens": tokens, **place.state}, lengths, {}, ()))
+        return replace(place, state=state, logits=outputs["logits"], tokens=place.tokens + len(read))
 
 
 def _cannot_cut(task: Classification) -> list[str]:

@@ -23,7 +23,7 @@ from recurra.base.packed import pack, unpack
 from recurra.base.words import as_written
 from recurra.config import Section, build
 from recurra.data.formats import field
-from recurra.data.tokenizers import TOKENIZERS, Encoded
+from recurra.data.tokenizers import TOKENIZERS, Encoded, Vocabulary
 from recurra.losses import balanced_weights
 from recurra.metrics import Compared
 from recurra.tasks.blank import NOTE, blank_warnings, emptiness, is_blank
@@ -34,7 +34,7 @@ from recurra.tasks.classification.labels import LabelKind, ManyLabels, OneLabel,
 from recurra.tasks.classification.mistakes import mistaken
 from recurra.tasks.classification.streaming import StreamingPredictor
 from recurra.tasks.columns import counted, missing, unfit
-from recurra.tasks.contract import AnswerKind, Suggestion
+from recurra.tasks.contract import AnswerKind, Needs, Suggestion
 from recurra.tasks.explanation import ExplanationTarget
 from recurra.tasks.text import Keep, TextEncoder, pad_arrays, unknown_share
 
@@ -99,6 +99,10 @@ class TextExample:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClassificationConfig:
     """The task as a config describes it, before any data is read."""
+
+    needs: ClassVar = Needs(
+        "sequence_model", {"inputs": ("tokens",), "head": ("label",)}, {"encoder.bidirectional": True}
+    )
 
     text: Annotated[
         str | tuple[str, ...],
@@ -167,9 +171,9 @@ class ClassificationConfig:
         return ("random", "hash", "folds", "ordered")
 
     @property
-    def smallest_sizes(self) -> tuple[int, ...]:
+    def smallest_sizes(self) -> Mapping[str, int]:
         """`model_sizes` of the smallest data there is."""
-        return (8, 2)
+        return {"tokens": 8, "labels": 2}
 
     @classmethod
     def format_of(cls, file: Path) -> str:
@@ -283,9 +287,14 @@ class Classification:
         self._place = {label: k for k, label in enumerate(labels)}
 
     @property
-    def model_sizes(self) -> tuple[int, int]:
+    def vocabulary(self) -> Vocabulary:
+        """The tokens that the rows of a model's table stand for."""
+        return self.reader.vocabulary
+
+    @property
+    def model_sizes(self) -> Mapping[str, int]:
         """What a model has to know of the data: size of the vocabulary, number of labels."""
-        return len(self.reader.vocabulary), len(self.labels)
+        return {"tokens": len(self.reader.vocabulary), "labels": len(self.labels)}
 
     # -- the five verbs --------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from recurra.base.contracts import Batch, Prediction, Table
 from recurra.doctor.maps import in_pieces
 from recurra.nn import softmax_nats
-from recurra.tasks.explanation import ExplanationTarget, answer_of, beside_largest, copies_of, recurrent
+from recurra.tasks.explanation import ExplanationTarget, answer_of, beside_largest, copies_of, entry_of
 from recurra.tasks.language_model.documents import Passage
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ def explained(
     return ExplanationTarget(
         task.answer(example, output),
         read,
-        recurrent(model, "layers.0"),
-        {"layers": read},
+        entry_of(model),
+        {"encoder": read},
         copies_of(task, example, device),
         _last_token,
         f"the log-probability of the last token, '{targets[-1]}'",

@@ -15,9 +15,8 @@ from recurra.base.errors import ConfigError
 from recurra.data.tokenizers import BOS, EOS, PAD, UNK, Tokenizer, Vocabulary
 from recurra.data.tokenizers.cleaning import Cleaning
 from recurra.decode import Choose, Greedy, Sampling, stream
-from recurra.models import LanguageModel
-from recurra.nn import Recurrent, softmax_log_probabilities
-from recurra.nn.incremental import IncrementalRNN
+from recurra.models import IncrementalModel, SequenceModel
+from recurra.nn import softmax_log_probabilities
 from recurra.tasks.contract import GenerationOptions, Piece
 from recurra.tasks.language_model.documents import LINE
 from recurra.tasks.language_model.reading import lines_of
@@ -41,7 +40,7 @@ class Generator:
 
     def __init__(
         self,
-        model: LanguageModel,
+        model: SequenceModel,
         tokenizer: Tokenizer,
         vocabulary: Vocabulary,
         *,
@@ -50,8 +49,7 @@ class Generator:
         line_breaks: bool,
     ) -> None:
         self._model = model.eval()
-        with torch.no_grad():  # weights are packed once, for all steps
-            self._layers = [IncrementalRNN(layer) for layer in model.layers if isinstance(layer, Recurrent)]
+        self._step = IncrementalModel(model)
         self.tokenizer = tokenizer
         self.vocabulary = vocabulary
         self._start = start
@@ -99,13 +97,8 @@ class Generator:
 
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """Log-probabilities (B, V) of what follows, with -inf for what is never written, and the state after."""
+        outputs, after = self._step(tokens.to(self._device), state)
         with torch.no_grad():
-            x: Tensor = self._model.embedding(tokens.to(self._device))
-            after: State = {}
-            for layer in self._layers:
-                x, before = self._one_step(layer, x, state, len(after))
-                after |= before
-            outputs = {"hidden": x.unsqueeze(0), **self._model.output()}
             log_probs = softmax_log_probabilities(outputs)[0]
         return log_probs.index_fill(1, self._never, -math.inf), after
 
@@ -133,14 +126,6 @@ class Generator:
             some = torch.tensor(numbers[at : at + READ], dtype=torch.int64, device=self._device).unsqueeze(1)
             found = _states(self._call(some, found))
         return found
-
-    def _one_step(self, layer: IncrementalRNN, x: Tensor, state: State, first: int) -> tuple[Tensor, State]:
-        """The output of a layer and its states, numbered from `first`."""
-        sizes = layer.layers.state_sizes()
-        names = [f"state.{first + k}" for k in range(len(sizes))]
-        old = tuple(state[n] if n in state else x.new_zeros(len(x), size) for n, size in zip(names, sizes, strict=True))
-        (new,) = layer(x, [old])
-        return new[0], dict(zip(names, new, strict=True))
 
     def _call(self, tokens: Tensor, state: State) -> Any:
         steps, rows = tokens.shape

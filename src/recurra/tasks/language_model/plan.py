@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from recurra.base.contracts import Record
 from recurra.base.errors import ConfigError, DataError, RunError
@@ -13,7 +13,7 @@ from recurra.base.option import OneOf, Opt
 from recurra.config import Section, build
 from recurra.data.splits import OrderedSplit
 from recurra.data.tokenizers import TOKENIZERS, Corpus, VocabularyPlan
-from recurra.tasks.contract import Suggestion
+from recurra.tasks.contract import Needs, Suggestion
 from recurra.tasks.language_model.columns import suggested
 from recurra.tasks.language_model.documents import LINE, Passage, TextRow, by_file, document_of, whole
 from recurra.tasks.language_model.reading import lines_of, text_of, tokens_of
@@ -25,6 +25,12 @@ from recurra.tasks.text import TextEncoder
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LanguageModelConfig:
     """Predict each token of a text from all tokens before it."""
+
+    needs: ClassVar = Needs(
+        "sequence_model",
+        {"inputs": ("tokens",), "encoder": ("awd", "recurrent"), "head": ("vocabulary",)},
+        {"inputs.embedding_size": 200},
+    )
 
     text: Annotated[str, Opt("column with the text; of a text file `text`", named=True)] = "text"
     document: Annotated[
@@ -67,9 +73,9 @@ class LanguageModelConfig:
         return ("ordered",) if self.document == "file" else ("random", "hash", "folds", "ordered")
 
     @property
-    def smallest_sizes(self) -> tuple[int, ...]:
+    def smallest_sizes(self) -> Mapping[str, int]:
         """`model_sizes` of the smallest data there is."""
-        return (8,)
+        return {"tokens": 8}
 
     @classmethod
     def format_of(cls, file: Path) -> str:

@@ -16,13 +16,13 @@ from torch import Tensor
 from recurra.base.contracts import Batch, Loss, Prediction, Record, Score, Table
 from recurra.base.errors import DataError
 from recurra.data.midi import midi_of_abc
-from recurra.data.tokenizers import EOS, encode
+from recurra.data.tokenizers import EOS, Vocabulary, encode
 from recurra.data.tokenizers import joined as joined_texts
 from recurra.data.tokenizers.encoded import Ids
 from recurra.losses import fixed_sum
 from recurra.metrics import Compared
 from recurra.metrics.ngrams import Bigram, Unigram
-from recurra.models import LanguageModel
+from recurra.models import SequenceModel
 from recurra.nn import backward_nats, softmax_nats
 from recurra.nn.penalties import activation_penalties
 from recurra.report import Chart
@@ -87,9 +87,14 @@ class LanguageModelling:
         self._shown = shown
 
     @property
-    def model_sizes(self) -> tuple[int]:
+    def vocabulary(self) -> Vocabulary:
+        """The tokens that the rows of a model's table stand for."""
+        return self.reader.vocabulary
+
+    @property
+    def model_sizes(self) -> Mapping[str, int]:
         """What a model has to know of the data: size of the vocabulary."""
-        return (len(self.reader.vocabulary),)
+        return {"tokens": len(self.reader.vocabulary)}
 
     # -- the five verbs --------------------------------------------------------------------------------------------
 
@@ -224,7 +229,7 @@ class LanguageModelling:
     def writer(self, model: torch.nn.Module) -> Generator:
         """What writes a text on."""
         return Generator(
-            cast(LanguageModel, model), self.reader.tokenizer, self.reader.vocabulary,
+            cast(SequenceModel, model), self.reader.tokenizer, self.reader.vocabulary,
             start=self.start, closed=self.closed,
             line_breaks=self.line_breaks,
         )  # fmt: skip

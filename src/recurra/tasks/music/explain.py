@@ -13,7 +13,7 @@ from torch import Tensor
 from recurra.base.contracts import Batch, Prediction, Table
 from recurra.doctor.maps import in_pieces
 from recurra.report import HeatMap
-from recurra.tasks.explanation import ExplanationTarget, answer_of, beside_largest, copies_of, recurrent
+from recurra.tasks.explanation import ExplanationTarget, answer_of, beside_largest, copies_of, entry_of
 from recurra.tasks.music.chords import note_name, written
 from recurra.tasks.music.rolls import expected, rolls
 
@@ -32,8 +32,8 @@ def explained(task: Music, model: torch.nn.Module, example: MusicPiece, device: 
     return ExplanationTarget(
         task.answer(example, output),
         ("<start>", *(f"{k}:{name}" for k, name in zip(numbers[:-1], names, strict=False))),
-        recurrent(model, "recurrent"),
-        {"recurrent": ("<start>", *numbers[:-1])},
+        entry_of(model),
+        {"encoder": ("<start>", *numbers[:-1])},
         copies_of(task, example, device),
         _last_chord,
         f"the log-probability of the last chord, '{names[-1]}'",

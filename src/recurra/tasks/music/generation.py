@@ -61,7 +61,7 @@ class MusicGenerator:
         training = self._model.training
         self._model.eval()
         with torch.no_grad():
-            batch = Batch({"notes": notes, **state}, torch.tensor([len(notes)], dtype=torch.int64), {}, ())
+            batch = Batch({"features": notes, **state}, torch.tensor([len(notes)], dtype=torch.int64), {}, ())
             outputs = self._model(batch).outputs
         self._model.train(training)
         states = {name: value for name, value in outputs.items() if name.startswith("state.")}

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from recurra.base.contracts import Record
 from recurra.base.errors import ConfigError, DataError, RunError
 from recurra.base.option import Opt
-from recurra.tasks.contract import Suggestion
+from recurra.tasks.contract import Needs, Suggestion
 from recurra.tasks.music.chords import HIGHEST, chords_of, note_name, outside, written
 from recurra.tasks.music.task import Music
 
@@ -18,6 +18,10 @@ from recurra.tasks.music.task import Music
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MusicConfig:
     """Predict which notes sound next: pieces as chords, one a step."""
+
+    needs: ClassVar = Needs(
+        "sequence_model", {"inputs": ("vectors",), "head": ("notes",)}, {"encoder.hidden_size": 150}
+    )
 
     chords: Annotated[
         str, Opt("column with the chords of a piece: 'C4+E4+G4 D4+F4 -', or lists of MIDI numbers", named=True)
@@ -50,9 +54,9 @@ class MusicConfig:
         return ("random", "hash", "folds", "ordered")
 
     @property
-    def smallest_sizes(self) -> tuple[int, ...]:
+    def smallest_sizes(self) -> Mapping[str, int]:
         """`model_sizes`, which the options alone tell."""
-        return (self.highest - self.lowest + 1,)
+        return {"features": self.highest - self.lowest + 1}
 
     @classmethod
     def format_of(cls, file: Path) -> str:

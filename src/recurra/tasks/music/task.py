@@ -93,9 +93,9 @@ class Music:
         self._check = check
 
     @property
-    def model_sizes(self) -> tuple[int]:
+    def model_sizes(self) -> Mapping[str, int]:
         """What a model has to know of the data: how many notes can sound."""
-        return (self.highest - self.lowest + 1,)
+        return {"features": self.highest - self.lowest + 1}
 
     # -- the five verbs --------------------------------------------------------------------------------------------
 
@@ -119,12 +119,12 @@ class Music:
         """notes (T, N, notes): the chord before each step, none before the first; targets: the chord of each step."""
         lengths = torch.tensor([e.length for e in examples], dtype=torch.int64)
         T = int(lengths.max()) if len(examples) else 0
-        now = torch.zeros(T, len(examples), self.model_sizes[0], dtype=torch.float32)
+        now = torch.zeros(T, len(examples), self.model_sizes["features"], dtype=torch.float32)
         for n, e in enumerate(examples):
             now[: e.length, n] = torch.from_numpy(self._roll(e)).float()
         before = torch.zeros_like(now)
         before[1:] = now[:-1]
-        return Batch({"notes": before}, lengths, {"notes": now}, tuple(indices))
+        return Batch({"features": before}, lengths, {"notes": now}, tuple(indices))
 
     def loss(self, prediction: Prediction, batch: Batch) -> Loss:
         """Binary cross-entropy of all notes of a step, in nats; counted in steps."""
@@ -236,7 +236,7 @@ class Music:
 
     def facts(self, splits: Mapping[str, Sequence[MusicPiece]]) -> dict[str, str | int | float]:
         """Sizes by split."""
-        found: dict[str, str | int | float] = {"notes": self.model_sizes[0]}
+        found: dict[str, str | int | float] = {"notes": self.model_sizes["features"]}
         for name, examples in splits.items():
             steps = sum(e.length for e in examples)
             found[f"{name} pieces"] = len(examples)
@@ -252,7 +252,7 @@ class Music:
 
     def possible_scores(self, examples: Sequence[MusicPiece]) -> tuple[Score, ...]:
         """The scores that these rows can have, with the values of a model for which every note is a coin."""
-        nats = [[self.model_sizes[0] * math.log(2)] * e.length for e in examples]
+        nats = [[self.model_sizes["features"] * math.log(2)] * e.length for e in examples]
         missed = [sum(map(len, e.chords)) for e in examples]
         return music_scores(nats, (0,), missed, split="dev")
 
@@ -264,7 +264,7 @@ class Music:
 
     def _roll(self, piece: MusicPiece) -> NDArray[np.float64]:
         """(T, notes): 1 where a note sounds."""
-        roll = np.zeros((piece.length, self.model_sizes[0]))
+        roll = np.zeros((piece.length, self.model_sizes["features"]))
         for step, chord in enumerate(piece.chords):
             roll[step, [note - self.lowest for note in chord]] = 1.0
         return roll

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from recurra.base.contracts import Table
-from recurra.tasks.explanation import ExplanationTarget, answer_of, copies_of, recurrent
+from recurra.tasks.explanation import ExplanationTarget, answer_of, copies_of, entry_of
 from recurra.tasks.tagging.decoding import Tagged
 from recurra.tasks.tagging.sentences import Sentence
 
@@ -29,8 +29,8 @@ def explained(task: Tagging, model: torch.nn.Module, example: Sentence, device: 
     return ExplanationTarget(
         task.answer(example, output),
         example.tokens,
-        recurrent(model, "recurrent"),
-        {"recurrent": example.tokens},
+        entry_of(model),
+        {"encoder": example.tokens},
         copies_of(task, task.numbered(example, output.tags), device),
         lambda prediction, batch: -task.loss(prediction, batch).total,
         "the log-probability of the tags",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 from recurra.base.contracts import Record
 from recurra.base.errors import ConfigError, DataError, RunError
@@ -18,7 +18,7 @@ from recurra.data.formats.sentences import LINE
 from recurra.data.schemes import ALIASES, PLAIN, Alias, SchemeName, detected
 from recurra.data.tokenizers import CutterName, VocabularyPlan
 from recurra.data.tokenizers.learned import Learned, guessed_units, learn, learned_from_json
-from recurra.tasks.contract import Suggestion
+from recurra.tasks.contract import Needs, Suggestion
 from recurra.tasks.tagging.columns import looks_like_conll, suggested
 from recurra.tasks.tagging.evidence import column_of, looks_swapped
 from recurra.tasks.tagging.readers import WordReader
@@ -33,6 +33,10 @@ TOLD_BY_NAME = ("csv", "jsonl", "conll", "conllu")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TaggingConfig:
     """A tag for each token of a sentence: parts of speech, names, slots."""
+
+    needs: ClassVar = Needs(
+        "sequence_model", {"inputs": ("words_and_characters",), "head": ("tags",)}, {"encoder.bidirectional": True}
+    )
 
     tokens: Annotated[str, Opt("column with the tokens: a list, or a text that is cut", named=True)] = "token"
     tags: Annotated[str, Opt("column with a tag for each token, or with spans of the text", named=True)] = "tag"
@@ -122,9 +126,9 @@ class TaggingConfig:
         return ("random", "hash", "folds", "ordered")
 
     @property
-    def smallest_sizes(self) -> tuple[int, ...]:
+    def smallest_sizes(self) -> Mapping[str, int]:
         """`model_sizes` of the smallest data there is."""
-        return (5, 5, 1)
+        return {"words": 5, "characters": 5, "labels": 1}
 
     @classmethod
     def format_of(cls, file: Path) -> str:

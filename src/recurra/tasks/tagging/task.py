@@ -15,7 +15,7 @@ from recurra.base.contracts import Batch, Loss, Prediction, Record, Score, Table
 from recurra.data.formats import spelt
 from recurra.data.schemes import PLAIN, SCHEMES, Span, parts, read_default, read_strict
 from recurra.data.spelling import HYPHENS, OUTSIDE
-from recurra.data.tokenizers import UNK
+from recurra.data.tokenizers import UNK, Vocabulary
 from recurra.data.tokenizers.learned import found_share
 from recurra.metrics import (
     Compared,
@@ -76,9 +76,15 @@ class Tagging:
         self._place = {tag: k for k, tag in enumerate(tagset.tags)}
 
     @property
-    def model_sizes(self) -> tuple[int, int, int]:
+    def vocabulary(self) -> Vocabulary:
+        """The tokens that the rows of a model's table stand for."""
+        return self.reader.words
+
+    @property
+    def model_sizes(self) -> Mapping[str, int]:
         """What a model has to know of the data: sizes of the vocabularies of words, of letters, and number of tags."""
-        return len(self.reader.words), len(self.reader.letters), len(self.tagset.tags)
+        words, letters = len(self.reader.words), len(self.reader.letters)
+        return {"words": words, "characters": letters, "labels": len(self.tagset.tags)}
 
     # -- the five verbs --------------------------------------------------------------------------------------------
 
@@ -249,9 +255,11 @@ class Tagging:
 
     def facts(self, splits: Mapping[str, Sequence[Sentence]]) -> dict[str, str | int | float]:
         """Sizes of vocabularies and splits, and how many words were unknown, or not seen in training."""
-        words, letters, tags = self.model_sizes
-        found: dict[str, str | int | float] = {"vocabulary": words, "characters": letters, "tags": tags}
-        found["scheme"] = self.tagset.learned
+        sizes = self.model_sizes
+        found: dict[str, str | int | float] = {
+            "vocabulary": sizes["words"], "characters": sizes["characters"], "tags": sizes["labels"],
+            "scheme": self.tagset.learned,
+        }  # fmt: skip
         for name, examples in splits.items():
             tokens = [token for e in examples for token in e.tokens]
             unknown = sum(int((e.numbers.words == UNK).sum()) for e in examples if e.numbers is not None)

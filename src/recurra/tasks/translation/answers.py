@@ -64,7 +64,7 @@ def _candidate(sides: Sides, found: Hypothesis, example: TextPair) -> Candidate:
 
 def attention_of(model: torch.nn.Module, batch: Batch, found: Sequence[Hypothesis]) -> list[Weights]:
     """What each row's hypothesis looked at, from one pass under teacher forcing. Raises ConfigError for none."""
-    inputs = {**batch.inputs, **{k: v.to(batch.inputs["source"].device) for k, v in _read(found).items()}}
+    inputs = {**batch.inputs, **{k: v.to(batch.inputs["tokens"].device) for k, v in _read(found).items()}}
     prediction = model(Batch(inputs, batch.lengths, {}, batch.indices))
     if "attention" not in prediction.outputs:
         raise ConfigError("attention: this model has none; train one with model.attention, or leave it out.")

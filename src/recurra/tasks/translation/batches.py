@@ -29,7 +29,7 @@ def collated(examples: Sequence[TextPair], indices: Sequence[int]) -> Batch:
     should say. targets copied are the same with a number for each stranger.
     """
     source, lengths = pad_arrays([e.encoded.ids for e in examples])
-    inputs = {"source": source, "source_copy": pad_arrays([e.copied for e in examples])[0]}
+    inputs = {"tokens": source, "source_copy": pad_arrays([e.copied for e in examples])[0]}
     if not all_wanted(examples):
         return Batch(inputs, lengths, {}, tuple(indices))
     answers = [wanted(e) for e in examples]

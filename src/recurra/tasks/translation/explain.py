@@ -9,7 +9,7 @@ import torch
 
 from recurra.doctor.maps import in_pieces
 from recurra.report import HeatMap
-from recurra.tasks.explanation import ExplanationTarget, answer_of, copies_of, recurrent, tree
+from recurra.tasks.explanation import ExplanationTarget, answer_of, copies_of, entry_of, tree
 from recurra.tasks.translation.answers import Translated, said_tokens
 from recurra.tasks.translation.losses import loss_of
 from recurra.tasks.translation.pairs import TextPair
@@ -30,7 +30,7 @@ def explained(task: Translation, model: torch.nn.Module, example: TextPair, devi
     return ExplanationTarget(
         task.answer(example, output),
         example.source,
-        recurrent(model, "encoder.recurrent"),
+        entry_of(model),
         {"encoder": example.source[::-1] if reverse else example.source, "decoder": ("<bos>", *best.tokens)},
         copies_of(task, known, device),
         lambda prediction, batch: -loss_of(prediction, batch, 0.0).total,

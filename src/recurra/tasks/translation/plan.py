@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from recurra.base.contracts import Record
 from recurra.base.errors import ConfigError, RunError
@@ -14,7 +14,7 @@ from recurra.config import Section, build
 from recurra.data.tokenizers import TOKENIZERS, VocabularyPlan
 from recurra.decode import LENGTH_PENALTIES
 from recurra.metrics import SEQUENCE_SCORES, SequenceScores
-from recurra.tasks.contract import Suggestion
+from recurra.tasks.contract import Needs, Suggestion
 from recurra.tasks.translation.columns import suggested
 from recurra.tasks.translation.pairs import Columns, PairRow, TextPair, text_of
 from recurra.tasks.translation.readers import Limits, Sides, fit_sides
@@ -27,6 +27,12 @@ Component = Section | Mapping[str, Any] | str
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TranslationConfig:
     """Any text to another text: translation, summaries, replies, phones, dates."""
+
+    needs: ClassVar = Needs(
+        "encoder_decoder",
+        {"inputs": ("tokens",)},
+        {"inputs.embedding_size": 128, "encoder.bidirectional": True},
+    )
 
     source: Annotated[str, Opt("column with the text that is read", named=True)] = "source"
     target: Annotated[str, Opt("column with the text that is written", named=True)] = "target"
@@ -130,9 +136,9 @@ class TranslationConfig:
         return ("random", "hash", "folds", "ordered")
 
     @property
-    def smallest_sizes(self) -> tuple[int, ...]:
+    def smallest_sizes(self) -> Mapping[str, int]:
         """`model_sizes` of the smallest data there is."""
-        return (8, 8)
+        return {"tokens": 8, "target": 8}
 
     @classmethod
     def format_of(cls, file: Path) -> str:

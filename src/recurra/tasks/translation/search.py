@@ -61,7 +61,7 @@ class Search:
 
     def run(self, model: Autoregressive, batch: Batch, ratio: float) -> list[list[Hypothesis]]:
         """The answers for each row, best first. ratio: target tokens by source tokens in training."""
-        device = batch.inputs["source"].device
+        device = batch.inputs["tokens"].device
         common: dict[str, Any] = {
             "num_rows": len(batch.lengths),
             "start": BOS,
@@ -77,7 +77,7 @@ class Search:
 
     def stream(self, model: Autoregressive, batch: Batch, ratio: float) -> Iterator[Token]:
         """The tokens of a greedy search for a batch of one row, each as soon as it is known."""
-        device = batch.inputs["source"].device
+        device = batch.inputs["tokens"].device
         length = longest(batch.lengths, ratio * self.factor)
         with torch.no_grad():
             state = model.start(batch)

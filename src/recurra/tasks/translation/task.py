@@ -65,9 +65,9 @@ class Translation:
         self.join = False
 
     @property
-    def model_sizes(self) -> tuple[int, int]:
+    def model_sizes(self) -> Mapping[str, int]:
         """What a model has to know of the data: sizes of the source's and of the target's vocabulary."""
-        return len(self.sides.source.vocabulary), len(self.sides.target.vocabulary)
+        return {"tokens": len(self.sides.source.vocabulary), "target": len(self.sides.target.vocabulary)}
 
     # -- the five verbs --------------------------------------------------------------------------------------------
 
@@ -270,7 +270,7 @@ class Translation:
 
     def facts(self, splits: Mapping[str, Sequence[TextPair]]) -> dict[str, str | int | float]:
         """Sizes of vocabularies and splits, and what was unknown."""
-        source, target = self.model_sizes
+        source, target = self.model_sizes.values()
         found: dict[str, str | int | float] = (
             {"vocabulary": source} if self.sides.shared else {"source vocabulary": source, "target vocabulary": target}
         )
@@ -289,7 +289,7 @@ class Translation:
 
     def possible_scores(self, examples: Sequence[TextPair]) -> tuple[Score, ...]:
         """The scores that these rows can have, with the values of a model that writes nothing, and expects anything."""
-        nats, counts = math.log(self.model_sizes[1]), [len(wanted(e).encoded) + 1 for e in examples]
+        nats, counts = math.log(self.model_sizes["target"]), [len(wanted(e).encoded) + 1 for e in examples]
         nothing = [Translated((Candidate("", (), 0.0, True),), Forced(nats * n, n, 0)) for n in counts]
         return self.score(nothing, examples, "dev")
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from recurra.base.registry import Registry
 from recurra.data.tokenizers.vocabulary import UNK
-from recurra.models.encoder import Encoded
+from recurra.models.contract import Encoded
 from recurra.nn import Embedding, Recurrent
 from recurra.nn.attention import Attends, Memory
 from recurra.nn.incremental import IncrementalRNN

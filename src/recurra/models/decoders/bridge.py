@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from recurra.base.errors import ConfigError
 from recurra.base.registry import Registry
 from recurra.engine import sequence_mask
-from recurra.models.encoder import Encoded, StateSizes
+from recurra.models.contract import Encoded, Ends, layer_state
 
 States = tuple[tuple[Tensor, ...], ...]
 
@@ -29,7 +29,7 @@ States = tuple[tuple[Tensor, ...], ...]
 class Zeros(nn.Module):
     """Zeros for every state."""
 
-    def __init__(self, source: StateSizes, target: StateSizes) -> None:
+    def __init__(self, source: Ends, target: Ends) -> None:
         super().__init__()
         self.target = target
 
@@ -40,7 +40,7 @@ class Zeros(nn.Module):
 class Last(nn.Module):
     """The encoder's final states. Raises ConfigError unless layers, states and their widths agree."""
 
-    def __init__(self, source: StateSizes, target: StateSizes) -> None:
+    def __init__(self, source: Ends, target: Ends) -> None:
         super().__init__()
         self.target = target
         if dict(source.states) != dict(target.states) or source.layers != target.layers:
@@ -50,13 +50,13 @@ class Last(nn.Module):
             )
 
     def forward(self, encoded: Encoded) -> States:
-        return _each(self.target, lambda layer, name, width: encoded.states[name][layer])
+        return _each(self.target, lambda layer, name, width: layer_state(encoded.states, name, layer))
 
 
 class Mapped(nn.Module):
     """A matrix for each layer and state, and a function. reads: of which vector, and how wide it is."""
 
-    def __init__(self, target: StateSizes, reads: Reads, function: Callable[[Tensor], Tensor]) -> None:
+    def __init__(self, target: Ends, reads: Reads, function: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
         self.target, self.reads, self.function = target, reads, function
         self.maps = nn.ModuleDict(
@@ -88,13 +88,13 @@ class Reads(Protocol):
 class FinalStates:
     """The encoder's final state of the same name, or its first one, in the layer as far from the top."""
 
-    source: StateSizes
+    source: Ends
 
     def width(self, name: str) -> int:
         return self.source.states[self._known(name)]
 
     def vector(self, encoded: Encoded, from_top: int, name: str) -> Tensor:
-        return encoded.states[self._known(name)][max(0, self.source.layers - from_top)]
+        return layer_state(encoded.states, self._known(name), max(0, self.source.layers - from_top))
 
     def _known(self, name: str) -> str:
         return name if name in self.source.states else next(iter(self.source.states))
@@ -104,40 +104,34 @@ class FinalStates:
 class MeanOutput:
     """The mean of the encoder's outputs over real positions, zero for an empty source."""
 
-    source: StateSizes
+    source: Ends
 
     def width(self, name: str) -> int:
         return self.source.output
 
     def vector(self, encoded: Encoded, from_top: int, name: str) -> Tensor:
-        assert encoded.outputs is not None
-        assert encoded.lengths is not None
         real = sequence_mask(encoded.lengths, len(encoded.outputs)).unsqueeze(2)
         total = torch.where(real, encoded.outputs, encoded.outputs.new_zeros(())).sum(0)
         return total / encoded.lengths.clamp(min=1).unsqueeze(1)
 
 
-def linear(source: StateSizes, target: StateSizes) -> Mapped:
+def linear(source: Ends, target: Ends) -> Mapped:
     """One matrix for each layer and state."""
     return Mapped(target, FinalStates(source), nn.Identity())
 
 
-def tanh(source: StateSizes, target: StateSizes) -> Mapped:
+def tanh(source: Ends, target: Ends) -> Mapped:
     """One matrix for each layer and state, under tanh."""
     return Mapped(target, FinalStates(source), nn.Tanh())
 
 
-def mean(source: StateSizes, target: StateSizes) -> Mapped:
-    """A matrix on the mean output, under tanh. Raises ConfigError where the source is no sequence."""
-    if not source.output:
-        raise ConfigError(
-            "bridge: mean is over the positions of a sequence, and this source is one vector; use linear."
-        )
+def mean(source: Ends, target: Ends) -> Mapped:
+    """A matrix on the mean output, under tanh."""
     return Mapped(target, MeanOutput(source), nn.Tanh())
 
 
 # (what the encoder ends with, what the decoder starts with) -> a module from Encoded to states, layer by layer
-BRIDGES: Registry[Callable[[StateSizes, StateSizes], nn.Module]] = Registry("bridge")
+BRIDGES: Registry[Callable[[Ends, Ends], nn.Module]] = Registry("bridge")
 BRIDGES.add("zeros", Zeros)
 BRIDGES.add("last", Last)
 BRIDGES.add("linear", linear)
@@ -145,11 +139,11 @@ BRIDGES.add("tanh", tanh)
 BRIDGES.add("mean", mean)
 
 
-def _each(target: StateSizes, one: Callable[[int, str, int], Tensor]) -> States:
+def _each(target: Ends, one: Callable[[int, str, int], Tensor]) -> States:
     return tuple(tuple(one(k, name, width) for name, width in target.states.items()) for k in range(target.layers))
 
 
-def _bridged(target: StateSizes) -> dict[str, int]:
+def _bridged(target: Ends) -> dict[str, int]:
     """The first state, and a memory called c, unless its normaliser and it mean something only together."""
     wanted = {next(iter(target.states)), "c"} - set(target.together)
     return {name: width for name, width in target.states.items() if name in wanted}
@@ -159,6 +153,6 @@ def _zeros(encoded: Encoded, width: int) -> Tensor:
     return encoded.summary.new_zeros(len(encoded.summary), width)
 
 
-def _described(sizes: StateSizes) -> str:
+def _described(sizes: Ends) -> str:
     states = ", ".join(f"{name} of {width}" for name, width in sizes.states.items())
     return f"{sizes.layers} x ({states})"

@@ -21,7 +21,7 @@ class State(nn.Module):
 
 
 class Tanh(nn.Module):
-    """tanh(W [context; h]) (Luong, Pham & Manning 2015, arXiv:1508.04025, eq. 5)."""
+    """A layer on context and state: tanh(W [context; h]) (Luong, Pham & Manning 2015, arXiv:1508.04025, eq. 5)."""
 
     def __init__(self, sizes: tuple[int, int, int], output_size: int) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class Maxout(nn.Module):
 
 
 def state(sizes: tuple[int, int, int], output_size: int) -> State:
-    """h itself: D is H."""
+    """The state h itself; D is H (Sutskever, Vinyals & Le 2014, arXiv:1409.3215)."""
     return State()
 
 

@@ -16,7 +16,7 @@ from recurra.base.registry import Registry
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Linear:
-    """max(floor, start - slope i)."""
+    """A straight line down to a floor: max(floor, start - slope i), at update i."""
 
     start: Annotated[float, Opt("probability of the true token at the first update", ge=0, le=1)] = 1.0
     slope: Annotated[float, Opt("decrease an update", gt=0, le=1)] = 1e-5
@@ -28,7 +28,7 @@ class Linear:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Exponential:
-    """k^i."""
+    """A decay by the same factor at each update: k^i, at update i."""
 
     k: Annotated[float, Opt("probability is multiplied by it at each update", gt=0, lt=1)] = 0.9999
 
@@ -38,7 +38,7 @@ class Exponential:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InverseSigmoid:
-    """k / (k + exp(i / k))."""
+    """A curve that stays near 1, falls, and flattens again: k / (k + exp(i / k)), at update i."""
 
     k: Annotated[float, Opt("half of the tokens are true after about k ln k updates", ge=1)] = 1000.0
 

@@ -1,0 +1,45 @@
+"""Inputs, an encoder and a head as one ONNX file.
+
+Of a head that tells what follows, states go in and out: with T = 1 the file is a step of generation. An output
+"next_state.h_l0" is the input "state.h_l0" of the call that goes on.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from recurra.base.contracts import Batch
+from recurra.export.encoders import encoded
+from recurra.export.heads import answers, said
+from recurra.export.inputs import read
+from recurra.export.onnx_graph import Drawing
+from recurra.export.parts import Named, Part, some_state
+from recurra.models import SequenceModel
+from recurra.models.contract import STATE
+
+
+def sequence_model(model: SequenceModel, *, for_any: bool) -> list[Part]:
+    """What the inputs read, lengths, and states before -> the head's outputs, and states after each row's last step."""
+    draw = Drawing(for_any=for_any)
+    source = read(draw, model.inputs, {})
+    sizes = model.encoder.state_sizes() if model.head.predicts_next else {}
+    given = {name: draw.input(STATE + name, np.float32, ("N", size)) for name, size in sizes.items()}
+    inside = encoded(draw, model.encoder, source.x, source.lengths, given)
+    outputs = said(draw, model.head, inside)
+    for name, one in outputs.items():
+        draw.output(name, one.value, np.float32, one.shape)
+    for name, size in sizes.items():
+        draw.output(f"next_{STATE}{name}", inside.states[name], np.float32, ("N", size))
+
+    def ask(random: np.random.Generator, N: int, T: int) -> Named:
+        states = {STATE + n: some_state(random, n.partition("_")[0], (N, size)) for n, size in sizes.items()}
+        return {**source.ask(random, N, T), **states}
+
+    def answer(model: SequenceModel, inputs: Named) -> Named:
+        tensors = {name: torch.from_numpy(array) for name, array in inputs.items()}
+        found = model(Batch(tensors, tensors["lengths"], {}, ())).outputs
+        states = {f"next_{STATE}{name}": found[STATE + name].numpy() for name in sizes}
+        return {**answers(found, outputs, inputs["lengths"]), **states}
+
+    return [Part("", draw, ask, answer)]

@@ -1,0 +1,160 @@
+"""What the components of a model are to one another: inputs, an encoder, a head.
+
+A component is made from the sizes of the data (or of the component before it), and its options are the keyword-only
+parameters of its constructor. Nobody inherits from these; a component is whatever has these members.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+
+from recurra.base.contracts import Batch
+from recurra.base.errors import ConfigError
+
+# How many there are of what the data consists of: tokens, words, characters, features, labels.
+Sizes = Mapping[str, int]
+# In front of the names of states among a batch's inputs and a prediction's outputs.
+STATE = "state."
+# The parameters of one layer, by their names without the layer's number.
+Layer = Mapping[str, Parameter]
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """What an encoder makes of a sequence.
+
+    outputs: (T, N, M), anything where padded       lengths: (N,), on the outputs' device
+    summary: (N, M), what is known after each row's last step
+    states:  by name, rows first (N, ...): what the encoder goes on from
+    more:    what is there in training only, by name
+    """
+
+    outputs: Tensor
+    lengths: Tensor
+    summary: Tensor
+    states: Mapping[str, Tensor]
+    more: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """What an encoder ends with, or a decoder starts with: the two ends of a bridge.
+
+    states: width by name      layers: how many there are of each      output: M
+    together: states that no map sets alone (`Cell.together`)
+    cell, hidden_size: of recurrent layers, for a decoder that is made like its encoder
+    """
+
+    states: Mapping[str, int]
+    layers: int
+    output: int
+    together: tuple[str, ...] = ()
+    cell: str | None = None
+    hidden_size: int | None = None
+
+
+class Inputs(Protocol):
+    """INPUTS[word](sizes, *, options): from a batch to the numbers that each step reads.
+
+    output_size: I, numbers of a step       table: (V, I), a vector for each token, for weights that are tied; or None
+    """
+
+    output_size: int
+
+    @property
+    def table(self) -> Parameter | None: ...
+    def __call__(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """x (T, N, I) and lengths (N,) on x's device. What stands in the batch's padding reaches no real step."""
+        ...
+
+
+class Encoder(Protocol):
+    """ENCODERS[word](input_size, *, options): from the numbers of each step to outputs that know of other steps.
+
+    output_size: M       causal: no output knows of a later step, so that a sequence may come piece by piece
+    """
+
+    output_size: int
+    causal: bool
+
+    def __call__(self, x: Tensor, lengths: Tensor, states: Mapping[str, Tensor]) -> Encoded:
+        """x (T, N, I), lengths (N,), states by name as `Encoded.states` has them; one that is left out is zero."""
+        ...
+
+    def state_sizes(self) -> Mapping[str, int]:
+        """The width of each state, by name."""
+        ...
+
+    def incremental(self) -> Step:
+        """One step after another, in evaluation, with the weights of now. Raises ConfigError if it is not causal."""
+        ...
+
+    def ends(self) -> Ends:
+        """What its states are, for the bridge to a decoder."""
+        ...
+
+    def layers(self) -> Sequence[Layer]:
+        """The parameters of each layer, from below: for rates by layer, unfreezing, and weights from elsewhere."""
+        ...
+
+    def cannot_stream(self) -> list[str]:
+        """Why it cannot read a sequence piece by piece, a sentence each beginning with an option; none where it can."""
+        ...
+
+
+class Step(Protocol):
+    """One step of an encoder: outputs (N, M) and the states after x (N, I), from the states before."""
+
+    def __call__(self, x: Tensor, states: Mapping[str, Tensor], /) -> tuple[Tensor, dict[str, Tensor]]: ...
+
+
+class Head(Protocol):
+    """HEADS[word](input_size, sizes, table, *, options): from what is encoded to named outputs.
+
+    predicts_next: it tells what follows each step, so the encoder must be causal, and states are outputs too
+    """
+
+    predicts_next: bool
+
+    def __call__(self, encoded: Encoded) -> dict[str, Tensor]: ...
+    def cannot_stream(self) -> list[str]:
+        """Why its answer cannot be had from the states alone, a sentence each; none where it can."""
+        ...
+
+
+def layer_state(states: Mapping[str, Tensor], name: str, layer: int) -> Tensor:
+    """(N, width): a state of one layer, both directions side by side."""
+    forward, backward = states[f"{name}_l{layer}"], states.get(f"{name}_l{layer}_reverse")
+    return forward if backward is None else torch.cat([forward, backward], 1)
+
+
+class Problems:
+    """Collects what components refuse, so that all of it is said at once."""
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+
+    @contextmanager
+    def collected(self) -> Iterator[None]:
+        """ConfigErrors raised inside are kept."""
+        try:
+            yield
+        except ConfigError as error:
+            self.found += error.problems
+
+    def raise_all(self) -> None:
+        """Raise ConfigError with all that was found, if there is anything."""
+        if self.found:
+            raise ConfigError(self.found)
+
+
+def states_of(tensors: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The states among the inputs of a batch, or the outputs of a prediction, by their names in `Encoded.states`."""
+    return {name.removeprefix(STATE): value for name, value in tensors.items() if name.startswith(STATE)}

@@ -1,0 +1,95 @@
+"""Inputs, an encoder and a decoder: a sequence, a vector or a label to another sequence."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from torch import Tensor, nn
+
+from recurra.base.contracts import Batch, Prediction
+from recurra.base.errors import ConfigError
+from recurra.base.option import OneOf
+from recurra.config import build, located
+from recurra.models.contract import Encoded, Problems, Sizes
+from recurra.models.decoders import DECODERS
+from recurra.models.decoders.decoder import DecoderState
+from recurra.models.encoders import ENCODERS
+from recurra.models.inputs import INPUTS
+from recurra.models.options import Component, word_of
+from recurra.nn import Embedding
+
+
+class EncoderDecoder(nn.Module):
+    """What a source is to what a decoder says of it, token by token.
+
+    sizes: what the inputs need, by name, and "target": tokens of the target's vocabulary
+    Raises ConfigError, with all problems at once, for options that cannot take effect and for parts that do not fit.
+    """
+
+    def __init__(
+        self,
+        sizes: Sizes,
+        *,
+        inputs: Annotated[Component, OneOf("what a step of the source reads", INPUTS)] = "tokens",
+        encoder: Annotated[Component, OneOf("what the source's steps know of one another", ENCODERS)] = "recurrent",
+        decoder: Annotated[Component, OneOf("what writes the target", DECODERS)] = "recurrent",
+    ) -> None:
+        super().__init__()
+        problems, width = Problems(), 1
+        options = build(decoder, DECODERS)
+        table = Embedding(sizes["target"], options.embedding_size)
+        with problems.collected():
+            with located(decoder):
+                shared = (_shared(table, inputs, sizes),) if options.tie == "all" else ()
+            self.inputs = build(inputs, INPUTS, sizes, *shared)
+            width = self.inputs.output_size
+        with problems.collected():
+            self.encoder = build(encoder, ENCODERS, width)
+            with located(decoder):
+                self.decoder = options.make(table, self.encoder.ends())
+        problems.raise_all()
+
+    def forward(self, batch: Batch) -> Prediction:
+        """Teacher forcing: for each target token that is read, what should come next.
+
+        batch: what the inputs read, lengths (N,), inputs["target"] (S, N), inputs["target_lengths"] (N,), and with
+        copying inputs["source_copy"] (T, N): each source token's number in the target vocabulary, or, if it is not in
+        it, V + k for the k-th such word of its own source. Such numbers may stand in the target too.
+        outputs: "hidden" (S, N, D), "weight" (V, D), "bias" (V,), whose product is the logits; with copying instead
+        "log_probs" (S, N, V'), where V' is V and the most words that a source of the batch adds;
+        "attention" (S, N, T) if there is any, "coverage_loss" (S, N) if it reads its coverage (See et al., eq. 12).
+        What stands beyond the lengths may be anything, and so are outputs there.
+        """
+        target, lengths = batch.inputs["target"], batch.inputs["target_lengths"]
+        return Prediction(self.decoder(self._encoded(batch), target, lengths, batch.inputs.get("source_copy")))
+
+    def start(self, batch: Batch) -> DecoderState:
+        """The decoder's state before its first step: the source is encoded, once."""
+        found: DecoderState = self.decoder.start(self._encoded(batch), batch.inputs.get("source_copy"))
+        return found
+
+    def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
+        """Log-probabilities (B, V) of the tokens after `tokens` (B,), and the state after them. Never any dropout."""
+        found: tuple[Tensor, DecoderState] = self.decoder.step(tokens, state)
+        return found
+
+    def select(self, state: DecoderState, rows: Tensor) -> DecoderState:
+        """The rows (K,) of the state, in this order; a row may come several times, or not at all."""
+        return state.select(rows)
+
+    def _encoded(self, batch: Batch) -> Encoded:
+        x, lengths = self.inputs(batch)
+        found: Encoded = self.encoder(x, lengths, {})
+        return found
+
+
+def _shared(table: Embedding, inputs: Component, sizes: Sizes) -> Embedding:
+    """The target's table for the source too. Raises ConfigError where the two sides differ."""
+    if word_of(inputs) != "tokens":
+        raise ConfigError(f"tie: all shares the table with inputs of tokens, and they are {word_of(inputs)}.")
+    if sizes["tokens"] != sizes["target"]:
+        raise ConfigError(
+            f"tie: all needs one vocabulary for both sides, and they have {sizes['tokens']} and "
+            f"{sizes['target']} tokens; share the vocabulary, or use target."
+        )
+    return table

@@ -1,0 +1,23 @@
+"""From the numbers of each step to outputs that know of other steps.
+
+recurrent  layers of any cell, in one direction or both
+identity   no layers
+awd        layers whose states go in and out, with the dropouts of AWD-LSTM, for language models
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from recurra.base.registry import Registry
+from recurra.models.contract import Encoder
+from recurra.models.encoders.awd import AWD
+from recurra.models.encoders.identity import Identity
+from recurra.models.encoders.recurrent import RecurrentEncoder
+
+ENCODERS: Registry[Callable[..., Encoder]] = Registry("encoder")
+ENCODERS.add("recurrent", RecurrentEncoder)
+ENCODERS.add("awd", AWD)
+ENCODERS.add("identity", Identity)
+
+__all__ = ["AWD", "ENCODERS", "Identity", "RecurrentEncoder"]

@@ -1,0 +1,26 @@
+"""From what an encoder makes of a sequence to named outputs.
+
+label       logits of labels for a whole sequence
+tags        a score for each tag at each step, alone or with a CRF
+vocabulary  what the token after each step is, over the whole vocabulary
+notes       which notes sound after each step
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from recurra.base.registry import Registry
+from recurra.models.contract import Head
+from recurra.models.heads.label import LabelHead
+from recurra.models.heads.notes import NotesHead
+from recurra.models.heads.tags import TagsHead
+from recurra.models.heads.vocabulary import VocabularyHead
+
+HEADS: Registry[Callable[..., Head]] = Registry("head")
+HEADS.add("label", LabelHead)
+HEADS.add("tags", TagsHead)
+HEADS.add("vocabulary", VocabularyHead)
+HEADS.add("notes", NotesHead)
+
+__all__ = ["HEADS", "LabelHead", "NotesHead", "TagsHead", "VocabularyHead"]

@@ -1,0 +1,28 @@
+"""From a batch to the numbers that each step reads.
+
+tokens                a vector for each token
+words_and_characters  a vector for each word, beside one made from its letters
+vectors               numbers as they come, at each step
+vector, label         one vector, or one label, for the whole sequence that is written from it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from recurra.base.registry import Registry
+from recurra.models.contract import Inputs
+from recurra.models.inputs.label import Label
+from recurra.models.inputs.tokens import Tokens
+from recurra.models.inputs.vector import Vector
+from recurra.models.inputs.vectors import Vectors
+from recurra.models.inputs.words_and_characters import WordsAndCharacters
+
+INPUTS: Registry[Callable[..., Inputs]] = Registry("inputs")
+INPUTS.add("tokens", Tokens)
+INPUTS.add("words_and_characters", WordsAndCharacters)
+INPUTS.add("vectors", Vectors)
+INPUTS.add("vector", Vector)
+INPUTS.add("label", Label)
+
+__all__ = ["INPUTS", "Label", "Tokens", "Vector", "Vectors", "WordsAndCharacters"]

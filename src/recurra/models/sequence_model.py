@@ -1,0 +1,104 @@
+"""Inputs, an encoder and a head: every model that reads a sequence once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import torch
+from torch import Tensor, nn
+
+from recurra.base.contracts import Batch, Prediction
+from recurra.base.option import OneOf
+from recurra.config import build
+from recurra.models.contract import STATE, Encoded, Problems, Sizes, states_of
+from recurra.models.encoders import ENCODERS
+from recurra.models.heads import HEADS
+from recurra.models.inputs import INPUTS
+from recurra.models.options import Component
+
+
+class SequenceModel(nn.Module):
+    """A batch to a prediction: what a step reads (`inputs`), what the steps know of one another (`encoder`), what is
+    said of them (`head`).
+
+    sizes: of the data, by name, as the task states them
+    Raises ConfigError, with all problems at once, for options that cannot take effect and for parts that do not fit.
+    """
+
+    def __init__(
+        self,
+        sizes: Sizes,
+        *,
+        inputs: Annotated[Component, OneOf("what a step reads", INPUTS)] = "tokens",
+        encoder: Annotated[Component, OneOf("what the steps know of one another", ENCODERS)] = "recurrent",
+        head: Annotated[Component, OneOf("what is said of the steps", HEADS)] = "label",
+    ) -> None:
+        super().__init__()
+        problems, table, width = Problems(), None, 1
+        with problems.collected():
+            self.inputs = build(inputs, INPUTS, sizes)
+            table, width = self.inputs.table, self.inputs.output_size
+        with problems.collected():
+            self.encoder = build(encoder, ENCODERS, width)
+            width = self.encoder.output_size
+        with problems.collected():
+            self.head = build(head, HEADS, width, sizes, table)
+        if not problems.found and self.head.predicts_next and not self.encoder.causal:
+            reasons = self.encoder.cannot_stream()
+            problems.found += [f"encoder: the head predicts what follows each step. {why}" for why in reasons]
+        problems.raise_all()
+
+    def forward(self, batch: Batch) -> Prediction:
+        """The head's outputs; of a head that predicts what follows, also "state.*", after each row's last real step.
+
+        batch: what the inputs read, and lengths (N,). "state.*": the states before the first step, zero where absent;
+        "fresh" (N,) bool: rows whose state before is zero, whatever was given.
+        """
+        outputs, states = self._run(batch)
+        return Prediction(outputs | states if self.head.predicts_next else outputs)
+
+    def advance(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The outputs for all that was read, and "state.*" to read on from; see `cannot_stream`."""
+        return self._run(batch)
+
+    def _run(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        x, lengths = self.inputs(batch)
+        encoded = self.encoder(x, lengths, _before(batch.inputs))
+        return self.head(encoded), {STATE + name: state for name, state in encoded.states.items()}
+
+    def cannot_stream(self) -> list[str]:
+        """Why this model cannot read a text piece by piece, a sentence for each reason; none where it can."""
+        parts: Mapping[str, Any] = {"encoder": self.encoder, "head": self.head}
+        return [f"model.{name}.{reason}" for name, part in parts.items() for reason in part.cannot_stream()]
+
+
+class IncrementalModel:
+    """One token after another, in evaluation: a model whose inputs are tokens and whose head tells what follows.
+
+    Weights are packed once: they must not change while this is used. Raises ConfigError if the encoder is not causal.
+    """
+
+    def __init__(self, model: SequenceModel) -> None:
+        self._inputs, self._head = model.inputs, model.head
+        with torch.no_grad():
+            self._step = model.encoder.incremental()
+
+    def __call__(self, tokens: Tensor, states: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The head's outputs (1, N, ...) for what follows tokens (N,), and "state.*" after them."""
+        with torch.no_grad():
+            h, after = self._step(self._inputs.embedding(tokens), states_of(states))
+            outputs = self._head(Encoded(h.unsqueeze(0), torch.ones_like(tokens), h, after))
+        return outputs, {STATE + name: state for name, state in after.items()}
+
+
+def _before(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The states before the first step, zero in rows that begin anew."""
+    states, fresh = states_of(inputs), inputs.get("fresh")
+    if fresh is None:
+        return states
+    return {name: torch.where(_like(fresh, s), s.new_zeros(()), s) for name, s in states.items()}
+
+
+def _like(rows: Tensor, state: Tensor) -> Tensor:
+    return rows.view(-1, *[1] * (state.dim() - 1))
