@@ -65,16 +65,19 @@ inline V sigmoid(V v) {
     return q - q * (e - (d - 1.0f));
 }
 
-// With h = (e^2a - 1) / 2 for a = |v|: h / d, d = 1 + h, with what d rounds away divided out, as above; where that nears
-// 1, 1 - 1 / d, whose error is a small part of a small number. It is 1 from 9.02 on, and v below 2^-12.
+// With h = (e^2a - 1) / 2 for a = |v|: h / d, d = 1 + h, with what d rounds away divided out, as above. Where that nears
+// 1, 1 - 1 / d, whose error is a small part of a small number: of 1 / d the part s that 1 - s keeps exactly, then what
+// is left of it, by the remainder 1 - s d and the exact rest of d. It is 1 from 9.02 on, and v below 2^-12.
 inline V tanh(V v) {
     const V a = magnitude(v);
     const Reduced x(at_most(a + a, 20.0f));
     const V p = x.less_one(), half = power_of_two(x.whole() - 1);
     const V h = half * p + (half - 0.5f), d = half * p + (half + 0.5f);
-    const M far = a > 0.6f;
+    const M far = a > 0.5f;
     const V q = quotient(select(far, splat(1.0f), h), d);
-    return with_sign_of(v, select(far, 1.0f - q, q - q * (h - (d - 1.0f))));
+    const V y = 1.0f - q, s = 1.0f - y;
+    const V left = (1.0f - s * d) - s * (half * p + ((half + 0.5f) - d));
+    return with_sign_of(v, select(far, y - q * left, q - q * (h - (d - 1.0f))));
 }
 
 // ln(1 + m) for sqrt(1/2) <= 1 + m < sqrt(2), plus n ln 2. Coefficients: Cephes, logf.
