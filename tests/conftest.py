@@ -1,4 +1,4 @@
-"""What every test needs: a table of cells that the last test has not written to, and a disk that nobody waits for."""
+"""What every test needs: a table of cells as it was, a disk that nobody waits for, and no pictures."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from recurra.cells import BUILT_IN, CELLS
+from recurra.report.png import Pictures
 
 
 @pytest.fixture(autouse=True)
@@ -26,4 +27,15 @@ def _nobody_waits_for_the_disk() -> Iterator[None]:
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda handle: [os.fstat(handle)].clear())
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _runs_have_no_pictures() -> Iterator[None]:
+    """Drawing takes ten times as long as training a tiny model; tests/report and the first guide look at the pictures.
+
+    Of the session, so that it holds for runs that a session or a module trains once.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("recurra.report.folder.pictures", lambda report, charts, maps: Pictures({}, ()))
         yield

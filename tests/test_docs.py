@@ -18,7 +18,7 @@ from recurra.cli import main
 from recurra.cli.arguments import parse
 from recurra.cli.commands import COMMANDS
 from recurra.cli.failures import UsageError
-from recurra.report.png import Pictures
+from recurra.report import png
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(
@@ -95,8 +95,6 @@ def test_the_pages_are_found():
 @pytest.mark.parametrize("page", [page for page in PAGES if any(blocks(page, "python"))])
 def test_every_python_block_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    # Drawing takes longer than training; the first guide, from its file to its scores, is run with pictures.
-    monkeypatch.setattr("recurra.report.folder.pictures", lambda report, charts, maps: Pictures({}, ()))
     monkeypatch.syspath_prepend(tmp_path)
     namespace: dict[str, object] = {"__name__": "docs"}
     named = []
@@ -182,12 +180,14 @@ def test_the_page_of_tasks_names_what_a_task_has():
 def test_the_first_guide_works_from_its_file_to_its_scores(tmp_path, monkeypatch, capsys):
     page = "docs/guide/from-csv.md"
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("recurra.report.folder.pictures", png.pictures)
     _, make_file = next(blocks(page, "python"))
     exec(compile(make_file, page, "exec"), {})
     for line in shell_lines(page):
         words = shlex.split(line)[1:]
         words += ["--set", "training.epochs=1"] if words[0] == "train" else []
         assert main(words) == 0, f"{line}: {capsys.readouterr().err}"
+    assert {path.name for path in (tmp_path / "runs/parcels").glob("*.png")} == {"confusion.png", "curves.png"}
     assert len((tmp_path / "predicted.csv").read_text(encoding="utf-8").splitlines()) == 201
 
 

@@ -14,7 +14,6 @@ from types import ModuleType
 import pytest
 
 from recurra import api
-from recurra.report.png import Pictures
 from scripts_room import script
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -222,12 +221,6 @@ SCORED = {
     "wikitext2": {"bits_per_character"},
     "wnut17": {"f1[X]"},
 }
-
-
-@pytest.fixture(autouse=True)
-def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing takes ten times as long as training a tiny model; tests/report looks at the pictures."""
-    monkeypatch.setattr("recurra.report.folder.pictures", lambda report, charts, maps: Pictures({}, ()))
 
 
 @pytest.fixture

@@ -229,7 +229,7 @@ def three_tasks(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Any, Any
     return found
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
 @given(data=st.data())
 def test_a_task_of_wrong_shapes_is_refused_by_name(three_tasks: list[tuple[Any, Any]], data: st.DataObject) -> None:
     plan, tree = data.draw(st.sampled_from(three_tasks))
