@@ -64,10 +64,6 @@ ASKED = {"task", "config", "plan", "example", "examples", "output", "outputs", "
 MAY = {
     "api/schema.py": ({"classification"}, "the task of a config that names none"),
     "api/demos.py": (TASK_WORDS, "its configs are data, and a config names its task"),
-    "api/sizing.py": (
-        TASK_WORDS | {"recurra.tasks.TaggingConfig"},
-        "what init chooses by the size of the data; goes to the tasks",
-    ),
 }
 
 

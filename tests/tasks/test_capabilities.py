@@ -46,13 +46,13 @@ HAS = {
     ),
     Tagging: "Embeds Explains Judged TagsTokens ValidatesFaster",
     Music: "DrawsMaps Explains Generates Plays WritesSamples",
-    ClassificationConfig: "LabelsRows ReadsOnce",
-    TranslationConfig: "ReadsOnce",
-    LanguageModelConfig: "ReadsOn ReadsOnce",
-    TaggingConfig: "ReadsOnce",
-    MusicConfig: "",
+    ClassificationConfig: "ChoosesBySize LabelsRows ReadsOnce",
+    TranslationConfig: "ChoosesBySize ReadsOnce",
+    LanguageModelConfig: "ChoosesBySize ReadsOn ReadsOnce",
+    TaggingConfig: "ChoosesBySize ReadsOnce",
+    MusicConfig: "ChoosesBySize",
 }
-OF_CONFIGS = {"LabelsRows", "ReadsOn", "ReadsOnce"}
+OF_CONFIGS = {"ChoosesBySize", "LabelsRows", "ReadsOn", "ReadsOnce"}
 # Set when a task is made, so that its class does not show them.
 SET_LATER = {"labels", "temperature", "label"}
 

@@ -17,14 +17,14 @@ from recurra.api.folder import add_cells, open_run
 from recurra.api.given import AnyPath, config_of, overrides_of, path_of
 from recurra.api.prepare import prepare, selected
 from recurra.api.schema import read_settings, settings_of
-from recurra.api.sizing import Seen, in_words, sized
 from recurra.base.contracts import Listener, Record
 from recurra.base.errors import ConfigError
 from recurra.config import parse
 from recurra.config import write as config_text
 from recurra.data.formats import num_lines, read
 from recurra.data.formats.parallel import is_pattern
-from recurra.tasks import TASKS
+from recurra.tasks import TASKS, ChoosesBySize
+from recurra.tasks.sizing import Seen, in_words, usual
 
 # Rows that `init` looks at to guess which column is which.
 LOOK = 1000
@@ -65,7 +65,7 @@ def init(task: str, file: AnyPath, *, watch: Listener | None = None) -> str:
     data = {"train": str(file), **({} if word == "auto" else {"format": word}), **found.data}
     chosen: dict[str, Any] = {"task": {"name": task, **found.task}, "data": data}
     seen = Seen(rows, _number_of(rows, file))
-    choices = sized(task, chosen["task"], seen)
+    choices = plan.sized(chosen["task"], seen) if isinstance(plan, ChoosesBySize) else usual(seen)
     for choice in choices:
         *places, name = choice.path.split(".")
         section = chosen

@@ -13,6 +13,7 @@ text             tokens and ids, for every task that reads text
 bucketing        batches of examples of like lengths
 columns          which column of a file is which
 explanation      what can be looked into while a model answers
+sizing           what init chooses by the size of the data
 pieces           where a text that comes piece by piece may be cut
 blank            texts without anything to read
 options          a task as it answers with the options of `predict`, or while epochs are compared
@@ -26,6 +27,7 @@ from recurra.tasks.contract import (
     AnswerKind,
     BatchSampler,
     Calibrates,
+    ChoosesBySize,
     DrawsCharts,
     DrawsMaps,
     Embeds,
@@ -93,6 +95,7 @@ __all__ = [
     "AnswerKind",
     "BatchSampler",
     "Calibrates",
+    "ChoosesBySize",
     "Classification",
     "ClassificationConfig",
     "DrawsCharts",

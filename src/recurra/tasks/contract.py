@@ -20,6 +20,7 @@ from recurra.data.tokenizers import Vocabulary
 from recurra.metrics import Compared
 from recurra.report import Chart, HeatMap
 from recurra.tasks.explanation import ExplanationTarget
+from recurra.tasks.sizing import Choice, Seen
 
 # Tokens or chords that continue a text, at most.
 LONGEST = 100_000
@@ -375,6 +376,19 @@ class Suggestion:
     task: Mapping[str, Any]
     data: Mapping[str, Any] = field(default_factory=dict)
     said: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class ChoosesBySize(Protocol):
+    """What the configuration of a task has besides that chooses more than epochs by the size of the data."""
+
+    @classmethod
+    def sized(cls, options: Mapping[str, Any], seen: Seen) -> Sequence[Choice]:
+        """Options of any section that `init` writes, each with its reason; epochs and rows of a batch among them.
+
+        options: of the task, as `suggested`
+        """
+        ...
 
 
 @runtime_checkable

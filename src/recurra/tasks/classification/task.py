@@ -32,10 +32,12 @@ from recurra.tasks.classification.columns import suggested
 from recurra.tasks.classification.explain import explained
 from recurra.tasks.classification.labels import LabelKind, ManyLabels, OneLabel, label_set
 from recurra.tasks.classification.mistakes import mistaken
+from recurra.tasks.classification.sizing import sized
 from recurra.tasks.classification.streaming import StreamingPredictor
 from recurra.tasks.columns import counted, missing, unfit
 from recurra.tasks.contract import AnswerKind, Needs, Suggestion
 from recurra.tasks.explanation import ExplanationTarget
+from recurra.tasks.sizing import Choice, Options, Seen
 from recurra.tasks.text import Keep, TextEncoder, pad_arrays, unknown_share
 
 
@@ -184,6 +186,11 @@ class ClassificationConfig:
     def suggested(cls, rows: Sequence[Record], file: Path) -> Suggestion:
         """Options for a file, from its first rows. Raises ConfigError or DataError if its columns do not fit."""
         return suggested(rows, file)
+
+    @classmethod
+    def sized(cls, options: Options, seen: Seen) -> list[Choice]:
+        """Choices by the size of the data: options of any section, with the reason for each."""
+        return sized(options, seen)
 
     @property
     def fields(self) -> tuple[str, ...]:

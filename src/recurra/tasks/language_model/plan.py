@@ -17,8 +17,10 @@ from recurra.tasks.contract import Needs, Suggestion
 from recurra.tasks.language_model.columns import suggested
 from recurra.tasks.language_model.documents import LINE, Passage, TextRow, by_file, document_of, whole
 from recurra.tasks.language_model.reading import lines_of, text_of, tokens_of
+from recurra.tasks.language_model.sizing import sized
 from recurra.tasks.language_model.task import LanguageModelling
 from recurra.tasks.language_model.tearing import torn
+from recurra.tasks.sizing import Choice, Options, Seen
 from recurra.tasks.text import TextEncoder
 
 
@@ -86,6 +88,11 @@ class LanguageModelConfig:
     def suggested(cls, rows: Sequence[Record], file: Path) -> Suggestion:
         """Options for a file, from its first rows. Raises DataError if no column holds text."""
         return suggested(rows, file)
+
+    @classmethod
+    def sized(cls, options: Options, seen: Seen) -> list[Choice]:
+        """Choices by the size of the data: options of any section, with the reason for each."""
+        return sized(options, seen)
 
     def read(self, record: Record) -> TextRow:
         """The text of a record. Raises DataError, with file and line, if nothing can be learned from it."""

@@ -12,7 +12,9 @@ from recurra.base.errors import ConfigError, DataError, RunError
 from recurra.base.option import Opt
 from recurra.tasks.contract import Needs, Suggestion
 from recurra.tasks.music.chords import HIGHEST, chords_of, note_name, outside, written
+from recurra.tasks.music.sizing import sized
 from recurra.tasks.music.task import Music
+from recurra.tasks.sizing import Choice, Options, Seen
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,6 +81,11 @@ class MusicConfig:
                     {"chords": name}, said=(f"chords: column '{name}', the first one whose rows are all chords.",)
                 )
         raise DataError(f"{file}: no column holds chords; its columns are {', '.join(map(repr, names))}. {problem}")
+
+    @classmethod
+    def sized(cls, options: Options, seen: Seen) -> list[Choice]:
+        """Choices by the size of the data: options of any section, with the reason for each."""
+        return sized(seen)
 
     def key(self, record: Record) -> str:
         """What makes two records the same."""

@@ -19,10 +19,12 @@ from recurra.data.schemes import ALIASES, PLAIN, Alias, SchemeName, detected
 from recurra.data.tokenizers import CutterName, VocabularyPlan
 from recurra.data.tokenizers.learned import Learned, guessed_units, learn, learned_from_json
 from recurra.tasks.contract import Needs, Suggestion
+from recurra.tasks.sizing import Choice, Options, Seen
 from recurra.tasks.tagging.columns import looks_like_conll, suggested
 from recurra.tasks.tagging.evidence import column_of, looks_swapped
 from recurra.tasks.tagging.readers import WordReader
 from recurra.tasks.tagging.sentences import Columns, Sentence, TagRow
+from recurra.tasks.tagging.sizing import sized
 from recurra.tasks.tagging.tagset import TagSet, check_tags
 from recurra.tasks.tagging.task import Tagging
 
@@ -141,6 +143,11 @@ class TaggingConfig:
     def suggested(cls, rows: Sequence[Record], file: Path) -> Suggestion:
         """Options for a file, from its first rows. Raises ConfigError if its columns cannot be told apart."""
         return suggested(rows, file)
+
+    @classmethod
+    def sized(cls, options: Options, seen: Seen) -> list[Choice]:
+        """Choices by the size of the data: options of any section, with the reason for each."""
+        return sized(cls(**{key: value for key, value in options.items() if key != "name"}).columns, seen)
 
     def read(self, record: Record) -> TagRow:
         """A sentence with its tags. Raises DataError, with file and line, if nothing can be learned from it."""

@@ -15,10 +15,12 @@ from recurra.data.tokenizers import TOKENIZERS, VocabularyPlan
 from recurra.decode import LENGTH_PENALTIES
 from recurra.metrics import SEQUENCE_SCORES, SequenceScores
 from recurra.tasks.contract import Needs, Suggestion
+from recurra.tasks.sizing import Choice, Options, Seen
 from recurra.tasks.translation.columns import suggested
 from recurra.tasks.translation.pairs import Columns, PairRow, TextPair, text_of
 from recurra.tasks.translation.readers import Limits, Sides, fit_sides
 from recurra.tasks.translation.search import WIDEST_BEAM, Search
+from recurra.tasks.translation.sizing import sized
 from recurra.tasks.translation.task import Translation
 
 Component = Section | Mapping[str, Any] | str
@@ -149,6 +151,11 @@ class TranslationConfig:
     def suggested(cls, rows: Sequence[Record], file: Path) -> Suggestion:
         """Options for a file, from its first rows. Raises ConfigError or DataError if its columns do not fit."""
         return suggested(rows, file)
+
+    @classmethod
+    def sized(cls, options: Options, seen: Seen) -> list[Choice]:
+        """Choices by the size of the data: options of any section, with the reason for each."""
+        return sized(options, seen)
 
     def read(self, record: Record) -> PairRow:
         """Both texts of a record. Raises DataError, with file and line, if nothing can be learned from it."""

@@ -1,0 +1,60 @@
+"""What `init` chooses for a classification by the size of its data."""
+
+from __future__ import annotations
+
+from recurra.tasks.sizing import (
+    AGAINST_OVERFITTING,
+    MANY_REPEATS,
+    Choice,
+    Options,
+    Seen,
+    batch_rows,
+    epochs,
+    mean_length,
+    reads_characters,
+    repeats,
+    training,
+    units,
+)
+
+# Texts from which on a classifier takes the maximum over steps. Measured: 1,000 texts are classified better by the mean
+# (docs/results.md); with 5,000 and more the maximum was chosen, and the mean was not tried.
+MANY_TEXTS = 2000
+
+
+def sized(options: Options, seen: Seen) -> list[Choice]:
+    """The choices, as `ChoosesBySize` has them."""
+    characters = reads_characters(options.get("tokenizer"))
+    length = mean_length(seen.rows, options["text"], characters=characters)
+    batch = batch_rows(seen.number)
+    passes = epochs(seen.number, batch, at_1000=10, power=0.25, tokens=seen.number * length)
+    if repeats(seen.rows, options["text"], characters=characters) > MANY_REPEATS:
+        return _of_few_tokens(seen, batch, passes)
+    small = seen.number < 50_000
+    rare = [Choice("task.min_count", 2, "what occurs once teaches what an unknown word means")]
+    return [
+        *(rare if seen.number >= 500 else []),
+        units(seen, 64 if small else 128, few=small),
+        _pooling(seen.number),
+        Choice("model.inputs.word_dropout", 0.3 if small else 0.1, "no word alone may decide"),
+        Choice("model.inputs.embedding_dropout", 0.5, AGAINST_OVERFITTING),
+        Choice("model.head.output_dropout", 0.5 if small else 0.3, AGAINST_OVERFITTING),
+        *training(seen, batch=batch, epochs=passes, optimizer="adamw"),
+    ]
+
+
+def _of_few_tokens(seen: Seen, batch: int, passes: int) -> list[Choice]:
+    """Few different tokens: nothing to learn by heart, and their order may be what counts."""
+    return [
+        Choice("model.head.pooling", "concat", "few different tokens: where they stand may count"),
+        Choice("model.inputs.embedding_dropout", 0.1, AGAINST_OVERFITTING),
+        Choice("model.head.output_dropout", 0.1, AGAINST_OVERFITTING),
+        *training(seen, batch=batch, epochs=2 * passes, optimizer="adamw"),
+    ]
+
+
+def _pooling(number: int) -> Choice:
+    """Mean or max: the gradient of a maximum reaches only the steps that win, and few rows have few of those."""
+    if number < MANY_TEXTS:
+        return Choice("model.head.pooling", "mean", "every word of a text teaches, where there are few texts")
+    return Choice("model.head.pooling", "max", "one word is often enough to tell the label")
