@@ -245,7 +245,7 @@ def test_music_is_inspected_chord_by_chord_and_its_mistakes_are_named(runs: Mapp
         ("were", "steps 61-80"),
     ]
     assert [len(m.columns) for m in maps] == [60, 60, 20, 20, 60, 20]
-    with pytest.raises(DataError, match="there is nothing to look into"):
+    with pytest.raises(DataError, match="so there is nothing to inspect"):
         api.inspect(runs["played"], "")
     with pytest.raises(DataError, match=r"step 2: A0 \(21\) is not in 59..67"):
         api.inspect(runs["played"], "C4 A0")
@@ -282,7 +282,7 @@ def test_control_characters_of_a_text_do_not_reach_the_terminal(run: Path) -> No
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["run", ""], "the text '' holds no token; there is nothing to look into"),
+        (["run", ""], "the text '' holds no token, so there is nothing to inspect"),
         (["run", "  \t "], "holds no token"),
         (["run", "a " * 1001], "the text has 1,001 tokens, expected at most 1,000. Cut it."),
         (["nowhere", "a"], "nowhere: no such folder; expected a run"),
