@@ -1,11 +1,19 @@
-"""Short words to things: cells, tasks, formats, tokenizers, optimizers. One registry per kind."""
+"""Short words to things: cells, tasks, formats, tokenizers, optimizers. One registry per kind.
+
+Installed packages add to a registry by entry points of its group, such as `recurra.encoders`: each name is a word, and
+what it names is loaded when the word is first used. They are looked for when a word is not one of ours, or when all
+words are listed; a program that uses none pays nothing for them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from recurra.base.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 T = TypeVar("T")
 
@@ -14,11 +22,14 @@ class Registry(Mapping[str, T], Generic[T]):
     """A mapping that refuses to overwrite, and answers a misspelt word with its nearest neighbour.
 
     kind: what it holds, in the singular, for messages ("cell", "format").
-    Raises ConfigError on an unknown word or a word registered twice.
+    group: of the entry points by which installed packages add to it; None: they cannot
+    Raises ConfigError on an unknown word or a word registered twice, and for an entry point that cannot be loaded.
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, group: str | None = None) -> None:
         self.kind = kind
+        self._group = group
+        self._installed: dict[str, EntryPoint] | None = None
         self._things: dict[str, T] = {}
         self._others: dict[str, str] = {}
 
@@ -34,7 +45,7 @@ class Registry(Mapping[str, T], Generic[T]):
     def near(self, word: str) -> str:
         """A sentence that leads from an unknown word to the nearest name, with a leading space; "" if none is near."""
         meant = self.called(word)
-        return f" Did you mean '{meant}'?" if meant != word else did_you_mean(word, self._things)
+        return f" Did you mean '{meant}'?" if meant != word else did_you_mean(word, self)
 
     def add(self, name: str, thing: T) -> T:
         """Register `thing` under `name` and return it."""
@@ -53,19 +64,44 @@ class Registry(Mapping[str, T], Generic[T]):
         del self._things[self._known(name)]
 
     def __getitem__(self, name: str) -> T:
-        return self._things[self._known(name)]
+        name = self._known(name)
+        if name not in self._things:
+            self._things[name] = self._loaded(name)
+        return self._things[name]
 
     def _known(self, name: str) -> str:
-        if name not in self._things:
-            hint = self.near(str(name)) or f" Known: {', '.join(self._things)}."
+        if name not in self:
+            hint = self.near(str(name)) or f" Known: {', '.join(self)}."
             raise ConfigError(f"unknown {self.kind} '{name}'.{hint}")
         return name
 
     def __contains__(self, name: object) -> bool:
-        return name in self._things
+        return name in self._things or name in self._of_packages()
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._things)
+        return iter([*self._things, *(name for name in self._of_packages() if name not in self._things)])
 
     def __len__(self) -> int:
-        return len(self._things)
+        return sum(1 for _ in self)
+
+    def _of_packages(self) -> dict[str, EntryPoint]:
+        """The entry points of installed packages by their words. Ours come first: a package replaces none of them."""
+        if self._installed is None:
+            self._installed = {}
+            if self._group is not None:
+                from importlib.metadata import entry_points  # 10 ms that only an unknown word, or a list, needs
+
+                self._installed = {one.name: one for one in entry_points(group=self._group)}
+        return self._installed
+
+    def _loaded(self, name: str) -> T:
+        one = self._of_packages()[name]
+        try:
+            found: T = one.load()
+        except Exception as error:
+            package = one.dist.name if one.dist else "an installed package"
+            raise ConfigError(
+                f"{self.kind} '{name}': {package} names {one.value} for it, which cannot be loaded: "
+                f"{type(error).__name__}: {error}. Mend the package, or uninstall it."
+            ) from error
+        return found

@@ -10,8 +10,8 @@ from recurra.base.registry import Registry
 from recurra.cells import gru, indrnn, lstm, lstm_layernorm, mgu, rnn, slstm
 from recurra.cells.language import Cell, Parameters, Value, cell
 
-CELLS: Registry[Cell] = Registry("cell")
-for _cell in (
+CELLS: Registry[Cell] = Registry("cell", "recurra.cells")
+_OURS = (
     rnn.rnn,
     rnn.rnn_relu,
     rnn.rnn_sigmoid,
@@ -25,10 +25,11 @@ for _cell in (
     mgu.mgu,
     indrnn.indrnn,
     slstm.slstm,
-):
+)
+for _cell in _OURS:
     CELLS.add(_cell.name, _cell)
 
 # The words that no user's cell may take.
-BUILT_IN = frozenset(CELLS)
+BUILT_IN = frozenset(_cell.name for _cell in _OURS)
 
 __all__ = ["BUILT_IN", "CELLS", "Cell", "Parameters", "Value", "cell"]

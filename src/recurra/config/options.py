@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -51,14 +52,27 @@ def _kinds(constructor: Callable[..., Any], names: Iterable[str]) -> dict[str, A
     called = constructor.__init__ if isinstance(constructor, type) else constructor  # type: ignore[misc]
     function: Any = inspect.unwrap(called)
     annotations: dict[str, Any] = getattr(function, "__annotations__", {})
-    kinds = {name: _evaluated(annotations[name], function) for name in names if name in annotations}
+    kinds = {
+        name: _evaluated(annotations[name], _words_of(constructor, name, function))
+        for name in names
+        if name in annotations
+    }
     return {name: kind for name, kind in kinds.items() if kind is not None}
 
 
-def _evaluated(annotation: Any, function: Any) -> Any:
+def _words_of(constructor: Callable[..., Any], name: str, function: Any) -> dict[str, Any]:
+    """What the words of an annotation mean: in the module of the class that has the field, where it is inherited."""
+    for kind in getattr(constructor, "__mro__", ()):
+        if name in vars(kind).get("__annotations__", {}):
+            return vars(sys.modules[kind.__module__])
+    words: dict[str, Any] = function.__globals__
+    return words
+
+
+def _evaluated(annotation: Any, words: dict[str, Any]) -> Any:
     one = SimpleNamespace(__annotations__={"kind": annotation})
     try:
-        return get_type_hints(one, function.__globals__, include_extras=True)["kind"]
+        return get_type_hints(one, words, include_extras=True)["kind"]
     except NameError:
         if "Annotated[" in str(annotation):  # an option must not vanish because of its author's imports
             raise

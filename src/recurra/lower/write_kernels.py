@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from recurra.cells import CELLS
+from recurra.cells import BUILT_IN, CELLS
 from recurra.lower.kernel import kernels
 
 
 def main(path: Path) -> None:
     """One file with the text of every built-in cell."""
-    path.write_text(kernels(CELLS[name] for name in CELLS), encoding="utf-8")
+    path.write_text(kernels(CELLS[name] for name in CELLS if name in BUILT_IN), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -86,7 +86,7 @@ class Exact:
         return ()
 
 
-SEQUENCE_SCORES: Registry[Callable[..., SequenceScores]] = Registry("scores")
+SEQUENCE_SCORES: Registry[Callable[..., SequenceScores]] = Registry("scores", "recurra.scores")
 
 
 def exact_scores(pairs: Sequence[Pair], split: str) -> tuple[Score, ...]:

@@ -19,7 +19,7 @@ from recurra.models.heads import HEADS
 from recurra.models.inputs import INPUTS
 from recurra.models.sequence_model import IncrementalModel, SequenceModel
 
-MODELS: Registry[type[nn.Module]] = Registry("model")
+MODELS: Registry[type[nn.Module]] = Registry("model", "recurra.models")
 MODELS.add("sequence_model", SequenceModel)
 MODELS.add("encoder_decoder", EncoderDecoder)
 

@@ -86,7 +86,7 @@ def _real(outputs: Tensor, mask: Tensor) -> Tensor:
 
 
 Pool = Last | Mean | Max | Concat | Attention
-POOLS: Registry[type[Pool]] = Registry("pooling")
+POOLS: Registry[type[Pool]] = Registry("pooling", "recurra.poolings")
 POOLS.add("last", Last)
 POOLS.add("mean", Mean)
 POOLS.add("max", Max)

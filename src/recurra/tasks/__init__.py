@@ -66,7 +66,7 @@ from recurra.tasks.tagging.task import Tagging
 from recurra.tasks.translation.plan import TranslationConfig
 from recurra.tasks.translation.task import Translation
 
-TASKS: Registry[type[TaskConfig]] = Registry("task")
+TASKS: Registry[type[TaskConfig]] = Registry("task", "recurra.tasks")
 TASKS.add("classification", ClassificationConfig)
 TASKS.add("translation", TranslationConfig)
 TASKS.add("language_model", LanguageModelConfig)

@@ -16,7 +16,7 @@ from recurra.data.formats.format import Format, OpenLines, Rows
 from recurra.data.formats.lines import BadRowError, count_lines
 from recurra.data.formats.parallel import is_pattern, parallel_paths
 
-FORMATS: Registry[Format] = Registry("format")
+FORMATS: Registry[Format] = Registry("format", "recurra.formats")
 
 
 def read(

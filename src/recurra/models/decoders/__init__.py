@@ -12,7 +12,7 @@ from __future__ import annotations
 from recurra.base.registry import Registry
 from recurra.models.decoders.recurrent import RecurrentDecoder
 
-DECODERS: Registry[type[RecurrentDecoder]] = Registry("decoder")
+DECODERS: Registry[type[RecurrentDecoder]] = Registry("decoder", "recurra.decoders")
 DECODERS.add("recurrent", RecurrentDecoder)
 
 __all__ = ["DECODERS", "RecurrentDecoder"]

@@ -15,7 +15,7 @@ from recurra.models.encoders.awd import AWD
 from recurra.models.encoders.identity import Identity
 from recurra.models.encoders.recurrent import RecurrentEncoder
 
-ENCODERS: Registry[Callable[..., Encoder]] = Registry("encoder")
+ENCODERS: Registry[Callable[..., Encoder]] = Registry("encoder", "recurra.encoders")
 ENCODERS.add("recurrent", RecurrentEncoder)
 ENCODERS.add("awd", AWD)
 ENCODERS.add("identity", Identity)

@@ -17,7 +17,7 @@ from recurra.models.heads.notes import NotesHead
 from recurra.models.heads.tags import TagsHead
 from recurra.models.heads.vocabulary import VocabularyHead
 
-HEADS: Registry[Callable[..., Head]] = Registry("head")
+HEADS: Registry[Callable[..., Head]] = Registry("head", "recurra.heads")
 HEADS.add("label", LabelHead)
 HEADS.add("tags", TagsHead)
 HEADS.add("vocabulary", VocabularyHead)

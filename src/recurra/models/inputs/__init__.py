@@ -18,7 +18,7 @@ from recurra.models.inputs.vector import Vector
 from recurra.models.inputs.vectors import Vectors
 from recurra.models.inputs.words_and_characters import WordsAndCharacters
 
-INPUTS: Registry[Callable[..., Inputs]] = Registry("inputs")
+INPUTS: Registry[Callable[..., Inputs]] = Registry("inputs", "recurra.inputs")
 INPUTS.add("tokens", Tokens)
 INPUTS.add("words_and_characters", WordsAndCharacters)
 INPUTS.add("vectors", Vectors)
