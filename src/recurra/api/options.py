@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from recurra.base.errors import ConfigError
 from recurra.base.option import OneOf, Opt
+from recurra.base.registry import WithWords
 from recurra.config import Section
 from recurra.data.formats import FORMATS, ON_ERROR
 from recurra.data.splits import SPLITS
@@ -24,9 +25,9 @@ class DataOptions:
     train: Annotated[str, Opt("training file; paths are relative to where recurra is started")]
     dev: Annotated[str | None, Opt("file on which epochs are compared; null: taken from train, see split")] = None
     test: Annotated[str | None, Opt("file of the final scores; null: taken from train, unless dev is given")] = None
-    format: Annotated[str, Opt("format of all files; auto: by the end of their names", choices=("auto", *FORMATS))] = (
-        "auto"
-    )
+    format: Annotated[
+        str, Opt("format of all files; auto: by the end of their names", choices=WithWords(("auto",), FORMATS))
+    ] = "auto"
     columns: Annotated[
         tuple[str, ...] | None,
         Opt("column names of a CSV or TSV file without a header; null: its first line", named=True),

@@ -105,3 +105,23 @@ class Registry(Mapping[str, T], Generic[T]):
                 f"{type(error).__name__}: {error}. Mend the package, or uninstall it."
             ) from error
         return found
+
+
+class WithWords(Mapping[str, object]):
+    """Some words of our own, and after them those of a registry, as they are when they are asked for."""
+
+    def __init__(self, words: tuple[str, ...], registry: Mapping[str, object]) -> None:
+        self._words, self._registry = words, registry
+
+    def __getitem__(self, name: str) -> object:
+        return name if name in self._words else self._registry[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._words or name in self._registry
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._words
+        yield from self._registry
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
