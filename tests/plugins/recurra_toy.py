@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from recurra.base.errors import ConfigError
 from recurra.base.option import Opt
 from recurra.cells import cell
 from recurra.cells.language import tanh
@@ -39,7 +40,7 @@ class Window(nn.Module):
         return {}
 
     def incremental(self) -> Step:
-        raise NotImplementedError
+        raise ConfigError(self.cannot_stream())
 
     def ends(self) -> Ends:
         return Ends({}, 0, self.output_size)

@@ -13,6 +13,7 @@ from recurra.api.folder import Run, opened
 from recurra.api.given import AnyPath, path_of
 from recurra.export import ANY, Agreement, onnx, save_torch
 from recurra.models import SequenceModel
+from recurra.models.heads import LabelHead
 from recurra.tasks import Calibrates
 
 
@@ -46,9 +47,10 @@ def export_torch(run: AnyPath | Run, path: AnyPath, *, cells: Iterable[AnyPath] 
 def _tempered(run: Run) -> torch.nn.Module:
     """The model with the temperature of its probabilities in its output layer: softmax of its logits is calibrated."""
     temperature = run.task.temperature if isinstance(run.task, Calibrates) else 1.0
-    if temperature == 1.0 or not isinstance(run.model, SequenceModel):
-        return run.model
-    model: SequenceModel = copy.deepcopy(run.model)
+    model = run.model
+    if temperature == 1.0 or not isinstance(model, SequenceModel) or not isinstance(model.head, LabelHead):
+        return model
+    model = copy.deepcopy(model)
     with torch.no_grad():
         for parameter in model.head.output.parameters():
             parameter.copy_(parameter.double() / temperature)

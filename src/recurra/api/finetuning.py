@@ -114,6 +114,8 @@ def _refuse_other_shapes(where: str, run: Run, model: SequenceModel, ours: Seque
 def _advice(run: Run, source: SequenceModel, model: SequenceModel) -> str:
     """What to set so that the layers have the same shapes."""
     tree, tells = run.settings.tree["model"], _tells_tokens(model)
+    if "cell" not in tree["encoder"]:
+        return f"its encoder, {tree['encoder']['name']}, has other layers than this model's; use the same encoder."
     sizes = list(source.encoder.state_sizes().values())
     first, last, number = tree["encoder"]["hidden_size"], sizes[-1], len(source.encoder.layers())
     widths = {first, last} if number > 1 else {last}
