@@ -71,6 +71,16 @@ def test_every_word_of_a_few_texts_teaches_and_one_word_may_decide_in_many(
     assert config("classification", texts(here / "d.csv", number, different=997))["model"]["head"]["pooling"] == pooling
 
 
+@pytest.mark.parametrize(
+    ("number", "select", "epochs"), [(1000, "auto", 10), (5400, "log_loss", 12), (20_000, "auto", 5)]
+)
+def test_the_epoch_is_chosen_by_log_loss_where_dev_has_a_few_hundred_texts(
+    number: int, select: str, epochs: int, here: Path
+) -> None:
+    found = config("classification", texts(here / "d.csv", number, different=997))["training"]
+    assert (found["select"], found["epochs"]) == (select, epochs)
+
+
 def test_names_are_learned_with_a_crf_and_parts_of_speech_word_by_word(here: Path) -> None:
     names = config("tagging", sentences(here / "names.conll", 50))
     speech = config("tagging", sentences(here / "speech.conll", 50, ["PROPN", "VERB", "PROPN", "ADP", "PROPN"]))
