@@ -21,7 +21,7 @@ from recurra.tasks.sizing import (
 # (docs/results.md); with 5,000 and more the maximum was chosen, and the mean was not tried.
 MANY_TEXTS = 2000
 # From MANY_TEXTS to here the dev rows are a few hundred: their accuracy moves in steps and stands still early, while
-# the log loss still falls. Measured on trec_qc: chosen by log loss, and with 12 epochs for 7, three seeds are 2 points
+# the log loss still falls. Measured on trec_qc: chosen by log loss, and with 12 epochs for 7, five seeds are 2 points
 # better in the mean (docs/results.md).
 FEW_DEV_ROWS = 10_000
 
