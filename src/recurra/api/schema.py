@@ -81,7 +81,8 @@ def schema_for(task: object) -> Schema:
     usual = {f"model.{part}": words[0] for part, words in needs.parts.items()}
     own = {f"model.{path}": value for path, value in needs.defaults.items()}
     sections = {**SCHEMA.sections, "model": OneOf("the network", fitting)}
-    return Schema(SCHEMA.doc, sections, {"task": task, "model": needs.model, **usual, **own})
+    fits = {f"model.{part}": words for part, words in needs.parts.items()}
+    return Schema(SCHEMA.doc, sections, {"task": task, "model": needs.model, **usual, **own}, fits)
 
 
 def settings_of(document: Document, *, to_train: bool = True) -> Settings:

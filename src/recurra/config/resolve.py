@@ -103,6 +103,8 @@ class _Mistakes:
 
 
 def _neighbour(path: KeyPath, key: str, known: Sequence[str], schema: Schema) -> str:
+    if words_with := schema.words_with(key, path):
+        return f" It is an option of {' or '.join(words_with)}; choose that, or leave it out."
     owner = schema.owner(key)
     if owner is not None:
         return f" It belongs at '{owner}'."

@@ -27,11 +27,14 @@ class Schema:
     sections: name -> `Fixed`, or `OneOf` for a component that is chosen by its word
     defaults: by path, where they are not those of the constructors: the word of a `OneOf` section that may be left out
       ("model"), and options below it ("model.encoder.hidden_size")
+    fitting:  by path, the words of the components that can be chosen there, where these are not all: no hint leads to
+      an option of another one
     """
 
     doc: str
     sections: Mapping[str, Fixed | OneOf]
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    fitting: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def options(self, path: Sequence[str], maker: Callable[..., Any]) -> tuple[Option, ...]:
         """The options of a constructor whose section or component stands at `path`."""
@@ -51,16 +54,27 @@ class Schema:
         hint = did_you_mean(key, list(found))
         return f" Did you mean '{found[hint.split(chr(39))[1]]}'?" if hint else ""
 
+    def words_with(self, key: str, path: Sequence[str]) -> list[str]:
+        """The words of the components that can stand at `path` and have an option `key`."""
+        wanted = ".".join((*path, key))
+        return list(dict.fromkeys(word for at, word in self._options() if word and at == wanted))
+
     def _paths(self) -> Iterator[str]:
-        yield from self.sections
+        return (path for path, _ in self._options())
+
+    def _options(self) -> Iterator[tuple[str, str]]:
+        """The dotted path of each section and option, and the word of the component that has it, "" of a section."""
+        yield from ((name, "") for name in self.sections)
         for name, section in self.sections.items():
-            yield from _inside(name, section)
+            yield from self._inside(name, section)
 
-
-def _inside(path: str, section: Fixed | OneOf) -> Iterator[str]:
-    """The dotted paths of all options below `path`, whichever component is chosen."""
-    makers = [section.constructor] if isinstance(section, Fixed) else section.registry.values()
-    for option in (option for maker in makers for option in options_of(maker)):
-        yield f"{path}.{option.name}"
-        if isinstance(option.note, OneOf):
-            yield from _inside(f"{path}.{option.name}", option.note)
+    def _inside(self, path: str, section: Fixed | OneOf) -> Iterator[tuple[str, str]]:
+        """The same of all options below `path`, whichever component is chosen."""
+        if isinstance(section, Fixed):
+            makers = {"": section.constructor}
+        else:
+            makers = {word: section.registry[word] for word in self.fitting.get(path, section.registry)}
+        for word, option in ((word, option) for word, maker in makers.items() for option in options_of(maker)):
+            yield f"{path}.{option.name}", word
+            if isinstance(option.note, OneOf):
+                yield from self._inside(f"{path}.{option.name}", option.note)

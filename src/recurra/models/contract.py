@@ -48,6 +48,7 @@ class Ends:
     """What an encoder ends with, or a decoder starts with: the two ends of a bridge.
 
     states: width by name      layers: how many there are of each      output: M
+    top: width by name in the last layer, where it has another than the ones below
     together: states that no map sets alone (`Cell.together`)
     cell, hidden_size: of recurrent layers, for a decoder that is made like its encoder
     """
@@ -58,6 +59,11 @@ class Ends:
     together: tuple[str, ...] = ()
     cell: str | None = None
     hidden_size: int | None = None
+    top: Mapping[str, int] | None = None
+
+    def widths(self, layer: int) -> Mapping[str, int]:
+        """The width of each state in one layer, counted from below, from 0."""
+        return self.top if self.top is not None and layer == self.layers - 1 else self.states
 
 
 class Inputs(Protocol):

@@ -14,6 +14,7 @@ from recurra.models.contract import Encoded, Problems, Sizes
 from recurra.models.decoders import DECODERS
 from recurra.models.decoders.decoder import DecoderState
 from recurra.models.encoders import ENCODERS
+from recurra.models.encoders.awd import refuse_backward_layer
 from recurra.models.inputs import INPUTS
 from recurra.models.options import Component, word_of
 from recurra.nn import Embedding
@@ -45,6 +46,8 @@ class EncoderDecoder(nn.Module):
             width = self.inputs.output_size
         with problems.collected():
             self.encoder = build(encoder, ENCODERS, width)
+            with located(encoder):
+                refuse_backward_layer(self.encoder)
             with located(decoder):
                 self.decoder = options.make(table, self.encoder.ends())
         problems.raise_all()

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from recurra.base.contracts import Batch, Prediction
 from recurra.base.option import OneOf
-from recurra.config import build
+from recurra.config import build, located
 from recurra.models.contract import STATE, Encoded, Problems, Sizes, states_of
 from recurra.models.encoders import ENCODERS
-from recurra.models.heads import HEADS
+from recurra.models.encoders.awd import refuse_backward_layer
+from recurra.models.heads import HEADS, VocabularyHead
 from recurra.models.inputs import INPUTS
 from recurra.models.options import Component
 
@@ -44,6 +45,9 @@ class SequenceModel(nn.Module):
             width = self.encoder.output_size
         with problems.collected():
             self.head = build(head, HEADS, width, sizes, table)
+        if not problems.found and not isinstance(self.head, VocabularyHead):
+            with problems.collected(), located(encoder):
+                refuse_backward_layer(self.encoder)
         if not problems.found and self.head.predicts_next and not self.encoder.causal:
             reasons = self.encoder.cannot_stream()
             problems.found += [f"encoder: the head predicts what follows each step. {why}" for why in reasons]

@@ -11,7 +11,7 @@ They and mean make h and c; further states start at zero, and so does c where it
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -43,7 +43,8 @@ class Last(nn.Module):
     def __init__(self, source: Ends, target: Ends) -> None:
         super().__init__()
         self.target = target
-        if dict(source.states) != dict(target.states) or source.layers != target.layers:
+        each = [[dict(end.widths(k)) for k in range(end.layers)] for end in (source, target)]
+        if each[0] != each[1]:
             raise ConfigError(
                 f"bridge: last copies states, and the encoder ends with {_described(source)} where the decoder starts "
                 f"with {_described(target)}; use linear, or make both alike (two directions are side by side)."
@@ -61,7 +62,7 @@ class Mapped(nn.Module):
         self.target, self.reads, self.function = target, reads, function
         self.maps = nn.ModuleDict(
             {
-                f"{name}_l{layer}": nn.Linear(reads.width(name), width)
+                f"{name}_l{layer}": nn.Linear(reads.width(target.layers - layer, name), width)
                 for layer in range(target.layers)
                 for name, width in _bridged(target).items()
             }
@@ -80,7 +81,7 @@ class Mapped(nn.Module):
 class Reads(Protocol):
     """A vector of the encoded source for a state of a decoder's layer, counted from the top, from 1."""
 
-    def width(self, name: str) -> int: ...
+    def width(self, from_top: int, name: str) -> int: ...
     def vector(self, encoded: Encoded, from_top: int, name: str) -> Tensor: ...
 
 
@@ -90,11 +91,14 @@ class FinalStates:
 
     source: Ends
 
-    def width(self, name: str) -> int:
-        return self.source.states[self._known(name)]
+    def width(self, from_top: int, name: str) -> int:
+        return self.source.widths(self._layer(from_top))[self._known(name)]
 
     def vector(self, encoded: Encoded, from_top: int, name: str) -> Tensor:
-        return layer_state(encoded.states, self._known(name), max(0, self.source.layers - from_top))
+        return layer_state(encoded.states, self._known(name), self._layer(from_top))
+
+    def _layer(self, from_top: int) -> int:
+        return max(0, self.source.layers - from_top)
 
     def _known(self, name: str) -> str:
         return name if name in self.source.states else next(iter(self.source.states))
@@ -106,7 +110,7 @@ class MeanOutput:
 
     source: Ends
 
-    def width(self, name: str) -> int:
+    def width(self, from_top: int, name: str) -> int:
         return self.source.output
 
     def vector(self, encoded: Encoded, from_top: int, name: str) -> Tensor:
@@ -154,5 +158,9 @@ def _zeros(encoded: Encoded, width: int) -> Tensor:
 
 
 def _described(sizes: Ends) -> str:
-    states = ", ".join(f"{name} of {width}" for name, width in sizes.states.items())
-    return f"{sizes.layers} x ({states})"
+    def states(widths: Mapping[str, int]) -> str:
+        return "(" + ", ".join(f"{name} of {width}" for name, width in widths.items()) + ")"
+
+    if sizes.top is None or dict(sizes.top) == dict(sizes.states):
+        return f"{sizes.layers} x {states(sizes.states)}"
+    return f"{sizes.layers - 1} x {states(sizes.states)} and {states(sizes.top)}"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from dataclasses import replace
+from typing import Annotated, Any, TypeGuard
 
 from torch import Tensor, nn
 
@@ -121,10 +122,8 @@ class AWD(nn.Module):
         return Steps([layer for layer in self.recurrents if isinstance(layer, Recurrent)])
 
     def ends(self) -> Ends:
-        first = self.recurrents[0]
-        assert isinstance(first, Recurrent)
-        one = ends_of(first)
-        return Ends(one.states, len(self.recurrents), self.output_size, one.together, one.cell, one.hidden_size)
+        one, *_, top = [ends_of(layer) for layer in (*self.recurrents, self.recurrents[-1]) if _is_layer(layer)]
+        return replace(one, layers=len(self.recurrents), output=self.output_size, top=top.states)
 
     def layers(self) -> list[Layer]:
         found = [one for layer in self.recurrents if isinstance(layer, Recurrent) for one in layers_of(layer)]
@@ -135,6 +134,19 @@ class AWD(nn.Module):
 
     def cannot_stream(self) -> list[str]:
         return []
+
+
+def refuse_backward_layer(encoder: nn.Module) -> None:
+    """Raises ConfigError for a backward layer, where nothing tells the token before with what it gives out."""
+    if isinstance(encoder, AWD) and encoder.backward_layer is not None:
+        raise ConfigError(
+            "backward_layer: tells the token before each, which is learned with the head vocabulary alone; leave it "
+            "out."
+        )
+
+
+def _is_layer(module: nn.Module) -> TypeGuard[Recurrent]:
+    return isinstance(module, Recurrent)
 
 
 def _dropouts(dropout: float, locked: bool, num_layers: int) -> Iterator[str]:

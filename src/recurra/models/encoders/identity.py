@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 
 from recurra.models.contract import Encoded, Ends, Layer, Step
@@ -12,7 +13,8 @@ from recurra.models.contract import Encoded, Ends, Layer, Step
 class Identity(nn.Module):
     """No layers: what a step reads is all that is known of it; for a source of one vector, and for baselines.
 
-    x (T, N, I) as it is; the summary is the last real step, and so is its state "h_l0".
+    x (T, N, I) as it is; the summary is the last real step, and so is its state "h_l0", which is as it was in a row
+    without any.
     """
 
     causal = True
@@ -22,11 +24,10 @@ class Identity(nn.Module):
         self.output_size = input_size
 
     def forward(self, x: Tensor, lengths: Tensor, states: Mapping[str, Tensor]) -> Encoded:
-        if not len(x):
-            last = x.new_zeros(x.shape[1:])
-        else:
+        last = states["h_l0"] if "h_l0" in states else x.new_zeros(x.shape[1:])
+        if len(x):
             place = (lengths - 1).clamp(min=0).view(1, -1, 1).expand(1, -1, x.shape[2])
-            last = x.gather(0, place).squeeze(0) * (lengths > 0).unsqueeze(1)
+            last = torch.where((lengths > 0).unsqueeze(1), x.gather(0, place).squeeze(0), last)
         return Encoded(x, lengths, last, {"h_l0": last})
 
     def state_sizes(self) -> Mapping[str, int]:
