@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from pathlib import Path
 from typing import Any
 
@@ -100,3 +101,12 @@ def test_every_choice_says_why_and_the_config_is_read_back(here: Path) -> None:
     text = " ".join(line.partition("#")[2].strip() for line in (here / "c.yaml").read_text().splitlines())
     for reason in ("here: 40 rows: small batches make enough steps", "here: the last steps are small ones"):
         assert reason in " ".join(text.split())
+
+
+def test_a_config_points_to_explanations_that_there_are(here: Path) -> None:
+    texts(here / "d.csv", 30, different=29)
+    written = done("init", "classification", "d.csv").out
+    pointers = set(re.findall(r"`recurra explain ([^`]+)`", re.sub(r"\n +# ", " ", written)))
+    assert "model sequence_model" in pointers
+    for pointer in pointers:
+        assert done("explain", *pointer.split()).out

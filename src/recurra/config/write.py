@@ -66,7 +66,7 @@ def _component(
 ) -> Iterator[str]:
     """`optimizer: adam` for a component without options, else a map with its word first."""
     depth, maker = len(path) - 1, note.registry[values["name"]]
-    kind = getattr(note.registry, "kind", None)
+    kind = getattr(note.registry, "kind", "").partition(" ")[0]  # "model for tagging" is explained as model
     pointer = "; see " + _together(f"`recurra explain {kind} {values['name']}`") if kind else ""
     comment = f"{comment} (one of {', '.join(note.registry)}{pointer})"
     if not options_of(maker):
