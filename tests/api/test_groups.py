@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 import statistics
 from pathlib import Path
@@ -36,6 +37,22 @@ def test_the_spread_of_a_score_is_that_of_the_sample() -> None:
     assert spread.deviation == pytest.approx(13**0.5)  # ((-3)^2 + (-1)^2 + 4^2) / 2
     assert spread.baselines == {"majority": pytest.approx(5.0)}
     assert [s.name for s in summary({"a": report(2.0), "b": report(9.0)})] == ["accuracy"], "those that all have"
+
+
+def test_a_score_without_a_number_in_one_run_leaves_the_summary_of_the_others() -> None:
+    """A perplexity may be infinite; which run has it makes no difference."""
+
+    def spread(*values: float) -> groups.Spread:
+        scores = [Score("perplexity", value, "per token", "lower", "test") for value in values]
+        return summary({str(n): Report("", (score,), {}) for n, score in enumerate(scores)})[0]
+
+    found = spread(math.inf, 1.0)
+    assert (found.mean, found.lowest, found.highest) == (math.inf, 1.0, math.inf)
+    assert math.isnan(found.deviation)
+    for values in ((1.0, math.nan), (math.nan, 1.0)):
+        found = spread(*values)
+        assert all(map(math.isnan, (found.mean, found.lowest, found.highest, found.deviation)))
+    assert math.isnan(spread(math.inf, -math.inf).mean)
 
 
 def test_several_seeds_are_several_runs_with_the_spread_of_their_scores(data: Path) -> None:

@@ -74,6 +74,14 @@ def test_tokens_and_tags_of_every_form_are_one_sentence() -> None:
     assert spaced.text == "In New  York"
 
 
+def test_tokens_and_tags_that_numpy_holds_are_read_as_plain_texts() -> None:
+    """Rows of a data frame hold numpy.str_, which is a str and cannot be interned."""
+    columns, text = TaggingConfig().columns, np.str_
+    row = columns.read(Record({"token": [text("Café"), text("b")], "tag": [text("B-X"), text("O")]}, Origin("r", 1)))
+    assert (row.sentence.tokens, row.tags, row.spelt) == (("Café", "b"), ("B-X", "O"), ("B-X", "O"))
+    assert {type(one) for one in (*row.sentence.tokens, *row.tags, *row.spelt)} == {str}
+
+
 def test_a_text_without_spans_is_outside() -> None:
     assert TaggingConfig().columns.read(record("No names.", [])).sentence.tags == ("O", "O", "O")
 

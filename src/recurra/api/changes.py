@@ -139,14 +139,19 @@ def _stretched(trainer: Trainer, epochs: int) -> Iterator[str]:
 
 
 def _differing(name: str, before: Any, now: Any) -> Iterator[Change]:
-    """Options inside a component differ one by one; another component differs whole."""
-    if isinstance(now, dict) and isinstance(before, Mapping) and now.get("name", "") == before.get("name", ""):
+    """Options inside a component differ one by one; another component, or a map of a user's keys, differs whole."""
+    if _is_component(now) and _is_component(before) and now["name"] == before["name"]:
         for key, value in now.items():
             yield from _differing(f"{name}.{key}", before.get(key, MISSING), value)
     elif before is MISSING:
         return  # an option that this recurra knows and the one before did not: it has its default
     elif now != before:
         yield Change(name, before, now)
+
+
+def _is_component(value: Any) -> bool:
+    """Whether a value has options of its own, and is no map of labels to weights, of which one may be called name."""
+    return isinstance(value, Mapping) and isinstance(value.get("name"), str)
 
 
 def _at(tree: Mapping[str, Any], name: str, key: str) -> Any:

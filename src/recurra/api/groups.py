@@ -189,8 +189,11 @@ def summary(reports: Mapping[str, Report]) -> tuple[Spread, ...]:
 
 def _spread(score: Score, values: Mapping[str, float], baselines: Mapping[str, float]) -> Spread:
     given = list(values.values())
-    mean, deviation = _mean(given), math.nan if any(map(math.isnan, given)) else statistics.stdev(given)
-    spread = (mean, min(given), max(given), deviation)
+    if any(map(math.isnan, given)):
+        spread = (math.nan, math.nan, math.nan, math.nan)
+    else:
+        deviation = statistics.stdev(given) if all(map(math.isfinite, given)) else math.nan
+        spread = (_mean(given), min(given), max(given), deviation)
     return Spread(score.name, score.split, score.unit, score.better, *spread, values, baselines)
 
 
@@ -283,7 +286,7 @@ def _read(folder: Path) -> tuple[str, dict[str, list[str]]]:
 
 
 def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)
+    return sum(values) / len(values) if math.inf in map(abs, values) else math.fsum(values) / len(values)
 
 
 def _plain(value: Any) -> Any:

@@ -151,7 +151,7 @@ class Columns:
             tags = _from_spans(value, sentence, self.tags, self.scheme) if of_text else value
         names = self._names(sentence, tags, record)
         lines = {LINE: record.fields[LINE]} if LINE in record.fields else {}
-        spelt = tuple(map(sys.intern, tags if isinstance(value, str) else map(_spelt, value)))
+        spelt = tuple(map(sys.intern, map(str, tags if isinstance(value, str) else map(_spelt, value))))
         return TagRow(replace(sentence, tags=names), spelt, Record(lines, record.origin))
 
     def _tokens(self, record: Record, cut: Cut | None) -> Sentence:
@@ -164,7 +164,7 @@ class Columns:
                 places = cut(value)
                 found = [value[start:end] for start, end in places]
             # One object for each distinct word: a corpus of six million takes 50 MB instead of 370.
-            tokens = tuple(sys.intern(normal(token)) for token in found)
+            tokens = tuple(sys.intern(str(normal(token))) for token in found)
             return Sentence(value, tokens, _bounds(places), None, record.origin)
         if not isinstance(value, list) or not all(isinstance(token, str) for token in value):
             raise DataError(
@@ -173,7 +173,7 @@ class Columns:
         for number, token in enumerate(value):
             if not token.strip():
                 raise DataError(f"{place_of(record, number)}: token {number + 1} is empty, expected a word or a sign.")
-        tokens = tuple(sys.intern(normal(token)) for token in value)
+        tokens = tuple(sys.intern(str(normal(token))) for token in value)
         units = _units(record, value) if self.tokens == FORM else ()
         return Sentence(" ".join(value), tokens, _bounds(_beside(value)), None, record.origin, cut=False, units=units)
 
@@ -191,7 +191,7 @@ class Columns:
             )
         names = []
         for number, (token, tag) in enumerate(zip(sentence.tokens, tags, strict=True)):
-            names.append(sys.intern(name_of(tag)) if isinstance(tag, str) else "")
+            names.append(sys.intern(str(name_of(tag))) if isinstance(tag, str) else "")
             if not names[-1]:
                 raise DataError(
                     f"{place_of(record, number)}: the tag of token {number + 1}, '{token:.40}', is "
