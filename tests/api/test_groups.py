@@ -160,3 +160,10 @@ def test_a_label_that_only_one_row_has_cannot_be_tested_and_is_named(data: Path)
     write_csv(Path("data.csv"), [*rows(), ("strange thing", "rare")])
     write_config(training=OPTIONS, data={"split": {"name": "folds", "k": 2}})
     assert "data.csv:42: label 'rare' does not occur in the training data." in refused("train", "c.yaml", "--out", "g")
+
+
+@pytest.mark.parametrize("seeds", [(1, -1), (1, 2**70)], ids=str)
+def test_a_seed_that_cannot_be_is_refused_before_anything_is_written(seeds: tuple[int, ...], data: Path) -> None:
+    with pytest.raises(ConfigError, match=r"training\.seed: expected an integer"):
+        api.train_group(Path("c.yaml"), seeds=seeds, out=Path("group"))
+    assert not Path("group").exists()

@@ -14,6 +14,7 @@ from recurra.base.errors import ConfigError, DataError, RunError
 from recurra.base.packed import pack
 from recurra.metrics.outputs import LabelOutput, LabelSetOutput
 from recurra.tasks import TASKS, Classification, ClassificationConfig
+from recurra.tasks.classification.labels import ManyLabels, OneLabel
 from recurra.tasks.classification.mistakes import mistaken
 from recurra.tasks.classification.task import TextExample
 from recurra.tasks.text import TextEncoder, pad_arrays, unknown_share
@@ -417,3 +418,18 @@ def test_columns_of_text_that_cannot_be_are_refused() -> None:
             ClassificationConfig(text=text)
     with pytest.raises(ConfigError, match="label: is 'a', the text column too"):
         ClassificationConfig(text=("a", "b"), label="a")
+
+
+@pytest.mark.parametrize("value", [[None], [["a"]], ("a", float("nan")), [{}]], ids=str)
+def test_what_is_no_label_in_a_list_of_labels_is_refused(value: Any) -> None:
+    with pytest.raises(DataError, match=r"^f:3: expected a list of labels, got .* in it\.$"):
+        ManyLabels("|").read(value, Origin("f", 3))
+
+
+def test_a_tuple_of_labels_is_a_list_and_a_cell_of_nan_is_empty() -> None:
+    assert ManyLabels("|").read(("x", "y"), Origin("f", 3))[0] == ("x", "y")
+    assert ManyLabels("|").read(float("nan"), Origin("f", 3))[0] == ()
+    with pytest.raises(DataError, match=r"^f:3: the label is empty"):
+        OneLabel().read(float("nan"), Origin("f", 3))
+    with pytest.raises(DataError, match=r"^f:3: expected one label, got"):
+        OneLabel().read(("x", "y"), Origin("f", 3))

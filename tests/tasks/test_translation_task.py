@@ -629,3 +629,11 @@ def test_a_run_of_before_answers_as_it_did() -> None:
     assert back.shown("là , là .") == "là , là ."
     with pytest.raises(ConfigError, match="join: this run does not know how its targets were written"):
         back.with_options({"join": True})
+
+
+def test_the_digest_of_a_pair_changes_with_all_that_scores_read() -> None:
+    """Case is not learned from here, and an accepted answer never is; both decide which epoch is kept."""
+    task = task_of(accepted="also", target_tokenizer={"name": "words", "lowercase": True})
+    rows = [record(also=["X Y"]), record(target="x y", also=["X Y"]), record(also=["X Y", "Y"])]
+    assert len({task.example(one).digest() for one in rows}) == 3
+    assert task.example(record(also=["X Y"], line=9)).digest() == task.example(rows[0]).digest()

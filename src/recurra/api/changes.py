@@ -68,7 +68,7 @@ def refuse_bound(found: Sequence[Change], settings: Settings, config: Path) -> N
         line = settings.resolved.document.line(tuple(change.name.split(".")))
         where = "--set " if line == 0 else f"{config}: "
         sentences.append(f"{where}{change}; it cannot change in a run: {_reason(change.name)}.")
-    flags = " ".join(f"--set {change.name}={_shown(change.now)}" for change in bound)
+    flags = " ".join(f"--set {as_word(f'{change.name}={_shown(change.now)}')}" for change in bound)
     free = ", ".join(sorted(name.removeprefix("training.") for name in MAY_CHANGE))
     raise RunError(
         "\n".join([

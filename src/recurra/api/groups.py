@@ -91,6 +91,8 @@ def train_group(
     add_cells(cells)
     settings = read_settings(config, overrides, None)
     runs = _runs(settings, seeds)
+    for own in runs.values():  # before anything is written
+        read_settings(config, [*overrides, *own])
     name = name_of(config) if isinstance(config, Path) else str(settings.tree["task"]["name"])
     folder = path_of(out, "out") if out is not None else fresh(Path("runs") / name)
     if any((folder / taken).exists() for taken in (GROUP, "run.json", "config.yaml")):
@@ -276,7 +278,8 @@ def _read(folder: Path) -> tuple[str, dict[str, list[str]]]:
         kind, runs = said["kind"], said["runs"]
         good = kind in ("seeds", "folds") and len(runs) >= 2
         good = good and all(
-            Path(name).name == name and all(type(one) is str for one in own) for name, own in runs.items()
+            name not in ("", "..") and Path(name).name == name and all(type(one) is str for one in own)
+            for name, own in runs.items()
         )
     except (KeyError, TypeError, AttributeError, ValueError):
         good = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -76,6 +77,11 @@ class LabelKind(Protocol):
     ) -> Compared: ...
 
 
+def _is_none(value: Any) -> bool:
+    """Whether a cell holds nothing: null, or the NaN that tables in Python have for it."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
 @dataclass(frozen=True, slots=True)
 class OneLabel:
     """Each row has exactly one label; gold is a string. Softmax."""
@@ -85,11 +91,11 @@ class OneLabel:
         return {"label": "", "score": None, "probabilities": {}}
 
     def read(self, value: Any, origin: Origin) -> tuple[str, tuple[str, ...]]:
-        if isinstance(value, list | dict):
+        if isinstance(value, list | tuple | dict):
             raise DataError(
                 f"{origin}: expected one label, got {as_written(value)}. Set task.labels: many for lists of labels."
             )
-        spelt = sys.intern("" if value is None else str(value))  # one object a label: rows have few different ones
+        spelt = sys.intern("" if _is_none(value) else str(value))  # one object a label: rows have few different ones
         label = sys.intern(name_of(spelt))
         if not label:
             raise DataError(
@@ -177,7 +183,10 @@ class ManyLabels:
         return {"labels": [], "probabilities": {}}
 
     def read(self, value: Any, origin: Origin) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        listed = value if isinstance(value, list) else parts_of("" if value is None else str(value), self.separator)
+        several = isinstance(value, list | tuple)
+        listed = value if several else parts_of("" if _is_none(value) else str(value), self.separator)
+        if wrong := [part for part in listed if _is_none(part) or isinstance(part, list | tuple | dict)]:
+            raise DataError(f"{origin}: expected a list of labels, got {as_written(wrong[0])} in it.")
         spelt = tuple(sys.intern(str(part)) for part in listed)
         labels = [sys.intern(label) for label in map(name_of, spelt) if label]
         if len(set(labels)) != len(labels):

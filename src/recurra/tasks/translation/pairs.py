@@ -91,7 +91,9 @@ class TextPair:
         return normal(self.text)
 
     def digest(self) -> bytes:
-        return digest_of(self.encoded.digest(), None if self.wanted is None else self.wanted.encoded.digest())
+        wanted = self.wanted
+        said = () if wanted is None else (wanted.text, wanted.group, *(one.digest() for one in wanted.answers))
+        return digest_of(self.encoded.digest(), wanted is not None, *said)
 
     @property
     def is_blank(self) -> bool:
