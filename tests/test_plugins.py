@@ -16,7 +16,9 @@ from recurra.cells import CELLS
 from recurra.data.formats import FORMATS
 from recurra.models import ENCODERS, HEADS
 from recurra.report.png import Pictures
+from recurra.service import Limits, open_runs
 from recurra.tasks import TASKS
+from service.service_room import Asked
 
 TOY = Path(__file__).with_name("plugins") / "recurra_toy.py"
 ENTRY_POINTS = """\
@@ -80,6 +82,10 @@ def test_a_package_s_task_encoder_head_and_format_work_in_every_verb(here: Path)
     assert "window" in done("explain", "model.encoder").out
     assert "there is no way to write an encoder Window as ONNX" in refused("export", "run", "--onnx", "m.onnx")
     assert "no recurrent layers in its encoder" in refused("inspect", "run", "lovely item a1")
+    asked = Asked(open_runs([Path("run")], device="cpu"), Limits(), None)
+    (answer,) = asked.post("/predict", {"texts": ["lovely item a1"]}).json()["predictions"]
+    assert answer["label"] in {"good", "bad"}
+    assert asked.service.stop(10)
 
 
 def test_a_package_s_cell_runs_in_our_layers_and_a_run_keeps_it_as_data(here: Path) -> None:
