@@ -19,8 +19,8 @@ def faults():
 torch.zeros(1)
 before = faults()
 kept = keep_freed_memory()
-faults()
-print(int(kept), before, faults())
+faults()  # the first time the pages are new, and a system under pressure may take some back once more
+print(int(kept), before, min(faults() for _ in range(5)))
 """
 
 
