@@ -19,12 +19,75 @@ def refusals(task: str, model: Mapping[str, Any]) -> list[str]:
     return list(caught.value.problems)
 
 
-@pytest.mark.parametrize("task", ["classification", "translation", "language_model", "music"])
+@pytest.mark.parametrize("task", ["classification", "language_model", "music"])
 def test_a_hint_leads_to_no_option_of_a_component_that_the_task_cannot_use(task: str) -> None:
-    """`backend` is an option of the inputs of tagging too, and these tasks have others."""
+    """`backend` is an option of the inputs of tagging too, and of decoders, and these tasks have none of them."""
     assert refusals(task, {"backend": "aten"}) == [
         "config: model.backend: unknown option. It belongs at 'model.encoder.backend'."
     ]
+
+
+def test_an_option_that_several_components_have_is_led_to_all_of_them() -> None:
+    assert refusals("tagging", {"backend": "aten"}) == [
+        "config: model.backend: unknown option. It belongs at 'model.inputs.backend' or 'model.encoder.backend'."
+    ]
+    assert refusals("translation", {"hidden_size": 8}) == [  # not to that of an attention: the components come first
+        "config: model.hidden_size: unknown option. It belongs at 'model.encoder.hidden_size' or "
+        "'model.decoder.hidden_size'."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("task", "flat", "place"),
+    [
+        ("translation", "decoder_cell", "decoder.cell"),
+        ("translation", "decoder_size", "decoder.hidden_size"),
+        ("translation", "decoder_layers", "decoder.num_layers"),
+        ("translation", "decoder_proj_size", "decoder.proj_size"),
+        ("translation", "decoder_embed_dim", "decoder.embedding_size"),
+        ("translation", "decoder_attention", "decoder.attention"),
+        ("translation", "tgt_embedding_size", "decoder.embedding_size"),
+        ("translation", "dec_layers", "decoder.num_layers"),
+        ("translation", "attention_heads", "decoder.attention.num_heads"),
+        ("translation", "attention_type", "decoder.attention"),
+        ("translation", "encoder_embed_dim", "inputs.embedding_size"),
+        ("translation", "reverse_source", "encoder.reverse"),
+        ("translation", "tie_weights", "decoder.tie"),
+        ("classification", "encoder_cell", "encoder.cell"),
+        ("classification", "enc_rnn_size", "encoder.hidden_size"),
+        ("classification", "encoder_type", "encoder"),
+        ("classification", "head_pooling", "head.pooling"),
+        ("tagging", "char_hidden_size", "inputs.character_size"),
+        ("tagging", "use_crf", "head.output"),
+        ("language_model", "tie_weights", "head.tied"),
+    ],
+)
+def test_a_name_with_its_component_in_front_leads_to_the_component_s_option(task: str, flat: str, place: str) -> None:
+    assert refusals(task, {flat: 1}) == [f"config: model.{flat}: unknown option. Here it is called 'model.{place}'."]
+
+
+def test_a_name_with_a_component_in_front_that_is_not_here_leads_to_no_other_one() -> None:
+    for flat in ("decoder_hidden_size", "dec_layers", "encoder_colour"):
+        assert refusals("classification", {flat: 1}) == [
+            f"config: model.{flat}: unknown option. Known: inputs, encoder, head."
+        ]
+
+
+def test_an_option_in_a_wrong_component_is_led_to_the_right_one_beside_it() -> None:
+    assert refusals("translation", {"decoder": {"bidirectional": True}}) == [
+        "config: model.decoder.bidirectional: unknown option. It belongs at 'model.encoder.bidirectional'."
+    ]
+
+
+def test_components_that_are_expected_are_those_that_the_task_can_use() -> None:
+    assert refusals("language_model", {"encoder": 3}) == [
+        "config: model.encoder: expected one of awd, recurrent, got 3."
+    ]
+    assert refusals("tagging", {"head": 3}) == ["config: model.head: expected tags, got 3."]
+    assert refusals("tagging", {"head": "notse"}) == [
+        "config: model.head: unknown head 'notse'. Known: tags. `recurra explain model.head` lists all."
+    ]
+    assert "identity, " in refusals("classification", {"encoder": 3})[0] + ", "
 
 
 def test_an_option_of_another_component_at_its_place_names_the_components_that_have_it() -> None:

@@ -141,15 +141,18 @@ def test_values_take_the_kind_of_their_option(setting: str, section: str, option
         ("training=fast", "training: expected options, one per line below it, got 'fast'."),
         ("training.optimizer.name=7", "training.optimizer.name: expected one of sgd, adam, got 7."),
         ("model.hiden_size=1", "model.hiden_size: unknown option. Did you mean 'hidden_size'?"),
-        ("model.lr=1", "model.lr: unknown option. It belongs at 'training.optimizer.lr'."),
+        ("model.lr=1", "model.lr: unknown option. It belongs at 'training.optimizer.lr' or 'training.second.lr'."),
         ("model.device=cpu",
          "model.device: unknown option. Known: cell, hidden_size, layers, dropout, bidirectional, pooling."),
         ("training.learning_rate=1",
-         "training.learning_rate: unknown option. Here it is called 'training.optimizer.lr'."),
+         "training.learning_rate: unknown option. Here it is called 'training.optimizer.lr' or 'training.second.lr'."),
         ("training.Num-Epochs=1", "training.Num-Epochs: unknown option. Here it is called 'epochs'."),
         ("model.hidden_dim=1", "model.hidden_dim: unknown option. Here it is called 'hidden_size'."),
         ("model.dropout_rate=1", "model.dropout_rate: unknown option. Here it is called 'dropout'."),
-        ("learning_rate=1", "learning_rate: unknown section. Here it is called 'training.optimizer.lr'."),
+        (
+            "learning_rate=1",
+            "learning_rate: unknown section. Here it is called 'training.optimizer.lr' or 'training.second.lr'.",
+        ),
         ("optimizer=sgd", "optimizer: unknown section. It belongs at 'training.optimizer'."),
         ("modle=tiny", "modle: unknown section. Did you mean 'model'?"),
     ],
@@ -176,7 +179,7 @@ def test_an_option_of_a_component_without_options_is_refused() -> None:
 
 
 def test_what_is_required_and_missing_is_named_with_its_meaning() -> None:
-    assert mistakes("model: tiny") == ["c.yaml: task: missing; expected one of classification: what to learn."]
+    assert mistakes("model: tiny") == ["c.yaml: task: missing; expected classification: what to learn."]
     assert mistakes("\ntask: classification") == [
         "c.yaml:2: task.text: missing; expected text: column that holds the text."
     ]

@@ -8,7 +8,7 @@ from typing import Any
 
 from recurra.base.errors import ConfigError, did_you_mean
 from recurra.base.option import OneOf, Opt
-from recurra.config.aliases import OURS
+from recurra.config.aliases import is_prefixed, ours
 from recurra.config.build import Section, sentences
 from recurra.config.document import Document, KeyPath, Problem
 from recurra.config.options import Option
@@ -105,16 +105,21 @@ class _Mistakes:
 def _neighbour(path: KeyPath, key: str, known: Sequence[str], schema: Schema) -> str:
     if words_with := schema.words_with(key, path):
         return f" It is an option of {' or '.join(words_with)}; choose that, or leave it out."
-    owner = schema.owner(key)
-    if owner is not None:
-        return f" It belongs at '{owner}'."
-    ours = OURS.get(key.lower().replace("-", "_"))
-    if ours in known:
-        return f" Here it is called '{ours}'."
-    if ours is not None and (owner := schema.owner(ours, path)):
-        return f" Here it is called '{owner}'."
+    if places := schema.places(key, path):
+        return f" It belongs at {_quoted(places)}."
+    names = ours(key)
+    if here := [name for name in names if name in known]:
+        return f" Here it is called '{here[0]}'."
+    if places := [place for name in names for place in schema.places(name, path)] or schema.prefixed(key, path):
+        return f" Here it is called {_quoted(places)}."
     listed = f" Known: {', '.join(known)}." if known else " There are no options here."
+    if is_prefixed(key):  # the nearest name would be of the other side
+        return listed
     return did_you_mean(key, known) or (schema.like(key, path) if path else "") or listed
+
+
+def _quoted(places: Sequence[str]) -> str:
+    return " or ".join(f"'{place}'" for place in places)
 
 
 def _section(name: str, section: Fixed | OneOf, schema: Schema, mistakes: _Mistakes) -> dict[str, Any]:
@@ -137,14 +142,16 @@ def _component(
     else:
         word, word_path, options = (default if given is None else given), path, {}
     if word is None:
-        mistakes.add(path, f"missing; expected {_choices(note)}: {note.doc}.")
+        mistakes.add(path, f"missing; expected {_choices(path, note, schema)}: {note.doc}.")
         return _WRONG
     if not isinstance(word, str):
-        mistakes.add(word_path, f"expected {_choices(note)}, got {shown(word)}.")
+        mistakes.add(word_path, f"expected {_choices(path, note, schema)}, got {shown(word)}.")
         return _WRONG
     if word not in note.registry:
         kind = getattr(note.registry, "kind", path[-1])
-        mistakes.add(word_path, unknown(kind, word, note.registry) + _pointer(path, note.registry))
+        mistakes.add(
+            word_path, unknown(kind, word, schema.words_at(path, note.registry)) + _pointer(path, note.registry)
+        )
         return _WRONG
     options = {key: value for key, value in options.items() if key != "name"}
     return {"name": word, **_options(path, options, note.registry[word], schema, mistakes)}
@@ -201,8 +208,9 @@ def _pointer(path: KeyPath, choices: object) -> str:
     return f" `recurra explain {'.'.join(path)}` lists all." if hasattr(choices, "kind") else ""
 
 
-def _choices(note: OneOf) -> str:
-    return f"one of {', '.join(note.registry)}"
+def _choices(path: KeyPath, note: OneOf, schema: Schema) -> str:
+    words = list(schema.words_at(path, note.registry))
+    return f"one of {', '.join(words)}" if len(words) > 1 else words[0]
 
 
 def _article(phrase: str) -> str:

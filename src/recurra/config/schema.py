@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from recurra.base.errors import did_you_mean
 from recurra.base.option import OneOf
+from recurra.config.aliases import KIND, ours, rests
 from recurra.config.options import Option, options_of
 
 
@@ -41,11 +42,23 @@ class Schema:
         named = ((".".join((*path, option.name)), option) for option in options_of(maker))
         return tuple(replace(one, default=self.defaults[at]) if at in self.defaults else one for at, one in named)
 
-    def owner(self, key: str, near: Sequence[str] = ()) -> str | None:
-        """The dotted path of the section or option called `key`, for a hint: below `near` if there is one there."""
-        found = [path for path in self._paths() if path.rpartition(".")[2] == key]
-        below = [path for path in found if path.startswith(".".join(near))]
-        return next(iter([*below, *found]), None)
+    def places(self, key: str, near: Sequence[str] = ()) -> list[str]:
+        """The dotted paths of all sections and options called `key`, for a hint: those nearest to the path `near`."""
+        return self._nearest([path for path in self._paths() if path.rpartition(".")[2] == key], near)
+
+    def prefixed(self, key: str, near: Sequence[str] = ()) -> list[str]:
+        """The same for a name with its component's in front: `decoder_cell`, `enc_layers`, `attention_heads`."""
+        found = []
+        for path in self._paths():
+            component, _, option = path.rpartition(".")
+            name = component.rpartition(".")[2]
+            found += [path for rest in rests(key, name) if option in (rest, *ours(rest))]
+            found += [component] if key in (f"{name}_{kind}" for kind in KIND) else []
+        return self._nearest(list(dict.fromkeys(found)), near)
+
+    def words_at(self, path: Sequence[str], registry: Iterable[str]) -> Iterable[str]:
+        """The words that can be chosen at `path`: all of `registry`, or those of them that fit."""
+        return self.fitting.get(".".join(path), registry)
 
     def like(self, key: str, below: Sequence[str]) -> str:
         """A hint at the option somewhere below a path whose name is nearest to `key`; "" where none is near."""
@@ -58,6 +71,15 @@ class Schema:
         """The words of the components that can stand at `path` and have an option `key`."""
         wanted = ".".join((*path, key))
         return list(dict.fromkeys(word for at, word in self._options() if word and at == wanted))
+
+    def _nearest(self, found: Sequence[str], near: Sequence[str]) -> list[str]:
+        """Those below the path `near`, or else below the section or component around it, and so on outwards; of them
+        the least deep ones."""
+        around = (".".join(near[:end]) for end in range(len(near), 0, -1))
+        below = ([path for path in found if path.startswith(f"{place}.")] for place in around)
+        nearest = next(filter(None, below), found)
+        depth = min((path.count(".") for path in nearest), default=0)
+        return list(dict.fromkeys(path for path in nearest if path.count(".") == depth))
 
     def _paths(self) -> Iterator[str]:
         return (path for path, _ in self._options())
@@ -73,7 +95,7 @@ class Schema:
         if isinstance(section, Fixed):
             makers = {"": section.constructor}
         else:
-            makers = {word: section.registry[word] for word in self.fitting.get(path, section.registry)}
+            makers = {word: section.registry[word] for word in self.words_at(path.split("."), section.registry)}
         for word, option in ((word, option) for word, maker in makers.items() for option in options_of(maker)):
             yield f"{path}.{option.name}", word
             if isinstance(option.note, OneOf):
