@@ -108,3 +108,34 @@ def test_a_backward_layer_is_refused_where_nothing_tells_the_token_before() -> N
             "config: model.encoder.backward_layer: tells the token before each, which is learned with the head "
             "vocabulary alone; leave it out."
         )
+
+
+def test_refused_inputs_bring_no_second_problem_that_follows_from_their_size() -> None:
+    """Without inputs nobody knows how wide a step is, or whether there is a table to tie weights to."""
+    locked = {"locked_dropout": True}
+    said = (
+        "config: model.inputs.locked_dropout: has no effect without embedding_dropout; set it, or leave this one out."
+    )
+    assert refusals("language_model", {"inputs": locked}) == [said]
+    assert refusals("language_model", {"inputs": locked, "encoder": {"name": "awd", "num_layers": 1}}) == [said]
+    bridge = {"encoder": "identity", "decoder": {"bridge": "last", "hidden_size": 128, "cell": "gru"}}
+    assert refusals("translation", {"inputs": locked, **bridge}) == [said]
+
+
+def test_what_is_wrong_beside_refused_inputs_whatever_their_size_is_said_too() -> None:
+    wrong = {"inputs": {"locked_dropout": True}, "encoder": {"dropout": 0.5}}
+    for task in ("classification", "translation"):
+        said = refusals(task, wrong)
+        assert [one.split(": ")[1] for one in said] == ["model.inputs.locked_dropout", "model.encoder.dropout"]
+    said = refusals("translation", {"inputs": wrong["inputs"], "decoder": {"dropout": 0.5}})
+    assert [one.split(": ")[1] for one in said] == ["model.inputs.locked_dropout", "model.decoder.dropout"]
+    said = refusals("language_model", {"inputs": wrong["inputs"], "head": {"cutoffs": [0.5]}})
+    assert [one.split(": ")[1] for one in said] == ["model.inputs.locked_dropout", "model.head.cutoffs"]
+    reverse = {"encoder": {"name": "recurrent", "reverse": True}}
+    said = refusals("language_model", {"inputs": wrong["inputs"], **reverse})
+    assert [one.split(": ")[1] for one in said] == ["model.inputs.locked_dropout", "model.encoder"]
+
+
+def test_a_decoder_is_looked_at_beside_a_refused_encoder() -> None:
+    said = refusals("translation", {"encoder": {"dropout": 0.5}, "decoder": {"input_feeding": True, "bridge": "last"}})
+    assert [one.split(": ")[1] for one in said] == ["model.encoder.dropout", "model.decoder.input_feeding"]

@@ -6,10 +6,10 @@ parameters of its constructor. Nobody inherits from these; a component is whatev
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from torch.nn import Parameter
 from recurra.base.contracts import Batch
 from recurra.base.errors import ConfigError
 
+T = TypeVar("T")
 # How many there are of what the data consists of: tokens, words, characters, features, labels.
 Sizes = Mapping[str, int]
 # In front of the names of states among a batch's inputs and a prediction's outputs.
@@ -141,6 +142,10 @@ def layer_state(states: Mapping[str, Tensor], name: str, layer: int) -> Tensor:
     return forward if backward is None else torch.cat([forward, backward], 1)
 
 
+# Sizes in the place of those of a component that is refused: one that nothing divides, and one that has many divisors.
+STAND_INS = (1, 60)
+
+
 class Problems:
     """Collects what components refuse, so that all of it is said at once."""
 
@@ -155,10 +160,22 @@ class Problems:
         except ConfigError as error:
             self.found += error.problems
 
+    def of_every(self, sizes: Sequence[T], make: Callable[[T], object]) -> None:
+        """Keep what `make` refuses for each of `sizes`: what follows from a size that only stands in is no problem."""
+        each = [_refused(make, size) for size in sizes]
+        self.found += [problem for problem in each[0] if all(problem in other for other in each)]
+
     def raise_all(self) -> None:
         """Raise ConfigError with all that was found, if there is anything."""
         if self.found:
             raise ConfigError(self.found)
+
+
+def _refused(make: Callable[[T], object], size: T) -> list[str]:
+    problems = Problems()
+    with problems.collected():
+        make(size)
+    return problems.found
 
 
 def states_of(tensors: Mapping[str, Any]) -> dict[str, Tensor]:

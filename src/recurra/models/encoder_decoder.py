@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from torch import Tensor, nn
@@ -10,14 +11,17 @@ from recurra.base.contracts import Batch, Prediction
 from recurra.base.errors import ConfigError
 from recurra.base.option import OneOf
 from recurra.config import build, located
-from recurra.models.contract import Encoded, Problems, Sizes
-from recurra.models.decoders import DECODERS
+from recurra.models.contract import STAND_INS, Encoded, Ends, Problems, Sizes
+from recurra.models.decoders import DECODERS, RecurrentDecoder
 from recurra.models.decoders.decoder import DecoderState
 from recurra.models.encoders import ENCODERS
 from recurra.models.encoders.awd import refuse_backward_layer
 from recurra.models.inputs import INPUTS
 from recurra.models.options import Component, word_of
 from recurra.nn import Embedding
+
+# Ends in the place of those of an encoder that is refused: two that have nothing in common.
+STAND_IN_ENDS = (Ends({"h": 1}, 1, 1), Ends({"h": 60, "c": 60}, 2, 60))
 
 
 class EncoderDecoder(nn.Module):
@@ -36,21 +40,35 @@ class EncoderDecoder(nn.Module):
         decoder: Annotated[Component, OneOf("what writes the target", DECODERS)] = "recurrent",
     ) -> None:
         super().__init__()
-        problems, width = Problems(), 1
+        problems = Problems()
+        widths: Sequence[int] = STAND_INS
         options = build(decoder, DECODERS)
         table = Embedding(sizes["target"], options.embedding_size)
         with problems.collected():
             with located(decoder):
                 shared = (_shared(table, inputs, sizes),) if options.tie == "all" else ()
             self.inputs = build(inputs, INPUTS, sizes, *shared)
-            width = self.inputs.output_size
+            widths = (self.inputs.output_size,)
+        problems.of_every(widths, lambda width: self._make_above(width, encoder, decoder, options, table))
+        problems.raise_all()
+
+    def _make_above(
+        self, width: int, encoder: Component, decoder: Component, options: RecurrentDecoder, table: Embedding
+    ) -> None:
+        """The encoder over inputs of this width, and the decoder."""
+        problems = Problems()
+        ends: Sequence[Ends] = STAND_IN_ENDS
         with problems.collected():
             self.encoder = build(encoder, ENCODERS, width)
             with located(encoder):
                 refuse_backward_layer(self.encoder)
-            with located(decoder):
-                self.decoder = options.make(table, self.encoder.ends())
+            ends = (self.encoder.ends(),)
+        problems.of_every(ends, lambda source: self._make_decoder(decoder, options, table, source))
         problems.raise_all()
+
+    def _make_decoder(self, decoder: Component, options: RecurrentDecoder, table: Embedding, source: Ends) -> None:
+        with located(decoder):
+            self.decoder = options.make(table, source)
 
     def forward(self, batch: Batch) -> Prediction:
         """Teacher forcing: for each target token that is read, what should come next.

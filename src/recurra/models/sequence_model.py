@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import torch
@@ -11,12 +11,15 @@ from torch import Tensor, nn
 from recurra.base.contracts import Batch, Prediction
 from recurra.base.option import OneOf
 from recurra.config import build, located
-from recurra.models.contract import STATE, Encoded, Problems, Sizes, states_of
+from recurra.models.contract import STAND_INS, STATE, Encoded, Problems, Sizes, states_of
 from recurra.models.encoders import ENCODERS
 from recurra.models.encoders.awd import refuse_backward_layer
 from recurra.models.heads import HEADS, VocabularyHead
 from recurra.models.inputs import INPUTS
 from recurra.models.options import Component
+
+# The table of the inputs, for a head that reads so many numbers.
+Table = Callable[[int], nn.Parameter | None]
 
 
 class SequenceModel(nn.Module):
@@ -36,15 +39,22 @@ class SequenceModel(nn.Module):
         head: Annotated[Component, OneOf("what is said of the steps", HEADS)] = "label",
     ) -> None:
         super().__init__()
-        problems, table, width = Problems(), None, 1
+        problems, table = Problems(), _any_table(sizes)
+        widths: Sequence[int] = STAND_INS
         with problems.collected():
             self.inputs = build(inputs, INPUTS, sizes)
-            table, width = self.inputs.table, self.inputs.output_size
+            widths, table = (self.inputs.output_size,), lambda size: self.inputs.table
+        problems.of_every(widths, lambda width: self._make_above(width, sizes, encoder, head, table))
+        problems.raise_all()
+
+    def _make_above(self, width: int, sizes: Sizes, encoder: Component, head: Component, table: Table) -> None:
+        """The encoder over inputs of this width, and the head."""
+        problems = Problems()
+        widths: Sequence[int] = STAND_INS
         with problems.collected():
             self.encoder = build(encoder, ENCODERS, width)
-            width = self.encoder.output_size
-        with problems.collected():
-            self.head = build(head, HEADS, width, sizes, table)
+            widths = (self.encoder.output_size,)
+        problems.of_every(widths, lambda size: self._make_head(head, size, sizes, table(size)))
         if not problems.found and not isinstance(self.head, VocabularyHead):
             with problems.collected(), located(encoder):
                 refuse_backward_layer(self.encoder)
@@ -52,6 +62,9 @@ class SequenceModel(nn.Module):
             reasons = self.encoder.cannot_stream()
             problems.found += [f"encoder: the head predicts what follows each step. {why}" for why in reasons]
         problems.raise_all()
+
+    def _make_head(self, head: Component, size: int, sizes: Sizes, table: nn.Parameter | None) -> None:
+        self.head = build(head, HEADS, size, sizes, table)
 
     def forward(self, batch: Batch) -> Prediction:
         """The head's outputs; of a head that predicts what follows, also "state.*", after each row's last real step.
@@ -75,6 +88,11 @@ class SequenceModel(nn.Module):
         """Why this model cannot read a text piece by piece, a sentence for each reason; none where it can."""
         parts: Mapping[str, Any] = {"encoder": self.encoder, "head": self.head}
         return [f"model.{name}.{reason}" for name, part in parts.items() for reason in part.cannot_stream()]
+
+
+def _any_table(sizes: Sizes) -> Table:
+    """A table of vectors in the place of that of refused inputs: as wide as wanted, without memory."""
+    return lambda size: nn.Parameter(torch.empty(max(sizes.values()), size, device="meta"))
 
 
 class IncrementalModel:
