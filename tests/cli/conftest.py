@@ -121,11 +121,11 @@ class FakeApi:
     def answered(self, run: Any, records: Iterable[Record], **given: Any) -> Iterator[Any]:
         kept = list(records)
         for number, answer in enumerate(self.predict(run, kept, **given)):
-            yield SimpleNamespace(record=kept[number], answer=answer, tags=None)
+            yield SimpleNamespace(record=kept[number], answer=SimpleNamespace(to_dict=lambda it=answer: it), tags=None)
 
     def columns_of(self, run: Any, **given: Any) -> Any:
         self._note("columns_of", **given)
-        return SimpleNamespace(separator=None, of=lambda one: {"predicted": one.answer["label"]})
+        return SimpleNamespace(separator=None, of=lambda one: {"predicted": one.answer.to_dict()["label"]})
 
     def source_for(self, run: Path, file: Path, *, overrides: Any, cells: Any) -> Iterator[Record]:
         self._note("source_for", run=run, file=file, overrides=overrides, cells=cells)

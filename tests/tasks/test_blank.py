@@ -66,7 +66,9 @@ def answered(kind: str, texts: list[Any]) -> tuple[list[dict[str, Any]], tuple[s
     examples = [task.example(Record({column: text}, Origin("t", n)), gold=False) for n, text in enumerate(texts, 1)]
     with torch.inference_mode():
         outputs = task.predict(model, task.collate(examples, range(len(examples))), examples)
-    return [task.answer(e, o) for e, o in zip(examples, outputs, strict=True)], task.warnings(outputs, examples)
+    return [task.answer(e, o).to_dict() for e, o in zip(examples, outputs, strict=True)], task.warnings(
+        outputs, examples
+    )
 
 
 @pytest.mark.parametrize("kind", TRAINED)
@@ -93,7 +95,7 @@ def test_a_blank_translation_looks_at_nothing_and_has_no_second_answer() -> None
     example = task.example(Record({column: "\u200b"}, Origin("t")), gold=False)
     with torch.inference_mode():
         (output,) = task.predict(model, task.collate([example], [0]), [example])
-    answer = task.answer(example, output)
+    answer = task.answer(example, output).to_dict()
     assert (answer["n_best"], answer["attention"]) == ([], {"rows": [], "columns": [], "weights": []})
     assert list(task.stream(model, example, torch.device("cpu"))) == []  # type: ignore[attr-defined]
 
@@ -115,7 +117,7 @@ def test_a_language_model_judges_a_blank_text_and_says_that_it_is_one(
     examples = [task.example(Record({"text": text}, Origin("t", n)), gold=False) for n, text in enumerate([" ", "a"])]
     with torch.inference_mode():
         outputs = task.predict(model, task.collate(examples, [0, 1]), examples)
-    blank, other = (task.answer(e, o) for e, o in zip(examples, outputs, strict=True))
+    blank, other = (task.answer(e, o).to_dict() for e, o in zip(examples, outputs, strict=True))
     assert (blank["note"], blank["num_tokens"]) == (NOTE, targets)
     assert str(blank["log_prob"])[:2] != "-0"
     assert "note" not in other
@@ -132,7 +134,7 @@ def test_a_piece_of_music_without_chords_is_answered() -> None:
     with torch.inference_mode():
         outputs = task.predict(model, task.collate(examples, [0, 1]), examples)
     for example, output in zip(examples, outputs, strict=True):
-        assert task.answer(example, output) == {
+        assert task.answer(example, output).to_dict() == {
             "log_prob": 0.0, "nats_per_step": 0.0, "num_steps": 0, "chords": "", "note": NOTE,
         }  # fmt: skip
     assert len(task.warnings(outputs, examples)) == 1

@@ -244,8 +244,8 @@ def test_an_answer_is_the_likeliest_label_with_all_probabilities() -> None:
     task = task_of()
     first, second = task.decode(logits([0.0, math.log(3)], [1.0, 1.0]))
     answer = task.answer(task.example(record()), first)
-    assert (answer["label"], answer["score"]) == ("yes", pytest.approx(0.75))
-    assert answer["probabilities"] == {"no": pytest.approx(0.25), "yes": pytest.approx(0.75)}
+    assert (answer.label, answer.score) == ("yes", pytest.approx(0.75))
+    assert answer.probabilities == {"no": pytest.approx(0.25), "yes": pytest.approx(0.75)}
     assert second.label == "no", "of equals, the first"
 
 
@@ -253,8 +253,8 @@ def test_an_answer_of_many_labels_has_each_that_is_at_least_even() -> None:
     task = many()
     example = task.example(records(MANY)[0])
     outputs = task.decode(logits([0.0, -1e-6], [-9.0, -9.0], [9.0, 9.0]))
-    assert [task.answer(example, output)["labels"] for output in outputs] == [["x"], [], ["x", "y"]]
-    assert task.answer(example, outputs[0])["probabilities"]["x"] == 0.5
+    assert [task.answer(example, output).labels for output in outputs] == [("x",), (), ("x", "y")]
+    assert task.answer(example, outputs[0]).probabilities["x"] == 0.5
 
 
 def test_scores_count_what_is_right() -> None:

@@ -35,7 +35,7 @@ def whole(task: Classification, model: SequenceModel, text: str) -> dict[str, fl
     example = task.example(Record({"text": text}, WHERE), gold=False)
     with torch.inference_mode():
         (output,) = task.predict(model, task.collate([example], (0,)), [example])
-    return task.answer(example, output)["probabilities"]
+    return task.answer(example, output).probabilities
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "slstm"])
@@ -114,7 +114,7 @@ def test_a_language_model_judges_pieces_as_their_whole(tokenizer: str, document:
             example = task.example(Record({"text": text}, WHERE), gold=False)
             with torch.inference_mode():
                 (output,) = task.predict(model, task.collate([example], (0,)), [example])
-            expected = task.answer(example, output)
+            expected = task.answer(example, output).to_dict()
             assert answer["num_tokens"] == expected["num_tokens"], repr(text)
             # A sum of some dozens of nats in float32, in another order.
             assert answer["log_prob"] == pytest.approx(expected["log_prob"], abs=1e-4), repr(text)

@@ -457,7 +457,7 @@ def test_spans_keep_the_characters_of_the_text() -> None:
     example = task.example(record(text), gold=False)
     assert example.tokens == ("Anna", "'", "s", "in", "New", "York", "!")
     output = Tagged(("B-PER", "O", "O", "O", "B-LOC", "I-LOC", "O"), (0.9, 0.8, 0.8, 0.8, 0.7, 0.6, 0.8))
-    answer = task.answer(example, output)
+    answer = task.answer(example, output).to_dict()
     assert answer == {
         "spans": [
             {"text": "Anna", "label": "PER", "start": 0, "end": 4, "score": 0.9},
@@ -472,7 +472,7 @@ def test_spans_keep_the_characters_of_the_text() -> None:
 def test_plain_tags_are_given_for_every_token() -> None:
     task = task_of(["a/DT dog/NN"])
     example = task.example(record(["a", "dog"]), gold=False)
-    assert task.answer(example, Tagged(("DT", "NN"), (0.75, 0.5))) == {
+    assert task.answer(example, Tagged(("DT", "NN"), (0.75, 0.5))).to_dict() == {
         "tokens": [
             {"text": "a", "label": "DT", "start": 0, "end": 1, "score": 0.75},
             {"text": "dog", "label": "NN", "start": 2, "end": 5, "score": 0.5},

@@ -321,14 +321,14 @@ def test_several_answers_come_best_first_and_attention_for_the_best() -> None:
     task = task_of().with_options({"beam": 4, "n_best": 3, "attention": True})
     examples = [task.example(record("a b"), gold=False), task.example(record("c"), gold=False)]
     outputs = task.predict(Mirror(7), task.collate(examples, [0, 1]), examples)
-    answer = task.answer(examples[0], outputs[0])
+    answer = task.answer(examples[0], outputs[0]).to_dict()
     assert (answer["output"], answer["text"], len(answer["n_best"])) == ("X Y", "a b", 3)
     assert answer["n_best"][0] == {"output": "X Y", "score": answer["score"],
                                    "log_prob": pytest.approx(3 * math.log(0.9))}  # fmt: skip
     assert answer["attention"]["rows"] == ["X", "Y", "<eos>"]
     assert answer["attention"]["columns"] == ["a", "b"]
     assert answer["attention"]["weights"] == [[1, 0], [0, 1], [0, 0]]
-    assert task.answer(examples[1], outputs[1])["attention"]["weights"] == [[1], [0]]
+    assert task.answer(examples[1], outputs[1]).attention.weights == ((1,), (0,))
 
 
 def test_a_copied_word_is_shown_as_it_is() -> None:
@@ -580,7 +580,7 @@ def answering(rows: list[tuple[str, str]], said: list[str], **options: Any) -> t
     outputs = [Translated((Candidate(text, tuple(text.split()), -0.5, True),)) for text in said]
     return (
         task,
-        [task.answer(e, o)["output"] for e, o in zip(examples, outputs, strict=True)],
+        [task.answer(e, o).output for e, o in zip(examples, outputs, strict=True)],
         task.warnings(outputs, examples),
     )
 
@@ -600,7 +600,7 @@ def test_several_answers_are_put_together_too() -> None:
     asked = task.with_options({"beam": 2, "n_best": 2})
     example = asked.example(Record({"source": "a"}, Origin("t")), gold=False)
     found = Translated(tuple(Candidate(text, ("x",), -0.5, True) for text in ("là .", "là , là")))
-    assert [one["output"] for one in asked.answer(example, found)["n_best"]] == ["là.", "là, là"]
+    assert [one.output for one in asked.answer(example, found).n_best] == ["là.", "là, là"]
 
 
 def test_scores_are_of_the_answer_as_the_tokenizer_joins_it() -> None:

@@ -16,6 +16,7 @@ from recurra.api.folder import Run, open_settings, opened
 from recurra.api.given import AnyPath, Row, overrides_of, path_of, records_of
 from recurra.api.inference import device_of, outputs
 from recurra.api.schema import Settings, settings_of
+from recurra.base.answers import Answer
 from recurra.base.contracts import Listener, Record
 from recurra.base.errors import ConfigError, DataError
 from recurra.base.words import counted
@@ -58,7 +59,7 @@ class Answered:
     """
 
     record: Record
-    answer: dict[str, Any]
+    answer: Answer
     tokens: tuple[str, ...] | None = None
     tags: tuple[str, ...] | None = None
     form: Literal["list", "spaced"] | None = None
@@ -82,7 +83,7 @@ class Columns:
         left_out = {self.input_key} | (
             {"tags"} if self.kind == "tags" else set()
         )  # with spans, tags are for JSON alone
-        answer = {name: value for name, value in one.answer.items() if name not in left_out}
+        answer = {name: value for name, value in one.answer.to_dict().items() if name not in left_out}
         said = next((name for name in _PREDICTED.get(self.kind, ()) if name in answer), None)
         found = {} if said is None else {"predicted": answer.pop(said)}
         if one.tags is not None and one.form is not None:

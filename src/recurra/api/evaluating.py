@@ -112,7 +112,7 @@ def predict(
     Raises ConfigError, at once, for an option that the task does not have or records that are none.
     """
     rows = answered(run, records, options=options, device=device, cells=cells, watch=watch)
-    return (one.answer for one in rows)
+    return (one.answer.to_dict() for one in rows)
 
 
 @in_float32

@@ -75,7 +75,7 @@ def final_report(
         | gradients,
     )
     rows = map(task.answer, scored[last][:MOST_ROWS], answers[last])
-    write_samples(folder, sample_texts(task, list(rows)))
+    write_samples(folder, sample_texts(task, [row.to_dict() for row in rows]))
     write_task(folder, task, prepared.fingerprint)
     is_best = trainer.best.value is not None
     save_weights(folder.weights, trainer.model, step=trainer.best.step if is_best else trainer.step)

@@ -172,7 +172,7 @@ def _take_turn(batch: Sequence[Question], seconds: float) -> None:
         one.said += [next(found) for _ in some]
         one.parts.popleft()
         if not one.parts:
-            rows = list(map(task.answer, one.examples, one.said))
+            rows = [answer.to_dict() for answer in map(task.answer, one.examples, one.said)]
             _tell(one, Answers(rows, task.warnings(one.said, one.examples)))
 
 

@@ -21,10 +21,10 @@ options          a task as it answers with the options of `predict`, or while ep
 
 from __future__ import annotations
 
+from recurra.base.answers import Answer, AnswerKind
 from recurra.base.registry import Registry
 from recurra.tasks.classification.task import Classification, ClassificationConfig
 from recurra.tasks.contract import (
-    AnswerKind,
     BatchSampler,
     Calibrates,
     ChoosesBySize,
@@ -92,6 +92,7 @@ TASKS.also("music", "midi", "chords", "notes", "abc")
 
 __all__ = [
     "TASKS",
+    "Answer",
     "AnswerKind",
     "BatchSampler",
     "Calibrates",

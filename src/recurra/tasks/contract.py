@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
 
+from recurra.base.answers import Answer, AnswerKind
 from recurra.base.contracts import Batch, Loss, Origin, Prediction, Record, Score, Table
 from recurra.base.errors import ConfigError
 from recurra.data.splits import OrderedSplit
@@ -24,9 +25,6 @@ from recurra.tasks.sizing import Choice, Seen
 
 # Tokens or chords that continue a text, at most.
 LONGEST = 100_000
-# What the answers of a task are, for whoever draws them or puts them into columns: labels with probabilities; a text;
-# tags of tokens or spans; how probable a text is that can be continued (`Generates`), and the same of chords.
-AnswerKind = Literal["label", "text", "tags", "continuation", "chords"]
 
 
 class Example(Protocol):
@@ -108,7 +106,7 @@ class Task(Protocol):
         """
         ...
 
-    def answer(self, example: Any, output: Any) -> dict[str, Any]: ...
+    def answer(self, example: Any, output: Any) -> Answer: ...
     def tables(self, outputs: Sequence[Any], examples: Sequence[Any]) -> tuple[Table, ...]: ...
     def baselines(self, train: Sequence[Any], splits: Mapping[str, Sequence[Any]]) -> Compared: ...
     def facts(self, splits: Mapping[str, Sequence[Any]]) -> dict[str, str | int | float]: ...

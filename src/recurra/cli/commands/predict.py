@@ -96,7 +96,7 @@ def _written(args: argparse.Namespace, run: Run, groups: Iterable[Any], watch: L
     records = chain.from_iterable(groups) if source is None else source
     answers = api.answered(run, records, options=_options(args), device=args.device, watch=watch)
     if suffix == ".png":
-        return write_png(path, (one.answer for one in answers))
+        return write_png(path, (one.answer.to_dict() for one in answers))
     if suffix in SUFFIXES:
         return write_conll(path, answers, source, str(run.settings.tree["task"].get("tags")))
     wanted = None if args.probabilities is None else args.probabilities == "all"

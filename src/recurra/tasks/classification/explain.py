@@ -32,7 +32,7 @@ def explained(
 
     ranked = sorted(chances.items(), key=lambda pair: -pair[1])[:MOST_LABELS]
     return ExplanationTarget(
-        task.answer(example, output),
+        task.answer(example, output).to_dict(),
         example.tokens,
         entry_of(model),
         {"encoder": example.tokens},

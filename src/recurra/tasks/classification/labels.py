@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from recurra.base.answers import Label, Labels
 from recurra.base.contracts import Loss, Origin, Score, Table
 from recurra.base.errors import DataError
 from recurra.base.normal import name_of, parts_of
@@ -37,6 +38,7 @@ from recurra.metrics import (
     softmax_temperature,
 )
 from recurra.metrics.baselines import Analyzer
+from recurra.tasks.blank import NOTE
 
 Texts = Sequence[str]
 # A probability under this is 0 in float64, whose log is no number.
@@ -47,11 +49,9 @@ class LabelKind(Protocol):
     """What a classification task asks of its kind of labels. gold: of a row, as `read` returns it
 
     read: a cell as its gold and, as the file spells them, its labels
-    nothing: the answer to a text without anything to read
+    answer: to a text; output: None for a text without anything to read
     """
 
-    @property
-    def nothing(self) -> dict[str, Any]: ...
     def read(self, value: Any, origin: Origin) -> tuple[Any, tuple[str, ...]]: ...
     def names(self, gold: Iterable[Any]) -> Iterable[str]: ...
     def targets(self, gold: Sequence[Any], place: Mapping[str, int]) -> Tensor: ...
@@ -61,7 +61,7 @@ class LabelKind(Protocol):
     def logits(self, shares: Tensor) -> Tensor: ...
     def probabilities(self, logits: Tensor) -> Tensor: ...
     def said(self, gold: Any, labels: Sequence[str]) -> Any: ...
-    def answer(self, output: Any) -> dict[str, Any]: ...
+    def answer(self, text: str, output: Any) -> Label | Labels: ...
     def score(
         self, gold: Sequence[Any], outputs: Sequence[Any], labels: Sequence[str], origins: Sequence[Origin], split: str
     ) -> tuple[Score, ...]: ...
@@ -85,10 +85,6 @@ def _is_none(value: Any) -> bool:
 @dataclass(frozen=True, slots=True)
 class OneLabel:
     """Each row has exactly one label; gold is a string. Softmax."""
-
-    @property
-    def nothing(self) -> dict[str, Any]:
-        return {"label": "", "score": None, "probabilities": {}}
 
     def read(self, value: Any, origin: Origin) -> tuple[str, tuple[str, ...]]:
         if isinstance(value, list | tuple | dict):
@@ -136,9 +132,10 @@ class OneLabel:
     def said(self, gold: str, labels: Sequence[str]) -> LabelOutput:
         return LabelOutput(gold, {label: float(label == gold) for label in labels})
 
-    def answer(self, output: LabelOutput) -> dict[str, Any]:
-        score = output.probabilities[output.label]
-        return {"label": output.label, "score": score, "probabilities": dict(output.probabilities)}
+    def answer(self, text: str, output: LabelOutput | None) -> Label:
+        if output is None:
+            return Label(text, "", None, {}, NOTE)
+        return Label(text, output.label, output.probabilities[output.label], dict(output.probabilities))
 
     def score(
         self,
@@ -177,10 +174,6 @@ class ManyLabels:
     """
 
     separator: str
-
-    @property
-    def nothing(self) -> dict[str, Any]:
-        return {"labels": [], "probabilities": {}}
 
     def read(self, value: Any, origin: Origin) -> tuple[tuple[str, ...], tuple[str, ...]]:
         several = isinstance(value, list | tuple)
@@ -236,8 +229,10 @@ class ManyLabels:
     def said(self, gold: tuple[str, ...], labels: Sequence[str]) -> LabelSetOutput:
         return LabelSetOutput(gold, {label: float(label in gold) for label in labels})
 
-    def answer(self, output: LabelSetOutput) -> dict[str, Any]:
-        return {"labels": list(output.labels), "probabilities": dict(output.probabilities)}
+    def answer(self, text: str, output: LabelSetOutput | None) -> Labels:
+        if output is None:
+            return Labels(text, (), {}, NOTE)
+        return Labels(text, output.labels, dict(output.probabilities))
 
     def score(
         self,

@@ -12,7 +12,7 @@ from torch import Tensor
 from recurra.base.contracts import Batch, Prediction
 from recurra.base.errors import ConfigError
 from recurra.models import SequenceModel
-from recurra.tasks.blank import NOTE, is_blank
+from recurra.tasks.blank import is_blank
 from recurra.tasks.pieces import cut
 
 if TYPE_CHECKING:
@@ -63,9 +63,15 @@ class StreamingPredictor:
             after = replace(self._fed(known, place), tail=tail, blank=blank)
             whole = self._fed(tail, after)
         if blank or whole.logits is None:
-            return after, {**self._task.kind.nothing, "note": NOTE, "tokens": whole.tokens}
+            return after, self._answer(None, whole.tokens)
         (output,) = self._task.decode(Prediction({"logits": whole.logits}))
-        return after, {**self._task.kind.answer(output), "tokens": whole.tokens}
+        return after, self._answer(output, whole.tokens)
+
+    def _answer(self, output: Any, tokens: int) -> dict[str, Any]:
+        """The answer without the text, which is not kept."""
+        answer = self._task.kind.answer("", output).to_dict()
+        del answer["text"]
+        return answer | {"tokens": tokens}
 
     def _fed(self, text: str, place: StreamState) -> StreamState:
         """The place after the tokens of a text; the same place where it has none."""

@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 
+from recurra.base.answers import AnswerKind, Label, Labels
 from recurra.base.contracts import Batch, Loss, Origin, Prediction, Record, Score, Table
 from recurra.base.digest import digest_of
 from recurra.base.errors import ConfigError, DataError, RunError, did_you_mean
@@ -26,7 +27,7 @@ from recurra.data.formats import field
 from recurra.data.tokenizers import TOKENIZERS, Encoded, Vocabulary
 from recurra.losses import balanced_weights
 from recurra.metrics import Compared
-from recurra.tasks.blank import NOTE, blank_warnings, emptiness, is_blank
+from recurra.tasks.blank import blank_warnings, emptiness, is_blank
 from recurra.tasks.bucketing import BucketSampler
 from recurra.tasks.classification.columns import suggested
 from recurra.tasks.classification.explain import explained
@@ -35,7 +36,7 @@ from recurra.tasks.classification.mistakes import mistaken
 from recurra.tasks.classification.sizing import sized
 from recurra.tasks.classification.streaming import StreamingPredictor
 from recurra.tasks.columns import counted, missing, unfit
-from recurra.tasks.contract import AnswerKind, Needs, Suggestion
+from recurra.tasks.contract import Needs, Suggestion
 from recurra.tasks.explanation import ExplanationTarget
 from recurra.tasks.sizing import Choice, Options, Seen
 from recurra.tasks.text import Keep, TextEncoder, pad_arrays, unknown_share
@@ -396,11 +397,9 @@ class Classification:
         """Blank texts; unknown words are counted in the facts of a report."""
         return blank_warnings(examples)
 
-    def answer(self, example: TextExample, output: Any) -> dict[str, Any]:
-        """The text and its label, as plain values, for a person or a program; a blank text has none, and a note."""
-        if example.is_blank:
-            return {"text": example.text, **self.kind.nothing, "note": NOTE}
-        return {"text": example.text, **self.kind.answer(output)}
+    def answer(self, example: TextExample, output: Any) -> Label | Labels:
+        """The text and its label; a blank text has none, and a note."""
+        return self.kind.answer(example.text, None if example.is_blank else output)
 
     def predictor(self, model: torch.nn.Module) -> StreamingPredictor:
         """What reads a text piece by piece. Raises ConfigError, with all reasons, for a model that cannot."""

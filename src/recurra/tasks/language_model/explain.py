@@ -31,7 +31,7 @@ def explained(
         (token, f"{math.exp(-nats):.1%}", f"{nats:.2f}") for token, nats in zip(targets, output.nats, strict=True)
     )
     return ExplanationTarget(
-        task.answer(example, output),
+        task.answer(example, output).to_dict(),
         read,
         entry_of(model),
         {"encoder": read},

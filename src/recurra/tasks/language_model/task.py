@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from recurra.base.answers import AnswerKind, LogProb, TokenLogProb
 from recurra.base.contracts import Batch, Loss, Prediction, Record, Score, Table
 from recurra.base.errors import DataError
 from recurra.data.midi import midi_of_abc
@@ -27,7 +28,6 @@ from recurra.nn import backward_nats, softmax_nats
 from recurra.nn.penalties import activation_penalties
 from recurra.report import Chart
 from recurra.tasks.blank import NOTE, blank_warnings
-from recurra.tasks.contract import AnswerKind
 from recurra.tasks.explanation import ExplanationTarget
 from recurra.tasks.language_model.documents import (
     LINE,
@@ -205,22 +205,22 @@ class LanguageModelling:
             f"{_listed([token for _, token in found])}; the first: {found[0][0].origin}.",
         )
 
-    def answer(self, example: Passage, output: Scored) -> dict[str, Any]:
+    def answer(self, example: Passage, output: Scored) -> LogProb:
         """How probable a text is: the log of its probability in nats, perplexity; with `tokens`, that of each.
 
         A blank text has a note.
         """
         document, total = example.document, math.fsum(output.nats)
-        found: dict[str, Any] = {
-            "log_prob": 0.0 - total,  # without anything to judge 0, and not -0
-            "perplexity": perplexity(total, len(output.nats)),
-            "num_tokens": len(output.nats),
-            "text": document.text,
-        }
-        if self._shown:
-            named = [*document.tokens, *([""] if document.closed else [])]
-            found["tokens"] = [{"token": t, "log_prob": -n} for t, n in zip(named, output.nats, strict=True)]
-        return found | ({"note": NOTE} if example.is_blank else {})
+        named = [*document.tokens, *([""] if document.closed else [])]
+        shown = (TokenLogProb(t, -n) for t, n in zip(named, output.nats, strict=True)) if self._shown else None
+        return LogProb(
+            0.0 - total,  # without anything to judge 0, and not -0
+            perplexity(total, len(output.nats)),
+            len(output.nats),
+            document.text,
+            None if shown is None else tuple(shown),
+            NOTE if example.is_blank else None,
+        )
 
     def predictor(self, model: torch.nn.Module) -> StreamingPredictor:
         """What judges a text that comes piece by piece."""

@@ -30,7 +30,7 @@ def explained(task: Music, model: torch.nn.Module, example: MusicPiece, device: 
     steps = zip(numbers, names, expected(chances, task.lowest), output.nats, strict=True)
     rows = tuple((k, name, likely, f"{nats:.2f}") for k, name, likely, nats in steps)
     return ExplanationTarget(
-        task.answer(example, output),
+        task.answer(example, output).to_dict(),
         ("<start>", *(f"{k}:{name}" for k, name in zip(numbers[:-1], names, strict=False))),
         entry_of(model),
         {"encoder": ("<start>", *numbers[:-1])},

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from recurra.base.answers import AnswerKind, Chords
 from recurra.base.contracts import Batch, Loss, Origin, Prediction, Record, Score, Table
 from recurra.base.digest import digest_of
 from recurra.data.midi import midi_of_chords
@@ -21,7 +22,6 @@ from recurra.metrics import Compared
 from recurra.report import HeatMap
 from recurra.tasks.blank import NOTE, blank_warnings
 from recurra.tasks.bucketing import BucketSampler
-from recurra.tasks.contract import AnswerKind
 from recurra.tasks.explanation import ExplanationTarget
 from recurra.tasks.music.chords import Chord, chords_of, written
 from recurra.tasks.music.explain import explained
@@ -161,16 +161,16 @@ class Music:
         """Pieces without any step; there are no unknown notes."""
         return blank_warnings(examples, ", so that nothing of them is judged")
 
-    def answer(self, example: MusicPiece, output: Heard) -> dict[str, Any]:
+    def answer(self, example: MusicPiece, output: Heard) -> Chords:
         """How probable a piece is: the log of its probability in nats, and nats a step; a note where it has none."""
         total = math.fsum(output.nats)
-        found = {
-            "log_prob": 0.0 - total,  # without anything to judge 0, and not -0
-            "nats_per_step": total / max(len(output.nats), 1),
-            "num_steps": len(output.nats),
-            "chords": written(example.chords),
-        }
-        return found | ({"note": NOTE} if example.is_blank else {})
+        return Chords(
+            0.0 - total,  # without anything to judge 0, and not -0
+            total / max(len(output.nats), 1),
+            len(output.nats),
+            written(example.chords),
+            NOTE if example.is_blank else None,
+        )
 
     def chances(self, model: torch.nn.Module, piece: MusicPiece, device: torch.device) -> NDArray[np.float64]:
         """(T, notes): how probable each note is at each step of a piece, given all steps before."""

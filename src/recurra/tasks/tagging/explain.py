@@ -27,7 +27,7 @@ def explained(task: Tagging, model: torch.nn.Module, example: Sentence, device: 
     with torch.no_grad():
         chances = task.chances(model(batch), batch)[:, 0]
     return ExplanationTarget(
-        task.answer(example, output),
+        task.answer(example, output).to_dict(),
         example.tokens,
         entry_of(model),
         {"encoder": example.tokens},

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 
 import torch
 
+from recurra.base.answers import AnswerKind, Spans, Tags
 from recurra.base.contracts import Batch, Loss, Prediction, Record, Score, Table
 from recurra.data.formats import spelt
 from recurra.data.schemes import PLAIN, SCHEMES, Span, parts, read_default, read_strict
@@ -31,7 +32,7 @@ from recurra.metrics import (
 from recurra.tasks.blank import NOTE, blank_warnings
 from recurra.tasks.bucketing import BucketSampler
 from recurra.tasks.columns import counted, missing
-from recurra.tasks.contract import AnswerKind, TokenTags
+from recurra.tasks.contract import TokenTags
 from recurra.tasks.explanation import ExplanationTarget
 from recurra.tasks.tagging.answers import spans_of, tokens_of
 from recurra.tasks.tagging.decoding import Tagged, chances, decoded, loss_of
@@ -191,19 +192,18 @@ class Tagging:
             f"saw, which are read as unknown, in {shown}; the first: {strange[0][0].origin}.",
         )
 
-    def answer(self, example: Sentence, output: Tagged) -> dict[str, Any]:
+    def answer(self, example: Sentence, output: Tagged) -> Spans | Tags:
         """The spans, or the tokens with their tags, each with its place and its score; and the text.
 
         Beside spans, each token with its tag, in the scheme and the spelling of the files. A blank text has none, and a
         note.
         """
         if example.is_blank:
-            nothing: dict[str, Any] = {"spans": [], "tags": []} if self.tagset.has_spans else {"tokens": []}
-            return {**nothing, "text": example.text, "note": NOTE}
+            return Spans((), (), example.text, NOTE) if self.tagset.has_spans else Tags((), example.text, NOTE)
+        tags = self.tagset.in_file(output.tags)
         if self.tagset.has_spans:
-            tags = [list(pair) for pair in zip(example.tokens, self.tagset.in_file(output.tags), strict=True)]
-            return {"spans": spans_of(example, output), "tags": tags, "text": example.text}
-        return {"tokens": tokens_of(example, output, self.tagset.in_file(output.tags)), "text": example.text}
+            return Spans(spans_of(example, output), tuple(zip(example.tokens, tags, strict=True)), example.text)
+        return Tags(tokens_of(example, output, tags), example.text)
 
     def explain(self, model: torch.nn.Module, example: Sentence, device: torch.device) -> ExplanationTarget:
         """What can be seen of a model while it answers. Raises ConfigError for one without recurrent layers."""

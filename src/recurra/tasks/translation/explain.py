@@ -28,7 +28,7 @@ def explained(task: Translation, model: torch.nn.Module, example: TextPair, devi
     known = task.answered(example, best.text, best.tokens)
     reverse = bool(getattr(model.encoder, "reverse", False))
     return ExplanationTarget(
-        task.answer(example, output),
+        task.answer(example, output).to_dict(),
         example.source,
         entry_of(model),
         {"encoder": example.source[::-1] if reverse else example.source, "decoder": ("<bos>", *best.tokens)},

@@ -12,6 +12,8 @@ from typing import Any, ClassVar, cast
 
 import torch
 
+from recurra.base.answers import AnswerKind, Attention, Text
+from recurra.base.answers import Candidate as Said
 from recurra.base.contracts import Batch, Loss, Prediction, Record, Score, Table
 from recurra.base.errors import DataError
 from recurra.base.normal import normal
@@ -21,7 +23,6 @@ from recurra.report import Chart, HeatMap
 from recurra.tasks.blank import NOTE
 from recurra.tasks.bucketing import BucketSampler
 from recurra.tasks.columns import unfit
-from recurra.tasks.contract import AnswerKind
 from recurra.tasks.explanation import ExplanationTarget
 from recurra.tasks.options import refuse_options
 from recurra.tasks.text import unknown_share
@@ -179,30 +180,19 @@ class Translation:
         """Unknown tokens, sources longer than training had, answers that came to no end or are tokenised."""
         return (*warnings(outputs, examples, self.sides), *(() if self.join else tokenised(outputs, self.sides)))
 
-    def answer(self, example: TextPair, output: Translated) -> dict[str, Any]:
+    def answer(self, example: TextPair, output: Translated) -> Text:
         """The best answer and its score, the text, and what was asked for: all answers, attention.
 
         A blank text has an empty answer, and a note.
         """
         if example.is_blank:
             return self._nothing(example)
-        found: dict[str, Any] = {
-            "output": self.shown(output.best.text),
-            "score": output.best.score,
-            "text": example.text,
-        }
+        several, looked = None, None
         if self.search.n_best > 1:
-            found["n_best"] = [
-                {"output": self.shown(one.text), "score": one.score, "log_prob": one.log_prob}
-                for one in output.candidates
-            ]
+            several = tuple(Said(self.shown(one.text), one.score, one.log_prob) for one in output.candidates)
         if output.attention is not None:
-            found["attention"] = {
-                "rows": list(said_tokens(output.best)),
-                "columns": list(example.source),
-                "weights": [list(row) for row in output.attention],
-            }
-        return found
+            looked = Attention(said_tokens(output.best), tuple(example.source), output.attention)
+        return Text(self.shown(output.best.text), output.best.score, example.text, several, looked)
 
     def stream(self, model: torch.nn.Module, example: TextPair, device: torch.device) -> Iterator[str]:
         """The greedy answer as it grows: its text after each token. The model goes on when more is asked for."""
@@ -320,12 +310,10 @@ class Translation:
         other.search = search
         return other
 
-    def _nothing(self, example: TextPair) -> dict[str, Any]:
+    def _nothing(self, example: TextPair) -> Text:
         """The answer to a blank text."""
-        asked: dict[str, Any] = {"n_best": []} if self.search.n_best > 1 else {}
-        if self.search.attention:
-            asked["attention"] = {"rows": [], "columns": [], "weights": []}
-        return {"output": "", "score": None, "text": example.text, **asked, "note": NOTE}
+        several = () if self.search.n_best > 1 else None
+        return Text("", None, example.text, several, Attention((), (), ()) if self.search.attention else None, NOTE)
 
     def _pairs(self, outputs: Sequence[Translated], examples: Sequence[TextPair]) -> list[Pair]:
         join = self.sides.target.tokenizer.join

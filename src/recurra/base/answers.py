@@ -1,0 +1,222 @@
+"""What a trained model says of one row, by kind: frozen values, each with the one form that it has as JSON.
+
+The names of fields are the keys of the JSON that the command line and the service give. `str` of an answer is what a
+person wants to read of it first. note: why there is little to say, as of a blank text; it is no key where it is None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, ClassVar, Literal, Protocol
+
+# For whoever draws answers or puts them into columns: labels with probabilities; a text; tags of tokens or spans; how
+# probable a text is that can be continued, and the same of chords.
+AnswerKind = Literal["label", "text", "tags", "continuation", "chords"]
+
+
+class Answer(Protocol):
+    """An answer of any kind."""
+
+    kind: ClassVar[AnswerKind]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The answer as JSON has it: maps, lists, text and numbers."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """One label of a text. score: its probability, 0..1, None for a blank text; probabilities: of every label"""
+
+    kind: ClassVar[AnswerKind] = "label"
+
+    text: str
+    label: str
+    score: float | None
+    probabilities: Mapping[str, float]
+    note: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return _as_dict(self)
+
+    def __str__(self) -> str:
+        return self.label
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """Any number of labels of a text. probabilities: of every label, 0..1, each by itself"""
+
+    kind: ClassVar[AnswerKind] = "label"
+
+    text: str
+    labels: tuple[str, ...]
+    probabilities: Mapping[str, float]
+    note: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return _as_dict(self)
+
+    def __str__(self) -> str:
+        return ", ".join(self.labels)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One of several texts. score: the mean probability of a token, 0..1; log_prob: nats of the whole"""
+
+    output: str
+    score: float
+    log_prob: float
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """What each token of an answer (rows, R) looked at: weights (R, C) of the tokens that were read (columns, C)."""
+
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    weights: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text for a text. output: the answer; score: the mean probability of its tokens, None for a blank text
+
+    n_best, attention: where they were asked for
+    """
+
+    kind: ClassVar[AnswerKind] = "text"
+
+    output: str
+    score: float | None
+    text: str
+    n_best: tuple[Candidate, ...] | None = None
+    attention: Attention | None = None
+    note: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return _as_dict(self)
+
+    def __str__(self) -> str:
+        return self.output
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A part of a text with its label. start, end: its characters; score: 0..1, None where no model has one"""
+
+    text: str
+    label: str
+    start: int
+    end: int
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Spans:
+    """The spans of a text. tags: each token with its tag, in the scheme of the files of training"""
+
+    kind: ClassVar[AnswerKind] = "tags"
+
+    spans: tuple[Span, ...]
+    tags: tuple[tuple[str, str], ...]
+    text: str
+    note: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return _as_dict(self)
+
+    def __str__(self) -> str:
+        return ", ".join(f"{span.text} ({span.label})" for span in self.spans)
+
+
+@dataclass(frozen=True, slots=True)
+class Tags:
+    """A tag for every token of a text."""
+
+    kind: ClassVar[AnswerKind] = "tags"
+
+    tokens: tuple[Span, ...]
+    text: str
+    note: str | None = None
+
+    @property
+    def tags(self) -> tuple[tuple[str, str], ...]:
+        """Each token with its tag."""
+        return tuple((token.text, token.label) for token in self.tokens)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return _as_dict(self)
+
+    def __str__(self) -> str:
+        return " ".join(f"{token.text}/{token.label}" for token in self.tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogProb:
+    """A token, "" for the end of a text. log_prob: nats"""
+
+    token: str
+    log_prob: float
+
+
+@dataclass(frozen=True, slots=True)
+class LogProb:
+    """How probable a text is. log_prob: nats of the whole; perplexity: of a token; tokens: where they were asked for"""
+
+    kind: ClassVar[AnswerKind] = "continuation"
+
+    log_prob: float
+    perplexity: float
+    num_tokens: int
+    text: str
+    tokens: tuple[TokenLogProb, ...] | None = None
+    note: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return _as_dict(self)
+
+    def __str__(self) -> str:
+        return f"{self.log_prob:.1f} nats"
+
+
+@dataclass(frozen=True, slots=True)
+class Chords:
+    """How probable a piece of music is. log_prob: nats of the whole; chords: as a file has them"""
+
+    kind: ClassVar[AnswerKind] = "chords"
+
+    log_prob: float
+    nats_per_step: float
+    num_steps: int
+    chords: str
+    note: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return _as_dict(self)
+
+    def __str__(self) -> str:
+        return f"{self.log_prob:.1f} nats"
+
+
+def _as_dict(answer: Any) -> dict[str, Any]:
+    """Its fields as JSON has them. One whose default is None is left out where it is None."""
+    named = ((field, getattr(answer, field.name)) for field in fields(answer))
+    return {field.name: _plain(value) for field, value in named if not (value is None and field.default is None)}
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return _as_dict(value)
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return dict(value) if isinstance(value, Mapping) else value
