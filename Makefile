@@ -17,7 +17,7 @@ $(VENV)/.python:
 	@touch $@
 
 # The native engine is built when the package is installed, from these.
-NATIVE := CMakeLists.txt $(wildcard native/*/*) $(wildcard src/recurra/cells/*.py) $(wildcard src/recurra/lower/*.py)
+NATIVE := CMakeLists.txt $(wildcard native/*.h) $(wildcard native/*/*) $(wildcard src/recurra/cells/*.py) $(wildcard src/recurra/lower/*.py)
 
 # Two stamps: a person who runs the demo waits neither for the test tools nor for the compiler (a minute and a half of
 # CPU for three instruction sets); the demo's cell has torch's fused layer. `make native` builds the engine.
@@ -69,7 +69,7 @@ aarch64:        ## the same for another processor (NEON): compiled across, and r
 	mkdir -p build/aarch64
 	PYTHONPATH=src $(PYTHON) -m recurra.lower.write_kernels build/aarch64/cells.inc
 	aarch64-linux-gnu-g++ -O2 -std=c++20 -fopenmp -ffp-contract=fast -fno-math-errno -fno-trapping-math -Ibuild/aarch64 \
-	  native/tests/battery.cpp native/engine/engine.cpp native/engine/linear.cpp -o build/aarch64/battery
+	  native/tests/battery.cpp native/recurrent/engine.cpp native/dense/linear.cpp -o build/aarch64/battery
 	OMP_NUM_THREADS=1 qemu-aarch64 -L /usr/aarch64-linux-gnu build/aarch64/battery $(or $(ROUNDS),2)
 
 clean:          ## remove everything that was made here

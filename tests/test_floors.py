@@ -148,3 +148,32 @@ def test_what_knows_a_task_is_seen(line: str) -> None:
 def test_what_asks_for_a_capability_or_speaks_of_a_task_is_let_be() -> None:
     lines = "from recurra.tasks import Generates\nisinstance(task, Generates)\n'a translation becomes two files'"
     assert not named_tasks(ast.parse(f"{lines}\ngetattr(stream, 'encoding', None)"))
+
+
+# -- the native engine: products know nothing of time -----------------------------------------------------------------
+
+NATIVE = SRC.parent.parent / "native"
+# What the files of a folder may include beside those of their own.
+BELOW = {
+    "": {"simd"},
+    "simd": set(),
+    "dense": {"", "simd"},
+    "recurrent": {"", "simd", "dense"},
+    "bind": {"dense", "recurrent"},
+    "tests": {"bind", "dense", "recurrent"},
+}
+
+
+def native_files() -> list[Path]:
+    return sorted(p for p in NATIVE.rglob("*") if p.suffix in (".h", ".cpp"))
+
+
+@pytest.mark.parametrize("path", native_files(), ids=lambda p: str(p.relative_to(NATIVE)))
+def test_a_native_folder_includes_lower_ones_only(path: Path) -> None:
+    folder = path.parent
+    included = re.findall(r'^#include "([^"]+)"', path.read_text(), re.MULTILINE)
+    found = [(folder / name).resolve() for name in included if name != "cells.inc"]  # which the build writes
+    assert all(p.exists() for p in found)
+    mine = str(folder.relative_to(NATIVE)).strip(".")
+    above = {str(p.parent.relative_to(NATIVE)).strip(".") for p in found} - {mine} - BELOW[mine]
+    assert not above, f"{path.name} includes files of {above}"

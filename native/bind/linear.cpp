@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "../engine/linear_job.h"
+#include "../dense/linear_job.h"
 #include "pool.h"
 #include "processor.h"
 

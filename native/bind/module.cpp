@@ -10,7 +10,7 @@
 #include <memory>
 #include <string>
 
-#include "../engine/job.h"
+#include "../recurrent/job.h"
 #include "linear.h"
 #include "pool.h"
 #include "processor.h"

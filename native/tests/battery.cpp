@@ -14,8 +14,8 @@
 #include "../bind/pool.h"
 #include "../bind/processor.h"
 #include "../bind/rows.h"
-#include "../engine/job.h"
-#include "../engine/linear_job.h"
+#include "../dense/linear_job.h"
+#include "../recurrent/job.h"
 
 using namespace recurra;
 

@@ -23,7 +23,7 @@ FLAGS = {
     "portable": [],
 }
 COMMON = ["-std=c++20", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared"]
-HEADERS = ("simd/vector.h", "simd/math.h", "engine/plan.h")
+HEADERS = ("simd/vector.h", "simd/math.h", "recurrent/plan.h")
 SECONDS = 120
 
 
@@ -45,7 +45,7 @@ def source(cell: Cell) -> str:
     return "\n".join(
         [
             '#include "simd/math.h"',
-            '#include "engine/plan.h"',
+            '#include "recurrent/plan.h"',
             "namespace recurra::RECURRA_ISA {",
             kernel(cell),
             "}",

@@ -1,6 +1,6 @@
 """C++ text of a cell: one small function a stage, and tables that tell the time loop what to do around them.
 
-The text knows nothing of time, threads or instruction sets; `native/engine` does, and no cell.
+The text knows nothing of time, threads or instruction sets; `native/recurrent` does, and no cell.
 """
 
 from __future__ import annotations

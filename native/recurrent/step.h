@@ -3,9 +3,11 @@
 
 #include <cstring>
 
-#include "gemm.h"
+#include "../dense/gemm.h"
+#include "../memory.h"
+#include "../threads.h"
 #include "job.h"
-#include "threads.h"
+#include "plan.h"
 
 namespace recurra::RECURRA_ISA {
 
@@ -17,27 +19,10 @@ struct Sizes {
     long blocks(Width w) const { return (units(w) + VL - 1) / VL; }
 };
 
-// Floats from row to row: an odd number of cache lines, since rows a power of two apart would share a cache set.
-inline long row_stride(long floats) { return ((floats + 15) / 16 | 1) * 16; }
 inline long plain_stride(const Sizes& s, Width w) { return row_stride(s.blocks(w) * VL); }
 inline long area_stride(const Sizes& s, const Area& a) {
     return row_stride(a.width == ONE ? a.count : s.blocks(a.width) * a.count * VL);
 }
-
-// Hands out pieces of one piece of memory; with base null it only counts.
-class Bump {
-public:
-    explicit Bump(char* base) : base_(reinterpret_cast<std::uintptr_t>(base)) {}
-    float* floats(long count) {
-        const std::uintptr_t at = base_ + used_;
-        used_ += (count * 4 + 127) / 128 * 128 + 128;  // slack: whole vectors may be read past the end
-        return reinterpret_cast<float*>(at);
-    }
-    long used() const { return static_cast<long>(used_); }
-
-private:
-    std::uintptr_t base_, used_ = 0;
-};
 
 inline long max_rows(const Job& job) {
     return job.T ? job.active[0] : 0;

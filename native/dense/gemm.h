@@ -1,7 +1,6 @@
 // Products of any size from the tiles of tile.h, and the packing of weights for them.
 #pragma once
 
-#include "plan.h"
 #include "tile.h"
 
 namespace recurra::RECURRA_ISA {
@@ -53,6 +52,9 @@ Tile find_tile(int rows, int panels) {
         default: return tile_of<6, Packed>(panels);
     }
 }
+
+// Starts of sums that are no bias.
+constexpr int FROM_MEMORY = -1, FROM_ZERO = -2;
 
 // Where the columns of a product go: vector v is column v % columns of block v / columns of an area.
 struct Target {

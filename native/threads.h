@@ -4,7 +4,7 @@
 #include <omp.h>
 #include <sched.h>
 
-#include "../simd/vector.h"
+#include "simd/vector.h"
 
 namespace recurra::RECURRA_ISA {
 

@@ -14,9 +14,8 @@ constexpr int NUM_PARAMETERS = 7;  // weight_ih, weight_hh, bias_ih, bias_hh, we
 
 enum Width { UNITS, PROJECTED, ONE };
 
-// Arguments of products that are no area; starts of sums that are no bias.
+// Arguments of products that are no area.
 constexpr int FIRST_STATE = -1, INPUT = -2;
-constexpr int FROM_MEMORY = -1, FROM_ZERO = -2;
 
 // Some rows and some blocks of VL units, for a stage's function. Row r of area k starts at area[k] + r * stride[k].
 struct Block {

@@ -3,9 +3,13 @@
 // Every number is one chain of multiply-adds in order; threads divide rows or columns of the result, never a chain.
 #pragma once
 
+#include <cstring>
+
+#include "../memory.h"
 #include "../simd/transpose.h"
+#include "../threads.h"
+#include "gemm.h"
 #include "linear_job.h"
-#include "step.h"
 
 namespace recurra::RECURRA_ISA {
 

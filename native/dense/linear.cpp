@@ -1,4 +1,4 @@
-// Linear layers for one instruction set: compiled once for each, like engine.cpp.
+// Linear layers for one instruction set: compiled once for each, like recurrent/engine.cpp.
 #include "linear.h"
 #include "loss.h"
 

@@ -8,10 +8,14 @@
 // exponentials is made by blocks of VOCABULARY words, and the blocks are added in order. Threads divide the numbers.
 #pragma once
 
+#include <cstring>
+
+#include "../memory.h"
 #include "../simd/math.h"
 #include "../simd/transpose.h"
+#include "../threads.h"
+#include "gemm.h"
 #include "linear_job.h"
-#include "step.h"
 
 namespace recurra::RECURRA_ISA {
 
