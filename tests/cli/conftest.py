@@ -13,6 +13,7 @@ import pytest
 
 import recurra
 from recurra.base.contracts import Origin, Record, Report, Score, Table
+from recurra.data.fields import Field
 
 REPORT = Report(
     title="reviews: good or bad?",
@@ -104,7 +105,7 @@ class FakeApi:
 
     def open_run(self, run: Path, cells: Any) -> Any:
         self.opened_with = list(cells)
-        return SimpleNamespace(path=run, settings=SimpleNamespace(plan=SimpleNamespace(input_field="review")))
+        return SimpleNamespace(path=run, settings=SimpleNamespace(plan=SimpleNamespace(inputs=(Field("review"),))))
 
     def predict(self, run: Any, records: Iterable[Record], **given: Any) -> Iterator[dict[str, object]]:
         self._note("predict", run=run.path, cells=self.opened_with, **given)

@@ -91,7 +91,7 @@ def read(found: Inspection) -> list[str]:
 def test_the_answer_is_that_of_predict_and_the_saliency_is_complete(name: str, runs: Mapping[str, Run]) -> None:
     text = TEXTS.get(name, TEXT)
     found = api.inspect(runs[name], text)
-    field = runs[name].settings.plan.input_field
+    field = runs[name].settings.plan.inputs[0].name
     (predicted,) = api.predict(runs[name], [Record({field: text}, Origin("here"))])
     assert found.answer.keys() == predicted.keys()
     for key, value in predicted.items():

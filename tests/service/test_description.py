@@ -84,7 +84,7 @@ def test_bounds_are_in_the_description(ask: Ask) -> None:
     length = schemas["GenerateOptions"]["properties"]["length"]
     assert (length["minimum"], length["maximum"]) == (1, 1000)
     texts = schemas["PredictRequest"]["properties"]["texts"]["anyOf"][0]
-    assert (texts["maxItems"], texts["items"]["maxLength"]) == (256, 10_000)
+    assert (texts["maxItems"], texts["items"]["maxLength"]) == (256, 16_000_000)
     assert schemas["PredictRequest"]["additionalProperties"] is False
 
 
@@ -95,7 +95,7 @@ def test_docs_have_every_request_with_its_fields_and_bounds(ask: Ask) -> None:
         for method in methods:
             assert f'<b class="verb {method}">{method.upper()}</b> <code>{path}</code></h2>' in page
     for row in (
-        "<code>texts</code></td><td>list of string, at most 10,000 characters; 1 to 256 of them</td>",
+        "<code>texts</code></td><td>list of string, at most 16,000,000 characters; 1 to 256 of them</td>",
         "<code>options.beam</code></td><td>integer 1 to 16, default 1</td><td>hypotheses of a translation; 1 is greedy",
         "<code>options.temperature</code></td><td>number 0 to 100, default 1.0</td>",
         "<code>options.top_p</code></td><td>number over 0 to 1</td>",

@@ -12,6 +12,7 @@ import torch
 from recurra.base.contracts import Origin, Prediction, Record
 from recurra.base.errors import ConfigError, DataError, RunError
 from recurra.base.packed import pack
+from recurra.data.fields import Field
 from recurra.metrics.outputs import LabelOutput, LabelSetOutput
 from recurra.tasks import TASKS, Classification, ClassificationConfig
 from recurra.tasks.classification.labels import ManyLabels, OneLabel
@@ -391,7 +392,8 @@ def of_two(title: object, body: object, label: str = "a") -> Record:
 
 def test_several_columns_are_read_as_one_text() -> None:
     plan = ClassificationConfig(text=("title", "body"))
-    assert (plan.fields, plan.input_field) == (("title", "body", "label"), "title")
+    assert plan.fields == ("title", "body", "label")
+    assert plan.inputs == (Field("title", "text"), Field("body", "text"))
     task = plan.fit([of_two("Good news", "we won"), of_two("Bad news", "we lost", "b")], "f.csv")
     assert task.example(of_two("Good news", "we won")).text == "Good news\nwe won"
     assert task.example(of_two(" ", "we won")).text == "we won"

@@ -127,7 +127,7 @@ def test_scores_whose_package_is_missing_are_refused_with_the_config(monkeypatch
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r'sacrebleu, which is not installed; pip install "recurra\[translation\]"'):
         TranslationConfig()
-    assert TranslationConfig(scores="exact").input_field == "source"
+    assert TranslationConfig(scores="exact").inputs[0].name == "source"
 
 
 def test_each_side_has_its_vocabulary_or_both_share_one() -> None:

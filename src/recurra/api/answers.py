@@ -15,6 +15,7 @@ from recurra.api.defaults import in_float32
 from recurra.api.folder import Run, open_settings, opened
 from recurra.api.given import AnyPath, Row, overrides_of, path_of, records_of
 from recurra.api.inference import device_of, outputs
+from recurra.api.layout import fields_for, laid_out
 from recurra.api.schema import Settings, settings_of
 from recurra.base.answers import Answer
 from recurra.base.contracts import Listener, Record
@@ -123,9 +124,9 @@ def source_for(
     path, data = path_of(file, "file"), settings.data
     bad_rows = ON_ERROR[data.on_error]()
     format = resolved_format(path) if data.format == "auto" else data.format
-    fields = (settings.plan.input_field,)
+    fields = fields_for(settings, (settings.plan.inputs[0].name,))
     records = read(path, format=format, columns=data.columns, fields=fields, bad_rows=bad_rows)
-    return Source(path, format, records, bad_rows)
+    return Source(path, format, laid_out(records, settings, bad_rows), bad_rows)
 
 
 def with_data(settings: Settings, overrides: Sequence[str], verb: str, allowed: Sequence[str]) -> Settings:
@@ -158,7 +159,7 @@ def answered(
     task = task_with(trained.task, options or {}, str(trained.settings.tree["task"]["name"]))
     trained.model.to(target)
     given = records.records if isinstance(records, Source) else records
-    waiting = records_of(given, trained.settings.plan.input_field)
+    waiting = records_of(given, trained.settings.plan.inputs[0].name)
     source = records if isinstance(records, Source) else None
     return _answered(trained.model, task, waiting, source, target, watch or NoCallback())
 

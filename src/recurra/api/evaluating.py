@@ -75,7 +75,7 @@ def _given_rows(file: Any, settings: Settings, watch: Listener) -> tuple[str, li
     """The name and the rows of what is to be scored."""
     then = " Skipped rows count in no score."
     if are_rows(file):
-        return "rows", good_rows(records_of(file, settings.plan.input_field), "rows", settings, watch, then)
+        return "rows", good_rows(records_of(file, settings.plan.inputs[0].name), "rows", settings, watch, then)
     path = path_of(file, "file")
     return path.name, read_rows(path, settings, watch, then)
 
@@ -125,4 +125,4 @@ def read_for(run: AnyPath, file: AnyPath, *, cells: Iterable[AnyPath] = ()) -> I
 def text_column(run: AnyPath, *, cells: Iterable[AnyPath] = ()) -> str:
     """The field of a record that a run reads."""
     _, settings = open_settings(run, cells, to_train=False)
-    return settings.plan.input_field
+    return settings.plan.inputs[0].name

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
+from typing import Any, TypeVar
 
 import torch
 
 from recurra.api.defaults import in_float32
 from recurra.api.interrupts import Stopped
+from recurra.base.contracts import Batch
 from recurra.base.errors import ConfigError
 from recurra.data.batches import epoch_batches
-from recurra.tasks import Task
+from recurra.data.prefetch import prefetched
+from recurra.tasks import DecodesInCollate, Task
 
 # Enough to keep the cores busy, little enough for a laptop: 256 sequences of 64 tokens.
 BATCH_TOKENS, BATCH_ROWS = 16_384, 256
+T = TypeVar("T")
 
 
 @in_float32
@@ -39,14 +43,23 @@ def outputs(
     )
     model.eval()
     with torch.inference_mode():
-        for indices in plan:
-            if (number := stop()) is not None:
-                raise Stopped(number)
-            some = [examples[i] for i in indices]
-            batch = task.collate(some, indices).to(device)
-            for index, output in zip(indices, task.predict(model, batch, some), strict=True):
-                found[index] = output
+        batches = ahead(task, plan, lambda indices: task.collate([examples[i] for i in indices], indices).to(device))
+        with closing(batches):
+            for indices, batch in zip(plan, batches, strict=True):
+                if (number := stop()) is not None:
+                    raise Stopped(number)
+                some = [examples[i] for i in indices]
+                for index, output in zip(indices, task.predict(model, batch, some), strict=True):
+                    found[index] = output
     return found
+
+
+def ahead(task: Task, items: Iterable[T], collate: Callable[[T], Batch]) -> Generator[Batch, None, None]:
+    """The batches of items in order; of a task that decodes in collate the next one is made while one is used."""
+    if isinstance(task, DecodesInCollate) and task.decodes:
+        yield from prefetched(items, collate)
+    else:
+        yield from map(collate, items)
 
 
 def device_of(word: str) -> torch.device:

@@ -129,7 +129,7 @@ def inspect(
 
 
 def _text(trained: Run, given: object) -> str:
-    field = trained.settings.plan.input_field
+    field = trained.settings.plan.inputs[0].name
     text = given.get(field) if isinstance(given, Mapping) else given
     if not isinstance(text, str):
         raise refusal("text", f"a text (str), or a dict with one under '{field}'", text)
@@ -137,7 +137,7 @@ def _text(trained: Run, given: object) -> str:
 
 
 def _example(trained: Run, text: str) -> Any:
-    field = trained.settings.plan.input_field
+    field = trained.settings.plan.inputs[0].name
     example = trained.task.example(Record({field: text}, Origin("argument", 1)), gold=False)
     if is_blank(text) or not example.length:
         raise DataError(

@@ -11,6 +11,7 @@ from recurra.base.option import OneOf, Opt
 from recurra.base.registry import WithWords
 from recurra.config import Section
 from recurra.data.formats import FORMATS, ON_ERROR
+from recurra.data.layouts import LAYOUTS
 from recurra.data.splits import SPLITS
 from recurra.training import CLIPPINGS, ON_NONFINITE, OPTIMIZERS, SCHEDULES
 
@@ -33,6 +34,10 @@ class DataOptions:
         Opt("column names of a CSV or TSV file without a header; null: its first line", named=True),
     ] = None
     on_error: Annotated[str, Opt("a broken row stops the run, or is skipped and counted", choices=ON_ERROR)] = "stop"
+    layout: Annotated[
+        Component | None,
+        OneOf("how rows make records: long, many rows one; wide, every column one; null: each row its own", LAYOUTS),
+    ] = None
     split: Annotated[
         Component | None, OneOf("how dev and test are taken from train; null: random, where they are missing", SPLITS)
     ] = None

@@ -10,6 +10,7 @@ from typing import Any
 
 from recurra.api.ceilings import ceiling
 from recurra.api.fingerprint import fingerprint
+from recurra.api.layout import fields_for, laid_out
 from recurra.api.options import DataOptions
 from recurra.api.schema import Settings
 from recurra.base.contracts import Listener, Record, Score
@@ -123,8 +124,9 @@ def read_rows(path: Path, settings: Settings, watch: Listener, then: str = "") -
     if data.format == "auto":
         watch.note(f"{path}: read as {resolved_format(path)}.")
     bad_rows = ON_ERROR[data.on_error]()
-    records = read(path, format=data.format, columns=data.columns, fields=settings.plan.fields, bad_rows=bad_rows)
-    return good_rows(records, str(path), settings, watch, then, bad_rows)
+    fields = fields_for(settings, settings.plan.fields)
+    records = read(path, format=data.format, columns=data.columns, fields=fields, bad_rows=bad_rows)
+    return good_rows(laid_out(records, settings, bad_rows), str(path), settings, watch, then, bad_rows)
 
 
 def good_rows(

@@ -15,9 +15,10 @@ from recurra.base.errors import ConfigError
 from recurra.base.option import OneOf
 from recurra.base.registry import Registry
 from recurra.config import Check, Document, Fixed, Resolved, Schema, build, document_of, load, override, resolve
+from recurra.data.layouts import LAYOUTS
 from recurra.models import MODELS
 from recurra.models.contract import Sizes
-from recurra.tasks import TASKS, TaskConfig
+from recurra.tasks import TASKS, ReadsSteps, TaskConfig
 from recurra.training import CLIPPINGS, ON_NONFINITE, OPTIMIZERS, SCHEDULES, Rows
 
 SCHEMA = Schema(
@@ -160,6 +161,16 @@ def _check_split(resolved: Resolved) -> None:
         raise ConfigError("test: folds test every row of train once; leave out test, or take another data.split.")
 
 
+def _check_layout(resolved: Resolved) -> None:
+    """Rows make records in a way that can be, for a task whose records have steps."""
+    layout, task = resolved.tree["data"]["layout"], resolved.tree["task"]["name"]
+    if layout is None:
+        return
+    if not isinstance(build(resolved.section("task"), TASKS), ReadsSteps):
+        raise ConfigError(f"layout: has no effect on task {task}, which reads each row by itself; leave it out.")
+    build(build(resolved.section("data"), DataOptions).layout, LAYOUTS)
+
+
 def _check_training(resolved: Resolved) -> None:
     """Build every component once, so that what it refuses stands beside the other mistakes."""
     options = build(resolved.section("training"), TrainingOptions)
@@ -173,6 +184,7 @@ CHECKS = (
     Check(("task",), lambda resolved: build(resolved.section("task"), TASKS)),
     Check(("data",), lambda resolved: build(resolved.section("data"), DataOptions)),
     Check(("data", "task"), _check_split),
+    Check(("data", "task"), _check_layout),
     Check(("model", "task"), _check_parts),
     Check(("model", "task"), lambda resolved: _outline(resolved, _smallest(resolved))),
     Check(("model", "task", "training"), _check_size),

@@ -10,6 +10,7 @@ import torch
 
 from recurra.api.finetuning import freeze_below, groups_of
 from recurra.api.fingerprint import refuse_other_data
+from recurra.api.inference import ahead
 from recurra.api.schema import Settings
 from recurra.base.contracts import Batch, Progress, Score
 from recurra.base.errors import ConfigError, RunError
@@ -108,7 +109,7 @@ class Trainer:
         """The rest of this epoch, one optimizer step at a time; position and step are up to date at each."""
         if self.settings.training.gradual_unfreezing:
             freeze_below(self.groups, self.epoch)
-        batches = (self._collate(item) for item in self.sampler.plan(self.epoch)[self.position :])
+        batches = ahead(self.task, self.sampler.plan(self.epoch)[self.position :], self._collate)
         for progress in fit(
             self.model,
             batches,

@@ -29,10 +29,14 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One row: named fields exactly as the file has them, and where they stood. Knows nothing of the task."""
+    """One row: named fields exactly as the file has them, and where they stood. Knows nothing of the task.
+
+    steps: where the rows stood that are its steps, of a record that several rows make (`data.layout`)
+    """
 
     fields: Mapping[str, Any]
     origin: Origin
+    steps: tuple[Origin, ...] = ()
 
 
 class Example(Protocol):

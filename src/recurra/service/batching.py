@@ -12,6 +12,7 @@ from typing import Any
 
 from recurra.api.inference import BATCH_ROWS, outputs
 from recurra.base.contracts import Record
+from recurra.data.fields import FIELD_KINDS, TEXT
 from recurra.service.deadline import Deadline, DeadlineExceededError, DeadlineModel
 from recurra.service.errors import busy, late
 from recurra.service.limits import Limits
@@ -93,7 +94,7 @@ class Batcher:
         if len(self._waiting) >= self._limits.waiting:
             raise busy(f"{len(self._waiting)} requests wait already; come again later.")
         future: asyncio.Future[Answers] = asyncio.get_running_loop().create_future()
-        self._waiting.append(Question(served, task, options, turns(records), future))
+        self._waiting.append(Question(served, task, options, turns(served, records), future))
         self._arrived.set()
         try:
             async with asyncio.timeout(self._limits.seconds):
@@ -129,13 +130,14 @@ class Batcher:
         return taken
 
 
-def turns(records: Sequence[Record]) -> deque[Sequence[Record]]:
-    """Records in groups of at most TURN characters, but of one record at least."""
+def turns(served: LoadedModel, records: Sequence[Record]) -> deque[Sequence[Record]]:
+    """Records in groups of at most TURN characters (of numbers: numbers), but of one record at least."""
+    kinds = {one.name: FIELD_KINDS[one.kind] for one in served.inputs}
     parts: deque[Sequence[Record]] = deque()
     some: list[Record] = []
     size = 0
     for record in records:
-        more = sum(len(value) for value in record.fields.values() if isinstance(value, str | list))
+        more = sum(kinds.get(name, TEXT).size(value) for name, value in record.fields.items())
         if some and size + more > TURN:
             parts.append(some)
             some, size = [], 0

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from recurra.data.fields.numbers import LONGEST as LONGEST_NUMBERS
+from recurra.data.fields.text import LONGEST
+
 # In the description of the service, so that a client knows them beforehand.
 MOST_RECORDS = 256
-LONGEST_TEXT = 10_000
+LONGEST_TEXT, LONGEST_CELL = LONGEST, LONGEST_NUMBERS
 WIDEST_BEAM = 16
 MOST_TOKENS = 1000
 MOST_SUGGESTIONS = 20

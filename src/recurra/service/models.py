@@ -17,6 +17,7 @@ from recurra.api.places import RunFolder
 from recurra.api.samples import read_samples
 from recurra.base.contracts import Origin, Record
 from recurra.base.errors import ConfigError, RunError
+from recurra.data.fields import FIELD_KINDS, TEXT, Field
 from recurra.service.errors import RefusedError
 from recurra.service.limits import LONGEST_NAME
 from recurra.service.versions import Stamp, stamp_of, version_of
@@ -44,9 +45,14 @@ class LoadedModel:
     examples: tuple[str, ...]
 
     @property
+    def inputs(self) -> tuple[Field, ...]:
+        """The fields of a record that the run reads."""
+        return self.run.settings.plan.inputs
+
+    @property
     def input_field(self) -> str:
-        """The field of a record that the run reads."""
-        return self.run.settings.plan.input_field
+        """The first of them: where a text goes."""
+        return self.inputs[0].name
 
     @property
     def report(self) -> Path:
@@ -102,10 +108,10 @@ def reload(old: LoadedModel) -> LoadedModel:
     new = _read(old.name, path, old.device, ())
     if new.version == old.version:
         return old
-    if (new.word, new.input_field) != (old.word, old.input_field):
+    if (new.word, new.inputs) != (old.word, old.inputs):
         raise RunError(
-            f"{path}: holds a run of {new.word} that reads '{new.input_field}'; under the name '{old.name}' clients "
-            f"expect {old.word} that reads '{old.input_field}'. Start another service for it."
+            f"{path}: holds a run of {new.word} that reads {_named(new)}; under the name '{old.name}' clients "
+            f"expect {old.word} that reads {_named(old)}. Start another service for it."
         )
     return new
 
@@ -136,8 +142,8 @@ def _read(name: str, path: Path, device: torch.device, cells: tuple[Path, ...]) 
 
 
 def first_record(served: LoadedModel) -> Record:
-    """Something to answer before anybody asks: for music a rest, for others a short text."""
-    return Record({served.input_field: "-"}, Origin("start"))
+    """Something to answer before anybody asks: the smallest value of each field that is read."""
+    return Record({one.name: FIELD_KINDS[one.kind].smallest for one in served.inputs}, Origin("start"))
 
 
 def chosen(runs: Runs, name: str | None) -> LoadedModel:
@@ -152,7 +158,33 @@ def chosen(runs: Runs, name: str | None) -> LoadedModel:
 
 
 def records_of(served: LoadedModel, texts: list[str] | None, records: list[dict[str, Any]] | None) -> list[Record]:
-    """Texts and rows of a request as records; a text goes where the run's data has its texts."""
+    """Texts and rows of a request as records; a text goes where the run's data has its texts.
+
+    Raises RefusedError, 422, with all fields that are larger than their kind allows.
+    """
+    kinds = {one.name: FIELD_KINDS[one.kind] for one in served.inputs}
+    problems: list[str] = []
+
+    def checked(name: str, value: Any, place: str) -> Any:
+        try:
+            return kinds.get(name, TEXT).of_request(value)
+        except ValueError as error:
+            problems.append(f"{place}: {error}.")
+            return None
+
     if texts is not None:
-        return [Record({served.input_field: text}, Origin(f"texts[{n}]")) for n, text in enumerate(texts)]
-    return [Record(fields, Origin(f"records[{n}]")) for n, fields in enumerate(records or [])]
+        first = served.input_field
+        rows = [{first: checked(first, text, f"texts.{n}")} for n, text in enumerate(texts)]
+    else:
+        rows = [
+            {name: checked(name, value, f"records.{n}.{name}") for name, value in fields.items()}
+            for n, fields in enumerate(records or [])
+        ]
+    if problems:
+        raise RefusedError(422, problems)
+    where = "records" if texts is None else "texts"
+    return [Record(fields, Origin(f"{where}[{n}]")) for n, fields in enumerate(rows)]
+
+
+def _named(served: LoadedModel) -> str:
+    return ", ".join(f"'{one.name}'" for one in served.inputs)

@@ -10,8 +10,8 @@ from recurra.service import limits as most
 
 
 def _as_in_a_file(value: JsonValue) -> JsonValue:
-    """A field that a file could hold. Refuses what is longer than a text, and half of a surrogate pair."""
-    waiting, size = [value], 0
+    """A field that a file could hold. Refuses half of a surrogate pair; how large a value may be, its kind says."""
+    waiting = [value]
     while waiting:
         one = waiting.pop()
         if isinstance(one, dict):
@@ -23,9 +23,6 @@ def _as_in_a_file(value: JsonValue) -> JsonValue:
                 one.encode("utf-8")
             except UnicodeEncodeError:
                 raise ValueError("a \\u escape is half of a surrogate pair, which is no character.") from None
-        size += len(one) if isinstance(one, str) else 1
-        if size > most.LONGEST_TEXT:
-            raise ValueError(f"a field can have at most {most.LONGEST_TEXT:,} characters and values")
     return value
 
 
@@ -76,7 +73,17 @@ class PredictRequest(Body):
     model_config = ConfigDict(json_schema_extra=_one_of_two)
 
     model: Name | None = None
-    texts: Annotated[list[Text], Field(min_length=1, max_length=most.MOST_RECORDS)] | None = None
+    texts: (
+        Annotated[
+            list[Annotated[str, Field(max_length=most.LONGEST_CELL)]],
+            Field(
+                min_length=1,
+                max_length=most.MOST_RECORDS,
+                description=f"the first field that a run reads; a text has at most {most.LONGEST_TEXT:,} characters",
+            ),
+        ]
+        | None
+    ) = None
     records: (
         Annotated[
             list[dict[Annotated[str, Field(max_length=most.LONGEST_NAME)], Value]],

@@ -16,6 +16,7 @@ import torch
 from recurra.base.answers import Answer, AnswerKind
 from recurra.base.contracts import Batch, Loss, Origin, Prediction, Record, Score, Table
 from recurra.base.errors import ConfigError
+from recurra.data.fields import Field
 from recurra.data.splits import OrderedSplit
 from recurra.data.tokenizers import Vocabulary
 from recurra.metrics import Compared
@@ -144,6 +145,18 @@ class Judged(Protocol):
 
     def perfect(self, examples: Sequence[Any]) -> list[Any]: ...
     def doubts(self, examples: Sequence[Any], short: Sequence[Score]) -> tuple[str, ...]: ...
+
+
+@runtime_checkable
+class DecodesInCollate(Protocol):
+    """What a task has besides whose `collate` reads files or decodes them: it runs in a thread, one batch ahead.
+
+    decodes: whether it does. Examples know their length beforehand (`recurra.data.media`), and `collate` uses no
+    randomness, so that batches have the same bits in the same order as without the thread.
+    """
+
+    @property
+    def decodes(self) -> bool: ...
 
 
 @runtime_checkable
@@ -398,6 +411,17 @@ class LabelsRows(Protocol):
 
 
 @runtime_checkable
+class ReadsSteps(Protocol):
+    """What the configuration of a task has besides whose records may be made of many rows (`data.layout`).
+
+    step_fields: those with a value in each step; of a file in long form they become lists
+    """
+
+    @property
+    def step_fields(self) -> tuple[str, ...]: ...
+
+
+@runtime_checkable
 class ReadsOn(Protocol):
     """What the configuration of a task has besides that reads on from row to row: a split may end inside of a row."""
 
@@ -436,7 +460,10 @@ class TaskConfig(Protocol):
     needs: ClassVar[Needs]
 
     @property
-    def input_field(self) -> str: ...
+    def inputs(self) -> tuple[Field, ...]:
+        """The fields that answers come from, the one first that `predict TEXT` fills."""
+        ...
+
     @property
     def fields(self) -> tuple[str, ...]: ...
     @property

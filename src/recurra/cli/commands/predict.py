@@ -72,7 +72,7 @@ def _run(args: argparse.Namespace) -> int:
         api.look_at_file(Path(args.input))
     with watching() as watch:
         run = api.open_run(args.run, args.cells)
-        groups = _groups(args, run.settings.plan.input_field)
+        groups = _groups(args, run.settings.plan.inputs[0].name)
         if args.output:
             say(f"{args.output}: {_written(args, run, groups, watch)} predictions written.")
             return DONE

@@ -23,6 +23,7 @@ from recurra.base.option import OneOf, Opt
 from recurra.base.packed import pack, unpack
 from recurra.base.words import as_written
 from recurra.config import Section, build
+from recurra.data.fields import Field
 from recurra.data.formats import field
 from recurra.data.tokenizers import TOKENIZERS, Encoded, Vocabulary
 from recurra.losses import balanced_weights
@@ -164,9 +165,9 @@ class ClassificationConfig:
         return (self.text,) if isinstance(self.text, str) else self.text
 
     @property
-    def input_field(self) -> str:
-        """The column that `predict TEXT` fills; of several, the first one."""
-        return self.texts[0] if self.texts else ""
+    def inputs(self) -> tuple[Field, ...]:
+        """The columns that are read as one text; `predict TEXT` fills the first one."""
+        return tuple(map(Field, self.texts))
 
     @property
     def splits(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from recurra.base.contracts import Record
 from recurra.base.errors import ConfigError, DataError, RunError
 from recurra.base.option import OneOf, Opt
 from recurra.config import Section, build
+from recurra.data.fields import Field
 from recurra.data.splits import OrderedSplit
 from recurra.data.tokenizers import TOKENIZERS, Corpus, VocabularyPlan
 from recurra.tasks.contract import Needs, Suggestion
@@ -60,9 +61,9 @@ class LanguageModelConfig:
             )
 
     @property
-    def input_field(self) -> str:
-        """The column that `predict TEXT` fills."""
-        return self.text
+    def inputs(self) -> tuple[Field, ...]:
+        """What is read; `predict TEXT` fills the first one."""
+        return (Field(self.text),)
 
     @property
     def fields(self) -> tuple[str, ...]:

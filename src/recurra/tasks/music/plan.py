@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar
 from recurra.base.contracts import Record
 from recurra.base.errors import ConfigError, DataError, RunError
 from recurra.base.option import Opt
+from recurra.data.fields import Field
 from recurra.tasks.contract import Needs, Suggestion
 from recurra.tasks.music.chords import HIGHEST, chords_of, note_name, outside, written
 from recurra.tasks.music.sizing import sized
@@ -41,9 +42,9 @@ class MusicConfig:
             raise ConfigError(f"highest: is {self.highest}, under lowest, {self.lowest}; expected at least that.")
 
     @property
-    def input_field(self) -> str:
-        """The column that `predict TEXT` fills."""
-        return self.chords
+    def inputs(self) -> tuple[Field, ...]:
+        """What is read; `predict TEXT` fills the first one."""
+        return (Field(self.chords),)
 
     @property
     def fields(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from recurra.base.contracts import Record
 from recurra.base.errors import ConfigError, DataError, RunError
 from recurra.base.normal import spellings
 from recurra.base.option import Opt
+from recurra.data.fields import Field
 from recurra.data.formats import FORMATS
 from recurra.data.formats.parallel import is_pattern
 from recurra.data.formats.sentences import LINE
@@ -113,9 +114,9 @@ class TaggingConfig:
         return None if word == "auto" else ALIASES.get(word) or cast(SchemeName, word)
 
     @property
-    def input_field(self) -> str:
-        """The column that `predict TEXT` fills."""
-        return self.tokens
+    def inputs(self) -> tuple[Field, ...]:
+        """What is read; `predict TEXT` fills the first one."""
+        return (Field(self.tokens),)
 
     @property
     def fields(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from recurra.base.contracts import Record
 from recurra.base.errors import ConfigError, RunError
 from recurra.base.option import OneOf, Opt
 from recurra.config import Section, build
+from recurra.data.fields import Field
 from recurra.data.tokenizers import TOKENIZERS, VocabularyPlan
 from recurra.decode import LENGTH_PENALTIES
 from recurra.metrics import SEQUENCE_SCORES, SequenceScores
@@ -123,9 +124,9 @@ class TranslationConfig:
         return Search(self.beam, 1, build(self.length_penalty, LENGTH_PENALTIES), self.max_length_factor)
 
     @property
-    def input_field(self) -> str:
-        """The column that `predict TEXT` fills."""
-        return self.source
+    def inputs(self) -> tuple[Field, ...]:
+        """What is read; `predict TEXT` fills the first one."""
+        return (Field(self.source),)
 
     @property
     def fields(self) -> tuple[str, ...]:

@@ -1,0 +1,44 @@
+"""Rows as the records that a config makes of them (`data.layout`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from recurra.api.schema import Settings
+from recurra.base.contracts import Record
+from recurra.base.errors import DataError
+from recurra.config import build
+from recurra.data.formats import BadRows
+from recurra.data.layouts import LAYOUTS, Layout
+from recurra.tasks import ReadsSteps
+
+
+def layout_of(settings: Settings) -> Layout | None:
+    """How rows make records; None where each is its own."""
+    made: Layout | None = None if settings.data.layout is None else build(settings.data.layout, LAYOUTS)
+    return made
+
+
+def fields_for(settings: Settings, fields: Sequence[str]) -> tuple[str, ...]:
+    """What every row of a file must have, so that its records have these fields."""
+    layout = layout_of(settings)
+    if layout is None:
+        return tuple(fields)
+    made = layout.made(fields)
+    return tuple(dict.fromkeys([*layout.columns, *(name for name in fields if name not in made)]))
+
+
+def laid_out(rows: Iterable[Record], settings: Settings, bad_rows: BadRows) -> Iterator[Record]:
+    """The records of rows; what makes none is refused as `bad_rows` says."""
+    layout = layout_of(settings)
+    if layout is None:
+        yield from rows
+        return
+    plan = settings.plan
+    steps = plan.step_fields if isinstance(plan, ReadsSteps) else ()
+    once = [name for name in plan.fields if name not in steps]
+    for one in layout.records(rows, steps, once):
+        if isinstance(one, DataError):
+            bad_rows.refuse(one)
+        else:
+            yield one
