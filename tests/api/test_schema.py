@@ -11,9 +11,11 @@ from recurra.api.schema import settings_of
 from recurra.base.errors import ConfigError
 from recurra.config import document_of
 
+DATA = {"train": "rows.csv"}
+
 
 def refusals(task: str, model: Mapping[str, Any]) -> list[str]:
-    document = document_of({"task": task, "model": model, "data": {"train": "rows.csv"}})
+    document = document_of({"task": task, "model": model, "data": DATA})
     with pytest.raises(ConfigError) as caught:
         settings_of(document, to_train=False)
     return list(caught.value.problems)
@@ -139,3 +141,22 @@ def test_what_is_wrong_beside_refused_inputs_whatever_their_size_is_said_too() -
 def test_a_decoder_is_looked_at_beside_a_refused_encoder() -> None:
     said = refusals("translation", {"encoder": {"dropout": 0.5}, "decoder": {"input_feeding": True, "bridge": "last"}})
     assert [one.split(": ")[1] for one in said] == ["model.encoder.dropout", "model.decoder.input_feeding"]
+
+
+def test_each_encoder_that_a_language_model_can_have_works_by_its_word_alone() -> None:
+    """Weights are tied by default, so the encoder gives out as many numbers as a token's vector has."""
+    for encoder in ("awd", "recurrent"):
+        settings = settings_of(document_of({"task": "language_model", "model": {"encoder": encoder}, "data": DATA}))
+        model = settings.outline({"tokens": 9})
+        assert model.head.output.weight is model.inputs.table
+
+
+def test_widths_that_cannot_be_tied_are_refused_with_what_to_set_for_each_encoder() -> None:
+    for encoder in ("awd", "recurrent"):
+        cell = {"cell": "lstm_projected", "proj_size": 50}
+        (problem,) = refusals("language_model", {"encoder": {"name": encoder, **cell}})
+        assert problem == (
+            "config: model.head.tied: the output layer reads 50 numbers and a token's vector has 200; make the "
+            "encoder's outputs (hidden_size, or proj_size; of awd also last_layer) and embedding_size equal, or set "
+            "tied: false."
+        )

@@ -43,10 +43,11 @@ def tagger(num_words: int, num_characters: int, num_labels: int, **options: Any)
 
 
 def language_model(num_tokens: int, *, locked_dropout: bool = False, **options: Any) -> SequenceModel:
-    """The last layer is as wide as the embedding where weights are tied."""
+    """The last layer is as wide as the embedding where weights are tied, or where a projection makes it so."""
+    own_width = options.get("tied") is False and not options.get("proj_size")
     made = parts(
         {"inputs": "tokens", "encoder": "awd", "head": "vocabulary"},
-        {"embedding_size": 200, **({"last_layer": "hidden_size"} if options.get("tied") is False else {}), **options},
+        {"embedding_size": 200, **({"last_layer": "hidden_size"} if own_width else {}), **options},
     )
     if locked_dropout:
         for part, name in (("inputs", "embedding_dropout"), ("encoder", "dropout"), ("head", "output_dropout")):

@@ -8,7 +8,7 @@ import torch
 from recurra.base.contracts import Batch
 from recurra.base.errors import ConfigError
 from recurra.models import EncoderDecoder
-from recurra.models.encoders import Identity
+from recurra.models.encoders import AWD, Identity
 
 
 def test_an_empty_piece_leaves_the_state_of_no_layers_as_it_was() -> None:
@@ -51,3 +51,10 @@ def test_states_of_two_widths_are_not_copied_to_layers_of_one() -> None:
             encoder={"name": "awd", "hidden_size": 6, "num_layers": 2},
             decoder={"name": "recurrent", "embedding_size": 3, "bridge": "last"},
         )
+
+
+def test_the_width_of_the_last_layer_is_no_option_of_a_cell_that_projects() -> None:
+    """Each of its layers gives out proj_size numbers, the last one too."""
+    with pytest.raises(ConfigError, match=r"last_layer: has no effect with cell lstm_projected, .* proj_size"):
+        AWD(6, cell="lstm_projected", hidden_size=8, proj_size=4, last_layer="hidden_size")
+    assert AWD(6, cell="lstm_projected", hidden_size=8, proj_size=4).output_size == 4

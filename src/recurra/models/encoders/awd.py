@@ -70,6 +70,7 @@ class AWD(nn.Module):
         problems = [
             *_dropouts(dropout, locked_dropout, num_layers),
             *(_only_layer(hidden_size, input_size) if as_wide and num_layers == 1 else ()),
+            *_last(last_layer, cell),
             *_backward(backward_layer, num_layers),
         ]
         if problems:
@@ -154,6 +155,14 @@ def _dropouts(dropout: float, locked: bool, num_layers: int) -> Iterator[str]:
         yield "dropout: acts between layers, and there is one; use the head's output_dropout, or 0."
     if locked and not dropout:
         yield "locked_dropout: has no effect without dropout; set it, or leave this one out."
+
+
+def _last(last_layer: str, cell: str) -> Iterator[str]:
+    if last_layer == "hidden_size" and projects(CELLS[cell]):
+        yield (
+            f"last_layer: has no effect with cell {cell}, whose layers all give out proj_size numbers; leave one of "
+            "them out."
+        )
 
 
 def _only_layer(hidden_size: int, input_size: int) -> Iterator[str]:

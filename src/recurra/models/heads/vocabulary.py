@@ -109,7 +109,8 @@ def _tied(input_size: int, table: nn.Parameter | None, tied: bool) -> Iterator[s
     elif table is not None and table.shape[1] != input_size:
         yield (
             f"tied: the output layer reads {input_size} numbers and a token's vector has {table.shape[1]}; make the "
-            "encoder's last layer (last_layer, or proj_size) and embedding_size equal, or set tied: false."
+            "encoder's outputs (hidden_size, or proj_size; of awd also last_layer) and embedding_size equal, or set "
+            "tied: false."
         )
 
 

@@ -32,7 +32,7 @@ class LanguageModelConfig:
     needs: ClassVar = Needs(
         "sequence_model",
         {"inputs": ("tokens",), "encoder": ("awd", "recurrent"), "head": ("vocabulary",)},
-        {"inputs.embedding_size": 200},
+        {"inputs.embedding_size": 200, "encoder.hidden_size": 200},  # as wide as each other, to tie weights
     )
 
     text: Annotated[str, Opt("column with the text; of a text file `text`", named=True)] = "text"
