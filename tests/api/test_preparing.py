@@ -23,7 +23,7 @@ from recurra.data.tokenizers import Vocabulary
 from recurra.data.tokenizers.characters import Characters
 from recurra.data.tokenizers.spaces import Spaces
 from recurra.data.tokenizers.words import Words
-from recurra.tasks.classification.labels import ManyLabels, OneLabel
+from recurra.tasks.labels import ManyLabels, OneLabel
 from recurra.tasks.tagging import sentences
 from recurra.tasks.tagging.sentences import Columns as TagColumns
 from recurra.tasks.translation.pairs import Columns

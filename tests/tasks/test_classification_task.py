@@ -15,9 +15,9 @@ from recurra.base.packed import pack
 from recurra.data.fields import Field
 from recurra.metrics.outputs import LabelOutput, LabelSetOutput
 from recurra.tasks import TASKS, Classification, ClassificationConfig
-from recurra.tasks.classification.labels import ManyLabels, OneLabel
-from recurra.tasks.classification.mistakes import mistaken
 from recurra.tasks.classification.task import TextExample
+from recurra.tasks.labels import ManyLabels, OneLabel
+from recurra.tasks.mistakes import mistaken
 from recurra.tasks.text import TextEncoder, pad_arrays, unknown_share
 
 TEXTS = ["a b c", "b c", "c c d", "e"]

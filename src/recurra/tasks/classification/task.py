@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import sys
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -14,11 +12,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 
-from recurra.base.answers import AnswerKind, Label, Labels
-from recurra.base.contracts import Batch, Loss, Origin, Prediction, Record, Score, Table
+from recurra.base.answers import Label, Labels
+from recurra.base.contracts import Batch, Origin, Record, Table
 from recurra.base.digest import digest_of
-from recurra.base.errors import ConfigError, DataError, RunError, did_you_mean
-from recurra.base.normal import name_of, normal, spellings
+from recurra.base.errors import ConfigError, DataError, RunError
+from recurra.base.normal import normal, spellings
 from recurra.base.option import OneOf, Opt
 from recurra.base.packed import pack, unpack
 from recurra.base.words import as_written
@@ -26,19 +24,19 @@ from recurra.config import Section, build
 from recurra.data.fields import Field
 from recurra.data.formats import field
 from recurra.data.tokenizers import TOKENIZERS, Encoded, Vocabulary
-from recurra.losses import balanced_weights
 from recurra.metrics import Compared
 from recurra.tasks.blank import blank_warnings, emptiness, is_blank
 from recurra.tasks.bucketing import BucketSampler
 from recurra.tasks.classification.columns import suggested
 from recurra.tasks.classification.explain import explained
-from recurra.tasks.classification.labels import LabelKind, ManyLabels, OneLabel, label_set
-from recurra.tasks.classification.mistakes import mistaken
 from recurra.tasks.classification.sizing import sized
 from recurra.tasks.classification.streaming import StreamingPredictor
-from recurra.tasks.columns import counted, missing, unfit
+from recurra.tasks.columns import unfit
 from recurra.tasks.contract import Needs, Suggestion
 from recurra.tasks.explanation import ExplanationTarget
+from recurra.tasks.label_task import LabelTask, class_weights, labels_from_json
+from recurra.tasks.labels import LabelKind, ManyLabels, OneLabel, label_set
+from recurra.tasks.mistakes import mistaken
 from recurra.tasks.sizing import Choice, Options, Seen
 from recurra.tasks.text import Keep, TextEncoder, pad_arrays, unknown_share
 
@@ -233,47 +231,21 @@ class ClassificationConfig:
             keep=self.keep,
         )
         merged = spellings(chain.from_iterable(row.spelt for row in rows))
-        task = Classification(self, reader, labels, self._weights(labels, gold), merged)
+        task = Classification(self, reader, labels, class_weights(self, labels, gold), merged)
         return task, [_example(row, *text) for row, text in zip(rows, texts, strict=True)]
 
     def restore(self, data: Mapping[str, Any], origin: str) -> Classification:
         """The task as a run folder holds it. Raises RunError that names `origin`."""
         try:
-            reader, labels, weights = data["reader"], data["labels"], data["class_weights"]
-            if not isinstance(labels, list) or not labels or not all(isinstance(label, str) for label in labels):
-                raise ValueError("labels are not a list of text")
-            labels = [name_of(label) for label in labels]
-            if twice := [label for label, number in Counter(labels).items() if number > 1]:
-                raise ValueError(f"the label {twice[0]!a} twice")
-            if not (weights is None or len(weights) == len(labels)):
-                raise ValueError(f"{len(labels)} labels and {weights!r} weights")
-            tensor = None if weights is None else torch.tensor([float(w) for w in weights], dtype=torch.float32)
-            temperature = float(data.get("temperature", 1.0))
-            if not 0 < temperature < math.inf:
-                raise ValueError(f"temperature {temperature}")
+            reader, (labels, weights, temperature) = data["reader"], labels_from_json(data)
         except (KeyError, TypeError, ValueError, ArithmeticError) as error:
             raise RunError(f"{origin}: expected the labels of a classification: {str(error)[:300]}.") from error
-        return Classification(
-            self, TextEncoder.from_json(reader, origin), tuple(labels), tensor, temperature=temperature
-        )
-
-    def _weights(self, labels: Sequence[str], gold: Sequence[Any]) -> torch.Tensor | None:
-        if self.class_weights == "none":
-            return None
-        if self.class_weights == "balanced":
-            counts = Counter(gold)
-            return torch.tensor(balanced_weights([counts[label] for label in labels]), dtype=torch.float32)
-        given = {name_of(label): weight for label, weight in self.class_weights.items()}
-        for label in given:
-            if label not in labels:
-                raise ConfigError(f"class_weights: unknown label '{label}'.{did_you_mean(label, labels)}")
-        return torch.tensor([given.get(label, 1.0) for label in labels], dtype=torch.float32)
+        return Classification(self, TextEncoder.from_json(reader, origin), labels, weights, temperature=temperature)
 
 
-class Classification:
+class Classification(LabelTask):
     """Five verbs between the data and the model: example, collate, loss, predict, score."""
 
-    answer_kind: ClassVar[AnswerKind] = "label"
     input_key: ClassVar[str] = "text"
 
     def __init__(
@@ -285,15 +257,9 @@ class Classification:
         merged: str = "",
         temperature: float = 1.0,
     ) -> None:
-        """merged: what to say of labels that stand in the training data in several spellings; "" for nothing"""
+        super().__init__(plan, labels, weights, merged, temperature)
         self.plan = plan
         self.reader = reader
-        self.labels = labels
-        self.weights = weights
-        self.temperature = temperature
-        self.kind = plan.kind
-        self._merged = merged
-        self._place = {label: k for k, label in enumerate(labels)}
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -334,63 +300,19 @@ class Classification:
         Raises DataError for a label that training never saw.
         """
         tokens, lengths = pad_arrays([e.encoded.ids for e in examples])
-        targets = {}
-        if examples and all(e.gold is not None for e in examples):
-            self.refuse_unknown(examples)
-            targets = {"labels": self.kind.targets([e.gold for e in examples], self._place)}
-        return Batch({"tokens": tokens}, lengths, targets, tuple(indices))
-
-    def loss(self, prediction: Prediction, batch: Batch) -> Loss:
-        """Cross-entropy over the labels, in nats; of many labels, the sum over yes/no questions."""
-        logits = prediction.outputs["logits"]
-        return self.kind.loss(logits, batch.targets["labels"], self.weights, self.plan.label_smoothing)
-
-    def predict(self, model: torch.nn.Module, batch: Batch, examples: Sequence[TextExample]) -> list[Any]:
-        """A LabelOutput, or a LabelSetOutput, for each row; the model is in eval mode."""
-        return self.decode(model(batch))
-
-    def decode(self, prediction: Prediction) -> list[Any]:
-        """The same, from what a model has said."""
-        return self.kind.outputs(prediction.outputs["logits"], self.labels, self.temperature)
+        return Batch({"tokens": tokens}, lengths, self.targets(examples), tuple(indices))
 
     def calibrated(self, outputs: Sequence[Any], examples: Sequence[TextExample]) -> Classification:
         """The task with the temperature that fits these outputs of its own best; itself where the config wants none."""
         if self.plan.calibration == "none":
             return self
-        found = self.kind.temperature([e.gold for e in examples], outputs, self.labels)
+        found = self.fitted_temperature(outputs, examples)
         return Classification(self.plan, self.reader, self.labels, self.weights, self._merged, found)
 
-    def score(self, outputs: Sequence[Any], examples: Sequence[TextExample], split: str) -> tuple[Score, ...]:
-        """All scores of one split, in the order of `metrics`."""
-        gold, origins = [e.gold for e in examples], [e.origin for e in examples]
-        return self.kind.score(gold, outputs, self.labels, origins, split)
-
-    def refuse_unknown(self, examples: Iterable[TextExample]) -> None:
-        """Raise DataError, with file and line, for a label that training never saw."""
-        for example in examples:
-            for label in self.kind.names([example.gold]):
-                if label not in self._place:
-                    near = did_you_mean(label, self.labels) or f" Known: {', '.join(self.labels[:8])}."
-                    raise DataError(f"{example.origin}: label '{label}' does not occur in the training data.{near}")
-
-    def filter(self, examples: Sequence[TextExample], split: str) -> tuple[list[TextExample], tuple[str, ...]]:
-        """All of them. Raises DataError, with file and line, for a label that training never saw."""
-        self.refuse_unknown(examples)
-        return list(examples), self._told(examples) if split == "train" else ()
-
-    def _told(self, examples: Sequence[TextExample]) -> tuple[str, ...]:
-        """The labels with their counts, what looks like none, and a way to cut the texts that does not fit them."""
-        labels = list(self.kind.names(e.gold for e in examples))
-        column = f"train: column '{self.plan.label}'"
+    def input_notes(self, examples: Sequence[TextExample]) -> tuple[str, ...]:
+        """A way to cut the texts that does not fit them."""
         words = mean(len(e.text.split()) for e in examples)
-        notes: list[str] = [
-            f"{column}: {counted(labels)}.",
-            f"{column}: {found}" if (found := missing(labels)) else "",
-            f"train: {self._merged}" if self._merged else "",
-            self._rare(examples),
-            unfit("task.tokenizer", str(self.reader.tokenizer.to_json()["name"]), words),
-        ]
-        return tuple(note for note in notes if note)
+        return (unfit("task.tokenizer", str(self.reader.tokenizer.to_json()["name"]), words),)
 
     # -- for predict -----------------------------------------------------------------------------------------------
 
@@ -414,8 +336,7 @@ class Classification:
 
     def tables(self, outputs: Sequence[Any], examples: Sequence[TextExample]) -> tuple[Table, ...]:
         """Confusion, most confused pairs, reliability; what the labels of one kind have; and the mistaken texts."""
-        gold, origins = [e.gold for e in examples], [e.origin for e in examples]
-        return (*self.kind.tables(gold, outputs, self.labels, origins), mistaken(outputs, examples))
+        return (*self.label_tables(outputs, examples), mistaken(outputs, examples))
 
     def baselines(self, train: Sequence[TextExample], splits: Mapping[str, Sequence[TextExample]]) -> Compared:
         """What a majority vote and a bag of n-grams reach on the same rows."""
@@ -439,59 +360,9 @@ class Classification:
                 )
         return found
 
-    @property
-    def usual_score(self) -> str:
-        """The score that chooses the best epoch unless the config names another."""
-        return "accuracy" if isinstance(self.kind, OneLabel) else "f1_micro"
-
-    def possible_scores(self, examples: Sequence[TextExample]) -> tuple[Score, ...]:
-        """The scores that these rows can have, with the values of a model that knows how frequent each label is."""
-        counts = Counter(self.kind.names(e.gold for e in examples))
-        shares = torch.tensor([counts[label] / max(len(examples), 1) for label in self.labels], dtype=torch.float64)
-        constant = self.kind.outputs(self.kind.logits(shares).expand(len(examples), -1), self.labels)
-        return self.score(constant, examples, "dev")
-
-    @property
-    def separator(self) -> str | None:
-        """What stands between labels in one cell; None where a row has one."""
-        return self.kind.separator if isinstance(self.kind, ManyLabels) else None
-
-    def perfect(self, examples: Sequence[TextExample]) -> list[Any]:
-        """What a model would say that is right and sure of it."""
-        return [self.kind.said(e.gold, self.labels) for e in examples]
-
-    def doubts(self, examples: Sequence[TextExample], short: Sequence[Score]) -> tuple[str, ...]:
-        """Labels without a row, if scores are short of their best value: their own scores are 0 whatever is said."""
-        missing = set(self.labels) - set(self.kind.names([e.gold for e in examples]))
-        if not (missing and short):
-            return ()
-        shown = ", ".join(f"'{label}'" for label in sorted(missing)[:5]) + (", ..." if len(missing) > 5 else "")
-        rows = "row has the label" if len(missing) == 1 else "row has the labels"
-        return (f"no {rows} {shown}, and a rate of nothing is 0.",)
-
     def to_json(self) -> dict[str, Any]:
         """What a run folder must hold to read and answer as in training."""
-        return {
-            "reader": self.reader.to_json(),
-            "labels": list(self.labels),
-            "class_weights": None if self.weights is None else self.weights.tolist(),
-            "temperature": self.temperature,
-        }
-
-    # ----------------------------------------------------------------------------------------------------------------
-
-    def _rare(self, examples: Sequence[TextExample]) -> str:
-        """A sentence on labels that one row has, by file and line; "" for none. No model learns much from one row."""
-        first: dict[str, Origin] = {}
-        counts: Counter[str] = Counter()
-        for example in examples:
-            for label in self.kind.names([example.gold]):
-                counts[label] += 1
-                first.setdefault(label, example.origin)
-        alone = [label for label, number in counts.items() if number == 1]
-        shown = ", ".join(f"'{label}' ({first[label]})" for label in alone[:5]) + (", ..." if len(alone) > 5 else "")
-        what = "1 label has" if len(alone) == 1 else f"{len(alone)} labels have"
-        return f"train: {what} a single row, too few to learn from: {shown}." if alone else ""
+        return {"reader": self.reader.to_json(), **self.labels_json()}
 
     @property
     def _reads_characters(self) -> bool:
