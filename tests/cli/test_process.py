@@ -142,6 +142,32 @@ def test_output_that_the_disk_cannot_hold_is_a_failure(code: str) -> None:
     assert run.returncode == 1
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize(
+    ("code", "ends"),
+    [
+        ("sys.argv = ['recurra', 'trian']; process.console()", 2),
+        ("sys.argv = ['recurra', '--debug', 'trian']; process.console()", 2),
+        ("sys.argv = ['recurra']; process.console()", 2),
+        ("sys.argv = ['recurra', '--version']; process.console()", 0),
+    ],
+)
+def test_a_message_that_the_disk_cannot_hold_takes_no_other_code_with_it(code: str, ends: int) -> None:
+    code = f"import sys; from recurra.cli import process; {code}"
+    with open("/dev/full", "w") as full:
+        run = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=full, timeout=60)
+    assert run.returncode == ends
+
+
+def test_a_message_whose_reader_has_gone_takes_no_other_code_with_it() -> None:
+    code = "import sys; from recurra.cli import console; sys.argv = ['recurra', 'trian']; console()"
+    reader, writer = os.pipe()
+    os.close(reader)
+    run = subprocess.run([sys.executable, "-c", code], stdout=writer, stderr=writer, timeout=60)
+    os.close(writer)
+    assert run.returncode == 2
+
+
 @pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)])
 def test_closed_standard_streams_are_no_failure_and_no_file_takes_their_place(closed: tuple[int, ...]) -> None:
     # What is opened first of all gets the lowest number that is free.

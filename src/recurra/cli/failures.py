@@ -39,7 +39,7 @@ def guarded(run: Callable[[], int], *, debug: bool) -> int:
             return code
     except (Exception, KeyboardInterrupt, TerminatedError) as error:  # noqa: BLE001 - the outermost handler there is
         if debug:
-            traceback.print_exc()
+            say(traceback.format_exc().rstrip())
         code, message = explained(error)
         if message:
             say(message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import io
 import json
 import math
@@ -14,8 +15,13 @@ from typing import Any, TextIO
 
 
 def say(message: str) -> None:
-    """A message for a person, on standard error."""
-    print(printable(message), file=sys.stderr, flush=True)
+    """A message for a person, on standard error.
+
+    What standard error cannot take (a full disk, a reader that has gone) is lost: it is no reason for another exit
+    code than the one that the message is about.
+    """
+    with contextlib.suppress(OSError):
+        print(printable(message), file=sys.stderr, flush=True)
 
 
 def put(text: str) -> None:
