@@ -58,9 +58,9 @@ BAD_DATA = {
         "data.csv:2: the label is empty; expected one label. Fill it in, or set data.on_error: skip.", ("evaluate",),
     ),
     "a blank text": Bad(b"text,label\na,x\n ,y\n", "data.csv:3: column 'text' is empty, expected text.", ("evaluate",)),
-    "not UTF-8": Bad(ROWS + b"sch\xf6n,good\n", "data.csv:42: byte 4 of the line, 0xF6, is not UTF-8."),
+    "not UTF-8": Bad(ROWS + b"\xc3\xa9,good\nsch\xf6n,good\n", "data.csv:43: byte 4 of the line, 0xF6, is not UTF-8."),
     "NUL bytes": Bad(ROWS + b"a\0b,good\n", "data.csv:42: byte 2 of the line is NUL, which no text holds."),
-    "UTF-16": Bad("text,label\nx,y\n".encode("utf-16"), "data.csv:1: the file is UTF-16"),
+    "UTF-16": Bad("text,label\nx,y\n".encode("utf-16-le"), "data.csv:1: the file looks like UTF-16LE"),
     "a line of 10 MB": Bad(
         ROWS + b"x" * 10_000_000 + b",good\n", "data.csv:42: the line is longer than 8,388,608 bytes, the limit."
     ),

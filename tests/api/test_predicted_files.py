@@ -116,7 +116,7 @@ def test_the_input_is_never_overwritten(run: Path) -> None:
 
 
 def test_broken_rows_are_skipped_named_and_the_others_keep_their_own_columns(run: Path) -> None:
-    Path("in.csv").write_bytes(b"id,text\n1,lovely\n2\n3,sch\xf6n\n4,awful\n")
+    Path("in.csv").write_bytes(b"id,text\n1,lovely\n2\n3,sch\xf6n\n4,awful \xc3\xa9\n")
     assert "in.csv:3: expected 2 cells" in refused("predict", run, "--input", "in.csv", "--output", "out.csv")
     assert not Path("out.csv").exists()
     words = ("predict", run, "--input", "in.csv", "--set", "data.on_error=skip")

@@ -263,7 +263,7 @@ def test_texts_that_are_cut_are_said_to_be(data: Path) -> None:
 
 
 def test_rows_that_are_skipped_are_counted_and_the_first_is_named(data: Path) -> None:
-    data.write_bytes(data.read_bytes() + b"a,b,c\n ,good\nx,\nsch\xf6n,good\n")
+    data.write_bytes(data.read_bytes() + b"a,b,\xc3\xa9\n ,good\nx,\nsch\xf6n,good\n")
     said = done("train", "c.yaml", "--set", "data.on_error=skip", "--out", "run").err
     assert "data.csv: 4 broken rows were skipped, 40 kept; data.csv:42: expected 2 cells" in said
     assert "data.csv:42: expected 2 cells" in refused("train", "c.yaml")

@@ -128,7 +128,7 @@ class FakeApi:
         self._note("columns_of", **given)
         return SimpleNamespace(separator=None, of=lambda one: {"predicted": one.answer.to_dict()["label"]})
 
-    def source_for(self, run: Path, file: Path, *, overrides: Any, cells: Any) -> Iterator[Record]:
+    def source_for(self, run: Path, file: Path, *, overrides: Any, cells: Any, watch: Any) -> Iterator[Record]:
         self._note("source_for", run=run, file=file, overrides=overrides, cells=cells)
         return (Record({"review": text}, Origin(str(file), line)) for line, text in enumerate(("x", "y"), start=2))
 

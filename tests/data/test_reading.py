@@ -52,6 +52,8 @@ def test_what_the_standard_csv_writer_wrote_is_read_back(
 ) -> None:
     names = [f"c{n}" for n in range(len(rows[0]))]
     text = io.StringIO(newline="")
+    # Python 3.11 puts no quotes around a lone CR where lines end with LF; then CR LF is an end, as everywhere.
+    always_quoted = always_quoted or "\r" in "".join(cell for row in rows for cell in row)
     quoting = csv.QUOTE_ALL if always_quoted else csv.QUOTE_MINIMAL
     csv.writer(text, lineterminator=ending, quoting=quoting).writerows([names, *rows])
     assert fields(put(tmp_path, "t.csv", text.getvalue())) == [dict(zip(names, row, strict=True)) for row in rows]
@@ -136,7 +138,7 @@ def test_a_row_that_repeats_the_header_further_down_is_a_row(tmp_path: Path) -> 
 
 
 def test_auto_refuses_a_name_that_says_nothing() -> None:
-    with pytest.raises(ConfigError, match=r"data\.xls: the name does not tell the format\. .*csv, tsv, jsonl, text"):
+    with pytest.raises(ConfigError, match=r"data\.xls: the name does not tell the format\. .*csv, tsv, json, jsonl"):
         resolved_format("data.xls")
 
 
@@ -201,7 +203,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
 
 
 def test_every_format_has_a_line_of_help_and_a_name_by_which_it_is_taken() -> None:
-    assert set(FORMATS) == {"csv", "tsv", "jsonl", "text", "parallel", "conll", "conllu"}
+    assert set(FORMATS) == {"csv", "tsv", "json", "jsonl", "text", "parallel", "conll", "conllu"}
     assert all(known.doc for known in FORMATS.values())
     assert [name for name, known in FORMATS.items() if not known.suffixes] == ["parallel"]  # it has braces
 
@@ -332,9 +334,9 @@ def test_a_blank_line_in_a_table_of_one_column_is_an_empty_cell(name, ending, tm
     assert found == [("one", 2), ("", 3), ("", 4), ("two", 5)], "blank lines at the end are none"
     (tmp_path / name).write_bytes(b"text,label\n\na,b\n".replace(b",", b"," if name == "a.csv" else b"\t"))
     assert len(list(read(tmp_path / name))) == 1
-    (tmp_path / name).write_bytes(b"text\n\nsch\xf6n\n\nb\n")
+    (tmp_path / name).write_bytes(b"text\n\nsch\xf6n\n\n\xc3\xa9\n")
     bad = SkippedRows()
-    assert [record.fields["text"] for record in read(tmp_path / name, bad_rows=bad)] == ["", "", "b"]
+    assert [record.fields["text"] for record in read(tmp_path / name, bad_rows=bad)] == ["", "", "é"]
     assert bad.count == 1
     (tmp_path / name).write_bytes(b"text\n" + b"\n" * 200_000 + b"b\n")
     assert sum(1 for _ in read(tmp_path / name)) == 200_001

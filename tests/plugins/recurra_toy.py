@@ -95,7 +95,7 @@ class Rows:
         return line, {"label": label, "text": text}
 
 
-COLONS = Format("lines of label: text", (".colons",), lambda lines, columns: Rows(lines), has_header=False)
+COLONS = Format("lines of label: text", (".colons",), lambda lines, options: Rows(lines))
 
 
 @cell(paper="a toy")

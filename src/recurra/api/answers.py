@@ -29,7 +29,7 @@ from recurra.tasks.options import task_with
 # Rows that are read, answered and given out together: enough to make batches of like lengths.
 CHUNK = 1024
 # What a trained run lets be set of how a file is read.
-OF_FILES = ("data.format", "data.columns", "data.on_error")
+OF_FILES = ("data.format", "data.columns", "data.delimiter", "data.encoding", "data.on_error")
 # Labels whose probabilities get a column each unless somebody says otherwise; a sheet of more is hard to read.
 MOST_COLUMNS = 50
 
@@ -44,10 +44,14 @@ _PREDICTED: Mapping[AnswerKind, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file of rows to answer for. format: its word; bad_rows: takes what cannot be read, and counts it"""
+    """A file of rows to answer for. format: its word; encoding: as the config has it
+
+    bad_rows: takes what cannot be read, and counts it
+    """
 
     path: Path
     format: str
+    encoding: str | None
     records: Iterator[Record]
     bad_rows: BadRows
 
@@ -112,11 +116,17 @@ def columns_of(run: Run, *, probabilities: bool | None = None, watch: Listener |
 
 @in_float32
 def source_for(
-    run: AnyPath | Run, file: AnyPath, *, overrides: Sequence[str] = (), cells: Iterable[AnyPath] = ()
+    run: AnyPath | Run,
+    file: AnyPath,
+    *,
+    overrides: Sequence[str] = (),
+    cells: Iterable[AnyPath] = (),
+    watch: Listener | None = None,
 ) -> Source:
     """A file, read as the run's config says; the label column may be missing.
 
-    overrides: "data.on_error=skip" and the like: data.format, data.columns
+    overrides: "data.on_error=skip" and the like: `OF_FILES`
+    watch: told what is found about the file
     Raises ConfigError for other settings.
     """
     settings = run.settings if isinstance(run, Run) else open_settings(run, cells, to_train=False)[1]
@@ -125,8 +135,9 @@ def source_for(
     bad_rows = ON_ERROR[data.on_error]()
     format = resolved_format(path) if data.format == "auto" else data.format
     fields = fields_for(settings, (settings.plan.inputs[0].name,))
-    records = read(path, format=format, columns=data.columns, fields=fields, bad_rows=bad_rows)
-    return Source(path, format, laid_out(records, settings, bad_rows), bad_rows)
+    note = (watch or NoCallback()).note
+    records = read(path, format=format, **data.reading, fields=fields, bad_rows=bad_rows, note=note)
+    return Source(path, format, data.encoding, laid_out(records, settings, bad_rows), bad_rows)
 
 
 def with_data(settings: Settings, overrides: Sequence[str], verb: str, allowed: Sequence[str]) -> Settings:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -21,7 +21,8 @@ from recurra.base.contracts import Listener, Record
 from recurra.base.errors import ConfigError
 from recurra.config import parse
 from recurra.config import write as config_text
-from recurra.data.formats import num_lines, read
+from recurra.data.formats import FORMATS, num_lines, read, read_as, recognised, resolved_format
+from recurra.data.formats.nested import with_nested
 from recurra.data.formats.parallel import is_pattern
 from recurra.tasks import TASKS, ChoosesBySize
 from recurra.tasks.sizing import Seen, in_words, usual
@@ -57,14 +58,19 @@ def init(task: str, file: AnyPath, *, watch: Listener | None = None) -> str:
     plan, file = TASKS[task], path_of(file, "file")
     if any("\udc80" <= character <= "\udcff" for character in str(file)):  # bytes that Python could not decode
         raise ConfigError(f"{file}: its name is not UTF-8, so no config can hold it. Rename it.")
-    word = plan.format_of(file)
-    rows = list(islice(read(file, format=word), LOOK))
+    word, heard = plan.format_of(file), _Notes()
+    if word == "auto" and recognised(file)[1]:
+        heard.note(read_as(file))
+    rows, number = _first_rows(read(file, format=word, note=heard.note), file, word)
+    rows, paths = with_nested(rows)
     found = plan.suggested(rows, file)
     if "columns" in found.data:
         rows = list(islice(read(file, format=word, columns=found.data["columns"]), LOOK))
     data = {"train": str(file), **({} if word == "auto" else {"format": word}), **found.data}
+    if chosen_paths := {name: paths[name] for name in _names_in(found.task) if name in paths}:
+        data["columns"] = chosen_paths
     chosen: dict[str, Any] = {"task": {"name": task, **found.task}, "data": data}
-    seen = Seen(rows, _number_of(rows, file))
+    seen = Seen(rows, number)
     choices = plan.sized(chosen["task"], seen) if isinstance(plan, ChoosesBySize) else usual(seen)
     for choice in choices:
         *places, name = choice.path.split(".")
@@ -74,19 +80,39 @@ def init(task: str, file: AnyPath, *, watch: Listener | None = None) -> str:
         section[name] = choice.value
     document = parse(yaml.safe_dump(chosen, allow_unicode=True, sort_keys=False), str(file))
     settings = settings_of(document)
-    said = (*found.said, in_words(choices, seen))
+    said = (*heard.messages, *found.said, in_words(choices, seen))
     for line in said:
         (watch or NoCallback()).note(line)
     reasons = {one.path: one.why for one in choices if one.why}
     return config_text(settings.resolved, settings.schema, said, reasons)
 
 
-def _number_of(rows: Sequence[Record], file: Path) -> int:
-    """Rows of a file. Of more than were looked at: as many as its lines hold if they are like the first ones."""
+def _first_rows(records: Iterator[Record], file: Path, word: str) -> tuple[list[Record], int]:
+    """The rows that `init` looks at, and how many the file has.
+
+    Of more than it looks at: as many as its lines hold if they are like the first ones, or else counted.
+    """
+    rows = list(islice(records, LOOK))
+    if len(rows) < LOOK:
+        return rows, len(rows)
+    if not FORMATS[resolved_format(file) if word == "auto" else word].by_line:
+        return rows, len(rows) + sum(1 for _ in records)
     last = rows[-1].origin.line
-    if len(rows) < LOOK or last is None or not (is_pattern(file) or file.is_file()):  # a pipe is read once
-        return len(rows)
-    return max(len(rows), round(num_lines(file) * len(rows) / last))
+    if last is None or not (is_pattern(file) or file.is_file()):  # a pipe is read once
+        return rows, len(rows)
+    return rows, max(len(rows), round(num_lines(file) * len(rows) / last))
+
+
+def _names_in(options: Mapping[str, Any]) -> Iterator[str]:
+    """The texts among the values of options, those that may be names of columns."""
+    for value in options.values():
+        yield from (
+            [value]
+            if isinstance(value, str)
+            else [one for one in value if isinstance(one, str)]
+            if isinstance(value, list | tuple)
+            else []
+        )
 
 
 @in_float32

@@ -11,6 +11,8 @@ from recurra.base.option import OneOf, Opt
 from recurra.base.registry import WithWords
 from recurra.config import Section
 from recurra.data.formats import FORMATS, ON_ERROR
+from recurra.data.formats.csv import delimiter_of
+from recurra.data.formats.encodings import checked
 from recurra.data.layouts import LAYOUTS
 from recurra.data.splits import SPLITS
 from recurra.training import CLIPPINGS, ON_NONFINITE, OPTIMIZERS, SCHEDULES
@@ -27,11 +29,23 @@ class DataOptions:
     dev: Annotated[str | None, Opt("file on which epochs are compared; null: taken from train, see split")] = None
     test: Annotated[str | None, Opt("file of the final scores; null: taken from train, unless dev is given")] = None
     format: Annotated[
-        str, Opt("format of all files; auto: by the end of their names", choices=WithWords(("auto",), FORMATS))
+        str,
+        Opt(
+            "format of all files; auto: by their names, and by what stands in them",
+            choices=WithWords(("auto",), FORMATS),
+        ),
     ] = "auto"
     columns: Annotated[
-        tuple[str, ...] | None,
-        Opt("column names of a CSV or TSV file without a header; null: its first line", named=True),
+        tuple[str, ...] | Mapping[str, str] | None,
+        Opt(
+            "column names of a table without a header, or a map from a name to a field or to the path of a nested one, "
+            "such as {text: payload.message}; null: as the file has them",
+            named=True,
+        ),
+    ] = None
+    delimiter: Annotated[str | None, Opt("sign between the cells of CSV; null: found in the first row")] = None
+    encoding: Annotated[
+        str | None, Opt("encoding of text files, such as windows-1252; null: UTF-8, or found and said")
     ] = None
     on_error: Annotated[str, Opt("a broken row stops the run, or is skipped and counted", choices=ON_ERROR)] = "stop"
     layout: Annotated[
@@ -42,7 +56,17 @@ class DataOptions:
         Component | None, OneOf("how dev and test are taken from train; null: random, where they are missing", SPLITS)
     ] = None
 
+    @property
+    def reading(self) -> dict[str, Any]:
+        """What `recurra.data.formats.read` takes besides the path, the format and the fields."""
+        names = ("columns", "delimiter", "encoding")
+        return {name: getattr(self, name) for name in names}
+
     def __post_init__(self) -> None:
+        if self.encoding is not None:
+            checked(self.encoding)
+        if self.delimiter is not None:
+            delimiter_of(self.delimiter)
         if self.split is not None and self.dev is not None:
             raise ConfigError("split: has no effect, because dev is a file of its own; leave one of them out.")
 

@@ -17,7 +17,7 @@ from recurra.base.contracts import Listener, Record, Score
 from recurra.base.errors import ConfigError, DataError
 from recurra.base.words import counted
 from recurra.config import build
-from recurra.data.formats import ON_ERROR, BadRows, read, resolved_format
+from recurra.data.formats import ON_ERROR, BadRows, read, read_as
 from recurra.data.splits import SPLITS, FoldsSplit, OrderedSplit, overlap, split
 from recurra.tasks import LabelsRows, ReadsOn, ReadsOnce, Row, Task
 
@@ -122,10 +122,10 @@ def read_rows(path: Path, settings: Settings, watch: Listener, then: str = "") -
     """
     data: DataOptions = settings.data
     if data.format == "auto":
-        watch.note(f"{path}: read as {resolved_format(path)}.")
+        watch.note(read_as(path))
     bad_rows = ON_ERROR[data.on_error]()
     fields = fields_for(settings, settings.plan.fields)
-    records = read(path, format=data.format, columns=data.columns, fields=fields, bad_rows=bad_rows)
+    records = read(path, format=data.format, **data.reading, fields=fields, bad_rows=bad_rows, note=watch.note)
     return good_rows(laid_out(records, settings, bad_rows), str(path), settings, watch, then, bad_rows)
 
 

@@ -34,16 +34,16 @@ def write_conll(path: Path, answers: Iterable[Answered], source: Source | None, 
     Raises UsageError for CoNLL-U from something else, and for answers without tags.
     """
     given = source.format if source else ""
-    misnamed = source is not None and given == "conll" and _holds_conllu(source.path)
+    misnamed = source is not None and given == "conll" and _holds_conllu(source)
     if misnamed:
         given = "conllu"
     if path.suffix.lower() in CONLLU.suffixes and given != "conllu":
         raise UsageError(f"--output {path}: CoNLL-U is written from CoNLL-U (--input FILE.conllu) alone; use .conll.")
     counted = _Counted(answers, path)
     if source is not None and given == "conll" and path.suffix.lower() in CONLL.suffixes:
-        lines = _copied(source.path, counted, _behind)
+        lines = _copied(source, counted, _behind)
     elif source is not None and (misnamed or path.suffix.lower() in CONLLU.suffixes):
-        lines = _copied(source.path, counted, _Universal(column, path))
+        lines = _copied(source, counted, _Universal(column, path))
     else:
         lines = (line for one in counted for line in _plainly(one))
     with replacing(path) as file:
@@ -52,9 +52,9 @@ def write_conll(path: Path, answers: Iterable[Answered], source: Source | None, 
     return counted.number
 
 
-def _holds_conllu(path: Path) -> bool:
+def _holds_conllu(source: Source) -> bool:
     """Whether a file that is called .conll has the columns of CoNLL-U."""
-    with open_lines(path) as lines:
+    with open_lines(source.path, encoding=source.encoding) as lines:
         tokens = (line.text for line in _readable(lines) if not _holds_no_token([line]))
         return is_conllu(next(tokens, ""))
 
@@ -121,11 +121,13 @@ def _with_tag(misc: str, tag: str) -> str:
     return "|".join([*parts, f"{key}={tag.replace(chr(92), chr(92) * 2).replace('|', chr(92) + 'p')}"])
 
 
-def _copied(path: Path, answers: Iterable[Answered], put: Callable[[list[Line], Tags], Iterator[str]]) -> Iterator[str]:
+def _copied(
+    source: Source, answers: Iterable[Answered], put: Callable[[list[Line], Tags], Iterator[str]]
+) -> Iterator[str]:
     """The lines of a file with tags put in; sentences without an answer are left out."""
-    if not path.is_file():
-        raise UsageError(f"{path}: is read twice to write CoNLL, and is no file on disk; save it first.")
-    with open_lines(path) as lines:
+    if not source.path.is_file():
+        raise UsageError(f"{source.path}: is read twice to write CoNLL, and is no file on disk; save it first.")
+    with open_lines(source.path, encoding=source.encoding) as lines:
         blocks = _blocks(lines)
         for one in answers:
             tags = dict(zip(one.record.fields[LINE], one.tags or (), strict=True))

@@ -17,7 +17,12 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "task", metavar="TASK", help="what to learn, e.g. classification, or its usual name (sentiment, ner, lm)"
     )
-    parser.add_argument("file", metavar="FILE", type=Path, help="your training data: CSV, TSV, JSONL or text, also .gz")
+    parser.add_argument(
+        "file",
+        metavar="FILE",
+        type=Path,
+        help="your training data: CSV, JSON, Excel, Parquet, text, ..., or a folder (recurra explain format)",
+    )
     parser.add_argument(
         "-o", "--output", metavar="CONFIG", type=Path, help="write the config here, not to standard output"
     )

@@ -72,7 +72,7 @@ def _run(args: argparse.Namespace) -> int:
         api.look_at_file(Path(args.input))
     with watching() as watch:
         run = api.open_run(args.run, args.cells)
-        groups = _groups(args, run.settings.plan.inputs[0].name)
+        groups = _groups(args, run.settings.plan.inputs[0].name, watch)
         if args.output:
             say(f"{args.output}: {_written(args, run, groups, watch)} predictions written.")
             return DONE
@@ -154,7 +154,7 @@ def _refuse_unclear_input(args: argparse.Namespace) -> None:
         raise UsageError("recurra predict: --set says how --input FILE is read, and has no effect without one.")
 
 
-def _groups(args: argparse.Namespace, field: str) -> Iterable[Source | Iterable[Record]]:
+def _groups(args: argparse.Namespace, field: str, watch: Listener) -> Iterable[Source | Iterable[Record]]:
     """What to predict for, in groups of which each is answered before the next is read.
 
     field: where the run's data has its texts
@@ -162,7 +162,8 @@ def _groups(args: argparse.Namespace, field: str) -> Iterable[Source | Iterable[
     from recurra import api
 
     if args.input not in (None, _STANDARD_INPUT):
-        return [api.source_for(args.run, Path(args.input), overrides=args.overrides, cells=args.cells)]
+        path = Path(args.input)
+        return [api.source_for(args.run, path, overrides=args.overrides, cells=args.cells, watch=watch)]
     if _STANDARD_INPUT in (args.input, *args.texts):
         return from_standard_input(field)
     return [from_arguments(args.texts, field)]

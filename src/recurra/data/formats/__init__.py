@@ -5,7 +5,10 @@ bad_rows  `on_error: stop | skip`
 lines     physical lines, plain or gzip, bounded and strict
 table     what CSV and TSV share
 sentences what CoNLL columns and CoNLL-U share
-csv tsv jsonl text parallel conll conllu   one format each
+items     what files that are a JSON list share
+nested    fields inside of fields
+encodings text that is not UTF-8
+csv tsv json jsonl text parallel conll conllu   one format each
 
 A new format is one file that makes a `Format`, and one line below.
 """
@@ -16,11 +19,12 @@ from recurra.data.formats.bad_rows import ON_ERROR, BadRows, SkippedRows, StopAt
 from recurra.data.formats.conll import CONLL
 from recurra.data.formats.conllu import CONLLU
 from recurra.data.formats.csv import CSV
-from recurra.data.formats.format import Format
+from recurra.data.formats.format import Format, ReadOptions
+from recurra.data.formats.json import JSON
 from recurra.data.formats.jsonl import JSONL
 from recurra.data.formats.lines import MAX_LINE_BYTES
 from recurra.data.formats.parallel import PARALLEL
-from recurra.data.formats.reading import FORMATS, field, num_lines, read, resolved_format, spelt
+from recurra.data.formats.reading import FORMATS, field, num_lines, read, read_as, recognised, resolved_format, spelt
 from recurra.data.formats.text import TEXT
 from recurra.data.formats.tsv import TSV
 
@@ -30,17 +34,21 @@ __all__ = [
     "ON_ERROR",
     "BadRows",
     "Format",
+    "ReadOptions",
     "SkippedRows",
     "StopAtBadRow",
     "field",
     "num_lines",
     "read",
+    "read_as",
+    "recognised",
     "resolved_format",
     "spelt",
 ]
 
 FORMATS.add("csv", CSV)
 FORMATS.add("tsv", TSV)
+FORMATS.add("json", JSON)
 FORMATS.add("jsonl", JSONL)
 FORMATS.add("text", TEXT)
 FORMATS.add("parallel", PARALLEL)

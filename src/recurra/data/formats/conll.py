@@ -16,7 +16,7 @@ from typing import Any
 from recurra.base.errors import DataError
 from recurra.base.words import counted
 from recurra.data.formats.conllu import ConlluRows, is_conllu
-from recurra.data.formats.format import Format, Rows
+from recurra.data.formats.format import Format, ReadOptions, Rows
 from recurra.data.formats.lines import BadRowError, Line, Lines
 from recurra.data.formats.sentences import LINE, is_blank, next_sentence
 
@@ -130,15 +130,15 @@ def _names(number: int) -> tuple[str, ...]:
     return ("token", *(f"column{k}" for k in range(2, number)), "tag")
 
 
-def _opened(lines: Lines, columns: tuple[str, ...] | None) -> Rows:
+def _opened(lines: Lines, options: ReadOptions) -> Rows:
     first = _first(lines)[1]
-    of_conllu = first is not None and columns is None and is_conllu(first.text)
-    return ConlluRows(lines) if of_conllu else ConllRows(lines, columns)
+    of_conllu = first is not None and options.columns is None and is_conllu(first.text)
+    return ConlluRows(lines) if of_conllu else ConllRows(lines, options.columns)
 
 
 CONLL = Format(
     doc="CoNLL columns: a token a line, a blank line between sentences; a sentence is one record of lists",
     suffixes=(".conll", ".bio", ".iob", ".iob2", ".iobes"),
     open=_opened,
-    has_header=True,
+    options=("columns", "encoding"),
 )

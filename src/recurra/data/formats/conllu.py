@@ -85,6 +85,6 @@ def is_conllu(line: str) -> bool:
 CONLLU = Format(
     doc="CoNLL-U (Universal Dependencies): ten columns, a blank line between sentences; a sentence is one record",
     suffixes=(".conllu",),
-    open=lambda lines, columns: ConlluRows(lines),
-    has_header=False,
+    open=lambda lines, options: ConlluRows(lines),
+    options=("encoding",),
 )

@@ -1,7 +1,8 @@
 """Comma-separated values as in RFC 4180: a quoted cell may hold commas, doubled quotes and line breaks.
 
 Spreadsheets of countries that write 1,5 put semicolons in their place, and may say so in a first line (`sep=;`).
-Without it, a first row that has no comma, but semicolons, tabs or bars, shows what stands between cells.
+Without it, a first row that has no comma, but semicolons, tabs or bars, shows what stands between cells. In a file
+that is named .tsv it is a tab.
 
 Written out here, because the standard library's reader cannot say on which line a quote was opened, has a
 process-wide limit on the length of a cell, and reads to the end of the file when a quote is never closed.
@@ -12,10 +13,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from itertools import islice
+from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-from recurra.data.formats.format import Format
-from recurra.data.formats.lines import MAX_LINE_BYTES, BadRowError, Line, Lines
+from recurra.base.errors import ConfigError, DataError
+from recurra.data.formats.format import Format, ReadOptions
+from recurra.data.formats.lines import MAX_LINE_BYTES, BadRowError, Line, Lines, open_lines
 from recurra.data.formats.table import TableRows
 
 # The apostrophe keeps spreadsheets from running the text (CWE-1236). Alone it would not do for the way back: posts
@@ -44,6 +49,12 @@ def _is_formula(text: str) -> bool:
 
 
 SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
+# What people write for a sign that YAML makes hard to write.
+NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "bar": "|", "space": " "}
+_TAB_CELL = re.compile(r'("(?:[^"]|"")*"|[^"\t\n]*)(\t|\n|\Z)')
+# Lines that show whether a file of tabs has quotes around its cells.
+LOOK = 1000
+TAB_SUFFIXES = (".tsv", ".tab")
 _TOLD = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 _QUOTED = re.compile(r'"(?:[^"]|"")*"?')
 _DECIMAL = re.compile(r"(?<=[0-9]),(?=[0-9])")
@@ -51,12 +62,18 @@ _TYPOGRAPHIC = re.compile(r"\s*[“„«‹”]")
 
 
 class CsvCells:
-    """The cells of a file's rows. number: how many a row has, where that is known before the first one"""
+    """The cells of a file's rows.
 
-    def __init__(self, number: int | None = None) -> None:
+    number: how many a row has, where that is known before the first one      separator: None: found in the first row
+    said: what was found, unless it is a comma
+    """
+
+    def __init__(self, number: int | None = None, separator: str | None = None) -> None:
         self._hopeless: _Hopeless | None = None
         self._number = number
+        self._given = separator
         self._separator = ""
+        self.said: list[str] = []
 
     def __call__(self, lines: Lines) -> tuple[Line, list[str]]:
         """The next row's first line and its cells, without guards; blank lines are passed over.
@@ -85,11 +102,19 @@ class CsvCells:
     def _told(self, lines: Lines, line: Line) -> Line:
         """The first row, when it is known what stands between its cells."""
         told = _TOLD.fullmatch(line.text) if line.number == 1 else None
-        if told:
-            self._separator = told[1]
-            return _not_blank(lines)
-        self._separator = separator_of(line.text, self._number)
+        if told or self._given:
+            self._separator = self._given or (told[1] if told else "")
+            self._say("its first line says" if not self._given else "")
+            return _not_blank(lines) if told else line
+        named_tab = Path(lines.path.lower().removesuffix(".gz")).suffix in TAB_SUFFIXES
+        self._separator = "\t" if named_tab and "\t" in line.text else separator_of(line.text, self._number)
+        self._say("it stands in its first row, and no comma")
         return line
+
+    def _say(self, why: str) -> None:
+        if why and self._separator != ",":
+            sign = SEPARATORS.get(self._separator, repr(self._separator))
+            self.said.append(f"{sign} ends a cell, as {why}; data.delimiter chooses another.")
 
 
 def separator_of(row: str, number: int | None = None) -> str:
@@ -206,14 +231,65 @@ class _QuotedRow:
         raise self._lines.bad(message, opened)
 
 
-def _rows(lines: Lines, columns: tuple[str, ...] | None) -> TableRows:
-    cells = CsvCells(None if columns is None else len(columns))
-    return TableRows(lines, columns, cells, cells.hint)
+def _rows(lines: Lines, options: ReadOptions) -> TableRows:
+    number = None if options.columns is None else len(options.columns)
+    cells = CsvCells(number, None if options.delimiter is None else delimiter_of(options.delimiter))
+    rows = TableRows(lines, options.columns, cells, cells.hint)
+    rows.said = cells.said
+    return rows
+
+
+def delimiter_of(word: str) -> str:
+    """The sign that `data.delimiter` means. Raises ConfigError for what cannot end a cell."""
+    sign = NAMES.get(word.lower(), word)
+    if len(sign) != 1 or sign in '"\r\n\0':
+        raise ConfigError(f"delimiter: expected one sign, or one of {', '.join(NAMES)}; got {word!r}.")
+    return sign
+
+
+def _opened(path: Path, options: ReadOptions) -> AbstractContextManager[Lines]:
+    return open_lines(path, encoding=options.encoding, guess=True)
+
+
+def _takes(path: Path) -> str:
+    """A .tsv file whose cells are quoted as CSV's are: pandas writes so where a cell holds a quote or a line break."""
+    if Path(str(path).lower().removesuffix(".gz")).suffix not in TAB_SUFFIXES or not path.is_file():
+        return ""
+    try:
+        with open_lines(path, guess=True) as lines:
+            head = [line.text for line in islice(lines, LOOK)]
+    except DataError:  # whoever reads the file says it better
+        return ""
+    return "quotes stand around cells of it that need them" if _quoted_as_needed(head) else ""
+
+
+def _quoted_as_needed(head: Sequence[str]) -> bool:
+    """Whether each cell with a quote has quotes around it, inner ones doubled, and one holds a quote, tab or line end.
+
+    In TSV a quote is a sign like any other, and such a file has cells with a single one.
+    """
+    text = "\n".join(head)
+    at, cells, width, needed = 0, 0, 0, False
+    while at < len(text):
+        found = _TAB_CELL.match(text, at)
+        if found is None:  # a cell that goes on behind what was read is no evidence against it
+            return needed and len(head) == LOOK and text.count('"', at) % 2 == 1
+        cell, cells = found[1], cells + 1
+        needed = needed or (cell.startswith('"') and any(sign in cell[1:-1] for sign in ('""', "\t", "\n")))
+        if found[2] != "\t":
+            width = width or cells
+            if cells != width and (cell or cells > 1):
+                return False
+            cells = 0
+        at = found.end()
+    return needed
 
 
 CSV = Format(
     doc="comma-separated values; cells may be quoted and hold line breaks (RFC 4180)",
     suffixes=(".csv",),
     open=_rows,
-    has_header=True,
+    options=("columns", "paths", "delimiter", "encoding"),
+    opened=_opened,
+    takes=_takes,
 )

@@ -4,23 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
+from recurra.base.contracts import Origin
 from recurra.data.formats.lines import BadRowError, Line, open_lines
+
+# What a config may say of how a file is read. columns: a list of names; paths: `columns` as a map from our name to the
+# name, or the dotted path, of a field
+OptionName = Literal["columns", "paths", "delimiter", "encoding", "sheet"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """What a config says of how its files are read. None: as the format finds it.
+
+    columns: names for a file without a header      paths: our name of a field to the dotted path where it stands
+    delimiter: between the cells of a row      encoding: a codec of Python      sheet: of a workbook
+    """
+
+    columns: tuple[str, ...] | None = None
+    paths: Mapping[str, str] = field(default_factory=dict)
+    delimiter: str | None = None
+    encoding: str | None = None
+    sheet: str | None = None
 
 
 class Rows(Protocol):
-    """An open file, row by row."""
+    """An open file, row by row.
+
+    Where there is a member `said`, a list of sentences, it holds what a person should know of how the file is read: all
+    that is known when it is opened, and what is added until the last row is read.
+    """
 
     @property
     def columns(self) -> tuple[str, ...] | None:
         """The fields of every row, known before the first one; None where each row names its own (JSONL)."""
         ...
 
-    def next_row(self) -> tuple[Line, Mapping[str, Any]]:
-        """The line where the next row begins, and its fields.
+    def next_row(self) -> tuple[Line | Origin, Mapping[str, Any]]:
+        """The line where the next row begins, or the file of several in which it is, and its fields.
 
         Raises StopIteration at the end, BadRowError for a row to refuse; the call after that gives the row behind it.
         """
@@ -28,7 +52,10 @@ class Rows(Protocol):
 
 
 class OpenLines(Protocol):
-    """The open lines of a file, or of several side by side. path: as the user gave it. number: lines read so far."""
+    """The open lines of a file, or of several side by side. path: as the user gave it. number: lines read so far.
+
+    A member `said`, where there is one, is as that of `Rows`.
+    """
 
     path: str
 
@@ -37,17 +64,25 @@ class OpenLines(Protocol):
     def bad(self, message: str, line: Line | None = None) -> BadRowError: ...
 
 
+def _opened_plainly(path: Path, options: ReadOptions) -> AbstractContextManager[OpenLines]:
+    return open_lines(path, encoding=options.encoding)
+
+
 @dataclass(frozen=True, slots=True)
 class Format:
     """One way to write records into a file.
 
     doc: one line for `recurra explain`.  suffixes: file names it is taken for by `format: auto`, without .gz.
-    open: lines and column names (None: the first line is the header) to rows.  has_header: whether names matter.
-    opened: a path to the lines that `open` takes; only a format of several files needs another one than `open_lines`.
+    open: lines and what the config says to rows.  options: those that have an effect; others are refused by name.
+    opened: a path to the lines that `open` takes; only a format that is no text of one file needs another one.
+    takes: why a file or folder is of this format, whatever its name, as a clause ("its first row has ..."); "" if not
+    by_line: whether lines tell how many rows there are, so that nobody has to read them all to count them
     """
 
     doc: str
     suffixes: tuple[str, ...]
-    open: Callable[[Any, tuple[str, ...] | None], Rows]
-    has_header: bool
-    opened: Callable[[Path], AbstractContextManager[OpenLines]] = open_lines
+    open: Callable[[Any, ReadOptions], Rows]
+    options: tuple[OptionName, ...] = ()
+    opened: Callable[[Path, ReadOptions], AbstractContextManager[OpenLines]] = _opened_plainly
+    takes: Callable[[Path], str] | None = None
+    by_line: bool = True

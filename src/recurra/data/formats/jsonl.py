@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from recurra.data.formats.format import Format
-from recurra.data.formats.lines import Line, Lines
+from recurra.data.formats.lines import Line, Lines, open_lines
 
 
 class JsonRows:
@@ -38,7 +40,7 @@ def parse_object(text: str) -> dict[str, Any]:
     nesting too deep to read, half a surrogate pair (which no UTF-8 file can hold).
     """
     try:
-        row = json.loads(text, object_pairs_hook=_unique, parse_constant=_refused, parse_float=_finite)
+        row = STRICT.decode(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON: {error.msg} at character {error.pos + 1}.") from None
     except RecursionError:
@@ -46,7 +48,7 @@ def parse_object(text: str) -> dict[str, Any]:
     if not isinstance(row, dict):
         raise ValueError(f'expected a JSON object like {{"text": "..."}}, got {text.strip()[:40]!r}.')
     if "\\u" in text:
-        _refuse_lone_surrogates(row)
+        refuse_lone_surrogates(row)
     return row
 
 
@@ -70,16 +72,39 @@ def _finite(number: str) -> float:
     return value
 
 
-def _refuse_lone_surrogates(row: dict[str, Any]) -> None:
+def refuse_lone_surrogates(row: Any) -> None:
+    """Raise ValueError for a text in a JSON value that no UTF-8 file can hold."""
     try:
         json.dumps(row, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:
         raise ValueError("a \\u escape is half of a surrogate pair, which is no character.") from None
 
 
+STRICT = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refused, parse_float=_finite)
+
+
+# Bytes of a line that show whether it is an object.
+LOOK = 2**20
+
+
+def _takes(path: Path) -> str:
+    """JSON Lines under the name .json: the first line is an object, and so seems the next one to be."""
+    if Path(str(path).lower().removesuffix(".gz")).suffix != ".json" or not path.is_file():
+        return ""
+    try:
+        with open_lines(path, LOOK) as lines:
+            rows = [line.text for line in islice((one for one in lines if one.text.strip()), 2)]
+            first = parse_object(rows[0]) if rows else {"": [{}]}
+    except ValueError:  # a DataError too: whoever reads it as JSON says it better
+        return ""
+    is_list = any(isinstance(value, list) and value and isinstance(value[0], dict) for value in first.values())
+    return "each of its lines is an object" if (rows[1:] and rows[1].startswith("{")) or not is_list else ""
+
+
 JSONL = Format(
     doc="JSON Lines: one object a line, values of any JSON type",
     suffixes=(".jsonl", ".ndjson"),
-    open=lambda lines, columns: JsonRows(lines),
-    has_header=False,
+    open=lambda lines, options: JsonRows(lines),
+    options=("paths", "encoding"),
+    takes=_takes,
 )

@@ -1,4 +1,6 @@
-"""The physical lines of a file, plain or gzip, one at a time: strict UTF-8, no NUL, never longer than a stated limit.
+"""The physical lines of a file, plain or gzip, one at a time: strict text, no NUL, never longer than a stated limit.
+
+A text is UTF-8, unless its mark or whoever opens it says otherwise.
 
 Lines end with LF or CR LF; where the first line (or as much of it as a line may have) holds no LF but a CR, the file is
 of an old Mac, and they end with CR too. A ^Z at the end of the file, as DOS wrote it, is no text.
@@ -10,6 +12,7 @@ refused before the rest of it is read.
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import re
 import zlib
@@ -17,10 +20,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
 from recurra.base.errors import DataError, did_you_mean
-from recurra.data.formats.encodings import marked, with_nul
+from recurra.data.formats.encodings import HEAD, Transcoded, checked, codec_of_mark, guessed, marked, with_nul
 
 MAX_LINE_BYTES = 8 * 2**20
 # Of plain text: a corpus may be one line, as text8 is, of 100,000,000 bytes.
@@ -53,11 +56,16 @@ class Lines:
     """Iterate over the lines of an open binary file; after a BadRowError, the next call goes on with the next line.
 
     path: as the user gave it, for messages.  number: lines that were read before these.  limit: bytes of a line.
+    encoding: of the file, where it is not UTF-8, whose bytes `file` gives all the same      said: see `Rows`
     Raises BadRowError for a line that is too long, not UTF-8 or holds NUL; DataError when the file itself is damaged.
     """
 
-    def __init__(self, file: BinaryIO, path: str, number: int = 0, *, limit: int = MAX_LINE_BYTES) -> None:
+    def __init__(
+        self, file: BinaryIO, path: str, number: int = 0, *, limit: int = MAX_LINE_BYTES, encoding: str = ""
+    ) -> None:
         self.path = path
+        self.said: list[str] = []
+        self._encoding = encoding
         self._file: BinaryIO | _OldMac = file
         self._number = number
         self._limit = limit
@@ -103,6 +111,10 @@ class Lines:
             lf, cr, last = lf + chunk.count(b"\n"), cr + chunk.count(b"\r"), chunk
         return (lf or cr) + (bool(last) and not last.endswith(b"\n" if lf else b"\r"))
 
+    def chunk(self) -> bytes:
+        """The next bytes, whole lines or not, for what is not made of lines; b"" at the end of the file."""
+        return self._readline(_CHUNK, self._file.read)
+
     def put_back(self, lines: Iterable[Line | BadRowError]) -> None:
         """Make `lines`, the last ones taken, the next ones again; one that could not be read is its error."""
         self._returned.extendleft(reversed(list(lines)))
@@ -133,9 +145,13 @@ class Lines:
         try:
             return Line(self._number, body.decode("utf-8"), ending)
         except UnicodeDecodeError as error:
+            if self._encoding:
+                number = len(body[: error.start].decode("utf-8")) + 1
+                message = f"character {number} of the line is no {self._encoding}, as which it is read."
+                raise self.bad(message, Line(self._number, body.decode("utf-8", "replace"), ending)) from None
             message = (
-                f"byte {error.start + 1} of the line, 0x{body[error.start]:02X}, is not UTF-8. Convert the file, "
-                "e.g. with `iconv -f WINDOWS-1252 -t UTF-8`."
+                f"byte {error.start + 1} of the line, 0x{body[error.start]:02X}, is not UTF-8. Set "
+                "data.encoding to what it is, such as windows-1252, or convert the file with iconv."
             )
             raise self.bad(message, Line(self._number, body.decode("utf-8", "replace"), ending)) from None
 
@@ -147,13 +163,16 @@ class Lines:
     def _readline(self, limit: int, read: Callable[[int], bytes] | None = None) -> bytes:
         try:
             return (read or self._file.readline)(limit)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            damage = "ends too early" if isinstance(error, EOFError) else f"is damaged ({error})"
-            raise DataError(
-                f"{self.path}:{self._number + 1}: the gzip file {damage}. Copy or download it again."
-            ) from None
-        except OSError as error:
-            raise DataError(f"{self.path}:{self._number + 1}: cannot be read: {error.strerror}.") from None
+        except (EOFError, zlib.error, OSError) as error:
+            raise _damage(self.path, self._number + 1, error) from None
+
+
+def _damage(path: str | Path, number: int, error: Exception) -> DataError:
+    """What is said of a file that could not be read on at this line."""
+    if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
+        return DataError(f"{path}:{number}: cannot be read: {error.strerror}.")
+    damage = "ends too early" if isinstance(error, EOFError) else f"is damaged ({error})"
+    return DataError(f"{path}:{number}: the gzip file {damage}. Copy or download it again.")
 
 
 class _OldMac:
@@ -188,19 +207,64 @@ class _OldMac:
 
 
 @contextmanager
-def open_lines(path: Path, limit: int = MAX_LINE_BYTES) -> Iterator[Lines]:
+def open_lines(
+    path: Path, limit: int = MAX_LINE_BYTES, *, encoding: str | None = None, guess: bool = False
+) -> Iterator[Lines]:
     """Open `path` as lines; gzip is recognised by its first two bytes, which no UTF-8 text begins with.
 
-    Raises DataError when the file is missing, a folder, unreadable, or named .gz without being gzip.
+    encoding: of the file; None: UTF-8, or as its mark says, or, with `guess`, Windows-1252 where its bytes fit that
+    Raises DataError when the file is missing, a folder, unreadable, or named .gz without being gzip; ConfigError for an
+    encoding that is none.
     """
+    codec = None if encoding is None else checked(encoding)
+    with open_bytes(path) as file:
+        told = ""
+        if codec is None:
+            codec = codec_of_mark(_peeked(file, path))
+            told = f"read as {codec}, as its first bytes say." if codec else ""
+        if not codec and not told and guess and encoding is None and path.is_file():  # a pipe cannot be read twice
+            codec = guessed(_head(path))
+            told = (
+                f"read as {codec}: its bytes fit that, and are no UTF-8. data.encoding says otherwise." if codec else ""
+            )
+        if not codec:
+            yield Lines(file, str(path), limit=limit)
+            return
+        lines = Lines(
+            cast(BinaryIO, io.BufferedReader(Transcoded(file, codec))), str(path), limit=limit, encoding=codec
+        )
+        lines.said += [told] if told else []
+        yield lines
+
+
+@contextmanager
+def open_bytes(path: Path) -> Iterator[BinaryIO]:
+    """The bytes of a file, unpacked if it is gzip. Raises DataError as `open_lines` does."""
     with _opened(path) as file:
-        if file.peek(2)[:2] == _GZIP_MAGIC:  # type: ignore[attr-defined]  # a BufferedReader: open(..., "rb")
+        if _peeked(file, path)[:2] == _GZIP_MAGIC:
             with gzip.open(file, "rb") as unpacked:
-                yield Lines(cast(BinaryIO, unpacked), str(path), limit=limit)
-        elif path.suffix == ".gz" and file.peek(1):  # type: ignore[attr-defined]
+                yield cast(BinaryIO, unpacked)
+        elif path.suffix == ".gz" and _peeked(file, path):
             raise DataError(f"{path}: is named .gz but is not a gzip file. Rename it, or copy it again.")
         else:
-            yield Lines(file, str(path), limit=limit)
+            yield file
+
+
+def _peeked(file: Any, path: Path) -> bytes:
+    """The first bytes. Raises DataError for a damaged gzip file."""
+    try:
+        return bytes(file.peek(4)[:4])
+    except (EOFError, zlib.error, OSError) as error:
+        raise _damage(path, 1, error) from None
+
+
+def _head(path: Path) -> bytes:
+    """The first bytes of a table; fewer of a damaged file, and whoever reads on will meet the damage."""
+    try:
+        with open_bytes(path) as file:
+            return file.read(HEAD)
+    except (EOFError, zlib.error, OSError):
+        return b""
 
 
 def refuse_missing(path: Path) -> None:

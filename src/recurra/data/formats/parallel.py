@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from recurra.base.errors import ConfigError, DataError
-from recurra.data.formats.format import Format
+from recurra.data.formats.format import Format, ReadOptions
 from recurra.data.formats.lines import BadRowError, Line, Lines, open_lines
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
@@ -91,10 +91,13 @@ class ParallelRows:
 
 
 @contextmanager
-def open_parallel(path: Path) -> Iterator[ParallelLines]:
+def open_parallel(path: Path, options: ReadOptions) -> Iterator[ParallelLines]:
     """Open all files of a pattern. Raises ConfigError for what is none, DataError for a file as `open_lines` does."""
     with ExitStack() as stack:
-        files = {name: stack.enter_context(open_lines(one)) for name, one in parallel_paths(path).items()}
+        files = {
+            name: stack.enter_context(open_lines(one, encoding=options.encoding))
+            for name, one in parallel_paths(path).items()
+        }
         yield ParallelLines(str(path), files)
 
 
@@ -115,7 +118,7 @@ def _counted(lines: Lines) -> int:
 PARALLEL = Format(
     doc="parallel files, named with braces (train.{de,en}): line n of each is one record with a field for each file",
     suffixes=(),
-    open=lambda lines, columns: ParallelRows(lines),
-    has_header=False,
+    open=lambda lines, options: ParallelRows(lines),
+    options=("encoding",),
     opened=open_parallel,
 )

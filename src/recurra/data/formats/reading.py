@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,36 +12,47 @@ from recurra.base.normal import name_of
 from recurra.base.registry import Registry
 from recurra.base.words import counted
 from recurra.data.formats.bad_rows import BadRows, StopAtBadRow
-from recurra.data.formats.format import Format, OpenLines, Rows
-from recurra.data.formats.lines import BadRowError, count_lines
+from recurra.data.formats.encodings import checked
+from recurra.data.formats.format import Format, OpenLines, OptionName, ReadOptions, Rows
+from recurra.data.formats.lines import BadRowError, Line, count_lines
+from recurra.data.formats.nested import MISSING, at_path
 from recurra.data.formats.parallel import is_pattern, parallel_paths
 
 FORMATS: Registry[Format] = Registry("format", "recurra.formats")
+Note = Callable[[str], None]
 
 
 def read(
     path: str | Path,
     *,
     format: str = "auto",
-    columns: Sequence[str] | None = None,
+    columns: Sequence[str] | Mapping[str, str] | None = None,
+    delimiter: str | None = None,
+    encoding: str | None = None,
+    sheet: str | None = None,
     fields: Sequence[str] = (),
     bad_rows: BadRows | None = None,
+    note: Note | None = None,
 ) -> Iterator[Record]:
     """Read the records of a file one at a time; memory does not grow with the file. Gzip needs no option.
 
-    format:   a word of FORMATS, or "auto": by the file's name
-    columns:  names for a CSV or TSV file that has no header; None: its first line is the header
-    fields:   names that every record must have
-    bad_rows: what to do with a row that cannot be read; by default, stop
+    format:    a word of FORMATS, or "auto": by the file's name and content (`recognised`)
+    columns:   names for a table that has no header, None: its first line is the header; or a map from a name of ours to
+      the name of a field, or to the dotted path of a nested one
+    delimiter: between the cells of CSV; None: found      encoding: of the file; None: UTF-8, or found
+    sheet:     of a workbook; None: the first one
+    fields:    names that every record must have
+    bad_rows:  what to do with a row that cannot be read; by default, stop
+    note:      told what is found about the file, and what is left out of it, a sentence each
     Raises ConfigError at once for options that are wrong or have no effect; DataError, while reading, for a file that
     is missing, empty, damaged, or without a single good row, and as `bad_rows` says for a broken row.
     """
     name = resolved_format(path) if format == "auto" else format
     chosen = FORMATS[name]
-    if columns is not None:
-        _check_columns(name, chosen, columns)
-    given = None if columns is None else tuple(columns)
-    return _records(Path(path), chosen, given, tuple(fields), StopAtBadRow() if bad_rows is None else bad_rows)
+    options = _options(columns, delimiter, encoding, sheet)
+    _refuse_idle(name, chosen, options)
+    wanted, refused = tuple(fields), StopAtBadRow() if bad_rows is None else bad_rows
+    return _records(Path(path), chosen, options, wanted, refused, note or _nobody)
 
 
 def num_lines(path: str | Path) -> int:
@@ -50,17 +61,32 @@ def num_lines(path: str | Path) -> int:
 
 
 def resolved_format(path: str | Path) -> str:
-    """The format that `format: auto` takes for this file, by braces in its name or its suffix (`.gz` aside).
+    """The format that `format: auto` takes for this file. Raises ConfigError as `recognised`."""
+    return recognised(path)[0]
 
-    Raises ConfigError when the name says nothing.
+
+def recognised(path: str | Path) -> tuple[str, str]:
+    """The format that `format: auto` takes for a file or folder, and why where its name does not say it.
+
+    Braces in the name come first, then what its content shows, then its suffix (`.gz` aside).
+    Raises ConfigError when nothing tells it.
     """
     if is_pattern(path):
-        return "parallel"
+        return "parallel", ""
+    for name, known in FORMATS.items():
+        if known.takes is not None and (why := known.takes(Path(path))):
+            return name, why
     suffix = Path(str(path).lower().removesuffix(".gz")).suffix
     for name, known in FORMATS.items():
         if suffix in known.suffixes:
-            return name
+            return name, ""
     raise ConfigError(f"{path}: the name does not tell the format. {_how_to_tell()}")
+
+
+def read_as(path: str | Path) -> str:
+    """What `format: auto` takes a file for, and why, as a sentence."""
+    name, why = recognised(path)
+    return f"{path}: read as {name}{f', as {why}' if why else ''}."
 
 
 def _how_to_tell() -> str:
@@ -88,40 +114,113 @@ def spelt(name: str, names: Collection[str]) -> str | None:
 
 
 def _records(
-    path: Path, chosen: Format, columns: tuple[str, ...] | None, fields: tuple[str, ...], bad_rows: BadRows
+    path: Path, chosen: Format, options: ReadOptions, fields: tuple[str, ...], bad_rows: BadRows, note: Note
 ) -> Iterator[Record]:
-    with chosen.opened(path) as lines:
-        rows = chosen.open(lines, columns)
+    with chosen.opened(path, options) as lines:
+        rows = chosen.open(lines, options)
         if rows.columns is not None:
-            _check_header(str(path), rows.columns, fields)
+            _check_header(str(path), (*rows.columns, *options.paths), fields)
+        said = _Said(lines, rows, note)
+        said.tell()
         none_yet = True
-        for record in _good_rows(lines, rows, fields, bad_rows):
+        for record in _good_rows(lines, rows, options.paths, fields, bad_rows):
             none_yet = False
             yield record
+        said.tell()
         if none_yet:
             raise DataError(_why_no_rows(lines, bad_rows))
 
 
-def _good_rows(lines: OpenLines, rows: Rows, fields: tuple[str, ...], bad_rows: BadRows) -> Iterator[Record]:
+class _Said:
+    """What a format has to say of a file, each sentence once."""
+
+    def __init__(self, lines: OpenLines, rows: Rows, note: Note) -> None:
+        self._path, self._note = lines.path, note
+        self._lists: list[list[str]] = [getattr(one, "said", []) for one in (lines, rows)]
+        self._told = [0, 0]
+
+    def tell(self) -> None:
+        for place, sentences in enumerate(self._lists):
+            for sentence in sentences[self._told[place] :]:
+                self._note(f"{self._path}: {sentence}")
+            self._told[place] = len(sentences)
+
+
+def _good_rows(
+    lines: OpenLines, rows: Rows, paths: Mapping[str, str], fields: tuple[str, ...], bad_rows: BadRows
+) -> Iterator[Record]:
     while True:
         try:
             line, values = rows.next_row()
+            if paths:
+                values = _picked(values, paths, lines, line)
             for name in fields:
                 if spelt(name, values) is None:
-                    raise lines.bad(_missing(name, values), line)
+                    raise _bad(lines, _missing(name, values), line)
         except StopIteration:
             return
         except BadRowError as problem:
             bad_rows.refuse(problem)
         else:
-            yield Record(values, Origin(lines.path, line.number))
+            yield Record(values, line if isinstance(line, Origin) else Origin(lines.path, line.number))
 
 
-def _check_columns(name: str, chosen: Format, columns: Sequence[str]) -> None:
-    if not chosen.has_header:
-        raise ConfigError(f"columns: has no effect on format '{name}', only on csv, tsv and conll. Remove it.")
-    if isinstance(columns, str) or not columns or len(set(map(name_of, columns))) < len(columns):
+def _bad(lines: OpenLines, message: str, line: Line | Origin) -> BadRowError:
+    if isinstance(line, Origin):
+        return BadRowError(f"{line}: {message}", Line(line.line or 0, "", ""))
+    return lines.bad(message, line)
+
+
+def _picked(
+    values: Mapping[str, Any], paths: Mapping[str, str], lines: OpenLines, line: Line | Origin
+) -> Mapping[str, Any]:
+    """A row's fields, and those that `columns` picks under the names that it gives them."""
+    found = {}
+    for name, path in paths.items():
+        found[name] = at_path(values, path)
+        if found[name] is MISSING:
+            raise _bad(lines, f"data.columns takes '{name}' from '{path}': {_missing(path, values)}", line)
+    return {**values, **found}
+
+
+def _options(
+    columns: Sequence[str] | Mapping[str, str] | None, delimiter: str | None, encoding: str | None, sheet: str | None
+) -> ReadOptions:
+    if encoding is not None:
+        checked(encoding)
+    if isinstance(columns, Mapping):
+        if not columns or not all(isinstance(word, str) for pair in columns.items() for word in pair):
+            raise ConfigError(f"columns: expected a map from names to names of fields, got {columns!r}.")
+        return ReadOptions(None, dict(columns), delimiter, encoding, sheet)
+    if columns is not None and (
+        isinstance(columns, str) or not columns or len(set(map(name_of, columns))) < len(columns)
+    ):
         raise ConfigError(f"columns: expected a list of different names, got {columns!r}.")
+    return ReadOptions(None if columns is None else tuple(columns), {}, delimiter, encoding, sheet)
+
+
+def _refuse_idle(name: str, chosen: Format, options: ReadOptions) -> None:
+    """Raise ConfigError, a sentence each, for options that have no effect on the format."""
+    known: tuple[OptionName, ...] = ("columns", "paths", "delimiter", "encoding")
+    problems = [
+        f"{_NAMED.get(option, f'{option}:')} has no effect on format '{name}', only on {_and(with_it)}. Remove it."
+        for option in known
+        if getattr(options, option) and option not in chosen.options
+        for with_it in [[other for other, one in FORMATS.items() if option in one.options]]
+    ]
+    if problems:
+        raise ConfigError(problems)
+
+
+_NAMED = {"paths": "columns: a map of names"}
+
+
+def _and(words: Sequence[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def _nobody(message: str) -> None:
+    """Hears it."""
 
 
 def _check_header(path: str, header: tuple[str, ...], fields: tuple[str, ...]) -> None:

@@ -31,6 +31,7 @@ class TableRows:
         hint: Callable[[list[str]], str] = lambda cells: "",
     ) -> None:
         self._lines = lines
+        self.said: list[str] = []
         self._hint = hint
         self._read_cells = read_cells
         self._may_be_header = columns is not None

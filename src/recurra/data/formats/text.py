@@ -29,7 +29,7 @@ class TextRows:
 TEXT = Format(
     doc="plain text: each line is one record with the field `text`",
     suffixes=(".txt", ".text"),
-    open=lambda lines, columns: TextRows(lines),
-    has_header=False,
-    opened=lambda path: open_lines(path, MAX_TEXT_LINE_BYTES),
+    open=lambda lines, options: TextRows(lines),
+    options=("encoding",),
+    opened=lambda path, options: open_lines(path, MAX_TEXT_LINE_BYTES, encoding=options.encoding),
 )

@@ -6,7 +6,7 @@ This is what data sets call TSV (GLUE, the SMS Spam Collection): no cell can hol
 from __future__ import annotations
 
 from recurra.data.formats.format import Format
-from recurra.data.formats.lines import Line, Lines
+from recurra.data.formats.lines import Line, Lines, open_lines
 from recurra.data.formats.table import TableRows
 
 
@@ -21,6 +21,7 @@ def read_cells(lines: Lines) -> tuple[Line, list[str]]:
 TSV = Format(
     doc="tab-separated values; quotes are ordinary characters",
     suffixes=(".tsv",),
-    open=lambda lines, columns: TableRows(lines, columns, read_cells),
-    has_header=True,
+    open=lambda lines, options: TableRows(lines, options.columns, read_cells),
+    options=("columns", "paths", "encoding"),
+    opened=lambda path, options: open_lines(path, encoding=options.encoding, guess=True),
 )

@@ -13,8 +13,7 @@ from recurra.base.errors import ConfigError, DataError, RunError
 from recurra.base.normal import spellings
 from recurra.base.option import Opt
 from recurra.data.fields import Field
-from recurra.data.formats import FORMATS
-from recurra.data.formats.parallel import is_pattern
+from recurra.data.formats import resolved_format
 from recurra.data.formats.sentences import LINE
 from recurra.data.schemes import ALIASES, PLAIN, Alias, SchemeName, detected
 from recurra.data.tokenizers import CutterName, VocabularyPlan
@@ -29,8 +28,8 @@ from recurra.tasks.tagging.sizing import sized
 from recurra.tasks.tagging.tagset import TagSet, check_tags
 from recurra.tasks.tagging.task import Tagging
 
-# Formats whose names are believed; a .tsv or .txt file may hold a token a line.
-TOLD_BY_NAME = ("csv", "jsonl", "conll", "conllu")
+# Formats whose names are not believed: a .tsv or .txt file may hold a token a line.
+DOUBTED = ("tsv", "text")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -136,9 +135,11 @@ class TaggingConfig:
     @classmethod
     def format_of(cls, file: Path) -> str:
         """The format of a file that `init` reads: CoNLL columns for what looks so under another name; auto: by it."""
-        suffix = Path(str(file).lower().removesuffix(".gz")).suffix
-        named = is_pattern(file) or any(suffix in FORMATS[word].suffixes for word in TOLD_BY_NAME)
-        return "conll" if not named and looks_like_conll(file) else "auto"
+        try:
+            told = resolved_format(file) not in DOUBTED
+        except ConfigError:
+            told = file.is_dir()
+        return "conll" if not told and looks_like_conll(file) else "auto"
 
     @classmethod
     def suggested(cls, rows: Sequence[Record], file: Path) -> Suggestion:
