@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Mapping
 from functools import reduce
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,9 +14,13 @@ import torch
 import yaml
 
 from api.api_room import Listening, done, kept_of, merged, refused, write_csv
+from models.models_room import language_model
 from recurra import api
+from recurra.api.finetuning import load_pretrained
 from recurra.api.trainer import Trainer
 from recurra.base.contracts import Progress
+from recurra.base.errors import ConfigError
+from recurra.data.tokenizers.vocabulary import VocabularyPlan
 from recurra.report.png import Pictures
 
 LM: Mapping[str, Mapping[str, Any]] = {
@@ -243,6 +248,41 @@ def test_what_does_not_fit_is_refused(begun: Path, change: Mapping[str, Any], se
     write("c.yaml", CLASSIFIER, change)
     assert sentence in refused("train", "c.yaml", "--out", "run")
     assert not Path("run").exists()
+
+
+class Words:
+    """A package's task: it has a vocabulary, and no option `tokenizer`."""
+
+    def __init__(self, *words: str) -> None:
+        self.vocabulary = VocabularyPlan().build(dict.fromkeys(words, 9))
+
+
+def run_of(task: Words, **encoder: Any) -> Any:
+    """A run of a package's language model."""
+    options = {"cell": "lstm", "hidden_size": 6, "num_layers": 1, **encoder}
+    model = language_model(len(task.vocabulary), embedding_size=6, **options)
+    tree = {"task": {"name": "package"}, "model": {"inputs": {"name": "tokens"}, "encoder": {"name": "awd", **options}}}
+    return SimpleNamespace(
+        folder=SimpleNamespace(path="lm"), model=model, task=task, settings=SimpleNamespace(tree=tree)
+    )
+
+
+def test_the_task_of_a_package_needs_no_tokenizer_option() -> None:
+    ours, theirs = Words("fine", "warm"), run_of(Words("f", "i", "n", "e"))
+    with pytest.raises(
+        ConfigError, match=r"lm: knows none of the 2 tokens, such as 'fine', 'warm'; .* such as 'e', 'f', 'i'\."
+    ):
+        load_pretrained(theirs, run_of(ours).model, ours)  # type: ignore[arg-type]
+
+
+def test_what_to_set_is_said_from_the_model_and_not_from_options_that_a_package_may_lack() -> None:
+    ours = Words("fine", "warm")
+    with pytest.raises(ConfigError, match=r"embedding_size: 6, .* hidden_size: 6, num_layers: at most 1"):
+        load_pretrained(run_of(ours), run_of(ours, num_layers=2, hidden_size=7).model, ours)  # type: ignore[arg-type]
+    source = run_of(ours)
+    source.settings.tree["model"]["encoder"] = {"name": "package", "cell": "lstm"}
+    with pytest.raises(ConfigError, match=r"its encoder, package, has other layers than this model's"):
+        load_pretrained(source, run_of(ours, num_layers=2, hidden_size=7).model, ours)  # type: ignore[arg-type]
 
 
 def test_a_classifier_is_no_language_model(begun: Path) -> None:

@@ -27,15 +27,11 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs" / "adding" / "task.md").rea
 CAPABILITIES = {name: one for name, one in vars(contract).items() if getattr(one, "_is_runtime_protocol", False)}
 
 
-def members(capability: Any) -> set[str]:
-    return {name for name in {*vars(capability), *capability.__annotations__} if not name.startswith("_")}
-
-
 @pytest.mark.parametrize("name", CAPABILITIES)
 def test_the_page_on_tasks_names_each_capability_with_its_members(name: str) -> None:
     line = next(line for line in PAGE.splitlines() if f"`{name}`" in line)
     named = set(re.findall(r"`(\w+)(?:\([^)]*\))?`", line))
-    assert members(CAPABILITIES[name]) <= named
+    assert set(contract.members(CAPABILITIES[name])) <= named
 
 
 HAS = {
@@ -62,5 +58,35 @@ def test_a_task_has_what_it_can_do_and_no_stubs_for_what_others_can(kind: type) 
     declared = {name for one in kind.__mro__[:-1] for name in (*vars(one), *inspect.get_annotations(one))}
     known = {*declared, *SET_LATER & set(inspect.get_annotations(kind.__init__))}
     asked = CAPABILITIES.keys() & OF_CONFIGS if kind.__name__.endswith("Config") else CAPABILITIES.keys() - OF_CONFIGS
-    found = {name for name in asked if members(CAPABILITIES[name]) <= known}
+    found = {name for name in asked if known.issuperset(contract.members(CAPABILITIES[name]))}
     assert sorted(found) == HAS[kind].split()
+
+
+class Costly:
+    """A task whose properties nobody may evaluate to find out what it can do."""
+
+    @property
+    def for_validation(self) -> None:
+        pytest.fail("evaluated")
+
+    @property
+    def vocabulary(self) -> None:
+        pytest.fail("evaluated")
+
+    @property
+    def labels(self) -> None:
+        pytest.fail("evaluated")
+
+
+def test_what_a_task_can_do_is_asked_without_evaluating_its_properties() -> None:
+    task: Any = Costly()
+    assert isinstance(task, contract.ValidatesFaster)
+    assert isinstance(task, contract.Embeds | contract.Generates)
+    assert not isinstance(task, contract.SaysLabels)  # it has labels, and no separator
+
+
+def test_what_is_set_when_a_task_is_made_counts_too() -> None:
+    task: Any = Costly()
+    task.separator = "|"
+    assert isinstance(task, contract.SaysLabels)
+    assert contract.members(contract.Generates) == ("use", "writer")

@@ -15,7 +15,7 @@ from torch.nn import Parameter
 
 from recurra.api.folder import Run
 from recurra.base.errors import ConfigError
-from recurra.data.tokenizers import UNK
+from recurra.data.tokenizers import UNK, Vocabulary
 from recurra.data.tokenizers.vocabulary import SPECIALS
 from recurra.models import SequenceModel
 from recurra.models.contract import Layer
@@ -58,8 +58,8 @@ def load_pretrained(run: Run, model: nn.Module, task: Task, layers: int | None =
     known = int((numbers[len(SPECIALS) :] != UNK).sum())
     if not known:
         raise ConfigError(
-            f"{where}: knows none of the {len(words) - len(SPECIALS):,} tokens; expected the same task.tokenizer, "
-            f"{run.settings.tree['task']['tokenizer']['name']}."
+            f"{where}: knows none of the {len(words) - len(SPECIALS):,} tokens, such as {_some(words)}; its own are "
+            f"such as {_some(known_words)}. Cut the texts of both into tokens in the same way."
         )
     with torch.no_grad():
         table.copy_(_by_token(_table(source), numbers))
@@ -72,6 +72,11 @@ def load_pretrained(run: Run, model: nn.Module, task: Task, layers: int | None =
         f"{where}: {known:,} of {len(words) - len(SPECIALS):,} tokens have their vectors from there, and "
         f"{len(taken)} recurrent layers their weights."
     )
+
+
+def _some(vocabulary: Vocabulary) -> str:
+    """Its first tokens, the most frequent ones."""
+    return ", ".join(repr(token) for token in vocabulary.tokens(range(len(SPECIALS), len(vocabulary))[:3]))
 
 
 def _tells_tokens(model: nn.Module) -> TypeGuard[SequenceModel]:
@@ -114,7 +119,7 @@ def _refuse_other_shapes(where: str, run: Run, model: SequenceModel, ours: Seque
 def _advice(run: Run, source: SequenceModel, model: SequenceModel) -> str:
     """What to set so that the layers have the same shapes."""
     tree, tells = run.settings.tree["model"], _tells_tokens(model)
-    if "cell" not in tree["encoder"]:
+    if not {"cell", "hidden_size"} <= tree["encoder"].keys():  # an encoder of a package
         return f"its encoder, {tree['encoder']['name']}, has other layers than this model's; use the same encoder."
     sizes = list(source.encoder.state_sizes().values())
     first, last, number = tree["encoder"]["hidden_size"], sizes[-1], len(source.encoder.layers())
@@ -129,7 +134,7 @@ def _advice(run: Run, source: SequenceModel, model: SequenceModel) -> str:
     more = "" if tells else f"{', bidirectional: false' * one_way} and, of a tagger, inputs: characters: none"
     return (
         "its layers have other shapes than this model's. Set model.inputs.embedding_size: "
-        f"{tree['inputs']['embedding_size']}, and under model.encoder: "
+        f"{_table(source).shape[1]}, and under model.encoder: "
         f"{', '.join(f'{name}: {value}' for name, value in wanted.items())}, num_layers: at most {number}{more}. "
         "Or take the vectors alone, with training.init_layers: 0."
     )

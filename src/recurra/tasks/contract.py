@@ -5,11 +5,13 @@ Nobody inherits from these; a task is whatever has these members (docs/adding/ta
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
 
@@ -26,6 +28,31 @@ from recurra.tasks.sizing import Choice, Seen
 
 # Tokens or chords that continue a text, at most.
 LONGEST = 100_000
+
+
+if TYPE_CHECKING:
+    from abc import ABCMeta as ProtocolMeta
+else:
+    ProtocolMeta = type(Protocol)
+
+
+class ByMembers(ProtocolMeta):
+    """`isinstance` by the names of members alone. Python 3.11 evaluates properties for it, which may cost, or raise."""
+
+    def __instancecheck__(self, thing: object) -> bool:
+        return all(inspect.getattr_static(thing, name, ProtocolMeta) is not ProtocolMeta for name in members(self))
+
+
+class Capability(Protocol, metaclass=ByMembers):
+    """What a task, or its configuration, may have besides; whatever has all members of one has the capability."""
+
+
+@cache
+def members(capability: type) -> tuple[str, ...]:
+    """The names that something with this capability has."""
+    kinds = [kind for kind in capability.__mro__ if issubclass(type(kind), ByMembers)]
+    names = {name for kind in kinds for name in (*vars(kind), *inspect.get_annotations(kind))}
+    return tuple(sorted(name for name in names if not name.startswith("_")))
 
 
 class Example(Protocol):
@@ -115,7 +142,7 @@ class Task(Protocol):
 
 
 @runtime_checkable
-class TakesOptions(Protocol):
+class TakesOptions(Capability, Protocol):
     """What a task has besides that can answer in several ways. options: of `predict`, those that it has"""
 
     options: ClassVar[tuple[str, ...]]
@@ -126,7 +153,7 @@ class TakesOptions(Protocol):
 
 
 @runtime_checkable
-class ValidatesFaster(Protocol):
+class ValidatesFaster(Capability, Protocol):
     """What a task has besides whose answers have the same scores, nearly, when they are made more cheaply."""
 
     @property
@@ -136,7 +163,7 @@ class ValidatesFaster(Protocol):
 
 
 @runtime_checkable
-class Judged(Protocol):
+class Judged(Capability, Protocol):
     """What a task has besides whose right answers can be scored themselves, to see what its scores can reach.
 
     perfect: outputs that say what the examples want
@@ -148,7 +175,7 @@ class Judged(Protocol):
 
 
 @runtime_checkable
-class DecodesInCollate(Protocol):
+class DecodesInCollate(Capability, Protocol):
     """What a task has besides whose `collate` reads files or decodes them: it runs in a thread, one batch ahead.
 
     decodes: whether it does. Examples know their length beforehand (`recurra.data.media`), and `collate` uses no
@@ -160,14 +187,14 @@ class DecodesInCollate(Protocol):
 
 
 @runtime_checkable
-class DrawsCharts(Protocol):
+class DrawsCharts(Capability, Protocol):
     """What a task has besides whose reports show curves of its own."""
 
     def charts(self, outputs: Sequence[Any], examples: Sequence[Any]) -> tuple[Chart, ...]: ...
 
 
 @runtime_checkable
-class DrawsMaps(Protocol):
+class DrawsMaps(Capability, Protocol):
     """What a task has besides whose reports show heat maps of some examples."""
 
     def pictures(
@@ -176,14 +203,14 @@ class DrawsMaps(Protocol):
 
 
 @runtime_checkable
-class WritesSamples(Protocol):
+class WritesSamples(Capability, Protocol):
     """What a task has besides whose reports show what the model writes by itself."""
 
     def samples(self, model: torch.nn.Module, device: torch.device) -> tuple[Table, ...]: ...
 
 
 @runtime_checkable
-class SaysLabels(Protocol):
+class SaysLabels(Capability, Protocol):
     """What a task has besides whose answers have a probability for each label.
 
     labels: all of them      separator: between several in one cell of a file; None where they stand in a list
@@ -208,7 +235,7 @@ class TokenTags:
 
 
 @runtime_checkable
-class TagsTokens(Protocol):
+class TagsTokens(Capability, Protocol):
     """What a task has besides whose answers are a tag for each token, in files of columns too."""
 
     def in_columns(self, record: Record, example: Any, output: Any) -> TokenTags:
@@ -217,7 +244,7 @@ class TagsTokens(Protocol):
 
 
 @runtime_checkable
-class Explains(Protocol):
+class Explains(Capability, Protocol):
     """What a task has besides whose models can be looked into while they answer (`inspect`)."""
 
     def explain(self, model: torch.nn.Module, example: Any, device: torch.device) -> ExplanationTarget:
@@ -278,7 +305,7 @@ class Generator(Protocol):
 
 
 @runtime_checkable
-class Embeds(Protocol):
+class Embeds(Capability, Protocol):
     """What a task has besides whose models have a vector for each token. vocabulary: the tokens of the rows."""
 
     @property
@@ -286,7 +313,7 @@ class Embeds(Protocol):
 
 
 @runtime_checkable
-class Calibrates(Protocol):
+class Calibrates(Capability, Protocol):
     """What a task has besides whose probabilities are fitted after training. temperature: 1 where they are not."""
 
     temperature: float
@@ -297,7 +324,7 @@ class Calibrates(Protocol):
 
 
 @runtime_checkable
-class Generates(Protocol):
+class Generates(Capability, Protocol):
     """What a task has besides that goes on with a text. use: whether what is written is read or played"""
 
     use: Literal["generate", "play"]
@@ -306,7 +333,7 @@ class Generates(Protocol):
 
 
 @runtime_checkable
-class NamesUnknown(Protocol):
+class NamesUnknown(Capability, Protocol):
     """What a task has besides that reads tokens which training never saw as unknown."""
 
     def unknown_in(self, prompt: str) -> Sequence[str]:
@@ -315,7 +342,7 @@ class NamesUnknown(Protocol):
 
 
 @runtime_checkable
-class Plays(Protocol):
+class Plays(Capability, Protocol):
     """What a task has besides whose texts can be heard."""
 
     def midi(self, text: str) -> bytes:
@@ -341,14 +368,14 @@ class Suggester(Protocol):
 
 
 @runtime_checkable
-class Suggests(Protocol):
+class Suggests(Capability, Protocol):
     """What a task has besides that suggests words to who is typing."""
 
     def suggester(self, model: torch.nn.Module) -> Suggester: ...
 
 
 @runtime_checkable
-class Streams(Protocol):
+class Streams(Capability, Protocol):
     """What a task has besides whose answer can be seen while it grows."""
 
     def stream(self, model: torch.nn.Module, example: Any, device: torch.device) -> Iterator[str]:
@@ -369,7 +396,7 @@ class StreamingPredictor(Protocol):
 
 
 @runtime_checkable
-class ReadsInPieces(Protocol):
+class ReadsInPieces(Capability, Protocol):
     """What a task has besides that answers before a text has ended (sessions of the service)."""
 
     def predictor(self, model: torch.nn.Module) -> StreamingPredictor:
@@ -390,7 +417,7 @@ class Suggestion:
 
 
 @runtime_checkable
-class ChoosesBySize(Protocol):
+class ChoosesBySize(Capability, Protocol):
     """What the configuration of a task has besides that chooses more than epochs by the size of the data."""
 
     @classmethod
@@ -403,7 +430,7 @@ class ChoosesBySize(Protocol):
 
 
 @runtime_checkable
-class LabelsRows(Protocol):
+class LabelsRows(Capability, Protocol):
     """What the configuration of a task has besides whose rows have their labels in one column, `label`."""
 
     @property
@@ -411,7 +438,7 @@ class LabelsRows(Protocol):
 
 
 @runtime_checkable
-class ReadsSteps(Protocol):
+class ReadsSteps(Capability, Protocol):
     """What the configuration of a task has besides whose records may be made of many rows (`data.layout`).
 
     step_fields: those with a value in each step; of a file in long form they become lists
@@ -422,14 +449,14 @@ class ReadsSteps(Protocol):
 
 
 @runtime_checkable
-class ReadsOn(Protocol):
+class ReadsOn(Capability, Protocol):
     """What the configuration of a task has besides that reads on from row to row: a split may end inside of a row."""
 
     def torn(self, rows: Sequence[Any], rule: OrderedSplit) -> list[Any]: ...
 
 
 @runtime_checkable
-class ReadsOnce(Protocol):
+class ReadsOnce(Capability, Protocol):
     """What the plan of a task has besides whose training data is read once; its task has `examples(rows)`."""
 
     def read(self, record: Record) -> Any:
