@@ -138,8 +138,8 @@ def test_a_row_that_repeats_the_header_further_down_is_a_row(tmp_path: Path) -> 
 
 
 def test_auto_refuses_a_name_that_says_nothing() -> None:
-    with pytest.raises(ConfigError, match=r"data\.xls: the name does not tell the format\. .*csv, tsv, json, jsonl"):
-        resolved_format("data.xls")
+    with pytest.raises(ConfigError, match=r"data\.doc: the name does not tell the format\. .*csv, tsv, json, jsonl"):
+        resolved_format("data.doc")
 
 
 def test_an_unknown_format_is_named_with_its_neighbour(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
 
 
 def test_every_format_has_a_line_of_help_and_a_name_by_which_it_is_taken() -> None:
-    assert set(FORMATS) == {"csv", "tsv", "json", "jsonl", "text", "parallel", "conll", "conllu"}
+    assert set(FORMATS) == {"csv", "tsv", "json", "jsonl", "excel", "text", "parallel", "conll", "conllu"}
     assert all(known.doc for known in FORMATS.values())
     assert [name for name, known in FORMATS.items() if not known.suffixes] == ["parallel"]  # it has braces
 

@@ -47,6 +47,7 @@ class DataOptions:
     encoding: Annotated[
         str | None, Opt("encoding of text files, such as windows-1252; null: UTF-8, or found and said")
     ] = None
+    sheet: Annotated[str | None, Opt("sheet of a workbook; null: the first one")] = None
     on_error: Annotated[str, Opt("a broken row stops the run, or is skipped and counted", choices=ON_ERROR)] = "stop"
     layout: Annotated[
         Component | None,
@@ -59,7 +60,7 @@ class DataOptions:
     @property
     def reading(self) -> dict[str, Any]:
         """What `recurra.data.formats.read` takes besides the path, the format and the fields."""
-        names = ("columns", "delimiter", "encoding")
+        names = ("columns", "delimiter", "encoding", "sheet")
         return {name: getattr(self, name) for name in names}
 
     def __post_init__(self) -> None:

@@ -8,7 +8,7 @@ sentences what CoNLL columns and CoNLL-U share
 items     what files that are a JSON list share
 nested    fields inside of fields
 encodings text that is not UTF-8
-csv tsv json jsonl text parallel conll conllu   one format each
+csv tsv json jsonl excel text parallel conll conllu   one format each
 
 A new format is one file that makes a `Format`, and one line below.
 """
@@ -19,6 +19,7 @@ from recurra.data.formats.bad_rows import ON_ERROR, BadRows, SkippedRows, StopAt
 from recurra.data.formats.conll import CONLL
 from recurra.data.formats.conllu import CONLLU
 from recurra.data.formats.csv import CSV
+from recurra.data.formats.excel import EXCEL
 from recurra.data.formats.format import Format, ReadOptions
 from recurra.data.formats.json import JSON
 from recurra.data.formats.jsonl import JSONL
@@ -50,6 +51,7 @@ FORMATS.add("csv", CSV)
 FORMATS.add("tsv", TSV)
 FORMATS.add("json", JSON)
 FORMATS.add("jsonl", JSONL)
+FORMATS.add("excel", EXCEL)
 FORMATS.add("text", TEXT)
 FORMATS.add("parallel", PARALLEL)
 FORMATS.add("conll", CONLL)

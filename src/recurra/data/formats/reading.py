@@ -201,7 +201,7 @@ def _options(
 
 def _refuse_idle(name: str, chosen: Format, options: ReadOptions) -> None:
     """Raise ConfigError, a sentence each, for options that have no effect on the format."""
-    known: tuple[OptionName, ...] = ("columns", "paths", "delimiter", "encoding")
+    known: tuple[OptionName, ...] = ("columns", "paths", "delimiter", "encoding", "sheet")
     problems = [
         f"{_NAMED.get(option, f'{option}:')} has no effect on format '{name}', only on {_and(with_it)}. Remove it."
         for option in known

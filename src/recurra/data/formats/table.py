@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from recurra.base.errors import DataError
@@ -86,15 +86,23 @@ class TableRows:
             line, names = self._read_cells(self._lines)
         except StopIteration:
             raise DataError(f"{self._lines.path}: is empty, expected a header and rows.") from None
-        if sum(not name_of(name) for name in names) > 1:  # a spreadsheet writes its empty columns too
-            names = [name if name_of(name) else f"column {place}" for place, name in enumerate(names, start=1)]
-        twice = [name for name, count in Counter(map(name_of, names)).items() if count > 1]
-        if twice:
-            raise DataError(
-                f"{self._lines.path}:{line.number}: column {twice[0]!r} appears twice in the header "
-                f"({', '.join(names)}). Give each column a name of its own."
-            )
-        return tuple(names)
+        return names_of_header(f"{self._lines.path}:{line.number}", names)
+
+
+def names_of_header(where: str, names: Sequence[str]) -> tuple[str, ...]:
+    """The names of columns; of several without one each is called by its place.
+
+    where: file and line. Raises DataError for a name that comes twice.
+    """
+    if sum(not name_of(name) for name in names) > 1:  # a spreadsheet writes its empty columns too
+        names = [name if name_of(name) else f"column {place}" for place, name in enumerate(names, start=1)]
+    twice = [name for name, count in Counter(map(name_of, names)).items() if count > 1]
+    if twice:
+        raise DataError(
+            f"{where}: column {twice[0]!r} appears twice in the header ({', '.join(names)}). Give each column a name "
+            "of its own."
+        )
+    return tuple(names)
 
 
 def _shown(cells: list[str]) -> str:
