@@ -35,16 +35,25 @@ toy = recurra_toy:toy
 [recurra.things]
 gone = recurra_toy:Gone
 """
+BROKEN = """\
+[recurra.tasks]
+torn = recurra_torn:Task
+[recurra.encoders]
+torn = recurra_torn:Encoder
+[recurra.formats]
+torn = recurra_torn:FORMAT
+[recurra.cells]
+torn = recurra_torn:cell
+"""
 REGISTRIES: tuple[Registry, ...] = (TASKS, ENCODERS, HEADS, FORMATS, CELLS)  # type: ignore[type-arg]
 
 
-def install(site: Path) -> None:
-    """The package and what an installer writes beside it."""
-    shutil.copy(TOY, site)
-    info = site / "recurra_toy-1.0.dist-info"
+def install(site: Path, name: str = "recurra-toy", entry_points: str = ENTRY_POINTS) -> None:
+    """What an installer writes beside a package."""
+    info = site / f"{name.replace('-', '_')}-1.0.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: recurra-toy\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(ENTRY_POINTS)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(entry_points)
 
 
 @pytest.fixture
@@ -52,6 +61,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty folder, with the package installed; as if nothing had been looked up before."""
     site, folder = tmp_path / "site", tmp_path / "here"
     site.mkdir(), folder.mkdir()
+    shutil.copy(TOY, site)
     install(site)
     monkeypatch.syspath_prepend(site)
     monkeypatch.chdir(folder)
@@ -113,3 +123,39 @@ def test_a_package_replaces_nothing_of_ours_and_is_looked_for_only_where_a_word_
     assert "one" in registry
     with pytest.raises(ConfigError, match="'one' is already registered"):
         registry.add("one", 2)
+
+
+@pytest.fixture
+def torn(here: Path) -> Path:
+    """A second package beside the first one, that cannot be imported."""
+    site = here.parent / "site"
+    (site / "recurra_torn.py").write_text("import nothing_of_this_name\n")
+    install(site, "recurra-torn", BROKEN)
+    return here
+
+
+def test_a_package_that_cannot_be_imported_stops_nothing_that_does_not_ask_for_it(torn: Path) -> None:
+    Path("d.csv").write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in rows()))
+    done("init", "classification", "d.csv", "-o", "c.yaml")
+    assert "Did you mean 'model.encoder.hidden_size'?" in refused("check", "c.yaml", "--set", "model.hiden_size=3")
+    assert "choose that, or leave it out" in refused("check", "c.yaml", "--set", "model.encoder.steps=3")
+    assert "hidden_size" in done("explain", "model.encoder.hidden_size").out
+    Path("d.unknown").write_text("x")
+    assert "set data.format" in refused("init", "classification", "d.unknown")
+
+
+def test_a_listing_names_a_package_that_cannot_be_imported(torn: Path) -> None:
+    reason = "recurra-torn names recurra_torn:Encoder for it, which cannot be loaded: ModuleNotFoundError: "
+    for topic in ("encoder", "model.encoder"):
+        listed = done("explain", topic).out
+        assert reason in listed
+        assert "bidirectional" in listed or "recurrent" in listed
+
+
+def test_a_word_of_a_package_that_cannot_be_imported_is_refused_at_its_line_beside_other_mistakes(torn: Path) -> None:
+    Path("c.yaml").write_text("data: {train: d.csv}\nmodel:\n  encoder: torn\ntraining:\n  epochs: 0\n")
+    said = refused("check", "c.yaml")
+    assert "c.yaml:3: model.encoder: encoder 'torn': recurra-torn names recurra_torn:Encoder for it" in said
+    assert "c.yaml:5: training.epochs" in said
+    assert "task 'torn': recurra-torn names" in refused("check", "c.yaml", "--set", "task=torn")
+    assert "cell 'torn': recurra-torn names" in refused("explain", "cell", "torn")

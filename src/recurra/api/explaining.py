@@ -13,6 +13,7 @@ from recurra.api.given import AnyPath, text_of
 from recurra.api.schema import SCHEMA
 from recurra.base.errors import ConfigError, did_you_mean
 from recurra.base.option import OneOf
+from recurra.base.registry import Registry
 from recurra.cells import CELLS, Cell
 from recurra.config import Fixed, Option, options_of
 from recurra.config.values import words
@@ -83,11 +84,16 @@ def explain(topic: str | None = None, name: str | None = None, *, cells: Iterabl
         return _option(topic)
     things = TOPICS[topic]
     if name is None:
-        return _listed(topic, {word: _first_sentence(thing) for word, thing in things.items()})
+        return _listed(topic, {word: _first_sentence(thing) for word, thing in things.items()} | _broken(things))
     if name not in things:
         raise ConfigError(f"unknown {topic} '{name}'.{did_you_mean(name, things) or ' Known: ' + ', '.join(things)}")
     thing = things[name]
     return _cell(thing) if isinstance(thing, Cell) else _component(topic, name, thing)
+
+
+def _broken(things: Mapping[str, Any]) -> dict[str, str]:
+    """Why the words of packages that cannot be loaded are not explained."""
+    return things.broken if isinstance(things, Registry) else {}
 
 
 def _listed(title: str, lines: Mapping[str, str]) -> Explanation:
@@ -155,7 +161,7 @@ def _option(path: str) -> Explanation:
             f"nothing to explain under '{path}'.{did_you_mean(path, known) or ' Known: ' + ', '.join(known)}"
         )
     entry, at = SCHEMA.sections[section], section
-    makers = _makers(entry)
+    makers, broken = _makers(entry), list(_broken(getattr(entry, "registry", {})).values())
     for k, name in enumerate(names):
         found = [(word, option) for word, maker in makers for option in options_of(maker) if option.name == name]
         if not found:
@@ -167,13 +173,18 @@ def _option(path: str) -> Explanation:
         if k + 1 == len(names) and not inside:
             return _lines(at, found)
         makers, at = list(dict(inside).items()), f"{at}.{name}"
-    return _lines(at, [(word, option) for word, maker in makers for option in options_of(maker)])
+        broken = [reason for _, option in found for reason in _broken(getattr(option.note, "registry", {})).values()]
+    return _lines(at, [(word, option) for word, maker in makers for option in options_of(maker)], broken)
 
 
-def _lines(at: str, found: Sequence[tuple[str, Option]]) -> Explanation:
-    """The options below a path. Several tasks or networks may have one of the same name; then each says whose it is."""
+def _lines(at: str, found: Sequence[tuple[str, Option]], broken: Iterable[str] = ()) -> Explanation:
+    """The options below a path. Several tasks or networks may have one of the same name; then each says whose it is.
+
+    broken: what is said of packages whose options cannot be listed
+    """
     whose = len({word for word, _ in found}) > 1
     lines = [f"{at}.{_option_line(option, of=word if whose else '')}" for word, option in found]
+    lines += dict.fromkeys(broken)
     return Explanation("\n".join(lines), {"options": lines})
 
 

@@ -7,7 +7,7 @@ words are listed; a program that uses none pays nothing for them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterator, Mapping, ValuesView
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from recurra.base.errors import ConfigError, did_you_mean
@@ -23,7 +23,8 @@ class Registry(Mapping[str, T], Generic[T]):
 
     kind: what it holds, in the singular, for messages ("cell", "format").
     group: of the entry points by which installed packages add to it; None: they cannot
-    Raises ConfigError on an unknown word or a word registered twice, and for an entry point that cannot be loaded.
+    Its names are all words. `items` and `values` leave out what packages name and cannot be loaded; `broken` says why.
+    Raises ConfigError on an unknown word, a word registered twice, and where the word of a broken package is asked for.
     """
 
     def __init__(self, kind: str, group: str | None = None) -> None:
@@ -84,6 +85,27 @@ class Registry(Mapping[str, T], Generic[T]):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
+    def items(self) -> ItemsView[str, T]:
+        return self._usable().items()
+
+    def values(self) -> ValuesView[T]:
+        return self._usable().values()
+
+    @property
+    def broken(self) -> dict[str, str]:
+        """Why the words of packages that cannot be loaded are not there, by word."""
+        found = {}
+        for name in self._of_packages():
+            try:
+                self[name]
+            except ConfigError as error:
+                found[name] = str(error)
+        return found
+
+    def _usable(self) -> dict[str, T]:
+        broken = self.broken
+        return {name: self[name] for name in self if name not in broken}
+
     def _of_packages(self) -> dict[str, EntryPoint]:
         """The entry points of installed packages by their words. Ours come first: a package replaces none of them."""
         if self._installed is None:
@@ -102,7 +124,7 @@ class Registry(Mapping[str, T], Generic[T]):
             package = one.dist.name if one.dist else "an installed package"
             raise ConfigError(
                 f"{self.kind} '{name}': {package} names {one.value} for it, which cannot be loaded: "
-                f"{type(error).__name__}: {error}. Mend the package, or uninstall it."
+                f"{type(error).__name__}: {error}. Repair the package, or uninstall it."
             ) from error
         return found
 

@@ -153,8 +153,13 @@ def _component(
             word_path, unknown(kind, word, schema.words_at(path, note.registry)) + _pointer(path, note.registry)
         )
         return _WRONG
+    try:
+        maker = note.registry[word]
+    except ConfigError as error:  # of a package that cannot be loaded
+        mistakes.add(word_path, str(error))
+        return _WRONG
     options = {key: value for key, value in options.items() if key != "name"}
-    return {"name": word, **_options(path, options, note.registry[word], schema, mistakes)}
+    return {"name": word, **_options(path, options, maker, schema, mistakes)}
 
 
 def _options(

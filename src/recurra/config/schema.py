@@ -95,7 +95,8 @@ class Schema:
         if isinstance(section, Fixed):
             makers = {"": section.constructor}
         else:
-            makers = {word: section.registry[word] for word in self.words_at(path.split("."), section.registry)}
+            usable = dict(section.registry.items())
+            makers = {word: usable[word] for word in self.words_at(path.split("."), usable)}
         for word, option in ((word, option) for word, maker in makers.items() for option in options_of(maker)):
             yield f"{path}.{option.name}", word
             if isinstance(option.note, OneOf):

@@ -91,7 +91,8 @@ def read_as(path: str | Path) -> str:
 
 def _how_to_tell() -> str:
     suffixes = ", ".join(suffix for known in FORMATS.values() for suffix in known.suffixes)
-    return f"Rename it, to end in one of {suffixes}; or set data.format in a config to one of: {', '.join(FORMATS)}."
+    broken = "".join(f" {reason}" for reason in FORMATS.broken.values())
+    return f"Rename it, to end in one of {suffixes}; or set data.format to one of: {', '.join(FORMATS)}.{broken}"
 
 
 def field(record: Record, name: str) -> Any:
