@@ -203,9 +203,12 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
 
 
 def test_every_format_has_a_line_of_help_and_a_name_by_which_it_is_taken() -> None:
-    assert set(FORMATS) == {"csv", "tsv", "json", "jsonl", "excel", "text", "parallel", "conll", "conllu"}
+    words = "csv tsv json jsonl excel parquet arrow datasets text parallel conll conllu"
+    assert set(FORMATS) == set(words.split())
     assert all(known.doc for known in FORMATS.values())
-    assert [name for name, known in FORMATS.items() if not known.suffixes] == ["parallel"]  # it has braces
+    assert [name for name, known in FORMATS.items() if not (known.suffixes or known.takes)] == [
+        "parallel"
+    ]  # it has braces
 
 
 CAFE, APART = "caf\u00e9", "cafe\u0301"

@@ -21,7 +21,7 @@ from recurra.base.contracts import Listener, Record
 from recurra.base.errors import ConfigError
 from recurra.config import parse
 from recurra.config import write as config_text
-from recurra.data.formats import FORMATS, num_lines, read, read_as, recognised, resolved_format
+from recurra.data.formats import FORMATS, num_lines, read, read_as, recognised, resolved_format, splits_in
 from recurra.data.formats.nested import with_nested
 from recurra.data.formats.parallel import is_pattern
 from recurra.tasks import TASKS, ChoosesBySize
@@ -58,7 +58,10 @@ def init(task: str, file: AnyPath, *, watch: Listener | None = None) -> str:
     plan, file = TASKS[task], path_of(file, "file")
     if any("\udc80" <= character <= "\udcff" for character in str(file)):  # bytes that Python could not decode
         raise ConfigError(f"{file}: its name is not UTF-8, so no config can hold it. Rename it.")
-    word, heard = plan.format_of(file), _Notes()
+    heard = _Notes()
+    parts = _parts(file, heard)
+    file = parts.get("train", file)
+    word = plan.format_of(file)
     if word == "auto" and recognised(file)[1]:
         heard.note(read_as(file))
     rows, number = _first_rows(read(file, format=word, note=heard.note), file, word)
@@ -66,7 +69,8 @@ def init(task: str, file: AnyPath, *, watch: Listener | None = None) -> str:
     found = plan.suggested(rows, file)
     if "columns" in found.data:
         rows = list(islice(read(file, format=word, columns=found.data["columns"]), LOOK))
-    data = {"train": str(file), **({} if word == "auto" else {"format": word}), **found.data}
+    data: dict[str, Any] = {"train": str(file), **{name: str(parts[name]) for name in ("dev", "test") if name in parts}}
+    data |= {**({} if word == "auto" else {"format": word}), **found.data}
     if chosen_paths := {name: paths[name] for name in _names_in(found.task) if name in paths}:
         data["columns"] = chosen_paths
     chosen: dict[str, Any] = {"task": {"name": task, **found.task}, "data": data}
@@ -85,6 +89,19 @@ def init(task: str, file: AnyPath, *, watch: Listener | None = None) -> str:
         (watch or NoCallback()).note(line)
     reasons = {one.path: one.why for one in choices if one.why}
     return config_text(settings.resolved, settings.schema, said, reasons)
+
+
+def _parts(file: Path, watch: Listener) -> Mapping[str, Path]:
+    """The parts of a folder that holds train, dev and test; {} of everything else. Raises ConfigError without train."""
+    parts = splits_in(file)
+    if parts and "train" not in parts:
+        known = ", ".join(str(path) for path in parts.values())
+        raise ConfigError(f"{file}: holds no part that is called train. Name the one to learn from: one of {known}.")
+    if parts:
+        told = ", ".join(f"{path.name} for {name}" for name, path in parts.items() if name in ("train", "dev", "test"))
+        others = [path.name for name, path in parts.items() if name not in ("train", "dev", "test")]
+        watch.note(f"{file}: holds parts: {told}{f'; left out: {chr(44).join(others)}' if others else ''}.")
+    return parts
 
 
 def _first_rows(records: Iterator[Record], file: Path, word: str) -> tuple[list[Record], int]:

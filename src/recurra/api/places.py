@@ -162,9 +162,15 @@ def look_at_config(path: Path, overrides: Sequence[str] = ()) -> None:
 
 
 def look_at_file(path: Path) -> None:
-    """Raise DataError for a data file that is missing. A pattern, `train.{de,en}`, is left to who reads it."""
+    """Raise DataError for a data file that is missing, ConfigError for a folder of nothing that is known.
+
+    A pattern, `train.{de,en}`, is left to who reads it.
+    """
+    from recurra.data.formats import recognised
     from recurra.data.formats.lines import refuse_missing
     from recurra.data.formats.parallel import is_pattern
 
-    if not is_pattern(path):
+    if path.is_dir():
+        recognised(path)
+    elif not is_pattern(path):
         refuse_missing(path)

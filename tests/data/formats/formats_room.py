@@ -17,7 +17,11 @@ ROWS = [
     {"text": f"{word} {number} über café, so; \"good\" | 'fine'", "label": ("pos", "neg")[number % 2]}
     for number, word in enumerate(["lovely", "awful", "warm", "cold", "bright", "grim", "fine", "dull"] * 3)
 ]
-TEXTS = ["Ann of Rome went home", "In Oslo Bob sat down", "Ann saw Bob in Rome", "It rained in Oslo"] * 6
+TEXTS = [
+    f"{text} {number}"
+    for number in range(6)
+    for text in ("Ann of Rome went home", "In Oslo Bob sat down", "Ann saw Bob in Rome", "It rained in Oslo")
+]
 NAMES = {"Ann": "PER", "Bob": "PER", "Rome": "LOC", "Oslo": "LOC"}
 SPANS = [
     [

@@ -130,7 +130,14 @@ def test_json_lines_under_the_name_json_are_known_by_what_stands_in_them(tmp_pat
     for text in ('{"a": 1}\n{"a": 2}\n', '\n{"a": [{"b": 1}]}\n{"a": 2}', '{"a": "one"}'):
         path.write_text(text)
         assert recognised(path) == ("jsonl", "each of its lines is an object")
-    for text in ('{"a": [{"b": 1}]}', '[{"a": 1}]', '{\n"a": 1\n}', ""):
+    for text in (
+        '{"a": [{"b": 1}]}',
+        '{"a": {"0": 1}, "b": {"0": 2}}',
+        '{"a": [1, 2], "b": [3, 4]}',
+        '[{"a": 1}]',
+        '{\n"a": 1\n}',
+        "",
+    ):
         path.write_text(text)
         assert recognised(path) == ("json", "")
 

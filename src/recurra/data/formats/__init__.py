@@ -8,24 +8,39 @@ sentences what CoNLL columns and CoNLL-U share
 items     what files that are a JSON list share
 nested    fields inside of fields
 encodings text that is not UTF-8
-csv tsv json jsonl excel text parallel conll conllu   one format each
+splits    the parts of a folder
+arrow_rows what Parquet, Arrow and saved datasets share
+csv tsv json jsonl excel parquet arrow datasets text parallel conll conllu   one format each
 
 A new format is one file that makes a `Format`, and one line below.
 """
 
 from __future__ import annotations
 
+from recurra.data.formats.arrow import ARROW
 from recurra.data.formats.bad_rows import ON_ERROR, BadRows, SkippedRows, StopAtBadRow
 from recurra.data.formats.conll import CONLL
 from recurra.data.formats.conllu import CONLLU
 from recurra.data.formats.csv import CSV
+from recurra.data.formats.datasets import DATASETS
 from recurra.data.formats.excel import EXCEL
 from recurra.data.formats.format import Format, ReadOptions
 from recurra.data.formats.json import JSON
 from recurra.data.formats.jsonl import JSONL
 from recurra.data.formats.lines import MAX_LINE_BYTES
 from recurra.data.formats.parallel import PARALLEL
-from recurra.data.formats.reading import FORMATS, field, num_lines, read, read_as, recognised, resolved_format, spelt
+from recurra.data.formats.parquet import PARQUET
+from recurra.data.formats.reading import (
+    FORMATS,
+    field,
+    num_lines,
+    read,
+    read_as,
+    recognised,
+    resolved_format,
+    spelt,
+    splits_in,
+)
 from recurra.data.formats.text import TEXT
 from recurra.data.formats.tsv import TSV
 
@@ -45,6 +60,7 @@ __all__ = [
     "recognised",
     "resolved_format",
     "spelt",
+    "splits_in",
 ]
 
 FORMATS.add("csv", CSV)
@@ -52,6 +68,9 @@ FORMATS.add("tsv", TSV)
 FORMATS.add("json", JSON)
 FORMATS.add("jsonl", JSONL)
 FORMATS.add("excel", EXCEL)
+FORMATS.add("parquet", PARQUET)
+FORMATS.add("arrow", ARROW)
+FORMATS.add("datasets", DATASETS)
 FORMATS.add("text", TEXT)
 FORMATS.add("parallel", PARALLEL)
 FORMATS.add("conll", CONLL)

@@ -108,7 +108,7 @@ class CsvCells:
             return _not_blank(lines) if told else line
         named_tab = Path(lines.path.lower().removesuffix(".gz")).suffix in TAB_SUFFIXES
         self._separator = "\t" if named_tab and "\t" in line.text else separator_of(line.text, self._number)
-        self._say("it stands in its first row, and no comma")
+        self._say("the file is named .tsv" if named_tab else "it stands in its first row, and no comma")
         return line
 
     def _say(self, why: str) -> None:

@@ -77,6 +77,7 @@ class Format:
     opened: a path to the lines that `open` takes; only a format that is no text of one file needs another one.
     takes: why a file or folder is of this format, whatever its name, as a clause ("its first row has ..."); "" if not
     by_line: whether lines tell how many rows there are, so that nobody has to read them all to count them
+    splits: the parts of a folder of several by the name of their split; none of a folder that is one
     """
 
     doc: str
@@ -86,3 +87,4 @@ class Format:
     opened: Callable[[Path, ReadOptions], AbstractContextManager[OpenLines]] = _opened_plainly
     takes: Callable[[Path], str] | None = None
     by_line: bool = True
+    splits: Callable[[Path], Mapping[str, Path]] | None = None

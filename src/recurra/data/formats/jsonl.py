@@ -97,7 +97,10 @@ def _takes(path: Path) -> str:
             first = parse_object(rows[0]) if rows else {"": [{}]}
     except ValueError:  # a DataError too: whoever reads it as JSON says it better
         return ""
-    is_list = any(isinstance(value, list) and value and isinstance(value[0], dict) for value in first.values())
+    # Alone in its file, such an object holds the rows, or the columns of pandas, and is no row.
+    is_list = all(isinstance(value, dict | list) for value in first.values()) or any(
+        isinstance(value, list) and value and isinstance(value[0], dict) for value in first.values()
+    )
     return "each of its lines is an object" if (rows[1:] and rows[1].startswith("{")) or not is_list else ""
 
 

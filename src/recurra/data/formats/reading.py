@@ -80,7 +80,18 @@ def recognised(path: str | Path) -> tuple[str, str]:
     for name, known in FORMATS.items():
         if suffix in known.suffixes:
             return name, ""
+    if Path(path).is_dir():
+        folders = "; ".join(known.doc for known in FORMATS.values() if known.takes and not known.suffixes)
+        raise ConfigError(f"{path}: is a folder of nothing that recurra knows. Expected a file, or: {folders}.")
     raise ConfigError(f"{path}: the name does not tell the format. {_how_to_tell()}")
+
+
+def splits_in(path: str | Path) -> Mapping[str, Path]:
+    """The parts of a folder that holds several, by the name of their split; {} of everything else."""
+    if is_pattern(path) or not Path(path).is_dir():
+        return {}
+    found = FORMATS[recognised(path)[0]].splits
+    return {} if found is None else found(Path(path))
 
 
 def read_as(path: str | Path) -> str:
