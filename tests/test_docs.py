@@ -148,7 +148,7 @@ def test_architecture_names_every_room_on_its_floor():
     source = text_of("tests/test_floors.py")
     floors = re.findall(r"^    \{(.*)\},$", source[source.index("FLOORS = [") : source.index("\n]")], re.MULTILINE)
     assert len(floors) > 5
-    table = dict(re.findall(r"^\| (\d) \| (.*) \|$", text_of("docs/architecture.md"), re.MULTILINE))
+    table = dict(re.findall(r"^\| (\d+) \| (.*) \|$", text_of("docs/architecture.md"), re.MULTILINE))
     for floor, rooms in enumerate(floors):
         named = set(re.findall(r"`(\w+)/`", table[str(floor)]))
         assert named == set(re.findall(r'"(\w+)"', rooms)), f"floor {floor}"

@@ -20,6 +20,7 @@ FLOORS = [
     {"api", "bench"},
     {"service"},
     {"cli"},
+    {"python"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
@@ -57,7 +58,7 @@ def test_every_room_has_a_floor() -> None:
 # -- above tasks/ no file knows the name of a task --------------------------------------------------------------------
 
 TASK_WORDS = {p.name for p in (SRC / "tasks").iterdir() if (p / "__init__.py").exists()}
-ABOVE = ("api", "service", "cli", "export", "doctor")
+ABOVE = ("api", "service", "cli", "python", "export", "doctor")
 # What a capability is asked of by isinstance, and never by the name of an attribute.
 ASKED = {"task", "config", "plan", "example", "examples", "output", "outputs", "answer", "prediction"}
 # Files that may name a task, each with what it may say and why.

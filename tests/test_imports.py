@@ -13,7 +13,8 @@ import pytest
 import recurra
 
 HEAVY = ("torch", "matplotlib", "pandas", "sklearn", "fastapi", "tensorboard", "transformers", "rich", "babel",
-         "tokenizers", "pydantic", "numpy", "safetensors", "yaml", "regex", "lightning")  # fmt: skip
+         "tokenizers", "pydantic", "numpy", "safetensors", "yaml", "regex", "lightning", "narwhals", "polars",
+         "IPython")  # fmt: skip
 # With layers come torch, and what torch itself loads (numpy); not what only texts, reports or terminals need.
 NOT_FOR_LAYERS = ("matplotlib", "pandas", "sklearn", "fastapi", "tensorboard", "transformers", "rich", "babel",
                   "tokenizers", "pydantic", "safetensors", "regex", "lightning")  # fmt: skip
@@ -52,7 +53,11 @@ def test_nothing_heavy_is_loaded_before_it_is_needed(code: str, unwanted: tuple[
 
 def test_everything_in_the_api_loads_without_what_is_optional() -> None:
     """pip install recurra brings no scikit-learn, matplotlib or babel: the verbs must not need them to start."""
-    assert loaded_by("import recurra.api") & {"sklearn", "matplotlib", "babel", "pandas", "rich", "scipy"} == set()
+    assert (
+        loaded_by("import recurra.api; from recurra import train, load, Run")
+        & {"sklearn", "matplotlib", "babel", "pandas", "rich", "scipy", "narwhals"}
+        == set()
+    )
 
 
 @pytest.mark.parametrize(
@@ -88,6 +93,20 @@ def test_public_methods_of_public_layers_say_what_they_do() -> None:
         for method, function in vars(layer).items()
         if inspect.isfunction(function) and not method.startswith("_") and method not in kept_from_torch
         if not inspect.getdoc(function)
+    ]
+    assert silent == []
+
+
+def test_what_the_package_offers_is_there_and_explained() -> None:
+    assert set(recurra.__all__) <= set(dir(recurra))
+    assert [name for name in recurra.__all__ if name != "__version__" and not own_doc(getattr(recurra, name))] == []
+    with pytest.raises(AttributeError, match=r"^module 'recurra' has no attribute 'fit'$"):
+        recurra.fit  # noqa: B018
+    silent = [
+        f"{name}.{method}"
+        for name in ("Run", "Evaluation")
+        for method, thing in vars(getattr(recurra, name)).items()
+        if not method.startswith("_") and (callable(thing) or isinstance(thing, property)) and not inspect.getdoc(thing)
     ]
     assert silent == []
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from recurra import api
-from recurra.api import Piece, Run
+from recurra.api import OpenRun, Piece
 from recurra.base.errors import ConfigError
 from recurra.service import Limits, open_runs
 from recurra.service.deadline import Deadline
@@ -69,7 +69,7 @@ class Notes:
         self.sentences.append(message)
 
 
-def run_of(path: Path, task: Any) -> Run:
+def run_of(path: Path, task: Any) -> OpenRun:
     """A trained run whose task is another one."""
     return replace(api.open_run(path), task=task)
 

@@ -14,7 +14,7 @@ import torch
 
 from api.api_room import done, refused, rows, write_config, write_csv
 from recurra import api
-from recurra.api import Inspection, Run
+from recurra.api import Inspection, OpenRun
 from recurra.api.callbacks import NoCallback
 from recurra.api.inspecting import points_for
 from recurra.api.places import RunFolder
@@ -34,20 +34,20 @@ model: {encoder: {hidden_size: 3, num_layers: 2}}
 """
 
 
-def made(**sections: Mapping[str, Any]) -> Run:
+def made(**sections: Mapping[str, Any]) -> OpenRun:
     """A run that has learned nothing, for what is in the folder: only its weights would be others."""
     return opened(write_config(**sections))
 
 
-def opened(config: Path) -> Run:
+def opened(config: Path) -> OpenRun:
     """The same of a config file."""
     settings = read_settings(config)
     task = prepare(settings, NoCallback()).task
-    return Run(RunFolder(Path("made")), settings, task, settings.model(task.model_sizes), "")
+    return OpenRun(RunFolder(Path("made")), settings, task, settings.model(task.model_sizes), "")
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Run]]:
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, OpenRun]]:
     """A run for each task, by name; we are in a folder of their data."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("inspected"))
@@ -88,7 +88,7 @@ def read(found: Inspection) -> list[str]:
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_the_answer_is_that_of_predict_and_the_saliency_is_complete(name: str, runs: Mapping[str, Run]) -> None:
+def test_the_answer_is_that_of_predict_and_the_saliency_is_complete(name: str, runs: Mapping[str, OpenRun]) -> None:
     text = TEXTS.get(name, TEXT)
     found = api.inspect(runs[name], text)
     field = runs[name].settings.plan.inputs[0].name
@@ -102,7 +102,7 @@ def test_the_answer_is_that_of_predict_and_the_saliency_is_complete(name: str, r
     assert not runs[name].model.training
 
 
-def test_a_label_is_explained_by_its_probability(runs: Mapping[str, Run]) -> None:
+def test_a_label_is_explained_by_its_probability(runs: Mapping[str, OpenRun]) -> None:
     found = api.inspect(runs["classified"], TEXT)
     assert found.meaning == f"the probability of '{found.answer['label']}'"
     assert found.saliency.whole == pytest.approx(found.answer["score"], abs=1e-6)
@@ -110,7 +110,7 @@ def test_a_label_is_explained_by_its_probability(runs: Mapping[str, Run]) -> Non
     assert [table.caption for table in found.tables] == ["Labels"]
 
 
-def test_layers_and_directions_have_maps_over_the_tokens(runs: Mapping[str, Run]) -> None:
+def test_layers_and_directions_have_maps_over_the_tokens(runs: Mapping[str, OpenRun]) -> None:
     maps = {one.title: one for one in api.inspect(runs["classified"], TEXT).pictures}
     for layer in (1, 2):
         for way in ("forward", "backward"):
@@ -120,7 +120,7 @@ def test_layers_and_directions_have_maps_over_the_tokens(runs: Mapping[str, Run]
             assert f"States h: encoder.recurrent {layer}, {way}" in maps
 
 
-def test_a_translation_has_attention_and_the_beam_as_a_tree(runs: Mapping[str, Run]) -> None:
+def test_a_translation_has_attention_and_the_beam_as_a_tree(runs: Mapping[str, OpenRun]) -> None:
     found = api.inspect(runs["attending"], TEXT)
     (attention,) = found.maps
     assert attention.columns == ("lovely", "item", "b3")
@@ -132,7 +132,7 @@ def test_a_translation_has_attention_and_the_beam_as_a_tree(runs: Mapping[str, R
     assert api.inspect(runs["reversed"], TEXT).maps == ()
 
 
-def test_a_source_that_is_read_backwards_is_explained_in_its_own_order(runs: Mapping[str, Run]) -> None:
+def test_a_source_that_is_read_backwards_is_explained_in_its_own_order(runs: Mapping[str, OpenRun]) -> None:
     """Only the last token is another one, and the encoder reads it first: the states after it differ from step one."""
     run = runs["reversed"]
     found = api.inspect(run, TEXT)
@@ -146,7 +146,7 @@ def test_a_source_that_is_read_backwards_is_explained_in_its_own_order(runs: Map
     assert 0.0 not in steps[:2]
 
 
-def test_each_word_of_a_tagging_has_its_other_tags(runs: Mapping[str, Run]) -> None:
+def test_each_word_of_a_tagging_has_its_other_tags(runs: Mapping[str, OpenRun]) -> None:
     found = api.inspect(runs["tagged"], TEXT)
     (table,) = found.tables
     assert table.caption == "Tags of each word"
@@ -158,7 +158,7 @@ def test_each_word_of_a_tagging_has_its_other_tags(runs: Mapping[str, Run]) -> N
     assert not any("characters" in word for word in read(found))  # letters are no tokens
 
 
-def test_each_token_of_a_language_model_has_its_loss(runs: Mapping[str, Run]) -> None:
+def test_each_token_of_a_language_model_has_its_loss(runs: Mapping[str, OpenRun]) -> None:
     found = api.inspect(runs["speaking"], TEXT)
     (table,) = found.tables
     assert [row[0] for row in table.rows] == ["lovely", "item", "b3", "⏎"]
@@ -170,7 +170,7 @@ def test_each_token_of_a_language_model_has_its_loss(runs: Mapping[str, Run]) ->
     assert found.tokens == ("<start>", "lovely", "item", "b3")
 
 
-def test_music_has_the_notes_that_came_beside_those_that_were_expected(runs: Mapping[str, Run]) -> None:
+def test_music_has_the_notes_that_came_beside_those_that_were_expected(runs: Mapping[str, OpenRun]) -> None:
     """The output layer says the same at each step, so nats are known: C4 and G4 0.9, F4 0.3, others 0.1."""
     run = copy.deepcopy(runs["played"])
     with torch.no_grad():
@@ -198,7 +198,7 @@ def test_music_has_the_notes_that_came_beside_those_that_were_expected(runs: Map
     assert found.saliency_maps == ()
 
 
-def test_what_is_expected_at_a_step_is_what_a_piece_that_ends_there_has(runs: Mapping[str, Run]) -> None:
+def test_what_is_expected_at_a_step_is_what_a_piece_that_ends_there_has(runs: Mapping[str, OpenRun]) -> None:
     run = runs["played"]
     (expected,) = (m for m in api.inspect(run, SONG).maps if m.title.startswith("Notes that were expected"))
     for end in (1, 2, 3, 4):
@@ -211,7 +211,7 @@ def test_what_is_expected_at_a_step_is_what_a_piece_that_ends_there_has(runs: Ma
         assert shown["C4"] == pytest.approx(names[60], abs=1e-6)
 
 
-def test_each_note_of_a_piece_adds_a_part_and_silence_is_nothing(runs: Mapping[str, Run]) -> None:
+def test_each_note_of_a_piece_adds_a_part_and_silence_is_nothing(runs: Mapping[str, OpenRun]) -> None:
     run = copy.deepcopy(runs["played"])
     with torch.no_grad():
         run.model.encoder.recurrent.weight_ih_l0[:, 64 - 59] = 0.0  # E4 is not heard
@@ -233,7 +233,7 @@ def test_each_note_of_a_piece_adds_a_part_and_silence_is_nothing(runs: Mapping[s
     assert [m.columns for m in layers] == [("<start>", "1", "2", "3")] * 2
 
 
-def test_music_is_inspected_chord_by_chord_and_its_mistakes_are_named(runs: Mapping[str, Run]) -> None:
+def test_music_is_inspected_chord_by_chord_and_its_mistakes_are_named(runs: Mapping[str, OpenRun]) -> None:
     report = api.inspect(runs["played"], SONG).report("t")
     assert any(table.columns == ("chord", "adds") for table in report.tables)
     assert "the chords together add" in report.facts
@@ -251,7 +251,7 @@ def test_music_is_inspected_chord_by_chord_and_its_mistakes_are_named(runs: Mapp
         api.inspect(runs["played"], "C4 A0")
 
 
-def test_a_long_text_is_explained_too(runs: Mapping[str, Run]) -> None:
+def test_a_long_text_is_explained_too(runs: Mapping[str, OpenRun]) -> None:
     assert [points_for(number) for number in (1, 200, 400, 1000)] == [64, 64, 32, 12]
     found = api.inspect(runs["classified"], "lovely item " * 400)
     assert len(found.saliency.steps) == 800
@@ -296,7 +296,7 @@ def test_mistakes_are_said_in_a_sentence(words: list[str], sentence: str, run: P
     assert sentence in refused("inspect", *words)
 
 
-def test_what_cannot_be_looked_into_is_said(runs: Mapping[str, Run]) -> None:
+def test_what_cannot_be_looked_into_is_said(runs: Mapping[str, OpenRun]) -> None:
     with pytest.raises(DataError, match="holds no token"):  # a document has an end even then
         api.inspect(runs["speaking"], "")
     with pytest.raises(ConfigError, match="the model Linear has no recurrent layers in its encoder to look into"):

@@ -27,14 +27,14 @@ from recurra.base.importing import uncollected
 
 if TYPE_CHECKING:
     from recurra.api.answers import Answered, Columns, Source, answered, columns_of, source_for
-    from recurra.api.configuring import Checked, check, init
+    from recurra.api.configuring import Checked, Draft, check, draft, init
     from recurra.api.demos import Listed, data_export, data_list, demo
     from recurra.api.distributed import Distributed
     from recurra.api.doctoring import Diagnosed, doctor
     from recurra.api.evaluating import evaluate, predict, read_for, text_column
     from recurra.api.explaining import Explanation, explain
     from recurra.api.exporting import export_onnx, export_torch
-    from recurra.api.folder import Run, open_run
+    from recurra.api.folder import OpenRun, open_run
     from recurra.api.generating import generate, midi, suggest, suggester
     from recurra.api.groups import TrainedGroup, resume_group, train_group
     from recurra.api.inspecting import Inspection, inspect
@@ -48,11 +48,12 @@ __all__ = [
     "Columns",
     "Diagnosed",
     "Distributed",
+    "Draft",
     "Explanation",
     "Inspection",
     "Listed",
+    "OpenRun",
     "Piece",
-    "Run",
     "Source",
     "Trained",
     "TrainedGroup",
@@ -64,6 +65,7 @@ __all__ = [
     "data_list",
     "demo",
     "doctor",
+    "draft",
     "evaluate",
     "explain",
     "export_onnx",
@@ -98,12 +100,12 @@ _NAMES = {
     "recurra.api.evaluating": "evaluate predict read_for text_column",
     "recurra.api.explaining": "Explanation explain",
     "recurra.api.exporting": "export_onnx export_torch",
-    "recurra.api.folder": "Run open_run",
+    "recurra.api.folder": "OpenRun open_run",
     "recurra.api.generating": "generate midi suggest suggester",
     "recurra.api.groups": "TrainedGroup resume_group train_group",
     "recurra.api.inspecting": "Inspection inspect",
     "recurra.api.places": "asks_for_folds is_group look_at_config look_at_file look_at_run",
-    "recurra.api.configuring": "Checked check init",
+    "recurra.api.configuring": "Checked Draft check draft init",
     "recurra.api.distributed": "Distributed",
     "recurra.api.training": "Trained finish resume train",
     "recurra.tasks": "Piece",

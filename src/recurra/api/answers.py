@@ -12,7 +12,7 @@ import torch
 
 from recurra.api.callbacks import NoCallback
 from recurra.api.defaults import in_float32
-from recurra.api.folder import Run, open_settings, opened
+from recurra.api.folder import OpenRun, open_settings, opened
 from recurra.api.given import AnyPath, Row, overrides_of, path_of, records_of
 from recurra.api.inference import device_of, outputs
 from recurra.api.layout import fields_for, laid_out
@@ -100,7 +100,7 @@ class Columns:
         return found | answer
 
 
-def columns_of(run: Run, *, probabilities: bool | None = None, watch: Listener | None = None) -> Columns:
+def columns_of(run: OpenRun, *, probabilities: bool | None = None, watch: Listener | None = None) -> Columns:
     """The columns of a run's answers. probabilities: of each label; None: of at most 50 labels, which is said."""
     task = run.task
     labels, separator = (task.labels, task.separator) if isinstance(task, SaysLabels) else ((), None)
@@ -116,7 +116,7 @@ def columns_of(run: Run, *, probabilities: bool | None = None, watch: Listener |
 
 @in_float32
 def source_for(
-    run: AnyPath | Run,
+    run: AnyPath | OpenRun,
     file: AnyPath,
     *,
     overrides: Sequence[str] = (),
@@ -129,7 +129,7 @@ def source_for(
     watch: told what is found about the file
     Raises ConfigError for other settings.
     """
-    settings = run.settings if isinstance(run, Run) else open_settings(run, cells, to_train=False)[1]
+    settings = run.settings if isinstance(run, OpenRun) else open_settings(run, cells, to_train=False)[1]
     settings = with_data(settings, overrides, "predict", OF_FILES)
     path, data = path_of(file, "file"), settings.data
     bad_rows = ON_ERROR[data.on_error]()
@@ -156,7 +156,7 @@ def with_data(settings: Settings, overrides: Sequence[str], verb: str, allowed: 
 
 @in_float32
 def answered(
-    run: AnyPath | Run,
+    run: AnyPath | OpenRun,
     records: Source | Iterable[Row] | Mapping[str, Any] | str,
     *,
     options: Mapping[str, Any] | None = None,

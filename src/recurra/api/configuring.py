@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -14,17 +15,18 @@ from recurra.api.callbacks import NoCallback
 from recurra.api.defaults import in_float32
 from recurra.api.finetuning import load_pretrained
 from recurra.api.folder import add_cells, open_run
-from recurra.api.given import AnyPath, config_of, overrides_of, path_of
+from recurra.api.given import AnyPath, config_of, overrides_of, path_of, text_of
 from recurra.api.prepare import prepare, selected
 from recurra.api.schema import read_settings, settings_of
 from recurra.base.contracts import Listener, Record
 from recurra.base.errors import ConfigError
-from recurra.config import parse
+from recurra.config import document_of, parse
 from recurra.config import write as config_text
-from recurra.data.formats import FORMATS, num_lines, read, read_as, recognised, resolved_format, splits_in
+from recurra.data.formats import FORMATS, field, num_lines, read, read_as, recognised, resolved_format, spelt, splits_in
 from recurra.data.formats.nested import with_nested
 from recurra.data.formats.parallel import is_pattern
 from recurra.tasks import TASKS, ChoosesBySize
+from recurra.tasks.contract import Suggestion, TaskConfig
 from recurra.tasks.sizing import Seen, in_words, usual
 
 # Rows that `init` looks at to guess which column is which.
@@ -42,6 +44,20 @@ class Checked:
     facts: Mapping[str, str | int | float]
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What `init` chooses for a file. tree: the sections of a config, without what has its default
+
+    said: what was chosen and why, a line each; size: how long training is, and of what, without a full stop
+    reasons: why an option has its value, by its path
+    """
+
+    tree: Mapping[str, Mapping[str, Any]]
+    said: tuple[str, ...]
+    size: str
+    reasons: Mapping[str, str]
+
+
 @in_float32
 def init(task: str, file: AnyPath, *, watch: Listener | None = None) -> str:
     """A commented config with every default, for a task on a file.
@@ -50,45 +66,137 @@ def init(task: str, file: AnyPath, *, watch: Listener | None = None) -> str:
     stands at the top of the config. Raises ConfigError for a task that is not known, or a file whose columns cannot be
     told apart; DataError for a file that cannot be read.
     """
-    asked, task = task, TASKS.called(task)
-    if asked != task:
-        (watch or NoCallback()).note(f"'{asked}' is an example of the task {task}.")
-    if asked.strip().lower() in NUMBERS_OVER_TIME:
-        raise ConfigError(f"'{asked}': recurra has no task of numbers over time yet. Known: {', '.join(TASKS)}.")
-    plan, file = TASKS[task], path_of(file, "file")
+    found = draft(task, file, watch=watch)
+    settings = settings_of(parse(yaml.safe_dump(dict(found.tree), allow_unicode=True, sort_keys=False), str(file)))
+    said = (*found.said, f"{found.size}; the config says why, after `here:`.")
+    for line in said:
+        (watch or NoCallback()).note(line)
+    return config_text(settings.resolved, settings.schema, said, found.reasons)
+
+
+@in_float32
+def draft(
+    task: str,
+    file: AnyPath,
+    *,
+    given: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+    watch: Listener | None = None,
+) -> Draft:
+    """What `init` chooses, as a tree. given: options of the sections task and data that are not to be guessed
+
+    watch: hears what a task is called, where that is not the word that was given
+    Raises as `init` does; ConfigError also for an option that is given and is none.
+    """
+    watch = watch or NoCallback()
+    task, file = _task_called(task, watch), path_of(file, "file")
     if any("\udc80" <= character <= "\udcff" for character in str(file)):  # bytes that Python could not decode
         raise ConfigError(f"{file}: its name is not UTF-8, so no config can hold it. Rename it.")
     heard = _Notes()
     parts = _parts(file, heard)
     file = parts.get("train", file)
-    word = plan.format_of(file)
+    plan, ours, data = TASKS[task], dict(given.get("task", {})), dict(given.get("data", {}))
+    word = data.pop("format", None) or plan.format_of(file)
     if word == "auto" and recognised(file)[1]:
         heard.note(read_as(file))
-    rows, number = _first_rows(read(file, format=word, note=heard.note), file, word)
+    reading = {name: value for name, value in data.items() if name in ("columns", "delimiter", "encoding", "sheet")}
+    rows, number = _first_rows(read(file, format=word, note=heard.note, **reading), file, word)
     rows, paths = with_nested(rows)
-    found = plan.suggested(rows, file)
-    if "columns" in found.data:
-        rows = list(islice(read(file, format=word, columns=found.data["columns"]), LOOK))
-    data: dict[str, Any] = {"train": str(file), **{name: str(parts[name]) for name in ("dev", "test") if name in parts}}
-    data |= {**({} if word == "auto" else {"format": word}), **found.data}
-    if chosen_paths := {name: paths[name] for name in _names_in(found.task) if name in paths}:
-        data["columns"] = chosen_paths
-    chosen: dict[str, Any] = {"task": {"name": task, **found.task}, "data": data}
-    seen = Seen(rows, number)
-    choices = plan.sized(chosen["task"], seen) if isinstance(plan, ChoosesBySize) else usual(seen)
+    named = _columns_given(task, rows, file, ours)
+    found, shown = _suggested(plan, rows, file, ours, named)
+    if "columns" in found.data and not named and "columns" not in data:
+        data["columns"] = found.data["columns"]
+        shown = list(islice(read(file, format=word, columns=data["columns"]), LOOK))
+    chosen: dict[str, Any] = {"task": {"name": task, **found.task, **ours}, "data": {"train": str(file)}}
+    chosen["data"] |= {name: str(parts[name]) for name in ("dev", "test") if name in parts}
+    chosen["data"] |= {**({} if word == "auto" else {"format": word}), **data}
+    if nested := {
+        name: paths[name] for name in chain.from_iterable(map(_names, chosen["task"].values())) if name in paths
+    }:
+        chosen["data"]["columns"] = {**(data["columns"] if isinstance(data.get("columns"), Mapping) else {}), **nested}
+    seen = Seen(shown, number)
+    options = {**chosen["task"], **{key: key for key in named}}
+    choices = plan.sized(options, seen) if isinstance(plan, ChoosesBySize) else usual(seen)
     for choice in choices:
         *places, name = choice.path.split(".")
         section = chosen
         for place in places:
             section = section.setdefault(place, {})
         section[name] = choice.value
-    document = parse(yaml.safe_dump(chosen, allow_unicode=True, sort_keys=False), str(file))
-    settings = settings_of(document)
-    said = (*heard.messages, *found.said, in_words(choices, seen))
-    for line in said:
-        (watch or NoCallback()).note(line)
-    reasons = {one.path: one.why for one in choices if one.why}
-    return config_text(settings.resolved, settings.schema, said, reasons)
+    return Draft(
+        chosen,
+        (*heard.messages, *found.said),
+        in_words(choices, seen),
+        {one.path: one.why for one in choices if one.why},
+    )
+
+
+def _task_called(asked: str, watch: Listener) -> str:
+    """The word of a task, from one of its names. Raises ConfigError."""
+    task = TASKS.called(text_of(asked, "task"))
+    if asked != task:
+        watch.note(f"'{asked}' is an example of the task {task}.")
+    if asked.strip().lower() in NUMBERS_OVER_TIME:
+        raise ConfigError(f"'{asked}': recurra has no task of numbers over time yet. Known: {', '.join(TASKS)}.")
+    return task
+
+
+def _columns_given(
+    task: str, rows: Sequence[Record], file: Path, given: Mapping[str, Any]
+) -> Mapping[str, tuple[str, ...]]:
+    """The columns that are given, by the options that name them.
+
+    Raises ConfigError; DataError for a column that is not there.
+    """
+    if not given:
+        return {}
+    tree = {"task": {"name": task, **given}, "data": {"train": str(file)}}
+    fields = settings_of(document_of(tree), to_train=False).plan.fields
+    named = {key: names for key, value in given.items() if (names := _names(value)) and set(names) <= set(fields)}
+    for name in chain.from_iterable(named.values()):
+        field(rows[0], name)
+    return named
+
+
+def _suggested(
+    plan: type[TaskConfig],
+    rows: Sequence[Record],
+    file: Path,
+    given: Mapping[str, Any],
+    named: Mapping[str, tuple[str, ...]],
+) -> tuple[Suggestion, Sequence[Record]]:
+    """What the task suggests for these rows, and the rows as it saw them: a column that is given stands under the name
+    of its option, by which it is found."""
+    shown = [_shown(row, named) for row in rows] if named else rows
+    while True:
+        found = plan.suggested(shown, file)
+        wrong = {found.task[key] for key in named if found.task.get(key, key) != key}
+        if not wrong:
+            said = tuple(_as_given(line, named, given) for line in found.said)
+            return Suggestion(found.task, found.data, tuple(filter(None, said))), shown
+        shown = [Record({k: v for k, v in row.fields.items() if k not in wrong}, row.origin) for row in shown]
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    """The columns that an option may name."""
+    names = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list | tuple) else ()
+    return names if all(isinstance(name, str) for name in names) else ()
+
+
+def _shown(row: Record, named: Mapping[str, tuple[str, ...]]) -> Record:
+    """A row with the columns that are given under the names of their options."""
+    taken = {spelt(name, row.fields) for names in named.values() for name in names}
+    cells = {key: [field(row, name) for name in names] for key, names in named.items()}
+    joined = {key: values[0] if len(values) == 1 else "\n".join(map(str, values)) for key, values in cells.items()}
+    rest = {name: value for name, value in row.fields.items() if name not in taken and name not in named}
+    return Record(joined | rest, row.origin)
+
+
+def _as_given(line: str, named: Mapping[str, tuple[str, ...]], given: Mapping[str, Any]) -> str:
+    """A line of what was chosen; "" for one on an option that is given, but for its column, which is said as given."""
+    key = line.partition(":")[0]
+    if key in named:
+        return line.replace(f"column '{key}', by its name", f"column {' and '.join(map(repr, named[key]))}, as given")
+    return "" if key in given else line
 
 
 def _parts(file: Path, watch: Listener) -> Mapping[str, Path]:
@@ -118,18 +226,6 @@ def _first_rows(records: Iterator[Record], file: Path, word: str) -> tuple[list[
     if last is None or not (is_pattern(file) or file.is_file()):  # a pipe is read once
         return rows, len(rows)
     return rows, max(len(rows), round(num_lines(file) * len(rows) / last))
-
-
-def _names_in(options: Mapping[str, Any]) -> Iterator[str]:
-    """The texts among the values of options, those that may be names of columns."""
-    for value in options.values():
-        yield from (
-            [value]
-            if isinstance(value, str)
-            else [one for one in value if isinstance(one, str)]
-            if isinstance(value, list | tuple)
-            else []
-        )
 
 
 @in_float32

@@ -9,7 +9,7 @@ from recurra.api.answers import OF_FILES, Source, answered, source_for, with_dat
 from recurra.api.callbacks import NoCallback
 from recurra.api.defaults import in_float32
 from recurra.api.fingerprint import doubt
-from recurra.api.folder import Run, open_settings, opened
+from recurra.api.folder import OpenRun, open_settings, opened
 from recurra.api.given import AnyPath, Row, are_rows, path_of, records_of
 from recurra.api.inference import device_of, outputs
 from recurra.api.prepare import examples_of, filter_examples, good_rows, note_shared, prepare, read_rows
@@ -24,7 +24,7 @@ OF_DATA = (*OF_FILES, "data.train", "data.dev", "data.test")
 
 @in_float32
 def evaluate(
-    run: AnyPath | Run,
+    run: AnyPath | OpenRun,
     file: AnyPath | Iterable[Row] | None = None,
     *,
     split: str = "test",
@@ -80,7 +80,7 @@ def _given_rows(file: Any, settings: Settings, watch: Listener) -> tuple[str, li
     return path.name, read_rows(path, settings, watch, then)
 
 
-def _own_splits(trained: Run, settings: Settings, watch: Callback, *, needed: bool) -> Mapping[str, list[Any]]:
+def _own_splits(trained: OpenRun, settings: Settings, watch: Callback, *, needed: bool) -> Mapping[str, list[Any]]:
     """The examples of the run's own data; none if it cannot be read and only the baselines need it."""
     try:
         prepared = prepare(settings, watch, task=trained.task)
@@ -96,7 +96,7 @@ def _own_splits(trained: Run, settings: Settings, watch: Callback, *, needed: bo
 
 @in_float32
 def predict(
-    run: AnyPath | Run,
+    run: AnyPath | OpenRun,
     records: Source | Iterable[Row] | Mapping[str, Any] | str,
     *,
     options: Mapping[str, Any] | None = None,

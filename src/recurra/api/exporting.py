@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import torch
 
 from recurra.api.defaults import in_float32
-from recurra.api.folder import Run, opened
+from recurra.api.folder import OpenRun, opened
 from recurra.api.given import AnyPath, path_of
 from recurra.export import ANY, Agreement, onnx, save_torch
 from recurra.models import SequenceModel
@@ -19,7 +19,7 @@ from recurra.tasks import Calibrates
 
 @in_float32
 def export_onnx(
-    run: AnyPath | Run, path: AnyPath, *, target: str = ANY, cells: Iterable[AnyPath] = ()
+    run: AnyPath | OpenRun, path: AnyPath, *, target: str = ANY, cells: Iterable[AnyPath] = ()
 ) -> tuple[Agreement, ...]:
     """Write a run's model as ONNX, with all that is needed to ask it; see `recurra.export.onnx`.
 
@@ -36,7 +36,7 @@ def export_onnx(
 
 
 @in_float32
-def export_torch(run: AnyPath | Run, path: AnyPath, *, cells: Iterable[AnyPath] = ()) -> dict[str, float]:
+def export_torch(run: AnyPath | OpenRun, path: AnyPath, *, cells: Iterable[AnyPath] = ()) -> dict[str, float]:
     """Write a run's weights for modules of torch.nn; see `recurra.export.save_torch`.
 
     Raises RunError for a run that is damaged, ConfigError, with all reasons at once, for layers that torch lacks.
@@ -44,7 +44,7 @@ def export_torch(run: AnyPath | Run, path: AnyPath, *, cells: Iterable[AnyPath] 
     return save_torch(_tempered(opened(run, cells)), path_of(path, "path"))
 
 
-def _tempered(run: Run) -> torch.nn.Module:
+def _tempered(run: OpenRun) -> torch.nn.Module:
     """The model with the temperature of its probabilities in its output layer: softmax of its logits is calibrated."""
     temperature = run.task.temperature if isinstance(run.task, Calibrates) else 1.0
     model = run.model

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
-from recurra.api.folder import Run
+from recurra.api.folder import OpenRun
 from recurra.base.errors import ConfigError
 from recurra.data.tokenizers import UNK, Vocabulary
 from recurra.data.tokenizers.vocabulary import SPECIALS
@@ -24,7 +24,7 @@ from recurra.nn import FullSoftmax
 from recurra.tasks import Embeds, Task
 
 
-def load_pretrained(run: Run, model: nn.Module, task: Task, layers: int | None = None) -> str:
+def load_pretrained(run: OpenRun, model: nn.Module, task: Task, layers: int | None = None) -> str:
     """Put the vectors and layers of a language model into `model`, in place; a sentence on what was taken.
 
     Its backward layer, if it has one, is where the second direction of a bidirectional layer begins.
@@ -103,7 +103,7 @@ def groups_of(model: nn.Module) -> list[list[Parameter]]:
     return [group for group in (top, *middle, bottom) if group]
 
 
-def _refuse_other_shapes(where: str, run: Run, model: SequenceModel, ours: Sequence[Layer]) -> None:
+def _refuse_other_shapes(where: str, run: OpenRun, model: SequenceModel, ours: Sequence[Layer]) -> None:
     source = run.model
     assert isinstance(source, SequenceModel)
     theirs, width = source.encoder.layers(), _table(source).shape[1]
@@ -116,7 +116,7 @@ def _refuse_other_shapes(where: str, run: Run, model: SequenceModel, ours: Seque
     raise ConfigError(f"{where}: {_advice(run, source, model)}")
 
 
-def _advice(run: Run, source: SequenceModel, model: SequenceModel) -> str:
+def _advice(run: OpenRun, source: SequenceModel, model: SequenceModel) -> str:
     """What to set so that the layers have the same shapes."""
     tree, tells = run.settings.tree["model"], _tells_tokens(model)
     if not {"cell", "hidden_size"} <= tree["encoder"].keys():  # an encoder of a package

@@ -5,6 +5,7 @@ task.json          tokenizer, vocabulary, labels, data        cell.json   a user
 model.safetensors  the best weights            log.jsonl     one line a few steps, one an epoch, one for the end
 last.ckpt          to resume; until the run ends last.prev.ckpt and best.ckpt beside it
 scores.json baselines.json report.html *.png
+data/train.jsonl dev.jsonl test.jsonl   the rows of a run that was trained on rows in memory, to resume and score it
 examples.json      a few texts of dev or test, to try the run with
 """
 
@@ -13,8 +14,9 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -41,7 +43,7 @@ MAX_CONFIG_BYTES = 128 * 2**10
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class OpenRun:
     """A trained run, ready to answer. fingerprint: of the data that it was trained on, as `prepare` makes it."""
 
     folder: RunFolder
@@ -111,13 +113,13 @@ def has_best(folder: RunFolder) -> bool:
     return any(line.get("best") is True for line in read_log(folder.log))
 
 
-def opened(run: AnyPath | Run, cells: Iterable[AnyPath] = ()) -> Run:
+def opened(run: AnyPath | OpenRun, cells: Iterable[AnyPath] = ()) -> OpenRun:
     """A run that is open already, or the one in a folder. Raises as `open_run` does."""
-    return run if isinstance(run, Run) else open_run(run, cells)
+    return run if isinstance(run, OpenRun) else open_run(run, cells)
 
 
 @in_float32
-def open_run(path: AnyPath, cells: Iterable[AnyPath] = ()) -> Run:
+def open_run(path: AnyPath, cells: Iterable[AnyPath] = ()) -> OpenRun:
     """Read a trained run. Raises RunError if the folder is not one, is damaged, or training has not ended yet."""
     folder, settings = open_settings(path, cells, to_train=False)
     refuse_untrained(folder)
@@ -128,7 +130,7 @@ def open_run(path: AnyPath, cells: Iterable[AnyPath] = ()) -> Run:
     model = settings.model(task.model_sizes)
     load_weights(folder.weights, model)
     model.eval()
-    return Run(folder, settings, task, model, str(stored.get("data")))
+    return OpenRun(folder, settings, task, model, str(stored.get("data")))
 
 
 def open_settings(
@@ -147,10 +149,27 @@ def open_settings(
         document = parse_config(data, str(folder.config))
         if not data.rstrip().endswith(END.encode()):
             raise RunError(f"{folder.config}: damaged: its last line is missing: {END!r}. Copy the run folder again.")
+        document = replace(document, tree=at_home(document.tree, folder))
         settings = settings_of(document, to_train=to_train)
     except ConfigError as error:
         raise RunError("\n".join(error.problems)) from error
     return folder, settings_of(override(document, overrides)) if overrides else settings
+
+
+def at_home(tree: Mapping[str, Any], folder: RunFolder) -> Mapping[str, Any]:
+    """A config whose data files lay in the run's own folder, which has been moved: with where they are now."""
+    data = tree.get("data")
+    if not isinstance(data, Mapping):
+        return tree
+    moved = {name: _moved(value, folder) for name, value in data.items() if name in ("train", "dev", "test")}
+    return {**tree, "data": {**data, **moved}}
+
+
+def _moved(value: object, folder: RunFolder) -> object:
+    if not isinstance(value, str) or Path(value).parent.name != folder.data.name or Path(value).exists():
+        return value
+    here = folder.data / Path(value).name
+    return str(here.resolve()) if here.is_file() else value
 
 
 def add_cells(paths: Iterable[AnyPath]) -> set[str]:

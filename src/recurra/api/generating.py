@@ -8,7 +8,7 @@ from itertools import chain
 
 from recurra.api.callbacks import NoCallback
 from recurra.api.defaults import in_float32
-from recurra.api.folder import Run, opened
+from recurra.api.folder import OpenRun, opened
 from recurra.api.given import AnyPath, text_of
 from recurra.api.inference import device_of
 from recurra.base.contracts import Listener
@@ -20,7 +20,7 @@ MOST_TEXTS = 1000
 
 @in_float32
 def generate(
-    run: AnyPath | Run,
+    run: AnyPath | OpenRun,
     prompt: str = "",
     *,
     length: int = 200,
@@ -53,7 +53,7 @@ def generate(
 
 
 @in_float32
-def suggester(run: AnyPath | Run, *, device: str = "auto", cells: Iterable[AnyPath] = ()) -> Suggester:
+def suggester(run: AnyPath | OpenRun, *, device: str = "auto", cells: Iterable[AnyPath] = ()) -> Suggester:
     """An object that suggests words while somebody types; it keeps what it has read. Raises ConfigError."""
     trained = _opened(run, cells, device)
     return _suggesting(trained).suggester(trained.model)
@@ -61,7 +61,7 @@ def suggester(run: AnyPath | Run, *, device: str = "auto", cells: Iterable[AnyPa
 
 @in_float32
 def suggest(
-    run: AnyPath | Run,
+    run: AnyPath | OpenRun,
     prompt: str,
     number: int = 5,
     *,
@@ -77,7 +77,7 @@ def suggest(
 
 
 @in_float32
-def midi(run: AnyPath | Run, text: str, *, cells: Iterable[AnyPath] = ()) -> bytes:
+def midi(run: AnyPath | OpenRun, text: str, *, cells: Iterable[AnyPath] = ()) -> bytes:
     """A MIDI file of what a run has written: of chords, if its task is music, else of a tune in ABC notation.
 
     Raises DataError if there is neither, ConfigError where symusic is not installed.
@@ -89,30 +89,30 @@ def midi(run: AnyPath | Run, text: str, *, cells: Iterable[AnyPath] = ()) -> byt
     return task.midi(text_of(text, "text"))
 
 
-def _opened(run: AnyPath | Run, cells: Iterable[AnyPath], device: str) -> Run:
+def _opened(run: AnyPath | OpenRun, cells: Iterable[AnyPath], device: str) -> OpenRun:
     trained = opened(run, cells)
     trained.model.to(device_of(device))
     return trained
 
 
-def _generating(trained: Run) -> Generates:
+def _generating(trained: OpenRun) -> Generates:
     if not isinstance(trained.task, Generates):
         raise _other(trained, "language_model, or another that writes. Use `recurra predict` here.")
     return trained.task
 
 
-def _suggesting(trained: Run) -> Suggests:
+def _suggesting(trained: OpenRun) -> Suggests:
     if not isinstance(trained.task, Suggests):
         raise _other(trained, "language_model, which suggests words.")
     return trained.task
 
 
-def _other(trained: Run, expected: str) -> ConfigError:
+def _other(trained: OpenRun, expected: str) -> ConfigError:
     name = trained.settings.tree["task"]["name"]
     return ConfigError(f"{trained.folder.path}: is a run of task {name}, expected one of task {expected}")
 
 
-def _note_unknown(trained: Run, prompt: str, watch: Listener) -> None:
+def _note_unknown(trained: OpenRun, prompt: str, watch: Listener) -> None:
     if isinstance(trained.task, NamesUnknown) and (unknown := trained.task.unknown_in(prompt)):
         shown = ", ".join(map(repr, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
         watch.note(f"the prompt holds tokens that training never saw, which are read as unknown: {shown}.")

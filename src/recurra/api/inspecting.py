@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from recurra.api.defaults import in_float32
-from recurra.api.folder import Run, opened
+from recurra.api.folder import OpenRun, opened
 from recurra.api.given import AnyPath, refusal
 from recurra.api.inference import device_of
 from recurra.base.contracts import Origin, Record, Report, Table
@@ -94,7 +94,7 @@ class Inspection:
 
 @in_float32
 def inspect(
-    run: AnyPath | Run, text: str | Mapping[str, Any], *, device: str = "auto", cells: Iterable[AnyPath] = ()
+    run: AnyPath | OpenRun, text: str | Mapping[str, Any], *, device: str = "auto", cells: Iterable[AnyPath] = ()
 ) -> Inspection:
     """Look inside a run while it answers a text: gates, states, saliency, and what its task has besides.
 
@@ -128,7 +128,7 @@ def inspect(
     )
 
 
-def _text(trained: Run, given: object) -> str:
+def _text(trained: OpenRun, given: object) -> str:
     field = trained.settings.plan.inputs[0].name
     text = given.get(field) if isinstance(given, Mapping) else given
     if not isinstance(text, str):
@@ -136,7 +136,7 @@ def _text(trained: Run, given: object) -> str:
     return text
 
 
-def _example(trained: Run, text: str) -> Any:
+def _example(trained: OpenRun, text: str) -> Any:
     field = trained.settings.plan.inputs[0].name
     example = trained.task.example(Record({field: text}, Origin("argument", 1)), gold=False)
     if is_blank(text) or not example.length:

@@ -60,6 +60,11 @@ class RunFolder:
         return self.path / "log.jsonl"
 
     @property
+    def data(self) -> Path:
+        """A folder with the data that a run was given as rows, and not as files; most runs have none."""
+        return self.path / "data"
+
+    @property
     def wish(self) -> Path:
         """There while another process asks the one that trains here to end the run with its best weights so far."""
         return self.path / ".finish"

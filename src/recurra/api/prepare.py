@@ -185,8 +185,9 @@ def note_shared(train: Iterable[Any], examples: Iterable[Any], name: str, watch:
     if shared.num_rows:
         first, second = shared.examples[0]
         stand = "stands" if shared.num_rows == 1 else "stand"
+        row = "row" if name == "rows" else f"{name} row"
         watch.note(
-            f"{shared.num_rows} of {counted(shared.num_seen, f'{name} row')} {stand} in train too (first: {second} is "
+            f"{shared.num_rows} of {counted(shared.num_seen, row)} {stand} in train too (first: {second} is "
             f"{first}), so the {name} scores are too good."
         )
 

@@ -13,7 +13,7 @@ import torch
 
 from recurra.api.changes import Change, apply, changes, refuse_bound
 from recurra.api.finetuning import load_pretrained
-from recurra.api.folder import describe, forget, open_run, write_config, write_task
+from recurra.api.folder import at_home, describe, forget, open_run, write_config, write_task
 from recurra.api.inference import outputs
 from recurra.api.interrupts import Stopped
 from recurra.api.places import RunFolder
@@ -85,7 +85,7 @@ def resume_from(
         )
     for message in found.notes if found else ("no checkpoint was written yet: training starts at the first step.",):
         watch.note(message)
-    changed = changes(found.checkpoint.config, settings) if found else []
+    changed = changes(at_home(found.checkpoint.config, folder), settings) if found else []
     refuse_bound(changed, settings, folder.config)
     return _course(folder, settings, device, watch, found, ranks, changed)
 

@@ -46,6 +46,10 @@ class Schema:
         """The dotted paths of all sections and options called `key`, for a hint: those nearest to the path `near`."""
         return self._nearest([path for path in self._paths() if path.rpartition(".")[2] == key], near)
 
+    def names(self) -> list[str]:
+        """What sections and options are called, without their paths."""
+        return list(dict.fromkeys(path.rpartition(".")[2] for path in self._paths()))
+
     def prefixed(self, key: str, near: Sequence[str] = ()) -> list[str]:
         """The same for a name with its component's in front: `decoder_cell`, `enc_layers`, `attention_heads`."""
         found = []

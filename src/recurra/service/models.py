@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from recurra.api.folder import Run, open_run
+from recurra.api.folder import OpenRun, open_run
 from recurra.api.inference import device_of, outputs
 from recurra.api.places import RunFolder
 from recurra.api.samples import read_samples
@@ -37,7 +37,7 @@ class LoadedModel:
 
     name: str
     word: str
-    run: Run
+    run: OpenRun
     device: torch.device
     version: str
     stamp: Stamp

@@ -50,10 +50,10 @@ class Seen:
 
 
 def in_words(choices: Sequence[Choice], seen: Seen) -> str:
-    """How long training is by these choices, and where the reasons are."""
+    """How long training is by these choices, without a full stop."""
     value = {choice.path: choice.value for choice in choices}
     passes, rows = value["training.epochs"], value["training.batch_rows"]
-    return f"training: {seen.words}, so {passes} epochs in batches of {rows} rows; the config says why, after `here:`."
+    return f"training: {seen.words}, so {passes} epochs in batches of {rows} rows"
 
 
 def usual(seen: Seen) -> list[Choice]:

@@ -15,7 +15,7 @@ from recurra.cli.terminal import flush, put, put_json, say
 from recurra.cli.texts import from_arguments, from_standard_input, readable, write_png
 
 if TYPE_CHECKING:
-    from recurra.api import Run, Source
+    from recurra.api import OpenRun, Source
     from recurra.base.contracts import Listener, Record
 
 _STANDARD_INPUT = "-"
@@ -83,7 +83,7 @@ def _run(args: argparse.Namespace) -> int:
     return DONE
 
 
-def _written(args: argparse.Namespace, run: Run, groups: Iterable[Any], watch: Listener) -> int:
+def _written(args: argparse.Namespace, run: OpenRun, groups: Iterable[Any], watch: Listener) -> int:
     """Write all answers to a file; return how many."""
     from recurra import api
     from recurra.cli.columns import SUFFIXES, write_conll

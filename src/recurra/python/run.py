@@ -1,0 +1,212 @@
+"""A trained run as a person uses it: ask it, score it, look into it, hand it to other programs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from recurra import api
+from recurra.api.defaults import in_float32
+from recurra.api.folder import OpenRun, open_run
+from recurra.api.given import AnyPath, path_of, refusal
+from recurra.api.places import RunFolder
+from recurra.api.reporting import read_report
+from recurra.base.answers import Answer
+from recurra.base.contracts import Record
+from recurra.base.errors import ConfigError
+from recurra.python.evaluation import Evaluation
+from recurra.python.frames import with_answers
+from recurra.python.rows import frame_of, is_path, list_of, rows_of, rows_of_frame
+from recurra.python.watching import Progress, heard
+from recurra.tasks import SaysLabels, SuggestedWord
+
+if TYPE_CHECKING:
+    from narwhals.typing import IntoDataFrameT
+
+# What ends of file names say of what is exported.
+_ONNX, _TORCH = (".onnx",), (".safetensors",)
+
+
+@in_float32
+def load(path: AnyPath, *, device: str = "auto", cells: Iterable[AnyPath] = (), progress: Progress = True) -> Run:
+    """Open a run folder. device: where it answers; auto takes a GPU where there is one
+
+    cells: files with cells of your own, which are run; a run folder holds its own cell as data, and needs none
+    progress: who hears its notes: True prints them on standard error, False keeps silent; or a callback
+    Raises RunError for a folder that is no run, is damaged, or whose training has not ended.
+    """
+    return Run(open_run(path_of(path, "path"), cells), device=device, progress=progress)
+
+
+class Run:
+    """A trained run; `recurra.load` and `recurra.train` make it. Raises ConfigError for a device that is not there."""
+
+    def __init__(self, opened: OpenRun, *, device: str = "auto", progress: Progress = True) -> None:
+        self._open = opened
+        self._folder = RunFolder(opened.folder.path.resolve())
+        self._device = device
+        self._progress = progress
+
+    # -- what it is ------------------------------------------------------------------------------------------------
+
+    @property
+    def path(self) -> Path:
+        """Its folder, from the root on, so that it stays the same where the program goes to another folder."""
+        return self._folder.path
+
+    @property
+    def task(self) -> str:
+        """The word of its task."""
+        return str(self._open.settings.tree["task"]["name"])
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Its config, every default written out."""
+        return {name: dict(section) for name, section in self._open.settings.tree.items()}
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels that it tells apart. Raises ConfigError for a task without labels."""
+        task = self._open.task
+        if not isinstance(task, SaysLabels):
+            raise ConfigError(f"labels: {self.path} is a run of task {self.task}, which has none.")
+        return task.labels
+
+    @property
+    def model(self) -> Any:
+        """Its network, a torch.nn.Module."""
+        return self._open.model
+
+    @property
+    def report(self) -> Evaluation:
+        """The scores at the end of its training, beside the baselines'; its folder has a page of them, report.html."""
+        return Evaluation(read_report(self._folder))
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """The scores at the end of its training, on test where there was one, else on dev."""
+        return self.report.scores
+
+    # -- answers ---------------------------------------------------------------------------------------------------
+
+    @overload
+    def predict(self, data: str | Mapping[str, Any] | Record, **options: Any) -> Answer: ...
+    @overload
+    def predict(self, data: os.PathLike[str], **options: Any) -> list[Answer]: ...
+    @overload
+    def predict(self, data: IntoDataFrameT, **options: Any) -> IntoDataFrameT: ...
+    @overload
+    def predict(self, data: Iterable[Any], **options: Any) -> list[Answer]: ...
+    @in_float32
+    def predict(self, data: Any, **options: Any) -> Any:
+        """Answers in the form of the question; labels are not needed.
+
+        data: a text or a row as a dict gives one answer; a list (or array, or column) of them a list of answers; a
+          pathlib.Path the answers to the rows of that file; a data frame the same frame with columns added:
+          predicted, score, and probability_X for each label X, where there are at most 50
+        options: how to answer, as the task has it: beam, n_best and attention of a translation, tokens of a language
+          model
+        An answer has attributes by its kind (`recurra.base.answers`), and to_dict(), which is its JSON.
+        Raises ConfigError for what are no rows, or an option that the task does not have; DataError for a row that
+        cannot be read.
+        """
+        with heard(self._progress) as watch:
+            ask = partial(api.answered, self._open, options=options, device=self._device, watch=watch)
+            if isinstance(data, str | Mapping | Record):
+                return next(iter(ask([_no_file(data)]))).answer
+            if (frame := frame_of(data)) is not None:
+                return with_answers(frame, self._open, ask, watch)
+            rows = api.source_for(self._open, data) if is_path(data) else self._rows(data)
+            return [one.answer for one in ask(rows)]
+
+    def _rows(self, data: object) -> Iterable[Any]:
+        """Rows as the verbs take them; of a run that reads tokens, a list of tokens is a row too."""
+        if isinstance(data, bytes | type) or not isinstance(data, Iterable):
+            raise refusal("data", "a text, a list of texts or dicts, a data frame or a pathlib.Path", data)
+        field, tags = self._open.settings.plan.inputs[0].name, self._open.task.answer_kind == "tags"
+        return ({field: list_of(row)} if tags and list_of(row) is not None else row for row in data)
+
+    @in_float32
+    def generate(self, prompt: str = "", *, num: int = 1, **options: Any) -> Any:
+        """The prompt with what follows it; a list of them for `num` above 1.
+
+        options: length (tokens), temperature, top_k, top_p, seed, stop
+        Raises ConfigError for a run that does not write, or an option out of its range.
+        """
+        with heard(self._progress) as watch:
+            pieces = api.generate(self._open, prompt, num=num, device=self._device, watch=watch, **options)
+            texts = [prompt] * num
+            for piece in pieces:
+                texts[piece.number] += piece.text
+        return texts[0] if num == 1 else texts
+
+    @in_float32
+    def suggest(self, text: str, number: int = 5) -> Sequence[SuggestedWord]:
+        """The most probable words at the end of a text, each with its probability.
+
+        Raises ConfigError for a run that suggests none.
+        """
+        with heard(self._progress) as watch:
+            return api.suggest(self._open, text, number, device=self._device, watch=watch)
+
+    # -- how good, and why -----------------------------------------------------------------------------------------
+
+    @in_float32
+    def evaluate(self, data: Any = None, *, split: str = "test") -> Evaluation:
+        """Score the run on other data, or on a split of its own data (train, dev, test), beside the baselines.
+
+        data: a path, a data frame, or rows as a list of dicts or a dict of columns
+        Raises ConfigError for a split that its data does not have, DataError for a label that training never saw.
+        """
+        given = data
+        if data is not None and not is_path(data):
+            frame = frame_of(data)
+            given = [*(rows_of_frame(frame) if frame is not None else rows_of(data, "data"))]
+        with heard(self._progress) as watch:
+            return Evaluation(api.evaluate(self._open, given, split=split, device=self._device, watch=watch))
+
+    @in_float32
+    def explain(self, text: str | Mapping[str, Any]) -> api.Inspection:
+        """What the model looked at while it answered: how much each token adds, gates, states, attention.
+
+        `.saliency.steps` has a number for each of `.tokens`; docs/guide/inspect.md says what they are.
+        Raises DataError for a text without tokens, ConfigError for a model that cannot be looked into.
+        """
+        return api.inspect(self._open, text, device=self._device)
+
+    # -- other programs --------------------------------------------------------------------------------------------
+
+    @in_float32
+    def export(self, path: AnyPath, *, target: str = "any") -> Path:
+        """Write the model for other programs: NAME.onnx for ONNX runtimes, NAME.safetensors for modules of torch.nn.
+
+        target: the program that will run an ONNX file: any, onnxruntime, openvino
+        Returns the path. Raises ConfigError for another ending or a model that has no such form.
+        """
+        file = path_of(path, "path")
+        if file.suffix in _ONNX:
+            api.export_onnx(self._open, file, target=target)
+        elif file.suffix in _TORCH:
+            api.export_torch(self._open, file)
+        else:
+            raise ConfigError(f"path: expected a name that ends in .onnx or .safetensors, got '{file}'.")
+        return file
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    def __repr__(self) -> str:
+        return f"Run('{self._open.folder.path}'): {self.task}"
+
+
+def _no_file(data: Any) -> Any:
+    """A single text or row. Raises ConfigError where it is the name of a file: who gives that wants its rows."""
+    if isinstance(data, str) and len(data) < 1024 and "\0" not in data and os.path.isfile(data):
+        raise ConfigError(
+            f"data: {data!r} is the name of a file. For answers to its rows use predict(pathlib.Path({data!r})); for "
+            f"an answer to these words, predict([{data!r}])."
+        )
+    return data
