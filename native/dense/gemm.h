@@ -1,6 +1,7 @@
 // Products of any size from the tiles of tile.h, and the packing of weights for them.
 #pragma once
 
+#include "../memory.h"
 #include "tile.h"
 
 namespace recurra::RECURRA_ISA {
@@ -86,8 +87,10 @@ struct RowTiles {
 };
 
 // C[rows][v0 .. v1) from A and packed weights of that depth. v0 is even. A column beyond v1 goes to `spare`.
+// `ahead` is fetched on the way.
 template <bool Packed>
-void multiply(Left left, long rows, const float* packed, long v0, long v1, const Target& target) {
+void multiply(Left left, long rows, const float* packed, long v0, long v1, const Target& target,
+              Ahead ahead = {}) {
     const float zeros[VL] = {};
     float spare[VL];
     const long panel = left.depth() * PANEL;
@@ -105,6 +108,7 @@ void multiply(Left left, long rows, const float* packed, long v0, long v1, const
         left.a = a;
         for (long k = 0; k < tiles.count; ++k) {
             const int mr = static_cast<int>(tiles.height + (k < tiles.taller));
+            ahead.fetch();
             find_tile<Packed>(mr, np)(left, packed + p * panel, panel, columns);
             left.a += mr * left.row;
             for (int j = 0; j < 2 * np; ++j) {

@@ -35,13 +35,14 @@ inline void input_gradient(const Job& job, const BackwardMemory& m, int thread, 
     }
 }
 
-constexpr long TOKENS_AT_ONCE = 256;  // a panel of the right operand is then 32 KiB with AVX-512
+constexpr long TOKENS_AT_ONCE = 256;  // a panel of the right operand is then 32 KiB with AVX-512, 16 KiB with AVX2
+constexpr long VECTORS_AT_ONCE = 12;  // of deltas, all multiplied with a panel while it is in the L1 cache
 
 // Scratch for the weights' gradients, by outer product, flow and thread.
 struct GradientMemory {
-    float* sums[32];            // by outer product: one row a delta, padded columns
+    float* sums[32];            // by outer product: [panel of columns][block][delta][PANEL], so that tiles lie as they are used
     float* flows[64];           // by flow: one number a unit
-    float* left[64];            // by thread: a block's deltas, packed tile by tile
+    float* left[64];            // by thread: the deltas of some blocks, packed tile by tile
     float* right[64][32];       // by thread and outer product: panels of the argument
 
     GradientMemory(const Job& job, Bump& bump) {
@@ -60,12 +61,16 @@ struct GradientMemory {
 
     // A tile of `height` deltas a token, and what the last whole vectors write too much.
     static long left_size(long height) { return TOKENS_AT_ONCE * height + 2 * VL; }
+    static long block_size(long height) {
+        const RowTiles tiles(height);
+        return tiles.count * left_size(tiles.height + 1);
+    }
     static long most_left(const Plan& plan) {
         long most = 0;
         for (int k = 0; k < plan.num_outers; ++k) {
-            const RowTiles tiles(static_cast<long>(plan.outers[k].num_gates) * VL);
-            const long size = tiles.count * left_size(tiles.height + 1);
-            most = size > most ? size : most;
+            const long gates = plan.outers[k].num_gates, size = block_size(gates * VL);
+            const long all = (gates < VECTORS_AT_ONCE ? VECTORS_AT_ONCE / gates : 1) * size;
+            most = all > most ? all : most;
         }
         return most;
     }
@@ -83,15 +88,15 @@ public:
         : job_(job), m_(memory), g_(gradients), tape_(tape), plan_(plan_of(job)), sizes_(job), thread_(thread), threads_(threads) {}
 
     void run() {
-        clear();
+        clear_flows();
         long t = 0;
-        for (long token = 0; token < num_tokens(job_); token += TOKENS_AT_ONCE) {
+        for (long token = 0; token == 0 || token < num_tokens(job_); token += TOKENS_AT_ONCE) {  // of no token, zeros
             const long left = num_tokens(job_) - token, count = left < TOKENS_AT_ONCE ? left : TOKENS_AT_ONCE;
             for (int k = 0; k < plan_.num_outers; ++k)
                 if (wanted(k)) pack_right(k, t, token, count);
             for (int k = 0; k < plan_.num_outers; ++k)
                 if (leader(k) == k)
-                    for (long u = first(k); u < blocks(k); u += threads_) add_block(k, u, token, count);
+                    for (long g = first(k); g < groups(k); g += threads_) add_blocks(k, begin(k, g), begin(k, g + 1), token, count);
             for (int k = 0; k < plan_.num_flows; ++k)
                 if (packer(k) < 0) add_flow(plan_.flows[k], g_.flows[k], token, count);
             while (t + 1 < job_.T && job_.token[t + 1] <= token + count) ++t;
@@ -133,17 +138,31 @@ private:
         }
         return -1;
     }
-    // The first block of flow k that this thread sums up.
-    long begin(int flow) const { return packer(flow) < 0 ? thread_ : first(packer(flow)); }
     bool wanted(int k) const { return job_.d_parameters[plan_.outers[k].weight] != nullptr; }
     long height(int k) const { return static_cast<long>(plan_.outers[k].num_gates) * VL; }
 
-    void clear() {
-        for (int k = 0; k < plan_.num_outers; ++k)
-            for (long u = first(k); u < blocks(k) && wanted(k); u += threads_)
-                std::memset(g_.sums[k] + u * height(k) * g_.columns(job_, k), 0, height(k) * g_.columns(job_, k) * 4);
+    // Blocks of an outer product in even groups, as many for each thread.
+    long groups(int k) const {
+        const long most = VECTORS_AT_ONCE / plan_.outers[k].num_gates, size = most < 1 ? 1 : most, all = blocks(k);
+        const long count = ((all + size - 1) / size + threads_ - 1) / threads_ * threads_;
+        return count < all ? count : all;
+    }
+    long begin(int k, long group) const { return blocks(k) * group / groups(k); }
+
+    // The thread's blocks of units for a flow.
+    template <typename Work>
+    void for_blocks(int flow, const Work& work) const {
+        const int k = packer(flow);
+        if (k < 0)
+            for (long u = thread_; u < sizes_.blocks(UNITS); u += threads_) work(u);
+        else
+            for (long g = first(k); g < groups(k); g += threads_)
+                for (long u = begin(k, g); u < begin(k, g + 1); ++u) work(u);
+    }
+
+    void clear_flows() {
         for (int k = 0; k < plan_.num_flows; ++k)
-            for (long u = begin(k); u < sizes_.blocks(UNITS); u += threads_) store(g_.flows[k] + u * VL, V{});
+            for_blocks(k, [&](long u) { store(g_.flows[k] + u * VL, V{}); });
     }
 
     // What token (t, place r) was multiplied with: the input, the state before, or a value from the tape.
@@ -186,48 +205,77 @@ private:
         }
     }
 
-    // The rows of one block of units: its deltas, gate by gate, times the arguments of all that share them.
-    void add_block(int k, long u, long token, long count) {
+    // The rows of some blocks of units: their deltas, gate by gate, times the arguments of all that share them.
+    void add_blocks(int k, long u0, long u1, long token, long count) {
         const Outer& o = plan_.outers[k];
-        const long row = area_stride(sizes_, area(k));
-        const float* deltas = m_.area[o.area] + token * row + (u * area(k).count + o.first) * VL;
-        pack_left(k, u, deltas, row, count);
-        const RowTiles tiles(height(k));
-        const float* left = g_.left[thread_];
-        for (long tile = 0, done = 0; tile < tiles.count; ++tile) {
-            const long mr = tiles.height + (tile < tiles.taller);
-            for (int j = k; j < plan_.num_outers; ++j)
-                if (leader(j) == k && wanted(j)) add_tile(j, u, done, static_cast<int>(mr), count, left);
-            left += GradientMemory::left_size(mr);
-            done += mr;
-        }
+        const long row = area_stride(sizes_, area(k)), block = area(k).count * VL;
+        const float* deltas = m_.area[o.area] + token * row + o.first * VL;
+        for (long u = u0; u < u1; ++u) pack_left(k, u, deltas + u * block, row, count, packed(k, u - u0));
+        Ahead next = deltas_after(k, u1, token, count);
+        for (int j = k; j < plan_.num_outers; ++j)
+            if (leader(j) == k && wanted(j)) add_panels(j, u0, u1, token == 0, count, next);
     }
 
-    // mr rows of one outer product, all columns.
-    void add_tile(int k, long u, long done, int mr, long count, const float* packed) {
-        const long columns = g_.columns(job_, k);
-        const Left left{packed, 0, static_cast<int>(count), 1, 0};
-        float* sums = g_.sums[k] + (u * height(k) + done) * columns;
-        for (long c = 0; c < columns / PANEL;) {
-            const int np = panels_at_once(mr, columns / PANEL - c);
-            Column at[12];
-            for (int j = 0; j < 2 * np; ++j) {
-                float* sum = sums + c * PANEL + j * VL;
-                at[j] = {sum, columns, sum, columns};
+    // The deltas of the blocks that follow, or of the first ones of the next tokens.
+    Ahead deltas_after(int k, long u, long token, long count) const {
+        const long row = area_stride(sizes_, area(k)), block = area(k).count * VL;
+        if (u == blocks(k)) u = 0, token += count;
+        const long left = num_tokens(job_) - token, rows = left < count ? left : count, size = blocks(k) - u;
+        const long most = VECTORS_AT_ONCE / plan_.outers[k].num_gates;
+        return {m_.area[plan_.outers[k].area] + token * row + u * block, row, (size < most ? size : most) * block, rows, TOKENS_AT_ONCE};
+    }
+
+    // Where the deltas of a block are packed.
+    float* packed(int k, long block) const { return g_.left[thread_] + block * GradientMemory::block_size(height(k)); }
+
+    // The sums of a block for a panel of columns.
+    float* sums(int k, long panel, long u) const { return g_.sums[k] + (panel * blocks(k) + u) * height(k) * PANEL; }
+
+    // All columns of some blocks. A panel of arguments is used by all tiles of the blocks while it is in the cache.
+    void add_panels(int k, long u0, long u1, bool begins, long count, Ahead& next) {
+        const RowTiles tiles(height(k));
+        const long panels = g_.columns(job_, k) / PANEL;
+        for (long c = 0; c < panels;) {
+            const int np = panels_at_once(static_cast<int>(tiles.height + (tiles.taller > 0)), panels - c);
+            for (long u = u0; u < u1; ++u) {
+                const float* left = packed(k, u - u0);
+                for (long tile = 0, done = 0; tile < tiles.count; ++tile) {
+                    const int mr = static_cast<int>(tiles.height + (tile < tiles.taller));
+                    next.fetch();
+                    add_tile(k, c, np, u, done, mr, begins, count, left);
+                    left += GradientMemory::left_size(mr);
+                    done += mr;
+                }
             }
-            find_tile<true>(mr, np)(left, g_.right[thread_][k] + c * count * PANEL, count * PANEL, at);
             c += np;
         }
     }
 
+    void add_tile(int k, long c, int np, long u, long done, int mr, bool begins, long count, const float* packed) {
+        static const float zeros[VL] = {};
+        const Left left{packed, 0, static_cast<int>(count), 1, 0};
+        Column at[12];
+        for (int j = 0; j < 2 * np; ++j) {
+            float* sum = sums(k, c + j / 2, u) + done * PANEL + j % 2 * VL;
+            at[j] = begins ? Column{zeros, 0, sum, PANEL} : Column{sum, PANEL, sum, PANEL};
+            // What the next tile starts from: it comes from memory.
+            if (j % 2 == 0 && !begins) prefetch(sum + mr * PANEL, mr * PANEL);
+        }
+        find_tile<true>(mr, np)(left, g_.right[thread_][k] + c * count * PANEL, count * PANEL, at);
+    }
+
+    static void prefetch(const float* at, long count) {
+        for (long k = 0; k < count; k += 16) __builtin_prefetch(at + k, 1);
+    }
+
     // The deltas of a block, each tile's side by side, and their sums for the flows; a few tokens at a time, so that all of
     // it happens in the L1 cache.
-    void pack_left(int k, long u, const float* deltas, long row, long count) {
+    void pack_left(int k, long u, const float* deltas, long row, long count, float* to) {
         constexpr long STEP = 32;
         for (long begin = 0; begin < count; begin += STEP) {
             const long end = begin + STEP < count ? begin + STEP : count;
             sum_flows(k, u, deltas + begin * row, row, end - begin);
-            pack_tiles(k, deltas + begin * row, row, begin, end);
+            pack_tiles(k, deltas + begin * row, row, begin, end, to);
         }
     }
 
@@ -242,9 +290,8 @@ private:
     }
 
     // Whole vectors are written; what is too much is overwritten by the next token.
-    void pack_tiles(int k, const float* deltas, long row, long begin, long end) {
+    void pack_tiles(int k, const float* deltas, long row, long begin, long end, float* to) {
         const RowTiles tiles(height(k));
-        float* to = g_.left[thread_];
         for (long tile = 0; tile < tiles.count; ++tile) {
             const long mr = tiles.height + (tile < tiles.taller);
             const float* from = deltas;
@@ -269,14 +316,25 @@ private:
     }
 
     void write_outer(int k) {
+        for (long g = first(leader(k)); g < groups(leader(k)); g += threads_)
+            for (long u = begin(leader(k), g); u < begin(leader(k), g + 1); ++u)
+                for (int gate = 0; gate < plan_.outers[k].num_gates; ++gate) write_gate(k, u, gate);
+    }
+
+    void write_gate(int k, long u, int gate) {
         const Outer& o = plan_.outers[k];
         const Matrix shape = matrix_of(job_, o.weight);
-        const long columns = g_.columns(job_, k);
-        for (long u = first(k); u < blocks(k); u += threads_)
-            for (int g = 0; g < o.num_gates; ++g)
-                for (long lane = 0; lane < VL && u * VL + lane < shape.units; ++lane)
-                    std::memcpy(job_.d_parameters[o.weight] + (o.gates[g] * shape.units + u * VL + lane) * shape.depth,
-                                g_.sums[k] + (u * height(k) + g * VL + lane) * columns, shape.depth * 4);
+        for (long lane = 0; lane < VL && u * VL + lane < shape.units; ++lane) {
+            float* to = job_.d_parameters[o.weight] + (o.gates[gate] * shape.units + u * VL + lane) * shape.depth;
+            for (long c = 0; c * PANEL < shape.depth; ++c) {
+                const float* from = sums(k, c, u) + (gate * VL + lane) * PANEL;
+                const long left = shape.depth - c * PANEL;
+                if (left >= PANEL)
+                    for (long j = 0; j < PANEL; j += VL) store(to + c * PANEL + j, load(from + j));
+                else
+                    std::memcpy(to + c * PANEL, from, left * 4);
+            }
+        }
     }
 
     void write_flow(int k) {
@@ -284,7 +342,7 @@ private:
         float* sums = g_.flows[k];
         const Area& a = plan_.backward.areas[flow.area];
         const long row = area_stride(sizes_, a);
-        for (long u = begin(k); u < sizes_.blocks(UNITS); u += threads_) {
+        for_blocks(k, [&](long u) {
             if (a.kind == Area::SUM)  // summed over time by row: now over rows, in the order of lengths
                 for (long r = 0; r < job_.N; ++r)
                     store(sums + u * VL, load(sums + u * VL) + load(m_.area[flow.area] + r * row + (u * a.count + flow.vector) * VL));
@@ -294,7 +352,7 @@ private:
                 for (long unit = u * VL; to && unit < job_.H && unit < (u + 1) * VL; ++unit)
                     to[target.gate * job_.H + unit] = sums[unit];
             }
-        }
+        });
     }
 };
 

@@ -183,7 +183,11 @@ inline void mask_slot(const Step& step, const Product& p, long rows, long u0, lo
 
 // Blocks of units that are multiplied and then finished while they are in cache: an even number, since panels are pairs
 // of vectors, and enough of them to fill the registers when rows are few.
-inline long group_of(const Stage& stage, long rows) {
+// A stage that multiplies nothing takes all of them, row after row as they lie.
+inline long group_of(const Stage& stage, long rows, long all) {
+    bool multiplies = false;
+    for (int k = 0; k < stage.num_products; ++k) multiplies |= stage.products[k].argument != INPUT;
+    if (!multiplies) return all;
     long wanted = 2;
     const int panels = panels_for(rows < 1 ? 1 : rows < MAX_ROWS ? static_cast<int>(rows) : MAX_ROWS);
     for (int k = 0; k < stage.num_products; ++k) {
@@ -192,6 +196,17 @@ inline long group_of(const Stage& stage, long rows) {
         if (stage.products[k].argument != INPUT && blocks > wanted) wanted = blocks;
     }
     return (wanted + 1) / 2 * 2;
+}
+
+// What the stage's function writes to the tape, or reads from it, for some units, to be fetched while `tiles` tiles are multiplied.
+inline Ahead tape_of(const Step& step, Width width, long rows, long u, long end, long tiles) {
+    for (int k = 0; k < step.program.num_areas && step.job.training; ++k) {
+        const Area& a = step.program.areas[k];
+        if (a.kind != Area::KEEP || a.width != width) continue;
+        const long vector = a.count * VL;
+        return {step.block.area[k] + u * vector, step.block.stride[k], (end - u) * vector, rows, tiles};
+    }
+    return {};
 }
 
 // Dropout on a product's argument that a stage computed; sharing units is off then, so these rows are all ours.
@@ -212,7 +227,7 @@ inline void run_stages(Step& step, long rows) {
         block.rows = rows;
         block.units = Sizes(step.job).units(stage.width);
         const long first = step.share.u0[stage.width], last = step.share.u1[stage.width];
-        const long group = step.program.whole || last - first < 1 ? last - first + 1 : group_of(stage, rows);
+        const long group = step.program.whole || last - first < 1 ? last - first + 1 : group_of(stage, rows, last - first);
         const auto finish = step.job.training ? stage.training : stage.inference;
         for (int j = 0; j < stage.num_products && step.mask; ++j) {
             const Product& p = stage.products[j];
@@ -223,8 +238,9 @@ inline void run_stages(Step& step, long rows) {
             for (int j = 0; j < stage.num_products; ++j) {
                 const Product& p = stage.products[j];
                 if (p.argument == INPUT) continue;
-                multiply<false>(argument_of(step, p), rows, packed[j].data, u * p.columns, end * p.columns,
-                                target_of(step, p));
+                const long tiles = RowTiles(rows).count * ((end - u) * p.columns + 1) / 2;
+                multiply<false>(argument_of(step, p), rows, packed[j].data, u * p.columns, end * p.columns, target_of(step, p),
+                                tape_of(step, stage.width, rows, u, end, tiles));
                 if (step.mask && p.transposed && p.weight == 1) mask_slot(step, p, rows, u, end);
             }
             block.u0 = static_cast<int>(u);
