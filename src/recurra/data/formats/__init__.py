@@ -10,7 +10,10 @@ nested    fields inside of fields
 encodings text that is not UTF-8
 splits    the parts of a folder
 arrow_rows what Parquet, Arrow and saved datasets share
-csv tsv json jsonl excel parquet arrow datasets text parallel conll conllu   one format each
+annotated what exports of annotation tools share
+documents what folders of texts share
+csv tsv json jsonl excel parquet arrow datasets folders text parallel conll conllu   one format each, and of tools for
+          annotations prodigy doccano label_studio spacy brat
 
 A new format is one file that makes a `Format`, and one line below.
 """
@@ -19,17 +22,22 @@ from __future__ import annotations
 
 from recurra.data.formats.arrow import ARROW
 from recurra.data.formats.bad_rows import ON_ERROR, BadRows, SkippedRows, StopAtBadRow
+from recurra.data.formats.brat import BRAT
 from recurra.data.formats.conll import CONLL
 from recurra.data.formats.conllu import CONLLU
 from recurra.data.formats.csv import CSV
 from recurra.data.formats.datasets import DATASETS
+from recurra.data.formats.doccano import DOCCANO
 from recurra.data.formats.excel import EXCEL
+from recurra.data.formats.folders import FOLDERS
 from recurra.data.formats.format import Format, ReadOptions
 from recurra.data.formats.json import JSON
 from recurra.data.formats.jsonl import JSONL
+from recurra.data.formats.label_studio import LABEL_STUDIO
 from recurra.data.formats.lines import MAX_LINE_BYTES
 from recurra.data.formats.parallel import PARALLEL
 from recurra.data.formats.parquet import PARQUET
+from recurra.data.formats.prodigy import PRODIGY
 from recurra.data.formats.reading import (
     FORMATS,
     field,
@@ -41,6 +49,7 @@ from recurra.data.formats.reading import (
     spelt,
     splits_in,
 )
+from recurra.data.formats.spacy import SPACY
 from recurra.data.formats.text import TEXT
 from recurra.data.formats.tsv import TSV
 
@@ -63,14 +72,21 @@ __all__ = [
     "splits_in",
 ]
 
+# Those that know a file by its content are asked in this order.
 FORMATS.add("csv", CSV)
 FORMATS.add("tsv", TSV)
+FORMATS.add("prodigy", PRODIGY)
+FORMATS.add("doccano", DOCCANO)
+FORMATS.add("label_studio", LABEL_STUDIO)
+FORMATS.add("spacy", SPACY)
 FORMATS.add("json", JSON)
 FORMATS.add("jsonl", JSONL)
 FORMATS.add("excel", EXCEL)
 FORMATS.add("parquet", PARQUET)
 FORMATS.add("arrow", ARROW)
 FORMATS.add("datasets", DATASETS)
+FORMATS.add("brat", BRAT)
+FORMATS.add("folders", FOLDERS)
 FORMATS.add("text", TEXT)
 FORMATS.add("parallel", PARALLEL)
 FORMATS.add("conll", CONLL)

@@ -27,11 +27,12 @@ class _NotStrictError(Exception):
 class Items:
     """The values of the list that a file holds, with the lines where they begin.
 
-    keys: of the object around the list; () where there is none
+    one_after_another: there is no list, the values of the file follow one another, as in JSON Lines
     """
 
-    def __init__(self, lines: Lines) -> None:
+    def __init__(self, lines: Lines, *, one_after_another: bool = False) -> None:
         self._lines = lines
+        self._bare = one_after_another
         self._decode = codecs.getincrementaldecoder("utf-8-sig")().decode
         self._text, self._at, self._line, self._ended = "", 0, 1, False
         self.keys: list[str] = []
@@ -45,7 +46,10 @@ class Items:
         Raises BadRowError for a value that is JSON but not strictly so (a key twice, NaN), after which the next call
         gives the one behind it; DataError for what is no JSON or no list, where nothing behind it can be told.
         """
-        if not self._inside:
+        if self._bare:
+            if not self._peek():
+                raise StopIteration
+        elif not self._inside:
             self._open()
         elif not self._comma("]"):
             self._close()

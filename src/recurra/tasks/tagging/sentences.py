@@ -22,6 +22,7 @@ from recurra.base.digest import digest_of
 from recurra.base.errors import DataError
 from recurra.base.normal import name_of, normal
 from recurra.data.formats import field
+from recurra.data.formats.annotated import units_hint
 from recurra.data.formats.sentences import LINE, SURFACE
 from recurra.data.schemes import SCHEMES, SchemeName, Span
 from recurra.data.tokenizers import CUTTERS, CutterName, Place
@@ -279,9 +280,10 @@ def _span(one: Any, sentence: Sentence, column: str) -> tuple[int, int, str]:
         if type(start) is int and type(end) is int and isinstance(label, str) and name_of(label):
             if 0 <= start < end <= len(sentence.text):
                 return start, end, name_of(label)
+            length = len(sentence.text)
             raise DataError(
                 f"{sentence.origin}: span {start}-{end} of label '{label:.40}' does not lie in the text, which has "
-                f"{len(sentence.text)} characters; expected 0 <= start < end <= {len(sentence.text)}."
+                f"{length} characters{units_hint(sentence.text, end)}; expected 0 <= start < end <= {length}."
             )
     raise DataError(
         f"{sentence.origin}: column '{column}' holds {one!r:.60}, expected spans with a start, an end and a label, "
