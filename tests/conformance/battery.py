@@ -17,6 +17,7 @@ import torch
 
 from conformance.users_cell import LEAKY, leaky
 from oracles.catalogue import ORACLES
+from oracles.derivative import gradients
 from oracles.loop import Array, Oracle
 from recurra.cells import CELLS, Cell
 from recurra.engine import BACKENDS, Call, Result, Weights, run
@@ -58,9 +59,12 @@ EXECUTORS = tuple(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Problem:
-    """A cell with random float64 numbers: x (T, N, I), initial states (N, width), packed parameters."""
+    """A cell with random float64 numbers: x (T, N, I), initial states (N, width), packed parameters.
+
+    One problem is one object (`problem` keeps them), so what an oracle says of it is asked once for all executors.
+    """
 
     cell: Cell
     x: Array
@@ -125,12 +129,28 @@ def _state(rng: np.random.Generator, name: str, shape: tuple[int, int]) -> Array
     return rng.uniform(0.5, 1.5, size=shape) if name == "n" else rng.normal(size=shape)
 
 
+@cache
 def oracle_run(
-    name: str, problem: Problem, lengths: Sequence[int] | None = None, reverse: bool = False
+    name: str, problem: Problem, lengths: tuple[int, ...] | None = None, reverse: bool = False
 ) -> tuple[Array, tuple[Array, ...]]:
     """What the oracle says about a problem: outputs, and last states."""
     oracle = ALL_ORACLES[name]
     return oracle.run(problem.x, problem.states, oracle.unpack(problem.packed), lengths, reverse)
+
+
+@cache
+def oracle_gradients(
+    name: str, problem: Problem, lengths: tuple[int, ...] | None = None, reverse: bool = False
+) -> dict[str, Array]:
+    """What the oracle says about the gradient of the scalar of `probe(problem)` to each number of a problem."""
+    oracle, look = ALL_ORACLES[name], probe(problem)
+
+    def scalar(numbers: dict[str, Array]) -> complex:
+        states = [numbers[f"state:{s}"] for s in problem.cell.states]
+        packed = {word: numbers[word] for word in problem.packed}
+        return look.of_arrays(*oracle.run(numbers["x"], states, oracle.unpack(packed), lengths, reverse))
+
+    return gradients(scalar, problem.numbers())
 
 
 @dataclass(frozen=True)

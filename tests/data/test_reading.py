@@ -264,8 +264,8 @@ def test_lines_are_counted_whatever_ends_them(tmp_path: Path, ending: str, last:
 
 
 def test_a_large_file_of_an_old_mac_is_read_in_linear_time(tmp_path: Path) -> None:
-    rows = fields(put(tmp_path, "t.csv.gz", "n,text\r" + "1,abcdefgh\r" * 200_000))
-    assert len(rows) == 200_000
+    rows = fields(put(tmp_path, "t.csv.gz", "n,text\r" + "1,abcdefgh\r" * 50_000))
+    assert len(rows) == 50_000
     assert set(map(tuple, (row.values() for row in rows))) == {("1", "abcdefgh")}
 
 
@@ -341,5 +341,9 @@ def test_a_blank_line_in_a_table_of_one_column_is_an_empty_cell(name, ending, tm
     bad = SkippedRows()
     assert [record.fields["text"] for record in read(tmp_path / name, bad_rows=bad)] == ["", "", "é"]
     assert bad.count == 1
-    (tmp_path / name).write_bytes(b"text\n" + b"\n" * 200_000 + b"b\n")
-    assert sum(1 for _ in read(tmp_path / name)) == 200_001
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
+def test_many_blank_lines_in_a_row_are_as_many_empty_cells(name, tmp_path):
+    (tmp_path / name).write_bytes(b"text\n" + b"\n" * 20_000 + b"b\n")  # twenty times as deep as Python recurses
+    assert sum(1 for _ in read(tmp_path / name)) == 20_001

@@ -42,13 +42,14 @@ def test_a_beam_finds_what_a_search_that_never_stops_early_finds(penalty, beam, 
     limits = LIMITS[seed % 4]
     toy = Toy(num_tokens=5, seed=seed, sharpness=2.5)
     rules = Rules(max_length=9, divisor=DIVISORS[penalty], **limits)
+    expected = [plain_beam(toy, sentence, rules, beam) for sentence in range(6)]
     for n_best in (1, beam):
         answers = beam_search(
             toy, toy.state(6), num_rows=6, max_length=9, beam=beam, n_best=n_best, **ENDS, **limits,
             length_penalty=LENGTH_PENALTIES[penalty](),
         )  # fmt: skip
-        for sentence, hypotheses in enumerate(answers):
-            assert found(hypotheses) == plain_beam(toy, sentence, rules, beam)[:n_best]
+        for hypotheses, best in zip(answers, expected, strict=True):
+            assert found(hypotheses) == best[:n_best]
 
 
 @pytest.mark.parametrize("limits", LIMITS)
