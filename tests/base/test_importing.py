@@ -21,7 +21,9 @@ class Knot:
 @pytest.fixture(autouse=True)
 def collector() -> Iterator[None]:
     was = gc.isenabled()
+    gc.unfreeze()  # tests/conftest.py has frozen what there was
     yield
+    gc.freeze()
     (gc.enable if was else gc.disable)()
 
 
@@ -55,10 +57,7 @@ def test_what_is_made_inside_is_old_afterwards_and_can_be_collected() -> None:
 def test_what_was_frozen_stays_frozen() -> None:
     gc.enable()
     gc.freeze()
-    try:
-        frozen = gc.get_freeze_count()
-        with uncollected():
-            pass
-        assert gc.get_freeze_count() == frozen > 0
-    finally:
-        gc.unfreeze()
+    frozen = gc.get_freeze_count()
+    with uncollected():
+        pass
+    assert gc.get_freeze_count() == frozen > 0
