@@ -29,7 +29,9 @@ from recurra.tasks.options import task_with
 # Rows that are read, answered and given out together: enough to make batches of like lengths.
 CHUNK = 1024
 # What a trained run lets be set of how a file is read.
-OF_FILES = ("data.format", "data.columns", "data.delimiter", "data.encoding", "data.sheet", "data.on_error")
+OF_FILES = (
+    "data.format", "data.columns", "data.delimiter", "data.encoding", "data.sheet", "data.layout", "data.on_error",
+)  # fmt: skip
 # Labels whose probabilities get a column each unless somebody says otherwise; a sheet of more is hard to read.
 MOST_COLUMNS = 50
 

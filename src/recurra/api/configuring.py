@@ -108,7 +108,8 @@ def draft(
         shown = list(islice(read(file, format=word, columns=data["columns"]), LOOK))
     chosen: dict[str, Any] = {"task": {"name": task, **found.task, **ours}, "data": {"train": str(file)}}
     chosen["data"] |= {name: str(parts[name]) for name in ("dev", "test") if name in parts}
-    chosen["data"] |= {**({} if word == "auto" else {"format": word}), **data}
+    others = {name: value for name, value in found.data.items() if name != "columns"}
+    chosen["data"] |= {**({} if word == "auto" else {"format": word}), **others, **data}
     if nested := {
         name: paths[name] for name in chain.from_iterable(map(_names, chosen["task"].values())) if name in paths
     }:

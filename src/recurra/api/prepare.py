@@ -160,7 +160,9 @@ def _divided(train: Sequence[Row], settings: Settings, watch: Listener) -> dict[
     plan, data = settings.plan, settings.data
     usual = plan.splits[0]
     if data.split is None:
-        how = {"random": "at random, one text in one split", "ordered": "in order, its end is for dev and test"}[usual]
+        how = {"random": "at random, equal rows in one split", "ordered": "in order, its end is for dev and test"}[
+            usual
+        ]
         watch.note(f"{data.train}: split {how}; set data.split to choose.")
     rule = build(data.split or usual, SPLITS)
     if isinstance(rule, FoldsSplit) and rule.is_first_of_all:

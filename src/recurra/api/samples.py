@@ -21,7 +21,7 @@ def sample_texts(task: Task, answers: Sequence[Mapping[str, Any]]) -> list[str]:
 
     A text of more than LONGEST characters is taken only where all are longer, and cut between words.
     """
-    texts = [str(row[task.input_key]) for row in answers]
+    texts = [str(row.get(task.input_key, "")) for row in answers]
     if isinstance(task, Generates):
         texts = [" ".join(text.split()[:FIRST_WORDS]) for text in texts]
     known = list(dict.fromkeys(text for text in texts if text.strip()))

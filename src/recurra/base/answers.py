@@ -65,6 +65,45 @@ class Labels:
 
 
 @dataclass(frozen=True, slots=True)
+class SeriesLabel:
+    """One label of a series of numbers. score: its probability, 0..1, None for no steps; steps: how many were read"""
+
+    kind: ClassVar[AnswerKind] = "label"
+
+    label: str
+    score: float | None
+    probabilities: Mapping[str, float]
+    steps: int
+    note: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return _as_dict(self)
+
+    def __str__(self) -> str:
+        return self.label
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesLabels:
+    """Any number of labels of a series of numbers. probabilities: of every label, 0..1; steps: how many were read"""
+
+    kind: ClassVar[AnswerKind] = "label"
+
+    labels: tuple[str, ...]
+    probabilities: Mapping[str, float]
+    steps: int
+    note: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return _as_dict(self)
+
+    def __str__(self) -> str:
+        return ", ".join(self.labels)
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """One of several texts. score: the mean probability of a token, 0..1; log_prob: nats of the whole"""
 

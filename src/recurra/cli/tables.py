@@ -31,7 +31,12 @@ def rows_of(
     names: dict[str, str] = {}
     known: set[str] = set()
     for one in answers:
-        fields = {name: value for name, value in one.record.fields.items() if name not in without}
+        steps = one.record.steps  # the values of each step are for no cell
+        fields = {
+            name: value
+            for name, value in one.record.fields.items()
+            if name not in without and not (steps and isinstance(value, list))
+        }
         found = columns.of(one)
         if as_table:
             found = _in_cells(found, columns.separator)

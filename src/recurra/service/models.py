@@ -21,7 +21,7 @@ from recurra.data.fields import FIELD_KINDS, TEXT, Field
 from recurra.service.errors import RefusedError
 from recurra.service.limits import LONGEST_NAME
 from recurra.service.versions import Stamp, stamp_of, version_of
-from recurra.tasks import ReadsInPieces
+from recurra.tasks import ReadsInPieces, TriedWith
 from recurra.tasks.options import for_validation
 
 Runs = Mapping[str, "LoadedModel"]
@@ -143,7 +143,9 @@ def _read(name: str, path: Path, device: torch.device, cells: tuple[Path, ...]) 
 
 def first_record(served: LoadedModel) -> Record:
     """Something to answer before anybody asks: the smallest value of each field that is read."""
-    return Record({one.name: FIELD_KINDS[one.kind].smallest for one in served.inputs}, Origin("start"))
+    smallest = {one.name: FIELD_KINDS[one.kind].smallest for one in served.inputs}
+    task = served.run.task
+    return Record(task.trial_fields if isinstance(task, TriedWith) else smallest, Origin("start"))
 
 
 def chosen(runs: Runs, name: str | None) -> LoadedModel:

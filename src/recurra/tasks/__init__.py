@@ -9,6 +9,7 @@ translation      a text to another text
 language_model   a text, token by token
 tagging          a tag for each token, or spans of a text
 music            chords, step by step
+series           a label of a series of numbers
 text             tokens and ids, for every task that reads text
 bucketing        batches of examples of like lengths
 columns          which column of a file is which
@@ -57,12 +58,14 @@ from recurra.tasks.contract import (
     Task,
     TaskConfig,
     TokenTags,
+    TriedWith,
     ValidatesFaster,
     WritesSamples,
 )
 from recurra.tasks.language_model.plan import LanguageModelConfig
 from recurra.tasks.language_model.task import LanguageModelling
 from recurra.tasks.music import Music, MusicConfig
+from recurra.tasks.series import SeriesClassification, SeriesClassificationConfig
 from recurra.tasks.tagging.plan import TaggingConfig
 from recurra.tasks.tagging.task import Tagging
 from recurra.tasks.translation.plan import TranslationConfig
@@ -74,6 +77,7 @@ TASKS.add("translation", TranslationConfig)
 TASKS.add("language_model", LanguageModelConfig)
 TASKS.add("tagging", TaggingConfig)
 TASKS.add("music", MusicConfig)
+TASKS.add("series_classification", SeriesClassificationConfig)
 # What people call them; `recurra init` takes these words too.
 TASKS.also(
     "classification", "classify", "classifier", "text_classification", "sentiment", "sentiment_analysis", "spam",
@@ -89,6 +93,10 @@ TASKS.also(
 TASKS.also(
     "tagging", "tag", "tagger", "ner", "pos", "named_entity_recognition", "part_of_speech", "token_classification",
     "chunking", "slots", "spans", "sequence_labeling", "sequence_labelling",
+)  # fmt: skip
+TASKS.also(
+    "series_classification", "time_series_classification", "series", "sensors", "activity", "activity_recognition",
+    "har",
 )  # fmt: skip
 TASKS.also("music", "midi", "chords", "notes", "abc")
 
@@ -124,6 +132,8 @@ __all__ = [
     "ReadsSteps",
     "Row",
     "SaysLabels",
+    "SeriesClassification",
+    "SeriesClassificationConfig",
     "StreamingPredictor",
     "Streams",
     "SuggestedWord",
@@ -138,6 +148,7 @@ __all__ = [
     "TokenTags",
     "Translation",
     "TranslationConfig",
+    "TriedWith",
     "ValidatesFaster",
     "WritesSamples",
 ]

@@ -175,6 +175,16 @@ class Judged(Capability, Protocol):
 
 
 @runtime_checkable
+class TriedWith(Capability, Protocol):
+    """What a task has besides whose models need more than the smallest value of each field to be tried with."""
+
+    @property
+    def trial_fields(self) -> Mapping[str, Any]:
+        """Fields of a record that the model can answer."""
+        ...
+
+
+@runtime_checkable
 class DecodesInCollate(Capability, Protocol):
     """What a task has besides whose `collate` reads files or decodes them: it runs in a thread, one batch ahead.
 

@@ -1,9 +1,9 @@
-"""The texts that a classifier got wrong."""
+"""The rows that a classifier got wrong."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 from recurra.base.contracts import Table
 from recurra.metrics.outputs import LabelOutput, LabelSetOutput
@@ -13,15 +13,22 @@ WORST = 20
 SHOWN = 300
 
 
-def mistaken(outputs: Sequence[LabelOutput | LabelSetOutput], examples: Sequence[Any]) -> Table:
-    """The texts with another answer than the right one, and where they stand; the surest mistakes first.
+def mistaken(
+    outputs: Sequence[LabelOutput | LabelSetOutput],
+    examples: Sequence[Any],
+    what: Literal["text", "series"] = "text",
+    shown: Callable[[Any], str] = lambda example: str(example.text),
+) -> Table:
+    """The rows with another answer than the right one, and where they stand; the surest mistakes first.
 
+    what: what a row is called      shown: what the table has of one
     How sure: the probability of what was said, or of many labels that of the label that was decided most wrongly.
     """
     pairs = [(o, e) for o, e in zip(outputs, examples, strict=True) if _said(o) != _true(e.gold)]
     worst = sorted(pairs, key=lambda pair: -_sureness(*pair))[:WORST]
-    rows = tuple((_short(e.text), _true(e.gold), _said(o), _sureness(o, e), str(e.origin)) for o, e in worst)
-    return Table("Mistaken texts, the surest first", ("text", "true", "predicted", "sureness", "place"), rows)
+    rows = tuple((_short(shown(e)), _true(e.gold), _said(o), _sureness(o, e), str(e.origin)) for o, e in worst)
+    caption = {"text": "Mistaken texts, the surest first", "series": "Mistaken series, the surest first"}[what]
+    return Table(caption, (what, "true", "predicted", "sureness", "place"), rows)
 
 
 def _said(output: LabelOutput | LabelSetOutput) -> str:

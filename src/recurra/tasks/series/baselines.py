@@ -1,0 +1,66 @@
+"""What a model of series must beat: a vote, and a random forest on statistics of each series, order aside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recurra.metrics import Compared, LabelOutput, compare
+from recurra.metrics.baselines import Baseline, Majority, MajoritySets
+
+if TYPE_CHECKING:
+    from recurra.tasks.series.task import SeriesClassification, SeriesExample
+
+TREES = 200
+
+
+def statistics(values: NDArray[Any]) -> NDArray[np.float64]:
+    """(8 F + 1,) of a series (T, F): mean, deviation, least, largest, first, last, mean and largest change; length."""
+    x = values.astype(np.float64) if len(values) else np.zeros((1, values.shape[1]))
+    steps = np.abs(np.diff(x, axis=0)) if len(x) > 1 else np.zeros_like(x)
+    parts = [x.mean(0), x.std(0), x.min(0), x.max(0), x[0], x[-1], steps.mean(0), steps.max(0)]
+    return np.concatenate([*parts, [len(values)]])
+
+
+class ForestOfStatistics:
+    """scikit-learn's random forest on `statistics`; probabilities are votes, with one more for each label."""
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        self.labels = tuple(labels)
+        self.forest: Any = None
+
+    def fit(self, series: Sequence[Any], gold: Sequence[str]) -> None:
+        """Raises ModuleNotFoundError without scikit-learn."""
+        from sklearn.ensemble import RandomForestClassifier
+
+        self.forest = RandomForestClassifier(TREES, random_state=0)
+        self.forest.fit(np.stack([statistics(one) for one in series]), list(gold))
+
+    def predict(self, series: Sequence[Any]) -> list[LabelOutput]:
+        """The label with most votes, of each series."""
+        found = self.forest.predict_proba(np.stack([statistics(one) for one in series]))
+        smooth = (found * TREES + 1) / (TREES + found.shape[1])
+        names = [str(name) for name in self.forest.classes_]
+        absent = dict.fromkeys(self.labels, 0.0)
+        rows = [row.tolist() for row in smooth]
+        return [LabelOutput(names[row.index(max(row))], absent | dict(zip(names, row, strict=True))) for row in rows]
+
+
+def compared(
+    task: SeriesClassification, train: Sequence[SeriesExample], splits: Mapping[str, Sequence[SeriesExample]]
+) -> Compared:
+    """The scores of both on every split; of many labels, of the vote alone."""
+
+    def pairs(examples: Sequence[SeriesExample]) -> tuple[list[Any], list[Any]]:
+        return [e.values for e in examples], [e.gold for e in examples]
+
+    def score(gold: Sequence[Any], outputs: Sequence[Any], split: str) -> Any:
+        return task.kind.score(gold, outputs, task.labels, (), split)
+
+    known: dict[str, Baseline[Any, Any]] = {"majority": MajoritySets(task.labels)}
+    if task.separator is None:
+        known = {"majority": Majority(task.labels), "statistics": ForestOfStatistics(task.labels)}
+    return compare(known, train=pairs(train), splits={k: pairs(v) for k, v in splits.items()}, score=score)

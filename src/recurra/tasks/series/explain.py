@@ -1,0 +1,53 @@
+"""What can be looked into while a series is classified: the probability of its label."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from recurra.base.contracts import Batch, Prediction, Table
+from recurra.tasks.explanation import ExplanationTarget, answer_of, copies_of, entry_of
+
+if TYPE_CHECKING:
+    from recurra.tasks.series.task import SeriesClassification, SeriesExample
+
+# Labels that are shown.
+MOST_LABELS = 10
+
+
+def explained(
+    task: SeriesClassification, model: torch.nn.Module, example: SeriesExample, device: torch.device
+) -> ExplanationTarget:
+    """The probability of the label that was said; of many labels, of the most probable one."""
+    output = answer_of(task, model, example, device)
+    chances = dict(output.probabilities)
+    label = max(chances, key=lambda name: chances[name])
+    place = list(task.labels).index(label)
+
+    def score(prediction: Prediction, batch: Batch) -> Tensor:
+        return task.kind.probabilities(prediction.outputs["logits"].double())[:, place].sum()
+
+    steps = tuple(str(t) for t in range(1, example.length + 1))
+    ranked = sorted(chances.items(), key=lambda pair: -pair[1])[:MOST_LABELS]
+    return ExplanationTarget(
+        task.answer(example, output).to_dict(),
+        steps,
+        entry_of(model),
+        {"encoder": steps},
+        copies_of(task, replace(example, gold=None), device),
+        score,
+        f"the probability of '{label}'",
+        tables=(Table("Labels", ("label", "probability"), tuple((name, f"{p:.1%}") for name, p in ranked)),),
+        unit="step",
+        features=feature_names(task),
+    )
+
+
+def feature_names(task: SeriesClassification) -> tuple[str, ...]:
+    """What the numbers of a step are called: the columns, or one column with the number's place."""
+    columns, number = task.plan.columns, task.reader.num_features
+    names = columns if len(columns) == number else tuple(f"{columns[0]} {k}" for k in range(1, number + 1))
+    return (*names, *(f"{name} is there" for name in names)) if task.reader.missing == "mask" else tuple(names)

@@ -1,0 +1,147 @@
+"""From the fields of a record to the numbers that a model reads: several columns side by side, scaled, masked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recurra.base.contracts import Origin, Record
+from recurra.base.errors import DataError
+from recurra.data.fields import numbers_of
+from recurra.data.formats import field
+from recurra.data.scaling import Scaler
+
+Missing = Literal["refuse", "mask"]
+Keep = Literal["start", "end"]
+Raw = NDArray[np.float32]
+# float32 has numbers to here.
+LARGEST = float(np.finfo(np.float32).max)
+
+
+def raw_series(record: Record, columns: Sequence[str], missing: Missing) -> Raw:
+    """(T, F) float32: the numbers of a record, as they are; NaN where one is missing.
+
+    Raises DataError, with file, line, column and step, for what is no number, for columns of different lengths, and
+    for numbers that are missing unless they are masked.
+    """
+    found = [(name, numbers_of(field(record, name), record.origin, name)) for name in columns]
+    name, first = found[0]
+    for other, values in found[1:]:
+        if len(values) != len(first):
+            raise DataError(
+                f"{record.origin}: column '{other}' has {len(values):,} steps, column '{name}' {len(first):,}; "
+                "expected as many in each."
+            )
+    for column, values in found:
+        if len(found) > 1 and values.shape[1] > 1:
+            raise DataError(
+                f"{record.origin}: column '{column}' has {values.shape[1]} numbers a step; of several columns each has "
+                "one. Name this column alone, or put all numbers of a step into it."
+            )
+        _refuse_unusable(values, record, column, missing)
+    return np.concatenate([values for _, values in found], axis=1).astype(np.float32)
+
+
+def _refuse_unusable(values: NDArray[np.float64], record: Record, column: str, missing: Missing) -> None:
+    gone = np.isnan(values)
+    if missing == "refuse" and gone.any():
+        step = int(np.flatnonzero(gone.any(1))[0])
+        raise DataError(
+            f"{_place(record, step)}: column '{column}', step {step + 1}: the number is missing. Fill it in, or set "
+            "task.missing: mask, so that a mark of what is missing is read beside."
+        )
+    large = ~gone & ~(np.abs(values) <= LARGEST)
+    if large.any():
+        step = int(np.flatnonzero(large.any(1))[0])
+        number = values[step][large[step]][0]
+        raise DataError(f"{_place(record, step)}: column '{column}', step {step + 1}: {number} is no finite number.")
+
+
+def _place(record: Record, step: int) -> Origin:
+    """Where a step stands: of a record that many rows make, the row of the step."""
+    return record.steps[step] if step < len(record.steps) else record.origin
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesReader:
+    """What a model reads of a series. max_length: steps that are kept, from the start or the end; None keeps all."""
+
+    scaler: Scaler
+    missing: Missing
+    max_length: int | None
+    keep: Keep
+
+    @property
+    def num_features(self) -> int:
+        """Numbers of a step in the data."""
+        return len(self.scaler.shift)
+
+    @property
+    def width(self) -> int:
+        """Numbers of a step that the model reads: with a mask one more for each."""
+        return self.num_features * (2 if self.missing == "mask" else 1)
+
+    def ready(self, raw: Raw, origin: Origin) -> NDArray[np.float32]:
+        """(T, width): scaled, 0 where a number is missing, and beside it 1 where one is there.
+
+        Raises DataError for another number of features than in training.
+        """
+        if raw.shape[1] != self.num_features:
+            self._refuse(raw, origin)
+        kept = raw if self.max_length is None or len(raw) <= self.max_length else self._cut(raw, self.max_length)
+        scaled = self.scaler(kept)
+        if self.missing == "refuse":
+            return scaled.astype(np.float32)
+        there = ~np.isnan(scaled)
+        return np.concatenate([np.where(there, scaled, 0.0), there], axis=1).astype(np.float32)
+
+    def _cut(self, raw: Raw, limit: int) -> Raw:
+        return raw[:limit] if self.keep == "start" else raw[-limit:]
+
+    def _refuse(self, raw: Raw, origin: Origin) -> None:
+        hint = ""
+        if len(raw) == self.num_features:
+            hint = " Its axes may be exchanged: expected steps, with the numbers of each."
+        raise DataError(f"{origin}: has {_numbers(raw.shape[1])} a step, training data had {self.num_features}.{hint}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, as JSON."""
+        return {
+            "scaler": self.scaler.to_json(),
+            "missing": self.missing,
+            "max_length": self.max_length,
+            "keep": self.keep,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> SeriesReader:
+        """The inverse of `to_json`. Raises KeyError, TypeError or ValueError for anything else."""
+        missing, limit, keep = data["missing"], data["max_length"], data["keep"]
+        if missing not in ("refuse", "mask") or keep not in ("start", "end"):
+            raise ValueError(f"missing {missing!r} and keep {keep!r}")
+        if not (limit is None or (isinstance(limit, int) and limit > 0)):
+            raise ValueError(f"max_length {limit!r}")
+        return cls(Scaler.from_json(data["scaler"]), missing, limit, keep)
+
+
+def _numbers(count: int) -> str:
+    return "1 number" if count == 1 else f"{count} numbers"
+
+
+def features_of(rows: Sequence[tuple[Raw, Origin]], source: str) -> int:
+    """How many numbers a step has, in every series. Raises DataError, with file and line, for one that has others."""
+    first, where = rows[0]
+    for raw, origin in rows:
+        if raw.shape[1] != first.shape[1]:
+            turned = " Are its axes exchanged? Expected steps, with the numbers of each." * (
+                raw.shape[0] == first.shape[1]
+            )
+            raise DataError(
+                f"{origin}: has {_numbers(raw.shape[1])} a step, and {where} has {first.shape[1]}; expected as many in "
+                f"every series of {source}.{turned}"
+            )
+    return int(first.shape[1])

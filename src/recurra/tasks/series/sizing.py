@@ -1,0 +1,24 @@
+"""What `init` chooses for a classification of series by the size of its data."""
+
+from __future__ import annotations
+
+from recurra.tasks.series.columns import number_of_series
+from recurra.tasks.sizing import AGAINST_OVERFITTING, Choice, Options, Seen, batch_rows, epochs, training, units
+
+# Series under which fewer units, and more passes, were better on dev (docs/results.md, "Series").
+FEW = 600
+
+
+def sized(options: Options, seen: Seen) -> list[Choice]:
+    """Options of the training and of the model, each with its reason."""
+    number = number_of_series(seen.rows, seen.number)
+    series = Seen(seen.rows[:number] if number < len(seen.rows) else seen.rows, number)
+    batch = batch_rows(number)
+    passes = epochs(number, batch, at_1000=40, power=0.5, tokens=0, most=150)
+    return [
+        *training(series, batch=batch, epochs=passes),
+        units(series, 64 if number < FEW else 128, few=number < FEW),
+        Choice("training.select", "log_loss", "the accuracy of few dev rows moves in steps"),
+        Choice("model.head.pooling", "mean", "every step teaches"),
+        Choice("model.head.output_dropout", 0.3, AGAINST_OVERFITTING),
+    ]
