@@ -12,8 +12,8 @@ splits    the parts of a folder
 arrow_rows what Parquet, Arrow and saved datasets share
 annotated what exports of annotation tools share
 documents what folders of texts share
-csv tsv json jsonl excel parquet arrow datasets folders text parallel conll conllu ts ucr   one format each, and of tools for
-          annotations prodigy doccano label_studio spacy brat
+csv tsv json jsonl excel parquet arrow datasets folders text parallel conll conllu ts ucr   one format each, and
+          of tools for annotations prodigy doccano label_studio spacy brat
 
 A new format is one file that makes a `Format`, and one line below.
 """
