@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import random
 import re
+import shutil
 import signal
 from collections.abc import Mapping
 from dataclasses import replace
@@ -96,11 +98,35 @@ def test_a_file_goes_all_the_way(here: Path) -> None:
         "What became of the spans",
         "Confusion matrix of tokens: rows are true tags, columns are predictions",
         "Most confused tags",
+        "Reliability: how often answers of a given confidence are right",
         "Sentences with the most mistakes",
     ]
     page = Path("run/report.html").read_text()
     assert "What became of the spans" in page
     assert "f1_strict" in page
+
+
+def test_probabilities_fit_dev_the_run_keeps_that_and_a_run_without_a_temperature_has_1(here: Path) -> None:
+    def scores(folder: str) -> dict[str, float]:
+        found = done("evaluate", folder, "--split", "dev", "--json").json["scores"]
+        return {one["name"]: one["value"] for one in found}
+
+    draw = random.Random(2)  # tags that do not follow from the words, and large steps: too sure of itself
+    write_conll([[(word, draw.choice(["B-PER", "O", "B-LOC"])) for word, _ in row] for row in sentences()])
+    write_yaml(training={"epochs": 3, "batch_rows": 2, "optimizer": {"name": "adam", "lr": 0.1}})
+    report = done("train", "c.yaml", "--out", "run", "--json").json["report"]
+    assert re.match(r"temperature \d\.\d+, fitted on \d+ dev rows: log loss [\d.]+ to ", report["facts"]["calibration"])
+    kept = scores("run")
+    assert kept["log_loss"] == next(
+        s["value"] for s in report["scores"] if (s["split"], s["name"]) == ("dev", "log_loss")
+    )
+    shutil.copytree("run", "old")
+    task = json.loads(Path("old/task.json").read_text())
+    assert task.pop("temperature") > 1.05
+    Path("old/task.json").write_text(json.dumps(task))
+    plain = scores("old")
+    assert plain["log_loss"] > kept["log_loss"]
+    assert {k: v for k, v in plain.items() if "f1" in k} == {k: v for k, v in kept.items() if "f1" in k}
 
 
 def test_every_form_of_the_same_sentences_gives_the_same_weights(here: Path) -> None:

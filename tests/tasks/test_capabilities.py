@@ -40,7 +40,7 @@ HAS = {
     LanguageModelling: (
         "DrawsCharts Embeds Explains Generates NamesUnknown Plays ReadsInPieces Suggests TakesOptions WritesSamples"
     ),
-    Tagging: "Embeds Explains Judged TagsTokens ValidatesFaster",
+    Tagging: "Calibrates Embeds Explains Judged TagsTokens ValidatesFaster",
     Music: "DrawsMaps Explains Generates Plays WritesSamples",
     ClassificationConfig: "ChoosesBySize LabelsRows ReadsOnce",
     TranslationConfig: "ChoosesBySize ReadsOnce",

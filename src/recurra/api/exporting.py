@@ -24,7 +24,8 @@ def export_onnx(
     """Write a run's model as ONNX, with all that is needed to ask it; see `recurra.export.onnx`.
 
     The files' metadata: "recurra", its version; "task", its word; and each part of task.json as JSON, such as "labels"
-    and "reader" (tokenizer and vocabulary) of a classification. Its "temperature" is in the logits already.
+    and "reader" (tokenizer and vocabulary) of a classification. Its "temperature" T is in the logits already; of a
+    tagging, whose probabilities are of whole sentences, each token's become shares of p^(1/T).
     target: the program that will run the files: "any", "onnxruntime" or "openvino".
     Raises RunError for a run that is damaged or a file that does not agree, ConfigError if onnx is not installed or
     knows no such model.

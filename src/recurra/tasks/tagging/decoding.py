@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from recurra.base.contracts import Batch, Loss, Prediction
@@ -17,10 +20,14 @@ from recurra.tasks.tagging.tagset import Allowed
 
 @dataclass(frozen=True, slots=True)
 class Tagged:
-    """A tag for each token, and its probability, 0..1; no probabilities where nobody asked for them."""
+    """A tag for each token, and its probability, 0..1; no probabilities where they are not wanted.
+
+    chances: (n, L), the probability of each tag of the tag set, float32; None where they are not wanted
+    """
 
     tags: tuple[str, ...]
     with_confidence: tuple[float, ...] = ()
+    chances: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
 
 
 def loss_of(prediction: Prediction, batch: Batch) -> Loss:
@@ -34,11 +41,16 @@ def loss_of(prediction: Prediction, batch: Batch) -> Loss:
 
 
 def decoded(
-    prediction: Prediction, batch: Batch, tags: tuple[str, ...], allowed: Allowed | None, *, with_confidence: bool
+    prediction: Prediction,
+    batch: Batch,
+    tags: tuple[str, ...],
+    allowed: Allowed | None,
+    *,
+    with_confidence: bool,
+    temperature: float = 1.0,
 ) -> list[Tagged]:
-    """The best tags of each sentence, among those that are allowed; their probabilities, if `sure`.
+    """The best tags of each sentence, among those that are allowed; their probabilities, as `chances`, if wanted.
 
-    A probability is a tag's, over all allowed taggings of its sentence.
     Raises RunError for scores that are not finite.
     """
     emissions, scores = _scores(prediction)
@@ -53,17 +65,30 @@ def decoded(
     chosen = [row[:length] for row, length in zip(best.T.tolist(), lengths, strict=True)]
     if not with_confidence:
         return [Tagged(tuple(tags[k] for k in row)) for row in chosen]
-    chances = marginals(emissions, batch.lengths, *scores, **masks)
-    of_best = chances.gather(2, best.unsqueeze(2)).squeeze(2).T.tolist()
+    every = _tempered(marginals(emissions, batch.lengths, *scores, **masks), temperature)
+    of_best = every.gather(2, best.unsqueeze(2)).squeeze(2).T.tolist()
+    rows = every.float().transpose(0, 1).cpu().numpy()
     return [
-        Tagged(tuple(tags[k] for k in row), tuple(some[: len(row)])) for row, some in zip(chosen, of_best, strict=True)
+        Tagged(tuple(tags[k] for k in row), tuple(some[: len(row)]), all_of_them[: len(row)].copy())
+        for row, some, all_of_them in zip(chosen, of_best, rows, strict=True)
     ]
 
 
-def chances(prediction: Prediction, batch: Batch, allowed: Allowed | None) -> Tensor:
-    """(T, N, L): the probability of each tag, over all allowed taggings of its sentence."""
+def chances(prediction: Prediction, batch: Batch, allowed: Allowed | None, temperature: float = 1.0) -> Tensor:
+    """(T, N, L): the probability of each tag, over all allowed taggings of its sentence, at this temperature."""
     emissions, scores = _scores(prediction)
-    return marginals(emissions, batch.lengths, *scores, **_masks(allowed))
+    return _tempered(marginals(emissions, batch.lengths, *scores, **_masks(allowed)), temperature)
+
+
+def _tempered(probabilities: Tensor, temperature: float) -> Tensor:
+    """(T, N, L): of each token the shares of p^(1 / temperature). Without scores of pairs of tags, it is the softmax of
+    scores that are divided by the temperature."""
+    if temperature == 1.0:
+        return probabilities
+    powers = probabilities.double() ** (1 / temperature)
+    total = powers.sum(2, keepdim=True)
+    shares: Tensor = powers / torch.where(total > 0, total, 1.0)  # where padded there is none
+    return shares
 
 
 def _masks(allowed: Allowed | None) -> dict[str, Tensor]:

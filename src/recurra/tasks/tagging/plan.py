@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -68,6 +69,10 @@ class TaggingConfig:
     max_length: Annotated[int | None, Opt("training leaves out sentences with more tokens; null is no limit", ge=1)] = (
         None
     )
+    calibration: Annotated[
+        Literal["temperature", "none"],
+        Opt("probabilities of a trained model; temperature: scaled to fit dev, no answer changes (Guo et al. 2017)"),
+    ] = "temperature"
 
     def __post_init__(self) -> None:
         problems = []
@@ -242,9 +247,17 @@ class TaggingConfig:
             TagSet.from_json(_section(content, "tagset"), origin, repair=self.repair),
             WordReader.from_json(_section(content, "reader"), origin),
             _restored(content.get("cuts"), origin),
+            temperature=_temperature(content.get("temperature", 1.0), origin),
         )
 
-    def _task(self, tagset: TagSet, reader: WordReader, learned: Learned | None, merged: str = "") -> Tagging:
+    def _task(
+        self,
+        tagset: TagSet,
+        reader: WordReader,
+        learned: Learned | None,
+        merged: str = "",
+        temperature: float = 1.0,
+    ) -> Tagging:
         return Tagging(
             columns=replace(self.columns, learned=learned),
             tagset=tagset,
@@ -253,7 +266,16 @@ class TaggingConfig:
             max_length=self.max_length,
             announced=self.file_scheme != "auto",
             merged=merged,
+            calibration=self.calibration,
+            temperature=temperature,
         )
+
+
+def _temperature(data: Any, origin: str) -> float:
+    """Of a run folder; 1 in one that was made before there was any. Raises RunError that names `origin`."""
+    if isinstance(data, bool) or not isinstance(data, int | float) or not 0 < data < math.inf:
+        raise RunError(f"{origin}: expected a temperature above 0, got {data!r}.")
+    return float(data)
 
 
 def _restored(data: Any, origin: str) -> Learned | None:

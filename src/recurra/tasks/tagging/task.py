@@ -35,6 +35,7 @@ from recurra.tasks.columns import counted, missing
 from recurra.tasks.contract import TokenTags
 from recurra.tasks.explanation import ExplanationTarget
 from recurra.tasks.tagging.answers import spans_of, tokens_of
+from recurra.tasks.tagging.calibration import fitted_temperature, probability_scores, reliability_table
 from recurra.tasks.tagging.decoding import Tagged, chances, decoded, loss_of
 from recurra.tasks.tagging.explain import explained
 from recurra.tasks.tagging.readers import WordReader
@@ -63,14 +64,21 @@ class Tagging:
         max_length: int | None,
         announced: bool,
         merged: str = "",
+        calibration: str = "temperature",
+        temperature: float = 1.0,
     ) -> None:
-        """told: whether the config names the files' scheme; merged: what to say of tags in several spellings"""
+        """announced: whether the config names the files' scheme      merged: what to say of tags in several spellings
+
+        calibration, temperature: how probabilities are fitted to dev, and what came of it
+        """
         self.columns = columns
         self.tagset = tagset
         self.reader = reader
         self.constrained = constrained
         self.max_length = max_length
         self.announced = announced
+        self.calibration = calibration
+        self.temperature = temperature
         self._merged = merged
         self.with_confidence = True
         self._allowed = tagset.allowed() if constrained else None
@@ -132,17 +140,38 @@ class Tagging:
 
         Raises RunError for a model that is not finite.
         """
-        return decoded(model(batch), batch, self.tagset.tags, self._allowed, with_confidence=self.with_confidence)
+        return decoded(
+            model(batch),
+            batch,
+            self.tagset.tags,
+            self._allowed,
+            with_confidence=self.with_confidence,
+            temperature=self.temperature,
+        )
 
     def chances(self, prediction: Prediction, batch: Batch) -> torch.Tensor:
         """(T, N, L): the probability of each tag, 0..1, where several are possible."""
-        return chances(prediction, batch, self._allowed)
+        return chances(prediction, batch, self._allowed, self.temperature)
+
+    def calibrated(self, outputs: Sequence[Tagged], examples: Sequence[Sentence]) -> Tagging:
+        """The task with the temperature that fits these outputs of temperature 1; itself where none is wanted."""
+        if self.calibration == "none":
+            return self
+        other = copy.copy(self)
+        other.temperature = fitted_temperature(outputs, examples, self.tagset.tags)
+        return other
 
     def score(self, outputs: Sequence[Tagged], examples: Sequence[Sentence], split: str) -> tuple[Score, ...]:
-        """Of spans: precision, recall and F1, and of tokens. Of plain tags: accuracy; precision, recall, F1 by tag."""
+        """Of spans: precision, recall and F1, and of tokens. Of plain tags: accuracy; precision, recall, F1 by tag.
+
+        Beside them log loss and calibration error of tokens, of outputs with probabilities.
+        """
         gold, said = [e.tags or () for e in examples], [o.tags for o in outputs]
         unseen = [[token not in self.reader.seen for token in e.tokens] for e in examples]
-        of_tokens = tag_scores(gold, said, unseen, split)
+        of_tokens = (
+            *tag_scores(gold, said, unseen, split),
+            *probability_scores(outputs, examples, self.tagset.tags, split),
+        )
         if not self.tagset.has_spans:
             return (*of_tokens, *per_tag_scores(gold, said, split))
         true = _spans(gold)
@@ -222,17 +251,19 @@ class Tagging:
     # -- for reports -----------------------------------------------------------------------------------------------
 
     def tables(self, outputs: Sequence[Tagged], examples: Sequence[Sentence]) -> tuple[Table, ...]:
-        """Confusion, what became of spans, and the sentences with the most mistakes."""
+        """Confusion, what became of spans, reliability, and the sentences with the most mistakes."""
         gold, said = [e.tags or () for e in examples], [o.tags for o in outputs]
         tokens = [e.tokens for e in examples]
+        reliable = reliability_table(outputs, examples, self.tagset.tags)
         if not self.tagset.has_spans:
             worst = worst_by_tags(examples, gold, said)
-            return (tag_confusion(gold, said), most_confused_tags(gold, said, tokens), worst)
+            return (tag_confusion(gold, said), most_confused_tags(gold, said, tokens), *reliable, worst)
         labels, said_labels = _without_letters(gold), _without_letters(said)
         return (
             span_mistakes(_spans(gold), _spans(said)),
             tag_confusion(labels, said_labels),
             most_confused_tags(labels, said_labels, tokens),
+            *reliable,
             worst_by_spans(examples, _spans(gold), _spans(said)),
         )
 
@@ -299,7 +330,11 @@ class Tagging:
     def to_json(self) -> dict[str, Any]:
         """What a run folder must hold to read and answer as in training."""
         cuts = self.columns.learned
-        found = {"tagset": self.tagset.to_json(), "reader": self.reader.to_json()}
+        found = {
+            "tagset": self.tagset.to_json(),
+            "reader": self.reader.to_json(),
+            "temperature": self.temperature,
+        }
         return found if cuts is None else {**found, "cuts": cuts.to_json()}
 
     # ----------------------------------------------------------------------------------------------------------------
