@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from recurra.cli import main
-from recurra.report.png import Pictures
 
 GUIDES = Path(__file__).resolve().parents[1] / "docs" / "guide"
 
@@ -20,7 +19,6 @@ class Guide:
 
     def __init__(self, page: str, folder: Path, monkeypatch: pytest.MonkeyPatch, tiny: Sequence[str]) -> None:
         monkeypatch.chdir(folder)
-        monkeypatch.setattr("recurra.report.folder.pictures", lambda report, charts, maps: Pictures({}, ()))
         self.page = page
         self.text = (GUIDES / page).read_text(encoding="utf-8")
         self._tiny = list(tiny)

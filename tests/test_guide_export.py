@@ -18,7 +18,6 @@ from recurra.base.contracts import Batch
 from recurra.cli import main
 from recurra.data.tokenizers import BOS
 from recurra.export import onnx
-from recurra.report.png import Pictures
 
 GUIDES = Path(__file__).resolve().parents[1] / "docs" / "guide"
 
@@ -32,7 +31,6 @@ def test_the_guide_of_exports_works(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("recurra.report.folder.pictures", lambda report, charts, maps: Pictures({}, ()))
     exec(compile(blocks("from-csv.md", "python")[0], "from-csv.md", "exec"), {})
     assert main(["init", "classification", "parcels.csv", "-o", "config.yaml"]) == 0
     quick = [

@@ -13,7 +13,6 @@ import pytest
 from recurra.api import demos
 from recurra.cli import main
 from recurra.data.embedded import topics
-from recurra.report.png import Pictures
 
 PAGE = Path(__file__).resolve().parents[1] / "docs/guide/language-model.md"
 # That the commands work is tested here; how well the model does is measured where the page is written.
@@ -30,7 +29,6 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {name: {**section, **SETTINGS.get(name, {})} for name, section in whole.settings.items()}
     monkeypatch.setitem(demos.DEMOS, "language_model", replace(whole, settings=settings))
     monkeypatch.setattr("recurra.tasks.language_model.tables.SAMPLE", 10)
-    monkeypatch.setattr("recurra.report.folder.pictures", lambda report, charts, maps: Pictures({}, ()))
 
 
 def test_the_guide_of_language_models_works(

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from api.api_room import done
-from recurra.report.png import Pictures
 from recurra.service import Limits, open_runs
 from recurra.service import limits as most
 from service.service_room import Asked
@@ -41,7 +40,6 @@ def shape(value: Any) -> Any:
 
 def test_what_the_guide_asks_is_answered_as_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("recurra.report.folder.pictures", lambda report, charts, maps: Pictures({}, ()))
     first = (GUIDES / "from-csv.md").read_text(encoding="utf-8")
     make_file = re.search(r"^```python\n(.*?)^```$", first, re.DOTALL | re.MULTILINE)
     assert make_file is not None

@@ -15,7 +15,6 @@ from recurra.base.registry import Registry
 from recurra.cells import CELLS
 from recurra.data.formats import FORMATS
 from recurra.models import ENCODERS, HEADS
-from recurra.report.png import Pictures
 from recurra.service import Limits, open_runs
 from recurra.tasks import TASKS
 from service.service_room import Asked
@@ -65,7 +64,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     install(site)
     monkeypatch.syspath_prepend(site)
     monkeypatch.chdir(folder)
-    monkeypatch.setattr("recurra.report.folder.pictures", lambda report, charts, maps: Pictures({}, ()))
     before = [dict(registry._things) for registry in REGISTRIES]
     for registry in REGISTRIES:
         registry._installed = None

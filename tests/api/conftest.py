@@ -9,13 +9,6 @@ from pathlib import Path
 import pytest
 
 from api.api_room import done, rows, write_config, write_csv
-from recurra.report.png import Pictures
-
-
-@pytest.fixture(autouse=True)
-def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing takes ten times as long as training a tiny model; tests/report looks at the pictures."""
-    monkeypatch.setattr("recurra.report.folder.pictures", lambda report, charts, maps: Pictures({}, ()))
 
 
 @pytest.fixture
@@ -38,7 +31,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr("recurra.report.folder.pictures", lambda report, charts, maps: Pictures({}, ()))
         write_csv(folder / "data.csv", rows())
         write_config(training={"epochs": 2, "keep_checkpoints": "all"}, model={"head": {"pooling": "max"}})
         done("train", "c.yaml", "--out", "run")

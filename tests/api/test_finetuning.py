@@ -21,7 +21,6 @@ from recurra.api.trainer import Trainer
 from recurra.base.contracts import Progress
 from recurra.base.errors import ConfigError
 from recurra.data.tokenizers.vocabulary import VocabularyPlan
-from recurra.report.png import Pictures
 
 LM: Mapping[str, Mapping[str, Any]] = {
     "task": {"name": "language_model", "tokenizer": "spaces", "bptt": 5},
@@ -51,7 +50,6 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("learned")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr("recurra.report.folder.pictures", lambda report, charts, maps: Pictures({}, ()))
         patch.setattr("recurra.tasks.language_model.tables.SAMPLE", 10)
         pairs = [(f"the {w} film {k} was so", "good" if w in ("fine", "warm") else "bad")
                  for k in range(10) for w in ("fine", "warm", "dull", "cold")]  # fmt: skip

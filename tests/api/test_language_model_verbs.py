@@ -16,7 +16,6 @@ from api.api_room import Listening, done, kept_of, recurra, refused, rows, write
 from recurra import api
 from recurra.api import training_run as recipe
 from recurra.base.contracts import Progress, Record
-from recurra.report.png import Pictures
 from recurra.training import TruncatedBPTT
 from training.toys import exit_of, fork_child
 
@@ -52,7 +51,6 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("written")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr("recurra.report.folder.pictures", lambda report, charts, maps: Pictures({}, ()))
         Path("d.txt").write_text(text())
         write_yaml()
         done("train", "c.yaml", "--out", "run")

@@ -11,7 +11,6 @@ import symusic
 from api.api_room import done, refused
 from recurra import api
 from recurra.base.contracts import Origin, Record
-from recurra.report.png import Pictures
 
 CONFIG = """
 task: {name: music, lowest: 55, highest: 76}
@@ -27,7 +26,6 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("music")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr("recurra.report.folder.pictures", lambda report, charts, maps: Pictures({}, ()))
         rows = [{"chords": [[60 + k % 5, 67], [60 + k % 7], []] * (1 + k % 3), "id": k} for k in range(40)]
         Path("pieces.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
         Path("c.yaml").write_text(CONFIG, "utf-8")

@@ -15,7 +15,6 @@ from api.api_room import done, refused, write_config
 from recurra import api
 from recurra.base.errors import ConfigError
 from recurra.data.formats import read
-from recurra.report.png import Pictures
 
 ADDED = ["predicted", "score", "probability_bad", "probability_good", "note"]
 ROWS = [
@@ -217,7 +216,6 @@ def taggers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("taggers")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr("recurra.report.folder.pictures", lambda report, charts, maps: Pictures({}, ()))
         names = [f"{'ABCDEF'[n % 6]}na{n}" for n in range(24)]
         Path("s.conll").write_text("".join(f"{name} NNP I-PER\nis VBZ O\n\n" for name in names))
         Path("w.conllu").write_text(

@@ -20,7 +20,6 @@ from api.api_room import Listening, done, kept_of, refused
 from recurra import api
 from recurra.api import demos
 from recurra.data.embedded import quantities
-from recurra.report.png import Pictures
 
 NAMES, PLACES = ("Anna", "Bob", "Carl", "Dora"), ("Rome", "Oslo", "New York", "Port Said")
 TINY: Mapping[str, Mapping[str, Any]] = {
@@ -61,7 +60,6 @@ def tagged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tagged")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr("recurra.report.folder.pictures", lambda report, charts, maps: Pictures({}, ()))
         write_conll(sentences())
         write_yaml(training={"epochs": 4})
         done("train", "c.yaml", "--out", "run")

@@ -18,7 +18,6 @@ from api.api_room import Listening, done, kept_of, refused
 from recurra import api
 from recurra.base.contracts import Origin, Record
 from recurra.base.errors import ConfigError, RunError
-from recurra.report.png import Pictures
 from recurra.tasks import ClassificationConfig
 from recurra.tasks.options import task_with
 
@@ -63,7 +62,6 @@ def translated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("translated")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr("recurra.report.folder.pictures", lambda report, charts, maps: Pictures({}, ()))
         write_tsv(pairs())
         write_yaml()
         done("train", "c.yaml", "--out", "run")

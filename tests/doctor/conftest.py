@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from api.conftest import data, here, no_pictures, run, trained
+from api.conftest import data, here, run, trained
 
-__all__ = ["data", "here", "no_pictures", "run", "trained"]
+__all__ = ["data", "here", "run", "trained"]

@@ -17,7 +17,6 @@ import yaml
 from api.api_room import done, recurra, refused, rows, write_config, write_csv
 from export.onnx_room import File
 from recurra.data.tokenizers import BOS, EOS, UNK
-from recurra.report.png import Pictures
 
 TEXTS = ("lovely item a1", "grim and wholly unknown words", "")
 LEAKY = '''\
@@ -40,7 +39,6 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr("recurra.report.folder.pictures", lambda report, charts, maps: Pictures({}, ()))
         write_csv(folder / "data.csv", rows())
         write_config()
         done("train", "c.yaml", "--out", "texts")

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from api.api_room import done, rows, write_config, write_csv
-from recurra.report.png import Pictures
 from recurra.service import Limits, LoadedModel, open_runs
 from service.service_room import Ask, Asked
 
@@ -23,7 +22,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("served")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr("recurra.report.folder.pictures", lambda report, charts, maps: Pictures({}, ()))
         write_csv(folder / "data.csv", rows(24))
         for name, model in (("moods", FORWARD), ("both", {"encoder": {"hidden_size": 8}})):
             write_config(model=model)
@@ -46,7 +44,6 @@ def writer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("writer")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr("recurra.report.folder.pictures", lambda report, charts, maps: Pictures({}, ()))
         (folder / "text.txt").write_text(TEXT * 30)
         write_config(
             task={"name": "language_model", "document": "file", "tokenizer": "words", "bptt": 8},

@@ -9,7 +9,6 @@ import pytest
 
 from api.api_room import done
 from recurra import api
-from recurra.report.png import Pictures
 from recurra.service import Limits, open_runs
 from service.service_room import Asked, events
 
@@ -20,7 +19,6 @@ def player(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("player")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr("recurra.report.folder.pictures", lambda report, charts, maps: Pictures({}, ()))
         rows = [{"chords": [[60 + k % 7, 67], [], [64]]} for k in range(30)]
         Path("d.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
         config = {"task": {"name": "music"}, "data": {"train": "d.jsonl"}, "model": {"encoder": {"hidden_size": 4}}}
