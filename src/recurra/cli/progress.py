@@ -130,10 +130,15 @@ def epoch_line(epoch: int, epochs: int, scores: Sequence[Score], is_best: bool) 
     """`epoch 2/10  dev accuracy 93.1 %, log_loss 0.2104 nats  (best so far)`; scores of single classes are left out."""
     from recurra.cli.show import percent_or_number
 
-    whole = [score for score in scores if "[" not in score.name][:_SCORES_IN_A_LINE]
+    whole = whole_scores(scores)
     shown = ", ".join(f"{score.name} {percent_or_number(score)}" for score in whole)
     split = f"{whole[0].split} " if whole else ""
     return f"epoch {epoch}/{epochs}  {split}{shown}{'  (best so far)' if is_best else ''}"
+
+
+def whole_scores(scores: Sequence[Score]) -> tuple[Score, ...]:
+    """The first few scores, without those of single classes."""
+    return tuple(score for score in scores if "[" not in score.name)[:_SCORES_IN_A_LINE]
 
 
 def clock_time(seconds: float) -> str:

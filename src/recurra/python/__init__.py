@@ -5,5 +5,6 @@ run          Run, load: predict, evaluate, explain, generate, export
 evaluation   Evaluation: scores beside baselines, as a dict, as text, as HTML
 options      keywords and nested dicts as options of a config
 rows         frames, arrays, dicts and texts as rows
+notebook     a bar in a notebook, with the scores of each epoch
 watching     who hears what happens: a notebook, a terminal, or whoever was given
 """

@@ -21,6 +21,7 @@ from recurra.python.evaluation import Evaluation
 from recurra.python.frames import with_answers
 from recurra.python.rows import frame_of, is_path, list_of, rows_of, rows_of_frame
 from recurra.python.watching import Progress, heard
+from recurra.report.markup import Markup, join, tag
 from recurra.tasks import SaysLabels, SuggestedWord
 
 if TYPE_CHECKING:
@@ -197,6 +198,15 @@ class Run:
 
     def __fspath__(self) -> str:
         return str(self.path)
+
+    def _repr_html_(self) -> str:
+        page = self.path / "report.html"
+        said = join(tag("b", f"{self._open.folder.path}"), f": {self.task}, {self._parameters:,} parameters")
+        return tag("div", tag("div", said), Markup(self.report._repr_html_()), tag("div", f"The whole report: {page}"))
+
+    @property
+    def _parameters(self) -> int:
+        return sum(parameter.numel() for parameter in self.model.parameters())
 
     def __repr__(self) -> str:
         return f"Run('{self._open.folder.path}'): {self.task}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
@@ -11,6 +10,7 @@ from recurra.api.callbacks import NoCallback
 from recurra.api.given import refusal
 from recurra.base.contracts import Callback
 from recurra.cli.progress import watching
+from recurra.python.notebook import NotebookProgress, in_notebook
 
 # True: what fits the place; False: nobody.
 Progress: TypeAlias = bool | Callback
@@ -21,7 +21,7 @@ _VERBS = ("note", "start", "step", "scores", "done")
 def heard(progress: Progress) -> Iterator[Callback]:
     """The callback that `progress` asks for, tidied up at the end. Raises ConfigError for what is none."""
     if progress is True:
-        with watching() as callback:
+        with _in_a_notebook() if in_notebook() else watching() as callback:
             yield callback
         return
     yield NoCallback() if progress is False else _checked(progress)
@@ -35,8 +35,10 @@ def _checked(callback: Callback) -> Callback:
     return callback
 
 
-def in_notebook() -> bool:
-    """Whether this is a kernel of Jupyter, whose outputs are HTML."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    return getattr(shell, "kernel", None) is not None
+@contextmanager
+def _in_a_notebook() -> Iterator[Callback]:
+    callback = NotebookProgress()
+    try:
+        yield callback
+    finally:
+        callback.done()
