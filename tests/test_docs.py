@@ -87,6 +87,12 @@ def anchors(page: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
 
 
+def test_the_index_leads_to_every_page():
+    there = {(ROOT / "docs" / target).resolve() for target in re.findall(r"\]\(([^)#]+)", text_of("docs/index.md"))}
+    pages = {path.resolve() for path in (ROOT / "docs").rglob("*.md")}
+    assert sorted(str(path.relative_to(ROOT)) for path in pages - there) == ["docs/index.md"]
+
+
 def test_the_pages_are_found():
     assert {"README.md", "docs/architecture.md", "docs/guide/from-csv.md", "docs/adding/cell.md"} <= set(PAGES)
     assert len(commands("docs/guide/from-csv.md")) > 5

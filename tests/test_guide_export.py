@@ -89,7 +89,7 @@ def test_every_model_that_can_be_written_is_in_its_table() -> None:
     from recurra.export.models import PARTS
     from recurra.models import MODELS
 
-    text = (GUIDES / "export.md").read_text(encoding="utf-8").partition("## What a file takes and gives")[2]
+    text = (GUIDES / "export.md").read_text(encoding="utf-8").partition("## Inputs and outputs")[2]
     text = text.partition("\n## ")[0]
     named = set(re.findall(r"^\| `(\w+)`", text, re.MULTILINE))
     assert named == {word for word, kind in MODELS.items() if kind in PARTS}

@@ -83,7 +83,7 @@ def test_a_run_with_a_file_cut_short_resumes_to_the_same_end_or_names_the_file(n
         if name == "last.ckpt":
             assert "used instead of last.ckpt; it is from step" in said.err
         if lost and name == "log.jsonl":
-            assert "lines; training goes on without them." in said.err
+            assert "lines; training continues without them." in said.err
         else:
             assert kept_of(run)[2] == end[2]
         assert done("predict", run, TEXT)
@@ -97,7 +97,7 @@ def test_without_one_good_checkpoint_nobody_starts_anew_unasked(run: Path) -> No
         (run / name).write_bytes(data)
     said = refused("train", "--resume", run)
     assert [name in said for name in CHECKPOINTS] == [True] * 3
-    assert said.endswith("run: no good checkpoint is left. Start anew in another folder.\n")
+    assert said.endswith("run: no good checkpoint is left. Train again in another folder.\n")
     done("predict", run, TEXT)  # the weights of the run are a file of their own
 
 

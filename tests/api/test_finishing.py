@@ -136,7 +136,10 @@ def test_finish_from_another_process_ends_a_running_run(config: Path) -> None:
     watch = Listening()
     ended = api.finish(Path("run"), watch=watch)
     assert exit_of(pid) == 0
-    assert f"run: expected a folder that nobody writes to, but process {pid} is training there." in watch.notes[0]
+    assert (
+        f"run: expected a folder that no other process writes to, but process {pid} is training there."
+        in watch.notes[0]
+    )
     assert "It is asked to end the run after its step." in watch.notes[0]
     assert ended.report is not None
     scores = json.loads(Path("run/scores.json").read_text())

@@ -123,5 +123,5 @@ def test_words_are_suggested_and_a_text_written_by_a_task_that_cannot_be_heard(r
         == [SuggestedWord("also", 0.5)]
     )
     assert notes.sentences == []
-    with pytest.raises(ConfigError, match="expected one of task music, or another that can be heard"):
+    with pytest.raises(ConfigError, match="expected one of task music, or another whose answers can be played"):
         api.midi(reciting, "so")

@@ -199,7 +199,7 @@ def test_a_run_of_an_earlier_version_says_that_its_data_cannot_be_compared(
         done("train", "c.yaml", "--out", "run")
     said = refused("train", "--resume", "run", "--set", "training.epochs=2")
     assert "an earlier version of recurra, which kept another fingerprint of its data" in said
-    assert "Train anew in another folder." in said
+    assert "Train again in another folder." in said
     said = done("evaluate", "run").err
     assert "an earlier version of recurra trained this run" in said
     assert "not what it was trained on" not in said

@@ -317,7 +317,9 @@ def test_a_second_training_in_the_same_folder_is_refused(run: Path, data: Path) 
         before = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".lock"}
         with FolderLock(folder):
             said = refused("train", *words)
-            assert said.startswith(f"{folder}: expected a folder that nobody writes to, but process {os.getpid()} is")
+            assert said.startswith(
+                f"{folder}: expected a folder that no other process writes to, but process {os.getpid()} is"
+            )
         after = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".lock"}
         assert after == before
     with FolderLock(run):

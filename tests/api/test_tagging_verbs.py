@@ -262,7 +262,7 @@ def test_a_tag_that_the_scheme_forbids_is_named_skipped_or_repaired(here: Path) 
     write_conll(rows)
     write_yaml()
     said = refused("check", "c.yaml")
-    assert "d.conll:16: tag 'I-LOC' stands after 'O'; in scheme bio, B-X begins a span and I-X goes on." in said
+    assert "d.conll:16: tag 'I-LOC' stands after 'O'; in scheme bio, B-X begins a span and I-X continues it." in said
     write_yaml(task={"file_scheme": "bio"}, data={"on_error": "skip"})
     assert "d.conll: 1 broken row was skipped, 39 kept; d.conll:16: tag 'I-LOC'" in done("check", "c.yaml").err
     write_yaml(task={"repair": True})
@@ -275,7 +275,7 @@ def test_schemes_that_are_mixed_in_one_file_are_named(here: Path) -> None:
     write_conll(rows)
     write_yaml()
     said = refused("check", "c.yaml")
-    assert "d.conll:31: tag 'S-PER' is not of scheme bio; expected O, B-..., I-.... Mend the tag" in said
+    assert "d.conll:31: tag 'S-PER' is not of scheme bio; expected O, B-..., I-.... Correct the tag" in said
     write_yaml(task={"file_scheme": "bio"}, data={"on_error": "skip"})
     assert "d.conll: 1 broken row was skipped, 39 kept; d.conll:31: tag 'S-PER'" in done("check", "c.yaml").err
 

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from recurra import __version__
+from recurra.api.schema import SCHEMA
 from recurra.base.errors import ConfigError, DataError, RecurraError, RunError, ShapeError, TrainingError
 from recurra.base.shell import as_word
 from recurra.cli import main
@@ -41,6 +42,15 @@ def test_no_command_is_an_input_mistake(capsys: Capture) -> None:
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("usage: recurra COMMAND")
+
+
+def test_the_options_that_help_sets_are_there(capsys: Capture) -> None:
+    for word in COMMANDS:
+        assert main([*word.split(), "--help"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    paths = set(re.findall(r"(?<![\w/-])((?:task|data|model|training)(?:\.\w+)+)=", said))
+    assert {"model.encoder.hidden_size", "model.encoder.forget_bias"} <= paths
+    assert [path for path in paths if path not in SCHEMA.places(path.rpartition(".")[2], path.split(".")[:-1])] == []
 
 
 @pytest.mark.parametrize("word", COMMANDS)

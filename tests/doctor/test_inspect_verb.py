@@ -262,7 +262,7 @@ def test_a_long_text_is_explained_too(runs: Mapping[str, OpenRun]) -> None:
 def test_a_page_a_picture_lines_and_json(run: Path) -> None:
     said = done("inspect", run, TEXT, "--html", "i.html", "--png", "i.png")
     page = Path("i.html").read_text("utf-8")
-    assert "What goes on inside" in page
+    assert "Inside the model" in page
     assert "<script" not in page
     assert Path("i.png").read_bytes().startswith(b"\x89PNG")
     assert "What each token adds to the probability of" in said.out

@@ -45,7 +45,7 @@ def test_a_state_of_another_width_is_not_returned():
 
 def test_one_gate_is_one_product():
     message = refused(lambda x, h, p: tanh(p.W("i", x) + p.R("i", h) + p.R("i", h * h)))
-    assert message == "p.R('i', ...) is used twice with different values; name the second anew."
+    assert message == "p.R('i', ...) is used twice with different values; give the second another name."
 
 
 def test_the_same_product_may_be_written_twice():

@@ -436,7 +436,7 @@ def test_a_reload_that_takes_long_ends_all_the_same(
 
     async def talk(client: Client) -> None:
         late = await client.post("/models/moods/reload")
-        assert (late.status_code, "goes on" in late.json()["error"]) == (504, True)
+        assert (late.status_code, "continues" in late.json()["error"]) == (504, True)
         advance.set()
         async with asyncio.timeout(20):
             while moods.now is old:

@@ -126,7 +126,7 @@ BAD_ROWS = [
     (("a b", [[1, 2, "X"]]), "f.jsonl:7: span 1-2 of label 'X' holds no token: ' '."),
     (
         ("in Berlin", [[4, 9, "X"]]),
-        "f.jsonl:7: span 4-9 ('erlin') of label 'X' cuts through the token 'Berlin' at 3-9. Mend the span, or choose",
+        "f.jsonl:7: span 4-9 ('erlin') of label 'X' cuts through the token 'Berlin' at 3-9. Correct the span, or",
     ),
     (("in Berlin", [[0, 4, "X"]]), "span 0-4 ('in B') of label 'X' cuts through the token 'Berlin' at 3-9."),
     (
@@ -158,7 +158,9 @@ def test_a_tag_that_its_scheme_forbids_is_named_by_the_line_of_its_token() -> No
 
 
 def test_a_file_of_two_schemes_is_refused_at_the_first_tag_that_does_not_fit_the_other_sentences() -> None:
-    with pytest.raises(DataError, match=r"f\.jsonl:3: tag 'I-X' ends the sentence; in scheme iobes, .* Mend the tag"):
+    with pytest.raises(
+        DataError, match=r"f\.jsonl:3: tag 'I-X' ends the sentence; in scheme iobes, .* Correct the tag"
+    ):
         task_of(["a/B-X b/E-X", "a/S-X b/O", "a/B-X b/I-X"])
     with pytest.raises(
         DataError, match=r"f\.jsonl:2: tag 'E-X' is not of scheme bio; expected O, B-\.\.\., I-\.\.\.\."

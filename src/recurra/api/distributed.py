@@ -120,7 +120,7 @@ def launch(
                 cause = RuntimeError(failed.end[2]) if failed.end and failed.word == "failed" else None
             if tried < distributed.restarts:
                 watch.note(
-                    f"{what}; all begin again from the last checkpoint (restart {tried + 1} of {distributed.restarts})."
+                    f"{what}; all restart from the last checkpoint (restart {tried + 1} of {distributed.restarts})."
                 )
     how = f"Resume with `recurra train --resume {as_word(orders['run'])}`."
     raise TrainingError(f"{what}, and {distributed.restarts} restarts did not help. {how}") from cause

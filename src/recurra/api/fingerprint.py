@@ -26,13 +26,13 @@ def refuse_other_data(old: object, new: str, origin: str) -> None:
     """Raise RunError, which names `origin`, unless a run is resumed with the data that it was trained on so far."""
     if _is_older(old):
         raise RunError(
-            f"{origin}: was written by an earlier version of recurra, which kept another fingerprint of its data, so "
-            "that nobody can tell whether the data is still the same. Train anew in another folder."
+            f"{origin}: was written by an earlier version of recurra, which kept another fingerprint of its data: it "
+            "cannot be told whether the data is still the same. Train again in another folder."
         )
     if old != new:
         raise RunError(
             f"{origin}: the data is not what it was: rows of train or dev were changed, added or removed. "
-            "Put the old files back to go on, or train anew in another folder."
+            "Put the old files back to resume, or train again in another folder."
         )
 
 
@@ -40,8 +40,8 @@ def doubt(old: str, new: str) -> str:
     """A sentence where a run that is evaluated may have been trained on other data than its files have now, else ""."""
     if _is_older(old):
         return (
-            "an earlier version of recurra trained this run, so that nobody can tell whether its own data is still "
-            "what it was trained on."
+            "an earlier version of recurra trained this run: it cannot be told whether its data is still what it was "
+            "trained on."
         )
     if old != new:
         return "the run's own data is not what it was trained on: rows of dev and test may have been learned from."

@@ -85,7 +85,7 @@ def midi(run: AnyPath | OpenRun, text: str, *, cells: Iterable[AnyPath] = ()) ->
     trained = opened(run, cells)
     task = _generating(trained)
     if not isinstance(task, Plays):
-        raise _other(trained, "music, or another that can be heard.")
+        raise _other(trained, "music, or another whose answers can be played.")
     return task.midi(text_of(text, "text"))
 
 

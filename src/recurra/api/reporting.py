@@ -131,7 +131,7 @@ def _take_best(trainer: Trainer, checkpoints: Checkpoints, folder: RunFolder) ->
         try:
             trainer.best.restore(best.best)
         except (KeyError, TypeError, ValueError) as error:
-            raise RunError(f"{checkpoints.best}: does not hold its score: {error}. Train anew.") from error
+            raise RunError(f"{checkpoints.best}: does not hold its score: {error}. Train again.") from error
 
 
 def read_report(folder: RunFolder) -> Report:

@@ -173,7 +173,7 @@ class Trainer:
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise RunError(
                 f"{origin}: holds no state of this training ({type(error).__name__}: {error}). "
-                "Train anew in another folder."
+                "Train again in another folder."
             ) from error
 
     def _restore_parts(self, checkpoint: Checkpoint) -> None:

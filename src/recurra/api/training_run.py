@@ -124,7 +124,7 @@ def _course(
         write_task(folder, prepared.task, prepared.fingerprint)
     log = Log(folder.log, keep=keep)
     if log.lines < keep:
-        watch.note(f"{folder.log}: has lost {keep - log.lines} of {keep} lines; training goes on without them.")
+        watch.note(f"{folder.log}: has lost {keep - log.lines} of {keep} lines; training continues without them.")
     checkpoints = Checkpoints(folder.path)
     if found and found.path != checkpoints.last:  # the older one is the newest now, and a run that ends keeps that
         checkpoints.save_last(trainer.snapshot(log.lines))

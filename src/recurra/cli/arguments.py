@@ -115,7 +115,7 @@ def add_overrides(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         action="append",
         default=[],
-        help="set an option, e.g. model.hidden_size=512; may be repeated",
+        help="set an option, e.g. model.encoder.hidden_size=512; may be repeated",
     )
 
 
@@ -131,7 +131,7 @@ def add_cells(parser: argparse.ArgumentParser) -> None:
         type=Path,
         action="append",
         default=[],
-        help="a Python file with cells of your own; it is run; may be repeated",
+        help="a Python file with your own cells, which is run; may be repeated",
     )
 
 

@@ -93,7 +93,7 @@ options:
   --help     show this text; `recurra COMMAND --help` shows a command's
 
 Results go to standard output, messages to standard error.
-Exit codes: 0 done, 1 failed, 2 your input, 130 Ctrl-C, 143 SIGTERM."""
+Exit codes: 0 done, 1 failed, 2 invalid input, 130 Ctrl-C, 143 SIGTERM."""
 
 
 def _lines(words: Iterable[str]) -> str:

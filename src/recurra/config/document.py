@@ -220,7 +220,7 @@ def _setting(setting: str) -> tuple[KeyPath, Any]:
     key, equals, value = setting.partition("=")
     path = tuple(map(name_of, key.strip().split(".")))
     if not equals or not all(path) or not value.strip() or "\n" in value or len(path) > MAX_DEPTH:
-        raise ConfigError(f"--set {setting}: expected dotted.key=value, for example --set model.hidden_size=512.")
+        raise ConfigError(f"--set {setting}: expected dotted.key=value, for example --set training.epochs=20.")
     document = parse(f"value: {value.strip()}", f"--set {setting}")
     if document.problems:
         raise ConfigError(problem.sentence for problem in document.problems)

@@ -97,14 +97,14 @@ def _iobes_allows(before: str, after: str) -> bool:
 
 
 SCHEMES: Registry[Scheme] = Registry("tagging scheme")
-SCHEMES.add("bio", Scheme("bio", "BI", "B", "B-X begins a span and I-X goes on", _bio_allows))
+SCHEMES.add("bio", Scheme("bio", "BI", "B", "B-X begins a span and I-X continues it", _bio_allows))
 SCHEMES.add(
     "iob1",
     Scheme(
         "iob1",
         "BI",
         "",
-        "I-X begins a span and goes on; B-X begins one only where another span of X ends",
+        "I-X begins and continues a span; B-X begins one only where another span of X ends",
         _iob1_allows,
     ),
 )

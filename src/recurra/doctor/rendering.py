@@ -90,7 +90,7 @@ def _charts(diagnosis: Diagnosis, layers: Sequence[LayerProbe]) -> Iterator[Char
     if len(diagnosis.probes) > 1:
         for k, one in enumerate(layers):
             yield Chart(
-                f"Carried, as training goes on: {one.name}",
+                f"Carried over, as in training: {one.name}",
                 "steps back in time",
                 LOG,
                 tuple(Curve(f"step {p.step}", _carried(p.layers[k])) for p in diagnosis.probes),

@@ -142,7 +142,9 @@ class SymbolicParameters:
         node = Node(kind, (argument.at,), gate, width=width)
         for other in self.builder.nodes:
             if (other.kind, other.name) == (kind, gate) and other != node:
-                raise ConfigError(f"p.{kind}('{gate}', ...) is used twice with different values; name the second anew.")
+                raise ConfigError(
+                    f"p.{kind}('{gate}', ...) is used twice with different values; give the second another name."
+                )
         return Symbol(self.builder, self.builder.add(node))
 
     def W(self, gate: str, x: Symbol) -> Symbol:

@@ -291,7 +291,7 @@ def _add_reload(app: FastAPI, service: Service, *, may: bool) -> None:
         response_model=s.Reload,
         responses={
             **_REFUSALS,
-            403: {"model": s.Refusal, "description": "This service has no key, so nobody can be told from others."},
+            403: {"model": s.Refusal, "description": "This service has no key, so clients cannot be told apart."},
             409: {"model": s.Refusal, "description": "What its folder holds cannot be served; the version before is."},
         },
     )
@@ -304,7 +304,7 @@ def _add_reload(app: FastAPI, service: Service, *, may: bool) -> None:
             done = await asyncio.wait_for(asyncio.shield(asked), service.limits.seconds)
         except TimeoutError:
             seconds = f"{service.limits.seconds:g} s"
-            raise RefusedError(504, f"reload: takes longer than {seconds}, and goes on; see GET /models.") from None
+            raise RefusedError(504, f"reload: takes longer than {seconds}, and continues; see GET /models.") from None
         if done.outcome == "refused":
             raise RefusedError(409, done.problems)
         return Json({"model": name, "version": done.served.version, "outcome": done.outcome})

@@ -76,7 +76,7 @@ class Checkpoints:
         if not notes:
             return None
         raise RunError(
-            "\n".join([*notes, f"{self.last.parent}: no good checkpoint is left. Start anew in another folder."])
+            "\n".join([*notes, f"{self.last.parent}: no good checkpoint is left. Train again in another folder."])
         )
 
     def thin(self, keep: str) -> None:

@@ -45,8 +45,9 @@ class FolderLock:
                 owner = os.read(self._handle, 20).decode("ascii", "replace").strip()
                 os.close(self._handle)
                 raise TakenError(
-                    f"{self._folder}: expected a folder that nobody writes to, but process {owner or '(unknown)'}"
-                    " is training there. Wait for it, stop it, or choose another folder with --out."
+                    f"{self._folder}: expected a folder that no other process writes to, but process "
+                    f"{owner or '(unknown)'} is training there. Wait for it, stop it, or choose another folder "
+                    "with --out."
                 ) from error
             self._note(
                 f"{self._folder}: this disk has no file locks ({error.strerror}), so a second training in the same "

@@ -45,5 +45,5 @@ def _run(args: argparse.Namespace) -> int:
 COMMAND = Command(
     _arguments,
     _run,
-    "  recurra check config.yaml\n  recurra check config.yaml --set model.hidden_size=512 --json",
+    "  recurra check config.yaml\n  recurra check config.yaml --set model.encoder.hidden_size=512 --json",
 )

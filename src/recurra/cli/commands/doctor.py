@@ -99,6 +99,6 @@ COMMAND = Command(
     _run,
     "  recurra doctor config.yaml\n"
     "  recurra doctor config.yaml --try\n"
-    "  recurra doctor config.yaml --set model.forget_bias=1 --html doctor.html\n"
+    "  recurra doctor config.yaml --set model.encoder.forget_bias=1 --html doctor.html\n"
     "  recurra doctor runs/first --json",
 )

@@ -27,18 +27,21 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
     parser.add_argument("--prompt", metavar="TEXT", default="", help="a text to continue (default: begin a new one)")
     parser.add_argument("--length", metavar="N", type=natural, help="tokens to write, at most (default: 200)")
-    parser.add_argument("--stop", metavar="TEXT", help="end before this text")
+    parser.add_argument("--stop", metavar="TEXT", help="stop sequence: end before this text")
     parser.add_argument(
         "--temperature",
         metavar="T",
         type=_number,
-        help="below 1 plainer, above 1 wilder, 0 the most probable (default: 1)",
+        help="sampling temperature: below 1 more predictable, above 1 more varied, 0 always the most probable token "
+        "(default: 1)",
     )
     parser.add_argument("--top-k", metavar="K", type=natural, help="draw from the K most probable tokens")
     parser.add_argument(
         "--top-p", metavar="P", type=_number, help="draw from the fewest tokens that together have probability P"
     )
-    parser.add_argument("--seed", metavar="N", type=natural, help="the same seed, the same texts (default: 0)")
+    parser.add_argument(
+        "--seed", metavar="N", type=natural, help="random seed; the same seed gives the same texts (default: 0)"
+    )
     parser.add_argument("--num", metavar="N", type=natural, help="texts to write (default: 1)")
     parser.add_argument(
         "--midi",
@@ -47,7 +50,10 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         help="write what is played as a MIDI file too: of task music, or a tune in ABC notation",
     )
     parser.add_argument(
-        "--suggest", metavar="N", type=natural, help="write nothing; show N words that may end the prompt or follow it"
+        "--suggest",
+        metavar="N",
+        type=natural,
+        help="suggest N words that complete the prompt or follow it, and write nothing",
     )
     add_device(parser)
     add_cells(parser)

@@ -37,7 +37,7 @@ def _run(args: argparse.Namespace) -> int:
     found = api.inspect(args.run, args.text, device=args.device, cells=args.cells)
     title = f"{args.run.resolve().name}: {one_line(args.text)}"
     if args.html:
-        write_page(args.html, found.report(title), maps=found.pictures, about="What goes on inside")
+        write_page(args.html, found.report(title), maps=found.pictures, about="Inside the model")
     if args.png:
         write_picture(args.png, maps=found.pictures)
     if args.json:

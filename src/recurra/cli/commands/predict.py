@@ -40,14 +40,12 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         choices=("all", "none"),
         help="a column for the probability of each label in --output; default: all of at most 50 labels, else none",
     )
-    parser.add_argument("--beam", metavar="N", type=natural, help="hypotheses that a translation follows; 1 is greedy")
+    parser.add_argument("--beam", metavar="N", type=natural, help="beam size of a translation's search; 1 is greedy")
     parser.add_argument(
         "--n-best", metavar="N", type=natural, help="answers of a translation for each text, best first"
     )
     parser.add_argument("--attention", action="store_true", help="show what each token of the answer looked at")
-    parser.add_argument(
-        "--join", action="store_true", help="put the answers of a translation together whose training text is tokenised"
-    )
+    parser.add_argument("--join", action="store_true", help="detokenize a translation whose training text is tokenized")
     parser.add_argument("--tokens", action="store_true", help="show how probable a language model finds each token")
     parser.add_argument(
         "--set",

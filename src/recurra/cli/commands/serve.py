@@ -25,12 +25,14 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "runs", metavar="RUN", type=Path, nargs="+", help="folders of training runs; requests choose one by its name"
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine)")
-    parser.add_argument("--port", type=_whole(0, 65535), default=8000, help="0 takes a free one (default: 8000)")
+    parser.add_argument(
+        "--port", type=_whole(0, 65535), default=8000, help="port to listen on; 0 takes a free one (default: 8000)"
+    )
     parser.add_argument(
         "--root-path",
         metavar="PATH",
         default="",
-        help="under which a proxy shows the service, such as /models/first; the proxy may strip it or keep it",
+        help="the path under which a proxy shows the service, such as /models/first; the proxy may strip it or keep it",
     )
     parser.add_argument(
         "--key-file", metavar="FILE", type=Path, help=f"a file with the key that clients must send; or ${ENVIRONMENT}"
@@ -50,7 +52,11 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         help="requests that may wait; more are answered with 503 (default: 256)",
     )
     parser.add_argument(
-        "--max-body", metavar="BYTES", type=_whole(1000, 2**30), default=2**20, help="of a request (default: 1048576)"
+        "--max-body",
+        metavar="BYTES",
+        type=_whole(1000, 2**30),
+        default=2**20,
+        help="bytes of a request's body (default: 1048576)",
     )
     parser.add_argument(
         "--timeout", metavar="S", type=_number(0.01, 3600), default=30.0, help="seconds for one answer (default: 30)"

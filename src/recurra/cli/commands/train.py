@@ -48,10 +48,10 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "--rank-timeout",
         type=float,
         metavar="SECONDS",
-        help="seconds without a heartbeat until a process has failed (60)",
+        help="seconds without a heartbeat before a process counts as failed (60)",
     )
     parser.add_argument(
-        "--restarts", type=natural, metavar="TIMES", help="restarts from the checkpoint after a process has failed (3)"
+        "--restarts", type=natural, metavar="TIMES", help="restarts from the last checkpoint after a process failed (3)"
     )
     add_json(parser, "the run folder and its report")
 
@@ -213,7 +213,7 @@ COMMAND = Command(
     _arguments,
     _run,
     "  recurra train config.yaml --out runs/first\n"
-    "  recurra train config.yaml --set model.hidden_size=512 --seed 2\n"
+    "  recurra train config.yaml --set model.encoder.hidden_size=512 --seed 2\n"
     "  recurra train --resume runs/first\n"
     "  recurra train --resume runs/first --set training.epochs=20\n"
     "  recurra train config.yaml --seeds 1,2,3,4,5\n"

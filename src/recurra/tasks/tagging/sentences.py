@@ -313,7 +313,7 @@ def _of_tokens(spans: Sequence[tuple[int, int, str]], sentence: Sentence) -> lis
             if not inside:
                 raise DataError(
                     f"{sentence.origin}: span {start}-{end} ({sentence.text[start:end]!r:.40}) of label '{label:.40}' "
-                    f"cuts through the token '{sentence.text[one:other]:.40}' at {one}-{other}. Mend the span, or "
+                    f"cuts through the token '{sentence.text[one:other]:.40}' at {one}-{other}. Correct the span, or "
                     "choose another task.tokenizer."
                 )
         found.append(Span(label, first, number))

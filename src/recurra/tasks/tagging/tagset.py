@@ -162,9 +162,9 @@ def check_tags(scheme: SchemeName, tags: Tags, record: Record, *, spelling: Spel
     if repair and not strange:
         return
     step = (
-        "Mend the tag, or say with task.file_scheme how the tags are written."
+        "Correct the tag, or say with task.file_scheme how the tags are written."
         if strange
-        else "Mend the tag, set task.repair: true to read such tags as conlleval does, or say with task.file_scheme "
+        else "Correct the tag, set task.repair: true to read such tags as conlleval does, or say with task.file_scheme "
         "how the tags are written."
     )
     raise DataError(f"{place_of(record, number)}: {sentence} {step}")
