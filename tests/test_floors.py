@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -27,9 +28,11 @@ FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
 def imported_rooms(tree: ast.AST) -> set[str]:
     """Names X of every `recurra.X` that a file imports, also inside functions."""
-    modules = [a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names]
+    modules: list[str] = []
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom):
+        if isinstance(node, ast.Import):
+            modules += [a.name for a in node.names]
+        elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute, so that they can be read"
             modules += [f"{node.module}.{a.name}" if node.module == "recurra" else str(node.module) for a in node.names]
     return {m.split(".")[1] for m in modules if m.startswith("recurra.")}
@@ -68,6 +71,7 @@ MAY = {
 }
 
 
+@cache
 def concrete_tasks() -> set[str]:
     """The names that recurra.tasks offers of single tasks: their classes and their configs."""
     tree = ast.parse((SRC / "tasks" / "__init__.py").read_text())

@@ -21,16 +21,17 @@ NOT_FOR_LAYERS = ("matplotlib", "pandas", "sklearn", "fastapi", "tensorboard", "
 HELP = "import sys; from recurra.cli import main; sys.stdout = open('/dev/null', 'w'); assert main({words}) == 0"
 
 
-def loaded_by(code: str) -> set[str]:
-    """Top-level packages that are loaded after `code` has run in an interpreter of its own."""
-    report = "import sys, json; print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
-    # -E -s: no sitecustomize of a test tool, no user site
-    done = subprocess.run(
-        [sys.executable, "-c", f"{code}\nsys = __import__('sys'); sys.stdout = sys.__stdout__\n{report}"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+def loaded_by(*codes: str) -> list[set[str]]:
+    """Top-level packages that are loaded after each of `codes` has run, one after the other, in a fresh interpreter."""
+    report = (
+        "sys = __import__('sys'); sys.stdout = sys.__stdout__\n"
+        "import json; print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))\n"
+    )
+    end = "sys.stdout.flush(); __import__('os')._exit(0)"  # Python would take torch apart first, for a second
+    code = "".join(f"{code}\n{report}" for code in codes) + end
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return set(json.loads(done.stdout))
+    return [set(json.loads(line)) for line in done.stdout.splitlines()]
 
 
 @pytest.mark.parametrize(
@@ -41,23 +42,21 @@ def loaded_by(code: str) -> set[str]:
         (HELP.format(words=["--help"]), HEAVY),
         (HELP.format(words=["train", "--help"]), HEAVY),
         (HELP.format(words=["predict", "--help"]), HEAVY),
-        ("import recurra.nn", NOT_FOR_LAYERS),
     ],
-    ids=["recurra", "cells", "--help", "train --help", "predict --help", "nn"],
+    ids=["recurra", "cells", "--help", "train --help", "predict --help"],
 )
 def test_nothing_heavy_is_loaded_before_it_is_needed(code: str, unwanted: tuple[str, ...]) -> None:
-    loaded = loaded_by(code)
+    (loaded,) = loaded_by(code)
     assert "recurra" in loaded
     assert loaded & set(unwanted) == set()
 
 
-def test_everything_in_the_api_loads_without_what_is_optional() -> None:
+def test_layers_load_torch_alone_and_everything_in_the_api_loads_without_what_is_optional() -> None:
     """pip install recurra brings no scikit-learn, matplotlib or babel: the verbs must not need them to start."""
-    assert (
-        loaded_by("import recurra.api; from recurra import train, load, Run")
-        & {"sklearn", "matplotlib", "babel", "pandas", "rich", "scipy", "narwhals"}
-        == set()
-    )
+    layers, verbs = loaded_by("import recurra.nn", "import recurra.api; from recurra import train, load, Run")
+    assert {"recurra", "torch"} <= layers
+    assert layers & set(NOT_FOR_LAYERS) == set()
+    assert verbs & {"sklearn", "matplotlib", "babel", "pandas", "rich", "scipy", "narwhals"} == set()
 
 
 @pytest.mark.parametrize(

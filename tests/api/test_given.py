@@ -69,7 +69,7 @@ def test_every_verb_takes_a_path_as_text_and_a_config_as_a_dict(run: Path) -> No
     assert api.doctor("run").report.title.startswith("run, trained")
     assert api.inspect("run", TEXTS[0]).answer == api.inspect("run", {"text": TEXTS[0]}).answer
     assert api.export_torch("run", "weights.safetensors")
-    assert api.data_export("dates", "dates")
+    assert api.data_export("topics", "topics")
 
 
 def test_a_run_from_a_dict_is_the_run_of_its_file(run: Path) -> None:

@@ -1,13 +1,14 @@
 """Training on two ranks: the run of one process, whatever happens to a rank.
 
-A rank is a process that has to load torch, which takes longer than all that it does here. One test starts ranks so;
-in the others they are forked from this process (`forked`), and run the same program from its first line.
+A rank is a process that has to load torch, which takes longer than all that it does here. One test starts its first
+rank so; all others are forked from this process (`forked`), and run the same program from its first line.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,17 @@ def forked_rank(command: list[str], **options: Any) -> Forked:
 
 
 @pytest.fixture
+def first_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first rank of the first try is started as users' ranks are; the others are forks of this process."""
+    starts = iter([subprocess.Popen])
+
+    def rank(command: list[str], **options: Any) -> subprocess.Popen[bytes] | Forked:
+        return next(starts, forked_rank)(command, **options)
+
+    monkeypatch.setattr("recurra.api.distributed.subprocess.Popen", rank)
+
+
+@pytest.fixture
 def forked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ranks are forks of this process."""
     monkeypatch.setattr("recurra.api.distributed.subprocess.Popen", forked_rank)
@@ -92,7 +104,7 @@ def losses(run: str) -> list[float]:
     return [line["loss"] for line in log_of(run) if line["event"] == "step"]
 
 
-def test_two_ranks_learn_as_one_does_and_one_goes_on_where_they_have_stopped() -> None:
+def test_two_ranks_learn_as_one_does_and_one_goes_on_where_they_have_stopped(first_started: None) -> None:
     config = write_config(**TEXT, training={**PLAIN, "epochs": 6, "batch_rows": 5})
     alone = api.train(config, out=Path("alone"))
     watch = Troubling({17: (None, signal.SIGTERM)})

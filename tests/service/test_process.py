@@ -315,8 +315,10 @@ def test_without_its_packages_the_command_says_what_to_install() -> None:
 def test_a_prediction_imports_no_compiler(folder: Path) -> None:
     # torch._dynamo and sympy, which it needs, take longer to import than all of recurra.
     code = (
-        "import sys; from recurra.cli import main; code = main(['predict', sys.argv[1], 'fine'])\n"
-        "print([m for m in ('torch._dynamo', 'sympy', 'sklearn', 'rich', 'matplotlib') if m in sys.modules])"
+        "import sys; from recurra.cli import main; from recurra.cli.process import leave\n"
+        "code = main(['predict', sys.argv[1], 'fine'])\n"
+        "print([m for m in ('torch._dynamo', 'sympy', 'sklearn', 'rich', 'matplotlib') if m in sys.modules])\n"
+        "leave(code)"
     )
     command = [sys.executable, "-c", code, str(folder / "moods")]
     run = subprocess.run(command, capture_output=True, text=True, timeout=100)
