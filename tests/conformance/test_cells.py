@@ -205,20 +205,22 @@ def test_alone_or_padded_in_a_batch_gives_the_same_outputs_states_and_gradients(
 
 @every_cell_and_executor
 @both_ways
-@pytest.mark.parametrize("poison", [float("nan"), float("inf"), 1e30], ids=["nan", "inf", "1e30"])
-def test_what_stands_in_the_padding_changes_no_bit(name, executor, reverse, poison):
+def test_what_stands_in_the_padding_changes_no_bit(name, executor, reverse):
     given, look = problem(name), probe(problem(name))
     clean = given.call(executor.dtype, RAGGED, reverse, leaves=True)
-    x = clean.x.detach().clone()
-    for n, length in enumerate(RAGGED):
-        x[length:, n] = poison
-    dirty = replace(clean, x=x.requires_grad_())
-    a, b = executor.run(clean), executor.run(dirty)
-    assert same_bits(a.output, b.output)
-    assert all(same_bits(s, t) for s, t in zip(a.states, b.states, strict=True))
-    expected, got = gradients_of(look.of(a), clean), gradients_of(look.of(b), dirty)
-    for what, value in expected.items():
-        assert same_bits(torch.tensor(got[what]), torch.tensor(value)), what
+    a = executor.run(clean)
+    expected = gradients_of(look.of(a), clean)
+    for poison in (float("nan"), float("inf"), 1e30):
+        x = clean.x.detach().clone()
+        for n, length in enumerate(RAGGED):
+            x[length:, n] = poison
+        dirty = replace(clean, x=x.requires_grad_())
+        b = executor.run(dirty)
+        assert same_bits(a.output, b.output), poison
+        assert all(same_bits(s, t) for s, t in zip(a.states, b.states, strict=True)), poison
+        got = gradients_of(look.of(b), dirty)
+        for what, value in expected.items():
+            assert same_bits(torch.tensor(got[what]), torch.tensor(value)), (what, poison)
 
 
 @every_cell

@@ -7,6 +7,8 @@ import io
 import re
 from pathlib import Path
 
+import pytest
+
 from api.api_room import done
 from recurra.doctor.activations import SIGMOID_HIGH, SIGMOID_LOW, TANH_HIGH
 from recurra.doctor.verdict import EXPLODED, VANISHED, WORDS
@@ -17,15 +19,17 @@ EXPLAINING = [p.parent.name for p in DOCS.parent.glob("src/recurra/tasks/*/expla
 INSPECT = (DOCS / "guide" / "inspect.md").read_text("utf-8")
 
 
-def test_the_textbook_result_is_what_the_page_prints() -> None:
+def test_the_textbook_result_is_what_the_page_prints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Verdicts, and rates within a hundredth: another processor adds up in another order."""
-    code = re.search(r"```python\n(.*?)```", GRADIENTS, re.DOTALL)
+    codes = re.findall(r"```python\n(.*?)```", GRADIENTS, re.DOTALL)
     printed = re.search(r"```text\n(.*?)```", GRADIENTS, re.DOTALL)
-    assert code is not None
+    assert codes
     assert printed is not None
-    said = io.StringIO()
+    monkeypatch.chdir(tmp_path)
+    said, names = io.StringIO(), {"__name__": "docs"}
     with contextlib.redirect_stdout(said):
-        exec(compile(code[1], "gradients.md", "exec"), {"__name__": "docs"})
+        for number, code in enumerate(codes, start=1):
+            exec(compile(code, f"gradients.md, python block {number}", "exec"), names)
     lines, expected = said.getvalue().splitlines(), printed[1].splitlines()
     assert len(lines) == len(expected) == 10
     for line, other in zip(lines, expected, strict=True):
