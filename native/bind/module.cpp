@@ -6,6 +6,8 @@
 #include <nanobind/stl/vector.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstring>
 #include <exception>
 #include <memory>
 #include <string>
@@ -188,6 +190,31 @@ std::vector<std::unique_ptr<Tape>> forward(const std::vector<Call*>& calls, bool
     return tapes;
 }
 
+// One layer in one direction over whole sequences, from states of zeros, without gradients. sizes: T, N, I, H, P
+void straight(const Kernel& kernel, const std::vector<long>& sizes, int threads, Address x, const Addresses& parameters,
+              Address output, const Addresses& finals) {
+    if (parameters.size() != JOB_PARAMETERS) throw std::invalid_argument("wrong number of parameters");
+    const nb::gil_scoped_release other_threads;
+    const Engine& engine = kernel.engine();
+    const Rows rows(sizes.at(0), sizes.at(1), nullptr);
+    Job job{};
+    job.plan = kernel.plan();
+    job.T = sizes.at(0), job.N = sizes.at(1), job.I = sizes.at(2), job.H = sizes.at(3), job.P = sizes.at(4);
+    job.threads = usable(threads);
+    job.rank = rows.rank.data(), job.active = rows.active.data(), job.token = rows.token.data();
+    job.x = at<const float>(x);
+    job.output = at<float>(output);
+    for (std::size_t k = 0; k < parameters.size(); ++k) job.parameters[k] = at<const float>(parameters[k]);
+    copy_addresses(job.finals, finals, JOB_STATES);
+    const std::size_t state = static_cast<std::size_t>(job.N) * static_cast<std::size_t>(std::max(job.H, job.P)) * sizeof(float);
+    const Memory zeros(state), scratch(engine.forward_bytes(job)), weights(engine.weight_bytes(job));
+    std::memset(zeros.at(), 0, state);
+    for (std::size_t k = 0; k < finals.size(); ++k) job.states[k] = reinterpret_cast<const float*>(zeros.at());
+    job.scratch = scratch.at();
+    job.weights = weights.at();
+    engine.forward(job);
+}
+
 void backward(const std::vector<Call*>& calls, const std::vector<Tape*>& tapes, int threads) {
     if (tapes.size() != calls.size()) throw std::invalid_argument("a tape for each call");
     const nb::gil_scoped_release other_threads;
@@ -261,6 +288,7 @@ NB_MODULE(_native, m) {
         .def(nb::init<const Kernel&, const std::vector<long>&, const Addresses&>())
         .def("step", &Stepper::step);
     m.def("forward", &forward, "calls"_a, "training"_a, "threads"_a, "Several independent calls; their tapes.");
+    m.def("straight", &straight, "kernel"_a, "sizes"_a, "threads"_a, "x"_a, "parameters"_a, "output"_a, "finals"_a);
     m.def("backward", &backward, "calls"_a, "tapes"_a, "threads"_a);
     m.def("isas", &isas, "Instruction sets that this processor has, the fastest first.");
     m.def("unit_wise", [](const std::string& isa, const std::string& function, Address a, Address out, long count) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../memory.h"
+#include "../simd/transpose.h"
 #include "tile.h"
 
 namespace recurra::RECURRA_ISA {
@@ -128,21 +129,10 @@ struct Matrix {
 
 // The columns of `lanes` neighbouring rows, as vectors of VL lanes; lanes that are missing become zeros.
 inline void pack_lanes(const float* rows, long depth, long lanes, float* out) {
-    constexpr long STEP = 16;  // a block of VL rows by 64 bytes: each line of the cache is read once
-    for (long k0 = 0; k0 < depth; k0 += STEP) {
-        const long k1 = k0 + STEP < depth ? k0 + STEP : depth;
-        if (lanes == VL && k1 - k0 == STEP) {
-            for (long k = k0; k < k1; ++k) {
-                V v;
-#pragma GCC unroll 16
-                for (int lane = 0; lane < VL; ++lane) v[lane] = rows[lane * depth + k];
-                store(out + k * PANEL, v);
-            }
-            continue;
-        }
-        for (long k = k0; k < k1; ++k)
-            for (long lane = 0; lane < VL; ++lane) out[k * PANEL + lane] = lane < lanes ? rows[lane * depth + k] : 0.0f;
-    }
+    long k = 0;
+    for (; lanes == VL && k + VL <= depth; k += VL) transpose_square(rows + k, depth, out + k * PANEL, PANEL);
+    for (; k < depth; ++k)
+        for (long lane = 0; lane < VL; ++lane) out[k * PANEL + lane] = lane < lanes ? rows[lane * depth + k] : 0.0f;
 }
 
 // Panels for the argument from the right (W x): column v is gate v % columns of block v / columns, k runs over depth.

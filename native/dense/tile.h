@@ -10,13 +10,14 @@ namespace recurra::RECURRA_ISA {
 
 constexpr int PANEL = 2 * VL;
 
-// 32 registers hold 14 x 2 sums, two vectors of B and one number of A; 16 registers hold 6 x 2.
+// 32 registers hold 14 x 2 sums, two vectors of B and one number of A; 16 registers hold 6 x 2. Tiles of several panels take no
+// more than MAX_SUMS: with 12 of 16 registers, compilers keep vectors of B in memory, and 3 x 4 is slower than 3 x 2.
 #if defined(__AVX512F__)
 constexpr int MAX_ROWS = 14;
 constexpr int MAX_SUMS = 28;
 #else
 constexpr int MAX_ROWS = 6;
-constexpr int MAX_SUMS = 12;
+constexpr int MAX_SUMS = 8;
 #endif
 
 // Where the rows of A are: row i, place k at a[i * row + k], in `outer` runs of `inner` numbers that lie `skip` apart.

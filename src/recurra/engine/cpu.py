@@ -108,6 +108,11 @@ def stepper(kernel: Any, sizes: list[int], parameters: list[int]) -> Any:
     return _native.Stepper(kernel, sizes, parameters)
 
 
+def straight(*arguments: Any) -> None:
+    """The native call of `engine.straight`."""
+    _native.straight(*arguments)
+
+
 @cache
 def _without_compiler() -> str:
     reason = "recurra was installed without its native engine (pip install . with a C++ compiler builds it)"
@@ -196,7 +201,7 @@ class _Plan(NamedTuple):
 
     cell: Cell
     kernel: Any
-    fits: _Fits
+    fits: Fits
     sizes: list[int]
     widths: tuple[int, ...]
     reverse: bool
@@ -209,7 +214,7 @@ class _Plan(NamedTuple):
     def of(cls, call: Call) -> _Plan:
         """Check every size, once. Raises ShapeError."""
         T, N, I = _three(call.x)
-        fits = _fits(call.cell, I, _shapes(call.weights))
+        fits = fits_of(call.cell, I, _shapes(call.weights))
         widths = fits.widths
         _check_states(call, N, widths)
         lengths = call.lengths
@@ -312,7 +317,7 @@ class _Recurrence(torch.autograd.Function):
             raise RunError('backend "cpu" has no batched gradients (vmap, is_grads_batched); use backend="reference".')
         # The backward pass writes over the tapes; whoever asks again (retain_graph=True) waits for new ones.
         tapes, ctx.tapes = ctx.tapes, None
-        with torch.no_grad():
+        with torch.no_grad() if torch.is_grad_enabled() else contextlib.nullcontext():  # the first takes a microsecond
             rest = iter(restored(ctx.saved_tensors, ctx.kinds))
             outputs = list(islice(rest, len(ctx.plans)))
             tensors = list(islice(rest, len(ctx.needs_input_grad) - 1))
@@ -339,7 +344,7 @@ def _three(x: Tensor) -> tuple[int, int, int]:
 
 def sizes(weights: Weights, I: int) -> dict[str, int]:
     """Sizes by width, read from the weights. Raises ShapeError unless every packed parameter agrees."""
-    return _fits(weights.cell, I, _shapes(weights)).sizes
+    return fits_of(weights.cell, I, _shapes(weights)).sizes
 
 
 def _shapes(weights: Weights) -> tuple[tuple[str, torch.Size], ...]:
@@ -347,7 +352,7 @@ def _shapes(weights: Weights) -> tuple[tuple[str, torch.Size], ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Fits:
+class Fits:
     """What follows from the shapes of a cell's parameters.
 
     sizes: by width      widths: of each state      places: of each of PARAMETERS among the packed ones, or None
@@ -366,7 +371,7 @@ class _Fits:
 
 
 @lru_cache(maxsize=256)
-def _fits(cell: Cell, I: int, shapes: tuple[tuple[str, torch.Size], ...]) -> _Fits:
+def fits_of(cell: Cell, I: int, shapes: tuple[tuple[str, torch.Size], ...]) -> Fits:
     """Raises ShapeError unless every packed parameter agrees with the others, with I and with the cell."""
     packed = dict(shapes)
     parameters = layout(cell, bias="bias_ih" in packed)
@@ -377,7 +382,7 @@ def _fits(cell: Cell, I: int, shapes: tuple[tuple[str, torch.Size], ...]) -> _Fi
     for p in parameters:
         _expect(p.name, tuple(packed[p.name]), p.shape(found))
     names = list(packed)
-    return _Fits(
+    return Fits(
         found,
         tuple(found[cell.size(name)] for name in cell.states),
         tuple(names.index(name) if name in packed else None for name in PARAMETERS),
@@ -401,13 +406,16 @@ def _zone_mask(zoneout: Zoneout, shape: tuple[int, int, int]) -> Tensor | None:
 
 
 def _threads(plans: Sequence[_Plan]) -> int:
-    """As many as torch has, unless the work is too small to be shared."""
+    T, N = plans[0].sizes[:2]
+    return threads_for(T, N, plans[0].fits.numbers, calls=len(plans))
+
+
+def threads_for(T: int, N: int, numbers: int, *, calls: int = 1) -> int:
+    """As many as torch has, unless the work is too small to be shared. numbers: in all parameters of a call."""
     threads = torch.get_num_threads()
-    plan = plans[0]
-    T, N = plan.sizes[:2]
-    step = 2 * N * plan.fits.numbers
+    step = 2 * N * numbers
     if step * T < SMALLEST_SHARED_CALL:
         return 1
     # Side by side, calls need not wait for one another at each step.
-    alone = len(plans) < threads
+    alone = calls < threads
     return 1 if alone and threads * 8 > N and step < SMALLEST_SHARED_STEP else threads

@@ -49,7 +49,7 @@ def restored(saved: Sequence[Tensor | None], kinds: Sequence[Kind | None]) -> li
         elif (
             t.shape == kind[0]
             and t.dtype is kind[1]
-            and t.device == kind[2]
+            and t.is_cpu
             and type(t) in PLAIN
             and t.layout is DENSE
             and t.is_contiguous()

@@ -12,7 +12,19 @@ from torch.nn.utils.rnn import PackedSequence
 
 from recurra.base.errors import ConfigError, ShapeError
 from recurra.cells import CELLS, Cell
-from recurra.engine import BACKENDS, Call, Weights, Zoneout, choose, masked, record, recording, run_many, step_recording
+from recurra.engine import (
+    BACKENDS,
+    Call,
+    Weights,
+    Zoneout,
+    choose,
+    masked,
+    record,
+    recording,
+    run_many,
+    step_recording,
+    straight,
+)
 from recurra.engine.operator import has_operator
 from recurra.engine.step_recording import Watch
 from recurra.lower import Parameter, layout, projects, recurrent_width
@@ -175,6 +187,10 @@ class Recurrent(nn.Module):
         after each sequence's last real step, shaped as hx. T = 0 gives hx back (torch refuses it).
         Raises ShapeError.
         """
+        if hx is None and lengths is None and not torch.is_grad_enabled():
+            made = self._straight(input)
+            if made is not None:
+                return made
         name = type(self).__name__
         weight = getattr(self, self._names[0][0][1])
         entered = normalize_input(
@@ -193,6 +209,20 @@ class Recurrent(nn.Module):
         ends_of = [s[0].unsqueeze(0) if alone else torch.stack(s) for s in zip(*final, strict=True)]
         stacked = tuple([entered.restore_state(s) for s in ends_of])
         return entered.restore(x), stacked if len(stacked) > 1 else stacked[0]
+
+    def _straight(self, input: Tensor | PackedSequence) -> tuple[Tensor, State] | None:
+        """One plain layer from zeros without gradients, the shortest way; None where there is more to do."""
+        if self.num_layers > 1 or self.bidirectional or self.variational_dropout or any(self.zoneout):
+            return None
+        if type(input) is not Tensor or self.backend not in ("auto", "cpu") or self.watch is not None or recording():
+            return None
+        if input.dim() != 3:
+            return None
+        made = straight.run(self.cell, input.transpose(0, 1) if self.batch_first else input, self._packed(0, 0))
+        if made is None:
+            return None
+        output, finals = made
+        return output.transpose(0, 1) if self.batch_first else output, finals if len(finals) > 1 else finals[0]
 
     def last(self, state: State) -> Tensor:
         """The last layer's final h, its directions merged like the output: (N, output_size).
