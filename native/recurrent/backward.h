@@ -56,11 +56,51 @@ struct BackwardMemory {
     static constexpr long INPUT_TOKENS = 112;  // 8 tiles of 14 rows
 };
 
+// dL/dx = delta W, for some tokens of step t and of those that follow.
+inline void input_gradient(const Job& job, const BackwardMemory& m, long t, long token, long last, float* made) {
+    const Plan& plan = plan_of(job);
+    const Product& p = *plan.to_input;
+    const Area& area = plan.backward.areas[p.argument];
+    const Sizes s(job);
+    const long row = area_stride(s, area), out_row = row_stride(job.I + VL);
+    const int inner = p.num_gates * VL;
+    const int starts[] = {FROM_ZERO};
+    while (token < last) {
+        const long end = token + BackwardMemory::INPUT_TOKENS < last ? token + BackwardMemory::INPUT_TOKENS : last;
+        const Left deltas{m.area[p.argument] + token * row + p.argument_first * VL, row, inner,
+                          static_cast<int>(s.blocks(area.width)), static_cast<long>(area.count) * VL};
+        multiply<false>(deltas, end - token, m.to_input.data, 0, m.to_input.vectors,
+                        {made, out_row, 1, 0, 1, starts, nullptr, 0});
+        for (const float* from = made; token < end; ++token, from += out_row) {
+            while (job.token[t + 1] <= token) ++t;
+            std::memcpy(job.d_x + (t * job.N + job.rank[token - job.token[t]]) * job.I, from, job.I * 4);
+        }
+    }
+}
+
+// The same for all tokens. Threads divide them.
+inline void input_gradient(const Job& job, const BackwardMemory& m, int thread, int threads) {
+    const long all = num_tokens(job);
+    input_gradient(job, m, 0, all * thread / threads, all * (thread + 1) / threads, m.inputs[thread]);
+}
+
+// Whether each step's own rows are enough for tall tiles: then its gradient to x is made while its deltas are in the cache.
+inline bool by_step(const Job& job, const Share& share) {
+    return !share.by_units && !weights_outweigh(job) && num_tokens(job) >= MAX_ROWS * job.T;
+}
+
+inline void clear_padding(const Job& job, int thread, int threads) {
+    for (long t = thread; t < job.T; t += threads)
+        for (long r = job.active[t]; r < job.N; ++r)
+            std::memset(job.d_x + (t * job.N + job.rank[r]) * job.I, 0, job.I * 4);
+}
+
 // One thread's way back through time.
 class Backward {
 public:
-    Backward(const Job& job, BackwardMemory& memory, const Tape& tape, const Share& share)
-        : job_(job), m_(memory), tape_(tape), share_(share), sizes_(job), plan_(plan_of(job)),
+    // inputs: memory for a few tokens of the gradient to x
+    Backward(const Job& job, BackwardMemory& memory, const Tape& tape, const Share& share, float* inputs)
+        : job_(job), m_(memory), tape_(tape), share_(share), inputs_(inputs), sizes_(job), plan_(plan_of(job)),
           step_{job, plan_.backward, share, memory.packed, memory.parameters, nullptr, 0, nullptr, 0, {}} {}
 
     void run() {
@@ -77,6 +117,7 @@ private:
     BackwardMemory& m_;
     const Tape& tape_;
     const Share share_;
+    float* const inputs_;
     const Sizes sizes_;
     const Plan& plan_;
     Step step_;
@@ -103,6 +144,10 @@ private:
         point_to_areas(t);
         clear_missing(rows);
         run_stages(step_, rows);
+        if (job_.d_x && by_step(job_, share_)) {
+            const long token = job_.token[t] + share_.r0;
+            input_gradient(job_, m_, t, token, token + rows, inputs_);
+        }
         return_zoned(rows);
         leave(rows_at(s - 1, steps), rows);
         now_ = 1 - now_;

@@ -88,7 +88,8 @@ struct ForwardMemory {
             }
         slot_row = row_stride(slot_row);
         chunk = CHUNK_BYTES / (4 * slot_row);
-        chunk = chunk < max_rows(job) ? max_rows(job) : chunk;
+        const long fewest = weights_outweigh(job) && max_rows(job) < TOKENS_BY_WEIGHTS ? TOKENS_BY_WEIGHTS : max_rows(job);
+        chunk = chunk < fewest ? fewest : chunk;
         chunk = chunk < num_tokens(job) ? chunk : num_tokens(job);
         for (int t = 0; t < job.threads; ++t) {
             slots[t] = bump.floats(chunk * slot_row);

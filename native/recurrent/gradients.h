@@ -1,4 +1,4 @@
-// Gradients that need no order of time: to the input, and to the parameters, from the deltas of all tokens.
+// Gradients to the parameters, from the deltas of all tokens.
 //
 // Every number is one chain of additions over the tokens in order; threads divide the numbers, never a chain.
 #pragma once
@@ -6,34 +6,6 @@
 #include "backward.h"
 
 namespace recurra::RECURRA_ISA {
-
-// dL/dx = delta W. Threads divide the tokens.
-inline void input_gradient(const Job& job, const BackwardMemory& m, int thread, int threads) {
-    const Plan& plan = plan_of(job);
-    for (long t = thread; t < job.T; t += threads)
-        for (long r = job.active[t]; r < job.N; ++r)
-            std::memset(job.d_x + (t * job.N + job.rank[r]) * job.I, 0, job.I * 4);
-    const Product& p = *plan.to_input;
-    const Area& area = plan.backward.areas[p.argument];
-    const Sizes s(job);
-    const long row = area_stride(s, area), out_row = row_stride(job.I + VL);
-    const int inner = p.num_gates * VL;
-    const long all = num_tokens(job), last = all * (thread + 1) / threads;
-    const int starts[] = {FROM_ZERO};
-    long t = 0;
-    for (long token = all * thread / threads; token < last;) {
-        const long end = token + BackwardMemory::INPUT_TOKENS < last ? token + BackwardMemory::INPUT_TOKENS : last;
-        const Left deltas{m.area[p.argument] + token * row + p.argument_first * VL, row, inner,
-                          static_cast<int>(s.blocks(area.width)), static_cast<long>(area.count) * VL};
-        float* made = m.inputs[thread];
-        multiply<false>(deltas, end - token, m.to_input.data, 0, m.to_input.vectors,
-                        {made, out_row, 1, 0, 1, starts, nullptr, 0});
-        for (; token < end; ++token, made += out_row) {
-            while (job.token[t + 1] <= token) ++t;
-            std::memcpy(job.d_x + (t * job.N + job.rank[token - job.token[t]]) * job.I, made, job.I * 4);
-        }
-    }
-}
 
 constexpr long TOKENS_AT_ONCE = 256;  // a panel of the right operand is then 32 KiB with AVX-512, 16 KiB with AVX2
 constexpr long VECTORS_AT_ONCE = 12;  // of deltas, all multiplied with a panel while it is in the L1 cache
@@ -378,9 +350,11 @@ inline void backward(const Job& job) {
         if (job.d_x) pack(job, *plan.to_input, memory.to_input, thread, threads);
         if (thread == 0) pack_vectors(job, memory.parameters);
         barrier.wait();
-        Backward(job, memory, tape, share_of(job, plan.backward, thread, threads, &barrier)).run();
+        const Share share = share_of(job, plan.backward, thread, threads, &barrier);
+        Backward(job, memory, tape, share, memory.inputs[thread]).run();
         barrier.wait();
-        if (job.d_x) input_gradient(job, memory, thread, threads);
+        if (job.d_x) clear_padding(job, thread, threads);
+        if (job.d_x && !by_step(job, share)) input_gradient(job, memory, thread, threads);
         WeightGradients(job, memory, gradients, tape, thread, threads).run();
     });
 }

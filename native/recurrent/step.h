@@ -29,6 +29,11 @@ inline long max_rows(const Job& job) {
 }
 inline long num_tokens(const Job& job) { return job.token[job.T]; }
 
+// Whether a step's rows are few beside the weights of its input, so that reading the weights takes longer than reading what they
+// make of the rows: then many steps are multiplied with them at once.
+inline bool weights_outweigh(const Job& job) { return job.I > 8 * max_rows(job); }
+constexpr long TOKENS_BY_WEIGHTS = 120;  // 20 tiles of 6 rows, or 9 of 13 or 14
+
 inline const Plan& plan_of(const Job& job) { return *static_cast<const Plan*>(job.plan); }
 
 // The width of a product's argument, or of the weights' columns.
