@@ -59,7 +59,7 @@ def test_the_batch_may_come_first(taken):
 
 
 @pytest.mark.parametrize(
-    "layer, x",
+    ("layer", "x"),
     [
         (LSTM(3, 5), torch.randn(6, 4, 3).transpose(0, 1)),  # not in order
         (LSTM(3, 5).double(), torch.randn(6, 4, 3, dtype=torch.float64)),
@@ -107,5 +107,5 @@ def test_a_layer_can_be_copied_after_it_was_called():
 
 def test_the_shortest_way_says_nothing_of_what_it_cannot_do():
     layer = LSTM(3, 5)
-    packed = {name: p for name, p in layer.named_parameters()}
+    packed = dict(layer.named_parameters())
     assert straight.run(layer.cell, torch.randn(6, 3), packed) is None
