@@ -92,7 +92,7 @@ class SequenceModel(nn.Module):
 
 def _any_table(sizes: Sizes) -> Table:
     """A table of vectors in the place of that of refused inputs: as wide as wanted, without memory."""
-    return lambda size: nn.Parameter(torch.empty(max(sizes.values()), size, device="meta"))
+    return lambda size: nn.Parameter(torch.empty(max(sizes.values()), size, dtype=torch.float32, device="meta"))
 
 
 class IncrementalModel:
