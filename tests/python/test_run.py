@@ -167,6 +167,11 @@ REFUSED: dict[str, tuple[Callable[[recurra.Run], Any], type[Exception], str]] = 
         ConfigError,
         "run: its data has no split 'tset'. Known: train, dev, test; or give a file.",
     ),
+    "a split of other data": (
+        lambda run: run.evaluate("data.csv", split="dev"),
+        ConfigError,
+        "split: chooses a part of the run's own data; leave it out beside other data.",
+    ),
     "rows without labels": (lambda run: run.evaluate(["a"]), DataError, "records[0]: no column 'label'."),
     "columns of two lengths": (
         lambda run: run.evaluate({"text": ["a"], "label": []}),

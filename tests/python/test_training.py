@@ -150,7 +150,11 @@ def test_every_task_is_trained(here: Path) -> None:
     tagger = recurra.train(tags, task="ner", out="tags", progress=False, **tiny)  # type: ignore[arg-type]
     assert [len(one.tags) for one in tagger.predict([["a", "b"], ["c"]])] == [2, 1]  # type: ignore[attr-defined]
     writer = recurra.train(texts, task="lm", out="lm", progress=False, **tiny)  # type: ignore[arg-type]
-    assert writer.generate("a", length=3, num=2, seed=1)[0].startswith("a")
+    said = writer.generate("a", length=3, num=2, seed=1)
+    first, second = done("generate", "lm", "--prompt", "a", "--length", 3, "--num", 2, "--seed", 1, "--json").json
+    assert said == ["a" + first["text"], "a" + second["text"]]
+    assert writer.generate("a", length=3, seed=1) == said[0]
+    assert 1 <= len(writer.suggest("lov", 3)) <= 3
     assert writer.predict("a").num_tokens == 2  # type: ignore[attr-defined]
     music = recurra.train(
         [{"chords": f"C4+E4 - {note}4"} for note in "CDEFGAB"] * 2, task="music", out="music", progress=False, epochs=1

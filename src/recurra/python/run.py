@@ -131,14 +131,27 @@ class Run:
         return ({field: list_of(row)} if tags and list_of(row) is not None else row for row in data)
 
     @in_float32
-    def generate(self, prompt: str = "", *, num: int = 1, **options: Any) -> Any:
-        """The prompt with what follows it; a list of them for `num` above 1.
+    def generate(
+        self,
+        prompt: str = "",
+        *,
+        num: int = 1,
+        length: int = 200,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        stop: str | None = None,
+        seed: int = 0,
+    ) -> str | list[str]:
+        """The prompt with what follows it, of a language model or of music; a list of `num` of them for more than one.
 
-        options: length (tokens), temperature, top_k, top_p, seed, stop
+        length: tokens that are added, at most, or chords; the other options are those of `recurra.api.generate`
         Raises ConfigError for a run that does not write, or an option out of its range.
         """
+        how = {"length": length, "temperature": temperature, "top_k": top_k, "top_p": top_p, "stop": stop, "seed": seed}
         with heard(self._progress) as watch:
-            pieces = api.generate(self._open, prompt, num=num, device=self._device, watch=watch, **options)
+            given: dict[str, Any] = {**how, "num": num, "device": self._device, "watch": watch}
+            pieces = api.generate(self._open, prompt, **given)
             texts = [prompt] * num
             for piece in pieces:
                 texts[piece.number] += piece.text
@@ -156,18 +169,21 @@ class Run:
     # -- how good, and why -----------------------------------------------------------------------------------------
 
     @in_float32
-    def evaluate(self, data: Any = None, *, split: str = "test") -> Evaluation:
-        """Score the run on other data, or on a split of its own data (train, dev, test), beside the baselines.
+    def evaluate(self, data: Any = None, *, split: str | None = None) -> Evaluation:
+        """Score the run on other data, or on a split of its own data, beside the baselines.
 
         data: a path, a data frame, or rows as a list of dicts or a dict of columns
+        split: of its own data: train, dev or test, which is the default; together with data it is refused
         Raises ConfigError for a split that its data does not have, DataError for a label that training never saw.
         """
+        if data is not None and split is not None:
+            raise ConfigError("split: chooses a part of the run's own data; leave it out beside other data.")
         given = data
         if data is not None and not is_path(data):
             frame = frame_of(data)
             given = [*(rows_of_frame(frame) if frame is not None else rows_of(data, "data"))]
         with heard(self._progress) as watch:
-            return Evaluation(api.evaluate(self._open, given, split=split, device=self._device, watch=watch))
+            return Evaluation(api.evaluate(self._open, given, split=split or "test", device=self._device, watch=watch))
 
     @in_float32
     def explain(self, text: str | Mapping[str, Any]) -> api.Inspection:
