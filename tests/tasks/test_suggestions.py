@@ -115,3 +115,16 @@ def test_check_says_the_labels_that_a_classification_learns() -> None:
         "train: column 'label': 3 labels: a (2), b (1), NaN (1).",
         "train: column 'label': 'NaN' (1 times) may be no label but a value that is missing; fill it in, or remove it.",
     )
+
+
+def test_lists_and_objects_are_no_texts_where_a_column_of_text_is_there() -> None:
+    tokens = [question.split() * 9 for question in QUESTIONS]
+    columns = {"pieces": tokens, "meta": [{"a": question * 9} for question in QUESTIONS], "q": QUESTIONS, "a": ANSWERS}
+    assert suggested("classification", {**columns, "label": ["x", "y"] * 2}).task["text"] in ("q", "a")
+    found = suggested("translation", columns).task
+    assert (found["source"], found["target"]) == ("q", "a")
+
+
+def test_a_null_among_texts_is_left_to_whoever_reads_its_row() -> None:
+    found = suggested("classification", {"text": [*QUESTIONS[:3], None], "label": ["x", "y"] * 2}).task
+    assert found["text"] == "text"

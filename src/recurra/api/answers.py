@@ -22,7 +22,7 @@ from recurra.base.contracts import Listener, Record
 from recurra.base.errors import ConfigError, DataError
 from recurra.base.words import counted
 from recurra.config import override
-from recurra.data.formats import ON_ERROR, BadRows, StopAtBadRow, read, resolved_format
+from recurra.data.formats import ON_ERROR, BadRows, StopAtBadRow, read, read_as, recognised, resolved_format
 from recurra.tasks import AnswerKind, SaysLabels, TagsTokens, Task
 from recurra.tasks.options import task_with
 
@@ -138,6 +138,8 @@ def source_for(
     format = resolved_format(path) if data.format == "auto" else data.format
     fields = fields_for(settings, (settings.plan.inputs[0].name,))
     note = (watch or NoCallback()).note
+    if data.format == "auto" and recognised(path)[1]:
+        note(read_as(path))
     records = read(path, format=format, **data.reading, fields=fields, bad_rows=bad_rows, note=note)
     return Source(path, format, data.encoding, laid_out(records, settings, bad_rows), bad_rows)
 

@@ -102,6 +102,12 @@ def column_names(rows: Sequence[Record], file: Path, wanted: str) -> list[str]:
     return names
 
 
+def of_text(rows: Sequence[Record], names: Sequence[str], least: int) -> list[str]:
+    """The columns that hold nothing but text, or null; all of them where that leaves fewer than `least`."""
+    found = [name for name in names if all(isinstance(row.fields.get(name), str | None) for row in rows)]
+    return found if len(found) >= least else list(names)
+
+
 def named(known: Sequence[str], names: Sequence[str]) -> str | None:
     """The first word of `known` that is a column, in any case of letters."""
     by_lower = {name_of(name).lower(): name for name in reversed(names)}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,3 +51,11 @@ def test_a_list_of_nested_json_is_trained_on_and_plain_json_is_answered_for(here
     done("train", "c.yaml", "--out", "run", *SMALL)
     said = done("predict", "run", "--input", "a.json", "--output", "out.jsonl", "--set", "data.on_error=skip")
     assert len((here / "out.jsonl").read_text().splitlines()) == len(rows), said.err
+
+
+def test_reading_files_imports_no_package_that_only_some_of_them_need() -> None:
+    program = (
+        "import sys, recurra.data.formats as formats; formats.recognised('a.csv'); list(map(str, formats.FORMATS));"
+        "print([name for name in ('pyarrow', 'openpyxl', 'pandas', 'torch') if name in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "[]\n"

@@ -9,7 +9,7 @@ from typing import Any
 from recurra.base.contracts import Record
 from recurra.base.errors import DataError
 from recurra.data.formats import field
-from recurra.tasks.columns import Look, column_names, counted, look, missing, named, values
+from recurra.tasks.columns import Look, column_names, counted, look, missing, named, of_text, values
 from recurra.tasks.contract import Suggestion
 
 # Names that people give to these columns; the first that is there wins.
@@ -27,9 +27,9 @@ def suggested(rows: Sequence[Record], file: Path) -> Suggestion:
     """Options of the task for a file, from its first rows. Raises ConfigError or DataError if nothing fits."""
     names = column_names(rows, file, "a text and a label")
     label, why_label = _label(rows, names)
-    looks = [look(rows, name) for name in names if name != label.name]
+    looks = [look(rows, name) for name in of_text(rows, [name for name in names if name != label.name], 1)]
     text, why_text = _text(looks)
-    if any(not isinstance(field(row, text.name), str) for row in rows):
+    if any(not isinstance(field(row, text.name), str | None) for row in rows):
         raise DataError(f"{file}: column '{text.name}' does not hold text; expected one that does.")
     few = text.words < FEW_WORDS
     tokenizer: Any = "characters" if few else {"name": "words", "lowercase": True}

@@ -9,7 +9,7 @@ from typing import Any
 from recurra.base.contracts import Record
 from recurra.base.errors import DataError
 from recurra.data.formats import field
-from recurra.tasks.columns import Look, column_names, look, named
+from recurra.tasks.columns import Look, column_names, look, named, of_text
 from recurra.tasks.contract import Suggestion
 
 # Names that people give to these columns; the first that is there wins.
@@ -23,9 +23,11 @@ FEW_WORDS = 4.0
 def suggested(rows: Sequence[Record], file: Path) -> Suggestion:
     """Options of the task for a file, from its first rows. Raises ConfigError or DataError if nothing fits."""
     names = column_names(rows, file, "a source and a target")
-    (source, why_source), (target, why_target), others = _columns([look(rows, name) for name in names])
+    (source, why_source), (target, why_target), others = _columns(
+        [look(rows, name) for name in of_text(rows, names, 2)]
+    )
     for name in (source.name, target.name):
-        if any(not isinstance(field(row, name), str) for row in rows):
+        if any(not isinstance(field(row, name), str | None) for row in rows):
             raise DataError(f"{file}: column '{name}' does not hold text; expected one that does.")
     exact = target.words < FEW_WORDS
     options = {
