@@ -159,9 +159,27 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+AWD: dict[str, Any] = {"name": "awd", "hidden_size": 6, "num_layers": 2}  # h_l0 of 6 numbers, h_l1 of 4
+
+
+def over(encoder: dict[str, Any], **decoder: Any) -> EncoderDecoder:
+    torch.manual_seed(0)
+    inputs = {"name": "tokens", "embedding_size": 4}
+    options = {"name": "recurrent", "embedding_size": 4, "hidden_size": 4, **decoder}
+    return EncoderDecoder({"tokens": V, "target": V}, inputs=inputs, encoder=encoder, decoder=options)
+
+
+OTHER_ENCODERS: dict[str, EncoderDecoder] = {
+    "awd": over(AWD),
+    "awd, linear": over(AWD, bridge="linear", num_layers=3, cell="gru"),
+    "awd, mean": over({**AWD, "cell": "slstm"}, bridge="mean", style="luong"),
+    "awd, summary": over({**AWD, "num_layers": 1, "last_layer": "hidden_size"}, attention="none", style="cho"),
+}
+
+
+@pytest.mark.parametrize("kind", [*KINDS, *OTHER_ENCODERS])
 def test_two_files_say_what_the_model_says(kind: str, tmp_path: Path) -> None:
-    model = small(**KINDS[kind]).eval()
+    model = (OTHER_ENCODERS[kind] if kind in OTHER_ENCODERS else small(**KINDS[kind])).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(3)  # so that answers differ

@@ -36,7 +36,7 @@ def batch(
     inputs = {
         "tokens": padded(sources, padding),
         "target": padded(known, padding),
-        "target_lengths": torch.tensor([len(row) for row in targets]),
+        "target_lengths": torch.tensor([len(row) for row in targets], dtype=torch.int64),
     }
     if copies is not None:
         inputs["source_copy"] = padded(copies, padding)

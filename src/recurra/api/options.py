@@ -26,8 +26,12 @@ class DataOptions:
     """Which files, and what to do with a broken row."""
 
     train: Annotated[str, Opt("training file; paths are relative to where recurra is started")]
-    dev: Annotated[str | None, Opt("file on which epochs are compared; null: taken from train, see split")] = None
-    test: Annotated[str | None, Opt("file of the final scores; null: taken from train, unless dev is given")] = None
+    dev: Annotated[
+        str | None, Opt("validation file, on which epochs are compared; null: taken from train, see split")
+    ] = None
+    test: Annotated[str | None, Opt("test file, for the final scores; null: taken from train, unless dev is given")] = (
+        None
+    )
     format: Annotated[
         str,
         Opt(
@@ -77,8 +81,8 @@ class TrainingOptions:
     """How long, in which steps, and what to watch."""
 
     epochs: Annotated[int, Opt("passes over the training data", ge=1, le=100_000)] = 10
-    batch_tokens: Annotated[int, Opt("most tokens in a batch, padding among them", ge=1)] = 8192
-    batch_rows: Annotated[int, Opt("most rows in a batch", ge=1)] = 64
+    batch_tokens: Annotated[int, Opt("tokens of a batch at most, padding included", ge=1)] = 8192
+    batch_rows: Annotated[int, Opt("batch size: rows at most", ge=1)] = 64
     optimizer: Annotated[Component, OneOf("optimizer", OPTIMIZERS)] = "adam"
     schedule: Annotated[Component, OneOf("learning-rate schedule", SCHEDULES)] = "constant"
     clipping: Annotated[Component, OneOf("gradient clipping", CLIPPINGS)] = "norm"
@@ -89,12 +93,15 @@ class TrainingOptions:
     ] = "auto"
     patience: Annotated[
         int | None,
-        Opt("epochs without a better score before a stop, once the score has left its floor; null: not counted", ge=1),
+        Opt(
+            "early stopping: epochs without a better score, once the score has left its floor; null: not counted",
+            ge=1,
+        ),
     ] = 3
     patience_share: Annotated[
         float | None,
         Opt(
-            "share of all steps without a better score before training stops; beside patience, both must pass",
+            "early stopping: share of all steps without a better score; beside patience, both must pass",
             gt=0,
             le=1,
         ),
@@ -107,7 +114,9 @@ class TrainingOptions:
             choices=("last", "all", "none"),
         ),
     ] = "last"
-    on_nonfinite: Annotated[Component, OneOf("what to do with a NaN in loss or gradient", ON_NONFINITE)] = "stop"
+    on_nonfinite: Annotated[Component, OneOf("what to do with NaN or infinity in loss or gradient", ON_NONFINITE)] = (
+        "stop"
+    )
     max_model_gib: Annotated[float, Opt("a larger model is refused, in GiB, before it takes memory", gt=0)] = 2.0
     seed: Annotated[int, Opt("random seed", ge=0, le=2**63 - 1)] = 1
     init_from: Annotated[

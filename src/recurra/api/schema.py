@@ -24,10 +24,10 @@ from recurra.training import CLIPPINGS, ON_NONFINITE, OPTIMIZERS, SCHEDULES, Row
 SCHEMA = Schema(
     doc="A recurra config: what to learn, from which data, with which model.",
     sections={
-        "task": OneOf("what to learn", TASKS),
-        "data": Fixed("the files", DataOptions),
-        "model": OneOf("the network", MODELS),
-        "training": Fixed("how to learn", TrainingOptions),
+        "task": OneOf("the task", TASKS),
+        "data": Fixed("data files", DataOptions),
+        "model": OneOf("the model", MODELS),
+        "training": Fixed("training options", TrainingOptions),
     },
     defaults={"task": "classification", "model": "sequence_model"},
 )
@@ -81,7 +81,7 @@ def schema_for(task: object) -> Schema:
     fitting.add(needs.model, MODELS[needs.model])
     usual = {f"model.{part}": words[0] for part, words in needs.parts.items()}
     own = {f"model.{path}": value for path, value in needs.defaults.items()}
-    sections = {**SCHEMA.sections, "model": OneOf("the network", fitting)}
+    sections = {**SCHEMA.sections, "model": OneOf("the model", fitting)}
     fits = {f"model.{part}": words for part, words in needs.parts.items()}
     return Schema(SCHEMA.doc, sections, {"task": task, "model": needs.model, **usual, **own}, fits)
 

@@ -62,7 +62,7 @@ class RandomSplit:
         *,
         dev: Annotated[float, Opt("share of the rows for choosing the best epoch", ge=0, lt=1)] = 0.1,
         test: Annotated[float, Opt("share of the rows for the final scores", ge=0, lt=1)] = 0.1,
-        seed: Annotated[int, Opt("another number draws another split", ge=0)] = 0,
+        seed: Annotated[int, Opt("random seed of the split", ge=0)] = 0,
     ) -> None:
         if dev < 0 or test < 0 or dev + test >= 1:
             raise ConfigError(f"split: expected dev and test of at least 0, together under 1, got {dev} and {test}.")
@@ -96,7 +96,7 @@ class FoldsSplit:
         k: Annotated[int, Opt("folds, and so runs", ge=2, le=1000)] = 10,
         fold: Annotated[int | None, Opt("the fold that is test, from 1; null: each in turn, in k runs", ge=1)] = None,
         dev: Annotated[float, Opt("share of the other rows for choosing the best epoch", gt=0, lt=1)] = 0.1,
-        seed: Annotated[int, Opt("another number draws other folds", ge=0)] = 0,
+        seed: Annotated[int, Opt("random seed of the folds", ge=0)] = 0,
     ) -> None:
         if fold is not None and fold > k:
             raise ConfigError(f"split: fold: expected at most k = {k}, got {fold}.")

@@ -50,7 +50,11 @@ class WuPenalty:
     """
 
     def __init__(
-        self, *, alpha: Annotated[float, Opt("0 is no penalty; the paper found 0.6 to 0.7 best", ge=0, le=10)] = 0.6
+        self,
+        *,
+        alpha: Annotated[
+            float, Opt("strength of the penalty, 0 is none; the paper found 0.6 to 0.7 best", ge=0, le=10)
+        ] = 0.6,
     ) -> None:
         if not (isinstance(alpha, int | float) and math.isfinite(alpha) and 0 <= alpha <= 10):
             raise ConfigError(f"length penalty wu: alpha: expected a number in 0..10, got {alpha!r}.")

@@ -35,9 +35,9 @@ class EncoderDecoder(nn.Module):
         self,
         sizes: Sizes,
         *,
-        inputs: Annotated[Component, OneOf("what a step of the source reads", INPUTS)] = "tokens",
-        encoder: Annotated[Component, OneOf("what the source's steps know of one another", ENCODERS)] = "recurrent",
-        decoder: Annotated[Component, OneOf("what writes the target", DECODERS)] = "recurrent",
+        inputs: Annotated[Component, OneOf("input layer of the source", INPUTS)] = "tokens",
+        encoder: Annotated[Component, OneOf("encoder of the source", ENCODERS)] = "recurrent",
+        decoder: Annotated[Component, OneOf("decoder, which writes the target", DECODERS)] = "recurrent",
     ) -> None:
         super().__init__()
         problems = Problems()

@@ -20,7 +20,7 @@ Component = Section | Mapping[str, Any] | str
 # -- recurrent layers --
 CellName = Annotated[str, Opt("recurrent cell; `recurra explain cell` shows each", choices=CELLS)]
 HiddenSize = Annotated[int, Opt("units per layer and direction", ge=1, le=WIDEST)]
-NumLayers = Annotated[int, Opt("recurrent layers, one on the other", ge=1, le=DEEPEST)]
+NumLayers = Annotated[int, Opt("number of recurrent layers", ge=1, le=DEEPEST)]
 ProjSize = Annotated[int, Opt("units after the projection, for lstm_projected; 0 is none", ge=0, le=WIDEST)]
 Bidirectional = Annotated[bool, Opt("read in both directions")]
 Merge = Annotated[str, Opt("how two directions become one output", choices=MERGES)]
@@ -28,7 +28,7 @@ LockedDropoutOption = Annotated[
     bool, Opt("the component's dropout keeps one mask for all steps (Merity et al. 2017, section 4.2)")
 ]
 
-EmbeddingSize = Annotated[int, Opt("numbers in a token's vector", ge=1, le=WIDEST)]
+EmbeddingSize = Annotated[int, Opt("embedding dimension: numbers in a token's vector", ge=1, le=WIDEST)]
 WordDropout = Annotated[
     float, Opt("share of the vocabulary without a vector in a step, in all places (Gal & Ghahramani 2016)", ge=0, lt=1)
 ]
@@ -39,13 +39,13 @@ VariationalDropout = Annotated[
 ]
 Zoneout = Annotated[float, Opt("probability that a state keeps its old value (Krueger et al. 2017)", ge=0, lt=1)]
 OutputDropout = Annotated[float, Opt("dropout before the output layer", ge=0, lt=1)]
-Init = Annotated[str, Opt("how recurrent weights start", choices=INITIALIZERS)]
-ForgetBias = Annotated[
-    float | None, Opt("bias of the forget gates at the start; null leaves it random", ge=-100, le=100)
-]
+Init = Annotated[str, Opt("initialization of recurrent weights", choices=INITIALIZERS)]
+ForgetBias = Annotated[float | None, Opt("initial bias of the forget gates; null leaves it random", ge=-100, le=100)]
 Backend = Annotated[
     str,
-    Opt("what runs the cells, but for a decoder that feeds back; auto takes the fastest", choices=("auto", *BACKENDS)),
+    Opt(
+        "executor of the cells, but for a decoder that feeds back; auto takes the fastest", choices=("auto", *BACKENDS)
+    ),
 ]
 
 

@@ -34,9 +34,9 @@ class SequenceModel(nn.Module):
         self,
         sizes: Sizes,
         *,
-        inputs: Annotated[Component, OneOf("what a step reads", INPUTS)] = "tokens",
-        encoder: Annotated[Component, OneOf("what the steps know of one another", ENCODERS)] = "recurrent",
-        head: Annotated[Component, OneOf("what is said of the steps", HEADS)] = "label",
+        inputs: Annotated[Component, OneOf("input layer", INPUTS)] = "tokens",
+        encoder: Annotated[Component, OneOf("encoder, which relates the steps to one another", ENCODERS)] = "recurrent",
+        head: Annotated[Component, OneOf("output head", HEADS)] = "label",
     ) -> None:
         super().__init__()
         problems, table = Problems(), _any_table(sizes)

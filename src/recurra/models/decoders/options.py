@@ -17,7 +17,7 @@ DecoderCell = Annotated[str | None, Opt("the decoder's recurrent cell; null is t
 DecoderSize = Annotated[int | None, Opt("units of a decoder layer; null is the encoder's", ge=1, le=WIDEST)]
 DecoderLayers = Annotated[int | None, Opt("layers of the decoder; null is the encoder's", ge=1, le=DEEPEST)]
 Bridge = Annotated[str, Opt("how the encoder's last states become the decoder's first", choices=BRIDGES)]
-Attention = Annotated[Component, OneOf("what the decoder looks at in the source, at each step", ATTENTIONS)]
+Attention = Annotated[Component, OneOf("attention mechanism: what each step looks at in the source", ATTENTIONS)]
 StyleOption = Annotated[
     str | None,
     Opt("where the source enters the decoder; null is bahdanau with attention, sutskever without", choices=STYLES),
@@ -31,10 +31,11 @@ ReadoutSize = Annotated[
     Opt("numbers the output layer reads; null is the decoder's width, or embedding_size where tied", ge=1, le=WIDEST),
 ]
 Sampling = Annotated[
-    Component | None, OneOf("how often training shows the true token and not the model's own", SAMPLING_SCHEDULES)
+    Component | None,
+    OneOf("how often training shows the true token and not the model's own", SAMPLING_SCHEDULES),
 ]
-Copying = Annotated[bool, Opt("copy source tokens, by a pointer; for words that are rare (See et al. 2017)")]
+Copying = Annotated[bool, Opt("pointer network: copy source tokens, for words that are rare (See et al. 2017)")]
 Tie = Annotated[
     Literal["none", "target", "all"],
-    Opt("one table for target vectors and output layer; all: for source vectors too (Press & Wolf 2017)"),
+    Opt("weight tying: one table for target vectors and output layer; all: for source vectors too (Press & Wolf 2017)"),
 ]

@@ -31,7 +31,10 @@ class TagsHead(nn.Module):
         table: nn.Parameter | None,
         *,
         output: Annotated[
-            str, Opt("crf scores a whole labelling, softmax each word by itself", choices=("crf", "softmax"))
+            str,
+            Opt(
+                "output layer: crf scores a whole tag sequence, softmax each word by itself", choices=("crf", "softmax")
+            ),
         ] = "crf",
         output_dropout: o.OutputDropout = 0.0,
     ) -> None:

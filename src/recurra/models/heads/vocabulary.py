@@ -38,7 +38,8 @@ class VocabularyHead(nn.Module):
         table: nn.Parameter | None,
         *,
         tied: Annotated[
-            bool, Opt("the output layer has the embedding's weights (Press & Wolf 2017; Inan et al. 2017)")
+            bool,
+            Opt("weight tying: the output layer has the embedding's weights (Press & Wolf 2017; Inan et al. 2017)"),
         ] = True,
         softmax: Annotated[
             str,

@@ -24,7 +24,9 @@ class Label(nn.Module):
         self,
         sizes: Sizes,
         *,
-        embedding_size: Annotated[int, Opt("numbers in a label's vector", ge=1, le=o.WIDEST)] = 128,
+        embedding_size: Annotated[
+            int, Opt("embedding dimension: numbers in a label's vector", ge=1, le=o.WIDEST)
+        ] = 128,
     ) -> None:
         super().__init__()
         self.embedding = nn.Embedding(sizes["labels"], embedding_size)

@@ -32,7 +32,7 @@ class Tokens(nn.Module):
         *,
         embedding_size: Annotated[
             int | Literal["one_hot"],
-            Opt("numbers in a token's vector; one_hot: no table is learned", ge=1, le=o.WIDEST),
+            Opt("embedding dimension: numbers in a token's vector; one_hot: no table is learned", ge=1, le=o.WIDEST),
         ] = 64,
         word_dropout: o.WordDropout = 0.0,
         embedding_dropout: o.EmbeddingDropout = 0.0,

@@ -36,12 +36,14 @@ class WordsAndCharacters(nn.Module):
         self,
         sizes: Sizes,
         *,
-        embedding_size: Annotated[int, Opt("numbers in a word's own vector", ge=1, le=o.WIDEST)] = 100,
+        embedding_size: Annotated[
+            int, Opt("embedding dimension: numbers in a word's own vector", ge=1, le=o.WIDEST)
+        ] = 100,
         characters: Annotated[
-            str, Opt("a word's vector from its letters, beside its own", choices=("none", *CHARACTERS))
+            str, Opt("character encoder: a word's vector from its letters", choices=("none", *CHARACTERS))
         ] = "lstm",
         character_embedding_size: Annotated[
-            int | None, Opt("numbers in a letter's vector; null is 25 for lstm, 30 for cnn", ge=1, le=o.WIDEST)
+            int | None, Opt("embedding dimension of letters; null is 25 for lstm, 30 for cnn", ge=1, le=o.WIDEST)
         ] = None,
         character_size: Annotated[
             int | None,
@@ -52,7 +54,7 @@ class WordsAndCharacters(nn.Module):
         ] = 0.05,
         embedding_dropout: Annotated[float, Opt("dropout on the vectors of words and letters", ge=0, lt=1)] = 0.0,
         backend: Annotated[
-            str, Opt("what runs the cell over letters; auto takes the fastest", choices=("auto", *BACKENDS))
+            str, Opt("executor of the cell over letters; auto takes the fastest", choices=("auto", *BACKENDS))
         ] = "auto",
     ) -> None:
         super().__init__()

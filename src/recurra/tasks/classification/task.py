@@ -116,7 +116,7 @@ class ClassificationConfig:
     label: Annotated[str, Opt("column with the label", named=True)] = "label"
     labels: Annotated[Literal["one", "many"], Opt("how many labels a row has; many: any number, none too")] = "one"
     separator: Annotated[str | None, Opt("between labels in one cell; only with labels: many")] = None
-    tokenizer: Annotated[Section | Mapping[str, Any] | str, OneOf("what a token is", TOKENIZERS)] = "words"
+    tokenizer: Annotated[Section | Mapping[str, Any] | str, OneOf("how texts become tokens", TOKENIZERS)] = "words"
     min_count: Annotated[int, Opt("rarer tokens are read as unknown", ge=1)] = 1
     max_vocabulary: Annotated[
         int | None, Opt("entries of the vocabulary, 4 of them special; null is no limit", ge=5)
@@ -133,7 +133,7 @@ class ClassificationConfig:
 
     calibration: Annotated[
         Literal["temperature", "none"],
-        Opt("probabilities of a trained model; temperature: scaled to fit dev, no answer changes (Guo et al. 2017)"),
+        Opt("calibration of probabilities; temperature: scaled to fit dev, no answer changes (Guo et al. 2017)"),
     ] = "temperature"
 
     def __post_init__(self) -> None:

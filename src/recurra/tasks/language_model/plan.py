@@ -43,14 +43,17 @@ class LanguageModelConfig:
     line_breaks: Annotated[
         bool, Opt("the end of a line is a token (the <eos> of WikiText); false: lines follow one another without one")
     ] = True
-    tokenizer: Annotated[Section | Mapping[str, Any] | str, OneOf("what a token is", TOKENIZERS)] = "words"
+    tokenizer: Annotated[Section | Mapping[str, Any] | str, OneOf("how texts become tokens", TOKENIZERS)] = "words"
     min_count: Annotated[int, Opt("rarer tokens are read as unknown, as is <unk> in the text", ge=1)] = 1
     max_vocabulary: Annotated[
         int | None, Opt("entries of the vocabulary, 4 of them special; null is no limit", ge=5)
     ] = None
     bptt: Annotated[
         int,
-        Opt("steps that the gradient goes back; training.batch_rows is how many texts are read side by side", ge=1),
+        Opt(
+            "truncated BPTT: steps that the gradient goes back; training.batch_rows is how many texts are read at once",
+            ge=1,
+        ),
     ] = 35
 
     def __post_init__(self) -> None:

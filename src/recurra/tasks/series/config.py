@@ -75,7 +75,7 @@ class SeriesClassificationConfig:
     ] = 0.0
     calibration: Annotated[
         Literal["temperature", "none"],
-        Opt("probabilities of a trained model; temperature: scaled to fit dev, no answer changes (Guo et al. 2017)"),
+        Opt("calibration of probabilities; temperature: scaled to fit dev, no answer changes (Guo et al. 2017)"),
     ] = "temperature"
 
     def __post_init__(self) -> None:

@@ -47,9 +47,9 @@ class TranslationConfig:
         str | None, Opt("column by whose values scores are compared, such as the language", named=True)
     ] = None
     scores: Annotated[Component, OneOf("scores beside exact matches and perplexity", SEQUENCE_SCORES)] = "translation"
-    source_tokenizer: Annotated[Component, OneOf("what a token of the source is", TOKENIZERS)] = "words"
+    source_tokenizer: Annotated[Component, OneOf("tokenizer of the source", TOKENIZERS)] = "words"
     target_tokenizer: Annotated[
-        Component | None, OneOf("what a token of the target is; null: as of the source", TOKENIZERS)
+        Component | None, OneOf("tokenizer of the target; null: as of the source", TOKENIZERS)
     ] = None
     vocabulary: Annotated[
         Literal["separate", "shared"], Opt("shared: one tokenizer and vocabulary, learnt from both sides")
@@ -69,7 +69,7 @@ class TranslationConfig:
     ] = 0.0
     beam: Annotated[
         int,
-        Opt("hypotheses followed for a row; 1 is greedy, as when epochs are compared", ge=1, le=WIDEST_BEAM),
+        Opt("beam size; 1 is greedy search, as when epochs are compared", ge=1, le=WIDEST_BEAM),
     ] = 5
     length_penalty: Annotated[
         Component, OneOf("how hypotheses of different lengths compare; without effect on beam: 1", LENGTH_PENALTIES)
