@@ -57,7 +57,9 @@ class WeightGradients {
 public:
     WeightGradients(const Job& job, const BackwardMemory& memory, const GradientMemory& gradients, const Tape& tape,
                     int thread, int threads)
-        : job_(job), m_(memory), g_(gradients), tape_(tape), plan_(plan_of(job)), sizes_(job), thread_(thread), threads_(threads) {}
+        : job_(job), m_(memory), g_(gradients), tape_(tape), plan_(plan_of(job)), sizes_(job), thread_(thread), threads_(threads) {
+        for (int k = 0; k < plan_.num_flows; ++k) packer_[k] = packer(k);
+    }
 
     void run() {
         clear_flows();
@@ -70,7 +72,7 @@ public:
                 if (leader(k) == k)
                     for (long g = first(k); g < groups(k); g += threads_) add_blocks(k, begin(k, g), begin(k, g + 1), token, count);
             for (int k = 0; k < plan_.num_flows; ++k)
-                if (packer(k) < 0) add_flow(plan_.flows[k], g_.flows[k], token, count);
+                if (packer_[k] < 0) add_flow(plan_.flows[k], g_.flows[k], token, count);
             while (t + 1 < job_.T && job_.token[t + 1] <= token + count) ++t;
         }
         for (int k = 0; k < plan_.num_outers; ++k)
@@ -86,6 +88,7 @@ private:
     const Plan& plan_;
     const Sizes sizes_;
     const int thread_, threads_;
+    int packer_[64];  // by flow
 
     const Area& area(int k) const { return plan_.backward.areas[plan_.outers[k].area]; }
     long blocks(int k) const { return sizes_.blocks(area(k).width); }
@@ -124,7 +127,7 @@ private:
     // The thread's blocks of units for a flow.
     template <typename Work>
     void for_blocks(int flow, const Work& work) const {
-        const int k = packer(flow);
+        const int k = packer_[flow];
         if (k < 0)
             for (long u = thread_; u < sizes_.blocks(UNITS); u += threads_) work(u);
         else
@@ -183,18 +186,27 @@ private:
         const long row = area_stride(sizes_, area(k)), block = area(k).count * VL;
         const float* deltas = m_.area[o.area] + token * row + o.first * VL;
         for (long u = u0; u < u1; ++u) pack_left(k, u, deltas + u * block, row, count, packed(k, u - u0));
-        Ahead next = deltas_after(k, u1, token, count);
+        Ahead next = deltas_after(k, u0, u1, token, count);
         for (int j = k; j < plan_.num_outers; ++j)
             if (leader(j) == k && wanted(j)) add_panels(j, u0, u1, token == 0, count, next);
     }
 
     // The deltas of the blocks that follow, or of the first ones of the next tokens.
-    Ahead deltas_after(int k, long u, long token, long count) const {
+    Ahead deltas_after(int k, long u0, long u, long token, long count) const {
+        const long tiles = (u - u0) * RowTiles(height(k)).count * panels_of(k);
         const long row = area_stride(sizes_, area(k)), block = area(k).count * VL;
         if (u == blocks(k)) u = 0, token += count;
         const long left = num_tokens(job_) - token, rows = left < count ? left : count, size = blocks(k) - u;
         const long most = VECTORS_AT_ONCE / plan_.outers[k].num_gates;
-        return {m_.area[plan_.outers[k].area] + token * row + u * block, row, (size < most ? size : most) * block, rows, TOKENS_AT_ONCE};
+        return {m_.area[plan_.outers[k].area] + token * row + u * block, row, (size < most ? size : most) * block, rows, tiles};
+    }
+
+    // Panels of all that is multiplied with the deltas of leader k.
+    long panels_of(int k) const {
+        long count = 0;
+        for (int j = k; j < plan_.num_outers; ++j)
+            if (leader(j) == k && wanted(j)) count += g_.columns(job_, j) / PANEL;
+        return count;
     }
 
     // Where the deltas of a block are packed.
@@ -252,13 +264,28 @@ private:
     }
 
     void sum_flows(int k, long u, const float* deltas, long row, long count) {
+        const float* from[SIDE_BY_SIDE];
+        float* to[SIDE_BY_SIDE];
+        int found = 0;
         for (int f = 0; f < plan_.num_flows; ++f) {
-            if (packer(f) != k) continue;
-            const float* from = deltas + (plan_.flows[f].vector - plan_.outers[k].first) * VL;
-            V sum = load(g_.flows[f] + u * VL);
-            for (long i = 0; i < count; ++i) sum += load(from + i * row);
-            store(g_.flows[f] + u * VL, sum);
+            if (packer_[f] != k) continue;
+            from[found] = deltas + (plan_.flows[f].vector - plan_.outers[k].first) * VL;
+            to[found] = g_.flows[f] + u * VL;
+            if (++found == SIDE_BY_SIDE) sum_vectors<SIDE_BY_SIDE>(from, to, row, count), found = 0;
         }
+        for (int f = 0; f < found; ++f) sum_vectors<1>(from + f, to + f, row, count);
+    }
+
+    // Several sums at once, since each addition waits for the one before it.
+    static constexpr int SIDE_BY_SIDE = 4;
+    template <int COUNT>
+    static void sum_vectors(const float* const* from, float* const* to, long row, long count) {
+        V sum[COUNT];
+        for (int k = 0; k < COUNT; ++k) sum[k] = load(to[k]);
+        for (long i = 0; i < count; ++i)
+#pragma GCC unroll 4
+            for (int k = 0; k < COUNT; ++k) sum[k] += load(from[k] + i * row);
+        for (int k = 0; k < COUNT; ++k) store(to[k], sum[k]);
     }
 
     // Whole vectors are written; what is too much is overwritten by the next token.
@@ -269,7 +296,8 @@ private:
             const float* from = deltas;
             float* at = to + begin * mr;
             for (long i = begin; i < end; ++i, from += row, at += mr)
-                for (long j = 0; j < mr; j += VL) store(at + j, load(from + j));
+#pragma GCC unroll 2
+                for (long j = 0; j < MAX_ROWS; j += VL) store(at + j, load(from + j));
             deltas += mr;
             to += GradientMemory::left_size(mr);
         }
