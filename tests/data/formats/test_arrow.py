@@ -130,6 +130,14 @@ def test_damage_inside_is_refused_in_a_sentence(tmp_path: Path) -> None:
         fields(put(pa.table({"text": broken}), tmp_path / "a.arrow"))
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_name_of_a_column_that_is_no_utf_8_is_refused_in_a_sentence(kind: str, tmp_path: Path) -> None:
+    path = put(pa.table({"speech": ["x"]}), tmp_path / f"a{kind}")
+    path.write_bytes(path.read_bytes().replace(b"speech", b"sp\xffech"))
+    with pytest.raises(DataError, match=rf"a\{kind}: cannot be read: "):
+        fields(path)
+
+
 def test_encryption_and_the_first_feather_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_bytes(b"PAR1" + b"\0" * 20 + b"PARE")
     with pytest.raises(DataError, match=r"a\.parquet: is encrypted\. Write it again without encryption"):

@@ -54,7 +54,8 @@ class ArrowRows:
 
     def __init__(self, source: Batches) -> None:
         self._source = source
-        converts = {field.name: converter(field.type, source.features.get(field.name)) for field in source.schema}
+        with readable(source.path):  # a name may be no UTF-8
+            converts = {one.name: converter(one.type, source.features.get(one.name)) for one in source.schema}
         self._converts = {name: convert for name, convert in converts.items() if convert is not None}
         if len(converts) < len(source.schema):
             raise DataError(f"{source.path}: two columns have the same name. Give each column a name of its own.")

@@ -25,9 +25,10 @@ def open_parquet(path: Path, options: ReadOptions) -> Iterator[Batches]:
     with readable(path):
         file = parquet.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False)
     with file:
-        schema = file.schema_arrow
-        features = features_of(schema, str(path))
-        wanted = [one.name for one in schema if converter(one.type) is not None]
+        with readable(path):
+            schema = file.schema_arrow
+            features = features_of(schema, str(path))
+            wanted = [one.name for one in schema if converter(one.type) is not None]
         # A name with a dot would be taken for a path.
         chosen = None if any("." in name for name in schema.names) else wanted
         batches = file.iter_batches(batch_size=BLOCK, columns=chosen, use_threads=False)
