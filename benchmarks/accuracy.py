@@ -1,7 +1,8 @@
 """The native engine's functions at every float there is: errors in units in the last place (ULP), beside torch's.
 
-    python benchmarks/accuracy.py                          all 2^32 floats, five functions: some minutes
+    python benchmarks/accuracy.py                          all 2^32 floats, five functions: half an hour of one core
     python benchmarks/accuracy.py --stride 101             one in so many
+    python benchmarks/accuracy.py --stride 101 --dense     all from 2^-15 to 2^7 of both signs, where the errors are
     RECURRA_ISA=portable python benchmarks/accuracy.py     only this instruction set
 
 A unit is the spacing of floats at the exact result, which NumPy gives in float64. Where the exact result is rounded
@@ -26,6 +27,8 @@ from recurra.engine import cpu
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 BOUND = 2.0
+END = 0x7F800001  # behind infinity, as bits
+DENSE = (0x38000000, 0x43000000)  # 2^-15 and 2^7, as bits
 CHUNK = 1 << 16  # what a step makes stays in the second cache: half the time of a million at once
 
 
@@ -133,25 +136,28 @@ def worst(function: str, isa: str, a: Floats) -> Worst:
     return found
 
 
-def chunks(stride: int) -> Iterator[Floats]:
-    """All floats of both signs but NaN, every `stride`-th, CHUNK at a time."""
+def chunks(stride: int, dense: bool = False) -> Iterator[Floats]:
+    """All floats of both signs but NaN, every `stride`-th, CHUNK at a time; dense: every one of DENSE."""
+    ranges = [(0, DENSE[0], stride), (*DENSE, 1), (DENSE[1], END, stride)] if dense else [(0, END, stride)]
     for sign in (0, 0x80000000):
-        for first in range(0, 0x7F800001, CHUNK * stride):
-            bits = np.arange(first, min(first + CHUNK * stride, 0x7F800001), stride, dtype=np.uint32)
-            yield (bits | np.uint32(sign)).view(np.float32)
+        for begin, end, step in ranges:
+            for first in range(begin, end, CHUNK * step):
+                bits = np.arange(first, min(first + CHUNK * step, end), step, dtype=np.uint32)
+                yield (bits | np.uint32(sign)).view(np.float32)
 
 
 def main(words: list[str] | None = None) -> int:
     """Ask, and print a table. Returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stride", type=int, default=1, help="one float in so many (default: 1, all)")
-    stride = parser.parse_args(words).stride
+    parser.add_argument("--dense", action="store_true", help="all of 2^-15 to 2^7, whatever the stride")
+    asked = parser.parse_args(words)
     isas = [os.environ["RECURRA_ISA"]] if "RECURRA_ISA" in os.environ else list(cpu.instruction_sets())
     bad = False
     print("| function | of | largest error, ULP | at | wrong in saturation | slope |\n|---|---|---|---|---|---|")
     for function in EXACT:
         found = {isa: Worst() for isa in (*isas, "torch")}
-        for a in chunks(stride):
+        for a in chunks(asked.stride, asked.dense):
             exact = Exact(function, a)
             for isa, one in found.items():
                 got = apply(isa, function, a)

@@ -49,23 +49,23 @@ FILES: Mapping[str, Sequence[Mapping[str, Any]]] = {
 # The data of a config, its task, and the first eight digits of SHA-256 of its first epoch, of what is said of it and of
 # its facts, as they were when every token was looked up in every batch.
 TASKS: Mapping[str, tuple[str, dict[str, Any], str]] = {
-    "one label": ("texts", {"name": "classification"}, "21d0c4d1"),
-    "cut": ("texts", {"name": "classification", "max_length": 4, "keep": "end", "max_vocabulary": 20}, "f2094f50"),
+    "one label": ("texts", {"name": "classification"}, "f6d05bdb"),
+    "cut": ("texts", {"name": "classification", "max_length": 4, "keep": "end", "max_vocabulary": 20}, "a67c816b"),
     "many labels": (
         "several", {"name": "classification", "labels": "many", "separator": "|", "min_count": 3,
-                    "tokenizer": {"name": "subwords", "vocab_size": 60}}, "28ad85eb",
+                    "tokenizer": {"name": "subwords", "vocab_size": 60}}, "57935ac2",
     ),
-    "file": ("lines", {"name": "language_model", "bptt": 5, "tokenizer": "spaces", "min_count": 2}, "d604f4a7"),
-    "rows": ("lines", {"name": "language_model", "bptt": 5, "document": "row", "tokenizer": "characters"}, "35276daf"),
-    "tags": ("words", {"name": "tagging", "min_count": 4}, "2bcdab7c"),
-    "spans": ("spans", {"name": "tagging", "scheme": "iobes", "lowercase": False}, "24b777a9"),
+    "file": ("lines", {"name": "language_model", "bptt": 5, "tokenizer": "spaces", "min_count": 2}, "13e5d17d"),
+    "rows": ("lines", {"name": "language_model", "bptt": 5, "document": "row", "tokenizer": "characters"}, "f237ad40"),
+    "tags": ("words", {"name": "tagging", "min_count": 4}, "2029e005"),
+    "spans": ("spans", {"name": "tagging", "scheme": "iobes", "lowercase": False}, "ab33142c"),
     "pairs": (
         "pairs", {"name": "translation", "scores": "exact", "min_count": 3, "target_tokenizer": "characters"},
-        "0b56f1d9",
+        "ccebcc33",
     ),
     "shared": (
         "pairs", {"name": "translation", "scores": "exact", "vocabulary": "shared", "accepted": "also",
-                  "max_source_length": 9, "max_vocabulary": 25}, "b47d823d",
+                  "max_source_length": 9, "max_vocabulary": 25}, "e4173125",
     ),
 }  # fmt: skip
 
@@ -77,8 +77,8 @@ def prepared(name: str, folder: Path) -> Prepared:
     return prepare(read_settings({"task": task, "data": {"train": str(path)}}), NoCallback())
 
 
-def first_epoch(found: Prepared, folder: Path) -> str:
-    sha = hashlib.sha256(json.dumps([dict(found.facts), found.notes]).replace(str(folder), "").encode())
+def first_epoch(found: Prepared) -> str:
+    sha = hashlib.sha256(json.dumps(list(found.facts.values())).encode())  # their numbers; the words may change
     sampler = found.task.sampler(found.splits["train"], batch_tokens=64, batch_rows=4, seed=3)
     for batch in [*map(sampler.batch, sampler.plan(1)), found.task.collate(found.splits["dev"], range(9))]:
         inputs = dict(batch.inputs)
@@ -92,7 +92,7 @@ def first_epoch(found: Prepared, folder: Path) -> str:
 
 @pytest.mark.parametrize("name", TASKS)
 def test_the_batches_of_the_first_epoch_are_those_of_always(name: str, tmp_path: Path) -> None:
-    assert first_epoch(prepared(name, tmp_path), tmp_path) == TASKS[name][2]
+    assert first_epoch(prepared(name, tmp_path)) == TASKS[name][2]
 
 
 # -- once --------------------------------------------------------------------------------------------------------------
@@ -159,7 +159,7 @@ def test_each_label_is_parsed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_no_token_is_looked_up_again_for_a_batch(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = prepared(name, tmp_path)
     monkeypatch.delattr(Vocabulary, "ids")
-    assert first_epoch(found, tmp_path) == TASKS[name][2]
+    assert first_epoch(found) == TASKS[name][2]
 
 
 # -- the fingerprint ---------------------------------------------------------------------------------------------------

@@ -96,3 +96,14 @@ def test_the_slope_of_tanh_from_its_value_is_nowhere_off_by_more_than_a_rounding
 def test_saturated_gates_stay_in_their_range(accuracy, isa):
     assert np.all(np.abs(accuracy.apply(isa, "tanh", FLOATS)) <= 1)
     assert np.all((accuracy.apply(isa, "sigmoid", FLOATS) >= 0) & (accuracy.apply(isa, "sigmoid", FLOATS) <= 1))
+
+
+def test_a_dense_sample_has_every_float_of_its_range_once_and_one_in_so_many_of_the_others(accuracy, monkeypatch):
+    low, high = 0x3F800000, 0x3F800000 + 200_000  # from 1 on
+    monkeypatch.setattr(accuracy, "DENSE", (low, high))
+    found = np.concatenate([part.view(np.uint32) for part in accuracy.chunks(1_000_003, dense=True)])
+    size = found & np.uint32(0x7FFFFFFF)
+    assert np.unique(found).size == found.size
+    assert ((size >= low) & (size < high)).sum() == 2 * 200_000
+    assert (size < low).sum() == 2 * (low // 1_000_003 + 1)
+    assert not np.isnan(found.view(np.float32)).any()
