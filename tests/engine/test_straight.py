@@ -109,3 +109,12 @@ def test_the_shortest_way_says_nothing_of_what_it_cannot_do():
     layer = LSTM(3, 5)
     packed = dict(layer.named_parameters())
     assert straight.run(layer.cell, torch.randn(6, 3), packed) is None
+
+
+def test_an_engine_built_before_goes_the_long_way(monkeypatch):
+    layer, x = LSTM(3, 5), torch.randn(6, 4, 3)
+    older = type("older", (), {k: staticmethod(getattr(cpu._native, k)) for k in ("Call", "forward", "isas")})
+    expected = long_way(layer, x)
+    monkeypatch.setattr(cpu, "_native", older)
+    with torch.no_grad():
+        assert torch.equal(layer(x)[0], expected[0])

@@ -108,6 +108,11 @@ def stepper(kernel: Any, sizes: list[int], parameters: list[int]) -> Any:
     return _native.Stepper(kernel, sizes, parameters)
 
 
+def goes_straight() -> bool:
+    """Whether there is `straight`: not without an engine, nor in one built before the checkout was updated."""
+    return hasattr(_native, "straight")
+
+
 def straight(*arguments: Any) -> None:
     """The native call of `engine.straight`."""
     _native.straight(*arguments)

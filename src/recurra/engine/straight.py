@@ -37,7 +37,7 @@ def run(cell: Cell, x: Tensor, packed: Mapping[str, Tensor]) -> tuple[Tensor, tu
     for t in tensors:
         if type(t) not in PLAIN or t.dtype is not torch.float32 or not t.is_cpu or not t.is_contiguous() or t.is_neg():
             return None
-    if x.dim() != 3 or not x.numel() or transformed(tensors) or not cpu.available():
+    if x.dim() != 3 or not x.numel() or transformed(tensors) or not cpu.goes_straight():
         return None
     T, N, I = x.shape
     ready = _ready(cell, cpu.instruction_set(), I, tuple([(name, t.shape) for name, t in packed.items()]))
