@@ -20,8 +20,7 @@ SMALL = tuple(
         "training.epochs=12",
         "training.optimizer.lr=0.03",
         "training.patience_share=null",
-        "model.encoder.hidden_size=8",
-        "model.encoder.bidirectional=false",
+        "model.encoder={name: recurrent, hidden_size: 8, bidirectional: false}",
     )
     for word in ("--set", option)
 )
@@ -70,6 +69,7 @@ def test_init_finds_a_long_form_and_says_so(here: Path) -> None:
     ):
         assert line in text
     checked = done("check", here / "c.yaml")
+    assert "name: convolutional" in text
     assert "each with 2 numbers" in checked.err + checked.out
 
 

@@ -18,7 +18,7 @@ from recurra.base.errors import ConfigError, RunError
 from recurra.data.tokenizers import BOS, EOS
 from recurra.decode import greedy
 from recurra.export import encoder_decoder, onnx
-from recurra.models import EncoderDecoder
+from recurra.models import EncoderDecoder, SequenceModel
 from recurra.nn import POOLS, softmax_log_probabilities
 
 ROWS = ([5, 7, 9, 4, 6], [8], [], [10, 4])
@@ -227,6 +227,22 @@ def test_a_model_that_nobody_trains_from_a_file_is_refused(tmp_path: Path) -> No
     )
     with pytest.raises(ConfigError, match=r"there is no way to write inputs Vector as ONNX"):
         onnx(model, tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize("pooling", ["last", "mean"])
+def test_a_model_of_convolutions_answers_as_in_torch_and_notices_no_padding(pooling: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    encoder = {"name": "convolutional", "hidden_size": 4, "kernel_size": 3, "dilated": True}
+    head = {"name": "label", "pooling": pooling}
+    model = SequenceModel({"features": 2, "labels": 3}, inputs="vectors", encoder=encoder, head=head).eval()
+    file = exported(model, tmp_path / "c.onnx")
+    features = np.random.default_rng(0).normal(size=(6, 3, 2)).astype(np.float32)
+    lengths = np.array([6, 1, 0])
+    with torch.no_grad():
+        batch = Batch({"features": torch.from_numpy(features)}, torch.from_numpy(lengths), {}, ())
+        expected = model(batch).outputs["logits"].numpy()
+    features[1:, 1] = features[:, 2] = np.nan
+    np.testing.assert_allclose(file(features=features, lengths=lengths)["logits"], expected, atol=2e-6, rtol=0)
 
 
 # -- language models ---------------------------------------------------------------------------------------------------

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
 from recurra.base.contracts import Batch
 from recurra.base.errors import ConfigError
 from recurra.models import EncoderDecoder
-from recurra.models.encoders import AWD, Identity
+from recurra.models.encoders import AWD, Convolutional, Identity
 
 
 def test_an_empty_piece_leaves_the_state_of_no_layers_as_it_was() -> None:
@@ -58,3 +59,75 @@ def test_the_width_of_the_last_layer_is_no_option_of_a_cell_that_projects() -> N
     with pytest.raises(ConfigError, match=r"last_layer: has no effect with cell lstm_projected, .* proj_size"):
         AWD(6, cell="lstm_projected", hidden_size=8, proj_size=4, last_layer="hidden_size")
     assert AWD(6, cell="lstm_projected", hidden_size=8, proj_size=4).output_size == 4
+
+
+# -- convolutions ------------------------------------------------------------------------------------------------------
+
+
+def convolved(model: Convolutional, x: np.ndarray) -> np.ndarray:
+    """One sequence (T, I) by sums in float64, as the papers have it: steps that are not there are zero."""
+    for k, (convolution, norm) in enumerate(zip(model.convolutions, model.norms, strict=True)):
+        weight, bias, scale, shift = (
+            p.detach().double().numpy() for p in (convolution.weight, convolution.bias, norm.weight, norm.bias)
+        )
+        size, space, T = weight.shape[2], convolution.dilation[0], len(x)
+        y = np.tile(bias, (T, 1))
+        for t in range(T):
+            for j in range(size):
+                place = t + (j - size // 2) * space
+                if 0 <= place < T:
+                    y[t] += weight[:, :, j] @ x[place]
+        y = (y - y.mean(1, keepdims=True)) / np.sqrt(y.var(1, keepdims=True) + 1e-5) * scale + shift
+        x = np.maximum(y, 0) + (x if k else 0)
+    return x
+
+
+@pytest.mark.parametrize(("layers", "kernel", "dilated"), [(1, 1, False), (1, 3, False), (3, 5, False), (3, 3, True)])
+def test_convolutions_are_the_sums_of_the_papers_and_notice_no_padding(layers: int, kernel: int, dilated: bool) -> None:
+    torch.manual_seed(0)
+    model = Convolutional(2, hidden_size=4, num_layers=layers, kernel_size=kernel, dilated=dilated).eval()
+    for norm in model.norms:
+        torch.nn.init.normal_(norm.weight)
+        torch.nn.init.normal_(norm.bias)
+    lengths = [7, 1, 0, 4]
+    x = torch.full((9, 4, 2), torch.nan)  # two steps of padding more than any row has
+    for n, length in enumerate(lengths):
+        x[:length, n] = torch.randn(length, 2)
+    found = model(x, torch.tensor(lengths), {})
+    for n, length in enumerate(lengths):
+        expected = convolved(model, x[:length, n].double().numpy())
+        np.testing.assert_allclose(found.outputs[:length, n].detach().numpy(), expected, atol=2e-6)
+        last = expected[-1] if length else np.zeros(4)
+        np.testing.assert_allclose(found.summary[n].detach().numpy(), last, atol=2e-6)
+        assert not found.outputs[length:, n].any()
+
+
+def test_padding_of_convolutions_has_no_gradient_and_weights_have_that_of_each_row_alone() -> None:
+    torch.manual_seed(0)
+    model = Convolutional(2, hidden_size=3, num_layers=2, kernel_size=3)
+    rows = [torch.randn(4, 2), torch.randn(2, 2)]
+    x = torch.nn.utils.rnn.pad_sequence(rows, padding_value=1e30).requires_grad_()
+    model(x, torch.tensor([4, 2]), {}).outputs.square().sum().backward()
+    assert x.grad is not None
+    assert not x.grad[2:, 1].any()
+    together = [p.grad.clone() for p in model.parameters() if p.grad is not None]
+    model.zero_grad()
+    for row in rows:
+        model(row.unsqueeze(1), torch.tensor([len(row)]), {}).outputs.square().sum().backward()
+    for p, expected in zip(model.parameters(), together, strict=True):
+        torch.testing.assert_close(p.grad, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"kernel_size": 4}, "kernel_size: is 4, expected an odd number"),
+        ({"dilated": True, "num_layers": 1}, "dilated: has no effect with one layer"),
+        ({"dilated": True, "num_layers": 17}, "the last one would see 2\\^17 steps"),
+    ],
+)
+def test_convolutions_that_cannot_be_are_refused(options: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Convolutional(2, **options)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="keeps no state"):
+        Convolutional(2).incremental()

@@ -14,7 +14,7 @@ from recurra.base.contracts import Origin, Record
 from recurra.base.errors import ConfigError, DataError, RunError
 from recurra.models import SequenceModel
 from recurra.tasks import SeriesClassification, SeriesClassificationConfig
-from recurra.tasks.series.baselines import statistics
+from recurra.tasks.series_classification.baselines import statistics
 
 
 def record(values: Any, label: str = "a", line: int = 1) -> Record:

@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import torch
 from torch import nn
 
 from recurra.base.errors import ConfigError
 from recurra.export.onnx_graph import Drawing, Value
 from recurra.export.recurrent import last, recurrent
-from recurra.models.encoders import AWD, RecurrentEncoder
+from recurra.models.encoders import AWD, Convolutional, RecurrentEncoder
 from recurra.models.encoders.recurrent import state_names
 from recurra.nn import Recurrent
 
@@ -60,6 +62,37 @@ def _awd(draw: Drawing, encoder: AWD, x: Value, lengths: Value, given: States) -
     return EncodedValues(x, lengths, summary, states)
 
 
+def _convolutional(draw: Drawing, encoder: Convolutional, x: Value, lengths: Value, given: States) -> EncodedValues:
+    real = draw.spread(draw.sequence_mask(lengths, x), 2)
+    x = draw.where(real, x)
+    for k, (convolution, norm) in enumerate(zip(encoder.convolutions, encoder.norms, strict=True)):
+        assert isinstance(convolution, nn.Conv1d)
+        assert isinstance(norm, nn.LayerNorm)
+        weight, bias = draw.weight(convolution.weight), draw.weight(_there(convolution.bias))
+        (space,), (kernel,) = convolution.dilation, convolution.kernel_size
+        pad = space * (kernel // 2)
+        y = draw.put("Conv", draw.put("Transpose", x, perm=[1, 2, 0]), weight, bias, pads=[pad, pad], dilations=[space])
+        y = draw.put("Transpose", y, perm=[2, 0, 1])
+        scale, shift = draw.weight(norm.weight), draw.weight(_there(norm.bias))
+        y = draw.put("Relu", draw.put("LayerNormalization", y, scale, shift, axis=-1, epsilon=norm.eps))
+        x = draw.where(real, draw.put("Add", y, x) if k else y)
+    place = draw.put("Max", draw.put("Sub", lengths, draw.constant(1, np.int64)), draw.constant(0, np.int64))
+    index = draw.put("Expand", draw.spread(place, 0, 2), draw.put("Concat", *_summary_shape(draw, x), axis=0))
+    found = draw.put("Squeeze", draw.put("GatherElements", x, index, axis=0), draw.integers(0))
+    summary = draw.where(draw.spread(draw.put("Greater", lengths, draw.constant(0, np.int64)), 1), found)
+    return EncodedValues(x, lengths, summary, {})
+
+
+def _summary_shape(draw: Drawing, x: Value) -> tuple[Value, Value, Value]:
+    """(1, N, M) as three values, of x (T, N, M)."""
+    return draw.integers(1), draw.spread(draw.size(x, 1), 0), draw.spread(draw.size(x, 2), 0)
+
+
+def _there(tensor: torch.Tensor | None) -> torch.Tensor:
+    assert tensor is not None
+    return tensor
+
+
 def _run(
     draw: Drawing, layers: Recurrent, x: Value, lengths: Value, given: States, first: int
 ) -> tuple[Value, Value, dict[str, Value]]:
@@ -75,4 +108,5 @@ def _run(
 WRITERS: dict[type[nn.Module], Callable[[Drawing, Any, Value, Value, States], EncodedValues]] = {
     RecurrentEncoder: _recurrent,
     AWD: _awd,
+    Convolutional: _convolutional,
 }

@@ -9,7 +9,7 @@ translation      a text to another text
 language_model   a text, token by token
 tagging          a tag for each token, or spans of a text
 music            chords, step by step
-series           a label of a series of numbers
+series_classification   a label of a series of numbers
 text             tokens and ids, for every task that reads text
 bucketing        batches of examples of like lengths
 columns          which column of a file is which
@@ -65,7 +65,7 @@ from recurra.tasks.contract import (
 from recurra.tasks.language_model.plan import LanguageModelConfig
 from recurra.tasks.language_model.task import LanguageModelling
 from recurra.tasks.music import Music, MusicConfig
-from recurra.tasks.series import SeriesClassification, SeriesClassificationConfig
+from recurra.tasks.series_classification import SeriesClassification, SeriesClassificationConfig
 from recurra.tasks.tagging.plan import TaggingConfig
 from recurra.tasks.tagging.task import Tagging
 from recurra.tasks.translation.plan import TranslationConfig

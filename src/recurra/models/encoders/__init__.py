@@ -2,6 +2,7 @@
 
 recurrent  layers of any cell, in one direction or both
 identity   no layers
+convolutional  convolutions over steps, without a state
 awd        layers whose states go in and out, with the dropouts of AWD-LSTM, for language models
 """
 
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from recurra.base.registry import Registry
 from recurra.models.contract import Encoder
 from recurra.models.encoders.awd import AWD
+from recurra.models.encoders.convolutional import Convolutional
 from recurra.models.encoders.identity import Identity
 from recurra.models.encoders.recurrent import RecurrentEncoder
 
@@ -19,5 +21,6 @@ ENCODERS: Registry[Callable[..., Encoder]] = Registry("encoder", "recurra.encode
 ENCODERS.add("recurrent", RecurrentEncoder)
 ENCODERS.add("awd", AWD)
 ENCODERS.add("identity", Identity)
+ENCODERS.add("convolutional", Convolutional)
 
-__all__ = ["AWD", "ENCODERS", "Identity", "RecurrentEncoder"]
+__all__ = ["AWD", "ENCODERS", "Convolutional", "Identity", "RecurrentEncoder"]

@@ -12,7 +12,7 @@ from recurra.metrics import Compared, LabelOutput, compare
 from recurra.metrics.baselines import Baseline, Majority, MajoritySets
 
 if TYPE_CHECKING:
-    from recurra.tasks.series.task import SeriesClassification, SeriesExample
+    from recurra.tasks.series_classification.task import SeriesClassification, SeriesExample
 
 TREES = 200
 

@@ -20,10 +20,10 @@ from recurra.data.scaling import Scaler, Scaling
 from recurra.tasks.contract import Needs, Suggestion
 from recurra.tasks.label_task import class_weights, labels_from_json
 from recurra.tasks.labels import LabelKind, ManyLabels, OneLabel, label_set
-from recurra.tasks.series.columns import format_of, suggested
-from recurra.tasks.series.reader import Keep, Missing, Raw, SeriesReader, features_of, raw_series
-from recurra.tasks.series.sizing import sized
-from recurra.tasks.series.task import SeriesClassification, SeriesExample, example_of
+from recurra.tasks.series_classification.columns import format_of, suggested
+from recurra.tasks.series_classification.reader import Keep, Missing, Raw, SeriesReader, features_of, raw_series
+from recurra.tasks.series_classification.sizing import sized
+from recurra.tasks.series_classification.task import SeriesClassification, SeriesExample, example_of
 from recurra.tasks.sizing import Choice, Options, Seen
 
 

@@ -12,10 +12,10 @@ from torch import Tensor
 from recurra.base.contracts import Batch, Origin, Prediction, Record
 from recurra.base.errors import ConfigError
 from recurra.models import SequenceModel
-from recurra.tasks.series.reader import raw_series
+from recurra.tasks.series_classification.reader import raw_series
 
 if TYPE_CHECKING:
-    from recurra.tasks.series.task import SeriesClassification
+    from recurra.tasks.series_classification.task import SeriesClassification
 
 
 @dataclass(frozen=True, slots=True)

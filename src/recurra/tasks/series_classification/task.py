@@ -18,13 +18,13 @@ from recurra.tasks.bucketing import BucketSampler
 from recurra.tasks.explanation import ExplanationTarget
 from recurra.tasks.label_task import LabelTask
 from recurra.tasks.mistakes import mistaken
-from recurra.tasks.series.baselines import compared
-from recurra.tasks.series.explain import explained
-from recurra.tasks.series.reader import Raw, SeriesReader, raw_series
-from recurra.tasks.series.streaming import StreamingPredictor
+from recurra.tasks.series_classification.baselines import compared
+from recurra.tasks.series_classification.explain import explained
+from recurra.tasks.series_classification.reader import Raw, SeriesReader, raw_series
+from recurra.tasks.series_classification.streaming import StreamingPredictor
 
 if TYPE_CHECKING:
-    from recurra.tasks.series.config import SeriesClassificationConfig
+    from recurra.tasks.series_classification.config import SeriesClassificationConfig
 
 NOTE = "no steps"
 

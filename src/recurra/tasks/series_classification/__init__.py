@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from recurra.tasks.series.config import SeriesClassificationConfig
-from recurra.tasks.series.task import SeriesClassification
+from recurra.tasks.series_classification.config import SeriesClassificationConfig
+from recurra.tasks.series_classification.task import SeriesClassification
 
 __all__ = ["SeriesClassification", "SeriesClassificationConfig"]

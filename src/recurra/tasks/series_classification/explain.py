@@ -12,7 +12,7 @@ from recurra.base.contracts import Batch, Prediction, Table
 from recurra.tasks.explanation import ExplanationTarget, answer_of, copies_of, entry_of
 
 if TYPE_CHECKING:
-    from recurra.tasks.series.task import SeriesClassification, SeriesExample
+    from recurra.tasks.series_classification.task import SeriesClassification, SeriesExample
 
 # Labels that are shown.
 MOST_LABELS = 10
