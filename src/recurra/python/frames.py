@@ -26,8 +26,8 @@ def with_answers(frame: Any, run: OpenRun, ask: Ask, watch: Listener) -> Any:
     rows = list(rows_of(ask(rows_of_frame(frame)), columns, as_table=False))
     names = list(dict.fromkeys(chain.from_iterable(rows))) or _usual(run, columns)
     added = [name for name in names if name not in frame.columns]
-    series = (nw.new_series(name, [row.get(name) for row in rows], backend=frame.implementation) for name in added)
-    return frame.with_columns(*series).to_native()
+    made = (nw.new_series(name, [row.get(name) for row in rows], backend=frame.implementation) for name in added)
+    return frame.with_columns(*made).to_native()
 
 
 def _usual(run: OpenRun, columns: Columns) -> list[str]:
