@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from api.api_room import done, recurra, refused
+from recurra import load
 from recurra.report.png import Pictures
 from recurra.service import Limits, open_runs
 from service.service_room import Asked
@@ -128,6 +129,8 @@ def test_a_sheet_of_sensors_makes_a_record_of_every_column(here: Path, tmp_path:
     done("train", tmp_path / "c.yaml", "--out", tmp_path / "run", *SMALL)
     said = done("predict", tmp_path / "run", "-1 -1 -1 -1", "-1, 0, 1, 2").out
     assert [line.split("\t")[0] for line in said.splitlines()] == ["flat", "up"]
+    answers = load(tmp_path / "run", progress=False).predict([[-1, -1, -1, -1], np.array([-1.0, 0.0, 1.0, 2.0])])
+    assert [str(answer) for answer in answers] == ["flat", "up"]
     (tmp_path / "sheet.csv").write_text("t,left,right\n" + "".join(f"{t},-1,{t - 1}\n" for t in (3, 1, 2, 0)))
     wide = "data.layout={name: wide, time: t, series: sensor, value: level}"
     done("predict", tmp_path / "run", "--input", tmp_path / "sheet.csv", "--set", wide, "--output", tmp_path / "o.csv")

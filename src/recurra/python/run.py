@@ -124,11 +124,12 @@ class Run:
             return [one.answer for one in ask(rows)]
 
     def _rows(self, data: object) -> Iterable[Any]:
-        """Rows as the verbs take them; of a run that reads tokens, a list of tokens is a row too."""
+        """Rows as the verbs take them; of a run that reads tokens or numbers, a list of them is a row too."""
         if isinstance(data, bytes | type) or not isinstance(data, Iterable):
             raise refusal("data", "a text, a list of texts or dicts, a data frame or a pathlib.Path", data)
-        field, tags = self._open.settings.plan.inputs[0].name, self._open.task.answer_kind == "tags"
-        return ({field: list_of(row)} if tags and list_of(row) is not None else row for row in data)
+        first = self._open.settings.plan.inputs[0]
+        lists = self._open.task.answer_kind == "tags" or first.kind == "numbers"
+        return ({first.name: list_of(row)} if lists and list_of(row) is not None else row for row in data)
 
     @in_float32
     def generate(
