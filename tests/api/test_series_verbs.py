@@ -126,7 +126,9 @@ def test_a_sheet_of_sensors_makes_a_record_of_every_column(here: Path, tmp_path:
     lines = [json.dumps({"level": row, "label": ("flat", "up")[k % 2]}) for k, row in enumerate(rows)]
     (tmp_path / "d.jsonl").write_text("\n".join(lines))
     done("init", "sensors", tmp_path / "d.jsonl", "-o", tmp_path / "c.yaml")
-    done("train", tmp_path / "c.yaml", "--out", tmp_path / "run", *SMALL)
+    end = done("train", tmp_path / "c.yaml", "--out", tmp_path / "run", *SMALL).err
+    assert "--input your_file.csv" in end
+    assert "some text" not in end
     said = done("predict", tmp_path / "run", "-1 -1 -1 -1", "-1, 0, 1, 2").out
     assert [line.split("\t")[0] for line in said.splitlines()] == ["flat", "up"]
     answers = load(tmp_path / "run", progress=False).predict([[-1, -1, -1, -1], np.array([-1.0, 0.0, 1.0, 2.0])])

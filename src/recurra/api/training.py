@@ -21,13 +21,13 @@ from recurra.api.inference import device_of
 from recurra.api.interrupts import Stopped, at_once, second_interrupt
 from recurra.api.places import RunFolder, read_json
 from recurra.api.reporting import final_report, read_report
-from recurra.api.schema import read_settings
+from recurra.api.schema import Settings, read_settings
 from recurra.api.training_run import TrainingRun, refuse_taken, resume_from, run_epochs, start
 from recurra.base.contracts import Callback, Report
 from recurra.base.errors import ConfigError, RunError
 from recurra.base.shell import as_word
 from recurra.config import document_of
-from recurra.tasks import Generates
+from recurra.tasks import Generates, Task
 from recurra.training import Checkpoints, FolderLock, SingleProcess, Stopping, TakenError
 
 # Seconds between two looks at a folder that another process holds.
@@ -38,14 +38,14 @@ LOOK = 0.1
 class Trained:
     """How training ended. report: None if it was stopped; stopped_by: the signal, or None.
 
-    use: what a person wants next: predict, generate a text, or play what is generated
+    use: what a person wants next: predict a text, or a file of what is no text; generate a text, or play what was
     can_finish: whether a run that was stopped has a best epoch, with which `finish` could end it
     """
 
     run: Path
     report: Report | None
     stopped_by: signal.Signals | None
-    use: Literal["predict", "generate", "play"] = "predict"
+    use: Literal["predict", "predict_file", "generate", "play"] = "predict"
     can_finish: bool = False
 
 
@@ -158,7 +158,7 @@ def finish(
             return _go(folder, lambda: resume_from(folder, settings, target, watch, SingleProcess()), watch, now=True)
     watch.note(f"{run}: has ended. To train it longer: recurra train --resume {as_word(run)} --set training.epochs=N")
     task = settings.plan.restore(read_json(folder.task), str(folder.task))
-    return Trained(folder.path, read_report(folder), None, task.use if isinstance(task, Generates) else "predict")
+    return Trained(folder.path, read_report(folder), None, _use(task, settings))
 
 
 @contextmanager
@@ -207,7 +207,14 @@ def _go(
         return Trained(folder.path, None, stopped.signal, can_finish=has_best(folder))
     _close(training_run, folder, watch)
     task = training_run.prepared.task
-    return Trained(folder.path, report, None, task.use if isinstance(task, Generates) else "predict")
+    return Trained(folder.path, report, None, _use(task, training_run.trainer.settings))
+
+
+def _use(task: Task, settings: Settings) -> Literal["predict", "predict_file", "generate", "play"]:
+    """What a person wants next: by what the task can do, and by what its first field holds."""
+    if isinstance(task, Generates):
+        return task.use
+    return "predict" if settings.plan.inputs[0].kind == "text" else "predict_file"
 
 
 def _learn_until_asked(training_run: TrainingRun, watch: Callback, grace: float) -> bool:

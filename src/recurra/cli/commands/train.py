@@ -181,6 +181,7 @@ def finished(trained: Trained, *, as_json: bool) -> int:
         return 128 + int(trained.stopped_by)
     use = {
         "predict": f'predict {run} "some text"',
+        "predict_file": f"predict {run} --input your_file.csv",
         "generate": f'generate {run} --prompt "some text"',
         "play": f"generate {run} --midi piece.mid",
     }[trained.use]
