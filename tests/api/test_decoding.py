@@ -45,6 +45,7 @@ class Recordings(SeriesClassification):
     """As the task of series, of files that are read when a batch is made."""
 
     decodes: ClassVar[bool] = True
+    loss_unit: ClassVar[str] = "points"
 
     def example(self, record: Record, *, gold: bool = True) -> Any:
         return self.plan.read(record) if gold else replace(self.plan.read(record), gold=None)
@@ -111,4 +112,5 @@ def test_batches_are_decoded_one_ahead_with_the_same_bits_in_the_same_order(
         done("train", "c.yaml", "--out", name)
         assert ("prefetch" in THREADS) is decodes
     assert Path("ahead/model.safetensors").read_bytes() == Path("plain/model.safetensors").read_bytes()
+    assert "points per target" in Path("ahead/report.html").read_text()
     assert "prefetch" not in {thread.name for thread in threading.enumerate()}

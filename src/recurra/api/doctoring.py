@@ -29,7 +29,7 @@ from recurra.doctor.updates import update_ratios, weights
 from recurra.doctor.verdict import WORDS
 from recurra.nn import Recurrent
 from recurra.report import Chart
-from recurra.tasks import Task
+from recurra.tasks import Task, loss_unit
 
 # Rows of a look inside: enough for a mean, and a second at most for 200 steps of any cell.
 ROWS = 16
@@ -128,7 +128,9 @@ def _diagnosed(
     refuse_without_recurrence(trainer.model, str(name))
     diagnosis = _trained_a_little(trainer, steps, watch)
     words = " ".join([shlex.quote(str(name)), *(f"--set {shlex.quote(one)}" for one in overrides)])
-    return _said(diagnosis, settings, f"{name.name} after {diagnosis.probes[-1].step} steps", words)
+    return _said(
+        diagnosis, settings, f"{name.name} after {diagnosis.probes[-1].step} steps", words, loss_unit(prepared.task)
+    )
 
 
 def _as_it_is(found: Diagnosed) -> Experiment:
@@ -190,7 +192,7 @@ def _of_run(path: Path, device: torch.device, cells: Iterable[AnyPath], watch: C
     rows = _some(trained.model, trained.task, splits["dev"], device)
     diagnosis = Diagnosis((probe(trained.model, rows, trained.task.loss),))
     name, config = f"{path.resolve().name}, trained", shlex.quote(str(path / "config.yaml"))
-    said = _said(diagnosis, trained.settings, name, config)
+    said = _said(diagnosis, trained.settings, name, config, loss_unit(trained.task))
     if (found := read_findings(trained.folder)) is None:
         return said
     lines = tuple((f.word, f.evidence, "; or ".join(a.change for a in f.advice)) for f in found)
@@ -199,10 +201,10 @@ def _of_run(path: Path, device: torch.device, cells: Iterable[AnyPath], watch: C
     return replace(said, report=replace(said.report, tables=tables), findings=found)
 
 
-def _said(diagnosis: Diagnosis, settings: Settings, title: str, config: str) -> Diagnosed:
+def _said(diagnosis: Diagnosis, settings: Settings, title: str, config: str, unit: str) -> Diagnosed:
     found = advice(diagnosis, settings.tree)
     title = f"{title}: {diagnosis.verdict.word}"
-    return Diagnosed(diagnosis, found, report(title, diagnosis, found, config), charts(diagnosis), settings.tree)
+    return Diagnosed(diagnosis, found, report(title, diagnosis, found, config, unit), charts(diagnosis), settings.tree)
 
 
 def _trained_a_little(trainer: Trainer, steps: int, watch: Callback) -> Diagnosis:

@@ -23,7 +23,7 @@ from recurra.api.trainer import Trainer
 from recurra.base.contracts import Callback, Report, Score
 from recurra.base.errors import RunError
 from recurra.report import Chart, Curve, write
-from recurra.tasks import Calibrates, DrawsCharts, DrawsMaps, Task, WritesSamples
+from recurra.tasks import Calibrates, DrawsCharts, DrawsMaps, Task, WritesSamples, loss_unit
 from recurra.training import Checkpoints, MissingError, load_weights, put_weights, save_weights, step_of
 from recurra.training.log import read as read_log
 
@@ -82,7 +82,7 @@ def final_report(
     drawn = write(
         folder.path,
         report,
-        charts=[*_curves(task, answers[last], scored[last]), *charts(folder, select), *carried],
+        charts=[*_curves(task, answers[last], scored[last]), *charts(folder, select, loss_unit(task)), *carried],
         maps=task.pictures(trainer.model, scored[last], trainer.device) if isinstance(task, DrawsMaps) else (),
         settings=folder.config.read_text(),
     )
@@ -176,8 +176,8 @@ def facts(trainer: Trainer, prepared: Prepared, select: str, notes: Sequence[str
     return found
 
 
-def charts(folder: RunFolder, select: str) -> tuple[Chart, ...]:
-    """Loss by step and the chosen dev score by epoch, from the log."""
+def charts(folder: RunFolder, select: str, unit: str) -> tuple[Chart, ...]:
+    """Loss by step and the chosen dev score by epoch, from the log. unit: of the loss"""
     lines: list[dict[str, Any]] = list(read_log(folder.log))
     steps = [(float(e["step"]), float(e["loss"])) for e in lines if e["event"] == "step" and e["loss"] is not None]
     dev = [e for e in lines if e["event"] == "dev"]
@@ -185,7 +185,9 @@ def charts(folder: RunFolder, select: str) -> tuple[Chart, ...]:
     loss = [(float(e["step"]), float(e["log_loss"])) for e in dev if e.get("log_loss") is not None]
     norms = [(float(e["step"]), float(e["grad_norm"])) for e in lines if e["event"] == "step" and e.get("grad_norm")]
     return (
-        Chart("Loss", "step", "nats per target", (Curve("train, per batch", tuple(steps)), Curve("dev", tuple(loss)))),
+        Chart(
+            "Loss", "step", f"{unit} per target", (Curve("train, per batch", tuple(steps)), Curve("dev", tuple(loss)))
+        ),
         Chart(f"Dev {select}", "epoch", select, (Curve(select, tuple(scores)),)),
         Chart("Gradient before clipping", "step", "norm", (Curve("norm", tuple(norms)),)),
     )

@@ -18,14 +18,14 @@ LOG = "log10 of the norm"
 ADVICE = "What to change"
 
 
-def report(title: str, diagnosis: Diagnosis, found: Sequence[Advice], config: str) -> Report:
+def report(title: str, diagnosis: Diagnosis, found: Sequence[Advice], config: str, unit: str = "nats") -> Report:
     """Verdict, evidence and advice as a report; its charts are in `charts`."""
     last, verdict = diagnosis.probes[-1], diagnosis.verdict
     facts: dict[str, str | int | float] = {
         "verdict": verdict.word,
         "evidence": f"{verdict.layer}: {verdict.evidence}" if verdict.layer else verdict.evidence,
         "steps of training": last.step,
-        "loss, nats per target": f"{last.loss:.4g}",
+        f"loss, {unit} per target": f"{last.loss:.4g}",
         "norm of the gradient": f"{last.norm:.3g}",
     }
     if diagnosis.course.norms:

@@ -39,6 +39,7 @@ from recurra.tasks.contract import (
     GenerationOptions,
     Judged,
     LabelsRows,
+    MeasuresLoss,
     NamesUnknown,
     Piece,
     Plays,
@@ -61,6 +62,7 @@ from recurra.tasks.contract import (
     TriedWith,
     ValidatesFaster,
     WritesSamples,
+    loss_unit,
 )
 from recurra.tasks.language_model.plan import LanguageModelConfig
 from recurra.tasks.language_model.task import LanguageModelling
@@ -121,6 +123,7 @@ __all__ = [
     "LabelsRows",
     "LanguageModelConfig",
     "LanguageModelling",
+    "MeasuresLoss",
     "Music",
     "MusicConfig",
     "NamesUnknown",
@@ -151,4 +154,5 @@ __all__ = [
     "TriedWith",
     "ValidatesFaster",
     "WritesSamples",
+    "loss_unit",
 ]

@@ -323,6 +323,18 @@ class Embeds(Capability, Protocol):
 
 
 @runtime_checkable
+class MeasuresLoss(Capability, Protocol):
+    """What a task has besides whose loss is not in nats. loss_unit: of one target's loss: "squared error", ..."""
+
+    loss_unit: ClassVar[str]
+
+
+def loss_unit(task: Task) -> str:
+    """What a task's loss is measured in."""
+    return task.loss_unit if isinstance(task, MeasuresLoss) else "nats"
+
+
+@runtime_checkable
 class Calibrates(Capability, Protocol):
     """What a task has besides whose probabilities are fitted after training. temperature: 1 where they are not."""
 
