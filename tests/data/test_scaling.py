@@ -51,6 +51,12 @@ def test_numbers_that_are_all_the_same_become_zero_and_are_named(how: str, value
     assert scaler.constant == ((0,) if how == "standard" else ())
 
 
+def test_numbers_with_a_deviation_of_one_are_not_taken_for_ones_that_are_all_the_same() -> None:
+    scaler = Scaler.fit("standard", [np.array([[-1.0, 3.0], [1.0, 3.0]])], 2)
+    assert scaler.scale.tolist() == [1.0, 1.0]
+    assert scaler.constant == (1,)
+
+
 def test_a_scaler_survives_its_json_and_refuses_what_is_none() -> None:
     scaler = Scaler.fit("standard", series(4, 9), 3)
     again = Scaler.from_json(scaler.to_json())

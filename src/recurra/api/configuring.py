@@ -137,7 +137,7 @@ def _task_called(asked: str, watch: Listener) -> str:
     if asked != task:
         watch.note(f"'{asked}' is an example of the task {task}.")
     if asked.strip().lower() in NUMBERS_OVER_TIME:
-        raise ConfigError(f"'{asked}': recurra has no task of numbers over time yet. Known: {', '.join(TASKS)}.")
+        raise ConfigError(f"'{asked}': recurra does not forecast numbers yet. Known: {', '.join(TASKS)}.")
     return task
 
 

@@ -22,28 +22,30 @@ class Scaler:
     """(x - shift) / scale for each feature; of `series`, both are of the series itself.
 
     shift, scale: (F,) float64; the deviation of numbers that are all the same is taken as 1
+    constant: features that were the same in all training data, by their place; only `fit` of `standard` knows
     """
 
     how: Scaling
     shift: NDArray[np.float64]
     scale: NDArray[np.float64]
+    constant: tuple[int, ...] = ()
 
     @classmethod
     def fit(cls, how: Scaling, series: Iterable[NDArray[Any]], num_features: int) -> Scaler:
         """From training series (T, F), of which NaN counts as not there."""
         if how != "standard":
             return cls(how, np.zeros(num_features), np.ones(num_features))
-        return cls(how, *_moments(series, num_features))
+        mean, deviation = _moments(series, num_features)
+        same = tuple(np.flatnonzero(deviation == 0).tolist())
+        return cls(how, mean, _divisor(deviation), same)
 
     def __call__(self, values: NDArray[Any]) -> NDArray[np.float64]:
         """(T, F) in float64. NaN stays NaN."""
-        shift, scale = _moments([values], values.shape[1]) if self.how == "series" else (self.shift, self.scale)
+        shift, scale = self.shift, self.scale
+        if self.how == "series":
+            shift, deviation = _moments([values], values.shape[1])
+            scale = _divisor(deviation)
         return (values - shift) / scale
-
-    @property
-    def constant(self) -> tuple[int, ...]:
-        """Features that were the same in all training data, by their place. Only `standard` knows."""
-        return tuple(np.flatnonzero(self.scale == 1.0).tolist()) if self.how == "standard" else ()
 
     def to_json(self) -> dict[str, Any]:
         """Everything, as JSON."""
@@ -60,7 +62,7 @@ class Scaler:
 
 
 def _moments(series: Iterable[NDArray[Any]], num_features: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and deviation of each feature (F,), in one pass over series that need not be in memory together.
+    """Mean and deviation of each feature (F,), 0 where all numbers are the same, in one pass over series that need not be in memory together.
 
     Chan, Golub & LeVeque 1979: moments of parts are put together without the sum of squares, which cancels.
     """
@@ -77,4 +79,8 @@ def _moments(series: Iterable[NDArray[Any]], num_features: int) -> tuple[NDArray
         mean += delta * n / total
         count += n
     deviation = np.sqrt(m2 / np.maximum(count, 1))
-    return mean, np.where(deviation > LEAST * np.maximum(np.abs(mean), 1e-300), deviation, 1.0)
+    return mean, np.where(deviation > LEAST * np.maximum(np.abs(mean), 1e-300), deviation, 0.0)
+
+
+def _divisor(deviation: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.where(deviation > 0, deviation, 1.0)

@@ -47,7 +47,7 @@ def train(
     data: the path of a file, or rows in memory: a data frame of any library, a list of dicts, a dict of columns, a list
       of texts for a language model; rows are kept in the run folder, so that the run can be resumed
     dev, test: the same; they are taken from data where they are not given
-    task: classification, tagging, translation, language_model, music, or a usual name (sentiment, ner, lm)
+    task: a word such as classification, tagging or series_classification, or a usual name (sentiment, ner, lm)
     out: the run folder to make; by default a new one under runs/
     config: options as the sections of a config, {"model": {"encoder": {"cell": "gru"}}}, or by dotted names
     options: the same by their own names: epochs=5, seed=2, hidden_size=256, text="body", label="topic"

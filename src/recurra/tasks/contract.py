@@ -188,7 +188,7 @@ class TriedWith(Capability, Protocol):
 class DecodesInCollate(Capability, Protocol):
     """What a task has besides whose `collate` reads files or decodes them: it runs in a thread, one batch ahead.
 
-    decodes: whether it does. Examples know their length beforehand (`recurra.data.media`), and `collate` uses no
+    decodes: whether it does. Examples know their length beforehand, as from a header, and `collate` uses no
     randomness, so that batches have the same bits in the same order as without the thread.
     """
 
