@@ -62,7 +62,9 @@ class Scaler:
 
 
 def _moments(series: Iterable[NDArray[Any]], num_features: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and deviation of each feature (F,), 0 where all numbers are the same, in one pass over series that need not be in memory together.
+    """Mean and deviation of each feature (F,), 0 where all numbers are the same.
+
+    In one pass over series that need not be in memory together.
 
     Chan, Golub & LeVeque 1979: moments of parts are put together without the sum of squares, which cancels.
     """
