@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 JOBS   ?= 2
 SHELL  := /bin/bash
 
-.PHONY: demo native test lint types check page sanitize valgrind aarch64 clean help
+.PHONY: demo native test lint types check page wheels sanitize valgrind aarch64 clean help
 .DEFAULT_GOAL := help
 
 help:           ## list the commands
@@ -52,6 +52,12 @@ check: lint types test  ## what continuous integration runs
 page: $(VENV)/.dev   ## use the page of `recurra serve` in Chromium: make page RUNS="runs/demo-dates", pictures in runs/page/
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt 'playwright>=1.50'
 	$(BIN)/python benchmarks/page.py $(or $(RUNS),runs/demo-dates)
+
+wheels: $(VENV)/.dev ## a wheel with the engine for Linux machines without a compiler, and the source archive: dist/
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[wheels]'
+	$(BIN)/python packaging/make_wheel.py dist
+	$(BIN)/python -m build --sdist -o dist .
+	packaging/try_wheel.sh dist/recurra-*linux*.whl $(BIN)/python
 
 sanitize:       ## the native engine under AddressSanitizer and UBSan: every cell on random shapes
 	cmake -G Ninja -S . -B build/sanitize -DRECURRA_BATTERY=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo \

@@ -1,5 +1,4 @@
 // The Python module: plain pointers in; the caller has checked types, sizes and contiguity.
-#include <dlfcn.h>
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/unique_ptr.h>
@@ -56,13 +55,13 @@ struct Tape {
     Memory memory;
 };
 
-// A cell's plan on one instruction set.
+// A cell's plan on one instruction set; plan: of a user's cell, else 0.
 class Kernel {
 public:
-    Kernel(const std::string& isa, const std::string& cell, const std::string& library)
-        : engine_(engine_of(isa)), plan_(library.empty() ? engine_.find(cell.c_str()) : load(library)) {
+    Kernel(const std::string& isa, const std::string& cell, Address plan)
+        : engine_(engine_of(isa)), plan_(plan ? at<const void>(plan) : engine_.find(cell.c_str())) {
         if (!plan_) throw std::invalid_argument("no built-in kernel for '" + cell + "'");
-        if (!engine_.fits(plan_)) throw std::invalid_argument(library + ": made for another version of recurra");
+        if (!engine_.fits(plan_)) throw std::invalid_argument(cell + ": made for another version of recurra");
     }
     const Engine& engine() const { return engine_; }
     const void* plan() const { return plan_; }
@@ -70,15 +69,6 @@ public:
 private:
     const Engine& engine_;
     const void* plan_;
-
-    // A library stays loaded: plans are used until the process ends.
-    static const void* load(const std::string& path) {
-        void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-        if (!library) throw std::invalid_argument(dlerror());
-        const auto plan = reinterpret_cast<const void* (*)()>(dlsym(library, "recurra_plan"));
-        if (!plan) throw std::invalid_argument(path + ": holds no recurra cell");
-        return plan();
-    }
 };
 
 void copy_addresses(float** to, const Addresses& from, std::size_t most) {
@@ -276,7 +266,7 @@ NB_MODULE(_native, m) {
     nb::set_leak_warnings(false);  // kernels are kept in a cache until the process ends
     m.doc() = "recurra's CPU engine. Use recurra.engine; this module takes addresses and trusts them.";
     nb::class_<Tape>(m, "Tape").def_prop_ro("nbytes", [](const Tape& t) { return t.memory.bytes(); });
-    nb::class_<Kernel>(m, "Kernel").def(nb::init<const std::string&, const std::string&, const std::string&>());
+    nb::class_<Kernel>(m, "Kernel").def(nb::init<const std::string&, const std::string&, Address>());
     nb::class_<Call>(m, "Call")
         .def(nb::init<const Kernel&, const std::vector<long>&, bool, Address, Address, const Addresses&, const Addresses&,
                       const Addresses&, const std::vector<float>&, Address, Address>(),

@@ -111,6 +111,13 @@ def test_a_library_of_another_version_is_refused(cache, monkeypatch):
     assert "another version of recurra" in reason
 
 
+def test_a_library_that_is_no_cell_is_refused(cache, monkeypatch):
+    monkeypatch.setattr(user_cell, "source", lambda c: 'extern "C" int another() { return 1; }')
+    reason = BACKENDS["cpu"].refusal(call_of(new_cell()))
+    assert reason is not None
+    assert "holds no recurra cell" in reason
+
+
 PLAN_OF_ANOTHER_VERSION = """
 static const int version = 999;
 extern "C" const void* recurra_plan() { return &version; }

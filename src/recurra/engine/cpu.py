@@ -75,8 +75,8 @@ def kernel_of(cell: Cell, isa: str) -> tuple[Any, str]:
     """The native kernel of a cell and "", or None and the reason. A user's cell is compiled at first use."""
     try:
         if cell.name in BUILT_IN and CELLS[cell.name] is cell:
-            return _native.Kernel(isa, cell.name, ""), ""
-        return _native.Kernel(isa, cell.name, str(user_cell.library(cell, isa))), ""
+            return _native.Kernel(isa, cell.name, 0), ""
+        return _native.Kernel(isa, cell.name, user_cell.plan(user_cell.library(cell, isa))), ""
     except (RecurraError, ValueError, OSError) as error:
         # Said once: the result is cached.
         _log.warning("cell '%s' runs on the reference executor, which is slower: %s", cell.name, error)

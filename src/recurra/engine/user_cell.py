@@ -6,6 +6,7 @@ writes a file of its own and renames it.
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
 import shutil
@@ -38,6 +39,19 @@ def library(cell: Cell, isa: str) -> Path:
     if not path.exists():
         _build(text, [*COMMON, *FLAGS[isa], f"-I{headers}"], path)
     return path
+
+
+def plan(library: Path) -> int:
+    """The address of what a compiled cell does at each step. The library stays loaded until the process ends.
+
+    Raises OSError for a file that cannot be loaded, ValueError for one that holds no cell.
+    """
+    try:
+        entry = ctypes.CDLL(str(library)).recurra_plan
+    except AttributeError:
+        raise ValueError(f"{library}: holds no recurra cell") from None
+    entry.restype = ctypes.c_void_p
+    return int(entry())
 
 
 def source(cell: Cell) -> str:
