@@ -138,3 +138,11 @@ def test_what_no_tokenizer_wrote_is_refused(data: object, message: str) -> None:
     with pytest.raises(RunError, match=r"^tokenizer: .*") as refusal:
         tokenizer_from_json(data)
     assert message in str(refusal.value)
+
+
+ASCII = st.text(st.characters(max_codepoint=127) | st.sampled_from("ab'09 _\x1c\x1f"))
+
+
+@given(ASCII)
+def test_a_text_of_ascii_has_the_words_that_it_has_beside_other_letters(text: str) -> None:
+    assert split_words(text) == split_words(f"{text} é")[:-1]  # the second one is not cut by the short way

@@ -25,6 +25,7 @@ TRAIN, DEV, TEST = NAMES = ("train", "dev", "test")
 
 One = TypeVar("One")
 Key = Callable[[Any], str]
+AnyKey = Callable[[Any], str | bytes]
 
 
 class SplitRule(Protocol):
@@ -250,7 +251,7 @@ class Overlap:
     examples: tuple[tuple[Origin, Origin], ...]
 
 
-def overlap(train: Iterable[Record], test: Iterable[Record], *, key: Key = content_key) -> Overlap:
+def overlap(train: Iterable[Record], test: Iterable[Record], *, key: AnyKey = content_key) -> Overlap:
     """Find the rows of `test` whose key is also in `train`: a model can know these by heart."""
     known: dict[bytes, Origin] = {}
     for record in train:
@@ -260,6 +261,7 @@ def overlap(train: Iterable[Record], test: Iterable[Record], *, key: Key = conte
     return Overlap(len(shared), len(rows), tuple(shared[:5]))
 
 
-def _digest(key: str) -> bytes:
+def _digest(key: str | bytes) -> bytes:
     # 16 bytes instead of the text: a training file of long documents is not kept in memory twice.
-    return hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    data = key if isinstance(key, bytes) else key.encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(data, digest_size=16).digest()

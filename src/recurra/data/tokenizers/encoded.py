@@ -75,6 +75,11 @@ class Encoded:
             number = int(np.count_nonzero(np.frombuffer(data, self.vocabulary.dtype) == UNK))
             yield Encoded(self.vocabulary, data, _BETWEEN.join(next(spelt) for _ in range(number)))
 
+    @property
+    def key(self) -> bytes:
+        """The same for the same tokens of one vocabulary, and for no others."""
+        return b"%d %b%b" % (len(self.data), self.data, self.spelling)
+
     def digest(self) -> bytes:
         """32 bytes, others for other tokens or another vocabulary."""
         return digest_of(self.vocabulary.digest, self.data, self.spelling)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from itertools import repeat
 from typing import Annotated, Any
 
 import numpy as np
@@ -51,7 +52,7 @@ class Vocabulary:
 
     def ids(self, tokens: Iterable[str]) -> list[int]:
         """The number of each token; 1 for one that is not known."""
-        return [self._ids.get(token, UNK) for token in tokens]
+        return list(map(self._ids.get, tokens, repeat(UNK)))
 
     def tokens(self, ids: Iterable[int]) -> list[str]:
         """The token of each number. Raises DataError for a number outside 0..len-1."""

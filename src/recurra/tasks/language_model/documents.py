@@ -105,8 +105,8 @@ class Passage:
         return Encoded(whole.vocabulary, whole.data[self.start * size : self.stop * size], self.spelling)
 
     @property
-    def key(self) -> str:
-        return " ".join(self.encoded.tokens)
+    def key(self) -> bytes:
+        return self.encoded.key
 
     def digest(self) -> bytes:
         return digest_of(self.start, self.stop, self.encoded.digest())
