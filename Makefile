@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 JOBS   ?= 2
 SHELL  := /bin/bash
 
-.PHONY: demo native test lint types check page wheels sanitize valgrind aarch64 clean help
+.PHONY: demo native test lint types check docs page wheels sanitize valgrind aarch64 clean help
 .DEFAULT_GOAL := help
 
 help:           ## list the commands
@@ -29,6 +29,13 @@ $(VENV)/.dev: $(VENV)/.python pyproject.toml constraints.txt $(NATIVE)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,lint]'
 	@touch $@ $(VENV)/.demo
 
+# The site is made of the pages alone, so only what the extra names is installed, and not recurra with it.
+DOCS = $(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"])'
+
+$(VENV)/.docs: $(VENV)/.python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $$($(DOCS))
+	@touch $@
+
 # passive: threads that wait for one another leave the core to others, where the machine is busy.
 demo: $(VENV)/.demo  ## train a small model on real data, on the CPU, and show its report
 	@OMP_WAIT_POLICY=passive $(BIN)/recurra demo
@@ -47,6 +54,9 @@ types: $(VENV)/.dev  ## static types
 	$(BIN)/mypy
 
 check: lint types test  ## what continuous integration runs
+
+docs: $(VENV)/.docs  ## the documentation as a site in build/site, with every link and anchor checked
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # Debian: chromium
 page: $(VENV)/.dev   ## use the page of `recurra serve` in Chromium: make page RUNS="runs/demo-dates", pictures in runs/page/

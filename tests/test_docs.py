@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import yaml
 
 from recurra.cli import main
 from recurra.cli.arguments import parse
@@ -92,6 +93,32 @@ def test_the_index_leads_to_every_page():
     there = {(ROOT / "docs" / target).resolve() for target in re.findall(r"\]\(([^)#]+)", text_of("docs/index.md"))}
     pages = {path.resolve() for path in (ROOT / "docs").rglob("*.md")}
     assert sorted(str(path.relative_to(ROOT)) for path in pages - there) == ["docs/index.md"]
+
+
+def of_the_site() -> tuple[list[str], dict[str, str]]:
+    """The pages of the site in its order, as files of the repository; where the site has those outside docs/."""
+    config = yaml.safe_load(text_of("mkdocs.yml"))
+    outside = config["extra"]["outside"]
+    sources = {here: path for path, here in outside.items()}
+    listed = [page for section in config["nav"] for pages in section.values() for page in pages]
+    named = [page if isinstance(page, str) else next(iter(page.values())) for page in listed]
+    return [sources.get(page, f"docs/{page}") for page in named], outside
+
+
+def test_the_site_has_every_page_once_in_the_order_of_the_index():
+    pages, outside = of_the_site()
+    assert sorted(pages) == sorted({*(page for page in PAGES if page.startswith("docs/")), *outside} - {"LICENSE"})
+    links = re.findall(r"\]\(([^)#]+)", text_of("docs/index.md").partition("## Start")[2])
+    linked = [(ROOT / "docs" / link).resolve().relative_to(ROOT).as_posix() for link in links]
+    assert [page for page in pages if page in linked] == list(dict.fromkeys(linked))
+
+
+def test_links_that_leave_the_docs_lead_to_what_the_site_has_too():
+    _, outside = of_the_site()
+    for page in (page for page in PAGES if page.startswith("docs/") or page in outside):
+        for target in re.findall(r"\]\(([^)#]+)[)#]", FENCE.sub("", text_of(page))):
+            there = ((ROOT / page).parent / target).resolve().relative_to(ROOT).as_posix()
+            assert there.startswith("docs/") or there in outside, f"{page}: the site has no {there} (mkdocs.yml, extra)"
 
 
 def test_the_pages_are_found():
