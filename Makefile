@@ -19,14 +19,19 @@ $(VENV)/.python:
 # The native engine is built when the package is installed, from these.
 NATIVE := CMakeLists.txt $(wildcard native/*.h) $(wildcard native/*/*) $(wildcard src/recurra/cells/*.py) $(wildcard src/recurra/lower/*.py)
 
-# Two stamps: a person who runs the demo waits neither for the test tools nor for the compiler (a minute and a half of
-# CPU for three instruction sets); the demo's cell has torch's fused layer. `make native` builds the engine.
+# Two stamps: a person who runs the demo waits neither for the test tools nor for the engine of three instruction sets
+# (90 s of CPU). It compiles for this machine's best one, while pip installs the rest.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 $(VENV)/.demo: $(VENV)/.python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --config-settings=wheel.cmake=false -e '.[all]'
+	$(PIP) scikit-build-core nanobind
+	$(PIP) --no-deps --no-build-isolation --config-settings=build-dir=build/demo \
+	  --config-settings=cmake.define.RECURRA_ISAS=native -e . & engine=$$!; \
+	$(BIN)/python packaging/requirements.py demo plot > $(VENV)/demo.txt && $(PIP) --no-compile -r $(VENV)/demo.txt; \
+	found=$$?; wait $$engine && exit $$found
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.python pyproject.toml constraints.txt $(NATIVE)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,lint]'
+	$(PIP) -e '.[test,lint]'
 	@touch $@ $(VENV)/.demo
 
 # The site is made of the pages alone, so only what the extra names is installed, and not recurra with it.
@@ -60,11 +65,11 @@ docs: $(VENV)/.docs  ## the documentation as a site in build/site, with every li
 
 # Debian: chromium
 page: $(VENV)/.dev   ## use the page of `recurra serve` in Chromium: make page RUNS="runs/demo-dates", pictures in runs/page/
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt 'playwright>=1.50'
+	$(PIP) 'playwright>=1.50'
 	$(BIN)/python benchmarks/page.py $(or $(RUNS),runs/demo-dates)
 
 wheels: $(VENV)/.dev ## a wheel with the engine for Linux machines without a compiler, and the source archive: dist/
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[wheels]'
+	$(PIP) -e '.[wheels]'
 	$(BIN)/python packaging/make_wheel.py dist
 	$(BIN)/python -m build --sdist -o dist .
 	packaging/try_wheel.sh dist/recurra-*linux*.whl $(BIN)/python

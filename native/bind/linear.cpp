@@ -28,10 +28,16 @@ T* at(Address address) {
 
 const LinearEngine& engine_of(const std::string& isa) {
     const LinearEngine* engines[] = {
-#if defined(__x86_64__)
-        &linear_avx512, &linear_avx2,
+#if defined(RECURRA_HAS_AVX512)
+        &linear_avx512,
 #endif
-        &linear_portable};
+#if defined(RECURRA_HAS_AVX2)
+        &linear_avx2,
+#endif
+#if defined(RECURRA_HAS_PORTABLE)
+        &linear_portable,
+#endif
+    };
     for (const LinearEngine* e : engines)
         if (isa == e->isa && processor_runs(e->isa)) return *e;
     throw std::invalid_argument("this processor cannot run '" + isa + "'");

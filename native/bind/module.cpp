@@ -29,13 +29,21 @@ namespace {
 const pid_t loaded_in = getpid();
 constexpr int MOST_THREADS = 64;
 
+// Those that were compiled and that this processor runs, the widest first.
 std::vector<const Engine*> engines() {
     std::vector<const Engine*> found;
-#if defined(__x86_64__)
-    for (const Engine* e : {&engine_avx512, &engine_avx2})
-        if (processor_runs(e->isa)) found.push_back(e);
+    for (const Engine* e : {
+#if defined(RECURRA_HAS_AVX512)
+             &engine_avx512,
 #endif
-    found.push_back(&engine_portable);
+#if defined(RECURRA_HAS_AVX2)
+             &engine_avx2,
+#endif
+#if defined(RECURRA_HAS_PORTABLE)
+             &engine_portable,
+#endif
+         })
+        if (processor_runs(e->isa)) found.push_back(e);
     return found;
 }
 

@@ -81,13 +81,13 @@ DEMOS: Mapping[str, Demo] = {
             },
             "model": {
                 "inputs": {"embedding_size": 64},
-                "encoder": {"cell": "lstm", "hidden_size": 96, "bidirectional": True},
-                "decoder": {"embedding_size": 64, "attention": "additive"},
+                "encoder": {"cell": "lstm", "hidden_size": 64, "bidirectional": True},
+                "decoder": {"embedding_size": 64, "attention": "general"},
             },
             "training": {
-                "epochs": 3,
-                "batch_rows": 128,
-                "optimizer": {"name": "adam", "lr": 0.006},
+                "epochs": 2,
+                "batch_rows": 96,
+                "optimizer": {"name": "adam", "lr": 0.008},
                 "schedule": {"name": "cosine", "warmup": 0.05},
             },
         },

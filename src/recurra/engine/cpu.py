@@ -32,6 +32,8 @@ from recurra.lower.program import PARAMETERS
 _native: Any = None
 with contextlib.suppress(ImportError):  # absent if recurra was installed without a compiler
     _native = importlib.import_module("recurra.engine._native")
+    if not _native.isas():  # compiled for another machine alone
+        _native = None
 
 _log = logging.getLogger("recurra")
 
