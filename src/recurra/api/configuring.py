@@ -32,7 +32,7 @@ from recurra.tasks.sizing import Seen, in_words, usual
 # Rows that `init` looks at to guess which column is which.
 LOOK = 1000
 # Words for what is not there, so that the answer can say so.
-NUMBERS_OVER_TIME = frozenset({"forecast", "forecasting", "time_series", "timeseries", "regression"})
+NOT_THERE = frozenset({"regression"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +136,8 @@ def _task_called(asked: str, watch: Listener) -> str:
     task = TASKS.called(text_of(asked, "task"))
     if asked != task:
         watch.note(f"'{asked}' is an example of the task {task}.")
-    if asked.strip().lower() in NUMBERS_OVER_TIME:
-        raise ConfigError(f"'{asked}': recurra does not forecast numbers yet. Known: {', '.join(TASKS)}.")
+    if asked.strip().lower() in NOT_THERE:
+        raise ConfigError(f"'{asked}': recurra does not say a number for a row yet. Known: {', '.join(TASKS)}.")
     return task
 
 

@@ -20,7 +20,7 @@ from recurra.base.words import counted
 from recurra.config import build
 from recurra.data.formats import ON_ERROR, BadRows, read, read_as
 from recurra.data.splits import SPLITS, FoldsSplit, OrderedSplit, overlap, split
-from recurra.tasks import LabelsRows, ReadsOn, ReadsOnce, Row, Task
+from recurra.tasks import CutsRows, LabelsRows, ReadsOn, ReadsOnce, Row, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,13 +162,17 @@ def _divided(train: Sequence[Row], settings: Settings, watch: Listener) -> dict[
     plan, data = settings.plan, settings.data
     usual = plan.splits[0]
     if data.split is None:
-        how = {"random": "at random, equal rows in one split", "ordered": "in order, its end is for dev and test"}[
-            usual
-        ]
+        how = {
+            "random": "at random, equal rows in one split",
+            "ordered": "in order, its end is for dev and test",
+            "time": "in time, the last forecast of each series is test and the one before it dev",
+        }[usual]
         watch.note(f"{data.train}: split {how}; set data.split to choose.")
     rule = build(data.split or usual, SPLITS)
     if isinstance(rule, FoldsSplit) and rule.is_first_of_all:
         watch.note(f"{data.train}: this is the first of the folds; `recurra train` makes a run for each.")
+    if isinstance(plan, CutsRows):
+        return plan.cut(train, rule, watch.note)
     parts = split(train, rule, group=_key, stratify=_stratum)
     needed = ("train", "dev", "test") if rule.makes_test and data.test is None else ("train", "dev")
     if isinstance(rule, OrderedSplit) and isinstance(plan, ReadsOn) and not all(parts[name] for name in needed):

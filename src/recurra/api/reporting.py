@@ -23,7 +23,7 @@ from recurra.api.trainer import Trainer
 from recurra.base.contracts import Callback, Report, Score
 from recurra.base.errors import RunError
 from recurra.report import Chart, Curve, write
-from recurra.tasks import Calibrates, DrawsCharts, DrawsMaps, Task, WritesSamples, loss_unit
+from recurra.tasks import Calibrates, Conforms, DrawsCharts, DrawsMaps, Task, WritesSamples, loss_unit
 from recurra.training import Checkpoints, MissingError, load_weights, put_weights, save_weights, step_of
 from recurra.training.log import read as read_log
 
@@ -98,6 +98,9 @@ def _curves(task: Task, said: Sequence[Any], examples: Sequence[Any]) -> tuple[C
 def calibrated(trainer: Trainer, prepared: Prepared) -> tuple[Prepared, dict[str, str]]:
     """The task with probabilities that fit dev, and a fact that says what came of it; as it was where it has none."""
     task, dev = prepared.task, prepared.splits["dev"]
+    if isinstance(task, Conforms):
+        fitted = task.conformed(outputs(trainer.model, task, dev, device=trainer.device), dev)
+        return replace(prepared, task=fitted), {"intervals": fitted.conformal} if fitted.conformal else {}
     if not isinstance(task, Calibrates):
         return prepared, {}
     said = outputs(trainer.model, task, dev, device=trainer.device)

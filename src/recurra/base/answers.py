@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, Protocol
 
 # For whoever draws answers or puts them into columns: labels with probabilities; a text; tags of tokens or spans; how
 # probable a text is that can be continued, and the same of chords.
-AnswerKind = Literal["label", "text", "tags", "continuation", "chords"]
+AnswerKind = Literal["label", "text", "tags", "continuation", "chords", "forecast"]
 
 
 class Answer(Protocol):
@@ -245,6 +245,37 @@ class Chords:
 
     def __str__(self) -> str:
         return f"{self.log_prob:.1f} nats"
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What follows a series. time: of each step, as the data has it; columns: a number for each, by what it is
+
+    A target `y` is under its name, and its quantiles under y_q0.1, y_q0.9, in the units of the data.
+    """
+
+    kind: ClassVar[AnswerKind] = "forecast"
+
+    series: str
+    time: tuple[str | int, ...]
+    columns: Mapping[str, tuple[float, ...]]
+    note: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it: `series`, `time`, and the columns by their names, a list each."""
+        found = {"series": self.series, "time": list(self.time)} | {k: list(v) for k, v in self.columns.items()}
+        return found if self.note is None else found | {"note": self.note}
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One for each step, for tables."""
+        return [
+            {"series": self.series, "time": stamp} | {name: values[k] for name, values in self.columns.items()}
+            for k, stamp in enumerate(self.time)
+        ]
+
+    def __str__(self) -> str:
+        first = next(iter(self.columns.values()), ())
+        return ", ".join(f"{value:.5g}" for value in first)
 
 
 def _as_dict(answer: Any) -> dict[str, Any]:

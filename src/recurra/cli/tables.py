@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
+from recurra.base.answers import Forecast
 from recurra.base.atomic import replacing
 from recurra.base.errors import DataError
 from recurra.cli.terminal import json_text, say
@@ -31,6 +32,9 @@ def rows_of(
     names: dict[str, str] = {}
     known: set[str] = set()
     for one in answers:
+        if isinstance(one.answer, Forecast):  # its record is the past of a series, and each step to come is a row
+            yield from one.answer.rows()
+            continue
         steps = one.record.steps  # the values of each step are for no cell
         fields = {
             name: value

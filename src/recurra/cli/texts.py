@@ -85,6 +85,8 @@ def readable(row: Row) -> str:
     """
     if "perplexity" in row:
         return _how_probable(row)
+    if isinstance(stamps := row.get("time"), list):
+        return _steps(row, stamps)
     if isinstance(spans := row.get("spans"), list):
         head = "\t".join([one_line(str(row["text"])), *_noted(row.get("note"))])
         return "\n".join([head, *map(_span, spans)])
@@ -100,6 +102,15 @@ def readable(row: Row) -> str:
     parts += _noted(note)
     parts += [_plainly(value) for value in values.values() if isinstance(value, str | int | float)]
     return "\n".join(["\t".join(parts), *_further(values.get("n_best")), *_looked(values.get("attention"))])
+
+
+def _steps(row: Row, stamps: list[Any]) -> str:
+    """The name of a series, and below it each stamp with its numbers."""
+    columns = {name: values for name, values in row.items() if isinstance(values, list)}
+    lines = ["\t".join(columns)]
+    for cells in zip(*columns.values(), strict=True):
+        lines.append("\t".join(_plainly(cell) for cell in cells))
+    return "\n".join(["\t".join([one_line(str(row["series"])), *_noted(row.get("note"))]), *map(printable, lines)])
 
 
 def _noted(note: object) -> list[str]:

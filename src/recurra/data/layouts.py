@@ -21,6 +21,7 @@ from recurra.base.errors import ConfigError, DataError
 from recurra.base.option import Opt
 from recurra.base.registry import Registry
 from recurra.base.words import as_written
+from recurra.data.calendar.stamps import of_loose_text
 from recurra.data.formats import field, spelt
 
 
@@ -205,7 +206,7 @@ def _place(row: Record, column: str) -> Any:
     if isinstance(value, int | float) and not isinstance(value, bool) and value == value:
         return value
     if isinstance(value, str):
-        for read in (float, datetime.fromisoformat):
+        for read in (float, datetime.fromisoformat, of_loose_text):
             try:
                 place = read(value.strip())
             except ValueError:

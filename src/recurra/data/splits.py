@@ -151,6 +151,38 @@ class OrderedSplit:
         return (1 - (self._dev + self._test)) * whole, (1 - self._test) * whole
 
 
+class TimeSplit:
+    """The end of every series is test, what comes before it dev: in windows of one forecast each, for forecasts.
+
+    Windows begin `step` steps apart, and no value of a later split is seen by an earlier one.
+    """
+
+    def __init__(
+        self,
+        *,
+        dev: Annotated[int, Opt("forecasts of each series for choosing the best epoch", ge=1)] = 1,
+        test: Annotated[int, Opt("forecasts of each series for the final scores, at its end", ge=0)] = 1,
+        step: Annotated[int | None, Opt("steps between two of them; null: as long as a forecast is", ge=1)] = None,
+    ) -> None:
+        self.dev, self.test, self.step = dev, test, step
+        self.makes_test = test > 0
+
+    def assign(self, keys: Sequence[str], strata: Sequence[str]) -> list[str]:
+        """Every row is in all of them: the task cuts it."""
+        return [TRAIN] * len(keys)
+
+    def cuts(self, length: int, horizon: int) -> tuple[int, range, range]:
+        """Where train ends, and the steps before the first of each dev and test forecast, of a series of this length.
+
+        Cuts of a short series may be 0 or less.
+        """
+        step = self.step or horizon
+        first = length - horizon - step * (self.test - 1) if self.test else length
+        tests = range(first, length - horizon + 1, step) if self.test else range(0)
+        begin = first - horizon - step * (self.dev - 1)
+        return begin, range(begin, first - horizon + 1, step), tests
+
+
 @dataclass(frozen=True, slots=True)
 class _Group:
     key: str
@@ -210,6 +242,7 @@ SPLITS.add("hash", HashSplit)
 SPLITS.add("random", RandomSplit)
 SPLITS.add("folds", FoldsSplit)
 SPLITS.add("ordered", OrderedSplit)
+SPLITS.add("time", TimeSplit)
 
 
 def hash_split(key: str) -> str:

@@ -53,6 +53,18 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return y.reshape(*x.shape[:-1], len(weight))
 
 
+def steady_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """x W^T + b, as `linear`; where the tiles can run, each row has the same bits whatever rows are beside it.
+
+    torch sums products of one to three rows, or of one column, in another order than those of many.
+    """
+    if recording() or not _can_run(x, weight, bias):
+        return F.linear(x, weight, bias)
+    bias = None if bias is None else in_order(bias)
+    y: Tensor = _Linear.apply(in_order(x.reshape(-1, x.size(-1))), in_order(weight), bias)  # type: ignore[no-untyped-call]
+    return y.reshape(*x.shape[:-1], len(weight))
+
+
 def tiles_beat_torch() -> bool:
     """Whether plain products are faster on the tiles than in torch.
 

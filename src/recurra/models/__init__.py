@@ -15,6 +15,7 @@ from recurra.base.registry import Registry
 from recurra.models.decoders import DECODERS
 from recurra.models.encoder_decoder import EncoderDecoder
 from recurra.models.encoders import ENCODERS
+from recurra.models.forecaster import Forecaster
 from recurra.models.heads import HEADS
 from recurra.models.inputs import INPUTS
 from recurra.models.sequence_model import IncrementalModel, SequenceModel
@@ -22,5 +23,16 @@ from recurra.models.sequence_model import IncrementalModel, SequenceModel
 MODELS: Registry[type[nn.Module]] = Registry("model", "recurra.models")
 MODELS.add("sequence_model", SequenceModel)
 MODELS.add("encoder_decoder", EncoderDecoder)
+MODELS.add("forecaster", Forecaster)
 
-__all__ = ["DECODERS", "ENCODERS", "HEADS", "INPUTS", "MODELS", "EncoderDecoder", "IncrementalModel", "SequenceModel"]
+__all__ = [
+    "DECODERS",
+    "ENCODERS",
+    "HEADS",
+    "INPUTS",
+    "MODELS",
+    "EncoderDecoder",
+    "Forecaster",
+    "IncrementalModel",
+    "SequenceModel",
+]

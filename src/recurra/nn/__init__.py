@@ -19,7 +19,7 @@ from __future__ import annotations
 from recurra.nn.attention import ATTENTIONS
 from recurra.nn.characters import CHARACTERS
 from recurra.nn.embed import Embedding, OneHot
-from recurra.nn.linear import Linear
+from recurra.nn.linear import Linear, SteadyLinear
 from recurra.nn.linear_cross_entropy import linear_cross_entropy
 from recurra.nn.penalties import activation_penalties
 from recurra.nn.pool import POOLS
@@ -42,6 +42,7 @@ __all__ = [
     "OneHot",
     "Recurrent",
     "Stateful",
+    "SteadyLinear",
     "activation_penalties",
     "backward_nats",
     "linear_cross_entropy",

@@ -10,6 +10,7 @@ language_model   a text, token by token
 tagging          a tag for each token, or spans of a text
 music            chords, step by step
 series_classification   a label of a series of numbers
+forecasting      what follows a series of numbers
 text             tokens and ids, for every task that reads text
 bucketing        batches of examples of like lengths
 columns          which column of a file is which
@@ -29,6 +30,8 @@ from recurra.tasks.contract import (
     BatchSampler,
     Calibrates,
     ChoosesBySize,
+    Conforms,
+    CutsRows,
     DecodesInCollate,
     DrawsCharts,
     DrawsMaps,
@@ -64,6 +67,7 @@ from recurra.tasks.contract import (
     WritesSamples,
     loss_unit,
 )
+from recurra.tasks.forecasting import Forecasting, ForecastingConfig
 from recurra.tasks.language_model.plan import LanguageModelConfig
 from recurra.tasks.language_model.task import LanguageModelling
 from recurra.tasks.music import Music, MusicConfig
@@ -80,6 +84,7 @@ TASKS.add("language_model", LanguageModelConfig)
 TASKS.add("tagging", TaggingConfig)
 TASKS.add("music", MusicConfig)
 TASKS.add("series_classification", SeriesClassificationConfig)
+TASKS.add("forecasting", ForecastingConfig)
 # What people call them; `recurra init` takes these words too.
 TASKS.also(
     "classification", "classify", "classifier", "text_classification", "sentiment", "sentiment_analysis", "spam",
@@ -100,6 +105,7 @@ TASKS.also(
     "series_classification", "time_series_classification", "series", "sensors", "activity", "activity_recognition",
     "har",
 )  # fmt: skip
+TASKS.also("forecasting", "forecast", "forecasts", "time_series", "timeseries", "time_series_forecasting", "demand")
 TASKS.also("music", "midi", "chords", "notes", "abc")
 
 __all__ = [
@@ -111,12 +117,16 @@ __all__ = [
     "ChoosesBySize",
     "Classification",
     "ClassificationConfig",
+    "Conforms",
+    "CutsRows",
     "DecodesInCollate",
     "DrawsCharts",
     "DrawsMaps",
     "Embeds",
     "Example",
     "Explains",
+    "Forecasting",
+    "ForecastingConfig",
     "Generates",
     "GenerationOptions",
     "Judged",

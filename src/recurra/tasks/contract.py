@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -346,6 +346,20 @@ class Calibrates(Capability, Protocol):
 
 
 @runtime_checkable
+class Conforms(Capability, Protocol):
+    """What a task has besides whose intervals may be fitted to its errors after training."""
+
+    @property
+    def conformal(self) -> str:
+        """How they came about, as a sentence; "" where they are not fitted."""
+        ...
+
+    def conformed(self, outputs: Sequence[Any], examples: Sequence[Any]) -> Any:
+        """The task with intervals that fit what it said of these examples; itself where it has others."""
+        ...
+
+
+@runtime_checkable
 class Generates(Capability, Protocol):
     """What a task has besides that goes on with a text. use: whether what is written is read or played"""
 
@@ -475,6 +489,18 @@ class ReadsOn(Capability, Protocol):
     """What the configuration of a task has besides that reads on from row to row: a split may end inside of a row."""
 
     def torn(self, rows: Sequence[Any], rule: OrderedSplit) -> list[Any]: ...
+
+
+@runtime_checkable
+class CutsRows(Capability, Protocol):
+    """What the configuration of a task has besides whose rows are each cut in time: every split has a part of each."""
+
+    def cut(self, rows: Sequence[Any], rule: Any, note: Callable[[str], None]) -> dict[str, list[Any]]:
+        """The rows of train, dev and, if the rule makes it, test. note: what a person should know
+
+        Raises DataError where no row is left for one of them.
+        """
+        ...
 
 
 @runtime_checkable

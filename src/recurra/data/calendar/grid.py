@@ -1,0 +1,96 @@
+"""The stamps of a series as steps of a grid: gaps and strays are named with series, stamp and row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recurra.base.errors import DataError
+from recurra.data.calendar.frequency import Frequency
+from recurra.data.calendar.stamps import Form, Stamps, Where
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The grid of one series. first: its first stamp, in microseconds (UTC) or as a number; zone: of its calendar"""
+
+    frequency: Frequency
+    first: int
+    form: Form
+    zone: ZoneInfo | None = None
+
+    def moments(self, start: int, stop: int) -> NDArray[np.int64]:
+        """(stop - start,) the stamps of these steps, as numbers."""
+        return self.frequency.moments(np.arange(start, stop, dtype=np.int64), self.first, self.zone)
+
+    def written(self, start: int, stop: int) -> list[str | int]:
+        """The same, as the data has them."""
+        return [self.form.write(int(one), self.zone) for one in self.moments(start, stop)]
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """places: (T,) the step of each row; length: steps in all, those without a row too."""
+
+    clock: Clock
+    places: NDArray[np.int64]
+    length: int
+
+
+def grid_of(
+    stamps: Stamps,
+    values: Sequence[Any],
+    frequency: Frequency,
+    zone: ZoneInfo | None,
+    *,
+    fill: bool,
+    where: Where,
+    series: str,
+) -> Grid:
+    """The rows of a series, sorted by time, on the grid of a frequency. fill: steps without a row are let be
+
+    Raises DataError, with row, series and stamp, for a stamp between two steps, one that stands twice, and a step
+    without a row unless `fill`; for a weekday or month that is not the one the frequency names.
+    """
+    first = int(stamps.places[0])
+    clock = Clock(frequency, first, stamps.form, zone)
+    if not frequency.fits(first, zone):
+        raise DataError(
+            f"{where(0)}: series {series}: the first stamp {values[0]} does not fit the frequency "
+            f"{frequency.word} with "
+            "the day or month that it names; leave that out of task.frequency."
+        )
+    exact = frequency.place(stamps.places, first, zone)
+    places = np.round(exact).astype(np.int64)
+    if (stray := np.flatnonzero(np.abs(exact - places) > 1e-9)).size:
+        k = int(stray[0])
+        before = clock.written(int(np.floor(exact[k])), int(np.floor(exact[k])) + 2)
+        raise DataError(
+            f"{where(k)}: series {series}: the stamp {values[k]} is off the grid of {frequency.word}, between "
+            f"{before[0]} "
+            f"and {before[1]}; {len(stray):,} of {len(places):,} stamps are. Correct them, or set task.frequency."
+        )
+    steps = np.diff(places)
+    if (twice := np.flatnonzero(steps == 0)).size:
+        k = int(twice[0]) + 1
+        raise DataError(
+            f"{where(k)}: series {series}: the stamp {values[k]} is there twice, here and at {where(k - 1)}; expected "
+            "each once. Remove one of the rows."
+        )
+    if (gaps := np.flatnonzero(steps > 1)).size and not fill:
+        k = int(gaps[0]) + 1
+        lost = int((steps[gaps] - 1).sum())
+        missing = clock.written(int(places[k - 1]) + 1, int(places[k - 1]) + 2)[0]
+        rows = "row is" if lost == 1 else "rows are"
+        raise DataError(
+            f"{where(k)}: series {series}: {missing} has no row; the frequency is {frequency.word}, and {lost:,} "
+            f"{rows} "
+            f"missing, the first before {values[k]}. Add them, or set task.missing: mask, so that a mark of what is "
+            "there is read beside."
+        )
+    return Grid(clock, places, int(places[-1]) + 1 if len(places) else 0)

@@ -1,0 +1,93 @@
+"""Inputs over time, an encoder of the past, and a head for what follows: every model that forecasts numbers."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from recurra.base.contracts import Batch, Prediction
+from recurra.base.option import OneOf, Opt
+from recurra.config import build
+from recurra.engine import sequence_mask
+from recurra.models import options as o
+from recurra.models.contract import STAND_INS, Problems, Sizes
+from recurra.models.encoders import ENCODERS
+from recurra.models.forecasts import FORECASTS
+from recurra.models.options import Component
+from recurra.nn import SteadyLinear
+
+
+class Forecaster(nn.Module):
+    """The past of a series to numbers about each step of what follows.
+
+    sizes: "features" F of a step, "future" G of a step to come, "horizon" h, "targets" D, "numbers" P of each target,
+      "categories" K and "category_0", ...: values of each
+    inputs["features"] (T, N, F), zero where padded; inputs["future"] (h, N, G); inputs["categories"] (N, K) int64
+    outputs: "numbers" (h, N, D, P).
+    Raises ConfigError, with all problems at once, for options that cannot take effect.
+    """
+
+    def __init__(
+        self,
+        sizes: Sizes,
+        *,
+        encoder: Annotated[Component, OneOf("encoder, which relates the steps to one another", ENCODERS)] = "recurrent",
+        head: Annotated[Component, OneOf("how the steps of a forecast are said", FORECASTS)] = "direct",
+        segment: Annotated[int, Opt("steps that are read together as one; 1: each by itself", ge=1, le=4096)] = 1,
+        segment_size: Annotated[int, Opt("numbers that a segment becomes", ge=1, le=o.WIDEST)] = 128,
+        category_size: Annotated[int, Opt("numbers that a static category becomes", ge=1, le=o.WIDEST)] = 8,
+    ) -> None:
+        super().__init__()
+        self.segment, self.targets = segment, sizes["targets"]
+        counts = [sizes[f"category_{k}"] for k in range(sizes["categories"])]
+        self.categories = nn.ModuleList(nn.Embedding(count, category_size) for count in counts)
+        beside = category_size * len(counts)
+        width = sizes["features"]
+        if segment > 1:
+            self.project = SteadyLinear(width * segment, segment_size)
+            width = segment_size
+        problems = Problems()
+        found: tuple[int, ...] = STAND_INS
+        with problems.collected():
+            self.encoder = build(encoder, ENCODERS, width + beside)
+            found = (self.encoder.output_size,)
+        problems.of_every(found, lambda size: self._make_head(head, size, sizes["future"] + beside, sizes))
+        problems.raise_all()
+
+    def _make_head(self, head: Component, size: int, future: int, sizes: Sizes) -> None:
+        self.head = build(head, FORECASTS, size, future, sizes)
+
+    def forward(self, batch: Batch) -> Prediction:
+        """Numbers about each step, each target: what they mean, the task says."""
+        features, future = batch.inputs["features"], batch.inputs["future"]
+        lengths = batch.lengths.to(features.device)
+        if self.segment > 1:
+            features, lengths = self._segments(features, lengths)
+        N = len(lengths)
+        known = self._categories(batch.inputs["categories"])
+        x = torch.cat([features, known.expand(len(features), -1, -1)], 2)
+        x = torch.where(sequence_mask(lengths, len(x)).unsqueeze(2), x, 0.0)
+        summary = self.encoder(x, lengths, {}).summary
+        ahead = torch.cat([future, known.expand(len(future), -1, -1)], 2)
+        numbers = self.head(summary, ahead)
+        return Prediction({"numbers": numbers.reshape(len(future), N, self.targets, -1)})
+
+    def _categories(self, chosen: Tensor) -> Tensor:
+        """(1, N, K E) the vectors of each row's categories."""
+        found = [table(chosen[:, k]) for k, table in enumerate(self.categories)]
+        return torch.cat(found, 1).unsqueeze(0) if found else chosen.new_zeros(1, len(chosen), 0, dtype=torch.float32)
+
+    def _segments(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Steps in pieces, the last of which ends where a row does: its first one may be filled up with zeros."""
+        s, (T, N, F) = self.segment, x.shape
+        lacking = (-lengths) % s
+        whole = -(-T // s) * s
+        place = torch.arange(whole, device=x.device).unsqueeze(1) - lacking  # (T', N)
+        real = (place >= 0) & (place < lengths)
+        index = place.clamp(0, max(T - 1, 0)).unsqueeze(2).expand(-1, -1, F)
+        moved = torch.where(real.unsqueeze(2), pad(x, (0, 0, 0, 0, 0, int(T == 0))).gather(0, index), 0.0)
+        pieces = moved.view(whole // s, s, N, F).transpose(1, 2).reshape(whole // s, N, s * F)
+        return torch.relu(self.project(pieces)), -(-lengths // s)

@@ -1,0 +1,112 @@
+"""Forecasts that cost nothing, which a model must beat, and how far they err inside of a series: the scale of MASE."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recurra.tasks.forecasting.windows import Floats, Ints, Store
+
+
+class Past:
+    """Sums over the beginnings of all series of a store, so that any cut costs the same."""
+
+    def __init__(self, store: Store, season: int) -> None:
+        self.store, self.season = store, season
+        self._steps = np.arange(len(store.values)) - np.repeat(store.offsets, self._rooms())
+        self._errors = _summed(self._differences(season))
+
+    def _rooms(self) -> Ints:
+        ends = np.append(self.store.offsets[1:], len(self.store.values))
+        return np.asarray(ends - self.store.offsets, np.int64)
+
+    def _differences(self, lag: int) -> Floats:
+        """|y_t - y_(t - lag)|, NaN where either is unknown, or of another series."""
+        values = self.store.values
+        before = np.full_like(values, np.nan)
+        before[lag:] = values[: len(values) - lag] if lag < len(values) else values[:0]
+        before[self._steps < lag] = np.nan
+        return np.abs(values - before)
+
+    def naive_error(self, series: Ints, cuts: Ints) -> Floats:
+        """(N, D) mean |y_t - y_(t - m)| of what is before each cut; 0 where there is none."""
+        total, count = _between(self._errors, self.store.offsets[series], cuts)
+        found: Floats = np.where(count > 0, total / np.maximum(count, 1), 0.0)
+        return found
+
+    def spread(self, series: Ints, cuts: Ints) -> Floats:
+        """(N, D) root mean square of the same: the deviation of a naive forecast one step ahead."""
+        if not hasattr(self, "_squares"):
+            self._squares = _summed(self._differences(self.season) ** 2)
+        total, count = _between(self._squares, self.store.offsets[series], cuts)
+        found: Floats = np.sqrt(np.where(count > 0, total / np.maximum(count, 1), 0.0))
+        return found
+
+    def last(self, series: Ints, cuts: Ints) -> tuple[Floats, Ints]:
+        """(N, D) the last observed value before each cut, and the step where it stands; 0 and -1 without any."""
+        there = ~np.isnan(self.store.values)
+        rows = np.where(there, np.arange(len(there))[:, None], -1)
+        latest = np.maximum.accumulate(rows, 0)
+        first = self.store.offsets[series][:, None]
+        place = np.where(cuts[:, None] > 0, latest[np.maximum(first[:, 0] + cuts - 1, 0)], -1)
+        known = place >= first
+        columns = np.arange(there.shape[1])[None]
+        return np.where(known, self.store.values[np.maximum(place, 0), columns], 0.0), np.where(
+            known, place - first, -1
+        )
+
+    def first_values(self, series: Ints) -> Floats:
+        """(N, D) the first observed value of each series; NaN without any."""
+        there = ~np.isnan(self.store.values)
+        found = np.full((len(self.store.offsets), there.shape[1]), np.nan)
+        for k, (start, length) in enumerate(zip(self.store.offsets, self.store.lengths, strict=True)):
+            place = there[start : start + length].argmax(0) + start if length else np.zeros(there.shape[1], int)
+            found[k] = self.store.values[place, np.arange(there.shape[1])] if length else np.nan
+        return found[series]
+
+
+def _summed(values: Floats) -> tuple[Floats, NDArray[np.int64]]:
+    there = ~np.isnan(values)
+    zero = np.zeros((1, values.shape[1]))
+    total = np.concatenate([zero, np.cumsum(np.where(there, values, 0.0), 0)])
+    return total, np.concatenate([zero.astype(np.int64), np.cumsum(there, 0)])
+
+
+def _between(sums: tuple[Floats, NDArray[np.int64]], first: Ints, cuts: Ints) -> tuple[Floats, NDArray[np.int64]]:
+    total, count = sums
+    return total[first + cuts] - total[first], count[first + cuts] - count[first]
+
+
+def last_value(past: Past, series: Ints, cuts: Ints, horizon: int) -> Floats:
+    """(N, h, D) the last value that was observed, again and again."""
+    return np.repeat(past.last(series, cuts)[0][:, None], horizon, 1)
+
+
+def seasonal_naive(past: Past, series: Ints, cuts: Ints, horizon: int) -> Floats:
+    """(N, h, D) the value a season before, or as many seasons as it takes; the last one where there is none."""
+    store, season = past.store, past.season
+    steps = cuts[:, None] + np.arange(horizon)
+    steps = steps - season * -(-(steps - cuts[:, None] + 1) // season)
+    rows = np.where(steps >= 0, store.offsets[series][:, None] + steps, 0)
+    values = np.where((steps >= 0)[..., None], store.values[rows], np.nan)
+    return np.where(np.isnan(values), past.last(series, cuts)[0][:, None], values)
+
+
+def drift(past: Past, series: Ints, cuts: Ints, horizon: int) -> Floats:
+    """(N, h, D) the last value, and on along the line from the first one."""
+    last, place = past.last(series, cuts)
+    first = past.first_values(series)
+    slope = np.where(place > 0, (last - np.nan_to_num(first)) / np.maximum(place, 1), 0.0)
+    return np.asarray(last[:, None] + slope[:, None] * np.arange(1, horizon + 1)[None, :, None], np.float64)
+
+
+def naive_quantiles(past: Past, said: Floats, series: Ints, cuts: Ints, levels: tuple[float, ...]) -> Floats:
+    """(N, h, D, Q) of a naive forecast whose errors are normal and grow with the seasons ahead.
+
+    Source: Hyndman & Athanasopoulos 2021, table 5.2.
+    """
+    import torch
+
+    z = torch.special.ndtri(torch.tensor(levels, dtype=torch.float64)).numpy()
+    growth = np.sqrt(np.arange(said.shape[1]) // past.season + 1.0)
+    return np.asarray(said[..., None] + past.spread(series, cuts)[:, None, :, None] * growth[None, :, None, None] * z)

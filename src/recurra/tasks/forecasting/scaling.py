@@ -1,0 +1,47 @@
+"""Targets of different levels to numbers of like size: by what was seen before a cut, and by nothing behind it.
+
+none      as they are
+standard  minus the mean, by the deviation
+mean      by the mean size, with zero where it was: for counts, and what cannot be negative
+robust    minus the median, by the distance of the quartiles over 1.349, which is a deviation where numbers are normal
+A divisor that would be 0 is the size of the level instead, or 1 where that is 0 too: a constant series stays finite.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Scaling = Literal["none", "standard", "mean", "robust"]
+Floats = NDArray[np.float64]
+# The quartiles of a normal distribution are so many deviations apart.
+QUARTILES = 1.3489795003921634
+# A deviation that is a smaller part of the level than float64 can tell from rounding: all numbers are the same.
+LEAST = 1e-12
+
+
+def moments(values: Floats, how: Scaling) -> tuple[Floats, Floats]:
+    """Shift and divisor (N, D) of windows (N, L, D), by what of them is no NaN; 0 and 1 where all is."""
+    zeros, ones = np.zeros((len(values), values.shape[2])), np.ones((len(values), values.shape[2]))
+    if how == "none" or not values.shape[1]:
+        return zeros, ones
+    with warnings.catch_warnings():  # of a window without any number
+        warnings.simplefilter("ignore", RuntimeWarning)
+        size = np.nan_to_num(np.nanmean(np.abs(values), 1))
+        if how == "mean":
+            return zeros, _divisor(size, ones)
+        shift, scale = np.nanmean(values, 1), np.nanstd(values, 1)
+        if how == "robust":
+            low, shift, high = np.nanquantile(values, (0.25, 0.5, 0.75), axis=1)
+            spread = (high - low) / QUARTILES
+            scale = np.where(spread > LEAST * size, spread, scale)
+    scale = np.nan_to_num(scale)
+    return np.nan_to_num(shift), _divisor(np.where(scale > LEAST * size, scale, 0.0), size)
+
+
+def _divisor(scale: Floats, instead: Floats) -> Floats:
+    found: Floats = np.where(scale > 0, scale, np.where(instead > 0, instead, 1.0))
+    return found

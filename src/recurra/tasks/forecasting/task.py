@@ -1,0 +1,322 @@
+"""Forecasting: what a series was, step by step, to what it will be, in the units of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from recurra.base.answers import AnswerKind, Forecast
+from recurra.base.contracts import Batch, Loss, Prediction, Record, Score, Table
+from recurra.base.errors import DataError
+from recurra.losses import fixed_sum
+from recurra.losses.forecasts import KINDS, Kind
+from recurra.metrics import Compared
+from recurra.metrics.forecasting import Truth, forecast_scores
+from recurra.report import Chart
+from recurra.tasks.forecasting.baselines import compared
+from recurra.tasks.forecasting.beside import stored
+from recurra.tasks.forecasting.conformal import Conformal
+from recurra.tasks.forecasting.fitted import Fitted
+from recurra.tasks.forecasting.naive import Past, seasonal_naive
+from recurra.tasks.forecasting.sampler import WindowSampler, rows_of
+from recurra.tasks.forecasting.series import Series
+from recurra.tasks.forecasting.tables import forecast_charts, forecast_tables
+from recurra.tasks.forecasting.windows import Floats, Gathered, Ints, Window, gathered, together
+
+if TYPE_CHECKING:
+    from recurra.tasks.forecasting.config import ForecastingConfig, SeriesRow
+
+NOTE = "no observed value"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Said:
+    """A forecast in the units of the data. point: (h, D)      quantiles: (h, D, Q), of the task's levels, or None
+
+    scale: (D,) by which the window was divided, for intervals
+    """
+
+    point: Floats
+    quantiles: Floats | None
+    scale: Floats
+
+
+class Forecasting:
+    """Five verbs between the data and the model: example, collate, loss, predict, score."""
+
+    answer_kind: ClassVar[AnswerKind] = "forecast"
+    input_key: ClassVar[str] = ""
+
+    def __init__(self, plan: ForecastingConfig, fitted: Fitted, conformal: Conformal | None = None) -> None:
+        self.plan, self.fitted, self.intervals = plan, fitted, conformal
+        self.kind: Kind = KINDS[plan.loss](plan.levels)
+        self.reading = fitted.reading(plan)
+
+    @property
+    def loss_unit(self) -> str:
+        """What the loss is measured in."""
+        return self.kind.unit
+
+    @property
+    def model_sizes(self) -> Mapping[str, int]:
+        """What a model has to know of the data."""
+        return self.fitted.sizes(self.plan, self.kind.size)
+
+    @property
+    def trial_fields(self) -> Mapping[str, Any]:
+        """A series of three steps, and what is known of those to come."""
+        return self.fitted.trial(self.plan)
+
+    # -- the verbs that read ----------------------------------------------------------------------------------------
+
+    def example(self, record: Record, *, gold: bool = True) -> Window:
+        """A record as a window: with `gold` its last steps are to be forecast, without it what follows them.
+
+        Raises DataError, with row, series and stamp, for what cannot be used, and for what is missing of the future.
+        """
+        row = self.plan.read(record, self.fitted.frequency)
+        if gold:
+            return next(iter(self.examples([row])))
+        self._refuse_unknown_future(row.series)
+        return self._windows([(row.series, row.series.length)], [(0, row.series.length)], gold=False)[0]
+
+    def examples(self, rows: Iterable[SeriesRow]) -> Iterator[Window]:
+        """The windows of series at their cuts."""
+        some = list(rows)
+        found = [(row.series, min(row.cuts(self.plan.horizon), default=0)) for row in some]
+        pairs = [(k, cut) for k, row in enumerate(some) for cut in row.cuts(self.plan.horizon)]
+        return iter(self._windows(found, pairs, gold=True))
+
+    def training_windows(self, rows: Sequence[tuple[Series, int]]) -> list[Window]:
+        """One for each series: its last one that may be learned from, which stands for all before it."""
+        h = self.plan.horizon
+        found = self._windows(rows, [(k, end - h) for k, (_, end) in enumerate(rows)], gold=True)
+        return [
+            replace(one, first=min(self.reading.context, one.cut), identity=series.digest(end))
+            for one, (series, end) in zip(found, rows, strict=True)
+        ]
+
+    def _windows(
+        self, rows: Sequence[tuple[Series, int]], pairs: Sequence[tuple[int, int]], *, gold: bool
+    ) -> list[Window]:
+        """The windows of series k before a cut, for each pair. rows: each with the end of what is known of it"""
+        plan = self.plan
+        store = stored(
+            rows,
+            plan.columns,
+            self.fitted.beside,
+            calendar=self.fitted.calendar,
+            horizon=plan.horizon,
+            missing=plan.missing,
+            levels=self.fitted.levels,
+            scaling=plan.scaling,
+        )
+        context, h = self.reading.context, plan.horizon
+        seen = [series.digest(series.length) for series, _ in rows]
+        return [Window(store, k, cut, context, gold, rows[k][0].origin, seen[k]) for k, cut in pairs if h and cut >= 0]
+
+    def _refuse_unknown_future(self, series: Series) -> None:
+        """Raise DataError, with series and stamp, where what is known of the future ends before a forecast does."""
+        h, T = self.plan.horizon, series.length
+        for name, column in zip(self.plan.future, series.known, strict=True):
+            ahead = column[T : T + h]
+            there = [one is not None and one == one for one in ahead]
+            if len(there) == h and all(there):
+                continue
+            step = T + (there.index(False) if False in there else len(there))
+            stamp = series.clock.written(step, step + 1)[0]
+            lacking = h - sum(there)
+            raise DataError(
+                f"{series.origin}: series {series.name}, {stamp}: column '{name}' has no value, and a forecast of {h} "
+                f"steps needs it; {lacking:,} {'is' if lacking == 1 else 'are'} missing. Add rows behind the last "
+                "target, with the target empty."
+            )
+
+    def sampler(self, examples: Sequence[Window], *, batch_tokens: int, batch_rows: int, seed: int) -> WindowSampler:
+        """Windows of all series, drawn anew in each epoch where the config says how many."""
+        store = examples[0].store
+        places = np.array([one.place for one in examples], np.int64)
+
+        def batch(series: Ints, cuts: Ints) -> Batch:
+            found = gathered(store, places[series], cuts, self.reading)
+            return self._batch(found, tuple(series.tolist()), gold=True)
+
+        return WindowSampler(
+            np.array([one.first for one in examples], np.int64),
+            np.array([one.cut for one in examples], np.int64),
+            self.plan.windows,
+            batch,
+            rows_of(batch_rows, batch_tokens, self.reading.context),
+            seed,
+        )
+
+    def collate(self, examples: Sequence[Window], indices: Sequence[int]) -> Batch:
+        """features (T, N, F) and future (h, N, G), zero where padded or missing; targets where all are known."""
+        found = gathered(*together(examples), self.reading)
+        return self._batch(found, tuple(indices), gold=all(one.gold for one in examples))
+
+    def _batch(self, found: Gathered, indices: tuple[int, ...], *, gold: bool) -> Batch:
+        inputs = {
+            "features": torch.from_numpy(found.features),
+            "future": torch.from_numpy(found.future),
+            "categories": torch.from_numpy(found.categories),
+            "shift": torch.from_numpy(found.shift),
+            "scale": torch.from_numpy(found.scale),
+            "base": torch.from_numpy(found.base),
+        }
+        targets = {}
+        if gold:
+            wanted = found.scaled_truth.transpose(1, 0, 2)
+            there = ~np.isnan(wanted)
+            targets = {
+                "values": torch.from_numpy(np.where(there, wanted, 0.0).astype(np.float32)),
+                "there": torch.from_numpy(np.ascontiguousarray(there)),
+            }
+        return Batch(inputs, torch.from_numpy(found.lengths), targets, indices)
+
+    # -- the verbs that say ----------------------------------------------------------------------------------------
+
+    def loss(self, prediction: Prediction, batch: Batch) -> Loss:
+        """What the forecast of each target costs, in scaled units; counted in targets that were observed."""
+        numbers, there = prediction.outputs["numbers"], batch.targets["there"]
+        scale = batch.inputs["scale"].to(numbers.dtype).unsqueeze(0)
+        costs = self.kind.loss(numbers, batch.targets["values"], scale.expand_as(there))
+        return Loss(fixed_sum(torch.where(there, costs, 0.0)), int(there.sum()))
+
+    def predict(self, model: torch.nn.Module, batch: Batch, examples: Sequence[Window]) -> list[Said]:
+        """Forecasts in the units of the data."""
+        numbers = model(batch).outputs["numbers"].double().cpu().numpy().swapaxes(0, 1)
+        base, shift, scale = (batch.inputs[name].cpu().numpy() for name in ("base", "shift", "scale"))
+        point = (self.kind.point(numbers) + base) * scale[:, None] + shift[:, None]
+        return [
+            Said(point[n], None if quantiles is None else quantiles[n], scale[n])
+            for quantiles in [self._quantiles(numbers, point, base, shift, scale)]
+            for n in range(len(examples))
+        ]
+
+    def _quantiles(
+        self, numbers: Floats, point: Floats, base: Floats, shift: Floats, scale: Floats
+    ) -> NDArray[np.float64] | None:
+        """(N, h, D, Q): those of the loss, or of the errors on dev; None where neither has any."""
+        if self.plan.interval_kind == "conformal":
+            return None if self.intervals is None else self.intervals.around(point, scale)
+        if self.plan.interval_kind == "none":
+            return None
+        wide = np.broadcast_to(scale[:, None], point.shape)
+        found = self.kind.quantiles(numbers, self.plan.levels, wide)
+        return np.asarray((found + base[..., None]) * scale[:, None, :, None] + shift[:, None, :, None])
+
+    def conformed(self, outputs: Sequence[Said], examples: Sequence[Window]) -> Forecasting:
+        """The task with intervals by the errors of these forecasts; itself where the config wants none such."""
+        if self.plan.interval_kind != "conformal":
+            return self
+        truth = self._truth(examples)
+        error = truth.values - np.stack([one.point for one in outputs])
+        scales = np.stack([one.scale for one in outputs])
+        return Forecasting(self.plan, self.fitted, Conformal.of(error / scales[:, None], self.plan.levels))
+
+    @property
+    def conformal(self) -> str:
+        """How intervals came about, as a sentence; "" where they are the model's own."""
+        return "" if self.intervals is None else self.intervals.sentence
+
+    def score(self, outputs: Sequence[Said], examples: Sequence[Window], split: str) -> tuple[Score, ...]:
+        """Errors of points, in the units of the data and beside naive forecasts; of quantiles where there are some."""
+        quantiles = None
+        if outputs and outputs[0].quantiles is not None:
+            quantiles = np.stack([np.asarray(one.quantiles) for one in outputs])
+        return self.scores_of(np.stack([one.point for one in outputs]), quantiles, examples, split)
+
+    def scores_of(
+        self, point: Floats, quantiles: Floats | None, examples: Sequence[Window], split: str
+    ) -> tuple[Score, ...]:
+        """The scores of forecasts as arrays."""
+        store, series, cuts = together(examples)
+        reference = seasonal_naive(Past(store, self.reading.season), series, cuts, self.plan.horizon)
+        return forecast_scores(
+            self._truth(examples), point, quantiles, self.plan.levels, split=split, reference=reference
+        )
+
+    def _truth(self, examples: Sequence[Window]) -> Truth:
+        store, series, cuts = together(examples)
+        rows = store.offsets[series][:, None] + cuts[:, None] + np.arange(self.plan.horizon)
+        naive = Past(store, self.reading.season).naive_error(series, cuts)
+        return Truth(store.values[rows], naive, store.deviation[series], self.reading.season)
+
+    def filter(self, examples: Sequence[Window], split: str) -> tuple[list[Window], tuple[str, ...]]:
+        """All of them."""
+        return list(examples), ()
+
+    @property
+    def usual_score(self) -> str:
+        """The score that chooses the best epoch unless the config names another."""
+        return "wql" if self.plan.interval_kind == "own" else "mase"
+
+    def possible_scores(self, examples: Sequence[Window]) -> tuple[Score, ...]:
+        """The scores that these windows can have, with those of the mean of all that is read, again and again."""
+        store, series, cuts = together(examples)
+        found = gathered(store, series, cuts, replace(self.reading, scaling="standard", whole=False))
+        point = np.repeat(found.shift[:, None], self.plan.horizon, 1)
+        own = self.plan.interval_kind == "own"
+        quantiles = np.repeat(point[..., None], len(self.plan.levels), 3) if own else None
+        return self.scores_of(point, quantiles, examples, "dev")
+
+    # -- for predict -----------------------------------------------------------------------------------------------
+
+    def warnings(self, outputs: Sequence[Said], examples: Sequence[Window]) -> tuple[str, ...]:
+        """Series without any value."""
+        blank = [one for one in examples if one.is_blank]
+        if not blank:
+            return ()
+        return (f"{len(blank)} of {len(examples)} series have no observed value; the first: {blank[0].origin}.",)
+
+    def answer(self, example: Window, output: Said) -> Forecast:
+        """The forecast of a series: a value for each stamp, and one for each level beside."""
+        h = self.plan.horizon
+        columns: dict[str, tuple[float, ...]] = {}
+        for d, name in enumerate(self.plan.columns.target):
+            columns[name] = tuple(output.point[:, d].tolist())
+            if output.quantiles is not None:
+                for q, level in enumerate(self.plan.levels):
+                    columns[f"{name}_q{level:g}"] = tuple(output.quantiles[:, d, q].tolist())
+        stamps = example.store.clocks[example.place].written(example.cut, example.cut + h)
+        return Forecast(example.name, tuple(stamps), columns, NOTE if example.is_blank else None)
+
+    # -- for reports -----------------------------------------------------------------------------------------------
+
+    def tables(self, outputs: Sequence[Said], examples: Sequence[Window]) -> tuple[Table, ...]:
+        """What each score is, errors by step, the worst series, what is left in the residuals."""
+        return forecast_tables(self, outputs, examples)
+
+    def charts(self, outputs: Sequence[Said], examples: Sequence[Window]) -> tuple[Chart, ...]:
+        """The worst, the median and the best series, errors by step, autocorrelation of residuals."""
+        return forecast_charts(self, outputs, examples)
+
+    def baselines(self, train: Sequence[Window], splits: Mapping[str, Sequence[Window]]) -> Compared:
+        """The last value, the seasonal naive forecast and the drift, on the same windows."""
+        return compared(self, splits)
+
+    def facts(self, splits: Mapping[str, Sequence[Window]]) -> dict[str, str | int | float]:
+        """The grid of time, what is read, and sizes by split."""
+        found: dict[str, str | int | float] = {
+            "frequency": self.fitted.frequency.word,
+            "season": f"{self.reading.season} steps, for MASE and the seasonal naive forecast",
+            "horizon": self.plan.horizon,
+            "context": self.reading.context,
+        }
+        for name, examples in splits.items():
+            found[f"{name} series"] = len({one.name for one in examples})
+            if name == "train":
+                found["train windows"] = sum(one.cut - one.first + 1 for one in examples)
+            else:
+                found[f"{name} forecasts"] = len(examples)
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        """What a run folder must hold to read and answer as in training."""
+        return {**self.fitted.to_json(), "intervals": None if self.intervals is None else self.intervals.to_json()}

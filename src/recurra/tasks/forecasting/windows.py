@@ -1,0 +1,222 @@
+"""Windows of series: what is read before a cut, and what is to be said behind it, gathered from one array.
+
+Nothing of a window's inputs is taken from its cut on, but for what is known of the future by its definition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recurra.base.contracts import Origin
+from recurra.data.calendar import Clock
+from recurra.tasks.forecasting.scaling import Scaling, moments
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Store:
+    """Series one behind the other, each with room for one forecast at its end.
+
+    values: (S, D), NaN where nothing was observed, and behind the end
+    known: (S, G) what is known of the future too: calendar, columns; scaled      past: (S, P)
+    offsets, lengths: (N,) where each begins, and its steps      static: (N, E)      categories: (N, K)
+    shift, scale, deviation: (N, D) of whole series, before what is to be forecast
+    """
+
+    values: Floats
+    known: NDArray[np.float32]
+    past: NDArray[np.float32]
+    offsets: Ints
+    lengths: Ints
+    static: NDArray[np.float32]
+    categories: Ints
+    shift: Floats
+    scale: Floats
+    deviation: Floats
+    names: tuple[str, ...]
+    clocks: tuple[Clock, ...]
+    origins: tuple[Origin, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How windows are read.
+
+    context: steps that are read, at most      horizon: steps of a forecast      lags: steps back to values beside
+    season: steps until what is seen repeats      base: what a forecast is a difference from
+    whole: whether the scale is that of the whole series before its first cut
+    """
+
+    context: int
+    horizon: int
+    lags: tuple[int, ...]
+    season: int
+    scaling: Scaling
+    whole: bool
+    base: str
+    masked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Windows as arrays.
+
+    features: (L, N, F) float32, zero where padded      future: (h, N, G) float32      lengths: (N,)
+    shift, scale: (N, D)      base: (N, h, D) in scaled units      truth: (N, h, D) as the data has it, NaN if unknown
+    """
+
+    features: NDArray[np.float32]
+    future: NDArray[np.float32]
+    categories: Ints
+    lengths: Ints
+    shift: Floats
+    scale: Floats
+    base: Floats
+    truth: Floats
+
+    @property
+    def scaled_truth(self) -> Floats:
+        """(N, h, D) what the model is to say."""
+        return (self.truth - self.shift[:, None]) / self.scale[:, None] - self.base
+
+
+def gathered(store: Store, series: Ints, cuts: Ints, how: Reading) -> Gathered:
+    """The windows of these series before these cuts, all at once."""
+    lengths = np.minimum(cuts, how.context)
+    L = int(lengths.max(initial=0))
+    first = store.offsets[series]
+    steps = (cuts - lengths)[:, None] + np.arange(L)  # (N, L), from the beginning of a series
+    real = np.arange(L) < lengths[:, None]
+    rows = np.where(real, first[:, None] + steps, 0)
+    values = np.where(real[..., None], store.values[rows], np.nan)
+    shift, scale = (store.shift[series], store.scale[series]) if how.whole else moments(values, how.scaling)
+    scaled = (values - shift[:, None]) / scale[:, None]
+    ahead = cuts[:, None] + np.arange(how.horizon)  # (N, h)
+    lagged = [_scaled_at(store, first, steps - lag, cuts, shift, scale) for lag in how.lags]
+    lagged_ahead = [_scaled_at(store, first, _before(ahead, cuts, lag), cuts, shift, scale) for lag in how.lags]
+    base = _base(store, scaled, first, ahead, cuts, shift, scale, how)
+    if how.base == "last":
+        scaled = scaled - base[:, :1]
+        lagged, lagged_ahead = [x - base[:, :1] for x in lagged], [x - base[:, :1] for x in lagged_ahead]
+    static = store.static[series]
+    ahead_rows = first[:, None] + ahead
+    parts = [scaled, *([~np.isnan(scaled)] if how.masked else []), store.past[rows], store.known[rows], *lagged]
+    features = _joined([*parts, np.broadcast_to(static[:, None], (*rows.shape, static.shape[1]))], real)
+    parts = [store.known[ahead_rows], *lagged_ahead, np.broadcast_to(static[:, None], (*ahead.shape, static.shape[1]))]
+    truth = store.values[ahead_rows]
+    return Gathered(features, _joined(parts, None), store.categories[series], lengths, shift, scale, base, truth)
+
+
+def _before(ahead: Ints, cuts: Ints, lag: int) -> Ints:
+    """Steps a lag before those of a forecast, or as many lags as it takes to be before the cut."""
+    return ahead - lag * -(-(ahead - cuts[:, None] + 1) // lag)
+
+
+def _scaled_at(store: Store, first: Ints, steps: Ints, cuts: Ints, shift: Floats, scale: Floats) -> Floats:
+    """(N, L, D) scaled values of these steps; NaN before the beginning, and from the cut on."""
+    known = (steps >= 0) & (steps < cuts[:, None])
+    values = store.values[np.where(known, first[:, None] + steps, 0)]
+    found: Floats = (np.where(known[..., None], values, np.nan) - shift[:, None]) / scale[:, None]
+    return found
+
+
+def _base(
+    store: Store, scaled: Floats, first: Ints, ahead: Ints, cuts: Ints, shift: Floats, scale: Floats, how: Reading
+) -> Floats:
+    """(N, h, D) in scaled units: zeros, the last value that was observed, or the one a season before."""
+    zeros = np.zeros((*ahead.shape, scaled.shape[2]))
+    if how.base == "none":
+        return zeros
+    last = last_observed(scaled)[:, None]
+    if how.base == "last":
+        return zeros + last
+    season = _scaled_at(store, first, _before(ahead, cuts, how.season), cuts, shift, scale)
+    return np.where(np.isnan(season), last, season)
+
+
+def last_observed(values: Floats) -> Floats:
+    """(N, D) of (N, L, D): the last value of each that is no NaN; 0 where there is none."""
+    if not values.shape[1]:
+        return np.zeros((len(values), values.shape[2]))
+    there = ~np.isnan(values)
+    place = values.shape[1] - 1 - there[:, ::-1].argmax(1)
+    found = np.take_along_axis(values, place[:, None], 1)[:, 0]
+    return np.nan_to_num(np.where(there.any(1), found, 0.0))
+
+
+def _joined(parts: Sequence[Any], real: NDArray[np.bool_] | None) -> NDArray[np.float32]:
+    """(L, N, F) of parts (N, L, f): what is missing, or padded, is 0."""
+    found = np.concatenate([np.asarray(part, np.float64) for part in parts], 2)
+    found = np.nan_to_num(found, copy=False, nan=0.0)
+    if real is not None:
+        found[~real] = 0.0
+    return np.ascontiguousarray(found.transpose(1, 0, 2), np.float32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Window:
+    """One forecast: a series before a cut. gold: whether what follows is known
+
+    first: the first cut of a series that is trained on, at whose last one this window is; -1 of all others
+    """
+
+    store: Store
+    place: int
+    cut: int
+    context: int
+    gold: bool
+    origin: Origin
+    identity: bytes
+    first: int = -1
+
+    @property
+    def length(self) -> int:
+        return min(self.cut, self.context)
+
+    @property
+    def name(self) -> str:
+        """Of the series."""
+        return self.store.names[self.place]
+
+    @property
+    def key(self) -> str:
+        """No window of one split is in another: they end at different steps."""
+        return f"{self.identity.hex()} {self.cut}"
+
+    def digest(self) -> bytes:
+        return self.identity
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether there is nothing to read."""
+        return not self.length
+
+
+def together(windows: Sequence[Window]) -> tuple[Store, Ints, Ints]:
+    """The store of all windows, and the series and cut of each."""
+    cuts = np.array([one.cut for one in windows], np.int64)
+    stores = {id(one.store): one.store for one in windows}
+    if len(stores) == 1:
+        return windows[0].store, np.array([one.place for one in windows], np.int64), cuts
+    first = dict(zip(stores, np.cumsum([0, *(len(s.lengths) for s in stores.values())]).tolist(), strict=False))
+    return merged(list(stores.values())), np.array([first[id(w.store)] + w.place for w in windows], np.int64), cuts
+
+
+def merged(stores: Sequence[Store]) -> Store:
+    """Several stores as one."""
+    sizes = np.cumsum([0, *(len(store.values) for store in stores)])
+
+    def joined(name: str) -> Any:
+        return np.concatenate([getattr(store, name) for store in stores])
+
+    arrays = ("values", "known", "past", "lengths", "static", "categories", "shift", "scale", "deviation")
+    offsets = np.concatenate([store.offsets + size for store, size in zip(stores, sizes, strict=False)])
+    lists = {name: tuple(one for s in stores for one in getattr(s, name)) for name in ("names", "clocks", "origins")}
+    return Store(offsets=offsets, **{name: joined(name) for name in arrays}, **lists)

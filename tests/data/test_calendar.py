@@ -1,0 +1,151 @@
+"""Stamps, frequencies and grids: words of both spellings, zones with days of 23 and 25 hours, and what breaks a
+grid.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from recurra.base.errors import ConfigError, DataError
+from recurra.data.calendar import calendar_features, frequency_of, grid_of, inferred, read_stamps, zone_of
+from recurra.data.calendar.frequency import DAY, Frequency
+from recurra.data.calendar.grid import Clock, Grid
+
+BERLIN = "Europe/Berlin"
+
+
+def where(step: int) -> str:
+    return f"d.csv:{step + 2}"
+
+
+def read(values: list, zone: str | None = None):
+    return read_stamps(values, zone_of(zone), where, "a")
+
+
+def gridded(values: list, word: str | None = None, zone: str | None = None, fill: bool = False) -> Grid:
+    stamps = read(values, zone)
+    found = frequency_of(word) if word else inferred(stamps.places, stamps.form.kind == "number", zone_of(zone))
+    assert found is not None
+    return grid_of(stamps, values, found, zone_of(zone), fill=fill, where=where, series="a")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("H", "h"), ("T", "min"), ("15T", "15min"), ("S", "s"), ("M", "ME"), ("Q", "QE"), ("Y", "YE"), ("A", "YE"),
+        ("AS", "YS"), ("D", "D"), ("7D", "W"), ("W-SUN", "W"), ("Q-DEC", "QE"), ("MS", "MS"), ("60min", "h"),
+        ("3MS", "QS"), ("hourly", "h"), ("B", "B"), ("24h", "24h"), ("3", "3"), ("half_hourly", "30min"),
+    ],
+)  # fmt: skip
+def test_both_spellings_of_pandas_are_read_and_one_is_printed(old: str, new: str) -> None:
+    assert frequency_of(old).word == new
+
+
+@pytest.mark.parametrize("word", ["x", "0h", "W-XYZ", "MS-FRI", ""])
+def test_an_unknown_word_is_refused_with_those_there_are(word: str) -> None:
+    with pytest.raises(ConfigError, match="frequency: "):
+        frequency_of(word)
+
+
+@pytest.mark.parametrize(
+    ("values", "word"),
+    [
+        (["2024-01-01T00:00", "2024-01-01T01:00", "2024-01-01T02:00"], "h"),
+        (["2024-01", "2024-02", "2024-03"], "MS"),
+        (["2024-01-31", "2024-02-29", "2024-03-31"], "ME"),
+        (["2024-01-15", "2024-02-15", "2024-03-15"], "MS"),
+        (["2023-03-31", "2023-06-30", "2023-09-30"], "QE"),
+        (["2020-01-01", "2021-01-01", "2022-01-01"], "YS"),
+        (["2024/1/1", "2024/1/8", "2024/1/15"], "W"),
+        ([f"2024-01-{d:02d}" for d in (1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 15)], "B"),
+        ([5, 8, 11], "3"),
+        (["1", "2", "3"], "1"),
+        ([date(2024, 1, 1), date(2024, 1, 2)], "D"),
+    ],
+)
+def test_stamps_tell_their_frequency(values: list, word: str) -> None:
+    grid = gridded(values)
+    assert grid.clock.frequency.word == word
+    assert grid.places.tolist() == list(range(len(values)))
+    assert [str(x) for x in grid.clock.written(0, len(values))] == [
+        str(v).replace("2024/1/", "2024/01/0").replace("/015", "/15") for v in values
+    ]
+
+
+def test_a_day_of_23_hours_and_one_of_25_are_days_by_the_clock() -> None:
+    """Spring of 2024 in Berlin is on March 31st, autumn on October 27th."""
+    zone = zone_of(BERLIN)
+    days = [f"2024-03-{d}T00:00" for d in (29, 30, 31)] + ["2024-04-01T00:00", "2024-04-02T00:00"]
+    stamps = read(days, BERLIN)
+    assert np.diff(stamps.places).tolist() == [DAY, DAY, DAY * 23 // 24, DAY]
+    grid = gridded(days, zone=BERLIN)
+    assert grid.clock.frequency.word == "D"
+    assert grid.clock.written(0, 6)[-1] == "2024-04-03T00:00"
+    hours = [f"2024-10-27T{h:02d}:00+00:00" for h in range(4)]  # 02:00, 02:00, 03:00, 04:00 in Berlin
+    clock = gridded(hours, zone=BERLIN).clock
+    assert clock.frequency.word == "h"
+    assert clock.written(0, 4) == [
+        f"2024-10-27T{t}" for t in ("02:00+02:00", "02:00+01:00", "03:00+01:00", "04:00+01:00")
+    ]
+    shown = calendar_features(Clock(clock.frequency, clock.first, clock.form, zone), 0, 4, ("hour_of_day",))
+    assert np.round((shown[:, 0] + 0.5) * 23).tolist() == [2, 2, 3, 4]
+
+
+def test_a_calendar_is_by_the_clock_of_its_zone_against_pythons_own() -> None:
+    zone = zone_of("America/New_York")
+    assert zone is not None
+    first = int((datetime(2024, 2, 27, tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(microseconds=1))
+    clock = Clock(Frequency("fixed", 3_600_000_000), first, read(["2024-02-27T00:00+00:00"]).form, zone)
+    names = ("hour_of_day", "day_of_week", "day_of_month", "month_of_year")
+    found = calendar_features(clock, 0, 24 * 30, names) + 0.5
+    for k in range(0, 24 * 30, 7):
+        moment = (datetime(2024, 2, 27, tzinfo=UTC) + timedelta(hours=k)).astimezone(zone)
+        expected = [moment.hour / 23, moment.weekday() / 6, (moment.day - 1) / 30, (moment.month - 1) / 11]
+        np.testing.assert_allclose(found[k], expected, atol=1e-6)
+
+
+def test_local_hours_that_are_twice_or_never_are_named_with_the_way_out() -> None:
+    with pytest.raises(DataError, match=r"d\.csv:3: series a: the time .2024-10-27T02:30. is there twice.*\+02:00"):
+        read(["2024-10-27T01:30", "2024-10-27T02:30"], BERLIN)
+    with pytest.raises(DataError, match=r"d\.csv:2: series a: the time .2024-03-31T02:30. is no time there"):
+        read(["2024-03-31T02:30"], BERLIN)
+
+
+def test_a_gap_a_stray_and_a_twin_are_named_with_series_stamp_and_row() -> None:
+    with pytest.raises(DataError, match=r"d\.csv:5: series a: 2024-01-04 has no row.*2 rows are missing.*mask"):
+        gridded(["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-06"])
+    with pytest.raises(DataError, match=r"d\.csv:4: series a: the stamp 2024-01-01T01:30 is off the grid of h"):
+        gridded(["2024-01-01T00:00", "2024-01-01T01:00", "2024-01-01T01:30", "2024-01-01T02:00"], "h")
+    with pytest.raises(DataError, match=r"d\.csv:4: series a: the stamp 3 is there twice, here and at d\.csv:3"):
+        gridded([2, 3, 3], "1")
+    with pytest.raises(DataError, match=r"d\.csv:2: series a: the first stamp 2024-01-01 does not fit the frequency W"):
+        gridded(["2024-01-01", "2024-01-08"], "W-SUN")
+    filled = gridded(["2024-01-01", "2024-01-03"], "D", fill=True)
+    assert (filled.places.tolist(), filled.length) == ([0, 2], 3)
+
+
+def test_a_saturday_is_off_a_grid_of_working_days() -> None:
+    with pytest.raises(DataError, match="2024-01-06 is off the grid of B, between 2024-01-05 and 2024-01-08"):
+        gridded(["2024-01-05", "2024-01-06", "2024-01-08"], "B")
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        (["2024-01-01", "soon"], r"d\.csv:3: series a: the time is .soon., expected a stamp"),
+        ([1, "2024-01-01"], r"d\.csv:3: .*expected a whole number"),
+        ([1.5, 2.5], "expected a stamp"),
+        (["2024-01-01T00:00Z", "2024-01-01T01:00"], "has no offset"),
+    ],
+)
+def test_what_is_no_stamp_is_named(values: list, why: str) -> None:
+    with pytest.raises(DataError, match=why):
+        read(values)
+
+
+def test_an_unknown_zone_is_refused() -> None:
+    with pytest.raises(ConfigError, match="unknown zone 'Mars/Olympus'"):
+        zone_of("Mars/Olympus")

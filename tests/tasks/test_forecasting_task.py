@@ -1,0 +1,426 @@
+"""Forecasting from records to forecasts: nothing of the future is read, whatever the options, and alone is as
+together.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from recurra.api.inference import outputs
+from recurra.base.contracts import Origin, Record
+from recurra.base.errors import ConfigError, DataError
+from recurra.data.splits import TimeSplit
+from recurra.models import MODELS
+from recurra.tasks.forecasting import Forecasting, ForecastingConfig
+from recurra.tasks.forecasting.config import SeriesRow
+from recurra.tasks.forecasting.naive import Past, drift, last_value, seasonal_naive
+from recurra.tasks.forecasting.scaling import moments
+from recurra.tasks.forecasting.windows import Window, gathered, together
+
+CPU = torch.device("cpu")
+H = 3
+
+
+def record(name: str = "a", T: int = 40, seed: int = 0, more: int = 0, **fields: Any) -> Record:
+    rng = np.random.default_rng(seed)
+    values = (10 + 3 * np.sin(np.arange(T) * 2 * np.pi / 6) + rng.normal(0, 0.3, T)).tolist()
+    found: dict[str, Any] = {"id": name, "time": list(range(T + more)), "y": values + [None] * more}
+    found["promo"] = [float(k % 3 == 0) for k in range(T + more)]
+    found["day"] = ["weekend" if k % 6 > 3 else "work" for k in range(T + more)]
+    found["rain"] = rng.normal(size=T + more).tolist()
+    found["shop"] = "big" if name < "c" else "small"
+    found["area"] = float(len(name) + seed)
+    return Record(found | fields, Origin(f"{name}.json"))
+
+
+BESIDE = {
+    "future": ("promo", "day"), "past": ("rain",), "static": ("shop", "area"), "categories": ("day", "shop"),
+}  # fmt: skip
+PLAIN: dict[str, Any] = {"target": "y", "time": "time", "id": "id", "horizon": H, "season": 6, "context": 12}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "beside": BESIDE,
+    "robust": {"scaling": "robust"},
+    "mean": {"scaling": "mean"},
+    "none": {"scaling": "none"},
+    "whole": {"scaling_over": "series"},
+    "whole robust": {"scaling": "robust", "scaling_over": "series", **BESIDE},
+    "last": {"base": "last"},
+    "season": {"base": "season", "lags": (2, 6)},
+    "no lags": {"lags": ()},
+    "masked": {"missing": "mask", **BESIDE},
+    "conformal": {"loss": "mae"},
+    "drawn": {"windows": 20},
+    "gaussian": {"loss": "gaussian"},
+    "student_t": {"loss": "student_t"},
+    "counts": {"loss": "negative_binomial", "scaling": "mean"},
+    "poisson": {"loss": "poisson", "scaling": "none"},
+}
+
+
+def plan(**options: Any) -> ForecastingConfig:
+    return ForecastingConfig(**(PLAIN | options))
+
+
+def rows(config: ForecastingConfig, number: int = 4) -> list[SeriesRow]:
+    return [config.read(record("abcd"[k], T=30 + 4 * k, seed=k)) for k in range(number)]
+
+
+def fitted(config: ForecastingConfig, rule: TimeSplit | None = None, some: list[SeriesRow] | None = None):
+    parts = config.cut(some or rows(config), rule or TimeSplit(), lambda message: None)
+    task, train = config.fit_examples(parts["train"], "d")
+    return task, train, {name: list(task.examples(parts[name])) for name in parts if name != "train"}
+
+
+def model_of(task: Forecasting, head: str = "direct", **options: Any) -> torch.nn.Module:
+    torch.manual_seed(1)
+    encoder = {"name": "recurrent", "hidden_size": 8, "cell": "gru"}
+    return MODELS["forecaster"](task.model_sizes, encoder=encoder, head={"name": head}, **options).eval()
+
+
+def poisoned(row: SeriesRow, cut: int, number: float) -> SeriesRow:
+    """A row whose every value from a step on is another one: targets, and what is known of the past alone."""
+    series = row.series
+    values = series.values.copy()
+    values[cut:] = number
+    past = tuple(np.concatenate([column[:cut], np.full(len(column) - cut, number)]) for column in series.past)
+    return dataclasses.replace(row, series=dataclasses.replace(series, values=values, past=past))
+
+
+@pytest.mark.parametrize("number", [np.nan, 1e9])
+@pytest.mark.parametrize("options", VARIANTS.values(), ids=VARIANTS)
+def test_poisoning_all_that_follows_the_first_cut_changes_no_bit_of_what_is_learned(
+    options: dict[str, Any], number: float
+) -> None:
+    config, rule = plan(**options), TimeSplit()
+    clean = rows(config)
+    ends = [rule.cuts(row.series.length, H)[0] for row in clean]
+    other = [poisoned(row, end, number) for row, end in zip(clean, ends, strict=True)]
+    if number != number and config.missing != "mask" and config.past:
+        pytest.skip("NaN in a column of the past is refused unless it is masked")
+    first, train, _ = fitted(config, rule, clean)
+    second, train_2, _ = fitted(config, rule, other)
+    assert json.dumps(first.to_json()) == json.dumps(second.to_json())
+    assert [one.digest() for one in train] == [one.digest() for one in train_2]
+    for a, b in zip(*(batches(task, some) for task, some in ((first, train), (second, train_2))), strict=True):
+        for name in (*a.inputs, *a.targets):
+            x, y = {**a.inputs, **a.targets}[name], {**b.inputs, **b.targets}[name]
+            assert torch.equal(x, y), name
+        assert torch.isfinite(first.loss(model_of(first)(a), a).total)
+
+
+def batches(task: Forecasting, train: list[Window]) -> list[Any]:
+    sampler = task.sampler(train, batch_tokens=10_000, batch_rows=16, seed=5)
+    return [sampler.batch(item) for epoch in (1, 2) for item in sampler.plan(epoch)]
+
+
+@pytest.mark.parametrize("number", [np.nan, 1e9])
+@pytest.mark.parametrize("options", VARIANTS.values(), ids=VARIANTS)
+def test_poisoning_all_that_follows_a_cut_changes_no_bit_of_the_forecast(
+    options: dict[str, Any], number: float
+) -> None:
+    config, rule = plan(**options), TimeSplit(test=3, step=2)
+    clean = rows(config)
+    task, _, splits = fitted(config, rule, clean)
+    if number != number and config.missing != "mask" and config.past:
+        pytest.skip("NaN in a column of the past is refused unless it is masked")
+    model = model_of(task)
+    said = outputs(model, task, splits["test"], device=CPU)
+    for window, output in list(zip(splits["test"], said, strict=True))[::4]:
+        row = poisoned(clean[window.place], window.cut, number)
+        (again,) = task.examples([dataclasses.replace(row, at=range(window.cut, window.cut + 1))])
+        (other,) = outputs(model, task, [again], device=CPU)
+        assert np.array_equal(output.point, other.point)
+        assert (output.quantiles is None) == (other.quantiles is None)
+        if output.quantiles is not None:
+            assert np.array_equal(output.quantiles, other.quantiles)
+
+
+def test_the_poison_would_be_seen() -> None:
+    """The test above can fail: a value before the cut moves the forecast."""
+    config, rule = plan(), TimeSplit()
+    clean = rows(config)
+    task, _, splits = fitted(config, rule, clean)
+    model = model_of(task)
+    window = splits["test"][0]
+    (said,) = outputs(model, task, [window], device=CPU)
+    row = poisoned(clean[0], window.cut - 1, 1e3)
+    (again,) = task.examples([dataclasses.replace(row, at=range(window.cut, window.cut + 1))])
+    assert not np.array_equal(outputs(model, task, [again], device=CPU)[0].point, said.point)
+
+
+@pytest.mark.parametrize("head", ["direct", "decoder", "segments"])
+@pytest.mark.parametrize("segment", [1, 4])
+def test_a_series_alone_has_the_bits_that_it_has_among_others(head: str, segment: int) -> None:
+    config = plan(**BESIDE)
+    task, _, splits = fitted(config, TimeSplit(test=8, step=1))
+    model = model_of(task, head, segment=segment)
+    short = list(task.examples([SeriesRow(config.read(record("b", T=5 + H, seed=9)).series)]))  # 5 steps to read
+    windows = [*splits["test"], *short]
+    together_ = outputs(model, task, windows, device=CPU)
+    for window, output in zip(windows, together_, strict=True):
+        (alone,) = outputs(model, task, [window], device=CPU)
+        assert np.array_equal(alone.point, output.point)
+        assert np.array_equal(alone.quantiles, output.quantiles)
+
+
+def test_windows_are_what_loops_over_a_series_give() -> None:
+    config = plan(base="last", lags=(2, 6), scaling="standard", missing="mask", context=7)
+    series = config.read(record(T=20)).series
+    series.values[4] = np.nan
+    task, _, _ = fitted(config, TimeSplit(), [SeriesRow(series)])
+    windows = list(task.examples([SeriesRow(series, at=range(1, 18))]))
+    store, places, cuts = together(windows)
+    found = gathered(store, places, cuts, task.reading)
+    y = series.values[:, 0]
+    for n, cut in enumerate(range(1, 18)):
+        seen = y[max(0, cut - 7) : cut]
+        there = seen[~np.isnan(seen)]
+        mean, deviation = there.mean(), there.std()
+        scale = deviation if deviation > 0 else abs(mean)
+        assert found.lengths[n] == len(seen)
+        last = (there[-1] - mean) / scale
+        for t, value in enumerate(seen):
+            step = max(0, cut - 7) + t
+            expected = [0.0 if np.isnan(value) else (value - mean) / scale - last, float(not np.isnan(value))]
+            for lag in (2, 6):
+                before = y[step - lag] if step >= lag else np.nan
+                expected.append(0.0 if np.isnan(before) else (before - mean) / scale - last)
+            np.testing.assert_allclose(found.features[t, n], expected, atol=1e-5)
+        assert not found.features[len(seen) :, n].any()
+        for k in range(H):
+            for column, lag in enumerate((2, 6)):
+                step = cut + k - lag
+                while step >= cut:
+                    step -= lag
+                before = y[step] if step >= 0 else np.nan
+                expected_lag = 0.0 if np.isnan(before) else (before - mean) / scale - last
+                assert found.future[k, n, column] == pytest.approx(expected_lag, abs=1e-5)
+        np.testing.assert_allclose(found.scaled_truth[n, :, 0], (y[cut : cut + H] - mean) / scale - last, atol=1e-9)
+
+
+def test_scales_are_numpys_and_a_constant_window_has_the_size_of_its_level() -> None:
+    x = np.random.default_rng(0).normal(5, 2, (3, 9, 2))
+    x[0, 4, 1] = np.nan
+    shift, scale = moments(x, "standard")
+    np.testing.assert_allclose(shift, np.nanmean(x, 1))
+    np.testing.assert_allclose(scale, np.nanstd(x, 1))
+    shift, scale = moments(x, "robust")
+    np.testing.assert_allclose(shift, np.nanmedian(x, 1))
+    np.testing.assert_allclose(scale, (np.nanquantile(x, 0.75, 1) - np.nanquantile(x, 0.25, 1)) / 1.3489795003921634)
+    np.testing.assert_allclose(moments(x, "mean")[1], np.nanmean(abs(x), 1))
+    for how in ("standard", "robust", "mean"):
+        assert moments(np.full((1, 5, 1), 7.0), how)[1] == 7.0
+        assert moments(np.zeros((1, 5, 1)), how)[1] == 1.0
+        assert moments(np.full((1, 5, 1), np.nan), how)[1] == 1.0
+
+
+def test_naive_forecasts_and_the_scale_of_mase_by_loops() -> None:
+    config = plan(missing="mask")
+    some = rows(config)
+    some[0].series.values[[7, 29]] = np.nan
+    task, _, _ = fitted(config, TimeSplit(), some)
+    windows = list(task.examples([dataclasses.replace(row, at=range(2, row.series.length - H + 1, 5)) for row in some]))
+    store, places, cuts = together(windows)
+    past = Past(store, 6)
+    naive, last, seasonal, line = (
+        past.naive_error(places, cuts), last_value(past, places, cuts, 8), seasonal_naive(past, places, cuts, 8),
+        drift(past, places, cuts, 8),
+    )  # fmt: skip
+    for n, window in enumerate(windows):
+        y = some[window.place].series.values[: window.cut, 0]
+        known = [k for k in range(len(y)) if not np.isnan(y[k])]
+        errors = [abs(y[t] - y[t - 6]) for t in range(6, len(y)) if not np.isnan(y[t] - y[t - 6])]
+        assert naive[n, 0] == pytest.approx(np.mean(errors) if errors else 0.0)
+        for k in range(8):
+            assert last[n, k, 0] == y[known[-1]]
+            step = len(y) + k
+            while step >= len(y):
+                step -= 6
+            value = y[step] if step >= 0 and not np.isnan(y[step]) else y[known[-1]]
+            assert seasonal[n, k, 0] == value
+            slope = (y[known[-1]] - y[known[0]]) / known[-1] if known[-1] else 0.0
+            assert line[n, k, 0] == pytest.approx(y[known[-1]] + slope * (k + 1))
+
+
+def test_every_training_window_ends_before_the_first_cut_and_an_epoch_has_each_once() -> None:
+    config, rule = plan(), TimeSplit(dev=2, test=2, step=1)
+    some = rows(config)
+    task, train, splits = fitted(config, rule, some)
+    sampler = task.sampler(train, batch_tokens=10_000, batch_rows=7, seed=1)
+    pairs = np.concatenate(sampler.plan(1), 1)
+    ends = np.array([rule.cuts(row.series.length, H)[0] for row in some])
+    assert (pairs[1] + H <= ends[pairs[0]]).all()
+    assert len({(int(a), int(b)) for a, b in pairs.T}) == pairs.shape[1] == sum(ends - H - 12 + 1)
+    assert [w.cut for w in splits["test"] if w.place == 0] == [26, 27]
+    assert [w.cut for w in splits["dev"] if w.place == 0] == [22, 23]
+    assert ends[0] == 22  # what is learned from ends where the first forecast of dev begins
+
+
+def test_windows_that_are_drawn_come_from_each_series_alike_and_differ_by_epoch() -> None:
+    task, train, _ = fitted(plan(windows=400))
+    sampler = task.sampler(train, batch_tokens=10**6, batch_rows=1000, seed=1)
+    one, two = sampler.plan(1)[0], sampler.plan(2)[0]
+    assert np.bincount(one[0]).tolist() == [100, 100, 100, 100]
+    assert not np.array_equal(one, two)
+    assert np.array_equal(one, sampler.plan(1)[0])
+
+
+def test_a_short_series_is_used_as_far_as_it_goes() -> None:
+    config = plan(context=24)
+    task, _, _ = fitted(config)
+    window = task.example(record("a", T=2), gold=False)
+    batch = task.collate([window], (0,))
+    assert (window.length, batch.lengths.tolist(), batch.inputs["features"].shape[0]) == (2, [2], 2)
+    said = task.answer(window, outputs(model_of(task), task, [window], device=CPU)[0])
+    assert said.time == (2, 3, 4)
+
+
+def test_what_is_known_of_the_future_is_read_at_its_step_and_named_where_it_ends() -> None:
+    config = plan(**BESIDE)
+    task, _, _ = fitted(config)
+    good = task.example(record("a", T=20, more=H), gold=False)
+    assert good.cut == 20
+    with pytest.raises(
+        DataError, match=r"a\.json: series a, 22: column 'promo' has no value, .*3 steps.*; 1 is missing"
+    ):
+        task.example(record("a", T=20, more=2), gold=False)
+    hole = record("a", T=20, more=H, day=["work"] * 21 + [None, "work"])
+    with pytest.raises(DataError, match=r"series a, 21: column 'day' has no value"):
+        task.example(hole, gold=False)
+    moved = record("a", T=20, more=H, promo=[float(k % 3 == 0) for k in range(20)] + [5.0, 5.0, 5.0])
+    a, b = (task.collate([one], (0,)).inputs for one in (good, task.example(moved, gold=False)))
+    assert torch.equal(a["features"], b["features"])
+    assert not torch.equal(a["future"], b["future"])
+
+
+def test_a_word_that_training_never_saw_is_named_with_those_it_did() -> None:
+    task, _, _ = fitted(plan(**BESIDE))
+    with pytest.raises(
+        DataError, match=r"series a, 0: column 'day' holds 'feast', which training never saw\. Known: weekend"
+    ):
+        task.example(record("a", T=20, more=H, day=["feast"] * 23), gold=False)
+    with pytest.raises(DataError, match="series a: column 'shop' holds 'huge', which training never saw"):
+        task.example(record("a", T=20, more=H, shop="huge"), gold=False)
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        (
+            {"y": [1.0, None, 3.0], "time": [0, 1, 2]},
+            r"a\.json, step 2: series a, 1: column 'y': the number is missing",
+        ),
+        ({"y": [1.0, float("inf"), 3.0], "time": [0, 1, 2]}, "series a, 1: column 'y': inf is no finite number"),
+        ({"y": [1.0, 2.0, 3.0], "time": [0, 1, 3]}, "series a: 2 has no row; the frequency is 1"),
+        ({"y": [1.0, 2.0], "time": [0, 1, 3]}, "column 'time' has 3 stamps, column 'y' 2 values"),
+        ({"y": [1.0], "time": [4]}, "fewer than two stamps.*set task.frequency"),
+    ],
+)
+def test_bad_series_end_in_a_sentence_with_series_stamp_and_row(fields: dict[str, Any], why: str) -> None:
+    with pytest.raises(DataError, match=why):
+        plan().read(Record({"id": "a", **fields}, Origin("a.json")))
+
+
+def test_gaps_are_filled_on_request_alone_with_a_mark_of_what_is_there() -> None:
+    config = plan(missing="mask")
+    row = config.read(Record({"id": "a", "time": [0, 1, 3, 4], "y": [1.0, None, 3.0, 0.0]}, Origin("a.json")))
+    np.testing.assert_array_equal(row.series.values[:, 0], [1.0, np.nan, np.nan, 3.0, 0.0])
+    task, _, _ = fitted(config)
+    window = task._windows([(row.series, 5)], [(0, 5)], gold=False)[0]
+    features = task.collate([window], (0,)).inputs["features"][:, 0]
+    assert features[:, 1].tolist() == [1, 0, 0, 1, 1]
+    assert features[1, 0] == features[2, 0] == 0
+
+
+def test_rows_in_any_order_are_one_series_in_the_order_of_time() -> None:
+    row = plan().read(Record({"id": "a", "time": [2, 0, 1], "y": [30.0, 10.0, 20.0]}, Origin("a.json")))
+    assert row.series.values[:, 0].tolist() == [10, 20, 30]
+
+
+def test_a_horizon_that_no_series_holds_is_refused_with_the_lengths() -> None:
+    config = plan(horizon=20)
+    with pytest.raises(
+        DataError, match="the longest has 42 steps, and a forecast of 20 needs 61 for train, dev and test"
+    ):
+        config.cut(rows(config), TimeSplit(), lambda message: None)
+    with pytest.raises(DataError, match="no series has more than the 50 steps of a forecast"):
+        plan(horizon=50).fit_examples(rows(plan()), "d")
+
+
+def test_series_that_are_too_short_for_a_split_are_left_out_aloud() -> None:
+    config, notes = plan(), []
+    some = [*rows(config), config.read(record("e", T=8))]
+    parts = config.cut(some, TimeSplit(), notes.append)
+    assert [len(parts[name]) for name in ("train", "dev", "test")] == [4, 5, 5]
+    assert notes == ["train: 1 of 5 series are too short for it and left out."]
+
+
+def test_series_of_two_frequencies_are_refused() -> None:
+    config = plan(time="time")
+    slow = config.read(record("b", time=list(range(0, 80, 2))))
+    with pytest.raises(DataError, match="series b has the frequency 2, series a 1"):
+        config.fit_examples([config.read(record("a")), slow], "d")
+
+
+def test_negative_numbers_are_no_counts() -> None:
+    config = plan(loss="poisson", scaling="mean")
+    with pytest.raises(DataError, match="holds a number under 0, and loss poisson is of counts"):
+        config.fit_examples([config.read(record("a", y=[-1.0] * 40))], "d")
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"loss": "poisson"}, "scaling: loss poisson counts from 0 on; expected mean or none, got standard"),
+        ({"loss": "mae", "intervals": "own"}, "intervals: loss mae is of points"),
+        ({"levels": (0.9, 0.5)}, "levels: expected rising numbers with 0.5 among them"),
+        ({"levels": (0.1, 0.9)}, "levels: "),
+        ({"categories": ("x",)}, "categories: 'x' is none of future, past and static"),
+        ({"future": ("y",)}, "'y' is named twice"),
+        ({"frequency": "fortnight"}, "frequency: unknown word 'fortnight'"),
+        ({"time_zone": "Berlin"}, "time_zone: unknown zone 'Berlin'"),
+        ({"scaling": "none", "scaling_over": "series"}, "scaling_over: has no effect"),
+    ],
+)
+def test_options_that_cannot_take_effect_are_refused(options: dict[str, Any], why: str) -> None:
+    with pytest.raises(ConfigError, match=why):
+        plan(**options)
+
+
+def test_a_task_comes_back_from_its_json() -> None:
+    config = plan(**BESIDE)
+    task, _, _splits = fitted(config)
+    again = config.restore(json.loads(json.dumps(task.to_json())), "task.json")
+    model = model_of(task)
+    a, b = (outputs(model, t, [t.example(record("a", T=20, more=H), gold=False)], device=CPU)[0] for t in (task, again))
+    assert np.array_equal(a.point, b.point)
+
+
+def test_conformal_intervals_hold_the_share_that_they_say_on_dev() -> None:
+    config = plan(loss="mae", levels=(0.1, 0.5, 0.9))
+    task, _, splits = fitted(config, TimeSplit(dev=10, test=1, step=1))
+    model = model_of(task)
+    said = outputs(model, task, splits["dev"], device=CPU)
+    assert said[0].quantiles is None
+    found = task.conformed(said, splits["dev"])
+    assert found.conformal.startswith("by 40 errors on dev, of each step")
+    scores = {
+        s.name: s.value for s in found.score(outputs(model, found, splits["dev"], device=CPU), splits["dev"], "dev")
+    }
+    assert 0.8 <= scores["coverage"] <= 0.9  # ranks 4 and 37 of 40, ends included
+    assert found.conformed(said, splits["dev"]).to_json() == found.to_json()
+
+
+def test_several_targets_are_read_and_said_together() -> None:
+    config = plan(target=("y", "rain"))
+    task, _, splits = fitted(config)
+    (window, *_), model = splits["test"], model_of(task)
+    answer = task.answer(window, outputs(model, task, [window], device=CPU)[0])
+    assert list(answer.columns) == ["y", "y_q0.1", "y_q0.5", "y_q0.9", "rain", "rain_q0.1", "rain_q0.5", "rain_q0.9"]
