@@ -103,7 +103,7 @@ def moment_of(value: Any) -> datetime | int | None:
 def _of_text(text: str) -> datetime | int | None:
     for read in (int, datetime.fromisoformat, of_loose_text):
         try:
-            return read(text)  # type: ignore[operator]
+            return read(text)
         except ValueError:
             continue
     return None

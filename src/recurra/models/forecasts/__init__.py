@@ -16,7 +16,7 @@ from recurra.models.forecasts.decoder import DecoderForecast
 from recurra.models.forecasts.direct import DirectForecast
 from recurra.models.forecasts.segments import SegmentsForecast
 
-FORECASTS: Registry[Callable[..., ForecastHead]] = Registry("head of forecasts", "recurra.forecasts")
+FORECASTS: Registry[Callable[..., ForecastHead]] = Registry("forecast_head", "recurra.forecasts")
 FORECASTS.add("direct", DirectForecast)
 FORECASTS.add("decoder", DecoderForecast)
 FORECASTS.add("segments", SegmentsForecast)

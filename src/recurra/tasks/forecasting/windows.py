@@ -218,5 +218,7 @@ def merged(stores: Sequence[Store]) -> Store:
 
     arrays = ("values", "known", "past", "lengths", "static", "categories", "shift", "scale", "deviation")
     offsets = np.concatenate([store.offsets + size for store, size in zip(stores, sizes, strict=False)])
-    lists = {name: tuple(one for s in stores for one in getattr(s, name)) for name in ("names", "clocks", "origins")}
+    lists: dict[str, Any] = {
+        name: tuple(one for s in stores for one in getattr(s, name)) for name in ("names", "clocks", "origins")
+    }
     return Store(offsets=offsets, **{name: joined(name) for name in arrays}, **lists)
