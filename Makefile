@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 JOBS   ?= 2
 SHELL  := /bin/bash
 
-.PHONY: demo native test lint types check docs page wheels sanitize valgrind aarch64 clean help
+.PHONY: demo native test lint types check docs gallery page wheels sanitize valgrind aarch64 clean help
 .DEFAULT_GOAL := help
 
 help:           ## list the commands
@@ -64,6 +64,10 @@ docs: $(VENV)/.docs  ## the documentation as a site in build/site, with every li
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # Debian: chromium
+gallery: $(VENV)/.dev ## the pictures of docs/gallery: trains the demos (eight minutes), opens reports and the page in Chromium
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt 'playwright>=1.50'
+	$(BIN)/python docs/make_gallery.py
+
 page: $(VENV)/.dev   ## use the page of `recurra serve` in Chromium: make page RUNS="runs/demo-dates", pictures in runs/page/
 	$(PIP) 'playwright>=1.50'
 	$(BIN)/python benchmarks/page.py $(or $(RUNS),runs/demo-dates)

@@ -121,6 +121,14 @@ def test_links_that_leave_the_docs_lead_to_what_the_site_has_too():
             assert there.startswith("docs/") or there in outside, f"{page}: the site has no {there} (mkdocs.yml, extra)"
 
 
+def test_the_gallery_is_small_and_shows_each_of_its_pictures_with_words_for_it():
+    shown = re.findall(r"!\[(.+?)\]\(gallery/([\w-]+\.webp)\)", text_of("docs/gallery.md"))
+    files = {path.name: path for path in (ROOT / "docs" / "gallery").iterdir()}
+    assert sorted(name for _, name in shown) == sorted(files)
+    assert all(len(words.split()) > 3 for words, _ in shown)
+    assert sum(path.stat().st_size for path in files.values()) < 1_500_000
+
+
 def test_the_pages_are_found():
     assert {"README.md", "docs/architecture.md", "docs/guide/from-csv.md", "docs/adding/cell.md"} <= set(PAGES)
     assert len(commands("docs/guide/from-csv.md")) > 5

@@ -25,6 +25,7 @@ section { background: var(--paper); border: 1px solid var(--line); border-radius
 .card span { display: block; }
 .what { color: var(--soft); font-size: 13px; }
 .value { font-size: 27px; font-weight: 650; line-height: 1.35; font-variant-numeric: tabular-nums; }
+.value small { font-size: 15px; font-weight: 500; white-space: nowrap; }
 .gap { font-size: 12.5px; color: var(--soft); } .gap.better { color: var(--good); } .gap.worse { color: var(--bad); }
 .scroll { overflow-x: auto; max-width: 100%; }
 table { border-collapse: collapse; font-size: 14px; }

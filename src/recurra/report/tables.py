@@ -120,10 +120,11 @@ def _rank(score: Score) -> int:
 
 
 def _card(score: Score, rival: str | None, other: Score | None) -> Markup:
+    number, _, unit = shown(score.value, score.unit).partition(" ")
     return tag(
         "div",
         tag("span", f"{in_words(score.name)}, {score.split}", class_="what"),
-        tag("span", shown(score.value, score.unit), class_="value"),
+        tag("span", number, tag("small", f" {unit}") if unit else "", class_="value"),
         _distance(score, rival, other.value) if rival and other else "",
         class_="card",
     )

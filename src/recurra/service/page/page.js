@@ -299,7 +299,7 @@ function tagView(model) {
     }
     shown.append(cut(at, characters.length));
     if (!row.spans.length) return [shown, h("p", { class: "help" }, "Nothing was found in this text.")];
-    const head = h("tr", {}, h("th", {}, "Found"), h("th", {}, "Label"), h("th", { class: "n" }, "Sure"));
+    const head = h("tr", {}, h("th", {}, "Text"), h("th", {}, "Label"), h("th", { class: "n" }, "Probability"));
     const rows = row.spans.map((span) =>
       h("tr", {}, h("td", { dir: "auto" }, span.text), h("td", {}, span.label), h("td", { class: "n" }, sure(span))));
     return [shown, h("table", {}, head, ...rows)];
@@ -331,7 +331,7 @@ function continuationView(model) {
   temperature.addEventListener("input", () => (shown.textContent = temperature.value));
   const length = h("select", {}, ...[20, 50, 100, 200, 500].map((n) => h("option", { value: n }, `${n}`)));
   length.value = "100";
-  const write = h("button", { class: "main", type: "submit" }, "Write on");
+  const write = h("button", { class: "main", type: "submit" }, "Continue");
   const stop = h("button", { type: "button", hidden: "", onclick: () => running.abort() }, "Stop");
   const chips = h("div", { class: "chips", role: "group", "aria-label": "Suggested words" });
   let words = [];
@@ -354,7 +354,7 @@ function continuationView(model) {
       chips.replaceChildren(...found.suggestions.map((one) =>
         h("button", { type: "button", dir: "auto", onclick: () => taken(one.word) }, one.word, h("small", {}, percent(one.probability)))));
       if (!words.length) chips.append(h("span", { class: "help" }, "No word fits here."));
-      if (!chips.isConnected) show(chips, h("p", { class: "help" }, "Tab takes the first word; Enter writes on."));
+      if (!chips.isConnected) show(chips, h("p", { class: "help" }, "Tab takes the first word; Enter continues the text."));
     });
 
   async function entered() {
@@ -386,7 +386,7 @@ function continuationView(model) {
     prompt: "Begin a text",
     controls: [
       write, stop, h("label", {}, "Tokens", length), h("label", {}, "Temperature", temperature, shown),
-      h("span", { class: "hint" }, "Enter writes on, Shift+Enter is a new line"),
+      h("span", { class: "hint" }, "Enter continues the text, Shift+Enter is a new line"),
     ],
     typed: settled(suggest, 60),
     entered,
