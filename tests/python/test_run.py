@@ -213,3 +213,60 @@ def test_a_mistake_is_said_in_a_sentence(name: str, run: recurra.Run) -> None:
     with pytest.raises(kind) as caught:
         call(run)
     assert str(caught.value).startswith(sentence)
+
+
+def test_a_file_with_other_columns_or_signs_is_read_as_options_say(run: recurra.Run) -> None:
+    by_name = run.evaluate("data.csv").scores
+    plain = Path("data.csv").read_text(encoding="utf-8").splitlines()
+    cells = [line.split(",") for line in plain[1:]]
+    Path("other.txt").write_text(
+        "\n".join(["verdict;body 😀", *(f"{b};{a}" for a, b in cells)]) + "\n", encoding="utf-8"
+    )
+    how: dict[str, Any] = {
+        "format": "csv",
+        "columns": {"text": "body 😀", "label": "verdict"},
+        "delimiter": "semicolon",
+    }
+    assert run.evaluate("other.txt", **how).scores == by_name
+    assert dicts(run.predict(Path("other.txt"), **how)) == dicts(run.predict(Path("data.csv")))
+    Path("test.csv").write_text("\n".join(plain[:9]) + "\n", encoding="utf-8")
+    assert run.evaluate(test=Path("test.csv")).scores == run.evaluate("test.csv").scores
+
+
+KNOWN = "format, columns, delimiter, encoding, sheet, layout, on_error"
+ODD_READING: dict[str, tuple[Callable[[recurra.Run], Any], str]] = {
+    "unknown": (
+        lambda run: run.evaluate("data.csv", colums=["a"]),
+        f"colums: evaluate has no such option. Did you mean 'columns'? Known: {KNOWN}.",
+    ),
+    "unknown to predict": (
+        lambda run: run.predict(Path("data.csv"), colum=["a"]),
+        "colum: has no effect, because a classification has no such option of predict. Leave it out. How a file is "
+        f"read: {KNOWN}.",
+    ),
+    "rows": (
+        lambda run: run.predict(["a"], columns={"text": "body"}),
+        "columns: says how a file is read, and the data are rows in memory. Leave it out, or give a pathlib.Path.",
+    ),
+    "rows of evaluate": (
+        lambda run: run.evaluate([{"text": "a", "label": "good"}], encoding="gbk"),
+        "encoding: says how a file is read, and the data are rows in memory. Leave it out, or give a pathlib.Path.",
+    ),
+    "a split beside a file": (
+        lambda run: run.evaluate("data.csv", test="data.csv"),
+        f"test: evaluate has no such option. Known: {KNOWN}.",
+    ),
+    "no plain value": (
+        lambda run: run.evaluate("data.csv", columns=object()),
+        "columns: expected text, numbers, lists or dicts, got object.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("ask", "said"), ODD_READING.values(), ids=ODD_READING.keys())
+def test_an_option_of_reading_that_does_nothing_is_refused(
+    ask: Callable[[recurra.Run], Any], said: str, run: recurra.Run
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        ask(run)
+    assert str(refused.value) == said

@@ -19,10 +19,12 @@ from recurra.base.contracts import Record
 from recurra.base.errors import ConfigError
 from recurra.python.evaluation import Evaluation
 from recurra.python.frames import with_answers
+from recurra.python.reading import FILE_OPTIONS, only_reading, split_options
 from recurra.python.rows import frame_of, is_path, list_of, rows_of, rows_of_frame
 from recurra.python.watching import Progress, heard
 from recurra.report.markup import Markup, join, tag
 from recurra.tasks import SaysLabels, SuggestedWord
+from recurra.tasks.options import task_with
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoDataFrameT
@@ -109,19 +111,30 @@ class Run:
           pathlib.Path the answers to the rows of that file; a data frame the same frame with columns added:
           predicted, score, and probability_X for each label X, where there are at most 50
         options: how to answer, as the task has it: beam, n_best and attention of a translation, tokens of a language
-          model
+          model; and of a file how it is read: format, columns, delimiter, encoding, sheet, layout, on_error, as in the
+          section `data` of a config (columns={"text": "body"})
         An answer has attributes by its kind (`recurra.base.answers`), and to_dict(), which is its JSON.
         Raises ConfigError for what are no rows, or an option that the task does not have; DataError for a row that
         cannot be read.
         """
+        reading, options = split_options(options, is_file=isinstance(data, os.PathLike))
+        self._refuse_unknown(options, is_file=isinstance(data, os.PathLike))
         with heard(self._progress) as watch:
             ask = partial(api.answered, self._open, options=options, device=self._device, watch=watch)
             if isinstance(data, str | Mapping | Record):
                 return next(iter(ask([_no_file(data)]))).answer
             if (frame := frame_of(data)) is not None:
                 return with_answers(frame, self._open, ask, watch)
-            rows = api.source_for(self._open, data) if is_path(data) else self._rows(data)
+            rows = api.source_for(self._open, data, overrides=reading) if is_path(data) else self._rows(data)
             return [one.answer for one in ask(rows)]
+
+    def _refuse_unknown(self, options: Mapping[str, Any], *, is_file: bool) -> None:
+        """Raise ConfigError for an option that the task does not have; of a file with those of its reading."""
+        try:
+            task_with(self._open.task, options, self.task)
+        except ConfigError as error:
+            known = f" How a file is read: {', '.join(FILE_OPTIONS)}." if is_file else ""
+            raise ConfigError([f"{problem}{known}" for problem in error.problems]) from None
 
     def _rows(self, data: object) -> Iterable[Any]:
         """Rows as the verbs take them; of a run that reads tokens or numbers, a list of them is a row too."""
@@ -170,21 +183,26 @@ class Run:
     # -- how good, and why -----------------------------------------------------------------------------------------
 
     @in_float32
-    def evaluate(self, data: Any = None, *, split: str | None = None) -> Evaluation:
+    def evaluate(self, data: Any = None, *, split: str | None = None, **reading: Any) -> Evaluation:
         """Score the run on other data, or on a split of its own data, beside the baselines.
 
         data: a path, a data frame, or rows as a list of dicts or a dict of columns
         split: of its own data: train, dev or test, which is the default; together with data it is refused
+        reading: how a file is read, by the names of the section `data` of a config: format, columns, delimiter,
+          encoding, sheet, layout, on_error (columns={"text": "body"}); without data also where the run's own data is
+          now: train, dev, test
         Raises ConfigError for a split that its data does not have, DataError for a label that training never saw.
         """
         if data is not None and split is not None:
             raise ConfigError("split: chooses a part of the run's own data; leave it out beside other data.")
         given = data
+        settings = only_reading(reading, is_file=is_path(data), is_own=data is None)
         if data is not None and not is_path(data):
             frame = frame_of(data)
             given = [*(rows_of_frame(frame) if frame is not None else rows_of(data, "data"))]
         with heard(self._progress) as watch:
-            return Evaluation(api.evaluate(self._open, given, split=split or "test", device=self._device, watch=watch))
+            how: dict[str, Any] = {"overrides": settings, "device": self._device, "watch": watch}
+            return Evaluation(api.evaluate(self._open, given, split=split or "test", **how))
 
     @in_float32
     def explain(self, text: str | Mapping[str, Any]) -> api.Inspection:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from recurra.api.training import fresh, name_of
 from recurra.base.errors import RunError
 from recurra.python.files import files_of
 from recurra.python.options import options_of, put, section
+from recurra.python.reading import settings_of
 from recurra.python.rows import is_path
 from recurra.python.run import Run, load
 from recurra.python.watching import Progress, heard
@@ -90,7 +90,7 @@ def resume(
     """
     folder = path_of(run, "run")
     word = str(open_settings(folder, cells, to_train=False)[1].tree["task"]["name"])
-    settings = [f"{'.'.join(path)}={json.dumps(value)}" for path, value in options_of(word, config, options)]
+    settings = settings_of(options_of(word, config, options))
     with heard(progress) as watch:
         return _run(api.resume(folder, overrides=settings, device=device, cells=cells, watch=watch), device, progress)
 
