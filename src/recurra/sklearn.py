@@ -17,11 +17,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import issparse
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import check_random_state
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
+
+try:
+    from scipy.sparse import issparse
+    from sklearn.base import BaseEstimator, ClassifierMixin
+    from sklearn.utils import check_random_state
+    from sklearn.utils.multiclass import check_classification_targets
+    from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        'recurra.sklearn needs scikit-learn, which is not installed; pip install "recurra[text]".', name=error.name
+    ) from None
 
 from recurra.api.given import path_of, refusal
 from recurra.base.atomic import replacing
@@ -138,7 +144,8 @@ class _Sequences(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
             "model.encoder.cell": self.cell,
             "model.encoder.hidden_size": self.hidden_size,
         }
-        options: dict[str, Any] = {"training.keep_checkpoints": "none", **(self.config or {})}
+        quick = {"training.keep_checkpoints": "none", "training.report": "scores"}  # a search fits hundreds of times
+        options: dict[str, Any] = {**quick, **(self.config or {})}
         options |= {f"task.{option}": column for option, column in columns.items()}
         options |= {path: value for path, value in own.items() if value is not None}
         with TemporaryDirectory() as folder:
@@ -165,8 +172,9 @@ class SequenceClassifier(ClassifierMixin, _Sequences):  # type: ignore[misc]
     random_state: None, a whole number, or a numpy.random.RandomState
     device: "auto", "cpu" or "cuda"      progress: False, True for a bar, or a callback
     A tenth of the texts is held out to choose the best epoch and another to test (`report_`); `data.split` of config
-    changes that. X is a list, an array or a column of texts, or one column of a frame. Numbers are refused, and so
-    scikit-learn's checks that give them cannot apply: recurra.sklearn.EXPECTED_FAILED_CHECKS lists these.
+    changes that. Baselines and pictures are left out; {"training.report": "full"} makes them. X is a list, an array or
+    a column of texts, or one column of a frame. Numbers are refused, and so scikit-learn's checks that give them cannot
+    apply: recurra.sklearn.EXPECTED_FAILED_CHECKS lists these.
 
     classes_: the classes, sorted      class_prior_: their shares of the training texts, which blank texts get
     """

@@ -98,7 +98,7 @@ def test_a_stop_changes_nothing_of_it(here: Path) -> None:
 
 
 def test_an_exported_model_has_calibrated_logits(here: Path) -> None:
-    runtime = pytest.importorskip("onnxruntime")
+    runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed; it comes with recurra[test]")
     done("export", "scaled", "--onnx", "scaled.onnx")
     session = runtime.InferenceSession("scaled.onnx", providers=["CPUExecutionProvider"])
     run = api.open_run(Path("scaled"))

@@ -64,7 +64,7 @@ def test_a_language_model_is_judged_by_no_right_answer() -> None:
 
 def translated(targets: list[str], **options: Any) -> tuple[dict[str, float], list[str]]:
     for package in ("sacrebleu", "rouge_score"):
-        pytest.importorskip(package)
+        pytest.importorskip(package, reason=f"{package} is not installed; it comes with recurra[test]")
     rows = records(*({"source": "a", "target": target} for target in targets))
     return said(TranslationConfig(**options), rows, rows)
 
@@ -106,7 +106,7 @@ def config(folder: Path, **task: Any) -> Path:
 
 
 def test_a_score_that_is_0_for_the_right_answers_chooses_no_epoch(tmp_path: Path) -> None:
-    pytest.importorskip("rouge_score")
+    pytest.importorskip("rouge_score", reason="rouge_score is not installed; it comes with recurra[test]")
     path = config(tmp_path, scores="summarization")
     wanted = "training.select: rougeL cannot tell one epoch from another"
     assert wanted in (sentence := refused("check", path, "--set", "training.select=rougeL"))
@@ -121,7 +121,7 @@ def test_a_score_that_is_0_for_the_right_answers_chooses_no_epoch(tmp_path: Path
 
 @pytest.mark.parametrize(("kind", "expected"), [("translation", "chrf"), ("exact", "exact_match")])
 def test_the_usual_score_gives_way_to_one_that_tells(kind: str, expected: str) -> None:
-    pytest.importorskip("sacrebleu")
+    pytest.importorskip("sacrebleu", reason="sacrebleu is not installed; it comes with recurra[test]")
     rows = records({"source": "a", "target": "x y"})
     task = TranslationConfig(scores=kind).fit(rows, "f.tsv")
     examples = [task.example(record) for record in rows]

@@ -135,7 +135,7 @@ def test_other_splits_and_layouts_are_refused_in_a_sentence(here: Path) -> None:
 
 
 def test_a_frame_in_long_form_gives_a_frame_of_forecasts(here: Path) -> None:
-    pd = pytest.importorskip("pandas")
+    pd = pytest.importorskip("pandas", reason="pandas is not installed; it comes with recurra[test]")
     write_long(here / "frame.csv", more=6)
     run = load(here / "run", progress=False)
     frame = pd.read_csv(here / "frame.csv")

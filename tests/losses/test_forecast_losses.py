@@ -11,8 +11,8 @@ import torch
 from recurra.losses.forecasts import KINDS, LEAST, Quantiles
 from recurra.losses.special import betainc, student_t_cdf
 
-stats: Any = pytest.importorskip("scipy.stats")
-special: Any = pytest.importorskip("scipy.special")
+stats: Any = pytest.importorskip("scipy.stats", reason="scipy is not installed; it comes with recurra[test]")
+special: Any = pytest.importorskip("scipy.special", reason="scipy is not installed; it comes with recurra[test]")
 LEVELS = (0.05, 0.5, 0.9)
 
 

@@ -138,7 +138,7 @@ def test_without_scikit_learn_the_sentence_names_the_package_to_install(monkeypa
 
 
 def test_the_bag_of_words_reads_scripts_without_spaces_and_vowel_signs() -> None:
-    pytest.importorskip("sklearn")
+    pytest.importorskip("sklearn", reason="sklearn is not installed; it comes with recurra[test]")
     texts, gold = ["我爱茶", "你喝水", "कि", "की"] * 5, ["tea", "water", "short", "long"] * 5
     baseline = TfidfLogistic(sorted(set(gold)))
     baseline.fit(texts, gold)

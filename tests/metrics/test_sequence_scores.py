@@ -166,7 +166,7 @@ def test_heavy_packages_are_imported_only_where_they_are_used():
 
 
 def rouge(output: str, reference: str, **options: object) -> dict[str, float]:
-    pytest.importorskip("rouge_score")
+    pytest.importorskip("rouge_score", reason="rouge_score is not installed; it comes with recurra[test]")
     return values("summarization", [pair(output, reference)], words="any", **options)
 
 
@@ -190,7 +190,7 @@ def test_rouge_of_any_words_reads_other_words_as_before() -> None:
 
 def doubts(kind: str, references: list[str], **options: object) -> tuple[str, ...]:
     for package in ("sacrebleu", "rouge_score", "jiwer"):
-        pytest.importorskip(package)
+        pytest.importorskip(package, reason=f"{package} is not installed; it comes with recurra[test]")
     return SEQUENCE_SCORES[kind](**options).doubts([pair(text, text) for text in references])
 
 

@@ -14,8 +14,8 @@ from api.api_room import done, kept_of, rows
 from python.python_room import TINY, Listening
 from recurra import ConfigError, DataError
 
-pandas = pytest.importorskip("pandas")
-polars = pytest.importorskip("polars")
+pandas = pytest.importorskip("pandas", reason="pandas is not installed; it comes with recurra[test]")
+polars = pytest.importorskip("polars", reason="polars is not installed; it comes with recurra[test]")
 
 COLUMNS = {name: [row[k] for row in rows()] for k, name in enumerate(("text", "label"))}
 LIBRARIES: dict[str, Callable[[Any], Any]] = {"pandas": pandas.DataFrame, "polars": polars.DataFrame}

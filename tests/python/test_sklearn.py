@@ -32,6 +32,21 @@ def fitted() -> SequenceClassifier:
     return SequenceClassifier(**TINY).fit(TEXTS, LABELS)
 
 
+def test_a_fit_makes_no_baselines_and_no_pictures_and_has_the_same_bits(
+    fitted: SequenceClassifier, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    full = SequenceClassifier(**TINY | {"config": {**TINY["config"], "training.report": "full"}})  # type: ignore[dict-item]
+    full.fit(TEXTS, LABELS)
+    assert set(full.report_.baselines) == {"majority", "tfidf"}
+    assert fitted.report_.baselines == {}
+    assert fitted.report_.scores == full.report_.scores
+    np.testing.assert_array_equal(fitted.predict_proba(TEXTS), full.predict_proba(TEXTS))
+    monkeypatch.setattr("recurra.report.folder.pictures", pytest.fail)
+    monkeypatch.setattr("recurra.tasks.Classification.baselines", pytest.fail)
+    again = SequenceClassifier(**TINY).fit(TEXTS, LABELS)
+    assert again.report_.scores == fitted.report_.scores
+
+
 class SaysItTakesTables(SequenceClassifier):
     """So that scikit-learn runs all of its checks, which it does not for estimators of texts."""
 
@@ -179,7 +194,7 @@ def test_a_mistake_is_said_in_a_sentence(name: str) -> None:
 
 
 def test_a_frame_of_one_column_is_texts() -> None:
-    pandas = pytest.importorskip("pandas")
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed; it comes with recurra[test]")
     found = SequenceClassifier(**{**TINY, "epochs": 1}).fit(pandas.DataFrame({"body": TEXTS}), pandas.Series(LABELS))
     assert len(found.predict(pandas.Series(TEXTS[:3], index=[3, 3, 1]))) == 3
     with pytest.raises(ConfigError, match=r"^X: expected texts, or a frame of one column, got 2 columns\. Choose one"):

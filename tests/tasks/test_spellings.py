@@ -96,7 +96,7 @@ def test_a_text_in_another_spelling_is_the_same_text() -> None:
 
 
 def test_the_bag_of_words_reads_a_test_text_in_another_spelling() -> None:
-    pytest.importorskip("sklearn")
+    pytest.importorskip("sklearn", reason="sklearn is not installed; it comes with recurra[test]")
     task = classified([CAFE, "bar"])
     texts = {CAFE: "été", "bar": "blé"}
     train = [task.example(record(text=f"{text} {n}", label=label)) for n in range(9) for label, text in texts.items()]
@@ -131,7 +131,7 @@ def translated(rows: list[tuple[str, str]], **options: Any) -> Translation:
 def test_an_output_that_is_right_reaches_every_score_whichever_way_the_reference_is_spelt(
     form: str, apart: bool
 ) -> None:
-    pytest.importorskip("sacrebleu")
+    pytest.importorskip("sacrebleu", reason="sacrebleu is not installed; it comes with recurra[test]")
     said = "le café était très agréable"
     target = said.replace("é", "e\u0301").replace("è", "e\u0300") if apart else said
     task = translated([("a b", target)], source_tokenizer={"name": "words", "normalization": form})

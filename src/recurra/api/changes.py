@@ -18,7 +18,7 @@ from recurra.training import SCHEDULES
 # The whole table. May change: what they decide is decided anew at each step, or at the end of an epoch.
 MAY_CHANGE = frozenset({
     "training.epochs", "training.patience", "training.patience_share", "training.optimizer.lr",
-    "training.checkpoint_every", "training.keep_checkpoints", "training.max_model_gib",
+    "training.checkpoint_every", "training.keep_checkpoints", "training.max_model_gib", "training.report",
 })  # fmt: skip
 # May not change, and why: the first one whose name an option begins with.
 BOUND: Mapping[str, str] = {

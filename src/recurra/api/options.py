@@ -114,6 +114,14 @@ class TrainingOptions:
             choices=("last", "all", "none"),
         ),
     ] = "last"
+    report: Annotated[
+        str,
+        Opt(
+            "what is made when training has ended; full: scores beside baselines, samples, pictures; scores: the "
+            "model's scores alone",
+            choices=("full", "scores"),
+        ),
+    ] = "full"
     on_nonfinite: Annotated[Component, OneOf("what to do with NaN or infinity in loss or gradient", ON_NONFINITE)] = (
         "stop"
     )

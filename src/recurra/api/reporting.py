@@ -22,6 +22,7 @@ from recurra.api.samples import sample_texts, write_samples
 from recurra.api.trainer import Trainer
 from recurra.base.contracts import Callback, Report, Score
 from recurra.base.errors import RunError
+from recurra.metrics import Compared
 from recurra.report import Chart, Curve, write
 from recurra.tasks import Calibrates, Conforms, DrawsCharts, DrawsMaps, Task, WritesSamples, loss_unit
 from recurra.training import Checkpoints, MissingError, load_weights, put_weights, save_weights, step_of
@@ -49,10 +50,11 @@ def final_report(
     task = prepared.task
     answers = {name: outputs(trainer.model, task, rows, device=trainer.device) for name, rows in scored.items()}
     last = list(scored)[-1]
-    compared = task.baselines(prepared.splits["train"], scored)
+    full = trainer.settings.training.report == "full"
+    compared = task.baselines(prepared.splits["train"], scored) if full else Compared({}, ())
     for message in compared.notes:
         watch.note(message)
-    gradients, carried = for_report(trainer.model, task, scored[last], trainer.device)
+    gradients, carried = for_report(trainer.model, task, scored[last], trainer.device) if full else ({}, ())
     scores = [task.score(answers[name], rows, name) for name, rows in scored.items()]
     found = judged(trainer, prepared, folder, select, scores[-1], compared.scores)
     write_findings(folder, found)
@@ -62,7 +64,7 @@ def final_report(
         baselines=compared.scores,
         tables=(
             *task.tables(answers[last], scored[last]),
-            *(task.samples(trainer.model, trainer.device) if isinstance(task, WritesSamples) else ()),
+            *(task.samples(trainer.model, trainer.device) if full and isinstance(task, WritesSamples) else ()),
         ),
         facts={f"finding {number}": str(one) for number, one in enumerate(found, start=1)}
         | facts(
@@ -83,7 +85,8 @@ def final_report(
         folder.path,
         report,
         charts=[*_curves(task, answers[last], scored[last]), *charts(folder, select, loss_unit(task)), *carried],
-        maps=task.pictures(trainer.model, scored[last], trainer.device) if isinstance(task, DrawsMaps) else (),
+        maps=task.pictures(trainer.model, scored[last], trainer.device) if full and isinstance(task, DrawsMaps) else (),
+        draw=full,
         settings=folder.config.read_text(),
     )
     for message in drawn.notes:

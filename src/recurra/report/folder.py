@@ -12,7 +12,7 @@ from recurra.base.contracts import Report
 from recurra.report.charts import Chart
 from recurra.report.heatmap import HeatMap
 from recurra.report.page import html
-from recurra.report.png import pictures
+from recurra.report.png import Pictures, pictures
 from recurra.report.scores import baselines_json, scores_json
 
 
@@ -25,13 +25,20 @@ class Written:
 
 
 def write(
-    folder: Path, report: Report, *, charts: Sequence[Chart] = (), maps: Sequence[HeatMap] = (), settings: str = ""
+    folder: Path,
+    report: Report,
+    *,
+    charts: Sequence[Chart] = (),
+    maps: Sequence[HeatMap] = (),
+    settings: str = "",
+    draw: bool = True,
 ) -> Written:
     """Write scores.json, baselines.json, report.html and, with matplotlib, confusion, curves and attention as PNG.
 
+    draw: whether there are to be PNG files; the page has its own pictures
     Each file is replaced whole or not at all. Raises OSError as the system gives it.
     """
-    drawn = pictures(report, charts, maps)
+    drawn = pictures(report, charts, maps) if draw else Pictures({}, ())
     files = {
         "scores.json": _json(scores_json(report)),
         "baselines.json": _json(baselines_json(report)),

@@ -18,8 +18,8 @@ from recurra.base.errors import ConfigError, DataError
 from recurra.data.formats import SkippedRows, read, recognised
 
 pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed; it comes with recurra[test]")
-feather = pytest.importorskip("pyarrow.feather")
-parquet = pytest.importorskip("pyarrow.parquet")
+feather = pytest.importorskip("pyarrow.feather", reason="pyarrow is not installed; it comes with recurra[test]")
+parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed; it comes with recurra[test]")
 
 
 def put(table: Any, path: Path) -> Path:
