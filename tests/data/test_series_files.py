@@ -66,3 +66,34 @@ def test_a_table_of_ucr_has_the_label_first_and_nan_behind_short_series(tmp_path
     ]
     with pytest.raises(DataError, match=r"d.txt:1: expected a label and numbers"):
         rows(tmp_path, "d.txt", "1\n", format="ucr")
+
+
+def test_a_tsf_file_has_attributes_stamps_and_missing_numbers(tmp_path: Path) -> None:
+    (tmp_path / "m.tsf").write_text(
+        "# Monash\n@relation r\n@attribute series_name string\n@attribute start_timestamp date\n"
+        "@frequency half_hourly\n@horizon 2\n@missing true\n@equallength false\n@data\n"
+        "T1:2024-01-01 00-00-00:1,?,3.5\nT2:2024-03-01 10-30-00:7\n"
+    )
+    first, second = read(tmp_path / "m.tsf")
+    assert first.fields == {
+        "series_name": "T1",
+        "time": ["2024-01-01 00:00:00", "2024-01-01 00:30:00", "2024-01-01 01:00:00"],
+        "value": ["1", None, "3.5"],
+    }
+    assert second.fields["time"] == ["2024-03-01 10:30:00"]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("@relation r\n", "has no line @data"),
+        ("@colour red\n@data\n", "unknown tag '@colour'"),
+        ("@frequency fortnightly\n@data\n", "frequency: unknown word 'fortnightly'"),
+        ("@attribute a string\n@data\n1,2\n", "has 0 attributes in front of its numbers, and the header names 1"),
+        ("@attribute a date\n@frequency daily\n@data\nsoon:1,2\n", "begins at 'soon', expected a date"),
+    ],
+)
+def test_a_tsf_file_that_cannot_be_read_says_why(tmp_path: Path, text: str, why: str) -> None:
+    (tmp_path / "m.tsf").write_text(text)
+    with pytest.raises(DataError, match=why):
+        list(read(tmp_path / "m.tsf"))

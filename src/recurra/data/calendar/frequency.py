@@ -259,7 +259,7 @@ def inferred(moments: NDArray[np.int64], numbers: bool, zone: tzinfo | None) -> 
     days, rest = np.divmod(local, DAY)
     if (rest == rest[0]).all() and usual >= 27 * DAY and (found := _by_months(days)) is not None:
         return found
-    apart = Counter(np.diff(local).tolist()).most_common(1)[0][0]
+    apart = Counter(step for step in np.diff(local).tolist() if step > 0).most_common(1)[0][0]
     if apart % DAY == 0 and (rest == rest[0]).all():
         if apart == DAY and len(days) >= 10 and ((days + 3) % 7 < 5).all():
             return Frequency("business", 1)

@@ -124,6 +124,8 @@ def read_stamps(values: Sequence[Any], zone: ZoneInfo | None, where: Where, seri
     Raises DataError, with row, series and stamp, for what is no stamp, numbers among dates, offsets in some only, and
     local times that are twice, or never, because clocks change.
     """
+    if (fast := _all_alike(values, zone)) is not None:
+        return fast
     moments = [moment_of(value) for value in values]
     for k, moment in enumerate(moments):
         if moment is None or isinstance(moment, int) != isinstance(moments[0], int):
@@ -142,6 +144,25 @@ def read_stamps(values: Sequence[Any], zone: ZoneInfo | None, where: Where, seri
             )
     places = [_place(one, zone, values[k], where, k, series) for k, one in enumerate(moments)]
     return Stamps(np.array(places, np.int64), _form(values[0], moments))
+
+
+def _all_alike(values: Sequence[Any], zone: ZoneInfo | None) -> Stamps | None:
+    """Whole numbers, or ISO 8601 without offsets in UTC, all at once; None for anything else.
+
+    The other way takes 1.5 us a stamp, which is most of the time of an answer for one series.
+    """
+    kinds = set(map(type, values))
+    if kinds == {int}:
+        return Stamps(np.array(values, np.int64), Form("number"))
+    if kinds != {str} or zone is not None or values[0].isdecimal():
+        return None
+    try:
+        moments = list(map(datetime.fromisoformat, values))
+    except ValueError:
+        return None
+    if any(one.tzinfo is not None for one in moments):
+        return None
+    return Stamps(np.array(moments, "datetime64[us]").astype(np.int64), _form(values[0], moments))
 
 
 def _place(moment: Any, zone: ZoneInfo | None, value: Any, where: Where, step: int, series: str) -> int:

@@ -68,7 +68,7 @@ def numbers_of(value: Any, origin: Origin, column: str) -> NDArray[np.float64]:
         listed = [listed]
     if not isinstance(listed, list | tuple):
         raise DataError(f"{origin}: column '{column}' holds {as_written(value)}, expected numbers, one a step.")
-    several = any(isinstance(one, list | tuple) for one in listed)
+    several = bool({list, tuple} & set(map(type, listed)))
     if several:
         _refuse_ragged(listed, origin, column)
     try:  # fast where all are numbers

@@ -12,7 +12,7 @@ splits    the parts of a folder
 arrow_rows what Parquet, Arrow and saved datasets share
 annotated what exports of annotation tools share
 documents what folders of texts share
-csv tsv json jsonl excel parquet arrow datasets folders text parallel conll conllu ts ucr   one format each, and
+csv tsv json jsonl excel parquet arrow datasets folders text parallel conll conllu ts tsf ucr   one format each, and
           of tools for annotations prodigy doccano label_studio spacy brat
 
 A new format is one file that makes a `Format`, and one line below.
@@ -52,6 +52,7 @@ from recurra.data.formats.reading import (
 from recurra.data.formats.spacy import SPACY
 from recurra.data.formats.text import TEXT
 from recurra.data.formats.ts import TS
+from recurra.data.formats.tsf import TSF
 from recurra.data.formats.tsv import TSV
 from recurra.data.formats.ucr import UCR
 
@@ -94,4 +95,5 @@ FORMATS.add("parallel", PARALLEL)
 FORMATS.add("conll", CONLL)
 FORMATS.add("conllu", CONLLU)
 FORMATS.add("ts", TS)
+FORMATS.add("tsf", TSF)
 FORMATS.add("ucr", UCR)

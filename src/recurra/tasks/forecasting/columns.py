@@ -32,8 +32,8 @@ def suggested(rows: Sequence[Record], file: Path) -> Suggestion:
     if listed:
         return _of_records(rows, file, names, listed)
     time = _time(rows, names)
-    id_name = named(ID_NAMES, [name for name in names if name != time])
-    if id_name is not None and time is not None and _is_id(rows, id_name):
+    id_name = None if time is None else _id(rows, [name for name in names if name != time], time)
+    if id_name is not None and time is not None:
         return _long(rows, file, names, time, id_name)
     return _wide(rows, file, names, time)
 
@@ -120,10 +120,18 @@ def _all_stamps(rows: Sequence[Record], name: str) -> bool:
     return all(moment_of(row.fields.get(name)) is not None for row in rows[:50])
 
 
-def _is_id(rows: Sequence[Record], name: str) -> bool:
-    """Whether rows share values of a column: one that is different in each names no series."""
-    found = {str(row.fields.get(name)) for row in rows}
-    return len(found) < len(rows)
+def _id(rows: Sequence[Record], names: Sequence[str], time: str) -> str | None:
+    """The column that names series: one of a usual name whose values rows share; else one that tells apart rows of the
+    same time."""
+    by_name = named(ID_NAMES, names)
+    if by_name is not None and len({str(row.fields.get(by_name)) for row in rows}) < len(rows):
+        return by_name
+    stamps = [str(row.fields.get(time)) for row in rows]
+    if len(set(stamps)) == len(rows):
+        return None
+    texts = [name for name in names if not _all_numbers(rows, name)]
+    pairs = {n: set(zip(stamps, (str(row.fields.get(n)) for row in rows), strict=True)) for n in texts}
+    return next((name for name in texts if len(pairs[name]) == len(rows)), None)
 
 
 def _all_numbers(rows: Sequence[Record], name: str) -> bool:

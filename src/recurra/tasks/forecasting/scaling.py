@@ -28,18 +28,26 @@ def moments(values: Floats, how: Scaling) -> tuple[Floats, Floats]:
     zeros, ones = np.zeros((len(values), values.shape[2])), np.ones((len(values), values.shape[2]))
     if how == "none" or not values.shape[1]:
         return zeros, ones
+    there = ~np.isnan(values)
+    count = np.maximum(there.sum(1), 1)
+    known = np.where(there, values, 0.0)
+    size = np.abs(known).sum(1) / count
+    if how == "mean":
+        return zeros, _divisor(size, ones)
+    shift = known.sum(1) / count
+    scale = np.sqrt((np.where(there, values - shift[:, None], 0.0) ** 2).sum(1) / count)
+    if how == "robust":
+        shift, scale = _robust(values, there, size, scale)
+    return shift, _divisor(np.where(scale > LEAST * size, scale, 0.0), size)
+
+
+def _robust(values: Floats, there: NDArray[np.bool_], size: Floats, deviation: Floats) -> tuple[Floats, Floats]:
+    """Median, and the distance of the quartiles; the deviation where half of the numbers are the same."""
     with warnings.catch_warnings():  # of a window without any number
         warnings.simplefilter("ignore", RuntimeWarning)
-        size = np.nan_to_num(np.nanmean(np.abs(values), 1))
-        if how == "mean":
-            return zeros, _divisor(size, ones)
-        shift, scale = np.nanmean(values, 1), np.nanstd(values, 1)
-        if how == "robust":
-            low, shift, high = np.nanquantile(values, (0.25, 0.5, 0.75), axis=1)
-            spread = (high - low) / QUARTILES
-            scale = np.where(spread > LEAST * size, spread, scale)
-    scale = np.nan_to_num(scale)
-    return np.nan_to_num(shift), _divisor(np.where(scale > LEAST * size, scale, 0.0), size)
+        low, median, high = np.nan_to_num(np.nanquantile(values, (0.25, 0.5, 0.75), axis=1))
+    spread = (high - low) / QUARTILES
+    return median, np.where(spread > LEAST * size, spread, deviation)
 
 
 def _divisor(scale: Floats, instead: Floats) -> Floats:

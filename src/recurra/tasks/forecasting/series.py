@@ -192,7 +192,6 @@ def _observed(values: Floats) -> int:
 def _refuse_unusable(
     values: Floats, names: Sequence[str], clock: Clock, missing: Missing, where: Any, places: Any, series: str
 ) -> None:
-    rows = {int(place): k for k, place in enumerate(places)} if np.isnan(values).any() or len(values) else {}
     gone = np.isnan(values)
     wrong = ~gone & ~(np.abs(values) <= LARGEST)
     for bad, why in ((wrong, "{} is no finite number."), (gone, "")):
@@ -200,7 +199,7 @@ def _refuse_unusable(
             continue
         step, column = (int(one) for one in np.argwhere(bad)[0])
         stamp = clock.written(step, step + 1)[0]
-        row = where(rows[step]) if step in rows else where(0)
+        row = where(int(k[0]) if len(k := np.flatnonzero(places == step)) else 0)
         said = why.format(values[step, column]) if why else (
             f"the number is missing; {int(gone.sum()):,} of {gone.size:,} are. Fill it in, or set task.missing: "
             "mask, so "

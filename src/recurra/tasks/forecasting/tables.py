@@ -29,18 +29,18 @@ def forecast_tables(task: Forecasting, outputs: Sequence[Said], examples: Sequen
     by_window = _by_window(task, outputs, examples)
     order = np.argsort(-np.nan_to_num(by_window, nan=-1.0), kind="stable")[:WORST]
     worst = tuple(
-        (examples[n].name, str(_stamp(examples[n])), float(by_window[n])) for n in order if np.isfinite(by_window[n])
+        (examples[n].name, str(_stamp(examples[n])), f"{by_window[n]:.4g}") for n in order if np.isfinite(by_window[n])
     )
     errors = np.abs(truth.values - point)
     steps = tuple(
-        (k + 1, float(np.nanmean(errors[:, k]))) for k in _some_steps(errors.shape[1]) if _known(errors[:, k])
+        (k + 1, f"{np.nanmean(errors[:, k]):.4g}") for k in _some_steps(errors.shape[1]) if _known(errors[:, k])
     )
-    lags = tuple((lag, float(r)) for lag, r in _autocorrelations(truth.values - point, task.reading.season))
+    lags = tuple((lag, f"{r:.3f}") for lag, r in _autocorrelations(truth.values - point, task.reading.season))
     return (
         Table(f"What the scores are (m is {task.reading.season})", ("score", "formula"), formulas),
         Table("Error by step of the forecast", ("step", "MAE"), steps),
         Table("The worst forecasts", ("series", "from", "MASE"), worst),
-        Table("Autocorrelation of residuals", ("steps apart", "correlation, nats apart"), lags),
+        Table("Autocorrelation of residuals", ("steps apart", "correlation"), lags),
     )
 
 

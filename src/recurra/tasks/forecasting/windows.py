@@ -153,10 +153,9 @@ def last_observed(values: Floats) -> Floats:
 
 def _joined(parts: Sequence[Any], real: NDArray[np.bool_] | None) -> NDArray[np.float32]:
     """(L, N, F) of parts (N, L, f): what is missing, or padded, is 0."""
-    found = np.concatenate([np.asarray(part, np.float64) for part in parts], 2)
-    found = np.nan_to_num(found, copy=False, nan=0.0)
-    if real is not None:
-        found[~real] = 0.0
+    found = np.concatenate([part for part in parts if part.shape[2]] or [parts[0]], 2, dtype=np.float32)
+    there = ~np.isnan(found)
+    found = np.where(there if real is None else there & real[..., None], found, np.float32(0.0))
     return np.ascontiguousarray(found.transpose(1, 0, 2), np.float32)
 
 
