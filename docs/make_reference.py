@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,18 @@ from recurra.lower import LATEX, PLAIN, Parameter, equations, layout, projects
 from recurra.models import MODELS
 from recurra.tasks import TASKS
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+from python_pages import PAGES, lines
+
 FOLDER = Path(__file__).parent / "reference"
 GENERATED = "*Written by `python docs/make_reference.py` from the code; do not edit by hand.*"
 
 
 def pages() -> dict[str, str]:
     """The text of each page, by its file name."""
-    return {"config.md": _page(config_lines()), "cells.md": _page(cell_lines())}
+    made = {"config.md": config_lines(), "cells.md": cell_lines()} | {name: lines(name) for name in PAGES}
+    return {name: _page(one) for name, one in made.items()}
 
 
 def config_lines() -> Iterator[str]:

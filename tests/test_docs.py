@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.util
 import re
 import shlex
@@ -180,10 +181,21 @@ def test_every_file_that_is_named_is_there(page):
         assert (ROOT / path).exists(), f"{page}: there is no {path}"
 
 
-@pytest.mark.parametrize("name", ["config.md", "cells.md"])
+@pytest.mark.parametrize("name", ["config.md", "cells.md", "python.md", "verbs.md", "layers.md", "extension.md"])
 def test_the_reference_is_what_the_code_says(name):
     written = text_of(f"docs/reference/{name}")
     assert written == make_reference().pages()[name], "run `python docs/make_reference.py`"
+
+
+@pytest.mark.parametrize(
+    ("page", "module"),
+    [("python", "recurra"), ("python", "recurra.sklearn"), ("verbs", "recurra.api"), ("layers", "recurra.nn")],
+)
+def test_the_python_pages_have_every_public_name_with_a_docstring(page, module):
+    heads = re.findall(r"^### (\w+)\n\n(```py|\w)?", text_of(f"docs/reference/{page}.md"), re.MULTILINE)
+    described = {name for name, begins in heads if begins}
+    public = set(importlib.import_module(module).__all__) - {"__version__", "EXPECTED_FAILED_CHECKS"}
+    assert public <= described
 
 
 def test_architecture_names_every_room_on_its_floor():

@@ -40,7 +40,7 @@ class Evaluation:
         return {name: _by_name(scores, self.split) for name, scores in self.report.baselines.items()}
 
     def to_dict(self) -> dict[str, Any]:
-        """As `recurra evaluate --json` prints it: title, scores, baselines, tables, facts."""
+        """As `recurra evaluate RUN --json` prints it: title, scores, baselines, tables, facts."""
         return report_json(self.report)
 
     def __repr__(self) -> str:
