@@ -13,6 +13,7 @@ prepare       files to examples in splits    inference    examples to outputs
 reporting     the end of a run               folder       what a run folder holds
 answers       answers beside their rows      given        what callers hand over
 interrupts    a signal while nothing is lost by it                         callbacks    for callers without one
+word_vectors  vectors of words, of a file or a run
 places        the names in a run folder, and what can be said of a path without torch
 defaults      torch's defaults for new tensors, whatever the caller's are
 """
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from recurra.api.inspecting import Inspection, inspect
     from recurra.api.places import asks_for_folds, is_group, look_at_config, look_at_file, look_at_run
     from recurra.api.training import Trained, finish, resume, train
+    from recurra.api.word_vectors import vectors
     from recurra.tasks import Piece
 
 __all__ = [
@@ -90,6 +92,7 @@ __all__ = [
     "text_column",
     "train",
     "train_group",
+    "vectors",
 ]
 
 # Where each name is. Imported when it is asked for: torch takes seconds, and a mistaken path needs none of them.
@@ -108,6 +111,7 @@ _NAMES = {
     "recurra.api.configuring": "Checked Draft check draft init",
     "recurra.api.distributed": "Distributed",
     "recurra.api.training": "Trained finish resume train",
+    "recurra.api.word_vectors": "vectors",
     "recurra.tasks": "Piece",
 }
 _PLACES = {name: module for module, names in _NAMES.items() for name in names.split()}
