@@ -246,6 +246,31 @@ def test_the_first_guide_works_from_its_file_to_its_scores(tmp_path, monkeypatch
     assert len((tmp_path / "predicted.csv").read_text(encoding="utf-8").splitlines()) == 201
 
 
+def test_the_commands_beside_those_of_other_libraries_run(tmp_path, monkeypatch, capsys):
+    page = "docs/coming-from.md"
+    monkeypatch.chdir(tmp_path)
+    _, make_files = next(blocks(page, "python"))
+    exec(compile(make_files, page, "exec"), {})
+    tiny = ["--set", "training.epochs=1", "--set", "model.encoder.hidden_size=4"]
+    for line in shell_lines(page):
+        words = shlex.split(line)[1:]
+        words += tiny if words[0] == "train" else []
+        words += ["--force"] if words[0] == "init" and Path(words[-1]).exists() else []
+        assert main(words) == 0, f"{line}: {capsys.readouterr().err}"
+    assert len((tmp_path / "predicted.csv").read_text(encoding="utf-8").splitlines()) == 81
+
+
+def test_every_option_that_stands_beside_another_library_s_word_is_one():
+    from recurra.api.schema import schema_for
+    from recurra.tasks import TASKS
+
+    rows = "".join(line for line in text_of("docs/coming-from.md").splitlines(keepends=True) if line.startswith("| "))
+    named = set(re.findall(r"`((?:task|data|training|model\.(?:inputs|encoder|head))\.[\w.]+)", rows))
+    known = {place for task in TASKS for name in schema_for(task).names() for place in schema_for(task).places(name)}
+    assert len(named) > 15
+    assert named - known == set()
+
+
 def test_the_mistakes_of_the_config_guide_are_those_that_check_names(tmp_path, monkeypatch, capsys):
     page = "docs/guide/config.md"
     monkeypatch.chdir(tmp_path)
