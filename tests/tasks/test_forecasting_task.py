@@ -155,10 +155,12 @@ def test_the_poison_would_be_seen() -> None:
     assert not np.array_equal(outputs(model, task, [again], device=CPU)[0].point, said.point)
 
 
-@pytest.mark.parametrize("head", ["direct", "decoder", "segments"])
-@pytest.mark.parametrize("segment", [1, 4])
+@pytest.mark.parametrize(
+    ("head", "segment"),
+    [("direct", 1), ("direct", 4), ("decoder", 1), ("segments", 1), ("segments", 4), ("recursive", 1)],
+)
 def test_a_series_alone_has_the_bits_that_it_has_among_others(head: str, segment: int) -> None:
-    config = plan(**BESIDE)
+    config = plan(**BESIDE | {"past": ()})
     task, _, splits = fitted(config, TimeSplit(test=8, step=1))
     model = model_of(task, head, segment=segment)
     short = list(task.examples([SeriesRow(config.read(record("b", T=5 + H, seed=9)).series)]))  # 5 steps to read
@@ -424,3 +426,51 @@ def test_several_targets_are_read_and_said_together() -> None:
     (window, *_), model = splits["test"], model_of(task)
     answer = task.answer(window, outputs(model, task, [window], device=CPU)[0])
     assert list(answer.columns) == ["y", "y_q0.1", "y_q0.5", "y_q0.9", "rain", "rain_q0.1", "rain_q0.5", "rain_q0.9"]
+
+
+def test_a_recursive_head_reads_what_it_said_and_in_training_what_was() -> None:
+    """A loop that grows the window by its own median gives the same forecast."""
+    config = plan(loss="gaussian", scaling="none", lags=(), horizon=4)
+    task, _, splits = fitted(config)
+    model = model_of(task, "recursive").requires_grad_(False)
+    window = splits["test"][0]
+    (said,) = outputs(model, task, [window], device=CPU)
+    batch = task.collate([window], (0,))
+    x = batch.inputs["features"]
+    for k in range(4):
+        encoded = model.encoder(x, torch.tensor([len(x)]), {})
+        numbers = model.head(torch.cat([encoded.summary, batch.inputs["future"][k]], 1))
+        assert float(numbers[0, 0]) == pytest.approx(said.point[k, 0], rel=1e-5)
+        x = torch.cat([x, torch.cat([numbers[:, :1], batch.inputs["future"][k]], 1).unsqueeze(0)])
+    model.train()
+    taught = model(batch).outputs["numbers"]
+    values = batch.targets["values"]
+    x = torch.cat([batch.inputs["features"], torch.cat([values[:-1], batch.inputs["future"][:-1]], 2)])
+    outputs_ = model.encoder(x, torch.tensor([len(x)]), {}).outputs[-4:]
+    expected = model.head(torch.cat([outputs_, batch.inputs["future"]], 2))
+    torch.testing.assert_close(taught.reshape(4, 1, -1), expected)
+
+
+def test_a_recursive_head_is_not_taught_in_evaluation() -> None:
+    config = plan()
+    task, _, splits = fitted(config)
+    model = model_of(task, "recursive")
+    window = splits["test"][0]
+    known = task.collate([window], (0,))
+    unknown = dataclasses.replace(known, targets={})
+    assert torch.equal(model(known).outputs["numbers"], model(unknown).outputs["numbers"])
+
+
+@pytest.mark.parametrize(
+    ("options", "encoder", "why"),
+    [
+        ({"past": ("rain",)}, "recurrent", "columns of task.past end with what was observed"),
+        ({"base": "season"}, "recurrent", "with task.base: season"),
+        ({"loss": "poisson", "scaling": "mean"}, "recurrent", "or a loss of counts"),
+        ({}, "convolutional", "encoder: head recursive reads one step after another. convolutional sees"),
+    ],
+)
+def test_what_a_recursive_head_cannot_read_is_refused(options: dict[str, Any], encoder: str, why: str) -> None:
+    task, _, _ = fitted(plan(**options))
+    with pytest.raises(ConfigError, match=why):
+        MODELS["forecaster"](task.model_sizes, encoder={"name": encoder}, head={"name": "recursive"})

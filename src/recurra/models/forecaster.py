@@ -13,7 +13,7 @@ from recurra.base.option import OneOf, Opt
 from recurra.config import build
 from recurra.engine import sequence_mask
 from recurra.models import options as o
-from recurra.models.contract import STAND_INS, Problems, Sizes
+from recurra.models.contract import STAND_INS, Encoded, Problems, Sizes
 from recurra.models.encoders import ENCODERS
 from recurra.models.forecasts import FORECASTS
 from recurra.models.options import Component
@@ -24,7 +24,9 @@ class Forecaster(nn.Module):
     """The past of a series to numbers about each step of what follows.
 
     sizes: "features" F of a step, "future" G of a step to come, "horizon" h, "targets" D, "numbers" P of each target,
-      "categories" K and "category_0", ...: values of each
+      "categories" K and "category_0", ...: values of each; for a recursive head "
+      ""past", numbers of a step that are known
+      of the past alone, and "fed", the place of a target's value among its numbers, -1 where there is none
     inputs["features"] (T, N, F), zero where padded; inputs["future"] (h, N, G); inputs["categories"] (N, K) int64
     outputs: "numbers" (h, N, D, P).
     Raises ConfigError, with all problems at once, for options that cannot take effect.
@@ -55,7 +57,19 @@ class Forecaster(nn.Module):
             self.encoder = build(encoder, ENCODERS, width + beside)
             found = (self.encoder.output_size,)
         problems.of_every(found, lambda size: self._make_head(head, size, sizes["future"] + beside, sizes))
+        if not problems.found and self.head.recursive:
+            problems.found += self._cannot_recur()
         problems.raise_all()
+        self.encoder_size = width + beside
+
+    def _cannot_recur(self) -> list[str]:
+        if not self.encoder.causal:
+            return [
+                f"encoder: head recursive reads one step after another. {why}" for why in self.encoder.cannot_stream()
+            ]
+        if self.segment > 1:
+            return ["segment: has no effect with head recursive, which reads one step after another; leave it out."]
+        return []
 
     def _make_head(self, head: Component, size: int, future: int, sizes: Sizes) -> None:
         self.head = build(head, FORECASTS, size, future, sizes)
@@ -66,14 +80,44 @@ class Forecaster(nn.Module):
         lengths = batch.lengths.to(features.device)
         if self.segment > 1:
             features, lengths = self._segments(features, lengths)
-        N = len(lengths)
         known = self._categories(batch.inputs["categories"])
         x = torch.cat([features, known.expand(len(features), -1, -1)], 2)
         x = torch.where(sequence_mask(lengths, len(x)).unsqueeze(2), x, 0.0)
-        summary = self.encoder(x, lengths, {}).summary
+        encoded = self.encoder(x, lengths, {})
         ahead = torch.cat([future, known.expand(len(future), -1, -1)], 2)
-        numbers = self.head(summary, ahead)
-        return Prediction({"numbers": numbers.reshape(len(future), N, self.targets, -1)})
+        if self.head.recursive:
+            said = batch.targets.get("values") if self.training else None
+            numbers = self._taught(encoded, ahead, said) if said is not None else self._step_by_step(encoded, ahead)
+        else:
+            numbers = self.head(encoded.summary, ahead)
+        return Prediction({"numbers": numbers.reshape(len(future), len(lengths), self.targets, -1)})
+
+    def _taught(self, encoded: Encoded, ahead: Tensor, values: Tensor) -> Tensor:
+        """All steps at once, each behind the true values (h, N, D) before it."""
+        outputs = encoded.summary.unsqueeze(0)
+        if len(ahead) > 1:
+            x = self._read(values[:-1], ahead[:-1])
+            lengths = torch.full_like(encoded.lengths, len(x))
+            outputs = torch.cat([outputs, self.encoder(x, lengths, encoded.states).outputs])
+        found: Tensor = self.head(torch.cat([outputs, ahead], 2))
+        return found
+
+    def _step_by_step(self, encoded: Encoded, ahead: Tensor) -> Tensor:
+        """Each step behind what was said of the one before it."""
+        output, states, found = encoded.summary, encoded.states, []
+        one = torch.ones_like(encoded.lengths)
+        for k in range(len(ahead)):
+            found.append(self.head(torch.cat([output, ahead[k]], 1)))
+            if k + 1 < len(ahead):
+                x = self._read(self.head.value(found[-1]).unsqueeze(0), ahead[k : k + 1])
+                after = self.encoder(x, one, states)
+                output, states = after.summary, after.states
+        return torch.stack(found)
+
+    def _read(self, values: Tensor, ahead: Tensor) -> Tensor:
+        """(T, N, I) steps to come as the encoder reads steps: values, marks that they are there, what is known."""
+        marks = values.new_ones(*values.shape[:2], self.encoder_size - self.targets - ahead.shape[2])
+        return torch.cat([values, marks, ahead], 2)
 
     def _categories(self, chosen: Tensor) -> Tensor:
         """(1, N, K E) the vectors of each row's categories."""

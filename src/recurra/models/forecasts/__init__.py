@@ -14,11 +14,13 @@ from recurra.base.registry import Registry
 from recurra.models.forecasts.contract import ForecastHead
 from recurra.models.forecasts.decoder import DecoderForecast
 from recurra.models.forecasts.direct import DirectForecast
+from recurra.models.forecasts.recursive import RecursiveForecast
 from recurra.models.forecasts.segments import SegmentsForecast
 
 FORECASTS: Registry[Callable[..., ForecastHead]] = Registry("forecast_head", "recurra.forecasts")
 FORECASTS.add("direct", DirectForecast)
 FORECASTS.add("decoder", DecoderForecast)
 FORECASTS.add("segments", SegmentsForecast)
+FORECASTS.add("recursive", RecursiveForecast)
 
-__all__ = ["FORECASTS", "DecoderForecast", "DirectForecast", "ForecastHead", "SegmentsForecast"]
+__all__ = ["FORECASTS", "DecoderForecast", "DirectForecast", "ForecastHead", "RecursiveForecast", "SegmentsForecast"]

@@ -18,6 +18,8 @@ class DecoderForecast(nn.Module):
     reads what is known of each step and which step it is, and reads no forecast of its own.
     """
 
+    recursive = False
+
     def __init__(
         self,
         input_size: int,

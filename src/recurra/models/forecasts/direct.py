@@ -18,6 +18,8 @@ class DirectForecast(nn.Module):
     that step (the two decoders of MQ-RNN: Wen et al. 2017, arXiv:1711.11053, section 3).
     """
 
+    recursive = False
+
     def __init__(
         self,
         input_size: int,

@@ -19,6 +19,8 @@ class SegmentsForecast(nn.Module):
     which reads which piece it is and what is known of it (SegRNN: Lin et al. 2023, arXiv:2308.11200, section 3.3).
     """
 
+    recursive = False
+
     def __init__(
         self,
         input_size: int,

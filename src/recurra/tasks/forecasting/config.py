@@ -69,7 +69,7 @@ class ForecastingConfig:
 
     needs: ClassVar = Needs(
         "forecaster",
-        {"encoder": ("recurrent", "convolutional", "identity"), "head": ("direct", "decoder", "segments")},
+        {"encoder": ("recurrent", "convolutional", "identity"), "head": ("direct", "decoder", "segments", "recursive")},
     )
 
     target: Annotated[Names, Opt("column of numbers to forecast, or several, which are read together", named=True)] = (
@@ -186,6 +186,14 @@ class ForecastingConfig:
         return None if self.frequency is None else frequency_of(self.frequency)
 
     @property
+    def fed(self) -> int:
+        """The place of a target's value among the numbers that a model says of it; -1 where none is its value."""
+        kind = KINDS[self.loss](self.levels)
+        if kind.counts or self.base == "season":
+            return -1
+        return self.levels.index(0.5) if self.loss == "quantiles" else 0
+
+    @property
     def interval_kind(self) -> str:
         """own, conformal or none."""
         if self.intervals is not None:
@@ -221,7 +229,15 @@ class ForecastingConfig:
         """`model_sizes` of the smallest data there is."""
         D = len(self.columns.target)
         numbers = KINDS[self.loss](self.levels).size
-        return {"features": D, "future": 0, "horizon": self.horizon, "targets": D, "numbers": numbers, "categories": 0}
+        return {
+            "features": D,
+            "future": 0,
+            "horizon": self.horizon,
+            "targets": D,
+            "numbers": numbers,
+            "categories": 0,
+            "fed": self.fed,
+        }
 
     @classmethod
     def format_of(cls, file: Path) -> str:

@@ -94,6 +94,8 @@ class Fitted:
             "horizon": plan.horizon,
             "targets": D,
             "numbers": numbers,
+            "past": self.beside.width(columns.past, masked),
+            "fed": plan.fed,
             "categories": len(static),
             **{f"category_{k}": len(self.beside.words[name]) for k, name in enumerate(static)},
         }
