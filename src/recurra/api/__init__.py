@@ -8,6 +8,7 @@ generating    generate, suggest: what a language model, or one of music, says ne
 doctoring     doctor: where gradients go     inspecting   inspect
 exporting     export_onnx, export_torch: a run for other programs
 finetuning    a model that begins with a language model
+pretrained_vectors   one that begins with vectors of words from a file
 options       sections of the config         schema       the config as a whole
 prepare       files to examples in splits    inference    examples to outputs
 reporting     the end of a run               folder       what a run folder holds

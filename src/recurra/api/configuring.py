@@ -17,6 +17,7 @@ from recurra.api.finetuning import load_pretrained
 from recurra.api.folder import add_cells, open_run
 from recurra.api.given import AnyPath, config_of, overrides_of, path_of, text_of
 from recurra.api.prepare import prepare, selected
+from recurra.api.pretrained_vectors import load_vectors
 from recurra.api.schema import read_settings, settings_of
 from recurra.base.contracts import Listener, Record
 from recurra.base.errors import ConfigError
@@ -246,6 +247,7 @@ def check(
     if settings.training.init_from is not None:
         run = open_run(Path(settings.training.init_from))
         heard.note(load_pretrained(run, model, prepared.task, settings.training.init_layers))
+    load_vectors(settings.training, model, prepared.task, heard)
     parameters = sum(p.numel() for p in model.parameters())
     return Checked(settings.tree, tuple(heard.messages), {**prepared.facts, "parameters": parameters})
 

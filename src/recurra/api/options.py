@@ -134,6 +134,19 @@ class TrainingOptions:
         int | None,
         Opt("recurrent layers to take from there, from below; null: all, 0: the vectors alone; needs init_from", ge=0),
     ] = None
+    init_vectors: Annotated[
+        str | None,
+        Opt("file of word vectors that the inputs begin with: GloVe, word2vec, fastText or safetensors"),
+    ] = None
+    init_missing: Annotated[
+        str,
+        Opt(
+            "vector of a word that the file lacks: mean of those that it has, zero, or random as without a file; needs "
+            "init_vectors",
+            choices=("mean", "zero", "random"),
+        ),
+    ] = "mean"
+    init_frozen: Annotated[bool, Opt("the vectors of tokens stay as they begin; needs init_vectors")] = False
     rate_decay: Annotated[
         float,
         Opt(
@@ -157,5 +170,13 @@ class TrainingOptions:
             for name, is_given in given.items()
             if is_given and self.init_from is None
         ]
+        of_vectors = {"init_missing": self.init_missing != "mean", "init_frozen": self.init_frozen}
+        problems += [
+            f"{name}: has no effect without init_vectors; leave it out, or name a file of word vectors there."
+            for name, is_given in of_vectors.items()
+            if is_given and self.init_vectors is None
+        ]
+        if self.init_vectors is not None and self.init_from is not None:
+            problems += ["init_vectors: the language model of init_from has vectors already; leave one of the two out."]
         if problems:
             raise ConfigError(problems)

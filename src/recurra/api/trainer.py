@@ -11,6 +11,7 @@ import torch
 from recurra.api.finetuning import freeze_below, groups_of
 from recurra.api.fingerprint import refuse_other_data
 from recurra.api.inference import ahead
+from recurra.api.pretrained_vectors import freeze_vectors
 from recurra.api.schema import Settings
 from recurra.base.contracts import Batch, Progress, Score
 from recurra.base.errors import ConfigError, RunError
@@ -63,6 +64,7 @@ class Trainer:
         )
         self.total_steps = self.steps_of(options.epochs)
         self.model = settings.model(task.model_sizes).to(device)
+        freeze_vectors(options, self.model)
         self.carry = TruncatedBPTT(self.model) if self.sampler.carries else None
         self.groups = groups_of(self.model)
         self.optimizer = self._optimizer()

@@ -18,6 +18,7 @@ from recurra.api.inference import outputs
 from recurra.api.interrupts import Stopped
 from recurra.api.places import RunFolder
 from recurra.api.prepare import Prepared, prepare, selected
+from recurra.api.pretrained_vectors import load_vectors
 from recurra.api.schema import Settings
 from recurra.api.trainer import Trainer
 from recurra.base.contracts import Callback, Progress, Score
@@ -115,6 +116,8 @@ def _course(
     elif settings.training.init_from is not None:
         run = open_run(Path(settings.training.init_from))
         watch.note(load_pretrained(run, trainer.model, prepared.task, settings.training.init_layers))
+    else:
+        load_vectors(settings.training, trainer.model, prepared.task, watch)
     if ranks.number:
         return TrainingRun(prepared, trainer, Unwritten(), Unwritten(), select, folder, floor)
     _say_choices(trainer, settings, select, device, watch)

@@ -31,6 +31,7 @@ _THEIRS = {
     "epochs": "num_epochs num_train_epochs max_epochs n_epochs nb_epoch max_epoch",
     "eps": "epsilon adam_epsilon",
     "hidden_size": "hidden_dim hidden_units num_hidden n_hidden hidden units num_units rnn_size size d_model",
+    "init_vectors": "pretrained_embeddings embeddings_path word_vectors glove pretrained_vectors",
     "init_from": "pretrained pretrained_model model_name_or_path from_pretrained",
     "input_feeding": "input_feed",
     "label": "label_column labels_column target_column y label_col",

@@ -46,6 +46,11 @@ class WordVectors:
         """d, numbers of a vector."""
         return int(self.matrix.shape[1])
 
+    @property
+    def makes_unseen(self) -> bool:
+        """Whether words that are not among them may have a vector all the same."""
+        return self._make is not None
+
     def __len__(self) -> int:
         return len(self.words)
 
