@@ -41,8 +41,20 @@ class Contents:
 
 _ERRORS = ("RecurraError", "ConfigError", "DataError", "RunError", "ShapeError", "TrainingError")
 _ANSWERS = (
-    *("Label", "Labels", "SeriesLabel", "SeriesLabels", "Text", "Candidate", "Attention", "Spans", "Tags", "Span"),
-    *("LogProb", "TokenLogProb", "Chords"),
+    *(
+        "AnyAnswer",
+        "Label",
+        "Labels",
+        "SeriesLabel",
+        "SeriesLabels",
+        "Text",
+        "Candidate",
+        "Attention",
+        "Spans",
+        "Tags",
+        "Span",
+    ),
+    *("LogProb", "TokenLogProb", "Chords", "Forecast"),
 )
 PAGES: Mapping[str, Contents] = {
     "python.md": Contents(

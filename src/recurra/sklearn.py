@@ -234,7 +234,7 @@ class SequenceTagger(_Sequences):
     def predict(self, X: Any) -> list[list[str]]:
         """The tag of each word."""
         answers = self._opened().predict([{"tokens": words} for words in _sentences(X, "X")])
-        return [[tag for _, tag in answer.tags] for answer in answers]  # type: ignore[attr-defined]
+        return [[tag for _, tag in answer.tags] for answer in answers]
 
     def score(self, X: Any, y: Any) -> float:
         """The share of words whose tag is right, 0..1; 0 for no words."""

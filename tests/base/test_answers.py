@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pickle
 from dataclasses import FrozenInstanceError
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from recurra.base import answers
 from recurra.base.answers import (
     Attention,
     Candidate,
@@ -92,3 +94,11 @@ def test_the_dict_of_an_answer_is_nobody_elses() -> None:
 
 def test_tags_of_tokens_are_read_as_those_beside_spans() -> None:
     assert ANSWERS["tags"][0].tags == (("a", "DT"), ("b", "NN"))
+
+
+def test_any_answer_has_the_attributes_of_every_kind_and_no_other() -> None:
+    classes = [one for one in vars(answers).values() if isinstance(one, type)]
+    kinds = [one for one in classes if isinstance(getattr(one, "kind", None), str)]
+    assert len(kinds) >= 10
+    fields = {field.name for kind in kinds for field in dataclasses.fields(kind)} | {"tags"}
+    assert set(answers.AnyAnswer.__annotations__) == fields

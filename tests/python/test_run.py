@@ -29,8 +29,8 @@ def dicts(answers: Any) -> list[dict[str, Any]]:
 
 def test_a_text_has_an_answer_and_a_list_of_texts_a_list_of_them(run: recurra.Run) -> None:
     one = run.predict(TEXTS[0])
-    assert (one.to_dict(), one.text) == (by_command(TEXTS[0])[0], TEXTS[0])  # type: ignore[attr-defined]
-    assert one.score == one.probabilities[one.label] == max(one.probabilities.values())  # type: ignore[attr-defined]
+    assert (one.to_dict(), one.text) == (by_command(TEXTS[0])[0], TEXTS[0])
+    assert one.score == one.probabilities[one.label] == max(one.probabilities.values())
     assert dicts(run.predict(TEXTS)) == by_command(*TEXTS)
     assert run.predict({"text": TEXTS[0], "id": 3}) == one
     assert run.predict([]) == []
@@ -53,7 +53,7 @@ def test_texts_come_in_whatever_holds_them(name: str, run: recurra.Run) -> None:
 
 def test_a_path_is_read_as_the_runs_config_says(run: recurra.Run) -> None:
     answers = run.predict(Path("data.csv"))
-    assert [answer.text for answer in answers][1] == "lovely item b1"  # type: ignore[attr-defined]
+    assert [answer.text for answer in answers][1] == "lovely item b1"
     assert len(answers) == 40
 
 
@@ -95,7 +95,7 @@ def test_other_data_is_scored_in_any_form(rows: Any, run: recurra.Run) -> None:
         assert str(found).startswith("run on data.csv\n\nscore ")
     else:
         answers = run.predict(["lovely", "grim"])
-        assert found.scores["accuracy"] == sum(one.label == "good" for one in answers) / 2  # type: ignore[attr-defined]
+        assert found.scores["accuracy"] == sum(one.label == "good" for one in answers) / 2
 
 
 def test_a_split_of_its_own_data_is_scored(run: recurra.Run) -> None:

@@ -278,6 +278,37 @@ class Forecast:
         return ", ".join(f"{value:.5g}" for value in first)
 
 
+class AnyAnswer(Answer, Protocol):
+    """An answer as type checkers see it: every attribute that some kind of answer has.
+
+    Which ones there are follows from the run's task (docs/guide/python.md has a table); others raise AttributeError.
+    `isinstance(answer, Label)` tells one kind from the others.
+    """
+
+    text: str
+    note: str | None
+    label: str
+    labels: tuple[str, ...]
+    score: float | None
+    probabilities: Mapping[str, float]
+    steps: int
+    output: str
+    n_best: tuple[Candidate, ...] | None
+    attention: Attention | None
+    spans: tuple[Span, ...]
+    tags: tuple[tuple[str, str], ...]
+    tokens: Any
+    log_prob: float
+    perplexity: float
+    num_tokens: int
+    chords: str
+    nats_per_step: float
+    num_steps: int
+    series: str
+    time: tuple[str | int, ...]
+    columns: Mapping[str, tuple[float, ...]]
+
+
 def _as_dict(answer: Any) -> dict[str, Any]:
     """Its fields as JSON has them. One whose default is None is left out where it is None."""
     named = ((field, getattr(answer, field.name)) for field in fields(answer))

@@ -14,7 +14,7 @@ from recurra.api.folder import OpenRun, open_run
 from recurra.api.given import AnyPath, path_of, refusal
 from recurra.api.places import RunFolder
 from recurra.api.reporting import read_report
-from recurra.base.answers import Answer
+from recurra.base.answers import AnyAnswer
 from recurra.base.contracts import Record
 from recurra.base.errors import ConfigError
 from recurra.python.evaluation import Evaluation
@@ -96,13 +96,13 @@ class Run:
     # -- answers ---------------------------------------------------------------------------------------------------
 
     @overload
-    def predict(self, data: str | Mapping[str, Any] | Record, **options: Any) -> Answer: ...
+    def predict(self, data: str | Mapping[str, Any] | Record, **options: Any) -> AnyAnswer: ...
     @overload
-    def predict(self, data: os.PathLike[str], **options: Any) -> list[Answer]: ...
+    def predict(self, data: os.PathLike[str], **options: Any) -> list[AnyAnswer]: ...
     @overload
     def predict(self, data: IntoDataFrameT, **options: Any) -> IntoDataFrameT: ...
     @overload
-    def predict(self, data: Iterable[Any], **options: Any) -> list[Answer]: ...
+    def predict(self, data: Iterable[Any], **options: Any) -> list[AnyAnswer]: ...
     @in_float32
     def predict(self, data: Any, **options: Any) -> Any:
         """Answers in the form of the question; labels are not needed.
