@@ -17,6 +17,7 @@ from recurra.api.places import RunFolder
 from recurra.api.samples import read_samples
 from recurra.base.contracts import Origin, Record
 from recurra.base.errors import ConfigError, RunError
+from recurra.base.normal import name_of
 from recurra.data.fields import FIELD_KINDS, TEXT, Field
 from recurra.service.errors import RefusedError
 from recurra.service.limits import LONGEST_NAME
@@ -164,12 +165,13 @@ def records_of(served: LoadedModel, texts: list[str] | None, records: list[dict[
 
     Raises RefusedError, 422, with all fields that are larger than their kind allows.
     """
-    kinds = {one.name: FIELD_KINDS[one.kind] for one in served.inputs}
+    # By any spelling, as fields are found: the limits of a field, and whether a name may be opened, hang on its kind.
+    kinds = {name_of(one.name): FIELD_KINDS[one.kind] for one in served.inputs}
     problems: list[str] = []
 
     def checked(name: str, value: Any, place: str) -> Any:
         try:
-            return kinds.get(name, TEXT).of_request(value)
+            return kinds.get(name_of(name), TEXT).of_request(value)
         except ValueError as error:
             problems.append(f"{place}: {error}.")
             return None

@@ -12,8 +12,9 @@ splits    the parts of a folder
 arrow_rows what Parquet, Arrow and saved datasets share
 annotated what exports of annotation tools share
 documents what folders of texts share
-csv tsv json jsonl excel parquet arrow datasets folders text parallel conll conllu ts tsf ucr   one format each, and
-          of tools for annotations prodigy doccano label_studio spacy brat
+by_class  what folders of files by class share
+csv tsv json jsonl excel parquet arrow datasets folders text parallel conll conllu ts tsf ucr sounds   one format each,
+          and of tools for annotations prodigy doccano label_studio spacy brat
 
 A new format is one file that makes a `Format`, and one line below.
 """
@@ -49,6 +50,7 @@ from recurra.data.formats.reading import (
     spelt,
     splits_in,
 )
+from recurra.data.formats.sounds import SOUNDS
 from recurra.data.formats.spacy import SPACY
 from recurra.data.formats.text import TEXT
 from recurra.data.formats.ts import TS
@@ -97,3 +99,4 @@ FORMATS.add("conllu", CONLLU)
 FORMATS.add("ts", TS)
 FORMATS.add("tsf", TSF)
 FORMATS.add("ucr", UCR)
+FORMATS.add("sounds", SOUNDS)

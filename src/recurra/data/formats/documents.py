@@ -48,8 +48,8 @@ def text_of(path: Path, encoding: str | None) -> str:
     return "".join(parts)
 
 
-def has(folder: Path, suffix: str) -> bool:
-    """Whether one of the first files of a folder has a suffix."""
+def has(folder: Path, suffix: str | tuple[str, ...]) -> bool:
+    """Whether one of the first files of a folder has this suffix, or one of these."""
     try:
         with os.scandir(folder) as entries:
             return any(

@@ -10,7 +10,8 @@ from typing import Any
 
 from recurra.base.contracts import Record
 from recurra.base.errors import DataError
-from recurra.data.fields import numbers_of
+from recurra.data.fields import names_sound, numbers_of
+from recurra.data.sound import sound_of
 from recurra.tasks.columns import column_names, counted, missing, named, values
 from recurra.tasks.contract import Suggestion
 
@@ -34,6 +35,8 @@ ID_NAMES = (
 TIME_NAMES = ("time", "t", "timestamp", "ds", "date", "datetime", "step", "time_index", "timepoint")
 # The beginning of a file that is looked at, and numbers without names in its first line: a table of the UCR archive.
 LOOK_BYTES = 65_536
+# Bands of sounds: 40 were better than Kaldi's 23 on dev of spoken digits (docs/results.md, "Series").
+BANDS = 40
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[Nn]a[Nn]|\?")
 
 
@@ -51,8 +54,26 @@ def format_of(file: Path) -> str:
 def suggested(rows: Sequence[Record], file: Path) -> Suggestion:
     """Options of the task for a file, from its first rows. Raises ConfigError or DataError if nothing fits."""
     names = column_names(rows, file, "numbers and a label")
+    sounds = [name for name in names if names_sound(rows[0].fields[name])]
+    if sounds:
+        return _of_sounds(rows, file, names, sounds[0])
     listed = [name for name in names if _steps(rows[0], name) > 1]
     return _of_series(rows, file, names, listed) if listed else _of_steps(rows, file, names)
+
+
+def _of_sounds(rows: Sequence[Record], file: Path, names: Sequence[str], column: str) -> Suggestion:
+    """Each row names a sound file. The rate is that of the first."""
+    label = _label(rows, file, [name for name in names if name != column])
+    first = sound_of(rows[0].fields[column], rows[0].origin, column)
+    sound: dict[str, Any] = {"name": "kaldi", "rate": first.rate, "bands": BANDS}
+    said = [
+        f"values: column '{column}', of sound files; the first has {first.rate:,} samples a second.",
+        *_said_of(rows, label),
+    ]
+    if first.channels > 1:
+        sound["channels"] = "mean"
+        said.append(f"sound.channels: mean, as the first has {first.channels}.")
+    return Suggestion({"values": column, "label": label, "sound": sound}, said=tuple(said))
 
 
 def _of_series(rows: Sequence[Record], file: Path, names: Sequence[str], listed: Sequence[str]) -> Suggestion:

@@ -13,17 +13,20 @@ from recurra.base.contracts import Origin, Record
 from recurra.base.digest import digest_of
 from recurra.base.errors import ConfigError, DataError, RunError
 from recurra.base.normal import spellings
-from recurra.base.option import Opt
+from recurra.base.option import OneOf, Opt
+from recurra.config import Section, build
 from recurra.data.fields import Field
 from recurra.data.formats import field
 from recurra.data.scaling import Scaler, Scaling
+from recurra.data.spectra import SPECTRA, Spectrum
 from recurra.tasks.contract import Needs, Suggestion
 from recurra.tasks.label_task import class_weights, labels_from_json
 from recurra.tasks.labels import LabelKind, ManyLabels, OneLabel, label_set
 from recurra.tasks.series_classification.columns import format_of, suggested
 from recurra.tasks.series_classification.reader import Keep, Missing, Raw, SeriesReader, features_of, raw_series
 from recurra.tasks.series_classification.sizing import sized
-from recurra.tasks.series_classification.task import SeriesClassification, SeriesExample, example_of
+from recurra.tasks.series_classification.sounds import SoundRow, read_sound
+from recurra.tasks.series_classification.task import AnyExample, SeriesClassification, example_of
 from recurra.tasks.sizing import Choice, Options, Seen
 
 
@@ -54,6 +57,10 @@ class SeriesClassificationConfig:
         str | tuple[str, ...],
         Opt("column of numbers, one a step or a list for each step; or several columns, side by side", named=True),
     ] = "values"
+    sound: Annotated[
+        Section | Mapping[str, Any] | str | None,
+        OneOf("values are sound files, read as log-mel features by this definition; null: they are numbers", SPECTRA),
+    ] = None
     label: Annotated[str, Opt("column with the label", named=True)] = "label"
     labels: Annotated[Literal["one", "many"], Opt("how many labels a row has; many: any number, none too")] = "one"
     separator: Annotated[str | None, Opt("between labels in one cell; only with labels: many")] = None
@@ -90,10 +97,21 @@ class SeriesClassificationConfig:
             problems.append("label_smoothing: has no effect with labels: many; leave it out.")
         if self.labels == "many" and self.class_weights == "balanced":
             problems.append("class_weights: balanced needs labels: one; give a map of label: weight, or leave it out.")
+        if self.sound is not None and len(self.columns) > 1:
+            problems.append("values: with sound it is one column, of sound files; expected its name alone.")
+        if self.sound is not None and self.missing != "refuse":
+            problems.append("missing: has no effect with sound, where no number is missing; leave it out.")
         if self.separator == "":
             problems.append("separator: is empty; expected a text that stands between labels, such as ','.")
         if problems:
             raise ConfigError(problems)
+        _ = self.spectrum  # what its options refuse is said now
+
+    @property
+    def spectrum(self) -> Spectrum | None:
+        """How sounds become numbers; None where they are numbers already."""
+        made: Spectrum | None = None if self.sound is None else build(self.sound, SPECTRA)
+        return made
 
     @property
     def kind(self) -> LabelKind:
@@ -106,13 +124,13 @@ class SeriesClassificationConfig:
 
     @property
     def inputs(self) -> tuple[Field, ...]:
-        """The columns of numbers."""
-        return tuple(Field(name, "numbers") for name in self.columns)
+        """The columns of numbers, or the one of sounds."""
+        return tuple(Field(name, "numbers" if self.sound is None else "audio") for name in self.columns)
 
     @property
     def step_fields(self) -> tuple[str, ...]:
-        """The same: each row of a file in long form is a step."""
-        return self.columns
+        """The same: each row of a file in long form is a step. A sound is no step."""
+        return self.columns if self.sound is None else ()
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -127,7 +145,8 @@ class SeriesClassificationConfig:
     @property
     def smallest_sizes(self) -> Mapping[str, int]:
         """`model_sizes` of the smallest data there is."""
-        return {"features": len(self.columns), "labels": 2}
+        spectrum = self.spectrum
+        return {"features": len(self.columns) if spectrum is None else spectrum.num_features, "labels": 2}
 
     @classmethod
     def format_of(cls, file: Path) -> str:
@@ -144,19 +163,24 @@ class SeriesClassificationConfig:
         """Choices by the size of the data: options of any section, with the reason for each."""
         return sized(options, seen)
 
-    def read(self, record: Record) -> SeriesRow:
-        """The numbers and the labels of a record.
+    def read(self, record: Record) -> SeriesRow | SoundRow:
+        """The numbers, or the sound, and the labels of a record.
 
         Raises DataError, with file, line and step, if nothing can be learned from it.
         """
+        if (spectrum := self.spectrum) is not None:
+            return SoundRow(read_sound(record, self.columns[0], spectrum), spectrum, *self._labels(record))
         raw = raw_series(record, self.columns, self.missing)
         if not len(raw):
             raise DataError(
                 f"{record.origin}: has no step; expected numbers. Fill them in, or set data.on_error: skip."
             )
+        return SeriesRow(raw, *self._labels(record), record.origin)
+
+    def _labels(self, record: Record) -> tuple[Any, str, tuple[str, ...]]:
+        """What a record should be, what a split keeps of it in proportion, and its labels as the file has them."""
         gold, spelt = self.kind.read(field(record, self.label), record.origin)
-        stratum = "\n".join(sorted(self.kind.names([gold])))
-        return SeriesRow(raw, gold, sys.intern(stratum), spelt, record.origin)
+        return gold, sys.intern("\n".join(sorted(self.kind.names([gold])))), spelt
 
     def check(self, record: Record) -> None:
         """Raise DataError, with file, line and step, if this record cannot be learned from."""
@@ -166,14 +190,21 @@ class SeriesClassificationConfig:
         """The task from training records, as `fit_examples`."""
         return self.fit_examples([self.read(record) for record in records], source)[0]
 
-    def fit_examples(self, rows: Sequence[SeriesRow], source: str) -> tuple[SeriesClassification, list[SeriesExample]]:
+    def fit_examples(
+        self, rows: Sequence[SeriesRow | SoundRow], source: str
+    ) -> tuple[SeriesClassification, list[AnyExample]]:
         """Scales and labels from training rows, and these as examples.
 
         Raises DataError if there is nothing to learn, and for series of other numbers of features than the first.
         """
         gold = [row.gold for row in rows]
         labels = label_set(self.kind, gold, source)
-        number = features_of([(row.raw, row.origin) for row in rows], source)
+        spectrum = self.spectrum
+        number = (
+            features_of(((row.raw, row.origin) for row in rows), source)
+            if spectrum is None
+            else (spectrum.num_features)
+        )
         reader = SeriesReader(
             Scaler.fit(self.scaling, (row.raw for row in rows), number), self.missing, self.max_length, self.keep
         )

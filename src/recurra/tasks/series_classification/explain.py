@@ -12,14 +12,14 @@ from recurra.base.contracts import Batch, Prediction, Table
 from recurra.tasks.explanation import ExplanationTarget, answer_of, copies_of, entry_of
 
 if TYPE_CHECKING:
-    from recurra.tasks.series_classification.task import SeriesClassification, SeriesExample
+    from recurra.tasks.series_classification.task import AnyExample, SeriesClassification
 
 # Labels that are shown.
 MOST_LABELS = 10
 
 
 def explained(
-    task: SeriesClassification, model: torch.nn.Module, example: SeriesExample, device: torch.device
+    task: SeriesClassification, model: torch.nn.Module, example: AnyExample, device: torch.device
 ) -> ExplanationTarget:
     """The probability of the label that was said; of many labels, of the most probable one."""
     output = answer_of(task, model, example, device)

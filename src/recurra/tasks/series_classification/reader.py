@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -132,9 +132,9 @@ def _numbers(count: int) -> str:
     return "1 number" if count == 1 else f"{count} numbers"
 
 
-def features_of(rows: Sequence[tuple[Raw, Origin]], source: str) -> int:
+def features_of(rows: Iterable[tuple[Raw, Origin]], source: str) -> int:
     """How many numbers a step has, in every series. Raises DataError, with file and line, for one that has others."""
-    first, where = rows[0]
+    first, where = next(rows := iter(rows))
     for raw, origin in rows:
         if raw.shape[1] != first.shape[1]:
             turned = " Are its axes exchanged? Expected steps, with the numbers of each." * (

@@ -77,6 +77,8 @@ class StreamingPredictor:
 
 def _cannot(task: SeriesClassification) -> list[str]:
     problems = []
+    if task.plan.sound is not None:
+        problems.append("task.sound: a sound is read as a whole file; a model of numbers takes features in pieces.")
     if task.reader.scaler.how == "series":
         problems.append("task.scaling: series needs the whole series first; standard does not.")
     if task.reader.max_length is not None and task.reader.keep == "end":

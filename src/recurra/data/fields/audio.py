@@ -1,0 +1,51 @@
+"""Fields of sound: the name of a file, or the bytes of one; in a request bytes alone, as base64."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from recurra.data.sound import SUFFIXES, silence
+
+# Bytes of a file in a request: two minutes of 16 bits at 48,000 Hz.
+MOST_BYTES = 12 * 2**20
+LONGEST = 4 * -(-MOST_BYTES // 3)
+
+
+class Audio:
+    """A sound file: its bytes, or its name where a file of the user names it."""
+
+    smallest = silence(8_000, 800)
+
+    @property
+    def schema(self) -> Mapping[str, Any]:
+        """As JSON Schema has it."""
+        return {"type": "string", "contentEncoding": "base64", "maxLength": LONGEST}
+
+    def size(self, value: Any) -> int:
+        """About what a step of features takes: 160 bytes of a file."""
+        return len(value) // 160 if isinstance(value, bytes) else 1
+
+    def of_request(self, value: Any) -> Any:
+        """The bytes of a file. Raises ValueError for what is no base64, or too long: a name is never opened."""
+        if isinstance(value, bytes) and len(value) <= MOST_BYTES:
+            return value
+        if not isinstance(value, str):
+            raise ValueError("is no text; expected the bytes of a sound file as base64")
+        if len(value) > LONGEST:
+            raise ValueError(f"has {len(value):,} characters; a sound can have {LONGEST:,}, as base64")
+        try:
+            return base64.b64decode(value, validate=True)
+        except (binascii.Error, ValueError):
+            raise ValueError("is no base64; expected the bytes of a sound file, not its name") from None
+
+
+AUDIO = Audio()
+
+
+def names_sound(value: Any) -> bool:
+    """Whether a value of a file is a sound, or has the name of one."""
+    return isinstance(value, str | Path) and Path(str(value).strip().lower()).suffix in SUFFIXES

@@ -1,0 +1,16 @@
+"""Sound files: a folder for each class, a file for each row; or files without a class, for `predict`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from recurra.data.formats.by_class import by_class
+from recurra.data.sound import SUFFIXES
+
+
+def _itself(file: Path) -> Path:
+    """Read later, when a batch is made."""
+    return file
+
+
+SOUNDS = by_class("a folder of sounds by class: yes/*.wav, no/*.wav", "sounds", "sound", SUFFIXES, _itself)

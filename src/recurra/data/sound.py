@@ -1,0 +1,186 @@
+"""Sound files by the package soundfile (`recurra[audio]`): what their header says, and their samples.
+
+A WAV file is looked at first: libsndfile reads one that is cut off to its end, without a word.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recurra.base.contracts import Origin
+from recurra.base.errors import DataError
+from recurra.base.optional import needs
+from recurra.data.spectra import Spectrum
+from recurra.data.spectra.contract import Samples
+
+EXTRA = "audio"
+SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".w64", ".rf64", ".caf")
+# Numbers of a sound, all channels together: an hour of 16,000 Hz is 57.6 million, and 220 MiB.
+MOST_SAMPLES = 100_000_000
+# Sizes of a WAV's data that say that whoever wrote it could not know: of ffmpeg, of sox and espeak-ng.
+_OPEN_ENDED = (0, 0x7FFFF000, 0x7FFFFFFF, 0xFFFFFFFF)
+_CHUNK = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """A sound that is not decoded yet. source: its file, or its bytes      samples: of each channel
+
+    digest: of its bytes, 32      origin: where it is named
+    """
+
+    source: Path | bytes
+    rate: int
+    channels: int
+    samples: int
+    digest: bytes
+    origin: Origin
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return str(self.origin) if isinstance(self.source, bytes) else str(self.source)
+
+
+def sound_of(value: Any, origin: Origin, column: str) -> Sound:
+    """The sound in a field: bytes, a Path, or the name of a file, which is relative to the file that names it.
+
+    Raises DataError, a sentence, for what is no sound, is cut off or has no channel; ConfigError without soundfile.
+    """
+    if isinstance(value, bytes | bytearray):
+        source: Path | bytes = bytes(value)
+    elif isinstance(value, Path):
+        source = value
+    elif isinstance(value, str) and value.strip():
+        source = Path(origin.path).parent / value.strip()
+    else:
+        raise DataError(f"{origin}: column '{column}' holds {value!r:.60}, expected the name of a sound file.")
+    where = f"{origin}: column '{column}'" if isinstance(source, bytes) else str(source)
+    if isinstance(source, Path) and not source.is_file():
+        raise DataError(f"{origin}: column '{column}': {source}: no such file.")
+    with _bytes_of(source) as file:
+        _check_wav(file, where)
+        digest = _digest(file)
+    with _decoder(source, where) as sound:
+        found = Sound(source, int(sound.samplerate), int(sound.channels), int(sound.frames), digest, origin)
+    if found.samples * found.channels > MOST_SAMPLES:
+        raise DataError(f"{where}: has {found.samples:,} samples, more than {MOST_SAMPLES:,}, the limit. Cut it.")
+    return found
+
+
+def check_sound(sound: Sound, spectrum: Spectrum) -> None:
+    """Raise DataError, a sentence with the option to set, for a rate or channels that the definition does not take."""
+    if sound.rate != spectrum.rate and not spectrum.resample:
+        raise DataError(
+            f"{sound.name}: has {sound.rate:,} samples a second, and task.sound.rate is {spectrum.rate:,}. Convert it, "
+            "or set task.sound.resample: true."
+        )
+    if sound.channels != 1 and spectrum.channels == "refuse":
+        raise DataError(
+            f"{sound.name}: has {sound.channels} channels, expected one. Set task.sound.channels to mean or first, or "
+            "convert it."
+        )
+
+
+def num_samples(sound: Sound, rate: int) -> int:
+    """Of one channel, at this rate."""
+    return sound.samples if sound.rate == rate else round(sound.samples * rate / sound.rate)
+
+
+def samples_of(sound: Sound, spectrum: Spectrum) -> Samples:
+    """(S,) in -1..1, of one channel, at the rate of the definition.
+
+    Raises DataError for a sound that cannot be decoded, has changed since its header was read, or is no finite number.
+    """
+    with _decoder(sound.source, sound.name) as file:
+        read: NDArray[np.float32] = file.read(dtype="float32", always_2d=True)
+    if len(read) != sound.samples:
+        raise DataError(
+            f"{sound.name}: has {len(read):,} samples, and its header says {sound.samples:,}. Copy it again."
+        )
+    # Two channels a, b: (a + b) / 2 in float64, so that their order says nothing.
+    mono = read[:, 0] if spectrum.channels == "first" else read.astype(np.float64).mean(1).astype(np.float32)
+    if not np.isfinite(mono).all():
+        place = int(np.flatnonzero(~np.isfinite(mono))[0])
+        raise DataError(f"{sound.name}: sample {place + 1} is {mono[place]}, no finite number.")
+    return mono if sound.rate == spectrum.rate else _resampled(mono, sound, spectrum.rate)
+
+
+def silence(rate: int, samples: int) -> bytes:
+    """A WAV file of zeros, 16 bits."""
+    size = 2 * samples
+    head = struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + size, b"WAVE", b"fmt ", 16, 1, 1, rate, 2 * rate, 2, 16,
+                       b"data", size)  # fmt: skip
+    return head + bytes(size)
+
+
+def _resampled(mono: Samples, sound: Sound, rate: int) -> Samples:
+    soxr = needs("soxr", EXTRA, f"{sound.name}: a sound of another rate")
+    found = soxr.resample(mono, sound.rate, rate)
+    wanted = num_samples(sound, rate)  # it may differ by one from what the resampler gives
+    return np.pad(found[:wanted], (0, max(wanted - len(found), 0))).astype(np.float32)
+
+
+@contextmanager
+def _decoder(source: Path | bytes, where: str) -> Iterator[Any]:
+    """An open sound file. Raises DataError, a sentence, for what cannot be decoded."""
+    soundfile = needs("soundfile", EXTRA, f"{where}: a sound")
+    try:
+        with soundfile.SoundFile(io.BytesIO(source) if isinstance(source, bytes) else str(source)) as file:
+            yield file
+    except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
+        told = str(error).rpartition(": ")[2].rstrip(".")
+        raise DataError(f"{where}: is no sound that can be read: {told}. Convert it to WAV or FLAC.") from None
+
+
+@contextmanager
+def _bytes_of(source: Path | bytes) -> Iterator[BinaryIO]:
+    if isinstance(source, bytes):
+        yield io.BytesIO(source)
+        return
+    try:
+        with open(source, "rb") as file:
+            yield file
+    except OSError as error:
+        raise DataError(f"{source}: cannot be read: {error.strerror}.") from None
+
+
+def _digest(file: BinaryIO) -> bytes:
+    file.seek(0)
+    found = hashlib.sha256()
+    while chunk := file.read(_CHUNK):
+        found.update(chunk)
+    return found.digest()
+
+
+def _check_wav(file: BinaryIO, where: str) -> None:
+    """Raise DataError for a RIFF file without data, or whose data are fewer bytes than its header says."""
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    head = file.read(12)
+    if not size:
+        raise DataError(f"{where}: is empty, expected a sound. Copy it again.")
+    if head[:4] != b"RIFF" or head[8:] != b"WAVE":
+        return
+    while len(chunk := file.read(8)) == 8:
+        name, claimed = struct.unpack("<4sI", chunk)
+        there = size - file.tell()
+        if name == b"data":
+            if claimed > there and claimed not in _OPEN_ENDED:
+                raise DataError(
+                    f"{where}: is cut off: its header says {claimed:,} bytes of sound, and {there:,} are there. Copy "
+                    "it again."
+                )
+            return
+        file.seek(claimed + claimed % 2, io.SEEK_CUR)
+    raise DataError(f"{where}: is a WAV file without sound: it has no chunk 'data'. Copy it again.")

@@ -1,0 +1,66 @@
+"""Samples cut into frames, power spectra of these, and sums over triangular bands; each frame by itself.
+
+Everything is float64, and no product mixes frames: a frame has the same bits whatever stands beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+# Frames whose spectra are in memory together: 0.6 s of CPU for an hour of sound, and 32 MiB at 1,024 bins.
+BLOCK = 2048
+
+
+def framed(samples: NDArray[Any], window: int, step: int) -> NDArray[Any]:
+    """(T, window), without a copy: frame t begins at sample t * step; a rest that fills no frame is left out."""
+    if len(samples) < window:
+        return np.zeros((0, window), samples.dtype)
+    return sliding_window_view(samples, window)[::step]
+
+
+def centred(samples: NDArray[Any], n_fft: int, hop: int, mode: Any) -> NDArray[Any]:
+    """(T, n_fft): frame t has its middle at sample t * hop; the ends are filled as `mode` of numpy.pad says."""
+    return framed(np.pad(samples, n_fft // 2, mode=mode), n_fft, hop)
+
+
+def hann(size: int) -> Array:
+    """Of a period of `size` samples, as spectra have it: the first is 0, the last is not."""
+    return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)
+
+
+def banded(frames: NDArray[Any], ready: Callable[[Array], Array], n_fft: int, bands: Array) -> Array:
+    """(T, B): the power spectrum of each frame, weighted by bands (B, bins) and summed.
+
+    ready: frames (t, window) in float64 to those that are transformed
+    """
+    places = [(lo, hi, bands[k, lo:hi]) for k, (lo, hi) in enumerate(map(_support, bands))]
+    found = np.empty((len(frames), len(bands)))
+    for start in range(0, len(frames), BLOCK):
+        part = slice(start, start + BLOCK)
+        spectrum = np.fft.rfft(ready(frames[part].astype(np.float64)), n_fft, axis=1)
+        power = spectrum.real**2 + spectrum.imag**2
+        for k, (lo, hi, weights) in enumerate(places):
+            # No matrix product: BLAS sums in another order for another number of frames.
+            found[part, k] = np.ascontiguousarray(power[:, lo:hi] * weights).sum(1)
+    return found
+
+
+def triangles(edges: Array, frequencies: NDArray[Any]) -> Array:
+    """(B, bins): rises from edge k to k + 1 and falls to k + 2; edges (B + 2,) and frequencies (bins,) of one scale."""
+    left, middle, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
+    up = (frequencies - left) / (middle - left)
+    down = (right - frequencies) / (right - middle)
+    weights: Array = np.maximum(0.0, np.minimum(up, down))
+    return weights
+
+
+def _support(weights: Array) -> tuple[int, int]:
+    """First bin with a weight, and the one behind the last."""
+    there = np.flatnonzero(weights)
+    return (int(there[0]), int(there[-1]) + 1) if len(there) else (0, 0)
