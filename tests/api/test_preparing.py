@@ -19,6 +19,7 @@ from recurra.api.fingerprint import KIND, fingerprint
 from recurra.api.prepare import Prepared, prepare
 from recurra.api.schema import read_settings
 from recurra.base.digest import digest_of
+from recurra.data.store import Stored
 from recurra.data.tokenizers import Vocabulary
 from recurra.data.tokenizers.characters import Characters
 from recurra.data.tokenizers.spaces import Spaces
@@ -70,11 +71,11 @@ TASKS: Mapping[str, tuple[str, dict[str, Any], str]] = {
 }  # fmt: skip
 
 
-def prepared(name: str, folder: Path) -> Prepared:
+def prepared(name: str, folder: Path, **data_options: Any) -> Prepared:
     data, task, _ = TASKS[name]
     path = folder / f"{data}.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in FILES[data]))
-    return prepare(read_settings({"task": task, "data": {"train": str(path)}}), NoCallback())
+    return prepare(read_settings({"task": task, "data": {"train": str(path), **data_options}}), NoCallback())
 
 
 def first_epoch(found: Prepared) -> str:
@@ -93,6 +94,21 @@ def first_epoch(found: Prepared) -> str:
 @pytest.mark.parametrize("name", TASKS)
 def test_the_batches_of_the_first_epoch_are_those_of_always(name: str, tmp_path: Path) -> None:
     assert first_epoch(prepared(name, tmp_path)) == TASKS[name][2]
+
+
+ON_DISK = ["one label", "cut", "many labels"]
+
+
+@pytest.mark.parametrize("name", ON_DISK)
+def test_the_batches_are_those_of_always_from_the_disk_too(name: str, tmp_path: Path) -> None:
+    found = prepared(name, tmp_path, store="disk", scratch=str(tmp_path))
+    assert all(isinstance(examples, Stored) for examples in found.splits.values())
+    assert first_epoch(found) == TASKS[name][2]
+    held = prepared(name, tmp_path, store="memory")
+    assert found.fingerprint == held.fingerprint
+    assert {k: list(v) for k, v in found.splits.items()} == {k: list(v) for k, v in held.splits.items()}
+    assert [note for note in found.notes if not note.startswith("data.store: keeps")] == list(held.notes)
+    assert [path.name for path in tmp_path.iterdir()] == [f"{TASKS[name][0]}.jsonl"]
 
 
 # -- once --------------------------------------------------------------------------------------------------------------

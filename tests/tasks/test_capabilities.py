@@ -35,20 +35,20 @@ def test_the_page_on_tasks_names_each_capability_with_its_members(name: str) -> 
 
 
 HAS = {
-    Classification: "Calibrates Embeds Explains Judged ReadsInPieces SaysLabels",
+    Classification: "Calibrates Embeds Explains Judged KeepsExamples ReadsInPieces SaysLabels",
     Translation: "DrawsCharts DrawsMaps Explains Judged Streams TakesOptions ValidatesFaster",
     LanguageModelling: (
         "DrawsCharts Embeds Explains Generates NamesUnknown Plays ReadsInPieces Suggests TakesOptions WritesSamples"
     ),
     Tagging: "Calibrates Embeds Explains Judged TagsTokens ValidatesFaster",
     Music: "DrawsMaps Explains Generates Plays WritesSamples",
-    ClassificationConfig: "ChoosesBySize LabelsRows ReadsOnce",
+    ClassificationConfig: "ChoosesBySize KeepsRows LabelsRows ReadsOnce",
     TranslationConfig: "ChoosesBySize ReadsOnce",
     LanguageModelConfig: "ChoosesBySize ReadsOn ReadsOnce",
     TaggingConfig: "ChoosesBySize ReadsOnce",
     MusicConfig: "ChoosesBySize",
 }
-OF_CONFIGS = {"ChoosesBySize", "LabelsRows", "ReadsOn", "ReadsOnce", "ReadsSteps"}
+OF_CONFIGS = {"ChoosesBySize", "KeepsRows", "LabelsRows", "ReadsOn", "ReadsOnce", "ReadsSteps"}
 # Set when a task is made, so that its class does not show them.
 SET_LATER = {"labels", "temperature", "label"}
 

@@ -11,7 +11,6 @@ import torch
 
 from recurra.base.contracts import Origin, Prediction, Record
 from recurra.base.errors import ConfigError, DataError, RunError
-from recurra.base.packed import pack
 from recurra.data.fields import Field
 from recurra.metrics.outputs import LabelOutput, LabelSetOutput
 from recurra.tasks import TASKS, Classification, ClassificationConfig
@@ -371,7 +370,7 @@ def test_the_task_is_registered() -> None:
 
 def test_mistaken_texts_are_shown_with_what_was_said_the_surest_first() -> None:
     def example(text: str, gold: Any) -> TextExample:
-        return TextExample(pack(text), task_of().reader.encode(text)[0], gold, Origin("a.csv", len(text)), 1)
+        return TextExample(text, task_of().reader.encode(text)[0], gold, Origin("a.csv", len(text)), 1)
 
     one = [LabelOutput("yes", {"yes": 0.6, "no": 0.4}), LabelOutput("no", {"yes": 0.1, "no": 0.9})]
     table = mistaken([*one, one[0]], [example("ab", "no"), example("long" * 100, "yes"), example("c", "yes")])

@@ -6,16 +6,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from recurra.api.answers import OF_FILES, Source, answered, source_for, with_data
+from recurra.api.baselines import compared
 from recurra.api.callbacks import NoCallback
 from recurra.api.defaults import in_float32
 from recurra.api.fingerprint import doubt
 from recurra.api.folder import OpenRun, open_settings, opened
 from recurra.api.given import AnyPath, Row, are_rows, path_of, records_of
 from recurra.api.inference import device_of, outputs
-from recurra.api.prepare import examples_of, filter_examples, good_rows, note_shared, prepare, read_rows
+from recurra.api.prepare import examples_of, filter_examples, good_rows, means_of, note_shared, prepare, read_rows
 from recurra.api.schema import Settings
 from recurra.base.contracts import Callback, Listener, Record, Report
 from recurra.base.errors import ConfigError, DataError
+from recurra.data.preparing import Means
 from recurra.tasks.blank import blank_warnings
 
 # What a run's own data may be: read in another way, or from where it is now.
@@ -45,11 +47,12 @@ def evaluate(
     settings = with_data(trained.settings, overrides, "evaluate", OF_DATA if file is None else OF_FILES)
     target = device_of(device)
     trained.model.to(target)
+    means = means_of(settings, watch)
     # A file may be read in another way than the run's own data.
     own = _own_splits(trained, settings if file is None else trained.settings, watch, needed=file is None)
     if file is not None:
-        split, rows = _given_rows(file, settings, watch)
-        examples = filter_examples(trained.task, examples_of(trained.task, rows), split, watch)
+        split, rows = _given_rows(file, settings, watch, means)
+        examples = filter_examples(trained.task, examples_of(trained.task, rows, means), split, watch)
         note_shared(own.get("train", ()), examples, split, watch)
         for message in blank_warnings(examples, ", and are scored as answered from nothing"):
             watch.note(f"{split}: {message}")
@@ -59,28 +62,28 @@ def evaluate(
         raise ConfigError(f"{where}: its data has no split '{split}'. Known: {', '.join(own)}; or give a file.")
     answers = outputs(trained.model, trained.task, examples, device=target)
     scores = trained.task.score(answers, examples, split)
-    compared = trained.task.baselines(own["train"], {split: examples}) if own else None
-    for message in compared.notes if compared else ():
+    beside = compared(trained.task, own["train"], {split: examples}) if own else None
+    for message in beside.notes if beside else ():
         watch.note(message)
     return Report(
         title=f"{where.resolve().name} on {split}",
         scores=scores,
-        baselines=compared.scores if compared else {},
+        baselines=beside.scores if beside else {},
         tables=trained.task.tables(answers, examples),
         facts=trained.task.facts({split: examples}),
     )
 
 
-def _given_rows(file: Any, settings: Settings, watch: Listener) -> tuple[str, list[Any]]:
+def _given_rows(file: Any, settings: Settings, watch: Listener, means: Means) -> tuple[str, Sequence[Any]]:
     """The name and the rows of what is to be scored."""
     then = " Skipped rows count in no score."
     if are_rows(file):
-        return "rows", good_rows(records_of(file, settings.plan.inputs[0].name), "rows", settings, watch, then)
+        return "rows", good_rows(records_of(file, settings.plan.inputs[0].name), "rows", settings, watch, means, then)
     path = path_of(file, "file")
-    return path.name, read_rows(path, settings, watch, then)
+    return path.name, read_rows(path, settings, watch, means, then)
 
 
-def _own_splits(trained: OpenRun, settings: Settings, watch: Callback, *, needed: bool) -> Mapping[str, list[Any]]:
+def _own_splits(trained: OpenRun, settings: Settings, watch: Callback, *, needed: bool) -> Mapping[str, Sequence[Any]]:
     """The examples of the run's own data; none if it cannot be read and only the baselines need it."""
     try:
         prepared = prepare(settings, watch, task=trained.task)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from recurra.base.errors import RunError
+from recurra.data.store import digests_of
 
 # In front of each: what it is made of. Runs before this had bare digits, of how their examples printed.
 KIND = "digests:"
@@ -17,8 +18,8 @@ def fingerprint(splits: Mapping[str, Sequence[Any]]) -> str:
     sha = hashlib.sha256()
     for name in ("train", "dev"):
         sha.update(f"{name} {len(splits[name])}\n".encode())
-        for example in splits[name]:
-            sha.update(example.digest())
+        for digest in digests_of(splits[name]):
+            sha.update(digest)
     return KIND + sha.hexdigest()
 
 

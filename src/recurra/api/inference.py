@@ -15,6 +15,7 @@ from recurra.base.contracts import Batch
 from recurra.base.errors import ConfigError
 from recurra.data.batches import epoch_batches
 from recurra.data.prefetch import prefetched
+from recurra.data.store import lengths_of
 from recurra.tasks import DecodesInCollate, Task
 
 # Enough to keep the cores busy, little enough for a laptop: 256 sequences of 64 tokens.
@@ -34,7 +35,7 @@ def outputs(
     """The task's output for each example, in order. Raises Stopped between two batches, when `stop` has a signal."""
     found: list[Any] = [None] * len(examples)
     plan = epoch_batches(
-        [e.length for e in examples],
+        lengths_of(examples),
         token_budget=BATCH_TOKENS,
         max_sequences=BATCH_ROWS,
         seed=0,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from recurra.base.errors import ConfigError
 from recurra.base.option import OneOf, Opt
@@ -57,6 +57,16 @@ class DataOptions:
         Component | None,
         OneOf("how rows make records: long, many rows one; wide, every column one; null: each row its own", LAYOUTS),
     ] = None
+    store: Annotated[
+        Literal["auto", "memory", "disk"],
+        Opt("where prepared data is kept; auto: on the disk from 8 MiB of files on, where the task can do that"),
+    ] = "auto"
+    scratch: Annotated[
+        str | None, Opt("folder for data on the disk, which goes when the run ends; null: $TMPDIR, or /var/tmp")
+    ] = None
+    workers: Annotated[
+        int | None, Opt("processes that cut texts into tokens; null: one for each core", ge=1, le=256)
+    ] = None
     split: Annotated[
         Component | None, OneOf("how dev and test are taken from train; null: random, where they are missing", SPLITS)
     ] = None
@@ -74,6 +84,8 @@ class DataOptions:
             delimiter_of(self.delimiter)
         if self.split is not None and self.dev is not None:
             raise ConfigError("split: has no effect, because dev is a file of its own; leave one of them out.")
+        if self.scratch is not None and self.store == "memory":
+            raise ConfigError("scratch: has no effect with store: memory; leave one of them out.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from recurra.api.ceilings import ceiling
 from recurra.api.fingerprint import fingerprint
 from recurra.api.layout import fields_for, laid_out
 from recurra.api.options import DataOptions
+from recurra.api.preparing import WatchesPreparation, Watching
 from recurra.api.schema import Settings
 from recurra.base.contracts import Listener, Record, Score
 from recurra.base.errors import ConfigError, DataError
+from recurra.base.importing import uncollected
 from recurra.base.words import counted
 from recurra.config import build
 from recurra.data.formats import ON_ERROR, BadRows, read, read_as
-from recurra.data.splits import SPLITS, FoldsSplit, OrderedSplit, overlap, split
-from recurra.tasks import CutsRows, LabelsRows, ReadsOn, ReadsOnce, Row, Task
+from recurra.data.formats.parallel import is_pattern, parallel_paths
+from recurra.data.preparing import Means
+from recurra.data.splits import SPLITS, FoldsSplit, OrderedSplit, SplitRule, overlap, parted, stored_overlap
+from recurra.data.store import InMemory, OnDisk, Scratch, Stored
+from recurra.data.store.scratch import scratch_folder
+from recurra.data.tokenizers.workers import cores
+from recurra.tasks import CutsRows, KeepsExamples, KeepsRows, LabelsRows, ReadsOn, ReadsOnce, Row, Task
+
+# Bytes of files from which on prepared data is on the disk; how many times as much it takes there, at most; and how
+# many times as long gzip and Parquet files are unpacked, about.
+ON_DISK, TIMES, PACKED = 2**23, 5, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +45,7 @@ class Prepared:
     """
 
     task: Task
-    splits: Mapping[str, list[Any]]
+    splits: Mapping[str, Sequence[Any]]
     notes: tuple[str, ...]
     facts: Mapping[str, str | int | float]
     fingerprint: str
@@ -40,15 +54,21 @@ class Prepared:
 def prepare(settings: Settings, watch: Listener, *, task: Task | None = None) -> Prepared:
     """Read the data, split it, fit the task on the training rows (unless one is given), and make examples.
 
-    Raises DataError, with file and line, for data that cannot be learned from.
+    Raises DataError, with file and line, for data that cannot be learned from, and for a disk that is full.
     """
     heard = _Notes(watch)
-    rows = split_rows(settings, heard)
+    with uncollected():  # rows are made by the million, and none is part of a cycle
+        return _prepared(settings, heard, task)
+
+
+def _prepared(settings: Settings, heard: _Notes, task: Task | None) -> Prepared:
+    means = means_of(settings, heard)
+    rows = split_rows(settings, heard, means)
     plan, splits = settings.plan, {}
     if task is None:
-        task, splits["train"] = _fitted(plan, rows.pop("train"), settings.data.train)
-    for name, some in rows.items():
-        splits[name] = examples_of(task, _taken(some))
+        task, splits["train"] = _fitted(plan, rows.pop("train"), settings.data.train, means)
+    for name in list(rows):
+        splits[name] = examples_of(task, rows.pop(name), means)
     for name, examples in splits.items():
         splits[name] = filter_examples(task, examples, name, heard)
         if name != "train":
@@ -82,24 +102,24 @@ def selected(settings: Settings, prepared: Prepared, watch: Listener) -> str:
     return found.telling(prepared.task.usual_score, names.values()) if word == "auto" else word
 
 
-def split_rows(settings: Settings, watch: Listener) -> dict[str, list[Row]]:
+def split_rows(settings: Settings, watch: Listener, means: Means) -> dict[str, Collection[Row]]:
     """The rows of each split: files where they are named, the rest taken from train."""
     data = settings.data
-    train = read_rows(Path(data.train), settings, watch)
-    found = {"train": train}
+    found: dict[str, Collection[Row]]
     if data.dev is None:
-        found = _divided(train, settings, watch)
+        train, found = _divided(settings, watch, means)
     else:
-        found["dev"] = read_rows(Path(data.dev), settings, watch)
+        train = read_rows(Path(data.train), settings, watch, means)
+        found = {"train": train, "dev": read_rows(Path(data.dev), settings, watch, means)}
     if data.test is not None:
-        found["test"] = read_rows(Path(data.test), settings, watch)
+        found["test"] = read_rows(Path(data.test), settings, watch, means)
     for name, rows in found.items():
         if not rows:
             raise DataError(_why_none_for(name, train, settings))
     return found
 
 
-def _why_none_for(name: str, train: Sequence[Row], settings: Settings) -> str:
+def _why_none_for(name: str, train: Collection[Row], settings: Settings) -> str:
     """Why a split has no rows: few rows, or none of a class that could go there."""
     plan = settings.plan
     rows, source = counted(len(train), "row"), settings.data.train
@@ -115,10 +135,17 @@ def _why_none_for(name: str, train: Sequence[Row], settings: Settings) -> str:
     )
 
 
-def read_rows(path: Path, settings: Settings, watch: Listener, then: str = "") -> list[Row]:
+def read_rows(
+    path: Path,
+    settings: Settings,
+    watch: Listener,
+    means: Means,
+    then: str = "",
+    see: Callable[[Row], None] | None = None,
+) -> Sequence[Row]:
     """All rows of a file that the task can learn from; others stop, or are skipped and counted, as the config says.
 
-    then: what follows from skipped rows, a sentence for the message
+    then: what follows from skipped rows, a sentence for the message      see: told of each row, in order
     Raises DataError if none is good.
     """
     data: DataOptions = settings.data
@@ -127,7 +154,8 @@ def read_rows(path: Path, settings: Settings, watch: Listener, then: str = "") -
     bad_rows = ON_ERROR[data.on_error]()
     fields = fields_for(settings, settings.plan.fields)
     records = read(path, format=data.format, **data.reading, fields=fields, bad_rows=bad_rows, note=watch.note)
-    return good_rows(laid_out(records, settings, bad_rows), str(path), settings, watch, then, bad_rows)
+    watched = means.watched(f"reading {path.name}", laid_out(records, settings, bad_rows), None)
+    return good_rows(watched, str(path), settings, watch, means, then, bad_rows, see)
 
 
 def good_rows(
@@ -135,18 +163,16 @@ def good_rows(
     source: str,
     settings: Settings,
     watch: Listener,
+    means: Means,
     then: str = "",
     bad_rows: BadRows | None = None,
-) -> list[Row]:
+    see: Callable[[Row], None] | None = None,
+) -> Sequence[Row]:
     """The rows of records that the task can learn from; as for `read_rows`. bad_rows: what has been refused so far"""
     bad_rows = ON_ERROR[settings.data.on_error]() if bad_rows is None else bad_rows
-    good = []
-    read = _reader_of(settings.plan)
-    for record in records:
-        try:
-            good.append(read(record))
-        except DataError as problem:
-            bad_rows.refuse(problem)
+    plan = settings.plan
+    codec = plan.row_codec if isinstance(plan, KeepsRows) else None
+    good: Sequence[Row] = means.keeping.rows(_good(records, plan, bad_rows, see), codec)
     if bad_rows.count:
         skipped = counted(bad_rows.count, "broken row was", "broken rows were")
         watch.note(f"{source}: {skipped} skipped, {len(good):,} kept; {bad_rows.examples[0]}{then}")
@@ -157,10 +183,27 @@ def good_rows(
     return good
 
 
-def _divided(train: Sequence[Row], settings: Settings, watch: Listener) -> dict[str, list[Row]]:
-    """Train, dev and, unless it is a file, test."""
+def _good(records: Iterable[Record], plan: Any, bad_rows: BadRows, see: Callable[[Row], None] | None) -> Iterator[Row]:
+    """The rows of good records, one by one; others are refused."""
+    read = _reader_of(plan)
+    for record in records:
+        try:
+            row = read(record)
+        except DataError as problem:
+            bad_rows.refuse(problem)
+        else:
+            if see is not None:
+                see(row)
+            yield row
+
+
+def _divided(settings: Settings, watch: Listener, means: Means) -> tuple[Collection[Row], dict[str, Collection[Row]]]:
+    """All rows of train; and train, dev and, unless it is a file, test."""
     plan, data = settings.plan, settings.data
     usual = plan.splits[0]
+    rule: SplitRule = build(data.split or usual, SPLITS)
+    assignment = rule.begin()
+    train = read_rows(Path(data.train), settings, watch, means, see=lambda row: assignment.add(row.key, row.stratum))
     if data.split is None:
         how = {
             "random": "at random, equal rows in one split",
@@ -168,28 +211,79 @@ def _divided(train: Sequence[Row], settings: Settings, watch: Listener) -> dict[
             "time": "in time, the last forecast of each series is test and the one before it dev",
         }[usual]
         watch.note(f"{data.train}: split {how}; set data.split to choose.")
-    rule = build(data.split or usual, SPLITS)
     if isinstance(rule, FoldsSplit) and rule.is_first_of_all:
         watch.note(f"{data.train}: this is the first of the folds; `recurra train` makes a run for each.")
     if isinstance(plan, CutsRows):
-        return plan.cut(train, rule, watch.note)
-    parts = split(train, rule, group=_key, stratify=_stratum)
+        return train, dict(plan.cut(train, rule, watch.note))
+    places = assignment.places()
+    parts = parted(train, places)
     needed = ("train", "dev", "test") if rule.makes_test and data.test is None else ("train", "dev")
     if isinstance(rule, OrderedSplit) and isinstance(plan, ReadsOn) and not all(parts[name] for name in needed):
-        torn = plan.torn(train, rule)
+        torn = plan.torn(list(train), rule)
         if len(torn) > len(train):
             watch.note(f"{data.train}: a row is cut where a split ends, as there are only {len(train)} to split.")
-        train, parts = torn, split(torn, rule, group=_key, stratify=_stratum)
-    if data.test is None:
-        return {name: rows for name, rows in parts.items() if name != "test" or rule.makes_test}
-    # The test file is there, so the share for it is trained on.
-    dev = {id(row) for row in parts["dev"]}
-    return {"train": [row for row in train if id(row) not in dev], "dev": parts["dev"]}
+        train, places = torn, _assigned(torn, rule)
+        parts = parted(torn, places)
+    if data.test is not None:  # the share for it is trained on
+        parts = parted(train, places, test="train")
+    return train, {name: rows for name, rows in parts.items() if name != "test" or (rule.makes_test and not data.test)}
 
 
-def note_shared(train: Iterable[Any], examples: Iterable[Any], name: str, watch: Listener) -> None:
+def _assigned(rows: Iterable[Row], rule: SplitRule) -> NDArray[np.uint8]:
+    assignment = rule.begin()
+    for row in rows:
+        assignment.add(row.key, row.stratum)
+    return assignment.places()
+
+
+def means_of(settings: Settings, watch: Listener) -> Means:
+    """Where prepared data goes, as the config says; where that is not in memory, how much of the disk it takes.
+
+    Raises ConfigError for a task whose data has to be in memory, DataError for a disk without room.
+    """
+    data = settings.data
+    can, size = isinstance(settings.plan, KeepsRows), data_bytes(settings)
+    if data.store == "disk" and not can:
+        name = settings.tree["task"]["name"]
+        raise ConfigError(f"data.store: {name} keeps its data in memory; leave it out, or set it to memory.")
+    workers = cores() if data.workers is None else data.workers
+    watched = Watching(watch).rows
+    if not can or data.store == "memory" or (data.store == "auto" and size < ON_DISK):
+        return Means(InMemory(), workers, watched)
+    scratch = Scratch(scratch_folder(data.scratch))
+    needed = size * TIMES
+    scratch.require(needed)
+    watch.note(
+        f"data.store: {'auto keeps' if data.store == 'auto' else 'keeps'} prepared data on the disk, in "
+        f"{scratch.folder}: about {needed / 2**20:,.0f} MiB for as long as this process runs."
+    )
+    return Means(OnDisk(scratch), workers, watched)
+
+
+def data_bytes(settings: Settings) -> int:
+    """Bytes of the files that the config names, what is packed counted as unpacked; 0 for what is no file."""
+    data = settings.data
+    paths = [
+        path for given in (data.train, data.dev, data.test) if given is not None for path in _files_of(Path(given))
+    ]
+    return sum(path.stat().st_size * (PACKED if path.suffix in (".gz", ".parquet") else 1) for path in paths)
+
+
+def _files_of(path: Path) -> list[Path]:
+    """The files of a path: itself, those of a folder, those side by side of a pattern."""
+    if is_pattern(path):
+        return [one for one in parallel_paths(path).values() if one.is_file()]
+    if path.is_dir():
+        return [one for one in path.rglob("*") if one.is_file()]
+    return [path] if path.is_file() else []
+
+
+def note_shared(train: Collection[Any], examples: Collection[Any], name: str, watch: Listener) -> None:
     """Say how many examples were learned from, if any: a model can know these by heart."""
-    shared = overlap(train, examples, key=attrgetter("key"))
+    if isinstance(train, Stored) and isinstance(examples, Stored):
+        shared = stored_overlap(train, examples)
+    else:
+        shared = overlap(train, examples, key=attrgetter("key"))
     if shared.num_rows:
         first, second = shared.examples[0]
         stand = "stands" if shared.num_rows == 1 else "stand"
@@ -200,7 +294,7 @@ def note_shared(train: Iterable[Any], examples: Iterable[Any], name: str, watch:
         )
 
 
-def filter_examples(task: Task, examples: Sequence[Any], name: str, watch: Listener) -> list[Any]:
+def filter_examples(task: Task, examples: Sequence[Any], name: str, watch: Listener) -> Sequence[Any]:
     """The examples of a split that the task can use; what it leaves out is said.
 
     Raises DataError if none is left, or for an answer that training never saw.
@@ -245,30 +339,31 @@ def _reader_of(plan: Any) -> Callable[[Record], Any]:
     return checked
 
 
-def examples_of(task: Any, rows: Iterable[Any]) -> list[Any]:
-    """Rows as examples."""
-    some = list(islice(rows := iter(rows), 1))
+def examples_of(task: Any, rows: Any, means: Means) -> Sequence[Any]:
+    """Rows as examples. rows: a collection"""
+    if isinstance(task, KeepsExamples):
+        watched = means.watched("encoding", rows, len(rows))
+        return means.keeping.examples(task.examples_kept(watched, means), task)
+    some = list(islice(rest := _taken(rows), 1))
     again = bool(some) and isinstance(some[0], _RecordRow)
-    return [task.example(row.record) for row in chain(some, rows)] if again else list(task.examples(chain(some, rows)))
+    return [task.example(row.record) for row in chain(some, rest)] if again else list(task.examples(chain(some, rest)))
 
 
-def _fitted(plan: Any, rows: list[Any], source: str) -> tuple[Task, list[Any]]:
+def _fitted(plan: Any, rows: Any, source: str, means: Means) -> tuple[Task, Sequence[Any]]:
+    if isinstance(plan, KeepsRows):
+        task, examples = plan.fit_kept(rows, source, means)
+        return task, means.keeping.examples(means.watched("encoding", examples, len(rows)), task)
     if isinstance(plan, ReadsOnce):
         return plan.fit_examples(rows, source)
     task = plan.fit([row.record for row in rows], source)
-    return task, examples_of(task, rows)
+    return task, examples_of(task, rows, means)
 
 
-def _key(one: Any) -> str:
-    return str(one.key)
-
-
-def _stratum(row: Row) -> str:
-    return row.stratum
-
-
-def _taken(rows: list[Row]) -> Iterator[Row]:
+def _taken(rows: Any) -> Iterator[Any]:
     """The rows, in order; each is let go when the next one is asked for, so that texts are not in memory twice."""
+    if not isinstance(rows, list):
+        yield from rows
+        return
     rows.reverse()
     while rows:
         yield rows.pop()
@@ -284,3 +379,7 @@ class _Notes:
     def note(self, message: str) -> None:
         self.messages.append(message)
         self._watch.note(message)
+
+    def preparing(self, stage: str, done: int, total: int | None, speed: float, seconds_left: float) -> None:
+        if isinstance(self._watch, WatchesPreparation):
+            self._watch.preparing(stage, done, total, speed, seconds_left)

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from recurra import __version__
+from recurra.api.baselines import compared
 from recurra.api.doctoring import for_report
 from recurra.api.folder import write_task
 from recurra.api.inference import outputs
@@ -51,17 +52,17 @@ def final_report(
     answers = {name: outputs(trainer.model, task, rows, device=trainer.device) for name, rows in scored.items()}
     last = list(scored)[-1]
     full = trainer.settings.training.report == "full"
-    compared = task.baselines(prepared.splits["train"], scored) if full else Compared({}, ())
-    for message in compared.notes:
+    beside = compared(task, prepared.splits["train"], scored) if full else Compared({}, ())
+    for message in beside.notes:
         watch.note(message)
     gradients, carried = for_report(trainer.model, task, scored[last], trainer.device) if full else ({}, ())
     scores = [task.score(answers[name], rows, name) for name, rows in scored.items()]
-    found = judged(trainer, prepared, folder, select, scores[-1], compared.scores)
+    found = judged(trainer, prepared, folder, select, scores[-1], beside.scores)
     write_findings(folder, found)
     report = Report(
         title=f"{folder.path.resolve().name}: {trainer.settings.tree['task']['name']}",
         scores=tuple(chain.from_iterable(scores)),
-        baselines=compared.scores,
+        baselines=beside.scores,
         tables=(
             *task.tables(answers[last], scored[last]),
             *(task.samples(trainer.model, trainer.device) if full and isinstance(task, WritesSamples) else ()),
@@ -71,7 +72,7 @@ def final_report(
             trainer,
             prepared,
             select,
-            [*compared.notes, *filter(None, [trainer.skipped, trainer.stopped_early(select)])],
+            [*beside.notes, *filter(None, [trainer.skipped, trainer.stopped_early(select)])],
         )
         | calibration
         | gradients,

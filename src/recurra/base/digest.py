@@ -12,15 +12,16 @@ def digest_of(*parts: object) -> bytes:
     Parts are hashed with their kind and size, so ("ab", "c") and ("a", "bc") differ, as do 1, 1.0 and "1".
     Raises TypeError for anything else: how it prints may leave out what it holds.
     """
-    found = hashlib.sha256()
+    found: list[bytes] = []
     for part in parts:
         kind, data = _bytes(part)
-        found.update(f"{kind} {len(data)}\n".encode())
-        found.update(data)
-    return found.digest()
+        found += (b"%b %d\n" % (kind.encode(), len(data)), data)
+    return hashlib.sha256(b"".join(found)).digest()
 
 
 def _bytes(part: object) -> tuple[str, bytes]:
+    if type(part) is bytes:  # as any other buffer, in a third of the time: there are several in each example
+        return f"B ({len(part)},)", part
     if part is None:
         return "none", b""
     if isinstance(part, str):

@@ -3,6 +3,9 @@
 formats      csv, tsv, jsonl, text and gzip of each: `read` gives records, lazily; broken rows are named
 tokenizers   words, characters, trained subwords; the vocabulary
 splits       train, dev and test from one file, by hash, stratified at random or in order; overlap between splits
+store        rows and examples in memory, or in files without a name
+preparing    what a task is given to prepare its data with
+ordering     orders of many rows in little memory
 batches      which examples go together, as a function of (seed, epoch)
 streams      which chunks of long documents go together, likewise
 midi         MIDI files from chords or ABC notation

@@ -6,27 +6,59 @@ integer, and going on after a stop is `epoch_batches(...)[position:]`.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
-from itertools import pairwise
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recurra.base.errors import ConfigError
+from recurra.data.ordering import CHUNK, Places, grouping, sorting
 
 # Lengths up to this ratio share a bucket, so at most 9 % of a batch is padding unless it spans two buckets.
 _BUCKET_RATIO = (11, 10)
 
 
+class Batches(Sequence[tuple[int, ...]]):
+    """The batches of an epoch, as indices of examples: four bytes for each of these, and 16 for each batch."""
+
+    def __init__(self, order: Places, starts: NDArray[np.int64], numbers: Places | range) -> None:
+        """order: the examples, one batch after the other      starts: of these, and the end      numbers: of batches"""
+        self._order, self._starts, self._numbers = order, starts, numbers
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @overload
+    def __getitem__(self, at: int) -> tuple[int, ...]: ...
+    @overload
+    def __getitem__(self, at: slice) -> Batches: ...
+    def __getitem__(self, at: int | slice) -> tuple[int, ...] | Batches:
+        if isinstance(at, slice):
+            return Batches(self._order, self._starts, self._numbers[at])
+        number = int(self._numbers[range(len(self))[at]])
+        return tuple(self._order[self._starts[number] : self._starts[number + 1]].tolist())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def __repr__(self) -> str:
+        return repr(list(self))
+
+
 def epoch_batches(
-    lengths: Sequence[int] | NDArray[np.int64],
+    lengths: Sequence[int] | NDArray[Any],
     *,
     token_budget: int,
     max_sequences: int,
     seed: int,
     epoch: int,
     shuffle: bool = True,
-) -> list[tuple[int, ...]]:
+) -> Batches:
     """The batches of an epoch, as indices of examples; each example is in one of them, once.
 
     lengths: (N,) time steps of each example, 0 allowed
@@ -38,18 +70,18 @@ def epoch_batches(
     _check(token_budget=token_budget, max_sequences=max_sequences)
     if seed < 0 or epoch < 0:
         raise ConfigError(f"batches: expected seed and epoch of at least 0, got {seed} and {epoch}.")
-    steps = np.asarray(lengths, dtype=np.int64)
+    steps = np.asarray(lengths, dtype=None if isinstance(lengths, np.ndarray) else np.int64)
     if steps.size and steps.min() < 0:
         raise ConfigError(f"batches: expected lengths of at least 0, got {steps.min()}.")
     if not shuffle:
-        order = np.argsort(steps, kind="stable")
-        return _cut(order, steps, token_budget, max_sequences)
+        order = np.argsort(steps, kind="stable").astype(np.int64)
+        starts = _cut(order, steps, token_budget, max_sequences)
+        return Batches(order, starts, range(len(starts) - 1))
     # Raw numbers of the generator, sorted: NumPy promises that these never change, which it does not of shuffle().
     random = np.random.Philox(np.random.SeedSequence((seed, epoch)))
-    drawn = _permutation(random, len(steps))
-    order = drawn[np.argsort(_buckets(steps)[drawn], kind="stable")]
-    batches = _cut(order, steps, token_budget, max_sequences)
-    return [batches[number] for number in _permutation(random, len(batches)).tolist()]
+    mixed = _by_bucket(sorting(random.random_raw(len(steps))), steps)
+    starts = _cut(mixed, steps, token_budget, max_sequences)
+    return Batches(mixed, starts, sorting(random.random_raw(len(starts) - 1)))
 
 
 def _check(**limits: int) -> None:
@@ -58,30 +90,37 @@ def _check(**limits: int) -> None:
             raise ConfigError(f"{name}: expected at least 1, got {value}.")
 
 
-def _permutation(random: np.random.Philox, number: int) -> NDArray[np.int64]:
-    return np.argsort(random.random_raw(number), kind="stable")
+def _by_bucket(drawn: Places, steps: NDArray[Any]) -> Places:
+    """The rows in the order in which they were drawn, but those of one bucket together."""
+    edges = _edges(int(steps.max(initial=1)))
+
+    def buckets(part: slice) -> NDArray[np.uint16]:
+        return np.searchsorted(edges, steps[drawn[part]], side="right").astype(np.uint16)
+
+    order, _ = grouping(len(drawn), buckets, len(edges) + 1)
+    for start in range(0, len(order), CHUNK):  # in place: another array of all rows is not needed
+        order[start : start + CHUNK] = drawn[order[start : start + CHUNK]]
+    return order
 
 
-def _buckets(steps: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The number of each length's bucket. Integers only: a logarithm may round differently on another processor."""
+def _edges(longest: int) -> NDArray[np.int64]:
+    """Where each bucket of lengths begins. Integers only: a logarithm may round differently on another processor."""
     edges = [1]
-    longest = int(steps.max(initial=1))
     while edges[-1] <= longest:
         edges.append(max(edges[-1] + 1, edges[-1] * _BUCKET_RATIO[0] // _BUCKET_RATIO[1]))
-    return np.searchsorted(np.array(edges), steps, side="right")
+    return np.array(edges)
 
 
-def _cut(
-    order: NDArray[np.int64], steps: NDArray[np.int64], token_budget: int, max_sequences: int
-) -> list[tuple[int, ...]]:
-    """Cut an order into batches as long as the limits allow."""
-    starts: list[int] = []
+def _cut(order: Places, steps: NDArray[Any], token_budget: int, max_sequences: int) -> NDArray[np.int64]:
+    """Where the batches begin, as large as the limits allow, and the end."""
+    starts = array("q")
     longest = count = 0
-    for place, length in enumerate(np.maximum(steps[order], 1).tolist()):
-        longest = max(longest, length)
-        if count == 0 or count == max_sequences or (count + 1) * longest > token_budget:
-            starts.append(place)
-            longest, count = length, 0
-        count += 1
-    indices = order.tolist()
-    return [tuple(indices[start:stop]) for start, stop in pairwise([*starts, len(indices)])]
+    for first in range(0, len(order), CHUNK):
+        lengths = np.maximum(steps[order[first : first + CHUNK]], 1).tolist()
+        for place, length in enumerate(lengths, start=first):
+            longest = max(longest, length)
+            if count == 0 or count == max_sequences or (count + 1) * longest > token_budget:
+                starts.append(place)
+                longest, count = length, 0
+            count += 1
+    return np.array([*starts, len(order)], dtype=np.int64)

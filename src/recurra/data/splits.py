@@ -10,36 +10,48 @@ from __future__ import annotations
 
 import hashlib
 import json
+from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Annotated, Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from recurra.base.contracts import Origin, Record
 from recurra.base.errors import ConfigError
 from recurra.base.option import Opt
 from recurra.base.registry import Registry
+from recurra.data.ordering import CHUNK, Places, places_of, sorting
+from recurra.data.store.stored import Stored, key_digest
 
 TRAIN, DEV, TEST = NAMES = ("train", "dev", "test")
+TRAIN_PLACE, DEV_PLACE, TEST_PLACE = range(len(NAMES))
 
 One = TypeVar("One")
 Key = Callable[[Any], str]
 AnyKey = Callable[[Any], str | bytes]
 
 
-class SplitRule(Protocol):
-    """Says for each row which split it belongs to.
+class Assignment(Protocol):
+    """Takes the rows one by one, and says for each which split it belongs to.
 
-    makes_test: whether rows are meant for a test split at all
+    key: rows with the same one stay together      stratum: the class of a row
     """
+
+    def add(self, key: str, stratum: str) -> None: ...
+    def places(self) -> NDArray[np.uint8]:
+        """(N,) places in NAMES."""
+        ...
+
+
+class SplitRule(Protocol):
+    """A way to take dev and test from rows. makes_test: whether rows are meant for a test split at all"""
 
     @property
     def makes_test(self) -> bool: ...
-
-    def assign(self, keys: Sequence[str], strata: Sequence[str]) -> list[str]:
-        """One of "train", "dev", "test" per row. keys: rows with the same one stay together. strata: their classes."""
-        ...
+    def begin(self) -> Assignment: ...
 
 
 class HashSplit:
@@ -50,9 +62,9 @@ class HashSplit:
 
     makes_test = True
 
-    def assign(self, keys: Sequence[str], strata: Sequence[str]) -> list[str]:
-        """The split of each row, by `hash_split`; `strata` plays no part."""
-        return [hash_split(key) for key in keys]
+    def begin(self) -> Assignment:
+        """By `hash_split`; classes play no part."""
+        return _ByHash()
 
 
 class RandomSplit:
@@ -72,15 +84,18 @@ class RandomSplit:
         self._seed = seed
         self.makes_test = test > 0
 
-    def assign(self, keys: Sequence[str], strata: Sequence[str]) -> list[str]:
-        """The split of each row. Each class gets its share within a row or two, and keeps a key in train.
+    def begin(self) -> Assignment:
+        """Each class gets its share within a row or two, and keeps a key in train.
 
         Rows of one key in several classes count for the most frequent of them.
         """
-        groups = _groups(keys, strata, self._seed)
-        test = _share(groups, self._test)
-        dev = _share([group for group in groups if group.key not in test], self._dev / (1 - self._test))
-        return [TEST if key in test else DEV if key in dev else TRAIN for key in keys]
+        return _ByGroup(self._seed, self._deal)
+
+    def _deal(self, groups: Groups) -> NDArray[np.uint8]:
+        found = np.zeros(len(groups), np.uint8)
+        found[_share(groups, self._test, found == 0)] = TEST_PLACE
+        found[_share(groups, self._dev / (1 - self._test), found == 0)] = DEV_PLACE
+        return found
 
 
 class FoldsSplit:
@@ -104,18 +119,19 @@ class FoldsSplit:
         self._k, self._fold, self._dev, self._seed = k, fold or 1, dev, seed
         self.is_first_of_all = fold is None
 
-    def assign(self, keys: Sequence[str], strata: Sequence[str]) -> list[str]:
-        """The split of each row: test in this fold, and of the others a share of every class is dev.
+    def begin(self) -> Assignment:
+        """Test is this fold, and of the others a share of every class is dev.
 
-        Raises ConfigError for fewer different rows than folds.
+        Its `places` raises ConfigError for fewer different rows than folds.
         """
-        groups = _groups(keys, strata, self._seed)
+        return _ByGroup(self._seed, self._deal)
+
+    def _deal(self, groups: Groups) -> NDArray[np.uint8]:
         if len(groups) < self._k:
             raise ConfigError(f"split: {self._k} folds need as many different rows, got {len(groups)}. Lower k.")
-        folds = _dealt(groups, self._k)
-        rest = [group for group in groups if folds[group.key] != self._fold - 1]
-        dev = _share(rest, self._dev)
-        return [TEST if folds[key] == self._fold - 1 else DEV if key in dev else TRAIN for key in keys]
+        found = np.where(_dealt(groups, self._k) == self._fold - 1, TEST_PLACE, TRAIN_PLACE).astype(np.uint8)
+        found[_share(groups, self._dev, found == TRAIN_PLACE)] = DEV_PLACE
+        return found
 
 
 class OrderedSplit:
@@ -137,13 +153,9 @@ class OrderedSplit:
         self._test = test
         self.makes_test = test > 0
 
-    def assign(self, keys: Sequence[str], strata: Sequence[str]) -> list[str]:
-        """The split of each row, by where its end is in the text; `strata` plays no part."""
-        ends = list(accumulate(len(key) + 1 for key in keys))
-        whole = ends[-1] if ends else 0
-        train, seen = self.places(whole)
-        room = 1e-9 * whole
-        return [TRAIN if end <= train + room else DEV if end <= seen + room else TEST for end in ends]
+    def begin(self) -> Assignment:
+        """By where a row's end is in the text; classes play no part."""
+        return _ByPlace(self)
 
     def places(self, whole: int) -> tuple[float, float]:
         """Where train ends, and dev, in a text of so many characters."""
@@ -167,9 +179,9 @@ class TimeSplit:
         self.dev, self.test, self.step = dev, test, step
         self.makes_test = test > 0
 
-    def assign(self, keys: Sequence[str], strata: Sequence[str]) -> list[str]:
+    def begin(self) -> Assignment:
         """Every row is in all of them: the task cuts it."""
-        return [TRAIN] * len(keys)
+        return _AllTrain()
 
     def cuts(self, length: int, horizon: int) -> tuple[int, range, range]:
         """Where train ends, and the steps before the first of each dev and test forecast, of a series of this length.
@@ -183,57 +195,154 @@ class TimeSplit:
         return begin, range(begin, first - horizon + 1, step), tests
 
 
+class _AllTrain:
+    def __init__(self) -> None:
+        self._number = 0
+
+    def add(self, key: str, stratum: str) -> None:
+        self._number += 1
+
+    def places(self) -> NDArray[np.uint8]:
+        return np.full(self._number, TRAIN_PLACE, np.uint8)
+
+
+class _ByHash:
+    def __init__(self) -> None:
+        self._places = bytearray()
+
+    def add(self, key: str, stratum: str) -> None:
+        self._places.append(NAMES.index(hash_split(key)))
+
+    def places(self) -> NDArray[np.uint8]:
+        return np.frombuffer(self._places, np.uint8)
+
+
+class _ByPlace:
+    def __init__(self, rule: OrderedSplit) -> None:
+        self._rule, self._sizes = rule, array("i")
+
+    def add(self, key: str, stratum: str) -> None:
+        self._sizes.append(len(key) + 1)
+
+    def places(self) -> NDArray[np.uint8]:
+        ends = np.frombuffer(self._sizes, np.int32).cumsum(dtype=np.int64)
+        whole = int(ends[-1]) if len(ends) else 0
+        train, seen = self._rule.places(whole)
+        room = 1e-9 * whole
+        return np.where(ends <= train + room, TRAIN_PLACE, np.where(ends <= seen + room, DEV_PLACE, TEST_PLACE)).astype(
+            np.uint8
+        )
+
+
+class _ByGroup:
+    """Rows of one key are dealt together: 8 bytes of each key are kept, by which keys are drawn, and its class.
+
+    Of 20 million keys two have the same 8 bytes with a probability of 1e-5; they would go to one split.
+    """
+
+    def __init__(self, seed: int, deal: Callable[[Groups], NDArray[np.uint8]]) -> None:
+        self._seed, self._deal = seed, deal
+        self._draws, self._strata = bytearray(), array("i")
+        self._known: dict[str, int] = {}
+
+    def add(self, key: str, stratum: str) -> None:
+        self._draws += _draw(self._seed, key)
+        self._strata.append(self._known.setdefault(stratum, len(self._known)))
+
+    def places(self) -> NDArray[np.uint8]:
+        groups, rows, bounds = self._groups()
+        dealt, found = np.empty(len(groups), np.uint8), np.empty(len(rows), np.uint8)
+        dealt[groups.order] = self._deal(groups)
+        found[rows] = np.repeat(dealt, np.diff(bounds))
+        return found
+
+    def _groups(self) -> tuple[Groups, Places, Places]:
+        """The groups; the rows, one group after the other in the order of draws; and where each begins, and the end."""
+        draws = np.frombuffer(self._draws, ">u8").astype(np.uint64)
+        self._draws = bytearray()
+        rows = sorting(draws)
+        draws = draws[rows]
+        begins = np.ones(len(rows) + 1, bool)
+        begins[1:-1] = draws[1:] != draws[:-1]
+        del draws
+        bounds = places_of(np.flatnonzero(begins), len(rows))
+        strata = self._ranks()[rows[bounds[:-1]]]
+        sizes = np.diff(bounds)
+        for group in np.flatnonzero(sizes > 1).tolist():
+            strata[group] = self._most_frequent(rows[bounds[group] : bounds[group + 1]])
+        order = places_of(np.argsort(strata, kind="stable"), len(rows))
+        return Groups(strata[order], sizes[order], order), rows, bounds
+
+    def _ranks(self) -> NDArray[np.int32]:
+        """The class of each row: its place among the sorted names."""
+        names = sorted(self._known)
+        rank = np.empty(len(names), np.int32)
+        for place, name in enumerate(names):
+            rank[self._known[name]] = place
+        self._rank = rank
+        return rank[np.frombuffer(self._strata, np.int32)]
+
+    def _most_frequent(self, rows: Places) -> int:
+        """Of the classes of these rows; of equally frequent ones the first by name."""
+        ranks, counts = np.unique(self._rank[np.frombuffer(self._strata, np.int32)[rows]], return_counts=True)
+        return int(ranks[counts.argmax()])
+
+
 @dataclass(frozen=True, slots=True)
-class _Group:
-    key: str
-    stratum: str
-    size: int
+class Groups:
+    """Keys by class, and within a class in an order drawn by seed.
 
+    strata: the class of each      sizes: rows of each      order: the place of each in the order of draws alone
+    """
 
-def _groups(keys: Sequence[str], strata: Sequence[str], seed: int) -> list[_Group]:
-    """The keys by class, and within a class in an order drawn by seed."""
-    classes: dict[str, Counter[str]] = {}
-    for key, stratum in zip(keys, strata, strict=True):
-        classes.setdefault(key, Counter())[stratum] += 1
-    groups = [
-        _Group(key, min(seen, key=lambda name: (-seen[name], name)), seen.total()) for key, seen in classes.items()
-    ]
-    return sorted(groups, key=lambda group: (group.stratum, _draw(seed, group.key)))
+    strata: NDArray[np.int32]
+    sizes: NDArray[Any]
+    order: Places
+
+    def __len__(self) -> int:
+        return len(self.strata)
+
+    def each(self) -> Iterator[tuple[int, int]]:
+        """Class and size of each."""
+        for start in range(0, len(self), CHUNK):
+            part = slice(start, start + CHUNK)
+            yield from zip(self.strata[part].tolist(), self.sizes[part].tolist(), strict=True)
 
 
 def _draw(seed: int, key: str) -> bytes:
-    return hashlib.sha256(f"{seed}:{key}".encode("utf-8", "surrogatepass")).digest()
+    return hashlib.sha256(f"{seed}:{key}".encode("utf-8", "surrogatepass")).digest()[:8]
 
 
-def _dealt(groups: Sequence[_Group], k: int) -> dict[str, int]:
+def _dealt(groups: Groups, k: int) -> NDArray[np.int64]:
     """The fold of each key, 0 to k - 1: the one with the fewest rows of its class, then with the fewest rows."""
-    of_class: Counter[tuple[str, int]] = Counter()
+    of_class: Counter[tuple[int, int]] = Counter()
     rows = [0] * k
-    folds: dict[str, int] = {}
-    for group in groups:
-        fold = min(range(k), key=lambda fold: (of_class[group.stratum, fold], rows[fold], fold))
-        folds[group.key] = fold
-        of_class[group.stratum, fold] += group.size
-        rows[fold] += group.size
+    folds = np.zeros(len(groups), np.int64)
+    for number, (stratum, size) in enumerate(groups.each()):
+        fold = min(range(k), key=lambda fold: (of_class[stratum, fold], rows[fold], fold))
+        folds[number] = fold
+        of_class[stratum, fold] += size
+        rows[fold] += size
     return folds
 
 
-def _share(groups: Sequence[_Group], share: float) -> set[str]:
+def _share(groups: Groups, share: float, free: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Keys of about `share` of the rows, evenly over the classes: a group is taken when half of it or more is owed.
 
+    free: which may be taken
     The last key of a class is never taken, and owes nothing: many classes of one row must not drain a large one.
     """
-    left = Counter(group.stratum for group in groups)
-    taken: set[str] = set()
+    left = np.bincount(groups.strata[free], minlength=1).tolist()
+    taken = np.zeros(len(groups), bool)
     owed = 0.0
-    for group in groups:
-        if left[group.stratum] == 1:
+    for number, (stratum, size) in enumerate(groups.each()):
+        if not free[number] or left[stratum] == 1:
             continue
-        owed += share * group.size
-        if owed >= group.size / 2 and share > 0:
-            owed -= group.size
-            left[group.stratum] -= 1
-            taken.add(group.key)
+        owed += share * size
+        if owed >= size / 2 and share > 0:
+            owed -= size
+            left[stratum] -= 1
+            taken[number] = True
     return taken
 
 
@@ -264,11 +373,40 @@ def split(
     group: rows with the same key stay in one split (by default: rows that are identical)
     stratify: the class of a row; None: all rows are of one
     """
-    strata = ["" if stratify is None else stratify(record) for record in records]
+    assignment = rule.begin()
+    for record in records:
+        assignment.add(group(record), "" if stratify is None else stratify(record))
     parts: dict[str, list[One]] = {name: [] for name in NAMES}
-    for name, record in zip(rule.assign([group(record) for record in records], strata), records, strict=True):
-        parts[name].append(record)
+    for place, record in zip(assignment.places().tolist(), records, strict=True):
+        parts[NAMES[place]].append(record)
     return parts
+
+
+def parted(rows: Sequence[One], places: NDArray[np.uint8], *, test: str = TEST) -> dict[str, Collection[One]]:
+    """The rows of "train", "dev" and "test", each in order. test: where the rows go that are for test"""
+    places = np.where(places == TEST_PLACE, NAMES.index(test), places) if test != TEST else places
+    if isinstance(rows, Stored):
+        return {name: StoredPart(rows, places == place) for place, name in enumerate(NAMES)}
+    parts: dict[str, Collection[One]] = {}
+    for place, name in enumerate(NAMES):
+        parts[name] = [row for row, own in zip(rows, places.tolist(), strict=True) if own == place]
+    return parts
+
+
+class StoredPart(Collection[One]):
+    """The rows of a mask, of rows in files: to be read in order, again and again. It takes a byte for each of all."""
+
+    def __init__(self, rows: Stored[One], kept: NDArray[np.bool_]) -> None:
+        self._rows, self._kept, self._number = rows, kept, int(np.count_nonzero(kept))
+
+    def __len__(self) -> int:
+        return self._number
+
+    def __iter__(self) -> Iterator[One]:
+        return self._rows.at(self._kept)
+
+    def __contains__(self, one: object) -> bool:
+        return any(row == one for row in self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,17 +422,29 @@ class Overlap:
     examples: tuple[tuple[Origin, Origin], ...]
 
 
-def overlap(train: Iterable[Record], test: Iterable[Record], *, key: AnyKey = content_key) -> Overlap:
+def overlap(train: Iterable[Any], test: Iterable[Any], *, key: AnyKey = content_key) -> Overlap:
     """Find the rows of `test` whose key is also in `train`: a model can know these by heart."""
     known: dict[bytes, Origin] = {}
     for record in train:
-        known.setdefault(_digest(key(record)), record.origin)
-    rows = [(_digest(key(record)), record.origin) for record in test]
+        known.setdefault(key_digest(key(record)), record.origin)
+    rows = [(key_digest(key(record)), record.origin) for record in test]
     shared = [(known[digest], origin) for digest, origin in rows if digest in known]
     return Overlap(len(shared), len(rows), tuple(shared[:5]))
 
 
-def _digest(key: str | bytes) -> bytes:
-    # 16 bytes instead of the text: a training file of long documents is not kept in memory twice.
-    data = key if isinstance(key, bytes) else key.encode("utf-8", "surrogatepass")
-    return hashlib.blake2b(data, digest_size=16).digest()
+def stored_overlap(train: Stored[Any], test: Stored[Any]) -> Overlap:
+    """The same of examples in files, by their keys there: 16 bytes for each row of `test` are in memory."""
+    asked = np.concatenate([np.zeros(0, np.uint64), *test.keys()])
+    known = np.unique(asked)
+    first = np.full(len(known), -1, np.int64)
+    start = 0
+    for keys in train.keys() if len(known) else ():
+        places = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+        same = np.flatnonzero(known[places] == keys)[::-1]  # the first of equal ones is written last
+        new = same[first[places[same]] < 0]
+        first[places[new]] = new + start
+        start += len(keys)
+    found = first[np.searchsorted(known, asked)] if len(known) else first
+    shared = np.flatnonzero(found >= 0)
+    examples = ((train[int(found[k])].origin, test[int(k)].origin) for k in shared[:5].tolist())
+    return Overlap(len(shared), len(asked), tuple(examples))

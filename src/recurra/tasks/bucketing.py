@@ -10,6 +10,7 @@ import torch
 
 from recurra.base.contracts import Batch
 from recurra.data.batches import epoch_batches
+from recurra.data.store import lengths_of
 
 ALL = slice(None)
 
@@ -28,10 +29,10 @@ class BucketSampler:
     seed: int
     carries: bool = False
 
-    def plan(self, epoch: int) -> list[tuple[int, ...]]:
+    def plan(self, epoch: int) -> Sequence[tuple[int, ...]]:
         """The batches of an epoch, as indices."""
         return epoch_batches(
-            [e.length for e in self.examples],
+            lengths_of(self.examples),
             token_budget=self.batch_tokens,
             max_sequences=self.batch_rows,
             seed=self.seed,

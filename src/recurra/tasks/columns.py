@@ -65,7 +65,7 @@ def counted(labels: Iterable[str]) -> str:
 
 def missing(labels: Iterable[str]) -> str:
     """A sentence on labels that look like values that are not there; "" where none does."""
-    found = Counter(label for label in labels if label.strip().lower() in MISSING)
+    found = Counter({label: n for label, n in Counter(labels).items() if label.strip().lower() in MISSING})
     if not found:
         return ""
     shown = " and ".join(f"'{label}' ({count:,} times)" for label, count in found.most_common(3))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -19,7 +19,9 @@ from recurra.base.answers import Answer, AnswerKind
 from recurra.base.contracts import Batch, Loss, Origin, Prediction, Record, Score, Table
 from recurra.base.errors import ConfigError
 from recurra.data.fields import Field
+from recurra.data.preparing import Means
 from recurra.data.splits import OrderedSplit
+from recurra.data.store import Codec
 from recurra.data.tokenizers import Vocabulary
 from recurra.metrics import Compared
 from recurra.report import Chart, HeatMap
@@ -120,7 +122,7 @@ class Task(Protocol):
         """A record as an example; without `gold` nobody knows the answer, and the row may be blank."""
         ...
 
-    def filter(self, examples: Sequence[Any], split: str) -> tuple[list[Any], tuple[str, ...]]: ...
+    def filter(self, examples: Sequence[Any], split: str) -> tuple[Sequence[Any], tuple[str, ...]]: ...
     def warnings(self, outputs: Sequence[Any], examples: Sequence[Any]) -> tuple[str, ...]: ...
     def sampler(self, examples: Sequence[Any], *, batch_tokens: int, batch_rows: int, seed: int) -> BatchSampler: ...
     def collate(self, examples: Sequence[Any], indices: Sequence[int]) -> Batch: ...
@@ -513,6 +515,35 @@ class ReadsOnce(Capability, Protocol):
 
     def fit_examples(self, rows: Sequence[Any], source: str) -> tuple[Any, list[Any]]:
         """The task that training rows make, and these rows as its examples."""
+        ...
+
+
+@runtime_checkable
+class KeepsRows(Capability, Protocol):
+    """What the plan of a task has besides whose rows may be in a file: data larger than memory (`data.store`).
+
+    row_codec: rows as plain values, and back
+    """
+
+    @property
+    def row_codec(self) -> Codec[Any]: ...
+    def read(self, record: Record) -> Any:
+        """A `Row`. Raises DataError, with file and line, for a record that cannot be learned from."""
+        ...
+
+    def fit_kept(self, rows: Collection[Any], source: str, means: Means) -> tuple[Any, Iterator[Any]]:
+        """The task that training rows make, and these rows as its examples, one by one."""
+        ...
+
+
+@runtime_checkable
+class KeepsExamples(Capability, Protocol):
+    """What a task has besides whose examples may be in a file; its plan `KeepsRows`. It is the codec of examples."""
+
+    def to_plain(self, example: Any) -> Any: ...
+    def from_plain(self, plain: Any, origin: Origin) -> Any: ...
+    def examples_kept(self, rows: Iterable[Any], means: Means) -> Iterator[Any]:
+        """Rows as examples, one by one."""
         ...
 
 

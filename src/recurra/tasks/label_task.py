@@ -114,21 +114,33 @@ class LabelTask:
                     near = did_you_mean(label, self.labels) or f" Known: {', '.join(self.labels[:8])}."
                     raise DataError(f"{example.origin}: label '{label}' does not occur in the training data.{near}")
 
-    def filter(self, examples: Sequence[E], split: str) -> tuple[list[E], tuple[str, ...]]:
+    def filter(self, examples: Sequence[E], split: str) -> tuple[Sequence[E], tuple[str, ...]]:
         """All of them. Raises DataError, with file and line, for a label that training never saw."""
-        self.refuse_unknown(examples)
-        told = (*self.label_notes(examples), *self.input_notes(examples)) if split == "train" else ()
-        return list(examples), tuple(note for note in told if note)
+        if split != "train":
+            self.refuse_unknown(examples)
+            return examples, ()
+        told = (*self.label_notes(examples), *self.input_notes(examples))
+        return examples, tuple(note for note in told if note)
 
     def label_notes(self, examples: Sequence[Labelled]) -> tuple[str, ...]:
-        """The labels with their counts, and what looks like none; "" where there is nothing to say."""
-        labels = list(self.kind.names(e.gold for e in examples))
+        """The labels with their counts, and what looks like none; "" where there is nothing to say.
+
+        Raises DataError, with file and line, for a label that training never saw.
+        """
+        first: dict[str, Origin] = {}
+        counts: Counter[str] = Counter()
+        for example in examples:
+            for label in self.kind.names([example.gold]):
+                if label not in first:
+                    self.refuse_unknown([example])
+                    first[label] = example.origin
+                counts[label] += 1
         column = f"train: column '{self._label}'"
         return (
-            f"{column}: {counted(labels)}.",
-            f"{column}: {found}" if (found := missing(labels)) else "",
+            f"{column}: {counted(counts)}.",
+            f"{column}: {found}" if (found := missing(counts)) else "",
             f"train: {self._merged}" if self._merged else "",
-            self._rare(examples),
+            _rare(counts, first),
         )
 
     def input_notes(self, examples: Sequence[Any]) -> tuple[str, ...]:
@@ -173,30 +185,24 @@ class LabelTask:
             "temperature": self.temperature,
         }
 
-    def _rare(self, examples: Sequence[Labelled]) -> str:
-        """A sentence on labels that one row has, by file and line; "" for none. No model learns much from one row."""
-        first: dict[str, Origin] = {}
-        counts: Counter[str] = Counter()
-        for example in examples:
-            for label in self.kind.names([example.gold]):
-                counts[label] += 1
-                first.setdefault(label, example.origin)
-        alone = [label for label, number in counts.items() if number == 1]
-        shown = ", ".join(f"'{label}' ({first[label]})" for label in alone[:5]) + (", ..." if len(alone) > 5 else "")
-        what = "1 label has" if len(alone) == 1 else f"{len(alone)} labels have"
-        return f"train: {what} a single row, too few to learn from: {shown}." if alone else ""
+
+def _rare(counts: Mapping[str, int], first: Mapping[str, Origin]) -> str:
+    """A sentence on labels that one row has, by file and line; "" for none. No model learns much from one row."""
+    alone = [label for label, number in counts.items() if number == 1]
+    shown = ", ".join(f"'{label}' ({first[label]})" for label in alone[:5]) + (", ..." if len(alone) > 5 else "")
+    what = "1 label has" if len(alone) == 1 else f"{len(alone)} labels have"
+    return f"train: {what} a single row, too few to learn from: {shown}." if alone else ""
 
 
-def class_weights(plan: LabelPlan, labels: Sequence[str], gold: Sequence[Any]) -> torch.Tensor | None:
-    """The weight of each label in the loss, (C,); None where all count alike.
+def class_weights(plan: LabelPlan, labels: Sequence[str], golds: Mapping[Any, int]) -> torch.Tensor | None:
+    """The weight of each label in the loss, (C,); None where all count alike. golds: how many rows have each gold
 
     Raises ConfigError for a weight of a label that no row has.
     """
     if plan.class_weights == "none":
         return None
     if plan.class_weights == "balanced":
-        counts = Counter(gold)
-        return torch.tensor(balanced_weights([counts[label] for label in labels]), dtype=torch.float32)
+        return torch.tensor(balanced_weights([golds[label] for label in labels]), dtype=torch.float32)
     given = {name_of(label): weight for label, weight in plan.class_weights.items()}
     for label in given:
         if label not in labels:

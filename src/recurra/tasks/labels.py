@@ -266,15 +266,17 @@ class ManyLabels:
         return compare(label_set_baselines(labels, analyzer=analyzer), train=train, splits=splits, score=score)
 
 
-def label_set(kind: LabelKind, gold: Sequence[Any], source: str) -> tuple[str, ...]:
-    """The labels of the training rows, sorted. Raises DataError unless there are two or more (one or more of many)."""
-    counts = Counter(kind.names(gold))
+def label_set(kind: LabelKind, golds: Mapping[Any, int], source: str) -> tuple[str, ...]:
+    """The labels of the training rows, sorted. golds: how many rows have each gold
+
+    Raises DataError unless there are two or more (one or more of many)."""
+    counts = Counter(kind.names(golds))
     least = 2 if isinstance(kind, OneLabel) else 1
     if len(counts) < least:
         found = ", ".join(f"'{label}'" for label in counts) or "none"
         raise DataError(
             f"{source}: expected at least {counted(least, 'different label')}, found {len(counts)} ({found}) in "
-            f"{counted(len(gold), 'row')}; "
+            f"{counted(sum(golds.values()), 'row')}; "
             "there is nothing to tell apart. Check the label column."
         )
     return tuple(sorted(counts))

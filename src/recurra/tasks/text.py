@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from recurra.base.errors import RunError
+from recurra.data.preparing import Means
 from recurra.data.tokenizers import (
     Corpus,
+    Cutter,
     Encoded,
     Tokenizer,
     TokenizerPlan,
     Vocabulary,
     VocabularyPlan,
     encode,
+    encoded_block,
     tokenizer_from_json,
     vocabulary_from_json,
 )
@@ -36,6 +39,9 @@ class HasText(Protocol):
     def text(self) -> str: ...
 
 
+Row = TypeVar("Row", bound=HasText)
+
+
 @dataclass(frozen=True, slots=True)
 class TextEncoder:
     """Tokens and ids of a text. max_length: tokens that are kept, from the start or the end; None keeps all."""
@@ -49,21 +55,35 @@ class TextEncoder:
     def fit(
         cls,
         plan: TokenizerPlan,
-        rows: Sequence[HasText],
+        rows: Collection[HasText],
+        means: Means,
         *,
         min_count: int,
         max_vocabulary: int | None,
         max_length: int | None,
         keep: Keep,
-    ) -> tuple[TextEncoder, list[tuple[Encoded, int]]]:
-        """Train the tokenizer and count the vocabulary on training texts; with these texts as `encode` has them."""
+        see: Callable[[Any], None] = lambda row: None,
+    ) -> tuple[TextEncoder, Iterator[tuple[Encoded, int]]]:
+        """Train the tokenizer and count the vocabulary on training texts; with these texts as `encode` has them.
+
+        see: told of each row, in order
+        """
         tokenizer = plan.train(row.text for row in rows)
-        corpus = Corpus()
-        for row in rows:
-            corpus.add(tokenizer.tokenize(row.text))
+        corpus = Corpus(means.keeping.numbers)
+        watched = means.watched("cutting", rows, len(rows))
+        for some, block in means.blocks(Cutter(tokenizer), watched, _text):
+            corpus.add(block)
+            for row in some:
+                see(row)
         vocabulary = VocabularyPlan(min_count=min_count, max_size=max_vocabulary).build(corpus.counts())
         reader = cls(tokenizer, vocabulary, max_length, keep)
-        return reader, [(reader._within(one), len(one)) for one in corpus.encoded(vocabulary)]
+        return reader, ((reader._within(one), len(one)) for one in corpus.encoded(vocabulary))
+
+    def encoded(self, rows: Iterable[Row], means: Means) -> Iterator[tuple[Row, Encoded, int]]:
+        """Rows with their texts as `encode` has them."""
+        for some, block in means.blocks(Cutter(self.tokenizer), rows, _text):
+            for row, one in zip(some, encoded_block(self.vocabulary, block), strict=True):
+                yield row, self._within(one), len(one)
 
     def encode(self, text: str) -> tuple[Encoded, int]:
         """The tokens of a text within the limit, as numbers; and how many it has without the limit."""
@@ -104,6 +124,10 @@ class TextEncoder:
             return cls(tokenizer_from_json(data["tokenizer"]), vocabulary, limit, keep)
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(f"{origin}: expected a tokenizer with its vocabulary: {error}") from error
+
+
+def _text(row: HasText) -> str:
+    return row.text
 
 
 def pad_sequence(rows: Sequence[Sequence[int]]) -> torch.Tensor:

@@ -6,6 +6,9 @@ characters   grapheme clusters
 subwords     learnt pieces: bpe, unigram, wordpiece
 vocabulary   tokens to numbers and back
 encoded      texts as numbers, a few bytes a token
+blocks       many texts cut at once
+workers      the same in other processes
+cutter       a tokenizer, and what becomes of line breaks
 cutting      tokens that know their place in a text
 joining      tokens as people write them: which signs stand close
 learned      the same, as a file cuts its own text
@@ -18,8 +21,9 @@ A new tokenizer is one file, a line for its constructor and one for its loader b
 from __future__ import annotations
 
 from recurra.data.tokenizers.characters import Characters, characters_from_json
+from recurra.data.tokenizers.cutter import Cutter, lines_of
 from recurra.data.tokenizers.cutting import CUTTERS, CutterName, Place
-from recurra.data.tokenizers.encoded import Corpus, Encoded, encode, joined
+from recurra.data.tokenizers.encoded import Corpus, Encoded, encode, encoded_block, joined
 from recurra.data.tokenizers.joining import Joining, joining_from_json
 from recurra.data.tokenizers.spaces import Spaces, spaces_from_json
 from recurra.data.tokenizers.subwords import Subwords, subwords_from_json
@@ -35,6 +39,7 @@ __all__ = [
     "TOKENIZERS",
     "UNK",
     "Corpus",
+    "Cutter",
     "CutterName",
     "Encoded",
     "Joining",
@@ -44,8 +49,10 @@ __all__ = [
     "Vocabulary",
     "VocabularyPlan",
     "encode",
+    "encoded_block",
     "joined",
     "joining_from_json",
+    "lines_of",
     "tokenizer_from_json",
     "vocabulary_from_json",
 ]

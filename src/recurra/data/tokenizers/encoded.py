@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from operator import sub
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recurra.base.digest import digest_of
+from recurra.data.store.keeping import Numbers
+from recurra.data.tokenizers.blocks import TEXTS, Block, Places
 from recurra.data.tokenizers.vocabulary import UNK, Vocabulary
 
 Ids = NDArray[np.uint16] | NDArray[np.int32]
-# Tokens that are counted at once: NumPy makes eight bytes of each.
+# Tokens that are worked on at once, about: NumPy makes eight bytes of each.
 BLOCK = 2**20
 # Between unknown tokens: a byte that UTF-8 does not have.
 _BETWEEN = b"\xff"
@@ -104,61 +105,82 @@ class Corpus:
     """Training texts, cut into tokens once, while nobody knows yet which tokens will have a number.
 
     Until then a token's number is its place among the different tokens, in the order in which they were seen.
+    numbers: makes what keeps such numbers, of a dtype
     """
 
-    def __init__(self) -> None:
-        self._places = _Places()
-        self._tokens = array("i")
-        self._ends = array("q", [0])
+    def __init__(self, numbers: Callable[[Any], Numbers]) -> None:
+        self._places = Places()
+        self._tokens, self._lengths = numbers(np.int32), numbers(np.int32)
 
-    def add(self, tokens: Iterable[str]) -> None:
-        """Put a text behind the others."""
-        self.add_parts([tokens])
-
-    def add_parts(self, parts: Iterable[Iterable[str]]) -> Sequence[int]:
-        """The same of a text that comes in parts; how many tokens each of them has."""
-        ends = array("q", [len(self._tokens)])
-        for tokens in parts:
-            self._tokens.extend(map(self._places.__getitem__, tokens))
-            ends.append(len(self._tokens))
-        self._ends.append(ends[-1])
-        return array("q", map(sub, ends[1:], ends))
+    def add(self, block: Block) -> None:
+        """Put texts behind the others."""
+        places = np.fromiter(map(self._places.__getitem__, block.tokens), np.int32, len(block.tokens))
+        self._tokens.extend(places[block.numbers])
+        self._lengths.extend(block.lengths)
 
     @property
-    def lengths(self) -> NDArray[np.int64]:
+    def lengths(self) -> NDArray[np.int32]:
         """Tokens of each text."""
-        ends = np.frombuffer(self._ends, np.int64)
-        return ends[1:] - ends[:-1]
+        return self._lengths.read(0, len(self._lengths))
 
     def counts(self, kept: NDArray[np.bool_] | None = None) -> Mapping[str, int]:
         """How often each token was seen. kept: (N,), which texts count; None: all of them"""
-        places = np.frombuffer(self._tokens, np.intc)
-        if kept is not None and not kept.all():
-            places = places[np.repeat(kept, self.lengths)]
         seen = np.zeros(len(self._places), np.int64)
-        for at in range(0, len(places), BLOCK):
-            seen += np.bincount(places[at : at + BLOCK], minlength=len(seen))
+        for first, places, lengths in self._parts():
+            if kept is not None:
+                places = places[np.repeat(kept[first : first + len(lengths)], lengths)]
+            seen += np.bincount(places, minlength=len(seen))
         return {token: number for token, number in zip(self._places, seen.tolist(), strict=True) if number}
 
     def encoded(self, vocabulary: Vocabulary) -> Iterator[Encoded]:
         """The texts, in order; no token is looked up twice."""
-        numbers = vocabulary.ids(self._places)
-        spelt = [_bytes(token) if number == UNK else b"" for token, number in zip(self._places, numbers, strict=True)]
-        number_of = np.array(numbers, vocabulary.dtype)
-        places = np.frombuffer(self._tokens, np.intc)
-        for start, end in pairwise(self._ends):
-            some = places[start:end]
-            ids = number_of[some]
-            unknown = map(spelt.__getitem__, some[ids == UNK].tolist())
-            yield Encoded(vocabulary, ids.tobytes(), _BETWEEN.join(unknown))
+        numbering = _Numbering(vocabulary, self._places)
+        for _, places, lengths in self._parts():
+            yield from numbering.texts(places, lengths)
+
+    def _parts(self) -> Iterator[tuple[int, NDArray[np.int32], NDArray[np.int32]]]:
+        """Texts that are near one another: the number of the first one, their tokens, and how many each has."""
+        at = 0
+        for first in range(0, len(self._lengths), TEXTS):
+            lengths = self._lengths.read(first, min(first + TEXTS, len(self._lengths)))
+            ends = at + lengths.cumsum(dtype=np.int64)
+            starts = [0, *(1 + np.flatnonzero(np.diff((ends - at) // BLOCK))).tolist(), len(lengths)]
+            for a, b in pairwise(starts):
+                begin, end = int(ends[a] - lengths[a]), int(ends[b - 1])
+                yield first + a, self._tokens.read(begin, end), lengths[a:b]
+            at = int(ends[-1])
 
 
-class _Places(dict[str, int]):
-    """A number for each key that is asked for, from 0 on."""
+class _Numbering:
+    """Places among some tokens as the numbers of a vocabulary."""
 
-    def __missing__(self, key: str) -> int:
-        self[key] = number = len(self)
-        return number
+    def __init__(self, vocabulary: Vocabulary, tokens: Collection[str]) -> None:
+        self._vocabulary = vocabulary
+        numbers = vocabulary.ids(tokens)
+        self._numbers = np.array(numbers, vocabulary.dtype)
+        self._spelt = {
+            place: _bytes(token)
+            for place, (token, number) in enumerate(zip(tokens, numbers, strict=True))
+            if number == UNK
+        }
+
+    def texts(self, places: NDArray[np.int32], lengths: NDArray[np.int32]) -> Iterator[Encoded]:
+        """Texts of these tokens, one after the other."""
+        ids = self._numbers[places]
+        data, size = ids.tobytes(), ids.itemsize
+        ends = lengths.cumsum(dtype=np.int64)
+        unknown = np.flatnonzero(ids == UNK)
+        spelt = list(map(self._spelt.__getitem__, places[unknown].tolist()))
+        start, first = 0, 0
+        for end, last in zip(ends.tolist(), np.searchsorted(unknown, ends).tolist(), strict=True):
+            spelling = _BETWEEN.join(spelt[first:last]) if last > first else b""
+            yield Encoded(self._vocabulary, data[start * size : end * size], spelling)
+            start, first = end, last
+
+
+def encoded_block(vocabulary: Vocabulary, block: Block) -> Iterator[Encoded]:
+    """The texts of a block as numbers."""
+    return _Numbering(vocabulary, block.tokens).texts(block.numbers, block.lengths)
 
 
 def _bytes(token: str) -> bytes:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import islice
 from pathlib import Path
 from statistics import mean
 from typing import Annotated, Any, ClassVar, Literal
@@ -18,11 +19,11 @@ from recurra.base.digest import digest_of
 from recurra.base.errors import ConfigError, DataError, RunError
 from recurra.base.normal import normal, spellings
 from recurra.base.option import OneOf, Opt
-from recurra.base.packed import pack, unpack
 from recurra.base.words import as_written
 from recurra.config import Section, build
 from recurra.data.fields import Field
 from recurra.data.formats import field
+from recurra.data.preparing import Means
 from recurra.data.tokenizers import TOKENIZERS, Encoded, Vocabulary
 from recurra.metrics import Compared
 from recurra.tasks.blank import blank_warnings, emptiness, is_blank
@@ -38,44 +39,50 @@ from recurra.tasks.label_task import LabelTask, class_weights, labels_from_json
 from recurra.tasks.labels import LabelKind, ManyLabels, OneLabel, label_set
 from recurra.tasks.mistakes import mistaken
 from recurra.tasks.sizing import Choice, Options, Seen
-from recurra.tasks.text import Keep, TextEncoder, pad_arrays, unknown_share
+from recurra.tasks.text import Keep, TextEncoder, pad_arrays
+
+# Texts whose words are counted, to see whether the tokenizer fits.
+LOOKED_AT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class TextRow:
     """A text and what it should be, before anything is fitted. spelt: the labels as the file has them"""
 
-    packed: bytes
+    text: str
     gold: Any
     stratum: str
     spelt: tuple[str, ...]
     origin: Origin
 
     @property
-    def text(self) -> str:
-        return unpack(self.packed)
-
-    @property
     def key(self) -> str:
         return normal(self.text)
+
+
+class TextRows:
+    """Rows as plain values, and back."""
+
+    def to_plain(self, row: TextRow) -> Any:
+        return row.text, row.gold, row.stratum, row.spelt
+
+    def from_plain(self, plain: Any, origin: Origin) -> TextRow:
+        text, gold, stratum, spelt = plain
+        return TextRow(text, gold, stratum, spelt, origin)
 
 
 @dataclass(frozen=True, slots=True)
 class TextExample:
     """A text as the numbers of the tokens that are kept, and what it should be: None where nobody knows.
 
-    packed: the text itself, for reports      all_tokens: how many it has
+    text: as it was given, for reports      all_tokens: how many it has
     """
 
-    packed: bytes
+    text: str
     encoded: Encoded
     gold: Any
     origin: Origin
     all_tokens: int
-
-    @property
-    def text(self) -> str:
-        return unpack(self.packed)
 
     @property
     def tokens(self) -> tuple[str, ...]:
@@ -205,7 +212,7 @@ class ClassificationConfig:
         text = _text(record, self.texts)
         gold, spelt = self.kind.read(field(record, self.label), record.origin)
         stratum = "\n".join(sorted(self.kind.names([gold])))  # in whatever order the labels stand
-        return TextRow(pack(text), gold, sys.intern(stratum), spelt, record.origin)
+        return TextRow(text, gold, sys.intern(stratum), spelt, record.origin)
 
     def check(self, record: Record) -> None:
         """Raise DataError, with file and line, if this record cannot be learned from."""
@@ -220,19 +227,32 @@ class ClassificationConfig:
 
         Raises DataError if there is nothing to learn.
         """
-        gold = [row.gold for row in rows]
-        labels = label_set(self.kind, gold, source)
+        task, examples = self.fit_kept(rows, source, Means())
+        return task, list(examples)
+
+    @property
+    def row_codec(self) -> TextRows:
+        return TextRows()
+
+    def fit_kept(
+        self, rows: Collection[TextRow], source: str, means: Means
+    ) -> tuple[Classification, Iterator[TextExample]]:
+        """The same, row by row, with whatever is kept where `means` says."""
+        seen = _Seen()
         reader, texts = TextEncoder.fit(
             build(self.tokenizer, TOKENIZERS),
             rows,
+            means,
             min_count=self.min_count,
             max_vocabulary=self.max_vocabulary,
             max_length=self.max_length,
             keep=self.keep,
+            see=seen.see,
         )
-        merged = spellings(chain.from_iterable(row.spelt for row in rows))
-        task = Classification(self, reader, labels, class_weights(self, labels, gold), merged)
-        return task, [_example(row, *text) for row, text in zip(rows, texts, strict=True)]
+        labels = label_set(self.kind, seen.golds, source)
+        weights = class_weights(self, labels, seen.golds)
+        task = Classification(self, reader, labels, weights, spellings(seen.spelt))
+        return task, (_example(row, *text) for row, text in zip(rows, texts, strict=True))
 
     def restore(self, data: Mapping[str, Any], origin: str) -> Classification:
         """The task as a run folder holds it. Raises RunError that names `origin`."""
@@ -241,6 +261,18 @@ class ClassificationConfig:
         except (KeyError, TypeError, ValueError, ArithmeticError) as error:
             raise RunError(f"{origin}: expected the labels of a classification: {str(error)[:300]}.") from error
         return Classification(self, TextEncoder.from_json(reader, origin), labels, weights, temperature=temperature)
+
+
+class _Seen:
+    """What training rows have for labels, counted while their texts are cut. spelt: each spelling once, in order"""
+
+    def __init__(self) -> None:
+        self.golds: Counter[Any] = Counter()
+        self.spelt: dict[str, None] = {}
+
+    def see(self, row: TextRow) -> None:
+        self.golds[row.gold] += 1
+        self.spelt.update(dict.fromkeys(row.spelt))
 
 
 class Classification(LabelTask):
@@ -282,11 +314,25 @@ class Classification(LabelTask):
             return next(self.examples([self.plan.read(record)]))
         text = _text(record, self.plan.texts, empty=True)
         encoded, number = self.reader.encode(text)
-        return TextExample(pack(text), encoded, None, record.origin, number)
+        return TextExample(text, encoded, None, record.origin, number)
 
     def examples(self, rows: Iterable[TextRow]) -> Iterator[TextExample]:
         """Rows as examples, one by one."""
         return (_example(row, *self.reader.encode(row.text)) for row in rows)
+
+    def examples_kept(self, rows: Iterable[TextRow], means: Means) -> Iterator[TextExample]:
+        """The same, a block of texts at a time."""
+        return (_example(*one) for one in self.reader.encoded(rows, means))
+
+    def to_plain(self, example: TextExample) -> Any:
+        """An example as plain values."""
+        one = example.encoded
+        return example.text, one.data, one.spelling, example.gold, example.all_tokens
+
+    def from_plain(self, plain: Any, origin: Origin) -> TextExample:
+        """The inverse of `to_plain`."""
+        text, data, spelling, gold, number = plain
+        return TextExample(text, Encoded(self.reader.vocabulary, data, spelling), gold, origin, number)
 
     def sampler(
         self, examples: Sequence[TextExample], *, batch_tokens: int, batch_rows: int, seed: int
@@ -311,7 +357,7 @@ class Classification(LabelTask):
 
     def input_notes(self, examples: Sequence[TextExample]) -> tuple[str, ...]:
         """A way to cut the texts that does not fit them."""
-        words = mean(len(e.text.split()) for e in examples)
+        words = mean(len(e.text.split()) for e in islice(examples, LOOKED_AT))
         return (unfit("task.tokenizer", str(self.reader.tokenizer.to_json()["name"]), words),)
 
     # -- for predict -----------------------------------------------------------------------------------------------
@@ -349,12 +395,14 @@ class Classification(LabelTask):
         """Sizes, what was cut, and what was unknown, by split."""
         found: dict[str, str | int | float] = {"labels": len(self.labels), "vocabulary": len(self.reader.vocabulary)}
         for name, examples in splits.items():
-            cut = sum(e.all_tokens > e.length for e in examples)
+            tokens = unknown = cut = lost = 0
+            for e in examples:
+                tokens, unknown = tokens + e.length, unknown + e.encoded.num_unknown
+                cut, lost = cut + (e.all_tokens > e.length), lost + e.all_tokens - e.length
             found[f"{name} rows"] = len(examples)
-            found[f"{name} tokens"] = sum(e.length for e in examples)
-            found[f"{name} unknown tokens"] = f"{unknown_share(e.encoded for e in examples):.2%}"
+            found[f"{name} tokens"] = tokens
+            found[f"{name} unknown tokens"] = f"{unknown / max(tokens, 1):.2%}"
             if cut:
-                lost = sum(e.all_tokens - e.length for e in examples)
                 found[f"{name} texts cut"] = (
                     f"{cut} of {len(examples)}, {lost} tokens (max_length {self.plan.max_length})"
                 )
@@ -370,7 +418,7 @@ class Classification(LabelTask):
 
 
 def _example(row: TextRow, encoded: Encoded, number: int) -> TextExample:
-    return TextExample(row.packed, encoded, row.gold, row.origin, number)
+    return TextExample(row.text, encoded, row.gold, row.origin, number)
 
 
 def _text(record: Record, columns: Sequence[str], *, empty: bool = False) -> str:

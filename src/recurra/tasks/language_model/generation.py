@@ -12,14 +12,13 @@ from torch import Tensor
 
 from recurra.base.contracts import Batch
 from recurra.base.errors import ConfigError
-from recurra.data.tokenizers import BOS, EOS, PAD, UNK, Tokenizer, Vocabulary
+from recurra.data.tokenizers import BOS, EOS, PAD, UNK, Tokenizer, Vocabulary, lines_of
 from recurra.data.tokenizers.cleaning import Cleaning
 from recurra.decode import Choose, Greedy, Sampling, stream
 from recurra.models import IncrementalModel, SequenceModel
 from recurra.nn import softmax_log_probabilities
 from recurra.tasks.contract import GenerationOptions, Piece
 from recurra.tasks.language_model.documents import LINE
-from recurra.tasks.language_model.reading import lines_of
 
 State = dict[str, Tensor]
 # Tokens of a prompt that are read in one call of the model.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -12,12 +13,14 @@ from recurra.base.errors import ConfigError, DataError, RunError
 from recurra.base.option import OneOf, Opt
 from recurra.config import Section, build
 from recurra.data.fields import Field
+from recurra.data.preparing import Means
 from recurra.data.splits import OrderedSplit
-from recurra.data.tokenizers import TOKENIZERS, Corpus, VocabularyPlan
+from recurra.data.store import InMemory
+from recurra.data.tokenizers import TOKENIZERS, Corpus, VocabularyPlan, joined, lines_of
 from recurra.tasks.contract import Needs, Suggestion
 from recurra.tasks.language_model.columns import suggested
-from recurra.tasks.language_model.documents import LINE, Passage, TextRow, by_file, document_of, whole
-from recurra.tasks.language_model.reading import lines_of, text_of, tokens_of
+from recurra.tasks.language_model.documents import Passage, TextRow, by_file, document_of, whole
+from recurra.tasks.language_model.reading import cutter, text_of
 from recurra.tasks.language_model.sizing import sized
 from recurra.tasks.language_model.task import LanguageModelling
 from recurra.tasks.language_model.tearing import torn
@@ -127,15 +130,18 @@ class LanguageModelConfig:
             raise DataError(f"{source}: all {len(rows)} training rows are blank; expected text.")
         tokenizer = build(self.tokenizer, TOKENIZERS).train(line for row in rows for line in lines_of(row.text))
         groups = [[row] for row in rows] if self.document == "row" else by_file(rows)
-        end = [LINE] if self.line_breaks and self.document == "file" else []
-        corpus, lengths = Corpus(), []
-        for group in groups:
-            tokens = (tokens_of(row.text, tokenizer, line_breaks=self.line_breaks) + end for row in group)
-            lengths.append(corpus.add_parts(tokens))
+        means, corpus = Means(), Corpus(InMemory().numbers)
+        cut = cutter(tokenizer, line_breaks=self.line_breaks, end=self.line_breaks and self.document == "file")
+        for _, block in means.blocks(cut, rows, _text):
+            corpus.add(block)
         vocabulary = VocabularyPlan(min_count=self.min_count, max_size=self.max_vocabulary).build(corpus.counts())
         task = self._task(TextEncoder(tokenizer, vocabulary, None, "start"))
-        found = zip(groups, corpus.encoded(vocabulary), lengths, strict=True)
-        return task, [whole(document_of(*one, closed=task.closed)) for one in found]
+        texts = corpus.encoded(vocabulary)
+        found = ((group, list(islice(texts, len(group)))) for group in groups)
+        return task, [
+            whole(document_of(group, joined(vocabulary, some), list(map(len, some)), closed=task.closed))
+            for group, some in found
+        ]
 
     def restore(self, data: Mapping[str, Any], origin: str) -> LanguageModelling:
         """The task as a run folder holds it. Raises RunError that names `origin`."""
@@ -151,6 +157,10 @@ class LanguageModelConfig:
             line_breaks=self.line_breaks,
             bptt=self.bptt,
         )
+
+
+def _text(row: TextRow) -> str:
+    return row.text
 
 
 def _word(component: Section | Mapping[str, Any] | str) -> str:

@@ -6,7 +6,7 @@ from recurra.base.contracts import Record
 from recurra.base.errors import DataError
 from recurra.base.words import as_written
 from recurra.data.formats import field
-from recurra.data.tokenizers import Tokenizer
+from recurra.data.tokenizers import Cutter, Tokenizer
 from recurra.tasks.language_model.documents import LINE
 
 
@@ -23,16 +23,6 @@ def text_of(record: Record, column: str, *, blank: bool) -> str:
     return value
 
 
-def lines_of(text: str) -> list[str]:
-    """The lines of a text, however their ends are written; one at least."""
-    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-
-
-def tokens_of(text: str, tokenizer: Tokenizer, *, line_breaks: bool) -> list[str]:
-    """The tokens of a text, with the ends of its lines, but for the last, where these are tokens (`line_breaks`)."""
-    found: list[str] = []
-    for number, line in enumerate(lines_of(text)):
-        if number and line_breaks:
-            found.append(LINE)
-        found += tokenizer.tokenize(line)
-    return found
+def cutter(tokenizer: Tokenizer, *, line_breaks: bool, end: bool) -> Cutter:
+    """Cuts a text by its lines, whose ends but for the last are tokens (`line_breaks`), and that too (`end`)."""
+    return Cutter(tokenizer, True, LINE if line_breaks else "", LINE if end else "")

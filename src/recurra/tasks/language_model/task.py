@@ -43,7 +43,7 @@ from recurra.tasks.language_model.documents import (
 from recurra.tasks.language_model.explain import explained
 from recurra.tasks.language_model.generation import Generator
 from recurra.tasks.language_model.order import StreamSampler
-from recurra.tasks.language_model.reading import text_of, tokens_of
+from recurra.tasks.language_model.reading import cutter, text_of
 from recurra.tasks.language_model.scoring import perplexity, text_scores
 from recurra.tasks.language_model.streaming import StreamingPredictor
 from recurra.tasks.language_model.suggesting import Suggester
@@ -309,7 +309,7 @@ class LanguageModelling:
 
     def tokens(self, text: str) -> list[str]:
         """The tokens of a text, with the ends of its lines, but for the last, where these are tokens."""
-        return tokens_of(text, self.reader.tokenizer, line_breaks=self.line_breaks)
+        return cutter(self.reader.tokenizer, line_breaks=self.line_breaks, end=False)(text)
 
     def row_tokens(self, text: str) -> list[str]:
         """The tokens of a row: with its end, where that is a token and the text goes on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -198,7 +199,7 @@ class SeriesClassificationConfig:
         Raises DataError if there is nothing to learn, and for series of other numbers of features than the first.
         """
         gold = [row.gold for row in rows]
-        labels = label_set(self.kind, gold, source)
+        labels = label_set(self.kind, Counter(gold), source)
         spectrum = self.spectrum
         number = (
             features_of(((row.raw, row.origin) for row in rows), source)
@@ -209,7 +210,7 @@ class SeriesClassificationConfig:
             Scaler.fit(self.scaling, (row.raw for row in rows), number), self.missing, self.max_length, self.keep
         )
         merged = spellings(chain.from_iterable(row.spelt for row in rows))
-        task = SeriesClassification(self, reader, labels, class_weights(self, labels, gold), merged)
+        task = SeriesClassification(self, reader, labels, class_weights(self, labels, Counter(gold)), merged)
         return task, [example_of(reader, row) for row in rows]
 
     def restore(self, data: Mapping[str, Any], origin: str) -> SeriesClassification:

@@ -12,6 +12,7 @@ from recurra.base.errors import ConfigError, RunError
 from recurra.base.option import OneOf, Opt
 from recurra.config import Section, build
 from recurra.data.fields import Field
+from recurra.data.preparing import Means
 from recurra.data.tokenizers import TOKENIZERS, VocabularyPlan
 from recurra.decode import LENGTH_PENALTIES
 from recurra.metrics import SEQUENCE_SCORES, SequenceScores
@@ -186,6 +187,7 @@ class TranslationConfig:
             VocabularyPlan(min_count=self.min_count, max_size=self.max_vocabulary),
             [(row.source, row.answers[0]) for row in rows],
             self.limits,
+            Means(),
         )
         task = self._task(sides)
         return task, [task.pair(row, *both) for row, both in zip(rows, texts, strict=True)]

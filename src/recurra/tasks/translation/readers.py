@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recurra.base.errors import RunError
+from recurra.data.preparing import Means
 from recurra.data.tokenizers import (
     Corpus,
+    Cutter,
     Encoded,
     Joining,
     Tokenizer,
@@ -34,6 +37,14 @@ class Limits:
     def allow(self, source: int, target: int) -> bool:
         """Whether a row of so many tokens is short enough."""
         return (self.source is None or source <= self.source) and (self.target is None or target <= self.target)
+
+    def allowed(self, sources: NDArray[np.int32], targets: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """(N,), of rows of so many tokens."""
+        kept = np.ones(len(sources), bool)
+        for limit, lengths in ((self.source, sources), (self.target, targets)):
+            if limit is not None:
+                kept &= lengths <= limit
+        return kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +89,7 @@ def fit_sides(
     vocabulary: VocabularyPlan,
     rows: Sequence[tuple[str, str]],
     limits: Limits,
+    means: Means,
 ) -> tuple[Sides, list[tuple[Encoded, Encoded]]]:
     """Tokenizers from all texts, vocabularies from the rows that are short enough; and both texts of all rows.
 
@@ -87,8 +99,8 @@ def fit_sides(
     sources, targets = [text for text, _ in rows], [text for _, text in rows]
     first = source.train(sources if target else [*sources, *targets])
     second = target.train(targets) if target else first
-    one, other = _cut(first, sources), _cut(second, targets)
-    kept = np.array([limits.allow(*sizes) for sizes in zip(one.lengths, other.lengths, strict=True)], dtype=bool)
+    one, other = _cut(first, sources, means), _cut(second, targets, means)
+    kept = limits.allowed(one.lengths, other.lengths)
     counts = one.counts(kept), other.counts(kept)
     known = vocabulary.build(counts[0] if target else Counter(counts[0]) + Counter(counts[1]))
     reader = TextEncoder(first, known, None, "start")
@@ -99,8 +111,8 @@ def fit_sides(
     return sides, list(zip(one.encoded(known), other.encoded(writer.vocabulary), strict=True))
 
 
-def _cut(tokenizer: Tokenizer, texts: Iterable[str]) -> Corpus:
-    corpus = Corpus()
-    for text in texts:
-        corpus.add(tokenizer.tokenize(text))
+def _cut(tokenizer: Tokenizer, texts: Sequence[str], means: Means) -> Corpus:
+    corpus = Corpus(means.keeping.numbers)
+    for _, block in means.blocks(Cutter(tokenizer), means.watched("cutting", texts, len(texts)), str):
+        corpus.add(block)
     return corpus

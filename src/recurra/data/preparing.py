@@ -1,0 +1,35 @@
+"""What a task is given to prepare its data with: where to keep it, who cuts texts, and who is told how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from recurra.data.store import InMemory, Keeping
+from recurra.data.tokenizers.blocks import Block
+from recurra.data.tokenizers.cutter import Cutter
+from recurra.data.tokenizers.workers import Crew
+
+T = TypeVar("T")
+Watched = Callable[[str, Iterable[Any], int | None], Iterator[Any]]
+
+
+def _unwatched(stage: str, rows: Iterable[Any], total: int | None) -> Iterator[Any]:
+    return iter(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """keeping: where rows, examples and numbers go      workers: processes that cut texts, this one among them
+
+    watched: rows as they are, and somebody is told how far they are: (stage, rows, how many there will be)
+    """
+
+    keeping: Keeping = field(default_factory=InMemory)
+    workers: int = 1
+    watched: Watched = _unwatched
+
+    def blocks(self, cutter: Cutter, rows: Iterable[T], text: Callable[[T], str]) -> Iterator[tuple[list[T], Block]]:
+        """The rows with their texts cut, some of them at a time, in order. Raises RunError if a worker is lost."""
+        return Crew(cutter, self.workers).blocks(rows, text)

@@ -1,0 +1,83 @@
+"""Many texts cut into tokens, a block of them at a time: here, or in other processes, with the same result."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+T = TypeVar("T")
+# Texts of a block, at most, and its characters, about: a worker is busy with one for a few hundredths of a second.
+TEXTS, CHARACTERS = 2048, 2**19
+
+
+class Cut(Protocol):
+    """Cuts a text into tokens."""
+
+    def __call__(self, text: str) -> list[str]: ...
+
+
+class CutsBlocks(Protocol):
+    """Cuts the texts of rows, block by block, in order."""
+
+    def __call__(self, rows: Iterable[T], text: Callable[[T], str]) -> Iterator[tuple[list[T], Block]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Texts as tokens. tokens: the different ones, in the order in which they are first seen
+
+    numbers: (L,) int32, the place of each token among these, one text after the other      lengths: (N,) int32, of each
+    """
+
+    tokens: list[str]
+    numbers: NDArray[np.int32]
+    lengths: NDArray[np.int32]
+
+
+def cut_block(cut: Cut, texts: Iterable[str]) -> Block:
+    """Cut texts, each once."""
+    places, numbers, lengths = Places(), array("i"), array("i")
+    for text in texts:
+        tokens = cut(text)
+        numbers.extend(map(places.__getitem__, tokens))
+        lengths.append(len(tokens))
+    return Block(list(places), np.frombuffer(numbers, np.int32), np.frombuffer(lengths, np.int32))
+
+
+def gathered(rows: Iterable[T], text: Callable[[T], str]) -> Iterator[tuple[list[T], list[str]]]:
+    """Rows with their texts, as many as make a block."""
+    some: list[T] = []
+    texts: list[str] = []
+    size = 0
+    for row in rows:
+        some.append(row)
+        texts.append(text(row))
+        size += len(texts[-1])
+        if len(some) == TEXTS or size >= CHARACTERS:
+            yield some, texts
+            some, texts, size = [], [], 0
+    if some:
+        yield some, texts
+
+
+class Places(dict[str, int]):
+    """A number for each key that is asked for, from 0 on."""
+
+    def __missing__(self, key: str) -> int:
+        self[key] = number = len(self)
+        return number
+
+
+def in_this_process(cut: Cut) -> CutsBlocks:
+    """Cuts blocks here."""
+
+    def blocks(rows: Iterable[Any], text: Callable[[Any], str]) -> Iterator[tuple[list[Any], Block]]:
+        for some, texts in gathered(rows, text):
+            yield some, cut_block(cut, texts)
+
+    return blocks
