@@ -15,10 +15,12 @@ from recurra.base.shell import as_word
 from recurra.config import build
 from recurra.training import SCHEDULES
 
-# The whole table. May change: what they decide is decided anew at each step, or at the end of an epoch.
+# The whole table. May change: what they decide is decided anew at each step, at the end of an epoch, or (of data) each
+# time that the rows are read, and is no part of what they say.
 MAY_CHANGE = frozenset({
     "training.epochs", "training.patience", "training.patience_share", "training.optimizer.lr",
     "training.checkpoint_every", "training.keep_checkpoints", "training.max_model_gib", "training.report",
+    "data.store", "data.scratch", "data.workers",
 })  # fmt: skip
 # May not change, and why: the first one whose name an option begins with.
 BOUND: Mapping[str, str] = {
@@ -69,7 +71,7 @@ def refuse_bound(found: Sequence[Change], settings: Settings, config: Path) -> N
         where = "--set " if line == 0 else f"{config}: "
         sentences.append(f"{where}{change}; it cannot change in a run: {_reason(change.name)}.")
     flags = " ".join(f"--set {as_word(f'{change.name}={_shown(change.now)}')}" for change in bound)
-    free = ", ".join(sorted(name.removeprefix("training.") for name in MAY_CHANGE))
+    free = ", ".join(sorted(name[9:] for name in MAY_CHANGE if name.startswith("training.")))
     raise RunError(
         "\n".join([
             *sentences,

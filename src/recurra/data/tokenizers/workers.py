@@ -61,26 +61,27 @@ class Crew:
             yield from self._together(chain([first], waiting))
 
     def _together(self, waiting: Iterable[tuple[list[T], list[str]]]) -> Iterator[tuple[list[T], Block]]:
-        crew = deque(Worker(self._cutter) for _ in range(self._number))
+        crew: deque[Worker] = deque()
         busy: deque[tuple[Worker, list[T]]] = deque()
+        started: list[Worker] = []
         try:
+            for _ in range(self._number):
+                started.append(Worker(self._cutter))
+            crew.extend(started)
             for some, texts in waiting:
-                if not crew:
-                    worker, done = busy.popleft()
-                    block = worker.take()
-                    crew.append(worker)
-                    worker.give(texts)
-                    busy.append((crew.popleft(), some))
-                    yield done, block
-                else:
+                if crew:
                     crew[0].give(texts)
                     busy.append((crew.popleft(), some))
-            while busy:
+                    continue
                 worker, done = busy.popleft()
-                crew.append(worker)
+                block = worker.take()
+                worker.give(texts)
+                busy.append((worker, some))
+                yield done, block
+            for worker, done in busy:
                 yield done, worker.take()
         finally:
-            for worker in [*crew, *(one for one, _ in busy)]:
+            for worker in started:
                 worker.end()
 
 
