@@ -13,14 +13,17 @@ arrow_rows what Parquet, Arrow and saved datasets share
 annotated what exports of annotation tools share
 documents what folders of texts share
 by_class  what folders of files by class share
-csv tsv json jsonl excel parquet arrow datasets folders text parallel conll conllu ts tsf ucr sounds   one format each,
-          and of tools for annotations prodigy doccano label_studio spacy brat
+csv tsv json jsonl excel parquet arrow datasets folders text parallel conll conllu ts tsf ucr sounds images
+          sequences arrays arff fasta   one format each, and of tools for annotations prodigy doccano label_studio
+          spacy brat
 
 A new format is one file that makes a `Format`, and one line below.
 """
 
 from __future__ import annotations
 
+from recurra.data.formats.arff import ARFF
+from recurra.data.formats.arrays import IDX, NUMPY
 from recurra.data.formats.arrow import ARROW
 from recurra.data.formats.bad_rows import ON_ERROR, BadRows, SkippedRows, StopAtBadRow
 from recurra.data.formats.brat import BRAT
@@ -30,8 +33,10 @@ from recurra.data.formats.csv import CSV
 from recurra.data.formats.datasets import DATASETS
 from recurra.data.formats.doccano import DOCCANO
 from recurra.data.formats.excel import EXCEL
+from recurra.data.formats.fasta import FASTA
 from recurra.data.formats.folders import FOLDERS
 from recurra.data.formats.format import Format, ReadOptions
+from recurra.data.formats.images import IMAGES
 from recurra.data.formats.json import JSON
 from recurra.data.formats.jsonl import JSONL
 from recurra.data.formats.label_studio import LABEL_STUDIO
@@ -50,6 +55,7 @@ from recurra.data.formats.reading import (
     spelt,
     splits_in,
 )
+from recurra.data.formats.sequences import SEQUENCES
 from recurra.data.formats.sounds import SOUNDS
 from recurra.data.formats.spacy import SPACY
 from recurra.data.formats.text import TEXT
@@ -100,3 +106,9 @@ FORMATS.add("ts", TS)
 FORMATS.add("tsf", TSF)
 FORMATS.add("ucr", UCR)
 FORMATS.add("sounds", SOUNDS)
+FORMATS.add("images", IMAGES)
+FORMATS.add("sequences", SEQUENCES)
+FORMATS.add("numpy", NUMPY)
+FORMATS.add("idx", IDX)
+FORMATS.add("arff", ARFF)
+FORMATS.add("fasta", FASTA)

@@ -84,6 +84,6 @@ def by_class(doc: str, what: str, column: str, suffixes: tuple[str, ...], read: 
     )
 
 
-def has_classes(path: Path, suffixes: tuple[str, ...]) -> bool:
+def has_classes(path: Path, suffixes: str | tuple[str, ...]) -> bool:
     """Whether a folder of this folder holds such files."""
     return any(has(folder, suffixes) for folder in folders_in(path))

@@ -17,7 +17,7 @@ from recurra.data.spectra.htk import Htk
 from recurra.data.spectra.kaldi import Kaldi
 from recurra.data.spectra.librosa import Librosa
 
-SPECTRA: Registry[Callable[..., Spectrum]] = Registry("definition of log-mel features", "recurra.spectra")
+SPECTRA: Registry[Callable[..., Spectrum]] = Registry("spectrum", "recurra.spectra")
 SPECTRA.add("kaldi", Kaldi)
 SPECTRA.add("librosa", Librosa)
 SPECTRA.add("htk", Htk)

@@ -3,6 +3,7 @@
 words        runs of letters, single symbols
 spaces       what stands between white space
 characters   grapheme clusters
+kmers        runs of k letters
 subwords     learnt pieces: bpe, unigram, wordpiece
 vocabulary   tokens to numbers and back
 encoded      texts as numbers, a few bytes a token
@@ -25,6 +26,7 @@ from recurra.data.tokenizers.cutter import Cutter, lines_of
 from recurra.data.tokenizers.cutting import CUTTERS, CutterName, Place
 from recurra.data.tokenizers.encoded import Corpus, Encoded, encode, encoded_block, joined
 from recurra.data.tokenizers.joining import Joining, joining_from_json
+from recurra.data.tokenizers.kmers import Kmers, kmers_from_json
 from recurra.data.tokenizers.spaces import Spaces, spaces_from_json
 from recurra.data.tokenizers.subwords import Subwords, subwords_from_json
 from recurra.data.tokenizers.tokenizer import LOADERS, TOKENIZERS, Tokenizer, TokenizerPlan, tokenizer_from_json
@@ -61,8 +63,10 @@ TOKENIZERS.add("words", Words)
 TOKENIZERS.add("characters", Characters)
 TOKENIZERS.add("subwords", Subwords)
 TOKENIZERS.add("spaces", Spaces)
+TOKENIZERS.add("kmers", Kmers)
 
 LOADERS.add("words", words_from_json)
 LOADERS.add("characters", characters_from_json)
 LOADERS.add("subwords", subwords_from_json)
 LOADERS.add("spaces", spaces_from_json)
+LOADERS.add("kmers", kmers_from_json)
