@@ -120,10 +120,53 @@ def trec_qc(data: Path, scratch: Path) -> Files:
     return Files(train, test=test)
 
 
-def sst2_1000(data: Path, scratch: Path) -> Files:
-    train, test = (labelled(data / f"sst2/sentence/stsa.binary.{name}", apart=" ") for name in ("train", "test"))
-    chosen = random.Random(SAMPLE_SEED).sample(train, 1000)
-    return Files(as_csv(chosen, scratch / "train.csv"), test=as_csv(test, scratch / "test.csv"))
+def sst2(sentences: int | None) -> Callable[[Path, Path], Files]:
+    def files(data: Path, scratch: Path) -> Files:
+        train, test = (labelled(data / f"sst2/sentence/stsa.binary.{name}", apart=" ") for name in ("train", "test"))
+        return Files(as_csv(some(train, sentences), scratch / "train.csv"), test=as_csv(test, scratch / "test.csv"))
+
+    return files
+
+
+def imdb(reviews: int | None) -> Callable[[Path, Path], Files]:
+    def files(data: Path, scratch: Path) -> Files:
+        found = []
+        for name in ("train", "test"):
+            with gzip.open(data / f"imdb/imdb_{name}.csv.gz", "rt", encoding="utf-8", newline="") as file:
+                rows = [(row["text"], row["label"]) for row in csv.DictReader(file)]
+            found.append(as_csv(some(rows, reviews) if name == "train" else rows, scratch / f"{name}.csv"))
+        return Files(found[0], test=found[1])
+
+    return files
+
+
+def snips_intents(data: Path, scratch: Path) -> Files:
+    """What each command wants: the name of its file."""
+
+    def rows(prefix: str, suffix: str) -> list[tuple[str, str]]:
+        found = []
+        for path in sorted((data / "snips").glob(f"{prefix}_*{suffix}.json")):
+            raw = path.read_bytes()
+            content = json.loads(raw.decode("latin-1" if path.name == "train_PlayMusic_full.json" else "utf-8"))
+            for intent, commands in content.items():
+                found += [("".join(part["text"] for part in command["data"]), intent) for command in commands]
+        return found
+
+    return Files(
+        as_csv(rows("train", "_full"), scratch / "train.csv"), test=as_csv(rows("validate", ""), scratch / "test.csv")
+    )
+
+
+def dna_promoters(data: Path, scratch: Path) -> Files:
+    """+ or -, of 57 bases; a tenth each for dev and test, as there is no split."""
+    lines = (data / "dna_promoters/promoters.data").read_text(encoding="utf-8").splitlines()
+    rows = [tuple(part.strip() for part in line.split(",")) for line in lines if line.strip()]
+    return Files(as_csv([(bases, label) for label, _, bases in rows], scratch / "train.csv"))
+
+
+def some(rows: Sequence[tuple[str, str]], number: int | None) -> list[tuple[str, str]]:
+    """So many of the rows, or all."""
+    return list(rows) if number is None else random.Random(SAMPLE_SEED).sample(rows, number)
 
 
 def hate_offensive(data: Path, scratch: Path) -> Files:
@@ -168,8 +211,14 @@ SETS = {
     for one in (
         DataSet("sms_spam", "classification", "accuracy", "tfidf", 0.015, sms_spam),
         DataSet("trec_qc", "classification", "accuracy", "tfidf", 0.015, trec_qc),
-        DataSet("sst2_1000", "classification", "accuracy", "tfidf", 0.015, sst2_1000),
+        DataSet("sst2_1000", "classification", "accuracy", "tfidf", 0.015, sst2(1000)),
+        DataSet("sst2_5000", "classification", "accuracy", "tfidf", 0.015, sst2(5000)),
+        DataSet("sst2_all", "classification", "accuracy", "tfidf", 0.015, sst2(None)),
         DataSet("hate_offensive", "classification", "accuracy", "tfidf", 0.015, hate_offensive),
+        DataSet("imdb_2000", "classification", "accuracy", "tfidf", 0.015, imdb(2000)),
+        DataSet("imdb_all", "classification", "accuracy", "tfidf", 0.015, imdb(None)),
+        DataSet("snips_intents", "classification", "accuracy", "tfidf", 0.015, snips_intents),
+        DataSet("dna_promoters", "classification", "accuracy", "tfidf", 0.015, dna_promoters),
         DataSet("wnut17", "tagging", "f1_micro", "dictionary", 0.0, wnut17),
         DataSet("ncbi_500", "tagging", "f1_micro", "dictionary", 0.0, ncbi_disease(500)),
         DataSet("ncbi_1500", "tagging", "f1_micro", "dictionary", 0.0, ncbi_disease(1500)),

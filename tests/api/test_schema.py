@@ -71,7 +71,7 @@ def test_a_name_with_its_component_in_front_leads_to_the_component_s_option(task
 def test_a_name_with_a_component_in_front_that_is_not_here_leads_to_no_other_one() -> None:
     for flat in ("decoder_hidden_size", "dec_layers", "encoder_colour"):
         assert refusals("classification", {flat: 1}) == [
-            f"config: model.{flat}: unknown option. Known: inputs, encoder, head."
+            f"config: model.{flat}: unknown option. Known: inputs, encoder, head, wide."
         ]
 
 

@@ -301,3 +301,32 @@ def test_chords_go_on_from_their_states(tmp_path: Path) -> None:
         step = file(features=notes[t : t + 1, :1], lengths=np.array([1]), **state)
         np.testing.assert_allclose(step["logits"][0, 0], got["logits"][t, 0], atol=1e-6, rtol=0)
         state = {name: step[f"next_{name}"] for name in state}
+
+
+@pytest.mark.parametrize("weighting", ["tfidf", "counts", "binary"])
+def test_a_classifier_with_a_bag_answers_as_the_model_whatever_stands_in_the_padding(
+    weighting: str, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    sizes = {"tokens": 11, "labels": 3, "ngrams": 20}
+    model = SequenceModel(sizes, encoder={"name": "recurrent", "hidden_size": 4}, wide=bag_of(weighting)).eval()
+    model.wide.scale.copy_(torch.rand(20))
+    model.wide.weight.copy_(torch.randn(20, 3))
+    model.wide.share.copy_(torch.tensor([0.6, 0.3]))
+    file = exported(model, tmp_path / "c.onnx")
+    ngrams, counts = np.array([[3, 19, GARBAGE, 5], [7, GARBAGE, GARBAGE, 1]]), np.array([[1, 4, 0, 2], [3, 0, 0, 1]])
+    inputs = {
+        "tokens": tokens_of(),
+        "lengths": LENGTHS,
+        "ngrams": ngrams,
+        "ngram_counts": counts.astype(np.float32),
+    }
+    with torch.no_grad():
+        expected = model(as_batch(inputs)).outputs["logits"].numpy()
+    np.testing.assert_allclose(file(**inputs)["logits"], expected, atol=1e-5)
+    alone = model.wide.logits(as_batch(inputs)).numpy()
+    assert np.abs(expected - 0.3 * alone).max() > 0.1
+
+
+def bag_of(weighting: str) -> dict[str, Any]:
+    return {"name": "bag", "weighting": weighting}

@@ -35,7 +35,7 @@ def test_the_page_on_tasks_names_each_capability_with_its_members(name: str) -> 
 
 
 HAS = {
-    Classification: "Calibrates Embeds Explains Judged KeepsExamples ReadsInPieces SaysLabels",
+    Classification: "Calibrates Embeds Explains Judged KeepsExamples ReadsInPieces SaysLabels SolvesWide",
     Translation: "DrawsCharts DrawsMaps Explains Judged Streams TakesOptions ValidatesFaster",
     LanguageModelling: (
         "DrawsCharts Embeds Explains Generates NamesUnknown Plays ReadsInPieces Suggests TakesOptions WritesSamples"

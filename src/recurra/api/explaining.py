@@ -18,13 +18,14 @@ from recurra.cells import CELLS, Cell
 from recurra.config import Fixed, Option, options_of
 from recurra.config.values import words
 from recurra.data.formats import FORMATS
+from recurra.data.ngrams import NGRAMS
 from recurra.data.splits import SPLITS
 from recurra.data.tokenizers import TOKENIZERS
 from recurra.decode import LENGTH_PENALTIES
 from recurra.engine import BACKENDS
 from recurra.lower import LATEX, PLAIN, equations, gradient, layout, projects, schedule, trace
 from recurra.metrics import SEQUENCE_SCORES
-from recurra.models import DECODERS, ENCODERS, HEADS, INPUTS, MODELS
+from recurra.models import DECODERS, ENCODERS, HEADS, INPUTS, MODELS, WIDES
 from recurra.models.decoders.bridge import BRIDGES
 from recurra.models.decoders.decoder import STYLES
 from recurra.models.decoders.readout import READOUTS
@@ -49,8 +50,10 @@ TOPICS: Mapping[str, Mapping[str, Any]] = {
     "inputs": INPUTS,
     "encoder": ENCODERS,
     "head": HEADS,
+    "wide": WIDES,
     "decoder": DECODERS,
     "tokenizer": TOKENIZERS,
+    "ngrams": NGRAMS,
     "format": FORMATS,
     "pooling": POOLS,
     "attention": ATTENTIONS,

@@ -14,6 +14,7 @@ from recurra.api.given import AnyPath, path_of
 from recurra.export import ANY, Agreement, onnx, save_torch
 from recurra.models import SequenceModel
 from recurra.models.heads import LabelHead
+from recurra.models.wide import Bag
 from recurra.tasks import Calibrates
 
 
@@ -52,7 +53,8 @@ def _tempered(run: OpenRun) -> torch.nn.Module:
     if temperature == 1.0 or not isinstance(model, SequenceModel) or not isinstance(model.head, LabelHead):
         return model
     model = copy.deepcopy(model)
+    scaled = [model.wide.share] if isinstance(model.wide, Bag) else [*model.head.output.parameters()]
     with torch.no_grad():
-        for parameter in model.head.output.parameters():
-            parameter.copy_(parameter.double() / temperature)
+        for weights in scaled:
+            weights.copy_(weights.double() / temperature)
     return model

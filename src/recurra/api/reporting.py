@@ -17,6 +17,7 @@ from recurra.api.doctoring import for_report
 from recurra.api.folder import write_task
 from recurra.api.inference import outputs
 from recurra.api.judging import judged, write_findings
+from recurra.api.mixing import mix
 from recurra.api.places import RunFolder, read_json
 from recurra.api.prepare import Prepared
 from recurra.api.samples import sample_texts, write_samples
@@ -47,6 +48,7 @@ def final_report(
     else:
         watch.note(f"no epoch had a finite {select}: the last weights are kept.")
     scored = {name: rows for name, rows in prepared.splits.items() if name != "train"}
+    shares = mix(trainer, prepared, watch)
     prepared, calibration = calibrated(trainer, prepared)
     task = prepared.task
     answers = {name: outputs(trainer.model, task, rows, device=trainer.device) for name, rows in scored.items()}
@@ -74,6 +76,7 @@ def final_report(
             select,
             [*beside.notes, *filter(None, [trainer.skipped, trainer.stopped_early(select)])],
         )
+        | shares
         | calibration
         | gradients,
     )

@@ -25,7 +25,7 @@ from recurra.base.contracts import Callback, Progress, Score
 from recurra.base.errors import RecurraError, RunError
 from recurra.base.shell import as_word
 from recurra.nn import Recurrent
-from recurra.tasks import Task
+from recurra.tasks import SolvesWide, Task
 from recurra.tasks.options import for_validation
 from recurra.training import Checkpoint, Checkpoints, Found, Log, Ranks, Speed, Stopping, averaged, every
 
@@ -113,11 +113,8 @@ def _course(
         trainer.changes += [f"{change}, from step {trainer.step + 1} on" for change in changed]
         for message in said:
             watch.note(message)
-    elif settings.training.init_from is not None:
-        run = open_run(Path(settings.training.init_from))
-        watch.note(load_pretrained(run, trainer.model, prepared.task, settings.training.init_layers))
     else:
-        load_vectors(settings.training, trainer.model, prepared.task, watch)
+        _begin(trainer, prepared, watch)
     if ranks.number:
         return TrainingRun(prepared, trainer, Unwritten(), Unwritten(), select, folder, floor)
     _say_choices(trainer, settings, select, device, watch)
@@ -132,6 +129,22 @@ def _course(
     if found and found.path != checkpoints.last:  # the older one is the newest now, and a run that ends keeps that
         checkpoints.save_last(trainer.snapshot(log.lines))
     return TrainingRun(prepared, trainer, checkpoints, log, select, folder, floor)
+
+
+def _begin(trainer: Trainer, prepared: Prepared, watch: Callback) -> None:
+    """What a new run has before its first step: weights from elsewhere, and a wide part that is solved.
+
+    Of several ranks the first one solves it: it scores dev and saves, and no step of training reads it.
+    """
+    options, task = trainer.settings.training, prepared.task
+    if options.init_from is not None:
+        watch.note(load_pretrained(open_run(Path(options.init_from)), trainer.model, task, options.init_layers))
+    else:
+        load_vectors(options, trainer.model, task, watch)
+    if trainer.ranks.number or not isinstance(task, SolvesWide):
+        return
+    if said := task.solve(trainer.model, prepared.splits["train"]):
+        watch.note(said)
 
 
 def run_epochs(training_run: TrainingRun, stopping: Stopping, watch: Callback) -> None:

@@ -1,5 +1,6 @@
 """Inputs, an encoder and a head as one ONNX file.
 
+A wide part reads inputs of its own, and its share of the logits is in the file's.
 Of a head that tells what follows, states go in and out: with T = 1 the file is a step of generation. An output
 "next_state.h_l0" is the input "state.h_l0" of the call that goes on.
 """
@@ -15,6 +16,7 @@ from recurra.export.heads import answers, said
 from recurra.export.inputs import read
 from recurra.export.onnx_graph import Drawing
 from recurra.export.parts import Named, Part, some_state
+from recurra.export.wide import drawn
 from recurra.models import SequenceModel
 from recurra.models.contract import STATE
 
@@ -26,7 +28,8 @@ def sequence_model(model: SequenceModel, *, for_any: bool) -> list[Part]:
     sizes = model.encoder.state_sizes() if model.head.predicts_next else {}
     given = {name: draw.input(STATE + name, np.float32, ("N", size)) for name, size in sizes.items()}
     inside = encoded(draw, model.encoder, source.x, source.lengths, given)
-    outputs = said(draw, model.head, inside)
+    beside = drawn(draw, model.wide, said(draw, model.head, inside))
+    outputs = beside.outputs
     for name, one in outputs.items():
         draw.output(name, one.value, np.float32, one.shape)
     for name, size in sizes.items():
@@ -34,7 +37,7 @@ def sequence_model(model: SequenceModel, *, for_any: bool) -> list[Part]:
 
     def ask(random: np.random.Generator, N: int, T: int) -> Named:
         states = {STATE + n: some_state(random, n.partition("_")[0], (N, size)) for n, size in sizes.items()}
-        return {**source.ask(random, N, T), **states}
+        return {**source.ask(random, N, T), **beside.ask(random, N), **states}
 
     def answer(model: SequenceModel, inputs: Named) -> Named:
         tensors = {name: torch.from_numpy(array) for name, array in inputs.items()}

@@ -3,6 +3,7 @@
 contract         what components are to one another
 inputs/          what a step reads                    encoders/  what the steps know of one another
 heads/           what is said of them                 decoders/  what writes a target, token by token
+wide/            what is said beside that, of n-grams
 sequence_model   inputs, an encoder, a head           encoder_decoder  inputs, an encoder, a decoder
 options          what components share
 """
@@ -19,6 +20,7 @@ from recurra.models.forecaster import Forecaster
 from recurra.models.heads import HEADS
 from recurra.models.inputs import INPUTS
 from recurra.models.sequence_model import IncrementalModel, SequenceModel
+from recurra.models.wide import WIDES
 
 MODELS: Registry[type[nn.Module]] = Registry("model", "recurra.models")
 MODELS.add("sequence_model", SequenceModel)
@@ -31,6 +33,7 @@ __all__ = [
     "HEADS",
     "INPUTS",
     "MODELS",
+    "WIDES",
     "EncoderDecoder",
     "Forecaster",
     "IncrementalModel",

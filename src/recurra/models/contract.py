@@ -136,6 +136,18 @@ class Head(Protocol):
         ...
 
 
+class Wide(Protocol):
+    """WIDES[word](sizes, *, options): what is said of a whole sequence beside inputs, encoder and head."""
+
+    def __call__(self, batch: Batch, outputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The model's outputs, from the head's; in training the head's alone."""
+        ...
+
+    def cannot_stream(self) -> list[str]:
+        """Why it needs the whole sequence, a sentence each; none where it does not."""
+        ...
+
+
 def layer_state(states: Mapping[str, Tensor], name: str, layer: int) -> Tensor:
     """(N, width): a state of one layer, both directions side by side."""
     forward, backward = states[f"{name}_l{layer}"], states.get(f"{name}_l{layer}_reverse")

@@ -17,6 +17,7 @@ from recurra.models.encoders.awd import refuse_backward_layer
 from recurra.models.heads import HEADS, VocabularyHead
 from recurra.models.inputs import INPUTS
 from recurra.models.options import Component
+from recurra.models.wide import WIDES
 
 # The table of the inputs, for a head that reads so many numbers.
 Table = Callable[[int], nn.Parameter | None]
@@ -24,7 +25,7 @@ Table = Callable[[int], nn.Parameter | None]
 
 class SequenceModel(nn.Module):
     """A batch to a prediction: what a step reads (`inputs`), what the steps know of one another (`encoder`), what is
-    said of them (`head`).
+    said of them (`head`), and what is said beside that of all that was counted (`wide`).
 
     sizes: of the data, by name, as the task states them
     Raises ConfigError, with all problems at once, for options that cannot take effect and for parts that do not fit.
@@ -37,6 +38,7 @@ class SequenceModel(nn.Module):
         inputs: Annotated[Component, OneOf("input layer", INPUTS)] = "tokens",
         encoder: Annotated[Component, OneOf("encoder, which relates the steps to one another", ENCODERS)] = "recurrent",
         head: Annotated[Component, OneOf("output head", HEADS)] = "label",
+        wide: Annotated[Component, OneOf("linear part beside inputs, encoder and head", WIDES)] = "none",
     ) -> None:
         super().__init__()
         problems, table = Problems(), _any_table(sizes)
@@ -45,6 +47,8 @@ class SequenceModel(nn.Module):
             self.inputs = build(inputs, INPUTS, sizes)
             widths, table = (self.inputs.output_size,), lambda size: self.inputs.table
         problems.of_every(widths, lambda width: self._make_above(width, sizes, encoder, head, table))
+        with problems.collected():
+            self.wide = build(wide, WIDES, sizes)
         problems.raise_all()
 
     def _make_above(self, width: int, sizes: Sizes, encoder: Component, head: Component, table: Table) -> None:
@@ -82,11 +86,11 @@ class SequenceModel(nn.Module):
     def _run(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         x, lengths = self.inputs(batch)
         encoded = self.encoder(x, lengths, _before(batch.inputs))
-        return self.head(encoded), {STATE + name: state for name, state in encoded.states.items()}
+        return self.wide(batch, self.head(encoded)), {STATE + name: state for name, state in encoded.states.items()}
 
     def cannot_stream(self) -> list[str]:
         """Why this model cannot read a text piece by piece, a sentence for each reason; none where it can."""
-        parts: Mapping[str, Any] = {"encoder": self.encoder, "head": self.head}
+        parts: Mapping[str, Any] = {"encoder": self.encoder, "head": self.head, "wide": self.wide}
         return [f"model.{name}.{reason}" for name, part in parts.items() for reason in part.cannot_stream()]
 
 

@@ -24,6 +24,7 @@ from recurra.data.splits import OrderedSplit
 from recurra.data.store import Codec
 from recurra.data.tokenizers import Vocabulary
 from recurra.metrics import Compared
+from recurra.metrics.mixing import Mix
 from recurra.report import Chart, HeatMap
 from recurra.tasks.explanation import ExplanationTarget
 from recurra.tasks.sizing import Choice, Seen
@@ -358,6 +359,19 @@ class Conforms(Capability, Protocol):
 
     def conformed(self, outputs: Sequence[Any], examples: Sequence[Any]) -> Any:
         """The task with intervals that fit what it said of these examples; itself where it has others."""
+        ...
+
+
+@runtime_checkable
+class SolvesWide(Capability, Protocol):
+    """What a task has besides whose models may have a wide part: solved before the first step, mixed after the last."""
+
+    def solve(self, model: torch.nn.Module, examples: Sequence[Any]) -> str:
+        """Fit it to training rows, in place; a sentence on what came of it, "" where there is no such part."""
+        ...
+
+    def mixed(self, wide: Sequence[Any], deep: Sequence[Any], examples: Sequence[Any]) -> Mix:
+        """How much of each fits these rows best. wide, deep: outputs of each alone, at temperature 1"""
         ...
 
 

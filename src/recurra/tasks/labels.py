@@ -38,6 +38,7 @@ from recurra.metrics import (
     softmax_temperature,
 )
 from recurra.metrics.baselines import Analyzer
+from recurra.metrics.mixing import Floats, Mix, mix
 from recurra.tasks.blank import NOTE
 
 Texts = Sequence[str]
@@ -58,6 +59,7 @@ class LabelKind(Protocol):
     def loss(self, logits: Tensor, targets: Tensor, weights: Tensor | None, smoothing: float) -> Loss: ...
     def outputs(self, logits: Tensor, labels: Sequence[str], temperature: float = 1.0) -> list[Any]: ...
     def temperature(self, gold: Sequence[Any], outputs: Sequence[Any], labels: Sequence[str]) -> float: ...
+    def mix(self, gold: Sequence[Any], first: Sequence[Any], second: Sequence[Any], labels: Sequence[str]) -> Mix: ...
     def logits(self, shares: Tensor) -> Tensor: ...
     def probabilities(self, logits: Tensor) -> Tensor: ...
     def said(self, gold: Any, labels: Sequence[str]) -> Any: ...
@@ -126,8 +128,27 @@ class OneLabel:
 
     def temperature(self, gold: Sequence[str], outputs: Sequence[LabelOutput], labels: Sequence[str]) -> float:
         """The temperature at which these outputs of temperature 1 would have the lowest log loss."""
-        p = np.array([[o.probabilities[label] for label in labels] for o in outputs])
-        return softmax_temperature(np.log(np.maximum(p, TINY)), np.array([labels.index(label) for label in gold]))
+        return softmax_temperature(_log_shares(outputs, labels), np.array([labels.index(label) for label in gold]))
+
+    def mix(
+        self,
+        gold: Sequence[str],
+        first: Sequence[LabelOutput],
+        second: Sequence[LabelOutput],
+        labels: Sequence[str],
+    ) -> Mix:
+        """How much of two models' logits, whose outputs of temperature 1 these are, has the lowest log loss."""
+        right = np.array([labels.index(label) for label in gold])
+
+        def nats(scores: Floats) -> float:
+            return float((np.logaddexp.reduce(scores, 1) - scores[np.arange(len(right)), right]).sum())
+
+        return mix(
+            _log_shares(first, labels),
+            _log_shares(second, labels),
+            temperature=lambda scores: softmax_temperature(scores, right),
+            nats=nats,
+        )
 
     def said(self, gold: str, labels: Sequence[str]) -> LabelOutput:
         return LabelOutput(gold, {label: float(label == gold) for label in labels})
@@ -222,9 +243,27 @@ class ManyLabels:
         self, gold: Sequence[tuple[str, ...]], outputs: Sequence[LabelSetOutput], labels: Sequence[str]
     ) -> float:
         """The temperature at which these outputs of temperature 1 would have the lowest log loss."""
-        p = np.array([[o.probabilities[label] for label in labels] for o in outputs])
-        scores = np.log(np.maximum(p, TINY)) - np.log(np.maximum(1 - p, 1e-16))
-        return sigmoid_temperature(scores, np.array([[label in row for label in labels] for row in gold], dtype=float))
+        return sigmoid_temperature(_log_odds(outputs, labels), _table_of(gold, labels))
+
+    def mix(
+        self,
+        gold: Sequence[tuple[str, ...]],
+        first: Sequence[LabelSetOutput],
+        second: Sequence[LabelSetOutput],
+        labels: Sequence[str],
+    ) -> Mix:
+        """How much of two models' logits, whose outputs of temperature 1 these are, has the lowest log loss."""
+        right = _table_of(gold, labels)
+
+        def nats(scores: Floats) -> float:
+            return float((np.logaddexp(0, scores) - right * scores).sum())
+
+        return mix(
+            _log_odds(first, labels),
+            _log_odds(second, labels),
+            temperature=lambda scores: sigmoid_temperature(scores, right),
+            nats=nats,
+        )
 
     def said(self, gold: tuple[str, ...], labels: Sequence[str]) -> LabelSetOutput:
         return LabelSetOutput(gold, {label: float(label in gold) for label in labels})
@@ -264,6 +303,25 @@ class ManyLabels:
             return self.score([tuple(row) for row in gold], outputs, labels, (), split)
 
         return compare(label_set_baselines(labels, analyzer=analyzer), train=train, splits=splits, score=score)
+
+
+def _log_shares(outputs: Sequence[LabelOutput], labels: Sequence[str]) -> Floats:
+    """(N, C): the logits, but for a constant in each row."""
+    return np.log(np.maximum(_probabilities(outputs, labels), TINY))
+
+
+def _log_odds(outputs: Sequence[LabelSetOutput], labels: Sequence[str]) -> Floats:
+    """(N, C): the logits."""
+    p = _probabilities(outputs, labels)
+    return np.log(np.maximum(p, TINY)) - np.log(np.maximum(1 - p, 1e-16))
+
+
+def _probabilities(outputs: Sequence[LabelOutput | LabelSetOutput], labels: Sequence[str]) -> Floats:
+    return np.array([[o.probabilities[label] for label in labels] for o in outputs])
+
+
+def _table_of(gold: Sequence[tuple[str, ...]], labels: Sequence[str]) -> Floats:
+    return np.array([[label in row for label in labels] for row in gold], dtype=float)
 
 
 def label_set(kind: LabelKind, golds: Mapping[Any, int], source: str) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ averaging     the mean of the weights over steps, and a model that wears it
 schedules     constant | linear | cosine | step | inverse_sqrt | plateau: the learning rate as a function of the step
 clipping      none | norm | value
 penalties     l1 | l2, on weights
+linear        a linear model of sparse rows, solved at once
 checkpoint    one file: safetensors, JSON, SHA-256; written whole or not at all
 checkpoint_manager  last.ckpt, last.prev.ckpt, best.ckpt of a run folder; passes over damage, aloud
 weights       model.safetensors, strict
@@ -40,6 +41,7 @@ from recurra.training.clipping import Clipping, clip_norm, clip_value, no_clippi
 from recurra.training.early_stopping import EarlyStopping
 from recurra.training.every import every
 from recurra.training.interrupts import Stopping
+from recurra.training.linear import SparseRows, chosen_l2, solve
 from recurra.training.lock import FolderLock, TakenError
 from recurra.training.log import Log
 from recurra.training.loop import fit
@@ -105,6 +107,7 @@ __all__ = [
     "Schedule",
     "SingleProcess",
     "Skip",
+    "SparseRows",
     "Speed",
     "Stop",
     "Stopping",
@@ -112,10 +115,12 @@ __all__ = [
     "TruncatedBPTT",
     "averaged",
     "check_weights",
+    "chosen_l2",
     "every",
     "fit",
     "load_weights",
     "put_weights",
     "save_weights",
+    "solve",
     "step_of",
 ]

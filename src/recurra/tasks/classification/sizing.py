@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from recurra.tasks.sizing import (
     AGAINST_OVERFITTING,
     MANY_REPEATS,
@@ -24,6 +26,10 @@ MANY_TEXTS = 2000
 # the log loss still falls. Measured on trec_qc: chosen by log loss, and with 12 epochs for 7, five seeds are 2 points
 # better in the mean (docs/results.md).
 FEW_DEV_ROWS = 10_000
+# Words of a text from which on its runs of characters are not counted: they would be four fifths of all n-grams, and
+# tell little beside hundreds of words.
+LONG_TEXT = 100
+CHARACTERS_OF_A_WORD = 6
 
 
 def sized(options: Options, seen: Seen) -> list[Choice]:
@@ -31,13 +37,16 @@ def sized(options: Options, seen: Seen) -> list[Choice]:
     characters = reads_characters(options.get("tokenizer"))
     length = mean_length(seen.rows, options["text"], characters=characters)
     batch = batch_rows(seen.number)
+    few = seen.number < FEW_DEV_ROWS
     few_dev = MANY_TEXTS <= seen.number < FEW_DEV_ROWS
     passes = epochs(seen.number, batch, at_1000=18 if few_dev else 10, power=0.25, tokens=seen.number * length)
+    wide = _wide(options, length, characters=characters)
     if repeats(seen.rows, options["text"], characters=characters) > MANY_REPEATS:
-        return _of_few_tokens(seen, batch, passes)
+        return [*wide, *_of_few_tokens(seen, batch, passes)]
     small = seen.number < 50_000
     rare = [Choice("task.min_count", 2, "what occurs once teaches what an unknown word means")]
     return [
+        *wide,
         *(rare if seen.number >= 500 else []),
         units(seen, 64 if small else 128, few=small),
         _pooling(seen.number),
@@ -45,8 +54,26 @@ def sized(options: Options, seen: Seen) -> list[Choice]:
         Choice("model.inputs.embedding_dropout", 0.5, AGAINST_OVERFITTING),
         Choice("model.head.output_dropout", 0.5 if small else 0.3, AGAINST_OVERFITTING),
         *training(seen, batch=batch, epochs=passes, optimizer="adamw"),
-        *([Choice("training.select", "log_loss", "few dev rows: accuracy stands still early")] if few_dev else []),
+        *([Choice("training.select", "log_loss", "few dev rows: accuracy stands still early")] if few else []),
     ]
+
+
+def _wide(options: Options, length: float, *, characters: bool) -> list[Choice]:
+    """n-grams beside the network, which are as good as it where there are few rows; of long texts, of words alone."""
+    words = length / CHARACTERS_OF_A_WORD if characters else length
+    counted: dict[str, object] = {"name": "hashed"}
+    if words > LONG_TEXT:
+        counted |= {"characters": None, "buckets": 2**20}
+    if characters or not _lowercase(options.get("tokenizer")):
+        counted["lowercase"] = False
+    return [
+        Choice("task.ngrams", counted, "counted for model.wide"),
+        Choice("model.wide", "bag", "what counting n-grams can tell need not be learned by the network"),
+    ]
+
+
+def _lowercase(tokenizer: object) -> bool:
+    return isinstance(tokenizer, Mapping) and bool(tokenizer.get("lowercase"))
 
 
 def _of_few_tokens(seen: Seen, batch: int, passes: int) -> list[Choice]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from statistics import mean
@@ -22,10 +22,15 @@ from recurra.base.option import OneOf, Opt
 from recurra.base.words import as_written
 from recurra.config import Section, build
 from recurra.data.fields import Field
-from recurra.data.formats import field
+from recurra.data.formats import field as cell_of
+from recurra.data.ngrams import NGRAMS, Counted, HashedNGrams
 from recurra.data.preparing import Means
 from recurra.data.tokenizers import TOKENIZERS, Encoded, Vocabulary
 from recurra.metrics import Compared
+from recurra.metrics.mixing import Mix
+from recurra.metrics.words import words_of
+from recurra.models import SequenceModel
+from recurra.models.wide import Bag
 from recurra.tasks.blank import blank_warnings, emptiness, is_blank
 from recurra.tasks.bucketing import BucketSampler
 from recurra.tasks.classification.columns import suggested
@@ -40,9 +45,12 @@ from recurra.tasks.labels import LabelKind, ManyLabels, OneLabel, label_set
 from recurra.tasks.mistakes import mistaken
 from recurra.tasks.sizing import Choice, Options, Seen
 from recurra.tasks.text import Keep, TextEncoder, pad_arrays
+from recurra.tasks.wide import pad_ngrams, solve_bag
 
 # Texts whose words are counted, to see whether the tokenizer fits.
 LOOKED_AT = 10_000
+# Rows from which n-grams have their weights: tweets of 200 n-grams take 500 MB then.
+MOST_SOLVED = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +83,7 @@ class TextRows:
 class TextExample:
     """A text as the numbers of the tokens that are kept, and what it should be: None where nobody knows.
 
-    text: as it was given, for reports      all_tokens: how many it has
+    text: as it was given, for reports      all_tokens: how many it has      ngrams: of all of it, if counted
     """
 
     text: str
@@ -83,6 +91,7 @@ class TextExample:
     gold: Any
     origin: Origin
     all_tokens: int
+    ngrams: Counted | None = None
 
     @property
     def tokens(self) -> tuple[str, ...]:
@@ -110,7 +119,9 @@ class ClassificationConfig:
     """The task as a config describes it, before any data is read."""
 
     needs: ClassVar = Needs(
-        "sequence_model", {"inputs": ("tokens",), "head": ("label",)}, {"encoder.bidirectional": True}
+        "sequence_model",
+        {"inputs": ("tokens",), "head": ("label",), "wide": ("none", "bag")},
+        {"encoder.bidirectional": True},
     )
 
     text: Annotated[
@@ -124,6 +135,9 @@ class ClassificationConfig:
     labels: Annotated[Literal["one", "many"], Opt("how many labels a row has; many: any number, none too")] = "one"
     separator: Annotated[str | None, Opt("between labels in one cell; only with labels: many")] = None
     tokenizer: Annotated[Section | Mapping[str, Any] | str, OneOf("how texts become tokens", TOKENIZERS)] = "words"
+    ngrams: Annotated[
+        Section | Mapping[str, Any] | str, OneOf("n-grams of a text that are counted, for model.wide", NGRAMS)
+    ] = "none"
     min_count: Annotated[int, Opt("rarer tokens are read as unknown", ge=1)] = 1
     max_vocabulary: Annotated[
         int | None, Opt("entries of the vocabulary, 4 of them special; null is no limit", ge=5)
@@ -143,8 +157,12 @@ class ClassificationConfig:
         Opt("calibration of probabilities; temperature: scaled to fit dev, no answer changes (Guo et al. 2017)"),
     ] = "temperature"
 
+    # What counts n-grams; None where the config wants none.
+    counter: HashedNGrams | None = field(init=False, repr=False, compare=False, default=None)
+
     def __post_init__(self) -> None:
-        problems = []
+        found, problems = build(self.ngrams, NGRAMS), []
+        object.__setattr__(self, "counter", found if isinstance(found, HashedNGrams) else None)
         if not self.texts or len(set(self.texts)) < len(self.texts):
             problems.append(f"text: expected a column, or different ones, got {list(self.texts)}.")
         if self.label in self.texts:
@@ -182,7 +200,20 @@ class ClassificationConfig:
     @property
     def smallest_sizes(self) -> Mapping[str, int]:
         """`model_sizes` of the smallest data there is."""
-        return {"tokens": 8, "labels": 2}
+        return {"tokens": 8, "labels": 2, **self.ngram_sizes}
+
+    @property
+    def ngram_sizes(self) -> dict[str, int]:
+        """How many numbers n-grams have, for a model that reads them."""
+        return {} if self.counter is None else {"ngrams": self.counter.buckets}
+
+    def ngrams_of(self, text: str) -> Counted | None:
+        """The n-grams of a text, all of it; None where none are counted."""
+        if self.counter is None:
+            return None
+        text = normal(text)
+        text = text.lower() if self.counter.lowercase else text
+        return self.counter.count(text, words_of(text))
 
     @classmethod
     def format_of(cls, file: Path) -> str:
@@ -210,7 +241,7 @@ class ClassificationConfig:
         Raises DataError, with file and line, if nothing can be learned from it.
         """
         text = _text(record, self.texts)
-        gold, spelt = self.kind.read(field(record, self.label), record.origin)
+        gold, spelt = self.kind.read(cell_of(record, self.label), record.origin)
         stratum = "\n".join(sorted(self.kind.names([gold])))  # in whatever order the labels stand
         return TextRow(text, gold, sys.intern(stratum), spelt, record.origin)
 
@@ -252,7 +283,7 @@ class ClassificationConfig:
         labels = label_set(self.kind, seen.golds, source)
         weights = class_weights(self, labels, seen.golds)
         task = Classification(self, reader, labels, weights, spellings(seen.spelt))
-        return task, (_example(row, *text) for row, text in zip(rows, texts, strict=True))
+        return task, (_example(self, row, *text) for row, text in zip(rows, texts, strict=True))
 
     def restore(self, data: Mapping[str, Any], origin: str) -> Classification:
         """The task as a run folder holds it. Raises RunError that names `origin`."""
@@ -301,7 +332,7 @@ class Classification(LabelTask):
     @property
     def model_sizes(self) -> Mapping[str, int]:
         """What a model has to know of the data: size of the vocabulary, number of labels."""
-        return {"tokens": len(self.reader.vocabulary), "labels": len(self.labels)}
+        return {"tokens": len(self.reader.vocabulary), "labels": len(self.labels), **self.plan.ngram_sizes}
 
     # -- the five verbs --------------------------------------------------------------------------------------------
 
@@ -314,25 +345,27 @@ class Classification(LabelTask):
             return next(self.examples([self.plan.read(record)]))
         text = _text(record, self.plan.texts, empty=True)
         encoded, number = self.reader.encode(text)
-        return TextExample(text, encoded, None, record.origin, number)
+        return TextExample(text, encoded, None, record.origin, number, self.plan.ngrams_of(text))
 
     def examples(self, rows: Iterable[TextRow]) -> Iterator[TextExample]:
         """Rows as examples, one by one."""
-        return (_example(row, *self.reader.encode(row.text)) for row in rows)
+        return (_example(self.plan, row, *self.reader.encode(row.text)) for row in rows)
 
     def examples_kept(self, rows: Iterable[TextRow], means: Means) -> Iterator[TextExample]:
         """The same, a block of texts at a time."""
-        return (_example(*one) for one in self.reader.encoded(rows, means))
+        return (_example(self.plan, *one) for one in self.reader.encoded(rows, means))
 
     def to_plain(self, example: TextExample) -> Any:
         """An example as plain values."""
         one = example.encoded
-        return example.text, one.data, one.spelling, example.gold, example.all_tokens
+        counted = None if example.ngrams is None else example.ngrams.to_plain()
+        return example.text, one.data, one.spelling, example.gold, example.all_tokens, counted
 
     def from_plain(self, plain: Any, origin: Origin) -> TextExample:
         """The inverse of `to_plain`."""
-        text, data, spelling, gold, number = plain
-        return TextExample(text, Encoded(self.reader.vocabulary, data, spelling), gold, origin, number)
+        text, data, spelling, gold, number, counted = plain
+        ngrams = None if counted is None else Counted.from_plain(counted)
+        return TextExample(text, Encoded(self.reader.vocabulary, data, spelling), gold, origin, number, ngrams)
 
     def sampler(
         self, examples: Sequence[TextExample], *, batch_tokens: int, batch_rows: int, seed: int
@@ -341,12 +374,37 @@ class Classification(LabelTask):
         return BucketSampler(examples, self.collate, batch_tokens, batch_rows, seed)
 
     def collate(self, examples: Sequence[TextExample], indices: Sequence[int]) -> Batch:
-        """Token ids (T, N) and, where all are known, targets: (N,) classes, or (N, C) zeros and ones.
+        """Token ids (T, N), n-grams where they are counted, and, where all are known, targets: (N,) classes, or (N, C)
+        zeros and ones.
 
         Raises DataError for a label that training never saw.
         """
         tokens, lengths = pad_arrays([e.encoded.ids for e in examples])
-        return Batch({"tokens": tokens}, lengths, self.targets(examples), tuple(indices))
+        counted = {} if self.plan.counter is None else pad_ngrams([e.ngrams for e in examples if e.ngrams is not None])
+        return Batch({"tokens": tokens, **counted}, lengths, self.targets(examples), tuple(indices))
+
+    def solve(self, model: torch.nn.Module, examples: Sequence[TextExample]) -> str:
+        """Fit the wide part to training rows, in place; a sentence on what came of it, "" for a model without one.
+
+        Of very many rows some are taken, evenly apart, as their n-grams are all in memory at once.
+        """
+        if not (isinstance(model, SequenceModel) and isinstance(model.wide, Bag)):
+            return ""
+        step = -(-len(examples) // MOST_SOLVED)
+        taken = [examples[i] for i in range(0, len(examples), step)]
+        targets = self.targets(taken)["labels"]
+
+        def loss(logits: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+            return self.kind.loss(logits, targets[rows], self.weights, self.plan.label_smoothing).total
+
+        l2 = solve_bag(model.wide, [e.ngrams for e in taken if e.ngrams is not None], loss)
+        known = int((model.wide.scale > 0).sum())
+        how = "as the config says" if model.wide.l2 else "by cross-validation"
+        return f"model.wide: {known:,} n-grams of {len(taken):,} training rows have weights (l2 {l2:g}, {how})."
+
+    def mixed(self, wide: Sequence[Any], deep: Sequence[Any], examples: Sequence[TextExample]) -> Mix:
+        """How much of the wide part and of the deep one fits these rows best. wide, deep: outputs of each alone"""
+        return self.kind.mix([e.gold for e in examples], wide, deep, self.labels)
 
     def calibrated(self, outputs: Sequence[Any], examples: Sequence[TextExample]) -> Classification:
         """The task with the temperature that fits these outputs of its own best; itself where the config wants none."""
@@ -410,15 +468,17 @@ class Classification(LabelTask):
 
     def to_json(self) -> dict[str, Any]:
         """What a run folder must hold to read and answer as in training."""
-        return {"reader": self.reader.to_json(), **self.labels_json()}
+        counter = self.plan.counter
+        counted = {} if counter is None else {"ngrams": counter.to_json()}
+        return {"reader": self.reader.to_json(), **counted, **self.labels_json()}
 
     @property
     def _reads_characters(self) -> bool:
         return bool(self.reader.tokenizer.to_json()["name"] == "characters")
 
 
-def _example(row: TextRow, encoded: Encoded, number: int) -> TextExample:
-    return TextExample(row.text, encoded, row.gold, row.origin, number)
+def _example(plan: ClassificationConfig, row: TextRow, encoded: Encoded, number: int) -> TextExample:
+    return TextExample(row.text, encoded, row.gold, row.origin, number, plan.ngrams_of(row.text))
 
 
 def _text(record: Record, columns: Sequence[str], *, empty: bool = False) -> str:
@@ -440,7 +500,7 @@ def _text(record: Record, columns: Sequence[str], *, empty: bool = False) -> str
 
 
 def _cell(record: Record, column: str, *, empty: bool) -> str:
-    value = field(record, column)
+    value = cell_of(record, column)
     if not isinstance(value, str):
         raise DataError(f"{record.origin}: column '{column}' holds {as_written(value)}, expected text.")
     if not empty and (wrong := emptiness(value)):

@@ -23,7 +23,7 @@ class MusicConfig:
     """Predict which notes sound next: pieces as chords, one a step."""
 
     needs: ClassVar = Needs(
-        "sequence_model", {"inputs": ("vectors",), "head": ("notes",)}, {"encoder.hidden_size": 150}
+        "sequence_model", {"inputs": ("vectors",), "head": ("notes",), "wide": ("none",)}, {"encoder.hidden_size": 150}
     )
 
     chords: Annotated[

@@ -51,7 +51,9 @@ class SeriesClassificationConfig:
     """Which label a series of numbers has: sensors, sound features, paths, signals."""
 
     needs: ClassVar = Needs(
-        "sequence_model", {"inputs": ("vectors",), "head": ("label",)}, {"encoder.bidirectional": True}
+        "sequence_model",
+        {"inputs": ("vectors",), "head": ("label",), "wide": ("none",)},
+        {"encoder.bidirectional": True},
     )
 
     values: Annotated[

@@ -38,7 +38,9 @@ class TaggingConfig:
     """A tag for each token of a sentence: parts of speech, names, slots."""
 
     needs: ClassVar = Needs(
-        "sequence_model", {"inputs": ("words_and_characters",), "head": ("tags",)}, {"encoder.bidirectional": True}
+        "sequence_model",
+        {"inputs": ("words_and_characters",), "head": ("tags",), "wide": ("none",)},
+        {"encoder.bidirectional": True},
     )
 
     tokens: Annotated[str, Opt("column with the tokens: a list, or a text that is cut", named=True)] = "token"

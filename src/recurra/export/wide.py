@@ -1,0 +1,81 @@
+"""The wide part of a model as ONNX: what it reads, and the outputs with its share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from recurra.base.errors import ConfigError
+from recurra.export.heads import Said
+from recurra.export.onnx_graph import FLOAT, Drawing, Value
+from recurra.export.parts import Named
+from recurra.models.wide import Bag, NoWide
+from recurra.models.wide.bag import NOTHING
+
+# n-grams of a text that are compared, at most.
+MOST_NGRAMS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """outputs: the head's, with the wide part's share      ask: (random numbers, N) -> what it reads, by name"""
+
+    outputs: Mapping[str, Said]
+    ask: Callable[[np.random.Generator, int], Named]
+
+
+def drawn(draw: Drawing, wide: nn.Module, outputs: Mapping[str, Said]) -> Beside:
+    """Draw a wide part. Raises ConfigError for one that is not known."""
+    writer = WRITERS.get(type(wide))
+    if writer is None:
+        raise ConfigError(f"export: there is no way to write a wide part {type(wide).__name__} as ONNX.")
+    return writer(draw, wide, outputs)
+
+
+def _none(draw: Drawing, wide: NoWide, outputs: Mapping[str, Said]) -> Beside:
+    return Beside(outputs, lambda random, N: {})
+
+
+def _bag(draw: Drawing, bag: Bag, outputs: Mapping[str, Said]) -> Beside:
+    """logits = a (W^T x + b) + c (the head's logits): as `Bag.forward`."""
+    ids = draw.input("ngrams", np.int64, ("G", "N"))
+    counts = draw.input("ngram_counts", np.float32, ("G", "N"))
+    real = draw.put("Greater", counts, draw.constant(0.0))
+    ids = draw.put("Where", real, ids, draw.constant(0, np.int64))
+    often = _weighted(draw, draw.where(real, counts, 1.0), bag.weighting)
+    scale = draw.put("Gather", draw.weight(bag.scale, "scale"), ids, axis=0)
+    x = draw.where(real, draw.put("Mul", often, scale))
+    square = draw.put("ReduceSum", draw.put("Mul", x, x), draw.integers(0), keepdims=1)
+    x = draw.put("Div", x, draw.put("Sqrt", draw.put("Max", square, draw.constant(NOTHING))))
+    each = draw.put("Mul", draw.put("Gather", draw.weight(bag.weight, "ngrams"), ids, axis=0), draw.spread(x, 2))
+    ours = draw.put("ReduceSum", each, draw.integers(0), keepdims=0)
+    ours = draw.put("Add", ours, draw.weight(bag.bias, "bias"))
+    shares = [draw.constant(float(share)) for share in bag.share]
+    parts = [
+        draw.put("Mul", value, share) for value, share in zip((ours, outputs["logits"].value), shares, strict=True)
+    ]
+    logits = replace(outputs["logits"], value=draw.put("Add", *parts))
+
+    def ask(random: np.random.Generator, N: int) -> Named:
+        G = int(random.integers(1, MOST_NGRAMS))
+        counted = random.integers(0, 6, (G, N)).astype(np.float32)
+        return {"ngrams": random.integers(0, len(bag.scale), (G, N)), "ngram_counts": counted}
+
+    return Beside({**outputs, "logits": logits}, ask)
+
+
+def _weighted(draw: Drawing, counts: Value, weighting: str) -> Value:
+    """As `recurra.models.wide.bag.weighted`."""
+    if weighting == "tfidf":
+        return draw.put("Add", draw.put("Log", counts), draw.constant(1.0))
+    if weighting == "counts":
+        return counts
+    return draw.put("Cast", draw.put("Greater", counts, draw.constant(0.0)), to=FLOAT)
+
+
+# The type of a wide part -> what draws it
+WRITERS: dict[type[nn.Module], Callable[[Drawing, Any, Mapping[str, Said]], Beside]] = {NoWide: _none, Bag: _bag}
