@@ -147,3 +147,9 @@ def test_the_exported_file_has_the_calibrated_mix_in_its_logits(here: Path) -> N
     assert [said["probabilities"][label] for label in run.task.labels] == pytest.approx(found, abs=1e-5)
     told = json.loads(session.get_modelmeta().custom_metadata_map["ngrams"])
     assert told == {"words": 2, "characters": [2, 5], "lowercase": True, "buckets": 512}
+
+
+def test_rows_that_are_kept_on_the_disk_give_the_same_bits(here: Path) -> None:
+    done("train", "c.yaml", "--out", "disk", "--set", "data.store=disk")
+    assert Path("disk/model.safetensors").read_bytes() == Path("run/model.safetensors").read_bytes()
+    shutil.rmtree("disk")
