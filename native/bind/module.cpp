@@ -16,6 +16,7 @@
 #include "pool.h"
 #include "processor.h"
 #include "rows.h"
+#include "words.h"
 
 namespace nb = nanobind;
 using namespace recurra;
@@ -297,4 +298,5 @@ NB_MODULE(_native, m) {
         return engine_of(isa).fma_rounds(rounds);
     });
     bind_linear(m);
+    bind_words(m);
 }

@@ -1,0 +1,42 @@
+// Word vectors from a text, as plain pointers. Filled in by bind/words.cpp.
+#pragma once
+
+#include <cstdint>
+
+namespace recurra {
+
+constexpr int WORDS_GROUP = 16;
+
+// Skip-gram with negative samples over a piece of a text (Mikolov et al. 2013).
+struct WordsJob {
+    const std::int32_t* tokens;  // (count,) numbers of words, -1 between sentences
+    long count;
+    std::uint64_t position;      // of the first token in the whole training: what is drawn is a function of it
+    std::uint64_t seed;
+    long V, D;                   // words, numbers of a vector
+    float* inputs;               // (V, stride)
+    float* outputs;              // (V, stride)
+    const std::uint32_t* keep;   // (V,) of 2^32: how often a word stays in the text, or null for always
+    const std::uint32_t* share;  // (V,) of 2^32, and
+    const std::int32_t* other;   // (V,): the distribution of negative samples as Walker's aliases
+    int window, negatives;
+    int group;                   // windows whose products are made at once, at most WORDS_GROUP
+    float rate;
+    int threads;
+    double nats;                 // out: the sum of the loss
+    std::int64_t pairs;          // out: how many words were told from others
+};
+
+struct WordsEngine {
+    const char* isa;
+    long (*stride)(long D);      // numbers from one row to the next; what is behind D must be zero
+    void (*train)(WordsJob&);
+};
+
+extern const WordsEngine words_portable;
+#if defined(__x86_64__)
+extern const WordsEngine words_avx2;
+extern const WordsEngine words_avx512;
+#endif
+
+}  // namespace recurra
