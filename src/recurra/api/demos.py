@@ -66,6 +66,14 @@ def _about_topics() -> str:
     )
 
 
+def _about_co2() -> str:
+    size = EMBEDDED["co2"].size("train")
+    return (
+        f"{size:,} weeks, some without a value; the last of them are forecast, by what is before them alone. The same "
+        "weeks a year ago stand beside as the seasonal naive forecast."
+    )
+
+
 DEMOS: Mapping[str, Demo] = {
     "dates": Demo(
         "dates",
@@ -139,6 +147,37 @@ DEMOS: Mapping[str, Demo] = {
         "What comes next? The language reference of Python, character by character, from the standard library.",
         _about_topics,
     ),
+    "forecasting": Demo(
+        "co2",
+        {
+            "task": {
+                "name": "forecasting",
+                "target": "co2",
+                "time": "date",
+                "horizon": 26,
+                "context": 104,
+                "season": 52,
+                "base": "season",
+                "missing": "mask",
+                "windows": 1024,
+            },
+            "data": {
+                "layout": {"name": "wide", "time": "date", "value": "co2"},
+                "split": {"name": "time", "dev": 4, "test": 4},
+            },
+            "model": {"encoder": {"cell": "gru", "hidden_size": 32}, "head": {"output_dropout": 0.1}},
+            "training": {
+                "epochs": 6,
+                "batch_rows": 32,
+                "optimizer": {"name": "adam", "lr": 0.005},
+                "schedule": {"name": "cosine", "warmup": 0.05},
+            },
+        },
+        "How much carbon dioxide will there be? Weekly means over Mauna Loa, Hawaii, of 1958 to 2001 (C.D. Keeling and "
+        "T.P. Whorf, Scripps Institution of Oceanography; public domain; as the package statsmodels has them): half a "
+        "year ahead, with intervals.",
+        _about_co2,
+    ),
     "names": Demo(
         "names",
         {
@@ -177,7 +216,11 @@ def demo(name: str, *, out: AnyPath, watch: Callback | None = None) -> Trained:
     folder = out.parent / f"{out.name}-data"
     files = {path.stem.rpartition("_")[2]: str(path) for path in write_csv(chosen.data, folder)}
     config = folder / f"{name}.yaml"
-    settings = {**chosen.settings, "data": {split: files[split] for split in ("train", "dev", "test")}}
+    settings = {
+        **chosen.settings,
+        "data": {**chosen.settings.get("data", {})}
+        | {split: files[split] for split in ("train", "dev", "test") if split in files},
+    }
     write_text(config, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
     return train(config, out=fresh(out), device="cpu", watch=watch)
 
