@@ -44,7 +44,7 @@ HAS = {
     Music: "DrawsMaps Explains Generates Plays WritesSamples",
     ClassificationConfig: "ChoosesBySize KeepsRows LabelsRows ReadsOnce",
     TranslationConfig: "ChoosesBySize ReadsOnce",
-    LanguageModelConfig: "ChoosesBySize ReadsOn ReadsOnce",
+    LanguageModelConfig: "ChoosesBySize KeepsRows ReadsOn ReadsOnce",
     TaggingConfig: "ChoosesBySize ReadsOnce",
     MusicConfig: "ChoosesBySize",
 }

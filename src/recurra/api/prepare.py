@@ -352,7 +352,8 @@ def examples_of(task: Any, rows: Any, means: Means) -> Sequence[Any]:
 def _fitted(plan: Any, rows: Any, source: str, means: Means) -> tuple[Task, Sequence[Any]]:
     if isinstance(plan, KeepsRows):
         task, examples = plan.fit_kept(rows, source, means)
-        return task, means.keeping.examples(means.watched("encoding", examples, len(rows)), task)
+        watched = means.watched("encoding", examples, len(rows))
+        return task, means.keeping.examples(watched, task) if isinstance(task, KeepsExamples) else list(watched)
     if isinstance(plan, ReadsOnce):
         return plan.fit_examples(rows, source)
     task = plan.fit([row.record for row in rows], source)

@@ -101,6 +101,24 @@ def joined(vocabulary: Vocabulary, texts: Iterable[Encoded]) -> Encoded:
     return Encoded(vocabulary, data, _BETWEEN.join(text.spelling for text in some if text.spelling))
 
 
+class Growing:
+    """A text that is put together from parts, of which only the numbers are kept."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary, self._data, self._spelt = vocabulary, bytearray(), bytearray()
+
+    def add(self, part: Encoded) -> int:
+        """Put a part behind the others; how many tokens there are now."""
+        self._data += part.data
+        if part.spelling:
+            self._spelt += (_BETWEEN if self._spelt else b"") + part.spelling
+        return len(self._data) // self._vocabulary.dtype.itemsize
+
+    def done(self) -> Encoded:
+        """The text."""
+        return Encoded(self._vocabulary, bytes(self._data), bytes(self._spelt))
+
+
 class Corpus:
     """Training texts, cut into tokens once, while nobody knows yet which tokens will have a number.
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain, groupby, pairwise, zip_longest
 
 from recurra.base.contracts import Origin
 from recurra.base.digest import digest_of
 from recurra.base.normal import normal
-from recurra.data.tokenizers import Encoded
+from recurra.data.tokenizers import Encoded, Growing
 from recurra.data.tokenizers import joined as joined_texts
 from recurra.tasks.blank import is_blank
 
@@ -117,25 +117,42 @@ class Passage:
         return self.document.is_blank
 
 
-def document_of(
-    rows: Sequence[TextRow], encoded: Encoded, lengths: Sequence[int], *, closed: bool, text: str = ""
-) -> Document:
-    """The document of one row or more of a file. lengths: tokens of each"""
-    return Document(
-        encoded,
-        closed,
-        _kept(accumulate(lengths), len(rows)),
-        _kept((len(row.text) + 1 for row in rows), len(rows)),
-        rows[0].origin.path,
-        _kept((row.origin.line or 0 for row in rows), len(rows)),
-        all(is_blank(row.text) for row in rows),
-        text,
-    )
+class TextRows:
+    """Rows as plain values, and back."""
+
+    def to_plain(self, row: TextRow) -> str:
+        return row.text
+
+    def from_plain(self, plain: str, origin: Origin) -> TextRow:
+        return TextRow(plain, origin)
 
 
-def by_file(rows: Iterable[TextRow]) -> list[list[TextRow]]:
-    """The rows that one document is of: those of one file that follow one another."""
-    return [list(group) for _, group in groupby(rows, key=lambda row: row.origin.path)]
+def documents(rows: Iterable[tuple[TextRow, Encoded]], *, closed: bool, texts: bool) -> Iterator[Document]:
+    """The documents of rows, which are let go: each row, if `closed`, or those of a file that follow one another.
+
+    texts: whether the text of the first row is kept
+    """
+    if closed:
+        return (_document([row], closed, texts) for row in rows)
+    groups = groupby(rows, key=lambda pair: pair[0].origin.path)
+    return (_document(group, closed, texts) for _, group in groups)
+
+
+def _document(rows: Iterable[tuple[TextRow, Encoded]], closed: bool, texts: bool) -> Document:
+    """The document of one row or more of a file."""
+    ends, characters, lines = array("q"), array("q"), array("q")
+    whole, first, blank = None, None, True
+    for row, encoded in rows:
+        whole, first = whole or Growing(encoded.vocabulary), first or row
+        ends.append(whole.add(encoded))
+        characters.append(len(row.text) + 1)
+        lines.append(row.origin.line or 0)
+        blank = blank and is_blank(row.text)
+    assert whole is not None, "a document has a row"
+    assert first is not None
+    kept = [_kept(some, len(some)) for some in (ends, characters, lines)]
+    text = first.text if texts else ""
+    return Document(whole.done(), closed, kept[0], kept[1], first.origin.path, kept[2], blank, text)
 
 
 def whole(document: Document) -> Passage:

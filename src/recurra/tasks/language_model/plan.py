@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -15,11 +14,10 @@ from recurra.config import Section, build
 from recurra.data.fields import Field
 from recurra.data.preparing import Means
 from recurra.data.splits import OrderedSplit
-from recurra.data.store import InMemory
-from recurra.data.tokenizers import TOKENIZERS, Corpus, VocabularyPlan, joined, lines_of
+from recurra.data.tokenizers import TOKENIZERS, Corpus, VocabularyPlan, lines_of
 from recurra.tasks.contract import Needs, Suggestion
 from recurra.tasks.language_model.columns import suggested
-from recurra.tasks.language_model.documents import Passage, TextRow, by_file, document_of, whole
+from recurra.tasks.language_model.documents import Passage, TextRow, TextRows, documents, whole
 from recurra.tasks.language_model.reading import cutter, text_of
 from recurra.tasks.language_model.sizing import sized
 from recurra.tasks.language_model.task import LanguageModelling
@@ -126,22 +124,28 @@ class LanguageModelConfig:
 
         Raises DataError if there is nothing to learn.
         """
+        task, examples = self.fit_kept(rows, source, Means())
+        return task, list(examples)
+
+    @property
+    def row_codec(self) -> TextRows:
+        return TextRows()
+
+    def fit_kept(
+        self, rows: Collection[TextRow], source: str, means: Means
+    ) -> tuple[LanguageModelling, Iterator[Passage]]:
+        """The same, with whatever is kept meanwhile where `means` says."""
         if not any(row.text.strip() for row in rows):
             raise DataError(f"{source}: all {len(rows)} training rows are blank; expected text.")
         tokenizer = build(self.tokenizer, TOKENIZERS).train(line for row in rows for line in lines_of(row.text))
-        groups = [[row] for row in rows] if self.document == "row" else by_file(rows)
-        means, corpus = Means(), Corpus(InMemory().numbers)
+        corpus = Corpus(means.keeping.numbers)
         cut = cutter(tokenizer, line_breaks=self.line_breaks, end=self.line_breaks and self.document == "file")
-        for _, block in means.blocks(cut, rows, _text):
+        for _, block in means.blocks(cut, means.watched("cutting", rows, len(rows)), _text):
             corpus.add(block)
         vocabulary = VocabularyPlan(min_count=self.min_count, max_size=self.max_vocabulary).build(corpus.counts())
         task = self._task(TextEncoder(tokenizer, vocabulary, None, "start"))
-        texts = corpus.encoded(vocabulary)
-        found = ((group, list(islice(texts, len(group)))) for group in groups)
-        return task, [
-            whole(document_of(group, joined(vocabulary, some), list(map(len, some)), closed=task.closed))
-            for group, some in found
-        ]
+        both = zip(rows, corpus.encoded(vocabulary), strict=True)
+        return task, (whole(one) for one in documents(both, closed=task.closed, texts=False))
 
     def restore(self, data: Mapping[str, Any], origin: str) -> LanguageModelling:
         """The task as a run folder holds it. Raises RunError that names `origin`."""

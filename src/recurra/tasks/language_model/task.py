@@ -18,7 +18,6 @@ from recurra.base.contracts import Batch, Loss, Prediction, Record, Score, Table
 from recurra.base.errors import DataError
 from recurra.data.midi import midi_of_abc
 from recurra.data.tokenizers import EOS, Vocabulary, encode
-from recurra.data.tokenizers import joined as joined_texts
 from recurra.data.tokenizers.encoded import Ids
 from recurra.losses import fixed_sum
 from recurra.metrics import Compared
@@ -34,8 +33,7 @@ from recurra.tasks.language_model.documents import (
     Document,
     Passage,
     TextRow,
-    by_file,
-    document_of,
+    documents,
     joined,
     pieces,
     whole,
@@ -104,24 +102,18 @@ class LanguageModelling:
         Raises DataError, with file and line, for what is no text, and without `gold` for one that is too long.
         """
         text = text_of(record, self.text, blank=not (gold and self.closed))
-        document = self._document([TextRow(text, record.origin)])
-        if not gold and (number := len(document.encoded)) > LONGEST:
+        passage = next(self.examples([TextRow(text, record.origin)]))
+        if not gold and (number := len(passage.document.encoded)) > LONGEST:
             raise DataError(
                 f"{record.origin}: has {number:,} tokens, and predict takes at most {LONGEST:,} at once. "
                 "Cut the text, or put it in a file and use `recurra evaluate`."
             )
-        return whole(document)
+        return passage
 
     def examples(self, rows: Iterable[TextRow]) -> Iterator[Passage]:
         """Documents: each row, or all rows of a file."""
-        groups = ([row] for row in rows) if self.closed else by_file(rows)
-        return (whole(self._document(group)) for group in groups)
-
-    def _document(self, rows: Sequence[TextRow]) -> Document:
-        texts = [encode(self.reader.vocabulary, self.row_tokens(row.text)) for row in rows]
-        lengths = list(map(len, texts))
-        encoded = joined_texts(self.reader.vocabulary, texts)
-        return document_of(rows, encoded, lengths, closed=self.closed, text=rows[0].text)
+        both = ((row, encode(self.reader.vocabulary, self.row_tokens(row.text))) for row in rows)
+        return (whole(one) for one in documents(both, closed=self.closed, texts=True))
 
     def collate(self, examples: Sequence[Passage], indices: Sequence[int]) -> Batch:
         """Passages from their beginning: tokens (T, N); targets: what follows each, and how many steps of a row are
