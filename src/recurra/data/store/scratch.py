@@ -21,9 +21,9 @@ from recurra.base.errors import DataError
 
 # Bytes that are collected before they are written.
 BUFFER = 2**20
-# Bytes of a file that may be resident at once, and what touching one place makes resident: the system maps the 16
-# pages around it (fault_around_bytes of Linux).
-RESIDENT, AROUND = 2**23, 2**16
+# Bytes of a file that may be resident at once (there are some ten files), and what one touched place makes resident:
+# the system maps the 16 pages around it (fault_around_bytes of Linux).
+RESIDENT, AROUND = 2**20, 2**16
 # Where files go that are too large for memory, and for a /tmp that is in memory (FHS 3.0, 5.15).
 ON_A_DISK = Path("/var/tmp")  # noqa: S108 - the files in it have no name
 # What a file system says when nothing more fits: it is full, a quota is used up, or the file is as large as may be.

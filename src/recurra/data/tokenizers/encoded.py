@@ -17,7 +17,7 @@ from recurra.data.tokenizers.vocabulary import UNK, Vocabulary
 
 Ids = NDArray[np.uint16] | NDArray[np.int32]
 # Tokens that are worked on at once, about: NumPy makes eight bytes of each.
-BLOCK = 2**20
+BLOCK = 2**18
 # Between unknown tokens: a byte that UTF-8 does not have.
 _BETWEEN = b"\xff"
 
