@@ -134,7 +134,7 @@ def test_what_cannot_take_effect_is_refused_with_what_to_set(here: Path) -> None
 
 
 def test_the_exported_file_has_the_calibrated_mix_in_its_logits(here: Path) -> None:
-    runtime = pytest.importorskip("onnxruntime")
+    runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
     done("export", "run", "--onnx", "run.onnx")
     run = open_run(here / "run")
     example = run.task.example(Record({"text": "not red thing"}, Origin("x")), gold=False)

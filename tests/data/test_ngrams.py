@@ -38,12 +38,14 @@ def letters_hashed(run: str) -> int:
 
 def oracle(text: str, words: int, characters: tuple[int, int] | None, buckets: int) -> dict[int, int]:
     found: Counter[int] = Counter()
-    parts = text.split()
+    parts, half = text.split(), (buckets // 2 if words else 0) if characters else buckets
     for size in range(1, words + 1):
-        found.update(words_hashed(parts[i : i + size]) % buckets for i in range(len(parts) - size + 1))
+        found.update(words_hashed(parts[i : i + size]) % half for i in range(len(parts) - size + 1))
     for size in range(characters[0], characters[1] + 1) if characters else ():
         for word in (f" {part} " for part in parts):
-            found.update(letters_hashed(word[i : i + size]) % buckets for i in range(len(word) - size + 1))
+            found.update(
+                half + letters_hashed(word[i : i + size]) % (buckets - half) for i in range(len(word) - size + 1)
+            )
     return dict(found)
 
 

@@ -308,7 +308,7 @@ def test_a_classifier_with_a_bag_answers_as_the_model_whatever_stands_in_the_pad
     weighting: str, tmp_path: Path
 ) -> None:
     torch.manual_seed(0)
-    sizes = {"tokens": 11, "labels": 3, "ngrams": 20}
+    sizes = {"tokens": 11, "labels": 3, "ngrams": 20, "word_ngrams": 6}
     model = SequenceModel(sizes, encoder={"name": "recurrent", "hidden_size": 4}, wide=bag_of(weighting)).eval()
     model.wide.scale.copy_(torch.rand(20))
     model.wide.weight.copy_(torch.randn(20, 3))

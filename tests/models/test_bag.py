@@ -15,8 +15,8 @@ from recurra.models import SequenceModel
 from recurra.models.wide import Bag, NoWide
 from recurra.tasks.wide import idf, pad_ngrams, solve_bag
 
-B, C = 50, 3
-SIZES = {"tokens": 9, "labels": C, "ngrams": B}
+B, C, W = 50, 3, 20
+SIZES = {"tokens": 9, "labels": C, "ngrams": B, "word_ngrams": W}
 
 
 def counted(number: int = 20, seed: int = 0) -> list[Counted]:
@@ -46,9 +46,9 @@ def test_logits_are_those_of_the_formula_in_float64(weighting: str) -> None:
         for k, count in zip(row.ids.tolist(), row.counts.tolist(), strict=True):
             rare = np.log((1 + len(rows)) / (1 + having[k])) + 1
             x.append({"tfidf": (1 + np.log(count)) * rare, "counts": count, "binary": 1.0}[weighting])
-        length = np.sqrt(sum(value * value for value in x))
         for k, value in zip(row.ids.tolist(), x, strict=True):
-            expected[n] += value / length * bag.weight[k].double().numpy()
+            square = sum(v * v for j, v in zip(row.ids.tolist(), x, strict=True) if (j < W) == (k < W))
+            expected[n] += value / np.sqrt(2 * square) * bag.weight[k].double().numpy()
     np.testing.assert_allclose(bag.logits(batch(rows)), expected, atol=2e-6)  # float32
     assert np.abs(expected).max() > 0.5
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from recurra.losses import binary_cross_entropy, cross_entropy
 from recurra.training import SparseRows, chosen_l2, solve
 
-sklearn = pytest.importorskip("sklearn.linear_model")
+sklearn = pytest.importorskip("sklearn.linear_model", reason="scikit-learn is not installed")
 
 
 def rows_of(table: np.ndarray) -> SparseRows:  # type: ignore[type-arg]

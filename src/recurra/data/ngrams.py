@@ -80,13 +80,19 @@ class HashedNGrams:
             raise ConfigError(problems)
         self.words, self.characters, self.lowercase, self.buckets = words, characters, lowercase, buckets
 
+    @property
+    def word_buckets(self) -> int:
+        """The numbers below this are of runs of words, the others of characters: one half each, where both are."""
+        if self.characters is None:
+            return self.buckets
+        return self.buckets // 2 if self.words else 0
+
     def count(self, text: str, words: Sequence[str]) -> Counted:
         """The n-grams of a text. words: of the text, in the case that is counted"""
-        runs = [*_word_runs(words, self.words)] if self.words else []
+        runs = [_hashed(_word_runs(words, self.words), 0, self.word_buckets)] if self.words else []
         if self.characters is not None:
-            runs += _character_runs(text.split(), *self.characters)
-        hashed = _mixed(np.concatenate(runs)) if runs else np.zeros(0, np.uint64)
-        ids, counts = np.unique((hashed % np.uint64(self.buckets)).astype(np.uint32), return_counts=True)
+            runs.append(_hashed(_character_runs(text.split(), *self.characters), self.word_buckets, self.buckets))
+        ids, counts = np.unique(np.concatenate(runs).astype(np.uint32), return_counts=True)
         return Counted(ids, counts.astype(np.float32))
 
     def to_json(self) -> dict[str, Any]:
@@ -123,6 +129,11 @@ def _character_runs(words: Sequence[str], shortest: int, longest: int) -> list[N
         if len(run) < 2:
             break
     return found
+
+
+def _hashed(runs: Sequence[Numbers], first: int, end: int) -> Numbers:
+    """The runs' numbers in first..end - 1."""
+    return _mixed(np.concatenate([np.zeros(0, np.uint64), *runs])) % np.uint64(end - first) + np.uint64(first)
 
 
 def _mixed(numbers: Numbers) -> Numbers:

@@ -53,8 +53,9 @@ def _matrix(bag: Bag, rows: Sequence[Counted]) -> SparseRows:
     bag.scale.copy_(idf(ids, len(rows), len(bag.scale), bag.weighting == "tfidf"))
     x = weighted(counts, bag.weighting) * bag.scale.cpu()[ids]
     row = torch.repeat_interleave(torch.arange(len(rows)), lengths)
-    square = torch.zeros(len(rows), dtype=torch.float64).index_add_(0, row, x.double() ** 2)
-    x = (x / square.clamp(min=NOTHING).sqrt()[row]).float()
+    kind = 2 * row + (ids < bag.words)
+    square = torch.zeros(2 * len(rows), dtype=torch.float64).index_add_(0, kind, x.double() ** 2)
+    x = (x / (square * bag.kinds).clamp(min=NOTHING).sqrt()[kind]).float()
     known = x != 0
     starts = torch.zeros(len(rows) + 1, dtype=torch.int64)
     starts[1:] = torch.bincount(row[known], minlength=len(rows)).cumsum(0)

@@ -20,9 +20,10 @@ NOTHING = 1e-30
 class Bag(nn.Module):
     """Bag of n-grams: one weight for each n-gram and label, whose sum stands beside the head's logits.
 
-    logits = a (W^T x + b) + c (the head's logits), x of length 1. In training the head's alone: W is solved before the
-    first step, as it is convex, and a and c are fitted to dev after the last one (`share`).
-    inputs["ngrams"] (G, N) int64 and inputs["ngram_counts"] (G, N) float, 0 where padded. sizes: "ngrams", "labels".
+    logits = a (W^T x + b) + c (the head's logits), x of length 1, half of its square of words. In training the head's
+    alone: W is solved before the first step, as it is convex, and a and c are fitted to dev after the last one.
+    inputs["ngrams"] (G, N) int64 and inputs["ngram_counts"] (G, N) float, 0 where padded.
+    sizes: "ngrams"; "word_ngrams", how many of them, the first, are of words; "labels".
     Sources: Cheng et al. 2016, arXiv:1606.07792; weights of n-grams: Salton and Buckley 1988.
     Raises ConfigError where no n-grams are counted.
     """
@@ -48,6 +49,9 @@ class Bag(nn.Module):
             )
         self.weighting, self.l2 = weighting, l2
         size, labels = sizes["ngrams"], sizes["labels"]
+        # Words and characters have the same length, as there are several times as many runs of characters.
+        self.words = sizes.get("word_ngrams", size)
+        self.kinds = 2 if 0 < self.words < size else 1
         # Buffers: they are saved with the weights, and no optimizer moves them.
         self.scale: Tensor
         self.register_buffer("scale", torch.zeros(size, dtype=torch.float32))
@@ -74,9 +78,11 @@ class Bag(nn.Module):
         real = counts > 0
         ids, counts = torch.where(real, ids, 0).contiguous(), torch.where(real, counts, 1).to(self.scale.dtype)
         x = torch.where(real, weighted(counts, self.weighting) * self.scale[ids], 0)
+        words, square = ids < self.words, x * x
         # Added up from left to right, so that padding at the end changes no bit.
-        square = (x * x).cumsum(1)[:, -1:]
-        return ids, (x / square.clamp(min=NOTHING).sqrt()).contiguous()
+        first, second = (torch.where(kind, square, 0).cumsum(1)[:, -1:] for kind in (words, ~words))
+        length = (torch.where(words, first, second) * self.kinds).clamp(min=NOTHING).sqrt()
+        return ids, (x / length).contiguous()
 
     def cannot_stream(self) -> list[str]:
         return ["name: a bag counts the n-grams of a whole text; set model.wide and task.ngrams to none."]

@@ -205,7 +205,9 @@ class ClassificationConfig:
     @property
     def ngram_sizes(self) -> dict[str, int]:
         """How many numbers n-grams have, for a model that reads them."""
-        return {} if self.counter is None else {"ngrams": self.counter.buckets}
+        if self.counter is None:
+            return {}
+        return {"ngrams": self.counter.buckets, "word_ngrams": self.counter.word_buckets}
 
     def ngrams_of(self, text: str) -> Counted | None:
         """The n-grams of a text, all of it; None where none are counted."""
