@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,20 @@ def test_a_sound_too_short_for_a_frame_is_refused_in_training_and_blank_later(tm
     blank = task.example(row, gold=False)
     assert (blank.length, blank.is_blank) == (0, True)
     assert task.collate([blank], [0]).inputs["features"].shape == (0, 1, 10)
+
+
+def test_a_service_can_try_a_model_before_anybody_asks(tmp_path: Path) -> None:
+    task = fitted(tmp_path / "t")
+    assert task.example(Record(task.trial_fields, Origin("start")), gold=False).length == 98
+
+
+def test_without_soundfile_the_package_to_install_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = fitted(tmp_path / "t")
+    monkeypatch.setitem(sys.modules, "soundfile", None)
+    with pytest.raises(
+        ConfigError, match=r'a sound needs soundfile, which is not installed; pip install "recurra\[audio'
+    ):
+        task.example(next(iter(read(tmp_path / "t"))))
 
 
 def test_options_that_do_not_fit_sounds_are_refused_together() -> None:

@@ -106,7 +106,7 @@ TASKS.also(
 )  # fmt: skip
 TASKS.also(
     "series_classification", "time_series_classification", "series", "sensors", "activity", "activity_recognition",
-    "har",
+    "har", "sound", "audio", "sound_classification", "audio_classification", "keyword_spotting",
 )  # fmt: skip
 TASKS.also("forecasting", "forecast", "forecasts", "time_series", "timeseries", "time_series_forecasting", "demand")
 TASKS.also("music", "midi", "chords", "notes", "abc")
