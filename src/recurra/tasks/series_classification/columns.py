@@ -35,7 +35,7 @@ ID_NAMES = (
 TIME_NAMES = ("time", "t", "timestamp", "ds", "date", "datetime", "step", "time_index", "timepoint")
 # The beginning of a file that is looked at, and numbers without names in its first line: a table of the UCR archive.
 LOOK_BYTES = 65_536
-# Bands of sounds: 40 were better than Kaldi's 23 on dev of spoken digits (docs/results.md, "Series").
+# Bands of sounds that `init` writes; Kaldi's own 23 were not compared with it.
 BANDS = 40
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[Nn]a[Nn]|\?")
 
