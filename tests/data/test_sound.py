@@ -68,7 +68,7 @@ def test_channels_are_mixed_by_the_choice_of_the_run(tmp_path: Path) -> None:
 
 
 def test_another_rate_is_refused_and_resampled_on_request_alone(tmp_path: Path) -> None:
-    pytest.importorskip("soxr")
+    pytest.importorskip("soxr", reason="soxr is not installed; it comes with recurra[test]")
     path = put(tmp_path / "a.wav", tone(440, 1601, rate=16_000), rate=16_000)
     with pytest.raises(DataError, match=r"a.wav: has 16,000 samples a second, and task.sound.rate is 8,000. Convert"):
         read(path)

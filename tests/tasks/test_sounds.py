@@ -125,7 +125,7 @@ def test_batches_have_the_bits_of_each_sound_alone(tmp_path: Path) -> None:
 
 
 def test_a_service_takes_bytes_and_opens_no_file_under_any_spelling(tmp_path: Path) -> None:
-    pytest.importorskip("fastapi")
+    pytest.importorskip("fastapi", reason="fastapi is not installed; it comes with recurra[test]")
     from recurra.service.errors import RefusedError
     from recurra.service.models import records_of
 

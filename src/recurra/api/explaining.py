@@ -170,7 +170,7 @@ def _option(path: str) -> Explanation:
         if not found:
             known = [option.name for _, maker in makers for option in options_of(maker)]
             what = "section" if k == 0 else "component"
-            near = did_you_mean(name, known) or SCHEMA.like(name, at.split("."))
+            near = SCHEMA.like(name, at.split("."), known)
             raise ConfigError(f"{what} '{at}' has no option '{name}'.{near}")
         inside = [one for _, option in found if isinstance(option.note, OneOf) for one in _makers(option.note)]
         if k + 1 == len(names) and not inside:

@@ -115,7 +115,7 @@ def _neighbour(path: KeyPath, key: str, known: Sequence[str], schema: Schema) ->
     listed = f" Known: {', '.join(known)}." if known else " There are no options here."
     if is_prefixed(key):  # the nearest name would be of the other side
         return listed
-    return did_you_mean(key, known) or (schema.like(key, path) if path else "") or listed
+    return (schema.like(key, path, known) if path else did_you_mean(key, known)) or listed
 
 
 def _quoted(places: Sequence[str]) -> str:

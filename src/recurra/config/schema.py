@@ -64,10 +64,11 @@ class Schema:
         """The words that can be chosen at `path`: all of `registry`, or those of them that fit."""
         return self.fitting.get(".".join(path), registry)
 
-    def like(self, key: str, below: Sequence[str]) -> str:
-        """A hint at the option somewhere below a path whose name is nearest to `key`; "" where none is near."""
+    def like(self, key: str, below: Sequence[str], here: Iterable[str] = ()) -> str:
+        """A hint at the option whose name is nearest to `key`, of `here` or below a path; "" where none is near."""
         paths = [path for path in self._paths() if path.startswith(f"{'.'.join(below)}.")]
         found = {path.rpartition(".")[2]: path for path in reversed(paths)}  # the first of the same name
+        found |= {name: name for name in here}
         hint = did_you_mean(key, list(found))
         return f" Did you mean '{found[hint.split(chr(39))[1]]}'?" if hint else ""
 

@@ -161,7 +161,7 @@ def test_files_by_class_and_steps_of_other_widths(tmp_path: Path) -> None:
 
 
 def test_pictures_are_rows_of_pixels_grey_or_red_green_blue(tmp_path: Path) -> None:
-    image = pytest.importorskip("PIL.Image")
+    image = pytest.importorskip("PIL.Image", reason="Pillow is not installed; it comes with recurra[test]")
     for name, shape in (("grey", (2, 3)), ("colour", (2, 1, 3))):
         (tmp_path / "p" / name).mkdir(parents=True)
         pixels = np.arange(6, dtype=np.uint8).reshape(shape)
