@@ -51,7 +51,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Worker]:
     return found
 
 
-@pytest.mark.parametrize("cutter", CUTTERS, ids=str)
+@pytest.mark.parametrize("cutter", CUTTERS, ids=lambda one: type(one.tokenizer).__name__)
 def test_a_worker_cuts_as_this_process_does(cutter: Cutter) -> None:
     told, said = io.BytesIO(), io.BytesIO()
     workers._write(told, json.dumps(cutter.to_json()).encode())
