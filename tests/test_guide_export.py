@@ -40,6 +40,10 @@ def test_the_guide_of_exports_works(
         "model.encoder.hidden_size=16",
         "--set",
         "training.optimizer.lr=0.03",
+        "--set",
+        "model.wide=none",
+        "--set",
+        "task.ngrams=none",
     ]
     assert main(["train", "config.yaml", "--out", "runs/parcels", *quick]) == 0
     Path("ask.py").write_text(blocks("export.md", "py")[0], encoding="utf-8")

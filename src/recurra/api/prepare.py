@@ -215,7 +215,7 @@ def _divided(settings: Settings, watch: Listener, means: Means) -> tuple[Collect
         watch.note(f"{data.train}: this is the first of the folds; `recurra train` makes a run for each.")
     if isinstance(plan, CutsRows):
         return train, dict(plan.cut(train, rule, watch.note))
-    places = assignment.places()
+    places, whole = assignment.places(), train
     parts = parted(train, places)
     needed = ("train", "dev", "test") if rule.makes_test and data.test is None else ("train", "dev")
     if isinstance(rule, OrderedSplit) and isinstance(plan, ReadsOn) and not all(parts[name] for name in needed):
@@ -226,7 +226,7 @@ def _divided(settings: Settings, watch: Listener, means: Means) -> tuple[Collect
         parts = parted(torn, places)
     if data.test is not None:  # the share for it is trained on
         parts = parted(train, places, test="train")
-    return train, {name: rows for name, rows in parts.items() if name != "test" or (rule.makes_test and not data.test)}
+    return whole, {name: rows for name, rows in parts.items() if name != "test" or (rule.makes_test and not data.test)}
 
 
 def _assigned(rows: Iterable[Row], rule: SplitRule) -> NDArray[np.uint8]:

@@ -51,7 +51,7 @@ def load_vectors(options: TrainingOptions, model: nn.Module, task: Task, watch: 
         taken = torch.from_numpy(np.array(rows, np.float32)).to(table.device)
         if options.init_missing != "random":
             table[len(SPECIALS) :] = taken.mean(0) if options.init_missing == "mean" else 0.0
-        table[torch.tensor(numbers, device=table.device)] = taken
+        table[torch.tensor(numbers, dtype=torch.int64, device=table.device)] = taken
     all_of = len(task.vocabulary) - len(SPECIALS)
     watch.note(
         f"{where}: {len(numbers):,} of {all_of:,} words ({len(numbers) / all_of:.1%}) have their vector from there, "

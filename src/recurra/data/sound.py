@@ -24,7 +24,6 @@ from recurra.data.spectra import Spectrum
 from recurra.data.spectra.contract import Samples
 
 EXTRA = "audio"
-SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".w64", ".rf64", ".caf")
 # Numbers of a sound, all channels together: an hour of 16,000 Hz is 57.6 million, and 220 MiB.
 MOST_SAMPLES = 100_000_000
 # Sizes of a WAV's data that say that whoever wrote it could not know: of ffmpeg, of sox and espeak-ng.

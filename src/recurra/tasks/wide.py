@@ -49,7 +49,7 @@ def _matrix(bag: Bag, rows: Sequence[Counted]) -> SparseRows:
     """What the n-grams of each row count, as `Bag.features` has it; sets its `scale`."""
     ids = torch.from_numpy(np.concatenate([row.ids for row in rows]).astype(np.int64))
     counts = torch.from_numpy(np.concatenate([row.counts for row in rows]))
-    lengths = torch.tensor([len(row.ids) for row in rows])
+    lengths = torch.tensor([len(row.ids) for row in rows], dtype=torch.int64)
     bag.scale.copy_(idf(ids, len(rows), len(bag.scale), bag.weighting == "tfidf"))
     x = weighted(counts, bag.weighting) * bag.scale.cpu()[ids]
     row = torch.repeat_interleave(torch.arange(len(rows)), lengths)

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from recurra.data.sound import SUFFIXES, silence
+from recurra.data.formats.sounds import SUFFIXES
+from recurra.data.sound import silence
 
 # Bytes of a file in a request: two minutes of 16 bits at 48,000 Hz; as base64, 16,000,000 characters.
 MOST_BYTES = 12_000_000

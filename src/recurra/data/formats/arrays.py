@@ -13,10 +13,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from recurra.base.contracts import Origin
 from recurra.base.errors import DataError
@@ -24,6 +21,9 @@ from recurra.base.words import counted
 from recurra.data.formats.format import Format, ReadOptions
 from recurra.data.formats.lines import BadRowError, Line, open_bytes, refuse_missing
 from recurra.data.formats.ts import LABEL, VALUES
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 X_NAMES = ("x", "values", "data", "series", "features", "inputs")
 Y_NAMES = ("y", "label", "labels", "target", "targets", "classes")
@@ -71,6 +71,8 @@ class ArrayRows:
 
     def next_row(self) -> tuple[Origin, Mapping[str, Any]]:
         """The next series, whose place is the file with its number."""
+        import numpy as np
+
         arrays = self._arrays
         if arrays.number >= len(arrays.x):
             raise StopIteration
@@ -82,6 +84,8 @@ class ArrayRows:
 
 def label_of(value: Any) -> str:
     """A label of an array as text: 3 of 3, 3.0 and b"3"."""
+    import numpy as np
+
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     if isinstance(value, np.floating | float) and math.isfinite(value) and float(value).is_integer():
@@ -118,6 +122,8 @@ def idx_labels(path: Path) -> Path:
 
 
 def _of_npz(path: Path) -> Arrays:
+    import numpy as np
+
     try:
         with zipfile.ZipFile(path) as archive:
             large = [one.filename for one in archive.infolist() if one.file_size > MOST_BYTES]
@@ -138,6 +144,8 @@ _WANTED = {"X": X_NAMES, "y": Y_NAMES, "lengths": LENGTH_NAMES}
 
 
 def _of_npy(path: Path) -> Arrays:
+    import numpy as np
+
     beside = path.with_name("y" + path.name[1:])
     try:
         y = np.load(beside, allow_pickle=False) if path.name[:1] in "xX" and beside.is_file() else None
@@ -162,6 +170,8 @@ def _named(there: list[str], names: tuple[str, ...]) -> str | None:
 
 
 def _idx(path: Path) -> NDArray[Any]:
+    import numpy as np
+
     with open_bytes(path) as file:
         head = file.read(4)
         if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in IDX_TYPES or not 1 <= head[3] <= 4:

@@ -8,8 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from recurra.base.errors import DataError
 from recurra.base.optional import needs
 from recurra.data.formats.by_class import by_class
@@ -26,6 +24,8 @@ def pixels_of(file: Path) -> Any:
 
     Raises DataError for what is no picture, damaged or too large; ConfigError without Pillow.
     """
+    import numpy as np
+
     image = needs("PIL.Image", EXTRA, f"{file}: a picture")
     try:
         with image.open(file) as picture:

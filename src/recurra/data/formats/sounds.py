@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from recurra.data.formats.by_class import by_class
-from recurra.data.sound import SUFFIXES
+
+SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".w64", ".rf64", ".caf")
 
 
 def _itself(file: Path) -> Path:

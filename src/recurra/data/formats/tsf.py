@@ -12,9 +12,6 @@ from datetime import datetime
 from typing import Any
 
 from recurra.base.errors import ConfigError, DataError
-from recurra.data.calendar.frequency import frequency_of
-from recurra.data.calendar.grid import Clock
-from recurra.data.calendar.stamps import Form, read_stamps
 from recurra.data.formats.format import Format
 from recurra.data.formats.lines import Line, Lines
 
@@ -35,6 +32,8 @@ class TsfRows:
         tags = self._header()
         self._frequency = None
         if "frequency" in tags:
+            from recurra.data.calendar.frequency import frequency_of  # with NumPy, which no other format's name needs
+
             try:
                 self._frequency = frequency_of(tags["frequency"])
             except ConfigError as error:
@@ -66,6 +65,9 @@ class TsfRows:
     def _stamps(self, first: str, number: int, line: Line) -> list[Any]:
         if self._frequency is None:
             return list(range(number))
+        from recurra.data.calendar.grid import Clock
+        from recurra.data.calendar.stamps import Form, read_stamps
+
         try:
             moment = datetime.strptime(first, _STAMP)
         except ValueError:

@@ -520,9 +520,37 @@ function chordView(model) {
   };
 }
 
+/** A row of lists as JSON, and a table of its forecast: a line for each step to come. */
+function forecastView(model) {
+  const table = (said) => {
+    const names = Object.keys(said.columns);
+    const cells = (values, tag) => values.map((value) => h(tag, {}, typeof value === "number" ? `${+value.toPrecision(6)}` : value));
+    return h("table", {},
+      h("thead", {}, h("tr", {}, ...cells(["time", ...names], "th"))),
+      h("tbody", {}, ...said.time.map((time, k) => h("tr", {}, ...cells([`${time}`, ...names.map((name) => said.columns[name][k])], "td")))),
+    );
+  };
+  const answer = () =>
+    latest(async (signal) => {
+      if (!text().trim()) return show(), note([]);
+      let row = null;
+      try {
+        row = JSON.parse(text());
+      } catch (error) {
+        return show(), note([`This is no row as JSON: ${error.message}`]);
+      }
+      const found = await asked("/predict", { model: model.name, records: [row] }, signal);
+      show(table(found.predictions[0]));
+      note(found.notes);
+    });
+  const button = h("button", { class: "main", type: "submit" }, "Forecast");
+  return { prompt: "A series as JSON: a list of times and one of numbers, by their columns", controls: [button], typed: () => {}, entered: answer };
+}
+
 // By what a model answers.
 const views = new Map([
   ["label", labelView], ["text", textView], ["tags", tagView], ["continuation", continuationView], ["chords", chordView],
+  ["forecast", forecastView],
 ]);
 
 /** For a kind of answer without a view of its own: the answer as it is. */
