@@ -114,3 +114,8 @@ def test_the_incomplete_beta_function_is_scipys() -> None:
     assert betainc(np.array([2.0, 2.0]), np.array([3.0, 3.0]), np.array([0.0, 1.0])).tolist() == [0.0, 1.0]
     np.testing.assert_allclose(student_t_cdf(np.array([-2.0, 0.0, 1.5]), np.array([3.0, 4.0, 2.5])),
                                stats.t.cdf([-2.0, 0.0, 1.5], [3.0, 4.0, 2.5]), rtol=1e-10)  # fmt: skip
+
+
+def test_a_forecast_of_points_has_no_quantiles():
+    with pytest.raises(ValueError, match="a forecast of points has no quantiles"):
+        KINDS["mae"]((0.5,)).quantiles(np.zeros((1, 1, 1, 1)), (0.5,), np.ones((1, 1, 1)))

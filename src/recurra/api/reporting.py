@@ -61,24 +61,15 @@ def final_report(
     scores = [task.score(answers[name], rows, name) for name, rows in scored.items()]
     found = judged(trainer, prepared, folder, select, scores[-1], beside.scores)
     write_findings(folder, found)
+    said = [*beside.notes, *filter(None, [trainer.skipped, trainer.stopped_early(select)])]
+    findings = {f"finding {number}": str(one) for number, one in enumerate(found, start=1)}
+    samples = task.samples(trainer.model, trainer.device) if full and isinstance(task, WritesSamples) else ()
     report = Report(
         title=f"{folder.path.resolve().name}: {trainer.settings.tree['task']['name']}",
         scores=tuple(chain.from_iterable(scores)),
         baselines=beside.scores,
-        tables=(
-            *task.tables(answers[last], scored[last]),
-            *(task.samples(trainer.model, trainer.device) if full and isinstance(task, WritesSamples) else ()),
-        ),
-        facts={f"finding {number}": str(one) for number, one in enumerate(found, start=1)}
-        | facts(
-            trainer,
-            prepared,
-            select,
-            [*beside.notes, *filter(None, [trainer.skipped, trainer.stopped_early(select)])],
-        )
-        | shares
-        | calibration
-        | gradients,
+        tables=(*task.tables(answers[last], scored[last]), *samples),
+        facts=findings | facts(trainer, prepared, select, said) | shares | calibration | gradients,
     )
     rows = map(task.answer, scored[last][:MOST_ROWS], answers[last])
     write_samples(folder, sample_texts(task, [row.to_dict() for row in rows]))

@@ -66,7 +66,7 @@ class Point:
         return numbers[..., 0]
 
     def quantiles(self, numbers: Floats, levels: Sequence[float], scale: Floats) -> Floats:
-        raise NotImplementedError("a point has no quantiles; the task refuses levels for it")
+        raise ValueError("a forecast of points has no quantiles; take a loss that has, or conformal intervals")
 
 
 class Quantiles:
