@@ -14,7 +14,9 @@ from api.api_room import Listening, done, refused, write_config, write_csv
 from recurra import api
 from recurra.api.folder import open_run
 from recurra.base.contracts import Origin, Progress, Record
+from recurra.metrics.mixing import Mix
 from recurra.models import SequenceModel
+from recurra.tasks.classification.task import Classification
 
 WIDE = {"task": {"ngrams": {"name": "hashed", "buckets": 512}}, "model": {"wide": "bag"}}
 
@@ -62,6 +64,19 @@ def test_an_answer_is_the_mix_that_the_run_holds(here: Path) -> None:
     assert a > 0
     (said,) = answers("run", text)
     assert [said["probabilities"][label] for label in run.task.labels] == pytest.approx(expected.tolist(), abs=1e-6)
+
+
+def test_the_run_holds_the_share_of_each_part_that_fits_dev(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(trained / "data.csv", "data.csv")
+    write_config(training={"epochs": 1}, **WIDE)
+    monkeypatch.setattr(Classification, "mixed", lambda *given: Mix(first=2.0, second=0.25, spread=0.9))
+    done("train", "c.yaml", "--out", "run")
+    run = open_run(tmp_path / "run")
+    assert isinstance(run.model, SequenceModel)
+    assert run.model.wide.share.tolist() == [2.0, 0.25]
 
 
 def test_an_answer_does_not_depend_on_what_is_asked_beside_it(here: Path) -> None:
