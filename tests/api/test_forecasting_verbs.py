@@ -185,6 +185,21 @@ def test_columns_are_series_where_no_column_names_them(tmp_path: Path) -> None:
     assert {s.name for s in report.scores} >= {"mase", "coverage"}
 
 
+def record_of(path: Path, shop: str = "north") -> dict[str, Any]:
+    """A series of a file in long form as a row of lists."""
+    found = (row for row in csv.DictReader(path.read_text().splitlines()) if row["store"] == shop)
+    rows = sorted(found, key=lambda row: row["date"])
+    numbers = {name: [float(row[name]) if row[name] else None for row in rows] for name in ("sales", "price")}
+    return {"store": shop, "date": [row["date"] for row in rows], **numbers}
+
+
+def test_a_series_without_a_step_is_refused_and_no_fault_of_the_service(here: Path) -> None:
+    asked = Asked(open_runs([here / "run"], device="cpu"), Limits(), None)
+    said = asked.post("/predict", {"records": [{"store": "north", "date": [], "sales": [], "price": []}]})
+    assert (said.status_code, "series north holds no step; expected one at least" in said.text) == (422, True)
+    assert asked.service.stop(10)
+
+
 def test_the_score_of_a_back_test_does_not_depend_on_the_size_of_batches(here: Path) -> None:
     run = load(here / "run", progress=False)
     scores = run.evaluate(split="test").scores
@@ -193,6 +208,24 @@ def test_the_score_of_a_back_test_does_not_depend_on_the_size_of_batches(here: P
         assert run.evaluate(split="test").scores == scores
 
 
-def test_doctor_and_inspect_look_into_a_forecaster(here: Path) -> None:
+def test_doctor_and_inspect_look_into_a_forecaster(here: Path, tmp_path: Path) -> None:
     said = recurra("doctor", here / "run")
     assert said.code in (0, 1), said.err
+    write_long(here / "new.csv", more=6)
+    found = done("inspect", here / "run", "--input", here / "new.csv", "--row", 2, "--html", tmp_path / "x.html")
+    assert found.out.startswith("south")
+    assert "What each step adds to the forecast of sales, the mean of its 6 steps:" in found.out
+    for words in ("2024-03-26", "price", "sales 7 before", "day_of_week"):
+        assert words in found.out
+    page = (tmp_path / "x.html").read_text()
+    assert "<svg" in page
+    assert "States h: encoder.recurrent" in page
+    data = done("inspect", here / "run", "--input", here / "new.csv", "--json").json
+    assert data["answer"]["series"] == "north"
+    assert data["with_the_text"] == pytest.approx(sum(data["answer"]["sales"]) / 6, rel=1e-5)
+    assert len(data["saliency"]) == 24 + 6
+    assert "price" in data["parts"]
+    refusal = refused("inspect", here / "run", "--input", here / "new.csv", "--row", 3)
+    assert "has 2 rows or series, and --row asks for number 3" in refusal
+    run = load(here / "run", progress=False)
+    assert run.explain(record_of(here / "new.csv")).answer == data["answer"]

@@ -111,6 +111,12 @@ def test_a_series_is_served_explained_and_exported(here: Path, tmp_path: Path) -
     )
     assert asked.service.stop(10)
     done("export", here / "run", "--onnx", tmp_path / "m.onnx")
+    found = done("inspect", here / "run", "--input", here / "d.csv", "--row", 2, "--json").json
+    assert {one["token"] for one in found["saliency"]} >= {"1", "2", "3", "4"}
+    assert set(found["parts"]) == {"level", "noise"}
+    assert found["with_the_text"] == pytest.approx(max(found["answer"]["probabilities"].values()), rel=1e-5)
+    run = load(here / "run", progress=False)
+    assert run.explain(steps).answer["label"] == "up"
 
 
 def test_a_layout_is_refused_for_a_task_that_reads_rows_one_by_one(here: Path, tmp_path: Path) -> None:

@@ -288,7 +288,9 @@ def test_control_characters_of_a_text_do_not_reach_the_terminal(run: Path) -> No
         (["nowhere", "a"], "nowhere: no such folder; expected a run"),
         (["broken", "a"], "not a run folder"),
         (["run", "a", "--html", "x.htm"], "expected a name that ends in .html"),
-        (["run"], "TEXT"),
+        (["run"], "expected either TEXT, or --input FILE"),
+        (["run", "a", "--row", "2"], "--row says which row of --input FILE, and has no effect without one"),
+        (["run", "--input", "no.csv"], "no.csv"),
     ],
 )
 def test_mistakes_are_said_in_a_sentence(words: list[str], sentence: str, run: Path) -> None:
@@ -299,11 +301,21 @@ def test_mistakes_are_said_in_a_sentence(words: list[str], sentence: str, run: P
 def test_what_cannot_be_looked_into_is_said(runs: Mapping[str, OpenRun]) -> None:
     with pytest.raises(DataError, match="holds no token"):  # a document has an end even then
         api.inspect(runs["speaking"], "")
-    with pytest.raises(ConfigError, match="the model Linear has no recurrent layers in its encoder to look into"):
+    with pytest.raises(ConfigError, match="the model Linear has no encoder to look into"):
         entry_of(torch.nn.Linear(1, 1))
     other: Any = object()
     with pytest.raises(ConfigError, match="is a run of task classification, which inspect cannot look into yet"):
         api.inspect(replace(runs["classified"], task=other), TEXT)
+
+
+def test_a_model_without_recurrent_layers_is_explained_by_what_its_encoder_reads(
+    runs: Mapping[str, OpenRun],
+) -> None:
+    run = made(model={"encoder": {"name": "convolutional"}})
+    found = api.inspect(run, TEXT)
+    assert found.gates == found.states == ()
+    assert abs(found.saliency.gap) < 0.02 * abs(found.saliency.whole - found.saliency.nothing)
+    assert all(found.saliency.steps[: len(found.tokens)])
 
 
 def test_sequences_are_a_tree_of_their_beginnings() -> None:

@@ -1,7 +1,8 @@
-"""Inspect: what goes on inside a trained model while it answers one text."""
+"""Inspect: what goes on inside a trained model while it answers one text, or one series."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,23 +18,26 @@ from recurra.base.errors import ConfigError, DataError
 from recurra.doctor.hooks import Seen, watching
 from recurra.doctor.maps import gate_maps, in_pieces, state_maps
 from recurra.doctor.saliency import POINTS, Saliency, integrated_gradients
-from recurra.report import HeatMap
+from recurra.report import Chart, HeatMap
 from recurra.tasks import Explains
 from recurra.tasks.blank import is_blank
 from recurra.tasks.explanation import ExplanationTarget
 
-# Longer texts make no picture, and keep every value of every step in memory.
-MOST_TOKENS = 1000
+# Longer texts and series make no picture, and keep every value of every step in memory.
+MOST_STEPS_SHOWN = 1000
 # Tokens of all copies of a text together; with 512 units of an LSTM in two directions these take 300 MB.
 MOST_STEPS = 12_800
 FEWEST_POINTS = 12
+# Features in the table of what each adds.
+MOST_FEATURES = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
     """What was seen. answer: as `predict` gives it; meaning: what the saliency explains; lines: such as a tree.
 
-    unit: what a token is called      features: names of the numbers that a step reads, where these mean something
+    text: what was answered, or the name of a row without text      unit: what a token is called
+    features: names of the numbers that a step reads, where these mean something
     """
 
     text: str
@@ -48,6 +52,15 @@ class Inspection:
     lines: tuple[str, ...]
     unit: str
     features: tuple[str, ...]
+    charts: tuple[Chart, ...] = ()
+
+    @property
+    def by_feature(self) -> Table | None:
+        """What each feature adds over all steps, the largest first; None where features have no names."""
+        sums = {name: math.fsum(values) for name, values in self.parts.items()}
+        largest = sorted(sums.items(), key=lambda pair: -abs(pair[1]))[:MOST_FEATURES]
+        rows = tuple((name, f"{value:+.4f}") for name, value in largest)
+        return Table(f"Saliency of each feature, over all {self.unit}s", ("feature", "adds"), rows) if rows else None
 
     @property
     def parts(self) -> Mapping[str, tuple[float, ...]]:
@@ -74,7 +87,8 @@ class Inspection:
         rows = tuple(
             (t.strip() or "\u2423", f"{s:+.4f}") for t, s in zip(self.tokens, self.saliency.steps, strict=True)
         )
-        tables = (*self.tables, Table(f"Saliency: {self.meaning}", (self.unit, "adds"), rows))
+        features = () if self.by_feature is None else (self.by_feature,)
+        tables = (*self.tables, *features, Table(f"Saliency: {self.meaning}", (self.unit, "adds"), rows))
         if self.lines:
             first, *rest = self.lines
             tables = (
@@ -84,7 +98,7 @@ class Inspection:
         said = {k: v for k, v in self.answer.items() if isinstance(v, str | int | float)}
         facts = {
             **said,
-            "with the whole text": f"{self.saliency.whole:.4f}",
+            "with all that was read": f"{self.saliency.whole:.4f}",
             "with nothing in its place": f"{self.saliency.nothing:.4f}",
             f"the {self.unit}s together add": f"{sum(self.saliency.steps):.4f}, which misses the difference by "
             f"{abs(self.saliency.gap):.1g}",
@@ -94,13 +108,17 @@ class Inspection:
 
 @in_float32
 def inspect(
-    run: AnyPath | OpenRun, text: str | Mapping[str, Any], *, device: str = "auto", cells: Iterable[AnyPath] = ()
+    run: AnyPath | OpenRun,
+    text: str | Mapping[str, Any] | Record,
+    *,
+    device: str = "auto",
+    cells: Iterable[AnyPath] = (),
 ) -> Inspection:
-    """Look inside a run while it answers a text: gates, states, saliency, and what its task has besides.
+    """Look inside a run while it answers a text or a series: gates, states, saliency, and what its task has besides.
 
-    text: or a row as a dict, whose text is taken
-    Raises DataError for a text without tokens or too long to show, ConfigError for a task or model without anything to
-    look into, RunError for a damaged folder.
+    text: or a row as a dict, with all that the task reads
+    Raises DataError for a text without tokens, a series without steps, and what is too long to show; ConfigError for a
+    task or model without anything to look into; RunError for a damaged folder.
     """
     trained = opened(run, cells)
     if not isinstance(trained.task, Explains):
@@ -108,15 +126,15 @@ def inspect(
         raise ConfigError(f"{trained.folder.path}: is a run of task {name}, which inspect cannot look into yet.")
     where = device_of(device)
     trained.model.to(where).eval()
-    text = _text(trained, text)
-    example = _example(trained, text)
+    record = _record(trained, text)
+    example = _example(trained, record)
     target = trained.task.explain(trained.model, example, where)
     pairs = list(_seen(trained.model, target))
     return Inspection(
-        text,
+        _text(trained, record) or target.name or str(record.origin),
         target.answer,
         target.tokens,
-        _saliency(trained.model, target),
+        _saliency(target.model or trained.model, target),
         target.meaning,
         tuple(m for one, tokens in pairs for m in gate_maps(one, tokens)),
         tuple(m for one, tokens in pairs for m in state_maps(one, tokens)),
@@ -125,26 +143,39 @@ def inspect(
         target.lines,
         target.unit,
         target.features,
+        target.charts,
     )
 
 
-def _text(trained: OpenRun, given: object) -> str:
-    field = trained.settings.plan.inputs[0].name
-    text = given.get(field) if isinstance(given, Mapping) else given
-    if not isinstance(text, str):
-        raise refusal("text", f"a text (str), or a dict with one under '{field}'", text)
-    return text
+def _record(trained: OpenRun, given: object) -> Record:
+    """The row to look into. Raises ConfigError for what is none."""
+    field = trained.settings.plan.inputs[0]
+    if isinstance(given, Record):
+        return given
+    if isinstance(given, str):
+        return Record({field.name: given}, Origin("argument", 1))
+    if isinstance(given, Mapping) and (field.kind != "text" or isinstance(given.get(field.name), str)):
+        return Record(dict(given), Origin("argument", 1))
+    what = f"a text (str), or a dict with one under '{field.name}'" if field.kind == "text" else "a row as a dict"
+    raise refusal("text", what, given)
 
 
-def _example(trained: OpenRun, text: str) -> Any:
-    field = trained.settings.plan.inputs[0].name
-    example = trained.task.example(Record({field: text}, Origin("argument", 1)), gold=False)
-    if is_blank(text) or not example.length:
-        raise DataError(
-            f"the text {text!r:.60} holds no token, so there is nothing to inspect. Give one that is not empty."
-        )
-    if example.length > MOST_TOKENS:
-        raise DataError(f"the text has {example.length:,} tokens, expected at most {MOST_TOKENS:,}. Cut it.")
+def _text(trained: OpenRun, record: Record) -> str:
+    """What a row says, where that is a text; else ""."""
+    found = record.fields.get(trained.settings.plan.inputs[0].name)
+    return found if isinstance(found, str) else ""
+
+
+def _example(trained: OpenRun, record: Record) -> Any:
+    """A row as an example. Raises DataError where there is nothing in it, or too much."""
+    example = trained.task.example(record, gold=False)
+    text, of_text = _text(trained, record), trained.settings.plan.inputs[0].kind == "text"
+    unit, what = ("token", f"the text {text!r:.60}") if of_text else ("step", f"{record.origin}")
+    if (of_text and is_blank(text)) or not example.length:
+        raise DataError(f"{what} holds no {unit}, so there is nothing to inspect. Give one that is not empty.")
+    if example.length > MOST_STEPS_SHOWN:
+        which = "the text" if of_text else f"{record.origin}: the series"
+        raise DataError(f"{which} has {example.length:,} {unit}s, expected at most {MOST_STEPS_SHOWN:,}. Cut it.")
     return example
 
 
@@ -153,7 +184,10 @@ def _seen(model: torch.nn.Module, target: ExplanationTarget) -> Iterator[tuple[S
     with torch.no_grad(), watching(model) as seen:
         model(target.copies(1))
     for one in seen:
-        yield from ((one, tokens) for name, tokens in target.reads.items() if one.module.startswith(name))
+        for name, tokens in target.reads.items():
+            # Layers that are asked again for each step to come, or once for several, do not read these tokens.
+            if one.module.startswith(name) and len(one.trail.moments) == len(tokens):
+                yield one, tokens
 
 
 def points_for(num_tokens: int) -> int:

@@ -139,6 +139,13 @@ def add_json(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument("--json", action="store_true", help=f"print {what} as JSON")
 
 
+def positive(text: str) -> int:
+    """A whole number from 1 on."""
+    if not (text.isascii() and text.isdigit() and 0 < int(text[:20]) < 1 << 63):
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1, got '{text}'")
+    return int(text)
+
+
 def natural(text: str) -> int:
     """A whole number from 0 to 2**63 - 1, the seeds that every generator takes."""
     if not (text.isascii() and text.isdigit() and int(text[:20]) < 1 << 63):

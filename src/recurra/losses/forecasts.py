@@ -31,9 +31,13 @@ MOST = 1e6
 
 
 class Kind(Protocol):
-    """A kind of forecast. size: P      unit: of the loss      counts: whether targets are whole numbers from 0 on"""
+    """A kind of forecast. size: P      unit: of the loss      counts: whether targets are whole numbers from 0 on
+
+    place: of the number that the point is, itself, or of counts through a softplus
+    """
 
     size: int
+    place: int
     unit: str
     counts: bool
     has_quantiles: bool
@@ -54,7 +58,7 @@ class Kind(Protocol):
 class Point:
     """One number. A point has no quantiles of its own."""
 
-    size, counts, has_quantiles = 1, False, False
+    size, place, counts, has_quantiles = 1, 0, False, False
 
     def __init__(self, unit: str, cost: Callable[[Tensor, Tensor], Tensor]) -> None:
         self.unit, self._cost = unit, cost
@@ -77,11 +81,11 @@ class Quantiles:
     def __init__(self, levels: Sequence[float]) -> None:
         self.levels = tuple(levels)
         self.size = len(self.levels)
-        self._middle = self.levels.index(0.5)
+        self.place = self.levels.index(0.5)
 
     def values(self, numbers: Tensor) -> Tensor:
         """(..., P) the quantiles, which do not fall from one to the next: from the median up, and down."""
-        k = self._middle
+        k = self.place
         steps = softplus(numbers)
         middle = numbers[..., k : k + 1]
         up = middle + torch.cumsum(steps[..., k + 1 :], -1)
@@ -94,11 +98,11 @@ class Quantiles:
         return 2 * torch.maximum(levels * error, (levels - 1) * error).mean(-1)
 
     def point(self, numbers: Floats) -> Floats:
-        return numbers[..., self._middle]
+        return numbers[..., self.place]
 
     def quantiles(self, numbers: Floats, levels: Sequence[float], scale: Floats) -> Floats:
         # Not torch's softplus: it takes another path, with other last bits, for a row that lies alone in memory.
-        k, steps = self._middle, _softplus(numbers, 0.0)
+        k, steps = self.place, _softplus(numbers, 0.0)
         middle = numbers[..., k : k + 1]
         down = middle - np.cumsum(steps[..., :k][..., ::-1], -1)[..., ::-1]
         found = np.concatenate([down, middle, middle + np.cumsum(steps[..., k + 1 :], -1)], -1)
@@ -108,7 +112,7 @@ class Quantiles:
 class Gaussian:
     """Mean and deviation; nats."""
 
-    size, counts, has_quantiles, unit = 2, False, True, "nats in scaled units"
+    size, place, counts, has_quantiles, unit = 2, 0, False, True, "nats in scaled units"
 
     def loss(self, numbers: Tensor, target: Tensor, scale: Tensor) -> Tensor:
         deviation = softplus(numbers[..., 1]) + LEAST
@@ -125,7 +129,7 @@ class Gaussian:
 class StudentT:
     """Mean, scale and degrees of freedom over 2, so that there is a deviation; nats."""
 
-    size, counts, has_quantiles, unit = 3, False, True, "nats in scaled units"
+    size, place, counts, has_quantiles, unit = 3, 0, False, True, "nats in scaled units"
 
     def loss(self, numbers: Tensor, target: Tensor, scale: Tensor) -> Tensor:
         spread, df = softplus(numbers[..., 1]) + LEAST, 2 + LEAST + softplus(numbers[..., 2]).clamp(max=MOST)
@@ -144,7 +148,7 @@ class StudentT:
 class Poisson:
     """The mean of a count; nats of the count itself."""
 
-    size, counts, has_quantiles, unit = 1, True, True, "nats"
+    size, place, counts, has_quantiles, unit = 1, 0, True, True, "nats"
 
     def loss(self, numbers: Tensor, target: Tensor, scale: Tensor) -> Tensor:
         mean, count = (softplus(numbers[..., 0]) + LEAST) * scale, target * scale
@@ -169,7 +173,7 @@ class NegativeBinomial:
     The dispersion is between 1e-4 and 1e6: one of 0 would be a division by zero, and is a Poisson distribution.
     """
 
-    size, counts, has_quantiles, unit = 2, True, True, "nats"
+    size, place, counts, has_quantiles, unit = 2, 0, True, True, "nats"
 
     def loss(self, numbers: Tensor, target: Tensor, scale: Tensor) -> Tensor:
         mean, count = (softplus(numbers[..., 0]) + LEAST) * scale, target * scale
@@ -187,6 +191,12 @@ class NegativeBinomial:
         return np.stack(
             [count_quantile(q, lambda k: betainc(r, k + 1, r / (r + mean)), mean) / scale for q in levels], -1
         )
+
+
+def point_of(kind: Kind, numbers: Tensor) -> Tensor:
+    """(...) scaled: what `kind.point` says of numbers (..., P), as torch has it, with a gradient."""
+    found = numbers[..., kind.place]
+    return softplus(found) + LEAST if kind.counts else found
 
 
 def _softplus(x: Floats, least: float) -> Floats:

@@ -208,8 +208,10 @@ class Run:
     def explain(self, text: str | Mapping[str, Any]) -> api.Inspection:
         """What the model looked at while it answered: how much each token adds, gates, states, attention.
 
+        text: or a row as a dict, as `predict` takes it
         `.saliency.steps` has a number for each of `.tokens`; docs/guide/inspect.md says what they are.
-        Raises DataError for a text without tokens, ConfigError for a model that cannot be looked into.
+        Raises DataError for a text without tokens or a series without steps, ConfigError for a model that cannot be
+        looked into.
         """
         return api.inspect(self._open, text, device=self._device)
 

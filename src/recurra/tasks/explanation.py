@@ -12,7 +12,7 @@ from torch import Tensor
 from recurra.base.contracts import Batch, Prediction, Table
 from recurra.base.errors import ConfigError
 from recurra.nn import Recurrent
-from recurra.report import HeatMap
+from recurra.report import Chart, HeatMap
 
 if TYPE_CHECKING:
     from recurra.tasks.contract import Task
@@ -20,15 +20,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ExplanationTarget:
-    """One text, its answer, and what can be seen of them.
+    """One text or series, its answer, and what can be seen of them.
 
     answer:  as `predict` gives it      tokens: what is read, a token a step
     entry:   the layers that read them      backwards: whether they read the last token first
     reads:   by the beginning of a layer's name, the tokens that it reads; other layers are not shown
     copies:  a batch of so many equal rows, with the answer where the score needs it
     score:   what is explained, summed over the rows; meaning: in words
-    maps, tables, lines: what this task has besides; lines are for a terminal, and a page shows them as they are
+    maps, tables, lines, charts: what this task has besides; lines are for a terminal, and a page shows them as they are
     unit:    what a token is called      features: names of the numbers that a step reads, where these mean something
+    model:   what is asked in place of the run's model, where `entry` is no part of that
+    name:    of what is answered, where it is no text
     """
 
     answer: dict[str, Any]
@@ -44,6 +46,9 @@ class ExplanationTarget:
     unit: str = "token"
     features: tuple[str, ...] = ()
     backwards: bool = False
+    charts: tuple[Chart, ...] = ()
+    model: torch.nn.Module | None = None
+    name: str = ""
 
 
 def answer_of(task: Task, model: torch.nn.Module, example: Any, device: torch.device) -> Any:
@@ -59,13 +64,14 @@ def copies_of(task: Task, example: Any, device: torch.device) -> Callable[[int],
 
 
 def entry_of(model: torch.nn.Module) -> torch.nn.Module:
-    """The recurrent layers that read the inputs. Raises ConfigError for a model that has none."""
+    """The recurrent layers that read the inputs, or the encoder where it has none.
+
+    Raises ConfigError for a model without encoder.
+    """
     encoder = getattr(model, "encoder", None)
-    layers = encoder.modules() if isinstance(encoder, torch.nn.Module) else ()
-    for layer in layers:
-        if isinstance(layer, Recurrent):
-            return layer
-    raise ConfigError(f"the model {type(model).__name__} has no recurrent layers in its encoder to look into.")
+    if not isinstance(encoder, torch.nn.Module):
+        raise ConfigError(f"the model {type(model).__name__} has no encoder to look into.")
+    return next((layer for layer in encoder.modules() if isinstance(layer, Recurrent)), encoder)
 
 
 def beside_largest(nats: Sequence[float]) -> tuple[float, list[list[float]]]:

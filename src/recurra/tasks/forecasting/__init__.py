@@ -5,7 +5,7 @@ series     a record on its grid          beside    what is known beside the targ
 windows    a cut, and both sides of it   sampler   which windows make which batch
 scaling    levels and sizes              fitted    what is learned before the first cut
 naive      forecasts that cost nothing   conformal intervals by errors on dev
-columns sizing   what init chooses       baselines tables explain   for reports
+columns sizing   what init chooses       baselines tables explain   for reports and inspect
 """
 
 from __future__ import annotations

@@ -60,6 +60,14 @@ class Beside:
         """Numbers of a step."""
         return sum(len(self.words[n]) if n in self.words else 1 for n in names) + len(names) * masked
 
+    def names(self, columns: Sequence[str], masked: bool) -> list[str]:
+        """What the numbers of a step are called, `width` of them."""
+        found = []
+        for name in columns:
+            found += [f"{name}={word}" for word in self.words[name]] if name in self.words else [name]
+            found += [f"{name} is there"] * masked
+        return found
+
     def columns(
         self, series: Series, names: Sequence[str], found: Sequence[NDArray[Any]], missing: Missing
     ) -> NDArray[np.float32]:

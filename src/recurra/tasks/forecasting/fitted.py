@@ -100,6 +100,19 @@ class Fitted:
             **{f"category_{k}": len(self.beside.words[name]) for k, name in enumerate(static)},
         }
 
+    def features(self, plan: ForecastingConfig) -> tuple[str, ...]:
+        """What the numbers of a step are called, in their order; those that are known of the future come last."""
+        columns, masked = plan.columns, plan.missing == "mask"
+        return (
+            *columns.target,
+            *(f"{name} is there" for name in columns.target if masked),
+            *self.beside.names(columns.past, masked),
+            *self.calendar,
+            *self.beside.names(columns.future, masked),
+            *(f"{name} {lag} before" for lag in self.reading(plan).lags for name in columns.target),
+            *(name for name in columns.static if name not in columns.categories),
+        )
+
     def trial(self, plan: ForecastingConfig) -> dict[str, Any]:
         """Fields of a record that a model can answer: a few steps, and what is known of those to come."""
         columns, T = plan.columns, 3

@@ -90,6 +90,8 @@ def read_series(
     name = series_name(record, columns) or "of the file"
     where = _places(record)
     targets = np.concatenate([_numbers(record, one) for one in columns.target], axis=1)
+    if not len(targets):
+        raise DataError(f"{record.origin}: series {name} holds no step; expected one at least.")
     raw, stamps = _stamps(record, columns, len(targets), zone, where, name)
     order = np.argsort(stamps.places, kind="stable")
     if (order != np.arange(len(order))).any():

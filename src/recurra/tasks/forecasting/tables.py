@@ -53,7 +53,7 @@ def forecast_charts(task: Forecasting, outputs: Sequence[Said], examples: Sequen
     if len(order) == 1:
         places = {"A": 0}
     found = [
-        _picture(task, outputs[order[p]], examples[order[p]], f"{word} forecast, MASE {by_window[order[p]]:.3g}")
+        picture(task, outputs[order[p]], examples[order[p]], f"{word} forecast, MASE {by_window[order[p]]:.3g}")
         for word, p in places.items()
     ]
     truth = task._truth(examples)
@@ -69,7 +69,8 @@ def forecast_charts(task: Forecasting, outputs: Sequence[Said], examples: Sequen
     )
 
 
-def _picture(task: Forecasting, said: Said, window: Window, title: str) -> Chart:
+def picture(task: Forecasting, said: Said, window: Window, title: str) -> Chart:
+    """A forecast behind the last steps before it, beside what came where that is known."""
     first, h = int(window.store.offsets[window.place]), task.plan.horizon
     begin = max(0, window.cut - SHOWN * h)
     values = window.store.values[first + begin : first + window.cut + h, 0]

@@ -18,9 +18,11 @@ from recurra.losses.forecasts import KINDS, Kind
 from recurra.metrics import Compared
 from recurra.metrics.forecasting import Truth, forecast_scores
 from recurra.report import Chart
+from recurra.tasks.explanation import ExplanationTarget
 from recurra.tasks.forecasting.baselines import compared
 from recurra.tasks.forecasting.beside import stored
 from recurra.tasks.forecasting.conformal import Conformal
+from recurra.tasks.forecasting.explain import explained
 from recurra.tasks.forecasting.fitted import Fitted
 from recurra.tasks.forecasting.naive import Past, seasonal_naive
 from recurra.tasks.forecasting.sampler import WindowSampler, rows_of
@@ -286,6 +288,10 @@ class Forecasting:
                     columns[f"{name}_q{level:g}"] = tuple(output.quantiles[:, d, q].tolist())
         stamps = example.store.clocks[example.place].written(example.cut, example.cut + h)
         return Forecast(example.name, tuple(stamps), columns, NOTE if example.is_blank else None)
+
+    def explain(self, model: torch.nn.Module, example: Window, device: torch.device) -> ExplanationTarget:
+        """What each step and each column adds to the mean of the forecast."""
+        return explained(self, model, example, device)
 
     # -- for reports -----------------------------------------------------------------------------------------------
 
