@@ -30,7 +30,8 @@ from recurra.tasks.options import task_with
 CHUNK = 1024
 # What a trained run lets be set of how a file is read.
 OF_FILES = (
-    "data.format", "data.columns", "data.delimiter", "data.encoding", "data.sheet", "data.layout", "data.on_error",
+    "data.format", "data.columns", "data.delimiter", "data.encoding", "data.sheet", "data.offsets", "data.layout",
+    "data.on_error",
 )  # fmt: skip
 # Labels whose probabilities get a column each unless somebody says otherwise; a sheet of more is hard to read.
 MOST_COLUMNS = 50

@@ -16,6 +16,7 @@ from recurra.api.defaults import in_float32
 from recurra.api.finetuning import load_pretrained
 from recurra.api.folder import add_cells, open_run
 from recurra.api.given import AnyPath, config_of, overrides_of, path_of, text_of
+from recurra.api.options import FILE_OPTIONS
 from recurra.api.prepare import prepare, selected
 from recurra.api.pretrained_vectors import load_vectors
 from recurra.api.schema import read_settings, settings_of
@@ -99,7 +100,7 @@ def draft(
     word = data.pop("format", None) or plan.format_of(file)
     if word == "auto" and recognised(file)[1]:
         heard.note(read_as(file))
-    reading = {name: value for name, value in data.items() if name in ("columns", "delimiter", "encoding", "sheet")}
+    reading = {name: value for name, value in data.items() if name in FILE_OPTIONS}
     rows, number = _first_rows(read(file, format=word, note=heard.note, **reading), file, word)
     rows, paths = with_nested(rows)
     named = _columns_given(task, rows, file, ours)

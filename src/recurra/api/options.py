@@ -17,6 +17,8 @@ from recurra.data.layouts import LAYOUTS
 from recurra.data.splits import SPLITS
 from recurra.training import CLIPPINGS, ON_NONFINITE, OPTIMIZERS, SCHEDULES
 
+# How a file is read, whatever its format: options of `recurra.data.formats.read`.
+FILE_OPTIONS = ("columns", "delimiter", "encoding", "sheet", "offsets")
 # What an option that is a component holds: a section of a file, plain values, or only its word.
 Component = Section | Mapping[str, Any] | str
 
@@ -52,6 +54,13 @@ class DataOptions:
         str | None, Opt("encoding of text files, such as windows-1252; null: UTF-8, or found and said")
     ] = None
     sheet: Annotated[str | None, Opt("sheet of a workbook; null: the first one")] = None
+    offsets: Annotated[
+        Literal["characters", "utf-16"] | None,
+        Opt(
+            "how an export of an annotation tool counts the places of spans; utf-16: as JavaScript, an emoji is two; "
+            "null: characters (code points)"
+        ),
+    ] = None
     on_error: Annotated[str, Opt("a broken row stops the run, or is skipped and counted", choices=ON_ERROR)] = "stop"
     layout: Annotated[
         Component | None,
@@ -74,8 +83,7 @@ class DataOptions:
     @property
     def reading(self) -> dict[str, Any]:
         """What `recurra.data.formats.read` takes besides the path, the format and the fields."""
-        names = ("columns", "delimiter", "encoding", "sheet")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in FILE_OPTIONS}
 
     def __post_init__(self) -> None:
         if self.encoding is not None:

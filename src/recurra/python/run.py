@@ -111,8 +111,8 @@ class Run:
           pathlib.Path the answers to the rows of that file; a data frame the same frame with columns added:
           predicted, score, and probability_X for each label X, where there are at most 50
         options: how to answer, as the task has it: beam, n_best and attention of a translation, tokens of a language
-          model; and of a file how it is read: format, columns, delimiter, encoding, sheet, layout, on_error, as in the
-          section `data` of a config (columns={"text": "body"})
+          model; and of a file how it is read: format, columns, delimiter, encoding, sheet, offsets, layout,
+          on_error, as in the section `data` of a config (columns={"text": "body"})
         An answer has attributes by its kind (`recurra.base.answers`), and to_dict(), which is its JSON.
         Raises ConfigError for what are no rows, or an option that the task does not have; DataError for a row that
         cannot be read.
@@ -189,8 +189,8 @@ class Run:
         data: a path, a data frame, or rows as a list of dicts or a dict of columns
         split: of its own data: train, dev or test, which is the default; together with data it is refused
         reading: how a file is read, by the names of the section `data` of a config: format, columns, delimiter,
-          encoding, sheet, layout, on_error (columns={"text": "body"}); without data also where the run's own data is
-          now: train, dev, test
+          encoding, sheet, offsets, layout, on_error (columns={"text": "body"}); without data also where the run's own
+          data is now: train, dev, test
         Raises ConfigError for a split that its data does not have, DataError for a label that training never saw.
         """
         if data is not None and split is not None:

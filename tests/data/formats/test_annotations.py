@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from data.formats.formats_room import ROWS, SPANS, TEXTS, Notes, as_jsonl, fields, from_init, same_as_jsonl
-from recurra.base.errors import DataError
+from recurra.base.errors import ConfigError, DataError
 from recurra.data.formats import SkippedRows, read, recognised
 
 PLAIN = [{"text": text, "spans": spans} for text, spans in zip(TEXTS, SPANS, strict=True)]
@@ -180,7 +180,8 @@ BROKEN = {
     ),
     "UTF-16 inside of the text": (
         "a.json", studio({"start": 3, "end": 5, "text": "in", "labels": ["X"]}),
-        r"a\.json:1: span 3-5 of label 'X' says 'in', and the text has 'n ' there; it fits where an emoji",
+        r"a\.json:1: span 3-5 of label 'X' says 'in', and the text has 'n ' there; it fits where an emoji counts "
+        r"as two, as in UTF-16\. Set data\.offsets: utf-16\.$",
     ),
     "another text": (
         "a.json", studio({"start": 2, "end": 4, "text": "at", "labels": ["X"]}),
@@ -208,6 +209,65 @@ BROKEN = {
     "no pair, spaCy": ("a.json", '[["a", {"entities": []}],\n["b"]]', "a.json:2: expected"),
     "no entity, spaCy": ("a.json", '[["abc", {"entities": [[0, "3", "X"]]}]]', "expected a span with a start"),
 }  # fmt: skip
+
+
+# The same rows as tools write them that count as JavaScript does: U+1F600 is two units of 16 bits, so that each place
+# behind it is one more than in Python. The second row has a character of two units inside of a span.
+IN_UNITS = [("😀 in Rome", 6, 10, "LOC"), ("to 𝄞lab Oslo", 3, 8, "ORG"), ("no emoji", 3, 8, "X")]
+IN_CHARACTERS = [
+    {"text": "😀 in Rome", "spans": [{"start": 5, "end": 9, "label": "LOC"}]},
+    {"text": "to 𝄞lab Oslo", "spans": [{"start": 3, "end": 7, "label": "ORG"}]},
+    {"text": "no emoji", "spans": [{"start": 3, "end": 8, "label": "X"}]},
+]
+
+
+def in_units(tool: str, path: Path) -> Path:
+    """An export whose places are counted in units of UTF-16."""
+    if tool == "brat":
+        for n, (text, start, end, label) in enumerate(IN_UNITS):
+            (path / f"{n}.txt").write_text(text)
+            said = text.encode("utf-16-le")[2 * start : 2 * end].decode("utf-16-le")
+            (path / f"{n}.ann").write_text(f"T1\t{label} {start} {end}\t{said}\n")
+        return path
+    made: dict[str, Any] = {
+        "doccano": lambda text, s, e, label: {"text": text, "label": [[s, e, label]]},
+        "prodigy": lambda text, s, e, label: {
+            "text": text, "spans": [{"start": s, "end": e, "label": label}], "answer": "accept"},
+        "spacy": lambda text, s, e, label: [text, {"entities": [[s, e, label]]}],
+        "label_studio": lambda text, s, e, label: {
+            "data": {"other": "a", "said": text}, "annotations": [{"result": [{"value": {
+                "start": s, "end": e, "labels": [label],
+                "text": text.encode("utf-16-le")[2 * s : 2 * e].decode("utf-16-le")}}]}]},
+    }  # fmt: skip
+    return as_jsonl(path / "a.jsonl", [made[tool](*row) for row in IN_UNITS])
+
+
+@pytest.mark.parametrize("tool", ["label_studio", "doccano", "prodigy", "spacy", "brat"])
+def test_places_in_units_of_utf_16_become_places_in_characters(tool: str, tmp_path: Path) -> None:
+    rows = read(in_units(tool, tmp_path), format=tool, offsets="utf-16")
+    assert [dict(row.fields) for row in rows] == IN_CHARACTERS
+
+
+def test_places_in_characters_are_named_where_utf_16_is_set(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(studio({"start": 2, "end": 4, "text": "in", "labels": ["X"]}))
+    message = r"says 'in', and the text has ' i' there; it fits where an emoji counts as one\. Set data\.offsets: char"
+    with pytest.raises(DataError, match=message):
+        list(read(tmp_path / "a.json", offsets="utf-16"))
+    (tmp_path / "b.json").write_text(studio({"start": 1, "end": 3, "labels": ["X"]}))
+    with pytest.raises(DataError, match=r"span 1-3 of label 'X' begins or ends inside of a character\. Export again"):
+        list(read(tmp_path / "b.json", offsets="utf-16"))
+    (tmp_path / "c.json").write_text(studio({"start": 6, "end": 11, "labels": ["X"]}))
+    with pytest.raises(DataError, match="has 10 units of UTF-16; expected 0 <= start < end <= 10"):
+        list(read(tmp_path / "c.json", offsets="utf-16"))
+
+
+def test_offsets_are_refused_of_files_without_spans(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,label\na,b\n")
+    known = "label_studio, doccano, prodigy, spacy and brat"
+    message = "offsets: has no effect on format 'csv', only on "
+    with pytest.raises(ConfigError, match=message) as refused:
+        list(read(tmp_path / "a.csv", offsets="utf-16"))
+    assert all(name in str(refused.value) for name in known.replace(" and", ",").split(", "))
 
 
 @pytest.mark.parametrize("case", BROKEN)

@@ -1,22 +1,27 @@
 """What the exports of annotation tools share: a list of JSON values, or one after another, each made a row by its tool.
 
 A row has `text` and `spans`, a list of {"start", "end", "label"} in characters, or `label` where whole texts have one.
-Where a tool repeats the text of a span, it must be what stands there: other offsets are counted in other units.
+Where a tool repeats the text of a span, it must be what stands there. Tools that count as JavaScript does, in 16-bit
+units, are read with `offsets: utf-16`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from recurra.base.errors import DataError
+from recurra.data.formats.format import Offsets, ReadOptions
 from recurra.data.formats.items import Items
 from recurra.data.formats.lines import Line, Lines, open_lines
 
 Row = dict[str, Any]
-# From a value to a row; None where it is left out, for a reason that is counted.
+# A span as a tool has it: start, end and label, and its text where the tool repeats it.
+Given = tuple[object, object, object, object]
+# From a value to a row, whose `spans` are as given; None where it is left out, for a reason that is counted.
 Reader = Callable[[Any, Counter[str]], Row | None]
 SUFFIXES = (".json", ".jsonl", ".ndjson")
 # Values that are looked at to see which tool wrote a file, and characters of a text that a message shows.
@@ -32,8 +37,8 @@ class AnnotatedRows:
 
     columns = None
 
-    def __init__(self, lines: Lines, read: Reader) -> None:
-        self._lines, self._read = lines, read
+    def __init__(self, lines: Lines, read: Reader, options: ReadOptions) -> None:
+        self._lines, self._read, self._offsets = lines, read, options.offsets
         self._items = Items(lines, one_after_another=is_lines(lines.path))
         self._counts: Counter[str] = Counter()
         self._none_yet = True
@@ -49,6 +54,9 @@ class AnnotatedRows:
                 raise
             try:
                 row = self._read(value, self._counts)
+                if row is not None and "spans" in row:
+                    count = places_in(row["text"], self._offsets)
+                    row["spans"] = [span_of(row["text"], one, count) for one in row["spans"]]
             except BadAnnotationError as problem:
                 raise self._lines.bad(str(problem), line) from None
             if row is not None:
@@ -91,41 +99,81 @@ def text_in(value: Mapping[str, Any], *keys: str) -> str:
     return str(value[key])
 
 
-def span_of(text: str, start: object, end: object, label: object, said: object = None) -> Row:
-    """A span. said: its text as the tool repeats it, or None. Raises BadAnnotationError for what is none."""
+class Characters:
+    """Places in code points, as Python has them."""
+
+    units, others = "characters", ("utf-16", "where an emoji counts as two, as in UTF-16")
+
+    def __init__(self, text: str) -> None:
+        self.length = len(text)
+
+    def place(self, place: int) -> int | None:
+        """A place in code points; None inside of a character."""
+        return place
+
+
+class Utf16:
+    """Places in 16-bit units: a character above U+FFFF, such as an emoji, takes two."""
+
+    units, others = "units of UTF-16", ("characters", "where an emoji counts as one")
+
+    def __init__(self, text: str) -> None:
+        ends = accumulate((1 + (ord(character) > 0xFFFF) for character in text), initial=0)
+        self._places = {unit: place for place, unit in enumerate(ends)}
+        self.length = max(self._places)
+
+    def place(self, place: int) -> int | None:
+        """A place in code points; None inside of a character."""
+        return self._places.get(place)
+
+
+Places = Characters | Utf16
+
+
+def places_in(text: str, offsets: Offsets | None) -> Places:
+    """How places in a text are counted."""
+    return Utf16(text) if offsets == "utf-16" else Characters(text)
+
+
+def span_of(text: str, given: Given, count: Places) -> Row:
+    """A span in characters, from places that are counted so. Raises BadAnnotationError for what is none."""
+    start, end, label, said = given
     if type(start) is not int or type(end) is not int or not isinstance(label, str) or not label.strip():
         raise BadAnnotationError(
             f"expected a span with a start, an end and a label, got {start!r:.20}, {end!r:.20} and {label!r:.40}."
         )
-    if not 0 <= start < end <= len(text):
+    named = f"span {start}-{end} of label '{label[:SHOWN]}'"
+    if not 0 <= start < end <= count.length:
+        hint = units_hint(text, end) if isinstance(count, Characters) else ""
         raise BadAnnotationError(
-            f"span {start}-{end} of label '{label[:SHOWN]}' does not lie in the text, which has {len(text)} characters"
-            f"{units_hint(text, end)}; expected 0 <= start < end <= {len(text)}."
+            f"{named} does not lie in the text, which has {count.length} {count.units}{hint}; expected 0 <= start < "
+            f"end <= {count.length}."
         )
-    if isinstance(said, str) and same(said) != same(text[start:end]):
-        fits = same(in_units(text, start, end)) == same(said)
+    first, last = count.place(start), count.place(end)
+    if first is None or last is None:
+        raise BadAnnotationError(f"{named} begins or ends inside of a character{_step(text, start, end, said, count)}")
+    if isinstance(said, str) and same(said) != same(text[first:last]):
         raise BadAnnotationError(
-            f"span {start}-{end} of label '{label[:SHOWN]}' says {said[:SHOWN]!r}, and the text has "
-            f"{text[start:end][:SHOWN]!r} there"
-            + (
-                "; it fits where an emoji counts as two, as in UTF-16. Count characters (code points)."
-                if fits
-                else ". Export again, or mend the offsets."
-            )
+            f"{named} says {said[:SHOWN]!r}, and the text has {text[first:last][:SHOWN]!r} there"
+            f"{_step(text, start, end, said, count)}"
         )
-    return {"start": start, "end": end, "label": label}
+    return {"start": first, "end": last, "label": label}
+
+
+def _step(text: str, start: int, end: int, said: object, count: Places) -> str:
+    """What to do about a span that does not fit: count otherwise, if its text is there then."""
+    other = Utf16(text) if isinstance(count, Characters) else Characters(text)
+    first, last = other.place(start), other.place(end)
+    if isinstance(said, str) and first is not None and last is not None and same(text[first:last]) == same(said):
+        return f"; it fits {count.others[1]}. Set data.offsets: {count.others[0]}."
+    return ". Export again, or mend the offsets."
 
 
 def units_hint(text: str, end: int) -> str:
     """A clause where a place lies behind the text, but not behind it in UTF-16; "" elsewhere."""
     units = len(text.encode("utf-16-le", "surrogatepass")) // 2
-    return f" ({units} where an emoji counts as two, as in UTF-16)" if len(text) < end <= units else ""
-
-
-def in_units(text: str, start: int, end: int) -> str:
-    """What stands between two places that are counted in units of UTF-16."""
-    raw = text.encode("utf-16-le", "surrogatepass")
-    return raw[2 * start : 2 * end].decode("utf-16-le", "replace")
+    hint = f" ({units} where an emoji counts as two, as in UTF-16: see data.offsets)"
+    return hint if len(text) < end <= units else ""
 
 
 def same(text: str) -> str:

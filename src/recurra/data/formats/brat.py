@@ -15,7 +15,7 @@ from typing import Any
 
 from recurra.base.contracts import Origin
 from recurra.base.errors import DataError
-from recurra.data.formats.annotated import BadAnnotationError, Row, span_of
+from recurra.data.formats.annotated import BadAnnotationError, Given, Row, places_in, span_of
 from recurra.data.formats.documents import TEXT, Folder, has, names_in, parts_of, text_of
 from recurra.data.formats.format import Format, ReadOptions
 from recurra.data.formats.lines import Line, open_lines
@@ -29,8 +29,8 @@ class BratRows:
 
     columns = ("text", "spans")
 
-    def __init__(self, source: Folder) -> None:
-        self._source = source
+    def __init__(self, source: Folder, options: ReadOptions) -> None:
+        self._source, self._offsets = source, options.offsets
         self._counts: Counter[str] = Counter()
         self._files = self._found()
 
@@ -48,14 +48,14 @@ class BratRows:
         return Origin(str(text)), {"text": content, "spans": self._spans(content, standoff)}
 
     def _spans(self, text: str, path: Path) -> list[Row]:
-        found = []
+        found, count = [], places_in(text, self._offsets)
         with open_lines(path, encoding=self._source.encoding) as lines:
             for line in lines:
                 if not line.text.startswith("T"):
                     self._counts["lines that are no spans are left out"] += bool(line.text.strip())
                     continue
                 try:
-                    found.append(_span(text, line))
+                    found.append(span_of(text, _span(line), count))
                 except BadAnnotationError as problem:
                     raise lines.bad(str(problem), line) from None
         return found
@@ -78,7 +78,7 @@ class BratRows:
         self._counts.clear()
 
 
-def _span(text: str, line: Line) -> Row:
+def _span(line: Line) -> Given:
     match = _SPAN.fullmatch(line.text)
     if match is None:
         raise BadAnnotationError(f"expected a span such as 'T1<tab>PER 0 4<tab>Anna', got {line.text[:60]!r}.")
@@ -91,7 +91,7 @@ def _span(text: str, line: Line) -> Row:
     start, end = places.split()
     if len(start) > 9 or len(end) > 9:
         raise BadAnnotationError(f"{name}: {places[:60]} lies in no text.")
-    return span_of(text, int(start), int(end), label, said)
+    return int(start), int(end), label, said
 
 
 @contextmanager
@@ -128,8 +128,8 @@ def _takes(path: Path) -> str:
 BRAT = Format(
     doc="annotations of brat: a folder of .txt and .ann files side by side",
     suffixes=(STANDOFF,),
-    open=lambda source, options: BratRows(source),
-    options=("encoding",),
+    open=lambda source, options: BratRows(source, options),
+    options=("encoding", "offsets"),
     opened=open_brat,
     takes=_takes,
     by_line=False,

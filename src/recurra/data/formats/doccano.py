@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from recurra.data.formats.annotated import AnnotatedRows, BadAnnotationError, Row, first_values, span_of, text_in
+from recurra.data.formats.annotated import AnnotatedRows, BadAnnotationError, Given, Row, first_values, text_in
 from recurra.data.formats.format import Format
 
 LISTS, TEXTS = ("label", "labels"), ("text", "data")
@@ -24,15 +24,15 @@ def read(value: Any, counts: Counter[str]) -> Row | None:
         raise BadAnnotationError(f"{key}: expected a list of spans, got {spans!r:.60}.")
     if value.get("relations"):
         counts["texts have relations, which are left out"] += 1
-    return {"text": text, "spans": [_span(text, one) for one in spans]}
+    return {"text": text, "spans": [_span(one) for one in spans]}
 
 
-def _span(text: str, one: Any) -> Row:
+def _span(one: Any) -> Given:
     if isinstance(one, dict):
-        return span_of(text, one.get("start_offset"), one.get("end_offset"), one.get("label"))
+        return one.get("start_offset"), one.get("end_offset"), one.get("label"), None
     if not isinstance(one, list) or len(one) != 3:
         raise BadAnnotationError(f"expected a span [start, end, label], got {one!r:.60}.")
-    return span_of(text, *one)
+    return *one, None
 
 
 def _is_own(one: Any) -> bool:
@@ -55,8 +55,8 @@ def _takes(path: Path) -> str:
 DOCCANO = Format(
     doc="exports of doccano: texts with spans",
     suffixes=(),
-    open=lambda lines, options: AnnotatedRows(lines, read),
-    options=("encoding",),
+    open=lambda lines, options: AnnotatedRows(lines, read, options),
+    options=("encoding", "offsets"),
     takes=_takes,
     by_line=False,
 )

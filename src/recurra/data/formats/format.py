@@ -13,7 +13,9 @@ from recurra.data.formats.lines import BadRowError, Line, open_lines
 
 # What a config may say of how a file is read. columns: a list of names; paths: `columns` as a map from our name to the
 # name, or the dotted path, of a field
-OptionName = Literal["columns", "paths", "delimiter", "encoding", "sheet"]
+OptionName = Literal["columns", "paths", "delimiter", "encoding", "sheet", "offsets"]
+# How a tool counts the places of spans: in code points, or in the 16-bit units of JavaScript, of which an emoji is two.
+Offsets = Literal["characters", "utf-16"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,7 @@ class ReadOptions:
 
     columns: names for a file without a header      paths: our name of a field to the dotted path where it stands
     delimiter: between the cells of a row      encoding: a codec of Python      sheet: of a workbook
+    offsets: how the places of spans are counted; None: in characters
     """
 
     columns: tuple[str, ...] | None = None
@@ -29,6 +32,7 @@ class ReadOptions:
     delimiter: str | None = None
     encoding: str | None = None
     sheet: str | None = None
+    offsets: Offsets | None = None
 
 
 class Rows(Protocol):

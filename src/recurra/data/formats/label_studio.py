@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from recurra.data.formats.annotated import (
     AnnotatedRows,
     BadAnnotationError,
+    Characters,
+    Given,
     Row,
+    Utf16,
     first_values,
     one_or_all,
-    same,
     span_of,
     text_in,
 )
@@ -63,7 +66,7 @@ def _row(values: Sequence[Mapping[str, Any]], data: Any) -> Row:
     spans = [value for value in values if "choices" not in value]
     text = _text(data, spans)
     label = {"label": one_or_all(choices)} if choices else {}
-    return {"text": text, **label, **({} if choices and not spans else {"spans": [_span(text, one) for one in spans]})}
+    return {"text": text, **label, **({} if choices and not spans else {"spans": [_span(one) for one in spans]})}
 
 
 def _of_min(value: Mapping[str, Any]) -> Row:
@@ -72,7 +75,7 @@ def _of_min(value: Mapping[str, Any]) -> Row:
     texts = {key: inner for key, inner in value.items() if isinstance(inner, str)}
     spans = lists[0] if lists else []
     text = _text(texts, spans)
-    return {"text": text, "spans": [_span(text, one) for one in spans]}
+    return {"text": text, "spans": [_span(one) for one in spans]}
 
 
 def _text(data: Mapping[str, Any], spans: Sequence[Mapping[str, Any]]) -> str:
@@ -85,11 +88,17 @@ def _text(data: Mapping[str, Any], spans: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _stands_in(text: str, span: Mapping[str, Any]) -> bool:
-    start, end, said = span.get("start"), span.get("end"), span.get("text")
-    return type(start) is int and type(end) is int and isinstance(said, str) and same(text[start:end]) == same(said)
+    """Whether the text of a span is there, however places are counted."""
+    if not isinstance(span.get("text"), str):
+        return False
+    for count in (Characters(text), Utf16(text)):
+        with suppress(BadAnnotationError):
+            span_of(text, (span.get("start"), span.get("end"), "label", span.get("text")), count)
+            return True
+    return False
 
 
-def _span(text: str, value: Mapping[str, Any]) -> Row:
+def _span(value: Mapping[str, Any]) -> Given:
     labels = _labels(value) or []
     if "startOffset" in value or isinstance(value.get("start"), str):
         raise BadAnnotationError(
@@ -101,7 +110,7 @@ def _span(text: str, value: Mapping[str, Any]) -> Row:
             f"the span {value.get('start')}-{value.get('end')} has {len(labels)} labels "
             f"({', '.join(map(str, labels))}), and a token can have one tag."
         )
-    return span_of(text, value.get("start"), value.get("end"), labels[0], value.get("text"))
+    return value.get("start"), value.get("end"), labels[0], value.get("text")
 
 
 def _labels(value: Mapping[str, Any]) -> list[Any] | None:
@@ -131,8 +140,8 @@ def _takes(path: Path) -> str:
 LABEL_STUDIO = Format(
     doc="exports of Label Studio (JSON, JSON_MIN): texts with spans or choices",
     suffixes=(),
-    open=lambda lines, options: AnnotatedRows(lines, read),
-    options=("encoding",),
+    open=lambda lines, options: AnnotatedRows(lines, read, options),
+    options=("encoding", "offsets"),
     takes=_takes,
     by_line=False,
 )

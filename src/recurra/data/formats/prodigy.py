@@ -15,7 +15,6 @@ from recurra.data.formats.annotated import (
     Row,
     first_values,
     one_or_all,
-    span_of,
     text_in,
 )
 from recurra.data.formats.format import Format
@@ -42,7 +41,7 @@ def read(value: Any, counts: Counter[str]) -> Row | None:
     spans = value.get("spans", [])
     if not isinstance(spans, list) or not all(isinstance(one, dict) for one in spans):
         raise BadAnnotationError(f"spans: expected a list of objects, got {spans!r:.60}.")
-    found = [span_of(text, one.get("start"), one.get("end"), one.get("label"), one.get("text")) for one in spans]
+    found = [(one.get("start"), one.get("end"), one.get("label"), one.get("text")) for one in spans]
     return {"text": text, "spans": found}
 
 
@@ -58,8 +57,8 @@ def _takes(path: Path) -> str:
 PRODIGY = Format(
     doc="exports of Prodigy: texts with spans or labels; what was rejected or ignored is left out",
     suffixes=(),
-    open=lambda lines, options: AnnotatedRows(lines, read),
-    options=("encoding",),
+    open=lambda lines, options: AnnotatedRows(lines, read, options),
+    options=("encoding", "offsets"),
     takes=_takes,
     by_line=False,
 )

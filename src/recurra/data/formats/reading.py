@@ -13,7 +13,7 @@ from recurra.base.registry import Registry
 from recurra.base.words import counted
 from recurra.data.formats.bad_rows import BadRows, StopAtBadRow
 from recurra.data.formats.encodings import checked
-from recurra.data.formats.format import Format, OpenLines, OptionName, ReadOptions, Rows
+from recurra.data.formats.format import Format, Offsets, OpenLines, OptionName, ReadOptions, Rows
 from recurra.data.formats.lines import BadRowError, Line, count_lines
 from recurra.data.formats.nested import MISSING, at_path
 from recurra.data.formats.parallel import is_pattern, parallel_paths
@@ -30,6 +30,7 @@ def read(
     delimiter: str | None = None,
     encoding: str | None = None,
     sheet: str | None = None,
+    offsets: Offsets | None = None,
     fields: Sequence[str] = (),
     bad_rows: BadRows | None = None,
     note: Note | None = None,
@@ -41,6 +42,7 @@ def read(
       the name of a field, or to the dotted path of a nested one
     delimiter: between the cells of CSV; None: found      encoding: of the file; None: UTF-8, or found
     sheet:     of a workbook; None: the first one
+    offsets:   how an export counts where spans stand: "characters" (code points; None too), or "utf-16"
     fields:    names that every record must have
     bad_rows:  what to do with a row that cannot be read; by default, stop
     note:      told what is found about the file, and what is left out of it, a sentence each
@@ -49,7 +51,7 @@ def read(
     """
     name = resolved_format(path) if format == "auto" else format
     chosen = FORMATS[name]
-    options = _options(columns, delimiter, encoding, sheet)
+    options = _options(columns, delimiter, encoding, sheet, offsets)
     _refuse_idle(name, chosen, options)
     wanted, refused = tuple(fields), StopAtBadRow() if bad_rows is None else bad_rows
     return _records(Path(path), chosen, options, wanted, refused, note or _nobody)
@@ -196,24 +198,28 @@ def _picked(
 
 
 def _options(
-    columns: Sequence[str] | Mapping[str, str] | None, delimiter: str | None, encoding: str | None, sheet: str | None
+    columns: Sequence[str] | Mapping[str, str] | None,
+    delimiter: str | None,
+    encoding: str | None,
+    sheet: str | None,
+    offsets: Offsets | None,
 ) -> ReadOptions:
     if encoding is not None:
         checked(encoding)
     if isinstance(columns, Mapping):
         if not columns or not all(isinstance(word, str) for pair in columns.items() for word in pair):
             raise ConfigError(f"columns: expected a map from names to names of fields, got {columns!r}.")
-        return ReadOptions(None, dict(columns), delimiter, encoding, sheet)
+        return ReadOptions(None, dict(columns), delimiter, encoding, sheet, offsets)
     if columns is not None and (
         isinstance(columns, str) or not columns or len(set(map(name_of, columns))) < len(columns)
     ):
         raise ConfigError(f"columns: expected a list of different names, got {columns!r}.")
-    return ReadOptions(None if columns is None else tuple(columns), {}, delimiter, encoding, sheet)
+    return ReadOptions(None if columns is None else tuple(columns), {}, delimiter, encoding, sheet, offsets)
 
 
 def _refuse_idle(name: str, chosen: Format, options: ReadOptions) -> None:
     """Raise ConfigError, a sentence each, for options that have no effect on the format."""
-    known: tuple[OptionName, ...] = ("columns", "paths", "delimiter", "encoding", "sheet")
+    known: tuple[OptionName, ...] = ("columns", "paths", "delimiter", "encoding", "sheet", "offsets")
     problems = [
         f"{_NAMED.get(option, f'{option}:')} has no effect on format '{name}', only on {_and(with_it)}. Remove it."
         for option in known

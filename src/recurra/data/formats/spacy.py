@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from recurra.base.errors import DataError
-from recurra.data.formats.annotated import AnnotatedRows, BadAnnotationError, Row, first_values, one_or_all, span_of
+from recurra.data.formats.annotated import AnnotatedRows, BadAnnotationError, Given, Row, first_values, one_or_all
 from recurra.data.formats.format import Format, ReadOptions
 from recurra.data.formats.lines import Lines, open_lines
 
@@ -30,13 +30,13 @@ def read(value: Any, counts: Counter[str]) -> Row | None:
         return {"text": text, "label": one_or_all([name for name, score in known["cats"].items() if _holds(score)])}
     if not isinstance(known["entities"], list):
         raise BadAnnotationError(f"entities: expected a list of spans, got {known['entities']!r:.60}.")
-    return {"text": text, "spans": [_span(text, one) for one in known["entities"]]}
+    return {"text": text, "spans": [_span(one) for one in known["entities"]]}
 
 
-def _span(text: str, one: Any) -> Row:
+def _span(one: Any) -> Given:
     if not isinstance(one, list) or len(one) < 3:
         raise BadAnnotationError(f"expected a span [start, end, label], got {one!r:.60}.")
-    return span_of(text, *one[:3])  # behind them may stand an identifier
+    return *one[:3], None  # behind them may stand an identifier
 
 
 def _holds(score: Any) -> bool:
@@ -67,8 +67,8 @@ def _opened(path: Path, options: ReadOptions) -> Iterator[Lines]:
 SPACY = Format(
     doc="training data of spaCy as JSON: pairs of a text and its entities or categories",
     suffixes=(DOC_BIN,),
-    open=lambda lines, options: AnnotatedRows(lines, read),
-    options=("encoding",),
+    open=lambda lines, options: AnnotatedRows(lines, read, options),
+    options=("encoding", "offsets"),
     opened=_opened,
     takes=_takes,
     by_line=False,
