@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from api.api_room import done, kept_of, recurra, refused
-from recurra import load
+from recurra import api, load
 from recurra.api.evaluating import evaluate
+from recurra.base.errors import ConfigError
 from recurra.report.png import Pictures
 from recurra.service import Limits, open_runs
 from service.service_room import Asked
@@ -183,6 +184,63 @@ def test_columns_are_series_where_no_column_names_them(tmp_path: Path) -> None:
     assert "value_q0.9" in first  # conformal: by errors on dev
     report = evaluate(tmp_path / "run", tmp_path / "w.csv")
     assert {s.name for s in report.scores} >= {"mase", "coverage"}
+
+
+@pytest.fixture(scope="module")
+def back_test(here: Path) -> Path:
+    """A group of runs: trained for the first and the third of three forecasts of each shop."""
+    split = "data.split={name: time, test: 3, step: 2, refit: 2}"
+    said = done(
+        "train", here / "c.yaml", "--out", here / "back", "--set", "task.future=[price]", *SMALL, "--set", split
+    )
+    assert "back-test: trains 2 times, for origin-1, origin-3, each about as long as one run without refit" in said.err
+    assert "run 2 of 2" in said.err
+    assert f"recurra predict {here / 'back' / 'origin-3'} --input your_file.csv" in said.err
+    return here / "back"
+
+
+def test_a_back_test_that_trains_again_scores_all_forecasts_together(back_test: Path) -> None:
+    found = {
+        one["name"]: one["value"]
+        for one in json.loads((back_test / "scores.json").read_text())
+        if one["split"] == "test"
+    }
+    parts = [load(back_test / name, progress=False) for name in ("origin-1", "origin-3")]
+    each = [run.evaluate(split="test").scores for run in parts]
+    # Two forecasts of each shop, and one.
+    assert found["mae"] == pytest.approx((2 * each[0]["mae"] + each[1]["mae"]) / 3)
+    assert found["mase"] == pytest.approx((2 * each[0]["mase"] + each[1]["mase"]) / 3)
+    naive = {one["name"]: one["value"] for one in json.loads((back_test / "baselines.json").read_text())["last value"]}
+    assert naive["mase"] > 0
+    assert [run._open.task.facts({})["horizon"] for run in parts] == [6, 6]
+
+
+def test_a_run_of_a_back_test_has_the_bits_that_it_has_where_nothing_follows_its_cut(
+    here: Path, back_test: Path, tmp_path: Path
+) -> None:
+    """The sales of the last forecast, from its cut on, are a billion; what is known of the future is as it was."""
+    rows = [line.split(",") for line in (here / "d.csv").read_text().splitlines()]
+    days = sorted({row[1] for row in rows[1:]})[-6:]
+    lines = [",".join([*row[:2], "1e9", row[3]] if row[1] in days else row) for row in rows]
+    (tmp_path / "poisoned.csv").write_text("\n".join(lines) + "\n")
+    split = "data.split={name: time, test: 3, step: 2, refit: 2, origin: 3}"
+    words = ("--set", "task.future=[price]", *SMALL, "--set", split, "--set", f"data.train={tmp_path / 'poisoned.csv'}")
+    done("train", here / "c.yaml", "--out", tmp_path / "again", *words)
+    assert kept_of(tmp_path / "again")[0] == kept_of(back_test / "origin-3")[0]
+    tasks = [json.loads((run / "task.json").read_text()) for run in (tmp_path / "again", back_test / "origin-3")]
+    for one in tasks:
+        del one["data"]
+    assert tasks[0] == tasks[1]
+
+
+def test_a_back_test_is_several_runs_wherever_one_is_asked_for(here: Path, tmp_path: Path) -> None:
+    words = ("--set", "data.split={name: time, test: 3, refit: 1}")
+    assert "this is origin-1, the first of 3" in done("check", here / "c.yaml", *words).err
+    assert "--seeds: data.split is time, which makes several runs already" in refused(
+        "train", here / "c.yaml", "--seeds", "1,2", "--out", tmp_path / "no", *words
+    )
+    with pytest.raises(ConfigError, match=r"time makes 3 runs here; .* as data\.split\.origin=1"):
+        api.train(here / "c.yaml", out=tmp_path / "no", overrides=[words[1]])
 
 
 def record_of(path: Path, shop: str = "north") -> dict[str, Any]:

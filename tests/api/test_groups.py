@@ -150,7 +150,10 @@ def test_groups_that_cannot_be_are_refused(words: list[str], what: str, data: Pa
 
 def test_one_fold_is_a_run_and_check_looks_at_the_first(data: Path) -> None:
     write_config(training=OPTIONS, data={"split": "folds"})
-    assert "this is the first of the folds; `recurra train` makes a run for each" in done("check", "c.yaml").err
+    assert (
+        "this is fold-1, the first of 10; `recurra train` makes a run for each, and takes as many times as long"
+        in done("check", "c.yaml").err
+    )
     done("train", "c.yaml", "--set", "data.split.fold=2", "--out", "one")
     with pytest.raises(ConfigError, match=r"take recurra\.api\.train_group"):
         api.train("c.yaml", out="none")

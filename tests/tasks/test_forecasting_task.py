@@ -95,10 +95,11 @@ def poisoned(row: SeriesRow, cut: int, number: float) -> SeriesRow:
 
 @pytest.mark.parametrize("number", [np.nan, 1e9])
 @pytest.mark.parametrize("options", VARIANTS.values(), ids=VARIANTS)
+@pytest.mark.parametrize("rule", [TimeSplit(), TimeSplit(test=4, step=2, refit=2, origin=3)], ids=["never", "refit"])
 def test_poisoning_all_that_follows_the_first_cut_changes_no_bit_of_what_is_learned(
-    options: dict[str, Any], number: float
+    rule: TimeSplit, options: dict[str, Any], number: float
 ) -> None:
-    config, rule = plan(**options), TimeSplit()
+    config = plan(**options)
     clean = rows(config)
     ends = [rule.cuts(row.series.length, H)[0] for row in clean]
     other = [poisoned(row, end, number) for row, end in zip(clean, ends, strict=True)]
@@ -140,6 +141,50 @@ def test_poisoning_all_that_follows_a_cut_changes_no_bit_of_the_forecast(
         assert (output.quantiles is None) == (other.quantiles is None)
         if output.quantiles is not None:
             assert np.array_equal(output.quantiles, other.quantiles)
+
+
+@pytest.mark.parametrize("origin", [1, 3, 5])
+def test_a_run_of_a_back_test_is_that_of_a_file_that_ends_with_its_last_forecast(origin: int) -> None:
+    """Poison from the first forecast of test on moves no bit of the dev forecasts either, which choose the epoch."""
+    config, rule = plan(**BESIDE), TimeSplit(dev=2, test=5, step=2, refit=2, origin=origin)
+    clean = rows(config)
+    cuts = [rule.cuts(row.series.length, H) for row in clean]
+    for row, (end, dev, test) in zip(clean, cuts, strict=True):
+        number = min(2, 5 - (origin - 1))
+        short = row.series.length - 2 * (5 - (origin - 1) - number)
+        assert (end, dev, test) == TimeSplit(dev=2, test=number, step=2).cuts(short, H)
+    task, _, splits = fitted(config, rule, clean)
+    other = [poisoned(row, test.start, 1e9) for row, (_, _, test) in zip(clean, cuts, strict=True)]
+    task_2, _, splits_2 = fitted(config, rule, other)
+    assert json.dumps(task.to_json()) == json.dumps(task_2.to_json())
+    dev, dev_2 = (one.collate(some["dev"], range(8)) for one, some in ((task, splits), (task_2, splits_2)))
+    for name in dev.inputs | dev.targets:
+        assert torch.equal((dev.inputs | dev.targets)[name], (dev_2.inputs | dev_2.targets)[name]), name
+
+
+def test_the_runs_of_a_back_test_make_each_forecast_of_test_once() -> None:
+    whole = list(TimeSplit(test=7, step=3).cuts(100, H)[2])
+    rule = TimeSplit(test=7, step=3, refit=3)
+    assert rule.runs == {"origin-1": "origin=1", "origin-4": "origin=4", "origin-7": "origin=7"}
+    parts = [list(TimeSplit(test=7, step=3, refit=3, origin=n).cuts(100, H)[2]) for n in (1, 4, 7)]
+    assert [len(part) for part in parts] == [3, 3, 1]
+    assert [cut for part in parts for cut in part] == whole
+    assert TimeSplit(test=7).runs == TimeSplit(test=7, refit=3, origin=4).runs == {}
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"test": 4, "refit": 4}, "expected less than the 4 forecasts of test, so that something is trained again"),
+        ({"test": 0, "refit": 1}, "expected less than the 0 forecasts of test"),
+        ({"test": 4, "origin": 2}, "origin: has no effect without refit"),
+        ({"test": 9, "refit": 4, "origin": 2}, "expected one that is trained for, 1, 5, 9, got 2"),
+        ({"test": 4, "refit": 2, "origin": 5}, "expected one that is trained for, 1, 3, got 5"),
+    ],
+)
+def test_a_back_test_that_cannot_be_is_refused(options: dict[str, Any], why: str) -> None:
+    with pytest.raises(ConfigError, match=why):
+        TimeSplit(**options)
 
 
 def test_the_poison_would_be_seen() -> None:

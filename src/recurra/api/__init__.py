@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from recurra.api.generating import generate, midi, suggest, suggester
     from recurra.api.groups import TrainedGroup, resume_group, train_group
     from recurra.api.inspecting import Inspection, inspect
-    from recurra.api.places import asks_for_folds, is_group, look_at_config, look_at_file, look_at_run
+    from recurra.api.places import asks_for_runs, is_group, look_at_config, look_at_file, look_at_run
     from recurra.api.training import Trained, finish, resume, train
     from recurra.api.word_vectors import vectors
     from recurra.tasks import Piece
@@ -61,7 +61,7 @@ __all__ = [
     "Trained",
     "TrainedGroup",
     "answered",
-    "asks_for_folds",
+    "asks_for_runs",
     "check",
     "columns_of",
     "data_export",
@@ -108,7 +108,7 @@ _NAMES = {
     "recurra.api.generating": "generate midi suggest suggester",
     "recurra.api.groups": "TrainedGroup resume_group train_group",
     "recurra.api.inspecting": "Inspection inspect",
-    "recurra.api.places": "asks_for_folds is_group look_at_config look_at_file look_at_run",
+    "recurra.api.places": "asks_for_runs is_group look_at_config look_at_file look_at_run",
     "recurra.api.configuring": "Checked Draft check draft init",
     "recurra.api.distributed": "Distributed",
     "recurra.api.training": "Trained finish resume train",

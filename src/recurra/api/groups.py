@@ -1,4 +1,6 @@
-"""Several runs of one config in one folder: the same training from several seeds, or cross-validation by folds."""
+"""Several runs of one config in one folder: the same training from several seeds, cross-validation by folds, or a
+back-test that trains again.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +16,14 @@ from typing import Any
 from recurra import __version__
 from recurra.api.callbacks import NoCallback
 from recurra.api.distributed import Distributed
-from recurra.api.folder import add_cells, has_ended, open_run
+from recurra.api.folder import add_cells, has_ended, open_run, open_settings
 from recurra.api.given import AnyPath, config_of, overrides_of, path_of, paths_of
 from recurra.api.inference import device_of, outputs
 from recurra.api.places import GROUP, RunFolder, read_json
 from recurra.api.prepare import prepare
 from recurra.api.reporting import read_report
-from recurra.api.schema import Settings, read_settings
-from recurra.api.training import fresh, name_of, resume, train
+from recurra.api.schema import Settings, read_settings, several_runs
+from recurra.api.training import Use, fresh, name_of, resume, train, use_of
 from recurra.base.atomic import write_text
 from recurra.base.contracts import Callback, Report, Score, Table
 from recurra.base.errors import ConfigError, RunError
@@ -33,6 +35,11 @@ from recurra.training import FolderLock
 
 # Scores of single runs that a table shows beside one another; the rest is in summary.json.
 BESIDE = 6
+# Kinds of groups whose test rows are answered by one run each, and so can be scored together.
+POOLED = {
+    "folds": "pooled: the test rows of all folds scored together",
+    "origins": "pooled: all forecasts of test scored together, each by the last run that was trained before it",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +65,7 @@ class Spread:
 class TrainedGroup:
     """How the training of a group ended. report: None if it was stopped; stopped_by: the signal, or None.
 
-    ended: how many of the runs have ended
+    ended: how many of the runs have ended      use: what a person wants next, as `Trained` has it
     """
 
     folder: Path
@@ -67,6 +74,12 @@ class TrainedGroup:
     summary: tuple[Spread, ...]
     stopped_by: signal.Signals | None
     ended: int
+    use: Use = "predict"
+
+    @property
+    def last(self) -> Path:
+        """The run to ask: of origins that which has learned from the most, else the first."""
+        return self.runs[-1 if self.runs[-1].name.startswith("origin-") else 0]
 
 
 def train_group(
@@ -81,16 +94,17 @@ def train_group(
     grace: float = 0.0,
     watch: Callback | None = None,
 ) -> TrainedGroup:
-    """Train a config once from each seed, or, where its data.split is `folds`, once for each fold; then compare.
+    """Train a config once from each seed, or once for each run that its data.split makes; then compare.
 
-    The runs are folders inside the group's folder (by default runs/NAME), named seed-1 or fold-1 and so on.
-    Raises ConfigError for fewer than two seeds, or for both seeds and folds; else as `train` does.
+    data.split: `folds` makes a run for each fold, `time` with `refit` one for each origin that is trained for
+    The runs are folders inside the group's folder (by default runs/NAME), named seed-1, fold-1, origin-1 and so on.
+    Raises ConfigError for fewer than two seeds, or for both seeds and such a split; else as `train` does.
     """
     watch, cells = watch or NoCallback(), paths_of(cells, "cells")
     config, overrides = config_of(config), overrides_of(overrides)
     add_cells(cells)
     settings = read_settings(config, overrides, None)
-    runs = _runs(settings, seeds)
+    kind, runs = _runs(settings, seeds)
     for own in runs.values():  # before anything is written
         read_settings(config, [*overrides, *own])
     name = name_of(config) if isinstance(config, Path) else str(settings.tree["task"]["name"])
@@ -99,7 +113,9 @@ def train_group(
         raise RunError(f"{folder}: already holds a run or a config; choose another folder with --out.")
     with FolderLock(folder, watch.note):
         write_text(folder / "config.yaml", config_text(settings.resolved, settings.schema))
-        kind = "seeds" if seeds else "folds"
+        if kind == "origins":
+            each = "each about as long as one run without refit"
+            watch.note(f"back-test: trains {len(runs)} times, for {', '.join(runs)}, {each}.")
         write_text(folder / GROUP, _json({"format": 1, "recurra": __version__, "kind": kind, "runs": runs}))
         return _train(folder, device, cells, distributed, grace, watch)
 
@@ -122,19 +138,20 @@ def resume_group(
         return _train(folder, device, paths_of(cells, "cells"), distributed, grace, watch)
 
 
-def _runs(settings: Settings, seeds: Sequence[int]) -> dict[str, list[str]]:
-    """What each run is called, and its own options."""
-    split = settings.tree["data"]["split"] or {}
-    folds = split.get("name") == "folds" and split["fold"] is None
-    if folds and seeds:
-        raise ConfigError("--seeds: data.split is folds, which makes several runs already; leave one of them out.")
-    if folds:
-        return {f"fold-{n}": [f"data.split.fold={n}"] for n in range(1, split["k"] + 1)}
+def _runs(settings: Settings, seeds: Sequence[int]) -> tuple[str, dict[str, list[str]]]:
+    """The kind of the group; what each run is called, and its own options."""
+    several = several_runs(settings)
+    if several and seeds:
+        name = settings.tree["data"]["split"]["name"]
+        raise ConfigError(f"--seeds: data.split is {name}, which makes several runs already; leave one of them out.")
+    if several:
+        kind = next(iter(several)).partition("-")[0]
+        return f"{kind}s", {name: [f"data.split.{option}"] for name, option in several.items()}
     if len(set(seeds)) < 2 or len(set(seeds)) < len(seeds):
         raise ConfigError(
             f"--seeds: expected at least two different numbers, got {','.join(map(str, seeds)) or 'none'}."
         )
-    return {f"seed-{seed}": [f"training.seed={seed}"] for seed in seeds}
+    return "seeds", {f"seed-{seed}": [f"training.seed={seed}"] for seed in seeds}
 
 
 def _train(
@@ -171,11 +188,17 @@ def _train(
             return TrainedGroup(folder, paths, None, (), trained.stopped_by, ended)
     reports = {path.name: read_report(RunFolder(path)) for path in paths}
     spreads = summary(reports)
-    pooled = _pooled(paths, device, watch) if kind == "folds" else ()
+    pooled = _pooled(kind, paths, device, watch) if kind in POOLED else _Pooled((), {})
     report = _report(folder, kind, spreads, pooled, list(reports))
     write_text(folder / "summary.json", _json([_plain(asdict(spread)) for spread in spreads]))
     write(folder, report, settings=(folder / "config.yaml").read_text("utf-8"))
-    return TrainedGroup(folder, paths, report, spreads, None, len(paths))
+    return TrainedGroup(folder, paths, report, spreads, None, len(paths), _use_of(paths[0]))
+
+
+def _use_of(path: Path) -> Use:
+    """What a person wants next of a run that has ended."""
+    folder, settings = open_settings(path, to_train=False)
+    return use_of(settings.plan.restore(read_json(folder.task), str(folder.task)), settings)
 
 
 def summary(reports: Mapping[str, Report]) -> tuple[Spread, ...]:
@@ -207,8 +230,16 @@ def _baselines(reports: Mapping[str, Report], key: tuple[str, str]) -> dict[str,
     return {name: _mean([one[name] for one in found]) for name in found[0] if all(name in one for one in found)}
 
 
-def _pooled(paths: Sequence[Path], device: str, watch: Callback) -> tuple[Score, ...]:
-    """Scores of the test rows of all folds together, each answered by the run that has not learned from it."""
+@dataclass(frozen=True, slots=True)
+class _Pooled:
+    """Scores over the test rows of all runs; those of baselines that need no training."""
+
+    scores: tuple[Score, ...]
+    baselines: Mapping[str, tuple[Score, ...]]
+
+
+def _pooled(kind: str, paths: Sequence[Path], device: str, watch: Callback) -> _Pooled:
+    """Scores of the test rows of all runs together, each answered by the run that has not learned from it."""
     answers: list[Any] = []
     examples: list[Any] = []
     labels: list[Any] = []
@@ -221,21 +252,26 @@ def _pooled(paths: Sequence[Path], device: str, watch: Callback) -> tuple[Score,
         labels.append(run.task.to_json().get("labels"))
     if any(one != labels[0] for one in labels):
         watch.note("no pooled scores: a rare label is missing from the training rows of a fold. The means stand.")
-        return ()
+        return _Pooled((), {})
     # What training has seen differs from fold to fold.
-    return tuple(s for s in run.task.score(answers, examples, "test") if "unseen" not in s.name)
+    scores = tuple(s for s in run.task.score(answers, examples, "test") if "unseen" not in s.name)
+    # Those of forecasts learn nothing.
+    return _Pooled(scores, run.task.baselines((), {"test": examples}).scores if kind == "origins" else {})
 
 
-def _report(folder: Path, kind: str, spreads: Sequence[Spread], pooled: Sequence[Score], runs: Sequence[str]) -> Report:
+def _report(folder: Path, kind: str, spreads: Sequence[Spread], pooled: _Pooled, runs: Sequence[str]) -> Report:
     means = [Score(s.name, s.mean, s.unit, s.better, s.split) for s in spreads]  # type: ignore[arg-type]
-    scores = [*pooled, *(s for s in means if s.split != "test")] if pooled else means
+    scores = [*pooled.scores, *(s for s in means if s.split != "test")] if pooled.scores else means
     names = list(dict.fromkeys(name for s in spreads for name in s.baselines))
     baselines = {
         name: tuple(Score(s.name, s.baselines[name], s.unit, s.better, s.split) for s in spreads if name in s.baselines)  # type: ignore[arg-type]
         for name in names
     }
+    for name, found in pooled.baselines.items():
+        baselines[name] = (*found, *(s for s in baselines.get(name, ()) if s.split != "test"))
     whole = [s for s in spreads if label_of(s.name) is None]
-    what = "pooled: the test rows of all folds scored together" if pooled else "mean over the runs"
+    what = POOLED[kind] if pooled.scores else "mean over the runs"
+    to_ask = runs[-1 if kind == "origins" else 0]
     return Report(
         f"{folder.resolve().name}: {len(runs)} {kind}",
         tuple(scores),
@@ -244,8 +280,8 @@ def _report(folder: Path, kind: str, spreads: Sequence[Spread], pooled: Sequence
         {
             "runs": len(runs),
             "scores above": what,
-            "baselines": "mean over the runs",
-            "to predict": f"name one of the runs, as {as_word(folder / runs[0])}",
+            "baselines": "as the scores" if pooled.baselines else "mean over the runs",
+            "to predict": f"name one of the runs, as {as_word(folder / to_ask)}",
         },
     )
 
@@ -276,7 +312,7 @@ def _read(folder: Path) -> tuple[str, dict[str, list[str]]]:
     said = read_json(folder / GROUP)
     try:
         kind, runs = said["kind"], said["runs"]
-        good = kind in ("seeds", "folds") and len(runs) >= 2
+        good = kind in ("seeds", *POOLED) and len(runs) >= 2
         good = good and all(
             name not in ("", "..") and Path(name).name == name and all(type(one) is str for one in own)
             for name, own in runs.items()

@@ -101,19 +101,21 @@ def recognised(path: Path) -> RunFolder:
 
 
 def is_group(path: Path) -> bool:
-    """Whether a folder holds several runs, of several seeds or folds."""
+    """Whether a folder holds several runs, of several seeds, folds or origins."""
     return (path / GROUP).is_file()
 
 
-def asks_for_folds(config: Path, overrides: Sequence[str] = ()) -> bool:
-    """Whether a config is to be trained once for each fold."""
+def asks_for_runs(config: Path, overrides: Sequence[str] = ()) -> bool:
+    """Whether a config is to be trained once for each fold, or each origin of a back-test."""
     from recurra.config import load, override
 
     data = override(load(config), overrides).tree.get("data")
     split = data.get("split") if isinstance(data, Mapping) else None
-    return split == "folds" or (
-        isinstance(split, Mapping) and split.get("name") == "folds" and split.get("fold") is None
-    )
+    if not isinstance(split, Mapping):
+        return split == "folds"
+    if split.get("name") == "time":
+        return split.get("refit") is not None and split.get("origin") is None
+    return split.get("name") == "folds" and split.get("fold") is None
 
 
 def refuse_untrained(folder: RunFolder) -> None:

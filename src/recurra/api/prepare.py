@@ -26,7 +26,7 @@ from recurra.config import build
 from recurra.data.formats import ON_ERROR, BadRows, read, read_as
 from recurra.data.formats.parallel import is_pattern, parallel_paths
 from recurra.data.preparing import Means
-from recurra.data.splits import SPLITS, FoldsSplit, OrderedSplit, SplitRule, overlap, parted, stored_overlap
+from recurra.data.splits import SPLITS, OrderedSplit, SplitRule, overlap, parted, runs_of, stored_overlap
 from recurra.data.store import InMemory, OnDisk, Scratch, Stored
 from recurra.data.store.scratch import scratch_folder
 from recurra.data.tokenizers.workers import cores
@@ -211,8 +211,11 @@ def _divided(settings: Settings, watch: Listener, means: Means) -> tuple[Collect
             "time": "in time, the last forecast of each series is test and the one before it dev",
         }[usual]
         watch.note(f"{data.train}: split {how}; set data.split to choose.")
-    if isinstance(rule, FoldsSplit) and rule.is_first_of_all:
-        watch.note(f"{data.train}: this is the first of the folds; `recurra train` makes a run for each.")
+    if several := runs_of(rule):
+        watch.note(
+            f"{data.train}: this is {next(iter(several))}, the first of {len(several)}; `recurra train` makes a run "
+            "for each, and takes as many times as long."
+        )
     if isinstance(plan, CutsRows):
         return train, dict(plan.cut(train, rule, watch.note))
     places, whole = assignment.places(), train

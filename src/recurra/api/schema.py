@@ -16,6 +16,7 @@ from recurra.base.option import OneOf
 from recurra.base.registry import Registry
 from recurra.config import Check, Document, Fixed, Resolved, Schema, build, document_of, load, override, resolve
 from recurra.data.layouts import LAYOUTS
+from recurra.data.splits import SPLITS, runs_of
 from recurra.models import MODELS
 from recurra.models.contract import Sizes
 from recurra.tasks import TASKS, ReadsSteps, TaskConfig
@@ -101,6 +102,12 @@ def settings_of(document: Document, *, to_train: bool = True) -> Settings:
         build(resolved.section("data"), DataOptions),
         build(resolved.section("training"), TrainingOptions),
     )
+
+
+def several_runs(settings: Settings) -> dict[str, str]:
+    """The runs that a config's data.split makes, each with the option of the split that chooses it; else nothing."""
+    split = settings.data.split
+    return {} if split is None else runs_of(build(split, SPLITS))
 
 
 def _task_of(tree: Mapping[str, Any]) -> object:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import torch
 
@@ -21,7 +21,7 @@ from recurra.api.inference import device_of
 from recurra.api.interrupts import Stopped, at_once, second_interrupt
 from recurra.api.places import RunFolder, read_json
 from recurra.api.reporting import final_report, read_report
-from recurra.api.schema import Settings, read_settings
+from recurra.api.schema import Settings, read_settings, several_runs
 from recurra.api.training_run import TrainingRun, refuse_taken, resume_from, run_epochs, start
 from recurra.base.contracts import Callback, Report
 from recurra.base.errors import ConfigError, RunError
@@ -29,6 +29,8 @@ from recurra.base.shell import as_word
 from recurra.config import document_of
 from recurra.tasks import Generates, Task
 from recurra.training import Checkpoints, FolderLock, SingleProcess, Stopping, TakenError
+
+Use: TypeAlias = Literal["predict", "predict_file", "generate", "play"]
 
 # Seconds between two looks at a folder that another process holds.
 LOOK = 0.1
@@ -45,7 +47,7 @@ class Trained:
     run: Path
     report: Report | None
     stopped_by: signal.Signals | None
-    use: Literal["predict", "predict_file", "generate", "play"] = "predict"
+    use: Use = "predict"
     can_finish: bool = False
 
 
@@ -74,9 +76,12 @@ def train(
     config, overrides = config_of(config), overrides_of(overrides)
     add_cells(cells)
     settings = read_settings(config, overrides, seed)
-    split = settings.tree["data"]["split"] or {}
-    if split.get("name") == "folds" and split["fold"] is None:
-        raise ConfigError("data.split: folds makes several runs; take recurra.api.train_group, or choose one fold.")
+    if several := several_runs(settings):
+        split, first = settings.tree["data"]["split"]["name"], next(iter(several.values()))
+        raise ConfigError(
+            f"data.split: {split} makes {len(several)} runs here; take recurra.api.train_group, or choose one of them, "
+            f"as data.split.{first}."
+        )
     target = device_of(device)
     name = name_of(config) if isinstance(config, Path) else str(settings.tree["task"]["name"])
     folder = RunFolder(fresh(Path("runs") / name) if out is None else path_of(out, "out"))
@@ -158,7 +163,7 @@ def finish(
             return _go(folder, lambda: resume_from(folder, settings, target, watch, SingleProcess()), watch, now=True)
     watch.note(f"{run}: has ended. To train it longer: recurra train --resume {as_word(run)} --set training.epochs=N")
     task = settings.plan.restore(read_json(folder.task), str(folder.task))
-    return Trained(folder.path, read_report(folder), None, _use(task, settings))
+    return Trained(folder.path, read_report(folder), None, use_of(task, settings))
 
 
 @contextmanager
@@ -207,10 +212,10 @@ def _go(
         return Trained(folder.path, None, stopped.signal, can_finish=has_best(folder))
     _close(training_run, folder, watch)
     task = training_run.prepared.task
-    return Trained(folder.path, report, None, _use(task, training_run.trainer.settings))
+    return Trained(folder.path, report, None, use_of(task, training_run.trainer.settings))
 
 
-def _use(task: Task, settings: Settings) -> Literal["predict", "predict_file", "generate", "play"]:
+def use_of(task: Task, settings: Settings) -> Use:
     """What a person wants next: by what the task can do, and by what its first field holds."""
     if isinstance(task, Generates):
         return task.use

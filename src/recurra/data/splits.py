@@ -47,11 +47,20 @@ class Assignment(Protocol):
 
 
 class SplitRule(Protocol):
-    """A way to take dev and test from rows. makes_test: whether rows are meant for a test split at all"""
+    """A way to take dev and test from rows. makes_test: whether rows are meant for a test split at all
+
+    A rule that makes several runs has `runs` too: the option of the rule that chooses one, by the name of the run.
+    """
 
     @property
     def makes_test(self) -> bool: ...
     def begin(self) -> Assignment: ...
+
+
+def runs_of(rule: SplitRule) -> dict[str, str]:
+    """What a rule makes several runs of, each with its option such as "fold=1"; nothing where it makes one."""
+    found: dict[str, str] = dict(getattr(rule, "runs", {}))
+    return found
 
 
 class HashSplit:
@@ -117,7 +126,7 @@ class FoldsSplit:
         if fold is not None and fold > k:
             raise ConfigError(f"split: fold: expected at most k = {k}, got {fold}.")
         self._k, self._fold, self._dev, self._seed = k, fold or 1, dev, seed
-        self.is_first_of_all = fold is None
+        self.runs = {f"fold-{n}": f"fold={n}" for n in range(1, k + 1)} if fold is None else {}
 
     def begin(self) -> Assignment:
         """Test is this fold, and of the others a share of every class is dev.
@@ -166,7 +175,8 @@ class OrderedSplit:
 class TimeSplit:
     """The end of every series is test, what comes before it dev: in windows of one forecast each, for forecasts.
 
-    Windows begin `step` steps apart, and no value of a later split is seen by an earlier one.
+    Windows begin `step` steps apart, and no value of a later split is seen by an earlier one. With `refit: k` every
+    k-th forecast of test is trained for again, from what is before it alone: `recurra train` makes a run for each.
     """
 
     def __init__(
@@ -175,9 +185,19 @@ class TimeSplit:
         dev: Annotated[int, Opt("forecasts of each series for choosing the best epoch", ge=1)] = 1,
         test: Annotated[int, Opt("forecasts of each series for the final scores, at its end", ge=0)] = 1,
         step: Annotated[int | None, Opt("steps between two of them; null: as long as a forecast is", ge=1)] = None,
+        refit: Annotated[
+            int | None, Opt("forecasts of test after which it is trained again, a run each; null: never", ge=1)
+        ] = None,
+        origin: Annotated[
+            int | None, Opt("of refit: the forecast of test, from 1, that is trained for; null: each in turn", ge=1)
+        ] = None,
     ) -> None:
         self.dev, self.test, self.step = dev, test, step
         self.makes_test = test > 0
+        _refuse_refit(test, refit, origin)
+        self._refit, self._skipped = refit or max(test, 1), (origin or 1) - 1
+        origins = range(1, test + 1, refit) if refit and origin is None else ()
+        self.runs = {f"origin-{n}": f"origin={n}" for n in origins}
 
     def begin(self) -> Assignment:
         """Every row is in all of them: the task cuts it."""
@@ -189,10 +209,28 @@ class TimeSplit:
         Cuts of a short series may be 0 or less.
         """
         step = self.step or horizon
-        first = length - horizon - step * (self.test - 1) if self.test else length
-        tests = range(first, length - horizon + 1, step) if self.test else range(0)
+        first = length - horizon - step * (self.test - 1 - self._skipped) if self.test else length
+        number = min(self._refit, self.test - self._skipped)
+        tests = range(first, first + step * number, step)
         begin = first - horizon - step * (self.dev - 1)
         return begin, range(begin, first - horizon + 1, step), tests
+
+
+def _refuse_refit(test: int, refit: int | None, origin: int | None) -> None:
+    """Raise ConfigError for options of `TimeSplit` that cannot take effect."""
+    if refit is None:
+        if origin is not None:
+            raise ConfigError("split: origin: has no effect without refit; leave it out.")
+        return
+    if refit >= test:
+        raise ConfigError(
+            f"split: refit: expected less than the {test} forecasts of test, so that something is trained again, "
+            f"got {refit}. Raise test, or leave refit out."
+        )
+    if origin is not None and (origin > test or (origin - 1) % refit):
+        known = [str(n) for n in range(1, test + 1, refit)]
+        listed = ", ".join(known if len(known) < 8 else [*known[:3], "...", known[-1]])
+        raise ConfigError(f"split: origin: expected one that is trained for, {listed}, got {origin}.")
 
 
 class _AllTrain:

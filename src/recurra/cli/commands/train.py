@@ -66,7 +66,7 @@ def _run(args: argparse.Namespace) -> int:
         api.look_at_run(args.resume, trained=False)
     else:
         api.look_at_config(args.config, args.overrides)
-        if args.seeds or api.asks_for_folds(args.config, args.overrides):
+        if args.seeds or api.asks_for_runs(args.config, args.overrides):
             return _group(args)
     _keep_freed_memory()
     distributed = _distributed(args)
@@ -130,7 +130,7 @@ def _group_finished(group: TrainedGroup, *, as_json: bool) -> int:
         count = f"{group.ended} of {len(group.runs)} runs have ended"
         say(f"Stopped by {name}; everything is saved, {count}. Resume with: recurra train --resume {folder}")
         return 128 + int(group.stopped_by)
-    say(f'\nThe runs are in {folder}. Next:\n  recurra predict {as_word(group.runs[0])} "some text"')
+    say(f"\nThe runs are in {folder}. Next:\n  recurra {_usage(group.use, as_word(group.last))}")
     return DONE
 
 
@@ -179,17 +179,21 @@ def finished(trained: Trained, *, as_json: bool) -> int:
         name = signal.Signals(trained.stopped_by).name
         say(f"Stopped by {name}; everything is saved. {_next(run, can_finish=trained.can_finish)}")
         return 128 + int(trained.stopped_by)
-    use = {
+    for name, value in (trained.report.facts if trained.report else {}).items():
+        if name.startswith("finding "):
+            say(one_line(str(value)))
+    say(f"\nThe run is in {run}. Next:\n  recurra {_usage(trained.use, run)}\n  recurra evaluate {run} your_file.csv")
+    return DONE
+
+
+def _usage(use: str, run: str) -> str:
+    """How a run is asked, as a command without its first word."""
+    return {
         "predict": f'predict {run} "some text"',
         "predict_file": f"predict {run} --input your_file.csv",
         "generate": f'generate {run} --prompt "some text"',
         "play": f"generate {run} --midi piece.mid",
-    }[trained.use]
-    for name, value in (trained.report.facts if trained.report else {}).items():
-        if name.startswith("finding "):
-            say(one_line(str(value)))
-    say(f"\nThe run is in {run}. Next:\n  recurra {use}\n  recurra evaluate {run} your_file.csv")
-    return DONE
+    }[use]
 
 
 def grace() -> float:
