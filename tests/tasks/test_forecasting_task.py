@@ -49,6 +49,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "robust": {"scaling": "robust"},
     "mean": {"scaling": "mean"},
     "none": {"scaling": "none"},
+    "revin": {"scaling": "revin", **BESIDE},
     "whole": {"scaling_over": "series"},
     "whole robust": {"scaling": "robust", "scaling_over": "series", **BESIDE},
     "last": {"base": "last"},

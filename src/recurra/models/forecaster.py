@@ -16,6 +16,7 @@ from recurra.models import options as o
 from recurra.models.contract import STAND_INS, Encoded, Problems, Sizes
 from recurra.models.encoders import ENCODERS
 from recurra.models.forecasts import FORECASTS
+from recurra.models.gains import Gains
 from recurra.models.options import Component
 from recurra.nn import SteadyLinear
 
@@ -24,9 +25,10 @@ class Forecaster(nn.Module):
     """The past of a series to numbers about each step of what follows.
 
     sizes: "features" F of a step, "future" G of a step to come, "horizon" h, "targets" D, "numbers" P of each target,
-      "categories" K and "category_0", ...: values of each; for a recursive head "
-      ""past", numbers of a step that are known
-      of the past alone, and "fed", the place of a target's value among its numbers, -1 where there is none
+      "categories" K and "category_0", ...: values of each; "gains": 1 for gains on the targets that are learned
+      (`Gains`), with "masked", 1 where marks follow the targets, and "place", of a target's point among its numbers;
+      for a recursive head "past", numbers of a step that are known of the past alone, and "fed", the place of a
+      target's value among its numbers, -1 where there is none
     inputs["features"] (T, N, F), zero where padded; inputs["future"] (h, N, G); inputs["categories"] (N, K) int64
     outputs: "numbers" (h, N, D, P).
     Raises ConfigError, with all problems at once, for options that cannot take effect.
@@ -44,6 +46,8 @@ class Forecaster(nn.Module):
     ) -> None:
         super().__init__()
         self.segment, self.targets = segment, sizes["targets"]
+        self.gains = Gains(self.targets) if sizes.get("gains", 0) else None
+        self.masked, self.place, self.fed = (sizes.get(name, 0) for name in ("masked", "place", "fed"))
         counts = [sizes[f"category_{k}"] for k in range(sizes["categories"])]
         self.categories = nn.ModuleList(nn.Embedding(count, category_size) for count in counts)
         beside = category_size * len(counts)
@@ -78,6 +82,8 @@ class Forecaster(nn.Module):
         """Numbers about each step, each target: what they mean, the task says."""
         features, future = batch.inputs["features"], batch.inputs["future"]
         lengths = batch.lengths.to(features.device)
+        if self.gains is not None:
+            features = self._gained(self.gains, features)
         if self.segment > 1:
             features, lengths = self._segments(features, lengths)
         known = self._categories(batch.inputs["categories"])
@@ -90,13 +96,28 @@ class Forecaster(nn.Module):
             numbers = self._taught(encoded, ahead, said) if said is not None else self._step_by_step(encoded, ahead)
         else:
             numbers = self.head(encoded.summary, ahead)
-        return Prediction({"numbers": numbers.reshape(len(future), len(lengths), self.targets, -1)})
+        numbers = numbers.reshape(len(future), len(lengths), self.targets, -1)
+        return Prediction({"numbers": numbers if self.gains is None else self._turned_back(self.gains, numbers)})
+
+    def _gained(self, gains: Gains, features: Tensor) -> Tensor:
+        """Features whose first D have gains; what is missing stays 0, as does padding later."""
+        D = self.targets
+        values = gains(features[..., :D])
+        if self.masked:
+            values = values * features[..., D : 2 * D]
+        return torch.cat([values, features[..., D:]], 2)
+
+    def _turned_back(self, gains: Gains, numbers: Tensor) -> Tensor:
+        """Numbers (h, N, D, P) whose point is in scaled units; what says how far about it values are, is so already."""
+        k = self.place
+        point = gains.back(numbers[..., k], shifted=self.fed >= 0).unsqueeze(3)
+        return torch.cat([numbers[..., :k], point, numbers[..., k + 1 :]], 3)
 
     def _taught(self, encoded: Encoded, ahead: Tensor, values: Tensor) -> Tensor:
         """All steps at once, each behind the true values (h, N, D) before it."""
         outputs = encoded.summary.unsqueeze(0)
         if len(ahead) > 1:
-            x = self._read(values[:-1], ahead[:-1])
+            x = self._read(values[:-1] if self.gains is None else self.gains(values[:-1]), ahead[:-1])
             lengths = torch.full_like(encoded.lengths, len(x))
             outputs = torch.cat([outputs, self.encoder(x, lengths, encoded.states).outputs])
         found: Tensor = self.head(torch.cat([outputs, ahead], 2))

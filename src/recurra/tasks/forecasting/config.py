@@ -103,7 +103,10 @@ class ForecastingConfig:
     ] = None
     scaling: Annotated[
         Scaling,
-        Opt("standard: by mean and deviation; robust: by median and quartiles; mean: by the mean size, no shift"),
+        Opt(
+            "standard: by mean and deviation; revin: and by gains that are learned; robust: by median and quartiles; "
+            "mean: by the mean size, no shift"
+        ),
     ] = "standard"
     scaling_over: Annotated[
         Literal["window", "series"],
@@ -142,6 +145,8 @@ class ForecastingConfig:
             problems.append(f"base: loss {self.loss} counts from 0 on, and a difference may be below; expected none.")
         if self.intervals == "own" and not kind.has_quantiles:
             problems.append(f"intervals: loss {self.loss} is of points, with no quantiles; expected conformal or none.")
+        if self.scaling == "revin" and self.scaling_over != "window":
+            problems.append("scaling_over: scaling revin is of the window that is read; take standard, or window.")
         if self.scaling == "none" and self.scaling_over != "window":
             problems.append("scaling_over: has no effect with scaling: none; leave it out.")
         if problems:

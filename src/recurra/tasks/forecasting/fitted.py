@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from recurra.base.errors import DataError
 from recurra.data.calendar import Form, Frequency, usual_features
 from recurra.data.calendar.grid import Clock
+from recurra.losses.forecasts import KINDS
 from recurra.tasks.forecasting.beside import Beside, Levels
 from recurra.tasks.forecasting.series import Series
 from recurra.tasks.forecasting.windows import Reading
@@ -96,6 +97,9 @@ class Fitted:
             "numbers": numbers,
             "past": self.beside.width(columns.past, masked),
             "fed": plan.fed,
+            "gains": int(plan.scaling == "revin"),
+            "masked": int(masked),
+            "place": KINDS[plan.loss](plan.levels).place,
             "categories": len(static),
             **{f"category_{k}": len(self.beside.words[name]) for k, name in enumerate(static)},
         }

@@ -3,6 +3,7 @@
 none      as they are
 standard  minus the mean, by the deviation
 mean      by the mean size, with zero where it was: for counts, and what cannot be negative
+revin     as standard, and then by gains that the model learns, by which its forecasts are turned back
 robust    minus the median, by the distance of the quartiles over 1.349, which is a deviation where numbers are normal
 A divisor that would be 0 is the size of the level instead, or 1 where that is 0 too: a constant series stays finite.
 """
@@ -15,7 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Scaling = Literal["none", "standard", "mean", "robust"]
+Scaling = Literal["none", "standard", "revin", "mean", "robust"]
 Floats = NDArray[np.float64]
 # The quartiles of a normal distribution are so many deviations apart.
 QUARTILES = 1.3489795003921634
