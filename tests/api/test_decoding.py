@@ -15,8 +15,8 @@ from api.api_room import done
 from recurra.base.contracts import Batch, Origin, Record
 from recurra.base.digest import digest_of
 from recurra.tasks import TASKS, SeriesClassification, SeriesClassificationConfig
-from recurra.tasks.series_classification.reader import SeriesReader
-from recurra.tasks.series_classification.task import SeriesExample
+from recurra.tasks.series_reader import SeriesReader
+from recurra.tasks.series_task import SeriesExample
 
 THREADS: set[str] = set()
 

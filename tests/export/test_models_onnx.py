@@ -230,9 +230,20 @@ def test_a_model_that_nobody_trains_from_a_file_is_refused(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("pooling", ["last", "mean"])
-def test_a_model_of_convolutions_answers_as_in_torch_and_notices_no_padding(pooling: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        {"name": "convolutional", "hidden_size": 4, "kernel_size": 3, "dilated": True},
+        {"name": "dense", "sizes": [4, 3], "layer_norm": True},
+        {"name": "dense", "sizes": [4], "activation": "tanh"},
+        {"name": "dense", "sizes": [4], "activation": "sigmoid"},
+    ],
+    ids=str,
+)
+def test_a_model_without_states_answers_as_in_torch_and_notices_no_padding(
+    encoder: dict[str, Any], pooling: str, tmp_path: Path
+) -> None:
     torch.manual_seed(0)
-    encoder = {"name": "convolutional", "hidden_size": 4, "kernel_size": 3, "dilated": True}
     head = {"name": "label", "pooling": pooling}
     model = SequenceModel({"features": 2, "labels": 3}, inputs="vectors", encoder=encoder, head=head).eval()
     file = exported(model, tmp_path / "c.onnx")

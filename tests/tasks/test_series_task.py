@@ -14,7 +14,7 @@ from recurra.base.contracts import Origin, Record
 from recurra.base.errors import ConfigError, DataError, RunError
 from recurra.models import SequenceModel
 from recurra.tasks import SeriesClassification, SeriesClassificationConfig
-from recurra.tasks.series_classification.baselines import statistics
+from recurra.tasks.series_statistics import described, statistics
 
 
 def record(values: Any, label: str = "a", line: int = 1) -> Record:
@@ -35,7 +35,7 @@ def model_of(task: SeriesClassification, **encoder: Any) -> SequenceModel:
     torch.manual_seed(0)
     parts = {
         "inputs": {"name": "vectors"},
-        "encoder": {"name": "recurrent", "hidden_size": 5, **encoder},
+        "encoder": encoder if "name" in encoder else {"name": "recurrent", "hidden_size": 5, **encoder},
         "head": {"name": "label"},
     }
     return SequenceModel(task.model_sizes, **parts).eval()  # type: ignore[arg-type]
@@ -139,6 +139,59 @@ def test_a_series_without_steps_has_an_empty_answer_and_a_note() -> None:
     answer = task.answer(blank, output).to_dict()
     assert answer == {"label": "", "score": None, "probabilities": {}, "steps": 0, "note": "no steps"}
     assert task.warnings([output], [blank])[0].startswith("1 of 1 series has no steps and an empty answer")
+
+
+# -- one vector --------------------------------------------------------------------------------------------------------
+
+
+def test_flattened_steps_are_one_vector_each_of_whose_numbers_has_a_scale_of_its_own() -> None:
+    rows = [record([[1, 10], [3, 10]]), record([[5, 30], [3, 14]], "b")]
+    task = fitted(rows, flatten=True)
+    assert task.model_sizes == {"features": 4, "labels": 2}
+    example = task.example(rows[1])
+    assert (example.length, example.all_steps) == (1, 2)
+    np.testing.assert_allclose(example.values, [[1, 1, 0, 1]])  # the third number is 3 in both rows
+    by_itself = fitted(rows, flatten=True, scaling="series").example(rows[0])
+    np.testing.assert_allclose(by_itself.values, [[-1, 0, 1, 0]])  # each column by its own mean, then flat
+    masked = fitted(rows, flatten=True, missing="mask").example(record([[1, None], [3, 10]]))
+    np.testing.assert_allclose(masked.values, [[-1, 0, 0, -1, 1, 0, 1, 1]])
+    assert "; one vector of 4." in task.input_notes([example])[1]
+    assert task.facts({"train": [example]}) == {"labels": 2, "numbers a step": 2, "train series": 1, "train steps": 2}
+    assert task.feature_names() == ("values 1", "values 2", "values 3", "values 4")
+
+
+def test_rows_of_another_length_are_named_where_they_are_one_vector() -> None:
+    rows = [record([1, 2, 3], "a", 1), record([1, 2], "b", 2)]
+    with pytest.raises(DataError, match=r"d.jsonl:2: has 2 steps, expected 3, as d.jsonl:1 has: with task.flatten"):
+        fitted(rows, flatten=True)
+    task = fitted(rows, flatten=True, max_length=2)
+    with pytest.raises(DataError, match=r"d.jsonl:9: has 1 step, expected 2, as training data had: with task.flatten"):
+        task.example(record([1], line=9), gold=False)
+
+
+def test_one_vector_alone_and_together_has_the_same_answer_and_of_no_steps_there_is_none() -> None:
+    rows = [record(np.random.default_rng(k).normal(size=(5, 2)).tolist(), "ab"[k % 2], k) for k in range(6)]
+    task = fitted(rows, flatten=True)
+    model = model_of(task, name="dense", sizes=[4])
+    examples = [task.example(one, gold=False) for one in [*rows, record([])]]
+    together = task.predict(model, task.collate(examples, range(7)), examples)
+    for k, example in enumerate(examples):
+        (alone,) = task.predict(model, task.collate([example], [k]), [example])
+        assert alone.probabilities == pytest.approx(together[k].probabilities, rel=1e-6)
+    assert task.answer(examples[-1], together[-1]).to_dict()["note"] == "no steps"
+    again = task.plan.restore(json.loads(json.dumps(task.to_json())), "task.json")
+    assert again.example(rows[0]).values.tolist() == task.example(rows[0]).values.tolist()
+    with pytest.raises(RunError, match="3 steps of 10 numbers"):
+        task.plan.restore({**task.to_json(), "reader": {**task.to_json()["reader"], "steps": 3}}, "task.json")
+    with pytest.raises(ConfigError, match=r"task.flatten: needs all steps first"):
+        task.predictor(model)
+
+
+def test_a_forest_reads_the_numbers_of_a_vector_themselves() -> None:
+    """The sum of both numbers is 1 in every row, and so are all statistics of a label."""
+    rows = [record([float(k % 2), float(1 - k % 2)], "ab"[k % 2], k) for k in range(20)]
+    task = fitted(rows, flatten=True)
+    assert described(task.example(rows[0]).values, task.reader).tolist() == [-1, 1]
 
 
 # -- pieces ------------------------------------------------------------------------------------------------------------

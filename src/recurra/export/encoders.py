@@ -11,9 +11,10 @@ import torch
 from torch import nn
 
 from recurra.base.errors import ConfigError
+from recurra.export.layers import linear
 from recurra.export.onnx_graph import Drawing, Value
 from recurra.export.recurrent import last, recurrent
-from recurra.models.encoders import AWD, Convolutional, RecurrentEncoder
+from recurra.models.encoders import AWD, Convolutional, Dense, RecurrentEncoder
 from recurra.models.encoders.recurrent import state_names
 from recurra.nn import Recurrent
 
@@ -73,14 +74,32 @@ def _convolutional(draw: Drawing, encoder: Convolutional, x: Value, lengths: Val
         pad = space * (kernel // 2)
         y = draw.put("Conv", draw.put("Transpose", x, perm=[1, 2, 0]), weight, bias, pads=[pad, pad], dilations=[space])
         y = draw.put("Transpose", y, perm=[2, 0, 1])
-        scale, shift = draw.weight(norm.weight), draw.weight(_there(norm.bias))
-        y = draw.put("Relu", draw.put("LayerNormalization", y, scale, shift, axis=-1, epsilon=norm.eps))
+        y = draw.put("Relu", _normalized(draw, norm, y))
         x = draw.where(real, draw.put("Add", y, x) if k else y)
+    return EncodedValues(x, lengths, _last_real(draw, x, lengths), {})
+
+
+def _dense(draw: Drawing, encoder: Dense, x: Value, lengths: Value, given: States) -> EncodedValues:
+    x = draw.where(draw.spread(draw.sequence_mask(lengths, x), 2), x)
+    for layer, norm in zip(encoder.linears, encoder.norms, strict=True):
+        assert isinstance(layer, nn.Linear)
+        x = linear(draw, layer, x)
+        x = _normalized(draw, norm, x) if isinstance(norm, nn.LayerNorm) else x
+        x = draw.put(encoder.activation.capitalize(), x)  # Relu, Tanh, Sigmoid
+    return EncodedValues(x, lengths, _last_real(draw, x, lengths), {})
+
+
+def _normalized(draw: Drawing, norm: nn.LayerNorm, x: Value) -> Value:
+    scale, shift = draw.weight(norm.weight), draw.weight(_there(norm.bias))
+    return draw.put("LayerNormalization", x, scale, shift, axis=-1, epsilon=norm.eps)
+
+
+def _last_real(draw: Drawing, x: Value, lengths: Value) -> Value:
+    """(N, M): the last real step of x (T, N, M); zeros for a row without any."""
     place = draw.put("Max", draw.put("Sub", lengths, draw.constant(1, np.int64)), draw.constant(0, np.int64))
     index = draw.put("Expand", draw.spread(place, 0, 2), draw.put("Concat", *_summary_shape(draw, x), axis=0))
     found = draw.put("Squeeze", draw.put("GatherElements", x, index, axis=0), draw.integers(0))
-    summary = draw.where(draw.spread(draw.put("Greater", lengths, draw.constant(0, np.int64)), 1), found)
-    return EncodedValues(x, lengths, summary, {})
+    return draw.where(draw.spread(draw.put("Greater", lengths, draw.constant(0, np.int64)), 1), found)
 
 
 def _summary_shape(draw: Drawing, x: Value) -> tuple[Value, Value, Value]:
@@ -109,4 +128,5 @@ WRITERS: dict[type[nn.Module], Callable[[Drawing, Any, Value, Value, States], En
     RecurrentEncoder: _recurrent,
     AWD: _awd,
     Convolutional: _convolutional,
+    Dense: _dense,
 }

@@ -3,6 +3,7 @@
 recurrent  layers of any cell, in one direction or both
 identity   no layers
 convolutional  convolutions over steps, without a state
+dense      feed-forward layers at each step
 awd        layers whose states go in and out, with the dropouts of AWD-LSTM, for language models
 """
 
@@ -14,6 +15,7 @@ from recurra.base.registry import Registry
 from recurra.models.contract import Encoder
 from recurra.models.encoders.awd import AWD
 from recurra.models.encoders.convolutional import Convolutional
+from recurra.models.encoders.dense import Dense
 from recurra.models.encoders.identity import Identity
 from recurra.models.encoders.recurrent import RecurrentEncoder
 
@@ -22,5 +24,6 @@ ENCODERS.add("recurrent", RecurrentEncoder)
 ENCODERS.add("awd", AWD)
 ENCODERS.add("identity", Identity)
 ENCODERS.add("convolutional", Convolutional)
+ENCODERS.add("dense", Dense)
 
-__all__ = ["AWD", "ENCODERS", "Convolutional", "Identity", "RecurrentEncoder"]
+__all__ = ["AWD", "ENCODERS", "Convolutional", "Dense", "Identity", "RecurrentEncoder"]

@@ -6,23 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from recurra.metrics import Compared, LabelOutput, compare
 from recurra.metrics.baselines import Baseline, Majority, MajoritySets
+from recurra.tasks.series_statistics import described
 
 if TYPE_CHECKING:
-    from recurra.tasks.series_classification.task import AnyExample, SeriesClassification
+    from recurra.tasks.series_classification.task import SeriesClassification
+    from recurra.tasks.series_task import AnyExample
 
 TREES = 200
-
-
-def statistics(values: NDArray[Any]) -> NDArray[np.float64]:
-    """(8 F + 1,) of a series (T, F): mean, deviation, least, largest, first, last, mean and largest change; length."""
-    x = values.astype(np.float64) if len(values) else np.zeros((1, values.shape[1]))
-    steps = np.abs(np.diff(x, axis=0)) if len(x) > 1 else np.zeros_like(x)
-    parts = [x.mean(0), x.std(0), x.min(0), x.max(0), x[0], x[-1], steps.mean(0), steps.max(0)]
-    return np.concatenate([*parts, [len(values)]])
 
 
 class ForestOfStatistics:
@@ -56,7 +49,7 @@ def compared(
 
     def pairs(examples: Sequence[AnyExample]) -> tuple[list[Any], list[Any]]:
         # Of each at once: the numbers of a sound are made when they are asked for, and need not be kept.
-        return [statistics(e.values) for e in examples], [e.gold for e in examples]
+        return [described(e.values, task.reader) for e in examples], [e.gold for e in examples]
 
     def score(gold: Sequence[Any], outputs: Sequence[Any], split: str) -> Any:
         return task.kind.score(gold, outputs, task.labels, (), split)

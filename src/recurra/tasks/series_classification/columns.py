@@ -1,126 +1,26 @@
-"""Which columns of a file hold numbers, which the label, and whether each row is a series or a step of one."""
+"""Which column of a file holds the label of a series."""
 
 from __future__ import annotations
 
-import gzip
-import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from recurra.base.contracts import Record
 from recurra.base.errors import DataError
-from recurra.data.fields import names_sound, numbers_of
-from recurra.data.sound import sound_of
-from recurra.tasks.columns import column_names, counted, missing, named, values
-from recurra.tasks.contract import Suggestion
+from recurra.tasks.columns import counted, missing, named, values
+from recurra.tasks.series_columns import Answer
 
-# Names that people give to these columns; the first that is there wins.
+# Names that people give to this column; the first that is there wins.
 LABEL_NAMES = ("label", "labels", "class", "category", "target", "activity", "y")
-VALUES_NAMES = ("values", "value", "series", "signal", "features", "x")
-ID_NAMES = (
-    "id",
-    "series",
-    "series_id",
-    "unique_id",
-    "case",
-    "case_id",
-    "case_index",
-    "subject",
-    "sequence",
-    "session",
-    "recording",
-    "trial",
-)
-TIME_NAMES = ("time", "t", "timestamp", "ds", "date", "datetime", "step", "time_index", "timepoint")
-# The beginning of a file that is looked at, and numbers without names in its first line: a table of the UCR archive.
-LOOK_BYTES = 65_536
-# Bands of sounds that `init` writes; Kaldi's own 23 were not compared with it.
-BANDS = 40
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[Nn]a[Nn]|\?")
 
 
-def format_of(file: Path) -> str:
-    """The format that `init` reads a file in: `ucr` where its first line is numbers alone, else by its name."""
-    try:
-        with (gzip.open if file.suffix == ".gz" else open)(file, "rb") as lines:
-            first = lines.readline(LOOK_BYTES).decode("utf-8", "replace")
-    except (OSError, EOFError):
-        return "auto"
-    cells = re.split(r"[\s,]+", first.strip())
-    return "ucr" if len(cells) > 2 and all(_NUMBER.fullmatch(cell) for cell in cells) else "auto"
-
-
-def suggested(rows: Sequence[Record], file: Path) -> Suggestion:
-    """Options of the task for a file, from its first rows. Raises ConfigError or DataError if nothing fits."""
-    names = column_names(rows, file, "numbers and a label")
-    sounds = [name for name in names if names_sound(rows[0].fields[name])]
-    if sounds:
-        return _of_sounds(rows, file, names, sounds[0])
-    listed = [name for name in names if _steps(rows[0], name) > 1]
-    return _of_series(rows, file, names, listed) if listed else _of_steps(rows, file, names)
-
-
-def _of_sounds(rows: Sequence[Record], file: Path, names: Sequence[str], column: str) -> Suggestion:
-    """Each row names a sound file. The rate is that of the first."""
-    label = _label(rows, file, [name for name in names if name != column])
-    first = sound_of(rows[0].fields[column], rows[0].origin, column)
-    sound: dict[str, Any] = {"name": "kaldi", "rate": first.rate, "bands": BANDS}
-    said = [
-        f"values: column '{column}', of sound files; the first has {first.rate:,} samples a second.",
-        *_said_of(rows, label),
-    ]
-    if first.channels > 1:
-        sound["channels"] = "mean"
-        said.append(f"sound.channels: mean, as the first has {first.channels}.")
-    return Suggestion({"values": column, "label": label, "sound": sound}, said=tuple(said))
-
-
-def _of_series(rows: Sequence[Record], file: Path, names: Sequence[str], listed: Sequence[str]) -> Suggestion:
-    """Each row is a series."""
-    label = _label(rows, file, [name for name in names if name not in listed])
-    by_name = named(VALUES_NAMES, listed)
-    lengths = {name: _steps(rows[0], name) for name in listed}
-    together = [name for name in listed if lengths[name] == lengths[listed[0]]]
-    chosen: Any = by_name if by_name is not None else listed[0] if len(together) == 1 else together
-    said = [
-        f"values: {_named(chosen)}, {'by its name' if by_name is not None else 'of numbers'}; each row is a series.",
-        *_said_of(rows, label),
-    ]
-    return Suggestion({"values": chosen, "label": label}, said=tuple(said))
-
-
-def _of_steps(rows: Sequence[Record], file: Path, names: Sequence[str]) -> Suggestion:
-    """Each row is a step: long form. An id is needed that tells series apart."""
-    id_name, time = named(ID_NAMES, names), named(TIME_NAMES, names)
-    if id_name is None:
-        raise DataError(
-            f"{file}: no column holds a list of numbers, and none is called {', '.join(ID_NAMES[:4])}, ... so that "
-            "rows of one series could be put together. Name them in a config: task.values, task.label and "
-            "data.layout: {name: long, id: COLUMN, time: COLUMN}."
-        )
-    label = _label(rows, file, [name for name in names if name not in (id_name, time)])
-    numbers = [n for n in names if n not in (id_name, time, label) and _all_numbers(rows, n)]
-    if not numbers:
-        raise DataError(f"{file}: expected a column of numbers beside '{id_name}' and '{label}', found none.")
-    chosen: Any = numbers[0] if len(numbers) == 1 else numbers
-    layout = {"name": "long", "id": id_name, **({} if time is None else {"time": time})}
-    order = "as the file has them" if time is None else f"in the order of '{time}'"
-    said = [
-        f"layout: long; rows with the same '{id_name}' are one series, {order}.",
-        f"values: {_named(chosen)}, of numbers; one a step.",
-        *_said_of(rows, label),
-    ]
-    return Suggestion({"values": chosen, "label": label}, {"layout": layout}, tuple(said))
-
-
-def number_of_series(rows: Sequence[Record], number: int) -> int:
-    """About how many series a file of so many rows has, from its first rows."""
-    names = list(rows[0].fields)
-    id_name = named(ID_NAMES, names)
-    if id_name is None or any(_steps(rows[0], name) > 1 for name in names):
-        return number
-    return max(1, round(len(set(values(rows, id_name))) * number / len(rows)))
+def label_among(rows: Sequence[Record], file: Path, names: Sequence[str]) -> Answer:
+    """By its name, else the column of the fewest different values. Raises DataError where there is none."""
+    label = _label(rows, file, names)
+    found = values(rows, label)
+    absent = missing(found)
+    said = (f"label: column '{label}'; {counted(found)}.", *([f"label: {absent}"] if absent else []))
+    return Answer((label,), {"label": label}, said)
 
 
 def _label(rows: Sequence[Record], file: Path, names: Sequence[str]) -> str:
@@ -130,25 +30,3 @@ def _label(rows: Sequence[Record], file: Path, names: Sequence[str]) -> str:
         return name
     several = [name for name in names if len(set(values(rows, name))) > 1] or list(names)
     return min(several, key=lambda name: len(set(values(rows, name))))
-
-
-def _said_of(rows: Sequence[Record], label: str) -> list[str]:
-    found = values(rows, label)
-    absent = missing(found)
-    return [f"label: column '{label}'; {counted(found)}.", *([f"label: {absent}"] if absent else [])]
-
-
-def _named(chosen: Any) -> str:
-    return f"column '{chosen}'" if isinstance(chosen, str) else "columns " + ", ".join(f"'{name}'" for name in chosen)
-
-
-def _steps(row: Record, name: str) -> int:
-    """How many steps a field has; 0 where it holds no numbers."""
-    try:
-        return len(numbers_of(row.fields.get(name), row.origin, name))
-    except DataError:
-        return 0
-
-
-def _all_numbers(rows: Sequence[Record], name: str) -> bool:
-    return all(_steps(row, name) == 1 for row in rows[:50])

@@ -12,7 +12,8 @@ from recurra.base.contracts import Batch, Prediction, Table
 from recurra.tasks.explanation import ExplanationTarget, answer_of, copies_of, entry_of
 
 if TYPE_CHECKING:
-    from recurra.tasks.series_classification.task import AnyExample, SeriesClassification
+    from recurra.tasks.series_classification.task import SeriesClassification
+    from recurra.tasks.series_task import AnyExample
 
 # Labels that are shown.
 MOST_LABELS = 10
@@ -42,12 +43,5 @@ def explained(
         f"the probability of '{label}'",
         tables=(Table("Labels", ("label", "probability"), tuple((name, f"{p:.1%}") for name, p in ranked)),),
         unit="step",
-        features=feature_names(task),
+        features=task.feature_names(),
     )
-
-
-def feature_names(task: SeriesClassification) -> tuple[str, ...]:
-    """What the numbers of a step are called: the columns, or one column with the number's place."""
-    columns, number = task.plan.columns, task.reader.num_features
-    names = columns if len(columns) == number else tuple(f"{columns[0]} {k}" for k in range(1, number + 1))
-    return (*names, *(f"{name} is there" for name in names)) if task.reader.missing == "mask" else tuple(names)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from recurra.tasks.series_classification.columns import number_of_series
+from recurra.tasks.series_columns import number_of_series
 from recurra.tasks.sizing import AGAINST_OVERFITTING, Choice, Options, Seen, batch_rows, epochs, training, units
 
 # Series under which fewer units, and more passes, were better on dev (docs/results.md, "Series").

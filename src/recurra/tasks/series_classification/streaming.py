@@ -12,7 +12,7 @@ from torch import Tensor
 from recurra.base.contracts import Batch, Origin, Prediction, Record
 from recurra.base.errors import ConfigError
 from recurra.models import SequenceModel
-from recurra.tasks.series_classification.reader import raw_series
+from recurra.tasks.series_reader import raw_series
 
 if TYPE_CHECKING:
     from recurra.tasks.series_classification.task import SeriesClassification
@@ -83,6 +83,8 @@ def _cannot(task: SeriesClassification) -> list[str]:
         problems.append("task.scaling: series needs the whole series first; standard does not.")
     if task.reader.max_length is not None and task.reader.keep == "end":
         problems.append("task.keep: end needs the end of a series first; start does not.")
+    if task.plan.flatten:
+        problems.append("task.flatten: needs all steps first, as one vector; without it they may come one by one.")
     if len(task.plan.columns) > 1:
         problems.append("task.values: several columns come as one list for each step; name one column of lists.")
     return problems

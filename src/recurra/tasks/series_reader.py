@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from recurra.base.contracts import Origin, Record
 from recurra.base.errors import DataError
+from recurra.base.words import counted
 from recurra.data.fields import numbers_of
 from recurra.data.formats import field
 from recurra.data.scaling import Scaler
@@ -18,6 +19,7 @@ from recurra.data.scaling import Scaler
 Missing = Literal["refuse", "mask"]
 Keep = Literal["start", "end"]
 Raw = NDArray[np.float32]
+_LENGTHS = " Give every row as many steps, cut longer ones with task.max_length, or leave flatten out."
 # float32 has numbers to here.
 LARGEST = float(np.finfo(np.float32).max)
 
@@ -68,39 +70,60 @@ def _place(record: Record, step: int) -> Origin:
 
 @dataclass(frozen=True, slots=True)
 class SeriesReader:
-    """What a model reads of a series. max_length: steps that are kept, from the start or the end; None keeps all."""
+    """What a model reads of a series. max_length: steps that are kept, from the start or the end; None keeps all.
+
+    steps: of every series, where they are one vector (`flatten`); None: the model reads them one by one
+    """
 
     scaler: Scaler
     missing: Missing
     max_length: int | None
     keep: Keep
+    steps: int | None = None
 
     @property
     def num_features(self) -> int:
         """Numbers of a step in the data."""
-        return len(self.scaler.shift)
+        return len(self.scaler.shift) // (self.steps or 1)
 
     @property
     def width(self) -> int:
         """Numbers of a step that the model reads: with a mask one more for each."""
-        return self.num_features * (2 if self.missing == "mask" else 1)
+        return len(self.scaler.shift) * (2 if self.missing == "mask" else 1)
+
+    def num_read(self, steps: int) -> int:
+        """How many steps of a series of so many are read."""
+        return steps if self.max_length is None else min(steps, self.max_length)
+
+    def length(self, steps: int) -> int:
+        """Steps of the model for a series of so many: one where they are one vector."""
+        return self.num_read(steps) if self.steps is None else min(self.num_read(steps), 1)
 
     def ready(self, raw: Raw, origin: Origin) -> NDArray[np.float32]:
-        """(T, width): scaled, 0 where a number is missing, and beside it 1 where one is there.
+        """(T, width): scaled, 0 where a number is missing, and beside it 1 where one is there; of one vector T is 1.
 
-        Raises DataError for another number of features than in training.
+        Raises DataError for another number of features than in training; of one vector, of steps too.
         """
         if raw.shape[1] != self.num_features:
             self._refuse(raw, origin)
-        kept = raw if self.max_length is None or len(raw) <= self.max_length else self._cut(raw, self.max_length)
-        scaled = self.scaler(kept)
+        scaled = self._scaled(cut(raw, self.max_length, self.keep), origin)
         if self.missing == "refuse":
             return scaled.astype(np.float32)
         there = ~np.isnan(scaled)
         return np.concatenate([np.where(there, scaled, 0.0), there], axis=1).astype(np.float32)
 
-    def _cut(self, raw: Raw, limit: int) -> Raw:
-        return raw[:limit] if self.keep == "start" else raw[-limit:]
+    def _scaled(self, kept: Raw, origin: Origin) -> NDArray[np.float64]:
+        """Scaled, and flat where a series is one vector: each of its numbers then has a scale of its own."""
+        if self.steps is None:
+            return self.scaler(kept)
+        if not len(kept):
+            return np.zeros((0, len(self.scaler.shift)))
+        if len(kept) != self.steps:
+            raise DataError(
+                f"{origin}: has {counted(len(kept), 'step')}, expected {self.steps}, as training data had: with "
+                f"task.flatten all steps are one vector.{_LENGTHS}"
+            )
+        return flat(self.scaler(kept)) if self.scaler.how == "series" else self.scaler(flat(kept))
 
     def _refuse(self, raw: Raw, origin: Origin) -> None:
         hint = ""
@@ -115,17 +138,33 @@ class SeriesReader:
             "missing": self.missing,
             "max_length": self.max_length,
             "keep": self.keep,
+            "steps": self.steps,
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> SeriesReader:
         """The inverse of `to_json`. Raises KeyError, TypeError or ValueError for anything else."""
-        missing, limit, keep = data["missing"], data["max_length"], data["keep"]
+        missing, limit, keep, steps = data["missing"], data["max_length"], data["keep"], data.get("steps")
         if missing not in ("refuse", "mask") or keep not in ("start", "end"):
             raise ValueError(f"missing {missing!r} and keep {keep!r}")
         if not (limit is None or (isinstance(limit, int) and limit > 0)):
             raise ValueError(f"max_length {limit!r}")
-        return cls(Scaler.from_json(data["scaler"]), missing, limit, keep)
+        scaler = Scaler.from_json(data["scaler"])
+        if not (steps is None or (isinstance(steps, int) and steps > 0 and len(scaler.shift) % steps == 0)):
+            raise ValueError(f"{steps!r} steps of {len(scaler.shift)} numbers")
+        return cls(scaler, missing, limit, keep, steps)
+
+
+def cut(raw: Raw, limit: int | None, keep: Keep) -> Raw:
+    """The steps of a series (T, F) that are read."""
+    if limit is None or len(raw) <= limit:
+        return raw
+    return raw[:limit] if keep == "start" else raw[-limit:]
+
+
+def flat(values: NDArray[Any]) -> NDArray[Any]:
+    """(1, T * F) of (T, F), step by step."""
+    return values.reshape(1, -1)
 
 
 def _numbers(count: int) -> str:
@@ -145,3 +184,15 @@ def features_of(rows: Iterable[tuple[Raw, Origin]], source: str) -> int:
                 f"every series of {source}.{turned}"
             )
     return int(first.shape[1])
+
+
+def steps_of(rows: Iterable[tuple[Raw, Origin]], source: str) -> int:
+    """How many steps every series has, for one vector of each. Raises DataError, with file and line, for another."""
+    first, where = next(rows := iter(rows))
+    for raw, origin in rows:
+        if len(raw) != len(first):
+            raise DataError(
+                f"{origin}: has {counted(len(raw), 'step')}, expected {len(first)}, as {where} has: with task.flatten "
+                f"all steps are one vector, as long in every row of {source}.{_LENGTHS}"
+            )
+    return len(first)

@@ -14,7 +14,7 @@ from recurra.base.errors import DataError
 from recurra.data.formats import field
 from recurra.data.sound import Sound, check_sound, num_samples, samples_of, sound_of
 from recurra.data.spectra import Spectrum
-from recurra.tasks.series_classification.reader import Raw, SeriesReader
+from recurra.tasks.series_reader import Raw, SeriesReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +64,7 @@ class SoundExample:
 
     @property
     def length(self) -> int:
-        limit = self.reader.max_length
-        return self.all_steps if limit is None else min(self.all_steps, limit)
+        return self.reader.length(self.all_steps)
 
     @property
     def key(self) -> str:

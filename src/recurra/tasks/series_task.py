@@ -1,0 +1,181 @@
+"""What tasks that read series have in common: from records to batches, and what is said of what was read."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from recurra.base.contracts import Batch, Origin, Record
+from recurra.base.digest import digest_of
+from recurra.data.sound import silence
+from recurra.tasks.bucketing import BucketSampler
+from recurra.tasks.series_plan import SeriesPlan
+from recurra.tasks.series_reader import Raw, SeriesReader, raw_series
+from recurra.tasks.series_sounds import SoundExample, SoundRow, read_sound
+
+NOTE = "no steps"
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesExample:
+    """A series as the model reads it, (T, F) float32, and what it should be: None where nobody knows.
+
+    all_steps: how many it has without the limit, and before they are one vector
+    """
+
+    values: NDArray[np.float32]
+    gold: Any
+    origin: Origin
+    all_steps: int
+
+    @property
+    def length(self) -> int:
+        return len(self.values)
+
+    @property
+    def key(self) -> str:
+        return digest_of(self.values).hex()
+
+    def digest(self) -> bytes:
+        return digest_of(self.values, self.gold)
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether there is nothing to read."""
+        return not self.length
+
+
+AnyExample: TypeAlias = SeriesExample | SoundExample
+
+
+class Readable(Protocol):
+    """Numbers of a row with what they should be."""
+
+    @property
+    def raw(self) -> Raw: ...
+    @property
+    def gold(self) -> Any: ...
+    @property
+    def origin(self) -> Origin: ...
+
+
+def example_of(reader: SeriesReader, row: Readable) -> AnyExample:
+    """A row as an example. Raises DataError for another number of features than in training."""
+    if isinstance(row, SoundRow):
+        return SoundExample(row.sound, row.spectrum, reader, row.gold)
+    return SeriesExample(reader.ready(row.raw, row.origin), row.gold, row.origin, len(row.raw))
+
+
+class SeriesTask(ABC):
+    """The verbs that read. A task adds `targets`, and what is said."""
+
+    input_key: ClassVar[str] = ""
+
+    def __init__(self, plan: SeriesPlan, reader: SeriesReader) -> None:
+        self.plan: Any = plan
+        self.reader = reader
+
+    @property
+    def trial_fields(self) -> Mapping[str, Any]:
+        """Two steps of zeros, or as many as one vector needs; of sounds, a second of silence."""
+        if (spectrum := self.plan.spectrum) is not None:
+            return {self.plan.columns[0]: silence(spectrum.rate, spectrum.rate)}
+        step = [0.0] * (self.reader.num_features if len(self.plan.columns) == 1 else 1)
+        return {name: [step] * (self.reader.steps or 2) for name in self.plan.columns}
+
+    @property
+    def decodes(self) -> bool:
+        """Sounds are decoded when a batch is made."""
+        return self.plan.sound is not None
+
+    def example(self, record: Record, *, gold: bool = True) -> AnyExample:
+        """Read a record; without `gold` nobody knows the answer, and the series may have no step.
+
+        Raises DataError, with file, line and step, for what is no number, or an answer that is not there.
+        """
+        if gold:
+            return example_of(self.reader, self.plan.read(record))
+        if (spectrum := self.plan.spectrum) is not None:
+            sound = read_sound(record, self.plan.columns[0], spectrum, blank=True)
+            return SoundExample(sound, spectrum, self.reader, None)
+        raw = raw_series(record, self.plan.columns, self.plan.missing)
+        if not len(raw):  # of no steps nobody can tell how many numbers each has
+            raw = np.zeros((0, self.reader.num_features), np.float32)
+        return SeriesExample(self.reader.ready(raw, record.origin), None, record.origin, len(raw))
+
+    def examples(self, rows: Iterable[Readable]) -> Iterator[AnyExample]:
+        """Rows as examples, one by one."""
+        return (example_of(self.reader, row) for row in rows)
+
+    def sampler(
+        self, examples: Sequence[AnyExample], *, batch_tokens: int, batch_rows: int, seed: int
+    ) -> BucketSampler:
+        """Those of like lengths together."""
+        return BucketSampler(examples, self.collate, batch_tokens, batch_rows, seed)
+
+    def collate(self, examples: Sequence[AnyExample], indices: Sequence[int]) -> Batch:
+        """features (T, N, F), zero where padded; targets where all are known."""
+        lengths = torch.tensor([e.length for e in examples], dtype=torch.int64)
+        T = int(lengths.max()) if len(examples) else 0
+        features = np.zeros((T, len(examples), self.reader.width), np.float32)
+        for n, e in enumerate(examples):
+            if e.length:
+                features[: e.length, n] = e.values
+        return Batch({"features": torch.from_numpy(features)}, lengths, self.targets(examples), tuple(indices))
+
+    @abstractmethod
+    def targets(self, examples: Sequence[Any]) -> dict[str, torch.Tensor]:
+        """What a batch should be, by name; nothing unless all of it is known."""
+
+    def series_notes(self, examples: Sequence[AnyExample]) -> tuple[str, ...]:
+        """What the axes were taken for, and numbers that are always the same."""
+        lengths = [e.all_steps for e in examples]
+        few, many = min(lengths), max(lengths)
+        steps = f"{few:,} steps" if few == many else f"{few:,} to {many:,} steps"
+        spectrum = self.plan.spectrum
+        said = "" if spectrum is None else f"train: sounds of {spectrum.rate:,} Hz; {spectrum.said()}."
+        same = ", ".join(str(k + 1) for k in self.reader.scaler.constant[:8])
+        numbers = f"{self.reader.num_features} {'number' if self.reader.num_features == 1 else 'numbers'}"
+        whole = "" if self.reader.steps is None else f"; one vector of {self.reader.steps * self.reader.num_features:,}"
+        of = "each step" if self.reader.steps is None else "each vector"
+        return (
+            said,
+            f"train: {len(examples):,} series of {steps}, each with {numbers}{whole}.",
+            f"train: the same number in every step and series: number {same} of {of}." if same else "",
+        )
+
+    def warnings(self, outputs: Sequence[Any], examples: Sequence[AnyExample]) -> tuple[str, ...]:
+        """Series without any step."""
+        blank = [e for e in examples if e.is_blank]
+        if not blank:
+            return ()
+        have = "has no steps and an empty answer" if len(blank) == 1 else "have no steps and empty answers"
+        return (f"{len(blank)} of {len(examples)} series {have}; the first: {blank[0].origin}.",)
+
+    def size_facts(self, splits: Mapping[str, Sequence[AnyExample]]) -> dict[str, str | int | float]:
+        """Sizes, and what was cut, by split."""
+        found: dict[str, str | int | float] = {"numbers a step": self.reader.num_features}
+        for name, examples in splits.items():
+            pairs = [(e.all_steps, self.reader.num_read(e.all_steps)) for e in examples]
+            found[f"{name} series"] = len(examples)
+            found[f"{name} steps"] = sum(read for _, read in pairs)
+            if cut := sum(steps > read for steps, read in pairs):
+                lost = sum(steps - read for steps, read in pairs)
+                found[f"{name} series cut"] = (
+                    f"{cut} of {len(examples)}, {lost} steps (max_length {self.plan.max_length})"
+                )
+        return found
+
+    def feature_names(self) -> tuple[str, ...]:
+        """What the numbers of a step are called: the columns, or one column with the number's place."""
+        columns, number = self.plan.columns, len(self.reader.scaler.shift)
+        names = columns if len(columns) == number else tuple(f"{columns[0]} {k}" for k in range(1, number + 1))
+        if len(columns) > 1 and self.reader.steps is not None:
+            names = tuple(f"{name} {t}" for t in range(1, self.reader.steps + 1) for name in columns)
+        return (*names, *(f"{name} is there" for name in names)) if self.reader.missing == "mask" else tuple(names)
