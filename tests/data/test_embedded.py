@@ -213,6 +213,29 @@ def test_without_statsmodels_the_sentence_says_what_to_install(monkeypatch: pyte
         next(EMBEDDED["co2"].records("train"))
 
 
+def test_passengers_are_those_of_box_and_jenkins_and_need_no_package() -> None:
+    rows = [r.fields for r in EMBEDDED["airline"].records("train")]
+    assert len(rows) == EMBEDDED["airline"].size("train") == 144
+    assert (rows[0], rows[-1]) == (
+        {"month": "1949-01", "passengers": "112"},
+        {"month": "1960-12", "passengers": "432"},
+    )
+    # Totals of years, as tables of the series have them.
+    years = [sum(int(r["passengers"]) for r in rows[k : k + 12]) for k in range(0, 144, 12)]
+    assert years == [1520, 1676, 2042, 2364, 2700, 2867, 3408, 3939, 4421, 4572, 5140, 5714]
+
+
+def test_the_help_of_demo_names_all_of_them() -> None:
+    import argparse
+
+    from recurra.cli.commands import demo
+
+    parser = argparse.ArgumentParser()
+    demo.COMMAND.arguments(parser)
+    said = parser.format_help()
+    assert [name for name in demos.DEMOS if name not in said] == []
+
+
 def test_the_demo_of_forecasts_trains_on_the_series_and_forecasts_it(
     statsmodels: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

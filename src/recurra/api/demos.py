@@ -74,6 +74,13 @@ def _about_co2() -> str:
     )
 
 
+def _about_airline() -> str:
+    return (
+        "144 months, of which the last two years are forecast, a year at a time, by what is before them alone. The "
+        "same months a year ago stand beside as the seasonal naive forecast."
+    )
+
+
 DEMOS: Mapping[str, Demo] = {
     "dates": Demo(
         "dates",
@@ -177,6 +184,35 @@ DEMOS: Mapping[str, Demo] = {
         "T.P. Whorf, Scripps Institution of Oceanography; public domain; as the package statsmodels has them): half a "
         "year ahead, with intervals.",
         _about_co2,
+    ),
+    "airline": Demo(
+        "airline",
+        {
+            "task": {
+                "name": "forecasting",
+                "target": "passengers",
+                "time": "month",
+                "horizon": 12,
+                "context": 24,
+                "scaling": "mean",
+                "base": "season",
+                "windows": 512,
+            },
+            "data": {
+                "layout": {"name": "wide", "time": "month", "value": "passengers"},
+                "split": {"name": "time", "dev": 2, "test": 2},
+            },
+            "model": {"encoder": {"cell": "gru", "hidden_size": 16}, "head": {"output_dropout": 0.1}},
+            "training": {
+                "epochs": 8,
+                "batch_rows": 32,
+                "optimizer": {"name": "adam", "lr": 0.005},
+                "schedule": {"name": "cosine", "warmup": 0.05},
+            },
+        },
+        "How many passengers will fly? Those of international flights by month, 1949 to 1960 (Box & Jenkins 1976, "
+        "series G): a year ahead, with intervals.",
+        _about_airline,
     ),
     "names": Demo(
         "names",

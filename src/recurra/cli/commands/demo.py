@@ -11,9 +11,8 @@ from recurra.cli.progress import watching
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "name", metavar="NAME", nargs="?", default="dates", help="dates, language_model, names or tagging"
-    )
+    known = "dates, tagging, language_model, forecasting, airline or names"
+    parser.add_argument("name", metavar="NAME", nargs="?", default="dates", help=f"{known} (default: dates)")
     parser.add_argument("--out", metavar="RUN", type=Path, help="the run folder to make (default: runs/demo-NAME)")
 
 

@@ -5,7 +5,7 @@ names     which language is this name?
 dates     which day is this? date_forms: how forty languages write one, and what a text can mean
 quantities  where are the dates and the numbers in a list of things?
 topics    what comes next in the language reference of Python?
-series    what follows? sunspots by year, carbon dioxide by week
+series    what follows? sunspots by year, carbon dioxide by week, passengers by month
 locales   what CLDR says of a language
 
 A new set is one file that makes an `EmbeddedSet`, and one line below.
@@ -17,7 +17,7 @@ from recurra.data.embedded.dataset import EMBEDDED, EmbeddedSet, write_csv
 from recurra.data.embedded.dates import DATES_SET
 from recurra.data.embedded.names import NAMES_SET
 from recurra.data.embedded.quantities import QUANTITIES_SET
-from recurra.data.embedded.series import CO2_SET, SUNSPOTS_SET
+from recurra.data.embedded.series import AIRLINE_SET, CO2_SET, SUNSPOTS_SET
 from recurra.data.embedded.topics import TOPICS_SET
 
 __all__ = ["EMBEDDED", "EmbeddedSet", "write_csv"]
@@ -28,3 +28,4 @@ EMBEDDED.add("quantities", QUANTITIES_SET)
 EMBEDDED.add("topics", TOPICS_SET)
 EMBEDDED.add("co2", CO2_SET)
 EMBEDDED.add("sunspots", SUNSPOTS_SET)
+EMBEDDED.add("airline", AIRLINE_SET)
