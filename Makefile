@@ -94,7 +94,7 @@ aarch64:        ## the same for another processor (NEON): compiled across, and r
 	mkdir -p build/aarch64
 	PYTHONPATH=src $(PYTHON) -m recurra.lower.write_kernels build/aarch64/cells.inc
 	aarch64-linux-gnu-g++ -O2 -std=c++20 -fopenmp -ffp-contract=fast -fno-math-errno -fno-trapping-math -Ibuild/aarch64 \
-	  native/tests/battery.cpp native/recurrent/engine.cpp native/dense/linear.cpp -o build/aarch64/battery
+	  native/tests/battery.cpp native/recurrent/engine.cpp native/dense/linear.cpp native/checksum.cpp -o build/aarch64/battery
 	OMP_NUM_THREADS=1 qemu-aarch64 -L /usr/aarch64-linux-gnu build/aarch64/battery $(or $(ROUNDS),2)
 
 clean:          ## remove everything that was made here

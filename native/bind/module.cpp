@@ -3,82 +3,21 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
-#include <unistd.h>
 
-#include <algorithm>
-#include <cstring>
 #include <exception>
 #include <memory>
 #include <string>
 
-#include "../recurrent/job.h"
+#include "kept.h"
+#include "layer.h"
 #include "linear.h"
-#include "pool.h"
-#include "processor.h"
 #include "rows.h"
 #include "words.h"
 
 namespace nb = nanobind;
 using namespace recurra;
 using namespace nanobind::literals;
-using Address = std::uintptr_t;
-using Addresses = std::vector<Address>;
-
 namespace {
-
-// OpenMP's threads do not survive a fork: in a child, one thread does the work. The bits are the same.
-const pid_t loaded_in = getpid();
-constexpr int MOST_THREADS = 64;
-
-// Those that were compiled and that this processor runs, the widest first.
-std::vector<const Engine*> engines() {
-    std::vector<const Engine*> found;
-    for (const Engine* e : {
-#if defined(RECURRA_HAS_AVX512)
-             &engine_avx512,
-#endif
-#if defined(RECURRA_HAS_AVX2)
-             &engine_avx2,
-#endif
-#if defined(RECURRA_HAS_PORTABLE)
-             &engine_portable,
-#endif
-         })
-        if (processor_runs(e->isa)) found.push_back(e);
-    return found;
-}
-
-const Engine& engine_of(const std::string& isa) {
-    for (const Engine* e : engines())
-        if (isa == e->isa) return *e;
-    throw std::invalid_argument("this processor cannot run '" + isa + "'");
-}
-
-template <typename T>
-T* at(Address address) {
-    return reinterpret_cast<T*>(address);
-}
-
-// What the forward pass leaves for the backward pass.
-struct Tape {
-    Memory memory;
-};
-
-// A cell's plan on one instruction set; plan: of a user's cell, else 0.
-class Kernel {
-public:
-    Kernel(const std::string& isa, const std::string& cell, Address plan)
-        : engine_(engine_of(isa)), plan_(plan ? at<const void>(plan) : engine_.find(cell.c_str())) {
-        if (!plan_) throw std::invalid_argument("no built-in kernel for '" + cell + "'");
-        if (!engine_.fits(plan_)) throw std::invalid_argument(cell + ": made for another version of recurra");
-    }
-    const Engine& engine() const { return engine_; }
-    const void* plan() const { return plan_; }
-
-private:
-    const Engine& engine_;
-    const void* plan_;
-};
 
 void copy_addresses(float** to, const Addresses& from, std::size_t most) {
     if (from.size() > most) throw std::invalid_argument("too many addresses");
@@ -92,7 +31,7 @@ public:
     Call(const Kernel& kernel, const std::vector<long>& sizes, bool reverse, Address lengths, Address x,
          const Addresses& states, const Addresses& parameters, const Addresses& zone_masks,
          const std::vector<float>& zone, Address mask, Address output)
-        : engine_(kernel.engine()), rows_(sizes.at(0), sizes.at(1), at<const std::int64_t>(lengths)) {
+        : kernel_(kernel), engine_(kernel.engine()), rows_(sizes.at(0), sizes.at(1), at<const std::int64_t>(lengths)) {
         job_.plan = kernel.plan();
         job_.T = sizes.at(0), job_.N = sizes.at(1), job_.I = sizes.at(2), job_.H = sizes.at(3), job_.P = sizes.at(4);
         job_.reverse = reverse;
@@ -123,16 +62,29 @@ public:
         copy_addresses(job_.d_parameters, d_parameters, JOB_PARAMETERS);
     }
 
+    // Where the packed form of the weights stays until the next call.
+    void keep(Kept& kept) { kept_ = &kept; }
+
+    // With Python's lock, before `forward` without it and after.
+    void begin(bool training) {
+        if (kept_) last_ = training ? nullptr : kept_->last;
+    }
+    void end() {
+        if (kept_) kept_->last = std::move(last_);
+    }
+
     // The tape is empty unless it is for training.
     std::unique_ptr<Tape> forward(bool training, int threads) {
         Job job = job_;
         job.training = training;
         job.threads = threads;
         auto tape = std::make_unique<Tape>(Tape{Memory(training ? engine_.tape_bytes(job) : 0)});
-        const Memory scratch(engine_.forward_bytes(job)), weights(engine_.weight_bytes(job));
+        const bool keeps = kept_ && worth_keeping(job);
+        if (keeps) last_ = meet(last_, kernel_, job);
+        const WeightsOfCall weights(engine_, job, keeps ? last_.get() : nullptr);
+        const Memory scratch(engine_.forward_bytes(job));
         job.tape = tape->memory.at();
         job.scratch = scratch.at();
-        job.weights = weights.at();
         engine_.forward(job);
         return tape;
     }
@@ -150,14 +102,13 @@ public:
     }
 
 private:
+    const Kernel& kernel_;
     const Engine& engine_;
     Rows rows_;
     Job job_{};
+    Kept* kept_ = nullptr;
+    LastMet last_;
 };
-
-int usable(int threads) {
-    return getpid() != loaded_in ? 1 : threads < 1 ? 1 : threads > MOST_THREADS ? MOST_THREADS : threads;
-}
 
 // Runs work(k, threads) for several independent calls: side by side where there are as many calls as threads, since then
 // no step has to wait for another core; otherwise one after another, all threads in each.
@@ -184,34 +135,13 @@ void together(std::size_t count, int threads, const Work& work) {
 
 std::vector<std::unique_ptr<Tape>> forward(const std::vector<Call*>& calls, bool training, int threads) {
     std::vector<std::unique_ptr<Tape>> tapes(calls.size());
-    const nb::gil_scoped_release other_threads;
-    together(calls.size(), threads, [&](std::size_t k, int n) { tapes[k] = calls[k]->forward(training, n); });
+    for (Call* call : calls) call->begin(training);
+    {
+        const nb::gil_scoped_release other_threads;
+        together(calls.size(), threads, [&](std::size_t k, int n) { tapes[k] = calls[k]->forward(training, n); });
+    }
+    for (Call* call : calls) call->end();
     return tapes;
-}
-
-// One layer in one direction over whole sequences, from states of zeros, without gradients. sizes: T, N, I, H, P
-void straight(const Kernel& kernel, const std::vector<long>& sizes, int threads, Address x, const Addresses& parameters,
-              Address output, const Addresses& finals) {
-    if (parameters.size() != JOB_PARAMETERS) throw std::invalid_argument("wrong number of parameters");
-    const nb::gil_scoped_release other_threads;
-    const Engine& engine = kernel.engine();
-    const Rows rows(sizes.at(0), sizes.at(1), nullptr);
-    Job job{};
-    job.plan = kernel.plan();
-    job.T = sizes.at(0), job.N = sizes.at(1), job.I = sizes.at(2), job.H = sizes.at(3), job.P = sizes.at(4);
-    job.threads = usable(threads);
-    job.rank = rows.rank.data(), job.active = rows.active.data(), job.token = rows.token.data();
-    job.x = at<const float>(x);
-    job.output = at<float>(output);
-    for (std::size_t k = 0; k < parameters.size(); ++k) job.parameters[k] = at<const float>(parameters[k]);
-    copy_addresses(job.finals, finals, JOB_STATES);
-    const std::size_t state = static_cast<std::size_t>(job.N) * static_cast<std::size_t>(std::max(job.H, job.P)) * sizeof(float);
-    const Memory zeros(state), scratch(engine.forward_bytes(job)), weights(engine.weight_bytes(job));
-    std::memset(zeros.at(), 0, state);
-    for (std::size_t k = 0; k < finals.size(); ++k) job.states[k] = reinterpret_cast<const float*>(zeros.at());
-    job.scratch = scratch.at();
-    job.weights = weights.at();
-    engine.forward(job);
 }
 
 void backward(const std::vector<Call*>& calls, const std::vector<Tape*>& tapes, int threads) {
@@ -279,15 +209,15 @@ NB_MODULE(_native, m) {
     nb::class_<Call>(m, "Call")
         .def(nb::init<const Kernel&, const std::vector<long>&, bool, Address, Address, const Addresses&, const Addresses&,
                       const Addresses&, const std::vector<float>&, Address, Address>(),
-             "kernel"_a, "sizes"_a, "reverse"_a, "lengths"_a, "x"_a, "states"_a, "parameters"_a, "zone_masks"_a, "zone"_a,
-             "mask"_a, "output"_a)
+             nb::keep_alive<1, 2>(), "kernel"_a, "sizes"_a, "reverse"_a, "lengths"_a, "x"_a, "states"_a, "parameters"_a,
+             "zone_masks"_a, "zone"_a, "mask"_a, "output"_a)
+        .def("keep", &Call::keep, nb::keep_alive<1, 2>())
         .def("finals", &Call::finals)
         .def("gradients", &Call::gradients);
     nb::class_<Stepper>(m, "Stepper")
         .def(nb::init<const Kernel&, const std::vector<long>&, const Addresses&>())
         .def("step", &Stepper::step);
     m.def("forward", &forward, "calls"_a, "training"_a, "threads"_a, "Several independent calls; their tapes.");
-    m.def("straight", &straight, "kernel"_a, "sizes"_a, "threads"_a, "x"_a, "parameters"_a, "output"_a, "finals"_a);
     m.def("backward", &backward, "calls"_a, "tapes"_a, "threads"_a);
     m.def("isas", &isas, "Instruction sets that this processor has, the fastest first.");
     m.def("unit_wise", [](const std::string& isa, const std::string& function, Address a, Address out, long count) {
@@ -297,6 +227,7 @@ NB_MODULE(_native, m) {
         const nb::gil_scoped_release other_threads;
         return engine_of(isa).fma_rounds(rounds);
     });
+    bind_layer(m);
     bind_linear(m);
     bind_words(m);
 }

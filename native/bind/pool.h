@@ -10,6 +10,9 @@
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#endif
 
 namespace recurra {
 
@@ -17,7 +20,7 @@ namespace recurra {
 class Pool {
 public:
     static Pool& get() {
-        static Pool* pool = new Pool;  // never destroyed: tapes may outlive the module at exit
+        static Pool* pool = made();  // never destroyed: tapes may outlive the module at exit
         return *pool;
     }
 
@@ -38,14 +41,14 @@ public:
                 return found.at;
             }
         }
-        *got = (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
-        if (bytes < HUGE_PAGE) *got = (bytes + 4095) / 4096 * 4096;
-        void* at = std::aligned_alloc(bytes < HUGE_PAGE ? 4096 : HUGE_PAGE, *got);
-        if (!at) throw std::bad_alloc();
-#if defined(__linux__)
-        if (bytes >= HUGE_PAGE) madvise(at, *got, MADV_HUGEPAGE);  // advice only: failure changes nothing
-#endif
-        return static_cast<char*>(at);
+        *got = bytes < HUGE_PAGE ? rounded(bytes, PAGE) : rounded(bytes, HUGE_PAGE);
+        return fresh(*got);
+    }
+
+    // Memory that stays for long: no more than asked for.
+    char* take_exactly(std::size_t bytes, std::size_t* got) {
+        *got = rounded(bytes, PAGE);
+        return fresh(*got);
     }
 
     void give_back(char* at, std::size_t bytes) {
@@ -59,11 +62,30 @@ public:
     }
 
 private:
+    // A process may be forked while another thread is in here: the child must not wait for a thread that it does not have.
+    static Pool* made() {
+#if defined(__unix__) || defined(__APPLE__)
+        pthread_atfork([] { get().mutex_.lock(); }, [] { get().mutex_.unlock(); }, [] { get().mutex_.unlock(); });
+#endif
+        return new Pool;
+    }
+
+    static std::size_t rounded(std::size_t bytes, std::size_t unit) { return (bytes + unit - 1) / unit * unit; }
+
+    static char* fresh(std::size_t bytes) {
+        void* at = nullptr;
+        if (posix_memalign(&at, bytes < HUGE_PAGE ? PAGE : HUGE_PAGE, bytes) != 0) throw std::bad_alloc();
+#if defined(__linux__)
+        if (bytes >= HUGE_PAGE) madvise(at, bytes, MADV_HUGEPAGE);  // advice only: failure changes nothing
+#endif
+        return static_cast<char*>(at);
+    }
+
     struct Block {
         char* at;
         std::size_t bytes;
     };
-    static constexpr std::size_t HUGE_PAGE = 2u << 20, SMALL = 1u << 16, MOST = 1u << 30;
+    static constexpr std::size_t PAGE = 4096, HUGE_PAGE = 2u << 20, SMALL = 1u << 16, MOST = 1u << 30;
     std::mutex mutex_;
     std::vector<Block> free_;
     std::size_t held_ = 0;
@@ -73,6 +95,11 @@ private:
 class Memory {
 public:
     explicit Memory(std::size_t bytes) : at_(bytes ? Pool::get().take(bytes, &bytes_) : nullptr) {}
+    static Memory exactly(std::size_t bytes) {
+        Memory made(0);
+        made.at_ = Pool::get().take_exactly(bytes, &made.bytes_);
+        return made;
+    }
     Memory(Memory&& other) noexcept : bytes_(other.bytes_), at_(other.at_) { other.at_ = nullptr; }
     Memory(const Memory&) = delete;
     Memory& operator=(const Memory&) = delete;

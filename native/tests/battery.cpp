@@ -14,6 +14,7 @@
 #include "../bind/pool.h"
 #include "../bind/processor.h"
 #include "../bind/rows.h"
+#include "../checksum_job.h"
 #include "../dense/linear_job.h"
 #include "../recurrent/job.h"
 
@@ -202,20 +203,45 @@ void check(const std::vector<const LinearEngine*>& engines, const LinearProblem&
     }
 }
 
+// Sums of some numbers, against the same sums one by one.
+void check(const std::vector<const ChecksumEngine*>& engines, long count, std::mt19937& random) {
+    Floats numbers(count);
+    for (float& v : numbers) v = static_cast<float>(random()) - 2e9f;
+    std::vector<std::uint32_t> keys(CHECKSUM_KEYS), words((count + CHECKED_AT_ONCE - 1) / CHECKED_AT_ONCE * CHECKED_AT_ONCE);
+    for (auto& key : keys) key = static_cast<std::uint32_t>(random());
+    std::memcpy(words.data(), numbers.data(), static_cast<std::size_t>(count) * 4);
+    std::vector<std::uint64_t> expected(checksums_of(count)), got(expected);
+    for (std::size_t k = 0; k < words.size(); k += 2)
+        for (std::size_t sum = 0; sum < 2; ++sum) {
+            const std::uint32_t* mine = keys.data() + sum * CHECKED_AT_ONCE + k % CHECKED_AT_ONCE;
+            expected[k / CHECKED_AT_ONCE * 2 + sum] += static_cast<std::uint64_t>(words[k] + mine[0]) * (words[k + 1] + mine[1]);
+        }
+    for (const ChecksumEngine* engine : engines) {
+        engine->checksums(numbers.data(), count, keys.data(), got.data());
+        if (got == expected) continue;
+        ++failures;
+        std::printf("checksums %s of %ld numbers differ\n", engine->isa, count);
+    }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
     const long rounds = argc > 1 ? std::atol(argv[1]) : 20;
     std::vector<const Engine*> engines;
     std::vector<const LinearEngine*> linears;
+    std::vector<const ChecksumEngine*> checksums;
 #if defined(__x86_64__)
     for (const Engine* e : {&engine_avx512, &engine_avx2})
         if (processor_runs(e->isa)) engines.push_back(e);
     for (const LinearEngine* e : {&linear_avx512, &linear_avx2})
         if (processor_runs(e->isa)) linears.push_back(e);
+    for (const ChecksumEngine* e : {&checksum_avx512, &checksum_avx2})
+        if (processor_runs(e->isa)) checksums.push_back(e);
 #endif
     engines.push_back(&engine_portable);
     linears.push_back(&linear_portable);
+    checksums.push_back(&checksum_portable);
     std::mt19937 random(1);
     const auto up_to = [&](long most) { return 1 + static_cast<long>(random() % most); };
     long count = 0;
@@ -232,6 +258,7 @@ int main(int argc, char** argv) {
         const long M = up_to(large ? 300 : 40), D = up_to(large ? 40 : 90), V = up_to(large ? 700 : 60);
         check(linears, LinearProblem(M, D, V, random() % 2 == 0, random() % 2 == 0, random));
     }
+    for (long round = 0; round < rounds; ++round, ++count) check(checksums, up_to(3000), random);
     std::printf("%ld problems on %zu instruction sets, %d failures\n", count, engines.size(), failures);
     return failures ? 1 : 0;
 }

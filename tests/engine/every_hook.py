@@ -34,6 +34,11 @@ WORK: dict[str, Work] = {
         name: (lambda layer=layer: layer(x, lengths=lengths)[0], list(layer.parameters()))
         for name, layer in layers.items()
     },
+    # Without lengths, the shortest way.
+    **{
+        f"{name}, straight": (lambda layer=layers[name]: layer(x)[0], list(layers[name].parameters()))
+        for name in ("lstm", "gru")
+    },
     "linear": (lambda: linear(rows), list(linear.parameters())),
     "cross-entropy": (
         lambda: linear_cross_entropy(rows, linear.weight, linear.bias, targets) * torch.arange(1, 71),

@@ -1,4 +1,4 @@
-"""The shortest way of a layer without gradients gives the bits of the long one, and leaves to it what it cannot do."""
+"""The shortest way of a layer gives the bits of the long one, and leaves to it what it cannot do."""
 
 from __future__ import annotations
 
@@ -7,20 +7,25 @@ import copy
 import pytest
 import torch
 
-from recurra.base.errors import ShapeError
+from recurra.base.errors import RunError, ShapeError
 from recurra.cells import CELLS
 from recurra.engine import cpu, straight
+from recurra.engine.memory import PLAIN
 from recurra.nn import GRU, LSTM, Recurrent
 
 pytestmark = pytest.mark.skipif(not cpu.available(), reason="recurra was installed without its native engine")
 
 
-def long_way(layer, x):
+def by_the_long_way(layer, x):
     """The same layer's answer from zeros that are given to it."""
     rows = x.shape[0] if layer.batch_first else x.shape[1]
     zeros = tuple(torch.zeros(1, rows, size) for size in layer.state_sizes())
+    return layer(x, zeros if len(zeros) > 1 else zeros[0])
+
+
+def long_way(layer, x):
     with torch.no_grad():
-        return layer(x, zeros if len(zeros) > 1 else zeros[0])
+        return by_the_long_way(layer, x)
 
 
 def flat(made):
@@ -28,11 +33,30 @@ def flat(made):
     return [output, *(state if isinstance(state, tuple) else (state,))]
 
 
+def gradients(layer, x, way):
+    """Of a sum of all results, each with a weight of its own: of x and of the parameters."""
+    x = x.clone().requires_grad_()
+    results = flat(way(layer, x))
+    weights = [torch.linspace(-1, 1, r.numel()).view_as(r) for r in results]
+    loss = sum((r * w).sum() for r, w in zip(results, weights, strict=True))
+    return torch.autograd.grad(loss, [x, *layer.parameters()])
+
+
+def called(layer, x):
+    return layer(x)
+
+
 @pytest.fixture
 def taken(monkeypatch):
     """How many calls went the shortest way to its end."""
-    counted = []
-    monkeypatch.setattr(cpu, "straight", lambda *a: (counted.append(1), cpu._native.straight(*a)))
+    counted, run = [], straight.Straight.run
+
+    def watched(*given):
+        if (made := run(*given)) is not None:
+            counted.append(1)
+        return made
+
+    monkeypatch.setattr(straight.Straight, "run", watched)
     return counted
 
 
@@ -48,6 +72,86 @@ def test_every_cell_has_the_bits_of_the_long_way(cell, shape, taken):
     for a, b in zip(flat(short), flat(long_way(layer, x)), strict=True):
         assert a.shape == b.shape
         assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("isa", cpu.instruction_sets())
+@pytest.mark.parametrize("cell", sorted(CELLS))
+def test_every_cell_has_the_gradients_of_the_long_way_in_their_bits(cell, isa, taken, monkeypatch):
+    monkeypatch.setenv("RECURRA_ISA", isa)
+    torch.manual_seed(4)
+    projected = {"proj_size": 6} if cell == "lstm_projected" else {}
+    layer, x = Recurrent(4, 19, cell=cell, **projected), torch.randn(7, 5, 4)
+    found = gradients(layer, x, called)
+    assert taken == [1]
+    assert all(map(torch.equal, found, gradients(layer, x, by_the_long_way)))
+
+
+@pytest.mark.parametrize("frozen", [("x",), ("weight_ih_l0", "bias_hh_l0"), ("x", "weight_hh_l0")])
+def test_what_wants_no_gradient_gets_none_and_changes_no_other(frozen):
+    layer, x = LSTM(3, 5), torch.randn(6, 4, 3).requires_grad_()
+    leaves = {"x": x, **dict(layer.named_parameters())}
+    every = dict(zip(leaves, torch.autograd.grad(layer(x)[0].sum(), leaves.values()), strict=True))
+    for name in frozen:
+        leaves[name].requires_grad_(requires_grad=False)
+    layer(x)[0].sum().backward()
+    assert all(leaves[name].grad is None for name in frozen)
+    assert all(torch.equal(leaves[name].grad, every[name]) for name in leaves if name not in frozen)
+
+
+def test_only_a_state_may_be_asked_for_gradients():
+    layer, x = LSTM(3, 5), torch.randn(6, 4, 3)
+    leaves = list(layer.parameters())
+    found = torch.autograd.grad(layer(x)[1][1].sum(), leaves)
+    assert all(map(torch.equal, found, torch.autograd.grad(by_the_long_way(layer, x)[1][1].sum(), leaves)))
+
+
+def test_gradients_can_be_asked_for_again_with_the_same_bits(taken):
+    layer, x = LSTM(3, 5), torch.randn(6, 4, 3)
+    leaves, total = list(layer.parameters()), layer(x)[0].square().sum()
+    first, *others = [torch.autograd.grad(total, leaves, retain_graph=True) for _ in range(3)]
+    assert taken == [1]
+    assert all(torch.equal(a, b) for other in others for a, b in zip(first, other, strict=True))
+
+
+def test_second_derivatives_and_batches_of_gradients_are_refused(taken):
+    layer, x = LSTM(3, 5), torch.randn(6, 4, 3)
+    leaves, output = list(layer.parameters()), layer(x)[0]
+    made = torch.autograd.grad(output.square().sum(), leaves, create_graph=True)
+    with pytest.raises(RunError, match="no second derivatives"):
+        made[0].sum().backward()
+    with pytest.raises(RunError, match="no batched gradients"):
+        torch.autograd.grad(layer(x)[0], leaves, torch.zeros(2, 6, 4, 5), is_grads_batched=True)
+    assert taken == [1, 1]
+
+
+def test_a_write_between_a_call_and_its_backward_pass_is_refused():
+    layer, x = LSTM(3, 5), torch.randn(6, 4, 3)
+    output = layer(x)[0]
+    with torch.no_grad():
+        layer.weight_hh_l0.add_(1.0)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        output.sum().backward()
+
+
+@pytest.mark.parametrize("plainly", [False, True])
+def test_tensors_are_read_by_their_interface_in_c_or_by_questions_alike(plainly):
+    read = cpu._native.Torch(torch.Tensor, tuple(PLAIN), torch.float32, plainly).reads
+    plain = torch.randn(4, 3, 2)
+    readable = [
+        plain,
+        torch.nn.Parameter(plain),
+        torch.nn.Buffer(plain),
+        plain[1:],
+        plain[:, :1, :].transpose(0, 1)[:, :1],
+        torch.zeros(7),
+    ]
+    negated = torch.zeros(4, dtype=torch.complex64).conj().imag.contiguous()._neg_view()
+    unreadable = [
+        plain.transpose(0, 1), plain.double(), plain.bfloat16(), plain.to("meta"), plain.to_sparse(), negated,
+        torch.zeros(1, 1, 1, 1), torch.zeros(0), 3,
+    ]  # fmt: skip
+    assert [read(t) for t in readable] == [True] * len(readable)
+    assert [type(t).__name__ for t in unreadable if read(t)] == []
 
 
 def test_the_batch_may_come_first(taken):
@@ -108,12 +212,15 @@ def test_a_layer_can_be_copied_after_it_was_called():
 def test_the_shortest_way_says_nothing_of_what_it_cannot_do():
     layer = LSTM(3, 5)
     packed = dict(layer.named_parameters())
-    assert straight.run(layer.cell, torch.randn(6, 3), packed) is None
+    assert straight.Straight().run(layer.cell, torch.randn(6, 3), tuple(packed), tuple(packed.values())) is None
 
 
 def test_an_engine_built_before_goes_the_long_way(monkeypatch):
-    layer, x = LSTM(3, 5), torch.randn(6, 4, 3)
+    x = torch.randn(6, 4, 3)
     older = type("older", (), {k: staticmethod(getattr(cpu._native, k)) for k in ("Call", "forward", "isas")})
+    with monkeypatch.context() as patched:
+        patched.setattr(cpu, "_native", older)
+        layer = LSTM(3, 5)
     expected = long_way(layer, x)
     monkeypatch.setattr(cpu, "_native", older)
     with torch.no_grad():

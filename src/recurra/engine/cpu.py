@@ -110,14 +110,20 @@ def stepper(kernel: Any, sizes: list[int], parameters: list[int]) -> Any:
     return _native.Stepper(kernel, sizes, parameters)
 
 
-def goes_straight() -> bool:
-    """Whether there is `straight`: not without an engine, nor in one built before the checkout was updated."""
-    return hasattr(_native, "straight")
+def kept() -> Any:
+    """Where the packed form of a layer's weights stays from call to call; None without an engine, or with one that was
+    built before the checkout was updated."""
+    return _native.Kept() if hasattr(_native, "Kept") else None
 
 
-def straight(*arguments: Any) -> None:
-    """The native call of `engine.straight`."""
-    _native.straight(*arguments)
+def reader(base: type, types: tuple[type, ...], float32: torch.dtype) -> Any:
+    """What reads torch's tensors for a native layer."""
+    return _native.Torch(base, types, float32)
+
+
+def layer(*arguments: Any) -> Any:
+    """A native layer, of `engine.straight`."""
+    return _native.Layer(*arguments)
 
 
 @cache
@@ -157,6 +163,8 @@ def _forward(plans: Sequence[_Plan], tensors: Sequence[Tensor], *, training: boo
         x = mine[0]
         output, finals = x.new_empty(T, N, plan.widths[0]), [x.new_empty(N, w) for w in plan.widths]
         calls.append(plan.native(mine, output))
+        if plan.kept is not None:
+            calls[-1].keep(plan.kept)
         calls[-1].finals([t.data_ptr() for t in finals])
         made += [output, *finals]
     return made, _native.forward(calls, training, _threads(plans))
@@ -216,6 +224,7 @@ class _Plan(NamedTuple):
     zone_masks: list[Tensor | None]
     zone: list[float]
     mask: Tensor | None
+    kept: Any
 
     @classmethod
     def of(cls, call: Call) -> _Plan:
@@ -246,6 +255,7 @@ class _Plan(NamedTuple):
             [_zone_mask(z, (T, N, w)) for z, w in zip(zoneout, widths, strict=True)],
             [z if isinstance(z, float) else 0.0 for z in zoneout],
             mask,
+            call.weights.kept,
         )
 
     @property
@@ -303,6 +313,10 @@ class _Plan(NamedTuple):
         return made
 
 
+NO_BATCHES = 'backend "cpu" has no batched gradients (vmap, is_grads_batched); use backend="reference".'
+NO_DOUBLE_BACKWARD = 'backend "cpu" has no second derivatives; use backend="reference".'
+
+
 class _Recurrence(torch.autograd.Function):
     """The native engine for torch's autograd. Second derivatives are refused, not wrong."""
 
@@ -321,7 +335,7 @@ class _Recurrence(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *d_out: Tensor | None) -> tuple[Tensor | None, ...]:
         if batched(d_out):
-            raise RunError('backend "cpu" has no batched gradients (vmap, is_grads_batched); use backend="reference".')
+            raise RunError(NO_BATCHES)
         # The backward pass writes over the tapes; whoever asks again (retain_graph=True) waits for new ones.
         tapes, ctx.tapes = ctx.tapes, None
         with torch.no_grad() if torch.is_grad_enabled() else contextlib.nullcontext():  # the first takes a microsecond
@@ -333,8 +347,8 @@ class _Recurrence(torch.autograd.Function):
                 _, tapes = _forward(plans, tensors, training=True)
             tops = [d if d is None else in_order(d) for d in d_out]
             made = _backward(plans, tapes, tensors, outputs, tops, ctx.needs_input_grad[1:])
-        refusal = 'backend "cpu" has no second derivatives; use backend="reference".'
-        return None, *refuse_double_backward(made, (*tensors, *(d for d in d_out if d is not None)), refusal)
+        above = (d for d in d_out if d is not None)
+        return None, *refuse_double_backward(made, (*tensors, *above), NO_DOUBLE_BACKWARD)
 
 
 def _expect(thing: str, got: object, expected: object) -> None:

@@ -1,62 +1,160 @@
-"""One layer in one direction over whole sequences, from states of zeros, without gradients: the shortest way.
+"""One layer in one direction over whole sequences, from states of zeros: the shortest way.
 
-A call of a few steps is mostly questions. Here are those alone whose answers may differ from call to call; what follows
-from the shapes is looked up.
+A call of a few steps is mostly questions. Here the engine reads the tensors itself, and asks only what can change from
+call to call; the packed form of the weights is kept for as long as they are the same (`cpu.kept`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import lru_cache
+import os
+from collections.abc import Sequence
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from recurra.base.errors import ShapeError
+from recurra.base.errors import RunError, ShapeError
 from recurra.cells import Cell
 from recurra.engine import cpu
-from recurra.engine.call import transformed
-from recurra.engine.memory import PLAIN
+from recurra.engine.call import Call, batched, transformed
+from recurra.engine.double_backward import refuse_double_backward
+from recurra.engine.memory import PLAIN, Kind, in_order, restored
+from recurra.engine.weights import Weights
+from recurra.lower.program import PARAMETERS
+
+Made = tuple[Tensor, tuple[Tensor, ...]]
 
 
 class _Ready(NamedTuple):
-    kernel: Any
-    fits: cpu.Fits
+    """What follows from the shapes of a call's parameters. layer: the native one."""
+
+    layer: Any
+    cell: Cell
+    shapes: tuple[tuple[str, torch.Size], ...]
     widths: tuple[int, ...]
-    sizes: list[int]
 
 
-def run(cell: Cell, x: Tensor, packed: Mapping[str, Tensor]) -> tuple[Tensor, tuple[Tensor, ...]] | None:
-    """Output (T, N, width) and final states (1, N, width), with the bits of `engine.run`.
+class Straight:
+    """The shortest way of one layer and direction. A copy of it, or one from a file, starts anew."""
 
-    x (T, N, I), packed: parameters by name. Gradients must be off, and nothing recorded.
-    Returns None where the call needs more than this; `engine.run` takes it, or says why not.
-    """
-    tensors = (x, *packed.values())
-    for t in tensors:
-        if type(t) not in PLAIN or t.dtype is not torch.float32 or not t.is_cpu or not t.is_contiguous() or t.is_neg():
+    __slots__ = ("_ready", "kept")
+
+    def __init__(self) -> None:
+        self._ready: _Ready | None = None
+        self.kept = cpu.kept()
+
+    def __deepcopy__(self, memo: object) -> Straight:
+        return Straight()
+
+    def __reduce__(self) -> tuple[type[Straight], tuple[()]]:
+        return Straight, ()
+
+    @property
+    def kept_bytes(self) -> int:
+        """Of the packed form that is kept."""
+        return 0 if self.kept is None else int(self.kept.nbytes)
+
+    def run(self, cell: Cell, x: Tensor, names: Sequence[str], weights: tuple[Tensor, ...]) -> Made | None:
+        """Output (T, N, width) and final states (1, N, width), with the bits and gradients of `engine.run`.
+
+        x (T, N, I), names and weights: the packed parameters. Nothing must be recorded.
+        Returns None where the call needs more than this; `engine.run` takes it, or says why not.
+        """
+        if self.kept is None or transformed((x, *weights)):
             return None
-    if x.dim() != 3 or not x.numel() or transformed(tensors) or not cpu.goes_straight():
+        training = torch.is_grad_enabled() and (x.requires_grad or any(w.requires_grad for w in weights))
+        run = self._train if training else self._infer
+        made = None if self._ready is None else run(self._ready, x, weights)
+        if made is None:
+            ready = _ready_for(cell, x, names, weights)
+            if ready is None or ready is self._ready:
+                return None
+            self._ready = ready
+            made = run(ready, x, weights)
+        return made
+
+    def _infer(self, ready: _Ready, x: Tensor, weights: tuple[Tensor, ...]) -> Made | None:
+        made: Made | None = ready.layer.run(x, weights, self.kept, False)
+        return made
+
+    def _train(self, ready: _Ready, x: Tensor, weights: tuple[Tensor, ...]) -> Made | None:
+        results = _Recurrence.apply(ready, self.kept, x, *weights)  # type: ignore[no-untyped-call]
+        return None if results is None else (results[0], results[1:])
+
+
+class _Recurrence(torch.autograd.Function):
+    """The same for torch's autograd, as `cpu._Recurrence` is for calls of every kind. None if the engine cannot."""
+
+    @staticmethod
+    def forward(ctx: Any, ready: _Ready, kept: Any, x: Tensor, *weights: Tensor) -> tuple[Tensor, ...] | None:
+        made = ready.layer.run(x, weights, kept, True)
+        if made is None:
+            return None
+        output, finals, ctx.tape = made
+        ctx.set_materialize_grads(False)
+        ctx.ready, ctx.shape = ready, x.shape
+        ctx.save_for_backward(output, x, *weights)
+        return output, *finals
+
+    @staticmethod
+    def backward(ctx: Any, *tops: Tensor | None) -> tuple[Tensor | None, ...]:
+        if batched(tops):
+            raise RunError(cpu.NO_BATCHES)
+        # The backward pass writes over the tape; whoever asks again (retain_graph=True) gets a new one.
+        tape, ctx.tape = ctx.tape, None
+        if tape is None or torch.is_grad_enabled():
+            return None, None, *_again(ctx, tops)
+        output, x, *weights = ctx.saved_tensors
+        above = tuple([d if d is None else in_order(d) for d in tops])
+        made = ctx.ready.layer.gradients(x, tuple(weights), output, tape, above, ctx.needs_input_grad[2:])
+        return None, None, *(_again(ctx, tops) if made is None else made)
+
+
+def _again(ctx: Any, tops: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
+    """The same gradients by the long way, which takes whatever autograd gives."""
+    output, x, *weights = restored(ctx.saved_tensors, _kinds(ctx.ready, ctx.shape))
+    names = [name for name, _ in ctx.ready.shapes]
+    wanted_x, *wanted = ctx.needs_input_grad[2:]
+    with torch.no_grad():
+        states = tuple([x.new_zeros(x.shape[1], width) for width in ctx.ready.widths])
+        call = Call(x, states, Weights(ctx.ready.cell, dict(zip(names, weights, strict=True))))
+        made = iter(cpu.backward(call, [output], tops, [wanted_x, *(False for _ in states), *wanted]))
+    gradients = [next(made) if w else None for w in (wanted_x, *wanted)]
+    return refuse_double_backward(gradients, (x, *weights, *(d for d in tops if d is not None)), cpu.NO_DOUBLE_BACKWARD)
+
+
+def _kinds(ready: _Ready, shape: torch.Size) -> list[Kind | None]:
+    """Of what was saved: the output, x, the weights."""
+    shapes = (torch.Size((*shape[:2], ready.widths[0])), shape, *(shape for _, shape in ready.shapes))
+    return [(one, torch.float32, torch.device("cpu")) for one in shapes]
+
+
+def _ready_for(cell: Cell, x: Tensor, names: Sequence[str], weights: Sequence[Tensor]) -> _Ready | None:
+    for t in (x, *weights):
+        if type(t) not in PLAIN or t.is_nested or t.dtype is not torch.float32 or not t.is_cpu:
+            return None
+    if x.dim() != 3 or not x.numel():
         return None
-    T, N, I = x.shape
-    ready = _ready(cell, cpu.instruction_set(), I, tuple([(name, t.shape) for name, t in packed.items()]))
-    if ready is None:
-        return None
-    kernel, fits, widths, sizes = ready
-    # By what x is, not by torch's defaults: the native call writes float32 to the CPU's memory, whatever they are.
-    output, finals = x.new_empty((T, N, widths[0])), tuple([x.new_empty((1, N, width)) for width in widths])
-    at = fits.by_parameter([t.data_ptr() for t in tensors[1:]])
-    threads = cpu.threads_for(T, N, fits.numbers)
-    cpu.straight(kernel, [T, N, *sizes], threads, x.data_ptr(), at, output.data_ptr(), [t.data_ptr() for t in finals])
-    return output, finals
+    shapes = tuple([(name, t.shape) for name, t in zip(names, weights, strict=True)])
+    return _ready(cell, os.environ.get("RECURRA_ISA"), x.shape[2], shapes)
 
 
 @lru_cache(maxsize=256)
-def _ready(cell: Cell, isa: str, I: int, shapes: tuple[tuple[str, torch.Size], ...]) -> _Ready | None:
-    kernel, _ = cpu.kernel_of(cell, isa)
+def _ready(cell: Cell, wanted: str | None, I: int, shapes: tuple[tuple[str, torch.Size], ...]) -> _Ready | None:
+    """wanted: what RECURRA_ISA says, since a native layer is for that alone."""
+    kernel, _ = cpu.kernel_of(cell, cpu.instruction_set())
     try:
         fits = cpu.fits_of(cell, I, shapes)
     except ShapeError:
         return None
-    return None if kernel is None else _Ready(kernel, fits, fits.widths, [I, fits.sizes["H"], fits.sizes["P"]])
+    if kernel is None:
+        return None
+    sizes, places = [I, fits.sizes["H"], fits.sizes["P"]], [PARAMETERS.index(name) for name, _ in shapes]
+    layer = cpu.layer(kernel, _torch(), sizes, places, lambda T, N: cpu.threads_for(T, N, fits.numbers))
+    return _Ready(layer, cell, shapes, fits.widths)
+
+
+@cache
+def _torch() -> Any:
+    return cpu.reader(Tensor, tuple(PLAIN), torch.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -15,11 +16,13 @@ from recurra.lower import layout, trace
 class Weights:
     """Packed tensors by parameter name (`lower.layout`), of one cell.
 
+    kept: where the native engine keeps what it makes of them, for the next call (`cpu.kept`); None for nowhere
     gate(kind, name) is the block that the equations mean by p.W("i", ...), p.b("i"), ...
     """
 
     cell: Cell
     packed: Mapping[str, torch.Tensor]
+    kept: Any = None
 
     def by_kind(self) -> dict[str, dict[str, torch.Tensor]]:
         """Views by kind ("W", "R", "P", "b", "b_R", "v", "gain") and gate. bias_ih and bias_hh are added where both

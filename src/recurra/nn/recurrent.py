@@ -23,10 +23,10 @@ from recurra.engine import (
     recording,
     run_many,
     step_recording,
-    straight,
 )
 from recurra.engine.operator import has_operator
 from recurra.engine.step_recording import Watch
+from recurra.engine.straight import Straight
 from recurra.lower import Parameter, layout, projects, recurrent_width
 from recurra.nn.dropout import dropout, locked_mask, zoneout_mask
 from recurra.nn.initial import INITIALIZERS, set_forget_bias
@@ -98,7 +98,9 @@ class Recurrent(nn.Module):
         _check_options(self)
         self._register(device, dtype)
         self._names = [[(p.name, _name(p, *place)) for p in self._layout()] for place in self._places()]
+        self._parameter_names, self._registered_names = zip(*self._names[0], strict=True)
         self._state_sizes = self.state_sizes()
+        self._shortest = [Straight() for _ in self._places()]
         # Found out now: torch's compiler cannot look into a cell's equations.
         self._operated = has_operator(self.cell)
         self._mask_width = self._sizes(0)[recurrent_width(self.cell)]
@@ -187,7 +189,7 @@ class Recurrent(nn.Module):
         after each sequence's last real step, shaped as hx. T = 0 gives hx back (torch refuses it).
         Raises ShapeError.
         """
-        if hx is None and lengths is None and not torch.is_grad_enabled():
+        if hx is None and lengths is None:
             made = self._straight(input)
             if made is not None:
                 return made
@@ -211,14 +213,19 @@ class Recurrent(nn.Module):
         return entered.restore(x), stacked if len(stacked) > 1 else stacked[0]
 
     def _straight(self, input: Tensor | PackedSequence) -> tuple[Tensor, State] | None:
-        """One plain layer from zeros without gradients, the shortest way; None where there is more to do."""
+        """One plain layer from zeros, the shortest way; None where there is more to do."""
         if self.num_layers > 1 or self.bidirectional or self.variational_dropout or any(self.zoneout):
             return None
         if type(input) is not Tensor or self.backend not in ("auto", "cpu") or self.watch is not None or recording():
             return None
         if input.dim() != 3:
             return None
-        made = straight.run(self.cell, input.transpose(0, 1) if self.batch_first else input, self._packed(0, 0))
+        x, registered = input.transpose(0, 1) if self.batch_first else input, self._parameters
+        try:
+            weights: tuple[Any, ...] = tuple([registered[name] for name in self._registered_names])
+        except KeyError:  # parametrized, or pruned
+            weights = tuple(self._packed(0, 0).values())
+        made = self._shortest[0].run(self.cell, x, self._parameter_names, weights)
         if made is None:
             return None
         output, finals = made
@@ -255,7 +262,9 @@ class Recurrent(nn.Module):
         return Call(
             x,
             states[layer * self.num_directions + direction],
-            Weights(self.cell, self._packed(layer, direction)),
+            Weights(
+                self.cell, self._packed(layer, direction), self._shortest[layer * self.num_directions + direction].kept
+            ),
             lengths,
             direction == 1,
             self._zoneouts(x),

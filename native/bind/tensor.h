@@ -1,0 +1,116 @@
+// torch's tensors without torch's headers: where their numbers are, and new ones.
+#pragma once
+
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+
+#include <array>
+
+#include "kernel.h"
+
+namespace recurra {
+
+namespace nb = nanobind;
+
+// Float32 numbers that lie in order in the CPU's memory.
+struct Tensor {
+    float* data = nullptr;
+    int dims = 0;
+    std::array<long, 3> shape{};
+
+    bool has(std::initializer_list<long> expected) const {
+        return dims == static_cast<int>(expected.size()) && std::equal(expected.begin(), expected.end(), shape.begin());
+    }
+};
+
+// What is asked of torch, looked up once. The interface of DLPack in C (DLPack 1.3) takes 30 ns where four questions in Python
+// take 400; before torch 2.11 tensors have none.
+class __attribute__((visibility("hidden"))) Torch {
+public:
+    // types: whose objects have numbers at an address of their own, and nothing behind them
+    Torch(nb::object base, nb::tuple types, nb::object float32, bool plainly)
+        : types_(std::move(types)), float32_(std::move(float32)), is_neg_(base.attr("is_neg")), data_ptr_(base.attr("data_ptr")),
+          is_contiguous_(base.attr("is_contiguous")), new_empty_(base.attr("new_empty")) {
+        if (plainly || !nb::hasattr(base, "__dlpack_c_exchange_api__")) return;
+        const nb::object capsule = base.attr("__dlpack_c_exchange_api__");
+        const auto* api = static_cast<const Exchange*>(PyCapsule_GetPointer(capsule.ptr(), "dlpack_exchange_api"));
+        if (!api) PyErr_Clear();
+        if (api && api->major == 1) describe_ = api->describe;
+    }
+
+    // False for what a native call cannot read: another type, device, order, or more than three dimensions.
+    bool read(nb::handle object, Tensor& to) const {
+        if (!is_plain(object) || !(describe_ ? described(object, to) : asked(object, to)) || !to.data) return false;
+        return answer(is_neg_, object) == Py_False;
+    }
+
+    // A tensor of that shape, of the kind that `like` is.
+    nb::object empty(nb::handle like, const nb::tuple& shape, Tensor& to) const {
+        nb::object made = new_empty_(like, shape);
+        if (!is_plain(made) || !(describe_ ? described(made, to) : asked(made, to))) throw std::runtime_error("torch made a tensor that is not in order in the CPU's memory");
+        return made;
+    }
+
+private:
+    // The first words of DLPackExchangeAPI.
+    struct Exchange {
+        std::uint32_t major, minor;
+        const void* before;
+        void *allocate, *from_object, *to_object;
+        int (*describe)(void* object, nb::dlpack::dltensor* to);
+    };
+
+    bool is_plain(nb::handle object) const {
+        for (nb::handle type : types_)
+            if (reinterpret_cast<PyObject*>(Py_TYPE(object.ptr())) == type.ptr()) return true;
+        return false;
+    }
+
+    bool described(nb::handle object, Tensor& to) const {
+        constexpr int CPU = 1;
+        nb::dlpack::dltensor d;
+        if (describe_(object.ptr(), &d) != 0) {
+            PyErr_Clear();  // sparse, quantized, without storage
+            return false;
+        }
+        if (d.device.device_type != CPU || d.dtype != nb::dtype<float>() || d.ndim > 3) return false;
+        long run = 1;
+        for (int k = d.ndim - 1; k >= 0; --k) {
+            if (d.strides && d.shape[k] != 1 && d.strides[k] != run) return false;
+            run *= d.shape[k];
+            to.shape[static_cast<std::size_t>(k)] = d.shape[k];
+        }
+        to.dims = d.ndim;
+        to.data = reinterpret_cast<float*>(static_cast<char*>(d.data) + d.byte_offset);
+        return d.data != nullptr;
+    }
+
+    bool asked(nb::handle object, Tensor& to) const {
+        try {
+            if (!nb::cast<bool>(object.attr("is_cpu")) || !object.attr("dtype").is(float32_)) return false;
+            if (answer(is_contiguous_, object) != Py_True) return false;
+            const auto shape = nb::cast<nb::tuple>(object.attr("shape"));
+            if (shape.size() > 3) return false;
+            to.dims = static_cast<int>(shape.size());
+            for (std::size_t k = 0; k < shape.size(); ++k) to.shape[k] = nb::cast<long>(shape[k]);
+            to.data = at<float>(nb::cast<Address>(data_ptr_(object)));
+        } catch (const nb::python_error&) {
+            return false;  // as above
+        }
+        return true;
+    }
+
+    static PyObject* answer(const nb::object& method, nb::handle object) {
+        PyObject* argument = object.ptr();
+        PyObject* found = PyObject_Vectorcall(method.ptr(), &argument, 1, nullptr);
+        if (!found) throw nb::python_error();
+        Py_DECREF(found);  // True or False, which stay
+        return found;
+    }
+
+    nb::tuple types_;
+    nb::object float32_, is_neg_, data_ptr_, is_contiguous_, new_empty_;
+    int (*describe_)(void*, nb::dlpack::dltensor*) = nullptr;
+};
+
+}  // namespace recurra

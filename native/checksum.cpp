@@ -1,0 +1,75 @@
+// Sums by which weights are known again: the universal hash NH (Black et al. 1999, "UMAC", section 4). With random keys,
+// two different blocks have one sum in common with a probability of at most 2^-32, whatever they are; both, 2^-64.
+// Weights are read once, which is the whole cost; a copy of them to compare with would be read as well.
+#include "checksum_job.h"
+
+#include <cstring>
+
+#include "simd/vector.h"
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+namespace recurra::RECURRA_ISA {
+namespace {
+
+using Word = std::uint32_t __attribute__((may_alias));
+using U = std::uint32_t __attribute__((vector_size(4 * VL)));
+using Wide = std::uint64_t __attribute__((vector_size(4 * VL)));
+using Words = std::uint32_t __attribute__((vector_size(4 * VL), aligned(4), may_alias));
+
+inline U load(const Word* p) { return *reinterpret_cast<const Words*>(p); }
+
+// Of each pair of lanes, the first times the second. Compilers make three products of one where they are not told.
+inline Wide product_of_pairs(U v) {
+    const Wide pairs = reinterpret_cast<Wide>(v), second = pairs >> 32;
+#if defined(__AVX512F__)
+    return reinterpret_cast<Wide>(_mm512_mul_epu32(reinterpret_cast<__m512i>(pairs), reinterpret_cast<__m512i>(second)));
+#elif defined(__AVX2__)
+    return reinterpret_cast<Wide>(_mm256_mul_epu32(reinterpret_cast<__m256i>(pairs), reinterpret_cast<__m256i>(second)));
+#elif defined(__SSE2__)
+    return reinterpret_cast<Wide>(_mm_mul_epu32(reinterpret_cast<__m128i>(pairs), reinterpret_cast<__m128i>(second)));
+#else
+    return (pairs & 0xffffffffu) * second;
+#endif
+}
+
+std::uint64_t sum_of(Wide v) {
+    std::uint64_t sum = 0;
+    for (int k = 0; k < VL / 2; ++k) sum += v[k];
+    return sum;
+}
+
+void one_block(const Word* words, const std::uint32_t* keys, std::uint64_t* sums) {
+    Wide first{}, second{};
+#pragma GCC unroll 4
+    for (long k = 0; k < CHECKED_AT_ONCE; k += VL) {
+        const U w = load(words + k);
+        first += product_of_pairs(w + load(keys + k));
+        second += product_of_pairs(w + load(keys + CHECKED_AT_ONCE + k));
+    }
+    sums[0] = sum_of(first);
+    sums[1] = sum_of(second);
+}
+
+void checksums(const float* numbers, long count, const std::uint32_t* keys, std::uint64_t* sums) {
+    const Word* words = reinterpret_cast<const Word*>(numbers);
+    long k = 0;
+    for (; k + CHECKED_AT_ONCE <= count; k += CHECKED_AT_ONCE, sums += 2) one_block(words + k, keys, sums);
+    if (k == count) return;
+    Word rest[CHECKED_AT_ONCE] = {};
+    std::memcpy(rest, words + k, static_cast<std::size_t>(count - k) * sizeof(Word));
+    one_block(rest, keys, sums);
+}
+
+}  // namespace
+}  // namespace recurra::RECURRA_ISA
+
+#define RECURRA_NAME_(isa) checksum_##isa
+#define RECURRA_NAME(isa) RECURRA_NAME_(isa)
+#define RECURRA_TEXT_(isa) #isa
+#define RECURRA_TEXT(isa) RECURRA_TEXT_(isa)
+
+namespace recurra {
+const ChecksumEngine RECURRA_NAME(RECURRA_ISA) = {RECURRA_TEXT(RECURRA_ISA), RECURRA_ISA::checksums};
+}  // namespace recurra
