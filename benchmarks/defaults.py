@@ -144,17 +144,21 @@ def snips_intents(data: Path, scratch: Path) -> Files:
     """What each command wants: the name of its file."""
 
     def rows(prefix: str, suffix: str) -> list[tuple[str, str]]:
-        found = []
-        for path in sorted((data / "snips").glob(f"{prefix}_*{suffix}.json")):
-            raw = path.read_bytes()
-            content = json.loads(raw.decode("latin-1" if path.name == "train_PlayMusic_full.json" else "utf-8"))
-            for intent, commands in content.items():
-                found += [("".join(part["text"] for part in command["data"]), intent) for command in commands]
-        return found
+        return [("".join(part["text"] for part in parts), intent) for intent, parts in snips(data, prefix, suffix)]
 
     return Files(
         as_csv(rows("train", "_full"), scratch / "train.csv"), test=as_csv(rows("validate", ""), scratch / "test.csv")
     )
+
+
+def snips(data: Path, prefix: str, suffix: str) -> list[tuple[str, list[dict[str, str]]]]:
+    """Intent and parts, {"text", perhaps "entity"}, of each command."""
+    found = []
+    for path in sorted((data / "snips").glob(f"{prefix}_*{suffix}.json")):
+        raw = path.read_bytes()
+        content = json.loads(raw.decode("latin-1" if path.name == "train_PlayMusic_full.json" else "utf-8"))
+        found += [(intent, command["data"]) for intent, commands in content.items() for command in commands]
+    return found
 
 
 def dna_promoters(data: Path, scratch: Path) -> Files:
@@ -174,35 +178,65 @@ def hate_offensive(data: Path, scratch: Path) -> Files:
     return Files(data / "hate_offensive/labeled_data.csv.gz")
 
 
-def wnut17(data: Path, scratch: Path) -> Files:
-    folder = data / "wnut17"
-    names = {"train": "wnut17train.conll", "dev": "emerging.dev.conll", "test": "emerging.test.annotated"}
-    found = {key: scratch / f"{key}.conll" for key in names}
-    for key, name in names.items():  # the test file's name does not tell its format
-        write_text(found[key], (folder / name).read_text(encoding="utf-8"))
-    return Files(**found)
+def columns(folder: str, names: Mapping[str, str], sentences: int | None) -> Callable[[Path, Path], Files]:
+    """Files of columns, under a name that tells their format. names: by split      sentences: of train; None: all"""
 
-
-def ncbi_disease(sentences: int) -> Callable[[Path, Path], Files]:
     def files(data: Path, scratch: Path) -> Files:
-        found = {key: scratch / f"{key}.conll" for key in ("train", "dev", "test")}
-        for key, name in (("train", "train"), ("dev", "devel"), ("test", "test")):
-            text = (data / f"ncbi_disease/{name}.tsv").read_text(encoding="utf-8")
+        found = {key: scratch / f"{key}.conll" for key in names}
+        for key, name in names.items():
+            text = (data / folder / name).read_text(encoding="utf-8")
             write_text(found[key], sampled(text, sentences) if key == "train" else text)
         return Files(**found)
 
     return files
 
 
-def ewt_2000(data: Path, scratch: Path) -> Files:
-    folder, train = data / "ud_english_ewt", scratch / "train.conllu"
-    with gzip.open(folder / "en_ewt-ud-train.conllu.gz", "rt", encoding="utf-8") as file:
-        write_text(train, sampled(file.read(), 2000))
-    return Files(train, folder / "en_ewt-ud-dev.conllu", folder / "en_ewt-ud-test.conllu")
+def wnut17(sentences: int | None) -> Callable[[Path, Path], Files]:
+    names = {"train": "wnut17train.conll", "dev": "emerging.dev.conll", "test": "emerging.test.annotated"}
+    return columns("wnut17", names, sentences)
 
 
-def sampled(text: str, number: int) -> str:
-    """So many of the sentences that blank lines part."""
+def ncbi_disease(sentences: int | None) -> Callable[[Path, Path], Files]:
+    return columns("ncbi_disease", {"train": "train.tsv", "dev": "devel.tsv", "test": "test.tsv"}, sentences)
+
+
+def ewt(sentences: int | None) -> Callable[[Path, Path], Files]:
+    def files(data: Path, scratch: Path) -> Files:
+        folder, train = data / "ud_english_ewt", scratch / "train.conllu"
+        with gzip.open(folder / "en_ewt-ud-train.conllu.gz", "rt", encoding="utf-8") as file:
+            write_text(train, sampled(file.read(), sentences))
+        return Files(train, folder / "en_ewt-ud-dev.conllu", folder / "en_ewt-ud-test.conllu")
+
+    return files
+
+
+def snips_slots(commands: int | None) -> Callable[[Path, Path], Files]:
+    """The words of each command, cut at spaces, with their slots; dev is a part of train, as the set has none."""
+
+    def files(data: Path, scratch: Path) -> Files:
+        found = {}
+        for key, rows in (("train", snips(data, "train", "_full")), ("test", snips(data, "validate", ""))):
+            text = "\n\n".join("\n".join(words_of(parts)) for _, parts in rows) + "\n"
+            found[key] = scratch / f"{key}.conll"
+            write_text(found[key], sampled(text, commands) if key == "train" else text)
+        return Files(**found)
+
+    return files
+
+
+def words_of(parts: Sequence[Mapping[str, str]]) -> list[str]:
+    """Lines "word tag" of a command in parts, slots in BIO."""
+    return [
+        f"{word} {'BI'[number > 0]}-{part['entity']}" if "entity" in part else f"{word} O"
+        for part in parts
+        for number, word in enumerate(part["text"].split())
+    ]
+
+
+def sampled(text: str, number: int | None) -> str:
+    """So many of the sentences that blank lines part, or the text as it is."""
+    if number is None:
+        return text
     sentences = [sentence for part in text.split("\n\n") if (sentence := part.strip("\n"))]
     return "\n\n".join(random.Random(SAMPLE_SEED).sample(sentences, number)) + "\n"
 
@@ -220,10 +254,19 @@ SETS = {
         DataSet("imdb_all", "classification", "accuracy", "tfidf", 0.015, imdb(None)),
         DataSet("snips_intents", "classification", "accuracy", "tfidf", 0.015, snips_intents),
         DataSet("dna_promoters", "classification", "accuracy", "tfidf", 0.015, dna_promoters),
-        DataSet("wnut17", "tagging", "f1_micro", "dictionary", 0.0, wnut17),
+        DataSet("wnut17_500", "tagging", "f1_micro", "dictionary", 0.0, wnut17(500)),
+        DataSet("wnut17_2000", "tagging", "f1_micro", "dictionary", 0.0, wnut17(2000)),
+        DataSet("wnut17", "tagging", "f1_micro", "dictionary", 0.0, wnut17(None)),
         DataSet("ncbi_500", "tagging", "f1_micro", "dictionary", 0.0, ncbi_disease(500)),
         DataSet("ncbi_1500", "tagging", "f1_micro", "dictionary", 0.0, ncbi_disease(1500)),
-        DataSet("ewt_2000", "tagging", "token_accuracy", "frequent", 0.0, ewt_2000),
+        DataSet("ncbi_2000", "tagging", "f1_micro", "dictionary", 0.0, ncbi_disease(2000)),
+        DataSet("ncbi_all", "tagging", "f1_micro", "dictionary", 0.0, ncbi_disease(None)),
+        DataSet("ewt_500", "tagging", "token_accuracy", "frequent", 0.0, ewt(500)),
+        DataSet("ewt_2000", "tagging", "token_accuracy", "frequent", 0.0, ewt(2000)),
+        DataSet("ewt_all", "tagging", "token_accuracy", "frequent", 0.0, ewt(None)),
+        DataSet("snips_slots_500", "tagging", "f1_micro", "dictionary", 0.0, snips_slots(500)),
+        DataSet("snips_slots_2000", "tagging", "f1_micro", "dictionary", 0.0, snips_slots(2000)),
+        DataSet("snips_slots_all", "tagging", "f1_micro", "dictionary", 0.0, snips_slots(None)),
     )
 }
 
@@ -268,7 +311,8 @@ def table(runs: Sequence[Run]) -> str:
     Sets and seeds in their own order, since runs may come from several files, written side by side.
     """
     runs = sorted(runs, key=lambda run: (list(SETS).index(run.set), run.seed))
-    heads = ["set", "score", "mean (lowest to highest)", "baseline", "log loss, mean (highest)", "majority's log loss"]
+    losses = ["log loss, mean (highest)", "baseline's log loss", "majority's log loss"]
+    heads = ["set", "score", "mean (lowest to highest)", "baseline", *losses]
     lines = [f"| {' | '.join([*heads, 'seeds', 'steps', 'training, s'])} |", "|---" * (len(heads) + 3) + "|"]
     for name in dict.fromkeys(run.set for run in runs):
         lines.append(_line(SETS[name], [run for run in runs if run.set == name]))
@@ -281,6 +325,7 @@ def _line(chosen: DataSet, runs: Sequence[Run]) -> str:
     held = mean(values) >= bar - chosen.margin
     losses = [run.scores["test/log_loss"] for run in runs if "test/log_loss" in run.scores]
     most = runs[0].baselines.get("majority", {}).get("test/log_loss")
+    theirs = runs[0].baselines[chosen.baseline].get("test/log_loss")
     worse = bool(losses and most is not None and max(losses) > most)
     cells = [
         chosen.name,
@@ -288,6 +333,7 @@ def _line(chosen: DataSet, runs: Sequence[Run]) -> str:
         f"**{mean(values):.4f}** ({min(values):.4f} to {max(values):.4f}){'' if held else ' MISSED'}",
         f"{bar:.4f} ({chosen.baseline})",
         f"{mean(losses):.3f} ({max(losses):.3f}){' MISSED' if worse else ''}" if losses else "",
+        "" if theirs is None or not losses else f"{theirs:.3f}",
         "" if most is None else f"{most:.3f}",
         ", ".join(str(run.seed) for run in runs),
         f"{mean(run.steps for run in runs):,.0f}",
