@@ -86,6 +86,7 @@ def first_epoch(found: Prepared) -> str:
         inputs = dict(batch.inputs)
         if "source_copy" in inputs:  # the name under which the digests were made
             inputs["source"] = inputs.pop("tokens")
+        inputs.pop("patterns", None)  # which batches of words have had since
         for part in (inputs, batch.targets, {"lengths": batch.lengths}):
             for key in sorted(part):
                 sha.update(f"{key} {part[key].dtype} {tuple(part[key].shape)}".encode() + part[key].numpy().tobytes())

@@ -111,6 +111,24 @@ def test_a_tagger_gives_scores_of_labels_and_of_pairs(characters: str, output: s
         np.testing.assert_array_equal(got[name], expected[name].detach().numpy())
 
 
+def test_a_tagger_reads_patterns_and_a_dictionary_whatever_stands_in_the_padding(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = tagger(11, 6, 5, embedding_size=3, hidden_size=4, characters="none", pattern_size=2, dictionary=3).eval()
+    file = exported(model, tmp_path / "t.onnx")
+    rng = np.random.default_rng(0)
+    inputs = {"words": tokens_of(), "lengths": LENGTHS, "patterns": rng.integers(0, 6, (5, 4))}
+    inputs["dictionary"] = rng.random((5, 4, 3), np.float32)
+    inputs["dictionary"][np.arange(5)[:, None] >= LENGTHS] = np.nan
+    with torch.no_grad():
+        expected = model(as_batch(inputs)).outputs["emissions"].numpy()
+    got = file(**inputs)["emissions"]
+    for n, length in enumerate(LENGTHS):
+        np.testing.assert_allclose(got[:length, n], expected[:length, n], atol=1e-6, rtol=0)
+    for name in ("patterns", "dictionary"):  # both are read
+        other = {**inputs, name: np.zeros_like(inputs[name])}
+        assert not np.allclose(file(**other)["emissions"], got, atol=1e-4)
+
+
 # -- one token after another -------------------------------------------------------------------------------------------
 
 

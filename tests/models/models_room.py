@@ -35,10 +35,22 @@ def classifier(num_tokens: int, num_labels: int, **options: Any) -> SequenceMode
     return SequenceModel({"tokens": num_tokens, "labels": num_labels}, **made)
 
 
-def tagger(num_words: int, num_characters: int, num_labels: int, **options: Any) -> SequenceModel:
-    """Bidirectional by default, as the task has it."""
+def tagger(
+    num_words: int,
+    num_characters: int,
+    num_labels: int,
+    num_patterns: int | None = None,
+    *,
+    dictionary: int = 0,
+    **options: Any,
+) -> SequenceModel:
+    """Bidirectional by default, as the task has it; by default as many patterns as characters.
+
+    dictionary: numbers of a word
+    """
     words = {"inputs": "words_and_characters", "encoder": "recurrent", "head": "tags"}
     sizes = {"words": num_words, "characters": num_characters, "labels": num_labels}
+    sizes |= {"patterns": num_patterns or num_characters, **({"dictionary": dictionary} if dictionary else {})}
     return SequenceModel(sizes, **parts(words, {"bidirectional": True, **options}))
 
 

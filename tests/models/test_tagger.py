@@ -33,7 +33,8 @@ def tagging_batch(*rows: list[tuple[int, list[int]]], filling: int = 0) -> Batch
         for t, (word, letters) in enumerate(row):
             words[t, n], sizes[t, n] = word, len(letters)
             characters[: len(letters), t, n] = torch.tensor(letters)
-    inputs = {"words": words, "characters": characters, "character_lengths": sizes}
+    inputs = {"words": words, "characters": characters, "character_lengths": sizes, "patterns": words % LETTERS}
+    inputs["dictionary"] = torch.stack([words / 16, words / 8], 2).masked_fill((words == filling).unsqueeze(2), filling)
     return Batch(inputs, torch.tensor([len(row) for row in rows]), {}, tuple(range(len(rows))))
 
 
@@ -82,6 +83,37 @@ def test_padding_changes_no_gradient(characters: str) -> None:
         nats(single, tagging_batch(row)).backward()
     for (name, together), alone in zip(model.named_parameters(), single.parameters(), strict=True):
         torch.testing.assert_close(together.grad, alone.grad, atol=1e-12, rtol=1e-12, msg=name)
+
+
+def test_patterns_and_dictionary_learn_and_do_not_notice_padding() -> None:
+    model = small(pattern_size=2, dictionary=2)
+    nats(model, tagging_batch(*ROWS)).backward()
+    assert model.inputs.patterns.weight.grad.any()
+    model.eval()
+    together = model(tagging_batch(*ROWS, filling=-5)).outputs["emissions"]
+    for n, row in enumerate(ROWS):
+        alone = model(tagging_batch(row)).outputs["emissions"][:, 0]
+        torch.testing.assert_close(alone, together[: len(row), n], atol=1e-6, rtol=0)
+
+
+def test_a_word_is_its_vector_its_letters_its_pattern_and_what_the_dictionary_says() -> None:
+    model = small(characters="none", pattern_size=2, dictionary=2)
+    assert model.inputs.output_size == 3 + 2 + 2
+    vectors, _ = model.inputs(tagging_batch(ROWS[0]))
+    for (word, _), vector in zip(ROWS[0], vectors[:, 0], strict=True):
+        own, pattern = model.inputs.embedding.weight[word], model.inputs.patterns.weight[word % LETTERS]
+        assert torch.equal(vector, torch.cat([own, pattern, torch.tensor([word / 16, word / 8])]))
+    assert not model.inputs.patterns.weight[1].any()  # an unknown pattern is no noise
+
+
+def test_a_word_that_is_hidden_in_training_stands_in_no_dictionary_either() -> None:
+    model = small(characters="none", pattern_size=2, dictionary=2, word_dropout=0.5)
+    batch = tagging_batch([(5, [1])] * 200)
+    vectors = model.inputs._vectors(batch, torch.ones(200, 1, dtype=torch.bool))[:, 0]
+    hidden = ~vectors[:, :3].any(1)
+    assert 60 < int(hidden.sum()) < 140
+    assert torch.equal(vectors[:, 5:], torch.where(hidden.unsqueeze(1), 0.0, torch.tensor([5 / 16, 5 / 8])))
+    assert torch.equal(vectors[:, 3:5], model.inputs.patterns.weight[5].expand(200, 2))
 
 
 def test_emissions_are_the_last_layer_of_what_the_parts_give() -> None:

@@ -46,7 +46,7 @@ class Table(nn.Module):
     def __init__(self, task: Tagging, pairs: bool = False, seed: int = 0) -> None:
         super().__init__()
         rng = np.random.default_rng(seed)
-        words, _, L = task.model_sizes.values()
+        words, L = task.model_sizes["words"], task.model_sizes["labels"]
         self.table = torch.from_numpy(rng.normal(size=(words, L)))
         scores = {"transitions": (L, L), "first": (L,), "last": (L,)}
         self.scores = (

@@ -17,6 +17,7 @@ from recurra.base.registry import Registry
 from recurra.cells import CELLS, Cell
 from recurra.config import Fixed, Option, options_of
 from recurra.config.values import words
+from recurra.data.dictionary import DICTIONARIES
 from recurra.data.formats import FORMATS
 from recurra.data.ngrams import NGRAMS
 from recurra.data.splits import SPLITS
@@ -54,6 +55,7 @@ TOPICS: Mapping[str, Mapping[str, Any]] = {
     "decoder": DECODERS,
     "tokenizer": TOKENIZERS,
     "ngrams": NGRAMS,
+    "dictionary": DICTIONARIES,
     "format": FORMATS,
     "pooling": POOLS,
     "attention": ATTENTIONS,

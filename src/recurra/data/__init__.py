@@ -2,6 +2,7 @@
 
 formats      csv, tsv, jsonl, text and gzip of each: `read` gives records, lazily; broken rows are named
 tokenizers   words, characters, trained subwords; the vocabulary
+ngrams       runs of words and of characters, counted      dictionary  what is looked up of a word
 splits       train, dev and test from one file, by hash, stratified at random or in order; overlap between splits
 store        rows and examples in memory, or in files without a name
 preparing    what a task is given to prepare its data with

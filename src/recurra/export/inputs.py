@@ -58,6 +58,11 @@ def _words(draw: Drawing, inputs: WordsAndCharacters, names: Names) -> Read:
         letters = draw.input("characters", np.int64, ("C", "T", "N"))
         each = draw.input("character_lengths", np.int64, ("T", "N"))
         vectors.append(write(draw, inputs.characters, letters, clean(draw, each, lengths)))
+    if inputs.patterns is not None:
+        patterns = draw.input("patterns", np.int64, ("T", "N"))
+        vectors.append(write(draw, inputs.patterns, clean(draw, patterns, lengths)))
+    if inputs.dictionary:
+        vectors.append(draw.input("dictionary", np.float32, ("T", "N", inputs.dictionary)))
 
     def ask(random: np.random.Generator, N: int, T: int) -> Named:
         long = random_lengths(random, N, T)
@@ -66,6 +71,11 @@ def _words(draw: Drawing, inputs: WordsAndCharacters, names: Names) -> Read:
             C, known = int(random.integers(1, 9)), table_size(inputs.characters.embedding)
             found["characters"] = random.integers(0, known, (C, T, N))
             found["character_lengths"] = random.integers(0, C + 1, (T, N))
+        if inputs.patterns is not None:
+            found["patterns"] = random.integers(0, table_size(inputs.patterns), (T, N))
+        if inputs.dictionary:
+            found["dictionary"] = random_numbers(random, T, N, inputs.dictionary)
+            found["dictionary"][padding(long, T)] = np.nan
         return found
 
     return Read(draw.join(vectors, 2), lengths, ask)

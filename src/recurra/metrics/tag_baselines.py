@@ -7,11 +7,13 @@ dictionary   each stretch of words that was a span in training, more often than 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Self
 
 Tokens = Sequence[str]
 Tags = Sequence[str]
 Spans = Sequence[tuple[str, int, int]]
+Stretch = tuple[str, ...]
 
 
 class FrequentTag:
@@ -38,29 +40,62 @@ class SpanDictionary:
     """
 
     def __init__(self, sentences: Sequence[Tokens], spans: Sequence[Spans]) -> None:
-        labels: dict[tuple[str, ...], Counter[str]] = {}
+        labels: dict[Stretch, Counter[str]] = {}
         for words, row in zip(sentences, spans, strict=True):
             for label, start, end in row:
                 labels.setdefault(tuple(words[start:end]), Counter())[label] += 1
-        self._longest = max(map(len, labels), default=0)
-        seen = Counter(part for words in sentences for _, _, part in self._parts(words) if part in labels)
-        self._known = {part: _first(some) for part, some in labels.items() if 2 * some.total() >= seen[part]}
+        self._set(labels, Counter())
+        self._seen.update(stretch for words in sentences for _, _, stretch in self._stretches(words))
 
-    def __call__(self, words: Tokens) -> list[tuple[str, int, int]]:
-        """The spans of a sentence."""
+    def _set(self, labels: Mapping[Stretch, Counter[str]], seen: Counter[Stretch]) -> None:
+        self._labels, self._seen, self._longest = labels, seen, dict[str, int]()
+        for stretch in labels:
+            self._longest[stretch[0]] = max(self._longest.get(stretch[0], 0), len(stretch))
+
+    def __call__(self, words: Tokens, own: Spans | None = None) -> list[tuple[str, int, int]]:
+        """The spans of a sentence. own: of a sentence of training, its spans: what it counted itself is left out"""
+        there = list(self._stretches(words))
+        times = Counter(stretch for _, _, stretch in there) if own is not None else Counter[Stretch]()
+        counted: dict[Stretch, Counter[str]] = {}
+        for label, start, end in own or ():
+            counted.setdefault(tuple(words[start:end]), Counter())[label] += 1
         found: list[tuple[str, int, int]] = []
         free = 0
-        for start, end, part in self._parts(words):
-            if start >= free and part in self._known:
-                found.append((self._known[part], start, end))
+        for start, end, stretch in there:
+            labels = self._labels[stretch] - counted.get(stretch, Counter())
+            if start >= free and labels and 2 * labels.total() >= self._seen[stretch] - times[stretch]:
+                found.append((_first(labels), start, end))
                 free = end
         return found
 
-    def _parts(self, words: Tokens) -> Iterator[tuple[int, int, tuple[str, ...]]]:
-        """All stretches that are not too long for a span, by their start, the longest first."""
-        for start in range(len(words)):
-            for end in range(min(start + self._longest, len(words)), start, -1):
-                yield start, end, tuple(words[start:end])
+    def _stretches(self, words: Tokens) -> Iterator[tuple[int, int, Stretch]]:
+        """All stretches that were spans, by their start, the longest first."""
+        for start, word in enumerate(words):
+            for end in range(min(start + self._longest.get(word, 0), len(words)), start, -1):
+                if (stretch := tuple(words[start:end])) in self._labels:
+                    yield start, end, stretch
+
+    def to_json(self) -> list[Any]:
+        """[words, how often they occurred, how often as a span of each label] of each stretch."""
+        return [[list(words), self._seen[words], dict(labels)] for words, labels in self._labels.items()]
+
+    @classmethod
+    def from_json(cls, data: Sequence[Any]) -> Self:
+        """The inverse of `to_json`. Raises ValueError or TypeError for what is none."""
+        found = cls((), ())
+        labels: dict[Stretch, Counter[str]] = {}
+        seen: Counter[Stretch] = Counter()
+        for words, number, counts in data:
+            texts = bool(words) and all(isinstance(word, str) for word in words)
+            if not texts or not _are_counts([number, *counts.values()]):
+                raise ValueError(f"a stretch {[words, number, counts]!r:.80}")
+            labels[tuple(words)], seen[tuple(words)] = Counter(counts), number
+        found._set(labels, seen)
+        return found
+
+
+def _are_counts(numbers: Sequence[Any]) -> bool:
+    return all(type(number) is int and number > 0 for number in numbers)
 
 
 def _first(counts: Counter[str]) -> str:

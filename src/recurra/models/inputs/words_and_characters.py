@@ -1,4 +1,4 @@
-"""A word's own vector, and beside it one that is made from its letters."""
+"""A word's own vector, and beside it what its letters, its pattern and a dictionary say of it."""
 
 from __future__ import annotations
 
@@ -24,10 +24,12 @@ USUAL_CHARACTER_SIZES = {"lstm": (25, 25), "cnn": (30, 30)}
 
 
 class WordsAndCharacters(nn.Module):
-    """Word embeddings: a vector for each word, and beside it one that is made from the word's letters.
+    """Word embeddings: a vector for each word, and beside it one that is made from the word's letters, one of its
+    pattern of letters, digits and signs, and what a dictionary says of it.
 
-    Words (T, N) with their characters (C, T, N) to x (T, N, I). sizes: "words", "characters".
-    Word 0 is padding, word 1 an unknown one.
+    Words (T, N) with their characters (C, T, N), patterns (T, N) and dictionary (T, N, D) to x (T, N, I).
+    sizes: "words", "characters", "patterns", and "dictionary", which is D, where there is one.
+    Word 0 is padding, word 1 an unknown one, and so it is with patterns.
     Sources: Lample et al. 2016, arXiv:1603.01360; Ma & Hovy 2016, arXiv:1603.01354.
     Raises ConfigError, with all problems at once, for options that cannot take effect.
     """
@@ -49,6 +51,10 @@ class WordsAndCharacters(nn.Module):
             int | None,
             Opt("units of a direction, or filters, over letters; null is 25 for lstm, 30 for cnn", ge=1, le=o.WIDEST),
         ] = None,
+        pattern_size: Annotated[
+            int,
+            Opt("embedding dimension of a word's pattern of letters, digits and signs; 0: none", ge=0, le=o.WIDEST),
+        ] = 0,
         word_dropout: Annotated[
             float, Opt("share of words that training reads as unknown, by their letters alone", ge=0, lt=1)
         ] = 0.05,
@@ -61,15 +67,16 @@ class WordsAndCharacters(nn.Module):
         letters = {"character_embedding_size": character_embedding_size, "character_size": character_size}
         if problems := list(_problems(characters, letters, backend)):
             raise ConfigError(problems)
-        self.embedding = Embedding(sizes["words"], embedding_size)
-        with torch.no_grad():  # where training has no unknown word, this vector stays as it is, and must not be noise
-            self.embedding.weight[UNKNOWN] = 0.0
+        self.embedding = _embedding(sizes["words"], embedding_size)
         self.characters, self.output_size = None, embedding_size
         if characters != "none":
             usual = USUAL_CHARACTER_SIZES[characters]
             each = (character_embedding_size or usual[0], character_size or usual[1])
             self.characters = CHARACTERS[characters](sizes["characters"], *each, backend)
             self.output_size += self.characters.output_size
+        self.patterns = _embedding(sizes["patterns"], pattern_size) if pattern_size else None
+        self.dictionary = sizes.get("dictionary", 0)
+        self.output_size += pattern_size + self.dictionary
         self.word_dropout = word_dropout
         self.dropout = nn.Dropout(embedding_dropout)
 
@@ -79,20 +86,35 @@ class WordsAndCharacters(nn.Module):
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """batch: inputs["words"] (T, N), lengths (N,), and, but for characters: none, inputs["characters"] (C, T, N)
-        and inputs["character_lengths"] (T, N); what is padded may be anything."""
+        and inputs["character_lengths"] (T, N); with a pattern_size inputs["patterns"] (T, N), with a dictionary
+        inputs["dictionary"] (T, N, D); what is padded may be anything."""
         lengths = batch.lengths.to(batch.inputs["words"].device)
         return self.dropout(self._vectors(batch, sequence_mask(lengths, len(batch.inputs["words"])))), lengths
 
     def _vectors(self, batch: Batch, real: Tensor) -> Tensor:
         words = torch.where(real, batch.inputs["words"], 0)
+        hidden = torch.zeros_like(real)
         if self.word_dropout and self.training:
             hidden = real & (torch.rand(words.shape, dtype=torch.float32, device=words.device) < self.word_dropout)
             words = torch.where(hidden, UNKNOWN, words)
-        own: Tensor = self.embedding(words)
-        if self.characters is None:
-            return own
-        lengths = torch.where(real, batch.inputs["character_lengths"], 0)
-        return torch.cat([own, self.characters(batch.inputs["characters"], lengths)], 2)
+        found: list[Tensor] = [self.embedding(words)]
+        if self.characters is not None:
+            lengths = torch.where(real, batch.inputs["character_lengths"], 0)
+            found.append(self.characters(batch.inputs["characters"], lengths))
+        if self.patterns is not None:
+            found.append(self.patterns(torch.where(real, batch.inputs["patterns"], 0)))
+        if self.dictionary:  # a word that is hidden stands in no dictionary either
+            known = (real & ~hidden).unsqueeze(2)
+            found.append(torch.where(known, batch.inputs["dictionary"], 0.0).to(found[0].dtype))
+        return torch.cat(found, 2) if len(found) > 1 else found[0]
+
+
+def _embedding(number: int, size: int) -> Embedding:
+    """A table whose unknown entry is 0: where training has no unknown one it stays so, and must not be noise."""
+    table = Embedding(number, size)
+    with torch.no_grad():
+        table.weight[UNKNOWN] = 0.0
+    return table
 
 
 def _problems(characters: str, letters: Mapping[str, int | None], backend: str) -> Iterator[str]:

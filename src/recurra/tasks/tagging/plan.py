@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, cast
@@ -12,7 +12,9 @@ from typing import Annotated, Any, ClassVar, Literal, cast
 from recurra.base.contracts import Record
 from recurra.base.errors import ConfigError, DataError, RunError
 from recurra.base.normal import spellings
-from recurra.base.option import Opt
+from recurra.base.option import OneOf, Opt
+from recurra.config import Section, build
+from recurra.data.dictionary import DICTIONARIES, Lookup
 from recurra.data.fields import Field
 from recurra.data.formats import resolved_format
 from recurra.data.formats.sentences import LINE
@@ -22,6 +24,7 @@ from recurra.data.tokenizers.learned import Learned, guessed_units, learn, learn
 from recurra.tasks.contract import Needs, Suggestion
 from recurra.tasks.sizing import Choice, Options, Seen
 from recurra.tasks.tagging.columns import looks_like_conll, suggested
+from recurra.tasks.tagging.dictionary import Dictionary, made_by
 from recurra.tasks.tagging.evidence import column_of, looks_swapped
 from recurra.tasks.tagging.readers import WordReader
 from recurra.tasks.tagging.sentences import Columns, Sentence, TagRow
@@ -71,13 +74,21 @@ class TaggingConfig:
     max_length: Annotated[int | None, Opt("training leaves out sentences with more tokens; null is no limit", ge=1)] = (
         None
     )
+    dictionary: Annotated[
+        Section | Mapping[str, Any] | str,
+        OneOf("what training rows say of a word, which the model reads beside its vector", DICTIONARIES),
+    ] = "none"
     calibration: Annotated[
         Literal["temperature", "none"],
         Opt("calibration of probabilities; temperature: scaled to fit dev, no answer changes (Guo et al. 2017)"),
     ] = "temperature"
 
+    # What is looked up; None where the config wants nothing.
+    lookup: Lookup | None = field(init=False, repr=False, compare=False, default=None)
+
     def __post_init__(self) -> None:
-        problems = []
+        found, problems = build(self.dictionary, DICTIONARIES), []
+        object.__setattr__(self, "lookup", found if isinstance(found, Lookup) else None)
         if self.tokens == self.tags:
             problems.append(f"tags: is '{self.tags}', the column of tokens too; expected another column.")
         problems += [
@@ -137,7 +148,8 @@ class TaggingConfig:
     @property
     def smallest_sizes(self) -> Mapping[str, int]:
         """`model_sizes` of the smallest data there is."""
-        return {"words": 5, "characters": 5, "labels": 1}
+        sizes = {"words": 5, "characters": 5, "labels": 1, "patterns": 5}
+        return sizes if self.lookup is None else {**sizes, "dictionary": 1}
 
     @classmethod
     def format_of(cls, file: Path) -> str:
@@ -205,7 +217,25 @@ class TaggingConfig:
         merged = spellings(chain.from_iterable(row.spelt for row in rows))
         task = self._task(tagset, reader, self._learned(read, source), merged)
         # How the raw text is written has been learned: the examples do not need it any more.
-        return task, [task.numbered(replace(s, units=()), own) for s, own in zip(read, learned, strict=True)]
+        plain = [task.numbered(replace(s, units=()), own) for s, own in zip(read, learned, strict=True)]
+        task.dictionary = self._dictionary(task, plain)
+        return task, [task.numbered(e, e.tags, counted=True) for e in plain] if task.dictionary else plain
+
+    def _dictionary(self, task: Tagging, examples: Sequence[Sentence]) -> Dictionary | None:
+        """What is looked up, of training examples within the limit on length."""
+        if self.lookup is None:
+            return None
+        kept = [e for e in examples if self.max_length is None or e.length <= self.max_length]
+        has_spans, tagset = task.tagset.has_spans, task.tagset
+        return made_by(
+            self.lookup,
+            [(e.numbers.words, e.targets) for e in kept if e.numbers is not None and e.targets is not None],
+            [[task.reader.folded(token) for token in e.tokens] for e in kept],
+            [tagset.spans(e.tags or ()) for e in kept] if has_spans else None,
+            words=len(task.reader.words),
+            tags=tagset.tags,
+            scheme=tagset.learned,
+        )
 
     def _refuse_idle(self, tagset: TagSet, source: str) -> None:
         """Raise ConfigError for options that have no effect on the tags that were found."""
@@ -218,6 +248,8 @@ class TaggingConfig:
             for name, known in idle.items()
             if known
         ]
+        if self.lookup is not None and not tagset.has_spans:
+            problems += self.lookup.idle_without_spans(source)
         if problems:
             raise ConfigError(problems)
 
@@ -245,12 +277,19 @@ class TaggingConfig:
     def restore(self, data: Mapping[str, Any], origin: str) -> Tagging:
         """The task as a run folder holds it. Raises RunError that names `origin`."""
         content = data if isinstance(data, Mapping) else {}
-        return self._task(
-            TagSet.from_json(_section(content, "tagset"), origin, repair=self.repair),
-            WordReader.from_json(_section(content, "reader"), origin),
+        tagset = TagSet.from_json(_section(content, "tagset"), origin, repair=self.repair)
+        reader = WordReader.from_json(_section(content, "reader"), origin)
+        task = self._task(
+            tagset,
+            reader,
             _restored(content.get("cuts"), origin),
             temperature=_temperature(content.get("temperature", 1.0), origin),
         )
+        if (held := content.get("dictionary")) is not None:
+            task.dictionary = Dictionary.from_json(
+                held, origin, words=len(reader.words), tags=tagset.tags, scheme=tagset.learned
+            )
+        return task
 
     def _task(
         self,

@@ -27,32 +27,44 @@ Tokens = tuple[str, ...]
 LONGEST_WORD = 64
 # Words whose numbers are remembered: those of a usual vocabulary, within 20 MB.
 REMEMBERED = 65_536
+# Words of training that have a pattern, so that it is one; a rarer one teaches what an unknown pattern means.
+OFTEN = 2
 _DIGIT = re.compile(r"\d")
 
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """Of the words of a sentence, and of their letters, one word after the other; sizes: letters of each word.
+    """Of the words of a sentence, of their patterns, and of their letters, one word after the other; sizes: letters of
+    each word.
 
     Two bytes for each, four in a large vocabulary.
     """
 
     words: Ids
+    patterns: Ids
     letters: Ids
     sizes: NDArray[np.uint8]
 
 
 class WordReader:
-    """Numbers of a word and of its letters.
+    """Numbers of a word, of its letters, and of its pattern.
 
-    words, letters: vocabularies; a word is looked up folded to lower case (if `lowercase`), with its digits as 0 (if
-    `zero_digits`); letters stay as they are written      seen: the words of training, in normal form
+    words, letters, patterns: vocabularies; a word is looked up folded to lower case (if `lowercase`), with its digits
+    as 0 (if `zero_digits`); letters and patterns are those of the word as it is written
+    seen: the words of training, in normal form
     """
 
     def __init__(
-        self, words: Vocabulary, letters: Vocabulary, seen: frozenset[str], *, lowercase: bool, zero_digits: bool
+        self,
+        words: Vocabulary,
+        letters: Vocabulary,
+        patterns: Vocabulary,
+        seen: frozenset[str],
+        *,
+        lowercase: bool,
+        zero_digits: bool,
     ) -> None:
-        self.words, self.letters, self.seen = words, letters, seen
+        self.words, self.letters, self.patterns, self.seen = words, letters, patterns, seen
         self.lowercase, self.zero_digits = lowercase, zero_digits
         self._fold = Cleaning(lowercase=lowercase, normalization="nfc")
         self._spell = Cleaning(lowercase=False, normalization="nfc")
@@ -62,18 +74,22 @@ class WordReader:
     def fit(
         cls, sentences: Iterable[Tokens], plan: VocabularyPlan, *, lowercase: bool, zero_digits: bool
     ) -> WordReader:
-        """Count words and letters of training sentences. Raises DataError if no word is left."""
+        """Count words, letters and patterns of training sentences. Raises DataError if no word is left."""
         counts = Counter(chain.from_iterable(sentences))
         nothing = Vocabulary([])
-        reader = cls(nothing, nothing, frozenset(counts), lowercase=lowercase, zero_digits=zero_digits)
+        reader = cls(nothing, nothing, nothing, frozenset(counts), lowercase=lowercase, zero_digits=zero_digits)
         folded: Counter[str] = Counter()
         letters: Counter[str] = Counter()
+        patterns: Counter[str] = Counter()
         for word, count in counts.items():
             folded[reader.folded(word)] += count
             letters.update(dict.fromkeys(reader.spelt(word), count))
+            patterns[pattern(reader.spelt(word))] += count
+        often = sorted(one for one, times in patterns.items() if times >= OFTEN)
         return cls(
             plan.build(folded),
             VocabularyPlan().build(letters),
+            Vocabulary(often),
             reader.seen,
             lowercase=lowercase,
             zero_digits=zero_digits,
@@ -93,15 +109,16 @@ class WordReader:
     def numbers(self, sentence: Tokens) -> Numbers:
         """Each word looked up once, with its letters."""
         found = list(map(self._numbers, sentence))
-        spelt = [letters for _, letters in found]
+        spelt = [letters for *_, letters in found]
         return Numbers(
-            np.array([number for number, _ in found], self.words.dtype),
+            np.array([number for number, *_ in found], self.words.dtype),
+            np.array([number for _, number, _ in found], self.patterns.dtype),
             np.fromiter(chain.from_iterable(spelt), self.letters.dtype),
             np.array(list(map(len, spelt)), np.uint8),  # at most LONGEST_WORD
         )
 
     def inputs(self, rows: Sequence[Numbers]) -> dict[str, Tensor]:
-        """words (T, N), characters (C, T, N) and character_lengths (T, N), zero where padded."""
+        """words (T, N), patterns (T, N), characters (C, T, N) and character_lengths (T, N), zero where padded."""
         words, counts = pad_arrays([row.words for row in rows])
         T, N = words.shape
         sizes = np.concatenate([np.zeros(0, np.int64), *(row.sizes for row in rows)])
@@ -114,18 +131,22 @@ class WordReader:
         lengths[real] = sizes
         return {
             "words": words,
+            "patterns": pad_arrays([row.patterns for row in rows])[0],
             "characters": torch.from_numpy(np.ascontiguousarray(characters.transpose(2, 1, 0))),
             "character_lengths": torch.from_numpy(np.ascontiguousarray(lengths.T)),
         }
 
-    def _look_up(self, word: str) -> tuple[int, tuple[int, ...]]:
-        return self.words.ids([self.folded(word)])[0], tuple(self.letters.ids(self.spelt(word)))
+    def _look_up(self, word: str) -> tuple[int, int, tuple[int, ...]]:
+        spelt = self.spelt(word)
+        own, its_pattern = self.words.ids([self.folded(word)])[0], self.patterns.ids([pattern(spelt)])[0]
+        return own, its_pattern, tuple(self.letters.ids(spelt))
 
     def to_json(self) -> dict[str, Any]:
         """Everything, as JSON."""
         return {
             "words": self.words.to_json(),
             "letters": self.letters.to_json(),
+            "patterns": self.patterns.to_json(),
             "seen": sorted(self.seen),
             "lowercase": self.lowercase,
             "zero_digits": self.zero_digits,
@@ -141,6 +162,30 @@ class WordReader:
             if type(lowercase) is not bool or type(zero_digits) is not bool:
                 raise ValueError(f"lowercase {lowercase!r} and zero_digits {zero_digits!r}")
             words, letters = vocabulary_from_json(data["words"]), vocabulary_from_json(data["letters"])
+            # A run that was made before there were patterns has none, and its model reads none.
+            patterns = vocabulary_from_json(data["patterns"]) if "patterns" in data else Vocabulary([])
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(f"{origin}: expected words and letters: {str(error)[:300]}.") from error
-        return cls(words, letters, frozenset(map(normal, seen)), lowercase=lowercase, zero_digits=zero_digits)
+        return cls(words, letters, patterns, frozenset(map(normal, seen)), lowercase=lowercase, zero_digits=zero_digits)
+
+
+def pattern(word: str) -> str:
+    """Upper case as X, lower case as x, other letters as o, digits as d, signs as they are; of a run two at most.
+
+    Anna: Xxx; USA: XX; I: X; McDonald's: XxXxx'x; 2,000: d,dd; well-known: xx-xx.
+    """
+    found: list[str] = []
+    for letter in map(_kind, word):
+        if found[-2:] != [letter, letter]:
+            found.append(letter)
+    return "".join(found)
+
+
+def _kind(letter: str) -> str:
+    if letter.isupper() or letter.istitle():
+        return "X"
+    if letter.islower():
+        return "x"
+    if letter.isdecimal():
+        return "d"
+    return "o" if letter.isalpha() else letter

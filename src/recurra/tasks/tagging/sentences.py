@@ -17,6 +17,9 @@ from dataclasses import field as also
 from itertools import accumulate, chain, pairwise
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from recurra.base.contracts import Origin, Record
 from recurra.base.digest import digest_of
 from recurra.base.errors import DataError
@@ -45,6 +48,8 @@ class Sentence:
     units: the words of the raw text, where a file with tokens knows it
     numbers: of its words and letters; None before there is a vocabulary
     targets: numbers of its tags; None where one of them is none of training
+    in_spans: what a dictionary of spans says of its words; None where there is none
+    counted: whether a dictionary has counted it, so that it is left out where it is looked up
     """
 
     text: str
@@ -56,6 +61,8 @@ class Sentence:
     units: tuple[Unit, ...] = ()
     numbers: Numbers | None = also(default=None, compare=False)
     targets: tuple[int, ...] | None = also(default=None, compare=False)
+    in_spans: NDArray[np.int32] | None = also(default=None, compare=False)
+    counted: bool = also(default=False, compare=False)
 
     @property
     def length(self) -> int:

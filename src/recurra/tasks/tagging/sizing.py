@@ -12,6 +12,8 @@ from recurra.tasks.tagging.sentences import Columns
 
 # Tokens of a sentence, about.
 TOKENS = 20
+# Numbers in the vector of a pattern: data has some hundreds of patterns.
+PATTERN = 16
 
 
 def sized(columns: Columns, seen: Seen) -> list[Choice]:
@@ -22,6 +24,8 @@ def sized(columns: Columns, seen: Seen) -> list[Choice]:
     dropout = 0.5 if small else 0.3
     return [
         *_output(has_spans=_has_spans(columns, seen.rows)),
+        Choice("task.dictionary", "lookup", "what training had of a word need not be learned by heart"),
+        Choice("model.inputs.pattern_size", PATTERN, "capitals, digits and signs tell new names"),
         Choice("model.inputs.character_size", 64, "words that training never saw are told by their letters"),
         Choice("model.inputs.character_embedding_size", 32),
         units(seen, 100 if small else 200, few=small),

@@ -37,6 +37,7 @@ from recurra.tasks.explanation import ExplanationTarget
 from recurra.tasks.tagging.answers import spans_of, tokens_of
 from recurra.tasks.tagging.calibration import fitted_temperature, probability_scores, reliability_table
 from recurra.tasks.tagging.decoding import Tagged, chances, decoded, loss_of
+from recurra.tasks.tagging.dictionary import Dictionary, Entry
 from recurra.tasks.tagging.explain import explained
 from recurra.tasks.tagging.readers import WordReader
 from recurra.tasks.tagging.sentences import Columns, Sentence, TagRow
@@ -66,10 +67,12 @@ class Tagging:
         merged: str = "",
         calibration: str = "temperature",
         temperature: float = 1.0,
+        dictionary: Dictionary | None = None,
     ) -> None:
         """announced: whether the config names the files' scheme      merged: what to say of tags in several spellings
 
         calibration, temperature: how probabilities are fitted to dev, and what came of it
+        dictionary: what training says of a word; None: nothing is looked up
         """
         self.columns = columns
         self.tagset = tagset
@@ -79,6 +82,7 @@ class Tagging:
         self.announced = announced
         self.calibration = calibration
         self.temperature = temperature
+        self.dictionary = dictionary
         self._merged = merged
         self.with_confidence = True
         self._allowed = tagset.allowed() if constrained else None
@@ -91,9 +95,11 @@ class Tagging:
 
     @property
     def model_sizes(self) -> Mapping[str, int]:
-        """What a model has to know of the data: sizes of the vocabularies of words, of letters, and number of tags."""
-        words, letters = len(self.reader.words), len(self.reader.letters)
-        return {"words": words, "characters": letters, "labels": len(self.tagset.tags)}
+        """What a model has to know of the data: sizes of the vocabularies of words, of letters and of patterns, number
+        of tags, and numbers of a word in the dictionary, if there is one."""
+        reader, looked_up = self.reader, {} if self.dictionary is None else {"dictionary": self.dictionary.size}
+        sizes = {"words": len(reader.words), "characters": len(reader.letters), "labels": len(self.tagset.tags)}
+        return {**sizes, "patterns": len(reader.patterns), **looked_up}
 
     # -- the five verbs --------------------------------------------------------------------------------------------
 
@@ -110,21 +116,37 @@ class Tagging:
         """Rows as examples, one by one. Raises DataError, with file and line, for tags that the scheme lacks."""
         return (self.numbered(row.sentence, self.tagset.read(row.tags, row.where)) for row in rows)
 
-    def numbered(self, sentence: Sentence, tags: tuple[str, ...] | None) -> Sentence:
-        """A sentence with these tags of the model, and with all numbers that a batch has of it."""
+    def numbered(self, sentence: Sentence, tags: tuple[str, ...] | None, *, counted: bool = False) -> Sentence:
+        """A sentence with these tags of the model, and with all numbers that a batch has of it.
+
+        counted: whether it is in the dictionary, and is left out where its words are looked up
+        """
         known = tags is not None and all(tag in self._place for tag in tags)
         targets = tuple(self._place[tag] for tag in tags or ()) if known else None
         numbers = sentence.numbers or self.reader.numbers(sentence.tokens)
-        return replace(sentence, tags=tags, numbers=numbers, targets=targets)
+        found = replace(sentence, tags=tags, numbers=numbers, targets=targets, counted=counted)
+        if self.dictionary is None or self.dictionary.spans is None:
+            return found
+        own = self.tagset.spans(tags or ()) if counted else None
+        tokens = [self.reader.folded(token) for token in sentence.tokens]
+        return replace(found, in_spans=self.dictionary.in_spans(tokens, own))
 
     def sampler(self, examples: Sequence[Sentence], *, batch_tokens: int, batch_rows: int, seed: int) -> BucketSampler:
         """Those of like lengths together."""
         return BucketSampler(examples, self.collate, batch_tokens, batch_rows, seed)
 
     def collate(self, examples: Sequence[Sentence], indices: Sequence[int]) -> Batch:
-        """words (T, N), characters (C, T, N), character_lengths (T, N); targets tags (T, N) where all are known."""
+        """words, patterns, character_lengths (T, N), characters (C, T, N), and dictionary (T, N, D) where there is one;
+        targets tags (T, N) where all are known."""
         lengths = torch.tensor([e.length for e in examples], dtype=torch.int64)
-        inputs = self.reader.inputs([e.numbers or self.reader.numbers(e.tokens) for e in examples])
+        numbers = [e.numbers or self.reader.numbers(e.tokens) for e in examples]
+        inputs = self.reader.inputs(numbers)
+        if self.dictionary is not None:
+            entries = [
+                Entry(its.words, e.in_spans, e.targets if e.counted else None)
+                for e, its in zip(examples, numbers, strict=True)
+            ]
+            inputs["dictionary"] = self.dictionary.inputs(entries)
         targets = {}
         known = [e.targets for e in examples if e.targets is not None]
         if examples and len(known) == len(examples):
@@ -334,6 +356,7 @@ class Tagging:
             "tagset": self.tagset.to_json(),
             "reader": self.reader.to_json(),
             "temperature": self.temperature,
+            "dictionary": None if self.dictionary is None else self.dictionary.to_json(),
         }
         return found if cuts is None else {**found, "cuts": cuts.to_json()}
 
