@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,6 +14,7 @@ import pytest
 from api.api_room import done
 from recurra.base.contracts import Batch, Origin, Record
 from recurra.base.digest import digest_of
+from recurra.data.preparing import Means
 from recurra.tasks import TASKS, SeriesClassification, SeriesClassificationConfig
 from recurra.tasks.series_reader import SeriesReader
 from recurra.tasks.series_task import SeriesExample
@@ -50,7 +51,7 @@ class Recordings(SeriesClassification):
     def example(self, record: Record, *, gold: bool = True) -> Any:
         return self.plan.read(record) if gold else replace(self.plan.read(record), gold=None)
 
-    def examples(self, rows: Any) -> Iterator[Any]:
+    def examples(self, rows: Any, means: Any = None) -> Iterator[Any]:
         return iter(rows)
 
     def collate(self, examples: Sequence[Any], indices: Sequence[int]) -> Batch:
@@ -75,8 +76,8 @@ class RecordingsConfig(SeriesClassificationConfig):
         shape = np.load(path, mmap_mode="r").shape  # the header alone
         return Recording(path, shape[0], str(record.fields.get("label")), record.origin)
 
-    def fit_examples(self, rows: Sequence[Any], source: str) -> tuple[Any, list[Any]]:
-        task, _ = SeriesClassificationConfig.fit_examples(self, rows, source)
+    def fit_examples(self, rows: Collection[Any], source: str, means: Means) -> tuple[Any, list[Any]]:
+        task, _ = SeriesClassificationConfig.fit_examples(self, rows, source, means)
         return Recordings(self, task.reader, task.labels, task.weights), list(rows)
 
     def restore(self, data: Any, origin: str) -> Any:

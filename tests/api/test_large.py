@@ -92,14 +92,6 @@ def test_auto_is_the_disk_from_a_size_on_and_says_where(data: Path, monkeypatch:
     assert "data.store: auto keeps prepared data on the disk, in .: about " in said.err + said.out
 
 
-def test_a_task_whose_data_has_to_be_in_memory_refuses_the_disk(data: Path) -> None:
-    Path("m.yaml").write_text("task: {name: music}\ndata: {train: m.jsonl, store: disk}\n")
-    Path("m.jsonl").write_text('{"chords": [[60]]}\n')
-    assert "data.store: music keeps its data in memory; leave it out, or set it to memory." in refused(
-        "check", "m.yaml"
-    )
-
-
 def test_a_folder_has_no_effect_on_data_in_memory(data: Path) -> None:
     assert "scratch: has no effect with store: memory" in refused("check", config(store="memory", scratch="."))
 

@@ -36,17 +36,18 @@ def test_the_page_on_tasks_names_each_capability_with_its_members(name: str) -> 
 
 HAS = {
     Classification: "Calibrates Embeds Explains Judged KeepsExamples ReadsInPieces SaysLabels SolvesWide",
-    Translation: "DrawsCharts DrawsMaps Explains Judged Streams TakesOptions ValidatesFaster",
+    Translation: "DrawsCharts DrawsMaps Explains Judged KeepsExamples Streams TakesOptions ValidatesFaster",
     LanguageModelling: (
-        "DrawsCharts Embeds Explains Generates NamesUnknown Plays ReadsInPieces Suggests TakesOptions WritesSamples"
+        "DrawsCharts Embeds Explains Generates KeepsExamples NamesUnknown Plays ReadsInPieces Suggests TakesOptions "
+        "WritesSamples"
     ),
-    Tagging: "Calibrates Embeds Explains Judged TagsTokens ValidatesFaster",
-    Music: "DrawsMaps Explains Generates Plays WritesSamples",
+    Tagging: "Calibrates Embeds Explains Judged KeepsExamples TagsTokens ValidatesFaster",
+    Music: "DrawsMaps Explains Generates KeepsExamples Plays WritesSamples",
     ClassificationConfig: "ChoosesBySize KeepsRows LabelsRows ReadsOnce",
-    TranslationConfig: "ChoosesBySize ReadsOnce",
+    TranslationConfig: "ChoosesBySize KeepsRows ReadsOnce",
     LanguageModelConfig: "ChoosesBySize KeepsRows ReadsOn ReadsOnce",
-    TaggingConfig: "ChoosesBySize ReadsOnce",
-    MusicConfig: "ChoosesBySize",
+    TaggingConfig: "ChoosesBySize KeepsRows ReadsOnce",
+    MusicConfig: "ChoosesBySize KeepsRows ReadsOnce",
 }
 OF_CONFIGS = {"ChoosesBySize", "KeepsRows", "LabelsRows", "ReadsOn", "ReadsOnce", "ReadsSteps"}
 # Set when a task is made, so that its class does not show them.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -44,12 +45,30 @@ def model_for(task: LanguageModelling, **options: Any) -> SequenceModel:
 
 
 def passages(task: LanguageModelling, texts: Sequence[str] = LINES) -> list[documents.Passage]:
-    return task.filter([task.example(record) for record in records(texts)], "train")[0]
+    rows = [documents.TextRow(str(record.fields["text"]), record.origin) for record in records(texts)]
+    return list(task.filter(list(task.examples(rows)), "dev")[0])
 
 
-def nats_by_one_run(task: LanguageModelling, model: SequenceModel, document: documents.Document) -> list[float]:
+def document_numbers(task: LanguageModelling, passages: Sequence[documents.Passage]) -> list[int]:
+    """What stands before a document, its tokens and its end."""
+    own = [p.numbers(task.start)[1 + p.start - p.first :].tolist() for p in passages]
+    return [task.start, *chain.from_iterable(own)]
+
+
+def by_document(passages: Sequence[documents.Passage]) -> list[list[documents.Passage]]:
+    found: list[list[documents.Passage]] = []
+    for passage in passages:
+        if not passage.start:
+            found.append([])
+        found[-1].append(passage)
+    return found
+
+
+def nats_by_one_run(
+    task: LanguageModelling, model: SequenceModel, document: Sequence[documents.Passage]
+) -> list[float]:
     """-log p of each target, in one pass from the beginning, from the matrix of all probabilities."""
-    numbers = torch.tensor(task._document_numbers(document).tolist())
+    numbers = torch.tensor(document_numbers(task, document))
     batch = Batch({"tokens": numbers[:-1].unsqueeze(1)}, torch.tensor([len(numbers) - 1]), {}, (0,))
     with torch.inference_mode():
         log_probs = softmax_log_probabilities(model(batch).outputs)[:, 0].double()
@@ -63,21 +82,22 @@ def test_the_lines_of_a_file_follow_one_another_with_a_token_at_each_end() -> No
     task = fitted()
     (passage,) = passages(task)
     expected = "to be or not to be / / that is the <unk> question / whether tis nobler /"
-    assert passage.document.tokens == tuple(expected.replace("/", "\n").split(" "))
+    assert passage.tokens == tuple(expected.replace("/", "\n").split(" "))
     # The <unk> of the text is the unknown token, a line break a token like others, and one stands before the first.
-    numbers = task._document_numbers(passage.document).tolist()
+    numbers = document_numbers(task, [passage])
     names = task.reader.vocabulary.tokens(numbers)
     assert names[:3] == ["\n", "to", "be"]
     assert (names[12], numbers[12]) == ("<unk>", UNK)
     assert passage.characters == sum(len(line) + 1 for line in LINES)
-    assert passage.targets == len(passage.document.tokens)
+    assert passage.targets == len(passage.tokens)
 
 
 def test_rows_that_are_documents_end_with_an_end_and_keep_the_line_breaks_inside() -> None:
     task = fitted(("a b\r\nc", "d"), document="row")
     first, second = passages(task, ("a b\r\nc", "d"))
-    assert first.document.tokens == ("a", "b", "\n", "c")
-    assert task._document_numbers(first.document)[[0, -1]].tolist() == [EOS, EOS]
+    assert first.tokens == ("a", "b", "\n", "c")
+    numbers = document_numbers(task, [first])
+    assert (numbers[0], numbers[-1]) == (EOS, EOS)
     assert (first.targets, second.targets) == (5, 2)
     assert (first.characters, second.characters) == (7, 2)
 
@@ -90,7 +110,7 @@ def test_numbers_are_in_the_order_of_frequency() -> None:
 def test_line_breaks_false_leaves_them_out() -> None:
     task = fitted(line_breaks=False)
     (passage,) = passages(task)
-    assert "\n" not in passage.document.tokens
+    assert "\n" not in passage.tokens
     assert task.start == EOS
     with pytest.raises(ConfigError, match=r"line_breaks: false would glue"):
         LanguageModelConfig(line_breaks=False, tokenizer="characters")
@@ -99,7 +119,7 @@ def test_line_breaks_false_leaves_them_out() -> None:
 def test_characters_give_the_text_back() -> None:
     task = fitted(("Ärger\t", "", " zwei"), tokenizer="characters")
     (passage,) = passages(task, ("Ärger\t", "", " zwei"))
-    assert "".join(passage.document.tokens) == "Ärger\t\n\n zwei\n"
+    assert "".join(passage.tokens) == "Ärger\t\n\n zwei\n"
     assert passage.targets == passage.characters == 14
 
 
@@ -131,7 +151,7 @@ def test_streams_with_a_carried_state_see_what_one_run_of_each_document_sees(doc
             batch = sampler.batch(item)
             assert batch.inputs["tokens"].shape[0] <= 3
             said.append(float(task.loss(carry(batch), batch).total))
-    expected = [n for d in dict.fromkeys(p.document for p in found) for n in nats_by_one_run(task, model, d)]
+    expected = [n for d in by_document(found) for n in nats_by_one_run(task, model, d)]
     assert math.fsum(said) == pytest.approx(math.fsum(expected), rel=1e-5)  # float32, other order of the sums
 
 
@@ -150,7 +170,8 @@ def test_a_batch_names_the_passages_its_rows_are_in_and_never_reads_over_an_end(
             assert batch.inputs["tokens"].shape[1] <= 3, "batch_tokens bounds the rows"
             rows = zip(batch.indices, batch.lengths.tolist(), batch.targets["tokens"].t().tolist(), strict=True)
             for index, length, targets in rows:
-                whole = task._document_numbers(found[index].document).tolist()[1:]
+                (document,) = (d for d in by_document(found) if found[index] in d)
+                whole = document_numbers(task, document)[1:]
                 some = targets[:length]
                 assert any(whole[k : k + length] == some for k in range(len(whole)))
                 seen.append(length)
@@ -169,7 +190,7 @@ def test_nats_of_passages_are_those_of_one_run_where_the_warm_up_reaches_back_to
     model, found = model_for(task), passages(task)
     with torch.inference_mode():
         outputs = task.predict(model, task.collate(found, range(len(found))), found)
-    expected = nats_by_one_run(task, model, found[0].document)
+    expected = nats_by_one_run(task, model, found)
     np.testing.assert_allclose([n for o in outputs for n in o.nats], expected, rtol=1e-5)
     perplexity, bits, loss = task.score(outputs, found, "dev")
     assert (perplexity.name, bits.name, loss.name) == ("perplexity", "bits_per_character", "log_loss")
@@ -245,8 +266,8 @@ def test_what_cannot_be_read_is_said_with_its_place() -> None:
     with pytest.raises(DataError, match=r"a\.txt: all 2 training rows are blank"):
         fitted(["", "  "])
     task = fitted(["a b"], line_breaks=False)
-    with pytest.raises(DataError, match="dev: its 1 rows hold no token"):
-        task.filter([task.example(record) for record in records([""])], "dev")
+    with pytest.raises(DataError, match="dev: its rows hold no token"):
+        passages(task, [""])
     with pytest.raises(DataError, match=r"a\.txt:1: has 100,002 tokens, and predict takes at most 100,000"):
         fitted().example(records(["a " * 100_001])[0], gold=False)
 

@@ -245,7 +245,9 @@ def means_of(settings: Settings, watch: Listener) -> Means:
     Raises ConfigError for a task whose data has to be in memory, DataError for a disk without room.
     """
     data = settings.data
-    can, size = isinstance(settings.plan, KeepsRows), data_bytes(settings)
+    can = isinstance(settings.plan, KeepsRows)
+    # Of sounds the names of files are kept: these are decoded anew for each batch.
+    size = 0 if any(one.kind == "audio" for one in settings.plan.inputs) else data_bytes(settings)
     if data.store == "disk" and not can:
         name = settings.tree["task"]["name"]
         raise ConfigError(f"data.store: {name} keeps its data in memory; leave it out, or set it to memory.")
@@ -344,21 +346,22 @@ def _reader_of(plan: Any) -> Callable[[Record], Any]:
 
 def examples_of(task: Any, rows: Any, means: Means) -> Sequence[Any]:
     """Rows as examples. rows: a collection"""
-    if isinstance(task, KeepsExamples):
-        watched = means.watched("encoding", rows, len(rows))
-        return means.keeping.examples(task.examples_kept(watched, means), task)
-    some = list(islice(rest := _taken(rows), 1))
-    again = bool(some) and isinstance(some[0], _RecordRow)
-    return [task.example(row.record) for row in chain(some, rest)] if again else list(task.examples(chain(some, rest)))
+    watched = means.watched("encoding", _taken(rows), len(rows))
+    some = list(islice(watched, 1))
+    if some and isinstance(some[0], _RecordRow):
+        return [task.example(row.record) for row in chain(some, watched)]
+    return _kept(task, task.examples(chain(some, watched), means), means)
+
+
+def _kept(task: Any, examples: Iterable[Any], means: Means) -> Sequence[Any]:
+    """Examples where `means` says."""
+    return means.keeping.examples(examples, task.example_codec if isinstance(task, KeepsExamples) else None)
 
 
 def _fitted(plan: Any, rows: Any, source: str, means: Means) -> tuple[Task, Sequence[Any]]:
-    if isinstance(plan, KeepsRows):
-        task, examples = plan.fit_kept(rows, source, means)
-        watched = means.watched("encoding", examples, len(rows))
-        return task, means.keeping.examples(watched, task) if isinstance(task, KeepsExamples) else list(watched)
     if isinstance(plan, ReadsOnce):
-        return plan.fit_examples(rows, source)
+        task, examples = plan.fit_examples(rows, source, means)
+        return task, _kept(task, examples, means)
     task = plan.fit([row.record for row in rows], source)
     return task, examples_of(task, rows, means)
 

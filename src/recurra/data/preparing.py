@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -30,6 +30,14 @@ class Means:
     workers: int = 1
     watched: Watched = _unwatched
 
+    def encoding(self, rows: Collection[T]) -> Iterator[T]:
+        """Training rows as they become examples."""
+        return self.watched("encoding", rows, len(rows))
+
     def blocks(self, cutter: Cutter, rows: Iterable[T], text: Callable[[T], str]) -> Iterator[tuple[list[T], Block]]:
         """The rows with their texts cut, some of them at a time, in order. Raises RunError if a worker is lost."""
         return Crew(cutter, self.workers).blocks(rows, text)
+
+
+# What a few rows are prepared with, by themselves.
+IN_MEMORY = Means()

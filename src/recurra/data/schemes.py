@@ -10,7 +10,7 @@ Beside these, `plain`: each tag stands for itself, as in part-of-speech tagging.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -148,7 +148,7 @@ class Reading:
     fits: float = 1.0
 
 
-def detected(rows: Sequence[Tags], scheme: SchemeName | None = None) -> Reading:
+def detected(rows: Collection[Tags], scheme: SchemeName | None = None) -> Reading:
     """How sentences are written: plain without tags of spans, else in the scheme that allows most of them.
 
     scheme: where it is known, and only the spelling is asked for. `problem` then says what is wrong with the others.
@@ -161,9 +161,12 @@ def detected(rows: Sequence[Tags], scheme: SchemeName | None = None) -> Reading:
     )
     if spelling is None:
         return Reading("plain" if scheme is None else scheme)
-    read = [spelling.read(tags) for tags in rows]
     names: tuple[SchemeName, ...] = ("bio", "iobes", "iob1") if scheme is None else (scheme,)
-    fits = {name: sum(problem(SCHEMES[name], tags) is None for tags in read) for name in names}
+    fits = dict.fromkeys(names, 0)
+    for tags in rows:
+        read = spelling.read(tags)
+        for name in names:
+            fits[name] += problem(SCHEMES[name], read) is None
     best = max(names, key=fits.__getitem__)
     return Reading(best, spelling, fits[best] / max(len(rows), 1))
 

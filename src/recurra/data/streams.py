@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recurra.base.errors import ConfigError
+from recurra.data.ordering import sorting
 
 Ints = NDArray[np.int64]
 
@@ -57,10 +58,14 @@ class Streams:
             )
         # Raw numbers of the generator: NumPy promises that these never change, which it does not of shuffle().
         random = np.random.Philox(np.random.SeedSequence((seed, epoch)))
-        order = np.argsort(random.random_raw(len(steps)), kind="stable")
-        first = 1 + int(random.random_raw(1)[0] % bptt)
-        self._cut(order, steps[order], bptt, first)
-        number = len(self._documents)
+        order = sorting(random.random_raw(len(steps)))
+        # The documents in the order in which they are read, their steps, and the number of each one's first chunk:
+        # sixteen bytes for each document, however many chunks it has.
+        self._order, self._steps, self._bptt = order, steps, bptt
+        self._head = 1 + int(random.random_raw(1)[0] % bptt)
+        self._firsts = np.zeros(len(steps) + 1, np.int64)
+        np.cumsum(self._counts(steps[order]), out=self._firsts[1:])
+        number = int(self._firsts[-1])
         self.rows = min(rows, number)
         self._bounds = np.arange(self.rows + 1, dtype=np.int64) * number // max(self.rows, 1)
 
@@ -72,17 +77,24 @@ class Streams:
         """The batch of a step, 0 <= step < len."""
         places = self._bounds[:-1] + step
         here = places < self._bounds[1:]
-        places = np.minimum(places, len(self._documents) - 1)
-        lengths = np.where(here, self._lengths[places], 0)
-        fresh = (self._starts[places] == 0) | (step == 0)
-        return Chunks(self._documents[places], self._starts[places], lengths, fresh & here)
+        documents, starts, lengths = self._chunks(np.minimum(places, int(self._firsts[-1]) - 1))
+        fresh = (starts == 0) | (step == 0)
+        return Chunks(documents, starts, np.where(here, lengths, 0), fresh & here)
 
-    def _cut(self, order: Ints, lengths: Ints, bptt: int, first: int) -> None:
-        """The chunks of all documents, one after the other."""
-        head = np.where(lengths > bptt, first, np.minimum(lengths, bptt))
-        counts = (lengths > 0) + -(-(lengths - head) // bptt)
-        place = np.arange(counts.sum()) - np.repeat(counts.cumsum() - counts, counts)  # 0, 1, ... within a document
-        heads, whole = np.repeat(head, counts), np.repeat(lengths, counts)
-        self._documents = np.repeat(order, counts)
-        self._starts = np.where(place == 0, 0, heads + (place - 1) * bptt)
-        self._lengths = np.minimum(np.where(place == 0, heads, bptt), whole - self._starts)
+    def _heads(self, steps: Ints) -> Ints:
+        """Steps of the first chunk of documents of so many steps."""
+        return np.where(steps > self._bptt, self._head, np.minimum(steps, self._bptt))
+
+    def _counts(self, steps: Ints) -> Ints:
+        """Chunks of documents of so many steps."""
+        counts: Ints = (steps > 0) + -(-(steps - self._heads(steps)) // self._bptt)
+        return counts
+
+    def _chunks(self, numbers: Ints) -> tuple[Ints, Ints, Ints]:
+        """Of chunks by their numbers: the document, where they start in it, and their steps."""
+        places = np.searchsorted(self._firsts, numbers, side="right") - 1
+        documents = self._order[places].astype(np.int64)
+        steps, place = self._steps[documents], numbers - self._firsts[places]  # 0, 1, ... within a document
+        heads = self._heads(steps)
+        starts = np.where(place == 0, 0, heads + (place - 1) * self._bptt)
+        return documents, starts, np.minimum(np.where(place == 0, heads, self._bptt), steps - starts)

@@ -7,7 +7,7 @@ dictionary   each stretch of words that was a span in training, more often than 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 Tokens = Sequence[str]
@@ -39,7 +39,7 @@ class SpanDictionary:
     one of its stretch; ties go to the label that comes first in the alphabet.
     """
 
-    def __init__(self, sentences: Sequence[Tokens], spans: Sequence[Spans]) -> None:
+    def __init__(self, sentences: Iterable[Tokens], spans: Iterable[Spans]) -> None:
         labels: dict[Stretch, Counter[str]] = {}
         for words, row in zip(sentences, spans, strict=True):
             for label, start, end in row:

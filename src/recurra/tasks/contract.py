@@ -521,44 +521,37 @@ class CutsRows(Capability, Protocol):
 
 @runtime_checkable
 class ReadsOnce(Capability, Protocol):
-    """What the plan of a task has besides whose training data is read once; its task has `examples(rows)`."""
+    """What the plan of a task has besides whose training data is read once; its task has `examples(rows, means)`."""
 
     def read(self, record: Record) -> Any:
         """A `Row`. Raises DataError, with file and line, for a record that cannot be learned from."""
         ...
 
-    def fit_examples(self, rows: Sequence[Any], source: str) -> tuple[Any, list[Any]]:
-        """The task that training rows make, and these rows as its examples."""
+    def fit_examples(self, rows: Collection[Any], source: str, means: Means) -> tuple[Any, Iterable[Any]]:
+        """The task that training rows make, and these rows as its examples, one by one. rows: read again and again"""
         ...
 
 
 @runtime_checkable
 class KeepsRows(Capability, Protocol):
-    """What the plan of a task has besides whose rows may be in a file: data larger than memory (`data.store`).
+    """What the plan of a task has beside `ReadsOnce` whose rows may be in a file, when data is larger than memory.
 
     row_codec: rows as plain values, and back
     """
 
     @property
     def row_codec(self) -> Codec[Any]: ...
-    def read(self, record: Record) -> Any:
-        """A `Row`. Raises DataError, with file and line, for a record that cannot be learned from."""
-        ...
-
-    def fit_kept(self, rows: Collection[Any], source: str, means: Means) -> tuple[Any, Iterator[Any]]:
-        """The task that training rows make, and these rows as its examples, one by one."""
-        ...
 
 
 @runtime_checkable
 class KeepsExamples(Capability, Protocol):
-    """What a task has besides whose examples may be in a file; its plan `KeepsRows`. It is the codec of examples."""
+    """What a task has besides whose examples may be in a file; its plan `KeepsRows`.
 
-    def to_plain(self, example: Any) -> Any: ...
-    def from_plain(self, plain: Any, origin: Origin) -> Any: ...
-    def examples_kept(self, rows: Iterable[Any], means: Means) -> Iterator[Any]:
-        """Rows as examples, one by one."""
-        ...
+    example_codec: examples as plain values, and back
+    """
+
+    @property
+    def example_codec(self) -> Codec[Any]: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,10 @@ from recurra.config import Section, build
 from recurra.data.fields import Field
 from recurra.data.scaling import Scaler, Scaling
 from recurra.data.spectra import SPECTRA, Spectrum
+from recurra.data.store import ARRAY, Codec, Fields
 from recurra.tasks.series_columns import format_of
 from recurra.tasks.series_reader import Keep, Missing, Raw, SeriesReader, cut, features_of, flat, raw_series, steps_of
-from recurra.tasks.series_sounds import SoundRow, read_sound
+from recurra.tasks.series_sounds import SoundCodec, SoundRow, read_sound
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,13 @@ class SeriesPlan(ABC):
                 f"{record.origin}: has no step; expected numbers. Fill them in, or set data.on_error: skip."
             )
         return SeriesRow(raw, *self.wanted(record), record.origin)
+
+    @property
+    def row_codec(self) -> Codec[Any]:
+        """Rows as plain values, and back."""
+        if (spectrum := self.spectrum) is None:
+            return Fields(SeriesRow, raw=ARRAY)
+        return SoundCodec(lambda sound, *rest: SoundRow(sound, spectrum, *rest), "gold", "stratum", "spelt")
 
     def check(self, record: Record) -> None:
         """Raise DataError, with file, line and step, if this record cannot be learned from."""

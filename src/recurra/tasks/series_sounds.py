@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -77,6 +79,25 @@ class SoundExample:
     def is_blank(self) -> bool:
         """Whether there is nothing to read."""
         return not self.length
+
+
+class SoundCodec:
+    """Rows or examples of sounds as plain values, and back. beside: fields beside the sound, which `make` takes too"""
+
+    def __init__(self, make: Callable[..., Any], *beside: str) -> None:
+        self._make, self._beside = make, beside
+
+    def to_plain(self, one: Any) -> Any:
+        """A sound is its file, or its bytes, and what its header says."""
+        sound: Sound = one.sound
+        source = sound.source if isinstance(sound.source, bytes) else str(sound.source)
+        header = (sound.rate, sound.channels, sound.samples, sound.digest)
+        return source, header, tuple(getattr(one, name) for name in self._beside)
+
+    def from_plain(self, plain: Any, origin: Origin) -> Any:
+        """The inverse of `to_plain`."""
+        source, header, beside = plain
+        return self._make(Sound(source if isinstance(source, bytes) else Path(source), *header, origin), *beside)
 
 
 def read_sound(record: Record, column: str, spectrum: Spectrum, *, blank: bool = False) -> Sound:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeAlias
@@ -13,11 +14,13 @@ from numpy.typing import NDArray
 
 from recurra.base.contracts import Batch, Origin, Record
 from recurra.base.digest import digest_of
+from recurra.data.preparing import IN_MEMORY, Means
 from recurra.data.sound import silence
+from recurra.data.store import ARRAY, Codec, Fields
 from recurra.tasks.bucketing import BucketSampler
 from recurra.tasks.series_plan import SeriesPlan
 from recurra.tasks.series_reader import Raw, SeriesReader, raw_series
-from recurra.tasks.series_sounds import SoundExample, SoundRow, read_sound
+from recurra.tasks.series_sounds import SoundCodec, SoundExample, SoundRow, read_sound
 
 NOTE = "no steps"
 
@@ -109,9 +112,16 @@ class SeriesTask(ABC):
             raw = np.zeros((0, self.reader.num_features), np.float32)
         return SeriesExample(self.reader.ready(raw, record.origin), None, record.origin, len(raw))
 
-    def examples(self, rows: Iterable[Readable]) -> Iterator[AnyExample]:
+    def examples(self, rows: Iterable[Readable], means: Means = IN_MEMORY) -> Iterator[AnyExample]:
         """Rows as examples, one by one."""
         return (example_of(self.reader, row) for row in rows)
+
+    @property
+    def example_codec(self) -> Codec[Any]:
+        """Examples as plain values, and back."""
+        if (spectrum := self.plan.spectrum) is None:
+            return Fields(SeriesExample, values=ARRAY)
+        return SoundCodec(lambda sound, gold: SoundExample(sound, spectrum, self.reader, gold), "gold")
 
     def sampler(
         self, examples: Sequence[AnyExample], *, batch_tokens: int, batch_rows: int, seed: int
@@ -135,7 +145,7 @@ class SeriesTask(ABC):
 
     def series_notes(self, examples: Sequence[AnyExample]) -> tuple[str, ...]:
         """What the axes were taken for, and numbers that are always the same."""
-        lengths = [e.all_steps for e in examples]
+        lengths = array("q", (e.all_steps for e in examples))
         few, many = min(lengths), max(lengths)
         steps = f"{few:,} steps" if few == many else f"{few:,} to {many:,} steps"
         spectrum = self.plan.spectrum
@@ -162,11 +172,13 @@ class SeriesTask(ABC):
         """Sizes, and what was cut, by split."""
         found: dict[str, str | int | float] = {"numbers a step": self.reader.num_features}
         for name, examples in splits.items():
-            pairs = [(e.all_steps, self.reader.num_read(e.all_steps)) for e in examples]
+            all_read = cut = lost = 0
+            for e in examples:
+                read = self.reader.num_read(e.all_steps)
+                all_read, cut, lost = all_read + read, cut + (e.all_steps > read), lost + e.all_steps - read
             found[f"{name} series"] = len(examples)
-            found[f"{name} steps"] = sum(read for _, read in pairs)
-            if cut := sum(steps > read for steps, read in pairs):
-                lost = sum(steps - read for steps, read in pairs)
+            found[f"{name} steps"] = all_read
+            if cut:
                 found[f"{name} series cut"] = (
                     f"{cut} of {len(examples)}, {lost} steps (max_length {self.plan.max_length})"
                 )

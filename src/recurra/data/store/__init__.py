@@ -3,23 +3,31 @@
 scratch    files without a name, read through memory maps whose pages are given back
 stored     a sequence of rows or examples in such a file
 keeping    the choice between both, behind one face
+plain      rows and examples as plain values, by their fields
 """
 
 from __future__ import annotations
 
-from recurra.data.store.keeping import InMemory, Keeping, OnDisk
+from recurra.data.store.keeping import InMemory, Keeping, Numbers, OnDisk, numbers_beside
+from recurra.data.store.plain import ARRAY, INTS, Fields, Way
 from recurra.data.store.scratch import Scratch
 from recurra.data.store.stored import Codec, Column, Stored, chosen, digests_of, lengths_of
 
 __all__ = [
+    "ARRAY",
+    "INTS",
     "Codec",
     "Column",
+    "Fields",
     "InMemory",
     "Keeping",
+    "Numbers",
     "OnDisk",
     "Scratch",
     "Stored",
+    "Way",
     "chosen",
     "digests_of",
     "lengths_of",
+    "numbers_beside",
 ]

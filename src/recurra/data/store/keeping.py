@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recurra.data.store.scratch import Scratch
-from recurra.data.store.stored import Codec, Column, Writer
+from recurra.data.store.stored import Codec, Column, Stored, Writer
 
 
 class Numbers(Protocol):
@@ -19,6 +19,7 @@ class Numbers(Protocol):
     def __len__(self) -> int: ...
     def extend(self, values: Any) -> None: ...
     def read(self, start: int, stop: int) -> NDArray[Any]: ...
+    def at(self, places: NDArray[np.int64]) -> NDArray[Any]: ...
 
 
 class Keeping(Protocol):
@@ -84,3 +85,12 @@ class _Held:
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         return np.frombuffer(self._values, self._dtype)[start:stop]
+
+    def at(self, places: NDArray[np.int64]) -> NDArray[Any]:
+        found: NDArray[Any] = np.frombuffer(self._values, self._dtype)[places]
+        return found
+
+
+def numbers_beside(examples: Sequence[Any], dtype: Any) -> Numbers:
+    """Numbers that are kept where the examples are: in a file beside theirs, or in memory."""
+    return Column(examples.scratch, dtype) if isinstance(examples, Stored) else _Held(dtype)

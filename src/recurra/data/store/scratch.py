@@ -123,7 +123,7 @@ class Pages:
 
     def read(self, start: int, stop: int) -> bytes:
         """Bytes start..stop, as a copy."""
-        self._touch(stop - start)
+        self.touch(1, stop - start)
         return bytes(self._map[start:stop])
 
     def numbers(self, dtype: Any, start: int, stop: int) -> NDArray[Any]:
@@ -142,8 +142,9 @@ class Pages:
             self._map.madvise(mmap.MADV_DONTNEED)
         self._touched = 0
 
-    def _touch(self, number: int) -> None:
-        self._touched += number + AROUND
+    def touch(self, places: int, number: int = 0) -> None:
+        """So many places were read, with so many bytes behind them: they may be given back."""
+        self._touched += number + places * AROUND
         if self._touched > RESIDENT:
             self.release()
 

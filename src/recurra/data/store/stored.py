@@ -51,6 +51,12 @@ class Column:
         """Numbers start..stop; nothing is written after the first call."""
         return self.pages.numbers(self.dtype, start, stop)
 
+    def at(self, places: NDArray[np.int64]) -> NDArray[Any]:
+        """The numbers at some places; nothing is written after the first call."""
+        found: NDArray[Any] = np.frombuffer(self.pages.view, self.dtype)[places]
+        self.pages.touch(places.size)
+        return found
+
     @property
     def pages(self) -> Pages:
         self._pages = self._pages or self._file.pages()
@@ -61,7 +67,7 @@ class Stored(Sequence[T]):
     """Rows or examples in files; most that is in memory at once is a chunk of them, and 4 bytes for each length.
 
     lengths: (N,) int32, time steps of each      keys: 8 bytes for each that tell different ones apart
-    digests: the 32 bytes of each, one after the other, where they were written
+    digests: the 32 bytes of each, one after the other, where they were written      scratch: where the files are
     """
 
     def __init__(
@@ -73,9 +79,10 @@ class Stored(Sequence[T]):
         lengths: NDArray[np.int32],
         keys: Column | None,
         digests: Pages | None,
+        scratch: Scratch,
         places: NDArray[Any] | None = None,
     ) -> None:
-        self.codec, self.lengths = codec, lengths
+        self.codec, self.lengths, self.scratch = codec, lengths, scratch
         self._pages, self._ends, self._paths = pages, ends, paths
         self._keys, self._digests, self._places = keys, digests, places
 
@@ -109,7 +116,8 @@ class Stored(Sequence[T]):
         """Those of a mask (N,), as a sequence; a place takes 8 bytes more."""
         places = np.flatnonzero(kept) if self._places is None else self._places[kept]
         lengths = self.lengths[kept]
-        return Stored(self.codec, self._pages, self._ends, self._paths, lengths, self._keys, self._digests, places)
+        files = (self._pages, self._ends, self._paths, lengths, self._keys, self._digests)
+        return Stored(self.codec, *files, self.scratch, places)
 
     def keys(self) -> Iterator[NDArray[np.uint64]]:
         """The keys, in order, a chunk of them at a time."""
@@ -153,7 +161,8 @@ class Writer:
 
     def __init__(self, scratch: Scratch, codec: Codec[Any], *, examples: bool) -> None:
         """examples: they have lengths, keys and digests, which are written too"""
-        self._codec, self._file, self._ends = codec, scratch.file(), Column(scratch, np.int64)
+        self._codec, self._scratch = codec, scratch
+        self._file, self._ends = scratch.file(), Column(scratch, np.int64)
         self._paths: dict[str, int] = {}
         self._new_ends = array("q")
         self._lengths = array("i")
@@ -179,7 +188,8 @@ class Writer:
         self._ends.extend(self._new_ends)
         lengths = np.frombuffer(self._lengths, np.int32)
         digests = None if self._digests is None else self._digests.pages()
-        return Stored(self._codec, self._file.pages(), self._ends, list(self._paths), lengths, self._keys, digests)
+        files = (self._file.pages(), self._ends, list(self._paths), lengths, self._keys, digests)
+        return Stored(self._codec, *files, self._scratch)
 
 
 def _near(places: Sequence[int]) -> Iterator[Sequence[int]]:

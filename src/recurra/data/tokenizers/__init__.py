@@ -24,7 +24,7 @@ from __future__ import annotations
 from recurra.data.tokenizers.characters import Characters, characters_from_json
 from recurra.data.tokenizers.cutter import Cutter, lines_of
 from recurra.data.tokenizers.cutting import CUTTERS, CutterName, Place
-from recurra.data.tokenizers.encoded import Corpus, Encoded, Growing, encode, encoded_block, joined
+from recurra.data.tokenizers.encoded import Corpus, Encoded, encode, encoded_block, way_of
 from recurra.data.tokenizers.joining import Joining, joining_from_json
 from recurra.data.tokenizers.kmers import Kmers, kmers_from_json
 from recurra.data.tokenizers.spaces import Spaces, spaces_from_json
@@ -44,7 +44,6 @@ __all__ = [
     "Cutter",
     "CutterName",
     "Encoded",
-    "Growing",
     "Joining",
     "Place",
     "Tokenizer",
@@ -53,11 +52,11 @@ __all__ = [
     "VocabularyPlan",
     "encode",
     "encoded_block",
-    "joined",
     "joining_from_json",
     "lines_of",
     "tokenizer_from_json",
     "vocabulary_from_json",
+    "way_of",
 ]
 
 TOKENIZERS.add("words", Words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from recurra.base.digest import digest_of
 from recurra.data.store.keeping import Numbers
+from recurra.data.store.plain import Way
 from recurra.data.tokenizers.blocks import TEXTS, Block, Places
 from recurra.data.tokenizers.vocabulary import UNK, Vocabulary
 
@@ -67,15 +69,6 @@ class Encoded:
         spelt = self.spelling.split(_BETWEEN)[before : before + here] if here else []
         return Encoded(self.vocabulary, self.data[start * size : stop * size], _BETWEEN.join(spelt))
 
-    def pieces(self, size: int) -> Iterator[Encoded]:
-        """The text in pieces of `size` tokens; the last one may be shorter."""
-        spelt = iter(self.spelling.split(_BETWEEN))
-        step = size * self.vocabulary.dtype.itemsize
-        for at in range(0, len(self.data), step):
-            data = self.data[at : at + step]
-            number = int(np.count_nonzero(np.frombuffer(data, self.vocabulary.dtype) == UNK))
-            yield Encoded(self.vocabulary, data, _BETWEEN.join(next(spelt) for _ in range(number)))
-
     @property
     def key(self) -> bytes:
         """The same for the same tokens of one vocabulary, and for no others."""
@@ -94,29 +87,25 @@ def encode(vocabulary: Vocabulary, tokens: Iterable[str]) -> Encoded:
     return Encoded(vocabulary, np.array(numbers, vocabulary.dtype).tobytes(), _BETWEEN.join(unknown))
 
 
-def joined(vocabulary: Vocabulary, texts: Iterable[Encoded]) -> Encoded:
-    """Texts one after the other, as one."""
-    some = list(texts)
-    data = b"".join(text.data for text in some)
-    return Encoded(vocabulary, data, _BETWEEN.join(text.spelling for text in some if text.spelling))
+def way_of(vocabulary: Vocabulary) -> Way:
+    """How an encoded text becomes plain values, and comes back."""
+    return Way(lambda text: (text.data, text.spelling), lambda plain: Encoded(vocabulary, *plain))
 
 
-class Growing:
-    """A text that is put together from parts, of which only the numbers are kept."""
+class Unknown:
+    """The spelling of unknown tokens, of texts that follow one another."""
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
-        self._vocabulary, self._data, self._spelt = vocabulary, bytearray(), bytearray()
+    def __init__(self) -> None:
+        self._spelt: deque[bytes] = deque()
 
-    def add(self, part: Encoded) -> int:
-        """Put a part behind the others; how many tokens there are now."""
-        self._data += part.data
-        if part.spelling:
-            self._spelt += (_BETWEEN if self._spelt else b"") + part.spelling
-        return len(self._data) // self._vocabulary.dtype.itemsize
+    def add(self, spelling: bytes) -> None:
+        """Put those of a text behind the others."""
+        if spelling:
+            self._spelt.extend(spelling.split(_BETWEEN))
 
-    def done(self) -> Encoded:
-        """The text."""
-        return Encoded(self._vocabulary, bytes(self._data), bytes(self._spelt))
+    def taken(self, number: int) -> bytes:
+        """The spelling of the first so many, which are taken away."""
+        return _BETWEEN.join(self._spelt.popleft() for _ in range(number))
 
 
 class Corpus:

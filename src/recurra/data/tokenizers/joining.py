@@ -63,7 +63,7 @@ class Joining:
     @classmethod
     def learn(cls, tokenizer: Tokenizer, texts: Sequence[str]) -> Joining:
         """From texts of training, and the tokenizer that cuts them."""
-        some = texts[:: max(1, len(texts) // MOST_TEXTS)]
+        some = texts[:: cls.step(len(texts))]
         stops = Counter(bool(space) for text in some for space in _STOP.findall(text))
         tokenised = stops[True] >= max(FEWEST, TOKENISED * stops.total())
         words = Counter(word for text in some for word in text.lower().split())
@@ -73,6 +73,11 @@ class Joining:
         loses = data["name"] == "words" or data.get("algorithm") == "wordpiece"
         gaps = _counted(tokenizer, data, some) if loses and not tokenised else {}
         return cls(gaps, tokenised=tokenised, french=french, hyphens=hyphens)
+
+    @staticmethod
+    def step(number: int) -> int:
+        """Of so many texts every how many-th is looked at."""
+        return max(1, number // MOST_TEXTS)
 
     def __call__(self, text: str) -> str:
         """Tokens with spaces between them, as the texts of training were written."""

@@ -24,8 +24,9 @@ from recurra.config import Section, build
 from recurra.data.fields import Field
 from recurra.data.formats import field as cell_of
 from recurra.data.ngrams import NGRAMS, Counted, HashedNGrams
-from recurra.data.preparing import Means
-from recurra.data.tokenizers import TOKENIZERS, Encoded, Vocabulary
+from recurra.data.preparing import IN_MEMORY, Means
+from recurra.data.store import Fields, Way
+from recurra.data.tokenizers import TOKENIZERS, Encoded, Vocabulary, way_of
 from recurra.metrics import Compared
 from recurra.metrics.mixing import Mix
 from recurra.metrics.words import words_of
@@ -47,6 +48,10 @@ from recurra.tasks.sizing import Choice, Options, Seen
 from recurra.tasks.text import Keep, TextEncoder, pad_arrays
 from recurra.tasks.wide import pad_ngrams, solve_bag
 
+_NGRAMS = Way(
+    lambda counted: None if counted is None else counted.to_plain(),
+    lambda plain: None if plain is None else Counted.from_plain(plain),
+)
 # Texts whose words are counted, to see whether the tokenizer fits.
 LOOKED_AT = 10_000
 # Rows from which n-grams have their weights: tweets of 200 n-grams take 500 MB then.
@@ -66,17 +71,6 @@ class TextRow:
     @property
     def key(self) -> str:
         return normal(self.text)
-
-
-class TextRows:
-    """Rows as plain values, and back."""
-
-    def to_plain(self, row: TextRow) -> Any:
-        return row.text, row.gold, row.stratum, row.spelt
-
-    def from_plain(self, plain: Any, origin: Origin) -> TextRow:
-        text, gold, stratum, spelt = plain
-        return TextRow(text, gold, stratum, spelt, origin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,22 +249,17 @@ class ClassificationConfig:
         """The task from training records, as `fit_examples`."""
         return self.fit_examples([self.read(record) for record in records], source)[0]
 
-    def fit_examples(self, rows: Sequence[TextRow], source: str) -> tuple[Classification, list[TextExample]]:
+    @property
+    def row_codec(self) -> Fields[TextRow]:
+        return Fields(TextRow)
+
+    def fit_examples(
+        self, rows: Collection[TextRow], source: str, means: Means = IN_MEMORY
+    ) -> tuple[Classification, Iterator[TextExample]]:
         """Tokenizer, vocabulary and labels from training rows, and these as examples: each text is tokenized once.
 
         Raises DataError if there is nothing to learn.
         """
-        task, examples = self.fit_kept(rows, source, Means())
-        return task, list(examples)
-
-    @property
-    def row_codec(self) -> TextRows:
-        return TextRows()
-
-    def fit_kept(
-        self, rows: Collection[TextRow], source: str, means: Means
-    ) -> tuple[Classification, Iterator[TextExample]]:
-        """The same, row by row, with whatever is kept where `means` says."""
         seen = _Seen()
         reader, texts = TextEncoder.fit(
             build(self.tokenizer, TOKENIZERS),
@@ -285,7 +274,7 @@ class ClassificationConfig:
         labels = label_set(self.kind, seen.golds, source)
         weights = class_weights(self, labels, seen.golds)
         task = Classification(self, reader, labels, weights, spellings(seen.spelt))
-        return task, (_example(self, row, *text) for row, text in zip(rows, texts, strict=True))
+        return task, (_example(self, row, *text) for row, text in zip(means.encoding(rows), texts, strict=True))
 
     def restore(self, data: Mapping[str, Any], origin: str) -> Classification:
         """The task as a run folder holds it. Raises RunError that names `origin`."""
@@ -344,30 +333,19 @@ class Classification(LabelTask):
         Raises DataError, with file and line, for a text or label that is not there.
         """
         if gold:
-            return next(self.examples([self.plan.read(record)]))
+            row = self.plan.read(record)
+            return _example(self.plan, row, *self.reader.encode(row.text))
         text = _text(record, self.plan.texts, empty=True)
         encoded, number = self.reader.encode(text)
         return TextExample(text, encoded, None, record.origin, number, self.plan.ngrams_of(text))
 
-    def examples(self, rows: Iterable[TextRow]) -> Iterator[TextExample]:
-        """Rows as examples, one by one."""
-        return (_example(self.plan, row, *self.reader.encode(row.text)) for row in rows)
-
-    def examples_kept(self, rows: Iterable[TextRow], means: Means) -> Iterator[TextExample]:
-        """The same, a block of texts at a time."""
+    def examples(self, rows: Iterable[TextRow], means: Means = IN_MEMORY) -> Iterator[TextExample]:
+        """Rows as examples, one by one; their texts are cut a block at a time."""
         return (_example(self.plan, *one) for one in self.reader.encoded(rows, means))
 
-    def to_plain(self, example: TextExample) -> Any:
-        """An example as plain values."""
-        one = example.encoded
-        counted = None if example.ngrams is None else example.ngrams.to_plain()
-        return example.text, one.data, one.spelling, example.gold, example.all_tokens, counted
-
-    def from_plain(self, plain: Any, origin: Origin) -> TextExample:
-        """The inverse of `to_plain`."""
-        text, data, spelling, gold, number, counted = plain
-        ngrams = None if counted is None else Counted.from_plain(counted)
-        return TextExample(text, Encoded(self.reader.vocabulary, data, spelling), gold, origin, number, ngrams)
+    @property
+    def example_codec(self) -> Fields[TextExample]:
+        return Fields(TextExample, encoded=way_of(self.reader.vocabulary), ngrams=_NGRAMS)
 
     def sampler(
         self, examples: Sequence[TextExample], *, batch_tokens: int, batch_rows: int, seed: int

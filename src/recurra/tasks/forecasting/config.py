@@ -13,6 +13,7 @@ from recurra.base.errors import ConfigError, DataError, RunError
 from recurra.base.option import Opt
 from recurra.data.calendar import FEATURES, Frequency, frequency_of, zone_of
 from recurra.data.fields import Field
+from recurra.data.preparing import IN_MEMORY, Means
 from recurra.data.splits import TimeSplit
 from recurra.losses.forecasts import KINDS
 from recurra.tasks.contract import Needs, Suggestion
@@ -306,7 +307,9 @@ class ForecastingConfig:
         """The task from training records, as `fit_examples`."""
         return self.fit_examples([self.read(record) for record in records], source)[0]
 
-    def fit_examples(self, rows: Sequence[SeriesRow], source: str) -> tuple[Forecasting, list[Window]]:
+    def fit_examples(
+        self, rows: Sequence[SeriesRow], source: str, means: Means = IN_MEMORY
+    ) -> tuple[Forecasting, list[Window]]:
         """What is learned from the beginning of each series, and their training windows.
 
         Raises DataError for a series of which no window is left, and for series of different frequencies.

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from recurra.base.answers import AnswerKind, Forecast
 from recurra.base.contracts import Batch, Loss, Prediction, Record, Score, Table
 from recurra.base.errors import DataError
+from recurra.data.preparing import IN_MEMORY, Means
 from recurra.losses import fixed_sum
 from recurra.losses.forecasts import KINDS, Kind
 from recurra.metrics import Compared
@@ -87,7 +88,7 @@ class Forecasting:
         self._refuse_unknown_future(row.series)
         return self._windows([(row.series, row.series.length)], [(0, row.series.length)], gold=False)[0]
 
-    def examples(self, rows: Iterable[SeriesRow]) -> Iterator[Window]:
+    def examples(self, rows: Iterable[SeriesRow], means: Means = IN_MEMORY) -> Iterator[Window]:
         """The windows of series at their cuts."""
         some = list(rows)
         found = [(row.series, min(row.cuts(self.plan.horizon), default=0)) for row in some]

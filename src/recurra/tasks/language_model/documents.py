@@ -1,18 +1,23 @@
-"""Rows to documents, and documents to passages, which are what a split has as its examples."""
+"""Rows to passages, which are what a split has as its examples: the pieces of a document, in order.
+
+A document is read on from beginning to end, with one state: each row, or all rows of a file. It is in memory
+nowhere as a whole: a passage has the numbers of its own tokens, and of those before that are read and not scored.
+"""
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import accumulate, chain, groupby, pairwise, zip_longest
+from itertools import groupby
+
+import numpy as np
 
 from recurra.base.contracts import Origin
 from recurra.base.digest import digest_of
 from recurra.base.normal import normal
-from recurra.data.tokenizers import Encoded, Growing
-from recurra.data.tokenizers import joined as joined_texts
+from recurra.data.tokenizers import EOS, Encoded, Vocabulary
+from recurra.data.tokenizers.encoded import Ids, Unknown
 from recurra.tasks.blank import is_blank
 
 # The token at the end of a line, where line breaks are tokens. No line holds one.
@@ -20,6 +25,8 @@ LINE = "\n"
 # Targets of a passage, and steps before them that are read but not scored, so that the first ones have a state to go
 # on. Both cost memory and time: with these, a quarter of the steps of an evaluation are read twice.
 PIECE, WARM_UP = 512, 128
+
+Rows = Iterable[tuple["TextRow", Encoded]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +46,24 @@ class TextRow:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Document:
-    """A text that is read on from beginning to end, with one state.
+class Passage:
+    """Targets `start` up to `stop` of a document, as one example.
 
-    encoded: the tokens of all rows, line ends among them        closed: whether an end follows, one target more
-    ends: places after each row's last token        characters: of each row, its line break among them
-    path: of the file        lines: of the rows in it, 0 where there are none        is_blank: nothing of it can be seen
-    text: of the first row, as it was given, for answers and examples; of training rows it is not kept, and ""
+    encoded: its own tokens, line ends among them        ends: whether its last target is the end of the document
+    context: bytes of the numbers of at most WARM_UP tokens before these, and of the one that these follow
+    characters: of the rows that end there, with their line breaks, so that all passages have those of the document
+    is_blank: nothing of the document can be seen, as far as it has been read
+    text: of the document's first row, as it was given; "" of training rows, and of passages that begin later
     """
 
     encoded: Encoded
-    closed: bool
-    ends: Sequence[int]
-    characters: Sequence[int]
-    path: str
-    lines: Sequence[int]
+    context: bytes
+    start: int
+    ends: bool
+    characters: int
     is_blank: bool
-    text: str = ""
+    text: str
+    origin: Origin
 
     @property
     def tokens(self) -> tuple[str, ...]:
@@ -64,23 +72,11 @@ class Document:
     @property
     def targets(self) -> int:
         """What is predicted: each token, given all before it, and the end."""
-        return len(self.encoded) + self.closed
-
-
-@dataclass(frozen=True, slots=True)
-class Passage:
-    """Targets `start` up to `stop` of a document, as one example. characters: of the rows that end there, with their
-    line breaks, so that those of all passages are those of the document. spelling: of its unknown tokens"""
-
-    document: Document
-    start: int
-    stop: int
-    characters: int
-    spelling: bytes
+        return len(self.encoded) + self.ends
 
     @property
-    def targets(self) -> int:
-        return self.stop - self.start
+    def stop(self) -> int:
+        return self.start + self.targets
 
     @property
     def first(self) -> int:
@@ -91,18 +87,12 @@ class Passage:
     def length(self) -> int:
         return self.stop - self.first
 
-    @property
-    def origin(self) -> Origin:
-        document = self.document
-        line = document.lines[min(bisect_right(document.ends, self.start), len(document.lines) - 1)]
-        return Origin(document.path, line or None)
-
-    @property
-    def encoded(self) -> Encoded:
-        """Its own tokens."""
-        whole = self.document.encoded
-        size = whole.vocabulary.dtype.itemsize
-        return Encoded(whole.vocabulary, whole.data[self.start * size : self.stop * size], self.spelling)
+    def numbers(self, begin: int) -> Ids:
+        """(length + 1,): what stands before each step that is read, and the last target. begin: before a document"""
+        own = self.encoded.ids
+        before = [np.array([begin], own.dtype)] if not self.first else []
+        after = [np.array([EOS], own.dtype)] if self.ends else []
+        return np.concatenate([*before, np.frombuffer(self.context, own.dtype), own, *after])
 
     @property
     def key(self) -> bytes:
@@ -111,93 +101,86 @@ class Passage:
     def digest(self) -> bytes:
         return digest_of(self.start, self.stop, self.encoded.digest())
 
-    @property
-    def is_blank(self) -> bool:
-        """Whether nothing of its text can be seen."""
-        return self.document.is_blank
 
+def passages(rows: Rows, *, closed: bool, texts: bool) -> Iterator[Passage]:
+    """The passages of rows, which are let go: each row is a document, if `closed`, else those of a file that follow one
+    another are.
 
-class TextRows:
-    """Rows as plain values, and back."""
-
-    def to_plain(self, row: TextRow) -> str:
-        return row.text
-
-    def from_plain(self, plain: str, origin: Origin) -> TextRow:
-        return TextRow(plain, origin)
-
-
-def documents(rows: Iterable[tuple[TextRow, Encoded]], *, closed: bool, texts: bool) -> Iterator[Document]:
-    """The documents of rows, which are let go: each row, if `closed`, or those of a file that follow one another.
-
-    texts: whether the text of the first row is kept
+    texts: whether the text of the first row of a document is kept
     """
-    if closed:
-        return (_document([row], closed, texts) for row in rows)
-    groups = groupby(rows, key=lambda pair: pair[0].origin.path)
-    return (_document(group, closed, texts) for _, group in groups)
-
-
-def _document(rows: Iterable[tuple[TextRow, Encoded]], closed: bool, texts: bool) -> Document:
-    """The document of one row or more of a file."""
-    ends, characters, lines = array("q"), array("q"), array("q")
-    whole, first, blank = None, None, True
+    if not closed:
+        for _, group in groupby(rows, key=lambda pair: pair[0].origin.path):
+            yield from _pieces(group, closed, texts)
+        return
     for row, encoded in rows:
-        whole, first = whole or Growing(encoded.vocabulary), first or row
-        ends.append(whole.add(encoded))
-        characters.append(len(row.text) + 1)
-        lines.append(row.origin.line or 0)
-        blank = blank and is_blank(row.text)
-    assert whole is not None, "a document has a row"
-    assert first is not None
-    kept = [_kept(some, len(some)) for some in (ends, characters, lines)]
-    text = first.text if texts else ""
-    return Document(whole.done(), closed, kept[0], kept[1], first.origin.path, kept[2], blank, text)
+        if len(encoded) < PIECE:
+            yield whole(row, encoded, closed=True, text=row.text if texts else "")
+        else:
+            yield from _pieces([(row, encoded)], closed, texts)
 
 
-def whole(document: Document) -> Passage:
-    """A document as one passage."""
-    return Passage(document, 0, document.targets, sum(document.characters), document.encoded.spelling)
+def whole(row: TextRow, encoded: Encoded, *, closed: bool, text: str) -> Passage:
+    """A row as one passage."""
+    return Passage(encoded, b"", 0, closed, len(row.text) + 1, is_blank(row.text), text, row.origin)
 
 
-def joined(passages: Sequence[Passage]) -> list[Document]:
-    """The documents of passages; those of one file that follow one another become one document."""
-    groups = groupby((p.document for p in passages), key=lambda d: d.path)
-    return [_join(list(group)) for _, group in groups]
+def _pieces(rows: Rows, closed: bool, texts: bool) -> Iterator[Passage]:
+    document = None
+    for row, encoded in rows:
+        document = document or _Document(encoded.vocabulary, row.text if texts else "")
+        document.add(row, encoded)
+        while len(document) > PIECE:
+            yield document.cut(PIECE, ends=False)
+    assert document is not None, "a document has a row"
+    if closed and len(document) == PIECE:  # the end is a passage of its own, without tokens
+        yield document.cut(PIECE, ends=False)
+    if closed or len(document):
+        yield document.cut(len(document), ends=closed)
 
 
-def pieces(document: Document) -> list[Passage]:
-    """A document as passages of at most PIECE targets."""
-    characters = [0, *accumulate(document.characters)]
+class _Document:
+    """What has been read of a document, and is in no passage yet."""
 
-    def before(place: int) -> int:
-        return characters[bisect_right(document.ends, place)] if place else 0
+    def __init__(self, vocabulary: Vocabulary, text: str) -> None:
+        self._vocabulary, self._text = vocabulary, text
+        self._size = vocabulary.dtype.itemsize
+        self._data, self._context, self._start = bytearray(), b"", 0
+        self._unknown = Unknown()
+        # Of rows that end there or later: tokens of the document up to the end, characters, and where they stand.
+        self._rows: deque[tuple[int, int, Origin]] = deque()
+        self._is_blank = True
 
-    bounds = pairwise([*range(0, document.targets, PIECE), document.targets])
-    parts = (part.spelling for part in document.encoded.pieces(PIECE))
-    return [  # an end may be a passage of its own, without tokens
-        Passage(document, start, stop, before(stop) - before(start), spelling)
-        for (start, stop), spelling in zip_longest(bounds, parts, fillvalue=b"")
-    ]
+    def __len__(self) -> int:
+        """Tokens that are in no passage yet."""
+        return len(self._data) // self._size
 
+    def add(self, row: TextRow, encoded: Encoded) -> None:
+        """Read a row."""
+        self._data += encoded.data
+        self._unknown.add(encoded.spelling)
+        self._rows.append((self._start + len(self), len(row.text) + 1, row.origin))
+        self._is_blank = self._is_blank and is_blank(row.text)
 
-def _join(documents: Sequence[Document]) -> Document:
-    if len(documents) == 1:
-        return documents[0]
-    offsets = accumulate((len(d.encoded) for d in documents), initial=0)
-    number = sum(len(d.ends) for d in documents)
-    return Document(
-        joined_texts(documents[0].encoded.vocabulary, (d.encoded for d in documents)),
-        documents[-1].closed,
-        _kept((offset + end for d, offset in zip(documents, offsets, strict=False) for end in d.ends), number),
-        _kept(chain.from_iterable(d.characters for d in documents), number),
-        documents[0].path,
-        _kept(chain.from_iterable(d.lines for d in documents), number),
-        all(d.is_blank for d in documents),
-        documents[0].text,
-    )
+    def cut(self, number: int, *, ends: bool) -> Passage:
+        """The next tokens as a passage, and the end of the document, if it ends there."""
+        start, stop = self._start, self._start + number
+        data = bytes(self._data[: number * self._size])
+        del self._data[: number * self._size]
+        spelling = self._unknown.taken(int(np.count_nonzero(np.frombuffer(data, self._vocabulary.dtype) == 1)))
+        characters, origin = self._read_up_to(start, stop)
+        encoded = Encoded(self._vocabulary, data, spelling)
+        found = Passage(encoded, self._context, start, ends, characters, self._is_blank, self._text, origin)
+        self._context = (self._context + data)[-(WARM_UP + 1) * self._size :]
+        self._start, self._text = stop, ""
+        return found
 
-
-def _kept(numbers: Iterable[int], number: int) -> Sequence[int]:
-    """Whole numbers in eight bytes each; a single one as a tuple, which is smaller than an array."""
-    return tuple(numbers) if number == 1 else array("q", numbers)
+    def _read_up_to(self, start: int, stop: int) -> tuple[int, Origin]:
+        """Characters of the rows that end behind start and up to stop, and where the one stands that start is in."""
+        origin, found = None, 0
+        while self._rows and self._rows[0][0] <= stop:
+            end, characters, self._last = self._rows.popleft()
+            origin = origin or (self._last if end > start else None)
+            found += characters
+        if self._rows:
+            origin = origin or self._rows[0][2]
+        return found, origin or self._last

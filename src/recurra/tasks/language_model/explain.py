@@ -23,8 +23,7 @@ def explained(
 ) -> ExplanationTarget:
     """The log-probability of the last token."""
     output = answer_of(task, model, example, device)
-    document = example.document
-    targets = (*(t.replace("\n", "⏎") for t in document.tokens), *(["<end>"] if document.closed else []))
+    targets = (*(t.replace("\n", "⏎") for t in example.tokens), *(["<end>"] if example.ends else []))
     read = ("<start>", *targets[:-1])
     worst, surprise = beside_largest(output.nats)
     rows = tuple(

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from array import array
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
 from recurra.base.contracts import Batch
+from recurra.data.store import numbers_beside
 from recurra.data.streams import Streams
-from recurra.data.tokenizers.encoded import Ids
 from recurra.tasks.bucketing import ALL
-from recurra.tasks.language_model.documents import PIECE, Document, Passage
+from recurra.tasks.language_model.documents import PIECE, Passage
 
 Item = tuple[int, int]
 
@@ -19,23 +20,23 @@ Item = tuple[int, int]
 class StreamSampler:
     """The order of training: chunks of at most bptt targets, `rows` of them a batch.
 
-    examples: all passages of each document, one after the other
-    ids: a document's numbers, its start in front and its end behind
+    examples: all passages of each document, one after the other      begin: what stands before a document
     """
 
     carries = True
 
-    def __init__(
-        self, examples: Sequence[Passage], ids: Callable[[Document], Ids], *, bptt: int, rows: int, seed: int
-    ) -> None:
-        documents = list(dict.fromkeys(e.document for e in examples))
-        numbers = [ids(document) for document in documents]
-        self._ids = np.concatenate(numbers) if numbers else np.zeros(0, np.uint16)
-        sizes = np.array([len(some) for some in numbers], dtype=np.int64)
-        self._offsets = sizes.cumsum() - sizes
-        self._targets = sizes - 1
-        pieces = -(-self._targets // PIECE)
-        self._first_piece = pieces.cumsum() - pieces
+    def __init__(self, examples: Sequence[Passage], begin: int, *, bptt: int, rows: int, seed: int) -> None:
+        # What stands before each document, its tokens and its end, document after document.
+        dtype = examples[0].encoded.vocabulary.dtype if len(examples) else np.uint16
+        self._ids = numbers_beside(examples, dtype)
+        offsets, first_piece = array("q"), array("q")
+        for number, passage in enumerate(examples):
+            if not passage.start:
+                offsets.append(len(self._ids))
+                first_piece.append(number)
+            self._ids.extend(passage.numbers(begin)[1 + passage.start - passage.first if passage.start else 0 :])
+        self._offsets, self._first_piece = np.array(offsets, np.int64), np.array(first_piece, np.int64)
+        self._targets = np.diff(self._offsets, append=len(self._ids)) - 1
         self._options = {"bptt": bptt, "rows": rows, "seed": seed}
         self._known: tuple[int, Streams] | None = None
 
@@ -50,7 +51,7 @@ class StreamSampler:
         steps = np.arange(chunks.lengths.max(initial=0))[:, None]
         real = steps < chunks.lengths
         places = np.where(real, self._offsets[chunks.documents] + chunks.starts + steps, 0)
-        tokens, targets = (np.where(real, self._ids[p], 0).astype(np.int64) for p in (places, places + 1))
+        tokens, targets = (np.where(real, self._ids.at(p), 0).astype(np.int64) for p in (places, places + 1))
         where = self._first_piece[chunks.documents] + chunks.starts // PIECE
         return Batch(
             {"tokens": torch.from_numpy(tokens), "fresh": torch.from_numpy(chunks.fresh)},

@@ -12,12 +12,13 @@ from recurra.base.errors import ConfigError, DataError, RunError
 from recurra.base.option import OneOf, Opt
 from recurra.config import Section, build
 from recurra.data.fields import Field
-from recurra.data.preparing import Means
+from recurra.data.preparing import IN_MEMORY, Means
 from recurra.data.splits import OrderedSplit
+from recurra.data.store import Fields
 from recurra.data.tokenizers import TOKENIZERS, Corpus, VocabularyPlan, lines_of
 from recurra.tasks.contract import Needs, Suggestion
 from recurra.tasks.language_model.columns import suggested
-from recurra.tasks.language_model.documents import Passage, TextRow, TextRows, documents, whole
+from recurra.tasks.language_model.documents import Passage, TextRow, passages
 from recurra.tasks.language_model.reading import cutter, text_of
 from recurra.tasks.language_model.sizing import sized
 from recurra.tasks.language_model.task import LanguageModelling
@@ -119,22 +120,17 @@ class LanguageModelConfig:
         rows = [TextRow(text_of(record, self.text, blank=True), record.origin) for record in records]
         return self.fit_examples(rows, source)[0]
 
-    def fit_examples(self, rows: Sequence[TextRow], source: str) -> tuple[LanguageModelling, list[Passage]]:
+    @property
+    def row_codec(self) -> Fields[TextRow]:
+        return Fields(TextRow)
+
+    def fit_examples(
+        self, rows: Collection[TextRow], source: str, means: Means = IN_MEMORY
+    ) -> tuple[LanguageModelling, Iterator[Passage]]:
         """Tokenizer and vocabulary from training rows, and these as examples: each text is tokenized once.
 
         Raises DataError if there is nothing to learn.
         """
-        task, examples = self.fit_kept(rows, source, Means())
-        return task, list(examples)
-
-    @property
-    def row_codec(self) -> TextRows:
-        return TextRows()
-
-    def fit_kept(
-        self, rows: Collection[TextRow], source: str, means: Means
-    ) -> tuple[LanguageModelling, Iterator[Passage]]:
-        """The same, with whatever is kept meanwhile where `means` says."""
         if not any(row.text.strip() for row in rows):
             raise DataError(f"{source}: all {len(rows)} training rows are blank; expected text.")
         tokenizer = build(self.tokenizer, TOKENIZERS).train(line for row in rows for line in lines_of(row.text))
@@ -144,8 +140,8 @@ class LanguageModelConfig:
             corpus.add(block)
         vocabulary = VocabularyPlan(min_count=self.min_count, max_size=self.max_vocabulary).build(corpus.counts())
         task = self._task(TextEncoder(tokenizer, vocabulary, None, "start"))
-        both = zip(rows, corpus.encoded(vocabulary), strict=True)
-        return task, (whole(one) for one in documents(both, closed=task.closed, texts=False))
+        both = zip(means.encoding(rows), corpus.encoded(vocabulary), strict=True)
+        return task, passages(both, closed=task.closed, texts=False)
 
     def restore(self, data: Mapping[str, Any], origin: str) -> LanguageModelling:
         """The task as a run folder holds it. Raises RunError that names `origin`."""

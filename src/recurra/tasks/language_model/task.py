@@ -17,8 +17,9 @@ from recurra.base.answers import AnswerKind, LogProb, TokenLogProb
 from recurra.base.contracts import Batch, Loss, Prediction, Record, Score, Table
 from recurra.base.errors import DataError
 from recurra.data.midi import midi_of_abc
-from recurra.data.tokenizers import EOS, Vocabulary, encode
-from recurra.data.tokenizers.encoded import Ids
+from recurra.data.preparing import IN_MEMORY, Means
+from recurra.data.store import Fields
+from recurra.data.tokenizers import EOS, Vocabulary, encode, way_of
 from recurra.losses import fixed_sum
 from recurra.metrics import Compared
 from recurra.metrics.ngrams import Bigram, Unigram
@@ -28,16 +29,7 @@ from recurra.nn.penalties import activation_penalties
 from recurra.report import Chart
 from recurra.tasks.blank import NOTE, blank_warnings
 from recurra.tasks.explanation import ExplanationTarget
-from recurra.tasks.language_model.documents import (
-    LINE,
-    Document,
-    Passage,
-    TextRow,
-    documents,
-    joined,
-    pieces,
-    whole,
-)
+from recurra.tasks.language_model.documents import LINE, Passage, TextRow, passages, whole
 from recurra.tasks.language_model.explain import explained
 from recurra.tasks.language_model.generation import Generator
 from recurra.tasks.language_model.order import StreamSampler
@@ -47,7 +39,7 @@ from recurra.tasks.language_model.streaming import StreamingPredictor
 from recurra.tasks.language_model.suggesting import Suggester
 from recurra.tasks.language_model.tables import by_rank, position_chart, samples_table
 from recurra.tasks.options import refuse_options
-from recurra.tasks.text import TextEncoder, pad_arrays, unknown_share
+from recurra.tasks.text import TextEncoder, pad_arrays
 
 # Tokens of one text that `predict` scores: its states are all kept at once, 160 MB at a width of 400.
 LONGEST = 100_000
@@ -97,28 +89,33 @@ class LanguageModelling:
     # -- the five verbs --------------------------------------------------------------------------------------------
 
     def example(self, record: Record, *, gold: bool = True) -> Passage:
-        """Read a record, as a document of its own; `usable` joins the rows of a file.
+        """Read a record, as a document of its own, and one passage.
 
         Raises DataError, with file and line, for what is no text, and without `gold` for one that is too long.
         """
         text = text_of(record, self.text, blank=not (gold and self.closed))
-        passage = next(self.examples([TextRow(text, record.origin)]))
-        if not gold and (number := len(passage.document.encoded)) > LONGEST:
+        row = TextRow(text, record.origin)
+        encoded = encode(self.reader.vocabulary, self.row_tokens(text))
+        if not gold and (number := len(encoded)) > LONGEST:
             raise DataError(
                 f"{record.origin}: has {number:,} tokens, and predict takes at most {LONGEST:,} at once. "
                 "Cut the text, or put it in a file and use `recurra evaluate`."
             )
-        return passage
+        return whole(row, encoded, closed=self.closed, text=text)
 
-    def examples(self, rows: Iterable[TextRow]) -> Iterator[Passage]:
-        """Documents: each row, or all rows of a file."""
+    def examples(self, rows: Iterable[TextRow], means: Means = IN_MEMORY) -> Iterator[Passage]:
+        """The passages of documents: of each row, or of all rows of a file."""
         both = ((row, encode(self.reader.vocabulary, self.row_tokens(row.text))) for row in rows)
-        return (whole(one) for one in documents(both, closed=self.closed, texts=True))
+        return passages(both, closed=self.closed, texts=True)
+
+    @property
+    def example_codec(self) -> Fields[Passage]:
+        return Fields(Passage, encoded=way_of(self.reader.vocabulary))
 
     def collate(self, examples: Sequence[Passage], indices: Sequence[int]) -> Batch:
         """Passages from their beginning: tokens (T, N); targets: what follows each, and how many steps of a row are
         only read (`unscored`, (N,)), because an earlier passage has them."""
-        rows = [self._numbers(e.document, e.first, e.stop) for e in examples]
+        rows = [e.numbers(self.start) for e in examples]
         return Batch(
             {"tokens": pad_arrays([row[:-1] for row in rows])[0]},
             torch.tensor([e.length for e in examples], dtype=torch.int64),
@@ -132,7 +129,7 @@ class LanguageModelling:
     def sampler(self, examples: Sequence[Passage], *, batch_tokens: int, batch_rows: int, seed: int) -> StreamSampler:
         """Streams: the state goes on from batch to batch. batch_tokens // bptt rows at most."""
         rows = max(1, min(batch_rows, batch_tokens // self.bptt))
-        return StreamSampler(examples, self._document_numbers, bptt=self.bptt, rows=rows, seed=seed)
+        return StreamSampler(examples, self.start, bptt=self.bptt, rows=rows, seed=seed)
 
     def loss(self, prediction: Prediction, batch: Batch) -> Loss:
         """Cross-entropy of the targets in nats and, in training, the penalties of the model on its activations and what
@@ -158,14 +155,11 @@ class LanguageModelling:
         """Perplexity, bits a character and nats a token, of all tokens together."""
         return _scores(chain.from_iterable(o.nats for o in outputs), examples, split)
 
-    def filter(self, examples: Sequence[Passage], split: str) -> tuple[list[Passage], tuple[str, ...]]:
-        """The rows as documents, cut into passages. Raises DataError if there is no token."""
-        documents = [e.document for e in examples] if self.closed else joined(examples)
-        found = [piece for document in documents for piece in pieces(document)]
-        if not found:
-            rows = sum(len(e.document.ends) for e in examples)
-            raise DataError(f"{split}: its {rows} rows hold no token; expected text.")
-        return found, ()
+    def filter(self, examples: Sequence[Passage], split: str) -> tuple[Sequence[Passage], tuple[str, ...]]:
+        """All of them. Raises DataError if there is no token."""
+        if not len(examples):
+            raise DataError(f"{split}: its rows hold no token; expected text.")
+        return examples, ()
 
     # -- for predict -----------------------------------------------------------------------------------------------
 
@@ -187,7 +181,7 @@ class LanguageModelling:
         return (*blank, *self._unknown([e for e in examples if not e.is_blank]))
 
     def _unknown(self, examples: Sequence[Passage]) -> tuple[str, ...]:
-        found = [(e, token) for e in examples for token in dict.fromkeys(e.document.encoded.unknown)]
+        found = [(e, token) for e in examples for token in dict.fromkeys(e.encoded.unknown)]
         if not found:
             return ()
         rows = len({id(e) for e, _ in found})
@@ -202,14 +196,14 @@ class LanguageModelling:
 
         A blank text has a note.
         """
-        document, total = example.document, math.fsum(output.nats)
-        named = [*document.tokens, *([""] if document.closed else [])]
+        total = math.fsum(output.nats)
+        named = [*example.tokens, *([""] if example.ends else [])]
         shown = (TokenLogProb(t, -n) for t, n in zip(named, output.nats, strict=True)) if self._shown else None
         return LogProb(
             0.0 - total,  # without anything to judge 0, and not -0
             perplexity(total, len(output.nats)),
             len(output.nats),
-            document.text,
+            example.text,
             None if shown is None else tuple(shown),
             NOTE if example.is_blank else None,
         )
@@ -246,7 +240,7 @@ class LanguageModelling:
 
     def tables(self, outputs: Sequence[Scored], examples: Sequence[Passage]) -> tuple[Table, ...]:
         """Loss by how frequent a token is in training."""
-        targets = [self._numbers(e.document, e.start, e.stop)[1:] for e in examples]
+        targets = [e.numbers(self.start)[1 + e.start - e.first :] for e in examples]
         return (by_rank(np.concatenate(targets).tolist(), [n for o in outputs for n in o.nats]),)
 
     def charts(self, outputs: Sequence[Scored], examples: Sequence[Passage]) -> tuple[Chart, ...]:
@@ -275,11 +269,15 @@ class LanguageModelling:
         """Sizes, and what was unknown, by split."""
         found: dict[str, str | int | float] = {"vocabulary": len(self.reader.vocabulary)}
         for name, examples in splits.items():
-            documents = list(dict.fromkeys(e.document for e in examples))
-            found[f"{name} documents"] = len(documents)
-            found[f"{name} tokens"] = sum(e.targets for e in examples)
-            found[f"{name} characters"] = sum(e.characters for e in examples)
-            found[f"{name} unknown tokens"] = f"{unknown_share(d.encoded for d in documents):.2%}"
+            documents = targets = characters = tokens = unknown = 0
+            for e in examples:
+                documents, targets = documents + (not e.start), targets + e.targets
+                characters += e.characters
+                tokens, unknown = tokens + len(e.encoded), unknown + e.encoded.num_unknown
+            found[f"{name} documents"] = documents
+            found[f"{name} tokens"] = targets
+            found[f"{name} characters"] = characters
+            found[f"{name} unknown tokens"] = f"{unknown / max(tokens, 1):.2%}"
         return found
 
     @property
@@ -311,18 +309,9 @@ class LanguageModelling:
     def _row_end(self) -> tuple[str, ...]:
         return (LINE,) if self.line_breaks and not self.closed else ()
 
-    def _numbers(self, document: Document, start: int, stop: int) -> Ids:
-        """What stands before targets start..stop, and these: stop - start + 1 numbers."""
-        ids = document.encoded.ids
-        before, after = [] if start else [self.start], [EOS] if stop > len(ids) else []
-        return np.concatenate([np.array(before, ids.dtype), ids[max(start - 1, 0) : stop], np.array(after, ids.dtype)])
-
-    def _document_numbers(self, document: Document) -> Ids:
-        return self._numbers(document, 0, document.targets)
-
     def _pairs(self, examples: Sequence[Passage]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Each target of the passages, and what stands before it."""
-        rows = [self._numbers(e.document, e.start, e.stop).astype(np.int64) for e in examples]
+        rows = [e.numbers(self.start)[e.start - e.first :].astype(np.int64) for e in examples]
         return np.concatenate([row[:-1] for row in rows]), np.concatenate([row[1:] for row in rows])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -11,10 +11,12 @@ from recurra.base.contracts import Record
 from recurra.base.errors import ConfigError, DataError, RunError
 from recurra.base.option import Opt
 from recurra.data.fields import Field
+from recurra.data.preparing import IN_MEMORY, Means
+from recurra.data.store import Fields
 from recurra.tasks.contract import Needs, Suggestion
-from recurra.tasks.music.chords import HIGHEST, chords_of, note_name, outside, written
+from recurra.tasks.music.chords import HIGHEST, chords_of, note_name, outside
 from recurra.tasks.music.sizing import sized
-from recurra.tasks.music.task import Music
+from recurra.tasks.music.task import Music, MusicPiece
 from recurra.tasks.sizing import Choice, Options, Seen
 
 
@@ -88,16 +90,8 @@ class MusicConfig:
         """Choices by the size of the data: options of any section, with the reason for each."""
         return sized(seen)
 
-    def key(self, record: Record) -> str:
-        """What makes two records the same."""
-        return written(chords_of(record, self.chords))
-
-    def stratum(self, record: Record) -> str:
-        """All pieces are of one kind."""
-        return ""
-
-    def check(self, record: Record) -> None:
-        """Raise DataError, with file and line, if this record cannot be learned from."""
+    def read(self, record: Record) -> MusicPiece:
+        """A piece. Raises DataError, with file, line and step, if nothing can be learned from it."""
         chords = chords_of(record, self.chords)
         if not chords:
             raise DataError(f"{record.origin}: column '{self.chords}' is empty, expected chords.")
@@ -107,10 +101,25 @@ class MusicConfig:
                     f"{record.origin}: column '{self.chords}', step {number}: {note_name(note)} ({note}) is not in "
                     f"{self.lowest}..{self.highest}; set task.lowest and task.highest."
                 )
+        return MusicPiece(chords, record.origin)
+
+    def check(self, record: Record) -> None:
+        """Raise DataError, with file and line, if this record cannot be learned from."""
+        self.read(record)
 
     def fit(self, records: Sequence[Record], source: str) -> Music:
         """Nothing is learned from training records: the options say which notes there are."""
         return self._task()
+
+    @property
+    def row_codec(self) -> Fields[MusicPiece]:
+        return Fields(MusicPiece)
+
+    def fit_examples(
+        self, rows: Collection[MusicPiece], source: str, means: Means = IN_MEMORY
+    ) -> tuple[Music, Iterator[MusicPiece]]:
+        """The same, and the rows, which are examples already."""
+        return self._task(), means.encoding(rows)
 
     def restore(self, data: Mapping[str, Any], origin: str) -> Music:
         """The task as a run folder holds it. Raises RunError that names `origin`."""

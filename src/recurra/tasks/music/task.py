@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -16,6 +16,8 @@ from recurra.base.answers import AnswerKind, Chords
 from recurra.base.contracts import Batch, Loss, Origin, Prediction, Record, Score, Table
 from recurra.base.digest import digest_of
 from recurra.data.midi import midi_of_chords
+from recurra.data.preparing import IN_MEMORY, Means
+from recurra.data.store import Fields
 from recurra.engine import sequence_mask
 from recurra.losses import binary_cross_entropy_per_row, fixed_sum
 from recurra.metrics import Compared
@@ -35,7 +37,7 @@ SAMPLE = 32
 
 @dataclass(frozen=True, slots=True)
 class MusicPiece:
-    """A piece as its chords."""
+    """A piece as its chords: a row, and an example."""
 
     chords: tuple[Chord, ...]
     origin: Origin
@@ -47,6 +49,11 @@ class MusicPiece:
     @property
     def key(self) -> str:
         return written(self.chords)
+
+    @property
+    def stratum(self) -> str:
+        """All pieces are of one kind."""
+        return ""
 
     def digest(self) -> bytes:
         return digest_of(self.chords)
@@ -109,6 +116,14 @@ class Music:
             self._check(record)
         return piece
 
+    def examples(self, rows: Iterable[MusicPiece], means: Means = IN_MEMORY) -> Iterable[MusicPiece]:
+        """The rows, which are examples already."""
+        return rows
+
+    @property
+    def example_codec(self) -> Fields[MusicPiece]:
+        return Fields(MusicPiece)
+
     def sampler(
         self, examples: Sequence[MusicPiece], *, batch_tokens: int, batch_rows: int, seed: int
     ) -> BucketSampler:
@@ -151,9 +166,9 @@ class Music:
             [o.nats for o in outputs], [o.hits for o in outputs], [o.misses for o in outputs], split=split
         )
 
-    def filter(self, examples: Sequence[MusicPiece], split: str) -> tuple[list[MusicPiece], tuple[str, ...]]:
+    def filter(self, examples: Sequence[MusicPiece], split: str) -> tuple[Sequence[MusicPiece], tuple[str, ...]]:
         """All of them."""
-        return list(examples), ()
+        return examples, ()
 
     # -- for predict and generate ----------------------------------------------------------------------------------
 
@@ -238,10 +253,11 @@ class Music:
         """Sizes by split."""
         found: dict[str, str | int | float] = {"notes": self.model_sizes["features"]}
         for name, examples in splits.items():
-            steps = sum(e.length for e in examples)
+            steps = sounding = 0
+            for e in examples:
+                steps, sounding = steps + e.length, sounding + sum(map(len, e.chords))
             found[f"{name} pieces"] = len(examples)
             found[f"{name} steps"] = steps
-            sounding = sum(len(chord) for e in examples for chord in e.chords)
             found[f"{name} notes a step"] = round(sounding / max(steps, 1), 2)
         return found
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -15,6 +14,7 @@ from recurra.base.errors import ConfigError, RunError
 from recurra.base.normal import spellings
 from recurra.base.option import Opt
 from recurra.data.formats import field
+from recurra.data.preparing import IN_MEMORY, Means
 from recurra.tasks.contract import Needs, Suggestion
 from recurra.tasks.label_task import class_weights, labels_from_json
 from recurra.tasks.labels import LabelKind, ManyLabels, OneLabel, label_set
@@ -102,17 +102,22 @@ class SeriesClassificationConfig(SeriesPlan):
         """The task from training records, as `fit_examples`."""
         return self.fit_examples([self.read(record) for record in records], source)[0]
 
-    def fit_examples(self, rows: Sequence[AnyRow], source: str) -> tuple[SeriesClassification, list[AnyExample]]:
+    def fit_examples(
+        self, rows: Collection[AnyRow], source: str, means: Means = IN_MEMORY
+    ) -> tuple[SeriesClassification, Iterator[AnyExample]]:
         """Scales and labels from training rows, and these as examples.
 
         Raises DataError if there is nothing to learn, and for series of other numbers of features than the first.
         """
-        gold = [row.gold for row in rows]
-        labels = label_set(self.kind, Counter(gold), source)
-        reader = self.reader_of(rows, source)
-        merged = spellings(chain.from_iterable(row.spelt for row in rows))
-        task = SeriesClassification(self, reader, labels, class_weights(self, labels, Counter(gold)), merged)
-        return task, [example_of(reader, row) for row in rows]
+        golds: Counter[Any] = Counter()
+        spelt: dict[str, None] = {}
+        for row in rows:
+            golds[row.gold] += 1
+            spelt.update(dict.fromkeys(row.spelt))
+        labels = label_set(self.kind, golds, source)
+        reader, weights = self.reader_of(rows, source), class_weights(self, labels, golds)
+        task = SeriesClassification(self, reader, labels, weights, spellings(spelt))
+        return task, (example_of(reader, row) for row in means.encoding(rows))
 
     def restore(self, data: Mapping[str, Any], origin: str) -> SeriesClassification:
         """The task as a run folder holds it. Raises RunError that names `origin`."""

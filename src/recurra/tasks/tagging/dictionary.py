@@ -145,9 +145,9 @@ def _restored(rows: Sequence[Any], shape: tuple[int, int]) -> Counts:
 
 def made_by(
     plan: Lookup,
-    sentences: Sequence[tuple[Numbers, Numbers]],
-    tokens: Sequence[Sequence[str]],
-    spans: Sequence[Sequence[Span]] | None,
+    sentences: Iterable[tuple[Numbers, Numbers]],
+    tokens: Iterable[Sequence[str]],
+    spans: Iterable[Sequence[Span]] | None,
     *,
     words: int,
     tags: Sequence[str],
@@ -155,7 +155,8 @@ def made_by(
 ) -> Dictionary | None:
     """The dictionary of training sentences, as the config wants it; None where it would hold nothing.
 
-    sentences: numbers of words and tags      tokens: as they are looked up      spans: None where tags write none
+    sentences: numbers of words and tags, read once      tokens: as they are looked up, read twice
+    spans: None where tags write none
     """
     counts = count(sentences, words=words, tags=len(tags)) if plan.words else None
     known = SpanDictionary(tokens, spans) if spans is not None and plan.spans is not False else None

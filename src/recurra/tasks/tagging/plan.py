@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, cast
 
@@ -18,15 +17,17 @@ from recurra.data.dictionary import DICTIONARIES, Lookup
 from recurra.data.fields import Field
 from recurra.data.formats import resolved_format
 from recurra.data.formats.sentences import LINE
+from recurra.data.preparing import IN_MEMORY, Means
 from recurra.data.schemes import ALIASES, PLAIN, Alias, SchemeName, detected
 from recurra.data.tokenizers import CutterName, VocabularyPlan
-from recurra.data.tokenizers.learned import Learned, guessed_units, learn, learned_from_json
+from recurra.data.tokenizers.learned import Learned, learn, learned_from_json
 from recurra.tasks.contract import Needs, Suggestion
 from recurra.tasks.sizing import Choice, Options, Seen
 from recurra.tasks.tagging.columns import looks_like_conll, suggested
 from recurra.tasks.tagging.dictionary import Dictionary, made_by
 from recurra.tasks.tagging.evidence import column_of, looks_swapped
 from recurra.tasks.tagging.readers import WordReader
+from recurra.tasks.tagging.seen import Again, SeenTags, TagRows
 from recurra.tasks.tagging.sentences import Columns, Sentence, TagRow
 from recurra.tasks.tagging.sizing import sized
 from recurra.tasks.tagging.tagset import TagSet, check_tags
@@ -113,16 +114,13 @@ class TaggingConfig:
         cutter = cast(CutterName, "words" if self.tokenizer in ("auto", "learned") else self.tokenizer)
         return Columns(self.tokens, self.tags, cutter, "bio" if written == PLAIN else written)
 
-    def _learned(self, sentences: Sequence[Sentence], source: str) -> Learned | None:
+    def _learned(self, seen: SeenTags, source: str) -> Learned | None:
         """How the file cuts its text. Raises ConfigError where that is asked for and it has no tokens."""
-        if self.tokenizer not in ("auto", "learned"):
-            return None
-        given = [s for s in sentences if not s.cut]
-        if not given and self.tokenizer == "learned":
+        if not seen.units and self.tokenizer == "learned":
             raise ConfigError(
                 f"task.tokenizer: is learned, and {source} has texts, not tokens; use words, spaces or characters."
             )
-        return learn([s.units or guessed_units(s.tokens) for s in given]) if given else None
+        return learn(seen.units) if seen.units else None
 
     @property
     def _scheme(self) -> SchemeName | None:
@@ -186,53 +184,65 @@ class TaggingConfig:
     def fit(self, records: Sequence[Record], source: str) -> Tagging:
         """The task from training records, as `fit_examples`."""
         columns = self.columns
-        return self.fit_examples([columns.read(record) for record in records], source)[0]
+        task, examples = self.fit_examples([columns.read(record) for record in records], source)
+        for _ in examples:  # tags that the scheme lacks are refused
+            pass
+        return task
 
-    def fit_examples(self, rows: Sequence[TagRow], source: str) -> tuple[Tagging, list[Sentence]]:
+    @property
+    def row_codec(self) -> TagRows:
+        return TagRows()
+
+    def fit_examples(
+        self, rows: Collection[TagRow], source: str, means: Means = IN_MEMORY
+    ) -> tuple[Tagging, Iterator[Sentence]]:
         """Vocabularies and tags from training rows, and these as examples.
 
         Raises DataError if there is nothing to learn, ConfigError for a scheme that does not fit the files' tags.
         """
-        read, tags = [row.sentence for row in rows], [row.tags for row in rows]
+        seen = SeenTags(rows, self.max_length, cuts=self.tokenizer in ("auto", "learned"))
+        different = seen.different
         tagset = TagSet.fit(
-            tags,
-            reading=detected(list(set(tags)), self._scheme),
+            different,
+            reading=detected(different, self._scheme),
             learned=None if self.scheme == "auto" else self.scheme,
             repair=self.repair,
             source=source,
         )
         self._refuse_idle(tagset, source)
-        self._refuse_degenerate([s.tokens for s in read], tags, source)
-        # Before a strange tag becomes a label of its own.
-        learned = [tagset.read(row.tags, row.where) for row in rows]
-        kept = [s.tokens for s in read if self.max_length is None or s.length <= self.max_length]
-        if not kept:
+        self._refuse_degenerate(seen, source)
+        if not seen.kept:
             raise DataError(f"{source}: no sentence has at most max_length = {self.max_length} tokens.")
         reader = WordReader.fit(
-            kept,
+            seen.words,
             VocabularyPlan(min_count=self.min_count, max_size=self.max_vocabulary),
             lowercase=self.lowercase,
             zero_digits=self.zero_digits,
         )
-        merged = spellings(chain.from_iterable(row.spelt for row in rows))
-        task = self._task(tagset, reader, self._learned(read, source), merged)
+        task = self._task(tagset, reader, self._learned(seen, source), spellings(seen.spelt))
         # How the raw text is written has been learned: the examples do not need it any more.
-        plain = [task.numbered(replace(s, units=()), own) for s, own in zip(read, learned, strict=True)]
-        task.dictionary = self._dictionary(task, plain)
-        return task, [task.numbered(e, e.tags, counted=True) for e in plain] if task.dictionary else plain
+        task.dictionary = self._dictionary(task, rows)
+        counted = task.dictionary is not None
+        return task, (
+            task.numbered(replace(row.sentence, units=()), task.tagset.read(row.tags, row.where), counted=counted)
+            for row in means.encoding(rows)
+        )
 
-    def _dictionary(self, task: Tagging, examples: Sequence[Sentence]) -> Dictionary | None:
-        """What is looked up, of training examples within the limit on length."""
+    def _dictionary(self, task: Tagging, rows: Collection[TagRow]) -> Dictionary | None:
+        """What is looked up, of training sentences within the limit on length, which are read again and again."""
         if self.lookup is None:
             return None
-        kept = [e for e in examples if self.max_length is None or e.length <= self.max_length]
-        has_spans, tagset = task.tagset.has_spans, task.tagset
+        tagset, reader, limit = task.tagset, task.reader, self.max_length
+        kept = Again(lambda: (row for row in rows if limit is None or row.sentence.length <= limit))
+        numbered = Again(lambda: (task.numbered(row.sentence, tagset.read(row.tags, row.where)) for row in kept))
         return made_by(
             self.lookup,
-            [(e.numbers.words, e.targets) for e in kept if e.numbers is not None and e.targets is not None],
-            [[task.reader.folded(token) for token in e.tokens] for e in kept],
-            [tagset.spans(e.tags or ()) for e in kept] if has_spans else None,
-            words=len(task.reader.words),
+            ((e.numbers.words, e.targets) for e in numbered if e.numbers is not None and e.targets is not None),
+            Again(lambda: ([reader.folded(token) for token in row.sentence.tokens] for row in kept)),
+            Again(lambda: (tagset.spans(tagset.read(row.tags, row.where)) for row in kept))
+            if tagset.has_spans
+            else None,
+            words=len(reader.words),
             tags=tagset.tags,
             scheme=tagset.learned,
         )
@@ -253,19 +263,19 @@ class TaggingConfig:
         if problems:
             raise ConfigError(problems)
 
-    def _refuse_degenerate(self, tokens: Sequence[Sequence[str]], tags: Sequence[Sequence[str]], source: str) -> None:
-        """Raise DataError where there is nothing to learn, or the wrong column is read."""
-        words, labels = column_of(self.tokens, 0, tokens), column_of(self.tags, 0, tags)
+    def _refuse_degenerate(self, seen: SeenTags, source: str) -> None:
+        """Raise DataError where there is nothing to learn, or, by the first sentences, the wrong column is read."""
+        words, labels = column_of(self.tokens, 0, seen.tokens), column_of(self.tags, 0, seen.labels)
         step = "Choose other columns with task.tokens, task.tags and data.columns; `recurra init` tells them apart."
         if words.numbers:
-            shown = ", ".join(next(row for row in tokens if len(row) > 1)[:3])
+            shown = ", ".join(next(row for row in seen.tokens if len(row) > 1)[:3])
             raise DataError(
                 f"{source}: column '{self.tokens}' holds numbers in order ({shown}, ...), not tokens. {step}"
             )
-        if labels.distinct == 1:
-            only = next(iter(labels.counts))
+        if len(seen.tags) == 1:
+            only = next(iter(seen.tags))
             raise DataError(
-                f"{source}: all {labels.total:,} tags in column '{self.tags}' are '{only}'; expected at least two "
+                f"{source}: all {seen.tags.total():,} tags in column '{self.tags}' are '{only}'; expected at least two "
                 f"different ones, else there is nothing to learn. {step}"
             )
         if looks_swapped(words, labels):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
@@ -71,11 +71,11 @@ class WordReader:
         self._numbers = lru_cache(REMEMBERED)(self._look_up)
 
     @classmethod
-    def fit(
-        cls, sentences: Iterable[Tokens], plan: VocabularyPlan, *, lowercase: bool, zero_digits: bool
-    ) -> WordReader:
-        """Count words, letters and patterns of training sentences. Raises DataError if no word is left."""
-        counts = Counter(chain.from_iterable(sentences))
+    def fit(cls, counts: Mapping[str, int], plan: VocabularyPlan, *, lowercase: bool, zero_digits: bool) -> WordReader:
+        """From the words of training sentences, with how often each is there: vocabularies of words, letters, patterns.
+
+        Raises DataError if no word is left.
+        """
         nothing = Vocabulary([])
         reader = cls(nothing, nothing, nothing, frozenset(counts), lowercase=lowercase, zero_digits=zero_digits)
         folded: Counter[str] = Counter()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,7 +52,7 @@ class TagSet:
 
     @classmethod
     def fit(
-        cls, rows: Sequence[Tags], *, reading: Reading, learned: SchemeName | None, repair: bool, source: str
+        cls, rows: Iterable[Tags], *, reading: Reading, learned: SchemeName | None, repair: bool, source: str
     ) -> TagSet:
         """The tags of training sentences, and for spans those that the scheme has beside them.
 
@@ -67,7 +67,7 @@ class TagSet:
                 f"task.scheme: is {learned}, and the tags of {source} are plain: each stands for itself. "
                 "Use scheme: plain, or set task.file_scheme."
             )
-        used = {tag for row in set(rows) for tag in (row if written == PLAIN else spelling.read(row))}
+        used = {tag for row in rows for tag in (row if written == PLAIN else spelling.read(row))}
         if learned == PLAIN:
             return cls(written, spelling, learned, tuple(sorted(used)), repair)
         labels = sorted({parts(tag)[1] for tag in used if tag != OUTSIDE})

@@ -9,13 +9,16 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 
 from recurra.base.answers import AnswerKind, Spans, Tags
 from recurra.base.contracts import Batch, Loss, Prediction, Record, Score, Table
 from recurra.data.formats import spelt
+from recurra.data.preparing import IN_MEMORY, Means
 from recurra.data.schemes import PLAIN, SCHEMES, Span, parts, read_default, read_strict
 from recurra.data.spelling import HYPHENS, OUTSIDE
+from recurra.data.store import Fields, chosen, lengths_of
 from recurra.data.tokenizers import UNK, Vocabulary
 from recurra.data.tokenizers.learned import found_share
 from recurra.metrics import (
@@ -40,6 +43,7 @@ from recurra.tasks.tagging.decoding import Tagged, chances, decoded, loss_of
 from recurra.tasks.tagging.dictionary import Dictionary, Entry
 from recurra.tasks.tagging.explain import explained
 from recurra.tasks.tagging.readers import WordReader
+from recurra.tasks.tagging.seen import sentences
 from recurra.tasks.tagging.sentences import Columns, Sentence, TagRow
 from recurra.tasks.tagging.tables import worst_by_spans, worst_by_tags
 from recurra.tasks.tagging.tagset import TagSet
@@ -109,12 +113,19 @@ class Tagging:
         Raises DataError, with file and line, for what is no sentence, or tags that the files' scheme does not allow.
         """
         if gold:
-            return next(self.examples([self.columns.read(record)]))
+            return self._example(self.columns.read(record))
         return self.numbered(self.columns.untagged(record), None)
 
-    def examples(self, rows: Iterable[TagRow]) -> Iterator[Sentence]:
+    def examples(self, rows: Iterable[TagRow], means: Means = IN_MEMORY) -> Iterator[Sentence]:
         """Rows as examples, one by one. Raises DataError, with file and line, for tags that the scheme lacks."""
-        return (self.numbered(row.sentence, self.tagset.read(row.tags, row.where)) for row in rows)
+        return map(self._example, rows)
+
+    def _example(self, row: TagRow) -> Sentence:
+        return self.numbered(row.sentence, self.tagset.read(row.tags, row.where))
+
+    @property
+    def example_codec(self) -> Fields[Sentence]:
+        return sentences(self.reader.words, self.reader.patterns, self.reader.letters)
 
     def numbered(self, sentence: Sentence, tags: tuple[str, ...] | None, *, counted: bool = False) -> Sentence:
         """A sentence with these tags of the model, and with all numbers that a batch has of it.
@@ -200,23 +211,24 @@ class Tagging:
         whole, by_label = _parted(span_scores(true, _spans(said), split))
         return (*whole, *self._strict(true, said, split), *of_tokens, *by_label)
 
-    def filter(self, examples: Sequence[Sentence], split: str) -> tuple[list[Sentence], tuple[str, ...]]:
+    def filter(self, examples: Sequence[Sentence], split: str) -> tuple[Sequence[Sentence], tuple[str, ...]]:
         """Sentences of train within the limit on length, all of other splits; with what a person should know."""
         if split != "train":
             badly_cut = self._badly_cut(examples) if split == "dev" else ()
-            return list(examples), (*self._strange(examples, split), *badly_cut)
+            return examples, (*self._strange(examples, split), *badly_cut)
         limit = self.max_length
-        kept = [e for e in examples if limit is None or e.length <= limit]
-        left = [e for e in examples if limit is not None and e.length > limit]
+        lengths = lengths_of(examples)
+        longer = np.zeros(len(lengths), bool) if limit is None else lengths > limit
         notes = [*([] if self.announced else [self._found()]), *self._counts(examples)]
         if self._merged:
             notes.append(f"train: {self._merged}")
-        if left:
+        if longer.any():
+            left = examples[int(longer.argmax())]
             notes.append(
-                f"train: {len(left):,} of {len(examples):,} sentences were left out, because they have more than "
-                f"max_length = {limit} tokens; the first: {left[0].origin}, with {left[0].length}."
+                f"train: {longer.sum():,} of {len(examples):,} sentences were left out, because they have more than "
+                f"max_length = {limit} tokens; the first: {left.origin}, with {left.length}."
             )
-        return kept, tuple(notes)
+        return chosen(examples, ~longer), tuple(notes)
 
     # -- for predict -----------------------------------------------------------------------------------------------
 
@@ -314,18 +326,21 @@ class Tagging:
             "scheme": self.tagset.learned,
         }  # fmt: skip
         for name, examples in splits.items():
-            tokens = [token for e in examples for token in e.tokens]
-            unknown = sum(int((e.numbers.words == UNK).sum()) for e in examples if e.numbers is not None)
-            unseen = sum(token not in self.reader.seen for token in tokens)
+            tokens = unknown = unseen = spans = 0
+            for e in examples:
+                tokens += e.length
+                unknown += 0 if e.numbers is None else int((e.numbers.words == UNK).sum())
+                unseen += sum(token not in self.reader.seen for token in e.tokens) if name != "train" else 0
+                spans += len(read_default(e.tags or ())) if self.tagset.has_spans else 0
             found[f"{name} rows"] = len(examples)
-            found[f"{name} tokens"] = len(tokens)
+            found[f"{name} tokens"] = tokens
             if self.tagset.has_spans:
-                found[f"{name} spans"] = sum(map(len, _spans([e.tags or () for e in examples])))
-            found[f"{name} unknown words"] = f"{unknown / max(len(tokens), 1):.2%}"
+                found[f"{name} spans"] = spans
+            found[f"{name} unknown words"] = f"{unknown / max(tokens, 1):.2%}"
             if name != "train":
                 if (share := self._found_share(examples)) is not None:
                     found[f"{name} tokens found in the raw text"] = f"{share:.2%}"
-                found[f"{name} words not seen in training"] = f"{unseen / max(len(tokens), 1):.2%}"
+                found[f"{name} words not seen in training"] = f"{unseen / max(tokens, 1):.2%}"
         return found
 
     @property
@@ -397,13 +412,13 @@ class Tagging:
 
     def _counts(self, examples: Sequence[Sentence]) -> list[str]:
         """The labels with their counts, and those that look like none."""
-        rows = [e.tags or () for e in examples]
-        if self.tagset.has_spans:
-            labels = [span.label for spans in _spans(rows) for span in spans]
-        else:
-            labels = [tag for tags in rows for tag in tags]
+        labels, tags = Counter[str](), Counter[str]()
+        for e in examples:
+            own = e.tags or ()
+            tags.update(own)
+            labels.update((span.label for span in read_default(own)) if self.tagset.has_spans else own)
         column = f"train: column '{self.columns.tags}'"
-        notes = [f"{column}: {counted(labels)}{_outside(rows)}."]
+        notes = [f"{column}: {counted(labels)}{_outside(tags)}."]
         return [*notes, *([f"{column}: {found}"] if (found := missing(labels)) else [])]
 
     def _strange(self, examples: Sequence[Sentence], split: str) -> tuple[str, ...]:
@@ -423,10 +438,10 @@ class Tagging:
         )
 
 
-def _outside(rows: Sequence[Sequence[str]]) -> str:
+def _outside(tags: Counter[str]) -> str:
     """The share of O, where there is one."""
-    number = sum(tags.count(OUTSIDE) for tags in rows)
-    return f"; O is {100 * number / sum(map(len, rows)):.1f} % of the tokens" if number else ""
+    number = tags[OUTSIDE]
+    return f"; O is {100 * number / tags.total():.1f} % of the tokens" if number else ""
 
 
 def _spans(rows: Sequence[Sequence[str]]) -> list[list[Span]]:

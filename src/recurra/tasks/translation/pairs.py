@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from dataclasses import field as also
 from typing import Any
 
+import numpy as np
+
 from recurra.base.contracts import Origin, Record
 from recurra.base.digest import digest_of
 from recurra.base.errors import DataError
 from recurra.base.normal import name_of, normal, parts_of
 from recurra.base.words import as_written
 from recurra.data.formats import field
-from recurra.data.tokenizers import Encoded
+from recurra.data.store import ARRAY
+from recurra.data.tokenizers import Encoded, Vocabulary, way_of
 from recurra.data.tokenizers.encoded import Ids
 from recurra.tasks.blank import emptiness, is_blank
 
@@ -99,6 +102,38 @@ class TextPair:
     def is_blank(self) -> bool:
         """Whether there is nothing to read."""
         return not len(self.encoded) or is_blank(self.text)
+
+
+class PairCodec:
+    """Examples as plain values, and back. source, target: vocabularies"""
+
+    def __init__(self, source: Vocabulary, target: Vocabulary) -> None:
+        self._source, self._target = way_of(source), way_of(target)
+
+    def to_plain(self, pair: TextPair) -> Any:
+        """What follows from other fields is left out."""
+        one = pair.wanted
+        own = pair.encoded.ids
+        copied = None if np.array_equal(own, pair.copied) else ARRAY.to_plain(pair.copied)
+        said = one and (
+            one.text,
+            tuple(map(self._target.to_plain, one.answers)),
+            one.group,
+            None if one.copied is None else ARRAY.to_plain(one.copied),
+        )
+        return pair.text, self._source.to_plain(pair.encoded), copied, said
+
+    def from_plain(self, plain: Any, origin: Origin) -> TextPair:
+        """The inverse of `to_plain`."""
+        text, source, copied, said = plain
+        encoded: Encoded = self._source.from_plain(source)
+        own = encoded.ids if copied is None else ARRAY.from_plain(copied)
+        if said is None:
+            return TextPair(text, encoded, own, None, origin)
+        reference, answers, group, other = said
+        read = tuple(map(self._target.from_plain, answers))
+        wanted = Wanted(reference, read, group, None if other is None else ARRAY.from_plain(other))
+        return TextPair(text, encoded, own, wanted, origin)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -12,7 +12,8 @@ from recurra.base.errors import ConfigError, RunError
 from recurra.base.option import OneOf, Opt
 from recurra.config import Section, build
 from recurra.data.fields import Field
-from recurra.data.preparing import Means
+from recurra.data.preparing import IN_MEMORY, Means
+from recurra.data.store import Fields
 from recurra.data.tokenizers import TOKENIZERS, VocabularyPlan
 from recurra.decode import LENGTH_PENALTIES
 from recurra.metrics import SEQUENCE_SCORES, SequenceScores
@@ -175,7 +176,13 @@ class TranslationConfig:
         ]
         return self.fit_examples(rows, source)[0]
 
-    def fit_examples(self, rows: Sequence[PairRow], source: str) -> tuple[Translation, list[TextPair]]:
+    @property
+    def row_codec(self) -> Fields[PairRow]:
+        return Fields(PairRow)
+
+    def fit_examples(
+        self, rows: Collection[PairRow], source: str, means: Means = IN_MEMORY
+    ) -> tuple[Translation, Iterator[TextPair]]:
         """Tokenizers and vocabularies from training rows, and these as examples: each text is tokenized once.
 
         Raises DataError if there is nothing to learn.
@@ -185,12 +192,12 @@ class TranslationConfig:
             build(self.source_tokenizer, TOKENIZERS),
             None if self.vocabulary == "shared" else build(target, TOKENIZERS),
             VocabularyPlan(min_count=self.min_count, max_size=self.max_vocabulary),
-            [(row.source, row.answers[0]) for row in rows],
+            rows,
             self.limits,
-            Means(),
+            means,
         )
         task = self._task(sides)
-        return task, [task.pair(row, *both) for row, both in zip(rows, texts, strict=True)]
+        return task, (task.pair(row, *both) for row, both in zip(means.encoding(rows), texts, strict=True))
 
     def restore(self, data: Mapping[str, Any], origin: str) -> Translation:
         """The task as a run folder holds it. Raises RunError that names `origin`."""

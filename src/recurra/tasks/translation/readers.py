@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from recurra.data.tokenizers import (
     joining_from_json,
 )
 from recurra.tasks.text import TextEncoder
+from recurra.tasks.translation.pairs import PairRow
 
 Tokens = tuple[str, ...]
 
@@ -87,19 +89,18 @@ def fit_sides(
     source: TokenizerPlan,
     target: TokenizerPlan | None,
     vocabulary: VocabularyPlan,
-    rows: Sequence[tuple[str, str]],
+    rows: Collection[PairRow],
     limits: Limits,
     means: Means,
-) -> tuple[Sides, list[tuple[Encoded, Encoded]]]:
+) -> tuple[Sides, Iterator[tuple[Encoded, Encoded]]]:
     """Tokenizers from all texts, vocabularies from the rows that are short enough; and both texts of all rows.
 
     target: None shares tokenizer and vocabulary of the source
     Raises DataError where a vocabulary would be empty.
     """
-    sources, targets = [text for text, _ in rows], [text for _, text in rows]
-    first = source.train(sources if target else [*sources, *targets])
-    second = target.train(targets) if target else first
-    one, other = _cut(first, sources, means), _cut(second, targets, means)
+    first = source.train(map(_source, rows) if target else chain(map(_source, rows), map(_target, rows)))
+    second = target.train(map(_target, rows)) if target else first
+    one, other = _cut(first, rows, _source, means), _cut(second, rows, _target, means)
     kept = limits.allowed(one.lengths, other.lengths)
     counts = one.counts(kept), other.counts(kept)
     known = vocabulary.build(counts[0] if target else Counter(counts[0]) + Counter(counts[1]))
@@ -107,12 +108,21 @@ def fit_sides(
     writer = TextEncoder(second, vocabulary.build(counts[1]) if target else known, None, "start")
     longest = int(one.lengths[kept].max(initial=0))
     ratio = int(other.lengths[kept].sum()) / max(int(one.lengths[kept].sum()), 1)
-    sides = Sides(reader, writer, target is None, longest, ratio, Joining.learn(second, targets))
-    return sides, list(zip(one.encoded(known), other.encoded(writer.vocabulary), strict=True))
+    joining = Joining.learn(second, list(islice(map(_target, rows), 0, None, Joining.step(len(rows)))))
+    sides = Sides(reader, writer, target is None, longest, ratio, joining)
+    return sides, zip(one.encoded(known), other.encoded(writer.vocabulary), strict=True)
 
 
-def _cut(tokenizer: Tokenizer, texts: Sequence[str], means: Means) -> Corpus:
+def _source(row: PairRow) -> str:
+    return row.source
+
+
+def _target(row: PairRow) -> str:
+    return row.answers[0]
+
+
+def _cut(tokenizer: Tokenizer, rows: Collection[PairRow], text: Callable[[PairRow], str], means: Means) -> Corpus:
     corpus = Corpus(means.keeping.numbers)
-    for _, block in means.blocks(Cutter(tokenizer), means.watched("cutting", texts, len(texts)), str):
+    for _, block in means.blocks(Cutter(tokenizer), means.watched("cutting", rows, len(rows)), text):
         corpus.add(block)
     return corpus

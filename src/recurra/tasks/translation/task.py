@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from statistics import mean
 from typing import Any, ClassVar, cast
 
@@ -17,6 +18,8 @@ from recurra.base.answers import Candidate as Said
 from recurra.base.contracts import Batch, Loss, Prediction, Record, Score, Table
 from recurra.base.errors import DataError
 from recurra.base.normal import normal
+from recurra.data.preparing import IN_MEMORY, Means
+from recurra.data.store import chosen
 from recurra.data.tokenizers import Encoded, encode
 from recurra.metrics import Compared, Pair, SequenceScores, exact_scores
 from recurra.report import Chart, HeatMap
@@ -25,17 +28,18 @@ from recurra.tasks.bucketing import BucketSampler
 from recurra.tasks.columns import unfit
 from recurra.tasks.explanation import ExplanationTarget
 from recurra.tasks.options import refuse_options
-from recurra.tasks.text import unknown_share
 from recurra.tasks.translation.answers import Candidate, Translated, attention_of, candidates, said_tokens
 from recurra.tasks.translation.batches import collated, copied, tokens_of
 from recurra.tasks.translation.explain import explained
 from recurra.tasks.translation.losses import Forced, forced_rows, loss_of
-from recurra.tasks.translation.pairs import Columns, PairRow, TextPair, Wanted, text_of, wanted
+from recurra.tasks.translation.pairs import Columns, PairCodec, PairRow, TextPair, Wanted, text_of, wanted
 from recurra.tasks.translation.readers import Limits, Sides
 from recurra.tasks.translation.search import Autoregressive, Search
 from recurra.tasks.translation.tables import by_group, by_length, examples_of, length_chart, unknown_tokens
 from recurra.tasks.translation.warnings import refuse_join, tokenised, too_long, warnings
 
+# Texts whose words are counted, to see whether the tokenizer fits.
+LOOKED_AT = 10_000
 # Examples whose attention a report shows.
 PICTURES = 3
 
@@ -78,15 +82,21 @@ class Translation:
         Raises DataError, with file and line, for a text that is not there.
         """
         if gold:
-            return next(self.examples([self.columns.read(record)]))
+            return self._example(self.columns.read(record))
         text = text_of(record, self.columns.source, empty=True)
         read, copies = self._source(self.sides.source.encode(text)[0])
         return TextPair(text, read, copied(copies, copies), None, record.origin)
 
-    def examples(self, rows: Iterable[PairRow]) -> Iterator[TextPair]:
+    def examples(self, rows: Iterable[PairRow], means: Means = IN_MEMORY) -> Iterator[TextPair]:
         """Rows as examples, one by one. Raises DataError, with file and line, for a reference without a token."""
-        sides = self.sides
-        return (self.pair(r, sides.source.encode(r.source)[0], sides.target.encode(r.answers[0])[0]) for r in rows)
+        return map(self._example, rows)
+
+    def _example(self, row: PairRow) -> TextPair:
+        return self.pair(row, self.sides.source.encode(row.source)[0], self.sides.target.encode(row.answers[0])[0])
+
+    @property
+    def example_codec(self) -> PairCodec:
+        return PairCodec(self.sides.source.vocabulary, self.sides.target.vocabulary)
 
     def pair(self, row: PairRow, source: Encoded, reference: Encoded) -> TextPair:
         """The example of a row of which these are the tokens."""
@@ -142,19 +152,20 @@ class Translation:
         pairs = self._pairs(outputs, examples)
         return (*self.kind.scores(pairs, split), *exact_scores(pairs, split), *_forced_scores(outputs, split))
 
-    def filter(self, examples: Sequence[TextPair], split: str) -> tuple[list[TextPair], tuple[str, ...]]:
+    def filter(self, examples: Sequence[TextPair], split: str) -> tuple[Sequence[TextPair], tuple[str, ...]]:
         """The rows of train within the limits on length, all rows of other splits; what is left out or long is said."""
         if split != "train":
-            return list(examples), too_long(examples, self.sides, split)
-        kept = [e for e in examples if self.limits.allow(len(e.encoded), len(wanted(e).encoded))]
-        left = [e for e in examples if not self.limits.allow(len(e.encoded), len(wanted(e).encoded))]
-        return kept, (*_left_out(left, len(examples), self.limits), *self._unfit(examples))
+            return examples, too_long(examples, self.sides, split)
+        allowed = [self.limits.allow(len(e.encoded), len(wanted(e).encoded)) for e in examples]
+        first = None if all(allowed) else examples[allowed.index(False)]
+        left_out = () if first is None else _left_out(first, allowed.count(False), len(examples), self.limits)
+        return chosen(examples, allowed), (*left_out, *self._unfit(examples))
 
     def _unfit(self, examples: Sequence[TextPair]) -> tuple[str, ...]:
         """A sentence where the source is cut in a way that does not fit its texts."""
         if not examples:
             return ()
-        words = mean(len(e.text.split()) for e in examples)
+        words = mean(len(e.text.split()) for e in islice(examples, LOOKED_AT))
         found = unfit("task.source_tokenizer", str(self.sides.source.tokenizer.to_json()["name"]), words)
         return (found,) if found else ()
 
@@ -265,11 +276,15 @@ class Translation:
             {"vocabulary": source} if self.sides.shared else {"source vocabulary": source, "target vocabulary": target}
         )
         for name, examples in splits.items():
-            sides = {"source": [e.encoded for e in examples], "target": [wanted(e).encoded for e in examples]}
+            counts = Counter[str]()
+            for e in examples:
+                for side, text in (("source", e.encoded), ("target", wanted(e).encoded)):
+                    counts[side] += len(text)
+                    counts[f"unknown {side}"] += text.num_unknown
             found[f"{name} rows"] = len(examples)
-            for side, texts in sides.items():
-                found[f"{name} {side} tokens"] = sum(map(len, texts))
-                found[f"{name} unknown {side} tokens"] = f"{unknown_share(texts):.2%}"
+            for side in ("source", "target"):
+                found[f"{name} {side} tokens"] = counts[side]
+                found[f"{name} unknown {side} tokens"] = f"{counts[f'unknown {side}'] / max(counts[side], 1):.2%}"
         return found
 
     @property
@@ -352,14 +367,11 @@ def _forced_scores(outputs: Sequence[Translated], split: str) -> tuple[Score, ..
     )
 
 
-def _left_out(left: Sequence[TextPair], number: int, limits: Limits) -> tuple[str, ...]:
-    if not left:
-        return ()
+def _left_out(first: TextPair, left: int, number: int, limits: Limits) -> tuple[str, ...]:
     bounds = {"max_source_length": limits.source, "max_target_length": limits.target}
     words = " or ".join(f"{name} {value}" for name, value in bounds.items() if value is not None)
-    first = left[0]
     return (
-        f"train: {len(left):,} of {number:,} rows were left out, because they are longer than {words}; the first: "
+        f"train: {left:,} of {number:,} rows were left out, because they are longer than {words}; the first: "
         f"{first.origin}, with {len(first.encoded)} source and {len(wanted(first).encoded)} target tokens.",
     )
 
