@@ -224,12 +224,13 @@ def test_readme_names_every_cell_and_every_command():
 def test_the_page_of_tasks_names_what_a_task_has():
     from recurra.tasks import TASKS, Classification
 
-    # A configuration with `ReadsOnce` has other members in the place of some.
+    # Every configuration of recurra's own has `ReadsOnce`, and its rows have these members in its place.
+    of_rows = {"key", "stratum"}
     config, task = text_of("docs/adding/task.md").split("\n## Capabilities\n")[0].split("\n## The task\n")
     for part, kinds in ((config, [TASKS[word] for word in TASKS]), (task, [Classification])):
         members = re.findall(r"^\| `(\w+)", part, re.MULTILINE)
         assert len(members) > 5
-        assert [name for name in members if not any(hasattr(kind, name) for kind in kinds)] == []
+        assert [name for name in members if name not in of_rows and not any(hasattr(kind, name) for kind in kinds)] == []
 
 
 def test_the_first_guide_works_from_its_file_to_its_scores(tmp_path, monkeypatch, capsys):
