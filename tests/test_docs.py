@@ -230,7 +230,9 @@ def test_the_page_of_tasks_names_what_a_task_has():
     for part, kinds in ((config, [TASKS[word] for word in TASKS]), (task, [Classification])):
         members = re.findall(r"^\| `(\w+)", part, re.MULTILINE)
         assert len(members) > 5
-        assert [name for name in members if name not in of_rows and not any(hasattr(kind, name) for kind in kinds)] == []
+        assert [
+            name for name in members if name not in of_rows and not any(hasattr(kind, name) for kind in kinds)
+        ] == []
 
 
 def test_the_first_guide_works_from_its_file_to_its_scores(tmp_path, monkeypatch, capsys):

@@ -105,7 +105,7 @@ OF_WORDS = {"tokenizer": "spaces", "max_vocabulary": 8, "bptt": 3}
 LANGUAGE = {"inputs": {"embedding_size": 3}}
 CASES: dict[str, tuple[Callable[[Path], Path], dict[str, Any], dict[str, Any]]] = {
     "words with tags": (conll, {"name": "tagging", "min_count": 2, "max_length": 8}, {}),
-    "texts with spans": (spans, {"name": "tagging"}, {}),
+    "texts with spans": (spans, {"name": "tagging", "dictionary": "lookup"}, {}),
     "texts with tags": (spaced, {"name": "tagging"}, {}),
     "translation": (
         pairs,

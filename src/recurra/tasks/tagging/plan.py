@@ -235,13 +235,12 @@ class TaggingConfig:
         tagset, reader, limit = task.tagset, task.reader, self.max_length
         kept = Again(lambda: (row for row in rows if limit is None or row.sentence.length <= limit))
         numbered = Again(lambda: (task.numbered(row.sentence, tagset.read(row.tags, row.where)) for row in kept))
+        spans = Again(lambda: (tagset.spans(tagset.read(row.tags, row.where)) for row in kept))
         return made_by(
             self.lookup,
             ((e.numbers.words, e.targets) for e in numbered if e.numbers is not None and e.targets is not None),
             Again(lambda: ([reader.folded(token) for token in row.sentence.tokens] for row in kept)),
-            Again(lambda: (tagset.spans(tagset.read(row.tags, row.where)) for row in kept))
-            if tagset.has_spans
-            else None,
+            spans if tagset.has_spans else None,
             words=len(reader.words),
             tags=tagset.tags,
             scheme=tagset.learned,

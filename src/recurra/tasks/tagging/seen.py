@@ -94,7 +94,7 @@ _UNITS = Way(lambda units: tuple(map(tuple, units)), lambda plain: tuple(Unit(*o
 
 
 def sentences(*vocabularies: Vocabulary) -> Fields[Sentence]:
-    """Sentences as plain values, and back. vocabularies: of words, of patterns and of letters, whose numbers they have"""
+    """Sentences as plain values, and back. vocabularies: of words, patterns and letters, whose numbers they have"""
     dtypes = (*(vocabulary.dtype for vocabulary in vocabularies), np.uint8)
     numbers = Way(
         lambda one: one and tuple(part.tobytes() for part in (one.words, one.patterns, one.letters, one.sizes)),
