@@ -96,8 +96,9 @@ class SoundCodec:
 
     def from_plain(self, plain: Any, origin: Origin) -> Any:
         """The inverse of `to_plain`."""
-        source, header, beside = plain
-        return self._make(Sound(source if isinstance(source, bytes) else Path(source), *header, origin), *beside)
+        source, (rate, channels, samples, digest), beside = plain
+        found = Sound(source if isinstance(source, bytes) else Path(source), rate, channels, samples, digest, origin)
+        return self._make(found, *beside)
 
 
 def read_sound(record: Record, column: str, spectrum: Spectrum, *, blank: bool = False) -> Sound:

@@ -9,13 +9,15 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from recurra.base.contracts import Record
+from recurra.data.formats.sentences import LINE
 from recurra.data.schemes import Tags
 from recurra.data.store import INTS, Fields, Way
 from recurra.data.store.stored import key_digest
 from recurra.data.tokenizers import Vocabulary
 from recurra.data.tokenizers.learned import Unit, guessed_units
 from recurra.tasks.tagging.readers import Numbers
-from recurra.tasks.tagging.sentences import LINE, Record, Sentence, TagRow
+from recurra.tasks.tagging.sentences import Sentence, TagRow
 
 T = TypeVar("T")
 # Sentences by whose looks columns are told apart, and sentences that teach how a text is cut: of more, some hundred MB
@@ -95,10 +97,18 @@ _UNITS = Way(lambda units: tuple(map(tuple, units)), lambda plain: tuple(Unit(*o
 
 def sentences(*vocabularies: Vocabulary) -> Fields[Sentence]:
     """Sentences as plain values, and back. vocabularies: of words, patterns and letters, whose numbers they have"""
-    dtypes = (*(vocabulary.dtype for vocabulary in vocabularies), np.uint8)
+    words, patterns, letters = (vocabulary.dtype for vocabulary in vocabularies)
+
+    def numbered(plain: Any) -> Numbers | None:
+        if plain is None:
+            return None
+        w, p, c, sizes = plain
+        read = np.frombuffer
+        return Numbers(read(w, words), read(p, patterns), read(c, letters), read(sizes, np.uint8))
+
     numbers = Way(
         lambda one: one and tuple(part.tobytes() for part in (one.words, one.patterns, one.letters, one.sizes)),
-        lambda plain: plain and Numbers(*map(np.frombuffer, plain, dtypes)),
+        numbered,
     )
     in_spans = Way(
         lambda one: None if one is None else one.tobytes(),
