@@ -54,7 +54,7 @@ _ANSWERS = (
         "Tags",
         "Span",
     ),
-    *("LogProb", "TokenLogProb", "Chords", "Forecast"),
+    *("LogProb", "TokenLogProb", "Chords", "Forecast", "Numbers"),
 )
 PAGES: Mapping[str, Contents] = {
     "python.md": Contents(

@@ -11,8 +11,8 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, ClassVar, Literal, Protocol
 
 # For whoever draws answers or puts them into columns: labels with probabilities; a text; tags of tokens or spans; how
-# probable a text is that can be continued, and the same of chords.
-AnswerKind = Literal["label", "text", "tags", "continuation", "chords", "forecast"]
+# probable a text is that can be continued, and the same of chords; what follows a series; numbers of a row.
+AnswerKind = Literal["label", "text", "tags", "continuation", "chords", "forecast", "numbers"]
 
 
 class Answer(Protocol):
@@ -278,6 +278,26 @@ class Forecast:
         return ", ".join(f"{value:.5g}" for value in first)
 
 
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """Numbers of a row, by what they are, in the units of the data; none for no steps. steps: how many were read"""
+
+    kind: ClassVar[AnswerKind] = "numbers"
+
+    numbers: Mapping[str, float]
+    steps: int
+    note: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return _as_dict(self)
+
+    def __str__(self) -> str:
+        if len(self.numbers) == 1:
+            return f"{next(iter(self.numbers.values())):.5g}"
+        return ", ".join(f"{name} {value:.5g}" for name, value in self.numbers.items())
+
+
 class AnyAnswer(Answer, Protocol):
     """An answer as type checkers see it: every attribute that some kind of answer has.
 
@@ -307,6 +327,7 @@ class AnyAnswer(Answer, Protocol):
     series: str
     time: tuple[str | int, ...]
     columns: Mapping[str, tuple[float, ...]]
+    numbers: Mapping[str, float]
 
 
 def _as_dict(answer: Any) -> dict[str, Any]:

@@ -96,6 +96,9 @@ def readable(row: Row) -> str:
     values = dict(row)
     note = values.pop("note", None)
     answer = next((values.pop(name) for name in _ANSWER if name in values), None)
+    if isinstance(numbers := values.get("numbers"), dict):
+        named = [f"{one_line(name)} {_plainly(number)}" for name, number in numbers.items()]
+        answer = named if len(named) > 1 else [_plainly(number) for number in numbers.values()]
     confidence = next((values.pop(name) for name in _CONFIDENCE if name in values), None)
     parts = [_words(answer)] if answer is not None else []
     parts += [f"{100 * confidence:.1f} %"] if isinstance(confidence, float) else []

@@ -13,7 +13,7 @@ from recurra.export.encoders import EncodedValues
 from recurra.export.layers import linear, write
 from recurra.export.onnx_graph import Drawing, Shape, Value
 from recurra.export.parts import Named, padding
-from recurra.models.heads import LabelHead, NotesHead, TagsHead, VocabularyHead
+from recurra.models.heads import LabelHead, NotesHead, NumbersHead, TagsHead, VocabularyHead
 from recurra.nn import softmax_log_probabilities
 
 
@@ -52,9 +52,18 @@ def _only_real(draw: Drawing, encoded: EncodedValues, value: Value) -> Value:
 
 
 def _label(draw: Drawing, head: LabelHead, encoded: EncodedValues) -> dict[str, Said]:
+    return {"logits": _pooled(draw, head, encoded, "logits")}
+
+
+def _numbers(draw: Drawing, head: NumbersHead, encoded: EncodedValues) -> dict[str, Said]:
+    return {"numbers": _pooled(draw, head, encoded, "numbers")}
+
+
+def _pooled(draw: Drawing, head: LabelHead | NumbersHead, encoded: EncodedValues, name: str) -> Said:
+    """A linear layer over the one vector that the steps become."""
     pooled = write(draw, head.pool, encoded.outputs, encoded.summary, encoded.lengths)
     shape = ("N", head.output.out_features)
-    return {"logits": Said(linear(draw, head.output, pooled), shape, lambda out: out["logits"], padded=False)}
+    return Said(linear(draw, head.output, pooled), shape, _named(name), padded=False)
 
 
 def _tags(draw: Drawing, head: TagsHead, encoded: EncodedValues) -> dict[str, Said]:
@@ -107,5 +116,6 @@ WRITERS: dict[type[nn.Module], Callable[[Drawing, Any, EncodedValues], dict[str,
     LabelHead: _label,
     TagsHead: _tags,
     NotesHead: _notes,
+    NumbersHead: _numbers,
     VocabularyHead: _vocabulary,
 }

@@ -18,10 +18,14 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One line of a chart. points: (x, y) with x rising; a point that is not finite is left out."""
+    """One line of a chart. points: (x, y) with x rising; a point that is not finite is left out.
+
+    dots: points that no line joins, such as predictions over truths
+    """
 
     name: str
     points: tuple[Point, ...]
+    dots: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +39,14 @@ class Chart:
 
 
 def thinned(curve: Curve) -> Curve:
-    """At most 300 points: each is the mean of as many neighbours as it takes, so a noisy loss reads as a line."""
+    """At most 300 points: each is the mean of as many neighbours as it takes, so a noisy loss reads as a line.
+
+    Of dots every so manieth stays as it is: a mean would hide how far they lie apart.
+    """
     points = [p for p in curve.points if math.isfinite(p[0]) and math.isfinite(p[1])]
     size = math.ceil(len(points) / MOST_POINTS)
+    if curve.dots:
+        return Curve(curve.name, tuple(points[:: max(size, 1)]), dots=True)
     runs = [points[i : i + size] for i in range(0, len(points), max(size, 1))]
     return Curve(curve.name, tuple((_mean(x for x, _ in run), _mean(y for _, y in run)) for run in runs))
 
@@ -115,7 +124,7 @@ def _line(curve: Curve, axes: _Axes, *, class_: str) -> Markup:
     line = tag("polyline", points=" ".join(f"{x:.1f},{y:.1f}" for x, y in places), class_=class_)
     # Dots show where few values were really measured; among many they would hide the line.
     dots = [tag("circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r=2.5, class_=class_) for x, y in places]
-    return join(line, *(dots if len(dots) <= 40 else ()))
+    return join(*([] if curve.dots else [line]), *(dots if curve.dots or len(dots) <= 40 else ()))
 
 
 def _legend(curves: Sequence[Curve]) -> Markup:

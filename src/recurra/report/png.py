@@ -73,7 +73,8 @@ def curves_png(charts: Sequence[Chart]) -> bytes:
     figure = Figure(figsize=(8, 3 * len(charts)), dpi=120, layout="constrained")
     for axes, chart in zip(figure.subplots(len(charts), squeeze=False)[:, 0], charts, strict=True):
         for curve in map(thinned, chart.curves):
-            axes.plot(*zip(*curve.points, strict=True) if curve.points else ([], []), label=curve.name)
+            style = "." if curve.dots else "-"
+            axes.plot(*zip(*curve.points, strict=True) if curve.points else ([], []), style, label=curve.name)
         axes.set_title(chart.title, parse_math=False)
         axes.set_xlabel(chart.x, parse_math=False)
         axes.set_ylabel(chart.y, parse_math=False)

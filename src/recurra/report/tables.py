@@ -45,13 +45,15 @@ def score_table(report: Report, split: str) -> Markup:
 
 
 def label_table(report: Report, split: str) -> Markup | None:
-    """A row for each label: precision, recall, F1, support, and the baselines' F1; None where nothing is per label."""
+    """A row for each label, or target: precision, recall, F1, support, and the baselines' F1; None without any."""
     found = _per_label(report.scores, split)
     if not found:
         return None
     metrics = list(dict.fromkeys(metric for scores in found.values() for metric in scores))
     rivals = {name: _per_label(scores, split) for name, scores in report.baselines.items()}
-    heads = ["label", *metrics, *(f"f1, {name}" for name in rivals)]
+    labels = "f1" in metrics  # else numbers to predict
+    rivals = rivals if labels else {}
+    heads = ["label" if labels else "target", *metrics, *(f"f1, {name}" for name in rivals)]
     head = tag("tr", *(tag("th", text, scope="col", class_="n" if i else None) for i, text in enumerate(heads)))
     rows = [
         tag(

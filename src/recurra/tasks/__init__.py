@@ -75,6 +75,7 @@ from recurra.tasks.language_model.plan import LanguageModelConfig
 from recurra.tasks.language_model.task import LanguageModelling
 from recurra.tasks.music import Music, MusicConfig
 from recurra.tasks.series_classification import SeriesClassification, SeriesClassificationConfig
+from recurra.tasks.series_regression import SeriesRegression, SeriesRegressionConfig
 from recurra.tasks.tagging.plan import TaggingConfig
 from recurra.tasks.tagging.task import Tagging
 from recurra.tasks.translation.plan import TranslationConfig
@@ -87,6 +88,7 @@ TASKS.add("language_model", LanguageModelConfig)
 TASKS.add("tagging", TaggingConfig)
 TASKS.add("music", MusicConfig)
 TASKS.add("series_classification", SeriesClassificationConfig)
+TASKS.add("series_regression", SeriesRegressionConfig)
 TASKS.add("forecasting", ForecastingConfig)
 # What people call them; `recurra init` takes these words too.
 TASKS.also(
@@ -108,6 +110,7 @@ TASKS.also(
     "series_classification", "time_series_classification", "series", "sensors", "activity", "activity_recognition",
     "har", "sound", "audio", "sound_classification", "audio_classification", "keyword_spotting",
 )  # fmt: skip
+TASKS.also("series_regression", "regression", "time_series_regression", "regressor", "boxes", "bounding_boxes")
 TASKS.also("forecasting", "forecast", "forecasts", "time_series", "timeseries", "time_series_forecasting", "demand")
 TASKS.also("music", "midi", "chords", "notes", "abc")
 
@@ -152,6 +155,8 @@ __all__ = [
     "SaysLabels",
     "SeriesClassification",
     "SeriesClassificationConfig",
+    "SeriesRegression",
+    "SeriesRegressionConfig",
     "SolvesWide",
     "StreamingPredictor",
     "Streams",

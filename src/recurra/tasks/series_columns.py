@@ -64,12 +64,21 @@ class Answer:
 Find = Callable[[Sequence[Record], Path, Sequence[str]], Answer]
 
 
-def suggested(rows: Sequence[Record], file: Path, find: Find, *, wanted: str, vectors: bool) -> Suggestion:
+def suggested(
+    rows: Sequence[Record],
+    file: Path,
+    find: Find,
+    *,
+    wanted: str,
+    vectors: bool = False,
+    apart: Sequence[str] = (),
+) -> Suggestion:
     """Options of a task for a file, from its first rows. Raises ConfigError or DataError if nothing fits.
 
     wanted: the answer, in words      vectors: where rows cannot be put together, each is a series of one step
+    apart: columns that hold no series, whatever is in them
     """
-    names = column_names(rows, file, f"numbers and {wanted}")
+    names = [name for name in column_names(rows, file, f"numbers and {wanted}") if name not in apart]
     sounds = [name for name in names if names_sound(rows[0].fields[name])]
     if sounds:
         return _of_sounds(rows, file, names, sounds[0], find)

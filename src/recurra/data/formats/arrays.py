@@ -1,7 +1,8 @@
 """Arrays of NumPy, `.npz` and `.npy`, and of IDX, as MNIST has them: a series for each row of the first axis.
 
 `.npz`: an array X (series, steps, numbers) or (series, steps), y (series,) with the labels where there are any, and
-lengths (series,) where shorter series are padded. `.npy`: X_train.npy, with the labels in y_train.npy beside it. IDX:
+lengths (series,) where shorter series are padded; y is (series, numbers) where several are to be predicted. `.npy`:
+X_train.npy, with the labels in y_train.npy beside it. IDX:
 train-images-idx3-ubyte, with the labels in train-labels-idx1-ubyte. Pickled arrays are refused: they could run code.
 """
 
@@ -45,7 +46,8 @@ class Arrays:
                 "numbers)."
             )
         for name, other in (("y", y), ("lengths", lengths)):
-            if other is not None and other.shape != (len(x),):
+            shape = other.shape[:1] if name == "y" and other is not None and _are_lists(other) else None
+            if other is not None and (shape or other.shape) != (len(x),):
                 raise DataError(f"{path}: {name} has shape {other.shape}, expected ({len(x)},), one for each series.")
         self._check_lengths()
         self.said = [_axes(x)]
@@ -82,10 +84,17 @@ class ArrayRows:
         return Origin(arrays.path, k + 1), values | ({} if arrays.y is None else {LABEL: label_of(arrays.y[k])})
 
 
-def label_of(value: Any) -> str:
-    """A label of an array as text: 3 of 3, 3.0 and b"3"."""
+def _are_lists(y: NDArray[Any]) -> bool:
+    """Whether there are several numbers for each series, to be predicted."""
+    return y.ndim == 2 and y.dtype.kind in "iuf"
+
+
+def label_of(value: Any) -> Any:
+    """A label of an array as text, 3 of 3, 3.0 and b"3"; several numbers as a list."""
     import numpy as np
 
+    if isinstance(value, np.ndarray):
+        return value.astype(np.float64).tolist()
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     if isinstance(value, np.floating | float) and math.isfinite(value) and float(value).is_integer():

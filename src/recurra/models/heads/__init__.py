@@ -3,6 +3,7 @@
 label       logits of labels for a whole sequence
 tags        a score for each tag at each step, alone or with a CRF
 vocabulary  what the token after each step is, over the whole vocabulary
+numbers     numbers of a whole sequence
 notes       which notes sound after each step
 """
 
@@ -14,6 +15,7 @@ from recurra.base.registry import Registry
 from recurra.models.contract import Head
 from recurra.models.heads.label import LabelHead
 from recurra.models.heads.notes import NotesHead
+from recurra.models.heads.numbers import NumbersHead
 from recurra.models.heads.tags import TagsHead
 from recurra.models.heads.vocabulary import VocabularyHead
 
@@ -22,5 +24,6 @@ HEADS.add("label", LabelHead)
 HEADS.add("tags", TagsHead)
 HEADS.add("vocabulary", VocabularyHead)
 HEADS.add("notes", NotesHead)
+HEADS.add("numbers", NumbersHead)
 
-__all__ = ["HEADS", "LabelHead", "NotesHead", "TagsHead", "VocabularyHead"]
+__all__ = ["HEADS", "LabelHead", "NotesHead", "NumbersHead", "TagsHead", "VocabularyHead"]

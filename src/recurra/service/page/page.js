@@ -547,10 +547,28 @@ function forecastView(model) {
   return { prompt: "A series as JSON: a list of times and one of numbers, by their columns", controls: [button], typed: () => {}, entered: answer };
 }
 
+/** A series as numbers, or a row as JSON where it has several columns, and a table of what is said of it. */
+function numbersView(model) {
+  const table = (numbers) =>
+    h("table", {}, h("tbody", {}, ...Object.entries(numbers).map(([name, value]) =>
+      h("tr", {}, h("th", {}, name), h("td", {}, `${+value.toPrecision(6)}`)))));
+  const answer = () =>
+    latest(async (signal) => {
+      const given = text().trim();
+      if (!given) return show(), note([]);
+      const row = given.startsWith("{") ? { records: [JSON.parse(given)] } : { texts: [given] };
+      const found = await asked("/predict", { model: model.name, ...row }, signal);
+      show(table(found.predictions[0].numbers));
+      note(found.notes);
+    });
+  const button = h("button", { class: "main", type: "submit" }, "Predict");
+  return { prompt: "Numbers, one a step, or a row as JSON", controls: [button], typed: () => {}, entered: answer };
+}
+
 // By what a model answers.
 const views = new Map([
   ["label", labelView], ["text", textView], ["tags", tagView], ["continuation", continuationView], ["chords", chordView],
-  ["forecast", forecastView],
+  ["forecast", forecastView], ["numbers", numbersView],
 ]);
 
 /** For a kind of answer without a view of its own: the answer as it is. */

@@ -86,7 +86,7 @@ class SeriesClassificationConfig(SeriesPlan):
     @classmethod
     def suggested(cls, rows: Sequence[Record], file: Path) -> Suggestion:
         """Options for a file, from its first rows. Raises ConfigError or DataError if its columns do not fit."""
-        return suggested(rows, file, label_among, wanted="a label", vectors=False)
+        return suggested(rows, file, label_among, wanted="a label")
 
     @classmethod
     def sized(cls, options: Options, seen: Seen) -> list[Choice]:
