@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from recurra.tasks.series_task import AnyExample
 
 Floats = NDArray[np.float64]
-TREES = 200
+TREES = 100
 # Strengths of the ridge's penalty, of which leave-one-out on the training rows chooses.
 PENALTIES = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0, 10_000.0)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -16,6 +16,7 @@ from recurra.base.option import Opt
 from recurra.base.words import as_written, counted
 from recurra.data.fields import numbers_of
 from recurra.data.formats import field
+from recurra.data.preparing import IN_MEMORY, Means
 from recurra.data.scaling import Scaler
 from recurra.metrics.regression import BOX
 from recurra.tasks.contract import Needs, Suggestion
@@ -101,21 +102,17 @@ class SeriesRegressionConfig(SeriesPlan):
         """The task from training records, as `fit_examples`."""
         return self.fit_examples([self.read(record) for record in records], source)[0]
 
-    def fit_examples(self, rows: Sequence[AnyRow], source: str) -> tuple[SeriesRegression, list[AnyExample]]:
+    def fit_examples(
+        self, rows: Collection[AnyRow], source: str, means: Means = IN_MEMORY
+    ) -> tuple[SeriesRegression, Iterator[AnyExample]]:
         """Scales of what is read and of what is predicted from training rows, and these as examples.
 
         Raises DataError for series of other numbers of features, or of targets, than the first.
         """
-        first = rows[0]
-        for row in rows:
-            if len(row.gold) != len(first.gold):
-                raise DataError(
-                    f"{row.origin}: has {counted(len(row.gold), 'number')} to predict, and {first.origin} has "
-                    f"{len(first.gold)}; expected as many in every row of {source}."
-                )
-        scaler = Scaler.fit("standard", (np.array([row.gold]) for row in rows), len(first.gold))
+        number = _num_targets(rows, source)
+        scaler = Scaler.fit("standard", (np.array([row.gold]) for row in rows), number)
         task = SeriesRegression(self, self.reader_of(rows, source), scaler)
-        return task, [example_of(task.reader, row) for row in rows]
+        return task, (example_of(task.reader, row) for row in means.encoding(rows))
 
     def restore(self, data: Mapping[str, Any], origin: str) -> SeriesRegression:
         """The task as a run folder holds it. Raises RunError that names `origin`."""
@@ -126,6 +123,18 @@ class SeriesRegressionConfig(SeriesPlan):
         except (KeyError, TypeError, ValueError, ArithmeticError) as error:
             raise RunError(f"{origin}: expected scales of series and of targets: {str(error)[:300]}.") from error
         return SeriesRegression(self, reader, scaler)
+
+
+def _num_targets(rows: Collection[AnyRow], source: str) -> int:
+    """Numbers to predict, as many in every row. Raises DataError, with file and line, for a row with others."""
+    first = next(iter(rows))
+    for row in rows:
+        if len(row.gold) != len(first.gold):
+            raise DataError(
+                f"{row.origin}: has {counted(len(row.gold), 'number')} to predict, and {first.origin} has "
+                f"{len(first.gold)}; expected as many in every row of {source}."
+            )
+    return len(first.gold)
 
 
 def _numbers(value: Any, origin: Origin, name: str) -> NDArray[np.float64]:
