@@ -16,6 +16,7 @@ import gzip
 import io
 import json
 import random
+import re
 import sys
 import tempfile
 import time
@@ -237,7 +238,8 @@ def sampled(text: str, number: int | None) -> str:
     """So many of the sentences that blank lines part, or the text as it is."""
     if number is None:
         return text
-    sentences = [sentence for part in text.split("\n\n") if (sentence := part.strip("\n"))]
+    # Between sentences of wnut17 there are lines with a tab, too.
+    sentences = [sentence for part in re.split(r"\n[ \t]*\n", text) if (sentence := part.strip("\n"))]
     return "\n\n".join(random.Random(SAMPLE_SEED).sample(sentences, number)) + "\n"
 
 
