@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
@@ -22,6 +23,9 @@ from typing import Any
 
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
+# Eight years of months, for the run that `recurra demo airline` makes.
+MONTHS = [f"{1960 + k // 12}-{k % 12 + 1:02d}" for k in range(96)]
+PASSENGERS = [round((300 + 3 * k) * (1 + 0.2 * math.sin(k * math.pi / 6)), 1) for k in range(96)]
 # What is typed for each task, and what must then be there.
 TEXTS = {
     "classification": ("Müller", ".bars dt"),
@@ -29,6 +33,7 @@ TEXTS = {
     "tagging": ("We met in Berlin on 4 March 2001.", ".tagged, .words"),
     "language_model": ("What is the ", ".chips button"),
     "music": ("C4+E4+G4 F4+A4+C5 G4+B4+D5", ".roll .note"),
+    "forecasting": (json.dumps({"month": MONTHS, "passengers": PASSENGERS}), ".forecast .ahead"),
 }
 SCREENS = {"wide": (1200, 860), "phone": (375, 740)}
 SECONDS = 20_000

@@ -520,14 +520,90 @@ function chordView(model) {
   };
 }
 
-/** A row of lists as JSON, and a table of its forecast: a line for each step to come. */
+// Steps of the past that a chart of a forecast shows, in forecasts, and at least.
+const PAST = 3, FEWEST = 24;
+// What an answer holds besides its columns.
+const BESIDE = new Set(["series", "time", "note"]);
+
+const columnsOf = (said) => Object.keys(said).filter((name) => !BESIDE.has(name));
+const levelOf = (column) => Number(column.slice(column.lastIndexOf("_q") + 2));
+
+/** A round step of an axis, so that about `number` of them make `span`: 1, 2 or 5 times a power of ten. */
+function roundStep(span, number) {
+  const rough = span / number, power = 10 ** Math.floor(Math.log10(rough));
+  return [1, 2, 5, 10].find((k) => k * power >= rough) * power;
+}
+
+/** The numbers of a field up to the last that is known; what is missing on the way is null. */
+function numbersOf(field) {
+  const values = [field].flat(2).map((value) => (typeof value === "number" ? value : null));
+  while (values.length && values[values.length - 1] === null) values.pop();
+  return values;
+}
+
+/** Charts of a forecast, one a target: what was, what is said, and what lies between the outermost quantiles. */
+function forecastCharts(row, said) {
+  const columns = columnsOf(said);
+  return columns.filter((name) => row[name] !== undefined).map((name) => {
+    const levels = columns.filter((key) => key.startsWith(`${name}_q`)).sort((a, b) => levelOf(a) - levelOf(b));
+    const band = levels.length > 1 ? [levels[0], levels[levels.length - 1]] : [];
+    return forecastChart(name, numbersOf(row[name]).slice(-Math.max(PAST * said.time.length, FEWEST)), said, band);
+  });
+}
+
+function forecastChart(name, past, said, band) {
+  const ahead = said[name], [low, high] = band.map((key) => said[key]), now = past.length;
+  const { svg, draw, at, right, foot } = axesOf([...past, ...ahead, ...(low || []), ...(high || [])], now + ahead.length);
+  svg.setAttribute("aria-label", `${name}: ${now} steps of the past, and the forecast of ${ahead.length}`);
+  if (low) draw("polygon", { class: "band", points: [...at(low, now), ...at(high, now).reverse()].join(" ") });
+  // A number that is missing parts the line.
+  const runs = [[]];
+  past.forEach((value, k) => (value === null ? runs.push([]) : runs[runs.length - 1].push(...at([value], k))));
+  for (const run of runs) draw("polyline", { class: "past", points: run.join(" ") });
+  const known = past.slice(now - 1);
+  draw("polyline", { class: "ahead", points: at([...known, ...ahead], now - known.length).join(" ") });
+  const [line] = at([0], now - 0.5)[0].split(",");
+  draw("line", { class: "now", x1: line, x2: line, y1: 10, y2: foot - 18 });
+  draw("text", { x: Number(line) + 5, y: foot }, `${said.time[0]}`);
+  if (ahead.length > 1) draw("text", { x: right, y: foot, "text-anchor": "end" }, `${said.time[said.time.length - 1]}`);
+  const key = (kind, words) => h("span", { class: kind }, words);
+  const between = band.map((one) => one.slice(name.length + 1)).join(" to ");
+  return h("figure", { class: "forecast" },
+    h("figcaption", {}, h("b", {}, name), key("past", "what was"), key("ahead", "forecast"), ...(low ? [key("band", between)] : [])), svg);
+}
+
+/** A drawing with a vertical axis for these values, and `steps` places side by side; at(values, first) gives points. */
+function axesOf(values, steps) {
+  const [width, height, left, right, top, bottom] = [640, 260, 58, 626, 10, 228];
+  const some = values.filter((value) => Number.isFinite(value)), least = Math.min(...some), most = Math.max(...some);
+  const step = roundStep(most - least || Math.abs(most) || 1, 4), floor = Math.floor(least / step) * step;
+  const ceiling = Math.max(Math.ceil(most / step) * step, floor + step);
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  svg.setAttribute("role", "img");
+  const draw = (tag, attributes, text = "") => {
+    const element = document.createElementNS(SVG, tag);
+    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+    element.textContent = text;
+    svg.append(element);
+  };
+  const y = (value) => top + ((bottom - top) * (ceiling - value)) / (ceiling - floor);
+  const at = (some, first) => some.map((value, k) => `${(left + ((right - left) * (first + k)) / Math.max(steps - 1, 1)).toFixed(1)},${y(value).toFixed(1)}`);
+  for (let tick = floor; tick <= ceiling + step / 2; tick += step) {
+    draw("line", { class: "grid", x1: left, x2: right, y1: y(tick), y2: y(tick) });
+    draw("text", { x: left - 6, y: y(tick) + 4, "text-anchor": "end" }, `${+tick.toPrecision(6)}`);
+  }
+  return { svg, draw, at, right, foot: height - 10 };
+}
+
+/** A row of lists as JSON, a chart of its forecast, and a table: a line for each step to come. */
 function forecastView(model) {
   const table = (said) => {
-    const names = Object.keys(said.columns);
+    const names = columnsOf(said);
     const cells = (values, tag) => values.map((value) => h(tag, {}, typeof value === "number" ? `${+value.toPrecision(6)}` : value));
     return h("table", {},
       h("thead", {}, h("tr", {}, ...cells(["time", ...names], "th"))),
-      h("tbody", {}, ...said.time.map((time, k) => h("tr", {}, ...cells([`${time}`, ...names.map((name) => said.columns[name][k])], "td")))),
+      h("tbody", {}, ...said.time.map((time, k) => h("tr", {}, ...cells([`${time}`, ...names.map((name) => said[name][k])], "td")))),
     );
   };
   const answer = () =>
@@ -540,7 +616,8 @@ function forecastView(model) {
         return show(), note([`This is no row as JSON: ${error.message}`]);
       }
       const found = await asked("/predict", { model: model.name, records: [row] }, signal);
-      show(table(found.predictions[0]));
+      const said = found.predictions[0];
+      show(...forecastCharts(row, said), table(said));
       note(found.notes);
     });
   const button = h("button", { class: "main", type: "submit" }, "Forecast");
