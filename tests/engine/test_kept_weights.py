@@ -177,6 +177,33 @@ def test_every_bit_of_every_weight_counts(isa, monkeypatch):
             assert (held > 0, kept_bytes(layer)) == (True, 0)
 
 
+def many_ways(layer):
+    """Calls that go the long way: lengths, states that are given, pieces of several layers and directions."""
+    wide = torch.randn(3, 2, 22, generator=torch.Generator().manual_seed(3))
+    (h, c) = (torch.ones(layer.num_layers * layer.num_directions, 2, 11) for _ in "hc")
+    with torch.no_grad():
+        made = [layer(X, lengths=[3, 1]), layer(X, (h, c)), layer(wide[:, :, :6])]
+    return [t for output, states in made for t in (output, *states)]
+
+
+@pytest.mark.parametrize("write", [in_data, loaded, stepped(torch.optim.Adam), by_numpy, all_signs_turned])
+@pytest.mark.parametrize("options", [{}, {"num_layers": 2, "bidirectional": True}])
+def test_every_layer_and_direction_keeps_its_own_on_the_long_way_too(write, options):
+    torch.manual_seed(2)
+    layer = LSTM(6, 11, **options)
+    for _ in range(2):
+        before = many_ways(layer)
+    assert all(one.kept_bytes > 0 for one in layer._shortest)
+    write(layer)
+    other = LSTM(6, 11, **options)
+    other.load_state_dict(copy.deepcopy(layer.state_dict()))
+    expected = many_ways(other)
+    for _ in range(3):
+        found = many_ways(layer)
+        assert all(map(torch.equal, found, expected))
+    assert not any(map(torch.equal, found[:2], before[:2]))
+
+
 def test_weights_that_were_written_back_need_no_packing_again():
     layer = warm()
     kept = layer.weight_hh_l0.detach().clone()
