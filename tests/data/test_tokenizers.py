@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+import re
 import time
 import unicodedata
 
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from recurra.base.errors import ConfigError, RunError
 from recurra.base.normal import stream_safe
 from recurra.data.tokenizers import TOKENIZERS, tokenizer_from_json
+from recurra.data.tokenizers.blocks import numbered
 from recurra.data.tokenizers.characters import Characters
 from recurra.data.tokenizers.words import Words, split_words
 
@@ -146,3 +149,21 @@ ASCII = st.text(st.characters(max_codepoint=127) | st.sampled_from("ab'09 _\x1c\
 @given(ASCII)
 def test_a_text_of_ascii_has_the_words_that_it_has_beside_other_letters(text: str) -> None:
     assert split_words(text) == split_words(f"{text} é")[:-1]  # the second one is not cut by the short way
+
+
+def test_a_text_of_ascii_is_cut_as_its_pattern_says_whatever_stands_in_it() -> None:
+    draw = random.Random(0)
+    signs = [chr(code) for code in range(128)]
+    for number in range(3_000):
+        pool = signs if number % 3 == 0 else "ab1'' .,-\n_!\""
+        text = "".join(draw.choice(pool) for _ in range(draw.randint(0, 12)))
+        # The pattern that _WORD is for ASCII: runs of letters and digits, with apostrophes inside; other signs alone.
+        assert split_words(text) == re.findall(r"[A-Za-z0-9]+(?:'[A-Za-z0-9]+)*|\S", text), repr(text)
+
+
+def test_tokens_are_numbered_in_the_order_in_which_they_are_first_seen() -> None:
+    places: dict[str, int] = {}
+    assert numbered(places, ["b", "a", "b", "c", "a"]).tolist() == [0, 1, 0, 2, 1]
+    assert numbered(places, ["d", "a", "e", "d"]).tolist() == [3, 1, 4, 3]
+    assert numbered(places, []).tolist() == []
+    assert places == {"b": 0, "a": 1, "c": 2, "d": 3, "e": 4}

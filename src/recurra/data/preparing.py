@@ -34,9 +34,14 @@ class Means:
         """Training rows as they become examples."""
         return self.watched("encoding", rows, len(rows))
 
-    def blocks(self, cutter: Cutter, rows: Iterable[T], text: Callable[[T], str]) -> Iterator[tuple[list[T], Block]]:
-        """The rows with their texts cut, some of them at a time, in order. Raises RunError if a worker is lost."""
-        return Crew(cutter, self.workers).blocks(rows, text)
+    def blocks(
+        self, cutter: Cutter, rows: Iterable[T], text: Callable[[T], str], places: dict[str, int] | None = None
+    ) -> Iterator[tuple[list[T], Block]]:
+        """The rows with their texts cut, some of them at a time, in order. places: as `cut_block` has it
+
+        Raises RunError if a worker is lost.
+        """
+        return Crew(cutter, self.workers).blocks(rows, text, places)
 
 
 # What a few rows are prepared with, by themselves.

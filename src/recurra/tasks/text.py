@@ -71,7 +71,7 @@ class TextEncoder:
         tokenizer = plan.train(row.text for row in rows)
         corpus = Corpus(means.keeping.numbers)
         watched = means.watched("cutting", rows, len(rows))
-        for some, block in means.blocks(Cutter(tokenizer), watched, _text):
+        for some, block in means.blocks(Cutter(tokenizer), watched, _text, corpus.places):
             corpus.add(block)
             for row in some:
                 see(row)

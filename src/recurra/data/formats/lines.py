@@ -138,7 +138,10 @@ class Lines:
         return self._readline(self._limit + 1)
 
     def _decoded(self, raw: bytes) -> Line:
-        ending = next((end for end in self._ends if raw.endswith(end)), b"").decode()
+        if raw.endswith(b"\n"):
+            ending = "\r\n" if raw.endswith(b"\r\n") else "\n"
+        else:
+            ending = "\r" if raw.endswith(self._ends) else ""
         body = raw[: len(raw) - len(ending)]
         if b"\0" in body:
             raise self.bad(with_nul(body, at_end=not ending))

@@ -33,20 +33,24 @@ class Fields(Generic[T]):
         names = [one.name for one in fields(kind) if one.init]  # type: ignore[arg-type]
         self._kind, self._origin = kind, names.index(ORIGIN)
         names.remove(ORIGIN)
-        # With one name it gives a value in the place of a tuple: it is asked twice for it then.
-        self._get, self._number = attrgetter(*names, *names[:1]), len(names)
+        # Of one name it gives a value in the place of a tuple: it is asked for it twice.
+        self._get, self._number = attrgetter(*names, *names[: len(names) == 1]), len(names)
         self._ways = [(names.index(name), way) for name, way in ways.items()]
 
     def to_plain(self, one: T) -> Any:
         """The fields of one."""
-        values = list(self._get(one))
-        del values[self._number :]
+        plain = self._get(one)[: self._number]
+        if not self._ways:
+            return plain
+        values = list(plain)
         for place, way in self._ways:
             values[place] = way.to_plain(values[place])
         return tuple(values)
 
     def from_plain(self, plain: Any, origin: Origin) -> T:
         """The inverse of `to_plain`."""
+        if not self._ways:
+            return self._kind(*plain[: self._origin], origin, *plain[self._origin :])
         values = list(plain)
         for place, way in self._ways:
             values[place] = way.from_plain(values[place])

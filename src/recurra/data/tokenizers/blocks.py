@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import compress, count
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 T = TypeVar("T")
 # Texts of a block, at most, and its characters, about: a worker is busy with one for a few hundredths of a second.
-TEXTS, CHARACTERS = 2048, 2**19
+TEXTS, CHARACTERS = 2048, 2**17
 
 
 class Cut(Protocol):
@@ -34,19 +35,36 @@ class Block:
     numbers: (L,) int32, the place of each token among these, one text after the other      lengths: (N,) int32, of each
     """
 
-    tokens: list[str]
+    tokens: Collection[str]
     numbers: NDArray[np.int32]
     lengths: NDArray[np.int32]
 
 
-def cut_block(cut: Cut, texts: Iterable[str]) -> Block:
-    """Cut texts, each once."""
-    places, numbers, lengths = Places(), array("i"), array("i")
+def cut_block(cut: Cut, texts: Iterable[str], places: dict[str, int] | None = None) -> Block:
+    """Cut texts, each once. places: of the tokens before, which the block goes on with in the place of its own"""
+    lengths, tokens = array("i"), list[str]()
     for text in texts:
-        tokens = cut(text)
-        numbers.extend(map(places.__getitem__, tokens))
-        lengths.append(len(tokens))
-    return Block(list(places), np.frombuffer(numbers, np.int32), np.frombuffer(lengths, np.int32))
+        found = cut(text)
+        tokens += found
+        lengths.append(len(found))
+    own: dict[str, int] = {}
+    numbers = numbered(own if places is None else places, tokens)
+    return Block(list(own) if places is None else places, numbers, np.frombuffer(lengths, np.int32))
+
+
+def numbered(places: dict[str, int], tokens: Collection[str]) -> NDArray[np.int32]:
+    """(L,) the place of each token in a dictionary that numbers its keys in order; new ones are put behind the others.
+
+    Each token is looked up once, and no line of Python is run for it.
+    """
+    known = len(places)
+    found = np.fromiter(map(places.setdefault, tokens, count(known)), np.int32, len(tokens))
+    # A new one has the number of its first place among the tokens; now they are numbered without gaps.
+    is_first = np.zeros(len(tokens), bool)
+    is_first[found[found >= known] - known] = True
+    places.update(zip(compress(tokens, is_first.tolist()), count(known)))
+    dense = np.concatenate([np.arange(known, dtype=np.int32), known - 1 + is_first.cumsum(dtype=np.int32)])
+    return dense[found]
 
 
 def gathered(rows: Iterable[T], text: Callable[[T], str]) -> Iterator[tuple[list[T], list[str]]]:
@@ -63,14 +81,6 @@ def gathered(rows: Iterable[T], text: Callable[[T], str]) -> Iterator[tuple[list
             some, texts, size = [], [], 0
     if some:
         yield some, texts
-
-
-class Places(dict[str, int]):
-    """A number for each key that is asked for, from 0 on."""
-
-    def __missing__(self, key: str) -> int:
-        self[key] = number = len(self)
-        return number
 
 
 def in_this_process(cut: Cut) -> CutsBlocks:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from recurra.base.digest import digest_of
 from recurra.data.store.keeping import Numbers
 from recurra.data.store.plain import Way
-from recurra.data.tokenizers.blocks import TEXTS, Block, Places
+from recurra.data.tokenizers.blocks import TEXTS, Block, numbered
 from recurra.data.tokenizers.vocabulary import UNK, Vocabulary
 
 Ids = NDArray[np.uint16] | NDArray[np.int32]
@@ -112,17 +112,17 @@ class Corpus:
     """Training texts, cut into tokens once, while nobody knows yet which tokens will have a number.
 
     Until then a token's number is its place among the different tokens, in the order in which they were seen.
-    numbers: makes what keeps such numbers, of a dtype
+    numbers: makes what keeps such numbers, of a dtype      places: the tokens with their numbers
     """
 
     def __init__(self, numbers: Callable[[Any], Numbers]) -> None:
-        self._places = Places()
+        self.places: dict[str, int] = {}
         self._tokens, self._lengths = numbers(np.int32), numbers(np.int32)
 
     def add(self, block: Block) -> None:
         """Put texts behind the others."""
-        places = np.fromiter(map(self._places.__getitem__, block.tokens), np.int32, len(block.tokens))
-        self._tokens.extend(places[block.numbers])
+        own = block.numbers if block.tokens is self.places else numbered(self.places, block.tokens)[block.numbers]
+        self._tokens.extend(own)
         self._lengths.extend(block.lengths)
 
     @property
@@ -132,16 +132,16 @@ class Corpus:
 
     def counts(self, kept: NDArray[np.bool_] | None = None) -> Mapping[str, int]:
         """How often each token was seen. kept: (N,), which texts count; None: all of them"""
-        seen = np.zeros(len(self._places), np.int64)
+        seen = np.zeros(len(self.places), np.int64)
         for first, places, lengths in self._parts():
             if kept is not None:
                 places = places[np.repeat(kept[first : first + len(lengths)], lengths)]
             seen += np.bincount(places, minlength=len(seen))
-        return {token: number for token, number in zip(self._places, seen.tolist(), strict=True) if number}
+        return {token: number for token, number in zip(self.places, seen.tolist(), strict=True) if number}
 
     def encoded(self, vocabulary: Vocabulary) -> Iterator[Encoded]:
         """The texts, in order; no token is looked up twice."""
-        numbering = _Numbering(vocabulary, self._places)
+        numbering = _Numbering(vocabulary, self.places)
         for _, places, lengths in self._parts():
             yield from numbering.texts(places, lengths)
 

@@ -93,7 +93,8 @@ class VocabularyPlan:
         Raises DataError when none is left.
         """
         frequent = [t for t, n in counts.items() if n >= self._min_count and t and t not in SPECIALS]
-        ranked = sorted(frequent, key=lambda token: (-counts[token], token))[: self._max_tokens]
+        # Sorted twice, and equals stay in order: half of the time of a pair for each token.
+        ranked = sorted(sorted(frequent), key=counts.__getitem__, reverse=True)[: self._max_tokens]
         if not ranked:
             raise DataError(
                 f"vocabulary: none of {len(counts)} different tokens appears at least {self._min_count} times. "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
@@ -31,6 +32,7 @@ _WORD = regex.compile(
 
 # The same of a text of ASCII, in which nothing is a mark, a joiner or an emoji: in a quarter of the time.
 _ASCII_WORD = re.compile(r"[A-Za-z0-9]+(?:'[A-Za-z0-9]+)*|\S")
+_SIGNS = {sign: f" {sign} " for sign in string.punctuation if sign != "'"}
 
 
 def split_words(text: str) -> list[str]:
@@ -39,8 +41,29 @@ def split_words(text: str) -> list[str]:
     Marks stay with their letter, apostrophes inside words ("don't", "l’été"); Thai and other scripts that write no
     spaces, Han and Hiragana aside, give one token per run: use characters or subwords for them.
     """
+    if text.isascii() and (line := text.replace("\n", " ")).isprintable():
+        return _split_line(line)
     words: list[str] = (_ASCII_WORD if text.isascii() else _WORD).findall(text)
     return words
+
+
+def _split_line(text: str) -> list[str]:
+    """The same of ASCII without control characters, with spaces around signs: in a quarter of the time again."""
+    for sign, apart in _SIGNS.items():
+        if sign in text:
+            text = text.replace(sign, apart)
+    return (_apart(text) if "'" in text else text).split()
+
+
+def _apart(text: str) -> str:
+    """Spaces around apostrophes that do not stand between letters or digits."""
+    before, *parts = text.split("'")
+    found = [before]
+    for part in parts:
+        inside = before[-1:].isalnum() and part[:1].isalnum()
+        found += ("'" if inside else " ' ", part)
+        before = part
+    return "".join(found)
 
 
 class Words:

@@ -28,8 +28,8 @@ from recurra.data.tokenizers.blocks import Block, cut_block, gathered
 from recurra.data.tokenizers.cutter import Cutter, cutter_from_json
 
 T = TypeVar("T")
-# Characters that are cut here before a worker is started: it takes as long to start as these take to cut.
-WORTH = 2**22
+# Characters that are cut here before a worker is started: these take a second, and a worker half a second to start.
+WORTH = 2**24
 _SIZE = struct.Struct("<q")
 
 
@@ -47,12 +47,17 @@ class Crew:
         known = type(cutter.tokenizer).__module__.startswith("recurra.")
         self._number = number if known else 1
 
-    def blocks(self, rows: Iterable[T], text: Callable[[T], str]) -> Iterator[tuple[list[T], Block]]:
-        """Rows with their texts cut, in order. Raises RunError if a worker is lost."""
+    def blocks(
+        self, rows: Iterable[T], text: Callable[[T], str], places: dict[str, int] | None = None
+    ) -> Iterator[tuple[list[T], Block]]:
+        """Rows with their texts cut, in order. places: of blocks that are cut here, see `cut_block`
+
+        Raises RunError if a worker is lost.
+        """
         waiting = gathered(rows, text)
         size = 0
         for some, texts in waiting:
-            yield some, cut_block(self._cutter, texts)
+            yield some, cut_block(self._cutter, texts, places)
             size += sum(map(len, texts))
             if size >= WORTH and self._number > 1:
                 break
@@ -160,7 +165,7 @@ def main(source: BinaryIO, target: BinaryIO) -> None:
     cutter = cutter_from_json(json.loads(orders))
     while (data := _read(source)) is not None:
         block = cut_block(cutter, marshal.loads(data))  # noqa: S302 - this program's own
-        _write(target, marshal.dumps((block.tokens, block.numbers.tobytes(), block.lengths.tobytes())))
+        _write(target, marshal.dumps((list(block.tokens), block.numbers.tobytes(), block.lengths.tobytes())))
 
 
 if __name__ == "__main__":

@@ -136,7 +136,7 @@ class LanguageModelConfig:
         tokenizer = build(self.tokenizer, TOKENIZERS).train(line for row in rows for line in lines_of(row.text))
         corpus = Corpus(means.keeping.numbers)
         cut = cutter(tokenizer, line_breaks=self.line_breaks, end=self.line_breaks and self.document == "file")
-        for _, block in means.blocks(cut, means.watched("cutting", rows, len(rows)), _text):
+        for _, block in means.blocks(cut, means.watched("cutting", rows, len(rows)), _text, corpus.places):
             corpus.add(block)
         vocabulary = VocabularyPlan(min_count=self.min_count, max_size=self.max_vocabulary).build(corpus.counts())
         task = self._task(TextEncoder(tokenizer, vocabulary, None, "start"))

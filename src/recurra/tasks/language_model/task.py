@@ -19,7 +19,7 @@ from recurra.base.errors import DataError
 from recurra.data.midi import midi_of_abc
 from recurra.data.preparing import IN_MEMORY, Means
 from recurra.data.store import Fields
-from recurra.data.tokenizers import EOS, Vocabulary, encode, way_of
+from recurra.data.tokenizers import EOS, Vocabulary, encode, encoded_block, way_of
 from recurra.losses import fixed_sum
 from recurra.metrics import Compared
 from recurra.metrics.ngrams import Bigram, Unigram
@@ -105,7 +105,12 @@ class LanguageModelling:
 
     def examples(self, rows: Iterable[TextRow], means: Means = IN_MEMORY) -> Iterator[Passage]:
         """The passages of documents: of each row, or of all rows of a file."""
-        both = ((row, encode(self.reader.vocabulary, self.row_tokens(row.text))) for row in rows)
+        cut = cutter(self.reader.tokenizer, line_breaks=self.line_breaks, end=bool(self._row_end))
+        both = (
+            pair
+            for some, block in means.blocks(cut, rows, _text)
+            for pair in zip(some, encoded_block(self.reader.vocabulary, block), strict=True)
+        )
         return passages(both, closed=self.closed, texts=True)
 
     @property
@@ -326,6 +331,10 @@ def scored(batch: Batch) -> Tensor:
 def _scores(nats: Iterable[float], examples: Sequence[Passage], split: str) -> tuple[Score, ...]:
     count, characters = sum(e.targets for e in examples), sum(e.characters for e in examples)
     return text_scores(nats, count=count, characters=characters, split=split)
+
+
+def _text(row: TextRow) -> str:
+    return row.text
 
 
 def _listed(tokens: Sequence[str]) -> str:

@@ -123,6 +123,6 @@ def _target(row: PairRow) -> str:
 
 def _cut(tokenizer: Tokenizer, rows: Collection[PairRow], text: Callable[[PairRow], str], means: Means) -> Corpus:
     corpus = Corpus(means.keeping.numbers)
-    for _, block in means.blocks(Cutter(tokenizer), means.watched("cutting", rows, len(rows)), text):
+    for _, block in means.blocks(Cutter(tokenizer), means.watched("cutting", rows, len(rows)), text, corpus.places):
         corpus.add(block)
     return corpus
