@@ -10,24 +10,31 @@ namespace recurra::RECURRA_ISA {
 // Floats from row to row: an odd number of cache lines, since rows a power of two apart would share a cache set.
 inline long row_stride(long floats) { return ((floats + 15) / 16 | 1) * 16; }
 
-// Memory that is wanted soon: some rows, fetched a few at a time while the processor multiplies. All at once, the cache would
-// have to wait for them; and rows lie too far apart for it to foresee them.
+// Memory that is wanted soon: some rows, fetched a few lines at a time while the processor multiplies. All at once, the cache
+// would have to wait for them; and rows lie too far apart for it to foresee them.
 class Ahead {
 public:
     Ahead() = default;
-    Ahead(const float* at, long row, long count, long rows, long times)
-        : at_(at), row_(row), count_(count), rows_(rows), each_(times > 0 ? (rows + times - 1) / times : 0) {}
+    // `count` floats of each row, in `times` parts; the first `wait` calls fetch nothing.
+    Ahead(const float* at, long row, long count, long rows, long times, long wait = 0)
+        : at_(at), row_(row), count_(count), rows_(rows), wait_(wait) {
+        const long lines = rows * ((count + LINE - 1) / LINE);
+        each_ = times > 0 ? (lines + times - 1) / times : 0;
+    }
 
     void fetch() {
-        const long now = each_ < rows_ ? each_ : rows_;
-        for (long r = 0; r < now; ++r, at_ += row_)
-            for (long k = 0; k < count_; k += 16) __builtin_prefetch(at_ + k, 1);
-        rows_ -= now;
+        if (rows_ <= 0 || --wait_ >= 0) return;
+        for (long n = each_; n > 0 && rows_ > 0; --n) {
+            __builtin_prefetch(at_ + done_, 1);
+            done_ += LINE;
+            if (done_ >= count_) done_ = 0, at_ += row_, --rows_;
+        }
     }
 
 private:
+    static constexpr long LINE = 16;  // floats of a cache line
     const float* at_ = nullptr;
-    long row_ = 0, count_ = 0, rows_ = 0, each_ = 0;
+    long row_ = 0, count_ = 0, rows_ = 0, wait_ = 0, each_ = 0, done_ = 0;
 };
 
 // Hands out pieces of one piece of memory; with base null it only counts.

@@ -85,13 +85,13 @@ struct RowTiles {
         height = count ? rows / count : 0;
         taller = count ? rows % count : 0;
     }
+    int tallest() const { return static_cast<int>(height + (taller > 0)); }
 };
 
 // C[rows][v0 .. v1) from A and packed weights of that depth. v0 is even. A column beyond v1 goes to `spare`.
-// `ahead` is fetched on the way.
-template <bool Packed>
-void multiply(Left left, long rows, const float* packed, long v0, long v1, const Target& target,
-              Ahead ahead = {}) {
+// `between` runs before each tile.
+template <bool Packed, typename Between>
+void multiply(Left left, long rows, const float* packed, long v0, long v1, const Target& target, const Between& between) {
     const float zeros[VL] = {};
     float spare[VL];
     const long panel = left.depth() * PANEL;
@@ -100,7 +100,7 @@ void multiply(Left left, long rows, const float* packed, long v0, long v1, const
     const float* a = left.a;
     long block = v0 / target.columns, column = v0 % target.columns;
     for (long p = v0 / 2; 2 * p < v1;) {
-        const int np = panels_at_once(static_cast<int>(tiles.height + (tiles.taller > 0)), (v1 + 1) / 2 - p);
+        const int np = panels_at_once(tiles.tallest(), (v1 + 1) / 2 - p);
         Column columns[12];
         for (int j = 0; j < 2 * np; ++j) {
             columns[j] = 2 * p + j < v1 ? target.column(block, column, zeros) : Column{zeros, 0, spare, 0};
@@ -109,7 +109,9 @@ void multiply(Left left, long rows, const float* packed, long v0, long v1, const
         left.a = a;
         for (long k = 0; k < tiles.count; ++k) {
             const int mr = static_cast<int>(tiles.height + (k < tiles.taller));
-            ahead.fetch();
+            between();
+            left.next = reinterpret_cast<const char*>(packed + (p + np) * panel) + k * (panel * 4 / tiles.count);
+            left.step = PANEL * 4 / tiles.count < 64 ? PANEL * 4 / tiles.count : 64;
             find_tile<Packed>(mr, np)(left, packed + p * panel, panel, columns);
             left.a += mr * left.row;
             for (int j = 0; j < 2 * np; ++j) {
@@ -118,6 +120,38 @@ void multiply(Left left, long rows, const float* packed, long v0, long v1, const
             }
         }
         p += np;
+    }
+}
+
+template <bool Packed>
+void multiply(const Left& left, long rows, const float* packed, long v0, long v1, const Target& target) {
+    multiply<Packed>(left, rows, packed, v0, v1, target, [] {});
+}
+
+// The same for an A of few columns, where filling and emptying tiles would take longer than multiplying: row by row.
+constexpr long SHALLOW = 4;
+inline void multiply_shallow(const Left& left, long rows, const float* packed, long v0, long v1, const Target& target) {
+    constexpr long MOST = 64;
+    const float zeros[VL] = {};
+    const long depth = left.depth();
+    long block = v0 / target.columns, column = v0 % target.columns;
+    for (; v0 < v1; v0 += MOST) {
+        const long count = v1 - v0 < MOST ? v1 - v0 : MOST;
+        Column columns[MOST];
+        const float* weights[MOST];
+        for (long j = 0; j < count; ++j) {
+            columns[j] = target.column(block, column, zeros);
+            weights[j] = packed + (v0 + j) / 2 * depth * PANEL + (v0 + j) % 2 * VL;
+            if (++column == target.columns) column = 0, ++block;
+        }
+        for (long r = 0; r < rows; ++r) {
+            const float* a = left.a + r * left.row;
+            for (long j = 0; j < count; ++j) {
+                V sum = load(columns[j].init + r * columns[j].init_row);
+                for (long k = 0; k < depth; ++k) sum += splat(a[k]) * load(weights[j] + k * PANEL);
+                store(columns[j].c + r * columns[j].c_row, sum);
+            }
+        }
     }
 }
 

@@ -21,12 +21,15 @@ constexpr int MAX_SUMS = 8;
 #endif
 
 // Where the rows of A are: row i, place k at a[i * row + k], in `outer` runs of `inner` numbers that lie `skip` apart.
+// next: what tiles of B come after this one; each k fetches a line and goes on by `step` bytes (not Packed).
 struct Left {
     const float* a;
     long row;
     int inner;
     int outer;
     long skip;
+    const char* next = nullptr;
+    long step = 0;
     long depth() const { return static_cast<long>(inner) * outer; }
 };
 
@@ -56,6 +59,8 @@ template <int MR, int NP, bool Packed>
 
     constexpr int GROUPS = (MR + 2) / 3;
     const long row = left.row;
+    [[maybe_unused]] const long step = left.step;
+    [[maybe_unused]] const char* next = left.next ? left.next : reinterpret_cast<const char*>(b);
     for (int o = 0; o < left.outer; ++o) {
         const float* a = left.a + o * left.skip;
         // One pointer for three rows: x86 addresses base, base + row, base + 2 row, so the loop needs few registers.
@@ -69,6 +74,10 @@ template <int MR, int NP, bool Packed>
             for (int j = 0; j < NP * 2; ++j) right[j] = load(b + (j / 2) * panel + (j % 2) * VL);
             if constexpr (MR >= 4) {  // the L1 prefetcher alone loses a tenth of the speed when B comes from L2
                 __builtin_prefetch(b + 16 * PANEL);
+                if constexpr (!Packed) {
+                    __builtin_prefetch(next);
+                    next += step;
+                }
                 if constexpr (PANEL > 16) __builtin_prefetch(b + 16 * PANEL + VL);  // the second line of 64 bytes
             }
             b += PANEL;

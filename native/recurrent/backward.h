@@ -101,7 +101,7 @@ public:
     // inputs: memory for a few tokens of the gradient to x
     Backward(const Job& job, BackwardMemory& memory, const Tape& tape, const Share& share, float* inputs)
         : job_(job), m_(memory), tape_(tape), share_(share), inputs_(inputs), sizes_(job), plan_(plan_of(job)),
-          step_{job, plan_.backward, share, memory.packed, memory.parameters, nullptr, 0, nullptr, 0, {}} {}
+          step_{job, plan_.backward, share, memory.packed, memory.parameters, nullptr, 0, nullptr, 0, {}, {}} {}
 
     void run() {
         if (job_.mask) copy_mask();
@@ -143,6 +143,7 @@ private:
         hold_back_zoned(t, rows);
         point_to_areas(t);
         clear_missing(rows);
+        fetch_next(s, steps, rows);
         run_stages(step_, rows);
         if (job_.d_x && by_step(job_, share_)) {
             const long token = job_.token[t] + share_.r0;
@@ -151,6 +152,24 @@ private:
         return_zoned(rows);
         leave(rows_at(s - 1, steps), rows);
         now_ = 1 - now_;
+    }
+
+    // The tape and the output's gradient of the step before, while this one is multiplied: in its second half, since the
+    // weights that pass by push out of the cache what came too soon.
+    void fetch_next(long s, long steps, long rows) {
+        const long next = rows_at(s - 1, steps), tiles = tiles_of(step_, rows), half = tiles / 2;
+        if (next <= 0) return;
+        const long t = time(s - 1, steps), first = share_.u0[UNITS], blocks = share_.u1[UNITS] - first;
+        const int kept = kept_area(plan_, UNITS);
+        const Area& a = plan_.forward.areas[kept];
+        const long row = area_stride(sizes_, a), vector = a.count * VL;
+        const long at = (job_.token[t] + share_.r0) * row + first * vector;
+        if (tape_.area[kept]) step_.next[0] = {tape_.area[kept] + at, row, blocks * vector, next, tiles - half, half};
+        if (!job_.d_output) return;
+        const Width w = plan_.state_width[0];
+        const long units = sizes_.units(w), from = share_.from(w);
+        const float* const gradient = job_.d_output + (t * job_.N + share_.r0) * units + from;
+        step_.next[1] = {gradient, units, share_.to(w, sizes_) - from, next, tiles - half, half};
     }
 
     void point_to_areas(long t) {

@@ -112,7 +112,7 @@ public:
             int thread)
         : job_(job), w_(weights), m_(memory), tape_(tape), share_(share), sizes_(job), plan_(plan_of(job)),
           slots_(memory.slots[share.by_units ? 0 : thread]), inputs_(memory.inputs[thread]),
-          step_{job, plan_.forward, share, weights.packed, weights.parameters, nullptr, 0, nullptr, 0, {}} {}
+          step_{job, plan_.forward, share, weights.packed, weights.parameters, nullptr, 0, nullptr, 0, {}, {}} {}
 
     void run() {
         if (job_.mask) copy_mask();
@@ -184,8 +184,10 @@ private:
                 const Area& area = f.areas[p.area];
                 const Target target{slots_ + m_.slot_at[p.area], m_.slot_row, area.count, p.first, p.columns, p.starts,
                                     w_.parameters, plan_.num_vectors};
-                multiply<false>({inputs, row, static_cast<int>(job_.I), 1, 0}, tokens, packed->data,
-                                share_.u0[area.width] * p.columns, share_.u1[area.width] * p.columns, target);
+                const Left left{inputs, row, static_cast<int>(job_.I), 1, 0};
+                const auto product = job_.I <= SHALLOW ? multiply_shallow : multiply<false>;
+                product(left, tokens, packed->data, share_.u0[area.width] * p.columns, share_.u1[area.width] * p.columns,
+                        target);
             }
     }
 

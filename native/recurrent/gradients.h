@@ -8,6 +8,7 @@
 namespace recurra::RECURRA_ISA {
 
 constexpr long TOKENS_AT_ONCE = 256;  // a panel of the right operand is then 32 KiB with AVX-512, 16 KiB with AVX2
+constexpr long NARROW = 2;            // numbers an input step: more than half of a panel's multiplications would be with zeros
 constexpr long VECTORS_AT_ONCE = 12;  // of deltas, all multiplied with a panel while it is in the L1 cache
 
 // Scratch for the weights' gradients, by outer product, flow and thread.
@@ -33,19 +34,16 @@ struct GradientMemory {
 
     // A tile of `height` deltas a token, and what the last whole vectors write too much.
     static long left_size(long height) { return TOKENS_AT_ONCE * height + 2 * VL; }
-    static long block_size(long height) {
-        const RowTiles tiles(height);
-        return tiles.count * left_size(tiles.height + 1);
-    }
     static long most_left(const Plan& plan) {
         long most = 0;
         for (int k = 0; k < plan.num_outers; ++k) {
-            const long gates = plan.outers[k].num_gates, size = block_size(gates * VL);
-            const long all = (gates < VECTORS_AT_ONCE ? VECTORS_AT_ONCE / gates : 1) * size;
+            const RowTiles tiles(most_blocks(plan.outers[k]) * plan.outers[k].num_gates * VL);
+            const long all = tiles.count * left_size(tiles.height + 1);
             most = all > most ? all : most;
         }
         return most;
     }
+    static long most_blocks(const Outer& o) { return o.num_gates < VECTORS_AT_ONCE ? VECTORS_AT_ONCE / o.num_gates : 1; }
 
     // The argument's width, padded to whole panels.
     static long columns(const Job& job, int outer) {
@@ -113,12 +111,14 @@ private:
         }
         return -1;
     }
+    // Few columns: their sums lie as the deltas do, [block][gate][column][VL].
+    bool narrow(int k) const { return plan_.outers[k].argument == INPUT && job_.I <= NARROW; }
     bool wanted(int k) const { return job_.d_parameters[plan_.outers[k].weight] != nullptr; }
     long height(int k) const { return static_cast<long>(plan_.outers[k].num_gates) * VL; }
 
     // Blocks of an outer product in even groups, as many for each thread.
     long groups(int k) const {
-        const long most = VECTORS_AT_ONCE / plan_.outers[k].num_gates, size = most < 1 ? 1 : most, all = blocks(k);
+        const long size = GradientMemory::most_blocks(plan_.outers[k]), all = blocks(k);
         const long count = ((all + size - 1) / size + threads_ - 1) / threads_ * threads_;
         return count < all ? count : all;
     }
@@ -165,7 +165,10 @@ private:
         // Panel by panel: written token by token, all panels would lie in the same sets of the cache.
         float* to = g_.right[thread_][k];
         for (long c = 0; c < columns; c += PANEL)
-            for (long i = 0; i < count; ++i, to += PANEL) pack_row(from[i], mask[i], c, width, to);
+            for (long i = 0; i < count; ++i, to += PANEL) {
+                __builtin_prefetch(from[i] + c + PANEL);  // for the next panel
+                pack_row(from[i], mask[i], c, width, to);
+            }
     }
 
     static void pack_row(const float* from, const float* mask, long c, long width, float* to) {
@@ -174,8 +177,10 @@ private:
             store(to + VL, load(from + c + VL));
             return;
         }
-        for (long j = 0; j < PANEL; ++j) {
-            const bool gone = c + j >= width || (mask && mask[c + j] == 0.0f);  // not 0 times it, which may be NaN
+        store(to, V{});
+        store(to + VL, V{});
+        for (long j = 0; j < PANEL && c + j < width; ++j) {
+            const bool gone = mask && mask[c + j] == 0.0f;  // not 0 times it, which may be NaN
             to[j] = gone ? 0.0f : mask ? from[c + j] * mask[c + j] : from[c + j];
         }
     }
@@ -185,19 +190,19 @@ private:
         const Outer& o = plan_.outers[k];
         const long row = area_stride(sizes_, area(k)), block = area(k).count * VL;
         const float* deltas = m_.area[o.area] + token * row + o.first * VL;
-        for (long u = u0; u < u1; ++u) pack_left(k, u, deltas + u * block, row, count, packed(k, u - u0));
+        pack_left(k, u0, u1, deltas + u0 * block, row, count, token == 0);
         Ahead next = deltas_after(k, u0, u1, token, count);
         for (int j = k; j < plan_.num_outers; ++j)
-            if (leader(j) == k && wanted(j)) add_panels(j, u0, u1, token == 0, count, next);
+            if (leader(j) == k && wanted(j) && !narrow(j)) add_panels(j, u0, u1, token == 0, count, next);
     }
 
     // The deltas of the blocks that follow, or of the first ones of the next tokens.
     Ahead deltas_after(int k, long u0, long u, long token, long count) const {
-        const long tiles = (u - u0) * RowTiles(height(k)).count * panels_of(k);
+        const long tiles = RowTiles((u - u0) * height(k)).count * panels_of(k);
         const long row = area_stride(sizes_, area(k)), block = area(k).count * VL;
         if (u == blocks(k)) u = 0, token += count;
         const long left = num_tokens(job_) - token, rows = left < count ? left : count, size = blocks(k) - u;
-        const long most = VECTORS_AT_ONCE / plan_.outers[k].num_gates;
+        const long most = GradientMemory::most_blocks(plan_.outers[k]);
         return {m_.area[plan_.outers[k].area] + token * row + u * block, row, (size < most ? size : most) * block, rows, tiles};
     }
 
@@ -205,42 +210,40 @@ private:
     long panels_of(int k) const {
         long count = 0;
         for (int j = k; j < plan_.num_outers; ++j)
-            if (leader(j) == k && wanted(j)) count += g_.columns(job_, j) / PANEL;
+            if (leader(j) == k && wanted(j) && !narrow(j)) count += g_.columns(job_, j) / PANEL;
         return count;
     }
-
-    // Where the deltas of a block are packed.
-    float* packed(int k, long block) const { return g_.left[thread_] + block * GradientMemory::block_size(height(k)); }
 
     // The sums of a block for a panel of columns.
     float* sums(int k, long panel, long u) const { return g_.sums[k] + (panel * blocks(k) + u) * height(k) * PANEL; }
 
-    // All columns of some blocks. A panel of arguments is used by all tiles of the blocks while it is in the cache.
+    // All columns of some blocks, whose rows are cut into tiles together. A panel of arguments is used by all tiles while it is
+    // in the cache.
     void add_panels(int k, long u0, long u1, bool begins, long count, Ahead& next) {
-        const RowTiles tiles(height(k));
+        const RowTiles tiles((u1 - u0) * height(k));
         const long panels = g_.columns(job_, k) / PANEL;
         for (long c = 0; c < panels;) {
-            const int np = panels_at_once(static_cast<int>(tiles.height + (tiles.taller > 0)), panels - c);
-            for (long u = u0; u < u1; ++u) {
-                const float* left = packed(k, u - u0);
-                for (long tile = 0, done = 0; tile < tiles.count; ++tile) {
-                    const int mr = static_cast<int>(tiles.height + (tile < tiles.taller));
-                    next.fetch();
-                    add_tile(k, c, np, u, done, mr, begins, count, left);
-                    left += GradientMemory::left_size(mr);
-                    done += mr;
-                }
+            const int np = panels_at_once(tiles.tallest(), panels - c);
+            const float* left = g_.left[thread_];
+            float* row = sums(k, c, u0);
+            for (long tile = 0; tile < tiles.count; ++tile) {
+                const int mr = static_cast<int>(tiles.height + (tile < tiles.taller));
+                next.fetch();
+                add_tile(k, c, np, row, mr, begins, count, left);
+                left += GradientMemory::left_size(mr);
+                row += mr * PANEL;
             }
             c += np;
         }
     }
 
-    void add_tile(int k, long c, int np, long u, long done, int mr, bool begins, long count, const float* packed) {
+    void add_tile(int k, long c, int np, float* row, int mr, bool begins, long count, const float* packed) {
         static const float zeros[VL] = {};
         const Left left{packed, 0, static_cast<int>(count), 1, 0};
+        const long panel = blocks(k) * height(k) * PANEL;
         Column at[12];
         for (int j = 0; j < 2 * np; ++j) {
-            float* sum = sums(k, c + j / 2, u) + done * PANEL + j % 2 * VL;
+            float* sum = row + j / 2 * panel + j % 2 * VL;
             at[j] = begins ? Column{zeros, 0, sum, PANEL} : Column{sum, PANEL, sum, PANEL};
             // What the next tile starts from: it comes from memory.
             if (j % 2 == 0 && !begins) prefetch(sum + mr * PANEL, mr * PANEL);
@@ -252,14 +255,19 @@ private:
         for (long k = 0; k < count; k += 16) __builtin_prefetch(at + k, 1);
     }
 
-    // The deltas of a block, each tile's side by side, and their sums for the flows; a few tokens at a time, so that all of
+    // The deltas of some blocks, each tile's side by side, and their sums for the flows; a few tokens at a time, so that all of
     // it happens in the L1 cache.
-    void pack_left(int k, long u, const float* deltas, long row, long count, float* to) {
+    void pack_left(int k, long u0, long u1, const float* deltas, long row, long count, bool begins) {
         constexpr long STEP = 32;
+        const long block = area(k).count * VL;
         for (long begin = 0; begin < count; begin += STEP) {
             const long end = begin + STEP < count ? begin + STEP : count;
-            sum_flows(k, u, deltas + begin * row, row, end - begin);
-            pack_tiles(k, deltas + begin * row, row, begin, end, to);
+            const float* from = deltas + begin * row;
+            for (long u = u0; u < u1; ++u) sum_flows(k, u, from + (u - u0) * block, row, end - begin);
+            for (int j = k; j < plan_.num_outers; ++j)
+                for (long u = u0; u < u1 && leader(j) == k && wanted(j) && narrow(j); ++u)
+                    add_narrow(j, u, from + (u - u0) * block, row, begin, end, begins && begin == 0);
+            if (panels_of(k)) pack_tiles(k, u1 - u0, from, row, begin, end);
         }
     }
 
@@ -276,6 +284,30 @@ private:
         for (int f = 0; f < found; ++f) sum_vectors<1>(from + f, to + f, row, count);
     }
 
+    // A block's deltas times each number of the input.
+    void add_narrow(int k, long u, const float* deltas, long row, long begin, long end, bool begins) {
+        const long gates = plan_.outers[k].num_gates;
+        float* to = g_.sums[k] + u * gates * job_.I * VL;
+        if (begins) std::memset(to, 0, gates * job_.I * VL * 4);
+        for (long c = 0; c < job_.I; ++c) {
+            const float* x = g_.right[thread_][k] + begin * PANEL + c;
+            long g = 0;
+            for (; g + SIDE_BY_SIDE <= gates; g += SIDE_BY_SIDE)
+                add_scaled<SIDE_BY_SIDE>(deltas + g * VL, x, to + (g * job_.I + c) * VL, row, end - begin);
+            for (; g < gates; ++g) add_scaled<1>(deltas + g * VL, x, to + (g * job_.I + c) * VL, row, end - begin);
+        }
+    }
+
+    template <int COUNT>
+    void add_scaled(const float* deltas, const float* x, float* to, long row, long count) const {
+        V sum[COUNT];
+        for (int k = 0; k < COUNT; ++k) sum[k] = load(to + k * job_.I * VL);
+        for (long i = 0; i < count; ++i)
+#pragma GCC unroll 4
+            for (int k = 0; k < COUNT; ++k) sum[k] += load(deltas + i * row + k * VL) * splat(x[i * PANEL]);
+        for (int k = 0; k < COUNT; ++k) store(to + k * job_.I * VL, sum[k]);
+    }
+
     // Several sums at once, since each addition waits for the one before it.
     static constexpr int SIDE_BY_SIDE = 4;
     template <int COUNT>
@@ -288,19 +320,40 @@ private:
         for (int k = 0; k < COUNT; ++k) store(to[k], sum[k]);
     }
 
-    // Whole vectors are written; what is too much is overwritten by the next token.
-    void pack_tiles(int k, const float* deltas, long row, long begin, long end, float* to) {
-        const RowTiles tiles(height(k));
-        for (long tile = 0; tile < tiles.count; ++tile) {
+    void pack_tiles(int k, long blocks, const float* deltas, long row, long begin, long end) {
+        const RowTiles tiles(blocks * height(k));
+        float* to = g_.left[thread_];
+        for (long tile = 0, first = 0; tile < tiles.count; ++tile) {
             const long mr = tiles.height + (tile < tiles.taller);
-            const float* from = deltas;
-            float* at = to + begin * mr;
-            for (long i = begin; i < end; ++i, from += row, at += mr)
-#pragma GCC unroll 2
-                for (long j = 0; j < MAX_ROWS; j += VL) store(at + j, load(from + j));
-            deltas += mr;
+            pack_tile(k, first, mr, deltas, row, end - begin, to + begin * mr);
             to += GradientMemory::left_size(mr);
+            first += mr;
         }
+    }
+
+    // Rows first .. first + mr: in one block, or in pieces. Whole vectors are written; what is too much is overwritten by the
+    // next piece or token.
+    void pack_tile(int k, long first, long mr, const float* deltas, long row, long count, float* to) {
+        struct Piece {
+            const float* from;
+            long at, count;
+        } pieces[MAX_ROWS];
+        int found = 0;
+        for (long at = 0; at < mr;) {
+            const long block = (first + at) / height(k), within = (first + at) % height(k), left = height(k) - within;
+            pieces[found] = {deltas + block * area(k).count * VL + within, at, left < mr - at ? left : mr - at};
+            at += pieces[found++].count;
+        }
+        if (found == 1) return copy_rows(pieces[0].from, row, count, mr, to);
+        for (long i = 0; i < count; ++i, to += mr)
+            for (int k = 0; k < found; ++k)
+                for (long j = 0; j < pieces[k].count; j += VL) store(to + pieces[k].at + j, load(pieces[k].from + i * row + j));
+    }
+
+    static void copy_rows(const float* from, long row, long count, long mr, float* to) {
+        for (long i = 0; i < count; ++i, from += row, to += mr)
+#pragma GCC unroll 4
+            for (long j = 0; j < MAX_ROWS; j += VL) store(to + j, load(from + j));
     }
 
     void add_flow(const Flow& flow, float* sums, long token, long count) {
@@ -326,6 +379,10 @@ private:
         const Matrix shape = matrix_of(job_, o.weight);
         for (long lane = 0; lane < VL && u * VL + lane < shape.units; ++lane) {
             float* to = job_.d_parameters[o.weight] + (o.gates[gate] * shape.units + u * VL + lane) * shape.depth;
+            if (narrow(k)) {
+                for (long c = 0; c < job_.I; ++c) to[c] = g_.sums[k][((u * o.num_gates + gate) * job_.I + c) * VL + lane];
+                continue;
+            }
             for (long c = 0; c * PANEL < shape.depth; ++c) {
                 const float* from = sums(k, c, u) + (gate * VL + lane) * PANEL;
                 const long left = shape.depth - c * PANEL;

@@ -157,6 +157,7 @@ struct Step {
     const float* mask;          // (rank, padded) or null
     long mask_row;
     Block block;                // areas of this step, row r0 first
+    Ahead next[2];              // what the step after this one reads first
 };
 
 // The argument of a product, as rows that a tile can read.
@@ -189,6 +190,7 @@ inline void mask_slot(const Step& step, const Product& p, long rows, long u0, lo
 // Blocks of units that are multiplied and then finished while they are in cache: an even number, since panels are pairs
 // of vectors, and enough of them to fill the registers when rows are few.
 // A stage that multiplies nothing takes all of them, row after row as they lie.
+constexpr long FEWEST_VECTORS = 16;  // of sums, so that the functions of several units overlap
 inline long group_of(const Stage& stage, long rows, long all) {
     bool multiplies = false;
     for (int k = 0; k < stage.num_products; ++k) multiplies |= stage.products[k].argument != INPUT;
@@ -197,13 +199,13 @@ inline long group_of(const Stage& stage, long rows, long all) {
     const int panels = panels_for(rows < 1 ? 1 : rows < MAX_ROWS ? static_cast<int>(rows) : MAX_ROWS);
     for (int k = 0; k < stage.num_products; ++k) {
         const long columns = stage.products[k].columns;
-        const long blocks = (4 * panels + columns - 1) / columns;
+        const long wide = 4 * panels > FEWEST_VECTORS ? 4 * panels : FEWEST_VECTORS, blocks = (wide + columns - 1) / columns;
         if (stage.products[k].argument != INPUT && blocks > wanted) wanted = blocks;
     }
     return (wanted + 1) / 2 * 2;
 }
 
-// What the stage's function writes to the tape, or reads from it, for some units, to be fetched while `tiles` tiles are multiplied.
+// What a stage of the forward pass writes to the tape for some units, to be fetched while `tiles` tiles are multiplied.
 inline Ahead tape_of(const Step& step, Width width, long rows, long u, long end, long tiles) {
     for (int k = 0; k < step.program.num_areas && step.job.training; ++k) {
         const Area& a = step.program.areas[k];
@@ -244,8 +246,12 @@ inline void run_stages(Step& step, long rows) {
                 const Product& p = stage.products[j];
                 if (p.argument == INPUT) continue;
                 const long tiles = RowTiles(rows).count * ((end - u) * p.columns + 1) / 2;
-                multiply<false>(argument_of(step, p), rows, packed[j].data, u * p.columns, end * p.columns, target_of(step, p),
-                                tape_of(step, stage.width, rows, u, end, tiles));
+                Ahead tape = p.transposed ? Ahead() : tape_of(step, stage.width, rows, u, end, tiles);
+                const auto fetch = [&] {
+                    tape.fetch();
+                    for (Ahead& next : step.next) next.fetch();
+                };
+                multiply<false>(argument_of(step, p), rows, packed[j].data, u * p.columns, end * p.columns, target_of(step, p), fetch);
                 if (step.mask && p.transposed && p.weight == 1) mask_slot(step, p, rows, u, end);
             }
             block.u0 = static_cast<int>(u);
@@ -255,6 +261,18 @@ inline void run_stages(Step& step, long rows) {
         packed += stage.num_products;
         step.share.meet();
     }
+}
+
+// How many tiles the products of a step are, if tiles are one panel wide.
+inline long tiles_of(const Step& step, long rows) {
+    long panels = 0;
+    for (int k = 0; k < step.program.num_stages; ++k) {
+        const Stage& stage = step.program.stages[k];
+        const long blocks = step.share.u1[stage.width] - step.share.u0[stage.width];
+        for (int j = 0; j < stage.num_products; ++j)
+            if (stage.products[j].argument != INPUT) panels += (blocks * stage.products[j].columns + 1) / 2;
+    }
+    return panels * RowTiles(rows).count;
 }
 
 inline int num_products(const Program& program) {

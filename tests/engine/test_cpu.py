@@ -26,6 +26,9 @@ FORMS = {
     "lengths, reversed": {"T": 6, "N": 9, "I": 20, "H": 21, "lengths": True, "reverse": True},
     "zoneout mask": {"T": 5, "N": 4, "I": 3, "H": 20, "zoneout": 0.3},
     "zoneout expected": {"T": 5, "N": 4, "I": 3, "H": 20, "zoneout": "expected", "lengths": True},
+    # More tokens than the gradients of weights take at once (256), and inputs too narrow for tiles.
+    "one number a step": {"T": 9, "N": 31, "I": 1, "H": 21},
+    "two numbers a step, lengths": {"T": 9, "N": 70, "I": 2, "H": 24, "lengths": True},
     "recurrent mask": {"T": 5, "N": 4, "I": 3, "H": 20, "mask": True, "lengths": True},
 }
 

@@ -25,6 +25,11 @@ _EXPRESSIONS = (
     | {"maximum": "maximum({0}, {1})"}
 )
 
+# Functions of many dependent instructions. A processor overlaps those of neighbouring units only as far as it looks
+# ahead, so a function of a function's result stands in a loop of its own, a few blocks of units later.
+_LONG = frozenset(("sigmoid", "tanh", "exp", "log", "log_sigmoid"))
+_BLOCKS_AT_ONCE = 8
+
 
 def kernel(cell: Cell) -> str:
     """The C++ text of `cell`: a namespace that holds its plan.
@@ -67,50 +72,87 @@ def _functions(program: Program, name: str) -> list[str]:
 
 
 class _Function:
-    """Writes the unit-wise arithmetic of one stage: a loop over rows, and in it a loop over blocks of units."""
+    """Writes the unit-wise arithmetic of one stage: a loop over rows, and in it loops over blocks of units."""
 
     def __init__(self, program: Program, stage: Stage) -> None:
         self.program, self.stage, self.nodes = program, stage, program.graph.nodes
         self.row: list[str] = []
-        self.unit: list[str] = []
-        self.known: set[int] = set()
-        self.loaded: set[tuple[int, int]] = set()
+        self.loops: list[list[str]] = [[]]
+        self.known: set[tuple[int, int]] = set()
+        self.carried: list[int] = []
+        self.depths: dict[int, int] = {}
         self.areas: set[int] = set()
 
     def text(self, name: str) -> list[str]:
         """The function, one line an element."""
         before, after = self.sums()
         for at in (*self.stage.nodes, *(at for at, _, _ in self.stage.stores)):
-            self.need(at)  # all loads stand before the stores, which may be to the same memory
+            self.need(at, self.loop(at))  # all loads stand before the stores, which may be to the same memory
         for at, place, training in self.stage.stores:
             self.write(at, place, training)
         pointers = [f"        float* a{k} = b.area[{k}] + r * b.stride[{k}];" for k in sorted(self.areas)]
-        loop = [
-            "        for (int u = b.u0; u < b.u1; ++u) {",
-            "            [[maybe_unused]] const long left = b.units - static_cast<long>(u) * VL;",
-        ]
         return [
             "template <bool TRAINING>",
             f"void {name}(const Block& b) {{",
             "    for (long r = 0; r < b.rows; ++r) {",
             *pointers,
-            *(f"        {line}" for line in self.row),
-            *(f"        {line}" for line in before),
-            *(loop if self.unit else []),
-            *(f"            {line}" for line in self.unit),
-            *(["        }"] if self.unit else []),
+            *(f"        {line}" for line in (*self.row, *before)),
+            *(f"        {line}" for line in self.unit_loops()),
             *(f"        {line}" for line in after),
             "    }",
             "}",
         ]
 
+    def unit_loops(self) -> list[str]:
+        """The loops over blocks of units: one, or several that take turns."""
+        left = "    [[maybe_unused]] const long left = b.units - static_cast<long>(u) * VL;"
+        if not any(self.loops):
+            return []
+        if len(self.loops) == 1:
+            return ["for (int u = b.u0; u < b.u1; ++u) {", left, *(f"    {line}" for line in self.loops[0]), "}"]
+        carried = ", ".join(f"c{at}[{_BLOCKS_AT_ONCE}]" for at in self.carried)
+        text = [
+            f"for (int from = b.u0; from < b.u1; from += {_BLOCKS_AT_ONCE}) {{",
+            f"    const int to = from + {_BLOCKS_AT_ONCE} < b.u1 ? from + {_BLOCKS_AT_ONCE} : b.u1;",
+            *([f"    V {carried};"] if carried else []),
+        ]
+        for lines in self.loops:
+            loop = ["for (int u = from; u < to; ++u) {", left, *(f"    {line}" for line in lines), "}"]
+            text += [f"    {line}" for line in loop]
+        return [*text, "}"]
+
+    def loop(self, at: int) -> int:
+        """The loop that makes a node: how many long functions its value waits for, without the last.
+
+        There is only one where deltas are written over what the other loops would read.
+        """
+        return 0 if any(a.over_kept for a in self.program.areas) else max(self.depth(at) - 1, 0)
+
+    def depth(self, at: int) -> int:
+        """The most long functions on a way to a node inside the stage."""
+        if at not in self.depths:
+            node, arguments = self.nodes[at], self.arguments(at)
+            own = bool(arguments) and node.kind in _LONG
+            self.depths[at] = max((self.depth(a) for a in arguments), default=0) + own
+        return self.depths[at]
+
+    def arguments(self, at: int) -> tuple[int, ...]:
+        """What the stage computes a node from: nothing if it is loaded."""
+        node, program = self.nodes[at], self.program
+        if not program.is_value(at) or (node.width == "1" and node.kind in ("mean", "sum")):
+            return ()
+        if node.width != "1" and program.level[at] < self.stage.level:
+            return ()
+        return tuple(program.sums.terms[at][1]) if at in program.sums.terms else tuple(node.args)
+
     def sums(self) -> tuple[list[str], list[str]]:
-        """Lines before and after the loop over units, for means and sums."""
+        """Lines before and after the loops over units, for means and sums."""
         before, after = [], []
         for at, (area, k) in self.stage.sums:
-            argument = self.need(self.nodes[at].args[0])
+            summed = self.nodes[at].args[0]
+            argument = self.need(summed, self.loop(summed))
             before.append(f"V s{at} = V{{}};")
-            self.unit.append(f"s{at} += tail({argument}, left);")
+            self.loops[self.loop(summed)].append(f"s{at} += tail({argument}, left);")
             mean = " / static_cast<float>(b.units)" if self.nodes[at].kind == "mean" else ""
             after.append(f"{self.pointer(area)}[{k}] = lane_sum(s{at}){mean};")
         return before, after
@@ -127,7 +169,8 @@ class _Function:
 
     def write(self, at: int, place: tuple[int, int], training: bool) -> None:
         area, k = place
-        value, kind = self.need(at), self.program.areas[area].kind
+        loop = self.loop(at)
+        value, kind = self.need(at, loop), self.program.areas[area].kind
         guard = "if constexpr (TRAINING) " if training else ""
         if self.program.areas[area].width == "1":
             self.row.append(f"{guard}{self.pointer(area)}[{k}] = {value}[0];")
@@ -136,18 +179,30 @@ class _Function:
             value = f"tail({value}, left)"
         if kind == "sum":
             value = f"load({self.vector(area, k)}) + {value}"
-        self.unit.append(f"{guard}store({self.vector(area, k)}, {value});")
+        self.loops[loop].append(f"{guard}store({self.vector(area, k)}, {value});")
 
-    def need(self, at: int) -> str:
-        """The name of a node's value, after the lines that make it."""
+    def need(self, at: int, loop: int) -> str:
+        """The name of a node's value in a loop, after the lines that make it."""
         name, node = f"n{at}", self.nodes[at]
-        if at not in self.known:
-            self.known.add(at)
-            line = f"const V {name} = {self.expression(at, node)};"
-            (self.row if node.width == "1" else self.unit).append(line)
+        of_row = node.width == "1"
+        if (at, 0 if of_row else loop) in self.known:
+            return name
+        self.known.add((at, 0 if of_row else loop))
+        while len(self.loops) <= loop:
+            self.loops.append([])
+        made = self.loop(at)
+        if not of_row and made < loop and self.arguments(at):
+            self.need(at, made)
+            if at not in self.carried:
+                self.carried.append(at)
+                self.loops[made].append(f"c{at}[u - from] = {name};")
+            self.loops[loop].append(f"const V {name} = c{at}[u - from];")
+            return name
+        line = f"const V {name} = {self.expression(at, node, loop)};"
+        (self.row if of_row else self.loops[loop]).append(line)
         return name
 
-    def expression(self, at: int, node: Node) -> str:
+    def expression(self, at: int, node: Node, loop: int) -> str:
         program = self.program
         reduced = node.kind in ("mean", "sum")
         if node.width == "1" and (reduced or node.kind == "forward"):
@@ -160,10 +215,10 @@ class _Function:
         if at in program.sums.terms:
             slots, rest = program.sums.terms[at]
             terms = [f"load({self.vector(*program.slot_place[id(s)])})" for s in slots]
-            return " + ".join(terms + [self.need(k) for k in rest])
+            return " + ".join(terms + [self.need(k, loop) for k in rest])
         if node.kind == "step":
-            return f"step({self.need(node.args[0])}, {_number(node.value)})"
-        return _EXPRESSIONS[node.kind].format(*(self.need(a) for a in node.args))
+            return f"step({self.need(node.args[0], loop)}, {_number(node.value)})"
+        return _EXPRESSIONS[node.kind].format(*(self.need(a, loop) for a in node.args))
 
     def leaf(self, at: int, node: Node) -> str:
         program = self.program
