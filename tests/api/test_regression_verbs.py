@@ -70,6 +70,7 @@ def test_boxes_are_scored_by_their_overlap_beside_the_mean_box(here: Path) -> No
     assert set(said["baselines"]) == {"mean", "median", "ridge", "forest"}
     mean = {one["name"]: one["value"] for one in said["baselines"]["mean"]}
     assert scores["iou"] > mean["iou"] + 0.1
+    assert "by target, test" in done("evaluate", here / "run", "--split", "test").out
     page = (here / "run" / "report.html").read_text()
     for words in ("Truth against prediction: width", "The worst rows: x, y, width, height", 'scope="col">target</th>'):
         assert words in page

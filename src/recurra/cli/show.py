@@ -84,7 +84,8 @@ def _by_class(scores: Sequence[Score]) -> Iterator[Table]:
         if classes:
             metrics = tuple(dict.fromkeys(metric for row in classes.values() for metric in row))
             rows = tuple((label, *(row.get(metric, "") for metric in metrics)) for label, row in classes.items())
-            yield Table(f"by class, {split}", ("class", *metrics), rows)
+            what = "class" if "f1" in metrics else "target"
+            yield Table(f"by {what}, {split}", (what, *metrics), rows)
 
 
 def _facts(facts: Mapping[str, str | int | float]) -> Iterator[Table]:

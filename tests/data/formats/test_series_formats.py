@@ -57,6 +57,7 @@ def test_padding_is_left_out_by_lengths_and_more_numbers_than_steps_are_doubted(
     [
         ({"z": X}, "has no array X, but z"),
         ({"X": X, "y": np.zeros(3)}, r"y has shape \(3,\), expected \(4,\), one for each series"),
+        ({"X": X, "y": np.zeros((3, 2))}, r"y has shape \(3, 2\), expected \(4,\), one for each series"),
         ({"X": np.zeros(4)}, r"X has shape \(4,\) of float64, expected numbers in \(series, steps\)"),
         ({"X": np.array([["a"]])}, "X has shape .* of <U1, expected numbers"),
         ({"X": np.array([[1], None], dtype=object)}, "holds pickled objects, which could run code and are not read"),
@@ -67,6 +68,11 @@ def test_arrays_that_cannot_be_read_are_named(tmp_path: Path, arrays: dict[str, 
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(DataError, match=message):
         rows(tmp_path / "a.npz")
+
+
+def test_several_numbers_to_predict_are_a_list_of_each_row(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", X=X, y=np.arange(8).reshape(4, 2))
+    assert [label for _, label in rows(tmp_path / "a.npz")] == [[0.0, 1.0], [2.0, 3.0], [4.0, 5.0], [6.0, 7.0]]
 
 
 def test_damaged_arrays_are_named(tmp_path: Path) -> None:
