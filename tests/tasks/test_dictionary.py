@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 import torch
 
 from recurra.base.contracts import Origin, Record
-from recurra.base.errors import ConfigError, RunError
+from recurra.base.errors import ConfigError, DataError, RunError
 from recurra.tasks import Tagging, TaggingConfig
 from recurra.tasks.tagging.readers import pattern
 from recurra.tasks.tagging.sentences import Sentence
@@ -27,7 +29,8 @@ def record(row: str, line: int = 1) -> Record:
 
 def fitted(rows: list[str] = ROWS, **options: Any) -> tuple[Tagging, list[Sentence]]:
     plan = TaggingConfig(**{"dictionary": "lookup", **options})
-    return plan.fit_examples([plan.read(record(row, n)) for n, row in enumerate(rows, 1)], "f.jsonl")
+    task, examples = plan.fit_examples([plan.read(record(row, n)) for n, row in enumerate(rows, 1)], "f.jsonl")
+    return task, list(examples)
 
 
 def looked_up(task: Tagging, *sentences: Sentence) -> torch.Tensor:
@@ -160,6 +163,73 @@ def test_plain_tags_have_counts_alone() -> None:
     assert found == pytest.approx({"DET": 0, "NOUN": 1 / 3, "VERB": 1 / 3})
 
 
+# -- entries of the user's own -----------------------------------------------------------------------------------------
+
+
+def listed(folder: Path, text: str, rows: list[str] = ROWS, **options: Any) -> tuple[Tagging, list[Sentence]]:
+    (folder / "names.tsv").write_text(text, encoding="utf-8")
+    own = {"name": "lookup", "words": False, "spans": False, "file": str(folder / "names.tsv")}
+    return fitted(rows, dictionary={**own, **options})
+
+
+ENTRIES = "\ufeffNew York City\tplace\nnew york\tplace\n\nYORK\thouse\nOslo 7\tplace\n"
+
+
+def test_entries_are_the_longest_of_the_file_that_fit_and_are_marked_by_label(tmp_path: Path) -> None:
+    """Columns: B, I, E, S of house, then of place. Case and digits are those of words that are looked up."""
+    task, _ = listed(tmp_path, ENTRIES)
+    assert task.model_sizes["dictionary"] == 8
+    found = looked_up(task, task.example(record("New/O York/O City/O York/O in/O new/O York/O OSLO/O 3/O"), gold=False))
+    assert found[:, 0].argmax(1).tolist() == [4, 5, 6, 3, 0, 4, 6, 4, 6]
+    assert found[:, 0].sum(1).tolist() == [1, 1, 1, 1, 0, 1, 1, 1, 1]
+
+
+def test_a_file_of_entries_says_the_same_of_training_sentences(tmp_path: Path) -> None:
+    """Nobody has counted it in their tags."""
+    _, examples = listed(tmp_path, "rome\nYork\n")
+    task, _ = listed(tmp_path, "rome\nYork\n")
+    assert task.model_sizes["dictionary"] == 4
+    assert looked_up(task, examples[0])[:, 0].tolist() == [[0, 0, 0, 1], [0] * 4, [0, 0, 0, 1]]
+
+
+def test_entries_stand_behind_what_training_says_and_fit_plain_tags_too(tmp_path: Path) -> None:
+    task, _ = listed(tmp_path, ENTRIES, words=True, spans=True)
+    assert task.model_sizes["dictionary"] == 3 + 3 + 8
+    plain, examples = listed(tmp_path, ENTRIES, ["the/DET saw/NOUN", "York/NOUN saw/VERB"], spans=None)
+    assert looked_up(plain, examples[1])[0, 0].tolist() == [0, 0, 0, 1, 0, 0, 0, 0]
+
+
+def test_a_run_holds_its_entries_and_another_file_is_other_data(tmp_path: Path) -> None:
+    task, examples = listed(tmp_path, ENTRIES)
+    held = json.loads(json.dumps(task.to_json()))
+    _, others = listed(tmp_path, "rome\n")
+    assert [a.digest() == b.digest() for a, b in zip(examples, others, strict=True)] == [False] * 4
+    plan = TaggingConfig(dictionary={"name": "lookup", "file": "gone"})
+    again = plan.restore(held, "task.json")
+    row = record("New/O York/O City/O")
+    ours, theirs = (looked_up(t, t.example(row, gold=False)) for t in (task, again))
+    assert ours.any()
+    assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "names.tsv: has no entry"),
+        (b"a\nRome\tplace\tmore\n", "names.tsv:2: expected an entry, or an entry, a tab and its label"),
+        (b"Rome\t\n", "names.tsv:1: expected an entry"),
+        (b"\tplace\n", "names.tsv:1: expected an entry"),
+        (b"\xff\xfe", "names.tsv: is no UTF-8"),
+        (None, "names.tsv: cannot be read: No such file or directory. Correct task.dictionary.file."),
+    ],
+)
+def test_a_file_that_holds_no_entries_is_named(content: bytes | None, said: str, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "names.tsv").write_bytes(content)
+    with pytest.raises(DataError, match=re.escape(said)):
+        fitted(dictionary={"name": "lookup", "file": str(tmp_path / "names.tsv")})
+
+
 # -- options and runs --------------------------------------------------------------------------------------------------
 
 
@@ -196,14 +266,15 @@ def test_a_restored_task_reads_the_same_bits_of_a_new_sentence() -> None:
 
 
 DAMAGED: list[Any] = [
-    {"words": [], "spans": None},
-    {"words": [[[3, 1]], *[[]] * 5], "spans": None},
-    {"words": [[[0, 0]]] * 6, "spans": None},
-    {"words": [[[0, 2**40]]] * 6, "spans": None},
-    {"words": None, "spans": [[[], 1, {"LOC": 1}]]},
-    {"words": None, "spans": [[["a"], "1", {"LOC": 1}]]},
-    {"words": None, "spans": [[["a"], 1, ["LOC"]]]},
-    {"words": None},
+    {"words": [], "spans": None, "entries": None},
+    {"words": [[[3, 1]], *[[]] * 5], "spans": None, "entries": None},
+    {"words": [[[0, 0]]] * 6, "spans": None, "entries": None},
+    {"words": [[[0, 2**40]]] * 6, "spans": None, "entries": None},
+    {"words": None, "spans": [[[], 1, {"LOC": 1}]], "entries": None},
+    {"words": None, "spans": [[["a"], "1", {"LOC": 1}]], "entries": None},
+    {"words": None, "spans": [[["a"], 1, ["LOC"]]], "entries": None},
+    {"words": None, "spans": None},
+    {"words": None, "spans": None, "entries": [["a"]]},
     3,
 ]
 

@@ -47,6 +47,21 @@ class SpanDictionary:
         self._set(labels, Counter())
         self._seen.update(stretch for words in sentences for _, _, stretch in self._stretches(words))
 
+    @classmethod
+    def of_entries(cls, entries: Iterable[tuple[Tokens, str]]) -> Self:
+        """Words with the label of each: a list that somebody has made, in which nothing is counted."""
+        labels: dict[Stretch, Counter[str]] = {}
+        for words, label in entries:
+            labels.setdefault(tuple(words), Counter())[label] += 1
+        found = cls((), ())
+        found._set(labels, Counter({words: counts.total() for words, counts in labels.items()}))
+        return found
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """All labels, in the order of the alphabet."""
+        return tuple(sorted({label for counts in self._labels.values() for label in counts}))
+
     def _set(self, labels: Mapping[Stretch, Counter[str]], seen: Counter[Stretch]) -> None:
         self._labels, self._seen, self._longest = labels, seen, dict[str, int]()
         for stretch in labels:

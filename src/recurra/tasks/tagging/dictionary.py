@@ -24,6 +24,8 @@ from recurra.metrics import SpanDictionary
 
 Numbers = Sequence[int] | NDArray[Any]
 Counts = NDArray[np.int32]
+# Entries of a file are written as tags in this scheme, whatever the model has: it tells most about where one ends.
+OF_ENTRIES = "iobes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +33,12 @@ class Entry:
     """What a dictionary has to know of a sentence of n words.
 
     words: (n,) their numbers      own: (n,) the numbers of its tags, where it was counted and is to be left out
-    in_spans: (n,) as `Dictionary.in_spans` gives it
+    in_spans, in_entries: (n,) as the members of `Dictionary` of these names give them
     """
 
     words: Numbers
     in_spans: Counts | None
+    in_entries: Counts | None
     own: Numbers | None
 
 
@@ -43,35 +46,45 @@ class Dictionary:
     """Numbers of each word of a sentence, from what training rows had.
 
     counts: (V, L) how often each word of the vocabulary had each tag; None: not looked up
-    spans: those of training; None: not looked up
+    spans: those of training; None: not looked up      entries: those of a user's file; None: no file
     tags: of the model, L of them      scheme: in which the model writes spans
     """
 
     def __init__(
-        self, counts: Counts | None, spans: SpanDictionary | None, *, tags: Sequence[str], scheme: str
+        self,
+        counts: Counts | None,
+        spans: SpanDictionary | None,
+        entries: SpanDictionary | None,
+        *,
+        tags: Sequence[str],
+        scheme: str,
     ) -> None:
-        self.counts, self.spans, self.tags, self.scheme = counts, spans, tuple(tags), scheme
-        self._row = {tag: 1 + place for place, tag in enumerate(tags) if tag != OUTSIDE}
-        self._rows = np.eye(1 + len(tags), dtype=np.float32)[:, 1:]  # none, then each tag
+        self.counts, self.spans, self.entries, self.tags, self.scheme = counts, spans, entries, tuple(tags), scheme
+        labels = () if entries is None else entries.labels
+        self._entry_tags = SCHEMES[OF_ENTRIES].tags(labels)[1:]
 
     @property
     def size(self) -> int:
         """Numbers of a word."""
-        return len(self.tags) * ((self.counts is not None) + (self.spans is not None))
+        return len(self.tags) * ((self.counts is not None) + (self.spans is not None)) + len(self._entry_tags)
 
     def in_spans(self, tokens: Sequence[str], own: Sequence[Span] | None) -> Counts | None:
         """(n,) 1 + the tag that each token has in a span of training, 0 where it is in none.
 
         tokens: as they are looked up      own: the spans of a sentence that was counted, which are left out
         """
-        if self.spans is None:
+        return None if self.spans is None else _places(self.spans(tokens, own), len(tokens), self.tags, self.scheme)
+
+    def in_entries(self, tokens: Sequence[str]) -> Counts | None:
+        """(n,) 1 + the place of the tag that each token has in an entry of the file, 0 where it is in none; of each
+        label, in the order of the alphabet, there are B-X, I-X, E-X and S-X."""
+        if self.entries is None:
             return None
-        spans = [Span(*found) for found in self.spans(tokens, own)]
-        return np.array([self._row.get(tag, 0) for tag in SCHEMES[self.scheme].write(spans, len(tokens))], np.int32)
+        return _places(self.entries(tokens), len(tokens), self._entry_tags, OF_ENTRIES)
 
     def inputs(self, entries: Sequence[Entry]) -> Tensor:
-        """(T, N, size), 0 where padded: of each tag c / (m + 1), where the word had it c of m times, and then 1 for the
-        tag that it has in a span of training."""
+        """(T, N, size), 0 where padded: of each tag c / (m + 1), where the word had it c of m times; then 1 for the tag
+        that it has in a span of training, and 1 for the one that it has in an entry."""
         length = max((len(entry.words) for entry in entries), default=0)
         found = np.zeros((length, len(entries), self.size), np.float32)
         for number, entry in enumerate(entries):
@@ -82,29 +95,41 @@ class Dictionary:
         if self.counts is not None:
             yield shares(self.counts, np.asarray(entry.words, np.int64), entry.own)
         if entry.in_spans is not None:
-            yield self._rows[entry.in_spans]
+            yield _ones(entry.in_spans, len(self.tags))
+        if entry.in_entries is not None:
+            yield _ones(entry.in_entries, len(self._entry_tags))
 
     def to_json(self) -> dict[str, Any]:
         """Everything but tags and scheme; of each word that is no special one [tag, how often], ..."""
         counts = None if self.counts is None else self.counts[len(SPECIALS) :]
-        return {
-            "words": None
-            if counts is None
-            else [[[int(k), int(row[k])] for k in np.flatnonzero(row)] for row in counts],
-            "spans": None if self.spans is None else self.spans.to_json(),
-        }
+        words = None if counts is None else [[[int(k), int(row[k])] for k in np.flatnonzero(row)] for row in counts]
+        spans, entries = (None if some is None else some.to_json() for some in (self.spans, self.entries))
+        return {"words": words, "spans": spans, "entries": entries}
 
     @classmethod
     def from_json(cls, data: Any, origin: str, *, words: int, tags: Sequence[str], scheme: str) -> Dictionary:
         """The inverse of `to_json`. words: entries of the vocabulary. Raises RunError that names `origin`."""
         try:
             counts = None if data["words"] is None else _restored(data["words"], (words, len(tags)))
-            spans = None if data["spans"] is None else SpanDictionary.from_json(data["spans"])
+            held = [data["spans"], data["entries"]]
+            spans, entries = (None if some is None else SpanDictionary.from_json(some) for some in held)
             if spans is not None and scheme not in SCHEMES:
                 raise ValueError(f"spans in scheme {scheme!r}")
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise RunError(f"{origin}: expected the dictionary of a tagging: {str(error)[:300]}.") from error
-        return cls(counts, spans, tags=tags, scheme=scheme)
+        return cls(counts, spans, entries, tags=tags, scheme=scheme)
+
+
+def _places(found: Iterable[tuple[str, int, int]], length: int, tags: Sequence[str], scheme: str) -> Counts:
+    """(n,) 1 + the place of each token's tag in such spans; 0 outside of them, and for a tag that is not there."""
+    place = {tag: 1 + number for number, tag in enumerate(tags) if tag != OUTSIDE}
+    written = SCHEMES[scheme].write([Span(*span) for span in found], length)
+    return np.array([place.get(tag, 0) for tag in written], np.int32)
+
+
+def _ones(places: Counts, size: int) -> NDArray[np.float32]:
+    """(n, size): 1 at each place, counted from 1; nowhere for 0."""
+    return (places[:, None] == np.arange(1, size + 1)).astype(np.float32)
 
 
 def count(sentences: Iterable[tuple[Numbers, Numbers]], *, words: int, tags: int) -> Counts:
@@ -148,6 +173,7 @@ def made_by(
     sentences: Iterable[tuple[Numbers, Numbers]],
     tokens: Iterable[Sequence[str]],
     spans: Iterable[Sequence[Span]] | None,
+    entries: Sequence[tuple[Sequence[str], str]],
     *,
     words: int,
     tags: Sequence[str],
@@ -157,9 +183,11 @@ def made_by(
 
     sentences: numbers of words and tags, read once      tokens: as they are looked up, read twice
     spans: None where tags write none
+    entries: of the user's file, their words as they are looked up, and their labels
     """
     counts = count(sentences, words=words, tags=len(tags)) if plan.words else None
     known = SpanDictionary(tokens, spans) if spans is not None and plan.spans is not False else None
-    if counts is None and known is None:
+    own = SpanDictionary.of_entries(entries) if entries else None
+    if counts is None and known is None and own is None:
         return None
-    return Dictionary(counts, known, tags=tags, scheme=scheme)
+    return Dictionary(counts, known, own, tags=tags, scheme=scheme)

@@ -10,10 +10,10 @@ from typing import Annotated, Any, ClassVar, Literal, cast
 
 from recurra.base.contracts import Record
 from recurra.base.errors import ConfigError, DataError, RunError
-from recurra.base.normal import spellings
+from recurra.base.normal import normal, spellings
 from recurra.base.option import OneOf, Opt
 from recurra.config import Section, build
-from recurra.data.dictionary import DICTIONARIES, Lookup
+from recurra.data.dictionary import DICTIONARIES, Lookup, read_entries
 from recurra.data.fields import Field
 from recurra.data.formats import resolved_format
 from recurra.data.formats.sentences import LINE
@@ -241,10 +241,18 @@ class TaggingConfig:
             ((e.numbers.words, e.targets) for e in numbered if e.numbers is not None and e.targets is not None),
             Again(lambda: ([reader.folded(token) for token in row.sentence.tokens] for row in kept)),
             spans if tagset.has_spans else None,
+            self._entries(task),
             words=len(reader.words),
             tags=tagset.tags,
             scheme=tagset.learned,
         )
+
+    def _entries(self, task: Tagging) -> list[tuple[list[str], str]]:
+        """Of the user's file, cut as a raw text is, each word as it is looked up; those without a word are left out."""
+        if self.lookup is None or self.lookup.file is None:
+            return []
+        cut = [(task.columns.cut(text)[0], label) for text, label in read_entries(Path(self.lookup.file))]
+        return [([task.reader.folded(str(normal(token))) for token in words], label) for words, label in cut if words]
 
     def _refuse_idle(self, tagset: TagSet, source: str) -> None:
         """Raise ConfigError for options that have no effect on the tags that were found."""

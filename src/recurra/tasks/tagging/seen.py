@@ -110,11 +110,11 @@ def sentences(*vocabularies: Vocabulary) -> Fields[Sentence]:
         lambda one: one and tuple(part.tobytes() for part in (one.words, one.patterns, one.letters, one.sizes)),
         numbered,
     )
-    in_spans = Way(
+    places = Way(
         lambda one: None if one is None else one.tobytes(),
         lambda plain: None if plain is None else np.frombuffer(plain, np.int32),
     )
-    return Fields(Sentence, bounds=INTS, units=_UNITS, numbers=numbers, in_spans=in_spans)
+    return Fields(Sentence, bounds=INTS, units=_UNITS, numbers=numbers, in_spans=places, in_entries=places)
 
 
 class TagRows:

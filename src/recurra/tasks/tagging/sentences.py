@@ -48,7 +48,7 @@ class Sentence:
     units: the words of the raw text, where a file with tokens knows it
     numbers: of its words and letters; None before there is a vocabulary
     targets: numbers of its tags; None where one of them is none of training
-    in_spans: what a dictionary of spans says of its words; None where there is none
+    in_spans, in_entries: what a dictionary of spans, or a user's own, says of its words; None where there is none
     counted: whether a dictionary has counted it, so that it is left out where it is looked up
     """
 
@@ -62,6 +62,7 @@ class Sentence:
     numbers: Numbers | None = also(default=None, compare=False)
     targets: tuple[int, ...] | None = also(default=None, compare=False)
     in_spans: NDArray[np.int32] | None = also(default=None, compare=False)
+    in_entries: NDArray[np.int32] | None = also(default=None, compare=False)
     counted: bool = also(default=False, compare=False)
 
     @property
@@ -73,7 +74,9 @@ class Sentence:
         return " ".join(self.tokens)
 
     def digest(self) -> bytes:
-        return digest_of(self.tokens, self.tags)
+        # What a user's own file says is learned from as well, and the file may change.
+        said = () if self.in_entries is None else (self.in_entries.tobytes(),)
+        return digest_of(self.tokens, self.tags, *said)
 
     @property
     def places(self) -> tuple[Place, ...]:

@@ -136,11 +136,12 @@ class Tagging:
         targets = tuple(self._place[tag] for tag in tags or ()) if known else None
         numbers = sentence.numbers or self.reader.numbers(sentence.tokens)
         found = replace(sentence, tags=tags, numbers=numbers, targets=targets, counted=counted)
-        if self.dictionary is None or self.dictionary.spans is None:
+        if self.dictionary is None:
             return found
         own = self.tagset.spans(tags or ()) if counted else None
         tokens = [self.reader.folded(token) for token in sentence.tokens]
-        return replace(found, in_spans=self.dictionary.in_spans(tokens, own))
+        in_spans, in_entries = self.dictionary.in_spans(tokens, own), self.dictionary.in_entries(tokens)
+        return replace(found, in_spans=in_spans, in_entries=in_entries)
 
     def sampler(self, examples: Sequence[Sentence], *, batch_tokens: int, batch_rows: int, seed: int) -> BucketSampler:
         """Those of like lengths together."""
@@ -154,7 +155,7 @@ class Tagging:
         inputs = self.reader.inputs(numbers)
         if self.dictionary is not None:
             entries = [
-                Entry(its.words, e.in_spans, e.targets if e.counted else None)
+                Entry(its.words, e.in_spans, e.in_entries, e.targets if e.counted else None)
                 for e, its in zip(examples, numbers, strict=True)
             ]
             inputs["dictionary"] = self.dictionary.inputs(entries)
