@@ -129,7 +129,7 @@ def _places(found: Iterable[tuple[str, int, int]], length: int, tags: Sequence[s
 
 def _ones(places: Counts, size: int) -> NDArray[np.float32]:
     """(n, size): 1 at each place, counted from 1; nowhere for 0."""
-    return (places[:, None] == np.arange(1, size + 1)).astype(np.float32)
+    return np.asarray(places[:, None] == np.arange(1, size + 1), np.float32)
 
 
 def count(sentences: Iterable[tuple[Numbers, Numbers]], *, words: int, tags: int) -> Counts:
