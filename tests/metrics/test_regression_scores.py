@@ -38,7 +38,7 @@ def test_a_target_that_never_changes_is_right_or_worth_nothing() -> None:
         ([2, 0, 4, 2], 4 / 12),  # half of each is shared
         ([1, 0.5, 2, 1], 2 / 8),  # inside
         ([4, 0, 4, 2], 0.0),  # edges touch
-        ([9, 9, 1, 1], 0.0),  # both ways apart: the product of two negative sides is no area
+        ([5, 3, 4, 2], 0.0),  # both ways apart by 1: the product of two negative sides is no area
         ([0, 0, 0, 2], 0.0),  # no area
         ([-1, -1, 6, 4], 8 / 24),  # around it
     ],
