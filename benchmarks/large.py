@@ -2,9 +2,11 @@
 
     python benchmarks/large.py --rows 20000000 --folder DIR            make the rows, train, print a line of a table
     python benchmarks/large.py --rows 1000000 --folder DIR --steps 300
+    python benchmarks/large.py --task translation --rows 1000000 --folder DIR        or language_model, tagging
 
-DIR takes the corpus (65 bytes a row) and what is prepared of it. Rows are made from a seed: a label, and a text of 4 to
-20 words of 50,000, of which some lean to one label. Both files are deleted at the end. Memory is resident memory (PSS,
+DIR takes the corpus (65 bytes a row) and what is prepared of it. Rows are made from a seed: a text of 4 to 20 words of
+50,000, and what its task wants beside it: a label, to which some words lean; the words backwards; a tag for each; of a
+language model nothing, as all rows are one text. Both files are deleted at the end. Memory is resident memory (PSS,
 where what two processes share counts once) of this process and those that it starts, looked at five times a second;
 beside it stands that of this process after its imports.
 """
@@ -18,20 +20,55 @@ import resource
 import threading
 import time
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 MIB = 2**20
 WORDS, CLASSES = 50_000, 4
 
 
-def make(path: Path, rows: int, seed: int = 1) -> None:
-    """A CSV file of rows."""
+def in_csv(number: int, words: Any) -> str:
+    """A label, and a text."""
+    return f"c{number},{' '.join(words)}\n"
+
+
+def backwards(number: int, words: Any) -> str:
+    """A text, and the same backwards."""
+    return f"{' '.join(words)},{' '.join(words[::-1])}\n"
+
+
+def alone(number: int, words: Any) -> str:
+    """A line of a text."""
+    return f"{' '.join(words)}\n"
+
+
+def tagged(number: int, words: Any) -> str:
+    """Words, and a tag for each: the last letter of the word."""
+    return f"{' '.join(words)},{' '.join(word[-1] for word in words)}\n"
+
+
+# The row of a task, the first line of its file, and the options of the task.
+TASKS: dict[str, tuple[Any, str, dict[str, Any]]] = {
+    "classification": (in_csv, "label,text\n", {"tokenizer": "spaces", "max_vocabulary": 30_000}),
+    "translation": (
+        backwards,
+        "source,target\n",
+        {"source_tokenizer": "spaces", "max_vocabulary": 4_000, "vocabulary": "shared"},
+    ),
+    "language_model": (alone, "", {"tokenizer": "spaces", "max_vocabulary": 4_000}),
+    "tagging": (tagged, "token,tag\n", {"tokenizer": "spaces", "max_vocabulary": 30_000}),
+}
+
+
+def make(path: Path, rows: int, task: str, seed: int = 1) -> None:
+    """A file of rows."""
     import numpy as np
 
     random = np.random.default_rng(seed)
     words = np.array([f"w{number:x}" for number in range(WORDS)], dtype=object)
     with open(path, "w", encoding="ascii") as file:
-        file.write("label,text\n")
+        row, head, _ = TASKS[task]
+        file.write(head)
         for start in range(0, rows, 100_000):
             number = min(100_000, rows - start)
             labels, lengths = random.integers(0, CLASSES, number), random.integers(4, 21, number)
@@ -41,7 +78,7 @@ def make(path: Path, rows: int, seed: int = 1) -> None:
             chosen[ends - 1] = labels * 10 + random.integers(0, 10, number)
             texts = words[chosen]
             lines = (
-                f"c{label},{' '.join(texts[end - length : end])}\n"
+                row(label, texts[end - length : end])
                 for label, length, end in zip(labels.tolist(), lengths.tolist(), ends.tolist(), strict=True)
             )
             file.writelines(lines)
@@ -108,7 +145,7 @@ class Stages:
     def done(self) -> None: ...
 
 
-def measure(corpus: Path, folder: Path, steps: int, store: str) -> dict[str, Any]:
+def measure(corpus: Path, folder: Path, task: str, rows: int, steps: int, store: str) -> dict[str, Any]:
     """Prepare the corpus, and train so many steps of an epoch of it."""
     from recurra.api.inference import device_of
     from recurra.api.prepare import prepare
@@ -116,12 +153,15 @@ def measure(corpus: Path, folder: Path, steps: int, store: str) -> dict[str, Any
     from recurra.api.trainer import Trainer
 
     config = {
-        "task": {"name": "classification", "tokenizer": "spaces", "max_vocabulary": 30_000},
+        "task": {"name": task, **TASKS[task][2]},
         "data": {
             "train": str(corpus), "store": store, **({"scratch": str(folder)} if store != "memory" else {}),
-            "split": {"name": "random", "dev": 0.0005, "test": 0.0005},
+            "split": {"name": "ordered" if task == "language_model" else "random", "dev": 0.0005, "test": 0.0005},
         },
-        "model": {"inputs": {"embedding_size": 32}, "encoder": {"hidden_size": 32}},
+        "model": {
+            "inputs": {"embedding_size": 32}, "encoder": {"hidden_size": 32},
+            **({"decoder": {"hidden_size": 32}} if task == "translation" else {}),
+        },
         "training": {"epochs": 1, "batch_rows": 64},
     }  # fmt: skip
     memory = Memory()
@@ -142,37 +182,38 @@ def measure(corpus: Path, folder: Path, steps: int, store: str) -> dict[str, Any
             break
     stages._enter("end")
     return {
-        "rows": sum(map(len, prepared.splits.values())), "seconds": seconds, "before": before / MIB,
+        "rows": rows, "seconds": seconds, "before": before / MIB,
         "peak": memory.peak / MIB, "own": memory.own / MIB,
         "ru_maxrss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "stages": {k: [round(v / MIB), round(stages.seconds.get(k, 0.0))] for k, v in memory.stages.items()},
-        "train rows/s": steps * 64 / (time.perf_counter() - began),
-        "loss": [sum(losses[:50]) / 50, sum(losses[-50:]) / 50],
+        "steps/s": steps / (time.perf_counter() - began),
+        "loss": [fmean(losses[:50]), fmean(losses[-50:])],
     }  # fmt: skip
 
 
 def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--task", choices=tuple(TASKS), default="classification")
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--store", choices=("disk", "memory"), default="disk")
     options = parser.parse_args()
-    corpus = options.folder / f"rows-{options.rows}.csv"
+    corpus = options.folder / f"rows-{options.rows}.{'txt' if options.task == 'language_model' else 'csv'}"
     began = time.perf_counter()
-    make(corpus, options.rows)
+    make(corpus, options.rows, options.task)
     size = corpus.stat().st_size
     print(f"{options.rows:,} rows, {size:,} bytes, made in {time.perf_counter() - began:.0f} s", flush=True)
     try:
-        found = measure(corpus, options.folder, options.steps, options.store)
+        found = measure(corpus, options.folder, options.task, options.rows, options.steps, options.store)
     finally:
         corpus.unlink()
     print(json.dumps(found))
     print(
-        f"| {found['rows']:,} | {size / MIB:,.0f} | {options.store} | {found['seconds']:,.0f} | "
+        f"| {options.task} | {found['rows']:,} | {size / MIB:,.0f} | {options.store} | {found['seconds']:,.0f} | "
         f"{found['rows'] / found['seconds']:,.0f} | {found['before']:,.0f} | {found['peak']:,.0f} | "
-        f"{found['train rows/s']:,.0f} |"
+        f"{found['steps/s']:,.1f} |"
     )
 
 

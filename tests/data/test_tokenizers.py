@@ -17,7 +17,7 @@ from recurra.base.normal import stream_safe
 from recurra.data.tokenizers import TOKENIZERS, tokenizer_from_json
 from recurra.data.tokenizers.blocks import numbered
 from recurra.data.tokenizers.characters import Characters
-from recurra.data.tokenizers.words import Words, split_words
+from recurra.data.tokenizers.words import _WORD, Words, split_words
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=30)
 
@@ -159,6 +159,14 @@ def test_a_text_of_ascii_is_cut_as_its_pattern_says_whatever_stands_in_it() -> N
         text = "".join(draw.choice(pool) for _ in range(draw.randint(0, 12)))
         # The pattern that _WORD is for ASCII: runs of letters and digits, with apostrophes inside; other signs alone.
         assert split_words(text) == re.findall(r"[A-Za-z0-9]+(?:'[A-Za-z0-9]+)*|\S", text), repr(text)
+
+
+def test_a_text_of_several_scripts_is_cut_as_its_pattern_says_whatever_stands_in_it() -> None:
+    draw = random.Random(1)
+    signs = "ab1'  .-\n\x1c\x85\u00a0\u2003é\u0301\u200d\u2019\u200c中の😀👍🏽🇩🇪ก\u00ad"
+    for _ in range(3_000):
+        text = "".join(draw.choice(signs) for _ in range(draw.randint(0, 12)))
+        assert split_words(text) == _WORD.findall(text), repr(text)
 
 
 def test_tokens_are_numbered_in_the_order_in_which_they_are_first_seen() -> None:

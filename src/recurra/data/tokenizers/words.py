@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 from typing import Annotated, Any
 
 import regex  # type: ignore[import-untyped]
@@ -41,14 +42,21 @@ def split_words(text: str) -> list[str]:
     Marks stay with their letter, apostrophes inside words ("don't", "l’été"); Thai and other scripts that write no
     spaces, Han and Hiragana aside, give one token per run: use characters or subwords for them.
     """
-    if text.isascii() and (line := text.replace("\n", " ")).isprintable():
-        return _split_line(line)
-    words: list[str] = (_ASCII_WORD if text.isascii() else _WORD).findall(text)
+    if text.isascii():
+        return _split_ascii(text)
+    # No token crosses white space, so that one foreign letter does not slow a whole text down.
+    words: list[str] = []
+    for is_ascii, run in groupby(text.split(), str.isascii):
+        some = " ".join(run)
+        words += _split_ascii(some) if is_ascii else _WORD.findall(some)
     return words
 
 
-def _split_line(text: str) -> list[str]:
-    """The same of ASCII without control characters, with spaces around signs: in a quarter of the time again."""
+def _split_ascii(text: str) -> list[str]:
+    """The same of ASCII; without control characters by spaces around signs, in two thirds of the time."""
+    text = text.replace("\n", " ")
+    if not text.isprintable():
+        return _ASCII_WORD.findall(text)
     for sign, apart in _SIGNS.items():
         if sign in text:
             text = text.replace(sign, apart)

@@ -28,8 +28,8 @@ from recurra.data.tokenizers.blocks import Block, cut_block, gathered
 from recurra.data.tokenizers.cutter import Cutter, cutter_from_json
 
 T = TypeVar("T")
-# Characters that are cut here before a worker is started: these take a second, and a worker half a second to start.
-WORTH = 2**24
+# Characters that are cut here before workers are started: these take five seconds, and each worker half a second.
+WORTH = 2**26
 _SIZE = struct.Struct("<q")
 
 
