@@ -1,0 +1,71 @@
+"""The cost of a call itself, beside the peers of `recurra bench`: one row, few units, whole layer calls.
+
+python benchmarks/calls.py                         LSTM, GRU and RNN, inference and training, every installed peer
+python benchmarks/calls.py --cells lstm --peers torch --seconds 2
+
+A call of T steps takes a + b T. Everybody is measured in turn at T = 1 and at T = 100, medians of CPU time of one
+thread: b is a step, and a, what a call of no steps would take, is the cost of the call: Python, autograd, packing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from recurra import bench
+from recurra.bench.row import Row
+from recurra.cli.failures import DONE, guarded
+
+SHORT, LONG, UNITS = 1, 100, 64
+
+
+def main() -> int:
+    """Measure and print. Returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cells", type=lambda s: s.split(","), default=["lstm", "gru", "rnn"])
+    parser.add_argument("--modes", type=lambda s: s.split(","), default=["infer", "train"])
+    parser.add_argument("--peers", type=lambda s: s.split(","), default=None)
+    parser.add_argument("--seconds", type=float, default=1.0, help="of measuring each size (default: 1)")
+    options = parser.parse_args()
+    return guarded(lambda: run(options), debug=False)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure everybody at both sizes, a cell and mode after the other."""
+    peers = bench.choose_peers(options.peers)
+    grid = [f"{T}x1x{UNITS}x{UNITS}" for T in (SHORT, LONG)]
+    chosen = bench.choose(modes=options.modes, cells=options.cells, grid=grid)
+    with bench.opened(
+        peers, threads=1, seconds=options.seconds, note=lambda text: print(text, file=sys.stderr)
+    ) as opened:
+        print(f"{bench.this_machine(peers, 1).line()}\n")
+        print(f"us of CPU: a call of {LONG} steps, of {SHORT} step, and the call itself; 1 row, {UNITS} units")
+        for short, long in zip(chosen[::2], chosen[1::2], strict=True):
+            show(opened.row(short), opened.row(long))
+    return DONE
+
+
+def complain(text: str) -> None:
+    """Say which peer failed."""
+    print(text, file=sys.stderr)
+
+
+def show(short: Row, long: Row) -> None:
+    """A line for each participant, with how many times recurra's time it takes."""
+    print(f"\n{short.configuration.mode} {short.configuration.cell}")
+    ours = times(short.value, long.value)
+    print(f"  {'recurra':12}" + "".join(f"{t:10.1f}       " for t in ours))
+    for name in short.peers.keys() & long.peers.keys():
+        theirs = times(short.peers[name], long.peers[name])
+        print(f"  {name:12}" + "".join(f"{t:10.1f} {t / o:5.2f}x" for t, o in zip(theirs, ours, strict=True)))
+    sys.stdout.flush()
+
+
+def times(short: float, long: float) -> tuple[float, float, float]:
+    """Microseconds of the long call, of the short one, and of the call itself; from milliseconds."""
+    step = (long - short) / (LONG - SHORT)
+    return 1e3 * long, 1e3 * short, 1e3 * (short - step * SHORT)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
