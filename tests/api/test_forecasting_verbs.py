@@ -87,6 +87,12 @@ def test_a_run_is_scored_beside_naive_forecasts_and_its_report_draws_forecasts(h
     assert "What the scores are (m is 7)" in page
 
 
+def test_a_run_that_is_scored_on_its_own_data_finds_what_it_was_trained_on(here: Path) -> None:
+    said = done("evaluate", here / "run", "--split", "test").err
+    assert "in train too" not in said
+    assert "not what it was trained on" not in said
+
+
 def test_predict_gives_a_row_for_each_stamp_with_a_column_for_each_quantile(here: Path) -> None:
     write_long(here / "new.csv", more=6)
     done("predict", here / "run", "--input", here / "new.csv", "--output", here / "out.csv")

@@ -89,8 +89,10 @@ class Forecasting:
         return self._windows([(row.series, row.series.length)], [(0, row.series.length)], gold=False)[0]
 
     def examples(self, rows: Iterable[SeriesRow], means: Means = IN_MEMORY) -> Iterator[Window]:
-        """The windows of series at their cuts."""
+        """The windows of series at their cuts; of series that are learned from up to a step, those of training."""
         some = list(rows)
+        if ends := [(row.series, row.end) for row in some if row.end is not None]:
+            return iter(self.training_windows(ends))
         found = [(row.series, min(row.cuts(self.plan.horizon), default=0)) for row in some]
         pairs = [(k, cut) for k, row in enumerate(some) for cut in row.cuts(self.plan.horizon)]
         return iter(self._windows(found, pairs, gold=True))
