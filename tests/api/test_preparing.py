@@ -24,7 +24,6 @@ from recurra.data.tokenizers import Vocabulary
 from recurra.data.tokenizers.characters import Characters
 from recurra.data.tokenizers.spaces import Spaces
 from recurra.data.tokenizers.words import Words
-from recurra.tasks import LanguageModelling
 from recurra.tasks.labels import ManyLabels, OneLabel
 from recurra.tasks.tagging import sentences
 from recurra.tasks.tagging.sentences import Columns as TagColumns
@@ -98,19 +97,14 @@ def test_the_batches_of_the_first_epoch_are_those_of_always(name: str, tmp_path:
     assert first_epoch(prepared(name, tmp_path)) == TASKS[name][2]
 
 
-ON_DISK = ["one label", "cut", "many labels", "file", "rows"]
-
-
-@pytest.mark.parametrize("name", ON_DISK)
+@pytest.mark.parametrize("name", TASKS)
 def test_the_batches_are_those_of_always_from_the_disk_too(name: str, tmp_path: Path) -> None:
     found = prepared(name, tmp_path, store="disk", scratch=str(tmp_path))
-    stored = not isinstance(found.task, LanguageModelling)  # of which only rows are, and examples are few numbers
-    assert all(isinstance(examples, Stored) == stored for examples in found.splits.values())
+    assert all(isinstance(examples, Stored) for examples in found.splits.values())
     assert first_epoch(found) == TASKS[name][2]
     held = prepared(name, tmp_path, store="memory")
     assert found.fingerprint == held.fingerprint
-    if stored:
-        assert {k: list(v) for k, v in found.splits.items()} == {k: list(v) for k, v in held.splits.items()}
+    assert {k: list(v) for k, v in found.splits.items()} == {k: list(v) for k, v in held.splits.items()}
     assert [note for note in found.notes if not note.startswith("data.store: keeps")] == list(held.notes)
     assert [path.name for path in tmp_path.iterdir()] == [f"{TASKS[name][0]}.jsonl"]
 

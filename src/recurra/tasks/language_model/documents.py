@@ -45,7 +45,7 @@ class TextRow:
         return ""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class Passage:
     """Targets `start` up to `stop` of a document, as one example.
 
