@@ -4,6 +4,7 @@ recurrent  layers of any cell, in one direction or both
 identity   no layers
 convolutional  convolutions over steps, without a state
 dense      feed-forward layers at each step
+transformer  layers of attention, over all steps or those before
 awd        layers whose states go in and out, with the dropouts of AWD-LSTM, for language models
 """
 
@@ -18,6 +19,7 @@ from recurra.models.encoders.convolutional import Convolutional
 from recurra.models.encoders.dense import Dense
 from recurra.models.encoders.identity import Identity
 from recurra.models.encoders.recurrent import RecurrentEncoder
+from recurra.models.encoders.transformer import Transformer
 
 ENCODERS: Registry[Callable[..., Encoder]] = Registry("encoder", "recurra.encoders")
 ENCODERS.add("recurrent", RecurrentEncoder)
@@ -25,5 +27,6 @@ ENCODERS.add("awd", AWD)
 ENCODERS.add("identity", Identity)
 ENCODERS.add("convolutional", Convolutional)
 ENCODERS.add("dense", Dense)
+ENCODERS.add("transformer", Transformer)
 
-__all__ = ["AWD", "ENCODERS", "Convolutional", "Dense", "Identity", "RecurrentEncoder"]
+__all__ = ["AWD", "ENCODERS", "Convolutional", "Dense", "Identity", "RecurrentEncoder", "Transformer"]

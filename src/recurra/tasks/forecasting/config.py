@@ -70,7 +70,10 @@ class ForecastingConfig:
 
     needs: ClassVar = Needs(
         "forecaster",
-        {"encoder": ("recurrent", "convolutional", "identity"), "head": ("direct", "decoder", "segments", "recursive")},
+        {
+            "encoder": ("recurrent", "convolutional", "identity", "transformer"),
+            "head": ("direct", "decoder", "segments", "recursive"),
+        },
     )
 
     target: Annotated[Names, Opt("column of numbers to forecast, or several, which are read together", named=True)] = (

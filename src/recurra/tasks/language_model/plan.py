@@ -33,7 +33,12 @@ class LanguageModelConfig:
 
     needs: ClassVar = Needs(
         "sequence_model",
-        {"inputs": ("tokens",), "encoder": ("awd", "recurrent"), "head": ("vocabulary",), "wide": ("none",)},
+        {
+            "inputs": ("tokens",),
+            "encoder": ("awd", "recurrent", "transformer"),
+            "head": ("vocabulary",),
+            "wide": ("none",),
+        },
         {"inputs.embedding_size": 200, "encoder.hidden_size": 200},  # as wide as each other, to tie weights
     )
 

@@ -1,0 +1,185 @@
+"""A Transformer: each step is a weighted mean of the steps that it sees, layer on layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import torch
+from torch import Tensor, nn
+
+from recurra.base.errors import ConfigError
+from recurra.base.option import Opt
+from recurra.models import options as o
+from recurra.models.contract import Encoded, Ends, Layer, Step
+from recurra.models.encoders.convolutional import last_real
+from recurra.nn import SteadyLinear
+from recurra.nn.transformer import Rows, TransformerEncoderLayer, sinusoids
+from recurra.nn.transformer.attention import Cache
+from recurra.nn.transformer.layers import ACTIVATIONS, NORMS
+
+Positions = Literal["sinusoid", "learned", "rotary", "none"]
+
+
+class Transformer(nn.Module):
+    """Layers of attention over all steps, or over those before: x (T, N, I) to outputs (T, N, hidden_size).
+
+    Vectors of steps come to hidden_size by a linear map where they have another size, and are multiplied by its root
+    where positions are added (Vaswani et al. 2017, arXiv:1706.03762, section 3.4). norm_first puts each norm in front
+    of its part and one behind the last layer, and trains without warm-up (Xiong et al. 2020, arXiv:2002.04745).
+    Nothing is computed for padding, and a row has the same bits alone and in any batch. The summary is the last step
+    of a causal one, else the mean of all: of steps that see everything no single one is the whole.
+    causal: it may come piece by piece: the keys and values of the last `window` steps are its state, "k_l0", "v_l0",
+    and "steps_l0", how many steps there have been.
+    Raises ConfigError for options that cannot take effect.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        *,
+        hidden_size: o.HiddenSize = 128,
+        num_layers: o.NumLayers = 2,
+        num_heads: Annotated[int, Opt("heads of attention; a divisor of hidden_size", ge=1, le=256)] = 4,
+        feed_forward_size: Annotated[
+            int | None, Opt("units of the feed-forward part; null: four times hidden_size", ge=1, le=o.WIDEST)
+        ] = None,
+        activation: Annotated[
+            str, Opt("of the feed-forward part; reglu, geglu and swiglu are gated", choices=ACTIVATIONS)
+        ] = "gelu",
+        norm: Annotated[str, Opt("layer: of mean and deviation; rms: of size alone", choices=tuple(NORMS))] = "layer",
+        norm_first: Annotated[
+            bool, Opt("norms in front of each part, and behind the last layer; false: behind")
+        ] = True,
+        positions: Annotated[
+            Positions, Opt("how steps know where they stand; rotary: in attention, by distance")
+        ] = "sinusoid",
+        max_positions: Annotated[
+            int | None, Opt("steps that have a position, with positions: learned; null: 512", ge=1, le=1_000_000)
+        ] = None,
+        causal: Annotated[
+            bool, Opt("a step sees what is before it alone, so that a sequence may come in pieces")
+        ] = False,
+        window: Annotated[
+            int | None, Opt("steps that a step sees, with causal: itself and those before; null: 256", ge=1, le=65_536)
+        ] = None,
+        dropout: Annotated[float, Opt("dropout of inputs and behind each part", ge=0, lt=1)] = 0.1,
+        attention_dropout: Annotated[float, Opt("dropout of the weights of attention", ge=0, lt=1)] = 0.0,
+    ) -> None:
+        super().__init__()
+        if found := _problems(positions, max_positions, causal, window):
+            raise ConfigError(found)
+        self.output_size, self.causal, self.positions = hidden_size, causal, positions
+        self.window = (window or 256) if causal else 0
+        self.scale = hidden_size**0.5 if positions in ("sinusoid", "learned") else 1.0
+        self.project = SteadyLinear(input_size, hidden_size) if input_size != hidden_size else nn.Identity()
+        self.table = nn.Embedding(max_positions or 512, hidden_size) if positions == "learned" else None
+        if self.table is not None:
+            nn.init.normal_(self.table.weight, std=hidden_size**-0.5)
+        self.blocks = nn.ModuleList(
+            TransformerEncoderLayer(
+                hidden_size,
+                num_heads,
+                feed_forward_size or 4 * hidden_size,
+                dropout,
+                activation,
+                norm_first=norm_first,
+                norm=norm,
+                attention_dropout=attention_dropout,
+                causal=causal,
+                window=self.window,
+                rotary=positions == "rotary",
+            )
+            for _ in range(num_layers)
+        )
+        self.norm = NORMS[norm](hidden_size) if norm_first else nn.Identity()
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, lengths: Tensor, states: Mapping[str, Tensor]) -> Encoded:
+        before = [int(n) for n in states["steps_l0"][:, 0].tolist()] if "steps_l0" in states else [0] * x.shape[1]
+        rows = Rows.of(len(x), lengths, [min(n, self.window) for n in before])
+        y = self._placed(rows.packed(x), rows, before)
+        after: dict[str, Tensor] = {}
+        for k, block in enumerate(self.blocks):
+            cache = self._cache(states, k, x.shape[1], y)
+            y, keys, values = block.with_keys(y, rows, cache)
+            if self.causal:
+                after |= {
+                    f"{n}_l{k}": self._kept(*pair, rows)
+                    for n, pair in zip("kv", zip((keys, values), cache, strict=True), strict=True)
+                }
+        y = self.norm(y)
+        outputs = rows.padded(y)
+        if self.causal:
+            counts = torch.tensor(before, device=x.device) + lengths
+            after["steps_l0"] = counts.to(x.dtype).unsqueeze(1)
+            return Encoded(outputs, lengths, last_real(outputs, lengths), after)
+        return Encoded(outputs, lengths, rows.means(y), {})
+
+    def _placed(self, x: Tensor, rows: Rows, before: list[int]) -> Tensor:
+        """(S, hidden_size): vectors of steps with their positions."""
+        x = self.project(x) * self.scale
+        at = rows.steps + torch.tensor(before, device=x.device)[rows.place % rows.N] if any(before) else rows.steps
+        if self.positions == "sinusoid":
+            x = x + sinusoids(at, self.output_size, x)
+        elif self.table is not None:
+            if len(at) and int(at.max()) >= self.table.num_embeddings:
+                raise ConfigError(
+                    f"max_positions: a sequence has {int(at.max()) + 1:,} steps, and there are positions for "
+                    f"{self.table.num_embeddings:,}; cut it (task.max_length), or train with more."
+                )
+            x = x + self.table(at)
+        found: Tensor = self.dropout(x)
+        return found
+
+    def _cache(self, states: Mapping[str, Tensor], layer: int, N: int, like: Tensor) -> Cache:
+        """Keys and values (N, W, d) of the steps before, the latest last; zeros where there were none."""
+        shape = (N, self.window, self.output_size)
+        each = [states.get(f"{name}_l{layer}") for name in "kv"]
+        keys, values = (like.new_zeros(shape) if one is None else one.view(shape) for one in each)
+        return keys, values
+
+    def _kept(self, new: Tensor, old: Tensor, rows: Rows) -> Tensor:
+        """(N, W d): the last W of what was known (N, W, d) and of the rows (S, d) that came."""
+        found = old.clone()
+        for group in rows.groups:
+            came = new[group.rows].view(group.sequences, group.length, -1)
+            members = list(group.members)
+            found[members] = torch.cat([old[members], came], 1)[:, -self.window :]
+        return found.flatten(1)
+
+    def state_sizes(self) -> Mapping[str, int]:
+        if not self.causal:
+            return {}
+        width = self.window * self.output_size
+        return {"steps_l0": 1} | {f"{name}_l{k}": width for k in range(len(self.blocks)) for name in "kv"}
+
+    def incremental(self) -> Step:
+        if not self.causal:
+            raise ConfigError(self.cannot_stream())
+
+        def step(x: Tensor, states: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+            found = self(x.unsqueeze(0), torch.ones(len(x), dtype=torch.int64, device=x.device), states)
+            return found.summary, dict(found.states)
+
+        return step
+
+    def ends(self) -> Ends:
+        return Ends({}, 0, self.output_size)
+
+    def layers(self) -> list[Layer]:
+        return [dict(block.named_parameters()) for block in self.blocks]
+
+    def cannot_stream(self) -> list[str]:
+        if self.causal:
+            return []
+        return ["causal: each step sees all of a sequence, later ones too; train with causal: true to stream."]
+
+
+def _problems(positions: str, max_positions: int | None, causal: bool, window: int | None) -> list[str]:
+    found = []
+    if max_positions is not None and positions != "learned":
+        found.append(f"max_positions: has no effect with positions: {positions}; leave it out.")
+    if window is not None and not causal:
+        found.append("window: has no effect without causal, where a step sees all; leave it out.")
+    return found

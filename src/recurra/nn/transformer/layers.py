@@ -1,0 +1,167 @@
+"""Layers of a Transformer's encoder: attention and a feed-forward part, each with a residual and a norm."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recurra.base.errors import ConfigError
+from recurra.nn.linear import SteadyLinear
+from recurra.nn.transformer.attention import Cache, SelfAttention
+from recurra.nn.transformer.rows import Rows
+
+Function = Callable[[Tensor], Tensor]
+
+
+def _gelu_tanh(x: Tensor) -> Tensor:
+    return F.gelu(x, approximate="tanh")
+
+
+FUNCTIONS: Mapping[str, Function] = {"relu": F.relu, "gelu": F.gelu, "gelu_tanh": _gelu_tanh, "silu": F.silu}
+# Gated linear units: the product of two linear maps, one of them through a function (Shazeer 2020, arXiv:2002.05202).
+GATED: Mapping[str, Function] = {"reglu": F.relu, "geglu": F.gelu, "swiglu": F.silu}
+ACTIVATIONS = (*FUNCTIONS, *GATED)
+NORMS: Mapping[str, Callable[..., nn.Module]] = {"layer": nn.LayerNorm, "rms": nn.RMSNorm}
+
+
+class TransformerEncoderLayer(nn.Module):
+    """Attention and a feed-forward part: drop-in for torch.nn.TransformerEncoderLayer, with lengths for masks.
+
+    The constructor, the call and the state_dict are torch's; beyond it: `rms` norms, gated activations, `causal` with
+    a window, rotary positions. A row has the same bits alone and in any batch, and padding is not computed.
+    A gated activation has W_1 and V in the two halves of linear1.
+    norm_first: x + f(norm(x)), which needs a norm behind the last layer; else norm(x + f(x))
+    Raises ConfigError for options that cannot be.
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        nhead: int,
+        dim_feedforward: int = 2048,
+        dropout: float = 0.1,
+        activation: str | Function = "relu",
+        layer_norm_eps: float = 1e-5,
+        batch_first: bool = False,
+        norm_first: bool = False,
+        bias: bool = True,
+        *,
+        norm: str = "layer",
+        attention_dropout: float | None = None,
+        causal: bool = False,
+        window: int = 0,
+        rotary: bool = False,
+    ) -> None:
+        super().__init__()
+        if norm not in NORMS:
+            raise ConfigError(f"norm: unknown word '{norm}'; expected one of {', '.join(NORMS)}.")
+        self.batch_first, self.norm_first = batch_first, norm_first
+        self.self_attn = SelfAttention(
+            d_model,
+            nhead,
+            dropout=dropout if attention_dropout is None else attention_dropout,
+            bias=bias,
+            causal=causal,
+            window=window,
+            rotary=rotary,
+        )
+        self.gated = isinstance(activation, str) and activation in GATED
+        self.activation: Function = _function(activation)
+        self.linear1 = SteadyLinear(d_model, dim_feedforward * (1 + self.gated), bias=bias)
+        self.dropout = nn.Dropout(dropout)
+        self.linear2 = SteadyLinear(dim_feedforward, d_model, bias=bias)
+        options: dict[str, Any] = {"eps": layer_norm_eps} | ({"bias": bias} if norm == "layer" else {})
+        self.norm1, self.norm2 = NORMS[norm](d_model, **options), NORMS[norm](d_model, **options)
+        self.dropout1, self.dropout2 = nn.Dropout(dropout), nn.Dropout(dropout)
+
+    def forward(
+        self, src: Tensor, src_mask: None = None, src_key_padding_mask: None = None, *, lengths: Tensor | None = None
+    ) -> Tensor:
+        """(T, N, d), (N, T, d) with batch_first, or (T, d) of one sequence; zero behind each row's length.
+
+        lengths: (N,) real steps of each row; None: all are. Raises ConfigError for masks, whose place lengths take.
+        """
+        return by_steps(self, src, (src_mask, src_key_padding_mask), lengths, self.batch_first, self.rows)
+
+    def rows(self, x: Tensor, rows: Rows, cache: Cache | None = None) -> Tensor:
+        """(S, d) of rows (S, d)."""
+        return self.with_keys(x, rows, cache)[0]
+
+    def with_keys(self, x: Tensor, rows: Rows, cache: Cache | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """The same, with keys and values (S, d), for a cache."""
+        said, k, v = self.self_attn(self.norm1(x) if self.norm_first else x, rows, cache)
+        x = x + self.dropout1(said)
+        if self.norm_first:
+            return x + self.dropout2(self._fed_forward(self.norm2(x))), k, v
+        x = self.norm1(x)
+        return self.norm2(x + self.dropout2(self._fed_forward(x))), k, v
+
+    def _fed_forward(self, x: Tensor) -> Tensor:
+        """W_2 f(W_1 x + b_1) + b_2 (Vaswani et al. 2017, equation 2); with a gated activation W_2 (f(W_1 x) * V x)."""
+        y = self.linear1(x)
+        if self.gated:
+            a, b = y.chunk(2, -1)
+            y = self.activation(a) * b
+        else:
+            y = self.activation(y)
+        found: Tensor = self.linear2(self.dropout(y))
+        return found
+
+
+def _function(activation: str | Function) -> Function:
+    if not isinstance(activation, str):
+        return activation
+    if activation not in ACTIVATIONS:
+        raise ConfigError(f"activation: unknown word '{activation}'; expected one of {', '.join(ACTIVATIONS)}.")
+    return {**FUNCTIONS, **GATED}[activation]
+
+
+class TransformerEncoder(nn.Module):
+    """Layers one on the other: drop-in for torch.nn.TransformerEncoder. norm: behind the last layer, or None"""
+
+    def __init__(self, encoder_layer: TransformerEncoderLayer, num_layers: int, norm: nn.Module | None = None) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(copy.deepcopy(encoder_layer) for _ in range(num_layers))
+        self.norm = norm
+
+    def forward(
+        self, src: Tensor, mask: None = None, src_key_padding_mask: None = None, *, lengths: Tensor | None = None
+    ) -> Tensor:
+        """As a layer's."""
+        batch_first = bool(self.layers[0].batch_first) if len(self.layers) else False
+        return by_steps(self, src, (mask, src_key_padding_mask), lengths, batch_first, self.rows)
+
+    def rows(self, x: Tensor, rows: Rows) -> Tensor:
+        """(S, d) of rows (S, d)."""
+        for layer in self.layers:
+            x = layer.rows(x, rows)
+        return x if self.norm is None else self.norm(x)
+
+
+def by_steps(
+    module: nn.Module,
+    x: Tensor,
+    masks: tuple[object, ...],
+    lengths: Tensor | None,
+    batch_first: bool,
+    run: Callable[[Tensor, Rows], Tensor],
+) -> Tensor:
+    """Padded input to rows, through `run`, and back."""
+    if any(mask is not None for mask in masks):
+        raise ConfigError("mask: is not read; give lengths=(N,), the real steps of each row.")
+    if x.dim() not in (2, 3):
+        raise ConfigError(f"src: has {x.dim()} dimensions, expected (T, N, d), or (T, d) of one sequence.")
+    alone = x.dim() == 2
+    x = x.unsqueeze(1) if alone else x.transpose(0, 1) if batch_first else x
+    T, N = x.shape[:2]
+    given = torch.full((N,), T) if lengths is None else lengths
+    if given.shape != (N,) or bool(((given < 0) | (given > T)).any()):
+        raise ConfigError(f"lengths: expected {N} numbers from 0 to {T}, got {given.tolist()}.")
+    rows = Rows.of(T, given.to(x.device))
+    y = rows.padded(run(rows.packed(x), rows))
+    return y.squeeze(1) if alone else y.transpose(0, 1) if batch_first else y

@@ -1,0 +1,79 @@
+"""Sequences of several lengths, one behind the other: what is computed for steps is computed for real ones alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Sequences that are as long, and know as much of before, in neighbouring rows.
+
+    first: row      sequences, length: rows are their product      seen: steps before, that a cache holds
+    members: their places in the batch
+    """
+
+    first: int
+    sequences: int
+    length: int
+    seen: int
+    members: tuple[int, ...]
+
+    @property
+    def rows(self) -> slice:
+        return slice(self.first, self.first + self.sequences * self.length)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Where the steps of a batch stand when they are rows.
+
+    place: (S,) of each row in (T * N), as x.flatten(0, 1) has them      steps: (S,) t of each row
+    groups: sequences of one length are neighbours, so that attention takes them together without a copy
+    """
+
+    place: Tensor
+    steps: Tensor
+    groups: tuple[Group, ...]
+    T: int
+    N: int
+
+    @classmethod
+    def of(cls, T: int, lengths: Tensor, seen: Sequence[int] | None = None) -> Rows:
+        """Of sequences of these lengths (N,), in T steps. seen: steps that each has had before; None: none"""
+        each = [int(n) for n in lengths.tolist()]
+        before = [0] * len(each) if seen is None else list(seen)
+        order = sorted((n for n in range(len(each)) if each[n]), key=lambda n: (each[n], before[n], n))
+        groups, first = [], 0
+        for (length, had), some in groupby(order, key=lambda n: (each[n], before[n])):
+            members = tuple(some)
+            groups.append(Group(first, len(members), length, had, members))
+            first += len(members) * length
+        counts = torch.tensor([each[n] for n in order], dtype=torch.int64)
+        which = torch.repeat_interleave(torch.tensor(order, dtype=torch.int64), counts)
+        starts = torch.repeat_interleave(torch.cumsum(counts, 0) - counts, counts)
+        steps = torch.arange(len(which)) - starts
+        place = (steps * len(each) + which).to(lengths.device)
+        return cls(place, steps.to(lengths.device), tuple(groups), T, len(each))
+
+    def packed(self, x: Tensor) -> Tensor:
+        """(S, d) of (T, N, d)."""
+        return x.reshape(self.T * self.N, x.shape[2]).index_select(0, self.place)
+
+    def padded(self, rows: Tensor) -> Tensor:
+        """(T, N, d), zero where padded, of (S, d)."""
+        flat = rows.new_zeros(self.T * self.N, rows.shape[1])
+        return flat.index_copy(0, self.place, rows).view(self.T, self.N, rows.shape[1])
+
+    def means(self, rows: Tensor) -> Tensor:
+        """(N, d) of (S, d): the mean of each sequence, zeros of one without steps; summed by its own length alone."""
+        found = rows.new_zeros(self.N, rows.shape[1])
+        for group in self.groups:
+            each = rows[group.rows].view(group.sequences, group.length, -1).mean(1)
+            found = found.index_copy(0, torch.tensor(group.members, device=rows.device), each)
+        return found

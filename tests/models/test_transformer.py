@@ -1,0 +1,130 @@
+"""The Transformer as an encoder: alone and together, piece by piece, positions, and refusals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from recurra.base.errors import ConfigError
+from recurra.models.encoders import Transformer
+
+
+def made(input_size: int = 6, **options: Any) -> Transformer:
+    torch.manual_seed(0)
+    return Transformer(input_size, **({"hidden_size": 16, "num_heads": 2, "dropout": 0.0} | options)).eval()
+
+
+LENGTHS = [5, 12, 0, 1, 5]
+
+
+def batch(size: int = 6) -> torch.Tensor:
+    x = torch.full((13, len(LENGTHS), size), torch.nan)
+    for n, length in enumerate(LENGTHS):
+        x[:length, n] = torch.randn(length, size, generator=torch.Generator().manual_seed(n))
+    return x
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"positions": "rotary", "norm": "rms", "activation": "swiglu"},
+        {"positions": "learned", "norm_first": False},
+        {"causal": True, "window": 4},
+        {"causal": True, "positions": "none"},
+    ],
+)
+def test_a_row_has_the_same_bits_alone_and_in_any_batch(options: dict[str, Any]) -> None:
+    model, x = made(**options), batch()
+    with torch.inference_mode():
+        together = model(x, torch.tensor(LENGTHS), {})
+        for n, length in enumerate(LENGTHS):
+            alone = model(x[:length, n : n + 1], torch.tensor([length]), {})
+            assert torch.equal(alone.outputs[:, 0], together.outputs[:length, n])
+            assert torch.equal(alone.summary[0], together.summary[n])
+            assert not together.outputs[length:, n].any()
+            for name, state in alone.states.items():
+                assert torch.equal(state[0], together.states[name][n]), name
+
+
+@pytest.mark.parametrize("positions", ["sinusoid", "learned", "rotary", "none"])
+@pytest.mark.parametrize("window", [3, 64])
+def test_in_pieces_and_step_by_step_it_says_what_it_says_of_the_whole(positions: str, window: int) -> None:
+    model = made(causal=True, window=window, positions=positions).double()
+    x, lengths = torch.randn(11, 3, 6, dtype=torch.float64), torch.tensor([11, 7, 9])
+    whole = model(x, lengths, {})
+    first = model(x[:4], torch.tensor([4, 4, 4]), {})
+    middle = model(x[4:6], torch.tensor([2, 0, 2]), first.states)
+    assert torch.equal(middle.states["k_l1"][1], first.states["k_l1"][1])  # a row without steps keeps its states
+    rest = x[6:].clone()
+    rest[:3, 1] = x[4:7, 1]
+    last = model(rest, torch.tensor([5, 3, 3]), middle.states)
+    torch.testing.assert_close(last.summary, whole.summary, rtol=1e-10, atol=1e-12)
+    for name, state in last.states.items():
+        torch.testing.assert_close(state, whole.states[name], rtol=1e-10, atol=1e-12)
+    assert {name: state.shape[1] for name, state in last.states.items()} == dict(model.state_sizes())
+    step, states = model.incremental(), {}
+    for t in range(7):
+        said, states = step(x[t], states)
+        torch.testing.assert_close(said, whole.outputs[t], rtol=1e-10, atol=1e-12)
+
+
+def test_a_causal_step_knows_of_no_later_one_and_of_none_beyond_its_window() -> None:
+    x = torch.randn(9, 1, 6)
+    model = made(causal=True, window=3, num_layers=1)
+    changed = x.clone()
+    changed[5] += 1
+    a, b = (model(one, torch.tensor([9]), {}).outputs[:, 0] for one in (x, changed))
+    assert [bool((a[t] != b[t]).any()) for t in range(9)] == [False] * 5 + [True] * 3 + [False]
+
+
+def test_the_summary_is_the_mean_of_all_steps_where_each_sees_all() -> None:
+    model, x = made(), batch()
+    found = model(x, torch.tensor(LENGTHS), {})
+    for n, length in enumerate(LENGTHS):
+        mean = found.outputs[:length, n].double().mean(0).detach().numpy() if length else np.zeros(16)
+        np.testing.assert_allclose(found.summary[n].detach().numpy(), mean, atol=1e-6)
+
+
+def test_positions_tell_steps_apart_and_without_them_the_order_is_not_seen() -> None:
+    x, lengths = torch.randn(5, 1, 6, dtype=torch.float64), torch.tensor([5])
+    for positions, seen in (("none", False), ("sinusoid", True), ("learned", True), ("rotary", True)):
+        model = made(positions=positions).double()
+        a, b = model(x, lengths, {}).summary, model(x.flip(0), lengths, {}).summary
+        assert torch.allclose(a, b, atol=1e-9) != seen, positions
+
+
+def test_a_sequence_without_a_position_left_is_an_error_that_counts() -> None:
+    model = made(positions="learned", max_positions=4, causal=True)
+    with pytest.raises(ConfigError, match="max_positions: a sequence has 5 steps, and there are positions for 4"):
+        model(torch.randn(5, 1, 6), torch.tensor([5]), {})
+    first = model(torch.randn(4, 1, 6), torch.tensor([4]), {})
+    with pytest.raises(ConfigError, match="max_positions: a sequence has 5 steps"):
+        model(torch.randn(1, 1, 6), torch.tensor([1]), first.states)
+
+
+def test_layers_have_names_from_below_and_what_sees_all_cannot_stream() -> None:
+    model = made(num_layers=3)
+    names = {"self_attn.in_proj_weight", "linear1.weight", "norm2.bias"}
+    assert len(model.layers()) == 3
+    assert all(names <= set(layer) for layer in model.layers())
+    (why,) = model.cannot_stream()
+    assert why.startswith("causal: each step sees all of a sequence")
+    with pytest.raises(ConfigError, match="causal:"):
+        model.incremental()
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"num_heads": 3}, "num_heads: 3 do not divide 16"),
+        ({"max_positions": 9}, "max_positions: has no effect with positions: sinusoid"),
+        ({"window": 9}, "window: has no effect without causal"),
+    ],
+)
+def test_what_cannot_take_effect_is_refused(options: dict[str, Any], word: str) -> None:
+    with pytest.raises(ConfigError, match=word):
+        made(**options)
