@@ -14,7 +14,8 @@ from recurra.base.errors import ConfigError
 from recurra.export.layers import linear
 from recurra.export.onnx_graph import Drawing, Value
 from recurra.export.recurrent import last, recurrent
-from recurra.models.encoders import AWD, Convolutional, Dense, RecurrentEncoder
+from recurra.export.transformers import transformer
+from recurra.models.encoders import AWD, Convolutional, Dense, RecurrentEncoder, Transformer
 from recurra.models.encoders.recurrent import state_names
 from recurra.nn import Recurrent
 
@@ -89,6 +90,11 @@ def _dense(draw: Drawing, encoder: Dense, x: Value, lengths: Value, given: State
     return EncodedValues(x, lengths, _last_real(draw, x, lengths), {})
 
 
+def _transformer(draw: Drawing, encoder: Transformer, x: Value, lengths: Value, given: States) -> EncodedValues:
+    outputs, summary = transformer(draw, encoder, x, lengths)
+    return EncodedValues(outputs, lengths, summary, {})
+
+
 def _normalized(draw: Drawing, norm: nn.LayerNorm, x: Value) -> Value:
     scale, shift = draw.weight(norm.weight), draw.weight(_there(norm.bias))
     return draw.put("LayerNormalization", x, scale, shift, axis=-1, epsilon=norm.eps)
@@ -129,4 +135,5 @@ WRITERS: dict[type[nn.Module], Callable[[Drawing, Any, Value, Value, States], En
     AWD: _awd,
     Convolutional: _convolutional,
     Dense: _dense,
+    Transformer: _transformer,
 }

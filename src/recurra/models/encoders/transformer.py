@@ -92,7 +92,7 @@ class Transformer(nn.Module):
             )
             for _ in range(num_layers)
         )
-        self.norm = NORMS[norm](hidden_size) if norm_first else nn.Identity()
+        self.norm = NORMS[norm](hidden_size, eps=1e-5) if norm_first else nn.Identity()
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, lengths: Tensor, states: Mapping[str, Tensor]) -> Encoded:

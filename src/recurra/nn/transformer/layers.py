@@ -72,6 +72,7 @@ class TransformerEncoderLayer(nn.Module):
         )
         self.gated = isinstance(activation, str) and activation in GATED
         self.activation: Function = _function(activation)
+        self.word = activation if isinstance(activation, str) else ""
         self.linear1 = SteadyLinear(d_model, dim_feedforward * (1 + self.gated), bias=bias)
         self.dropout = nn.Dropout(dropout)
         self.linear2 = SteadyLinear(dim_feedforward, d_model, bias=bias)

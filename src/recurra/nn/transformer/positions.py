@@ -14,7 +14,7 @@ def sinusoids(steps: Tensor, size: int, like: Tensor) -> Tensor:
 
     Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.5. Angles are float64, since p / 10000^0 is not small.
     """
-    angles = steps.double().unsqueeze(1) * _frequencies(size, steps.device)
+    angles = steps.double().unsqueeze(1) * frequencies(size, steps.device)
     return torch.stack([torch.sin(angles), torch.cos(angles)], 2).flatten(1)[:, :size].to(like.dtype)
 
 
@@ -26,12 +26,13 @@ def rotated(x: Tensor, first: int) -> Tensor:
     """
     T, D = x.shape[-2:]
     steps = torch.arange(first, first + T, device=x.device, dtype=torch.float64)
-    angles = steps.unsqueeze(1) * _frequencies(D, x.device)
+    angles = steps.unsqueeze(1) * frequencies(D, x.device)
     cos, sin = torch.cos(angles).to(x.dtype), torch.sin(angles).to(x.dtype)
     a, b = x[..., : D // 2], x[..., D // 2 :]
     return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
 
 
-def _frequencies(size: int, device: torch.device) -> Tensor:
+def frequencies(size: int, device: torch.device) -> Tensor:
+    """(ceil(size / 2),) 10000^(-2i / size), float64."""
     even = torch.arange(0, size, 2, device=device, dtype=torch.float64)
     return torch.exp(even * (-torch.log(torch.tensor(LONGEST, dtype=torch.float64)) / size))
