@@ -168,7 +168,7 @@ BELOW = {
     "simd": set(),
     "dense": {"", "simd"},
     "recurrent": {"", "simd", "dense"},
-    "bind": {"dense", "recurrent"},
+    "bind": {"", "dense", "recurrent"},
     "tests": {"bind", "dense", "recurrent"},
 }
 
