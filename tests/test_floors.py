@@ -169,7 +169,7 @@ BELOW = {
     "dense": {"", "simd"},
     "recurrent": {"", "simd", "dense"},
     "bind": {"", "dense", "recurrent"},
-    "tests": {"bind", "dense", "recurrent"},
+    "tests": {"", "bind", "dense", "recurrent"},
 }
 
 
