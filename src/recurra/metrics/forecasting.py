@@ -5,6 +5,7 @@ sMAPE        mean of 200 |y - f| / (|y| + |f|), 0 to 200 as in the M4 competitio
 MASE         a forecast's MAE over the mean |y_t - y_(t-m)| of its series before it (Hyndman & Koehler 2006); the mean
 scaled_mse   of targets minus the mean over the deviation of their series in training, as tables of ETT have it
 wql          sum of 2 pinball over sum of |y|, mean of levels; crps: the mean of 2 pinball over levels (a sum for CRPS)
+ade, fde     distance of two positions, mean of all steps and of the last one; min_ade, min_fde: of the best of the paths drawn
 coverage     share of targets in the interval of the outermost levels      winkler: its mean interval score
 """
 
@@ -31,6 +32,10 @@ FORMULAS = {
     "wql": "2 pinball loss over |y|, both summed over all targets; mean of the levels",
     "crps": "2 pinball loss, mean of targets and levels",
     "coverage": "share of targets in the interval between the outermost levels",
+    "ade": "distance of forecast and true position, mean of steps and forecasts",
+    "fde": "the same at the last step",
+    "min_ade": "ade of the path, of those drawn, that is nearest in ade; no figure to set beside ade",
+    "min_fde": "fde of the path, of those drawn, that ends nearest",
     "winkler": "width of that interval, and 2 / alpha for each unit that a target is outside",
 }
 
@@ -108,6 +113,19 @@ def forecast_scores(
     if quantiles is not None:
         found += _interval_scores(truth.values, quantiles, levels)
     return tuple(Score(name, value, unit, better, split) for name, value, unit, better in found)  # type: ignore[arg-type]
+
+
+def path_scores(truth: Floats, said: Floats, paths: Floats | None, *, split: str) -> tuple[Score, ...]:
+    """ade and fde of positions (N, h, D); and of the best of the paths (N, K, h, D), where there are some.
+
+    Source: Pellegrini et al. 2009 (errors of paths); Gupta et al. 2018, arXiv:1803.10892 (the best of K).
+    """
+    error = np.sqrt(((truth - said) ** 2).sum(2))
+    found = [("ade", _mean(error)), ("fde", _mean(error[:, -1]))]
+    if paths is not None:
+        each = np.sqrt(((truth[:, None] - paths) ** 2).sum(3))  # (N, K, h)
+        found += [("min_ade", _mean(_means(each, 2).min(1))), ("min_fde", _mean(each[..., -1].min(1)))]
+    return tuple(Score(name, value, "", "lower", split) for name, value in found)
 
 
 def _interval_scores(truth: Floats, quantiles: Floats, levels: Sequence[float]) -> list[tuple[str, float, str, str]]:

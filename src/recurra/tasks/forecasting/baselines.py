@@ -13,6 +13,7 @@ import numpy as np
 from recurra.base.contracts import Score
 from recurra.metrics import Compared
 from recurra.tasks.forecasting.naive import Past, drift, last_value, naive_quantiles, seasonal_naive
+from recurra.tasks.forecasting.paths import constant_velocity, turned_walks
 from recurra.tasks.forecasting.windows import Floats, Ints, Window, together
 
 if TYPE_CHECKING:
@@ -29,18 +30,27 @@ MOST_ASKED = 50
 
 def compared(task: Forecasting, splits: Mapping[str, Sequence[Window]]) -> Compared:
     """The scores of all of them on every split."""
-    found: dict[str, list[Score]] = {name: [] for name in NAIVE}
+    naive = {"constant velocity": constant_velocity, **NAIVE} if task.plan.coordinates else NAIVE
+    found: dict[str, list[Score]] = {name: [] for name in naive}
     levels = task.plan.levels
     for split, examples in splits.items():
         store, series, cuts = together(examples)
         past = Past(store, task.reading.season)
-        for name, forecast in NAIVE.items():
+        for name, forecast in naive.items():
             said = forecast(past, series, cuts, task.plan.horizon)
             wanted = task.plan.interval_kind != "none"
             quantiles = naive_quantiles(past, said, series, cuts, levels) if wanted else None
-            found[name] += task.scores_of(said, quantiles, examples, split)
+            walks = _walks(task, past, series, cuts) if forecast is constant_velocity else None
+            found[name] += task.scores_of(said, quantiles, examples, split, walks)
     others, notes = _statsforecast(task, splits)
     return Compared({name: tuple(scores) for name, scores in (found | others).items()}, notes)
+
+
+def _walks(task: Forecasting, past: Past, series: Ints, cuts: Ints) -> Floats | None:
+    """As many paths as the model draws, on a plane."""
+    if not task.plan.paths or len(task.plan.columns.target) != 2:
+        return None
+    return turned_walks(past, series, cuts, task.plan.horizon, task.plan.paths)
 
 
 def _statsforecast(

@@ -117,8 +117,8 @@ class ForecastingConfig:
         Opt("what is scaled by: the window that is read, or all steps of the series before its first cut"),
     ] = "window"
     base: Annotated[
-        Literal["none", "last", "season"],
-        Opt("what a forecast is a difference from: last, the last value; season, the value a season before"),
+        Literal["none", "last", "velocity", "season"],
+        Opt("what a forecast is a difference from: last, the last value; velocity, on from it by the last step; season"),
     ] = "none"
     missing: Annotated[
         Missing, Opt("steps and numbers that are missing; mask: read as 0, with a mark beside of what is there")
@@ -131,6 +131,18 @@ class ForecastingConfig:
         Literal["own", "conformal", "none"] | None,
         Opt("quantiles of an answer: own, of the loss; conformal, by errors on dev; null: own where the loss has them"),
     ] = None
+    coordinates: Annotated[
+        bool, Opt("targets are the coordinates of one position: scores ade and fde, and constant velocity beside")
+    ] = False
+    differences: Annotated[bool, Opt("the difference from the step before is read in place of each value")] = False
+    rotate: Annotated[bool, Opt("each training window is turned by an angle of its own, in every epoch")] = False
+    paths: Annotated[
+        int | None, Opt("paths drawn of each forecast, the best of which counts in min_ade and min_fde", ge=1, le=1000)
+    ] = None
+    origins: Annotated[
+        Literal["last", "every"],
+        Opt("forecasts of a series in a file of dev or test: last, its last one; every, one from each step on"),
+    ] = "last"
     windows: Annotated[
         int | None, Opt("training windows of an epoch, drawn from each series alike; null: all there are", ge=1)
     ] = None
@@ -153,8 +165,25 @@ class ForecastingConfig:
             problems.append("scaling_over: scaling revin is of the window that is read; take standard, or window.")
         if self.scaling == "none" and self.scaling_over != "window":
             problems.append("scaling_over: has no effect with scaling: none; leave it out.")
+        problems += self._of_positions()
         if problems:
             raise ConfigError(problems)
+
+    def _of_positions(self) -> list[str]:
+        found, D = [], len(self.columns.target)
+        if self.coordinates and D < 2:
+            found.append(f"coordinates: a position has two targets or more, such as [x, y]; got {D}.")
+        if self.rotate and not (self.coordinates and D == 2):
+            found.append("rotate: turns positions x, y; expected coordinates: true and two targets.")
+        if self.rotate and self.scaling_over == "series":
+            found.append("rotate: a window that is turned has no scale of its series; expected scaling_over: window.")
+        if self.paths and not self.coordinates:
+            found.append("paths: the best of them counts in scores of positions; set coordinates: true or leave it out.")
+        if self.paths and self.loss not in ("gaussian", "student_t"):
+            found.append(f"paths: are drawn from loss gaussian or student_t, got {self.loss}.")
+        if self.origins == "every" and self.context is None:
+            found.append("origins: every needs the steps that are read before the first forecast; set task.context.")
+        return found
 
     def _of_columns(self) -> list[str]:
         columns, found = self.columns, []
@@ -198,7 +227,7 @@ class ForecastingConfig:
     def fed(self) -> int:
         """The place of a target's value among the numbers that a model says of it; -1 where none is its value."""
         kind = KINDS[self.loss](self.levels)
-        if kind.counts or self.base == "season":
+        if kind.counts or self.base in ("season", "velocity") or self.differences:
             return -1
         return self.levels.index(0.5) if self.loss == "quantiles" else 0
 
@@ -269,7 +298,10 @@ class ForecastingConfig:
         Raises DataError, with row, series and stamp, for what cannot be used.
         """
         found = frequency or self.steps
-        return SeriesRow(read_series(record, self.columns, frequency=found, zone=self.time_zone, missing=self.missing))
+        series = read_series(record, self.columns, frequency=found, zone=self.time_zone, missing=self.missing)
+        last = series.length - self.horizon
+        every = range(self.context or last, last + 1) if self.origins == "every" else None
+        return SeriesRow(series, at=every)
 
     def cut(
         self, rows: Sequence[SeriesRow], rule: TimeSplit, note: Callable[[str], None]

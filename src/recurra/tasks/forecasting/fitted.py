@@ -75,6 +75,7 @@ class Fitted:
             plan.scaling_over == "series",
             plan.base,
             plan.missing == "mask",
+            plan.differences,
         )
 
     def sizes(self, plan: ForecastingConfig, numbers: int) -> Mapping[str, int]:

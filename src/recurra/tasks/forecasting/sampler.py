@@ -14,6 +14,7 @@ from recurra.base.contracts import Batch
 
 ALL = slice(None)
 Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,22 +22,25 @@ class WindowSampler:
     """Batches of training windows.
 
     first, last: (N,) the first and the last cut of each series      number: windows of an epoch, None: all there are
-    collate: series and cuts to a batch      rows: of a batch
+    collate: series, cuts and angles to a batch      rows: of a batch      turns: whether each window has an angle of its own
     Windows that are drawn come from each series alike, at a cut of its own in each epoch.
     """
 
     first: Ints
     last: Ints
     number: int | None
-    collate: Callable[[Ints, Ints], Batch]
+    collate: Callable[[Ints, Ints, Floats | None], Batch]
     rows: int
     seed: int
+    turns: bool = False
     carries: bool = False
 
     def plan(self, epoch: int) -> list[Any]:
-        """The batches of an epoch: (2, N) series and cuts each."""
+        """The batches of an epoch: (2, N) series and cuts each, and a third row, of which angles are made."""
         random = np.random.Philox(np.random.SeedSequence((self.seed, epoch)))
         pairs = self._all(random) if self.number is None else self._drawn(random, self.number)
+        if self.turns:
+            pairs = np.concatenate([pairs, (random.random_raw(pairs.shape[1]) >> np.uint64(11)).astype(np.int64)[None]])
         return [pairs[:, start : start + self.rows] for start in range(0, pairs.shape[1], self.rows)]
 
     def _all(self, random: np.random.Philox) -> Ints:
@@ -57,10 +61,10 @@ class WindowSampler:
 
     def batch(self, item: Ints, rows: slice = ALL) -> Batch:
         """The windows of these series and cuts."""
-        series, cuts = item[:, rows]
+        series, cuts, *turns = item[:, rows]
         if not len(series):
             return Batch({}, torch.zeros(0, dtype=torch.int64), {}, ())
-        return self.collate(series, cuts)
+        return self.collate(series, cuts, turns[0] * (2 * np.pi / 2**53) if turns else None)
 
 
 def rows_of(batch_rows: int, batch_tokens: int, context: int) -> int:

@@ -17,7 +17,7 @@ from recurra.data.preparing import IN_MEMORY, Means
 from recurra.losses import fixed_sum
 from recurra.losses.forecasts import KINDS, Kind
 from recurra.metrics import Compared
-from recurra.metrics.forecasting import Truth, forecast_scores
+from recurra.metrics.forecasting import Truth, forecast_scores, path_scores
 from recurra.report import Chart
 from recurra.tasks.explanation import ExplanationTarget
 from recurra.tasks.forecasting.baselines import compared
@@ -26,6 +26,7 @@ from recurra.tasks.forecasting.conformal import Conformal
 from recurra.tasks.forecasting.explain import explained
 from recurra.tasks.forecasting.fitted import Fitted
 from recurra.tasks.forecasting.naive import Past, seasonal_naive
+from recurra.tasks.forecasting.paths import drawn_paths
 from recurra.tasks.forecasting.sampler import WindowSampler, rows_of
 from recurra.tasks.forecasting.series import Series
 from recurra.tasks.forecasting.tables import forecast_charts, forecast_tables
@@ -41,12 +42,13 @@ NOTE = "no observed value"
 class Said:
     """A forecast in the units of the data. point: (h, D)      quantiles: (h, D, Q), of the task's levels, or None
 
-    scale: (D,) by which the window was divided, for intervals
+    scale: (D,) by which the window was divided, for intervals      paths: (K, h, D) that were drawn, or None
     """
 
     point: Floats
     quantiles: Floats | None
     scale: Floats
+    paths: Floats | None = None
 
 
 class Forecasting:
@@ -147,8 +149,8 @@ class Forecasting:
         store = examples[0].store
         places = np.array([one.place for one in examples], np.int64)
 
-        def batch(series: Ints, cuts: Ints) -> Batch:
-            found = gathered(store, places[series], cuts, self.reading)
+        def batch(series: Ints, cuts: Ints, angles: Floats | None) -> Batch:
+            found = gathered(store, places[series], cuts, self.reading, angles)
             return self._batch(found, tuple(series.tolist()), gold=True)
 
         return WindowSampler(
@@ -158,6 +160,7 @@ class Forecasting:
             batch,
             rows_of(batch_rows, batch_tokens, self.reading.context),
             seed,
+            self.plan.rotate,
         )
 
     def collate(self, examples: Sequence[Window], indices: Sequence[int]) -> Batch:
@@ -199,8 +202,9 @@ class Forecasting:
         base, shift, scale = (batch.inputs[name].cpu().numpy() for name in ("base", "shift", "scale"))
         point = (self.kind.point(numbers) + base) * scale[:, None] + shift[:, None]
         return [
-            Said(point[n], None if quantiles is None else quantiles[n], scale[n])
+            Said(point[n], None if quantiles is None else quantiles[n], scale[n], None if paths is None else paths[n])
             for quantiles in [self._quantiles(numbers, point, base, shift, scale)]
+            for paths in [self._paths(numbers, base, shift, scale)]
             for n in range(len(examples))
         ]
 
@@ -215,6 +219,14 @@ class Forecasting:
         wide = np.broadcast_to(scale[:, None], point.shape)
         found = self.kind.quantiles(numbers, self.plan.levels, wide)
         return np.asarray((found + base[..., None]) * scale[:, None, :, None] + shift[:, None, :, None])
+
+    def _paths(self, numbers: Floats, base: Floats, shift: Floats, scale: Floats) -> Floats | None:
+        """(N, K, h, D) in the units of the data; None where the config wants none."""
+        if not self.plan.paths:
+            return None
+        wide = np.broadcast_to(scale[:, None], base.shape)
+        found = drawn_paths(lambda levels: self.kind.quantiles(numbers, levels, wide), self.plan.paths, base.shape[2])
+        return np.asarray((found + base[:, None]) * scale[:, None, None] + shift[:, None, None])
 
     def conformed(self, outputs: Sequence[Said], examples: Sequence[Window]) -> Forecasting:
         """The task with intervals by the errors of these forecasts; itself where the config wants none such."""
@@ -235,17 +247,25 @@ class Forecasting:
         quantiles = None
         if outputs and outputs[0].quantiles is not None:
             quantiles = np.stack([np.asarray(one.quantiles) for one in outputs])
-        return self.scores_of(np.stack([one.point for one in outputs]), quantiles, examples, split)
+        paths = np.stack([one.paths for one in outputs if one.paths is not None]) if self.plan.paths else None
+        return self.scores_of(np.stack([one.point for one in outputs]), quantiles, examples, split, paths)
 
     def scores_of(
-        self, point: Floats, quantiles: Floats | None, examples: Sequence[Window], split: str
+        self,
+        point: Floats,
+        quantiles: Floats | None,
+        examples: Sequence[Window],
+        split: str,
+        paths: Floats | None = None,
     ) -> tuple[Score, ...]:
-        """The scores of forecasts as arrays."""
+        """The scores of forecasts as arrays. paths: (N, K, h, D), of which the best counts"""
         store, series, cuts = together(examples)
         reference = seasonal_naive(Past(store, self.reading.season), series, cuts, self.plan.horizon)
-        return forecast_scores(
-            self._truth(examples), point, quantiles, self.plan.levels, split=split, reference=reference
-        )
+        truth = self._truth(examples)
+        found = forecast_scores(truth, point, quantiles, self.plan.levels, split=split, reference=reference)
+        if not self.plan.coordinates:
+            return found
+        return (*path_scores(truth.values, point, paths, split=split), *found)
 
     def _truth(self, examples: Sequence[Window]) -> Truth:
         store, series, cuts = together(examples)
@@ -260,6 +280,8 @@ class Forecasting:
     @property
     def usual_score(self) -> str:
         """The score that chooses the best epoch unless the config names another."""
+        if self.plan.coordinates:
+            return "ade"
         return "wql" if self.plan.interval_kind == "own" else "mase"
 
     def possible_scores(self, examples: Sequence[Window]) -> tuple[Score, ...]:

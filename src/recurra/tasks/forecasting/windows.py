@@ -5,7 +5,7 @@ Nothing of a window's inputs is taken from its cut on, but for what is known of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +51,7 @@ class Reading:
 
     context: steps that are read, at most      horizon: steps of a forecast      lags: steps back to values beside
     season: steps until what is seen repeats      base: what a forecast is a difference from
+    differences: whether the difference from the step before is read in place of each value
     whole: whether the scale is that of the whole series before its first cut
     """
 
@@ -62,6 +63,7 @@ class Reading:
     whole: bool
     base: str
     masked: bool
+    differences: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,30 +89,36 @@ class Gathered:
         return (self.truth - self.shift[:, None]) / self.scale[:, None] - self.base
 
 
-def gathered(store: Store, series: Ints, cuts: Ints, how: Reading) -> Gathered:
-    """The windows of these series before these cuts, all at once."""
+def gathered(store: Store, series: Ints, cuts: Ints, how: Reading, angles: Floats | None = None) -> Gathered:
+    """The windows of these series before these cuts, all at once. angles: (N,) by which positions x, y are turned"""
     lengths = np.minimum(cuts, how.context)
     L = int(lengths.max(initial=0))
     first = store.offsets[series]
     steps = (cuts - lengths)[:, None] + np.arange(L)  # (N, L), from the beginning of a series
     real = np.arange(L) < lengths[:, None]
     rows = np.where(real, first[:, None] + steps, 0)
-    values = np.where(real[..., None], store.values[rows], np.nan)
+    values = turned(np.where(real[..., None], store.values[rows], np.nan), angles)
     shift, scale = (store.shift[series], store.scale[series]) if how.whole else moments(values, how.scaling)
     scaled = (values - shift[:, None]) / scale[:, None]
     ahead = cuts[:, None] + np.arange(how.horizon)  # (N, h)
-    lagged = [_scaled_at(store, first, steps - lag, cuts, shift, scale) for lag in how.lags]
-    lagged_ahead = [_scaled_at(store, first, _before(ahead, cuts, lag), cuts, shift, scale) for lag in how.lags]
-    base = _base(store, scaled, first, ahead, cuts, shift, scale, how)
-    if how.base == "last":
-        scaled = scaled - base[:, :1]
-        lagged, lagged_ahead = [x - base[:, :1] for x in lagged], [x - base[:, :1] for x in lagged_ahead]
+
+    def at(steps: Ints) -> Floats:
+        return (turned(_values_at(store, first, steps, cuts), angles) - shift[:, None]) / scale[:, None]
+
+    lagged = [at(steps - lag) for lag in how.lags]
+    lagged_ahead = [at(_before(ahead, cuts, lag)) for lag in how.lags]
+    base = _base(scaled, lambda: at(_before(ahead, cuts, how.season)), how)
+    if how.base in ("last", "velocity"):
+        last = last_observed(scaled)[:, None]
+        scaled, lagged, lagged_ahead = scaled - last, [x - last for x in lagged], [x - last for x in lagged_ahead]
+    if how.differences:
+        scaled = _differences(scaled)
     static = store.static[series]
     ahead_rows = first[:, None] + ahead
     parts = [scaled, *([~np.isnan(scaled)] if how.masked else []), store.past[rows], store.known[rows], *lagged]
     features = _joined([*parts, np.broadcast_to(static[:, None], (*rows.shape, static.shape[1]))], real)
     parts = [store.known[ahead_rows], *lagged_ahead, np.broadcast_to(static[:, None], (*ahead.shape, static.shape[1]))]
-    truth = store.values[ahead_rows]
+    truth = turned(store.values[ahead_rows], angles)
     return Gathered(features, _joined(parts, None), store.categories[series], lengths, shift, scale, base, truth)
 
 
@@ -119,26 +127,52 @@ def _before(ahead: Ints, cuts: Ints, lag: int) -> Ints:
     return ahead - lag * -(-(ahead - cuts[:, None] + 1) // lag)
 
 
-def _scaled_at(store: Store, first: Ints, steps: Ints, cuts: Ints, shift: Floats, scale: Floats) -> Floats:
-    """(N, L, D) scaled values of these steps; NaN before the beginning, and from the cut on."""
+def _values_at(store: Store, first: Ints, steps: Ints, cuts: Ints) -> Floats:
+    """(N, L, D) values of these steps; NaN before the beginning, and from the cut on."""
     known = (steps >= 0) & (steps < cuts[:, None])
     values = store.values[np.where(known, first[:, None] + steps, 0)]
-    found: Floats = (np.where(known[..., None], values, np.nan) - shift[:, None]) / scale[:, None]
-    return found
+    return np.where(known[..., None], values, np.nan)
 
 
-def _base(
-    store: Store, scaled: Floats, first: Ints, ahead: Ints, cuts: Ints, shift: Floats, scale: Floats, how: Reading
-) -> Floats:
-    """(N, h, D) in scaled units: zeros, the last value that was observed, or the one a season before."""
-    zeros = np.zeros((*ahead.shape, scaled.shape[2]))
+def _base(scaled: Floats, season: Callable[[], Floats], how: Reading) -> Floats:
+    """(N, h, D) in scaled units: zeros, the last value that was observed, on from it, or the one a season before."""
+    zeros = np.zeros((len(scaled), how.horizon, scaled.shape[2]))
     if how.base == "none":
         return zeros
     last = last_observed(scaled)[:, None]
     if how.base == "last":
         return zeros + last
-    season = _scaled_at(store, first, _before(ahead, cuts, how.season), cuts, shift, scale)
-    return np.where(np.isnan(season), last, season)
+    if how.base == "velocity":
+        return last + _last_step(scaled)[:, None] * np.arange(1, how.horizon + 1)[:, None]
+    found = season()
+    return np.where(np.isnan(found), last, found)
+
+
+def _last_step(values: Floats) -> Floats:
+    """(N, D) of (N, L, D): the last value less the one before it, by the steps between; 0 where only one is known."""
+    there = ~np.isnan(values)
+    place = np.where(there, np.arange(values.shape[1])[:, None], -1)
+    latest = place.max(1, initial=-1)
+    before = np.where(place < latest[:, None], place, -1).max(1, initial=-1)
+    known = before >= 0
+    pair = [np.take_along_axis(values, np.maximum(k, 0)[:, None], 1)[:, 0] if values.shape[1] else 0 * k for k in (latest, before)]
+    return np.where(known, (pair[0] - pair[1]) / np.where(known, latest - before, 1), 0.0)
+
+
+def turned(positions: Floats, angles: Floats | None) -> Floats:
+    """Positions (N, L, 2) turned by an angle for each row, in radians, around 0; as they are without angles."""
+    if angles is None:
+        return positions
+    c, s = np.cos(angles)[:, None], np.sin(angles)[:, None]
+    x, y = positions[..., 0], positions[..., 1]
+    return np.stack([c * x - s * y, s * x + c * y], -1)
+
+
+def _differences(values: Floats) -> Floats:
+    """(N, L, D) of each step from the one before it in the window; NaN, which is read as 0, for the first."""
+    found = np.full_like(values, np.nan)
+    found[:, 1:] = values[:, 1:] - values[:, :-1]
+    return found
 
 
 def last_observed(values: Floats) -> Floats:
