@@ -1,12 +1,12 @@
-"""Where people walk: eight positions of 0.4 s to the next twelve, one scene left out at a time, beside walking straight on.
+"""Where people walk: eight positions of 0.4 s to the next twelve, one scene left out at a time.
 
     python benchmarks/trajectories.py --data DIR [--scenes eth,zara1] [--seeds 1,2,3] [--set task.loss=gaussian]
 
 DIR holds the folder eth_ucy with train/, val/ and all_data/ (Gupta et al. 2018, arXiv:1803.10892). A scene is test with
-all of its file; train/ and val/ of the others are learned from and choose the epoch. A path is a pedestrian on consecutive
-frames of the file's step: where one is missing, another path begins. Every twenty positions of a path are a window,
-whoever else is there. The scene eth has every tenth frame of a film annotated every sixth, so its steps are 1.67 times
-as long as elsewhere: it is taken as it is.
+all of its file; train/ and val/ of the others are learned from and choose the epoch. A path is a pedestrian on
+consecutive frames of the file's step: where one is missing, another path begins. Every twenty positions of a path are
+a window, whoever else is there. The scene eth has every tenth frame of a film annotated every sixth, so its steps are
+1.67 times as long as elsewhere: it is taken as it is.
 """
 
 from __future__ import annotations

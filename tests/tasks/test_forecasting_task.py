@@ -62,6 +62,17 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "student_t": {"loss": "student_t"},
     "counts": {"loss": "negative_binomial", "scaling": "mean"},
     "poisson": {"loss": "poisson", "scaling": "none"},
+    "velocity": {"base": "velocity"},
+    "differences": {"differences": True, "missing": "mask"},
+    "positions": {
+        "target": ("y", "rain"),
+        "coordinates": True,
+        "differences": True,
+        "rotate": True,
+        "base": "velocity",
+        "loss": "gaussian",
+        "paths": 5,
+    },
 }
 
 

@@ -5,7 +5,7 @@ sMAPE        mean of 200 |y - f| / (|y| + |f|), 0 to 200 as in the M4 competitio
 MASE         a forecast's MAE over the mean |y_t - y_(t-m)| of its series before it (Hyndman & Koehler 2006); the mean
 scaled_mse   of targets minus the mean over the deviation of their series in training, as tables of ETT have it
 wql          sum of 2 pinball over sum of |y|, mean of levels; crps: the mean of 2 pinball over levels (a sum for CRPS)
-ade, fde     distance of two positions, mean of all steps and of the last one; min_ade, min_fde: of the best of the paths drawn
+ade, fde     distance of two positions, mean of all steps, and of the last one; min_ade, min_fde: of the best path drawn
 coverage     share of targets in the interval of the outermost levels      winkler: its mean interval score
 """
 

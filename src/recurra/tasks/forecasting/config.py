@@ -118,7 +118,9 @@ class ForecastingConfig:
     ] = "window"
     base: Annotated[
         Literal["none", "last", "velocity", "season"],
-        Opt("what a forecast is a difference from: last, the last value; velocity, on from it by the last step; season"),
+        Opt(
+            "what a forecast is a difference from: last, the last value; velocity, on from it by the last step; season"
+        ),
     ] = "none"
     missing: Annotated[
         Missing, Opt("steps and numbers that are missing; mask: read as 0, with a mark beside of what is there")
@@ -178,7 +180,9 @@ class ForecastingConfig:
         if self.rotate and self.scaling_over == "series":
             found.append("rotate: a window that is turned has no scale of its series; expected scaling_over: window.")
         if self.paths and not self.coordinates:
-            found.append("paths: the best of them counts in scores of positions; set coordinates: true or leave it out.")
+            found.append(
+                "paths: the best of them counts in scores of positions; set coordinates: true or leave it out."
+            )
         if self.paths and self.loss not in ("gaussian", "student_t"):
             found.append(f"paths: are drawn from loss gaussian or student_t, got {self.loss}.")
         if self.origins == "every" and self.context is None:

@@ -22,7 +22,7 @@ class WindowSampler:
     """Batches of training windows.
 
     first, last: (N,) the first and the last cut of each series      number: windows of an epoch, None: all there are
-    collate: series, cuts and angles to a batch      rows: of a batch      turns: whether each window has an angle of its own
+    collate: series, cuts and angles to a batch      rows: of a batch      turns: whether each window is turned
     Windows that are drawn come from each series alike, at a cut of its own in each epoch.
     """
 

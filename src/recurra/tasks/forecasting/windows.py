@@ -155,7 +155,10 @@ def _last_step(values: Floats) -> Floats:
     latest = place.max(1, initial=-1)
     before = np.where(place < latest[:, None], place, -1).max(1, initial=-1)
     known = before >= 0
-    pair = [np.take_along_axis(values, np.maximum(k, 0)[:, None], 1)[:, 0] if values.shape[1] else 0 * k for k in (latest, before)]
+    pair = [
+        np.take_along_axis(values, np.maximum(k, 0)[:, None], 1)[:, 0] if values.shape[1] else 0 * k
+        for k in (latest, before)
+    ]
     return np.where(known, (pair[0] - pair[1]) / np.where(known, latest - before, 1), 0.0)
 
 
