@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from recurra import api
 from recurra.base.contracts import Origin, Record
 from recurra.base.errors import ConfigError, DataError
 from recurra.data.formats import read
+from recurra.models import MODELS
 from recurra.tasks import SeriesClassification, SeriesClassificationConfig
 from sound_room import put, soundfile, tone, tones
 
@@ -137,3 +139,54 @@ def test_a_service_takes_bytes_and_opens_no_file_under_any_spelling(tmp_path: Pa
         with pytest.raises(RefusedError, match="not its name"):
             records_of(served, None, [{name: str(wav)}])
     assert soundfile.info(wav).frames == 900
+
+
+def streaming_model(task: SeriesClassification) -> torch.nn.Module:
+    torch.manual_seed(3)
+    encoder = {"name": "recurrent", "hidden_size": 6, "bidirectional": False}
+    parts = {"inputs": {"name": "vectors"}, "encoder": encoder, "head": {"name": "label", "pooling": "last"}}
+    return MODELS["sequence_model"](task.model_sizes, **parts).eval()
+
+
+@pytest.mark.parametrize("size", [1, 79, 80, 200, 1_000])
+def test_a_sound_in_pieces_of_any_size_has_the_answer_of_the_whole_bit_for_bit(tmp_path: Path, size: int) -> None:
+    task = fitted(tmp_path / "t")
+    model = streaming_model(task)
+    samples = (tone(440, 1_000) * 32767).astype("<i2")
+    whole = Record({"sound": put(tmp_path / "a.wav", samples)}, Origin("x"))
+    example = task.example(whole, gold=False)
+    (expected,) = task.predict(model, task.collate([example], [0]), [example])
+    predictor = task.predictor(model)
+    place = predictor.begin()
+    for start in range(0, len(samples), size):
+        piece = base64.b64encode(samples[start : start + size].tobytes()).decode()
+        place, answer = predictor.read(place, piece)
+    assert answer["probabilities"] == expected.probabilities
+    assert answer["steps"] == example.length == 11
+
+
+def test_a_sound_without_a_whole_frame_is_blank_and_no_samples_are_refused(tmp_path: Path) -> None:
+    task = fitted(tmp_path / "t")
+    predictor = task.predictor(streaming_model(task))
+    _, answer = predictor.read(predictor.begin(), base64.b64encode(bytes(2 * 199)).decode())
+    assert (answer["label"], answer["steps"]) == ("", 0)
+    with pytest.raises(DataError, match="piece: is no base64"):
+        predictor.read(predictor.begin(), "0.1 0.2")
+    with pytest.raises(DataError, match="piece: holds 3 bytes, expected two for each sample"):
+        predictor.read(predictor.begin(), base64.b64encode(b"abc").decode())
+
+
+@pytest.mark.parametrize(
+    ("sound", "word"),
+    [
+        ({"name": "librosa", "rate": 8_000, "bands": 10}, "frames need samples that come later"),
+        ({"name": "kaldi", "rate": 8_000, "bands": 10, "resample": True}, "task.sound.resample"),
+        ({"name": "kaldi", "rate": 8_000, "bands": 10, "step_ms": 30}, "task.sound.step_ms"),
+    ],
+)
+def test_a_sound_whose_frames_need_more_than_what_came_is_refused_in_pieces(
+    tmp_path: Path, sound: dict[str, Any], word: str
+) -> None:
+    task = SeriesClassificationConfig(values="sound", sound=sound).fit(list(read(tones(tmp_path / "t", 4))), "tones")
+    with pytest.raises(ConfigError, match=word):
+        task.predictor(streaming_model(task))

@@ -5,6 +5,7 @@ A WAV file is looked at first: libsndfile reads one that is cut off to its end, 
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import struct
@@ -113,6 +114,17 @@ def samples_of(sound: Sound, spectrum: Spectrum) -> Samples:
         place = int(np.flatnonzero(~np.isfinite(mono))[0])
         raise DataError(f"{sound.name}: sample {place + 1} is {mono[place]}, no finite number.")
     return mono if sound.rate == spectrum.rate else _resampled(mono, sound, spectrum.rate)
+
+
+def pcm(piece: str) -> Samples:
+    """(S,) in -1..1 of base64 of samples in 16 bits, little-endian, one channel. Raises DataError for anything else."""
+    try:
+        raw = base64.b64decode(piece, validate=True)
+    except ValueError:
+        raise DataError("piece: is no base64; expected samples of 16 bits, little-endian, one channel.") from None
+    if len(raw) % 2:
+        raise DataError(f"piece: holds {len(raw):,} bytes, expected two for each sample.")
+    return np.frombuffer(raw, "<i2").astype(np.float32) / np.float32(32768)
 
 
 def silence(rate: int, samples: int) -> bytes:

@@ -26,7 +26,7 @@ Highest = Annotated[float | None, Opt("highest frequency of the last band, in Hz
 class Spectrum(Protocol):
     """Samples to features. rate: in Hz of the sounds that it takes
 
-    causal: whether a frame needs no sample behind its own `reach`
+    causal: whether frame t needs the `window` samples from t * `step` on alone
     """
 
     rate: int
@@ -34,6 +34,8 @@ class Spectrum(Protocol):
     resample: bool
     num_features: int
     causal: bool
+    window: int
+    step: int
 
     def frames(self, samples: int) -> int:
         """How many frames a sound of so many samples has."""

@@ -41,26 +41,26 @@ class Htk:
         self.rate, self.num_features = rate, bands
         self.channels: Channels = channels
         self.resample = resample
-        self._n_fft, self._hop = n_fft, hop
+        self.window, self.step = n_fft, hop
         self._band = Band.of(lowest, highest, rate)
 
     def frames(self, samples: int) -> int:
         """One for every hop, and one at the beginning; none of a sound that is too short to be mirrored."""
-        half = self._n_fft // 2
-        return 0 if samples <= half else 1 + (samples + 2 * half - self._n_fft) // self._hop
+        half = self.window // 2
+        return 0 if samples <= half else 1 + (samples + 2 * half - self.window) // self.step
 
     def __call__(self, samples: Samples) -> NDArray[np.float32]:
         """(T, bands) of samples (S,) in -1..1."""
         if not self.frames(len(samples)):
             return np.zeros((0, self.num_features), np.float32)
-        bands = _bands(self.num_features, self.rate, self._n_fft, self._band)
-        frames = centred(samples, self._n_fft, self._hop, "reflect")
-        power = banded(frames, lambda x: x * hann(self._n_fft), self._n_fft, bands)
+        bands = _bands(self.num_features, self.rate, self.window, self._band)
+        frames = centred(samples, self.window, self.step, "reflect")
+        power = banded(frames, lambda x: x * hann(self.window), self.window, bands)
         return np.log(np.maximum(power, FLOOR)).astype(np.float32)
 
     def said(self) -> str:
         """For a report."""
-        return f"log-mel features on HTK's scale: {self.num_features} bands, {self._n_fft} samples every {self._hop}"
+        return f"log-mel features on HTK's scale: {self.num_features} bands, {self.window} samples every {self.step}"
 
 
 @cache

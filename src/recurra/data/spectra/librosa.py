@@ -42,20 +42,20 @@ class Librosa:
         self.rate, self.num_features = rate, bands
         self.channels: Channels = channels
         self.resample = resample
-        self._n_fft, self._hop, self._top_db = n_fft, hop, top_db
+        self.window, self.step, self._top_db = n_fft, hop, top_db
         self._band = Band.of(lowest, highest, rate)
 
     def frames(self, samples: int) -> int:
         """One for every hop, and one at the beginning; none of no sample."""
-        return 0 if samples < 1 else 1 + (samples + 2 * (self._n_fft // 2) - self._n_fft) // self._hop
+        return 0 if samples < 1 else 1 + (samples + 2 * (self.window // 2) - self.window) // self.step
 
     def __call__(self, samples: Samples) -> NDArray[np.float32]:
         """(T, bands) of samples (S,) in -1..1."""
         if not len(samples):
             return np.zeros((0, self.num_features), np.float32)
-        bands = _bands(self.num_features, self.rate, self._n_fft, self._band)
-        frames = centred(samples, self._n_fft, self._hop, "constant")
-        power = banded(frames, lambda x: x * hann(self._n_fft), self._n_fft, bands)
+        bands = _bands(self.num_features, self.rate, self.window, self._band)
+        frames = centred(samples, self.window, self.step, "constant")
+        power = banded(frames, lambda x: x * hann(self.window), self.window, bands)
         decibels = 10 * np.log10(np.maximum(power, FLOOR))
         if self._top_db is not None:
             decibels = np.maximum(decibels, decibels.max() - self._top_db)
@@ -63,7 +63,7 @@ class Librosa:
 
     def said(self) -> str:
         """For a report."""
-        return f"log-mel features as librosa: {self.num_features} bands, {self._n_fft} samples every {self._hop}"
+        return f"log-mel features as librosa: {self.num_features} bands, {self.window} samples every {self.step}"
 
 
 @cache

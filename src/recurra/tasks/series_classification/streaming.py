@@ -1,4 +1,4 @@
-"""A series that comes piece by piece: what has been read is kept as the network's state, never read again."""
+"""A series or a sound that comes piece by piece: what was read is kept as the network's state, never read again."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from recurra.base.contracts import Batch, Origin, Prediction, Record
 from recurra.base.errors import ConfigError
+from recurra.data.sound import pcm
+from recurra.data.spectra import Spectrum
+from recurra.data.spectra.contract import Samples
 from recurra.models import SequenceModel
 from recurra.tasks.series_reader import raw_series
 
@@ -20,17 +24,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StreamState:
-    """How far a series has been read. state, logits: of the network, after the last step; steps: so far"""
+    """How far a series has been read. state, logits: of the network, after the last step; steps: so far
+
+    rest: samples of a sound that belong to frames that are not whole yet
+    """
 
     state: Mapping[str, Tensor] = field(default_factory=dict)
     logits: Tensor | None = None
     steps: int = 0
+    rest: Samples = field(default_factory=lambda: np.zeros(0, np.float32))
 
 
 class StreamingPredictor:
     """A classifier that answers after each piece of a series as it would for all of the series so far, bit for bit.
 
-    A piece holds whole steps. Raises ConfigError for a model that needs the end of a series before it can answer.
+    A piece of numbers holds whole steps; a piece of a sound any number of samples.
+    Raises ConfigError for a model that needs the end of a series before it can answer.
     """
 
     def __init__(self, task: SeriesClassification, model: torch.nn.Module) -> None:
@@ -48,10 +57,11 @@ class StreamingPredictor:
     def read(self, place: StreamState, piece: str) -> tuple[StreamState, dict[str, Any]]:
         """The place after a piece, and the answer for all of the series so far.
 
-        Raises DataError for what is no number, and for another number of features than in training.
+        piece: numbers as in a file; of a sound base64 of samples of one channel, 16 bits, little-endian
+        Raises DataError for what is no number or no samples, and for another number of features than in training.
         """
-        (column,) = self._task.plan.columns
-        raw = raw_series(Record({column: piece}, Origin("piece")), (column,), self._task.plan.missing)
+        raw, rest = self._steps(place.rest, piece)
+        place = replace(place, rest=rest)
         after = self._fed(raw, place) if len(raw) else place
         if after.logits is None:
             said = self._task.kind.answer("", None)
@@ -61,6 +71,16 @@ class StreamingPredictor:
         answer = said.to_dict()
         del answer["text"]
         return after, answer | {"steps": after.steps}
+
+    def _steps(self, rest: Samples, piece: str) -> tuple[Any, Samples]:
+        """The steps that a piece makes whole, (T, F), and the samples of later ones."""
+        spectrum = self._task.plan.spectrum
+        if spectrum is None:
+            (column,) = self._task.plan.columns
+            return raw_series(Record({column: piece}, Origin("piece")), (column,), self._task.plan.missing), rest
+        samples = np.concatenate([rest, pcm(piece)])
+        frames = spectrum.frames(len(samples))
+        return spectrum(samples), samples[frames * spectrum.step :]
 
     def _fed(self, raw: Any, place: StreamState) -> StreamState:
         limit = self._task.reader.max_length
@@ -75,10 +95,21 @@ class StreamingPredictor:
         return replace(place, state=state, logits=outputs["logits"], steps=place.steps + len(values))
 
 
+def _cannot_hear(spectrum: Spectrum) -> list[str]:
+    problems = []
+    if not spectrum.causal:
+        problems.append("task.sound: its frames need samples that come later; those of kaldi do not.")
+    if spectrum.step > spectrum.window:
+        problems.append("task.sound.step_ms: is longer than a frame; expected frame_ms at most.")
+    if spectrum.resample:
+        problems.append("task.sound.resample: pieces have no header that tells their rate; leave it out.")
+    return problems
+
+
 def _cannot(task: SeriesClassification) -> list[str]:
     problems = []
-    if task.plan.sound is not None:
-        problems.append("task.sound: a sound is read as a whole file; a model of numbers takes features in pieces.")
+    if task.plan.spectrum is not None:
+        problems += _cannot_hear(task.plan.spectrum)
     if task.reader.scaler.how == "series":
         problems.append("task.scaling: series needs the whole series first; standard does not.")
     if task.reader.max_length is not None and task.reader.keep == "end":
