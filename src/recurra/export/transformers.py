@@ -82,7 +82,8 @@ def _attended(draw: Drawing, module: SelfAttention, x: Value, mask: Value, steps
     scores = draw.put("MatMul", q, draw.put("Transpose", k, perm=[0, 1, 3, 2]))
     scores = draw.put("Add", draw.put("Mul", scores, draw.constant(module.head_dim**-0.5)), mask)
     said = draw.put("Transpose", draw.put("MatMul", draw.put("Softmax", scores, axis=-1), v), perm=[0, 2, 1, 3])
-    return linear(draw, module.out_proj, draw.put("Reshape", said, draw.integers(0, 0, module.embed_dim)))
+    found: Value = linear(draw, module.out_proj, draw.put("Reshape", said, draw.integers(0, 0, module.embed_dim)))
+    return found
 
 
 def _turned(draw: Drawing, x: Value, sines: Value, cosines: Value) -> Value:
@@ -98,7 +99,8 @@ def _fed_forward(draw: Drawing, block: TransformerEncoderLayer, x: Value) -> Val
         y = draw.put("Mul", _function(draw, block.word, a), b)
     else:
         y = _function(draw, block.word, y)
-    return linear(draw, block.linear2, y)
+    found: Value = linear(draw, block.linear2, y)
+    return found
 
 
 def _function(draw: Drawing, word: str, x: Value) -> Value:

@@ -101,6 +101,7 @@ class Transformer(nn.Module):
         y = self._placed(rows.packed(x), rows, before)
         after: dict[str, Tensor] = {}
         for k, block in enumerate(self.blocks):
+            assert isinstance(block, TransformerEncoderLayer)
             cache = self._cache(states, k, x.shape[1], y)
             y, keys, values = block.with_keys(y, rows, cache)
             if self.causal:

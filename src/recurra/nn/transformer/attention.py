@@ -56,7 +56,7 @@ class SelfAttention(nn.Module):
 
         cache: keys and values (N, W, d) of the steps before, the latest last, of which a group has seen `seen`
         """
-        q, k, v = self._projected(x).split(self.embed_dim, 1)
+        q, k, v = self._projected(x).chunk(3, 1)
         found = [self._attended(group, q, k, v, cache) for group in rows.groups]
         return self.out_proj(torch.cat(found) if found else q), k, v
 

@@ -140,6 +140,7 @@ class TransformerEncoder(nn.Module):
     def rows(self, x: Tensor, rows: Rows) -> Tensor:
         """(S, d) of rows (S, d)."""
         for layer in self.layers:
+            assert isinstance(layer, TransformerEncoderLayer)
             x = layer.rows(x, rows)
         return x if self.norm is None else self.norm(x)
 

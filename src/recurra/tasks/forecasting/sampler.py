@@ -40,7 +40,8 @@ class WindowSampler:
         random = np.random.Philox(np.random.SeedSequence((self.seed, epoch)))
         pairs = self._all(random) if self.number is None else self._drawn(random, self.number)
         if self.turns:
-            pairs = np.concatenate([pairs, (random.random_raw(pairs.shape[1]) >> np.uint64(11)).astype(np.int64)[None]])
+            raw = np.asarray(random.random_raw(pairs.shape[1]), np.uint64) >> np.uint64(11)
+            pairs = np.concatenate([pairs, raw.astype(np.int64)[None]])
         return [pairs[:, start : start + self.rows] for start in range(0, pairs.shape[1], self.rows)]
 
     def _all(self, random: np.random.Philox) -> Ints:
