@@ -89,7 +89,7 @@ def test_a_package_s_task_encoder_head_and_format_work_in_every_verb(here: Path)
     assert "steps of a mean" in done("explain", "encoder", "window").out
     assert "window" in done("explain", "model.encoder").out
     assert "there is no way to write an encoder Window as ONNX" in refused("export", "run", "--onnx", "m.onnx")
-    assert "no recurrent layers in its encoder" in refused("inspect", "run", "lovely item a1")
+    assert "lovely" in done("inspect", "run", "lovely item a1").out
     asked = Asked(open_runs([Path("run")], device="cpu"), Limits(), None)
     (answer,) = asked.post("/predict", {"texts": ["lovely item a1"]}).json()["predictions"]
     assert answer["label"] in {"good", "bad"}
