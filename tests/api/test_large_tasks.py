@@ -94,7 +94,9 @@ def series(path: Path) -> Path:
 
 def sounds(path: Path) -> Path:
     """Files by class. Skips the test without the package soundfile."""
-    return pytest.importorskip("sound_room").tones(path, 12)  # type: ignore[no-any-return]
+    return pytest.importorskip("sound_room", reason="soundfile is not installed; it comes with recurra[test]").tones(
+        path, 12
+    )  # type: ignore[no-any-return]
 
 
 def chords(path: Path) -> Path:

@@ -538,11 +538,12 @@ def test_every_topic_and_every_word_of_it_is_explained(here: Path) -> None:
 
 def test_an_option_is_explained_by_its_path(here: Path) -> None:
     said = done("explain", "model.head.pooling").out
-    assert said.startswith("model.head.pooling: how the steps become one vector. ")
+    assert said.startswith("model.head.pooling (label): how the steps become one vector. ")
     assert done("explain", "model.encoder.hidden_size").out.splitlines() == [
         "model.encoder.hidden_size (recurrent): units per layer and direction. integer >= 1 and <= 65536; default 128.",
         "model.encoder.hidden_size (awd): units per layer and direction. integer >= 1 and <= 65536; default 200.",
         "model.encoder.hidden_size (convolutional): units of each layer. integer >= 1 and <= 65536; default 128.",
+        "model.encoder.hidden_size (transformer): numbers of a step. integer >= 1 and <= 65536; default 128.",
     ]
     assert "training.epochs: passes over the training data." in done("explain", "training").out
     assert refused("explain", "model.hiden_size") == (

@@ -59,7 +59,7 @@ class FakeApi:
     def is_group(self, run: Path) -> bool:
         return False
 
-    def asks_for_folds(self, config: Path, overrides: Any = ()) -> bool:
+    def asks_for_runs(self, config: Path, overrides: Any = ()) -> bool:
         return False
 
     def look_at_file(self, file: Path) -> None:

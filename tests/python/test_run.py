@@ -233,7 +233,7 @@ def test_a_file_with_other_columns_or_signs_is_read_as_options_say(run: recurra.
     assert run.evaluate(test=Path("test.csv")).scores == run.evaluate("test.csv").scores
 
 
-KNOWN = "format, columns, delimiter, encoding, sheet, layout, on_error"
+KNOWN = "format, columns, delimiter, encoding, sheet, offsets, layout, on_error"
 ODD_READING: dict[str, tuple[Callable[[recurra.Run], Any], str]] = {
     "unknown": (
         lambda run: run.evaluate("data.csv", colums=["a"]),

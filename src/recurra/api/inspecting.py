@@ -157,7 +157,8 @@ def _record(trained: OpenRun, given: object) -> Record:
     if isinstance(given, Mapping) and (field.kind != "text" or isinstance(given.get(field.name), str)):
         return Record(dict(given), Origin("argument", 1))
     what = f"a text (str), or a dict with one under '{field.name}'" if field.kind == "text" else "a row as a dict"
-    raise refusal("text", what, given)
+    found = given.get(field.name) if field.kind == "text" and isinstance(given, Mapping) else given
+    raise refusal("text", what, found)
 
 
 def _text(trained: OpenRun, record: Record) -> str:

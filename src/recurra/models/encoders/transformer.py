@@ -38,7 +38,7 @@ class Transformer(nn.Module):
         self,
         input_size: int,
         *,
-        hidden_size: o.HiddenSize = 128,
+        hidden_size: Annotated[int, Opt("numbers of a step", ge=1, le=o.WIDEST)] = 128,
         num_layers: o.NumLayers = 2,
         num_heads: Annotated[int, Opt("heads of attention; a divisor of hidden_size", ge=1, le=256)] = 4,
         feed_forward_size: Annotated[
@@ -112,7 +112,7 @@ class Transformer(nn.Module):
         y = self.norm(y)
         outputs = rows.padded(y)
         if self.causal:
-            counts = torch.tensor(before, device=x.device) + lengths
+            counts = torch.tensor(before, dtype=torch.int64, device=x.device) + lengths
             after["steps_l0"] = counts.to(x.dtype).unsqueeze(1)
             return Encoded(outputs, lengths, last_real(outputs, lengths), after)
         return Encoded(outputs, lengths, rows.means(y), {})
@@ -120,7 +120,11 @@ class Transformer(nn.Module):
     def _placed(self, x: Tensor, rows: Rows, before: list[int]) -> Tensor:
         """(S, hidden_size): vectors of steps with their positions."""
         x = self.project(x) * self.scale
-        at = rows.steps + torch.tensor(before, device=x.device)[rows.place % rows.N] if any(before) else rows.steps
+        at = (
+            rows.steps + torch.tensor(before, dtype=torch.int64, device=x.device)[rows.place % rows.N]
+            if any(before)
+            else rows.steps
+        )
         if self.positions == "sinusoid":
             x = x + sinusoids(at, self.output_size, x)
         elif self.table is not None:

@@ -161,7 +161,7 @@ def by_steps(
     alone = x.dim() == 2
     x = x.unsqueeze(1) if alone else x.transpose(0, 1) if batch_first else x
     T, N = x.shape[:2]
-    given = torch.full((N,), T) if lengths is None else lengths
+    given = torch.full((N,), T, dtype=torch.int64) if lengths is None else lengths
     if given.shape != (N,) or bool(((given < 0) | (given > T)).any()):
         raise ConfigError(f"lengths: expected {N} numbers from 0 to {T}, got {given.tolist()}.")
     rows = Rows.of(T, given.to(x.device))

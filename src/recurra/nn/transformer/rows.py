@@ -75,5 +75,5 @@ class Rows:
         found = rows.new_zeros(self.N, rows.shape[1])
         for group in self.groups:
             each = rows[group.rows].view(group.sequences, group.length, -1).mean(1)
-            found = found.index_copy(0, torch.tensor(group.members, device=rows.device), each)
+            found = found.index_copy(0, torch.tensor(group.members, dtype=torch.int64, device=rows.device), each)
         return found
