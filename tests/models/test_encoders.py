@@ -61,6 +61,28 @@ def test_the_width_of_the_last_layer_is_no_option_of_a_cell_that_projects() -> N
     assert AWD(6, cell="lstm_projected", hidden_size=8, proj_size=4).output_size == 4
 
 
+@pytest.mark.parametrize("encoder", ["convolutional", "transformer"])
+def test_an_encoder_without_states_goes_to_a_decoder_by_its_outputs_alone(encoder: str) -> None:
+    def made(bridge: str) -> EncoderDecoder:
+        return EncoderDecoder(
+            {"tokens": 9, "target": 8},
+            inputs={"name": "tokens", "embedding_size": 4},
+            encoder={"name": encoder, "hidden_size": 8},
+            decoder={"name": "recurrent", "embedding_size": 3, "hidden_size": 5, "bridge": bridge},
+        )
+
+    tokens = torch.tensor([[3, 4], [5, 0], [6, 0]])
+    inputs = {"tokens": tokens, "target": torch.tensor([[1, 1], [2, 2]]), "target_lengths": torch.tensor([2, 2])}
+    for bridge in ("zeros", "mean"):
+        model = made(bridge).eval()
+        assert model(Batch(inputs, torch.tensor([3, 1]), {}, ())).outputs["hidden"].shape == (2, 2, 5)
+    for bridge in ("linear", "tanh"):
+        with pytest.raises(
+            ConfigError, match=f"bridge: {bridge} maps the encoder's final states, and it keeps none; set"
+        ):
+            made(bridge)
+
+
 # -- convolutions ------------------------------------------------------------------------------------------------------
 
 

@@ -121,12 +121,18 @@ class MeanOutput:
 
 def linear(source: Ends, target: Ends) -> Mapped:
     """One matrix for each layer and state."""
-    return Mapped(target, FinalStates(source), nn.Identity())
+    return Mapped(target, _final_states(source, "linear"), nn.Identity())
 
 
 def tanh(source: Ends, target: Ends) -> Mapped:
     """One matrix for each layer and state, under tanh."""
-    return Mapped(target, FinalStates(source), nn.Tanh())
+    return Mapped(target, _final_states(source, "tanh"), nn.Tanh())
+
+
+def _final_states(source: Ends, word: str) -> FinalStates:
+    if not source.states:
+        raise ConfigError(f"bridge: {word} maps the encoder's final states, and it keeps none; set mean or zeros.")
+    return FinalStates(source)
 
 
 def mean(source: Ends, target: Ends) -> Mapped:

@@ -110,7 +110,7 @@ class _Plan:
 
     @property
     def num_layers(self) -> int:
-        return self.options.num_layers or self.source.layers
+        return self.options.num_layers or self.source.layers or 1  # of a source without layers
 
     @property
     def style(self) -> Style:
