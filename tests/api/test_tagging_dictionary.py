@@ -15,6 +15,7 @@ from api.api_room import Listening, done, kept_of
 from api.test_tagging_verbs import sentences, write_conll, write_yaml
 from recurra import api
 from recurra.api.folder import open_run
+from recurra.api.prepare import prepare
 from recurra.base.contracts import Origin, Progress, Record
 
 LOOKUP: dict[str, Any] = {
@@ -94,3 +95,17 @@ def test_a_run_from_before_there_were_patterns_still_answers(here: Path) -> None
     del held["reader"]["patterns"]
     file.write_text(json.dumps(held))
     assert done("predict", "old", text, "--json").out == said
+
+
+def test_a_trained_run_reads_its_training_rows_as_it_did_while_it_learned(here: Path) -> None:
+    """Else its score on them would be that of rows which find their own tags; dev rows were never counted."""
+    run = open_run(here / "run")
+    fresh, again = prepare(run.settings, Listening()), prepare(run.settings, Listening(), task=run.task)
+    for split, counted in (("train", True), ("dev", False)):
+        examples, read_again = list(fresh.splits[split]), list(again.splits[split])
+        batches = [
+            task.collate(rows, range(len(rows))).inputs["dictionary"]
+            for task, rows in ((fresh.task, examples), (run.task, read_again))
+        ]
+        assert all(example.counted == counted for example in read_again)
+        torch.testing.assert_close(batches[1], batches[0], rtol=0, atol=0)

@@ -41,7 +41,7 @@ HAS = {
         "DrawsCharts Embeds Explains Generates KeepsExamples NamesUnknown Plays ReadsInPieces Suggests TakesOptions "
         "WritesSamples"
     ),
-    Tagging: "Calibrates Embeds Explains Judged KeepsExamples TagsTokens ValidatesFaster",
+    Tagging: "Calibrates Embeds Explains Judged KeepsExamples LeavesOut TagsTokens ValidatesFaster",
     Music: "DrawsMaps Explains Generates KeepsExamples Plays WritesSamples",
     ClassificationConfig: "ChoosesBySize KeepsRows LabelsRows ReadsOnce",
     TranslationConfig: "ChoosesBySize KeepsRows ReadsOnce",

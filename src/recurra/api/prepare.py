@@ -30,7 +30,7 @@ from recurra.data.splits import SPLITS, OrderedSplit, SplitRule, overlap, parted
 from recurra.data.store import InMemory, OnDisk, Scratch, Stored
 from recurra.data.store.scratch import scratch_folder
 from recurra.data.tokenizers.workers import cores
-from recurra.tasks import CutsRows, KeepsExamples, KeepsRows, LabelsRows, ReadsOn, ReadsOnce, Row, Task
+from recurra.tasks import CutsRows, KeepsExamples, KeepsRows, LabelsRows, LeavesOut, ReadsOn, ReadsOnce, Row, Task
 
 # Bytes of files from which on prepared data is on the disk; how many times as much it takes there, at most; and how
 # many times as long gzip and Parquet files are unpacked, about.
@@ -68,7 +68,7 @@ def _prepared(settings: Settings, heard: _Notes, task: Task | None) -> Prepared:
     if task is None:
         task, splits["train"] = _fitted(plan, rows.pop("train"), settings.data.train, means)
     for name in list(rows):
-        splits[name] = examples_of(task, rows.pop(name), means)
+        splits[name] = examples_of(task, rows.pop(name), means, learned_from=name == "train")
     for name, examples in splits.items():
         splits[name] = filter_examples(task, examples, name, heard)
         if name != "train":
@@ -344,13 +344,14 @@ def _reader_of(plan: Any) -> Callable[[Record], Any]:
     return checked
 
 
-def examples_of(task: Any, rows: Any, means: Means) -> Sequence[Any]:
-    """Rows as examples. rows: a collection"""
+def examples_of(task: Any, rows: Any, means: Means, *, learned_from: bool = False) -> Sequence[Any]:
+    """Rows as examples. rows: a collection      learned_from: whether they are those that the task was fitted on"""
     watched = means.watched("encoding", _taken(rows), len(rows))
     some = list(islice(watched, 1))
     if some and isinstance(some[0], _RecordRow):
         return [task.example(row.record) for row in chain(some, watched)]
-    return _kept(task, task.examples(chain(some, watched), means), means)
+    make = task.training_examples if learned_from and isinstance(task, LeavesOut) else task.examples
+    return _kept(task, make(chain(some, watched), means), means)
 
 
 def _kept(task: Any, examples: Iterable[Any], means: Means) -> Sequence[Any]:

@@ -533,6 +533,15 @@ class ReadsOnce(Capability, Protocol):
 
 
 @runtime_checkable
+class LeavesOut(Capability, Protocol):
+    """What a task has besides that looks things up in its training rows: a row of these leaves itself out."""
+
+    def training_examples(self, rows: Iterable[Any], means: Means) -> Iterable[Any]:
+        """The rows that the task was fitted on as examples, one by one, as `fit_examples` gave them."""
+        ...
+
+
+@runtime_checkable
 class KeepsRows(Capability, Protocol):
     """What the plan of a task has beside `ReadsOnce` whose rows may be in a file, when data is larger than memory.
 

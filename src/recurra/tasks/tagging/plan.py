@@ -220,13 +220,8 @@ class TaggingConfig:
             zero_digits=self.zero_digits,
         )
         task = self._task(tagset, reader, self._learned(seen, source), spellings(seen.spelt))
-        # How the raw text is written has been learned: the examples do not need it any more.
         task.dictionary = self._dictionary(task, rows)
-        counted = task.dictionary is not None
-        return task, (
-            task.numbered(replace(row.sentence, units=()), task.tagset.read(row.tags, row.where), counted=counted)
-            for row in means.encoding(rows)
-        )
+        return task, task.training_examples(means.encoding(rows), means)
 
     def _dictionary(self, task: Tagging, rows: Collection[TagRow]) -> Dictionary | None:
         """What is looked up, of training sentences within the limit on length, which are read again and again."""

@@ -120,6 +120,14 @@ class Tagging:
         """Rows as examples, one by one. Raises DataError, with file and line, for tags that the scheme lacks."""
         return map(self._example, rows)
 
+    def training_examples(self, rows: Iterable[TagRow], means: Means = IN_MEMORY) -> Iterator[Sentence]:
+        """As `examples`, of the rows that the dictionary has counted: each leaves itself out where it is looked up."""
+        counted = self.dictionary is not None
+        for row in rows:
+            # How the raw text is written has been learned: the examples do not need it any more.
+            sentence = replace(row.sentence, units=())
+            yield self.numbered(sentence, self.tagset.read(row.tags, row.where), counted=counted)
+
     def _example(self, row: TagRow) -> Sentence:
         return self.numbered(row.sentence, self.tagset.read(row.tags, row.where))
 
