@@ -11,7 +11,7 @@ incremental  recurrent layers one step after another in decoding, weights packed
 linear     torch's linear layer on the engine's tiles
 linear_cross_entropy  the output layer of a language model and its loss, without the matrix of probabilities
 softmax    output layers over a vocabulary, full and adaptive: nats of targets, log-probabilities of all tokens
-transformer  layers of attention without padding: drop-in for torch's encoder layers
+transformer  layers of attention without padding: drop-in for torch's encoder and decoder layers
 weight_drop  a layer with some of its recurrent weights zeroed      penalties  on a layer's activations
 """
 
@@ -27,7 +27,12 @@ from recurra.nn.pool import POOLS
 from recurra.nn.recurrent import GRU, LSTM, RNN, Recurrent
 from recurra.nn.softmax import AdaptiveSoftmax, FullSoftmax, backward_nats, softmax_log_probabilities, softmax_nats
 from recurra.nn.stateful import Stateful
-from recurra.nn.transformer import TransformerEncoder, TransformerEncoderLayer
+from recurra.nn.transformer import (
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)
 from recurra.nn.weight_drop import weight_dropped
 
 __all__ = [
@@ -45,6 +50,8 @@ __all__ = [
     "Recurrent",
     "Stateful",
     "SteadyLinear",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
     "TransformerEncoder",
     "TransformerEncoderLayer",
     "activation_penalties",

@@ -1,4 +1,4 @@
-"""Attention of sequences to themselves, each to its own steps: no mask, no score of a step that is padding."""
+"""Attention of sequences to themselves, and to others: each to its own steps, with no mask and no score of padding."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from recurra.base.errors import ConfigError
 from recurra.nn.linear import SteadyLinear
 from recurra.nn.transformer.positions import rotated
-from recurra.nn.transformer.rows import Group, Rows
+from recurra.nn.transformer.rows import Group, Pairs, Rows
 
 # Steps before a piece, of one layer: keys and values (N, W, d) each, the latest last.
 Cache = tuple[Tensor, Tensor]
@@ -38,8 +38,7 @@ class SelfAttention(nn.Module):
         rotary: bool = False,
     ) -> None:
         super().__init__()
-        if embed_dim % num_heads:
-            raise ConfigError(f"num_heads: {num_heads} do not divide {embed_dim}; expected a divisor.")
+        _refuse_heads(embed_dim, num_heads)
         if rotary and (embed_dim // num_heads) % 2:
             raise ConfigError(f"num_heads: heads of {embed_dim // num_heads} numbers; rotation needs an even number.")
         self.embed_dim, self.num_heads, self.head_dim = embed_dim, num_heads, embed_dim // num_heads
@@ -56,14 +55,14 @@ class SelfAttention(nn.Module):
 
         cache: keys and values (N, W, d) of the steps before, the latest last, of which a group has seen `seen`
         """
-        q, k, v = self._projected(x).chunk(3, 1)
+        q, k, v = self.projected(x)
         found = [self._attended(group, q, k, v, cache) for group in rows.groups]
         return self.out_proj(torch.cat(found) if found else q), k, v
 
-    def _projected(self, x: Tensor) -> Tensor:
-        from recurra.engine.linear import linear, steady_linear
-
-        return (linear if self.training else steady_linear)(x, self.in_proj_weight, self.in_proj_bias)
+    def projected(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values (S, d) of rows (S, d)."""
+        q, k, v = _mapped(self, x, slice(None)).chunk(3, 1)
+        return q, k, v
 
     def _attended(self, group: Group, q: Tensor, k: Tensor, v: Tensor, cache: Cache | None) -> Tensor:
         """(n L, d) of the sequences of a group, all at once."""
@@ -98,3 +97,77 @@ class SelfAttention(nn.Module):
         other = torch.arange(seen + L, device=device)
         sees = other <= at
         return sees & (other > at - self.window) if self.window else sees
+
+
+class CrossAttention(nn.Module):
+    """A target's steps to weighted means of its source's: queries of the one, keys and values of the other.
+
+    Parameters are called as those of torch.nn.MultiheadAttention: in_proj_weight (3 d, d), out_proj.
+    Of a source without steps the mean is zero, and the layer says its output bias, in training as in service.
+    Raises ConfigError if num_heads does not divide embed_dim.
+    Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.2.3.
+    """
+
+    def __init__(self, embed_dim: int, num_heads: int, *, dropout: float = 0.0, bias: bool = True) -> None:
+        super().__init__()
+        _refuse_heads(embed_dim, num_heads)
+        self.embed_dim, self.num_heads, self.head_dim = embed_dim, num_heads, embed_dim // num_heads
+        self.dropout = dropout
+        self.in_proj_weight = nn.Parameter(torch.empty(3 * embed_dim, embed_dim))
+        self.in_proj_bias = nn.Parameter(torch.zeros(3 * embed_dim)) if bias else None
+        self.out_proj = SteadyLinear(embed_dim, embed_dim, bias=bias)
+        nn.init.xavier_uniform_(self.in_proj_weight)
+        if bias:
+            nn.init.zeros_(self.out_proj.bias)
+
+    def forward(self, x: Tensor, memory: Cache, pairs: Pairs) -> Tensor:
+        """(S, d) of a target's rows (S, d). memory: keys and values of the source's rows, as `keys_and_values`"""
+        q = self.queries(x)
+        found = [self._attended(q, memory, *group) for group in pairs.groups]
+        said: Tensor = self.out_proj(torch.cat(found) if found else q)
+        return said
+
+    def queries(self, x: Tensor) -> Tensor:
+        """(S, d) of a target's rows (S, d)."""
+        return _mapped(self, x, slice(0, self.embed_dim))
+
+    def keys_and_values(self, source: Tensor) -> Cache:
+        """Keys and values (R, d) each, of a source's rows (R, d)."""
+        k, v = _mapped(self, source, slice(self.embed_dim, None)).chunk(2, 1)
+        return k, v
+
+    def weights(self, x: Tensor, keys: Tensor, pairs: Pairs) -> Tensor:
+        """(heads, T, N, S): how much of each source step is in the mean of each target step, zero where padded."""
+        q = self.queries(x)
+        found = q.new_zeros(self.num_heads, pairs.target.T, pairs.target.N, pairs.source.T)
+        for target, source in pairs.groups:
+            a, b = self._heads(q, target), self._heads(keys, source)
+            each = torch.softmax(a @ b.transpose(2, 3) * self.head_dim**-0.5, 3)
+            members = list(target.members)
+            found[:, : target.length, members, : source.length] = each.permute(1, 2, 0, 3)
+        return found
+
+    def _attended(self, q: Tensor, memory: Cache, target: Group, source: Group) -> Tensor:
+        """(n L, d) of the sequences of a group, all at once."""
+        if not source.length:
+            return q.new_zeros(target.sequences * target.length, self.embed_dim)
+        queries, keys, values = self._heads(q, target), *(self._heads(part, source) for part in memory)
+        said = F.scaled_dot_product_attention(queries, keys, values, dropout_p=self.dropout if self.training else 0.0)
+        return said.transpose(1, 2).reshape(target.sequences * target.length, self.embed_dim)
+
+    def _heads(self, part: Tensor, group: Group) -> Tensor:
+        """(n, heads, L, d / heads) of a group's rows."""
+        return part[group.rows].view(group.sequences, group.length, self.num_heads, self.head_dim).transpose(1, 2)
+
+
+def _refuse_heads(embed_dim: int, num_heads: int) -> None:
+    if embed_dim % num_heads:
+        raise ConfigError(f"num_heads: {num_heads} do not divide {embed_dim}; expected a divisor.")
+
+
+def _mapped(module: SelfAttention | CrossAttention, x: Tensor, which: slice) -> Tensor:
+    """Rows through a part of in_proj_weight."""
+    from recurra.engine.linear import linear, steady_linear
+
+    bias = None if module.in_proj_bias is None else module.in_proj_bias[which]
+    return (linear if module.training else steady_linear)(x, module.in_proj_weight[which], bias)

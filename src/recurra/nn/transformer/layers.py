@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -58,8 +58,6 @@ class TransformerEncoderLayer(nn.Module):
         rotary: bool = False,
     ) -> None:
         super().__init__()
-        if norm not in NORMS:
-            raise ConfigError(f"norm: unknown word '{norm}'; expected one of {', '.join(NORMS)}.")
         self.batch_first, self.norm_first = batch_first, norm_first
         self.self_attn = SelfAttention(
             d_model,
@@ -71,13 +69,12 @@ class TransformerEncoderLayer(nn.Module):
             rotary=rotary,
         )
         self.gated = isinstance(activation, str) and activation in GATED
-        self.activation: Function = _function(activation)
+        self.activation: Function = activation_function(activation)
         self.word = activation if isinstance(activation, str) else ""
         self.linear1 = SteadyLinear(d_model, dim_feedforward * (1 + self.gated), bias=bias)
         self.dropout = nn.Dropout(dropout)
         self.linear2 = SteadyLinear(dim_feedforward, d_model, bias=bias)
-        options: dict[str, Any] = {"eps": layer_norm_eps} | ({"bias": bias} if norm == "layer" else {})
-        self.norm1, self.norm2 = NORMS[norm](d_model, **options), NORMS[norm](d_model, **options)
+        self.norm1, self.norm2 = (made_norm(norm, d_model, layer_norm_eps, bias=bias) for _ in range(2))
         self.dropout1, self.dropout2 = nn.Dropout(dropout), nn.Dropout(dropout)
 
     def forward(
@@ -98,23 +95,43 @@ class TransformerEncoderLayer(nn.Module):
         said, k, v = self.self_attn(self.norm1(x) if self.norm_first else x, rows, cache)
         x = x + self.dropout1(said)
         if self.norm_first:
-            return x + self.dropout2(self._fed_forward(self.norm2(x))), k, v
+            return x + self.dropout2(fed_forward(self, self.norm2(x))), k, v
         x = self.norm1(x)
-        return self.norm2(x + self.dropout2(self._fed_forward(x))), k, v
-
-    def _fed_forward(self, x: Tensor) -> Tensor:
-        """W_2 f(W_1 x + b_1) + b_2 (Vaswani et al. 2017, equation 2); with a gated activation W_2 (f(W_1 x) * V x)."""
-        y = self.linear1(x)
-        if self.gated:
-            a, b = y.chunk(2, -1)
-            y = self.activation(a) * b
-        else:
-            y = self.activation(y)
-        found: Tensor = self.linear2(self.dropout(y))
-        return found
+        return self.norm2(x + self.dropout2(fed_forward(self, x))), k, v
 
 
-def _function(activation: str | Function) -> Function:
+class FeedsForward(Protocol):
+    """A layer with a feed-forward part."""
+
+    linear1: SteadyLinear
+    linear2: SteadyLinear
+    dropout: nn.Dropout
+    activation: Function
+    gated: bool
+
+
+def fed_forward(layer: FeedsForward, x: Tensor) -> Tensor:
+    """W_2 f(W_1 x + b_1) + b_2 (Vaswani et al. 2017, equation 2); with a gated activation W_2 (f(W_1 x) * V x)."""
+    y = layer.linear1(x)
+    if layer.gated:
+        a, b = y.chunk(2, -1)
+        y = layer.activation(a) * b
+    else:
+        y = layer.activation(y)
+    found: Tensor = layer.linear2(layer.dropout(y))
+    return found
+
+
+def made_norm(word: str, size: int, eps: float, *, bias: bool) -> nn.Module:
+    """A norm by its word. Raises ConfigError for an unknown one."""
+    if word not in NORMS:
+        raise ConfigError(f"norm: unknown word '{word}'; expected one of {', '.join(NORMS)}.")
+    options: dict[str, Any] = {"eps": eps} | ({"bias": bias} if word == "layer" else {})
+    return NORMS[word](size, **options)
+
+
+def activation_function(activation: str | Function) -> Function:
+    """A function by its word, or itself. Raises ConfigError for an unknown word."""
     if not isinstance(activation, str):
         return activation
     if activation not in ACTIVATIONS:
@@ -161,9 +178,14 @@ def by_steps(
     alone = x.dim() == 2
     x = x.unsqueeze(1) if alone else x.transpose(0, 1) if batch_first else x
     T, N = x.shape[:2]
-    given = torch.full((N,), T, dtype=torch.int64) if lengths is None else lengths
-    if given.shape != (N,) or bool(((given < 0) | (given > T)).any()):
-        raise ConfigError(f"lengths: expected {N} numbers from 0 to {T}, got {given.tolist()}.")
-    rows = Rows.of(T, given.to(x.device))
+    rows = Rows.of(T, checked_lengths("lengths", lengths, T, N).to(x.device))
     y = rows.padded(run(rows.packed(x), rows))
     return y.squeeze(1) if alone else y.transpose(0, 1) if batch_first else y
+
+
+def checked_lengths(name: str, lengths: Tensor | None, T: int, N: int) -> Tensor:
+    """(N,) lengths as they are given; all T where there are none. Raises ConfigError for others than 0 to T."""
+    given = torch.full((N,), T, dtype=torch.int64) if lengths is None else lengths
+    if given.shape != (N,) or bool(((given < 0) | (given > T)).any()):
+        raise ConfigError(f"{name}: expected {N} numbers from 0 to {T}, got {given.tolist()}.")
+    return given

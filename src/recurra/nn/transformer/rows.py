@@ -49,6 +49,13 @@ class Rows:
         each = [int(n) for n in lengths.tolist()]
         before = [0] * len(each) if seen is None else list(seen)
         order = sorted((n for n in range(len(each)) if each[n]), key=lambda n: (each[n], before[n], n))
+        return cls._ordered(order, each, before, T, lengths.device)
+
+    @classmethod
+    def _ordered(
+        cls, order: Sequence[int], each: Sequence[int], before: Sequence[int], T: int, device: torch.device
+    ) -> Rows:
+        """Of sequences in this order, in which those of one length are neighbours."""
         groups, first = [], 0
         for (length, had), some in groupby(order, key=lambda n: (each[n], before[n])):
             members = tuple(some)
@@ -58,8 +65,8 @@ class Rows:
         which = torch.repeat_interleave(torch.tensor(order, dtype=torch.int64), counts)
         starts = torch.repeat_interleave(torch.cumsum(counts, 0) - counts, counts)
         steps = torch.arange(len(which)) - starts
-        place = (steps * len(each) + which).to(lengths.device)
-        return cls(place, steps.to(lengths.device), tuple(groups), T, len(each))
+        place = (steps * len(each) + which).to(device)
+        return cls(place, steps.to(device), tuple(groups), T, len(each))
 
     def packed(self, x: Tensor) -> Tensor:
         """(S, d) of (T, N, d)."""
@@ -77,3 +84,31 @@ class Rows:
             each = rows[group.rows].view(group.sequences, group.length, -1).mean(1)
             found = found.index_copy(0, torch.tensor(group.members, dtype=torch.int64, device=rows.device), each)
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Targets and the sources that they read, as rows in one order of the sequences.
+
+    A source whose target has no step is left out. groups: of one target length and one source length, on both sides
+    """
+
+    target: Rows
+    source: Rows
+    groups: tuple[tuple[Group, Group], ...]
+
+    @classmethod
+    def of(cls, T: int, lengths: Tensor, S: int, source_lengths: Tensor) -> Pairs:
+        """Of targets of these lengths (N,), in T steps, and sources of theirs (N,), in S steps."""
+        target, source = ([int(n) for n in given.tolist()] for given in (lengths, source_lengths))
+        order = sorted((n for n in range(len(target)) if target[n]), key=lambda n: (target[n], source[n], n))
+        groups, rows, read = [], 0, 0
+        for (length, seen), some in groupby(order, key=lambda n: (target[n], source[n])):
+            members = tuple(some)
+            count = len(members)
+            groups.append((Group(rows, count, length, 0, members), Group(read, count, seen, 0, members)))
+            rows, read = rows + count * length, read + count * seen
+        none = [0] * len(target)
+        rows_of_target = Rows._ordered(order, target, none, T, lengths.device)
+        rows_of_source = Rows._ordered(order, source, none, S, source_lengths.device)
+        return cls(rows_of_target, rows_of_source, tuple(groups))
