@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import mean
 
@@ -47,7 +47,10 @@ class Files:
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """score: by which people compare; baseline: that the report prints beside it; margin: how far below it may be."""
+    """score: by which people compare; baseline: that the report prints beside it; margin: how far below it may be.
+
+    folds: of a set without a split, the files of each fold, whose scores are counted together; `files` are the first's
+    """
 
     name: str
     task: str
@@ -55,6 +58,7 @@ class DataSet:
     baseline: str
     margin: float
     files: Callable[[Path, Path], Files]
+    folds: Sequence[Callable[[Path, Path], Files]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,12 +166,28 @@ def snips(data: Path, prefix: str, suffix: str) -> list[tuple[str, list[dict[str
     return found
 
 
-def dna_promoters(data: Path, scratch: Path) -> Files:
-    """+ or -, of 57 bases. There is no split: a third of the 106 rows are the test, drawn once."""
+def promoters(data: Path) -> list[tuple[str, str]]:
+    """+ or -, of 57 bases: 106 rows, in an order that is drawn once."""
     lines = (data / "dna_promoters/promoters.data").read_text(encoding="utf-8").splitlines()
     rows = [tuple(part.strip() for part in line.split(",")) for line in lines if line.strip()]
-    drawn = some([(bases, label) for label, _, bases in rows], len(rows))
-    return Files(as_csv(drawn[35:], scratch / "train.csv"), test=as_csv(drawn[:35], scratch / "test.csv"))
+    return some([(bases, label) for label, _, bases in rows], len(rows))
+
+
+def dna_promoters(data: Path, scratch: Path) -> Files:
+    """There is no split: a third of the rows are the test."""
+    rows = promoters(data)
+    return Files(as_csv(rows[35:], scratch / "train.csv"), test=as_csv(rows[:35], scratch / "test.csv"))
+
+
+def dna_fold(fold: int) -> Callable[[Path, Path], Files]:
+    """One of ten folds: every tenth row is its test."""
+
+    def files(data: Path, scratch: Path) -> Files:
+        rows = promoters(data)
+        train = [row for number, row in enumerate(rows) if number % 10 != fold]
+        return Files(as_csv(train, scratch / "train.csv"), test=as_csv(rows[fold::10], scratch / "test.csv"))
+
+    return files
 
 
 def some(rows: Sequence[tuple[str, str]], number: int | None) -> list[tuple[str, str]]:
@@ -256,6 +276,7 @@ SETS = {
         DataSet("imdb_all", "classification", "accuracy", "tfidf", 0.015, imdb(None)),
         DataSet("snips_intents", "classification", "accuracy", "tfidf", 0.015, snips_intents),
         DataSet("dna_promoters", "classification", "accuracy", "tfidf", 0.015, dna_promoters),
+        DataSet("dna_folds", "classification", "accuracy", "tfidf", 0.015, dna_fold(0), [*map(dna_fold, range(10))]),
         DataSet("wnut17_500", "tagging", "f1_micro", "dictionary", 0.0, wnut17(500)),
         DataSet("wnut17_2000", "tagging", "f1_micro", "dictionary", 0.0, wnut17(2000)),
         DataSet("wnut17", "tagging", "f1_micro", "dictionary", 0.0, wnut17(None)),
@@ -277,7 +298,30 @@ SETS = {
 
 
 def train(chosen: DataSet, data: Path, seed: int, extra: Sequence[str]) -> Run:
-    """`init`, then `train` with the config as it was written. extra: "dotted.key=value" each, on top of it."""
+    """`init`, then `train` with the config as it was written; of a set in folds, one training for each.
+
+    extra: "dotted.key=value" each, on top of the config
+    """
+    if not chosen.folds:
+        return _trained(chosen, data, seed, extra)
+    return _counted_together([_trained(replace(chosen, files=fold), data, seed, extra) for fold in chosen.folds])
+
+
+def _counted_together(runs: Sequence[Run]) -> Run:
+    """The runs of all folds as one: a row's share in a score is the same in each; steps and seconds are sums."""
+    rows = [sum(v for key, v in run.scores.items() if key.startswith("test/support[")) for run in runs]
+
+    def means(found: Sequence[Mapping[str, float]]) -> dict[str, float]:
+        keys = ("test/accuracy", "test/log_loss")
+        return {key: sum(n * one[key] for n, one in zip(rows, found, strict=True)) / sum(rows) for key in keys}
+
+    baselines = {name: means([run.baselines[name] for run in runs]) for name in runs[0].baselines}
+    first, scores = runs[0], means([run.scores for run in runs])
+    steps, seconds = sum(run.steps for run in runs), sum(run.seconds for run in runs)
+    return Run(first.set, first.seed, steps, seconds, first.best_step, scores, baselines, first.notes)
+
+
+def _trained(chosen: DataSet, data: Path, seed: int, extra: Sequence[str]) -> Run:
     watch = Watch(f"{chosen.name}, seed {seed}", chosen.score)
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
