@@ -15,6 +15,7 @@ text             tokens and ids, for every task that reads text
 bucketing        batches of examples of like lengths
 columns          which column of a file is which
 explanation      what can be looked into while a model answers
+label_explanation   the same of a label
 sizing           what init chooses by the size of the data
 pieces           where a text that comes piece by piece may be cut
 blank            texts without anything to read

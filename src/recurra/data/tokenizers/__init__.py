@@ -13,6 +13,7 @@ cutter       a tokenizer, and what becomes of line breaks
 cutting      tokens that know their place in a text
 joining      tokens as people write them: which signs stand close
 learned      the same, as a file cuts its own text
+cleaned      tokenizers that are a rule after cleaning
 cleaning     normal form and lower case, shared by all
 tokenizer    the contract, and the way back from JSON
 
@@ -21,17 +22,17 @@ A new tokenizer is one file, a line for its constructor and one for its loader b
 
 from __future__ import annotations
 
-from recurra.data.tokenizers.characters import Characters, characters_from_json
+from recurra.data.tokenizers.characters import Characters
 from recurra.data.tokenizers.cutter import Cutter, lines_of
 from recurra.data.tokenizers.cutting import CUTTERS, CutterName, Place
 from recurra.data.tokenizers.encoded import Corpus, Encoded, encode, encoded_block, way_of
 from recurra.data.tokenizers.joining import Joining, joining_from_json
 from recurra.data.tokenizers.kmers import Kmers, kmers_from_json
-from recurra.data.tokenizers.spaces import Spaces, spaces_from_json
+from recurra.data.tokenizers.spaces import Spaces
 from recurra.data.tokenizers.subwords import Subwords, subwords_from_json
 from recurra.data.tokenizers.tokenizer import LOADERS, TOKENIZERS, Tokenizer, TokenizerPlan, tokenizer_from_json
 from recurra.data.tokenizers.vocabulary import BOS, EOS, PAD, UNK, Vocabulary, VocabularyPlan, vocabulary_from_json
-from recurra.data.tokenizers.words import Words, words_from_json
+from recurra.data.tokenizers.words import Words
 
 __all__ = [
     "BOS",
@@ -65,8 +66,8 @@ TOKENIZERS.add("subwords", Subwords)
 TOKENIZERS.add("spaces", Spaces)
 TOKENIZERS.add("kmers", Kmers)
 
-LOADERS.add("words", words_from_json)
-LOADERS.add("characters", characters_from_json)
+LOADERS.add("words", Words.from_json)
+LOADERS.add("characters", Characters.from_json)
 LOADERS.add("subwords", subwords_from_json)
-LOADERS.add("spaces", spaces_from_json)
+LOADERS.add("spaces", Spaces.from_json)
 LOADERS.add("kmers", kmers_from_json)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
-from typing import Annotated, Any
+from typing import ClassVar
 
 import regex  # type: ignore[import-untyped]
 
-from recurra.base.option import Opt
-from recurra.data.tokenizers.cleaning import NORMAL_FORMS, Cleaning, NormalForm
-from recurra.data.tokenizers.tokenizer import Tokenizer, with_keys
+from recurra.data.tokenizers.cleaned import CleanedTokenizer
 
 # Possessive throughout (++, *+): no alternative is tried twice, so time is linear in the text.
 # Set difference (--) needs version 1 of the regex syntax. White space is what str.split takes for it, which counts the
@@ -74,34 +71,11 @@ def _apart(text: str) -> str:
     return "".join(found)
 
 
-class Words:
+class Words(CleanedTokenizer):
     """Words and symbols, from Unicode character classes; nothing to train."""
 
-    def __init__(
-        self,
-        *,
-        lowercase: Annotated[bool, Opt("fold to lower case")] = False,
-        normalization: Annotated[NormalForm, Opt("Unicode normal form", choices=NORMAL_FORMS)] = "nfc",
-    ) -> None:
-        self._clean = Cleaning(lowercase=lowercase, normalization=normalization)
-
-    def train(self, texts: Iterable[str]) -> Tokenizer:
-        """Itself: `texts` are not read."""
-        return self
+    name: ClassVar[str] = "words"
 
     def tokenize(self, text: str) -> list[str]:
         """Cut `text` into words and symbols."""
         return split_words(self._clean(text))
-
-    def join(self, tokens: Sequence[str]) -> str:
-        """The tokens with a space between."""
-        return " ".join(tokens)
-
-    def to_json(self) -> dict[str, Any]:
-        """Name and options."""
-        return {"name": "words", "lowercase": self._clean.lowercase, "normalization": self._clean.normalization}
-
-
-def words_from_json(data: Mapping[str, Any]) -> Tokenizer:
-    """The opposite of `Words.to_json`."""
-    return Words(**with_keys(data, "lowercase", "normalization"))

@@ -35,12 +35,12 @@ from recurra.models.wide import Bag
 from recurra.tasks.blank import blank_warnings, emptiness, is_blank
 from recurra.tasks.bucketing import BucketSampler
 from recurra.tasks.classification.columns import suggested
-from recurra.tasks.classification.explain import explained
 from recurra.tasks.classification.sizing import sized
 from recurra.tasks.classification.streaming import StreamingPredictor
 from recurra.tasks.columns import unfit
 from recurra.tasks.contract import Needs, Suggestion
 from recurra.tasks.explanation import ExplanationTarget
+from recurra.tasks.label_explanation import label_explained
 from recurra.tasks.label_task import LabelTask, class_weights, labels_from_json
 from recurra.tasks.labels import LabelKind, ManyLabels, OneLabel, label_set
 from recurra.tasks.mistakes import mistaken
@@ -414,7 +414,7 @@ class Classification(LabelTask):
 
     def explain(self, model: torch.nn.Module, example: TextExample, device: torch.device) -> ExplanationTarget:
         """What can be seen of a model while it answers. Raises ConfigError for one without recurrent layers."""
-        return explained(self, model, example, device)
+        return label_explained(self, model, example, example.tokens, device)
 
     # -- for reports -----------------------------------------------------------------------------------------------
 

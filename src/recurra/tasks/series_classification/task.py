@@ -11,10 +11,10 @@ from recurra.base.answers import SeriesLabel, SeriesLabels
 from recurra.base.contracts import Table
 from recurra.metrics import Compared
 from recurra.tasks.explanation import ExplanationTarget
+from recurra.tasks.label_explanation import label_explained
 from recurra.tasks.label_task import LabelTask
 from recurra.tasks.mistakes import mistaken
 from recurra.tasks.series_classification.baselines import compared
-from recurra.tasks.series_classification.explain import explained
 from recurra.tasks.series_classification.streaming import StreamingPredictor
 from recurra.tasks.series_reader import SeriesReader
 from recurra.tasks.series_task import NOTE, AnyExample, SeriesTask
@@ -71,7 +71,8 @@ class SeriesClassification(LabelTask, SeriesTask):
 
     def explain(self, model: torch.nn.Module, example: AnyExample, device: torch.device) -> ExplanationTarget:
         """What can be seen of a model while it answers. Raises ConfigError for one without recurrent layers."""
-        return explained(self, model, example, device)
+        steps, features = tuple(map(str, range(1, example.length + 1))), self.feature_names()
+        return label_explained(self, model, example, steps, device, unit="step", features=features)
 
     # -- for reports -----------------------------------------------------------------------------------------------
 

@@ -1,0 +1,48 @@
+"""A whole sequence to one vector, and on to some numbers: what heads of whole sequences share."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from torch import Tensor, nn
+
+from recurra.base.option import Opt
+from recurra.engine import sequence_mask
+from recurra.models import options as o
+from recurra.models.contract import Encoded, Sizes
+from recurra.nn import POOLS
+
+
+class PooledHead(nn.Module):
+    """The steps become one vector (pooling), from which a linear layer makes one output.
+
+    A head names the output, "output_name" (N, sizes[size_name]).
+    """
+
+    predicts_next = False
+    output_name: ClassVar[str]
+    size_name: ClassVar[str]
+
+    def __init__(
+        self,
+        input_size: int,
+        sizes: Sizes,
+        table: nn.Parameter | None,
+        *,
+        pooling: Annotated[str, Opt("how the steps become one vector", choices=POOLS)] = "last",
+        output_dropout: o.OutputDropout = 0.0,
+    ) -> None:
+        super().__init__()
+        self.pool = POOLS[pooling](input_size)
+        self.dropout = nn.Dropout(output_dropout)
+        self.output = nn.Linear(self.pool.output_size, sizes[self.size_name])
+
+    def forward(self, encoded: Encoded) -> dict[str, Tensor]:
+        real = sequence_mask(encoded.lengths, len(encoded.outputs))
+        pooled = self.pool(encoded.outputs, encoded.summary, real)
+        return {self.output_name: self.output(self.dropout(pooled))}
+
+    def cannot_stream(self) -> list[str]:
+        if isinstance(self.pool, POOLS["last"]):
+            return []
+        return ["pooling: only last needs no more than the state; the others need every step."]
