@@ -13,7 +13,7 @@ import yaml
 
 from recurra.api.callbacks import NoCallback
 from recurra.api.defaults import in_float32
-from recurra.api.finetuning import load_pretrained
+from recurra.api.finetuning import load_pretrained, load_published
 from recurra.api.folder import add_cells, open_run
 from recurra.api.given import AnyPath, config_of, overrides_of, path_of, text_of
 from recurra.api.options import FILE_OPTIONS
@@ -249,6 +249,8 @@ def check(
         run = open_run(Path(settings.training.init_from))
         heard.note(load_pretrained(run, model, prepared.task, settings.training.init_layers))
     load_vectors(settings.training, model, prepared.task, heard)
+    if said := load_published(model):
+        heard.note(said)
     parameters = sum(p.numel() for p in model.parameters())
     return Checked(settings.tree, tuple(heard.messages), {**prepared.facts, "parameters": parameters})
 

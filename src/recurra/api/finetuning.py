@@ -18,7 +18,7 @@ from recurra.base.errors import ConfigError
 from recurra.data.tokenizers import UNK, Vocabulary
 from recurra.data.tokenizers.vocabulary import SPECIALS
 from recurra.models import SequenceModel
-from recurra.models.contract import Layer
+from recurra.models.contract import BeginsWith, Layer
 from recurra.models.heads import VocabularyHead
 from recurra.nn import FullSoftmax
 from recurra.tasks import Embeds, Task
@@ -74,6 +74,16 @@ def load_pretrained(run: OpenRun, model: nn.Module, task: Task, layers: int | No
     )
 
 
+def load_published(model: nn.Module) -> str:
+    """Put the weights that an encoder begins with into the model, in place; a sentence, "" for none.
+
+    Raises ConfigError or DataError for a folder that does not hold them.
+    """
+    if not isinstance(model, SequenceModel) or not isinstance(model.encoder, BeginsWith):
+        return ""
+    return model.encoder.begin(model.inputs)
+
+
 def _some(vocabulary: Vocabulary) -> str:
     """Its first tokens, the most frequent ones."""
     return ", ".join(repr(token) for token in vocabulary.tokens(range(len(SPECIALS), len(vocabulary))[:3]))
@@ -93,14 +103,15 @@ def _table(model: SequenceModel) -> Parameter:
 
 
 def groups_of(model: nn.Module) -> list[list[Parameter]]:
-    """All parameters from the top of a network: what stands above its layers, these, and its inputs."""
+    """All parameters that learn, from the top of a network: what stands above its layers, these, and its inputs."""
     if not isinstance(model, SequenceModel):
         return [list(model.parameters())]
     middle = [list(layer.values()) for layer in reversed(model.encoder.layers())]
     bottom = list(model.inputs.parameters())
     below = {id(p) for group in [*middle, bottom] for p in group}
     top = [p for p in model.parameters() if id(p) not in below]
-    return [group for group in (top, *middle, bottom) if group]
+    learn = [[p for p in group if p.requires_grad] for group in (top, *middle, bottom)]
+    return [group for group in learn if group]
 
 
 def _refuse_other_shapes(where: str, run: OpenRun, model: SequenceModel, ours: Sequence[Layer]) -> None:

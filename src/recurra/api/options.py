@@ -170,20 +170,25 @@ class TrainingOptions:
     rate_decay: Annotated[
         float,
         Opt(
-            "each layer's rate is that of the layer above divided by this; ULMFiT takes 2.6; needs init_from",
+            "each layer has the rate of the layer above divided by this; ULMFiT takes 2.6; needs init_from or a folder",
             ge=1,
             le=100,
         ),
     ] = 1.0
     gradual_unfreezing: Annotated[
-        bool, Opt("one more layer learns in each epoch, from the top (Howard & Ruder 2018); needs init_from")
+        bool,
+        Opt("one more layer learns in each epoch, from the top (Howard & Ruder 2018); needs init_from or a folder"),
     ] = False
+
+    @property
+    def by_layer(self) -> list[str]:
+        """Options that are for models which begin with weights from elsewhere, those that are given."""
+        given = {"rate_decay": self.rate_decay != 1, "gradual_unfreezing": self.gradual_unfreezing}
+        return [name for name, is_given in given.items() if is_given]
 
     def __post_init__(self) -> None:
         given = {
             "init_layers": self.init_layers is not None,
-            "rate_decay": self.rate_decay != 1,
-            "gradual_unfreezing": self.gradual_unfreezing,
         }
         problems = [
             f"{name}: has no effect without init_from; leave it out, or name a run of a language model there."

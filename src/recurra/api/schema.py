@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,24 @@ from recurra.api.options import DataOptions, TrainingOptions
 from recurra.base.errors import ConfigError
 from recurra.base.option import OneOf
 from recurra.base.registry import Registry
-from recurra.config import Check, Document, Fixed, Resolved, Schema, build, document_of, load, override, resolve
+from recurra.config import (
+    Check,
+    Document,
+    Fixed,
+    Resolved,
+    Schema,
+    build,
+    document_of,
+    load,
+    options_of,
+    override,
+    resolve,
+)
 from recurra.data.layouts import LAYOUTS
 from recurra.data.splits import SPLITS, runs_of
 from recurra.models import MODELS
-from recurra.models.contract import Sizes
+from recurra.models.contract import Implies, Sizes
+from recurra.models.encoders import ENCODERS
 from recurra.tasks import TASKS, ReadsSteps, TaskConfig
 from recurra.training import CLIPPINGS, ON_NONFINITE, OPTIMIZERS, SCHEDULES, Rows
 
@@ -93,6 +106,7 @@ def settings_of(document: Document, *, to_train: bool = True) -> Settings:
     to_train: False leaves out that the optimizer and the like can be built: for them torch imports a compiler, which
     takes more than a second
     """
+    document = completed(document)
     schema = schema_for(_task_of(document.tree))
     resolved = resolve(document, schema, CHECKS if to_train else CHECKS[:-1])
     return Settings(
@@ -102,6 +116,36 @@ def settings_of(document: Document, *, to_train: bool = True) -> Settings:
         build(resolved.section("data"), DataOptions),
         build(resolved.section("training"), TrainingOptions),
     )
+
+
+def completed(document: Document) -> Document:
+    """A config with what its encoder means for options that it leaves open (`Implies`)."""
+    tree = document.tree
+    task, given = _task_of(tree), tree.get("model")
+    encoder = given.get("encoder") if isinstance(given, Mapping) else None
+    options = encoder if isinstance(encoder, Mapping) else {"name": encoder}
+    word = options.get("name")
+    if not isinstance(word, str) or word not in ENCODERS or not isinstance(task, str) or task not in TASKS:
+        return document
+    component: Any = ENCODERS[word]
+    if not isinstance(component, Implies):
+        return document
+    implied = dict(component.implies(options))
+    known = {option.name for option in options_of(TASKS[task])}
+    implied["task"] = {name: value for name, value in implied.get("task", {}).items() if name in known}
+    return replace(document, tree={**tree, **{name: _filled(tree.get(name), more) for name, more in implied.items()}})
+
+
+def _filled(given: Any, more: Any) -> Any:
+    """What is given, with what is left open: of a component those options whose name is the same."""
+    if given is None:
+        return dict(more) if isinstance(more, Mapping) else more
+    if not isinstance(more, Mapping) or not isinstance(given, Mapping | str):
+        return given
+    found = {"name": given} if isinstance(given, str) else dict(given)
+    if "name" in more and found.get("name", more["name"]) != more["name"]:
+        return given
+    return {**found, **{name: _filled(found.get(name), value) for name, value in more.items()}}
 
 
 def several_runs(settings: Settings) -> dict[str, str]:
@@ -187,6 +231,18 @@ def _check_training(resolved: Resolved) -> None:
     build(options.on_nonfinite, ON_NONFINITE, Rows(str, lambda index: NotImplemented))
 
 
+def _check_beginning(resolved: Resolved) -> None:
+    """Options for models that begin with weights from elsewhere have a model that does."""
+    options = build(resolved.section("training"), TrainingOptions)
+    encoder = resolved.tree["model"].get("encoder")
+    begins = options.init_from is not None or (isinstance(encoder, Mapping) and encoder.get("folder") is not None)
+    if options.by_layer and not begins:
+        raise ConfigError(
+            f"{name}: has no effect without init_from; leave it out, or name a run of a language model there."
+            for name in options.by_layer
+        )
+
+
 CHECKS = (
     Check(("task",), lambda resolved: build(resolved.section("task"), TASKS)),
     Check(("data",), lambda resolved: build(resolved.section("data"), DataOptions)),
@@ -195,5 +251,6 @@ CHECKS = (
     Check(("model", "task"), _check_parts),
     Check(("model", "task"), lambda resolved: _outline(resolved, _smallest(resolved))),
     Check(("model", "task", "training"), _check_size),
+    Check(("training", "model"), _check_beginning),
     Check(("training",), _check_training),  # the last one: see settings_of
 )

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from recurra.api.changes import Change, apply, changes, refuse_bound
-from recurra.api.finetuning import load_pretrained
+from recurra.api.finetuning import load_pretrained, load_published
 from recurra.api.folder import at_home, describe, forget, open_run, write_config, write_task
 from recurra.api.inference import outputs
 from recurra.api.interrupts import Stopped
@@ -141,6 +141,8 @@ def _begin(trainer: Trainer, prepared: Prepared, watch: Callback) -> None:
         watch.note(load_pretrained(open_run(Path(options.init_from)), trainer.model, task, options.init_layers))
     else:
         load_vectors(options, trainer.model, task, watch)
+        if said := load_published(trainer.model):
+            watch.note(said)
     if trainer.ranks.number or not isinstance(task, SolvesWide):
         return
     if said := task.solve(trainer.model, prepared.splits["train"]):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -113,6 +113,24 @@ class Encoder(Protocol):
 
     def cannot_stream(self) -> list[str]:
         """Why it cannot read a sequence piece by piece, a sentence each beginning with an option; none where it can."""
+        ...
+
+
+@runtime_checkable
+class Implies(Protocol):
+    """What the class of an encoder has besides whose options mean something for other options too."""
+
+    def implies(self, options: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+        """Values by section, for what a config leaves open. options: the encoder's, as given. Raises ConfigError."""
+        ...
+
+
+@runtime_checkable
+class BeginsWith(Protocol):
+    """What an encoder has besides that begins with weights from elsewhere."""
+
+    def begin(self, inputs: Any) -> str:
+        """Put them into this encoder and its inputs, in place; a sentence on what was taken, "" for nothing."""
         ...
 
 

@@ -18,16 +18,19 @@ from recurra.data.tokenizers import (
     Corpus,
     Cutter,
     Encoded,
+    Pieces,
     Tokenizer,
     TokenizerPlan,
     Vocabulary,
     VocabularyPlan,
     encode,
     encoded_block,
+    refuse_limits,
     tokenizer_from_json,
     vocabulary_from_json,
 )
 from recurra.data.tokenizers.encoded import Ids
+from recurra.data.tokenizers.vocabulary import SPECIALS
 
 Keep = Literal["start", "end"]
 
@@ -75,7 +78,7 @@ class TextEncoder:
             corpus.add(block)
             for row in some:
                 see(row)
-        vocabulary = VocabularyPlan(min_count=min_count, max_size=max_vocabulary).build(corpus.counts())
+        vocabulary = _vocabulary(tokenizer, corpus, min_count, max_vocabulary)
         reader = cls(tokenizer, vocabulary, max_length, keep)
         return reader, ((reader._within(one), len(one)) for one in corpus.encoded(vocabulary))
 
@@ -88,7 +91,15 @@ class TextEncoder:
     def encode(self, text: str) -> tuple[Encoded, int]:
         """The tokens of a text within the limit, as numbers; and how many it has without the limit."""
         tokens = self.tokenizer.tokenize(text)
+        if isinstance(self.tokenizer, Pieces):
+            return self._within(encode(self.vocabulary, tokens)), len(tokens)
         return encode(self.vocabulary, tokens[self._limits(len(tokens))]), len(tokens)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """What a model has to know of the tokens: how many there are, and of word pieces the numbers of marks."""
+        marks = self.tokenizer.sizes if isinstance(self.tokenizer, Pieces) else {}
+        return {"tokens": len(self.vocabulary), **marks}
 
     def tokens(self, text: str) -> tuple[str, ...]:
         """The tokens of a text, all of them."""
@@ -101,6 +112,10 @@ class TextEncoder:
         return slice(0, self.max_length) if self.keep == "start" else slice(length - self.max_length, length)
 
     def _within(self, text: Encoded) -> Encoded:
+        if isinstance(self.tokenizer, Pieces) and self.max_length is not None and len(text) > self.max_length:
+            separator = self.sizes["separator_piece"] + len(SPECIALS)
+            found = np.flatnonzero(text.ids == separator).tolist()
+            return text.parts(self.tokenizer.kept(found, len(text), self.max_length, self.keep == "end"))
         places = self._limits(len(text))
         return text if places == slice(0, len(text)) else text.part(places.start, places.stop)
 
@@ -108,7 +123,7 @@ class TextEncoder:
         """Everything, as JSON."""
         return {
             "tokenizer": self.tokenizer.to_json(),
-            "vocabulary": self.vocabulary.to_json(),
+            "vocabulary": None if isinstance(self.tokenizer, Pieces) else self.vocabulary.to_json(),
             "max_length": self.max_length,
             "keep": self.keep,
         }
@@ -120,10 +135,20 @@ class TextEncoder:
             limit, keep = data["max_length"], data["keep"]
             if not (limit is None or (isinstance(limit, int) and limit > 0)) or keep not in ("start", "end"):
                 raise ValueError(f"max_length {limit!r} and keep {keep!r}")
-            vocabulary = vocabulary_from_json(data["vocabulary"])
-            return cls(tokenizer_from_json(data["tokenizer"]), vocabulary, limit, keep)
+            tokenizer = tokenizer_from_json(data["tokenizer"])
+            if isinstance(tokenizer, Pieces):
+                return cls(tokenizer, tokenizer.vocabulary, limit, keep)
+            return cls(tokenizer, vocabulary_from_json(data["vocabulary"]), limit, keep)
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(f"{origin}: expected a tokenizer with its vocabulary: {error}") from error
+
+
+def _vocabulary(tokenizer: Tokenizer, corpus: Corpus, min_count: int, max_size: int | None) -> Vocabulary:
+    """Of what was seen often enough; of word pieces all of them."""
+    if isinstance(tokenizer, Pieces):
+        refuse_limits(tokenizer, min_count, max_size)
+        return tokenizer.vocabulary
+    return VocabularyPlan(min_count=min_count, max_size=max_size).build(corpus.counts())
 
 
 def _text(row: HasText) -> str:

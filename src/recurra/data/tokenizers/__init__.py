@@ -5,6 +5,7 @@ spaces       what stands between white space
 characters   grapheme clusters
 kmers        runs of k letters
 subwords     learnt pieces: bpe, unigram, wordpiece
+published    pieces of a folder of published weights
 vocabulary   tokens to numbers and back
 encoded      texts as numbers, a few bytes a token
 blocks       many texts cut at once
@@ -28,6 +29,7 @@ from recurra.data.tokenizers.cutting import CUTTERS, CutterName, Place
 from recurra.data.tokenizers.encoded import Corpus, Encoded, encode, encoded_block, way_of
 from recurra.data.tokenizers.joining import Joining, joining_from_json
 from recurra.data.tokenizers.kmers import Kmers, kmers_from_json
+from recurra.data.tokenizers.published import PAIR, Pieces, Pretrained, pieces_from_json, read_pieces, refuse_limits
 from recurra.data.tokenizers.spaces import Spaces
 from recurra.data.tokenizers.subwords import Subwords, subwords_from_json
 from recurra.data.tokenizers.tokenizer import LOADERS, TOKENIZERS, Tokenizer, TokenizerPlan, tokenizer_from_json
@@ -39,6 +41,7 @@ __all__ = [
     "CUTTERS",
     "EOS",
     "PAD",
+    "PAIR",
     "TOKENIZERS",
     "UNK",
     "Corpus",
@@ -46,6 +49,7 @@ __all__ = [
     "CutterName",
     "Encoded",
     "Joining",
+    "Pieces",
     "Place",
     "Tokenizer",
     "TokenizerPlan",
@@ -55,6 +59,8 @@ __all__ = [
     "encoded_block",
     "joining_from_json",
     "lines_of",
+    "read_pieces",
+    "refuse_limits",
     "tokenizer_from_json",
     "vocabulary_from_json",
     "way_of",
@@ -65,9 +71,11 @@ TOKENIZERS.add("characters", Characters)
 TOKENIZERS.add("subwords", Subwords)
 TOKENIZERS.add("spaces", Spaces)
 TOKENIZERS.add("kmers", Kmers)
+TOKENIZERS.add("pretrained", Pretrained)
 
 LOADERS.add("words", Words.from_json)
 LOADERS.add("characters", Characters.from_json)
 LOADERS.add("subwords", subwords_from_json)
 LOADERS.add("spaces", Spaces.from_json)
 LOADERS.add("kmers", kmers_from_json)
+LOADERS.add("pretrained", pieces_from_json)

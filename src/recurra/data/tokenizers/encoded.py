@@ -69,6 +69,12 @@ class Encoded:
         spelt = self.spelling.split(_BETWEEN)[before : before + here] if here else []
         return Encoded(self.vocabulary, self.data[start * size : stop * size], _BETWEEN.join(spelt))
 
+    def parts(self, stretches: Iterable[tuple[int, int]]) -> Encoded:
+        """Tokens `start` up to `stop` of each stretch, one after the other."""
+        some = [self.part(start, stop) for start, stop in stretches]
+        spelt = _BETWEEN.join(one.spelling for one in some if one.spelling)
+        return Encoded(self.vocabulary, b"".join(one.data for one in some), spelt)
+
     @property
     def key(self) -> bytes:
         """The same for the same tokens of one vocabulary, and for no others."""

@@ -107,7 +107,7 @@ class SubwordTokenizer:
 
     def _cut(self, chunk: str) -> tuple[str, ...]:
         words = _words_of(chunk, self._algorithm)
-        with _one_thread():
+        with one_thread():
             numbers = self._encoder.encode(words, is_pretokenized=True, add_special_tokens=False).ids
         # By number, not by the library's own tokens: there its unigram model shows an unknown character as it is.
         return tuple(self._pieces[number] for number in numbers)
@@ -168,7 +168,7 @@ def _merged_model(counts: Counter[str], alphabet: list[str], size: int, algorith
     trainer = trainers.BpeTrainer(
         vocab_size=size, special_tokens=[UNKNOWN, *alphabet], show_progress=False, continuing_subword_prefix=inside
     )
-    with _one_thread():
+    with one_thread():
         learner.train_from_iterator(_in_batches(counts), trainer=trainer)
     learnt = json.loads(learner.to_str())["model"]
     pieces = sorted(learnt["vocab"], key=learnt["vocab"].__getitem__)
@@ -232,7 +232,7 @@ def _checked_scores(scores: object, number: int) -> list[float]:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Keep the library to one thread: threads would be lost at a fork, and training would depend on their number."""
     before = os.environ.get("TOKENIZERS_PARALLELISM")
     os.environ["TOKENIZERS_PARALLELISM"] = "false"

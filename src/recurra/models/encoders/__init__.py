@@ -5,6 +5,7 @@ identity   no layers
 convolutional  convolutions over steps, without a state
 dense      feed-forward layers at each step
 transformer  layers of attention, over all steps or those before
+pretrained  BERT's, which begins with published weights
 awd        layers whose states go in and out, with the dropouts of AWD-LSTM, for language models
 """
 
@@ -18,6 +19,7 @@ from recurra.models.encoders.awd import AWD
 from recurra.models.encoders.convolutional import Convolutional
 from recurra.models.encoders.dense import Dense
 from recurra.models.encoders.identity import Identity
+from recurra.models.encoders.pretrained import Pretrained
 from recurra.models.encoders.recurrent import RecurrentEncoder
 from recurra.models.encoders.transformer import Transformer
 
@@ -28,5 +30,6 @@ ENCODERS.add("identity", Identity)
 ENCODERS.add("convolutional", Convolutional)
 ENCODERS.add("dense", Dense)
 ENCODERS.add("transformer", Transformer)
+ENCODERS.add("pretrained", Pretrained)
 
-__all__ = ["AWD", "ENCODERS", "Convolutional", "Dense", "Identity", "RecurrentEncoder", "Transformer"]
+__all__ = ["AWD", "ENCODERS", "Convolutional", "Dense", "Identity", "Pretrained", "RecurrentEncoder", "Transformer"]

@@ -2,6 +2,7 @@
 
 tokens                a vector for each token
 words_and_characters  a vector for each word, beside one made from its letters
+word_pieces           pieces of words with positions and segments, as BERT has them
 vectors               numbers as they come, at each step
 vector, label         one vector, or one label, for the whole sequence that is written from it
 """
@@ -16,13 +17,15 @@ from recurra.models.inputs.label import Label
 from recurra.models.inputs.tokens import Tokens
 from recurra.models.inputs.vector import Vector
 from recurra.models.inputs.vectors import Vectors
+from recurra.models.inputs.word_pieces import WordPieces
 from recurra.models.inputs.words_and_characters import WordsAndCharacters
 
 INPUTS: Registry[Callable[..., Inputs]] = Registry("inputs", "recurra.inputs")
 INPUTS.add("tokens", Tokens)
 INPUTS.add("words_and_characters", WordsAndCharacters)
+INPUTS.add("word_pieces", WordPieces)
 INPUTS.add("vectors", Vectors)
 INPUTS.add("vector", Vector)
 INPUTS.add("label", Label)
 
-__all__ = ["INPUTS", "Label", "Tokens", "Vector", "Vectors", "WordsAndCharacters"]
+__all__ = ["INPUTS", "Label", "Tokens", "Vector", "Vectors", "WordPieces", "WordsAndCharacters"]

@@ -26,11 +26,12 @@ from recurra.data.formats import field as cell_of
 from recurra.data.ngrams import NGRAMS, Counted, HashedNGrams
 from recurra.data.preparing import IN_MEMORY, Means
 from recurra.data.store import Fields, Way
-from recurra.data.tokenizers import TOKENIZERS, Encoded, Vocabulary, way_of
+from recurra.data.tokenizers import PAIR, TOKENIZERS, Encoded, Vocabulary, way_of
 from recurra.metrics import Compared
 from recurra.metrics.mixing import Mix
 from recurra.metrics.words import words_of
 from recurra.models import SequenceModel
+from recurra.models.options import word_of
 from recurra.models.wide import Bag
 from recurra.tasks.blank import blank_warnings, emptiness, is_blank
 from recurra.tasks.bucketing import BucketSampler
@@ -114,7 +115,7 @@ class ClassificationConfig:
 
     needs: ClassVar = Needs(
         "sequence_model",
-        {"inputs": ("tokens",), "head": ("label",), "wide": ("none", "bag")},
+        {"inputs": ("tokens", "word_pieces"), "head": ("label",), "wide": ("none", "bag")},
         {"encoder.bidirectional": True},
     )
 
@@ -125,6 +126,13 @@ class ClassificationConfig:
             named=True,
         ),
     ] = "text"
+    pair: Annotated[
+        str | None,
+        Opt(
+            "column with a second text, such as a hypothesis beside text: premise; needs tokenizer: pretrained",
+            named=True,
+        ),
+    ] = None
     label: Annotated[str, Opt("column with the label", named=True)] = "label"
     labels: Annotated[Literal["one", "many"], Opt("how many labels a row has; many: any number, none too")] = "one"
     separator: Annotated[str | None, Opt("between labels in one cell; only with labels: many")] = None
@@ -159,6 +167,13 @@ class ClassificationConfig:
         object.__setattr__(self, "counter", found if isinstance(found, HashedNGrams) else None)
         if not self.texts or len(set(self.texts)) < len(self.texts):
             problems.append(f"text: expected a column, or different ones, got {list(self.texts)}.")
+        if self.pair is not None and self.pair in (*self.texts, self.label):
+            problems.append(f"pair: is '{self.pair}', another column's name too; expected a column of its own.")
+        if self.pair is not None and word_of(self.tokenizer) != "pretrained":
+            problems.append(
+                f"pair: {word_of(self.tokenizer)} know no pair; set tokenizer: pretrained, or read both columns as one "
+                f"text with text: [{', '.join((*self.texts, self.pair))}]."
+            )
         if self.label in self.texts:
             problems.append(f"label: is '{self.label}', the text column too; expected another column.")
         if self.labels == "one" and self.separator is not None:
@@ -184,7 +199,12 @@ class ClassificationConfig:
     @property
     def inputs(self) -> tuple[Field, ...]:
         """The columns that are read as one text; `predict TEXT` fills the first one."""
-        return tuple(map(Field, self.texts))
+        return tuple(map(Field, (*self.texts, *self.second)))
+
+    @property
+    def second(self) -> tuple[str, ...]:
+        """The column with the second text of a pair, if there is one."""
+        return () if self.pair is None else (self.pair,)
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -229,17 +249,25 @@ class ClassificationConfig:
     @property
     def fields(self) -> tuple[str, ...]:
         """Columns that training data must have."""
-        return (*self.texts, self.label)
+        return (*self.texts, *self.second, self.label)
 
     def read(self, record: Record) -> TextRow:
         """The text and the labels of a record.
 
         Raises DataError, with file and line, if nothing can be learned from it.
         """
-        text = _text(record, self.texts)
+        text = self.text_of(record)
         gold, spelt = self.kind.read(cell_of(record, self.label), record.origin)
         stratum = "\n".join(sorted(self.kind.names([gold])))  # in whatever order the labels stand
         return TextRow(text, gold, sys.intern(stratum), spelt, record.origin)
+
+    def text_of(self, record: Record, *, empty: bool = False) -> str:
+        """The text of a record; of a pair both, with `PAIR` between. empty: they may be blank"""
+        text = _text(record, self.texts, empty=empty)
+        if self.pair is None:
+            return text
+        other = _cell(record, self.pair, empty=empty)
+        return PAIR.join(part.replace(PAIR, " ") for part in (text, other))
 
     def check(self, record: Record) -> None:
         """Raise DataError, with file and line, if this record cannot be learned from."""
@@ -323,7 +351,7 @@ class Classification(LabelTask):
     @property
     def model_sizes(self) -> Mapping[str, int]:
         """What a model has to know of the data: size of the vocabulary, number of labels."""
-        return {"tokens": len(self.reader.vocabulary), "labels": len(self.labels), **self.plan.ngram_sizes}
+        return {**self.reader.sizes, "labels": len(self.labels), **self.plan.ngram_sizes}
 
     # -- the five verbs --------------------------------------------------------------------------------------------
 
@@ -335,8 +363,9 @@ class Classification(LabelTask):
         if gold:
             row = self.plan.read(record)
             return _example(self.plan, row, *self.reader.encode(row.text))
-        text = _text(record, self.plan.texts, empty=True)
+        text = self.plan.text_of(record, empty=True)
         encoded, number = self.reader.encode(text)
+        text = _shown(self.plan, text)
         return TextExample(text, encoded, None, record.origin, number, self.plan.ngrams_of(text))
 
     def examples(self, rows: Iterable[TextRow], means: Means = IN_MEMORY) -> Iterator[TextExample]:
@@ -401,8 +430,8 @@ class Classification(LabelTask):
     # -- for predict -----------------------------------------------------------------------------------------------
 
     def warnings(self, outputs: Sequence[Any], examples: Sequence[TextExample]) -> tuple[str, ...]:
-        """Blank texts; unknown words are counted in the facts of a report."""
-        return blank_warnings(examples)
+        """Blank texts, and those that are cut; unknown words are counted in the facts of a report."""
+        return (*blank_warnings(examples), *_cut(examples))
 
     def answer(self, example: TextExample, output: Any) -> Label | Labels:
         """The text and its label; a blank text has none, and a note."""
@@ -434,15 +463,17 @@ class Classification(LabelTask):
         found: dict[str, str | int | float] = {"labels": len(self.labels), "vocabulary": len(self.reader.vocabulary)}
         for name, examples in splits.items():
             tokens = unknown = cut = lost = 0
+            first = ""
             for e in examples:
                 tokens, unknown = tokens + e.length, unknown + e.encoded.num_unknown
                 cut, lost = cut + (e.all_tokens > e.length), lost + e.all_tokens - e.length
+                first = first or str(e.origin) * (e.all_tokens > e.length)
             found[f"{name} rows"] = len(examples)
             found[f"{name} tokens"] = tokens
             found[f"{name} unknown tokens"] = f"{unknown / max(tokens, 1):.2%}"
             if cut:
                 found[f"{name} texts cut"] = (
-                    f"{cut} of {len(examples)}, {lost} tokens (max_length {self.plan.max_length})"
+                    f"{cut} of {len(examples)}, {lost} tokens (max_length {self.plan.max_length}); the first: {first}"
                 )
         return found
 
@@ -457,8 +488,27 @@ class Classification(LabelTask):
         return bool(self.reader.tokenizer.to_json()["name"] == "characters")
 
 
+def _cut(examples: Sequence[TextExample]) -> tuple[str, ...]:
+    """A sentence on texts of which a part is not read."""
+    found = [e for e in examples if e.all_tokens > e.length]
+    if not found:
+        return ()
+    first = found[0]
+    number = f"{len(found):,} of {len(examples):,} texts {'is' if len(found) == 1 else 'are'}"
+    return (
+        f"{number} longer than max_length, and the rest is not read; the first: {first.origin}, {first.length:,} of "
+        f"{first.all_tokens:,} tokens.",
+    )
+
+
 def _example(plan: ClassificationConfig, row: TextRow, encoded: Encoded, number: int) -> TextExample:
-    return TextExample(row.text, encoded, row.gold, row.origin, number, plan.ngrams_of(row.text))
+    text = _shown(plan, row.text)
+    return TextExample(text, encoded, row.gold, row.origin, number, plan.ngrams_of(text))
+
+
+def _shown(plan: ClassificationConfig, text: str) -> str:
+    """A text as people see it: the two of a pair in two lines."""
+    return text if plan.pair is None else text.replace(PAIR, "\n")
 
 
 def _text(record: Record, columns: Sequence[str], *, empty: bool = False) -> str:

@@ -1,0 +1,225 @@
+"""BERT's encoder, which begins with weights that others have published, or as it is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from recurra.base.errors import ConfigError, DataError
+from recurra.base.option import Opt
+from recurra.models import options as o
+from recurra.models.contract import Encoded, Ends, Layer, Step
+from recurra.models.inputs.word_pieces import WordPieces
+from recurra.models.published import Place, places_of, read_architecture, read_names, read_tensors, stripped
+from recurra.models.published.names import IGNORED
+from recurra.nn import SteadyLinear
+from recurra.nn.transformer import Rows, TransformerEncoderLayer
+from recurra.nn.transformer.layers import ACTIVATIONS
+
+Family = Literal["bert", "distilbert", "roberta"]
+# Named in an error or a note, at most.
+SHOWN = 3
+
+
+class Pretrained(nn.Module):
+    """Post-norm layers of attention over all steps: x (T, N, hidden_size) to outputs (T, N, hidden_size).
+
+    Devlin et al. 2019, arXiv:1810.04805. Nothing is computed for padding, and a text has the same bits alone and in any
+    batch. The summary is that of the first piece, [CLS]; with a pooler tanh of a linear map of it.
+    folder: a Hugging Face folder. What is not given here or under model.inputs is as its config.json says, and training
+    begins with its weights; a run has both in its own folder, and reads this one no more.
+    Raises ConfigError for options that cannot take effect.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        *,
+        folder: Annotated[
+            str | None, Opt("folder with config.json, model.safetensors and vocab.txt or tokenizer.json; null: none")
+        ] = None,
+        family: Annotated[Family, Opt("whose names the tensors have in such a folder")] = "bert",
+        hidden_size: Annotated[int, Opt("numbers of a step; as model.inputs.embedding_size", ge=1, le=o.WIDEST)] = 128,
+        num_layers: Annotated[int, Opt("layers of attention", ge=1, le=o.DEEPEST)] = 2,
+        num_heads: Annotated[int, Opt("heads of attention; a divisor of hidden_size", ge=1, le=256)] = 2,
+        feed_forward_size: Annotated[
+            int | None, Opt("units of the feed-forward part; null: four times hidden_size", ge=1, le=o.WIDEST)
+        ] = None,
+        activation: Annotated[
+            str, Opt("of the feed-forward part; gelu: by the error function", choices=ACTIVATIONS)
+        ] = "gelu",
+        norm_eps: Annotated[float, Opt("added to the variance in norms", gt=0, lt=1)] = 1e-12,
+        pooler: Annotated[bool, Opt("a linear map and tanh over the first piece, for pooling: last")] = True,
+        frozen_layers: Annotated[
+            int, Opt("layers, from below, that keep their weights, and the inputs with them", ge=0, le=o.DEEPEST)
+        ] = 0,
+        dropout: Annotated[float, Opt("dropout behind each part", ge=0, lt=1)] = 0.1,
+        attention_dropout: Annotated[float, Opt("dropout of the weights of attention", ge=0, lt=1)] = 0.1,
+    ) -> None:
+        super().__init__()
+        if problems := _problems(input_size, hidden_size, num_layers, frozen_layers):
+            raise ConfigError(problems)
+        self.output_size, self.causal = hidden_size, False
+        self.folder, self.family, self.frozen_layers = folder, family, frozen_layers
+        self.blocks = nn.ModuleList(
+            TransformerEncoderLayer(
+                hidden_size,
+                num_heads,
+                feed_forward_size or 4 * hidden_size,
+                dropout,
+                activation,
+                norm_eps,
+                attention_dropout=attention_dropout,
+            )
+            for _ in range(num_layers)
+        )
+        self.pooler = SteadyLinear(hidden_size, hidden_size) if pooler else None
+        for name, parameter in self.named_parameters():
+            if name.endswith("weight") and parameter.dim() == 2 and not parameter.is_meta:
+                nn.init.normal_(parameter, std=0.02)
+            elif name.endswith("bias") and not parameter.is_meta:
+                nn.init.zeros_(parameter)
+        for block in self.blocks[:frozen_layers]:
+            block.requires_grad_(False)
+
+    def forward(self, x: Tensor, lengths: Tensor, states: Mapping[str, Tensor]) -> Encoded:
+        rows = Rows.of(len(x), lengths)
+        y = rows.packed(x)
+        for number, block in enumerate(self.blocks):
+            assert isinstance(block, TransformerEncoderLayer)
+            if number < self.frozen_layers:
+                with torch.no_grad():
+                    y = block.rows(y, rows)
+            else:
+                y = block.rows(y, rows)
+        outputs = rows.padded(y)
+        return Encoded(outputs, lengths, self._summary(outputs), {})
+
+    def _summary(self, outputs: Tensor) -> Tensor:
+        """(N, M): of the first step; of no steps zero."""
+        first = outputs[0] if len(outputs) else outputs.new_zeros(outputs.shape[1:])
+        return first if self.pooler is None else torch.tanh(self.pooler(first))
+
+    def train(self, mode: bool = True) -> Pretrained:
+        """Frozen layers have no dropout."""
+        super().train(mode)
+        for block in self.blocks[: self.frozen_layers]:
+            block.train(False)
+        return self
+
+    def state_sizes(self) -> Mapping[str, int]:
+        return {}
+
+    def incremental(self) -> Step:
+        raise ConfigError(self.cannot_stream())
+
+    def ends(self) -> Ends:
+        return Ends({}, 0, self.output_size)
+
+    def layers(self) -> list[Layer]:
+        return [dict(block.named_parameters()) for block in self.blocks]
+
+    def cannot_stream(self) -> list[str]:
+        return ["name: pretrained sees all of a text in each step; take recurrent, or transformer with causal: true."]
+
+    # -- published weights -----------------------------------------------------------------------------------------
+
+    @classmethod
+    def implies(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        """What a config means that names a folder: options of this encoder, of the inputs, of a task that reads texts,
+        and a rate of learning at which published weights are not lost. Raises ConfigError for a folder that is none."""
+        inputs: dict[str, Any] = {"name": "word_pieces"}
+        if options.get("frozen_layers"):
+            inputs["frozen"] = True
+        folder = options.get("folder")
+        if (
+            not isinstance(folder, str)
+            or {"family", "hidden_size", "num_layers", "num_heads", "pooler"} <= options.keys()
+        ):
+            return {"model": {"inputs": inputs}}
+        found = read_architecture(Path(folder))
+        names = stripped(read_names(Path(folder)))
+        pooler = "pooler.dense.weight" in names
+        inputs |= {
+            "embedding_size": found.hidden_size,
+            "num_pieces": found.num_pieces,
+            "max_positions": found.longest,
+            "first_position": found.first_position,
+            "num_segments": found.num_segments,
+            "norm_eps": found.norm_eps,
+            "embedding_dropout": found.dropout,
+        }
+        own = {
+            "family": found.family,
+            "hidden_size": found.hidden_size,
+            "num_layers": found.num_layers,
+            "num_heads": found.num_heads,
+            "feed_forward_size": found.feed_forward_size,
+            "activation": found.activation,
+            "norm_eps": found.norm_eps,
+            "pooler": pooler,
+            "dropout": found.dropout,
+            "attention_dropout": found.attention_dropout,
+        }
+        return {
+            "model": {"inputs": inputs, "encoder": own},
+            "task": {"tokenizer": {"name": "pretrained", "folder": folder}, "max_length": found.longest},
+            "training": {"optimizer": {"name": "adamw", "lr": 5e-5}, "schedule": {"name": "linear", "warmup": 0.1}},
+        }
+
+    def begin(self, inputs: nn.Module) -> str:
+        """Put the folder's weights into this encoder and its inputs, in place; a sentence on what was taken.
+
+        "" where there is no folder. Raises DataError for tensors that are missing or of another shape, by their names.
+        """
+        if self.folder is None:
+            return ""
+        if not isinstance(inputs, WordPieces):
+            raise ConfigError(
+                "model.inputs: an encoder pretrained with a folder needs word_pieces; leave model.inputs out."
+            )
+        where = Path(self.folder)
+        tensors = read_tensors(where)
+        names = stripped(tensors)
+        places = self.places(inputs)
+        if missing := [name for name in places if name not in names]:
+            raise DataError(f"{where}: lacks {_listed(missing)}, expected every tensor of the encoder.")
+        for name, place in places.items():
+            ours, theirs = place.of(_tensor(self, inputs, place)), tensors[names[name]]
+            if ours.shape != theirs.shape:
+                raise DataError(
+                    f"{where}: {names[name]} has the shape {tuple(theirs.shape)}, and config.json makes it "
+                    f"{tuple(ours.shape)}."
+                )
+            with torch.no_grad():
+                ours.copy_(theirs)
+        extra = [real for name, real in names.items() if name not in places and name not in IGNORED]
+        more = f" Left out, as no part of the encoder: {_listed(extra)}." if extra else ""
+        return f"model.encoder.folder: {where}: {len(places)} tensors are the encoder's first weights.{more}"
+
+    def places(self, inputs: nn.Module) -> dict[str, Place]:
+        """Where the tensors of a folder belong."""
+        segments = isinstance(inputs, WordPieces) and inputs.segments is not None
+        return places_of(self.family, len(self.blocks), segments=segments, pooler=self.pooler is not None)
+
+
+def _problems(input_size: int, hidden_size: int, num_layers: int, frozen_layers: int) -> list[str]:
+    found = []
+    if input_size != hidden_size:
+        found.append(f"hidden_size: is {hidden_size}, and the inputs have {input_size} numbers; make them equal.")
+    if frozen_layers > num_layers:
+        found.append(f"frozen_layers: is {frozen_layers}, and there are {num_layers} layers; expected at most that.")
+    return found
+
+
+def _tensor(encoder: nn.Module, inputs: nn.Module, place: Place) -> Tensor:
+    return (inputs if place.part == "inputs" else encoder).get_parameter(place.name)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more

@@ -1,0 +1,23 @@
+"""Weights that others have published: a Hugging Face folder of BERT, DistilBERT or RoBERTa, read and written back.
+
+architecture  config.json: how large a network is, and what its parts do
+names         how their tensors are called there, and here
+files         safetensors, in one file or in several
+"""
+
+from __future__ import annotations
+
+from recurra.models.published.architecture import FAMILIES, Architecture, read_architecture
+from recurra.models.published.files import read_names, read_tensors
+from recurra.models.published.names import Place, places_of, stripped
+
+__all__ = [
+    "FAMILIES",
+    "Architecture",
+    "Place",
+    "places_of",
+    "read_architecture",
+    "read_names",
+    "read_tensors",
+    "stripped",
+]

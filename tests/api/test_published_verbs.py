@@ -1,0 +1,140 @@
+"""A model that begins with published weights, from a config that names their folder to answers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from api.api_room import done, refused, write_csv
+from api.test_finetuning import learner_of, write
+from published_room import WORDS, folder, tensors
+from recurra import api
+
+CONFIG: Mapping[str, Mapping[str, Any]] = {
+    "task": {"name": "classification"},
+    "data": {"train": "data.csv"},
+    "model": {"encoder": {"name": "pretrained", "folder": "tiny"}},
+    "training": {"epochs": 2, "batch_rows": 8, "patience": None},
+}
+ROWS = [(f"{end} film {'abcdefghij'[k]} was {w}", "yes" if w in ("good", "fine") else "no")
+        for k in range(10) for w in ("good", "fine", "bad", "sad") for end in ("the",)]  # fmt: skip
+
+
+@pytest.fixture
+def begun(here: Path) -> Path:
+    folder(here / "tiny")
+    write_csv(here / "data.csv", ROWS)
+    write("c.yaml", CONFIG)
+    return here
+
+
+def test_a_run_has_weights_and_vocabulary_of_its_own(begun: Path) -> None:
+    trained = done("train", "c.yaml", "--out", "r")
+    assert "model.encoder.folder: tiny: 39 tensors are the encoder's first weights." in trained.out + trained.err
+    before = done("predict", "r", "--json", "the film was good").json
+    shutil.rmtree(begun / "tiny")
+    shutil.copytree(begun / "r", begun / "elsewhere")
+    assert done("predict", "elsewhere", "--json", "the film was good").json == before
+    assert done("evaluate", "elsewhere").code == 0
+
+
+def test_it_begins_with_the_weights_of_the_folder(begun: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, w = learner_of("c.yaml", monkeypatch).model, tensors()
+    state = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
+    np.testing.assert_array_equal(state["inputs.words.weight"], w["embeddings.word_embeddings.weight"])
+    parts = [w[f"encoder.layer.1.attention.self.{part}.weight"] for part in ("query", "key", "value")]
+    np.testing.assert_array_equal(state["encoder.blocks.1.self_attn.in_proj_weight"], np.concatenate(parts))
+    np.testing.assert_array_equal(state["encoder.pooler.bias"], w["pooler.dense.bias"])
+
+
+def test_a_resumed_run_needs_the_folders_weights_no_more_and_ends_with_the_same_bits(begun: Path) -> None:
+    write("c.yaml", CONFIG, {"training": {"schedule": "constant"}})
+    done("train", "c.yaml", "--out", "whole")
+    done("train", "c.yaml", "--out", "r", "--set", "training.epochs=1")
+    (begun / "tiny/model.safetensors").unlink()  # as it needs the rows, it needs the vocabulary that reads them
+    done("train", "--resume", "r", "--set", "training.epochs=2")
+    assert (begun / "r/model.safetensors").read_bytes() == (begun / "whole/model.safetensors").read_bytes()
+
+
+def test_frozen_layers_end_as_they_began_and_the_rest_has_learned(begun: Path) -> None:
+    write("c.yaml", CONFIG, {"model": {"encoder": {"name": "pretrained", "folder": "tiny", "frozen_layers": 1}}})
+    done("train", "c.yaml", "--out", "r")
+    state, w = api.open_run(Path("r")).model.state_dict(), tensors()
+    np.testing.assert_array_equal(state["inputs.words.weight"], w["embeddings.word_embeddings.weight"])
+    np.testing.assert_array_equal(
+        state["encoder.blocks.0.linear1.weight"], w["encoder.layer.0.intermediate.dense.weight"]
+    )
+    assert not np.array_equal(state["encoder.blocks.1.linear1.weight"], w["encoder.layer.1.intermediate.dense.weight"])
+
+
+def test_rates_fall_from_layer_to_layer(begun: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write("c.yaml", CONFIG, {"training": {"rate_decay": 2.0, "optimizer": {"name": "adamw", "lr": 0.008}}})
+    rates = [group["lr"] for group in learner_of("c.yaml", monkeypatch).optimizer.param_groups]
+    assert rates == pytest.approx([0.008, 0.004, 0.002, 0.001])  # head and pooler, two layers, inputs
+
+
+PAIRS: Mapping[str, Any] = {"task": {"text": "premise", "pair": "hypothesis"}}
+
+
+def test_the_two_texts_of_a_pair_have_segments_and_neither_may_be_empty_in_training(begun: Path) -> None:
+    rows = [(p, h, "same" if p == h else "other") for k in "abcdefgh" for p, h in ((k, k), (k, "z"), ("z", k))]
+    write_csv(begun / "data.csv", [(f"{p},{h}", label) for p, h, label in rows], "premise,hypothesis,label")
+    write("c.yaml", CONFIG, PAIRS)
+    done("train", "c.yaml", "--out", "r")
+    run = api.open_run(Path("r"))
+    example = run.task.example(record(premise="the film", hypothesis="was bad"), gold=False)
+    batch = run.task.collate([example], (0,))
+    assert example.tokens == ("[CLS]", "the", "film", "[SEP]", "was", "bad", "[SEP]")
+    assert (
+        run.model.inputs.segments_of(run.model.inputs.pieces(batch.inputs["tokens"]))[:, 0].tolist()
+        == [0] * 4 + [1] * 3
+    )
+    assert example.text == "the film\nwas bad"
+    empty = run.task.example(record(premise="the film", hypothesis=""), gold=False)
+    assert empty.tokens == ("[CLS]", "the", "film", "[SEP]", "[SEP]")
+    (begun / "data.csv").write_text("premise,hypothesis,label\na,a,same\nb,,other\n")
+    assert "data.csv:3: column 'hypothesis' is empty, expected text" in refused("check", "c.yaml")
+
+
+def test_pairs_need_pieces(begun: Path) -> None:
+    write("c.yaml", {**CONFIG, "model": {}}, PAIRS)
+    assert "task.pair: words know no pair; set tokenizer: pretrained" in refused("check", "c.yaml")
+
+
+def test_a_text_with_more_pieces_than_positions_is_cut_and_named(begun: Path) -> None:
+    write_csv(begun / "data.csv", [*ROWS, ("good " * 30, "yes")])
+    checked = done("check", "c.yaml")
+    assert "train texts cut: 1 of" in checked.out + checked.err
+    assert "(max_length 24); the first: data.csv:42" in checked.out + checked.err
+    done("train", "c.yaml", "--out", "r")
+    said = done("predict", "r", "good " * 30)
+    assert "longer than max_length, and the rest is not read" in said.err
+    assert "24 of 32 tokens" in said.err
+
+
+def test_a_folder_that_is_none_is_refused_before_anything_is_read(begun: Path) -> None:
+    write("c.yaml", CONFIG, {"model": {"encoder": {"name": "pretrained", "folder": "nowhere"}}})
+    assert "nowhere: expected config.json" in refused("check", "c.yaml")
+
+
+def record(**fields: str) -> Any:
+    from recurra.base.contracts import Origin, Record
+
+    return Record(fields, Origin("x", 1))
+
+
+def test_every_piece_has_its_number_and_the_mark_of_the_unknown_is_read_as_such(begun: Path) -> None:
+    done("train", "c.yaml", "--out", "r")
+    run = api.open_run(Path("r"))
+    batch = run.task.collate([run.task.example(record(text="the Ж z"), gold=False)], (0,))
+    pieces = run.model.inputs.pieces(batch.inputs["tokens"])[:, 0].tolist()
+    assert [WORDS[p] for p in pieces] == ["[CLS]", "the", "[UNK]", "z", "[SEP]"]
+    assert json.loads((begun / "r" / "task.json").read_text())["reader"]["vocabulary"] is None
+    assert torch.is_tensor(batch.lengths)
