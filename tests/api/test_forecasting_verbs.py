@@ -268,7 +268,7 @@ def test_the_score_of_a_back_test_does_not_depend_on_the_size_of_batches(here: P
     run = load(here / "run", progress=False)
     scores = run.evaluate(split="test").scores
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("recurra.api.inference.BATCH_ROWS", 1)
+        patch.setattr("recurra.tasks.forecasting.task.Forecasting.answer_batch", (65_536, 1))
         assert run.evaluate(split="test").scores == scores
 
 

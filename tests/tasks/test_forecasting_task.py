@@ -531,3 +531,14 @@ def test_what_a_recursive_head_cannot_read_is_refused(options: dict[str, Any], e
     task, _, _ = fitted(plan(**options))
     with pytest.raises(ConfigError, match=why):
         MODELS["forecaster"](task.model_sizes, encoder={"name": encoder}, head={"name": "recursive"})
+
+
+@pytest.mark.parametrize("options", [{}, {"name": "awd"}, {"name": "dense"}, {"name": "transformer", "causal": True}])
+def test_the_steps_of_a_recursive_forecast_are_the_same_where_weights_are_packed_once(options: dict[str, Any]) -> None:
+    """Without gradients its steps run on one stepper of the encoder, with them each is a call of all layers."""
+    task, _, splits = fitted(plan())
+    model = MODELS["forecaster"](task.model_sizes, encoder={"name": "recurrent", **options}, head="recursive").eval()
+    batch = task.collate(splits["test"], range(len(splits["test"])))
+    with torch.no_grad():
+        packed = model(batch).outputs["numbers"]
+    torch.testing.assert_close(packed, model(batch).outputs["numbers"].detach(), rtol=1e-6, atol=1e-6)

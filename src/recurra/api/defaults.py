@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import wraps
-from threading import Lock
+from threading import Lock, local
 from typing import Any, ParamSpec, TypeVar, cast
 
 import torch
@@ -22,7 +22,7 @@ def in_float32(verb: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(verb)
     def under(*args: P.args, **options: P.kwargs) -> R:
-        with _TYPE.float32(), _on_cpu():
+        with _usual():
             found = verb(*args, **options)
         return cast(R, _each(found)) if isinstance(found, Iterator) else found
 
@@ -32,12 +32,35 @@ def in_float32(verb: Callable[P, R]) -> Callable[P, R]:
 def _each(found: Iterator[Any]) -> Iterator[Any]:
     """The same, step by step: between two steps the caller has its defaults."""
     while True:
-        with _TYPE.float32(), _on_cpu():
+        with _usual():
             try:
                 one = next(found)
             except StopIteration:
                 return
         yield one
+
+
+class _Inside(local):
+    """Whether this thread is in a verb already, where all is as it should be: an answer goes through four of them."""
+
+    verb = False
+
+
+_INSIDE = _Inside()
+
+
+def _usual() -> AbstractContextManager[object]:
+    return nullcontext() if _INSIDE.verb else _defaults()
+
+
+@contextmanager
+def _defaults() -> Iterator[None]:
+    with _TYPE.float32(), _on_cpu():
+        _INSIDE.verb = True
+        try:
+            yield
+        finally:
+            _INSIDE.verb = False
 
 
 def _on_cpu() -> AbstractContextManager[object]:

@@ -16,7 +16,7 @@ from recurra.base.errors import ConfigError
 from recurra.data.batches import epoch_batches
 from recurra.data.prefetch import prefetched
 from recurra.data.store import lengths_of
-from recurra.tasks import DecodesInCollate, Task
+from recurra.tasks import AnswersWide, DecodesInCollate, Task
 
 # Enough to keep the cores busy, little enough for a laptop: 256 sequences of 64 tokens.
 BATCH_TOKENS, BATCH_ROWS = 16_384, 256
@@ -34,10 +34,11 @@ def outputs(
 ) -> list[Any]:
     """The task's output for each example, in order. Raises Stopped between two batches, when `stop` has a signal."""
     found: list[Any] = [None] * len(examples)
+    tokens, rows = task.answer_batch if isinstance(task, AnswersWide) else (BATCH_TOKENS, BATCH_ROWS)
     plan = epoch_batches(
         lengths_of(examples),
-        token_budget=BATCH_TOKENS,
-        max_sequences=BATCH_ROWS,
+        token_budget=tokens,
+        max_sequences=rows,
         seed=0,
         epoch=0,
         shuffle=False,

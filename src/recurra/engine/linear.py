@@ -48,9 +48,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     fits = weight.dim() == 2 and x.dim() > 1 and x.size(-1) == weight.size(1)
     if not fits or rows < FEWEST_ROWS or not _can_run(x, weight, bias) or not tiles_beat_torch():
         return F.linear(x, weight, bias)
-    bias = None if bias is None else in_order(bias)
-    y: Tensor = _Linear.apply(in_order(x.reshape(rows, -1)), in_order(weight), bias)  # type: ignore[no-untyped-call]
-    return y.reshape(*x.shape[:-1], len(weight))
+    return _on_tiles(x, weight, bias)
 
 
 def steady_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -60,9 +58,25 @@ def steady_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """
     if recording() or not _can_run(x, weight, bias):
         return F.linear(x, weight, bias)
+    return _on_tiles(x, weight, bias)
+
+
+def _on_tiles(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     bias = None if bias is None else in_order(bias)
-    y: Tensor = _Linear.apply(in_order(x.reshape(-1, x.size(-1))), in_order(weight), bias)  # type: ignore[no-untyped-call]
-    return y.reshape(*x.shape[:-1], len(weight))
+    rows, weight = in_order(x.reshape(-1, x.size(-1))), in_order(weight)
+    # A Function costs as much as the product of a few rows, even where nothing asks for a gradient.
+    work: Any = _Linear.apply if torch.is_grad_enabled() else _product
+    y: Tensor = work(rows, weight, bias)
+    return y.reshape(*x.shape[:-1], weight.size(0))
+
+
+def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    (M, D), V = x.shape, weight.size(0)
+    y = x.new_empty(M, V)
+    sizes = [M, D, V]
+    threads = _threads(M, D, V)
+    cpu._native.linear(cpu.instruction_set(), sizes, threads, *(address(t) for t in (x, weight, bias, y)))
+    return y
 
 
 def tiles_beat_torch() -> bool:
@@ -81,11 +95,7 @@ class _Linear(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.kinds = kinds((x, weight))
-        (M, D), V = x.shape, len(weight)
-        y = x.new_empty(M, V)
-        sizes, isa = [M, D, V], cpu.instruction_set()
-        cpu._native.linear(isa, sizes, _threads(*sizes), *(address(t) for t in (x, weight, bias, y)))
-        return y
+        return _product(x, weight, bias)
 
     @staticmethod
     def backward(ctx: Any, d_y: Tensor) -> tuple[Tensor | None, ...]:
@@ -113,11 +123,11 @@ def _threads(M: int, D: int, V: int) -> int:
 
 
 def _can_run(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
-    tensors = [t for t in (x, weight, bias) if t is not None]
-    plain = all(type(t) in PLAIN and t.dtype == torch.float32 for t in tensors)
-    if not plain or transformed(tensors):
-        return False
-    return all(t.device.type == "cpu" for t in tensors) and x.numel() > 0 and cpu.available()
+    tensors = (x, weight) if bias is None else (x, weight, bias)
+    for t in tensors:  # in place, as this is a tenth of the product of a few rows
+        if type(t) not in PLAIN or t.dtype is not torch.float32 or not t.is_cpu:
+            return False
+    return x.numel() > 0 and cpu.available() and not transformed(tensors)
 
 
 @dataclass(frozen=True, slots=True)

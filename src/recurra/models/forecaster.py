@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import torch
@@ -11,9 +12,9 @@ from torch.nn.functional import pad
 from recurra.base.contracts import Batch, Prediction
 from recurra.base.option import OneOf, Opt
 from recurra.config import build
-from recurra.engine import sequence_mask
+from recurra.engine import recording, sequence_mask
 from recurra.models import options as o
-from recurra.models.contract import STAND_INS, Encoded, Problems, Sizes
+from recurra.models.contract import STAND_INS, Encoded, Problems, Sizes, Step
 from recurra.models.encoders import ENCODERS
 from recurra.models.forecasts import FORECASTS
 from recurra.models.gains import Gains
@@ -126,14 +127,26 @@ class Forecaster(nn.Module):
     def _step_by_step(self, encoded: Encoded, ahead: Tensor) -> Tensor:
         """Each step behind what was said of the one before it."""
         output, states, found = encoded.summary, encoded.states, []
-        one = torch.ones_like(encoded.lengths)
+        step = self._step(encoded.lengths)
         for k in range(len(ahead)):
             found.append(self.head(torch.cat([output, ahead[k]], 1)))
             if k + 1 < len(ahead):
                 x = self._read(self.head.value(found[-1]).unsqueeze(0), ahead[k : k + 1])
-                after = self.encoder(x, one, states)
-                output, states = after.summary, after.states
+                output, states = step(x[0], states)
         return torch.stack(found)
+
+    def _step(self, lengths: Tensor) -> Step:
+        """The encoder by one step; where only an answer is wanted, with weights that are packed once for all steps."""
+        if not (self.training or torch.is_grad_enabled() or recording()):
+            step: Step = self.encoder.incremental()
+            return step
+        one = torch.ones_like(lengths)
+
+        def slow(x: Tensor, states: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+            after = self.encoder(x.unsqueeze(0), one, states)
+            return after.summary, after.states
+
+        return slow
 
     def _read(self, values: Tensor, ahead: Tensor) -> Tensor:
         """(T, N, I) steps to come as the encoder reads steps: values, marks that they are there, what is known."""

@@ -28,6 +28,7 @@ from recurra.base.answers import Answer, AnswerKind
 from recurra.base.registry import Registry
 from recurra.tasks.classification.task import Classification, ClassificationConfig
 from recurra.tasks.contract import (
+    AnswersWide,
     BatchSampler,
     Calibrates,
     ChoosesBySize,
@@ -120,6 +121,7 @@ __all__ = [
     "TASKS",
     "Answer",
     "AnswerKind",
+    "AnswersWide",
     "BatchSampler",
     "Calibrates",
     "ChoosesBySize",

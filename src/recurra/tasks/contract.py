@@ -43,11 +43,19 @@ class ByMembers(ProtocolMeta):
     """`isinstance` by the names of members alone. Python 3.11 evaluates properties for it, which may cost, or raise."""
 
     def __instancecheck__(self, thing: object) -> bool:
-        return all(inspect.getattr_static(thing, name, ProtocolMeta) is not ProtocolMeta for name in members(self))
+        kind: Any = thing if isinstance(thing, type) else type(thing)
+        lacking = _lacking(self, kind)
+        return not lacking or lacking <= getattr(thing, "__dict__", {}).keys()
 
 
 class Capability(Protocol, metaclass=ByMembers):
     """What a task, or its configuration, may have besides; whatever has all members of one has the capability."""
+
+
+@cache
+def _lacking(capability: type, kind: type) -> frozenset[str]:
+    """The members that a class does not have. Kept: a task is asked for a dozen capabilities in each answer."""
+    return frozenset(name for name in members(capability) if all(name not in vars(base) for base in kind.__mro__))
 
 
 @cache
@@ -163,6 +171,16 @@ class ValidatesFaster(Capability, Protocol):
     def for_validation(self) -> Task:
         """The task as it answers while epochs are compared."""
         ...
+
+
+@runtime_checkable
+class AnswersWide(Capability, Protocol):
+    """What a task has besides whose steps are a few numbers each, so that wide batches need little memory.
+
+    answer_batch: steps, and rows, that are answered together at most
+    """
+
+    answer_batch: ClassVar[tuple[int, int]]
 
 
 @runtime_checkable

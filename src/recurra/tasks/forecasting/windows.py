@@ -113,13 +113,18 @@ def gathered(store: Store, series: Ints, cuts: Ints, how: Reading, angles: Float
         scaled, lagged, lagged_ahead = scaled - last, [x - last for x in lagged], [x - last for x in lagged_ahead]
     if how.differences:
         scaled = _differences(scaled)
-    static = store.static[series]
     ahead_rows = first[:, None] + ahead
     parts = [scaled, *([~np.isnan(scaled)] if how.masked else []), store.past[rows], store.known[rows], *lagged]
-    features = _joined([*parts, np.broadcast_to(static[:, None], (*rows.shape, static.shape[1]))], real)
-    parts = [store.known[ahead_rows], *lagged_ahead, np.broadcast_to(static[:, None], (*ahead.shape, static.shape[1]))]
+    features = _joined([*parts, *_static(store, series, L)], real)
+    parts = [store.known[ahead_rows], *lagged_ahead, *_static(store, series, how.horizon)]
     truth = turned(store.values[ahead_rows], angles)
     return Gathered(features, _joined(parts, None), store.categories[series], lengths, shift, scale, base, truth)
+
+
+def _static(store: Store, series: Ints, steps: int) -> list[NDArray[np.float32]]:
+    """(N, steps, E) the same in each step; nothing where there is none."""
+    found = store.static[series]
+    return [np.broadcast_to(found[:, None], (len(found), steps, found.shape[1]))] if found.shape[1] else []
 
 
 def _before(ahead: Ints, cuts: Ints, lag: int) -> Ints:
@@ -185,7 +190,7 @@ def last_observed(values: Floats) -> Floats:
     there = ~np.isnan(values)
     place = values.shape[1] - 1 - there[:, ::-1].argmax(1)
     found = np.take_along_axis(values, place[:, None], 1)[:, 0]
-    return np.nan_to_num(np.where(there.any(1), found, 0.0))
+    return np.asarray(np.where(there.any(1), found, 0.0))
 
 
 def _joined(parts: Sequence[Any], real: NDArray[np.bool_] | None) -> NDArray[np.float32]:
