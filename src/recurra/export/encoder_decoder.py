@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from recurra.base.contracts import Batch
+from recurra.base.errors import ConfigError
 from recurra.data.tokenizers import UNK
 from recurra.engine import Weights
 from recurra.export import attention, bridges
@@ -74,12 +75,16 @@ def _both(decoder: Decoder, first: Part) -> list[Part]:
 
 
 def encoder_decoder(model: EncoderDecoder, *, for_any: bool) -> list[Part]:
-    """source, source_lengths, with copying source_copy -> what the first step reads; and a step."""
+    """source, source_lengths, with copying source_copy -> what the first step reads; and a step.
+
+    Raises ConfigError for a decoder without recurrent layers.
+    """
+    decoder = _recurrent(model)
     draw = Drawing(for_any=for_any)
     reading = read(draw, model.inputs, {"tokens": "source", "lengths": "source_lengths"})
-    copies = draw.input("source_copy", np.int64, ("T", "N")) if model.decoder.gate is not None else None
-    _start(draw, model.decoder, encoded(draw, model.encoder, reading.x, reading.lengths, {}), copies)
-    V = model.decoder.output.out_features
+    copies = draw.input("source_copy", np.int64, ("T", "N")) if decoder.gate is not None else None
+    _start(draw, decoder, encoded(draw, model.encoder, reading.x, reading.lengths, {}), copies)
+    V = decoder.output.out_features
 
     def ask(random: np.random.Generator, N: int, T: int) -> Named:
         asked = reading.ask(random, N, T)
@@ -89,9 +94,20 @@ def encoder_decoder(model: EncoderDecoder, *, for_any: bool) -> list[Part]:
     def answer(model: EncoderDecoder, inputs: Named) -> Named:
         tensors = {name: torch.from_numpy(array) for name, array in inputs.items()}
         batch = Batch({**tensors, "tokens": tensors["source"]}, tensors["source_lengths"], {}, ())
-        return _arrays(model.decoder, model.start(batch))
+        state = model.start(batch)
+        assert isinstance(state, DecoderState)
+        return _arrays(_recurrent(model), state)
 
-    return _both(model.decoder, Part(FIRST, draw, ask, answer))
+    return _both(decoder, Part(FIRST, draw, ask, answer))
+
+
+def _recurrent(model: EncoderDecoder) -> Decoder:
+    if not isinstance(model.decoder, Decoder):
+        raise ConfigError(
+            "export: a decoder transformer is not written as ONNX; one of recurrent layers is, and --torch writes the "
+            "weights of every model."
+        )
+    return model.decoder
 
 
 def _start(draw: Drawing, decoder: Decoder, source: EncodedValues, copies: Value | None) -> None:
@@ -266,7 +282,7 @@ def _some(random: np.random.Generator, name: str, shape: list[int], lengths: Arr
 
 
 def _answer_step(model: EncoderDecoder, inputs: Named) -> Named:
-    decoder = model.decoder
+    decoder = _recurrent(model)
     tensors = {name: torch.from_numpy(np.asarray(array)) for name, array in inputs.items()}
     old = _state(decoder, tensors)
     log_probs, new = decoder.step(tensors["tokens"], old)

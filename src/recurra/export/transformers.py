@@ -24,7 +24,7 @@ def transformer(draw: Drawing, encoder: Transformer, x: Value, lengths: Value) -
     real = draw.spread(draw.sequence_mask(lengths, x), 2)
     x = draw.where(real, x)
     x = linear(draw, encoder.project, x) if isinstance(encoder.project, nn.Linear) else x
-    y = draw.put("Transpose", draw.put("Mul", x, draw.constant(encoder.scale)), perm=[1, 0, 2])  # (N, T, d)
+    y = draw.put("Transpose", draw.put("Mul", x, draw.constant(encoder.places.scale)), perm=[1, 0, 2])  # (N, T, d)
     steps = draw.steps(draw.size(y, 1))
     y = _placed(draw, encoder, y, steps)
     hidden = draw.put("Transpose", draw.put("Not", real), perm=[1, 2, 0])  # (N, 1, T)
@@ -45,8 +45,10 @@ def _placed(draw: Drawing, encoder: Transformer, y: Value, steps: Value) -> Valu
         shape = draw.join([draw.spread(draw.size(pairs, 0), 0), draw.integers(-1)], 0)
         flat = draw.put("Slice", draw.put("Reshape", pairs, shape), *map(draw.integers, (0, encoder.output_size, 1)))
         return draw.put("Add", y, flat)
-    if encoder.table is not None:
-        return draw.put("Add", y, draw.put("Gather", draw.weight(encoder.table.weight, "positions"), steps, axis=0))
+    if encoder.places.table is not None:
+        return draw.put(
+            "Add", y, draw.put("Gather", draw.weight(encoder.places.table.weight, "positions"), steps, axis=0)
+        )
     return y
 
 

@@ -13,10 +13,11 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
-from torch.nn import Parameter
+from torch.nn import Module, Parameter
 
 from recurra.base.contracts import Batch
 from recurra.base.errors import ConfigError
+from recurra.nn import Embedding
 
 T = TypeVar("T")
 # How many there are of what the data consists of: tokens, words, characters, features, labels.
@@ -151,6 +152,45 @@ class Head(Protocol):
     def __call__(self, encoded: Encoded) -> dict[str, Tensor]: ...
     def cannot_stream(self) -> list[str]:
         """Why its answer cannot be had from the states alone, a sentence each; none where it can."""
+        ...
+
+
+class DecoderOptions(Protocol):
+    """DECODERS[word](*, options): what a decoder is made of, once its encoder is known.
+
+    embedding_size: numbers of a target token's vector      tie: none, target or all, which tables are one
+    """
+
+    @property
+    def embedding_size(self) -> int: ...
+    @property
+    def tie(self) -> str: ...
+    def make(self, embedding: Embedding, source: Ends) -> Module:
+        """A `Decoder` over a source that ends so; embedding: of the target's tokens. Raises ConfigError."""
+        ...
+
+
+class Decoder(Protocol):
+    """What `DecoderOptions.make` gives, a module: a target under teacher forcing, or step by step."""
+
+    def __call__(self, encoded: Encoded, tokens: Tensor, lengths: Tensor, copies: Tensor | None) -> dict[str, Tensor]:
+        """Named outputs, of tokens (S, N), lengths (N,) of them real, as `EncoderDecoder.forward` has them."""
+        ...
+
+    def start(self, encoded: Encoded, copies: Tensor | None) -> DecodingState:
+        """The state before the first step."""
+        ...
+
+    def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, DecodingState]:
+        """Log-probabilities (B, V) of what comes after tokens (B,), without dropout, and the state after them."""
+        ...
+
+
+class DecodingState(Protocol):
+    """What a decoder carries from step to step, for each row; it may be gone on from more than once."""
+
+    def select(self, rows: Tensor) -> DecodingState:
+        """The rows (K,), in this order; a row may come several times, or not at all."""
         ...
 
 

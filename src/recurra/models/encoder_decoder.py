@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, cast
 
 from torch import Tensor, nn
 
@@ -11,9 +11,8 @@ from recurra.base.contracts import Batch, Prediction
 from recurra.base.errors import ConfigError
 from recurra.base.option import OneOf
 from recurra.config import build, located
-from recurra.models.contract import STAND_INS, Encoded, Ends, Problems, Sizes
-from recurra.models.decoders import DECODERS, RecurrentDecoder
-from recurra.models.decoders.decoder import DecoderState
+from recurra.models.contract import STAND_INS, Decoder, DecoderOptions, DecodingState, Encoded, Ends, Problems, Sizes
+from recurra.models.decoders import DECODERS
 from recurra.models.encoders import ENCODERS
 from recurra.models.encoders.awd import refuse_backward_layer
 from recurra.models.inputs import INPUTS
@@ -53,7 +52,7 @@ class EncoderDecoder(nn.Module):
         problems.raise_all()
 
     def _make_above(
-        self, width: int, encoder: Component, decoder: Component, options: RecurrentDecoder, table: Embedding
+        self, width: int, encoder: Component, decoder: Component, options: DecoderOptions, table: Embedding
     ) -> None:
         """The encoder over inputs of this width, and the decoder."""
         problems = Problems()
@@ -66,7 +65,7 @@ class EncoderDecoder(nn.Module):
         problems.of_every(ends, lambda source: self._make_decoder(decoder, options, table, source))
         problems.raise_all()
 
-    def _make_decoder(self, decoder: Component, options: RecurrentDecoder, table: Embedding, source: Ends) -> None:
+    def _make_decoder(self, decoder: Component, options: DecoderOptions, table: Embedding, source: Ends) -> None:
         with located(decoder):
             self.decoder = options.make(table, source)
 
@@ -82,21 +81,31 @@ class EncoderDecoder(nn.Module):
         What stands beyond the lengths may be anything, and so are outputs there.
         """
         target, lengths = batch.inputs["target"], batch.inputs["target_lengths"]
-        return Prediction(self.decoder(self._encoded(batch), target, lengths, batch.inputs.get("source_copy")))
+        return Prediction(self._writer(self._encoded(batch), target, lengths, batch.inputs.get("source_copy")))
 
-    def start(self, batch: Batch) -> DecoderState:
+    def attention_by_head(self, batch: Batch) -> Tensor | None:
+        """(layers, heads, S, N, T) under teacher forcing; None of a decoder without heads."""
+        looked = getattr(self.decoder, "attention_by_head", None)
+        if looked is None:
+            return None
+        found: Tensor = looked(self._encoded(batch), batch.inputs["target"], batch.inputs["target_lengths"])
+        return found
+
+    def start(self, batch: Batch) -> DecodingState:
         """The decoder's state before its first step: the source is encoded, once."""
-        found: DecoderState = self.decoder.start(self._encoded(batch), batch.inputs.get("source_copy"))
-        return found
+        return self._writer.start(self._encoded(batch), batch.inputs.get("source_copy"))
 
-    def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
+    def step(self, tokens: Tensor, state: DecodingState) -> tuple[Tensor, DecodingState]:
         """Log-probabilities (B, V) of the tokens after `tokens` (B,), and the state after them. Never any dropout."""
-        found: tuple[Tensor, DecoderState] = self.decoder.step(tokens, state)
-        return found
+        return self._writer.step(tokens, state)
 
-    def select(self, state: DecoderState, rows: Tensor) -> DecoderState:
+    def select(self, state: DecodingState, rows: Tensor) -> DecodingState:
         """The rows (K,) of the state, in this order; a row may come several times, or not at all."""
         return state.select(rows)
+
+    @property
+    def _writer(self) -> Decoder:
+        return cast(Decoder, self.decoder)
 
     def _encoded(self, batch: Batch) -> Encoded:
         x, lengths = self.inputs(batch)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from recurra.base.option import Opt
 from recurra.cells import CELLS
@@ -11,6 +11,7 @@ from recurra.config import Section
 from recurra.engine import BACKENDS
 from recurra.nn.initial import INITIALIZERS
 from recurra.nn.merge import MERGES
+from recurra.nn.transformer.layers import ACTIVATIONS, NORMS
 
 # No useful network is wider or deeper; up to here, counting the parameters before they are allocated takes no time.
 WIDEST, DEEPEST = 65_536, 64
@@ -47,6 +48,24 @@ Backend = Annotated[
         "executor of the cells, but for a decoder that feeds back; auto takes the fastest", choices=("auto", *BACKENDS)
     ),
 ]
+
+
+# -- layers of attention --
+Positions = Literal["sinusoid", "learned", "rotary", "none"]
+HiddenNumbers = Annotated[int, Opt("numbers of a step", ge=1, le=WIDEST)]
+NumHeads = Annotated[int, Opt("heads of attention; a divisor of hidden_size", ge=1, le=256)]
+FeedForwardSize = Annotated[
+    int | None, Opt("units of the feed-forward part; null: four times hidden_size", ge=1, le=WIDEST)
+]
+Activation = Annotated[str, Opt("of the feed-forward part; reglu, geglu and swiglu are gated", choices=ACTIVATIONS)]
+Norm = Annotated[str, Opt("layer: of mean and deviation; rms: of size alone", choices=tuple(NORMS))]
+NormFirst = Annotated[bool, Opt("norms in front of each part, and behind the last layer; false: behind")]
+PositionsOption = Annotated[Positions, Opt("how steps know where they stand; rotary: in attention, by distance")]
+MaxPositions = Annotated[
+    int | None, Opt("steps that have a position, with positions: learned; null: 512", ge=1, le=1_000_000)
+]
+PartDropout = Annotated[float, Opt("dropout of inputs and behind each part", ge=0, lt=1)]
+AttentionDropout = Annotated[float, Opt("dropout of the weights of attention", ge=0, lt=1)]
 
 
 def word_of(component: Component) -> str:

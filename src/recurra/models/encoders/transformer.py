@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
@@ -14,11 +14,10 @@ from recurra.models import options as o
 from recurra.models.contract import Encoded, Ends, Layer, Step
 from recurra.models.encoders.convolutional import last_real
 from recurra.nn import SteadyLinear
-from recurra.nn.transformer import Rows, TransformerEncoderLayer, sinusoids
+from recurra.nn.transformer import Rows, TransformerEncoderLayer
 from recurra.nn.transformer.attention import Cache
-from recurra.nn.transformer.layers import ACTIVATIONS, NORMS
-
-Positions = Literal["sinusoid", "learned", "rotary", "none"]
+from recurra.nn.transformer.layers import NORMS
+from recurra.nn.transformer.positions import Places, unused_positions
 
 
 class Transformer(nn.Module):
@@ -38,44 +37,31 @@ class Transformer(nn.Module):
         self,
         input_size: int,
         *,
-        hidden_size: Annotated[int, Opt("numbers of a step", ge=1, le=o.WIDEST)] = 128,
+        hidden_size: o.HiddenNumbers = 128,
         num_layers: o.NumLayers = 2,
-        num_heads: Annotated[int, Opt("heads of attention; a divisor of hidden_size", ge=1, le=256)] = 4,
-        feed_forward_size: Annotated[
-            int | None, Opt("units of the feed-forward part; null: four times hidden_size", ge=1, le=o.WIDEST)
-        ] = None,
-        activation: Annotated[
-            str, Opt("of the feed-forward part; reglu, geglu and swiglu are gated", choices=ACTIVATIONS)
-        ] = "gelu",
-        norm: Annotated[str, Opt("layer: of mean and deviation; rms: of size alone", choices=tuple(NORMS))] = "layer",
-        norm_first: Annotated[
-            bool, Opt("norms in front of each part, and behind the last layer; false: behind")
-        ] = True,
-        positions: Annotated[
-            Positions, Opt("how steps know where they stand; rotary: in attention, by distance")
-        ] = "sinusoid",
-        max_positions: Annotated[
-            int | None, Opt("steps that have a position, with positions: learned; null: 512", ge=1, le=1_000_000)
-        ] = None,
+        num_heads: o.NumHeads = 4,
+        feed_forward_size: o.FeedForwardSize = None,
+        activation: o.Activation = "gelu",
+        norm: o.Norm = "layer",
+        norm_first: o.NormFirst = True,
+        positions: o.PositionsOption = "sinusoid",
+        max_positions: o.MaxPositions = None,
         causal: Annotated[
             bool, Opt("a step sees what is before it alone, so that a sequence may come in pieces")
         ] = False,
         window: Annotated[
             int | None, Opt("steps that a step sees, with causal: itself and those before; null: 256", ge=1, le=65_536)
         ] = None,
-        dropout: Annotated[float, Opt("dropout of inputs and behind each part", ge=0, lt=1)] = 0.1,
-        attention_dropout: Annotated[float, Opt("dropout of the weights of attention", ge=0, lt=1)] = 0.0,
+        dropout: o.PartDropout = 0.1,
+        attention_dropout: o.AttentionDropout = 0.0,
     ) -> None:
         super().__init__()
         if found := _problems(positions, max_positions, causal, window):
             raise ConfigError(found)
         self.output_size, self.causal, self.positions = hidden_size, causal, positions
         self.window = (window or 256) if causal else 0
-        self.scale = hidden_size**0.5 if positions in ("sinusoid", "learned") else 1.0
         self.project = SteadyLinear(input_size, hidden_size) if input_size != hidden_size else nn.Identity()
-        self.table = nn.Embedding(max_positions or 512, hidden_size) if positions == "learned" else None
-        if self.table is not None:
-            nn.init.normal_(self.table.weight, std=hidden_size**-0.5)
+        self.places = Places(hidden_size, positions, max_positions)
         self.blocks = nn.ModuleList(
             TransformerEncoderLayer(
                 hidden_size,
@@ -119,21 +105,12 @@ class Transformer(nn.Module):
 
     def _placed(self, x: Tensor, rows: Rows, before: list[int]) -> Tensor:
         """(S, hidden_size): vectors of steps with their positions."""
-        x = self.project(x) * self.scale
         at = (
             rows.steps + torch.tensor(before, dtype=torch.int64, device=x.device)[rows.place % rows.N]
             if any(before)
             else rows.steps
         )
-        if self.positions == "sinusoid":
-            x = x + sinusoids(at, self.output_size, x)
-        elif self.table is not None:
-            if len(at) and int(at.max()) >= self.table.num_embeddings:
-                raise ConfigError(
-                    f"max_positions: a sequence has {int(at.max()) + 1:,} steps, and there are positions for "
-                    f"{self.table.num_embeddings:,}; cut it (task.max_length), or train with more."
-                )
-            x = x + self.table(at)
+        x = self.places(self.project(x), at)
         found: Tensor = self.dropout(x)
         return found
 
@@ -182,9 +159,7 @@ class Transformer(nn.Module):
 
 
 def _problems(positions: str, max_positions: int | None, causal: bool, window: int | None) -> list[str]:
-    found = []
-    if max_positions is not None and positions != "learned":
-        found.append(f"max_positions: has no effect with positions: {positions}; leave it out.")
+    found = unused_positions(positions, max_positions)
     if window is not None and not causal:
         found.append("window: has no effect without causal, where a step sees all; leave it out.")
     return found

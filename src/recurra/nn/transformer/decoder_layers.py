@@ -28,7 +28,7 @@ class TransformerDecoderLayer(nn.Module):
     """Attention to the target, to the source, and a feed-forward part: drop-in for torch.nn.TransformerDecoderLayer.
 
     The constructor, the call and the state_dict are torch's, with lengths for masks; beyond it: `rms` norms, gated
-    activations, and `causal`, which is a property of the layer here, as a decoder's layers always have it. A row has
+    activations, rotary positions of the target, and `causal`, which is a property of the layer here. A row has
     the same bits alone and in any batch, and padding is not computed on either side. Source: Vaswani et al. 2017,
     arXiv:1706.03762, section 3.1.
     norm_first: x + f(norm(x)), which needs a norm behind the last layer; else norm(x + f(x))
@@ -50,11 +50,12 @@ class TransformerDecoderLayer(nn.Module):
         norm: str = "layer",
         attention_dropout: float | None = None,
         causal: bool = False,
+        rotary: bool = False,
     ) -> None:
         super().__init__()
         weights = dropout if attention_dropout is None else attention_dropout
         self.batch_first, self.norm_first = batch_first, norm_first
-        self.self_attn = SelfAttention(d_model, nhead, dropout=weights, bias=bias, causal=causal)
+        self.self_attn = SelfAttention(d_model, nhead, dropout=weights, bias=bias, causal=causal, rotary=rotary)
         self.multihead_attn = CrossAttention(d_model, nhead, dropout=weights, bias=bias)
         self.gated = isinstance(activation, str) and activation in GATED
         self.activation: Function = activation_function(activation)

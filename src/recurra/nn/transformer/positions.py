@@ -3,10 +3,50 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from recurra.base.errors import ConfigError
 
 # Wavelengths go from 2 pi to so many times 2 pi (Vaswani et al. 2017, section 3.5; Su et al. 2021, arXiv:2104.09864).
 LONGEST = 10_000.0
+
+
+class Places(nn.Module):
+    """Vectors of steps with their positions: (S, size) and t (S,) to (S, size).
+
+    Vectors are multiplied by the root of their size where positions are added (Vaswani et al. 2017, arXiv:1706.03762,
+    section 3.4). positions: sinusoid, learned, rotary or none; the last two add nothing here
+    longest: steps that have a learned position; None: 512      Raises ConfigError for a step beyond them.
+    """
+
+    def __init__(self, size: int, positions: str, longest: int | None = None) -> None:
+        super().__init__()
+        self.size, self.positions = size, positions
+        self.scale = size**0.5 if positions in ("sinusoid", "learned") else 1.0
+        self.table = nn.Embedding(longest or 512, size) if positions == "learned" else None
+        if self.table is not None:
+            nn.init.normal_(self.table.weight, std=size**-0.5)
+
+    def forward(self, x: Tensor, at: Tensor) -> Tensor:
+        x = x * self.scale
+        if self.positions == "sinusoid":
+            return x + sinusoids(at, self.size, x)
+        if self.table is None:
+            return x
+        if len(at) and int(at.max()) >= self.table.num_embeddings:
+            raise ConfigError(
+                f"max_positions: a sequence has {int(at.max()) + 1:,} steps, and there are positions for "
+                f"{self.table.num_embeddings:,}; cut it (task.max_length), or train with more."
+            )
+        found: Tensor = x + self.table(at)
+        return found
+
+
+def unused_positions(positions: str, longest: int | None) -> list[str]:
+    """What cannot take effect, a sentence each."""
+    if longest is None or positions == "learned":
+        return []
+    return [f"max_positions: has no effect with positions: {positions}; leave it out."]
 
 
 def sinusoids(steps: Tensor, size: int, like: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import torch
@@ -10,15 +11,17 @@ import torch
 from recurra.doctor.maps import in_pieces
 from recurra.report import HeatMap
 from recurra.tasks.explanation import ExplanationTarget, answer_of, copies_of, entry_of, tree
-from recurra.tasks.translation.answers import Translated, said_tokens
+from recurra.tasks.translation.answers import END, Translated, said_tokens
 from recurra.tasks.translation.losses import loss_of
-from recurra.tasks.translation.pairs import TextPair
+from recurra.tasks.translation.pairs import TextPair, wanted
 
 if TYPE_CHECKING:
     from recurra.tasks.translation.task import Translation
 
 # Hypotheses that are shown.
 HYPOTHESES = 5
+# Heads of all layers that are shown one by one, at most.
+HEADS = 32
 
 
 def explained(task: Translation, model: torch.nn.Module, example: TextPair, device: torch.device) -> ExplanationTarget:
@@ -51,7 +54,23 @@ def _attention(
     asked = task.with_options({"attention": True, "beam": task.search.beam})
     looked: Translated = answer_of(asked, model, example, device)
     title = "Attention: what each token of the answer looked at"
-    return tuple(in_pieces(title, said_tokens(looked.best), example.source, looked.attention or ()))
+    whole = in_pieces(title, said_tokens(looked.best), example.source, looked.attention or ())
+    return (*whole, *_heads(task, model, example, known, device))
+
+
+def _heads(
+    task: Translation, model: torch.nn.Module, example: TextPair, known: TextPair, device: torch.device
+) -> Iterator[HeatMap]:
+    """The same by layer and head, of a decoder that has heads, where there are no more than anybody looks at."""
+    by_head = getattr(model, "attention_by_head", None)
+    with torch.no_grad():
+        found = None if by_head is None else by_head(task.collate([known], [0]).to(device))
+    if found is None or found.shape[0] * found.shape[1] > HEADS:
+        return
+    said = (*wanted(known).encoded.tokens, END)
+    for layer, heads in enumerate(found[:, :, :, 0].tolist(), start=1):
+        for head, weights in enumerate(heads, start=1):
+            yield from in_pieces(f"Attention of layer {layer}, head {head}", said, example.source, weights)
 
 
 def _hypotheses(task: Translation, model: torch.nn.Module, example: TextPair, device: torch.device) -> tuple[str, ...]:

@@ -1,0 +1,203 @@
+"""A decoder of attention: all steps at once in training, one after another in decoding, with keys and values kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from recurra.models.contract import Encoded
+from recurra.nn import Embedding, SteadyLinear
+from recurra.nn.transformer import Pairs, Rows, TransformerDecoderLayer, rotated
+from recurra.nn.transformer.attention import Cache, SelfAttention
+from recurra.nn.transformer.cache import KeyValueCache, attend_before, attend_source
+from recurra.nn.transformer.positions import Places
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What is known of the sources, once for all hypotheses.
+
+    layers: keys and values (R, d) of each layer, of all sources one behind the other
+    places: (first row, rows) of each source
+    """
+
+    layers: tuple[Cache, ...]
+    places: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AttendingState:
+    """Everything the decoder carries from step to step, B rows of it.
+
+    position: steps done so far      memory: of the sources      source: (B,) which of them each row reads
+    cache: keys and values of steps      held: (position, B) in which of its rows each step of each row stands
+    """
+
+    position: int
+    memory: Memory
+    source: Tensor
+    cache: KeyValueCache
+    held: Tensor
+
+    def select(self, rows: Tensor) -> AttendingState:
+        """The rows (K,) of the state, in this order; a row may come several times, or not at all."""
+        return replace(self, source=self.source[rows], held=self.held[:, rows])
+
+
+class AttendingDecoder(nn.Module):
+    """Tokens and an encoded source to what the output layer reads, and on to log-probabilities.
+
+    embedding: of the target's tokens, (V, d)      project: from the encoder's outputs to d
+    places: positions      blocks: layers      norm: behind the last      output: linear, from d to the vocabulary
+    Source: Vaswani et al. 2017, arXiv:1706.03762.
+    """
+
+    def __init__(
+        self,
+        *,
+        embedding: Embedding,
+        project: nn.Module,
+        places: Places,
+        blocks: Sequence[TransformerDecoderLayer],
+        norm: nn.Module,
+        output: SteadyLinear,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.project = project
+        self.places = places
+        self.blocks = nn.ModuleList(blocks)
+        self.norm = norm
+        self.output = output
+        self.dropout = nn.Dropout(dropout)
+
+    @property
+    def layers(self) -> list[TransformerDecoderLayer]:
+        """The layers, from below."""
+        return [block for block in self.blocks if isinstance(block, TransformerDecoderLayer)]
+
+    # -- all steps: training and scoring -------------------------------------------------------------------------------
+
+    def forward(
+        self, encoded: Encoded, tokens: Tensor, lengths: Tensor, copies: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """The named outputs of a model, under teacher forcing with tokens (S, N), lengths (N,) of them real.
+
+        In evaluation with "attention" (S, N, T): the mean over the heads of the last layer.
+        """
+        said, looked = self._run(encoded, tokens, lengths, [] if self.training else self.layers[-1:])
+        found = {"attention": looked[0].mean(0)} if looked else {}
+        return found | {"hidden": said, "weight": self.output.weight, "bias": self.output.bias}
+
+    def attention_by_head(self, encoded: Encoded, tokens: Tensor, lengths: Tensor) -> Tensor:
+        """(layers, heads, S, N, T): how much of each source step is in what each head of each layer sees."""
+        return torch.stack(self._run(encoded, tokens, lengths, self.layers)[1])
+
+    def _run(
+        self, encoded: Encoded, tokens: Tensor, lengths: Tensor, watched: Sequence[TransformerDecoderLayer]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """(S, N, d) before the output layer, and weights of attention to the source in the layers that are watched."""
+        pairs = Pairs.of(len(tokens), lengths.to(tokens.device), len(encoded.outputs), encoded.lengths)
+        rows, source = pairs.target, self.project(pairs.source.packed(encoded.outputs))
+        x = self.dropout(self.places(self.embedding(tokens.flatten().index_select(0, rows.place)), rows.steps))
+        looked: list[Tensor] = []
+        for layer in self.layers:
+            memory = layer.multihead_attn.keys_and_values(source)
+
+            def seen(y: Tensor, layer: TransformerDecoderLayer = layer, memory: Cache = memory) -> Tensor:
+                if any(layer is one for one in watched):
+                    looked.append(layer.multihead_attn.weights(y, memory[0], pairs))
+                return layer.seen(y, memory, pairs)
+
+            x = layer.parts(x, partial(_itself, layer, rows), seen)
+        return rows.padded(self.norm(x)), looked
+
+    # -- one step: decoding --------------------------------------------------------------------------------------------
+
+    def start(self, encoded: Encoded, copies: Tensor | None = None) -> AttendingState:
+        """The state before the first step: keys and values of the sources, computed once."""
+        N, device = encoded.outputs.shape[1], encoded.outputs.device
+        rows = Rows.of(len(encoded.outputs), encoded.lengths)
+        with _without_dropout(self):
+            source = self.project(rows.packed(encoded.outputs))
+            layers = tuple(layer.multihead_attn.keys_and_values(source) for layer in self.layers)
+        places = [(0, 0)] * N
+        for group in rows.groups:
+            for k, n in enumerate(group.members):
+                places[n] = (group.first + k * group.length, group.length)
+        cache = KeyValueCache(len(self.layers), self.embedding.output_size, source, rows=N)
+        held = torch.empty(0, N, dtype=torch.int64, device=device)
+        return AttendingState(0, Memory(layers, tuple(places)), torch.arange(N, device=device), cache, held)
+
+    def step(self, tokens: Tensor, state: AttendingState) -> tuple[Tensor, AttendingState]:
+        """Log-probabilities (B, V) of what comes after tokens (B,), without dropout, and the state after them."""
+        at, B = state.position, len(tokens)
+        cache = state.cache.with_room(at, B)
+        own = torch.arange(B, device=tokens.device)
+        after = replace(state, position=at + 1, cache=cache, held=torch.cat([state.held, own.unsqueeze(0)]))
+        read = [state.memory.places[n] for n in state.source.tolist()]
+        with _without_dropout(self):
+            x = self.places(self.embedding(tokens), torch.full_like(tokens, at))
+            for k, layer in enumerate(self.layers):
+                x = self._stepped(k, layer, x, after, read)
+            return torch.log_softmax(self.output(self.norm(x)), -1), after
+
+    def _stepped(
+        self,
+        k: int,
+        layer: TransformerDecoderLayer,
+        x: Tensor,
+        after: AttendingState,
+        read: Sequence[tuple[int, int]],
+    ) -> Tensor:
+        """(B, d) of one layer, the k-th, at one step."""
+
+        def itself(y: Tensor) -> Tensor:
+            module, cache = layer.self_attn, after.cache
+            q, keys, values = _turned(module, module.projected(y), after.position - 1)
+            cache.write(k, after.position - 1, keys, values)
+            said = attend_before(q, cache.keys[k], cache.values[k], after.held, module.num_heads)
+            found: Tensor = module.out_proj(said)
+            return found
+
+        def source(y: Tensor) -> Tensor:
+            module = layer.multihead_attn
+            said = attend_source(module.queries(y), *after.memory.layers[k], read, module.num_heads)
+            found: Tensor = module.out_proj(said)
+            return found
+
+        return layer.parts(x, itself, source)
+
+
+def _itself(layer: TransformerDecoderLayer, rows: Rows, x: Tensor) -> Tensor:
+    found: Tensor = layer.self_attn(x, rows)[0]
+    return found
+
+
+def _turned(module: SelfAttention, made: tuple[Tensor, Tensor, Tensor], at: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and values (B, d) of step `at`, queries and keys turned where positions are rotary."""
+    q, keys, values = made
+    if not module.rotary:
+        return made
+    heads = (len(q), module.num_heads, 1, module.head_dim)
+    q, keys = (rotated(part.view(heads), at).view(len(q), -1) for part in (q, keys))
+    return q, keys, values
+
+
+@contextmanager
+def _without_dropout(module: nn.Module) -> Iterator[None]:
+    """The module in evaluation."""
+    training = module.training
+    if training:
+        module.eval()
+    try:
+        yield
+    finally:
+        if training:
+            module.train()
