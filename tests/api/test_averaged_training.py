@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from api.api_room import Listening, kept_of, write_config
 from api.test_resume import Stopper, resume_from
 from recurra import api
+from recurra.base.errors import ConfigError
 from recurra.training import AveragedSGD
 from recurra.training.checkpoint import load
 
@@ -49,3 +50,45 @@ def test_a_run_that_is_stopped_and_resumed_ends_with_the_same_bits(stop: int, co
     assert resume_from(Path("cut"), config, Stopper(stop)).stopped_by == signal.SIGTERM
     assert resume_from(Path("cut"), config, Listening()).report is not None
     assert kept_of("cut") == kept_of("whole")
+
+
+OPTIONS = {"select": "log_loss", "keep_checkpoints": "all", "optimizer": {"name": "sgd", "lr": 0.5}, "epochs": 4}
+
+
+def test_the_best_model_is_the_mean_of_the_last_epochs(data: Path) -> None:
+    api.train(write_config(training={**OPTIONS, "average": 3}), out=Path("run"))
+    ends = []
+    for epoch in (2, 3, 4):  # runs of fewer epochs end with the weights of these
+        api.train(write_config(training={**OPTIONS, "epochs": epoch}), out=Path(f"to-{epoch}"))
+        ends.append(load(Path(f"to-{epoch}/last.ckpt")).model)
+    best = load(Path("run/best.ckpt"))
+    assert best.step == 16
+    assert load(Path("run/last.ckpt")).model.keys() == best.model.keys()
+    for name, weights in best.model.items():
+        mean = sum(end[name].double() for end in ends) / 3
+        torch.testing.assert_close(weights.double(), mean, rtol=0, atol=1e-7)
+        assert torch.equal(weights, load_file("run/model.safetensors")[name])
+
+
+@pytest.mark.parametrize("options", [{"average": 3}, {"average_decay": 0.9}])
+@pytest.mark.parametrize("stop", [5, 8, 16])
+def test_a_run_with_a_mean_that_is_stopped_ends_with_the_same_bits(
+    stop: int, options: dict[str, float], data: Path
+) -> None:
+    config = write_config(training={**OPTIONS, **options})
+    api.train(config, out=Path("whole"))
+    assert resume_from(Path("cut"), config, Stopper(stop)).stopped_by == signal.SIGTERM
+    assert resume_from(Path("cut"), config, Listening()).report is not None
+    assert kept_of("cut") == kept_of("whole")
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"average": 3, "average_decay": 0.9}, "average_decay: average makes a mean of the weights already"),
+        ({"average": 3, "optimizer": "nt_asgd"}, "training.average: nt_asgd averages its weights by itself"),
+    ],
+)
+def test_two_means_at_once_are_refused(options: dict[str, object], sentence: str, data: Path) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        api.train(write_config(training={"epochs": 1, **options}), out=Path("run"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from torch import nn
 
 from recurra.base.contracts import Score
 from recurra.base.errors import ConfigError
-from recurra.training import OPTIMIZERS, Checkpoint, averaged
+from recurra.training import OPTIMIZERS, Checkpoint, WeightAverage, averaged
 from recurra.training.checkpoint import load, save
 
 
@@ -152,3 +153,70 @@ def test_bounds_and_a_score_without_direction_are_refused():
         rule(p, evaluations=0)
     with pytest.raises(ConfigError, match="no better direction"):
         rule(p).observe(dev(1, "neither"))
+
+
+# -- the mean of the last epochs, and of all steps ---------------------------------------------------------------------
+
+
+def mean_of(average: WeightAverage, model: nn.Module) -> list[float]:
+    with average.worn():
+        return [float(p.detach()) for p in model.parameters()]
+
+
+def one_weight(value: float) -> nn.Module:
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(model.weight, value)
+    return model
+
+
+@pytest.mark.parametrize(("last", "expected"), [(1, [1, 2, 6, 4]), (2, [1, 1.5, 4, 5]), (3, [1, 1.5, 3, 4])])
+def test_the_mean_is_of_the_last_epochs_with_the_newest_among_them(last: int, expected: list[float]) -> None:
+    model = one_weight(0.0)
+    average, found = WeightAverage(model, last=last), []
+    for value in (1.0, 2.0, 6.0, 4.0):
+        nn.init.constant_(model.weight, value)
+        found += mean_of(average, model)
+        average.end_epoch()
+        assert float(model.weight.detach()) == value
+    assert found == expected
+
+
+def test_the_exponential_mean_follows_its_equation_and_begins_with_the_first_step() -> None:
+    model = one_weight(0.0)
+    average, mean, weights = WeightAverage(model, decay=0.25), 0.0, [3.0, 5.0, 1.0, 8.0]
+    for step, value in enumerate(weights, start=1):
+        nn.init.constant_(model.weight, value)
+        average.end_step(step)
+        d = min(0.25, (1 + step) / (10 + step))
+        mean = value if step == 1 else d * mean + (1 - d) * value
+        assert mean_of(average, model) == [pytest.approx(mean, rel=1e-6)]
+
+
+@pytest.mark.parametrize("options", [{"last": 3}, {"decay": 0.9}])
+def test_a_mean_that_is_saved_and_restored_goes_on_with_the_same_bits(options: dict[str, Any]) -> None:
+    model, other = one_weight(0.1), one_weight(0.1)
+    one, two = WeightAverage(model, **options), WeightAverage(other, **options)
+    for step, value in enumerate((0.3, 0.7, 0.2, 0.9), start=1):
+        if step == 3:
+            fresh = WeightAverage(other, **options)
+            fresh.restore({name: tensor.clone() for name, tensor in two.state().items()})
+            two = fresh
+        for average, net in ((one, model), (two, other)):
+            nn.init.constant_(net.weight, value)
+            average.end_step(step)
+            average.end_epoch()
+        assert mean_of(one, model) == mean_of(two, other)
+
+
+def test_without_either_the_weights_are_their_own_and_nothing_is_kept() -> None:
+    model = one_weight(2.0)
+    average = WeightAverage(model)
+    average.end_step(1)
+    average.end_epoch()
+    assert (mean_of(average, model), average.state()) == ([2.0], {})
+
+
+def test_a_mean_of_another_model_is_refused() -> None:
+    average = WeightAverage(nn.Linear(2, 3), decay=0.5)
+    with pytest.raises(ValueError, match=r"a mean of shape \(1,\) for a parameter of shape \(3, 2\)"):
+        average.restore({"0/weight": torch.zeros(1), "0/bias": torch.zeros(3)})

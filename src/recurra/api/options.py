@@ -108,6 +108,16 @@ class TrainingOptions:
     clipping: Annotated[Component, OneOf("gradient clipping", CLIPPINGS)] = "norm"
     l1: Annotated[float, Opt("strength of the L1 penalty on weights; 0 is none", ge=0)] = 0.0
     l2: Annotated[float, Opt("strength of the L2 penalty on weights; 0 is none", ge=0)] = 0.0
+    average: Annotated[
+        int | None,
+        Opt(
+            "dev scores and the best model are of the mean weights of the last so many epochs; null: none", ge=1, le=100
+        ),
+    ] = None
+    average_decay: Annotated[
+        float | None,
+        Opt("the same of an exponential mean over all steps: what of it stays at each step, such as 0.999", gt=0, lt=1),
+    ] = None
     select: Annotated[
         str, Opt("dev score that chooses the best epoch; auto: the one that is usual for the task", named=True)
     ] = "auto"
@@ -201,6 +211,8 @@ class TrainingOptions:
             for name, is_given in of_vectors.items()
             if is_given and self.init_vectors is None
         ]
+        if self.average is not None and self.average_decay is not None:
+            problems += ["average_decay: average makes a mean of the weights already; leave one of the two out."]
         if self.init_vectors is not None and self.init_from is not None:
             problems += ["init_vectors: the language model of init_from has vectors already; leave one of the two out."]
         if problems:

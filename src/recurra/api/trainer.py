@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, cast
 
@@ -11,6 +12,7 @@ import torch
 from recurra.api.finetuning import freeze_below, groups_of
 from recurra.api.fingerprint import refuse_other_data
 from recurra.api.inference import ahead
+from recurra.api.options import TrainingOptions
 from recurra.api.pretrained_vectors import freeze_vectors
 from recurra.api.schema import Settings
 from recurra.base.contracts import Batch, Progress, Score
@@ -31,6 +33,8 @@ from recurra.training import (
     Rows,
     SingleProcess,
     TruncatedBPTT,
+    WeightAverage,
+    averaged,
     fit,
     put_weights,
 )
@@ -68,6 +72,8 @@ class Trainer:
         self.carry = TruncatedBPTT(self.model) if self.sampler.carries else None
         self.groups = groups_of(self.model)
         self.optimizer = self._optimizer()
+        _refuse_two_means(options, self.optimizer)
+        self.average = WeightAverage(self.model, last=options.average, decay=options.average_decay)
         self.schedule = build(options.schedule, SCHEDULES, self.total_steps)
         self.clipping = build(options.clipping, CLIPPINGS)
         strengths = {"l1": options.l1, "l2": options.l2}
@@ -83,6 +89,12 @@ class Trainer:
         """Optimizer steps of a run of so many epochs."""
         counted = min(epochs, COUNTED)
         return sum(len(self.sampler.plan(epoch)) for epoch in range(1, counted + 1)) * epochs // counted
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Inside the block the model has the mean weights, where there are any: of the optimizer, or of `average`."""
+        with averaged(self.optimizer), self.average.worn():
+            yield
 
     @property
     def finished(self) -> bool:
@@ -128,6 +140,7 @@ class Trainer:
             ranks=self.ranks,
         ):
             self.step, self.position = progress.step, self.position + 1
+            self.average.end_step(self.step)
             yield progress
 
     def end_epoch(self, score: Score, floor: float) -> bool:
@@ -158,6 +171,7 @@ class Trainer:
             on_nonfinite=self.on_nonfinite.state(),
             config={name: dict(section) for name, section in self.settings.tree.items()},
             carried={} if self.carry is None else self.ranks.whole(self.carry.state()),
+            averages=self.average.state(),
             extra={
                 "task": self.task.to_json(),
                 "data": self.fingerprint,
@@ -186,6 +200,7 @@ class Trainer:
         self.best.restore(checkpoint.best)
         self.patience.restore(checkpoint.patience)
         self.on_nonfinite.restore(checkpoint.on_nonfinite)
+        self.average.restore(checkpoint.averages)
         if self.carry is not None:
             ours = self.ranks.rows
             self.carry.restore({name: value[ours].to(self.device) for name, value in checkpoint.carried.items()})
@@ -219,6 +234,11 @@ class Trainer:
         """All ranks look at the whole batch, so that they come to one decision and one message."""
         whole = self.sampler.batch(self.sampler.plan(self.epoch)[self.position]).to(self.device)
         self.on_nonfinite(replace(failure, batch=whole))
+
+
+def _refuse_two_means(options: TrainingOptions, optimizer: torch.optim.Optimizer) -> None:
+    if isinstance(optimizer, AveragedSGD) and not (options.average is None and options.average_decay is None):
+        raise ConfigError("training.average: nt_asgd averages its weights by itself; take sgd, or leave it out.")
 
 
 def _refuse_misshaped(optimizer: torch.optim.Optimizer, options: Sequence[Set[str]]) -> None:

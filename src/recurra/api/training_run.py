@@ -27,7 +27,7 @@ from recurra.base.shell import as_word
 from recurra.nn import Recurrent
 from recurra.tasks import SolvesWide, Task
 from recurra.tasks.options import for_validation
-from recurra.training import Checkpoint, Checkpoints, Found, Log, Ranks, Speed, Stopping, averaged, every
+from recurra.training import Checkpoint, Checkpoints, Found, Log, Ranks, Speed, Stopping, every
 
 # A line of log.jsonl every so many steps: a curve of a thousand points costs 100 kB.
 LOG_EVERY = 10
@@ -169,8 +169,9 @@ def run_epochs(training_run: TrainingRun, stopping: Stopping, watch: Callback) -
         is_best = trainer.end_epoch(next(s for s in scores if s.name == training_run.select), training_run.floor)
         log.write(event="dev", epoch=epoch, step=trainer.step, best=is_best, **{s.name: s.value for s in scores})
         if is_best:
-            with averaged(trainer.optimizer):
+            with trainer.averaged():
                 training_run.checkpoints.save_best(trainer.snapshot(log.lines))
+        trainer.average.end_epoch()
         training_run.checkpoints.save_last(trainer.snapshot(log.lines))
         watch.scores(epoch, scores, is_best)
         trainer.ranks.check_alike("their weights", lambda: _place(trainer))
@@ -240,7 +241,7 @@ def _dev_scores(training_run: TrainingRun, stopping: Stopping) -> tuple[Score, .
         for_validation(training_run.prepared.task),
         training_run.prepared.splits["dev"],
     )
-    with averaged(trainer.optimizer):
+    with trainer.averaged():
         answers = outputs(trainer.model, task, dev, device=trainer.device, stop=lambda: stopping.signal)
     return task.score(answers, dev, "dev")
 

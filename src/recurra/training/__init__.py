@@ -33,7 +33,7 @@ from collections.abc import Callable
 import torch
 
 from recurra.base.registry import Registry
-from recurra.training.averaging import AveragedSGD, averaged
+from recurra.training.averaging import AveragedSGD, WeightAverage, averaged
 from recurra.training.best import Best
 from recurra.training.checkpoint import Checkpoint, DamagedError, MissingError
 from recurra.training.checkpoint_manager import Checkpoints, Found
@@ -113,6 +113,7 @@ __all__ = [
     "Stopping",
     "TakenError",
     "TruncatedBPTT",
+    "WeightAverage",
     "averaged",
     "check_weights",
     "chosen_l2",

@@ -61,6 +61,7 @@ class Checkpoint:
     position:          batches of this epoch done     log_lines: `Log.lines`
     schedule, best, patience, on_nonfinite:           their `state()`
     carried:           `Carry.state()`, the states that rows go on with; empty where nothing is carried
+    averages:          `WeightAverage.state()`; empty where weights are not averaged
     config:            resolved settings              extra: vocabularies and whatever else is JSON
     """
 
@@ -77,6 +78,7 @@ class Checkpoint:
     config: Mapping[str, Any] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
     carried: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    averages: Mapping[str, torch.Tensor] = field(default_factory=dict)
     version: str = __version__
 
 
@@ -129,6 +131,7 @@ def encode(checkpoint: Checkpoint, owner: object) -> list[bytes]:
     optimizer_tensors, optimizer_json = split_optimizer(checkpoint.optimizer)
     named = {f"model/{name}": tensor for name, tensor in checkpoint.model.items()} | optimizer_tensors
     named |= {f"carried/{name}": tensor for name, tensor in checkpoint.carried.items()}
+    named |= {f"averages/{name}": tensor for name, tensor in checkpoint.averages.items()}
     tensors, tied = untied(named)
     refuse_nonfinite(tensors, owner)
     header = {name: getattr(checkpoint, name) for name in JSON_FIELDS}
@@ -189,7 +192,8 @@ def decode(path: Path, header: bytes, data: bytes) -> Checkpoint:
         tensors = retied(safetensors.torch.load(data), fields["tied"])
         values = {name: _typed(fields, name, kind) for name, kind in JSON_FIELDS.items()}
         optimizer = join_optimizer(tensors, fields["optimizer"])
-        return Checkpoint(_within(tensors, "model/"), optimizer, carried=_within(tensors, "carried/"), **values)
+        model, carried, averages = (_within(tensors, f"{name}/") for name in ("model", "carried", "averages"))
+        return Checkpoint(model, optimizer, carried=carried, averages=averages, **values)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, safetensors.SafetensorError) as error:
         raise DamagedError(f"{path}: not a checkpoint of this recurra: {type(error).__name__}: {error}.") from error
 
