@@ -82,7 +82,8 @@ def _models_by_task() -> Iterator[str]:
         parts = schema_for(task).options(("model",), MODELS[needs.model])
         parts = [part for part in parts if isinstance(part.note, OneOf)]
         fitting = (f"{part.name}: {_fitting(part, needs.parts.get(part.name))}" for part in parts)
-        own = (f"`model.{path}: {_plain(value)}`" for path, value in needs.defaults.items())
+        own = [f"`model.{path}: {_plain(value)}`" for path, value in needs.defaults.items()]
+        own += [f"`training.{path}: {_plain(value)}`" for path, value in needs.training.items()]
         yield f"| {task} | `{needs.model}` | {'; '.join(fitting)} | {', '.join(own)} |"
 
 

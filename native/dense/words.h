@@ -66,7 +66,7 @@ public:
                 barrier.wait();
                 if (thread == 0) tell(threads == 1 ? 1 : SLICES);
                 barrier.wait();
-                for (int s = thread; s < SLICES; s += threads) move(s);
+                for (int s = thread; s < SLICES && job_.rate != 0.0f; s += threads) move(s);
                 begin = next_;
                 barrier.wait();
             }

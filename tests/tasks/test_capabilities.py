@@ -20,6 +20,8 @@ from recurra.tasks import (
     TaggingConfig,
     Translation,
     TranslationConfig,
+    WordVectorLearning,
+    WordVectorsConfig,
     contract,
 )
 
@@ -43,13 +45,15 @@ HAS = {
     ),
     Tagging: "Calibrates Embeds Explains Judged KeepsExamples LeavesOut TagsTokens ValidatesFaster",
     Music: "DrawsMaps Explains Generates KeepsExamples Plays WritesSamples",
+    WordVectorLearning: "Embeds GivesVectors KeepsExamples MovesModel WritesSamples",
     ClassificationConfig: "ChoosesBySize KeepsRows LabelsRows ReadsOnce",
     TranslationConfig: "ChoosesBySize KeepsRows ReadsOnce",
     LanguageModelConfig: "ChoosesBySize KeepsRows ReadsOn ReadsOnce",
     TaggingConfig: "ChoosesBySize KeepsRows ReadsOnce",
     MusicConfig: "ChoosesBySize KeepsRows ReadsOnce",
+    WordVectorsConfig: "ChoosesBySize KeepsRows ReadsOn ReadsOnce TrainsItself",
 }
-OF_CONFIGS = {"ChoosesBySize", "KeepsRows", "LabelsRows", "ReadsOn", "ReadsOnce", "ReadsSteps"}
+OF_CONFIGS = {"ChoosesBySize", "KeepsRows", "LabelsRows", "ReadsOn", "ReadsOnce", "ReadsSteps", "TrainsItself"}
 # Set when a task is made, so that its class does not show them.
 SET_LATER = {"labels", "temperature", "label"}
 

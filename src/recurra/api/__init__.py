@@ -6,7 +6,7 @@ distributed   training in several processes, watched over               worker  
 explaining    explain                        demos        demo, data sets that every machine has
 generating    generate, suggest: what a language model, or one of music, says next
 doctoring     doctor: where gradients go     inspecting   inspect
-exporting     export_onnx, export_torch: a run for other programs
+exporting     export_onnx, export_torch, export_vectors: a run for other programs
 finetuning    a model that begins with a language model
 pretrained_vectors   one that begins with vectors of words from a file
 options       sections of the config         schema       the config as a whole
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from recurra.api.doctoring import Diagnosed, doctor
     from recurra.api.evaluating import evaluate, predict, read_for, text_column
     from recurra.api.explaining import Explanation, explain
-    from recurra.api.exporting import export_onnx, export_torch
+    from recurra.api.exporting import export_onnx, export_torch, export_vectors
     from recurra.api.folder import OpenRun, open_run
     from recurra.api.generating import generate, midi, suggest, suggester
     from recurra.api.groups import TrainedGroup, resume_group, train_group
@@ -73,6 +73,7 @@ __all__ = [
     "explain",
     "export_onnx",
     "export_torch",
+    "export_vectors",
     "finish",
     "generate",
     "init",
@@ -103,7 +104,7 @@ _NAMES = {
     "recurra.api.doctoring": "Diagnosed doctor",
     "recurra.api.evaluating": "evaluate predict read_for text_column",
     "recurra.api.explaining": "Explanation explain",
-    "recurra.api.exporting": "export_onnx export_torch",
+    "recurra.api.exporting": "export_onnx export_torch export_vectors",
     "recurra.api.folder": "OpenRun open_run",
     "recurra.api.generating": "generate midi suggest suggester",
     "recurra.api.groups": "TrainedGroup resume_group train_group",

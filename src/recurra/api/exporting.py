@@ -11,6 +11,8 @@ import torch
 from recurra.api.defaults import in_float32
 from recurra.api.folder import OpenRun, opened
 from recurra.api.given import AnyPath, path_of
+from recurra.api.word_vectors import vectors
+from recurra.data.word_vectors import write_vectors
 from recurra.export import ANY, Agreement, onnx, save_torch
 from recurra.models import SequenceModel
 from recurra.models.heads import LabelHead
@@ -44,6 +46,17 @@ def export_torch(run: AnyPath | OpenRun, path: AnyPath, *, cells: Iterable[AnyPa
     Raises RunError for a run that is damaged, ConfigError, with all reasons at once, for layers that torch lacks.
     """
     return save_torch(_tempered(opened(run, cells)), path_of(path, "path"))
+
+
+@in_float32
+def export_vectors(run: AnyPath, path: AnyPath) -> int:
+    """Write the vectors of a run's words as a file of .txt, .vec, .bin or .safetensors; return how many there are.
+
+    Raises RunError for a run that is damaged, ConfigError for one without such vectors, or another name of a file.
+    """
+    found = vectors(run)
+    write_vectors(found, path_of(path, "path"))
+    return len(found)
 
 
 def _tempered(run: OpenRun) -> torch.nn.Module:

@@ -15,6 +15,7 @@ from recurra.base.atomic import write_text
 from recurra.base.contracts import Score
 from recurra.base.errors import RunError
 from recurra.doctor import Advice, Finding, Story, findings
+from recurra.tasks import MovesModel
 from recurra.tasks.options import for_validation
 from recurra.training.log import read as read_log
 
@@ -39,14 +40,19 @@ def judged(
         better=known.better,
         floor=known.value,
         dev=[math.nan if value is None else float(value) for value in dev],
-        steps=trainer.step,
-        all_steps=trainer.total_steps,
+        steps=trainer.step * _moves(trainer),
+        all_steps=trainer.total_steps * _moves(trainer),
         early=bool(trainer.stopped_early(select)),
         train=_on_train(trainer, prepared, select) if known.unit == "0..1" else None,
         scores=scores,
         baselines={name: [s for s in several if s.split == split] for name, several in baselines.items()},
     )
     return findings(story, trainer.settings.tree)
+
+
+def _moves(trainer: Trainer) -> int:
+    """How often a step moves the model: once, but word by word, about, where the task does that itself."""
+    return trainer.settings.training.batch_tokens if isinstance(trainer.task, MovesModel) else 1
 
 
 def _on_train(trainer: Trainer, prepared: Prepared, select: str) -> float:

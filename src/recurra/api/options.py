@@ -166,7 +166,7 @@ class TrainingOptions:
     ] = None
     init_vectors: Annotated[
         str | None,
-        Opt("file of word vectors that the inputs begin with: GloVe, word2vec, fastText or safetensors"),
+        Opt("word vectors that the inputs begin with: a file of GloVe, word2vec, fastText or safetensors, or a run"),
     ] = None
     init_missing: Annotated[
         str,

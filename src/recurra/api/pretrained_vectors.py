@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,11 +10,12 @@ from torch import nn
 from torch.nn import Parameter
 
 from recurra.api.options import TrainingOptions
+from recurra.api.word_vectors import vectors
 from recurra.base.contracts import Listener
 from recurra.base.errors import ConfigError, DataError
 from recurra.data.tokenizers import Vocabulary
 from recurra.data.tokenizers.vocabulary import SPECIALS
-from recurra.data.word_vectors import WordVectors, read_vectors
+from recurra.data.word_vectors import WordVectors
 from recurra.models import SequenceModel
 from recurra.tasks import Embeds, Task
 
@@ -36,7 +36,7 @@ def load_vectors(options: TrainingOptions, model: nn.Module, task: Task, watch: 
     table = table_of(model)
     if table is None or not isinstance(task, Embeds):
         raise ConfigError(f"{where}: the inputs of this model have no table of vectors; leave it out.")
-    found = read_vectors(Path(options.init_vectors), note=watch.note)
+    found = vectors(options.init_vectors, note=watch.note)
     if found.size != table.shape[1]:
         raise ConfigError(
             f"{where}: has vectors of {found.size} numbers; set model.inputs.embedding_size: {found.size}."

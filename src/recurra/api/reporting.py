@@ -22,6 +22,7 @@ from recurra.api.places import RunFolder, read_json
 from recurra.api.prepare import Prepared
 from recurra.api.samples import sample_texts, write_samples
 from recurra.api.trainer import Trainer
+from recurra.api.word_maps import word_map
 from recurra.base.contracts import Callback, Report, Score
 from recurra.base.errors import RunError
 from recurra.metrics import Compared
@@ -79,7 +80,12 @@ def final_report(
     drawn = write(
         folder.path,
         report,
-        charts=[*_curves(task, answers[last], scored[last]), *charts(folder, select, loss_unit(task)), *carried],
+        charts=[
+            *_curves(task, answers[last], scored[last]),
+            *word_map(task, trainer.model),
+            *charts(folder, select, loss_unit(task)),
+            *carried,
+        ],
         maps=task.pictures(trainer.model, scored[last], trainer.device) if full and isinstance(task, DrawsMaps) else (),
         draw=full,
         settings=folder.config.read_text(),

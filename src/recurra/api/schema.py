@@ -32,7 +32,7 @@ from recurra.data.splits import SPLITS, runs_of
 from recurra.models import MODELS
 from recurra.models.contract import Implies, Sizes
 from recurra.models.encoders import ENCODERS
-from recurra.tasks import TASKS, ReadsSteps, TaskConfig
+from recurra.tasks import TASKS, ReadsSteps, TaskConfig, TrainsItself
 from recurra.training import CLIPPINGS, ON_NONFINITE, OPTIMIZERS, SCHEDULES, Rows
 
 SCHEMA = Schema(
@@ -95,6 +95,7 @@ def schema_for(task: object) -> Schema:
     fitting.add(needs.model, MODELS[needs.model])
     usual = {f"model.{part}": words[0] for part, words in needs.parts.items()}
     own = {f"model.{path}": value for path, value in needs.defaults.items()}
+    own |= {f"training.{path}": value for path, value in needs.training.items()}
     sections = {**SCHEMA.sections, "model": OneOf("the model", fitting)}
     fits = {f"model.{part}": words for part, words in needs.parts.items()}
     return Schema(SCHEMA.doc, sections, {"task": task, "model": needs.model, **usual, **own}, fits)
@@ -222,6 +223,13 @@ def _check_layout(resolved: Resolved) -> None:
     build(build(resolved.section("data"), DataOptions).layout, LAYOUTS)
 
 
+def _check_task_training(resolved: Resolved) -> None:
+    """What has no effect on the task's training is left out."""
+    plan = build(resolved.section("task"), TASKS)
+    if isinstance(plan, TrainsItself):
+        plan.refuse_training(resolved.tree["training"])
+
+
 def _check_training(resolved: Resolved) -> None:
     """Build every component once, so that what it refuses stands beside the other mistakes."""
     options = build(resolved.section("training"), TrainingOptions)
@@ -252,5 +260,6 @@ CHECKS = (
     Check(("model", "task"), lambda resolved: _outline(resolved, _smallest(resolved))),
     Check(("model", "task", "training"), _check_size),
     Check(("training", "model"), _check_beginning),
+    Check(("training", "task"), _check_task_training),
     Check(("training",), _check_training),  # the last one: see settings_of
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -18,7 +19,7 @@ from recurra.api.schema import Settings
 from recurra.base.contracts import Batch, Progress, Score
 from recurra.base.errors import ConfigError, RunError
 from recurra.config import build
-from recurra.tasks import Task
+from recurra.tasks import MovesModel, Task
 from recurra.training import (
     CLIPPINGS,
     ON_NONFINITE,
@@ -63,6 +64,8 @@ class Trainer:
         options = settings.training
         self.settings, self.task, self.examples, self.device = settings, task, examples, device
         self.fingerprint, self.ranks = fingerprint, ranks or SingleProcess()
+        if isinstance(task, MovesModel) and device.type != "cpu":
+            raise ConfigError(f"device {device}: this task learns on the CPU; take device cpu.")
         self.sampler = task.sampler(
             examples, batch_tokens=options.batch_tokens, batch_rows=options.batch_rows, seed=options.seed
         )
@@ -138,6 +141,7 @@ class Trainer:
             penalties=self.penalties,
             forward=self.carry,
             ranks=self.ranks,
+            update=partial(self.task.update, self.model) if isinstance(self.task, MovesModel) else None,
         ):
             self.step, self.position = progress.step, self.position + 1
             self.average.end_step(self.step)

@@ -27,10 +27,10 @@ from recurra.base.contracts import Callback, Report
 from recurra.base.errors import ConfigError, RunError
 from recurra.base.shell import as_word
 from recurra.config import document_of
-from recurra.tasks import Generates, Task
+from recurra.tasks import Generates, GivesVectors, Task, TrainsItself
 from recurra.training import Checkpoints, FolderLock, SingleProcess, Stopping, TakenError
 
-Use: TypeAlias = Literal["predict", "predict_file", "generate", "play"]
+Use: TypeAlias = Literal["predict", "predict_file", "generate", "play", "similar"]
 
 # Seconds between two looks at a folder that another process holds.
 LOOK = 0.1
@@ -40,7 +40,8 @@ LOOK = 0.1
 class Trained:
     """How training ended. report: None if it was stopped; stopped_by: the signal, or None.
 
-    use: what a person wants next: predict a text, or a file of what is no text; generate a text, or play what was
+    use: what a person wants next: predict a text, or a file of what is no text; generate a text, or play what was;
+      ask for words similar to one
     can_finish: whether a run that was stopped has a best epoch, with which `finish` could end it
     """
 
@@ -88,6 +89,7 @@ def train(
     if folder.path.exists() and not folder.path.is_dir():
         raise RunError(f"{folder.path}: is a file; expected the name of a new folder after --out.")
     if distributed is not None:
+        _refuse_ranks(settings)
         refuse_taken(folder, config)
         orders = {
             "config": str(config) if isinstance(config, Path) else document_of(config).tree,
@@ -125,6 +127,7 @@ def resume(
     folder, settings = open_settings(run, cells, overrides_of(overrides))
     target = device_of(device)
     if distributed is not None:
+        _refuse_ranks(settings)
         orders = {"config": None, "changes": [*overrides], "cells": [*map(str, cells)]}
         return _go_together(distributed, folder, orders, target, watch, grace)
     with FolderLock(folder.path, watch.note):
@@ -219,6 +222,8 @@ def use_of(task: Task, settings: Settings) -> Use:
     """What a person wants next: by what the task can do, and by what its first field holds."""
     if isinstance(task, Generates):
         return task.use
+    if isinstance(task, GivesVectors):
+        return "similar"
     return "predict" if settings.plan.inputs[0].kind == "text" else "predict_file"
 
 
@@ -257,6 +262,12 @@ def _close(training_run: TrainingRun, folder: RunFolder, watch: Callback) -> Non
             f"{checkpoints.last}: kept ({checkpoints.last.stat().st_size:,} bytes), to train the run longer; "
             "training.keep_checkpoints: none keeps no checkpoint."
         )
+
+
+def _refuse_ranks(settings: Settings) -> None:
+    """Raise ConfigError for a task that has no gradient to add up."""
+    if isinstance(settings.plan, TrainsItself):
+        raise ConfigError("--ranks: this task learns with the threads of one process; leave it out.")
 
 
 def _go_together(

@@ -35,9 +35,12 @@ def vectors(
 def _of_run(path: Path, top: int | None) -> WordVectors:
     from recurra.api.folder import open_run
     from recurra.models import SequenceModel
-    from recurra.tasks import Embeds
+    from recurra.tasks import Embeds, GivesVectors
 
     run = open_run(path)
+    if isinstance(run.task, GivesVectors):
+        found = run.task.vectors_of(run.model)
+        return WordVectors(found.words[:top], found.matrix[:top], source=str(path))
     table = run.model.inputs.table if isinstance(run.model, SequenceModel) else None
     if table is None or not isinstance(run.task, Embeds):
         raise ConfigError(f"{path}: its model has no vector for each word; expected a run that reads texts, or a file.")

@@ -79,9 +79,15 @@ def _of_2_32(shares: NDArray[np.float64]) -> NDArray[np.uint32]:
 
 
 def table(V: int, D: int) -> Tensor:
-    """(V, D) float32 zeros, whose rows lie as far apart as `skip_gram` wants them. Needs the native engine."""
-    stride = cast(int, cpu._native.words_stride(cpu.instruction_set(), D))
-    return torch.zeros((V, stride), dtype=torch.float32, device="cpu")[:, :D]
+    """(V, D) float32 zeros, whose rows lie as far apart as `skip_gram` wants them, if the native engine is there.
+
+    On torch's default device: there may be an outline without memory.
+    """
+    return torch.zeros((V, _stride(D)), dtype=torch.float32)[:, :D]
+
+
+def _stride(D: int) -> int:
+    return cast(int, cpu._native.words_stride(cpu.instruction_set(), D)) if cpu.available() else D
 
 
 def skip_gram(
@@ -103,6 +109,7 @@ def skip_gram(
     tokens: numbers of words, -1 between sentences      inputs, outputs: (V, D), of `table`
     window: words on each side, at most; each window has 1 to `window`, with equal chances
     group: windows whose products are made at once, as `group` says
+    rate: 0 moves nothing, and gives the loss alone
     position: of the first token in the whole training, all epochs counted
     Returns the loss in nats, -log sigmoid(x y) and -log sigmoid(-x y) of each pair's right word and of its samples, and
     the number of pairs. Raises ShapeError for tables of another form, and for a number outside them.
@@ -121,7 +128,7 @@ def skip_gram(
 
 def _refuse(tokens: Any, inputs: Tensor, outputs: Tensor, negative: Distribution, keep: Any) -> None:
     V, D = inputs.shape
-    like = table(1, D).stride()
+    like = (_stride(D), 1)
     for name, one in (("inputs", inputs), ("outputs", outputs)):
         if one.dtype != torch.float32 or not one.is_cpu or one.shape != (V, D) or one.stride() != like:
             raise ShapeError(f"{name}: expected a table of words.table({V}, {D}), got {one.dtype} {tuple(one.shape)}")

@@ -4,6 +4,7 @@ contract         what components are to one another
 inputs/          what a step reads                    encoders/  what the steps know of one another
 heads/           what is said of them                 decoders/  what writes a target, token by token
 wide/            what is said beside that, of n-grams
+word_vectors     two vectors for each word
 sequence_model   inputs, an encoder, a head           encoder_decoder  inputs, an encoder, a decoder
 options          what components share
 """
@@ -21,11 +22,13 @@ from recurra.models.heads import HEADS
 from recurra.models.inputs import INPUTS
 from recurra.models.sequence_model import IncrementalModel, SequenceModel
 from recurra.models.wide import WIDES
+from recurra.models.word_vectors import TwoTables
 
 MODELS: Registry[type[nn.Module]] = Registry("model", "recurra.models")
 MODELS.add("sequence_model", SequenceModel)
 MODELS.add("encoder_decoder", EncoderDecoder)
 MODELS.add("forecaster", Forecaster)
+MODELS.add("word_vectors", TwoTables)
 
 __all__ = [
     "DECODERS",
@@ -38,4 +41,5 @@ __all__ = [
     "Forecaster",
     "IncrementalModel",
     "SequenceModel",
+    "TwoTables",
 ]

@@ -6,7 +6,7 @@ charts    Chart, Curve: what is drawn over steps or epochs; svg: drawn by hand
 tables    scores beside baselines, scores per label, the confusion matrix as a heat map, any other Table
 heatmap   HeatMap: what each token of an output looked at; drawn by hand
 markup    elements that escape everything they are given
-png       pictures: confusion.png, curves.png and attention.png, where matplotlib is installed
+png       pictures: confusion.png, curves.png, map.png and attention.png, where matplotlib is installed
 folder    write: all of these into a run folder, each whole or not at all
 """
 

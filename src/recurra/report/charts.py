@@ -20,12 +20,13 @@ Point = tuple[float, float]
 class Curve:
     """One line of a chart. points: (x, y) with x rising; a point that is not finite is left out.
 
-    dots: points that no line joins, such as predictions over truths
+    dots: points that no line joins, such as predictions over truths      labels: of each of them, or none
     """
 
     name: str
     points: tuple[Point, ...]
     dots: bool = False
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ def thinned(curve: Curve) -> Curve:
 
     Of dots every so manieth stays as it is: a mean would hide how far they lie apart.
     """
+    if curve.labels:
+        return curve
     points = [p for p in curve.points if math.isfinite(p[0]) and math.isfinite(p[1])]
     size = math.ceil(len(points) / MOST_POINTS)
     if curve.dots:
@@ -124,7 +127,11 @@ def _line(curve: Curve, axes: _Axes, *, class_: str) -> Markup:
     line = tag("polyline", points=" ".join(f"{x:.1f},{y:.1f}" for x, y in places), class_=class_)
     # Dots show where few values were really measured; among many they would hide the line.
     dots = [tag("circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r=2.5, class_=class_) for x, y in places]
-    return join(*([] if curve.dots else [line]), *(dots if curve.dots or len(dots) <= 40 else ()))
+    names = [
+        tag("text", name, x=f"{x + 4:.1f}", y=f"{y + 3:.1f}", class_="point")
+        for name, (x, y) in zip(curve.labels, places, strict=False)
+    ]
+    return join(*([] if curve.dots else [line]), *(dots if curve.dots or len(dots) <= 40 else ()), *names)
 
 
 def _legend(curves: Sequence[Curve]) -> Markup:

@@ -1,4 +1,4 @@
-"""confusion.png, curves.png and attention.png, where matplotlib is installed."""
+"""confusion.png, curves.png, map.png and attention.png, where matplotlib is installed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ class Pictures:
 
 
 def pictures(report: Report, charts: Sequence[Chart], maps: Sequence[HeatMap] = ()) -> Pictures:
-    """Draw the first confusion matrix, all curves, all heat maps; without matplotlib, say how to install it."""
+    """Draw the first confusion matrix, all curves, a map of named points, all heat maps.
+
+    Without matplotlib nothing is drawn, and the note says how to install it.
+    """
     try:
         import matplotlib.figure  # noqa: F401  found here, used by the functions below
     except ModuleNotFoundError:
@@ -39,8 +42,10 @@ def pictures(report: Report, charts: Sequence[Chart], maps: Sequence[HeatMap] = 
         warnings.simplefilter("always")
         for table in [t for t in report.tables if is_matrix(t) and len(t.columns) <= MOST_LABELS][:1]:
             files["confusion.png"] = confusion_png(table)
-        if charts:
-            files["curves.png"] = curves_png(charts)
+        if curves := [chart for chart in charts if not _is_map(chart)]:
+            files["curves.png"] = curves_png(curves)
+        if named := [chart for chart in charts if _is_map(chart)]:
+            files["map.png"] = map_png(named[0])
         if maps:
             files["attention.png"] = heat_png(maps)
     return Pictures(files, (GLYPHS,) if any("Glyph" in str(w.message) for w in caught) else ())
@@ -79,6 +84,32 @@ def curves_png(charts: Sequence[Chart]) -> bytes:
         axes.set_xlabel(chart.x, parse_math=False)
         axes.set_ylabel(chart.y, parse_math=False)
         for text in axes.legend().get_texts() if chart.curves else ():
+            text.set_parse_math(False)
+    return _png(figure)
+
+
+def _is_map(chart: Chart) -> bool:
+    return any(curve.labels for curve in chart.curves)
+
+
+def map_png(chart: Chart) -> bytes:
+    """Points with their names."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 8), dpi=120, layout="constrained")
+    axes = figure.add_subplot()
+    for curve in chart.curves:
+        axes.plot(*zip(*curve.points, strict=True), ".", label=curve.name)
+        for name, place in zip(curve.labels, curve.points, strict=True):
+            axes.annotate(
+                name, place, xytext=(3, 2), textcoords="offset points", fontsize=8, annotation_clip=False,
+                parse_math=False,
+            )  # fmt: skip
+    axes.set_title(chart.title, parse_math=False)
+    axes.set_xlabel(chart.x, parse_math=False)
+    axes.set_ylabel(chart.y, parse_math=False)
+    if len(chart.curves) > 1:
+        for text in axes.legend().get_texts():
             text.set_parse_math(False)
     return _png(figure)
 

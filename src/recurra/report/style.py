@@ -59,6 +59,7 @@ figure { margin: 0 0 10px; } figcaption { font-size: 13.5px; margin-bottom: 4px;
 .key::before { content: ""; display: inline-block; width: 14px; height: 3px; margin: 0 6px 3px 0; border-radius: 2px;
   background: var(--c); }
 svg { width: 100%; height: auto; display: block; } svg text { fill: var(--soft); font-size: 14px; }
+svg .point { font-size: 9px; }
 svg line { stroke: var(--line); } .middle { text-anchor: middle; } .end { text-anchor: end; }
 svg .weight { fill: var(--c0); } svg .below { fill: var(--c1); }
 polyline { fill: none; stroke: var(--c); stroke-width: 2; stroke-linejoin: round; } circle { fill: var(--c); }

@@ -11,6 +11,7 @@ tagging          a tag for each token, or spans of a text
 music            chords, step by step
 series_classification   a label of a series of numbers
 forecasting      what follows a series of numbers
+word_vectors     a vector for each word of a text
 text             tokens and ids, for every task that reads text
 bucketing        batches of examples of like lengths
 columns          which column of a file is which
@@ -42,12 +43,14 @@ from recurra.tasks.contract import (
     Explains,
     Generates,
     GenerationOptions,
+    GivesVectors,
     Judged,
     KeepsExamples,
     KeepsRows,
     LabelsRows,
     LeavesOut,
     MeasuresLoss,
+    MovesModel,
     NamesUnknown,
     Piece,
     Plays,
@@ -68,6 +71,7 @@ from recurra.tasks.contract import (
     Task,
     TaskConfig,
     TokenTags,
+    TrainsItself,
     TriedWith,
     ValidatesFaster,
     WritesSamples,
@@ -83,6 +87,7 @@ from recurra.tasks.tagging.plan import TaggingConfig
 from recurra.tasks.tagging.task import Tagging
 from recurra.tasks.translation.plan import TranslationConfig
 from recurra.tasks.translation.task import Translation
+from recurra.tasks.word_vectors import WordVectorLearning, WordVectorsConfig
 
 TASKS: Registry[type[TaskConfig]] = Registry("task", "recurra.tasks")
 TASKS.add("classification", ClassificationConfig)
@@ -93,6 +98,7 @@ TASKS.add("music", MusicConfig)
 TASKS.add("series_classification", SeriesClassificationConfig)
 TASKS.add("series_regression", SeriesRegressionConfig)
 TASKS.add("forecasting", ForecastingConfig)
+TASKS.add("word_vectors", WordVectorsConfig)
 # What people call them; `recurra init` takes these words too.
 TASKS.also(
     "classification", "classify", "classifier", "text_classification", "sentiment", "sentiment_analysis", "spam",
@@ -115,6 +121,10 @@ TASKS.also(
 )  # fmt: skip
 TASKS.also("series_regression", "regression", "time_series_regression", "regressor", "boxes", "bounding_boxes")
 TASKS.also("forecasting", "forecast", "forecasts", "time_series", "timeseries", "time_series_forecasting", "demand")
+TASKS.also(
+    "word_vectors", "word2vec", "word_embeddings", "embeddings", "vectors", "skip_gram", "skipgram", "cbow",
+    "glove", "fasttext",
+)  # fmt: skip
 TASKS.also("music", "midi", "chords", "notes", "abc")
 
 __all__ = [
@@ -139,6 +149,7 @@ __all__ = [
     "ForecastingConfig",
     "Generates",
     "GenerationOptions",
+    "GivesVectors",
     "Judged",
     "KeepsExamples",
     "KeepsRows",
@@ -147,6 +158,7 @@ __all__ = [
     "LanguageModelling",
     "LeavesOut",
     "MeasuresLoss",
+    "MovesModel",
     "Music",
     "MusicConfig",
     "NamesUnknown",
@@ -175,10 +187,13 @@ __all__ = [
     "Task",
     "TaskConfig",
     "TokenTags",
+    "TrainsItself",
     "Translation",
     "TranslationConfig",
     "TriedWith",
     "ValidatesFaster",
+    "WordVectorLearning",
+    "WordVectorsConfig",
     "WritesSamples",
     "loss_unit",
 ]

@@ -23,6 +23,7 @@ from recurra.data.preparing import Means
 from recurra.data.splits import OrderedSplit
 from recurra.data.store import Codec
 from recurra.data.tokenizers import Vocabulary
+from recurra.data.word_vectors import WordVectors
 from recurra.metrics import Compared
 from recurra.metrics.mixing import Mix
 from recurra.report import Chart, HeatMap
@@ -193,6 +194,25 @@ class Judged(Capability, Protocol):
 
     def perfect(self, examples: Sequence[Any]) -> list[Any]: ...
     def doubts(self, examples: Sequence[Any], short: Sequence[Score]) -> tuple[str, ...]: ...
+
+
+@runtime_checkable
+class MovesModel(Capability, Protocol):
+    """What a task has besides that moves its model itself, batch by batch, in the place of a gradient.
+
+    The rate comes from the optimizer, which must be `sgd`, and its schedule. On the CPU, in one process.
+    """
+
+    def update(self, model: torch.nn.Module, batch: Batch, rate: float) -> Loss:
+        """Move the model in place. Raises TrainingError where a number is no longer finite."""
+        ...
+
+
+@runtime_checkable
+class GivesVectors(Capability, Protocol):
+    """What a task has besides whose models are vectors of words."""
+
+    def vectors_of(self, model: torch.nn.Module) -> WordVectors: ...
 
 
 @runtime_checkable
@@ -500,6 +520,18 @@ class ChoosesBySize(Capability, Protocol):
 
 
 @runtime_checkable
+class TrainsItself(Capability, Protocol):
+    """What the configuration of a task has besides whose task moves its model itself, in one process.
+
+    Some options of the section training have no effect on it.
+    """
+
+    def refuse_training(self, training: Mapping[str, Any]) -> None:
+        """Raises ConfigError, a sentence each. training: the section with every option written out"""
+        ...
+
+
+@runtime_checkable
 class LabelsRows(Capability, Protocol):
     """What the configuration of a task has besides whose rows have their labels in one column, `label`."""
 
@@ -587,11 +619,13 @@ class Needs:
 
     model: by its word      parts: the words of its components that fit, the first of each by default
     defaults: where the task's differ from the components' own, by path, such as "encoder.bidirectional"
+    training: the same of the section training, such as "optimizer"
     """
 
     model: str
     parts: Mapping[str, tuple[str, ...]]
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
 
 
 class TaskConfig(Protocol):

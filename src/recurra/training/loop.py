@@ -34,8 +34,12 @@ def fit(
     penalties: Sequence[Penalty] = (),
     forward: Callable[[Batch], Prediction] | None = None,
     ranks: Ranks | None = None,
+    update: Callable[[Batch, float], Loss] | None = None,
 ) -> Iterator[Progress]:
     """Make one optimizer step per batch, and yield its Progress right after it.
+
+    update: moves the model itself by a batch at a rate, in the place of a gradient and an optimizer; its loss is that
+    of the batch before it was moved by, and its gradient's norm is not known (0).
 
     loss(forward(batch), batch) is a sum in nats and a count; the step follows the gradient of their quotient plus
     `penalties`, clipped. forward: the model itself by default; a `Carry` of it where rows go on from batch to batch.
@@ -51,6 +55,10 @@ def fit(
     for step, batch in enumerate(batches, start=steps_done + 1):
         model.train()
         lr = set_lr(optimizer, schedule(step))
+        if update is not None:
+            now = update(batch, lr)
+            yield Progress(step, epoch, now.mean, int(batch.lengths.sum()), lr, torch.zeros((), dtype=torch.float32))
+            continue
         seed_step(seed, step, parameters[0].device, together.number)
         optimizer.zero_grad(set_to_none=True)
         ours = loss(predict(batch), batch) if len(batch.lengths) else Loss(torch.zeros((), dtype=torch.float32), 0)

@@ -1,4 +1,4 @@
-"""`recurra export`: a trained model for other programs, as ONNX or as weights for torch."""
+"""`recurra export`: a trained model for other programs, as ONNX, as weights for torch, or as vectors of words."""
 
 from __future__ import annotations
 
@@ -28,13 +28,19 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "onnxruntime (faster there, wrong in others) or openvino",
     )
     parser.add_argument("--torch", metavar="FILE", type=Path, help="write weights for torch.nn, as safetensors")
+    parser.add_argument(
+        "--vectors",
+        metavar="FILE",
+        type=Path,
+        help="write the vectors of its words: .txt and .vec (text), .bin (word2vec's binary form) or .safetensors",
+    )
     add_cells(parser)
     add_json(parser, "how far each output is from the model's")
 
 
 def _run(args: argparse.Namespace) -> int:
-    if not (args.onnx or args.torch):
-        raise UsageError("recurra export: expected --onnx FILE or --torch FILE, or both.")
+    if not (args.onnx or args.torch or args.vectors):
+        raise UsageError("recurra export: expected --onnx FILE, --torch FILE or --vectors FILE, or several of them.")
     from recurra import api
 
     if args.target != "any" and not args.onnx:
@@ -49,9 +55,12 @@ def _run(args: argparse.Namespace) -> int:
             where[str(file.path)] = ", ".join(f"{apart:.1e} in {title}" for title, apart in most.items())
     if args.torch:
         found[str(args.torch)] = api.export_torch(args.run, args.torch, cells=args.cells)
+    written = {str(args.vectors): api.export_vectors(args.run, args.vectors)} if args.vectors else {}
     if args.json:
-        put_json(found)
+        put_json(found | {path: {"words": number} for path, number in written.items()})
         return DONE
+    for path, number in written.items():
+        put(f"{path}: written; {number:,} words.")
     for path, differences in found.items():
         largest = where.get(path, f"{max(differences.values()):.1e}")
         put(f"{path}: written; the largest difference from the model is {largest}.")
@@ -65,5 +74,6 @@ def _run(args: argparse.Namespace) -> int:
 COMMAND = Command(
     _arguments,
     _run,
-    "  recurra export runs/first --onnx first.onnx\n  recurra export runs/first --torch first.safetensors",
+    "  recurra export runs/first --onnx first.onnx\n  recurra export runs/first --torch first.safetensors\n"
+    "  recurra export runs/words --vectors words.bin",
 )

@@ -193,6 +193,7 @@ def _usage(use: str, run: str) -> str:
         "predict_file": f"predict {run} --input your_file.csv",
         "generate": f'generate {run} --prompt "some text"',
         "play": f"generate {run} --midi piece.mid",
+        "similar": f"similar {run} some_word",
     }[use]
 
 

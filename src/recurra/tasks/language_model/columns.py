@@ -23,7 +23,7 @@ CHARACTERS = 100
 
 def suggested(rows: Sequence[Record], file: Path) -> Suggestion:
     """Options of the task for a file. Raises DataError if no column holds text."""
-    text, why = _column(rows, file)
+    text, why = text_column(rows, file)
     texts = [value for value in values(rows, text) if value.strip()]
     if not texts:
         raise DataError(f"{file}: the first {len(rows)} rows are blank in column '{text}'; expected text.")
@@ -40,7 +40,8 @@ def suggested(rows: Sequence[Record], file: Path) -> Suggestion:
     return Suggestion(options if cut else {**options, "bptt": CHARACTERS}, said=said)
 
 
-def _column(rows: Sequence[Record], file: Path) -> tuple[str, str]:
+def text_column(rows: Sequence[Record], file: Path) -> tuple[str, str]:
+    """The column that holds the text, and why it is that one. Raises DataError if none does."""
     names = list(rows[0].fields)
     found = [name for name in names if all(isinstance(row.fields.get(name, ""), str) for row in rows)]
     if not found:

@@ -1,0 +1,197 @@
+"""What a config says of word vectors, before any text is read."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+
+from recurra.base.contracts import Record
+from recurra.base.errors import ConfigError, DataError, RunError
+from recurra.base.option import OneOf, Opt
+from recurra.config import Section, build
+from recurra.data.fields import Field
+from recurra.data.preparing import IN_MEMORY, Means
+from recurra.data.splits import OrderedSplit
+from recurra.data.store import Fields
+from recurra.data.tokenizers import TOKENIZERS, Corpus, Cutter, VocabularyPlan
+from recurra.data.tokenizers.vocabulary import SPECIALS
+from recurra.tasks.contract import Needs, Suggestion
+from recurra.tasks.language_model.columns import text_column
+from recurra.tasks.language_model.documents import TextRow
+from recurra.tasks.language_model.reading import text_of
+from recurra.tasks.language_model.tearing import torn
+from recurra.tasks.sizing import Choice, Options, Seen
+from recurra.tasks.text import TextEncoder
+from recurra.tasks.word_vectors.learning import Learning, Recipe
+from recurra.tasks.word_vectors.sizing import sized
+from recurra.tasks.word_vectors.task import WordVectorLearning
+from recurra.tasks.word_vectors.texts import WordText
+
+# Of the section training: what the native training has in their place.
+WITHOUT_EFFECT = {"l1": 0.0, "l2": 0.0, "rate_decay": 1.0, "gradual_unfreezing": False, "init_from": None,
+                  "init_vectors": None}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WordVectorsConfig:
+    """A vector for each word, from the words around it."""
+
+    needs: ClassVar = Needs(
+        "word_vectors",
+        {},
+        training={
+            "epochs": 5,
+            "batch_rows": 10_000,
+            "optimizer": "sgd",
+            "optimizer.lr": 0.025,
+            "schedule": "linear",
+            "schedule.warmup": 0.0,
+            "schedule.floor": 0.004,
+            "clipping": "none",
+            "patience": None,
+        },
+    )
+
+    text: Annotated[str, Opt("column with the text; of a text file `text`", named=True)] = "text"
+    tokenizer: Annotated[Section | Mapping[str, Any] | str, OneOf("how texts become words", TOKENIZERS)] = "words"
+    min_count: Annotated[int, Opt("rarer words have no vector, and are left out of the text", ge=1)] = 5
+    max_vocabulary: Annotated[int | None, Opt("words at most, the most frequent ones; null is no limit", ge=1)] = None
+    window: Annotated[
+        int, Opt("words on each side at most; each window has 1 to this many, by even chances", ge=1, le=64)
+    ] = 5
+    negatives: Annotated[int, Opt("negative samples, which the words of a window share", ge=1, le=63)] = 5
+    sample: Annotated[
+        float, Opt("sub-sampling: words with a larger share of the text are left out now and then; 0: none", ge=0, lt=1)
+    ] = 1e-3
+    sample_formula: Annotated[
+        Literal["code", "paper"],
+        Opt("how often a word of share f stays; code: sqrt(t/f) + t/f, as word2vec's program; paper: sqrt(t/f)"),
+    ] = "code"
+    power: Annotated[float, Opt("negative samples are drawn by counts to this power", ge=0, le=1)] = 0.75
+
+    @property
+    def inputs(self) -> tuple[Field, ...]:
+        """What is read; `predict TEXT` fills the first one."""
+        return (Field(self.text),)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Columns that training data must have."""
+        return (self.text,)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The end of the file is dev, or any rows are."""
+        return ("ordered", "random", "hash")
+
+    @property
+    def smallest_sizes(self) -> Mapping[str, int]:
+        """`model_sizes` of the smallest data there is."""
+        return {"words": 1, "outputs": 1}
+
+    @classmethod
+    def format_of(cls, file: Path) -> str:
+        """The format of a file that `init` reads; auto: by its name."""
+        return "auto"
+
+    @classmethod
+    def suggested(cls, rows: Sequence[Record], file: Path) -> Suggestion:
+        """Options for a file, from its first rows. Raises DataError if no column holds text."""
+        text, why = text_column(rows, file)
+        split = {"name": "ordered", "dev": 0.02, "test": 0.0}
+        options = {"text": text, "tokenizer": {"name": "words", "lowercase": True}}
+        return Suggestion(options, {"split": split}, (f"text: column '{text}', {why}.",))
+
+    @classmethod
+    def sized(cls, options: Options, seen: Seen) -> list[Choice]:
+        """Choices by the size of the data: options of any section, with the reason for each."""
+        return sized(options, seen)
+
+    def refuse_training(self, training: Mapping[str, Any]) -> None:
+        """Raises ConfigError for what the native training does not have."""
+        problems = [
+            f"{name}: has no effect on word vectors, which the engine moves word by word; leave it out."
+            for name, usual in WITHOUT_EFFECT.items()
+            if training[name] != usual
+        ]
+        optimizer = training["optimizer"]
+        if optimizer["name"] != "sgd" or optimizer["momentum"] or optimizer["weight_decay"]:
+            problems += ["optimizer: word vectors are moved by plain sgd; expected sgd with its lr alone."]
+        if training["clipping"]["name"] != "none":
+            problems += ["clipping: has no effect on word vectors, which have no gradient as a whole; expected none."]
+        if problems:
+            raise ConfigError(problems)
+
+    def read(self, record: Record) -> TextRow:
+        """The text of a record. Raises DataError, with file and line, for what is no text."""
+        return TextRow(text_of(record, self.text, blank=True), record.origin)
+
+    def torn(self, rows: Sequence[TextRow], rule: OrderedSplit) -> list[TextRow]:
+        """Rows of which one is cut where train or dev ends: for a text of so few lines that a split has none."""
+        sizes = [len(row.key) + 1 for row in rows]
+        return torn(rows, sizes, rule.places(sum(sizes)))
+
+    def check(self, record: Record) -> None:
+        """Raise DataError, with file and line, if this record cannot be learned from."""
+        self.read(record)
+
+    def fit(self, records: Sequence[Record], source: str) -> WordVectorLearning:
+        """The task from training records, as `fit_examples`."""
+        return self.fit_examples([self.read(record) for record in records], source)[0]
+
+    @property
+    def row_codec(self) -> Fields[TextRow]:
+        return Fields(TextRow)
+
+    def fit_examples(
+        self, rows: Collection[TextRow], source: str, means: Means = IN_MEMORY
+    ) -> tuple[WordVectorLearning, Iterator[WordText]]:
+        """Words with their counts from training rows, and these as examples: each text is cut once.
+
+        Raises DataError if there is nothing to learn.
+        """
+        tokenizer = build(self.tokenizer, TOKENIZERS).train(row.text for row in rows)
+        corpus = Corpus(means.keeping.numbers)
+        for _, block in means.blocks(
+            Cutter(tokenizer), means.watched("cutting", rows, len(rows)), _text, corpus.places
+        ):
+            corpus.add(block)
+        counts = corpus.counts()
+        if not counts:
+            raise DataError(f"{source}: all {len(rows):,} training rows are blank; expected text.")
+        most = None if self.max_vocabulary is None else self.max_vocabulary + len(SPECIALS)
+        vocabulary = VocabularyPlan(min_count=self.min_count, max_size=most).build(counts)
+        seen = np.array([counts[word] for word in vocabulary.tokens(range(len(SPECIALS), len(vocabulary)))], np.int64)
+        task = self._task(TextEncoder(tokenizer, vocabulary, None, "start"), seen)
+        both = zip(means.encoding(rows), corpus.encoded(vocabulary), strict=True)
+        return task, (WordText(encoded, False, "", row.origin) for row, encoded in both)
+
+    def restore(self, data: Mapping[str, Any], origin: str) -> WordVectorLearning:
+        """The task as a run folder holds it. Raises RunError that names `origin`."""
+        if not isinstance(data, Mapping) or not {"reader", "counts"} <= data.keys():
+            raise RunError(f"{origin}: expected the words of word vectors, with their counts.")
+        reader, counts = TextEncoder.from_json(data["reader"], origin), data["counts"]
+        size = len(reader.vocabulary) - len(SPECIALS)
+        if not (
+            isinstance(counts, list) and len(counts) == size and all(type(n) is int and 0 < n < 2**62 for n in counts)
+        ):
+            raise RunError(f"{origin}: expected counts of {size:,} words, each a whole number from 1.")
+        return self._task(reader, np.array(counts, np.int64))
+
+    def _task(self, reader: TextEncoder, counts: Any) -> WordVectorLearning:
+        recipe = Recipe(
+            window=self.window,
+            negatives=self.negatives,
+            sample=self.sample,
+            sample_formula=self.sample_formula,
+            power=self.power,
+        )
+        return WordVectorLearning(reader, Learning(recipe, counts), text=self.text)
+
+
+def _text(row: TextRow) -> str:
+    return row.text

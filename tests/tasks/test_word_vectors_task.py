@@ -1,0 +1,158 @@
+"""Word vectors as a task: which words are read, in which pieces, what is scored, and what a config cannot ask for."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from recurra.api.schema import read_settings
+from recurra.base.contracts import Origin, Record
+from recurra.base.errors import ConfigError, DataError, RunError
+from recurra.engine import cpu
+from recurra.models import TwoTables
+from recurra.tasks import GivesVectors, MovesModel, WordVectorLearning, WordVectorsConfig
+
+pytestmark = pytest.mark.skipif(not cpu.available(), reason="needs the native engine")
+TEXTS = ["a b a c", "a b rare", "", "c a b a"]
+
+
+def records(texts: list[str]) -> list[Record]:
+    return [Record({"text": text}, Origin("t.txt", line)) for line, text in enumerate(texts, 1)]
+
+
+def fitted(texts: list[str] = TEXTS, **options: Any) -> WordVectorLearning:
+    return WordVectorsConfig(**{"min_count": 2, "sample": 0.0, **options}).fit(records(texts), "t.txt")
+
+
+def examples(task: WordVectorLearning, texts: list[str] = TEXTS) -> list[Any]:
+    return [task.example(record) for record in records(texts)]
+
+
+def test_words_are_numbered_by_how_often_they_are_seen_and_rare_ones_left_out() -> None:
+    task = fitted()
+    assert task.learning.counts.tolist() == [5, 3, 2]  # a, b, c
+    assert [one.words.tolist() for one in examples(task)] == [[0, 1, 0, 2], [0, 1], [], [2, 0, 1, 0]]
+    assert task.model_sizes == {"words": 3, "outputs": 3}
+    assert fitted(max_vocabulary=2).learning.counts.tolist() == [5, 3]
+
+
+def test_a_batch_has_whole_texts_up_to_its_words_and_long_texts_are_cut() -> None:
+    task = fitted()
+    sampler = task.sampler(examples(task), batch_tokens=6, batch_rows=100, seed=9)
+    found = [sampler.batch(item) for item in sampler.plan(2)]
+    assert [batch.inputs["words"].tolist() for batch in found] == [[0, 1, 0, 2, -1], [0, 1, -1, -1], [2, 0, 1, 0, -1]]
+    assert [int(batch.lengths.sum()) for batch in found] == [4, 2, 4]
+    assert [batch.inputs["draws"].tolist() for batch in found] == [[9, 14], [9, 19], [9, 23]]  # 14 in epoch 1
+    short = task.sampler(examples(task), batch_tokens=3, batch_rows=100, seed=9)
+    pieces = [short.batch(item).inputs["words"].tolist() for item in short.plan(1)]
+    assert [number for piece in pieces for number in piece] == [0, 1, 0, 2, -1, 0, 1, -1, -1, 2, 0, 1, 0, -1]
+    assert max(map(len, pieces)) <= 4
+    rows = task.sampler(examples(task), batch_tokens=100, batch_rows=1, seed=9)
+    assert len(rows.plan(1)) == 4
+
+
+def test_a_text_is_the_mean_of_its_known_words() -> None:
+    task = fitted()
+    model = TwoTables(task.model_sizes, vector_size=4)
+    some = examples(task, ["a b unknown", "unknown"])
+    said = task.predict(model, task.collate(some, (0, 1)), some)
+    np.testing.assert_allclose(said[0].vector, (model.inputs[0] + model.inputs[1]) / 2, atol=1e-7)
+    assert said[1].vector.tolist() == [0, 0, 0, 0]
+    assert [one.words for one in said] == [2, 0]
+    answer = task.answer(some[0], said[0])
+    assert list(answer.numbers) == ["v1", "v2", "v3", "v4"]
+    assert answer.steps == 2
+    assert "1 of 2 texts holds no word that has a vector" in task.warnings(said, some)[0]
+
+
+def test_the_loss_of_vectors_of_zeros_is_that_of_even_answers() -> None:
+    """In a vocabulary of three, a word is told from two others: 3 answers, ln 2 each."""
+    task = fitted(negatives=2)
+    model = TwoTables(task.model_sizes, vector_size=4)
+    some = examples(task)
+    said = task.predict(model, task.collate(some, range(len(some))), some)
+    assert task.score(said, some, "dev")[0].value == pytest.approx(3 * math.log(2), rel=1e-6)
+    assert task.possible_scores(some)[0].value == pytest.approx(3 * math.log(2))
+    # p = 1/3 for the right one and for each other: -ln(1/3) - 2 ln(2/3)
+    (baseline,) = task.baselines(some, {"dev": some}).scores["without context"]
+    assert baseline.value == pytest.approx(math.log(3) + 2 * math.log(1.5))
+
+
+def test_scoring_moves_nothing_and_a_step_moves_both_tables() -> None:
+    task = fitted()
+    model = TwoTables(task.model_sizes, vector_size=4)
+    some = examples(task)
+    before = model.inputs.clone(), model.outputs.clone()
+    task.predict(model, task.collate(some, range(len(some))), some)
+    (item,) = (sampler := task.sampler(some, batch_tokens=100, batch_rows=100, seed=1)).plan(1)
+    batch = sampler.batch(item)
+    expected = task.loss(model(batch), batch)
+    assert torch.equal(model.inputs, before[0])
+    found = task.update(model, batch, 1e-5)  # so little that later windows lose as much as before
+    assert found.count == expected.count
+    assert float(found.total) == pytest.approx(float(expected.total), rel=1e-5)
+    assert not torch.equal(model.outputs, before[1])
+
+
+def test_a_step_has_the_same_bits_for_any_number_of_threads() -> None:
+    task = fitted()
+    sampler = task.sampler(examples(task), batch_tokens=100, batch_rows=100, seed=1)
+    found, before = [], torch.get_num_threads()
+    for threads in (1, 2, 4):
+        torch.manual_seed(1)
+        model = TwoTables(task.model_sizes, vector_size=70)
+        torch.set_num_threads(threads)
+        try:
+            for epoch in (1, 2):
+                task.update(model, sampler.batch(sampler.plan(epoch)[0]), 0.1)
+        finally:
+            torch.set_num_threads(before)
+        found.append(model.inputs.numpy().tobytes() + model.outputs.numpy().tobytes())
+    assert found[0] == found[1] == found[2]
+
+
+def test_a_task_comes_back_from_its_json_and_a_damaged_one_is_refused() -> None:
+    task, plan = fitted(), WordVectorsConfig(min_count=2, sample=0.0)
+    again = plan.restore(task.to_json(), "task.json")
+    assert again.to_json() == task.to_json()
+    for changed in ({}, {"counts": [5, 3]}, {"counts": [5, 3, 0]}, {"counts": "5"}, {"counts": [5, 3, True]}):
+        stored = {**task.to_json(), **changed} if changed else {}
+        with pytest.raises(RunError, match=r"task\.json: expected"):
+            plan.restore(stored, "task.json")
+
+
+def test_text_without_a_pair_is_refused() -> None:
+    with pytest.raises(DataError, match="all 2 training rows are blank"):
+        fitted(["", " "])
+    task = fitted()
+    with pytest.raises(DataError, match="dev: no text has two words that were seen often enough"):
+        task.filter(examples(task, ["a", "rare x"]), "dev")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("training.optimizer=adam", "moved by plain sgd"),
+        ("training.optimizer={name: sgd, momentum: 0.9}", "moved by plain sgd"),
+        ("training.clipping=norm", "clipping: has no effect on word vectors"),
+        ("training.l2=0.1", "l2: has no effect on word vectors"),
+        ("training.init_vectors=x.txt", "init_vectors: has no effect on word vectors"),
+        ("data.split=folds", "expected ordered or random or hash"),
+    ],
+)
+def test_what_has_no_effect_is_refused(given: str, message: str) -> None:
+    config = {"task": {"name": "word_vectors"}, "data": {"train": "t.txt"}}
+    assert read_settings(config).training.epochs == 5
+    with pytest.raises(ConfigError, match=message):
+        read_settings(config, [given])
+
+
+def test_the_task_has_its_capabilities() -> None:
+    task = fitted()
+    assert isinstance(task, MovesModel)
+    assert isinstance(task, GivesVectors)
+    assert task.vectors_of(TwoTables(task.model_sizes, vector_size=4)).words == ("a", "b", "c")
