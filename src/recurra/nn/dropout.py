@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from recurra.engine import Zoneout, masked
+
+# Draws of 16 bits: probabilities are multiples of 1 / 65,536.
+DRAWS = 2**16
 
 
 def locked_mask(like: Tensor, shape: tuple[int, ...], p: float) -> Tensor:
@@ -24,6 +30,46 @@ def dropout(x: Tensor, p: float) -> Tensor:
     if p in (0, 1):
         return x if p == 0 else torch.where(torch.zeros_like(x, dtype=torch.bool), x, x.new_zeros(()))
     return masked(x, locked_mask(x, tuple(x.shape), p))
+
+
+def quick_dropout(x: Tensor, p: float) -> Tensor:
+    """Zeros with probability p, rounded to a multiple of 1 / 65,536, the rest scaled so that the mean is kept.
+
+    On a CPU four numbers are drawn as the 64 bits of one, in a third of the time of torch's dropout, of which nearly
+    all is drawing. A gradient is zero where the number was, an infinite one too. Elsewhere, and where p rounds to 0 or
+    1, torch's dropout.
+    """
+    dropped = round(p * DRAWS)
+    if x.device.type != "cpu" or not 0 < dropped < DRAWS:
+        return F.dropout(x, p)
+    size = x.numel()
+    draws = torch.empty((size + 3) // 4, dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
+    kept = (draws[:size] >= dropped - DRAWS // 2).view(x.shape)
+    made: Tensor = _Kept.apply(x, kept, DRAWS / (DRAWS - dropped))  # type: ignore[no-untyped-call]
+    return made
+
+
+class _Kept(torch.autograd.Function):
+    """Some numbers, scaled, and zeros in the place of the others; the gradient is the same of the gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, kept: Tensor, scale: float) -> Tensor:
+        ctx.save_for_backward(kept)
+        ctx.scale = scale
+        return torch.where(kept, x, x.new_zeros(())).mul_(scale)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (kept,) = ctx.saved_tensors
+        made: Tensor = _Kept.apply(gradient, kept, ctx.scale)  # type: ignore[no-untyped-call]
+        return made, None, None
+
+
+class QuickDropout(nn.Dropout):
+    """torch.nn.Dropout by `quick_dropout`."""
+
+    def forward(self, input: Tensor) -> Tensor:  # as torch calls it
+        return quick_dropout(input, self.p) if self.training and self.p else input
 
 
 def zoneout_mask(like: Tensor, shape: tuple[int, ...], p: float, *, training: bool) -> Zoneout:

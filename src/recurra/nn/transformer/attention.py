@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recurra.base.errors import ConfigError
+from recurra.nn.dropout import quick_dropout
 from recurra.nn.linear import SteadyLinear
 from recurra.nn.transformer.positions import rotated
 from recurra.nn.transformer.rows import Group, Pairs, Rows
@@ -56,7 +57,10 @@ class SelfAttention(nn.Module):
         cache: keys and values (N, W, d) of the steps before, the latest last, of which a group has seen `seen`
         """
         q, k, v = self.projected(x)
-        found = [self._attended(group, q, k, v, cache) for group in rows.groups]
+        sizes = [group.sequences * group.length for group in rows.groups]
+        # Split, not sliced: the gradient of a slice is a matrix of all rows, zero but for the group's.
+        parts = zip(rows.groups, *(torch.split(each, sizes) for each in (q, k, v)), strict=True) if sizes else ()
+        found = [self._attended(group, q, k, v, cache) for group, q, k, v in parts]
         return self.out_proj(torch.cat(found) if found else q), k, v
 
     def projected(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -65,9 +69,9 @@ class SelfAttention(nn.Module):
         return q, k, v
 
     def _attended(self, group: Group, q: Tensor, k: Tensor, v: Tensor, cache: Cache | None) -> Tensor:
-        """(n L, d) of the sequences of a group, all at once."""
+        """(n L, d) of the sequences of a group, all at once. q, k, v: (n L, d), of its rows"""
         n, L, seen = group.sequences, group.length, group.seen
-        queries, keys, values = (part[group.rows].view(n, L, self.num_heads, self.head_dim) for part in (q, k, v))
+        queries, keys, values = (part.view(n, L, self.num_heads, self.head_dim) for part in (q, k, v))
         if cache is not None and seen:
             before = [self._before(part, group) for part in cache]
             keys, values = torch.cat([before[0], keys], 1), torch.cat([before[1], values], 1)
@@ -75,12 +79,12 @@ class SelfAttention(nn.Module):
         if self.rotary:
             queries, keys = rotated(queries, seen), rotated(keys, 0)
         mask = self._mask(L, seen, q.device)
-        said = F.scaled_dot_product_attention(
+        said = attended(
             queries,
             keys,
             values,
-            attn_mask=mask,
-            dropout_p=self.dropout if self.training else 0.0,
+            mask,
+            self.dropout if self.training else 0.0,
             is_causal=self.causal and mask is None and L > 1,
         )
         return said.transpose(1, 2).reshape(n * L, self.embed_dim)
@@ -152,12 +156,29 @@ class CrossAttention(nn.Module):
         if not source.length:
             return q.new_zeros(target.sequences * target.length, self.embed_dim)
         queries, keys, values = self._heads(q, target), *(self._heads(part, source) for part in memory)
-        said = F.scaled_dot_product_attention(queries, keys, values, dropout_p=self.dropout if self.training else 0.0)
+        said = attended(queries, keys, values, None, self.dropout if self.training else 0.0)
         return said.transpose(1, 2).reshape(target.sequences * target.length, self.embed_dim)
 
     def _heads(self, part: Tensor, group: Group) -> Tensor:
         """(n, heads, L, d / heads) of a group's rows."""
         return part[group.rows].view(group.sequences, group.length, self.num_heads, self.head_dim).transpose(1, 2)
+
+
+def attended(
+    queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, dropout: float, *, is_causal: bool = False
+) -> Tensor:
+    """softmax(Q K^T / sqrt(d)) V of (n, heads, L, d), with dropout of the weights.
+
+    mask: (L, S), which keys a query sees, at least one; None: all, or with `is_causal` those up to its own place
+    """
+    if not dropout:
+        return F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, is_causal=is_causal)
+    scores = (queries * queries.shape[-1] ** -0.5) @ keys.transpose(-2, -1)
+    if is_causal:
+        mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
+    if mask is not None:
+        scores = scores.masked_fill(~mask, float("-inf"))
+    return quick_dropout(torch.softmax(scores, -1), dropout) @ values
 
 
 def _refuse_heads(embed_dim: int, num_heads: int) -> None:

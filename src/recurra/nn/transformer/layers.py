@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recurra.base.errors import ConfigError
+from recurra.nn.dropout import QuickDropout
 from recurra.nn.linear import SteadyLinear
 from recurra.nn.transformer.attention import Cache, SelfAttention
 from recurra.nn.transformer.rows import Rows
@@ -72,10 +73,10 @@ class TransformerEncoderLayer(nn.Module):
         self.activation: Function = activation_function(activation)
         self.word = activation if isinstance(activation, str) else ""
         self.linear1 = SteadyLinear(d_model, dim_feedforward * (1 + self.gated), bias=bias)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = QuickDropout(dropout)
         self.linear2 = SteadyLinear(dim_feedforward, d_model, bias=bias)
         self.norm1, self.norm2 = (made_norm(norm, d_model, layer_norm_eps, bias=bias) for _ in range(2))
-        self.dropout1, self.dropout2 = nn.Dropout(dropout), nn.Dropout(dropout)
+        self.dropout1, self.dropout2 = QuickDropout(dropout), QuickDropout(dropout)
 
     def forward(
         self, src: Tensor, src_mask: None = None, src_key_padding_mask: None = None, *, lengths: Tensor | None = None
@@ -105,9 +106,11 @@ class FeedsForward(Protocol):
 
     linear1: SteadyLinear
     linear2: SteadyLinear
-    dropout: nn.Dropout
     activation: Function
     gated: bool
+
+    @property
+    def dropout(self) -> nn.Dropout: ...
 
 
 def fed_forward(layer: FeedsForward, x: Tensor) -> Tensor:
