@@ -91,7 +91,7 @@ def test_two_parallel_files_go_all_the_way(here: Path) -> None:
     report = done("train", "c.yaml", "--out", "run", "--json").json["report"]
     assert report["facts"]["best epoch by"].startswith("exact_match, ")
     assert {"exact_match", "token_accuracy", "perplexity", "log_loss"} == {s["name"] for s in report["scores"]}
-    assert set(report["baselines"]) == {"copy", "frequent"}
+    assert set(report["baselines"]) == {"copy", "frequent", "unigrams"}
     assert "exact_match by source length" in [table["caption"] for table in report["tables"]]
     write_parallel(pairs(4), "new")
     assert "2 of 4 new.{en,xx} rows stand in train" in done("evaluate", "run", "new.{en,xx}").err

@@ -92,3 +92,37 @@ def test_a_lower_score_that_is_better_is_read_the_right_way() -> None:
     assert words(replace(perplexity, scores=scores(perplexity=120.0))) == ["worse than a baseline"]
     assert words(replace(perplexity, dev=(2000.0, 1500.0))) == ["learned nothing"]
     assert words(replace(perplexity, dev=(500.0, 300.0, 200.0))) == ["still improving"]
+
+
+# -- a Transformer's illnesses -----------------------------------------------------------------------------------------
+
+ATTENTION = {"name": "transformer", "norm_first": True}
+TRANSLATION: Mapping[str, Mapping[str, Any]] = {
+    "task": {"name": "translation"},
+    "model": {"encoder": ATTENTION, "decoder": ATTENTION},
+    "training": {"epochs": 10, "batch_rows": 64, "optimizer": {"name": "adam", "lr": 0.005}, "schedule": "constant"},
+}
+WELL = Story(
+    select="bleu", better="higher", floor=0.0, dev=(10.0, 20.0, 25.0, 25.0), steps=1000, all_steps=1000, early=False,
+    train=None, scores=scores(bleu=25.0, log_loss=2.0), baselines={"unigrams": scores(log_loss=5.0)},
+)  # fmt: skip
+WARMED = {**TRANSLATION["training"], "schedule": {"name": "inverse_sqrt", "warmup": 0.1}}
+
+
+def test_a_loss_of_frequencies_alone_is_a_plateau_with_warm_up_against_it() -> None:
+    stuck = replace(WELL, dev=(0.0, 0.0, 0.0), scores=scores(bleu=0.0, log_loss=4.95))
+    (found,) = findings(stuck, TRANSLATION)
+    assert found.word == "unigram plateau"
+    assert "log loss is 4.95 a token after 1,000 steps; to know how frequent each token is has 5" in found.evidence
+    assert found.advice[0].settings == ("training.schedule={name: inverse_sqrt, warmup: 0.1}",)
+    (warmed,) = findings(stuck, {**TRANSLATION, "training": WARMED})
+    assert warmed.advice[0].settings == ("training.optimizer.lr=0.0015",)
+    assert words(WELL, TRANSLATION) == []
+    assert words(replace(stuck, steps=50), TRANSLATION) == ["too few steps"]
+
+
+def test_norms_behind_the_parts_want_a_warm_up() -> None:
+    behind = {**TRANSLATION, "model": {"encoder": ATTENTION, "decoder": {**ATTENTION, "norm_first": False}}}
+    (found,) = findings(WELL, behind)
+    assert (found.word, found.evidence.split()[0]) == ("no warm-up", "model.decoder.norm_first")
+    assert words(WELL, {**behind, "training": WARMED}) == []

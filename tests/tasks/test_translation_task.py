@@ -16,6 +16,7 @@ from recurra.base.contracts import Batch, Origin, Prediction, Record
 from recurra.base.errors import ConfigError, DataError, RunError
 from recurra.data.tokenizers import BOS, EOS, PAD, UNK
 from recurra.decode import Hypothesis
+from recurra.models import EncoderDecoder
 from recurra.tasks import TASKS, Translation, TranslationConfig
 from recurra.tasks.translation.answers import Candidate, Translated, attention_of
 from recurra.tasks.translation.losses import Forced, forced_rows
@@ -510,6 +511,43 @@ def test_baselines_copy_the_source_or_write_the_most_frequent_target() -> None:
     compared = task.baselines(train, {"test": test})
     values = {name: {s.name: s.value for s in scores} for name, scores in compared.scores.items()}
     assert (values["copy"]["exact_match"], values["frequent"]["exact_match"]) == (0.5, 0.5)
+
+
+def test_a_baseline_knows_how_frequent_each_token_is_and_nothing_else() -> None:
+    task = task_of([("a", "X"), ("b", "X"), ("Y", "Y")])
+    train = [task.example(row) for row in records([("a", "X"), ("b", "X"), ("Y", "Y")])]
+    test = [task.example(row) for row in records([("a", "X"), ("b", "Y Z")])]
+    (found,) = task.baselines(train, {"test": test}).scores["unigrams"]
+    # Six entries: four special ones, X and Y. Counts and 1: X 3, Y 2, the end 4, others 1; of 6 + 6. Z is unknown.
+    nats = [-math.log(count / 12) for count in (3, 4, 2, 1, 4)]
+    assert (found.name, found.split, found.value) == ("log_loss", "test", pytest.approx(sum(nats) / 5))
+
+
+def test_one_answer_to_five_sources_is_said() -> None:
+    task = task_of()
+    examples = [task.example(record(text), gold=False) for text in ("a", "b", "a b", "b a", "a a")]
+    same, other = (Translated((Candidate(text, (text,), 0.0, True),)) for text in ("X", "Y"))
+    (said,) = task.warnings([same] * 5, examples)
+    assert said.startswith("all 5 different sources have one answer, 'X': the model does not read its source.")
+    assert task.warnings([same] * 4 + [other], examples) == ()
+    assert task.warnings([same] * 4, examples[:4]) == ()
+
+
+def test_heads_are_shown_by_layer_with_a_table_of_what_they_do() -> None:
+    torch.manual_seed(0)
+    task, attention = task_of(), {"name": "transformer", "hidden_size": 8, "num_heads": 2}
+    inputs = {"name": "tokens", "embedding_size": 8}
+    model = EncoderDecoder(task.model_sizes, inputs=inputs, encoder=attention, decoder=attention).eval()
+    with torch.no_grad():
+        model.decoder.output.bias[EOS] = -20.0  # an answer of several tokens
+    found = task.explain(model, task.example(record("a b")), torch.device("cpu"))
+    names = [f"Attention of layer {layer}, head {head}" for layer in (1, 2) for head in (1, 2)]
+    assert [one.title for one in found.maps] == ["Attention: what each token of the answer looked at", *names]
+    assert all(len(one.rows) > 2 and one.columns == ("a", "b") for one in found.maps)
+    (table,) = found.tables
+    assert (table.caption, [row[:2] for row in table.rows]) == (
+        "Heads of attention", [(1, 1), (1, 2), (2, 1), (2, 2)],
+    )  # fmt: skip
 
 
 def test_facts_have_the_sizes_of_both_sides() -> None:

@@ -14,6 +14,8 @@ from recurra.doctor.advice import Advice, Tree, one_advice, part
 FEW_STEPS = 200
 # Train further ahead of dev than this, of 1: rows are known by heart.
 APART = 0.15
+# A loss of more than this share of what frequencies alone reach has learned no more than they.
+PLATEAU = 0.98
 # The best of the last epochs is this much better than the best before them, as a share of what was gained in all.
 STILL_RISING = 0.02
 
@@ -75,7 +77,7 @@ def findings(story: Story, tree: Tree) -> tuple[Finding, ...]:
 
     tree: the resolved config
     """
-    found = [finding for look in (_learned_nothing, _one_answer) for finding in look(story, tree)][:1]
+    found = [finding for look in (_unigram_plateau, _learned_nothing, _one_answer) for finding in look(story, tree)][:1]
     if not found:
         found = [finding for look in _OTHERS for finding in look(story, tree)]
     return tuple(found)
@@ -97,6 +99,46 @@ def _learned_nothing(story: Story, tree: Tree) -> Iterator[Finding]:
     else:
         yield Finding(
             "learned nothing", f"{where}, after {story.steps:,} steps.", (*_other_rate(tree), *_more_steps(tree))
+        )
+
+
+def _unigram_plateau(story: Story, tree: Tree) -> Iterator[Finding]:
+    """Frequencies of tokens are learned first; where nothing else was, the source is not read."""
+    ours, theirs = story.value("log_loss"), _of(story, "unigrams", "log_loss")
+    if ours is None or theirs is None or ours < PLATEAU * theirs or story.steps < FEW_STEPS:
+        return
+    yield Finding(
+        "unigram plateau",
+        f"log loss is {ours:.4g} a token after {story.steps:,} steps; to know how frequent each token is has "
+        f"{theirs:.4g}, whatever the source.",
+        tuple(_warm_up(tree)) or tuple(_other_rate(tree)),
+    )
+
+
+def _without_warm_up(story: Story, tree: Tree) -> Iterator[Finding]:
+    """Norms behind each part make the first gradients of a Transformer large (Xiong et al. 2020, section 3)."""
+    behind = [name for name in ("encoder", "decoder") if _norms_behind(part(tree, name))]
+    if behind and (advice := tuple(_warm_up(tree))):
+        yield Finding(
+            "no warm-up",
+            f"model.{behind[0]}.norm_first is false, and the learning rate begins at its peak.",
+            advice,
+        )
+
+
+def _norms_behind(options: Mapping[str, Any]) -> bool:
+    return options.get("name") == "transformer" and options.get("norm_first") is False
+
+
+def _warm_up(tree: Tree) -> Iterator[Advice]:
+    """A schedule with warm-up, for a Transformer whose schedule has none."""
+    if not any(part(tree, name).get("name") == "transformer" for name in ("encoder", "decoder")):
+        return
+    schedule = tree["training"].get("schedule")
+    if not (isinstance(schedule, Mapping) and float(schedule.get("warmup", 0) or 0) > 0):
+        yield one_advice(
+            "the first steps of a Transformer must be small (Xiong et al. 2020).",
+            {"training.schedule": "{name: inverse_sqrt, warmup: 0.1}"},
         )
 
 
@@ -178,6 +220,7 @@ def _overfitted(story: Story, tree: Tree) -> Iterator[Finding]:
 
 _OTHERS: tuple[Callable[[Story, Tree], Iterator[Finding]], ...] = (
     _few_steps,
+    _without_warm_up,
     _loss_of_majority,
     _under_baseline,
     _still_rising,

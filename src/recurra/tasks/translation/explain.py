@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
+from recurra.doctor.heads import head_table
 from recurra.doctor.maps import in_pieces
 from recurra.report import HeatMap
 from recurra.tasks.explanation import ExplanationTarget, answer_of, copies_of, entry_of, tree
@@ -30,6 +32,7 @@ def explained(task: Translation, model: torch.nn.Module, example: TextPair, devi
     best = output.best
     known = task.answered(example, best.text, best.tokens)
     reverse = bool(getattr(model.encoder, "reverse", False))
+    heads = _by_head(task, model, known, device)
     return ExplanationTarget(
         task.answer(example, output).to_dict(),
         example.source,
@@ -38,7 +41,8 @@ def explained(task: Translation, model: torch.nn.Module, example: TextPair, devi
         copies_of(task, known, device),
         lambda prediction, batch: -loss_of(prediction, batch, 0.0).total,
         f"the log-probability of '{best.text}'",
-        _attention(task, model, example, known, device),
+        (*_attention(task, model, example, known, device), *_heads(heads, example, known)),
+        () if heads is None else head_table(heads),
         lines=_hypotheses(task, model, example, device),
         backwards=reverse,
     )
@@ -54,23 +58,25 @@ def _attention(
     asked = task.with_options({"attention": True, "beam": task.search.beam})
     looked: Translated = answer_of(asked, model, example, device)
     title = "Attention: what each token of the answer looked at"
-    whole = in_pieces(title, said_tokens(looked.best), example.source, looked.attention or ())
-    return (*whole, *_heads(task, model, example, known, device))
+    return tuple(in_pieces(title, said_tokens(looked.best), example.source, looked.attention or ()))
 
 
-def _heads(
-    task: Translation, model: torch.nn.Module, example: TextPair, known: TextPair, device: torch.device
-) -> Iterator[HeatMap]:
-    """The same by layer and head, of a decoder that has heads, where there are no more than anybody looks at."""
+def _by_head(task: Translation, model: torch.nn.Module, known: TextPair, device: torch.device) -> Tensor | None:
+    """(layers, heads, S, T): what each head of the decoder looked at in the source; None of one without heads."""
     by_head = getattr(model, "attention_by_head", None)
     with torch.no_grad():
         found = None if by_head is None else by_head(task.collate([known], [0]).to(device))
-    if found is None or found.shape[0] * found.shape[1] > HEADS:
+    return None if found is None else found[:, :, :, 0]
+
+
+def _heads(weights: Tensor | None, example: TextPair, known: TextPair) -> Iterator[HeatMap]:
+    """A map for each head, where there are no more than anybody looks at."""
+    if weights is None or weights.shape[0] * weights.shape[1] > HEADS:
         return
     said = (*wanted(known).encoded.tokens, END)
-    for layer, heads in enumerate(found[:, :, :, 0].tolist(), start=1):
-        for head, weights in enumerate(heads, start=1):
-            yield from in_pieces(f"Attention of layer {layer}, head {head}", said, example.source, weights)
+    for layer, heads in enumerate(weights.tolist(), start=1):
+        for head, each in enumerate(heads, start=1):
+            yield from in_pieces(f"Attention of layer {layer}, head {head}", said, example.source, each)
 
 
 def _hypotheses(task: Translation, model: torch.nn.Module, example: TextPair, device: torch.device) -> tuple[str, ...]:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from recurra.base.contracts import Batch, Loss, Prediction
+from recurra.base.contracts import Batch, Loss, Prediction, Score
 from recurra.base.errors import ConfigError
+from recurra.data.tokenizers import EOS
 from recurra.losses import fixed_sum
 from recurra.nn import linear_cross_entropy
+from recurra.tasks.translation.pairs import TextPair, wanted
 
 # Rows whose logits are held at once while scoring: 40 MB at a vocabulary of 10,000.
 ROWS = 1024
@@ -73,6 +77,26 @@ def real_targets(batch: Batch) -> Tensor:
     tokens = batch.targets["tokens"]
     lengths = batch.inputs["target_lengths"].to(tokens.device)
     return torch.arange(len(tokens), device=tokens.device).unsqueeze(1) < lengths
+
+
+def unigram_loss(train: Sequence[TextPair], rows: Sequence[TextPair], split: str) -> Score:
+    """Nats a target token, its end among them, for whoever knows how frequent each is in training, and nothing else.
+
+    Counts with 1 added for each entry of the vocabulary. A model that says no better has not seen its source.
+    """
+    size = len(wanted(train[0]).encoded.vocabulary)
+    counts, asked = _counted(train, size), _counted(rows, size)
+    nats = -np.log((counts + 1) / (counts.sum() + size))
+    return Score("log_loss", float((asked * nats).sum() / max(asked.sum(), 1)), "nats", "lower", split)
+
+
+def _counted(rows: Sequence[TextPair], size: int) -> NDArray[np.float64]:
+    """(size,) how often each token stands in the targets of rows."""
+    counts = np.zeros(size)
+    for row in rows:
+        np.add.at(counts, wanted(row).encoded.ids, 1)
+    counts[EOS] += len(rows)
+    return counts
 
 
 def _said(prediction: Prediction, batch: Batch, real: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

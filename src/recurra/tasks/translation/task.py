@@ -31,7 +31,7 @@ from recurra.tasks.options import refuse_options
 from recurra.tasks.translation.answers import Candidate, Translated, attention_of, candidates, said_tokens
 from recurra.tasks.translation.batches import collated, copied, tokens_of
 from recurra.tasks.translation.explain import explained
-from recurra.tasks.translation.losses import Forced, forced_rows, loss_of
+from recurra.tasks.translation.losses import Forced, forced_rows, loss_of, unigram_loss
 from recurra.tasks.translation.pairs import Columns, PairCodec, PairRow, TextPair, Wanted, text_of, wanted
 from recurra.tasks.translation.readers import Limits, Sides
 from recurra.tasks.translation.search import Autoregressive, Search
@@ -260,14 +260,18 @@ class Translation:
         )
 
     def baselines(self, train: Sequence[TextPair], splits: Mapping[str, Sequence[TextPair]]) -> Compared:
-        """What it scores to copy the source, and to write the most frequent target of training."""
+        """What it scores to copy the source, and to write the most frequent target of training.
+
+        unigrams: the log loss of knowing how frequent each token is, and nothing else
+        """
         frequent = Counter(wanted(e).text for e in train).most_common(1)[0][0]
         copied: list[Score] = []
         same: list[Score] = []
         for name, rows in splits.items():
             copied += self._said([e.text for e in rows], rows, name)
             same += self._said([frequent] * len(rows), rows, name)
-        return Compared({"copy": tuple(copied), "frequent": tuple(same)}, ())
+        tokens = tuple(unigram_loss(train, rows, name) for name, rows in splits.items())
+        return Compared({"copy": tuple(copied), "frequent": tuple(same), "unigrams": tokens}, ())
 
     def facts(self, splits: Mapping[str, Sequence[TextPair]]) -> dict[str, str | int | float]:
         """Sizes of vocabularies and splits, and what was unknown."""

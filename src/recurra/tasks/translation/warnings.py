@@ -11,6 +11,8 @@ from recurra.tasks.translation.answers import Translated
 from recurra.tasks.translation.pairs import TextPair
 from recurra.tasks.translation.readers import Sides
 
+# Sources that must have one answer before that is said.
+ALIKE = 5
 _APART = re.compile(r"\s[.,](?=\s|$)")
 
 
@@ -18,7 +20,13 @@ def warnings(outputs: Sequence[Translated], examples: Sequence[TextPair], sides:
     """A sentence for each thing that is so, with how often, and the first place."""
     seen = [k for k, example in enumerate(examples) if not example.is_blank]
     read, said = [examples[k] for k in seen], [outputs[k] for k in seen]
-    return (*blank_warnings(examples), *_unknown(read), *too_long(read, sides, ""), *_unfinished(said, read))
+    return (
+        *blank_warnings(examples),
+        *_unknown(read),
+        *too_long(read, sides, ""),
+        *_unfinished(said, read),
+        *_all_alike(said, read),
+    )
 
 
 def too_long(examples: Sequence[TextPair], sides: Sides, split: str) -> tuple[str, ...]:
@@ -75,6 +83,18 @@ def _unfinished(outputs: Sequence[Translated], examples: Sequence[TextPair]) -> 
     return (
         f"{len(found)} of {len(examples)} answers {were} cut at the longest length, before the model came to an end; "
         f"the first: {found[0].origin}. Raise task.max_length_factor, or train longer.",
+    )
+
+
+def _all_alike(outputs: Sequence[Translated], examples: Sequence[TextPair]) -> tuple[str, ...]:
+    """A sentence where several different sources have one answer."""
+    sources = {example.text for example in examples}
+    if len(sources) < ALIKE or len({output.best.text for output in outputs}) > 1:
+        return ()
+    return (
+        f"all {len(sources)} different sources have one answer, {outputs[0].best.text!r:.60}: the model does not read "
+        "its source. Try a longer warm-up (training.schedule: {name: inverse_sqrt, warmup: 0.1}) and a lower rate "
+        "(training.optimizer.lr), or train longer.",
     )
 
 
