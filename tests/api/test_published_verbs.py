@@ -11,11 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file
 
-from api.api_room import done, refused, write_csv
+from api.api_room import done, recurra, refused, write_csv
 from api.test_finetuning import learner_of, write
+from oracles import bert
 from published_room import WORDS, folder, tensors
 from recurra import api
+from recurra.data.tokenizers import read_pieces
 
 CONFIG: Mapping[str, Mapping[str, Any]] = {
     "task": {"name": "classification"},
@@ -78,6 +81,61 @@ def test_rates_fall_from_layer_to_layer(begun: Path, monkeypatch: pytest.MonkeyP
     write("c.yaml", CONFIG, {"training": {"rate_decay": 2.0, "optimizer": {"name": "adamw", "lr": 0.008}}})
     rates = [group["lr"] for group in learner_of("c.yaml", monkeypatch).optimizer.param_groups]
     assert rates == pytest.approx([0.008, 0.004, 0.002, 0.001])  # head and pooler, two layers, inputs
+
+
+def test_a_run_becomes_a_folder_again_whose_tensors_are_the_runs_and_whose_texts_are_cut_alike(begun: Path) -> None:
+    done("train", "c.yaml", "--out", "r")
+    said = done("export", "r", "--transformers", "out").out
+    assert "41 tensors of a BertForSequenceClassification" in said
+    run = api.open_run(Path("r"))
+    w = {name: tensor.astype(np.float64) for name, tensor in load_file(begun / "out/model.safetensors").items()}
+    encoder = {name.removeprefix("bert."): tensor for name, tensor in w.items()}
+    ids = [WORDS.index(piece) for piece in ("[CLS]", "the", "film", "!", "[SEP]")]
+    first = bert.run(encoder, ids, [0] * 5, layers=2, heads=2, eps=1e-12)[0]
+    pooled = np.tanh(encoder["pooler.dense.weight"] @ first + encoder["pooler.dense.bias"])
+    logits = w["classifier.weight"] @ pooled + w["classifier.bias"]
+    shares = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
+    answer = done("predict", "r", "--json", "the film!").json["probabilities"]
+    config = json.loads((begun / "out/config.json").read_text())
+    for number, label in config["id2label"].items():
+        assert answer[label] == pytest.approx(shares[int(number)], abs=1e-5)  # float32 beside float64
+    assert config["architectures"] == ["BertForSequenceClassification"]
+    again = read_pieces(begun / "out")
+    assert again.tokenize("Film, filming!") == run.task.reader.tokenizer.tokenize("Film, filming!")
+    assert "is there already; choose another folder" in recurra("export", "r", "--transformers", "out").err
+
+
+def test_its_onnx_file_agrees_with_it(begun: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    done("train", "c.yaml", "--out", "r")
+    assert max(done("export", "r", "--onnx", "o.onnx", "--json").json["o.onnx"].values()) < 1e-4
+
+
+def test_vectors_of_a_folder_are_those_of_the_definition_and_a_runs_are_its_own(begun: Path) -> None:
+    said = done("encode", "tiny", "the film!", "a", "--output", "v.npy").out
+    assert said == "v.npy: 2 rows, vectors of 8 numbers.\n"
+    w = {name: tensor.astype(np.float64) for name, tensor in tensors().items()}
+    ids = [WORDS.index(piece) for piece in ("[CLS]", "the", "film", "!", "[SEP]")]
+    expected = bert.run(w, ids, [0] * 5, layers=2, heads=2, eps=1e-12)
+    np.testing.assert_allclose(np.load("v.npy")[0], expected.mean(0), atol=1e-5)
+    done("encode", "tiny", "the film!", "--pooling", "cls", "--output", "v.npy")
+    np.testing.assert_allclose(np.load("v.npy")[0], expected[0], atol=1e-5)
+    done("encode", "tiny", "the film!", "a", "--pooling", "none", "--output", "v.npz")
+    with np.load("v.npz") as found:
+        assert found["lengths"].tolist() == [5, 3]
+        np.testing.assert_allclose(found["vectors"][:5], expected, atol=1e-5)
+    done("train", "c.yaml", "--out", "r")
+    assert done("encode", "r", "--input", "data.csv", "--output", "rows.npy", "--json").json["rows"] == len(ROWS)
+    done("encode", "r", ROWS[3][0], "--output", "one.npy")
+    np.testing.assert_array_equal(np.load("rows.npy")[3], np.load("one.npy")[0])
+
+
+def test_what_cannot_be_encoded_is_refused(begun: Path) -> None:
+    assert "expected texts, or --input FILE, one of them" in refused("encode", "tiny", "--output", "v.npy")
+    assert "expected a file that ends in .npz" in refused(
+        "encode", "tiny", "a", "--pooling", "none", "--output", "v.npy"
+    )
+    assert "1 of 1 texts are longer than is read" in recurra("encode", "tiny", "a " * 40, "--output", "v.npy").err
 
 
 PAIRS: Mapping[str, Any] = {"task": {"text": "premise", "pair": "hypothesis"}}

@@ -134,7 +134,9 @@ def test_weights_for_torch_are_written_or_refused_by_name(here: Path) -> None:
 
 
 def test_what_to_write_must_be_said(here: Path) -> None:
-    assert refused("export", "texts") == "recurra export: expected --onnx FILE or --torch FILE, or both.\n"
+    assert refused("export", "texts") == (
+        "recurra export: expected --onnx FILE, --torch FILE, --vectors FILE or --transformers DIR, or several.\n"
+    )
 
 
 def test_a_file_may_be_written_for_one_runtime(here: Path) -> None:

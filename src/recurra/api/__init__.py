@@ -6,7 +6,8 @@ distributed   training in several processes, watched over               worker  
 explaining    explain                        demos        demo, data sets that every machine has
 generating    generate, suggest: what a language model, or one of music, says next
 doctoring     doctor: where gradients go     inspecting   inspect
-exporting     export_onnx, export_torch, export_vectors: a run for other programs
+encoding      vectors of texts
+exporting     export_onnx, export_torch, export_published, export_vectors: a run for other programs
 finetuning    a model that begins with a language model
 pretrained_vectors   one that begins with vectors of words from a file
 options       sections of the config         schema       the config as a whole
@@ -33,9 +34,10 @@ if TYPE_CHECKING:
     from recurra.api.demos import Listed, data_export, data_list, demo
     from recurra.api.distributed import Distributed
     from recurra.api.doctoring import Diagnosed, doctor
+    from recurra.api.encoding import TextVectors, rows_to_encode, text_vectors, write_vectors
     from recurra.api.evaluating import evaluate, predict, read_for, text_column
     from recurra.api.explaining import Explanation, explain
-    from recurra.api.exporting import export_onnx, export_torch, export_vectors
+    from recurra.api.exporting import export_onnx, export_published, export_torch, export_vectors
     from recurra.api.folder import OpenRun, open_run
     from recurra.api.generating import generate, midi, suggest, suggester
     from recurra.api.groups import TrainedGroup, resume_group, train_group
@@ -58,6 +60,7 @@ __all__ = [
     "OpenRun",
     "Piece",
     "Source",
+    "TextVectors",
     "Trained",
     "TrainedGroup",
     "answered",
@@ -72,6 +75,7 @@ __all__ = [
     "evaluate",
     "explain",
     "export_onnx",
+    "export_published",
     "export_torch",
     "export_vectors",
     "finish",
@@ -88,13 +92,16 @@ __all__ = [
     "read_for",
     "resume",
     "resume_group",
+    "rows_to_encode",
     "source_for",
     "suggest",
     "suggester",
     "text_column",
+    "text_vectors",
     "train",
     "train_group",
     "vectors",
+    "write_vectors",
 ]
 
 # Where each name is. Imported when it is asked for: torch takes seconds, and a mistaken path needs none of them.
@@ -102,9 +109,10 @@ _NAMES = {
     "recurra.api.answers": "Answered Columns Source answered columns_of source_for",
     "recurra.api.demos": "Listed data_export data_list demo",
     "recurra.api.doctoring": "Diagnosed doctor",
+    "recurra.api.encoding": "TextVectors rows_to_encode text_vectors write_vectors",
     "recurra.api.evaluating": "evaluate predict read_for text_column",
     "recurra.api.explaining": "Explanation explain",
-    "recurra.api.exporting": "export_onnx export_torch export_vectors",
+    "recurra.api.exporting": "export_onnx export_published export_torch export_vectors",
     "recurra.api.folder": "OpenRun open_run",
     "recurra.api.generating": "generate midi suggest suggester",
     "recurra.api.groups": "TrainedGroup resume_group train_group",

@@ -12,12 +12,14 @@ from recurra.api.defaults import in_float32
 from recurra.api.folder import OpenRun, opened
 from recurra.api.given import AnyPath, path_of
 from recurra.api.word_vectors import vectors
+from recurra.base.errors import ConfigError
 from recurra.data.word_vectors import write_vectors
 from recurra.export import ANY, Agreement, onnx, save_torch
 from recurra.models import SequenceModel
+from recurra.models.contract import Publishes
 from recurra.models.heads import LabelHead
 from recurra.models.wide import Bag
-from recurra.tasks import Calibrates
+from recurra.tasks import Calibrates, ReadsPieces
 
 
 @in_float32
@@ -71,3 +73,23 @@ def _tempered(run: OpenRun) -> torch.nn.Module:
         for weights in scaled:
             weights.copy_(weights.double() / temperature)
     return model
+
+
+@in_float32
+def export_published(run: AnyPath | OpenRun, path: AnyPath, *, cells: Iterable[AnyPath] = ()) -> str:
+    """Write a run's encoder as a Hugging Face folder, which `transformers` loads; a sentence on what stands in it.
+
+    Calibrated probabilities are in the head's weights already.
+    Raises ConfigError for a model whose encoder has no such form, RunError for a folder that holds one already.
+    """
+    trained, folder = opened(run, cells), path_of(path, "path")
+    task, model = trained.task, _tempered(trained)
+    published = isinstance(model, SequenceModel) and isinstance(model.encoder, Publishes)
+    if not (published and isinstance(task, ReadsPieces) and task.pieces is not None):
+        raise ConfigError(
+            "export: --transformers writes encoders as Hugging Face has them: model.encoder.name: pretrained, which "
+            "reads word pieces; --onnx and --torch write others."
+        )
+    assert isinstance(model, SequenceModel)
+    files, pad = task.pieces.files(), task.pieces.pad
+    return str(model.encoder.publish(folder, model.inputs, model.head, task.head_labels, files, pad))

@@ -14,8 +14,8 @@ from recurra.base.errors import ConfigError
 from recurra.export.layers import linear
 from recurra.export.onnx_graph import Drawing, Value
 from recurra.export.recurrent import last, recurrent
-from recurra.export.transformers import transformer
-from recurra.models.encoders import AWD, Convolutional, Dense, RecurrentEncoder, Transformer
+from recurra.export.transformers import pretrained, transformer
+from recurra.models.encoders import AWD, Convolutional, Dense, Pretrained, RecurrentEncoder, Transformer
 from recurra.models.encoders.recurrent import state_names
 from recurra.nn import Recurrent
 
@@ -95,6 +95,11 @@ def _transformer(draw: Drawing, encoder: Transformer, x: Value, lengths: Value, 
     return EncodedValues(outputs, lengths, summary, {})
 
 
+def _pretrained(draw: Drawing, encoder: Pretrained, x: Value, lengths: Value, given: States) -> EncodedValues:
+    outputs, summary = pretrained(draw, encoder, x, lengths)
+    return EncodedValues(outputs, lengths, summary, {})
+
+
 def _normalized(draw: Drawing, norm: nn.LayerNorm, x: Value) -> Value:
     scale, shift = draw.weight(norm.weight), draw.weight(_there(norm.bias))
     return draw.put("LayerNormalization", x, scale, shift, axis=-1, epsilon=norm.eps)
@@ -136,4 +141,5 @@ WRITERS: dict[type[nn.Module], Callable[[Drawing, Any, Value, Value, States], En
     Convolutional: _convolutional,
     Dense: _dense,
     Transformer: _transformer,
+    Pretrained: _pretrained,
 }

@@ -13,7 +13,8 @@ from recurra.base.errors import ConfigError
 from recurra.export.layers import clean, write
 from recurra.export.onnx_graph import Drawing, Value
 from recurra.export.parts import Named, padding, random_lengths, random_numbers, table_size
-from recurra.models.inputs import Tokens, Vectors, WordsAndCharacters
+from recurra.export.transformers import word_pieces
+from recurra.models.inputs import Tokens, Vectors, WordPieces, WordsAndCharacters
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,18 @@ def _tokens(draw: Drawing, inputs: Tokens, names: Names) -> Read:
         return {"tokens": random.integers(0, known, (T, N)), "lengths": random_lengths(random, N, T)}
 
     return Read(write(draw, inputs.embedding, clean(draw, tokens, lengths)), lengths, ask)
+
+
+def _word_pieces(draw: Drawing, inputs: WordPieces, names: Names) -> Read:
+    tokens = draw.input(names.get("tokens", "tokens"), np.int64, ("T", "N"))
+    lengths = draw.input(names.get("lengths", "lengths"), np.int64, ("N",))
+    known = inputs.words.num_embeddings + 4  # numbers of a vocabulary begin with four that no piece has
+
+    def ask(random: np.random.Generator, N: int, T: int) -> Named:
+        T = min(T, inputs.longest)
+        return {"tokens": random.integers(0, known, (T, N)), "lengths": random_lengths(random, N, T)}
+
+    return Read(word_pieces(draw, inputs, clean(draw, tokens, lengths)), lengths, ask)
 
 
 def _words(draw: Drawing, inputs: WordsAndCharacters, names: Names) -> Read:
@@ -99,4 +112,5 @@ WRITERS: dict[type[nn.Module], Callable[[Drawing, Any, Names], Read]] = {
     Tokens: _tokens,
     WordsAndCharacters: _words,
     Vectors: _vectors,
+    WordPieces: _word_pieces,
 }

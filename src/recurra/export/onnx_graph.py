@@ -24,7 +24,7 @@ Shape: TypeAlias = Sequence[int | str]
 # runtime of 2022 can read it.
 OPSET, IR_VERSION = 17, 8
 # Types of elements by number, as `Cast` takes them: onnx.TensorProto.FLOAT and INT32.
-FLOAT, INT32 = 1, 6
+FLOAT, INT32, INT64 = 1, 6, 7
 # protobuf, in which the file is written, stops at 2 GiB.
 MAX_BYTES = 2**31 - 1
 

@@ -8,8 +8,9 @@ from torch import nn
 
 from recurra.base.errors import ConfigError
 from recurra.export.layers import LOWEST, linear
-from recurra.export.onnx_graph import FLOAT, Drawing, Value
-from recurra.models.encoders import Transformer
+from recurra.export.onnx_graph import FLOAT, INT64, Drawing, Value
+from recurra.models.encoders import Pretrained, Transformer
+from recurra.models.inputs import WordPieces
 from recurra.nn.transformer import TransformerEncoderLayer
 from recurra.nn.transformer.attention import SelfAttention
 from recurra.nn.transformer.positions import frequencies
@@ -27,8 +28,7 @@ def transformer(draw: Drawing, encoder: Transformer, x: Value, lengths: Value) -
     y = draw.put("Transpose", draw.put("Mul", x, draw.constant(encoder.places.scale)), perm=[1, 0, 2])  # (N, T, d)
     steps = draw.steps(draw.size(y, 1))
     y = _placed(draw, encoder, y, steps)
-    hidden = draw.put("Transpose", draw.put("Not", real), perm=[1, 2, 0])  # (N, 1, T)
-    mask = draw.spread(draw.put("Mul", draw.put("Cast", hidden, to=FLOAT), draw.constant(LOWEST)), 1)
+    mask = _mask(draw, real)
     for block in encoder.blocks:
         assert isinstance(block, TransformerEncoderLayer)
         y = _layer(draw, block, y, mask, steps)
@@ -36,6 +36,46 @@ def transformer(draw: Drawing, encoder: Transformer, x: Value, lengths: Value) -
     count = draw.put("Max", draw.put("Cast", lengths, to=FLOAT), draw.constant(1.0))
     total = draw.put("ReduceSum", outputs, draw.integers(0), keepdims=0)
     return outputs, draw.put("Div", total, draw.spread(count, 1))
+
+
+def pretrained(draw: Drawing, encoder: Pretrained, x: Value, lengths: Value) -> tuple[Value, Value]:
+    """Outputs (T, N, M), zero where padded, and the summary (N, M), of the first step."""
+    real = draw.spread(draw.sequence_mask(lengths, x), 2)
+    y = draw.put("Transpose", draw.where(real, x), perm=[1, 0, 2])  # (N, T, d)
+    steps, mask = draw.steps(draw.size(y, 1)), _mask(draw, real)
+    for block in encoder.blocks:
+        assert isinstance(block, TransformerEncoderLayer)
+        y = _layer(draw, block, y, mask, steps)
+    outputs = draw.where(real, draw.put("Transpose", y, perm=[1, 0, 2]))
+    first = draw.take(outputs, 0, 0)
+    if encoder.pooler is None:
+        return outputs, first
+    return outputs, draw.put("Tanh", linear(draw, encoder.pooler, first))
+
+
+def word_pieces(draw: Drawing, inputs: WordPieces, tokens: Value) -> Value:
+    """x (T, N, d) of the vocabulary's numbers (T, N)."""
+    number = draw.constant(4, np.int64)
+    known = draw.put("GreaterOrEqual", tokens, number)
+    unknown = draw.constant(inputs.unknown, np.int64)
+    pieces = draw.put("Where", known, draw.put("Sub", tokens, number), unknown)
+    x = draw.put("Gather", draw.weight(inputs.words.weight, "pieces"), pieces, axis=0)
+    at = draw.put("Add", draw.steps(draw.size(tokens, 0)), draw.constant(inputs.first, np.int64))
+    placed = draw.put("Gather", draw.weight(inputs.positions.weight, "positions"), at, axis=0)
+    x = draw.put("Add", x, draw.spread(placed, 1))
+    if inputs.segments is not None:
+        ends = draw.put("Equal", pieces, draw.constant(inputs.separator, np.int64))
+        before = draw.put("CumSum", draw.put("Cast", ends, to=INT64), draw.constant(0, np.int64), exclusive=1)
+        last = draw.constant(inputs.segments.num_embeddings - 1, np.int64)
+        segments = draw.weight(inputs.segments.weight, "segments")
+        x = draw.put("Add", x, draw.put("Gather", segments, draw.put("Min", before, last), axis=0))
+    return _normed(draw, inputs.norm, x)
+
+
+def _mask(draw: Drawing, real: Value) -> Value:
+    """(N, 1, 1, T), what is added to scores, of (T, N, 1)."""
+    hidden = draw.put("Transpose", draw.put("Not", real), perm=[1, 2, 0])  # (N, 1, T)
+    return draw.spread(draw.put("Mul", draw.put("Cast", hidden, to=FLOAT), draw.constant(LOWEST)), 1)
 
 
 def _placed(draw: Drawing, encoder: Transformer, y: Value, steps: Value) -> Value:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
@@ -132,6 +133,17 @@ class BeginsWith(Protocol):
 
     def begin(self, inputs: Any) -> str:
         """Put them into this encoder and its inputs, in place; a sentence on what was taken, "" for nothing."""
+        ...
+
+
+@runtime_checkable
+class Publishes(Protocol):
+    """What an encoder has besides that can be written as a Hugging Face folder."""
+
+    def publish(
+        self, path: Path, inputs: Any, head: Any, labels: Sequence[str], files: Mapping[str, str], pad: int
+    ) -> str:
+        """Write it with its inputs and head; a sentence. files: of the tokenizer. Raises ConfigError or RunError."""
         ...
 
 

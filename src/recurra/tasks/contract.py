@@ -22,7 +22,7 @@ from recurra.data.fields import Field
 from recurra.data.preparing import Means
 from recurra.data.splits import OrderedSplit
 from recurra.data.store import Codec
-from recurra.data.tokenizers import Vocabulary
+from recurra.data.tokenizers import Pieces, Vocabulary
 from recurra.data.word_vectors import WordVectors
 from recurra.metrics import Compared
 from recurra.metrics.mixing import Mix
@@ -361,6 +361,19 @@ class Embeds(Capability, Protocol):
 
     @property
     def vocabulary(self) -> Vocabulary: ...
+
+
+@runtime_checkable
+class ReadsPieces(Capability, Protocol):
+    """What a task has besides whose texts may be cut into the pieces of published weights.
+
+    pieces: None where they are cut otherwise      head_labels: what the model's head tells apart, in order
+    """
+
+    @property
+    def pieces(self) -> Pieces | None: ...
+    @property
+    def head_labels(self) -> tuple[str, ...]: ...
 
 
 @runtime_checkable

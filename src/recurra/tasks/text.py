@@ -96,6 +96,11 @@ class TextEncoder:
         return encode(self.vocabulary, tokens[self._limits(len(tokens))]), len(tokens)
 
     @property
+    def pieces(self) -> Pieces | None:
+        """The tokenizer, if it has word pieces."""
+        return self.tokenizer if isinstance(self.tokenizer, Pieces) else None
+
+    @property
     def sizes(self) -> dict[str, int]:
         """What a model has to know of the tokens: how many there are, and of word pieces the numbers of marks."""
         marks = self.tokenizer.sizes if isinstance(self.tokenizer, Pieces) else {}

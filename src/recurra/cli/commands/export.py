@@ -1,4 +1,4 @@
-"""`recurra export`: a trained model for other programs, as ONNX, as weights for torch, or as vectors of words."""
+"""`recurra export`: a trained model for other programs, as ONNX, weights for torch, vectors, a Hugging Face folder."""
 
 from __future__ import annotations
 
@@ -34,13 +34,18 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="write the vectors of its words: .txt and .vec (text), .bin (word2vec's binary form) or .safetensors",
     )
+    parser.add_argument(
+        "--transformers", metavar="DIR", type=Path, help="write a Hugging Face folder of an encoder pretrained"
+    )
     add_cells(parser)
     add_json(parser, "how far each output is from the model's")
 
 
 def _run(args: argparse.Namespace) -> int:
-    if not (args.onnx or args.torch or args.vectors):
-        raise UsageError("recurra export: expected --onnx FILE, --torch FILE or --vectors FILE, or several of them.")
+    if not (args.onnx or args.torch or args.vectors or args.transformers):
+        raise UsageError(
+            "recurra export: expected --onnx FILE, --torch FILE, --vectors FILE or --transformers DIR, or several."
+        )
     from recurra import api
 
     if args.target != "any" and not args.onnx:
@@ -56,9 +61,12 @@ def _run(args: argparse.Namespace) -> int:
     if args.torch:
         found[str(args.torch)] = api.export_torch(args.run, args.torch, cells=args.cells)
     written = {str(args.vectors): api.export_vectors(args.run, args.vectors)} if args.vectors else {}
+    told = api.export_published(args.run, args.transformers, cells=args.cells) if args.transformers else ""
     if args.json:
         put_json(found | {path: {"words": number} for path, number in written.items()})
         return DONE
+    if told:
+        put(told)
     for path, number in written.items():
         put(f"{path}: written; {number:,} words.")
     for path, differences in found.items():

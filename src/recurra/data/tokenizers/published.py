@@ -81,6 +81,11 @@ class Pieces:
         known = {"unknown": "unknown_piece", "separator": "separator_piece", "mask": "mask_piece"}
         return {known[name]: self._numbers[word] for name, word in self.marks.items() if name in known}
 
+    @property
+    def pad(self) -> int:
+        """The folder's number of padding; 0 where it has none."""
+        return self._numbers.get(self.marks.get("pad", ""), 0)
+
     def tokenize(self, text: str) -> list[str]:
         """The pieces of a text, or of the two texts of a pair, with their marks."""
         return self.framed([[piece for piece, _ in self.pieces(part)] for part in text.split(PAIR, 1)])
@@ -132,6 +137,41 @@ class Pieces:
         plain = [token for token in tokens if token not in marks]
         decoder = self._made.decoder
         return " ".join(plain) if decoder is None else str(decoder.decode(plain))
+
+    def files(self) -> dict[str, str]:
+        """The files of a Hugging Face folder that hold it: tokenizer.json, of word pieces also vocab.txt."""
+        begin, separator = self.marks["begin"], self.marks["separator"]
+        one = [{"SpecialToken": {"id": begin, "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}]
+        end = {"SpecialToken": {"id": separator, "type_id": 0}}
+        of_second = int(begin != "<s>")  # RoBERTa has one segment
+        two = [
+            *[end] * (begin == "<s>"),
+            {"Sequence": {"id": "B", "type_id": of_second}},
+            {"SpecialToken": {"id": separator, "type_id": of_second}},
+        ]
+        known = {word: {"id": word, "ids": [self._numbers[word]], "tokens": [word]} for word in (begin, separator)}
+        template = {
+            "type": "TemplateProcessing",
+            "single": [*one, end],
+            "pair": [*one, end, *two],
+            "special_tokens": known,
+        }
+        kept = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+        marks = [{"id": self._numbers[word], "content": word, **kept} for word in self.marks.values()]
+        others = [{"id": n, "content": w, **kept} for w, n in self._extra.items() if w not in self.marks.values()]
+        added = sorted([*marks, *others], key=lambda one: int(str(one["id"])))
+        whole = {"version": "1.0", "truncation": None, "padding": None, "added_tokens": added, **self._library}
+        found = {"tokenizer.json": json.dumps({**whole, "post_processor": template}, ensure_ascii=False)}
+        names = {"begin": "cls", "separator": "sep", "unknown": "unk", "pad": "pad", "mask": "mask"}
+        config: dict[str, Any] = {f"{names[name]}_token": word for name, word in self.marks.items()}
+        if self._library["model"]["type"] == "WordPiece":
+            by_number = sorted(self._numbers, key=self._numbers.__getitem__)
+            found["vocab.txt"] = "\n".join(by_number) + "\n"
+            lowercase = bool((self._library.get("normalizer") or {}).get("lowercase"))
+            config |= {"tokenizer_class": "BertTokenizer", "do_lower_case": lowercase}
+        else:
+            config |= {"tokenizer_class": "PreTrainedTokenizerFast"}
+        return {**found, "tokenizer_config.json": json.dumps(config)}
 
     def to_json(self) -> dict[str, Any]:
         """The tokenizer as the library writes it, and pieces beside its model."""

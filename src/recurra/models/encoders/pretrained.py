@@ -13,10 +13,23 @@ from recurra.base.errors import ConfigError, DataError
 from recurra.base.option import Opt
 from recurra.models import options as o
 from recurra.models.contract import Encoded, Ends, Layer, Step
+from recurra.models.heads.label import LabelHead
+from recurra.models.heads.tags import TagsHead
 from recurra.models.inputs.word_pieces import WordPieces
-from recurra.models.published import Place, places_of, read_architecture, read_names, read_tensors, stripped
+from recurra.models.published import (
+    Architecture,
+    Place,
+    as_config,
+    places_of,
+    read_architecture,
+    read_names,
+    read_tensors,
+    stripped,
+    write_folder,
+)
 from recurra.models.published.names import IGNORED
 from recurra.nn import SteadyLinear
+from recurra.nn.pool import Last
 from recurra.nn.transformer import Rows, TransformerEncoderLayer
 from recurra.nn.transformer.layers import ACTIVATIONS
 
@@ -201,10 +214,75 @@ class Pretrained(nn.Module):
         more = f" Left out, as no part of the encoder: {_listed(extra)}." if extra else ""
         return f"model.encoder.folder: {where}: {len(places)} tensors are the encoder's first weights.{more}"
 
+    def publish(
+        self, path: Path, inputs: nn.Module, head: nn.Module, labels: Sequence[str], files: Mapping[str, str], pad: int
+    ) -> str:
+        """Write a Hugging Face folder; a sentence on what stands in it.
+
+        A head goes with it where `transformers` has the same one: of labels over the pooler (pooling: last), in BERT;
+        of tags without a CRF. files: of the tokenizer      pad: the number of its padding
+        Raises ConfigError for inputs of another kind, RunError for a folder that holds such files.
+        """
+        if not isinstance(inputs, WordPieces):
+            raise ConfigError("export: --transformers needs inputs of word_pieces, as an encoder pretrained has them.")
+        tensors = {n: p.of(_tensor(self, inputs, p)) for n, p in self.places(inputs).items()}
+        kind, more, left_out = published_head(head, self.family, pooler=self.pooler is not None)
+        if kind:
+            tensors = {f"{self.family}.{name}": tensor for name, tensor in tensors.items()}
+            for name in left_out:
+                tensors.pop(f"{self.family}.{name}", None)
+        word = {"bert": "Bert", "distilbert": "DistilBert", "roberta": "Roberta"}[self.family]
+        config = as_config(self._architecture(inputs), f"{word}{kind or 'Model'}", pad)
+        if kind:
+            named = {"id2label": dict(enumerate(labels)), "label2id": {label: k for k, label in enumerate(labels)}}
+            config |= named
+        write_folder(path, {**tensors, **more}, config, files)
+        what = f"{word}{kind}" if kind else f"{word}Model, the encoder alone: transformers has no such head"
+        return f"{path}: {len(tensors) + len(more)} tensors of a {what}."
+
+    def _architecture(self, inputs: WordPieces) -> Architecture:
+        block = self.blocks[0]
+        assert isinstance(block, TransformerEncoderLayer)
+        return Architecture(
+            self.family,
+            inputs.words.num_embeddings,
+            self.output_size,
+            len(self.blocks),
+            block.self_attn.num_heads,
+            block.linear1.out_features,
+            block.word,
+            inputs.positions.num_embeddings,
+            inputs.first,
+            0 if inputs.segments is None else inputs.segments.num_embeddings,
+            inputs.norm.eps,
+            block.dropout.p,
+            block.self_attn.dropout,
+        )
+
     def places(self, inputs: nn.Module) -> dict[str, Place]:
         """Where the tensors of a folder belong."""
         segments = isinstance(inputs, WordPieces) and inputs.segments is not None
         return places_of(self.family, len(self.blocks), segments=segments, pooler=self.pooler is not None)
+
+
+def published_head(head: nn.Module, family: str, *, pooler: bool) -> tuple[str, dict[str, Tensor], tuple[str, ...]]:
+    """What `transformers` calls a model with such a head, the head's tensors, and encoder tensors that are part of it.
+
+    ("", {}, ()) where it has none.
+    """
+    if isinstance(head, LabelHead) and isinstance(head.pool, Last) and pooler and family == "bert":
+        return "ForSequenceClassification", _linear("classifier", head.output), ()
+    if isinstance(head, TagsHead) and head.crf is None:
+        return (
+            "ForTokenClassification",
+            _linear("classifier", head.output),
+            ("pooler.dense.weight", "pooler.dense.bias"),
+        )
+    return "", {}, ()
+
+
+def _linear(name: str, layer: nn.Linear) -> dict[str, Tensor]:
+    return {f"{name}.weight": layer.weight, f"{name}.bias": layer.bias}
 
 
 def _problems(input_size: int, hidden_size: int, num_layers: int, frozen_layers: int) -> list[str]:

@@ -26,7 +26,7 @@ from recurra.data.formats import field as cell_of
 from recurra.data.ngrams import NGRAMS, Counted, HashedNGrams
 from recurra.data.preparing import IN_MEMORY, Means
 from recurra.data.store import Fields, Way
-from recurra.data.tokenizers import PAIR, TOKENIZERS, Encoded, Vocabulary, way_of
+from recurra.data.tokenizers import PAIR, TOKENIZERS, Encoded, Pieces, Vocabulary, way_of
 from recurra.metrics import Compared
 from recurra.metrics.mixing import Mix
 from recurra.metrics.words import words_of
@@ -347,6 +347,16 @@ class Classification(LabelTask):
     def vocabulary(self) -> Vocabulary:
         """The tokens that the rows of a model's table stand for."""
         return self.reader.vocabulary
+
+    @property
+    def pieces(self) -> Pieces | None:
+        """The word pieces that texts are cut into, if they are."""
+        return self.reader.pieces
+
+    @property
+    def head_labels(self) -> tuple[str, ...]:
+        """What the model's head tells apart."""
+        return self.labels
 
     @property
     def model_sizes(self) -> Mapping[str, int]:

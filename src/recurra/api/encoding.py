@@ -1,0 +1,195 @@
+"""Encode: vectors of texts, from the encoder of a run or from a folder of published weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from recurra.api.answers import CHUNK, Source, source_for
+from recurra.api.defaults import in_float32
+from recurra.api.folder import open_run
+from recurra.api.given import AnyPath, Row, path_of, records_of
+from recurra.api.inference import BATCH_ROWS, BATCH_TOKENS, device_of
+from recurra.api.schema import read_settings
+from recurra.base.atomic import replacing
+from recurra.base.contracts import Batch, Origin, Record
+from recurra.base.errors import ConfigError, DataError
+from recurra.data.batches import epoch_batches
+from recurra.data.formats import read
+from recurra.models.contract import BeginsWith, Encoded
+from recurra.models.encoder_decoder import EncoderDecoder
+from recurra.models.sequence_model import SequenceModel
+from recurra.tasks import Task
+
+Pooling = Literal["mean", "cls", "none"]
+POOLINGS: tuple[Pooling, ...] = ("mean", "cls", "none")
+Vectors = NDArray[np.float32]
+
+
+@runtime_checkable
+class MayBeCut(Protocol):
+    """An example that knows how many tokens its text has, of which `length` are read."""
+
+    origin: Origin
+    all_tokens: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class TextVectors:
+    """Makes vectors of texts.
+
+    model: with inputs and an encoder: a SequenceModel or an EncoderDecoder      task: reads the texts
+    field: the column that a text alone fills
+    source: what the vectors come from, for messages
+    """
+
+    model: Any
+    task: Task
+    field: str
+    source: str
+
+    @property
+    def size(self) -> int:
+        """Numbers of a vector."""
+        return int(self.model.encoder.output_size)
+
+    @in_float32
+    def encode(
+        self,
+        rows: Iterable[Row] | Mapping[str, Any] | str,
+        *,
+        pooling: Pooling = "mean",
+        device: str = "auto",
+        note: Callable[[str], None] = lambda message: None,
+    ) -> Iterator[Vectors]:
+        """The vectors of each row, in order: (M,) float32, with pooling none (L, M) for its L steps.
+
+        pooling: mean of all steps; cls, the first step, which is [CLS] of a BERT. A row without steps has zeros.
+        note: hears which texts were cut
+        Raises ConfigError for another word, DataError for a row without text.
+        """
+        if pooling not in POOLINGS:
+            raise ConfigError(f"pooling: unknown word '{pooling}'; expected one of {', '.join(POOLINGS)}.")
+        target = device_of(device)
+        self.model.to(target).eval()
+        waiting = records_of(rows, self.field)
+        while chunk := list(islice(waiting, CHUNK)):
+            yield from self._chunk(chunk, pooling, target, note)
+
+    def _chunk(
+        self, records: Sequence[Record], pooling: Pooling, device: torch.device, note: Callable[[str], None]
+    ) -> list[Vectors]:
+        examples = [self.task.example(record, gold=False) for record in records]
+        _say_cut(examples, note)
+        lengths = np.array([max(example.length, 1) for example in examples])
+        plan = epoch_batches(
+            lengths, token_budget=BATCH_TOKENS, max_sequences=BATCH_ROWS, seed=0, epoch=0, shuffle=False
+        )
+        found: list[Vectors] = [np.zeros(0, np.float32)] * len(examples)
+        with torch.inference_mode():
+            for indices in plan:
+                batch = self.task.collate([examples[i] for i in indices], indices).to(device)
+                for index, vector in zip(indices, _pooled(self._encoded(batch), pooling), strict=True):
+                    found[index] = vector
+        return found
+
+    def _encoded(self, batch: Batch) -> Encoded:
+        x, lengths = self.model.inputs(batch)
+        encoded: Encoded = self.model.encoder(x, lengths, {})
+        return encoded
+
+
+def text_vectors(source: AnyPath) -> TextVectors:
+    """What makes vectors: a run, or a folder of published weights, whose texts are cut at its number of positions.
+
+    Raises RunError, ConfigError or DataError for a folder that is neither, or a run without an encoder.
+    """
+    path = path_of(source, "source")
+    if (path / "config.json").is_file() and not (path / "run.json").is_file():
+        return _of_folder(path)
+    run = open_run(path)
+    if not isinstance(run.model, SequenceModel | EncoderDecoder):
+        raise ConfigError(f"{path}: its model has no encoder of its own; expected one of inputs, encoder and head.")
+    return TextVectors(run.model, run.task, run.settings.plan.inputs[0].name, str(path))
+
+
+def _of_folder(path: Path) -> TextVectors:
+    encoder = {"name": "pretrained", "folder": str(path)}
+    settings = read_settings({"data": {"train": "-"}, "model": {"encoder": encoder}})
+    # Labels are not asked for: any two will do.
+    task = settings.plan.fit([_labelled("0"), _labelled("1")], str(path))
+    model = settings.model(task.model_sizes)
+    assert isinstance(model, SequenceModel)
+    assert isinstance(model.encoder, BeginsWith)
+    model.encoder.begin(model.inputs)
+    return TextVectors(model, task, settings.plan.inputs[0].name, str(path))
+
+
+def _labelled(label: str) -> Record:
+    return next(records_of([{"text": "text", "label": label}], "text"))
+
+
+def rows_to_encode(vectors: TextVectors, source: AnyPath, file: AnyPath) -> Source | Iterator[Record]:
+    """The rows of a file: as a run reads it, or with the column `text` for a folder of published weights."""
+    path = path_of(source, "source")
+    if (path / "run.json").is_file():
+        return source_for(path, path_of(file, "file"))
+    return read(path_of(file, "file"), fields=(vectors.field,))
+
+
+def _pooled(encoded: Encoded, pooling: Pooling) -> list[Vectors]:
+    """Of each row: (M,), or (L, M) with pooling none."""
+    outputs, found = encoded.outputs.float(), []
+    for n, length in enumerate(encoded.lengths.tolist()):
+        own = outputs[:length, n]
+        found.append(_numbers(own if pooling == "none" else _one(own, pooling)))
+    return found
+
+
+def _one(own: Tensor, pooling: Pooling) -> Tensor:
+    if not len(own):
+        return own.new_zeros(own.shape[1])
+    return own[0] if pooling == "cls" else own.mean(0)
+
+
+def _numbers(tensor: Tensor) -> Vectors:
+    return np.ascontiguousarray(tensor.cpu().numpy())
+
+
+def _say_cut(examples: Sequence[Any], note: Callable[[str], None]) -> None:
+    cut = [e for e in examples if isinstance(e, MayBeCut) and e.all_tokens > e.length]
+    if cut:
+        note(
+            f"{len(cut):,} of {len(examples):,} texts are longer than is read, and were cut; the first: "
+            f"{cut[0].origin}, {cut[0].length:,} of {cut[0].all_tokens:,} tokens."
+        )
+
+
+def write_vectors(path: Path, vectors: Iterable[Vectors], pooling: Pooling) -> tuple[int, int]:
+    """Write .npy (N, M), or with pooling none .npz of "vectors" (S, M) and "lengths" (N,); rows, and their numbers.
+
+    Raises ConfigError for another ending, DataError where there is no row.
+    """
+    wanted = ".npz" if pooling == "none" else ".npy"
+    if path.suffix != wanted:
+        why = "rows have several vectors each" if pooling == "none" else "each row has one vector"
+        raise ConfigError(f"{path}: expected a file that ends in {wanted} with pooling {pooling}, as {why}.")
+    rows = list(vectors)
+    if not rows:
+        raise DataError(f"{path}: there is no text to encode.")
+    with replacing(path) as file:
+        if pooling == "none":
+            lengths = np.array([len(row) for row in rows], np.int64)
+            np.savez(file, vectors=np.concatenate(rows), lengths=lengths)
+        else:
+            np.save(file, np.stack(rows), allow_pickle=False)
+    return len(rows), rows[0].shape[-1]
