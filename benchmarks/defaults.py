@@ -18,12 +18,15 @@ import json
 import random
 import re
 import sys
+import tarfile
 import tempfile
 import time
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 from quality import machine, say
 
@@ -34,6 +37,8 @@ from recurra.base.contracts import Score
 
 # Rows of a sample are drawn by this seed, so that everybody's sample is the same.
 SAMPLE_SEED = 2017
+# Numbers step by step, and their label.
+Series = tuple[list[Any], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +195,110 @@ def dna_fold(fold: int) -> Callable[[Path, Path], Files]:
     return files
 
 
+def splice(data: Path) -> list[tuple[str, str]]:
+    """EI, IE or N, of 60 bases."""
+    lines = (data / "dna_splice/splice.data").read_text(encoding="utf-8").splitlines()
+    rows = [tuple(part.strip() for part in line.split(",")) for line in lines if line.strip()]
+    return [(bases, label) for label, _, bases in rows]
+
+
+def splice_fold(fold: int) -> Callable[[Path, Path], Files]:
+    """One of ten folds, by the sequence, so that a repeated one is in a single fold."""
+
+    def files(data: Path, scratch: Path) -> Files:
+        rows = splice(data)
+        order = some([(bases, "") for bases in dict.fromkeys(bases for bases, _ in rows)], len({b for b, _ in rows}))
+        fold_of = {bases: number % 10 for number, (bases, _) in enumerate(order)}
+        test = [row for row in rows if fold_of[row[0]] == fold]
+        train = [row for row in rows if fold_of[row[0]] != fold]
+        return Files(as_csv(train, scratch / "train.csv"), test=as_csv(test, scratch / "test.csv"))
+
+    return files
+
+
+def as_lines(rows: Sequence[Series], path: Path) -> Path:
+    """Series as JSON lines."""
+    lines = [json.dumps({"values": values, "label": label}) for values, label in rows]
+    write_text(path, "\n".join(lines) + "\n")
+    return path
+
+
+def archive(name: str) -> Callable[[Path, Path], Files]:
+    """A set of the UCR/UEA archive, with its own split."""
+
+    def files(data: Path, scratch: Path) -> Files:
+        train, test = (data / f"ucr_uea/{name}/{name}_{part}.ts" for part in ("TRAIN", "TEST"))
+        return Files(train, test=test)
+
+    return files
+
+
+def ecg_fold(fold: int) -> Callable[[Path, Path], Files]:
+    """One of five folds of the 500 beats of the training part: every fifth is its test."""
+
+    def files(data: Path, scratch: Path) -> Files:
+        lines = (data / "ecg5000/ECG5000_TRAIN.txt").read_text(encoding="utf-8").split("\n")
+        rows = [
+            (list(map(float, beat)), str(int(float(label)))) for label, *beat in map(str.split, filter(None, lines))
+        ]
+        rows = random.Random(SAMPLE_SEED).sample(rows, len(rows))
+        train = [row for number, row in enumerate(rows) if number % 5 != fold]
+        return Files(as_lines(train, scratch / "train.jsonl"), test=as_lines(rows[fold::5], scratch / "test.jsonl"))
+
+    return files
+
+
+def indoor_movement(data: Path, scratch: Path) -> Files:
+    """The signal of four anchors, and whether who carries it changes rooms: two pairs of rooms to learn from, the third
+    is the test."""
+    with zipfile.ZipFile(data / "indoor_movement/IndoorMovement.zip") as packed:
+
+        def table(name: str) -> list[list[str]]:
+            (path,) = (one for one in packed.namelist() if one.endswith(name))
+            lines = packed.read(path).decode("ascii").splitlines()
+            return [line.replace(" ", "").split(",") for line in lines if line.strip() and not line.startswith("#")]
+
+        groups = dict(table("MovementAAL_DatasetGroup.csv"))
+        parts: dict[bool, list[Series]] = {False: [], True: []}
+        for number, label in table("MovementAAL_target.csv"):
+            values = [list(map(float, row)) for row in table(f"MovementAAL_RSS_{number}.csv")]
+            parts[groups[number] == "3"].append((values, label))
+    return Files(as_lines(parts[False], scratch / "train.jsonl"), test=as_lines(parts[True], scratch / "test.jsonl"))
+
+
+def wrist_fold(fold: int) -> Callable[[Path, Path], Files]:
+    """One of four folds of the people: three axes of an accelerometer, 14 activities."""
+
+    def files(data: Path, scratch: Path) -> Files:
+        found = []
+        with tarfile.open(data / "hmp_wrist_accelerometer/hmp.tar.gz") as packed:
+            for member in sorted(packed.getmembers(), key=lambda one: one.name):
+                activity, _, name = member.name.partition("/")
+                if member.isfile() and name.startswith("Accelerometer") and (file := packed.extractfile(member)):
+                    values = [list(map(float, line.split())) for line in file.read().decode("ascii").splitlines()]
+                    found.append((name.removesuffix(".txt").rpartition("-")[2], (values, activity)))
+        people = sorted({person for person, _ in found})
+        test = [row for person, row in found if people.index(person) % 4 == fold]
+        train = [row for person, row in found if people.index(person) % 4 != fold]
+        return Files(as_lines(train, scratch / "train.jsonl"), test=as_lines(test, scratch / "test.jsonl"))
+
+    return files
+
+
+def fsdd(data: Path, scratch: Path) -> Files:
+    """Spoken digits, of 8 kHz; recordings 0 to 4 of each speaker and digit are the test."""
+    with tarfile.open(data / "fsdd/fsdd_recordings.tar.gz") as packed:
+        packed.extractall(scratch, filter="data")
+    parts: dict[bool, list[str]] = {False: ["sound,label"], True: ["sound,label"]}
+    for path in sorted(scratch.rglob("*.wav")):
+        digit, _, number = path.stem.split("_")
+        parts[int(number) < 5].append(f"{path},{digit}")
+    names = scratch / "train.csv", scratch / "test.csv"
+    for name, rows in zip(names, parts.values(), strict=True):
+        write_text(name, "\n".join(rows) + "\n")
+    return Files(names[0], test=names[1])
+
+
 def some(rows: Sequence[tuple[str, str]], number: int | None) -> list[tuple[str, str]]:
     """So many of the rows, or all."""
     return list(rows) if number is None else random.Random(SAMPLE_SEED).sample(rows, number)
@@ -277,6 +386,21 @@ SETS = {
         DataSet("snips_intents", "classification", "accuracy", "tfidf", 0.015, snips_intents),
         DataSet("dna_promoters", "classification", "accuracy", "tfidf", 0.015, dna_promoters),
         DataSet("dna_folds", "classification", "accuracy", "tfidf", 0.015, dna_fold(0), [*map(dna_fold, range(10))]),
+        DataSet(
+            "dna_splice", "classification", "accuracy", "tfidf", 0.0, splice_fold(0), [*map(splice_fold, range(10))]
+        ),
+        *(
+            DataSet(name, "series_classification", "accuracy", "statistics", 0.0, archive(name))
+            for name in ("JapaneseVowels", "BasicMotions", "ItalyPowerDemand", "GunPoint", "ArrowHead")
+        ),
+        DataSet(
+            "ecg5000", "series_classification", "accuracy", "statistics", 0.0, ecg_fold(0), [*map(ecg_fold, range(5))]
+        ),
+        DataSet("indoor_movement", "series_classification", "accuracy", "statistics", 0.0, indoor_movement),
+        DataSet(
+            "wrist", "series_classification", "accuracy", "statistics", 0.0, wrist_fold(0), [*map(wrist_fold, range(4))]
+        ),
+        DataSet("fsdd", "series_classification", "accuracy", "statistics", 0.0, fsdd),
         DataSet("wnut17_500", "tagging", "f1_micro", "dictionary", 0.0, wnut17(500)),
         DataSet("wnut17_2000", "tagging", "f1_micro", "dictionary", 0.0, wnut17(2000)),
         DataSet("wnut17", "tagging", "f1_micro", "dictionary", 0.0, wnut17(None)),

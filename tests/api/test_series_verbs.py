@@ -11,6 +11,7 @@ import pytest
 
 from api.api_room import done, recurra, refused
 from recurra import load
+from recurra.base.errors import ConfigError
 from recurra.report.png import Pictures
 from recurra.service import Limits, open_runs
 from service.service_room import Asked
@@ -25,6 +26,7 @@ SMALL = tuple(
     )
     for word in ("--set", option)
 )
+ALONE = ("--set", "model.wide=none")
 
 
 def write_long(path: Path, number: int = 40, seed: int = 0) -> None:
@@ -56,7 +58,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done("init", "series_classification", folder / "d.csv", "-o", folder / "c.yaml")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("recurra.report.folder.pictures", lambda report, charts, maps: Pictures({}, ()))
-        done("train", folder / "c.yaml", "--out", folder / "run", *SMALL)
+        done("train", folder / "c.yaml", "--out", folder / "run", *SMALL, *ALONE)
     return folder
 
 
@@ -85,6 +87,25 @@ def test_a_run_is_scored_beside_a_forest_and_answers_for_each_series(here: Path)
     assert {name: row["predicted"] for name, row in rows.items()} == {"s0": "down", "s1": "up", "s2": "down"}
     assert set(rows["s0"]) >= {"score", "probability_up", "steps"}
     assert "level" not in rows["s0"]  # lists of numbers are not for a table
+
+
+def test_trees_stand_beside_the_network_as_init_writes_them_and_are_in_no_other_program(
+    here: Path, tmp_path: Path
+) -> None:
+    text = " ".join((here / "c.yaml").read_text().replace("#", " ").split())
+    assert "name: forest" in text
+    assert "what statistics can tell need not be learned by the network" in text
+    said = done("train", here / "c.yaml", "--out", tmp_path / "run", *SMALL)
+    assert "model.wide: 100 trees on statistics of 32 training series." in said.err
+    assert "model.wide: statistics " in said.err
+    run = load(tmp_path / "run", progress=False)
+    assert run.evaluate(here / "d.csv").scores["accuracy"] >= 0.95
+    run.explain({"level": [0.0, 1.0, 2.1], "noise": [0.1, 0.0, 0.2]})
+    message = r"no way to write a wide part Forest as ONNX; train with model\.wide: none"
+    with pytest.raises(ConfigError, match=message):
+        run.export(tmp_path / "m.onnx")
+    with pytest.raises(ConfigError, match=r"model\.wide\.name: a forest reads statistics of a whole series"):
+        run._open.task.predictor(run.model)
 
 
 def test_training_goes_on_and_a_changed_number_is_noticed(here: Path, tmp_path: Path) -> None:

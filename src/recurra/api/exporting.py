@@ -18,7 +18,7 @@ from recurra.export import ANY, Agreement, onnx, save_torch
 from recurra.models import SequenceModel
 from recurra.models.contract import Publishes
 from recurra.models.heads import LabelHead
-from recurra.models.wide import Bag
+from recurra.models.wide import NoWide
 from recurra.tasks import Calibrates, ReadsPieces
 
 
@@ -68,7 +68,7 @@ def _tempered(run: OpenRun) -> torch.nn.Module:
     if temperature == 1.0 or not isinstance(model, SequenceModel) or not isinstance(model.head, LabelHead):
         return model
     model = copy.deepcopy(model)
-    scaled = [model.wide.share] if isinstance(model.wide, Bag) else [*model.head.output.parameters()]
+    scaled = [*model.head.output.parameters()] if isinstance(model.wide, NoWide) else [model.wide.share]
     with torch.no_grad():
         for weights in scaled:
             weights.copy_(weights.double() / temperature)

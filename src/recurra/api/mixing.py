@@ -12,14 +12,14 @@ from recurra.api.prepare import Prepared
 from recurra.api.trainer import Trainer
 from recurra.base.contracts import Callback
 from recurra.models import SequenceModel
-from recurra.models.wide import Bag
+from recurra.models.wide import NoWide
 from recurra.tasks import SolvesWide
 
 
 def mix(trainer: Trainer, prepared: Prepared, watch: Callback) -> dict[str, str]:
     """Put the shares that fit dev into the model, and a fact that says what came of it; nothing for other models."""
     model, task, dev = trainer.model, prepared.task, prepared.splits["dev"]
-    if not (isinstance(model, SequenceModel) and isinstance(model.wide, Bag) and isinstance(task, SolvesWide)):
+    if not (isinstance(model, SequenceModel) and isinstance(task, SolvesWide)) or isinstance(model.wide, NoWide):
         return {}
 
     def said(wide: float, deep: float) -> list[Any]:
@@ -33,8 +33,8 @@ def mix(trainer: Trainer, prepared: Prepared, watch: Callback) -> dict[str, str]
     found = task.mixed(wide, deep, dev)
     both = said(found.first, found.second)
     sentence = (
-        f"n-grams {found.spread:.0%}, {_encoder(trainer)} {1 - found.spread:.0%} of the logits' variance, fitted on "
-        f"{len(dev):,} dev rows; log loss {loss(wide)} and {loss(deep)} alone, {loss(both)} together"
+        f"{model.wide.noun} {found.spread:.0%}, {_encoder(trainer)} {1 - found.spread:.0%} of the logits' variance, "
+        f"fitted on {len(dev):,} dev rows; log loss {loss(wide)} and {loss(deep)} alone, {loss(both)} together"
     )
     watch.note(f"model.wide: {sentence}.")
     return {"wide and deep": sentence}

@@ -32,7 +32,9 @@ def drawn(draw: Drawing, wide: nn.Module, outputs: Mapping[str, Said]) -> Beside
     """Draw a wide part. Raises ConfigError for one that is not known."""
     writer = WRITERS.get(type(wide))
     if writer is None:
-        raise ConfigError(f"export: there is no way to write a wide part {type(wide).__name__} as ONNX.")
+        raise ConfigError(
+            f"export: there is no way to write a wide part {type(wide).__name__} as ONNX; train with model.wide: none."
+        )
     return writer(draw, wide, outputs)
 
 

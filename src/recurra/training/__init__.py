@@ -11,6 +11,7 @@ schedules     constant | linear | cosine | step | inverse_sqrt | plateau: the le
 clipping      none | norm | value
 penalties     l1 | l2, on weights
 linear        a linear model of sparse rows, solved at once
+forest        extremely randomised trees, grown at once
 checkpoint    one file: safetensors, JSON, SHA-256; written whole or not at all
 checkpoint_manager  last.ckpt, last.prev.ckpt, best.ckpt of a run folder; passes over damage, aloud
 weights       model.safetensors, strict
@@ -40,6 +41,7 @@ from recurra.training.checkpoint_manager import Checkpoints, Found
 from recurra.training.clipping import Clipping, clip_norm, clip_value, no_clipping
 from recurra.training.early_stopping import EarlyStopping
 from recurra.training.every import every
+from recurra.training.forest import grown
 from recurra.training.interrupts import Stopping
 from recurra.training.linear import SparseRows, chosen_l2, solve
 from recurra.training.lock import FolderLock, TakenError
@@ -119,6 +121,7 @@ __all__ = [
     "chosen_l2",
     "every",
     "fit",
+    "grown",
     "load_weights",
     "put_weights",
     "save_weights",

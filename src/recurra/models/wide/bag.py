@@ -28,6 +28,8 @@ class Bag(nn.Module):
     Raises ConfigError where no n-grams are counted.
     """
 
+    noun = "n-grams"
+
     def __init__(
         self,
         sizes: Sizes,

@@ -20,7 +20,7 @@ from recurra.tasks.label_task import class_weights, labels_from_json
 from recurra.tasks.labels import LabelKind, ManyLabels, OneLabel, label_set
 from recurra.tasks.series_classification.columns import label_among
 from recurra.tasks.series_classification.sizing import sized
-from recurra.tasks.series_classification.task import SeriesClassification
+from recurra.tasks.series_classification.task import SeriesClassification, label_sizes
 from recurra.tasks.series_columns import suggested
 from recurra.tasks.series_plan import AnyRow, SeriesPlan
 from recurra.tasks.series_reader import SeriesReader
@@ -34,7 +34,7 @@ class SeriesClassificationConfig(SeriesPlan):
 
     needs: ClassVar = Needs(
         "sequence_model",
-        {"inputs": ("vectors",), "head": ("label",), "wide": ("none",)},
+        {"inputs": ("vectors",), "head": ("label",), "wide": ("none", "forest")},
         {"encoder.bidirectional": True},
     )
 
@@ -81,7 +81,7 @@ class SeriesClassificationConfig(SeriesPlan):
     @property
     def smallest_sizes(self) -> Mapping[str, int]:
         """`model_sizes` of the smallest data there is."""
-        return {"features": self.least_features, "labels": 2}
+        return label_sizes(self, self.least_features, 2)
 
     @classmethod
     def suggested(cls, rows: Sequence[Record], file: Path) -> Suggestion:

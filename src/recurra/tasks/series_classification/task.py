@@ -10,17 +10,27 @@ import torch
 from recurra.base.answers import SeriesLabel, SeriesLabels
 from recurra.base.contracts import Table
 from recurra.metrics import Compared
+from recurra.metrics.mixing import Mix
+from recurra.models import SequenceModel
+from recurra.models.wide import Forest
 from recurra.tasks.explanation import ExplanationTarget
 from recurra.tasks.label_explanation import label_explained
 from recurra.tasks.label_task import LabelTask
 from recurra.tasks.mistakes import mistaken
 from recurra.tasks.series_classification.baselines import compared
+from recurra.tasks.series_classification.forest import grow_forest
 from recurra.tasks.series_classification.streaming import StreamingPredictor
 from recurra.tasks.series_reader import SeriesReader
 from recurra.tasks.series_task import NOTE, AnyExample, SeriesTask
 
 if TYPE_CHECKING:
     from recurra.tasks.series_classification.config import SeriesClassificationConfig
+
+
+def label_sizes(plan: SeriesClassificationConfig, features: int, labels: int) -> dict[str, int]:
+    """What a model has to know: numbers of a step, labels; "many": 1 where a series has any number of them."""
+    many = {"many": 1} if plan.labels == "many" else {}
+    return {"features": features, "labels": labels, **many}
 
 
 class SeriesClassification(LabelTask, SeriesTask):
@@ -40,8 +50,19 @@ class SeriesClassification(LabelTask, SeriesTask):
 
     @property
     def model_sizes(self) -> Mapping[str, int]:
-        """What a model has to know of the data: numbers of a step, number of labels."""
-        return {"features": self.reader.width, "labels": len(self.labels)}
+        """What a model has to know of the data: numbers of a step, number of labels, whether a series has many."""
+        return label_sizes(self.plan, self.reader.width, len(self.labels))
+
+    def solve(self, model: torch.nn.Module, examples: Sequence[AnyExample]) -> str:
+        """Grow the trees of the wide part, in place; a sentence on what came of it, "" for a model without one."""
+        if not (isinstance(model, SequenceModel) and isinstance(model.wide, Forest)):
+            return ""
+        number = grow_forest(model.wide, self, examples)
+        return f"model.wide: {model.wide.trees:,} trees on statistics of {number:,} training series."
+
+    def mixed(self, wide: Sequence[Any], deep: Sequence[Any], examples: Sequence[AnyExample]) -> Mix:
+        """How much of the wide part and of the deep one fits these rows best. wide, deep: outputs of each alone"""
+        return self.kind.mix([e.gold for e in examples], wide, deep, self.labels)
 
     def calibrated(self, outputs: Sequence[Any], examples: Sequence[AnyExample]) -> SeriesClassification:
         """The task with the temperature that fits these outputs of its own best; itself where the config wants none."""
