@@ -43,7 +43,7 @@ HAS = {
         "DrawsCharts Embeds Explains Generates KeepsExamples NamesUnknown Plays ReadsInPieces Suggests TakesOptions "
         "WritesSamples"
     ),
-    Tagging: "Calibrates Embeds Explains Judged KeepsExamples LeavesOut TagsTokens ValidatesFaster",
+    Tagging: "Calibrates Embeds Explains Judged KeepsExamples LeavesOut ReadsPieces TagsTokens ValidatesFaster",
     Music: "DrawsMaps Explains Generates KeepsExamples Plays WritesSamples",
     WordVectorLearning: "Embeds GivesVectors KeepsExamples MovesModel WritesSamples",
     ClassificationConfig: "ChoosesBySize KeepsRows LabelsRows ReadsOnce",

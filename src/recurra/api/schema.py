@@ -133,7 +133,7 @@ def completed(document: Document) -> Document:
         return document
     implied = dict(component.implies(options))
     known = {option.name for option in options_of(TASKS[task])}
-    implied["task"] = {name: value for name, value in implied.get("task", {}).items() if name in known}
+    implied["task"] = next((one for one in implied.get("task", ()) if known >= one.keys()), {})
     return replace(document, tree={**tree, **{name: _filled(tree.get(name), more) for name, more in implied.items()}})
 
 

@@ -122,8 +122,9 @@ class Encoder(Protocol):
 class Implies(Protocol):
     """What the class of an encoder has besides whose options mean something for other options too."""
 
-    def implies(self, options: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
-        """Values by section, for what a config leaves open. options: the encoder's, as given. Raises ConfigError."""
+    def implies(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Values by section, for what a config leaves open; of "task" several, of which the first one is taken whose
+        options the task has. options: the encoder's, as given. Raises ConfigError."""
         ...
 
 

@@ -73,7 +73,8 @@ class SequenceModel(nn.Module):
     def forward(self, batch: Batch) -> Prediction:
         """The head's outputs; of a head that predicts what follows, also "state.*", after each row's last real step.
 
-        batch: what the inputs read, and lengths (N,). "state.*": the states before the first step, zero where absent;
+        batch: what the inputs read, and lengths (N,); "places" (T, N), if the head reads some steps alone.
+        "state.*": the states before the first step, zero where absent;
         "fresh" (N,) bool: rows whose state before is zero, whatever was given.
         """
         outputs, states = self._run(batch)
@@ -86,12 +87,25 @@ class SequenceModel(nn.Module):
     def _run(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         x, lengths = self.inputs(batch)
         encoded = self.encoder(x, lengths, _before(batch.inputs))
+        if "places" in batch.inputs:
+            encoded = at_places(encoded, batch.inputs["places"], batch.lengths.to(x.device))
         return self.wide(batch, self.head(encoded)), {STATE + name: state for name, state in encoded.states.items()}
 
     def cannot_stream(self) -> list[str]:
         """Why this model cannot read a text piece by piece, a sentence for each reason; none where it can."""
         parts: Mapping[str, Any] = {"encoder": self.encoder, "head": self.head, "wide": self.wide}
         return [f"model.{name}.{reason}" for name, part in parts.items() for reason in part.cannot_stream()]
+
+
+def at_places(encoded: Encoded, places: Tensor, lengths: Tensor) -> Encoded:
+    """What an encoder says at some of its steps alone, such as the first pieces of words.
+
+    places: (T, N), numbers of steps t * R + r of outputs (P, R, M)      lengths: (N,)
+    The first N rows are those of which the summaries are.
+    """
+    flat = encoded.outputs.flatten(0, 1)
+    outputs = flat[places.flatten()].view(*places.shape, -1)
+    return Encoded(outputs, lengths, encoded.summary[: len(lengths)], {}, encoded.more)
 
 
 def _any_table(sizes: Sizes) -> Table:

@@ -180,7 +180,10 @@ class Pretrained(nn.Module):
         }
         return {
             "model": {"inputs": inputs, "encoder": own},
-            "task": {"tokenizer": {"name": "pretrained", "folder": folder}, "max_length": found.longest},
+            "task": (
+                {"pieces": folder, "max_pieces": found.longest},
+                {"tokenizer": {"name": "pretrained", "folder": folder}, "max_length": found.longest},
+            ),
             "training": {"optimizer": {"name": "adamw", "lr": 5e-5}, "schedule": {"name": "linear", "warmup": 0.1}},
         }
 

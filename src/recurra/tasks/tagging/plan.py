@@ -19,13 +19,14 @@ from recurra.data.formats import resolved_format
 from recurra.data.formats.sentences import LINE
 from recurra.data.preparing import IN_MEMORY, Means
 from recurra.data.schemes import ALIASES, PLAIN, Alias, SchemeName, detected
-from recurra.data.tokenizers import CutterName, VocabularyPlan
+from recurra.data.tokenizers import CutterName, Pieces, VocabularyPlan, read_pieces, tokenizer_from_json
 from recurra.data.tokenizers.learned import Learned, learn, learned_from_json
 from recurra.tasks.contract import Needs, Suggestion
 from recurra.tasks.sizing import Choice, Options, Seen
 from recurra.tasks.tagging.columns import looks_like_conll, suggested
 from recurra.tasks.tagging.dictionary import Dictionary, made_by
 from recurra.tasks.tagging.evidence import column_of, looks_swapped
+from recurra.tasks.tagging.pieces import PieceReader
 from recurra.tasks.tagging.readers import WordReader
 from recurra.tasks.tagging.seen import Again, SeenTags, TagRows
 from recurra.tasks.tagging.sentences import Columns, Sentence, TagRow
@@ -43,7 +44,7 @@ class TaggingConfig:
 
     needs: ClassVar = Needs(
         "sequence_model",
-        {"inputs": ("words_and_characters",), "head": ("tags",), "wide": ("none",)},
+        {"inputs": ("words_and_characters", "word_pieces"), "head": ("tags",), "wide": ("none",)},
         {"encoder.bidirectional": True},
     )
 
@@ -79,6 +80,13 @@ class TaggingConfig:
         Section | Mapping[str, Any] | str,
         OneOf("what training rows say of a word, which the model reads beside its vector", DICTIONARIES),
     ] = "none"
+    pieces: Annotated[
+        str | None,
+        Opt("folder whose word pieces are read for words, each word by its first; model.encoder.folder sets it"),
+    ] = None
+    max_pieces: Annotated[
+        int | None, Opt("pieces of a window; a longer sentence is read in several that overlap by a quarter", ge=8)
+    ] = None
     calibration: Annotated[
         Literal["temperature", "none"],
         Opt("calibration of probabilities; temperature: scaled to fit dev, no answer changes (Guo et al. 2017)"),
@@ -105,6 +113,10 @@ class TaggingConfig:
             problems.append("repair: has no effect with file_scheme: plain, which allows everything; leave it out.")
         if not self.constrained and PLAIN in (self.file_scheme, self.scheme):
             problems.append("constrained: has no effect on plain tags, which allow everything; leave it out.")
+        if self.pieces is None and self.max_pieces is not None:
+            problems.append("max_pieces: has no effect without pieces; leave it out.")
+        if self.pieces is not None and self.lookup is not None:
+            problems.append("dictionary: has no effect with pieces, beside which nothing is read; leave it out.")
         if problems:
             raise ConfigError(problems)
 
@@ -146,6 +158,8 @@ class TaggingConfig:
     @property
     def smallest_sizes(self) -> Mapping[str, int]:
         """`model_sizes` of the smallest data there is."""
+        if self.pieces is not None:
+            return {"tokens": 8, "labels": 1}
         sizes = {"words": 5, "characters": 5, "labels": 1, "patterns": 5}
         return sizes if self.lookup is None else {**sizes, "dictionary": 1}
 
@@ -221,6 +235,8 @@ class TaggingConfig:
         )
         task = self._task(tagset, reader, self._learned(seen, source), spellings(seen.spelt))
         task.dictionary = self._dictionary(task, rows)
+        if self.pieces is not None:
+            task.piece_reader = PieceReader(read_pieces(Path(self.pieces)), self.max_pieces or 512)
         return task, task.training_examples(means.encoding(rows), means)
 
     def _dictionary(self, task: Tagging, rows: Collection[TagRow]) -> Dictionary | None:
@@ -297,6 +313,11 @@ class TaggingConfig:
             _restored(content.get("cuts"), origin),
             temperature=_temperature(content.get("temperature", 1.0), origin),
         )
+        if (cut := content.get("pieces")) is not None:
+            pieces = tokenizer_from_json(cut)
+            if not isinstance(pieces, Pieces):
+                raise RunError(f"{origin}: expected word pieces, got another tokenizer.")
+            task.piece_reader = PieceReader(pieces, self.max_pieces or 512)
         if (held := content.get("dictionary")) is not None:
             task.dictionary = Dictionary.from_json(
                 held, origin, words=len(reader.words), tags=tagset.tags, scheme=tagset.learned

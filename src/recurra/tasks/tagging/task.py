@@ -19,7 +19,7 @@ from recurra.data.preparing import IN_MEMORY, Means
 from recurra.data.schemes import PLAIN, SCHEMES, Span, parts, read_default, read_strict
 from recurra.data.spelling import HYPHENS, OUTSIDE
 from recurra.data.store import Fields, chosen, lengths_of
-from recurra.data.tokenizers import UNK, Vocabulary
+from recurra.data.tokenizers import UNK, Pieces, Vocabulary
 from recurra.data.tokenizers.learned import found_share
 from recurra.metrics import (
     Compared,
@@ -42,6 +42,7 @@ from recurra.tasks.tagging.calibration import fitted_temperature, probability_sc
 from recurra.tasks.tagging.decoding import Tagged, chances, decoded, loss_of
 from recurra.tasks.tagging.dictionary import Dictionary, Entry
 from recurra.tasks.tagging.explain import explained
+from recurra.tasks.tagging.pieces import PieceReader
 from recurra.tasks.tagging.readers import WordReader
 from recurra.tasks.tagging.seen import sentences
 from recurra.tasks.tagging.sentences import Columns, Sentence, TagRow
@@ -87,6 +88,7 @@ class Tagging:
         self.calibration = calibration
         self.temperature = temperature
         self.dictionary = dictionary
+        self.piece_reader: PieceReader | None = None
         self._merged = merged
         self.with_confidence = True
         self._allowed = tagset.allowed() if constrained else None
@@ -98,9 +100,22 @@ class Tagging:
         return self.reader.words
 
     @property
+    def pieces(self) -> Pieces | None:
+        """The word pieces that words are read in, if they are."""
+        return None if self.piece_reader is None else self.piece_reader.pieces
+
+    @property
+    def head_labels(self) -> tuple[str, ...]:
+        """What the model's head tells apart."""
+        return self.tagset.tags
+
+    @property
     def model_sizes(self) -> Mapping[str, int]:
         """What a model has to know of the data: sizes of the vocabularies of words, of letters and of patterns, number
         of tags, and numbers of a word in the dictionary, if there is one."""
+        if self.piece_reader is not None:
+            pieces = self.piece_reader.pieces
+            return {"tokens": len(pieces.vocabulary), **pieces.sizes, "labels": len(self.tagset.tags)}
         reader, looked_up = self.reader, {} if self.dictionary is None else {"dictionary": self.dictionary.size}
         sizes = {"words": len(reader.words), "characters": len(reader.letters), "labels": len(self.tagset.tags)}
         return {**sizes, "patterns": len(reader.patterns), **looked_up}
@@ -157,10 +172,13 @@ class Tagging:
 
     def collate(self, examples: Sequence[Sentence], indices: Sequence[int]) -> Batch:
         """words, patterns, character_lengths (T, N), characters (C, T, N), and dictionary (T, N, D) where there is one;
-        targets tags (T, N) where all are known."""
+        or what `PieceReader` has of word pieces; targets tags (T, N) where all are known."""
         lengths = torch.tensor([e.length for e in examples], dtype=torch.int64)
         numbers = [e.numbers or self.reader.numbers(e.tokens) for e in examples]
-        inputs = self.reader.inputs(numbers)
+        if self.piece_reader is not None:
+            inputs = self.piece_reader.inputs([e.tokens for e in examples])
+        else:
+            inputs = self.reader.inputs(numbers)
         if self.dictionary is not None:
             entries = [
                 Entry(its.words, e.in_spans, e.in_entries, e.targets if e.counted else None)
@@ -329,9 +347,8 @@ class Tagging:
 
     def facts(self, splits: Mapping[str, Sequence[Sentence]]) -> dict[str, str | int | float]:
         """Sizes of vocabularies and splits, and how many words were unknown, or not seen in training."""
-        sizes = self.model_sizes
         found: dict[str, str | int | float] = {
-            "vocabulary": sizes["words"], "characters": sizes["characters"], "tags": sizes["labels"],
+            "vocabulary": len(self.reader.words), "characters": len(self.reader.letters), "tags": len(self.tagset.tags),
             "scheme": self.tagset.learned,
         }  # fmt: skip
         for name, examples in splits.items():
@@ -382,6 +399,8 @@ class Tagging:
             "temperature": self.temperature,
             "dictionary": None if self.dictionary is None else self.dictionary.to_json(),
         }
+        if self.piece_reader is not None:
+            found["pieces"] = self.piece_reader.pieces.to_json()
         return found if cuts is None else {**found, "cuts": cuts.to_json()}
 
     # ----------------------------------------------------------------------------------------------------------------
