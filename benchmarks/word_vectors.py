@@ -60,7 +60,7 @@ def ours(text: Text, epochs: int, seed: int) -> Callable[[], WordVectors]:
             for begin in range(0, len(tokens), PIECE):
                 piece = tokens[begin : begin + PIECE]
                 rate = max(RATE * (1 - done / total), LEAST)
-                words.skip_gram(
+                words.learn(
                     piece, inputs, outputs, negative, keep=keep, window=WINDOW, negatives=NEGATIVES, group=group,
                     rate=rate, seed=seed, position=done,
                 )  # fmt: skip

@@ -42,7 +42,8 @@ const WordsEngine& engine_of(const std::string& isa) {
 // OpenMP's threads do not survive a fork: in a child, one thread does the work. The bits are the same.
 const pid_t loaded_in = getpid();
 
-// sizes: tokens, V, D, window, negatives, threads, group. addresses: tokens, inputs, outputs, keep or 0, share, other.
+// sizes: tokens, V, D, window, negatives, threads, group, whether CBOW, whether all windows are of one size. addresses:
+// tokens, inputs, outputs, keep or 0, share, other, begins and paths of a tree, or 0.
 std::pair<double, std::int64_t> train_words(const std::string& isa, const std::vector<long>& sizes,
                                             const std::vector<Address>& addresses, std::uint64_t seed,
                                             std::uint64_t position, float rate) {
@@ -58,6 +59,9 @@ std::pair<double, std::int64_t> train_words(const std::string& isa, const std::v
     job.keep = reinterpret_cast<const std::uint32_t*>(addresses.at(3));
     job.share = reinterpret_cast<const std::uint32_t*>(addresses.at(4));
     job.other = reinterpret_cast<const std::int32_t*>(addresses.at(5));
+    job.begins = reinterpret_cast<const std::int32_t*>(addresses.at(6));
+    job.paths = reinterpret_cast<const std::int32_t*>(addresses.at(7));
+    job.mean = sizes.at(7), job.fixed = sizes.at(8);
     job.seed = seed, job.position = position, job.rate = rate;
     const nb::gil_scoped_release other_threads;
     engine.train(job);

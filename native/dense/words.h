@@ -1,10 +1,13 @@
-// Word vectors with negative samples: one window after another, whose words share their samples, so that a window is three
-// small matrix products (Ji et al. 2016, arXiv:1604.04661).
+// Word vectors: one window after another, whose words share their negative samples (or the path of a tree), so that a
+// window is three small matrix products (Ji et al. 2016, arXiv:1604.04661).
 //
 // The bits do not depend on the number of threads. A vector is cut into SLICES pieces, and a thread owns pieces, not words:
 // it multiplies and adds there alone. Of a group of windows, every thread makes the products of its pieces; the pieces are
 // added in their order; then every thread moves its pieces of the rows, one window after another. So this is gradient
 // descent in a fixed order, whose products within a group are those of the group's beginning.
+//
+// Threads meet once a group, behind the products: each then makes all errors for itself, and moves and multiplies what is
+// its own. The windows of a block are filled beforehand, each by one thread.
 #pragma once
 
 #include <algorithm>
@@ -39,35 +42,46 @@ struct Draws {
 };
 
 // A window: words around (rows of inputs), and those to be told apart (rows of outputs), the right one first.
+// rows: of the left side of its products, which is `around`, or 1 for CBOW. right: a bit for each sample that is right
 struct Window {
-    int around, samples;
+    int around, rows, samples;
+    std::uint64_t right;
     std::int32_t in[MOST_AROUND], out[MOST_SAMPLES];
 };
+
+constexpr std::size_t BLOCK = 256;  // windows that are filled at once: 200 kB
 
 class Words {
 public:
     explicit Words(WordsJob& job) : job_(job), stride_(words_stride(job.D)) {
         choose();
-        const long most = (2L * job.window * (job.negatives + 1) + VL - 1) / VL * VL;
-        windows_.resize(static_cast<std::size_t>(job.group));
-        products_.resize(static_cast<std::size_t>(SLICES * job.group * most * VL));
-        errors_.resize(static_cast<std::size_t>(job.group * most));
-        most_ = most;
+        const long rows = job.mean ? 1 : 2L * job.window;
+        most_ = (rows * (job.negatives + 1) + VL - 1) / VL * VL;
+        windows_.resize(std::min(BLOCK, kept_.size()));
+        team_ = std::min(job.threads, SLICES);
+        products_.resize(static_cast<std::size_t>(2 * SLICES * job.group * most_ * VL));
+        errors_.resize(static_cast<std::size_t>(team_ * job.group * most_));
+        if (job.mean) means_.resize(static_cast<std::size_t>(job.group * stride_));
     }
 
     void run() {
         job_.nats = 0, job_.pairs = 0;
-        parallel(std::min(job_.threads, SLICES), [&](int thread, int threads, Barrier& barrier) {
-            for (std::size_t begin = 0; begin < kept_.size();) {
-                if (thread == 0) group(begin);
+        parallel(team_, [&](int thread, int threads, Barrier& barrier) {
+            float* errors = errors_.data() + thread * job_.group * most_;
+            int turn = 0;
+            for (std::size_t block = 0; block < kept_.size(); block += BLOCK) {
+                const std::size_t count = std::min(BLOCK, kept_.size() - block);
+                for (std::size_t k = static_cast<std::size_t>(thread); k < count; k += static_cast<std::size_t>(threads))
+                    fill(windows_[k], block + k);
                 barrier.wait();
-                if (threads == 1) multiply(0, SLICES);
-                else for (int s = thread; s < SLICES; s += threads) multiply(s, s + 1);
-                barrier.wait();
-                if (thread == 0) tell(threads == 1 ? 1 : SLICES);
-                barrier.wait();
-                for (int s = thread; s < SLICES && job_.rate != 0.0f; s += threads) move(s);
-                begin = next_;
+                for (std::size_t begin = 0; begin < count; turn ^= 1) {
+                    const Group group = next(begin, count);
+                    if (threads == 1) multiply(group, turn, 0, SLICES);
+                    else for (int s = thread; s < SLICES; s += threads) multiply(group, turn, s, s + 1);
+                    barrier.wait();
+                    tell(group, turn, threads == 1 ? 1 : SLICES, errors, thread == 0);
+                    for (int s = thread; s < SLICES && job_.rate != 0.0f; s += threads) move(group, errors, s);
+                }
                 barrier.wait();
             }
         });
@@ -83,11 +97,16 @@ private:
     WordsJob& job_;
     const long stride_;
     long most_;
+    int team_;
     std::vector<Kept> kept_;
     std::vector<Window> windows_;
-    std::vector<float> products_, errors_;
-    int number_ = 0;
-    std::size_t next_ = 0;
+    std::vector<float> products_, errors_, means_;
+
+    // Windows whose products are made at once.
+    struct Group {
+        int number = 0;
+        const Window* at[WORDS_GROUP];
+    };
 
     // The words that stay in the text: frequent ones go, by chance.
     void choose() {
@@ -103,23 +122,27 @@ private:
         }
     }
 
-    // The next windows, from word `begin` on.
-    void group(std::size_t begin) {
-        number_ = 0, next_ = begin;
-        while (number_ < job_.group && next_ < kept_.size())
-            if (fill(windows_[static_cast<std::size_t>(number_)], next_++)) fetch(windows_[static_cast<std::size_t>(number_++)]);
+    // The next windows with words around, from `begin` on, which moves.
+    Group next(std::size_t& begin, std::size_t count) const {
+        Group group;
+        while (group.number < job_.group && begin < count)
+            if (const Window& w = windows_[begin++]; w.around) fetch(*(group.at[group.number++] = &w));
+        return group;
     }
 
-    bool fill(Window& w, std::size_t at) const {
+    void fill(Window& w, std::size_t at) const {
         Draws draws(job_.seed, kept_[at].position);
-        const long reach = 1 + static_cast<long>(draws.next() % static_cast<std::uint64_t>(job_.window));
+        const auto drawn = static_cast<long>(draws.next() % static_cast<std::uint64_t>(job_.window));
+        const long reach = job_.fixed ? job_.window : 1 + drawn;
         w.around = 0;
         for (long k = static_cast<long>(at) - reach; k <= static_cast<long>(at) + reach; ++k)
             if (k >= 0 && k < static_cast<long>(kept_.size()) && k != static_cast<long>(at) &&
                 kept_[static_cast<std::size_t>(k)].sentence == kept_[at].sentence)
                 w.in[w.around++] = kept_[static_cast<std::size_t>(k)].word;
-        if (!w.around) return false;
-        w.samples = 1;
+        w.rows = job_.mean ? 1 : w.around;
+        if (!w.around) return;
+        if (job_.begins) return follow(w, kept_[at].word);
+        w.samples = 1, w.right = 1;
         w.out[0] = kept_[at].word;
         // Different words: each row is moved once. In a vocabulary of few words there are fewer samples.
         for (int n = 0, tries = 0; n < job_.negatives && tries < 10 * job_.negatives; ++tries) {
@@ -128,7 +151,15 @@ private:
             w.out[w.samples++] = word;
             ++n;
         }
-        return true;
+    }
+
+    // The path from the root of the tree to a word: at each node, whether it goes on to the left.
+    void follow(Window& w, std::int32_t word) const {
+        w.samples = 0, w.right = 0;
+        for (std::int32_t k = job_.begins[word]; k < job_.begins[word + 1]; ++k) {
+            if (!(job_.paths[k] & 1)) w.right |= std::uint64_t{1} << w.samples;
+            w.out[w.samples++] = job_.paths[k] >> 1;
+        }
     }
 
     // Rows lie anywhere in tables that no cache holds.
@@ -147,33 +178,47 @@ private:
     long first_of(int slice) const { return stride_ / VL * slice / SLICES * VL; }
     const float* in(const Window& w, int k) const { return job_.inputs + w.in[k] * stride_; }
     const float* out(const Window& w, int j) const { return job_.outputs + w.out[j] * stride_; }
-    float* product(int slice, int number) {
-        return products_.data() + (static_cast<long>(slice) * job_.group + number) * most_ * VL;
+    float* product(int turn, int slice, int number) {
+        return products_.data() + ((static_cast<long>(turn) * SLICES + slice) * job_.group + number) * most_ * VL;
+    }
+    // The left side of a product: of CBOW the mean, which stands beside the tables.
+    const float* left(const Window& w, int number, int k) const {
+        return job_.mean ? means_.data() + number * stride_ : in(w, k);
     }
 
     // A vector of sums for each pair of a window: over one slice, or over all of them, added in their order.
-    void multiply(int first, int last) {
-        for (int n = 0; n < number_; ++n) {
-            const Window& w = windows_[static_cast<std::size_t>(n)];
-            float* sums = product(first, n);
+    void multiply(const Group& group, int turn, int first, int last) {
+        for (int n = 0; n < group.number; ++n) {
+            const Window& w = *group.at[n];
+            float* sums = product(turn, first, n);
+            if (job_.mean) average(w, n, first, last);
             int k = 0;
-            for (; k + 2 <= w.around; k += 2) multiply_rows<2>(w, k, first, last, sums);
-            if (k < w.around) multiply_rows<1>(w, k, first, last, sums);
+            for (; k + 2 <= w.rows; k += 2) multiply_rows<2>(w, n, k, first, last, sums);
+            if (k < w.rows) multiply_rows<1>(w, n, k, first, last, sums);
+        }
+    }
+
+    void average(const Window& w, int number, int first, int last) {
+        const float share = 1.0f / static_cast<float>(w.around);
+        for (long d = first_of(first); d < first_of(last); d += VL) {
+            V sum{};
+            for (int k = 0; k < w.around; ++k) sum += load(in(w, k) + d);
+            store(means_.data() + number * stride_ + d, sum * share);
         }
     }
 
     template <int HIGH>
-    void multiply_rows(const Window& w, int k, int first, int last, float* sums) const {
+    void multiply_rows(const Window& w, int number, int k, int first, int last, float* sums) const {
         int j = 0;
-        for (; j + 6 <= w.samples; j += 6) dots<HIGH, 6>(w, k, j, first, last, sums);
-        for (; j < w.samples; ++j) dots<HIGH, 1>(w, k, j, first, last, sums);
+        for (; j + 6 <= w.samples; j += 6) dots<HIGH, 6>(w, number, k, j, first, last, sums);
+        for (; j < w.samples; ++j) dots<HIGH, 1>(w, number, k, j, first, last, sums);
     }
 
     template <int HIGH, int WIDE>
-    void dots(const Window& w, int k, int j, int first, int last, float* sums) const {
+    void dots(const Window& w, int number, int k, int j, int first, int last, float* sums) const {
         const float *x[HIGH], *y[WIDE];
         V total[HIGH][WIDE] = {};
-        for (int h = 0; h < HIGH; ++h) x[h] = in(w, k + h);
+        for (int h = 0; h < HIGH; ++h) x[h] = left(w, number, k + h);
         for (int i = 0; i < WIDE; ++i) y[i] = out(w, j + i);
         for (int slice = first; slice < last; ++slice) {
             V sum[HIGH][WIDE] = {};
@@ -195,20 +240,20 @@ private:
                 store(sums + (static_cast<long>(k + h) * w.samples + j + i) * VL, total[h][i]);
     }
 
-    // From products to errors times the rate, and the loss.
-    void tell(int parts) {
-        for (int n = 0; n < number_; ++n) {
-            const Window& w = windows_[static_cast<std::size_t>(n)];
-            const long pairs = static_cast<long>(w.around) * w.samples;
-            float* errors = errors_.data() + n * most_;
+    // From products to errors times the rate, and, in one thread, the loss.
+    void tell(const Group& group, int turn, int parts, float* all_errors, bool counts) {
+        for (int n = 0; n < group.number; ++n) {
+            const Window& w = *group.at[n];
+            const long pairs = static_cast<long>(w.rows) * w.samples;
+            float* errors = all_errors + n * most_;
             float gold[MOST_SAMPLES * VL];  // the pattern of the right ones, as long as it takes to come round
-            for (int i = 0; i < w.samples * VL; ++i) gold[i] = i % w.samples == 0;
+            for (int i = 0; i < w.samples * VL; ++i) gold[i] = static_cast<float>(w.right >> (i % w.samples) & 1);
             V nats{};
             for (long p = 0, at = 0; p < pairs; p += VL, at = at + VL == w.samples * VL ? 0 : at + VL) {
                 float rows[VL * VL], columns[VL * VL];
                 for (int i = 0; i < VL; ++i) {
-                    V sum = load(product(0, n) + (p + i) * VL);
-                    for (int s = 1; s < parts; ++s) sum += load(product(s, n) + (p + i) * VL);
+                    V sum = load(product(turn, 0, n) + (p + i) * VL);
+                    for (int s = 1; s < parts; ++s) sum += load(product(turn, s, n) + (p + i) * VL);
                     store(rows + i * VL, sum);
                 }
                 transpose_square(rows, VL, columns, VL);
@@ -216,43 +261,63 @@ private:
                     for (int i = 0; i < half; ++i)
                         store(columns + i * VL, load(columns + i * VL) + load(columns + (i + half) * VL));
                 const V x = load(columns), right = load(gold + at);
-                const V loss = log_sigmoid(select(right > 0.0f, x, -x));
-                nats -= pairs - p < VL ? first_lanes(loss, pairs - p) : loss;
+                if (counts) {
+                    const V loss = log_sigmoid(select(right > 0.0f, x, -x));
+                    nats -= pairs - p < VL ? first_lanes(loss, pairs - p) : loss;
+                }
                 store(errors + p, (right - sigmoid(x)) * job_.rate);
             }
-            job_.nats += lane_sum(nats);
-            job_.pairs += w.around;
+            if (counts) job_.nats += lane_sum(nats), job_.pairs += w.rows;
         }
     }
 
     // Both sides of each window by the errors: what a row is moved by comes from the other side as it was before.
-    void move(int slice) {
+    void move(const Group& group, const float* all_errors, int slice) {
         const long from = first_of(slice), to = first_of(slice + 1);
-        for (int n = 0; n < number_; ++n) {
-            const Window& w = windows_[static_cast<std::size_t>(n)];
-            const float* errors = errors_.data() + n * most_;
+        for (int n = 0; n < group.number; ++n) {
+            const Window& w = *group.at[n];
+            const float* errors = all_errors + n * most_;
+            if (job_.mean) {
+                for (long d = from; d < to; d += VL) move_mean(w, n, errors, d);
+                continue;
+            }
             for (long d = from; d < to; d += VL) {
-                V x[MOST_AROUND];
-                const int blocks = (w.samples + 5) / 6;
-                if (blocks > 1)
-                    for (int k = 0; k < w.around; ++k) x[k] = load(in(w, k) + d);
+                V x[MOST_AROUND];  // a word may be there twice
+                for (int k = 0; k < w.around; ++k) x[k] = load(in(w, k) + d);
                 for (int j = 0; j < w.samples; j += 6) {
-                    const V* before = blocks > 1 ? x : nullptr;
                     switch (w.samples - j) {
-                        case 1: move_block<1>(w, errors, j, d, before); break;
-                        case 2: move_block<2>(w, errors, j, d, before); break;
-                        case 3: move_block<3>(w, errors, j, d, before); break;
-                        case 4: move_block<4>(w, errors, j, d, before); break;
-                        case 5: move_block<5>(w, errors, j, d, before); break;
-                        default: move_block<6>(w, errors, j, d, before);
+                        case 1: move_block<1>(w, errors, j, d, x); break;
+                        case 2: move_block<2>(w, errors, j, d, x); break;
+                        case 3: move_block<3>(w, errors, j, d, x); break;
+                        case 4: move_block<4>(w, errors, j, d, x); break;
+                        case 5: move_block<5>(w, errors, j, d, x); break;
+                        default: move_block<6>(w, errors, j, d, x);
                     }
                 }
             }
         }
     }
 
+    // Of CBOW: each word around has its share of the mean's gradient (Irsoy, Benton and Stratos 2021, arXiv:2012.15332;
+    // the authors' program leaves the division out).
+    void move_mean(const Window& w, int number, const float* errors, long d) {
+        const V x = load(means_.data() + number * stride_ + d);
+        V sum{};
+        for (int j = 0; j < w.samples; ++j) {
+            float* row = job_.outputs + w.out[j] * stride_ + d;
+            const V old = load(row);
+            sum += errors[j] * old;
+            store(row, old + errors[j] * x);
+        }
+        sum *= 1.0f / static_cast<float>(w.around);
+        for (int k = 0; k < w.around; ++k) {
+            float* row = job_.inputs + w.in[k] * stride_ + d;
+            store(row, load(row) + sum);
+        }
+    }
+
     template <int WIDE>
-    void move_block(const Window& w, const float* errors, int j, long d, const V* before) {
+    void move_block(const Window& w, const float* errors, int j, long d, const V* x) {
         V old[WIDE], moved[WIDE];
 #pragma GCC unroll 6
         for (int i = 0; i < WIDE; ++i) moved[i] = old[i] = load(out(w, j + i) + d);
@@ -260,11 +325,10 @@ private:
             float* row = job_.inputs + w.in[k] * stride_ + d;
             const float* e = errors + k * w.samples + j;
             V sum = load(row);
-            const V x = before ? before[k] : sum;
 #pragma GCC unroll 6
             for (int i = 0; i < WIDE; ++i) {
                 sum += e[i] * old[i];
-                moved[i] += e[i] * x;
+                moved[i] += e[i] * x[k];
             }
             store(row, sum);
         }

@@ -7,7 +7,7 @@ namespace recurra {
 
 constexpr int WORDS_GROUP = 16;
 
-// Skip-gram with negative samples over a piece of a text (Mikolov et al. 2013).
+// Skip-gram or CBOW, with negative samples or a tree, over a piece of a text (Mikolov et al. 2013).
 struct WordsJob {
     const std::int32_t* tokens;  // (count,) numbers of words, -1 between sentences
     long count;
@@ -15,11 +15,15 @@ struct WordsJob {
     std::uint64_t seed;
     long V, D;                   // words, numbers of a vector
     float* inputs;               // (V, stride)
-    float* outputs;              // (V, stride)
+    float* outputs;              // (V, stride), or of a tree (V - 1, stride)
     const std::uint32_t* keep;   // (V,) of 2^32: how often a word stays in the text, or null for always
     const std::uint32_t* share;  // (V,) of 2^32, and
     const std::int32_t* other;   // (V,): the distribution of negative samples as Walker's aliases
-    int window, negatives;
+    const std::int32_t* begins;  // (V + 1,): where the path of each word begins in `paths`; null: negative samples
+    const std::int32_t* paths;   // the inner nodes from the root to each word, each times 2, plus 1 where right goes on
+    bool mean;                   // CBOW: the mean of the words around is told from others, not each of them
+    bool fixed;                  // every window has `window` words on each side
+    int window, negatives;       // negatives: of a tree, nodes of the longest path less one
     int group;                   // windows whose products are made at once, at most WORDS_GROUP
     float rate;
     int threads;

@@ -13,6 +13,7 @@ from recurra.engine import cpu, words
 
 pytestmark = pytest.mark.skipif(not cpu.available(), reason="needs the native engine")
 V, D, WINDOW, NEGATIVES, GROUP = 37, 21, 3, 4, 5
+BLOCK = 256  # words of which no window shares a group with the others'
 MASK = 2**64 - 1
 COUNTS = np.arange(V, 0, -1).astype(np.int64) ** 2
 
@@ -32,8 +33,27 @@ def draws(seed, position):
         state = (state + 1) & MASK
 
 
-def windows_of(tokens, negative, keep, seed, position):
-    """(words around, samples with the right one first) of each window, as the module's text says."""
+def path_of(word, counts):
+    """(inner node, right answer) from the root of Huffman's tree, as nested pairs; nodes in the order of joining."""
+    trees = [(int(n), k, k) for k, n in enumerate(counts)]  # how often, when made, the tree
+    for made in range(len(counts), 2 * len(counts) - 1):
+        trees.sort(key=lambda tree: tree[:2])
+        left, right = trees[:2]
+        trees = [*trees[2:], (left[0] + right[0], made, (made - len(counts), left[2], right[2]))]
+
+    def found(tree):
+        if not isinstance(tree, tuple):
+            return [] if tree == word else None
+        for side, right in ((tree[1], True), (tree[2], False)):  # the left side is the answer yes
+            if (rest := found(side)) is not None:
+                return [(tree[0], right), *rest]
+        return None
+
+    return found(trees[0][2])
+
+
+def windows_of(tokens, negative, keep, seed, position, dynamic=True):
+    """(block, words around, samples with the right one first) of each window, as the module's text says."""
     left, sentence = [], 0
     for k, word in enumerate(tokens.tolist()):
         if word < 0:
@@ -42,10 +62,15 @@ def windows_of(tokens, negative, keep, seed, position):
             left.append((word, sentence, position + k))
     for at, (word, sentence, place) in enumerate(left):
         chance = draws(seed, place)
-        reach = 1 + next(chance) % WINDOW
+        drawn = next(chance) % WINDOW
+        reach = 1 + drawn if dynamic else WINDOW
         near = range(max(at - reach, 0), min(at + reach + 1, len(left)))
         around = [left[k][0] for k in near if k != at and left[k][1] == sentence]
         samples, tries = [word], 0
+        if isinstance(negative, words.Tree):
+            if around:
+                yield at // BLOCK, around, path_of(word, COUNTS)
+            continue
         while around and len(samples) <= NEGATIVES and tries < 10 * NEGATIVES:
             draw, tries = next(chance), tries + 1
             place_of = (draw & 0xFFFFFFFF) * V >> 32
@@ -53,23 +78,47 @@ def windows_of(tokens, negative, keep, seed, position):
             if one not in samples:
                 samples.append(one)
         if around:
-            yield around, samples
+            yield at // BLOCK, around, samples
 
 
-def trained(tokens, inputs, outputs, negative, keep, rate, seed, position):
+def left(inputs, around, cbow):
+    """What is told from others: the rows of the words around, or their mean."""
+    return inputs[around].mean(0, keepdims=True) if cbow else inputs[around]
+
+
+def loss_of(x, y, right):
+    """-log sigmoid(x y) of right answers, -log sigmoid(-x y) of wrong ones (Mikolov et al. 2013, eq. 3 and 4)."""
+    return np.logaddexp(0, np.where(right, -(x @ y.T), x @ y.T)).sum()
+
+
+def trained(tokens, inputs, outputs, negative, keep, rate, seed, position, cbow=False, dynamic=True):
     """The same in float64: products at the beginning of each group of windows, then the updates in order."""
-    nats, pairs, found = 0.0, 0, list(windows_of(tokens, negative, keep, seed, position))
-    for begin in range(0, len(found), GROUP):
-        group = found[begin : begin + GROUP]
-        scores = [inputs[around] @ outputs[samples].T for around, samples in group]
-        for (around, samples), score in zip(group, scores, strict=True):
-            right = np.arange(len(samples)) == 0
+    nats, pairs, found = 0.0, 0, []
+    for block, around, samples in windows_of(tokens, negative, keep, seed, position, dynamic):
+        told = samples if isinstance(samples[0], tuple) else [(k, n == 0) for n, k in enumerate(samples)]
+        window = around, [k for k, _ in told], np.array([is_right for _, is_right in told])
+        if not found or found[-1][0] != block or len(found[-1][1]) == GROUP:
+            found.append((block, []))
+        found[-1][1].append(window)
+    for _, group in found:
+        lefts = [left(inputs, around, cbow) for around, _, _ in group]
+        scores = [x @ outputs[samples].T for x, (_, samples, _) in zip(lefts, group, strict=True)]
+        if cbow:
+            for (around, samples, right), score, x in zip(group, scores, lefts, strict=True):
+                nats += np.logaddexp(0, np.where(right, -score, score)).sum()
+                pairs += 1
+                error = rate * (right - 1 / (1 + np.exp(-score[0])))
+                moved = error @ outputs[samples] / len(around)
+                outputs[samples] += np.outer(error, x[0])
+                np.add.at(inputs, around, moved)
+            continue
+        for (around, samples, right), score in zip(group, scores, strict=True):
             nats += np.logaddexp(0, np.where(right, -score, score)).sum()
             pairs += len(around)
             error = rate * (right - 1 / (1 + np.exp(-score)))
-            before, moved = outputs[samples].copy(), outputs[samples].copy()
+            before, moved, own = outputs[samples].copy(), outputs[samples].copy(), inputs[around].copy()
             for k, word in enumerate(around):
-                moved += np.outer(error[k], inputs[word])
+                moved += np.outer(error[k], own[k])
                 inputs[word] += error[k] @ before
             outputs[samples] = moved
     return nats, pairs
@@ -85,13 +134,105 @@ def problem(seed=3, length=400):
     return tokens, inputs, outputs, words.distribution(COUNTS**0.75)
 
 
+WAYS = {
+    "skip-gram": {},
+    "skip-gram, windows of one size": {"dynamic": False},
+    "CBOW": {"cbow": True},
+    "skip-gram, tree": {"tree": True},
+    "CBOW, tree, windows of one size": {"cbow": True, "tree": True, "dynamic": False},
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_moves_by_the_gradient_of_its_loss(way):
+    """The oracle in float64, whose own gradient is checked against differences of its loss below."""
+    options = dict(WAYS[way])
+    tokens, inputs, outputs, told = problem()
+    if options.pop("tree", False):
+        told, outputs = words.huffman(COUNTS), words.table(V - 1, D).copy_(outputs[:-1])
+    keep = words.kept(COUNTS, 1e-2)
+    expected = [inputs.numpy().astype(np.float64), outputs.numpy().astype(np.float64)]
+    nats, pairs = trained(tokens, *expected, told, keep, 0.05, 7, 1000, **options)
+    found = words.learn(
+        tokens, inputs, outputs, told, keep=keep, window=WINDOW, negatives=NEGATIVES, group=GROUP, rate=0.05, seed=7,
+        position=1000, **options,
+    )  # fmt: skip
+    assert found[1] == pairs
+    assert found[0] == pytest.approx(nats, rel=1e-5)
+    np.testing.assert_allclose(inputs, expected[0], atol=2e-5)
+    np.testing.assert_allclose(outputs, expected[1], atol=2e-5)
+
+
+@pytest.mark.parametrize("cbow", [False, True])
+def test_the_oracle_moves_along_the_gradient_of_its_loss(cbow):
+    """One window, a word in it twice: differences of the loss in float64 beside what one step of rate 1 moves."""
+    rng = np.random.default_rng(2)
+    tokens = np.array([1, 2, 1], np.int32)
+    start, other = rng.normal(0, 0.5, (V, 4)), rng.normal(0, 0.5, (V, 4))
+    negative = words.distribution(COUNTS**0.75)
+    _, around, samples = list(windows_of(tokens, negative, None, 7, 0, False))[1]
+    right = np.arange(len(samples)) == 0
+    assert around == [1, 1]
+    slopes = np.zeros(4)
+    for d in range(4):
+        sides = []
+        for sign in (1, -1):
+            moved = start.copy()
+            moved[1, d] += sign * 1e-6
+            sides.append(loss_of(left(moved, around, cbow), other[samples], right))
+        slopes[d] = (sides[0] - sides[1]) / 2e-6
+    score = left(start, around, cbow) @ other[samples].T
+    error = right - 1 / (1 + np.exp(-score))
+    by_hand = sum(error[k] @ other[samples] for k in range(len(error))) if not cbow else error[0] @ other[samples]
+    np.testing.assert_allclose(-slopes, by_hand, rtol=1e-6)
+
+
+def test_frequent_words_have_short_paths():
+    """Huffman's example of weights 5, 2, 1, 1: code lengths 1, 2, 3, 3."""
+    tree = words.huffman(np.array([5, 2, 1, 1]))
+    assert np.diff(tree.begins).tolist() == [1, 2, 3, 3]
+    assert [tree.paths[tree.begins[k] : tree.begins[k + 1]].tolist() for k in range(4)] == [
+        [5],
+        [4, 2],
+        [4, 3, 0],
+        [4, 3, 1],
+    ]
+    with pytest.raises(ShapeError, match="at least 2 words, got 1"):
+        words.huffman(np.array([5]))
+    fibonacci = [1, 1]
+    while len(fibonacci) < 66:
+        fibonacci.append(fibonacci[-1] + fibonacci[-2])  # the deepest tree of a text
+    with pytest.raises(ShapeError, match="paths of at most 64 nodes, got 65"):
+        words.huffman(np.array(fibonacci))
+
+
+@pytest.mark.parametrize("way", ["CBOW", "CBOW, tree, windows of one size", "skip-gram, tree"])
+def test_no_way_depends_on_the_number_of_threads(way):
+    before, found = torch.get_num_threads(), []
+    for threads in (1, 2, 4):
+        options = dict(WAYS[way])
+        tokens, inputs, outputs, told = problem(length=150)
+        if options.pop("tree", False):
+            told, outputs = words.huffman(COUNTS), words.table(V - 1, D).copy_(outputs[:-1])
+        torch.set_num_threads(threads)
+        try:
+            said = words.learn(
+                tokens, inputs, outputs, told, keep=None, window=4, negatives=NEGATIVES, group=3, rate=0.1, seed=1,
+                position=0, **options,
+            )  # fmt: skip
+        finally:
+            torch.set_num_threads(before)
+        found.append((said, inputs.numpy().tobytes(), outputs.numpy().tobytes()))
+    assert found[0] == found[1] == found[2]
+
+
 @pytest.mark.parametrize("sample", [0, 1e-2])
 def test_the_updates_are_those_of_the_paper(sample):
     tokens, inputs, outputs, negative = problem()
     keep = words.kept(COUNTS, sample)
     expected = [inputs.numpy().astype(np.float64), outputs.numpy().astype(np.float64)]
     nats, pairs = trained(tokens, *expected, negative, keep, 0.05, 7, 1000)
-    found = words.skip_gram(
+    found = words.learn(
         tokens,
         inputs,
         outputs,
@@ -119,7 +260,7 @@ def run(threads, negatives, sizes=(V, D)):
     torch.set_num_threads(threads)
     try:
         for epoch in range(2):
-            said = words.skip_gram(
+            said = words.learn(
                 tokens, inputs, outputs, negative, keep=None, window=5, negatives=negatives, group=3, rate=0.1, seed=1,
                 position=epoch * len(tokens),
             )  # fmt: skip
@@ -171,7 +312,7 @@ def test_words_that_stand_together_get_similar_vectors():
     inputs, outputs, negative = words.table(20, 16), words.table(20, 16), words.distribution(np.ones(20))
     inputs.copy_(torch.from_numpy(rng.uniform(-0.03, 0.03, (20, 16))))
     for epoch in range(4):
-        words.skip_gram(
+        words.learn(
             tokens,
             inputs,
             outputs,
@@ -195,7 +336,7 @@ def test_few_words_at_a_high_rate_stay_finite(negatives):
     many = words.group(COUNTS, None, negatives)
     assert many == (2 if negatives == 5 else 1)
     for epoch in range(3):
-        nats, pairs = words.skip_gram(
+        nats, pairs = words.learn(
             tokens, inputs, outputs, negative, keep=None, window=5, negatives=negatives, group=many, rate=0.1, seed=1,
             position=epoch * len(tokens),
         )  # fmt: skip
@@ -216,21 +357,21 @@ def test_what_does_not_fit_is_refused():
         ({"tokens": np.array([V], np.int32)}, r"tokens: expected numbers from -1 to 36, got 37"),
         ({"inputs": inputs.double()}, "inputs: expected a table"),
         ({"outputs": torch.zeros(V, D)}, "outputs: expected a table"),
-        ({"negative": words.distribution(np.ones(3))}, "share: expected uint32"),
+        ({"told": words.distribution(np.ones(3))}, "share: expected uint32"),
         ({"window": 0}, "expected a window of 1 to 64"),
         ({"negatives": 64}, "1 to 63 negatives"),
         ({"group": 17}, "group: expected 1 to 16 windows"),
     ):
-        given = {"tokens": tokens, "inputs": inputs, "outputs": outputs, "negative": negative, **options} | changed
+        given = {"tokens": tokens, "inputs": inputs, "outputs": outputs, "told": negative, **options} | changed
         with pytest.raises(ShapeError, match=message):
-            words.skip_gram(**given)
+            words.learn(**given)
 
 
 def test_a_text_without_pairs_changes_nothing():
     _, inputs, outputs, negative = problem()
     before = inputs.clone(), outputs.clone()
     for tokens in ([], [words.END, words.END], [3, words.END, 4]):
-        said = words.skip_gram(
+        said = words.learn(
             np.array(tokens, np.int32),
             inputs,
             outputs,

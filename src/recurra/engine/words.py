@@ -1,7 +1,8 @@
-"""Word vectors from a text by the native engine: skip-gram with negative samples.
+"""Word vectors from a text by the native engine: skip-gram or CBOW, with negative samples or hierarchical softmax.
 
-Source: Mikolov et al. 2013, "Distributed Representations of Words and Phrases and their Compositionality": section 2.2
-for the loss, 2.3 for words that are left out. The words of a window share their negative samples (Ji et al. 2016,
+Sources: Mikolov et al. 2013, "Distributed Representations of Words and Phrases and their Compositionality": section 2.1
+for the tree, 2.2 for negative samples, 2.3 for words that are left out; "Efficient Estimation of Word Representations
+in Vector Space", section 3.1, for CBOW. The words of a window share their negative samples (Ji et al. 2016,
 arXiv:1604.04661), so that a window is three small matrix products.
 
 The result is the same to the last bit for any number of threads: what is drawn is a function of (seed, position), and
@@ -10,6 +11,8 @@ the order of all sums and updates is fixed (native/dense/words.h).
 
 from __future__ import annotations
 
+import heapq
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, cast
 
 import numpy as np
@@ -47,6 +50,48 @@ def distribution(weights: NDArray[np.float64]) -> Distribution:
     return Distribution(_of_2_32(share), other)
 
 
+class Tree(NamedTuple):
+    """A binary tree over V words. begins: (V + 1,), where the path of each word begins in `paths`
+
+    paths: the inner nodes from the root, each times 2, plus 1 where the path goes to the right (code 1)
+    """
+
+    begins: NDArray[np.int32]
+    paths: NDArray[np.int32]
+
+
+def huffman(counts: NDArray[np.int64]) -> Tree:
+    """The tree in which frequent words have short paths. counts: (V,), V of at least 2
+
+    Of equally frequent nodes the one that was made first is joined first; the less frequent of two is on the left.
+    Source: Huffman 1952, "A Method for the Construction of Minimum-Redundancy Codes".
+    Raises ShapeError for one word, and where a path is longer than the engine takes.
+    """
+    V = len(counts)
+    if V < 2:
+        raise ShapeError(f"tree: expected at least 2 words, got {V}.")
+    heap = [(int(count), k) for k, count in enumerate(counts)]
+    heapq.heapify(heap)
+    parent, code = np.zeros(2 * V - 1, np.int64), np.zeros(2 * V - 1, np.int32)
+    for node in range(V, 2 * V - 1):
+        (few, left), (many, right) = heapq.heappop(heap), heapq.heappop(heap)
+        parent[left] = parent[right] = node
+        code[right] = 1
+        heapq.heappush(heap, (few + many, node))
+    paths: list[int] = []
+    begins = [0]
+    for word in range(V):
+        path, node = [], word
+        while node != 2 * V - 2:
+            path.append(2 * (int(parent[node]) - V) + int(code[node]))
+            node = int(parent[node])
+        paths += reversed(path)
+        begins.append(len(paths))
+    if (longest := int(np.diff(begins).max())) > MOST + 1:
+        raise ShapeError(f"tree: expected paths of at most {MOST + 1} nodes, got {longest}; leave out rare words.")
+    return Tree(np.array(begins, np.int32), np.array(paths, np.int32))
+
+
 def kept(counts: NDArray[np.int64], sample: float, formula: str = "code") -> NDArray[np.uint32] | None:
     """How often each word stays in the text, of 2^32; None where all do.
 
@@ -67,7 +112,7 @@ def group(counts: NDArray[np.int64], keep: NDArray[np.uint32] | None, negatives:
 
     Within a group no window sees what another one has moved, so a word that is in many of them is moved too far: with
     37 words and 16 windows, vectors grew beyond all bounds. So many windows, then, that the most frequent word is told
-    apart in one of them, on average.
+    apart in one of them, on average. The root of a tree is in all of them: there it is one.
     """
     there = counts * (1.0 if keep is None else keep / 2.0**32)
     often = there / there.sum() + negatives * counts**power / (counts**power).sum()
@@ -79,7 +124,7 @@ def _of_2_32(shares: NDArray[np.float64]) -> NDArray[np.uint32]:
 
 
 def table(V: int, D: int) -> Tensor:
-    """(V, D) float32 zeros, whose rows lie as far apart as `skip_gram` wants them, if the native engine is there.
+    """(V, D) float32 zeros, whose rows lie as far apart as `learn` wants them, if the native engine is there.
 
     On torch's default device: there may be an outline without memory.
     """
@@ -90,56 +135,72 @@ def _stride(D: int) -> int:
     return cast(int, cpu._native.words_stride(cpu.instruction_set(), D)) if cpu.available() else D
 
 
-def skip_gram(
+def learn(
     tokens: NDArray[np.int32],
     inputs: Tensor,
     outputs: Tensor,
-    negative: Distribution,
+    told: Distribution | Tree,
     *,
     keep: NDArray[np.uint32] | None,
     window: int,
-    negatives: int,
     group: int,
     rate: float,
     seed: int,
     position: int,
+    negatives: int = 0,
+    cbow: bool = False,
+    dynamic: bool = True,
 ) -> tuple[float, int]:
     """Go once over a piece of a text, and move the vectors in place.
 
-    tokens: numbers of words, -1 between sentences      inputs, outputs: (V, D), of `table`
-    window: words on each side, at most; each window has 1 to `window`, with equal chances
+    tokens: numbers of words, -1 between sentences      inputs: (V, D), of `table`
+    told: how a word is told from others: by `negatives` samples of a distribution, outputs (V, D); or by the path to it
+      in a tree, outputs (V - 1, D)
+    window: words on each side, at most; each window has 1 to `window`, with equal chances, or, if not `dynamic`, all
+    cbow: the mean of the words around is what a word is told by; otherwise each of them (skip-gram)
     group: windows whose products are made at once, as `group` says
     rate: 0 moves nothing, and gives the loss alone
     position: of the first token in the whole training, all epochs counted
-    Returns the loss in nats, -log sigmoid(x y) and -log sigmoid(-x y) of each pair's right word and of its samples, and
-    the number of pairs. Raises ShapeError for tables of another form, and for a number outside them.
+    Returns the loss in nats, -log sigmoid(x y) and -log sigmoid(-x y) of the right and the wrong answers of each pair,
+    and the number of pairs. Raises ShapeError for tables of another form, and for a number outside them.
     """
     V, D = inputs.shape
-    _refuse(tokens, inputs, outputs, negative, keep)
-    if not 1 <= window <= WIDEST or not 1 <= negatives <= MOST:
+    tree = told if isinstance(told, Tree) else None
+    arrays: dict[str, tuple[Any, type, int | None]] = {"tokens": (tokens, np.int32, None)}
+    if tree is not None:
+        negatives = int(np.diff(tree.begins).max(initial=1)) - 1
+        arrays |= {"begins": (tree.begins, np.int32, V + 1), "paths": (tree.paths, np.int32, None)}
+    else:
+        arrays |= {"share": (told[0], np.uint32, V), "other": (told[1], np.int32, V)}
+    if keep is not None:
+        arrays["keep"] = (keep, np.uint32, V)
+    _refuse({"inputs": (inputs, V), "outputs": (outputs, V - (tree is not None))}, D, arrays)
+    if not 1 <= window <= WIDEST or not (tree is not None or 1 <= negatives <= MOST):
         raise ShapeError(f"expected a window of 1 to {WIDEST} and 1 to {MOST} negatives, got {window} and {negatives}")
     if not 1 <= group <= LARGEST_GROUP:
         raise ShapeError(f"group: expected 1 to {LARGEST_GROUP} windows, got {group}")
-    sizes = [len(tokens), V, D, window, negatives, torch.get_num_threads(), group]
-    at = [tokens.ctypes.data, inputs.data_ptr(), outputs.data_ptr(), keep.ctypes.data if keep is not None else 0]
-    at += [negative.share.ctypes.data, negative.other.ctypes.data]
+    sizes = [len(tokens), V, D, window, negatives, torch.get_num_threads(), group, int(cbow), int(not dynamic)]
+    at = [tokens.ctypes.data, inputs.data_ptr(), outputs.data_ptr()]
+    at += [array.ctypes.data if (array := arrays.get(name, (None,))[0]) is not None else 0 for name in _ADDRESSES]
     return cast("tuple[float, int]", cpu._native.train_words(cpu.instruction_set(), sizes, at, seed, position, rate))
 
 
-def _refuse(tokens: Any, inputs: Tensor, outputs: Tensor, negative: Distribution, keep: Any) -> None:
-    V, D = inputs.shape
+_ADDRESSES = ("keep", "share", "other", "begins", "paths")
+
+
+def _refuse(
+    tables: Mapping[str, tuple[Tensor, int]], D: int, arrays: Mapping[str, tuple[Any, type, int | None]]
+) -> None:
     like = (_stride(D), 1)
-    for name, one in (("inputs", inputs), ("outputs", outputs)):
-        if one.dtype != torch.float32 or not one.is_cpu or one.shape != (V, D) or one.stride() != like:
-            raise ShapeError(f"{name}: expected a table of words.table({V}, {D}), got {one.dtype} {tuple(one.shape)}")
-    arrays = {"tokens": (tokens, np.int32), "share": (negative.share, np.uint32), "other": (negative.other, np.int32)}
-    for name, (array, kind) in (arrays | ({} if keep is None else {"keep": (keep, np.uint32)})).items():
-        if (
-            array.dtype != kind
-            or array.ndim != 1
-            or not array.flags.c_contiguous
-            or (name != "tokens" and len(array) != V)
-        ):
+    for name, (one, rows) in tables.items():
+        if one.dtype != torch.float32 or not one.is_cpu or one.shape != (rows, D) or one.stride() != like:
+            raise ShapeError(
+                f"{name}: expected a table of words.table({rows}, {D}), got {one.dtype} {tuple(one.shape)}"
+            )
+    for name, (array, kind, length) in arrays.items():
+        fits = array.dtype == kind and array.ndim == 1 and array.flags.c_contiguous
+        if not fits or (length is not None and len(array) != length):
             raise ShapeError(f"{name}: expected {np.dtype(kind)} numbers in a row, got {array.dtype} {array.shape}")
+    tokens, V = arrays["tokens"][0], tables["inputs"][1]
     if len(tokens) and (tokens.min() < END or tokens.max() >= V):
         raise ShapeError(f"tokens: expected numbers from {END} to {V - 1}, got {tokens.min()} to {tokens.max()}")

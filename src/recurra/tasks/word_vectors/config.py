@@ -31,6 +31,8 @@ from recurra.tasks.word_vectors.sizing import sized
 from recurra.tasks.word_vectors.task import WordVectorLearning
 from recurra.tasks.word_vectors.texts import WordText
 
+# Samples of a word, for texts that are not large (Mikolov et al. 2013, section 2.2: 5 to 20).
+NEGATIVES = 5
 # Of the section training: what the native training has in their place.
 WITHOUT_EFFECT = {"l1": 0.0, "l2": 0.0, "rate_decay": 1.0, "gradual_unfreezing": False, "init_from": None,
                   "init_vectors": None}  # fmt: skip
@@ -60,10 +62,21 @@ class WordVectorsConfig:
     tokenizer: Annotated[Section | Mapping[str, Any] | str, OneOf("how texts become words", TOKENIZERS)] = "words"
     min_count: Annotated[int, Opt("rarer words have no vector, and are left out of the text", ge=1)] = 5
     max_vocabulary: Annotated[int | None, Opt("words at most, the most frequent ones; null is no limit", ge=1)] = None
-    window: Annotated[
-        int, Opt("words on each side at most; each window has 1 to this many, by even chances", ge=1, le=64)
-    ] = 5
-    negatives: Annotated[int, Opt("negative samples, which the words of a window share", ge=1, le=63)] = 5
+    method: Annotated[
+        Literal["skip_gram", "cbow"],
+        Opt("what a word is told by; skip_gram: each word around it; cbow: their mean"),
+    ] = "skip_gram"
+    output: Annotated[
+        Literal["negative_sampling", "hierarchical_softmax"],
+        Opt("what it is told from: words that are drawn, or, at each node of a Huffman tree, the other side"),
+    ] = "negative_sampling"
+    window: Annotated[int, Opt("words on each side at most", ge=1, le=64)] = 5
+    dynamic_window: Annotated[
+        bool, Opt("each window has 1 to `window` words on each side, by even chances; false: all have `window`")
+    ] = True
+    negatives: Annotated[
+        int | None, Opt("negative samples, which the words of a window share; null: 5", ge=1, le=63)
+    ] = None
     sample: Annotated[
         float, Opt("sub-sampling: words with a larger share of the text are left out now and then; 0: none", ge=0, lt=1)
     ] = 1e-3
@@ -72,6 +85,16 @@ class WordVectorsConfig:
         Opt("how often a word of share f stays; code: sqrt(t/f) + t/f, as word2vec's program; paper: sqrt(t/f)"),
     ] = "code"
     power: Annotated[float, Opt("negative samples are drawn by counts to this power", ge=0, le=1)] = 0.75
+
+    def __post_init__(self) -> None:
+        if self.output == "hierarchical_softmax":
+            given = {"negatives": self.negatives is not None, "power": self.power != 0.75}
+            if problems := [
+                f"{name}: has no effect with output: hierarchical_softmax, which draws no samples; leave it out."
+                for name, is_given in given.items()
+                if is_given
+            ]:
+                raise ConfigError(problems)
 
     @property
     def inputs(self) -> tuple[Field, ...]:
@@ -163,6 +186,8 @@ class WordVectorsConfig:
         counts = corpus.counts()
         if not counts:
             raise DataError(f"{source}: all {len(rows):,} training rows are blank; expected text.")
+        if self.output == "hierarchical_softmax" and sum(n >= self.min_count for n in counts.values()) < 2:
+            raise DataError(f"{source}: a tree needs two words that were seen {self.min_count} times; got fewer.")
         most = None if self.max_vocabulary is None else self.max_vocabulary + len(SPECIALS)
         vocabulary = VocabularyPlan(min_count=self.min_count, max_size=most).build(counts)
         seen = np.array([counts[word] for word in vocabulary.tokens(range(len(SPECIALS), len(vocabulary)))], np.int64)
@@ -184,8 +209,11 @@ class WordVectorsConfig:
 
     def _task(self, reader: TextEncoder, counts: Any) -> WordVectorLearning:
         recipe = Recipe(
+            cbow=self.method == "cbow",
+            tree=self.output == "hierarchical_softmax",
             window=self.window,
-            negatives=self.negatives,
+            dynamic=self.dynamic_window,
+            negatives=NEGATIVES if self.negatives is None else self.negatives,
             sample=self.sample,
             sample_formula=self.sample_formula,
             power=self.power,

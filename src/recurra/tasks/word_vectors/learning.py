@@ -1,4 +1,4 @@
-"""What a piece of text does to the tables: skip-gram with negative samples, by the native engine."""
+"""What a piece of text does to the tables, by the native engine."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ SCORING = 0
 class Recipe:
     """How words are learned from the words around them; as the options of the task say it."""
 
+    cbow: bool
+    tree: bool
     window: int
+    dynamic: bool
     negatives: int
     sample: float
     sample_formula: str
@@ -39,7 +42,9 @@ class Learning:
         self.recipe, self.counts = recipe, counts
 
     @cached_property
-    def _negative(self) -> words.Distribution:
+    def _told(self) -> words.Distribution | words.Tree:
+        if self.recipe.tree:
+            return words.huffman(self.counts)
         return words.distribution(self.counts.astype(np.float64) ** self.recipe.power)
 
     @cached_property
@@ -48,23 +53,43 @@ class Learning:
 
     @cached_property
     def _group(self) -> int:
+        if self.recipe.tree:  # whose root is in every window
+            return 1
         return words.group(self.counts, self._keep, self.recipe.negatives, self.recipe.power)
 
     @property
     def outputs(self) -> int:
         """Rows of the second table."""
-        return len(self.counts)
+        return len(self.counts) - self.recipe.tree
 
     @property
     def untrained(self) -> float:
-        """Nats of a pair where all products are 0: each of 1 + k answers is even."""
-        return (1 + self.recipe.negatives) * math.log(2)
+        """Nats of a pair where all products are 0: each of 1 + k answers, or of those on a path, is even."""
+        return math.log(2) * (self._mean_path if self.recipe.tree else 1 + self.recipe.negatives)
 
     @property
     def without_context(self) -> float:
-        """The least nats of a pair if all words get the same answer: 1 of 1 + k is right."""
+        """The least nats of a pair if what stands around is not looked at.
+
+        Of negative samples with one answer for all words: 1 of 1 + k is right. Of a tree: the entropy of the words.
+        """
+        if self.recipe.tree:
+            share = self._there / self._there.sum()
+            return float(-(share * np.log(share)).sum())
         k = self.recipe.negatives
         return math.log(1 + k) + k * math.log((1 + k) / k)
+
+    @property
+    def _there(self) -> NDArray[np.float64]:
+        """How often each word is left in the text."""
+        counts = self.counts.astype(np.float64)
+        return counts if self._keep is None else counts * (self._keep.astype(np.float64) / 2.0**32)
+
+    @property
+    def _mean_path(self) -> float:
+        """Nodes of a path in the tree, on average over the text."""
+        assert isinstance(self._told, words.Tree)
+        return float((self._there * np.diff(self._told.begins)).sum() / self._there.sum())
 
     def move(self, model: TwoTables, batch: Batch, rate: float) -> Loss:
         """Raises TrainingError where the loss is no number."""
@@ -93,13 +118,15 @@ class Learning:
     ) -> tuple[float, int]:
         if not cpu.available():
             raise ConfigError("word vectors: are trained by the native engine, which this installation lacks.")
-        return words.skip_gram(
+        return words.learn(
             text,
             inputs,
             outputs,
-            self._negative,
+            self._told,
             keep=self._keep,
             window=self.recipe.window,
+            dynamic=self.recipe.dynamic,
+            cbow=self.recipe.cbow,
             negatives=self.recipe.negatives,
             group=self._group,
             rate=rate,

@@ -160,7 +160,7 @@ class WordVectorLearning:
         return (neighbours(self.vectors_of(model)),)
 
     def baselines(self, train: Sequence[WordText], splits: Mapping[str, Sequence[WordText]]) -> Compared:
-        """What it reaches to give all words the same answer, whatever stands around them."""
+        """What it reaches not to look at the words around: one answer for all words, or how frequent each is."""
         found = [score for split in splits for score in self._scores(self.learning.without_context, split)]
         return Compared({"without context": tuple(found)}, ())
 
