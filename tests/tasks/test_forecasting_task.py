@@ -13,8 +13,10 @@ import pytest
 import torch
 
 from recurra.api.inference import outputs
+from recurra.api.prepare import examples_of
 from recurra.base.contracts import Origin, Record
 from recurra.base.errors import ConfigError, DataError
+from recurra.data.preparing import IN_MEMORY
 from recurra.data.splits import TimeSplit
 from recurra.models import MODELS
 from recurra.tasks.forecasting import Forecasting, ForecastingConfig
@@ -542,3 +544,19 @@ def test_the_steps_of_a_recursive_forecast_are_the_same_where_weights_are_packed
     with torch.no_grad():
         packed = model(batch).outputs["numbers"]
     torch.testing.assert_close(packed, model(batch).outputs["numbers"].detach(), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("origins", ["last", "every"])
+@pytest.mark.parametrize("cut", [True, False])
+def test_a_run_that_reads_its_training_rows_again_finds_the_windows_of_training(origins: str, cut: bool) -> None:
+    """cut: series that dev and test are the ends of; else dev is a file of its own, and all of a series is train."""
+    config = plan(origins=origins)
+    rows = [config.read(record(name, T, seed)) for seed, (name, T) in enumerate((("a", 40), ("b", 31), ("c", 2)))]
+    if cut:
+        rows = config.cut(rows, TimeSplit(dev=1, test=1, step=1), lambda message: None)["train"]
+    task, trained = config.fit_examples(rows, "d.csv")
+    again = examples_of(task, rows, IN_MEMORY, learned_from=True)
+    assert [(w.key, w.digest(), w.first, w.cut) for w in again] == [
+        (w.key, w.digest(), w.first, w.cut) for w in trained
+    ]
+    assert len(again) == 2

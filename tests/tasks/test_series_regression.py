@@ -57,6 +57,27 @@ def said(task: SeriesRegression, numbers: Any) -> list[Any]:
     return task.predict(Fixed(), Batch({}, torch.ones(len(numbers)), {}, ()), [None] * len(numbers))
 
 
+# -- pieces ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_numbers_of_a_series_in_pieces_are_those_of_the_whole_bit_for_bit() -> None:
+    task = fitted(rows_of(targets=2))
+    model = model_of(task, bidirectional=False)
+    steps = np.random.default_rng(3).normal(size=(23, 2)).tolist()
+    whole = task.example(Record({"values": steps}, Origin("d.jsonl", 1)), gold=False)
+    (expected,) = task.predict(model, task.collate([whole], [0]), [whole])
+    for size in (1, 5, 23):
+        predictor = task.predictor(model)
+        place = predictor.begin()
+        for start in range(0, 23, size):
+            place, answer = predictor.read(place, json.dumps(steps[start : start + size]))
+        assert answer == {"numbers": dict(zip(task.names, expected.tolist(), strict=True)), "steps": 23}
+    _, nothing = predictor.read(predictor.begin(), "")
+    assert (nothing["numbers"], nothing["steps"], nothing["note"]) == ({}, 0, "no steps")
+    with pytest.raises(ConfigError, match="bidirectional"):
+        task.predictor(model_of(task, bidirectional=True))
+
+
 # -- targets -----------------------------------------------------------------------------------------------------------
 
 

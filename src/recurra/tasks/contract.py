@@ -597,7 +597,11 @@ class ReadsOnce(Capability, Protocol):
 
 @runtime_checkable
 class LeavesOut(Capability, Protocol):
-    """What a task has besides that looks things up in its training rows: a row of these leaves itself out."""
+    """What a task has besides whose training rows make other examples than the same rows would later.
+
+    What looks things up in its training rows leaves a row of these out of what it finds; series that are learned from
+    are cut elsewhere than those that are forecast.
+    """
 
     def training_examples(self, rows: Iterable[Any], means: Means) -> Iterable[Any]:
         """The rows that the task was fitted on as examples, one by one, as `fit_examples` gave them."""

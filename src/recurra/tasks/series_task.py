@@ -21,6 +21,7 @@ from recurra.tasks.bucketing import BucketSampler
 from recurra.tasks.series_plan import SeriesPlan
 from recurra.tasks.series_reader import Raw, SeriesReader, raw_series
 from recurra.tasks.series_sounds import SoundCodec, SoundExample, SoundRow, read_sound
+from recurra.tasks.series_streaming import StreamingPredictor
 
 NOTE = "no steps"
 
@@ -138,6 +139,17 @@ class SeriesTask(ABC):
             if e.length:
                 features[: e.length, n] = e.values
         return Batch({"features": torch.from_numpy(features)}, lengths, self.targets(examples), tuple(indices))
+
+    @abstractmethod
+    def streamed(self, outputs: Mapping[str, torch.Tensor] | None) -> dict[str, Any]:
+        """The answer to a series that came in pieces, as JSON has it, from the model's outputs for one row.
+
+        outputs: None before the first step
+        """
+
+    def predictor(self, model: torch.nn.Module) -> StreamingPredictor:
+        """What reads a series piece by piece. Raises ConfigError, with all reasons, for a model that cannot."""
+        return StreamingPredictor(self, model)
 
     @abstractmethod
     def targets(self, examples: Sequence[Any]) -> dict[str, torch.Tensor]:

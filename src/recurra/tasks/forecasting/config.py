@@ -23,7 +23,7 @@ from recurra.tasks.forecasting.fitted import Fitted
 from recurra.tasks.forecasting.scaling import Scaling
 from recurra.tasks.forecasting.series import Columns, Missing, Series, read_series
 from recurra.tasks.forecasting.sizing import sized
-from recurra.tasks.forecasting.task import Forecasting
+from recurra.tasks.forecasting.task import Forecasting, usable
 from recurra.tasks.forecasting.windows import Window
 from recurra.tasks.sizing import Choice, Options, Seen
 
@@ -353,15 +353,14 @@ class ForecastingConfig:
 
         Raises DataError for a series of which no window is left, and for series of different frequencies.
         """
-        ends = [(row.series, row.series.length if row.end is None else row.end) for row in rows]
-        usable = [(series, end) for series, end in ends if end > self.horizon]
-        if not usable:
+        found = usable(rows, self.horizon)
+        if not found:
             raise DataError(
                 f"{source}: no series has more than the {self.horizon} steps of a forecast. Set a shorter task.horizon."
             )
-        self._refuse_negative(usable)
-        task = Forecasting(self, Fitted.of(self, usable, source))
-        return task, task.training_windows(usable)
+        self._refuse_negative(found)
+        task = Forecasting(self, Fitted.of(self, found, source))
+        return task, task.training_windows(found)
 
     def _refuse_negative(self, rows: Sequence[tuple[Series, int]]) -> None:
         if not KINDS[self.loss](self.levels).counts:

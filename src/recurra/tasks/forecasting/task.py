@@ -51,6 +51,12 @@ class Said:
     paths: Floats | None = None
 
 
+def usable(rows: Iterable[SeriesRow], horizon: int) -> list[tuple[Series, int]]:
+    """Series with the step up to which they are learned from, of which a window is left."""
+    ends = [(row.series, row.series.length if row.end is None else row.end) for row in rows]
+    return [(series, end) for series, end in ends if end > horizon]
+
+
 class Forecasting:
     """Five verbs between the data and the model: example, collate, loss, predict, score."""
 
@@ -93,13 +99,15 @@ class Forecasting:
         return self._windows([(row.series, row.series.length)], [(0, row.series.length)], gold=False)[0]
 
     def examples(self, rows: Iterable[SeriesRow], means: Means = IN_MEMORY) -> Iterator[Window]:
-        """The windows of series at their cuts; of series that are learned from up to a step, those of training."""
+        """The windows of series at their cuts."""
         some = list(rows)
-        if ends := [(row.series, row.end) for row in some if row.end is not None]:
-            return iter(self.training_windows(ends))
         found = [(row.series, min(row.cuts(self.plan.horizon), default=0)) for row in some]
         pairs = [(k, cut) for k, row in enumerate(some) for cut in row.cuts(self.plan.horizon)]
         return iter(self._windows(found, pairs, gold=True))
+
+    def training_examples(self, rows: Iterable[SeriesRow], means: Means = IN_MEMORY) -> Iterator[Window]:
+        """The windows of series that are learned from, wherever they would be cut to be forecast."""
+        return iter(self.training_windows(usable(rows, self.plan.horizon)))
 
     def training_windows(self, rows: Sequence[tuple[Series, int]]) -> list[Window]:
         """One for each series: its last one that may be learned from, which stands for all before it."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from recurra.base.answers import SeriesLabel, SeriesLabels
-from recurra.base.contracts import Table
+from recurra.base.contracts import Prediction, Table
 from recurra.metrics import Compared
 from recurra.metrics.mixing import Mix
 from recurra.models import SequenceModel
@@ -19,7 +19,6 @@ from recurra.tasks.label_task import LabelTask
 from recurra.tasks.mistakes import mistaken
 from recurra.tasks.series_classification.baselines import compared
 from recurra.tasks.series_classification.forest import grow_forest
-from recurra.tasks.series_classification.streaming import StreamingPredictor
 from recurra.tasks.series_reader import SeriesReader
 from recurra.tasks.series_task import NOTE, AnyExample, SeriesTask
 
@@ -86,9 +85,10 @@ class SeriesClassification(LabelTask, SeriesTask):
             return SeriesLabels(said.labels, said.probabilities, steps, note)  # type: ignore[union-attr]
         return SeriesLabel(said.label, said.score, said.probabilities, steps, note)  # type: ignore[union-attr]
 
-    def predictor(self, model: torch.nn.Module) -> StreamingPredictor:
-        """What reads a series piece by piece. Raises ConfigError, with all reasons, for a model that cannot."""
-        return StreamingPredictor(self, model)
+    def streamed(self, outputs: Mapping[str, torch.Tensor] | None) -> dict[str, Any]:
+        """The label and its probabilities."""
+        said = self.kind.answer("", None if outputs is None else self.decode(Prediction(dict(outputs)))[0])
+        return {name: value for name, value in said.to_dict().items() if name != "text"}
 
     def explain(self, model: torch.nn.Module, example: AnyExample, device: torch.device) -> ExplanationTarget:
         """What can be seen of a model while it answers. Raises ConfigError for one without recurrent layers."""

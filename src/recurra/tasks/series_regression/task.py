@@ -73,8 +73,10 @@ class SeriesRegression(SeriesTask):
 
     def predict(self, model: torch.nn.Module, batch: Batch, examples: Sequence[Any]) -> list[Floats]:
         """(D,) for each row, in the units of the data; the model is in eval mode."""
-        said = model(batch).outputs["numbers"].detach().double().cpu().numpy()
-        return list(self.shaped(said * self.scaler.scale + self.scaler.shift))
+        return list(self._in_units(model(batch).outputs["numbers"]))
+
+    def _in_units(self, said: torch.Tensor) -> Floats:
+        return self.shaped(said.detach().double().cpu().numpy() * self.scaler.scale + self.scaler.shift)
 
     def shaped(self, said: Floats) -> Floats:
         """(N, D) as answers may be: a box has no size below 0."""
@@ -122,6 +124,12 @@ class SeriesRegression(SeriesTask):
         if example.is_blank:
             return Numbers({}, example.all_steps, NOTE)
         return Numbers(dict(zip(self.names, output.tolist(), strict=True)), example.all_steps)
+
+    def streamed(self, outputs: Mapping[str, torch.Tensor] | None) -> dict[str, Any]:
+        """The numbers, in the units of the data."""
+        if outputs is None:
+            return Numbers({}, 0, NOTE).to_dict()
+        return Numbers(dict(zip(self.names, self._in_units(outputs["numbers"])[0].tolist(), strict=True)), 0).to_dict()
 
     def explain(self, model: torch.nn.Module, example: AnyExample, device: torch.device) -> ExplanationTarget:
         """What can be seen of a model while it answers."""

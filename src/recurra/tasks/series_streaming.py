@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recurra.base.contracts import Batch, Origin, Prediction, Record
+from recurra.base.contracts import Batch, Origin, Record
 from recurra.base.errors import ConfigError
 from recurra.data.sound import pcm
 from recurra.data.spectra import Spectrum
@@ -19,30 +19,30 @@ from recurra.models import SequenceModel
 from recurra.tasks.series_reader import raw_series
 
 if TYPE_CHECKING:
-    from recurra.tasks.series_classification.task import SeriesClassification
+    from recurra.tasks.series_task import SeriesTask
 
 
 @dataclass(frozen=True, slots=True)
 class StreamState:
-    """How far a series has been read. state, logits: of the network, after the last step; steps: so far
+    """How far a series has been read. state, outputs: of the network, after the last step; steps: so far
 
     rest: samples of a sound that belong to frames that are not whole yet
     """
 
     state: Mapping[str, Tensor] = field(default_factory=dict)
-    logits: Tensor | None = None
+    outputs: Mapping[str, Tensor] | None = None
     steps: int = 0
     rest: Samples = field(default_factory=lambda: np.zeros(0, np.float32))
 
 
 class StreamingPredictor:
-    """A classifier that answers after each piece of a series as it would for all of the series so far, bit for bit.
+    """A model of series that answers after each piece as it would for all of the series so far, bit for bit.
 
     A piece of numbers holds whole steps; a piece of a sound any number of samples.
     Raises ConfigError for a model that needs the end of a series before it can answer.
     """
 
-    def __init__(self, task: SeriesClassification, model: torch.nn.Module) -> None:
+    def __init__(self, task: SeriesTask, model: torch.nn.Module) -> None:
         if not isinstance(model, SequenceModel):
             raise ConfigError(f"model: {type(model).__name__} carries no state from piece to piece.")
         if problems := [*model.cannot_stream(), *_cannot(task)]:
@@ -63,14 +63,7 @@ class StreamingPredictor:
         raw, rest = self._steps(place.rest, piece)
         place = replace(place, rest=rest)
         after = self._fed(raw, place) if len(raw) else place
-        if after.logits is None:
-            said = self._task.kind.answer("", None)
-        else:
-            (output,) = self._task.decode(Prediction({"logits": after.logits}))
-            said = self._task.kind.answer("", output)
-        answer = said.to_dict()
-        del answer["text"]
-        return after, answer | {"steps": after.steps}
+        return after, self._task.streamed(after.outputs) | {"steps": after.steps}
 
     def _steps(self, rest: Samples, piece: str) -> tuple[Any, Samples]:
         """The steps that a piece makes whole, (T, F), and the samples of later ones."""
@@ -92,7 +85,7 @@ class StreamingPredictor:
         lengths = torch.tensor([len(values)], dtype=torch.int64)
         with torch.inference_mode():
             outputs, state = self._model.advance(Batch({"features": values, **place.state}, lengths, {}, ()))
-        return replace(place, state=state, logits=outputs["logits"], steps=place.steps + len(values))
+        return replace(place, state=state, outputs=outputs, steps=place.steps + len(values))
 
 
 def _cannot_hear(spectrum: Spectrum) -> list[str]:
@@ -106,7 +99,7 @@ def _cannot_hear(spectrum: Spectrum) -> list[str]:
     return problems
 
 
-def _cannot(task: SeriesClassification) -> list[str]:
+def _cannot(task: SeriesTask) -> list[str]:
     problems = []
     if task.plan.spectrum is not None:
         problems += _cannot_hear(task.plan.spectrum)
