@@ -52,13 +52,13 @@ void one_block(const Word* words, const std::uint32_t* keys, std::uint64_t* sums
     sums[1] = sum_of(second);
 }
 
-void checksums(const float* numbers, long count, const std::uint32_t* keys, std::uint64_t* sums) {
-    const Word* words = reinterpret_cast<const Word*>(numbers);
-    long k = 0;
-    for (; k + CHECKED_AT_ONCE <= count; k += CHECKED_AT_ONCE, sums += 2) one_block(words + k, keys, sums);
-    if (k == count) return;
+void checksums(const void* memory, long bytes, const std::uint32_t* keys, std::uint64_t* sums) {
+    constexpr long BLOCK = CHECKED_AT_ONCE * sizeof(Word);
+    const char* at = static_cast<const char*>(memory);
+    for (; bytes >= BLOCK; bytes -= BLOCK, at += BLOCK, sums += 2) one_block(reinterpret_cast<const Word*>(at), keys, sums);
+    if (!bytes) return;
     Word rest[CHECKED_AT_ONCE] = {};
-    std::memcpy(rest, words + k, static_cast<std::size_t>(count - k) * sizeof(Word));
+    std::memcpy(rest, at, static_cast<std::size_t>(bytes));
     one_block(rest, keys, sums);
 }
 

@@ -5,16 +5,16 @@
 
 namespace recurra {
 
-// Numbers are taken in blocks of this many; a block has two sums of 64 bits.
+// Memory is taken in blocks of so many words of 4 bytes; a block has two sums of 64 bits.
 constexpr long CHECKED_AT_ONCE = 512;
 constexpr long CHECKSUM_KEYS = 2 * CHECKED_AT_ONCE;
 
-constexpr long checksums_of(long count) { return 2 * ((count + CHECKED_AT_ONCE - 1) / CHECKED_AT_ONCE); }
+constexpr long checksums_of(long bytes) { return 2 * ((bytes + 4 * CHECKED_AT_ONCE - 1) / (4 * CHECKED_AT_ONCE)); }
 
 struct ChecksumEngine {
     const char* isa;
-    // keys: CHECKSUM_KEYS random numbers. sums: checksums_of(count)
-    void (*checksums)(const float* numbers, long count, const std::uint32_t* keys, std::uint64_t* sums);
+    // keys: CHECKSUM_KEYS random numbers. sums: checksums_of(bytes)
+    void (*checksums)(const void* memory, long bytes, const std::uint32_t* keys, std::uint64_t* sums);
 };
 
 extern const ChecksumEngine checksum_portable;

@@ -23,13 +23,12 @@ inline Keys& checksum_keys() {
 class Met {
 public:
     Met(const Kernel& kernel, const Job& job)
-        : engine_(&kernel.engine()), plan_(job.plan), sizes_{job.I, job.H, job.P} {
+        : engine_(&kernel.engine()), plan_(job.plan), sizes_{job.I, job.H, job.P, job.precision} {
         for (int k = 0; k < JOB_PARAMETERS; ++k) {
             if (!job.parameters[k]) continue;
-            const long numbers = kernel.rows(job, k) * kernel.columns(job, k);
             starts_[k] = static_cast<long>(sums_.size());
-            sums_.resize(sums_.size() + checksums_of(numbers));
-            kernel.checksum().checksums(job.parameters[k], numbers, checksum_keys().data(), sums_.data() + starts_[k]);
+            add(kernel.checksum(), job.parameters[k], kernel.rows(job, k) * kernel.columns(job, k) * kernel.bytes(job, k));
+            if (job.scales[k]) add(kernel.checksum(), job.scales[k], kernel.rows(job, k) * 4);
         }
     }
 
@@ -51,19 +50,28 @@ public:
 private:
     const Engine* engine_;
     const void* plan_;
-    std::array<long, 3> sizes_;
+    std::array<long, 4> sizes_;
     std::array<long, JOB_PARAMETERS> starts_{-1, -1, -1, -1, -1, -1, -1};  // -1: not there
     std::vector<std::uint64_t> sums_;
     std::optional<Memory> packed_;
+
+    void add(const ChecksumEngine& engine, const float* memory, long bytes) {
+        const auto before = static_cast<long>(sums_.size());
+        sums_.resize(before + checksums_of(bytes));
+        engine.checksums(memory, bytes, checksum_keys().data(), sums_.data() + before);
+    }
 };
 
 // What was met last. Python's lock guards it, so that it is whole in a child that is forked meanwhile; a call without the
 // lock has a copy of its own.
 using LastMet = std::shared_ptr<const Met>;
 
-// Above so many time steps of all rows, packing is less than 2 % of a call: nothing is kept for them.
+// Above so many time steps of all rows, packing is less than 2 % of a call: nothing is kept for them. Numbers that are not
+// float32 are packed one by one, and take less memory.
 constexpr long MOST_TOKENS_KEPT = 512;
-inline bool worth_keeping(const Job& job) { return !job.training && job.T * job.N <= MOST_TOKENS_KEPT; }
+inline bool worth_keeping(const Job& job) {
+    return !job.training && (job.T * job.N <= MOST_TOKENS_KEPT || job.precision != FLOAT32);
+}
 
 // The job's weights, packed if they are those of the call before. Weights that change from call to call, as in training,
 // are only summed up, and no memory is held for them.

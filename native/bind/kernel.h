@@ -97,6 +97,7 @@ public:
     // Rows and columns of parameter k, where it is there. Vectors have one column.
     long rows(const Job& job, int k) const { return gates_[k] * (k == 4 ? job.P : job.H); }
     long columns(const Job& job, int k) const { return k == 0 ? job.I : k == 1 ? width(job, 0) : k == 4 ? job.H : 1; }
+    long bytes(const Job& job, int k) const { return is_matrix(k) ? bytes_of(job.precision) : 4; }  // of a number
     static bool is_matrix(int k) { return k == 0 || k == 1 || k == 4; }
 
 private:

@@ -28,14 +28,18 @@ const char* wanted_isa() { return std::getenv("RECURRA_ISA"); }
 class Layer {
 public:
     // sizes: I, H, P. places: of each weight among the parameters, in the order in which calls give them.
-    // threads_for: of T and N
-    Layer(const Kernel& kernel, const Torch& torch, const std::vector<long>& sizes, std::vector<long> places, nb::object threads_for)
+    // threads_for: of T and N. precision: of the matrices; where it is int8, calls give their scales after the weights
+    Layer(const Kernel& kernel, const Torch& torch, const std::vector<long>& sizes, std::vector<long> places, nb::object threads_for, int precision)
         : kernel_(kernel), torch_(torch), places_(std::move(places)), threads_for_(std::move(threads_for)) {
         if (const char* wanted = wanted_isa()) isa_ = wanted;
         job_.plan = kernel.plan();
         job_.I = sizes.at(0), job_.H = sizes.at(1), job_.P = sizes.at(2);
-        for (const long k : places_)
+        if (precision < FLOAT32 || precision > INT8) throw std::invalid_argument("no such precision");
+        job_.precision = static_cast<Precision>(precision);
+        for (const long k : places_) {
             if (k < 0 || k >= JOB_PARAMETERS) throw std::invalid_argument("no such parameter");
+            if (precision == INT8 && Kernel::is_matrix(static_cast<int>(k))) scaled_.push_back(static_cast<int>(k));
+        }
     }
 
     // Output (T, N, width) and the tuple of final states (1, N, width), from states of zeros; with a tape if `training`.
@@ -43,6 +47,7 @@ public:
     nb::object run(nb::handle x, nb::tuple weights, Kept& kept, bool training) {
         Job job = job_;
         Tensor input;
+        if (training && job.precision != FLOAT32) return nb::none();
         if (!is_wanted() || !torch_.read(x, input) || input.dims != 3 || input.shape[2] != job.I) return nb::none();
         job.T = input.shape[0], job.N = input.shape[1];
         if (job.T * job.N * job.I == 0 || !read_weights(weights, job)) return nb::none();
@@ -98,12 +103,18 @@ public:
 
 private:
     bool read_weights(const nb::tuple& weights, Job& job) const {
-        if (weights.size() != places_.size()) return false;
+        if (weights.size() != places_.size() + scaled_.size()) return false;
         for (std::size_t k = 0; k < places_.size(); ++k) {
             Tensor found;
             const auto place = static_cast<int>(places_[k]);
-            if (!torch_.read(weights[k], found) || !fits(found, place)) return false;
+            const Precision precision = Kernel::is_matrix(place) ? job.precision : FLOAT32;
+            if (!torch_.read(weights[k], found, precision) || !fits(found, place)) return false;
             job.parameters[place] = found.data;
+        }
+        for (std::size_t k = 0; k < scaled_.size(); ++k) {
+            Tensor found;
+            if (!torch_.read(weights[places_.size() + k], found) || !found.has({kernel_.rows(job_, scaled_[k])})) return false;
+            job.scales[scaled_[k]] = found.data;
         }
         return true;
     }
@@ -175,6 +186,7 @@ private:
     const Kernel& kernel_;
     const Torch& torch_;
     std::vector<long> places_;
+    std::vector<int> scaled_;
     nb::object threads_for_;
     std::optional<std::string> isa_;
     std::shared_ptr<const Rows> rows_;
@@ -186,14 +198,16 @@ private:
 void bind_layer(nb::module_& m) {
     const nb::object random = nb::module_::import_("os").attr("urandom")(sizeof(Keys));
     std::memcpy(checksum_keys().data(), PyBytes_AsString(random.ptr()), sizeof(Keys));
-    nb::class_<Torch>(m, "Torch").def(nb::init<nb::object, nb::tuple, nb::object, bool>(), "base"_a, "types"_a, "float32"_a, "plainly"_a = false)
+    nb::class_<Torch>(m, "Torch").def(nb::init<nb::object, nb::tuple, nb::object, bool, nb::object, nb::object>(), "base"_a, "types"_a, "float32"_a, "plainly"_a = false,
+                               "bfloat16"_a = nb::none(), "int8"_a = nb::none())
         .def("reads", [](const Torch& torch, nb::handle object) {
             Tensor found;
             return torch.read(object, found);
         });
     nb::class_<Kept>(m, "Kept").def(nb::init<>()).def_prop_ro("nbytes", [](const Kept& k) { return k.last ? k.last->bytes() : 0; });
     nb::class_<Layer>(m, "Layer")
-        .def(nb::init<const Kernel&, const Torch&, const std::vector<long>&, std::vector<long>, nb::object>(), nb::keep_alive<1, 2>(), nb::keep_alive<1, 3>())
+        .def(nb::init<const Kernel&, const Torch&, const std::vector<long>&, std::vector<long>, nb::object, int>(), nb::keep_alive<1, 2>(), nb::keep_alive<1, 3>(),
+             "kernel"_a, "torch"_a, "sizes"_a, "places"_a, "threads_for"_a, "precision"_a = 0)
         .def("run", &Layer::run)
         .def("gradients", &Layer::gradients);
 }

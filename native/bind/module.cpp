@@ -19,6 +19,17 @@ using namespace recurra;
 using namespace nanobind::literals;
 namespace {
 
+// What the matrices consist of, and the scales of their rows where it is int8.
+void describe_weights(Job& job, int precision, const Addresses& scales) {
+    if (precision < FLOAT32 || precision > INT8) throw std::invalid_argument("no such precision");
+    if (scales.size() != JOB_PARAMETERS) throw std::invalid_argument("wrong number of scales");
+    job.precision = static_cast<Precision>(precision);
+    for (std::size_t k = 0; k < scales.size(); ++k) job.scales[k] = at<const float>(scales[k]);
+    for (int k = 0; k < JOB_PARAMETERS; ++k)
+        if ((precision == INT8 && Kernel::is_matrix(k) && job.parameters[k]) != (job.scales[k] != nullptr))
+            throw std::invalid_argument("scales are for matrices of int8");
+}
+
 void copy_addresses(float** to, const Addresses& from, std::size_t most) {
     if (from.size() > most) throw std::invalid_argument("too many addresses");
     for (std::size_t k = 0; k < from.size(); ++k) to[k] = at<float>(from[k]);
@@ -62,6 +73,9 @@ public:
         copy_addresses(job_.d_parameters, d_parameters, JOB_PARAMETERS);
     }
 
+    // Matrices of another type, for inference.
+    void weights(int precision, const Addresses& scales) { describe_weights(job_, precision, scales); }
+
     // Where the packed form of the weights stays until the next call.
     void keep(Kept& kept) { kept_ = &kept; }
 
@@ -76,6 +90,7 @@ public:
     // The tape is empty unless it is for training.
     std::unique_ptr<Tape> forward(bool training, int threads) {
         Job job = job_;
+        if (training && job.precision != FLOAT32) throw std::invalid_argument("no gradients with such weights");
         job.training = training;
         job.threads = threads;
         auto tape = std::make_unique<Tape>(Tape{Memory(training ? engine_.tape_bytes(job) : 0)});
@@ -154,14 +169,17 @@ void backward(const std::vector<Call*>& calls, const std::vector<Tape*>& tapes, 
 class Stepper {
 public:
     // sizes: I, H, P. The parameters are copied.
-    Stepper(const Kernel& kernel, const std::vector<long>& sizes, const Addresses& parameters) : engine_(kernel.engine()) {
+    Stepper(const Kernel& kernel, const std::vector<long>& sizes, const Addresses& parameters, int precision, const Addresses& scales)
+        : engine_(kernel.engine()) {
         job_.plan = kernel.plan();
         job_.T = 1, job_.I = sizes.at(0), job_.H = sizes.at(1), job_.P = sizes.at(2);
         for (std::size_t k = 0; k < JOB_PARAMETERS; ++k) job_.parameters[k] = at<const float>(parameters.at(k));
-        packed_ = std::make_unique<Memory>(engine_.weight_bytes(job_));
+        describe_weights(job_, precision, scales);
+        packed_ = std::make_unique<Memory>(Memory::exactly(engine_.weight_bytes(job_)));
         job_.weights = packed_->at();
         engine_.pack(job_);
         for (auto& parameter : job_.parameters) parameter = nullptr;
+        for (auto& scale : job_.scales) scale = nullptr;
         job_.packed = true;
     }
 
@@ -185,6 +203,9 @@ public:
         job.scratch = scratch.at();
         engine_.forward(job);
     }
+
+    // Of the packed weights.
+    std::size_t bytes() const { return packed_->bytes(); }
 
 private:
     const Engine& engine_;
@@ -211,11 +232,14 @@ NB_MODULE(_native, m) {
                       const Addresses&, const std::vector<float>&, Address, Address>(),
              nb::keep_alive<1, 2>(), "kernel"_a, "sizes"_a, "reverse"_a, "lengths"_a, "x"_a, "states"_a, "parameters"_a,
              "zone_masks"_a, "zone"_a, "mask"_a, "output"_a)
+        .def("weights", &Call::weights)
         .def("keep", &Call::keep, nb::keep_alive<1, 2>())
         .def("finals", &Call::finals)
         .def("gradients", &Call::gradients);
     nb::class_<Stepper>(m, "Stepper")
-        .def(nb::init<const Kernel&, const std::vector<long>&, const Addresses&>())
+        .def(nb::init<const Kernel&, const std::vector<long>&, const Addresses&, int, const Addresses&>(), "kernel"_a, "sizes"_a, "parameters"_a,
+             "precision"_a = 0, "scales"_a = Addresses(JOB_PARAMETERS, 0))
+        .def_prop_ro("nbytes", &Stepper::bytes)
         .def("step", &Stepper::step);
     m.def("forward", &forward, "calls"_a, "training"_a, "threads"_a, "Several independent calls; their tapes.");
     m.def("backward", &backward, "calls"_a, "tapes"_a, "threads"_a);

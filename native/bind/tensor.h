@@ -12,7 +12,7 @@ namespace recurra {
 
 namespace nb = nanobind;
 
-// Float32 numbers that lie in order in the CPU's memory.
+// Numbers that lie in order in the CPU's memory: float32, unless another type was asked for.
 struct Tensor {
     float* data = nullptr;
     int dims = 0;
@@ -28,8 +28,9 @@ struct Tensor {
 class __attribute__((visibility("hidden"))) Torch {
 public:
     // types: whose objects have numbers at an address of their own, and nothing behind them
-    Torch(nb::object base, nb::tuple types, nb::object float32, bool plainly)
-        : types_(std::move(types)), float32_(std::move(float32)), is_neg_(base.attr("is_neg")), data_ptr_(base.attr("data_ptr")),
+    // float32, bfloat16, int8: torch's names of them
+    Torch(nb::object base, nb::tuple types, nb::object float32, bool plainly, nb::object bfloat16, nb::object int8)
+        : types_(std::move(types)), dtypes_{std::move(float32), std::move(bfloat16), std::move(int8)}, is_neg_(base.attr("is_neg")), data_ptr_(base.attr("data_ptr")),
           is_contiguous_(base.attr("is_contiguous")), new_empty_(base.attr("new_empty")) {
         if (plainly || !nb::hasattr(base, "__dlpack_c_exchange_api__")) return;
         const nb::object capsule = base.attr("__dlpack_c_exchange_api__");
@@ -39,15 +40,15 @@ public:
     }
 
     // False for what a native call cannot read: another type, device, order, or more than three dimensions.
-    bool read(nb::handle object, Tensor& to) const {
-        if (!is_plain(object) || !(describe_ ? described(object, to) : asked(object, to)) || !to.data) return false;
+    bool read(nb::handle object, Tensor& to, Precision precision = FLOAT32) const {
+        if (!is_plain(object) || !numbers(object, to, precision) || !to.data) return false;
         return answer(is_neg_, object) == Py_False;
     }
 
     // A tensor of that shape, of the kind that `like` is.
     nb::object empty(nb::handle like, const nb::tuple& shape, Tensor& to) const {
         nb::object made = new_empty_(like, shape);
-        if (!is_plain(made) || !(describe_ ? described(made, to) : asked(made, to))) throw std::runtime_error("torch made a tensor that is not in order in the CPU's memory");
+        if (!is_plain(made) || !numbers(made, to, FLOAT32)) throw std::runtime_error("torch made a tensor that is not in order in the CPU's memory");
         return made;
     }
 
@@ -66,14 +67,24 @@ private:
         return false;
     }
 
-    bool described(nb::handle object, Tensor& to) const {
+    bool numbers(nb::handle object, Tensor& to, Precision precision) const {
+        return describe_ ? described(object, to, precision) : asked(object, to, precision);
+    }
+
+    static nb::dlpack::dtype dtype_of(Precision precision) {
+        constexpr std::uint8_t INT = 0, BFLOAT = 4;  // DLDataTypeCode
+        if (precision == FLOAT32) return nb::dtype<float>();
+        return precision == BFLOAT16 ? nb::dlpack::dtype{BFLOAT, 16, 1} : nb::dlpack::dtype{INT, 8, 1};
+    }
+
+    bool described(nb::handle object, Tensor& to, Precision precision) const {
         constexpr int CPU = 1;
         nb::dlpack::dltensor d;
         if (describe_(object.ptr(), &d) != 0) {
             PyErr_Clear();  // sparse, quantized, without storage
             return false;
         }
-        if (d.device.device_type != CPU || d.dtype != nb::dtype<float>() || d.ndim > 3) return false;
+        if (d.device.device_type != CPU || d.dtype != dtype_of(precision) || d.ndim > 3) return false;
         long run = 1;
         for (int k = d.ndim - 1; k >= 0; --k) {
             if (d.strides && d.shape[k] != 1 && d.strides[k] != run) return false;
@@ -85,9 +96,9 @@ private:
         return d.data != nullptr;
     }
 
-    bool asked(nb::handle object, Tensor& to) const {
+    bool asked(nb::handle object, Tensor& to, Precision precision) const {
         try {
-            if (!nb::cast<bool>(object.attr("is_cpu")) || !object.attr("dtype").is(float32_)) return false;
+            if (!nb::cast<bool>(object.attr("is_cpu")) || !object.attr("dtype").is(dtypes_[precision])) return false;
             if (answer(is_contiguous_, object) != Py_True) return false;
             const auto shape = nb::cast<nb::tuple>(object.attr("shape"));
             if (shape.size() > 3) return false;
@@ -109,7 +120,8 @@ private:
     }
 
     nb::tuple types_;
-    nb::object float32_, is_neg_, data_ptr_, is_contiguous_, new_empty_;
+    std::array<nb::object, 3> dtypes_;  // by Precision
+    nb::object is_neg_, data_ptr_, is_contiguous_, new_empty_;
     int (*describe_)(void*, nb::dlpack::dltensor*) = nullptr;
 };
 

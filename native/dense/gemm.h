@@ -7,20 +7,21 @@
 
 namespace recurra::RECURRA_ISA {
 
-using Tile = void (*)(const Left&, const float*, long, const Column*);
+template <typename Numbers>
+using Tile = void (*)(const Left&, const typename Numbers::Word*, long, const Column*);
 
-template <int MR, bool Packed>
-constexpr Tile tile_of(int panels) {
+template <int MR, bool Packed, typename Numbers>
+constexpr Tile<Numbers> tile_of(int panels) {
     constexpr int most = panels_for(MR);
     if constexpr (most >= 6)
-        if (panels >= 6) return tile<MR, 6, Packed>;
+        if (panels >= 6) return tile<MR, 6, Packed, Numbers>;
     if constexpr (most >= 4)
-        if (panels >= 4) return tile<MR, 4, Packed>;
+        if (panels >= 4) return tile<MR, 4, Packed, Numbers>;
     if constexpr (most >= 3)
-        if (panels >= 3) return tile<MR, 3, Packed>;
+        if (panels >= 3) return tile<MR, 3, Packed, Numbers>;
     if constexpr (most >= 2)
-        if (panels >= 2) return tile<MR, 2, Packed>;
-    return tile<MR, 1, Packed>;
+        if (panels >= 2) return tile<MR, 2, Packed, Numbers>;
+    return tile<MR, 1, Packed, Numbers>;
 }
 
 // How many of the panels that are left to take at once: as many as there is a tile for, but 8 as 4 + 4, since a tile of
@@ -33,25 +34,25 @@ constexpr int panels_at_once(int rows, long left) {
     return most >= 2 && left >= 2 ? 2 : 1;
 }
 
-template <bool Packed>
-Tile find_tile(int rows, int panels) {
+template <bool Packed, typename Numbers = Float32>
+Tile<Numbers> find_tile(int rows, int panels) {
     switch (rows) {
-        case 1: return tile_of<1, Packed>(panels);
-        case 2: return tile_of<2, Packed>(panels);
-        case 3: return tile_of<3, Packed>(panels);
-        case 4: return tile_of<4, Packed>(panels);
-        case 5: return tile_of<5, Packed>(panels);
+        case 1: return tile_of<1, Packed, Numbers>(panels);
+        case 2: return tile_of<2, Packed, Numbers>(panels);
+        case 3: return tile_of<3, Packed, Numbers>(panels);
+        case 4: return tile_of<4, Packed, Numbers>(panels);
+        case 5: return tile_of<5, Packed, Numbers>(panels);
 #if defined(__AVX512F__)
-        case 7: return tile_of<7, Packed>(panels);
-        case 8: return tile_of<8, Packed>(panels);
-        case 9: return tile_of<9, Packed>(panels);
-        case 10: return tile_of<10, Packed>(panels);
-        case 11: return tile_of<11, Packed>(panels);
-        case 12: return tile_of<12, Packed>(panels);
-        case 13: return tile_of<13, Packed>(panels);
-        case 14: return tile_of<14, Packed>(panels);
+        case 7: return tile_of<7, Packed, Numbers>(panels);
+        case 8: return tile_of<8, Packed, Numbers>(panels);
+        case 9: return tile_of<9, Packed, Numbers>(panels);
+        case 10: return tile_of<10, Packed, Numbers>(panels);
+        case 11: return tile_of<11, Packed, Numbers>(panels);
+        case 12: return tile_of<12, Packed, Numbers>(panels);
+        case 13: return tile_of<13, Packed, Numbers>(panels);
+        case 14: return tile_of<14, Packed, Numbers>(panels);
 #endif
-        default: return tile_of<6, Packed>(panels);
+        default: return tile_of<6, Packed, Numbers>(panels);
     }
 }
 
@@ -90,11 +91,14 @@ struct RowTiles {
 
 // C[rows][v0 .. v1) from A and packed weights of that depth. v0 is even. A column beyond v1 goes to `spare`.
 // `between` runs before each tile.
-template <bool Packed, typename Between>
-void multiply(Left left, long rows, const float* packed, long v0, long v1, const Target& target, const Between& between) {
+template <bool Packed, typename Numbers = Float32, typename Between>
+void multiply(Left left, long rows, const typename Numbers::Word* packed, long v0, long v1, const Target& target,
+              const Between& between) {
+    constexpr long LINE = Numbers::WORDS * sizeof(*packed);  // bytes of a panel for each k
     const float zeros[VL] = {};
     float spare[VL];
-    const long panel = left.depth() * PANEL;
+    const float* const scales = left.scales;
+    const long panel = left.depth() * Numbers::WORDS;
     if (rows <= 0) return;
     const RowTiles tiles(rows);
     const float* a = left.a;
@@ -107,12 +111,13 @@ void multiply(Left left, long rows, const float* packed, long v0, long v1, const
             if (++column == target.columns) column = 0, ++block;
         }
         left.a = a;
+        if (scales) left.scales = scales + p * PANEL;
         for (long k = 0; k < tiles.count; ++k) {
             const int mr = static_cast<int>(tiles.height + (k < tiles.taller));
             between();
-            left.next = reinterpret_cast<const char*>(packed + (p + np) * panel) + k * (panel * 4 / tiles.count);
-            left.step = PANEL * 4 / tiles.count < 64 ? PANEL * 4 / tiles.count : 64;
-            find_tile<Packed>(mr, np)(left, packed + p * panel, panel, columns);
+            left.next = reinterpret_cast<const char*>(packed + (p + np) * panel) + k * (left.depth() * LINE / tiles.count);
+            left.step = LINE / tiles.count < 64 ? LINE / tiles.count : 64;
+            find_tile<Packed, Numbers>(mr, np)(left, packed + p * panel, panel, columns);
             left.a += mr * left.row;
             for (int j = 0; j < 2 * np; ++j) {
                 columns[j].init += mr * columns[j].init_row;
@@ -176,6 +181,26 @@ inline void pack_panel(const Matrix& m, const int* gates, int columns, long vect
         const long left = v < vectors && unit < m.units ? m.units - unit : 0;
         const float* rows = left ? m.weights + (gates[v % columns] * m.units + unit) * m.depth : m.weights;
         pack_lanes(rows, m.depth, left < VL ? left : VL, to + half * VL);
+    }
+}
+
+// The same of numbers that are stored as another type, one by one.
+template <typename Numbers, typename Number>
+void pack_panel_of(const Number* weights, const Matrix& m, const int* gates, int columns, long vectors, long p, typename Numbers::Word* to) {
+    for (long half = 0; half < 2; ++half)
+        for (long lane = 0; lane < VL; ++lane) {
+            const long v = 2 * p + half, unit = v / columns * VL + lane;
+            const bool there = v < vectors && unit < m.units;
+            const Number* row = there ? weights + (gates[v % columns] * m.units + unit) * m.depth : nullptr;
+            for (long k = 0; k < m.depth; ++k) Numbers::write(to + k * Numbers::WORDS, lane, half, row ? row[k] : Number{});
+        }
+}
+
+// One number a row of the weights, as panels have their columns; 0 where there is no row.
+inline void pack_scales(const float* scales, long units, const int* gates, int columns, long vectors, long p, float* to) {
+    for (long j = 0; j < PANEL; ++j) {
+        const long v = 2 * p + j / VL, unit = v / columns * VL + j % VL;
+        to[j] = v < vectors && unit < units ? scales[gates[v % columns] * units + unit] : 0.0f;
     }
 }
 

@@ -4,11 +4,9 @@
 // order, whatever the shape of the tile: so a row has the same bits alone and in any batch, on any number of threads.
 #pragma once
 
-#include "../simd/vector.h"
+#include "numbers.h"
 
 namespace recurra::RECURRA_ISA {
-
-constexpr int PANEL = 2 * VL;
 
 // 32 registers hold 14 x 2 sums, two vectors of B and one number of A; 16 registers hold 6 x 2. Tiles of several panels take no
 // more than MAX_SUMS: with 12 of 16 registers, compilers keep vectors of B in memory, and 3 x 4 is slower than 3 x 2.
@@ -22,6 +20,7 @@ constexpr int MAX_SUMS = 8;
 
 // Where the rows of A are: row i, place k at a[i * row + k], in `outer` runs of `inner` numbers that lie `skip` apart.
 // next: what tiles of B come after this one; each k fetches a line and goes on by `step` bytes (not Packed).
+// scales: of the columns of B, where its numbers have any.
 struct Left {
     const float* a;
     long row;
@@ -30,6 +29,7 @@ struct Left {
     long skip;
     const char* next = nullptr;
     long step = 0;
+    const float* scales = nullptr;
     long depth() const { return static_cast<long>(inner) * outer; }
 };
 
@@ -48,9 +48,9 @@ constexpr int panels_for(int rows) {
     return panels < 1 ? 1 : panels > 6 ? 6 : panels;
 }
 
-// Rows MR, panels NP. With Packed, row i, place k of A is at a[k * MR + i].
-template <int MR, int NP, bool Packed>
-[[gnu::noinline]] void tile(const Left& left, const float* b, long panel, const Column* columns) {
+// Rows MR, panels NP, `panel` words apart. With Packed, row i, place k of A is at a[k * MR + i].
+template <int MR, int NP, bool Packed, typename Numbers>
+[[gnu::noinline]] void tile(const Left& left, const typename Numbers::Word* b, long panel, const Column* columns) {
     V sum[MR][NP * 2];
 #pragma GCC unroll 14
     for (int i = 0; i < MR; ++i)
@@ -69,24 +69,30 @@ template <int MR, int NP, bool Packed>
         for (int g = 0; g < GROUPS; ++g) base[g] = a + 3 * g * row;
 #pragma GCC unroll 2
         for (int k = 0; k < left.inner; ++k) {
-            V right[NP * 2];
-#pragma GCC unroll 12
-            for (int j = 0; j < NP * 2; ++j) right[j] = load(b + (j / 2) * panel + (j % 2) * VL);
+            // Numbers that must be unpacked are used at once, panel by panel: a few rows leave no registers to wait in.
+            constexpr int AT_ONCE = Numbers::PLAIN ? NP : 1;
+            V right[AT_ONCE * 2];
+#pragma GCC unroll 6
+            for (int j = 0; j < AT_ONCE; ++j) Numbers::read(b + j * panel, left.scales, j, right[2 * j], right[2 * j + 1]);
             if constexpr (MR >= 4) {  // the L1 prefetcher alone loses a tenth of the speed when B comes from L2
-                __builtin_prefetch(b + 16 * PANEL);
+                __builtin_prefetch(b + 16 * Numbers::WORDS);
                 if constexpr (!Packed) {
                     __builtin_prefetch(next);
                     next += step;
                 }
-                if constexpr (PANEL > 16) __builtin_prefetch(b + 16 * PANEL + VL);  // the second line of 64 bytes
+                if constexpr (Numbers::WORDS * sizeof(*b) > 64) __builtin_prefetch(b + 16 * PANEL + VL);  // the second line
             }
-            b += PANEL;
+#pragma GCC unroll 6
+            for (int p = 0; p < NP; p += AT_ONCE) {
+                if (p > 0) Numbers::read(b + p * panel, left.scales, p, right[0], right[1]);
 #pragma GCC unroll 14
-            for (int i = 0; i < MR; ++i) {
-                V s = splat(Packed ? a[i] : base[i / 3][(i % 3) * row]);
+                for (int i = 0; i < MR; ++i) {
+                    V s = splat(Packed ? a[i] : base[i / 3][(i % 3) * row]);
 #pragma GCC unroll 12
-                for (int j = 0; j < NP * 2; ++j) sum[i][j] += s * right[j];
+                    for (int j = 0; j < AT_ONCE * 2; ++j) sum[i][2 * p + j] += s * right[j];
+                }
             }
+            b += Numbers::WORDS;
             if constexpr (Packed) {
                 a += MR;
             } else {

@@ -185,9 +185,11 @@ private:
                 const Target target{slots_ + m_.slot_at[p.area], m_.slot_row, area.count, p.first, p.columns, p.starts,
                                     w_.parameters, plan_.num_vectors};
                 const Left left{inputs, row, static_cast<int>(job_.I), 1, 0};
-                const auto product = job_.I <= SHALLOW ? multiply_shallow : multiply<false>;
-                product(left, tokens, packed->data, share_.u0[area.width] * p.columns, share_.u1[area.width] * p.columns,
-                        target);
+                const long v0 = share_.u0[area.width] * p.columns, v1 = share_.u1[area.width] * p.columns;
+                if (job_.I <= SHALLOW && packed->precision == FLOAT32)
+                    multiply_shallow(left, tokens, packed->data, v0, v1, target);
+                else
+                    multiply_packed(left, tokens, *packed, v0, v1, target, [] {});
             }
     }
 

@@ -8,6 +8,10 @@ namespace recurra {
 constexpr int JOB_STATES = 8;
 constexpr int JOB_PARAMETERS = 7;
 
+// What the matrices among the parameters consist of. The others are float32.
+enum Precision { FLOAT32, BFLOAT16, INT8 };
+constexpr long bytes_of(Precision precision) { return precision == FLOAT32 ? 4 : precision == BFLOAT16 ? 2 : 1; }
+
 // Rows are ordered by length, longest first: rank[r] is the row of the batch at place r. At step t the first active[t]
 // of them are real; they are the tokens token[t] .. token[t + 1]. Padding has no token, so it costs nothing.
 struct Job {
@@ -21,7 +25,9 @@ struct Job {
 
     const float* x;                            // (T, N, I)
     const float* states[JOB_STATES];           // (N, width)
-    const float* parameters[JOB_PARAMETERS];   // packed, null if absent
+    const float* parameters[JOB_PARAMETERS];   // packed, null if absent; matrices are of `precision`
+    Precision precision;                       // for the forward pass without training alone, unless float32
+    const float* scales[JOB_PARAMETERS];       // one number a row of a matrix of INT8, else null
     const std::uint8_t* zone_mask[JOB_STATES]; // (T, N, width): 1 keeps the old value; or null
     float zone[JOB_STATES];                    // probability of that, or 0
     const float* mask;                         // (N, width of the recurrent argument) or null

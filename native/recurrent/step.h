@@ -47,10 +47,12 @@ inline Matrix matrix_of(const Job& job, int weight) {
     return {job.parameters[weight], weight == 4 ? job.P : job.H, weight_depth(job, weight)};
 }
 
-// Weights of one product, packed. columns: vectors in all.
+// Weights of one product, packed. vectors: in all; scales: of INT8, else null.
 struct Packed {
     float* data;
     long vectors;
+    Precision precision;
+    float* scales;
 };
 
 inline long product_vectors(const Job& job, const Program& program, const Product& p) {
@@ -63,10 +65,26 @@ inline long product_depth(const Job& job, const Product& p) {
     return p.transposed ? (m.units + VL - 1) / VL * p.num_gates * VL : m.depth;
 }
 inline Packed place_packed(const Job& job, const Program& program, const Product& p, Bump& bump) {
-    const long vectors = product_vectors(job, program, p);
-    return {bump.floats((vectors + 1) / 2 * PANEL * product_depth(job, p)), vectors};
+    const long vectors = product_vectors(job, program, p), panels = (vectors + 1) / 2;
+    float* const data = bump.floats(panels * PANEL * product_depth(job, p) * bytes_of(job.precision) / 4);
+    return {data, vectors, job.precision, job.precision == INT8 ? bump.floats(panels * PANEL) : nullptr};
+}
+
+// The same of weights that are not float32; never transposed, as that is for the backward pass.
+template <typename Numbers, typename Number>
+void pack_as(const Job& job, const Product& p, const Packed& to, int thread, int threads) {
+    const Matrix m = matrix_of(job, p.weight);
+    const Number* const weights = reinterpret_cast<const Number*>(m.weights);
+    typename Numbers::Word* const words = reinterpret_cast<typename Numbers::Word*>(to.data);
+    for (long k = thread; k < (to.vectors + 1) / 2; k += threads) {
+        pack_panel_of<Numbers>(weights, m, p.gates, p.columns, to.vectors, k, words + k * m.depth * Numbers::WORDS);
+        if (to.scales) pack_scales(job.scales[p.weight], m.units, p.gates, p.columns, to.vectors, k, to.scales + k * PANEL);
+    }
 }
 inline void pack(const Job& job, const Product& p, const Packed& to, int thread, int threads) {
+    using Bits = std::uint16_t __attribute__((may_alias));
+    if (to.precision == BFLOAT16) return pack_as<Bfloat16, Bits>(job, p, to, thread, threads);
+    if (to.precision == INT8) return pack_as<Int8, std::int8_t>(job, p, to, thread, threads);
     const Matrix m = matrix_of(job, p.weight);
     const long panel = product_depth(job, p) * PANEL;
     const long panels = (to.vectors + 1) / 2;
@@ -78,6 +96,18 @@ inline void pack(const Job& job, const Product& p, const Packed& to, int thread,
     for (long k = thread * PANELS_AT_ONCE; k < panels; k += threads * PANELS_AT_ONCE)
         pack_transposed(m, p.gates, p.num_gates, k, k + PANELS_AT_ONCE < panels ? k + PANELS_AT_ONCE : panels,
                         to.data + k * panel);
+}
+
+// A product with weights that are packed, of whatever they consist.
+template <typename Between>
+void multiply_packed(Left left, long rows, const Packed& packed, long v0, long v1, const Target& target, const Between& between) {
+    if (packed.precision == FLOAT32) return multiply<false>(left, rows, packed.data, v0, v1, target, between);
+    if (packed.precision == BFLOAT16) {
+        const auto* words = reinterpret_cast<const Bfloat16::Word*>(packed.data);
+        return multiply<false, Bfloat16>(left, rows, words, v0, v1, target, between);
+    }
+    left.scales = packed.scales;
+    multiply<false, Int8>(left, rows, reinterpret_cast<const Int8::Word*>(packed.data), v0, v1, target, between);
 }
 
 // Parameter vectors side by side, block by block; absent biases are zeros.
@@ -251,7 +281,7 @@ inline void run_stages(Step& step, long rows) {
                     tape.fetch();
                     for (Ahead& next : step.next) next.fetch();
                 };
-                multiply<false>(argument_of(step, p), rows, packed[j].data, u * p.columns, end * p.columns, target_of(step, p), fetch);
+                multiply_packed(argument_of(step, p), rows, packed[j], u * p.columns, end * p.columns, target_of(step, p), fetch);
                 if (step.mask && p.transposed && p.weight == 1) mask_slot(step, p, rows, u, end);
             }
             block.u0 = static_cast<int>(u);

@@ -142,6 +142,74 @@ void check(const std::vector<const Engine*>& engines, const char* cell, const Sh
     }
 }
 
+// Matrices of fewer bits: the forward pass has the bits that it has with the float32 numbers that they stand for.
+struct CompactProblem {
+    Problem plain;
+    Precision precision;
+    std::vector<std::vector<std::uint16_t>> halves;
+    std::vector<std::vector<std::int8_t>> bytes;
+    std::vector<Floats> scales;
+
+    CompactProblem(const Engine& engine, const char* cell, const Shape& s, Precision precision, std::mt19937& random)
+        : plain(engine, cell, s, random), precision(precision), halves(JOB_PARAMETERS), bytes(JOB_PARAMETERS), scales(JOB_PARAMETERS) {
+        for (const int k : {0, 1, 4}) {
+            Floats& matrix = plain.parameters[k];
+            const long rows = plain.gates[k] * (k == 4 ? s.P : s.H), depth = rows ? static_cast<long>(matrix.size()) / rows : 0;
+            for (long r = 0; r < rows && precision == INT8; ++r) scales[k].push_back(0.001f * static_cast<float>(1 + random() % 9));
+            for (std::size_t i = 0; i < matrix.size(); ++i) {
+                std::uint32_t word;
+                std::memcpy(&word, &matrix[i], 4);
+                const auto whole = static_cast<std::int8_t>(static_cast<long>(random() % 255) - 127);
+                if (precision == INT8) bytes[k].push_back(whole), matrix[i] = static_cast<float>(whole) * scales[k][i / depth];
+                else halves[k].push_back(static_cast<std::uint16_t>(word >> 16)), word &= 0xFFFF0000u, std::memcpy(&matrix[i], &word, 4);
+            }
+        }
+    }
+
+    Floats solve(const Engine& engine, const char* cell, bool compact, int threads) const {
+        const Shape& s = plain.shape;
+        const Rows rows(s.T, s.N, plain.lengths.empty() ? nullptr : plain.lengths.data());
+        Job job{};
+        job.plan = engine.find(cell);
+        job.T = s.T, job.N = s.N, job.I = s.I, job.H = s.H, job.P = s.P, job.reverse = s.reverse, job.threads = threads;
+        job.rank = rows.rank.data(), job.active = rows.active.data(), job.token = rows.token.data();
+        job.x = plain.x.data();
+        job.precision = compact ? precision : FLOAT32;
+        Floats output(plain.d_output.size());
+        std::vector<Floats> finals = plain.states;
+        job.output = output.data();
+        for (int i = 0; i < plain.num_states; ++i) job.states[i] = plain.states[i].data(), job.finals[i] = finals[i].data();
+        for (int k = 0; k < JOB_PARAMETERS; ++k) {
+            if (plain.parameters[k].empty()) continue;
+            const bool matrix = compact && (k == 0 || k == 1 || k == 4);
+            const void* const fewer = precision == INT8 ? static_cast<const void*>(bytes[k].data()) : halves[k].data();
+            job.parameters[k] = matrix ? static_cast<const float*>(fewer) : plain.parameters[k].data();
+            if (matrix && precision == INT8) job.scales[k] = scales[k].data();
+        }
+        const auto room = [](long count) { return std::vector<char>(count + 128, static_cast<char>(0xFF)); };
+        const auto start = [](std::vector<char>& at) { return at.data() + 128 - reinterpret_cast<std::uintptr_t>(at.data()) % 128; };
+        std::vector<char> weights = room(engine.weight_bytes(job)), scratch = room(engine.forward_bytes(job));
+        job.weights = start(weights), job.scratch = start(scratch);
+        engine.forward(job);
+        for (const Floats& last : finals) output.insert(output.end(), last.begin(), last.end());
+        return output;
+    }
+};
+
+void check_compact(const std::vector<const Engine*>& engines, const char* cell, const Shape& s, std::mt19937& random) {
+    for (const Precision precision : {BFLOAT16, INT8}) {
+        const CompactProblem problem(*engines.back(), cell, s, precision, random);
+        for (const Engine* engine : engines) {
+            const Floats expected = problem.solve(*engine, cell, false, 1);
+            for (const int threads : {1, 3}) {
+                const Floats got = problem.solve(*engine, cell, true, threads);
+                const bool same = std::memcmp(got.data(), expected.data(), got.size() * 4) == 0;
+                expect(same, cell, engine->isa, s, precision == INT8 ? "differs in int8" : "differs in bfloat16", threads);
+            }
+        }
+    }
+}
+
 // A linear layer and one with cross-entropy: inputs, and all that they give.
 struct LinearProblem {
     long M, D, V;
@@ -203,13 +271,13 @@ void check(const std::vector<const LinearEngine*>& engines, const LinearProblem&
     }
 }
 
-// Sums of some numbers, against the same sums one by one.
+// Sums of some bytes, against the same sums one by one.
 void check(const std::vector<const ChecksumEngine*>& engines, long count, std::mt19937& random) {
-    Floats numbers(count);
-    for (float& v : numbers) v = static_cast<float>(random()) - 2e9f;
-    std::vector<std::uint32_t> keys(CHECKSUM_KEYS), words((count + CHECKED_AT_ONCE - 1) / CHECKED_AT_ONCE * CHECKED_AT_ONCE);
+    std::vector<std::uint8_t> memory(count);
+    for (auto& byte : memory) byte = static_cast<std::uint8_t>(random());
+    std::vector<std::uint32_t> keys(CHECKSUM_KEYS), words(checksums_of(count) / 2 * CHECKED_AT_ONCE);
     for (auto& key : keys) key = static_cast<std::uint32_t>(random());
-    std::memcpy(words.data(), numbers.data(), static_cast<std::size_t>(count) * 4);
+    std::memcpy(words.data(), memory.data(), static_cast<std::size_t>(count));
     std::vector<std::uint64_t> expected(checksums_of(count)), got(expected);
     for (std::size_t k = 0; k < words.size(); k += 2)
         for (std::size_t sum = 0; sum < 2; ++sum) {
@@ -217,10 +285,10 @@ void check(const std::vector<const ChecksumEngine*>& engines, long count, std::m
             expected[k / CHECKED_AT_ONCE * 2 + sum] += static_cast<std::uint64_t>(words[k] + mine[0]) * (words[k + 1] + mine[1]);
         }
     for (const ChecksumEngine* engine : engines) {
-        engine->checksums(numbers.data(), count, keys.data(), got.data());
+        engine->checksums(memory.data(), count, keys.data(), got.data());
         if (got == expected) continue;
         ++failures;
-        std::printf("checksums %s of %ld numbers differ\n", engine->isa, count);
+        std::printf("checksums %s of %ld bytes differ\n", engine->isa, count);
     }
 }
 
@@ -252,13 +320,14 @@ int main(int argc, char** argv) {
             const Shape s{up_to(7), round % 5 == 4 ? up_to(70) : up_to(9), up_to(40), up_to(50), up_to(40),
                           flags[0], flags[1], flags[2], flags[3], flags[4]};
             check(engines, engines[0]->cell(k), s, random);
+            check_compact(engines, engines[0]->cell(k), s, random);
         }
     for (long round = 0; round < rounds; ++round, ++count) {
         const bool large = round % 4 == 3;
         const long M = up_to(large ? 300 : 40), D = up_to(large ? 40 : 90), V = up_to(large ? 700 : 60);
         check(linears, LinearProblem(M, D, V, random() % 2 == 0, random() % 2 == 0, random));
     }
-    for (long round = 0; round < rounds; ++round, ++count) check(checksums, up_to(3000), random);
+    for (long round = 0; round < rounds; ++round, ++count) check(checksums, up_to(12000), random);
     std::printf("%ld problems on %zu instruction sets, %d failures\n", count, engines.size(), failures);
     return failures ? 1 : 0;
 }

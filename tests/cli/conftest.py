@@ -40,6 +40,7 @@ class FakeApi:
     fail: BaseException | None = None
     stopped_by: int | None = None
     opened_with: list[Path] = field(default_factory=list)
+    weights: str = ""
     can_finish: bool = False
     rows: tuple[dict[str, object], ...] = ()
     texts: list[str] = field(default_factory=list)
@@ -103,8 +104,8 @@ class FakeApi:
         watch.note("no baselines")
         return REPORT
 
-    def open_run(self, run: Path, cells: Any) -> Any:
-        self.opened_with = list(cells)
+    def open_run(self, run: Path, cells: Any, weights: str) -> Any:
+        self.opened_with, self.weights = list(cells), weights
         return SimpleNamespace(path=run, settings=SimpleNamespace(plan=SimpleNamespace(inputs=(Field("review"),))))
 
     def predict(self, run: Any, records: Iterable[Record], **given: Any) -> Iterator[dict[str, object]]:

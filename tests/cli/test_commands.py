@@ -420,3 +420,18 @@ def test_data_lists_and_exports(api: Any, capsys: Capture) -> None:
     assert main(["data", "export", "names", "d"]) == 0
     assert capsys.readouterr().out == "d/train.csv\nd/test.csv\n"
     assert api.asked == [("data_export", {"name": "names", "folder": Path("d")})]
+
+
+def test_predict_rounds_weights_as_it_is_told(api: Any, capsys: Capture) -> None:
+    assert main(["predict", "r", "a"]) == 0
+    assert api.weights == "float32"
+    assert main(["predict", "r", "a", "--weights", "int8"]) == 0
+    assert api.weights == "int8"
+    assert main(["predict", "r", "a", "--weights", "int4"]) == 2
+    assert "invalid choice: 'int4' (choose from" in capsys.readouterr().err
+
+
+def test_evaluate_scores_a_run_with_rounded_weights(api: Any, capsys: Capture) -> None:
+    assert main(["evaluate", "r", "--weights", "bfloat16"]) == 0
+    assert api.weights == "bfloat16"
+    assert api.asked[0][1]["run"].path == Path("r")

@@ -232,8 +232,8 @@ def test_files_that_are_written_while_they_are_read_are_no_version(
     # The weights are those of one training, and task.json comes from the next.
     train_on(moods.run)
 
-    def while_read(path: Path, cells: Any) -> Any:
-        found = open_run(path, cells)
+    def while_read(path: Path, *options: Any) -> Any:
+        found = open_run(path, *options)
         (path / "task.json").write_text((path / "task.json").read_text())
         return found
 

@@ -32,7 +32,9 @@ from recurra.cells.user import cells_of
 from recurra.config import override
 from recurra.config import parse_bytes as parse_config
 from recurra.config import write as config_text
+from recurra.engine.compact import FLOAT32
 from recurra.lower import equal, from_json, to_json, trace
+from recurra.nn import quantize
 from recurra.tasks import Task
 from recurra.training import check_weights, load_weights
 from recurra.training.lock import FILE as LOCK
@@ -119,8 +121,12 @@ def opened(run: AnyPath | OpenRun, cells: Iterable[AnyPath] = ()) -> OpenRun:
 
 
 @in_float32
-def open_run(path: AnyPath, cells: Iterable[AnyPath] = ()) -> OpenRun:
-    """Read a trained run. Raises RunError if the folder is not one, is damaged, or training has not ended yet."""
+def open_run(path: AnyPath, cells: Iterable[AnyPath] = (), weights: str = FLOAT32) -> OpenRun:
+    """Read a trained run. weights: what the matrices of its recurrent layers become, by `recurra.nn.quantize`
+
+    Raises RunError if the folder is not one, is damaged, or training has not ended yet; ConfigError for weights that
+    the model cannot have.
+    """
     folder, settings = open_settings(path, cells, to_train=False)
     refuse_untrained(folder)
     stored = read_json(folder.task)
@@ -130,6 +136,8 @@ def open_run(path: AnyPath, cells: Iterable[AnyPath] = ()) -> OpenRun:
     model = settings.model(task.model_sizes)
     load_weights(folder.weights, model)
     model.eval()
+    if weights != FLOAT32:
+        quantize(model, weights, inplace=True)
     return OpenRun(folder, settings, task, model, str(stored.get("data")))
 
 

@@ -2,6 +2,7 @@
 
 call        what a layer asks, and what it gets; the mask of real steps
 weights     packed parameters, seen by gate
+compact     the same with matrices of bfloat16 or int8
 reference   the cell's own equations with tensors: always there, on any device, in any type; the specification
 step_recording  the same, for who wants to see every value of every step
 cpu         the fused native engine, forward and backward, for float32 on the CPU
@@ -27,6 +28,7 @@ from recurra.base.errors import ConfigError
 from recurra.base.registry import Registry
 from recurra.engine import cpu, fused, operator, reference
 from recurra.engine.call import Call, Result, Zoneout, masked, recording, reverse_sequences, sequence_mask
+from recurra.engine.compact import Compact
 from recurra.engine.stepper import Stepper
 from recurra.engine.weights import Weights
 
@@ -109,6 +111,7 @@ __all__ = [
     "BACKENDS",
     "Backend",
     "Call",
+    "Compact",
     "Result",
     "Stepper",
     "Weights",

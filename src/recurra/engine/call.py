@@ -93,8 +93,8 @@ class Call:
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
-        """What has gradients: x, states, parameters."""
-        return self.x, *self.states, *self.weights.packed.values()
+        """What has gradients: x, states, parameters; parameters of fewer bits have none, and come with their scales."""
+        return self.x, *self.states, *self.weights.tensors
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from recurra.base.errors import ConfigError, RecurraError, RunError, ShapeError,
 from recurra.cells import BUILT_IN, CELLS, Cell
 from recurra.engine import user_cell
 from recurra.engine.call import Call, Result, Zoneout, batched, transformed
+from recurra.engine.compact import FLOAT32, NUMBERS, Compact
 from recurra.engine.double_backward import refuse_double_backward
 from recurra.engine.memory import PLAIN, address, in_order, kinds, restored
 from recurra.engine.weights import Weights
@@ -89,7 +90,10 @@ def refusal(call: Call) -> str | None:
     """Why this call cannot run here, or None if it can."""
     if transformed(call.tensors):
         return "it takes no part in torch.func and in forward-mode derivatives"
-    for t in call.tensors:
+    compact = call.weights.compact
+    if compact is not None and (reason := _refusal_of(compact, call)):
+        return reason
+    for t in call.tensors if compact is None else (call.x, *call.states):
         if type(t) not in PLAIN:
             return "it takes plain tensors"
         if not t.is_cpu:
@@ -105,9 +109,15 @@ def refusal(call: Call) -> str | None:
     return kernel_of(call.cell, instruction_set())[1] or None
 
 
-def stepper(kernel: Any, sizes: list[int], parameters: list[int]) -> Any:
-    """A native stepper, with a copy of the parameters at these addresses."""
-    return _native.Stepper(kernel, sizes, parameters)
+def _refusal_of(compact: Compact, call: Call) -> str | None:
+    if torch.is_grad_enabled() and any(t.requires_grad for t in call.tensors):
+        return f"it has no gradients with weights of {compact.precision}"
+    return compact.refusal()
+
+
+def stepper(kernel: Any, sizes: list[int], parameters: list[int], precision: str, scales: list[int]) -> Any:
+    """A native stepper, with a copy of the parameters and scales at these addresses."""
+    return _native.Stepper(kernel, sizes, parameters, NUMBERS[precision], scales)
 
 
 def kept() -> Any:
@@ -118,7 +128,7 @@ def kept() -> Any:
 
 def reader(base: type, types: tuple[type, ...], float32: torch.dtype) -> Any:
     """What reads torch's tensors for a native layer."""
-    return _native.Torch(base, types, float32)
+    return _native.Torch(base, types, float32, bfloat16=torch.bfloat16, int8=torch.int8)
 
 
 def layer(*arguments: Any) -> Any:
@@ -206,9 +216,9 @@ def backward(
 
 
 def _split(plans: Sequence[_Plan], tensors: Sequence[Tensor]) -> list[list[Tensor]]:
-    """The tensors of each plan: x, states, parameters."""
+    """The tensors of each plan: x, states, parameters, scales."""
     rest = iter(tensors)
-    return [list(islice(rest, 1 + len(plan.widths) + plan.fits.parameters)) for plan in plans]
+    return [list(islice(rest, 1 + len(plan.widths) + plan.fits.parameters + len(plan.scaled))) for plan in plans]
 
 
 class _Plan(NamedTuple):
@@ -225,12 +235,15 @@ class _Plan(NamedTuple):
     zone: list[float]
     mask: Tensor | None
     kept: Any
+    precision: str
+    scaled: tuple[str, ...]
 
     @classmethod
     def of(cls, call: Call) -> _Plan:
         """Check every size, once. Raises ShapeError."""
         T, N, I = _three(call.x)
-        fits = fits_of(call.cell, I, _shapes(call.weights))
+        fits = fits_of(call.cell, I, call.weights.shapes)
+        compact = call.weights.compact
         widths = fits.widths
         _check_states(call, N, widths)
         lengths = call.lengths
@@ -256,6 +269,8 @@ class _Plan(NamedTuple):
             [z if isinstance(z, float) else 0.0 for z in zoneout],
             mask,
             call.weights.kept,
+            FLOAT32 if compact is None else compact.precision,
+            () if compact is None else tuple(compact.scales),
         )
 
     @property
@@ -273,16 +288,16 @@ class _Plan(NamedTuple):
     def native(self, tensors: Sequence[Tensor], output: Tensor) -> Any:
         """The native call, with the addresses of its inputs."""
         at = [t.data_ptr() for t in tensors]
-        S = len(self.widths)
+        S, P = len(self.widths), self.fits.parameters
         try:
-            return _native.Call(
+            call = _native.Call(
                 self.kernel,
                 self.sizes,
                 self.reverse,
                 address(self.lengths),
                 at[0],
                 at[1 : 1 + S],
-                self.fits.by_parameter(at[1 + S :]),
+                self.fits.by_parameter(at[1 + S : 1 + S + P]),
                 [address(m) for m in self.zone_masks],
                 self.zone,
                 address(self.mask),
@@ -290,6 +305,9 @@ class _Plan(NamedTuple):
             )
         except ValueError as error:
             raise ShapeError(f"{self.cell.name}: {error}") from None
+        if self.precision != FLOAT32:
+            call.weights(NUMBERS[self.precision], scales_of(self.scaled, at[1 + S + P :]))
+        return call
 
     def gradients(
         self,
@@ -363,13 +381,15 @@ def _three(x: Tensor) -> tuple[int, int, int]:
     return T, N, I
 
 
+def scales_of(names: Sequence[str], addresses: Sequence[int]) -> list[int]:
+    """Addresses of scales in the order of PARAMETERS, 0 for those that are not there."""
+    found = dict(zip(names, addresses, strict=True))
+    return [found.get(name, 0) for name in PARAMETERS]
+
+
 def sizes(weights: Weights, I: int) -> dict[str, int]:
     """Sizes by width, read from the weights. Raises ShapeError unless every packed parameter agrees."""
-    return fits_of(weights.cell, I, _shapes(weights)).sizes
-
-
-def _shapes(weights: Weights) -> tuple[tuple[str, torch.Size], ...]:
-    return tuple([(name, t.shape) for name, t in weights.packed.items()])
+    return fits_of(weights.cell, I, weights.shapes).sizes
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -10,6 +10,7 @@ from torch import Tensor
 from recurra.base.errors import ConfigError, ShapeError
 from recurra.engine import cpu
 from recurra.engine.call import Call
+from recurra.engine.compact import FLOAT32
 from recurra.engine.memory import in_order
 from recurra.engine.weights import Weights
 from recurra.lower.program import PARAMETERS
@@ -23,17 +24,31 @@ class Stepper:
     """
 
     def __init__(self, weights: Weights) -> None:
-        cell, W = weights.cell, weights.packed["weight_ih"]
-        empty = tuple(W.new_zeros(1, 1) for _ in cell.states)
-        if reason := cpu.refusal(Call(W.new_zeros(1, 1, W.shape[1]), empty, weights)):
+        cell, compact = weights.cell, weights.compact
+        I, first = dict(weights.shapes)["weight_ih"][1], weights.tensors[0]
+        dtype = first.dtype if compact is None else torch.float32
+        empty = tuple(first.new_zeros(1, 1, dtype=dtype) for _ in cell.states)
+        if reason := cpu.refusal(Call(first.new_zeros(1, 1, I, dtype=dtype), empty, weights)):
             raise ConfigError(f"cell '{cell.name}': {reason}; use engine.run, a step at a time.")
-        sizes = cpu.sizes(weights, W.shape[1])
+        sizes = cpu.sizes(weights, I)
         kernel, _ = cpu.kernel_of(cell, cpu.instruction_set())
         self._widths = [sizes["I"], *(sizes[cell.size(s)] for s in cell.states)]
-        kept = {name: in_order(t.detach()) for name, t in weights.packed.items()}
+        kept = _kept(weights.packed if compact is None else compact.stored)
+        scales = {} if compact is None else _kept(compact.scales)
         self._numbers = sum(t.numel() for t in kept.values())
         addresses = [kept[name].data_ptr() if name in kept else 0 for name in PARAMETERS]
-        self._native = cpu.stepper(kernel, [sizes["I"], sizes["H"], sizes["P"]], addresses)
+        self._native = cpu.stepper(
+            kernel,
+            [sizes["I"], sizes["H"], sizes["P"]],
+            addresses,
+            FLOAT32 if compact is None else compact.precision,
+            cpu.scales_of(tuple(scales), [t.data_ptr() for t in scales.values()]),
+        )
+
+    @property
+    def nbytes(self) -> int:
+        """Of the packed weights."""
+        return int(self._native.nbytes)
 
     def __call__(self, x: Tensor, states: Sequence[Tensor]) -> list[Tensor]:
         """The new states from x (N, I) and the old ones (N, width), all float32 on the CPU. The first is the output.
@@ -52,6 +67,10 @@ class Stepper:
         old, made = [t.data_ptr() for t in given[1:]], [t.data_ptr() for t in new]
         self._native.step(N, threads, given[0].data_ptr(), old, made)
         return new
+
+
+def _kept(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: in_order(t.detach()) for name, t in tensors.items()}
 
 
 def _checked(k: int, tensor: Tensor, shape: tuple[int, int]) -> Tensor:

@@ -18,6 +18,7 @@ from recurra.base.errors import RunError, ShapeError
 from recurra.cells import Cell
 from recurra.engine import cpu
 from recurra.engine.call import Call, batched, transformed
+from recurra.engine.compact import FLOAT32, NUMBERS, TYPES
 from recurra.engine.double_backward import refuse_double_backward
 from recurra.engine.memory import PLAIN, Kind, in_order, restored
 from recurra.engine.weights import Weights
@@ -55,10 +56,13 @@ class Straight:
         """Of the packed form that is kept."""
         return 0 if self.kept is None else int(self.kept.nbytes)
 
-    def run(self, cell: Cell, x: Tensor, names: Sequence[str], weights: tuple[Tensor, ...]) -> Made | None:
+    def run(
+        self, cell: Cell, x: Tensor, names: Sequence[str], weights: tuple[Tensor, ...], precision: str = FLOAT32
+    ) -> Made | None:
         """Output (T, N, width) and final states (1, N, width), with the bits and gradients of `engine.run`.
 
         x (T, N, I), names and weights: the packed parameters. Nothing must be recorded.
+        precision: of the matrices; behind weights of int8 stand their scales, and what is not float32 has no gradient.
         Returns None where the call needs more than this; `engine.run` takes it, or says why not.
         """
         if self.kept is None or transformed((x, *weights)):
@@ -67,7 +71,7 @@ class Straight:
         run = self._train if training else self._infer
         made = None if self._ready is None else run(self._ready, x, weights)
         if made is None:
-            ready = _ready_for(cell, x, names, weights)
+            ready = _ready_for(cell, x, names, weights, precision)
             if ready is None or ready is self._ready:
                 return None
             self._ready = ready
@@ -130,18 +134,20 @@ def _kinds(ready: _Ready, shape: torch.Size) -> list[Kind | None]:
     return [(one, torch.float32, torch.device("cpu")) for one in shapes]
 
 
-def _ready_for(cell: Cell, x: Tensor, names: Sequence[str], weights: Sequence[Tensor]) -> _Ready | None:
+def _ready_for(cell: Cell, x: Tensor, names: Sequence[str], weights: Sequence[Tensor], precision: str) -> _Ready | None:
     for t in (x, *weights):
-        if type(t) not in PLAIN or t.is_nested or t.dtype is not torch.float32 or not t.is_cpu:
+        if type(t) not in PLAIN or t.is_nested or t.dtype not in (torch.float32, TYPES.get(precision)) or not t.is_cpu:
             return None
     if x.dim() != 3 or not x.numel():
         return None
-    shapes = tuple([(name, t.shape) for name, t in zip(names, weights, strict=True)])
-    return _ready(cell, os.environ.get("RECURRA_ISA"), x.shape[2], shapes)
+    shapes = tuple([(name, t.shape) for name, t in zip(names, weights, strict=False)])
+    return _ready(cell, os.environ.get("RECURRA_ISA"), x.shape[2], shapes, precision)
 
 
 @lru_cache(maxsize=256)
-def _ready(cell: Cell, wanted: str | None, I: int, shapes: tuple[tuple[str, torch.Size], ...]) -> _Ready | None:
+def _ready(
+    cell: Cell, wanted: str | None, I: int, shapes: tuple[tuple[str, torch.Size], ...], precision: str
+) -> _Ready | None:
     """wanted: what RECURRA_ISA says, since a native layer is for that alone."""
     kernel, _ = cpu.kernel_of(cell, cpu.instruction_set())
     try:
@@ -151,7 +157,9 @@ def _ready(cell: Cell, wanted: str | None, I: int, shapes: tuple[tuple[str, torc
     if kernel is None:
         return None
     sizes, places = [I, fits.sizes["H"], fits.sizes["P"]], [PARAMETERS.index(name) for name, _ in shapes]
-    layer = cpu.layer(kernel, _torch(), sizes, places, lambda T, N: cpu.threads_for(T, N, fits.numbers))
+    layer = cpu.layer(
+        kernel, _torch(), sizes, places, lambda T, N: cpu.threads_for(T, N, fits.numbers), NUMBERS[precision]
+    )
     return _Ready(layer, cell, shapes, fits.widths)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from recurra.cells import Cell
+from recurra.engine.compact import Compact, Opened
 from recurra.lower import layout, trace
 
 
@@ -17,12 +18,30 @@ class Weights:
     """Packed tensors by parameter name (`lower.layout`), of one cell.
 
     kept: where the native engine keeps what it makes of them, for the next call (`cpu.kept`); None for nowhere
+    compact: the same with matrices of fewer bits, which `packed` stands for; None for none
     gate(kind, name) is the block that the equations mean by p.W("i", ...), p.b("i"), ...
     """
 
     cell: Cell
     packed: Mapping[str, torch.Tensor]
     kept: Any = None
+    compact: Compact | None = None
+
+    @classmethod
+    def of(cls, cell: Cell, compact: Compact, kept: Any = None) -> Weights:
+        """Of matrices of fewer bits."""
+        return cls(cell, Opened(compact), kept, compact)
+
+    @property
+    def tensors(self) -> tuple[torch.Tensor, ...]:
+        """What is in memory."""
+        return tuple(self.packed.values()) if self.compact is None else self.compact.tensors
+
+    @property
+    def shapes(self) -> tuple[tuple[str, torch.Size], ...]:
+        """Of the packed tensors, by name."""
+        stored = self.packed if self.compact is None else self.compact.stored
+        return tuple([(name, t.shape) for name, t in stored.items()])
 
     def by_kind(self) -> dict[str, dict[str, torch.Tensor]]:
         """Views by kind ("W", "R", "P", "b", "b_R", "v", "gain") and gate. bias_ih and bias_hh are added where both

@@ -7,6 +7,7 @@ dropout    locked dropout, zoneout    stateful  state kept from call to call (st
 embed      tokens to vectors: a table, or one-hot        pool     a sequence to one vector
 attention  queries to weighted means of a memory: ATTENTIONS
 unroll     recurrent layers one differentiable step at a time, for a decoder that feeds its output back
+quantize   recurrent layers with weights of bfloat16 or int8, for inference
 incremental  recurrent layers one step after another in decoding, weights packed once
 linear     torch's linear layer on the engine's tiles
 linear_cross_entropy  the output layer of a language model and its loss, without the matrix of probabilities
@@ -24,6 +25,7 @@ from recurra.nn.linear import Linear, SteadyLinear
 from recurra.nn.linear_cross_entropy import linear_cross_entropy
 from recurra.nn.penalties import activation_penalties
 from recurra.nn.pool import POOLS
+from recurra.nn.quantize import num_parameters, quantize
 from recurra.nn.recurrent import GRU, LSTM, RNN, Recurrent
 from recurra.nn.softmax import AdaptiveSoftmax, FullSoftmax, backward_nats, softmax_log_probabilities, softmax_nats
 from recurra.nn.stateful import Stateful
@@ -57,6 +59,8 @@ __all__ = [
     "activation_penalties",
     "backward_nats",
     "linear_cross_entropy",
+    "num_parameters",
+    "quantize",
     "softmax_log_probabilities",
     "softmax_nats",
     "weight_dropped",

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from recurra.base.errors import ConfigError
-from recurra.engine import Stepper, Weights
-from recurra.lower import layout
+from recurra.engine import Stepper
 from recurra.nn.recurrent import Recurrent
 
 States = tuple[Tensor, ...]
@@ -41,9 +40,8 @@ def _steppers(layers: Recurrent) -> list[Stepper]:
     """One a layer, or none where the native engine cannot take this layer's steps."""
     if any(layers.zoneout) or layers.backend not in ("auto", "cpu") or layers.watch is not None:
         return []
-    names = [p.name for p in layout(layers.cell, bias=layers.bias)]
     try:
-        return [Stepper(Weights(layers.cell, dict(zip(names, tensors, strict=True)))) for tensors in layers.all_weights]
+        return [Stepper(layers.weights_of(layer, 0)) for layer in range(layers.num_layers)]
     except ConfigError:
         return []
 

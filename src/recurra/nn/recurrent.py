@@ -15,6 +15,7 @@ from recurra.cells import CELLS, Cell
 from recurra.engine import (
     BACKENDS,
     Call,
+    Compact,
     Weights,
     Zoneout,
     choose,
@@ -24,6 +25,7 @@ from recurra.engine import (
     run_many,
     step_recording,
 )
+from recurra.engine.compact import FLOAT32, TYPES, rounded
 from recurra.engine.operator import has_operator
 from recurra.engine.step_recording import Watch
 from recurra.engine.straight import Straight
@@ -57,6 +59,8 @@ class Recurrent(nn.Module):
 
     # Set by who wants to see every step: layers run step by step, whatever `backend` is (engine/step_recording.py).
     watch: Watch | None = None
+    # What the matrices consist of: a word of `recurra.nn.quantize`.
+    precision: str = FLOAT32
 
     def __init__(
         self,
@@ -143,10 +147,74 @@ class Recurrent(nn.Module):
         return layout(self.cell, bias=self.bias)
 
     def _described(self, layer: int, direction: int) -> list[tuple[Parameter, Tensor]]:
-        return [(p, getattr(self, _name(p, layer, direction))) for p in self._layout()]
+        return list(zip(self._layout(), self._packed(layer, direction).values(), strict=True))
+
+    def weights_of(self, layer: int, direction: int) -> Weights:
+        """The parameters of one layer and direction, as the engine takes them."""
+        kept = self._shortest[layer * self.num_directions + direction].kept
+        compact = None if self.precision == FLOAT32 else self._compact(layer, direction)
+        # Where there is a gradient, or a recording, the numbers that they stand for.
+        if compact is None or torch.is_grad_enabled() or recording():
+            return Weights(self.cell, self._packed(layer, direction), kept)
+        return Weights.of(self.cell, compact, kept)
+
+    def _compact(self, layer: int, direction: int) -> Compact:
+        names = self._names[layer * self.num_directions + direction]
+        scales = {name: getattr(self, full + SCALE) for name, full in names if hasattr(self, full + SCALE)}
+        return Compact(self.precision, {name: getattr(self, full) for name, full in names}, scales)
+
+    def store_weights(self, precision: str) -> None:
+        """Keep the matrices as `precision` from now on: see `recurra.nn.quantize`. Raises ConfigError."""
+        made = {full: self._rounded(full, precision) for full in self._matrices()}
+        for full, (numbers, scale) in made.items():
+            delattr(self, full)
+            self.register_buffer(full, numbers)
+            if scale is not None:
+                self.register_buffer(full + SCALE, scale)
+        self.requires_grad_(False)
+        self.precision = precision
+
+    def _rounded(self, full: str, precision: str) -> tuple[Tensor, Tensor | None]:
+        matrix = self._parameters.get(full)
+        if matrix is None:
+            raise ConfigError(f"{full} is parametrized, pruned or quantized already; undo that before quantize.")
+        if matrix.dtype is not torch.float32:
+            raise ConfigError(f"{full} is {matrix.dtype}, expected float32 to make {precision} of.")
+        try:
+            return rounded(matrix.detach(), precision)
+        except ConfigError as error:
+            raise ConfigError(f"{full} {error}") from None
+
+    def _matrices(self) -> list[str]:
+        return [_name(p, *place) for place in self._places() for p in self._layout() if p.columns is not None]
+
+    @property
+    def num_stored(self) -> int:
+        """Numbers in matrices of fewer bits, without scales."""
+        return sum(getattr(self, full).numel() for full in self._matrices() if self.precision != FLOAT32)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """As torch's, which would round floats to whole numbers without a word: that is refused, and the reverse."""
+        for full in self._matrices():
+            given, own = state_dict.get(prefix + full), getattr(self, full, None)
+            types = [t.dtype for t in (given, own) if isinstance(t, Tensor)]
+            if len(set(types)) > 1 and (self.precision != FLOAT32 or torch.int8 in types):
+                raise ConfigError(
+                    f"{prefix}{full}: got {types[0]}, expected {types[1]}: load weights before "
+                    "`recurra.nn.quantize`, or into a layer that was quantized alike."
+                )
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+    def _like(self) -> Tensor:
+        """Of the type and device that inputs must have."""
+        full = self._names[0][0][1]
+        first: Tensor = getattr(self, full + SCALE, getattr(self, full))
+        return first.new_empty(0, dtype=torch.float32) if first.dtype in TYPES.values() else first
 
     def _packed(self, layer: int, direction: int) -> dict[str, Tensor]:
         """The same by their names in the cell, for each forward."""
+        if self.precision != FLOAT32:
+            return dict(Weights.of(self.cell, self._compact(layer, direction)).packed)
         # Never kept, so that parametrizations, pruning and functional_call take effect. The registered ones are looked
         # up directly, since a module's own look-up takes ten times as long.
         registered, found = self._parameters, {}
@@ -159,7 +227,9 @@ class Recurrent(nn.Module):
         return [(layer, direction) for layer in range(self.num_layers) for direction in range(self.num_directions)]
 
     def reset_parameters(self) -> None:
-        """Draw all parameters anew, by the rule named `init`."""
+        """Draw all parameters anew, by the rule named `init`. Raises ConfigError for a layer that was quantized."""
+        if self.precision != FLOAT32:
+            raise ConfigError(f"its weights are {self.precision}, and cannot be drawn anew; make a new layer.")
         with torch.no_grad():
             for layer, direction in self._places():
                 INITIALIZERS[self.init](self._described(layer, direction), self.hidden_size)
@@ -194,7 +264,7 @@ class Recurrent(nn.Module):
             if made is not None:
                 return made
         name = type(self).__name__
-        weight = getattr(self, self._names[0][0][1])
+        weight = getattr(self, self._names[0][0][1]) if self.precision == FLOAT32 else self._like()
         entered = normalize_input(
             name, input, lengths, input_size=self.input_size, batch_first=self.batch_first, weight=weight
         )
@@ -223,9 +293,11 @@ class Recurrent(nn.Module):
         x, registered = input.transpose(0, 1) if self.batch_first else input, self._parameters
         try:
             weights: tuple[Any, ...] = tuple([registered[name] for name in self._registered_names])
-        except KeyError:  # parametrized, or pruned
-            weights = tuple(self._packed(0, 0).values())
-        made = self._shortest[0].run(self.cell, x, self._parameter_names, weights)
+        except KeyError:  # parametrized, pruned, or of fewer bits
+            if self.precision != FLOAT32 and torch.is_grad_enabled():
+                return None
+            weights = tuple(self._packed(0, 0).values()) if self.precision == FLOAT32 else self._compact(0, 0).tensors
+        made = self._shortest[0].run(self.cell, x, self._parameter_names, weights, self.precision)
         if made is None:
             return None
         output, finals = made
@@ -262,9 +334,7 @@ class Recurrent(nn.Module):
         return Call(
             x,
             states[layer * self.num_directions + direction],
-            Weights(
-                self.cell, self._packed(layer, direction), self._shortest[layer * self.num_directions + direction].kept
-            ),
+            self.weights_of(layer, direction),
             lengths,
             direction == 1,
             self._zoneouts(x),
@@ -275,7 +345,7 @@ class Recurrent(nn.Module):
         """The word of the executor that a padded batch runs on now: on this device, in training or evaluation."""
         if self.backend != "auto":
             return self.backend
-        x = self._described(0, 0)[0][1].new_zeros(1, 1, self.input_size)
+        x = self._like().new_zeros(1, 1, self.input_size)
         states = [tuple(x.new_zeros(1, size) for size in self.state_sizes())]
         return choose(self._call(0, 0, x, torch.ones(1, dtype=torch.int64, device=x.device), states))
 
@@ -345,7 +415,11 @@ DEFAULTS: dict[str, Any] = {
     "init": "torch",
     "forget_bias": None,
     "backend": "auto",
+    "precision": FLOAT32,
 }
+
+# Behind the name of a matrix of int8.
+SCALE = "_scale"
 
 
 # RNN, LSTM and GRU are Recurrent with a cell chosen and torch's own signature; nothing is overridden but the

@@ -34,14 +34,23 @@ _ONNX, _TORCH = (".onnx",), (".safetensors",)
 
 
 @in_float32
-def load(path: AnyPath, *, device: str = "auto", cells: Iterable[AnyPath] = (), progress: Progress = True) -> Run:
+def load(
+    path: AnyPath,
+    *,
+    device: str = "auto",
+    weights: str = "float32",
+    cells: Iterable[AnyPath] = (),
+    progress: Progress = True,
+) -> Run:
     """Open a run folder. device: where it answers; auto takes a GPU where there is one
 
+    weights: what the matrices of its recurrent layers become: float32; bfloat16 takes half the memory, int8 a quarter
     cells: files with cells of your own, which are run; a run folder holds its own cell as data, and needs none
     progress: who hears its notes: True prints them on standard error, False keeps silent; or a callback
-    Raises RunError for a folder that is no run, is damaged, or whose training has not ended.
+    Raises RunError for a folder that is no run, is damaged, or whose training has not ended;
+    ConfigError for weights that its model cannot have.
     """
-    return Run(open_run(path_of(path, "path"), cells), device=device, progress=progress)
+    return Run(open_run(path_of(path, "path"), cells, weights), device=device, progress=progress)
 
 
 class Run:

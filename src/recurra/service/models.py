@@ -19,6 +19,7 @@ from recurra.base.contracts import Origin, Record
 from recurra.base.errors import ConfigError, RunError
 from recurra.base.normal import name_of
 from recurra.data.fields import FIELD_KINDS, TEXT, Field
+from recurra.nn import num_parameters
 from recurra.service.errors import RefusedError
 from recurra.service.limits import LONGEST_NAME
 from recurra.service.versions import Stamp, stamp_of, version_of
@@ -33,6 +34,7 @@ class LoadedModel:
     """One version of a run under the run's name, ready to answer.
 
     version: of its files; stamp: of the same when they were read, which was `opened`
+    weights: what the matrices of its recurrent layers are
     examples: texts to try it with
     """
 
@@ -43,6 +45,7 @@ class LoadedModel:
     version: str
     stamp: Stamp
     opened: datetime
+    weights: str
     examples: tuple[str, ...]
 
     @property
@@ -63,14 +66,18 @@ class LoadedModel:
     @property
     def parameters(self) -> int:
         """Numbers that were learned."""
-        return sum(p.numel() for p in self.run.model.parameters())
+        return num_parameters(self.run.model)
 
 
-def open_runs(paths: Iterable[Path], *, device: str = "auto", cells: Iterable[Path] = ()) -> dict[str, LoadedModel]:
+def open_runs(
+    paths: Iterable[Path], *, device: str = "auto", cells: Iterable[Path] = (), weights: str = "float32"
+) -> dict[str, LoadedModel]:
     """The runs, each under the name of its folder; each has answered once, so that a broken one is found now.
 
+    weights: as `api.open_run` takes it, for all of them.
     A run that is reached by a link has the link's name, so that it keeps it when the link points elsewhere.
-    Raises RunError for a folder that is no trained run or gives no finite numbers, ConfigError for two of one name.
+    Raises RunError for a folder that is no trained run or gives no finite numbers, ConfigError for two of one name, or
+    a model that cannot have such weights.
     """
     target, kept = device_of(device), tuple(cells)
     found: dict[str, LoadedModel] = {}
@@ -81,7 +88,7 @@ def open_runs(paths: Iterable[Path], *, device: str = "auto", cells: Iterable[Pa
                 f"{path}: a run named '{name}' is served already; runs are chosen by the names of their folders. "
                 "Rename one folder."
             )
-        found[name] = _read(name, path, target, kept)
+        found[name] = _read(name, path, target, kept, weights)
         warm_up(found[name])
     return found
 
@@ -106,7 +113,7 @@ def reload(old: LoadedModel) -> LoadedModel:
     path = old.run.folder.path
     if stamp_of(old.run.folder) == old.stamp:
         return old
-    new = _read(old.name, path, old.device, ())
+    new = _read(old.name, path, old.device, (), old.weights)
     if new.version == old.version:
         return old
     if (new.word, new.inputs) != (old.word, old.inputs):
@@ -127,10 +134,10 @@ def warm_up(served: LoadedModel) -> None:
             task.predictor(served.run.model)
 
 
-def _read(name: str, path: Path, device: torch.device, cells: tuple[Path, ...]) -> LoadedModel:
+def _read(name: str, path: Path, device: torch.device, cells: tuple[Path, ...], weights: str) -> LoadedModel:
     folder = RunFolder(path)
     before = stamp_of(folder)
-    run = open_run(path, cells)
+    run = open_run(path, cells, weights)
     version = version_of(folder)
     if stamp_of(folder) != before:
         raise RunError(f"{path}: its files were written while they were read. Try again when all of them are there.")
@@ -139,7 +146,7 @@ def _read(name: str, path: Path, device: torch.device, cells: tuple[Path, ...]) 
     if bad is not None:
         raise RunError(f"{path}: its weight '{bad}' holds numbers that are not finite. Train again.")
     word = str(run.settings.tree["task"]["name"])
-    return LoadedModel(name, word, run, device, version, before, datetime.now(UTC), read_samples(run.folder))
+    return LoadedModel(name, word, run, device, version, before, datetime.now(UTC), weights, read_samples(run.folder))
 
 
 def first_record(served: LoadedModel) -> Record:

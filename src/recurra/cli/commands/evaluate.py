@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from recurra.cli.arguments import Command, add_cells, add_device, add_json, add_run
+from recurra.cli.arguments import Command, add_cells, add_device, add_json, add_run, add_weights
 from recurra.cli.failures import DONE, UsageError
 from recurra.cli.progress import watching
 from recurra.cli.show import report_json, show_report
@@ -26,6 +26,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "data.columns; without FILE also where it is: data.train, data.dev, data.test",
     )
     add_device(parser)
+    add_weights(parser)
     add_cells(parser)
     add_json(parser, "the report")
 
@@ -39,8 +40,9 @@ def _run(args: argparse.Namespace) -> int:
     if args.file is not None:
         api.look_at_file(args.file)
     with watching() as watch:
+        run = args.run if args.weights == "float32" else api.open_run(args.run, args.cells, args.weights)
         report = api.evaluate(
-            args.run,
+            run,
             args.file,
             split=args.split or "test",
             overrides=args.overrides,
@@ -58,5 +60,7 @@ def _run(args: argparse.Namespace) -> int:
 COMMAND = Command(
     _arguments,
     _run,
-    "  recurra evaluate runs/first\n  recurra evaluate runs/first new.csv --json",
+    "  recurra evaluate runs/first\n"
+    "  recurra evaluate runs/first new.csv --json\n"
+    "  recurra evaluate runs/first --weights int8",
 )

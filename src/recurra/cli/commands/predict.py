@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recurra.cli.arguments import Command, add_cells, add_device, add_json, add_run, natural
+from recurra.cli.arguments import Command, add_cells, add_device, add_json, add_run, add_weights, natural
 from recurra.cli.failures import DONE, UsageError
 from recurra.cli.progress import watching
 from recurra.cli.terminal import flush, put, put_json, say
@@ -56,6 +56,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         help="how --input is read: data.on_error=skip leaves broken rows out and names them; data.format, data.columns",
     )
     add_device(parser)
+    add_weights(parser)
     add_cells(parser)
     add_json(parser, "each prediction as one line,")
 
@@ -69,7 +70,7 @@ def _run(args: argparse.Namespace) -> int:
     if args.input not in (None, _STANDARD_INPUT):
         api.look_at_file(Path(args.input))
     with watching() as watch:
-        run = api.open_run(args.run, args.cells)
+        run = api.open_run(args.run, args.cells, args.weights)
         groups = _groups(args, run.settings.plan.inputs[0].name, watch)
         if args.output:
             say(f"{args.output}: {_written(args, run, groups, watch)} predictions written.")

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from recurra.base.importing import uncollected
-from recurra.cli.arguments import Command, add_cells, add_device
+from recurra.cli.arguments import Command, add_cells, add_device, add_weights
 from recurra.cli.failures import DONE, UsageError
 from recurra.cli.terminal import flush, put, say
 
@@ -62,6 +62,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "--timeout", metavar="S", type=_number(0.01, 3600), default=30.0, help="seconds for one answer (default: 30)"
     )
     add_device(parser)
+    add_weights(parser)
     add_cells(parser)
 
 
@@ -80,7 +81,7 @@ def _run(args: argparse.Namespace) -> int:
     limits = service.Limits(
         body_bytes=args.max_body, seconds=args.timeout, delay=args.max_delay / 1000, waiting=args.max_waiting
     )
-    runs = service.open_runs(args.runs, device=args.device, cells=args.cells)
+    runs = service.open_runs(args.runs, device=args.device, cells=args.cells, weights=args.weights)
     bound = service.listening(args.host, args.port)
     if key is None and args.host not in LOOPBACK:
         say(f"{args.host}: other machines can ask, and no key is needed. Set --key-file or {ENVIRONMENT}.")
