@@ -6,6 +6,7 @@ Everything is float64, and no product mixes frames: a frame has the same bits wh
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -34,20 +35,37 @@ def hann(size: int) -> Array:
     return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)
 
 
-def banded(frames: NDArray[Any], ready: Callable[[Array], Array], n_fft: int, bands: Array) -> Array:
-    """(T, B): the power spectrum of each frame, weighted by bands (B, bins) and summed.
+@dataclass(frozen=True, slots=True, eq=False)
+class Bands:
+    """Weights of bins, band behind band, without zeros. bins, weights: (W,)      starts: (B,) where each band begins"""
+
+    bins: NDArray[np.int64]
+    weights: Array
+    starts: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, weights: Array) -> Bands:
+        """Of weights (B, bins); a band without any has one of 0."""
+        spans = [_support(row) for row in weights]
+        bins = np.concatenate([np.arange(lo, hi) for lo, hi in spans])
+        numbers = np.concatenate([row[lo:hi] for row, (lo, hi) in zip(weights, spans, strict=True)])
+        return cls(bins, numbers, np.cumsum([0, *(hi - lo for lo, hi in spans[:-1])]))
+
+    def summed(self, power: Array) -> Array:
+        """(T, B) of power (T, bins). No matrix product: BLAS sums in another order for another number of frames."""
+        return np.add.reduceat(power[:, self.bins] * self.weights, self.starts, axis=1)
+
+
+def banded(frames: NDArray[Any], ready: Callable[[Array], Array], n_fft: int, bands: Bands) -> Array:
+    """(T, B): the power spectrum of each frame, weighted by bands and summed.
 
     ready: frames (t, window) in float64 to those that are transformed
     """
-    places = [(lo, hi, bands[k, lo:hi]) for k, (lo, hi) in enumerate(map(_support, bands))]
-    found = np.empty((len(frames), len(bands)))
+    found = np.empty((len(frames), len(bands.starts)))
     for start in range(0, len(frames), BLOCK):
         part = slice(start, start + BLOCK)
         spectrum = np.fft.rfft(ready(frames[part].astype(np.float64)), n_fft, axis=1)
-        power = spectrum.real**2 + spectrum.imag**2
-        for k, (lo, hi, weights) in enumerate(places):
-            # No matrix product: BLAS sums in another order for another number of frames.
-            found[part, k] = np.ascontiguousarray(power[:, lo:hi] * weights).sum(1)
+        found[part] = bands.summed(spectrum.real**2 + spectrum.imag**2)
     return found
 
 
@@ -63,4 +81,4 @@ def triangles(edges: Array, frequencies: NDArray[Any]) -> Array:
 def _support(weights: Array) -> tuple[int, int]:
     """First bin with a weight, and the one behind the last."""
     there = np.flatnonzero(weights)
-    return (int(there[0]), int(there[-1]) + 1) if len(there) else (0, 0)
+    return (int(there[0]), int(there[-1]) + 1) if len(there) else (0, 1)

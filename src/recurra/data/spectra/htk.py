@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from recurra.base.option import Opt
 from recurra.data.spectra.contract import Band, Channels, Highest, Lowest, Mixing, Rate, Resampling, Samples
-from recurra.data.spectra.frames import Array, banded, centred, hann, triangles
+from recurra.data.spectra.frames import Bands, banded, centred, hann, triangles
 
 FLOOR = 1e-10
 
@@ -64,10 +64,10 @@ class Htk:
 
 
 @cache
-def _bands(number: int, rate: int, n_fft: int, band: Band) -> Array:
+def _bands(number: int, rate: int, n_fft: int, band: Band) -> Bands:
     mels = np.linspace(_mel(band.lowest), _mel(band.highest), number + 2)
     edges = 700.0 * (10 ** (mels / 2595.0) - 1)
-    return triangles(edges, np.arange(n_fft // 2 + 1) * (rate / n_fft))
+    return Bands.of(triangles(edges, np.arange(n_fft // 2 + 1) * (rate / n_fft)))
 
 
 def _mel(frequency: float) -> float:

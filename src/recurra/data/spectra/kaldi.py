@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from recurra.base.errors import ConfigError
 from recurra.base.option import Opt
 from recurra.data.spectra.contract import Band, Channels, Highest, Lowest, Mixing, Rate, Resampling, Samples
-from recurra.data.spectra.frames import Array, banded, framed, triangles
+from recurra.data.spectra.frames import Array, Bands, banded, framed, triangles
 
 # Kaldi reads 16-bit samples as whole numbers, and its logarithm has the float32 epsilon for a floor.
 FULL_SCALE, FLOOR = 32768.0, float(np.finfo(np.float32).eps)
@@ -79,12 +79,12 @@ def _povey(size: int) -> Array:
 
 
 @cache
-def _bands(number: int, rate: int, n_fft: int, band: Band) -> Array:
+def _bands(number: int, rate: int, n_fft: int, band: Band) -> Bands:
     """(number, n_fft / 2 + 1); the bin of half the rate has no weight, as Kaldi leaves it out."""
     edges = np.linspace(_mel(np.array(band.lowest)), _mel(np.array(band.highest)), number + 2)
     weights = triangles(edges, _mel(np.arange(n_fft // 2 + 1) * rate / n_fft))
     weights[:, -1] = 0
-    return weights
+    return Bands.of(weights)
 
 
 def _mel(frequency: Array) -> Array:

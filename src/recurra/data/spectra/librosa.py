@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from recurra.base.option import Opt
 from recurra.data.spectra.contract import Band, Channels, Highest, Lowest, Mixing, Rate, Resampling, Samples
-from recurra.data.spectra.frames import Array, banded, centred, hann, triangles
+from recurra.data.spectra.frames import Array, Bands, banded, centred, hann, triangles
 
 FLOOR = 1e-10
 
@@ -67,11 +67,11 @@ class Librosa:
 
 
 @cache
-def _bands(number: int, rate: int, n_fft: int, band: Band) -> Array:
+def _bands(number: int, rate: int, n_fft: int, band: Band) -> Bands:
     edges = _hz(np.linspace(_mel(band.lowest), _mel(band.highest), number + 2))
     area = 2.0 / (edges[2:] - edges[:-2])
     weights: Array = triangles(edges, np.arange(n_fft // 2 + 1) * (rate / n_fft)) * area[:, None]
-    return weights
+    return Bands.of(weights)
 
 
 # Slaney's scale: 200/3 Hz a mel up to 1,000 Hz, then 27 mels for each factor of 6.4.
