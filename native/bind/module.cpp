@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "attention.h"
 #include "kept.h"
 #include "layer.h"
 #include "linear.h"
@@ -253,5 +254,6 @@ NB_MODULE(_native, m) {
     });
     bind_layer(m);
     bind_linear(m);
+    bind_attention(m);
     bind_words(m);
 }

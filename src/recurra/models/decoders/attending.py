@@ -10,11 +10,12 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from recurra.engine.attention import Reads, attend
 from recurra.models.contract import Encoded
 from recurra.nn import Embedding, SteadyLinear
 from recurra.nn.transformer import Pairs, Rows, TransformerDecoderLayer, rotated
 from recurra.nn.transformer.attention import Cache, SelfAttention
-from recurra.nn.transformer.cache import KeyValueCache, attend_before, attend_source
+from recurra.nn.transformer.cache import KeyValueCache, reads_of
 from recurra.nn.transformer.positions import Places
 
 
@@ -29,24 +30,34 @@ class Memory:
     layers: tuple[Cache, ...]
     places: tuple[tuple[int, int], ...]
 
+    def reads(self, source: Tensor) -> Reads:
+        """Where the keys of these sources (B,) are."""
+        return reads_of([self.places[n] for n in source.tolist()], source.device)
+
 
 @dataclass(frozen=True, slots=True)
 class AttendingState:
     """Everything the decoder carries from step to step, B rows of it.
 
     position: steps done so far      memory: of the sources      source: (B,) which of them each row reads
+    reads: where its keys and values are
     cache: keys and values of steps      held: (position, B) in which of its rows each step of each row stands
     """
 
     position: int
     memory: Memory
     source: Tensor
+    reads: Reads
     cache: KeyValueCache
     held: Tensor
 
     def select(self, rows: Tensor) -> AttendingState:
         """The rows (K,) of the state, in this order; a row may come several times, or not at all."""
-        return replace(self, source=self.source[rows], held=self.held[:, rows])
+        source, held = self.source[rows], self.held[:, rows]
+        # A beam reorders the hypotheses of one sentence most of the time, and then they read what they have read.
+        if source.shape == self.source.shape and torch.equal(source, self.source):
+            return replace(self, held=held)
+        return replace(self, source=source, reads=self.memory.reads(source), held=held)
 
 
 class AttendingDecoder(nn.Module):
@@ -126,14 +137,16 @@ class AttendingDecoder(nn.Module):
         rows = Rows.of(len(encoded.outputs), encoded.lengths)
         with _without_dropout(self):
             source = self.project(rows.packed(encoded.outputs))
-            layers = tuple(layer.multihead_attn.keys_and_values(source) for layer in self.layers)
+            pairs = (layer.multihead_attn.keys_and_values(source) for layer in self.layers)
+            layers = tuple((keys.contiguous(), values.contiguous()) for keys, values in pairs)
         places = [(0, 0)] * N
         for group in rows.groups:
             for k, n in enumerate(group.members):
                 places[n] = (group.first + k * group.length, group.length)
         cache = KeyValueCache(len(self.layers), self.embedding.output_size, source, rows=N)
         held = torch.empty(0, N, dtype=torch.int64, device=device)
-        return AttendingState(0, Memory(layers, tuple(places)), torch.arange(N, device=device), cache, held)
+        memory, each = Memory(layers, tuple(places)), torch.arange(N, device=device)
+        return AttendingState(0, memory, each, memory.reads(each), cache, held)
 
     def step(self, tokens: Tensor, state: AttendingState) -> tuple[Tensor, AttendingState]:
         """Log-probabilities (B, V) of what comes after tokens (B,), without dropout, and the state after them."""
@@ -141,11 +154,11 @@ class AttendingDecoder(nn.Module):
         cache = state.cache.with_room(at, B)
         own = torch.arange(B, device=tokens.device)
         after = replace(state, position=at + 1, cache=cache, held=torch.cat([state.held, own.unsqueeze(0)]))
-        read = [state.memory.places[n] for n in state.source.tolist()]
+        own_reads = cache.reads(after.held)
         with _without_dropout(self):
             x = self.places(self.embedding(tokens), torch.full_like(tokens, at))
             for k, layer in enumerate(self.layers):
-                x = self._stepped(k, layer, x, after, read)
+                x = self._stepped(k, layer, x, after, own_reads)
             return torch.log_softmax(self.output(self.norm(x)), -1), after
 
     def _stepped(
@@ -154,7 +167,7 @@ class AttendingDecoder(nn.Module):
         layer: TransformerDecoderLayer,
         x: Tensor,
         after: AttendingState,
-        read: Sequence[tuple[int, int]],
+        own_reads: Reads,
     ) -> Tensor:
         """(B, d) of one layer, the k-th, at one step."""
 
@@ -162,13 +175,15 @@ class AttendingDecoder(nn.Module):
             module, cache = layer.self_attn, after.cache
             q, keys, values = _turned(module, module.projected(y), after.position - 1)
             cache.write(k, after.position - 1, keys, values)
-            said = attend_before(q, cache.keys[k], cache.values[k], after.held, module.num_heads)
+            k_before, v_before = cache.keys[k].flatten(0, 1), cache.values[k].flatten(0, 1)
+            said = attend(q, k_before, v_before, own_reads, module.num_heads)
             found: Tensor = module.out_proj(said)
             return found
 
         def source(y: Tensor) -> Tensor:
             module = layer.multihead_attn
-            said = attend_source(module.queries(y), *after.memory.layers[k], read, module.num_heads)
+            keys, values = after.memory.layers[k]
+            said = attend(module.queries(y), keys, values, after.reads, module.num_heads)
             found: Tensor = module.out_proj(said)
             return found
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+
+from recurra.engine.attention import Reads
 
 # Steps for which there is room at first.
 STEPS = 32
@@ -50,37 +50,16 @@ class KeyValueCache:
         self.keys[layer][position, : len(keys)] = keys.detach()
         self.values[layer][position, : len(values)] = values.detach()
 
-
-def attend_before(q: Tensor, keys: Tensor, values: Tensor, held: Tensor, num_heads: int) -> Tensor:
-    """(B, d): each query (B, d) over the steps before it and its own.
-
-    keys, values: (steps, rows, d) of a cache      held: (t, B) in which row each step of each query stands
-    """
-    t, B = held.shape
-    steps = torch.arange(t, device=held.device).unsqueeze(1)
-    seen = (part[steps, held].view(t, B, num_heads, -1).permute(1, 2, 0, 3) for part in (keys, values))
-    return _one_query_each(q, *seen)
+    def reads(self, held: Tensor) -> Reads:
+        """Where all steps of each row stand in keys and values as (steps * rows, d). held: (t, B) in which row"""
+        t, B = held.shape
+        places = held + self.keys[0].shape[1] * torch.arange(t, device=held.device).unsqueeze(1)
+        return Reads.of(places.t().flatten(), (t,) * B)
 
 
-def attend_source(q: Tensor, keys: Tensor, values: Tensor, places: Sequence[tuple[int, int]], num_heads: int) -> Tensor:
-    """(B, d): each query (B, d) over its source; zero over one without steps.
-
-    keys, values: (R, d) of all sources, one behind the other      places: of each query, its source's first row and
-    how many rows it has
-    """
-    found = torch.zeros_like(q)
-    order = sorted(range(len(q)), key=lambda b: (places[b][1], b))
-    for length, some in groupby(order, key=lambda b: places[b][1]):
-        members = list(some)
-        if length:
-            starts = torch.tensor([places[b][0] for b in members], device=q.device).unsqueeze(1)
-            rows = starts + torch.arange(length, device=q.device)
-            seen = (part[rows].view(len(members), length, num_heads, -1).transpose(1, 2) for part in (keys, values))
-            found[members] = _one_query_each(q[members], *seen)
-    return found
-
-
-def _one_query_each(q: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """(B, d) of queries (B, d), keys and values (B, heads, L, d / heads)."""
-    B, heads, _, size = keys.shape
-    return F.scaled_dot_product_attention(q.view(B, heads, 1, size), keys, values).reshape(B, heads * size)
+def reads_of(places: Sequence[tuple[int, int]], device: torch.device) -> Reads:
+    """Rows that stand together. places: of each query, its first row and how many it has"""
+    counts = torch.tensor([count for _, count in places], dtype=torch.int64)
+    firsts = torch.tensor([first for first, _ in places], dtype=torch.int64) - (counts.cumsum(0) - counts)
+    rows = torch.repeat_interleave(firsts, counts)
+    return Reads.of((rows + torch.arange(len(rows))).to(device), tuple(counts.tolist()))
