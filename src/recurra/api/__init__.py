@@ -15,7 +15,7 @@ prepare       files to examples in splits    inference    examples to outputs
 reporting     the end of a run               folder       what a run folder holds
 answers       answers beside their rows      given        what callers hand over
 interrupts    a signal while nothing is lost by it                         callbacks    for callers without one
-word_vectors  vectors of words, of a file or a run
+word_vectors  vectors of words, of a file or a run        word_questions  files of questions to them
 places        the names in a run folder, and what can be said of a path without torch
 defaults      torch's defaults for new tensors, whatever the caller's are
 """
@@ -44,11 +44,13 @@ if TYPE_CHECKING:
     from recurra.api.inspecting import Inspection, inspect
     from recurra.api.places import asks_for_runs, is_group, look_at_config, look_at_file, look_at_run
     from recurra.api.training import Trained, finish, resume, train
+    from recurra.api.word_questions import Asked, ask
     from recurra.api.word_vectors import vectors
     from recurra.tasks import Piece
 
 __all__ = [
     "Answered",
+    "Asked",
     "Checked",
     "Columns",
     "Diagnosed",
@@ -64,6 +66,7 @@ __all__ = [
     "Trained",
     "TrainedGroup",
     "answered",
+    "ask",
     "asks_for_runs",
     "check",
     "columns_of",
@@ -121,6 +124,7 @@ _NAMES = {
     "recurra.api.configuring": "Checked Draft check draft init",
     "recurra.api.distributed": "Distributed",
     "recurra.api.training": "Trained finish resume train",
+    "recurra.api.word_questions": "Asked ask",
     "recurra.api.word_vectors": "vectors",
     "recurra.tasks": "Piece",
 }

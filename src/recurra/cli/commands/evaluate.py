@@ -1,19 +1,25 @@
-"""`recurra evaluate`: the scores of a trained model, beside its baselines."""
+"""`recurra evaluate`: the scores of a trained model, beside its baselines; what vectors of words know."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from recurra.cli.arguments import Command, add_cells, add_device, add_json, add_run, add_weights
+from recurra.cli.arguments import Command, add_cells, add_device, add_json, add_weights
 from recurra.cli.failures import DONE, UsageError
 from recurra.cli.progress import watching
 from recurra.cli.show import report_json, show_report
 from recurra.cli.terminal import put_json
+from recurra.cli.words import add_questions, asked
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    add_run(parser)
+    parser.add_argument(
+        "run",
+        metavar="RUN",
+        type=Path,
+        help="the folder of a training run; with questions to words also a file of vectors",
+    )
     parser.add_argument("file", metavar="FILE", type=Path, nargs="?", help="data with labels (default: the run's own)")
     parser.add_argument("--split", help="which part of the run's own data: train, dev or test (default: test)")
     parser.add_argument(
@@ -25,6 +31,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         help="how the data is read: data.on_error=skip leaves broken rows out and counts them; data.format, "
         "data.columns; without FILE also where it is: data.train, data.dev, data.test",
     )
+    add_questions(parser)
     add_device(parser)
     add_weights(parser)
     add_cells(parser)
@@ -32,6 +39,10 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
+    if args.analogies or args.similarity:
+        return asked(args)
+    if args.among or args.rule or args.case:
+        raise UsageError("recurra evaluate: --among, --rule and --case need --analogies FILE or --similarity FILE.")
     if args.file and args.split:
         raise UsageError("recurra evaluate: --split chooses a part of the run's own data; leave it out with FILE.")
     from recurra import api
@@ -62,5 +73,6 @@ COMMAND = Command(
     _run,
     "  recurra evaluate runs/first\n"
     "  recurra evaluate runs/first new.csv --json\n"
-    "  recurra evaluate runs/first --weights int8",
+    "  recurra evaluate runs/first --weights int8\n"
+    "  recurra evaluate runs/words --analogies questions-words.txt --similarity wordsim353.txt",
 )

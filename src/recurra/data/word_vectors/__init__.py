@@ -4,7 +4,8 @@ table       words with their vectors: which are near, which word is to a what b 
 reading     a file to a table, whatever its form; says what it left out
 text        a word a line with its numbers: GloVe, and word2vec's text form, which fastText's .vec is
 binary      word2vec's binary form          subwords    fastText's .bin, with vectors for words it has never seen
-writing     a table to a file, whole or not at all
+writing     a table to a file, whole or not at all      planes  vectors as points of a plane
+questions   files of analogies and of pairs with people's marks
 """
 
 from recurra.data.word_vectors.reading import FORMS, read_vectors

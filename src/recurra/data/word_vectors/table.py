@@ -100,13 +100,18 @@ class WordVectors:
         """The cosine of the angle between two words' vectors; 0 where one of them is zero."""
         return float(_unit(self[a]) @ _unit(self[b]))
 
-    def _units(self, among: int | None) -> Array:
+    @property
+    def units(self) -> Array:
         """(V, d) of length 1, zero where the vector is; made at the first question."""
         if self._unit is None:
             self._unit = _unit(self.matrix)
+        return self._unit
+
+    def _units(self, among: int | None) -> Array:
+        """The units of the first so many words."""
         if among is not None and among < 1:
             raise ConfigError(f"among: expected a number of words from 1, got {among}.")
-        return self._unit[:among]
+        return self.units[:among]
 
     def _best(self, scores: Array, without: set[str], top: int, among: int | None) -> list[Neighbour]:
         if top < 1:
