@@ -128,7 +128,10 @@ def completed(document: Document) -> Document:
     word = options.get("name")
     if not isinstance(word, str) or word not in ENCODERS or not isinstance(task, str) or task not in TASKS:
         return document
-    component: Any = ENCODERS[word]
+    try:
+        component: Any = ENCODERS[word]
+    except ValueError:  # of a package that cannot be imported: said later, at its line
+        return document
     if not isinstance(component, Implies):
         return document
     implied = dict(component.implies(options))
