@@ -100,24 +100,24 @@ def test_scoring_moves_nothing_and_a_step_moves_both_tables() -> None:
 
 def test_of_a_tree_the_floor_is_the_entropy_of_the_words() -> None:
     """Counts 5, 3, 2: paths of 1, 2, 2 nodes, 1.5 on average; without context no code is shorter than the entropy."""
-    task = fitted(output="hierarchical_softmax", method="cbow")
+    task = fitted(objective="hierarchical_softmax", method="cbow")
     assert task.model_sizes == {"words": 3, "outputs": 2}
     some = examples(task)
     assert task.possible_scores(some)[0].value == pytest.approx(1.5 * math.log(2))
     (baseline,) = task.baselines(some, {"dev": some}).scores["without context"]
     assert baseline.value == pytest.approx(-sum(p * math.log(p) for p in (0.5, 0.3, 0.2)))
-    with pytest.raises(ConfigError, match="negatives: has no effect with output: hierarchical_softmax"):
-        WordVectorsConfig(output="hierarchical_softmax", negatives=3)
+    with pytest.raises(ConfigError, match="negatives: has no effect with objective: hierarchical_softmax"):
+        WordVectorsConfig(objective="hierarchical_softmax", negatives=3)
     with pytest.raises(DataError, match="a tree needs two words that were seen 9 times"):
-        fitted(output="hierarchical_softmax", min_count=9)
+        fitted(objective="hierarchical_softmax", min_count=9)
 
 
 @pytest.mark.parametrize("method", ["skip_gram", "cbow"])
-@pytest.mark.parametrize("output", ["negative_sampling", "hierarchical_softmax"])
-def test_every_way_lowers_the_loss_of_what_it_reads(method: str, output: str) -> None:
+@pytest.mark.parametrize("objective", ["negative_sampling", "hierarchical_softmax"])
+def test_every_way_lowers_the_loss_of_what_it_reads(method: str, objective: str) -> None:
     rng = np.random.default_rng(1)
     texts = [" ".join(rng.choice(list("abcd" if n % 2 else "efgh"), 8)) for n in range(60)]
-    task = fitted(texts, method=method, output=output, dynamic_window=False)
+    task = fitted(texts, method=method, objective=objective, dynamic_window=False)
     model = TwoTables(task.model_sizes, vector_size=8)
     some = examples(task, texts)
     sampler = task.sampler(some, batch_tokens=1000, batch_rows=1000, seed=1)

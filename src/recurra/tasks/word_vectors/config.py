@@ -66,7 +66,7 @@ class WordVectorsConfig:
         Literal["skip_gram", "cbow"],
         Opt("what a word is told by; skip_gram: each word around it; cbow: their mean"),
     ] = "skip_gram"
-    output: Annotated[
+    objective: Annotated[
         Literal["negative_sampling", "hierarchical_softmax"],
         Opt("what it is told from: words that are drawn, or, at each node of a Huffman tree, the other side"),
     ] = "negative_sampling"
@@ -87,10 +87,10 @@ class WordVectorsConfig:
     power: Annotated[float, Opt("negative samples are drawn by counts to this power", ge=0, le=1)] = 0.75
 
     def __post_init__(self) -> None:
-        if self.output == "hierarchical_softmax":
+        if self.objective == "hierarchical_softmax":
             given = {"negatives": self.negatives is not None, "power": self.power != 0.75}
             if problems := [
-                f"{name}: has no effect with output: hierarchical_softmax, which draws no samples; leave it out."
+                f"{name}: has no effect with objective: hierarchical_softmax, which draws no samples; leave it out."
                 for name, is_given in given.items()
                 if is_given
             ]:
@@ -186,7 +186,7 @@ class WordVectorsConfig:
         counts = corpus.counts()
         if not counts:
             raise DataError(f"{source}: all {len(rows):,} training rows are blank; expected text.")
-        if self.output == "hierarchical_softmax" and sum(n >= self.min_count for n in counts.values()) < 2:
+        if self.objective == "hierarchical_softmax" and sum(n >= self.min_count for n in counts.values()) < 2:
             raise DataError(f"{source}: a tree needs two words that were seen {self.min_count} times; got fewer.")
         most = None if self.max_vocabulary is None else self.max_vocabulary + len(SPECIALS)
         vocabulary = VocabularyPlan(min_count=self.min_count, max_size=most).build(counts)
@@ -210,7 +210,7 @@ class WordVectorsConfig:
     def _task(self, reader: TextEncoder, counts: Any) -> WordVectorLearning:
         recipe = Recipe(
             cbow=self.method == "cbow",
-            tree=self.output == "hierarchical_softmax",
+            tree=self.objective == "hierarchical_softmax",
             window=self.window,
             dynamic=self.dynamic_window,
             negatives=NEGATIVES if self.negatives is None else self.negatives,
