@@ -473,17 +473,15 @@ class Classification(LabelTask):
         found: dict[str, str | int | float] = {"labels": len(self.labels), "vocabulary": len(self.reader.vocabulary)}
         for name, examples in splits.items():
             tokens = unknown = cut = lost = 0
-            first = ""
             for e in examples:
                 tokens, unknown = tokens + e.length, unknown + e.encoded.num_unknown
                 cut, lost = cut + (e.all_tokens > e.length), lost + e.all_tokens - e.length
-                first = first or str(e.origin) * (e.all_tokens > e.length)
             found[f"{name} rows"] = len(examples)
             found[f"{name} tokens"] = tokens
             found[f"{name} unknown tokens"] = f"{unknown / max(tokens, 1):.2%}"
             if cut:
                 found[f"{name} texts cut"] = (
-                    f"{cut} of {len(examples)}, {lost} tokens (max_length {self.plan.max_length}); the first: {first}"
+                    f"{cut} of {len(examples)}, {lost} tokens (max_length {self.plan.max_length})"
                 )
         return found
 
