@@ -13,6 +13,7 @@
 #include "layer.h"
 #include "linear.h"
 #include "rows.h"
+#include "span_attention.h"
 #include "words.h"
 
 namespace nb = nanobind;
@@ -256,4 +257,5 @@ NB_MODULE(_native, m) {
     bind_linear(m);
     bind_attention(m);
     bind_words(m);
+    bind_span_attention(m);
 }

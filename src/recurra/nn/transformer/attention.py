@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recurra.base.errors import ConfigError
+from recurra.engine.span_attention import attend, can_attend
 from recurra.nn.dropout import quick_dropout
 from recurra.nn.linear import SteadyLinear
 from recurra.nn.transformer.positions import rotated
@@ -57,6 +58,11 @@ class SelfAttention(nn.Module):
         cache: keys and values (N, W, d) of the steps before, the latest last, of which a group has seen `seen`
         """
         q, k, v = self.projected(x)
+        if cache is None and not self.rotary and can_attend(q, k, v):
+            dropout = self.dropout if self.training else 0.0
+            causal, window = self.causal, self.window
+            said = attend(q, k, v, rows.spans, self.num_heads, causal=causal, window=window, dropout=dropout)
+            return self.out_proj(said), k, v
         sizes = [group.sequences * group.length for group in rows.groups]
         # Split, not sliced: the gradient of a slice is a matrix of all rows, zero but for the group's.
         parts = zip(rows.groups, *(torch.split(each, sizes) for each in (q, k, v)), strict=True) if sizes else ()
@@ -127,6 +133,10 @@ class CrossAttention(nn.Module):
     def forward(self, x: Tensor, memory: Cache, pairs: Pairs) -> Tensor:
         """(S, d) of a target's rows (S, d). memory: keys and values of the source's rows, as `keys_and_values`"""
         q = self.queries(x)
+        if can_attend(q, *memory):
+            dropout = self.dropout if self.training else 0.0
+            means: Tensor = self.out_proj(attend(q, *memory, pairs.spans, self.num_heads, dropout=dropout))
+            return means
         found = [self._attended(q, memory, *group) for group in pairs.groups]
         said: Tensor = self.out_proj(torch.cat(found) if found else q)
         return said

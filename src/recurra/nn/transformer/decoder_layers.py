@@ -8,6 +8,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from recurra.base.errors import ConfigError
+from recurra.nn.dropout import QuickDropout
 from recurra.nn.linear import SteadyLinear
 from recurra.nn.transformer.attention import Cache, CrossAttention, SelfAttention
 from recurra.nn.transformer.layers import (
@@ -61,10 +62,10 @@ class TransformerDecoderLayer(nn.Module):
         self.activation: Function = activation_function(activation)
         self.word = activation if isinstance(activation, str) else ""
         self.linear1 = SteadyLinear(d_model, dim_feedforward * (1 + self.gated), bias=bias)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = QuickDropout(dropout)
         self.linear2 = SteadyLinear(dim_feedforward, d_model, bias=bias)
         self.norm1, self.norm2, self.norm3 = (made_norm(norm, d_model, layer_norm_eps, bias=bias) for _ in range(3))
-        self.dropout1, self.dropout2, self.dropout3 = (nn.Dropout(dropout) for _ in range(3))
+        self.dropout1, self.dropout2, self.dropout3 = (QuickDropout(dropout) for _ in range(3))
 
     def forward(
         self,

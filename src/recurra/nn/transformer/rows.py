@@ -9,6 +9,8 @@ from itertools import groupby
 import torch
 from torch import Tensor
 
+from recurra.engine.span_attention import Spans
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -35,11 +37,13 @@ class Rows:
 
     place: (S,) of each row in (T * N), as x.flatten(0, 1) has them      steps: (S,) t of each row
     groups: sequences of one length are neighbours, so that attention takes them together without a copy
+    spans: the same sequences, one by one
     """
 
     place: Tensor
     steps: Tensor
     groups: tuple[Group, ...]
+    spans: Spans
     T: int
     N: int
 
@@ -66,7 +70,7 @@ class Rows:
         starts = torch.repeat_interleave(torch.cumsum(counts, 0) - counts, counts)
         steps = torch.arange(len(which)) - starts
         place = (steps * len(each) + which).to(device)
-        return cls(place, steps.to(device), tuple(groups), T, len(each))
+        return cls(place, steps.to(device), tuple(groups), Spans.of(counts), T, len(each))
 
     def packed(self, x: Tensor) -> Tensor:
         """(S, d) of (T, N, d)."""
@@ -91,11 +95,13 @@ class Pairs:
     """Targets and the sources that they read, as rows in one order of the sequences.
 
     A source whose target has no step is left out. groups: of one target length and one source length, on both sides
+    spans: the same sequences, one by one
     """
 
     target: Rows
     source: Rows
     groups: tuple[tuple[Group, Group], ...]
+    spans: Spans
 
     @classmethod
     def of(cls, T: int, lengths: Tensor, S: int, source_lengths: Tensor) -> Pairs:
@@ -111,4 +117,5 @@ class Pairs:
         none = [0] * len(target)
         rows_of_target = Rows._ordered(order, target, none, T, lengths.device)
         rows_of_source = Rows._ordered(order, source, none, S, source_lengths.device)
-        return cls(rows_of_target, rows_of_source, tuple(groups))
+        lengths_of = [torch.tensor([each[n] for n in order], dtype=torch.int64) for each in (target, source)]
+        return cls(rows_of_target, rows_of_source, tuple(groups), Spans.of(*lengths_of))
