@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from recurra.data.store import InMemory, Keeping
-from recurra.data.tokenizers.blocks import Block
+from recurra.data.tokenizers.blocks import Block, Places
 from recurra.data.tokenizers.cutter import Cutter
 from recurra.data.tokenizers.workers import Crew
 
@@ -35,7 +35,7 @@ class Means:
         return self.watched("encoding", rows, len(rows))
 
     def blocks(
-        self, cutter: Cutter, rows: Iterable[T], text: Callable[[T], str], places: dict[str, int] | None = None
+        self, cutter: Cutter, rows: Iterable[T], text: Callable[[T], str], places: Places | None = None
     ) -> Iterator[tuple[list[T], Block]]:
         """The rows with their texts cut, some of them at a time, in order. places: as `cut_block` has it
 

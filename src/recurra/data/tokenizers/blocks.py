@@ -5,7 +5,6 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import compress, count
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -40,31 +39,29 @@ class Block:
     lengths: NDArray[np.int32]
 
 
-def cut_block(cut: Cut, texts: Iterable[str], places: dict[str, int] | None = None) -> Block:
+class Places(dict[str, int]):
+    """Tokens, numbered in the order in which they are first asked for."""
+
+    def __missing__(self, token: str) -> int:
+        place = self[token] = len(self)
+        return place
+
+
+def cut_block(cut: Cut, texts: Iterable[str], places: Places | None = None) -> Block:
     """Cut texts, each once. places: of the tokens before, which the block goes on with in the place of its own"""
     lengths, tokens = array("i"), list[str]()
     for text in texts:
         found = cut(text)
         tokens += found
         lengths.append(len(found))
-    own: dict[str, int] = {}
+    own = Places()
     numbers = numbered(own if places is None else places, tokens)
     return Block(list(own) if places is None else places, numbers, np.frombuffer(lengths, np.int32))
 
 
-def numbered(places: dict[str, int], tokens: Collection[str]) -> NDArray[np.int32]:
-    """(L,) the place of each token in a dictionary that numbers its keys in order; new ones are put behind the others.
-
-    Each token is looked up once, and no line of Python is run for it.
-    """
-    known = len(places)
-    found = np.fromiter(map(places.setdefault, tokens, count(known)), np.int32, len(tokens))
-    # A new one has the number of its first place among the tokens; now they are numbered without gaps.
-    is_first = np.zeros(len(tokens), bool)
-    is_first[found[found >= known] - known] = True
-    places.update(zip(compress(tokens, is_first.tolist()), count(known)))
-    dense = np.concatenate([np.arange(known, dtype=np.int32), known - 1 + is_first.cumsum(dtype=np.int32)])
-    return dense[found]
+def numbered(places: Places, tokens: Collection[str]) -> NDArray[np.int32]:
+    """(L,) the place of each token; new ones are put behind the others. No line of Python is run for a known one."""
+    return np.fromiter(map(places.__getitem__, tokens), np.int32, len(tokens))
 
 
 def gathered(rows: Iterable[T], text: Callable[[T], str]) -> Iterator[tuple[list[T], list[str]]]:

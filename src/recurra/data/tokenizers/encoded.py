@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from recurra.base.digest import digest_of
 from recurra.data.store.keeping import Numbers
 from recurra.data.store.plain import Way
-from recurra.data.tokenizers.blocks import TEXTS, Block, numbered
+from recurra.data.tokenizers.blocks import TEXTS, Block, Places, numbered
 from recurra.data.tokenizers.vocabulary import UNK, Vocabulary
 
 Ids = NDArray[np.uint16] | NDArray[np.int32]
@@ -122,7 +122,7 @@ class Corpus:
     """
 
     def __init__(self, numbers: Callable[[Any], Numbers]) -> None:
-        self.places: dict[str, int] = {}
+        self.places = Places()
         self._tokens, self._lengths = numbers(np.int32), numbers(np.int32)
 
     def add(self, block: Block) -> None:

@@ -24,7 +24,7 @@ from typing import Any, BinaryIO, TypeVar
 import numpy as np
 
 from recurra.base.errors import RunError
-from recurra.data.tokenizers.blocks import Block, cut_block, gathered
+from recurra.data.tokenizers.blocks import Block, Places, cut_block, gathered
 from recurra.data.tokenizers.cutter import Cutter, cutter_from_json
 
 T = TypeVar("T")
@@ -48,7 +48,7 @@ class Crew:
         self._number = number if known else 1
 
     def blocks(
-        self, rows: Iterable[T], text: Callable[[T], str], places: dict[str, int] | None = None
+        self, rows: Iterable[T], text: Callable[[T], str], places: Places | None = None
     ) -> Iterator[tuple[list[T], Block]]:
         """Rows with their texts cut, in order. places: of blocks that are cut here, see `cut_block`
 
