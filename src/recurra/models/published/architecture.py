@@ -72,7 +72,8 @@ def read_architecture(folder: Path) -> Architecture:
             f"{folder}: expected config.json, vocabulary and weights (model.safetensors); found no config.json."
         )
     try:
-        data = json.loads(path.read_bytes()[:MAX_BYTES])
+        with path.open("rb") as file:
+            data = json.loads(file.read(MAX_BYTES))
         return _architecture(data, path)
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, ConfigError):
@@ -91,6 +92,9 @@ def _architecture(data: Mapping[str, Any], path: Path) -> Architecture:
         raise ConfigError(f"{path}: has hidden_act {activation!r:.40}, expected one of {', '.join(ACTIVATIONS)}.")
     if (how := data.get("position_embedding_type", "absolute")) != "absolute":
         raise ConfigError(f"{path}: has position_embedding_type {how!r:.40}, expected absolute.")
+    for size in ("hidden_size", "num_attention_heads", "num_hidden_layers", "intermediate_size"):
+        if int(said[size]) < 1:
+            raise ConfigError(f"{path}: {size} is {said[size]!r:.40}, expected 1 or more.")
     if said["hidden_size"] % said["num_attention_heads"]:
         raise ConfigError(f"{path}: num_attention_heads does not divide hidden_size {said['hidden_size']}.")
     return Architecture(

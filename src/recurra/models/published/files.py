@@ -14,6 +14,8 @@ from torch import Tensor
 from recurra.base.errors import DataError
 
 WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+# An index names each tensor in a line of some hundred bytes; the largest published ones have a few thousand.
+MAX_BYTES = 2**24
 # Of the same weights in other forms; a pickle runs whatever code it holds, so none is opened.
 PICKLES = (
     "pytorch_model.bin",
@@ -51,7 +53,7 @@ def _files(folder: Path) -> list[Path]:
     index = folder / INDEX
     if index.is_file():
         try:
-            shards = {str(name) for name in json.loads(index.read_bytes())["weight_map"].values()}
+            shards = {str(name) for name in json.loads(_head(index))["weight_map"].values()}
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"{index}: names no shards ({str(error)[:100]}).") from None
         if wrong := [name for name in sorted(shards) if Path(name).name != name]:
@@ -80,6 +82,12 @@ def _opened(path: Path) -> Iterator[Any]:
                 f"{path}: is a pickle, expected safetensors; a pickle can run any code and is not read."
             ) from None
         raise DataError(f"{path}: damaged or not a safetensors file: {str(error)[:200]}.") from None
+
+
+def _head(path: Path) -> bytes:
+    """The first 16 MiB: of a file that is larger the JSON is torn, and refused."""
+    with path.open("rb") as file:
+        return file.read(MAX_BYTES)
 
 
 def _begins(path: Path) -> bytes:
