@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from recurra.base.errors import ConfigError, RunError
 from recurra.base.normal import stream_safe
 from recurra.data.tokenizers import TOKENIZERS, tokenizer_from_json
-from recurra.data.tokenizers.blocks import numbered
+from recurra.data.tokenizers.blocks import Places, numbered
 from recurra.data.tokenizers.characters import Characters
 from recurra.data.tokenizers.words import _WORD, Words, split_words
 
@@ -170,7 +170,7 @@ def test_a_text_of_several_scripts_is_cut_as_its_pattern_says_whatever_stands_in
 
 
 def test_tokens_are_numbered_in_the_order_in_which_they_are_first_seen() -> None:
-    places: dict[str, int] = {}
+    places = Places()
     assert numbered(places, ["b", "a", "b", "c", "a"]).tolist() == [0, 1, 0, 2, 1]
     assert numbered(places, ["d", "a", "e", "d"]).tolist() == [3, 1, 4, 3]
     assert numbered(places, []).tolist() == []

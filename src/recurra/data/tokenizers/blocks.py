@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from array import array
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -39,12 +41,11 @@ class Block:
     lengths: NDArray[np.int32]
 
 
-class Places(dict[str, int]):
-    """Tokens, numbered in the order in which they are first asked for."""
+class Places(defaultdict[str, int]):
+    """Tokens, numbered in the order in which they are first asked for. No line of Python is run for one."""
 
-    def __missing__(self, token: str) -> int:
-        place = self[token] = len(self)
-        return place
+    def __init__(self) -> None:
+        super().__init__(count().__next__)
 
 
 def cut_block(cut: Cut, texts: Iterable[str], places: Places | None = None) -> Block:
@@ -60,7 +61,7 @@ def cut_block(cut: Cut, texts: Iterable[str], places: Places | None = None) -> B
 
 
 def numbered(places: Places, tokens: Collection[str]) -> NDArray[np.int32]:
-    """(L,) the place of each token; new ones are put behind the others. No line of Python is run for a known one."""
+    """(L,) the place of each token; new ones are put behind the others."""
     return np.fromiter(map(places.__getitem__, tokens), np.int32, len(tokens))
 
 
