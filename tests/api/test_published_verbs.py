@@ -106,7 +106,7 @@ def test_a_run_becomes_a_folder_again_whose_tensors_are_the_runs_and_whose_texts
 
 
 def test_its_onnx_file_agrees_with_it(begun: Path) -> None:
-    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
     done("train", "c.yaml", "--out", "r")
     assert max(done("export", "r", "--onnx", "o.onnx", "--json").json["o.onnx"].values()) < 1e-4
 

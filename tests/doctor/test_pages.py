@@ -15,7 +15,9 @@ from recurra.doctor.verdict import EXPLODED, VANISHED, WORDS
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 GRADIENTS = (DOCS / "concepts" / "gradients.md").read_text("utf-8")
-EXPLAINING = [p.parent.name for p in DOCS.parent.glob("src/recurra/tasks/*/explain.py")]
+EXPLAINING = [
+    p.parent.name for p in DOCS.parent.glob("src/recurra/tasks/*/task.py") if "def explain(" in p.read_text("utf-8")
+]
 INSPECT = (DOCS / "guide" / "inspect.md").read_text("utf-8")
 
 

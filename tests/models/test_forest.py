@@ -82,7 +82,7 @@ def test_the_votes_of_the_module_are_those_of_a_walk_node_by_node_and_training_s
     features, lengths = together(series)
     x, labels = statistics(features, lengths).numpy(), random.integers(0, 3, 40)
     found = grown(x, labels, np.ones(3, np.float32), trees=7, depth=4)
-    forest = Forest({"features": 2, "labels": 3}, trees=7, depth=4)
+    forest = Forest({"features": 2, "labels": 3}, trees=7, max_depth=4)
     for name in ("columns", "thresholds", "leaves"):
         getattr(forest, name).copy_(torch.from_numpy(getattr(found, name)))
     votes = np.array([sum(walked(found, row, k, 4).astype(np.float64) for k in range(7)) for row in x])

@@ -27,7 +27,7 @@ class TwoTables(nn.Module):
         self.inputs = nn.Parameter(words.table(sizes["words"], vector_size), requires_grad=False)
         self.outputs = nn.Parameter(words.table(sizes["outputs"], vector_size), requires_grad=False)
         with torch.no_grad():
-            self.inputs.copy_((torch.rand((sizes["words"], vector_size)) - 0.5) / vector_size)
+            self.inputs.copy_((torch.rand((sizes["words"], vector_size), dtype=torch.float32) - 0.5) / vector_size)
 
     def forward(self, batch: Batch) -> Prediction:
         """Both tables, whatever the batch is: its loss says what is done with them."""

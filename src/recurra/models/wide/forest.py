@@ -36,20 +36,20 @@ class Forest(nn.Module):
         sizes: Sizes,
         *,
         trees: Annotated[int, Opt("trees whose votes are counted", ge=1, le=1000)] = 100,
-        depth: Annotated[int, Opt("comparisons on the way to a leaf; each more doubles the leaves", ge=1, le=12)] = 10,
+        max_depth: Annotated[int, Opt("comparisons on the way to a leaf; one more doubles them", ge=1, le=12)] = 10,
     ) -> None:
         super().__init__()
         if sizes.get("many", 0):
             raise ConfigError("forest: says one label of each series; set task.labels: one, or model.wide: none.")
         labels = sizes["labels"]
-        self.trees, self.depth = trees, depth
+        self.trees, self.depth = trees, max_depth
         # Buffers: they are saved with the weights, and no optimizer moves them.
         self.columns: Tensor
-        self.register_buffer("columns", torch.zeros(trees, 2**depth - 1, dtype=torch.int64))
+        self.register_buffer("columns", torch.zeros(trees, 2**max_depth - 1, dtype=torch.int64))
         self.thresholds: Tensor
-        self.register_buffer("thresholds", torch.zeros(trees, 2**depth - 1, dtype=torch.float32))
+        self.register_buffer("thresholds", torch.zeros(trees, 2**max_depth - 1, dtype=torch.float32))
         self.leaves: Tensor
-        self.register_buffer("leaves", torch.zeros(trees, 2**depth, labels, dtype=torch.float32))
+        self.register_buffer("leaves", torch.zeros(trees, 2**max_depth, labels, dtype=torch.float32))
         self.share: Tensor
         self.register_buffer("share", torch.full((2,), 0.5, dtype=torch.float32))
 
