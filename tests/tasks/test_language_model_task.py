@@ -116,6 +116,13 @@ def test_line_breaks_false_leaves_them_out() -> None:
         LanguageModelConfig(line_breaks=False, tokenizer="characters")
 
 
+def test_blank_lines_before_the_first_token_of_a_document_are_counted_too() -> None:
+    task = fitted(("", " ", "a b"), line_breaks=False)
+    (passage,) = passages(task, ("", " ", "a b"))
+    assert passage.tokens == ("a", "b")
+    assert passage.characters == 1 + 2 + 4
+
+
 def test_characters_give_the_text_back() -> None:
     task = fitted(("Ärger\t", "", " zwei"), tokenizer="characters")
     (passage,) = passages(task, ("Ärger\t", "", " zwei"))

@@ -127,7 +127,8 @@ def whole(row: TextRow, encoded: Encoded, *, closed: bool, text: str) -> Passage
 def _pieces(rows: Rows, closed: bool, texts: bool) -> Iterator[Passage]:
     document = None
     for row, encoded in rows:
-        document = document or _Document(encoded.vocabulary, row.text if texts else "")
+        if document is None:
+            document = _Document(encoded.vocabulary, row.text if texts else "")
         document.add(row, encoded)
         while len(document) > PIECE:
             yield document.cut(PIECE, ends=False)
