@@ -201,12 +201,11 @@ private:
             return;
         }
         const float most = largest(row, mine);
+        for (long j = all.low; j < all.high; j += VL)
+            store(row + j, select(sees(mine, j), exp_negative((load(row + j) - most) * job_.scale), V{}));
+        // From the first key that is seen: which lane a key is in must not depend on how many there are before.
         V sum{};
-        for (long j = all.low; j < all.high; j += VL) {
-            const V e = select(sees(mine, j), exp_negative((load(row + j) - most) * job_.scale), V{});
-            store(row + j, e);
-            sum += e;
-        }
+        for (long j = mine.low; j < mine.high; j += VL) sum += tail(load(row + j), mine.high - j);
         const float total = lane_sum(sum);
         log_sum = most * job_.scale + log(splat(total))[0];
         scale_row(row, all, query, 1.0f / total);

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from recurra.base.errors import ConfigError
+from recurra.engine import cpu
 from recurra.models.encoders import Transformer
 
 
@@ -70,6 +71,24 @@ def test_in_pieces_and_step_by_step_it_says_what_it_says_of_the_whole(positions:
     for t in range(7):
         said, states = step(x[t], states)
         torch.testing.assert_close(said, whole.outputs[t], rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.skipif(not cpu.available(), reason="this installation has no native engine")
+@pytest.mark.parametrize("positions", ["none", "sinusoid", "learned"])
+def test_on_the_engine_pieces_and_steps_have_the_bits_of_the_whole(positions: str) -> None:
+    """The window is shorter than the sequence, so that keys stand in other places than they do in the whole."""
+    model = made(causal=True, window=13, positions=positions)
+    x, lengths = torch.randn(60, 2, 6), torch.tensor([60, 41])
+    whole = model(x, lengths, {})
+    states, at = {}, 0
+    for piece in (1, 5, 20, 15):
+        found = model(x[at : at + piece], torch.tensor([piece, piece]), states)
+        assert torch.equal(found.outputs, whole.outputs[at : at + piece])
+        states, at = found.states, at + piece
+    step, states = model.incremental(), {}
+    for t in range(41):
+        said, states = step(x[t], states)
+        assert torch.equal(said, whole.outputs[t])
 
 
 def test_a_causal_step_knows_of_no_later_one_and_of_none_beyond_its_window() -> None:

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recurra.base.errors import ConfigError
-from recurra.engine.span_attention import attend, can_attend
+from recurra.engine.span_attention import Spans, attend, can_attend
 from recurra.nn.dropout import quick_dropout
 from recurra.nn.linear import SteadyLinear
-from recurra.nn.transformer.positions import rotated
+from recurra.nn.transformer.positions import rotated, rotated_at
 from recurra.nn.transformer.rows import Group, Pairs, Rows
 
 # Steps before a piece, of one layer: keys and values (N, W, d) each, the latest last.
@@ -58,16 +58,24 @@ class SelfAttention(nn.Module):
         cache: keys and values (N, W, d) of the steps before, the latest last, of which a group has seen `seen`
         """
         q, k, v = self.projected(x)
-        if cache is None and not self.rotary and can_attend(q, k, v):
-            dropout = self.dropout if self.training else 0.0
-            causal, window = self.causal, self.window
-            said = attend(q, k, v, rows.spans, self.num_heads, causal=causal, window=window, dropout=dropout)
-            return self.out_proj(said), k, v
+        if cache is None and can_attend(q, k, v):
+            queries, keys = (self._turned(part, rows.steps) for part in (q, k))
+            return self.out_proj(self._attend(queries, keys, v, rows.spans)), k, v
         sizes = [group.sequences * group.length for group in rows.groups]
         # Split, not sliced: the gradient of a slice is a matrix of all rows, zero but for the group's.
         parts = zip(rows.groups, *(torch.split(each, sizes) for each in (q, k, v)), strict=True) if sizes else ()
         found = [self._attended(group, q, k, v, cache) for group, q, k, v in parts]
         return self.out_proj(torch.cat(found) if found else q), k, v
+
+    def _turned(self, rows: Tensor, steps: Tensor) -> Tensor:
+        """(R, d), each head turned by its step (R,); as they are without rotation."""
+        if not self.rotary:
+            return rows
+        return rotated_at(rows.view(-1, self.num_heads, self.head_dim), steps.unsqueeze(1)).flatten(1)
+
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, spans: Spans) -> Tensor:
+        dropout = self.dropout if self.training else 0.0
+        return attend(q, k, v, spans, self.num_heads, causal=self.causal, window=self.window, dropout=dropout)
 
     def projected(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values (S, d) of rows (S, d)."""
@@ -81,6 +89,11 @@ class SelfAttention(nn.Module):
         if cache is not None and seen:
             before = [self._before(part, group) for part in cache]
             keys, values = torch.cat([before[0], keys], 1), torch.cat([before[1], values], 1)
+        if can_attend(q, k, v):
+            spans = Spans.of(*(torch.full((n,), steps) for steps in (L, seen + L)))
+            keys, values = (part.reshape(-1, self.embed_dim) for part in (keys, values))
+            at = torch.arange(seen + L)
+            return self._attend(self._turned(q, at[seen:].repeat(n)), self._turned(keys, at.repeat(n)), values, spans)
         queries, keys, values = (part.transpose(1, 2) for part in (queries, keys, values))
         if self.rotary:
             queries, keys = rotated(queries, seen), rotated(keys, 0)

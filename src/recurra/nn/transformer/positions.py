@@ -59,14 +59,19 @@ def sinusoids(steps: Tensor, size: int, like: Tensor) -> Tensor:
 
 
 def rotated(x: Tensor, first: int) -> Tensor:
-    """(..., T, D), D even, turned by its position, first + t: pairs (x_i, x_{i + D/2}) by the angle p / 10000^(2i / D).
+    """(..., T, D) turned by its positions, first + t, as `rotated_at`."""
+    return rotated_at(x, torch.arange(first, first + x.shape[-2], device=x.device))
 
+
+def rotated_at(x: Tensor, steps: Tensor) -> Tensor:
+    """(..., D), D even, turned by its positions p: pairs (x_i, x_{i + D/2}) by the angle p / 10000^(2i / D).
+
+    steps: positions, of a shape that spreads over (...)
     Scores of what is turned depend on how far apart two steps are, and on nothing else of where they stand.
     Source: Su et al. 2021, arXiv:2104.09864, equation 15; halves in place of neighbours, as published weights have it.
     """
-    T, D = x.shape[-2:]
-    steps = torch.arange(first, first + T, device=x.device, dtype=torch.float64)
-    angles = steps.unsqueeze(1) * frequencies(D, x.device)
+    D = x.shape[-1]
+    angles = steps.to(torch.float64).unsqueeze(-1) * frequencies(D, x.device)
     cos, sin = torch.cos(angles).to(x.dtype), torch.sin(angles).to(x.dtype)
     a, b = x[..., : D // 2], x[..., D // 2 :]
     return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
