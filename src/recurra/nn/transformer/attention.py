@@ -90,7 +90,7 @@ class SelfAttention(nn.Module):
             before = [self._before(part, group) for part in cache]
             keys, values = torch.cat([before[0], keys], 1), torch.cat([before[1], values], 1)
         if can_attend(q, k, v):
-            spans = Spans.of(*(torch.full((n,), steps) for steps in (L, seen + L)))
+            spans = Spans.of(*(torch.full((n,), steps, dtype=torch.int64) for steps in (L, seen + L)))
             keys, values = (part.reshape(-1, self.embed_dim) for part in (keys, values))
             at = torch.arange(seen + L)
             return self._attend(self._turned(q, at[seen:].repeat(n)), self._turned(keys, at.repeat(n)), values, spans)
