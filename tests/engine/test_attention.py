@@ -38,8 +38,8 @@ def expected(q: Tensor, keys: Tensor, values: Tensor, reads: Reads, heads: int) 
 def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "readable":
         monkeypatch.setattr(attention, "_can_run", lambda *_: False)
-    elif not (cpu.available() and hasattr(cpu._native, "attend")):
-        pytest.skip("this build of the engine has no attention of single queries")
+    elif not cpu.available():
+        pytest.skip("this installation has no native engine")
     return str(request.param)
 
 

@@ -50,7 +50,7 @@ def can_attend(q: Tensor, k: Tensor, v: Tensor) -> bool:
     tensors = [q, k, v]
     if recording() or not all(_is_rows(t) for t in tensors) or transformed(tensors):
         return False
-    return q.numel() > 0 and k.numel() > 0 and cpu.available() and hasattr(cpu._native, "attend_spans")
+    return q.numel() > 0 and k.numel() > 0 and cpu.available()
 
 
 def attend(
@@ -93,7 +93,7 @@ def can_drop(x: Tensor) -> bool:
     """Whether `dropped_out` takes such a tensor."""
     if recording() or type(x) not in PLAIN or x.dtype is not torch.float32 or not x.is_cpu or transformed([x]):
         return False
-    return cpu.available() and hasattr(cpu._native, "drop")
+    return cpu.available()
 
 
 class _Dropout(torch.autograd.Function):
