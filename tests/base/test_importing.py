@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from recurra.base.importing import uncollected
+from recurra.base.importing import FEW, uncollected
 
 
 class Knot:
@@ -48,6 +48,8 @@ def test_what_is_made_inside_is_old_afterwards_and_can_be_collected() -> None:
     gc.enable()
     with uncollected():
         knot = weakref.ref(Knot())
+        many: list[list[None]] = [[] for _ in range(FEW)]
+    assert len(many) == FEW
     gc.collect(1)  # the young generations
     assert knot() is not None
     gc.collect()
@@ -61,3 +63,13 @@ def test_what_was_frozen_stays_frozen() -> None:
     with uncollected():
         pass
     assert gc.get_freeze_count() == frozen > 0
+
+
+def test_frozen_objects_are_not_counted_where_few_were_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    gc.enable()
+    gc.collect()
+    monkeypatch.setattr(gc, "get_freeze_count", lambda: pytest.fail("they are counted one by one"))
+    with uncollected():
+        few: list[list[None]] = [[] for _ in range(FEW // 10)]
+    assert few
+    assert gc.isenabled()
