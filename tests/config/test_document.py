@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from recurra.base.errors import ConfigError
@@ -196,3 +196,35 @@ def test_a_key_given_twice_in_two_spellings_is_given_twice() -> None:
     assert [p.sentence for p in document.problems] == [
         "config:3: task.caf\u00e9: given twice; first in line 2. Remove one."
     ]
+
+
+CONFIG = (
+    "task: {name: x, l: [1, 2]}\nmodel: # of all\n  a: 'q''q'\n  b: \"x\\ty\"\n  c: |\n    t # x\n  d: >-\n    u\n...\n"
+)
+ODD = "\t #:-?,[]{}&*!|>'\"%@`\n\r\\ab01~\u00e9\u0085\u2028\ufeff\x7f\x01\U0001f600"
+
+
+def outcome(text: str) -> object:
+    try:
+        document = parse(text)
+    except ConfigError as error:
+        return str(error)
+    return document.tree, document.lines, document.problems
+
+
+@pytest.mark.skipif(not yaml.__with_libyaml__, reason="PyYAML was built without libyaml")
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, len(CONFIG)), st.integers(0, 2), st.text(ODD, max_size=2)), max_size=4))
+@example([(5, 0, "\t")])
+@example([(0, 0, "%YAML 1.1#\n---\n")])
+@example([(18, 1, "?")])
+@example([(57, 0, ">#")])
+@example([(17, 0, "!")])
+def test_a_config_means_the_same_with_and_without_libyaml(changes: list[tuple[int, int, str]]) -> None:
+    text = CONFIG
+    for place, taken, given_instead in changes:
+        text = text[:place] + given_instead + text[place + taken :]
+    found = outcome(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(yaml, "__with_libyaml__", False)
+        assert outcome(text) == found
