@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import chain
 from types import MappingProxyType
 from typing import Any
@@ -128,8 +129,9 @@ def _commented(code: str, comment: str, depth: int) -> Iterator[str]:
         yield f"{'' if number else code:<{_COLUMN}}# {line}"
 
 
-def _wrapped(text: str, width: int) -> list[str]:
-    return [line.replace("\xa0", " ") for line in textwrap.wrap(text, width, break_on_hyphens=False)]
+@lru_cache(maxsize=1024)
+def _wrapped(text: str, width: int) -> tuple[str, ...]:
+    return tuple(line.replace("\xa0", " ") for line in textwrap.wrap(text, width, break_on_hyphens=False))
 
 
 def _flow(value: Any) -> str:
