@@ -199,8 +199,7 @@ def test_a_key_given_twice_in_two_spellings_is_given_twice() -> None:
 
 
 CONFIG = (
-    "task: {name: x, l: [1, 2]}\nmodel: # of all\n  a: 'q''q'\n  b: \"x\\ty\"\n"
-CONFIG += "  c: |\n    t # x\n  d: >-\n    u\n...\n"
+    "task: {name: x, l: [1, 2]}\nmodel: # of all\n  a: 'q''q'\n  b: \"x\\ty\"\n  c: |\n    t # x\n  d: >-\n    u\n...\n"
 )
 ODD = "\t #:-?,[]{}&*!|>'\"%@`\n\r\\ab01~\u00e9\u0085\u2028\ufeff\x7f\x01\U0001f600"
 
