@@ -216,6 +216,17 @@ private:
     Job job_{};
 };
 
+void stage_rounds(const Kernel& kernel, long H, bool training, bool back, long rounds) {
+    Job job{};
+    job.plan = kernel.plan();
+    job.T = job.N = job.I = 1, job.H = job.P = H;
+    job.training = training;
+    const nb::gil_scoped_release other_threads;
+    const Memory scratch(static_cast<std::size_t>(kernel.engine().stage_bytes(job, back)));
+    job.scratch = scratch.at();
+    kernel.engine().stage_rounds(job, back, rounds);
+}
+
 std::vector<std::string> isas() {
     std::vector<std::string> names;
     for (const Engine* e : engines()) names.emplace_back(e->isa);
@@ -253,6 +264,11 @@ NB_MODULE(_native, m) {
         const nb::gil_scoped_release other_threads;
         return engine_of(isa).fma_rounds(rounds);
     });
+    m.def("read_rounds", [](const std::string& isa, Address memory, long bytes, long rounds) {
+        const nb::gil_scoped_release other_threads;
+        return engine_of(isa).read_rounds(at<const float>(memory), bytes, rounds);
+    });
+    m.def("stage_rounds", &stage_rounds, "kernel"_a, "H"_a, "training"_a, "back"_a, "rounds"_a, "A cell's functions on one row, without products.");
     bind_layer(m);
     bind_linear(m);
     bind_attention(m);

@@ -2,6 +2,7 @@
 // own, and no template of the standard library is used, so that the linker can never take AVX-512 code for the portable one.
 #include "../simd/math.h"
 #include "gradients.h"
+#include "speed.h"
 
 namespace recurra::RECURRA_ISA {
 
@@ -62,22 +63,6 @@ void unit_wise(const char* function, const float* a, float* out, long count) {
     }
 }
 
-// Independent multiply-adds in registers: the most that one core can do. Floating-point operations of `rounds` rounds.
-double fma_rounds(long rounds) {
-    constexpr int CHAINS = 12;
-    V sum[CHAINS];
-    for (int k = 0; k < CHAINS; ++k) sum[k] = splat(static_cast<float>(k));
-    const V a = splat(0.999f), b = splat(1e-6f);
-    for (long i = 0; i < rounds; ++i)
-#pragma GCC unroll 12
-        for (int k = 0; k < CHAINS; ++k) sum[k] = sum[k] * a + b;
-    V total = sum[0];
-    for (int k = 1; k < CHAINS; ++k) total += sum[k];
-    volatile float used = lane_sum(total);
-    (void)used;
-    return 2.0 * VL * CHAINS * static_cast<double>(rounds);
-}
-
 }  // namespace
 }  // namespace recurra::RECURRA_ISA
 
@@ -91,5 +76,6 @@ extern const Engine RECURRA_NAME(RECURRA_ISA);
 const Engine RECURRA_NAME(RECURRA_ISA) = {
     RECURRA_TEXT(RECURRA_ISA), RECURRA_ISA::find, RECURRA_ISA::fits, RECURRA_ISA::tape_bytes, RECURRA_ISA::weight_bytes,
     RECURRA_ISA::forward_bytes, RECURRA_ISA::backward_bytes, RECURRA_ISA::pack_all, RECURRA_ISA::forward, RECURRA_ISA::backward, RECURRA_ISA::cell, RECURRA_ISA::describe, RECURRA_ISA::unit_wise, RECURRA_ISA::fma_rounds,
+    RECURRA_ISA::read_rounds, RECURRA_ISA::stage_bytes, RECURRA_ISA::stage_rounds,
 };
 }  // namespace recurra

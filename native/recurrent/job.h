@@ -60,7 +60,11 @@ struct Engine {
     const char* (*cell)(int k);                    // name of built-in cell k, or null after the last
     void (*describe)(const void* plan, int* states, int* widths, int* gates);  // per state 0 H, 1 P; per parameter
     void (*unit_wise)(const char* function, const float* a, float* out, long count);  // for accuracy tests
-    double (*fma_rounds)(long rounds);                   // for the peak; returns operations
+    // What the processor can do at most (speed.h): operations, and bytes, that were done.
+    double (*fma_rounds)(long rounds);
+    double (*read_rounds)(const float* memory, long bytes, long rounds);
+    long (*stage_bytes)(const Job&, bool back);
+    void (*stage_rounds)(const Job&, bool back, long rounds);
 };
 
 extern const Engine engine_portable;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,8 @@ def test_json_has_names_that_stay():
     assert got["rows"][0] == {
         "mode": "train", "cell": "lstm", "T": 10, "N": 2, "I": 3, "H": 4, "threads": 1, "executor": "cpu",
         "unit": "ms", "value": 2.0, "gflop_per_second": 5.0, "peak_gflop_per_second": 20.0, "share_of_peak": 0.25,
-        "token_time": None, "peers": {"torch": {"value": 3.0, "ratio": 1.5}, "jax": {"value": 8.0, "ratio": 4.0}},
+        "token_time": None, "floors": None, "bound": None,
+        "peers": {"torch": {"value": 3.0, "ratio": 1.5}, "jax": {"value": 8.0, "ratio": 4.0}},
         "best_peer": "torch", "best_ratio": 1.5,
     }  # fmt: skip
     assert got["rows"][1]["token_time"] == 1.125
@@ -59,6 +61,14 @@ def test_json_has_names_that_stay():
         "mode": "lengths", "cell": "gru", "count": 1, "best": pytest.approx(10),
         "peers": {"torch_packed": pytest.approx(10)},
     }  # fmt: skip
+
+
+def test_the_part_that_takes_most_at_least_is_the_bound():
+    row = replace(FIRST, floors={"products": 0.5, "gates": 1.2, "weights": 0.1})
+    assert row.bound == "gates"
+    assert row.as_json()["floors"] == {"products": 0.5, "gates": 1.2, "weights": 0.1}
+    assert "(products 25%, gates 60%, weights 5%)" in line(row)
+    assert FIRST.bound is None
 
 
 def test_text_has_the_best_peer_first():

@@ -4,6 +4,7 @@ configuration what is measured: modes, cells, sizes, and the words that choose t
 problem       the numbers: inputs, weights, lengths, the same for everybody
 clock         medians of several works in turn; CPU time of one thread, wall time of more
 peak          the machine's fused multiply-adds a second, measured in turn with the rest
+roofline      what a configuration takes at least: by products, functions, and reading
 peers/        who is measured, and how each is used at its best
 measure       one configuration: everybody prepares, then all are measured
 memory        what a training step adds to the resident memory, in a process of its own

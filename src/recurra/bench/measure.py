@@ -16,6 +16,7 @@ from recurra.bench.configuration import Configuration
 from recurra.bench.peers import OURS, Peer, participants
 from recurra.bench.peers.ours import executor
 from recurra.bench.problem import Problem
+from recurra.bench.roofline import MEASURED, Roofline
 from recurra.bench.row import Row
 
 LONGEST = 3600
@@ -41,8 +42,9 @@ class Bench:
             return self._memory(configuration, doing)
         problem = Problem(configuration, self.threads)
         works = {name: work for name, peer in doing.items() if (work := self._prepared(name, peer, problem))}
-        seconds = self.meter.medians(works | self._beside(configuration))
-        return self._row(problem, seconds, list(works))
+        roofline = Roofline(problem)
+        seconds = self.meter.medians(works | self._beside(configuration) | roofline.works())
+        return self._row(roofline, seconds, list(works))
 
     def _prepared(self, name: str, peer: Peer, problem: Problem) -> Work | None:
         """A work that has been called once; None, and a note, if a peer fails: an hour of measuring goes on."""
@@ -64,7 +66,10 @@ class Bench:
         full()
         return {FULL: full, **self.peak.works()}
 
-    def _row(self, problem: Problem, seconds: Mapping[str, float], names: list[str]) -> Row:
+    def _row(self, roofline: Roofline, seconds: Mapping[str, float], names: list[str]) -> Row:
+        problem = roofline.problem
+        most = self.peak.operations / seconds[peak.NAME] if peak.NAME in seconds else None
+        floors = roofline.floors(seconds, most)
         c, ours, factor = problem.configuration, seconds[OURS], FACTOR[problem.configuration.kind.unit]
         real = problem.tokens / (c.T * c.N)
         return Row(
@@ -74,8 +79,9 @@ class Bench:
             value=ours * factor,
             peers={name: seconds[name] * factor for name in names if name != OURS},
             operations=problem.operations / ours,
-            peak=self.peak.operations / seconds[peak.NAME] if peak.NAME in seconds else None,
+            peak=most,
             token_time=ours / seconds[FULL] / real if FULL in seconds else None,
+            floors=None if floors is None else {name: floor * factor for name, floor in floors.items()},
         )
 
     def _memory(self, configuration: Configuration, doing: Mapping[str, Peer]) -> Row:
@@ -103,7 +109,7 @@ def opened(
     try:
         for participant in participants(peers).values():
             participant.start(threads)
-        yield Bench(peers, threads, Meter.of(seconds, threads, alone=frozenset((peak.NAME,))), peaks, note)
+        yield Bench(peers, threads, Meter.of(seconds, threads, alone=frozenset((peak.NAME, *MEASURED))), peaks, note)
     finally:
         peaks.stop()
         torch.set_num_threads(before)

@@ -76,9 +76,9 @@ def as_json(machine: Machine, rows: list[Row]) -> dict[str, Any]:
 
 
 def line(row: Row) -> str:
-    """One row for a person: `train lstm 50x32x64x128 13.5 ms, 86 GFLOP/s, 51 % of peak; torch 1.04x, jax 1.90x`."""
+    """One row for a person: its value, speed, share of the peak, floors by what takes them, and its peers."""
     c = row.configuration
-    facts = [f"{row.value:9.{_digits(row.value)}f} {c.kind.unit:3}", _speed(row), _token_time(row)]
+    facts = [f"{row.value:9.{_digits(row.value)}f} {c.kind.unit:3}", _speed(row), _token_time(row), floors_text(row)]
     return f"{c.mode:13} {c.cell:16} {sizes_text(row):17} {' '.join(f for f in facts if f)}  {_ratios(row)}".rstrip()
 
 
@@ -111,6 +111,12 @@ def _speed(row: Row) -> str:
 
 def _token_time(row: Row) -> str:
     return "" if row.token_time is None else f"{row.token_time:.2f} a token"
+
+
+def floors_text(row: Row) -> str:
+    """What each part takes at least, of the whole: `(products 51%, gates 20%, weights 4%, streams 9%)`."""
+    parts = [f"{name} {floor / row.value:.0%}" for name, floor in (row.floors or {}).items()]
+    return f"({', '.join(parts)})" if parts else ""
 
 
 def _ratios(row: Row) -> str:

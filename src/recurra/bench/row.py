@@ -18,6 +18,7 @@ class Row:
     operations:    floating-point operations a second, of the matrix products; None where that is not measured
     peak:          the machine's, in turn with the rest, on as many threads; None without the native engine
     token_time:    mode "lengths": time a real token, as a multiple of that at full lengths; else None
+    floors:        in the mode's unit, what each part of the work takes at least (`bench.roofline`); None as the peak
     """
 
     configuration: Configuration
@@ -28,11 +29,18 @@ class Row:
     operations: float | None = None
     peak: float | None = None
     token_time: float | None = None
+    floors: Mapping[str, float] | None = None
 
     @property
     def share(self) -> float | None:
         """Of the peak, 0..1 (a little more where the machine was busier during the peak than during the layer)."""
         return self.operations / self.peak if self.operations and self.peak else None
+
+    @property
+    def bound(self) -> str | None:
+        """The part that takes most of the time at least."""
+        floors = self.floors or {}
+        return max(floors, key=lambda name: floors[name], default=None)
 
     @property
     def ratios(self) -> dict[str, float]:
@@ -67,6 +75,8 @@ class Row:
             "peak_gflop_per_second": None if self.peak is None else self.peak / 1e9,
             "share_of_peak": self.share,
             "token_time": self.token_time,
+            "floors": None if self.floors is None else dict(self.floors),
+            "bound": self.bound,
             "peers": {name: {"value": value, "ratio": self.ratios[name]} for name, value in self.peers.items()},
             "best_peer": self.best_peer,
             "best_ratio": self.best_ratio,

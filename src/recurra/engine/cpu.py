@@ -73,6 +73,28 @@ def fma_rounds(rounds: int) -> float:
     return float(_native.fma_rounds(instruction_set(), rounds))
 
 
+def measures_stages() -> bool:
+    """Whether `read_rounds` and `stage_rounds` are here: not in an engine built before the checkout was updated."""
+    return hasattr(_native, "stage_rounds")
+
+
+def read_rounds(memory: Tensor, rounds: int) -> float:
+    """Read a tensor's memory again and again, as fast as one core can; the number of bytes that were read."""
+    return float(_native.read_rounds(instruction_set(), memory.data_ptr(), memory.nbytes, rounds))
+
+
+def stage_rounds(cell: Cell, H: int, rounds: int, *, training: bool, back: bool) -> None:
+    """Do a cell's functions, without its products, for one row again and again.
+
+    training: with what is kept for the gradient; back: the gradient's functions
+    Raises ConfigError for a cell without a native kernel.
+    """
+    kernel, reason = kernel_of(cell, instruction_set())
+    if kernel is None:
+        raise ConfigError(f"cell '{cell.name}': {reason}.")
+    _native.stage_rounds(kernel, H, training, back, rounds)
+
+
 @cache
 def kernel_of(cell: Cell, isa: str) -> tuple[Any, str]:
     """The native kernel of a cell and "", or None and the reason. A user's cell is compiled at first use."""
