@@ -16,6 +16,8 @@ from recurra.tasks import (
     LanguageModelling,
     Music,
     MusicConfig,
+    QuestionAnswering,
+    QuestionAnsweringConfig,
     Tagging,
     TaggingConfig,
     Translation,
@@ -45,12 +47,14 @@ HAS = {
     ),
     Tagging: "Calibrates Embeds Explains Judged KeepsExamples LeavesOut ReadsPieces TagsTokens ValidatesFaster",
     Music: "DrawsMaps Explains Generates KeepsExamples Plays WritesSamples",
+    QuestionAnswering: ("Embeds Explains FitsThreshold Judged ReadsPieces TakesOptions"),
     WordVectorLearning: "Embeds GivesVectors KeepsExamples MovesModel WritesSamples",
     ClassificationConfig: "ChoosesBySize KeepsRows LabelsRows ReadsOnce",
     TranslationConfig: "ChoosesBySize KeepsRows ReadsOnce",
     LanguageModelConfig: "ChoosesBySize KeepsRows ReadsOn ReadsOnce",
     TaggingConfig: "ChoosesBySize KeepsRows ReadsOnce",
     MusicConfig: "ChoosesBySize KeepsRows ReadsOnce",
+    QuestionAnsweringConfig: "ChoosesBySize ReadsOnce",
     WordVectorsConfig: "ChoosesBySize KeepsRows ReadsOn ReadsOnce TrainsItself",
 }
 OF_CONFIGS = {"ChoosesBySize", "KeepsRows", "LabelsRows", "ReadsOn", "ReadsOnce", "ReadsSteps", "TrainsItself"}

@@ -42,6 +42,7 @@ _PREDICTED: Mapping[AnswerKind, tuple[str, ...]] = {
     "label": ("label", "labels"),
     "text": ("output",),
     "tags": ("spans", "tokens"),
+    "span": ("answer",),
 }
 
 

@@ -27,7 +27,7 @@ from recurra.base.contracts import Callback, Report, Score
 from recurra.base.errors import RunError
 from recurra.metrics import Compared
 from recurra.report import Chart, Curve, write
-from recurra.tasks import Calibrates, Conforms, DrawsCharts, DrawsMaps, Task, WritesSamples, loss_unit
+from recurra.tasks import Calibrates, Conforms, DrawsCharts, DrawsMaps, FitsThreshold, Task, WritesSamples, loss_unit
 from recurra.training import Checkpoints, MissingError, load_weights, put_weights, save_weights, step_of
 from recurra.training.log import read as read_log
 
@@ -105,6 +105,9 @@ def calibrated(trainer: Trainer, prepared: Prepared) -> tuple[Prepared, dict[str
     if isinstance(task, Conforms):
         fitted = task.conformed(outputs(trainer.model, task, dev, device=trainer.device), dev)
         return replace(prepared, task=fitted), {"intervals": fitted.conformal} if fitted.conformal else {}
+    if isinstance(task, FitsThreshold):
+        tuned = task.thresholded(outputs(trainer.model, task, dev, device=trainer.device), dev)
+        return replace(prepared, task=tuned), {"threshold": tuned.fitted} if tuned.fitted else {}
     if not isinstance(task, Calibrates):
         return prepared, {}
     said = outputs(trainer.model, task, dev, device=trainer.device)

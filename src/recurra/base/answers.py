@@ -11,8 +11,9 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, ClassVar, Literal, Protocol
 
 # For whoever draws answers or puts them into columns: labels with probabilities; a text; tags of tokens or spans; how
-# probable a text is that can be continued, and the same of chords; what follows a series; numbers of a row.
-AnswerKind = Literal["label", "text", "tags", "continuation", "chords", "forecast", "numbers"]
+# probable a text is that can be continued, and the same of chords; what follows a series; numbers of a row; a part of a
+# text that answers a question.
+AnswerKind = Literal["label", "text", "tags", "continuation", "chords", "forecast", "numbers", "span"]
 
 
 class Answer(Protocol):
@@ -298,6 +299,42 @@ class Numbers:
         return ", ".join(f"{name} {value:.5g}" for name, value in self.numbers.items())
 
 
+@dataclass(frozen=True, slots=True)
+class PassageCandidate:
+    """One of several answers, "" for no answer. score: its probability, 0..1; start, end: its characters"""
+
+    answer: str
+    score: float
+    start: int | None
+    end: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PassageAnswer:
+    """The part of a context that answers a question, "" for no answer.
+
+    score: its probability, 0..1, None for blank texts
+    start, end: its characters in the context; None for no answer      n_best: answers of different texts, if asked for
+    """
+
+    kind: ClassVar[AnswerKind] = "span"
+
+    answer: str
+    score: float | None
+    start: int | None
+    end: int | None
+    question: str
+    n_best: tuple[PassageCandidate, ...] | None = None
+    note: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return _as_dict(self)
+
+    def __str__(self) -> str:
+        return self.answer
+
+
 class AnyAnswer(Answer, Protocol):
     """An answer as type checkers see it: every attribute that some kind of answer has.
 
@@ -328,6 +365,10 @@ class AnyAnswer(Answer, Protocol):
     time: tuple[str | int, ...]
     columns: Mapping[str, tuple[float, ...]]
     numbers: Mapping[str, float]
+    answer: str
+    start: int | None
+    end: int | None
+    question: str
 
 
 def _as_dict(answer: Any) -> dict[str, Any]:

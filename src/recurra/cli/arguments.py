@@ -108,6 +108,17 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", type=Path, help="the folder of a training run")
 
 
+def add_beside(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--with",
+        dest="beside",
+        metavar="FIELD=TEXT",
+        action="append",
+        default=[],
+        help='another field that the run reads beside TEXT: context="Oslo is the capital."; may be repeated',
+    )
+
+
 def add_overrides(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set",

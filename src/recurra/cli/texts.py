@@ -6,9 +6,10 @@ import io
 import math
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from recurra.base.atomic import replacing
@@ -22,18 +23,37 @@ if TYPE_CHECKING:
 
 READ_BYTES = 64 << 10
 MOST_PICTURES = 20
-_ANSWER = ("label", "labels", "output")
+_ANSWER = ("label", "labels", "output", "answer")
 _CONFIDENCE = ("score", "confidence", "probability")
 
 Row = Mapping[str, object]
 
 
-def from_arguments(texts: Iterable[str], field: str) -> Iterator[Record]:
-    """One record per text of the command line."""
+def from_arguments(
+    texts: Iterable[str], field: str, beside: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Record]:
+    """One record per text of the command line. beside: other fields, the same for all"""
     from recurra.base.contracts import Origin, Record
 
     for number, text in enumerate(texts, start=1):
-        yield Record({field: text}, Origin("argument", number))
+        yield Record({field: text, **beside}, Origin("argument", number))
+
+
+def fields_beside(given: Iterable[str], names: Sequence[str]) -> dict[str, str]:
+    """Fields as `--with NAME=TEXT` has them. names: of all that a run reads, the one first that TEXT fills
+
+    Raises UsageError for other names.
+    """
+    found = {}
+    for one in given:
+        name, is_there, text = one.partition("=")
+        if not is_there or name not in names[1:]:
+            others = (
+                f"expected {' or '.join(names[1:])}, as in {names[1]}=..." if names[1:] else "this run reads TEXT alone"
+            )
+            raise UsageError(f"--with {one[:40]}: {others}.")
+        found[name] = text
+    return found
 
 
 def from_standard_input(field: str, stream: BinaryIO | None = None) -> Iterator[list[Record]]:
@@ -142,7 +162,7 @@ def _further(answers: object) -> Iterator[str]:
     """The second answer, the third, ...; the first one stands above."""
     for number, one in enumerate(answers if isinstance(answers, list) else [], start=1):
         if number > 1:
-            yield f"  {number}. {readable({name: one[name] for name in ('output', 'score')})}"
+            yield f"  {number}. {readable({name: one[name] for name in (*_ANSWER, 'score') if name in one})}"
 
 
 def _looked(attention: object) -> Iterator[str]:

@@ -13,7 +13,7 @@ from recurra.export.encoders import EncodedValues
 from recurra.export.layers import linear, write
 from recurra.export.onnx_graph import Drawing, Shape, Value
 from recurra.export.parts import Named, padding
-from recurra.models.heads import LabelHead, NotesHead, NumbersHead, TagsHead, VocabularyHead
+from recurra.models.heads import LabelHead, NotesHead, NumbersHead, SpanHead, TagsHead, VocabularyHead
 from recurra.nn import softmax_log_probabilities
 
 
@@ -83,6 +83,11 @@ def _notes(draw: Drawing, head: NotesHead, encoded: EncodedValues) -> dict[str, 
     return {"logits": Said(logits, ("T", "N", head.output.out_features), lambda out: out["logits"])}
 
 
+def _span(draw: Drawing, head: SpanHead, encoded: EncodedValues) -> dict[str, Said]:
+    logits = _only_real(draw, encoded, linear(draw, head.output, encoded.outputs))
+    return {"span_logits": Said(logits, ("T", "N", 2), _named("span_logits"))}
+
+
 def _vocabulary(draw: Drawing, head: VocabularyHead, encoded: EncodedValues) -> dict[str, Said]:
     log_probs = _only_real(draw, encoded, _log_probs(draw, encoded.outputs, head.output()))
     return {"log_probs": Said(log_probs, ("T", "N", head.num_tokens), softmax_log_probabilities)}
@@ -117,5 +122,6 @@ WRITERS: dict[type[nn.Module], Callable[[Drawing, Any, EncodedValues], dict[str,
     TagsHead: _tags,
     NotesHead: _notes,
     NumbersHead: _numbers,
+    SpanHead: _span,
     VocabularyHead: _vocabulary,
 }

@@ -104,7 +104,7 @@ def at_places(encoded: Encoded, places: Tensor, lengths: Tensor) -> Encoded:
     The first N rows are those of which the summaries are.
     """
     flat = encoded.outputs.flatten(0, 1)
-    outputs = flat[places.flatten()].view(*places.shape, -1)
+    outputs = flat[places.flatten()].view(*places.shape, flat.shape[1])
     return Encoded(outputs, lengths, encoded.summary[: len(lengths)], {}, encoded.more)
 
 

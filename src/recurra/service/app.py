@@ -125,6 +125,7 @@ class Service:
             task=served.word,
             answer=served.run.task.answer_kind,
             input=served.input_field,
+            inputs=[one.name for one in served.inputs],
             parameters=served.parameters,
             generates=can_generate(served),
             suggests=can_suggest(served),

@@ -54,7 +54,9 @@ class PredictOptions(Body):
         int, Field(ge=1, le=most.WIDEST_BEAM, description="hypotheses of a translation; 1 is greedy"), WHOLE
     ] = 1
     n_best: Annotated[
-        int, Field(ge=1, le=most.WIDEST_BEAM, description="answers of a translation, best first"), WHOLE
+        int,
+        Field(ge=1, le=most.WIDEST_BEAM, description="answers of a translation, or to a question, best first"),
+        WHOLE,
     ] = 1
     attention: Annotated[bool, Field(description="what each token of the answer looked at")] = False
     tokens: Annotated[bool, Field(description="how probable a language model finds each token")] = False
@@ -202,8 +204,11 @@ class Described(BaseModel):
 
     name: str
     task: str
-    answer: Annotated[str, Field(description="what it answers: label, text, tags, continuation or chords")]
+    answer: Annotated[
+        str, Field(description="what it answers: label, text, tags, continuation, chords, forecast, numbers or span")
+    ]
     input: Annotated[str, Field(description="the field of a record that holds the text")]
+    inputs: Annotated[list[str], Field(description="all fields of a record that are read, that one first")]
     parameters: Annotated[int, Field(description="numbers that were learned")]
     generates: bool
     suggests: bool

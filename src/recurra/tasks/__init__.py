@@ -12,6 +12,7 @@ music            chords, step by step
 series_classification   a label of a series of numbers
 forecasting      what follows a series of numbers
 word_vectors     a vector for each word of a text
+question_answering   a question about a text to the part of it that answers it
 text             tokens and ids, for every task that reads text
 bucketing        batches of examples of like lengths
 columns          which column of a file is which
@@ -41,6 +42,7 @@ from recurra.tasks.contract import (
     Embeds,
     Example,
     Explains,
+    FitsThreshold,
     Generates,
     GenerationOptions,
     GivesVectors,
@@ -82,6 +84,7 @@ from recurra.tasks.forecasting import Forecasting, ForecastingConfig
 from recurra.tasks.language_model.plan import LanguageModelConfig
 from recurra.tasks.language_model.task import LanguageModelling
 from recurra.tasks.music import Music, MusicConfig
+from recurra.tasks.question_answering import QuestionAnswering, QuestionAnsweringConfig
 from recurra.tasks.series_classification import SeriesClassification, SeriesClassificationConfig
 from recurra.tasks.series_regression import SeriesRegression, SeriesRegressionConfig
 from recurra.tasks.tagging.plan import TaggingConfig
@@ -100,6 +103,7 @@ TASKS.add("series_classification", SeriesClassificationConfig)
 TASKS.add("series_regression", SeriesRegressionConfig)
 TASKS.add("forecasting", ForecastingConfig)
 TASKS.add("word_vectors", WordVectorsConfig)
+TASKS.add("question_answering", QuestionAnsweringConfig)
 # What people call them; `recurra init` takes these words too.
 TASKS.also(
     "classification", "classify", "classifier", "text_classification", "sentiment", "sentiment_analysis", "spam",
@@ -126,6 +130,9 @@ TASKS.also(
     "word_vectors", "word2vec", "word_embeddings", "embeddings", "vectors", "skip_gram", "skipgram", "cbow",
     "glove", "fasttext",
 )  # fmt: skip
+TASKS.also(
+    "question_answering", "qa", "squad", "reading_comprehension", "extractive_qa", "extractive_question_answering"
+)
 TASKS.also("music", "midi", "chords", "notes", "abc")
 
 __all__ = [
@@ -146,6 +153,7 @@ __all__ = [
     "Embeds",
     "Example",
     "Explains",
+    "FitsThreshold",
     "Forecasting",
     "ForecastingConfig",
     "Generates",
@@ -165,6 +173,8 @@ __all__ = [
     "NamesUnknown",
     "Piece",
     "Plays",
+    "QuestionAnswering",
+    "QuestionAnsweringConfig",
     "ReadsInPieces",
     "ReadsOn",
     "ReadsOnce",

@@ -414,6 +414,21 @@ class Conforms(Capability, Protocol):
 
 
 @runtime_checkable
+class FitsThreshold(Capability, Protocol):
+    """What a task has besides that may give no answer: above which threshold is fitted after training.
+
+    threshold: as it is      fitted: what came of it, as a sentence; "" where it was not fitted
+    """
+
+    threshold: float
+    fitted: str
+
+    def thresholded(self, outputs: Sequence[Any], examples: Sequence[Any]) -> Any:
+        """The task with the threshold that fits what it said of these examples; itself where the config has one."""
+        ...
+
+
+@runtime_checkable
 class SolvesWide(Capability, Protocol):
     """What a task has besides whose models may have a wide part: solved before the first step, mixed after the last."""
 

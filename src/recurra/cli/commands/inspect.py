@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recurra.base.errors import DataError
-from recurra.cli.arguments import Command, add_cells, add_device, add_json, add_run, positive
+from recurra.cli.arguments import Command, add_beside, add_cells, add_device, add_json, add_run, positive
 from recurra.cli.failures import DONE, UsageError
 from recurra.cli.heat import heat_lines
 from recurra.cli.pages import page_to, picture_to, write_page, write_picture
 from recurra.cli.progress import watching
 from recurra.cli.show import text_table
 from recurra.cli.terminal import one_line, printable, put, put_json, width
-from recurra.cli.texts import readable
+from recurra.cli.texts import fields_beside, readable
 
 if TYPE_CHECKING:
     from recurra.api import Inspection, OpenRun
@@ -28,6 +28,7 @@ BAR = 30
 def _arguments(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
     parser.add_argument("text", metavar="TEXT", nargs="?", help="a text to answer")
+    add_beside(parser)
     parser.add_argument("--input", metavar="FILE", help="a data file in place of TEXT, for series and sounds")
     parser.add_argument(
         "--row", metavar="N", type=positive, help="which row of --input, or which series, counted from 1 (default: 1)"
@@ -44,13 +45,15 @@ def _run(args: argparse.Namespace) -> int:
         raise UsageError("recurra inspect: expected either TEXT, or --input FILE.")
     if args.row is not None and args.input is None:
         raise UsageError("recurra inspect: --row says which row of --input FILE, and has no effect without one.")
+    if args.beside and args.input is not None:
+        raise UsageError("recurra inspect: --with stands beside TEXT; a file has a column for each field.")
     from recurra import api
 
     api.look_at_run(args.run)
     if args.input is not None:
         api.look_at_file(Path(args.input))
     run = api.open_run(args.run, args.cells)
-    found = api.inspect(run, args.text if args.input is None else _row(args, run), device=args.device)
+    found = api.inspect(run, _asked(args, run) if args.input is None else _row(args, run), device=args.device)
     title = f"{args.run.resolve().name}: {one_line(found.text)}"
     if args.html:
         write_page(args.html, found.report(title), charts=found.charts, maps=found.pictures, about="Inside the model")
@@ -62,6 +65,13 @@ def _run(args: argparse.Namespace) -> int:
         for line in _lines(found):
             put(line)
     return DONE
+
+
+def _asked(args: argparse.Namespace, run: OpenRun) -> str | dict[str, str]:
+    """The text, with what stands beside it."""
+    names = [one.name for one in run.settings.plan.inputs]
+    beside = fields_beside(args.beside, names)
+    return {names[0]: args.text, **beside} if beside else str(args.text)
 
 
 def _row(args: argparse.Namespace, run: OpenRun) -> Record:

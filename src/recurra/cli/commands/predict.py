@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recurra.cli.arguments import Command, add_cells, add_device, add_json, add_run, add_weights, natural
+from recurra.cli.arguments import Command, add_beside, add_cells, add_device, add_json, add_run, add_weights, natural
 from recurra.cli.failures import DONE, UsageError
 from recurra.cli.progress import watching
 from recurra.cli.terminal import flush, put, put_json, say
-from recurra.cli.texts import from_arguments, from_standard_input, readable, write_png
+from recurra.cli.texts import fields_beside, from_arguments, from_standard_input, readable, write_png
 
 if TYPE_CHECKING:
     from recurra.api import OpenRun, Source
@@ -24,6 +24,7 @@ _STANDARD_INPUT = "-"
 def _arguments(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
     parser.add_argument("texts", metavar="TEXT", nargs="*", help="texts; - reads one a line from standard input")
+    add_beside(parser)
     parser.add_argument(
         "--input", metavar="FILE", help="a data file as the run's config describes them; labels may be missing"
     )
@@ -42,7 +43,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--beam", metavar="N", type=natural, help="beam size of a translation's search; 1 is greedy")
     parser.add_argument(
-        "--n-best", metavar="N", type=natural, help="answers of a translation for each text, best first"
+        "--n-best", metavar="N", type=natural, help="answers of a translation, or to a question, best first"
     )
     parser.add_argument("--attention", action="store_true", help="show what each token of the answer looked at")
     parser.add_argument("--join", action="store_true", help="detokenize a translation whose training text is tokenized")
@@ -71,7 +72,8 @@ def _run(args: argparse.Namespace) -> int:
         api.look_at_file(Path(args.input))
     with watching() as watch:
         run = api.open_run(args.run, args.cells, args.weights)
-        groups = _groups(args, run.settings.plan.inputs[0].name, watch)
+        names = [one.name for one in run.settings.plan.inputs]
+        groups = _groups(args, names[0], fields_beside(args.beside, names), watch)
         if args.output:
             say(f"{args.output}: {_written(args, run, groups, watch)} predictions written.")
             return DONE
@@ -149,14 +151,18 @@ def _refuse_unclear_input(args: argparse.Namespace) -> None:
         raise UsageError("recurra predict: expected either TEXT, or --input FILE, or - to read standard input.")
     if _STANDARD_INPUT in args.texts and len(args.texts) > 1:
         raise UsageError("recurra predict: - reads standard input, and stands alone.")
+    if args.beside and (args.input or _STANDARD_INPUT in args.texts):
+        raise UsageError("recurra predict: --with stands beside TEXT; a file has a column for each field.")
     if args.overrides and args.input in (None, _STANDARD_INPUT):
         raise UsageError("recurra predict: --set says how --input FILE is read, and has no effect without one.")
 
 
-def _groups(args: argparse.Namespace, field: str, watch: Listener) -> Iterable[Source | Iterable[Record]]:
+def _groups(
+    args: argparse.Namespace, field: str, beside: Mapping[str, str], watch: Listener
+) -> Iterable[Source | Iterable[Record]]:
     """What to predict for, in groups of which each is answered before the next is read.
 
-    field: where the run's data has its texts
+    field: where the run's data has its texts      beside: other fields of these
     """
     from recurra import api
 
@@ -165,7 +171,7 @@ def _groups(args: argparse.Namespace, field: str, watch: Listener) -> Iterable[S
         return [api.source_for(args.run, path, overrides=args.overrides, cells=args.cells, watch=watch)]
     if _STANDARD_INPUT in (args.input, *args.texts):
         return from_standard_input(field)
-    return [from_arguments(args.texts, field)]
+    return [from_arguments(args.texts, field, beside)]
 
 
 COMMAND = Command(

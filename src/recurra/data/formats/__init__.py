@@ -15,7 +15,7 @@ documents what folders of texts share
 by_class  what folders of files by class share
 csv tsv json jsonl excel parquet arrow datasets folders text parallel conll conllu ts tsf ucr sounds images
           sequences arrays arff fasta   one format each, and of tools for annotations prodigy doccano label_studio
-          spacy brat
+          spacy brat, and of questions about texts squad
 
 A new format is one file that makes a `Format`, and one line below.
 """
@@ -58,6 +58,7 @@ from recurra.data.formats.reading import (
 from recurra.data.formats.sequences import SEQUENCES
 from recurra.data.formats.sounds import SOUNDS
 from recurra.data.formats.spacy import SPACY
+from recurra.data.formats.squad import SQUAD
 from recurra.data.formats.text import TEXT
 from recurra.data.formats.ts import TS
 from recurra.data.formats.tsf import TSF
@@ -90,6 +91,7 @@ FORMATS.add("prodigy", PRODIGY)
 FORMATS.add("doccano", DOCCANO)
 FORMATS.add("label_studio", LABEL_STUDIO)
 FORMATS.add("spacy", SPACY)
+FORMATS.add("squad", SQUAD)
 FORMATS.add("json", JSON)
 FORMATS.add("jsonl", JSONL)
 FORMATS.add("excel", EXCEL)

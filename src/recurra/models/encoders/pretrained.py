@@ -14,6 +14,7 @@ from recurra.base.option import Opt
 from recurra.models import options as o
 from recurra.models.contract import Encoded, Ends, Layer, Step
 from recurra.models.heads.label import LabelHead
+from recurra.models.heads.span import SpanHead
 from recurra.models.heads.tags import TagsHead
 from recurra.models.inputs.word_pieces import WordPieces
 from recurra.models.published import (
@@ -36,6 +37,9 @@ from recurra.nn.transformer.layers import ACTIVATIONS
 Family = Literal["bert", "distilbert", "roberta"]
 # Named in an error or a note, at most.
 SHOWN = 3
+# Pieces of a window with which BERT answers questions about longer texts (Devlin et al. 2019,
+# google-research/bert:README.md).
+USUAL_WINDOW = 384
 
 
 class Pretrained(nn.Module):
@@ -182,6 +186,7 @@ class Pretrained(nn.Module):
             "model": {"inputs": inputs, "encoder": own},
             "task": (
                 {"pieces": folder, "max_pieces": found.longest},
+                {"pieces": folder, "window": min(found.longest, USUAL_WINDOW)},
                 {"tokenizer": {"name": "pretrained", "folder": folder}, "max_length": found.longest},
             ),
             "training": {"optimizer": {"name": "adamw", "lr": 5e-5}, "schedule": {"name": "linear", "warmup": 0.1}},
@@ -281,6 +286,8 @@ def published_head(head: nn.Module, family: str, *, pooler: bool) -> tuple[str, 
             _linear("classifier", head.output),
             ("pooler.dense.weight", "pooler.dense.bias"),
         )
+    if isinstance(head, SpanHead):
+        return "ForQuestionAnswering", _linear("qa_outputs", head.output), ("pooler.dense.weight", "pooler.dense.bias")
     return "", {}, ()
 
 

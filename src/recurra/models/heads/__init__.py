@@ -5,6 +5,7 @@ tags        a score for each tag at each step, alone or with a CRF
 vocabulary  what the token after each step is, over the whole vocabulary
 numbers     numbers of a whole sequence
 notes       which notes sound after each step
+span        where an answer begins and ends
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from recurra.models.contract import Head
 from recurra.models.heads.label import LabelHead
 from recurra.models.heads.notes import NotesHead
 from recurra.models.heads.numbers import NumbersHead
+from recurra.models.heads.span import SpanHead
 from recurra.models.heads.tags import TagsHead
 from recurra.models.heads.vocabulary import VocabularyHead
 
@@ -25,5 +27,6 @@ HEADS.add("tags", TagsHead)
 HEADS.add("vocabulary", VocabularyHead)
 HEADS.add("notes", NotesHead)
 HEADS.add("numbers", NumbersHead)
+HEADS.add("span", SpanHead)
 
-__all__ = ["HEADS", "LabelHead", "NotesHead", "NumbersHead", "TagsHead", "VocabularyHead"]
+__all__ = ["HEADS", "LabelHead", "NotesHead", "NumbersHead", "SpanHead", "TagsHead", "VocabularyHead"]

@@ -87,8 +87,9 @@ class WordsAndCharacters(nn.Module):
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """batch: inputs["words"] (T, N), lengths (N,), and, but for characters: none, inputs["characters"] (C, T, N)
         and inputs["character_lengths"] (T, N); with a pattern_size inputs["patterns"] (T, N), with a dictionary
-        inputs["dictionary"] (T, N, D); what is padded may be anything."""
-        lengths = batch.lengths.to(batch.inputs["words"].device)
+        inputs["dictionary"] (T, N, D); what is padded may be anything. Of steps that stand in more rows than there are
+        examples, inputs["piece_lengths"] are the lengths."""
+        lengths = batch.inputs.get("piece_lengths", batch.lengths).to(batch.inputs["words"].device)
         return self.dropout(self._vectors(batch, sequence_mask(lengths, len(batch.inputs["words"])))), lengths
 
     def _vectors(self, batch: Batch, real: Tensor) -> Tensor:

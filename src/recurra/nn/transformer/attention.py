@@ -67,6 +67,19 @@ class SelfAttention(nn.Module):
         found = [self._attended(group, q, k, v, cache) for group, q, k, v in parts]
         return self.out_proj(torch.cat(found) if found else q), k, v
 
+    def weights(self, x: Tensor, rows: Rows) -> Tensor:
+        """(heads, T, T) of the rows (T, d) of one sequence: how much each step takes of each, without dropout."""
+        q, k, _ = self.projected(x)
+        turned = [self._turned(part, rows.steps).view(len(x), self.num_heads, self.head_dim) for part in (q, k)]
+        scores = torch.einsum("shd,thd->hst", *turned) / self.head_dim**0.5
+        if self.causal:
+            at = torch.arange(len(x), device=x.device)
+            back = at.unsqueeze(1) - at
+            unseen = (back < 0) | (back >= self.window) if self.window else back < 0
+            scores = scores.masked_fill(unseen, -torch.inf)
+        found: Tensor = scores.softmax(2)
+        return found
+
     def _turned(self, rows: Tensor, steps: Tensor) -> Tensor:
         """(R, d), each head turned by its step (R,); as they are without rotation."""
         if not self.rotary:

@@ -642,10 +642,47 @@ function numbersView(model) {
   return { prompt: "Numbers, one a step, or a row as JSON", controls: [button], typed: () => {}, entered: answer };
 }
 
+/** A question and a passage; the answer is marked in the passage, and other answers stand below it. */
+function spanView(model) {
+  const [, context] = model.inputs;
+  const passage = h("textarea", { id: "passage", dir: "auto", rows: 8, maxlength: 10000, spellcheck: "false", "aria-label": context });
+  const where = (one) => (one.start === null ? "" : `${one.start}-${one.end}`);
+
+  function marked(row) {
+    // Places count characters as Python does; JavaScript's strings count halves of some.
+    const characters = Array.from(passage.value);
+    const cut = (start, end) => characters.slice(start, end).join("");
+    if (row.start === null) return h("p", { class: "tagged", dir: "auto" }, passage.value);
+    return h("p", { class: "tagged", dir: "auto" }, cut(0, row.start), h("mark", { class: "l0" }, cut(row.start, row.end)), cut(row.end, characters.length));
+  }
+
+  const answer = () =>
+    latest(async (signal) => {
+      if (!text().trim() || !passage.value.trim()) return show(), note([]);
+      const found = await asked("/predict", { model: model.name, records: [{ [model.input]: text(), [context]: passage.value }], options: { n_best: 5 } }, signal);
+      const row = found.predictions[0];
+      const rows = row.n_best.map((one) =>
+        h("tr", {}, h("td", { dir: "auto" }, one.answer || "no answer"), h("td", { class: "n" }, where(one)), h("td", { class: "n" }, percent(one.score))));
+      show(
+        h("p", { class: "output", dir: "auto" }, row.answer || "No answer stands in this passage."),
+        marked(row),
+        h("table", {}, h("tr", {}, h("th", {}, "Answer"), h("th", { class: "n" }, "Characters"), h("th", { class: "n" }, "Probability")), ...rows),
+      );
+      note(found.notes);
+    });
+  passage.addEventListener("input", settled(answer, 400));
+  return {
+    prompt: "Question",
+    controls: [h("label", { class: "wide" }, "Passage", passage), h("button", { class: "main", type: "submit" }, "Answer")],
+    typed: settled(answer, 400),
+    entered: answer,
+  };
+}
+
 // By what a model answers.
 const views = new Map([
   ["label", labelView], ["text", textView], ["tags", tagView], ["continuation", continuationView], ["chords", chordView],
-  ["forecast", forecastView], ["numbers", numbersView],
+  ["forecast", forecastView], ["numbers", numbersView], ["span", spanView],
 ]);
 
 /** For a kind of answer without a view of its own: the answer as it is. */
