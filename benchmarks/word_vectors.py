@@ -1,16 +1,20 @@
 """Skip-gram with negative samples beside gensim: words a second, analogies and similarities, on the same text.
 
-    python benchmarks/word_vectors.py --data DIR [--epochs 5] [--seeds 1] [--threads 1]
+    python benchmarks/word_vectors.py --data DIR [--epochs 5] [--seeds 1,2] [--threads 1,2]
 
 DIR holds wordvec_corpus and wordvec_eval (see examples/README.md). gensim is a peer that this script needs
 (`pip install gensim`); both read the same tokens, learn vectors of 100 numbers in windows of 5 with 5 negative samples,
-and leave out frequent words at 1e-3. Times are of the training alone, in seconds of CPU and of the clock.
+and leave out frequent words at 1e-3. Times are of the training alone, in seconds of CPU and of the clock. Each training
+has a process of its own, which finds the text in a file; memory is its peak beyond what it had before it opened that
+file.
 """
 
 from __future__ import annotations
 
 import argparse
 import gzip
+import itertools
+import multiprocessing
 import re
 import sys
 import tempfile
@@ -45,16 +49,24 @@ class Text:
         """The numbers of the words, with -1 behind each sentence."""
         return np.array([k for one in self.sentences for k in (*map(self.index.__getitem__, one), words.END)], np.int32)
 
+    def write(self, folder: Path) -> None:
+        """What a training reads: lines of words, and the same as numbers."""
+        (folder / "text.txt").write_text("\n".join(" ".join(one) for one in self.sentences), encoding="utf-8")
+        np.save(folder / "tokens.npy", self.numbers())
+        np.save(folder / "counts.npy", self.counts)
 
-def ours(text: Text, epochs: int, seed: int) -> Callable[[], WordVectors]:
+
+def ours(folder: Path, epochs: int, seed: int, threads: int) -> Callable[[], np.ndarray]:
     """A training by recurra, ready to go."""
-    tokens, V = text.numbers(), len(text.words)
+    torch.set_num_threads(threads)
+    tokens, counts = np.load(folder / "tokens.npy"), np.load(folder / "counts.npy")
+    V = len(counts)
     inputs, outputs = words.table(V, SIZE), words.table(V, SIZE)
     inputs.copy_((torch.rand((V, SIZE), generator=torch.Generator().manual_seed(seed)) - 0.5) / SIZE)
-    negative, keep = words.distribution(text.counts**0.75), words.kept(text.counts, SAMPLE)
-    group = words.group(text.counts, keep, NEGATIVES)
+    negative, keep = words.distribution(counts**0.75), words.kept(counts, SAMPLE)
+    group = words.group(counts, keep, NEGATIVES)
 
-    def train() -> WordVectors:
+    def train() -> np.ndarray:
         total, done = len(tokens) * epochs, 0
         for _ in range(epochs):
             for begin in range(0, len(tokens), PIECE):
@@ -65,29 +77,53 @@ def ours(text: Text, epochs: int, seed: int) -> Callable[[], WordVectors]:
                     rate=rate, seed=seed, position=done,
                 )  # fmt: skip
                 done += len(piece)
-        return WordVectors(text.words, inputs.numpy().copy())
+        return inputs.numpy()
 
     return train
 
 
-def theirs(text: Text, epochs: int, seed: int, threads: int, scratch: Path) -> Callable[[], WordVectors]:
-    """A training by gensim, ready to go."""
+def theirs(folder: Path, epochs: int, seed: int, threads: int) -> Callable[[], np.ndarray]:
+    """A training by gensim, ready to go; it leaves the order of its words in a file."""
     from gensim.models import Word2Vec
 
-    file = str(scratch / "text.txt")
-    Path(file).write_text("\n".join(" ".join(one) for one in text.sentences), encoding="utf-8")
+    file = str(folder / "text.txt")
     model = Word2Vec(
         vector_size=SIZE, window=WINDOW, min_count=MIN_COUNT, sample=SAMPLE, negative=NEGATIVES, sg=1, workers=threads,
         alpha=RATE, min_alpha=LEAST, seed=seed,
     )  # fmt: skip
     model.build_vocab(corpus_file=file)
 
-    def train() -> WordVectors:
+    def train() -> np.ndarray:
         sizes = {"total_words": model.corpus_total_words, "total_examples": model.corpus_count}
         model.train(corpus_file=file, epochs=epochs, **sizes)
-        return WordVectors(model.wv.index_to_key, model.wv.vectors)
+        (folder / "order.txt").write_text("\n".join(model.wv.index_to_key), encoding="utf-8")
+        return model.wv.vectors
 
     return train
+
+
+LIBRARIES = {"recurra": ours, "gensim": theirs}
+
+
+def memory(name: str) -> float:
+    """MiB of this process, now (VmRSS) or at most since the last reset (VmHWM), as Linux says them."""
+    found = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found is not None
+    return int(found[1]) / 1024
+
+
+def alone(name: str, folder: Path, epochs: int, seed: int, threads: int) -> tuple[float, float, float]:
+    """A training in this process: seconds of CPU, seconds of the clock, MiB. The vectors are left in a file."""
+    if name == "gensim":
+        import gensim.models  # noqa: F401
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
+    before = memory("VmRSS")
+    train = LIBRARIES[name](folder, epochs, seed, threads)
+    cpu, clock = time.process_time(), time.perf_counter()
+    found = train()
+    spent = time.process_time() - cpu, time.perf_counter() - clock, memory("VmHWM") - before
+    np.save(folder / "vectors.npy", found)
+    return spent
 
 
 def analogies(vectors: WordVectors, file: Path) -> tuple[float, int]:
@@ -114,41 +150,33 @@ def similarity(vectors: WordVectors, file: Path) -> tuple[float, int]:
     return float(found.statistic), len(known)
 
 
-def measured(train: Callable[[], WordVectors]) -> tuple[WordVectors, float, float]:
-    """The vectors, seconds of CPU, seconds of the clock."""
-    cpu, clock = time.process_time(), time.perf_counter()
-    found = train()
-    return found, time.process_time() - cpu, time.perf_counter() - clock
-
-
 def lines(text: Text, data: Path, args: argparse.Namespace) -> Iterator[str]:
     total = sum(map(len, text.sentences)) * args.epochs
     sets = ("EN-WS-353-ALL", "EN-SIMLEX-999", "EN-MEN-TR-3k")
-    yield "| library | seed | words/s of CPU | words/s of the clock | analogies | " + " | ".join(sets) + " |"
-    yield "|---" * (5 + len(sets)) + "|"
+    yield "| library | threads | seed | words/s of CPU | of the clock | MiB | analogies | " + " | ".join(sets) + " |"
+    yield "|---" * (7 + len(sets)) + "|"
     with tempfile.TemporaryDirectory() as scratch:
-        for seed in args.seeds:
-            made = {
-                "recurra": ours(text, args.epochs, seed),
-                "gensim": theirs(text, args.epochs, seed, args.threads, Path(scratch)),
-            }
-            for name, train in made.items():
-                vectors, cpu, clock = measured(train)
-                marks = [similarity(vectors, data / f"wordvec_eval/{one}.txt") for one in sets]
-                share, asked = analogies(vectors, data / "wordvec_eval/questions-words.txt")
-                found = " | ".join(f"{mark:.4f} ({pairs:,})" for mark, pairs in marks)
-                speeds = f"{total / cpu:,.0f} | {total / clock:,.0f}"
-                yield f"| {name} | {seed} | {speeds} | {share:.4f} ({asked:,}) | {found} |"
+        folder = Path(scratch)
+        text.write(folder)
+        for seed, threads, name in itertools.product(args.seeds, args.threads, LIBRARIES):
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                cpu, clock, more = pool.apply(alone, (name, folder, args.epochs, seed, threads))
+            order = text.words if name == "recurra" else (folder / "order.txt").read_text(encoding="utf-8").split("\n")
+            vectors = WordVectors(order, np.load(folder / "vectors.npy"))
+            marks = [similarity(vectors, data / f"wordvec_eval/{one}.txt") for one in sets]
+            share, asked = analogies(vectors, data / "wordvec_eval/questions-words.txt")
+            found = " | ".join(f"{mark:.4f} ({pairs:,})" for mark, pairs in marks)
+            speeds = f"{total / cpu:,.0f} | {total / clock:,.0f} | {more:,.0f}"
+            yield f"| {name} | {threads} | {seed} | {speeds} | {share:.4f} ({asked:,}) | {found} |"
 
 
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=lambda text: [int(one) for one in text.split(",")], default=[1])
     parser.add_argument("--seeds", type=lambda text: [int(one) for one in text.split(",")], default=[1])
     args = parser.parse_args(arguments)
-    torch.set_num_threads(args.threads)
     (file,) = (args.data / "wordvec_corpus").glob("*.gz")
     for line in lines(Text(file), args.data, args):
         print(line, flush=True)

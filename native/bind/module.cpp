@@ -9,6 +9,7 @@
 #include <string>
 
 #include "attention.h"
+#include "glove.h"
 #include "kept.h"
 #include "layer.h"
 #include "linear.h"
@@ -273,5 +274,6 @@ NB_MODULE(_native, m) {
     bind_linear(m);
     bind_attention(m);
     bind_words(m);
+    bind_glove(m);
     bind_span_attention(m);
 }

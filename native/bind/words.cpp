@@ -43,7 +43,7 @@ const WordsEngine& engine_of(const std::string& isa) {
 const pid_t loaded_in = getpid();
 
 // sizes: tokens, V, D, window, negatives, threads, group, whether CBOW, whether all windows are of one size. addresses:
-// tokens, inputs, outputs, keep or 0, share, other, begins and paths of a tree, or 0.
+// tokens, inputs, outputs, keep or 0, share, other, begins and paths of a tree, or 0; begins and rows of bags, or 0.
 std::pair<double, std::int64_t> train_words(const std::string& isa, const std::vector<long>& sizes,
                                             const std::vector<Address>& addresses, std::uint64_t seed,
                                             std::uint64_t position, float rate) {
@@ -61,6 +61,8 @@ std::pair<double, std::int64_t> train_words(const std::string& isa, const std::v
     job.other = reinterpret_cast<const std::int32_t*>(addresses.at(5));
     job.begins = reinterpret_cast<const std::int32_t*>(addresses.at(6));
     job.paths = reinterpret_cast<const std::int32_t*>(addresses.at(7));
+    job.bag_begins = reinterpret_cast<const std::int64_t*>(addresses.at(8));
+    job.bags = reinterpret_cast<const std::int32_t*>(addresses.at(9));
     job.mean = sizes.at(7), job.fixed = sizes.at(8);
     job.seed = seed, job.position = position, job.rate = rate;
     const nb::gil_scoped_release other_threads;

@@ -6,6 +6,9 @@
 // added in their order; then every thread moves its pieces of the rows, one window after another. So this is gradient
 // descent in a fixed order, whose products within a group are those of the group's beginning.
 //
+// A word may be a bag of rows, its own and those of its n-grams: then its mean stands in the place of its row, and each row
+// of the bag is moved by the whole gradient of the mean, as fastText does, so that the mean moves as far as a row would.
+//
 // Threads meet once a group, behind the products: each then makes all errors for itself, and moves and multiplies what is
 // its own. The windows of a block are filled beforehand, each by one thread.
 #pragma once
@@ -61,7 +64,9 @@ public:
         team_ = std::min(job.threads, SLICES);
         products_.resize(static_cast<std::size_t>(2 * SLICES * job.group * most_ * VL));
         errors_.resize(static_cast<std::size_t>(team_ * job.group * most_));
-        if (job.mean) means_.resize(static_cast<std::size_t>(job.group * stride_));
+        lefts_ = rows;
+        if (job.mean || job.bags) means_.resize(static_cast<std::size_t>(job.group * rows * stride_));
+        if (job.bags) gradients_.resize(static_cast<std::size_t>(rows * stride_));
     }
 
     void run() {
@@ -96,11 +101,11 @@ private:
 
     WordsJob& job_;
     const long stride_;
-    long most_;
+    long most_, lefts_;  // pairs of a window, rows on the left of its products
     int team_;
     std::vector<Kept> kept_;
     std::vector<Window> windows_;
-    std::vector<float> products_, errors_, means_;
+    std::vector<float> products_, errors_, means_, gradients_;
 
     // Windows whose products are made at once.
     struct Group {
@@ -166,7 +171,7 @@ private:
     void fetch(const Window& w) const {
         for (int j = 0; j < w.samples; ++j)
             for (long d = 0; d < stride_; d += 16) __builtin_prefetch(out(w, j) + d, 1);
-        for (int k = 0; k < w.around; ++k)
+        for (int k = 0; k < w.around && !job_.bags; ++k)
             for (long d = 0; d < stride_; d += 16) __builtin_prefetch(in(w, k) + d, 1);
     }
 
@@ -181,9 +186,9 @@ private:
     float* product(int turn, int slice, int number) {
         return products_.data() + ((static_cast<long>(turn) * SLICES + slice) * job_.group + number) * most_ * VL;
     }
-    // The left side of a product: of CBOW the mean, which stands beside the tables.
+    // The left side of a product: of CBOW and of bags a mean, which stands beside the tables.
     const float* left(const Window& w, int number, int k) const {
-        return job_.mean ? means_.data() + number * stride_ : in(w, k);
+        return job_.mean || job_.bags ? means_.data() + (number * lefts_ + k) * stride_ : in(w, k);
     }
 
     // A vector of sums for each pair of a window: over one slice, or over all of them, added in their order.
@@ -192,6 +197,7 @@ private:
             const Window& w = *group.at[n];
             float* sums = product(turn, first, n);
             if (job_.mean) average(w, n, first, last);
+            for (int k = 0; k < w.rows && job_.bags; ++k) average_bag(w, n, k, first, last);
             int k = 0;
             for (; k + 2 <= w.rows; k += 2) multiply_rows<2>(w, n, k, first, last, sums);
             if (k < w.rows) multiply_rows<1>(w, n, k, first, last, sums);
@@ -203,8 +209,21 @@ private:
         for (long d = first_of(first); d < first_of(last); d += VL) {
             V sum{};
             for (int k = 0; k < w.around; ++k) sum += load(in(w, k) + d);
-            store(means_.data() + number * stride_ + d, sum * share);
+            store(means_.data() + number * lefts_ * stride_ + d, sum * share);
         }
+    }
+
+    void average_bag(const Window& w, int number, int k, int first, int last) {
+        float* mean = means_.data() + (number * lefts_ + k) * stride_;
+        const std::int64_t begin = job_.bag_begins[w.in[k]], end = job_.bag_begins[w.in[k] + 1];
+        const float share = 1.0f / static_cast<float>(end - begin);
+        const long from = first_of(first), to = first_of(last);
+        std::fill(mean + from, mean + to, 0.0f);
+        for (std::int64_t b = begin; b < end; ++b) {
+            const float* row = job_.inputs + job_.bags[b] * stride_;
+            for (long d = from; d < to; d += VL) store(mean + d, load(mean + d) + load(row + d));
+        }
+        for (long d = from; d < to; d += VL) store(mean + d, load(mean + d) * share);
     }
 
     template <int HIGH>
@@ -281,6 +300,10 @@ private:
                 for (long d = from; d < to; d += VL) move_mean(w, n, errors, d);
                 continue;
             }
+            if (job_.bags) {
+                move_bags(w, n, errors, from, to);
+                continue;
+            }
             for (long d = from; d < to; d += VL) {
                 V x[MOST_AROUND];  // a word may be there twice
                 for (int k = 0; k < w.around; ++k) x[k] = load(in(w, k) + d);
@@ -301,7 +324,7 @@ private:
     // Of CBOW: each word around has its share of the mean's gradient (Irsoy, Benton and Stratos 2021, arXiv:2012.15332;
     // the authors' program leaves the division out).
     void move_mean(const Window& w, int number, const float* errors, long d) {
-        const V x = load(means_.data() + number * stride_ + d);
+        const V x = load(left(w, number, 0) + d);
         V sum{};
         for (int j = 0; j < w.samples; ++j) {
             float* row = job_.outputs + w.out[j] * stride_ + d;
@@ -313,6 +336,31 @@ private:
         for (int k = 0; k < w.around; ++k) {
             float* row = job_.inputs + w.in[k] * stride_ + d;
             store(row, load(row) + sum);
+        }
+    }
+
+    void move_bags(const Window& w, int number, const float* errors, long from, long to) {
+        for (int k = 0; k < w.around; ++k) std::fill_n(gradients_.data() + k * stride_ + from, to - from, 0.0f);
+        for (int j = 0; j < w.samples; ++j) {
+            float* row = job_.outputs + w.out[j] * stride_;
+            for (long d = from; d < to; d += VL) {
+                const V old = load(row + d);
+                V moved = old;
+                for (int k = 0; k < w.around; ++k) {
+                    const float e = errors[k * w.samples + j];
+                    float* gradient = gradients_.data() + k * stride_ + d;
+                    store(gradient, load(gradient) + e * old);
+                    moved += e * load(left(w, number, k) + d);
+                }
+                store(row + d, moved);
+            }
+        }
+        for (int k = 0; k < w.around; ++k) {
+            const float* gradient = gradients_.data() + k * stride_;
+            for (std::int64_t b = job_.bag_begins[w.in[k]]; b < job_.bag_begins[w.in[k] + 1]; ++b) {
+                float* row = job_.inputs + job_.bags[b] * stride_;
+                for (long d = from; d < to; d += VL) store(row + d, load(row + d) + load(gradient + d));
+            }
         }
     }
 

@@ -14,13 +14,15 @@ struct WordsJob {
     std::uint64_t position;      // of the first token in the whole training: what is drawn is a function of it
     std::uint64_t seed;
     long V, D;                   // words, numbers of a vector
-    float* inputs;               // (V, stride)
+    float* inputs;               // (V, stride), or as many rows as the bags name
     float* outputs;              // (V, stride), or of a tree (V - 1, stride)
     const std::uint32_t* keep;   // (V,) of 2^32: how often a word stays in the text, or null for always
     const std::uint32_t* share;  // (V,) of 2^32, and
     const std::int32_t* other;   // (V,): the distribution of negative samples as Walker's aliases
     const std::int32_t* begins;  // (V + 1,): where the path of each word begins in `paths`; null: negative samples
     const std::int32_t* paths;   // the inner nodes from the root to each word, each times 2, plus 1 where right goes on
+    const std::int64_t* bag_begins;  // (V + 1,): where the rows of each word begin in `bags`; null: a word is its own row
+    const std::int32_t* bags;        // rows of inputs, whose mean a word is (Bojanowski et al. 2017)
     bool mean;                   // CBOW: the mean of the words around is told from others, not each of them
     bool fixed;                  // every window has `window` words on each side
     int window, negatives;       // negatives: of a tree, nodes of the longest path less one

@@ -187,6 +187,85 @@ def test_the_oracle_moves_along_the_gradient_of_its_loss(cbow):
     np.testing.assert_allclose(-slopes, by_hand, rtol=1e-6)
 
 
+ROWS = V + 11  # of words, and of what words share
+
+
+def bags_of(seed=8):
+    """Each word is itself and up to five shared rows, one of which may come twice."""
+    rng = np.random.default_rng(seed)
+    bags = [[word, *rng.integers(V, ROWS, rng.integers(0, 6))] for word in range(V)]
+    begins = np.cumsum([0, *map(len, bags)]).astype(np.int64)
+    return bags, words.Bags(begins, np.concatenate(bags).astype(np.int32))
+
+
+def trained_in_bags(tokens, inputs, outputs, told, bags, rate, seed, position):
+    """Skip-gram of means in float64: each row of a bag moves by the mean's gradient, so that the mean does as well."""
+    nats, found = 0.0, []
+    for block, around, samples in windows_of(tokens, told, None, seed, position):
+        if not found or found[-1][0] != block or len(found[-1][1]) == GROUP:
+            found.append((block, []))
+        found[-1][1].append((around, samples))
+    for _, group in found:
+        means = [np.array([inputs[bags[word]].mean(0) for word in around]) for around, _ in group]
+        scores = [x @ outputs[samples].T for x, (_, samples) in zip(means, group, strict=True)]
+        for (around, samples), x, score in zip(group, means, scores, strict=True):
+            right = np.arange(len(samples)) == 0
+            nats += np.logaddexp(0, np.where(right, -score, score)).sum()
+            error = rate * (right - 1 / (1 + np.exp(-score)))
+            gradients = error @ outputs[samples]
+            outputs[samples] += error.T @ x
+            for word, gradient in zip(around, gradients, strict=True):
+                for row in bags[word]:
+                    inputs[row] += gradient
+    return nats
+
+
+def learned_in_bags(threads=1):
+    tokens, _, outputs, told = problem()
+    bags, given = bags_of()
+    inputs = words.table(ROWS, D).copy_(torch.from_numpy(np.random.default_rng(6).normal(0, 0.3, (ROWS, D))))
+    start, before = inputs.double().numpy().copy(), torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        nats, _ = words.learn(
+            tokens, inputs, outputs, told, keep=None, window=WINDOW, negatives=NEGATIVES, group=GROUP, rate=0.02,
+            seed=7, position=1000, bags=given,
+        )  # fmt: skip
+    finally:
+        torch.set_num_threads(before)
+    return nats, inputs, outputs, start, bags
+
+
+def test_a_word_of_several_rows_moves_them_all_by_the_gradient_of_their_mean():
+    nats, inputs, outputs, start, bags = learned_in_bags()
+    tokens, _, other, told = problem()
+    expected = [start, other.double().numpy()]
+    assert nats == pytest.approx(trained_in_bags(tokens, *expected, told, bags, 0.02, 7, 1000), rel=1e-5)
+    np.testing.assert_allclose(inputs, expected[0], atol=5e-5)
+    np.testing.assert_allclose(outputs, expected[1], atol=5e-5)
+
+
+def test_words_of_several_rows_have_the_same_bits_for_any_number_of_threads():
+    found = [learned_in_bags(threads) for threads in (1, 2, 4)]
+    assert (
+        len({(nats, inputs.numpy().tobytes(), outputs.numpy().tobytes()) for nats, inputs, outputs, *_ in found}) == 1
+    )
+
+
+def test_rows_of_words_that_do_not_fit_are_refused():
+    tokens, inputs, outputs, told = problem()
+    options = {"keep": None, "window": 3, "negatives": 2, "group": 4, "rate": 0.1, "seed": 1, "position": 0}
+    _, bags = bags_of()
+    short = words.Bags(np.zeros(V + 1, np.int64), bags.rows[:0])
+    for given, more, message in (
+        (bags, {}, "bags: expected rows from 0 to 36, got 0 to 47"),
+        (bags, {"cbow": True}, "bags: expected skip-gram, got CBOW"),
+        (short, {}, "bags: expected at least one row for each word"),
+    ):
+        with pytest.raises(ShapeError, match=message):
+            words.learn(tokens, inputs, outputs, told, bags=given, **options, **more)
+
+
 def test_frequent_words_have_short_paths():
     """Huffman's example of weights 5, 2, 1, 1: code lengths 1, 2, 3, 3."""
     tree = words.huffman(np.array([5, 2, 1, 1]))

@@ -40,7 +40,7 @@ def _of_run(path: Path, top: int | None) -> WordVectors:
     run = open_run(path)
     if isinstance(run.task, GivesVectors):
         found = run.task.vectors_of(run.model)
-        return WordVectors(found.words[:top], found.matrix[:top], source=str(path))
+        return WordVectors(found.words[:top], found.matrix[:top], found.make, str(path))
     table = run.model.inputs.table if isinstance(run.model, SequenceModel) else None
     if table is None or not isinstance(run.task, Embeds):
         raise ConfigError(f"{path}: its model has no vector for each word; expected a run that reads texts, or a file.")

@@ -50,6 +50,13 @@ def distribution(weights: NDArray[np.float64]) -> Distribution:
     return Distribution(_of_2_32(share), other)
 
 
+class Bags(NamedTuple):
+    """Which rows make a word. begins: (V + 1,), where the rows of each word begin in `rows`"""
+
+    begins: NDArray[np.int64]
+    rows: NDArray[np.int32]
+
+
 class Tree(NamedTuple):
     """A binary tree over V words. begins: (V + 1,), where the path of each word begins in `paths`
 
@@ -150,12 +157,15 @@ def learn(
     negatives: int = 0,
     cbow: bool = False,
     dynamic: bool = True,
+    bags: Bags | None = None,
 ) -> tuple[float, int]:
     """Go once over a piece of a text, and move the vectors in place.
 
     tokens: numbers of words, -1 between sentences      inputs: (V, D), of `table`
     told: how a word is told from others: by `negatives` samples of a distribution, outputs (V, D); or by the path to it
       in a tree, outputs (V - 1, D)
+    bags: skip-gram alone: a word is the mean of several rows of inputs, (R, D), each of which moves by the gradient of
+      the mean, as fastText's program does (Bojanowski et al. 2017)
     window: words on each side, at most; each window has 1 to `window`, with equal chances, or, if not `dynamic`, all
     cbow: the mean of the words around is what a word is told by; otherwise each of them (skip-gram)
     group: windows whose products are made at once, as `group` says
@@ -164,7 +174,7 @@ def learn(
     Returns the loss in nats, -log sigmoid(x y) and -log sigmoid(-x y) of the right and the wrong answers of each pair,
     and the number of pairs. Raises ShapeError for tables of another form, and for a number outside them.
     """
-    V, D = inputs.shape
+    V, D = len(bags.begins) - 1 if bags else len(inputs), inputs.shape[1]
     tree = told if isinstance(told, Tree) else None
     arrays: dict[str, tuple[Any, type, int | None]] = {"tokens": (tokens, np.int32, None)}
     if tree is not None:
@@ -174,7 +184,11 @@ def learn(
         arrays |= {"share": (told[0], np.uint32, V), "other": (told[1], np.int32, V)}
     if keep is not None:
         arrays["keep"] = (keep, np.uint32, V)
-    _refuse({"inputs": (inputs, V), "outputs": (outputs, V - (tree is not None))}, D, arrays)
+    if bags is not None:
+        _refuse_bags(bags, len(inputs), cbow)
+        arrays |= {"bag_begins": (bags.begins, np.int64, V + 1), "bags": (bags.rows, np.int32, None)}
+    tables = {"inputs": (inputs, len(inputs)), "outputs": (outputs, V - (tree is not None))}
+    _refuse(tables, V, D, arrays)
     if not 1 <= window <= WIDEST or not (tree is not None or 1 <= negatives <= MOST):
         raise ShapeError(f"expected a window of 1 to {WIDEST} and 1 to {MOST} negatives, got {window} and {negatives}")
     if not 1 <= group <= LARGEST_GROUP:
@@ -185,11 +199,24 @@ def learn(
     return cast("tuple[float, int]", cpu._native.train_words(cpu.instruction_set(), sizes, at, seed, position, rate))
 
 
-_ADDRESSES = ("keep", "share", "other", "begins", "paths")
+_ADDRESSES = ("keep", "share", "other", "begins", "paths", "bag_begins", "bags")
+
+
+def _refuse_bags(bags: Bags, rows: int, cbow: bool) -> None:
+    begins, named = bags
+    if cbow:
+        raise ShapeError("bags: expected skip-gram, got CBOW")
+    if not len(begins) or begins[0] != 0 or begins[-1] != len(named) or (np.diff(begins) < 1).any():
+        raise ShapeError(f"bags: expected at least one row for each word, in order, and {len(named)} in all")
+    if named.min(initial=0) < 0 or named.max(initial=-1) >= rows:
+        raise ShapeError(f"bags: expected rows from 0 to {rows - 1}, got {named.min()} to {named.max()}")
 
 
 def _refuse(
-    tables: Mapping[str, tuple[Tensor, int]], D: int, arrays: Mapping[str, tuple[Any, type, int | None]]
+    tables: Mapping[str, tuple[Tensor, int]],
+    V: int,
+    D: int,
+    arrays: Mapping[str, tuple[Any, type, int | None]],
 ) -> None:
     like = (_stride(D), 1)
     for name, (one, rows) in tables.items():
@@ -201,6 +228,6 @@ def _refuse(
         fits = array.dtype == kind and array.ndim == 1 and array.flags.c_contiguous
         if not fits or (length is not None and len(array) != length):
             raise ShapeError(f"{name}: expected {np.dtype(kind)} numbers in a row, got {array.dtype} {array.shape}")
-    tokens, V = arrays["tokens"][0], tables["inputs"][1]
+    tokens = arrays["tokens"][0]
     if len(tokens) and (tokens.min() < END or tokens.max() >= V):
         raise ShapeError(f"tokens: expected numbers from {END} to {V - 1}, got {tokens.min()} to {tokens.max()}")

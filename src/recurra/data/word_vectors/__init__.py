@@ -9,7 +9,8 @@ questions   files of analogies and of pairs with people's marks
 """
 
 from recurra.data.word_vectors.reading import FORMS, read_vectors
+from recurra.data.word_vectors.subwords import NGrams, Subwords
 from recurra.data.word_vectors.table import Neighbour, WordVectors
 from recurra.data.word_vectors.writing import write_vectors
 
-__all__ = ["FORMS", "Neighbour", "WordVectors", "read_vectors", "write_vectors"]
+__all__ = ["FORMS", "NGrams", "Neighbour", "Subwords", "WordVectors", "read_vectors", "write_vectors"]

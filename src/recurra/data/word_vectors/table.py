@@ -39,7 +39,7 @@ class WordVectors:
             raise ValueError(f"{len(words):,} words with {len(matrix):,} vectors")
         self.words, self.matrix, self.source = tuple(words), matrix, source
         self.index: Mapping[str, int] = {word: k for k, word in enumerate(self.words)}
-        self._make, self._unit = make, None if len(self.words) else np.zeros_like(matrix)
+        self.make, self._unit = make, None if len(self.words) else np.zeros_like(matrix)
 
     @property
     def size(self) -> int:
@@ -49,7 +49,7 @@ class WordVectors:
     @property
     def makes_unseen(self) -> bool:
         """Whether words that are not among them may have a vector all the same."""
-        return self._make is not None
+        return self.make is not None
 
     def __len__(self) -> int:
         return len(self.words)
@@ -62,7 +62,7 @@ class WordVectors:
         if (at := self.index.get(word)) is not None:
             row: Array = self.matrix[at]
             return row
-        made = self._make(word) if self._make is not None else None
+        made = self.make(word) if self.make is not None else None
         if made is None:
             near = did_you_mean(word, self.words[:20_000]) if len(word) < 60 else ""
             raise DataError(f"{self.source or 'vectors'}: no vector for '{word}' among {len(self):,} words.{near}")

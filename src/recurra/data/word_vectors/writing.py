@@ -8,6 +8,7 @@ from typing import Final
 
 from recurra.base.atomic import replacing
 from recurra.base.errors import ConfigError
+from recurra.data.word_vectors.subwords import Subwords, as_subwords
 from recurra.data.word_vectors.table import WordVectors
 from recurra.data.word_vectors.tensors import as_tensors
 
@@ -18,6 +19,7 @@ SUFFIXES: Final = {".txt": "text", ".vec": "text", ".bin": "binary", ".safetenso
 def write_vectors(vectors: WordVectors, path: str | Path) -> None:
     """Write in the form that the name ends with: .txt, .vec (text with a line of sizes), .bin (binary), .safetensors.
 
+    Vectors with n-grams go into a .bin of fastText's form, which has them too.
     Numbers of the text form have nine digits, so that reading gives the same bits. Raises ConfigError for another name,
     and for a word that a form cannot hold.
     """
@@ -25,11 +27,13 @@ def write_vectors(vectors: WordVectors, path: str | Path) -> None:
     form = SUFFIXES.get(path.suffix.lower())
     if form is None:
         raise ConfigError(f"{path}: expected a name that ends with one of {', '.join(SUFFIXES)}.")
+    if form == "binary" and isinstance(vectors.make, Subwords):
+        form = "fasttext"
     for word in vectors.words:
-        if not word or "\n" in word or (form == "binary" and " " in word) or word != word.strip():
+        if not word or "\n" in word or (form in ("binary", "fasttext") and " " in word) or word != word.strip():
             raise ConfigError(f"{path}: the word {word!r} does not fit into the {form} form.")
     with replacing(path) as file:
-        for piece in {"text": _text, "binary": _binary, "safetensors": _tensors}[form](vectors):
+        for piece in WRITERS[form](vectors):
             file.write(piece)
 
 
@@ -47,3 +51,11 @@ def _binary(vectors: WordVectors) -> Iterator[bytes]:
 
 def _tensors(vectors: WordVectors) -> Iterator[bytes]:
     yield as_tensors(vectors)
+
+
+def _subwords(vectors: WordVectors) -> Iterator[bytes]:
+    assert isinstance(vectors.make, Subwords)
+    return as_subwords(vectors.make)
+
+
+WRITERS: Final = {"text": _text, "binary": _binary, "safetensors": _tensors, "fasttext": _subwords}
