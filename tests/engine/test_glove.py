@@ -1,5 +1,4 @@
-"""GloVe: counts by hand and in dictionaries, loss and steps of the paper in float64, and bits that depend on no number of
-threads and no bound of memory."""
+"""GloVe: counts by hand and in dictionaries, loss and steps of the paper in float64, bits that are always the same."""
 
 from __future__ import annotations
 

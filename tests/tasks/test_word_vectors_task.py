@@ -12,6 +12,7 @@ import torch
 from recurra.api.schema import read_settings
 from recurra.base.contracts import Origin, Record
 from recurra.base.errors import ConfigError, DataError, RunError
+from recurra.data.word_vectors.subwords import fnv
 from recurra.engine import cpu
 from recurra.models import TwoTables
 from recurra.tasks import GivesVectors, MovesModel, WordVectorLearning, WordVectorsConfig
@@ -25,7 +26,8 @@ def records(texts: list[str]) -> list[Record]:
 
 
 def fitted(texts: list[str] = TEXTS, **options: Any) -> WordVectorLearning:
-    return WordVectorsConfig(**{"min_count": 2, "sample": 0.0, **options}).fit(records(texts), "t.txt")
+    usual = {"min_count": 2} if options.get("method") == "glove" else {"min_count": 2, "sample": 0.0}
+    return WordVectorsConfig(**{**usual, **options}).fit(records(texts), "t.txt")
 
 
 def examples(task: WordVectorLearning, texts: list[str] = TEXTS) -> list[Any]:
@@ -112,7 +114,7 @@ def test_of_a_tree_the_floor_is_the_entropy_of_the_words() -> None:
         fitted(objective="hierarchical_softmax", min_count=9)
 
 
-@pytest.mark.parametrize("method", ["skip_gram", "cbow"])
+@pytest.mark.parametrize("method", ["skip_gram", "cbow", "subwords"])
 @pytest.mark.parametrize("objective", ["negative_sampling", "hierarchical_softmax"])
 def test_every_way_lowers_the_loss_of_what_it_reads(method: str, objective: str) -> None:
     rng = np.random.default_rng(1)
@@ -129,8 +131,101 @@ def test_every_way_lowers_the_loss_of_what_it_reads(method: str, objective: str)
     assert score.value < floor.value - 0.2
 
 
-def test_a_step_has_the_same_bits_for_any_number_of_threads() -> None:
-    task = fitted()
+def two_topics() -> tuple[WordVectorLearning, list[Any], TwoTables]:
+    """Words of two topics that never meet, learned by GloVe."""
+    rng = np.random.default_rng(1)
+    texts = [" ".join(rng.choice(list("abcd" if n % 2 else "efgh"), 8)) for n in range(60)]
+    task = fitted(texts, method="glove", x_max=10.0)
+    some, model = examples(task, texts), TwoTables(task.model_sizes, vector_size=8)
+    sampler = task.sampler(some, batch_tokens=1000, batch_rows=1000, seed=1)
+    for epoch in range(1, 31):
+        for item in sampler.plan(epoch):
+            task.update(model, sampler.batch(item), 0.1)
+    return task, some, model
+
+
+def test_glove_learns_the_logarithms_of_what_it_counts() -> None:
+    torch.manual_seed(1)
+    task, some, model = two_topics()
+    (item, *_) = (sampler := task.sampler(some, batch_tokens=1000, batch_rows=1000, seed=1)).plan(1)
+    batch = sampler.batch(item)
+    pairs = batch.inputs["pairs"].numpy()
+    rows, columns = pairs[:, :2].T
+    log = pairs[:, 2:].copy().view(np.float32)[:, 0]
+    w, c = model.inputs.numpy(), model.outputs.numpy()
+    said = (w[rows, :-1] * c[columns, :-1]).sum(1) + w[rows, -1] + c[columns, -1]
+    np.testing.assert_allclose(said, log, atol=0.2)  # ln x is 4 to 5
+    assert float(task.loss(model(batch), batch).mean) < 0.01
+    assert task.loss_unit == "squared error"
+    vectors = task.vectors_of(model)
+    np.testing.assert_allclose(vectors.matrix, w[:, :-1] + c[:, :-1])
+    near = vectors.units @ vectors.units.T
+    first = np.array([word in "abcd" for word in vectors.words])
+    assert near[np.ix_(first, first)].mean() > near[np.ix_(first, ~first)].mean() + 0.1
+
+
+def test_glove_is_scored_by_the_probabilities_that_its_counts_mean() -> None:
+    """With products that are ln x exactly, the logit of a word beside another one is ln p - ln k q."""
+    task = fitted(["a b", "a b", "a c", "c b"] * 3, method="glove")
+    V, counts = 3, task.learning.counts
+    model = TwoTables(task.model_sizes, vector_size=V)
+    x = np.array([[1.0, 5.0, 2.0], [5.0, 1.0, 3.0], [2.0, 3.0, 1.0]])
+    model.inputs.copy_(torch.from_numpy(np.concatenate((np.eye(V), np.full((V, 1), 0.5)), 1)))
+    model.outputs.copy_(torch.from_numpy(np.concatenate((np.log(x).T - 0.8, np.full((V, 1), 0.3)), 1)))
+    inputs, outputs = (table.numpy() for table in task.learning.scored(model))
+    noise = counts**0.75 / (counts**0.75).sum()
+    all_around = counts * 2 * (1 + 1 / 2 + 1 / 3 + 1 / 4 + 1 / 5)
+    np.testing.assert_allclose(inputs @ outputs.T, np.log(x / all_around[:, None] / (5 * noise)), rtol=1e-5)
+
+
+def test_the_pairs_of_an_epoch_are_the_same_in_another_order() -> None:
+    task = fitted(["a b a c", "a b c a b a", "c a b a"] * 4, method="glove", symmetric=False)
+    some = examples(task, ["a b a c", "a b c a b a", "c a b a"] * 4)
+    sampler = task.sampler(some, batch_tokens=1, batch_rows=1, seed=1)
+    again = task.sampler(some, batch_tokens=1, batch_rows=1, seed=1)
+    assert sampler.plan(2) == again.plan(2) != sampler.plan(1)
+    assert sorted(sampler.plan(2)) == sorted(sampler.plan(1))
+    for item in sampler.plan(1):
+        a, b = sampler.batch(item), again.batch(item)
+        assert all(torch.equal(a.inputs[name], b.inputs[name]) for name in ("pairs", "begins"))
+        assert int(a.lengths) == len(a.inputs["pairs"]) <= 5  # one word has five on its left
+
+
+def test_a_word_of_subwords_is_the_mean_of_its_own_row_and_its_ngrams() -> None:
+    task = fitted(["abc bcd", "abc bcd", "abc"], method="subwords", min_ngram=3, max_ngram=3, buckets=50)
+    assert task.model_sizes["words"] == 2 + 50
+    model = TwoTables(task.model_sizes, vector_size=4)
+    vectors = task.vectors_of(model)
+    table = model.inputs.numpy()
+
+    def rows(word: str) -> list[int]:
+        marked = f"<{word}>"
+        return [2 + fnv(marked[k : k + 3].encode()) % 50 for k in range(len(marked) - 2)]
+
+    np.testing.assert_allclose(vectors["abc"], table[[0, *rows("abc")]].mean(0), atol=1e-7)
+    np.testing.assert_allclose(vectors["never"], table[rows("never")].mean(0), atol=1e-7)  # n-grams alone
+    said = task.predict(model, task.collate((some := examples(task, ["abc bcd"])), (0,)), some)
+    np.testing.assert_allclose(said[0].vector, (vectors["abc"] + vectors["bcd"]) / 2, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "glove", "sample": 0.1}, "sample: has no effect with method: glove"),
+        ({"method": "glove", "objective": "hierarchical_softmax"}, "objective: has no effect with method: glove"),
+        ({"x_max": 5.0}, "x_max: has no effect with method: skip_gram"),
+        ({"method": "cbow", "buckets": 5}, "buckets: has no effect with method: cbow"),
+        ({"method": "subwords", "min_ngram": 7}, "min_ngram: expected at most max_ngram, 6, got 7"),
+    ],
+)
+def test_options_of_another_method_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        WordVectorsConfig(**options)
+
+
+@pytest.mark.parametrize("method", ["skip_gram", "cbow", "subwords", "glove"])
+def test_a_step_has_the_same_bits_for_any_number_of_threads(method: str) -> None:
+    task = fitted(method=method)
     sampler = task.sampler(examples(task), batch_tokens=100, batch_rows=100, seed=1)
     found, before = [], torch.get_num_threads()
     for threads in (1, 2, 4):

@@ -17,8 +17,8 @@ class TwoTables(nn.Module):
     """inputs: (V, D) vectors of words      outputs: (O, D) of what is told apart, zeros at first
 
     The vectors begin with even chances in -1/(2D) .. 1/(2D), as the program of Mikolov et al. 2013 has them.
-    GloVe has two tables of (V, D + 1), vectors and a bias each, which begin in the same way, and beside each the sums of
-    AdaGrad's squares, from zeros (Pennington, Socher and Manning 2014).
+    GloVe has two tables of (V, D + 1), vectors and a bias each, which begin in the same way, and beside each of them
+    the sums of AdaGrad's squares, from zeros (Pennington, Socher and Manning 2014).
     sizes: "words" V, "outputs" O, "adagrad" 1 for GloVe
     """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import fields as dataclass_fields
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -19,6 +20,7 @@ from recurra.data.splits import OrderedSplit
 from recurra.data.store import Fields
 from recurra.data.tokenizers import TOKENIZERS, Corpus, Cutter, VocabularyPlan
 from recurra.data.tokenizers.vocabulary import SPECIALS
+from recurra.data.word_vectors import NGrams
 from recurra.tasks.contract import Needs, Suggestion
 from recurra.tasks.language_model.columns import text_column
 from recurra.tasks.language_model.documents import TextRow
@@ -26,6 +28,7 @@ from recurra.tasks.language_model.reading import text_of
 from recurra.tasks.language_model.tearing import torn
 from recurra.tasks.sizing import Choice, Options, Seen
 from recurra.tasks.text import TextEncoder
+from recurra.tasks.word_vectors.glove import Counting, GloveLearning
 from recurra.tasks.word_vectors.learning import Learning, Recipe
 from recurra.tasks.word_vectors.sizing import sized
 from recurra.tasks.word_vectors.task import WordVectorLearning
@@ -36,6 +39,11 @@ NEGATIVES = 5
 # Of the section training: what the native training has in their place.
 WITHOUT_EFFECT = {"l1": 0.0, "l2": 0.0, "rate_decay": 1.0, "gradual_unfreezing": False, "init_from": None,
                   "init_vectors": None}  # fmt: skip
+# Options of some methods or objectives alone.
+OF_SAMPLES = ("negatives", "power")
+OF_WINDOWS = ("dynamic_window", "sample", "sample_formula")
+OF_COUNTS = ("x_max", "alpha", "symmetric", "distance_weighting", "count_memory")
+OF_NGRAMS = ("min_ngram", "max_ngram", "buckets")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,8 +71,11 @@ class WordVectorsConfig:
     min_count: Annotated[int, Opt("rarer words have no vector, and are left out of the text", ge=1)] = 5
     max_vocabulary: Annotated[int | None, Opt("words at most, the most frequent ones; null is no limit", ge=1)] = None
     method: Annotated[
-        Literal["skip_gram", "cbow"],
-        Opt("what a word is told by; skip_gram: each word around it; cbow: their mean"),
+        Literal["skip_gram", "cbow", "subwords", "glove"],
+        Opt(
+            "skip_gram: a word is told by each word around it; cbow: by their mean; subwords: as skip_gram, and a word "
+            "is the mean of itself and its character n-grams; glove: by how often words stand together"
+        ),
     ] = "skip_gram"
     objective: Annotated[
         Literal["negative_sampling", "hierarchical_softmax"],
@@ -85,16 +96,43 @@ class WordVectorsConfig:
         Opt("how often a word of share f stays; code: sqrt(t/f) + t/f, as word2vec's program; paper: sqrt(t/f)"),
     ] = "code"
     power: Annotated[float, Opt("negative samples are drawn by counts to this power", ge=0, le=1)] = 0.75
+    min_ngram: Annotated[int, Opt("of subwords: letters of the shortest n-grams", ge=1, le=20)] = 3
+    max_ngram: Annotated[int, Opt("of subwords: letters of the longest n-grams", ge=1, le=20)] = 6
+    buckets: Annotated[
+        int, Opt("of subwords: vectors that all n-grams share, by their hash; fastText: 2,000,000", ge=1, le=2**30)
+    ] = 200_000
+    x_max: Annotated[float, Opt("of glove: counts from here on have the full weight", gt=0)] = 100.0
+    alpha: Annotated[float, Opt("of glove: smaller counts x have the weight (x / x_max)^alpha", ge=0, le=1)] = 0.75
+    symmetric: Annotated[bool, Opt("of glove: words on both sides are counted; false: on the left alone")] = True
+    distance_weighting: Annotated[bool, Opt("of glove: a word d words away counts as 1/d; false: as 1")] = True
+    count_memory: Annotated[
+        int, Opt("of glove: MiB for counts; more of them go to files, and the result is the same", ge=1, le=2**20)
+    ] = 512
 
     def __post_init__(self) -> None:
-        if self.objective == "hierarchical_softmax":
-            given = {"negatives": self.negatives is not None, "power": self.power != 0.75}
-            if problems := [
-                f"{name}: has no effect with objective: hierarchical_softmax, which draws no samples; leave it out."
-                for name, is_given in given.items()
-                if is_given
-            ]:
-                raise ConfigError(problems)
+        usual = {field.name: field.default for field in dataclass_fields(self)}
+        problems = [
+            f"{name}: has no effect with {reason}; leave it out."
+            for names, reason in self._without_effect
+            for name in names
+            if getattr(self, name) != usual[name]
+        ]
+        if self.min_ngram > self.max_ngram:
+            problems += [f"min_ngram: expected at most max_ngram, {self.max_ngram}, got {self.min_ngram}."]
+        if problems:
+            raise ConfigError(problems)
+
+    @property
+    def _without_effect(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Options that the others leave nothing to do for, and why."""
+        if self.method == "glove":
+            yield ("objective", *OF_WINDOWS, *OF_SAMPLES), "method: glove, which goes over counts, not over texts"
+        else:
+            yield OF_COUNTS, f"method: {self.method}, which counts no pairs"
+            if self.objective == "hierarchical_softmax":
+                yield OF_SAMPLES, "objective: hierarchical_softmax, which draws no samples"
+        if self.method != "subwords":
+            yield OF_NGRAMS, f"method: {self.method}, in which a word is one vector"
 
     @property
     def inputs(self) -> tuple[Field, ...]:
@@ -114,7 +152,8 @@ class WordVectorsConfig:
     @property
     def smallest_sizes(self) -> Mapping[str, int]:
         """`model_sizes` of the smallest data there is."""
-        return {"words": 1, "outputs": 1}
+        buckets = self.buckets if self.method == "subwords" else 0
+        return {"words": 1 + buckets, "outputs": 1, "adagrad": int(self.method == "glove")}
 
     @classmethod
     def format_of(cls, file: Path) -> str:
@@ -208,6 +247,22 @@ class WordVectorsConfig:
         return self._task(reader, np.array(counts, np.int64))
 
     def _task(self, reader: TextEncoder, counts: Any) -> WordVectorLearning:
+        names = reader.vocabulary.tokens(range(len(SPECIALS), len(reader.vocabulary)))
+        learning = self._glove(names, counts) if self.method == "glove" else self._windows(names, counts)
+        return WordVectorLearning(reader, learning, text=self.text)
+
+    def _glove(self, names: Sequence[str], counts: Any) -> GloveLearning:
+        counting = Counting(
+            window=self.window,
+            symmetric=self.symmetric,
+            weighted=self.distance_weighting,
+            x_max=self.x_max,
+            alpha=self.alpha,
+            memory=self.count_memory,
+        )
+        return GloveLearning(counting, names, counts)
+
+    def _windows(self, names: Sequence[str], counts: Any) -> Learning:
         recipe = Recipe(
             cbow=self.method == "cbow",
             tree=self.objective == "hierarchical_softmax",
@@ -218,7 +273,8 @@ class WordVectorsConfig:
             sample_formula=self.sample_formula,
             power=self.power,
         )
-        return WordVectorLearning(reader, Learning(recipe, counts), text=self.text)
+        ngrams = NGrams(self.buckets, self.min_ngram, self.max_ngram) if self.method == "subwords" else None
+        return Learning(recipe, names, counts, ngrams)
 
 
 def _text(row: TextRow) -> str:

@@ -17,7 +17,6 @@ from recurra.base.errors import DataError
 from recurra.data.preparing import IN_MEMORY, Means
 from recurra.data.store import Fields
 from recurra.data.tokenizers import Vocabulary, way_of
-from recurra.data.tokenizers.vocabulary import SPECIALS
 from recurra.data.word_vectors import WordVectors
 from recurra.metrics import Compared
 from recurra.models import TwoTables
@@ -25,7 +24,8 @@ from recurra.tasks.blank import blank_warnings, is_blank
 from recurra.tasks.language_model.documents import TextRow
 from recurra.tasks.language_model.reading import text_of
 from recurra.tasks.text import TextEncoder
-from recurra.tasks.word_vectors.learning import Learning
+from recurra.tasks.word_vectors.glove import GloveLearning, PairSampler
+from recurra.tasks.word_vectors.learning import Learning, Scored
 from recurra.tasks.word_vectors.tables import neighbours
 from recurra.tasks.word_vectors.texts import TextSampler, WordText
 
@@ -47,13 +47,15 @@ class WordVectorLearning:
     """Between the texts, the two tables of vectors and the scores.
 
     reader: words and their numbers      learning: what a text does to the tables      text: the column
+    loss_unit: of the training loss
     """
 
     answer_kind: ClassVar[AnswerKind] = "numbers"
     input_key: ClassVar[str] = ""
 
-    def __init__(self, reader: TextEncoder, learning: Learning, *, text: str) -> None:
+    def __init__(self, reader: TextEncoder, learning: Learning | GloveLearning, *, text: str) -> None:
         self.reader, self.learning, self.text = reader, learning, text
+        self.loss_unit = learning.loss_unit
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -63,7 +65,7 @@ class WordVectorLearning:
     @property
     def model_sizes(self) -> Mapping[str, int]:
         """What a model has to know of the data: rows of both tables."""
-        return {"words": len(self.learning.counts), "outputs": self.learning.outputs}
+        return self.learning.sizes
 
     # -- the verbs -------------------------------------------------------------------------------------------------
 
@@ -86,9 +88,11 @@ class WordVectorLearning:
         lengths = torch.tensor([example.length for example in examples], dtype=torch.int64)
         return Batch({}, lengths, {}, tuple(indices))
 
-    def sampler(self, examples: Sequence[WordText], *, batch_tokens: int, batch_rows: int, seed: int) -> TextSampler:
-        """Pieces of running text in the order of the file."""
-        return TextSampler(examples, batch_tokens=batch_tokens, batch_rows=batch_rows, seed=seed)
+    def sampler(
+        self, examples: Sequence[WordText], *, batch_tokens: int, batch_rows: int, seed: int
+    ) -> TextSampler | PairSampler:
+        """Pieces of running text in the order of the file; of GloVe, pairs of words that stand together."""
+        return self.learning.sampler(examples, batch_tokens=batch_tokens, batch_rows=batch_rows, seed=seed)
 
     def update(self, model: torch.nn.Module, batch: Batch, rate: float) -> Loss:
         """Move both tables by a piece of text, window by window. Raises TrainingError where the loss is no number."""
@@ -96,19 +100,19 @@ class WordVectorLearning:
 
     def loss(self, prediction: Prediction, batch: Batch) -> Loss:
         """The loss of a piece of text by these tables; it has no gradient, as `update` moves them."""
-        return self.learning.loss(prediction.outputs["inputs"], prediction.outputs["outputs"], batch)
+        return self.learning.loss(prediction.outputs, batch)
 
     def predict(self, model: torch.nn.Module, batch: Batch, examples: Sequence[WordText]) -> list[TextVector]:
         """The mean of the vectors of each text's known words, and the loss of telling them from others."""
         tables = cast(TwoTables, model)
-        return [self._said(tables, e, at) for e, at in zip(examples, batch.indices, strict=True)]
+        scored, vectors = self.learning.scored(tables), self.learning.vectors(tables).matrix
+        return [self._said(scored, vectors, e, at) for e, at in zip(examples, batch.indices, strict=True)]
 
-    def _said(self, model: TwoTables, example: WordText, index: int) -> TextVector:
+    def _said(self, scored: Scored, vectors: NDArray[np.float32], example: WordText, index: int) -> TextVector:
         words = example.words
-        nats, pairs = self.learning.nats(model, words, index * APART)
-        rows = model.inputs[torch.from_numpy(words.astype(np.int64))]
-        vector = rows.double().mean(0) if len(words) else torch.zeros(rows.shape[1], dtype=torch.float64)
-        return TextVector(vector.float().numpy(), nats, pairs, len(words))
+        nats, pairs = self.learning.nats(scored, words, index * APART)
+        vector = vectors[words].mean(0, dtype=np.float64) if len(words) else np.zeros(vectors.shape[1])
+        return TextVector(vector.astype(np.float32), nats, pairs, len(words))
 
     def score(self, outputs: Sequence[TextVector], examples: Sequence[WordText], split: str) -> tuple[Score, ...]:
         """Nats of a pair: of the right word, and of its negative samples."""
@@ -146,8 +150,7 @@ class WordVectorLearning:
 
     def vectors_of(self, model: torch.nn.Module) -> WordVectors:
         """The vectors of all words, the most frequent first."""
-        words = self.vocabulary.tokens(range(len(SPECIALS), len(self.vocabulary)))
-        return WordVectors(words, np.ascontiguousarray(cast(TwoTables, model).inputs.detach().numpy()))
+        return self.learning.vectors(cast(TwoTables, model))
 
     # -- for reports -----------------------------------------------------------------------------------------------
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -69,6 +70,16 @@ class TextSampler:
             self._numbers.extend(np.append(words, np.int32(END)))
             texts += 1
         self._starts.append(len(self._numbers))
+
+    @property
+    def total(self) -> int:
+        """Words of all texts, with the ends of these."""
+        return len(self._numbers)
+
+    def pieces(self) -> Iterator[Numbers]:
+        """All of them, piece by piece, with -1 behind each text."""
+        for begin, end in pairwise(self._starts):
+            yield self._numbers.read(begin, end)
 
     def plan(self, epoch: int) -> list[tuple[int, int]]:
         """The pieces of an epoch: its number, and theirs."""
