@@ -14,6 +14,8 @@ from recurra.tasks import (
     ClassificationConfig,
     LanguageModelConfig,
     LanguageModelling,
+    MaskedLM,
+    MaskedLMConfig,
     Music,
     MusicConfig,
     QuestionAnswering,
@@ -49,12 +51,14 @@ HAS = {
     Music: "DrawsMaps Explains Generates KeepsExamples Plays WritesSamples",
     QuestionAnswering: ("Embeds Explains FitsThreshold Judged ReadsPieces TakesOptions"),
     WordVectorLearning: "Embeds GivesVectors KeepsExamples MovesModel WritesSamples",
+    MaskedLM: "Embeds KeepsExamples ReadsPieces TakesOptions",
     ClassificationConfig: "ChoosesBySize KeepsRows LabelsRows ReadsOnce",
     TranslationConfig: "ChoosesBySize KeepsRows ReadsOnce",
     LanguageModelConfig: "ChoosesBySize KeepsRows ReadsOn ReadsOnce",
     TaggingConfig: "ChoosesBySize KeepsRows ReadsOnce",
     MusicConfig: "ChoosesBySize KeepsRows ReadsOnce",
     QuestionAnsweringConfig: "ChoosesBySize ReadsOnce",
+    MaskedLMConfig: "ChoosesBySize KeepsRows ReadsOn ReadsOnce",
     WordVectorsConfig: "ChoosesBySize KeepsRows ReadsOn ReadsOnce TrainsItself",
 }
 OF_CONFIGS = {"ChoosesBySize", "KeepsRows", "LabelsRows", "ReadsOn", "ReadsOnce", "ReadsSteps", "TrainsItself"}

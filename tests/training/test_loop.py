@@ -291,3 +291,30 @@ def test_examples_come_in_the_order_of_an_undisturbed_run_wherever_it_was_stoppe
         run_recipe(tmp_path, stop_after=stop, seen=lambda step, indices: seen.append((step, indices)))
     expected = [tuple(indices) for epoch in (1, 2, 3) for indices in toy_plan(epoch)]
     assert seen == list(enumerate(expected, start=1))
+
+
+def test_batches_that_are_accumulated_move_the_weights_as_one_large_batch():
+    """Targets are counted over all of a step, so batches of 3, 1 and 2 targets weigh so much; the last step has two."""
+    xs = [(1.0, 3.0, 2.0), (2.0,), (0.5, 0.25), (4.0,), (1.5, 1.0)]
+    small, large = Line(2.0), Line(2.0)
+    rules = [OPTIMIZERS["sgd"](model.parameters(), lr=0.01, momentum=0.9) for model in (small, large)]
+    options = {"loss": squares, "schedule": SCHEDULES["constant"](2)}
+    many = steps_of(small, [line_batch(*x) for x in xs], optimizer=rules[0], accumulate=3, **options)
+    one = steps_of(
+        large, [line_batch(*xs[0], *xs[1], *xs[2]), line_batch(*xs[3], *xs[4])], optimizer=rules[1], **options
+    )
+    assert [(p.step, p.tokens) for p in many] == [(1, 6), (2, 3)]
+    for mine, theirs in zip(many, one, strict=True):
+        assert float(mine.loss) == pytest.approx(float(theirs.loss), rel=1e-6)  # float32, summed in another order
+        assert float(mine.grad_norm) == pytest.approx(float(theirs.grad_norm), rel=1e-6)
+    assert small.w.item() == pytest.approx(large.w.item(), rel=1e-6)
+
+
+def test_of_accumulated_batches_the_one_that_is_not_finite_is_named():
+    bad = Batch({"x": torch.tensor([NAN])}, torch.ones(1, dtype=torch.int64), {}, (1,))
+    with pytest.raises(TrainingError, match=r"xs\.csv:3"):
+        steps_of(
+            Line(), [line_batch(1.0), bad, line_batch(1.0)],
+            loss=squares, optimizer=OPTIMIZERS["sgd"]([torch.nn.Parameter(torch.zeros(1))]), accumulate=3,
+            schedule=SCHEDULES["constant"](1), on_nonfinite=Stop(line_rows(1.0, NAN, 1.0)),
+        )  # fmt: skip

@@ -43,6 +43,7 @@ _PREDICTED: Mapping[AnswerKind, tuple[str, ...]] = {
     "text": ("output",),
     "tags": ("spans", "tokens"),
     "span": ("answer",),
+    "fill": ("output",),
 }
 
 

@@ -18,7 +18,7 @@ from recurra.training import SCHEDULES
 # The whole table. May change: what they decide is decided anew at each step, at the end of an epoch, or (of data) each
 # time that the rows are read, and is no part of what they say.
 MAY_CHANGE = frozenset({
-    "training.epochs", "training.patience", "training.patience_share", "training.optimizer.lr",
+    "training.epochs", "training.hours", "training.patience", "training.patience_share", "training.optimizer.lr",
     "training.checkpoint_every", "training.keep_checkpoints", "training.max_model_gib", "training.report",
     "data.store", "data.scratch", "data.workers",
 })  # fmt: skip
@@ -29,6 +29,7 @@ BOUND: Mapping[str, str] = {
     "model.": "the weights of this run have its shape",
     "training.seed": "the order of the rows and dropout follow from it",
     "training.batch_": "the place in the epoch is counted in its batches",
+    "training.accumulate": "the place in the epoch is counted in its steps",
     "training.select": "the best epoch so far was chosen by it",
     "training.schedule": "it is the course of the learning rate over the whole run",
     "training.optimizer": "the optimizer's state belongs to it",
@@ -126,6 +127,8 @@ def _set_peak(trainer: Trainer, lr: float) -> str:
 
 def _stretched(trainer: Trainer, epochs: int) -> Iterator[str]:
     """A sentence if the learning rates of the steps so far would have been others in a run of the new length."""
+    if trainer.settings.training.hours is not None:  # the schedule follows the time
+        return
     before = build(trainer.settings.training.schedule, SCHEDULES, trainer.steps_of(epochs))
     step = trainer.step
     if step == 0 or all(before(n) == trainer.schedule(n) for n in range(1, step + 1)):

@@ -101,8 +101,20 @@ class TrainingOptions:
     """How long, in which steps, and what to watch."""
 
     epochs: Annotated[int, Opt("passes over the training data", ge=1, le=100_000)] = 10
+    hours: Annotated[
+        float | None,
+        Opt(
+            "time budget: training ends after so many hours, dev scores among them, if its epochs are not done before; "
+            "the schedule then follows the share of the time that is spent; null: none",
+            gt=0,
+            le=10_000,
+        ),
+    ] = None
     batch_tokens: Annotated[int, Opt("tokens of a batch at most, padding included", ge=1)] = 8192
     batch_rows: Annotated[int, Opt("batch size: rows at most", ge=1)] = 64
+    accumulate: Annotated[
+        int, Opt("gradient accumulation: batches that make one step, as one large batch would", ge=1, le=10_000)
+    ] = 1
     optimizer: Annotated[Component, OneOf("optimizer", OPTIMIZERS)] = "adam"
     schedule: Annotated[Component, OneOf("learning-rate schedule", SCHEDULES)] = "constant"
     clipping: Annotated[Component, OneOf("gradient clipping", CLIPPINGS)] = "norm"

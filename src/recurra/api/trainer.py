@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,6 +23,7 @@ from recurra.config import build
 from recurra.tasks import MovesModel, Task
 from recurra.training import (
     CLIPPINGS,
+    COURSE,
     ON_NONFINITE,
     OPTIMIZERS,
     PENALTIES,
@@ -30,6 +32,7 @@ from recurra.training import (
     Best,
     Checkpoint,
     EarlyStopping,
+    OfTime,
     Ranks,
     Rows,
     SingleProcess,
@@ -77,7 +80,9 @@ class Trainer:
         self.optimizer = self._optimizer()
         _refuse_two_means(options, self.optimizer)
         self.average = WeightAverage(self.model, last=options.average, decay=options.average_decay)
-        self.schedule = build(options.schedule, SCHEDULES, self.total_steps)
+        self.schedule = build(options.schedule, SCHEDULES, self.total_steps if options.hours is None else COURSE)
+        if options.hours is not None:
+            self.schedule = OfTime(self.schedule, self._share_spent)
         self.clipping = build(options.clipping, CLIPPINGS)
         strengths = {"l1": options.l1, "l2": options.l2}
         self.penalties = [PENALTIES[name](strength=value) for name, value in strengths.items() if value]
@@ -85,13 +90,31 @@ class Trainer:
         self.on_nonfinite = build(options.on_nonfinite, ON_NONFINITE, rows)
         self.best, self.patience = Best(), self._patience()
         self.step, self.epoch, self.position = 0, 1, 0
-        self.seconds = 0.0
+        self.seconds, self._share = 0.0, 0.0
         self.changes: list[str] = []  # what was changed at resumes, as sentences
 
     def steps_of(self, epochs: int) -> int:
         """Optimizer steps of a run of so many epochs."""
         counted = min(epochs, COUNTED)
-        return sum(len(self.sampler.plan(epoch)) for epoch in range(1, counted + 1)) * epochs // counted
+        together = self.settings.training.accumulate
+        return sum(-(-len(self.sampler.plan(epoch)) // together) for epoch in range(1, counted + 1)) * epochs // counted
+
+    @property
+    def time_is_up(self) -> bool:
+        """Whether all of the time budget is spent, if there is one."""
+        return self._share >= 1
+
+    def _share_spent(self) -> float:
+        """What is spent of the time budget, 0..1, by the first rank's clock."""
+        budget = 3600 * (self.settings.training.hours or math.inf)
+        (seconds,) = self.ranks.from_first([self.seconds])
+        self._share = min(seconds / budget, 1.0)
+        return self._share
+
+    def seconds_left(self, by_speed: float) -> float:
+        """Seconds until the end. by_speed: until all steps are done"""
+        hours = self.settings.training.hours
+        return by_speed if hours is None else min(by_speed, max(3600 * hours - self.seconds, 0.0))
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
@@ -101,8 +124,8 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
-        """All epochs are done, or patience is spent."""
-        return self.epoch > self.settings.training.epochs or self.patience.spent
+        """All epochs are done, or patience or the time budget is spent."""
+        return self.epoch > self.settings.training.epochs or self.patience.spent or self.time_is_up
 
     def stopped_early(self, select: str) -> str:
         """Why training ended before its last epoch, as a sentence; "" if it did not."""
@@ -112,6 +135,17 @@ class Trainer:
             f"training stopped after epoch {self.epoch - 1} of {self.settings.training.epochs} (step {self.step:,} of "
             f"{self.total_steps:,}): {select} was not better than at step {self.best.step:,}. training.patience and "
             "training.patience_share set how long to wait."
+        )
+
+    @property
+    def budget_left(self) -> str:
+        """A sentence where the epochs were done before the time budget was, so that the rate had not fallen."""
+        hours = self.settings.training.hours
+        if hours is None or self.time_is_up or self.patience.spent:
+            return ""
+        return (
+            f"training.hours: all {self.settings.training.epochs} epochs were done after {self.seconds / 3600:.2g} of "
+            f"{hours:g} hours, so training.schedule has not come to its end; set training.epochs higher."
         )
 
     @property
@@ -142,10 +176,13 @@ class Trainer:
             forward=self.carry,
             ranks=self.ranks,
             update=partial(self.task.update, self.model) if isinstance(self.task, MovesModel) else None,
+            accumulate=self.settings.training.accumulate,
         ):
-            self.step, self.position = progress.step, self.position + 1
+            self.step, self.position = progress.step, self.position + self.settings.training.accumulate
             self.average.end_step(self.step)
             yield progress
+            if self.time_is_up:
+                return
 
     def end_epoch(self, score: Score, floor: float) -> bool:
         """Take note of the dev score and go to the next epoch. Is it the best so far?
@@ -236,7 +273,8 @@ class Trainer:
 
     def _nonfinite(self, failure: Failure) -> None:
         """All ranks look at the whole batch, so that they come to one decision and one message."""
-        whole = self.sampler.batch(self.sampler.plan(self.epoch)[self.position]).to(self.device)
+        place = self.position + failure.place
+        whole = self.sampler.batch(self.sampler.plan(self.epoch)[place]).to(self.device)
         self.on_nonfinite(replace(failure, batch=whole))
 
 

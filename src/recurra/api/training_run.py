@@ -161,7 +161,9 @@ def run_epochs(training_run: TrainingRun, stopping: Stopping, watch: Callback) -
         if trainer.skipped != skipped:
             watch.note(trainer.skipped)
         try:
+            clock = time.perf_counter()
             scores = _judged(training_run, stopping)
+            trainer.seconds += time.perf_counter() - clock
         except Stopped:
             training_run.checkpoints.save_last(trainer.snapshot(log.lines))
             raise
@@ -177,7 +179,7 @@ def run_epochs(training_run: TrainingRun, stopping: Stopping, watch: Callback) -
         trainer.ranks.check_alike("their weights", lambda: _place(trainer))
         _stop_if_asked(training_run, stopping)
     watch.done()
-    if early := trainer.stopped_early(training_run.select):
+    if early := trainer.stopped_early(training_run.select) or trainer.budget_left:
         watch.note(early)
 
 
@@ -188,7 +190,8 @@ def _run_epoch(training_run: TrainingRun, stopping: Stopping, watch: Callback) -
         speed.add(progress.tokens)
         now = time.perf_counter()
         trainer.seconds, clock = trainer.seconds + now - clock, now
-        watch.step(progress, speed.tokens_per_second, speed.seconds_left(trainer.total_steps - progress.step))
+        left = trainer.seconds_left(speed.seconds_left(trainer.total_steps - progress.step))
+        watch.step(progress, speed.tokens_per_second, left)
         if every(LOG_EVERY, progress):
             _log_step(log, progress, speed)
         try:
@@ -266,8 +269,21 @@ def _say_choices(trainer: Trainer, settings: Settings, select: str, device: torc
     if chosen and words:
         options = ", ".join(f"model.{name}.backend" for name in chosen)
         watch.note(f"{options}: auto selected {', '.join(map(repr, words))} (device: {device}).")
+    if said := _effective(trainer):
+        watch.note(said)
     if settings.training.select == "auto":
         watch.note(f"training.select: auto selected '{select}'{_instead(trainer.task, select)}.")
+
+
+def _effective(trainer: Trainer) -> str:
+    """How large a batch is in effect where several make one step; "" where one does."""
+    options = trainer.settings.training
+    if options.accumulate == 1:
+        return ""
+    return (
+        f"training.accumulate: each step is of {options.accumulate} batches: at most "
+        f"{options.accumulate * options.batch_rows:,} rows and {options.accumulate * options.batch_tokens:,} tokens."
+    )
 
 
 def _instead(task: Task, select: str) -> str:

@@ -12,8 +12,8 @@ from typing import Any, ClassVar, Literal, Protocol
 
 # For whoever draws answers or puts them into columns: labels with probabilities; a text; tags of tokens or spans; how
 # probable a text is that can be continued, and the same of chords; what follows a series; numbers of a row; a part of a
-# text that answers a question.
-AnswerKind = Literal["label", "text", "tags", "continuation", "chords", "forecast", "numbers", "span"]
+# text that answers a question; what stands where a text leaves something open.
+AnswerKind = Literal["label", "text", "tags", "continuation", "chords", "forecast", "numbers", "span", "fill"]
 
 
 class Answer(Protocol):
@@ -229,6 +229,37 @@ class LogProb:
 
 
 @dataclass(frozen=True, slots=True)
+class PieceGuess:
+    """A piece for a [MASK]. probability: 0..1, given all that is not hidden"""
+
+    piece: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """A text whose [MASK]s are filled. output: with the best pieces; score: their mean probability, None without any
+
+    masks: for each [MASK] the best pieces, the most probable first
+    """
+
+    kind: ClassVar[AnswerKind] = "fill"
+
+    output: str
+    score: float | None
+    masks: tuple[tuple[PieceGuess, ...], ...]
+    text: str
+    note: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return _as_dict(self)
+
+    def __str__(self) -> str:
+        return self.output
+
+
+@dataclass(frozen=True, slots=True)
 class Chords:
     """How probable a piece of music is. log_prob: nats of the whole; chords: as a file has them"""
 
@@ -351,6 +382,7 @@ class AnyAnswer(Answer, Protocol):
     steps: int
     output: str
     n_best: tuple[Candidate, ...] | None
+    masks: tuple[tuple[PieceGuess, ...], ...]
     attention: Attention | None
     spans: tuple[Span, ...]
     tags: tuple[tuple[str, str], ...]

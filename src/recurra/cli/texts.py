@@ -124,7 +124,8 @@ def readable(row: Row) -> str:
     parts += [f"{100 * confidence:.1f} %"] if isinstance(confidence, float) else []
     parts += _noted(note)
     parts += [_plainly(value) for value in values.values() if isinstance(value, str | int | float)]
-    return "\n".join(["\t".join(parts), *_further(values.get("n_best")), *_looked(values.get("attention"))])
+    more = [*_further(values.get("n_best")), *_guessed(values.get("masks")), *_looked(values.get("attention"))]
+    return "\n".join(["\t".join(parts), *more])
 
 
 def _steps(row: Row, stamps: list[Any]) -> str:
@@ -163,6 +164,13 @@ def _further(answers: object) -> Iterator[str]:
     for number, one in enumerate(answers if isinstance(answers, list) else [], start=1):
         if number > 1:
             yield f"  {number}. {readable({name: one[name] for name in (*_ANSWER, 'score') if name in one})}"
+
+
+def _guessed(masks: object) -> Iterator[str]:
+    """The best pieces for each place that was left open."""
+    for number, guesses in enumerate(masks if isinstance(masks, list) else [], start=1):
+        told = (f"{one_line(one['piece'])} {100 * one['probability']:.1f} %" for one in guesses)
+        yield f"  {number}. {', '.join(told)}"
 
 
 def _looked(attention: object) -> Iterator[str]:

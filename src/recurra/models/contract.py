@@ -168,6 +168,15 @@ class Head(Protocol):
         ...
 
 
+@runtime_checkable
+class TiesPieces(Protocol):
+    """What a head has besides whose weights are the inputs' table of pieces."""
+
+    def tie(self, inputs: Any) -> None:
+        """Take the table. Raises ConfigError for inputs that have none which fits."""
+        ...
+
+
 class DecoderOptions(Protocol):
     """DECODERS[word](*, options): what a decoder is made of, once its encoder is known.
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from recurra.base.contracts import Batch, Prediction
 from recurra.base.option import OneOf
 from recurra.config import build, located
-from recurra.models.contract import STAND_INS, STATE, Encoded, Problems, Sizes, states_of
+from recurra.models.contract import STAND_INS, STATE, Encoded, Problems, Sizes, TiesPieces, states_of
 from recurra.models.encoders import ENCODERS
 from recurra.models.encoders.awd import refuse_backward_layer
 from recurra.models.heads import HEADS, VocabularyHead
@@ -49,6 +49,9 @@ class SequenceModel(nn.Module):
         problems.of_every(widths, lambda width: self._make_above(width, sizes, encoder, head, table))
         with problems.collected():
             self.wide = build(wide, WIDES, sizes)
+        if not problems.found and isinstance(self.head, TiesPieces):
+            with problems.collected():
+                self.head.tie(self.inputs)
         problems.raise_all()
 
     def _make_above(self, width: int, sizes: Sizes, encoder: Component, head: Component, table: Table) -> None:
@@ -73,7 +76,8 @@ class SequenceModel(nn.Module):
     def forward(self, batch: Batch) -> Prediction:
         """The head's outputs; of a head that predicts what follows, also "state.*", after each row's last real step.
 
-        batch: what the inputs read, and lengths (N,); "places" (T, N), if the head reads some steps alone.
+        batch: what the inputs read, and lengths (N,); "places" (P, N), if the head reads some steps alone,
+        so many of each row as "place_lengths" (N,) says, or lengths.
         "state.*": the states before the first step, zero where absent;
         "fresh" (N,) bool: rows whose state before is zero, whatever was given.
         """
@@ -88,7 +92,8 @@ class SequenceModel(nn.Module):
         x, lengths = self.inputs(batch)
         encoded = self.encoder(x, lengths, _before(batch.inputs))
         if "places" in batch.inputs:
-            encoded = at_places(encoded, batch.inputs["places"], batch.lengths.to(x.device))
+            number = batch.inputs.get("place_lengths", batch.lengths)
+            encoded = at_places(encoded, batch.inputs["places"], number.to(x.device))
         return self.wide(batch, self.head(encoded)), {STATE + name: state for name, state in encoded.states.items()}
 
     def cannot_stream(self) -> list[str]:

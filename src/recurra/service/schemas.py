@@ -55,7 +55,11 @@ class PredictOptions(Body):
     ] = 1
     n_best: Annotated[
         int,
-        Field(ge=1, le=most.WIDEST_BEAM, description="answers of a translation, or to a question, best first"),
+        Field(
+            ge=1,
+            le=most.WIDEST_BEAM,
+            description="answers of a translation or to a question, or pieces for a [MASK], best first",
+        ),
         WHOLE,
     ] = 1
     attention: Annotated[bool, Field(description="what each token of the answer looked at")] = False

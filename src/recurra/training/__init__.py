@@ -51,7 +51,17 @@ from recurra.training.nonfinite import OnNonfinite, Rows, Skip, Stop
 from recurra.training.optimizers import adam, adamw, nt_asgd, rmsprop, sgd
 from recurra.training.penalties import Penalty, l1, l2
 from recurra.training.ranks import Group, LostError, Ranks, SingleProcess
-from recurra.training.schedules import Schedule, constant, cosine, inverse_sqrt, linear, plateau, stepwise
+from recurra.training.schedules import (
+    COURSE,
+    OfTime,
+    Schedule,
+    constant,
+    cosine,
+    inverse_sqrt,
+    linear,
+    plateau,
+    stepwise,
+)
 from recurra.training.speed import Speed
 from recurra.training.tbptt import TruncatedBPTT
 from recurra.training.tensors import put_weights
@@ -87,6 +97,7 @@ ON_NONFINITE.add("skip", Skip)
 
 __all__ = [
     "CLIPPINGS",
+    "COURSE",
     "ON_NONFINITE",
     "OPTIMIZERS",
     "PENALTIES",
@@ -103,6 +114,7 @@ __all__ = [
     "Log",
     "LostError",
     "MissingError",
+    "OfTime",
     "OnNonfinite",
     "Ranks",
     "Rows",

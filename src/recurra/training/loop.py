@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import torch
@@ -35,8 +36,12 @@ def fit(
     forward: Callable[[Batch], Prediction] | None = None,
     ranks: Ranks | None = None,
     update: Callable[[Batch, float], Loss] | None = None,
+    accumulate: int = 1,
 ) -> Iterator[Progress]:
-    """Make one optimizer step per batch, and yield its Progress right after it.
+    """Make one optimizer step per batch, or per `accumulate` of them, and yield its Progress right after it.
+
+    accumulate: batches whose losses and targets are added up to one step, as if they were one batch; the last step may
+    have fewer
 
     update: moves the model itself by a batch at a rate, in the place of a gradient and an optimizer; its loss is that
     of the batch before it was moved by, and its gradient's norm is not known (0).
@@ -52,25 +57,55 @@ def fit(
     """
     clip, predict, together = clipping or no_clipping(), forward or model, ranks or SingleProcess()
     parameters, weights = [p for p in model.parameters() if p.requires_grad], weights_of(model)
-    for step, batch in enumerate(batches, start=steps_done + 1):
+    for step, group in enumerate(_groups(batches, accumulate), start=steps_done + 1):
         model.train()
         lr = set_lr(optimizer, schedule(step))
         if update is not None:
+            (batch,) = group
             now = update(batch, lr)
             yield Progress(step, epoch, now.mean, int(batch.lengths.sum()), lr, torch.zeros((), dtype=torch.float32))
             continue
         seed_step(seed, step, parameters[0].device, together.number)
         optimizer.zero_grad(set_to_none=True)
-        ours = loss(predict(batch), batch) if len(batch.lengths) else Loss(torch.zeros((), dtype=torch.float32), 0)
-        now, tokens = together.backward(ours, int(batch.lengths.sum()), parameters)
+        ours, bad = _added(group, loss, predict)
+        tokens_here = sum(int(batch.lengths.sum()) for batch in group)
+        now, tokens = together.backward(ours, tokens_here, parameters, begun=len(group) > 1)
         norm = with_penalties(now, parameters, penalties, weights)
         # Reading two numbers costs 2 us on a CPU, and no bad update can slip through until the next look.
         if now.count and math.isfinite(now.total.item()) and math.isfinite(norm.item()):
             clip(parameters, norm)
             optimizer.step()
         else:
-            on_nonfinite(Failure(step, seed, lr, model, loss, batch, now, norm))
+            on_nonfinite(Failure(step, seed, lr, model, loss, group[bad], now, norm, bad))
         yield Progress(step, epoch, now.mean.detach(), tokens, lr, norm)
+
+
+def _groups(batches: Iterable[Batch], number: int) -> Iterator[tuple[Batch, ...]]:
+    """So many batches at a time; the last group may have fewer."""
+    waiting = iter(batches)
+    while group := tuple(islice(waiting, number)):
+        yield group
+
+
+def _added(
+    group: Sequence[Batch], loss: Callable[[Any, Batch], Loss], predict: Callable[[Batch], Prediction]
+) -> tuple[Loss, int]:
+    """The loss of all batches of a step, and which of them is the first whose loss is not finite, or the last.
+
+    The gradients of all but the last are in the parameters, as those of a sum; the last one's are in the graph.
+    """
+    total, count, bad = torch.zeros((), dtype=torch.float32), 0, len(group) - 1
+    for place, batch in enumerate(group):
+        if not len(batch.lengths):
+            continue
+        one = loss(predict(batch), batch)
+        if place < bad and not math.isfinite(one.total.item()):
+            bad = place
+        if place + 1 < len(group) and one.count:
+            one.total.backward()  # type: ignore[no-untyped-call]
+            one = Loss(one.total.detach(), one.count)
+        total, count = one.total + total.to(one.total.device) if count else one.total, count + one.count
+    return Loss(total, count), bad
 
 
 def with_penalties(

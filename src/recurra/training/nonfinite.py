@@ -35,7 +35,10 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A step without an update, as `fit` saw it; the parameters are still those from before the step."""
+    """A step without an update, as `fit` saw it; the parameters are still those from before the step.
+
+    batch: the first one whose loss is not finite, of those that make the step, or the last; place: among them, from 0
+    """
 
     step: int
     seed: int
@@ -45,6 +48,7 @@ class Failure:
     batch: Batch
     loss: Loss
     grad_norm: torch.Tensor
+    place: int = 0
 
 
 class OnNonfinite(Protocol):

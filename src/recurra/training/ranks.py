@@ -36,8 +36,13 @@ class Ranks(Protocol):
     def number(self) -> int: ...
     @property
     def rows(self) -> slice: ...
-    def backward(self, loss: Loss, tokens: int, parameters: Sequence[Parameter]) -> tuple[Loss, int]:
-        """Fill the gradients of the mean over all ranks; the sums over all ranks of losses, targets and tokens."""
+    def backward(
+        self, loss: Loss, tokens: int, parameters: Sequence[Parameter], *, begun: bool = False
+    ) -> tuple[Loss, int]:
+        """Fill the gradients of the mean over all ranks; the sums over all ranks of losses, targets and tokens.
+
+        begun: the parameters have gradients of a part of this sum of losses already
+        """
 
     def from_first(self, numbers: Sequence[float]) -> list[float]:
         """The first rank's numbers."""
@@ -55,9 +60,15 @@ class SingleProcess:
     number = 0
     rows = slice(None)
 
-    def backward(self, loss: Loss, tokens: int, parameters: Sequence[Parameter]) -> tuple[Loss, int]:
+    def backward(
+        self, loss: Loss, tokens: int, parameters: Sequence[Parameter], *, begun: bool = False
+    ) -> tuple[Loss, int]:
         """An empty batch has no gradient."""
-        if loss.count:
+        if begun:
+            for parameter in parameters:
+                if parameter.grad is not None:
+                    parameter.grad /= max(loss.count, 1)
+        if loss.count and loss.total.requires_grad:
             loss.mean.backward()  # type: ignore[no-untyped-call]
         return loss, tokens
 
@@ -86,9 +97,11 @@ class Group:
                 "gloo", init_method=f"file://{meeting}", rank=number, world_size=size, timeout=LONGEST_WAIT
             )
 
-    def backward(self, loss: Loss, tokens: int, parameters: Sequence[Parameter]) -> tuple[Loss, int]:
+    def backward(
+        self, loss: Loss, tokens: int, parameters: Sequence[Parameter], *, begun: bool = False
+    ) -> tuple[Loss, int]:
         """A parameter that no rank has a gradient for keeps none; a rank without rows adds nothing."""
-        if loss.count:
+        if loss.count and loss.total.requires_grad:
             loss.total.backward()  # type: ignore[no-untyped-call]
         has = [float(p.grad is not None) for p in parameters]
         sums = self._sum(torch.tensor([loss.total.item(), loss.count, tokens, *has], dtype=torch.float64)).tolist()

@@ -56,6 +56,34 @@ class OfStep:
         """Nothing: there is no state."""
 
 
+# Steps of the course that a schedule takes over a time budget.
+COURSE = 10_000
+
+
+class OfTime:
+    """A schedule over a time budget: its step is the share of the time that is spent. share: 0..1, asked at each step.
+
+    course: a schedule of COURSE steps
+    """
+
+    def __init__(self, course: Schedule, share: Callable[[], float]) -> None:
+        self._course, self._share = course, share
+
+    def __call__(self, step: int) -> float:
+        return self._course(1 + min(int(self._share() * COURSE), COURSE - 1))
+
+    def observe(self, score: Score) -> None:
+        """As the course does."""
+        self._course.observe(score)
+
+    def state(self) -> dict[str, Any]:
+        return self._course.state()
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go back to a `state`."""
+        self._course.restore(state)
+
+
 @bounded
 def constant(total_steps: int) -> Schedule:
     """The peak at every step."""

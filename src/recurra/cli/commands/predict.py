@@ -43,7 +43,10 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--beam", metavar="N", type=natural, help="beam size of a translation's search; 1 is greedy")
     parser.add_argument(
-        "--n-best", metavar="N", type=natural, help="answers of a translation, or to a question, best first"
+        "--n-best",
+        metavar="N",
+        type=natural,
+        help="answers of a translation or to a question, or pieces for a [MASK], best first",
     )
     parser.add_argument("--attention", action="store_true", help="show what each token of the answer looked at")
     parser.add_argument("--join", action="store_true", help="detokenize a translation whose training text is tokenized")

@@ -13,7 +13,7 @@ arrow_rows what Parquet, Arrow and saved datasets share
 annotated what exports of annotation tools share
 documents what folders of texts share
 by_class  what folders of files by class share
-csv tsv json jsonl excel parquet arrow datasets folders text parallel conll conllu ts tsf ucr sounds images
+csv tsv json jsonl excel parquet arrow datasets folders texts text parallel conll conllu ts tsf ucr sounds images
           sequences arrays arff fasta   one format each, and of tools for annotations prodigy doccano label_studio
           spacy brat, and of questions about texts squad
 
@@ -60,6 +60,7 @@ from recurra.data.formats.sounds import SOUNDS
 from recurra.data.formats.spacy import SPACY
 from recurra.data.formats.squad import SQUAD
 from recurra.data.formats.text import TEXT
+from recurra.data.formats.texts import TEXTS
 from recurra.data.formats.ts import TS
 from recurra.data.formats.tsf import TSF
 from recurra.data.formats.tsv import TSV
@@ -100,6 +101,7 @@ FORMATS.add("arrow", ARROW)
 FORMATS.add("datasets", DATASETS)
 FORMATS.add("brat", BRAT)
 FORMATS.add("folders", FOLDERS)
+FORMATS.add("texts", TEXTS)
 FORMATS.add("text", TEXT)
 FORMATS.add("parallel", PARALLEL)
 FORMATS.add("conll", CONLL)

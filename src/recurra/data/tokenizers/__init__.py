@@ -6,6 +6,7 @@ characters   grapheme clusters
 kmers        runs of k letters
 subwords     learnt pieces: bpe, unigram, wordpiece
 published    pieces of a folder of published weights
+wordpiece    the same pieces, learned
 vocabulary   tokens to numbers and back
 encoded      texts as numbers, a few bytes a token
 blocks       many texts cut at once
@@ -34,6 +35,7 @@ from recurra.data.tokenizers.spaces import Spaces
 from recurra.data.tokenizers.subwords import Subwords, subwords_from_json
 from recurra.data.tokenizers.tokenizer import LOADERS, TOKENIZERS, Tokenizer, TokenizerPlan, tokenizer_from_json
 from recurra.data.tokenizers.vocabulary import BOS, EOS, PAD, UNK, Vocabulary, VocabularyPlan, vocabulary_from_json
+from recurra.data.tokenizers.wordpiece import WordPiece
 from recurra.data.tokenizers.words import Words
 
 __all__ = [
@@ -72,6 +74,7 @@ TOKENIZERS.add("subwords", Subwords)
 TOKENIZERS.add("spaces", Spaces)
 TOKENIZERS.add("kmers", Kmers)
 TOKENIZERS.add("pretrained", Pretrained)
+TOKENIZERS.add("wordpiece", WordPiece)
 
 LOADERS.add("words", Words.from_json)
 LOADERS.add("characters", Characters.from_json)

@@ -109,6 +109,11 @@ class Pieces:
             for piece, (a, b) in zip(cut.tokens, cut.offsets, strict=True)
         ]
 
+    def words(self, text: str) -> list[str]:
+        """The words of a text that pieces are looked for in, cleaned."""
+        clean = self._made.normalizer.normalize_str(text)
+        return [word for word, _ in self._made.pre_tokenizer.pre_tokenize_str(clean)]
+
     def _as_spelt(self, text: str) -> str:
         return text if text and text not in self._numbers else SPECIALS[1]
 

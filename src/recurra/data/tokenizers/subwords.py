@@ -177,6 +177,12 @@ def _merged_model(counts: Counter[str], alphabet: list[str], size: int, algorith
     return {"pieces": pieces, "merges": [list(pair) for pair in learnt["merges"]]}
 
 
+def learned_wordpieces(counts: Counter[str], size: int) -> list[str]:
+    """Pieces of words, at most so many, single characters first; no mark is among them. counts: of words"""
+    pieces: list[str] = _merged_model(counts, _alphabet(counts, "wordpiece"), size + 1, "wordpiece")["pieces"]
+    return pieces[1:]
+
+
 def _unigram_model(scored: list[tuple[str, float]]) -> dict[str, Any]:
     return {"pieces": [UNKNOWN, *(piece for piece, _ in scored)], "scores": [0.0, *(score for _, score in scored)]}
 

@@ -3,6 +3,7 @@
 label       logits of labels for a whole sequence
 tags        a score for each tag at each step, alone or with a CRF
 vocabulary  what the token after each step is, over the whole vocabulary
+masked      which piece stands where one is hidden
 numbers     numbers of a whole sequence
 notes       which notes sound after each step
 span        where an answer begins and ends
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from recurra.base.registry import Registry
 from recurra.models.contract import Head
 from recurra.models.heads.label import LabelHead
+from recurra.models.heads.masked import MaskedHead
 from recurra.models.heads.notes import NotesHead
 from recurra.models.heads.numbers import NumbersHead
 from recurra.models.heads.span import SpanHead
@@ -25,8 +27,9 @@ HEADS: Registry[Callable[..., Head]] = Registry("head", "recurra.heads")
 HEADS.add("label", LabelHead)
 HEADS.add("tags", TagsHead)
 HEADS.add("vocabulary", VocabularyHead)
+HEADS.add("masked", MaskedHead)
 HEADS.add("notes", NotesHead)
 HEADS.add("numbers", NumbersHead)
 HEADS.add("span", SpanHead)
 
-__all__ = ["HEADS", "LabelHead", "NotesHead", "NumbersHead", "SpanHead", "TagsHead", "VocabularyHead"]
+__all__ = ["HEADS", "LabelHead", "MaskedHead", "NotesHead", "NumbersHead", "SpanHead", "TagsHead", "VocabularyHead"]

@@ -167,6 +167,30 @@ function labelView(model) {
   return { prompt: "Text to classify", controls: [], typed: settled(answer, 150), entered: answer };
 }
 
+function fillView(model) {
+  function bars(guesses) {
+    const list = h("dl", { class: "bars" });
+    for (const one of guesses) {
+      list.append(
+        h("dt", { dir: "auto" }, one.piece),
+        h("dd", {}, h("div", { class: "bar" }, h("i", { "--w": `${(100 * one.probability).toFixed(2)}%` }))),
+        h("dd", { class: "share" }, percent(one.probability)),
+      );
+    }
+    return list;
+  }
+
+  const answer = () =>
+    latest(async (signal) => {
+      if (!text().trim()) return show(), note([]);
+      const found = await asked("/predict", { model: model.name, texts: [text()], options: { n_best: BARS } }, signal);
+      const row = found.predictions[0];
+      show(h("p", { class: "output", dir: "auto" }, row.output), ...row.masks.map(bars));
+      note(found.notes);
+    });
+  return { prompt: "Text with [MASK] in place of what is to be told", controls: [], typed: settled(answer, 250), entered: answer };
+}
+
 function textView(model) {
   let attends = true;
   const beam = h("select", {}, ...[1, 3, 5, 10].map((n) => h("option", { value: n }, n === 1 ? "1 (greedy)" : `${n}`)));
@@ -682,7 +706,7 @@ function spanView(model) {
 // By what a model answers.
 const views = new Map([
   ["label", labelView], ["text", textView], ["tags", tagView], ["continuation", continuationView], ["chords", chordView],
-  ["forecast", forecastView], ["numbers", numbersView], ["span", spanView],
+  ["forecast", forecastView], ["numbers", numbersView], ["span", spanView], ["fill", fillView],
 ]);
 
 /** For a kind of answer without a view of its own: the answer as it is. */

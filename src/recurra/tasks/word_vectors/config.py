@@ -37,8 +37,8 @@ from recurra.tasks.word_vectors.texts import WordText
 # Samples of a word, for texts that are not large (Mikolov et al. 2013, section 2.2: 5 to 20).
 NEGATIVES = 5
 # Of the section training: what the native training has in their place.
-WITHOUT_EFFECT = {"l1": 0.0, "l2": 0.0, "rate_decay": 1.0, "gradual_unfreezing": False, "init_from": None,
-                  "init_vectors": None}  # fmt: skip
+WITHOUT_EFFECT = {"accumulate": 1, "l1": 0.0, "l2": 0.0, "rate_decay": 1.0, "gradual_unfreezing": False,
+                  "init_from": None, "init_vectors": None}  # fmt: skip
 # Options of some methods or objectives alone.
 OF_SAMPLES = ("negatives", "power")
 OF_WINDOWS = ("dynamic_window", "sample", "sample_formula")
