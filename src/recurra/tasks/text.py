@@ -29,7 +29,6 @@ from recurra.data.tokenizers import (
     tokenizer_from_json,
     vocabulary_from_json,
 )
-from recurra.data.tokenizers.encoded import Ids
 from recurra.data.tokenizers.vocabulary import SPECIALS
 
 Keep = Literal["start", "end"]
@@ -166,7 +165,7 @@ def pad_sequence(rows: Sequence[Sequence[int]]) -> torch.Tensor:
     return _columns(np.fromiter(chain.from_iterable(rows), np.int64), lengths)
 
 
-def pad_arrays(rows: Sequence[Ids]) -> tuple[torch.Tensor, torch.Tensor]:
+def pad_arrays(rows: Sequence[NDArray[Any]]) -> tuple[torch.Tensor, torch.Tensor]:
     """The same of arrays of numbers; and their lengths (N,)."""
     lengths = np.array(list(map(len, rows)), dtype=np.int64)
     return _columns(np.concatenate([np.zeros(0, np.uint16), *rows]), lengths), torch.from_numpy(lengths)
