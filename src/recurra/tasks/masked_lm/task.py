@@ -368,7 +368,7 @@ def _logits(prediction: Prediction, batch: Batch, *, by_row: bool = False) -> It
     """(S, V) of all hidden pieces, some at a time; by_row: in the order of rows, then places."""
     said, real = prediction.outputs, _real(batch)
     hidden = said["hidden"].transpose(0, 1)[real.t()] if by_row else said["hidden"][real]
-    for rows in torch.split(hidden, ROWS):  # type: ignore[no-untyped-call]
+    for rows in torch.split(hidden, ROWS):
         yield steady_linear(rows, said["output.weight"], said["output.bias"])
 
 
