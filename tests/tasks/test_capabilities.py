@@ -16,6 +16,8 @@ from recurra.tasks import (
     LanguageModelling,
     MaskedLM,
     MaskedLMConfig,
+    MultipleChoice,
+    MultipleChoiceConfig,
     Music,
     MusicConfig,
     QuestionAnswering,
@@ -50,6 +52,7 @@ HAS = {
     Tagging: "Calibrates Embeds Explains Judged KeepsExamples LeavesOut ReadsPieces TagsTokens ValidatesFaster",
     Music: "DrawsMaps Explains Generates KeepsExamples Plays WritesSamples",
     QuestionAnswering: ("Embeds Explains FitsThreshold Judged ReadsPieces TakesOptions"),
+    MultipleChoice: "Embeds Explains Judged ReadsPieces TriedWith",
     WordVectorLearning: "Embeds GivesVectors KeepsExamples MovesModel WritesSamples",
     MaskedLM: "Embeds KeepsExamples ReadsPieces TakesOptions",
     ClassificationConfig: "ChoosesBySize KeepsRows LabelsRows ReadsOnce",
@@ -59,6 +62,7 @@ HAS = {
     MusicConfig: "ChoosesBySize KeepsRows ReadsOnce",
     QuestionAnsweringConfig: "ChoosesBySize ReadsOnce",
     MaskedLMConfig: "ChoosesBySize KeepsRows ReadsOn ReadsOnce",
+    MultipleChoiceConfig: "ChoosesBySize LabelsRows ReadsOnce",
     WordVectorsConfig: "ChoosesBySize KeepsRows ReadsOn ReadsOnce TrainsItself",
 }
 OF_CONFIGS = {"ChoosesBySize", "KeepsRows", "LabelsRows", "ReadsOn", "ReadsOnce", "ReadsSteps", "TrainsItself"}

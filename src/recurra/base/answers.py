@@ -40,7 +40,7 @@ class Label:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""
-        return _as_dict(self)
+        return as_dict(self)
 
     def __str__(self) -> str:
         return self.label
@@ -59,7 +59,7 @@ class Labels:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""
-        return _as_dict(self)
+        return as_dict(self)
 
     def __str__(self) -> str:
         return ", ".join(self.labels)
@@ -79,7 +79,7 @@ class SeriesLabel:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""
-        return _as_dict(self)
+        return as_dict(self)
 
     def __str__(self) -> str:
         return self.label
@@ -98,7 +98,7 @@ class SeriesLabels:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""
-        return _as_dict(self)
+        return as_dict(self)
 
     def __str__(self) -> str:
         return ", ".join(self.labels)
@@ -140,7 +140,7 @@ class Text:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""
-        return _as_dict(self)
+        return as_dict(self)
 
     def __str__(self) -> str:
         return self.output
@@ -170,7 +170,7 @@ class Spans:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""
-        return _as_dict(self)
+        return as_dict(self)
 
     def __str__(self) -> str:
         return ", ".join(f"{span.text} ({span.label})" for span in self.spans)
@@ -193,7 +193,7 @@ class Tags:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""
-        return _as_dict(self)
+        return as_dict(self)
 
     def __str__(self) -> str:
         return " ".join(f"{token.text}/{token.label}" for token in self.tokens)
@@ -222,7 +222,7 @@ class LogProb:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""
-        return _as_dict(self)
+        return as_dict(self)
 
     def __str__(self) -> str:
         return f"{self.log_prob:.1f} nats"
@@ -253,7 +253,7 @@ class Filled:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""
-        return _as_dict(self)
+        return as_dict(self)
 
     def __str__(self) -> str:
         return self.output
@@ -273,7 +273,7 @@ class Chords:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""
-        return _as_dict(self)
+        return as_dict(self)
 
     def __str__(self) -> str:
         return f"{self.log_prob:.1f} nats"
@@ -322,48 +322,12 @@ class Numbers:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""
-        return _as_dict(self)
+        return as_dict(self)
 
     def __str__(self) -> str:
         if len(self.numbers) == 1:
             return f"{next(iter(self.numbers.values())):.5g}"
         return ", ".join(f"{name} {value:.5g}" for name, value in self.numbers.items())
-
-
-@dataclass(frozen=True, slots=True)
-class PassageCandidate:
-    """One of several answers, "" for no answer. score: its probability, 0..1; start, end: its characters"""
-
-    answer: str
-    score: float
-    start: int | None
-    end: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class PassageAnswer:
-    """The part of a context that answers a question, "" for no answer.
-
-    score: its probability, 0..1, None for blank texts
-    start, end: its characters in the context; None for no answer      n_best: answers of different texts, if asked for
-    """
-
-    kind: ClassVar[AnswerKind] = "span"
-
-    answer: str
-    score: float | None
-    start: int | None
-    end: int | None
-    question: str
-    n_best: tuple[PassageCandidate, ...] | None = None
-    note: str | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
-        return _as_dict(self)
-
-    def __str__(self) -> str:
-        return self.answer
 
 
 class AnyAnswer(Answer, Protocol):
@@ -403,7 +367,7 @@ class AnyAnswer(Answer, Protocol):
     question: str
 
 
-def _as_dict(answer: Any) -> dict[str, Any]:
+def as_dict(answer: Any) -> dict[str, Any]:
     """Its fields as JSON has them. One whose default is None is left out where it is None."""
     named = ((field, getattr(answer, field.name)) for field in fields(answer))
     return {field.name: _plain(value) for field, value in named if not (value is None and field.default is None)}
@@ -411,7 +375,7 @@ def _as_dict(answer: Any) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     if is_dataclass(value):
-        return _as_dict(value)
+        return as_dict(value)
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     return dict(value) if isinstance(value, Mapping) else value

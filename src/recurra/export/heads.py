@@ -13,7 +13,7 @@ from recurra.export.encoders import EncodedValues
 from recurra.export.layers import linear, write
 from recurra.export.onnx_graph import Drawing, Shape, Value
 from recurra.export.parts import Named, padding
-from recurra.models.heads import LabelHead, NotesHead, NumbersHead, SpanHead, TagsHead, VocabularyHead
+from recurra.models.heads import ChoiceHead, LabelHead, NotesHead, NumbersHead, SpanHead, TagsHead, VocabularyHead
 from recurra.nn import softmax_log_probabilities
 
 
@@ -59,7 +59,11 @@ def _numbers(draw: Drawing, head: NumbersHead, encoded: EncodedValues) -> dict[s
     return {"numbers": _pooled(draw, head, encoded, "numbers")}
 
 
-def _pooled(draw: Drawing, head: LabelHead | NumbersHead, encoded: EncodedValues, name: str) -> Said:
+def _choice(draw: Drawing, head: ChoiceHead, encoded: EncodedValues) -> dict[str, Said]:
+    return {"choice_logits": _pooled(draw, head, encoded, "choice_logits")}
+
+
+def _pooled(draw: Drawing, head: LabelHead | NumbersHead | ChoiceHead, encoded: EncodedValues, name: str) -> Said:
     """A linear layer over the one vector that the steps become."""
     pooled = write(draw, head.pool, encoded.outputs, encoded.summary, encoded.lengths)
     shape = ("N", head.output.out_features)
@@ -123,5 +127,6 @@ WRITERS: dict[type[nn.Module], Callable[[Drawing, Any, EncodedValues], dict[str,
     NotesHead: _notes,
     NumbersHead: _numbers,
     SpanHead: _span,
+    ChoiceHead: _choice,
     VocabularyHead: _vocabulary,
 }

@@ -14,6 +14,7 @@ forecasting      what follows a series of numbers
 word_vectors     a vector for each word of a text
 question_answering   a question about a text to the part of it that answers it
 masked_lm        hidden pieces of a text
+multiple_choice  a text and choices to the choice that fits
 text             tokens and ids, for every task that reads text
 bucketing        batches of examples of like lengths
 columns          which column of a file is which
@@ -85,6 +86,7 @@ from recurra.tasks.forecasting import Forecasting, ForecastingConfig
 from recurra.tasks.language_model.plan import LanguageModelConfig
 from recurra.tasks.language_model.task import LanguageModelling
 from recurra.tasks.masked_lm import MaskedLM, MaskedLMConfig
+from recurra.tasks.multiple_choice import MultipleChoice, MultipleChoiceConfig
 from recurra.tasks.music import Music, MusicConfig
 from recurra.tasks.question_answering import QuestionAnswering, QuestionAnsweringConfig
 from recurra.tasks.series_classification import SeriesClassification, SeriesClassificationConfig
@@ -107,6 +109,7 @@ TASKS.add("forecasting", ForecastingConfig)
 TASKS.add("word_vectors", WordVectorsConfig)
 TASKS.add("question_answering", QuestionAnsweringConfig)
 TASKS.add("masked_lm", MaskedLMConfig)
+TASKS.add("multiple_choice", MultipleChoiceConfig)
 # What people call them; `recurra init` takes these words too.
 TASKS.also(
     "classification", "classify", "classifier", "text_classification", "sentiment", "sentiment_analysis", "spam",
@@ -137,6 +140,7 @@ TASKS.also(
     "question_answering", "qa", "squad", "reading_comprehension", "extractive_qa", "extractive_question_answering"
 )
 TASKS.also("masked_lm", "mlm", "bert", "masked_language_model", "fill_mask", "pretraining", "pre_training")
+TASKS.also("multiple_choice", "choice", "choices", "swag", "race", "mcq")
 TASKS.also("music", "midi", "chords", "notes", "abc")
 
 __all__ = [
@@ -174,6 +178,8 @@ __all__ = [
     "MaskedLMConfig",
     "MeasuresLoss",
     "MovesModel",
+    "MultipleChoice",
+    "MultipleChoiceConfig",
     "Music",
     "MusicConfig",
     "NamesUnknown",

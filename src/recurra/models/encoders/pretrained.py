@@ -13,6 +13,7 @@ from recurra.base.errors import ConfigError, DataError
 from recurra.base.option import Opt
 from recurra.models import options as o
 from recurra.models.contract import Encoded, Ends, Layer, Step
+from recurra.models.heads.choice import ChoiceHead
 from recurra.models.heads.label import LabelHead
 from recurra.models.heads.span import SpanHead
 from recurra.models.heads.tags import TagsHead
@@ -278,8 +279,9 @@ def published_head(head: nn.Module, family: str, *, pooler: bool) -> tuple[str, 
 
     ("", {}, ()) where it has none.
     """
-    if isinstance(head, LabelHead) and isinstance(head.pool, Last) and pooler and family == "bert":
-        return "ForSequenceClassification", _linear("classifier", head.output), ()
+    if isinstance(head, LabelHead | ChoiceHead) and isinstance(head.pool, Last) and pooler and family == "bert":
+        kind = "ForMultipleChoice" if isinstance(head, ChoiceHead) else "ForSequenceClassification"
+        return kind, _linear("classifier", head.output), ()
     if isinstance(head, TagsHead) and head.crf is None:
         return (
             "ForTokenClassification",

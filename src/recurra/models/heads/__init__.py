@@ -7,6 +7,7 @@ masked      which piece stands where one is hidden
 numbers     numbers of a whole sequence
 notes       which notes sound after each step
 span        where an answer begins and ends
+choice      how well a choice fits
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Callable
 
 from recurra.base.registry import Registry
 from recurra.models.contract import Head
+from recurra.models.heads.choice import ChoiceHead
 from recurra.models.heads.label import LabelHead
 from recurra.models.heads.masked import MaskedHead
 from recurra.models.heads.notes import NotesHead
@@ -31,5 +33,16 @@ HEADS.add("masked", MaskedHead)
 HEADS.add("notes", NotesHead)
 HEADS.add("numbers", NumbersHead)
 HEADS.add("span", SpanHead)
+HEADS.add("choice", ChoiceHead)
 
-__all__ = ["HEADS", "LabelHead", "MaskedHead", "NotesHead", "NumbersHead", "SpanHead", "TagsHead", "VocabularyHead"]
+__all__ = [
+    "HEADS",
+    "ChoiceHead",
+    "LabelHead",
+    "MaskedHead",
+    "NotesHead",
+    "NumbersHead",
+    "SpanHead",
+    "TagsHead",
+    "VocabularyHead",
+]

@@ -32,9 +32,16 @@ def add_page(app: FastAPI, root: Root) -> None:
     begin with it, because a page that is asked for without the last slash would look for them one level too high.
     """
     for path, (name, kind) in FILES.items():
-        content = files(__package__).joinpath(name).read_text("utf-8")
+        content = content_of(name)
         shown = rooted(content, root) if name.endswith(".html") else content
         app.add_route(path, _answering(partial(str, shown), kind), include_in_schema=False)
+
+
+def content_of(name: str) -> str:
+    """A file of the page; behind page.js the views of kinds of answers that have a file of their own."""
+    here = files(__package__)
+    more = sorted(one.name for one in here.iterdir() if one.name.startswith("view_")) if name == "page.js" else ()
+    return "\n".join(here.joinpath(one).read_text("utf-8") for one in (name, *more))
 
 
 def add_docs(app: FastAPI, root: Root, example: Callable[[str], Mapping[str, Any] | None]) -> None:

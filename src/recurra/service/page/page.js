@@ -131,6 +131,19 @@ async function latest(work) {
 
 const text = () => $("text").value;
 
+/** A field for each text that a model reads beside the first: {controls, body(), ready()}. `typed` hears of every change. */
+function beside(model, typed = () => {}) {
+  const fields = model.inputs.slice(1).map((name) => [name, h("textarea", { dir: "auto", rows: 5, maxlength: 10000, spellcheck: "false", oninput: () => typed() })]);
+  const values = () => Object.fromEntries(fields.map(([name, field]) => [name, field.value]));
+  const body = () => (fields.length ? { model: model.name, records: [{ [model.input]: text(), ...values() }] } : { model: model.name, texts: [text()] });
+  return {
+    controls: fields.map(([name, field]) => h("label", { class: "wide" }, name, field)),
+    body,
+    values,
+    ready: () => text().trim() && fields.every(([, field]) => field.value.trim()),
+  };
+}
+
 // ---- one view a kind of answer -------------------------------------------------------------------------------------
 // A view gets the model, as /models has it, and returns {prompt, controls, typed(), entered()}: what stands above and below the text, what
 // happens while one types, and on Enter (Shift+Enter is a new line).
@@ -139,6 +152,7 @@ const BARS = 8;
 
 function labelView(model) {
   let all = false;
+  const more = beside(model, settled(() => answer(), 400));
 
   function bars(row) {
     const said = new Set(row.labels || [row.label]);
@@ -152,19 +166,19 @@ function labelView(model) {
         h("dd", { class: "share" }, percent(share)),
       );
     }
-    const more = h("button", { type: "button", class: "more", onclick: () => ((all = !all), show(...bars(row))) });
-    more.textContent = all ? "Show fewer" : `Show all ${order.length} labels`;
-    return order.length > BARS ? [list, more] : [list];
+    const others = h("button", { type: "button", class: "more", onclick: () => ((all = !all), show(...bars(row))) });
+    others.textContent = all ? "Show fewer" : `Show all ${order.length} labels`;
+    return order.length > BARS ? [list, others] : [list];
   }
 
   const answer = () =>
     latest(async (signal) => {
-      if (!text().trim()) return show(), note([]);
-      const found = await asked("/predict", { model: model.name, texts: [text()] }, signal);
+      if (!more.ready()) return show(), note([]);
+      const found = await asked("/predict", more.body(), signal);
       show(...bars(found.predictions[0]));
       note(found.notes);
     });
-  return { prompt: "Text to classify", controls: [], typed: settled(answer, 150), entered: answer };
+  return { prompt: model.inputs.length > 1 ? model.input : "Text to classify", controls: more.controls, typed: settled(answer, 150), entered: answer };
 }
 
 function fillView(model) {
@@ -666,47 +680,10 @@ function numbersView(model) {
   return { prompt: "Numbers, one a step, or a row as JSON", controls: [button], typed: () => {}, entered: answer };
 }
 
-/** A question and a passage; the answer is marked in the passage, and other answers stand below it. */
-function spanView(model) {
-  const [, context] = model.inputs;
-  const passage = h("textarea", { id: "passage", dir: "auto", rows: 8, maxlength: 10000, spellcheck: "false", "aria-label": context });
-  const where = (one) => (one.start === null ? "" : `${one.start}-${one.end}`);
-
-  function marked(row) {
-    // Places count characters as Python does; JavaScript's strings count halves of some.
-    const characters = Array.from(passage.value);
-    const cut = (start, end) => characters.slice(start, end).join("");
-    if (row.start === null) return h("p", { class: "tagged", dir: "auto" }, passage.value);
-    return h("p", { class: "tagged", dir: "auto" }, cut(0, row.start), h("mark", { class: "l0" }, cut(row.start, row.end)), cut(row.end, characters.length));
-  }
-
-  const answer = () =>
-    latest(async (signal) => {
-      if (!text().trim() || !passage.value.trim()) return show(), note([]);
-      const found = await asked("/predict", { model: model.name, records: [{ [model.input]: text(), [context]: passage.value }], options: { n_best: 5 } }, signal);
-      const row = found.predictions[0];
-      const rows = row.n_best.map((one) =>
-        h("tr", {}, h("td", { dir: "auto" }, one.answer || "no answer"), h("td", { class: "n" }, where(one)), h("td", { class: "n" }, percent(one.score))));
-      show(
-        h("p", { class: "output", dir: "auto" }, row.answer || "No answer stands in this passage."),
-        marked(row),
-        h("table", {}, h("tr", {}, h("th", {}, "Answer"), h("th", { class: "n" }, "Characters"), h("th", { class: "n" }, "Probability")), ...rows),
-      );
-      note(found.notes);
-    });
-  passage.addEventListener("input", settled(answer, 400));
-  return {
-    prompt: "Question",
-    controls: [h("label", { class: "wide" }, "Passage", passage), h("button", { class: "main", type: "submit" }, "Answer")],
-    typed: settled(answer, 400),
-    entered: answer,
-  };
-}
-
-// By what a model answers.
+// By what a model answers; the file view_KIND.js beside this one, which is served behind it, adds its own.
 const views = new Map([
   ["label", labelView], ["text", textView], ["tags", tagView], ["continuation", continuationView], ["chords", chordView],
-  ["forecast", forecastView], ["numbers", numbersView], ["span", spanView], ["fill", fillView],
+  ["forecast", forecastView], ["numbers", numbersView], ["fill", fillView],
 ]);
 
 /** For a kind of answer without a view of its own: the answer as it is. */

@@ -8,9 +8,7 @@ A word counts by the logarithm of how few of the training contexts have it. Neit
 
 from __future__ import annotations
 
-import math
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,34 +17,15 @@ import numpy as np
 from recurra.base.contracts import Score
 from recurra.metrics import Compared, compare
 from recurra.metrics.squad import answer_scores
+from recurra.tasks.overlap import Weights, words_of
 from recurra.tasks.question_answering.rows import QuestionExample
 
 _WORD = re.compile(r"\w+")
 _SENTENCE = re.compile(r"[^.!?]*(?:[.!?]+(?!\s)[^.!?]*)*(?:[.!?]+|$)", re.DOTALL)
-# Words of an answer at most, and the share of the contexts from which on a word is none of it at its ends.
-LONGEST, FREQUENT = 5, 0.3
+# Words of an answer at most.
+LONGEST = 5
 Pair = tuple[str, str]
 Golds = Sequence[str]
-
-
-class Weights:
-    """How much a word counts: log(1 + contexts / contexts with it)."""
-
-    def __init__(self, contexts: Sequence[str]) -> None:
-        different = set(contexts)
-        self.number = max(len(different), 1)
-        self.counts = Counter(word for text in different for word in set(words_of(text)))
-
-    def of(self, word: str) -> float:
-        return math.log(1 + self.number / (1 + self.counts[word]))
-
-    def is_frequent(self, word: str) -> bool:
-        return self.counts[word] > FREQUENT * self.number
-
-
-def words_of(text: str) -> list[str]:
-    """The words of a text in lower case."""
-    return [found.group().lower() for found in _WORD.finditer(text)]
 
 
 class Sentence:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import torch
 
-from recurra.base.answers import AnswerKind, PassageAnswer, PassageCandidate
+from recurra.base.answers import AnswerKind
 from recurra.base.contracts import Batch, Loss, Origin, Prediction, Record, Score, Table
 from recurra.base.errors import DataError, RunError
+from recurra.base.passages import PassageAnswer, PassageCandidate
 from recurra.data.preparing import IN_MEMORY, Means
 from recurra.data.tokenizers import Pieces, Vocabulary
 from recurra.metrics import Compared
