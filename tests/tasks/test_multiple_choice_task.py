@@ -17,7 +17,8 @@ from recurra.base.contracts import Batch, Origin, Prediction, Record
 from recurra.base.errors import ConfigError, DataError
 from recurra.models import SequenceModel
 from recurra.tasks import MultipleChoice, MultipleChoiceConfig
-from recurra.tasks.multiple_choice.task import by_question, fitted
+from recurra.tasks.multiple_choice.task import by_question
+from recurra.tasks.two_texts import fitted
 
 ROWS: list[dict[str, Any]] = [
     {"context": "the film was good", "choices": ["good film", "bad film"], "label": 0},

@@ -1,4 +1,4 @@
-"""How well two orders of the same things agree."""
+"""How well two rows of numbers of the same things agree, or their orders."""
 
 from __future__ import annotations
 
@@ -14,9 +14,17 @@ def spearman(first: Sequence[float], second: Sequence[float]) -> float:
 
     NaN for fewer than two, and where all numbers of one row are equal. Source: Spearman 1904.
     """
+    return pearson(*(_ranks(np.asarray(row, np.float64)) for row in (first, second)))
+
+
+def pearson(first: Sequence[float] | NDArray[np.float64], second: Sequence[float] | NDArray[np.float64]) -> float:
+    """Correlation of two rows of numbers; -1..1.
+
+    NaN for fewer than two, and where all numbers of one row are equal. Source: Pearson 1895.
+    """
     if len(first) < 2:
         return math.nan
-    a, b = (_ranks(np.asarray(row, np.float64)) for row in (first, second))
+    a, b = (np.asarray(row, np.float64) for row in (first, second))
     a, b = a - a.mean(), b - b.mean()
     size = math.sqrt(float(a @ a) * float(b @ b))
     return float(a @ b) / size if size else math.nan

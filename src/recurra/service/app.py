@@ -125,6 +125,7 @@ class Service:
             task=served.word,
             answer=served.run.task.answer_kind,
             input=served.input_field,
+            kind=served.inputs[0].kind,
             inputs=[one.name for one in served.inputs],
             parameters=served.parameters,
             generates=can_generate(served),

@@ -15,6 +15,7 @@ word_vectors     a vector for each word of a text
 question_answering   a question about a text to the part of it that answers it
 masked_lm        hidden pieces of a text
 multiple_choice  a text and choices to the choice that fits
+text_regression  a number for a text, or for two
 text             tokens and ids, for every task that reads text
 bucketing        batches of examples of like lengths
 columns          which column of a file is which
@@ -93,6 +94,7 @@ from recurra.tasks.series_classification import SeriesClassification, SeriesClas
 from recurra.tasks.series_regression import SeriesRegression, SeriesRegressionConfig
 from recurra.tasks.tagging.plan import TaggingConfig
 from recurra.tasks.tagging.task import Tagging
+from recurra.tasks.text_regression import TextRegression, TextRegressionConfig
 from recurra.tasks.translation.plan import TranslationConfig
 from recurra.tasks.translation.task import Translation
 from recurra.tasks.word_vectors import WordVectorLearning, WordVectorsConfig
@@ -110,6 +112,7 @@ TASKS.add("word_vectors", WordVectorsConfig)
 TASKS.add("question_answering", QuestionAnsweringConfig)
 TASKS.add("masked_lm", MaskedLMConfig)
 TASKS.add("multiple_choice", MultipleChoiceConfig)
+TASKS.add("text_regression", TextRegressionConfig)
 # What people call them; `recurra init` takes these words too.
 TASKS.also(
     "classification", "classify", "classifier", "text_classification", "sentiment", "sentiment_analysis", "spam",
@@ -141,6 +144,7 @@ TASKS.also(
 )
 TASKS.also("masked_lm", "mlm", "bert", "masked_language_model", "fill_mask", "pretraining", "pre_training")
 TASKS.also("multiple_choice", "choice", "choices", "swag", "race", "mcq")
+TASKS.also("text_regression", "sts", "similarity", "semantic_similarity", "text_similarity", "rating", "ratings")
 TASKS.also("music", "midi", "chords", "notes", "abc")
 
 __all__ = [
@@ -210,6 +214,8 @@ __all__ = [
     "TakesOptions",
     "Task",
     "TaskConfig",
+    "TextRegression",
+    "TextRegressionConfig",
     "TokenTags",
     "TrainsItself",
     "Translation",

@@ -664,20 +664,22 @@ function forecastView(model) {
 
 /** A series as numbers, or a row as JSON where it has several columns, and a table of what is said of it. */
 function numbersView(model) {
+  const words = model.kind === "text";
+  const more = beside(words ? model : { ...model, inputs: [model.input] });
   const table = (numbers) =>
     h("table", {}, h("tbody", {}, ...Object.entries(numbers).map(([name, value]) =>
       h("tr", {}, h("th", {}, name), h("td", {}, `${+value.toPrecision(6)}`)))));
   const answer = () =>
     latest(async (signal) => {
       const given = text().trim();
-      if (!given) return show(), note([]);
-      const row = given.startsWith("{") ? { records: [JSON.parse(given)] } : { texts: [given] };
-      const found = await asked("/predict", { model: model.name, ...row }, signal);
+      if (!more.ready()) return show(), note([]);
+      const body = given.startsWith("{") ? { model: model.name, records: [JSON.parse(given)] } : more.body();
+      const found = await asked("/predict", body, signal);
       show(table(found.predictions[0].numbers));
       note(found.notes);
     });
   const button = h("button", { class: "main", type: "submit" }, "Predict");
-  return { prompt: "Numbers, one a step, or a row as JSON", controls: [button], typed: () => {}, entered: answer };
+  return { prompt: words ? model.input : "Numbers, one a step, or a row as JSON", controls: [...more.controls, button], typed: () => {}, entered: answer };
 }
 
 // By what a model answers; the file view_KIND.js beside this one, which is served behind it, adds its own.

@@ -14,7 +14,7 @@ from torch import Tensor
 from recurra.base.answers import AnswerKind, Label
 from recurra.base.contracts import Batch, Loss, Prediction, Record, Score, Table
 from recurra.data.preparing import IN_MEMORY, Means
-from recurra.data.tokenizers import EOS, PAIR, Encoded, Pieces, Vocabulary, encode
+from recurra.data.tokenizers import Pieces, Vocabulary
 from recurra.losses import fixed_sum
 from recurra.metrics import Compared
 from recurra.tasks.blank import NOTE, blank_warnings
@@ -24,6 +24,7 @@ from recurra.tasks.explanation import ExplanationTarget, answer_of, copies_of, e
 from recurra.tasks.multiple_choice.baselines import accuracy, compared
 from recurra.tasks.multiple_choice.rows import ChoiceExample, ChoiceRow
 from recurra.tasks.text import TextEncoder, pad_arrays
+from recurra.tasks.two_texts import encoded_pair
 
 if TYPE_CHECKING:
     from recurra.tasks.multiple_choice.config import MultipleChoiceConfig
@@ -81,21 +82,8 @@ class MultipleChoice:
         return map(self._example, rows)
 
     def _example(self, row: ChoiceRow) -> ChoiceExample:
-        read = [self._read(*pair) for pair in row.pairs()]
+        read = [encoded_pair(self.reader, *pair) for pair in row.pairs()]
         return ChoiceExample(row, tuple(encoded for encoded, _ in read), max(number for _, number in read))
-
-    def _read(self, first: str, second: str) -> tuple[Encoded, int]:
-        """Both texts as a model reads them, within the limit; and how many tokens they have without it."""
-        if self.reader.pieces is not None:
-            return self.reader.encode(PAIR.join(part.replace(PAIR, " ") for part in (first, second)))
-        parts = [self.reader.tokens(first), self.reader.tokens(second)]
-        number = len(parts[0]) + len(parts[1]) + 1
-        if (limit := self.reader.max_length) is not None:
-            parts = list(fitted(parts[0], parts[1], limit - 1))
-        one, other = (encode(self.vocabulary, part) for part in parts)
-        mark = Encoded(self.vocabulary, np.array([EOS], self.vocabulary.dtype).tobytes())
-        spelt = b"\xff".join(part.spelling for part in (one, other) if part.spelling)
-        return Encoded(self.vocabulary, one.data + mark.data + other.data, spelt), number
 
     def sampler(
         self, examples: Sequence[ChoiceExample], *, batch_tokens: int, batch_rows: int, seed: int
@@ -260,16 +248,3 @@ def chances(scores: Floats) -> Floats:
     powers = np.exp(scores - scores.max())
     found: Floats = powers / powers.sum()
     return found
-
-
-def fitted(first: tuple[str, ...], second: tuple[str, ...], room: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Both texts with so many tokens at most: one is taken from the end of the longer, on equality of the second, until
-    they fit."""
-    one, other = len(first), len(second)
-    if one + other > room:
-        short = min(one, other)
-        if 2 * short >= room:
-            one, other = room - room // 2, room // 2
-        else:
-            one, other = (room - short, short) if one > other else (short, room - short)
-    return first[:one], second[:other]

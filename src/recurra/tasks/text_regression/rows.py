@@ -1,0 +1,117 @@
+"""Texts with their numbers, as records have them and as examples."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from recurra.base.contracts import Origin, Record
+from recurra.base.digest import digest_of
+from recurra.base.errors import DataError
+from recurra.base.normal import normal
+from recurra.base.words import as_written
+from recurra.data.fields import numbers_of
+from recurra.data.formats import field
+from recurra.data.tokenizers import Encoded
+from recurra.tasks.blank import emptiness, is_blank
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredRow:
+    """A text, or two, and their number: None where nobody knows. second: None where there is none"""
+
+    first: str
+    second: str | None
+    gold: float | None
+    origin: Origin
+
+    @property
+    def text(self) -> str:
+        """As people read it: the two of a pair in two lines."""
+        return self.first if self.second is None else f"{self.first}\n{self.second}"
+
+    @property
+    def key(self) -> str:
+        return normal(self.text)
+
+    @property
+    def stratum(self) -> str:
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredExample:
+    """A row as the tokens that are kept. all_tokens: how many it has"""
+
+    row: ScoredRow
+    encoded: Encoded
+    all_tokens: int
+
+    @property
+    def gold(self) -> float | None:
+        return self.row.gold
+
+    @property
+    def origin(self) -> Origin:
+        return self.row.origin
+
+    @property
+    def length(self) -> int:
+        return len(self.encoded)
+
+    @property
+    def key(self) -> str:
+        return self.row.key
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether there is nothing to read."""
+        return not self.length or is_blank(self.row.text)
+
+    def digest(self) -> bytes:
+        return digest_of(self.encoded.digest(), self.gold)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredColumns:
+    """Which column is which."""
+
+    text: str
+    pair: str | None
+    target: str
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        return (self.text,) if self.pair is None else (self.text, self.pair)
+
+    def read(self, record: Record) -> ScoredRow:
+        """A row to learn from. Raises DataError, with file and line, for what is none."""
+        for name in self.texts:
+            if wrong := emptiness(_text(record, name)):
+                raise DataError(
+                    f"{record.origin}: column '{name}' {wrong}, expected text. Fill it in, or set data.on_error: skip."
+                )
+        return self.unscored(record, _number(record, self.target))
+
+    def unscored(self, record: Record, gold: float | None = None) -> ScoredRow:
+        """The texts of a record, which may be blank. Raises DataError for what is no text."""
+        second = None if self.pair is None else _text(record, self.pair)
+        return ScoredRow(_text(record, self.text), second, gold, record.origin)
+
+
+def _text(record: Record, column: str) -> str:
+    value = field(record, column)
+    if not isinstance(value, str):
+        raise DataError(f"{record.origin}: column '{column}' holds {as_written(value)}, expected text.")
+    return value
+
+
+def _number(record: Record, column: str) -> float:
+    value = field(record, column)
+    found = numbers_of(value, record.origin, column).ravel()
+    if len(found) != 1 or not math.isfinite(found[0]):
+        raise DataError(
+            f"{record.origin}: column '{column}' holds {as_written(value)}, expected a number. Fill it in, or set "
+            "data.on_error: skip."
+        )
+    return float(found[0])
