@@ -27,7 +27,9 @@ def test_init_takes_the_usual_word_and_says_which_task_it_is(data: Path) -> None
     assert "'sentiment' is an example of the task classification.\n" in said.err
     assert said.out == done("init", "classification", "data.csv").out
     said = refused("init", "regression", "data.csv")
-    assert "'regression': recurra does not say a number for a row yet. Known: class" in said
+    assert (
+        "'regression': several tasks are called so; expected text_regression, a number for a text or a pair, or" in said
+    )
 
 
 def test_a_config_with_the_usual_word_is_led_to_the_task(data: Path) -> None:

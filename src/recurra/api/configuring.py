@@ -33,8 +33,8 @@ from recurra.tasks.sizing import Seen, in_words, usual
 
 # Rows that `init` looks at to guess which column is which.
 LOOK = 1000
-# Words for what is not there, so that the answer can say so.
-NOT_THERE = frozenset({"regression"})
+# Words that say too little.
+SEVERAL = {"regression": "text_regression, a number for a text or a pair, or series_regression, for numbers or a sound"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +136,10 @@ def draft(
 def _task_called(asked: str, watch: Listener) -> str:
     """The word of a task, from one of its names. Raises ConfigError."""
     task = TASKS.called(text_of(asked, "task"))
+    if meant := SEVERAL.get(asked.strip().lower()):
+        raise ConfigError(f"'{asked}': several tasks are called so; expected {meant}.")
     if asked != task:
         watch.note(f"'{asked}' is an example of the task {task}.")
-    if asked.strip().lower() in NOT_THERE:
-        raise ConfigError(f"'{asked}': recurra does not say a number for a row yet. Known: {', '.join(TASKS)}.")
     return task
 
 
