@@ -6,15 +6,23 @@ import json
 import signal
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
+from safetensors.torch import load_file, save_file
 
 from api.api_room import Listening, done, kept_of, log_of, refused
 from api.test_resume import Stopper
 from recurra import api
 from recurra.api import training_run
+from recurra.api.finetuning import load_pretrained, load_published
+from recurra.api.folder import open_run
+from recurra.api.prepare import prepare
+from recurra.api.schema import read_settings
+from recurra.base.errors import ConfigError, DataError
 from recurra.data.formats import read
 
 SMALL = {
@@ -167,3 +175,134 @@ def test_a_budget_may_be_raised_when_a_run_is_resumed(here: Path) -> None:
 def test_a_tokenizer_without_marks_is_refused_with_its_line(here: Path) -> None:
     said = refused("train", "c.yaml", "--set", "task.tokenizer=words")
     assert "tokenizer: 'words' has no [MASK]; expected wordpiece" in said
+
+
+# -- what a run is good for afterwards ---------------------------------------------------------------------------------
+
+
+def weights(path: Path | str) -> dict[str, torch.Tensor]:
+    return load_file(Path(path) / "model.safetensors")
+
+
+def begun(config: dict[str, Any]) -> tuple[Any, Any, str]:
+    """A task and a model as training begins with them, and what was said."""
+    settings = read_settings(config)
+    heard = Listening()
+    prepared = prepare(settings, heard)
+    model = settings.model(prepared.task.model_sizes)
+    run = settings.training.init_from
+    said = load_published(model) if run is None else load_pretrained(open_run(Path(run)), model, prepared.task)
+    return prepared.task, model, said
+
+
+def labelled() -> dict[str, str]:
+    Path("labels.csv").write_text("text,label\n" + "the snow is white.,a\nthe coal is black.,b\n" * 8)
+    return {"train": "labels.csv", "dev": "labels.csv"}
+
+
+def test_a_classifier_begins_with_a_run_by_one_word(here: Path) -> None:
+    config = {"task": "classification", "data": labelled(), "training": {"init_from": "run"}}
+    task, model, said = begun(config)
+    assert said == "training.init_from: run: inputs and 1 layers have their weights from there."
+    theirs = weights("run")
+    for name, ours in model.named_parameters():
+        if name.startswith(("inputs.", "encoder.blocks.")):
+            assert torch.equal(ours, theirs[name]), name
+    assert task.pieces.to_json() == open_run(Path("run")).task.pieces.to_json()
+    assert task.reader.max_length == 32
+    done("check", write({**config, "model": {"head": {"pooling": "mean"}}}))
+
+
+def test_a_tagger_begins_with_a_run_by_one_word(here: Path) -> None:
+    Path("t.conll").write_text("the O\nsnow X\nis O\n\nthe O\ncoal X\n\n" * 6)
+    config = {
+        "task": "tagging",
+        "data": {"train": "t.conll", "dev": "t.conll", "columns": ["token", "tag"]},
+        "model": {"head": {"output": "softmax"}},
+        "training": {"init_from": "run"},
+    }
+    _, model, said = begun(config)
+    assert "inputs and 1 layers have their weights from there." in said
+    assert torch.equal(model.inputs.words.weight, weights("run")["inputs.words.weight"])
+
+
+def test_another_text_is_learned_from_a_run_with_its_pieces_and_its_head(here: Path) -> None:
+    Path("other.txt").write_text("the end of the snow.\n" * 40)
+    config = {"task": "masked_lm", "data": {"train": "other.txt"}, "training": {"init_from": "run"}}
+    _, model, said = begun(config)
+    assert said.endswith("1 layers have their weights from there, its head among them.")
+    theirs = weights("run")
+    assert all(torch.equal(ours, theirs[name]) for name, ours in model.named_parameters())
+
+
+def test_other_pieces_or_shapes_than_those_of_the_run_are_refused(here: Path) -> None:
+    config: dict[str, Any] = {
+        "task": {"name": "masked_lm", "tokenizer": {"name": "wordpiece", "vocab_size": 60}},
+        "data": {"train": "t.txt"}, "training": {"init_from": "run"},
+    }  # fmt: skip
+    with pytest.raises(ConfigError, match="its pieces are others than those of this task"):
+        begun(config)
+    config = {
+        "task": "classification", "data": labelled(), "training": {"init_from": "run"},
+        "model": {"encoder": {"feed_forward_size": 20}},
+    }  # fmt: skip
+    with pytest.raises(ConfigError, match=r"other shapes than this model's; leave model\.inputs"):
+        begun(config)
+
+
+def test_a_run_becomes_a_folder_of_a_masked_bert_and_a_folder_a_run(here: Path) -> None:
+    said = done("export", "run", "--transformers", "hf").out
+    assert "of a BertForMaskedLM" in said
+    found, ours = weights("hf"), weights("run")
+    assert torch.equal(found["cls.predictions.transform.dense.weight"], ours["head.transform.weight"])
+    assert torch.equal(found["cls.predictions.transform.LayerNorm.bias"], ours["head.norm.bias"])
+    assert torch.equal(found["cls.predictions.bias"], ours["head.bias"])
+    assert json.loads(Path("hf/config.json").read_text())["architectures"] == ["BertForMaskedLM"]
+    encoder = {"name": "pretrained", "folder": "hf"}
+    config = {"task": "masked_lm", "data": {"train": "t.txt"}, "model": {"encoder": encoder}}
+    _, model, told = begun(config)
+    assert "5 tensors are the head's." in told
+    assert all(torch.equal(mine, ours[name]) for name, mine in model.named_parameters())
+
+
+def test_a_folder_with_a_torn_head_or_an_untied_table_is_refused(here: Path) -> None:
+    if not Path("hf2").exists():
+        done("export", "run", "--transformers", "hf2")
+    config = {
+        "task": "masked_lm", "data": {"train": "t.txt"},
+        "model": {"encoder": {"name": "pretrained", "folder": "hf2"}},
+    }  # fmt: skip
+    whole = weights("hf2")
+    lacking = {name: one for name, one in whole.items() if name != "cls.predictions.transform.dense.bias"}
+    save_file(lacking, "hf2/model.safetensors")
+    with pytest.raises(DataError, match=r"lacks cls\.predictions\.transform\.dense\.bias"):
+        begun(config)
+    save_file(whole | {"cls.predictions.decoder.weight": whole["bert.embeddings.word_embeddings.weight"] + 1},
+              "hf2/model.safetensors")  # fmt: skip
+    with pytest.raises(DataError, match=r"decoder\.weight differs from the table of the inputs"):
+        begun(config)
+    save_file({n: t for n, t in whole.items() if "predictions" not in n}, "hf2/model.safetensors")
+    assert "no head for hidden pieces, which begins as it is drawn." in begun(config)[2]
+
+
+def test_a_file_of_onnx_says_what_the_model_says_at_every_step(here: Path) -> None:
+    pytest.importorskip("onnx")
+    found = done("export", "run", "--onnx", "m.onnx", "--json").json
+    assert max(found["m.onnx"].values()) < 1e-4
+
+
+def test_inspect_shows_what_each_head_looked_at(here: Path) -> None:
+    found = api.inspect("run", "the [MASK] is white.")
+    assert found.tokens == ("[CLS]", "the", "[MASK]", "is", "white", ".", "[SEP]")
+    titles = [one.title for one in found.maps]
+    assert any("Attention of layer 1, head 1" in title for title in titles)
+    assert any("Attention of layer 1, head 2" in title for title in titles)
+    assert "for the first [MASK]" in found.meaning
+    assert abs(found.saliency.gap) < 0.1
+    with pytest.raises(DataError, match=r"the text has no \[MASK\]"):
+        api.inspect("run", "the snow")
+
+
+def write(config: dict[str, Any]) -> str:
+    Path("config.yaml").write_text(yaml.safe_dump(config))
+    return "config.yaml"

@@ -57,7 +57,7 @@ HAS = {
     TextRegression: "Embeds Explains Judged MeasuresLoss ReadsPieces",
     MultipleChoice: "Embeds Explains Judged ReadsPieces TriedWith",
     WordVectorLearning: "Embeds GivesVectors KeepsExamples MovesModel WritesSamples",
-    MaskedLM: "Embeds KeepsExamples ReadsPieces TakesOptions",
+    MaskedLM: "Embeds Explains KeepsExamples ReadsPieces TakesOptions",
     ClassificationConfig: "ChoosesBySize KeepsRows LabelsRows ReadsOnce",
     TranslationConfig: "ChoosesBySize KeepsRows ReadsOnce",
     LanguageModelConfig: "ChoosesBySize KeepsRows ReadsOn ReadsOnce",

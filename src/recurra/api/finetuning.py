@@ -19,9 +19,9 @@ from recurra.data.tokenizers import UNK, Vocabulary
 from recurra.data.tokenizers.vocabulary import SPECIALS
 from recurra.models import SequenceModel
 from recurra.models.contract import BeginsWith, Layer
-from recurra.models.heads import VocabularyHead
+from recurra.models.heads import MaskedHead, VocabularyHead
 from recurra.nn import FullSoftmax
-from recurra.tasks import Embeds, Task
+from recurra.tasks import Embeds, ReadsPieces, Task
 
 
 def load_pretrained(run: OpenRun, model: nn.Module, task: Task, layers: int | None = None) -> str:
@@ -36,6 +36,8 @@ def load_pretrained(run: OpenRun, model: nn.Module, task: Task, layers: int | No
     """
     where = f"training.init_from: {run.folder.path}"
     source, theirs = run.model, run.task
+    if isinstance(source, SequenceModel) and isinstance(source.head, MaskedHead):
+        return _take_masked(where, source, theirs, model, task, layers)
     if not _tells_tokens(source) or not isinstance(theirs, Embeds):
         name = run.settings.tree["task"]["name"]
         raise ConfigError(f"{where}: is a run of task {name}, expected a model that tells the next token.")
@@ -74,6 +76,39 @@ def load_pretrained(run: OpenRun, model: nn.Module, task: Task, layers: int | No
     )
 
 
+def _take_masked(
+    where: str, source: SequenceModel, theirs: Task, model: nn.Module, task: Task, layers: int | None
+) -> str:
+    """Inputs and layers of a masked language model, in place; its head too where this model has one, and all layers."""
+    said = f"{where}: is a run of masked_lm"
+    if not isinstance(model, SequenceModel):
+        raise ConfigError(f"{said}, expected here a model of inputs, an encoder and a head too.")
+    pieces = [one.pieces if isinstance(one, ReadsPieces) else None for one in (task, theirs)]
+    if pieces[0] is None or pieces[1] is None or pieces[0].vocabulary.digest != pieces[1].vocabulary.digest:
+        raise ConfigError(
+            f"{said}, and its pieces are others than those of this task; leave task.tokenizer (or task.pieces) out, "
+            "and they are taken over."
+        )
+    ours = model.encoder.layers()
+    if layers is not None and layers > len(ours):
+        raise ConfigError(f"training.init_layers: is {layers}, and this model has {len(ours)}; expected at most that.")
+    pairs = [(dict(model.inputs.named_parameters()), dict(source.inputs.named_parameters()))]
+    pairs += [(dict(a), dict(b)) for a, b in zip(ours[:layers], source.encoder.layers(), strict=False)]
+    if len(ours[:layers]) > len(source.encoder.layers()) or any(_shapes(a) != _shapes(b) for a, b in pairs):
+        raise ConfigError(
+            f"{said}, and its inputs and layers have other shapes than this model's; leave model.inputs and "
+            "model.encoder out, and they are made alike."
+        )
+    head = isinstance(model.head, MaskedHead) and len(ours[:layers]) == len(ours)
+    pairs += [(dict(model.head.named_parameters()), dict(source.head.named_parameters()))] if head else []
+    with torch.no_grad():
+        for mine, other in pairs:
+            for name, parameter in mine.items():
+                parameter.copy_(other[name])
+    more = ", its head among them" if head else ""
+    return f"{where}: inputs and {len(ours[:layers])} layers have their weights from there{more}."
+
+
 def load_published(model: nn.Module) -> str:
     """Put the weights that an encoder begins with into the model, in place; a sentence, "" for none.
 
@@ -81,7 +116,7 @@ def load_published(model: nn.Module) -> str:
     """
     if not isinstance(model, SequenceModel) or not isinstance(model.encoder, BeginsWith):
         return ""
-    return model.encoder.begin(model.inputs)
+    return model.encoder.begin(model.inputs, model.head)
 
 
 def _some(vocabulary: Vocabulary) -> str:

@@ -170,7 +170,8 @@ class TrainingOptions:
     max_model_gib: Annotated[float, Opt("a larger model is refused, in GiB, before it takes memory", gt=0)] = 2.0
     seed: Annotated[int, Opt("random seed", ge=0, le=2**63 - 1)] = 1
     init_from: Annotated[
-        str | None, Opt("run of a language model whose token vectors and recurrent layers this model begins with")
+        str | None,
+        Opt("run of a language model, masked or not, whose vectors of tokens and layers this model begins with"),
     ] = None
     init_layers: Annotated[
         int | None,

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from recurra.api.beginning import implied_by_run
 from recurra.api.options import DataOptions, TrainingOptions
 from recurra.base.errors import ConfigError
 from recurra.base.option import OneOf
@@ -120,24 +121,37 @@ def settings_of(document: Document, *, to_train: bool = True) -> Settings:
 
 
 def completed(document: Document) -> Document:
-    """A config with what its encoder means for options that it leaves open (`Implies`)."""
+    """A config with what its encoder, or the run that it begins with, means for options that it leaves open."""
     tree = document.tree
     task, given = _task_of(tree), tree.get("model")
     encoder = given.get("encoder") if isinstance(given, Mapping) else None
     options = encoder if isinstance(encoder, Mapping) else {"name": encoder}
-    word = options.get("name")
-    if not isinstance(word, str) or word not in ENCODERS or not isinstance(task, str) or task not in TASKS:
+    if not isinstance(task, str) or task not in TASKS:
         return document
-    try:
-        component: Any = ENCODERS[word]
-    except ValueError:  # of a package that cannot be imported: said later, at its line
+    implied = implied_by_run(tree.get("training"), options) or _implied_by_encoder(options)
+    if not implied:
         return document
-    if not isinstance(component, Implies):
-        return document
-    implied = dict(component.implies(options))
+    if not _has_head(task, implied.get("model", {}).get("head", {})):
+        implied["model"] = {name: part for name, part in implied["model"].items() if name != "head"}
     known = {option.name for option in options_of(TASKS[task])}
     implied["task"] = next((one for one in implied.get("task", ()) if known >= one.keys()), {})
     return replace(document, tree={**tree, **{name: _filled(tree.get(name), more) for name, more in implied.items()}})
+
+
+def _implied_by_encoder(options: Mapping[str, Any]) -> dict[str, Any]:
+    word = options.get("name")
+    if not isinstance(word, str) or word not in ENCODERS:
+        return {}
+    try:
+        component: Any = ENCODERS[word]
+    except ValueError:  # of a package that cannot be imported: said later, at its line
+        return {}
+    return dict(component.implies(options)) if isinstance(component, Implies) else {}
+
+
+def _has_head(task: str, head: Mapping[str, Any]) -> bool:
+    """Whether models of a task have this head, unless a config says otherwise."""
+    return TASKS[task].needs.parts.get("head", ("",))[0] == head.get("name")
 
 
 def _filled(given: Any, more: Any) -> Any:

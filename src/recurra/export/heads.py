@@ -13,7 +13,17 @@ from recurra.export.encoders import EncodedValues
 from recurra.export.layers import linear, write
 from recurra.export.onnx_graph import Drawing, Shape, Value
 from recurra.export.parts import Named, padding
-from recurra.models.heads import ChoiceHead, LabelHead, NotesHead, NumbersHead, SpanHead, TagsHead, VocabularyHead
+from recurra.export.transformers import activated, normed
+from recurra.models.heads import (
+    ChoiceHead,
+    LabelHead,
+    MaskedHead,
+    NotesHead,
+    NumbersHead,
+    SpanHead,
+    TagsHead,
+    VocabularyHead,
+)
 from recurra.nn import softmax_log_probabilities
 
 
@@ -97,6 +107,16 @@ def _vocabulary(draw: Drawing, head: VocabularyHead, encoded: EncodedValues) -> 
     return {"log_probs": Said(log_probs, ("T", "N", head.num_tokens), softmax_log_probabilities)}
 
 
+def _masked(draw: Drawing, head: MaskedHead, encoded: EncodedValues) -> dict[str, Said]:
+    """Of every step, as the file has no places: what stands where nothing is hidden is told too."""
+    assert head.bias is not None
+    y = activated(draw, head.word, linear(draw, head.transform, encoded.outputs))
+    hidden = normed(draw, head.norm, y)
+    assert head.weight is not None
+    log_probs = _only_real(draw, encoded, _log_softmax(draw, hidden, head.weight, head.bias))
+    return {"log_probs": Said(log_probs, ("T", "N", len(head.bias)), softmax_log_probabilities)}
+
+
 def _log_probs(draw: Drawing, h: Value, tensors: Mapping[str, Tensor]) -> Value:
     """As `recurra.nn.softmax_log_probabilities`, of h (T, N, D) and the output layer's tensors."""
     weights = {name.removeprefix("output."): tensor for name, tensor in tensors.items()}
@@ -129,4 +149,5 @@ WRITERS: dict[type[nn.Module], Callable[[Drawing, Any, EncodedValues], dict[str,
     SpanHead: _span,
     ChoiceHead: _choice,
     VocabularyHead: _vocabulary,
+    MaskedHead: _masked,
 }

@@ -32,7 +32,7 @@ def transformer(draw: Drawing, encoder: Transformer, x: Value, lengths: Value) -
     for block in encoder.blocks:
         assert isinstance(block, TransformerEncoderLayer)
         y = _layer(draw, block, y, mask, steps)
-    outputs = draw.where(real, draw.put("Transpose", _normed(draw, encoder.norm, y), perm=[1, 0, 2]))
+    outputs = draw.where(real, draw.put("Transpose", normed(draw, encoder.norm, y), perm=[1, 0, 2]))
     count = draw.put("Max", draw.put("Cast", lengths, to=FLOAT), draw.constant(1.0))
     total = draw.put("ReduceSum", outputs, draw.integers(0), keepdims=0)
     return outputs, draw.put("Div", total, draw.spread(count, 1))
@@ -69,7 +69,7 @@ def word_pieces(draw: Drawing, inputs: WordPieces, tokens: Value) -> Value:
         last = draw.constant(inputs.segments.num_embeddings - 1, np.int64)
         segments = draw.weight(inputs.segments.weight, "segments")
         x = draw.put("Add", x, draw.put("Gather", segments, draw.put("Min", before, last), axis=0))
-    return _normed(draw, inputs.norm, x)
+    return normed(draw, inputs.norm, x)
 
 
 def _mask(draw: Drawing, real: Value) -> Value:
@@ -102,10 +102,10 @@ def _angles(draw: Drawing, steps: Value, size: int) -> tuple[Value, Value]:
 def _layer(draw: Drawing, block: TransformerEncoderLayer, x: Value, mask: Value, steps: Value) -> Value:
     attention = block.self_attn
     if block.norm_first:
-        x = draw.put("Add", x, _attended(draw, attention, _normed(draw, block.norm1, x), mask, steps))
-        return draw.put("Add", x, _fed_forward(draw, block, _normed(draw, block.norm2, x)))
-    x = _normed(draw, block.norm1, draw.put("Add", x, _attended(draw, attention, x, mask, steps)))
-    return _normed(draw, block.norm2, draw.put("Add", x, _fed_forward(draw, block, x)))
+        x = draw.put("Add", x, _attended(draw, attention, normed(draw, block.norm1, x), mask, steps))
+        return draw.put("Add", x, _fed_forward(draw, block, normed(draw, block.norm2, x)))
+    x = normed(draw, block.norm1, draw.put("Add", x, _attended(draw, attention, x, mask, steps)))
+    return normed(draw, block.norm2, draw.put("Add", x, _fed_forward(draw, block, x)))
 
 
 def _attended(draw: Drawing, module: SelfAttention, x: Value, mask: Value, steps: Value) -> Value:
@@ -138,14 +138,14 @@ def _fed_forward(draw: Drawing, block: TransformerEncoderLayer, x: Value) -> Val
     y = linear(draw, block.linear1, x)
     if block.gated:
         a, b = draw.puts("Split", [y], 2, axis=2)
-        y = draw.put("Mul", _function(draw, block.word, a), b)
+        y = draw.put("Mul", activated(draw, block.word, a), b)
     else:
-        y = _function(draw, block.word, y)
+        y = activated(draw, block.word, y)
     found: Value = linear(draw, block.linear2, y)
     return found
 
 
-def _function(draw: Drawing, word: str, x: Value) -> Value:
+def activated(draw: Drawing, word: str, x: Value) -> Value:
     """relu and reglu, gelu and geglu by erf, gelu_tanh, silu and swiglu."""
     if word in ("relu", "reglu"):
         return draw.put("Relu", x)
@@ -161,7 +161,7 @@ def _function(draw: Drawing, word: str, x: Value) -> Value:
     return draw.put("Mul", half, draw.put("Add", weight, draw.constant(1.0)))
 
 
-def _normed(draw: Drawing, norm: nn.Module, x: Value) -> Value:
+def normed(draw: Drawing, norm: nn.Module, x: Value) -> Value:
     if isinstance(norm, nn.Identity):
         return x
     assert isinstance(norm, nn.LayerNorm | nn.RMSNorm)

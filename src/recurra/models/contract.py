@@ -132,8 +132,8 @@ class Implies(Protocol):
 class BeginsWith(Protocol):
     """What an encoder has besides that begins with weights from elsewhere."""
 
-    def begin(self, inputs: Any) -> str:
-        """Put them into this encoder and its inputs, in place; a sentence on what was taken, "" for nothing."""
+    def begin(self, inputs: Any, head: Any = None) -> str:
+        """Put them into encoder, inputs and head, in place; a sentence on what was taken, "" for nothing."""
         ...
 
 

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from recurra.base.contracts import Batch, Prediction, Table
+from recurra.doctor.heads import head_table
+from recurra.doctor.self_attention import attention_by_head, attention_maps
 from recurra.tasks.explanation import ExplanationTarget, answer_of, copies_of, entry_of
 
 # Labels that are shown.
@@ -32,15 +34,21 @@ def label_explained(
         chances: Tensor = task.kind.probabilities(prediction.outputs["logits"].double())
         return chances[:, place].sum()
 
+    copies = copies_of(task, replace(example, gold=None), device)
+    looked = attention_by_head(model, copies(1))
     ranked = sorted(chances.items(), key=lambda pair: -pair[1])[:MOST_LABELS]
     return ExplanationTarget(
         task.answer(example, output).to_dict(),
         tuple(steps),
         entry_of(model),
         {"encoder": tuple(steps)},
-        copies_of(task, replace(example, gold=None), device),
+        copies,
         score,
         f"the probability of '{label}'",
-        tables=(Table("Labels", ("label", "probability"), tuple((name, f"{p:.1%}") for name, p in ranked)),),
+        maps=tuple(attention_maps(looked, steps)),
+        tables=(
+            Table("Labels", ("label", "probability"), tuple((name, f"{p:.1%}") for name, p in ranked)),
+            *(() if looked is None else head_table(looked)),
+        ),
         **more,
     )

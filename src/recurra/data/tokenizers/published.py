@@ -193,10 +193,12 @@ def pieces_from_json(data: Mapping[str, Any]) -> Tokenizer:
 
 
 def read_pieces(folder: Path) -> Pieces:
-    """The pieces of a folder: its tokenizer.json, or else its vocab.txt.
+    """The pieces of a folder: its tokenizer.json, or else its vocab.txt; of a run's folder the run's own.
 
     Raises DataError, with the file's name, if there is neither, or for one that cannot be read.
     """
+    if (folder / "run.json").is_file():
+        return _of_run(folder / "task.json")
     whole, words = folder / "tokenizer.json", folder / "vocab.txt"
     if not (whole.is_file() or words.is_file()):
         raise DataError(
@@ -207,6 +209,20 @@ def read_pieces(folder: Path) -> Pieces:
         return _of_file(json.loads(_read(whole))) if path is whole else from_words(*_listed(words))
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path}: holds no tokenizer: {str(error)[:200]}") from None
+
+
+def _of_run(path: Path) -> Pieces:
+    """The pieces that a run reads. Raises DataError for a run that reads none."""
+    try:
+        data = json.loads(_read(path))["reader"]["tokenizer"]
+        if data["name"] != "pretrained":
+            raise ValueError(f"its texts are cut into {data['name']}")
+        return Pieces(data["library"], data["extra"])
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{path}: holds no word pieces: {str(error)[:200]}; expected a run of masked_lm, or one that began with "
+            "published weights."
+        ) from None
 
 
 def from_words(words: Sequence[str], lowercase: bool) -> Pieces:

@@ -15,6 +15,7 @@ from recurra.models import options as o
 from recurra.models.contract import Encoded, Ends, Layer, Step
 from recurra.models.heads.choice import ChoiceHead
 from recurra.models.heads.label import LabelHead
+from recurra.models.heads.masked import MaskedHead
 from recurra.models.heads.span import SpanHead
 from recurra.models.heads.tags import TagsHead
 from recurra.models.inputs.word_pieces import WordPieces
@@ -22,6 +23,7 @@ from recurra.models.published import (
     Architecture,
     Place,
     as_config,
+    masked,
     places_of,
     read_architecture,
     read_names,
@@ -184,7 +186,11 @@ class Pretrained(nn.Module):
             "attention_dropout": found.attention_dropout,
         }
         return {
-            "model": {"inputs": inputs, "encoder": own},
+            "model": {
+                "inputs": inputs,
+                "encoder": own,
+                "head": {"name": "masked", "activation": found.activation, "norm_eps": found.norm_eps},
+            },
             "task": (
                 {"pieces": folder, "max_pieces": found.longest},
                 {"pieces": folder, "window": min(found.longest, USUAL_WINDOW)},
@@ -193,8 +199,10 @@ class Pretrained(nn.Module):
             "training": {"optimizer": {"name": "adamw", "lr": 5e-5}, "schedule": {"name": "linear", "warmup": 0.1}},
         }
 
-    def begin(self, inputs: nn.Module) -> str:
-        """Put the folder's weights into this encoder and its inputs, in place; a sentence on what was taken.
+    def begin(self, inputs: nn.Module, head: nn.Module | None = None) -> str:
+        """Put the folder's weights into this encoder, its inputs and a head that tells hidden pieces, in place.
+
+        Returns a sentence on what was taken.
 
         "" where there is no folder. Raises DataError for tensors that are missing or of another shape, by their names.
         """
@@ -219,9 +227,14 @@ class Pretrained(nn.Module):
                 )
             with torch.no_grad():
                 ours.copy_(theirs)
-        extra = [real for name, real in names.items() if name not in places and name not in IGNORED]
+        known: set[str] = {*places, *IGNORED}
+        told = ""
+        if isinstance(head, MaskedHead):
+            told = masked.taken(head, self.family, tensors, names, where)
+            known |= {*masked.names_of(self.family)}
+        extra = [real for name, real in names.items() if name not in known]
         more = f" Left out, as no part of the encoder: {_listed(extra)}." if extra else ""
-        return f"model.encoder.folder: {where}: {len(places)} tensors are the encoder's first weights.{more}"
+        return f"model.encoder.folder: {where}: {len(places)} tensors are the encoder's first weights.{told}{more}"
 
     def publish(
         self, path: Path, inputs: nn.Module, head: nn.Module, labels: Sequence[str], files: Mapping[str, str], pad: int
@@ -229,13 +242,15 @@ class Pretrained(nn.Module):
         """Write a Hugging Face folder; a sentence on what stands in it.
 
         A head goes with it where `transformers` has the same one: of labels over the pooler (pooling: last), in BERT;
-        of tags without a CRF. files: of the tokenizer      pad: the number of its padding
+        of tags without a CRF; of hidden pieces. files: of the tokenizer      pad: the number of its padding
         Raises ConfigError for inputs of another kind, RunError for a folder that holds such files.
         """
         if not isinstance(inputs, WordPieces):
             raise ConfigError("export: --transformers needs inputs of word_pieces, as an encoder pretrained has them.")
         tensors = {n: p.of(_tensor(self, inputs, p)) for n, p in self.places(inputs).items()}
         kind, more, left_out = published_head(head, self.family, pooler=self.pooler is not None)
+        if isinstance(head, MaskedHead) and not self._alike(head):
+            kind, more, left_out = "", {}, ()
         if kind:
             tensors = {f"{self.family}.{name}": tensor for name, tensor in tensors.items()}
             for name in left_out:
@@ -248,6 +263,13 @@ class Pretrained(nn.Module):
         write_folder(path, {**tensors, **more}, config, files)
         what = f"{word}{kind}" if kind else f"{word}Model, the encoder alone: transformers has no such head"
         return f"{path}: {len(tensors) + len(more)} tensors of a {what}."
+
+    def _alike(self, head: MaskedHead) -> bool:
+        """Whether a head has the function and the norm that a config says for encoder and head together."""
+        block = self.blocks[0]
+        assert isinstance(block, TransformerEncoderLayer)
+        word = "gelu" if self.family == "roberta" else block.word
+        return head.word == word and head.norm.eps == block.norm1.eps
 
     def _architecture(self, inputs: WordPieces) -> Architecture:
         block = self.blocks[0]
@@ -290,6 +312,8 @@ def published_head(head: nn.Module, family: str, *, pooler: bool) -> tuple[str, 
         )
     if isinstance(head, SpanHead):
         return "ForQuestionAnswering", _linear("qa_outputs", head.output), ("pooler.dense.weight", "pooler.dense.bias")
+    if isinstance(head, MaskedHead):
+        return "ForMaskedLM", masked.tensors_of(head, family), ("pooler.dense.weight", "pooler.dense.bias")
     return "", {}, ()
 
 

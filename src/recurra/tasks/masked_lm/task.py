@@ -30,8 +30,10 @@ from recurra.metrics.ngrams import Unigram
 from recurra.nn.linear_cross_entropy import linear_cross_entropy
 from recurra.tasks.blank import blank_warnings, is_blank
 from recurra.tasks.bucketing import ALL
+from recurra.tasks.explanation import ExplanationTarget
 from recurra.tasks.language_model.documents import TextRow
 from recurra.tasks.language_model.reading import text_of
+from recurra.tasks.masked_lm.explain import explained
 from recurra.tasks.masked_lm.masks import MaskRule, Numbers, key_of
 from recurra.tasks.masked_lm.sequences import Sequence as Pieced
 from recurra.tasks.masked_lm.sequences import sequences
@@ -269,6 +271,10 @@ class MaskedLM:
             close = word.startswith("##")
             text = f"{before.rstrip() if close else before}{word.removeprefix('##').lstrip('Ġ')}{after}"
         return text
+
+    def explain(self, model: torch.nn.Module, example: Pieced, device: torch.device) -> ExplanationTarget:
+        """What can be seen of a model while it fills the first [MASK]. Raises DataError for a text without one."""
+        return explained(self, model, example, device)
 
     # -- for reports -----------------------------------------------------------------------------------------------
 
