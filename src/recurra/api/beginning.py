@@ -18,7 +18,7 @@ SMALL = 256
 
 
 def implied_by_run(training: Any, encoder: Mapping[str, Any]) -> dict[str, Any]:
-    """What `training.init_from` implies where it names a run whose head tells hidden pieces, as `Implies` has it; {} for anything else.
+    """What `training.init_from` implies of a run whose head tells hidden pieces, as `Implies` has it; else {}.
 
     encoder: as the config has it; one of another kind is left alone, and refused when weights are to be taken
     """
