@@ -95,6 +95,8 @@ def test_the_file_for_onnx_says_what_the_model_says(here: Path) -> None:
 def test_the_service_chooses(here: Path) -> None:
     served = Asked(open_runs([here / "run"], device="cpu"), Limits(), None)
     (one,) = served.get("/models").json()["models"]
+    tried = served.post("/predict", served.service.example("/predict"))
+    assert tried.status_code == 200, tried.text
     assert (one["answer"], one["inputs"]) == ("label", ["context", "question", "A", "B", "C", "D"])
     assert served.post("/predict", {"records": [ROW]}).json()["predictions"][0]["label"] == "white"
 

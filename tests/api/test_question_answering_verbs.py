@@ -155,6 +155,8 @@ def test_the_file_for_onnx_says_what_the_model_says(here: Path) -> None:
 def test_the_service_answers_questions_about_texts(here: Path) -> None:
     served = Asked(open_runs([here / "run"], device="cpu"), Limits(), None)
     (one,) = served.get("/models").json()["models"]
+    tried = served.post("/predict", served.service.example("/predict"))
+    assert tried.status_code == 200, tried.text
     assert (one["answer"], one["input"], one["inputs"]) == ("span", "question", ["question", "context"])
     found = served.post("/predict", {"records": [ROW]}).json()["predictions"][0]
     assert (found["answer"], found["start"], found["end"]) == ("Baku", 0, 4)

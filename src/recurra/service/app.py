@@ -24,7 +24,7 @@ from recurra.service.limits import Limits
 from recurra.service.log import Log
 from recurra.service.metrics import Metrics
 from recurra.service.middleware import Guard
-from recurra.service.models import LoadedModel, Runs, chosen, records_of
+from recurra.service.models import LoadedModel, Runs, chosen, records_of, trial_fields
 from recurra.service.page import add_docs, add_page
 from recurra.service.reloading import Reloaded, Reloads
 from recurra.service.root import Root
@@ -110,7 +110,10 @@ class Service:
             return None
         text = (*one.examples, "a text")[0]
         bodies: dict[str, dict[str, Any]] = {
-            "/predict": {"model": one.name, "texts": [text]},
+            "/predict": {
+                "model": one.name,
+                **({"texts": [text]} if len(one.inputs) == 1 else {"records": [trial_fields(one)]}),
+            },
             "/generate": {"model": one.name, "text": text},
             "/suggest": {"model": one.name, "text": text},
             "/sessions": {"model": one.name},

@@ -150,10 +150,16 @@ def _read(name: str, path: Path, device: torch.device, cells: tuple[Path, ...], 
 
 
 def first_record(served: LoadedModel) -> Record:
-    """Something to answer before anybody asks: the smallest value of each field that is read."""
-    smallest = {one.name: FIELD_KINDS[one.kind].smallest for one in served.inputs}
+    """Something to answer before anybody asks."""
+    return Record(trial_fields(served), Origin("start"))
+
+
+def trial_fields(served: LoadedModel) -> dict[str, Any]:
+    """The smallest value of each field that is read, or what the task can be tried with."""
     task = served.run.task
-    return Record(task.trial_fields if isinstance(task, TriedWith) else smallest, Origin("start"))
+    if isinstance(task, TriedWith):
+        return dict(task.trial_fields)
+    return {one.name: FIELD_KINDS[one.kind].smallest for one in served.inputs}
 
 
 def chosen(runs: Runs, name: str | None) -> LoadedModel:

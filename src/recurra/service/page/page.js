@@ -723,7 +723,9 @@ function examples(model) {
 }
 
 function choose(name) {
-  const model = models.find((one) => one.name === name) || models[0];
+  const found = models.find((one) => one.name === name) || models[0];
+  // An example is a text for the first field, and says nothing without the others.
+  const model = found.inputs.length > 1 ? { ...found, examples: [] } : found;
   running.abort();
   show();
   note([]);
