@@ -135,6 +135,7 @@ def test_a_question_without_its_context_is_told_what_is_missing(here: Path) -> N
     assert "--with stands beside TEXT" in refused("predict", "run", "--input", "new.jsonl", "--with", "context=x")
     several = done("predict", "run", ROW["question"], "--with", f"context={ROW['context']}", "--n-best", "3").out
     assert "\n  2. " in several
+    assert "%\tno answer\n" in several
 
 
 def test_inspect_shows_which_tokens_spoke_for_the_answer(here: Path) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from published_room import folder
+from published_room import WORDS, folder
 from recurra.base.contracts import Origin, Prediction, Record
 from recurra.base.errors import ConfigError, DataError
 from recurra.models import SequenceModel
@@ -162,6 +162,22 @@ def test_each_place_is_the_step_of_its_token(tmp_path: Path) -> None:
         for n, example in enumerate(examples):
             places = batch.inputs["places"][: batch.lengths[n], n]
             assert tokens.flatten()[places].tolist() == example.passage.ids.tolist()
+
+
+@pytest.mark.parametrize("begin", ["[CLS]", "<s>"])
+def test_pieces_are_framed_as_the_published_weights_have_pairs(begin: str, tmp_path: Path) -> None:
+    named = {"[CLS]": begin, "[SEP]": "</s>" if begin == "<s>" else "[SEP]"}
+    path = folder(tmp_path / "tiny", words=[named.get(word, word) for word in WORDS])
+    task = fitted(pieces=str(path))
+    assert task.pieces is not None
+    example = task.example(records()[3])
+    batch = task.collate([example], [0])
+    framed = task.pieces.framed([example.asked.tokens, example.passage.tokens])
+    assert framed.count(named["[SEP]"]) == (3 if begin == "<s>" else 2)
+    assert batch.inputs["tokens"][:, 0].tolist() == task.pieces.vocabulary.ids(framed)
+    assert task.reader.framed(example.asked, example.passage) == tuple(framed)
+    places = batch.inputs["places"][:, 0].tolist()
+    assert [framed[step] for step in places] == list(example.passage.tokens)
 
 
 def test_places_for_no_answer_are_where_windows_of_pieces_begin_and_those_of_words_end(tmp_path: Path) -> None:

@@ -163,7 +163,8 @@ def _further(answers: object) -> Iterator[str]:
     """The second answer, the third, ...; the first one stands above."""
     for number, one in enumerate(answers if isinstance(answers, list) else [], start=1):
         if number > 1:
-            yield f"  {number}. {readable({name: one[name] for name in (*_ANSWER, 'score') if name in one})}"
+            note = {"note": "no answer"} if one.get("answer") == "" else {}
+            yield f"  {number}. {readable({name: one[name] for name in (*_ANSWER, 'score') if name in one} | note)}"
 
 
 def _guessed(masks: object) -> Iterator[str]:

@@ -8,6 +8,7 @@ an end.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -89,13 +90,13 @@ class PassageReader:
         """A text as tokens with their places in it."""
         if self.pieces is not None:
             found = self.pieces.pieces(text)
-            tokens, places = tuple(piece for piece, _ in found), [place for _, place in found]
+            tokens, places = tuple(sys.intern(piece) for piece, _ in found), [place for _, place in found]
             return Cut(_array(self.pieces.vocabulary.ids(tokens)), *_ends(places), tokens)
         assert self.words is not None
         places = CUTTERS[self.cutter](text)
-        tokens = tuple(text[start:end] for start, end in places)
+        tokens = tuple(sys.intern(text[start:end]) for start, end in places)
         numbers = self.words.numbers(tokens)
-        folded = tuple(token.lower() for token in tokens)
+        folded = tuple(sys.intern(token.lower()) for token in tokens)
         return Cut(numbers.words.astype(np.int64), *_ends(places), tokens, numbers, folded)
 
     def windows(self, asked: int, passage: int) -> list[Window]:
