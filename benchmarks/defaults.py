@@ -267,7 +267,7 @@ def indoor_movement(data: Path, scratch: Path) -> Files:
 
 
 def wrist_fold(fold: int) -> Callable[[Path, Path], Files]:
-    """One of four folds of the people: three axes of an accelerometer, 14 activities."""
+    """One of four folds of the people: three axes of an accelerometer, the 12 activities that several of them did."""
 
     def files(data: Path, scratch: Path) -> Files:
         found = []
@@ -277,7 +277,11 @@ def wrist_fold(fold: int) -> Callable[[Path, Path], Files]:
                 if member.isfile() and name.startswith("Accelerometer") and (file := packed.extractfile(member)):
                     values = [list(map(float, line.split())) for line in file.read().decode("ascii").splitlines()]
                     found.append((name.removesuffix(".txt").rpartition("-")[2], (values, activity)))
+        done_by: dict[str, set[str]] = {}
+        for person, (_, activity) in found:
+            done_by.setdefault(activity, set()).add(person)
         people = sorted({person for person, _ in found})
+        found = [(person, row) for person, row in found if len(done_by[row[1]]) > 1]
         test = [row for person, row in found if people.index(person) % 4 == fold]
         train = [row for person, row in found if people.index(person) % 4 != fold]
         return Files(as_lines(train, scratch / "train.jsonl"), test=as_lines(test, scratch / "test.jsonl"))
