@@ -233,6 +233,12 @@ def archive(name: str) -> Callable[[Path, Path], Files]:
     return files
 
 
+def fashion_mnist(data: Path, scratch: Path) -> Files:
+    """Pictures of 28 rows, each a step of 28 grey values, with the set's own test."""
+    names = [data / f"fashion_mnist/{part}-images-idx3-ubyte.gz" for part in ("train", "t10k")]
+    return Files(names[0], test=names[1])
+
+
 def ecg_fold(fold: int) -> Callable[[Path, Path], Files]:
     """One of five folds of the 500 beats of the training part: every fifth is its test."""
 
@@ -404,6 +410,7 @@ SETS = {
         DataSet(
             "wrist", "series_classification", "accuracy", "statistics", 0.0, wrist_fold(0), [*map(wrist_fold, range(4))]
         ),
+        DataSet("fashion_mnist", "series_classification", "accuracy", "statistics", 0.0, fashion_mnist),
         DataSet("fsdd", "series_classification", "accuracy", "statistics", 0.0, fsdd),
         DataSet("wnut17_500", "tagging", "f1_micro", "dictionary", 0.0, wnut17(500)),
         DataSet("wnut17_2000", "tagging", "f1_micro", "dictionary", 0.0, wnut17(2000)),
