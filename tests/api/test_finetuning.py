@@ -114,13 +114,34 @@ def test_both_directions_begin_with_a_language_model_that_has_a_backward_layer(
     model = learner_of("c.yaml", monkeypatch).model.state_dict()
     for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
         assert torch.equal(model[f"encoder.recurrent.{name}_l0"], theirs[f"encoder.recurrents.0.{name}_l0"])
-        assert torch.equal(model[f"encoder.recurrent.{name}_l0_reverse"], theirs[f"encoder.backward_layer.{name}_l0"])
+        assert torch.equal(
+            model[f"encoder.recurrent.{name}_l0_reverse"], theirs[f"encoder.backward_layers.0.{name}_l0"]
+        )
     assert done("generate", "both", "--prompt", "the", "--length", "3").out
     # One direction may begin with it too; both directions need both.
     write("c.yaml", CLASSIFIER, {"model": {"encoder": {"num_layers": 1}}, "training": {"init_from": "both"}})
     assert len(learner_of("c.yaml", monkeypatch).model.state_dict()) == len(model) - 4
     write("c.yaml", CLASSIFIER, {"model": one})
     assert "num_layers: at most 2, bidirectional: false" in refused("check", "c.yaml")
+
+
+def test_elmo_begins_with_the_layers_of_both_directions(begun: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write("b.yaml", LM, {"model": {"encoder": {"num_layers": 2, "backward_layer": True}}})
+    done("train", "b.yaml", "--out", "both")
+    theirs = api.open_run(Path("both")).model.state_dict()
+    write("c.yaml", CLASSIFIER, {"model": {"encoder": {"bidirectional": True}}, "training": {"init_from": "both"}})
+    assert "model.encoder: name: elmo, cell: lstm, hidden_size: 6, num_layers: at most 2" in refused("check", "c.yaml")
+    elmo = {"name": "elmo", "hidden_size": 6, "num_layers": 2}
+    settings = {**CLASSIFIER["training"], "init_from": "both", "gradual_unfreezing": True}
+    write("c.yaml", {**CLASSIFIER, "model": {**CLASSIFIER["model"], "encoder": elmo}, "training": settings})
+    model = learner_of("c.yaml", monkeypatch).model.state_dict()
+    for name in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"):
+        for k in range(2):
+            assert torch.equal(model[f"encoder.ahead.{k}.{name}"], theirs[f"encoder.recurrents.{k}.{name}"])
+            assert torch.equal(model[f"encoder.behind.{k}.{name}"], theirs[f"encoder.backward_layers.{k}.{name}"])
+    done("train", "c.yaml", "--out", "r")
+    assert done("inspect", "r", "the warm film").out
+    assert done("doctor", "r").out
 
 
 def test_a_run_says_what_it_took_and_needs_the_other_one_no_more(begun: Path) -> None:

@@ -252,6 +252,8 @@ def test_a_model_that_nobody_trains_from_a_file_is_refused(tmp_path: Path) -> No
     "encoder",
     [
         {"name": "convolutional", "hidden_size": 4, "kernel_size": 3, "dilated": True},
+        {"name": "elmo", "hidden_size": 2, "num_layers": 2},  # as wide as the inputs, which are mixed in
+        {"name": "elmo", "hidden_size": 3, "cell": "gru"},
         {"name": "dense", "sizes": [4, 3], "layer_norm": True},
         {"name": "dense", "sizes": [4], "activation": "tanh"},
         {"name": "dense", "sizes": [4], "activation": "sigmoid"},

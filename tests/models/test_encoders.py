@@ -9,7 +9,8 @@ import torch
 from recurra.base.contracts import Batch
 from recurra.base.errors import ConfigError
 from recurra.models import EncoderDecoder
-from recurra.models.encoders import AWD, Convolutional, Identity
+from recurra.models.encoders import AWD, Convolutional, ELMo, Identity
+from recurra.nn import Recurrent
 
 
 def test_an_empty_piece_leaves_the_state_of_no_layers_as_it_was() -> None:
@@ -81,6 +82,66 @@ def test_an_encoder_without_states_goes_to_a_decoder_by_its_outputs_alone(encode
             ConfigError, match=f"bridge: {bridge} maps the encoder's final states, and it keeps none; set"
         ):
             made(bridge)
+
+
+# -- layers of both directions, mixed ---------------------------------------------------------------------------------
+
+
+def lstm(x: np.ndarray, layer: Recurrent) -> np.ndarray:
+    """(T, M): one sequence through one LSTM layer, in float64."""
+    w, u, b, d = (
+        getattr(layer, f"{name}_l0").detach().double().numpy()
+        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    )
+    h = c = np.zeros(u.shape[1])
+    found = []
+    for row in x:
+        i, f, g, o = np.split(w @ row + u @ h + b + d, 4)
+        i, f, o = (1 / (1 + np.exp(-gate)) for gate in (i, f, o))
+        c = f * c + i * np.tanh(g)
+        h = o * np.tanh(c)
+        found.append(h)
+    return np.array(found).reshape(len(x), len(h))
+
+
+@pytest.mark.parametrize(("input_size", "layers"), [(3, 2), (2, 2), (2, 1)])
+def test_elmo_mixes_the_layers_of_each_direction_and_its_input_where_it_is_as_wide(
+    input_size: int, layers: int
+) -> None:
+    torch.manual_seed(0)
+    model = ELMo(input_size, hidden_size=3, num_layers=layers).eval()
+    assert len(model.weights) == layers + (input_size == 3)
+    with torch.no_grad():
+        model.weights.copy_(torch.randn(len(model.weights)))
+        model.scale.fill_(1.7)
+    weights = np.exp(model.weights.detach().double().numpy())
+    shares = 1.7 * weights / weights.sum()
+    lengths = [5, 1, 0]
+    x = torch.full((6, 3, input_size), torch.nan)
+    for n, length in enumerate(lengths):
+        x[:length, n] = torch.randn(length, input_size)
+    found = model(x, torch.tensor(lengths), {})
+    for n, length in enumerate(lengths):
+        ahead = behind = row = x[:length, n].double().numpy()
+        mixed, ends = np.zeros((length, 6)), np.zeros(6)
+        parts = [(row, row)] if input_size == 3 else []
+        for one, other in zip(model.ahead, model.behind, strict=True):
+            ahead, behind = lstm(ahead, one), lstm(behind[::-1], other)[::-1]
+            parts.append((ahead, behind))
+        for share, (forward, backward) in zip(shares, parts, strict=True):
+            mixed += share * np.concatenate([forward, backward], 1)
+            ends += share * np.concatenate([forward[-1], backward[0]]) if length else 0
+        np.testing.assert_allclose(found.outputs[:length, n].detach().numpy(), mixed, atol=1e-6)
+        np.testing.assert_allclose(found.summary[n].detach().numpy(), ends, atol=1e-6)
+        alone = model(x[:length, n : n + 1], torch.tensor([length]), {})
+        assert torch.equal(alone.outputs[:, 0], found.outputs[:length, n])
+
+
+def test_what_elmo_learns_reaches_every_layer_and_their_shares() -> None:
+    torch.manual_seed(0)
+    model = ELMo(3, hidden_size=3, num_layers=2)
+    model(torch.randn(4, 2, 3), torch.tensor([4, 2]), {}).outputs[:2].square().sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
 
 
 # -- convolutions ------------------------------------------------------------------------------------------------------

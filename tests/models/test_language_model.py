@@ -252,17 +252,17 @@ def test_the_loss_and_gradients_of_every_cell_are_those_of_float64_autograd(cell
         torch.testing.assert_close(gradient.double(), gradients(wide)[name], atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("softmax", ["full", "adaptive"])
-def test_a_backward_layer_tells_the_token_before_from_all_that_follow_in_the_chunk(softmax: str) -> None:
-    model = small(num_layers=1, tied=False, softmax=softmax, backward_layer=True).train()
+@pytest.mark.parametrize(("softmax", "num_layers"), [("full", 1), ("adaptive", 1), ("full", 3)])
+def test_backward_layers_tell_the_token_before_from_all_that_follow_in_the_chunk(softmax: str, num_layers: int) -> None:
+    model = small(num_layers=num_layers, tied=False, softmax=softmax, backward_layer=True).train()
     tokens, lengths = text(8, 3), [7, 4, 1]
     batch = chunk(tokens, lengths, filling=V - 1)
     outputs = model(batch).outputs
     found = backward_nats(outputs, batch.inputs["tokens"], sequence_mask(batch.lengths, 7))
-    assert model.encoder.backward_layer is not None
-    # torch's layer on one row, turned round by hand.
-    twin = torch.nn.LSTM(4, 5)
-    twin.load_state_dict(model.encoder.backward_layer.state_dict())
+    # torch's layers on one row, turned round by hand.
+    twin = torch.nn.LSTM(4, 5, num_layers)
+    layers = [layer.state_dict() for layer in model.encoder.backward_layers]
+    twin.load_state_dict({f"{name[:-1]}{k}": value for k, one in enumerate(layers) for name, value in one.items()})
     expected = {}
     for row, length in enumerate(lengths):
         h = twin(model.inputs.embedding(tokens[:length, row].flip(0)))[0].flip(0)
@@ -282,11 +282,6 @@ def test_a_backward_layer_learns_and_disturbs_nothing_but_training() -> None:
     assert moved == {name for name, _ in model.named_parameters() if not name.startswith("encoder.recurrents.")}
     assert "hidden.backward" not in model.eval()(batch).outputs
     assert not len(backward_nats(model(batch).outputs, batch.inputs["tokens"], sequence_mask(batch.lengths, 6)))
-
-
-def test_a_backward_layer_is_for_one_layer() -> None:
-    with pytest.raises(ConfigError, match="backward_layer: needs num_layers: 1, got 2"):
-        small(backward_layer=True)
 
 
 def test_a_chunk_of_one_step_has_nothing_before_it_to_tell() -> None:

@@ -178,6 +178,8 @@ def _advice(run: OpenRun, source: SequenceModel, model: SequenceModel) -> str:
     wanted = {"cell": tree["encoder"]["cell"], "hidden_size": first if tells else last}
     one_way = not any("reverse" in name for name in source.encoder.layers()[0])
     more = "" if tells else f"{', bidirectional: false' * one_way} and, of a tagger, inputs: characters: none"
+    if not one_way and number > 1:  # each direction has layers of its own
+        wanted = {"name": "elmo", **wanted}
     return (
         "its layers have other shapes than this model's. Set model.inputs.embedding_size: "
         f"{_table(source).shape[1]}, and under model.encoder: "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from recurra.export.layers import linear
 from recurra.export.onnx_graph import Drawing, Value
 from recurra.export.recurrent import last, recurrent
 from recurra.export.transformers import pretrained, transformer
-from recurra.models.encoders import AWD, Convolutional, Dense, Pretrained, RecurrentEncoder, Transformer
+from recurra.models.encoders import AWD, Convolutional, Dense, ELMo, Pretrained, RecurrentEncoder, Transformer
 from recurra.models.encoders.recurrent import state_names
 from recurra.nn import Recurrent
 
@@ -62,6 +62,39 @@ def _awd(draw: Drawing, encoder: AWD, x: Value, lengths: Value, given: States) -
         x, summary, after = _run(draw, layers, x, lengths, given, k)
         states |= after
     return EncodedValues(x, lengths, summary, states)
+
+
+def _elmo(draw: Drawing, encoder: ELMo, x: Value, lengths: Value, given: States) -> EncodedValues:
+    ahead, last = _layers(draw, encoder.ahead, x, lengths)
+    behind, first = _layers(draw, encoder.behind, turned(draw, x, lengths), lengths)
+    behind = [turned(draw, h, lengths) for h in behind]
+    if encoder.with_inputs:
+        x = draw.where(draw.spread(draw.sequence_mask(lengths, x), 2), x)
+        ahead, behind = [x, *ahead], [x, *behind]
+        last = [_last_real(draw, x, lengths), *last]
+        first = [_last_real(draw, turned(draw, x, lengths), lengths), *first]
+    shares = [float(share) for share in encoder.shares().detach()]
+    return EncodedValues(_mixed(draw, shares, ahead, behind), lengths, _mixed(draw, shares, last, first), {})
+
+
+def _layers(draw: Drawing, stack: nn.ModuleList, x: Value, lengths: Value) -> tuple[list[Value], list[Value]]:
+    """The outputs of each layer (T, N, M), and what each ends with (N, M)."""
+    outputs, ends = [], []
+    for layer in stack:
+        assert isinstance(layer, Recurrent)
+        x, summary, _ = _run(draw, layer, x, lengths, {}, 0)
+        outputs.append(x)
+        ends.append(summary)
+    return outputs, ends
+
+
+def _mixed(draw: Drawing, shares: Sequence[float], ahead: Sequence[Value], behind: Sequence[Value]) -> Value:
+    found: Value | None = None
+    for share, *both in zip(shares, ahead, behind, strict=True):
+        part = draw.put("Mul", draw.put("Concat", *both, axis=-1), draw.constant(share, np.float32))
+        found = part if found is None else draw.put("Add", found, part)
+    assert found is not None
+    return found
 
 
 def _convolutional(draw: Drawing, encoder: Convolutional, x: Value, lengths: Value, given: States) -> EncodedValues:
@@ -138,6 +171,7 @@ def _run(
 WRITERS: dict[type[nn.Module], Callable[[Drawing, Any, Value, Value, States], EncodedValues]] = {
     RecurrentEncoder: _recurrent,
     AWD: _awd,
+    ELMo: _elmo,
     Convolutional: _convolutional,
     Dense: _dense,
     Transformer: _transformer,

@@ -6,6 +6,7 @@ convolutional  convolutions over steps, without a state
 dense      feed-forward layers at each step
 transformer  layers of attention, over all steps or those before
 pretrained  BERT's, which begins with published weights
+elmo       layers in each direction over their own, mixed as a task learns it
 awd        layers whose states go in and out, with the dropouts of AWD-LSTM, for language models
 """
 
@@ -18,6 +19,7 @@ from recurra.models.contract import Encoder
 from recurra.models.encoders.awd import AWD
 from recurra.models.encoders.convolutional import Convolutional
 from recurra.models.encoders.dense import Dense
+from recurra.models.encoders.elmo import ELMo
 from recurra.models.encoders.identity import Identity
 from recurra.models.encoders.pretrained import Pretrained
 from recurra.models.encoders.recurrent import RecurrentEncoder
@@ -31,5 +33,16 @@ ENCODERS.add("convolutional", Convolutional)
 ENCODERS.add("dense", Dense)
 ENCODERS.add("transformer", Transformer)
 ENCODERS.add("pretrained", Pretrained)
+ENCODERS.add("elmo", ELMo)
 
-__all__ = ["AWD", "ENCODERS", "Convolutional", "Dense", "Identity", "Pretrained", "RecurrentEncoder", "Transformer"]
+__all__ = [
+    "AWD",
+    "ENCODERS",
+    "Convolutional",
+    "Dense",
+    "ELMo",
+    "Identity",
+    "Pretrained",
+    "RecurrentEncoder",
+    "Transformer",
+]

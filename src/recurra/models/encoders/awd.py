@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Annotated, Any, TypeGuard
+from typing import Annotated, Any
 
 from torch import Tensor, nn
 
@@ -15,8 +15,9 @@ from recurra.engine import reverse_sequences
 from recurra.lower import projects
 from recurra.models import options as o
 from recurra.models.contract import Encoded, Ends, Layer, Step
+from recurra.models.encoders.elmo import both_ways, each, stacked
 from recurra.models.encoders.recurrent import Steps, ends_of, joined_states, layers_of, sizes_of, split_states
-from recurra.nn import Recurrent, weight_dropped
+from recurra.nn import weight_dropped
 from recurra.nn.dropout import LockedDropout
 from recurra.nn.weight_drop import recurrent_weights
 
@@ -57,8 +58,8 @@ class AWD(nn.Module):
         backward_layer: Annotated[
             bool,
             Opt(
-                "while it learns, a second layer reads each chunk from its end and tells the token before (Peters et "
-                "al. 2018), for a bidirectional model to begin with; needs num_layers: 1"
+                "while it learns, as many layers more read each chunk from its end and tell the token before (Peters "
+                "et al. 2018), for encoder elmo to begin with, or of one layer a bidirectional one"
             ),
         ] = False,
         init: o.Init = "torch",
@@ -71,7 +72,6 @@ class AWD(nn.Module):
             *_dropouts(dropout, locked_dropout, num_layers),
             *(_only_layer(hidden_size, input_size) if as_wide and num_layers == 1 else ()),
             *_last(last_layer, cell),
-            *_backward(backward_layer, num_layers),
         ]
         if problems:
             raise ConfigError(problems)
@@ -81,57 +81,53 @@ class AWD(nn.Module):
             "init": init, "forget_bias": forget_bias, "backend": backend,
         }  # fmt: skip
         sizes = [hidden_size] * (num_layers - 1) + [input_size if as_wide else hidden_size]
-        self.recurrents, width = nn.ModuleList(), input_size
-        for size in sizes:
-            layer = Recurrent(width, size, **every)
-            self.recurrents.append(layer)
-            width = layer.output_size
-        self.backward_layer = Recurrent(input_size, sizes[-1], **every) if backward_layer else None
-        self.output_size = width
+        self.recurrents = stacked(input_size, sizes, every)
+        self.backward_layers = stacked(input_size, sizes if backward_layer else [], every)
+        top = each(self.recurrents)[-1]
+        self.output_size = top.output_size
         if weight_drop:
-            recurrent_weights(layer)  # refuses a cell without any
+            recurrent_weights(top)  # refuses a cell without any
         self.dropout: nn.Module = (LockedDropout if locked_dropout else nn.Dropout)(dropout)
 
     def forward(self, x: Tensor, lengths: Tensor, states: Mapping[str, Tensor]) -> Encoded:
         found: dict[str, Tensor] = {}
-        read = x
-        for k, layer in enumerate(self.recurrents):
-            assert isinstance(layer, Recurrent)
+        below = x
+        for k, layer in enumerate(each(self.recurrents)):
             before = joined_states(layer, states, x, first=k)
             read = self.dropout(x) if k else x
             x, after = weight_dropped(layer, self.weight_drop, read, before, lengths=lengths)
             found, summary = found | split_states(layer, after, first=k), layer.last(after)
-        return Encoded(x, lengths, summary, found, self._from_the_end(read, lengths))
+        return Encoded(x, lengths, summary, found, self._from_the_end(below, lengths))
 
     def _from_the_end(self, x: Tensor, lengths: Tensor) -> dict[str, Tensor]:
-        """What the backward layer gives out after it has read x (T, N, I) from its end to each step; only in training.
+        """What the backward layers give out after reading x (T, N, I) from its end to each step; only in training.
 
-        It knows no more than the chunk: its state before the chunk's end is zero, and it does not read the first step,
+        They know no more than the chunk: their states before its end are zero, and they do not read the first step,
         which has nothing before it to tell.
         """
-        if self.backward_layer is None or not self.training:
+        if not self.backward_layers or not self.training:
             return {}
         x, lengths = x[1:], (lengths - 1).clamp(min=0)
-        h, _ = weight_dropped(self.backward_layer, self.weight_drop, reverse_sequences(x, lengths), lengths=lengths)
-        return {"backward": reverse_sequences(h, lengths)}
+        x = reverse_sequences(x, lengths)
+        for k, layer in enumerate(each(self.backward_layers)):
+            x, _ = weight_dropped(layer, self.weight_drop, self.dropout(x) if k else x, lengths=lengths)
+        return {"backward": reverse_sequences(x, lengths)}
 
     def state_sizes(self) -> Mapping[str, int]:
-        layers = [layer for layer in self.recurrents if isinstance(layer, Recurrent)]
-        return {name: size for k, layer in enumerate(layers) for name, size in sizes_of(layer, k).items()}
+        sizes = (sizes_of(layer, k).items() for k, layer in enumerate(each(self.recurrents)))
+        return {name: size for one in sizes for name, size in one}
 
     def incremental(self) -> Step:
-        return Steps([layer for layer in self.recurrents if isinstance(layer, Recurrent)])
+        return Steps(each(self.recurrents))
 
     def ends(self) -> Ends:
-        one, *_, top = [ends_of(layer) for layer in (*self.recurrents, self.recurrents[-1]) if _is_layer(layer)]
+        one, *_, top = [ends_of(layer) for layer in each(self.recurrents) + each(self.recurrents)[-1:]]
         return replace(one, layers=len(self.recurrents), output=self.output_size, top=top.states)
 
     def layers(self) -> list[Layer]:
-        found = [one for layer in self.recurrents if isinstance(layer, Recurrent) for one in layers_of(layer)]
-        if self.backward_layer is None:
-            return found
-        behind = {f"{name} reverse": p for name, p in layers_of(self.backward_layer)[0].items()}
-        return [{**found[0], **behind}]
+        if self.backward_layers:
+            return both_ways(each(self.recurrents), each(self.backward_layers))
+        return [one for layer in each(self.recurrents) for one in layers_of(layer)]
 
     def cannot_stream(self) -> list[str]:
         return []
@@ -139,15 +135,11 @@ class AWD(nn.Module):
 
 def refuse_backward_layer(encoder: nn.Module) -> None:
     """Raises ConfigError for a backward layer, where nothing tells the token before with what it gives out."""
-    if isinstance(encoder, AWD) and encoder.backward_layer is not None:
+    if isinstance(encoder, AWD) and encoder.backward_layers:
         raise ConfigError(
             "backward_layer: tells the token before each, which is learned with the head vocabulary alone; leave it "
             "out."
         )
-
-
-def _is_layer(module: nn.Module) -> TypeGuard[Recurrent]:
-    return isinstance(module, Recurrent)
 
 
 def _dropouts(dropout: float, locked: bool, num_layers: int) -> Iterator[str]:
@@ -170,13 +162,4 @@ def _only_layer(hidden_size: int, input_size: int) -> Iterator[str]:
         yield (
             f"hidden_size: is {hidden_size}, and the only layer is as wide as its input, {input_size}; make them "
             "equal, use more layers, or set last_layer: hidden_size."
-        )
-
-
-def _backward(backward_layer: bool, num_layers: int) -> Iterator[str]:
-    """A backward layer that no bidirectional model could begin with."""
-    if backward_layer and num_layers > 1:
-        yield (
-            f"backward_layer: needs num_layers: 1, got {num_layers}; in a bidirectional model each layer above the "
-            "first reads both directions of the one below. Leave one of them out."
         )
