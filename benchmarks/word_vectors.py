@@ -28,6 +28,7 @@ import torch
 
 from recurra.data.word_vectors import WordVectors
 from recurra.engine import words
+from recurra.models import TwoTables
 
 SIZE, WINDOW, NEGATIVES, SAMPLE, RATE, LEAST, MIN_COUNT = 100, 5, 5, 1e-3, 0.025, 1e-4, 5
 PIECE = 10_000  # tokens between two rates, as in gensim and in the authors' program
@@ -52,32 +53,33 @@ class Text:
     def write(self, folder: Path) -> None:
         """What a training reads: lines of words, and the same as numbers."""
         (folder / "text.txt").write_text("\n".join(" ".join(one) for one in self.sentences), encoding="utf-8")
-        np.save(folder / "tokens.npy", self.numbers())
+        self.numbers().tofile(folder / "tokens.bin")
         np.save(folder / "counts.npy", self.counts)
 
 
 def ours(folder: Path, epochs: int, seed: int, threads: int) -> Callable[[], np.ndarray]:
     """A training by recurra, ready to go."""
     torch.set_num_threads(threads)
-    tokens, counts = np.load(folder / "tokens.npy"), np.load(folder / "counts.npy")
-    V = len(counts)
-    inputs, outputs = words.table(V, SIZE), words.table(V, SIZE)
-    inputs.copy_((torch.rand((V, SIZE), generator=torch.Generator().manual_seed(seed)) - 0.5) / SIZE)
+    torch.manual_seed(seed)
+    counts = np.load(folder / "counts.npy")
+    tables = TwoTables({"words": len(counts), "outputs": len(counts)}, vector_size=SIZE)
+    file, number = folder / "tokens.bin", np.dtype(np.int32).itemsize
+    count = file.stat().st_size // number
     negative, keep = words.distribution(counts**0.75), words.kept(counts, SAMPLE)
     group = words.group(counts, keep, NEGATIVES)
 
     def train() -> np.ndarray:
-        total, done = len(tokens) * epochs, 0
+        done = 0
         for _ in range(epochs):
-            for begin in range(0, len(tokens), PIECE):
-                piece = tokens[begin : begin + PIECE]
-                rate = max(RATE * (1 - done / total), LEAST)
+            for begin in range(0, count, PIECE):
+                piece = np.fromfile(file, np.int32, PIECE, offset=begin * number)
+                rate = max(RATE * (1 - done / count / epochs), LEAST)
                 words.learn(
-                    piece, inputs, outputs, negative, keep=keep, window=WINDOW, negatives=NEGATIVES, group=group,
+                    piece, tables.inputs, tables.outputs, negative, keep=keep, window=WINDOW, negatives=NEGATIVES, group=group,
                     rate=rate, seed=seed, position=done,
                 )  # fmt: skip
                 done += len(piece)
-        return inputs.numpy()
+        return tables.inputs.numpy()
 
     return train
 

@@ -164,18 +164,31 @@ def test_glove_learns_the_logarithms_of_what_it_counts() -> None:
     assert near[np.ix_(first, first)].mean() > near[np.ix_(first, ~first)].mean() + 0.1
 
 
-def test_glove_is_scored_by_the_probabilities_that_its_counts_mean() -> None:
-    """With products that are ln x exactly, the logit of a word beside another one is ln p - ln k q."""
-    task = fitted(["a b", "a b", "a c", "c b"] * 3, method="glove")
-    V, counts = 3, task.learning.counts
-    model = TwoTables(task.model_sizes, vector_size=V)
-    x = np.array([[1.0, 5.0, 2.0], [5.0, 1.0, 3.0], [2.0, 3.0, 1.0]])
-    model.inputs.copy_(torch.from_numpy(np.concatenate((np.eye(V), np.full((V, 1), 0.5)), 1)))
-    model.outputs.copy_(torch.from_numpy(np.concatenate((np.log(x).T - 0.8, np.full((V, 1), 0.3)), 1)))
-    inputs, outputs = (table.numpy() for table in task.learning.scored(model))
-    noise = counts**0.75 / (counts**0.75).sum()
-    all_around = counts * 2 * (1 + 1 / 2 + 1 / 3 + 1 / 4 + 1 / 5)
-    np.testing.assert_allclose(inputs @ outputs.T, np.log(x / all_around[:, None] / (5 * noise)), rtol=1e-5)
+def test_glove_is_scored_by_how_often_a_word_is_preferred_to_one_that_is_drawn() -> None:
+    """Vectors that know two topics and no more: of the words drawn, those of the other topic are never preferred."""
+    task, some, model = two_topics()
+    topic = np.array([float(word in "abcd") for word in task.vectors_of(model).words])
+    rows = np.stack((topic, 1 - topic, *[np.zeros(len(topic))] * 7), 1)
+    drawn = task.learning.counts**0.75 / (task.learning.counts**0.75).sum()
+    for table in (model.inputs, model.outputs):
+        table.copy_(torch.from_numpy(rows))
+    model.outputs[:, -1] = 0.3  # the same for all
+    said = task.predict(model, task.collate(some, range(len(some))), some)
+    (score,) = task.score(said, some, "dev")
+    assert (score.name, score.better) == ("pair_accuracy", "higher")
+    same = (drawn @ topic + drawn @ (1 - topic)) / 2  # the topics have as many pairs
+    assert score.value == pytest.approx(1 - same / 2, abs=0.01)  # half of ties, 10,000 draws
+    model.inputs.zero_()
+    model.outputs[:, -1] = 0.3
+    said = task.predict(model, task.collate(some, range(len(some))), some)
+    assert task.score(said, some, "dev")[0].value == 0.5 == task.possible_scores(some)[0].value
+
+
+def test_the_more_frequent_word_is_right_as_often_as_its_counts_say() -> None:
+    """Counts 16, 1: drawn by 8 to 1. P(more frequent seen, rarer drawn) + half of P(the same)."""
+    task = fitted(["a " * 16 + "b"], method="glove", min_count=1)
+    (baseline,) = task.baselines([], {"dev": []}).scores["without context"]
+    assert baseline.value == pytest.approx(16 / 17 * 1 / 9 + (16 / 17 * 8 / 9 + 1 / 17 * 1 / 9) / 2)
 
 
 def test_the_pairs_of_an_epoch_are_the_same_in_another_order() -> None:

@@ -12,6 +12,9 @@ from recurra.base.option import Opt
 from recurra.engine import glove, words
 from recurra.models.contract import Sizes
 
+# Rows that are drawn at once: a second table of the vectors would be as large as the first.
+ROWS = 4096
+
 
 class TwoTables(nn.Module):
     """inputs: (V, D) vectors of words      outputs: (O, D) of what is told apart, zeros at first
@@ -39,7 +42,8 @@ class TwoTables(nn.Module):
             self.register_parameter(name, table)
         with torch.no_grad():
             for table in (self.inputs, self.outputs) if adagrad else (self.inputs,):
-                table.copy_((torch.rand(tuple(table.shape), dtype=torch.float32) - 0.5) / vector_size)
+                for rows in table.split(ROWS):
+                    rows.copy_((torch.rand(tuple(rows.shape), dtype=torch.float32) - 0.5) / vector_size)
 
     @property
     def adagrad(self) -> glove.Tables:

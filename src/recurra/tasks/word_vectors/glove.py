@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,11 +20,13 @@ from recurra.data.word_vectors import WordVectors
 from recurra.engine import glove
 from recurra.models import TwoTables
 from recurra.tasks.bucketing import ALL
-from recurra.tasks.word_vectors.learning import Learning, Recipe, Scored, as_table, finite, refuse_without_engine
+from recurra.tasks.word_vectors.learning import SCORING, Measure, Scored, finite, refuse_without_engine
 from recurra.tasks.word_vectors.texts import Numbers, TextSampler, WordText
 
-# Negative samples, and the power of counts by which they are drawn, where texts are scored.
-SAMPLES, POWER = 5, 0.75
+# Words that others are preferred to are drawn by counts to this power, as negative samples usually are.
+POWER = 0.75
+# Pairs of words that are scored at once.
+AT_ONCE = 2**14
 # Words that are counted at a time.
 PIECE = 2**18
 
@@ -39,25 +42,15 @@ class Counting:
     alpha: float
     memory: int
 
-    @property
-    def of_a_word(self) -> float:
-        """What the words around one add up to, far from the ends of its text."""
-        side = sum(1 / d if self.weighted else 1.0 for d in range(1, self.window + 1))
-        return 2 * side if self.symmetric else side
-
 
 class GloveLearning:
     """What `Learning` is for skip-gram. names: V words, the most frequent first      counts: (V,)"""
 
     loss_unit: ClassVar[str] = "squared error"
+    measure: ClassVar[Measure] = Measure("pair_accuracy", "", "higher")
 
     def __init__(self, counting: Counting, names: Sequence[str], counts: NDArray[np.int64]) -> None:
         self.counting, self.names, self.counts = counting, names, counts
-        told = Recipe(
-            cbow=False, tree=False, window=counting.window, dynamic=True, negatives=SAMPLES, sample=0.0,
-            sample_formula="code", power=POWER,
-        )  # fmt: skip
-        self._telling = Learning(told, names, counts)
 
     @property
     def sizes(self) -> Mapping[str, int]:
@@ -66,13 +59,23 @@ class GloveLearning:
 
     @property
     def untrained(self) -> float:
-        """Nats of a pair where all answers are even."""
-        return self._telling.untrained
+        """The share of right preferences where nothing is known."""
+        return 0.5
 
     @property
     def without_context(self) -> float:
-        """Nats of a pair with one answer for all words."""
-        return self._telling.without_context
+        """The share of right preferences if the more frequent word is always preferred."""
+        seen, drawn = self.counts / self.counts.sum(), self._noise
+        order = np.argsort(self.counts, kind="stable")
+        _, same = np.unique(self.counts[order], return_inverse=True)
+        below = np.bincount(same, drawn[order])  # by how often they are seen
+        rarer = np.cumsum(below) - below
+        return float((seen[order] * (rarer + below / 2)[same]).sum())
+
+    @cached_property
+    def _noise(self) -> NDArray[np.float64]:
+        drawn: NDArray[np.float64] = self.counts.astype(np.float64) ** POWER
+        return drawn / drawn.sum()
 
     # -- training --------------------------------------------------------------------------------------------------
 
@@ -99,24 +102,28 @@ class GloveLearning:
         return WordVectors(self.names, np.ascontiguousarray(both.numpy()))
 
     def scored(self, model: TwoTables) -> Scored:
-        """Tables whose products say, as those of skip-gram do, how likely a word is beside another one.
+        """Vectors by which words are preferred to others beside a word: by ln x, less the first word's own bias."""
+        one = torch.ones((len(self.counts), 1), dtype=torch.float32)
+        return Scored(torch.cat((model.inputs.detach()[:, :-1], one), 1), model.outputs.detach())
 
-        A product with both biases is ln x; less the logarithm of all that stands around the first word it is that of
-        the second one's probability there, and less that of its k negative samples the logit of its being right.
+    def told(self, tables: Scored, text: Numbers, place: int) -> tuple[float, float]:
+        """How many words of a text are preferred to one that is drawn, beside each word around, and of how many.
+
+        Each counts as it does in training. place: what is drawn is a function of it
         """
-        counts = torch.from_numpy(self.counts.astype(np.float64))
-        around = torch.log(counts * self.counting.of_a_word)
-        drawn = counts**POWER
-        w, c = (table.detach().double() for table in (model.inputs, model.outputs))
-        one = torch.ones((len(w), 1), dtype=torch.float64)
-        inputs = torch.cat((w[:, :-1], w[:, -1:] - around[:, None], one), 1)
-        noise = torch.log(SAMPLES * drawn / drawn.sum())
-        outputs = torch.cat((c[:, :-1], one, c[:, -1:] - noise[:, None]), 1)
-        return Scored(as_table(inputs), as_table(outputs))
-
-    def nats(self, tables: Scored, text: Numbers, place: int) -> tuple[float, int]:
-        """The loss of telling the words of a text from negative samples, and the number of pairs."""
-        return self._telling.nats(tables, text, place)
+        chance, bounds = np.random.default_rng((SCORING, place)), np.cumsum(self._noise)
+        w, c = (table.numpy() for table in tables)
+        won = pairs = 0.0
+        for d in range(1, min(self.counting.window, len(text) - 1) + 1):
+            weight = 1 / d if self.counting.weighted else 1.0
+            for begin in range(0, len(text) - d, AT_ONCE):
+                right, left = text[begin + d : begin + d + AT_ONCE], text[begin : len(text) - d][:AT_ONCE]
+                for here, there in ((right, left), (left, right))[: 1 + self.counting.symmetric]:
+                    drawn = np.searchsorted(bounds, chance.random(len(here)) * bounds[-1])
+                    more = (w[here] * (c[there] - c[drawn])).sum(1)
+                    won += weight * float((more > 0).sum() + (more == 0).sum() / 2)
+                    pairs += weight * len(here)
+        return won, pairs
 
 
 def _batch(tables: glove.Tables, batch: Batch, rate: float) -> Loss:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -39,8 +39,16 @@ class Recipe:
     power: float
 
 
+class Measure(NamedTuple):
+    """What texts are scored by. name, unit, better: as a `Score` has them"""
+
+    name: str
+    unit: str
+    better: Literal["lower", "higher"]
+
+
 class Scored(NamedTuple):
-    """Tables by which words are told from others. inputs, outputs: of `words.table`"""
+    """Tables by which words are told from others."""
 
     inputs: Tensor
     outputs: Tensor
@@ -53,6 +61,7 @@ class Learning:
     """
 
     loss_unit: ClassVar[str] = "nats"
+    measure: ClassVar[Measure] = Measure("log_loss", "nats", "lower")
 
     def __init__(
         self, recipe: Recipe, names: Sequence[str], counts: NDArray[np.int64], ngrams: NGrams | None = None
@@ -163,7 +172,7 @@ class Learning:
         inputs = model.inputs if self.ngrams is None else as_table(self._means(model.inputs))
         return Scored(inputs.detach(), model.outputs.detach())
 
-    def nats(self, tables: Scored, text: Numbers, place: int) -> tuple[float, int]:
+    def told(self, tables: Scored, text: Numbers, place: int) -> tuple[float, float]:
         """The loss of a text and its number of pairs, and nothing moves. place: what is drawn is a function of it"""
         return self._go(tables, text, 0.0, SCORING, place, None)
 

@@ -35,11 +35,14 @@ APART = 2**24
 
 @dataclass(frozen=True, slots=True)
 class TextVector:
-    """What a model says of a text. vector: (D,), the mean of its words'; nats: of all pairs; words: that are known"""
+    """What a model says of a text. vector: (D,), the mean of its words'; words: that are known
+
+    total: of all pairs, what the learning measures
+    """
 
     vector: NDArray[np.float32]
-    nats: float
-    pairs: int
+    total: float
+    pairs: float
     words: int
 
 
@@ -110,14 +113,14 @@ class WordVectorLearning:
 
     def _said(self, scored: Scored, vectors: NDArray[np.float32], example: WordText, index: int) -> TextVector:
         words = example.words
-        nats, pairs = self.learning.nats(scored, words, index * APART)
+        total, pairs = self.learning.told(scored, words, index * APART)
         vector = vectors[words].mean(0, dtype=np.float64) if len(words) else np.zeros(vectors.shape[1])
-        return TextVector(vector.astype(np.float32), nats, pairs, len(words))
+        return TextVector(vector.astype(np.float32), total, pairs, len(words))
 
     def score(self, outputs: Sequence[TextVector], examples: Sequence[WordText], split: str) -> tuple[Score, ...]:
-        """Nats of a pair: of the right word, and of its negative samples."""
-        pairs = sum(said.pairs for said in outputs)
-        return self._scores(math.fsum(said.nats for said in outputs) / max(pairs, 1), split)
+        """Nats of a pair, of the right word and its negative samples; of GloVe, how often it is preferred to one."""
+        pairs = math.fsum(said.pairs for said in outputs)
+        return self._scores(math.fsum(said.total for said in outputs) / (pairs or 1), split)
 
     def filter(self, examples: Sequence[WordText], split: str) -> tuple[Sequence[WordText], tuple[str, ...]]:
         """All of them. Raises DataError if no text has two known words: there is no pair."""
@@ -181,14 +184,15 @@ class WordVectorLearning:
     @property
     def usual_score(self) -> str:
         """The score that chooses the best epoch unless the config names another."""
-        return "log_loss"
+        return self.learning.measure.name
 
     def possible_scores(self, examples: Sequence[WordText]) -> tuple[Score, ...]:
         """The scores that these rows can have, with the values of vectors of zeros."""
         return self._scores(self.learning.untrained, "dev")
 
-    def _scores(self, nats: float, split: str) -> tuple[Score, ...]:
-        return (Score("log_loss", nats, "nats", "lower", split),)
+    def _scores(self, value: float, split: str) -> tuple[Score, ...]:
+        name, unit, better = self.learning.measure
+        return (Score(name, value, unit, better, split),)
 
     def to_json(self) -> dict[str, Any]:
         """What a run folder must hold to read as in training."""
