@@ -1,6 +1,6 @@
 """Skip-gram with negative samples beside gensim: words a second, analogies and similarities, on the same text.
 
-    python benchmarks/word_vectors.py --data DIR [--epochs 5] [--seeds 1,2] [--threads 1,2]
+    python benchmarks/word_vectors.py --data DIR [--epochs 5] [--seeds 1,2] [--threads 1,2] [--lines 10000]
 
 DIR holds wordvec_corpus and wordvec_eval (see examples/README.md). gensim is a peer that this script needs
 (`pip install gensim`); both read the same tokens, learn vectors of 100 numbers in windows of 5 with 5 negative samples,
@@ -37,9 +37,10 @@ PIECE = 10_000  # tokens between two rates, as in gensim and in the authors' pro
 class Text:
     """A text as sentences of words that occur MIN_COUNT times or more."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, most: int | None = None) -> None:
         with gzip.open(file, "rt", encoding="utf-8") as lines:
-            all_of = [re.findall(r"[a-z0-9']+", line.lower().replace("<br />", " ")) for line in lines]
+            some = itertools.islice(lines, most)
+            all_of = [re.findall(r"[a-z0-9']+", line.lower().replace("<br />", " ")) for line in some]
         counts = Counter(word for one in all_of for word in one)
         self.words = [word for word, count in counts.most_common() if count >= MIN_COUNT]
         self.counts = np.array([counts[word] for word in self.words], np.int64)
@@ -75,8 +76,8 @@ def ours(folder: Path, epochs: int, seed: int, threads: int) -> Callable[[], np.
                 piece = np.fromfile(file, np.int32, PIECE, offset=begin * number)
                 rate = max(RATE * (1 - done / count / epochs), LEAST)
                 words.learn(
-                    piece, tables.inputs, tables.outputs, negative, keep=keep, window=WINDOW, negatives=NEGATIVES, group=group,
-                    rate=rate, seed=seed, position=done,
+                    piece, tables.inputs, tables.outputs, negative, keep=keep, window=WINDOW, negatives=NEGATIVES,
+                    group=group, rate=rate, seed=seed, position=done,
                 )  # fmt: skip
                 done += len(piece)
         return tables.inputs.numpy()
@@ -178,9 +179,10 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--threads", type=lambda text: [int(one) for one in text.split(",")], default=[1])
     parser.add_argument("--seeds", type=lambda text: [int(one) for one in text.split(",")], default=[1])
+    parser.add_argument("--lines", type=int, default=None)
     args = parser.parse_args(arguments)
     (file,) = (args.data / "wordvec_corpus").glob("*.gz")
-    for line in lines(Text(file), args.data, args):
+    for line in lines(Text(file, args.lines), args.data, args):
         print(line, flush=True)
 
 

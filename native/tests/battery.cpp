@@ -17,6 +17,7 @@
 #include "../checksum_job.h"
 #include "../dense/linear_job.h"
 #include "../recurrent/job.h"
+#include "word_vectors.h"
 
 using namespace recurra;
 
@@ -299,6 +300,8 @@ int main(int argc, char** argv) {
     std::vector<const Engine*> engines;
     std::vector<const LinearEngine*> linears;
     std::vector<const ChecksumEngine*> checksums;
+    std::vector<const WordsEngine*> words;
+    std::vector<const GloveEngine*> gloves;
 #if defined(__x86_64__)
     for (const Engine* e : {&engine_avx512, &engine_avx2})
         if (processor_runs(e->isa)) engines.push_back(e);
@@ -306,7 +309,13 @@ int main(int argc, char** argv) {
         if (processor_runs(e->isa)) linears.push_back(e);
     for (const ChecksumEngine* e : {&checksum_avx512, &checksum_avx2})
         if (processor_runs(e->isa)) checksums.push_back(e);
+    for (const WordsEngine* e : {&words_avx512, &words_avx2})
+        if (processor_runs(e->isa)) words.push_back(e);
+    for (const GloveEngine* e : {&glove_avx512, &glove_avx2})
+        if (processor_runs(e->isa)) gloves.push_back(e);
 #endif
+    words.push_back(&words_portable);
+    gloves.push_back(&glove_portable);
     engines.push_back(&engine_portable);
     linears.push_back(&linear_portable);
     checksums.push_back(&checksum_portable);
@@ -328,6 +337,11 @@ int main(int argc, char** argv) {
         check(linears, LinearProblem(M, D, V, random() % 2 == 0, random() % 2 == 0, random));
     }
     for (long round = 0; round < rounds; ++round, ++count) check(checksums, up_to(12000), random);
+    for (long round = 0; round < rounds; ++round, ++count) {
+        const battery::TextProblem text(1 + up_to(60), up_to(70), static_cast<int>(up_to(round % 7 ? 6 : 64)),
+                                        static_cast<int>(up_to(9)), static_cast<int>(round), random);
+        failures += battery::check_words(words, gloves, text);
+    }
     std::printf("%ld problems on %zu instruction sets, %d failures\n", count, engines.size(), failures);
     return failures ? 1 : 0;
 }
