@@ -17,8 +17,23 @@ from recurra.service import LoadedModel
 from service.service_room import Ask, Asked, Client
 
 POSTS = {"/predict": "/predict", "/generate": "/generate", "/suggest": "/suggest", "/sessions": "/sessions"}
+POSTS["/similar"] = "/similar"
 POSTS["/sessions/x"] = "/sessions/{session}"
-NAMES = ["model", "texts", "records", "text", "options", "number", "beam", "n_best", "attention", "length", "stop"]
+NAMES = [
+    "model",
+    "texts",
+    "records",
+    "text",
+    "options",
+    "number",
+    "words",
+    "analogy",
+    "beam",
+    "n_best",
+    "attention",
+    "length",
+    "stop",
+]
 # Some of what fits, and all kinds of what does not.
 SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(-3, 20), st.integers(), st.floats(), st.text(max_size=8),
@@ -109,7 +124,8 @@ def test_docs_have_every_request_with_its_fields_and_bounds(ask: Ask) -> None:
 def test_docs_show_requests_that_this_service_answers(ask: Ask) -> None:
     asked = ask("moods", "digits")
     page = asked.get("/docs").text
-    assert page.count("No run that is served here can answer this.") == 1  # /suggest: no language model
+    # /suggest and /similar: no language model, no vectors of words
+    assert page.count("No run that is served here can answer this.") == 2
     trials = re.findall(r'data-method="POST" data-path="([^"{]*)"><textarea[^>]*>([^<]*)</textarea>', page)
     assert [path for path, _ in trials] == ["/predict", "/generate", "/sessions"]
     for path, body in trials:

@@ -42,8 +42,9 @@ class TwoTables(nn.Module):
             self.register_parameter(name, table)
         with torch.no_grad():
             for table in (self.inputs, self.outputs) if adagrad else (self.inputs,):
-                for rows in torch.split(table, ROWS):
-                    rows.copy_(torch.rand(tuple(rows.shape), dtype=torch.float32).sub_(0.5).div_(vector_size))
+                for begin in range(0, len(table), ROWS):
+                    some = table[begin : begin + ROWS]
+                    some.copy_(torch.rand(tuple(some.shape), dtype=torch.float32).sub_(0.5).div_(vector_size))
 
     @property
     def adagrad(self) -> glove.Tables:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Path, Request
@@ -30,6 +31,7 @@ from recurra.service.reloading import Reloaded, Reloads
 from recurra.service.root import Root
 from recurra.service.sessions import Sessions, streaming_predictor_of
 from recurra.service.streams import Stream, Suggesters, can_generate, can_suggest
+from recurra.service.words import Neighbours, has_vectors
 from recurra.service.worker import Worker
 from recurra.tasks import TakesOptions, Task
 
@@ -65,6 +67,7 @@ class Service:
         self.sessions = Sessions(limits)
         self.stream = Stream(self.worker, limits)
         self.suggesters = Suggesters(limits)
+        self.neighbours = Neighbours()
         self.reloads = Reloads(self.runs, self.worker, self._let_go, log, self.metrics)
         self.metrics.watch("recurra_requests_waiting", "Requests that wait for a model.", lambda: self.batcher.waiting)
         self.metrics.watch("recurra_sessions", "Sessions that are kept.", lambda: len(self.sessions))
@@ -91,6 +94,7 @@ class Service:
         """
         self.sessions.keep(old.name, old)
         self.suggesters.forget(old.name)
+        self.neighbours.forget(old.name)
 
     @property
     def status(self) -> str:
@@ -102,6 +106,7 @@ class Service:
         able = {
             "/generate": can_generate,
             "/suggest": can_suggest,
+            "/similar": has_vectors,
             "/sessions": lambda one: not _why_not(one),
             "/sessions/{session}": lambda one: not _why_not(one),
         }.get(path, lambda one: True)
@@ -116,6 +121,7 @@ class Service:
             },
             "/generate": {"model": one.name, "text": text},
             "/suggest": {"model": one.name, "text": text},
+            "/similar": {"model": one.name, "words": text.split()[:1]},
             "/sessions": {"model": one.name},
             "/sessions/{session}": {"text": text},
         }
@@ -133,6 +139,7 @@ class Service:
             parameters=served.parameters,
             generates=can_generate(served),
             suggests=can_suggest(served),
+            similar=has_vectors(served),
             options=_options(served.run.task),
             sessions=_why_not(served),
             report=root.link("models", served.name, "report") if served.report.is_file() else None,
@@ -235,6 +242,18 @@ def _add_answers(app: FastAPI, service: Service) -> None:
         with _given_up(service.limits):
             words = await service.worker.run(lambda: service.suggesters.suggest(served, body.text, body.number))
         return Json({"model": served.name, "suggestions": words})
+
+    @app.post("/similar", response_model=s.Neighbours, responses={**_REFUSALS, **_CANNOT})
+    async def similar(body: s.SimilarRequest) -> Response:
+        """The words nearest to a word, or to the mean of several; or the answers of an analogy."""
+        served = chosen(service.runs, body.model)
+        if not has_vectors(served):
+            raise RefusedError(409, f"model: a {served.word} has no vectors of words; a run of word_vectors does.")
+        if body.analogy and len(body.words) != 3:
+            raise RefusedError(422, f"words: an analogy has 3 words, got {len(body.words)}.")
+        ask = partial(service.neighbours.ask, served, body.words, body.number, analogy=body.analogy)
+        near = await service.worker.run(ask)
+        return Json({"model": served.name, "neighbours": [one._asdict() for one in near]})
 
 
 def _add_sessions(app: FastAPI, service: Service) -> None:

@@ -160,6 +160,34 @@ class Suggestions(BaseModel):
     suggestions: list[Suggested]
 
 
+class SimilarRequest(Body):
+    """Words whose neighbours are wanted, or three of an analogy."""
+
+    model: Name | None = None
+    words: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=most.LONGEST_NAME)]],
+        Field(min_length=1, max_length=most.MOST_WORDS, description="of several, the mean of their vectors"),
+    ]
+    number: Annotated[int, Field(ge=1, le=most.MOST_NEIGHBOURS), WHOLE] = 10
+    analogy: Annotated[bool, Field(description="three words: the first is to the second as the third is to what?")] = (
+        False
+    )
+
+
+class Near(BaseModel):
+    """A word, and the cosine of its vector with what was asked for."""
+
+    word: str
+    score: float
+
+
+class Neighbours(BaseModel):
+    """The nearest words, the nearest first."""
+
+    model: str
+    neighbours: list[Near]
+
+
 class SessionRequest(Body):
     """Which run to feed."""
 
@@ -217,6 +245,7 @@ class Described(BaseModel):
     parameters: Annotated[int, Field(description="numbers that were learned")]
     generates: bool
     suggests: bool
+    similar: Annotated[bool, Field(description="whether it has a vector for each word (/similar)")]
     options: Annotated[list[str], Field(description="options of /predict that it has")]
     sessions: Annotated[list[str], Field(description="why it cannot be fed piece by piece; empty where it can")]
     report: Annotated[str | None, Field(description="where its report is")]

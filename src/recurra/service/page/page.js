@@ -725,12 +725,13 @@ function examples(model) {
 function choose(name) {
   const found = models.find((one) => one.name === name) || models[0];
   // An example is a text for the first field, and says nothing without the others.
-  const model = found.inputs.length > 1 ? { ...found, examples: [] } : found;
+  // Examples of word vectors are whole texts.
+  const model = found.inputs.length > 1 || found.similar ? { ...found, examples: [] } : found;
   running.abort();
   show();
   note([]);
   complain(null);
-  view = (views.get(model.answer) || plainView)(model);
+  view = (views.get(model.similar ? "words" : model.answer) || plainView)(model);
   $("prompt").textContent = view.prompt;
   $("controls").replaceChildren(...view.controls);
   $("report").hidden = !model.report;

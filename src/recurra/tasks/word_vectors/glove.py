@@ -74,8 +74,9 @@ class GloveLearning:
 
     @cached_property
     def _noise(self) -> NDArray[np.float64]:
-        drawn: NDArray[np.float64] = self.counts.astype(np.float64) ** POWER
-        return drawn / drawn.sum()
+        drawn = self.counts.astype(np.float64) ** POWER
+        share: NDArray[np.float64] = drawn / drawn.sum()
+        return share
 
     # -- training --------------------------------------------------------------------------------------------------
 
