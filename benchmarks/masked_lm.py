@@ -135,7 +135,13 @@ def theirs(rows: list[list[int]], steps: int) -> float:
         (Path(folder) / "vocab.txt").write_text("\n".join(words) + "\n")
         cut = BertTokenizerFast(str(Path(folder) / "vocab.txt"))
         torch.manual_seed(1)
-        config = BertConfig(PIECES, WIDTH, LAYERS, HEADS, 4 * WIDTH)
+        config = BertConfig(
+            vocab_size=PIECES,
+            hidden_size=WIDTH,
+            num_hidden_layers=LAYERS,
+            num_attention_heads=HEADS,
+            intermediate_size=4 * WIDTH,
+        )
         model = BertForMaskedLM(config)
         options = TrainingArguments(
             folder, per_device_train_batch_size=ROWS, max_steps=steps + 1, report_to=[], logging_strategy="no",

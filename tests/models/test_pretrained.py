@@ -16,7 +16,7 @@ from oracles import bert
 from published_room import CONFIG, WORDS, Tensors, folder, tensors
 from recurra.api.schema import read_settings
 from recurra.base.contracts import Batch
-from recurra.base.errors import ConfigError, DataError
+from recurra.base.errors import ConfigError, DataError, ShapeError
 from recurra.data.tokenizers import PAIR, read_pieces
 from recurra.models import SequenceModel
 from recurra.tasks.text import TextEncoder, pad_arrays
@@ -242,3 +242,28 @@ def test_inputs_of_another_kind_are_refused(tmp_path: Path) -> None:
     made_of = read_settings(tree).model({**reader(where).sizes, "labels": 2})
     with pytest.raises(ConfigError, match=r"model\.inputs: an encoder pretrained with a folder needs word_pieces"):
         made_of.encoder.begin(made_of.inputs)
+
+
+def test_redrawn_layers_begin_as_they_are_drawn_and_those_below_as_the_folder_has_them(tmp_path: Path) -> None:
+    where = folder(tmp_path / "tiny")
+    whole, part = made(where), made(where, redrawn_layers=1)
+    assert "The upper 1 layers begin as they are drawn." in part.said
+    before, after = whole.state_dict(), part.state_dict()
+    same = {name for name in before if torch.equal(before[name], after[name])}
+    assert {name for name in before if name.startswith(("inputs.", "encoder.blocks.0."))} <= same
+    assert not {"encoder.blocks.1.linear1.weight", "encoder.pooler.weight"} & same
+    drawn = after["encoder.blocks.1.linear1.weight"]
+    assert float(drawn.std()) == pytest.approx(0.02, rel=0.3)  # 96 numbers of N(0, 0.02)
+    with pytest.raises(ConfigError, match="redrawn_layers: is 2, and 1 of 2 layers learn"):
+        made(where, redrawn_layers=2, frozen_layers=1)
+
+
+def test_a_piece_that_the_table_does_not_have_is_named(tmp_path: Path) -> None:
+    where = folder(tmp_path / "tiny")
+    model = made(where)
+    rows = len(WORDS)
+    asked = Batch({"tokens": torch.tensor([[rows + 4]])}, torch.tensor([1]), {}, (0,))
+    with pytest.raises(ShapeError, match=rf"tokens: has piece {rows}, expected at most {rows - 1}"):
+        model.inputs(asked)
+    padded = Batch({"tokens": torch.tensor([[5], [rows + 4]])}, torch.tensor([1]), {}, (0,))
+    model.inputs(padded)  # what stands in the padding is not read

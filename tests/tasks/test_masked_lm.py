@@ -19,6 +19,7 @@ from recurra.models import SequenceModel
 from recurra.tasks import MaskedLM, MaskedLMConfig
 from recurra.tasks.masked_lm import masks
 from recurra.tasks.masked_lm.masks import MaskRule, drawn, key_of
+from recurra.tasks.sizing import Seen
 
 TEXTS = ["the cat sat on the mat", "", "a dog ran far away from the cat", "the end"]
 # Pieces of the texts, each a word: letters are pieces too, and words are merged from them.
@@ -412,3 +413,27 @@ def test_a_restored_task_reads_and_hides_as_the_one_it_was() -> None:
     one = records(["the cat sat on the mat"])[0]
     first, other = (each.hidden([each.example(one)], (0,), 1, 1) for each in (task, again))
     assert torch.equal(first.inputs["tokens"], other.inputs["tokens"])
+
+
+# -- what init chooses -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rows", "vocabulary", "network", "epochs"),
+    [  # rows of 100 words, 1.3 pieces each
+        (100, 4_000, (2, 128, 2), 200),  # 13,000 pieces: as often as ever
+        (8_000, 8_000, (3, 192, 3), 38),  # 1.04 million: 40 million in all
+        (100_000, 30_000, (4, 256, 4), 3),  # 13 million
+        (1_000_000, 30_000, (6, 384, 6), 3),
+    ],
+)
+def test_the_network_grows_with_the_text(
+    rows: int, vocabulary: int, network: tuple[int, int, int], epochs: int
+) -> None:
+    seen = Seen(records(["word " * 100] * 3), rows)
+    found = {choice.path: choice.value for choice in MaskedLMConfig.sized({"text": "text"}, seen)}
+    assert found["task.tokenizer"] == {"name": "wordpiece", "vocab_size": vocabulary}
+    names = ("num_layers", "hidden_size", "num_heads")
+    assert tuple(found[f"model.encoder.{name}"] for name in names) == network
+    assert found["model.inputs.embedding_size"] == network[1]
+    assert found["training.epochs"] == epochs

@@ -11,7 +11,16 @@ from recurra.config import load
 
 # Of the encoder and the inputs: where weights come from and how they are learned is the new config's own affair.
 LEFT_OUT = frozenset(
-    {"folder", "frozen_layers", "frozen", "dropout", "attention_dropout", "embedding_dropout", "pooler"}
+    {
+        "folder",
+        "frozen_layers",
+        "redrawn_layers",
+        "frozen",
+        "dropout",
+        "attention_dropout",
+        "embedding_dropout",
+        "pooler",
+    }
 )
 # Networks up to this width take larger rates: BERT's small ones 3e-4 and 1e-4 (google-research/bert, README).
 SMALL = 256

@@ -93,13 +93,14 @@ def _take_masked(
     if layers is not None and layers > len(ours):
         raise ConfigError(f"training.init_layers: is {layers}, and this model has {len(ours)}; expected at most that.")
     pairs = [(dict(model.inputs.named_parameters()), dict(source.inputs.named_parameters()))]
+    ours = ours[: getattr(model.encoder, "kept_layers", None)]
     pairs += [(dict(a), dict(b)) for a, b in zip(ours[:layers], source.encoder.layers(), strict=False)]
     if len(ours[:layers]) > len(source.encoder.layers()) or any(_shapes(a) != _shapes(b) for a, b in pairs):
         raise ConfigError(
             f"{said}, and its inputs and layers have other shapes than this model's; leave model.inputs and "
             "model.encoder out, and they are made alike."
         )
-    head = isinstance(model.head, MaskedHead) and len(ours[:layers]) == len(ours)
+    head = isinstance(model.head, MaskedHead) and len(ours[:layers]) == len(model.encoder.layers())
     pairs += [(dict(model.head.named_parameters()), dict(source.head.named_parameters()))] if head else []
     with torch.no_grad():
         for mine, other in pairs:

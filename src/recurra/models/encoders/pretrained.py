@@ -77,14 +77,24 @@ class Pretrained(nn.Module):
         frozen_layers: Annotated[
             int, Opt("layers, from below, that keep their weights, and the inputs with them", ge=0, le=o.DEEPEST)
         ] = 0,
+        redrawn_layers: Annotated[
+            int,
+            Opt(
+                "layers, from the top, that begin as they are drawn and not as the folder or run has them, the pooler "
+                "too (Zhang et al. 2021, arXiv:2006.05987)",
+                ge=0,
+                le=o.DEEPEST,
+            ),
+        ] = 0,
         dropout: Annotated[float, Opt("dropout behind each part", ge=0, lt=1)] = 0.1,
         attention_dropout: Annotated[float, Opt("dropout of the weights of attention", ge=0, lt=1)] = 0.1,
     ) -> None:
         super().__init__()
-        if problems := _problems(input_size, hidden_size, num_layers, frozen_layers):
+        if problems := _problems(input_size, hidden_size, num_layers, frozen_layers, redrawn_layers):
             raise ConfigError(problems)
         self.output_size, self.causal = hidden_size, False
         self.folder, self.family, self.frozen_layers = folder, family, frozen_layers
+        self.redrawn_layers = redrawn_layers
         self.blocks = nn.ModuleList(
             TransformerEncoderLayer(
                 hidden_size,
@@ -139,6 +149,11 @@ class Pretrained(nn.Module):
 
     def ends(self) -> Ends:
         return Ends({}, 0, self.output_size)
+
+    @property
+    def kept_layers(self) -> int:
+        """Layers, from below, that begin with weights from elsewhere."""
+        return len(self.blocks) - self.redrawn_layers
 
     def layers(self) -> list[Layer]:
         return [dict(block.named_parameters()) for block in self.blocks]
@@ -218,7 +233,10 @@ class Pretrained(nn.Module):
         places = self.places(inputs)
         if missing := [name for name in places if name not in names]:
             raise DataError(f"{where}: lacks {_listed(missing)}, expected every tensor of the encoder.")
+        own = self.redrawn()
         for name, place in places.items():
+            if place.part == "encoder" and place.name.startswith(own):
+                continue
             ours, theirs = place.of(_tensor(self, inputs, place)), tensors[names[name]]
             if ours.shape != theirs.shape:
                 raise DataError(
@@ -233,8 +251,15 @@ class Pretrained(nn.Module):
             told = masked.taken(head, self.family, tensors, names, where)
             known |= {*masked.names_of(self.family)}
         extra = [real for name, real in names.items() if name not in known]
+        told += f" The upper {self.redrawn_layers} layers begin as they are drawn." if own else ""
         more = f" Left out, as no part of the encoder: {_listed(extra)}." if extra else ""
         return f"model.encoder.folder: {where}: {len(places)} tensors are the encoder's first weights.{told}{more}"
+
+    def redrawn(self) -> tuple[str, ...]:
+        """How the names of parameters begin that stay as they are drawn."""
+        if not self.redrawn_layers:
+            return ()
+        return ("pooler.", *(f"blocks.{number}." for number in range(self.kept_layers, len(self.blocks))))
 
     def publish(
         self, path: Path, inputs: nn.Module, head: nn.Module, labels: Sequence[str], files: Mapping[str, str], pad: int
@@ -321,12 +346,17 @@ def _linear(name: str, layer: nn.Linear) -> dict[str, Tensor]:
     return {f"{name}.weight": layer.weight, f"{name}.bias": layer.bias}
 
 
-def _problems(input_size: int, hidden_size: int, num_layers: int, frozen_layers: int) -> list[str]:
+def _problems(input_size: int, hidden_size: int, num_layers: int, frozen_layers: int, redrawn_layers: int) -> list[str]:
     found = []
     if input_size != hidden_size:
         found.append(f"hidden_size: is {hidden_size}, and the inputs have {input_size} numbers; make them equal.")
     if frozen_layers > num_layers:
         found.append(f"frozen_layers: is {frozen_layers}, and there are {num_layers} layers; expected at most that.")
+    if redrawn_layers > num_layers - min(frozen_layers, num_layers):
+        found.append(
+            f"redrawn_layers: is {redrawn_layers}, and {num_layers - min(frozen_layers, num_layers)} of {num_layers} "
+            "layers learn; expected at most that."
+        )
     return found
 
 

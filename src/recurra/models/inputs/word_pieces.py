@@ -10,9 +10,9 @@ from torch.nn import Parameter
 from torch.nn import functional as F
 
 from recurra.base.contracts import Batch
-from recurra.base.errors import ConfigError
+from recurra.base.errors import ConfigError, ShapeError
 from recurra.base.option import Opt
-from recurra.engine import sequence_mask
+from recurra.engine import recording, sequence_mask
 from recurra.models import options as o
 from recurra.models.contract import Sizes
 
@@ -80,6 +80,11 @@ class WordPieces(nn.Module):
                 f"{self.longest:,}; cut it (task.max_length: {self.longest})."
             )
         pieces = torch.where(sequence_mask(lengths, len(tokens)), self.pieces(tokens), self.unknown)
+        if not recording() and pieces.numel() and int(pieces.max()) >= self.words.num_embeddings:
+            raise ShapeError(
+                f"tokens: has piece {int(pieces.max()):,}, expected at most {self.words.num_embeddings - 1:,}: the "
+                "table has no more rows; cut texts with the pieces that the model was made for."
+            )
         dropped: Tensor = self.dropout(self.embedded(pieces, lengths))
         return (dropped.detach() if self.frozen else dropped), lengths
 
