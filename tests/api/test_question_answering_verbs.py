@@ -13,6 +13,9 @@ import yaml
 from api.api_room import done, refused
 from published_room import folder
 from recurra import api
+from recurra.api.callbacks import NoCallback
+from recurra.api.prepare import prepare
+from recurra.api.schema import read_settings
 from recurra.service import Limits, open_runs
 from service.service_room import Asked
 
@@ -90,6 +93,13 @@ def test_init_finds_the_columns_and_keeps_articles_together(here: Path) -> None:
     config = yaml.safe_load(said.out)
     assert config["task"]["answer"] == "answers"
     assert (config["task"]["group"], config["task"]["id"]) == ("title", "id")
+
+
+def test_no_article_has_questions_in_two_splits(here: Path) -> None:
+    splits = prepare(read_settings(here / "c.yaml"), NoCallback()).splits
+    articles = {name: {e.context.split()[0] for e in examples} for name, examples in splits.items()}
+    assert set(articles) == {"train", "dev", "test"}
+    assert sum(map(len, articles.values())) == len(set.union(*articles.values())) == len(PLACES)
 
 
 def test_a_model_learns_to_answer_and_beats_the_words_in_common(here: Path) -> None:
