@@ -106,8 +106,10 @@ def calibrated(trainer: Trainer, prepared: Prepared) -> tuple[Prepared, dict[str
         fitted = task.conformed(outputs(trainer.model, task, dev, device=trainer.device), dev)
         return replace(prepared, task=fitted), {"intervals": fitted.conformal} if fitted.conformal else {}
     if isinstance(task, FitsThreshold):
+        if not task.tunes:
+            return prepared, {}
         tuned = task.thresholded(outputs(trainer.model, task, dev, device=trainer.device), dev)
-        return replace(prepared, task=tuned), {"threshold": tuned.fitted} if tuned.fitted else {}
+        return replace(prepared, task=tuned), {"threshold": tuned.fitted}
     if not isinstance(task, Calibrates):
         return prepared, {}
     said = outputs(trainer.model, task, dev, device=trainer.device)

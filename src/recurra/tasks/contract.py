@@ -417,14 +417,16 @@ class Conforms(Capability, Protocol):
 class FitsThreshold(Capability, Protocol):
     """What a task has besides that may give no answer: above which threshold is fitted after training.
 
-    threshold: as it is      fitted: what came of it, as a sentence; "" where it was not fitted
+    tunes: whether there is one to fit      fitted: what came of it, as a sentence; "" where it was not fitted
     """
 
-    threshold: float
     fitted: str
 
+    @property
+    def tunes(self) -> bool: ...
+
     def thresholded(self, outputs: Sequence[Any], examples: Sequence[Any]) -> Any:
-        """The task with the threshold that fits what it said of these examples; itself where the config has one."""
+        """The task with the threshold that fits what it said of these examples."""
         ...
 
 

@@ -45,7 +45,6 @@ class QuestionAnswering:
     answer_kind: ClassVar[AnswerKind] = "span"
     input_key: ClassVar[str] = "question"
     options: ClassVar[tuple[str, ...]] = ("n_best",)
-    threshold: float
     fitted: str
 
     def __init__(
