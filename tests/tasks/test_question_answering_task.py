@@ -387,8 +387,7 @@ def test_the_threshold_is_where_f1_on_dev_is_best() -> None:
     assert (task.threshold, tuned.threshold) == (0.0, 1.5)
     assert tuned.fitted == "1.5, where F1 is best on 5 dev rows: 80.0 to 100.0 %"
     assert json.loads(json.dumps(tuned.to_json()))["threshold"] == 1.5
-    fixed = fitted(rows, threshold=-1.0)
-    assert fixed.thresholded(outputs, examples) is fixed
+    assert [one.tunes for one in (task, fitted(rows, threshold=-1.0), fitted())] == [True, False, False]
 
 
 def test_a_blank_text_has_no_answer_and_a_note() -> None:

@@ -279,12 +279,13 @@ class QuestionAnswering:
 
     # -- after training --------------------------------------------------------------------------------------------
 
+    @property
+    def tunes(self) -> bool:
+        """Whether there is a threshold to fit: some questions have no answer, and the config leaves it open."""
+        return self.nulls and self.plan.threshold is None
+
     def thresholded(self, outputs: Sequence[Spanned], examples: Sequence[QuestionExample]) -> QuestionAnswering:
-        """The task with the threshold for no answer at which F1 of these is best; itself where there is nothing to
-        tune.
-        """
-        if not self.nulls or self.plan.threshold is not None:
-            return self
+        """The task with the threshold for no answer at which F1 of these is best."""
         told = [(o, e) for o, e in zip(outputs, examples, strict=True) if o.best and o.null is not None]
         qualities = [answer_quality(e.text(*o.best[0].span or (0, 0)), e.answers or (), nulls=True)[1] for o, e in told]
         found = best_threshold([o.gap for o, _ in told], qualities, [bool(e.answers) for _, e in told])
