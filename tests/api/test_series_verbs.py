@@ -89,22 +89,34 @@ def test_a_run_is_scored_beside_a_forest_and_answers_for_each_series(here: Path)
     assert "level" not in rows["s0"]  # lists of numbers are not for a table
 
 
-def test_trees_stand_beside_the_network_as_init_writes_them_and_are_in_no_other_program(
-    here: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("wide", "told", "noun", "refused"),
+    [
+        ("kernels", "9,996 shares of steps, weighed by 32 training series", "kernels", "kernels read a whole series"),
+        (
+            "forest",
+            "100 trees on statistics of 32 training series",
+            "statistics",
+            "a forest reads statistics of a whole",
+        ),
+    ],
+)
+def test_a_wide_part_stands_beside_the_network_and_is_in_no_other_program(
+    here: Path, tmp_path: Path, wide: str, told: str, noun: str, refused: str
 ) -> None:
     text = " ".join((here / "c.yaml").read_text().replace("#", " ").split())
-    assert "name: forest" in text
-    assert "what statistics can tell need not be learned by the network" in text
-    said = done("train", here / "c.yaml", "--out", tmp_path / "run", *SMALL)
-    assert "model.wide: 100 trees on statistics of 32 training series." in said.err
-    assert "model.wide: statistics " in said.err
+    assert "name: kernels" in text
+    assert "better than networks on small public sets of series" in text
+    said = done("train", here / "c.yaml", "--out", tmp_path / "run", *SMALL, "--set", f"model.wide={wide}")
+    assert f"model.wide: {told}." in said.err
+    assert f"model.wide: {noun} " in said.err
     run = load(tmp_path / "run", progress=False)
     assert run.evaluate(here / "d.csv").scores["accuracy"] >= 0.95
     run.explain({"level": [0.0, 1.0, 2.1], "noise": [0.1, 0.0, 0.2]})
-    message = r"no way to write a wide part Forest as ONNX; train with model\.wide: none"
+    message = rf"no way to write a wide part {wide.title()} as ONNX; train with model\.wide: none"
     with pytest.raises(ConfigError, match=message):
         run.export(tmp_path / "m.onnx")
-    with pytest.raises(ConfigError, match=r"model\.wide\.name: a forest reads statistics of a whole series"):
+    with pytest.raises(ConfigError, match=rf"model\.wide\.name: {refused}"):
         run._open.task.predictor(run.model)
 
 

@@ -12,6 +12,7 @@ clipping      none | norm | value
 penalties     l1 | l2, on weights
 linear        a linear model of sparse rows, solved at once
 forest        extremely randomised trees, grown at once
+ridge         ridge regression of few rows on many columns
 checkpoint    one file: safetensors, JSON, SHA-256; written whole or not at all
 checkpoint_manager  last.ckpt, last.prev.ckpt, best.ckpt of a run folder; passes over damage, aloud
 weights       model.safetensors, strict
@@ -51,6 +52,7 @@ from recurra.training.nonfinite import OnNonfinite, Rows, Skip, Stop
 from recurra.training.optimizers import adam, adamw, nt_asgd, rmsprop, sgd
 from recurra.training.penalties import Penalty, l1, l2
 from recurra.training.ranks import Group, LostError, Ranks, SingleProcess
+from recurra.training.ridge import ridge
 from recurra.training.schedules import (
     COURSE,
     OfTime,
@@ -136,6 +138,7 @@ __all__ = [
     "grown",
     "load_weights",
     "put_weights",
+    "ridge",
     "save_weights",
     "solve",
     "step_of",

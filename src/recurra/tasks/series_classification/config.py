@@ -34,7 +34,7 @@ class SeriesClassificationConfig(SeriesPlan):
 
     needs: ClassVar = Needs(
         "sequence_model",
-        {"inputs": ("vectors",), "head": ("label",), "wide": ("none", "forest")},
+        {"inputs": ("vectors",), "head": ("label",), "wide": ("none", "forest", "kernels")},
         {"encoder.bidirectional": True},
     )
 

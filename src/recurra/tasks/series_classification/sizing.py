@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from recurra.tasks.series_classification.kernels import MOST_SOLVED
 from recurra.tasks.series_columns import number_of_series
 from recurra.tasks.sizing import AGAINST_OVERFITTING, Choice, Options, Seen, batch_rows, epochs, training, units
 
@@ -14,7 +15,9 @@ def sized(options: Options, seen: Seen) -> list[Choice]:
     number = number_of_series(seen.rows, seen.number)
     series = Seen(seen.rows[:number] if number < len(seen.rows) else seen.rows, number)
     batch = batch_rows(number)
-    wide = [Choice("model.wide", "forest", "what statistics can tell need not be learned by the network")]
+    wide = Choice("model.wide", "forest", "what statistics can tell need not be learned by the network")
+    if number <= MOST_SOLVED and options.get("flatten") is not True:
+        wide = Choice("model.wide", "kernels", "better than networks on small public sets of series")
     passes = epochs(number, batch, at_1000=30, power=0.5, tokens=0, most=60)
     return [
         Choice(
@@ -24,7 +27,7 @@ def sized(options: Options, seen: Seen) -> list[Choice]:
         ),
         *training(series, batch=batch, epochs=passes),
         units(series, 64 if number < FEW else 128, few=number < FEW),
-        *(wide if options.get("labels", "one") == "one" else []),
+        *([wide] if options.get("labels", "one") == "one" else []),
         Choice("training.select", "log_loss", "the accuracy of few dev rows moves in steps"),
         Choice("model.head.pooling", "mean", "every step teaches"),
         Choice("model.head.output_dropout", 0.3, AGAINST_OVERFITTING),

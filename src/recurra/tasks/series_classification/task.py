@@ -12,13 +12,14 @@ from recurra.base.contracts import Prediction, Table
 from recurra.metrics import Compared
 from recurra.metrics.mixing import Mix
 from recurra.models import SequenceModel
-from recurra.models.wide import Forest
+from recurra.models.wide import Forest, Kernels
 from recurra.tasks.explanation import ExplanationTarget
 from recurra.tasks.label_explanation import label_explained
 from recurra.tasks.label_task import LabelTask
 from recurra.tasks.mistakes import mistaken
 from recurra.tasks.series_classification.baselines import compared
 from recurra.tasks.series_classification.forest import grow_forest
+from recurra.tasks.series_classification.kernels import solve_kernels
 from recurra.tasks.series_reader import SeriesReader
 from recurra.tasks.series_task import NOTE, AnyExample, SeriesTask
 
@@ -53,11 +54,15 @@ class SeriesClassification(LabelTask, SeriesTask):
         return label_sizes(self.plan, self.reader.width, len(self.labels))
 
     def solve(self, model: torch.nn.Module, examples: Sequence[AnyExample]) -> str:
-        """Grow the trees of the wide part, in place; a sentence on what came of it, "" for a model without one."""
-        if not (isinstance(model, SequenceModel) and isinstance(model.wide, Forest)):
-            return ""
-        number = grow_forest(model.wide, self, examples)
-        return f"model.wide: {model.wide.trees:,} trees on statistics of {number:,} training series."
+        """Fit the wide part, in place; a sentence on what came of it, "" for a model without one."""
+        wide = model.wide if isinstance(model, SequenceModel) else None
+        if isinstance(wide, Forest):
+            number = grow_forest(wide, self, examples)
+            return f"model.wide: {wide.trees:,} trees on statistics of {number:,} training series."
+        if isinstance(wide, Kernels):
+            number = solve_kernels(wide, self, examples)
+            return f"model.wide: {wide.weight.shape[0]:,} shares of steps, weighed by {number:,} training series."
+        return ""
 
     def mixed(self, wide: Sequence[Any], deep: Sequence[Any], examples: Sequence[AnyExample]) -> Mix:
         """How much of the wide part and of the deep one fits these rows best. wide, deep: outputs of each alone"""
