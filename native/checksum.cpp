@@ -40,26 +40,36 @@ std::uint64_t sum_of(Wide v) {
     return sum;
 }
 
-void one_block(const Word* words, const std::uint32_t* keys, std::uint64_t* sums) {
-    Wide first{}, second{};
-#pragma GCC unroll 4
+// `COUNT` neighbouring blocks, so that each key is loaded once for all of them.
+template <int COUNT>
+void some_blocks(const Word* words, const std::uint32_t* keys, std::uint64_t* sums) {
+    Wide first[COUNT] = {}, second[COUNT] = {};
+#pragma GCC unroll 2
     for (long k = 0; k < CHECKED_AT_ONCE; k += VL) {
-        const U w = load(words + k);
-        first += product_of_pairs(w + load(keys + k));
-        second += product_of_pairs(w + load(keys + CHECKED_AT_ONCE + k));
+        const U one = load(keys + k), other = load(keys + CHECKED_AT_ONCE + k);
+#pragma GCC unroll 2
+        for (int b = 0; b < COUNT; ++b) {
+            const U w = load(words + b * CHECKED_AT_ONCE + k);
+            first[b] += product_of_pairs(w + one);
+            second[b] += product_of_pairs(w + other);
+        }
     }
-    sums[0] = sum_of(first);
-    sums[1] = sum_of(second);
+    for (int b = 0; b < COUNT; ++b) {
+        sums[2 * b] = sum_of(first[b]);
+        sums[2 * b + 1] = sum_of(second[b]);
+    }
 }
 
 void checksums(const void* memory, long bytes, const std::uint32_t* keys, std::uint64_t* sums) {
     constexpr long BLOCK = CHECKED_AT_ONCE * sizeof(Word);
     const char* at = static_cast<const char*>(memory);
-    for (; bytes >= BLOCK; bytes -= BLOCK, at += BLOCK, sums += 2) one_block(reinterpret_cast<const Word*>(at), keys, sums);
+    for (; bytes >= 2 * BLOCK; bytes -= 2 * BLOCK, at += 2 * BLOCK, sums += 4)
+        some_blocks<2>(reinterpret_cast<const Word*>(at), keys, sums);
+    for (; bytes >= BLOCK; bytes -= BLOCK, at += BLOCK, sums += 2) some_blocks<1>(reinterpret_cast<const Word*>(at), keys, sums);
     if (!bytes) return;
     Word rest[CHECKED_AT_ONCE] = {};
     std::memcpy(rest, at, static_cast<std::size_t>(bytes));
-    one_block(rest, keys, sums);
+    some_blocks<1>(rest, keys, sums);
 }
 
 }  // namespace

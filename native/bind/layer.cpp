@@ -28,9 +28,11 @@ const char* wanted_isa() { return std::getenv("RECURRA_ISA"); }
 class Layer {
 public:
     // sizes: I, H, P. places: of each weight among the parameters, in the order in which calls give them.
-    // threads_for: of T and N. precision: of the matrices; where it is int8, calls give their scales after the weights
-    Layer(const Kernel& kernel, const Torch& torch, const std::vector<long>& sizes, std::vector<long> places, nb::object threads_for, int precision)
-        : kernel_(kernel), torch_(torch), places_(std::move(places)), threads_for_(std::move(threads_for)) {
+    // threads_for: of T and N; one thread below `shared_from` tokens. precision: of the matrices; where it is int8, calls give their
+    // scales after the weights
+    Layer(const Kernel& kernel, const Torch& torch, const std::vector<long>& sizes, std::vector<long> places, nb::object threads_for, int precision,
+          double shared_from)
+        : kernel_(kernel), torch_(torch), places_(std::move(places)), threads_for_(std::move(threads_for)), shared_from_(shared_from) {
         if (const char* wanted = wanted_isa()) isa_ = wanted;
         job_.plan = kernel.plan();
         job_.I = sizes.at(0), job_.H = sizes.at(1), job_.P = sizes.at(2);
@@ -54,12 +56,13 @@ public:
         job.training = training;
         job.x = input.data;
         const std::shared_ptr<const Rows> rows = point_to_rows(job);
+        const std::shared_ptr<const Patterns> patterns = patterns_for(x, job);
         Tensor made;
-        const nb::object output = torch_.empty(x, nb::make_tuple(job.T, job.N, kernel_.width(job, 0)), made);
+        const nb::object output = torch_.like(patterns->output, made);
         job.output = made.data;
-        nb::list finals;
+        nb::object finals = nb::steal(PyTuple_New(kernel_.states()));
         for (int i = 0; i < kernel_.states(); ++i) {
-            finals.append(torch_.empty(x, nb::make_tuple(1, job.N, kernel_.width(job, i)), made));
+            PyTuple_SET_ITEM(finals.ptr(), i, torch_.like(patterns->finals[static_cast<std::size_t>(i)], made).release().ptr());
             job.finals[i] = made.data;
         }
         LastMet last = training ? nullptr : kept.last;
@@ -69,8 +72,8 @@ public:
             tape = forward(job, last);
         }
         kept.last = std::move(last);
-        if (!training) return nb::make_tuple(output, nb::tuple(finals));
-        return nb::make_tuple(output, nb::tuple(finals), nb::cast(std::move(tape)));
+        if (!training) return nb::make_tuple(output, finals);
+        return nb::make_tuple(output, finals, nb::cast(std::move(tape)));
     }
 
     // Gradients of x and of the weights, None where not wanted, from those of the results, None for zeros.
@@ -153,8 +156,26 @@ private:
         }
         std::shared_ptr<const Rows> rows = rows_;
         job.rank = rows->rank.data(), job.active = rows->active.data(), job.token = rows->token.data();
-        job.threads = usable(nb::cast<int>(threads_for_(job.T, job.N)));
+        const bool shared = static_cast<double>(job.T) * static_cast<double>(job.N) >= shared_from_;
+        job.threads = shared ? usable(nb::cast<int>(threads_for_(job.T, job.N))) : 1;
         return rows;
+    }
+
+    // What results are made from.
+    struct Patterns {
+        long T, N;
+        nb::object output;
+        std::vector<nb::object> finals;
+    };
+
+    // Those of the call before, where they are as many. Python's lock is held.
+    std::shared_ptr<const Patterns> patterns_for(nb::handle x, const Job& job) {
+        if (!patterns_ || patterns_->T != job.T || patterns_->N != job.N) {
+            Patterns made{job.T, job.N, torch_.pattern(x, nb::make_tuple(job.T, job.N, kernel_.width(job, 0))), {}};
+            for (int i = 0; i < kernel_.states(); ++i) made.finals.push_back(torch_.pattern(x, nb::make_tuple(1, job.N, kernel_.width(job, i))));
+            patterns_ = std::make_shared<const Patterns>(std::move(made));
+        }
+        return patterns_;
     }
 
     bool is_wanted() const {
@@ -188,6 +209,8 @@ private:
     std::vector<long> places_;
     std::vector<int> scaled_;
     nb::object threads_for_;
+    double shared_from_;
+    std::shared_ptr<const Patterns> patterns_;
     std::optional<std::string> isa_;
     std::shared_ptr<const Rows> rows_;
     Job job_{};
@@ -206,8 +229,8 @@ void bind_layer(nb::module_& m) {
         });
     nb::class_<Kept>(m, "Kept").def(nb::init<>()).def_prop_ro("nbytes", [](const Kept& k) { return k.last ? k.last->bytes() : 0; });
     nb::class_<Layer>(m, "Layer")
-        .def(nb::init<const Kernel&, const Torch&, const std::vector<long>&, std::vector<long>, nb::object, int>(), nb::keep_alive<1, 2>(), nb::keep_alive<1, 3>(),
-             "kernel"_a, "torch"_a, "sizes"_a, "places"_a, "threads_for"_a, "precision"_a = 0)
+        .def(nb::init<const Kernel&, const Torch&, const std::vector<long>&, std::vector<long>, nb::object, int, double>(), nb::keep_alive<1, 2>(), nb::keep_alive<1, 3>(),
+             "kernel"_a, "torch"_a, "sizes"_a, "places"_a, "threads_for"_a, "precision"_a = 0, "shared_from"_a = 0.0)
         .def("run", &Layer::run)
         .def("gradients", &Layer::gradients);
 }

@@ -31,7 +31,8 @@ public:
     // float32, bfloat16, int8: torch's names of them
     Torch(nb::object base, nb::tuple types, nb::object float32, bool plainly, nb::object bfloat16, nb::object int8)
         : types_(std::move(types)), dtypes_{std::move(float32), std::move(bfloat16), std::move(int8)}, is_neg_(base.attr("is_neg")), data_ptr_(base.attr("data_ptr")),
-          is_contiguous_(base.attr("is_contiguous")), new_empty_(base.attr("new_empty")) {
+          is_contiguous_(base.attr("is_contiguous")), new_empty_(base.attr("new_empty")), expand_(base.attr("expand")),
+          empty_like_(nb::module_::import_("torch").attr("empty_like")) {
         if (plainly || !nb::hasattr(base, "__dlpack_c_exchange_api__")) return;
         const nb::object capsule = base.attr("__dlpack_c_exchange_api__");
         const auto* api = static_cast<const Exchange*>(PyCapsule_GetPointer(capsule.ptr(), "dlpack_exchange_api"));
@@ -48,6 +49,17 @@ public:
     // A tensor of that shape, of the kind that `like` is.
     nb::object empty(nb::handle like, const nb::tuple& shape, Tensor& to) const {
         nb::object made = new_empty_(like, shape);
+        if (!is_plain(made) || !numbers(made, to, FLOAT32)) throw std::runtime_error("torch made a tensor that is not in order in the CPU's memory");
+        return made;
+    }
+
+    // What `like` makes a tensor of that shape from, in two thirds of the time that `empty` takes: one number, expanded.
+    nb::object pattern(nb::handle like, const nb::tuple& shape) const { return expand_(new_empty_(like, nb::make_tuple(1)), shape); }
+
+    nb::object like(nb::handle pattern, Tensor& to) const {
+        PyObject* argument = pattern.ptr();
+        nb::object made = nb::steal(PyObject_Vectorcall(empty_like_.ptr(), &argument, 1, nullptr));
+        if (!made.is_valid()) throw nb::python_error();
         if (!is_plain(made) || !numbers(made, to, FLOAT32)) throw std::runtime_error("torch made a tensor that is not in order in the CPU's memory");
         return made;
     }
@@ -121,7 +133,7 @@ private:
 
     nb::tuple types_;
     std::array<nb::object, 3> dtypes_;  // by Precision
-    nb::object is_neg_, data_ptr_, is_contiguous_, new_empty_;
+    nb::object is_neg_, data_ptr_, is_contiguous_, new_empty_, expand_, empty_like_;
     int (*describe_)(void*, nb::dlpack::dltensor*) = nullptr;
 };
 

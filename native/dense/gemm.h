@@ -102,7 +102,8 @@ void multiply(Left left, long rows, const typename Numbers::Word* packed, long v
     if (rows <= 0) return;
     const RowTiles tiles(rows);
     const float* a = left.a;
-    long block = v0 / target.columns, column = v0 % target.columns;
+    long block = 0, column = 0;
+    if (v0) block = v0 / target.columns, column = v0 % target.columns;
     for (long p = v0 / 2; 2 * p < v1;) {
         const int np = panels_at_once(tiles.tallest(), (v1 + 1) / 2 - p);
         Column columns[12];
@@ -115,9 +116,12 @@ void multiply(Left left, long rows, const typename Numbers::Word* packed, long v
         for (long k = 0; k < tiles.count; ++k) {
             const int mr = static_cast<int>(tiles.height + (k < tiles.taller));
             between();
-            left.next = reinterpret_cast<const char*>(packed + (p + np) * panel) + k * (left.depth() * LINE / tiles.count);
-            left.step = LINE / tiles.count < 64 ? LINE / tiles.count : 64;
+            if (mr >= FETCHING_ROWS) {
+                left.next = reinterpret_cast<const char*>(packed + (p + np) * panel) + k * (left.depth() * LINE / tiles.count);
+                left.step = LINE / tiles.count < 64 ? LINE / tiles.count : 64;
+            }
             find_tile<Packed, Numbers>(mr, np)(left, packed + p * panel, panel, columns);
+            if (k + 1 == tiles.count) break;
             left.a += mr * left.row;
             for (int j = 0; j < 2 * np; ++j) {
                 columns[j].init += mr * columns[j].init_row;

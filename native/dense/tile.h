@@ -18,6 +18,9 @@ constexpr int MAX_ROWS = 6;
 constexpr int MAX_SUMS = 8;
 #endif
 
+// From so many rows on, tiles fetch weights for later ones.
+constexpr int FETCHING_ROWS = 4;
+
 // Where the rows of A are: row i, place k at a[i * row + k], in `outer` runs of `inner` numbers that lie `skip` apart.
 // next: what tiles of B come after this one; each k fetches a line and goes on by `step` bytes (not Packed).
 // scales: of the columns of B, where its numbers have any.
@@ -74,7 +77,7 @@ template <int MR, int NP, bool Packed, typename Numbers>
             V right[AT_ONCE * 2];
 #pragma GCC unroll 6
             for (int j = 0; j < AT_ONCE; ++j) Numbers::read(b + j * panel, left.scales, j, right[2 * j], right[2 * j + 1]);
-            if constexpr (MR >= 4) {  // the L1 prefetcher alone loses a tenth of the speed when B comes from L2
+            if constexpr (MR >= FETCHING_ROWS) {  // the L1 prefetcher alone loses a tenth of the speed when B comes from L2
                 __builtin_prefetch(b + 16 * Numbers::WORDS);
                 if constexpr (!Packed) {
                     __builtin_prefetch(next);

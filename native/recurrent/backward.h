@@ -101,7 +101,9 @@ public:
     // inputs: memory for a few tokens of the gradient to x
     Backward(const Job& job, BackwardMemory& memory, const Tape& tape, const Share& share, float* inputs)
         : job_(job), m_(memory), tape_(tape), share_(share), inputs_(inputs), sizes_(job), plan_(plan_of(job)),
-          step_{job, plan_.backward, share, memory.packed, memory.parameters, nullptr, 0, nullptr, 0, {}, {}} {}
+          step_{job, plan_.backward, share, memory.packed, memory.parameters, nullptr, 0, nullptr, 0, {}, {}, {}, {}, -1} {
+        measure_areas(step_);
+    }
 
     void run() {
         if (job_.mask) copy_mask();
@@ -176,7 +178,7 @@ private:
         const Program& b = plan_.backward;
         for (int k = 0; k < b.num_areas; ++k) {
             const Area& a = b.areas[k];
-            const long row = area_stride(sizes_, a), token = job_.token[t] + share_.r0;
+            const long row = step_.strides[k], token = job_.token[t] + share_.r0;
             step_.block.stride[k] = row;
             switch (a.kind) {
                 case Area::IN: step_.block.area[k] = adjoint(now_, a.index); break;

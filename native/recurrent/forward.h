@@ -112,7 +112,9 @@ public:
             int thread)
         : job_(job), w_(weights), m_(memory), tape_(tape), share_(share), sizes_(job), plan_(plan_of(job)),
           slots_(memory.slots[share.by_units ? 0 : thread]), inputs_(memory.inputs[thread]),
-          step_{job, plan_.forward, share, weights.packed, weights.parameters, nullptr, 0, nullptr, 0, {}, {}} {}
+          step_{job, plan_.forward, share, weights.packed, weights.parameters, nullptr, 0, nullptr, 0, {}, {}, {}, {}, -1} {
+        measure_areas(step_);
+    }
 
     void run() {
         if (job_.mask) copy_mask();
@@ -215,7 +217,7 @@ private:
         const Program& f = plan_.forward;
         for (int k = 0; k < f.num_areas; ++k) {
             const Area& a = f.areas[k];
-            step_.block.stride[k] = area_stride(sizes_, a);
+            step_.block.stride[k] = step_.strides[k];
             switch (a.kind) {
                 case Area::IN: step_.block.area[k] = state(now_, a.index); break;
                 case Area::OUT: step_.block.area[k] = state(1 - now_, a.index); break;

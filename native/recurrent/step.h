@@ -175,6 +175,8 @@ inline Share share_of(const Job& job, const Program& program, int thread, int th
     return share;
 }
 
+constexpr int MAX_STAGES = 32;
+
 // One thread's view of a step.
 struct Step {
     const Job& job;
@@ -188,6 +190,9 @@ struct Step {
     long mask_row;
     Block block;                // areas of this step, row r0 first
     Ahead next[2];              // what the step after this one reads first
+    long strides[MAX_AREAS];    // of the program's areas
+    long groups[MAX_STAGES];    // blocks at once, by stage, for so many rows
+    long grouped_rows;
 };
 
 // The argument of a product, as rows that a tile can read.
@@ -256,15 +261,31 @@ inline void mask_argument(const Step& step, const Product& p, long rows) {
     }
 }
 
+// Once for all steps of as many rows: divisions take as long as a small product.
+inline void group_stages(Step& step, long rows) {
+    if (step.grouped_rows == rows) return;
+    step.grouped_rows = rows;
+    for (int k = 0; k < step.program.num_stages; ++k) {
+        const Stage& stage = step.program.stages[k];
+        const long all = step.share.u1[stage.width] - step.share.u0[stage.width];
+        step.groups[k] = step.program.whole || all < 1 ? all + 1 : group_of(stage, rows, all);
+    }
+}
+
+inline void measure_areas(Step& step) {
+    for (int k = 0; k < step.program.num_areas; ++k) step.strides[k] = area_stride(Sizes(step.job), step.program.areas[k]);
+}
+
 inline void run_stages(Step& step, long rows) {
     const Packed* packed = step.packed;
+    group_stages(step, rows);
     for (int k = 0; k < step.program.num_stages; ++k) {
         const Stage& stage = step.program.stages[k];
         Block& block = step.block;
         block.rows = rows;
         block.units = Sizes(step.job).units(stage.width);
         const long first = step.share.u0[stage.width], last = step.share.u1[stage.width];
-        const long group = step.program.whole || last - first < 1 ? last - first + 1 : group_of(stage, rows, last - first);
+        const long group = step.groups[k];
         const auto finish = step.job.training ? stage.training : stage.inference;
         for (int j = 0; j < stage.num_products && step.mask; ++j) {
             const Product& p = stage.products[j];

@@ -68,18 +68,15 @@ class Straight:
         if self.kept is None or transformed((x, *weights)):
             return None
         training = torch.is_grad_enabled() and (x.requires_grad or any(w.requires_grad for w in weights))
-        run = self._train if training else self._infer
-        made = None if self._ready is None else run(self._ready, x, weights)
+        ready, made = self._ready, None
+        if ready is not None:
+            made = self._train(ready, x, weights) if training else ready.layer.run(x, weights, self.kept, False)
         if made is None:
             ready = _ready_for(cell, x, names, weights, precision)
             if ready is None or ready is self._ready:
                 return None
             self._ready = ready
-            made = run(ready, x, weights)
-        return made
-
-    def _infer(self, ready: _Ready, x: Tensor, weights: tuple[Tensor, ...]) -> Made | None:
-        made: Made | None = ready.layer.run(x, weights, self.kept, False)
+            made = self._train(ready, x, weights) if training else ready.layer.run(x, weights, self.kept, False)
         return made
 
     def _train(self, ready: _Ready, x: Tensor, weights: tuple[Tensor, ...]) -> Made | None:
@@ -157,8 +154,15 @@ def _ready(
     if kernel is None:
         return None
     sizes, places = [I, fits.sizes["H"], fits.sizes["P"]], [PARAMETERS.index(name) for name, _ in shapes]
+    shared_from = cpu.SMALLEST_SHARED_CALL / (2 * fits.numbers)
     layer = cpu.layer(
-        kernel, _torch(), sizes, places, lambda T, N: cpu.threads_for(T, N, fits.numbers), NUMBERS[precision]
+        kernel,
+        _torch(),
+        sizes,
+        places,
+        lambda T, N: cpu.threads_for(T, N, fits.numbers),
+        NUMBERS[precision],
+        shared_from,
     )
     return _Ready(layer, cell, shapes, fits.widths)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from operator import itemgetter
 from typing import Any
 
 import torch
@@ -103,6 +104,9 @@ class Recurrent(nn.Module):
         self._register(device, dtype)
         self._names = [[(p.name, _name(p, *place)) for p in self._layout()] for place in self._places()]
         self._parameter_names, self._registered_names = zip(*self._names[0], strict=True)
+        # A quarter of the time of a comprehension.
+        names = self._registered_names
+        self._take = itemgetter(*names) if len(names) > 1 else partial(_only, names[0])
         self._state_sizes = self.state_sizes()
         self._shortest = [Straight() for _ in self._places()]
         # Found out now: torch's compiler cannot look into a cell's equations.
@@ -288,11 +292,11 @@ class Recurrent(nn.Module):
             return None
         if type(input) is not Tensor or self.backend not in ("auto", "cpu") or self.watch is not None or recording():
             return None
-        if input.dim() != 3:
+        if self.batch_first and input.dim() != 3:
             return None
-        x, registered = input.transpose(0, 1) if self.batch_first else input, self._parameters
+        x = input.transpose(0, 1) if self.batch_first else input
         try:
-            weights: tuple[Any, ...] = tuple([registered[name] for name in self._registered_names])
+            weights: tuple[Any, ...] = self._take(self._parameters)
         except KeyError:  # parametrized, pruned, or of fewer bits
             if self.precision != FLOAT32 and torch.is_grad_enabled():
                 return None
@@ -511,6 +515,11 @@ def _refuse(extra: dict[str, Any], *words: str) -> None:
     for word in words:
         if word in extra:
             raise ConfigError(REFUSALS[word])
+
+
+def _only(name: str, registered: Mapping[str, Any]) -> tuple[Any, ...]:
+    """As an itemgetter of several names, of one."""
+    return (registered[name],)
 
 
 def _name(parameter: Parameter, layer: int, direction: int) -> str:
