@@ -5,7 +5,7 @@
 
 namespace recurra::RECURRA_ISA {
 
-// The tape: what forward leaves for backward. One row of each area a token.
+// The tape: what forward leaves for backward, one row of each area a token; and what one stage leaves for another, a row of the batch.
 struct Tape {
     float* area[MAX_AREAS];
 
@@ -15,7 +15,8 @@ struct Tape {
         for (int k = 0; k < f.num_areas; ++k) {
             const Area& a = f.areas[k];
             const bool taped = a.kind == Area::KEEP || a.kind == Area::ARGUMENT;
-            area[k] = taped ? bump.floats((job.training ? num_tokens(job) : job.N) * area_stride(s, a)) : nullptr;
+            const long rows = taped && job.training ? num_tokens(job) : job.N;
+            area[k] = taped || a.kind == Area::SCRATCH ? bump.floats(rows * area_stride(s, a)) : nullptr;
         }
     }
 };
@@ -229,9 +230,10 @@ private:
                     step_.block.area[k] = w_.parameters;
                     step_.block.stride[k] = 0;
                     break;
-                default:
-                    step_.block.area[k] =
-                        tape_.area[k] + ((job_.training ? job_.token[t] : 0) + share_.r0) * step_.block.stride[k];
+                default: {
+                    const bool by_token = job_.training && a.kind != Area::SCRATCH;
+                    step_.block.area[k] = tape_.area[k] + ((by_token ? job_.token[t] : 0) + share_.r0) * step_.block.stride[k];
+                }
             }
         }
     }

@@ -6,7 +6,7 @@
 namespace recurra::RECURRA_ISA {
 
 // A user's cell is compiled apart from the engine; this number says whether the two fit. Raise it with any change here.
-constexpr int PLAN_VERSION = 2;
+constexpr int PLAN_VERSION = 3;
 constexpr int MAX_STATES = 8;
 constexpr int MAX_AREAS = 32;
 constexpr int MAX_SOURCES = 4;

@@ -6,7 +6,7 @@ mean. Memory is a list of areas; an area holds, for each row and each block of u
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -178,14 +178,18 @@ class Program:
             self.where.setdefault(at, []).append(place)
         self.stage(self.level[at], self.graph.nodes[at].width).stores.append((at, place, training))
 
-    def place_stages(self, cross: str) -> None:
-        """Give every value its stage, reductions their numbers, and values that a later stage reads a place."""
+    def place_stages(self, kept: Collection[int] = ()) -> None:
+        """Give every value its stage, reductions their numbers, and values that a later stage reads a place.
+
+        kept: nodes that stay for the gradient; others stand in scratch memory, which the next step writes over
+        """
+        cross = {at: "keep" if at in kept else "scratch" for at in range(len(self.graph.nodes))}
         nodes = self.graph.nodes
         for at, node in enumerate(nodes):
             if not self.is_value(at):
                 continue
             if node.kind in ("mean", "sum"):
-                place = self.vector(cross, "1")
+                place = self.vector(cross[at], "1")
                 self.where[at] = [place]
                 argument = node.args[0]
                 self.stage(self.level[argument], nodes[argument].width).sums.append((at, place))
@@ -196,7 +200,7 @@ class Program:
                 for a in self.arguments(at):
                     late = self.is_value(a) and nodes[a].width != "1" and self.level[a] < self.level[at]
                     if late and a not in self.where:
-                        self.store(a, self.vector(cross, nodes[a].width))
+                        self.store(a, self.vector(cross[a], nodes[a].width))
 
 
 def build(cell: Cell) -> tuple[Program, Program, list[Outer], list[Flow], Product | None]:
@@ -220,7 +224,7 @@ def forward_program(cell: Cell, vectors: Vectors) -> tuple[Program, dict[int, Pl
     for index, name in enumerate(cell.states):
         program.area("in", cell.size(name), index, count=1)
     _place_slots(program)
-    program.place_stages("keep")
+    program.place_stages(tape)
     kept: dict[int, Place] = {}
     for at in tape:
         if at not in program.where:
@@ -307,14 +311,14 @@ def backward_program(
             area = program.area("keep", kind_area.width, count=kind_area.count)
             program.where[at] = [(area, kept[int(node.value)][1])]
     runs = _place_deltas(program, flows)
-    program.place_stages("scratch")
+    program.place_stages()
     for index, name in enumerate(cell.states):
         out = (program.area("out", cell.size(name), index, count=1), 0)
         if f"state:{name}" in graph.outputs:
             program.store(graph.outputs[f"state:{name}"], out)
     outers, to_input = _outers(program, forward, runs)
     vector_flows = _vector_flows(program)
-    _write_over_kept(program)
+    _write_over_kept(program, forward)
     return program, outers, vector_flows, to_input
 
 
@@ -384,29 +388,63 @@ def _window(order: list[int], nodes: list[int]) -> int | None:
     return None
 
 
-def _write_over_kept(program: Program) -> None:
+def _write_over_kept(program: Program, forward: Program) -> None:
     """Let deltas take the memory of kept values of their width: half the memory, and lines that are in cache already.
 
-    No stage after the first that writes a delta may read a kept value; within a stage, loads come first.
+    A delta may stand where a value is that no stage after its own reads; within a stage, loads come first. So what is
+    read last is kept last.
     """
-    for delta in (a for a in program.areas if a.kind == "delta"):
+    for delta in [a for a in program.areas if a.kind == "delta"]:
         for at, keep in enumerate(program.areas):
             if (keep.kind, keep.width) == ("keep", delta.width) and keep.count >= delta.count:
-                written = [
-                    k for k, s in enumerate(program.stages) if any(_is(program, p, delta) for _, p, _ in s.stores)
-                ]
-                read = [k for k, stage in enumerate(program.stages) if at in _areas_read(program, stage)]
-                if max(read, default=0) <= min(written, default=0):
+                written = [_first_written(program, (program.areas.index(delta), k)) for k in range(delta.count)]
+                read = [_last_read(program, (at, k)) for k in range(keep.count)]
+                order = _order_of_kept(written, read)
+                if order is not None:
+                    _reorder(program, at, order)
+                    _reorder(forward, _area_like(forward, keep), order)
                     delta.count, delta.over_kept = keep.count, True
 
 
-def _is(program: Program, place: Place, area: Area) -> bool:
-    return program.areas[place[0]] is area
+def _first_written(program: Program, place: Place) -> int:
+    return min(k for k, stage in enumerate(program.stages) if any(p == place for _, p, _ in stage.stores))
 
 
-def _areas_read(program: Program, stage: Stage) -> set[int]:
-    """Areas with the forward pass's values that a stage's function loads from."""
-    found: set[int] = set()
+def _last_read(program: Program, place: Place) -> int:
+    return max((k for k, stage in enumerate(program.stages) if place in _kept_read(program, stage)), default=-1)
+
+
+def _order_of_kept(written: list[int], read: list[int]) -> list[int] | None:
+    """The kept values in an order in which delta k is written no earlier than value k is read last; None if none is."""
+
+    def fits(order: list[int]) -> bool:
+        return all(read[at] <= stage for at, stage in zip(order, written, strict=False))
+
+    if fits(same := list(range(len(read)))):
+        return same
+    early, places = sorted(same, key=lambda at: read[at]), sorted(range(len(written)), key=lambda k: written[k])
+    order = [early[places.index(k)] for k in range(len(written))] + early[len(written) :]
+    return order if fits(order) else None
+
+
+def _area_like(program: Program, area: Area) -> int:
+    return next(
+        k for k, a in enumerate(program.areas) if (a.kind, a.width, a.index) == (area.kind, area.width, area.index)
+    )
+
+
+def _reorder(program: Program, area: int, order: list[int]) -> None:
+    """Give the vectors of an area, and all that says where they are, another order: the old number by the new."""
+    new = {(area, old): (area, k) for k, old in enumerate(order)}
+    for places in program.where.values():
+        places[:] = [new.get(place, place) for place in places]
+    for stage in program.stages:
+        stage.stores = [(at, new.get(place, place), training) for at, place, training in stage.stores]
+
+
+def _kept_read(program: Program, stage: Stage) -> set[Place]:
+    """The forward pass's values that a stage's function loads."""
+    found: set[Place] = set()
     seen: set[int] = set()
     rest = [*stage.nodes, *(at for at, _, _ in stage.stores), *(at for at, _ in stage.sums)]
     while rest:
@@ -415,7 +453,7 @@ def _areas_read(program: Program, stage: Stage) -> set[int]:
             continue
         seen.add(at)
         if program.graph.nodes[at].kind == "forward":
-            found.add(program.where[at][0][0])
+            found.add(program.where[at][0])
         elif not program.is_value(at) or program.level[at] >= stage.level:
             rest += program.arguments(at)
     return found
