@@ -7,9 +7,9 @@ import re
 
 import pytest
 
-from recurra.report import Chart, Curve
+from recurra.report import Chart, Curve, pictures
 from recurra.report.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, svg, thinned, ticks
-from report.reporting import parsed
+from report.reporting import parsed, small_report
 
 
 def chart(*curves):
@@ -80,3 +80,11 @@ def test_the_legend_names_each_curve():
 )
 def test_ticks_are_round_numbers(low, high, expected):
     assert ticks(low, high) == pytest.approx(expected, abs=1e-12)
+
+
+def test_each_map_of_named_points_has_a_picture_of_its_own() -> None:
+    maps = [
+        Chart(title, "x", "y", (Curve("words", ((0.0, 1.0), (1.0, 0.0)), dots=True, labels=("a", "b")),))
+        for title in ("first", "second")
+    ]
+    assert list(pictures(small_report(tables=()), maps).files) == ["map.png", "map_2.png"]

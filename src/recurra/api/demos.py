@@ -154,6 +154,16 @@ DEMOS: Mapping[str, Demo] = {
         "What comes next? The language reference of Python, character by character, from the standard library.",
         _about_topics,
     ),
+    "word_vectors": Demo(
+        "topics",
+        {
+            "task": {"name": "word_vectors", "tokenizer": {"name": "words", "lowercase": True}, "min_count": 3},
+            "model": {"vector_size": 50},
+            "training": {"epochs": 30},
+        },
+        "Which words are near? Those of the language reference of Python, by the words that stand around them.",
+        _about_topics,
+    ),
     "forecasting": Demo(
         "co2",
         {

@@ -29,7 +29,7 @@ class Pictures:
 
 
 def pictures(report: Report, charts: Sequence[Chart], maps: Sequence[HeatMap] = ()) -> Pictures:
-    """Draw the first confusion matrix, all curves, a map of named points, all heat maps.
+    """Draw the first confusion matrix, all curves, maps of named points, all heat maps.
 
     Without matplotlib nothing is drawn, and the note says how to install it.
     """
@@ -45,7 +45,7 @@ def pictures(report: Report, charts: Sequence[Chart], maps: Sequence[HeatMap] = 
         if curves := [chart for chart in charts if not _is_map(chart)]:
             files["curves.png"] = curves_png(curves)
         if named := [chart for chart in charts if _is_map(chart)]:
-            files["map.png"] = map_png(named[0])
+            files |= {"map.png" if k == 1 else f"map_{k}.png": map_png(chart) for k, chart in enumerate(named, 1)}
         if maps:
             files["attention.png"] = heat_png(maps)
     return Pictures(files, (GLYPHS,) if any("Glyph" in str(w.message) for w in caught) else ())

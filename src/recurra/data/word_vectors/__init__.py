@@ -5,6 +5,7 @@ reading     a file to a table, whatever its form; says what it left out
 text        a word a line with its numbers: GloVe, and word2vec's text form, which fastText's .vec is
 binary      word2vec's binary form          subwords    fastText's .bin, with vectors for words it has never seen
 writing     a table to a file, whole or not at all      planes  vectors as points of a plane
+groups      words in groups, by k-means
 questions   files of analogies and of pairs with people's marks
 """
 

@@ -26,7 +26,7 @@ from recurra.tasks.language_model.reading import text_of
 from recurra.tasks.text import TextEncoder
 from recurra.tasks.word_vectors.glove import GloveLearning, PairSampler
 from recurra.tasks.word_vectors.learning import Learning, Scored
-from recurra.tasks.word_vectors.tables import neighbours
+from recurra.tasks.word_vectors.tables import groups, neighbours
 from recurra.tasks.word_vectors.texts import TextSampler, WordText
 
 # Places between two texts that are scored, so that what is drawn for one is not drawn for another.
@@ -162,8 +162,9 @@ class WordVectorLearning:
         return ()
 
     def samples(self, model: torch.nn.Module, device: torch.device) -> tuple[Table, ...]:
-        """Frequent words with their neighbours."""
-        return (neighbours(self.vectors_of(model)),)
+        """Frequent words with their neighbours, and in groups."""
+        vectors = self.vectors_of(model)
+        return neighbours(vectors), groups(vectors)
 
     def baselines(self, train: Sequence[WordText], splits: Mapping[str, Sequence[WordText]]) -> Compared:
         """What it reaches not to look at the words around: one answer for all words, or how frequent each is."""
