@@ -83,7 +83,9 @@ class Roofline:
         """As many bytes as are read again and again: a step's weights, and all that streams."""
         a_step = self._recurrent if self.problem.configuration.T > 1 else self._weight_bytes
         sizes = {WEIGHTS: a_step, STREAMS: self._stream_bytes}
-        return {name: torch.ones(max(min(size, MOST_HELD), 1024) // 4) for name, size in sizes.items()}
+        return {
+            name: torch.ones(max(min(size, MOST_HELD), 1024) // 4, dtype=torch.float32) for name, size in sizes.items()
+        }
 
     @property
     def _weight_bytes(self) -> int:

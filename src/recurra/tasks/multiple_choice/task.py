@@ -97,7 +97,9 @@ class MultipleChoice:
         tokens, lengths = pad_arrays([one.ids for e in examples for one in e.encoded])
         counts = torch.tensor([len(e.encoded) for e in examples], dtype=torch.int64)
         known = [e.gold for e in examples if e.gold is not None]
-        targets = {"choices": torch.tensor(known)} if examples and len(known) == len(examples) else {}
+        targets = (
+            {"choices": torch.tensor(known, dtype=torch.int64)} if examples and len(known) == len(examples) else {}
+        )
         return Batch({"tokens": tokens, "choices": counts}, lengths, targets, tuple(indices))
 
     def loss(self, prediction: Prediction, batch: Batch) -> Loss:

@@ -130,8 +130,8 @@ class PassageReader:
         lengths = [len(texts[n][0]) + stop - start + self.marks for n, start, stop in rows]
         given = [(texts[n][0], texts[n][1], start, stop) for n, start, stop in rows]
         found = self._piece_inputs(given) if self.pieces is not None else self._word_inputs(given)
-        found |= {"piece_lengths": torch.tensor(lengths), "places": pad_sequence(places)}
-        return found, torch.tensor([len(each) if nulls else 0 for each in spans])
+        found |= {"piece_lengths": torch.tensor(lengths, dtype=torch.int64), "places": pad_sequence(places)}
+        return found, torch.tensor([len(each) if nulls else 0 for each in spans], dtype=torch.int64)
 
     def _places(
         self, spans: Sequence[Window], own: Sequence[int], asked: int, passage: int, rows: int, nulls: bool

@@ -131,7 +131,7 @@ class QuestionAnswering:
         lengths = nulls + torch.tensor([len(e.passage) for e in examples], dtype=torch.int64)
         targets = {}
         if examples and all(e.span is not None or (self.nulls and e.answers is not None) for e in examples):
-            targets = {"spans": torch.tensor([e.span or (-1, -1) for e in examples])}
+            targets = {"spans": torch.tensor([e.span or (-1, -1) for e in examples], dtype=torch.int64)}
         return Batch({**inputs, "nulls": nulls}, lengths, targets, tuple(indices))
 
     def loss(self, prediction: Prediction, batch: Batch) -> Loss:
