@@ -18,6 +18,18 @@ MASK = 2**64 - 1
 COUNTS = np.arange(V, 0, -1).astype(np.int64) ** 2
 
 
+class AllThreads:
+    """As many threads as may be, whether or not they are faster."""
+
+    def run(self, threads, size, work):
+        return work(threads)
+
+
+@pytest.fixture(autouse=True)
+def all_threads(monkeypatch):
+    monkeypatch.setattr(words, "TEAM", AllThreads())
+
+
 def mixed(z):
     """splitmix64."""
     z = (z + 0x9E3779B97F4A7C15) & MASK

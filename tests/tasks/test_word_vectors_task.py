@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,24 @@ from recurra.api.schema import read_settings
 from recurra.base.contracts import Origin, Record
 from recurra.base.errors import ConfigError, DataError, RunError
 from recurra.data.word_vectors.subwords import fnv
-from recurra.engine import cpu
+from recurra.engine import cpu, words
 from recurra.models import TwoTables
 from recurra.tasks import GivesVectors, MovesModel, WordVectorLearning, WordVectorsConfig
 
 pytestmark = pytest.mark.skipif(not cpu.available(), reason="needs the native engine")
 TEXTS = ["a b a c", "a b rare", "", "c a b a"]
+
+
+class AllThreads:
+    """As many threads as may be, whether or not they are faster."""
+
+    def run(self, threads: int, size: int, work: Callable[[int], Any]) -> Any:
+        return work(threads)
+
+
+@pytest.fixture(autouse=True)
+def all_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(words, "TEAM", AllThreads())
 
 
 def records(texts: list[str]) -> list[Record]:

@@ -22,12 +22,15 @@ from torch import Tensor
 
 from recurra.base.errors import ShapeError
 from recurra.engine import cpu
+from recurra.engine.teams import Team
 
 # Words on one side of a window, and negative samples of one, at most.
 WIDEST, MOST = 64, 63
 # Windows whose products are made at once, at most.
 LARGEST_GROUP: Final = 16
 END: Final = -1
+# The bits do not depend on the number of threads, so that the faster one is taken.
+TEAM: Final = Team()
 
 
 class Distribution(NamedTuple):
@@ -193,10 +196,15 @@ def learn(
         raise ShapeError(f"expected a window of 1 to {WIDEST} and 1 to {MOST} negatives, got {window} and {negatives}")
     if not 1 <= group <= LARGEST_GROUP:
         raise ShapeError(f"group: expected 1 to {LARGEST_GROUP} windows, got {group}")
-    sizes = [len(tokens), V, D, window, negatives, torch.get_num_threads(), group, int(cbow), int(not dynamic)]
     at = [tokens.ctypes.data, inputs.data_ptr(), outputs.data_ptr()]
     at += [array.ctypes.data if (array := arrays.get(name, (None,))[0]) is not None else 0 for name in _ADDRESSES]
-    return cast("tuple[float, int]", cpu._native.train_words(cpu.instruction_set(), sizes, at, seed, position, rate))
+
+    def work(threads: int) -> tuple[float, int]:
+        sizes = [len(tokens), V, D, window, negatives, threads, group, int(cbow), int(not dynamic)]
+        found = cpu._native.train_words(cpu.instruction_set(), sizes, at, seed, position, rate)
+        return cast("tuple[float, int]", found)
+
+    return TEAM.run(torch.get_num_threads(), len(tokens), work)
 
 
 _ADDRESSES = ("keep", "share", "other", "begins", "paths", "bag_begins", "bags")
