@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
 
+from recurra.data.splits import OrderedSplit
 from recurra.tasks.language_model.documents import TextRow
 
 # Characters in which white space is looked for, to cut behind it.
@@ -14,9 +15,10 @@ LOOK = 1000
 ROOM = 4
 
 
-def torn(rows: Sequence[TextRow], sizes: Sequence[int], places: Sequence[float]) -> list[TextRow]:
-    """The rows, with a piece of its own for each part of a row between places. sizes: of the rows, as places count"""
-    ends = accumulate(sizes, initial=0)
+def torn(rows: Sequence[TextRow], rule: OrderedSplit) -> list[TextRow]:
+    """The rows, with a piece of its own for each part of a row between the places where splits end."""
+    sizes = [len(row.key) + 1 for row in rows]
+    places, ends = rule.places(sum(sizes)), accumulate(sizes, initial=0)
     return [
         piece
         for row, (start, end) in zip(rows, pairwise(ends), strict=True)

@@ -112,8 +112,7 @@ class MaskedLMConfig:
         """Rows of which one is cut where train or dev ends: for a text of so few lines that a split has none."""
         if self.document == "row":
             return list(rows)
-        sizes = [len(row.key) + 1 for row in rows]
-        return torn(rows, sizes, rule.places(sum(sizes)))
+        return torn(rows, rule)
 
     def check(self, record: Record) -> None:
         """Raise DataError, with file and line, if this record cannot be learned from."""
