@@ -100,6 +100,7 @@ class QuestionExample:
 
     answers: the right ones, () where there is none, None where nobody knows      span: tokens of the one to learn
     steps: of all windows together      windows: how many there are
+    widened: the answer to learn and the whole tokens it stands in, where these are more; else ""
     """
 
     question: str

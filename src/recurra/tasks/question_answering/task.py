@@ -112,7 +112,7 @@ class QuestionAnswering:
             wanted = most_given(row.answers)
             span = passage.covering(wanted.start, wanted.end)
             if span is not None and (covered := passage.characters(*span)) != (wanted.start, wanted.end):
-                widened = context[covered[0] : covered[1]]
+                widened = f"{wanted.text!r:.60} in {context[covered[0] : covered[1]]!r:.60}"
         return QuestionExample(
             question, context, asked, passage, answers, span, id, origin, len(whole), steps, len(windows), widened
         )
@@ -204,8 +204,7 @@ class QuestionAnswering:
         if wide := [e for e in examples if e.widened]:
             yield (
                 f"{split}: {len(wide):,} of {len(examples):,} answers begin or end inside a token, and are learned "
-                f"with all of it; the first: {wide[0].origin}, {next(iter(wide[0].answers or ('',)))!r:.60} in "
-                f"{wide[0].widened!r:.60}."
+                f"with all of it; the first: {wide[0].origin}, {wide[0].widened}."
             )
         long = [e for e in examples if e.answers and e.span and e.span[1] - e.span[0] >= self.plan.max_answer]
         if long:
