@@ -122,3 +122,18 @@ PLAN_OF_ANOTHER_VERSION = """
 static const int version = 999;
 extern "C" const void* recurra_plan() { return &version; }
 """
+
+
+def test_a_cell_of_too_many_products_is_refused_by_name_and_runs_on_the_reference(cache):
+    @cell(paper="made up for the tests")
+    def deep(x: Value, h: Value, p: Parameters) -> Value:
+        """Products, each of what the one before has given."""
+        y = tanh(p.W("a", x) + p.R("a", h) + p.b("a"))
+        for k in range(20):
+            y = tanh(p.R(f"n{k}", y))
+        return y
+
+    call = call_of(deep)
+    with pytest.raises(ConfigError, match=r"cell 'deep': has 45 values that wait for a product, and the engine"):
+        run(call, backend="cpu")
+    assert torch.equal(run(call).output, run(call, backend="reference").output)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
-from recurra.cells import CELLS
+from recurra.base.errors import ConfigError
+from recurra.cells import CELLS, Cell, Parameters, Value, cell
+from recurra.cells.language import tanh
+from recurra.lower import kernel as module
 from recurra.lower.kernel import kernel
 
 
@@ -32,3 +36,30 @@ def test_what_a_later_loop_needs_is_carried_to_it():
 @pytest.mark.parametrize(("cell", "function"), [("rnn", "forward_0"), ("lstm", "backward_0"), ("gru", "backward_0")])
 def test_units_without_functions_of_functions_are_one_loop(cell, function):
     assert len(unit_loops(cell, function)) == 1
+
+
+def chain(products: int) -> Cell:
+    @cell(paper="made up for the tests")
+    def deep(x: Value, h: Value, p: Parameters) -> Value:
+        """Products, each of what the one before has given."""
+        y = tanh(p.W("a", x) + p.R("a", h) + p.b("a"))
+        for k in range(products):
+            y = tanh(p.R(f"n{k}", y))
+        return y
+
+    return deep
+
+
+def test_a_cell_of_more_parts_than_the_engine_has_room_for_is_refused():
+    assert "namespace cell_deep" in kernel(chain(13))
+    with pytest.raises(ConfigError, match=r"cell 'deep': has 33 values that wait .* the engine has room for 32\."):
+        kernel(chain(14))
+
+
+def test_the_room_is_that_of_the_headers():
+    folder = Path(__file__).parents[2] / "native/recurrent"
+    text = "".join((folder / name).read_text() for name in ("plan.h", "step.h"))
+    found = {name: int(value) for name, value in re.findall(r"constexpr int (MAX_\w+) = (\d+);", text)}
+    assert found.pop("MAX_STATES") == module.MAX_STATES
+    assert found == {name: getattr(module, name) for name in found}
+    assert len(found) == 4

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
+from recurra.base.errors import ConfigError
 from recurra.cells import Cell
 from recurra.lower.graph import Node
 from recurra.lower.program import Area, Flow, Outer, Product, Program, Stage, Vectors, build, gate_places
@@ -29,6 +30,8 @@ _EXPRESSIONS = (
 # ahead, so a function of a function's result stands in a loop of its own, a few blocks of units later.
 _LONG = frozenset(("sigmoid", "tanh", "exp", "log", "log_sigmoid"))
 _BLOCKS_AT_ONCE = 8
+# What the engine has room for, as in native/recurrent/plan.h and step.h.
+MAX_STATES, MAX_AREAS, MAX_STAGES, MAX_PRODUCTS, MAX_SOURCES = 8, 32, 32, 64, 4
 
 
 def kernel(cell: Cell) -> str:
@@ -37,6 +40,7 @@ def kernel(cell: Cell) -> str:
     Raises ConfigError if the cell has no kernel.
     """
     forward, backward, outers, flows, to_input = build(cell)
+    _refuse_large(cell, forward, backward)
     functions = [*_functions(forward, "forward"), *_functions(backward, "backward")]
     parts = [
         f"// {cell.name}: made from its equations by recurra.lower.kernel.",
@@ -50,6 +54,21 @@ def kernel(cell: Cell) -> str:
         "}",
     ]
     return "\n".join(parts) + "\n"
+
+
+def _refuse_large(cell: Cell, forward: Program, backward: Program) -> None:
+    """Raise ConfigError for a cell of more parts than the engine has room for."""
+    programs = (forward, backward)
+    counts = {
+        "states": (len(cell.states), MAX_STATES),
+        "values that wait for a product": (max(len(p.areas) for p in programs), MAX_AREAS),
+        "products one after the other": (max(len(p.stages) for p in programs), MAX_STAGES),
+        "products": (max(sum(len(stage.products) for stage in p.stages) for p in programs), MAX_PRODUCTS),
+        "products of one bias": (max((len(each) for each in forward.vectors.sources), default=0), MAX_SOURCES),
+    }
+    for what, (count, most) in counts.items():
+        if count > most:
+            raise ConfigError(f"cell '{cell.name}': has {count} {what}, and the engine has room for {most}.")
 
 
 def kernels(cells: Iterable[Cell]) -> str:
