@@ -306,3 +306,9 @@ def test_inspect_shows_what_each_head_looked_at(here: Path) -> None:
 def write(config: dict[str, Any]) -> str:
     Path("config.yaml").write_text(yaml.safe_dump(config))
     return "config.yaml"
+
+
+def test_data_on_the_disk_gives_the_same_bits(here: Path) -> None:
+    done("train", "c.yaml", "--out", "disk", "--set", "data.store=disk", "--set", "training.epochs=1")
+    done("train", "c.yaml", "--out", "memory", "--set", "training.epochs=1")
+    assert kept_of("disk") == kept_of("memory")

@@ -179,6 +179,13 @@ def test_the_sampler_hides_by_seed_and_epoch_each_sequence_once() -> None:
         assert torch.equal(part.inputs["tokens"], batch.inputs["tokens"][: len(part.inputs["tokens"]), 1::2])
 
 
+def test_a_rank_without_rows_has_an_empty_batch() -> None:
+    task = fitted()
+    empty = task.hidden([], (), 1, 1)
+    assert empty.inputs["tokens"].shape == (0, 0)
+    assert len(empty.lengths) == 0
+
+
 # -- sequences ---------------------------------------------------------------------------------------------------------
 
 
