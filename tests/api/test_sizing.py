@@ -110,3 +110,21 @@ def test_a_config_points_to_explanations_that_there_are(here: Path) -> None:
     assert "model sequence_model" in pointers
     for pointer in pointers:
         assert done("explain", *pointer.split()).out
+
+
+def series(path: Path, number: int, steps: int) -> Path:
+    def line(n: int) -> str:
+        return f'{{"values": {[float((n + k) % 7) for k in range(steps)]}, "label": "{"ab"[n % 2]}"}}'
+
+    path.write_text("\n".join(map(line, range(number))) + "\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("number", "steps", "wide"), [(100, 30, "kernels"), (4100, 3, "forest"), (40, 26_000, "forest")]
+)
+def test_kernels_stand_beside_few_short_series_and_trees_beside_others(
+    number: int, steps: int, wide: str, here: Path
+) -> None:
+    found = config("series_classification", series(here / "s.jsonl", number, steps))
+    assert found["model"]["wide"]["name"] == wide

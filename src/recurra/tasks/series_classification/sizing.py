@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from recurra.tasks.series_classification.kernels import MOST_SOLVED
-from recurra.tasks.series_columns import number_of_series
+from recurra.tasks.series_columns import number_of_series, number_of_steps
 from recurra.tasks.sizing import AGAINST_OVERFITTING, Choice, Options, Seen, batch_rows, epochs, training, units
 
 # Series under which fewer units, and more passes, were better on dev (docs/results.md, "Series").
 FEW = 600
+# Steps of all series up to which the shares of all kernels take about a minute of one core.
+MOST_STEPS = 1_000_000
 
 
 def sized(options: Options, seen: Seen) -> list[Choice]:
@@ -16,7 +18,8 @@ def sized(options: Options, seen: Seen) -> list[Choice]:
     series = Seen(seen.rows[:number] if number < len(seen.rows) else seen.rows, number)
     batch = batch_rows(number)
     wide = Choice("model.wide", "forest", "what statistics can tell need not be learned by the network")
-    if number <= MOST_SOLVED and options.get("flatten") is not True:
+    short = number_of_steps(seen.rows, seen.number) <= MOST_STEPS
+    if number <= MOST_SOLVED and short and options.get("flatten") is not True:
         wide = Choice("model.wide", "kernels", "better than networks on small public sets of series")
     passes = epochs(number, batch, at_1000=30, power=0.5, tokens=0, most=60)
     return [
