@@ -24,6 +24,8 @@ from recurra.api.prepare import prepare
 from recurra.api.schema import read_settings
 from recurra.base.errors import ConfigError, DataError
 from recurra.data.formats import read
+from recurra.service import Limits, open_runs
+from service.service_room import Asked
 
 SMALL = {
     "inputs": {"name": "word_pieces", "embedding_size": 16, "max_positions": 32},
@@ -312,3 +314,16 @@ def test_data_on_the_disk_gives_the_same_bits(here: Path) -> None:
     done("train", "c.yaml", "--out", "disk", "--set", "data.store=disk", "--set", "training.epochs=1")
     done("train", "c.yaml", "--out", "memory", "--set", "training.epochs=1")
     assert kept_of("disk") == kept_of("memory")
+
+
+def test_the_service_fills_places_and_names_a_model_by_what_it_answers(here: Path) -> None:
+    served = Asked(open_runs([here / "run"], device="cpu"), Limits(), None)
+    (one,) = served.get("/models").json()["models"]
+    assert one["answer"] == "fill"
+    assert all("[MASK]" in text for text in one["examples"])
+    said = served.post("/predict", {"texts": ["the snow is [MASK].", "the end"], "options": {"n_best": 3}})
+    assert said.status_code == 200
+    first, other = said.json()["predictions"]
+    assert [len(guesses) for guesses in first["masks"]] == [3]
+    assert other["note"] == "no [MASK] in the text"
+    assert served.post("/predict", {"texts": ["[MASK]"], "options": {"beam": 2}}).status_code == 422

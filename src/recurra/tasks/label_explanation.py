@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from recurra.base.contracts import Batch, Prediction, Table
-from recurra.doctor.heads import head_table
-from recurra.doctor.self_attention import attention_by_head, attention_maps
+from recurra.tasks.encoder_attention import attention_maps, attention_table, attention_weights
 from recurra.tasks.explanation import ExplanationTarget, answer_of, copies_of, entry_of
 
 # Labels that are shown.
@@ -35,7 +34,9 @@ def label_explained(
         return chances[:, place].sum()
 
     copies = copies_of(task, replace(example, gold=None), device)
-    looked = attention_by_head(model, copies(1))
+    looked = attention_weights(model, copies(1))
+    if looked is not None and looked.shape[3] != len(steps):  # of an encoder that joins steps
+        looked = None
     ranked = sorted(chances.items(), key=lambda pair: -pair[1])[:MOST_LABELS]
     return ExplanationTarget(
         task.answer(example, output).to_dict(),
@@ -45,10 +46,10 @@ def label_explained(
         copies,
         score,
         f"the probability of '{label}'",
-        maps=tuple(attention_maps(looked, steps)),
+        maps=tuple(attention_maps(looked, steps, slice(None))),
         tables=(
             Table("Labels", ("label", "probability"), tuple((name, f"{p:.1%}") for name, p in ranked)),
-            *(() if looked is None else head_table(looked)),
+            *attention_table(looked),
         ),
         **more,
     )

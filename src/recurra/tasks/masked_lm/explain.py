@@ -10,8 +10,7 @@ from torch import Tensor
 from recurra.base.contracts import Batch, Prediction, Table
 from recurra.base.errors import DataError
 from recurra.data.tokenizers.vocabulary import SPECIALS
-from recurra.doctor.heads import head_table
-from recurra.doctor.self_attention import attention_by_head, attention_maps
+from recurra.tasks.encoder_attention import attention_maps, attention_table, attention_weights
 from recurra.tasks.explanation import ExplanationTarget, answer_of, copies_of, entry_of
 from recurra.tasks.masked_lm.sequences import Sequence
 
@@ -27,7 +26,7 @@ def explained(task: MaskedLM, model: torch.nn.Module, example: Sequence, device:
     best = told.guesses[0][0][0]
     (number,) = task.vocabulary.ids([best])
     tokens, copies = example.encoded.tokens, copies_of(task, example, device)
-    weights = attention_by_head(model, copies(1))
+    weights = attention_weights(model, copies(1))
 
     def score(prediction: Prediction, batch: Batch) -> Tensor:
         said = prediction.outputs
@@ -43,10 +42,6 @@ def explained(task: MaskedLM, model: torch.nn.Module, example: Sequence, device:
         copies,
         score,
         f"the log-probability of '{best}' for the first [MASK]",
-        tuple(attention_maps(weights, tokens)),
-        (Table("Pieces for the first [MASK]", ("piece", "probability"), rows), *(_heads(weights))),
+        tuple(attention_maps(weights, tokens, slice(None))),
+        (Table("Pieces for the first [MASK]", ("piece", "probability"), rows), *attention_table(weights)),
     )
-
-
-def _heads(weights: Tensor | None) -> tuple[Table, ...]:
-    return () if weights is None else head_table(weights)
