@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import combinations, groupby
 from typing import Annotated
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,11 +14,13 @@ from recurra.base.contracts import Batch
 from recurra.base.errors import ConfigError
 from recurra.base.option import Opt
 from recurra.engine import sequence_mask
+from recurra.engine.linear import steady_linear
 from recurra.models.contract import Sizes
 
 # Steps that a kernel reads; three of them weigh 2, the others -1, so that they sum to 0: 84 kernels (section 3.1.1).
 SIZE = 9
 TRIPLES = tuple(combinations(range(SIZE), 3))
+WEIGHTS = np.array([[2.0 if j in triple else -1.0 for j in range(SIZE)] for triple in TRIPLES], np.float32)
 # Numbers of a step that a kernel adds up at most (appendix B, as the authors' program has it).
 MOST_ADDED = 9
 # Numbers of all kernels at all steps that are held at once.
@@ -86,15 +89,14 @@ class Kernels(nn.Module):
         return torch.cat(parts) if parts else features.new_zeros(0, self.weight.shape[0])
 
     def _shares(self, features: Tensor, lengths: Tensor) -> Tensor:
-        real = sequence_mask(lengths, len(features)).unsqueeze(2)
-        count = lengths.clamp(min=1).unsqueeze(1)
+        count = lengths.clamp(min=1).view(-1, 1, 1)
         found = []
         for distance, places in self.by_distance():
             y = responses(features, lengths, distance, self.channels[places[0]])
-            for place in places:
-                above = ((y > self.thresholds[place]) & real).sum(0)
-                found.append(above.to(features.dtype) / count)
-        return torch.stack(found, 1).flatten(1)
+            above = y.unsqueeze(2) > self.thresholds[places]
+            # Bytes are added up in half the time of truth values.
+            found.append(above.view(torch.uint8).sum(0, dtype=torch.int32).to(features.dtype) / count)
+        return torch.cat(found, 1).flatten(1)
 
     def by_distance(self) -> list[tuple[int, list[int]]]:
         """Each distance, with the places of its thresholds, which stand together and share their channels."""
@@ -106,27 +108,16 @@ class Kernels(nn.Module):
 
 
 def responses(features: Tensor, lengths: Tensor, distance: int, channels: Tensor) -> Tensor:
-    """(T, N, 84): the sum of each kernel around each step, its steps `distance` apart.
+    """(T, N, 84): the sum of each kernel around each step, its steps `distance` apart; -inf behind a series' end.
 
     features: (T, N, C)      channels: (84, A) which numbers a kernel adds up; C for none
     """
-    real = sequence_mask(lengths, len(features)).unsqueeze(2)
-    x = F.pad(torch.where(real, features, 0.0), (0, 1))
-    added = x[..., channels[:, 0]]
-    for column in channels[:, 1:].unbind(1):
-        added = added + x[..., column]
-    around = F.pad(added, (0, 0, 0, 0, SIZE // 2 * distance, SIZE // 2 * distance))
-    weights = kernel_weights().to(features)
-    T = len(features)
-    y = weights[0] * around[:T]
-    for j in range(1, SIZE):
-        y = y + weights[j] * around[j * distance : j * distance + T]
-    return y
-
-
-def kernel_weights() -> Tensor:
-    """(9, 84): 2 at three steps of each kernel, -1 at the others."""
-    found = torch.full((SIZE, len(TRIPLES)), -1.0, dtype=torch.float32)
-    for k, triple in enumerate(TRIPLES):
-        found[list(triple), k] = 2.0
-    return found
+    T, _, C = features.shape
+    real = sequence_mask(lengths, T).unsqueeze(2)
+    ends = SIZE // 2 * distance
+    x = F.pad(torch.where(real, features, 0.0), (0, 0, 0, 0, ends, ends))
+    around = torch.cat([x[j * distance : j * distance + T] for j in range(SIZE)], 2)
+    ones = x.new_ones(channels.shape)
+    added = torch.zeros(len(TRIPLES), C + 1, dtype=x.dtype, device=x.device).scatter_add_(1, channels, ones)[:, :C]
+    weights = (torch.from_numpy(WEIGHTS).to(x).unsqueeze(2) * added.unsqueeze(1)).flatten(1)
+    return torch.where(real, steady_linear(around, weights, None), -torch.inf)
