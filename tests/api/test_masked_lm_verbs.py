@@ -288,7 +288,7 @@ def test_a_folder_with_a_torn_head_or_an_untied_table_is_refused(here: Path) -> 
 
 
 def test_a_file_of_onnx_says_what_the_model_says_at_every_step(here: Path) -> None:
-    pytest.importorskip("onnx")
+    pytest.importorskip("onnx", reason="needs onnx (pip install recurra[onnx])")
     found = done("export", "run", "--onnx", "m.onnx", "--json").json
     assert max(found["m.onnx"].values()) < 1e-4
 

@@ -47,7 +47,7 @@ def test_clouds_stay_apart_in_the_plane_and_the_map_is_always_the_same() -> None
 
 
 def test_the_map_fits_as_well_as_that_of_scikit_learn() -> None:
-    manifold = pytest.importorskip("sklearn.manifold")
+    manifold = pytest.importorskip("sklearn.manifold", reason="needs scikit-learn (pip install recurra[text])")
     vectors = clouds(np.random.default_rng(4))
     theirs = manifold.TSNE(2, perplexity=10.0, init="pca", method="exact", random_state=0).fit(vectors)
     ours = divergence(affinities(vectors, 10.0), tsne(vectors, perplexity=10.0))[0]
