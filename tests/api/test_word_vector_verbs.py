@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
+from safetensors.torch import load_file
 
 from api.api_room import done, recurra, refused
 from recurra import api
@@ -90,6 +92,24 @@ def test_a_run_of_fewer_epochs_goes_on_to_the_same_bits(here: Path) -> None:
     done("train", "c.yaml", "--out", "part", *constant, "--set", "training.epochs=2")
     done("train", "--resume", "part", "--set", "training.epochs=4")
     assert np.array_equal(api.vectors("whole").matrix, api.vectors("part").matrix)
+
+
+@pytest.mark.parametrize("method", ["glove", "subwords"])
+def test_other_methods_go_on_to_the_same_bits_and_to_a_file(here: Path, method: str) -> None:
+    options = [f"task.method={method}", "training.schedule=constant", "training.optimizer.lr=0.05"]
+    options += ["task.buckets=50"] if method == "subwords" else ["task.x_max=10", "task.sample=0.001"]
+    last = ["training.select=" + ("pair_accuracy" if method == "glove" else "log_loss")]
+    given = [word for option in (*options, *last) for word in ("--set", option)]
+    done("train", "c.yaml", "--out", f"{method}-whole", *given, "--set", "training.epochs=4")
+    done("train", "c.yaml", "--out", f"{method}-part", *given, "--set", "training.epochs=2")
+    done("train", "--resume", f"{method}-part", "--set", "training.epochs=4")
+    whole, part = (load_file(f"{method}-{name}/model.safetensors") for name in ("whole", "part"))
+    assert len(whole) == (4 if method == "glove" else 2)  # AdaGrad's sums among them
+    assert all(torch.equal(whole[name], part[name]) for name in whole)
+    done("export", f"{method}-whole", "--vectors", "w.bin")
+    found = read_vectors("w.bin")
+    assert np.array_equal(found.matrix, api.vectors(f"{method}-whole").matrix)
+    assert found.makes_unseen is (method == "subwords")
 
 
 def test_what_cannot_be_learned_ends_in_a_sentence(here: Path) -> None:

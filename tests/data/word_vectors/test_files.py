@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from recurra.base.errors import ConfigError, DataError
-from recurra.data.word_vectors import WordVectors, read_vectors, write_vectors
+from recurra.data.word_vectors import NGrams, Subwords, WordVectors, read_vectors, write_vectors
 from recurra.data.word_vectors.subwords import fnv
 
 WORDS = ("the", "Straße", "n.", "東京")
@@ -164,6 +164,21 @@ def test_fasttext_gives_unseen_words_the_mean_of_their_pieces(tmp_path):
     unseen = pieces("<é", "<éb", "éb", "éb>", "b>")
     np.testing.assert_allclose(found["éb"], rows[unseen].astype(np.float64).mean(0), atol=1e-6)
     assert "éb" not in found
+
+
+def test_a_model_with_ngrams_is_written_as_fasttext_does_and_gives_unseen_words_the_same_vectors(tmp_path):
+    words, ngrams = ("ab", "Straße"), NGrams(buckets=7, shortest=2, longest=3)
+    rows = np.random.default_rng(1).normal(size=(len(words) + 7, 3)).astype(np.float32)
+    others = np.array([[1, 2, 3], [4, 5, 6]], np.float32)
+    model = Subwords([word.encode() for word in words], [5, 3], rows, ngrams, others)
+    made = WordVectors(words, np.stack([model.known(k, word) for k, word in enumerate(words)]), model)
+    write_vectors(made, path := tmp_path / "model.bin")
+    same(found := read(path)[0], words, made.matrix)
+    np.testing.assert_array_equal(found["unseen"], made["unseen"])
+    # The program's layout: magic, version, d, ..., buckets, least and most letters; the second table at the end.
+    head = struct.unpack("<14i", path.read_bytes()[:56])
+    assert (head[:3], head[10:13]) == ((793712314, 12, 3), (7, 2, 3))
+    assert path.read_bytes().endswith(struct.pack("<?qq", False, 2, 3) + others.tobytes())
 
 
 def test_the_hash_of_pieces_is_fnv_1a_over_signed_bytes():
