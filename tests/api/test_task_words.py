@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from api.api_room import done, refused
 from recurra.tasks import TASKS
@@ -30,6 +31,13 @@ def test_init_takes_the_usual_word_and_says_which_task_it_is(data: Path) -> None
     assert (
         "'regression': several tasks are called so; expected text_regression, a number for a text or a pair, or" in said
     )
+
+
+@pytest.mark.parametrize(("word", "method"), [("glove", "glove"), ("FastText", "subwords"), ("word2vec", "skip_gram")])
+def test_init_takes_the_method_that_a_word_means(word: str, method: str, data: Path) -> None:
+    written = yaml.safe_load(done("init", word, "data.csv").out)
+    assert written["task"]["method"] == method
+    assert (written["training"]["schedule"] == "constant") is (method == "glove")
 
 
 def test_a_config_with_the_usual_word_is_led_to_the_task(data: Path) -> None:

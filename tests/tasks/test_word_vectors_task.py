@@ -17,6 +17,7 @@ from recurra.data.word_vectors.subwords import fnv
 from recurra.engine import cpu, words
 from recurra.models import TwoTables
 from recurra.tasks import GivesVectors, MovesModel, WordVectorLearning, WordVectorsConfig
+from recurra.tasks.sizing import Seen
 
 pytestmark = pytest.mark.skipif(not cpu.available(), reason="needs the native engine")
 TEXTS = ["a b a c", "a b rare", "", "c a b a"]
@@ -308,3 +309,11 @@ def test_the_task_has_its_capabilities() -> None:
     assert isinstance(task, MovesModel)
     assert isinstance(task, GivesVectors)
     assert task.vectors_of(TwoTables(task.model_sizes, vector_size=4)).words == ("a", "b", "c")
+
+
+def test_what_init_chooses_for_glove_are_the_settings_of_its_paper() -> None:
+    seen = Seen(records(["a b c " * 100] * 20), 20)
+    chosen = {one.path: one.value for one in WordVectorsConfig.sized({"text": "text", "method": "glove"}, seen)}
+    assert (chosen["task.window"], chosen["training.epochs"], chosen["training.schedule"]) == (10, 50, "constant")
+    assert chosen["training.optimizer"] == {"name": "sgd", "lr": 0.05}
+    assert "task.window" not in {one.path for one in WordVectorsConfig.sized({"text": "text"}, seen)}

@@ -27,7 +27,7 @@ from recurra.config import write as config_text
 from recurra.data.formats import FORMATS, field, num_lines, read, read_as, recognised, resolved_format, spelt, splits_in
 from recurra.data.formats.nested import with_nested
 from recurra.data.formats.parallel import is_pattern
-from recurra.tasks import TASKS, ChoosesBySize
+from recurra.tasks import TASKS, ChoosesBySize, NamedByMethod
 from recurra.tasks.contract import Suggestion, TaskConfig
 from recurra.tasks.sizing import Seen, in_words, usual
 
@@ -90,13 +90,15 @@ def draft(
     Raises as `init` does; ConfigError also for an option that is given and is none.
     """
     watch = watch or NoCallback()
-    task, file = _task_called(task, watch), path_of(file, "file")
+    asked, task, file = task, _task_called(task, watch), path_of(file, "file")
     if any("\udc80" <= character <= "\udcff" for character in str(file)):  # bytes that Python could not decode
         raise ConfigError(f"{file}: its name is not UTF-8, so no config can hold it. Rename it.")
     heard = _Notes()
     parts = _parts(file, heard)
     file = parts.get("train", file)
     plan, ours, data = TASKS[task], dict(given.get("task", {})), dict(given.get("data", {}))
+    if isinstance(plan, NamedByMethod):
+        ours = {**plan.called(asked), **ours}
     word = data.pop("format", None) or plan.format_of(file)
     if word == "auto" and recognised(file)[1]:
         heard.note(read_as(file))

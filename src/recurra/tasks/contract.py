@@ -550,6 +550,16 @@ class ChoosesBySize(Capability, Protocol):
 
 
 @runtime_checkable
+class NamedByMethod(Capability, Protocol):
+    """What the configuration of a task has besides of whose usual names some say more than the task."""
+
+    @classmethod
+    def called(cls, name: str) -> Mapping[str, Any]:
+        """Options of the task that a name asks for, such as {"method": "glove"}."""
+        ...
+
+
+@runtime_checkable
 class TrainsItself(Capability, Protocol):
     """What the configuration of a task has besides whose task moves its model itself, in one process.
 

@@ -39,6 +39,8 @@ NEGATIVES = 5
 # Of the section training: what the native training has in their place.
 WITHOUT_EFFECT = {"accumulate": 1, "l1": 0.0, "l2": 0.0, "rate_decay": 1.0, "gradual_unfreezing": False,
                   "init_from": None, "init_vectors": None}  # fmt: skip
+# What `init` is asked for, and the method that it means.
+NAMES = {"glove": "glove", "fasttext": "subwords", "cbow": "cbow", "skip_gram": "skip_gram", "skipgram": "skip_gram"}
 # Options of some methods or objectives alone.
 OF_SAMPLES = ("negatives", "power")
 OF_WINDOWS = ("dynamic_window", "sample", "sample_formula")
@@ -167,6 +169,12 @@ class WordVectorsConfig:
         split = {"name": "ordered", "dev": 0.02, "test": 0.0}
         options = {"text": text, "tokenizer": {"name": "words", "lowercase": True}}
         return Suggestion(options, {"split": split}, (f"text: column '{text}', {why}.",))
+
+    @classmethod
+    def called(cls, name: str) -> Mapping[str, Any]:
+        """The method that a name of the task asks for."""
+        method = NAMES.get(name.strip().lower())
+        return {} if method is None else {"method": method}
 
     @classmethod
     def sized(cls, options: Options, seen: Seen) -> list[Choice]:
