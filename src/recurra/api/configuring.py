@@ -97,8 +97,7 @@ def draft(
     parts = _parts(file, heard)
     file = parts.get("train", file)
     plan, ours, data = TASKS[task], dict(given.get("task", {})), dict(given.get("data", {}))
-    if isinstance(plan, NamedByMethod):
-        ours = {**plan.called(asked), **ours}
+    ours = {**(plan.called(asked) if isinstance(plan, NamedByMethod) else {}), **ours}
     word = data.pop("format", None) or plan.format_of(file)
     if word == "auto" and recognised(file)[1]:
         heard.note(read_as(file))
