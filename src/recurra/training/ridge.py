@@ -37,12 +37,14 @@ def ridge(x: NDArray[Any], y: NDArray[Any], weights: NDArray[Any]) -> Ridge:
     """
     w = weights.astype(np.float64) / np.mean(weights)
     root, shares = np.sqrt(w)[:, None], (w / w.sum())[:, None]
-    x, y = x.astype(np.float64), y.astype(np.float64)
-    means, offsets = (shares * x).sum(0), (shares * y).sum(0)
-    x = x - means
-    deviation = np.sqrt((shares * x**2).sum(0))
+    x, y = x.astype(np.float64), y.astype(np.float64)  # x is large, and changed in its place
+    means, offsets = shares[:, 0] @ x, (shares * y).sum(0)
+    x -= means
+    deviation = np.sqrt(np.einsum("n,ns,ns->s", shares[:, 0], x, x))
     scale = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=deviation > LEAST)
-    x, y = root * x * scale, root * (y - offsets)
+    x *= root
+    x *= scale
+    y = root * (y - offsets)
     values, vectors = np.linalg.eigh(x @ x.T)
     values, turned = np.maximum(values, 0.0), vectors.T @ y
     best: tuple[float, float, Floats] | None = None
