@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from recurra.base import answers
+from recurra.base import answers, passages
 from recurra.base.answers import (
     Attention,
     Candidate,
@@ -97,7 +97,7 @@ def test_tags_of_tokens_are_read_as_those_beside_spans() -> None:
 
 
 def test_any_answer_has_the_attributes_of_every_kind_and_no_other() -> None:
-    classes = [one for one in vars(answers).values() if isinstance(one, type)]
+    classes = [one for module in (answers, passages) for one in vars(module).values() if isinstance(one, type)]
     kinds = [one for one in classes if isinstance(getattr(one, "kind", None), str)]
     assert len(kinds) >= 10
     fields = {field.name for kind in kinds for field in dataclasses.fields(kind)} | {"tags"}
