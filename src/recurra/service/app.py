@@ -178,6 +178,7 @@ def create_app(
     )
     root = Root(root_path, lambda: app.routes)
     _add_answers(app, service)
+    _add_words(app, service)
     _add_sessions(app, service)
     _add_models(app, service, root)
     _add_reload(app, service, may=key is not None)
@@ -233,6 +234,8 @@ def _add_answers(app: FastAPI, service: Service) -> None:
             events = await service.stream.begin(served, body.text, options, request.state.request_id)
         return StreamingResponse(events, media_type="text/event-stream", headers=_UNBUFFERED)
 
+
+def _add_words(app: FastAPI, service: Service) -> None:
     @app.post("/suggest", response_model=s.Suggestions, responses={**_REFUSALS, **_CANNOT})
     async def suggest(body: s.SuggestRequest) -> Response:
         """Words for who is typing: what the last word may become, or which may follow."""

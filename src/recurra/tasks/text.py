@@ -13,8 +13,10 @@ import torch
 from numpy.typing import NDArray
 
 from recurra.base.errors import RunError
+from recurra.config import build
 from recurra.data.preparing import Means
 from recurra.data.tokenizers import (
+    TOKENIZERS,
     Corpus,
     Cutter,
     Encoded,
@@ -183,3 +185,37 @@ def unknown_share(texts: Iterable[Encoded]) -> float:
     for text in texts:
         tokens, unknown = tokens + len(text), unknown + text.num_unknown
     return unknown / max(tokens, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    text: str
+
+
+class CutsTexts(Protocol):
+    """What a config says of how texts are cut."""
+
+    @property
+    def tokenizer(self) -> Any: ...
+    @property
+    def min_count(self) -> int: ...
+    @property
+    def max_vocabulary(self) -> int | None: ...
+    @property
+    def max_length(self) -> int | None: ...
+
+
+def reader_of(plan: CutsTexts, texts: Iterable[str], means: Means) -> TextEncoder:
+    """The tokenizer that a config describes and the vocabulary of these texts, of which the starts are read.
+
+    Raises DataError if there is nothing to learn, ConfigError for options that do not fit.
+    """
+    return TextEncoder.fit(
+        build(plan.tokenizer, TOKENIZERS),
+        list(map(_Text, texts)),
+        means,
+        min_count=plan.min_count,
+        max_vocabulary=plan.max_vocabulary,
+        max_length=plan.max_length,
+        keep="start",
+    )[0]

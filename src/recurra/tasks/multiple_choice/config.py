@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from recurra.base.contracts import Record
 from recurra.base.errors import ConfigError, RunError
 from recurra.base.option import OneOf, Opt
-from recurra.config import Section, build
+from recurra.config import Section
 from recurra.data.fields import Field
 from recurra.data.preparing import IN_MEMORY, Means
 from recurra.data.tokenizers import TOKENIZERS
@@ -20,12 +20,7 @@ from recurra.tasks.multiple_choice.rows import ChoiceColumns, ChoiceExample, Cho
 from recurra.tasks.multiple_choice.sizing import sized
 from recurra.tasks.multiple_choice.task import MultipleChoice
 from recurra.tasks.sizing import Choice, Options, Seen
-from recurra.tasks.text import TextEncoder
-
-
-@dataclass(frozen=True, slots=True)
-class _Text:
-    text: str
+from recurra.tasks.text import TextEncoder, reader_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -128,16 +123,8 @@ class MultipleChoiceConfig:
         self, rows: Collection[ChoiceRow], source: str, means: Means = IN_MEMORY
     ) -> tuple[MultipleChoice, Iterator[ChoiceExample]]:
         """Tokenizer and vocabulary from training rows, and these as examples."""
-        texts = [_Text(text) for text in dict.fromkeys(t for row in rows for pair in row.pairs() for t in pair)]
-        reader, _ = TextEncoder.fit(
-            build(self.tokenizer, TOKENIZERS),
-            texts,
-            means,
-            min_count=self.min_count,
-            max_vocabulary=self.max_vocabulary,
-            max_length=self.max_length,
-            keep="start",
-        )
+        texts = dict.fromkeys(text for row in rows for pair in row.pairs() for text in pair)
+        reader = reader_of(self, texts, means)
         task = MultipleChoice(self, reader)
         return task, task.examples(means.encoding(rows), means)
 

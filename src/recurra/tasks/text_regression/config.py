@@ -12,23 +12,18 @@ import numpy as np
 from recurra.base.contracts import Record
 from recurra.base.errors import ConfigError, RunError
 from recurra.base.option import OneOf, Opt
-from recurra.config import Section, build
+from recurra.config import Section
 from recurra.data.fields import Field
 from recurra.data.preparing import IN_MEMORY, Means
 from recurra.data.scaling import Scaler
 from recurra.data.tokenizers import TOKENIZERS
 from recurra.tasks.contract import Needs, Suggestion
 from recurra.tasks.sizing import Choice, Options, Seen
-from recurra.tasks.text import TextEncoder
+from recurra.tasks.text import TextEncoder, reader_of
 from recurra.tasks.text_regression.columns import suggested
 from recurra.tasks.text_regression.rows import ScoredColumns, ScoredExample, ScoredRow
 from recurra.tasks.text_regression.sizing import sized
 from recurra.tasks.text_regression.task import TextRegression
-
-
-@dataclass(frozen=True, slots=True)
-class _Text:
-    text: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,16 +108,8 @@ class TextRegressionConfig:
         self, rows: Collection[ScoredRow], source: str, means: Means = IN_MEMORY
     ) -> tuple[TextRegression, Iterator[ScoredExample]]:
         """Tokenizer, vocabulary and scale from training rows, and these as examples."""
-        texts = [_Text(text) for row in rows for text in (row.first, row.second) if text is not None]
-        reader, _ = TextEncoder.fit(
-            build(self.tokenizer, TOKENIZERS),
-            texts,
-            means,
-            min_count=self.min_count,
-            max_vocabulary=self.max_vocabulary,
-            max_length=self.max_length,
-            keep="start",
-        )
+        texts = [text for row in rows for text in (row.first, row.second) if text is not None]
+        reader = reader_of(self, texts, means)
         scaler = Scaler.fit("standard", [np.array([[row.gold]], np.float64) for row in rows], 1)
         task = TextRegression(self, reader, scaler)
         return task, task.examples(means.encoding(rows), means)
