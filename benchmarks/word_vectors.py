@@ -1,12 +1,13 @@
 """Skip-gram with negative samples beside gensim: words a second, analogies and similarities, on the same text.
 
-    python benchmarks/word_vectors.py --data DIR [--epochs 5] [--seeds 1,2] [--threads 1,2] [--lines 10000]
+    python benchmarks/word_vectors.py --data DIR [--epochs 5] [--seeds 1,2] [--threads 1,2] [--lines 10000] [--subwords]
 
 DIR holds wordvec_corpus and wordvec_eval (see examples/README.md). gensim is a peer that this script needs
 (`pip install gensim`); both read the same tokens, learn vectors of 100 numbers in windows of 5 with 5 negative samples,
-and leave out frequent words at 1e-3. Times are of the training alone, in seconds of CPU and of the clock. Each training
-has a process of its own, which finds the text in a file; memory is its peak beyond what it had before it opened that
-file.
+and leave out frequent words at 1e-3. With --subwords a word is the mean of its own vector and of those of its n-grams
+of 3 to 6 letters, which share 200,000 vectors (gensim: FastText). Times are of the training alone, in seconds of CPU
+and of the clock. Each training has a process of its own, which finds the text in a file; memory is its peak beyond what
+it had before it opened that file.
 """
 
 from __future__ import annotations
@@ -27,10 +28,12 @@ import numpy as np
 import torch
 
 from recurra.data.word_vectors import WordVectors
+from recurra.data.word_vectors.subwords import NGrams
 from recurra.engine import words
 from recurra.models import TwoTables
 
 SIZE, WINDOW, NEGATIVES, SAMPLE, RATE, LEAST, MIN_COUNT = 100, 5, 5, 1e-3, 0.025, 1e-4, 5
+NGRAMS = NGrams(200_000, 3, 6)
 PIECE = 10_000  # tokens between two rates, as in gensim and in the authors' program
 
 
@@ -54,20 +57,31 @@ class Text:
     def write(self, folder: Path) -> None:
         """What a training reads: lines of words, and the same as numbers."""
         (folder / "text.txt").write_text("\n".join(" ".join(one) for one in self.sentences), encoding="utf-8")
+        (folder / "words.txt").write_text("\n".join(self.words), encoding="utf-8")
         self.numbers().tofile(folder / "tokens.bin")
         np.save(folder / "counts.npy", self.counts)
 
 
-def ours(folder: Path, epochs: int, seed: int, threads: int) -> Callable[[], np.ndarray]:
+def bags_of(folder: Path) -> words.Bags:
+    """The rows of each word: its own, then its n-grams'."""
+    names = (folder / "words.txt").read_text(encoding="utf-8").split("\n")
+    rows = [[k, *(len(names) + one for one in NGRAMS.of(name))] for k, name in enumerate(names)]
+    begins = np.cumsum([0, *map(len, rows)], dtype=np.int64)
+    return words.Bags(begins, np.fromiter(itertools.chain.from_iterable(rows), np.int32, int(begins[-1])))
+
+
+def ours(folder: Path, epochs: int, seed: int, threads: int, subwords: bool) -> Callable[[], np.ndarray]:
     """A training by recurra, ready to go."""
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     counts = np.load(folder / "counts.npy")
-    tables = TwoTables({"words": len(counts), "outputs": len(counts)}, vector_size=SIZE)
+    bags = bags_of(folder) if subwords else None
+    rows = len(counts) + NGRAMS.buckets * subwords
+    tables = TwoTables({"words": rows, "outputs": len(counts)}, vector_size=SIZE)
     file, number = folder / "tokens.bin", np.dtype(np.int32).itemsize
     count = file.stat().st_size // number
     negative, keep = words.distribution(counts**0.75), words.kept(counts, SAMPLE)
-    group = words.group(counts, keep, NEGATIVES)
+    group = 1 if subwords else words.group(counts, keep, NEGATIVES)  # as the task has it
 
     def train() -> np.ndarray:
         done = 0
@@ -77,20 +91,25 @@ def ours(folder: Path, epochs: int, seed: int, threads: int) -> Callable[[], np.
                 rate = max(RATE * (1 - done / count / epochs), LEAST)
                 words.learn(
                     piece, tables.inputs, tables.outputs, negative, keep=keep, window=WINDOW, negatives=NEGATIVES,
-                    group=group, rate=rate, seed=seed, position=done,
+                    group=group, rate=rate, seed=seed, position=done, bags=bags,
                 )  # fmt: skip
                 done += len(piece)
-        return tables.inputs.numpy()
+        found = tables.inputs.numpy()
+        if bags is None:
+            return found
+        return np.add.reduceat(found[bags.rows], bags.begins[:-1]) / np.diff(bags.begins)[:, None]
 
     return train
 
 
-def theirs(folder: Path, epochs: int, seed: int, threads: int) -> Callable[[], np.ndarray]:
+def theirs(folder: Path, epochs: int, seed: int, threads: int, subwords: bool) -> Callable[[], np.ndarray]:
     """A training by gensim, ready to go; it leaves the order of its words in a file."""
-    from gensim.models import Word2Vec
+    from gensim.models import FastText, Word2Vec
 
     file = str(folder / "text.txt")
-    model = Word2Vec(
+    ngrams = {"min_n": NGRAMS.shortest, "max_n": NGRAMS.longest, "bucket": NGRAMS.buckets} if subwords else {}
+    model = (FastText if subwords else Word2Vec)(
+        **ngrams,
         vector_size=SIZE, window=WINDOW, min_count=MIN_COUNT, sample=SAMPLE, negative=NEGATIVES, sg=1, workers=threads,
         alpha=RATE, min_alpha=LEAST, seed=seed,
     )  # fmt: skip
@@ -115,13 +134,13 @@ def memory(name: str) -> float:
     return int(found[1]) / 1024
 
 
-def alone(name: str, folder: Path, epochs: int, seed: int, threads: int) -> tuple[float, float, float]:
+def alone(name: str, folder: Path, epochs: int, seed: int, threads: int, subwords: bool) -> tuple[float, float, float]:
     """A training in this process: seconds of CPU, seconds of the clock, MiB. The vectors are left in a file."""
     if name == "gensim":
         import gensim.models  # noqa: F401
     Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     before = memory("VmRSS")
-    train = LIBRARIES[name](folder, epochs, seed, threads)
+    train = LIBRARIES[name](folder, epochs, seed, threads, subwords)
     cpu, clock = time.process_time(), time.perf_counter()
     found = train()
     spent = time.process_time() - cpu, time.perf_counter() - clock, memory("VmHWM") - before
@@ -163,7 +182,7 @@ def lines(text: Text, data: Path, args: argparse.Namespace) -> Iterator[str]:
         text.write(folder)
         for seed, threads, name in itertools.product(args.seeds, args.threads, LIBRARIES):
             with multiprocessing.get_context("spawn").Pool(1) as pool:
-                cpu, clock, more = pool.apply(alone, (name, folder, args.epochs, seed, threads))
+                cpu, clock, more = pool.apply(alone, (name, folder, args.epochs, seed, threads, args.subwords))
             order = text.words if name == "recurra" else (folder / "order.txt").read_text(encoding="utf-8").split("\n")
             vectors = WordVectors(order, np.load(folder / "vectors.npy"))
             marks = [similarity(vectors, data / f"wordvec_eval/{one}.txt") for one in sets]
@@ -179,6 +198,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--threads", type=lambda text: [int(one) for one in text.split(",")], default=[1])
     parser.add_argument("--seeds", type=lambda text: [int(one) for one in text.split(",")], default=[1])
+    parser.add_argument("--subwords", action="store_true")
     parser.add_argument("--lines", type=int, default=None)
     args = parser.parse_args(arguments)
     (file,) = (args.data / "wordvec_corpus").glob("*.gz")

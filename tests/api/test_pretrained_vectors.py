@@ -98,3 +98,55 @@ def test_options_without_a_file_are_refused(begun: Path) -> None:
     message = refused("check", "c.yaml")
     assert "init_frozen: has no effect without init_vectors" in message
     assert "init_missing: has no effect without init_vectors" in message
+
+
+def test_words_of_the_file_join_the_vocabulary(begun: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (begun / "v.txt").write_text("the 1 2\ngrand 3 4\ntwo words 8 8\nunused 9 9\n")
+    write("c.yaml", CLASSIFIER, {"training": {"init_words": 3}})
+    trainer = learner_of("c.yaml", monkeypatch)
+    words = trainer.task.reader.vocabulary  # type: ignore[attr-defined]
+    table = trainer.model.state_dict()["inputs.embedding.weight"]
+    assert words.tokens([len(words) - 1]) == ["grand"]  # "two words" is no token, "unused" is the fourth
+    assert words.ids(["unused"]) == [1]
+    assert table[-1].tolist() == [3, 4]
+
+
+def test_a_run_reads_a_word_that_no_training_row_has(begun: Path) -> None:
+    write("c.yaml", CLASSIFIER, {"training": {"init_words": 4, "init_frozen": True}})
+    done("train", "c.yaml", "--out", "r")
+    (begun / "v.txt").unlink()
+    run = api.open_run(Path("r"))
+    table = run.model.state_dict()["inputs.embedding.weight"]
+    words = run.task.reader.vocabulary  # type: ignore[attr-defined]
+    assert table[words.ids(["unused"])[0]].tolist() == [9, 9]
+    known, unknown = api.predict("r", ["the unused film", "the unheard film"])
+    assert known != {**unknown, "text": known["text"]}
+
+
+def test_a_tagger_takes_the_words_that_it_looks_up(begun: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (begun / "t.conll").write_text("".join(f"the D\nfilm N\nn{k} N\n\n" for k in range(40)))
+    (begun / "v.txt").write_text("the 1 2\ngrand 3 4\nGrand 5 6\n1990 7 8\n0000 9 9\n")
+    tagger = {"task": {"name": "tagging"}, "data": {"train": "t.conll"}}
+    write("c.yaml", CLASSIFIER | tagger, {"training": {"init_words": 5}})
+    trainer = learner_of("c.yaml", monkeypatch)
+    words = trainer.task.reader.words  # type: ignore[attr-defined]
+    assert words.tokens(range(4, len(words)))[-2:] == ["grand", "0000"]
+
+
+def test_a_language_model_refuses_words_that_it_would_have_to_tell(begun: Path) -> None:
+    (begun / "t.txt").write_text("the film was so fine\n" * 40)
+    reader = {"task": {"name": "language_model", "tokenizer": "spaces"}, "data": {"train": "t.txt"}}
+    write("c.yaml", CLASSIFIER | reader, {"training": {"init_words": 2}})
+    assert "training.init_words: 2 words cannot join" in refused("check", "c.yaml")
+
+
+def test_added_vectors_begin_at_the_sum(begun: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write("c.yaml", CLASSIFIER, {"training": {"init_vectors": None}})
+    before = rows("c.yaml", monkeypatch)
+    for missing, rest in {"mean": [3, 4], "zero": [0, 0], "random": [0, 0]}.items():
+        write("c.yaml", CLASSIFIER, {"training": {"init_added": True, "init_missing": missing}})
+        known = {"the": [1, 2], "fine": [3, 4], "So": [5, 6], "film": rest}
+        for word, found in rows("c.yaml", monkeypatch).items():
+            assert found == pytest.approx([a + b for a, b in zip(before[word], known[word], strict=True)])
+    write("c.yaml", CLASSIFIER, {"training": {"init_added": True, "init_frozen": True}})
+    assert "leave it or init_frozen out" in refused("check", "c.yaml")

@@ -190,6 +190,17 @@ class TrainingOptions:
         ),
     ] = "mean"
     init_frozen: Annotated[bool, Opt("the vectors of tokens stay as they begin; needs init_vectors")] = False
+    init_words: Annotated[
+        int,
+        Opt(
+            "words that join the vocabulary though no training row has them: the first so many of init_vectors",
+            ge=0,
+            le=5_000_000,
+        ),
+    ] = 0
+    init_added: Annotated[
+        bool, Opt("vectors of a file are added to random ones, and do not replace them; needs init_vectors")
+    ] = False
     rate_decay: Annotated[
         float,
         Opt(
@@ -218,7 +229,12 @@ class TrainingOptions:
             for name, is_given in given.items()
             if is_given and self.init_from is None
         ]
-        of_vectors = {"init_missing": self.init_missing != "mean", "init_frozen": self.init_frozen}
+        of_vectors = {
+            "init_missing": self.init_missing != "mean",
+            "init_frozen": self.init_frozen,
+            "init_words": self.init_words > 0,
+            "init_added": self.init_added,
+        }
         problems += [
             f"{name}: has no effect without init_vectors; leave it out, or name a file of word vectors there."
             for name, is_given in of_vectors.items()
@@ -226,6 +242,8 @@ class TrainingOptions:
         ]
         if self.average is not None and self.average_decay is not None:
             problems += ["average_decay: average makes a mean of the weights already; leave one of the two out."]
+        if self.init_added and self.init_frozen:
+            problems += ["init_added: random numbers that never learn only disturb; leave it or init_frozen out."]
         if self.init_vectors is not None and self.init_from is not None:
             problems += ["init_vectors: the language model of init_from has vectors already; leave one of the two out."]
         if problems:

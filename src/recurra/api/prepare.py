@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from operator import attrgetter
 from pathlib import Path
@@ -17,6 +17,7 @@ from recurra.api.fingerprint import fingerprint
 from recurra.api.layout import fields_for, laid_out
 from recurra.api.options import DataOptions
 from recurra.api.preparing import WatchesPreparation, Watching
+from recurra.api.pretrained_vectors import extra_words, refuse_untaken
 from recurra.api.schema import Settings
 from recurra.base.contracts import Listener, Record, Score
 from recurra.base.errors import ConfigError, DataError
@@ -66,7 +67,9 @@ def _prepared(settings: Settings, heard: _Notes, task: Task | None) -> Prepared:
     rows = split_rows(settings, heard, means)
     plan, splits = settings.plan, {}
     if task is None:
+        means = replace(means, extra=extra_words(settings.training))
         task, splits["train"] = _fitted(plan, rows.pop("train"), settings.data.train, means)
+        refuse_untaken(means.extra, settings.training)
     for name in list(rows):
         splits[name] = examples_of(task, rows.pop(name), means, learned_from=name == "train")
     for name, examples in splits.items():

@@ -13,6 +13,7 @@ from recurra.api.options import TrainingOptions
 from recurra.api.word_vectors import vectors
 from recurra.base.contracts import Listener
 from recurra.base.errors import ConfigError, DataError
+from recurra.data.preparing import ExtraWords
 from recurra.data.tokenizers import Vocabulary
 from recurra.data.tokenizers.vocabulary import SPECIALS
 from recurra.data.word_vectors import WordVectors
@@ -49,14 +50,33 @@ def load_vectors(options: TrainingOptions, model: nn.Module, task: Task, watch: 
         )
     with torch.no_grad():
         taken = torch.from_numpy(np.array(rows, np.float32)).to(table.device)
-        if options.init_missing != "random":
-            table[len(SPECIALS) :] = taken.mean(0) if options.init_missing == "mean" else 0.0
+        words = table[len(SPECIALS) :]
+        begun = words.clone() if options.init_added else 0.0
+        if options.init_added or options.init_missing != "random":
+            words[:] = taken.mean(0) if options.init_missing == "mean" else 0.0
         table[torch.tensor(numbers, dtype=torch.int64, device=table.device)] = taken
+        words += begun
     all_of = len(task.vocabulary) - len(SPECIALS)
     watch.note(
         f"{where}: {len(numbers):,} of {all_of:,} words ({len(numbers) / all_of:.1%}) have their vector from there, "
         f"{lower:,} of them by their lower case; the rest begin with {_RESTS[options.init_missing]}."
     )
+
+
+def extra_words(options: TrainingOptions) -> ExtraWords:
+    """The first words of a file of vectors, as many as is asked for. Raises DataError for one that cannot be read."""
+    if options.init_vectors is None or not options.init_words:
+        return ExtraWords()
+    return ExtraWords(vectors(options.init_vectors, top=options.init_words).words)
+
+
+def refuse_untaken(extra: ExtraWords, options: TrainingOptions) -> None:
+    """Raise ConfigError if words were to join a vocabulary, and the task has none that could take them."""
+    if extra.words and not extra.taken:
+        raise ConfigError(
+            f"training.init_words: {options.init_words:,} words cannot join, as this task's vocabulary is no list of "
+            "words that are only read; leave it out."
+        )
 
 
 _RESTS = {"mean": "the mean of those", "zero": "zeros", "random": "random numbers, as without a file"}

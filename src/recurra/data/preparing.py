@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -19,16 +19,31 @@ def _unwatched(stage: str, rows: Iterable[Any], total: int | None) -> Iterator[A
     return iter(rows)
 
 
+@dataclass(slots=True)
+class ExtraWords:
+    """Words that a vocabulary gains although no training row has them. taken: whether a task has asked for them"""
+
+    words: Sequence[str] = ()
+    taken: bool = False
+
+    def read_as(self, cut: Callable[[str], Sequence[str]]) -> list[str]:
+        """Those that a task reads as one token that is spelt the same; of others no text could have the number."""
+        self.taken = True
+        return [word for word in self.words if tuple(cut(word)) == (word,)]
+
+
 @dataclass(frozen=True, slots=True)
 class Means:
     """keeping: where rows, examples and numbers go      workers: processes that cut texts, this one among them
 
+    extra: words from elsewhere that a vocabulary of words gains
     watched: rows as they are, and somebody is told how far they are: (stage, rows, how many there will be)
     """
 
     keeping: Keeping = field(default_factory=InMemory)
     workers: int = 1
     watched: Watched = _unwatched
+    extra: ExtraWords = field(default_factory=ExtraWords)
 
     def encoding(self, rows: Collection[T]) -> Iterator[T]:
         """Training rows as they become examples."""

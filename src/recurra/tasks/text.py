@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from recurra.base.errors import RunError
 from recurra.config import build
-from recurra.data.preparing import Means
+from recurra.data.preparing import ExtraWords, Means
 from recurra.data.tokenizers import (
     TOKENIZERS,
     Corpus,
@@ -79,7 +79,7 @@ class TextEncoder:
             corpus.add(block)
             for row in some:
                 see(row)
-        vocabulary = _vocabulary(tokenizer, corpus, min_count, max_vocabulary)
+        vocabulary = _vocabulary(tokenizer, corpus, min_count, max_vocabulary, means.extra)
         reader = cls(tokenizer, vocabulary, max_length, keep)
         return reader, ((reader._within(one), len(one)) for one in corpus.encoded(vocabulary))
 
@@ -149,12 +149,15 @@ class TextEncoder:
             raise RunError(f"{origin}: expected a tokenizer with its vocabulary: {error}") from error
 
 
-def _vocabulary(tokenizer: Tokenizer, corpus: Corpus, min_count: int, max_size: int | None) -> Vocabulary:
-    """Of what was seen often enough; of word pieces all of them."""
+def _vocabulary(
+    tokenizer: Tokenizer, corpus: Corpus, min_count: int, max_size: int | None, extra: ExtraWords
+) -> Vocabulary:
+    """Of what was seen often enough, and of words from elsewhere; of word pieces all of them."""
     if isinstance(tokenizer, Pieces):
         refuse_limits(tokenizer, min_count, max_size)
         return tokenizer.vocabulary
-    return VocabularyPlan(min_count=min_count, max_size=max_size).build(corpus.counts())
+    also = extra.read_as(tokenizer.tokenize)
+    return VocabularyPlan(min_count=min_count, max_size=max_size, also=also).build(corpus.counts())
 
 
 def _text(row: HasText) -> str:

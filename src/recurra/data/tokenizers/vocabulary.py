@@ -70,6 +70,7 @@ class Vocabulary:
 class VocabularyPlan:
     """Which tokens are worth a number.
 
+    also: tokens that have one even if no text has them, behind the others, whatever min_count and max_size say
     Raises ConfigError when max_size leaves no room for a single token.
     """
 
@@ -78,6 +79,7 @@ class VocabularyPlan:
         *,
         min_count: Annotated[int, Opt("leave out tokens seen fewer times in training", ge=1)] = 1,
         max_size: Annotated[int | None, Opt("entries at most, the four special ones included", ge=5)] = None,
+        also: Iterable[str] = (),
     ) -> None:
         if min_count < 1 or (max_size is not None and max_size <= len(SPECIALS)):
             raise ConfigError(
@@ -86,6 +88,7 @@ class VocabularyPlan:
             )
         self._min_count = min_count
         self._max_tokens = None if max_size is None else max_size - len(SPECIALS)
+        self._also = also
 
     def build(self, counts: Mapping[str, int]) -> Vocabulary:
         """The vocabulary of the most frequent tokens; equally frequent ones in the order of their code points.
@@ -100,7 +103,8 @@ class VocabularyPlan:
                 f"vocabulary: none of {len(counts)} different tokens appears at least {self._min_count} times. "
                 "Lower min_count, or check that the text field is the right one."
             )
-        return Vocabulary(ranked)
+        known = {*ranked, *SPECIALS, ""}
+        return Vocabulary([*ranked, *(token for token in dict.fromkeys(self._also) if token not in known)])
 
 
 def vocabulary_from_json(data: object) -> Vocabulary:

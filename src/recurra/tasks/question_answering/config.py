@@ -14,7 +14,7 @@ from recurra.base.errors import ConfigError, RunError
 from recurra.base.option import Opt
 from recurra.data.fields import Field
 from recurra.data.preparing import IN_MEMORY, Means
-from recurra.data.tokenizers import CUTTERS, CutterName, VocabularyPlan, read_pieces
+from recurra.data.tokenizers import CUTTERS, CutterName, read_pieces
 from recurra.tasks.contract import Needs, Suggestion
 from recurra.tasks.question_answering.columns import suggested
 from recurra.tasks.question_answering.reading import PassageReader, read_pieces_from_json
@@ -181,18 +181,24 @@ class QuestionAnsweringConfig:
         if self.pieces is not None:
             reader = self._reader(pieces=read_pieces(Path(self.pieces)), words=None)
         else:
-            reader = self._reader(pieces=None, words=self._words(rows))
+            reader = self._reader(pieces=None, words=self._words(rows, means))
         task = QuestionAnswering(self, reader, nulls=nulls)
         return task, task.examples(means.encoding(rows), means)
 
-    def _words(self, rows: Collection[QuestionRow]) -> WordReader:
+    def _words(self, rows: Collection[QuestionRow], means: Means) -> WordReader:
         counts: Counter[str] = Counter()
         cut = CUTTERS[self._cutter]
         texts = {text: None for row in rows for text in (row.question, row.context)}
         for text in texts:
             counts.update(text[start:end] for start, end in cut(text))
-        plan = VocabularyPlan(min_count=self.min_count, max_size=self.max_vocabulary)
-        return WordReader.fit(counts, plan, lowercase=True, zero_digits=True)
+        return WordReader.fit(
+            counts,
+            means.extra,
+            min_count=self.min_count,
+            max_size=self.max_vocabulary,
+            lowercase=True,
+            zero_digits=True,
+        )
 
     @property
     def _cutter(self) -> CutterName:

@@ -19,7 +19,7 @@ from recurra.data.formats import resolved_format
 from recurra.data.formats.sentences import LINE
 from recurra.data.preparing import IN_MEMORY, Means
 from recurra.data.schemes import ALIASES, PLAIN, Alias, SchemeName, detected
-from recurra.data.tokenizers import CutterName, Pieces, VocabularyPlan, read_pieces, tokenizer_from_json
+from recurra.data.tokenizers import CutterName, Pieces, read_pieces, tokenizer_from_json
 from recurra.data.tokenizers.learned import Learned, learn, learned_from_json
 from recurra.tasks.contract import Needs, Suggestion
 from recurra.tasks.sizing import Choice, Options, Seen
@@ -229,7 +229,9 @@ class TaggingConfig:
             raise DataError(f"{source}: no sentence has at most max_length = {self.max_length} tokens.")
         reader = WordReader.fit(
             seen.words,
-            VocabularyPlan(min_count=self.min_count, max_size=self.max_vocabulary),
+            means.extra,
+            min_count=self.min_count,
+            max_size=self.max_vocabulary,
             lowercase=self.lowercase,
             zero_digits=self.zero_digits,
         )

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from recurra.base.errors import RunError
 from recurra.base.normal import normal
+from recurra.data.preparing import ExtraWords
 from recurra.data.tokenizers import Vocabulary, VocabularyPlan, vocabulary_from_json
 from recurra.data.tokenizers.cleaning import Cleaning
 from recurra.data.tokenizers.encoded import Ids
@@ -71,9 +72,19 @@ class WordReader:
         self._numbers = lru_cache(REMEMBERED)(self._look_up)
 
     @classmethod
-    def fit(cls, counts: Mapping[str, int], plan: VocabularyPlan, *, lowercase: bool, zero_digits: bool) -> WordReader:
+    def fit(
+        cls,
+        counts: Mapping[str, int],
+        extra: ExtraWords,
+        *,
+        min_count: int,
+        max_size: int | None,
+        lowercase: bool,
+        zero_digits: bool,
+    ) -> WordReader:
         """From the words of training sentences, with how often each is there: vocabularies of words, letters, patterns.
 
+        min_count, max_size: of the words, as a VocabularyPlan has them      extra: words from elsewhere
         Raises DataError if no word is left.
         """
         nothing = Vocabulary([])
@@ -87,7 +98,9 @@ class WordReader:
             patterns[pattern(reader.spelt(word))] += count
         often = sorted(one for one, times in patterns.items() if times >= OFTEN)
         return cls(
-            plan.build(folded),
+            VocabularyPlan(
+                min_count=min_count, max_size=max_size, also=extra.read_as(lambda word: (reader.folded(word),))
+            ).build(folded),
             VocabularyPlan().build(letters),
             Vocabulary(often),
             reader.seen,
