@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
+import checkpoint_room
 from api.api_room import done, recurra, refused, write_csv
 from api.test_finetuning import learner_of, write
 from oracles import bert
@@ -128,6 +129,18 @@ def test_vectors_of_a_folder_are_those_of_the_definition_and_a_runs_are_its_own(
     assert done("encode", "r", "--input", "data.csv", "--output", "rows.npy", "--json").json["rows"] == len(ROWS)
     done("encode", "r", ROWS[3][0], "--output", "one.npy")
     np.testing.assert_array_equal(np.load("rows.npy")[3], np.load("one.npy")[0])
+
+
+def test_a_bert_as_google_published_it_has_the_vectors_of_the_same_one_as_hugging_face_has_it(begun: Path) -> None:
+    checkpoint_room.folder(begun / "google")
+    for name in ("google", "tiny"):
+        done("encode", name, "the film!", "a", "--output", f"{name}.npy")
+    np.testing.assert_array_equal(np.load("google.npy"), np.load("tiny.npy"))
+    write("c.yaml", CONFIG, {"model": {"encoder": {"name": "pretrained", "folder": "google"}}})
+    said = done("check", "c.yaml")
+    assert said.code == 0
+    trained = done("train", "c.yaml", "--out", "r", "--set", "training.epochs=1")
+    assert "google: 39 tensors are the encoder's first weights." in trained.out + trained.err
 
 
 def test_what_cannot_be_encoded_is_refused(begun: Path) -> None:

@@ -26,6 +26,7 @@ from recurra.data.batches import epoch_batches
 from recurra.data.formats import read
 from recurra.models.contract import BeginsWith, Encoded
 from recurra.models.encoder_decoder import EncoderDecoder
+from recurra.models.published import CONFIGS
 from recurra.models.sequence_model import SequenceModel
 from recurra.tasks import Task
 
@@ -114,7 +115,7 @@ def text_vectors(source: AnyPath) -> TextVectors:
     Raises RunError, ConfigError or DataError for a folder that is neither, or a run without an encoder.
     """
     path = path_of(source, "source")
-    if (path / "config.json").is_file() and not (path / "run.json").is_file():
+    if any((path / name).is_file() for name in CONFIGS) and not (path / "run.json").is_file():
         return _of_folder(path)
     run = open_run(path)
     if not isinstance(run.model, SequenceModel | EncoderDecoder):

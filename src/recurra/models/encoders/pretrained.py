@@ -60,7 +60,11 @@ class Pretrained(nn.Module):
         input_size: int,
         *,
         folder: Annotated[
-            str | None, Opt("folder with config.json, model.safetensors and vocab.txt or tokenizer.json; null: none")
+            str | None,
+            Opt(
+                "folder with config.json, model.safetensors and vocab.txt or tokenizer.json, or a BERT as Google "
+                "published it; null: none"
+            ),
         ] = None,
         family: Annotated[Family, Opt("whose names the tensors have in such a folder")] = "bert",
         hidden_size: Annotated[int, Opt("numbers of a step; as model.inputs.embedding_size", ge=1, le=o.WIDEST)] = 128,
@@ -240,7 +244,7 @@ class Pretrained(nn.Module):
             ours, theirs = place.of(_tensor(self, inputs, place)), tensors[names[name]]
             if ours.shape != theirs.shape:
                 raise DataError(
-                    f"{where}: {names[name]} has the shape {tuple(theirs.shape)}, and config.json makes it "
+                    f"{where}: {names[name]} has the shape {tuple(theirs.shape)}, and the config there makes it "
                     f"{tuple(ours.shape)}."
                 )
             with torch.no_grad():
@@ -253,6 +257,8 @@ class Pretrained(nn.Module):
         extra = [real for name, real in names.items() if name not in known]
         told += f" The upper {self.redrawn_layers} layers begin as they are drawn." if own else ""
         more = f" Left out, as no part of the encoder: {_listed(extra)}." if extra else ""
+        if unread := len(read_names(where)) - len(tensors):
+            more += f" {unread:,} tensors that its optimizer kept (adam_m, adam_v, global_step) are not read."
         return f"model.encoder.folder: {where}: {len(places)} tensors are the encoder's first weights.{told}{more}"
 
     def redrawn(self) -> tuple[str, ...]:

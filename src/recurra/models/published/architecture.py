@@ -1,4 +1,4 @@
-"""What config.json says of a network."""
+"""What config.json says of a network; or bert_config.json, as Google published BERT."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Any
 from recurra.base.errors import ConfigError
 
 MAX_BYTES = 2**20
+# Hugging Face's, and Google's, which says no model_type: it is a BERT.
+CONFIGS = ("config.json", "bert_config.json")
 # The word in config.json -> the family, whose tensors have the same names.
 FAMILIES: Mapping[str, str] = {
     "bert": "bert",
@@ -66,14 +68,17 @@ class Architecture:
 
 def read_architecture(folder: Path) -> Architecture:
     """What config.json in a folder says. Raises ConfigError, which names it, for a network that is none of these."""
-    path = folder / "config.json"
-    if not path.is_file():
+    path = next((folder / name for name in CONFIGS if (folder / name).is_file()), None)
+    if path is None:
         raise ConfigError(
-            f"{folder}: expected config.json, vocabulary and weights (model.safetensors); found no config.json."
+            f"{folder}: expected config.json, vocabulary and weights (model.safetensors); found no config.json and no "
+            "bert_config.json."
         )
     try:
         with path.open("rb") as file:
             data = json.loads(file.read(MAX_BYTES))
+        if path.name == CONFIGS[1]:
+            data = {"model_type": "bert", **data}
         return _architecture(data, path)
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, ConfigError):

@@ -1,4 +1,5 @@
-"""The tensors of a folder: model.safetensors, or its shards as model.safetensors.index.json names them."""
+"""The tensors of a folder: model.safetensors, its shards as model.safetensors.index.json names them, or a checkpoint of
+TensorFlow."""
 
 from __future__ import annotations
 
@@ -12,25 +13,22 @@ import safetensors
 from torch import Tensor
 
 from recurra.base.errors import DataError
+from recurra.models.published.checkpoint import find_index, read_checkpoint, read_index
 
 WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 # An index names each tensor in a line of some hundred bytes; the largest published ones have a few thousand.
 MAX_BYTES = 2**24
 # Of the same weights in other forms; a pickle runs whatever code it holds, so none is opened.
-PICKLES = (
-    "pytorch_model.bin",
-    "pytorch_model.bin.index.json",
-    "tf_model.h5",
-    "model.ckpt.index",
-    "bert_model.ckpt.index",
-)
+PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5")
 
 
 def read_tensors(folder: Path) -> dict[str, Tensor]:
-    """All tensors of a folder, by their names there.
+    """All tensors of a folder, by their names there; of a checkpoint without those of the optimizer.
 
     Raises DataError, which names the file, if there are none, a shard is missing, or a file is damaged or a pickle.
     """
+    if (index := _checkpoint(folder)) is not None:
+        return read_checkpoint(index)
     found: dict[str, Tensor] = {}
     for path in _files(folder):
         with _opened(path) as opened:
@@ -40,11 +38,19 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
 
 def read_names(folder: Path) -> list[str]:
     """The names of all tensors of a folder; of their numbers nothing is read. Raises as `read_tensors` does."""
+    if (index := _checkpoint(folder)) is not None:
+        return [*read_index(index)[1]]
     found: list[str] = []
     for path in _files(folder):
         with _opened(path) as opened:
             found += opened.keys()
     return found
+
+
+def _checkpoint(folder: Path) -> Path | None:
+    """The index of TensorFlow's checkpoint, where there is one and nothing else."""
+    plain = (folder / WHOLE).is_file() or (folder / INDEX).is_file()
+    return None if plain else find_index(folder)
 
 
 def _files(folder: Path) -> list[Path]:
@@ -64,7 +70,7 @@ def _files(folder: Path) -> list[Path]:
             f"{folder / other[0]}: is not read: a pickle can run any code, and other forms have no header to check. "
             "Convert it: load it with transformers and save_pretrained(..., safe_serialization=True)."
         )
-    raise DataError(f"{folder}: expected {WHOLE}, found none.")
+    raise DataError(f"{folder}: expected {WHOLE}, or bert_model.ckpt.index with its data; found neither.")
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -33,6 +34,9 @@ _DISTIL: Mapping[str, str] = {
     "ffn.lin2": "linear2",
     "output_layer_norm": "norm2",
 }
+# Of TensorFlow's names, in which parts stand between strokes: tables, and what weights and biases are called.
+_TABLES = ("word_embeddings", "position_embeddings", "token_type_embeddings")
+_ENDS: Mapping[str, str] = {"kernel": "weight", "output_weights": "weight", "output_bias": "bias"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +92,18 @@ def stripped(names: Iterable[str]) -> dict[str, str]:
     Only under LayerNorm: elsewhere a gamma is a gamma (transformers, issue 29554).
     """
     found: dict[str, str] = {}
-    for name in names:
+    for real in names:
+        name = _dotted(real) if "/" in real else real
         short = next((name.removeprefix(prefix) for prefix in PREFIXES if name.startswith(prefix)), name)
         for old, new in ((".LayerNorm.gamma", ".LayerNorm.weight"), (".LayerNorm.beta", ".LayerNorm.bias")):
             if short.endswith(old):
                 short = short.removesuffix(old) + new
-        found[short] = name
+        found[short] = real
     return found
+
+
+def _dotted(name: str) -> str:
+    """A name of TensorFlow's checkpoints as the same tensor is called in a file of safetensors."""
+    *parts, end = re.sub(r"(?<=/)layer_(\d+)(?=/)", r"layer/\1", name).split("/")
+    last = [end, "weight"] if end in _TABLES else [_ENDS.get(end, end)]
+    return ".".join([*parts, *last])
