@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,17 @@ import torch
 from safetensors.numpy import load_file
 
 import checkpoint_room
-from api.api_room import done, recurra, refused, write_csv
+from api.api_room import Listening, done, kept_of, recurra, refused, write_csv
 from api.test_finetuning import learner_of, write
+from api.test_resume import Stopper
 from oracles import bert
 from published_room import WORDS, folder, tensors
 from recurra import api
+from recurra.api.prepare import prepare
+from recurra.api.schema import read_settings
 from recurra.data.tokenizers import read_pieces
+from recurra.models import SequenceModel
+from recurra.models.encoders import Pretrained
 
 CONFIG: Mapping[str, Mapping[str, Any]] = {
     "task": {"name": "classification"},
@@ -209,3 +216,64 @@ def test_every_piece_has_its_number_and_the_mark_of_the_unknown_is_read_as_such(
     assert [WORDS[p] for p in pieces] == ["[CLS]", "the", "[UNK]", "z", "[SEP]"]
     assert json.loads((begun / "r" / "task.json").read_text())["reader"]["vocabulary"] is None
     assert torch.is_tensor(batch.lengths)
+
+
+# -- features of frozen layers -----------------------------------------------------------------------------------------
+
+
+def frozen(layers: int, **training: Any) -> list[Mapping[str, Any]]:
+    encoder = {"name": "pretrained", "folder": "tiny", "frozen_layers": layers}
+    return [{"model": {"encoder": encoder, "head": {"pooling": "mean"}}}, {"training": training}]
+
+
+def counting(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many texts go through the frozen layers, call by call."""
+    seen, own = [], Pretrained.below
+
+    def below(self: Pretrained, x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        seen.append(len(lengths))
+        return own(self, x, lengths)
+
+    monkeypatch.setattr(Pretrained, "below", below)
+    return seen
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_frozen_layers_see_each_text_once_and_the_run_has_the_same_bits(
+    begun: Path, monkeypatch: pytest.MonkeyPatch, layers: int
+) -> None:
+    write("c.yaml", CONFIG, *frozen(layers, epochs=4, report="scores"))
+    done("train", "c.yaml", "--out", "plain", "--set", "training.features_gib=0")
+    seen, own, in_epochs = counting(monkeypatch), SequenceModel.forget_features, []
+    monkeypatch.setattr(SequenceModel, "forget_features", lambda self: (in_epochs.append(sum(seen)), own(self))[1])
+    said = done("train", "c.yaml", "--out", "kept")
+    assert "features_gib: what the frozen layers say of a text is computed once and kept, in 1 GiB" in said.err
+    assert kept_of("kept") == kept_of("plain")
+    splits = prepare(read_settings(Path("c.yaml")), Listening()).splits
+    texts = len(splits["train"]) + len(splits["dev"])
+    assert in_epochs == [texts]  # not four times as many
+
+
+def test_texts_that_find_no_room_are_computed_each_time_and_said(begun: Path) -> None:
+    write("c.yaml", CONFIG, *frozen(2, report="scores"))
+    done("train", "c.yaml", "--out", "plain", "--set", "training.features_gib=0")
+    said = done("train", "c.yaml", "--out", "kept", "--set", "training.features_gib=0.00001")
+    assert re.search(r"features_gib: 1e-05 GiB were full after \d+ texts, and the others were computed", said.err)
+    assert kept_of("kept") == kept_of("plain")
+
+
+def test_a_run_that_is_stopped_and_resumed_with_kept_features_has_the_same_bits(begun: Path) -> None:
+    write("c.yaml", CONFIG, *frozen(2, epochs=3))
+    done("train", "c.yaml", "--out", "whole")
+    assert api.train("c.yaml", out="cut", watch=Stopper(7)).stopped_by == signal.SIGTERM
+    assert api.resume("cut", overrides=["training.features_gib=0.5"]).report is not None
+    assert kept_of("cut") == kept_of("whole")
+
+
+def test_nothing_is_kept_where_nothing_is_frozen_or_pieces_are_hidden(begun: Path) -> None:
+    assert "features_gib" not in done("train", "c.yaml", "--out", "r", "--set", "training.epochs=1").err
+    Path("t.txt").write_text("the film was good.\n" * 60)
+    tree = {"task": "masked_lm", "data": {"train": "t.txt"}, "training": {"epochs": 1, "schedule": "constant"},
+            "model": {"encoder": {"name": "pretrained", "folder": "tiny", "frozen_layers": 1}}}  # fmt: skip
+    write("m.yaml", tree)
+    assert "features_gib" not in done("train", "m.yaml", "--out", "m").err

@@ -19,7 +19,8 @@ from recurra.training import SCHEDULES
 # time that the rows are read, and is no part of what they say.
 MAY_CHANGE = frozenset({
     "training.epochs", "training.hours", "training.patience", "training.patience_share", "training.optimizer.lr",
-    "training.checkpoint_every", "training.keep_checkpoints", "training.max_model_gib", "training.report",
+    "training.checkpoint_every", "training.keep_checkpoints", "training.max_model_gib", "training.features_gib",
+    "training.report",
     "data.store", "data.scratch", "data.workers",
 })  # fmt: skip
 # May not change, and why: the first one whose name an option begins with.

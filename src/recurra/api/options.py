@@ -168,6 +168,14 @@ class TrainingOptions:
         "stop"
     )
     max_model_gib: Annotated[float, Opt("a larger model is refused, in GiB, before it takes memory", gt=0)] = 2.0
+    features_gib: Annotated[
+        float,
+        Opt(
+            "memory, in GiB, for what frozen layers say of texts, computed once and not in each epoch; 0: none is kept",
+            ge=0,
+            le=1024,
+        ),
+    ] = 1.0
     seed: Annotated[int, Opt("random seed", ge=0, le=2**63 - 1)] = 1
     init_from: Annotated[
         str | None,

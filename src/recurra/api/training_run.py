@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from recurra.api.trainer import Trainer
 from recurra.base.contracts import Callback, Progress, Score
 from recurra.base.errors import RecurraError, RunError
 from recurra.base.shell import as_word
+from recurra.models import SequenceModel
 from recurra.nn import Recurrent
 from recurra.tasks import SolvesWide, Task
 from recurra.tasks.options import for_validation
@@ -151,6 +153,34 @@ def _begin(trainer: Trainer, prepared: Prepared, watch: Callback) -> None:
 
 def run_epochs(training_run: TrainingRun, stopping: Stopping, watch: Callback) -> None:
     """All epochs that are left. Raises Stopped after saving, when a signal asks for it."""
+    with _features_kept(training_run.trainer, watch):
+        _run_epochs(training_run, stopping, watch)
+
+
+@contextmanager
+def _features_kept(trainer: Trainer, watch: Callback) -> Iterator[None]:
+    """Inside the block what frozen layers say of a text is computed once, while there is room; nothing else changes."""
+    model, room = trainer.model, trainer.settings.training.features_gib
+    if not isinstance(model, SequenceModel) or not model.keep_features(round(room * 2**30)):
+        yield
+        return
+    if not trainer.ranks.number:
+        watch.note(
+            f"training.features_gib: what the frozen layers say of a text is computed once and kept, in {room:g} GiB "
+            "of memory at most."
+        )
+    try:
+        yield
+    finally:
+        kept = model.forget_features()
+        if kept.is_full and not trainer.ranks.number:
+            watch.note(
+                f"training.features_gib: {room:g} GiB were full after {len(kept):,} texts, and the others were "
+                "computed in each epoch."
+            )
+
+
+def _run_epochs(training_run: TrainingRun, stopping: Stopping, watch: Callback) -> None:
     trainer, log = training_run.trainer, training_run.log
     # Whoever reads another checkpoint than the first rank, or other data, must not go on.
     trainer.ranks.check_alike("how far they are", lambda: _place(trainer))

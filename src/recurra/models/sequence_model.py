@@ -14,6 +14,7 @@ from recurra.config import build, located
 from recurra.models.contract import STAND_INS, STATE, Encoded, Problems, Sizes, TiesPieces, states_of
 from recurra.models.encoders import ENCODERS
 from recurra.models.encoders.awd import refuse_backward_layer
+from recurra.models.features import Freezes, KeptFeatures
 from recurra.models.heads import HEADS, VocabularyHead
 from recurra.models.inputs import INPUTS
 from recurra.models.options import Component
@@ -41,6 +42,7 @@ class SequenceModel(nn.Module):
         wide: Annotated[Component, OneOf("linear part beside inputs, encoder and head", WIDES)] = "none",
     ) -> None:
         super().__init__()
+        self.kept: KeptFeatures | None = None
         problems, table = Problems(), _any_table(sizes)
         widths: Sequence[int] = STAND_INS
         with problems.collected():
@@ -89,12 +91,37 @@ class SequenceModel(nn.Module):
         return self._run(batch)
 
     def _run(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        x, lengths = self.inputs(batch)
-        encoded = self.encoder(x, lengths, _before(batch.inputs))
+        encoded = self._encoded(batch)
         if "places" in batch.inputs:
             number = batch.inputs.get("place_lengths", batch.lengths)
-            encoded = at_places(encoded, batch.inputs["places"], number.to(x.device))
+            encoded = at_places(encoded, batch.inputs["places"], number.to(encoded.outputs.device))
         return self.wide(batch, self.head(encoded)), {STATE + name: state for name, state in encoded.states.items()}
+
+    def _encoded(self, batch: Batch) -> Encoded:
+        encoded: Encoded
+        if self.kept is not None:
+            encoded = self.encoder.above(*self.kept(batch))
+        else:
+            x, lengths = self.inputs(batch)
+            encoded = self.encoder(x, lengths, _before(batch.inputs))
+        return encoded
+
+    def keep_features(self, room: int) -> bool:
+        """From now on keep what frozen inputs and layers say of each text, in so many bytes at most.
+
+        False, and nothing is kept, where nothing is frozen, or texts are others in each epoch: pieces are hidden.
+        """
+        frozen = isinstance(self.encoder, Freezes) and self.encoder.frozen_layers > 0
+        if not frozen or not getattr(self.inputs, "frozen", False) or isinstance(self.head, TiesPieces) or not room:
+            return False
+        self.kept = KeptFeatures(self.inputs, self.encoder, room)
+        return True
+
+    def forget_features(self) -> KeptFeatures:
+        """Compute all of each text again; what was kept until now."""
+        assert self.kept is not None
+        kept, self.kept = self.kept, None
+        return kept
 
     def cannot_stream(self) -> list[str]:
         """Why this model cannot read a text piece by piece, a sentence for each reason; none where it can."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -121,17 +121,25 @@ class Pretrained(nn.Module):
             block.requires_grad_(False)
 
     def forward(self, x: Tensor, lengths: Tensor, states: Mapping[str, Tensor]) -> Encoded:
+        return self.above(self.below(x, lengths) if self.frozen_layers else x, lengths)
+
+    def below(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """What the frozen layers say (T, N, d), zero where padded."""
+        with torch.no_grad():
+            return self._through(self.blocks[: self.frozen_layers], x, lengths)
+
+    def above(self, x: Tensor, lengths: Tensor) -> Encoded:
+        """What the other layers make of it."""
+        outputs = self._through(self.blocks[self.frozen_layers :], x, lengths)
+        return Encoded(outputs, lengths, self._summary(outputs), {})
+
+    def _through(self, blocks: Iterable[nn.Module], x: Tensor, lengths: Tensor) -> Tensor:
         rows = Rows.of(len(x), lengths)
         y = rows.packed(x)
-        for number, block in enumerate(self.blocks):
+        for block in blocks:
             assert isinstance(block, TransformerEncoderLayer)
-            if number < self.frozen_layers:
-                with torch.no_grad():
-                    y = block.rows(y, rows)
-            else:
-                y = block.rows(y, rows)
-        outputs = rows.padded(y)
-        return Encoded(outputs, lengths, self._summary(outputs), {})
+            y = block.rows(y, rows)
+        return rows.padded(y)
 
     def _summary(self, outputs: Tensor) -> Tensor:
         """(N, M): of the first step; of no steps zero."""
