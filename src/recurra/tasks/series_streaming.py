@@ -49,6 +49,7 @@ class StreamingPredictor:
             raise ConfigError(problems)
         self._task = task
         self._model = model
+        self._spectrum = task.plan.spectrum  # built from the plan each time it is asked for
 
     def begin(self) -> StreamState:
         """Before the first piece."""
@@ -67,7 +68,7 @@ class StreamingPredictor:
 
     def _steps(self, rest: Samples, piece: str) -> tuple[Any, Samples]:
         """The steps that a piece makes whole, (T, F), and the samples of later ones."""
-        spectrum = self._task.plan.spectrum
+        spectrum = self._spectrum
         if spectrum is None:
             (column,) = self._task.plan.columns
             return raw_series(Record({column: piece}, Origin("piece")), (column,), self._task.plan.missing), rest

@@ -10,19 +10,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-# Frames whose spectra are in memory together: 0.6 s of CPU for an hour of sound, and 32 MiB at 1,024 bins.
-BLOCK = 2048
+# Frames whose spectra are in memory together: a second of sound and more, so that its arrays stay in the cache. Of
+# fewer the calls take longer; of more the system is asked for memory each time, page by page.
+BLOCK = 128
 
 
 def framed(samples: NDArray[Any], window: int, step: int) -> NDArray[Any]:
     """(T, window), without a copy: frame t begins at sample t * step; a rest that fills no frame is left out."""
     if len(samples) < window:
         return np.zeros((0, window), samples.dtype)
-    return sliding_window_view(samples, window)[::step]
+    # Each is whole within the samples. sliding_window_view takes 20 times as long.
+    number, apart = 1 + (len(samples) - window) // step, samples.strides[0]
+    return as_strided(samples, (number, window), (step * apart, apart), writeable=False)
 
 
 def centred(samples: NDArray[Any], n_fft: int, hop: int, mode: Any) -> NDArray[Any]:
@@ -59,13 +62,14 @@ class Bands:
 def banded(frames: NDArray[Any], ready: Callable[[Array], Array], n_fft: int, bands: Bands) -> Array:
     """(T, B): the power spectrum of each frame, weighted by bands and summed.
 
-    ready: frames (t, window) in float64 to those that are transformed
+    ready: frames (t, window) in float64, which it may change, to those that are transformed
     """
     found = np.empty((len(frames), len(bands.starts)))
     for start in range(0, len(frames), BLOCK):
         part = slice(start, start + BLOCK)
-        spectrum = np.fft.rfft(ready(frames[part].astype(np.float64)), n_fft, axis=1)
-        found[part] = bands.summed(spectrum.real**2 + spectrum.imag**2)
+        squares = np.fft.rfft(ready(frames[part].astype(np.float64)), n_fft, axis=1).view(np.float64)
+        squares *= squares
+        found[part] = bands.summed(squares[:, ::2] + squares[:, 1::2])
     return found
 
 

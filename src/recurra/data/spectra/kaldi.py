@@ -65,11 +65,13 @@ class Kaldi:
         return f"log-mel features as Kaldi: {self.num_features} bands, {self.window} samples every {self.step}"
 
     def _ready(self, frames: Array) -> Array:
-        x = frames * FULL_SCALE
-        x = x - x.mean(1, keepdims=True)
-        before = np.concatenate([x[:, :1], x[:, :-1]], axis=1)
-        ready: Array = (x - PREEMPHASIS * before) * _povey(self.window)
-        return ready
+        frames *= FULL_SCALE
+        frames -= frames.mean(1, keepdims=True)
+        before = PREEMPHASIS * frames[:, :-1]
+        frames[:, 0] -= PREEMPHASIS * frames[:, 0]
+        frames[:, 1:] -= before
+        frames *= _povey(self.window)
+        return frames
 
 
 @cache
