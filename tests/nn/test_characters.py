@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from recurra.base.errors import ConfigError
-from recurra.nn import CHARACTERS
+from recurra.nn import CHARACTERS, HighwayCNN
 
 LETTERS, E, SIZE = 9, 4, 3
 WORDS = [[3, 1, 4, 1, 5], [2], [], [6, 5], [7, 8, 2]]
@@ -108,6 +108,75 @@ def test_words_without_letters_and_no_words_give_zeros_and_nothing(word):
         assert found.shape == (2, 3, size)
         assert not found.any()
     assert model(torch.zeros(4, 0, 3, dtype=torch.int64), none[:0]).shape == (0, 3, size)
+
+
+# -- filters of several widths and highways ---------------------------------------------------------------------------
+
+
+def highway(window=3, highways=2):
+    torch.manual_seed(0)
+    return HighwayCNN(LETTERS, E, filters=2, window=window, highways=highways, size=SIZE).double()
+
+
+def by_hand(word, state, *, window, highways):
+    """Kim et al. 2016, equations 5 to 8, and a projection: begin (2), letters, end (3), zeros behind."""
+    x = state["embedding.weight"][[2, *word, 3]]
+    places = len(x)
+    x = np.vstack([x, np.zeros((window, E))])
+    found = []
+    for w in range(1, window + 1):
+        H, b = state[f"filters.{w - 1}.weight"], state[f"filters.{w - 1}.bias"]
+        for f in range(2 * w):
+            found.append(max(np.sum(H[f].T * x[k : k + w]) + b[f] for k in range(places)))
+    y = np.maximum(found, 0)
+    for k in range(highways):
+        t = logistic(state[f"gates.{k}.weight"] @ y + state[f"gates.{k}.bias"])
+        change = np.maximum(state[f"transforms.{k}.weight"] @ y + state[f"transforms.{k}.bias"], 0)
+        y = t * change + (1 - t) * y
+    return state["projection.weight"] @ y + state["projection.bias"]
+
+
+@pytest.mark.parametrize(("window", "highways"), [(1, 0), (3, 2), (5, 1)])
+def test_filters_and_highways_are_those_of_the_paper_written_out(window, highways):
+    model = highway(window, highways)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(2)  # so that gates and filters matter
+    words = [word for word in WORDS if word] + [WORDS[0]]
+    found = model(*batch_of([words, WORDS[1:2]])).detach().numpy()
+    state = {name: value.numpy() for name, value in model.state_dict().items()}
+    for t, word in enumerate(words):
+        np.testing.assert_allclose(found[t, 0], by_hand(word, state, window=window, highways=highways), atol=1e-12)
+    assert not found[1:, 1].any()
+
+
+def test_a_highway_begins_by_carrying_and_an_unknown_letter_says_nothing():
+    model = highway()
+    assert all((gate.bias == -2).all() for gate in model.gates)
+    assert not model.embedding.weight[1].any()
+
+
+def test_a_word_from_highways_notices_neither_neighbours_nor_padding():
+    model = highway()
+    together = model(*batch_of([WORDS, WORDS[::-1][:2]], filling=-7, width=11))
+    assert not together[2, 0].any()
+    for t, letters in enumerate(WORDS):
+        torch.testing.assert_close(model(*batch_of([[letters]]))[0, 0], together[t, 0], atol=1e-12, rtol=0)
+    torch.testing.assert_close(together[0, 1], together[4, 0], atol=0, rtol=0)  # one word, computed once
+    none = torch.zeros(2, 3, dtype=torch.int64)
+    assert not model(torch.zeros(0, 2, 3, dtype=torch.int64), none).any()
+    assert model(torch.zeros(4, 0, 3, dtype=torch.int64), none[:0]).shape == (0, 3, SIZE)
+
+
+def test_the_gradient_of_a_word_that_comes_twice_is_the_sum_of_both():
+    grads = []
+    for rows in ([WORDS[:2], [WORDS[0]]], [[WORDS[0]]], [[WORDS[0], WORDS[1]]]):
+        model = highway()
+        characters, lengths = batch_of(rows)
+        model(characters, lengths)[lengths > 0].square().sum().backward()
+        grads.append([p.grad for p in model.parameters()])
+    for both, one, other in zip(*grads, strict=True):
+        torch.testing.assert_close(both, one + other, atol=1e-12, rtol=0)
 
 
 def test_an_unknown_way_to_read_letters_is_answered_with_its_neighbour():

@@ -48,10 +48,12 @@ HAS = {
     Classification: "Calibrates Embeds Explains Judged KeepsExamples ReadsInPieces ReadsPieces SaysLabels SolvesWide",
     Translation: "DrawsCharts DrawsMaps Explains Judged KeepsExamples Streams TakesOptions ValidatesFaster",
     LanguageModelling: (
-        "DrawsCharts Embeds Explains Generates KeepsExamples NamesUnknown Plays ReadsInPieces Suggests TakesOptions "
-        "WritesSamples"
+        "DrawsCharts Embeds Explains Generates KeepsExamples NamesUnknown Plays ReadsInPieces ReadsLetters Suggests "
+        "TakesOptions WritesSamples"
     ),
-    Tagging: "Calibrates Embeds Explains Judged KeepsExamples LeavesOut ReadsPieces TagsTokens ValidatesFaster",
+    Tagging: (
+        "Calibrates Embeds Explains Judged KeepsExamples LeavesOut ReadsLetters ReadsPieces TagsTokens ValidatesFaster"
+    ),
     Music: "DrawsMaps Explains Generates KeepsExamples Plays WritesSamples",
     QuestionAnswering: ("Embeds Explains FitsThreshold Judged ReadsPieces TakesOptions"),
     TextRegression: "Embeds Explains Judged MeasuresLoss ReadsPieces",
@@ -60,8 +62,8 @@ HAS = {
     MaskedLM: "Embeds Explains KeepsExamples ReadsPieces TakesOptions",
     ClassificationConfig: "ChoosesBySize KeepsRows LabelsRows ReadsOnce",
     TranslationConfig: "ChoosesBySize KeepsRows ReadsOnce",
-    LanguageModelConfig: "ChoosesBySize KeepsRows ReadsOn ReadsOnce",
-    TaggingConfig: "ChoosesBySize KeepsRows ReadsOnce",
+    LanguageModelConfig: "ChoosesBySize KeepsRows MindsInputs ReadsOn ReadsOnce",
+    TaggingConfig: "ChoosesBySize KeepsRows MindsInputs ReadsOnce",
     MusicConfig: "ChoosesBySize KeepsRows ReadsOnce",
     QuestionAnsweringConfig: "ChoosesBySize ReadsOnce",
     MaskedLMConfig: "ChoosesBySize KeepsRows ReadsOn ReadsOnce",
@@ -69,9 +71,18 @@ HAS = {
     MultipleChoiceConfig: "ChoosesBySize LabelsRows ReadsOnce",
     WordVectorsConfig: "ChoosesBySize KeepsRows ReadsOn ReadsOnce TrainsItself",
 }
-OF_CONFIGS = {"ChoosesBySize", "KeepsRows", "LabelsRows", "ReadsOn", "ReadsOnce", "ReadsSteps", "TrainsItself"}
+OF_CONFIGS = {
+    "ChoosesBySize",
+    "KeepsRows",
+    "LabelsRows",
+    "MindsInputs",
+    "ReadsOn",
+    "ReadsOnce",
+    "ReadsSteps",
+    "TrainsItself",
+}
 # Set when a task is made, so that its class does not show them.
-SET_LATER = {"labels", "temperature", "label"}
+SET_LATER = {"labels", "letters", "temperature", "label"}
 
 
 @pytest.mark.parametrize("kind", HAS, ids=lambda kind: kind.__name__)

@@ -18,9 +18,9 @@ from recurra.base.errors import ConfigError, DataError, RunError
 from recurra.data.schemes import SCHEMES, read_default
 from recurra.data.tokenizers import CUTTERS
 from recurra.tasks import TASKS, Tagging, TaggingConfig
+from recurra.tasks.letters import LONGEST_WORD
 from recurra.tasks.options import task_with
 from recurra.tasks.tagging.decoding import Tagged
-from recurra.tasks.tagging.readers import LONGEST_WORD
 from recurra.tasks.tagging.sentences import Sentence
 
 ROWS = ["Anna/B-PER lives/O in/O New/B-LOC York/I-LOC", "Bob/B-PER ./O", "Rome/B-LOC"]

@@ -20,8 +20,9 @@ from recurra.data.tokenizers.vocabulary import SPECIALS
 from recurra.models import SequenceModel
 from recurra.models.contract import BeginsWith, Layer
 from recurra.models.heads import MaskedHead, VocabularyHead
+from recurra.models.inputs import Characters
 from recurra.nn import FullSoftmax
-from recurra.tasks import Embeds, ReadsPieces, Task
+from recurra.tasks import Embeds, ReadsLetters, ReadsPieces, Task
 
 
 def load_pretrained(run: OpenRun, model: nn.Module, task: Task, layers: int | None = None) -> str:
@@ -38,6 +39,8 @@ def load_pretrained(run: OpenRun, model: nn.Module, task: Task, layers: int | No
     source, theirs = run.model, run.task
     if isinstance(source, SequenceModel) and isinstance(source.head, MaskedHead):
         return _take_masked(where, source, theirs, model, task, layers)
+    if isinstance(source, SequenceModel) and isinstance(source.inputs, Characters) and _tells(source):
+        return _take_letters(where, run, source, model, task, layers)
     if not _tells_tokens(source) or not isinstance(theirs, Embeds):
         name = run.settings.tree["task"]["name"]
         raise ConfigError(f"{where}: is a run of task {name}, expected a model that tells the next token.")
@@ -55,8 +58,7 @@ def load_pretrained(run: OpenRun, model: nn.Module, task: Task, layers: int | No
         )
     taken, words, known_words = ours[:layers], task.vocabulary, theirs.vocabulary
     _refuse_other_shapes(where, run, model, taken)
-    numbers = torch.tensor(known_words.ids(words.tokens(range(len(words)))), dtype=torch.int64)
-    numbers[: len(SPECIALS)] = torch.arange(len(SPECIALS))
+    numbers = _numbers_there(words, known_words)
     known = int((numbers[len(SPECIALS) :] != UNK).sum())
     if not known:
         raise ConfigError(
@@ -110,6 +112,73 @@ def _take_masked(
     return f"{where}: inputs and {len(ours[:layers])} layers have their weights from there{more}."
 
 
+def _take_letters(
+    where: str, run: OpenRun, source: SequenceModel, model: nn.Module, task: Task, layers: int | None
+) -> str:
+    """Inputs that read letters and layers of a language model, in place; the output layer too for one with all layers.
+
+    The vector of a letter that it does not know is zero.
+    """
+    letters = [one.letters if isinstance(one, ReadsLetters) else None for one in (task, run.task)]
+    if not isinstance(model, SequenceModel) or not isinstance(model.inputs, Characters) or None in letters:
+        raise ConfigError(f"{where}: reads the letters of words; set model.inputs.name: characters here too.")
+    ours = model.encoder.layers()
+    if layers is not None and layers > len(ours):
+        raise ConfigError(f"training.init_layers: is {layers}, and this model has {len(ours)}; expected at most that.")
+    assert isinstance(source.inputs, Characters)
+    mine, theirs = (dict(inputs.letters.named_parameters()) for inputs in (model.inputs, source.inputs))
+    tables = mine.pop("embedding.weight"), theirs.pop("embedding.weight")
+    alike = _shapes(mine) == _shapes(theirs) and tables[0].shape[1] == tables[1].shape[1]
+    pairs = [
+        (mine, theirs),
+        *((dict(a), dict(b)) for a, b in zip(ours[:layers], source.encoder.layers(), strict=False)),
+    ]
+    fits = all(_shapes(a).items() <= _shapes(b).items() for a, b in pairs)
+    if not alike or not fits or len(ours[:layers]) > len(source.encoder.layers()):
+        raise ConfigError(f"{where}: {_advice_of_letters(run, source)}")
+    here, there = letters
+    assert here is not None
+    assert there is not None
+    numbers = _numbers_there(here, there)
+    known = int((numbers[len(SPECIALS) :] != UNK).sum())
+    with torch.no_grad():
+        tables[0].copy_(torch.where((numbers == UNK).unsqueeze(1), 0.0, tables[1][numbers]))
+        for one, other in pairs:
+            for name, parameter in one.items():
+                parameter.copy_(other[name])
+        if _tells(model) and len(ours[:layers]) == len(ours):
+            assert isinstance(task, Embeds)
+            assert isinstance(run.task, Embeds)
+            _take_output(where, model, source, _numbers_there(task.vocabulary, run.task.vocabulary))
+    return (
+        f"{where}: {known:,} of {len(here) - len(SPECIALS):,} letters are known there, and inputs and "
+        f"{len(ours[:layers])} recurrent layers have their weights from there."
+    )
+
+
+def _advice_of_letters(run: OpenRun, source: SequenceModel) -> str:
+    """What to set so that inputs and layers have the same shapes."""
+    tree = run.settings.tree["model"]
+    shown = {name: value for name, value in tree["inputs"].items() if "dropout" not in name}
+    both = any("reverse" in name for name in source.encoder.layers()[0])
+    encoder = {"name": "elmo"} if both else {}
+    encoder |= {
+        name: tree["encoder"][name] for name in ("cell", "hidden_size", "num_layers") if name in tree["encoder"]
+    }
+    told = [", ".join(f"{name}: {value}" for name, value in part.items()) for part in (shown, encoder)]
+    return (
+        "its inputs or layers have other shapes than this model's. Set under model.inputs: "
+        f"{told[0]}, and under model.encoder: {told[1]}."
+    )
+
+
+def _numbers_there(ours: Vocabulary, theirs: Vocabulary) -> Tensor:
+    """The number that each of our tokens has there; the special ones are the same."""
+    numbers = torch.tensor(theirs.ids(ours.tokens(range(len(ours)))), dtype=torch.int64)
+    numbers[: len(SPECIALS)] = torch.arange(len(SPECIALS))
+    return numbers
+
+
 def load_published(model: nn.Module) -> str:
     """Put the weights that an encoder begins with into the model, in place; a sentence, "" for none.
 
@@ -127,9 +196,11 @@ def _some(vocabulary: Vocabulary) -> str:
 
 def _tells_tokens(model: nn.Module) -> TypeGuard[SequenceModel]:
     """Whether its head tells the next token over the table of its inputs."""
-    return (
-        isinstance(model, SequenceModel) and isinstance(model.head, VocabularyHead) and model.inputs.table is not None
-    )
+    return _tells(model) and model.inputs.table is not None
+
+
+def _tells(model: nn.Module) -> TypeGuard[SequenceModel]:
+    return isinstance(model, SequenceModel) and isinstance(model.head, VocabularyHead)
 
 
 def _table(model: SequenceModel) -> Parameter:
@@ -206,7 +277,7 @@ def _take_output(where: str, model: SequenceModel, source: SequenceModel, number
     ours, theirs = model.head.output, source.head.output
     if not isinstance(ours, FullSoftmax) or not isinstance(theirs, FullSoftmax):
         raise ConfigError(f"{where}: an adaptive softmax cannot be taken over; set model.head.softmax: full for both.")
-    tied = [m.head.output.weight is m.inputs.table for m in (model, source)]
+    tied = [m.inputs.table is not None and m.head.output.weight is m.inputs.table for m in (model, source)]
     if tied[0] != tied[1]:
         raise ConfigError(f"{where}: has tied: {str(tied[1]).lower()}; set model.head.tied to the same.")
     if not tied[0]:

@@ -33,7 +33,8 @@ from recurra.data.splits import SPLITS, runs_of
 from recurra.models import MODELS
 from recurra.models.contract import Implies, Sizes
 from recurra.models.encoders import ENCODERS
-from recurra.tasks import TASKS, ReadsSteps, TaskConfig, TrainsItself
+from recurra.models.inputs import INPUTS
+from recurra.tasks import TASKS, MindsInputs, ReadsSteps, TaskConfig, TrainsItself
 from recurra.training import CLIPPINGS, ON_NONFINITE, OPTIMIZERS, SCHEDULES, Rows
 
 SCHEMA = Schema(
@@ -121,14 +122,25 @@ def settings_of(document: Document, *, to_train: bool = True) -> Settings:
 
 
 def completed(document: Document) -> Document:
-    """A config with what its encoder, or the run that it begins with, means for options that it leaves open."""
-    tree = document.tree
-    task, given = _task_of(tree), tree.get("model")
-    encoder = given.get("encoder") if isinstance(given, Mapping) else None
-    options = encoder if isinstance(encoder, Mapping) else {"name": encoder}
+    """A config with what its encoder and its inputs, or the run that it begins with, mean for what it leaves open."""
+    task = _task_of(document.tree)
     if not isinstance(task, str) or task not in TASKS:
         return document
-    implied = implied_by_run(tree.get("training"), options) or _implied_by_encoder(options)
+    encoder = _part(document.tree, "encoder")
+    by_run = implied_by_run(document.tree.get("training"), encoder)
+    document = _with_implied(document, task, by_run or _implied_by(ENCODERS, encoder))
+    return _with_implied(document, task, _implied_by(INPUTS, _part(document.tree, "inputs")))
+
+
+def _part(tree: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A component of the model, as options."""
+    model = tree.get("model")
+    given = model.get(name) if isinstance(model, Mapping) else None
+    return given if isinstance(given, Mapping) else {"name": given}
+
+
+def _with_implied(document: Document, task: str, implied: dict[str, Any]) -> Document:
+    tree = document.tree
     if not implied:
         return document
     if not _has_head(task, implied.get("model", {}).get("head", {})):
@@ -138,12 +150,12 @@ def completed(document: Document) -> Document:
     return replace(document, tree={**tree, **{name: _filled(tree.get(name), more) for name, more in implied.items()}})
 
 
-def _implied_by_encoder(options: Mapping[str, Any]) -> dict[str, Any]:
+def _implied_by(components: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
     word = options.get("name")
-    if not isinstance(word, str) or word not in ENCODERS:
+    if not isinstance(word, str) or word not in components:
         return {}
     try:
-        component: Any = ENCODERS[word]
+        component: Any = components[word]
     except ValueError:  # of a package that cannot be imported: said later, at its line
         return {}
     return dict(component.implies(options)) if isinstance(component, Implies) else {}
@@ -247,6 +259,13 @@ def _check_task_training(resolved: Resolved) -> None:
         plan.refuse_training(resolved.tree["training"])
 
 
+def _check_inputs(resolved: Resolved) -> None:
+    """What has no effect on what the model reads is left out."""
+    plan = build(resolved.section("task"), TASKS)
+    if isinstance(plan, MindsInputs):
+        plan.refuse_inputs(resolved.tree["model"]["inputs"])
+
+
 def _check_training(resolved: Resolved) -> None:
     """Build every component once, so that what it refuses stands beside the other mistakes."""
     options = build(resolved.section("training"), TrainingOptions)
@@ -274,6 +293,7 @@ CHECKS = (
     Check(("data", "task"), _check_split),
     Check(("data", "task"), _check_layout),
     Check(("model", "task"), _check_parts),
+    Check(("task", "model"), _check_inputs),
     Check(("model", "task"), lambda resolved: _outline(resolved, _smallest(resolved))),
     Check(("model", "task", "training"), _check_size),
     Check(("training", "model"), _check_beginning),

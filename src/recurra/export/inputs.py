@@ -14,7 +14,7 @@ from recurra.export.layers import clean, write
 from recurra.export.onnx_graph import Drawing, Value
 from recurra.export.parts import Named, padding, random_lengths, random_numbers, table_size
 from recurra.export.transformers import word_pieces
-from recurra.models.inputs import Tokens, Vectors, WordPieces, WordsAndCharacters
+from recurra.models.inputs import Characters, Tokens, Vectors, WordPieces, WordsAndCharacters
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,23 @@ def _words(draw: Drawing, inputs: WordsAndCharacters, names: Names) -> Read:
     return Read(draw.join(vectors, 2), lengths, ask)
 
 
+def _characters(draw: Drawing, inputs: Characters, names: Names) -> Read:
+    letters = draw.input("characters", np.int64, ("C", "T", "N"))
+    each = draw.input("character_lengths", np.int64, ("T", "N"))
+    lengths = draw.input(names.get("lengths", "lengths"), np.int64, ("N",))
+    known = table_size(inputs.letters.embedding)
+
+    def ask(random: np.random.Generator, N: int, T: int) -> Named:
+        C = int(random.integers(1, 9))
+        found = {
+            "characters": random.integers(0, known, (C, T, N)),
+            "character_lengths": random.integers(0, C + 1, (T, N)),
+        }
+        return {**found, "lengths": random_lengths(random, N, T)}
+
+    return Read(write(draw, inputs.letters, letters, clean(draw, each, lengths)), lengths, ask)
+
+
 def _vectors(draw: Drawing, inputs: Vectors, names: Names) -> Read:
     size = inputs.output_size
     features = draw.input(names.get("features", "features"), np.float32, ("T", "N", size))
@@ -111,6 +128,7 @@ def _vectors(draw: Drawing, inputs: Vectors, names: Names) -> Read:
 WRITERS: dict[type[nn.Module], Callable[[Drawing, Any, Names], Read]] = {
     Tokens: _tokens,
     WordsAndCharacters: _words,
+    Characters: _characters,
     Vectors: _vectors,
     WordPieces: _word_pieces,
 }

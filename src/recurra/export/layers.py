@@ -99,6 +99,39 @@ def _character_cnn(draw: Drawing, module: characters.CharacterCNN, letters: Valu
     return _by_word(draw, draw.where(_some(draw, each), draw.put("Tanh", best)), lengths)
 
 
+@writes(characters.HighwayCNN)
+def _highway_cnn(draw: Drawing, module: characters.HighwayCNN, letters: Value, lengths: Value) -> Value:
+    flat, each = _words(draw, letters, lengths)
+    flat, longer = _marked(draw, flat, each)
+    x = draw.put("Transpose", write(draw, module.embedding, flat), perm=[1, 2, 0])
+    real = draw.spread(draw.put("Transpose", draw.sequence_mask(longer, flat), perm=[1, 0]), 1)
+    found = []
+    for width, one in enumerate(module.filters, start=1):
+        assert isinstance(one, nn.Conv1d)
+        assert one.bias is not None
+        parameters = draw.weight(one.weight, "filters"), draw.weight(one.bias, "bias")
+        scores = draw.put("Conv", x, *parameters, pads=[0, width - 1])
+        found.append(draw.put("ReduceMax", draw.where(real, scores, LOWEST), axes=[2], keepdims=0))
+    y = draw.put("Relu", draw.put("Concat", *found, axis=1))
+    for transform, gate in zip(module.transforms, module.gates, strict=True):
+        carried = draw.put("Sigmoid", write(draw, gate, y))
+        change = draw.put("Sub", draw.put("Relu", write(draw, transform, y)), y)
+        y = draw.put("Add", y, draw.put("Mul", carried, change))
+    return _by_word(draw, draw.where(_some(draw, each), write(draw, module.projection, y)), lengths)
+
+
+def _marked(draw: Drawing, letters: Value, lengths: Value) -> tuple[Value, Value]:
+    """As `characters.marked`."""
+    one = draw.put("Expand", draw.constant(0, np.int64), draw.join([draw.integers(1), draw.put("Shape", lengths)], 0))
+    found = draw.put("Concat", one, letters, one, axis=0)
+    step = draw.spread(draw.steps(draw.size(found, 0)), 1)
+    end = draw.put("Equal", step, draw.put("Add", lengths, draw.constant(1, np.int64)))
+    found = draw.put("Where", end, draw.constant(characters.END, np.int64), found)
+    begin = draw.put("Equal", step, draw.constant(0, np.int64))
+    found = draw.put("Where", begin, draw.constant(characters.BEGIN, np.int64), found)
+    return found, draw.put("Add", lengths, draw.constant(2, np.int64))
+
+
 def _words(draw: Drawing, letters: Value, lengths: Value) -> tuple[Value, Value]:
     """Letters (C, T * N) with padding as token 0, and the words' lengths (T * N,), of (C, T, N) and (T, N)."""
     each = draw.put("Reshape", lengths, draw.integers(-1))

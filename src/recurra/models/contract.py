@@ -120,7 +120,7 @@ class Encoder(Protocol):
 
 @runtime_checkable
 class Implies(Protocol):
-    """What the class of an encoder has besides whose options mean something for other options too."""
+    """What the class of an encoder, or of inputs, has besides whose options mean something for other options too."""
 
     def implies(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
         """Values by section, for what a config leaves open; of "task" several, of which the first one is taken whose

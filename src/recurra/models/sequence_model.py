@@ -151,15 +151,16 @@ class IncrementalModel:
     Weights are packed once: they must not change while this is used. Raises ConfigError if the encoder is not causal.
     """
 
-    def __init__(self, model: SequenceModel) -> None:
-        self._inputs, self._head = model.inputs, model.head
+    def __init__(self, model: SequenceModel, vectors: Callable[[Tensor], Tensor] | None = None) -> None:
+        """vectors: of tokens (N,) the vectors (N, I), for inputs that have no table of them"""
+        self._vectors, self._head = vectors or model.inputs.embedding, model.head
         with torch.no_grad():
             self._step = model.encoder.incremental()
 
     def __call__(self, tokens: Tensor, states: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The head's outputs (1, N, ...) for what follows tokens (N,), and "state.*" after them."""
         with torch.no_grad():
-            h, after = self._step(self._inputs.embedding(tokens), states_of(states))
+            h, after = self._step(self._vectors(tokens), states_of(states))
             outputs = self._head(Encoded(h.unsqueeze(0), torch.ones_like(tokens), h, after))
         return outputs, {STATE + name: state for name, state in after.items()}
 

@@ -4,6 +4,7 @@ recurrent  Recurrent, RNN, LSTM, GRU
 input_format  padded, packed, batch-first and unbatched input become (T, N, I) with lengths, and go back
 initial    named initialisations      merge    how two directions become one
 dropout    locked dropout, zoneout    stateful  state kept from call to call (streaming, truncated BPTT)
+characters  the letters of a word to its vector
 embed      tokens to vectors: a table, or one-hot        pool     a sequence to one vector
 attention  queries to weighted means of a memory: ATTENTIONS
 unroll     recurrent layers one differentiable step at a time, for a decoder that feeds its output back
@@ -19,7 +20,7 @@ weight_drop  a layer with some of its recurrent weights zeroed      penalties  o
 from __future__ import annotations
 
 from recurra.nn.attention import ATTENTIONS
-from recurra.nn.characters import CHARACTERS
+from recurra.nn.characters import CHARACTERS, HighwayCNN
 from recurra.nn.embed import Embedding, OneHot
 from recurra.nn.linear import Linear, SteadyLinear
 from recurra.nn.linear_cross_entropy import linear_cross_entropy
@@ -47,6 +48,7 @@ __all__ = [
     "AdaptiveSoftmax",
     "Embedding",
     "FullSoftmax",
+    "HighwayCNN",
     "Linear",
     "OneHot",
     "Recurrent",

@@ -364,6 +364,14 @@ class Embeds(Capability, Protocol):
 
 
 @runtime_checkable
+class ReadsLetters(Capability, Protocol):
+    """What a task has besides whose models may read the letters of words. letters: None where they do not."""
+
+    @property
+    def letters(self) -> Vocabulary | None: ...
+
+
+@runtime_checkable
 class ReadsPieces(Capability, Protocol):
     """What a task has besides whose texts may be cut into the pieces of published weights.
 
@@ -568,6 +576,15 @@ class TrainsItself(Capability, Protocol):
 
     def refuse_training(self, training: Mapping[str, Any]) -> None:
         """Raises ConfigError, a sentence each. training: the section with every option written out"""
+        ...
+
+
+@runtime_checkable
+class MindsInputs(Capability, Protocol):
+    """What the configuration of a task has besides some of whose options have an effect by what a model reads."""
+
+    def refuse_inputs(self, inputs: Mapping[str, Any]) -> None:
+        """Raises ConfigError, a sentence each. inputs: the section model.inputs with every option written out"""
         ...
 
 

@@ -113,6 +113,15 @@ class Unknown:
         """The spelling of the first so many, which are taken away."""
         return _BETWEEN.join(self._spelt.popleft() for _ in range(number))
 
+    def keep(self, number: int) -> None:
+        """Take all away but the last so many."""
+        self.taken(len(self._spelt) - number)
+
+    @property
+    def spelling(self) -> bytes:
+        """All of them, as `Encoded.spelling`."""
+        return _BETWEEN.join(self._spelt)
+
 
 class Corpus:
     """Training texts, cut into tokens once, while nobody knows yet which tokens will have a number.

@@ -2,6 +2,7 @@
 
 tokens                a vector for each token
 words_and_characters  a vector for each word, beside one made from its letters
+characters            a vector for each word, from its letters alone
 word_pieces           pieces of words with positions and segments, as BERT has them
 vectors               numbers as they come, at each step
 vector, label         one vector, or one label, for the whole sequence that is written from it
@@ -13,6 +14,7 @@ from collections.abc import Callable
 
 from recurra.base.registry import Registry
 from recurra.models.contract import Inputs
+from recurra.models.inputs.characters import Characters
 from recurra.models.inputs.label import Label
 from recurra.models.inputs.tokens import Tokens
 from recurra.models.inputs.vector import Vector
@@ -23,9 +25,10 @@ from recurra.models.inputs.words_and_characters import WordsAndCharacters
 INPUTS: Registry[Callable[..., Inputs]] = Registry("inputs", "recurra.inputs")
 INPUTS.add("tokens", Tokens)
 INPUTS.add("words_and_characters", WordsAndCharacters)
+INPUTS.add("characters", Characters)
 INPUTS.add("word_pieces", WordPieces)
 INPUTS.add("vectors", Vectors)
 INPUTS.add("vector", Vector)
 INPUTS.add("label", Label)
 
-__all__ = ["INPUTS", "Label", "Tokens", "Vector", "Vectors", "WordPieces", "WordsAndCharacters"]
+__all__ = ["INPUTS", "Characters", "Label", "Tokens", "Vector", "Vectors", "WordPieces", "WordsAndCharacters"]

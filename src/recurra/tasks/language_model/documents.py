@@ -10,15 +10,18 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recurra.base.contracts import Origin
 from recurra.base.digest import digest_of
 from recurra.base.normal import normal
-from recurra.data.tokenizers import EOS, Encoded, Vocabulary
+from recurra.data.tokenizers import EOS, UNK, Encoded, Vocabulary
 from recurra.data.tokenizers.encoded import Ids, Unknown
 from recurra.tasks.blank import is_blank
+from recurra.tasks.letters import Spellings
 
 # The token at the end of a line, where line breaks are tokens. No line holds one.
 LINE = "\n"
@@ -54,6 +57,7 @@ class Passage:
     characters: of the rows that end there, with their line breaks, so that all passages have those of the document
     is_blank: nothing of the document can be seen, as far as it has been read
     text: of the document's first row, as it was given; "" of training rows, and of passages that begin later
+    before: the unknown tokens of the context, as `Encoded.spelling` has them
     """
 
     encoded: Encoded
@@ -64,6 +68,7 @@ class Passage:
     is_blank: bool
     text: str
     origin: Origin
+    before: bytes = b""
 
     @property
     def tokens(self) -> tuple[str, ...]:
@@ -89,10 +94,22 @@ class Passage:
 
     def numbers(self, begin: int) -> Ids:
         """(length + 1,): what stands before each step that is read, and the last target. begin: before a document"""
-        own = self.encoded.ids
+        context, own = self._read
+        return self._with_ends(begin, context.ids, own.ids)
+
+    def spelt(self, begin: int, spellings: Spellings) -> NDArray[Any]:
+        """The same with a number for each unknown token too."""
+        context, own = (spellings.of(one) for one in self._read)
+        return self._with_ends(begin, context, own)
+
+    @property
+    def _read(self) -> tuple[Encoded, Encoded]:
+        return Encoded(self.encoded.vocabulary, self.context, self.before), self.encoded
+
+    def _with_ends(self, begin: int, context: NDArray[Any], own: NDArray[Any]) -> NDArray[Any]:
         before = [np.array([begin], own.dtype)] if not self.first else []
         after = [np.array([EOS], own.dtype)] if self.ends else []
-        return np.concatenate([*before, np.frombuffer(self.context, own.dtype), own, *after])
+        return np.concatenate([*before, context, own, *after])
 
     @property
     def key(self) -> bytes:
@@ -146,7 +163,7 @@ class _Document:
         self._vocabulary, self._text = vocabulary, text
         self._size = vocabulary.dtype.itemsize
         self._data, self._context, self._start = bytearray(), b"", 0
-        self._unknown = Unknown()
+        self._unknown, self._before = Unknown(), Unknown()
         # Of rows that end there or later: tokens of the document up to the end, characters, and where they stand.
         self._rows: deque[tuple[int, int, Origin]] = deque()
         self._is_blank = True
@@ -167,13 +184,21 @@ class _Document:
         start, stop = self._start, self._start + number
         data = bytes(self._data[: number * self._size])
         del self._data[: number * self._size]
-        spelling = self._unknown.taken(int(np.count_nonzero(np.frombuffer(data, self._vocabulary.dtype) == 1)))
+        spelling = self._unknown.taken(self._unknowns(data))
         characters, origin = self._read_up_to(start, stop)
         encoded = Encoded(self._vocabulary, data, spelling)
-        found = Passage(encoded, self._context, start, ends, characters, self._is_blank, self._text, origin)
+        found = Passage(
+            encoded, self._context, start, ends, characters, self._is_blank, self._text, origin, self._before.spelling
+        )
         self._context = (self._context + data)[-(WARM_UP + 1) * self._size :]
+        self._before.add(spelling)
+        self._before.keep(self._unknowns(self._context))
         self._start, self._text = stop, ""
         return found
+
+    def _unknowns(self, data: bytes) -> int:
+        """How many of these tokens are unknown."""
+        return int(np.count_nonzero(np.frombuffer(data, self._vocabulary.dtype) == UNK))
 
     def _read_up_to(self, start: int, stop: int) -> tuple[int, Origin]:
         """Characters of the rows that end behind start and up to stop, and where the one stands that start is in."""

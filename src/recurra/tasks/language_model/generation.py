@@ -19,6 +19,7 @@ from recurra.models import IncrementalModel, SequenceModel
 from recurra.nn import softmax_log_probabilities
 from recurra.tasks.contract import GenerationOptions, Piece
 from recurra.tasks.language_model.documents import LINE
+from recurra.tasks.letters import Spellings
 
 State = dict[str, Tensor]
 # Tokens of a prompt that are read in one call of the model.
@@ -46,9 +47,12 @@ class Generator:
         start: int,
         closed: bool,
         line_breaks: bool,
+        spellings: Spellings | None = None,
     ) -> None:
+        """spellings: of a model that reads letters; it numbers the tokens of prompts"""
         self._model = model.eval()
-        self._step = IncrementalModel(model)
+        self._spellings = spellings
+        self._step = IncrementalModel(model, None if spellings is None else self._spelt)
         self.tokenizer = tokenizer
         self.vocabulary = vocabulary
         self._start = start
@@ -111,7 +115,8 @@ class Generator:
         if not self._line_breaks:
             lines = [[token for line in lines for token in line]]
         tokens = [token for k, line in enumerate(lines) for token in ((LINE, *line) if k else line)]
-        return [self._start, *self.vocabulary.ids(tokens)], Text(self.tokenizer, lines[-1])
+        numbered = self.vocabulary.ids if self._spellings is None else self._spellings.numbers
+        return [self._start, *numbered(tokens)], Text(self.tokenizer, lines[-1])
 
     def _as_written(self, text: str) -> str:
         """A text in the spelling of what the model writes: its tokenizer folds case, and has one normal form."""
@@ -129,8 +134,20 @@ class Generator:
     def _call(self, tokens: Tensor, state: State) -> Any:
         steps, rows = tokens.shape
         with torch.no_grad():
-            batch = Batch({"tokens": tokens, **state}, torch.full((rows,), steps, dtype=torch.int64), {}, ())
-            return self._model(batch).outputs
+            inputs = self._inputs(tokens) | state
+            return self._model(Batch(inputs, torch.full((rows,), steps, dtype=torch.int64), {}, ())).outputs
+
+    def _inputs(self, tokens: Tensor) -> dict[str, Tensor]:
+        if self._spellings is None:
+            return {"tokens": tokens}
+        found = self._spellings.inputs(tokens.cpu().numpy())
+        return {name: value.to(self._device) for name, value in found.items()}
+
+    def _spelt(self, tokens: Tensor) -> Tensor:
+        """The vectors (N, I) of tokens (N,)."""
+        batch = Batch(self._inputs(tokens.unsqueeze(0)), torch.ones_like(tokens), {}, ())
+        vectors: Tensor = self._model.inputs(batch)[0][0]
+        return vectors
 
 
 class Text:

@@ -15,7 +15,7 @@ from recurra.data.fields import Field
 from recurra.data.preparing import IN_MEMORY, Means
 from recurra.data.splits import OrderedSplit
 from recurra.data.store import Fields
-from recurra.data.tokenizers import TOKENIZERS, Corpus, VocabularyPlan, lines_of
+from recurra.data.tokenizers import TOKENIZERS, Corpus, Vocabulary, VocabularyPlan, lines_of, vocabulary_from_json
 from recurra.tasks.contract import Needs, Suggestion
 from recurra.tasks.language_model.columns import suggested
 from recurra.tasks.language_model.documents import Passage, TextRow, passages
@@ -23,6 +23,7 @@ from recurra.tasks.language_model.reading import cutter, text_of
 from recurra.tasks.language_model.sizing import sized
 from recurra.tasks.language_model.task import LanguageModelling
 from recurra.tasks.language_model.tearing import torn
+from recurra.tasks.letters import letters_of
 from recurra.tasks.sizing import Choice, Options, Seen
 from recurra.tasks.text import TextEncoder
 
@@ -34,7 +35,7 @@ class LanguageModelConfig:
     needs: ClassVar = Needs(
         "sequence_model",
         {
-            "inputs": ("tokens",),
+            "inputs": ("tokens", "characters"),
             "encoder": ("awd", "recurrent", "transformer"),
             "head": ("vocabulary",),
             "wide": ("none",),
@@ -55,6 +56,9 @@ class LanguageModelConfig:
     max_vocabulary: Annotated[
         int | None, Opt("entries of the vocabulary, 4 of them special; null is no limit", ge=5)
     ] = None
+    letters: Annotated[
+        bool, Opt("a token's letters are read, and not a vector of its own; model.inputs.name: characters sets it")
+    ] = False
     bptt: Annotated[
         int,
         Opt(
@@ -69,6 +73,13 @@ class LanguageModelConfig:
                 "line_breaks: false would glue the last word of a line to the first of the next with tokenizer: "
                 "characters; leave it out."
             )
+        if self.letters and _word(self.tokenizer) == "characters":
+            raise ConfigError("letters: has no effect with tokenizer: characters, whose tokens are letters; use words.")
+
+    def refuse_inputs(self, inputs: Mapping[str, Any]) -> None:
+        """Raise ConfigError for letters that nothing reads."""
+        if self.letters and inputs["name"] != "characters":
+            raise ConfigError(f"letters: has no effect with model.inputs {inputs['name']}; leave it out.")
 
     @property
     def inputs(self) -> tuple[Field, ...]:
@@ -88,7 +99,7 @@ class LanguageModelConfig:
     @property
     def smallest_sizes(self) -> Mapping[str, int]:
         """`model_sizes` of the smallest data there is."""
-        return {"tokens": 8}
+        return {"tokens": 8, **({"characters": 5} if self.letters else {})}
 
     @classmethod
     def format_of(cls, file: Path) -> str:
@@ -142,8 +153,10 @@ class LanguageModelConfig:
         cut = cutter(tokenizer, line_breaks=self.line_breaks, end=self.line_breaks and self.document == "file")
         for _, block in means.blocks(cut, means.watched("cutting", rows, len(rows)), _text, corpus.places):
             corpus.add(block)
-        vocabulary = VocabularyPlan(min_count=self.min_count, max_size=self.max_vocabulary).build(corpus.counts())
-        task = self._task(TextEncoder(tokenizer, vocabulary, None, "start"))
+        counts = corpus.counts()
+        vocabulary = VocabularyPlan(min_count=self.min_count, max_size=self.max_vocabulary).build(counts)
+        letters = letters_of(counts) if self.letters else None
+        task = self._task(TextEncoder(tokenizer, vocabulary, None, "start"), letters)
         both = zip(means.encoding(rows), corpus.encoded(vocabulary), strict=True)
         return task, passages(both, closed=task.closed, texts=False)
 
@@ -151,15 +164,19 @@ class LanguageModelConfig:
         """The task as a run folder holds it. Raises RunError that names `origin`."""
         if not isinstance(data, Mapping) or "reader" not in data:
             raise RunError(f"{origin}: expected the tokenizer of a language model.")
-        return self._task(TextEncoder.from_json(data["reader"], origin))
+        if self.letters and "letters" not in data:
+            raise RunError(f"{origin}: expected the letters that the model reads.")
+        letters = vocabulary_from_json(data["letters"]) if self.letters else None
+        return self._task(TextEncoder.from_json(data["reader"], origin), letters)
 
-    def _task(self, reader: TextEncoder) -> LanguageModelling:
+    def _task(self, reader: TextEncoder, letters: Vocabulary | None) -> LanguageModelling:
         return LanguageModelling(
             reader,
             text=self.text,
             closed=self.document == "row",
             line_breaks=self.line_breaks,
             bptt=self.bptt,
+            letters=letters,
         )
 
 

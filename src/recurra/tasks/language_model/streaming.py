@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from recurra.base.contracts import Batch
-from recurra.data.tokenizers import EOS
+from recurra.data.tokenizers import EOS, UNK
 from recurra.losses import fixed_sum
 from recurra.nn import softmax_nats
 from recurra.tasks.blank import NOTE, is_blank
@@ -26,12 +28,12 @@ READ = 512
 
 @dataclass(frozen=True, slots=True)
 class StreamState:
-    """How far a text has been read. last: the number of its last token; nats: of all before the tail.
+    """How far a text has been read. last: the number of its last token, and the token; nats: of all before the tail.
 
     blank: nothing can be seen so far
     """
 
-    last: int
+    last: tuple[int, str]
     state: dict[str, Tensor] = field(default_factory=dict)
     nats: float = 0.0
     tokens: int = 0
@@ -48,7 +50,7 @@ class StreamingPredictor:
 
     def begin(self) -> StreamState:
         """Before the first piece."""
-        return StreamState(self._task.start)
+        return StreamState((self._task.start, ""))
 
     def read(self, place: StreamState, piece: str) -> tuple[StreamState, dict[str, Any]]:
         """The place after a piece, and the answer for all of the text so far.
@@ -56,26 +58,37 @@ class StreamingPredictor:
         Raises DataError where nothing in the last 10,000 characters tells where a token ends.
         """
         known, tail = cut(place.tail + piece, self._task.reader.tokenizer)
-        numbers = self._task.reader.vocabulary.ids
-        after = self._fed(place, numbers(self._task.tokens(known)), tail)
-        end = [EOS] if self._task.closed else numbers([LINE]) if self._task.line_breaks else []
-        whole = self._fed(after, [*numbers(self._task.tokens(tail)), *end], "")
+        after = self._fed(place, self._numbered(self._task.tokens(known)), tail)
+        end = [(EOS, "")] if self._task.closed else self._numbered([LINE]) if self._task.line_breaks else []
+        whole = self._fed(after, [*self._numbered(self._task.tokens(tail)), *end], "")
         share = perplexity(whole.nats, whole.tokens)
         answer = {"log_prob": 0.0 - whole.nats, "perplexity": share, "num_tokens": whole.tokens}
         blank = place.blank and is_blank(piece)
         return replace(after, blank=blank), answer | ({"note": NOTE} if blank else {})
 
-    def _fed(self, place: StreamState, numbers: list[int], tail: str) -> StreamState:
+    def _numbered(self, tokens: Sequence[str]) -> list[tuple[int, str]]:
+        return list(zip(self._task.reader.vocabulary.ids(tokens), tokens, strict=True))
+
+    def _inputs(self, read: Sequence[tuple[int, str]], device: torch.device) -> dict[str, Tensor]:
+        """Of tokens, one row of inputs."""
+        spellings = self._task.spellings()
+        if spellings is None:
+            return {"tokens": torch.tensor([n for n, _ in read], dtype=torch.int64, device=device).unsqueeze(1)}
+        numbers = [spellings.numbers([token])[0] if n == UNK and token else n for n, token in read]
+        found = spellings.inputs(np.array(numbers, np.int64)[:, None])
+        return {name: value.to(device) for name, value in found.items()}
+
+    def _fed(self, place: StreamState, numbers: Sequence[tuple[int, str]], tail: str) -> StreamState:
         """The place after these tokens."""
         last, state, nats = place.last, place.state, place.nats
         device = next(self._model.parameters()).device
         for at in range(0, len(numbers), READ):
-            targets = numbers[at : at + READ]
-            tokens = torch.tensor([last, *targets], dtype=torch.int64, device=device).unsqueeze(1)
+            some = numbers[at : at + READ]
+            targets = torch.tensor([n for n, _ in some], dtype=torch.int64, device=device).unsqueeze(1)
             with torch.inference_mode():
-                batch = Batch({"tokens": tokens[:-1], **state}, torch.tensor([len(targets)], dtype=torch.int64), {}, ())
-                outputs = self._model(batch).outputs
-                real = torch.ones_like(tokens[1:], dtype=torch.bool)
-                nats += float(fixed_sum(softmax_nats(outputs, tokens[1:], real)))
-            last, state = targets[-1], {name: value for name, value in outputs.items() if name.startswith("state.")}
+                inputs = self._inputs([last, *some[:-1]], device) | state
+                outputs = self._model(Batch(inputs, torch.tensor([len(some)], dtype=torch.int64), {}, ())).outputs
+                real = torch.ones_like(targets, dtype=torch.bool)
+                nats += float(fixed_sum(softmax_nats(outputs, targets, real)))
+            last, state = some[-1], {name: value for name, value in outputs.items() if name.startswith("state.")}
         return StreamState(last, state, nats, place.tokens + len(numbers), tail)

@@ -20,6 +20,7 @@ from recurra.data.midi import midi_of_abc
 from recurra.data.preparing import IN_MEMORY, Means
 from recurra.data.store import Fields
 from recurra.data.tokenizers import EOS, Vocabulary, encode, encoded_block, way_of
+from recurra.data.tokenizers.encoded import Ids
 from recurra.losses import fixed_sum
 from recurra.metrics import Compared
 from recurra.metrics.ngrams import Bigram, Unigram
@@ -38,6 +39,7 @@ from recurra.tasks.language_model.scoring import perplexity, text_scores
 from recurra.tasks.language_model.streaming import StreamingPredictor
 from recurra.tasks.language_model.suggesting import Suggester
 from recurra.tasks.language_model.tables import by_rank, position_chart, samples_table
+from recurra.tasks.letters import REMEMBERED, KnownWords, Spellings
 from recurra.tasks.options import refuse_options
 from recurra.tasks.text import TextEncoder, pad_arrays
 
@@ -57,6 +59,7 @@ class LanguageModelling:
 
     reader: tokens and their numbers      text: the column      closed: whether a row is a document, with an end
     line_breaks: whether the end of a line is a token      bptt: steps that the gradient goes back
+    letters: those that a model reads of each token; None for one that has a vector for it
     """
 
     answer_kind: ClassVar[AnswerKind] = "continuation"
@@ -65,7 +68,15 @@ class LanguageModelling:
     use: Literal["generate", "play"] = "generate"
 
     def __init__(
-        self, reader: TextEncoder, *, text: str, closed: bool, line_breaks: bool, bptt: int, shown: bool = False
+        self,
+        reader: TextEncoder,
+        *,
+        text: str,
+        closed: bool,
+        line_breaks: bool,
+        bptt: int,
+        shown: bool = False,
+        letters: Vocabulary | None = None,
     ) -> None:
         self.reader = reader
         self.text = text
@@ -75,6 +86,8 @@ class LanguageModelling:
         # What stands before the first token of a document: an end, of a document or of a line.
         self.start = EOS if closed or not line_breaks else reader.vocabulary.ids([LINE])[0]
         self._shown = shown
+        self.letters = letters
+        self._known = None if letters is None else KnownWords(reader.vocabulary, letters)
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -83,8 +96,9 @@ class LanguageModelling:
 
     @property
     def model_sizes(self) -> Mapping[str, int]:
-        """What a model has to know of the data: size of the vocabulary."""
-        return {"tokens": len(self.reader.vocabulary)}
+        """What a model has to know of the data: size of the vocabulary, and of that of letters, if these are read."""
+        more = {} if self.letters is None else {"characters": len(self.letters)}
+        return {"tokens": len(self.reader.vocabulary), **more}
 
     # -- the five verbs --------------------------------------------------------------------------------------------
 
@@ -118,11 +132,11 @@ class LanguageModelling:
         return Fields(Passage, encoded=way_of(self.reader.vocabulary))
 
     def collate(self, examples: Sequence[Passage], indices: Sequence[int]) -> Batch:
-        """Passages from their beginning: tokens (T, N); targets: what follows each, and how many steps of a row are
-        only read (`unscored`, (N,)), because an earlier passage has them."""
+        """Passages from their beginning: tokens (T, N), with their letters where these are read; targets: what follows
+        each, and how many steps of a row are only read (`unscored`, (N,)), because an earlier passage has them."""
         rows = [e.numbers(self.start) for e in examples]
         return Batch(
-            {"tokens": pad_arrays([row[:-1] for row in rows])[0]},
+            self._inputs(examples, rows),
             torch.tensor([e.length for e in examples], dtype=torch.int64),
             {
                 "tokens": pad_arrays([row[1:] for row in rows])[0],
@@ -131,10 +145,21 @@ class LanguageModelling:
             tuple(indices),
         )
 
+    def _inputs(self, examples: Sequence[Passage], rows: Sequence[Ids]) -> dict[str, Tensor]:
+        if (spellings := self.spellings()) is None:
+            return {"tokens": pad_arrays([row[:-1] for row in rows])[0]}
+        spelt = pad_arrays([e.spelt(self.start, spellings)[:-1] for e in examples])[0]
+        return spellings.inputs(spelt.numpy())
+
+    def spellings(self, limit: int | None = None) -> Spellings | None:
+        """What numbers all tokens, as `Spellings` does, where letters are read; else None."""
+        return None if self._known is None else Spellings(self._known, limit)
+
     def sampler(self, examples: Sequence[Passage], *, batch_tokens: int, batch_rows: int, seed: int) -> StreamSampler:
         """Streams: the state goes on from batch to batch. batch_tokens // bptt rows at most."""
         rows = max(1, min(batch_rows, batch_tokens // self.bptt))
-        return StreamSampler(examples, self.start, bptt=self.bptt, rows=rows, seed=seed)
+        spellings = self.spellings()
+        return StreamSampler(examples, self.start, bptt=self.bptt, rows=rows, seed=seed, spellings=spellings)
 
     def loss(self, prediction: Prediction, batch: Batch) -> Loss:
         """Cross-entropy of the targets in nats and, in training, the penalties of the model on its activations and what
@@ -178,6 +203,7 @@ class LanguageModelling:
             line_breaks=self.line_breaks,
             bptt=self.bptt,
             shown=bool(options.get("tokens", False)),
+            letters=self.letters,
         )
 
     def warnings(self, outputs: Sequence[Scored], examples: Sequence[Passage]) -> tuple[str, ...]:
@@ -192,9 +218,13 @@ class LanguageModelling:
         rows = len({id(e) for e, _ in found})
         hold = "holds" if rows == 1 else "hold"
         return (
-            f"{rows} of {len(examples)} texts {hold} tokens that training never saw, which are read as unknown: "
+            f"{rows} of {len(examples)} texts {hold} tokens that training never saw, which are read {self._as}: "
             f"{_listed([token for _, token in found])}; the first: {found[0][0].origin}.",
         )
+
+    @property
+    def _as(self) -> str:
+        return "as unknown" if self.letters is None else "by their letters and judged as unknown"
 
     def answer(self, example: Passage, output: Scored) -> LogProb:
         """How probable a text is: the log of its probability in nats, perplexity; with `tokens`, that of each.
@@ -222,7 +252,7 @@ class LanguageModelling:
         return Generator(
             cast(SequenceModel, model), self.reader.tokenizer, self.reader.vocabulary,
             start=self.start, closed=self.closed,
-            line_breaks=self.line_breaks,
+            line_breaks=self.line_breaks, spellings=self.spellings(REMEMBERED),
         )  # fmt: skip
 
     def suggester(self, model: torch.nn.Module) -> Suggester:
@@ -298,7 +328,8 @@ class LanguageModelling:
 
     def to_json(self) -> dict[str, Any]:
         """What a run folder must hold to read as in training."""
-        return {"reader": self.reader.to_json()}
+        more = {} if self.letters is None else {"letters": self.letters.to_json()}
+        return {"reader": self.reader.to_json(), **more}
 
     # ----------------------------------------------------------------------------------------------------------------
 

@@ -44,7 +44,7 @@ class TaggingConfig:
 
     needs: ClassVar = Needs(
         "sequence_model",
-        {"inputs": ("words_and_characters", "word_pieces"), "head": ("tags",), "wide": ("none",)},
+        {"inputs": ("words_and_characters", "word_pieces", "characters"), "head": ("tags",), "wide": ("none",)},
         {"encoder.bidirectional": True},
     )
 
@@ -119,6 +119,23 @@ class TaggingConfig:
             problems.append("dictionary: has no effect with pieces, beside which nothing is read; leave it out.")
         if problems:
             raise ConfigError(problems)
+
+    def refuse_inputs(self, inputs: Mapping[str, Any]) -> None:
+        """Raise ConfigError for options of the vocabulary of words, where nothing reads one."""
+        if inputs["name"] != "characters":
+            return
+        idle = {
+            "lowercase": not self.lowercase,
+            "zero_digits": not self.zero_digits,
+            "min_count": self.min_count != 1,
+            "max_vocabulary": self.max_vocabulary is not None,
+            "pieces": self.pieces is not None,
+        }
+        raise_for = [
+            f"{name}: has no effect with model.inputs characters; leave it out." for name in idle if idle[name]
+        ]
+        if raise_for:
+            raise ConfigError(raise_for)
 
     @property
     def columns(self) -> Columns:

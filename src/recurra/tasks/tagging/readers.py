@@ -21,11 +21,10 @@ from recurra.data.preparing import ExtraWords
 from recurra.data.tokenizers import Vocabulary, VocabularyPlan, vocabulary_from_json
 from recurra.data.tokenizers.cleaning import Cleaning
 from recurra.data.tokenizers.encoded import Ids
+from recurra.tasks.letters import shortened
 from recurra.tasks.text import pad_arrays
 
 Tokens = tuple[str, ...]
-# A word is as long as its letters that are read; of a longer one the first and the last of them.
-LONGEST_WORD = 64
 # Words whose numbers are remembered: those of a usual vocabulary, within 20 MB.
 REMEMBERED = 65_536
 # Words of training that have a pattern, so that it is one; a rarer one teaches what an unknown pattern means.
@@ -115,9 +114,7 @@ class WordReader:
 
     def spelt(self, word: str) -> str:
         """The letters of a word that are read."""
-        found = self._spell(word)
-        half = LONGEST_WORD // 2
-        return found if len(found) <= LONGEST_WORD else found[:half] + found[-half:]
+        return shortened(self._spell(word))
 
     def numbers(self, sentence: Tokens) -> Numbers:
         """Each word looked up once, with its letters."""

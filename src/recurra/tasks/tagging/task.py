@@ -100,6 +100,11 @@ class Tagging:
         return self.reader.words
 
     @property
+    def letters(self) -> Vocabulary:
+        """The letters of words."""
+        return self.reader.letters
+
+    @property
     def pieces(self) -> Pieces | None:
         """The word pieces that words are read in, if they are."""
         return None if self.piece_reader is None else self.piece_reader.pieces
