@@ -86,6 +86,11 @@ class Pieces:
         """The folder's number of padding; 0 where it has none."""
         return self._numbers.get(self.marks.get("pad", ""), 0)
 
+    @property
+    def mask_takes_space(self) -> bool:
+        """Whether white space before what is hidden belongs to its mark: in RoBERTa, whose words begin with it."""
+        return self.marks["begin"] == "<s>"
+
     def tokenize(self, text: str) -> list[str]:
         """The pieces of a text, or of the two texts of a pair, with their marks."""
         return self.framed([[piece for piece, _ in self.pieces(part)] for part in text.split(PAIR, 1)])
@@ -162,7 +167,10 @@ class Pieces:
             "special_tokens": known,
         }
         kept = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
-        marks = [{"id": self._numbers[word], "content": word, **kept} for word in self.marks.values()]
+        marks = [
+            {"id": self._numbers[word], "content": word, **kept, "lstrip": name == "mask" and self.mask_takes_space}
+            for name, word in self.marks.items()
+        ]
         others = [{"id": n, "content": w, **kept} for w, n in self._extra.items() if w not in self.marks.values()]
         added = sorted([*marks, *others], key=lambda one: int(str(one["id"])))
         whole = {"version": "1.0", "truncation": None, "padding": None, "added_tokens": added, **self._library}

@@ -118,7 +118,8 @@ class MaskedLM:
     def _to_fill(self, text: str) -> tuple[Encoded, int]:
         """A text whose spelled-out [MASK] is the mark, cut at `longest`; and how many pieces it has."""
         pieces, mark = self.pieces, self.pieces.marks["mask"]
-        parts = re.split(f"{re.escape(MASK)}|{re.escape(mark)}", text)
+        space = r"\s*" if pieces.mask_takes_space else ""
+        parts = re.split(f"{space}(?:{re.escape(MASK)}|{re.escape(mark)})", text)
         cut = [[piece for piece, _ in pieces.pieces(part)] for part in parts]
         body = list(chain.from_iterable([*part, mark] for part in cut))[:-1]
         return encode(self.vocabulary, pieces.framed([body[: self.longest - 2]])), len(body) + 2
@@ -269,7 +270,8 @@ class MaskedLM:
         for word in words:
             before, _, after = _parted(text, MASK, mark)
             close = word.startswith("##")
-            text = f"{before.rstrip() if close else before}{word.removeprefix('##').lstrip('Ġ')}{after}"
+            spelt = word.removeprefix("##") if close else self.pieces.join([word]).strip()
+            text = f"{before.rstrip() if close else before}{spelt}{after}"
         return text
 
     def explain(self, model: torch.nn.Module, example: Pieced, device: torch.device) -> ExplanationTarget:
