@@ -10,11 +10,9 @@ import torch
 from api.api_room import done, recurra, refused, write_config, write_csv
 from recurra import api
 from recurra.api.callbacks import NoCallback
-from recurra.api.doctoring import refuse_without_recurrence
 from recurra.api.prepare import prepare
 from recurra.api.schema import read_settings
 from recurra.api.trainer import Trainer
-from recurra.base.errors import ConfigError
 from recurra.doctor import Advice
 
 
@@ -174,11 +172,6 @@ def test_training_that_fails_is_a_verdict(data: Path) -> None:
 )
 def test_mistakes_are_said_in_a_sentence(words: list[str], sentence: str, data: Path) -> None:
     assert sentence in refused("doctor", *words)
-
-
-def test_a_model_without_recurrent_layers_is_refused() -> None:
-    with pytest.raises(ConfigError, match="the model Linear has no recurrent layer, so nothing runs in time"):
-        refuse_without_recurrence(torch.nn.Linear(1, 1), "c.yaml")
 
 
 def test_in_python(data: Path) -> None:

@@ -121,6 +121,16 @@ def test_a_loss_of_frequencies_alone_is_a_plateau_with_warm_up_against_it() -> N
     assert words(replace(stuck, steps=50), TRANSLATION) == ["too few steps"]
 
 
+def test_a_language_model_on_the_plateau_of_its_unigrams_is_named_and_one_below_is_not() -> None:
+    tree = {**TRANSLATION, "task": {"name": "language_model"}, "model": {"encoder": ATTENTION}}
+    stuck = replace(
+        WELL, select="perplexity", better="lower", floor=8000.0, dev=(500.0, 420.0), scores=scores(log_loss=5.95),
+        baselines={"unigram": scores(log_loss=6.0), "bigram": scores(log_loss=5.0)},
+    )  # fmt: skip
+    assert words(stuck, tree) == ["unigram plateau"]
+    assert "unigram plateau" not in words(replace(stuck, scores=scores(log_loss=5.5)), tree)
+
+
 def test_norms_behind_the_parts_want_a_warm_up() -> None:
     behind = {**TRANSLATION, "model": {"encoder": ATTENTION, "decoder": {**ATTENTION, "norm_first": False}}}
     (found,) = findings(WELL, behind)

@@ -11,7 +11,9 @@ import pytest
 
 from api.api_room import done
 from recurra.doctor.activations import SIGMOID_HIGH, SIGMOID_LOW, TANH_HIGH
-from recurra.doctor.verdict import EXPLODED, VANISHED, WORDS
+from recurra.doctor.diagnosis import FEW_STEPS
+from recurra.doctor.heads import FLAT, STILL
+from recurra.doctor.verdict import EXPLODED, ONE_OUTPUT, READ, VANISHED, WORDS
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 GRADIENTS = (DOCS / "concepts" / "gradients.md").read_text("utf-8")
@@ -48,10 +50,15 @@ def _parts(line: str) -> tuple[str, float, str]:
 
 def test_the_page_names_the_thresholds_of_the_code() -> None:
     table = GRADIENTS[GRADIENTS.index("## The verdict") :]
-    assert re.findall(r"^\| (\w+) \|", table, re.MULTILINE)[1:5] == list(WORDS)
+    assert re.findall(r"^\| ([\w ]+) \|", table, re.MULTILINE)[1:8] == list(WORDS)
     assert (VANISHED, EXPLODED) == (-3.0, 3.0)
     assert "more than 1000 times" in table
     assert "less than a thousandth" in table
+    assert f"less than {100 * ONE_OUTPUT:g} % of their size" in table
+    assert f"less than {READ:g} nats" in table
+    assert f"at least {FLAT:g} of the greatest" in table
+    assert f"less than {STILL:g} of the weight" in table
+    assert f"from {FEW_STEPS} steps on" in table
     for bound in (SIGMOID_LOW, SIGMOID_HIGH, TANH_HIGH):
         assert f"{bound:.4f}" in table
 

@@ -24,12 +24,13 @@ from recurra.api.trainer import Trainer
 from recurra.base.contracts import Batch, Callback, Progress, Report, Table
 from recurra.base.errors import ConfigError, TrainingError
 from recurra.doctor import Advice, Course, Diagnosis, Finding, Probe, advice, probe
+from recurra.doctor.attending import has_heads
 from recurra.doctor.rendering import ADVICE, charts, report
 from recurra.doctor.updates import update_ratios, weights
 from recurra.doctor.verdict import WORDS
 from recurra.nn import Recurrent
 from recurra.report import Chart
-from recurra.tasks import Task, loss_unit
+from recurra.tasks import MovesModel, Task, loss_unit
 
 # Rows of a look inside: enough for a mean, and a second at most for 200 steps of any cell.
 ROWS = 16
@@ -87,7 +88,9 @@ def doctor(
 
     config: a config file, or a dict of its sections; or the folder of a trained run, which is looked at as it is
     experiments: try what is suggested too, the first few changes, each by itself and from the start
-    Raises ConfigError for a config that cannot train, or whose model has no recurrent layer; DataError; RunError.
+    A model without recurrent layers is looked at too: its heads, and whether outputs depend on what is read.
+    Raises ConfigError for a config that cannot train, or whose task moves its model without gradients; DataError;
+    RunError.
     """
     watch, config, overrides = watch or NoCallback(), config_of(config), overrides_of(overrides)
     if isinstance(config, Path) and config.is_dir():
@@ -123,9 +126,9 @@ def _diagnosed(
 ) -> Diagnosed:
     settings = read_settings(config, overrides, seed)
     prepared = prepare(settings, watch)
-    trainer = Trainer(settings, prepared.task, prepared.splits["train"], device, prepared.fingerprint)
     name = config if isinstance(config, Path) else Path("config")
-    refuse_without_recurrence(trainer.model, str(name))
+    refuse_without_gradients(prepared.task, str(name))
+    trainer = Trainer(settings, prepared.task, prepared.splits["train"], device, prepared.fingerprint)
     diagnosis = _trained_a_little(trainer, steps, watch)
     words = " ".join([shlex.quote(str(name)), *(f"--set {shlex.quote(one)}" for one in overrides)])
     return _said(
@@ -161,10 +164,10 @@ def _rows(tried: Sequence[Experiment]) -> tuple[tuple[str, ...], ...]:
     )
 
 
-def refuse_without_recurrence(model: torch.nn.Module, where: str) -> None:
-    """Raise ConfigError for a model that has no recurrent layer to look into."""
-    if not any(isinstance(module, Recurrent) for module in model.modules()):
-        raise ConfigError(f"{where}: the model {type(model).__name__} has no recurrent layer, so nothing runs in time.")
+def refuse_without_gradients(task: Task, where: str) -> None:
+    """Raise ConfigError for a task that moves its model itself."""
+    if isinstance(task, MovesModel):
+        raise ConfigError(f"{where}: this task learns without the gradient of a network, so there is none to look at.")
 
 
 def for_report(
@@ -172,25 +175,29 @@ def for_report(
 ) -> tuple[dict[str, str], tuple[Chart, ...]]:
     """One look at a trained model for the report of its run: the verdict as a fact, and the carried gradient.
 
-    Nothing for a model without recurrent layers. One look a run, however long: it costs as much as a few steps.
+    Nothing for a model with neither recurrent layers nor attention. One look a run, however long: it costs as much as a
+    few steps.
     """
-    if not any(isinstance(module, Recurrent) for module in model.modules()):
+    recurrent = any(isinstance(module, Recurrent) for module in model.modules())
+    if isinstance(task, MovesModel) or not (recurrent or has_heads(model)):
         return {}, ()
-    found = probe(model, _some(model, task, examples, device), task.loss)
-    if not found.layers:
+    diagnosis = Diagnosis((probe(model, _some(model, task, examples, device), task.loss),), trained=True)
+    if not diagnosis.verdicts:
         return {}, ()
-    verdict = Diagnosis((found,)).verdict
+    verdict = diagnosis.verdict
     sentence = f"{verdict.word}: {f'{verdict.layer}: ' if verdict.layer else ''}{verdict.evidence}"
-    return {"gradients": sentence}, charts(Diagnosis((found,)))[:1]
+    if not diagnosis.has_recurrence:
+        return {"attention": sentence}, ()
+    return {"gradients": sentence}, charts(diagnosis)[:1]
 
 
 def _of_run(path: Path, device: torch.device, cells: Iterable[AnyPath], watch: Callback) -> Diagnosed:
     trained = open_run(path, cells)
-    refuse_without_recurrence(trained.model, str(path))
+    refuse_without_gradients(trained.task, str(path))
     splits = prepare(trained.settings, watch, task=trained.task).splits
     trained.model.to(device)
     rows = _some(trained.model, trained.task, splits["dev"], device)
-    diagnosis = Diagnosis((probe(trained.model, rows, trained.task.loss),))
+    diagnosis = Diagnosis((probe(trained.model, rows, trained.task.loss),), trained=True)
     name, config = f"{path.resolve().name}, trained", shlex.quote(str(path / "config.yaml"))
     said = _said(diagnosis, trained.settings, name, config, loss_unit(trained.task))
     if (found := read_findings(trained.folder)) is None:

@@ -6,6 +6,7 @@ gradient_flow  how much of a gradient the recurrence carries back, step by step
 activations    gates and other activations: names, saturation, ranges
 probe          one look at a model in training
 updates        how large an update is beside the weights
+attending      heads of attention, and what outputs depend on
 verdict        healthy, vanishing, exploding, saturated: the thresholds
 diagnosis      probes of a training, and the verdict on the whole
 advice         what to change in a config, and the command that shows whether it helps

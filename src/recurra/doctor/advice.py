@@ -33,6 +33,7 @@ def advice(diagnosis: Diagnosis, tree: Tree) -> tuple[Advice, ...]:
     """
     word = diagnosis.verdict.word
     found = {"vanishing": _against_vanishing, "exploding": _against_exploding, "saturated": _against_saturation}
+    found |= dict.fromkeys(("one output", "source not read", "dead heads"), _against_deafness)
     suggested = list(found[word](diagnosis, tree)) if word in found else []
     suggested += _on_updates(diagnosis, tree)
     once = {one.settings: one for one in reversed(suggested)}
@@ -118,7 +119,25 @@ def _shorter_ways(tree: Tree) -> Iterator[Advice]:
         )
 
 
+def _against_deafness(diagnosis: Diagnosis, tree: Tree) -> Iterator[Advice]:
+    yield from warm_up(tree)
+    yield from _lower_rate(tree, "large steps drive a network to answer by frequencies alone.")
+
+
+def warm_up(tree: Tree) -> Iterator[Advice]:
+    """A schedule with warm-up, for a Transformer whose schedule has none."""
+    if not any(part(tree, name).get("name") == "transformer" for name in ("encoder", "decoder")):
+        return
+    schedule = tree["training"].get("schedule")
+    if not (isinstance(schedule, Mapping) and float(schedule.get("warmup", 0) or 0) > 0):
+        yield one_advice(
+            "the first steps of a Transformer must be small (Xiong et al. 2020).",
+            {"training.schedule": "{name: inverse_sqrt, warmup: 0.1}"},
+        )
+
+
 def _against_exploding(diagnosis: Diagnosis, tree: Tree) -> Iterator[Advice]:
+    yield from warm_up(tree)
     model, clipping = part(tree, "encoder"), tree["training"].get("clipping")
     word = clipping.get("name") if isinstance(clipping, Mapping) else clipping
     if word == "none":

@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from recurra.doctor.probe import Probe
-from recurra.doctor.verdict import Verdict, judged, worst
+from recurra.doctor.verdict import Verdict, judged, judged_attention, worst
+
+# Steps before which attention is not judged: heads begin by looking everywhere alike.
+FEW_STEPS = 200
+NO_RECURRENCE = "there is no recurrent layer, so no gradient is carried from step to step"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +29,27 @@ class Course:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """probes: in the order of training, the last one is judged."""
+    """probes: in the order of training, the last one is judged. trained: whether it is of a whole training"""
 
     probes: tuple[Probe, ...]
     course: Course = Course()
+    trained: bool = False
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
-        """One for each layer and direction."""
-        return tuple(judged(layer) for layer in self.probes[-1].layers)
+        """One for each layer and direction, and one on attention and outputs, once they have learned for a while."""
+        last = self.probes[-1]
+        found = tuple(judged(layer) for layer in last.layers)
+        if last.attention is None:
+            return found
+        if self.trained or last.step >= FEW_STEPS:
+            return (*found, judged_attention(last.attention))
+        early = f"attention is judged from {FEW_STEPS} steps on, as heads begin by looking everywhere alike."
+        return (*found, Verdict("", "healthy", early))
+
+    @property
+    def has_recurrence(self) -> bool:
+        return bool(self.probes[-1].layers)
 
     @property
     def verdict(self) -> Verdict:
@@ -42,4 +58,7 @@ class Diagnosis:
             return Verdict("", "exploding", self.course.failed)
         if not self.probes[-1].finite:
             return Verdict("", "exploding", "the loss or its gradient is not finite.")
-        return worst(self.verdicts)
+        found = worst(self.verdicts)
+        if not self.has_recurrence:
+            return Verdict(found.layer, found.word, f"{NO_RECURRENCE}; {found.evidence}")
+        return found

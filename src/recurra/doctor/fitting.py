@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recurra.base.contracts import Score
-from recurra.doctor.advice import Advice, Tree, one_advice, part
+from recurra.doctor.advice import Advice, Tree, one_advice, part, warm_up
 
 # Steps under which hardly any network has learned something: Adam moves a weight by about its rate a step, 0.003, and
 # weights are of order 0.1 to 1.
@@ -16,6 +16,8 @@ FEW_STEPS = 200
 APART = 0.15
 # A loss of more than this share of what frequencies alone reach has learned no more than they.
 PLATEAU = 0.98
+# The baselines that know how frequent each token is.
+UNIGRAMS = ("unigrams", "unigram")
 # The best of the last epochs is this much better than the best before them, as a share of what was gained in all.
 STILL_RISING = 0.02
 
@@ -104,21 +106,21 @@ def _learned_nothing(story: Story, tree: Tree) -> Iterator[Finding]:
 
 def _unigram_plateau(story: Story, tree: Tree) -> Iterator[Finding]:
     """Frequencies of tokens are learned first; where nothing else was, the source is not read."""
-    ours, theirs = story.value("log_loss"), _of(story, "unigrams", "log_loss")
+    ours, theirs = story.value("log_loss"), _of(story, *UNIGRAMS, name="log_loss")
     if ours is None or theirs is None or ours < PLATEAU * theirs or story.steps < FEW_STEPS:
         return
     yield Finding(
         "unigram plateau",
         f"log loss is {ours:.4g} a token after {story.steps:,} steps; to know how frequent each token is has "
-        f"{theirs:.4g}, whatever the source.",
-        tuple(_warm_up(tree)) or tuple(_other_rate(tree)),
+        f"{theirs:.4g}, whatever is read.",
+        tuple(warm_up(tree)) or tuple(_other_rate(tree)),
     )
 
 
 def _without_warm_up(story: Story, tree: Tree) -> Iterator[Finding]:
     """Norms behind each part make the first gradients of a Transformer large (Xiong et al. 2020, section 3)."""
     behind = [name for name in ("encoder", "decoder") if _norms_behind(part(tree, name))]
-    if behind and (advice := tuple(_warm_up(tree))):
+    if behind and (advice := tuple(warm_up(tree))):
         yield Finding(
             "no warm-up",
             f"model.{behind[0]}.norm_first is false, and the learning rate begins at its peak.",
@@ -128,18 +130,6 @@ def _without_warm_up(story: Story, tree: Tree) -> Iterator[Finding]:
 
 def _norms_behind(options: Mapping[str, Any]) -> bool:
     return options.get("name") == "transformer" and options.get("norm_first") is False
-
-
-def _warm_up(tree: Tree) -> Iterator[Advice]:
-    """A schedule with warm-up, for a Transformer whose schedule has none."""
-    if not any(part(tree, name).get("name") == "transformer" for name in ("encoder", "decoder")):
-        return
-    schedule = tree["training"].get("schedule")
-    if not (isinstance(schedule, Mapping) and float(schedule.get("warmup", 0) or 0) > 0):
-        yield one_advice(
-            "the first steps of a Transformer must be small (Xiong et al. 2020).",
-            {"training.schedule": "{name: inverse_sqrt, warmup: 0.1}"},
-        )
 
 
 def _one_answer(story: Story, tree: Tree) -> Iterator[Finding]:
@@ -161,7 +151,7 @@ def _few_steps(story: Story, tree: Tree) -> Iterator[Finding]:
 
 
 def _loss_of_majority(story: Story, tree: Tree) -> Iterator[Finding]:
-    ours, theirs = story.value("log_loss"), _of(story, "majority", "log_loss")
+    ours, theirs = story.value("log_loss"), _of(story, "majority", name="log_loss")
     if ours is None or theirs is None or ours <= theirs:
         return
     yield Finding(
@@ -177,7 +167,7 @@ def _loss_of_majority(story: Story, tree: Tree) -> Iterator[Finding]:
 
 def _under_baseline(story: Story, tree: Tree) -> Iterator[Finding]:
     ours = story.value(story.select)
-    theirs = {name: value for name in story.baselines if (value := _of(story, name, story.select)) is not None}
+    theirs = {name: value for name in story.baselines if (value := _of(story, name, name=story.select)) is not None}
     if ours is None or not theirs:
         return
     name = max(theirs, key=lambda name: story.sign * theirs[name])
@@ -228,8 +218,10 @@ _OTHERS: tuple[Callable[[Story, Tree], Iterator[Finding]], ...] = (
 )
 
 
-def _of(story: Story, baseline: str, name: str) -> float | None:
-    return next((s.value for s in story.baselines.get(baseline, ()) if s.name == name), None)
+def _of(story: Story, *baselines: str, name: str) -> float | None:
+    """A score of the first of these baselines that has it."""
+    found = (s.value for baseline in baselines for s in story.baselines.get(baseline, ()) if s.name == name)
+    return next(found, None)
 
 
 def _more_steps(tree: Tree) -> Iterator[Advice]:

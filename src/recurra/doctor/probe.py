@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from recurra.base.contracts import Batch, Loss
 from recurra.doctor.activations import Activation, measured, places, values_at
+from recurra.doctor.attending import AttentionProbe, attention_probe, has_heads
 from recurra.doctor.gradient_flow import GradientFlow, gradient_flow
 from recurra.doctor.hooks import Seen, watching
 from recurra.doctor.lag import Floats, by_distance, root_mean_square
@@ -49,12 +50,16 @@ class LayerProbe:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """All layers after so many steps. loss: nats per target of the rows looked at; norm: of the whole gradient."""
+    """All layers after so many steps. loss: nats per target of the rows looked at; norm: of the whole gradient.
+
+    attention: of a model with heads of attention, or without recurrent layers; else None
+    """
 
     step: int
     loss: float
     norm: float
     layers: tuple[LayerProbe, ...]
+    attention: AttentionProbe | None = None
 
     @property
     def finite(self) -> bool:
@@ -78,8 +83,9 @@ def probe(model: nn.Module, batch: Batch, loss: Callable[[Any, Batch], Loss], *,
         layers = tuple(_layer(one, gradients) for one, gradients in zip(seen, _gradients(found, seen), strict=True))
         if found.count and found.mean.requires_grad:
             found.mean.backward()  # type: ignore[no-untyped-call]
+    looked = attention_probe(own, batch, loss) if has_heads(own) or not layers else None
     norms = [p.grad.norm() for p in own.parameters() if p.grad is not None]
-    return Probe(step, float(found.mean.detach()), float(torch.stack(norms).norm()) if norms else 0.0, layers)
+    return Probe(step, float(found.mean.detach()), float(torch.stack(norms).norm()) if norms else 0.0, layers, looked)
 
 
 @contextmanager

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from recurra.base.contracts import Report, Table
 from recurra.doctor.activations import Activation
 from recurra.doctor.advice import Advice, commands
-from recurra.doctor.diagnosis import Diagnosis
+from recurra.doctor.attending import AttentionProbe
+from recurra.doctor.diagnosis import NO_RECURRENCE, Diagnosis
 from recurra.doctor.probe import LayerProbe
 from recurra.doctor.updates import LARGE, SMALL
 from recurra.doctor.verdict import VANISHED, horizon
@@ -28,6 +29,8 @@ def report(title: str, diagnosis: Diagnosis, found: Sequence[Advice], config: st
         f"loss, {unit} per target": f"{last.loss:.4g}",
         "norm of the gradient": f"{last.norm:.3g}",
     }
+    if not diagnosis.has_recurrence:
+        facts["recurrence"] = f"none: {NO_RECURRENCE}, and no such curve is drawn."
     if diagnosis.course.norms:
         facts["clipped steps"] = f"{diagnosis.course.clipped:.0%}"
     return Report(title, (), tables=tuple(tables(diagnosis, found, config)), facts=facts)
@@ -44,12 +47,24 @@ def tables(diagnosis: Diagnosis, found: Sequence[Advice], config: str) -> Iterat
         rows = tuple((one.change, one.why, words) for one, words in zip(found, experiments, strict=True))
         yield Table(ADVICE, ("in the config", "because", "the experiment"), rows)
     heads = ("layer", "units", "dead", "steps", "reach", "horizon", "a step")
-    yield Table("Layers", heads, tuple(map(_layer_row, layers)))
+    if layers:
+        yield Table("Layers", heads, tuple(map(_layer_row, layers)))
+    if looked := tuple(_head_rows(diagnosis.probes[-1].attention)):
+        yield Table("Heads of attention", HEAD_COLUMNS, looked)
     for layer in layers:
         yield Table(f"Activations: {layer.name}", ACTIVATION_COLUMNS, tuple(map(_activation_row, layer.activations)))
     if diagnosis.course.ratios:
         rows = tuple((name, f"{ratio:.2g}", _size(ratio)) for name, ratio in diagnosis.course.ratios.items())
         yield Table("Update beside weight, a step", ("parameter", "ratio", ""), rows)
+
+
+HEAD_COLUMNS = ("layer", "head", "entropy (0: one place, 1: all alike)", "moves from step to step", "")
+
+
+def _head_rows(attention: AttentionProbe | None) -> Iterator[tuple[str | int | float, ...]]:
+    for name, each in (attention.heads if attention else {}).items():
+        for one in each:
+            yield name, one.head, f"{one.entropy:.2f}", f"{one.moves:.2f}", one.remark
 
 
 # flat: where hardly any gradient comes through, below or above; stuck: units of which all values are.
@@ -78,10 +93,11 @@ def charts(diagnosis: Diagnosis) -> tuple[Chart, ...]:
 
 
 def _charts(diagnosis: Diagnosis, layers: Sequence[LayerProbe]) -> Iterator[Chart]:
-    longest = max((one.carried.reach for one in layers if one.carried), default=0)
-    limit = Curve("a thousandth", ((0.0, VANISHED), (float(longest), VANISHED)))
-    carried = [Curve(one.name, _carried(one)) for one in layers]
-    yield Chart("Gradient carried back by the recurrence", "steps back in time", LOG, (*carried, limit))
+    if layers:
+        longest = max((one.carried.reach for one in layers if one.carried), default=0)
+        limit = Curve("a thousandth", ((0.0, VANISHED), (float(longest), VANISHED)))
+        carried = [Curve(one.name, _carried(one)) for one in layers]
+        yield Chart("Gradient carried back by the recurrence", "steps back in time", LOG, (*carried, limit))
     arriving = tuple(Curve(one.name, _logs(one.gradient)) for one in layers)
     yield Chart("Norm of dL/dh at each step", "steps back from the end", LOG, arriving)
     for one in layers:

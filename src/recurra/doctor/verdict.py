@@ -1,5 +1,5 @@
-"""From measurements to a word: healthy, vanishing, exploding, saturated. The thresholds, and why, are in
-docs/concepts/gradients.md."""
+"""From measurements to a word: healthy, vanishing, exploding, saturated; of attention one output, source not read, dead
+heads. The thresholds, and why, are in docs/concepts/gradients.md."""
 
 from __future__ import annotations
 
@@ -7,14 +7,21 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from recurra.doctor.attending import AttentionProbe
 from recurra.doctor.probe import LayerProbe
 
 # The carried gradient, over the length that half of the rows have: under a thousandth, or over a thousandfold.
 VANISHED, EXPLODED = -3.0, 3.0
 # Share of values of one activation, or of units, from which on it is the rule and not the exception.
 MOST = 0.5
+# Heads that are named, at most.
+SHOWN = 6
 # The worst first: of several layers the first of these words is the model's.
-WORDS = ("exploding", "saturated", "vanishing", "healthy")
+WORDS = ("exploding", "saturated", "one output", "source not read", "dead heads", "vanishing", "healthy")
+# Outputs that differ from their mean by less than this share of their size are one and the same.
+ONE_OUTPUT = 0.01
+# Nats a target by which another row's source must be worse, at least, if the source is read.
+READ = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +36,37 @@ class Verdict:
 def judged(layer: LayerProbe) -> Verdict:
     """The verdict on one layer in one direction."""
     return Verdict(layer.name, *(_saturated(layer) or _carrying(layer)))
+
+
+def judged_attention(probe: AttentionProbe) -> Verdict:
+    """The verdict on a model that has learned for a while: what its outputs depend on, and its heads."""
+    heads = [(name, one) for name, each in probe.heads.items() for one in each]
+    idle = [(name, one) for name, one in heads if one.remark]
+    if probe.spread is not None and probe.spread < ONE_OUTPUT:
+        return Verdict("", "one output", f"outputs differ from one another by {probe.spread:.1%} of their size.")
+    if probe.unread is not None and probe.unread < READ:
+        said = f"the loss is {probe.unread:.2g} nats a target higher where the decoder reads another row's source."
+        return Verdict("", "source not read", said)
+    if len(idle) > MOST * len(heads):
+        shown = ", ".join(f"{name} head {one.head}" for name, one in idle[:SHOWN])
+        more = f" and {len(idle) - SHOWN} more" if len(idle) > SHOWN else ""
+        remarks = " or ".join(sorted({one.remark.replace("looks", "look") for _, one in idle}))
+        return Verdict("", "dead heads", f"{len(idle)} of {len(heads)} heads {remarks}: {shown}{more}.")
+    return Verdict("", "healthy", f"{_heads_said(len(heads), len(idle))}{_outputs_said(probe)}")
+
+
+def _heads_said(number: int, idle: int) -> str:
+    if not number:
+        return "there are no heads of attention; "
+    return f"{number - idle} of {number} heads of attention look at places of their own; "
+
+
+def _outputs_said(probe: AttentionProbe) -> str:
+    if probe.unread is not None:
+        return f"another row's source costs {probe.unread:.2g} nats a target."
+    if probe.spread is not None:
+        return f"outputs differ from one another by {probe.spread:.0%} of their size."
+    return "of outputs nothing was measured."
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
