@@ -327,3 +327,72 @@ def test_the_service_fills_places_and_names_a_model_by_what_it_answers(here: Pat
     assert [len(guesses) for guesses in first["masks"]] == [3]
     assert other["note"] == "no [MASK] in the text"
     assert served.post("/predict", {"texts": ["[MASK]"], "options": {"beam": 2}}).status_code == 422
+
+
+# -- next-sentence prediction ------------------------------------------------------------------------------------------
+
+
+def paired() -> dict[str, Any]:
+    """A config whose sequences are pairs: documents of three rows."""
+    Path("p.txt").write_text("".join(f"the {d} is {d}.\nall {d} are {d}.\nso is the {d}.\n\n" for d in "abcdefgh" * 3))
+    config: dict[str, Any] = yaml.safe_load(Path("c.yaml").read_text())
+    config["task"]["next_sentence"] = True
+    config["data"] = {"train": "p.txt", "dev": "p.txt"}
+    config["model"]["encoder"].pop("pooler")
+    config["training"] |= {"epochs": 2, "report": "scores"}
+    return config
+
+
+def with_pairs() -> None:
+    """The run `pairs`."""
+    if not Path("pairs").exists():
+        done("train", write(paired()), "--out", "pairs")
+
+
+def test_pairs_are_told_and_a_run_that_is_resumed_draws_the_same_and_has_the_same_bits(here: Path) -> None:
+    with_pairs()
+    scores = {one["name"]: one["value"] for one in json.loads(Path("pairs/scores.json").read_text())}
+    assert {"perplexity", "pair_log_loss", "pair_accuracy"} <= scores.keys()
+    assert weights("pairs")["head.pair.weight"].shape == (2, 16)
+    assert weights("pairs")["encoder.pooler.weight"].shape == (16, 16)  # next_sentence implies it
+    config = write(paired())
+    assert api.train(config, out="pairs-cut", watch=Stopper(5)).stopped_by == signal.SIGTERM
+    assert api.resume("pairs-cut").report is not None
+    assert kept_of("pairs-cut") == kept_of("pairs")
+    done("train", config, "--out", "pairs-disk", "--set", "data.store=disk")
+    assert kept_of("pairs-disk") == kept_of("pairs")
+
+
+def test_the_head_of_pairs_goes_into_a_folder_and_comes_back_with_the_pooler(here: Path) -> None:
+    with_pairs()
+    assert "of a BertForPreTraining" in done("export", "pairs", "--transformers", "pairs-hf").out
+    ours, theirs = weights("pairs"), weights("pairs-hf")
+    assert torch.equal(theirs["cls.seq_relationship.weight"], ours["head.pair.weight"])
+    assert torch.equal(theirs["cls.seq_relationship.bias"], ours["head.pair.bias"])
+    assert torch.equal(theirs["bert.pooler.dense.weight"], ours["encoder.pooler.weight"])
+    config = paired()
+    config["model"] = {"encoder": {"name": "pretrained", "folder": "pairs-hf"}}
+    config["task"].pop("tokenizer")
+    _, model, said = begun(config)
+    assert "7 tensors are the head's." in said
+    assert all(torch.equal(mine, ours[name]) for name, mine in model.named_parameters())
+    bare = {name: tensor for name, tensor in theirs.items() if "seq_relationship" not in name}
+    save_file(bare, "pairs-hf/model.safetensors")
+    assert "5 tensors are the head's. It has no head for pairs, which begins as it is drawn." in begun(config)[2]
+
+
+def test_a_classifier_begins_with_the_pooler_that_pairs_have_taught(here: Path) -> None:
+    with_pairs()
+    config = {"task": "classification", "data": labelled(), "training": {"init_from": "pairs"}}
+    _, model, said = begun(config)
+    assert said.endswith("1 layers have their weights from there, and the pooler.")
+    assert torch.equal(model.encoder.pooler.weight, weights("pairs")["encoder.pooler.weight"])
+    plain = {"task": "masked_lm", "data": {"train": "t.txt"}, "training": {"init_from": "pairs"}}
+    assert begun(plain)[2].endswith("its head among them.")
+
+
+def test_a_file_of_onnx_tells_pairs_too(here: Path) -> None:
+    pytest.importorskip("onnx", reason="needs onnx (pip install recurra[onnx])")
+    with_pairs()
+    found = done("export", "pairs", "--onnx", "pairs.onnx", "--json").json
+    assert max(found["pairs.onnx"].values()) < 1e-4

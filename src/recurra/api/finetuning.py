@@ -94,6 +94,7 @@ def _take_masked(
     ours = model.encoder.layers()
     if layers is not None and layers > len(ours):
         raise ConfigError(f"training.init_layers: is {layers}, and this model has {len(ours)}; expected at most that.")
+    pairs: list[tuple[Layer, Layer]]
     pairs = [(dict(model.inputs.named_parameters()), dict(source.inputs.named_parameters()))]
     ours = ours[: getattr(model.encoder, "kept_layers", None)]
     pairs += [(dict(a), dict(b)) for a, b in zip(ours[:layers], source.encoder.layers(), strict=False)]
@@ -104,11 +105,13 @@ def _take_masked(
         )
     head = isinstance(model.head, MaskedHead) and len(ours[:layers]) == len(model.encoder.layers())
     pairs += [(dict(model.head.named_parameters()), dict(source.head.named_parameters()))] if head else []
+    pooler = _poolers(model, source)
+    pairs += pooler
     with torch.no_grad():
         for mine, other in pairs:
-            for name, parameter in mine.items():
-                parameter.copy_(other[name])
-    more = ", its head among them" if head else ""
+            for name in mine.keys() & other.keys():  # a head that tells pairs may begin with one that does not
+                mine[name].copy_(other[name])
+    more = f"{', its head among them' if head else ''}{', and the pooler' if pooler else ''}"
     return f"{where}: inputs and {len(ours[:layers])} layers have their weights from there{more}."
 
 
@@ -177,6 +180,16 @@ def _numbers_there(ours: Vocabulary, theirs: Vocabulary) -> Tensor:
     numbers = torch.tensor(theirs.ids(ours.tokens(range(len(ours)))), dtype=torch.int64)
     numbers[: len(SPECIALS)] = torch.arange(len(SPECIALS))
     return numbers
+
+
+def _poolers(model: SequenceModel, source: SequenceModel) -> list[tuple[Layer, Layer]]:
+    """The poolers of both, where that of the source has learned: from pairs."""
+    learned = isinstance(source.head, MaskedHead) and source.head.pair is not None
+    ours, theirs = (getattr(one.encoder, "pooler", None) for one in (model, source))
+    redrawn = getattr(model.encoder, "redrawn_layers", 0)
+    if not learned or redrawn or not isinstance(ours, nn.Module) or not isinstance(theirs, nn.Module):
+        return []
+    return [(dict(ours.named_parameters()), dict(theirs.named_parameters()))]
 
 
 def load_published(model: nn.Module) -> str:

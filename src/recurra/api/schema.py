@@ -122,14 +122,17 @@ def settings_of(document: Document, *, to_train: bool = True) -> Settings:
 
 
 def completed(document: Document) -> Document:
-    """A config with what its encoder and its inputs, or the run that it begins with, mean for what it leaves open."""
+    """A config with what its encoder, inputs and task, or the run that it begins with, mean for what it leaves open."""
     task = _task_of(document.tree)
     if not isinstance(task, str) or task not in TASKS:
         return document
     encoder = _part(document.tree, "encoder")
     by_run = implied_by_run(document.tree.get("training"), encoder)
     document = _with_implied(document, task, by_run or _implied_by(ENCODERS, encoder))
-    return _with_implied(document, task, _implied_by(INPUTS, _part(document.tree, "inputs")))
+    document = _with_implied(document, task, _implied_by(INPUTS, _part(document.tree, "inputs")))
+    given = document.tree.get("task")
+    options = {**(given if isinstance(given, Mapping) else {}), "name": task}
+    return _with_implied(document, task, _implied_by(TASKS, options))
 
 
 def _part(tree: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -114,7 +114,11 @@ def _masked(draw: Drawing, head: MaskedHead, encoded: EncodedValues) -> dict[str
     hidden = normed(draw, head.norm, y)
     assert head.weight is not None
     log_probs = _only_real(draw, encoded, _log_softmax(draw, hidden, head.weight, head.bias))
-    return {"log_probs": Said(log_probs, ("T", "N", len(head.bias)), softmax_log_probabilities)}
+    found = {"log_probs": Said(log_probs, ("T", "N", len(head.bias)), softmax_log_probabilities)}
+    if head.pair is not None:
+        pairs = linear(draw, head.pair, encoded.summary)
+        found["pair_logits"] = Said(pairs, ("N", 2), _named("pair_logits"), padded=False)
+    return found
 
 
 def _log_probs(draw: Drawing, h: Value, tensors: Mapping[str, Tensor]) -> Value:

@@ -9,7 +9,7 @@ plain      rows and examples as plain values, by their fields
 from __future__ import annotations
 
 from recurra.data.store.keeping import InMemory, Keeping, Numbers, OnDisk, numbers_beside
-from recurra.data.store.plain import ARRAY, INTS, Fields, Way
+from recurra.data.store.plain import ARRAY, INTS, Fields, Way, maybe
 from recurra.data.store.scratch import Scratch
 from recurra.data.store.stored import Codec, Column, Stored, chosen, digests_of, lengths_of
 
@@ -29,5 +29,6 @@ __all__ = [
     "chosen",
     "digests_of",
     "lengths_of",
+    "maybe",
     "numbers_beside",
 ]

@@ -23,6 +23,14 @@ class Way:
         self.to_plain, self.from_plain = to_plain, from_plain
 
 
+def maybe(way: Way) -> Way:
+    """The same of a field that may be None."""
+    return Way(
+        lambda value: None if value is None else way.to_plain(value),
+        lambda plain: None if plain is None else way.from_plain(plain),
+    )
+
+
 class Fields(Generic[T]):
     """A dataclass as a tuple of its fields in order, but for `origin`, which the store keeps.
 

@@ -261,7 +261,7 @@ class Pretrained(nn.Module):
         told = ""
         if isinstance(head, MaskedHead):
             told = masked.taken(head, self.family, tensors, names, where)
-            known |= {*masked.names_of(self.family)}
+            known |= {*masked.names_of(head, self.family)}
         extra = [real for name, real in names.items() if name not in known]
         told += f" The upper {self.redrawn_layers} layers begin as they are drawn." if own else ""
         more = f" Left out, as no part of the encoder: {_listed(extra)}." if extra else ""
@@ -352,7 +352,11 @@ def published_head(head: nn.Module, family: str, *, pooler: bool) -> tuple[str, 
     if isinstance(head, SpanHead):
         return "ForQuestionAnswering", _linear("qa_outputs", head.output), ("pooler.dense.weight", "pooler.dense.bias")
     if isinstance(head, MaskedHead):
-        return "ForMaskedLM", masked.tensors_of(head, family), ("pooler.dense.weight", "pooler.dense.bias")
+        tensors = masked.tensors_of(head, family)
+        if head.pair is not None and pooler and family == "bert":
+            return "ForPreTraining", tensors, ()
+        tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(masked.PAIR)}
+        return "ForMaskedLM", tensors, ("pooler.dense.weight", "pooler.dense.bias")
     return "", {}, ()
 
 

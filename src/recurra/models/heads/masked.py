@@ -20,6 +20,8 @@ class MaskedHead(nn.Module):
     outputs: "hidden" (P, N, D), zero where padded, and "output.weight" (V, D), "output.bias" (V,), as
     `recurra.nn.linear_cross_entropy` reads them; of the steps of a batch that are asked for ("places") alone, or of
     all. Numbers of pieces are those of the inputs' table. Weights begin with N(0, 0.02), biases with 0.
+    Where sizes["pairs"] is 2, "pair_logits" (N, 2) too, a linear map of the summary: whether the second text goes on
+    where the first ends (next-sentence prediction).
     """
 
     predicts_next = False
@@ -39,9 +41,11 @@ class MaskedHead(nn.Module):
         self.norm = nn.LayerNorm(input_size, eps=norm_eps)
         self.weight: Tensor | None = None
         self.bias: nn.Parameter | None = None
-        if not self.transform.weight.is_meta:
-            nn.init.normal_(self.transform.weight, std=0.02)
-            nn.init.zeros_(self.transform.bias)
+        self.pair = SteadyLinear(input_size, sizes["pairs"]) if "pairs" in sizes else None
+        for layer in (self.transform, self.pair):
+            if layer is not None and not layer.weight.is_meta:
+                nn.init.normal_(layer.weight, std=0.02)
+                nn.init.zeros_(layer.bias)
 
     def tie(self, inputs: Any) -> None:
         """Take the table of the inputs. Raises ConfigError for inputs without pieces, or of another width."""
@@ -62,7 +66,8 @@ class MaskedHead(nn.Module):
         real = sequence_mask(encoded.lengths, len(encoded.outputs))
         rows = self.rows(encoded.outputs[real])
         hidden = encoded.outputs.new_zeros((*real.shape, rows.shape[1])).index_put((real,), rows)
-        return {"hidden": hidden, "output.weight": self.weight, "output.bias": self.bias}
+        pairs = {} if self.pair is None else {"pair_logits": self.pair(encoded.summary)}
+        return {"hidden": hidden, "output.weight": self.weight, "output.bias": self.bias, **pairs}
 
     def rows(self, h: Tensor) -> Tensor:
         """(S, D) of outputs (S, D): what the table is multiplied by."""

@@ -33,13 +33,17 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
     },
 }
 WORDS = "embeddings.word_embeddings.weight"
+# The head for next-sentence prediction.
+PAIR = "cls.seq_relationship"
 
 
 def tensors_of(head: MaskedHead, family: str) -> dict[str, Tensor]:
-    """The tensors of a head by their names there, without the table."""
+    """The tensors of a head by their names there, without the table; of pairs too, where it tells them."""
     assert head.bias is not None
     names = _NAMES[family]
+    pair = {} if head.pair is None else {f"{PAIR}.weight": head.pair.weight, f"{PAIR}.bias": head.pair.bias}
     return {
+        **pair,
         f"{names['transform']}.weight": head.transform.weight,
         f"{names['transform']}.bias": head.transform.bias,
         f"{names['norm']}.weight": head.norm.weight,
@@ -54,7 +58,10 @@ def taken(head: MaskedHead, family: str, tensors: Mapping[str, Tensor], names: M
     names: theirs as `stripped` has them -> as the file has them
     Raises DataError for a part of a head, tensors of another shape, and a table that is not the inputs'.
     """
-    own = tensors_of(head, family)
+    own, bare = tensors_of(head, family), ""
+    if head.pair is not None and f"{PAIR}.weight" not in names:
+        own = {name: tensor for name, tensor in own.items() if not name.startswith(PAIR)}
+        bare = " It has no head for pairs, which begins as it is drawn."
     bias, table = _NAMES[family]["bias"], _NAMES[family]["table"]
     found = {name: names.get(name, names.get(f"{table}.bias") if name == bias else None) for name in own}
     if not any(found.values()):
@@ -74,11 +81,12 @@ def taken(head: MaskedHead, family: str, tensors: Mapping[str, Tensor], names: M
             )
         with torch.no_grad():
             ours.copy_(theirs)
-    return f" {len(own)} tensors are the head's."
+    return f" {len(own)} tensors are the head's.{bare}"
 
 
-def names_of(family: str) -> tuple[str, ...]:
+def names_of(head: MaskedHead, family: str) -> tuple[str, ...]:
     """All names that belong to such a head."""
     names = _NAMES[family]
     ends = [f"{names[part]}.{end}" for part in ("transform", "norm", "table") for end in ("weight", "bias")]
-    return (*ends, names["bias"])
+    pair = () if head.pair is None else (f"{PAIR}.weight", f"{PAIR}.bias")
+    return (*ends, names["bias"], *pair)

@@ -23,7 +23,6 @@ from recurra.tasks.language_model.reading import text_of
 from recurra.tasks.language_model.tearing import torn
 from recurra.tasks.masked_lm.masks import MaskRule
 from recurra.tasks.masked_lm.sequences import Sequence as Pieced
-from recurra.tasks.masked_lm.sequences import sequences
 from recurra.tasks.masked_lm.sizing import sized, suggested
 from recurra.tasks.masked_lm.task import MaskedLM
 from recurra.tasks.sizing import Choice, Options, Seen
@@ -62,12 +61,28 @@ class MaskedLMConfig:
     mask_share: Annotated[
         float, Opt("share of the pieces that is hidden: of it 80 % by [MASK], 10 % by another piece", gt=0, lt=1)
     ] = 0.15
+    next_sentence: Annotated[
+        bool,
+        Opt(
+            "sequences are pairs: half go on where the first ends, half are of two documents; the model tells which; "
+            "needs document: file, a row for a sentence and blank rows between documents"
+        ),
+    ] = False
     whole_words: Annotated[bool, Opt("all pieces of a word are hidden together; needs word pieces (##)")] = False
 
     def __post_init__(self) -> None:
         word = _word(self.tokenizer)
         if word not in ("wordpiece", "pretrained"):
             raise ConfigError(f"tokenizer: '{word}' has no [MASK]; expected wordpiece, or pretrained with a folder.")
+        if self.next_sentence and self.document == "row":
+            raise ConfigError(
+                "next_sentence: needs documents of several rows; set document: file, with blank rows between documents."
+            )
+
+    @classmethod
+    def implies(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        """What next_sentence means for the model: BERT tells it from the pooler, which nothing else here needs."""
+        return {"model": {"encoder": {"name": "pretrained", "pooler": True}}} if options.get("next_sentence") else {}
 
     @property
     def inputs(self) -> tuple[Field, ...]:
@@ -143,7 +158,7 @@ class MaskedLMConfig:
         both: Iterable[tuple[TextRow, Encoded]] = zip(
             means.encoding(rows), corpus.encoded(task.vocabulary), strict=True
         )
-        return task, sequences(both, self.max_length, packed=task.packed)
+        return task, task.sequences(both)
 
     def restore(self, data: Mapping[str, Any], origin: str) -> MaskedLM:
         """The task as a run folder holds it. Raises RunError that names `origin`."""
@@ -158,13 +173,15 @@ class MaskedLMConfig:
                 f"{source}: the vocabulary has no [MASK], so nothing can be hidden with it; expected the pieces of a "
                 "BERT, or task.tokenizer: wordpiece, which learns them."
             )
+        if self.next_sentence and pieces.mask_takes_space:
+            raise ConfigError("next_sentence: RoBERTa's pieces tell no pair of sentences apart; set it to false.")
         rule = MaskRule.of(pieces, self.mask_share, whole_words=self.whole_words)
         if rule.inside is not None and not rule.inside.any():
             raise ConfigError(
                 "whole_words: these pieces do not say which of them go on with a word (##); set it to false."
             )
         reader = TextEncoder(pieces, pieces.vocabulary, self.max_length, "start")
-        return MaskedLM(reader, rule, text=self.text, packed=self.document == "file")
+        return MaskedLM(reader, rule, text=self.text, packed=self.document == "file", pairs=self.next_sentence)
 
 
 def _text(row: TextRow) -> str:

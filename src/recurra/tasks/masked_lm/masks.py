@@ -19,7 +19,7 @@ Numbers = NDArray[np.int64]
 # Of the pieces that are chosen: those that become [MASK], and up to here those that become another piece.
 MASKED, DRAWN = 0.8, 0.9
 # What is drawn, each from numbers of its own.
-CHOICE, FATE, OTHER, COUNT = range(4)
+CHOICE, FATE, OTHER, COUNT, PAIR, PARTNER = range(6)
 # splitmix64 (Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generators", figure 17).
 _STEP, _A, _B = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 _ALL = 2**64 - 1

@@ -15,6 +15,8 @@ class Sequence:
     """Pieces of a text, [CLS] in front and [SEP] behind. to_fill: its [MASK]s are asked for; else some are hidden
 
     text: as it was given, "" of what is learned from      all_tokens: of the text, of which `length` are read
+    ends: where rows end, as numbers of pieces      document: of its split, by number
+    other: a sequence of another document, with where its rows end; for pairs, else None
     """
 
     encoded: Encoded
@@ -23,10 +25,15 @@ class Sequence:
     text: str
     origin: Origin
     all_tokens: int
+    ends: tuple[int, ...] = ()
+    document: int = 0
+    other: Encoded | None = None
+    other_ends: tuple[int, ...] = ()
 
     @property
     def length(self) -> int:
-        return len(self.encoded)
+        """Pieces that a model reads, with the mark between the two of a pair."""
+        return len(self.encoded) + (self.other is not None and len(self.ends) > 1)
 
     @property
     def key(self) -> bytes:
@@ -46,6 +53,7 @@ def sequences(rows: Iterable[tuple[TextRow, Encoded]], longest: int, *, packed: 
     for row, encoded in rows:
         if not packed or len(encoded) <= 2 or not packing.follows(row):
             yield from packing.taken()
+            packing.document += 1
         yield from packing.add(row, encoded)
     yield from packing.taken()
 
@@ -56,6 +64,8 @@ class _Packing:
     def __init__(self, room: int) -> None:
         self._room, self._size, self._origin = room, 0, Origin("")
         self._parts: list[Encoded] = []
+        self._ends: list[int] = []
+        self.document = -1
         self._frame: Encoded | None = None
 
     def follows(self, row: TextRow) -> bool:
@@ -72,14 +82,16 @@ class _Packing:
             self._origin = self._origin if self._parts else row.origin
             self._parts.append(part)
             self._size += len(part)
+        if self._parts:
+            self._ends.append(1 + self._size)
 
     def taken(self) -> Iterator[Sequence]:
         """The rows so far as a sequence; nothing where there are none."""
         if self._parts and self._frame is not None:
             end = len(self._frame)
             whole = joined([self._frame.part(0, 1), *self._parts, self._frame.part(end - 1, end)])
-            yield Sequence(whole, False, False, "", self._origin, len(whole))
-        self._parts, self._size = [], 0
+            yield Sequence(whole, False, False, "", self._origin, len(whole), tuple(self._ends), self.document)
+        self._parts, self._size, self._ends = [], 0, []
 
 
 def joined(parts: list[Encoded]) -> Encoded:

@@ -19,7 +19,7 @@ from recurra.base.contracts import Batch, Loss, Prediction, Record, Score, Table
 from recurra.base.errors import ConfigError, DataError
 from recurra.data.batches import epoch_batches
 from recurra.data.preparing import IN_MEMORY, Means
-from recurra.data.store import Fields, lengths_of
+from recurra.data.store import Fields, lengths_of, maybe
 from recurra.data.tokenizers import Encoded, Pieces, Vocabulary, encode, way_of
 from recurra.data.tokenizers.vocabulary import SPECIALS
 from recurra.engine import sequence_mask
@@ -35,9 +35,10 @@ from recurra.tasks.language_model.documents import TextRow
 from recurra.tasks.language_model.reading import text_of
 from recurra.tasks.masked_lm.explain import explained
 from recurra.tasks.masked_lm.masks import MaskRule, Numbers, key_of
+from recurra.tasks.masked_lm.pairs import FOLLOWS, NO_PAIR, beside, pair_of, partner, with_others
 from recurra.tasks.masked_lm.sequences import Sequence as Pieced
 from recurra.tasks.masked_lm.sequences import sequences
-from recurra.tasks.masked_lm.tables import masked_scores
+from recurra.tasks.masked_lm.tables import masked_scores, pair_scores
 from recurra.tasks.options import refuse_options
 from recurra.tasks.text import TextEncoder, pad_arrays
 
@@ -56,11 +57,13 @@ class Told:
     """What a model said of a sequence. nats: of each hidden piece; right: those told right
 
     guesses: of each [MASK] that was asked for, the most probable pieces with their probabilities
+    pair: of a pair of stretches, nats of what it is and whether it was told right; of others None
     """
 
     nats: tuple[float, ...] = ()
     right: int = 0
     guesses: tuple[tuple[tuple[str, float], ...], ...] = ()
+    pair: tuple[float, bool] | None = None
 
 
 class MaskedLM:
@@ -68,14 +71,18 @@ class MaskedLM:
 
     reader: pieces and their numbers      rule: which pieces are hidden      text: the column
     packed: whether rows of one document share a sequence      shown: pieces that are named for a [MASK]
+    pairs: whether sequences are pairs, of which the model tells if the second goes on where the first ends
     """
 
     answer_kind: ClassVar[AnswerKind] = "fill"
     input_key: ClassVar[str] = "text"
     options: ClassVar[tuple[str, ...]] = ("n_best",)
 
-    def __init__(self, reader: TextEncoder, rule: MaskRule, *, text: str, packed: bool, shown: int = 5) -> None:
+    def __init__(
+        self, reader: TextEncoder, rule: MaskRule, *, text: str, packed: bool, pairs: bool = False, shown: int = 5
+    ) -> None:
         self.reader, self.rule, self.text, self.packed, self.shown = reader, rule, text, packed, shown
+        self.pairs = pairs
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -95,8 +102,8 @@ class MaskedLM:
 
     @property
     def model_sizes(self) -> Mapping[str, int]:
-        """What a model has to know of the data: size of the vocabulary, and where its marks are."""
-        return self.reader.sizes
+        """What a model has to know of the data: size of the vocabulary, where its marks are, and what pairs may be."""
+        return {**self.reader.sizes, **({"pairs": 2} if self.pairs else {})}
 
     @property
     def longest(self) -> int:
@@ -128,48 +135,80 @@ class MaskedLM:
         """Rows as sequences of pieces."""
         whole = TextEncoder(self.reader.tokenizer, self.vocabulary, None, "start")
         both = ((row, encoded) for row, encoded, _ in whole.encoded(rows, means))
-        return sequences(both, self.longest, packed=self.packed)
+        return self.sequences(both)
+
+    def sequences(self, rows: Iterable[tuple[TextRow, Encoded]]) -> Iterator[Pieced]:
+        """Rows with their pieces as sequences, or as what pairs are made of."""
+        if self.pairs:
+            return with_others(sequences(rows, self.longest - 1, packed=self.packed))
+        return sequences(rows, self.longest, packed=self.packed)
 
     @property
     def example_codec(self) -> Fields[Pieced]:
-        return Fields(Pieced, encoded=way_of(self.vocabulary))
+        return Fields(Pieced, encoded=way_of(self.vocabulary), other=maybe(way_of(self.vocabulary)))
 
     def collate(self, examples: Sequence[Pieced], indices: Sequence[int]) -> Batch:
         """Sequences with the pieces hidden that are always hidden where models are scored, or as they are given."""
         return self.hidden(examples, indices, *SCORING)
 
-    def hidden(self, examples: Sequence[Pieced], indices: Sequence[int], seed: int, epoch: int) -> Batch:
-        """A batch as an epoch hides it: tokens (T, N), places (P, N) of what is hidden, targets (P, N) of the table."""
-        rows, places, targets = [], [], []
+    def hidden(
+        self,
+        examples: Sequence[Pieced],
+        indices: Sequence[int],
+        seed: int,
+        epoch: int,
+        among: Sequence[Pieced] | None = None,
+    ) -> Batch:
+        """A batch as an epoch hides it: tokens (T, N), places (P, N) of what is hidden, targets (P, N) of the table.
+
+        Of pairs also targets "pairs" (N,), what each is, -1 of none.
+        among: sequences from which those of other documents are drawn; None: each has its own
+        """
+        rows, places, targets, kinds = [], [], [], []
         for example in examples:
-            ids: Numbers = example.encoded.ids.astype(np.int64)
+            key = key_of(seed, epoch, example.encoded.data)
+            ids, kind = self._drawn(example, key, among)
             if example.to_fill:
                 at: Numbers = np.flatnonzero(ids == self.rule.mask)
                 rows.append(ids)
             else:
-                key = key_of(seed, epoch, example.encoded.data)
                 at = self.rule.places(ids, key)
                 rows.append(self.rule.hidden(ids, at, key))
             places.append(at)
             targets.append(ids[at] - len(SPECIALS))
+            kinds.append(kind)
         tokens, lengths = pad_arrays(rows)
         steps, numbers = pad_arrays(places)
         asked, N = any(example.to_fill for example in examples), len(examples)
+        wanted = {"pairs": torch.tensor(kinds, dtype=torch.int64)} if self.pairs else {}
         return Batch(
             {"tokens": tokens, "places": steps * N + torch.arange(N), "place_lengths": numbers},
             lengths,
-            {} if asked else {"tokens": pad_arrays(targets)[0]},
+            {} if asked else {"tokens": pad_arrays(targets)[0], **wanted},
             tuple(indices),
         )
+
+    def _drawn(self, example: Pieced, key: int, among: Sequence[Pieced] | None) -> tuple[Numbers, int]:
+        """The pieces of a sequence, or of the pair that is drawn from it; and what that is."""
+        if not self.pairs or example.to_fill:
+            return example.encoded.ids.astype(np.int64), NO_PAIR
+        return pair_of(example, key, beside(example) if among is None else partner(among, example, key))
 
     def sampler(self, examples: Sequence[Pieced], *, batch_tokens: int, batch_rows: int, seed: int) -> MaskingSampler:
         """Those of like lengths together, hidden anew in each epoch."""
         return MaskingSampler(self, examples, batch_tokens, batch_rows, seed)
 
     def loss(self, prediction: Prediction, batch: Batch) -> Loss:
-        """Cross-entropy of the hidden pieces, in nats."""
+        """Cross-entropy of the hidden pieces, in nats; of pairs that of what they are is added.
+
+        It counts as much as the pieces that are hidden of a sequence of full length together, so that the mean is about
+        the sum of both means, as in the paper, and a batch's loss is still the sum of its rows'.
+        """
         nats = _nats(prediction, batch)
-        return Loss(fixed_sum(nats), len(nats))
+        total = fixed_sum(nats)
+        if self.pairs:
+            total = total + self.rule.share * self.longest * fixed_sum(_pair_nats(prediction, batch))
+        return Loss(total, len(nats))
 
     def predict(self, model: torch.nn.Module, batch: Batch, examples: Sequence[Pieced]) -> list[Told]:
         """Of each row what was hidden, or guesses for what is asked for; the model is in eval mode."""
@@ -184,8 +223,9 @@ class MaskedLM:
         right = torch.zeros(real.shape, dtype=torch.int64, device=real.device)
         best = [logits.argmax(1) for logits in _logits(said, batch)]
         right[real] = (torch.cat([*best, right.new_zeros(0)]) == batch.targets["tokens"][real]).long()
-        each = zip(nats.t().tolist(), right.sum(0).tolist(), numbers, strict=True)
-        return [Told(tuple(row[:number]), int(good)) for row, good, number in each]
+        pairs = _pairs_told(said, batch) if self.pairs else [None] * len(numbers)
+        each = zip(nats.t().tolist(), right.sum(0).tolist(), numbers, pairs, strict=True)
+        return [Told(tuple(row[:number]), int(good), pair=pair) for row, good, number, pair in each]
 
     def _guesses(self, said: Prediction, batch: Batch) -> Iterator[tuple[tuple[str, float], ...]]:
         """The best pieces for each [MASK], row by row; marks and what stands for none are no guesses."""
@@ -202,12 +242,18 @@ class MaskedLM:
     def score(self, outputs: Sequence[Told], examples: Sequence[Pieced], split: str) -> tuple[Score, ...]:
         """Perplexity, nats and accuracy of all hidden pieces together."""
         nats = [value for told in outputs for value in told.nats]
-        return masked_scores(nats, sum(told.right for told in outputs), len(nats), split)
+        found = masked_scores(nats, sum(told.right for told in outputs), len(nats), split)
+        return (*found, *(pair_scores([told.pair for told in outputs if told.pair], split) if self.pairs else ()))
 
     def filter(self, examples: Sequence[Pieced], split: str) -> tuple[Sequence[Pieced], tuple[str, ...]]:
         """All of them. Raises DataError if there is no piece that can be hidden."""
         if not any(self.rule.ordinary[example.encoded.ids].any() for example in examples):
             raise DataError(f"{split}: its rows hold no piece that could be hidden; expected text.")
+        if self.pairs and not any(example.other is not None and len(example.ends) > 1 for example in examples):
+            raise DataError(
+                f"{split}: holds no pair; task.next_sentence needs two documents or more, blank rows between them, of "
+                "several rows that fit into one sequence (task.max_length)."
+            )
         return examples, ()
 
     # -- for predict -----------------------------------------------------------------------------------------------
@@ -220,7 +266,7 @@ class MaskedLM:
             raise ConfigError(
                 f"n_best: is {number}, expected 1 to {len(self.vocabulary):,}, the pieces that there are."
             )
-        return MaskedLM(self.reader, self.rule, text=self.text, packed=self.packed, shown=number)
+        return MaskedLM(self.reader, self.rule, text=self.text, packed=self.packed, pairs=self.pairs, shown=number)
 
     def warnings(self, outputs: Sequence[Told], examples: Sequence[Pieced]) -> tuple[str, ...]:
         """Blank texts, texts that ask for nothing, and those that are cut."""
@@ -296,15 +342,23 @@ class MaskedLM:
         for name, rows in splits.items():
             targets = self.targets_of(rows)
             found += masked_scores(unigram.nats(targets), int((targets == most).sum()), len(targets), name)
+            if self.pairs:
+                found += pair_scores(self._pairs_alike(rows), name)
         return Compared({"unigram": tuple(found)}, ())
 
     def targets_of(self, examples: Sequence[Pieced]) -> Numbers:
         """The pieces that are hidden where models are scored, by their numbers in the vocabulary."""
         found: list[NDArray[Any]] = [np.zeros(0, np.int64)]
         for example in examples:
-            ids = example.encoded.ids
-            found.append(ids[self.rule.places(ids.astype(np.int64), key_of(*SCORING, example.encoded.data))])
+            key = key_of(*SCORING, example.encoded.data)
+            ids, _ = self._drawn(example, key, None)
+            found.append(ids[self.rule.places(ids, key)])
         return np.concatenate(found).astype(np.int64)
+
+    def _pairs_alike(self, examples: Sequence[Pieced]) -> list[tuple[float, bool]]:
+        """What is reached by a guess of one half for each: all pairs go on, as far as it says."""
+        kinds = [self._drawn(e, key_of(*SCORING, e.encoded.data), None)[1] for e in examples]
+        return [(math.log(2), kind == FOLLOWS) for kind in kinds if kind != NO_PAIR]
 
     def facts(self, splits: Mapping[str, Sequence[Pieced]]) -> dict[str, str | int | float]:
         """Sizes, and what was unknown, by split."""
@@ -324,7 +378,8 @@ class MaskedLM:
 
     def possible_scores(self, examples: Sequence[Pieced]) -> tuple[Score, ...]:
         """The scores that these rows can have, with the values of a model that expects every piece alike."""
-        return masked_scores((math.log(max(int(self.rule.ordinary.sum()), 1)),), 0, 1, "dev")
+        found = masked_scores((math.log(max(int(self.rule.ordinary.sum()), 1)),), 0, 1, "dev")
+        return (*found, *(pair_scores([(math.log(2), False), (math.log(2), True)], "dev") if self.pairs else ()))
 
     def to_json(self) -> dict[str, Any]:
         """What a run folder must hold to read as in training."""
@@ -356,7 +411,8 @@ class MaskingSampler:
     def batch(self, item: tuple[int, tuple[int, ...]], rows: slice = ALL) -> Batch:
         """A batch, or these rows of it."""
         epoch, indices = item
-        return self.task.hidden([self.examples[i] for i in indices[rows]], indices[rows], self.seed, epoch)
+        some = [self.examples[i] for i in indices[rows]]
+        return self.task.hidden(some, indices[rows], self.seed, epoch, self.examples)
 
 
 def _real(batch: Batch) -> Tensor:
@@ -370,6 +426,23 @@ def _nats(prediction: Prediction, batch: Batch) -> Tensor:
     return linear_cross_entropy(
         said["hidden"][real], said["output.weight"], said["output.bias"], batch.targets["tokens"][real]
     )
+
+
+def _pair_nats(prediction: Prediction, batch: Batch) -> Tensor:
+    """(N',) of all pairs, in nats."""
+    kinds = batch.targets["pairs"]
+    real = kinds != NO_PAIR
+    return torch.nn.functional.cross_entropy(prediction.outputs["pair_logits"][real], kinds[real], reduction="none")
+
+
+def _pairs_told(prediction: Prediction, batch: Batch) -> list[tuple[float, bool] | None]:
+    """Of each row the nats of what the pair is, and whether it was told right; None of what is no pair."""
+    log_probs = torch.log_softmax(prediction.outputs["pair_logits"].double(), 1)
+    kinds = batch.targets["pairs"].tolist()
+    return [
+        None if kind == NO_PAIR else (-row[kind], row[kind] > row[1 - kind])
+        for row, kind in zip(log_probs.tolist(), kinds, strict=True)
+    ]
 
 
 def _logits(prediction: Prediction, batch: Batch, *, by_row: bool = False) -> Iterator[Tensor]:
