@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,6 +15,7 @@ from api.api_room import Listening, done, refused, write_config, write_csv
 from recurra import api
 from recurra.api.folder import open_run
 from recurra.base.contracts import Origin, Progress, Record
+from recurra.base.errors import ConfigError
 from recurra.metrics.mixing import Mix
 from recurra.models import SequenceModel
 from recurra.tasks.classification.task import Classification
@@ -168,3 +170,29 @@ def test_rows_that_are_kept_on_the_disk_give_the_same_bits(here: Path) -> None:
     done("train", "c.yaml", "--out", "disk", "--set", "data.store=disk")
     assert Path("disk/model.safetensors").read_bytes() == Path("run/model.safetensors").read_bytes()
     shutil.rmtree("disk")
+
+
+def test_a_classifier_of_ngrams_alone_learns_and_stands_behind_every_door(
+    here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_csv(tmp_path / "data.csv", rows())
+    alone = {"inputs": {"name": "bag", "embedding_size": 8}, "encoder": {"name": "dense", "sizes": [8]}}
+    write_config(
+        task={"ngrams": {"name": "hashed", "buckets": 512}},
+        model={**alone, "head": {"pooling": "last"}},
+        training={"epochs": 8, "optimizer": {"name": "adam", "lr": 0.03}},
+    )
+    done("train", "c.yaml", "--out", "run")
+    assert [one["label"] for one in answers("run", "a red thing", "a green thing")] == ["red", "green"]
+    assert "all n-grams" in done("inspect", "run", "a red thing").out
+    assert np.load(api_vectors("run")).shape == (1, 8)
+    run = open_run(tmp_path / "run")
+    assert run.model.inputs.scale.unique().numel() > 2  # idf of the training rows
+    with pytest.raises(ConfigError, match="a bag counts the n-grams of a whole text"):
+        run.task.predictor(run.model)
+
+
+def api_vectors(run: str) -> str:
+    done("encode", run, "a red thing", "--output", "v.npy")
+    return "v.npy"

@@ -378,5 +378,24 @@ def test_a_classifier_with_a_bag_answers_as_the_model_whatever_stands_in_the_pad
     assert np.abs(expected - 0.3 * alone).max() > 0.1
 
 
+@pytest.mark.parametrize("wide", ["none", "bag"])
+def test_a_model_of_ngrams_alone_as_a_file(wide: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    sizes = {"tokens": 11, "labels": 3, "ngrams": 20, "word_ngrams": 6}
+    read = {"name": "bag", "embedding_size": 5}
+    model = SequenceModel(sizes, inputs=read, encoder={"name": "dense", "sizes": (4,)}, wide=wide).eval()
+    model.inputs.scale.copy_(torch.rand(20))
+    if wide == "bag":
+        model.wide.scale.copy_(torch.rand(20))
+        model.wide.weight.copy_(torch.randn(20, 3))
+    file = exported(model, tmp_path / "c.onnx")
+    ngrams, counts = np.array([[3, 19, GARBAGE, 5], [7, GARBAGE, GARBAGE, 1]]), np.array([[1, 4, 0, 2], [3, 0, 0, 1]])
+    inputs = {"ngrams": ngrams, "ngram_counts": counts.astype(np.float32), "lengths": LENGTHS}
+    with torch.no_grad():
+        expected = model(as_batch(inputs)).outputs["logits"].numpy()
+    np.testing.assert_allclose(file(**inputs)["logits"], expected, atol=1e-5)
+    assert np.ptp(expected, axis=0).max() > 0.01
+
+
 def bag_of(weighting: str) -> dict[str, Any]:
     return {"name": "bag", "weighting": weighting}

@@ -12,8 +12,9 @@ from recurra.base.contracts import Batch
 from recurra.base.errors import ConfigError
 from recurra.data.ngrams import Counted
 from recurra.models import SequenceModel
-from recurra.models.wide import Bag, NoWide
-from recurra.tasks.wide import idf, pad_ngrams, solve_bag
+from recurra.models.inputs import BagOfNGrams
+from recurra.models.wide import Bag
+from recurra.tasks.wide import fit_scale, idf, pad_ngrams, solve_bag
 
 B, C, W = 50, 3, 20
 SIZES = {"tokens": 9, "labels": C, "ngrams": B, "word_ngrams": W}
@@ -95,8 +96,8 @@ def test_no_optimizer_moves_the_bag_and_its_numbers_are_saved_with_the_weights()
 def test_a_bag_without_ngrams_and_ngrams_without_a_bag_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"bag: reads n-grams, and none are counted; set task\.ngrams: hashed"):
         Bag({"tokens": 9, "labels": C})
-    with pytest.raises(ConfigError, match=r"none: nothing reads the n-grams that task\.ngrams counts"):
-        NoWide(SIZES)
+    with pytest.raises(ConfigError, match=r"wide: nothing reads the n-grams that task\.ngrams counts"):
+        SequenceModel(SIZES)
 
 
 def test_a_bag_reads_no_text_in_pieces() -> None:
@@ -104,3 +105,57 @@ def test_a_bag_reads_no_text_in_pieces() -> None:
     assert model.cannot_stream() == [
         "model.wide.name: a bag counts the n-grams of a whole text; set model.wide and task.ngrams to none."
     ]
+
+
+def read_by(inputs: BagOfNGrams, rows: list[Counted]) -> torch.Tensor:
+    x, lengths = inputs(batch(rows))
+    assert x.shape[0] == 1
+    assert lengths.tolist() == [1] * len(rows)
+    found: torch.Tensor = x[0]
+    return found
+
+
+@pytest.mark.parametrize("weighting", ["tfidf", "counts", "binary"])
+def test_inputs_are_the_weighted_sum_of_vectors_in_float64(weighting: Any) -> None:
+    torch.manual_seed(0)
+    rows, inputs = counted(), BagOfNGrams(SIZES, embedding_size=4, weighting=weighting)
+    fit_scale(inputs, rows)
+    having = [sum(k in row.ids for row in rows) for k in range(B)]
+    vectors = inputs.vectors.detach().double().numpy()
+    expected = np.zeros((len(rows), 4))
+    for n, row in enumerate(rows):
+        x = {}
+        for k, count in zip(row.ids.tolist(), row.counts.tolist(), strict=True):
+            rare = np.log((1 + len(rows)) / (1 + having[k])) + 1
+            x[k] = {"tfidf": (1 + np.log(count)) * rare, "counts": count, "binary": 1.0}[weighting]
+        for k, value in x.items():
+            square = sum(v * v for j, v in x.items() if (j < W) == (k < W))
+            expected[n] += value / np.sqrt(2 * square) * vectors[k]
+    with torch.no_grad():
+        np.testing.assert_allclose(read_by(inputs, rows), expected, atol=1e-6)  # float32
+    assert np.abs(expected).max() > 0.05
+
+
+def test_inputs_of_a_text_alone_have_the_bits_that_they_have_in_a_batch() -> None:
+    rows, inputs = counted(), BagOfNGrams(SIZES, embedding_size=4)
+    with torch.no_grad():
+        together = read_by(inputs, rows)
+        for n, row in enumerate(rows):
+            assert torch.equal(read_by(inputs, [row])[0], together[n])
+
+
+def test_the_gradient_of_a_vector_is_what_its_ngram_counts() -> None:
+    inputs = BagOfNGrams(SIZES, embedding_size=2, weighting="counts")
+    row = Counted(np.array([1, 2, 30], np.uint32), np.array([3, 4, 2], np.float32))
+    read_by(inputs, [row]).sum().backward()
+    assert inputs.vectors.grad is not None
+    found = inputs.vectors.grad[:, 0]
+    assert found[[1, 2, 30]].tolist() == pytest.approx(np.array([3 / 5, 4 / 5, 1]) / np.sqrt(2))
+    assert int((found != 0).sum()) == 3
+
+
+def test_a_model_of_ngrams_alone_reads_no_text_piece_by_piece() -> None:
+    model = SequenceModel(SIZES, inputs={"name": "bag", "embedding_size": 4}, encoder={"name": "dense", "sizes": (5,)})
+    assert any("model.inputs.name: a bag counts the n-grams of a whole text" in one for one in model.cannot_stream())
+    with pytest.raises(ConfigError, match="or other inputs"):
+        BagOfNGrams({"tokens": 9})

@@ -14,7 +14,8 @@ from recurra.export.layers import clean, write
 from recurra.export.onnx_graph import Drawing, Value
 from recurra.export.parts import Named, padding, random_lengths, random_numbers, table_size
 from recurra.export.transformers import word_pieces
-from recurra.models.inputs import Characters, Tokens, Vectors, WordPieces, WordsAndCharacters
+from recurra.export.wide import ask_ngrams, counted
+from recurra.models.inputs import BagOfNGrams, Characters, Tokens, Vectors, WordPieces, WordsAndCharacters
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,19 @@ def _vectors(draw: Drawing, inputs: Vectors, names: Names) -> Read:
     return Read(features, lengths, ask)
 
 
+def _bag(draw: Drawing, inputs: BagOfNGrams, names: Names) -> Read:
+    """One step, however long the text is: its lengths are read, as every file has them, and change nothing."""
+    ids, x = counted(draw, inputs)
+    each = draw.put("Mul", draw.put("Gather", draw.weight(inputs.vectors, "ngrams"), ids, axis=0), draw.spread(x, 2))
+    lengths = draw.input(names.get("lengths", "lengths"), np.int64, ("N",))
+    one = draw.put("Add", draw.put("Mul", lengths, draw.constant(0, np.int64)), draw.constant(1, np.int64))
+
+    def ask(random: np.random.Generator, N: int, T: int) -> Named:
+        return ask_ngrams(random, N, len(inputs.scale)) | {"lengths": random_lengths(random, N, T)}
+
+    return Read(draw.put("ReduceSum", each, draw.integers(0), keepdims=1), one, ask)
+
+
 # The type of a model's inputs -> what draws them
 WRITERS: dict[type[nn.Module], Callable[[Drawing, Any, Names], Read]] = {
     Tokens: _tokens,
@@ -131,4 +145,5 @@ WRITERS: dict[type[nn.Module], Callable[[Drawing, Any, Names], Read]] = {
     Characters: _characters,
     Vectors: _vectors,
     WordPieces: _word_pieces,
+    BagOfNGrams: _bag,
 }

@@ -63,8 +63,9 @@ class Drawing:
     # -- what goes in and out ----------------------------------------------------------------------------------------
 
     def input(self, name: Value, dtype: type[np.generic], shape: Shape) -> Value:
-        """An input of the graph."""
-        self._inputs.append(self._info(name, dtype, shape))
+        """An input of the graph; two parts that read the same share it."""
+        if name not in {one.name for one in self._inputs}:
+            self._inputs.append(self._info(name, dtype, shape))
         return name
 
     def output(self, name: Value, value: Value, dtype: type[np.generic], shape: Shape) -> None:

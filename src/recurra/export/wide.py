@@ -13,8 +13,8 @@ from recurra.base.errors import ConfigError
 from recurra.export.heads import Said
 from recurra.export.onnx_graph import FLOAT, Drawing, Value
 from recurra.export.parts import Named
+from recurra.models.ngrams import NOTHING, NGramFeatures
 from recurra.models.wide import Bag, NoWide
-from recurra.models.wide.bag import NOTHING
 
 # n-grams of a text that are compared, at most.
 MOST_NGRAMS = 40
@@ -44,6 +44,21 @@ def _none(draw: Drawing, wide: NoWide, outputs: Mapping[str, Said]) -> Beside:
 
 def _bag(draw: Drawing, bag: Bag, outputs: Mapping[str, Said]) -> Beside:
     """logits = a (W^T x + b) + c (the head's logits): as `Bag.forward`."""
+    ids, x = counted(draw, bag)
+    each = draw.put("Mul", draw.put("Gather", draw.weight(bag.weight, "ngrams"), ids, axis=0), draw.spread(x, 2))
+    ours = draw.put("ReduceSum", each, draw.integers(0), keepdims=0)
+    ours = draw.put("Add", ours, draw.weight(bag.bias, "bias"))
+    shares = [draw.constant(float(share)) for share in bag.share]
+    parts = [
+        draw.put("Mul", value, share) for value, share in zip((ours, outputs["logits"].value), shares, strict=True)
+    ]
+    logits = replace(outputs["logits"], value=draw.put("Add", *parts))
+
+    return Beside({**outputs, "logits": logits}, lambda random, N: ask_ngrams(random, N, len(bag.scale)))
+
+
+def counted(draw: Drawing, bag: NGramFeatures) -> tuple[Value, Value]:
+    """Numbers of n-grams (G, N) and what each counts, 0 where padded: as `NGramFeatures.features`."""
     ids = draw.input("ngrams", np.int64, ("G", "N"))
     counts = draw.input("ngram_counts", np.float32, ("G", "N"))
     real = draw.put("Greater", counts, draw.constant(0.0))
@@ -55,22 +70,16 @@ def _bag(draw: Drawing, bag: Bag, outputs: Mapping[str, Said]) -> Beside:
     kinds = draw.where(words, square), draw.where(words, draw.constant(0.0), square)
     first, second = (draw.put("ReduceSum", kind, draw.integers(0), keepdims=1) for kind in kinds)
     square = draw.put("Mul", draw.where(words, first, second), draw.constant(float(bag.kinds)))
-    x = draw.put("Div", x, draw.put("Sqrt", draw.put("Max", square, draw.constant(NOTHING))))
-    each = draw.put("Mul", draw.put("Gather", draw.weight(bag.weight, "ngrams"), ids, axis=0), draw.spread(x, 2))
-    ours = draw.put("ReduceSum", each, draw.integers(0), keepdims=0)
-    ours = draw.put("Add", ours, draw.weight(bag.bias, "bias"))
-    shares = [draw.constant(float(share)) for share in bag.share]
-    parts = [
-        draw.put("Mul", value, share) for value, share in zip((ours, outputs["logits"].value), shares, strict=True)
-    ]
-    logits = replace(outputs["logits"], value=draw.put("Add", *parts))
+    return ids, draw.put("Div", x, draw.put("Sqrt", draw.put("Max", square, draw.constant(NOTHING))))
 
-    def ask(random: np.random.Generator, N: int) -> Named:
-        G = int(random.integers(1, MOST_NGRAMS))
-        counted = random.integers(0, 6, (G, N)).astype(np.float32)
-        return {"ngrams": random.integers(0, len(bag.scale), (G, N)), "ngram_counts": counted}
 
-    return Beside({**outputs, "logits": logits}, ask)
+def ask_ngrams(random: np.random.Generator, N: int, size: int) -> Named:
+    """n-grams of some texts, with how often each is there."""
+    G = int(random.integers(1, MOST_NGRAMS))
+    return {
+        "ngrams": random.integers(0, size, (G, N)),
+        "ngram_counts": random.integers(0, 6, (G, N)).astype(np.float32),
+    }
 
 
 def _weighted(draw: Drawing, counts: Value, weighting: str) -> Value:

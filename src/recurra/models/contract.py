@@ -84,6 +84,15 @@ class Inputs(Protocol):
         ...
 
 
+@runtime_checkable
+class ReadsWhole(Protocol):
+    """Inputs that need all of a row before they say anything of it."""
+
+    def cannot_stream(self) -> list[str]:
+        """Why, a sentence each."""
+        ...
+
+
 class Encoder(Protocol):
     """ENCODERS[word](input_size, *, options): from the numbers of each step to outputs that know of other steps.
 

@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from recurra.base.contracts import Batch, Prediction
 from recurra.base.option import OneOf
 from recurra.config import build, located
-from recurra.models.contract import STAND_INS, STATE, Encoded, Problems, Sizes, TiesPieces, states_of
+from recurra.models.contract import STAND_INS, STATE, Encoded, Problems, ReadsWhole, Sizes, TiesPieces, states_of
 from recurra.models.encoders import ENCODERS
 from recurra.models.encoders.awd import refuse_backward_layer
 from recurra.models.features import Freezes, KeptFeatures
 from recurra.models.heads import HEADS, VocabularyHead
 from recurra.models.inputs import INPUTS
+from recurra.models.ngrams import NGramFeatures
 from recurra.models.options import Component
 from recurra.models.wide import WIDES
 
@@ -51,6 +52,11 @@ class SequenceModel(nn.Module):
         problems.of_every(widths, lambda width: self._make_above(width, sizes, encoder, head, table))
         with problems.collected():
             self.wide = build(wide, WIDES, sizes)
+        if not problems.found and "ngrams" in sizes and not any(_counts(part) for part in (self.inputs, self.wide)):
+            problems.found += [
+                "wide: nothing reads the n-grams that task.ngrams counts; set task.ngrams: none, or model.wide: bag, "
+                "or model.inputs: bag."
+            ]
         if not problems.found and isinstance(self.head, TiesPieces):
             with problems.collected():
                 self.head.tie(self.inputs)
@@ -126,6 +132,8 @@ class SequenceModel(nn.Module):
     def cannot_stream(self) -> list[str]:
         """Why this model cannot read a text piece by piece, a sentence for each reason; none where it can."""
         parts: Mapping[str, Any] = {"encoder": self.encoder, "head": self.head, "wide": self.wide}
+        if isinstance(self.inputs, ReadsWhole):
+            parts = {"inputs": self.inputs, **parts}
         return [f"model.{name}.{reason}" for name, part in parts.items() for reason in part.cannot_stream()]
 
 
@@ -138,6 +146,10 @@ def at_places(encoded: Encoded, places: Tensor, lengths: Tensor) -> Encoded:
     flat = encoded.outputs.flatten(0, 1)
     outputs = flat[places.flatten()].view(*places.shape, flat.shape[1])
     return Encoded(outputs, lengths, encoded.summary[: len(lengths)], {}, encoded.more)
+
+
+def _counts(part: nn.Module) -> bool:
+    return isinstance(part, NGramFeatures)
 
 
 def _any_table(sizes: Sizes) -> Table:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from recurra.data.ngrams import Counted
+from recurra.models.ngrams import NOTHING, NGramFeatures, weighted
 from recurra.models.wide import Bag
-from recurra.models.wide.bag import NOTHING, weighted
 from recurra.training import SparseRows, chosen_l2, solve
 
 # Strengths of the penalty that cross-validation chooses from; 0.1 is C = 10 of the baseline.
@@ -45,12 +45,18 @@ def solve_bag(bag: Bag, rows: Sequence[Counted], loss: Callable[[Tensor, Tensor]
     return l2
 
 
+def fit_scale(part: NGramFeatures, rows: Sequence[Counted]) -> None:
+    """Put what each n-gram counts into a part that reads them, in place: idf by these rows, or 1."""
+    ids = torch.from_numpy(np.concatenate([row.ids for row in rows]).astype(np.int64))
+    part.scale.copy_(idf(ids, len(rows), len(part.scale), part.weighting == "tfidf"))
+
+
 def _matrix(bag: Bag, rows: Sequence[Counted]) -> SparseRows:
     """What the n-grams of each row count, as `Bag.features` has it; sets its `scale`."""
+    fit_scale(bag, rows)
     ids = torch.from_numpy(np.concatenate([row.ids for row in rows]).astype(np.int64))
     counts = torch.from_numpy(np.concatenate([row.counts for row in rows]))
     lengths = torch.tensor([len(row.ids) for row in rows], dtype=torch.int64)
-    bag.scale.copy_(idf(ids, len(rows), len(bag.scale), bag.weighting == "tfidf"))
     x = weighted(counts, bag.weighting) * bag.scale.cpu()[ids]
     row = torch.repeat_interleave(torch.arange(len(rows)), lengths)
     kind = 2 * row + (ids < bag.words)

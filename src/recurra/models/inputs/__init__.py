@@ -5,6 +5,7 @@ words_and_characters  a vector for each word, beside one made from its letters
 characters            a vector for each word, from its letters alone
 word_pieces           pieces of words with positions and segments, as BERT has them
 vectors               numbers as they come, at each step
+bag                   the n-grams of a text, counted and summed: one vector
 vector, label         one vector, or one label, for the whole sequence that is written from it
 """
 
@@ -14,6 +15,7 @@ from collections.abc import Callable
 
 from recurra.base.registry import Registry
 from recurra.models.contract import Inputs
+from recurra.models.inputs.bag import BagOfNGrams
 from recurra.models.inputs.characters import Characters
 from recurra.models.inputs.label import Label
 from recurra.models.inputs.tokens import Tokens
@@ -28,7 +30,18 @@ INPUTS.add("words_and_characters", WordsAndCharacters)
 INPUTS.add("characters", Characters)
 INPUTS.add("word_pieces", WordPieces)
 INPUTS.add("vectors", Vectors)
+INPUTS.add("bag", BagOfNGrams)
 INPUTS.add("vector", Vector)
 INPUTS.add("label", Label)
 
-__all__ = ["INPUTS", "Characters", "Label", "Tokens", "Vector", "Vectors", "WordPieces", "WordsAndCharacters"]
+__all__ = [
+    "INPUTS",
+    "BagOfNGrams",
+    "Characters",
+    "Label",
+    "Tokens",
+    "Vector",
+    "Vectors",
+    "WordPieces",
+    "WordsAndCharacters",
+]

@@ -31,6 +31,7 @@ from recurra.metrics import Compared
 from recurra.metrics.mixing import Mix
 from recurra.metrics.words import words_of
 from recurra.models import SequenceModel
+from recurra.models.inputs import BagOfNGrams
 from recurra.models.options import word_of
 from recurra.models.wide import Bag
 from recurra.tasks.blank import blank_warnings, emptiness, is_blank
@@ -47,7 +48,7 @@ from recurra.tasks.labels import LabelKind, ManyLabels, OneLabel, label_set
 from recurra.tasks.mistakes import mistaken
 from recurra.tasks.sizing import Choice, Options, Seen
 from recurra.tasks.text import Keep, TextEncoder, pad_arrays
-from recurra.tasks.wide import pad_ngrams, solve_bag
+from recurra.tasks.wide import fit_scale, pad_ngrams, solve_bag
 
 _NGRAMS = Way(
     lambda counted: None if counted is None else counted.to_plain(),
@@ -115,7 +116,7 @@ class ClassificationConfig:
 
     needs: ClassVar = Needs(
         "sequence_model",
-        {"inputs": ("tokens", "word_pieces"), "head": ("label",), "wide": ("none", "bag")},
+        {"inputs": ("tokens", "word_pieces", "bag"), "head": ("label",), "wide": ("none", "bag")},
         {"encoder.bidirectional": True},
     )
 
@@ -138,7 +139,8 @@ class ClassificationConfig:
     separator: Annotated[str | None, Opt("between labels in one cell; only with labels: many")] = None
     tokenizer: Annotated[Section | Mapping[str, Any] | str, OneOf("how texts become tokens", TOKENIZERS)] = "words"
     ngrams: Annotated[
-        Section | Mapping[str, Any] | str, OneOf("n-grams of a text that are counted, for model.wide", NGRAMS)
+        Section | Mapping[str, Any] | str,
+        OneOf("n-grams of a text that are counted, for model.wide or .inputs", NGRAMS),
     ] = "none"
     min_count: Annotated[int, Opt("rarer tokens are read as unknown", ge=1)] = 1
     max_vocabulary: Annotated[
@@ -407,10 +409,14 @@ class Classification(LabelTask):
 
         Of very many rows some are taken, evenly apart, as their n-grams are all in memory at once.
         """
-        if not (isinstance(model, SequenceModel) and isinstance(model.wide, Bag)):
+        if not isinstance(model, SequenceModel):
             return ""
         step = -(-len(examples) // MOST_SOLVED)
         taken = [examples[i] for i in range(0, len(examples), step)]
+        if isinstance(model.inputs, BagOfNGrams):
+            fit_scale(model.inputs, [e.ngrams for e in taken if e.ngrams is not None])
+        if not isinstance(model.wide, Bag):
+            return ""
         targets = self.targets(taken)["labels"]
 
         def loss(logits: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
@@ -453,7 +459,8 @@ class Classification(LabelTask):
 
     def explain(self, model: torch.nn.Module, example: TextExample, device: torch.device) -> ExplanationTarget:
         """What can be seen of a model while it answers. Raises ConfigError for one without recurrent layers."""
-        return label_explained(self, model, example, example.tokens, device)
+        one_step = isinstance(model, SequenceModel) and isinstance(model.inputs, BagOfNGrams)
+        return label_explained(self, model, example, ("all n-grams",) if one_step else example.tokens, device)
 
     # -- for reports -----------------------------------------------------------------------------------------------
 
