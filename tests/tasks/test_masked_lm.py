@@ -444,3 +444,15 @@ def test_the_network_grows_with_the_text(
     assert tuple(found[f"model.encoder.{name}"] for name in names) == network
     assert found["model.inputs.embedding_size"] == network[1]
     assert found["training.epochs"] == epochs
+
+
+def test_sequences_of_which_nothing_can_be_hidden_are_left_out_of_training_and_said() -> None:
+    task = fitted(["the cat sat on the mat", "a dog ran"] * 3, document="row")
+    rows = [task.example(record) for record in records(["the cat", "☃ ☃", "the dog", "☃"])]
+    kept, said = task.filter(rows, "train")
+    assert [one.origin.line for one in kept] == [1, 3]
+    assert said == (
+        "train: 2 of 4 sequences were left out, because no piece of them can be hidden: all are unknown; the first: "
+        "t.txt:2.",
+    )
+    assert len(task.filter(rows, "dev")[0]) == 4

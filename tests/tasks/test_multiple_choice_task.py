@@ -211,3 +211,29 @@ def test_a_run_folder_holds_all_that_answers_need(tmp_path: Path) -> None:
         again = task.plan.restore(json.loads(json.dumps(task.to_json())), "task.json")
         one, other = (t.collate([t.example(records()[0])], [0]) for t in (task, again))
         assert torch.equal(one.inputs["tokens"], other.inputs["tokens"])
+
+
+@pytest.mark.parametrize(
+    ("label_is", "choices", "label", "expected"),
+    [
+        ("letter", ["a", "b"], "ß", "A to B"),  # two letters in upper case
+        ("letter", ["a", "b"], "ﬁ", "A to B"),
+        ("text", ["None", "b"], None, "one of the choices"),  # a cell that is missing is no text
+        ("text", ["True", "b"], True, "one of the choices"),
+        ("index", ["a", "b"], "1" * 5000, "0 to 1"),
+        ("index", ["a", "b"], "²", "0 to 1"),
+    ],
+)
+def test_a_label_that_only_looks_like_a_choice_is_refused_at_its_line(
+    label_is: Any, choices: list[str], label: Any, expected: str
+) -> None:
+    plan = MultipleChoiceConfig(context=None, question="q", label_is=label_is)
+    with pytest.raises(DataError, match=rf"x\.csv:3: column 'label' holds .*, expected {expected} "):
+        plan.read(Record({"q": "why?", "choices": choices, "label": label}, Origin("x.csv", 3)))
+
+
+def test_a_list_that_is_nested_without_end_or_has_a_number_without_end_is_a_line_of_text() -> None:
+    plan = MultipleChoiceConfig(context=None, question="q")
+    for cell in ("[" * 100_000, f"[{'1' * 5000}]"):
+        with pytest.raises(DataError, match=r"x\.csv:3: has 1 choice, expected at least 2"):
+            plan.read(Record({"q": "why?", "choices": cell, "label": 0}, Origin("x.csv", 3)))

@@ -450,3 +450,10 @@ def test_a_prediction_is_no_target_where_an_answer_is_not_known() -> None:
     loss = task.loss(Prediction({"span_logits": torch.zeros(len(known.passage), 1, 2)}), batch)
     assert float(loss.total) == pytest.approx(2 * math.log(len(known.passage)))
     assert replace(known, span=None).length == known.length
+
+
+def test_a_start_of_thousands_of_digits_is_refused_at_its_line() -> None:
+    plan = QuestionAnsweringConfig(answer="answer", start="start")
+    row = {"question": "where?", "context": "Oslo is it", "answer": "Oslo", "start": "1" * 5000}
+    with pytest.raises(DataError, match=r"x\.csv:3: column 'start' holds .*, expected a place in the context"):
+        plan.read(Record(row, Origin("x.csv", 3)))

@@ -199,7 +199,9 @@ function fillView(model) {
       if (!text().trim()) return show(), note([]);
       const found = await asked("/predict", { model: model.name, texts: [text()], options: { n_best: BARS } }, signal);
       const row = found.predictions[0];
-      show(h("p", { class: "output", dir: "auto" }, row.output), ...row.masks.map(bars));
+      const places = row.masks.map((guesses, k) => [h("p", { class: "place" }, `[MASK] ${k + 1}`), bars(guesses)]);
+      const shown = places.length > 1 ? places.flat() : places.flat().slice(1);
+      show(h("p", { class: "output", dir: "auto" }, row.output), ...shown);
       note(found.notes);
     });
   return { prompt: "Text with [MASK] in place of what is to be told", controls: [], typed: settled(answer, 250), entered: answer };

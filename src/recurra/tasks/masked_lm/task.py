@@ -19,7 +19,7 @@ from recurra.base.contracts import Batch, Loss, Prediction, Record, Score, Table
 from recurra.base.errors import ConfigError, DataError
 from recurra.data.batches import epoch_batches
 from recurra.data.preparing import IN_MEMORY, Means
-from recurra.data.store import Fields, lengths_of, maybe
+from recurra.data.store import Fields, chosen, lengths_of, maybe
 from recurra.data.tokenizers import Encoded, Pieces, Vocabulary, encode, way_of
 from recurra.data.tokenizers.vocabulary import SPECIALS
 from recurra.engine import sequence_mask
@@ -246,15 +246,22 @@ class MaskedLM:
         return (*found, *(pair_scores([told.pair for told in outputs if told.pair], split) if self.pairs else ()))
 
     def filter(self, examples: Sequence[Pieced], split: str) -> tuple[Sequence[Pieced], tuple[str, ...]]:
-        """All of them. Raises DataError if there is no piece that can be hidden."""
-        if not any(self.rule.ordinary[example.encoded.ids].any() for example in examples):
+        """Of train those of which something can be hidden, of other splits all. Raises DataError if there are none."""
+        able = np.fromiter((self.rule.ordinary[one.encoded.ids].any() for one in examples), bool)
+        if not able.any():
             raise DataError(f"{split}: its rows hold no piece that could be hidden; expected text.")
         if self.pairs and not any(example.other is not None and len(example.ends) > 1 for example in examples):
             raise DataError(
                 f"{split}: holds no pair; task.next_sentence needs two documents or more, blank rows between them, of "
                 "several rows that fit into one sequence (task.max_length)."
             )
-        return examples, ()
+        if split != "train" or able.all():
+            return examples, ()
+        left = examples[int(able.argmin())].origin
+        return chosen(examples, able), (
+            f"train: {(~able).sum():,} of {len(able):,} sequences were left out, because no piece of them can be "
+            f"hidden: all are unknown; the first: {left}.",
+        )
 
     # -- for predict -----------------------------------------------------------------------------------------------
 

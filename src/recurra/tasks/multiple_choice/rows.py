@@ -17,6 +17,8 @@ from recurra.data.tokenizers import Encoded
 from recurra.tasks.blank import emptiness, is_blank
 
 LabelIs = Literal["index", "letter", "text"]
+# Of a choice's number at most.
+DIGITS = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,15 +154,15 @@ class ChoiceColumns:
         return tuple(value)
 
     def _gold(self, value: Any, choices: Sequence[str], origin: Origin) -> int:
-        said = str(value).strip()
+        said = "" if value is None or isinstance(value, bool) else str(value).strip()
         if self.label_is == "text":
             found = next((k for k, choice in enumerate(choices) if choice.strip() == said), -1)
             known = "one of the choices"
         elif self.label_is == "letter":
-            found = ord(said.upper()) - ord("A") if len(said) == 1 else -1
+            found = ord(said.upper()) - ord("A") if len(said.upper()) == 1 else -1
             known = f"A to {chr(ord('A') + len(choices) - 1)}"
         else:
-            found = int(said) - self.first if said.isdecimal() else -1
+            found = int(said) - self.first if said.isdecimal() and len(said) <= DIGITS else -1
             known = f"{self.first} to {len(choices) - 1 + self.first}"
         if not 0 <= found < len(choices):
             raise DataError(
@@ -184,6 +186,6 @@ def _listed(value: Any) -> Any:
     if value.lstrip().startswith("["):
         try:
             return json.loads(value)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):  # of a number of more than 4,300 digits too
             pass
     return [line.strip() for line in value.splitlines() if line.strip()]

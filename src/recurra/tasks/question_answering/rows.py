@@ -21,6 +21,8 @@ from recurra.tasks.tagging.readers import Numbers
 
 # Characters of a text that a message shows.
 SHOWN = 40
+# Of a place in a text at most.
+DIGITS = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,11 +185,12 @@ class QuestionColumns:
         start = field(record, self.start)
         if start in (None, "") or len(found) != 1:
             return found
-        if not str(start).strip().isdecimal():
+        said = str(start).strip()
+        if not said.isdecimal() or len(said) > DIGITS:
             raise DataError(
                 f"{where}: column '{self.start}' holds {as_written(start)}, expected a place in the context."
             )
-        return [(found[0][0], int(start))]
+        return [(found[0][0], int(said))]
 
 
 def most_given(answers: Sequence[Given]) -> Given:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from recurra.base.contracts import Origin, Record
@@ -14,6 +13,9 @@ from recurra.data.fields import numbers_of
 from recurra.data.formats import field
 from recurra.data.tokenizers import Encoded
 from recurra.tasks.blank import emptiness, is_blank
+
+# Of a number and of its negative: float32, in which errors are squared, ends at 3.4e38.
+LARGEST = 1e18
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +111,9 @@ def _text(record: Record, column: str) -> str:
 def _number(record: Record, column: str) -> float:
     value = field(record, column)
     found = numbers_of(value, record.origin, column).ravel()
-    if len(found) != 1 or not math.isfinite(found[0]):
+    if len(found) != 1 or not abs(found[0]) <= LARGEST:
         raise DataError(
-            f"{record.origin}: column '{column}' holds {as_written(value)}, expected a number. Fill it in, or set "
-            "data.on_error: skip."
+            f"{record.origin}: column '{column}' holds {as_written(value)}, expected a number, of {LARGEST:g} at most. "
+            "Fill it in, or set data.on_error: skip."
         )
     return float(found[0])
