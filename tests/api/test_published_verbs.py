@@ -254,6 +254,25 @@ def test_frozen_layers_see_each_text_once_and_the_run_has_the_same_bits(
     assert in_epochs == [texts]  # not four times as many
 
 
+def test_windows_of_long_sentences_and_rows_of_choices_are_kept_as_well(begun: Path) -> None:
+    sentence = "\n".join(f"{'abcdefgh'[k % 8]} {'XO'[k % 3 == 0]}" for k in range(40))  # more than 24 positions
+    Path("t.conll").write_text("\n\n".join([sentence, "a X\nb O", "bad O"] * 4) + "\n")
+    rows = [{"context": f"the film {c}", "choices": ["good", "bad", "the"][: 2 + k % 2], "label": k % 2}
+            for k, c in enumerate("abcdefgh" * 2)]  # fmt: skip
+    Path("m.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
+    encoder = {"name": "pretrained", "folder": "tiny", "frozen_layers": 2}
+    for name, task, data, head in (
+        ("tags", {"name": "tagging"}, {"train": "t.conll", "dev": "t.conll", "columns": ["token", "tag"]},
+         {"output": "softmax"}),
+        ("choices", {"name": "multiple_choice"}, {"train": "m.jsonl", "dev": "m.jsonl"}, {"pooling": "max"}),
+    ):  # fmt: skip
+        training = {"epochs": 3, "batch_rows": 4, "report": "scores"}
+        write("w.yaml", {"task": task, "data": data, "model": {"encoder": encoder, "head": head}, "training": training})
+        done("train", "w.yaml", "--out", f"{name}-plain", "--set", "training.features_gib=0")
+        assert "computed once and kept" in done("train", "w.yaml", "--out", f"{name}-kept").err
+        assert kept_of(f"{name}-kept") == kept_of(f"{name}-plain")
+
+
 def test_texts_that_find_no_room_are_computed_each_time_and_said(begun: Path) -> None:
     write("c.yaml", CONFIG, *frozen(2, report="scores"))
     done("train", "c.yaml", "--out", "plain", "--set", "training.features_gib=0")
