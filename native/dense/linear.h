@@ -1,4 +1,5 @@
-// y = x W^T + b on the tiles, and its gradients: three products, each packed block by block on the way.
+// y = x W^T + b on the tiles, and its gradients: three products, each packed block by block on the way; W not at all where
+// rows are fewest.
 //
 // Every number is one chain of multiply-adds in order; threads divide rows or columns of the result, never a chain.
 #pragma once
@@ -15,6 +16,12 @@ namespace recurra::RECURRA_ISA {
 
 constexpr long DEPTH = 512;       // of a block of a product: a panel of it is 64 KiB with AVX-512
 constexpr long GROUP_PANELS = 8;  // panels packed at once: 512 KiB, half of an L2 cache
+// Up to so many rows the right operand is used as soon as it is packed, while it is in an L1 cache. Measured with AVX2: of 24 rows
+// a product takes 0.7 of the time, from 48 on no less.
+constexpr long FEW_ROWS = 48;
+constexpr long FEW_ROWS_DEPTH = 128;  // a panel of it is 16 KiB with AVX-512, 8 KiB with AVX2
+// And up to so many it is not packed, but turned in registers: their sums and a square of it just fit.
+constexpr long FEWER_ROWS = 6;
 
 // C = start + A B, with C (rows, columns), A (rows, depth), B (depth, columns), each in memory as it is or transposed.
 struct Multiplication {
@@ -33,17 +40,32 @@ struct PackedOperands {
           edge(bump.floats(MAX_ROWS * PANEL)), start(bump.floats(GROUP_PANELS * PANEL)) {}
 };
 
+// How much of the right operand is packed at once: panels, and numbers of each. Tiles that reach over several panels get as many.
+struct Block {
+    long panels = GROUP_PANELS, depth = DEPTH;
+
+    Block(const Multiplication& m, long rows) {
+        if (rows <= 0 || rows > FEW_ROWS || m.a_transposed) return;
+        panels = panels_for(RowTiles(rows).tallest());
+        const long most = FEW_ROWS_DEPTH / panels, parts = (m.depth + most - 1) / most;
+        depth = ((m.depth + parts - 1) / parts + VL - 1) / VL * VL;
+    }
+};
+
 // Some rows and panels of one multiplication.
 class Multiplier {
 public:
     Multiplier(const Multiplication& m, const PackedOperands& packed) : m_(m), p_(packed) {}
 
     void run(long row, long last_row, long panel, long last_panel) {
-        for (long p = panel; p < last_panel; p += GROUP_PANELS) {
-            const long count = last_panel - p < GROUP_PANELS ? last_panel - p : GROUP_PANELS;
+        if (m_.b_transposed && !m_.a_transposed) panel = run_unpacked(row, last_row - row, panel, last_panel);
+        const Block block(m_, last_row - row);
+        for (long p = panel; p < last_panel; p += block.panels) {
+            const long count = last_panel - p < block.panels ? last_panel - p : block.panels;
             pack_start(p, count);
-            for (long k = 0; k < m_.depth; k += DEPTH) {
-                const long deep = m_.depth - k < DEPTH ? m_.depth - k : DEPTH;
+            next_ = m_.b_transposed && p + count < last_panel ? right_rows(p + count) : nullptr;
+            for (long k = 0; k < m_.depth; k += block.depth) {
+                const long deep = m_.depth - k < block.depth ? m_.depth - k : block.depth;
                 for (long q = 0; q < count; ++q) pack_right((p + q) * PANEL, k, deep, p_.right + q * deep * PANEL);
                 add_rows(row, last_row, p, count, k, deep);
             }
@@ -53,6 +75,7 @@ public:
 private:
     const Multiplication& m_;
     const PackedOperands& p_;
+    const char* next_ = nullptr;  // rows of the right operand that are packed next, or null
 
     void pack_start(long panel, long count) {
         for (long j = 0; j < count * PANEL; ++j) {
@@ -90,11 +113,66 @@ private:
                 const bool whole = (panel + q + 1) * PANEL <= m_.columns;
                 const long left_whole = whole ? m_.columns / PANEL - panel - q : 1;
                 const int np = panels_at_once(mr, left_whole < count - q ? left_whole : count - q);
+                fetch_next(left, np, deep, tiles.count);
                 add_tile(left, mr, np, row, panel + q, q, k, deep, whole);
                 q += np;
             }
             row += mr;
         }
+    }
+
+    // Whole panels of fewer rows; the first panel that is left.
+    long run_unpacked(long row, long rows, long panel, long last_panel) const {
+        if (rows < 1 || rows > FEWER_ROWS) return panel;
+        constexpr void (Multiplier::*ADD[])(long, long) const = {
+            &Multiplier::add_unpacked<1>, &Multiplier::add_unpacked<2>, &Multiplier::add_unpacked<3>,
+            &Multiplier::add_unpacked<4>, &Multiplier::add_unpacked<5>, &Multiplier::add_unpacked<6>,
+        };
+        for (; panel < last_panel && (panel + 1) * PANEL <= m_.columns; ++panel) (this->*ADD[rows - 1])(row, panel);
+        return panel;
+    }
+
+    template <int MR>
+    void add_unpacked(long row, long panel) const {
+        const long depth = m_.depth, column = panel * PANEL;
+        const float *const a = m_.a + row * depth, *const b = m_.b + column * depth;
+        const char* next = right_rows(panel + 1);
+        V sum[MR][2];
+        for (int i = 0; i < MR; ++i)
+            for (int half = 0; half < 2; ++half) sum[i][half] = m_.start ? load(m_.start + column + half * VL) : V{};
+        long k = 0;
+        for (; k + VL <= depth; k += VL) {
+            for (int line = 0; line < PANEL * VL / 16; ++line, next += 64) __builtin_prefetch(next);
+#pragma GCC unroll 2
+            for (int half = 0; half < 2; ++half) {
+                V right[VL];
+                read_columns(b + half * VL * depth + k, depth, right);
+#pragma GCC unroll 16
+                for (int j = 0; j < VL; ++j)
+#pragma GCC unroll 6
+                    for (int i = 0; i < MR; ++i) sum[i][half] += splat(a[i * depth + k + j]) * right[j];
+            }
+        }
+        for (; k < depth; ++k)
+            for (int half = 0; half < 2; ++half) {
+                V right;
+                for (int lane = 0; lane < VL; ++lane) right[lane] = b[(half * VL + lane) * depth + k];
+                for (int i = 0; i < MR; ++i) sum[i][half] += splat(a[i * depth + k]) * right;
+            }
+        for (int i = 0; i < MR; ++i)
+            for (int half = 0; half < 2; ++half) store(m_.c + (row + i) * m_.columns + column + half * VL, sum[i][half]);
+    }
+
+    // Of a transposed operand the rows that become a panel lie one behind the other, and those of the next panel behind them.
+    const char* right_rows(long panel) const { return reinterpret_cast<const char*>(m_.b + panel * PANEL * m_.depth); }
+
+    // Each tile fetches its share of them.
+    void fetch_next(Left& left, int panels, long deep, long tiles) {
+        if (!next_) return;
+        const long bytes = PANEL * panels * 4 / tiles;
+        left.next = next_;
+        left.step = bytes < 64 ? bytes : 64;
+        next_ += deep * bytes;
     }
 
     // Whole vectors where the matrix goes on that far: what is too much is overwritten by the next.

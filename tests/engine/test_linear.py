@@ -15,8 +15,11 @@ from recurra.engine import cpu, linear
 pytestmark = pytest.mark.skipif(not cpu.available(), reason="recurra was installed without its native engine")
 
 # M rows, D features, V words: one of everything; less than a vector; whole vectors; several chunks of rows (more than
-# 96), blocks of words (256) and depth (512), none of them full.
-SIZES = ((1, 1, 1), (3, 5, 2), (32, 64, 96), (40, 33, 50), (2, 130, 700), (230, 7, 300), (101, 21, 1030), (65, 530, 40))
+# 96), blocks of words (256) and depth (512; 64 to 512 of few rows), none of them full.
+SIZES = (
+    (1, 1, 1), (3, 5, 2), (32, 64, 96), (40, 33, 50), (2, 130, 700), (230, 7, 300), (101, 21, 1030), (65, 530, 40),
+    (1, 270, 130), (4, 515, 33), (12, 1100, 70),
+)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -133,6 +136,23 @@ def test_a_row_has_the_same_bits_alone_and_among_others(isa, monkeypatch):
         few = answer_and_gradients(x[rows], weight, bias, d_y[rows])
         assert torch.equal(few[0], y[rows])
         assert torch.equal(few[1], d_x_linear[rows])
+
+
+# One row, tiles that reach over several panels, several tiles, the most rows that are few, and more.
+ROWS = (1, 2, 3, 5, 6, 12, 17, 31, 48, 49, 60)
+
+
+@pytest.mark.parametrize("isa", cpu.instruction_sets())
+@pytest.mark.parametrize(("D", "V"), [(33, 300), (270, 130), (1100, 40)])
+def test_few_rows_have_the_bits_of_many_however_weights_are_cut(D, V, isa, monkeypatch):
+    monkeypatch.setenv("RECURRA_ISA", isa)
+    x, weight, bias, _ = problem(60, D, V)
+    with torch.no_grad():
+        many = linear.steady_linear(x, weight, bias)
+        alone = torch.cat([linear.steady_linear(x[n : n + 1], weight, bias) for n in range(60)])
+        assert torch.equal(alone, many)
+        for rows in ROWS:
+            assert torch.equal(linear.steady_linear(x[-rows:], weight, bias), many[-rows:])
 
 
 @pytest.mark.parametrize("isa", cpu.instruction_sets())

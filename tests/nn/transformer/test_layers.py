@@ -220,3 +220,49 @@ def test_masks_and_wrong_lengths_are_refused() -> None:
         layer(x, lengths=torch.tensor([4, 1]))
     with pytest.raises(ConfigError, match="src: has 4 dimensions"):
         layer(x.unsqueeze(0))
+
+
+def in_data(layer: nn.Module) -> None:
+    layer.get_parameter("linear1.weight").data[:, 4] += 1.0
+
+
+def data_exchanged(layer: nn.Module) -> None:
+    weight = layer.get_parameter("linear2.weight")
+    weight.data = torch.randn(weight.shape)
+
+
+def copied(layer: nn.Module) -> None:
+    with torch.no_grad():
+        layer.get_parameter("self_attn.in_proj_weight").copy_(torch.randn(36, 12))
+
+
+def loaded(layer: nn.Module) -> None:
+    layer.load_state_dict({name: torch.randn(t.shape) for name, t in layer.state_dict().items()})
+
+
+def from_a_vector(layer: nn.Module) -> None:
+    nn.utils.vector_to_parameters(torch.randn(sum(p.numel() for p in layer.parameters())), layer.parameters())
+
+
+def by_numpy(layer: nn.Module) -> None:
+    layer.get_parameter("self_attn.out_proj.weight").detach().numpy()[0, 0] = 3.0
+
+
+def stepped(layer: nn.Module) -> None:
+    layer(torch.randn(2, 1, 12)).square().sum().backward()
+    torch.optim.AdamW(layer.parameters(), lr=0.1, fused=True).step()
+
+
+@pytest.mark.parametrize("write", [in_data, data_exchanged, copied, loaded, from_a_vector, by_numpy, stepped])
+@pytest.mark.parametrize("T", [1, 5])
+def test_a_write_of_any_kind_to_the_weights_is_seen_by_the_next_call(T: int, write: Any) -> None:
+    layer = pair(torch.float32)[0].eval()
+    x = torch.randn(T, 1, 12)
+    with torch.no_grad():
+        before = [layer(x) for _ in range(3)][-1]
+    write(layer)
+    fresh = pair(torch.float32)[0].eval()
+    fresh.load_state_dict({name: t.detach().clone() for name, t in layer.state_dict().items()})
+    with torch.no_grad():
+        assert torch.equal(layer(x), fresh(x))
+        assert not torch.equal(layer(x), before)
