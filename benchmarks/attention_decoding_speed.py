@@ -1,18 +1,21 @@
-"""Decoding of a Transformer, greedy and by beam: recurra beside a plain loop in torch, same weights and same answers.
+"""Decoding of a Transformer, greedy and by beam: recurra beside others, same weights and same answers.
 
-    python benchmarks/attention_decoding_speed.py [--sizes 128,256] [--layers 4] [--beams 1,5] [--rows 64] [--rounds 3]
+    python benchmarks/attention_decoding_speed.py [--peer torch] [--sizes 128,256] [--layers 4,6] [--beams 1,5]
 
 Weights are random, so that every answer goes on to its longest length (32 tokens here); sources have 5 to 25 tokens.
 The plain loop is what a page on the subject shows: torch's functions on padded tensors, keys and values of each step
-appended by torch.cat and those of a beam gathered, keys of the source computed once for each hypothesis. Both run in
-float32 on as many threads as torch is given, in turns; a figure is the median of the rounds, of CPU time with one
-thread.
+appended by torch.cat and those of a beam gathered, keys of the source computed once for each hypothesis.
+`--peer ctranslate2` takes CTranslate2 (`pip install ctranslate2`), whose model is made of the same weights; both search
+by the sum of log-probabilities. Both run in float32 on as many threads as torch is given, in turns; a figure is the
+median of the rounds, of CPU time of the process.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from typing import Any
@@ -25,6 +28,7 @@ from recurra.base.contracts import Batch
 from recurra.decode import beam_search, greedy
 from recurra.models import EncoderDecoder
 from recurra.models.decoders.attending import AttendingDecoder
+from recurra.nn.transformer.positions import sinusoids
 
 VOCABULARY, LONGEST, START, END = 8000, 32, 2, 3
 
@@ -120,8 +124,81 @@ class Plain:
             return [tuple(row) for row in said.view(N, beam, -1)[:, 0, 1:].tolist()]
 
 
+class Translate2:
+    """CTranslate2 with a model's weights: `TransformerSpec`, filled in and written to a folder."""
+
+    def __init__(self, model: EncoderDecoder) -> None:
+        import ctranslate2
+        from ctranslate2.specs import TransformerSpec
+        from ctranslate2.specs.common_spec import Activation
+
+        assert isinstance(model.decoder, AttendingDecoder)
+        encoder, decoder = model.encoder, model.decoder
+        layers, heads = (len(encoder.blocks), len(decoder.blocks)), decoder.layers[0].self_attn.num_heads
+        spec = TransformerSpec.from_config(layers, heads, pre_norm=True, activation=Activation.GELU)
+        size = decoder.embedding.output_size
+        places = sinusoids(torch.arange(512), size, torch.zeros((), dtype=torch.float32))
+        spec.encoder.embeddings[0].weight = numbers(model.inputs.embedding.weight)
+        spec.decoder.embeddings.weight = numbers(decoder.embedding.weight)
+        for side, module in ((spec.encoder, encoder), (spec.decoder, decoder)):
+            side.position_encodings.encodings = numbers(places)
+            self.norm(side.layer_norm, module.norm)
+            for into, layer in zip(side.layer, module.blocks, strict=True):
+                self.itself(into.self_attention, layer)
+                self.fed(into.ffn, layer)
+        for into, layer in zip(spec.decoder.layer, decoder.layers, strict=True):
+            self.source(into.attention, layer)
+        self.linear(spec.decoder.projection, decoder.output.weight, decoder.output.bias)
+        words = ["<blank>", "<unk>", "<s>", "</s>", *map(str, range(4, VOCABULARY))]
+        spec.register_source_vocabulary(words)
+        spec.register_target_vocabulary(words)
+        spec.validate()
+        with tempfile.TemporaryDirectory() as folder:
+            spec.save(folder)
+            self.translator = ctranslate2.Translator(
+                folder, device="cpu", compute_type="float32", inter_threads=1, intra_threads=torch.get_num_threads()
+            )
+
+    @staticmethod
+    def linear(into: Any, weight: Tensor, bias: Tensor) -> None:
+        into.weight, into.bias = numbers(weight), numbers(bias)
+
+    @staticmethod
+    def norm(into: Any, norm: Any) -> None:
+        into.gamma, into.beta = numbers(norm.weight), numbers(norm.bias)
+
+    def itself(self, into: Any, layer: Any) -> None:
+        self.norm(into.layer_norm, layer.norm1)
+        self.linear(into.linear[0], layer.self_attn.in_proj_weight, layer.self_attn.in_proj_bias)
+        self.linear(into.linear[1], layer.self_attn.out_proj.weight, layer.self_attn.out_proj.bias)
+
+    def source(self, into: Any, layer: Any) -> None:
+        module, d = layer.multihead_attn, layer.multihead_attn.embed_dim
+        self.norm(into.layer_norm, layer.norm2)
+        self.linear(into.linear[0], module.in_proj_weight[:d], module.in_proj_bias[:d])
+        self.linear(into.linear[1], module.in_proj_weight[d:], module.in_proj_bias[d:])
+        self.linear(into.linear[2], module.out_proj.weight, module.out_proj.bias)
+
+    def fed(self, into: Any, layer: Any) -> None:
+        self.norm(into.layer_norm, layer.norm3 if hasattr(layer, "norm3") else layer.norm2)
+        self.linear(into.linear_0, layer.linear1.weight, layer.linear1.bias)
+        self.linear(into.linear_1, layer.linear2.weight, layer.linear2.bias)
+
+    def run(self, batch: Batch, beam: int) -> list[tuple[int, ...]]:
+        rows = batch.inputs["tokens"].t().tolist()
+        sources = [list(map(str, row[:n])) for row, n in zip(rows, batch.lengths.tolist(), strict=True)]
+        found = self.translator.translate_batch(
+            sources, beam_size=beam, length_penalty=0.0, max_decoding_length=LONGEST, max_batch_size=0
+        )
+        return [tuple(map(int, one.hypotheses[0])) for one in found]
+
+
+def numbers(tensor: Tensor) -> Any:
+    return tensor.detach().contiguous().numpy()
+
+
 def clock() -> float:
-    return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
+    return time.process_time()
 
 
 def median(run: Callable[[], object], other: Callable[[], object], rounds: int) -> tuple[float, float]:
@@ -135,28 +212,33 @@ def median(run: Callable[[], object], other: Callable[[], object], rounds: int) 
     return statistics.median(times[0]), statistics.median(times[1])
 
 
+PEERS: dict[str, Any] = {"torch": Plain, "ctranslate2": Translate2}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", default="128,256")
-    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--layers", default="4,6")
+    parser.add_argument("--peer", choices=PEERS, default="torch")
     parser.add_argument("--beams", default="1,5")
     parser.add_argument("--rows", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    batch = sources(options.rows)
-    print(f"d, layers, beam: recurra, plain torch (tokens/s), ratio; {torch.get_num_threads()} threads")
-    for size in map(int, options.sizes.split(",")):
-        model = made(size, options.layers)
-        plain = Plain(model)
+    batch, tokens = sources(options.rows), LONGEST * options.rows
+    print(f"{torch.get_num_threads()} threads; tokens a second of CPU time\n")
+    print(f"| d | layers | beam | recurra | {options.peer} | ratio | answers alike |\n|---|---|---|---|---|---|---|")
+    cases = itertools.product(*(map(int, given.split(",")) for given in (options.sizes, options.layers)))
+    for size, layers in cases:
+        model = made(size, layers)
+        peer = PEERS[options.peer](model)
         for beam in map(int, options.beams.split(",")):
-            agree = sum(a == b for a, b in zip(ours(model, batch, beam), plain.run(batch, beam), strict=True))
+            agree = sum(a == b for a, b in zip(ours(model, batch, beam), peer.run(batch, beam), strict=True))
             mine, theirs = median(
-                lambda b=beam, m=model: ours(m, batch, b), lambda b=beam, p=plain: p.run(batch, b), options.rounds
+                lambda b=beam, m=model: ours(m, batch, b), lambda b=beam, p=peer: p.run(batch, b), options.rounds
             )
-            tokens = LONGEST * options.rows
             print(
-                f"{size}, {options.layers}, {beam}: {tokens / mine:,.0f}, {tokens / theirs:,.0f}, "
-                f"{theirs / mine:.2f}; {agree} of {options.rows} answers alike",
+                f"| {size} | {layers} + {layers} | {beam} | {tokens / mine:,.0f} | {tokens / theirs:,.0f} | "
+                f"{theirs / mine:.2f} | {agree} of {options.rows} |",
                 flush=True,
             )
 
