@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from recurra.api import demos
 from recurra.cli import main
@@ -38,6 +39,8 @@ def test_the_guide_of_language_models_works(
     page = PAGE.read_text(encoding="utf-8")
     blocks = re.findall(r"^```console\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
     lines = [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
+    lines, stages = lines[:-3], lines[-3:]
+    assert [line.split()[2] for line in stages] == ["general.yaml", "own.yaml", "task.yaml"]  # tested below
     assert [line.split()[1] for line in lines] == [
         "demo", "generate", "generate", "predict", "data", "init", "check", "train", "evaluate", "predict",
     ]  # fmt: skip
@@ -50,3 +53,27 @@ def test_the_guide_of_language_models_works(
     for option in re.findall(r"^\| `([^|]*)` \|", page, re.MULTILINE):
         for name in re.findall(r"\w+", option):
             assert re.search(rf"\b{name}\b", config), f"{name}: no option of a language model"
+
+
+def test_the_three_stages_of_the_page_begin_with_one_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"^```yaml\n(# (?:general|task)\.yaml.*?)^```$", PAGE.read_text(encoding="utf-8"), re.S | re.M)
+    general, task = map(yaml.safe_load, blocks)
+    beside = {"data": {"train": "own.txt"}, "task": {**general["task"], "document": "row"}}
+    beside["training"] = {**general["training"], "init_from": "runs/general", "rate_decay": 2.6}
+    texts = [f"the film {k} was {'good' if k % 2 else 'bad'} , so they said {k % 7}" for k in range(90)]
+    for name in ("general.txt", "own.txt"):
+        Path(name).write_text("\n".join(texts) + "\n", encoding="utf-8")
+    with open("few.csv", "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("text", "label"), *((text, k % 2) for k, text in enumerate(texts))])
+    small = ["--set", "model.inputs.embedding_size=8", "--set", "model.encoder.hidden_size=8"]
+    for stage, config in {"general": general, "own": {**general, **beside}, "task": task}.items():
+        Path(f"{stage}.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+        words = ["train", f"{stage}.yaml", "--out", f"runs/{stage}", "--set", "training.epochs=1", *small]
+        assert main(words) == 0, capsys.readouterr().err
+        said = capsys.readouterr()
+        assert ("have their vectors from there, and 2 recurrent layers their weights" in said.out + said.err) == (
+            stage != "general"
+        )

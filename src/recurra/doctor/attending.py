@@ -78,7 +78,7 @@ def _to_itself(
     x, rows = given[0], named["rows"] if "rows" in named else given[1]
     for group in rows.groups:
         each = x[group.rows].view(group.sequences, group.length, -1)
-        alone = Rows.of(group.length, torch.tensor([group.length]))
+        alone = Rows.of(group.length, torch.tensor([group.length], dtype=torch.int64))
         for one in each if group.length <= LONGEST else ():
             seen.setdefault(name, []).append(layer.weights(one, alone))
 

@@ -65,7 +65,7 @@ class KeptFeatures:
         """Of these columns (L, M) each, by their places."""
         if not places:
             return {}
-        at = torch.tensor(places, device=tokens.device)
+        at = torch.tensor(places, dtype=torch.int64, device=tokens.device)
         some, each = tokens[: int(lengths[at].max()), at], lengths[at]
         # Not in inference mode, in which dev is scored: training goes on from the same tensors.
         with torch.inference_mode(False), torch.no_grad():
