@@ -112,13 +112,17 @@ class Pretrained(nn.Module):
             for _ in range(num_layers)
         )
         self.pooler = SteadyLinear(hidden_size, hidden_size) if pooler else None
+        self._draw()
+        for block in self.blocks[:frozen_layers]:
+            block.requires_grad_(False)
+
+    def _draw(self) -> None:
+        """Weights as BERT begins: normal of deviation 0.02, biases 0; none of a model without memory."""
         for name, parameter in self.named_parameters():
             if name.endswith("weight") and parameter.dim() == 2 and not parameter.is_meta:
                 nn.init.normal_(parameter, std=0.02)
             elif name.endswith("bias") and not parameter.is_meta:
                 nn.init.zeros_(parameter)
-        for block in self.blocks[:frozen_layers]:
-            block.requires_grad_(False)
 
     def forward(self, x: Tensor, lengths: Tensor, states: Mapping[str, Tensor]) -> Encoded:
         return self.above(self.below(x, lengths) if self.frozen_layers else x, lengths)
