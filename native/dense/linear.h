@@ -128,7 +128,8 @@ private:
             &Multiplier::add_unpacked<1>, &Multiplier::add_unpacked<2>, &Multiplier::add_unpacked<3>,
             &Multiplier::add_unpacked<4>, &Multiplier::add_unpacked<5>, &Multiplier::add_unpacked<6>,
         };
-        for (; panel < last_panel && (panel + 1) * PANEL <= m_.columns; ++panel) (this->*ADD[rows - 1])(row, panel);
+        const auto add = ADD[rows - 1];  // not in the call, where GCC 12's sanitizer reads the number before it is there
+        for (; panel < last_panel && (panel + 1) * PANEL <= m_.columns; ++panel) (this->*add)(row, panel);
         return panel;
     }
 
