@@ -150,3 +150,10 @@ def test_added_vectors_begin_at_the_sum(begun: Path, monkeypatch: pytest.MonkeyP
             assert found == pytest.approx([a + b for a, b in zip(before[word], known[word], strict=True)])
     write("c.yaml", CLASSIFIER, {"training": {"init_added": True, "init_frozen": True}})
     assert "leave it or init_frozen out" in refused("check", "c.yaml")
+
+
+def test_words_of_which_none_can_be_read_are_refused(begun: Path) -> None:
+    write("c.yaml", CLASSIFIER, {"training": {"init_words": 3}})
+    Path("c.yaml").write_text(Path("c.yaml").read_text().replace("spaces", "characters"))
+    (begun / "v.txt").write_text("so 1 2\nthe 3 4\nfine 5 6\n")  # each is several letters
+    assert "training.init_words: none of the first 3 words of v.txt joins the vocabulary" in refused("check", "c.yaml")

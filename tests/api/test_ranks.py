@@ -347,3 +347,16 @@ def test_other_devices_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="device cuda is trained by one process"):
         api.train(write_config(), out=Path("none"), device="cuda", distributed=Distributed(2))
     assert not Path("none").exists()
+
+
+def test_every_rank_weighs_ngrams_by_the_training_rows(forked: None) -> None:
+    options = {
+        "task": {"ngrams": {"name": "hashed", "words": 1, "characters": None, "buckets": 64}},
+        "model": {"inputs": {"name": "bag", "embedding_size": 3}, "encoder": {"name": "dense", "sizes": [4]}},
+    }
+    config = write_config(**options, training={**PLAIN, "epochs": 3, "batch_rows": 5})
+    api.train(config, out=Path("alone"))
+    api.train(config, out=Path("both"), distributed=Distributed(2))
+    assert load_file("alone/model.safetensors")["inputs.scale"].unique().numel() > 1
+    assert near("alone", "both")
+    assert losses("both") == pytest.approx(losses("alone"), rel=1e-6)

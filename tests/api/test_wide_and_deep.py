@@ -196,3 +196,18 @@ def test_a_classifier_of_ngrams_alone_learns_and_stands_behind_every_door(
 def api_vectors(run: str) -> str:
     done("encode", run, "a red thing", "--output", "v.npy")
     return "v.npy"
+
+
+def test_options_of_tokens_are_refused_where_ngrams_alone_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_csv(tmp_path / "data.csv", rows())
+    idle = {"min_count": 2, "max_vocabulary": 90, "max_length": 5, "keep": "end", "tokenizer": "characters"}
+    write_config(
+        task={"ngrams": {"name": "hashed", "buckets": 512}, **idle},
+        model={"inputs": {"name": "bag", "embedding_size": 8}, "encoder": {"name": "dense", "sizes": [8]}},
+    )
+    said = refused("check", "c.yaml")
+    for name in idle:
+        assert f"{name}: has no effect with model.inputs bag" in said

@@ -60,7 +60,7 @@ HAS = {
     MultipleChoice: "Embeds Explains Judged ReadsPieces TriedWith",
     WordVectorLearning: "Embeds GivesVectors KeepsExamples MovesModel WritesSamples",
     MaskedLM: "Embeds Explains KeepsExamples ReadsPieces TakesOptions",
-    ClassificationConfig: "ChoosesBySize KeepsRows LabelsRows ReadsOnce",
+    ClassificationConfig: "ChoosesBySize KeepsRows LabelsRows MindsInputs ReadsOnce",
     TranslationConfig: "ChoosesBySize KeepsRows ReadsOnce",
     LanguageModelConfig: "ChoosesBySize KeepsRows MindsInputs ReadsOn ReadsOnce",
     TaggingConfig: "ChoosesBySize KeepsRows MindsInputs ReadsOnce",

@@ -71,11 +71,18 @@ def extra_words(options: TrainingOptions) -> ExtraWords:
 
 
 def refuse_untaken(extra: ExtraWords, options: TrainingOptions) -> None:
-    """Raise ConfigError if words were to join a vocabulary, and the task has none that could take them."""
-    if extra.words and not extra.taken:
+    """Raise ConfigError if words were to join a vocabulary, and the task has none for them, or reads none of them."""
+    if extra.words and extra.taken is None:
         raise ConfigError(
             f"training.init_words: {options.init_words:,} words cannot join, as this task's vocabulary is no list of "
             "words that are only read; leave it out."
+        )
+    if extra.words and not extra.taken:
+        few = ", ".join(map(repr, extra.words[:SHOWN]))
+        raise ConfigError(
+            f"training.init_words: none of the first {len(extra.words):,} words of {options.init_vectors} joins the "
+            f"vocabulary, as none is one token that is spelt so; they are such as {few}. Choose another "
+            "task.tokenizer, or leave it out."
         )
 
 

@@ -26,6 +26,7 @@ from recurra.base.contracts import Callback, Progress, Score
 from recurra.base.errors import RecurraError, RunError
 from recurra.base.shell import as_word
 from recurra.models import SequenceModel
+from recurra.models.ngrams import NGramFeatures
 from recurra.nn import Recurrent
 from recurra.tasks import SolvesWide, Task
 from recurra.tasks.options import for_validation
@@ -136,7 +137,8 @@ def _course(
 def _begin(trainer: Trainer, prepared: Prepared, watch: Callback) -> None:
     """What a new run has before its first step: weights from elsewhere, and a wide part that is solved.
 
-    Of several ranks the first one solves it: it scores dev and saves, and no step of training reads it.
+    Of several ranks the first one solves it: it scores dev and saves, and no step of training reads it. What steps do
+    read, such as how rare an n-gram is, every rank finds.
     """
     options, task = trainer.settings.training, prepared.task
     if options.init_from is not None:
@@ -145,7 +147,8 @@ def _begin(trainer: Trainer, prepared: Prepared, watch: Callback) -> None:
         load_vectors(options, trainer.model, task, watch)
         if said := load_published(trainer.model):
             watch.note(said)
-    if trainer.ranks.number or not isinstance(task, SolvesWide):
+    steps_read = isinstance(trainer.model, SequenceModel) and isinstance(trainer.model.inputs, NGramFeatures)
+    if (trainer.ranks.number and not steps_read) or not isinstance(task, SolvesWide):
         return
     if said := task.solve(trainer.model, prepared.splits["train"]):
         watch.note(said)

@@ -21,15 +21,19 @@ def _unwatched(stage: str, rows: Iterable[Any], total: int | None) -> Iterator[A
 
 @dataclass(slots=True)
 class ExtraWords:
-    """Words that a vocabulary gains although no training row has them. taken: whether a task has asked for them"""
+    """Words that a vocabulary gains although no training row has them.
+
+    taken: how many a task can read; None: it has not asked for them
+    """
 
     words: Sequence[str] = ()
-    taken: bool = False
+    taken: int | None = None
 
     def read_as(self, cut: Callable[[str], Sequence[str]]) -> list[str]:
         """Those that a task reads as one token that is spelt the same; of others no text could have the number."""
-        self.taken = True
-        return [word for word in self.words if tuple(cut(word)) == (word,)]
+        found = [word for word in self.words if tuple(cut(word)) == (word,)]
+        self.taken = len(found)
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,6 +189,20 @@ class ClassificationConfig:
         if problems:
             raise ConfigError(problems)
 
+    def refuse_inputs(self, inputs: Mapping[str, Any]) -> None:
+        """Raise ConfigError for options of tokens, where only n-grams are read."""
+        if inputs["name"] != "bag":
+            return
+        idle = {
+            "tokenizer": word_of(self.tokenizer) != "words",
+            "min_count": self.min_count != 1,
+            "max_vocabulary": self.max_vocabulary is not None,
+            "max_length": self.max_length is not None,
+            "keep": self.keep != "start",
+        }
+        if problems := [f"{name}: has no effect with model.inputs bag; leave it out." for name in idle if idle[name]]:
+            raise ConfigError(problems)
+
     @property
     def kind(self) -> LabelKind:
         return OneLabel() if self.labels == "one" else ManyLabels(self.separator or ",")
