@@ -15,6 +15,7 @@
 #include "linear.h"
 #include "rows.h"
 #include "span_attention.h"
+#include "transformer.h"
 #include "words.h"
 
 namespace nb = nanobind;
@@ -276,4 +277,5 @@ NB_MODULE(_native, m) {
     bind_words(m);
     bind_glove(m);
     bind_span_attention(m);
+    bind_transformer(m);
 }

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from recurra.engine.attention import Reads, attend
 from recurra.models.contract import Encoded
+from recurra.models.decoders.packed import PackedDecoder
 from recurra.nn import Embedding, SteadyLinear
 from recurra.nn.transformer import Pairs, Rows, TransformerDecoderLayer, rotated
 from recurra.nn.transformer.attention import Cache, SelfAttention
@@ -24,11 +25,12 @@ class Memory:
     """What is known of the sources, once for all hypotheses.
 
     layers: keys and values (R, d) of each layer, of all sources one behind the other
-    places: (first row, rows) of each source
+    places: (first row, rows) of each source; table: the same, (N, 2)
     """
 
     layers: tuple[Cache, ...]
     places: tuple[tuple[int, int], ...]
+    table: Tensor
 
     def reads(self, source: Tensor) -> Reads:
         """Where the keys of these sources (B,) are."""
@@ -40,24 +42,30 @@ class AttendingState:
     """Everything the decoder carries from step to step, B rows of it.
 
     position: steps done so far      memory: of the sources      source: (B,) which of them each row reads
-    reads: where its keys and values are
     cache: keys and values of steps      held: (position, B) in which of its rows each step of each row stands
+    packed: what takes steps without gradients in one native call, None where layers do it one by one
+    reads: where keys and values of the sources are, for such layers
     """
 
     position: int
     memory: Memory
     source: Tensor
-    reads: Reads
     cache: KeyValueCache
     held: Tensor
+    packed: PackedDecoder | None = None
+    reads: Reads | None = None
 
     def select(self, rows: Tensor) -> AttendingState:
         """The rows (K,) of the state, in this order; a row may come several times, or not at all."""
-        source, held = self.source[rows], self.held[:, rows]
+        source, held = self.source[rows], self.held.index_select(1, rows)
         # A beam reorders the hypotheses of one sentence most of the time, and then they read what they have read.
         if source.shape == self.source.shape and torch.equal(source, self.source):
             return replace(self, held=held)
-        return replace(self, source=source, reads=self.memory.reads(source), held=held)
+        return replace(self, source=source, reads=None, held=held)
+
+    def with_reads(self) -> AttendingState:
+        """The same, knowing where keys and values of the sources are."""
+        return self if self.reads is not None else replace(self, reads=self.memory.reads(self.source))
 
 
 class AttendingDecoder(nn.Module):
@@ -145,8 +153,19 @@ class AttendingDecoder(nn.Module):
                 places[n] = (group.first + k * group.length, group.length)
         cache = KeyValueCache(len(self.layers), self.embedding.output_size, source, rows=N)
         held = torch.empty(0, N, dtype=torch.int64, device=device)
-        memory, each = Memory(layers, tuple(places)), torch.arange(N, device=device)
-        return AttendingState(0, memory, each, memory.reads(each), cache, held)
+        table = torch.tensor(places, dtype=torch.int64, device=device).view(N, 2)
+        memory, each = Memory(layers, tuple(places), table), torch.arange(N, device=device)
+        return AttendingState(0, memory, each, cache, held, self._packed())
+
+    def _packed(self) -> PackedDecoder | None:
+        return PackedDecoder.of(
+            self,
+            embedding=self.embedding,
+            places=self.places,
+            layers=self.layers,
+            norm=self.norm,
+            output=self.output,
+        )
 
     def step(self, tokens: Tensor, state: AttendingState) -> tuple[Tensor, AttendingState]:
         """Log-probabilities (B, V) of what comes after tokens (B,), without dropout, and the state after them."""
@@ -154,7 +173,11 @@ class AttendingDecoder(nn.Module):
         cache = state.cache.with_room(at, B)
         own = torch.arange(B, device=tokens.device)
         after = replace(state, position=at + 1, cache=cache, held=torch.cat([state.held, own.unsqueeze(0)]))
-        own_reads = cache.reads(after.held)
+        if after.packed is not None and not torch.is_grad_enabled():
+            layers = [(*own, *read) for own, read in zip(cache.layers, after.memory.layers, strict=True)]
+            room, table = cache.keys[0].shape[1], after.memory.table
+            return after.packed.log_probs(tokens, state.held, room, after.source, table, layers), after
+        after, own_reads = after.with_reads(), cache.reads(after.held)
         with _without_dropout(self):
             x = self.places(self.embedding(tokens), torch.full_like(tokens, at))
             for k, layer in enumerate(self.layers):
@@ -183,6 +206,7 @@ class AttendingDecoder(nn.Module):
         def source(y: Tensor) -> Tensor:
             module = layer.multihead_attn
             keys, values = after.memory.layers[k]
+            assert after.reads is not None
             said = attend(module.queries(y), keys, values, after.reads, module.num_heads)
             found: Tensor = module.out_proj(said)
             return found

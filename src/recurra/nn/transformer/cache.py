@@ -28,6 +28,11 @@ class KeyValueCache:
             )
         self.written = 0
 
+    @property
+    def layers(self) -> list[tuple[Tensor, Tensor]]:
+        """Keys and values of each."""
+        return list(zip(self.keys, self.values, strict=True))
+
     def with_room(self, position: int, rows: int) -> KeyValueCache:
         """Where step `position` of so many rows can be written; the cache itself, unless it is full or has the step.
 

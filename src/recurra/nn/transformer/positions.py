@@ -71,10 +71,15 @@ def rotated_at(x: Tensor, steps: Tensor) -> Tensor:
     Source: Su et al. 2021, arXiv:2104.09864, equation 15; halves in place of neighbours, as published weights have it.
     """
     D = x.shape[-1]
-    angles = steps.to(torch.float64).unsqueeze(-1) * frequencies(D, x.device)
-    cos, sin = torch.cos(angles).to(x.dtype), torch.sin(angles).to(x.dtype)
+    cos, sin = turns(steps, D, x).chunk(2, -1)
     a, b = x[..., : D // 2], x[..., D // 2 :]
     return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
+
+
+def turns(steps: Tensor, size: int, like: Tensor) -> Tensor:
+    """(..., size): cosines and, behind them, sines of the angles of positions (...), of like's dtype."""
+    angles = steps.to(torch.float64).unsqueeze(-1) * frequencies(size, like.device)
+    return torch.cat([torch.cos(angles), torch.sin(angles)], -1).to(like.dtype)
 
 
 def frequencies(size: int, device: torch.device) -> Tensor:

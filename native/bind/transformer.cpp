@@ -1,0 +1,156 @@
+// Layers of a Transformer for Python: plain pointers in (the caller has checked types, sizes and contiguity).
+#include "transformer.h"
+
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+#include <unistd.h>
+
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "../dense/transformer_job.h"
+#include "pool.h"
+#include "processor.h"
+
+namespace nb = nanobind;
+using namespace recurra;
+using namespace nanobind::literals;
+
+namespace {
+
+using Address = std::uintptr_t;
+using Addresses = std::vector<Address>;
+using Sizes = std::vector<long>;
+
+template <typename T>
+T* at(Address address) {
+    return reinterpret_cast<T*>(address);
+}
+
+const TransformerEngine& engine_of(const std::string& isa) {
+    const TransformerEngine* engines[] = {
+#if defined(RECURRA_HAS_AVX512)
+        &transformer_avx512,
+#endif
+#if defined(RECURRA_HAS_AVX2)
+        &transformer_avx2,
+#endif
+#if defined(RECURRA_HAS_PORTABLE)
+        &transformer_portable,
+#endif
+    };
+    for (const TransformerEngine* e : engines)
+        if (isa == e->isa && processor_runs(e->isa)) return *e;
+    throw std::invalid_argument("this processor cannot run '" + isa + "'");
+}
+
+// OpenMP's threads do not survive a fork: in a child, one thread does the work. The bits are the same.
+const pid_t loaded_in = getpid();
+
+int team(long threads) {
+    return getpid() != loaded_in || threads < 1 ? 1 : threads > TRANSFORMER_THREADS ? TRANSFORMER_THREADS : static_cast<int>(threads);
+}
+
+Linear linear(const Addresses& addresses, std::size_t k, long inputs, long outputs) {
+    return {at<const float>(addresses.at(k)), at<const float>(addresses.at(k + 1)), inputs, outputs, nullptr, nullptr};
+}
+
+Norm norm(const Addresses& addresses, std::size_t k, long kind, float eps) {
+    return {static_cast<int>(kind), at<const float>(addresses.at(k)), at<const float>(addresses.at(k + 1)), eps};
+}
+
+// addresses: weight and bias of projection, out, query, across, first, second and three norms.
+// options: units of the feed-forward part, activation, gated, norm_first, kinds of the norms. eps: of the norms.
+TransformerLayer layer_of(long d, const Addresses& addresses, const Sizes& options, const std::vector<float>& eps) {
+    const long units = options.at(0);
+    TransformerLayer made{};
+    made.activation = static_cast<int>(options.at(1)), made.gated = options.at(2), made.norm_first = options.at(3);
+    made.projection = linear(addresses, 0, d, 3 * d);
+    made.out = linear(addresses, 2, d, d);
+    made.query = linear(addresses, 4, d, d);
+    made.across = linear(addresses, 6, d, d);
+    made.first = linear(addresses, 8, d, units * (1 + made.gated));
+    made.second = linear(addresses, 10, units, d);
+    for (std::size_t k = 0; k < 3; ++k) made.norms[k] = norm(addresses, 12 + 2 * k, options.at(4 + k), eps.at(k));
+    return made;
+}
+
+// A decoder whose weights are packed, for one step after another. The norms' numbers are read where they are.
+class DecoderPlan {
+public:
+    // sizes: d, heads, vocabulary, kind of the last norm. ends: weight and bias of the output, and of that norm.
+    DecoderPlan(const std::string& isa, const Sizes& sizes, const std::vector<Addresses>& layers, const std::vector<Sizes>& options,
+                const std::vector<std::vector<float>>& eps, const Addresses& ends)
+        : engine_(engine_of(isa)) {
+        job_.d = sizes.at(0), job_.heads = sizes.at(1), job_.vocabulary = sizes.at(2);
+        for (std::size_t k = 0; k < layers.size(); ++k) layers_.push_back(layer_of(job_.d, layers[k], options.at(k), eps.at(k)));
+        job_.norm = norm(ends, 2, sizes.at(3), eps.at(layers.size()).at(0));
+        job_.output = linear(ends, 0, job_.d, job_.vocabulary);
+        job_.num_layers = static_cast<long>(layers_.size());
+        pack();
+    }
+
+    // sizes: rows, step, room, threads. addresses: tokens, table, place, turn, held, source, places, log_probs, then of each layer
+    // keys, values, the source's keys and values.
+    void step(const Sizes& sizes, float scale, const Addresses& addresses) const {
+        DecoderJob job = job_;
+        job.layers = layers_.data();
+        job.rows = sizes.at(0), job.step = sizes.at(1), job.room = sizes.at(2), job.threads = team(sizes.at(3));
+        job.scale = scale;
+        job.tokens = at<const std::int64_t>(addresses.at(0)), job.table = at<const float>(addresses.at(1));
+        job.place = at<const float>(addresses.at(2)), job.turn = at<const float>(addresses.at(3));
+        job.held = at<const std::int64_t>(addresses.at(4)), job.source = at<const std::int64_t>(addresses.at(5));
+        job.places = at<const std::int64_t>(addresses.at(6)), job.log_probs = at<float>(addresses.at(7));
+        std::vector<Keys> keys;
+        for (std::size_t k = 0; k < layers_.size(); ++k) {
+            const std::size_t from = 8 + 4 * k;
+            keys.push_back({at<float>(addresses.at(from)), at<float>(addresses.at(from + 1)), at<const float>(addresses.at(from + 2)),
+                            at<const float>(addresses.at(from + 3))});
+        }
+        job.keys = keys.data();
+        for (long b = 0; b < job.rows; ++b)
+            if (job.tokens[b] < 0 || job.tokens[b] >= job.vocabulary)
+                throw std::out_of_range("decoding: token " + std::to_string(job.tokens[b]) + " is not one of the " +
+                                        std::to_string(job.vocabulary) + " of the vocabulary.");
+        const nb::gil_scoped_release other_threads;
+        const Memory scratch(static_cast<std::size_t>(engine_.step_bytes(job)));
+        job.scratch = scratch.at();
+        engine_.step(job);
+    }
+
+    std::size_t bytes() const { return memory_->bytes(); }
+
+private:
+    const TransformerEngine& engine_;
+    std::vector<TransformerLayer> layers_;
+    std::optional<Memory> memory_;
+    DecoderJob job_{};
+
+    void pack() {
+        std::vector<Linear*> all{&job_.output};
+        for (TransformerLayer& layer : layers_)
+            for (Linear* one : {&layer.projection, &layer.out, &layer.query, &layer.across, &layer.first, &layer.second}) all.push_back(one);
+        std::size_t bytes = 0;
+        for (const Linear* one : all) bytes += engine_.packed_bytes(*one);
+        memory_.emplace(Memory::exactly(bytes));
+        char* to = memory_->at();
+        for (Linear* one : all) {
+            engine_.pack(*one, to);
+            to += engine_.packed_bytes(*one);
+            one->weight = one->bias = nullptr;
+        }
+    }
+};
+
+}  // namespace
+
+void bind_transformer(nb::module_& m) {
+    nb::class_<DecoderPlan>(m, "DecoderPlan")
+        .def(nb::init<const std::string&, const Sizes&, const std::vector<Addresses>&, const std::vector<Sizes>&,
+                      const std::vector<std::vector<float>>&, const Addresses&>(),
+             "isa"_a, "sizes"_a, "layers"_a, "options"_a, "eps"_a, "ends"_a)
+        .def_prop_ro("nbytes", &DecoderPlan::bytes)
+        .def("step", &DecoderPlan::step, "sizes"_a, "scale"_a, "addresses"_a);
+}

@@ -1,0 +1,14 @@
+// Layers of a Transformer for one instruction set: compiled once for each, like linear.cpp.
+#include "decoder_step.h"
+
+#define RECURRA_NAME_(isa) transformer_##isa
+#define RECURRA_NAME(isa) RECURRA_NAME_(isa)
+#define RECURRA_TEXT_(isa) #isa
+#define RECURRA_TEXT(isa) RECURRA_TEXT_(isa)
+
+namespace recurra {
+extern const TransformerEngine RECURRA_NAME(RECURRA_ISA) = {
+    RECURRA_TEXT(RECURRA_ISA),        RECURRA_ISA::transformer::packed_bytes, RECURRA_ISA::transformer::pack,
+    RECURRA_ISA::transformer::step_bytes, RECURRA_ISA::transformer::step,
+};
+}  // namespace recurra

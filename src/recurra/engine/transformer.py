@@ -1,0 +1,177 @@
+"""Steps of a Transformer's decoder as one native call each, float32 on the CPU: weights are packed before the first.
+
+A row has the same bits alone and among others, for any number of threads. Beside the readable path, layer by layer in
+torch's functions, results differ by rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from recurra.engine import cpu
+from recurra.engine.call import recording, transformed
+from recurra.engine.memory import PLAIN, address, in_order
+
+# In the order in which native code numbers them.
+ACTIVATIONS = ("relu", "gelu", "gelu_tanh", "silu")
+NORMS = ("none", "layer", "rms")
+
+
+@dataclass(frozen=True, slots=True)
+class LinearNumbers:
+    """y = W x + b. weight: (outputs, inputs)      bias: (outputs,) or None"""
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def in_order(self) -> LinearNumbers:
+        """The same, as it lies in memory."""
+        return LinearNumbers(in_order(self.weight.detach()), _in_order(self.bias))
+
+    @property
+    def addresses(self) -> list[int]:
+        """For native code."""
+        return [address(self.weight), address(self.bias)]
+
+
+@dataclass(frozen=True, slots=True)
+class NormNumbers:
+    """One of NORMS over d numbers. weight, bias: (d,) or None"""
+
+    kind: str = "none"
+    weight: Tensor | None = None
+    bias: Tensor | None = None
+    eps: float = 0.0
+
+    def in_order(self) -> NormNumbers:
+        """The same, as it lies in memory."""
+        return NormNumbers(self.kind, _in_order(self.weight), _in_order(self.bias), self.eps)
+
+    @property
+    def addresses(self) -> list[int]:
+        """For native code."""
+        return [address(self.weight), address(self.bias)]
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderLayerNumbers:
+    """A layer: attention to itself, attention to a source, a feed-forward part, and the norm of each.
+
+    projection: to queries, keys and values (3 d, d)      query, across: of attention to the source
+    activation: one of ACTIVATIONS      gated: times the second half of what `first` gives
+    norm_first: x + f(norm(x)), else norm(x + f(x))
+    """
+
+    projection: LinearNumbers
+    out: LinearNumbers
+    query: LinearNumbers
+    across: LinearNumbers
+    first: LinearNumbers
+    second: LinearNumbers
+    norms: tuple[NormNumbers, NormNumbers, NormNumbers]
+    activation: str
+    gated: bool
+    norm_first: bool
+
+    @property
+    def linears(self) -> tuple[LinearNumbers, ...]:
+        """The linear maps, in the order in which they come."""
+        return self.projection, self.out, self.query, self.across, self.first, self.second
+
+    @property
+    def options(self) -> list[int]:
+        """As native code reads them."""
+        kinds = [NORMS.index(norm.kind) for norm in self.norms]
+        units = self.second.weight.shape[1]
+        return [units, ACTIVATIONS.index(self.activation), int(self.gated), int(self.norm_first), *kinds]
+
+
+@dataclass(frozen=True, slots=True)
+class StepOfRows:
+    """What a step of B rows reads beside the weights.
+
+    tokens: (B,)      place: (d,) what is added to their vectors      turn: (d / heads,) cosines and sines, or None
+    held: (steps, B) in which row of the cache each step of each row stands      room: rows of a step in the cache
+    source: (B,) which source each row reads      places: (N, 2) its first row, and how many it has
+    layers: of each, keys and values (steps, room, d) of what is written, and (R, d) of the sources
+    """
+
+    tokens: Tensor
+    place: Tensor
+    turn: Tensor | None
+    held: Tensor
+    room: int
+    source: Tensor
+    places: Tensor
+    layers: Sequence[tuple[Tensor, Tensor, Tensor, Tensor]]
+
+
+class DecoderPlan:
+    """A decoder's weights, packed; later changes of the matrices are not seen.
+
+    norm, output: behind the last layer      table: (V, d) of tokens      scale: of their vectors
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[DecoderLayerNumbers],
+        norm: NormNumbers,
+        output: LinearNumbers,
+        *,
+        table: Tensor,
+        scale: float,
+        num_heads: int,
+    ) -> None:
+        self.table, self.scale = in_order(table.detach()), scale
+        V, d = self.table.shape
+        # Norms are read where they are.
+        self._norms = [[n.in_order() for n in one.norms] for one in layers] + [[norm.in_order()]]
+        matrices = [[one.in_order() for one in layer.linears] for layer in layers] + [[output.in_order()]]
+        pairs = zip(matrices, self._norms, strict=True)
+        *places, ends = [_addresses(found) + _addresses(norms) for found, norms in pairs]
+        eps = [[one.eps for one in norms] for norms in self._norms]
+        sizes, options = [d, num_heads, V, NORMS.index(norm.kind)], [one.options for one in layers]
+        self._native = cpu._native.DecoderPlan(cpu.instruction_set(), sizes, places, options, eps, ends)
+        self._numbers = sum(one.weight.numel() for each in matrices for one in each)
+
+    @property
+    def nbytes(self) -> int:
+        """Of the packed weights."""
+        return int(self._native.nbytes)
+
+    def step(self, rows: StepOfRows) -> Tensor:
+        """Log-probabilities (B, V) of what comes after the tokens; their keys and values are written to the cache.
+
+        Raises IndexError for a token that the table has not.
+        """
+        B, steps = len(rows.tokens), len(rows.held)
+        made = self.table.new_empty(B, len(self.table))
+        threads = torch.get_num_threads() if 2 * B * self._numbers >= cpu.SMALLEST_SHARED_CALL else 1
+        each = (rows.tokens, self.table, rows.place, rows.turn, rows.held, rows.source, rows.places, made)
+        addresses = [address(t) for t in each]
+        addresses += [t.data_ptr() for layer in rows.layers for t in layer]
+        self._native.step([B, steps, rows.room, threads], self.scale, addresses)
+        return made
+
+
+def can_step(tensors: Sequence[Tensor]) -> bool:
+    """Whether a plan can be made of such weights: plain float32 on the CPU, without gradients, not recorded."""
+    if torch.is_grad_enabled() or recording() or not all(_is_plain(t) for t in tensors) or transformed(tensors):
+        return False
+    return cpu.available() and hasattr(cpu._native, "DecoderPlan")  # not in an engine built before
+
+
+def _is_plain(t: Tensor) -> bool:
+    return type(t) in PLAIN and t.dtype is torch.float32 and t.is_cpu and t.numel() > 0
+
+
+def _addresses(given: Sequence[LinearNumbers] | Sequence[NormNumbers]) -> list[int]:
+    return [address for one in given for address in one.addresses]
+
+
+def _in_order(given: Tensor | None) -> Tensor | None:
+    return None if given is None else in_order(given.detach())

@@ -1,0 +1,84 @@
+"""A decoder of attention, packed for one step after another: each is one native call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from recurra.engine.transformer import DecoderPlan, StepOfRows, can_step
+from recurra.nn import Embedding, SteadyLinear
+from recurra.nn.transformer import TransformerDecoderLayer
+from recurra.nn.transformer.numbers import decoder_layer_numbers, is_hooked, linear_numbers, norm_numbers, tensors_of
+from recurra.nn.transformer.positions import Places, turns
+
+# Steps whose positions are made at once.
+STEPS = 32
+
+
+class PackedDecoder:
+    """A decoder's parts with the weights of the time when it was made, for steps without gradients."""
+
+    def __init__(self, plan: DecoderPlan, places: Places, turned: int) -> None:
+        self._plan, self._positions, self._turned = plan, places, turned
+        self._places = self._turns = plan.table.new_empty(0, 0)
+
+    @classmethod
+    def of(
+        cls,
+        whole: nn.Module,
+        *,
+        embedding: Embedding,
+        places: Places,
+        layers: Sequence[TransformerDecoderLayer],
+        norm: nn.Module,
+        output: SteadyLinear,
+    ) -> PackedDecoder | None:
+        """Of the parts of a decoder, `whole`; None where the readable path takes its steps.
+
+        That is so with gradients, for other types and devices, and for parts, or hooks, that native code does not know.
+        """
+        numbers = [found for layer in layers if (found := decoder_layer_numbers(layer)) is not None]
+        last = norm_numbers(norm)
+        if len(numbers) < len(layers) or not numbers or last is None or is_hooked(whole):
+            return None
+        ends = [t for t in (embedding.weight, last.weight, last.bias, output.weight, output.bias) if t is not None]
+        if not can_step([*ends, *(t for one in numbers for t in tensors_of(one))]):
+            return None
+        first = layers[0].self_attn
+        plan = DecoderPlan(
+            numbers,
+            last,
+            linear_numbers(output),
+            table=embedding.weight,
+            scale=places.scale,
+            num_heads=first.num_heads,
+        )
+        return cls(plan, places, first.head_dim if first.rotary else 0)
+
+    def log_probs(
+        self,
+        tokens: Tensor,
+        held: Tensor,
+        room: int,
+        source: Tensor,
+        places: Tensor,
+        layers: Sequence[tuple[Tensor, Tensor, Tensor, Tensor]],
+    ) -> Tensor:
+        """(B, V) of what comes after tokens (B,), as `StepOfRows` has them."""
+        at = len(held)
+        if at >= len(self._places):
+            self._extend(at)
+        turn = self._turns[at] if self._turned else None
+        tokens = tokens.to(torch.int64).contiguous()
+        return self._plan.step(StepOfRows(tokens, self._places[at], turn, held, room, source, places, layers))
+
+    def _extend(self, at: int) -> None:
+        """Make positions up to step `at` and beyond, as far as there are any; refuse a step that has none."""
+        table = self._positions.table
+        most = max(2 * at, STEPS) if table is None else min(max(2 * at, STEPS), table.num_embeddings)
+        like, steps = self._plan.table, torch.arange(max(most, at + 1), device=self._plan.table.device)
+        self._places = self._positions(like.new_zeros(len(steps), like.shape[1]), steps).contiguous()
+        if self._turned:
+            self._turns = turns(steps, self._turned, like)

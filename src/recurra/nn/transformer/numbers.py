@@ -1,0 +1,77 @@
+"""What native code needs of layers, where they are such as it knows."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn.modules import module as torch_module
+
+from recurra.engine.transformer import DecoderLayerNumbers, LinearNumbers, NormNumbers
+from recurra.nn.linear import SteadyLinear
+from recurra.nn.transformer.attention import CrossAttention, SelfAttention
+from recurra.nn.transformer.decoder_layers import TransformerDecoderLayer
+from recurra.nn.transformer.layers import FUNCTIONS, Function
+
+
+def decoder_layer_numbers(layer: nn.Module) -> DecoderLayerNumbers | None:
+    """Of a layer of a decoder; None of another class, of a function without a word, of norms that are others."""
+    if type(layer) is not TransformerDecoderLayer or not _as_made(layer):
+        return None
+    norms = [norm_numbers(norm) for norm in (layer.norm1, layer.norm2, layer.norm3)]
+    activation = _word_of(layer.activation)
+    if activation is None or norms[0] is None or norms[1] is None or norms[2] is None:
+        return None
+    itself, across, d = layer.self_attn, layer.multihead_attn, layer.self_attn.embed_dim
+    return DecoderLayerNumbers(
+        projection=LinearNumbers(itself.in_proj_weight, itself.in_proj_bias),
+        out=linear_numbers(itself.out_proj),
+        query=LinearNumbers(
+            across.in_proj_weight[:d], None if across.in_proj_bias is None else across.in_proj_bias[:d]
+        ),
+        across=linear_numbers(across.out_proj),
+        first=linear_numbers(layer.linear1),
+        second=linear_numbers(layer.linear2),
+        norms=(norms[0], norms[1], norms[2]),
+        activation=activation,
+        gated=layer.gated,
+        norm_first=layer.norm_first,
+    )
+
+
+def linear_numbers(module: nn.Linear) -> LinearNumbers:
+    """Of a linear layer."""
+    return LinearNumbers(module.weight, module.bias)
+
+
+def norm_numbers(module: nn.Module) -> NormNumbers | None:
+    """Of a norm over the last dimension, or of nothing in its place; None of what is neither."""
+    if isinstance(module, nn.Identity):
+        return NormNumbers()
+    if type(module) is nn.LayerNorm and len(module.normalized_shape) == 1:
+        return NormNumbers("layer", module.weight, module.bias, module.eps)
+    if type(module) is nn.RMSNorm and len(module.normalized_shape) == 1 and module.eps is not None:
+        return NormNumbers("rms", module.weight, None, module.eps)
+    return None
+
+
+def is_hooked(module: nn.Module) -> bool:
+    """Whether something else wants to run when a part of it is called."""
+    if torch_module._has_any_global_hook():  # type: ignore[no-untyped-call]
+        return True
+    return any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks for m in module.modules())
+
+
+def tensors_of(layer: DecoderLayerNumbers) -> list[Tensor]:
+    """All numbers of a layer."""
+    found = [(one.weight, one.bias) for one in layer.linears] + [(one.weight, one.bias) for one in layer.norms]
+    return [t for pair in found for t in pair if t is not None]
+
+
+def _as_made(layer: TransformerDecoderLayer) -> bool:
+    """Whether its parts are those that it was made with: a part may be exchanged for another."""
+    linears = (layer.self_attn.out_proj, layer.multihead_attn.out_proj, layer.linear1, layer.linear2)
+    attentions = type(layer.self_attn) is SelfAttention and type(layer.multihead_attn) is CrossAttention
+    return attentions and all(type(one) in (SteadyLinear, nn.Linear) for one in linears)
+
+
+def _word_of(function: Function) -> str | None:
+    return next((word for word, known in FUNCTIONS.items() if known is function), None)

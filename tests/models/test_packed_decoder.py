@@ -1,0 +1,210 @@
+"""Steps of a Transformer's decoder in one native call: the papers in NumPy, bits, and where the readable path runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from models.seq2seq_room import V, batch
+from oracles import transformer as oracle
+from oracles.loop import Array
+from recurra.engine import cpu
+from recurra.models import EncoderDecoder
+from recurra.models.decoders.attending import AttendingDecoder, AttendingState
+from recurra.nn.transformer.cache import KeyValueCache
+
+pytestmark = pytest.mark.skipif(not cpu.available(), reason="this installation has no native engine")
+SOURCES = ([5, 6, 7, 8, 4, 9, 10, 11, 4, 4, 5, 6, 7, 8, 9, 5, 5, 6], [9, 4], [], [6, 6, 6])
+STEPS = 35  # one step beyond two vectors of AVX-512, and beyond the first room of the cache
+
+WAYS: Sequence[dict[str, Any]] = (
+    {"activation": "relu"},
+    {"norm_first": False, "hidden_size": 24, "num_heads": 3},
+    {"activation": "gelu_tanh", "hidden_size": 64, "num_heads": 2, "feed_forward_size": 37},
+    {"positions": "rotary", "norm": "rms", "activation": "swiglu", "hidden_size": 32, "num_heads": 2},
+    {"positions": "none", "tie": "none", "activation": "geglu", "hidden_size": 10, "num_heads": 1},
+    {"positions": "learned", "activation": "silu", "norm_first": False, "norm": "rms"},
+    {"activation": "reglu", "hidden_size": 144, "num_heads": 2, "num_layers": 1},
+)
+
+
+def made(**options: Any) -> EncoderDecoder:
+    torch.manual_seed(0)
+    decoder = {"name": "transformer", "hidden_size": 16, "num_heads": 2, **options}
+    size = decoder["hidden_size"]
+    model = EncoderDecoder(
+        {"tokens": V, "target": 75 if size > 100 else V},
+        inputs={"name": "tokens", "embedding_size": size},
+        encoder={"name": "transformer", "hidden_size": size, "num_heads": 1, "num_layers": 1},
+        decoder=decoder,
+    )
+    for name, p in model.named_parameters():
+        if p.dim() == 1:
+            nn.init.normal_(p, 1.0 if "norm" in name and "weight" in name else 0.0, 0.3)
+    return model.eval()
+
+
+def decoder_of(model: EncoderDecoder) -> AttendingDecoder:
+    assert isinstance(model.decoder, AttendingDecoder)
+    return model.decoder
+
+
+def begun(model: EncoderDecoder, sources: Sequence[Sequence[int]] = SOURCES) -> AttendingState:
+    state = model.start(batch(sources, [[2]] * len(sources)))
+    assert isinstance(state, AttendingState)
+    return state
+
+
+def tokens_of(rows: int) -> Tensor:
+    return torch.randint(4, V, (STEPS, rows), generator=torch.Generator().manual_seed(1))
+
+
+def expected(model: EncoderDecoder, encoded: Array, tokens: list[int], options: dict[str, Any]) -> Array:
+    """(T, V) log-probabilities under teacher forcing, of a source's outputs (S, d)."""
+    decoder = decoder_of(model)
+    size = encoded.shape[1]
+    w = {k.removeprefix("blocks."): v for k, v in numbers(decoder.blocks, "layers.").items()}
+    w |= numbers(decoder.norm, "norm.")
+    positions = options.get("positions", "sinusoid")
+    x = decoder.embedding.weight.detach().double().numpy()[tokens]
+    if positions in ("sinusoid", "learned"):
+        x = x * np.sqrt(size)
+    if positions == "sinusoid":
+        x = x + oracle.sinusoids(len(tokens), size)
+    if positions == "learned":
+        assert decoder.places.table is not None
+        x = x + decoder.places.table.weight.detach().double().numpy()[: len(tokens)]
+    words = {k: options[k] for k in ("activation", "norm", "norm_first") if k in options}
+    how = oracle.Manner(decoder.layers[0].self_attn.num_heads, rotary=positions == "rotary", **words)
+    y = oracle.decoder(w, x, encoded, len(decoder.layers), how)
+    logits = y @ decoder.output.weight.detach().double().numpy().T + decoder.output.bias.detach().double().numpy()
+    most = logits.max(1, keepdims=True)
+    found: Array = logits - most - np.log(np.exp(logits - most).sum(1, keepdims=True))
+    return found
+
+
+def numbers(module: nn.Module, prefix: str) -> dict[str, Array]:
+    return {prefix + name: p.double().numpy() for name, p in module.state_dict().items()}
+
+
+@pytest.mark.parametrize("options", WAYS)
+def test_it_is_the_papers_step_by_step(options: dict[str, Any]) -> None:
+    model, tokens = made(**options), tokens_of(len(SOURCES))
+    with torch.no_grad():
+        state, found = begun(model), []
+        assert state.packed is not None
+        for row in tokens:
+            log_probs, state = model.step(row, state)
+            found.append(log_probs)
+        for n, source in enumerate(SOURCES):
+            b = batch([source], [[2]])
+            encoded = model.encoder(*model.inputs(b), {}).outputs[:, 0].double().numpy()
+            wanted = expected(model, encoded, tokens[:, n].tolist(), options)
+            got = torch.stack(found)[:, n].numpy()
+            np.testing.assert_allclose(got, wanted, rtol=2e-5, atol=2e-5)  # float32, sums of up to 144 numbers
+
+
+@pytest.mark.parametrize("options", WAYS)
+def test_a_row_has_the_same_bits_alone_among_others_and_on_two_threads(options: dict[str, Any]) -> None:
+    model, tokens, threads = made(**options), tokens_of(len(SOURCES)), torch.get_num_threads()
+    with torch.no_grad():
+        states = [begun(model), begun(model), *(begun(model, [source]) for source in SOURCES)]
+        for row in tokens[:20]:
+            together, states[0] = model.step(row, states[0])
+            try:
+                torch.set_num_threads(2)
+                shared, states[1] = model.step(row, states[1])
+            finally:
+                torch.set_num_threads(threads)
+            assert torch.equal(together, shared)
+            for n in range(len(SOURCES)):
+                alone, states[2 + n] = model.step(row[n : n + 1], states[2 + n])
+                assert torch.equal(alone[0], together[n])
+
+
+def test_rows_that_are_moved_repeated_and_dropped_keep_their_past() -> None:
+    model, random = made(), np.random.default_rng(0)
+    readable = made().double()
+    with torch.no_grad():
+        state, other = begun(model), begun(readable)
+        assert other.packed is None
+        rows = len(SOURCES)
+        for _ in range(STEPS):
+            tokens = torch.from_numpy(random.integers(4, V, 2 * rows))[
+                ::2
+            ]  # tokens that lie apart, as a search has them
+            found, state = model.step(tokens, state)
+            wanted, other = readable.step(tokens, other)
+            torch.testing.assert_close(found.double(), wanted, rtol=2e-5, atol=2e-5)
+            chosen = torch.from_numpy(np.sort(random.integers(0, rows, 5)))
+            state, other, rows = state.select(chosen), other.select(chosen), 5
+
+
+def test_threads_share_a_step_that_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cpu, "SMALLEST_SHARED_CALL", 0)
+    test_a_row_has_the_same_bits_alone_among_others_and_on_two_threads(WAYS[0])
+
+
+def test_weights_are_those_of_the_start() -> None:
+    model = made()
+    with torch.no_grad():
+        before, after = begun(model), begun(model)
+        first = model.step(torch.tensor([2] * 4), before)[0]
+        decoder_of(model).layers[0].linear1.weight.zero_()
+        assert torch.equal(model.step(torch.tensor([2] * 4), after)[0], first)
+        assert not torch.equal(model.step(torch.tensor([2] * 4), begun(model))[0], first)
+
+
+def test_the_readable_path_runs_where_something_else_wants_to() -> None:
+    model, decoder = made(), decoder_of(made())
+    assert begun(model).packed is None  # gradients
+    with torch.no_grad():
+        assert begun(model.double()).packed is None
+        model = model.float()
+        handle = decoder_of(model).layers[1].linear1.register_forward_hook(lambda *_: None)
+        assert begun(model).packed is None
+        handle.remove()
+        assert begun(model).packed is not None
+        decoder_of(model).layers[1].activation = torch.tanh
+        assert begun(model).packed is None
+        decoder_of(model).blocks[1] = decoder.blocks[1]
+        assert begun(model).packed is not None
+        decoder_of(model).layers[1].linear2 = nn.Sequential(nn.Identity())  # type: ignore[assignment]
+        assert begun(model).packed is None
+
+
+def test_a_step_with_gradients_takes_the_readable_path_from_any_start() -> None:
+    model = made()
+    with torch.no_grad():
+        state = begun(model)
+        expected = model.step(torch.tensor([2] * 4), state)[0]
+    found, _ = model.step(torch.tensor([2] * 4), state)
+    assert found.requires_grad
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_token_outside_of_the_table_is_an_error() -> None:
+    model = made()
+    with torch.no_grad(), pytest.raises(IndexError, match=f"token {V} .* {V}"):
+        model.step(torch.tensor([2, 2, V, 2]), begun(model))
+
+
+def test_both_paths_go_on_from_one_cache() -> None:
+    model, tokens = made(positions="rotary"), tokens_of(len(SOURCES))
+    with torch.no_grad():
+        state = begun(model)
+        for row in tokens[:5]:
+            _, state = model.step(row, state)
+        one, other = KeyValueCache(2, 16, tokens.float(), rows=4), state.cache
+        for k in range(2):
+            one.keys[k].copy_(other.keys[k])
+            one.values[k].copy_(other.values[k])
+        one.written = other.written
+        readable = model.step(tokens[5], replace(state, packed=None, cache=one))[0]
+        torch.testing.assert_close(model.step(tokens[5], state)[0], readable, rtol=1e-5, atol=1e-5)
