@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from recurra.base.contracts import Batch
 from recurra.base.errors import ConfigError, RunError
 from recurra.data.tokenizers import BOS, EOS
 from recurra.decode import greedy
-from recurra.export import encoder_decoder, onnx
+from recurra.export import attending_decoder, onnx, recurrent_decoder
 from recurra.models import EncoderDecoder, SequenceModel
 from recurra.nn import POOLS, softmax_log_probabilities
 
@@ -195,14 +196,39 @@ OTHER_ENCODERS: dict[str, EncoderDecoder] = {
 }
 
 
-@pytest.mark.parametrize("kind", [*KINDS, *OTHER_ENCODERS])
+ATTENDS: dict[str, Any] = {"name": "transformer", "hidden_size": 8, "num_heads": 2}
+# Options of a decoder of attention, over an encoder.
+ATTENDING: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "attends": (ATTENDS, {}),
+    "attends, rotary, gated": (ATTENDS, {"positions": "rotary", "activation": "swiglu", "norm": "rms"}),
+    "attends, learned, post-norm": (
+        {**ATTENDS, "positions": "learned", "max_positions": 9},
+        {"positions": "learned", "max_positions": 9, "norm_first": False, "activation": "relu", "num_layers": 1},
+    ),
+    "attends to recurrent": ({"name": "recurrent", "hidden_size": 5, "bidirectional": True}, {"num_layers": 3}),
+    "attends to causal": (
+        {**ATTENDS, "causal": True, "window": 2},
+        {"positions": "none", "tie": "none", "activation": "gelu_tanh"},
+    ),
+}
+
+
+def attending(kind: str) -> EncoderDecoder:
+    encoder, decoder = ATTENDING[kind]
+    torch.manual_seed(0)
+    inputs = {"name": "tokens", "embedding_size": 4}
+    return EncoderDecoder({"tokens": V, "target": V}, inputs=inputs, encoder=encoder, decoder=ATTENDS | decoder)
+
+
+@pytest.mark.parametrize("kind", [*KINDS, *OTHER_ENCODERS, *ATTENDING])
 def test_two_files_say_what_the_model_says(kind: str, tmp_path: Path) -> None:
-    model = (OTHER_ENCODERS[kind] if kind in OTHER_ENCODERS else small(**KINDS[kind])).eval()
+    made = {**OTHER_ENCODERS, **({kind: attending(kind)} if kind in ATTENDING else {})}
+    model = (made[kind] if kind in made else small(**KINDS[kind])).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(3)  # so that answers differ
         translator = Translator(model, tmp_path)
-        copies = COPIES if model.decoder.gate is not None else None
+        copies = COPIES if kind == "copying" else None
         given = batch(copies=copies)
         limit = 6
         state = model.start(given)
@@ -228,9 +254,48 @@ def test_a_beam_takes_rows_of_what_is_kept(tmp_path: Path) -> None:
     np.testing.assert_allclose(whole["attention"].sum(1), [1, 1, 0, 1], atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", ATTENDING)
+def test_keys_and_values_go_from_step_to_step_and_with_the_rows_of_a_beam(kind: str, tmp_path: Path) -> None:
+    """Forty steps, a beam's choice in the midst of them: log-probabilities are the model's, and so is its attention."""
+    model = attending(kind).eval()
+    steps = 8 if "learned" in kind else 40
+    tokens, chosen = np.random.default_rng(0).integers(2, V, (steps, 4)), [1, 1, 0, 3]
+    with torch.no_grad():
+        translator, state = Translator(model, tmp_path), model.start(batch())
+        kept = translator.start(SOURCES)
+        for t, row in enumerate(tokens):
+            if t == steps // 2:
+                state, kept = model.select(state, torch.tensor(chosen)), {n: a[chosen] for n, a in kept.items()}
+            expected, state = model.step(torch.from_numpy(row), state)
+            said, kept = translator.step(row.tolist(), kept)
+            np.testing.assert_allclose(said["log_probs"], expected.numpy(), atol=5e-6, rtol=0)
+        assert kept["keys_l0"].shape[1] == steps
+        # Teacher forcing with the first half, whose rows the beam has not chosen from yet, sees the source as steps do.
+        again, kept = torch.from_numpy(tokens[: steps // 2]), translator.start(SOURCES)
+        inputs = {**batch().inputs, "target": again, "target_lengths": torch.full((4,), len(again))}
+        looked = model(Batch(inputs, batch().lengths, {}, ())).outputs["attention"].numpy()
+        for t, row in enumerate(tokens[: steps // 2]):
+            said, kept = translator.step(row.tolist(), kept)
+            np.testing.assert_allclose(said["attention"], looked[t], atol=1e-6, rtol=0)
+
+
+def test_positions_far_on_are_as_exact_as_the_first(tmp_path: Path) -> None:
+    model = attending("attends").eval()
+    far, P = Translator(model, tmp_path), 3000
+    kept = {n: np.repeat(a[:1], 2, 0) for n, a in far.start(SOURCES).items()}
+    rng = np.random.default_rng(0)
+    kept |= {n: rng.normal(size=(2, P, 8)).astype(np.float32) for n in kept if n.startswith(("keys", "values"))}
+    said = far.steps(tokens=np.array([5, 6]), **kept)
+    tensors = {n: torch.from_numpy(a) for n, a in {"tokens": np.array([5, 6]), **kept}.items()}
+    exactly = {n: one.double() if one.is_floating_point() else one for n, one in tensors.items()}
+    with torch.no_grad():
+        _, exact = attending_decoder.answer(model.decoder.double(), exactly)
+    np.testing.assert_allclose(said["log_probs"], exact["log_probs"], atol=1e-6, rtol=0)
+
+
 def test_neither_file_is_written_if_one_differs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    zone = encoder_decoder.zone
-    monkeypatch.setattr(encoder_decoder, "zone", lambda draw, p, old, new: zone(draw, 0.5, old, new))
+    zone = recurrent_decoder.zone
+    monkeypatch.setattr(recurrent_decoder, "zone", lambda draw, p, old, new: zone(draw, 0.5, old, new))
     with pytest.raises(RunError, match=r"m\.step\.onnx: not written: "):
         onnx(small(), tmp_path / "m.onnx")
     assert list(tmp_path.iterdir()) == []
@@ -276,6 +341,7 @@ def test_a_model_that_nobody_trains_from_a_file_is_refused(tmp_path: Path) -> No
         },
         {"name": "transformer", "hidden_size": 7, "num_heads": 1, "positions": "sinusoid", "activation": "gelu_tanh"},
         {"name": "transformer", "hidden_size": 6, "num_heads": 3, "positions": "none", "activation": "geglu"},
+        {"name": "transformer", "hidden_size": 8, "num_heads": 2, "causal": True, "window": 3, "positions": "rotary"},
     ],
     ids=str,
 )
@@ -329,6 +395,44 @@ def test_a_language_model_goes_on_from_its_states(options: dict[str, Any], tmp_p
         step = file(tokens=rows[t : t + 1, :1], lengths=np.array([1]), **state)
         np.testing.assert_allclose(step["log_probs"][0, 0], got["log_probs"][t, 0], atol=2e-6, rtol=0)
         state = {name: step[f"next_{name}"] for name in state}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"window": 3, "positions": "rotary", "activation": "geglu", "norm": "rms"},
+        {"positions": "learned", "max_positions": 12, "window": 4, "norm_first": False},
+        {"positions": "none", "window": 1, "num_layers": 1},
+    ],
+    ids=str,
+)
+def test_a_language_model_of_attention_goes_on_from_its_keys(options: dict[str, Any], tmp_path: Path) -> None:
+    """A text whole, in pieces, and token by token, past its window and beside others: as the model in one piece."""
+    torch.manual_seed(0)
+    encoder = {**ATTENDS, "causal": True, **options}
+    model = SequenceModel(
+        {"tokens": 15}, inputs={"name": "tokens", "embedding_size": 8}, encoder=encoder, head="vocabulary"
+    )
+    file = exported(model.eval(), tmp_path / "l.onnx")
+    rows = [[*range(2, 13)], [4, 4, 9], [], [14, 3, 3, 7, 8, 2]]
+    tokens, lengths = tokens_of(rows), np.array([len(row) for row in rows])
+    with torch.no_grad():
+        outputs = model(as_batch({"tokens": tokens, "lengths": lengths})).outputs
+        expected = softmax_log_probabilities(outputs).numpy()
+    zeros = {name: np.zeros_like(t.numpy()) for name, t in outputs.items() if name.startswith("state.")}
+    for cuts in ((0, 11), (0, 5, 11), tuple(range(12))):
+        state = zeros
+        for first, last in itertools.pairwise(cuts):
+            here = np.clip(lengths - first, 0, last - first)
+            got = file(tokens=tokens[first:last], lengths=here, **state)
+            state = {name: got[f"next_{name}"] for name in zeros}
+            for n, length in enumerate(here):
+                own = expected[first : first + length, n]
+                np.testing.assert_allclose(got["log_probs"][:length, n], own, atol=5e-6, rtol=0)
+                assert not got["log_probs"][length:, n].any()
+        for name in zeros:
+            np.testing.assert_allclose(state[name], outputs[name].numpy(), atol=5e-6, rtol=0)
 
 
 def test_chords_go_on_from_their_states(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ models          which models have which files                       parts       
 runtimes        programs that run a file, here and elsewhere        layers_alone   recurrent layers without a model
 sequence_model  inputs, an encoder and a head                       encoder_decoder  before the first step, and a step
 inputs, encoders, heads: the components of both
+recurrent_decoder, attending_decoder: what is kept, and a step      transformers   layers of attention
 bridges         the decoder's first states                          attention      one step of a decoder's attention
 recurrent       layers as RNN, LSTM or GRU nodes, or as a Scan      equations      one step of any cell, from its graph
 layers          layers without time of their own                    onnx_graph     a graph while it is drawn

@@ -13,13 +13,16 @@ from torch import nn
 from recurra.base.errors import ConfigError
 from recurra.export.layers import linear
 from recurra.export.onnx_graph import Drawing, Value
+from recurra.export.parts import Named, some_state
 from recurra.export.recurrent import last, recurrent
-from recurra.export.transformers import pretrained, transformer
+from recurra.export.transformers import causal, pretrained, transformer
 from recurra.models.encoders import AWD, Convolutional, Dense, ELMo, Pretrained, RecurrentEncoder, Transformer
 from recurra.models.encoders.recurrent import state_names
 from recurra.nn import Recurrent
 
 States = Mapping[str, Value]
+
+MOST = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,20 @@ def encoded(draw: Drawing, encoder: nn.Module, x: Value, lengths: Value, given: 
     if writer is None:
         raise ConfigError(f"export: there is no way to write an encoder {type(encoder).__name__} as ONNX.")
     return writer(draw, encoder, x, lengths, given)
+
+
+def longest(encoder: nn.Module) -> int:
+    """Steps that a sequence has at most."""
+    table = encoder.places.table if isinstance(encoder, Transformer) else None
+    return MOST if table is None else table.num_embeddings
+
+
+def some_states(random: np.random.Generator, encoder: nn.Module, sizes: Mapping[str, int], N: int, T: int) -> Named:
+    """States in which an encoder could be that still reads T steps."""
+    found = {name: some_state(random, name.partition("_")[0], (N, size)) for name, size in sizes.items()}
+    if "steps_l0" in found:
+        found["steps_l0"] = np.minimum(found["steps_l0"], np.float32(longest(encoder) - T))
+    return found
 
 
 def turned(draw: Drawing, x: Value, lengths: Value) -> Value:
@@ -124,6 +141,9 @@ def _dense(draw: Drawing, encoder: Dense, x: Value, lengths: Value, given: State
 
 
 def _transformer(draw: Drawing, encoder: Transformer, x: Value, lengths: Value, given: States) -> EncodedValues:
+    if encoder.causal:
+        outputs, states = causal(draw, encoder, x, lengths, given)
+        return EncodedValues(outputs, lengths, _last_real(draw, outputs, lengths), states)
     outputs, summary = transformer(draw, encoder, x, lengths)
     return EncodedValues(outputs, lengths, summary, {})
 

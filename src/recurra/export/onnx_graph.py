@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -23,8 +23,8 @@ Shape: TypeAlias = Sequence[int | str]
 # The operator set that has all we use (ScatterElements adds since 16), and the file format of its time, so that a
 # runtime of 2022 can read it.
 OPSET, IR_VERSION = 17, 8
-# Types of elements by number, as `Cast` takes them: onnx.TensorProto.FLOAT and INT32.
-FLOAT, INT32, INT64 = 1, 6, 7
+# Types of elements by number, as `Cast` takes them: onnx.TensorProto.FLOAT and its like.
+FLOAT, INT32, INT64, DOUBLE = 1, 6, 7, 11
 # protobuf, in which the file is written, stops at 2 GiB.
 MAX_BYTES = 2**31 - 1
 
@@ -173,8 +173,9 @@ class Drawing:
     def graph(self, name: str) -> Any:
         """The graph, for the attribute of a loop or for a file."""
         from_array = package("onnx").numpy_helper.from_array
-        constants = [from_array(array, value) for value, array in self._constants.items()]
-        return self._helper.make_graph(self._nodes, name, self._inputs, self._outputs, constants)
+        nodes, read = _needed(self._nodes, self.outputs)
+        constants = [from_array(array, value) for value, array in self._constants.items() if value in read]
+        return self._helper.make_graph(nodes, name, self._inputs, self._outputs, constants)
 
     def file(self, metadata: Mapping[str, str]) -> bytes:
         """The model as a file has it, with texts for those who read it. Raises ConfigError beyond 2 GiB."""
@@ -194,3 +195,22 @@ class Drawing:
         package("onnx").checker.check_model(model)
         written: bytes = model.SerializeToString()
         return written
+
+
+def _needed(nodes: Sequence[Any], outputs: Sequence[Value]) -> tuple[list[Any], set[Value]]:
+    """The nodes without which the outputs cannot be made, in order, and all values that they read."""
+    found, read = [], set(outputs)
+    for node in reversed(nodes):
+        if read.intersection(node.output):
+            found.append(node)
+            read.update(_read_by(node))
+    return found[::-1], read
+
+
+def _read_by(node: Any) -> Iterator[Value]:
+    """What a node reads, and what the graphs inside it do."""
+    yield from node.input
+    for attribute in node.attribute:
+        yield from (one.name for one in attribute.g.output)
+        for inside in attribute.g.node:
+            yield from _read_by(inside)

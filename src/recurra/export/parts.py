@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from recurra.export.onnx_graph import Array, Drawing
+from recurra.export.onnx_graph import Array, Drawing, Shape, Value
 
 Named = dict[str, Array]
 
@@ -29,6 +29,35 @@ class Part:
     draw: Drawing
     ask: Callable[[np.random.Generator, int, int], Named]
     answer: Callable[[Any, Named], Named]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Something that a step reads. changes: whether it comes out anew
+
+    shape: of N rows, T steps of a source, P steps before; with P it comes out one step longer
+    """
+
+    dtype: type[np.generic]
+    shape: Shape
+    changes: bool
+
+    def sizes(self, **known: int) -> list[int]:
+        """The shape in numbers."""
+        return [known[size] if isinstance(size, str) else size for size in self.shape]
+
+    @property
+    def after(self) -> Shape:
+        """The shape in which it comes out."""
+        return ["P + 1" if size == "P" else size for size in self.shape]
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """A step as it is drawn. new: what is kept after it, by name      said: its other outputs, with their shapes"""
+
+    new: dict[str, Value]
+    said: dict[str, tuple[Value, Shape]]
 
 
 def random_lengths(random: np.random.Generator, N: int, T: int) -> Array:
@@ -50,8 +79,10 @@ def padding(lengths: Array, T: int) -> Array:
 
 
 def some_state(random: np.random.Generator, name: str, shape: Sequence[int]) -> Array:
-    """A state as the layers could have left it: a normaliser is never near 0, so above 1."""
+    """A state as the layers could have left it: a normaliser is never near 0, so above 1; steps are counted."""
     numbers = random_numbers(random, *shape)
+    if name == "steps":
+        return np.floor(np.abs(numbers) * np.float32(8))
     return np.abs(numbers) + np.float32(1) if name == "n" else numbers
 
 

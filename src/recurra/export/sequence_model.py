@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from recurra.base.contracts import Batch
-from recurra.export.encoders import encoded
+from recurra.export.encoders import encoded, longest, some_states
 from recurra.export.heads import answers, said
 from recurra.export.inputs import read
 from recurra.export.onnx_graph import Drawing
-from recurra.export.parts import Named, Part, some_state
+from recurra.export.parts import Named, Part
 from recurra.export.wide import drawn
 from recurra.models import SequenceModel
 from recurra.models.contract import STATE
@@ -36,7 +36,8 @@ def sequence_model(model: SequenceModel, *, for_any: bool) -> list[Part]:
         draw.output(f"next_{STATE}{name}", inside.states[name], np.float32, ("N", size))
 
     def ask(random: np.random.Generator, N: int, T: int) -> Named:
-        states = {STATE + n: some_state(random, n.partition("_")[0], (N, size)) for n, size in sizes.items()}
+        T = min(T, longest(model.encoder))
+        states = {STATE + n: one for n, one in some_states(random, model.encoder, sizes, N, T).items()}
         return {**source.ask(random, N, T), **beside.ask(random, N), **states}
 
     def answer(model: SequenceModel, inputs: Named) -> Named:
