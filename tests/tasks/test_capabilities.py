@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from recurra.tasks import (
+    Autoencoding,
+    AutoencodingConfig,
     Classification,
     ClassificationConfig,
     LanguageModelConfig,

@@ -96,7 +96,7 @@ class Columns:
         answer = {name: value for name, value in one.answer.to_dict().items() if name not in left_out}
         said = next((name for name in _PREDICTED.get(self.kind, ()) if name in answer), None)
         found = {} if said is None else {"predicted": answer.pop(said)}
-        numbers = answer.pop("numbers", {}) if self.kind == "numbers" else {}
+        numbers = answer.pop(self.kind, {}) if self.kind in ("numbers", "reconstruction") else {}
         found |= {"predicted" if len(numbers) == 1 else f"predicted_{name}": n for name, n in numbers.items()}
         if one.tags is not None and one.form is not None:
             found["predicted"] = list(one.tags) if one.form == "list" else " ".join(one.tags)

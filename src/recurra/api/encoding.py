@@ -24,6 +24,7 @@ from recurra.base.contracts import Batch, Origin, Record
 from recurra.base.errors import ConfigError, DataError
 from recurra.data.batches import epoch_batches
 from recurra.data.formats import read
+from recurra.models.autoencoder import HasCodes
 from recurra.models.contract import BeginsWith, Encoded
 from recurra.models.encoder_decoder import EncoderDecoder
 from recurra.models.published import CONFIGS
@@ -48,7 +49,8 @@ class MayBeCut(Protocol):
 class TextVectors:
     """Makes vectors of texts.
 
-    model: with inputs and an encoder: a SequenceModel or an EncoderDecoder      task: reads the texts
+    model: with inputs and an encoder, a SequenceModel or an EncoderDecoder, or with a code for each row
+    task: reads the texts
     field: the column that a text alone fills
     source: what the vectors come from, for messages
     """
@@ -61,7 +63,7 @@ class TextVectors:
     @property
     def size(self) -> int:
         """Numbers of a vector."""
-        return int(self.model.encoder.output_size)
+        return self.model.code_size if isinstance(self.model, HasCodes) else int(self.model.encoder.output_size)
 
     @in_float32
     def encode(
@@ -104,6 +106,9 @@ class TextVectors:
         return found
 
     def _encoded(self, batch: Batch) -> Encoded:
+        if isinstance(self.model, HasCodes):
+            codes = self.model.codes(batch)
+            return Encoded(codes.unsqueeze(0), torch.ones(len(codes), dtype=torch.int64), codes, {})
         x, lengths = self.model.inputs(batch)
         encoded: Encoded = self.model.encoder(x, lengths, {})
         return encoded
@@ -118,7 +123,7 @@ def text_vectors(source: AnyPath) -> TextVectors:
     if any((path / name).is_file() for name in CONFIGS) and not (path / "run.json").is_file():
         return _of_folder(path)
     run = open_run(path)
-    if not isinstance(run.model, SequenceModel | EncoderDecoder):
+    if not isinstance(run.model, SequenceModel | EncoderDecoder | HasCodes):
         raise ConfigError(f"{path}: its model has no encoder of its own; expected one of inputs, encoder and head.")
     return TextVectors(run.model, run.task, run.settings.plan.inputs[0].name, str(path))
 

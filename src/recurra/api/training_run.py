@@ -290,6 +290,7 @@ def _log_step(log: Log | Unwritten, progress: Progress, speed: Speed) -> None:
         loss=float(progress.loss),
         lr=progress.lr,
         grad_norm=float(progress.grad_norm),
+        **{f"loss_{name}": float(part) for name, part in progress.parts.items()},
         tokens_per_second=round(speed.tokens_per_second),
     )
 

@@ -12,8 +12,10 @@ from typing import Any, ClassVar, Literal, Protocol
 
 # For whoever draws answers or puts them into columns: labels with probabilities; a text; tags of tokens or spans; how
 # probable a text is that can be continued, and the same of chords; what follows a series; numbers of a row; a part of a
-# text that answers a question; what stands where a text leaves something open.
-AnswerKind = Literal["label", "text", "tags", "continuation", "chords", "forecast", "numbers", "span", "fill"]
+# text that answers a question; what stands where a text leaves something open; a row, said again.
+AnswerKind = Literal[
+    "label", "text", "tags", "continuation", "chords", "forecast", "numbers", "span", "fill", "reconstruction"
+]
 
 
 class Answer(Protocol):
@@ -330,6 +332,28 @@ class Numbers:
         return ", ".join(f"{name} {value:.5g}" for name, value in self.numbers.items())
 
 
+@dataclass(frozen=True, slots=True)
+class Reconstruction:
+    """A row, said again: by column, what the row had, a number or a list, in the units of the data
+
+    error: the mean squared error, of scaled numbers, None for a row without any
+    """
+
+    kind: ClassVar[AnswerKind] = "reconstruction"
+
+    reconstruction: Mapping[str, Any]
+    error: float | None
+    steps: int
+    note: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return as_dict(self)
+
+    def __str__(self) -> str:
+        return "no error" if self.error is None else f"error {self.error:.5g}"
+
+
 class AnyAnswer(Answer, Protocol):
     """An answer as type checkers see it: every attribute that some kind of answer has.
 
@@ -361,6 +385,8 @@ class AnyAnswer(Answer, Protocol):
     time: tuple[str | int, ...]
     columns: Mapping[str, tuple[float, ...]]
     numbers: Mapping[str, float]
+    reconstruction: Mapping[str, Any]
+    error: float | None
     answer: str
     start: int | None
     end: int | None

@@ -85,10 +85,14 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """A sum in nats and the number of targets it is over. Never a mean: means of means are wrong under padding."""
+    """A sum in nats and the number of targets it is over. Never a mean: means of means are wrong under padding.
+
+    parts: sums of what the total consists of, by name, over the same targets and without a gradient: for the log
+    """
 
     total: torch.Tensor
     count: int
+    parts: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
     @property
     def mean(self) -> torch.Tensor:
@@ -138,6 +142,7 @@ class Progress:
     """One optimizer step, as `training.fit` yields it. step and epoch count from 1.
 
     loss: nats per target of this step's batch      tokens: real time steps in it      grad_norm: before clipping
+    parts: what the loss consists of, by name, per target too
     """
 
     step: int
@@ -146,6 +151,7 @@ class Progress:
     tokens: int
     lr: float
     grad_norm: torch.Tensor
+    parts: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
 
 class Listener(Protocol):

@@ -116,6 +116,10 @@ def readable(row: Row) -> str:
     values = dict(row)
     note = values.pop("note", None)
     answer = next((values.pop(name) for name in _ANSWER if name in values), None)
+    if isinstance(again := values.pop("reconstruction", None), dict):
+        error = values.pop("error", None)
+        single = {name: number for name, number in again.items() if isinstance(number, float)}
+        values["numbers"] = ({} if error is None else {"error": error}) | single
     if isinstance(numbers := values.get("numbers"), dict):
         named = [f"{one_line(name)} {_plainly(number)}" for name, number in numbers.items()]
         answer = named if len(named) > 1 else [_plainly(number) for number in numbers.values()]

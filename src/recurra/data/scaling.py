@@ -1,6 +1,7 @@
 """Numbers of different sizes to numbers of like sizes: each feature is shifted and divided.
 
-Means and deviations come from training data alone (`standard`), or from the series itself (`series`).
+Means and deviations come from training data alone (`standard`), or from the series itself (`series`); `range` has
+the least and the largest of all numbers in the training data, for all features alike.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Scaling = Literal["standard", "series", "none"]
+Scaling = Literal["standard", "series", "range", "none"]
 # A deviation that is a smaller part of the mean than float64 can tell from rounding: the numbers are all the same.
 LEAST = 1e-12
 
@@ -33,6 +34,8 @@ class Scaler:
     @classmethod
     def fit(cls, how: Scaling, series: Iterable[NDArray[Any]], num_features: int) -> Scaler:
         """From training series (T, F), of which NaN counts as not there."""
+        if how == "range":
+            return cls(how, *_range(series, num_features))
         if how != "standard":
             return cls(how, np.zeros(num_features), np.ones(num_features))
         mean, deviation = _moments(series, num_features)
@@ -56,9 +59,16 @@ class Scaler:
         """The inverse of `to_json`. Raises KeyError, TypeError or ValueError for anything else."""
         how, shift, scale = data["how"], np.array(data["shift"], float), np.array(data["scale"], float)
         good = shift.ndim == 1 and shift.shape == scale.shape and np.isfinite(shift).all() and np.isfinite(scale).all()
-        if how not in ("standard", "series", "none") or not good or not (scale > 0).all():
+        if how not in ("standard", "series", "range", "none") or not good or not (scale > 0).all():
             raise ValueError(f"scaling {how!r} with {len(shift)} shifts and {len(scale)} scales")
         return cls(how, shift, scale)
+
+
+def _range(series: Iterable[NDArray[Any]], num_features: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What brings all numbers to 0..1, the same for each feature, so that pixels keep their greys."""
+    ends = [(np.nanmin(one), np.nanmax(one)) for one in series if not np.isnan(one).all()]
+    low, high = (min(low for low, _ in ends), max(high for _, high in ends)) if ends else (0.0, 1.0)
+    return np.full(num_features, float(low)), np.full(num_features, float(high - low) or 1.0)
 
 
 def _moments(series: Iterable[NDArray[Any]], num_features: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -4,7 +4,8 @@ contract         what components are to one another
 inputs/          what a step reads                    encoders/  what the steps know of one another
 heads/           what is said of them                 decoders/  what writes a target, token by token
 wide/            what is said beside that, of n-grams
-word_vectors     two vectors for each word
+word_vectors     two vectors for each word             autoencoder     a row to a code, and back
+latents/         what a code is like                   reconstructions/  from a code back to a row
 sequence_model   inputs, an encoder, a head           encoder_decoder  inputs, an encoder, a decoder
 options          what components share
 """
@@ -14,12 +15,15 @@ from __future__ import annotations
 from torch import nn
 
 from recurra.base.registry import Registry
+from recurra.models.autoencoder import Autoencoder, HasCodes
 from recurra.models.decoders import DECODERS
 from recurra.models.encoder_decoder import EncoderDecoder
 from recurra.models.encoders import ENCODERS
 from recurra.models.forecaster import Forecaster
 from recurra.models.heads import HEADS
 from recurra.models.inputs import INPUTS
+from recurra.models.latents import LATENTS
+from recurra.models.reconstructions import RECONSTRUCTIONS
 from recurra.models.sequence_model import IncrementalModel, SequenceModel
 from recurra.models.wide import WIDES
 from recurra.models.word_vectors import TwoTables
@@ -29,16 +33,21 @@ MODELS.add("sequence_model", SequenceModel)
 MODELS.add("encoder_decoder", EncoderDecoder)
 MODELS.add("forecaster", Forecaster)
 MODELS.add("word_vectors", TwoTables)
+MODELS.add("autoencoder", Autoencoder)
 
 __all__ = [
     "DECODERS",
     "ENCODERS",
     "HEADS",
     "INPUTS",
+    "LATENTS",
     "MODELS",
+    "RECONSTRUCTIONS",
     "WIDES",
+    "Autoencoder",
     "EncoderDecoder",
     "Forecaster",
+    "HasCodes",
     "IncrementalModel",
     "SequenceModel",
     "TwoTables",

@@ -16,6 +16,7 @@ question_answering   a question about a text to the part of it that answers it
 masked_lm        hidden pieces of a text
 multiple_choice  a text and choices to the choice that fits
 text_regression  a number for a text, or for two
+autoencoding     a row to a short code, and back
 text             tokens and ids, for every task that reads text
 bucketing        batches of examples of like lengths
 columns          which column of a file is which
@@ -31,6 +32,7 @@ from __future__ import annotations
 
 from recurra.base.answers import Answer, AnswerKind
 from recurra.base.registry import Registry
+from recurra.tasks.autoencoding import Autoencoding, AutoencodingConfig
 from recurra.tasks.classification.task import Classification, ClassificationConfig
 from recurra.tasks.contract import (
     AnswersWide,
@@ -116,6 +118,7 @@ TASKS.add("question_answering", QuestionAnsweringConfig)
 TASKS.add("masked_lm", MaskedLMConfig)
 TASKS.add("multiple_choice", MultipleChoiceConfig)
 TASKS.add("text_regression", TextRegressionConfig)
+TASKS.add("autoencoding", AutoencodingConfig)
 # What people call them; `recurra init` takes these words too.
 TASKS.also(
     "classification", "classify", "classifier", "text_classification", "sentiment", "sentiment_analysis", "spam",
@@ -148,6 +151,10 @@ TASKS.also(
 TASKS.also("masked_lm", "mlm", "bert", "masked_language_model", "fill_mask", "pretraining", "pre_training")
 TASKS.also("multiple_choice", "choice", "choices", "swag", "race", "mcq")
 TASKS.also("text_regression", "sts", "similarity", "semantic_similarity", "text_similarity", "rating", "ratings")
+TASKS.also(
+    "autoencoding", "autoencoder", "vae", "variational_autoencoder", "denoising", "denoising_autoencoder",
+    "compression", "reconstruction", "reconstruct",
+)  # fmt: skip
 TASKS.also("music", "midi", "chords", "notes", "abc")
 
 __all__ = [
@@ -155,6 +162,8 @@ __all__ = [
     "Answer",
     "AnswerKind",
     "AnswersWide",
+    "Autoencoding",
+    "AutoencodingConfig",
     "BatchSampler",
     "Calibrates",
     "ChoosesBySize",

@@ -75,10 +75,11 @@ def suggested(
 ) -> Suggestion:
     """Options of a task for a file, from its first rows. Raises ConfigError or DataError if nothing fits.
 
-    wanted: the answer, in words      vectors: where rows cannot be put together, each is a series of one step
+    wanted: the answer, in words, "" where there is none      vectors: where rows cannot be put together, each is a series of one step
     apart: columns that hold no series, whatever is in them
     """
-    names = [name for name in column_names(rows, file, f"numbers and {wanted}") if name not in apart]
+    there = column_names(rows, file, f"numbers and {wanted}") if wanted else list(rows[0].fields)
+    names = [name for name in there if name not in apart]
     sounds = [name for name in names if names_sound(rows[0].fields[name])]
     if sounds:
         return _of_sounds(rows, file, names, sounds[0], find)

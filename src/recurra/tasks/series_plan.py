@@ -54,7 +54,10 @@ class SeriesPlan(ABC):
     ] = None
     scaling: Annotated[
         Scaling,
-        Opt("standard: by mean and deviation in the training data; series: by those of the series itself"),
+        Opt(
+            "standard: by mean and deviation in the training data; series: by those of the series itself; range: to "
+            "0..1 by the least and the largest number in the training data"
+        ),
     ] = "standard"
     missing: Annotated[
         Missing, Opt("numbers that are missing; mask: read as 0, with a mark beside that tells what is there")

@@ -77,7 +77,8 @@ def fit(
             optimizer.step()
         else:
             on_nonfinite(Failure(step, seed, lr, model, loss, group[bad], now, norm, bad))
-        yield Progress(step, epoch, now.mean.detach(), tokens, lr, norm)
+        parts = {name: part / max(now.count, 1) for name, part in now.parts.items()}
+        yield Progress(step, epoch, now.mean.detach(), tokens, lr, norm, parts)
 
 
 def _groups(batches: Iterable[Batch], number: int) -> Iterator[tuple[Batch, ...]]:
@@ -95,6 +96,7 @@ def _added(
     The gradients of all but the last are in the parameters, as those of a sum; the last one's are in the graph.
     """
     total, count, bad = torch.zeros((), dtype=torch.float32), 0, len(group) - 1
+    parts: dict[str, torch.Tensor] = {}
     for place, batch in enumerate(group):
         if not len(batch.lengths):
             continue
@@ -103,9 +105,10 @@ def _added(
             bad = place
         if place + 1 < len(group) and one.count:
             one.total.backward()  # type: ignore[no-untyped-call]
-            one = Loss(one.total.detach(), one.count)
+            one = Loss(one.total.detach(), one.count, one.parts)
+        parts = {name: part + parts.get(name, 0) for name, part in one.parts.items()}
         total, count = one.total + total.to(one.total.device) if count else one.total, count + one.count
-    return Loss(total, count), bad
+    return Loss(total, count, parts), bad
 
 
 def with_penalties(

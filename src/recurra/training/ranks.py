@@ -23,6 +23,8 @@ from recurra.base.errors import RecurraError, TrainingError
 
 # Others wait while the first rank scores; who watches over the ranks ends them when one of them does not live any more.
 LONGEST_WAIT = timedelta(days=7)
+# Parts of a loss, at most: a rank without rows does not know how many there are, and all send as many numbers.
+PARTS = 8
 
 
 class LostError(RecurraError):
@@ -104,11 +106,15 @@ class Group:
         if loss.count and loss.total.requires_grad:
             loss.total.backward()  # type: ignore[no-untyped-call]
         has = [float(p.grad is not None) for p in parameters]
-        sums = self._sum(torch.tensor([loss.total.item(), loss.count, tokens, *has], dtype=torch.float64)).tolist()
+        names = sorted(loss.parts)
+        slots = [float(loss.parts[name]) for name in names] + [0.0] * (PARTS - len(names))
+        given = torch.tensor([loss.total.item(), loss.count, tokens, *slots, *has], dtype=torch.float64)
+        sums = self._sum(given).tolist()
         total, count = torch.tensor(sums[0], dtype=torch.float32), int(sums[1])
         if count:
-            self._sum_gradients([p for p, one in zip(parameters, sums[3:], strict=True) if one], count)
-        return Loss(total, count), int(sums[2])
+            self._sum_gradients([p for p, one in zip(parameters, sums[3 + PARTS :], strict=True) if one], count)
+        parts = {name: torch.tensor(sums[3 + k], dtype=torch.float32) for k, name in enumerate(names)}
+        return Loss(total, count, parts), int(sums[2])
 
     def from_first(self, numbers: Sequence[float]) -> list[float]:
         """The first rank's numbers; the others give as many, whatever they are."""

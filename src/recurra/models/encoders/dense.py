@@ -46,7 +46,7 @@ class Dense(nn.Module):
         super().__init__()
         if not 1 <= len(sizes) <= o.DEEPEST:
             raise ConfigError(f"sizes: has {len(sizes)} layers, expected 1 to {o.DEEPEST}; identity has none.")
-        self.output_size = sizes[-1]
+        self.sizes, self.output_size = tuple(sizes), sizes[-1]
         self.activation = activation
         widths = (input_size, *sizes)
         self.linears = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, sizes, strict=False))

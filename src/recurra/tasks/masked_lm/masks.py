@@ -6,12 +6,12 @@ and 10 % stay. Nothing is kept between two draws, so a run that is resumed hides
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recurra.data.draws import drawn, key_of
 from recurra.data.tokenizers import Pieces
 from recurra.data.tokenizers.vocabulary import SPECIALS
 
@@ -20,31 +20,9 @@ Numbers = NDArray[np.int64]
 MASKED, DRAWN = 0.8, 0.9
 # What is drawn, each from numbers of its own.
 CHOICE, FATE, OTHER, COUNT, PAIR, PARTNER = range(6)
-# splitmix64 (Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generators", figure 17).
-_STEP, _A, _B = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
-_ALL = 2**64 - 1
 
 
-def key_of(seed: int, epoch: int, sequence: bytes) -> int:
-    """What the draws of a sequence come from; sequence: its pieces, so equal sequences hide the same in one epoch."""
-    begun = _mixed(_mixed(seed & _ALL) ^ epoch)
-    return _mixed(begun ^ int.from_bytes(hashlib.blake2b(sequence, digest_size=8).digest(), "little"))
-
-
-def drawn(key: int, number: int, purpose: int) -> NDArray[np.float64]:
-    """So many numbers in 0..1, 1 left out."""
-    z = np.arange(1, number + 1, dtype=np.uint64) * np.uint64(_STEP) + np.uint64(_mixed(key ^ purpose))
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(_A)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(_B)
-    found: NDArray[np.float64] = ((z ^ (z >> np.uint64(31))) >> np.uint64(11)).astype(np.float64) * 2.0**-53
-    return found
-
-
-def _mixed(z: int) -> int:
-    z = (z + _STEP) & _ALL
-    z = ((z ^ (z >> 30)) * _A) & _ALL
-    z = ((z ^ (z >> 27)) * _B) & _ALL
-    return z ^ (z >> 31)
+__all__ = ["MaskRule", "drawn", "key_of"]
 
 
 @dataclass(frozen=True, slots=True)

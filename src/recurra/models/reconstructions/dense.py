@@ -1,0 +1,51 @@
+"""Feed-forward layers from a code to a row that is one vector."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from torch import Tensor, nn
+
+from recurra.base.errors import ConfigError
+from recurra.base.option import Opt
+from recurra.models import options as o
+from recurra.models.contract import Sizes
+from recurra.models.encoders.dense import ACTIVATIONS, Activation, Dense
+
+
+class DenseReconstruction(nn.Module):
+    """Layers of the encoder's sizes in the opposite order, and a linear one to the row.
+
+    Raises ConfigError for rows of several steps, and where the sizes are open and the encoder has none.
+    """
+
+    def __init__(
+        self,
+        code_size: int,
+        encoder: Any,
+        sizes: Sizes,
+        *,
+        layers: Annotated[
+            tuple[int, ...] | None,
+            Opt("units of each layer, from the code; null: those of a dense encoder, from its top", ge=1, le=o.WIDEST),
+        ] = None,
+        activation: Annotated[Activation, Opt("function of each layer's units")] = "relu",
+    ) -> None:
+        super().__init__()
+        problems = []
+        if sizes["steps"] != 1:
+            problems.append("name: dense writes rows that are one vector; set task.flatten: true.")
+        if layers is None and not isinstance(encoder, Dense):
+            problems.append("layers: null mirrors encoder dense, and the encoder is another; say the sizes.")
+        if problems:
+            raise ConfigError(problems)
+        found = tuple(reversed(encoder.sizes)) if layers is None else layers
+        self.activation = activation
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip((code_size, *found), found, strict=False))
+        self.output = nn.Linear((code_size, *found)[-1], sizes["values"] * sizes["parameters"])
+
+    def forward(self, codes: Tensor, lengths: Tensor) -> Tensor:
+        for layer in self.layers:
+            codes = ACTIVATIONS[self.activation](layer(codes))
+        said: Tensor = self.output(codes)
+        return said.unsqueeze(0)

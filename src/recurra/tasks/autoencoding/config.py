@@ -1,0 +1,147 @@
+"""What a config says of an autoencoder, before any data is read."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from recurra.base.contracts import Record
+from recurra.base.errors import ConfigError, DataError, RunError
+from recurra.base.option import OneOf, Opt
+from recurra.config import Section
+from recurra.data.noise import NOISES
+from recurra.data.preparing import IN_MEMORY, Means
+from recurra.losses.likelihoods import LIKELIHOODS, MOST_CATEGORIES, Likelihood
+from recurra.models.options import WIDEST
+from recurra.tasks.autoencoding.columns import autoencoding_suggested
+from recurra.tasks.autoencoding.sizing import sized
+from recurra.tasks.autoencoding.statistics import Statistics
+from recurra.tasks.autoencoding.task import Autoencoding
+from recurra.tasks.contract import Needs, Suggestion
+from recurra.tasks.series_plan import AnyRow, SeriesPlan
+from recurra.tasks.series_reader import SeriesReader
+from recurra.tasks.series_task import AnyExample
+from recurra.tasks.sizing import Choice, Options, Seen
+
+# Known to be data: gold that is nothing, beside None, of which nobody knows.
+KNOWN: tuple[()] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AutoencodingConfig(SeriesPlan):
+    """A row to a short code, and back: to denoise, compress, fill in, generate, or to begin a classifier with."""
+
+    needs: ClassVar = Needs("autoencoder", {"inputs": ("vectors",), "encoder": ("dense",)})
+
+    code_size: Annotated[int, Opt("numbers that a row becomes", ge=1, le=WIDEST)] = 16
+    likelihood: Annotated[str, Opt("what a number is judged by", choices=LIKELIHOODS)] = "squared_error"
+    noise: Annotated[
+        Section | Mapping[str, Any] | str | None,
+        OneOf("done to rows that the model reads, and not to those it should say; null: nothing", NOISES),
+    ] = None
+    binarize: Annotated[
+        Literal["none", "threshold", "static"],
+        Opt("scaled numbers become 0 or 1: from 0.5 on, or drawn once with them as probabilities, by binarize_seed"),
+    ] = "none"
+    binarize_seed: Annotated[int | None, Opt("of binarize: static; null: 0", ge=0)] = None
+
+    def __post_init__(self) -> None:
+        problems = self.input_problems()
+        if self.sound is not None:
+            problems.append("sound: an autoencoder reads numbers and pictures; leave it out.")
+        if self.scaling == "series":
+            problems.append("scaling: by a row itself cannot be undone; take standard, range or none.")
+        if self.binarize != "none" and self.scaling not in ("range", "none"):
+            problems.append(f"binarize: reads numbers from 0 to 1; set scaling to range or none, not {self.scaling}.")
+        if self.binarize_seed is not None and self.binarize != "static":
+            problems.append("binarize_seed: has no effect without binarize: static; leave it out.")
+        if self.likelihood in ("bernoulli", "categorical") and self.scaling == "standard":
+            problems.append(f"scaling: standard leaves no whole numbers for likelihood {self.likelihood}; take none.")
+        if problems:
+            raise ConfigError(problems)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Columns that training data must have."""
+        return self.columns
+
+    @property
+    def smallest_sizes(self) -> Mapping[str, int]:
+        """`model_sizes` of the smallest data there is."""
+        likelihood = self.likelihood_of(2)
+        return {
+            "features": self.least_features * (2 if self.missing == "mask" else 1),
+            "values": self.least_features,
+            "code": self.code_size,
+            "row": 0,
+            "noisy": int(self.noise is not None),
+            "steps": 1,
+            "parameters": likelihood.size,
+            "shared": likelihood.shared,
+        }
+
+    @classmethod
+    def suggested(cls, rows: Sequence[Record], file: Path) -> Suggestion:
+        """Options for a file, from its first rows. Raises ConfigError or DataError if its columns do not fit."""
+        return autoencoding_suggested(rows, file)
+
+    @classmethod
+    def sized(cls, options: Options, seen: Seen) -> list[Choice]:
+        """Choices by the size of the data: options of any section, with the reason for each."""
+        return sized(options, seen)
+
+    def wanted(self, record: Record) -> tuple[Any, str, tuple[str, ...]]:
+        """Nothing but the row itself."""
+        return KNOWN, "", ()
+
+    def likelihood_of(self, categories: int) -> Likelihood:
+        """What a number is judged by."""
+        return LIKELIHOODS[self.likelihood](categories)
+
+    def fit(self, records: Sequence[Record], source: str) -> Autoencoding:
+        """The task from training records, as `fit_examples`."""
+        return self.fit_examples([self.read(record) for record in records], source)[0]
+
+    def fit_examples(
+        self, rows: Collection[AnyRow], source: str, means: Means = IN_MEMORY
+    ) -> tuple[Autoencoding, Iterator[AnyExample]]:
+        """Scales and statistics from training rows, and these as examples.
+
+        Raises DataError for rows of other numbers of features, or of steps, than the first, for numbers that the
+        likelihood does not allow, and for a single row.
+        """
+        if len(rows) < 2:
+            raise DataError(f"{source}: has one row to learn from; an autoencoder needs at least two.")
+        reader = self.reader_of(rows, source)
+        self._refuse_steps(rows, reader)
+        task = Autoencoding(self, reader, Statistics.none(len(reader.scaler.shift)))
+        found = Statistics.of((task.scaled(row) for row in rows), len(reader.scaler.shift), self._categories)
+        fitted = Autoencoding(self, reader, found)
+        for row in rows:
+            fitted.refuse_values(fitted.scaled(row), row.origin)
+        return fitted, fitted.examples(means.encoding(rows))
+
+    @property
+    def _categories(self) -> int:
+        """Categories that numbers may have, at most; 0 where they have none."""
+        return MOST_CATEGORIES if self.likelihood == "categorical" else 0
+
+    def _refuse_steps(self, rows: Collection[AnyRow], reader: SeriesReader) -> None:
+        for row in rows:
+            if (steps := reader.length(len(row.raw))) != 1:
+                raise DataError(
+                    f"{row.origin}: has {steps} steps, expected one vector: set task.flatten: true, so that all steps "
+                    "of a row are one vector."
+                )
+
+    def restore(self, data: Mapping[str, Any], origin: str) -> Autoencoding:
+        """The task as a run folder holds it. Raises RunError that names `origin`."""
+        try:
+            reader, statistics = SeriesReader.from_json(data["reader"]), Statistics.from_json(data["statistics"])
+            if len(statistics.mean) != len(reader.scaler.shift):
+                raise ValueError(f"statistics of {len(statistics.mean)} numbers")
+        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+            raise RunError(f"{origin}: expected scales of rows, and their statistics: {str(error)[:300]}.") from error
+        return Autoencoding(self, reader, statistics)

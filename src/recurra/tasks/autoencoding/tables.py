@@ -1,0 +1,85 @@
+"""What a report shows of an autoencoder: formulas, the worst rows, and some rows beside what is said of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from recurra.base.contracts import Table
+from recurra.metrics.reconstruction import FORMULAS
+from recurra.report import HeatMap
+
+if TYPE_CHECKING:
+    from recurra.tasks.autoencoding.task import Autoencoding, Rebuilt
+    from recurra.tasks.series_task import AnyExample
+
+WORST = 20
+# Rows that are drawn, and numbers of a row that a picture can show in one line.
+SHOWN, LONGEST = 6, 80
+
+
+def reconstruction_tables(
+    task: Autoencoding, outputs: Sequence[Rebuilt], examples: Sequence[AnyExample]
+) -> tuple[Table, ...]:
+    """The formulas of the scores, and the rows with the largest errors."""
+    words = [score.name for score in task.score(outputs, examples, "test")]
+    formulas = Table("What the scores are", ("score", "formula"), tuple((word, FORMULAS[word]) for word in words))
+    errors = np.array([one.squared / max(one.count, 1) for one in outputs])
+    order = np.argsort(-errors, kind="stable")[:WORST]
+    rows = tuple((f"{errors[n]:.4g}", str(examples[n].origin)) for n in order)
+    return formulas, Table("The worst rows", ("mean squared error", "place"), rows)
+
+
+def side_by_side(
+    task: Autoencoding, model: torch.nn.Module, examples: Sequence[AnyExample], device: torch.device
+) -> tuple[HeatMap, ...]:
+    """Some rows, each above what is said of it; rows of several steps as pictures, the two side by side."""
+    some = list(examples[:: max(1, len(examples) // SHOWN)][:SHOWN])
+    if not some:
+        return ()
+    batch = task.collate(some, range(len(some))).to(device)
+    model.eval()
+    with torch.inference_mode():
+        outputs = task.predict(model, batch, some)
+    read = task.read_matrix(some)
+    height = task.reader.steps or 1
+    both = [(_shape(read[n], height), _shape(one.values, height)) for n, one in enumerate(outputs)]
+    if height == 1:
+        return _lines(task, both)
+    return tuple(_picture(task, some[n], *pair) for n, pair in enumerate(both))
+
+
+def _shape(values: NDArray[np.float32], height: int) -> NDArray[np.float64]:
+    return np.nan_to_num(values.astype(np.float64)).reshape(height, -1)
+
+
+def _picture(task: Autoencoding, example: AnyExample, read: NDArray[np.float64], said: NDArray[np.float64]) -> HeatMap:
+    """As large as can be drawn: of a larger row some steps and numbers are left out."""
+    step = max(1, math.ceil(max(len(read), 2 * read.shape[1] + 1) / LONGEST))
+    read, said = read[::step, ::step], said[::step, ::step]
+    gap = np.zeros((len(read), 1))
+    cells = np.concatenate([_grey(task, read), gap, _grey(task, said)], 1)
+    names = tuple("" for _ in range(cells.shape[1]))
+    return HeatMap(f"{example.origin}: read, and said", tuple("" for _ in cells), names, _weights(cells))
+
+
+def _lines(task: Autoencoding, both: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> tuple[HeatMap, ...]:
+    rows = np.concatenate([np.concatenate(pair) for pair in both])[:, :LONGEST]
+    names = [f"{word} {n}" for n in range(1, len(both) + 1) for word in ("read", "said")]
+    columns = task.feature_names()[: rows.shape[1]]
+    return (HeatMap("Rows, and what is said of them", tuple(names), tuple(columns), _weights(_grey(task, rows))),)
+
+
+def _grey(task: Autoencoding, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """0..1 from the least to the largest number of the training rows."""
+    low, high = task.statistics.ends
+    return np.clip((values - low) / max(high - low, 1e-12), 0, 1)
+
+
+def _weights(cells: NDArray[np.float64]) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(round(float(value), 3) for value in row) for row in cells)

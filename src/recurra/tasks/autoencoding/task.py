@@ -1,0 +1,334 @@
+"""An autoencoder: rows to codes and back, by five verbs between the data and the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from recurra.base.answers import AnswerKind, Reconstruction
+from recurra.base.contracts import Batch, Loss, Origin, Prediction, Record, Score, Table
+from recurra.base.errors import ConfigError, DataError
+from recurra.config import build
+from recurra.data.draws import drawn, key_of
+from recurra.data.noise import NOISES
+from recurra.data.preparing import IN_MEMORY, Means
+from recurra.engine import sequence_mask
+from recurra.losses import fixed_sum
+from recurra.metrics import Compared
+from recurra.metrics.reconstruction import reconstruction_scores
+from recurra.report import HeatMap
+from recurra.tasks.autoencoding.baselines import compared
+from recurra.tasks.autoencoding.sampler import NoisySampler
+from recurra.tasks.autoencoding.statistics import Statistics
+from recurra.tasks.autoencoding.tables import reconstruction_tables, side_by_side
+from recurra.tasks.bucketing import BucketSampler
+from recurra.tasks.series_reader import SeriesReader
+from recurra.tasks.series_task import NOTE, AnyExample, Readable, SeriesExample, SeriesTask
+
+if TYPE_CHECKING:
+    from recurra.tasks.autoencoding.config import AutoencodingConfig
+
+Floats = NDArray[np.float32]
+# The noise of rows that are scored: always the same.
+SCORING = (0, 0)
+# What makes numbers 0 or 1 is drawn from numbers of its own.
+BINARY = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What a model said of a row. values: (T, D) as they are scaled      code: (Z,)
+
+    squared: sum of squared errors of `count` numbers      spread: the same of the mean of the training rows
+    nats: what the numbers cost by the likelihood, 0 where there is none      parts: what the code costs, by name
+    """
+
+    values: Floats
+    code: Floats
+    squared: float
+    spread: float
+    count: int
+    nats: float
+    parts: Mapping[str, float] = field(default_factory=dict)
+
+
+class Autoencoding(SeriesTask):
+    """Five verbs between the data and the model: example, collate, loss, predict, score.
+
+    statistics: of scaled training rows; an output is a `Rebuilt`
+    """
+
+    answer_kind: ClassVar[AnswerKind] = "reconstruction"
+
+    def __init__(self, plan: AutoencodingConfig, reader: SeriesReader, statistics: Statistics) -> None:
+        super().__init__(plan, reader)
+        self.statistics = statistics
+        self.likelihood = plan.likelihood_of(statistics.categories)
+        self.noise = None if plan.noise is None else build(plan.noise, NOISES)
+
+    @property
+    def loss_unit(self) -> str:
+        """What the loss of a row is measured in."""
+        return self.likelihood.unit
+
+    @property
+    def width(self) -> int:
+        """D, numbers that are said of a step."""
+        return len(self.reader.scaler.shift)
+
+    @property
+    def model_sizes(self) -> Mapping[str, int]:
+        """What a model has to know of the data: numbers that it reads and says, and of which size its code is."""
+        return {
+            "features": self.reader.width,
+            "values": self.width,
+            "code": self.plan.code_size,
+            "row": self.width,
+            "noisy": int(self.noise is not None),
+            "steps": 1,
+            "parameters": self.likelihood.size,
+            "shared": self.likelihood.shared,
+        }
+
+    # -- the verbs -------------------------------------------------------------------------------------------------
+
+    def example(self, record: Record, *, gold: bool = True) -> AnyExample:
+        """Read a record; without `gold` it is no data, and may have no step.
+
+        Raises DataError, with file, line and step, for what is no number, and for what the likelihood does not allow.
+        """
+        found = self._binary(super().example(record, gold=gold))
+        self.refuse_values(self._clean(found), found.origin)
+        return found
+
+    def examples(self, rows: Iterable[Readable], means: Means = IN_MEMORY) -> Iterator[AnyExample]:
+        """Rows as examples, one by one."""
+        for example in map(self._binary, super().examples(rows, means)):
+            self.refuse_values(self._clean(example), example.origin)
+            yield example
+
+    def scaled(self, row: Readable) -> Floats:
+        """(T, D) of a row, NaN where a number is missing."""
+        ready = SeriesExample(self.reader.ready(row.raw, row.origin), row.gold, row.origin, len(row.raw))
+        return self._clean(self._binary(ready))
+
+    def _clean(self, example: AnyExample) -> Floats:
+        """(T, D), NaN where a number is missing."""
+        values, there = self._parted(example)
+        return values if there is None else np.where(there > 0, values, np.float32(np.nan))
+
+    def _parted(self, example: AnyExample) -> tuple[Floats, Floats | None]:
+        """Numbers (T, D), and 1 where one is there, if some may be missing."""
+        D = self.width
+        return example.values[:, :D], example.values[:, D:] if self.reader.missing == "mask" else None
+
+    def _binary(self, example: AnyExample) -> AnyExample:
+        """The row with its numbers as 0 or 1, where that is wanted."""
+        if self.plan.binarize == "none":
+            return example
+        assert isinstance(example, SeriesExample)
+        values, there = self._parted(example)
+        chance: Any = 0.5
+        if self.plan.binarize == "static":
+            key = key_of(self.plan.binarize_seed or 0, 0, np.ascontiguousarray(values).tobytes())
+            chance = 1 - drawn(key, values.size, BINARY).reshape(values.shape)
+        found = (values >= chance).astype(np.float32)
+        return replace(example, values=found if there is None else np.concatenate([found * there, there], 1))
+
+    def refuse_values(self, values: Floats, origin: Origin) -> None:
+        """Raise DataError for scaled numbers that the likelihood does not allow."""
+        if reason := self.likelihood.refusal(values):
+            raise DataError(f"{origin}: {reason}.")
+
+    def sampler(self, examples: Sequence[AnyExample], *, batch_tokens: int, batch_rows: int, seed: int) -> Any:
+        """All rows in each epoch; with noise, another one in each."""
+        if self.noise is None:
+            return BucketSampler(examples, self.collate, batch_tokens, batch_rows, seed)
+        return NoisySampler(examples, self.noisy, batch_tokens, batch_rows, seed)
+
+    def collate(self, examples: Sequence[AnyExample], indices: Sequence[int]) -> Batch:
+        """features (T, N, F), zero where padded; those that are data have the noise that scores are of."""
+        return self.noisy(examples, indices, *SCORING)
+
+    def noisy(self, examples: Sequence[AnyExample], indices: Sequence[int], seed: int, epoch: int) -> Batch:
+        """The same with the noise of an epoch."""
+        batch = super().collate(examples, indices)
+        if self.noise is None:
+            return batch
+        features = batch.inputs["features"].numpy()  # the same memory
+        for n, example in enumerate(examples):
+            if example.gold is not None:
+                features[: example.length, n] = self.disturbed(example, seed, epoch)
+        return batch
+
+    def disturbed(self, example: AnyExample, seed: int, epoch: int) -> Floats:
+        """(T, F) what a model reads of a row, with the noise of an epoch."""
+        assert self.noise is not None
+        values, there = self._parted(example)
+        key = key_of(seed, epoch, np.ascontiguousarray(example.values).tobytes())
+        found: Floats
+        found, hidden = self.noise(values, key, self.statistics.ends)
+        if there is None:
+            return found
+        marks = np.where(hidden, np.float32(0), there)
+        return np.concatenate([found * (there > 0), marks], 1)
+
+    def targets(self, examples: Sequence[AnyExample]) -> dict[str, torch.Tensor]:
+        """values, what should be said, and there, 1 for what counts, neither padding nor missing; both (T, N, D)."""
+        T = max((e.length for e in examples), default=0)
+        values = np.zeros((2, T, len(examples), self.width), np.float32)
+        for n, example in enumerate(examples):
+            numbers, there = self._parted(example)
+            values[0, : example.length, n] = numbers
+            values[1, : example.length, n] = 1.0 if there is None else there
+        return {"values": torch.from_numpy(values[0]), "there": torch.from_numpy(values[1])}
+
+    def costs(self, numbers: Tensor, batch: Batch) -> Tensor:
+        """(N,) what was said of each row costs: nats of all numbers, or their mean squared error."""
+        values, there = batch.targets["values"], batch.targets["there"]
+        each = torch.where(there > 0, self.likelihood.cost(numbers, values), 0.0).sum((0, 2))
+        return each if self.likelihood.is_density else each / there.sum((0, 2)).clamp(min=1)
+
+    def loss(self, prediction: Prediction, batch: Batch) -> Loss:
+        """What rows cost, with what their codes cost."""
+        said = prediction.outputs
+        each = self.costs(said["numbers"], batch)
+        parts = {name.removeprefix("part."): part for name, part in said.items() if name.startswith("part.")}
+        parts = {"reconstruction": each, **parts} if "cost" in said else {}
+        total = each + said["cost"] if "cost" in said else each
+        return Loss(fixed_sum(total), len(each), {name: fixed_sum(part.detach()) for name, part in parts.items()})
+
+    def predict(self, model: torch.nn.Module, batch: Batch, examples: Sequence[Any]) -> list[Rebuilt]:
+        """What was said of each row, as it is scaled; the model is in eval mode."""
+        said = model(batch).outputs
+        mean = self.likelihood.mean(said["numbers"])
+        nats = self.costs(said["numbers"], batch) if self.likelihood.is_density else torch.zeros(len(examples))
+        return self.rebuilt(mean, said["codes"], nats, batch)
+
+    def rebuilt(self, mean: Tensor, codes: Tensor, nats: Tensor, batch: Batch) -> list[Rebuilt]:
+        """Outputs from means (T, N, D), codes (N, Z) and nats (N,)."""
+        values, there = batch.targets["values"].double(), batch.targets["there"].double()
+        real = sequence_mask(batch.lengths.to(mean.device), len(mean)).unsqueeze(2)
+        said = torch.where(real, mean, 0.0)
+        centre = torch.from_numpy(self.statistics.mean).to(values.device)
+        squared = (((said.double() - values) ** 2) * there).sum((0, 2))
+        spread = (((centre - values) ** 2) * there).sum((0, 2))
+        sums = torch.stack([squared, spread, there.sum((0, 2)), nats.double()]).T.tolist()
+        numbers, found = said.transpose(0, 1).cpu().numpy(), codes.cpu().numpy()
+        return [
+            Rebuilt(numbers[n, :length], found[n], one[0], one[1], int(one[2]), one[3])
+            for n, (length, one) in enumerate(zip(batch.lengths.tolist(), sums, strict=True))
+        ]
+
+    def score(self, outputs: Sequence[Rebuilt], examples: Sequence[AnyExample], split: str) -> tuple[Score, ...]:
+        """All scores of one split, in the order of `metrics.reconstruction`."""
+        sums = np.array([[one.squared, one.spread, one.count, one.nats] for one in outputs]).sum(0)
+        low, high = self.statistics.ends
+        found = reconstruction_scores(sums[0], sums[1], int(sums[2]), high - low, split)
+        if not self.likelihood.is_density:
+            return found
+        return (*found, Score("nats", sums[3] / len(outputs), "nats", "lower", split))
+
+    def of_arrays(self, truth: NDArray[Any], said: NDArray[Any], numbers: Any = None) -> list[Rebuilt]:
+        """Outputs (N, D) of something that has no code, beside rows (N, D), NaN where a number is missing.
+
+        numbers: (D, P) that say the same of every row, for the likelihood
+        """
+        there = torch.from_numpy(~np.isnan(truth)).unsqueeze(0).float()
+        values = torch.from_numpy(np.nan_to_num(truth)).unsqueeze(0).float()
+        batch = Batch({}, torch.ones(len(truth), dtype=torch.int64), {"values": values, "there": there}, ())
+        nats = torch.full((len(truth),), float("nan"))
+        if numbers is not None and self.likelihood.is_density:
+            nats = self.costs(torch.from_numpy(numbers).float().expand(1, len(truth), -1, -1), batch)
+        mean = torch.from_numpy(said.astype(np.float32)).unsqueeze(0)
+        return self.rebuilt(mean, torch.zeros(len(truth), 0), nats, batch)
+
+    @property
+    def usual_score(self) -> str:
+        """The score that chooses the best epoch unless the config names another."""
+        return "nats" if self.likelihood.is_density else "mse"
+
+    def possible_scores(self, examples: Sequence[AnyExample]) -> tuple[Score, ...]:
+        """The scores that these rows can have, with those of the mean of the training rows."""
+        truth = self.matrix(examples)
+        constant = self.likelihood.constant(self.statistics.mean, self.statistics.deviation)
+        said = np.tile(self.statistics.mean, (len(truth), 1))
+        return self.score(self.of_arrays(truth, said, constant), examples, "dev")
+
+    def matrix(self, examples: Sequence[AnyExample]) -> Floats:
+        """(N, D) of rows that are one vector, NaN where a number is missing."""
+        return np.concatenate([self._clean(example) for example in examples])
+
+    def read_matrix(self, examples: Sequence[AnyExample]) -> Floats:
+        """(N, D) of the same as a model reads them where they are scored: with noise, NaN where one is hidden."""
+        if self.noise is None:
+            return self.matrix(examples)
+        return np.concatenate([self._read(example) for example in examples])
+
+    def _read(self, example: AnyExample) -> Floats:
+        assert self.noise is not None
+        key = key_of(*SCORING, np.ascontiguousarray(example.values).tobytes())
+        found, hidden = self.noise(self._clean(example), key, self.statistics.ends)
+        return np.where(hidden, np.float32(np.nan), found)
+
+    def filter(self, examples: Sequence[AnyExample], split: str) -> tuple[Sequence[AnyExample], tuple[str, ...]]:
+        """All of them; of training rows with what was read."""
+        return examples, tuple(filter(None, self.series_notes(examples))) if split == "train" else ()
+
+    # -- for predict -----------------------------------------------------------------------------------------------
+
+    def answer(self, example: AnyExample, output: Rebuilt) -> Reconstruction:
+        """The row, said again in the units of the data; one without steps has none, and a note."""
+        if example.is_blank:
+            return Reconstruction({}, None, example.all_steps, NOTE)
+        error = output.squared / output.count if output.count else None
+        return Reconstruction(self.by_column(output.values), error, example.all_steps)
+
+    def by_column(self, values: Floats) -> dict[str, Any]:
+        """Scaled numbers (T, D) in the units of the data, by column as a record has them."""
+        scaler, columns = self.reader.scaler, self.plan.columns
+        numbers = (values.astype(np.float64) * scaler.scale + scaler.shift).reshape(-1, self.reader.num_features)
+        shaped = numbers if len(columns) == 1 else numbers.T[:, :, None]
+        each = [shaped] if len(columns) == 1 else list(shaped)
+        return {name: _plain(one) for name, one in zip(columns, each, strict=True)}
+
+    def streamed(self, outputs: Mapping[str, torch.Tensor] | None) -> dict[str, Any]:
+        """Never asked for: `predictor` refuses before."""
+        raise ConfigError("a code stands for the whole row, so nothing is said of a part of it.")
+
+    # -- for reports -----------------------------------------------------------------------------------------------
+
+    def tables(self, outputs: Sequence[Rebuilt], examples: Sequence[AnyExample]) -> tuple[Table, ...]:
+        """What the scores are, and the worst rows."""
+        return reconstruction_tables(self, outputs, examples)
+
+    def pictures(
+        self, model: torch.nn.Module, examples: Sequence[AnyExample], device: torch.device
+    ) -> tuple[HeatMap, ...]:
+        """Some rows beside what is said of them."""
+        return side_by_side(self, model, examples, device)
+
+    def baselines(self, train: Sequence[AnyExample], splits: Mapping[str, Sequence[AnyExample]]) -> Compared:
+        """What the mean, and principal components with as many numbers as the code, reach."""
+        return compared(self, train, splits)
+
+    def facts(self, splits: Mapping[str, Sequence[AnyExample]]) -> dict[str, str | int | float]:
+        """Sizes of rows and of codes."""
+        return {"numbers of a row": self.width, "numbers of a code": self.plan.code_size, **self.size_facts(splits)}
+
+    def to_json(self) -> dict[str, Any]:
+        """What a run folder must hold to read and answer as in training."""
+        return {"reader": self.reader.to_json(), "statistics": self.statistics.to_json()}
+
+
+def _plain(numbers: NDArray[np.float64]) -> Any:
+    """(T, F) as a file would have it: a number, a list of them, or a list of lists."""
+    if numbers.shape == (1, 1):
+        return float(numbers[0, 0])
+    return numbers[:, 0].tolist() if numbers.shape[1] == 1 else numbers.tolist()
