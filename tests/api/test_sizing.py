@@ -128,3 +128,47 @@ def test_kernels_stand_beside_few_short_series_and_trees_beside_others(
 ) -> None:
     found = config("series_classification", series(here / "s.jsonl", number, steps))
     assert found["model"]["wide"]["name"] == wide
+
+
+def pairs(path: Path, number: int, different: int) -> Path:
+    """Sentences of eight words, of so many different ones in all."""
+    words = [[f"{side}{(n * k + k) % different}" for k in range(1, 9)] for n in range(number) for side in "ab"]
+    rows = zip(words[::2], words[1::2], strict=True)
+    path.write_text("source\ttarget\n" + "".join(f"{' '.join(a)}\t{' '.join(b)}\n" for a, b in rows))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("number", "pieces", "encoder", "layers"),
+    [
+        (1_000, "words", "recurrent", (1, None)),
+        (3_000, 2_000, "recurrent", (1, None)),
+        (6_000, 4_000, "recurrent", (1, None)),
+        (25_000, 5_000, "transformer", (4, 2)),
+        (120_000, 16_000, "transformer", (6, 3)),
+    ],
+)
+def test_the_network_of_a_translation_and_its_pieces_go_by_the_number_of_pairs(
+    number: int, pieces: Any, encoder: str, layers: tuple[int, int | None], here: Path
+) -> None:
+    said = api.init("translation", pairs(here / "d.tsv", number, 2003))
+    found = yaml.safe_load(said)
+    tokenizer, model = found["task"]["source_tokenizer"], found["model"]
+    assert tokenizer.get("vocab_size", tokenizer["name"]) == pieces
+    assert found["task"]["vocabulary"] == ("separate" if pieces == "words" else "shared")
+    assert (model["encoder"]["name"], model["decoder"]["name"]) == (encoder, encoder)
+    assert (model["encoder"]["num_layers"], model["decoder"]["num_layers"]) == layers
+    if encoder == "transformer":
+        width = 256 if layers[0] == 6 else 128
+        assert model["inputs"]["embedding_size"] == model["encoder"]["hidden_size"] == width
+        assert model["decoder"]["hidden_size"] == width
+        assert (model["decoder"]["tie"], found["task"]["label_smoothing"]) == ("all", 0.1)
+        plain = " ".join(said.replace("#", " ").split())
+        assert f"an encoder of {layers[0]} layers of {width}; the config says why" in plain
+
+
+def test_few_different_words_are_read_as_words_however_many_pairs_there_are(here: Path) -> None:
+    """Numbers as people say them have a few dozen words: a small network learns them from a thousand pairs."""
+    found = config("translation", pairs(here / "d.tsv", 25_000, 97))
+    assert found["task"]["source_tokenizer"]["name"] == "words"
+    assert found["model"]["encoder"]["name"] == "recurrent"

@@ -40,7 +40,7 @@ def test_the_source_is_a_text_and_no_identifier(columns: dict[str, list[Any]], s
 def test_what_was_chosen_for_a_translation_is_said_with_its_reason() -> None:
     found = suggested("translation", {"id": ["1", "2"], "input": QUESTIONS[:2], "then": ["no", "yes"]})
     assert found.said == (
-        "source: column 'input', by its name; read as words, 4.5 words on average.",
+        "source: column 'input', by its name; 4.5 words on average.",
         "target: column 'then', which looks most like a text; read as characters, 1.0 words on average.",
         "scores: exact, as a target is a word or a code.",
     )

@@ -50,10 +50,13 @@ class Seen:
 
 
 def in_words(choices: Sequence[Choice], seen: Seen) -> str:
-    """How long training is by these choices, without a full stop."""
+    """How long training is by these choices, and how large the encoder where that is chosen, without a full stop."""
     value = {choice.path: choice.value for choice in choices}
     passes, rows = value["training.epochs"], value["training.batch_rows"]
-    return f"training: {seen.words}, so {passes} epochs in batches of {rows} rows"
+    said = f"training: {seen.words}, so {passes} epochs in batches of {rows} rows"
+    if "model.encoder.num_layers" not in value:
+        return said
+    return f"{said}, an encoder of {value['model.encoder.num_layers']} layers of {value['model.encoder.hidden_size']}"
 
 
 def usual(seen: Seen) -> list[Choice]:

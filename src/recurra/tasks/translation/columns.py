@@ -66,7 +66,7 @@ def _columns(looks: Sequence[Look]) -> tuple[tuple[Look, str], tuple[Look, str],
 
 
 def _read(column: Look) -> str:
-    return f"read as {'characters' if column.words < FEW_WORDS else 'words'}, {column.words:.1f} words on average"
+    return f"{'read as characters, ' if column.words < FEW_WORDS else ''}{column.words:.1f} words on average"
 
 
 def _tokenizer(words: float, *, lowercase: bool) -> str | dict[str, Any]:
