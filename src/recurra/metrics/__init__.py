@@ -16,6 +16,7 @@ spans            precision, recall and F1 of spans; kinds of mistakes
 tag_baselines    the most frequent tag of a word; spans by a dictionary
 phones           grapheme_to_phoneme: word and phone error rates
 ngrams           counting one token, or two: the baselines of a language model
+anomalies        which points of a series are unusual: volumes, ranges, affiliation; thresholds; detectors to beat
 baselines        what a model must beat: the most frequent label; TF-IDF with logistic regression
 
 Rules that all of them follow:
