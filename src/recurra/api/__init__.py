@@ -7,6 +7,8 @@ explaining    explain                        demos        demo, data sets that e
 generating    generate, suggest: what a language model, or one of music, says next
 doctoring     doctor: where gradients go     inspecting   inspect
 encoding      vectors of texts
+detecting     detect: scores of points           detectors     what makes them: runs, and detectors without a network
+detection_files, thresholds, marked, series_tables   what detect reads and writes
 exporting     export_onnx, export_torch, export_published, export_vectors: a run for other programs
 finetuning    a model that begins with a language model
 pretrained_vectors   one that begins with vectors of words from a file
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from recurra.api.answers import Answered, Columns, Source, answered, columns_of, source_for
     from recurra.api.configuring import Checked, Draft, check, draft, init
     from recurra.api.demos import Listed, data_export, data_list, demo
+    from recurra.api.detecting import Detected, DetectedSeries, DetectOptions, detect
+    from recurra.api.detection_files import refuse_other_ending, write_detection_page, write_scores
     from recurra.api.distributed import Distributed
     from recurra.api.doctoring import Diagnosed, doctor
     from recurra.api.encoding import TextVectors, rows_to_encode, text_vectors, write_vectors
@@ -53,6 +57,9 @@ __all__ = [
     "Asked",
     "Checked",
     "Columns",
+    "DetectOptions",
+    "Detected",
+    "DetectedSeries",
     "Diagnosed",
     "Distributed",
     "Draft",
@@ -73,6 +80,7 @@ __all__ = [
     "data_export",
     "data_list",
     "demo",
+    "detect",
     "doctor",
     "draft",
     "evaluate",
@@ -93,6 +101,7 @@ __all__ = [
     "open_run",
     "predict",
     "read_for",
+    "refuse_other_ending",
     "resume",
     "resume_group",
     "rows_to_encode",
@@ -104,6 +113,8 @@ __all__ = [
     "train",
     "train_group",
     "vectors",
+    "write_detection_page",
+    "write_scores",
     "write_vectors",
 ]
 
@@ -111,6 +122,8 @@ __all__ = [
 _NAMES = {
     "recurra.api.answers": "Answered Columns Source answered columns_of source_for",
     "recurra.api.demos": "Listed data_export data_list demo",
+    "recurra.api.detecting": "DetectOptions Detected DetectedSeries detect",
+    "recurra.api.detection_files": "refuse_other_ending write_detection_page write_scores",
     "recurra.api.doctoring": "Diagnosed doctor",
     "recurra.api.encoding": "TextVectors rows_to_encode text_vectors write_vectors",
     "recurra.api.evaluating": "evaluate predict read_for text_column",

@@ -28,14 +28,16 @@ def fields_for(settings: Settings, fields: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*layout.columns, *(name for name in fields if name not in made)]))
 
 
-def laid_out(rows: Iterable[Record], settings: Settings, bad_rows: BadRows) -> Iterator[Record]:
-    """The records of rows; what makes none is refused as `bad_rows` says."""
+def laid_out(
+    rows: Iterable[Record], settings: Settings, bad_rows: BadRows, also: Sequence[str] = ()
+) -> Iterator[Record]:
+    """The records of rows; what makes none is refused as `bad_rows` says. also: other columns with a value a step"""
     layout = layout_of(settings)
     if layout is None:
         yield from rows
         return
     plan = settings.plan
-    steps = plan.step_fields if isinstance(plan, ReadsSteps) else ()
+    steps = (*(plan.step_fields if isinstance(plan, ReadsSteps) else ()), *also)
     once = [name for name in plan.fields if name not in steps]
     for one in layout.records(rows, steps, once):
         if isinstance(one, DataError):

@@ -157,12 +157,17 @@ class Wide:
                 yield problem
                 return
         first, time = all_rows[0], self.time
-        wanted = self.names or [name for name in first.fields if time is None or spelt(time, (name,)) is None]
+        # A column of steps that is no series stands beside each of them.
+        beside = [name for name in steps if name not in (self.value, self.series) and spelt(name, first.fields)]
+        beside = [name for name in beside if name not in (self.names or ())]
+        apart = [*beside, *([] if time is None else [time])]
+        wanted = self.names or [one for one in first.fields if not any(spelt(name, (one,)) for name in apart)]
         origins = tuple(row.origin for row in all_rows)
         for name in wanted:
             fields: dict[str, Any] = {self.series: name, self.value: [field(row, name) for row in all_rows]}
             if time is not None:
                 fields[time] = [field(row, time) for row in all_rows]
+            fields |= {one: [field(row, one) for row in all_rows] for one in beside}
             yield Record(fields, first.origin, origins)
 
 

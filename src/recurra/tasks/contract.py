@@ -13,7 +13,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from recurra.base.answers import Answer, AnswerKind
 from recurra.base.contracts import Batch, Loss, Origin, Prediction, Record, Score, Table
@@ -508,6 +510,55 @@ class Streams(Capability, Protocol):
 
     def stream(self, model: torch.nn.Module, example: Any, device: torch.device) -> Iterator[str]:
         """The text of the answer after each token. The model goes on when more is asked for."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WatchedSeries:
+    """A series as it is searched for what is unusual.
+
+    values: (T, D), NaN where nothing was observed      columns: D names
+    moments: (T,) its stamps as numbers, of microseconds where dated      stamps: as the file has them
+    labels: (T,) of a column that was asked for      content: what the task has read of it
+    """
+
+    name: str
+    origin: Origin
+    values: NDArray[np.float64]
+    columns: tuple[str, ...]
+    moments: NDArray[np.int64]
+    dated: bool
+    stamps: Sequence[str | int]
+    labels: NDArray[np.bool_] | None = None
+    content: Any = None
+
+
+@runtime_checkable
+class ScoresSteps(Capability, Protocol):
+    """What a task has besides whose models tell how well steps of a series fit what they have learned (`detect`).
+
+    judged: steps that a window reads before those that it judges, and how many it judges
+    whole: whether a window needs all of its steps; one that does not may reach past the end of a series
+    """
+
+    @property
+    def judged(self) -> tuple[int, int]: ...
+    @property
+    def whole(self) -> bool: ...
+    def watched(self, record: Record, label: str | None = None) -> WatchedSeries:
+        """A record as a series. label: a column of 0 and 1 beside
+
+        Raises DataError, with row, series and stamp, for what cannot be used.
+        """
+        ...
+
+    def step_errors(
+        self, model: torch.nn.Module, series: WatchedSeries, starts: NDArray[np.int64], device: torch.device
+    ) -> NDArray[np.float64]:
+        """(N, span, D) how far off each step is, of windows that judge from these steps on; NaN where unknown.
+
+        Nothing behind a window has any part in it.
+        """
         ...
 
 

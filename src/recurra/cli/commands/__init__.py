@@ -16,6 +16,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     ),
     "evaluate": Entry("score a trained model, beside its baselines", "evaluate"),
     "predict": Entry("predict for texts, a file or standard input", "predict"),
+    "detect": Entry("find what is unusual in series: scores of points, flags, thresholds from clean data", "detect"),
     "generate": Entry("continue a text or a piece of music, or suggest the next word", "generate"),
     "serve": Entry("serve runs over HTTP, with a web page to try them", "serve"),
     "export": Entry("export a trained model to ONNX, torch.nn or a Hugging Face folder", "export"),

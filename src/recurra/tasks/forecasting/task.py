@@ -19,6 +19,7 @@ from recurra.losses.forecasts import KINDS, Kind
 from recurra.metrics import Compared
 from recurra.metrics.forecasting import Truth, forecast_scores, path_scores
 from recurra.report import Chart
+from recurra.tasks.contract import WatchedSeries
 from recurra.tasks.explanation import ExplanationTarget
 from recurra.tasks.forecasting.baselines import compared
 from recurra.tasks.forecasting.beside import stored
@@ -30,6 +31,7 @@ from recurra.tasks.forecasting.paths import drawn_paths
 from recurra.tasks.forecasting.sampler import WindowSampler, rows_of
 from recurra.tasks.forecasting.series import Series
 from recurra.tasks.forecasting.tables import forecast_charts, forecast_tables
+from recurra.tasks.forecasting.watching import forecast_errors, watched_series
 from recurra.tasks.forecasting.windows import Floats, Gathered, Ints, Window, gathered, together
 
 if TYPE_CHECKING:
@@ -95,15 +97,15 @@ class Forecasting:
         row = self.plan.read(record, self.fitted.frequency)
         if gold:
             return next(iter(self.examples([row])))
-        self._refuse_unknown_future(row.series)
-        return self._windows([(row.series, row.series.length)], [(0, row.series.length)], gold=False)[0]
+        self.refuse_unknown_future(row.series)
+        return self.windows_of([(row.series, row.series.length)], [(0, row.series.length)], gold=False)[0]
 
     def examples(self, rows: Iterable[SeriesRow], means: Means = IN_MEMORY) -> Iterator[Window]:
         """The windows of series at their cuts."""
         some = list(rows)
         found = [(row.series, min(row.cuts(self.plan.horizon), default=0)) for row in some]
         pairs = [(k, cut) for k, row in enumerate(some) for cut in row.cuts(self.plan.horizon)]
-        return iter(self._windows(found, pairs, gold=True))
+        return iter(self.windows_of(found, pairs, gold=True))
 
     def training_examples(self, rows: Iterable[SeriesRow], means: Means = IN_MEMORY) -> Iterator[Window]:
         """The windows of series that are learned from, wherever they would be cut to be forecast."""
@@ -112,13 +114,13 @@ class Forecasting:
     def training_windows(self, rows: Sequence[tuple[Series, int]]) -> list[Window]:
         """One for each series: its last one that may be learned from, which stands for all before it."""
         h = self.plan.horizon
-        found = self._windows(rows, [(k, end - h) for k, (_, end) in enumerate(rows)], gold=True)
+        found = self.windows_of(rows, [(k, end - h) for k, (_, end) in enumerate(rows)], gold=True)
         return [
             replace(one, first=min(self.reading.context, one.cut), identity=series.digest(end))
             for one, (series, end) in zip(found, rows, strict=True)
         ]
 
-    def _windows(
+    def windows_of(
         self, rows: Sequence[tuple[Series, int]], pairs: Sequence[tuple[int, int]], *, gold: bool
     ) -> list[Window]:
         """The windows of series k before a cut, for each pair. rows: each with the end of what is known of it"""
@@ -138,7 +140,7 @@ class Forecasting:
         seen = [series.digest(series.length) if gold else b"" for series, _ in rows]
         return [Window(store, k, cut, context, gold, rows[k][0].origin, seen[k]) for k, cut in pairs if h and cut >= 0]
 
-    def _refuse_unknown_future(self, series: Series) -> None:
+    def refuse_unknown_future(self, series: Series) -> None:
         """Raise DataError, with series and stamp, where what is known of the future ends before a forecast does."""
         h, T = self.plan.horizon, series.length
         for name, column in zip(self.plan.future, series.known, strict=True):
@@ -162,7 +164,7 @@ class Forecasting:
 
         def batch(series: Ints, cuts: Ints, angles: Floats | None) -> Batch:
             found = gathered(store, places[series], cuts, self.reading, angles)
-            return self._batch(found, tuple(series.tolist()), gold=True)
+            return self.batch_of(found, tuple(series.tolist()), gold=True)
 
         return WindowSampler(
             np.array([one.first for one in examples], np.int64),
@@ -177,9 +179,9 @@ class Forecasting:
     def collate(self, examples: Sequence[Window], indices: Sequence[int]) -> Batch:
         """features (T, N, F) and future (h, N, G), zero where padded or missing; targets where all are known."""
         found = gathered(*together(examples), self.reading)
-        return self._batch(found, tuple(indices), gold=all(one.gold for one in examples))
+        return self.batch_of(found, tuple(indices), gold=all(one.gold for one in examples))
 
-    def _batch(self, found: Gathered, indices: tuple[int, ...], *, gold: bool) -> Batch:
+    def batch_of(self, found: Gathered, indices: tuple[int, ...], *, gold: bool) -> Batch:
         inputs = {
             "features": torch.from_numpy(found.features),
             "future": torch.from_numpy(found.future),
@@ -328,6 +330,25 @@ class Forecasting:
     def explain(self, model: torch.nn.Module, example: Window, device: torch.device) -> ExplanationTarget:
         """What each step and each column adds to the mean of the forecast."""
         return explained(self, model, example, device)
+
+    # -- for detect ------------------------------------------------------------------------------------------------
+
+    whole: ClassVar[bool] = False
+
+    @property
+    def judged(self) -> tuple[int, int]:
+        """The steps that are read, and those of a forecast."""
+        return self.reading.context, self.plan.horizon
+
+    def watched(self, record: Record, label: str | None = None) -> WatchedSeries:
+        """A series whose forecasts, from one step after the other, are compared with what came."""
+        return watched_series(self, record, label)
+
+    def step_errors(
+        self, model: torch.nn.Module, series: WatchedSeries, starts: Ints, device: torch.device
+    ) -> NDArray[np.float64]:
+        """(N, h, D) sizes of the errors of forecasts that begin at these steps, in the units of the data."""
+        return forecast_errors(self, model, series, starts, device)
 
     # -- for reports -----------------------------------------------------------------------------------------------
 

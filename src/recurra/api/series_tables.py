@@ -1,0 +1,110 @@
+"""A table with a row a step, as series: for detectors that have no config to say which column is what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recurra.base.contracts import Listener, Record
+from recurra.base.errors import DataError
+from recurra.base.words import as_written
+from recurra.data.calendar import Stamps, read_stamps
+from recurra.data.calendar.stamps import Form
+from recurra.data.formats import read, spelt
+from recurra.tasks import WatchedSeries
+
+# Names of columns that usually hold stamps.
+TIMES = ("timestamp", "time", "date", "datetime", "ds", "stamp")
+
+
+def read_table(
+    path: Path, columns: Sequence[str], time: str | None, id: str | None, label: str | None, watch: Listener
+) -> list[WatchedSeries]:
+    """The series of a file, in the order of their first rows. columns: of numbers; none: all others that hold them
+
+    time: None: one that is called timestamp, time, date, datetime, ds or stamp; without one steps are counted
+    Raises DataError, with file and line, for rows out of order and what is no number. A cell without a number is NaN.
+    """
+    rows = list(read(path, fields=(*columns, *(one for one in (time, id, label) if one is not None))))
+    first = rows[0].fields
+    if time is None:
+        time = next((name for one in TIMES if (name := spelt(one, first)) is not None), None)
+    apart = [spelt(one, first) for one in (time, id, label) if one is not None]
+    names = [str(spelt(one, first)) for one in columns] or [
+        name for name, value in first.items() if name not in apart and _number(value) is not None
+    ]
+    if not names:
+        raise DataError(f"{path}: no column holds numbers; name one with --columns.")
+    if not columns:
+        watch.note(f"{path}: columns: {', '.join(names)}; time: {time or 'none, steps are counted'}.")
+    groups: dict[str, list[Record]] = {}
+    for row in rows:
+        groups.setdefault("" if id is None else str(row.fields[spelt(id, first) or id]), []).append(row)
+    return [_series(name, some, names, time, label) for name, some in groups.items()]
+
+
+def _series(
+    name: str, rows: Sequence[Record], columns: Sequence[str], time: str | None, label: str | None
+) -> WatchedSeries:
+    shown = name or "of the file"
+    raw: list[Any] = [*range(len(rows))]
+    stamps = Stamps(np.arange(len(rows), dtype=np.int64), Form("number"))
+    if time is not None:
+        raw = [_cell(row, time) for row in rows]
+        stamps = read_stamps(raw, None, lambda k: str(rows[k].origin), shown)
+        _refuse_disorder(stamps.places, rows, shown, raw)
+    values = np.empty((len(rows), len(columns)))
+    for d, column in enumerate(columns):
+        values[:, d] = [_value(row, column, shown) for row in rows]
+    labels = None if label is None else np.array([_label(row, label) for row in rows])
+    dated = stamps.form.kind != "number"
+    return WatchedSeries(shown, rows[0].origin, values, tuple(columns), stamps.places, dated, raw, labels)
+
+
+def _refuse_disorder(places: NDArray[np.int64], rows: Sequence[Record], name: str, raw: Sequence[Any]) -> None:
+    if len(back := np.flatnonzero(np.diff(places) <= 0)):
+        k = int(back[0]) + 1
+        raise DataError(
+            f"{rows[k].origin}: series {name}: the stamp {raw[k]} is not after the one before, {raw[k - 1]}. Sort the "
+            "rows by time; of several series in one file, name the column that tells them apart with --id."
+        )
+
+
+def _cell(row: Record, name: str) -> Any:
+    return _of(row.fields, name)
+
+
+def _of(fields: Mapping[str, Any], name: str) -> Any:
+    return fields[name] if name in fields else fields[spelt(name, fields) or name]
+
+
+def _number(value: Any) -> float | None:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _value(row: Record, column: str, name: str) -> float:
+    value = _of(row.fields, column)
+    if value is None or value == "":
+        return np.nan
+    found = _number(value)
+    if found is None or np.isinf(found):
+        raise DataError(
+            f"{row.origin}: series {name}: column '{column}' holds {as_written(value)}, expected a finite number."
+        )
+    return found
+
+
+def _label(row: Record, column: str) -> bool:
+    value = _number(_of(row.fields, column))
+    if value not in (0.0, 1.0):
+        raise DataError(
+            f"{row.origin}: column '{column}' holds {as_written(_of(row.fields, column))}, expected 0 or 1."
+        )
+    return value == 1.0
