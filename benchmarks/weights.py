@@ -1,4 +1,4 @@
-"""Weights of bfloat16 and int8 beside float32: one layer in inference, measured in turn.
+"""Weights of bfloat16 and int8, and products of bfloat16, beside float32: one layer in inference, measured in turn.
 
 python benchmarks/weights.py                         LSTM and GRU, one row and many
 python benchmarks/weights.py --cells lstm --rounds 20
@@ -21,6 +21,7 @@ from recurra.nn import Recurrent, quantize
 # T, N, H; as many inputs as units.
 SHAPES = ((100, 1, 64), (100, 1, 128), (100, 1, 256), (100, 1, 512), (20, 1, 1024), (50, 4, 512), (50, 32, 128),
           (100, 32, 256), (20, 64, 512))  # fmt: skip
+PRECISIONS = ("bfloat16", "int8", "bfloat16_products")
 SECONDS = 0.05
 
 
@@ -31,7 +32,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    print(f"{cpu.instruction_set()}; T, N, H: float32 ms, bfloat16, int8")
+    print(f"{cpu.instruction_set()}; T, N, H: float32 ms, {', '.join(PRECISIONS)}")
     with torch.inference_mode():
         for cell in options.cells:
             for T, N, H in SHAPES:
@@ -45,7 +46,7 @@ def measured(cell: str, T: int, N: int, H: int, rounds: int) -> list[float]:
     """Seconds of a call by precision."""
     layer = Recurrent(H, H, cell=cell).eval()
     x = torch.randn(T, N, H)
-    layers = [layer, *(quantize(layer, precision) for precision in ("bfloat16", "int8"))]
+    layers = [layer, *(quantize(layer, precision) for precision in PRECISIONS)]
     return fastest([lambda one=one: one(x) for one in layers], rounds)  # type: ignore[misc]
 
 

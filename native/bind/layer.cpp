@@ -36,7 +36,7 @@ public:
         if (const char* wanted = wanted_isa()) isa_ = wanted;
         job_.plan = kernel.plan();
         job_.I = sizes.at(0), job_.H = sizes.at(1), job_.P = sizes.at(2);
-        if (precision < FLOAT32 || precision > INT8) throw std::invalid_argument("no such precision");
+        if (precision < FLOAT32 || precision > BFLOAT16_PRODUCTS) throw std::invalid_argument("no such precision");
         job_.precision = static_cast<Precision>(precision);
         for (const long k : places_) {
             if (k < 0 || k >= JOB_PARAMETERS) throw std::invalid_argument("no such parameter");

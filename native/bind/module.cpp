@@ -25,7 +25,7 @@ namespace {
 
 // What the matrices consist of, and the scales of their rows where it is int8.
 void describe_weights(Job& job, int precision, const Addresses& scales) {
-    if (precision < FLOAT32 || precision > INT8) throw std::invalid_argument("no such precision");
+    if (precision < FLOAT32 || precision > BFLOAT16_PRODUCTS) throw std::invalid_argument("no such precision");
     if (scales.size() != JOB_PARAMETERS) throw std::invalid_argument("wrong number of scales");
     job.precision = static_cast<Precision>(precision);
     for (std::size_t k = 0; k < scales.size(); ++k) job.scales[k] = at<const float>(scales[k]);

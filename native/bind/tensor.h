@@ -86,7 +86,7 @@ private:
     static nb::dlpack::dtype dtype_of(Precision precision) {
         constexpr std::uint8_t INT = 0, BFLOAT = 4;  // DLDataTypeCode
         if (precision == FLOAT32) return nb::dtype<float>();
-        return precision == BFLOAT16 ? nb::dlpack::dtype{BFLOAT, 16, 1} : nb::dlpack::dtype{INT, 8, 1};
+        return precision == INT8 ? nb::dlpack::dtype{INT, 8, 1} : nb::dlpack::dtype{BFLOAT, 16, 1};
     }
 
     bool described(nb::handle object, Tensor& to, Precision precision) const {
@@ -110,7 +110,7 @@ private:
 
     bool asked(nb::handle object, Tensor& to, Precision precision) const {
         try {
-            if (!nb::cast<bool>(object.attr("is_cpu")) || !object.attr("dtype").is(dtypes_[precision])) return false;
+            if (!nb::cast<bool>(object.attr("is_cpu")) || !object.attr("dtype").is(dtypes_[precision == BFLOAT16_PRODUCTS ? BFLOAT16 : precision])) return false;
             if (answer(is_contiguous_, object) != Py_True) return false;
             const auto shape = nb::cast<nb::tuple>(object.attr("shape"));
             if (shape.size() > 3) return false;

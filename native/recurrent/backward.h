@@ -101,7 +101,7 @@ public:
     // inputs: memory for a few tokens of the gradient to x
     Backward(const Job& job, BackwardMemory& memory, const Tape& tape, const Share& share, float* inputs)
         : job_(job), m_(memory), tape_(tape), share_(share), inputs_(inputs), sizes_(job), plan_(plan_of(job)),
-          step_{job, plan_.backward, share, memory.packed, memory.parameters, nullptr, 0, nullptr, 0, {}, {}, {}, {}, -1} {
+          step_{job, plan_.backward, share, memory.packed, memory.parameters, nullptr, 0, nullptr, 0, {}, {}, {}, {}, -1, nullptr} {
         measure_areas(step_);
     }
 

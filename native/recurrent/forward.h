@@ -71,6 +71,7 @@ struct ForwardMemory {
     float* mask;
     float* slots[64];   // by thread, or one for all that share the units
     float* inputs[64];
+    float* rounded[64];
     long slot_row, slot_at[MAX_AREAS], chunk;
 
     ForwardMemory(const Job& job, Bump& bump) {
@@ -95,6 +96,7 @@ struct ForwardMemory {
         for (int t = 0; t < job.threads; ++t) {
             slots[t] = bump.floats(chunk * slot_row);
             inputs[t] = bump.floats(chunk * row_stride(job.I));
+            rounded[t] = bump.floats(rounded_floats(job));
         }
     }
 };
@@ -113,7 +115,7 @@ public:
             int thread)
         : job_(job), w_(weights), m_(memory), tape_(tape), share_(share), sizes_(job), plan_(plan_of(job)),
           slots_(memory.slots[share.by_units ? 0 : thread]), inputs_(memory.inputs[thread]),
-          step_{job, plan_.forward, share, weights.packed, weights.parameters, nullptr, 0, nullptr, 0, {}, {}, {}, {}, -1} {
+          step_{job, plan_.forward, share, weights.packed, weights.parameters, nullptr, 0, nullptr, 0, {}, {}, {}, {}, -1, memory.rounded[thread]} {
         measure_areas(step_);
     }
 
@@ -192,7 +194,7 @@ private:
                 if (job_.I <= SHALLOW && packed->precision == FLOAT32)
                     multiply_shallow(left, tokens, packed->data, v0, v1, target);
                 else
-                    multiply_packed(left, tokens, *packed, v0, v1, target, [] {});
+                    multiply_packed(left, tokens, *packed, v0, v1, target, step_.rounded, [] {});
             }
     }
 

@@ -9,8 +9,9 @@ constexpr int JOB_STATES = 8;
 constexpr int JOB_PARAMETERS = 7;
 
 // What the matrices among the parameters consist of. The others are float32.
-enum Precision { FLOAT32, BFLOAT16, INT8 };
-constexpr long bytes_of(Precision precision) { return precision == FLOAT32 ? 4 : precision == BFLOAT16 ? 2 : 1; }
+// BFLOAT16_PRODUCTS: bfloat16, and what they multiply is rounded to bfloat16 too.
+enum Precision { FLOAT32, BFLOAT16, INT8, BFLOAT16_PRODUCTS };
+constexpr long bytes_of(Precision precision) { return precision == FLOAT32 ? 4 : precision == INT8 ? 1 : 2; }
 
 // Rows are ordered by length, longest first: rank[r] is the row of the batch at place r. At step t the first active[t]
 // of them are real; they are the tokens token[t] .. token[t + 1]. Padding has no token, so it costs nothing.

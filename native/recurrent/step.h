@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "../dense/gemm.h"
+#include "../dense/pairs.h"
 #include "../memory.h"
 #include "../threads.h"
 #include "job.h"
@@ -47,12 +48,13 @@ inline Matrix matrix_of(const Job& job, int weight) {
     return {job.parameters[weight], weight == 4 ? job.P : job.H, weight_depth(job, weight)};
 }
 
-// Weights of one product, packed. vectors: in all; scales: of INT8, else null.
+// Weights of one product, packed. vectors: in all; scales: of INT8, else null; pairs: of BFLOAT16_PRODUCTS.
 struct Packed {
     float* data;
     long vectors;
     Precision precision;
     float* scales;
+    Pairs pairs;
 };
 
 inline long product_vectors(const Job& job, const Program& program, const Product& p) {
@@ -65,9 +67,10 @@ inline long product_depth(const Job& job, const Product& p) {
     return p.transposed ? (m.units + VL - 1) / VL * p.num_gates * VL : m.depth;
 }
 inline Packed place_packed(const Job& job, const Program& program, const Product& p, Bump& bump) {
-    const long vectors = product_vectors(job, program, p), panels = (vectors + 1) / 2;
-    float* const data = bump.floats(panels * PANEL * product_depth(job, p) * bytes_of(job.precision) / 4);
-    return {data, vectors, job.precision, job.precision == INT8 ? bump.floats(panels * PANEL) : nullptr};
+    const long vectors = product_vectors(job, program, p), panels = (vectors + 1) / 2, depth = product_depth(job, p);
+    const Pairs pairs = job.precision == BFLOAT16_PRODUCTS ? pairs_for(depth * vectors * VL) : Pairs::ROUNDED;
+    float* const data = bump.floats(panels * (pairs == Pairs::ROUNDED ? PANEL * depth * bytes_of(job.precision) / 4 : paired_panel(depth)));
+    return {data, vectors, job.precision, job.precision == INT8 ? bump.floats(panels * PANEL) : nullptr, pairs};
 }
 
 // The same of weights that are not float32; never transposed, as that is for the backward pass.
@@ -81,9 +84,15 @@ void pack_as(const Job& job, const Product& p, const Packed& to, int thread, int
         if (to.scales) pack_scales(job.scales[p.weight], m.units, p.gates, p.columns, to.vectors, k, to.scales + k * PANEL);
     }
 }
+inline void pack_in_pairs(const Job& job, const Product& p, const Packed& to, int thread, int threads) {
+    const Matrix m = matrix_of(job, p.weight);
+    for (long k = thread; k < (to.vectors + 1) / 2; k += threads)
+        pack_pairs(m, p.gates, p.columns, to.vectors, k, to.data + k * paired_panel(m.depth));
+}
 inline void pack(const Job& job, const Product& p, const Packed& to, int thread, int threads) {
     using Bits = std::uint16_t __attribute__((may_alias));
-    if (to.precision == BFLOAT16) return pack_as<Bfloat16, Bits>(job, p, to, thread, threads);
+    if (to.pairs != Pairs::ROUNDED) return pack_in_pairs(job, p, to, thread, threads);
+    if (to.precision == BFLOAT16 || to.precision == BFLOAT16_PRODUCTS) return pack_as<Bfloat16, Bits>(job, p, to, thread, threads);
     if (to.precision == INT8) return pack_as<Int8, std::int8_t>(job, p, to, thread, threads);
     const Matrix m = matrix_of(job, p.weight);
     const long panel = product_depth(job, p) * PANEL;
@@ -98,9 +107,11 @@ inline void pack(const Job& job, const Product& p, const Packed& to, int thread,
                         to.data + k * panel);
 }
 
-// A product with weights that are packed, of whatever they consist.
+// A product with weights that are packed, of whatever they consist. scratch: for rounded rows, of BFLOAT16_PRODUCTS.
 template <typename Between>
-void multiply_packed(Left left, long rows, const Packed& packed, long v0, long v1, const Target& target, const Between& between) {
+void multiply_packed(Left left, long rows, const Packed& packed, long v0, long v1, const Target& target, float* scratch, const Between& between) {
+    if (packed.precision == BFLOAT16_PRODUCTS)
+        return multiply_pairs(left, rows, packed.data, v0, v1, target, packed.pairs, scratch, between);
     if (packed.precision == FLOAT32) return multiply<false>(left, rows, packed.data, v0, v1, target, between);
     if (packed.precision == BFLOAT16) {
         const auto* words = reinterpret_cast<const Bfloat16::Word*>(packed.data);
@@ -193,7 +204,15 @@ struct Step {
     long strides[MAX_AREAS];    // of the program's areas
     long groups[MAX_STAGES];    // blocks at once, by stage, for so many rows
     long grouped_rows;
+    float* rounded;             // scratch of this thread for the rows of a product, of BFLOAT16_PRODUCTS
 };
+
+// Floats of scratch for the rows of any product of the forward pass, rounded.
+inline long rounded_floats(const Job& job) {
+    if (job.precision != BFLOAT16_PRODUCTS) return 0;
+    const long deepest = job.I > job.H ? job.I : job.H;
+    return ROWS_AT_ONCE * rounded_row(deepest > job.P ? deepest : job.P);
+}
 
 // The argument of a product, as rows that a tile can read.
 inline Left argument_of(const Step& step, const Product& p) {
@@ -268,7 +287,7 @@ inline void group_stages(Step& step, long rows) {
     for (int k = 0; k < step.program.num_stages; ++k) {
         const Stage& stage = step.program.stages[k];
         const long all = step.share.u1[stage.width] - step.share.u0[stage.width];
-        step.groups[k] = step.program.whole || all < 1 ? all + 1 : group_of(stage, rows, all);
+        step.groups[k] = step.program.whole || all < 1 || step.job.precision == BFLOAT16_PRODUCTS ? all + 1 : group_of(stage, rows, all);
     }
 }
 
@@ -302,7 +321,8 @@ inline void run_stages(Step& step, long rows) {
                     tape.fetch();
                     for (Ahead& next : step.next) next.fetch();
                 };
-                multiply_packed(argument_of(step, p), rows, packed[j], u * p.columns, end * p.columns, target_of(step, p), fetch);
+                multiply_packed(argument_of(step, p), rows, packed[j], u * p.columns, end * p.columns, target_of(step, p), step.rounded,
+                                fetch);
                 if (step.mask && p.transposed && p.weight == 1) mask_slot(step, p, rows, u, end);
             }
             block.u0 = static_cast<int>(u);

@@ -211,6 +211,19 @@ void check_compact(const std::vector<const Engine*>& engines, const char* cell, 
     }
 }
 
+// Products of bfloat16: the same bits by threads, and near those of float32 with the same weights.
+void check_products(const std::vector<const Engine*>& engines, const char* cell, const Shape& s, std::mt19937& random) {
+    const CompactProblem problem(*engines.back(), cell, s, BFLOAT16_PRODUCTS, random);
+    const Floats unrounded = problem.solve(*engines.back(), cell, false, 1);
+    for (const Engine* engine : engines) {
+        const Floats got = problem.solve(*engine, cell, true, 1);
+        const double worst = difference(got, unrounded);
+        expect(worst < 0.1, cell, engine->isa, s, "is far from float32 in products of bfloat16", worst);
+        const Floats shared = problem.solve(*engine, cell, true, 3);
+        expect(std::memcmp(got.data(), shared.data(), got.size() * 4) == 0, cell, engine->isa, s, "differs in products of bfloat16 by threads", 0);
+    }
+}
+
 // A linear layer and one with cross-entropy: inputs, and all that they give.
 struct LinearProblem {
     long M, D, V;
@@ -330,6 +343,7 @@ int main(int argc, char** argv) {
                           flags[0], flags[1], flags[2], flags[3], flags[4]};
             check(engines, engines[0]->cell(k), s, random);
             check_compact(engines, engines[0]->cell(k), s, random);
+            check_products(engines, engines[0]->cell(k), s, random);
         }
     for (long round = 0; round < rounds; ++round, ++count) {
         const bool large = round % 4 == 3;

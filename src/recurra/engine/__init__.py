@@ -2,7 +2,7 @@
 
 call        what a layer asks, and what it gets; the mask of real steps
 weights     packed parameters, seen by gate
-compact     the same with matrices of bfloat16 or int8
+compact     the same with matrices of bfloat16 or int8, products of bfloat16
 reference   the cell's own equations with tensors: always there, on any device, in any type; the specification
 step_recording  the same, for who wants to see every value of every step
 cpu         the fused native engine, forward and backward, for float32 on the CPU
@@ -88,7 +88,7 @@ def record(calls: Sequence[Call], *, backend: str = "auto", operated: bool) -> l
 
     Raises ConfigError as `run_many` does.
     """
-    if operated and all(operator.fits(call.x, backend) for call in calls):
+    if operated and all(operator.fits(call, backend) for call in calls):
         return [operator.run(call) for call in calls]
     found: list[Result] = _apart(calls, backend)
     return found

@@ -1,7 +1,8 @@
 """Weights of fewer bits, for inference: matrices of bfloat16, or of int8 with a scale a row; sums stay float32.
 
 A matrix stands for the float32 numbers that `opened` gives, and the native engine computes with just these: results
-have the bits of the same layer with them as its weights.
+have the bits of the same layer with them as its weights. With `bfloat16_products`, inputs and states are rounded too
+where a matrix multiplies them, and the processor's instructions decide in which order float32 sums are made.
 """
 
 from __future__ import annotations
@@ -17,15 +18,18 @@ from recurra.engine.memory import PLAIN
 
 FLOAT32 = "float32"
 # The types, and the numbers by which the native engine knows them (native/recurrent/job.h).
-TYPES = {"bfloat16": torch.bfloat16, "int8": torch.int8}
-NUMBERS = {FLOAT32: 0, "bfloat16": 1, "int8": 2}
+# What products of PRODUCTS take is rounded too; processors multiply pairs of such numbers faster than float32.
+PRODUCTS = "bfloat16_products"
+TYPES = {"bfloat16": torch.bfloat16, "int8": torch.int8, PRODUCTS: torch.bfloat16}
+NUMBERS = {FLOAT32: 0, "bfloat16": 1, "int8": 2, PRODUCTS: 3}
 LARGEST = 127
 
 
 def rounded(matrix: Tensor, precision: str) -> tuple[Tensor, Tensor | None]:
     """A float32 matrix (rows, columns) in fewer bits, and the scales (rows,) of int8, else None.
 
-    bfloat16: the nearest, ties to even. int8: the nearest of -127 .. 127 times the row's largest magnitude / 127.
+    bfloat16, for its products too: the nearest, ties to even. int8: the nearest of -127 .. 127 times the row's largest
+    magnitude / 127.
     Raises ConfigError if a number is not finite.
     """
     if not torch.isfinite(matrix).all():
@@ -58,6 +62,11 @@ class Compact(NamedTuple):
     def tensors(self) -> tuple[Tensor, ...]:
         """All of them: what is stored, then the scales."""
         return *self.stored.values(), *self.scales.values()
+
+    @property
+    def rounds_arguments(self) -> bool:
+        """Whether what a matrix multiplies is rounded as well."""
+        return self.precision == PRODUCTS
 
     def refusal(self) -> str | None:
         """Why the native engine cannot take these as they are, or None."""

@@ -49,6 +49,8 @@ def refusal(call: Call) -> str | None:
     """Why this executor cannot do the call, or None if it can."""
     if call.cell.name not in TWINS or call.cell is not CELLS[call.cell.name]:
         return f"torch has no fused form of cell '{call.cell.name}' (it has: {', '.join(TWINS)})"
+    if call.weights.compact is not None and call.weights.compact.rounds_arguments:
+        return "torch's fused layers round no inputs and states"
     if any(z is not None for z in call.zoneout):
         return "torch's fused layers have no zoneout"
     if call.recurrent_mask is not None:

@@ -38,8 +38,11 @@ def has_operator(cell: Cell) -> bool:
     return cpu.available() and cell.name in BUILT_IN and CELLS[cell.name] is cell
 
 
-def fits(x: Tensor, backend: str) -> bool:
-    """Whether a call with this input and backend can be recorded as the operator."""
+def fits(call: Call, backend: str) -> bool:
+    """Whether a call with this backend can be recorded as the operator, which rounds nothing."""
+    x, compact = call.x, call.weights.compact
+    if compact is not None and compact.rounds_arguments:
+        return False
     return backend in ("auto", "cpu") and x.dtype is torch.float32 and x.device.type == "cpu"
 
 

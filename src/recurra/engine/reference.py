@@ -81,7 +81,7 @@ def _hoist(x: Tensor, weights: Weights) -> Sequence[Tensor]:
     """W x for all steps and gates: T tensors (N, G*H)."""
     # One GEMM for all steps: W x_t does not wait for h. unbind, since indexing T times would make T gradients of
     # the whole tensor, which is quadratic in T.
-    return torch.nn.functional.linear(x, weights.packed["weight_ih"]).unbind(0)
+    return torch.nn.functional.linear(weights.argument(x), weights.packed["weight_ih"]).unbind(0)
 
 
 def _zone(zoneout: Zoneout, t: int, old: Tensor, new: Tensor) -> Tensor:
@@ -98,6 +98,7 @@ class _StepParameters:
 
     def __init__(self, weights: Weights, recurrent_mask: Tensor | None) -> None:
         self.mask = recurrent_mask
+        self.argument = weights.argument
         self.kinds = weights.by_kind()
         self.no_bias = weights.packed["weight_ih"].new_zeros(())
         self.input_gates = {gate: k for k, gate in enumerate(self.kinds["W"])}
@@ -119,12 +120,12 @@ class _StepParameters:
         if gate not in self.products:
             wave = self.waves[gate]
             h = h if self.mask is None else masked(h, self.mask)
-            blocks = torch.nn.functional.linear(h, self.wave_weights[wave]).chunk(len(wave), -1)
+            blocks = torch.nn.functional.linear(self.argument(h), self.wave_weights[wave]).chunk(len(wave), -1)
             self.products.update(zip(wave, blocks, strict=True))
         return self.products[gate]
 
     def P(self, gate: str, h: Tensor) -> Tensor:
-        return torch.nn.functional.linear(h, self.kinds["P"][gate])
+        return torch.nn.functional.linear(self.argument(h), self.kinds["P"][gate])
 
     def b(self, gate: str) -> Tensor:
         return self.kinds["b"][gate] if "b" in self.kinds else self.no_bias

@@ -32,6 +32,10 @@ class Weights:
         """Of matrices of fewer bits."""
         return cls(cell, Opened(compact), kept, compact)
 
+    def argument(self, x: torch.Tensor) -> torch.Tensor:
+        """x as the matrices multiply it: rounded to bfloat16 where that is asked for."""
+        return x.bfloat16().to(x.dtype) if self.compact is not None and self.compact.rounds_arguments else x
+
     @property
     def tensors(self) -> tuple[torch.Tensor, ...]:
         """What is in memory."""

@@ -157,8 +157,8 @@ class Recurrent(nn.Module):
         """The parameters of one layer and direction, as the engine takes them."""
         kept = self._shortest[layer * self.num_directions + direction].kept
         compact = None if self.precision == FLOAT32 else self._compact(layer, direction)
-        # Where there is a gradient, or a recording, the numbers that they stand for.
-        if compact is None or torch.is_grad_enabled() or recording():
+        # Where there is a gradient, or a recording, the numbers that they stand for; what they multiply stays rounded.
+        if compact is None or ((torch.is_grad_enabled() or recording()) and not compact.rounds_arguments):
             return Weights(self.cell, self._packed(layer, direction), kept)
         return Weights.of(self.cell, compact, kept)
 

@@ -44,7 +44,8 @@ def load(
 ) -> Run:
     """Open a run folder. device: where it answers; auto takes a GPU where there is one
 
-    weights: what the matrices of its recurrent layers become: float32; bfloat16 takes half the memory, int8 a quarter
+    weights: what the matrices of its recurrent layers become: float32; bfloat16 takes half the memory, int8 a quarter;
+             bfloat16_products rounds what they multiply too (see `recurra.nn.quantize`)
     cells: files with cells of your own, which are run; a run folder holds its own cell as data, and needs none
     progress: who hears its notes: True prints them on standard error, False keeps silent; or a callback
     Raises RunError for a folder that is no run, is damaged, or whose training has not ended;
