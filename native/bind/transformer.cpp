@@ -61,19 +61,39 @@ Norm norm(const Addresses& addresses, std::size_t k, long kind, float eps) {
     return {static_cast<int>(kind), at<const float>(addresses.at(k)), at<const float>(addresses.at(k + 1)), eps};
 }
 
-// addresses: weight and bias of projection, out, query, across, first, second and three norms.
-// options: units of the feed-forward part, activation, gated, norm_first, kinds of the norms. eps: of the norms.
-TransformerLayer layer_of(long d, const Addresses& addresses, const Sizes& options, const std::vector<float>& eps) {
-    const long units = options.at(0);
+// options: units of the feed-forward part, activation, gated, norm_first, kinds of the norms.
+TransformerLayer layer_with(const Sizes& options) {
     TransformerLayer made{};
     made.activation = static_cast<int>(options.at(1)), made.gated = options.at(2), made.norm_first = options.at(3);
+    return made;
+}
+
+void set_norms(TransformerLayer& layer, std::size_t count, const Addresses& addresses, std::size_t from, const Sizes& options,
+               const std::vector<float>& eps) {
+    for (std::size_t k = 0; k < count; ++k) layer.norms[k] = norm(addresses, from + 2 * k, options.at(4 + k), eps.at(k));
+}
+
+// addresses: weight and bias of projection, out, query, across, first, second and three norms.
+TransformerLayer decoder_layer(long d, const Addresses& addresses, const Sizes& options, const std::vector<float>& eps) {
+    TransformerLayer made = layer_with(options);
     made.projection = linear(addresses, 0, d, 3 * d);
     made.out = linear(addresses, 2, d, d);
     made.query = linear(addresses, 4, d, d);
     made.across = linear(addresses, 6, d, d);
-    made.first = linear(addresses, 8, d, units * (1 + made.gated));
-    made.second = linear(addresses, 10, units, d);
-    for (std::size_t k = 0; k < 3; ++k) made.norms[k] = norm(addresses, 12 + 2 * k, options.at(4 + k), eps.at(k));
+    made.first = linear(addresses, 8, d, options.at(0) * (1 + made.gated));
+    made.second = linear(addresses, 10, options.at(0), d);
+    set_norms(made, 3, addresses, 12, options, eps);
+    return made;
+}
+
+// addresses: weight and bias of projection, out, first, second and two norms.
+TransformerLayer encoder_layer(long d, const Addresses& addresses, const Sizes& options, const std::vector<float>& eps) {
+    TransformerLayer made = layer_with(options);
+    made.projection = linear(addresses, 0, d, 3 * d);
+    made.out = linear(addresses, 2, d, d);
+    made.first = linear(addresses, 4, d, options.at(0) * (1 + made.gated));
+    made.second = linear(addresses, 6, options.at(0), d);
+    set_norms(made, 2, addresses, 8, options, eps);
     return made;
 }
 
@@ -85,7 +105,7 @@ public:
                 const std::vector<std::vector<float>>& eps, const Addresses& ends)
         : engine_(engine_of(isa)) {
         job_.d = sizes.at(0), job_.heads = sizes.at(1), job_.vocabulary = sizes.at(2);
-        for (std::size_t k = 0; k < layers.size(); ++k) layers_.push_back(layer_of(job_.d, layers[k], options.at(k), eps.at(k)));
+        for (std::size_t k = 0; k < layers.size(); ++k) layers_.push_back(decoder_layer(job_.d, layers[k], options.at(k), eps.at(k)));
         job_.norm = norm(ends, 2, sizes.at(3), eps.at(layers.size()).at(0));
         job_.output = linear(ends, 0, job_.d, job_.vocabulary);
         job_.num_layers = static_cast<long>(layers_.size());
@@ -144,6 +164,26 @@ private:
     }
 };
 
+// sizes: rows, d, heads, sequences, causal, window, kind of the last norm, threads. addresses: x, spans, turns, steps, weight and bias
+// of that norm. layers: as of a decoder, without attention to a source.
+void encode(const std::string& isa, const Sizes& sizes, const std::vector<Addresses>& layers, const std::vector<Sizes>& options,
+            const std::vector<std::vector<float>>& eps, const Addresses& addresses) {
+    const TransformerEngine& engine = engine_of(isa);
+    EncoderJob job{};
+    job.rows = sizes.at(0), job.d = sizes.at(1), job.heads = sizes.at(2), job.sequences = sizes.at(3);
+    job.causal = sizes.at(4), job.window = sizes.at(5), job.threads = team(sizes.at(7));
+    job.x = at<float>(addresses.at(0)), job.spans = at<const Span>(addresses.at(1));
+    job.turns = at<const float>(addresses.at(2)), job.steps = at<const std::int64_t>(addresses.at(3));
+    job.norm = norm(addresses, 4, sizes.at(6), eps.at(layers.size()).at(0));
+    std::vector<TransformerLayer> made;
+    for (std::size_t k = 0; k < layers.size(); ++k) made.push_back(encoder_layer(job.d, layers[k], options.at(k), eps.at(k)));
+    job.layers = made.data(), job.num_layers = static_cast<long>(made.size());
+    const nb::gil_scoped_release other_threads;
+    const Memory scratch(static_cast<std::size_t>(engine.encoder_bytes(job)));
+    job.scratch = scratch.at();
+    engine.encode(job);
+}
+
 }  // namespace
 
 void bind_transformer(nb::module_& m) {
@@ -153,4 +193,5 @@ void bind_transformer(nb::module_& m) {
              "isa"_a, "sizes"_a, "layers"_a, "options"_a, "eps"_a, "ends"_a)
         .def_prop_ro("nbytes", &DecoderPlan::bytes)
         .def("step", &DecoderPlan::step, "sizes"_a, "scale"_a, "addresses"_a);
+    m.def("encode", &encode, "isa"_a, "sizes"_a, "layers"_a, "options"_a, "eps"_a, "addresses"_a);
 }

@@ -218,7 +218,7 @@ private:
 
     void feed_forward(const TransformerLayer& layer) const {
         apply(layer.first, before(layer, 2), rows_, wide_);
-        for (long n = 0; n < rows_; ++n) activate(layer, wide_.row(n));
+        for (long n = 0; n < rows_; ++n) activate(layer, wide_.row(n), wide_.row(n));
         apply(layer.second, wide_, rows_, y_);
         add_part(layer, layer.norms[2], x_, y_, rows_, job_.d);
     }

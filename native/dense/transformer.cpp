@@ -1,5 +1,6 @@
 // Layers of a Transformer for one instruction set: compiled once for each, like linear.cpp.
 #include "decoder_step.h"
+#include "encoder_rows.h"
 
 #define RECURRA_NAME_(isa) transformer_##isa
 #define RECURRA_NAME(isa) RECURRA_NAME_(isa)
@@ -8,7 +9,12 @@
 
 namespace recurra {
 extern const TransformerEngine RECURRA_NAME(RECURRA_ISA) = {
-    RECURRA_TEXT(RECURRA_ISA),        RECURRA_ISA::transformer::packed_bytes, RECURRA_ISA::transformer::pack,
-    RECURRA_ISA::transformer::step_bytes, RECURRA_ISA::transformer::step,
+    RECURRA_TEXT(RECURRA_ISA),
+    RECURRA_ISA::transformer::packed_bytes,
+    RECURRA_ISA::transformer::pack,
+    RECURRA_ISA::transformer::step_bytes,
+    RECURRA_ISA::transformer::step,
+    RECURRA_ISA::transformer::encoder_bytes,
+    RECURRA_ISA::transformer::encode,
 };
 }  // namespace recurra

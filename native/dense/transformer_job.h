@@ -64,12 +64,31 @@ struct DecoderJob {
     char* scratch;
 };
 
+// Rows of sequences through all layers of an encoder, in place. Of a layer's norms the first two are those of its parts.
+struct EncoderJob {
+    const TransformerLayer* layers;
+    long num_layers, d, heads;
+    Norm norm;
+    int threads;
+    long rows;
+    float* x;           // (rows, d)
+    const Span* spans;  // (sequences,), keys as queries
+    long sequences;
+    bool causal;
+    long window;               // of a causal one: keys that a query sees, 0: all
+    const float* turns;        // (positions, size) cosines and sines of rotary positions, or null
+    const std::int64_t* steps; // (rows,): the position of each
+    char* scratch;
+};
+
 struct TransformerEngine {
     const char* isa;
     long (*packed_bytes)(const Linear&);
     void (*pack)(Linear&, char*);  // sets panels and start
     long (*step_bytes)(const DecoderJob&);
     void (*step)(const DecoderJob&);
+    long (*encoder_bytes)(const EncoderJob&);
+    void (*encode)(const EncoderJob&);
 };
 
 extern const TransformerEngine transformer_portable;

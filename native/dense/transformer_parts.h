@@ -136,6 +136,13 @@ inline V erf(V x) {
     return with_sign_of(x, select(a < 0.85f, p * a, 1.0f - exp_negative(-(q * b))));
 }
 
+// The first numbers of a vector, zeros behind them: nothing beyond is read.
+inline V first_of(const float* x, long count) {
+    V v{};
+    for (long i = 0; i < count; ++i) v[i] = x[i];
+    return v;
+}
+
 // Hendrycks & Gimpel 2016, arXiv:1606.08415: x Phi(x), and with tanh.
 inline V gelu(V x) { return x * 0.5f * (1.0f + erf(x * 0.70710678118654752f)); }
 inline V gelu_tanh(V x) {
@@ -145,26 +152,27 @@ inline V gelu_tanh(V x) {
 inline V silu(V x) { return x * sigmoid(x); }
 
 template <typename Function>
-void activate(const Function& f, bool gated, float* x, long units) {
+void activate(const Function& f, bool gated, const float* x, float* y, long units) {
     for (long i = 0; i < units; i += VL) {
-        V v = f(tail(load(x + i), units - i));
-        if (gated) v *= tail(load(x + units + i), units - i);
-        if (i + VL <= units) {
-            store(x + i, v);
+        const long left = units - i;
+        V v = f(left < VL ? first_of(x + i, left) : load(x + i));
+        if (gated) v *= left < VL ? first_of(x + units + i, left) : load(x + units + i);
+        if (left >= VL) {
+            store(y + i, v);
             continue;
         }
-        for (long k = 0; i + k < units; ++k) x[i + k] = v[k];
+        for (long k = 0; k < left; ++k) y[i + k] = v[k];
     }
 }
 
-// In place: of a gated layer the first half takes the product.
-inline void activate(const TransformerLayer& layer, float* x) {
+// The function of a layer's units, or of a gated one its product with the second half; y may be x.
+inline void activate(const TransformerLayer& layer, const float* x, float* y) {
     const long units = layer.second.inputs;
     switch (layer.activation) {
-        case RELU: return activate([](V v) { return relu(v); }, layer.gated, x, units);
-        case GELU: return activate([](V v) { return gelu(v); }, layer.gated, x, units);
-        case GELU_TANH: return activate([](V v) { return gelu_tanh(v); }, layer.gated, x, units);
-        default: return activate([](V v) { return silu(v); }, layer.gated, x, units);
+        case RELU: return activate([](V v) { return relu(v); }, layer.gated, x, y, units);
+        case GELU: return activate([](V v) { return gelu(v); }, layer.gated, x, y, units);
+        case GELU_TANH: return activate([](V v) { return gelu_tanh(v); }, layer.gated, x, y, units);
+        default: return activate([](V v) { return silu(v); }, layer.gated, x, y, units);
     }
 }
 

@@ -1,6 +1,6 @@
-"""A Transformer's decoder in float64, a target and its source at a time, from Vaswani et al. 2017 and what amends it.
+"""A Transformer in float64, a sequence at a time, from Vaswani et al. 2017 and what amends it.
 
-Weights by the names of torch.nn.TransformerDecoder, without a prefix.
+Weights by the names of torch.nn.TransformerEncoder and TransformerDecoder, without a prefix.
 """
 
 from __future__ import annotations
@@ -53,6 +53,22 @@ def decoder(w: Mapping[str, Array], x: Array, source: Array, layers: int, how: M
     return norm(w, "norm", x, how) if how.norm_first else x
 
 
+def encoder(w: Mapping[str, Array], x: Array, layers: int, how: Manner, *, last: bool) -> Array:
+    """(T, d) of vectors of steps (T, d), each of which sees all. last: whether a norm is behind the last layer"""
+    for k in range(layers):
+        own = {name.removeprefix(f"layers.{k}."): part for name, part in w.items()}
+
+        def itself(y: Array, own: Mapping[str, Array] = own) -> Array:
+            return attention(own, "self_attn", y, y, how, causal=False)
+
+        def fed(y: Array, own: Mapping[str, Array] = own) -> Array:
+            return feed_forward(own, y, how.activation)
+
+        for n, part in enumerate((itself, fed), 1):
+            x = x + part(norm(own, f"norm{n}", x, how)) if how.norm_first else norm(own, f"norm{n}", x + part(x), how)
+    return norm(w, "norm", x, how) if last else x
+
+
 def norm(w: Mapping[str, Array], name: str, x: Array, how: Manner) -> Array:
     """Ba et al. 2016, equation 4; or Zhang & Sennrich 2019, arXiv:1910.07467, equation 4."""
     if how.norm == "layer":
@@ -69,7 +85,7 @@ def attention(w: Mapping[str, Array], name: str, x: Array, seen: Array, how: Man
     for h in range(how.heads):
         part = slice(h * size, (h + 1) * size)
         queries, keys = q[:, part], k[:, part]
-        if how.rotary and causal:
+        if how.rotary and seen is x:
             queries, keys = turned(queries), turned(keys)
         for t in range(len(x)):
             count = t + 1 if causal else len(seen)

@@ -1,7 +1,8 @@
-"""Steps of a Transformer's decoder as one native call each, float32 on the CPU: weights are packed before the first.
+"""Layers of a Transformer in one native call, float32 on the CPU: an encoder's rows, and each step of a decoder.
 
-A row has the same bits alone and among others, for any number of threads. Beside the readable path, layer by layer in
-torch's functions, results differ by rounding.
+A decoder's weights are packed before its first step; an encoder's are read where they are, in each call. A row has the
+same bits alone and among others, for any number of threads. Beside the readable path, layer by layer in torch's
+functions, results differ by rounding.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch import Tensor
 from recurra.engine import cpu
 from recurra.engine.call import recording, transformed
 from recurra.engine.memory import PLAIN, address, in_order
+from recurra.engine.span_attention import Spans
 
 # In the order in which native code numbers them.
 ACTIVATIONS = ("relu", "gelu", "gelu_tanh", "silu")
@@ -85,9 +87,37 @@ class DecoderLayerNumbers:
     @property
     def options(self) -> list[int]:
         """As native code reads them."""
-        kinds = [NORMS.index(norm.kind) for norm in self.norms]
-        units = self.second.weight.shape[1]
-        return [units, ACTIVATIONS.index(self.activation), int(self.gated), int(self.norm_first), *kinds]
+        return _options(self)
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderLayerNumbers:
+    """A layer: attention to itself, a feed-forward part, and the norm of each; else as `DecoderLayerNumbers`."""
+
+    projection: LinearNumbers
+    out: LinearNumbers
+    first: LinearNumbers
+    second: LinearNumbers
+    norms: tuple[NormNumbers, NormNumbers]
+    activation: str
+    gated: bool
+    norm_first: bool
+
+    @property
+    def linears(self) -> tuple[LinearNumbers, ...]:
+        """The linear maps, in the order in which they come."""
+        return self.projection, self.out, self.first, self.second
+
+    @property
+    def options(self) -> list[int]:
+        """As native code reads them."""
+        return _options(self)
+
+
+def _options(layer: EncoderLayerNumbers | DecoderLayerNumbers) -> list[int]:
+    kinds = [NORMS.index(norm.kind) for norm in layer.norms]
+    units = layer.second.weight.shape[1]
+    return [units, ACTIVATIONS.index(layer.activation), int(layer.gated), int(layer.norm_first), *kinds]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,11 +188,53 @@ class DecoderPlan:
         return made
 
 
-def can_step(tensors: Sequence[Tensor]) -> bool:
-    """Whether a plan can be made of such weights: plain float32 on the CPU, without gradients, not recorded."""
-    if torch.is_grad_enabled() or recording() or not all(_is_plain(t) for t in tensors) or transformed(tensors):
+def encode(
+    x: Tensor,
+    layers: Sequence[EncoderLayerNumbers],
+    norm: NormNumbers,
+    spans: Spans,
+    *,
+    num_heads: int,
+    causal: bool = False,
+    window: int = 0,
+    turns: Tensor | None = None,
+    steps: Tensor | None = None,
+) -> Tensor:
+    """(S, d) of rows (S, d) through layers, and a norm behind the last.
+
+    spans: sequences whose keys are their own rows      causal, window: as of `span_attention.attend`
+    turns: (positions, d / heads) cosines and sines of rotary positions, or None      steps: (S,) of each row
+    The caller has asked `can_run`.
+    """
+    made = in_order(x.detach()).clone()
+    (S, d), threads = made.shape, torch.get_num_threads()
+    matrices = [[one.in_order() for one in layer.linears] for layer in layers]
+    norms = [[one.in_order() for one in layer.norms] for layer in layers] + [[norm.in_order()]]
+    work = 2 * S * sum(one.weight.numel() for each in matrices for one in each)
+    sizes = [S, d, num_heads, len(spans.table), int(causal), window, NORMS.index(norm.kind)]
+    cpu._native.encode(
+        cpu.instruction_set(),
+        [*sizes, threads if work >= cpu.SMALLEST_SHARED_CALL else 1],
+        [_addresses(found) + _addresses(each) for found, each in zip(matrices, norms, strict=False)],
+        [layer.options for layer in layers],
+        [[one.eps for one in each] for each in norms],
+        [made.data_ptr(), spans.table.data_ptr(), address(turns), address(steps), *norms[-1][0].addresses],
+    )
+    return made
+
+
+def can_run(tensors: Sequence[Tensor]) -> bool:
+    """Whether layers of such weights, and such rows, can run: plain float32 on the CPU, no gradient, not recorded."""
+    if recording() or not all(_is_plain(t) for t in tensors) or transformed(tensors):
         return False
-    return cpu.available() and hasattr(cpu._native, "DecoderPlan")  # not in an engine built before
+    if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
+        return False
+    return cpu.available() and hasattr(cpu._native, "encode")  # not in an engine built before
+
+
+def can_step(tensors: Sequence[Tensor]) -> bool:
+    """Whether a plan can be made of such weights: as `can_run`, and where no gradient is asked for at all."""
+    return not torch.is_grad_enabled() and can_run(tensors)
 
 
 def _is_plain(t: Tensor) -> bool:

@@ -36,6 +36,7 @@ from recurra.nn import SteadyLinear
 from recurra.nn.pool import Last
 from recurra.nn.transformer import Rows, TransformerEncoderLayer
 from recurra.nn.transformer.layers import ACTIVATIONS
+from recurra.nn.transformer.whole import through
 
 Family = Literal["bert", "distilbert", "roberta"]
 # Named in an error or a note, at most.
@@ -139,11 +140,7 @@ class Pretrained(nn.Module):
 
     def _through(self, blocks: Iterable[nn.Module], x: Tensor, lengths: Tensor) -> Tensor:
         rows = Rows.of(len(x), lengths)
-        y = rows.packed(x)
-        for block in blocks:
-            assert isinstance(block, TransformerEncoderLayer)
-            y = block.rows(y, rows)
-        return rows.padded(y)
+        return rows.padded(through(blocks, rows.packed(x), rows))
 
     def _summary(self, outputs: Tensor) -> Tensor:
         """(N, M): of the first step; of no steps zero."""

@@ -18,6 +18,7 @@ from recurra.nn.transformer import Rows, TransformerEncoderLayer
 from recurra.nn.transformer.attention import Cache
 from recurra.nn.transformer.layers import NORMS
 from recurra.nn.transformer.positions import Places, unused_positions
+from recurra.nn.transformer.whole import through
 
 
 class Transformer(nn.Module):
@@ -85,23 +86,22 @@ class Transformer(nn.Module):
         before = [int(n) for n in states["steps_l0"][:, 0].tolist()] if "steps_l0" in states else [0] * x.shape[1]
         rows = Rows.of(len(x), lengths, [min(n, self.window) for n in before])
         y = self._placed(rows.packed(x), rows, before)
+        if not self.causal:
+            y = through(self.blocks, y, rows, self.norm)
+            return Encoded(rows.padded(y), lengths, rows.means(y), {})
         after: dict[str, Tensor] = {}
         for k, block in enumerate(self.blocks):
             assert isinstance(block, TransformerEncoderLayer)
             cache = self._cache(states, k, x.shape[1], y)
             y, keys, values = block.with_keys(y, rows, cache)
-            if self.causal:
-                after |= {
-                    f"{n}_l{k}": self._kept(*pair, rows)
-                    for n, pair in zip("kv", zip((keys, values), cache, strict=True), strict=True)
-                }
-        y = self.norm(y)
-        outputs = rows.padded(y)
-        if self.causal:
-            counts = torch.tensor(before, dtype=torch.int64, device=x.device) + lengths
-            after["steps_l0"] = counts.to(x.dtype).unsqueeze(1)
-            return Encoded(outputs, lengths, last_real(outputs, lengths), after)
-        return Encoded(outputs, lengths, rows.means(y), {})
+            after |= {
+                f"{n}_l{k}": self._kept(*pair, rows)
+                for n, pair in zip("kv", zip((keys, values), cache, strict=True), strict=True)
+            }
+        outputs = rows.padded(self.norm(y))
+        counts = torch.tensor(before, dtype=torch.int64, device=x.device) + lengths
+        after["steps_l0"] = counts.to(x.dtype).unsqueeze(1)
+        return Encoded(outputs, lengths, last_real(outputs, lengths), after)
 
     def _placed(self, x: Tensor, rows: Rows, before: list[int]) -> Tensor:
         """(S, hidden_size): vectors of steps with their positions."""

@@ -159,10 +159,9 @@ class TransformerEncoder(nn.Module):
 
     def rows(self, x: Tensor, rows: Rows) -> Tensor:
         """(S, d) of rows (S, d)."""
-        for layer in self.layers:
-            assert isinstance(layer, TransformerEncoderLayer)
-            x = layer.rows(x, rows)
-        return x if self.norm is None else self.norm(x)
+        from recurra.nn.transformer.whole import through  # which knows these layers
+
+        return through(self.layers, x, rows, self.norm)
 
 
 def by_steps(

@@ -5,11 +5,36 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
 
-from recurra.engine.transformer import DecoderLayerNumbers, LinearNumbers, NormNumbers
+from recurra.engine.transformer import DecoderLayerNumbers, EncoderLayerNumbers, LinearNumbers, NormNumbers
 from recurra.nn.linear import SteadyLinear
 from recurra.nn.transformer.attention import CrossAttention, SelfAttention
 from recurra.nn.transformer.decoder_layers import TransformerDecoderLayer
-from recurra.nn.transformer.layers import FUNCTIONS, Function
+from recurra.nn.transformer.layers import FUNCTIONS, Function, TransformerEncoderLayer
+
+
+def encoder_layer_numbers(layer: nn.Module) -> EncoderLayerNumbers | None:
+    """Of a layer of an encoder; None as `decoder_layer_numbers`."""
+    if type(layer) is not TransformerEncoderLayer or type(layer.self_attn) is not SelfAttention:
+        return None
+    itself, norms = layer.self_attn, (norm_numbers(layer.norm1), norm_numbers(layer.norm2))
+    activation = _word_of(layer.activation)
+    if (
+        activation is None
+        or norms[0] is None
+        or norms[1] is None
+        or not _are_linear(itself.out_proj, layer.linear1, layer.linear2)
+    ):
+        return None
+    return EncoderLayerNumbers(
+        projection=LinearNumbers(itself.in_proj_weight, itself.in_proj_bias),
+        out=linear_numbers(itself.out_proj),
+        first=linear_numbers(layer.linear1),
+        second=linear_numbers(layer.linear2),
+        norms=(norms[0], norms[1]),
+        activation=activation,
+        gated=layer.gated,
+        norm_first=layer.norm_first,
+    )
 
 
 def decoder_layer_numbers(layer: nn.Module) -> DecoderLayerNumbers | None:
@@ -53,6 +78,11 @@ def norm_numbers(module: nn.Module) -> NormNumbers | None:
     return None
 
 
+def is_watched(module: nn.Module) -> bool:
+    """Whether something else wants to run when a part of it is called, or a part has dropout now."""
+    return is_hooked(module) or any(m.training for m in module.modules())
+
+
 def is_hooked(module: nn.Module) -> bool:
     """Whether something else wants to run when a part of it is called."""
     if torch_module._has_any_global_hook():  # type: ignore[no-untyped-call]
@@ -60,17 +90,22 @@ def is_hooked(module: nn.Module) -> bool:
     return any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks for m in module.modules())
 
 
-def tensors_of(layer: DecoderLayerNumbers) -> list[Tensor]:
+def tensors_of(layer: EncoderLayerNumbers | DecoderLayerNumbers) -> list[Tensor]:
     """All numbers of a layer."""
     found = [(one.weight, one.bias) for one in layer.linears] + [(one.weight, one.bias) for one in layer.norms]
     return [t for pair in found for t in pair if t is not None]
 
 
 def _as_made(layer: TransformerDecoderLayer) -> bool:
-    """Whether its parts are those that it was made with: a part may be exchanged for another."""
-    linears = (layer.self_attn.out_proj, layer.multihead_attn.out_proj, layer.linear1, layer.linear2)
+    """Whether its parts are of the classes that it was made with: a part may be exchanged for another."""
     attentions = type(layer.self_attn) is SelfAttention and type(layer.multihead_attn) is CrossAttention
-    return attentions and all(type(one) in (SteadyLinear, nn.Linear) for one in linears)
+    return attentions and _are_linear(
+        layer.self_attn.out_proj, layer.multihead_attn.out_proj, layer.linear1, layer.linear2
+    )
+
+
+def _are_linear(*modules: nn.Module) -> bool:
+    return all(type(one) in (SteadyLinear, nn.Linear) for one in modules)
 
 
 def _word_of(function: Function) -> str | None:

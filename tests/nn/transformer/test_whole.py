@@ -1,0 +1,148 @@
+"""All layers of an encoder in one native call: the papers in NumPy, bits, and where layers run one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from oracles import transformer as oracle
+from recurra.engine import cpu
+from recurra.nn import TransformerEncoder, TransformerEncoderLayer
+from recurra.nn.transformer import Rows, whole
+from recurra.nn.transformer.layers import made_norm
+from recurra.nn.transformer.whole import through
+
+pytestmark = pytest.mark.skipif(not cpu.available(), reason="this installation has no native engine")
+LENGTHS = (17, 1, 0, 50, 5)  # more queries than attention holds at once, and none
+
+WAYS: Sequence[dict[str, Any]] = (
+    {"activation": "relu"},
+    {"activation": "gelu", "norm_first": True},
+    {"activation": "swiglu", "norm": "rms", "norm_first": True, "rotary": True},
+    {"activation": "gelu_tanh", "dim_feedforward": 37, "rotary": True},
+    {"activation": "geglu", "norm_first": True, "dim_feedforward": 20},
+    {"activation": "silu", "norm": "rms"},
+)
+
+
+def made(d: int = 16, heads: int = 2, **options: Any) -> TransformerEncoder:
+    torch.manual_seed(0)
+    layer = TransformerEncoderLayer(d, heads, **{"dim_feedforward": 4 * d, **options})
+    last = made_norm(options.get("norm", "layer"), d, 1e-5, bias=True) if options.get("norm_first") else None
+    model = TransformerEncoder(layer, 2, last)
+    for name, p in model.named_parameters():
+        if p.dim() == 1:
+            nn.init.normal_(p, 1.0 if "norm" in name and "weight" in name else 0.0, 0.3)
+        else:
+            nn.init.normal_(p, 0.0, p.shape[1] ** -0.5)  # each layer of its own
+    return model.eval()
+
+
+def texts(d: int) -> tuple[Tensor, Rows]:
+    """Rows of all sequences, one behind the other."""
+    random = torch.Generator().manual_seed(1)
+    rows = Rows.of(max(LENGTHS), torch.tensor(LENGTHS))
+    return torch.randn(sum(LENGTHS), d, generator=random), rows
+
+
+def ran_at_once(model: TransformerEncoder, x: Tensor, rows: Rows) -> bool:
+    return whole._at_once(list(model.layers), x, rows, model.norm) is not None
+
+
+@pytest.mark.parametrize(("d", "heads"), [(16, 2), (10, 1), (72, 2)])
+@pytest.mark.parametrize("options", WAYS)
+def test_it_is_the_papers(options: dict[str, Any], d: int, heads: int) -> None:
+    model, (x, rows) = made(d, heads, **options), texts(d)
+    with torch.no_grad():
+        assert ran_at_once(model, x, rows)
+        found = through(model.layers, x, rows, model.norm).numpy()
+    words = {k: v for k, v in options.items() if k != "dim_feedforward"}
+    weights = {name: p.double().numpy() for name, p in model.state_dict().items()}
+    how = oracle.Manner(heads, **{"norm_first": False, **words})
+    for group in rows.groups:
+        own = x[group.rows].double().numpy()
+        expected = oracle.encoder(weights, own, 2, how, last=model.norm is not None)
+        np.testing.assert_allclose(found[group.rows], expected, rtol=2e-5, atol=2e-5)  # float32
+
+
+@pytest.mark.parametrize("options", WAYS)
+def test_a_sequence_has_the_same_bits_alone_among_others_and_on_two_threads(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cpu, "SMALLEST_SHARED_CALL", 0)
+    model, (x, rows), threads = made(24, 3, **options), texts(24), torch.get_num_threads()
+    with torch.no_grad():
+        together = through(model.layers, x, rows, model.norm)
+        try:
+            torch.set_num_threads(2)
+            assert torch.equal(through(model.layers, x, rows, model.norm), together)
+        finally:
+            torch.set_num_threads(threads)
+        for group in rows.groups:
+            alone = Rows.of(group.length, torch.tensor([group.length]))
+            assert torch.equal(through(model.layers, x[group.rows], alone, model.norm), together[group.rows])
+
+
+def test_many_rows_go_through_the_feed_forward_part_in_pieces() -> None:
+    model = made(8, 1, activation="relu", dim_feedforward=12)
+    rows, x = Rows.of(300, torch.tensor([300] * 4)), torch.randn(1200, 8)
+    with torch.no_grad():
+        found = through(model.layers, x, rows)
+        alone = Rows.of(300, torch.tensor([300]))
+        for n in range(4):
+            part = slice(300 * n, 300 * n + 300)
+            assert torch.equal(through(model.layers, x[part], alone), found[part])
+
+
+def test_the_rows_that_are_given_stay_as_they_are() -> None:
+    model, (x, rows) = made(), texts(16)
+    before = x.clone()
+    with torch.no_grad():
+        through(model.layers, x, rows)
+    assert torch.equal(x, before)
+
+
+def test_a_change_of_the_weights_is_seen() -> None:
+    model, (x, rows) = made(), texts(16)
+    with torch.no_grad():
+        first = through(model.layers, x, rows)
+        block = model.layers[0]
+        assert isinstance(block, TransformerEncoderLayer)
+        block.linear1.weight.data.mul_(2.0)
+        assert not torch.equal(through(model.layers, x, rows), first)
+
+
+def test_layers_run_one_by_one_where_something_else_wants_to() -> None:
+    model, (x, rows) = made(), texts(16)
+    block = model.layers[1]
+    assert isinstance(block, TransformerEncoderLayer)
+    assert not ran_at_once(model, x, rows)  # gradients
+    with torch.no_grad():
+        assert ran_at_once(model, x, rows)
+        assert not ran_at_once(model.double(), x.double(), rows)
+        model.float().train()
+        assert not ran_at_once(model, x, rows)
+        model.eval()
+        block.dropout1.train()
+        assert not ran_at_once(model, x, rows)
+        block.dropout1.eval()
+        handle = block.norm2.register_forward_hook(lambda *_: None)
+        assert not ran_at_once(model, x, rows)
+        handle.remove()
+        assert ran_at_once(model, x, rows)
+        block.self_attn.causal = True
+        assert not ran_at_once(model, x, rows)
+        block.self_attn.causal = False
+        block.activation = torch.tanh
+        assert not ran_at_once(model, x, rows)
+
+
+def test_frozen_weights_run_at_once_where_gradients_are_on() -> None:
+    model, (x, rows) = made().requires_grad_(False), texts(16)
+    assert ran_at_once(model, x, rows)
+    assert not ran_at_once(model, x.requires_grad_(), rows)
