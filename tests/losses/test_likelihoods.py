@@ -21,7 +21,9 @@ def of(word: str, categories: int = 0):
 @pytest.mark.parametrize("logit", LOGITS)
 @pytest.mark.parametrize("x", [0.0, 0.3, 1.0])
 def test_the_continuous_bernoulli_is_a_density_with_its_constant(logit: float, x: float) -> None:
-    found = of("continuous_bernoulli").cost(torch.tensor([[logit]], dtype=torch.float64), torch.tensor([x], dtype=torch.float64))
+    found = of("continuous_bernoulli").cost(
+        torch.tensor([[logit]], dtype=torch.float64), torch.tensor([x], dtype=torch.float64)
+    )
     # The series is cut at r^6 / 181,440: 5e-12 at r = 0.1; the oracle loses digits of 1 - 2 l near a half.
     assert float(found[0]) == pytest.approx(oracle.continuous_bernoulli(logit, x), abs=2e-9)
 

@@ -11,9 +11,12 @@ import torch
 from oracles import autoencoder as oracle
 from recurra.base.contracts import Origin, Record
 from recurra.base.errors import ConfigError, DataError
+from recurra.data.draws import key_of, normals
 from recurra.models.autoencoder import Autoencoder
 from recurra.tasks import Autoencoding, AutoencodingConfig
+from recurra.tasks.autoencoding import bounds
 from recurra.tasks.autoencoding.baselines import Components, Copy, Neighbour
+from recurra.tasks.autoencoding.task import Rebuilt
 
 
 def records(rows: Any) -> list[Record]:
@@ -110,7 +113,7 @@ def test_hidden_numbers_are_marked_and_still_count(rows: np.ndarray) -> None:
 def test_numbers_become_0_or_1_once_and_as_often_as_they_say() -> None:
     grey = np.tile(np.linspace(0, 1, 101), (400, 1))
     grey[:, 0] = np.arange(400) / 1000  # no two rows are alike
-    task, examples = fitted(grey, scaling="none", binarize="static", binarize_seed=5, likelihood="bernoulli")
+    _, examples = fitted(grey, scaling="none", binarize="static", binarize_seed=5, likelihood="bernoulli")
     again, _ = fitted(grey[::-1], scaling="none", binarize="static", binarize_seed=5, likelihood="bernoulli")
     drawn = np.array([e.values[0] for e in examples])
     assert set(np.unique(drawn)) == {0.0, 1.0}
@@ -189,3 +192,59 @@ def test_a_folder_keeps_what_is_needed_to_read_and_to_answer(rows: np.ndarray) -
     again = task.plan.restore(task.to_json(), "task.json")
     np.testing.assert_array_equal(again.example(records(rows)[0]).values, examples[0].values)
     assert again.statistics.ends == task.statistics.ends
+
+
+VAE = {"variational": True, "likelihood": "gaussian"}
+
+
+def test_bounds_are_those_of_the_paper_and_alone_as_together(rows: np.ndarray) -> None:
+    task, examples = fitted(rows, **VAE, importance_samples=5)
+    model = model_of(task, latent="variational")
+    with torch.inference_mode():
+        outputs = task.predict(model, task.collate(examples, range(40)), examples)
+        alone = task.predict(model, task.collate(examples[3:4], (3,)), examples[3:4])
+        coded = model.code(task.collate(examples[3:4], (3,)))
+        mean, deviation = coded.mean[0].double().numpy(), np.exp(0.5 * coded.log_variance[0].double().numpy())
+        key = key_of(0, 0, examples[3].values.tobytes())
+        noise = np.stack([normals(key, 2, bounds.FIRST + k) for k in range(5)])
+        codes = torch.from_numpy((mean + deviation * noise).astype(np.float32))
+        numbers = model.decode(codes, torch.ones(5, dtype=torch.int64))[0].double().numpy()
+    x = examples[3].values[0].astype(np.float64)
+    s = np.exp(-6 + np.log1p(np.exp(numbers[0, :, 1] + 6)))
+    nats = np.array([sum(oracle.gaussian(m, d, v) for m, d, v in zip(row[:, 0], s, x, strict=True)) for row in numbers])
+    assert outputs[3].nats == pytest.approx(nats[0], abs=1e-4)
+    assert outputs[3].parts["kl"] == pytest.approx(oracle.divergence(mean, deviation, 40_000), abs=1e-5)
+    assert outputs[3].parts["nll"] == pytest.approx(oracle.importance_bound(mean, deviation, noise, -nats), abs=1e-4)
+    assert alone[0].nats == pytest.approx(outputs[3].nats, rel=1e-6)
+    scores = {score.name: score.value for score in task.score(outputs, examples, "test")}
+    assert scores["elbo"] == pytest.approx(-scores["nats"] - scores["kl"])
+    assert scores["nll"] <= -scores["elbo"] + 1
+    with torch.inference_mode():
+        quick = task.for_validation.predict(model, task.collate(examples[:1], (0,)), examples[:1])
+    assert "nll" not in quick[0].parts
+
+
+def test_a_code_that_tells_rows_apart_has_their_logarithm_as_information_and_one_that_is_noise_none() -> None:
+    apart = [Rebuilt(np.zeros((1, 1)), np.array([10.0 * n]), 0, 0, 1, 0, {}, np.array([-4.0])) for n in range(16)]
+    alike = [Rebuilt(np.zeros((1, 1)), np.zeros(1), 0, 0, 1, 0, {}, np.zeros(1)) for n in range(16)]
+    assert bounds.mutual_information(apart) == pytest.approx(np.log(16), abs=1e-6)
+    assert bounds.mutual_information(alike) == pytest.approx(0, abs=1e-9)
+
+
+def test_a_code_that_is_a_distribution_is_asked_for_in_one_place(rows: np.ndarray) -> None:
+    assert AutoencodingConfig.implies({"variational": True}) == {"model": {"latent": {"name": "variational"}}}
+    with pytest.raises(ConfigError, match=r"latent: with task\.variational a code is a distribution"):
+        model_of(fitted(rows, **VAE)[0])
+    with pytest.raises(ConfigError, match="likelihood: squared_error is none, and variational needs one"):
+        AutoencodingConfig(variational=True)
+    with pytest.raises(ConfigError, match="importance_samples: have no effect without variational"):
+        AutoencodingConfig(importance_samples=3)
+
+
+def test_a_loss_says_its_parts(rows: np.ndarray) -> None:
+    task, examples = fitted(rows, **VAE)
+    model = model_of(task, latent={"name": "variational", "beta": 2.0})
+    batch = task.collate(examples, range(40))
+    loss = task.loss(model(batch), batch)
+    assert set(loss.parts) == {"reconstruction", "kl"}
+    assert float(loss.total) == pytest.approx(float(loss.parts["reconstruction"] + 2 * loss.parts["kl"]), rel=1e-5)

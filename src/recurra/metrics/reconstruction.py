@@ -15,6 +15,8 @@ FORMULAS = {
     "r2": "1 - sum (x - y)^2 / sum (x - m)^2, m the mean of the training rows: 0 for this mean, 1 at best",
     "nats": "- log p(x | code) of a row",
     "kl": "KL(q(z | x) || p(z)) of a row, in nats",
+    "active_units": "numbers of the code whose mean varies by more than 0.01 from row to row (Burda et al. 2016)",
+    "mutual_information": "E log q(z | x) - log mean q(z | x') of up to 500 rows, in nats (Hoffman & Johnson 2016)",
     "elbo": "log p(x | z) - KL of a row, z drawn once: at most log p(x)",
     "nll": "- log of the mean of p(x | z) p(z) / q(z | x) over drawn z: at least - log p(x) (Burda et al. 2016)",
 }

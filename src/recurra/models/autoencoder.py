@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.base.contracts import Batch, Prediction
+from recurra.base.errors import ConfigError
 from recurra.base.option import OneOf
 from recurra.config import build
 from recurra.models.contract import STAND_INS, Problems, Sizes
@@ -73,6 +74,10 @@ class Autoencoder(nn.Module):
 
     def _make_latent(self, size: int, sizes: Sizes, latent: Component) -> None:
         self.latent = build(latent, LATENTS, size, sizes)
+        if sizes["variational"] and not self.latent.is_distribution:
+            raise ConfigError(
+                "latent: with task.variational a code is a distribution; expected variational, or variational: false."
+            )
 
     def forward(self, batch: Batch) -> Prediction:
         """ "numbers" (T, N, D, P), "codes" (N, Z), and "cost" (N,) and "part.NAME" (N,) where the code costs something.

@@ -75,7 +75,8 @@ def suggested(
 ) -> Suggestion:
     """Options of a task for a file, from its first rows. Raises ConfigError or DataError if nothing fits.
 
-    wanted: the answer, in words, "" where there is none      vectors: where rows cannot be put together, each is a series of one step
+    wanted: the answer, in words, "" where there is none
+    vectors: where rows cannot be put together, each is a series of one step
     apart: columns that hold no series, whatever is in them
     """
     there = column_names(rows, file, f"numbers and {wanted}") if wanted else list(rows[0].fields)

@@ -37,6 +37,17 @@ class AutoencodingConfig(SeriesPlan):
 
     code_size: Annotated[int, Opt("numbers that a row becomes", ge=1, le=WIDEST)] = 16
     likelihood: Annotated[str, Opt("what a number is judged by", choices=LIKELIHOODS)] = "squared_error"
+    variational: Annotated[
+        bool, Opt("a code is a distribution, so that rows can be drawn; the bound on the likelihood is scored")
+    ] = False
+    importance_samples: Annotated[
+        int,
+        Opt(
+            "codes drawn of each row for `nll`, a tighter bound; 0: none; not while epochs are compared",
+            ge=0,
+            le=10_000,
+        ),
+    ] = 0
     noise: Annotated[
         Section | Mapping[str, Any] | str | None,
         OneOf("done to rows that the model reads, and not to those it should say; null: nothing", NOISES),
@@ -59,8 +70,26 @@ class AutoencodingConfig(SeriesPlan):
             problems.append("binarize_seed: has no effect without binarize: static; leave it out.")
         if self.likelihood in ("bernoulli", "categorical") and self.scaling == "standard":
             problems.append(f"scaling: standard leaves no whole numbers for likelihood {self.likelihood}; take none.")
+        if self.variational and not self.likelihood_of(2).is_density:
+            problems.append(
+                "likelihood: squared_error is none, and variational needs one; take gaussian, for grey pixels "
+                "continuous_bernoulli, or bernoulli for 0 and 1."
+            )
+        if self.importance_samples and not self.variational:
+            problems.append("importance_samples: have no effect without variational; leave them out.")
         if problems:
             raise ConfigError(problems)
+
+    @classmethod
+    def implies(cls, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What a code that is a distribution means for the model, where the config leaves it open."""
+        return {"model": {"latent": {"name": "variational"}}} if options.get("variational") is True else {}
+
+    @classmethod
+    def called(cls, name: str) -> Mapping[str, Any]:
+        """Options of the task that a name asks for."""
+        vae = name in ("vae", "variational_autoencoder")
+        return {"variational": True, "likelihood": "gaussian"} if vae else {}
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -78,6 +107,7 @@ class AutoencodingConfig(SeriesPlan):
             "row": 0,
             "noisy": int(self.noise is not None),
             "steps": 1,
+            "variational": int(self.variational),
             "parameters": likelihood.size,
             "shared": likelihood.shared,
         }

@@ -24,6 +24,7 @@ from recurra.metrics import Compared
 from recurra.metrics.reconstruction import reconstruction_scores
 from recurra.report import HeatMap
 from recurra.tasks.autoencoding.baselines import compared
+from recurra.tasks.autoencoding.bounds import Bound, bound_scores
 from recurra.tasks.autoencoding.sampler import NoisySampler
 from recurra.tasks.autoencoding.statistics import Statistics
 from recurra.tasks.autoencoding.tables import reconstruction_tables, side_by_side
@@ -47,6 +48,7 @@ class Rebuilt:
 
     squared: sum of squared errors of `count` numbers      spread: the same of the mean of the training rows
     nats: what the numbers cost by the likelihood, 0 where there is none      parts: what the code costs, by name
+    log_variance: (Z,), of a code that is a distribution
     """
 
     values: Floats
@@ -56,6 +58,7 @@ class Rebuilt:
     count: int
     nats: float
     parts: Mapping[str, float] = field(default_factory=dict)
+    log_variance: Floats | None = None
 
 
 class Autoencoding(SeriesTask):
@@ -66,8 +69,16 @@ class Autoencoding(SeriesTask):
 
     answer_kind: ClassVar[AnswerKind] = "reconstruction"
 
-    def __init__(self, plan: AutoencodingConfig, reader: SeriesReader, statistics: Statistics) -> None:
+    def __init__(
+        self,
+        plan: AutoencodingConfig,
+        reader: SeriesReader,
+        statistics: Statistics,
+        *,
+        importance_samples: int | None = None,
+    ) -> None:
         super().__init__(plan, reader)
+        self.importance_samples = plan.importance_samples if importance_samples is None else importance_samples
         self.statistics = statistics
         self.likelihood = plan.likelihood_of(statistics.categories)
         self.noise = None if plan.noise is None else build(plan.noise, NOISES)
@@ -92,6 +103,7 @@ class Autoencoding(SeriesTask):
             "row": self.width,
             "noisy": int(self.noise is not None),
             "steps": 1,
+            "variational": int(self.plan.variational),
             "parameters": self.likelihood.size,
             "shared": self.likelihood.shared,
         }
@@ -206,10 +218,36 @@ class Autoencoding(SeriesTask):
 
     def predict(self, model: torch.nn.Module, batch: Batch, examples: Sequence[Any]) -> list[Rebuilt]:
         """What was said of each row, as it is scaled; the model is in eval mode."""
+        if self.plan.variational:
+            return self._bounded(model, batch, examples)
         said = model(batch).outputs
         mean = self.likelihood.mean(said["numbers"])
         nats = self.costs(said["numbers"], batch) if self.likelihood.is_density else torch.zeros(len(examples))
         return self.rebuilt(mean, said["codes"], nats, batch)
+
+    def _bounded(self, model: Any, batch: Batch, examples: Sequence[Any]) -> list[Rebuilt]:
+        """The same with bounds on the likelihood, from codes that are drawn by the row; values are of the mean code."""
+        coded, lengths = model.code(batch), batch.lengths.to(batch.targets["values"].device)
+        keys = [key_of(*SCORING, np.ascontiguousarray(e.values).tobytes()) for e in examples]
+        mean = self.likelihood.mean(model.decode(coded.best, lengths))
+        bound = Bound(
+            coded.mean, coded.log_variance, lambda codes: self.costs(model.decode(codes, lengths), batch), keys
+        )
+        nats, parts = bound.drawn(0), {"kl": coded.parts["kl"]}
+        if self.importance_samples:
+            parts["nll"] = bound.nll(self.importance_samples)
+        found = self.rebuilt(mean, coded.best, nats, batch)
+        each = {name: part.double().tolist() for name, part in parts.items()}
+        spread = coded.log_variance.cpu().numpy()
+        return [
+            replace(one, parts={name: part[n] for name, part in each.items()}, log_variance=spread[n])
+            for n, one in enumerate(found)
+        ]
+
+    @property
+    def for_validation(self) -> Autoencoding:
+        """Without importance samples."""
+        return Autoencoding(self.plan, self.reader, self.statistics, importance_samples=0)
 
     def rebuilt(self, mean: Tensor, codes: Tensor, nats: Tensor, batch: Batch) -> list[Rebuilt]:
         """Outputs from means (T, N, D), codes (N, Z) and nats (N,)."""
@@ -233,7 +271,9 @@ class Autoencoding(SeriesTask):
         found = reconstruction_scores(sums[0], sums[1], int(sums[2]), high - low, split)
         if not self.likelihood.is_density:
             return found
-        return (*found, Score("nats", sums[3] / len(outputs), "nats", "lower", split))
+        nats = sums[3] / len(outputs)
+        found = (*found, Score("nats", nats, "nats", "lower", split))
+        return (*found, *bound_scores(nats, outputs, split)) if self.plan.variational else found
 
     def of_arrays(self, truth: NDArray[Any], said: NDArray[Any], numbers: Any = None) -> list[Rebuilt]:
         """Outputs (N, D) of something that has no code, beside rows (N, D), NaN where a number is missing.
@@ -252,7 +292,7 @@ class Autoencoding(SeriesTask):
     @property
     def usual_score(self) -> str:
         """The score that chooses the best epoch unless the config names another."""
-        return "nats" if self.likelihood.is_density else "mse"
+        return "elbo" if self.plan.variational else "nats" if self.likelihood.is_density else "mse"
 
     def possible_scores(self, examples: Sequence[AnyExample]) -> tuple[Score, ...]:
         """The scores that these rows can have, with those of the mean of the training rows."""
