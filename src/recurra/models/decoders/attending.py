@@ -14,6 +14,7 @@ from recurra.engine.attention import Reads, attend
 from recurra.models.contract import Encoded
 from recurra.models.decoders.packed import PackedDecoder
 from recurra.nn import Embedding, SteadyLinear
+from recurra.nn.dropout import QuickDropout
 from recurra.nn.transformer import Pairs, Rows, TransformerDecoderLayer, rotated
 from recurra.nn.transformer.attention import Cache, SelfAttention
 from recurra.nn.transformer.cache import KeyValueCache, reads_of
@@ -94,7 +95,7 @@ class AttendingDecoder(nn.Module):
         self.blocks = nn.ModuleList(blocks)
         self.norm = norm
         self.output = output
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = QuickDropout(dropout)
 
     @property
     def layers(self) -> list[TransformerDecoderLayer]:

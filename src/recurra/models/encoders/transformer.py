@@ -14,6 +14,7 @@ from recurra.models import options as o
 from recurra.models.contract import Encoded, Ends, Layer, Step
 from recurra.models.encoders.convolutional import last_real
 from recurra.nn import SteadyLinear
+from recurra.nn.dropout import QuickDropout
 from recurra.nn.transformer import Rows, TransformerEncoderLayer
 from recurra.nn.transformer.attention import Cache
 from recurra.nn.transformer.layers import NORMS
@@ -80,7 +81,7 @@ class Transformer(nn.Module):
             for _ in range(num_layers)
         )
         self.norm = NORMS[norm](hidden_size, eps=1e-5) if norm_first else nn.Identity()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = QuickDropout(dropout)
 
     def forward(self, x: Tensor, lengths: Tensor, states: Mapping[str, Tensor]) -> Encoded:
         before = [int(n) for n in states["steps_l0"][:, 0].tolist()] if "steps_l0" in states else [0] * x.shape[1]

@@ -15,6 +15,7 @@ from recurra.base.option import Opt
 from recurra.engine import recording, sequence_mask
 from recurra.models import options as o
 from recurra.models.contract import Sizes
+from recurra.nn.dropout import QuickDropout
 
 # Numbers of a vocabulary that no piece of a folder has: padding, unknown, begin, end.
 SPECIALS = 4
@@ -54,7 +55,7 @@ class WordPieces(nn.Module):
         self.positions = nn.Embedding(max_positions + first_position, embedding_size)
         self.segments = nn.Embedding(num_segments, embedding_size) if num_segments else None
         self.norm = nn.LayerNorm(embedding_size, eps=norm_eps)
-        self.dropout = nn.Dropout(embedding_dropout)
+        self.dropout = QuickDropout(embedding_dropout)
         self.frozen = frozen
         for table in (self.words, self.positions, self.segments):
             if table is not None and not table.weight.is_meta:
