@@ -59,19 +59,22 @@ def causal(
     queries = draw.put("Add", steps, draw.constant(room, np.int64))
     keys = draw.steps(draw.put("Add", draw.size(x, 0), draw.constant(room, np.int64)))
     sees = Sees(_hidden(draw, encoder.window, queries, keys, before if given else None), queries, keys)
-    # What is kept of W + T steps: those from the length on, as many as the window has.
-    kept = draw.put("Add", draw.spread(lengths, 1), draw.steps(draw.constant(encoder.window, np.int64)))
-    shape = draw.integers(0, encoder.window, encoder.output_size)
     after: dict[str, Value] = {}
     for k, block in enumerate(_blocks(encoder)):
+        shape = draw.integers(0, encoder.window, encoder.output_size)
         cache = [draw.put("Reshape", given[f"{name}_l{k}"], shape) for name in "kv"] if given else None
         y, pair = _layer(draw, block, y, sees, cache)
-        for name, value in zip("kv", pair if given else (), strict=False):
-            some = draw.put("GatherND", value, draw.spread(kept, 2), batch_dims=1)
-            after[f"{name}_l{k}"] = draw.put("Reshape", some, draw.integers(0, encoder.window * encoder.output_size))
+        after |= {f"{n}_l{k}": _kept(draw, encoder, one, lengths) for n, one in zip("kv", pair, strict=True) if given}
     if given:
         after["steps_l0"] = draw.put("Add", given["steps_l0"], draw.put("Cast", draw.spread(lengths, 1), to=FLOAT))
     return _left(draw, encoder, y, real), after
+
+
+def _kept(draw: Drawing, encoder: Transformer, rows: Value, lengths: Value) -> Value:
+    """(N, W d): of W + T steps those from the length on, as many as the window has."""
+    places = draw.put("Add", draw.spread(lengths, 1), draw.steps(draw.constant(encoder.window, np.int64)))
+    found = draw.put("GatherND", rows, draw.spread(places, 2), batch_dims=1)
+    return draw.put("Reshape", found, draw.integers(0, encoder.window * encoder.output_size))
 
 
 def _entered(draw: Drawing, encoder: Transformer, x: Value, at: Value) -> Value:
