@@ -136,3 +136,16 @@ def test_norms_behind_the_parts_want_a_warm_up() -> None:
     (found,) = findings(WELL, behind)
     assert (found.word, found.evidence.split()[0]) == ("no warm-up", "model.decoder.norm_first")
     assert words(WELL, {**behind, "training": WARMED}) == []
+
+
+def test_a_code_that_nobody_reads_is_named_and_one_that_is_read_is_not() -> None:
+    used = scores(active_units=5, mutual_information=2.0, kl=9.0)
+    assert words(replace(GOOD, scores=used)) == []
+    for lost in (
+        scores(active_units=0, mutual_information=2.0, kl=0.2),
+        scores(active_units=1, mutual_information=0.03, kl=0.2),
+    ):
+        (finding,) = findings(replace(GOOD, scores=lost), TREE)
+        assert finding.word == "collapsed code"
+        assert finding.advice[0].settings == ("model.latent.warmup={name: linear, updates: 250}",)
+        assert "its KL is 0.2 nats" in finding.evidence

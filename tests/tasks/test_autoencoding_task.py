@@ -16,6 +16,7 @@ from recurra.models.autoencoder import Autoencoder
 from recurra.tasks import Autoencoding, AutoencodingConfig
 from recurra.tasks.autoencoding import bounds
 from recurra.tasks.autoencoding.baselines import Components, Copy, Neighbour
+from recurra.tasks.autoencoding.tables import units_table
 from recurra.tasks.autoencoding.task import Rebuilt
 
 
@@ -247,4 +248,20 @@ def test_a_loss_says_its_parts(rows: np.ndarray) -> None:
     batch = task.collate(examples, range(40))
     loss = task.loss(model(batch), batch)
     assert set(loss.parts) == {"reconstruction", "kl"}
-    assert float(loss.total) == pytest.approx(float(loss.parts["reconstruction"] + 2 * loss.parts["kl"]), rel=1e-5)
+    assert float(loss.total.detach()) == pytest.approx(
+        float(loss.parts["reconstruction"] + 2 * loss.parts["kl"]), rel=1e-5
+    )
+
+
+def test_numbers_of_a_code_that_say_nothing_are_counted(rows: np.ndarray) -> None:
+    codes = [np.array([0.0, n, 2.0]) for n in range(1, 5)]
+    some = [Rebuilt(np.zeros((1, 1)), code, 0, 0, 1, 0) for code in codes]
+    assert [row[1] for row in units_table(some).rows] == [3, 2, "66.7%", "2"]
+
+
+def test_rows_are_drawn_that_look_like_rows(rows: np.ndarray) -> None:
+    task, examples = fitted(rows, **VAE)
+    maps = task.pictures(model_of(task, latent="variational"), examples, torch.device("cpu"))
+    assert [one.title for one in maps][-1] == "Drawn row 4"
+    assert len(maps[-1].weights) == 6
+    assert all(0 <= value <= 1 for one in maps for line in one.weights for value in line)

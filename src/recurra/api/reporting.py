@@ -195,11 +195,18 @@ def charts(folder: RunFolder, select: str, unit: str) -> tuple[Chart, ...]:
     dev = [e for e in lines if e["event"] == "dev"]
     scores = [(float(e["epoch"]), float(e[select])) for e in dev if e.get(select) is not None]
     loss = [(float(e["step"]), float(e["log_loss"])) for e in dev if e.get("log_loss") is not None]
+    parts = sorted({name for e in lines if e["event"] == "step" for name in e if name.startswith("loss_")})
+    apart = [Curve(name.removeprefix("loss_"), _by_step(lines, name)) for name in parts]
     norms = [(float(e["step"]), float(e["grad_norm"])) for e in lines if e["event"] == "step" and e.get("grad_norm")]
     return (
         Chart(
             "Loss", "step", f"{unit} per target", (Curve("train, per batch", tuple(steps)), Curve("dev", tuple(loss)))
         ),
+        *((Chart("What the loss consists of", "step", f"{unit} per target", tuple(apart)),) if apart else ()),
         Chart(f"Dev {select}", "epoch", select, (Curve(select, tuple(scores)),)),
         Chart("Gradient before clipping", "step", "norm", (Curve("norm", tuple(norms)),)),
     )
+
+
+def _by_step(lines: Sequence[dict[str, Any]], name: str) -> tuple[tuple[float, float], ...]:
+    return tuple((float(e["step"]), float(e[name])) for e in lines if e["event"] == "step" and e.get(name) is not None)

@@ -16,6 +16,8 @@ FEW_STEPS = 200
 APART = 0.15
 # A loss of more than this share of what frequencies alone reach has learned no more than they.
 PLATEAU = 0.98
+# Nats that a code says of a row, under which its decoder has learned to do without it.
+NO_CODE = 0.1
 # The baselines that know how frequent each token is.
 UNIGRAMS = ("unigrams", "unigram")
 # The best of the last epochs is this much better than the best before them, as a share of what was gained in all.
@@ -79,7 +81,11 @@ def findings(story: Story, tree: Tree) -> tuple[Finding, ...]:
 
     tree: the resolved config
     """
-    found = [finding for look in (_unigram_plateau, _learned_nothing, _one_answer) for finding in look(story, tree)][:1]
+    found = [
+        finding
+        for look in (_collapsed_code, _unigram_plateau, _learned_nothing, _one_answer)
+        for finding in look(story, tree)
+    ][:1]
     if not found:
         found = [finding for look in _OTHERS for finding in look(story, tree)]
     return tuple(found)
@@ -102,6 +108,25 @@ def _learned_nothing(story: Story, tree: Tree) -> Iterator[Finding]:
         yield Finding(
             "learned nothing", f"{where}, after {story.steps:,} steps.", (*_other_rate(tree), *_more_steps(tree))
         )
+
+
+def _collapsed_code(story: Story, tree: Tree) -> Iterator[Finding]:
+    """Posterior collapse: a KL that costs from the first step drives out what a code says (Bowman et al. 2016)."""
+    active, told, kl = (story.value(name) for name in ("active_units", "mutual_information", "kl"))
+    if active is None or told is None or kl is None or (active > 0 and told >= NO_CODE):
+        return
+    rise = max(1, story.all_steps // 4)
+    yield Finding(
+        "collapsed code",
+        f"{active:.0f} numbers of the code are active, its KL is {kl:.3g} nats and it has {told:.3g} nats of mutual "
+        "information with the rows: they are said without it.",
+        (
+            one_advice(
+                "the code is used before it costs.", {"model.latent.warmup": f"{{name: linear, updates: {rise}}}"}
+            ),
+            one_advice("so much of it costs nothing less when it is left out.", {"model.latent.free_bits": "0.25"}),
+        ),
+    )
 
 
 def _unigram_plateau(story: Story, tree: Tree) -> Iterator[Finding]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from recurra.base.contracts import Table
+from recurra.data.draws import normals
 from recurra.metrics.reconstruction import FORMULAS
 from recurra.report import HeatMap
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 WORST = 20
 # Rows that are drawn, and numbers of a row that a picture can show in one line.
 SHOWN, LONGEST = 6, 80
+# Rows that are drawn from N(0, 1), and what they are drawn from.
+DRAWN, SAMPLED = 4, 30
 
 
 def reconstruction_tables(
@@ -32,7 +35,20 @@ def reconstruction_tables(
     errors = np.array([one.squared / max(one.count, 1) for one in outputs])
     order = np.argsort(-errors, kind="stable")[:WORST]
     rows = tuple((f"{errors[n]:.4g}", str(examples[n].origin)) for n in order)
-    return formulas, Table("The worst rows", ("mean squared error", "place"), rows)
+    return formulas, units_table(outputs), Table("The worst rows", ("mean squared error", "place"), rows)
+
+
+def units_table(outputs: Sequence[Rebuilt]) -> Table:
+    """Which of a code's numbers are used: one that is the same in all rows is dead, and says nothing of any."""
+    codes = np.stack([one.code for one in outputs]).astype(np.float64)
+    dead = int((np.ptp(codes, 0) == 0).sum())
+    rows: tuple[tuple[str | int | float, ...], ...] = (
+        ("numbers of a code", codes.shape[1]),
+        ("of these dead: the same in every row", dead),
+        ("share that is dead", f"{dead / codes.shape[1]:.1%}"),
+        ("numbers that are not 0, mean of rows", f"{(codes != 0).sum(1).mean():.4g}"),
+    )
+    return Table("The code", ("", "on these rows"), rows)
 
 
 def side_by_side(
@@ -49,9 +65,28 @@ def side_by_side(
     read = task.read_matrix(some)
     height = task.reader.steps or 1
     both = [(_shape(read[n], height), _shape(one.values, height)) for n, one in enumerate(outputs)]
+    drawn = _samples(task, model, device, height) if task.plan.variational else ()
     if height == 1:
-        return _lines(task, both)
-    return tuple(_picture(task, some[n], *pair) for n, pair in enumerate(both))
+        return (*_lines(task, both), *drawn)
+    return (*(_picture(task, some[n], *pair) for n, pair in enumerate(both)), *drawn)
+
+
+def _samples(task: Autoencoding, model: Any, device: torch.device, height: int) -> tuple[HeatMap, ...]:
+    """What codes of N(0, 1) say, always the same ones: rows that nobody has seen."""
+    size = task.plan.code_size
+    noise = np.stack([normals(n, size, SAMPLED) for n in range(DRAWN)]).astype(np.float32)
+    with torch.inference_mode():
+        lengths = torch.ones(DRAWN, dtype=torch.int64, device=device)
+        said = task.likelihood.mean(model.decode(torch.from_numpy(noise).to(device), lengths))[0]
+    each = [_grey(task, _shape(row, height)) for row in said.cpu().numpy()]
+    if height == 1:
+        cells = np.concatenate(each)[:, :LONGEST]
+        names = tuple(task.feature_names()[: cells.shape[1]])
+        return (HeatMap("Rows that were drawn", tuple(map(str, range(1, DRAWN + 1))), names, _weights(cells)),)
+    step = max(1, math.ceil(max(height, each[0].shape[1]) / LONGEST))
+    cut = [cells[::step, ::step] for cells in each]
+    lines, columns = (tuple("" for _ in range(n)) for n in cut[0].shape)
+    return tuple(HeatMap(f"Drawn row {n}", lines, columns, _weights(cells)) for n, cells in enumerate(cut, start=1))
 
 
 def _shape(values: NDArray[np.float32], height: int) -> NDArray[np.float64]:

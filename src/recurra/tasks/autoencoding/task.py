@@ -273,7 +273,7 @@ class Autoencoding(SeriesTask):
             return found
         nats = sums[3] / len(outputs)
         found = (*found, Score("nats", nats, "nats", "lower", split))
-        return (*found, *bound_scores(nats, outputs, split)) if self.plan.variational else found
+        return (*bound_scores(nats, outputs, split), *found) if self.plan.variational else found
 
     def of_arrays(self, truth: NDArray[Any], said: NDArray[Any], numbers: Any = None) -> list[Rebuilt]:
         """Outputs (N, D) of something that has no code, beside rows (N, D), NaN where a number is missing.
