@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import numpy as np
 import pytest
 
 from api.api_room import done, refused
-from recurra import api
+from recurra import api, load
+from recurra.api import demos
 from recurra.api.detecting import DetectOptions, detect
 from recurra.base.errors import DataError
 from recurra.report.png import Pictures
@@ -235,3 +237,31 @@ def test_what_has_no_effect_is_refused(
 ) -> None:
     monkeypatch.chdir(here)
     assert said in refused("detect", *words)
+
+
+def test_a_data_frame_has_the_scores_of_its_file_in_python(here: Path) -> None:
+    import pandas as pd
+
+    run = load(here / "run", progress=False)
+    frame = pd.read_csv(here / "odd.csv")
+    found = run.detect(frame, clean=pd.read_csv(here / "clean.csv"), threshold="quantile=0.99", labels="odd", beside=[])
+    file = run.detect(here / "odd.csv", clean=here / "clean.csv", threshold="quantile=0.99")
+    for one, other in zip(found.series, file.series, strict=True):
+        assert (one.scores == other.scores).all()
+        assert (one.flags == other.flags).all()
+    assert found.report.scores
+
+
+def test_the_demo_trains_on_clean_hours_and_finds_faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = demos.DEMOS["anomalies"]
+    task = {**whole.settings["task"], "windows": 64}
+    training = {**whole.settings["training"], "epochs": 1, "report": "scores"}
+    settings = {**whole.settings, "task": task, "training": training}
+    monkeypatch.setitem(demos.DEMOS, "anomalies", replace(whole, settings=settings))  # type: ignore[arg-type]
+    monkeypatch.chdir(tmp_path)
+    said = done("demo", "anomalies")
+    assert "vus_pr" in said.out
+    assert "isolation_forest" in said.out
+    data = tmp_path / "runs/demo-anomalies-data"
+    assert len((data / "machine_watched_scores.csv").read_text().splitlines()) == 1009
+    assert "score, the highest of neighbours" in (data / "machine_watched.html").read_text()

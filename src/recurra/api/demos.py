@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ import yaml
 
 from recurra.api.callbacks import NoCallback
 from recurra.api.defaults import in_float32
+from recurra.api.detecting import DetectOptions, detect
+from recurra.api.detection_files import write_detection_page, write_scores
 from recurra.api.given import AnyPath, path_of, text_of
 from recurra.api.training import Trained, fresh, train
 from recurra.base.atomic import write_text
@@ -26,13 +28,14 @@ from recurra.data.embedded.names import ceiling
 class Demo:
     """A config without its files. data: the embedded set; settings: sections of the config; note: what it shows.
 
-    about: a sentence about the test rows
+    about: a sentence about the test rows      watched: how the split `watched` is searched, where there is one
     """
 
     data: str
     settings: Mapping[str, Any]
     note: str
     about: Callable[[], str]
+    watched: DetectOptions | None = None
 
 
 def _about_names() -> str:
@@ -71,6 +74,14 @@ def _about_co2() -> str:
     return (
         f"{size:,} weeks, some without a value; the last of them are forecast, by what is before them alone. The same "
         "weeks a year ago stand beside as the seasonal naive forecast."
+    )
+
+
+def _about_machine() -> str:
+    size = EMBEDDED["machine"].size
+    return (
+        f"{size('train'):,} hours without a fault to learn from, {size('watched'):,} hours with five of them to find: "
+        "a spike, a drift, a sensor that stands still, noise, and a night in the place of a day."
     )
 
 
@@ -224,6 +235,34 @@ DEMOS: Mapping[str, Demo] = {
         "series G): a year ahead, with intervals.",
         _about_airline,
     ),
+    "anomalies": Demo(
+        "machine",
+        {
+            "task": {
+                "name": "forecasting",
+                "target": "temperature",
+                "time": "time",
+                "horizon": 12,
+                "context": 72,
+                "windows": 1024,
+            },
+            "data": {
+                "layout": {"name": "wide", "time": "time", "columns": ["temperature"], "value": "temperature"},
+                "split": {"name": "time", "dev": 4, "test": 4},
+            },
+            "model": {"encoder": {"cell": "gru", "hidden_size": 32}},
+            "training": {
+                "epochs": 4,
+                "batch_rows": 32,
+                "optimizer": {"name": "adam", "lr": 0.005},
+                "schedule": {"name": "cosine", "warmup": 0.05},
+            },
+        },
+        "Which hours are unusual? The temperature of a machine, made up for this: hours that forecasts from those "
+        "before them are far from.",
+        _about_machine,
+        DetectOptions(threshold="tail=0.001", labels="anomaly", smooth=6),
+    ),
     "names": Demo(
         "names",
         {
@@ -268,7 +307,20 @@ def demo(name: str, *, out: AnyPath, watch: Callback | None = None) -> Trained:
         | {split: files[split] for split in ("train", "dev", "test") if split in files},
     }
     write_text(config, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
-    return train(config, out=fresh(out), device="cpu", watch=watch)
+    trained = train(config, out=fresh(out), device="cpu", watch=watch)
+    if chosen.watched is None or trained.stopped_by is not None:
+        return trained
+    return _watched(chosen.watched, trained, Path(files["watched"]), watch)
+
+
+def _watched(options: DetectOptions, trained: Trained, file: Path, watch: Callback) -> Trained:
+    """What was found in the watched split, in the place of the report; a page and scores beside the file."""
+    found = detect(trained.run, file, options=options, watch=watch)
+    page, scores = file.with_suffix(".html"), file.with_name(f"{file.stem}_scores.csv")
+    write_detection_page(page, found)
+    write_scores(scores, found)
+    watch.note(f"{page}: the charts; {scores}: a row a point.")
+    return replace(trained, report=found.report)
 
 
 @dataclass(frozen=True, slots=True)

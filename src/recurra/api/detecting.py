@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from recurra.api.callbacks import NoCallback
 from recurra.api.defaults import in_float32
 from recurra.api.detectors import Fitted, FittedBaseline, Source, source_of
 from recurra.api.folder import OpenRun
-from recurra.api.given import AnyPath, path_of
+from recurra.api.given import AnyPath, Row, are_rows, path_of
 from recurra.api.marked import marked
 from recurra.api.thresholds import StoredThreshold, digest_of_series, read_threshold
 from recurra.base.contracts import Listener, Report, Score, Table
@@ -65,8 +66,8 @@ class DetectOptions:
 
     threshold: "quantile=0.999", "alarms=0.5" (a day), "tail=0.0001", "value=3", or a file that `save` has written;
       None: scores alone
-    clean: a file of series without anomalies, or the number of steps at the beginning of each series that have none;
-      None: of a run its own training data, of a baseline what its threshold's file cannot tell: refused
+    clean: a file, or rows, of series without anomalies, or the number of steps at the beginning of each series that
+      have none; None: of a run its own training data, of a baseline nothing, which is refused
     labels: a column of 0 and 1, or a file with columns start and end (and series, of several): scores how well
     window: steps of a baseline's window; None: until the clean data repeats itself
     stride: steps from window to window of a run; None: a quarter of what a window judges
@@ -75,7 +76,7 @@ class DetectOptions:
     """
 
     threshold: str | None = None
-    clean: AnyPath | int | None = None
+    clean: AnyPath | Iterable[Row] | int | None = None
     labels: AnyPath | None = None
     window: int | None = None
     stride: int | None = None
@@ -98,7 +99,7 @@ class DetectOptions:
 @in_float32
 def detect(
     source: AnyPath | OpenRun,
-    file: AnyPath,
+    file: AnyPath | Iterable[Row],
     *,
     options: DetectOptions | None = None,
     save: AnyPath | None = None,
@@ -108,7 +109,8 @@ def detect(
 ) -> Detected:
     """Score each point of the series of a file. source: a run, or a baseline by its word (`DETECTORS`)
 
-    options: `DetectOptions`      save: where the threshold is written, to be used again with the same source
+    file: or rows as dicts      options: `DetectOptions`
+    save: where the threshold is written, to be used again with the same source
     Raises ConfigError for a run whose task scores no steps, and options that have no effect; DataError for series that
     cannot be scored; RunError for a threshold of another run or other clean data.
     """
@@ -122,7 +124,7 @@ def detect(
         options = stored.applied(options)
         given = given.under(options)
     label, spans = marked(options.labels)
-    series = given.series(path_of(file, "file"), label)
+    series = given.series(_rows_or_path(file, "file"), label)
     if spans is not None:
         series = [replace(one, labels=spans.of(one)) for one in series]
     clean = cache(lambda: _clean(given, series, options, watch))
@@ -138,8 +140,17 @@ def detect(
     found = [_detected(one, judge, fitted.first, threshold, options.smooth) for one in series]
     if save is not None and threshold is not None:
         threshold.write(path_of(save, "save"))
-    report = _report(given, found, threshold, options, clean, watch, Path(path_of(file, "file")).name)
+    report = _report(given, found, threshold, options, clean, watch, _named(file))
     return Detected(tuple(found), threshold, report)
+
+
+def _rows_or_path(given: Any, name: str) -> Path | Iterable[Row]:
+    rows: Iterable[Row] = given
+    return rows if are_rows(given) else path_of(given, name)
+
+
+def _named(file: object) -> str:
+    return "rows" if are_rows(file) else path_of(file, "file").name
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +173,8 @@ def _clean(
             raise ConfigError(f"clean: expected a number of steps from 1, or a file, got {options.clean}.")
         return [given.beginning(one, options.clean) for one in series]
     if options.clean is not None:
-        return given.series(path_of(options.clean, "clean"), None)
+        same = given.under(replace(options, columns=series[0].columns))
+        return same.series(_rows_or_path(options.clean, "clean"), None)
     return given.own_clean(watch)
 
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from recurra.api.folder import OpenRun, opened
-from recurra.api.given import AnyPath
+from recurra.api.given import AnyPath, Row, records_of
 from recurra.api.inference import device_of
 from recurra.api.layout import fields_for, laid_out
 from recurra.api.schema import Settings
@@ -64,7 +64,7 @@ class Source(Protocol):
     def name(self) -> str: ...
     @property
     def word(self) -> str: ...
-    def series(self, path: Path, label: str | None) -> list[WatchedSeries]: ...
+    def series(self, file: Path | Iterable[Row], label: str | None) -> list[WatchedSeries]: ...
     def beginning(self, series: WatchedSeries, steps: int) -> WatchedSeries: ...
     def own_clean(self, watch: Listener) -> list[WatchedSeries]: ...
     def fitted(self, clean: Sequence[WatchedSeries]) -> Fitted: ...
@@ -116,9 +116,9 @@ class BaselineSource:
     def name(self) -> str:
         return self.word
 
-    def series(self, path: Path, label: str | None) -> list[WatchedSeries]:
+    def series(self, file: Path | Iterable[Row], label: str | None) -> list[WatchedSeries]:
         options = self.options
-        return read_table(path, options.columns, options.time, options.id, label, self.watch)
+        return read_table(file, options.columns, options.time, options.id, label, self.watch)
 
     def beginning(self, series: WatchedSeries, steps: int) -> WatchedSeries:
         return _begun(series, steps)
@@ -217,8 +217,8 @@ class RunSource:
     def word(self) -> str:
         return ""
 
-    def series(self, path: Path, label: str | None) -> list[WatchedSeries]:
-        records = _records(self.run.settings, path, () if label is None else (label,))
+    def series(self, file: Path | Iterable[Row], label: str | None) -> list[WatchedSeries]:
+        records = _records(self.run.settings, file, () if label is None else (label,))
         return [self.task.watched(record, label) for record in records]
 
     def beginning(self, series: WatchedSeries, steps: int) -> WatchedSeries:
@@ -356,11 +356,14 @@ def _begun(series: WatchedSeries, steps: int) -> WatchedSeries:
     )
 
 
-def _records(settings: Settings, path: Path, also: Sequence[str]) -> Iterator[Record]:
-    """The records of a file as a run reads them, with other columns of steps."""
+def _records(settings: Settings, file: Path | Iterable[Row], also: Sequence[str]) -> Iterator[Record]:
+    """The records of a file, or of rows, as a run reads them, with other columns of steps."""
     data = settings.data
     fields = fields_for(settings, (settings.plan.inputs[0].name, *also))
-    rows = read(path, format=data.format, **data.reading, fields=fields)
+    if isinstance(file, Path):
+        rows = read(file, format=data.format, **data.reading, fields=fields)
+    else:
+        rows = records_of(file, settings.plan.inputs[0].name)
     return laid_out(rows, settings, StopAtBadRow(), also)
 
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recurra.api.given import Row, records_of
 from recurra.base.contracts import Listener, Record
 from recurra.base.errors import DataError
 from recurra.base.words import as_written
 from recurra.data.calendar import Stamps, read_stamps
 from recurra.data.calendar.stamps import Form
-from recurra.data.formats import read, spelt
+from recurra.data.formats import field, read, spelt
 from recurra.tasks import WatchedSeries
 
 # Names of columns that usually hold stamps.
@@ -22,14 +23,26 @@ TIMES = ("timestamp", "time", "date", "datetime", "ds", "stamp")
 
 
 def read_table(
-    path: Path, columns: Sequence[str], time: str | None, id: str | None, label: str | None, watch: Listener
+    file: Path | Iterable[Row],
+    columns: Sequence[str],
+    time: str | None,
+    id: str | None,
+    label: str | None,
+    watch: Listener,
 ) -> list[WatchedSeries]:
-    """The series of a file, in the order of their first rows. columns: of numbers; none: all others that hold them
+    """The series of a file, or of rows, in the order of their first rows.
 
+    columns: of numbers; none: all others that hold them
     time: None: one that is called timestamp, time, date, datetime, ds or stamp; without one steps are counted
     Raises DataError, with file and line, for rows out of order and what is no number. A cell without a number is NaN.
     """
-    rows = list(read(path, fields=(*columns, *(one for one in (time, id, label) if one is not None))))
+    wanted = (*columns, *(one for one in (time, id, label) if one is not None))
+    path = file if isinstance(file, Path) else "rows"
+    rows = list(read(file, fields=wanted) if isinstance(file, Path) else records_of(file, ""))
+    if not rows:
+        raise DataError(f"{path}: there is no row.")
+    for one in wanted:
+        field(rows[0], one)
     first = rows[0].fields
     if time is None:
         time = next((name for one in TIMES if (name := spelt(one, first)) is not None), None)

@@ -190,6 +190,41 @@ class Run:
         with heard(self._progress) as watch:
             return api.suggest(self._open, text, number, device=self._device, watch=watch)
 
+    @in_float32
+    def detect(
+        self,
+        data: Any,
+        *,
+        threshold: str | None = None,
+        clean: Any = None,
+        labels: AnyPath | None = None,
+        stride: int | None = None,
+        smooth: int = 1,
+        beside: Sequence[str] | None = None,
+        save: AnyPath | None = None,
+    ) -> api.Detected:
+        """How unusual each point of series is: scores, higher is worse, and flags above a threshold from clean data.
+
+        data: a path, a data frame, or rows as a list of dicts      clean: the same, or the number of steps at the
+          beginning of each series that have no anomaly; None: the run's own training data
+        threshold: "quantile=0.999", "alarms=0.5" (a day), "tail=0.0001", "value=3", or a file that `save` has written
+        labels: a column of 0 and 1, or a file with columns start and end (and series): scores beside baselines
+        The other options are those of `recurra.api.detecting.DetectOptions`.
+        Raises ConfigError for a run whose task scores no steps, RunError for a threshold of another run.
+        """
+        options = api.DetectOptions(
+            threshold=threshold,
+            clean=clean if clean is None or isinstance(clean, int) else _series_of(clean, "clean"),
+            labels=labels,
+            stride=stride,
+            smooth=smooth,
+            beside=beside,
+        )
+        with heard(self._progress) as watch:
+            return api.detect(
+                self._open, _series_of(data, "data"), options=options, save=save, device=self._device, watch=watch
+            )
+
     # -- how good, and why -----------------------------------------------------------------------------------------
 
     @in_float32
@@ -257,6 +292,14 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run('{self._open.folder.path}'): {self.task}"
+
+
+def _series_of(data: Any, name: str) -> Any:
+    """A path as it is; a data frame and rows as dicts."""
+    if is_path(data):
+        return data
+    frame = frame_of(data)
+    return [*(rows_of_frame(frame) if frame is not None else rows_of(data, name))]
 
 
 def _no_file(data: Any) -> Any:

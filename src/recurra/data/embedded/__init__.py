@@ -5,6 +5,7 @@ names     which language is this name?
 dates     which day is this? date_forms: how forty languages write one, and what a text can mean
 quantities  where are the dates and the numbers in a list of things?
 topics    what comes next in the language reference of Python?
+machine   which hours of a machine are unusual?
 series    what follows? sunspots by year, carbon dioxide by week, passengers by month
 locales   what CLDR says of a language
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 from recurra.data.embedded.dataset import EMBEDDED, EmbeddedSet, write_csv
 from recurra.data.embedded.dates import DATES_SET
+from recurra.data.embedded.machine import MACHINE_SET
 from recurra.data.embedded.names import NAMES_SET
 from recurra.data.embedded.quantities import QUANTITIES_SET
 from recurra.data.embedded.series import AIRLINE_SET, CO2_SET, SUNSPOTS_SET
@@ -29,3 +31,4 @@ EMBEDDED.add("topics", TOPICS_SET)
 EMBEDDED.add("co2", CO2_SET)
 EMBEDDED.add("sunspots", SUNSPOTS_SET)
 EMBEDDED.add("airline", AIRLINE_SET)
+EMBEDDED.add("machine", MACHINE_SET)
