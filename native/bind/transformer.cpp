@@ -112,8 +112,8 @@ public:
         pack();
     }
 
-    // sizes: rows, step, room, threads. addresses: tokens, table, place, turn, held, source, places, log_probs, then of each layer
-    // keys, values, the source's keys and values.
+    // sizes: rows, step, room, threads, best. addresses: tokens, table, place, turn, held, source, places, log_probs, tokens that are
+    // best, then of each layer keys, values, the source's keys and values.
     void step(const Sizes& sizes, float scale, const Addresses& addresses) const {
         DecoderJob job = job_;
         job.layers = layers_.data();
@@ -123,9 +123,10 @@ public:
         job.place = at<const float>(addresses.at(2)), job.turn = at<const float>(addresses.at(3));
         job.held = at<const std::int64_t>(addresses.at(4)), job.source = at<const std::int64_t>(addresses.at(5));
         job.places = at<const std::int64_t>(addresses.at(6)), job.log_probs = at<float>(addresses.at(7));
+        job.best = sizes.at(4), job.best_tokens = at<std::int64_t>(addresses.at(8));
         std::vector<Keys> keys;
         for (std::size_t k = 0; k < layers_.size(); ++k) {
-            const std::size_t from = 8 + 4 * k;
+            const std::size_t from = 9 + 4 * k;
             keys.push_back({at<float>(addresses.at(from)), at<float>(addresses.at(from + 1)), at<const float>(addresses.at(from + 2)),
                             at<const float>(addresses.at(from + 3))});
         }
@@ -154,7 +155,7 @@ private:
             for (Linear* one : {&layer.projection, &layer.out, &layer.query, &layer.across, &layer.first, &layer.second}) all.push_back(one);
         std::size_t bytes = 0;
         for (const Linear* one : all) bytes += engine_.packed_bytes(*one);
-        memory_.emplace(Memory::exactly(bytes));
+        memory_.emplace(bytes);  // of the pool, since the next search wants as much
         char* to = memory_->at();
         for (Linear* one : all) {
             engine_.pack(*one, to);

@@ -111,13 +111,66 @@ private:
     }
 };
 
+// ln of the sum of exp, given the largest.
+inline float log_sum(const float* x, float most, long count) {
+    V sums{};
+    long i = 0;
+    for (; i + VL <= count; i += VL) sums += exp_negative(load(x + i) - most);
+    float sum = lane_sum(sums);
+    for (; i < count; ++i) sum += exp_negative(splat(x[i] - most))[0];
+    return most + log(splat(sum))[0];
+}
+
+inline void log_softmax(float* x, long count) {
+    const float less = log_sum(x, largest(x, count), count);
+    long i = 0;
+    for (; i + VL <= count; i += VL) store(x + i, load(x + i) - less);
+    for (; i < count; ++i) x[i] -= less;
+}
+
+// Logits whose largest is known together: only where that is among the `best` of such maxima is a number that counts.
+constexpr long TOGETHER = 16 * VL;
+
+inline long maxima_of(long count) { return (count + TOGETHER - 1) / TOGETHER; }
+
+// Puts a number into its place among the greatest, behind its equals.
+inline void keep(float x, std::int64_t place, long best, long& known, float* values, std::int64_t* places) {
+    if (known == best && !(x > values[best - 1])) return;
+    long k = known < best ? known++ : best - 1;
+    for (; k > 0 && x > values[k - 1]; --k) values[k] = values[k - 1], places[k] = places[k - 1];
+    values[k] = x, places[k] = place;
+}
+
+// The greatest log-probabilities of a row of logits, and where they are; NaN where one is.
+inline void tell_best(const float* x, long count, long best, float* maxima, float* values, std::int64_t* places) {
+    float most = -__builtin_inff();
+    long known = 0;
+    for (long m = 0; m < maxima_of(count); ++m) {
+        const float here = largest(x + m * TOGETHER, std::min(TOGETHER, count - m * TOGETHER));
+        maxima[m] = here;
+        if (here > most || here != here) most = here;
+        keep(here, m, best, known, values, places);
+    }
+    const float least = known < best ? -__builtin_inff() : values[best - 1], less = log_sum(x, most, count);
+    known = 0;
+    for (long m = 0; m < maxima_of(count); ++m) {
+        if (maxima[m] < least) continue;
+        for (long i = m * TOGETHER; i < std::min(count, (m + 1) * TOGETHER); ++i) keep(x[i], i, best, known, values, places);
+    }
+    for (long k = 0; k < best; ++k) values[k] = less != less ? less : values[k] - less;
+}
+
+// Rows whose logits are held at once, of a step that tells the best alone.
+constexpr long TOLD_ROWS = 28;
+
 // Some rows of a step, by one thread.
 class StepRows {
 public:
     StepRows(const DecoderJob& job, long first, long rows, char* scratch)
         : job_(job), first_(first), rows_(rows), size_(job.d / job.heads), bump_(scratch), x_(room(job.d)), y_(room(job.d)),
           said_(room(job.d)), wide_(room(widest(job))), edge_(bump_.floats(rows * PANEL)),
-          scores_(bump_.floats(most_keys(job) + VL)), at_(reinterpret_cast<long*>(bump_.floats(2 * rows * (job.step + 1)))) {}
+          scores_(bump_.floats(most_keys(job) + VL)), told_(bump_.floats(job.best ? std::min(rows, TOLD_ROWS) * job.vocabulary : 0)),
+          maxima_(bump_.floats(maxima_of(job.vocabulary))), at_(reinterpret_cast<long*>(bump_.floats(2 * rows * (job.step + 1)))) {}
 
     static long bytes(const DecoderJob& job, long rows) { return StepRows(job, 0, rows, nullptr).bump_.used(); }
 
@@ -138,7 +191,7 @@ private:
     const long first_, rows_, size_;
     Bump bump_;
     const Rows x_, y_, said_, wide_;
-    float *const edge_, *const scores_;
+    float *const edge_, *const scores_, *const told_, *const maxima_;
     long* const at_;
 
     // Rows with room for whole panels.
@@ -223,28 +276,27 @@ private:
         add_part(layer, layer.norms[2], x_, y_, rows_, job_.d);
     }
 
-    // Logits, where the log-probabilities go, and these. What is no whole panel is made beside, since rows lie close.
     void tell(Rows x) const {
-        const long V_ = job_.vocabulary, whole = V_ / PANEL, rest = V_ - whole * PANEL;
-        float* const to = job_.log_probs + first_ * V_;
-        multiply_panels(job_.output, x.at, x.stride, rows_, to, V_, 0, whole);
-        if (rest) multiply_panels(job_.output, x.at, x.stride, rows_, edge_ - whole * PANEL, PANEL, whole, whole + 1);
-        for (long n = 0; n < rows_; ++n) {
-            if (rest) std::memcpy(to + n * V_ + whole * PANEL, edge_ + n * PANEL, rest * 4);
-            log_softmax(to + n * V_, V_);
+        if (!job_.best) return logits(x, 0, rows_, job_.log_probs + first_ * job_.vocabulary, true);
+        for (long row = 0; row < rows_; row += TOLD_ROWS) {
+            const long rows = std::min(TOLD_ROWS, rows_ - row);
+            logits(x, row, rows, told_, false);
+            for (long n = 0; n < rows; ++n) {
+                const long to = (first_ + row + n) * job_.best;
+                tell_best(told_ + n * job_.vocabulary, job_.vocabulary, job_.best, maxima_, job_.log_probs + to, job_.best_tokens + to);
+            }
         }
     }
 
-    static void log_softmax(float* x, long count) {
-        const float most = largest(x, count);
-        V sums{};
-        long i = 0;
-        for (; i + VL <= count; i += VL) sums += exp_negative(load(x + i) - most);
-        float sum = lane_sum(sums);
-        for (; i < count; ++i) sum += exp_negative(splat(x[i] - most))[0];
-        const float less = most + log(splat(sum))[0];
-        for (i = 0; i + VL <= count; i += VL) store(x + i, load(x + i) - less);
-        for (; i < count; ++i) x[i] -= less;
+    // What is no whole panel is made beside, since rows lie close.
+    void logits(Rows x, long row, long rows, float* to, bool normal) const {
+        const long V_ = job_.vocabulary, whole = V_ / PANEL, rest = V_ - whole * PANEL;
+        multiply_panels(job_.output, x.row(row), x.stride, rows, to, V_, 0, whole);
+        if (rest) multiply_panels(job_.output, x.row(row), x.stride, rows, edge_ - whole * PANEL, PANEL, whole, whole + 1);
+        for (long n = 0; n < rows; ++n) {
+            if (rest) std::memcpy(to + n * V_ + whole * PANEL, edge_ + n * PANEL, rest * 4);
+            if (normal) log_softmax(to + n * V_, V_);
+        }
     }
 };
 

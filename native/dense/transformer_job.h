@@ -60,7 +60,9 @@ struct DecoderJob {
     const std::int64_t* held;    // (step, B): in which row of a step each row's is
     const std::int64_t* source;  // (B,): which source a row reads
     const std::int64_t* places;  // (N, 2): the first row of a source, and how many it has
-    float* log_probs;            // (B, V)
+    long best;                   // 0: all log-probabilities; else so many, the greatest first, of equals that of the first token
+    float* log_probs;            // (B, V), or (B, best)
+    std::int64_t* best_tokens;   // (B, best): whose they are
     char* scratch;
 };
 

@@ -17,6 +17,7 @@
 #include "../checksum_job.h"
 #include "../dense/linear_job.h"
 #include "../recurrent/job.h"
+#include "transformer.h"
 #include "word_vectors.h"
 
 using namespace recurra;
@@ -315,6 +316,7 @@ int main(int argc, char** argv) {
     std::vector<const ChecksumEngine*> checksums;
     std::vector<const WordsEngine*> words;
     std::vector<const GloveEngine*> gloves;
+    std::vector<const TransformerEngine*> transformers;
 #if defined(__x86_64__)
     for (const Engine* e : {&engine_avx512, &engine_avx2})
         if (processor_runs(e->isa)) engines.push_back(e);
@@ -326,7 +328,10 @@ int main(int argc, char** argv) {
         if (processor_runs(e->isa)) words.push_back(e);
     for (const GloveEngine* e : {&glove_avx512, &glove_avx2})
         if (processor_runs(e->isa)) gloves.push_back(e);
+    for (const TransformerEngine* e : {&transformer_avx512, &transformer_avx2})
+        if (processor_runs(e->isa)) transformers.push_back(e);
 #endif
+    transformers.push_back(&transformer_portable);
     words.push_back(&words_portable);
     gloves.push_back(&glove_portable);
     engines.push_back(&engine_portable);
@@ -356,6 +361,8 @@ int main(int argc, char** argv) {
                                         static_cast<int>(up_to(9)), static_cast<int>(round), random);
         failures += battery::check_words(words, gloves, text);
     }
+    for (long round = 0; round < rounds; ++round, ++count)
+        failures += battery::check_transformer(transformers, battery::TransformerProblem(round, random), round);
     std::printf("%ld problems on %zu instruction sets, %d failures\n", count, engines.size(), failures);
     return failures ? 1 : 0;
 }

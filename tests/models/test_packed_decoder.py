@@ -14,10 +14,15 @@ from torch import Tensor, nn
 from models.seq2seq_room import V, batch
 from oracles import transformer as oracle
 from oracles.loop import Array
+from recurra.base.errors import RunError
+from recurra.data.tokenizers import BOS, PAD
+from recurra.decode import beam_search, greedy
 from recurra.engine import cpu
 from recurra.models import EncoderDecoder
 from recurra.models.decoders.attending import AttendingDecoder, AttendingState
+from recurra.nn import SteadyLinear
 from recurra.nn.transformer.cache import KeyValueCache
+from recurra.tasks.translation.search import _Speaker
 
 pytestmark = pytest.mark.skipif(not cpu.available(), reason="this installation has no native engine")
 SOURCES = ([5, 6, 7, 8, 4, 9, 10, 11, 4, 4, 5, 6, 7, 8, 9, 5, 5, 6], [9, 4], [], [6, 6, 6])
@@ -208,3 +213,63 @@ def test_both_paths_go_on_from_one_cache() -> None:
         one.written = other.written
         readable = model.step(tokens[5], replace(state, packed=None, cache=one))[0]
         torch.testing.assert_close(model.step(tokens[5], state)[0], readable, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("k", [1, 5, V, V + 7])
+@pytest.mark.parametrize("vocabulary", [V, 75, 600])
+def test_the_best_are_those_of_all_with_the_same_bits(vocabulary: int, k: int) -> None:
+    model = made(tie="none", num_layers=1)
+    decoder = decoder_of(model)
+    with torch.no_grad():
+        decoder.embedding.weight = nn.Parameter(torch.randn(vocabulary, 16))
+        decoder.output = SteadyLinear(16, vocabulary)
+        decoder.output.weight[8:20:3] = decoder.output.weight[8]  # equals
+        decoder.output.bias[8:20:3] = 3.0
+        said = model.step(torch.tensor([2] * 4), begun(model))[0]
+        found = model.best(torch.tensor([2] * 4), begun(model), k)
+    assert found is not None
+    values, tokens, state = found
+    order = torch.argsort(said, dim=1, descending=True, stable=True)[:, :k]  # of equals the first token is first
+    assert torch.equal(tokens, order)
+    assert torch.equal(values, said.gather(1, order))
+    assert isinstance(state, AttendingState)
+    assert state.position == 1
+
+
+def test_nan_is_told_and_refused() -> None:
+    model = made()
+    with torch.no_grad():
+        decoder_of(model).output.bias[7] = torch.nan
+        found = model.best(torch.tensor([2] * 4), begun(model), 2)
+        assert found is not None
+        assert found[0].isnan().all()
+        with pytest.raises(RunError, match="row 0, step 1: the model's log-probabilities hold NaN"):
+            beam_search(model, begun(model), num_rows=4, start=2, end=3, max_length=5)
+
+
+@pytest.mark.parametrize("beam", [1, 4])
+def test_a_search_finds_what_it_finds_when_all_is_said(beam: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, found = made(hidden_size=24, num_heads=3), []
+    common: dict[str, Any] = {"num_rows": 4, "start": 2, "end": 3, "max_length": 12}
+    for tells in (True, False):
+        if not tells:
+            monkeypatch.setattr(AttendingDecoder, "best", lambda *_: None)
+        with torch.inference_mode():
+            state = begun(model)
+            found.append(
+                greedy(model, state, **common)
+                if beam == 1
+                else beam_search(model, state, beam=beam, n_best=3, **common)
+            )
+    assert found[0] == found[1]
+
+
+def test_padding_and_starts_are_never_said() -> None:
+    model = made()
+    with torch.no_grad():
+        decoder_of(model).output.bias[torch.tensor([PAD, BOS])] = 50.0
+        told = _Speaker(model).best(torch.tensor([2] * 4), begun(model), 3)
+        said, _ = _Speaker(model).step(torch.tensor([2] * 4), begun(model))
+    assert told is not None
+    assert torch.equal(told[1], said.topk(3, 1).indices)
+    assert torch.equal(told[0], said.topk(3, 1).values)

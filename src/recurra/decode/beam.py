@@ -16,7 +16,7 @@ from torch import Tensor
 from recurra.base.errors import ConfigError
 from recurra.decode.limits import Limits, at_least, limits
 from recurra.decode.penalties import LengthPenalty, NoPenalty
-from recurra.decode.steps import Bools, Floats, Hypothesis, Ints, S, Steps, best_tokens, next_log_probs
+from recurra.decode.steps import Bools, Floats, Hypothesis, Ints, S, Steps, best_tokens, next_log_probs, told_best
 
 
 def beam_search(
@@ -64,9 +64,7 @@ def _search(steps: Steps[S], state: S, *, start: int, bounds: Limits, closed: _C
     while len(live.rows):
         step = live.tokens.shape[1] + 1
         with torch.no_grad():
-            log_probs, state = next_log_probs(steps, last, state, end=bounds.end, device=device)
-            log_probs = bounds.allowed(log_probs, live.tokens)
-        values, tokens = best_tokens(log_probs, closed.beam, rows=live.rows, step=step)
+            values, tokens, state = _best_of(steps, last, state, live, bounds, k=closed.beam, device=device)
 
         parents, choices = _best_of_rows(live, values, places=closed.beam - closed.counts)
         grown = live.grown(parents, values[parents, choices], tokens[parents, choices])
@@ -80,6 +78,19 @@ def _search(steps: Steps[S], state: S, *, start: int, bounds: Limits, closed: _C
         last = live.tokens[:, -1]
         if len(parents) and not np.array_equal(parents, np.arange(len(values))):
             state = steps.select(state, torch.from_numpy(parents).to(device))
+
+
+def _best_of(
+    steps: Steps[S], last: Ints, state: S, live: _Paths, bounds: Limits, *, k: int, device: torch.device
+) -> tuple[Floats, Ints, S]:
+    """The k best continuations of each path, as `best_tokens` gives them, and the state after the step."""
+    step = live.tokens.shape[1] + 1
+    if not bounds.forbids(live.tokens):
+        told = told_best(steps, last, state, k, rows=live.rows, step=step, device=device)
+        if told is not None:
+            return told
+    log_probs, state = next_log_probs(steps, last, state, end=bounds.end, device=device)
+    return *best_tokens(bounds.allowed(log_probs, live.tokens), k, rows=live.rows, step=step), state
 
 
 @dataclass(frozen=True, slots=True)

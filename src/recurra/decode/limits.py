@@ -38,6 +38,11 @@ class Limits:
             log_probs = log_probs.index_put((where[0], where[1]), log_probs.new_tensor(-torch.inf))
         return log_probs
 
+    def forbids(self, tokens: Ints) -> bool:
+        """Whether something may be forbidden to follow tokens (B, t)."""
+        steps = tokens.shape[1]
+        return bool(steps < self.min_length or 0 < self.no_repeat_ngram <= steps)
+
     def closes(self, rows: Ints, tokens: Ints, *, length: int) -> Bools:
         """Whether a sequence of `length` steps that now has this last token goes no further."""
         closed: Bools = (tokens == self.end) | (length >= self.max_length[rows])

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from recurra.decode.limits import Limits, limits
-from recurra.decode.steps import Floats, Hypothesis, Ints, S, Steps, best_tokens, next_log_probs
+from recurra.decode.steps import Floats, Hypothesis, Ints, S, Steps, best_tokens, next_log_probs, told_best
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +94,14 @@ def decode_loop(
     while len(rows):
         step = said.shape[1] + 1
         with torch.no_grad():  # no yield inside: it would switch gradients off for whoever reads the tokens
-            log_probs, state = next_log_probs(steps, last, state, end=bounds.end, device=device)
-            values, last = choose.choose(bounds.allowed(log_probs, said), rows=rows, step=step)
+            told = None
+            if type(choose) is Greedy and not bounds.forbids(said):
+                told = told_best(steps, last, state, 1, rows=rows, step=step, device=device)
+            if told is not None:
+                values, last, state = told[0][:, 0], told[1][:, 0], told[2]
+            else:
+                log_probs, state = next_log_probs(steps, last, state, end=bounds.end, device=device)
+                values, last = choose.choose(bounds.allowed(log_probs, said), rows=rows, step=step)
         dead = np.flatnonzero(np.isneginf(values))
         if len(dead):
             raise bounds.nothing_may_follow(int(rows[dead[0]]), step)

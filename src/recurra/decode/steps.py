@@ -39,6 +39,9 @@ class Steps(Protocol[S]):
         ...
 
 
+Told = tuple[Floats, Ints, S] | None
+
+
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
     """One decoded sequence.
@@ -65,6 +68,27 @@ def next_log_probs(steps: Steps[S], last: Ints, state: S, *, end: int, device: t
     if end >= log_probs.shape[1]:
         raise ShapeError(f"decoding: the end is token {end}, but the model knows only {log_probs.shape[1]} tokens.")
     return log_probs.detach(), state
+
+
+class TellsBest(Protocol[S]):
+    """Steps that need not say all log-probabilities to say the best of them."""
+
+    def best(self, tokens: Tensor, state: S, k: int) -> tuple[Tensor, Tensor, S] | None:
+        """The k greatest of what `step` gives (B, k), or all of fewer, best first, of equals the first token first;
+        their tokens (B, k); the new state. NaN stands first where there is one. None where `step` has to be asked."""
+        ...
+
+
+def told_best(steps: object, last: Ints, state: S, k: int, *, rows: Ints, step: int, device: torch.device) -> Told[S]:
+    """What `best_tokens` finds of a step, and the state after it, of a model that tells the best itself; else None."""
+    tell = getattr(steps, "best", None)
+    found = None if tell is None else tell(torch.from_numpy(last).to(device), state, k)
+    if found is None:
+        return None
+    top, tokens, state = found
+    values: Floats = top.double().cpu().numpy()
+    refuse_bad(values[:, 0], rows=rows, step=step)
+    return np.minimum(values, 0), tokens.cpu().numpy(), state
 
 
 def best_tokens(log_probs: Tensor, k: int, *, rows: Ints, step: int) -> tuple[Floats, Ints]:

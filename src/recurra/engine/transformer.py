@@ -32,7 +32,8 @@ class LinearNumbers:
 
     def in_order(self) -> LinearNumbers:
         """The same, as it lies in memory."""
-        return LinearNumbers(in_order(self.weight.detach()), _in_order(self.bias))
+        weight, bias = in_order(self.weight), _in_order(self.bias)
+        return self if weight is self.weight and bias is self.bias else LinearNumbers(weight, bias)
 
     @property
     def addresses(self) -> list[int]:
@@ -51,7 +52,9 @@ class NormNumbers:
 
     def in_order(self) -> NormNumbers:
         """The same, as it lies in memory."""
-        return NormNumbers(self.kind, _in_order(self.weight), _in_order(self.bias), self.eps)
+        weight, bias = _in_order(self.weight), _in_order(self.bias)
+        same = weight is self.weight and bias is self.bias
+        return self if same else NormNumbers(self.kind, weight, bias, self.eps)
 
     @property
     def addresses(self) -> list[int]:
@@ -178,14 +181,27 @@ class DecoderPlan:
 
         Raises IndexError for a token that the table has not.
         """
+        made = self.table.new_empty(len(rows.tokens), len(self.table))
+        self._run(rows, 0, made, None)
+        return made
+
+    def best(self, rows: StepOfRows, k: int) -> tuple[Tensor, Tensor]:
+        """The k greatest of them (B, k), or all where there are fewer, and their tokens; of equals the first is first.
+
+        A row with NaN among them has NaN alone.
+        """
+        k = min(k, len(self.table))
+        made, tokens = self.table.new_empty(len(rows.tokens), k), rows.tokens.new_empty(len(rows.tokens), k)
+        self._run(rows, k, made, tokens)
+        return made, tokens
+
+    def _run(self, rows: StepOfRows, k: int, made: Tensor, best: Tensor | None) -> None:
         B, steps = len(rows.tokens), len(rows.held)
-        made = self.table.new_empty(B, len(self.table))
         threads = torch.get_num_threads() if 2 * B * self._numbers >= cpu.SMALLEST_SHARED_CALL else 1
-        each = (rows.tokens, self.table, rows.place, rows.turn, rows.held, rows.source, rows.places, made)
+        each = (rows.tokens, self.table, rows.place, rows.turn, rows.held, rows.source, rows.places, made, best)
         addresses = [address(t) for t in each]
         addresses += [t.data_ptr() for layer in rows.layers for t in layer]
-        self._native.step([B, steps, rows.room, threads], self.scale, addresses)
-        return made
+        self._native.step([B, steps, rows.room, threads, k], self.scale, addresses)
 
 
 def encode(
@@ -246,4 +262,4 @@ def _addresses(given: Sequence[LinearNumbers] | Sequence[NormNumbers]) -> list[i
 
 
 def _in_order(given: Tensor | None) -> Tensor | None:
-    return None if given is None else in_order(given.detach())
+    return None if given is None else in_order(given)

@@ -99,6 +99,14 @@ class EncoderDecoder(nn.Module):
         """Log-probabilities (B, V) of the tokens after `tokens` (B,), and the state after them. Never any dropout."""
         return self._writer.step(tokens, state)
 
+    def best(self, tokens: Tensor, state: DecodingState, k: int) -> tuple[Tensor, Tensor, DecodingState] | None:
+        """The k greatest of what `step` says and their tokens (B, k); None of a decoder that has to say all."""
+        tell = getattr(self.decoder, "best", None)
+        if tell is None:
+            return None
+        found: tuple[Tensor, Tensor, DecodingState] | None = tell(tokens, state, k)
+        return found
+
     def select(self, state: DecodingState, rows: Tensor) -> DecodingState:
         """The rows (K,) of the state, in this order; a row may come several times, or not at all."""
         return state.select(rows)

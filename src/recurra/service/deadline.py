@@ -29,7 +29,8 @@ class Deadline:
 class DeadlineModel:
     """A model as a task uses it, that looks at the clock before each call and each step of a search.
 
-    deadline: may be set anew        Raises DeadlineExceededError from `__call__`, `start` and `step` when it is past.
+    deadline: may be set anew
+    Raises DeadlineExceededError from `__call__`, `start`, `step` and `best` when it is past.
     """
 
     def __init__(self, model: torch.nn.Module, deadline: Deadline) -> None:
@@ -42,7 +43,7 @@ class DeadlineModel:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._model, name)
-        if name not in ("start", "step"):
+        if name not in ("start", "step", "best"):
             return found
 
         def checked(*arguments: Any, **options: Any) -> Any:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from recurra.engine.attention import Reads, attend
 from recurra.models.contract import Encoded
-from recurra.models.decoders.packed import PackedDecoder
+from recurra.models.decoders.packed import PackedDecoder, Written
 from recurra.nn import Embedding, SteadyLinear
 from recurra.nn.dropout import QuickDropout
 from recurra.nn.transformer import Pairs, Rows, TransformerDecoderLayer, rotated
@@ -63,6 +63,11 @@ class AttendingState:
         if source.shape == self.source.shape and torch.equal(source, self.source):
             return replace(self, held=held)
         return replace(self, source=source, reads=None, held=held)
+
+    def written(self, before: AttendingState) -> Written:
+        """What a step reads and writes, from the state before it to this one."""
+        layers = [(*own, *read) for own, read in zip(self.cache.layers, self.memory.layers, strict=True)]
+        return Written(before.held, self.cache.keys[0].shape[1], self.source, self.memory.table, layers)
 
     def with_reads(self) -> AttendingState:
         """The same, knowing where keys and values of the sources are."""
@@ -170,20 +175,29 @@ class AttendingDecoder(nn.Module):
 
     def step(self, tokens: Tensor, state: AttendingState) -> tuple[Tensor, AttendingState]:
         """Log-probabilities (B, V) of what comes after tokens (B,), without dropout, and the state after them."""
-        at, B = state.position, len(tokens)
-        cache = state.cache.with_room(at, B)
-        own = torch.arange(B, device=tokens.device)
-        after = replace(state, position=at + 1, cache=cache, held=torch.cat([state.held, own.unsqueeze(0)]))
+        after = self._after(tokens, state)
         if after.packed is not None and not torch.is_grad_enabled():
-            layers = [(*own, *read) for own, read in zip(cache.layers, after.memory.layers, strict=True)]
-            room, table = cache.keys[0].shape[1], after.memory.table
-            return after.packed.log_probs(tokens, state.held, room, after.source, table, layers), after
-        after, own_reads = after.with_reads(), cache.reads(after.held)
+            return after.packed.log_probs(tokens, after.written(state)), after
+        after, own_reads = after.with_reads(), after.cache.reads(after.held)
         with _without_dropout(self):
-            x = self.places(self.embedding(tokens), torch.full_like(tokens, at))
+            x = self.places(self.embedding(tokens), torch.full_like(tokens, state.position))
             for k, layer in enumerate(self.layers):
                 x = self._stepped(k, layer, x, after, own_reads)
             return torch.log_softmax(self.output(self.norm(x)), -1), after
+
+    def best(self, tokens: Tensor, state: AttendingState, k: int) -> tuple[Tensor, Tensor, AttendingState] | None:
+        """The k greatest of what `step` says, best first, and their tokens (B, k); None where it has to say all."""
+        if state.packed is None or torch.is_grad_enabled():
+            return None
+        after = self._after(tokens, state)
+        return *state.packed.best(tokens, after.written(state), k), after
+
+    @staticmethod
+    def _after(tokens: Tensor, state: AttendingState) -> AttendingState:
+        """The state after a step of tokens (B,), whose keys and values are still to be written."""
+        at, own = state.position, torch.arange(len(tokens), device=tokens.device)
+        cache, held = state.cache.with_room(at, len(tokens)), torch.cat([state.held, own.unsqueeze(0)])
+        return replace(state, position=at + 1, cache=cache, held=held)
 
     def _stepped(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,17 @@ from recurra.nn.transformer.positions import Places, turns
 
 # Steps whose positions are made at once.
 STEPS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a step reads of those before it and of the sources, and where it writes, as `StepOfRows` has them."""
+
+    held: Tensor
+    room: int
+    source: Tensor
+    places: Tensor
+    layers: Sequence[tuple[Tensor, Tensor, Tensor, Tensor]]
 
 
 class PackedDecoder:
@@ -57,22 +69,21 @@ class PackedDecoder:
         )
         return cls(plan, places, first.head_dim if first.rotary else 0)
 
-    def log_probs(
-        self,
-        tokens: Tensor,
-        held: Tensor,
-        room: int,
-        source: Tensor,
-        places: Tensor,
-        layers: Sequence[tuple[Tensor, Tensor, Tensor, Tensor]],
-    ) -> Tensor:
-        """(B, V) of what comes after tokens (B,), as `StepOfRows` has them."""
-        at = len(held)
+    def log_probs(self, tokens: Tensor, read: Written) -> Tensor:
+        """(B, V) of what comes after tokens (B,)."""
+        return self._plan.step(self._rows(tokens, read))
+
+    def best(self, tokens: Tensor, read: Written, k: int) -> tuple[Tensor, Tensor]:
+        """The k greatest log-probabilities (B, k), the first of equals first, and their tokens."""
+        return self._plan.best(self._rows(tokens, read), k)
+
+    def _rows(self, tokens: Tensor, read: Written) -> StepOfRows:
+        at = len(read.held)
         if at >= len(self._places):
             self._extend(at)
         turn = self._turns[at] if self._turned else None
         tokens = tokens.to(torch.int64).contiguous()
-        return self._plan.step(StepOfRows(tokens, self._places[at], turn, held, room, source, places, layers))
+        return StepOfRows(tokens, self._places[at], turn, read.held, read.room, read.source, read.places, read.layers)
 
     def _extend(self, at: int) -> None:
         """Make positions up to step `at` and beyond, as far as there are any; refuse a step that has none."""

@@ -100,5 +100,16 @@ class _Speaker:
         never = torch.tensor([PAD, BOS], dtype=torch.int64, device=log_probs.device)
         return log_probs.index_fill_(1, never, -math.inf), state
 
+    def best(self, tokens: Tensor, state: Any, k: int) -> tuple[Tensor, Tensor, Any] | None:
+        """The k best of what it may say, from two more: what it never says are two."""
+        tell = getattr(self._model, "best", None)
+        found = None if tell is None else tell(tokens, state, k + 2)
+        if found is None:
+            return None
+        values, chosen, state = found
+        never = (chosen == PAD) | (chosen == BOS)
+        order = never.to(torch.int8).argsort(dim=1, stable=True)[:, :k]
+        return values.masked_fill(never, -math.inf).gather(1, order), chosen.gather(1, order), state
+
     def select(self, state: Any, rows: Tensor) -> Any:
         return self._model.select(state, rows)
