@@ -1,6 +1,8 @@
 """One file of English texts for pre-training: Wikipedia articles and film reviews, a blank line between two documents.
 
-python benchmarks/pretraining_texts.py WIKITEXT.txt.gz REVIEWS.csv.gz texts.txt
+python benchmarks/pretraining_texts.py WIKITEXT.txt.gz REVIEWS.csv.gz [MORE.txt.gz ...] texts.txt
+
+Reviews are a CSV with a column `text`, or a text with one review a line.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import argparse
 import csv
 import gzip
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,21 +32,21 @@ def articles(path: Path) -> Iterator[str]:
 
 
 def reviews(path: Path) -> Iterator[str]:
-    """The column `text` of a CSV, each between blank lines, its paragraphs as lines."""
+    """The column `text` of a CSV, or the lines of a text, each between blank lines, its paragraphs as lines."""
     with gzip.open(path, "rt", encoding="utf-8", newline="") as rows:
-        for row in csv.DictReader(rows):
+        for text in (row["text"] for row in csv.DictReader(rows)) if ".csv" in path.suffixes else rows:
             yield ""
-            yield from filter(None, (part.strip() for part in re.split(r"<br\s*/?>|\n", row["text"])))
+            yield from filter(None, (part.strip() for part in re.split(r"<br\s*/?>|\n", text)))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("wikitext", type=Path)
-    parser.add_argument("reviews", type=Path)
+    parser.add_argument("reviews", type=Path, nargs="+")
     parser.add_argument("output", type=Path)
     args = parser.parse_args()
     with args.output.open("w", encoding="utf-8") as file:
-        for line in [*articles(args.wikitext), *reviews(args.reviews)]:
+        for line in itertools.chain(articles(args.wikitext), *map(reviews, args.reviews)):
             file.write(f"{line}\n")
 
 

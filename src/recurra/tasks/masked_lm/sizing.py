@@ -18,6 +18,8 @@ VOCABULARIES = ((5_000_000, 30_000), (1_000_000, 16_000), (200_000, 8_000), (0, 
 SIZES = ((100_000_000, 6, 384, 6), (5_000_000, 4, 256, 4), (500_000, 3, 192, 3), (0, 2, 128, 2))
 # Pieces that training reads in all its epochs: of the smaller networks about half an hour of one core.
 READ = 40_000_000
+# Times that a text is read without learning it by heart.
+SELDOM = 10
 
 
 def suggested(rows: Sequence[Record], file: Path, text: str, why: str) -> Suggestion:
@@ -36,6 +38,19 @@ def suggested(rows: Sequence[Record], file: Path, text: str, why: str) -> Sugges
     return Suggestion({"text": text, "document": document}, data, said)
 
 
+def _encoder(epochs: int) -> list[Choice]:
+    """Norms in front and distances in attention: with BERT's layers a small network stays at the share of each piece
+    for thousands of steps (docs/results.md, "Pre-training on own texts"). Dropout where a text is read often."""
+    dropout = 0.0 if epochs <= SELDOM else 0.1
+    return [
+        Choice("model.encoder.name", "transformer", "leaves the share of each piece behind sooner than BERT's layers"),
+        Choice("model.encoder.positions", "rotary"),
+        Choice("model.encoder.dropout", dropout, f"the text is read {epochs} times"),
+        Choice("model.inputs.embedding_dropout", dropout),
+        Choice("training.optimizer", {"name": "adamw", "lr": 0.002}, "norms in front allow a larger rate"),
+    ]
+
+
 def sized(options: Options, seen: Seen) -> list[Choice]:
     """The choices, as `ChoosesBySize` has them."""
     words = max(seen.number * mean_length(seen.rows, options["text"], characters=False), 1)
@@ -45,6 +60,7 @@ def sized(options: Options, seen: Seen) -> list[Choice]:
     layers, width, heads = next(size for least, *size in SIZES if pieces >= least)
     epochs = round(min(max(READ / pieces, 3), 200))
     return [
+        *([] if options.get("next_sentence") else _encoder(epochs)),
         Choice("task.tokenizer", {"name": "wordpiece", "vocab_size": vocabulary}, f"{about}: each piece is seen often"),
         Choice("model.inputs.embedding_size", width, "as model.encoder.hidden_size"),
         Choice("model.encoder.hidden_size", width, f"{about}"),
