@@ -172,3 +172,25 @@ def test_few_different_words_are_read_as_words_however_many_pairs_there_are(here
     found = config("translation", pairs(here / "d.tsv", 25_000, 97))
     assert found["task"]["source_tokenizer"]["name"] == "words"
     assert found["model"]["encoder"]["name"] == "recurrent"
+
+
+def test_genes_of_one_length_are_counted_by_place(here: Path) -> None:
+    def genes(name: str, lengths: tuple[int, ...]) -> dict[str, Any]:
+        lines = [f"{('acgt' * 20)[n % 7 : n % 7 + lengths[n % len(lengths)]]},{'ab'[n % 2]}" for n in range(90)]
+        (here / name).write_text("\n".join(["text,label", *lines]) + "\n")
+        return config("classification", here / name)["task"]["ngrams"]
+
+    same, unlike = genes("same.csv", (60,)), genes("unlike.csv", (60, 61))
+    assert (same["places"], same["words"], same["characters"]) == (True, 0, [1, 4])
+    assert (unlike["places"], unlike["words"]) == (False, 2)
+
+
+@pytest.mark.parametrize(("number", "dropout"), [(3_000, 0.1), (350_000, 0.0)])
+def test_a_masked_language_model_begins_with_norms_in_front_and_rotary_positions(
+    number: int, dropout: float, here: Path
+) -> None:
+    (here / "t.txt").write_text("a b c d e f g h i j\n" * number)
+    found = config("masked_lm", here / "t.txt")["model"]
+    encoder = found["encoder"]
+    assert (encoder["name"], encoder["positions"], encoder["norm_first"]) == ("transformer", "rotary", True)
+    assert (encoder["dropout"], found["inputs"]["embedding_dropout"]) == (dropout, dropout)

@@ -163,7 +163,7 @@ def test_the_exported_file_has_the_calibrated_mix_in_its_logits(here: Path) -> N
     found = torch.from_numpy(logits).softmax(1)[0].tolist()
     assert [said["probabilities"][label] for label in run.task.labels] == pytest.approx(found, abs=1e-5)
     told = json.loads(session.get_modelmeta().custom_metadata_map["ngrams"])
-    assert told == {"words": 2, "characters": [2, 5], "lowercase": True, "buckets": 512}
+    assert told == {"words": 2, "characters": [2, 5], "lowercase": True, "buckets": 512, "places": False}
 
 
 def test_rows_that_are_kept_on_the_disk_give_the_same_bits(here: Path) -> None:

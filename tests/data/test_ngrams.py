@@ -72,6 +72,29 @@ def test_numbers_are_the_same_in_every_process_and_version() -> None:
 FIXED = 0xAF2C0C67F198C000
 
 
+def at_places(text: str, longest: int, buckets: int) -> Counter[int]:
+    """Of one word: the place in " word " times a constant is added to the number of a run."""
+    word, found = f" {text} ", Counter[int]()
+    for size in range(1, longest + 1):
+        for i in range(len(word) - size + 1):
+            run = 0
+            for letter in word[i : i + size]:
+                run = (run * ODD + ord(letter) + (2 << 40)) % ALL
+            found[mixed((run + i * 0xD1B54A32D192ED03) % ALL) % buckets] += 1
+    return found
+
+
+def test_runs_at_other_places_are_others_where_places_count() -> None:
+    counter = HashedNGrams(words=0, characters=(1, 3), places=True)
+    found = {text: counter.count(text, [text]) for text in ("acgt", "gtac", "aaaa")}
+    for text, counted in found.items():
+        assert dict(zip(counted.ids.tolist(), counted.counts.tolist(), strict=True)) == at_places(text, 3, 2**18)
+    # Space and four letters, five pairs, four runs of three: none of them twice; in common are the spaces alone.
+    assert len(found["aaaa"].ids) == 6 + 5 + 4
+    assert len(set(found["acgt"].ids.tolist()) & set(found["gtac"].ids.tolist())) == 2
+    assert len(HashedNGrams(words=0, characters=(1, 3)).count("aaaa", ["aaaa"]).ids) == 8
+
+
 def test_sizes_that_cannot_be_are_refused_together() -> None:
     with pytest.raises(ConfigError, match=r"characters: are \[5, 2\], expected a shortest and a longest run"):
         HashedNGrams(characters=(5, 2))

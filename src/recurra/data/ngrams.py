@@ -24,6 +24,8 @@ Numbers = NDArray[np.uint64]
 ODD, FIRST, SECOND = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 # Runs of words and of characters begin with different numbers, so that "a" the word is not "a" the letter.
 WORDS, CHARACTERS = np.uint64(1 << 40), np.uint64(2 << 40)
+# What a run's place is multiplied by.
+PLACE = np.uint64(0xD1B54A32D192ED03)
 # Runs that are longer than this are hardly ever seen twice.
 LONGEST = 8
 
@@ -68,8 +70,14 @@ class HashedNGrams:
         buckets: Annotated[
             int, Opt("numbers that n-grams are hashed to; more take more memory and mix up fewer", ge=2, le=2**24)
         ] = 2**18,
+        places: Annotated[
+            bool,
+            Opt("a run of characters counts apart at each place of a text; for texts of one length, such as genes"),
+        ] = False,
     ) -> None:
         problems = []
+        if places and characters is None:
+            problems.append("places: are those of runs of characters, and characters is null; set places: false.")
         if characters is not None and not (len(characters) == 2 and characters[0] <= characters[1]):
             problems.append(
                 f"characters: are {list(characters)}, expected a shortest and a longest run, such as [2, 5]."
@@ -79,6 +87,7 @@ class HashedNGrams:
         if problems:
             raise ConfigError(problems)
         self.words, self.characters, self.lowercase, self.buckets = words, characters, lowercase, buckets
+        self.places = places
 
     @property
     def word_buckets(self) -> int:
@@ -91,14 +100,21 @@ class HashedNGrams:
         """The n-grams of a text. words: of the text, in the case that is counted"""
         runs = [_hashed(_word_runs(words, self.words), 0, self.word_buckets)] if self.words else []
         if self.characters is not None:
-            runs.append(_hashed(_character_runs(text.split(), *self.characters), self.word_buckets, self.buckets))
+            found = _character_runs(text.split(), *self.characters, places=self.places)
+            runs.append(_hashed(found, self.word_buckets, self.buckets))
         ids, counts = np.unique(np.concatenate(runs).astype(np.uint32), return_counts=True)
         return Counted(ids, counts.astype(np.float32))
 
     def to_json(self) -> dict[str, Any]:
         """What other programs need to count the same."""
         sizes = None if self.characters is None else list(self.characters)
-        return {"words": self.words, "characters": sizes, "lowercase": self.lowercase, "buckets": self.buckets}
+        return {
+            "words": self.words,
+            "characters": sizes,
+            "lowercase": self.lowercase,
+            "buckets": self.buckets,
+            "places": self.places,
+        }
 
 
 def _word_runs(words: Sequence[str], longest: int) -> list[Numbers]:
@@ -115,17 +131,18 @@ def _word_runs(words: Sequence[str], longest: int) -> list[Numbers]:
     return found
 
 
-def _character_runs(words: Sequence[str], shortest: int, longest: int) -> list[Numbers]:
-    """A number for each run of so many characters of " word "."""
+def _character_runs(words: Sequence[str], shortest: int, longest: int, *, places: bool) -> list[Numbers]:
+    """A number for each run of so many characters of " word "; with places, for each at each place of the text."""
     text = np.frombuffer("".join(f" {word} " for word in words).encode("utf-32-le", "surrogatepass"), np.uint32)
     word = np.repeat(np.arange(len(words)), np.array([len(one) + 2 for one in words], np.int64))
     letters, found = text.astype(np.uint64) + CHARACTERS, []
+    place = np.arange(len(text), dtype=np.uint64) * (PLACE if places else np.uint64(0))
     run = letters
     for size in range(1, longest + 1):
         if size > 1:
             run = run[:-1] * ODD + letters[size - 1 :]
         if size >= shortest and len(run):
-            found.append(run[word[: len(run)] == word[size - 1 :]])
+            found.append((run + place[: len(run)])[word[: len(run)] == word[size - 1 :]])
         if len(run) < 2:
             break
     return found

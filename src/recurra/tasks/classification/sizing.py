@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from recurra.tasks.columns import values
 from recurra.tasks.sizing import (
     AGAINST_OVERFITTING,
     MANY_REPEATS,
@@ -30,6 +31,8 @@ FEW_DEV_ROWS = 10_000
 # tell little beside hundreds of words.
 LONG_TEXT = 100
 CHARACTERS_OF_A_WORD = 6
+# Rows that are looked at before it is believed that all have one length.
+ENOUGH = 20
 
 
 def sized(options: Options, seen: Seen) -> list[Choice]:
@@ -41,6 +44,8 @@ def sized(options: Options, seen: Seen) -> list[Choice]:
     few_dev = MANY_TEXTS <= seen.number < FEW_DEV_ROWS
     passes = epochs(seen.number, batch, at_1000=18 if few_dev else 10, power=0.25, tokens=seen.number * length)
     wide = _wide(options, length, characters=characters)
+    if characters and _of_one_length(seen, options["text"]):
+        wide = _by_place(seen)
     if repeats(seen.rows, options["text"], characters=characters) > MANY_REPEATS:
         return [*wide, *_of_few_tokens(seen, batch, passes)]
     small = seen.number < 50_000
@@ -68,6 +73,23 @@ def _wide(options: Options, length: float, *, characters: bool) -> list[Choice]:
         counted["lowercase"] = False
     return [
         Choice("task.ngrams", counted, "counted for model.wide"),
+        Choice("model.wide", "bag", "what counting n-grams can tell need not be learned by the network"),
+    ]
+
+
+def _of_one_length(seen: Seen, text: str) -> bool:
+    """Whether texts are like genes: as long as one another, without spaces."""
+    found = values(seen.rows, text)
+    return (
+        len({len(one) for one in found}) == 1 and len(found) >= ENOUGH and not any(set(one) & set(" ") for one in found)
+    )
+
+
+def _by_place(seen: Seen) -> list[Choice]:
+    """Which letters stand at which place, beside the network."""
+    counted = {"name": "hashed", "words": 0, "characters": [1, 4], "places": True, "lowercase": False}
+    return [
+        Choice("task.ngrams", counted, f"{seen.words} of one length: which letter stands where may tell the label"),
         Choice("model.wide", "bag", "what counting n-grams can tell need not be learned by the network"),
     ]
 
