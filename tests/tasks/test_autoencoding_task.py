@@ -184,7 +184,7 @@ def test_the_decoder_mirrors_the_encoder(rows: np.ndarray) -> None:
     model = model_of(fitted(rows)[0])
     assert [tuple(layer.weight.shape) for layer in model.decoder.layers] == [(4, 2), (5, 4)]
     assert tuple(model.decoder.output.weight.shape) == (6, 5)
-    with pytest.raises(ConfigError, match="layers: null mirrors encoder dense"):
+    with pytest.raises(ConfigError, match="sizes: null mirrors encoder dense"):
         Autoencoder(fitted(rows)[0].model_sizes, encoder="identity")
 
 

@@ -23,9 +23,9 @@ class DenseReconstruction(nn.Module):
         self,
         code_size: int,
         encoder: Any,
-        sizes: Sizes,
+        known: Sizes,
         *,
-        layers: Annotated[
+        sizes: Annotated[
             tuple[int, ...] | None,
             Opt("units of each layer, from the code; null: those of a dense encoder, from its top", ge=1, le=o.WIDEST),
         ] = None,
@@ -33,16 +33,16 @@ class DenseReconstruction(nn.Module):
     ) -> None:
         super().__init__()
         problems = []
-        if sizes["steps"] != 1:
+        if known["steps"] != 1:
             problems.append("name: dense writes rows that are one vector; set task.flatten: true.")
-        if layers is None and not isinstance(encoder, Dense):
-            problems.append("layers: null mirrors encoder dense, and the encoder is another; say the sizes.")
+        if sizes is None and not isinstance(encoder, Dense):
+            problems.append("sizes: null mirrors encoder dense, and the encoder is another; say them.")
         if problems:
             raise ConfigError(problems)
-        found = tuple(reversed(encoder.sizes)) if layers is None else layers
+        found = tuple(reversed(encoder.sizes)) if sizes is None else sizes
         self.activation = activation
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip((code_size, *found), found, strict=False))
-        self.output = nn.Linear((code_size, *found)[-1], sizes["values"] * sizes["parameters"])
+        self.output = nn.Linear((code_size, *found)[-1], known["values"] * known["parameters"])
 
     def forward(self, codes: Tensor, lengths: Tensor) -> Tensor:
         for layer in self.layers:
