@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.base.registry import Registry
+from recurra.nn.linear import SteadyLinear
 
 
 class Last(nn.Module):
@@ -31,7 +32,8 @@ class Mean(nn.Module):
         self.output_size = size
 
     def forward(self, outputs: Tensor, last: Tensor, mask: Tensor) -> Tensor:
-        return _real(outputs, mask).sum(0) / mask.sum(0).clamp(min=1).unsqueeze(1)
+        total = _total(_real(outputs, mask), in_order=not self.training)
+        return total / mask.sum(0).clamp(min=1).unsqueeze(1)
 
 
 class Max(nn.Module):
@@ -54,8 +56,8 @@ class Attention(nn.Module):
     def __init__(self, size: int) -> None:
         super().__init__()
         self.output_size = size
-        self.hidden = nn.Linear(size, size)
-        self.query = nn.Linear(size, 1, bias=False)
+        self.hidden = SteadyLinear(size, size)
+        self.query = SteadyLinear(size, 1, bias=False)
 
     def weights(self, outputs: Tensor, mask: Tensor) -> Tensor:
         """Attention over real steps, (T, N); columns sum to one, or are zero for an empty sequence."""
@@ -65,7 +67,8 @@ class Attention(nn.Module):
         return torch.where(mask, weights, weights.new_zeros(()))
 
     def forward(self, outputs: Tensor, last: Tensor, mask: Tensor) -> Tensor:
-        return (self.weights(outputs, mask).unsqueeze(2) * _real(outputs, mask)).sum(0)
+        weighted = self.weights(outputs, mask).unsqueeze(2) * _real(outputs, mask)
+        return _total(weighted, in_order=not self.training)
 
 
 class Concat(nn.Module):
@@ -78,6 +81,14 @@ class Concat(nn.Module):
 
     def forward(self, outputs: Tensor, last: Tensor, mask: Tensor) -> Tensor:
         return torch.cat([part(outputs, last, mask) for part in self.parts], 1)
+
+
+def _total(x: Tensor, *, in_order: bool) -> Tensor:
+    """The sum over steps; in_order: one after the other, whatever rows and padding are beside a row.
+
+    torch sums many rows in another order than one.
+    """
+    return x.cumsum(0)[-1] if in_order and len(x) else x.sum(0)
 
 
 def _real(outputs: Tensor, mask: Tensor) -> Tensor:

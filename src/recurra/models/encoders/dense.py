@@ -14,6 +14,7 @@ from recurra.engine import sequence_mask
 from recurra.models import options as o
 from recurra.models.contract import Encoded, Ends, Layer, Step
 from recurra.models.encoders.convolutional import last_real
+from recurra.nn import SteadyLinear
 
 Activation = Literal["relu", "tanh", "sigmoid"]
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
@@ -49,7 +50,7 @@ class Dense(nn.Module):
         self.sizes, self.output_size = tuple(sizes), sizes[-1]
         self.activation = activation
         widths = (input_size, *sizes)
-        self.linears = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, sizes, strict=False))
+        self.linears = nn.ModuleList(SteadyLinear(a, b) for a, b in zip(widths, sizes, strict=False))
         self.norms = nn.ModuleList(nn.LayerNorm(size) if layer_norm else nn.Identity() for size in sizes)
         self.dropout = nn.Dropout(dropout)
 

@@ -10,7 +10,7 @@ from recurra.base.option import Opt
 from recurra.engine import sequence_mask
 from recurra.models import options as o
 from recurra.models.contract import Encoded, Sizes
-from recurra.nn import POOLS
+from recurra.nn import POOLS, SteadyLinear
 
 
 class PooledHead(nn.Module):
@@ -35,7 +35,7 @@ class PooledHead(nn.Module):
         super().__init__()
         self.pool = POOLS[pooling](input_size)
         self.dropout = nn.Dropout(output_dropout)
-        self.output = nn.Linear(self.pool.output_size, sizes[self.size_name])
+        self.output = SteadyLinear(self.pool.output_size, sizes[self.size_name])
 
     def forward(self, encoded: Encoded) -> dict[str, Tensor]:
         real = sequence_mask(encoded.lengths, len(encoded.outputs))

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from recurra.models import options as o
 from recurra.models.contract import Encoded, Sizes
-from recurra.nn import Linear
+from recurra.nn import SteadyLinear
 
 
 class SpanHead(nn.Module):
@@ -23,7 +23,7 @@ class SpanHead(nn.Module):
     ) -> None:
         super().__init__()
         self.dropout = nn.Dropout(output_dropout)
-        self.output = Linear(input_size, 2)
+        self.output = SteadyLinear(input_size, 2)
 
     def forward(self, encoded: Encoded) -> dict[str, Tensor]:
         return {"span_logits": self.output(self.dropout(encoded.outputs))}

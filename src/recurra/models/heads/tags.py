@@ -11,7 +11,7 @@ from recurra.base.errors import ConfigError
 from recurra.base.option import Opt
 from recurra.models import options as o
 from recurra.models.contract import Encoded, Sizes
-from recurra.nn import Linear
+from recurra.nn import SteadyLinear
 
 
 class TagsHead(nn.Module):
@@ -42,7 +42,7 @@ class TagsHead(nn.Module):
         if output not in ("crf", "softmax"):
             raise ConfigError(f"output: is '{output}', expected crf or softmax.")
         self.dropout = nn.Dropout(output_dropout)
-        self.output = Linear(input_size, sizes["labels"])
+        self.output = SteadyLinear(input_size, sizes["labels"])
         self.crf = Transitions(sizes["labels"]) if output == "crf" else None
 
     def forward(self, encoded: Encoded) -> dict[str, Tensor]:

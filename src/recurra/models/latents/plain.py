@@ -12,6 +12,7 @@ from recurra.base.errors import ConfigError
 from recurra.base.option import Opt
 from recurra.models.contract import Sizes
 from recurra.models.latents.contract import Coded
+from recurra.nn import SteadyLinear
 
 Function = Literal["linear", "relu", "tanh", "sigmoid"]
 FUNCTIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
@@ -45,7 +46,7 @@ class Plain(nn.Module):
                 "large as a row can copy it. Make it smaller, set task.noise, or take model.latent: top_k."
             )
         self.activation = activation
-        self.project = nn.Linear(input_size, self.output_size)
+        self.project = SteadyLinear(input_size, self.output_size)
 
     def forward(self, summary: Tensor, draws: Tensor | None) -> Coded:
         codes = FUNCTIONS[self.activation](self.project(summary))

@@ -11,6 +11,7 @@ from recurra.base.errors import ConfigError
 from recurra.base.option import Opt
 from recurra.models.contract import Sizes
 from recurra.models.latents.contract import Coded
+from recurra.nn import SteadyLinear
 
 # Rates of units lie within these, so that their logarithms are finite.
 NEAR = 1e-6
@@ -30,7 +31,7 @@ class L1(nn.Module):
     ) -> None:
         super().__init__()
         self.output_size, self.strength = sizes["code"], strength
-        self.project = nn.Linear(input_size, self.output_size)
+        self.project = SteadyLinear(input_size, self.output_size)
 
     def forward(self, summary: Tensor, draws: Tensor | None) -> Coded:
         codes = torch.relu(self.project(summary))
@@ -57,7 +58,7 @@ class Rate(nn.Module):
     ) -> None:
         super().__init__()
         self.output_size, self.rate, self.strength = sizes["code"], rate, strength
-        self.project = nn.Linear(input_size, self.output_size)
+        self.project = SteadyLinear(input_size, self.output_size)
 
     def forward(self, summary: Tensor, draws: Tensor | None) -> Coded:
         codes = torch.sigmoid(self.project(summary))
@@ -93,7 +94,7 @@ class TopK(nn.Module):
             raise ConfigError(f"k: is {k}, expected fewer than task.code_size, {sizes['code']}.")
         self.output_size, self.k, self.nonnegative = sizes["code"], k, nonnegative
         self.revive, self.dead_after = revive, dead_after
-        self.project = nn.Linear(input_size, self.output_size)
+        self.project = SteadyLinear(input_size, self.output_size)
         self.register_buffer("idle", torch.zeros(self.output_size, dtype=torch.int64))
 
     def forward(self, summary: Tensor, draws: Tensor | None) -> Coded:

@@ -14,6 +14,7 @@ from recurra.models.contract import Sizes
 from recurra.models.latents.contract import Coded
 from recurra.models.latents.warmups import WARMUPS
 from recurra.models.options import Component
+from recurra.nn import SteadyLinear
 
 # Logarithms of variances lie within these, so that neither they nor their exponentials leave float32.
 LEAST, MOST = -20.0, 20.0
@@ -47,8 +48,8 @@ class Variational(nn.Module):
             raise ConfigError("free_bits: have no effect with beta 0; leave them out.")
         self.output_size, self.beta, self.free_bits = sizes["code"], beta, free_bits
         self.warmup = build(warmup, WARMUPS)
-        self.mean = nn.Linear(input_size, self.output_size)
-        self.log_variance = nn.Linear(input_size, self.output_size)
+        self.mean = SteadyLinear(input_size, self.output_size)
+        self.log_variance = SteadyLinear(input_size, self.output_size)
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
 
     def forward(self, summary: Tensor, draws: Tensor | None) -> Coded:

@@ -11,6 +11,7 @@ from recurra.base.option import Opt
 from recurra.models import options as o
 from recurra.models.contract import Sizes
 from recurra.models.encoders.dense import ACTIVATIONS, Activation, Dense
+from recurra.nn import SteadyLinear
 
 
 class DenseReconstruction(nn.Module):
@@ -41,8 +42,8 @@ class DenseReconstruction(nn.Module):
             raise ConfigError(problems)
         found = tuple(reversed(encoder.sizes)) if sizes is None else sizes
         self.activation = activation
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip((code_size, *found), found, strict=False))
-        self.output = nn.Linear((code_size, *found)[-1], known["values"] * known["parameters"])
+        self.layers = nn.ModuleList(SteadyLinear(a, b) for a, b in zip((code_size, *found), found, strict=False))
+        self.output = SteadyLinear((code_size, *found)[-1], known["values"] * known["parameters"])
 
     def forward(self, codes: Tensor, lengths: Tensor) -> Tensor:
         for layer in self.layers:
