@@ -261,3 +261,11 @@ def test_a_linear_layer_takes_any_leading_sizes_and_differentiates_twice():
     (d_x,) = torch.autograd.grad(y.square().sum(), x, create_graph=True)  # 2 y W, so dL/db of its sum is 2 W 1 W
     (d_b,) = torch.autograd.grad(d_x.sum(), bias)
     torch.testing.assert_close(d_b, 2 * 12 * (weight @ torch.ones(5)).detach())
+
+
+@pytest.mark.parametrize(("x", "bias"), [((4, 6), 5), ((4, 9), 5), ((70, 8), 4), ((8,), 9)])
+def test_sizes_that_do_not_fit_are_an_error_as_in_torch(x, bias):
+    given = torch.randn(x), torch.randn(5, 8), torch.randn(bias)
+    for function in (linear.steady_linear, linear.linear):
+        with pytest.raises(RuntimeError, match=r"shape|size|expand"):
+            function(*given)

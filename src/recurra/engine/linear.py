@@ -45,8 +45,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     if recording():
         return F.linear(x, weight, bias)
     rows = x.numel() // max(1, x.size(-1)) if x.dim() > 1 else 0
-    fits = weight.dim() == 2 and x.dim() > 1 and x.size(-1) == weight.size(1)
-    if not fits or rows < FEWEST_ROWS or not _can_run(x, weight, bias) or not tiles_beat_torch():
+    if rows < FEWEST_ROWS or not _fits(x, weight, bias) or not _can_run(x, weight, bias) or not tiles_beat_torch():
         return F.linear(x, weight, bias)
     return _on_tiles(x, weight, bias)
 
@@ -56,9 +55,15 @@ def steady_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
     torch sums products of one to three rows, or of one column, in another order than those of many.
     """
-    if recording() or not _can_run(x, weight, bias):
+    if recording() or not _can_run(x, weight, bias) or not _fits(x, weight, bias):
         return F.linear(x, weight, bias)
     return _on_tiles(x, weight, bias)
+
+
+def _fits(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
+    """Whether sizes agree: native code would read beyond an end, where torch has an error or repeats a bias."""
+    V, D = weight.shape if weight.dim() == 2 else (-1, -1)
+    return x.dim() > 0 and x.size(-1) == D and (bias is None or bias.shape == (V,))
 
 
 def _on_tiles(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
