@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from models.seq2seq_room import V, batch
 from oracles import transformer as oracle
 from oracles.loop import Array
-from recurra.base.errors import RunError
+from recurra.base.errors import ConfigError, RunError
 from recurra.data.tokenizers import BOS, PAD
 from recurra.decode import beam_search, greedy
 from recurra.engine import cpu
@@ -273,3 +273,62 @@ def test_padding_and_starts_are_never_said() -> None:
     assert told is not None
     assert torch.equal(told[1], said.topk(3, 1).indices)
     assert torch.equal(told[0], said.topk(3, 1).values)
+
+
+def test_a_model_that_becomes_float64_between_steps_leaves_the_steps_as_they_were() -> None:
+    model, tokens, found = made(), tokens_of(4)[:3], []
+    with torch.no_grad():
+        for changes in (False, True):
+            state = begun(model)
+            if changes:
+                model.double()
+                taken = [torch.full((16,), torch.nan) for _ in range(500)]  # memory that the model has given back
+            said = []
+            for row in tokens:
+                log_probs, state = model.step(row, state)
+                said.append(log_probs)
+            found.append(torch.stack(said))
+    assert len(taken) == 500
+    assert torch.equal(*found)
+
+
+def test_parts_of_other_sizes_take_the_readable_path() -> None:
+    def narrow(decoder: AttendingDecoder) -> None:
+        decoder.layers[1].linear1 = nn.Linear(16, 8)
+
+    def normed(decoder: AttendingDecoder) -> None:
+        decoder.layers[0].norm2 = nn.LayerNorm(8)
+
+    def last(decoder: AttendingDecoder) -> None:
+        decoder.norm = nn.LayerNorm(8)
+
+    def wide(decoder: AttendingDecoder) -> None:
+        decoder.embedding.weight = nn.Parameter(torch.randn(V, 20))
+
+    for change in (narrow, normed, last, wide):
+        model = made(tie="none")
+        change(decoder_of(model))
+        with torch.no_grad():
+            state = begun(model.eval())
+            assert state.packed is None
+            with pytest.raises(RuntimeError, match=r"shape|size"):
+                model.step(torch.tensor([2] * 4), state)
+
+
+def test_an_output_of_other_tokens_and_layers_of_other_heads_take_the_readable_path() -> None:
+    model = made(tie="none")
+    with torch.no_grad():
+        decoder_of(model).output = SteadyLinear(16, V - 9)
+        state = begun(model)
+        assert state.packed is None
+        assert model.step(torch.tensor([2] * 4), state)[0].shape == (4, V - 9)
+        model = made()
+        decoder_of(model).blocks[1] = decoder_of(made(num_heads=4)).blocks[1]
+        assert begun(model).packed is None
+
+
+@pytest.mark.parametrize("k", [0, -1])
+def test_the_best_of_none_is_refused(k: int) -> None:
+    model = made()
+    with torch.no_grad(), pytest.raises(ConfigError, match=f"k is {k}, expected 1 or more"):
+        model.best(torch.tensor([2] * 4), begun(model), k)

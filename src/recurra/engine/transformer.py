@@ -8,11 +8,12 @@ functions, results differ by rounding.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from recurra.base.errors import ConfigError
 from recurra.engine import cpu
 from recurra.engine.call import recording, transformed
 from recurra.engine.memory import PLAIN, address, in_order
@@ -35,6 +36,10 @@ class LinearNumbers:
         weight, bias = in_order(self.weight), _in_order(self.bias)
         return self if weight is self.weight and bias is self.bias else LinearNumbers(weight, bias)
 
+    def fits(self, outputs: int, inputs: int) -> bool:
+        """Whether it has these sizes."""
+        return self.weight.shape == (outputs, inputs) and _are_vectors(outputs, self.bias)
+
     @property
     def addresses(self) -> list[int]:
         """For native code."""
@@ -43,18 +48,28 @@ class LinearNumbers:
 
 @dataclass(frozen=True, slots=True)
 class NormNumbers:
-    """One of NORMS over d numbers. weight, bias: (d,) or None"""
+    """One of NORMS over `size` numbers. weight, bias: (size,) or None"""
 
     kind: str = "none"
     weight: Tensor | None = None
     bias: Tensor | None = None
     eps: float = 0.0
+    size: int = 0
 
     def in_order(self) -> NormNumbers:
         """The same, as it lies in memory."""
         weight, bias = _in_order(self.weight), _in_order(self.bias)
         same = weight is self.weight and bias is self.bias
-        return self if same else NormNumbers(self.kind, weight, bias, self.eps)
+        return self if same else replace(self, weight=weight, bias=bias)
+
+    def held(self) -> NormNumbers:
+        """The same, in memory that stays where it is when the parameters are given other."""
+        weight, bias = (None if t is None else in_order(t.detach()) for t in (self.weight, self.bias))
+        return replace(self, weight=weight, bias=bias)
+
+    def fits(self, size: int) -> bool:
+        """Whether it is over so many numbers, or none."""
+        return self.kind == "none" or (self.size == size and _are_vectors(size, self.weight, self.bias))
 
     @property
     def addresses(self) -> list[int]:
@@ -87,6 +102,10 @@ class DecoderLayerNumbers:
         """The linear maps, in the order in which they come."""
         return self.projection, self.out, self.query, self.across, self.first, self.second
 
+    def fits(self, d: int) -> bool:
+        """Whether all sizes are those of a layer of d numbers."""
+        return _fits(self, d)
+
     @property
     def options(self) -> list[int]:
         """As native code reads them."""
@@ -111,6 +130,10 @@ class EncoderLayerNumbers:
         """The linear maps, in the order in which they come."""
         return self.projection, self.out, self.first, self.second
 
+    def fits(self, d: int) -> bool:
+        """Whether all sizes are those of a layer of d numbers."""
+        return _fits(self, d)
+
     @property
     def options(self) -> list[int]:
         """As native code reads them."""
@@ -121,6 +144,22 @@ def _options(layer: EncoderLayerNumbers | DecoderLayerNumbers) -> list[int]:
     kinds = [NORMS.index(norm.kind) for norm in layer.norms]
     units = layer.second.weight.shape[1]
     return [units, ACTIVATIONS.index(layer.activation), int(layer.gated), int(layer.norm_first), *kinds]
+
+
+def _fits(layer: EncoderLayerNumbers | DecoderLayerNumbers, d: int) -> bool:
+    units, linears = layer.second.weight.shape[-1], layer.linears
+    wide = 2 * units if layer.gated else units
+    sizes = [(3 * d, d), *[(d, d)] * (len(linears) - 3), (wide, d), (d, units)]
+    # All at once: asked one by one in calls of their own, they take a twentieth of a short text.
+    if [one.weight.shape for one in linears] != sizes or any(n.size != d and n.kind != "none" for n in layer.norms):
+        return False
+    biases = [(one.bias, size[0]) for one, size in zip(linears, sizes, strict=True)]
+    vectors = [(t, d) for norm in layer.norms for t in (norm.weight, norm.bias)]
+    return all(t is None or t.shape == (size,) for t, size in biases + vectors)
+
+
+def _are_vectors(size: int, *given: Tensor | None) -> bool:
+    return all(t is None or t.shape == (size,) for t in given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +186,7 @@ class DecoderPlan:
     """A decoder's weights, packed; later changes of the matrices are not seen.
 
     norm, output: behind the last layer      table: (V, d) of tokens      scale: of their vectors
+    The caller has asked `can_step`, and each layer whether it fits d: sizes are not looked at here.
     """
 
     def __init__(
@@ -161,8 +201,8 @@ class DecoderPlan:
     ) -> None:
         self.table, self.scale = in_order(table.detach()), scale
         V, d = self.table.shape
-        # Norms are read where they are.
-        self._norms = [[n.in_order() for n in one.norms] for one in layers] + [[norm.in_order()]]
+        # Norms are read where they are: held, since a model that goes to another type or device lets go of its memory.
+        self._norms = [[n.held() for n in one.norms] for one in layers] + [[norm.held()]]
         matrices = [[one.in_order() for one in layer.linears] for layer in layers] + [[output.in_order()]]
         pairs = zip(matrices, self._norms, strict=True)
         *places, ends = [_addresses(found) + _addresses(norms) for found, norms in pairs]
@@ -188,8 +228,10 @@ class DecoderPlan:
     def best(self, rows: StepOfRows, k: int) -> tuple[Tensor, Tensor]:
         """The k greatest of them (B, k), or all where there are fewer, and their tokens; of equals the first is first.
 
-        A row with NaN among them has NaN alone.
+        A row with NaN among them has NaN alone. Raises ConfigError unless k is 1 or more.
         """
+        if k < 1:
+            raise ConfigError(f"k is {k}, expected 1 or more.")
         k = min(k, len(self.table))
         made, tokens = self.table.new_empty(len(rows.tokens), k), rows.tokens.new_empty(len(rows.tokens), k)
         self._run(rows, k, made, tokens)
@@ -220,7 +262,7 @@ def encode(
 
     spans: sequences whose keys are their own rows      causal, window: as of `span_attention.attend`
     turns: (positions, d / heads) cosines and sines of rotary positions, or None      steps: (S,) of each row
-    The caller has asked `can_run`.
+    The caller has asked `can_run`, and each layer whether it fits d: sizes are not looked at here.
     """
     made = in_order(x.detach()).clone()
     (S, d), threads = made.shape, torch.get_num_threads()

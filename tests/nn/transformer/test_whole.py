@@ -146,3 +146,36 @@ def test_frozen_weights_run_at_once_where_gradients_are_on() -> None:
     model, (x, rows) = made().requires_grad_(False), texts(16)
     assert ran_at_once(model, x, rows)
     assert not ran_at_once(model, x.requires_grad_(), rows)
+
+
+def first_of(model: TransformerEncoder) -> TransformerEncoderLayer:
+    block = model.layers[0]
+    assert isinstance(block, TransformerEncoderLayer)
+    return block
+
+
+@pytest.mark.parametrize("width", [12, 20])
+def test_rows_of_another_width_are_an_error(width: int) -> None:
+    model, (x, rows) = made(), texts(width)
+    with torch.no_grad(), pytest.raises(RuntimeError, match=r"shape|size"):
+        through(model.layers, x, rows)
+
+
+def test_parts_of_other_sizes_are_an_error() -> None:
+    def narrow(block: TransformerEncoderLayer) -> None:
+        block.linear1 = nn.Linear(16, 60)
+
+    def biased(block: TransformerEncoderLayer) -> None:
+        block.linear2.bias = nn.Parameter(torch.zeros(15))
+
+    def normed(block: TransformerEncoderLayer) -> None:
+        block.norm1 = nn.LayerNorm(8)
+
+    def plain(block: TransformerEncoderLayer) -> None:
+        block.norm2 = nn.LayerNorm(8, elementwise_affine=False)
+
+    for change in (narrow, biased, normed, plain):
+        model, (x, rows) = made(), texts(16)
+        change(first_of(model))
+        with torch.no_grad(), pytest.raises(RuntimeError, match=r"shape|size|expand"):
+            through(model.eval().layers, x, rows)

@@ -49,7 +49,8 @@ class PackedDecoder:
     ) -> PackedDecoder | None:
         """Of the parts of a decoder, `whole`; None where the readable path takes its steps.
 
-        That is so with gradients, for other types and devices, and for parts, or hooks, that native code does not know.
+        That is so with gradients, for other types and devices, for parts, or hooks, that native code does not know, and
+        for sizes that do not fit.
         """
         numbers = [found for layer in layers if (found := decoder_layer_numbers(layer)) is not None]
         last = norm_numbers(norm)
@@ -58,11 +59,16 @@ class PackedDecoder:
         ends = [t for t in (embedding.weight, last.weight, last.bias, output.weight, output.bias) if t is not None]
         if not can_step([*ends, *(t for one in numbers for t in tensors_of(one))]):
             return None
+        (V, d), map_to_tokens = embedding.weight.shape, linear_numbers(output)
+        if not (
+            map_to_tokens.fits(V, d) and last.fits(d) and all(one.fits(d) for one in numbers) and _are_alike(layers)
+        ):
+            return None
         first = layers[0].self_attn
         plan = DecoderPlan(
             numbers,
             last,
-            linear_numbers(output),
+            map_to_tokens,
             table=embedding.weight,
             scale=places.scale,
             num_heads=first.num_heads,
@@ -93,3 +99,10 @@ class PackedDecoder:
         self._places = self._positions(like.new_zeros(len(steps), like.shape[1]), steps).contiguous()
         if self._turned:
             self._turns = turns(steps, self._turned, like)
+
+
+def _are_alike(layers: Sequence[TransformerDecoderLayer]) -> bool:
+    """Whether attention is cut into as many heads everywhere, and turned in all layers or none."""
+    itself = {(one.self_attn.embed_dim, one.self_attn.num_heads, one.self_attn.rotary) for one in layers}
+    across = {(one.multihead_attn.embed_dim, one.multihead_attn.num_heads) for one in layers}
+    return len(itself) == 1 and across == {kind[:2] for kind in itself}

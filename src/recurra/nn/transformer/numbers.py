@@ -72,9 +72,9 @@ def norm_numbers(module: nn.Module) -> NormNumbers | None:
     if isinstance(module, nn.Identity):
         return NormNumbers()
     if type(module) is nn.LayerNorm and len(module.normalized_shape) == 1:
-        return NormNumbers("layer", module.weight, module.bias, module.eps)
+        return NormNumbers("layer", module.weight, module.bias, module.eps, module.normalized_shape[0])
     if type(module) is nn.RMSNorm and len(module.normalized_shape) == 1 and module.eps is not None:
-        return NormNumbers("rms", module.weight, None, module.eps)
+        return NormNumbers("rms", module.weight, None, module.eps, module.normalized_shape[0])
     return None
 
 

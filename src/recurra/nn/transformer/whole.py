@@ -42,6 +42,9 @@ def _at_once(blocks: Sequence[nn.Module], x: Tensor, rows: Rows, norm: nn.Module
     ends = [t for t in (x, last.weight, last.bias) if t is not None]
     if not can_run([*ends, *(t for one in numbers for t in tensors_of(one))]) or any(map(is_watched, blocks)):
         return None
+    d = first.embed_dim
+    if x.shape[1:] != (d,) or not last.fits(d) or not all(one.fits(d) for one in numbers):
+        return None  # layer by layer, torch says what does not fit
     table = turns(torch.arange(rows.T), first.head_dim, x) if first.rotary else None
     return encode(x, numbers, last, rows.spans, num_heads=first.num_heads, turns=table, steps=rows.steps)
 
