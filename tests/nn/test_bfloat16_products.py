@@ -129,6 +129,23 @@ def test_gradients_to_the_input_are_of_the_same_numbers():
     torch.testing.assert_close(gradient, expected, rtol=0.05, atol=2e-2)
 
 
+def test_gradients_are_float32_and_go_through_the_rounding_as_if_it_were_not_there():
+    layer, x = quantize(layer_of("rnn", 7, 11), PRODUCTS), numbers(1, 2, 7).requires_grad_()
+    y, _ = layer(x)
+    (gradient,) = torch.autograd.grad(y.sum(), x)
+    W = layer.weight_ih_l0.double().numpy()
+    # Elman 1990: h = tanh(W x + b). bfloat16 would be off by up to 2^-9.
+    np.testing.assert_allclose(gradient[0].numpy(), (1 - y[0].detach().double().numpy() ** 2) @ W, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("asks", [False, True])
+def test_the_rounding_is_the_same_with_a_gradient_of_infinite_numbers_too(asks):
+    layer = quantize(layer_of("rnn", 2, 3), PRODUCTS)
+    x = torch.tensor([float("inf"), float("-inf"), 3.4e38, 1.00390625, 1e-40, 0.0]).requires_grad_(asks)
+    expected = torch.tensor([float("inf"), float("-inf"), float("inf"), 1.0, 1e-40, 0.0]).bfloat16().float()
+    assert torch.equal(layer.weights_of(0, 0).argument(x).detach(), expected)
+
+
 def test_weights_are_stored_as_bfloat16_and_torchs_own_layers_refuse_them():
     layer = quantize(LSTM(4, 6), PRODUCTS)
     assert layer.weight_hh_l0.dtype is torch.bfloat16

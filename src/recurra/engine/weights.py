@@ -34,7 +34,13 @@ class Weights:
 
     def argument(self, x: torch.Tensor) -> torch.Tensor:
         """x as the matrices multiply it: rounded to bfloat16 where that is asked for."""
-        return x.bfloat16().to(x.dtype) if self.compact is not None and self.compact.rounds_arguments else x
+        if self.compact is None or not self.compact.rounds_arguments:
+            return x
+        rounded = x.bfloat16().to(x.dtype)
+        if not x.requires_grad:
+            return rounded
+        # The same numbers, whose gradient is not rounded: what is lost has few bits, so it is exact, and so is the sum.
+        return x + torch.where(rounded == x, torch.zeros_like(x), rounded - x).detach()
 
     @property
     def tensors(self) -> tuple[torch.Tensor, ...]:
