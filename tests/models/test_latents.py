@@ -58,6 +58,8 @@ def test_a_warm_up_counts_updates_and_evaluation_has_all_of_the_cost() -> None:
     shares = []
     for _ in range(6):
         coded = latent.train()(summary(), None)
+        latent.train()(summary(), None)  # of accumulated batches, the second of the same update
+        latent.updated()
         shares.append(float((coded.cost[0] / coded.parts["kl"][0]).detach()))
     assert shares == pytest.approx([0, 0.25, 0.5, 0.75, 1, 1])
     coded = latent.eval()(summary(), None)
@@ -82,13 +84,22 @@ def test_a_dead_unit_is_revived_in_training_alone() -> None:
         latent.project.bias[4] = -100.0
     for _ in range(3):
         latent.train()(summary(), None)
+        latent.train()(summary()[:1], None)
+        latent.updated()
     assert int(latent.idle[4]) == 3
+    either = latent.train()(summary(), None).codes != 0
+    latent(-summary(), None)
+    latent.updated()
+    assert (latent.idle[either.any(0)] == 0).all()  # used by one of two batches of an update
+    latent.idle[4] = 3
     assert (latent.eval()(summary(), None).codes[:, 4] == 0).all()
     assert (latent.train()(summary(), None).codes != 0).sum(1).tolist() == [2, 2, 2, 2]
     still = made("top_k", k=2, nonnegative=False, dead_after=1, revive=False).train()
     with torch.no_grad():
         still.project.bias[4] = -100.0
-    assert all((still(summary(), None).codes[:, 4] == 0).all() for _ in range(3))
+    for _ in range(3):
+        assert (still(summary(), None).codes[:, 4] == 0).all()
+        still.updated()
 
 
 def test_what_sparse_codes_cost() -> None:
@@ -107,6 +118,7 @@ def test_what_sparse_codes_cost() -> None:
     [
         ("top_k", {"k": 6}, "k: is 6, expected fewer than task.code_size, 6"),
         ("variational", {"beta": 0.0, "free_bits": 1.0}, "free_bits: have no effect with beta 0"),
+        ("variational", {"beta": 0.0, "warmup": "linear"}, "warmup: has no effect with beta 0"),
     ],
 )
 def test_options_without_effect_are_refused(word: str, options: dict[str, Any], said: str) -> None:

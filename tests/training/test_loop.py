@@ -310,6 +310,26 @@ def test_batches_that_are_accumulated_move_the_weights_as_one_large_batch():
     assert small.w.item() == pytest.approx(large.w.item(), rel=1e-6)
 
 
+class Counting(Line):
+    """Counts its updates."""
+
+    updates = 0
+
+    def updated(self) -> None:
+        self.updates += 1
+
+
+def test_what_counts_updates_counts_steps_and_not_batches():
+    model = Counting(2.0)
+    rule = OPTIMIZERS["sgd"](model.parameters(), lr=0.01)
+    batches = [line_batch(1.0), line_batch(2.0), line_batch(3.0), line_batch(), line_batch()]
+    steps_of(
+        model, batches, optimizer=rule, accumulate=2, loss=squares, schedule=SCHEDULES["constant"](3),
+        on_nonfinite=lambda failure: None,
+    )  # fmt: skip
+    assert model.updates == 3  # the last one is of no row, as on a rank that has none of a batch
+
+
 def test_of_accumulated_batches_the_one_that_is_not_finite_is_named():
     bad = Batch({"x": torch.tensor([NAN])}, torch.ones(1, dtype=torch.int64), {}, (1,))
     with pytest.raises(TrainingError, match=r"xs\.csv:3"):

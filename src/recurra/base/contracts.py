@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import torch
@@ -152,6 +152,14 @@ class Progress:
     lr: float
     grad_norm: torch.Tensor
     parts: Mapping[str, torch.Tensor] = field(default_factory=dict)
+
+
+@runtime_checkable
+class CountsUpdates(Protocol):
+    """A module that counts the updates of its weights."""
+
+    def updated(self) -> None:
+        """Hear that a step of training is done; called once, however many batches the step had."""
 
 
 class Listener(Protocol):

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from recurra.base.contracts import Batch, Loss, Prediction, Progress
+from recurra.base.contracts import Batch, CountsUpdates, Loss, Prediction, Progress
 from recurra.training.clipping import Clipping, gradient_norm, no_clipping
 from recurra.training.nonfinite import Failure
 from recurra.training.optimizers import set_lr
@@ -57,6 +57,7 @@ def fit(
     """
     clip, predict, together = clipping or no_clipping(), forward or model, ranks or SingleProcess()
     parameters, weights = [p for p in model.parameters() if p.requires_grad], weights_of(model)
+    counting = [module for module in model.modules() if isinstance(module, CountsUpdates)]
     for step, group in enumerate(_groups(batches, accumulate), start=steps_done + 1):
         model.train()
         lr = set_lr(optimizer, schedule(step))
@@ -77,6 +78,8 @@ def fit(
             optimizer.step()
         else:
             on_nonfinite(Failure(step, seed, lr, model, loss, group[bad], now, norm, bad))
+        for module in counting:
+            module.updated()
         parts = {name: part / max(now.count, 1) for name, part in now.parts.items()}
         yield Progress(step, epoch, now.mean.detach(), tokens, lr, norm, parts)
 

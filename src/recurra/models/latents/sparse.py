@@ -78,6 +78,7 @@ class TopK(nn.Module):
 
     is_distribution = False
     idle: Tensor
+    used: Tensor
 
     def __init__(
         self,
@@ -96,6 +97,8 @@ class TopK(nn.Module):
         self.revive, self.dead_after = revive, dead_after
         self.project = SteadyLinear(input_size, self.output_size)
         self.register_buffer("idle", torch.zeros(self.output_size, dtype=torch.int64))
+        # By the batches of the update that is being made.
+        self.register_buffer("used", torch.zeros(self.output_size, dtype=torch.bool), persistent=False)
 
     def forward(self, summary: Tensor, draws: Tensor | None) -> Coded:
         raw = self.project(summary)
@@ -103,7 +106,7 @@ class TopK(nn.Module):
         kept = self._kept(raw)
         codes = torch.where(kept, value, 0.0)
         if self.training:
-            self._count(kept)
+            self.used |= kept.any(0)
         return Coded(codes, codes)
 
     def _kept(self, raw: Tensor) -> Tensor:
@@ -116,5 +119,7 @@ class TopK(nn.Module):
         return torch.zeros_like(raw, dtype=torch.bool).scatter_(1, largest, True)
 
     @torch.no_grad()
-    def _count(self, kept: Tensor) -> None:
-        self.idle.copy_(torch.where(kept.any(0), 0, self.idle + 1))
+    def updated(self) -> None:
+        """One more update is done: count those for which each unit has been idle."""
+        self.idle.copy_(torch.where(self.used, 0, self.idle + 1))
+        self.used.zero_()

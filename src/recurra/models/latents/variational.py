@@ -12,7 +12,7 @@ from recurra.base.option import OneOf, Opt
 from recurra.config import build
 from recurra.models.contract import Sizes
 from recurra.models.latents.contract import Coded
-from recurra.models.latents.warmups import WARMUPS
+from recurra.models.latents.warmups import WARMUPS, NoWarmup
 from recurra.models.options import Component
 from recurra.nn import SteadyLinear
 
@@ -48,6 +48,8 @@ class Variational(nn.Module):
             raise ConfigError("free_bits: have no effect with beta 0; leave them out.")
         self.output_size, self.beta, self.free_bits = sizes["code"], beta, free_bits
         self.warmup = build(warmup, WARMUPS)
+        if not beta and not isinstance(self.warmup, NoWarmup):
+            raise ConfigError("warmup: has no effect with beta 0; leave it out.")
         self.mean = SteadyLinear(input_size, self.output_size)
         self.log_variance = SteadyLinear(input_size, self.output_size)
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
@@ -63,11 +65,11 @@ class Variational(nn.Module):
         return Coded(codes, mean, cost, {"kl": each.sum(1)}, mean, log_variance)
 
     def _share(self) -> float:
-        if not self.training:
-            return 1.0
-        share = float(self.warmup(int(self.updates)))
+        return float(self.warmup(int(self.updates))) if self.training else 1.0
+
+    def updated(self) -> None:
+        """One more update is done: the warm-up's place."""
         self.updates += 1
-        return share
 
 
 def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
