@@ -51,8 +51,8 @@ class MaskNoise:
     each: Annotated[Literal["number", "block"], Opt("hidden: numbers by themselves, or one stretch of them")] = "number"
 
     def __call__(self, values: Floats, key: int, ends: tuple[float, float]) -> tuple[Floats, NDArray[np.bool_]]:
-        number = round(self.share * values.size)
         if self.each == "block":
+            number = max(1, round(self.share * values.size))
             start = int(drawn(key, 1, PLACE)[0] * (values.size - number + 1))
             hidden = (np.arange(values.size) >= start) & (np.arange(values.size) < start + number)
         else:
