@@ -14,6 +14,7 @@ from recurra.base.contracts import Origin, Record
 from recurra.base.errors import ConfigError, DataError, RunError
 from recurra.models import SequenceModel
 from recurra.tasks import SeriesClassification, SeriesClassificationConfig
+from recurra.tasks.series_reader import raw_series
 from recurra.tasks.series_statistics import described, statistics
 
 
@@ -74,12 +75,27 @@ def test_a_step_of_a_series_in_long_form_is_named_with_its_own_row() -> None:
         SeriesClassificationConfig().check(Record({"values": [1, None], "label": "a"}, lines[0], lines))
 
 
+@pytest.mark.parametrize("empty", ["", " ", None])
+def test_an_empty_cell_beside_a_number_is_a_number_that_is_missing(empty: object) -> None:
+    row = Record({"x": empty, "y": "2", "z": 3.0}, Origin("d", 4))
+    np.testing.assert_array_equal(raw_series(row, ("x", "y", "z"), "mask"), [[np.nan, 2, 3]])
+    with pytest.raises(DataError, match="d:4: column 'x', step 1: the number is missing"):
+        raw_series(row, ("x", "y", "z"), "refuse")
+    assert raw_series(Record({"x": "", "y": ""}, Origin("d", 5)), ("x", "y"), "refuse").shape == (0, 2)
+
+
 def test_columns_of_different_lengths_and_lists_in_several_columns_are_refused() -> None:
     plan = SeriesClassificationConfig(values=("x", "y"))
     with pytest.raises(DataError, match="d:1: column 'y' has 2 steps, column 'x' 3; expected as many in each"):
         plan.check(Record({"x": [1, 2, 3], "y": [1, 2], "label": "a"}, Origin("d", 1)))
     with pytest.raises(DataError, match="column 'x' has 2 numbers a step; of several columns each has one"):
         plan.check(Record({"x": [[1, 2]], "y": [1], "label": "a"}, Origin("d", 1)))
+
+
+def test_an_end_to_keep_is_refused_where_nothing_is_cut() -> None:
+    with pytest.raises(ConfigError, match="keep: has no effect without max_length"):
+        SeriesClassificationConfig(keep="end")
+    SeriesClassificationConfig(keep="end", max_length=3)
 
 
 def test_exchanged_axes_are_named_in_training_and_later() -> None:

@@ -73,6 +73,8 @@ class SeriesPlan(ABC):
     def input_problems(self) -> list[str]:
         """Options on what is read that cannot take effect, a sentence each."""
         problems = []
+        if self.keep != "start" and self.max_length is None:
+            problems.append("keep: has no effect without max_length; leave it out, or set max_length.")
         if not self.columns or len(set(self.columns)) < len(self.columns):
             problems.append(f"values: expected a column, or different ones, got {list(self.columns)}.")
         if self.sound is not None and len(self.columns) > 1:

@@ -23,6 +23,10 @@ _LENGTHS = " Give every row as many steps, cut longer ones with task.max_length,
 # float32 has numbers to here.
 LARGEST = float(np.finfo(np.float32).max)
 
+# One step whose number is missing.
+GONE = np.full((1, 1), np.nan)
+NOTHING = np.zeros((0, 1))
+
 
 def raw_series(record: Record, columns: Sequence[str], missing: Missing) -> Raw:
     """(T, F) float32: the numbers of a record, as they are; NaN where one is missing.
@@ -30,7 +34,15 @@ def raw_series(record: Record, columns: Sequence[str], missing: Missing) -> Raw:
     Raises DataError, with file, line, column and step, for what is no number, for columns of different lengths, and
     for numbers that are missing unless they are masked.
     """
-    found = [(name, numbers_of(field(record, name), record.origin, name)) for name in columns]
+    cells = [(name, field(record, name)) for name in columns]
+    some = any(cell is not None for _, cell in cells)
+    found = [
+        (name, NOTHING if cell is None and some else numbers_of(cell, record.origin, name)) for name, cell in cells
+    ]
+    if max(len(values) for _, values in found) == 1:  # an empty cell alone is a series without steps
+        found = [
+            (name, GONE if _is_empty(cell) else values) for (name, values), (_, cell) in zip(found, cells, strict=True)
+        ]
     name, first = found[0]
     for other, values in found[1:]:
         if len(values) != len(first):
@@ -46,6 +58,10 @@ def raw_series(record: Record, columns: Sequence[str], missing: Missing) -> Raw:
             )
         _refuse_unusable(values, record, column, missing)
     return np.concatenate([values for _, values in found], axis=1).astype(np.float32)
+
+
+def _is_empty(cell: object) -> bool:
+    return cell is None or (isinstance(cell, str) and not cell.strip())
 
 
 def _refuse_unusable(values: NDArray[np.float64], record: Record, column: str, missing: Missing) -> None:
