@@ -7,7 +7,7 @@ import gzip
 import io
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,12 @@ import yaml
 from api.api_room import Listening, done, log_of, merged, recurra, refused, rows, write_config, write_csv
 from recurra import api
 from recurra.api import demos
+from recurra.api.explaining import TOPICS
+from recurra.api.schema import SCHEMA
 from recurra.base.contracts import Origin, Record
 from recurra.base.errors import ConfigError
+from recurra.base.option import OneOf
+from recurra.config import options_of
 from recurra.data.embedded import EMBEDDED
 from recurra.data.embedded.dates import ambiguous
 from recurra.tasks import TranslationConfig
@@ -534,6 +538,30 @@ def test_every_topic_and_every_word_of_it_is_explained(here: Path) -> None:
         for word, sentence in words.items():
             assert sentence, f"{topic} {word} has no first sentence"
             assert done("explain", topic, word).out.strip()
+
+
+def test_every_component_that_a_config_can_choose_is_a_topic(here: Path) -> None:
+    """The comments of a config point at `recurra explain KIND WORD`."""
+
+    def components(maker: Any) -> Iterator[OneOf]:
+        for option in options_of(maker):
+            if isinstance(option.note, OneOf):
+                yield from below(option.note)
+
+    def below(note: OneOf) -> Iterator[OneOf]:
+        yield note
+        for _, maker in note.registry.items():
+            yield from components(maker)
+
+    sections = SCHEMA.sections.values()
+    found = [
+        one for each in sections for one in (below(each) if isinstance(each, OneOf) else components(each.constructor))
+    ]
+    kinds = {getattr(note.registry, "kind", "").partition(" ")[0]: note for note in found}
+    missing = {
+        kind: [word for word in note.registry if word not in TOPICS.get(kind, {})] for kind, note in kinds.items()
+    }
+    assert {kind: words for kind, words in missing.items() if kind and words} == {}
 
 
 def test_an_option_is_explained_by_its_path(here: Path) -> None:

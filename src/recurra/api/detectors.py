@@ -330,9 +330,11 @@ def _whole(series: WatchedSeries) -> Floats:
     gone = np.isnan(series.values)
     if gone.any():
         step, column = (int(k) for k in np.argwhere(gone)[0])
+        others = int(gone.sum()) - 1
+        more = f", nor {'has' if others == 1 else 'have'} {counted(others, 'other', 'others')}" if others else ""
         raise DataError(
             f"{series.origin}: series {series.name}, {series.stamps[step]}: column '{series.columns[column]}' has no "
-            f"number, nor have {int(gone.sum()) - 1:,} others; baselines read whole windows. Fill it in, or watch "
+            f"number{more}; baselines read whole windows. Fill it in, or watch "
             "with a run of task.missing: mask."
         )
     return series.values

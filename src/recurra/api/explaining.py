@@ -19,18 +19,23 @@ from recurra.config import Fixed, Option, options_of
 from recurra.config.values import words
 from recurra.data.dictionary import DICTIONARIES
 from recurra.data.formats import FORMATS
+from recurra.data.layouts import LAYOUTS
 from recurra.data.ngrams import NGRAMS
+from recurra.data.noise import NOISES
+from recurra.data.spectra import SPECTRA
 from recurra.data.splits import SPLITS
 from recurra.data.tokenizers import TOKENIZERS
 from recurra.decode import LENGTH_PENALTIES
 from recurra.engine import BACKENDS
 from recurra.lower import LATEX, PLAIN, equations, gradient, layout, projects, schedule, trace
 from recurra.metrics import SEQUENCE_SCORES
-from recurra.models import DECODERS, ENCODERS, HEADS, INPUTS, MODELS, WIDES
+from recurra.models import DECODERS, ENCODERS, HEADS, INPUTS, LATENTS, MODELS, RECONSTRUCTIONS, WIDES
 from recurra.models.decoders.bridge import BRIDGES
 from recurra.models.decoders.decoder import STYLES
 from recurra.models.decoders.readout import READOUTS
 from recurra.models.decoders.scheduled_sampling import SAMPLING_SCHEDULES
+from recurra.models.forecasts import FORECASTS
+from recurra.models.latents.warmups import WARMUPS
 from recurra.nn import ATTENTIONS, POOLS
 from recurra.tasks import TASKS
 from recurra.training import CLIPPINGS, ON_NONFINITE, OPTIMIZERS, SCHEDULES
@@ -53,6 +58,12 @@ TOPICS: Mapping[str, Mapping[str, Any]] = {
     "head": HEADS,
     "wide": WIDES,
     "decoder": DECODERS,
+    "latent": LATENTS,
+    "warmup": WARMUPS,
+    "reconstruction": RECONSTRUCTIONS,
+    "noise": NOISES,
+    "forecast_head": FORECASTS,
+    "spectrum": SPECTRA,
     "tokenizer": TOKENIZERS,
     "ngrams": NGRAMS,
     "dictionary": DICTIONARIES,
@@ -70,6 +81,7 @@ TOPICS: Mapping[str, Mapping[str, Any]] = {
     "clipping": CLIPPINGS,
     "on_nonfinite": ON_NONFINITE,
     "split": SPLITS,
+    "layout": LAYOUTS,
     "backend": BACKENDS,
 }
 
