@@ -12,6 +12,7 @@ from recurra.cells import CELLS
 from recurra.engine import cpu
 from recurra.nn import LSTM, quantize
 from recurra.nn.incremental import IncrementalRNN
+from recurra.nn.unroll import Unrolled
 
 PRODUCTS = "bfloat16_products"
 with_engine = pytest.mark.skipif(not cpu.available(), reason="recurra was installed without its native engine")
@@ -127,6 +128,18 @@ def test_gradients_to_the_input_are_of_the_same_numbers():
     unrounded = quantize(layer_of("lstm", 40, 30), "bfloat16")
     (expected,) = torch.autograd.grad(unrounded(x)[0].square().sum(), x)
     torch.testing.assert_close(gradient, expected, rtol=0.05, atol=2e-2)
+
+
+@pytest.mark.parametrize("known", [0, 4, 9])
+@pytest.mark.parametrize("grad", [False, True])
+def test_a_layer_that_is_unrolled_rounds_what_it_multiplies_too(known, grad):
+    layer, x = quantize(layer_of("lstm", 9, 40), PRODUCTS), numbers(1, 3, 9)
+    states = tuple(numbers(1, 3, 40) for _ in range(2))
+    with torch.set_grad_enabled(grad):
+        expected = layer(x, states)[0][0]
+        unrolled = Unrolled(layer, x[0, :, :known], [3])
+        ((h, _),) = unrolled.step(0, x[0, :, known:] if known < 9 else None, [tuple(s[0] for s in states)])
+    torch.testing.assert_close(h, expected, rtol=1e-5, atol=1e-6)  # 2^-9 apart where it does not
 
 
 def test_gradients_are_float32_and_go_through_the_rounding_as_if_it_were_not_there():

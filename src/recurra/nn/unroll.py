@@ -28,7 +28,7 @@ from recurra.cells import Cell
 from recurra.cells.language import log_nonzero
 from recurra.engine import Weights, masked
 from recurra.engine.step_recording import Recorder
-from recurra.lower import Graph, Node, layout, recurrent_width, trace
+from recurra.lower import Graph, Node, recurrent_width, trace
 from recurra.lower.sums import Slot, Sums, find_sums
 from recurra.nn.dropout import dropout, locked_mask, zoneout_mask
 from recurra.nn.recurrent import Recurrent
@@ -51,16 +51,15 @@ class Unrolled:
 
     def __init__(self, layers: Recurrent, known: Tensor, heights: Sequence[int]) -> None:
         self.between = layers.dropout if layers.training else 0.0
-        names = [p.name for p in layout(layers.cell, bias=layers.bias)]
         nothing = known[..., :0]
         self.layers = [
             _Layer(
-                Weights(layers.cell, dict(zip(names, tensors, strict=True))),
+                layers.weights_of(k, 0),
                 nothing if k else known,
                 heights,
                 _Masks.draw(layers, known, heights, layers.output_size if k else layers.input_size),
             )
-            for k, tensors in enumerate(layers.all_weights)
+            for k in range(layers.num_layers)
         ]
         self.watch = layers.watch
         if self.watch is not None:
@@ -180,12 +179,15 @@ class _Layer:
         self.rest_mask = None if masks.input is None else masks.input[:, K:]
         if masks.input is not None:
             known = masked(known, torch.cat([masks.input[:rows, :K] for rows in heights]))
+        self.rounded = weights.argument
+        known = self.rounded(known)
         self.sums = [_Sums(group, self.plan.nodes, self.kinds, known, heights) for group in self.plan.groups]
         self.constants = {at: known.new_tensor(n.value) for at, n in enumerate(self.plan.nodes) if n.kind == "const"}
 
     def step(self, t: int, x: Tensor | None, states: States) -> States:
         if x is not None and self.rest_mask is not None:
             x = masked(x, self.rest_mask[: len(x)])
+        x = None if x is None else self.rounded(x)
         if self.recorder is not None:
             states = self.recorder.enter(states)
         values = dict(self.constants)
@@ -220,7 +222,8 @@ class _Layer:
         if group.argument is None:
             return None
         argument, mask = values[group.argument], self.masks.recurrent
-        return argument if mask is None or group.kind != "R" else masked(argument, mask[: len(argument)])
+        dropped = argument if mask is None or group.kind != "R" else masked(argument, mask[: len(argument)])
+        return self.rounded(dropped)
 
     def _value(self, node: Node, values: Mapping[int, Tensor]) -> Tensor:
         if not node.args:
