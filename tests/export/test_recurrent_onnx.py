@@ -19,7 +19,7 @@ from recurra.cells import CELLS, Cell, cell
 from recurra.cells.language import Parameters, Value, relu, sigmoid, tanh
 from recurra.export import onnx, onnx_files, recurrent
 from recurra.lower import projects
-from recurra.nn import GRU, LSTM, RNN, Recurrent
+from recurra.nn import GRU, LSTM, RNN, Recurrent, quantize
 
 I, H = 3, 4
 CELLS_UNDER_TEST = dict(CELLS) | {"leaky": leaky}
@@ -304,3 +304,10 @@ def test_the_file_says_which_recurra_wrote_it_and_what_else_it_was_given(tmp_pat
 
     file = exported(small(), tmp_path / "a.onnx", metadata={"labels": '["a", "ä"]'})
     assert file.metadata == {"recurra": __version__, "labels": '["a", "ä"]'}
+
+
+def test_products_of_bfloat16_are_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="the weights are bfloat16_products, and files round no inputs and states"):
+        onnx(quantize(small(), "bfloat16_products"), tmp_path / "a.onnx")
+    assert not list(tmp_path.iterdir())
+    assert onnx(quantize(small(), "bfloat16"), tmp_path / "b.onnx")

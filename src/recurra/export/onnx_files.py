@@ -14,7 +14,8 @@ from torch import nn
 
 from recurra import __version__
 from recurra.base.atomic import replacing
-from recurra.base.errors import RunError
+from recurra.base.errors import ConfigError, RunError
+from recurra.engine.compact import PRODUCTS
 from recurra.export.models import parts_of
 from recurra.export.onnx_graph import Array
 from recurra.export.parts import Named, Part
@@ -67,8 +68,8 @@ def onnx(
               "onnxruntime" (fastest there, and wrong in others), or "openvino"
     metadata: texts that the files carry beside recurra's version
     Returns how far each file is from the model in each runtime; nothing is written unless all agree to `TOLERANCE`.
-    Raises ConfigError for a model that has no form in ONNX or if onnx or the runtime is not installed, RunError if the
-    files differ from the model.
+    Raises ConfigError for a model that has no form in ONNX, such as one of bfloat16_products, or if onnx or the runtime
+    is not installed, RunError if the files differ from the model.
     """
     path, texts = Path(path), {"recurra": __version__, **(metadata or {})}
     runtimes = proving(target)
@@ -88,6 +89,11 @@ def onnx(
 def _any_backend(model: nn.Module) -> nn.Module:
     for layers in model.modules():
         if isinstance(layers, Recurrent):
+            if layers.precision == PRODUCTS:
+                raise ConfigError(
+                    f"export: the weights are {PRODUCTS}, and files round no inputs and states; export the model "
+                    "before it is quantized, or one with weights of bfloat16."
+                )
             layers.backend = "auto"  # one that is named need not have float64
     return model
 
