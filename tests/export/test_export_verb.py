@@ -165,3 +165,21 @@ def test_a_damaged_run_and_a_folder_that_is_not_there_are_said_to_be(here: Path)
     said = recurra("export", "pairs", "--onnx", "nowhere/out.onnx")
     assert (said.code, said.out) == (2, "")
     assert said.err == "nowhere/out.encoder.onnx: No such file or directory.\n"
+
+
+def test_weights_of_a_model_without_recurrent_layers_are_written(here: Path) -> None:
+    draw = np.random.default_rng(0)
+    lines = [",".join(f"{number:.3f}" for number in draw.normal(size=4)) for _ in range(60)]
+    Path("rows.csv").write_text("\n".join(["a,b,c,d", *lines]) + "\n")
+    config = {
+        "task": {"name": "autoencoding", "values": list("abcd"), "code_size": 2},
+        "data": {"train": "rows.csv"},
+        "model": {"encoder": {"name": "dense", "sizes": [3]}},
+        "training": {"epochs": 1, "report": "scores"},
+    }
+    Path("rows.yaml").write_text(yaml.safe_dump(config))
+    done("train", "rows.yaml", "--out", "coded")
+    said = done("export", "coded", "--torch", "coded.safetensors").out
+    assert said == (
+        "coded.safetensors: written; the model has no recurrent layers, so that none were compared with torch's.\n"
+    )

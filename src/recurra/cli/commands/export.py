@@ -70,6 +70,9 @@ def _run(args: argparse.Namespace) -> int:
     for path, number in written.items():
         put(f"{path}: written; {number:,} words.")
     for path, differences in found.items():
+        if not differences:
+            put(f"{path}: written; the model has no recurrent layers, so that none were compared with torch's.")
+            continue
         largest = where.get(path, f"{max(differences.values()):.1e}")
         put(f"{path}: written; the largest difference from the model is {largest}.")
         if len(differences) > 1:
