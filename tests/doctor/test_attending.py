@@ -17,7 +17,7 @@ from recurra.doctor import Diagnosis, probe
 from recurra.doctor.heads import head_probes
 from recurra.doctor.rendering import charts, report
 from recurra.doctor.verdict import Verdict, judged_attention
-from recurra.models import EncoderDecoder, SequenceModel
+from recurra.models import Autoencoder, EncoderDecoder, SequenceModel
 from recurra.nn.transformer.attention import CrossAttention, SelfAttention
 
 ATTENTION = {"name": "transformer", "hidden_size": 8, "num_heads": 2, "num_layers": 2}
@@ -179,6 +179,21 @@ def test_outputs_alone_are_judged_where_there_are_no_heads() -> None:
     )
     assert found.attention is not None
     assert judged_attention(found.attention).evidence.startswith("there are no heads of attention; outputs differ")
+
+
+def test_of_an_autoencoder_outputs_are_judged_and_no_nats_of_a_source() -> None:
+    """Its loss may be a squared error, of scaled numbers however small: 0.01 of it says nothing."""
+    names = ("features", "values", "code", "row", "steps", "parameters")
+    sizes = dict(zip(names, (3, 3, 2, 3, 1, 1), strict=True)) | dict.fromkeys(("noisy", "variational", "shared"), 0)
+    model = Autoencoder(sizes, encoder={"name": "dense", "sizes": [4]})
+    features = torch.randn(1, 4, 3, generator=torch.Generator().manual_seed(0))
+    batch = Batch({"features": features}, torch.ones(4, dtype=torch.int64), {}, ())
+    found = probe(model, batch, lambda said, b: Loss(1e-3 * said.outputs["numbers"].square().sum(), 4)).attention
+    assert found is not None
+    assert found.unread is None
+    numbers = model(batch).outputs["numbers"].detach().reshape(4, 3).double().numpy()
+    away = ((numbers - numbers.mean(0)) ** 2).mean() ** 0.5 / (numbers**2).mean() ** 0.5
+    assert found.spread == pytest.approx(away)
 
 
 # -- whole runs --------------------------------------------------------------------------------------------------------

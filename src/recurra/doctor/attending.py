@@ -28,7 +28,7 @@ class AttentionProbe:
 
     spread: how far outputs are from their mean over all rows and steps, as a share of their size; None: not measured
     unread: nats a target that the loss is higher by where each row has the encoding of another row's source; None of a
-    model without a decoder
+    model without a decoder, and of one that says again what it reads, whose loss need not be in nats
     """
 
     heads: dict[str, list[HeadProbe]]
@@ -45,7 +45,9 @@ def attention_probe(model: nn.Module, batch: Batch, loss: Callable[[Any, Batch],
             prediction = model(batch)
             right = loss(prediction, batch)
         heads = {name: found for name, each in seen.items() if (found := mean_probes(each))}
-        return AttentionProbe(heads, _spread(prediction.outputs, batch), _unread(model, batch, loss, right))
+        again = "codes" in prediction.outputs
+        unread = None if again else _unread(model, batch, loss, right)
+        return AttentionProbe(heads, _spread(prediction.outputs, batch), unread)
     finally:
         model.train(was_training)
 
@@ -100,6 +102,8 @@ def _spread(outputs: dict[str, Tensor], batch: Batch) -> float | None:
     if not named or N < 2 or "target" in batch.inputs:
         return None
     found = named[0].double()
+    if found.dim() == 4 and found.shape[1] == N:  # several parameters of each number
+        found = found.flatten(2)
     if found.dim() == 3 and found.shape[1] == N:
         lengths = batch.inputs.get("place_lengths", batch.lengths).to(found.device)
         found = found[torch.arange(len(found), device=found.device).unsqueeze(1) < lengths]
