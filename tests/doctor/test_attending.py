@@ -226,7 +226,7 @@ def test_a_healthy_run_is_silent_and_one_with_steps_too_large_is_not(marked: Pat
     said = done("doctor", "c.yaml", "--steps", 200, "--json").json
     assert said["verdict"]["word"] == "healthy"
     assert said["advice"] == []
-    wild = ["training.optimizer.lr=3", "model.encoder.norm_first=false", "model.encoder.num_layers=4"]
+    wild = ["training.optimizer.lr=1", "model.encoder.norm_first=false", "model.encoder.num_layers=4"]
     said = done("doctor", "c.yaml", "--steps", 200, *(f"--set={one}" for one in wild), "--json").json
     assert said["verdict"]["word"] == "one output"
     assert "training.schedule={name: inverse_sqrt, warmup: 0.1}" in [s for a in said["advice"] for s in a["settings"]]

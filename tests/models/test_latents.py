@@ -94,9 +94,10 @@ def test_a_dead_unit_is_revived_in_training_alone() -> None:
     latent.idle[4] = 3
     assert (latent.eval()(summary(), None).codes[:, 4] == 0).all()
     assert (latent.train()(summary(), None).codes != 0).sum(1).tolist() == [2, 2, 2, 2]
-    still = made("top_k", k=2, nonnegative=False, dead_after=1, revive=False).train()
+    still = made("top_k", k=2, nonnegative=False, revive=False).train()
     with torch.no_grad():
         still.project.bias[4] = -100.0
+        still.idle[4] = 500
     for _ in range(3):
         assert (still(summary(), None).codes[:, 4] == 0).all()
         still.updated()
@@ -126,3 +127,9 @@ def test_options_without_effect_are_refused(word: str, options: dict[str, Any], 
         made(word, **options)
     with pytest.raises(ConfigError, match=r"needs task\.variational: true"):
         LATENTS["variational"](5, SIZES)
+
+
+def test_what_makes_a_unit_dead_is_refused_where_none_is_revived() -> None:
+    with pytest.raises(ConfigError, match="dead_after: has no effect with revive: false"):
+        made("top_k", k=2, revive=False, dead_after=5)
+    assert made("top_k", k=2).dead_after == 200

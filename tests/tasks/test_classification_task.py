@@ -434,3 +434,9 @@ def test_a_tuple_of_labels_is_a_list_and_a_cell_of_nan_is_empty() -> None:
         OneLabel().read(float("nan"), Origin("f", 3))
     with pytest.raises(DataError, match=r"^f:3: expected one label, got"):
         OneLabel().read(("x", "y"), Origin("f", 3))
+
+
+def test_which_end_is_read_is_refused_where_all_is_read() -> None:
+    with pytest.raises(ConfigError, match="keep: has no effect without max_length"):
+        ClassificationConfig(keep="end")
+    assert ClassificationConfig(keep="end", max_length=3).keep == "end"

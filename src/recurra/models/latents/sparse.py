@@ -15,6 +15,8 @@ from recurra.nn import SteadyLinear
 
 # Rates of units lie within these, so that their logarithms are finite.
 NEAR = 1e-6
+# Updates without any row after which a unit is dead.
+DEAD_AFTER = 200
 
 
 class L1(nn.Module):
@@ -88,13 +90,17 @@ class TopK(nn.Module):
         k: Annotated[int, Opt("numbers of a code that are kept", ge=1)] = 8,
         nonnegative: Annotated[bool, Opt("through a ReLU first")] = True,
         revive: Annotated[bool, Opt("dead units take the last of the k places, the largest of them")] = True,
-        dead_after: Annotated[int, Opt("updates without any row after which a unit is dead", ge=1)] = 200,
+        dead_after: Annotated[
+            int | None, Opt("updates without any row after which a unit is dead; null: 200; needs revive", ge=1)
+        ] = None,
     ) -> None:
         super().__init__()
         if k >= sizes["code"]:
             raise ConfigError(f"k: is {k}, expected fewer than task.code_size, {sizes['code']}.")
         self.output_size, self.k, self.nonnegative = sizes["code"], k, nonnegative
-        self.revive, self.dead_after = revive, dead_after
+        if dead_after is not None and not revive:
+            raise ConfigError("dead_after: has no effect with revive: false; leave it out.")
+        self.revive, self.dead_after = revive, DEAD_AFTER if dead_after is None else dead_after
         self.project = SteadyLinear(input_size, self.output_size)
         self.register_buffer("idle", torch.zeros(self.output_size, dtype=torch.int64))
         # By the batches of the update that is being made.

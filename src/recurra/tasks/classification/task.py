@@ -178,6 +178,8 @@ class ClassificationConfig:
             )
         if self.label in self.texts:
             problems.append(f"label: is '{self.label}', the text column too; expected another column.")
+        if self.keep != "start" and self.max_length is None:
+            problems.append("keep: has no effect without max_length; leave it out, or set max_length.")
         if self.labels == "one" and self.separator is not None:
             problems.append("separator: has no effect with labels: one; leave it out, or set labels: many.")
         if self.labels == "many" and self.label_smoothing:
