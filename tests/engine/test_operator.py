@@ -158,7 +158,8 @@ def test_a_compiled_classifier_is_one_graph():
     model = classifier(20, 3, embedding_size=5, hidden_size=6).eval()
     batch = Batch({"tokens": torch.arange(15).view(5, 3)}, LENGTHS, {}, ())
     compiled = torch.compile(model, backend="eager", fullgraph=True)
-    assert torch.equal(compiled(batch).outputs["logits"], model(batch).outputs["logits"])
+    # A head's product is torch's where it is recorded, and sums in another order.
+    torch.testing.assert_close(compiled(batch).outputs["logits"], model(batch).outputs["logits"])
 
 
 def test_batches_of_gradients_are_refused_in_a_sentence_or_right(monkeypatch):

@@ -394,7 +394,7 @@ def test_gaps_are_filled_on_request_alone_with_a_mark_of_what_is_there() -> None
     row = config.read(Record({"id": "a", "time": [0, 1, 3, 4], "y": [1.0, None, 3.0, 0.0]}, Origin("a.json")))
     np.testing.assert_array_equal(row.series.values[:, 0], [1.0, np.nan, np.nan, 3.0, 0.0])
     task, _, _ = fitted(config)
-    window = task._windows([(row.series, 5)], [(0, 5)], gold=False)[0]
+    window = task.windows_of([(row.series, 5)], [(0, 5)], gold=False)[0]
     features = task.collate([window], (0,)).inputs["features"][:, 0]
     assert features[:, 1].tolist() == [1, 0, 0, 1, 1]
     assert features[1, 0] == features[2, 0] == 0

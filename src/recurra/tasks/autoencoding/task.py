@@ -222,7 +222,11 @@ class Autoencoding(SeriesTask):
             return self._bounded(model, batch, examples)
         said = model(batch).outputs
         mean = self.likelihood.mean(said["numbers"])
-        nats = self.costs(said["numbers"], batch) if self.likelihood.is_density else torch.zeros(len(examples))
+        nats = (
+            self.costs(said["numbers"], batch)
+            if self.likelihood.is_density
+            else torch.zeros(len(examples), dtype=torch.float32)
+        )
         return self.rebuilt(mean, said["codes"], nats, batch)
 
     def _bounded(self, model: Any, batch: Batch, examples: Sequence[Any]) -> list[Rebuilt]:
@@ -283,11 +287,11 @@ class Autoencoding(SeriesTask):
         there = torch.from_numpy(~np.isnan(truth)).unsqueeze(0).float()
         values = torch.from_numpy(np.nan_to_num(truth)).unsqueeze(0).float()
         batch = Batch({}, torch.ones(len(truth), dtype=torch.int64), {"values": values, "there": there}, ())
-        nats = torch.full((len(truth),), float("nan"))
+        nats = torch.full((len(truth),), float("nan"), dtype=torch.float32)
         if numbers is not None and self.likelihood.is_density:
             nats = self.costs(torch.from_numpy(numbers).float().expand(1, len(truth), -1, -1), batch)
         mean = torch.from_numpy(said.astype(np.float32)).unsqueeze(0)
-        return self.rebuilt(mean, torch.zeros(len(truth), 0), nats, batch)
+        return self.rebuilt(mean, torch.zeros(len(truth), 0, dtype=torch.float32), nats, batch)
 
     @property
     def usual_score(self) -> str:
