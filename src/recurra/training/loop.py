@@ -80,8 +80,12 @@ def fit(
             on_nonfinite(Failure(step, seed, lr, model, loss, group[bad], now, norm, bad))
         for module in counting:
             module.updated()
-        parts = {name: part / max(now.count, 1) for name, part in now.parts.items()}
-        yield Progress(step, epoch, now.mean.detach(), tokens, lr, norm, parts)
+        yield Progress(step, epoch, now.mean.detach(), tokens, lr, norm, _means(now))
+
+
+def _means(loss: Loss) -> dict[str, torch.Tensor]:
+    """What its parts are of each target."""
+    return {name: part / max(loss.count, 1) for name, part in loss.parts.items()}
 
 
 def _groups(batches: Iterable[Batch], number: int) -> Iterator[tuple[Batch, ...]]:
