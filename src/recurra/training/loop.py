@@ -69,8 +69,7 @@ def fit(
         seed_step(seed, step, parameters[0].device, together.number)
         optimizer.zero_grad(set_to_none=True)
         ours, bad = _added(group, loss, predict)
-        tokens_here = sum(int(batch.lengths.sum()) for batch in group)
-        now, tokens = together.backward(ours, tokens_here, parameters, begun=len(group) > 1)
+        now, tokens = together.backward(ours, _tokens(group), parameters, begun=len(group) > 1)
         norm = with_penalties(now, parameters, penalties, weights)
         # Reading two numbers costs 2 us on a CPU, and no bad update can slip through until the next look.
         if now.count and math.isfinite(now.total.item()) and math.isfinite(norm.item()):
@@ -81,6 +80,11 @@ def fit(
         for module in counting:
             module.updated()
         yield Progress(step, epoch, now.mean.detach(), tokens, lr, norm, _means(now))
+
+
+def _tokens(group: Sequence[Batch]) -> int:
+    """Those of some batches together."""
+    return sum(int(batch.lengths.sum()) for batch in group)
 
 
 def _means(loss: Loss) -> dict[str, torch.Tensor]:

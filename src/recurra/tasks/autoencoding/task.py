@@ -25,10 +25,10 @@ from recurra.metrics.reconstruction import reconstruction_scores
 from recurra.report import HeatMap
 from recurra.tasks.autoencoding.baselines import compared
 from recurra.tasks.autoencoding.bounds import Bound, bound_scores
-from recurra.tasks.autoencoding.sampler import NoisySampler
 from recurra.tasks.autoencoding.statistics import Statistics
 from recurra.tasks.autoencoding.tables import reconstruction_tables, side_by_side
 from recurra.tasks.bucketing import BucketSampler
+from recurra.tasks.drawn import DrawnSampler
 from recurra.tasks.series_reader import SeriesReader
 from recurra.tasks.series_task import NOTE, AnyExample, Readable, SeriesExample, SeriesTask
 
@@ -162,14 +162,16 @@ class Autoencoding(SeriesTask):
         """All rows in each epoch; with noise, another one in each."""
         if self.noise is None:
             return BucketSampler(examples, self.collate, batch_tokens, batch_rows, seed)
-        return NoisySampler(examples, self.noisy, batch_tokens, batch_rows, seed)
+        return DrawnSampler(examples, self.noisy, batch_tokens, batch_rows, seed)
 
     def collate(self, examples: Sequence[AnyExample], indices: Sequence[int]) -> Batch:
         """features (T, N, F), zero where padded; those that are data have the noise that scores are of."""
         return self.noisy(examples, indices, *SCORING)
 
     def noisy(self, examples: Sequence[AnyExample], indices: Sequence[int], seed: int, epoch: int) -> Batch:
-        """The same with the noise of an epoch."""
+        """The same with the noise of an epoch; of no examples, as a rank may have, an empty batch."""
+        if not examples:
+            return Batch({}, torch.zeros(0, dtype=torch.int64), {}, ())
         batch = super().collate(examples, indices)
         if self.noise is None:
             return batch

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import Any, ClassVar
 
@@ -17,9 +18,8 @@ from torch import Tensor
 from recurra.base.answers import AnswerKind, Filled, PieceGuess
 from recurra.base.contracts import Batch, Loss, Prediction, Record, Score, Table
 from recurra.base.errors import ConfigError, DataError
-from recurra.data.batches import epoch_batches
 from recurra.data.preparing import IN_MEMORY, Means
-from recurra.data.store import Fields, chosen, lengths_of, maybe
+from recurra.data.store import Fields, chosen, maybe
 from recurra.data.tokenizers import Encoded, Pieces, Vocabulary, encode, way_of
 from recurra.data.tokenizers.vocabulary import SPECIALS
 from recurra.engine import sequence_mask
@@ -29,7 +29,7 @@ from recurra.metrics import Compared
 from recurra.metrics.ngrams import Unigram
 from recurra.nn.linear_cross_entropy import linear_cross_entropy
 from recurra.tasks.blank import blank_warnings, is_blank
-from recurra.tasks.bucketing import ALL
+from recurra.tasks.drawn import DrawnSampler
 from recurra.tasks.explanation import ExplanationTarget
 from recurra.tasks.language_model.documents import TextRow
 from recurra.tasks.language_model.reading import text_of
@@ -194,9 +194,9 @@ class MaskedLM:
             return example.encoded.ids.astype(np.int64), NO_PAIR
         return pair_of(example, key, beside(example) if among is None else partner(among, example, key))
 
-    def sampler(self, examples: Sequence[Pieced], *, batch_tokens: int, batch_rows: int, seed: int) -> MaskingSampler:
+    def sampler(self, examples: Sequence[Pieced], *, batch_tokens: int, batch_rows: int, seed: int) -> DrawnSampler:
         """Those of like lengths together, hidden anew in each epoch."""
-        return MaskingSampler(self, examples, batch_tokens, batch_rows, seed)
+        return DrawnSampler(examples, partial(self.hidden, among=examples), batch_tokens, batch_rows, seed)
 
     def loss(self, prediction: Prediction, batch: Batch) -> Loss:
         """Cross-entropy of the hidden pieces, in nats; of pairs that of what they are is added.
@@ -391,35 +391,6 @@ class MaskedLM:
     def to_json(self) -> dict[str, Any]:
         """What a run folder must hold to read as in training."""
         return {"reader": self.reader.to_json()}
-
-
-@dataclass(frozen=True, slots=True)
-class MaskingSampler:
-    """The order of sequences, those of like lengths together, and what each epoch hides of them."""
-
-    task: MaskedLM
-    examples: Sequence[Pieced]
-    batch_tokens: int
-    batch_rows: int
-    seed: int
-    carries: bool = False
-
-    def plan(self, epoch: int) -> Sequence[tuple[int, tuple[int, ...]]]:
-        """The batches of an epoch, as its number and indices."""
-        found = epoch_batches(
-            lengths_of(self.examples),
-            token_budget=self.batch_tokens,
-            max_sequences=self.batch_rows,
-            seed=self.seed,
-            epoch=epoch,
-        )
-        return [(epoch, indices) for indices in found]
-
-    def batch(self, item: tuple[int, tuple[int, ...]], rows: slice = ALL) -> Batch:
-        """A batch, or these rows of it."""
-        epoch, indices = item
-        some = [self.examples[i] for i in indices[rows]]
-        return self.task.hidden(some, indices[rows], self.seed, epoch, self.examples)
 
 
 def _real(batch: Batch) -> Tensor:

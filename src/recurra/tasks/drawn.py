@@ -1,12 +1,10 @@
-"""Which rows make which batch, and which noise they have in it: a function of the seed and the epoch."""
+"""Which rows make which batch, and what is drawn for them in it: a function of the seed and the epoch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import torch
 
 from recurra.base.contracts import Batch
 from recurra.data.batches import epoch_batches
@@ -15,14 +13,14 @@ from recurra.tasks.bucketing import ALL
 
 
 @dataclass(frozen=True, slots=True)
-class NoisySampler:
-    """All rows in each epoch, with a noise of their own in each.
+class DrawnSampler:
+    """All rows in each epoch, those of like lengths together, with what each epoch draws for them: noise, or a mask.
 
-    noisy: of the task, makes a batch of examples with their indices, a seed and an epoch
+    drawn: of the task, makes a batch of examples, maybe none, with their indices, a seed and an epoch
     """
 
     examples: Sequence[Any]
-    noisy: Callable[[Sequence[Any], Sequence[int], int, int], Batch]
+    drawn: Callable[[Sequence[Any], Sequence[int], int, int], Batch]
     batch_tokens: int
     batch_rows: int
     seed: int
@@ -40,8 +38,6 @@ class NoisySampler:
         return [(epoch, indices) for indices in found]
 
     def batch(self, item: tuple[int, tuple[int, ...]], rows: slice = ALL) -> Batch:
-        """The examples of these indices, with the noise of the epoch."""
+        """The examples of these indices, with what the epoch draws for them."""
         epoch, indices = item[0], item[1][rows]
-        if not indices:
-            return Batch({}, torch.zeros(0, dtype=torch.int64), {}, ())
-        return self.noisy([self.examples[i] for i in indices], indices, self.seed, epoch)
+        return self.drawn([self.examples[i] for i in indices], indices, self.seed, epoch)
