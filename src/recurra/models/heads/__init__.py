@@ -8,6 +8,7 @@ numbers     numbers of a whole sequence
 notes       which notes sound after each step
 span        where an answer begins and ends
 choice      how well a choice fits
+ctc         what is said at each step, or nothing
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Callable
 from recurra.base.registry import Registry
 from recurra.models.contract import Head
 from recurra.models.heads.choice import ChoiceHead
+from recurra.models.heads.ctc import CtcHead
 from recurra.models.heads.label import LabelHead
 from recurra.models.heads.masked import MaskedHead
 from recurra.models.heads.notes import NotesHead
@@ -34,10 +36,12 @@ HEADS.add("notes", NotesHead)
 HEADS.add("numbers", NumbersHead)
 HEADS.add("span", SpanHead)
 HEADS.add("choice", ChoiceHead)
+HEADS.add("ctc", CtcHead)
 
 __all__ = [
     "HEADS",
     "ChoiceHead",
+    "CtcHead",
     "LabelHead",
     "MaskedHead",
     "NotesHead",
