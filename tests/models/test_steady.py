@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from recurra.engine import cpu
+from recurra.losses.likelihoods import LIKELIHOODS
 from recurra.models.contract import Encoded
 from recurra.models.encoders import ENCODERS
 from recurra.models.heads import HEADS
@@ -58,16 +59,38 @@ def test_feed_forward_layers() -> None:
     steady(lambda given: encoder(given.outputs, given.lengths, {}).outputs, axis=1)
 
 
-# Not "rate": torch's sigmoid of a number has other bits at the end of a tensor than within.
-@pytest.mark.parametrize("word", [word for word in LATENTS if word != "rate"])
+@pytest.mark.parametrize("word", list(LATENTS))
 def test_codes(word: str) -> None:
     torch.manual_seed(0)
     latent = LATENTS[word](M, {**SIZES, "variational": int(word == "variational")}).eval()
     steady(lambda given: latent(given.summary, None).best)
 
 
-def test_reconstructions_of_a_code() -> None:
+@pytest.mark.parametrize("outputs", ["flat", "mean", "places"])
+def test_convolutions_over_pictures(outputs: str) -> None:
     torch.manual_seed(0)
-    decoder = RECONSTRUCTIONS["dense"](12, None, SIZES, sizes=(40,)).eval()
+    encoder = ENCODERS["pictures"](M, shape=(7, 11), layer_norm=True, activation="sigmoid", outputs=outputs).eval()
+    steady(lambda given: encoder(given.outputs, given.lengths, {}).outputs, axis=1)
+    steady(lambda given: encoder(given.outputs, given.lengths, {}).summary)
+
+
+@pytest.mark.parametrize("upsampling", ["transposed", "nearest"])
+def test_pictures_of_a_code(upsampling: str) -> None:
+    torch.manual_seed(0)
+    encoder = ENCODERS["pictures"](20, shape=(4, 5))
+    decoder = RECONSTRUCTIONS["pictures"](12, encoder, SIZES, upsampling=upsampling).eval()
+    length = torch.ones(N, dtype=torch.int64)
+    steady(lambda codes: decoder(codes, length[: len(codes)]), lambda rows: numbers(N, 12)[rows], axis=1)
+
+
+def test_probabilities_of_pixels() -> None:
+    bernoulli = LIKELIHOODS["bernoulli"](0)
+    steady(bernoulli.mean, lambda rows: numbers(N, M, 1)[rows])
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
+def test_reconstructions_of_a_code(activation: str) -> None:
+    torch.manual_seed(0)
+    decoder = RECONSTRUCTIONS["dense"](12, None, SIZES, sizes=(41,), activation=activation).eval()
     length = torch.ones(N, dtype=torch.int64)
     steady(lambda codes: decoder(codes, length[: len(codes)]), lambda rows: numbers(N, 12)[rows], axis=1)

@@ -31,7 +31,7 @@ from recurra.config import (
 from recurra.data.layouts import LAYOUTS
 from recurra.data.splits import SPLITS, runs_of
 from recurra.models import MODELS
-from recurra.models.contract import Implies, Sizes
+from recurra.models.contract import Implies, Sizes, StatesInput
 from recurra.models.encoders import ENCODERS
 from recurra.models.inputs import INPUTS
 from recurra.tasks import TASKS, MindsInputs, ReadsSteps, TaskConfig, TrainsItself
@@ -146,7 +146,7 @@ def _with_implied(document: Document, task: str, implied: dict[str, Any]) -> Doc
     tree = document.tree
     if not implied:
         return document
-    if not _has_head(task, implied.get("model", {}).get("head", {})):
+    if "model" in implied and not _has_head(task, implied["model"].get("head", {})):
         implied["model"] = {name: part for name, part in implied["model"].items() if name != "head"}
     known = {option.name for option in options_of(TASKS[task])}
     implied["task"] = next((one for one in implied.get("task", ()) if known >= one.keys()), {})
@@ -214,7 +214,13 @@ def _refuse_large(resolved: Resolved, sizes: Sizes, limit: float) -> None:
 def _smallest(resolved: Resolved) -> Sizes:
     """The sizes of the smallest data that the task can have."""
     plan: TaskConfig = build(resolved.section("task"), TASKS)
-    return plan.smallest_sizes
+    sizes, encoder = plan.smallest_sizes, resolved.tree["model"].get("encoder", {})
+    component: Any = ENCODERS[encoder["name"]] if "name" in encoder else None
+    if not isinstance(component, StatesInput):
+        return sizes
+    wanted = component.least_input(encoder)
+    times = -(-wanted // sizes.get("values", sizes.get("features", wanted)))
+    return {**sizes, **{name: sizes[name] * times for name in ("features", "values") if name in sizes}}
 
 
 def _check_size(resolved: Resolved) -> None:

@@ -6,6 +6,7 @@ cross_entropy_per_row         the same terms before they are summed, to find the
 binary_cross_entropy_per_row
 balanced_weights              class weights that give every class the same share of the loss
 fixed_sum                     a sum whose last bit does not depend on the number of threads
+steady_sigmoid                the logistic function, whose bits do not depend on what stands beside a number
 
 Under class weights and label smoothing `Loss.count` stays the number of targets. torch's mean divides by the sum of
 the weights of the targets that happen to be in the batch, so there an example's gradient depends on its neighbours,
@@ -19,6 +20,7 @@ from recurra.losses.classification import (
     cross_entropy,
     cross_entropy_per_row,
 )
+from recurra.losses.steady import steady_sigmoid
 from recurra.losses.summing import fixed_sum
 
 __all__ = [
@@ -28,4 +30,5 @@ __all__ = [
     "cross_entropy",
     "cross_entropy_per_row",
     "fixed_sum",
+    "steady_sigmoid",
 ]

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax, softplus
 
 from recurra.base.registry import Registry
+from recurra.losses.steady import steady_sigmoid
 
 # Below it the constant of the continuous Bernoulli is taken from its series: the quotient has lost its digits there.
 NEAR_ZERO = 0.1
@@ -128,7 +129,7 @@ class Bernoulli:
         return binary_cross_entropy_with_logits(numbers[..., 0], values, reduction="none")
 
     def mean(self, numbers: Tensor) -> Tensor:
-        return torch.sigmoid(numbers[..., 0])
+        return steady_sigmoid(numbers[..., 0])
 
     def constant(self, mean: NDArray[np.float64], deviation: NDArray[np.float64]) -> NDArray[np.float64]:
         return _log_odds(mean)[:, None]

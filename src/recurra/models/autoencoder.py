@@ -67,9 +67,9 @@ class Autoencoder(nn.Module):
             self.encoder = build(encoder, ENCODERS, width)
             widths = (self.encoder.output_size,)
         problems.of_every(widths, lambda size: self._make_latent(size, sizes, latent))
-        made = getattr(self, "encoder", None)
-        with problems.collected():
-            self.decoder = build(decoder, RECONSTRUCTIONS, sizes["code"], made, sizes)
+        if (made := getattr(self, "encoder", None)) is not None:  # else nobody knows what to mirror
+            with problems.collected():
+                self.decoder = build(decoder, RECONSTRUCTIONS, sizes["code"], made, sizes)
         problems.raise_all()
 
     def _make_latent(self, size: int, sizes: Sizes, latent: Component) -> None:

@@ -138,6 +138,15 @@ class Implies(Protocol):
 
 
 @runtime_checkable
+class StatesInput(Protocol):
+    """What the class of an encoder has besides whose options say how many numbers a step has."""
+
+    def least_input(self, options: Mapping[str, Any]) -> int:
+        """Of each step, at least. options: the encoder's, as resolved."""
+        ...
+
+
+@runtime_checkable
 class BeginsWith(Protocol):
     """What an encoder has besides that begins with weights from elsewhere."""
 

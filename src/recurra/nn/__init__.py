@@ -10,7 +10,7 @@ attention  queries to weighted means of a memory: ATTENTIONS
 unroll     recurrent layers one differentiable step at a time, for a decoder that feeds its output back
 quantize   recurrent layers with weights of bfloat16 or int8, for inference
 incremental  recurrent layers one step after another in decoding, weights packed once
-linear     torch's linear layer on the engine's tiles
+linear     torch's linear layer on the engine's tiles       convolution  of pictures, and its transpose
 linear_cross_entropy  the output layer of a language model and its loss, without the matrix of probabilities
 softmax    output layers over a vocabulary, full and adaptive: nats of targets, log-probabilities of all tokens
 transformer  layers of attention without padding: drop-in for torch's encoder and decoder layers
@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from recurra.nn.attention import ATTENTIONS
 from recurra.nn.characters import CHARACTERS, HighwayCNN
+from recurra.nn.convolution import SteadyConvolution, SteadyTransposed
 from recurra.nn.embed import Embedding, OneHot
 from recurra.nn.linear import Linear, SteadyLinear
 from recurra.nn.linear_cross_entropy import linear_cross_entropy
@@ -53,7 +54,9 @@ __all__ = [
     "OneHot",
     "Recurrent",
     "Stateful",
+    "SteadyConvolution",
     "SteadyLinear",
+    "SteadyTransposed",
     "TransformerDecoder",
     "TransformerDecoderLayer",
     "TransformerEncoder",

@@ -4,6 +4,7 @@ recurrent  layers of any cell, in one direction or both
 identity   no layers
 convolutional  convolutions over steps, without a state
 dense      feed-forward layers at each step
+pictures   convolutions over each step, a picture
 transformer  layers of attention, over all steps or those before
 pretrained  BERT's, which begins with published weights
 elmo       layers in each direction over their own, mixed as a task learns it
@@ -21,6 +22,7 @@ from recurra.models.encoders.convolutional import Convolutional
 from recurra.models.encoders.dense import Dense
 from recurra.models.encoders.elmo import ELMo
 from recurra.models.encoders.identity import Identity
+from recurra.models.encoders.pictures import Pictures
 from recurra.models.encoders.pretrained import Pretrained
 from recurra.models.encoders.recurrent import RecurrentEncoder
 from recurra.models.encoders.transformer import Transformer
@@ -31,6 +33,7 @@ ENCODERS.add("awd", AWD)
 ENCODERS.add("identity", Identity)
 ENCODERS.add("convolutional", Convolutional)
 ENCODERS.add("dense", Dense)
+ENCODERS.add("pictures", Pictures)
 ENCODERS.add("transformer", Transformer)
 ENCODERS.add("pretrained", Pretrained)
 ENCODERS.add("elmo", ELMo)
@@ -42,6 +45,7 @@ __all__ = [
     "Dense",
     "ELMo",
     "Identity",
+    "Pictures",
     "Pretrained",
     "RecurrentEncoder",
     "Transformer",

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from recurra.base.errors import ConfigError
 from recurra.base.option import Opt
 from recurra.engine import sequence_mask
+from recurra.losses import steady_sigmoid
 from recurra.models import options as o
 from recurra.models.contract import Encoded, Ends, Layer, Step
 from recurra.models.encoders.convolutional import last_real
@@ -20,7 +21,7 @@ Activation = Literal["relu", "tanh", "sigmoid"]
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
     "tanh": torch.tanh,
-    "sigmoid": torch.sigmoid,
+    "sigmoid": steady_sigmoid,
 }
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from recurra.base.errors import ConfigError
 from recurra.base.option import Opt
+from recurra.losses import steady_sigmoid
 from recurra.models.contract import Sizes
 from recurra.models.latents.contract import Coded
 from recurra.nn import SteadyLinear
@@ -19,7 +20,7 @@ FUNCTIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "linear": lambda x: x,
     "relu": torch.relu,
     "tanh": torch.tanh,
-    "sigmoid": torch.sigmoid,
+    "sigmoid": steady_sigmoid,
 }
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from recurra.base.errors import ConfigError
 from recurra.base.option import Opt
+from recurra.losses import steady_sigmoid
 from recurra.models.contract import Sizes
 from recurra.models.latents.contract import Coded
 from recurra.nn import SteadyLinear
@@ -63,7 +64,7 @@ class Rate(nn.Module):
         self.project = SteadyLinear(input_size, self.output_size)
 
     def forward(self, summary: Tensor, draws: Tensor | None) -> Coded:
-        codes = torch.sigmoid(self.project(summary))
+        codes = steady_sigmoid(self.project(summary))
         z, r = codes.clamp(NEAR, 1 - NEAR), self.rate
         away = r * torch.log(r / z) + (1 - r) * torch.log((1 - r) / (1 - z))
         cost = self.strength * away.sum(1)

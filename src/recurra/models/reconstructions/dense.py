@@ -11,6 +11,7 @@ from recurra.base.option import Opt
 from recurra.models import options as o
 from recurra.models.contract import Sizes
 from recurra.models.encoders.dense import ACTIVATIONS, Activation, Dense
+from recurra.models.encoders.pictures import Pictures
 from recurra.nn import SteadyLinear
 
 
@@ -37,7 +38,8 @@ class DenseReconstruction(nn.Module):
         if known["steps"] != 1:
             problems.append("name: dense writes rows that are one vector; set task.flatten: true.")
         if sizes is None and not isinstance(encoder, Dense):
-            problems.append("sizes: null mirrors encoder dense, and the encoder is another; say them.")
+            beside = ", or take decoder pictures" * isinstance(encoder, Pictures)
+            problems.append(f"sizes: null mirrors encoder dense, and the encoder is another; say them{beside}.")
         if problems:
             raise ConfigError(problems)
         found = tuple(reversed(encoder.sizes)) if sizes is None else sizes

@@ -33,7 +33,7 @@ KNOWN: tuple[()] = ()
 class AutoencodingConfig(SeriesPlan):
     """A row to a short code, and back: to denoise, compress, fill in, generate, or to begin a classifier with."""
 
-    needs: ClassVar = Needs("autoencoder", {"inputs": ("vectors",), "encoder": ("dense",)})
+    needs: ClassVar = Needs("autoencoder", {"inputs": ("vectors",), "encoder": ("dense", "pictures")})
 
     code_size: Annotated[int, Opt("numbers that a row becomes", ge=1, le=WIDEST)] = 16
     likelihood: Annotated[str, Opt("what a number is judged by", choices=LIKELIHOODS)] = "squared_error"

@@ -1,0 +1,50 @@
+"""Convolutions over pictures, and their transposes, which have the same bits for a picture alone and among others.
+
+Pictures are (M, H, W, C), as files have them: rows of pixels, from above, and the colours of a pixel side by side.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recurra.engine import linear
+
+
+class SteadyConvolution(nn.Conv2d):
+    """torch.nn.Conv2d, same arguments, names and state_dict, of pictures (M, H, W, C), square kernels without dilation.
+
+    In evaluation it is a product on the engine's tiles, a row for each place, where the engine runs: torch's own has
+    other bits for a batch of another size. A product of rows that are copied together costs more, so training is
+    torch's. (M, H, W, C) to (M, H', W', C'), H' = (H + 2 padding - kernel) // stride + 1.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            return super().forward(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        (kernel, _), (stride, _), pad = self.kernel_size, self.stride, int(self.padding[0])
+        windows = F.pad(x, (0, 0, pad, pad, pad, pad)).unfold(1, kernel, stride).unfold(2, kernel, stride)
+        places = windows.shape[:3]
+        rows = windows.reshape(-1, self.in_channels * kernel * kernel)
+        return linear.steady_linear(rows, self.weight.flatten(1), self.bias).view(*places, self.out_channels)
+
+
+class SteadyTransposed(nn.ConvTranspose2d):
+    """torch.nn.ConvTranspose2d, likewise: each number of (M, H, W, C) adds a kernel's worth of numbers.
+
+    (M, H, W, C) to (M, H', W', C'), H' = (H - 1) stride - 2 padding + kernel + output_padding.
+    """
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        if self.training:
+            return super().forward(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        (kernel, _), (stride, _), pad = self.kernel_size, self.stride, int(self.padding[0])
+        M, H, W, C = x.shape
+        height, width = (
+            (size - 1) * stride - 2 * pad + kernel + more
+            for size, more in zip((H, W), self.output_padding, strict=True)
+        )
+        # (C' k k, C): what each number adds, place by place
+        each = linear.steady_linear(x.reshape(-1, C), self.weight.flatten(1).T, None).view(M, H * W, -1).transpose(1, 2)
+        y = F.fold(each, (height, width), kernel, padding=pad, stride=stride).permute(0, 2, 3, 1)
+        return y if self.bias is None else y + self.bias
