@@ -9,6 +9,7 @@
 #include <string>
 
 #include "attention.h"
+#include "ctc.h"
 #include "glove.h"
 #include "kept.h"
 #include "layer.h"
@@ -276,6 +277,7 @@ NB_MODULE(_native, m) {
     bind_attention(m);
     bind_words(m);
     bind_glove(m);
+    bind_ctc(m);
     bind_span_attention(m);
     bind_transformer(m);
 }

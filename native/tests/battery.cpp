@@ -17,6 +17,7 @@
 #include "../checksum_job.h"
 #include "../dense/linear_job.h"
 #include "../recurrent/job.h"
+#include "alignments.h"
 #include "transformer.h"
 #include "word_vectors.h"
 
@@ -317,6 +318,7 @@ int main(int argc, char** argv) {
     std::vector<const WordsEngine*> words;
     std::vector<const GloveEngine*> gloves;
     std::vector<const TransformerEngine*> transformers;
+    std::vector<const CtcEngine*> ctcs;
 #if defined(__x86_64__)
     for (const Engine* e : {&engine_avx512, &engine_avx2})
         if (processor_runs(e->isa)) engines.push_back(e);
@@ -330,7 +332,10 @@ int main(int argc, char** argv) {
         if (processor_runs(e->isa)) gloves.push_back(e);
     for (const TransformerEngine* e : {&transformer_avx512, &transformer_avx2})
         if (processor_runs(e->isa)) transformers.push_back(e);
+    for (const CtcEngine* e : {&ctc_avx512, &ctc_avx2})
+        if (processor_runs(e->isa)) ctcs.push_back(e);
 #endif
+    ctcs.push_back(&ctc_portable);
     transformers.push_back(&transformer_portable);
     words.push_back(&words_portable);
     gloves.push_back(&glove_portable);
@@ -363,6 +368,8 @@ int main(int argc, char** argv) {
     }
     for (long round = 0; round < rounds; ++round, ++count)
         failures += battery::check_transformer(transformers, battery::TransformerProblem(round, random), round);
+    for (long round = 0; round < rounds; ++round, ++count)
+        failures += battery::check_ctc(ctcs, battery::CtcProblem(round, random));
     std::printf("%ld problems on %zu instruction sets, %d failures\n", count, engines.size(), failures);
     return failures ? 1 : 0;
 }

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from recurra.base.errors import ShapeError
+from recurra.base.errors import DataError, ShapeError
 from recurra.losses.ctc import ctc_loss, frames_needed
 
 
@@ -64,7 +64,7 @@ def test_frames_that_a_text_needs():
 
 def test_wrong_targets_are_refused(rng):
     logits = torch.zeros(4, 1, 3)
-    with pytest.raises(ShapeError, match="the blank, 0"):
+    with pytest.raises(DataError, match="rows 0 have the blank, 0"):
         ctc_loss(logits, torch.tensor([4]), torch.tensor([[0]]), torch.tensor([1]))
     with pytest.raises(ShapeError, match="lengths from 5 to 5, expected 0 to 4"):
         ctc_loss(logits, torch.tensor([5]), torch.tensor([[1]]), torch.tensor([1]))

@@ -5,6 +5,7 @@ binary_cross_entropy          any number of C labels per row: C yes/no questions
 cross_entropy_per_row         the same terms before they are summed, to find the row that is not finite
 binary_cross_entropy_per_row
 balanced_weights              class weights that give every class the same share of the loss
+ctc.ctc_loss                  a text of any row of frames, over all ways to spread it over them
 fixed_sum                     a sum whose last bit does not depend on the number of threads
 steady_sigmoid                the logistic function, whose bits do not depend on what stands beside a number
 
