@@ -29,7 +29,7 @@ def greedy(logits: Tensor, lengths: Tensor, *, blank: int = 0) -> list[Emitted]:
 
     logits: (T, N, C)      lengths: (N,) frames of each row, on any device
     """
-    best, units = logits.softmax(2).max(2)
+    best, units = logits.detach().softmax(2).max(2)
     found, sure = units.T.cpu().numpy(), best.T.cpu().double().numpy()
     return [
         collapsed(row[:length], chance[:length], blank)

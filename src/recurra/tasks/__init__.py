@@ -17,6 +17,7 @@ masked_lm        hidden pieces of a text
 multiple_choice  a text and choices to the choice that fits
 text_regression  a number for a text, or for two
 autoencoding     a row to a short code, and back
+transcription    a recording to what is said in it
 text             tokens and ids, for every task that reads text
 bucketing        batches of examples of like lengths
 columns          which column of a file is which
@@ -102,6 +103,7 @@ from recurra.tasks.series_regression import SeriesRegression, SeriesRegressionCo
 from recurra.tasks.tagging.plan import TaggingConfig
 from recurra.tasks.tagging.task import Tagging
 from recurra.tasks.text_regression import TextRegression, TextRegressionConfig
+from recurra.tasks.transcription import Transcription, TranscriptionConfig
 from recurra.tasks.translation.plan import TranslationConfig
 from recurra.tasks.translation.task import Translation
 from recurra.tasks.word_vectors import WordVectorLearning, WordVectorsConfig
@@ -121,6 +123,7 @@ TASKS.add("masked_lm", MaskedLMConfig)
 TASKS.add("multiple_choice", MultipleChoiceConfig)
 TASKS.add("text_regression", TextRegressionConfig)
 TASKS.add("autoencoding", AutoencodingConfig)
+TASKS.add("transcription", TranscriptionConfig)
 # What people call them; `recurra init` takes these words too.
 TASKS.also(
     "classification", "classify", "classifier", "text_classification", "sentiment", "sentiment_analysis", "spam",
@@ -157,6 +160,7 @@ TASKS.also(
     "autoencoding", "autoencoder", "vae", "variational_autoencoder", "denoising", "denoising_autoencoder",
     "compression", "reconstruction", "reconstruct",
 )  # fmt: skip
+TASKS.also("transcription", "speech", "asr", "speech_recognition", "speech_to_text", "transcribe", "ctc", "stt")
 TASKS.also("music", "midi", "chords", "notes", "abc")
 
 __all__ = [
@@ -236,6 +240,8 @@ __all__ = [
     "TextRegressionConfig",
     "TokenTags",
     "TrainsItself",
+    "Transcription",
+    "TranscriptionConfig",
     "Translation",
     "TranslationConfig",
     "TriedWith",

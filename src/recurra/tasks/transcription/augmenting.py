@@ -1,0 +1,98 @@
+"""What training does to a recording: other speeds, noise, hidden stretches; functions of (seed, epoch, recording)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recurra.base.optional import needs
+from recurra.data.draws import drawn, key_of, normals
+from recurra.data.sound import EXTRA
+
+Floats = NDArray[np.float32]
+# What is drawn, each from numbers of its own.
+SPEED, LOUDNESS, NOISE, TIMES, BANDS = 30, 31, 32, 33, 34
+# Decibels between the loudest noise and the quietest.
+RANGE = 20.0
+# Frames that one mask of time hides at most, as a share of the recording (Park et al. 2019, p = 0.2).
+MOST_HIDDEN = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """What is drawn for each recording of an epoch. speed: by which share it is slower or faster at most
+
+    noise_db: the least decibels that speech is above white noise; None: no noise
+    time_masks, band_masks: stretches of frames, and of the numbers of a frame, that are hidden; each of 0 to
+    `..._width` of them, drawn anew (SpecAugment: Park et al. 2019, arXiv:1904.08779)
+    """
+
+    speed: float = 0.0
+    noise_db: float | None = None
+    time_masks: int = 0
+    time_mask_width: int = 0
+    band_masks: int = 0
+    band_mask_width: int = 0
+
+    @property
+    def acts(self) -> bool:
+        return bool(self.speed or self.noise_db is not None or self.time_masks or self.band_masks)
+
+    def of(self, seed: int, epoch: int, recording: bytes) -> Drawn:
+        """What is drawn for a recording, by its digest."""
+        return Drawn(self, key_of(seed, epoch, recording))
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """The same for one recording of one epoch."""
+
+    how: Augmentation
+    key: int
+
+    @property
+    def factor(self) -> float:
+        """How much faster it is played."""
+        return 1.0 + self.how.speed * (2.0 * float(drawn(self.key, 1, SPEED)[0]) - 1.0) if self.how.speed else 1.0
+
+    def samples(self, samples: Floats, rate: int) -> Floats:
+        """A sound at another speed, and so at another pitch, with white noise. Raises ConfigError without soxr."""
+        if self.how.speed:
+            soxr = needs("soxr", EXTRA, "task.speed: another speed of a sound")
+            samples = np.asarray(soxr.resample(samples, rate * self.factor, rate), np.float32)
+        if self.how.noise_db is None or not len(samples):
+            return samples
+        above = self.how.noise_db + RANGE * float(drawn(self.key, 1, LOUDNESS)[0])
+        deviation = float(np.sqrt(np.mean(samples.astype(np.float64) ** 2))) * 10 ** (-above / 20)
+        noisy: Floats = (samples + deviation * normals(self.key, len(samples), NOISE)).astype(np.float32)
+        return noisy
+
+    def frames(self, raw: Floats) -> Floats:
+        """Features at another speed: between two frames, a straight line."""
+        if not self.how.speed or len(raw) < 2:
+            return raw
+        number = max(round(len(raw) / self.factor), 1)
+        at = np.linspace(0, len(raw) - 1, number)
+        low = np.minimum(at.astype(np.int64), len(raw) - 2)
+        share = (at - low)[:, None]
+        return np.asarray((1 - share) * raw[low] + share * raw[low + 1], np.float32)
+
+    def hidden(self, steps: int, width: int) -> NDArray[np.bool_] | None:
+        """(steps, width): the numbers that are hidden; None where nothing is."""
+        if not self.how.time_masks and not self.how.band_masks:
+            return None
+        found = np.zeros((steps, width), bool)
+        widest = min(self.how.time_mask_width, int(MOST_HIDDEN * steps))
+        for first, last in self._stretches(self.how.time_masks, widest, steps, TIMES):
+            found[first:last] = True
+        for first, last in self._stretches(self.how.band_masks, min(self.how.band_mask_width, width), width, BANDS):
+            found[:, first:last] = True
+        return found
+
+    def _stretches(self, number: int, widest: int, of: int, purpose: int) -> list[tuple[int, int]]:
+        u = drawn(self.key, 2 * number, purpose)
+        sizes = (u[:number] * (widest + 1)).astype(np.int64)
+        firsts = (u[number:] * (of - sizes + 1)).astype(np.int64)
+        return [(int(a), int(a + n)) for a, n in zip(firsts, sizes, strict=True)]

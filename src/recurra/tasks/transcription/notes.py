@@ -1,0 +1,75 @@
+"""What a person should know of recordings and texts before training begins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from recurra.data.frame_files import Frames
+from recurra.data.sound import samples_of
+from recurra.tasks.transcription.reading import SILENCE
+from recurra.tasks.transcription.rows import Utterance
+
+if TYPE_CHECKING:
+    from recurra.tasks.transcription.task import Transcription
+
+# Recordings that are listened to, from the first on, to find silence and clipping.
+LISTENED = 2_000
+# Samples at the largest number from which on a recording counts as clipped, as a share, and that number.
+CLIPPED, FULL = 1e-3, 0.999
+
+
+def notes_of(task: Transcription, examples: Sequence[Utterance], split: str) -> tuple[str, ...]:
+    """Of a split, a sentence each."""
+    return tuple(_of_all(task, examples, split) if split == "train" else _of_texts(examples, split))
+
+
+def _of_all(task: Transcription, examples: Sequence[Utterance], split: str) -> Iterator[str]:
+    plan, seconds = task.plan, sum(e.seconds for e in examples)
+    what = "features" if task.spectrum is None else f"sounds of {task.spectrum.rate:,} Hz; {task.spectrum.said()}"
+    yield f"train: {len(examples):,} recordings, {seconds / 60:.1f} minutes, of {what}."
+    yield f"texts: case {plan.case}, punctuation {plan.punctuation}, as they are learned and scored."
+    shown = " ".join(repr(unit)[1:-1] if unit != " " else "space" for unit in task.units.units[:40])
+    yield f"train: {len(task.units) - 1:,} units: {shown}{' ...' if len(task.units) > 41 else ''}"
+    yield from _of_texts(examples, split)
+    if short := [e for e in examples if not e.fits]:
+        first = short[0]
+        yield (
+            f"train: {_of(short, examples)} too short for their text and left out, as CTC needs a step for each unit; "
+            f"the first: {first.origin}, {first.length} steps for {first.needed}. Lower task.stack, or mend it."
+        )
+    yield from _of_levels(task, examples)
+
+
+def _of_texts(examples: Sequence[Utterance], split: str) -> Iterator[str]:
+    if strange := [e for e in examples if e.strange]:
+        first = strange[0]
+        yield (
+            f"{split}: {_of(strange, examples)} spelt with what no training text has, and cannot be got right; the "
+            f"first: {first.origin}: {', '.join(map(repr, first.strange[:5]))}."
+        )
+    if empty := [e for e in examples if not e.units and not e.strange]:
+        yield f"{split}: {_of(empty, examples)} without a text: nothing should be said; the first: {empty[0].origin}."
+
+
+def _of_levels(task: Transcription, examples: Sequence[Utterance]) -> Iterator[str]:
+    """Silence and clipping, of sounds."""
+    if task.spectrum is None:
+        return
+    silent, clipped = [], []
+    for e in examples[:LISTENED]:
+        assert not isinstance(e.recording, Frames)
+        loud = np.abs(samples_of(e.recording, task.spectrum))
+        if loud.max(initial=0.0) <= SILENCE:
+            silent.append(e)
+        elif (loud >= FULL).mean() > CLIPPED:
+            clipped.append(e)
+    for what, found in (("silent", silent), ("clipped: more than 1 sample in 1,000 is at the limit", clipped)):
+        if found:
+            yield f"train: {_of(found, examples[:LISTENED])} {what}; the first: {found[0].origin}."
+
+
+def _of(some: Sequence[Utterance], examples: Sequence[Utterance]) -> str:
+    return f"{len(some):,} of {len(examples):,} recordings {'is' if len(some) == 1 else 'are'}"

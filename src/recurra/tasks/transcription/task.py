@@ -1,0 +1,244 @@
+"""Transcription: five verbs between recordings, the model and the words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+
+from recurra.base.answers import AnswerKind
+from recurra.base.contracts import Batch, Loss, Prediction, Record, Score, Table
+from recurra.base.transcripts import Transcript
+from recurra.data.preparing import IN_MEMORY, Means
+from recurra.data.sound import silence
+from recurra.decode.ctc import Emitted, greedy
+from recurra.losses import fixed_sum
+from recurra.losses.ctc import ctc_loss
+from recurra.metrics import Compared
+from recurra.metrics.transcripts import transcript_scores
+from recurra.tasks.drawn import DrawnSampler
+from recurra.tasks.text import pad_sequence
+from recurra.tasks.transcription.baselines import compared
+from recurra.tasks.transcription.notes import notes_of
+from recurra.tasks.transcription.reading import SpeechReader, refuse_width
+from recurra.tasks.transcription.rows import SpeechRow, Utterance, read_recording
+from recurra.tasks.transcription.tables import transcript_tables
+from recurra.tasks.transcription.texts import Units
+
+if TYPE_CHECKING:
+    from recurra.tasks.transcription.config import TranscriptionConfig
+
+NO_FRAMES = "no frames"
+SILENT = "silence"
+NOTHING = Emitted((), (), (), (), 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a model said of a recording. nats: what the reference costs, None where it is not known or cannot be said"""
+
+    emitted: Emitted
+    text: str
+    silent: bool = False
+    nats: float | None = None
+
+
+class Transcription:
+    """Five verbs between the data and the model: example, collate, loss, predict, score. An output is a `Said`."""
+
+    answer_kind: ClassVar[AnswerKind] = "text"
+    input_key: ClassVar[str] = ""
+    decodes: ClassVar[bool] = True
+
+    def __init__(self, plan: TranscriptionConfig, reader: SpeechReader, units: Units) -> None:
+        self.plan, self.reader, self.units = plan, reader, units
+        self.spectrum = plan.spectrum
+        self.augmentation = plan.augmentation
+
+    @property
+    def model_sizes(self) -> Mapping[str, int]:
+        """What a model has to know of the data: numbers of a step, and units with the blank."""
+        return {"features": self.reader.size, "units": len(self.units)}
+
+    @property
+    def trial_fields(self) -> Mapping[str, Any]:
+        """A second of silence, or as many steps of zeros."""
+        if self.spectrum is not None:
+            return {self.plan.audio: silence(self.spectrum.rate, self.spectrum.rate)}
+        return {self.plan.audio: [[0.0] * self.reader.width] * (2 * self.reader.stack)}
+
+    # -- the five verbs --------------------------------------------------------------------------------------------
+
+    def example(self, record: Record, *, gold: bool = True) -> Utterance:
+        """Read a record; without `gold` nobody knows the text, and the recording may have no frame.
+
+        Raises DataError, with file and line, for what is no recording, or a text that is not there.
+        """
+        if gold:
+            return self._example(self.plan.read(record))
+        recording = read_recording(record, self.plan.audio, self.spectrum, self.plan.frame_size, blank=True)
+        refuse_width(recording, self.reader.width)
+        return Utterance(recording, self.reader, self.spectrum, None, (), ())
+
+    def examples(self, rows: Iterable[SpeechRow], means: Means = IN_MEMORY) -> Iterator[Utterance]:
+        """Rows as examples, one by one."""
+        return map(self._example, rows)
+
+    def _example(self, row: SpeechRow) -> Utterance:
+        refuse_width(row.recording, self.reader.width)
+        units, strange = self.units.numbers(row.text)
+        return Utterance(row.recording, self.reader, self.spectrum, row.text, units, strange)
+
+    def sampler(self, examples: Sequence[Utterance], *, batch_tokens: int, batch_rows: int, seed: int) -> DrawnSampler:
+        """Those of like lengths together, with what each epoch does to them."""
+        return DrawnSampler(examples, self.drawn, batch_tokens, batch_rows, seed)
+
+    def drawn(self, examples: Sequence[Utterance], indices: Sequence[int], seed: int, epoch: int) -> Batch:
+        """A batch of training, at the speed, with the noise and with the masks of an epoch."""
+        if not examples:
+            return Batch({}, torch.zeros(0, dtype=torch.int64), {}, ())
+        if not self.augmentation.acts:
+            return self.collate(examples, indices)
+        draws = (self.augmentation.of(seed, epoch, e.recording.digest) for e in examples)
+        read = [e.values(draw) for e, draw in zip(examples, draws, strict=True)]
+        return self._batch(examples, read, indices)
+
+    def collate(self, examples: Sequence[Utterance], indices: Sequence[int]) -> Batch:
+        """features (T, N, F), zero where padded, silent (N,); targets units (N, U) and unit_lengths (N,)."""
+        return self._batch(examples, [e.values() for e in examples], indices)
+
+    def _batch(self, examples: Sequence[Utterance], read: Sequence[Any], indices: Sequence[int]) -> Batch:
+        lengths = torch.tensor([len(values) for values, _ in read], dtype=torch.int64)
+        features = np.zeros((max(map(int, lengths), default=0), len(read), self.reader.size), np.float32)
+        for n, (values, _) in enumerate(read):
+            features[: len(values), n] = values
+        silent = torch.tensor([one for _, one in read], dtype=torch.bool)
+        inputs = {"features": torch.from_numpy(features), "silent": silent}
+        return Batch(inputs, lengths, self._targets(examples), tuple(indices))
+
+    def _targets(self, examples: Sequence[Utterance]) -> dict[str, torch.Tensor]:
+        if not examples or any(e.text is None for e in examples):
+            return {}
+        units = pad_sequence([e.units for e in examples]).T.contiguous()
+        return {"units": units, "unit_lengths": torch.tensor([len(e.units) for e in examples], dtype=torch.int64)}
+
+    def loss(self, prediction: Prediction, batch: Batch) -> Loss:
+        """-log p of the texts, in nats, over all ways to spread them; the targets are their units."""
+        nats = self._nats(prediction.outputs["logits"], batch)
+        return Loss(fixed_sum(nats), int(batch.targets["unit_lengths"].sum()))
+
+    def _nats(self, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+        return ctc_loss(logits, batch.lengths, batch.targets["units"], batch.targets["unit_lengths"])
+
+    def predict(self, model: torch.nn.Module, batch: Batch, examples: Sequence[Utterance]) -> list[Said]:
+        """The text of each recording; of silence none. The model is in eval mode."""
+        logits = model(batch).outputs["logits"].float()
+        silent = batch.inputs["silent"].tolist()
+        nats = self._known_nats(logits, batch, examples)
+        found = greedy(logits, batch.lengths)
+        return [
+            Said(one, "" if quiet else self.units.text(one.units), quiet, cost)
+            for one, quiet, cost in zip(found, silent, nats, strict=True)
+        ]
+
+    def _known_nats(self, logits: torch.Tensor, batch: Batch, examples: Sequence[Utterance]) -> list[float | None]:
+        """What each reference costs; None where it is not known, or no path says it."""
+        rows = [n for n, e in enumerate(examples) if e.text is not None and e.fits and not e.strange]
+        found: list[float | None] = [None] * len(examples)
+        if not rows or not batch.targets:
+            return found
+        at = torch.tensor(rows)
+        here = at.to(logits.device)
+        targets = {name: value[value.new_tensor(rows, dtype=torch.int64)] for name, value in batch.targets.items()}
+        some = Batch({}, batch.lengths[at], targets, tuple(rows))
+        for n, cost in zip(rows, self._nats(logits[:, here], some).tolist(), strict=True):
+            found[n] = float(cost)
+        return found
+
+    def score(self, outputs: Sequence[Said], examples: Sequence[Utterance], split: str) -> tuple[Score, ...]:
+        """WER, CER and what they consist of; ctc_nats, of a unit, where references are known and can be said."""
+        said, references = [one.text for one in outputs], [e.text or "" for e in examples]
+        found = transcript_scores(references, said, split)
+        known = [(one.nats, len(e.units)) for one, e in zip(outputs, examples, strict=True) if one.nats is not None]
+        if not known:
+            return found
+        nats = sum(cost for cost, _ in known) / max(sum(number for _, number in known), 1)
+        return (*found, Score("ctc_nats", nats, "nats", "lower", split))
+
+    # -- around them -----------------------------------------------------------------------------------------------
+
+    @property
+    def usual_score(self) -> str:
+        """The score that chooses the best epoch unless the config names another."""
+        return "wer"
+
+    def possible_scores(self, examples: Sequence[Utterance]) -> tuple[Score, ...]:
+        """The dev scores, with those of a model that says nothing."""
+        nothing = transcript_scores([e.text or "" for e in examples], [""] * len(examples), "dev")
+        uniform = float(np.log(len(self.units))) * max(e.length for e in examples)
+        return (*nothing, Score("ctc_nats", uniform, "nats", "lower", "dev"))
+
+    def perfect(self, examples: Sequence[Utterance]) -> list[Said]:
+        """Outputs that say the references, as far as units can."""
+        return [Said(NOTHING, self.units.text(e.units)) for e in examples]
+
+    def doubts(self, examples: Sequence[Utterance], short: Sequence[Score]) -> tuple[str, ...]:
+        """Texts that no unit can spell."""
+        strange = [e for e in examples if e.strange]
+        if not strange:
+            return ()
+        return (
+            f"{len(strange):,} of {len(examples):,} texts hold what no training text has; the first: "
+            f"{strange[0].origin}: {', '.join(map(repr, strange[0].strange[:5]))}.",
+        )
+
+    def filter(self, examples: Sequence[Utterance], split: str) -> tuple[Sequence[Utterance], tuple[str, ...]]:
+        """Those that can be learned from; recordings that are too short for their text are left out of training."""
+        kept = [e for e in examples if e.fits] if split == "train" else list(examples)
+        return kept, notes_of(self, examples, split)
+
+    def warnings(self, outputs: Sequence[Said], examples: Sequence[Utterance]) -> tuple[str, ...]:
+        """Recordings without a frame, and silent ones."""
+        found = []
+        for what, some in (
+            (NO_FRAMES, [e for e in examples if e.is_blank]),
+            (SILENT, [e for e, one in zip(examples, outputs, strict=True) if one.silent and not e.is_blank]),
+        ):
+            if some:
+                found.append(f"{len(some):,} of {len(examples):,} recordings: {what}; the first: {some[0].origin}.")
+        return tuple(found)
+
+    def answer(self, example: Utterance, output: Said) -> Transcript:
+        """The text with its words and their times."""
+        if example.is_blank or output.silent:
+            return Transcript("", None, round(example.seconds, 3), (), NO_FRAMES if example.is_blank else SILENT)
+        sure = output.emitted.probabilities
+        score = sum(sure) / len(sure) if sure else None
+        words = self.units.words(output.emitted, self.reader.seconds)
+        return Transcript(output.text, score, round(example.seconds, 3), words)
+
+    # -- for reports -----------------------------------------------------------------------------------------------
+
+    def tables(self, outputs: Sequence[Said], examples: Sequence[Utterance]) -> tuple[Table, ...]:
+        """Confusions of words and of letters, and the worst recordings."""
+        return transcript_tables(outputs, examples)
+
+    def baselines(self, train: Sequence[Utterance], splits: Mapping[str, Sequence[Utterance]]) -> Compared:
+        """What the most frequent text of training reaches."""
+        return compared(train, splits)
+
+    def facts(self, splits: Mapping[str, Sequence[Utterance]]) -> dict[str, str | int | float]:
+        """Hours, words and units."""
+        found: dict[str, str | int | float] = {"units": len(self.units) - 1}
+        for name, examples in splits.items():
+            found[f"{name} recordings"] = len(examples)
+            found[f"{name} minutes"] = round(sum(e.seconds for e in examples) / 60, 2)
+            found[f"{name} words"] = sum(len((e.text or "").split()) for e in examples)
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        """What a run folder must hold to read and answer as in training."""
+        return {"reader": self.reader.to_json(), "units": self.units.to_json()}

@@ -1,0 +1,86 @@
+"""Texts as they are learned and scored, and the units that they are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import regex  # type: ignore[import-untyped]
+
+from recurra.base.errors import RunError
+from recurra.base.normal import normal
+from recurra.base.transcripts import SpokenWord
+from recurra.data.tokenizers import Tokenizer, tokenizer_from_json
+from recurra.decode.ctc import Emitted
+
+Case = Literal["keep", "lower", "upper"]
+Punctuation = Literal["keep", "drop"]
+UNKNOWN = "<unk>"
+# Signs that are dropped: all but those inside of words, such as "don't" and "twenty-one".
+_SIGNS = regex.compile(r"(?<![\p{L}\p{N}])[\p{P}\p{S}]+|[\p{P}\p{S}]+(?![\p{L}\p{N}])|[\p{P}\p{S}--['’\-]]+", regex.V1)
+
+
+def cleaned(text: str, case: Case, punctuation: Punctuation) -> str:
+    """A text in normal form, one space between its words, as the options say."""
+    text = normal(text)
+    if punctuation == "drop":
+        text = _SIGNS.sub(" ", text)
+    text = " ".join(text.split())
+    return text.lower() if case == "lower" else text.upper() if case == "upper" else text
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """What a model can say at a step: the blank, number 0, and the units of the training texts."""
+
+    tokenizer: Tokenizer
+    units: tuple[str, ...]
+
+    @classmethod
+    def fit(cls, tokenizer: Tokenizer, texts: Iterable[str]) -> Units:
+        """All units of these texts, in the order of their code points."""
+        found = {unit for text in texts for unit in tokenizer.tokenize(text)} - {UNKNOWN}
+        return cls(tokenizer, tuple(sorted(found)))
+
+    def __len__(self) -> int:
+        """With the blank."""
+        return len(self.units) + 1
+
+    def numbers(self, text: str) -> tuple[tuple[int, ...], tuple[str, ...]]:
+        """The units of a text as numbers, and those that no training text had, each once."""
+        place = {unit: k for k, unit in enumerate(self.units, start=1)}
+        tokens = self.tokenizer.tokenize(text)
+        unknown = dict.fromkeys(token for token in tokens if token not in place)
+        return tuple(place[token] for token in tokens if token in place), tuple(unknown)
+
+    def text(self, numbers: Sequence[int]) -> str:
+        """What units say."""
+        return " ".join(self.tokenizer.join([self.units[k - 1] for k in numbers]).split())
+
+    def words(self, said: Emitted, seconds: float) -> tuple[SpokenWord, ...]:
+        """The words of what was said with their times. seconds: of a step"""
+        tokens = [self.units[k - 1] for k in said.units]
+        runs: dict[int, list[int]] = {}
+        for k, token in enumerate(tokens):
+            if token.strip():
+                runs.setdefault(len(self.tokenizer.join(tokens[: k + 1]).split()) - 1, []).append(k)
+        whole = self.tokenizer.join(tokens).split()
+        return tuple(_word(whole[at], said, run, seconds) for at, run in runs.items() if 0 <= at < len(whole))
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, as JSON."""
+        return {"tokenizer": self.tokenizer.to_json(), "units": list(self.units)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Units:
+        """The inverse of `to_json`. Raises RunError, KeyError or TypeError for anything else."""
+        units = data["units"]
+        if not isinstance(units, list) or not units or not all(isinstance(unit, str) and unit for unit in units):
+            raise RunError(f"units: expected texts, got {str(units)[:60]}.")
+        return cls(tokenizer_from_json(data["tokenizer"]), tuple(units))
+
+
+def _word(word: str, said: Emitted, run: Sequence[int], seconds: float) -> SpokenWord:
+    score = sum(said.probabilities[k] for k in run) / len(run)
+    return SpokenWord(word, round(said.starts[run[0]] * seconds, 3), round(said.ends[run[-1]] * seconds, 3), score)

@@ -1,0 +1,232 @@
+"""Transcription, verb by verb: what is read, learned, said and scored, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from recurra.base.contracts import Origin, Prediction, Record
+from recurra.base.errors import ConfigError, DataError
+from recurra.decode.ctc import greedy
+from recurra.models import SequenceModel
+from recurra.tasks import Transcription, TranscriptionConfig
+from recurra.tasks.transcription.reading import with_deltas
+from recurra.tasks.transcription.texts import cleaned
+
+RNG = np.random.default_rng(7)
+TEXTS = ["ab", "a b", "bb", ""]
+FRAMES = [RNG.normal(size=(n, 4)).astype(np.float32) for n in (20, 13, 17, 8)]
+
+
+def record(number: int, text: str = "ab", values: Any = None) -> Record:
+    return Record({"audio": FRAMES[number] if values is None else values, "text": text}, Origin("s.csv", number + 2))
+
+
+def records() -> list[Record]:
+    return [record(n, text) for n, text in enumerate(TEXTS)]
+
+
+def task_for(**options: Any) -> Transcription:
+    return TranscriptionConfig(**{"stack": 2, **options}).fit(records(), "s.csv")
+
+
+def model_for(task: Transcription, **encoder: Any) -> SequenceModel:
+    torch.manual_seed(0)
+    parts = {"name": "recurrent", "cell": "gru", "hidden_size": 6, "bidirectional": True, **encoder}
+    return SequenceModel(task.model_sizes, inputs="vectors", encoder=parts, head="ctc").eval()
+
+
+def test_units_are_what_the_training_texts_consist_of():
+    task = task_for()
+    assert task.units.units == (" ", "a", "b")
+    assert task.model_sizes == {"features": 8, "units": 4}
+    assert task.example(record(1, "a b")).units == (2, 1, 3)
+    assert task.units.text((2, 1, 3)) == "a b"
+
+
+def test_frames_are_scaled_and_stacked_and_a_rest_is_left_out():
+    task = task_for()
+    values, silent = task.example(record(1)).values()
+    raw = FRAMES[1].astype(np.float64)
+    scaled = (raw - raw.mean(0)) / raw.std(0)
+    np.testing.assert_allclose(values, scaled[:12].reshape(6, 8), atol=1e-6)
+    assert not silent
+
+
+def test_slopes_are_those_of_the_htk_book():
+    x = np.array([0.0, 1.0, 4.0, 9.0, 16.0])[:, None]
+    # (1 (x[t+1] - x[t-1]) + 2 (x[t+2] - x[t-2])) / 10, the ends repeated
+    wanted = [(1 - 0 + 2 * (4 - 0)) / 10, (4 - 0 + 2 * (9 - 0)) / 10, (9 - 1 + 2 * 16) / 10]
+    found = with_deltas(x, 2)
+    np.testing.assert_allclose(found[:3, 1], wanted)
+    assert found.shape == (5, 3)
+
+
+def test_running_scales_know_nothing_of_what_comes():
+    reader = task_for(scaling="running").reader
+    whole = reader.scaled(FRAMES[0])
+    changed = FRAMES[0].copy()
+    changed[10:] = 99
+    np.testing.assert_array_equal(reader.scaled(changed)[:10], whole[:10])
+    first, after = reader.running(FRAMES[0][:7], reader.beginning())
+    rest, _ = reader.running(FRAMES[0][7:], after)
+    np.testing.assert_array_equal(np.concatenate([first, rest]), whole)
+
+
+def test_the_loss_is_in_nats_and_counts_units():
+    task = task_for()
+    examples = [task.example(one) for one in records()]
+    batch = task.collate(examples, range(4))
+    logits = torch.zeros(len(batch.inputs["features"]), 4, 4)
+    loss = task.loss(Prediction({"logits": logits}), batch)
+    assert loss.count == 2 + 3 + 2 + 0
+    # Of no unit there is one path, all blanks: 4 steps of log 4.
+    alone = task.loss(Prediction({"logits": logits[:4, 3:]}), task.collate(examples[3:], [3]))
+    assert float(alone.total) == pytest.approx(4 * np.log(4), rel=1e-6)
+
+
+def test_a_recording_alone_says_what_it_says_in_a_batch():
+    task = task_for()
+    model = model_for(task)
+    examples = [task.example(one) for one in records()]
+    together = task.predict(model, task.collate(examples, range(4)), examples)
+    for n, example in enumerate(examples):
+        (alone,) = task.predict(model, task.collate([example], [n]), [example])
+        assert alone.emitted == together[n].emitted
+        assert alone.nats == pytest.approx(together[n].nats, rel=1e-5)
+
+
+def test_words_have_times():
+    task = task_for()
+    path = [0, 2, 2, 1, 0, 3, 3, 0]
+    (said,) = greedy(torch.eye(4)[path].unsqueeze(1) * 20, torch.tensor([8]))
+    words = task.units.words(said, task.reader.seconds)
+    assert [(w.word, w.start, w.end) for w in words] == [("a", 0.02, 0.06), ("b", 0.1, 0.14)]
+    assert words[0].score == pytest.approx(1.0, abs=1e-6)
+
+
+def test_nothing_is_said_of_silence():
+    task = task_for()
+    model = model_for(task)
+    with torch.no_grad():
+        model.head.output.bias[2] = 50.0  # a model that says "a" all the time
+    example = task.example(record(0, values=np.full((20, 4), 3.0)), gold=False)
+    (said,) = task.predict(model, task.collate([example], [0]), [example])
+    answer = task.answer(example, said)
+    assert (answer.output, answer.note, answer.words) == ("", "silence", ())
+    assert "1 of 1 recordings: silence" in task.warnings([said], [example])[0]
+    loud = task.example(record(0), gold=False)
+    assert task.predict(model, task.collate([loud], [0]), [loud])[0].text == "a"
+
+
+def test_recordings_that_are_too_short_are_named_and_left_out_of_training_alone():
+    task = task_for()
+    short = task.example(record(3, "aabb"))  # 4 units and 2 blanks, of 4 steps
+    assert (short.length, short.needed) == (4, 6)
+    kept, notes = task.filter([short, task.example(record(0))], "train")
+    assert [e.origin.line for e in kept] == [2]
+    assert any("1 of 2 recordings is too short" in note and "s.csv:5, 4 steps for 6" in note for note in notes)
+    assert len(task.filter([short], "dev")[0]) == 1
+
+
+def test_texts_that_no_unit_can_spell_are_named():
+    task = task_for()
+    _, notes = task.filter([task.example(record(0, "axb"))], "dev")
+    assert any("s.csv:2: 'x'" in note for note in notes)
+    assert "'x'" in task.doubts([task.example(record(0, "axb"))], ())[0]
+
+
+def test_what_training_draws_is_a_function_of_seed_epoch_and_recording():
+    task = task_for(speed=0.2, time_masks=2, time_mask_width=3, band_masks=1, band_mask_width=2)
+    examples = [task.example(one) for one in records()]
+    first = task.drawn(examples, range(4), 1, 3)
+    again = task.drawn(examples[::-1], range(4), 1, 3)
+    size = int(first.lengths[0])
+    np.testing.assert_array_equal(first.inputs["features"][:size, 0], again.inputs["features"][:size, 3])
+    other = task.drawn(examples, range(4), 1, 4)
+    assert not torch.equal(first.lengths, other.lengths)
+    plain = task.collate(examples, range(4))
+    assert plain.lengths.tolist() == [10, 6, 8, 4]
+
+
+def test_masks_hide_what_they_say():
+    how = TranscriptionConfig(time_masks=1, time_mask_width=5, band_masks=2, band_mask_width=2).augmentation
+    for epoch in range(20):
+        hidden = how.of(1, epoch, b"x").hidden(60, 13)
+        times, bands = hidden.all(1).sum(), hidden.all(0).sum()
+        assert times <= 5
+        assert bands <= 4
+    assert how.of(1, 0, b"x").hidden(4, 13).all(1).sum() == 0  # a fifth of 4 frames at most
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"text": "audio"}, "expected another column"),
+        ({"tokenizer": {"name": "kmers"}}, "makes no units of speech|does not make units"),
+        ({"tokenizer": {"name": "characters", "lowercase": True}}, "task.case: lower"),
+        ({"noise_db": 10}, "these are features"),
+        ({"time_mask_width": 5}, "has no effect without time_masks"),
+        ({"band_mask_width": 3}, "has no effect without band_masks"),
+        ({"sound": {"name": "kaldi", "rate": 8000}, "step_ms": 5}, "step_ms: has no effect with sound"),
+        ({"sound": {"name": "kaldi", "rate": 8000}, "frame_size": 5}, "frame_size: has no effect with sound"),
+    ],
+)
+def test_options_without_effect_are_refused(options, said):
+    with pytest.raises(ConfigError, match=said):
+        TranscriptionConfig(**options)
+
+
+def test_bad_rows_are_named():
+    task = task_for()
+    with pytest.raises(DataError, match=r"s\.csv:2: column 'text' holds 3"):
+        task.example(Record({"audio": FRAMES[0], "text": 3}, Origin("s.csv", 2)))
+    with pytest.raises(DataError, match=r"has 3 numbers a frame, training data had 4"):
+        task.example(record(0, values=np.ones((9, 3))), gold=False)
+    with pytest.raises(DataError, match="has no frame"):
+        task.example(record(0, values=np.ones((0, 4))))
+    with pytest.raises(DataError, match="nothing is said in any recording"):
+        TranscriptionConfig().fit([record(0, "")], "s.csv")
+
+
+def test_a_recording_without_frames_has_an_empty_answer():
+    task = task_for()
+    model = model_for(task)
+    example = task.example(record(0, values=np.ones((1, 4))), gold=False)  # half a step
+    (said,) = task.predict(model, task.collate([example], [0]), [example])
+    assert task.answer(example, said).note == "no frames"
+
+
+def test_a_task_comes_back_from_json():
+    task = task_for(scaling="training", deltas=1, tokenizer="spaces")
+    data = json.loads(json.dumps(task.to_json()))
+    again = task.plan.restore(data, "run")
+    assert again.units.units == task.units.units == ("a", "ab", "b", "bb")
+    np.testing.assert_array_equal(again.example(record(0)).values()[0], task.example(record(0)).values()[0])
+
+
+def test_texts_are_cleaned_as_said():
+    assert cleaned("Don't - stop,  twenty-one!", "lower", "drop") == "don't stop twenty-one"
+    assert cleaned(" A  b. ", "keep", "keep") == "A b."
+
+
+def test_sounds_are_read_when_a_batch_is_made(tmp_path: Path):
+    room = pytest.importorskip("sound_room")
+    for k in range(2):
+        room.put(tmp_path / f"{k}.wav", room.tone(300 + 900 * k, 4000, seed=k))
+    rows = [Record({"audio": f"{k}.wav", "text": "ab"[k]}, Origin(str(tmp_path / "s.csv"), k + 2)) for k in range(2)]
+    sound = {"name": "kaldi", "rate": 8000, "bands": 10}
+    task = TranscriptionConfig(sound=sound, speed=0.1, noise_db=10).fit(rows, "s.csv")
+    assert task.reader.seconds == pytest.approx(0.03)
+    examples = [task.example(one) for one in rows]
+    assert task.collate(examples, range(2)).inputs["features"].shape == (16, 2, 30)
+    epochs = [task.drawn(examples, range(2), 1, epoch) for epoch in range(4)]
+    assert len({int(batch.lengths[0]) for batch in epochs}) > 1
+    quiet = room.put(tmp_path / "q.wav", np.zeros(4000))
+    example = task.example(Record({"audio": str(quiet)}, Origin("x", None)), gold=False)
+    assert task.collate([example], [0]).inputs["silent"].tolist() == [True]
