@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Protocol, runtime_checkable
 
 import torch
@@ -10,14 +10,16 @@ from torch import Tensor, nn
 
 from recurra.base.contracts import Batch, Prediction
 from recurra.base.errors import ConfigError
-from recurra.base.option import OneOf
+from recurra.base.option import OneOf, Opt
 from recurra.config import build
+from recurra.engine import sequence_mask
 from recurra.models.contract import STAND_INS, Problems, Sizes
-from recurra.models.encoders import ENCODERS
+from recurra.models.encoders import ENCODERS, Convolutional, Dense, Identity, Pictures
 from recurra.models.inputs import INPUTS
 from recurra.models.latents import LATENTS, Coded
 from recurra.models.options import Component
-from recurra.models.reconstructions import RECONSTRUCTIONS
+from recurra.models.reconstructions import RECONSTRUCTIONS, ReadsBack
+from recurra.nn import POOLS
 
 
 @runtime_checkable
@@ -47,9 +49,12 @@ class Autoencoder(nn.Module):
         encoder: Annotated[Component, OneOf("encoder, whose summary becomes the code", ENCODERS)] = "dense",
         latent: Annotated[Component, OneOf("what the code is like", LATENTS)] = "plain",
         decoder: Annotated[Component, OneOf("what turns a code back into a row", RECONSTRUCTIONS)] = "dense",
+        pooling: Annotated[
+            str, Opt("how what the encoder says of several steps becomes one vector; last: its summary", choices=POOLS)
+        ] = "last",
     ) -> None:
         super().__init__()
-        self.code_size, self.values = sizes["code"], sizes["values"]
+        self.code_size, self.values, self.pooling = sizes["code"], sizes["values"], pooling
         problems = Problems()
         widths: Sequence[int] = STAND_INS
         with problems.collected():
@@ -65,7 +70,9 @@ class Autoencoder(nn.Module):
         widths: Sequence[int] = STAND_INS
         with problems.collected():
             self.encoder = build(encoder, ENCODERS, width)
-            widths = (self.encoder.output_size,)
+            self.pool = POOLS[self.pooling](self.encoder.output_size)
+            widths = (self.pool.output_size,)
+            refuse_pooling(self.encoder, self.pooling, sizes["steps"])
         problems.of_every(widths, lambda size: self._make_latent(size, sizes, latent))
         if (made := getattr(self, "encoder", None)) is not None:  # else nobody knows what to mirror
             with problems.collected():
@@ -82,13 +89,15 @@ class Autoencoder(nn.Module):
     def forward(self, batch: Batch) -> Prediction:
         """ "numbers" (T, N, D, P), "codes" (N, Z), and "cost" (N,) and "part.NAME" (N,) where the code costs something.
 
-        batch: what the inputs read; "draws" (N, Z) of N(0, 1), for a code that is drawn
+        batch: what the inputs read; "draws" (N, Z) of N(0, 1), for a code that is drawn; targets "values" (T, N, D),
+          for a decoder that reads back
         """
         coded = self.code(batch)
         more = {f"part.{name}": part for name, part in coded.parts.items()}
         if coded.cost is not None:
             more["cost"] = coded.cost
-        numbers = self.decode(coded.codes, batch.lengths.to(coded.codes.device))
+        lengths = batch.lengths.to(coded.codes.device)
+        numbers = self.decode(coded.codes, lengths, batch.targets["values"] if self.reads_back else None)
         return Prediction({"numbers": numbers, "codes": coded.best, **more})
 
     def cannot_stream(self) -> list[str]:
@@ -98,18 +107,60 @@ class Autoencoder(nn.Module):
     def code(self, batch: Batch) -> Coded:
         """The code of each row, with what it costs."""
         x, lengths = self.inputs(batch)
-        found: Coded = self.latent(self.encoder(x, lengths, {}).summary, batch.inputs.get("draws"))
+        encoded = self.encoder(x, lengths, {})
+        summary = encoded.summary
+        if self.pooling != "last":
+            summary = self.pool(encoded.outputs, summary, sequence_mask(encoded.lengths, len(encoded.outputs)))
+        found: Coded = self.latent(summary, batch.inputs.get("draws"))
         return found
 
     def codes(self, batch: Batch) -> Tensor:
         """(N, Z), without anything drawn."""
         return self.code(batch).best
 
-    def decode(self, codes: Tensor, lengths: Tensor) -> Tensor:
-        """(T, N, D, P) from codes (N, Z), of rows with so many steps."""
-        said: Tensor = self.decoder(codes, lengths)
+    @property
+    def reads_back(self) -> bool:
+        """Whether a step is said from those that were said before it."""
+        return isinstance(self.decoder, ReadsBack) and self.decoder.reads_back
+
+    def decode(
+        self,
+        codes: Tensor,
+        lengths: Tensor,
+        values: Tensor | None = None,
+        mean: Callable[[Tensor], Tensor] | None = None,
+    ) -> Tensor:
+        """(T, N, D, P) from codes (N, Z), of rows with so many steps.
+
+        Of a decoder that reads back, behind true values (T, N, D), or behind what `mean` makes of numbers (..., D, P).
+        """
+        if not (isinstance(self.decoder, ReadsBack) and self.decoder.reads_back):
+            return self._shaped(self.decoder(codes, lengths))
+        if values is not None:
+            return self._shaped(self.decoder.taught(codes, lengths, values))
+        assert mean is not None, "a decoder that reads back needs true values, or to know what it says"
+        said = mean
+        return self._shaped(self.decoder.alone(codes, lengths, lambda one: said(self._shaped(one.unsqueeze(0)))[0]))
+
+    def _shaped(self, said: Tensor) -> Tensor:
+        """(T, N, D, P) of numbers (T, N, D P), with those that all rows share."""
         numbers = said.view(*said.shape[:2], self.values, -1)
         if self.shared is None:
             return numbers
         shared = self.shared.view(self.values, -1)
         return torch.cat([numbers, shared.expand(*numbers.shape[:2], -1, -1)], 3)
+
+
+def refuse_pooling(encoder: nn.Module, pooling: str, steps: int) -> None:
+    """Raise ConfigError where a code would know the end of a row alone, or where there is one step to pool.
+
+    steps: of the longest row, 0 where nobody knows
+    """
+    places = isinstance(encoder, Pictures) and encoder.given == "places"
+    if steps == 1 and pooling != "last" and not places:
+        raise ConfigError(f"pooling: {pooling} is of several steps, and rows have one; leave it out.")
+    if steps > 1 and pooling == "last" and isinstance(encoder, (Dense, Identity, Convolutional)):
+        raise ConfigError(
+            "pooling: last, and this encoder keeps no state: the code would know the end of a row alone; take mean, "
+            "max or attention, or encoder: recurrent."
+        )

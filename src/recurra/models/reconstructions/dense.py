@@ -35,9 +35,12 @@ class DenseReconstruction(nn.Module):
     ) -> None:
         super().__init__()
         problems = []
-        if known["steps"] != 1:
-            problems.append("name: dense writes rows that are one vector; set task.flatten: true.")
-        if sizes is None and not isinstance(encoder, Dense):
+        if known["steps"] > 1:
+            problems.append(
+                "name: dense writes rows that are one vector, and these have several steps; take recurrent or "
+                "transformer, or set task.flatten: true."
+            )
+        elif sizes is None and not isinstance(encoder, Dense):
             beside = ", or take decoder pictures" * isinstance(encoder, Pictures)
             problems.append(f"sizes: null mirrors encoder dense, and the encoder is another; say them{beside}.")
         if problems:

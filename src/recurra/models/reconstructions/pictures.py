@@ -86,7 +86,7 @@ def _checked(encoder: Any, known: Sizes, channels: Sequence[int] | None, upsampl
         raise ConfigError("name: pictures mirrors encoder pictures, and the encoder is another; take dense.")
     problems, number = [], numbers_in(encoder.shape)
     found = tuple(reversed(encoder.channels)) if channels is None else tuple(channels)
-    if known["steps"] != 1:
+    if known["steps"] > 1:
         problems.append("name: pictures writes rows that are one vector; set task.flatten: true.")
     elif known["values"] != number:
         problems.append(f"name: pictures writes {number:,} numbers, and a row has {known['values']:,}.")

@@ -116,7 +116,7 @@ def compared(task: Autoencoding, train: Sequence[AnyExample], splits: Mapping[st
         return list(task.read_matrix(examples).astype(np.float64)), list(task.matrix(examples).astype(np.float64))
 
     def score(gold: Sequence[Any], outputs: Sequence[Any], split: str) -> tuple[Score, ...]:
-        found = task.score(task.of_arrays(np.stack(gold), np.stack(outputs)), [], split)
+        found = task.score(task.of_arrays(gold, outputs), [], split)
         return tuple(one for one in found if one.value == one.value)
 
     known: dict[str, Baseline[Any, Any]] = {

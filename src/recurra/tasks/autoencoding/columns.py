@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ def autoencoding_suggested(rows: Sequence[Record], file: Path) -> Suggestion:
     """Options of the task for a file, from its first rows. Raises ConfigError or DataError if nothing fits."""
     names = list(rows[0].fields)
     apart = tuple(name for word in APART if (name := named((word,), names)) is not None) if len(names) > 1 else ()
+    apart = tuple(name for name in apart if name.lower() != "id" or not _repeats(rows, name))
 
     def found(rows: Sequence[Record], file: Path, names: Sequence[str]) -> Answer:
         return Answer((), {}, tuple(f"values: column '{name}' is left out by its name." for name in apart))
@@ -30,7 +32,7 @@ def autoencoding_suggested(rows: Sequence[Record], file: Path) -> Suggestion:
     made = suggested(rows, file, found, wanted="", vectors=True, apart=apart)
     values = made.task["values"]
     arrays = [_numbers(row, [values] if isinstance(values, str) else values) for row in rows]
-    options, said = _options(arrays, [values] if isinstance(values, str) else values)
+    options, said = _options(arrays, [values] if isinstance(values, str) else values, file)
     return Suggestion({**made.task, **options}, made.data, (*made.said, *said))
 
 
@@ -39,10 +41,19 @@ def _numbers(row: Record, names: Sequence[str]) -> NDArray[np.float64]:
     return np.concatenate([numbers_of(row.fields.get(name), row.origin, name) for name in names], 1)
 
 
-def _options(arrays: Sequence[NDArray[np.float64]], names: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+def _repeats(rows: Sequence[Record], name: str) -> bool:
+    """Whether neighbours have the same id: then they are steps of one row."""
+    return any(a.fields.get(name) == b.fields.get(name) for a, b in pairwise(rows))
+
+
+def _options(
+    arrays: Sequence[NDArray[np.float64]], names: Sequence[str], file: Path
+) -> tuple[dict[str, Any], list[str]]:
     found: dict[str, Any] = {}
     said = []
-    if len(arrays[0]) > 1:
+    if is_series(arrays, file):
+        said.append("each row is read and written step by step; task.flatten: true would make one vector of all.")
+    elif len(arrays[0]) > 1:
         found["flatten"] = True
         said.append("flatten: true, as a row has several steps: all of them are one vector.")
     together = np.concatenate([one.ravel() for one in arrays])
@@ -55,10 +66,23 @@ def _options(arrays: Sequence[NDArray[np.float64]], names: Sequence[str]) -> tup
             *said,
             "likelihood: bernoulli, as all are 0 or 1.",
         ]
-    if len(names) == 1 and there.min() >= 0 and there.max() <= 255 and len(arrays[0]) > 1 and _whole(there):
+    if len(names) == 1 and "flatten" in found and are_pixels(there):
         return found | {"scaling": "range"}, [*said, "scaling: range, as whole numbers up to 255 are pixels."]
     return found, said
 
 
-def _whole(numbers: NDArray[np.float64]) -> bool:
-    return bool((numbers == np.round(numbers)).all())
+def is_series(arrays: Sequence[NDArray[np.float64]], file: Path) -> bool:
+    """Whether rows (T, F) of several steps are sequences: they differ in length, or each step has several numbers.
+
+    A .ts file says that its rows are. Others of one length, and pixels, are one vector as well.
+    """
+    if max(map(len, arrays)) == 1:
+        return False
+    together = np.concatenate([one.ravel() for one in arrays])
+    several = arrays[0].shape[1] > 1 and not are_pixels(together[~np.isnan(together)])
+    return several or len({len(one) for one in arrays}) > 1 or ".ts" in file.suffixes
+
+
+def are_pixels(numbers: NDArray[np.float64]) -> bool:
+    """Whether all are whole numbers from 0 to 255."""
+    return bool(len(numbers) and numbers.min() >= 0 and numbers.max() <= 255 and (numbers == np.round(numbers)).all())

@@ -33,7 +33,10 @@ KNOWN: tuple[()] = ()
 class AutoencodingConfig(SeriesPlan):
     """A row to a short code, and back: to denoise, compress, fill in, generate, or to begin a classifier with."""
 
-    needs: ClassVar = Needs("autoencoder", {"inputs": ("vectors",), "encoder": ("dense", "pictures")})
+    needs: ClassVar = Needs(
+        "autoencoder",
+        {"inputs": ("vectors",), "encoder": ("dense", "pictures", "recurrent", "transformer", "convolutional")},
+    )
 
     code_size: Annotated[int, Opt("numbers that a row becomes", ge=1, le=WIDEST)] = 16
     likelihood: Annotated[str, Opt("what a number is judged by", choices=LIKELIHOODS)] = "squared_error"
@@ -106,7 +109,7 @@ class AutoencodingConfig(SeriesPlan):
             "code": self.code_size,
             "row": 0,
             "noisy": int(self.noise is not None),
-            "steps": 1,
+            "steps": 0,
             "variational": int(self.variational),
             "parameters": likelihood.size,
             "shared": likelihood.shared,
@@ -139,13 +142,12 @@ class AutoencodingConfig(SeriesPlan):
     ) -> tuple[Autoencoding, Iterator[AnyExample]]:
         """Scales and statistics from training rows, and these as examples.
 
-        Raises DataError for rows of other numbers of features, or of steps, than the first, for numbers that the
-        likelihood does not allow, and for a single row.
+        Raises DataError for rows of other numbers of features than the first, for numbers that the likelihood does not
+        allow, and for a single row.
         """
         if len(rows) < 2:
             raise DataError(f"{source}: has one row to learn from; an autoencoder needs at least two.")
         reader = self.reader_of(rows, source)
-        self._refuse_steps(rows, reader)
         task = Autoencoding(self, reader, Statistics.none(len(reader.scaler.shift)))
         found = Statistics.of((task.scaled(row) for row in rows), len(reader.scaler.shift), self._categories)
         fitted = Autoencoding(self, reader, found)
@@ -157,14 +159,6 @@ class AutoencodingConfig(SeriesPlan):
     def _categories(self) -> int:
         """Categories that numbers may have, at most; 0 where they have none."""
         return MOST_CATEGORIES if self.likelihood == "categorical" else 0
-
-    def _refuse_steps(self, rows: Collection[AnyRow], reader: SeriesReader) -> None:
-        for row in rows:
-            if (steps := reader.length(len(row.raw))) != 1:
-                raise DataError(
-                    f"{row.origin}: has {steps} steps, expected one vector: set task.flatten: true, so that all steps "
-                    "of a row are one vector."
-                )
 
     def restore(self, data: Mapping[str, Any], origin: str) -> Autoencoding:
         """The task as a run folder holds it. Raises RunError that names `origin`."""

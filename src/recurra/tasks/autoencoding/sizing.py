@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from recurra.data.fields import numbers_of
+from recurra.tasks.series_columns import number_of_series
 from recurra.tasks.sizing import Choice, Options, Seen, batch_rows, epochs, training
 
 # Units of the first layer, at most, and numbers of a code, at least and at most.
@@ -11,15 +14,22 @@ WIDEST, CODES = 512, (2, 32)
 
 def sized(options: Options, seen: Seen) -> list[Choice]:
     """Options of the training and of the model, each with its reason."""
-    batch = batch_rows(seen.number)
-    passes = epochs(seen.number, batch, at_1000=60, power=0.5, tokens=0, most=60)
-    return [*training(seen, batch=batch, epochs=passes), *_model(options, seen)]
+    number = number_of_series(seen.rows, seen.number)
+    batch = batch_rows(number)
+    passes = epochs(number, batch, at_1000=60, power=0.5, tokens=0, most=60)
+    rows = Seen(seen.rows, number) if number < seen.number else seen
+    return [*training(rows, batch=batch, epochs=passes), *_model(options, seen, seen.number / number)]
 
 
-def _model(options: Options, seen: Seen) -> list[Choice]:
-    values, row = options["values"], seen.rows[0]
+def _model(options: Options, seen: Seen, together: float) -> list[Choice]:
+    """together: rows of a file that make one, about"""
+    values = options["values"]
     names = [values] if isinstance(values, str) else list(values)
-    width = sum(numbers_of(row.fields[name], row.origin, name).size for name in names)
+    arrays = [np.concatenate([numbers_of(row.fields[n], row.origin, n) for n in names], 1) for row in seen.rows[:50]]
+    several = together > 1 or max(map(len, arrays)) > 1
+    if several and options.get("flatten") is not True:
+        return _of_series(round(float(np.mean([one.size for one in arrays])) * together))
+    width = arrays[0].size
     code = min(max(width // 8, CODES[0]), CODES[1])
     first = min(max(2 * width, 16), WIDEST)
     return [
@@ -28,4 +38,15 @@ def _model(options: Options, seen: Seen) -> list[Choice]:
         ),
         Choice("model.encoder.name", "dense", "a row is one vector"),
         Choice("model.encoder.sizes", [first, max(first // 2, 8)], "the decoder has them in the opposite order"),
+    ]
+
+
+def _of_series(width: int) -> list[Choice]:
+    """width: numbers of a row, about"""
+    code = min(max(width // 8, CODES[0]), CODES[1])
+    return [
+        Choice("task.code_size", code, f"a row has about {width} numbers: an eighth, {CODES[1]} at most"),
+        Choice("model.encoder.name", "recurrent", "a row is read step by step"),
+        Choice("model.encoder.cell", "gru"),
+        Choice("model.decoder.name", "recurrent", "and written step by step"),
     ]

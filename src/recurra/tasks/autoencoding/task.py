@@ -22,9 +22,11 @@ from recurra.engine import sequence_mask
 from recurra.losses import fixed_sum
 from recurra.metrics import Compared
 from recurra.metrics.reconstruction import reconstruction_scores
-from recurra.report import HeatMap
+from recurra.models.latents import Coded
+from recurra.report import Chart, HeatMap
 from recurra.tasks.autoencoding.baselines import compared
 from recurra.tasks.autoencoding.bounds import Bound, bound_scores
+from recurra.tasks.autoencoding.series import curves, series_compared, stacked
 from recurra.tasks.autoencoding.statistics import Statistics
 from recurra.tasks.autoencoding.tables import reconstruction_tables, side_by_side
 from recurra.tasks.bucketing import BucketSampler
@@ -100,9 +102,9 @@ class Autoencoding(SeriesTask):
             "features": self.reader.width,
             "values": self.width,
             "code": self.plan.code_size,
-            "row": self.width,
+            "row": self.width * self.statistics.steps,
             "noisy": int(self.noise is not None),
-            "steps": 1,
+            "steps": self.statistics.steps,
             "variational": int(self.plan.variational),
             "parameters": self.likelihood.size,
             "shared": self.likelihood.shared,
@@ -218,31 +220,44 @@ class Autoencoding(SeriesTask):
         total = each + said["cost"] if "cost" in said else each
         return Loss(fixed_sum(total), len(each), {name: fixed_sum(part.detach()) for name, part in parts.items()})
 
-    def predict(self, model: torch.nn.Module, batch: Batch, examples: Sequence[Any]) -> list[Rebuilt]:
-        """What was said of each row, as it is scaled; the model is in eval mode."""
-        if self.plan.variational:
-            return self._bounded(model, batch, examples)
-        said = model(batch).outputs
-        mean = self.likelihood.mean(said["numbers"])
-        nats = (
-            self.costs(said["numbers"], batch)
-            if self.likelihood.is_density
-            else torch.zeros(len(examples), dtype=torch.float32)
-        )
-        return self.rebuilt(mean, said["codes"], nats, batch)
+    def predict(self, model: Any, batch: Batch, examples: Sequence[Any]) -> list[Rebuilt]:
+        """What was said of each row, as it is scaled; the model is in eval mode.
 
-    def _bounded(self, model: Any, batch: Batch, examples: Sequence[Any]) -> list[Rebuilt]:
+        A decoder that reads back reads what it says itself; a likelihood is that of true steps before each.
+        """
+        coded = model.code(batch)
+        lengths = batch.lengths.to(coded.best.device)
+        mean = self.likelihood.mean
+        numbers = model.decode(coded.best, lengths, mean=mean)
+        if self.plan.variational:
+            return self._bounded(model, batch, examples, coded, numbers)
+        if not self.likelihood.is_density:
+            nats = torch.zeros(len(examples), dtype=torch.float32)
+        else:
+            forced = model.reads_back
+            said = model.decode(coded.best, lengths, batch.targets["values"]) if forced else numbers
+            nats = self.costs(said, batch)
+        return self.rebuilt(mean(numbers), coded.best, nats, batch)
+
+    def _bounded(
+        self, model: Any, batch: Batch, examples: Sequence[Any], coded: Coded, numbers: Tensor
+    ) -> list[Rebuilt]:
         """The same with bounds on the likelihood, from codes that are drawn by the row; values are of the mean code."""
-        coded, lengths = model.code(batch), batch.lengths.to(batch.targets["values"].device)
+        values = batch.targets["values"]
+        lengths = batch.lengths.to(values.device)
         keys = [key_of(*SCORING, np.ascontiguousarray(e.values).tobytes()) for e in examples]
-        mean = self.likelihood.mean(model.decode(coded.best, lengths))
+        assert coded.mean is not None
+        assert coded.log_variance is not None
         bound = Bound(
-            coded.mean, coded.log_variance, lambda codes: self.costs(model.decode(codes, lengths), batch), keys
+            coded.mean,
+            coded.log_variance,
+            lambda codes: self.costs(model.decode(codes, lengths, values), batch),
+            keys,
         )
         nats, parts = bound.drawn(0), {"kl": coded.parts["kl"]}
         if self.importance_samples:
             parts["nll"] = bound.nll(self.importance_samples)
-        found = self.rebuilt(mean, coded.best, nats, batch)
+        found = self.rebuilt(self.likelihood.mean(numbers), coded.best, nats, batch)
         each = {name: part.double().tolist() for name, part in parts.items()}
         spread = coded.log_variance.cpu().numpy()
         return [
@@ -281,18 +296,21 @@ class Autoencoding(SeriesTask):
         found = (*found, Score("nats", nats, "nats", "lower", split))
         return (*bound_scores(nats, outputs, split), *found) if self.plan.variational else found
 
-    def of_arrays(self, truth: NDArray[Any], said: NDArray[Any], numbers: Any = None) -> list[Rebuilt]:
-        """Outputs (N, D) of something that has no code, beside rows (N, D), NaN where a number is missing.
+    def of_arrays(self, truth: Sequence[Any], said: Sequence[Any], numbers: Any = None) -> list[Rebuilt]:
+        """Outputs of something that has no code, beside rows, (T, D) or (D,) each, NaN where a number is missing.
 
         numbers: (D, P) that say the same of every row, for the likelihood
         """
-        there = torch.from_numpy(~np.isnan(truth)).unsqueeze(0).float()
-        values = torch.from_numpy(np.nan_to_num(truth)).unsqueeze(0).float()
-        batch = Batch({}, torch.ones(len(truth), dtype=torch.int64), {"values": values, "there": there}, ())
+        rows = stacked(truth)
+        lengths = torch.tensor([len(np.atleast_2d(row)) for row in truth], dtype=torch.int64)
+        real = sequence_mask(lengths, len(rows)).unsqueeze(2)
+        there = (real & torch.from_numpy(~np.isnan(rows))).float()
+        values = torch.from_numpy(np.nan_to_num(rows)).float()
+        batch = Batch({}, lengths, {"values": values, "there": there}, ())
         nats = torch.full((len(truth),), float("nan"), dtype=torch.float32)
         if numbers is not None and self.likelihood.is_density:
-            nats = self.costs(torch.from_numpy(numbers).float().expand(1, len(truth), -1, -1), batch)
-        mean = torch.from_numpy(said.astype(np.float32)).unsqueeze(0)
+            nats = self.costs(torch.from_numpy(numbers).float().expand(*rows.shape[:2], -1, -1), batch)
+        mean = torch.from_numpy(stacked(said).astype(np.float32))
         return self.rebuilt(mean, torch.zeros(len(truth), 0, dtype=torch.float32), nats, batch)
 
     @property
@@ -302,20 +320,26 @@ class Autoencoding(SeriesTask):
 
     def possible_scores(self, examples: Sequence[AnyExample]) -> tuple[Score, ...]:
         """The scores that these rows can have, with those of the mean of the training rows."""
-        truth = self.matrix(examples)
+        truth = self.rows(examples)
         constant = self.likelihood.constant(self.statistics.mean, self.statistics.deviation)
-        said = np.tile(self.statistics.mean, (len(truth), 1))
+        said = [np.tile(self.statistics.mean, (len(row), 1)) for row in truth]
         return self.score(self.of_arrays(truth, said, constant), examples, "dev")
+
+    def rows(self, examples: Sequence[AnyExample]) -> list[Floats]:
+        """(T, D) of each, NaN where a number is missing."""
+        return [self._clean(example) for example in examples]
 
     def matrix(self, examples: Sequence[AnyExample]) -> Floats:
         """(N, D) of rows that are one vector, NaN where a number is missing."""
-        return np.concatenate([self._clean(example) for example in examples])
+        return np.concatenate(self.rows(examples))
+
+    def read_rows(self, examples: Sequence[AnyExample]) -> list[Floats]:
+        """(T, D) of each as a model reads it where it is scored: with noise, NaN where a number is hidden."""
+        return self.rows(examples) if self.noise is None else [self._read(example) for example in examples]
 
     def read_matrix(self, examples: Sequence[AnyExample]) -> Floats:
-        """(N, D) of the same as a model reads them where they are scored: with noise, NaN where one is hidden."""
-        if self.noise is None:
-            return self.matrix(examples)
-        return np.concatenate([self._read(example) for example in examples])
+        """(N, D) of the same, of rows that are one vector."""
+        return np.concatenate(self.read_rows(examples))
 
     def _read(self, example: AnyExample) -> Floats:
         assert self.noise is not None
@@ -350,6 +374,10 @@ class Autoencoding(SeriesTask):
 
     # -- for reports -----------------------------------------------------------------------------------------------
 
+    def charts(self, outputs: Sequence[Rebuilt], examples: Sequence[AnyExample]) -> tuple[Chart, ...]:
+        """Some rows of several steps, with what is said of them."""
+        return curves(self, outputs, examples) if self.statistics.steps > 1 else ()
+
     def tables(self, outputs: Sequence[Rebuilt], examples: Sequence[AnyExample]) -> tuple[Table, ...]:
         """What the scores are, and the worst rows."""
         return reconstruction_tables(self, outputs, examples)
@@ -357,16 +385,19 @@ class Autoencoding(SeriesTask):
     def pictures(
         self, model: torch.nn.Module, examples: Sequence[AnyExample], device: torch.device
     ) -> tuple[HeatMap, ...]:
-        """Some rows beside what is said of them."""
+        """Some rows beside what is said of them; of several steps they are curves."""
+        if self.statistics.steps > 1:
+            return ()
         return side_by_side(self, model, examples, device)
 
     def baselines(self, train: Sequence[AnyExample], splits: Mapping[str, Sequence[AnyExample]]) -> Compared:
         """What the mean, and principal components with as many numbers as the code, reach."""
-        return compared(self, train, splits)
+        return (series_compared if self.statistics.steps > 1 else compared)(self, train, splits)
 
     def facts(self, splits: Mapping[str, Sequence[AnyExample]]) -> dict[str, str | int | float]:
         """Sizes of rows and of codes."""
-        return {"numbers of a row": self.width, "numbers of a code": self.plan.code_size, **self.size_facts(splits)}
+        row = self.width * self.statistics.steps
+        return {"numbers of a row": row, "numbers of a code": self.plan.code_size, **self.size_facts(splits)}
 
     def to_json(self) -> dict[str, Any]:
         """What a run folder must hold to read and answer as in training."""
