@@ -1,0 +1,239 @@
+"""CTC prefix beam search: the most probable texts, each summed over its paths, with language models beside.
+
+Source: Hannun et al. 2014, "First-pass large vocabulary continuous speech recognition using bi-directional recurrent
+DNNs", arXiv:1408.2873, algorithm 1. A prefix has two numbers: of its paths that end in a blank, and of all others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from recurra.base.errors import ConfigError, RunError, ShapeError
+from recurra.decode.ctc import Emitted, collapsed
+from recurra.decode.fusion import Fusion
+from recurra.decode.limits import at_least
+from recurra.decode.steps import Floats, Ints
+from recurra.decode.texts import Text, Texts
+
+NEVER = -math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A text that was found. emitted: its units, at the frames of its most probable path
+
+    nats: of all its paths that were followed, ln p      score: by which it was ranked, with language models
+    share: of all texts that were left at the end, by their scores, 0..1
+    """
+
+    emitted: Emitted
+    nats: float
+    score: float
+    share: float
+
+
+def prefix_beam(
+    logits: Tensor,
+    lengths: Tensor,
+    beam: int = 16,
+    lm: Sequence[Fusion] = (),
+    *,
+    blank: int = 0,
+    n_best: int = 1,
+    spelling: Sequence[str] | None = None,
+    hot: Mapping[str, float] | None = None,
+    lexicon: Collection[str] | None = None,
+    least: float = 1e-3,
+) -> list[list[Heard]]:
+    """The n_best texts of each row, best first; of equals the one that was met first.
+
+    logits: (T, N, C)      lengths: (N,) frames of each row, on any device
+    beam: texts that are followed      n_best: at most beam
+    lm: language models      spelling: what each of the C units adds to a text (`Texts`)
+    hot: words that are worth so many nats more      lexicon: the only words that may be said
+    least: a unit of less probability is not tried in a frame; 0: all are
+    Raises ConfigError for an option that is wrong, ShapeError for other shapes, RunError, naming the row, where a logit
+    is no number, or where the lexicon leaves nothing to say.
+    """
+    at_least("beam", beam, 1)
+    at_least("n_best", n_best, 1)
+    if n_best > beam:
+        raise ConfigError(f"n_best: expected at most beam, which is {beam}, got {n_best}. Widen the beam.")
+    if not 0 <= least < 1:
+        raise ConfigError(f"least: expected a probability from 0 on and below 1, got {least}.")
+    _check(logits, lengths, spelling, blank)
+    texts = Texts(spelling, lm, hot, lexicon)
+    said: Floats = logits.detach().double().log_softmax(2).transpose(0, 1).cpu().numpy()
+    search = _Search(texts, beam=beam, n_best=n_best, blank=blank, least=math.log(least) if least else NEVER)
+    return [search.run(said[n, :length], n) for n, length in enumerate(lengths.tolist())]
+
+
+def _check(logits: Tensor, lengths: Tensor, spelling: Sequence[str] | None, blank: int) -> None:
+    if logits.dim() != 3 or lengths.shape != (logits.shape[1],):
+        raise ShapeError(
+            f"prefix_beam: expected logits (T, N, C) and lengths (N,), got {tuple(logits.shape)} and "
+            f"{tuple(lengths.shape)}."
+        )
+    C = logits.shape[2]
+    if not 0 <= blank < C or (spelling is not None and len(spelling) != C):
+        raise ShapeError(
+            f"prefix_beam: the blank is {blank}, and {len(spelling or ())} units are spelt; expected 0 to {C - 1}, {C}."
+        )
+    if len(lengths) and not 0 <= int(lengths.min()) <= int(lengths.max()) <= len(logits):
+        raise ShapeError(
+            f"prefix_beam: lengths from {int(lengths.min())} to {int(lengths.max())}, expected 0 to {len(logits)}."
+        )
+
+
+class _Prefix:
+    """Units that were said. blank, other: ln p of paths up to this frame that end in a blank, or in the last unit."""
+
+    __slots__ = ("blank", "children", "new_blank", "new_other", "other", "parent", "score", "text", "total", "unit")
+
+    def __init__(self, parent: _Prefix | None, unit: int) -> None:
+        self.parent, self.unit = parent, unit
+        self.children: dict[int, _Prefix] = {}
+        self.blank = self.other = self.new_blank = self.new_other = self.total = self.score = NEVER
+        self.text: Text | None = None
+
+    def units(self) -> list[int]:
+        found: list[int] = []
+        at = self
+        while at.parent is not None:
+            found.append(at.unit)
+            at = at.parent
+        return found[::-1]
+
+
+class _Search:
+    """The search through one row after another."""
+
+    def __init__(self, texts: Texts, *, beam: int, n_best: int, blank: int, least: float) -> None:
+        self._texts, self._beam, self._n_best, self._blank, self._least = texts, beam, n_best, blank, least
+
+    def run(self, said: Floats, row: int) -> list[Heard]:
+        """The best texts. said: (T, C) ln p"""
+        if np.isnan(said).any():
+            raise RunError(f"prefix_beam: row {row}: a logit is no number. Its input or its weights are not finite.")
+        root = _Prefix(None, -1)
+        root.blank = root.total = root.score = 0.0
+        root.text = self._texts.start()
+        alive = [root]
+        for y in said:
+            alive = self._pruned(self._grown(alive, y))
+            if not alive:
+                raise RunError(f"prefix_beam: row {row}: no text is possible. Lower least, or allow more words.")
+        return self._found(alive, said, row)
+
+    def _grown(self, alive: list[_Prefix], y: Floats) -> list[_Prefix]:
+        """All prefixes that have a path after this frame; those that are new come behind, unit by unit."""
+        log_probs = y.tolist()
+        tried = [(u, log_probs[u]) for u in np.flatnonzero(y >= self._least).tolist() if u != self._blank]
+        silent = log_probs[self._blank]
+        met = {id(prefix): prefix for prefix in alive}
+        for prefix in alive:
+            prefix.new_blank = prefix.total + silent
+            if prefix.parent is not None:
+                prefix.new_other = _sum(prefix.new_other, prefix.other + log_probs[prefix.unit])
+            for unit, log_p in tried:
+                paths = prefix.blank if unit == prefix.unit else prefix.total
+                if paths == NEVER or log_p == NEVER:
+                    continue
+                child = prefix.children.get(unit)
+                if child is None:
+                    child = prefix.children[unit] = _Prefix(prefix, unit)
+                child.new_other = _sum(child.new_other, paths + log_p)
+                met[id(child)] = child
+        return self._scored(list(met.values()))
+
+    def _scored(self, met: list[_Prefix]) -> list[_Prefix]:
+        """The frame is over: what was new is. Prefixes that cannot be are let go."""
+        if self._texts.acts:
+            new = [prefix for prefix in met if prefix.text is None]
+            asked = [(prefix.parent.text, prefix.unit) for prefix in new if prefix.parent and prefix.parent.text]
+            for prefix, text in zip(new, self._texts.longer(asked), strict=True):
+                prefix.text = text
+        for prefix in met:
+            prefix.blank, prefix.other = prefix.new_blank, prefix.new_other
+            prefix.new_blank = prefix.new_other = NEVER
+            prefix.total = _sum(prefix.blank, prefix.other)
+            prefix.score = prefix.total if not self._texts.acts else self._worth(prefix)
+        return met
+
+    @staticmethod
+    def _worth(prefix: _Prefix) -> float:
+        return NEVER if prefix.text is None else prefix.total + prefix.text.score
+
+    def _pruned(self, met: list[_Prefix]) -> list[_Prefix]:
+        """The best; sorting is stable, so of equals the first stays."""
+        ranked = sorted((p for p in met if p.score > NEVER), key=_rank)
+        kept = ranked[: self._beam]
+        stays = set(map(id, kept))
+        for prefix in met:
+            if id(prefix) not in stays:
+                prefix.blank = prefix.other = prefix.total = NEVER
+                _let_go(prefix, stays)
+        return kept
+
+    def _found(self, alive: list[_Prefix], said: Floats, row: int) -> list[Heard]:
+        ends = self._texts.ended([p.text for p in alive if p.text]) if self._texts.acts else [0.0] * len(alive)
+        scores = [prefix.total + end for prefix, end in zip(alive, ends, strict=True)]
+        order = [k for k in sorted(range(len(alive)), key=lambda k: -scores[k]) if scores[k] > NEVER]
+        if not order:
+            raise RunError(f"prefix_beam: row {row}: no text ends in a word of the lexicon. Widen the beam.")
+        shares = np.exp(np.array(scores) - np.logaddexp.reduce(scores))
+        return [
+            Heard(emitted(said, alive[k].units(), self._blank), alive[k].total, scores[k], float(shares[k]))
+            for k in order[: self._n_best]
+        ]
+
+
+def _rank(prefix: _Prefix) -> float:
+    return -prefix.score
+
+
+def _let_go(prefix: _Prefix, stays: set[int]) -> None:
+    """Forget a prefix that is neither followed nor the beginning of one that is, and what is above it likewise."""
+    while id(prefix) not in stays and not prefix.children and prefix.parent is not None:
+        prefix.parent.children.pop(prefix.unit, None)
+        prefix = prefix.parent
+
+
+def _sum(a: float, b: float) -> float:
+    """ln(e^a + e^b)."""
+    if a < b:
+        a, b = b, a
+    return a if b == NEVER else a + math.log1p(math.exp(b - a))
+
+
+def emitted(said: Floats, units: Sequence[int], blank: int = 0) -> Emitted:
+    """Units at the frames of their most probable path. said: (T, C) ln p; there is a path (`frames_needed`)."""
+    path = best_path(said, units, blank)
+    return collapsed(path, np.exp(said[np.arange(len(path)), path]), blank)
+
+
+def best_path(said: Floats, units: Sequence[int], blank: int = 0) -> Ints:
+    """(T,) the most probable path that says these units (forced alignment); of equals the one that stays longer."""
+    T, labels = len(said), np.full(2 * len(units) + 1, blank)
+    labels[1::2] = units
+    skips = np.zeros(len(labels), dtype=bool)
+    skips[3::2] = labels[3::2] != labels[1:-2:2]
+    y = said[:, labels]
+    best, came = np.full((3, len(labels)), NEVER), np.zeros((T, len(labels)), dtype=np.int8)
+    now = np.full(len(labels), NEVER)
+    now[0] = 0.0  # before the first frame, in the first blank
+    for t in range(T):
+        best[0], best[1, 1:], best[2, 2:] = now, now[:-1], np.where(skips[2:], now[:-2], NEVER)
+        came[t] = best.argmax(0)
+        now = best.max(0) + y[t]
+    state = len(labels) - 1 - (len(units) > 0 and now[-2] > now[-1])
+    path = np.zeros(T, dtype=np.int64)
+    for t in reversed(range(T)):
+        path[t] = labels[state]
+        state -= came[t, state]
+    return path

@@ -1,0 +1,252 @@
+"""CTC prefix beam search against all paths of all texts; language models, hot words, lexicons; times of units."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+
+from oracles import ctc as oracle
+from recurra.base.errors import ConfigError, DataError, RunError, ShapeError
+from recurra.decode.ctc import greedy
+from recurra.decode.fusion import Fusion, NetworkScores
+from recurra.decode.ngrams import NGrams
+from recurra.decode.prefix_beam import best_path, prefix_beam
+
+SPELLING = ("", "a", "b", " ")
+ARPA = """
+\\data\\
+ngram 1=5
+ngram 2=3
+ngram 3=1
+
+\\1-grams:
+-1.0 <s> -0.3
+-0.7 </s>
+-0.5 a -0.2
+-0.9 ab -0.4
+-1.5 <unk>
+
+\\2-grams:
+-0.2 <s> a -0.1
+-0.4 a ab
+-0.6 ab </s>
+
+\\3-grams:
+-0.05 <s> a ab
+
+\\end\\
+"""
+
+
+@pytest.fixture
+def logits():
+    return np.random.default_rng(0).normal(size=(6, 4)) * 1.5
+
+
+@pytest.fixture
+def ngrams(tmp_path):
+    (tmp_path / "words.arpa").write_text(ARPA, encoding="utf-8")
+    return NGrams.read(tmp_path / "words.arpa")
+
+
+def heard(logits, beam=3000, **options):
+    given = {"least": 0, "n_best": min(beam, 500), **options}
+    return prefix_beam(torch.from_numpy(logits)[:, None], torch.tensor([len(logits)]), beam, **given)[0]
+
+
+def text_of(units):
+    return "".join(SPELLING[u] for u in units)
+
+
+def test_a_wide_beam_finds_every_text_with_the_sum_of_its_paths(logits):
+    found = heard(logits, n_best=2000)
+    right = oracle.by_paths(logits)
+    assert len(found) == len(right)
+    assert [h.nats for h in found] == sorted((h.nats for h in found), reverse=True)
+    for one in found:
+        assert math.exp(one.nats) == pytest.approx(right[one.emitted.units], rel=1e-9)
+        assert one.share == pytest.approx(right[one.emitted.units], rel=1e-9)
+
+
+def test_a_beam_that_is_narrow_has_paths_of_its_own_prefixes_alone(logits):
+    best = max(oracle.by_paths(logits).items(), key=lambda pair: pair[1])
+    found = heard(logits, beam=4, n_best=1)[0]
+    assert math.exp(found.nats) <= best[1] * (1 + 1e-12)
+
+
+def bigram(before, unit):
+    """ln p, any numbers, of a unit after the one before."""
+    return -0.3 * (1 + (3 * len(before) + 5 * ord(unit) + (7 * ord(before[-1]) if before else 0)) % 11)
+
+
+class Units:
+    """A language model of units whose history is what was said."""
+
+    def start(self):
+        return ""
+
+    def score(self, asked):
+        return [(bigram(history, token), history + token) for history, token in asked]
+
+    def end(self, histories):
+        return [-0.1 * len(h) for h in histories]
+
+
+def test_with_a_language_model_of_units_the_ranks_are_those_of_all_texts(logits):
+    def worth(units):
+        text = text_of(units)
+        lm = sum(bigram(text[:k], text[k]) for k in range(len(text))) - 0.1 * len(text)
+        return 0.7 * lm + 0.4 * len(text)
+
+    right = {u: math.log(p) + worth(u) for u, p in oracle.by_paths(logits).items()}
+    found = heard(logits, lm=[Fusion(Units(), "unit", 0.7, 0.4)], spelling=SPELLING)
+    best = sorted(right.items(), key=lambda pair: -pair[1])[: len(found)]
+    assert [h.emitted.units for h in found] == [u for u, _ in best]
+    assert [h.score for h in found] == pytest.approx([s for _, s in best], abs=1e-9)
+
+
+def arpa(words):
+    """ln p of a sentence by the file above, by hand: Katz 1987."""
+    grams = {}
+    for line in ARPA.splitlines():
+        cells = line.split()
+        if cells and cells[0].startswith("-"):
+            numbers = [c for c in cells[1:] if c.startswith("-")]
+            grams[tuple(c for c in cells[1:] if not c.startswith("-"))] = (float(cells[0]), float((numbers or [0])[0]))
+
+    def p(history, word):
+        if (*history, word) in grams:
+            return grams[(*history, word)][0]
+        if not history:
+            return grams[("<unk>",)][0]
+        return grams.get(tuple(history), (0, 0))[1] + p(history[1:], word)
+
+    said = ["<s>", *words, "</s>"]
+    return sum(p(tuple(said[max(0, k - 2) : k]), said[k]) for k in range(1, len(said))) * math.log(10)
+
+
+def test_with_words_of_an_arpa_file_and_hot_ones_the_ranks_are_those_of_all_texts(logits, ngrams):
+    def worth(units):
+        words = text_of(units).split()
+        return 0.8 * arpa(words) + 0.5 * len(words) + 2.0 * words.count("ba")
+
+    right = {u: math.log(p) + worth(u) for u, p in oracle.by_paths(logits).items()}
+    found = heard(logits, lm=[Fusion(ngrams, "word", 0.8, 0.5)], spelling=SPELLING, hot={"ba": 2.0})
+    best = sorted(right.items(), key=lambda pair: -pair[1])[: len(found)]
+    assert [h.score for h in found] == pytest.approx([s for _, s in best], abs=1e-9)
+    assert found[0].emitted.units == best[0][0]
+
+
+def test_a_lexicon_leaves_its_words_alone(logits):
+    words = {"ab", "b"}
+    right = {u: p for u, p in oracle.by_paths(logits).items() if set(text_of(u).split()) <= words}
+    found = heard(logits, spelling=SPELLING, lexicon=words)
+    assert {h.emitted.units for h in found} == set(right)
+    assert math.exp(found[0].nats) == pytest.approx(max(right.values()), rel=1e-9)
+    with pytest.raises(RunError, match="row 0: no text"):
+        heard(np.array([[-np.inf, 50, -50, -50]] * 3), spelling=SPELLING, lexicon={"b"}, least=1e-3)
+
+
+class Toy:
+    """Steps whose state is the sum of the tokens that were read; log-probabilities by it."""
+
+    def __init__(self):
+        self.rows = []
+
+    def step(self, tokens, state):
+        self.rows.append(len(tokens))
+        after = state * 3 + tokens.double()
+        return torch.sin(after[:, None] * torch.arange(1, 5)).log_softmax(1), after
+
+    def select(self, state, rows):
+        return state[rows]
+
+
+def test_a_network_step_by_step_is_the_same_as_one_that_reads_texts_anew(logits):
+    numbers = {"a": 1, "b": 2, " ": 3}
+
+    def read(units):
+        state, total = 0.0, 0.0
+        for before, unit in zip([0, *units], [*units, 0], strict=True):
+            state = state * 3 + before
+            total += float(
+                torch.sin(torch.tensor(state, dtype=torch.float64) * torch.arange(1, 5)).log_softmax(0)[unit]
+            )
+        return total
+
+    toy = Toy()
+    scores = NetworkScores(toy, torch.zeros(1, dtype=torch.float64), start=0, numbers=numbers, end=0)
+    found = heard(logits, lm=[Fusion(scores, "unit", 1.0)], spelling=SPELLING)
+    right = {u: math.log(p) + read(u) for u, p in oracle.by_paths(logits).items()}
+    best = sorted(right.items(), key=lambda pair: -pair[1])[: len(found)]
+    assert [h.score for h in found] == pytest.approx([s for _, s in best], abs=1e-9)
+    assert max(toy.rows) > 50  # what was new in a frame was read together
+
+
+def test_a_row_is_the_same_alone_and_its_padding_is_not_read(logits):
+    both = torch.from_numpy(np.stack([logits, np.full_like(logits, np.nan)], 1))
+    both[:4, 1] = torch.from_numpy(logits[:4])
+    together = prefix_beam(both, torch.tensor([6, 4]), 5, n_best=3)
+    assert together == prefix_beam(both, torch.tensor([6, 4]), 5, n_best=3)
+    assert together[1] == prefix_beam(both[:4, 1:], torch.tensor([4]), 5, n_best=3)[0]
+    assert prefix_beam(both, torch.tensor([0, 0]))[0][0].emitted.units == ()
+
+
+def test_units_stand_at_the_frames_of_their_most_probable_path(logits):
+    said = oracle.log_softmax(logits)
+    for units in [(1, 2), (1, 1), (), (3,)]:
+        paths = [p for p in product(range(4), repeat=6) if oracle.collapsed(p) == units]
+        best = max(paths, key=lambda p: sum(said[t, u] for t, u in enumerate(p)))
+        assert tuple(best_path(said, units)) == best
+    sure = torch.full((5, 1, 4), -9.0)
+    for t, unit in enumerate([1, 1, 0, 1, 3]):
+        sure[t, 0, unit] = 9
+    found, expected = (
+        prefix_beam(sure.double(), torch.tensor([5]))[0][0].emitted,
+        greedy(sure.double(), torch.tensor([5]))[0],
+    )
+    assert replace(found, probabilities=()) == replace(expected, probabilities=())
+    assert found.probabilities == pytest.approx(expected.probabilities, abs=1e-12)
+
+
+def test_options_that_are_wrong_are_refused(logits):
+    with pytest.raises(ConfigError, match="n_best: expected at most beam"):
+        heard(logits, beam=2, n_best=3)
+    with pytest.raises(ConfigError, match="spelling: is missing"):
+        heard(logits, hot={"a": 1.0})
+    with pytest.raises(ConfigError, match="'a b': expected a word"):
+        heard(logits, spelling=SPELLING, hot={"a b": 1.0})
+    with pytest.raises(ConfigError, match="lexicon: is empty"):
+        heard(logits, spelling=SPELLING, lexicon=[])
+    with pytest.raises(ShapeError, match="3 units are spelt"):
+        heard(logits, spelling=SPELLING[:3])
+    with pytest.raises(RunError, match="row 0: a logit is no number"):
+        heard(logits * np.nan)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "ends without"),
+        ("ngram 1=2\n", r":1: expected an ARPA file"),
+        ("\\data\\\nngram 2=1\n", ":2: expected the number of 1-grams"),
+        (ARPA.replace("-0.5 a -0.2", "a -0.2"), ":10: expected log10 p, 1 words"),
+        (ARPA.replace("-0.5 a -0.2", "0.5 a -0.2"), ":10: expected log10 p"),
+        (ARPA.replace("ngram 2=3", "ngram 2=4"), "3 2-grams, but its header says 4"),
+        (ARPA.replace("\\end\\", ""), "ends without"),
+        (ARPA.replace("\\2-grams:", "\\3-grams:"), r":14: expected \\2-grams:"),
+        ("x" * 20000, ":1: a line of 20,000 characters"),
+    ],
+)
+def test_a_broken_arpa_file_is_refused_at_its_line(tmp_path, text, message):
+    (tmp_path / "x.arpa").write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match=message):
+        NGrams.read(tmp_path / "x.arpa")
+    (tmp_path / "x.arpa").write_bytes(b"\x1f\x8b\xff")
+    with pytest.raises(DataError, match="expected UTF-8"):
+        NGrams.read(tmp_path / "x.arpa")
