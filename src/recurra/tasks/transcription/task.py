@@ -15,8 +15,8 @@ from recurra.base.transcripts import Transcript
 from recurra.data.preparing import IN_MEMORY, Means
 from recurra.data.sound import silence
 from recurra.decode.ctc import Emitted, greedy
+from recurra.engine.ctc import ctc_loss
 from recurra.losses import fixed_sum
-from recurra.losses.ctc import ctc_loss
 from recurra.metrics import Compared
 from recurra.metrics.transcripts import transcript_scores
 from recurra.tasks.drawn import DrawnSampler
