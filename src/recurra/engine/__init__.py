@@ -29,7 +29,17 @@ from torch._compile import _disable_dynamo
 from recurra.base.errors import ConfigError
 from recurra.base.registry import Registry
 from recurra.engine import cpu, fused, operator, reference
-from recurra.engine.call import Call, Result, Zoneout, masked, recording, reverse_sequences, sequence_mask
+from recurra.engine.call import (
+    Call,
+    Result,
+    Zoneout,
+    masked,
+    nothing_padded,
+    recording,
+    reverse_sequences,
+    sequence_mask,
+    without_padding,
+)
 from recurra.engine.compact import Compact
 from recurra.engine.stepper import Stepper
 from recurra.engine.weights import Weights
@@ -120,10 +130,12 @@ __all__ = [
     "Zoneout",
     "choose",
     "masked",
+    "nothing_padded",
     "record",
     "recording",
     "reverse_sequences",
     "run",
     "run_many",
     "sequence_mask",
+    "without_padding",
 ]

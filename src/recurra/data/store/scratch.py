@@ -26,6 +26,8 @@ BUFFER = 2**20
 RESIDENT, AROUND = 2**20, 2**16
 # Where files go that are too large for memory, and for a /tmp that is in memory (FHS 3.0, 5.15).
 ON_A_DISK = Path("/var/tmp")  # noqa: S108 - the files in it have no name
+# Windows has none.
+READS_AT = hasattr(os, "pread")
 # What a file system says when nothing more fits: it is full, a quota is used up, or the file is as large as may be.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -119,10 +121,14 @@ class Pages:
     def __init__(self, handle: int, size: int) -> None:
         self.size = size
         self._map: Any = mmap.mmap(handle, size, access=mmap.ACCESS_READ) if size else b""  # holds the file open itself
+        self._handle = os.dup(handle)
+        weakref.finalize(self, os.close, self._handle)
         self._touched = 0
 
     def read(self, start: int, stop: int) -> bytes:
         """Bytes start..stop, as a copy."""
+        if READS_AT and stop - start <= BUFFER:  # mapping pages and giving them back costs twice what a call does
+            return os.pread(self._handle, stop - start, start)
         self.touch(1, stop - start)
         return bytes(self._map[start:stop])
 

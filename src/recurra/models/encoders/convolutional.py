@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from recurra.base.errors import ConfigError
 from recurra.base.option import Opt
-from recurra.engine import sequence_mask
+from recurra.engine import nothing_padded, sequence_mask
 from recurra.models import options as o
 from recurra.models.contract import Encoded, Ends, Layer, Step
 
@@ -98,5 +98,7 @@ def last_real(x: Tensor, lengths: Tensor) -> Tensor:
     """(N, M): the last real step of x (T, N, M); zeros for a row without any."""
     if not len(x):
         return x.new_zeros(x.shape[1:])
+    if nothing_padded(lengths, len(x)):
+        return x[-1]
     place = (lengths - 1).clamp(min=0).view(1, -1, 1).expand(1, -1, x.shape[2])
     return torch.where((lengths > 0).unsqueeze(1), x.gather(0, place).squeeze(0), 0.0)

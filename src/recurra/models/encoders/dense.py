@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from recurra.base.errors import ConfigError
 from recurra.base.option import Opt
-from recurra.engine import sequence_mask
+from recurra.engine import without_padding
 from recurra.losses import steady_sigmoid
 from recurra.models import options as o
 from recurra.models.contract import Encoded, Ends, Layer, Step
@@ -57,7 +57,7 @@ class Dense(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor, states: Mapping[str, Tensor]) -> Encoded:
         # What stands in the padding must not reach a weight's gradient: 0 times NaN is NaN.
-        y = self._said(torch.where(sequence_mask(lengths, len(x)).unsqueeze(2), x, 0.0))
+        y = self._said(without_padding(x, lengths))
         return Encoded(y, lengths, last_real(y, lengths), {})
 
     def _said(self, x: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from recurra.base.errors import ConfigError
 from recurra.base.option import Opt
 from recurra.base.words import counted
-from recurra.engine import sequence_mask
+from recurra.engine import without_padding
 from recurra.models import options as o
 from recurra.models.contract import Encoded, Ends, Layer, Step
 from recurra.models.encoders.convolutional import last_real
@@ -110,7 +110,7 @@ class Pictures(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor, states: Mapping[str, Tensor]) -> Encoded:
         # What stands in the padding must not reach a weight's gradient: 0 times NaN is NaN.
-        x = torch.where(sequence_mask(lengths, len(x)).unsqueeze(2), x, 0.0)
+        x = without_padding(x, lengths)
         y = self._said(x.reshape(-1, x.shape[2]))
         y = y.view(*x.shape[:2], *y.shape[1:])
         if self.given == "flat":

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
 from recurra.base.contracts import Batch
 from recurra.base.option import Opt
-from recurra.engine import sequence_mask
+from recurra.engine import without_padding
 from recurra.models.contract import Sizes
 
 
@@ -37,5 +36,4 @@ class Vectors(nn.Module):
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         features = batch.inputs["features"]
         lengths = batch.lengths.to(features.device)
-        x = torch.where(sequence_mask(lengths, len(features)).unsqueeze(2), features, 0.0)
-        return self.dropout(x), lengths
+        return self.dropout(without_padding(features, lengths)), lengths
