@@ -47,7 +47,7 @@ def test_the_page_on_tasks_names_each_capability_with_its_members(name: str) -> 
 
 
 HAS = {
-    Autoencoding: "DecodesInCollate DrawsCharts DrawsMaps KeepsExamples MeasuresLoss ReadsInPieces TriedWith "
+    Autoencoding: "Codes DecodesInCollate DrawsCharts DrawsMaps KeepsExamples MeasuresLoss ReadsInPieces TriedWith "
     "ValidatesFaster",
     AutoencodingConfig: "ChoosesBySize KeepsRows ReadsOnce ReadsSteps",
     Classification: "Calibrates Embeds Explains Judged KeepsExamples ReadsInPieces ReadsPieces SaysLabels SolvesWide",

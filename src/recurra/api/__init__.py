@@ -7,6 +7,7 @@ explaining    explain                        demos        demo, data sets that e
 generating    generate, suggest: what a language model, or one of music, says next
 doctoring     doctor: where gradients go     inspecting   inspect
 encoding      vectors of texts
+coding        rows from codes, rows filled in        compressing    rows as rounded codes, and back
 detecting     detect: scores of points           detectors     what makes them: runs, and detectors without a network
 detection_files, thresholds, marked, series_tables   what detect reads and writes
 exporting     export_onnx, export_torch, export_published, export_vectors: a run for other programs
@@ -32,6 +33,8 @@ from recurra.base.importing import uncollected
 
 if TYPE_CHECKING:
     from recurra.api.answers import Answered, Columns, Source, answered, columns_of, source_for
+    from recurra.api.coding import CodedRows, generate_rows, inpaint, makes_rows
+    from recurra.api.compressing import Compressed, compress, decompress
     from recurra.api.configuring import Checked, Draft, check, draft, init
     from recurra.api.demos import Listed, data_export, data_list, demo
     from recurra.api.detecting import Detected, DetectedSeries, DetectOptions, detect
@@ -56,7 +59,9 @@ __all__ = [
     "Answered",
     "Asked",
     "Checked",
+    "CodedRows",
     "Columns",
+    "Compressed",
     "DetectOptions",
     "Detected",
     "DetectedSeries",
@@ -77,8 +82,10 @@ __all__ = [
     "asks_for_runs",
     "check",
     "columns_of",
+    "compress",
     "data_export",
     "data_list",
+    "decompress",
     "demo",
     "detect",
     "doctor",
@@ -91,12 +98,15 @@ __all__ = [
     "export_vectors",
     "finish",
     "generate",
+    "generate_rows",
     "init",
+    "inpaint",
     "inspect",
     "is_group",
     "look_at_config",
     "look_at_file",
     "look_at_run",
+    "makes_rows",
     "midi",
     "open_run",
     "predict",
@@ -121,6 +131,8 @@ __all__ = [
 # Where each name is. Imported when it is asked for: torch takes seconds, and a mistaken path needs none of them.
 _NAMES = {
     "recurra.api.answers": "Answered Columns Source answered columns_of source_for",
+    "recurra.api.coding": "CodedRows generate_rows inpaint makes_rows",
+    "recurra.api.compressing": "Compressed compress decompress",
     "recurra.api.demos": "Listed data_export data_list demo",
     "recurra.api.detecting": "DetectOptions Detected DetectedSeries detect",
     "recurra.api.detection_files": "refuse_other_ending write_detection_page write_scores",

@@ -13,7 +13,17 @@ from recurra.api.given import AnyPath, text_of
 from recurra.api.inference import device_of
 from recurra.base.contracts import Listener
 from recurra.base.errors import ConfigError
-from recurra.tasks import Generates, GenerationOptions, NamesUnknown, Piece, Plays, SuggestedWord, Suggester, Suggests
+from recurra.tasks import (
+    Codes,
+    Generates,
+    GenerationOptions,
+    NamesUnknown,
+    Piece,
+    Plays,
+    SuggestedWord,
+    Suggester,
+    Suggests,
+)
 
 MOST_TEXTS = 1000
 
@@ -96,6 +106,8 @@ def _opened(run: AnyPath | OpenRun, cells: Iterable[AnyPath], device: str) -> Op
 
 
 def _generating(trained: OpenRun) -> Generates:
+    if isinstance(trained.task, Codes):
+        raise ConfigError(f"{trained.folder.path}: makes rows from codes, and writes no text; use generate_rows.")
     if not isinstance(trained.task, Generates):
         raise _other(trained, "language_model, or another that writes. Use `recurra predict` here.")
     return trained.task

@@ -182,6 +182,58 @@ class Run:
         return texts[0] if num == 1 else texts
 
     @in_float32
+    def generate_rows(self, **options: Any) -> list[dict[str, Any]]:
+        """Rows of an autoencoder, by column: drawn, or on the way between two; of each number what is expected.
+
+        options: num, temperature, seed and length of rows that are drawn; between=(row, row), steps and path of a
+          way, as `recurra.api.coding.generate_rows` has them
+        Raises ConfigError for a run without codes, or whose codes are no distribution unless `between` is given.
+        """
+        _refuse_unknown(options, ("num", "temperature", "seed", "length", "between", "steps", "path"))
+        return api.generate_rows(self._open, device=self._device, **options).rows
+
+    @in_float32
+    def inpaint(
+        self, data: Any, *, lines: tuple[int, int] | None = None, columns: tuple[int, int] | None = None
+    ) -> list[dict[str, Any]]:
+        """Rows with what a run says in the place of numbers that are missing; what is known stays as it was.
+
+        data: a path, a data frame, or rows as a list of dicts      lines, columns: hidden in every row, from 1
+        Raises ConfigError for a run that was not trained with task.missing: mask.
+        """
+        with heard(self._progress) as watch:
+            return api.inpaint(
+                self._open, _series_of(data, "data"), lines=lines, columns=columns, device=self._device, watch=watch
+            ).rows
+
+    @in_float32
+    def compress(
+        self,
+        data: Any,
+        path: AnyPath | None = None,
+        *,
+        bits: int | None = None,
+        error: float | None = None,
+        beside: bool = False,
+    ) -> api.Compressed:
+        """Rows as codes whose numbers have a few bits each: `.content`, `.bits_a_value`, `.error`, written to `path`.
+
+        bits: 1 to 24 (8)      error: in their place, the fewest bits with at most this mean squared error, scaled
+        beside: `.pca`, the error of principal components of the training data, which is read again for it
+        """
+        with heard(self._progress) as watch:
+            how: dict[str, Any] = {"bits": bits, "error": error, "beside": beside, "device": self._device}
+            return api.compress(self._open, _series_of(data, "data"), path, **how, watch=watch)
+
+    @in_float32
+    def decompress(self, data: AnyPath | bytes) -> list[dict[str, Any]]:
+        """The rows of what `compress` has written. data: a path, or the content
+
+        Raises DataError for what is damaged, RunError for what another run has compressed.
+        """
+        return api.decompress(self._open, data, device=self._device).rows
+
+    @in_float32
     def suggest(self, text: str, number: int = 5) -> Sequence[SuggestedWord]:
         """The most probable words at the end of a text, each with its probability.
 
@@ -292,6 +344,11 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run('{self._open.folder.path}'): {self.task}"
+
+
+def _refuse_unknown(options: Mapping[str, Any], known: Sequence[str]) -> None:
+    if unknown := [name for name in options if name not in known]:
+        raise ConfigError([f"{name}: unknown option. Known: {', '.join(known)}." for name in unknown])
 
 
 def _series_of(data: Any, name: str) -> Any:

@@ -513,6 +513,72 @@ class Streams(Capability, Protocol):
         ...
 
 
+class LinearCodes(Protocol):
+    """Codes of rows, and rows from codes (N, Z): (T, D) of each what is expected of its numbers, as they are scaled."""
+
+    def codes(self, examples: Sequence[Any], /) -> NDArray[np.float32]: ...
+    def values(self, codes: NDArray[np.float32], lengths: Sequence[int], /) -> list[NDArray[np.float32]]: ...
+
+
+class Coder(LinearCodes, Protocol):
+    """The same of a trained model. code_size: Z      steps: of the longest training row, 1 where rows are one vector
+
+    is_distribution: whether codes lie as N(0, 1) does      fills: whether it reads which numbers are missing
+    """
+
+    code_size: int
+    steps: int
+    is_distribution: bool
+    fills: bool
+
+    def rows(self, examples: Sequence[Any]) -> list[NDArray[np.float32]]:
+        """(T, D) of each, NaN where a number is missing."""
+        ...
+
+    def drawn(self, number: int, temperature: float, seed: int) -> NDArray[np.float32]:
+        """(N, Z) codes of N(0, temperature^2). Raises ConfigError for codes that are no distribution."""
+        ...
+
+    def linear(self, examples: Sequence[Any]) -> LinearCodes:
+        """Principal components with as many numbers, of these rows. Raises ConfigError if their lengths differ."""
+        ...
+
+    def region(self, example: Any, lines: tuple[int, int] | None, columns: tuple[int, int] | None) -> NDArray[np.bool_]:
+        """(T, D) which numbers stand in these lines and columns, from 1. Raises ConfigError for others."""
+        ...
+
+    def filled(self, examples: Sequence[Any], known: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        """(T, D) of each row what is known, with what is said in the place of NaN."""
+        ...
+
+    def neighbours(self, known: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float64]]:
+        """The same with the nearest number in the place of NaN."""
+        ...
+
+    def by_column(self, values: Sequence[NDArray[np.float32]]) -> list[dict[str, Any]]:
+        """Rows by column, in the units of the data."""
+        ...
+
+    def completed(
+        self, values: Sequence[NDArray[np.float32]], records: Sequence[Record], gone: Sequence[NDArray[np.bool_]]
+    ) -> list[dict[str, Any]]:
+        """The same, with what a record holds in the place of all that is not gone (T, D)."""
+        ...
+
+    def pictures(self, values: Sequence[NDArray[np.float32]]) -> NDArray[np.uint8] | None:
+        """(N, H, W) grey, or None where rows are no pictures."""
+        ...
+
+
+@runtime_checkable
+class Codes(Capability, Protocol):
+    """What a task has besides whose models turn rows into codes, and codes into rows."""
+
+    def coder(self, model: torch.nn.Module, device: torch.device) -> Coder:
+        """Raises ConfigError for rows that have no such codes."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class WatchedSeries:
     """A series as it is searched for what is unusual.

@@ -29,7 +29,12 @@ NOTHING = np.zeros((0, 1))
 
 
 def raw_series(record: Record, columns: Sequence[str], missing: Missing) -> Raw:
-    """(T, F) float32: the numbers of a record, as they are; NaN where one is missing.
+    """(T, F) float32: the numbers of a record, as `written_series`."""
+    return written_series(record, columns, missing).astype(np.float32)
+
+
+def written_series(record: Record, columns: Sequence[str], missing: Missing) -> NDArray[np.float64]:
+    """(T, F) the numbers of a record, as they are; NaN where one is missing.
 
     Raises DataError, with file, line, column and step, for what is no number, for columns of different lengths, and
     for numbers that are missing unless they are masked.
@@ -57,7 +62,7 @@ def raw_series(record: Record, columns: Sequence[str], missing: Missing) -> Raw:
                 "one. Name this column alone, or put all numbers of a step into it."
             )
         _refuse_unusable(values, record, column, missing)
-    return np.concatenate([values for _, values in found], axis=1).astype(np.float32)
+    return np.concatenate([values for _, values in found], axis=1)
 
 
 def _is_empty(cell: object) -> bool:
@@ -171,7 +176,7 @@ class SeriesReader:
         return cls(scaler, missing, limit, keep, steps)
 
 
-def cut(raw: Raw, limit: int | None, keep: Keep) -> Raw:
+def cut(raw: NDArray[Any], limit: int | None, keep: Keep) -> NDArray[Any]:
     """The steps of a series (T, F) that are read."""
     if limit is None or len(raw) <= limit:
         return raw

@@ -26,6 +26,7 @@ from recurra.models.latents import Coded
 from recurra.report import Chart, HeatMap
 from recurra.tasks.autoencoding.baselines import compared
 from recurra.tasks.autoencoding.bounds import Bound, bound_scores
+from recurra.tasks.autoencoding.coder import RowCoder
 from recurra.tasks.autoencoding.series import curves, series_compared, stacked
 from recurra.tasks.autoencoding.statistics import Statistics
 from recurra.tasks.autoencoding.tables import reconstruction_tables, side_by_side
@@ -365,11 +366,23 @@ class Autoencoding(SeriesTask):
 
     def by_column(self, values: Floats) -> dict[str, Any]:
         """Scaled numbers (T, D) in the units of the data, by column as a record has them."""
-        scaler, columns = self.reader.scaler, self.plan.columns
-        numbers = (values.astype(np.float64) * scaler.scale + scaler.shift).reshape(-1, self.reader.num_features)
-        shaped = numbers if len(columns) == 1 else numbers.T[:, :, None]
-        each = [shaped] if len(columns) == 1 else list(shaped)
+        return self.shaped(self.in_units(values))
+
+    def in_units(self, values: Floats) -> NDArray[np.float64]:
+        """Scaled numbers (T, D) in the units of the data, with the steps and features that a record has."""
+        scaler = self.reader.scaler
+        found: NDArray[np.float64] = values.astype(np.float64) * scaler.scale + scaler.shift
+        return found.reshape(-1, self.reader.num_features)
+
+    def shaped(self, numbers: NDArray[np.float64]) -> dict[str, Any]:
+        """Numbers of a record (steps, features) by column, as it has them."""
+        columns = self.plan.columns
+        each = [numbers] if len(columns) == 1 else list(numbers.T[:, :, None])
         return {name: _plain(one) for name, one in zip(columns, each, strict=True)}
+
+    def coder(self, model: torch.nn.Module, device: torch.device) -> RowCoder:
+        """What turns rows into codes and back."""
+        return RowCoder(self, model, device)
 
     def streamed(self, outputs: Mapping[str, torch.Tensor] | None) -> dict[str, Any]:
         """Never asked for: `predictor` refuses before."""
