@@ -149,3 +149,13 @@ def test_a_code_that_nobody_reads_is_named_and_one_that_is_read_is_not() -> None
         assert finding.word == "collapsed code"
         assert finding.advice[0].settings == ("model.latent.warmup={name: linear, updates: 250}",)
         assert "its KL is 0.2 nats" in finding.evidence
+
+
+def test_a_model_of_speech_that_says_only_blanks_is_named_and_one_that_speaks_is_not() -> None:
+    tree = {**TREE, "task": {"name": "transcription", "stack": 3}}
+    assert words(replace(GOOD, scores=scores(blank_share=0.8, length_ratio=0.97)), tree) == []
+    assert words(replace(GOOD, scores=scores(blank_share=0.97, length_ratio=0.97)), tree) == []
+    (finding,) = findings(replace(GOOD, scores=scores(blank_share=0.998, length_ratio=0.02)), tree)
+    assert finding.word == "blank collapse"
+    assert "99.8% of the steps" in finding.evidence
+    assert "task.stack: 6" in [one.change for one in finding.advice]

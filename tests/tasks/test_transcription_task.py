@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -230,3 +231,77 @@ def test_sounds_are_read_when_a_batch_is_made(tmp_path: Path):
     quiet = room.put(tmp_path / "q.wav", np.zeros(4000))
     example = task.example(Record({"audio": str(quiet)}, Origin("x", None)), gold=False)
     assert task.collate([example], [0]).inputs["silent"].tolist() == [True]
+
+
+def streamed(task: Transcription, model: SequenceModel, pieces: list[Any]) -> tuple[Any, Any]:
+    predictor = task.predictor(model)
+    place = predictor.begin()
+    for piece in pieces:
+        place = predictor.hear(place, piece)
+    return place, predictor
+
+
+@pytest.mark.parametrize("scaling", ["running", "training"])
+def test_pieces_of_any_size_say_what_the_whole_says_bit_for_bit(scaling, tmp_path):
+    room = pytest.importorskip("sound_room")
+    rng = np.random.default_rng(3)
+    samples = (0.2 * rng.normal(size=30_000)).astype(np.float32)
+    file = room.put(tmp_path / "a.wav", samples, subtype="FLOAT")
+    row = Record({"audio": str(file), "text": "abc"}, Origin("s.csv", 2))
+    plan = TranscriptionConfig(sound={"name": "kaldi", "rate": 8000, "bands": 8}, scaling=scaling, stack=3)
+    task = plan.fit([row], "s.csv")
+    model = model_for(task, bidirectional=False, hidden_size=16, num_layers=2)
+    with torch.no_grad():
+        model.head.output.weight *= 30
+    example = task.example(row)
+    (whole,) = task.predict(model, task.collate([example], [0]), [example])
+    assert len(whole.emitted.units) > 3
+    for sizes in ([30_000], [1] * 50 + [7919] * 3 + [6193], [800] * 37 + [400]):
+        ends = np.cumsum(sizes)
+        assert ends[-1] == 30_000
+        place, predictor = streamed(task, model, np.split(samples, ends[:-1]))
+        place = predictor.ended(place)
+        assert place.units == whole.emitted.units
+        assert predictor.said(place)["output"] == whole.text
+        chances = [w.score for one in place.final for w in one.words]
+        assert chances == [w.score for w in task.answer(example, whole).words] or len(place.final) > 1
+
+
+def test_what_stands_before_a_pause_is_final():
+    task = task_for(scaling="none", step_ms=100.0)  # a step is 0.2 s, a pause 4 steps
+    predictor = task.predictor(model_for(task, bidirectional=False))
+    begun = predictor.begin()
+    path = np.array([0] * 6 + [2, 0, 3] + [0] * 5 + [2, 0])
+    for cuts in ([], [3, 9, 10], [8]):
+        place = begun
+        for part in np.split(path, cuts):
+            whole = np.concatenate([place.path, part])
+            place = predictor._rested(replace(place, path=whole, chances=np.ones(len(whole)), loudest=1.0))
+        assert [(one.text, one.start, one.end) for one in place.final] == [("ab", 1.2, 1.8)]
+        said = predictor.said(place)
+        assert (said["output"], said["partial"]) == ("aba", "a")
+        assert predictor.ended(place).final[1].start == pytest.approx(2.8)
+
+
+def test_what_needs_the_end_of_a_recording_cannot_be_streamed():
+    task = task_for(deltas=1)
+    with pytest.raises(ConfigError) as refusal:
+        task.predictor(model_for(task))
+    said = "\n".join(refusal.value.problems)
+    for reason in ("bidirectional: false", "task.scaling: utterance", "task.deltas"):
+        assert reason in said
+
+
+def test_features_come_in_pieces_too():
+    task = task_for(scaling="running")
+    model = model_for(task, bidirectional=False)
+    predictor = task.predictor(model)
+    place = predictor.begin()
+    for part in np.split(FRAMES[0], [1, 8]):
+        place, said = predictor.read(place, json.dumps(part.tolist()))
+    example = task.example(record(0))
+    (whole,) = task.predict(model, task.collate([example], [0]), [example])
+    assert said["output"] == whole.text
+    assert said["seconds"] == pytest.approx(0.2)
+    with pytest.raises(DataError, match="has 2 numbers a frame"):
+        predictor.read(place, "[[1, 2]]")

@@ -18,6 +18,9 @@ APART = 0.15
 PLATEAU = 0.98
 # Nats that a code says of a row, under which its decoder has learned to do without it.
 NO_CODE = 0.1
+# Of a transcription: steps that say nothing, and the length of what is said beside what should be, of a collapse;
+# and frames that are one step, from where on more of them are no advice.
+MOSTLY_BLANK, LITTLE_SAID, MOST_STACKED = 0.95, 0.25, 8
 # The baselines that know how frequent each token is.
 UNIGRAMS = ("unigrams", "unigram")
 # The best of the last epochs is this much better than the best before them, as a share of what was gained in all.
@@ -83,7 +86,7 @@ def findings(story: Story, tree: Tree) -> tuple[Finding, ...]:
     """
     found = [
         finding
-        for look in (_collapsed_code, _unigram_plateau, _learned_nothing, _one_answer)
+        for look in (_blank_collapse, _collapsed_code, _unigram_plateau, _learned_nothing, _one_answer)
         for finding in look(story, tree)
     ][:1]
     if not found:
@@ -108,6 +111,27 @@ def _learned_nothing(story: Story, tree: Tree) -> Iterator[Finding]:
         yield Finding(
             "learned nothing", f"{where}, after {story.steps:,} steps.", (*_other_rate(tree), *_more_steps(tree))
         )
+
+
+def _blank_collapse(story: Story, tree: Tree) -> Iterator[Finding]:
+    """CTC learns first that most steps say nothing; some trainings never leave that."""
+    blanks, ratio = story.value("blank_share"), story.value("length_ratio")
+    if blanks is None or ratio is None or blanks < MOSTLY_BLANK or ratio > LITTLE_SAID:
+        return
+    few = (one_advice("fewer steps have nothing to say.", {"task.stack": stack}) for stack in _larger_stack(tree))
+    yield Finding(
+        "blank collapse",
+        f"{blanks:.1%} of the steps say nothing, and what is said is {ratio:.2g} times as long as it should be, after "
+        f"{story.steps:,} steps of training.",
+        (*_more_steps(tree), *_other_rate(tree), *few),
+    )
+
+
+def _larger_stack(tree: Tree) -> Iterator[int]:
+    """Twice the frames of a step, where there may be more."""
+    stack = tree.get("task", {}).get("stack")
+    if isinstance(stack, int) and stack < MOST_STACKED:
+        yield min(2 * stack, MOST_STACKED)
 
 
 def _collapsed_code(story: Story, tree: Tree) -> Iterator[Finding]:

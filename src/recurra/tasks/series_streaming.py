@@ -89,7 +89,8 @@ class StreamingPredictor:
         return replace(place, state=state, outputs=outputs, steps=place.steps + len(values))
 
 
-def _cannot_hear(spectrum: Spectrum) -> list[str]:
+def cannot_hear(spectrum: Spectrum) -> list[str]:
+    """Why sounds cannot come piece by piece by a definition, a sentence each."""
     problems = []
     if not spectrum.causal:
         problems.append("task.sound: its frames need samples that come later; those of kaldi do not.")
@@ -103,7 +104,7 @@ def _cannot_hear(spectrum: Spectrum) -> list[str]:
 def _cannot(task: SeriesTask) -> list[str]:
     problems = []
     if task.plan.spectrum is not None:
-        problems += _cannot_hear(task.plan.spectrum)
+        problems += cannot_hear(task.plan.spectrum)
     if task.reader.scaler.how == "series":
         problems.append("task.scaling: series needs the whole series first; standard does not.")
     if task.reader.max_length is not None and task.reader.keep == "end":

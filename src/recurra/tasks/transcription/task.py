@@ -25,6 +25,7 @@ from recurra.tasks.transcription.baselines import compared
 from recurra.tasks.transcription.notes import notes_of
 from recurra.tasks.transcription.reading import SpeechReader, refuse_width
 from recurra.tasks.transcription.rows import SpeechRow, Utterance, read_recording
+from recurra.tasks.transcription.streaming import SpeechPredictor
 from recurra.tasks.transcription.tables import transcript_tables
 from recurra.tasks.transcription.texts import Units
 
@@ -159,9 +160,11 @@ class Transcription:
         return found
 
     def score(self, outputs: Sequence[Said], examples: Sequence[Utterance], split: str) -> tuple[Score, ...]:
-        """WER, CER and what they consist of; ctc_nats, of a unit, where references are known and can be said."""
+        """WER, CER and what they consist of; blank_share of steps, length_ratio of texts; ctc_nats, of a unit, where
+        references are known and can be said."""
         said, references = [one.text for one in outputs], [e.text or "" for e in examples]
         found = transcript_scores(references, said, split)
+        found = (*found, *_collapse_scores(outputs, references, split))
         known = [(one.nats, len(e.units)) for one, e in zip(outputs, examples, strict=True) if one.nats is not None]
         if not known:
             return found
@@ -220,6 +223,10 @@ class Transcription:
         words = self.units.words(output.emitted, self.reader.seconds)
         return Transcript(output.text, score, round(example.seconds, 3), words)
 
+    def predictor(self, model: torch.nn.Module) -> SpeechPredictor:
+        """What hears a recording piece by piece. Raises ConfigError, with all reasons, for a model that cannot."""
+        return SpeechPredictor(self, model)
+
     # -- for reports -----------------------------------------------------------------------------------------------
 
     def tables(self, outputs: Sequence[Said], examples: Sequence[Utterance]) -> tuple[Table, ...]:
@@ -242,3 +249,14 @@ class Transcription:
     def to_json(self) -> dict[str, Any]:
         """What a run folder must hold to read and answer as in training."""
         return {"reader": self.reader.to_json(), "units": self.units.to_json()}
+
+
+def _collapse_scores(outputs: Sequence[Said], references: Sequence[str], split: str) -> tuple[Score, ...]:
+    """How many steps say nothing, and how long what is said is beside the references, in letters."""
+    frames = max(sum(one.emitted.frames for one in outputs), 1)
+    blanks = sum(one.emitted.blanks for one in outputs) / frames
+    ratio = sum(len(one.text) for one in outputs) / max(sum(map(len, references)), 1)
+    return (
+        Score("blank_share", blanks, "0..1", "neither", split),
+        Score("length_ratio", ratio, "", "neither", split),
+    )

@@ -1,0 +1,201 @@
+"""Speech that comes piece by piece: what was heard is kept as the network's state, and never read again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from recurra.base.answers import as_dict
+from recurra.base.contracts import Batch, Origin
+from recurra.base.errors import ConfigError, DataError
+from recurra.base.transcripts import SpokenWord
+from recurra.data.fields import numbers_of
+from recurra.data.sound import pcm
+from recurra.data.spectra.contract import Samples
+from recurra.decode.ctc import Emitted, collapsed
+from recurra.models import SequenceModel
+from recurra.tasks.series_streaming import cannot_hear
+from recurra.tasks.transcription.reading import SILENCE
+
+if TYPE_CHECKING:
+    from recurra.tasks.transcription.task import Transcription
+
+Floats = NDArray[np.float32]
+# Seconds in which nothing is said, behind something: then what was said is final.
+PAUSE = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What one stretch of speech says. start, end: seconds"""
+
+    text: str
+    start: float
+    end: float
+    words: tuple[SpokenWord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechState:
+    """How far a recording has been heard. network: its states      counted: what `running` scales have counted
+
+    samples, frames: those that make no whole frame, or step, yet      path, chances: units of the steps since the last
+    pause, from step `first` on, and how probable they are      final: what was said before, and `units` of it
+    """
+
+    counted: NDArray[np.float64]
+    network: Mapping[str, Tensor] = field(default_factory=dict)
+    samples: Samples = field(default_factory=lambda: np.zeros(0, np.float32))
+    frames: Floats | None = None
+    path: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    chances: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    first: int = 0
+    final: tuple[Heard, ...] = ()
+    units: tuple[int, ...] = ()
+    seconds: float = 0.0
+    loudest: float = 0.0
+
+
+class SpeechPredictor:
+    """A model of speech that says after each piece what it would say of all of it so far, bit for bit.
+
+    Raises ConfigError, with all reasons, for a model that needs the end of a recording first.
+    """
+
+    def __init__(self, task: Transcription, model: torch.nn.Module) -> None:
+        if not isinstance(model, SequenceModel):
+            raise ConfigError(f"model: {type(model).__name__} carries no state from piece to piece.")
+        if problems := [*model.cannot_stream(), *_cannot(task)]:
+            raise ConfigError(problems)
+        self._task, self._model, self._spectrum = task, model, task.spectrum
+        self._pause = max(1, round(PAUSE / task.reader.seconds))
+
+    def begin(self) -> SpeechState:
+        """Before the first piece."""
+        return SpeechState(self._task.reader.beginning())
+
+    def read(self, place: SpeechState, piece: str) -> tuple[SpeechState, dict[str, Any]]:
+        """The place after a piece, and what has been said so far.
+
+        piece: base64 of samples of one channel, 16 bits, little-endian; of features lists as in a file
+        Raises DataError for what is neither.
+        """
+        after = self.hear(place, pcm(piece)) if self._spectrum is not None else self._see(place, piece)
+        return after, self.said(after)
+
+    def hear(self, place: SpeechState, samples: Samples) -> SpeechState:
+        """The place after some more samples (S,), in -1..1."""
+        spectrum = self._spectrum
+        if spectrum is None:
+            raise ConfigError("task.sound: is null, so this run hears no samples; give it features.")
+        loudest = max(place.loudest, float(np.abs(samples).max(initial=0.0)))
+        seconds = place.seconds + len(samples) / spectrum.rate
+        waiting = np.concatenate([place.samples, samples])
+        frames = spectrum.frames(len(waiting))
+        raw = spectrum(waiting)
+        place = replace(place, samples=waiting[frames * spectrum.step :], seconds=seconds, loudest=loudest)
+        return self._framed(place, raw)
+
+    def _see(self, place: SpeechState, piece: str) -> SpeechState:
+        raw = numbers_of(piece, Origin("piece"), self._task.plan.audio).astype(np.float32)
+        if len(raw) and raw.shape[1] != self._task.reader.width:
+            raise DataError(f"piece: has {raw.shape[1]} numbers a frame, training data had {self._task.reader.width}.")
+        seconds = place.seconds + len(raw) * self._task.reader.step_seconds
+        return self._framed(replace(place, seconds=seconds, loudest=1.0), raw)
+
+    def _framed(self, place: SpeechState, raw: Floats) -> SpeechState:
+        """The place after some more frames (F, width)."""
+        if not len(raw):
+            return place
+        reader, counted = self._task.reader, place.counted
+        if reader.scaling == "running":
+            scaled, counted = reader.running(raw, counted)
+        else:
+            scaled = reader.scaled(raw)
+        frames = scaled.astype(np.float32)
+        if place.frames is not None:
+            frames = np.concatenate([place.frames, frames])
+        steps = reader.steps(len(frames))
+        place = replace(place, counted=counted, frames=frames[steps * reader.stack :])
+        return self._fed(place, reader.stacked(frames)) if steps else place
+
+    def _fed(self, place: SpeechState, values: Floats) -> SpeechState:
+        device = next(self._model.parameters()).device
+        lengths = torch.tensor([len(values)], dtype=torch.int64)
+        inputs = {"features": torch.from_numpy(values).unsqueeze(1).to(device), **place.network}
+        with torch.inference_mode():
+            outputs, network = self._model.advance(Batch(inputs, lengths, {}, ()))
+            best, units = outputs["logits"][:, 0].softmax(1).max(1)
+        path = np.concatenate([place.path, units.cpu().numpy()])
+        chances = np.concatenate([place.chances, best.double().cpu().numpy()])
+        return self._rested(replace(place, network=network, path=path, chances=chances))
+
+    def _rested(self, place: SpeechState) -> SpeechState:
+        """What stands before a pause becomes final; silence before anything is said is forgotten."""
+        while (cut := _pause_in(place.path, self._pause)) is not None:
+            said = collapsed(place.path[:cut], place.chances[:cut])
+            place = replace(
+                place,
+                path=place.path[cut:],
+                chances=place.chances[cut:],
+                final=(*place.final, self._stretch(said, place.first)) if said.units else place.final,
+                units=place.units + said.units,
+                first=place.first + cut,
+            )
+        return place
+
+    def _stretch(self, said: Emitted, first: int) -> Heard:
+        seconds = self._task.reader.seconds
+        moved = replace(said, starts=tuple(s + first for s in said.starts), ends=tuple(e + first for e in said.ends))
+        words = self._task.units.words(moved, seconds)
+        start, end = round(moved.starts[0] * seconds, 3), round(moved.ends[-1] * seconds, 3)
+        return Heard(self._task.units.text(said.units), start, end, words)
+
+    def said(self, place: SpeechState) -> dict[str, Any]:
+        """output: all that was said; final: stretches before pauses; partial: what may still change."""
+        now = collapsed(place.path, place.chances)
+        quiet = place.loudest <= SILENCE
+        return {
+            "output": "" if quiet else self._task.units.text(place.units + now.units),
+            "final": [] if quiet else [as_dict(one) for one in place.final],
+            "partial": "" if quiet else self._task.units.text(now.units),
+            "seconds": round(place.seconds, 3),
+        }
+
+    def ended(self, place: SpeechState) -> SpeechState:
+        """The place once nothing more comes: all is final."""
+        now = collapsed(place.path, place.chances)
+        if not now.units:
+            return place
+        return replace(
+            place,
+            path=place.path[:0],
+            chances=place.chances[:0],
+            first=place.first + len(place.path),
+            final=(*place.final, self._stretch(now, place.first)),
+            units=place.units + now.units,
+        )
+
+
+def _pause_in(path: NDArray[np.int64], pause: int) -> int | None:
+    """The first step behind `pause` blanks in a row that stand behind a unit, or at the beginning; None for none."""
+    if len(path) < pause:
+        return None
+    sums = np.concatenate([[0], np.cumsum(path == 0)])
+    found = np.flatnonzero(sums[pause:] - sums[:-pause] == pause)
+    return int(found[0]) + pause if len(found) else None
+
+
+def _cannot(task: Transcription) -> list[str]:
+    problems = [] if task.spectrum is None else cannot_hear(task.spectrum)
+    if task.reader.scaling == "utterance":
+        problems.append("task.scaling: utterance needs the whole recording first; running and training do not.")
+    if task.reader.deltas:
+        problems.append("task.deltas: slopes need frames that come later; leave them out.")
+    return problems
