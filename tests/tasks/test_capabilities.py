@@ -26,6 +26,8 @@ from recurra.tasks import (
     QuestionAnsweringConfig,
     Tagging,
     TaggingConfig,
+    TextAutoencoding,
+    TextAutoencodingConfig,
     TextRegression,
     TextRegressionConfig,
     Translation,
@@ -50,6 +52,8 @@ HAS = {
     Autoencoding: "Codes DecodesInCollate DrawsCharts DrawsMaps KeepsExamples MeasuresLoss ReadsInPieces TriedWith "
     "ValidatesFaster",
     AutoencodingConfig: "ChoosesBySize KeepsRows ReadsOnce ReadsSteps",
+    TextAutoencoding: "Embeds ValidatesFaster WritesSamples",
+    TextAutoencodingConfig: "ChoosesBySize ReadsOnce",
     Classification: "Calibrates Embeds Explains Judged KeepsExamples ReadsInPieces ReadsPieces SaysLabels SolvesWide",
     Translation: "DrawsCharts DrawsMaps Explains Judged KeepsExamples Streams TakesOptions ValidatesFaster",
     LanguageModelling: (

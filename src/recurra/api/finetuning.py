@@ -17,7 +17,7 @@ from recurra.api.folder import OpenRun
 from recurra.base.errors import ConfigError
 from recurra.data.tokenizers import UNK, Vocabulary
 from recurra.data.tokenizers.vocabulary import SPECIALS
-from recurra.models import SequenceModel
+from recurra.models import SequenceModel, TextAutoencoder
 from recurra.models.contract import BeginsWith, Layer
 from recurra.models.heads import MaskedHead, VocabularyHead
 from recurra.models.inputs import Characters
@@ -41,9 +41,11 @@ def load_pretrained(run: OpenRun, model: nn.Module, task: Task, layers: int | No
         return _take_masked(where, source, theirs, model, task, layers)
     if isinstance(source, SequenceModel) and isinstance(source.inputs, Characters) and _tells(source):
         return _take_letters(where, run, source, model, task, layers)
-    if not _tells_tokens(source) or not isinstance(theirs, Embeds):
+    if not (_tells_tokens(source) or _writes_again(source)) or not isinstance(theirs, Embeds):
         name = run.settings.tree["task"]["name"]
-        raise ConfigError(f"{where}: is a run of task {name}, expected a model that tells the next token.")
+        raise ConfigError(
+            f"{where}: is a run of task {name}, expected a model that tells the next token, or a text autoencoder."
+        )
     table = model.inputs.table if isinstance(model, SequenceModel) else None
     if not isinstance(model, SequenceModel) or table is None or not isinstance(task, Embeds):
         raise ConfigError(
@@ -70,10 +72,11 @@ def load_pretrained(run: OpenRun, model: nn.Module, task: Task, layers: int | No
         for mine, other in zip(taken, source.encoder.layers(), strict=False):
             for name, parameter in mine.items():
                 parameter.copy_(other[name])
-        if _tells_tokens(model) and len(taken) == len(ours):
+        if _tells_tokens(model) and isinstance(source, SequenceModel) and len(taken) == len(ours):
             _take_output(where, model, source, numbers)
+    kept = "only the encoder is kept: " * _writes_again(source)
     return (
-        f"{where}: {known:,} of {len(words) - len(SPECIALS):,} tokens have their vectors from there, and "
+        f"{where}: {kept}{known:,} of {len(words) - len(SPECIALS):,} tokens have their vectors from there, and "
         f"{len(taken)} recurrent layers their weights."
     )
 
@@ -212,11 +215,16 @@ def _tells_tokens(model: nn.Module) -> TypeGuard[SequenceModel]:
     return _tells(model) and model.inputs.table is not None
 
 
+def _writes_again(model: nn.Module) -> TypeGuard[TextAutoencoder]:
+    """Whether it is a text autoencoder over a table of tokens, of which the encoder is kept (Dai & Le 2015)."""
+    return isinstance(model, TextAutoencoder) and model.inputs.table is not None
+
+
 def _tells(model: nn.Module) -> TypeGuard[SequenceModel]:
     return isinstance(model, SequenceModel) and isinstance(model.head, VocabularyHead)
 
 
-def _table(model: SequenceModel) -> Parameter:
+def _table(model: SequenceModel | TextAutoencoder) -> Parameter:
     table = model.inputs.table
     assert isinstance(table, Parameter)
     return table
@@ -236,7 +244,7 @@ def groups_of(model: nn.Module) -> list[list[Parameter]]:
 
 def _refuse_other_shapes(where: str, run: OpenRun, model: SequenceModel, ours: Sequence[Layer]) -> None:
     source = run.model
-    assert isinstance(source, SequenceModel)
+    assert isinstance(source, SequenceModel | TextAutoencoder)
     theirs, width = source.encoder.layers(), _table(source).shape[1]
     pairs = zip(map(_shapes, ours), map(_shapes, theirs), strict=False)
     same = len(ours) <= len(theirs) and all(a.items() <= b.items() for a, b in pairs)
@@ -247,7 +255,7 @@ def _refuse_other_shapes(where: str, run: OpenRun, model: SequenceModel, ours: S
     raise ConfigError(f"{where}: {_advice(run, source, model)}")
 
 
-def _advice(run: OpenRun, source: SequenceModel, model: SequenceModel) -> str:
+def _advice(run: OpenRun, source: SequenceModel | TextAutoencoder, model: SequenceModel) -> str:
     """What to set so that the layers have the same shapes."""
     tree, tells = run.settings.tree["model"], _tells_tokens(model)
     if not {"cell", "hidden_size"} <= tree["encoder"].keys():  # an encoder of a package

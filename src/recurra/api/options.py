@@ -179,7 +179,10 @@ class TrainingOptions:
     seed: Annotated[int, Opt("random seed", ge=0, le=2**63 - 1)] = 1
     init_from: Annotated[
         str | None,
-        Opt("run of a language model, masked or not, whose vectors of tokens and layers this model begins with"),
+        Opt(
+            "run of a language model, masked or not, or of a text autoencoder, whose vectors of tokens and layers this "
+            "model begins with"
+        ),
     ] = None
     init_layers: Annotated[
         int | None,

@@ -5,6 +5,7 @@ inputs/          what a step reads                    encoders/  what the steps 
 heads/           what is said of them                 decoders/  what writes a target, token by token
 wide/            what is said beside that, of n-grams
 word_vectors     two vectors for each word             autoencoder     a row to a code, and back
+text_autoencoder  a text to a code, and back
 latents/         what a code is like                   reconstructions/  from a code back to a row
 sequence_model   inputs, an encoder, a head           encoder_decoder  inputs, an encoder, a decoder
 options          what components share
@@ -25,6 +26,7 @@ from recurra.models.inputs import INPUTS
 from recurra.models.latents import LATENTS
 from recurra.models.reconstructions import RECONSTRUCTIONS
 from recurra.models.sequence_model import IncrementalModel, SequenceModel
+from recurra.models.text_autoencoder import TextAutoencoder
 from recurra.models.wide import WIDES
 from recurra.models.word_vectors import TwoTables
 
@@ -34,6 +36,7 @@ MODELS.add("encoder_decoder", EncoderDecoder)
 MODELS.add("forecaster", Forecaster)
 MODELS.add("word_vectors", TwoTables)
 MODELS.add("autoencoder", Autoencoder)
+MODELS.add("text_autoencoder", TextAutoencoder)
 
 __all__ = [
     "DECODERS",
@@ -50,5 +53,6 @@ __all__ = [
     "HasCodes",
     "IncrementalModel",
     "SequenceModel",
+    "TextAutoencoder",
     "TwoTables",
 ]

@@ -80,11 +80,7 @@ class Autoencoder(nn.Module):
         problems.raise_all()
 
     def _make_latent(self, size: int, sizes: Sizes, latent: Component) -> None:
-        self.latent = build(latent, LATENTS, size, sizes)
-        if sizes["variational"] and not self.latent.is_distribution:
-            raise ConfigError(
-                "latent: with task.variational a code is a distribution; expected variational, or variational: false."
-            )
+        self.latent = made_latent(latent, size, sizes)
 
     def forward(self, batch: Batch) -> Prediction:
         """ "numbers" (T, N, D, P), "codes" (N, Z), and "cost" (N,) and "part.NAME" (N,) where the code costs something.
@@ -149,6 +145,16 @@ class Autoencoder(nn.Module):
             return numbers
         shared = self.shared.view(self.values, -1)
         return torch.cat([numbers, shared.expand(*numbers.shape[:2], -1, -1)], 3)
+
+
+def made_latent(latent: Component, size: int, sizes: Sizes) -> nn.Module:
+    """The code over a summary of this size. Raises ConfigError for one that a variational task cannot score."""
+    made: nn.Module = build(latent, LATENTS, size, sizes)
+    if sizes["variational"] and not made.is_distribution:
+        raise ConfigError(
+            "latent: with task.variational a code is a distribution; expected variational, or variational: false."
+        )
+    return made
 
 
 def refuse_pooling(encoder: nn.Module, pooling: str, steps: int) -> None:

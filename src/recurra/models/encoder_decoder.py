@@ -45,7 +45,7 @@ class EncoderDecoder(nn.Module):
         table = Embedding(sizes["target"], options.embedding_size)
         with problems.collected():
             with located(decoder):
-                shared = (_shared(table, inputs, sizes),) if options.tie == "all" else ()
+                shared = (shared_table(table, inputs, sizes),) if options.tie == "all" else ()
             self.inputs = build(inputs, INPUTS, sizes, *shared)
             widths = (self.inputs.output_size,)
         problems.of_every(widths, lambda width: self._make_above(width, encoder, decoder, options, table))
@@ -121,7 +121,7 @@ class EncoderDecoder(nn.Module):
         return found
 
 
-def _shared(table: Embedding, inputs: Component, sizes: Sizes) -> Embedding:
+def shared_table(table: Embedding, inputs: Component, sizes: Sizes) -> Embedding:
     """The target's table for the source too. Raises ConfigError where the two sides differ."""
     if word_of(inputs) != "tokens":
         raise ConfigError(f"tie: all shares the table with inputs of tokens, and they are {word_of(inputs)}.")

@@ -17,6 +17,7 @@ masked_lm        hidden pieces of a text
 multiple_choice  a text and choices to the choice that fits
 text_regression  a number for a text, or for two
 autoencoding     a row to a short code, and back
+text_autoencoding   a text to a short code, and back
 transcription    a recording to what is said in it
 text             tokens and ids, for every task that reads text
 bucketing        batches of examples of like lengths
@@ -105,6 +106,7 @@ from recurra.tasks.series_classification import SeriesClassification, SeriesClas
 from recurra.tasks.series_regression import SeriesRegression, SeriesRegressionConfig
 from recurra.tasks.tagging.plan import TaggingConfig
 from recurra.tasks.tagging.task import Tagging
+from recurra.tasks.text_autoencoding import TextAutoencoding, TextAutoencodingConfig
 from recurra.tasks.text_regression import TextRegression, TextRegressionConfig
 from recurra.tasks.transcription import Transcription, TranscriptionConfig
 from recurra.tasks.translation.plan import TranslationConfig
@@ -126,6 +128,7 @@ TASKS.add("masked_lm", MaskedLMConfig)
 TASKS.add("multiple_choice", MultipleChoiceConfig)
 TASKS.add("text_regression", TextRegressionConfig)
 TASKS.add("autoencoding", AutoencodingConfig)
+TASKS.add("text_autoencoding", TextAutoencodingConfig)
 TASKS.add("transcription", TranscriptionConfig)
 # What people call them; `recurra init` takes these words too.
 TASKS.also(
@@ -164,6 +167,15 @@ TASKS.also(
     "compression", "reconstruction", "reconstruct",
 )  # fmt: skip
 TASKS.also("transcription", "speech", "asr", "speech_recognition", "speech_to_text", "transcribe", "ctc", "stt")
+TASKS.also(
+    "text_autoencoding",
+    "text_autoencoder",
+    "sequence_autoencoder",
+    "sa_lstm",
+    "sequence_vae",
+    "sentence_vae",
+    "text_vae",
+)
 TASKS.also("music", "midi", "chords", "notes", "abc")
 
 __all__ = [
@@ -242,6 +254,8 @@ __all__ = [
     "TakesOptions",
     "Task",
     "TaskConfig",
+    "TextAutoencoding",
+    "TextAutoencodingConfig",
     "TextRegression",
     "TextRegressionConfig",
     "TokenTags",

@@ -69,7 +69,7 @@ class Search:
             "max_length": longest(batch.lengths, ratio * self.factor),
             "device": device,
         }
-        speaker = _Speaker(model)
+        speaker = Speaker(model)
         if self.beam == 1:
             return greedy(speaker, model.start(batch), **common)
         common |= {"beam": self.beam, "n_best": self.n_best, "length_penalty": self.penalty}
@@ -81,7 +81,7 @@ class Search:
         length = longest(batch.lengths, ratio * self.factor)
         with torch.no_grad():
             state = model.start(batch)
-        return stream(_Speaker(model), state, start=BOS, end=EOS, max_length=length, device=device)
+        return stream(Speaker(model), state, start=BOS, end=EOS, max_length=length, device=device)
 
 
 def longest(lengths: Tensor, factor: float) -> Tensor:
@@ -89,7 +89,7 @@ def longest(lengths: Tensor, factor: float) -> Tensor:
     return torch.tensor([math.ceil(factor * length) + ROOM for length in lengths.tolist()], dtype=torch.int64)
 
 
-class _Speaker:
+class Speaker:
     """A model that says neither padding nor a start."""
 
     def __init__(self, model: Autoregressive) -> None:
