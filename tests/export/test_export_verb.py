@@ -183,3 +183,15 @@ def test_weights_of_a_model_without_recurrent_layers_are_written(here: Path) -> 
     assert said == (
         "coded.safetensors: written; the model has no recurrent layers, so that none were compared with torch's.\n"
     )
+    done("export", "coded", "--onnx", "coded.onnx")
+    file = File(Path("coded.onnx"))
+    scaler = json.loads(file.metadata["reader"])["scaler"]
+    row = np.array([0.3, -1.0, 2.0, 0.1])
+    features = ((row - scaler["shift"]) / scaler["scale"]).astype(np.float32).reshape(1, 1, 4)
+    found = file(features=features, lengths=np.array([1]))
+    Path("one.csv").write_text("a,b,c,d\n0.3,-1,2,0.1\n")
+    done("predict", "coded", "--input", "one.csv", "--output", "again.jsonl")
+    told = json.loads(Path("again.jsonl").read_text())
+    assert found["codes"].shape == (1, 2)
+    expected = np.array([told[f"predicted_{name}"] for name in "abcd"])
+    np.testing.assert_allclose(found["reconstruction"][0, 0] * scaler["scale"] + scaler["shift"], expected, atol=1e-5)

@@ -49,8 +49,8 @@ def test_the_page_on_tasks_names_each_capability_with_its_members(name: str) -> 
 
 
 HAS = {
-    Autoencoding: "Codes DecodesInCollate DrawsCharts DrawsMaps KeepsExamples MeasuresLoss ReadsInPieces TriedWith "
-    "ValidatesFaster",
+    Autoencoding: "Codes DecodesInCollate DrawsCharts DrawsMaps Exports KeepsExamples MeasuresLoss ReadsInPieces "
+    "TriedWith ValidatesFaster",
     AutoencodingConfig: "ChoosesBySize KeepsRows ReadsOnce ReadsSteps",
     TextAutoencoding: "Embeds ValidatesFaster WritesSamples",
     TextAutoencodingConfig: "ChoosesBySize ReadsOnce",

@@ -19,7 +19,7 @@ from recurra.models import SequenceModel
 from recurra.models.contract import Publishes
 from recurra.models.heads import LabelHead
 from recurra.models.wide import NoWide
-from recurra.tasks import Calibrates, ReadsPieces
+from recurra.tasks import Calibrates, Exports, ReadsPieces
 
 
 @in_float32
@@ -38,7 +38,8 @@ def export_onnx(
     trained, file = opened(run, cells), path_of(path, "path")
     told = {name: json.dumps(part, ensure_ascii=False) for name, part in trained.task.to_json().items()}
     metadata = {"task": str(trained.settings.tree["task"]["name"]), **told}
-    return onnx(_tempered(trained), file, target=target, metadata=metadata)
+    model = trained.task.for_export(trained.model) if isinstance(trained.task, Exports) else _tempered(trained)
+    return onnx(model, file, target=target, metadata=metadata)
 
 
 @in_float32

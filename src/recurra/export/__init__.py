@@ -9,6 +9,7 @@ recurrent_decoder, attending_decoder: what is kept, and a step      transformers
 bridges         the decoder's first states                          attention      one step of a decoder's attention
 recurrent       layers as RNN, LSTM or GRU nodes, or as a Scan      equations      one step of any cell, from its graph
 layers          layers without time of their own                    onnx_graph     a graph while it is drawn
+autoencoder     a code, and what is said again                      latents, reconstructions, pictures: its components
 """
 
 from __future__ import annotations

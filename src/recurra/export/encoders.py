@@ -14,9 +14,10 @@ from recurra.base.errors import ConfigError
 from recurra.export.layers import linear
 from recurra.export.onnx_graph import Drawing, Value
 from recurra.export.parts import Named, some_state
+from recurra.export.pictures import pictures
 from recurra.export.recurrent import last, recurrent
 from recurra.export.transformers import causal, pretrained, transformer
-from recurra.models.encoders import AWD, Convolutional, Dense, ELMo, Pretrained, RecurrentEncoder, Transformer
+from recurra.models.encoders import AWD, Convolutional, Dense, ELMo, Pictures, Pretrained, RecurrentEncoder, Transformer
 from recurra.models.encoders.recurrent import state_names
 from recurra.nn import Recurrent
 
@@ -140,6 +141,23 @@ def _dense(draw: Drawing, encoder: Dense, x: Value, lengths: Value, given: State
     return EncodedValues(x, lengths, _last_real(draw, x, lengths), {})
 
 
+def _pictures(draw: Drawing, encoder: Pictures, x: Value, lengths: Value, given: States) -> EncodedValues:
+    x = draw.where(draw.spread(draw.sequence_mask(lengths, x), 2), x)
+    y, steps, rows = pictures(draw, encoder, x), draw.spread(draw.size(x, 0), 0), draw.spread(draw.size(x, 1), 0)
+    (height, width), last = encoder.sizes[-1], draw.integers(encoder.channels[-1])
+    if encoder.given == "flat":
+        y = draw.put("Reshape", y, draw.join([steps, rows, draw.integers(encoder.output_size)], 0))
+        return EncodedValues(y, lengths, _last_real(draw, y, lengths), {})
+    places = draw.put("Reshape", y, draw.join([steps, rows, draw.integers(height * width), last], 0))
+    mean = draw.put("ReduceMean", places, axes=[2], keepdims=0)
+    summary = _last_real(draw, mean, lengths)
+    if encoder.given == "mean":
+        return EncodedValues(mean, lengths, summary, {})
+    y = draw.put("Transpose", places, perm=[0, 2, 1, 3])
+    y = draw.put("Reshape", y, draw.join([draw.integers(-1), rows, last], 0))
+    return EncodedValues(y, draw.put("Mul", lengths, draw.constant(height * width, np.int64)), summary, {})
+
+
 def _transformer(draw: Drawing, encoder: Transformer, x: Value, lengths: Value, given: States) -> EncodedValues:
     if encoder.causal:
         outputs, states = causal(draw, encoder, x, lengths, given)
@@ -194,6 +212,7 @@ WRITERS: dict[type[nn.Module], Callable[[Drawing, Any, Value, Value, States], En
     ELMo: _elmo,
     Convolutional: _convolutional,
     Dense: _dense,
+    Pictures: _pictures,
     Transformer: _transformer,
     Pretrained: _pretrained,
 }

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from torch import nn
 
 from recurra.base.errors import ConfigError
+from recurra.export.autoencoder import autoencoder
 from recurra.export.encoder_decoder import encoder_decoder
 from recurra.export.layers_alone import layers_alone
 from recurra.export.parts import Part
 from recurra.export.sequence_model import sequence_model
 from recurra.models import EncoderDecoder, SequenceModel
+from recurra.models.rebuilding import Rebuilding
 from recurra.nn import Recurrent
 
 # A model's type -> its files
@@ -19,6 +21,7 @@ PARTS: dict[type[nn.Module], Callable[..., list[Part]]] = {
     Recurrent: layers_alone,
     SequenceModel: sequence_model,
     EncoderDecoder: encoder_decoder,
+    Rebuilding: autoencoder,
 }
 
 

@@ -410,6 +410,15 @@ class Calibrates(Capability, Protocol):
 
 
 @runtime_checkable
+class Exports(Capability, Protocol):
+    """What a task has besides whose answers in other programs are more than its model's outputs."""
+
+    def for_export(self, model: torch.nn.Module) -> torch.nn.Module:
+        """The model with what makes answers of its outputs."""
+        ...
+
+
+@runtime_checkable
 class Conforms(Capability, Protocol):
     """What a task has besides whose intervals may be fitted to its errors after training."""
 

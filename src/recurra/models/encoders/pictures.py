@@ -61,7 +61,8 @@ class Pictures(nn.Module):
         self.sizes = self._checked(input_size)
         (height, width), last = self.sizes[-1], channels[-1]
         self.output_size = height * width * last if outputs == "flat" else last
-        widths = (input_size // (self.shape[0] * self.shape[1]), *channels)
+        self.planes = input_size // numbers_in(self.shape)
+        widths = (self.planes * self.shape[2], *channels)
         self.convolutions = nn.ModuleList(
             SteadyConvolution(a, b, kernel_size, stride, padding=(kernel_size - 1) // 2)
             for a, b in zip(widths, channels, strict=False)
@@ -126,7 +127,7 @@ class Pictures(nn.Module):
     def _said(self, rows: Tensor) -> Tensor:
         """(M, I) to the last layer (M, H', W', C')."""
         height, width, colours = self.shape
-        x = rows.view(len(rows), -1, height, width, colours).permute(0, 2, 3, 1, 4).flatten(3)
+        x = rows.view(len(rows), self.planes, height, width, colours).permute(0, 2, 3, 1, 4).flatten(3)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             x = self.dropout(ACTIVATIONS[self.activation](norm(convolution(x))))
         return x

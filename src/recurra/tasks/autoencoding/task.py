@@ -22,7 +22,9 @@ from recurra.engine import sequence_mask
 from recurra.losses import fixed_sum
 from recurra.metrics import Compared
 from recurra.metrics.reconstruction import reconstruction_scores
+from recurra.models.autoencoder import Autoencoder
 from recurra.models.latents import Coded
+from recurra.models.rebuilding import Rebuilding
 from recurra.report import Chart, HeatMap
 from recurra.tasks.autoencoding.baselines import compared
 from recurra.tasks.autoencoding.bounds import Bound, bound_scores
@@ -414,6 +416,11 @@ class Autoencoding(SeriesTask):
         """Sizes of rows and of codes."""
         row = self.width * self.statistics.steps
         return {"numbers of a row": row, "numbers of a code": self.plan.code_size, **self.size_facts(splits)}
+
+    def for_export(self, model: torch.nn.Module) -> Rebuilding:
+        """Codes and what is expected of each number, as they are scaled."""
+        assert isinstance(model, Autoencoder)
+        return Rebuilding(model, self.likelihood)
 
     def to_json(self) -> dict[str, Any]:
         """What a run folder must hold to read and answer as in training."""
