@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import base64
 import csv
+import io
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from api.api_room import done, refused
 from recurra import load
@@ -48,10 +52,10 @@ def write(folder: Path, name: str, number: int, seed: int) -> Path:
 def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with recordings and a run that was trained on them."""
     folder = tmp_path_factory.mktemp("tones")
-    write(folder, "train", 32, 1)
+    write(folder, "train", 28, 1)
     write(folder, "test", 8, 2)
     done("init", "speech", folder / "train.csv", "-o", folder / "c.yaml")
-    small = ["training.epochs=14", "model.encoder.hidden_size=24", "model.encoder.num_layers=1", "task.stack=4"]
+    small = ["training.epochs=10", "model.encoder.hidden_size=24", "model.encoder.num_layers=1", "task.stack=4"]
     small += ["model.encoder.dropout=0", "task.tokenizer=spaces", "training.optimizer.lr=0.02"]
     small += [f"data.dev={folder / 'test.csv'}", f"data.test={folder / 'test.csv'}", "task.band_masks=0"]
     with pytest.MonkeyPatch.context() as patch:
@@ -113,3 +117,60 @@ def test_bad_recordings_are_named_before_training(here: Path, tmp_path: Path) ->
     for line, said in cases.items():
         (tmp_path / "bad.csv").write_text("\n".join([*lines, line]))
         assert said in refused("check", here / "c.yaml", "--set", f"data.train={tmp_path / 'bad.csv'}")
+
+
+@pytest.fixture(scope="module")
+def heard(here: Path) -> Path:
+    """A run that can be streamed: a causal encoder, scales of what came before."""
+    config = {
+        "task": {"name": "transcription", "tokenizer": "spaces", "stack": 4, "scaling": "running"},
+        "data": {"train": str(here / "train.csv"), "dev": str(here / "test.csv")},
+        "model": {"encoder": {"cell": "gru", "hidden_size": 24, "bidirectional": False}},
+        "training": {"epochs": 10, "batch_rows": 8, "optimizer": {"name": "adam", "lr": 0.02}, "report": "scores"},
+    }
+    config["task"]["sound"] = {"name": "kaldi", "rate": RATE, "bands": 24}
+    (here / "s.yaml").write_text(yaml.safe_dump(config))
+    done("train", here / "s.yaml", "--out", here / "heard")
+    return here / "heard"
+
+
+def test_a_file_is_heard_as_predict_reads_it(heard: Path, here: Path) -> None:
+    said = done("transcribe", heard, here / "test" / "1.wav", "--json")
+    stretches = [json.loads(line) for line in said.out.splitlines()]
+    (answer,) = load(heard, progress=False).predict([{"audio": here / "test" / "1.wav"}])
+    assert " ".join(one["text"] for one in stretches) == answer.output
+    assert [word["start"] for one in stretches for word in one["words"]] == [word.start for word in answer.words]
+    assert "a real-time factor of" in said.err
+
+
+def test_samples_on_standard_input_are_heard_as_they_come(heard: Path, here: Path, monkeypatch: Any) -> None:
+    wav = (here / "test" / "1.wav").read_bytes()
+    whole = done("transcribe", heard, here / "test" / "1.wav").out
+    for given in (wav, wav[44:]):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given)))
+        assert done("transcribe", heard, "-").out == whole
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(wav[44:])))
+    lines = [json.loads(line) for line in done("transcribe", heard, "-", "--json", "--partial").out.splitlines()]
+    assert any("partial" in line for line in lines)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(wav[44:-1])))
+    assert "in the middle of a sample" in refused("transcribe", heard, "-")
+
+
+def test_a_run_that_needs_the_end_hears_files_as_a_whole_and_no_stream(here: Path, monkeypatch: Any) -> None:
+    said = done("transcribe", here / "run", here / "test" / "0.wav")
+    assert said.out.startswith("[")
+    assert "heard as a whole" in said.err
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    assert "train with bidirectional: false" in refused("transcribe", here / "run", "-")
+
+
+def test_sessions_of_the_service_hear_pieces(heard: Path, here: Path) -> None:
+    asked = Asked(open_runs([heard], device="cpu"), Limits(), None)
+    session = asked.post("/sessions", {}).json()["session"]
+    samples = (here / "test" / "1.wav").read_bytes()[44:]
+    for start in range(0, len(samples), 5000):
+        piece = base64.b64encode(samples[start : start + 5000]).decode()
+        said = asked.post(f"/sessions/{session}", {"text": piece}).json()["prediction"]
+    (answer,) = load(heard, progress=False).predict([{"audio": here / "test" / "1.wav"}])
+    assert said["output"] == answer.output
+    assert asked.service.stop(10)

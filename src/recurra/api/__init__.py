@@ -6,7 +6,7 @@ distributed   training in several processes, watched over               worker  
 explaining    explain                        demos        demo, data sets that every machine has
 generating    generate, suggest: what a language model, or one of music, says next
 doctoring     doctor: where gradients go     inspecting   inspect
-encoding      vectors of texts
+encoding      vectors of texts               hearing       what is said in sounds, as they come
 coding        rows from codes, rows filled in        compressing    rows as rounded codes, and back
 detecting     detect: scores of points           detectors     what makes them: runs, and detectors without a network
 detection_files, thresholds, marked, series_tables   what detect reads and writes
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from recurra.api.folder import OpenRun, open_run
     from recurra.api.generating import generate, midi, suggest, suggester
     from recurra.api.groups import TrainedGroup, resume_group, train_group
+    from recurra.api.hearing import HeardPiece, hear_file, hear_stream
     from recurra.api.inspecting import Inspection, inspect
     from recurra.api.places import asks_for_runs, is_group, look_at_config, look_at_file, look_at_run
     from recurra.api.training import Trained, finish, resume, train
@@ -69,6 +70,7 @@ __all__ = [
     "Distributed",
     "Draft",
     "Explanation",
+    "HeardPiece",
     "Inspection",
     "Listed",
     "OpenRun",
@@ -99,6 +101,8 @@ __all__ = [
     "finish",
     "generate",
     "generate_rows",
+    "hear_file",
+    "hear_stream",
     "init",
     "inpaint",
     "inspect",
@@ -137,6 +141,7 @@ _NAMES = {
     "recurra.api.detecting": "DetectOptions Detected DetectedSeries detect",
     "recurra.api.detection_files": "refuse_other_ending write_detection_page write_scores",
     "recurra.api.doctoring": "Diagnosed doctor",
+    "recurra.api.hearing": "HeardPiece hear_file hear_stream",
     "recurra.api.encoding": "TextVectors rows_to_encode text_vectors write_vectors",
     "recurra.api.evaluating": "evaluate predict read_for text_column",
     "recurra.api.explaining": "Explanation explain",

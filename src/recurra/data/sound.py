@@ -108,12 +108,58 @@ def samples_of(sound: Sound, spectrum: Spectrum) -> Samples:
         raise DataError(
             f"{sound.name}: has {len(read):,} samples, and its header says {sound.samples:,}. Copy it again."
         )
+    mono = _mono(read, sound, spectrum)
+    return mono if sound.rate == spectrum.rate else _resampled(mono, sound, spectrum.rate)
+
+
+def samples_in_blocks(sound: Sound, spectrum: Spectrum, seconds: float) -> Iterator[Samples]:
+    """The same, some seconds at a time, so that a long sound is never in memory as a whole. No other rate is taken.
+
+    Raises DataError as `samples_of`, and for another rate or several channels, as `check_sound`.
+    """
+    check_sound(sound, spectrum)
+    if sound.rate != spectrum.rate:
+        raise DataError(f"{sound.name}: has {sound.rate:,} samples a second, expected {spectrum.rate:,}. Convert it.")
+    read = 0
+    with _decoder(sound.source, sound.name) as file:
+        for block in file.blocks(max(1, round(seconds * sound.rate)), dtype="float32", always_2d=True):
+            yield _mono(block, sound, spectrum, read)
+            read += len(block)
+    if read != sound.samples:
+        raise DataError(f"{sound.name}: has {read:,} samples, and its header says {sound.samples:,}. Copy it again.")
+
+
+def _mono(read: NDArray[np.float32], sound: Sound, spectrum: Spectrum, before: int = 0) -> Samples:
+    """One channel of (S, channels). Raises DataError for what is no finite number. before: samples in front of these"""
     # Two channels a, b: (a + b) / 2 in float64, so that their order says nothing.
     mono = read[:, 0] if spectrum.channels == "first" else read.astype(np.float64).mean(1).astype(np.float32)
     if not np.isfinite(mono).all():
         place = int(np.flatnonzero(~np.isfinite(mono))[0])
-        raise DataError(f"{sound.name}: sample {place + 1} is {mono[place]}, no finite number.")
-    return mono if sound.rate == spectrum.rate else _resampled(mono, sound, spectrum.rate)
+        raise DataError(f"{sound.name}: sample {before + place + 1} is {mono[place]}, no finite number.")
+    return mono
+
+
+def wav_header(stream: BinaryIO, rate: int) -> bytes:
+    """What a stream of samples begins with, a WAV header taken away where there is one.
+
+    Raises DataError for a header of another rate, of several channels or of samples that have no 16 bits.
+    """
+    head = stream.read(12)
+    if head[:4] != b"RIFF" or head[8:] != b"WAVE":
+        return head
+    while len(chunk := stream.read(8)) == 8:
+        name, size = struct.unpack("<4sI", chunk)
+        if name == b"data":
+            return b""
+        content = stream.read(size + size % 2) if size < _CHUNK else b""
+        if name == b"fmt " and len(content) >= 16:
+            kind, channels, found, _, _, bits = struct.unpack("<HHIIHH", content[:16])
+            if (kind, channels, found, bits) != (1, 1, rate, 16):
+                raise DataError(
+                    f"standard input: a WAV of {found:,} Hz, {channels} channels, {bits} bits; expected {rate:,} Hz, "
+                    "one channel, 16 bits."
+                )
+    raise DataError("standard input: is a WAV file without sound.")
 
 
 def pcm(piece: str) -> Samples:
@@ -124,6 +170,11 @@ def pcm(piece: str) -> Samples:
         raise DataError("piece: is no base64; expected samples of 16 bits, little-endian, one channel.") from None
     if len(raw) % 2:
         raise DataError(f"piece: holds {len(raw):,} bytes, expected two for each sample.")
+    return pcm_of(raw)
+
+
+def pcm_of(raw: bytes) -> Samples:
+    """The same of the bytes themselves, two for each sample."""
     return np.frombuffer(raw, "<i2").astype(np.float32) / np.float32(32768)
 
 

@@ -658,6 +658,24 @@ class ReadsInPieces(Capability, Protocol):
         ...
 
 
+@runtime_checkable
+class Hears(Capability, Protocol):
+    """What a task has besides that turns sound into text. column: of sounds; rate: None where it reads features"""
+
+    @property
+    def column(self) -> str: ...
+    @property
+    def rate(self) -> int | None: ...
+    @property
+    def spectrum(self) -> Any: ...
+    def listener(self, model: torch.nn.Module) -> Any:
+        """Hears samples as they come: begin, hear(place, samples), said(place), ended(place).
+
+        Raises ConfigError, with all reasons, for a model that needs the end of a recording first.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Suggestion:
     """What `init` writes for a user's file, beside the defaults.

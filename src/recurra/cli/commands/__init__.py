@@ -16,6 +16,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     ),
     "evaluate": Entry("score a trained model, beside its baselines", "evaluate"),
     "predict": Entry("predict for texts, a file or standard input", "predict"),
+    "transcribe": Entry("what is said in files of sound, or in samples that come, as they come", "transcribe"),
     "detect": Entry("find what is unusual in series: scores of points, flags, thresholds from clean data", "detect"),
     "generate": Entry("continue a text or a piece of music, suggest the next word, or draw rows", "generate"),
     "inpaint": Entry("fill in the numbers that rows lack, or a region of pictures", "inpaint"),

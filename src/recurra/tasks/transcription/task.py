@@ -227,6 +227,20 @@ class Transcription:
         """What hears a recording piece by piece. Raises ConfigError, with all reasons, for a model that cannot."""
         return SpeechPredictor(self, model)
 
+    @property
+    def column(self) -> str:
+        """Of recordings."""
+        return self.plan.audio
+
+    @property
+    def rate(self) -> int | None:
+        """Samples a second of sounds; None of features."""
+        return None if self.spectrum is None else self.spectrum.rate
+
+    def listener(self, model: torch.nn.Module) -> SpeechPredictor:
+        """The same for samples that are there as numbers."""
+        return self.predictor(model)
+
     # -- for reports -----------------------------------------------------------------------------------------------
 
     def tables(self, outputs: Sequence[Said], examples: Sequence[Utterance]) -> tuple[Table, ...]:

@@ -1,0 +1,120 @@
+"""Hear: what is said in a file of sound, or in samples that come, stretch by stretch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import numpy as np
+import torch
+
+from recurra.api.answers import answered
+from recurra.api.defaults import in_float32
+from recurra.api.folder import OpenRun
+from recurra.api.given import AnyPath, path_of
+from recurra.api.inference import device_of
+from recurra.base.contracts import Listener, Origin
+from recurra.base.errors import ConfigError, DataError
+from recurra.data.sound import pcm_of, samples_in_blocks, sound_of, wav_header
+from recurra.data.spectra.contract import Samples
+from recurra.tasks import Hears
+
+# Seconds of a file that are heard at once, and of samples that come before the answer is looked at again.
+BLOCK, PIECE = 10.0, 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class HeardPiece:
+    """What came of some more sound. final: stretches that will not change, as JSON has them; partial: what may
+
+    seconds: heard so far      spent: seconds of computing so far
+    """
+
+    final: tuple[Mapping[str, Any], ...]
+    partial: str
+    seconds: float
+    spent: float
+
+
+def refuse_deaf(run: OpenRun) -> Any:
+    """The task of a run that hears. Raises ConfigError for another, and for one that reads features."""
+    task = run.task
+    if not isinstance(task, Hears):
+        word = run.settings.tree["task"]["name"]
+        raise ConfigError(f"{run.folder.path}: a run of task {word} does not turn sound into text; use predict.")
+    if task.rate is None:
+        raise ConfigError(f"{run.folder.path}: this run reads features and no sound; use predict --input FILE.")
+    return task
+
+
+def hear_file(
+    run: OpenRun, file: AnyPath, *, device: str = "auto", watch: Listener | None = None
+) -> Iterator[HeardPiece]:
+    """A file of sound, some seconds at a time where the model can; otherwise as a whole.
+
+    Raises ConfigError for a run that does not hear; DataError for a file that is no sound, or of another rate.
+    """
+    task = refuse_deaf(run)
+    path = path_of(file, "file")
+    try:
+        listener = task.listener(run.model)
+    except ConfigError as reason:
+        if watch is not None:
+            watch.note(f"{path}: heard as a whole, as this model needs the end first: {reason.problems[0]}")
+        return _whole(run, path, task.column, device, watch)
+    sound = sound_of(path, Origin(str(path)), task.column)
+    return _heard(run, listener, samples_in_blocks(sound, task.spectrum, BLOCK), device)
+
+
+def hear_stream(run: OpenRun, stream: BinaryIO, *, device: str = "auto") -> Iterator[HeardPiece]:
+    """Samples of 16 bits, little-endian, one channel, at the rate of the run, as they come; a WAV header may be first.
+
+    Raises ConfigError, with all reasons, for a model that needs the end of a recording first.
+    """
+    task = refuse_deaf(run)
+    return _heard(run, task.listener(run.model), _coming(stream, task.rate), device)
+
+
+def _coming(stream: BinaryIO, rate: int) -> Iterator[Samples]:
+    size = 2 * max(1, round(PIECE * rate))
+    waiting = wav_header(stream, rate)
+    read = getattr(stream, "read1", stream.read)
+    while piece := read(size):
+        waiting += piece
+        whole = len(waiting) - len(waiting) % 2
+        yield pcm_of(waiting[:whole])
+        waiting = waiting[whole:]
+    if waiting:
+        raise DataError("standard input: ends in the middle of a sample; expected two bytes for each.")
+
+
+def _heard(run: OpenRun, listener: Any, pieces: Iterable[Samples], device: str) -> Iterator[HeardPiece]:
+    run.model.to(device_of(device)).eval()
+    place, told, spent = listener.begin(), 0, 0.0
+    for piece in pieces:
+        begun = time.perf_counter()
+        place = _step(listener, place, piece)
+        said = listener.said(place)
+        spent += time.perf_counter() - begun
+        yield HeardPiece(tuple(said["final"][told:]), said["partial"], said["seconds"], spent)
+        told = len(said["final"])
+    said = listener.said(listener.ended(place))
+    yield HeardPiece(tuple(said["final"][told:]), "", said["seconds"], spent)
+
+
+@in_float32
+def _step(listener: Any, place: Any, piece: Samples) -> Any:
+    with torch.inference_mode():
+        return listener.hear(place, np.ascontiguousarray(piece))
+
+
+def _whole(run: OpenRun, path: Any, column: str, device: str, watch: Listener | None) -> Iterator[HeardPiece]:
+    begun = time.perf_counter()
+    (one,) = answered(run, [{column: path}], device=device, watch=watch)
+    answer = one.answer.to_dict()
+    words = answer["words"]
+    start, end = (words[0]["start"], words[-1]["end"]) if words else (0.0, answer["seconds"])
+    final = ({"text": answer["output"], "start": start, "end": end, "words": words},) if words else ()
+    yield HeardPiece(final, "", answer["seconds"], time.perf_counter() - begun)
