@@ -13,8 +13,10 @@ from recurra.base.contracts import Loss
 from recurra.base.errors import TrainingError
 from recurra.data.batches import epoch_batches
 from recurra.data.streams import Streams
+from recurra.models.latents import TopK
 from recurra.tasks.bucketing import BucketSampler
 from recurra.training import Group, LostError, SingleProcess
+from recurra.training.loop import _count
 from recurra.training.randomness import step_seed
 from training.toys import on_ranks
 
@@ -106,6 +108,18 @@ def test_ranks_that_differ_say_so_all_of_them(tmp_path: Path) -> None:
         ):
             ranks.check_alike("their place", lambda: [1.0, float(ranks.number)])
         assert ranks.from_first([float(ranks.number), 0.1]) == [0.0, 0.1]
+
+    assert on_ranks(2, tmp_path, work) == [0, 0]
+
+
+def test_what_one_rank_has_used_all_have(tmp_path: Path) -> None:
+    def work(ranks: Group) -> None:
+        latent = TopK(3, {"code": 4}, k=1, dead_after=2)
+        latent.used[ranks.number] = True
+        _count([latent], ranks)
+        _count([latent], ranks)
+        assert latent.idle.tolist() == [1, 1, 2, 2]
+        assert not latent.used.any()
 
     assert on_ranks(2, tmp_path, work) == [0, 0]
 

@@ -41,7 +41,14 @@ if TYPE_CHECKING:
     from recurra.api.detection_files import refuse_other_ending, write_detection_page, write_scores
     from recurra.api.distributed import Distributed
     from recurra.api.doctoring import Diagnosed, doctor
-    from recurra.api.encoding import TextVectors, rows_to_encode, text_vectors, write_vectors
+    from recurra.api.encoding import (
+        Origins,
+        TextVectors,
+        refuse_vector_file,
+        rows_to_encode,
+        text_vectors,
+        write_vectors,
+    )
     from recurra.api.evaluating import evaluate, predict, read_for, text_column
     from recurra.api.explaining import Explanation, explain
     from recurra.api.exporting import export_onnx, export_published, export_torch, export_vectors
@@ -74,6 +81,7 @@ __all__ = [
     "Inspection",
     "Listed",
     "OpenRun",
+    "Origins",
     "Piece",
     "Source",
     "TextVectors",
@@ -116,6 +124,7 @@ __all__ = [
     "predict",
     "read_for",
     "refuse_other_ending",
+    "refuse_vector_file",
     "resume",
     "resume_group",
     "rows_to_encode",
@@ -142,7 +151,7 @@ _NAMES = {
     "recurra.api.detection_files": "refuse_other_ending write_detection_page write_scores",
     "recurra.api.doctoring": "Diagnosed doctor",
     "recurra.api.hearing": "HeardPiece hear_file hear_stream",
-    "recurra.api.encoding": "TextVectors rows_to_encode text_vectors write_vectors",
+    "recurra.api.encoding": "Origins TextVectors refuse_vector_file rows_to_encode text_vectors write_vectors",
     "recurra.api.evaluating": "evaluate predict read_for text_column",
     "recurra.api.explaining": "Explanation explain",
     "recurra.api.exporting": "export_onnx export_published export_torch export_vectors",

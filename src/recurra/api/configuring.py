@@ -96,15 +96,15 @@ def draft(
     heard = _Notes()
     parts = _parts(file, heard)
     file = parts.get("train", file)
-    plan, ours, data = TASKS[task], dict(given.get("task", {})), dict(given.get("data", {}))
-    ours = {**(plan.called(asked) if isinstance(plan, NamedByMethod) else {}), **ours}
+    plan, own, data = TASKS[task], dict(given.get("task", {})), dict(given.get("data", {}))
+    ours = {**(plan.called(asked) if isinstance(plan, NamedByMethod) else {}), **own}
     word = data.pop("format", None) or plan.format_of(file)
     if word == "auto" and recognised(file)[1]:
         heard.note(read_as(file))
     reading = {name: value for name, value in data.items() if name in FILE_OPTIONS}
     rows, number = _first_rows(read(file, format=word, note=heard.note, **reading), file, word)
     rows, paths = with_nested(rows)
-    named = _columns_given(task, rows, file, ours)
+    named = _columns_given(task, rows, file, own)
     found, shown = _suggested(plan, rows, file, ours, named)
     if "columns" in found.data and not named and "columns" not in data:
         data["columns"] = found.data["columns"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -23,7 +25,8 @@ from recurra.base.atomic import replacing
 from recurra.base.contracts import Batch, Origin, Record
 from recurra.base.errors import ConfigError, DataError
 from recurra.data.batches import epoch_batches
-from recurra.data.formats import read
+from recurra.data.formats import read, spelt
+from recurra.data.formats.csv import guarded
 from recurra.models.autoencoder import HasCodes
 from recurra.models.contract import BeginsWith, Encoded
 from recurra.models.encoder_decoder import EncoderDecoder
@@ -180,22 +183,81 @@ def _say_cut(examples: Sequence[Any], note: Callable[[str], None]) -> None:
         )
 
 
-def write_vectors(path: Path, vectors: Iterable[Vectors], pooling: Pooling) -> tuple[int, int]:
-    """Write .npy (N, M), or with pooling none .npz of "vectors" (S, M) and "lengths" (N,); rows, and their numbers.
+@dataclass(frozen=True, slots=True)
+class Origins:
+    """Where rows that are encoded come from, noted as they go by. id: a column that names rows; None: `id`, if any
 
+    places: file and row of each      ids: what stands in that column, None where there is none
+    """
+
+    id: str | None = None
+    places: list[str] = field(default_factory=list)
+    ids: list[Any] = field(default_factory=list)
+
+    def of(self, records: Iterable[Record]) -> Iterator[Record]:
+        """The same records. Raises DataError for one that lacks a column that was asked for."""
+        for record in records:
+            self.places.append(str(record.origin))
+            name = spelt("id" if self.id is None else self.id, record.fields)
+            if name is None and self.id is not None:
+                raise DataError(f"{record.origin}: has no column '{self.id}'. Known: {', '.join(record.fields)}.")
+            self.ids.append(None if name is None else record.fields[name])
+            yield record
+
+    @property
+    def columns(self) -> dict[str, list[Any]]:
+        """`origin`, and `id` where any row has one."""
+        ids = {"id": self.ids} if any(one is not None for one in self.ids) else {}
+        return {"origin": self.places, **ids}
+
+
+def write_vectors(
+    path: Path, vectors: Iterable[Vectors], pooling: Pooling, origins: Origins | None = None
+) -> tuple[int, int]:
+    """Write vectors, a row each; how many, and their numbers. Those of `origins` must have gone by with them.
+
+    .npy (N, M); .csv with columns origin, id, v1, ..., vM; .npz of "vectors" (N, M), "origin" and "id"; with pooling
+    none .npz of "vectors" (S, M) and "lengths" (N,), and these.
     Raises ConfigError for another ending, DataError where there is no row.
     """
-    wanted = ".npz" if pooling == "none" else ".npy"
-    if path.suffix != wanted:
-        why = "rows have several vectors each" if pooling == "none" else "each row has one vector"
-        raise ConfigError(f"{path}: expected a file that ends in {wanted} with pooling {pooling}, as {why}.")
+    refuse_vector_file(path, pooling)
     rows = list(vectors)
     if not rows:
         raise DataError(f"{path}: there is no text to encode.")
-    with replacing(path) as file:
+    known = {} if origins is None else origins.columns
+    if path.suffix == ".csv":
+        _write_table(path, rows, known)
+    else:
+        arrays: dict[str, Any] = {
+            name: np.array(["" if one is None else str(one) for one in c]) for name, c in known.items()
+        }
         if pooling == "none":
-            lengths = np.array([len(row) for row in rows], np.int64)
-            np.savez(file, vectors=np.concatenate(rows), lengths=lengths)
-        else:
-            np.save(file, np.stack(rows), allow_pickle=False)
+            arrays["lengths"] = np.array([len(row) for row in rows], np.int64)
+        whole = np.concatenate(rows) if pooling == "none" else np.stack(rows)
+        with replacing(path) as file:
+            if path.suffix == ".npy":
+                np.save(file, whole, allow_pickle=False)
+            else:
+                np.savez(file, vectors=whole, **arrays)
     return len(rows), rows[0].shape[-1]
+
+
+def refuse_vector_file(path: Path, pooling: Pooling) -> None:
+    """Raise ConfigError for a file that could not hold such vectors."""
+    wanted = (".npz",) if pooling == "none" else (".npy", ".npz", ".csv")
+    if path.suffix not in wanted:
+        why = "rows have several vectors each" if pooling == "none" else "each row has one vector"
+        known = " or ".join(filter(None, (", ".join(wanted[:-1]), wanted[-1])))
+        raise ConfigError(f"{path}: expected a file that ends in {known} with pooling {pooling}, as {why}.")
+
+
+def _write_table(path: Path, rows: Sequence[Vectors], known: Mapping[str, Sequence[Any]]) -> None:
+    with replacing(path) as binary:
+        file = io.TextIOWrapper(binary, encoding="utf-8", newline="", write_through=True)
+        table = csv.writer(file)
+        table.writerow([*known, *(f"v{k}" for k in range(1, rows[0].shape[-1] + 1))])
+        for n, row in enumerate(rows):
+            cells = [guarded(str(column[n])) if column[n] is not None else "" for column in known.values()]
+            table.writerow([*cells, *(str(number) for number in row)])
+        file.flush()
+        file.detach()

@@ -13,11 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
+from recurra.api.encoder_beginning import take_encoder
 from recurra.api.folder import OpenRun
 from recurra.base.errors import ConfigError
 from recurra.data.tokenizers import UNK, Vocabulary
 from recurra.data.tokenizers.vocabulary import SPECIALS
 from recurra.models import SequenceModel, TextAutoencoder
+from recurra.models.autoencoder import Autoencoder
 from recurra.models.contract import BeginsWith, Layer
 from recurra.models.heads import MaskedHead, VocabularyHead
 from recurra.models.inputs import Characters
@@ -37,6 +39,8 @@ def load_pretrained(run: OpenRun, model: nn.Module, task: Task, layers: int | No
     """
     where = f"training.init_from: {run.folder.path}"
     source, theirs = run.model, run.task
+    if isinstance(source, Autoencoder):
+        return take_encoder(where, source, theirs, model, task, layers)
     if isinstance(source, SequenceModel) and isinstance(source.head, MaskedHead):
         return _take_masked(where, source, theirs, model, task, layers)
     if isinstance(source, SequenceModel) and isinstance(source.inputs, Characters) and _tells(source):

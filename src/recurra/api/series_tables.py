@@ -17,6 +17,7 @@ from recurra.data.calendar import Stamps, read_stamps
 from recurra.data.calendar.stamps import Form
 from recurra.data.formats import field, read, spelt
 from recurra.tasks import WatchedSeries
+from recurra.tasks.columns import looks_like_labels
 
 # Names of columns that usually hold stamps.
 TIMES = ("timestamp", "time", "date", "datetime", "ds", "stamp")
@@ -50,6 +51,8 @@ def read_table(
     names = [str(spelt(one, first)) for one in columns] or [
         name for name, value in first.items() if name not in apart and _number(value) is not None
     ]
+    if not columns and label is None:
+        names = _without_labels(rows, names, path, watch)
     if not names:
         raise DataError(f"{path}: no column holds numbers; name one with --columns.")
     if not columns:
@@ -58,6 +61,19 @@ def read_table(
     for row in rows:
         groups.setdefault("" if id is None else str(row.fields[spelt(id, first) or id]), []).append(row)
     return [_series(name, some, names, time, label) for name, some in groups.items()]
+
+
+def _without_labels(rows: Sequence[Record], names: list[str], path: object, watch: Listener) -> list[str]:
+    """The columns that are data; one that looks like labels is left out, and that is said."""
+    labels = [name for name in names if looks_like_labels(name, (row.fields.get(name) for row in rows))]
+    if len(labels) == len(names):
+        return names
+    for name in labels:
+        watch.note(
+            f"{path}: column '{name}' holds 0 and 1 alone, so it is taken for labels and left out: --labels {name} "
+            f"scores by it, --columns {' '.join(names)} reads it."
+        )
+    return [name for name in names if name not in labels]
 
 
 def _series(

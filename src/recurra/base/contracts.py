@@ -162,6 +162,13 @@ class CountsUpdates(Protocol):
         """Hear that a step of training is done; called once, however many batches the step had."""
 
 
+@runtime_checkable
+class MarksUse(Protocol):
+    """A module that counts updates by what their batches have used. used: (Z,) bool; of all ranks before `updated`"""
+
+    used: torch.Tensor
+
+
 class Listener(Protocol):
     """Whoever should hear what happens."""
 

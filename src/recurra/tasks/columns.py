@@ -21,6 +21,8 @@ LONG_TEXT, ONE_WORD = 30.0, 1.5
 # Labels that are shown with their counts.
 SHOWN = 8
 _KEY_NAME = re.compile(r"(?:.*[ _.-])?(?:id|idx|index|uuid|uid)|.*[a-z]I[dD]", re.ASCII)
+# Of columns that tell which rows, or steps, are anomalies.
+LABEL_NAMES = {"label", "labels", "anomaly", "anomalies", "is_anomaly", "anomalous", "outlier", "is_outlier", "fault"}
 # What programs write where they have no value (pandas, R, databases, spreadsheets), in lower case.
 MISSING = frozenset({"", "nan", "na", "n/a", "#n/a", "null", "none", "nil", "<na>", "-nan", "-", "?"})
 
@@ -112,6 +114,19 @@ def named(known: Sequence[str], names: Sequence[str]) -> str | None:
     """The first word of `known` that is a column, in any case of letters."""
     by_lower = {name_of(name).lower(): name for name in reversed(names)}
     return next((by_lower[word] for word in known if word in by_lower), None)
+
+
+def looks_like_labels(name: str, cells: Iterable[object]) -> bool:
+    """Whether a column tells what is an anomaly: 0 and 1 alone; of zeros alone, or ones, its name must say so."""
+    found = {_as_flag(cell) for cell in cells}
+    return found == {0.0, 1.0} or (found <= {0.0, 1.0} and name_of(name).lower() in LABEL_NAMES)
+
+
+def _as_flag(cell: object) -> float | None:
+    try:
+        return float(str(cell))
+    except ValueError:
+        return None
 
 
 def values(rows: Sequence[Record], name: str) -> list[str]:

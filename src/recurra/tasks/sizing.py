@@ -54,6 +54,7 @@ def in_words(choices: Sequence[Choice], seen: Seen) -> str:
     value = {choice.path: choice.value for choice in choices}
     passes, rows = value["training.epochs"], value["training.batch_rows"]
     said = f"training: {seen.words}, so {passes} epochs in batches of {rows} rows"
+    said += "".join(f"; {c.path}: {c.value}, for {c.why}" for c in choices if c.path == "task.likelihood")
     if "model.encoder.num_layers" not in value:
         return said
     return f"{said}, an encoder of {value['model.encoder.num_layers']} layers of {value['model.encoder.hidden_size']}"

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from recurra.base.contracts import Batch, CountsUpdates, Loss, Prediction, Progress
+from recurra.base.contracts import Batch, CountsUpdates, Loss, MarksUse, Prediction, Progress
 from recurra.training.clipping import Clipping, gradient_norm, no_clipping
 from recurra.training.nonfinite import Failure
 from recurra.training.optimizers import set_lr
@@ -77,9 +77,16 @@ def fit(
             optimizer.step()
         else:
             on_nonfinite(Failure(step, seed, lr, model, loss, group[bad], now, norm, bad))
-        for module in counting:
-            module.updated()
+        _count(counting, together)
         yield Progress(step, epoch, now.mean.detach(), tokens, lr, norm, _means(now))
+
+
+def _count(counting: Sequence[CountsUpdates], ranks: Ranks) -> None:
+    """Tell modules that a step is done; what one rank has used, all have."""
+    for module in counting:
+        if isinstance(module, MarksUse):
+            ranks.anywhere(module.used)
+        module.updated()
 
 
 def _tokens(group: Sequence[Batch]) -> int:

@@ -46,6 +46,9 @@ class Ranks(Protocol):
         begun: the parameters have gradients of a part of this sum of losses already
         """
 
+    def anywhere(self, marks: Tensor) -> None:
+        """In place of whether this rank has a mark (N,) bool: whether any has."""
+
     def from_first(self, numbers: Sequence[float]) -> list[float]:
         """The first rank's numbers."""
 
@@ -73,6 +76,9 @@ class SingleProcess:
         if loss.count and loss.total.requires_grad:
             loss.mean.backward()  # type: ignore[no-untyped-call]
         return loss, tokens
+
+    def anywhere(self, marks: Tensor) -> None:
+        """This one has all."""
 
     def from_first(self, numbers: Sequence[float]) -> list[float]:
         return list(numbers)
@@ -115,6 +121,10 @@ class Group:
             self._sum_gradients([p for p, one in zip(parameters, sums[3 + PARTS :], strict=True) if one], count)
         parts = {name: torch.tensor(sums[3 + k], dtype=torch.float32) for k, name in enumerate(names)}
         return Loss(total, count, parts), int(sums[2])
+
+    def anywhere(self, marks: Tensor) -> None:
+        """As numbers, which gloo adds up."""
+        marks.copy_(self._sum(marks.to(torch.int32)) > 0)
 
     def from_first(self, numbers: Sequence[float]) -> list[float]:
         """The first rank's numbers; the others give as many, whatever they are."""

@@ -27,7 +27,11 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         type=Path,
         required=True,
-        help=".npy with an array (rows, numbers); with --pooling none .npz with vectors and lengths",
+        help=".npy with an array (rows, numbers); .csv or .npz with the file and row of each beside, and its id; with "
+        "--pooling none .npz with vectors and lengths",
+    )
+    parser.add_argument(
+        "--id", metavar="COLUMN", help="column of --input that names rows, for .csv and .npz (default: id, if any)"
     )
     add_device(parser)
     add_json(parser, "how many vectors were written")
@@ -36,13 +40,18 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace) -> int:
     if bool(args.texts) == bool(args.input):
         raise UsageError("recurra encode: expected texts, or --input FILE, one of them.")
+    if args.id is not None and (args.input is None or args.output.suffix == ".npy"):
+        raise UsageError("recurra encode: --id names a column of --input, for .csv and .npz; leave it out here.")
     from recurra import api
 
+    api.refuse_vector_file(args.output, args.pooling)
     vectors = api.text_vectors(args.source)
     rows = args.texts or api.rows_to_encode(vectors, args.source, args.input)
     records = rows.records if isinstance(rows, api.Source) else rows
-    found = vectors.encode(records, pooling=args.pooling, device=args.device, note=say)
-    number, size = api.write_vectors(args.output, found, args.pooling)
+    origins = api.Origins(args.id)
+    seen = records if args.texts else origins.of(records)
+    found = vectors.encode(seen, pooling=args.pooling, device=args.device, note=say)
+    number, size = api.write_vectors(args.output, found, args.pooling, None if args.texts else origins)
     if args.json:
         put_json({"rows": number, "numbers": size, "output": str(args.output)})
     else:
@@ -54,5 +63,6 @@ COMMAND = Command(
     _arguments,
     _run,
     '  recurra encode minilm "a film" "a book" --output vectors.npy\n'
-    "  recurra encode runs/first --input texts.csv --pooling cls --output vectors.npy",
+    "  recurra encode runs/first --input texts.csv --pooling cls --output vectors.npy\n"
+    "  recurra encode runs/digits --input digits.npz --output codes.csv",
 )

@@ -76,7 +76,7 @@ class TopK(nn.Module):
 
     nonnegative: through a ReLU first, as Gao et al. 2024 have it (arXiv:2406.04093). A unit that no row has had among
     its largest for `dead_after` updates is dead. With `revive` the largest of the dead takes the last k-th place
-    in training, so that it learns again. Of several ranks each counts its own rows.
+    in training, so that it learns again. Of several ranks a unit is idle where no rank has used it.
     """
 
     is_distribution = False

@@ -92,7 +92,7 @@ class AutoencodingConfig(SeriesPlan):
     def called(cls, name: str) -> Mapping[str, Any]:
         """Options of the task that a name asks for."""
         vae = name in ("vae", "variational_autoencoder")
-        return {"variational": True, "likelihood": "gaussian"} if vae else {}
+        return {"variational": True} if vae else {}
 
     @property
     def fields(self) -> tuple[str, ...]:

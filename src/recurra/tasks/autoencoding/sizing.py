@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recurra.data.fields import numbers_of
+from recurra.tasks.autoencoding.fitting_likelihood import likelihood_choices
 from recurra.tasks.series_columns import number_of_series
 from recurra.tasks.sizing import Choice, Options, Seen, batch_rows, epochs, training
 
@@ -18,14 +20,20 @@ def sized(options: Options, seen: Seen) -> list[Choice]:
     batch = batch_rows(number)
     passes = epochs(number, batch, at_1000=60, power=0.5, tokens=0, most=60)
     rows = Seen(seen.rows, number) if number < seen.number else seen
-    return [*training(rows, batch=batch, epochs=passes), *_model(options, seen, seen.number / number)]
+    choices = [*training(rows, batch=batch, epochs=passes), *_model(options, seen, seen.number / number)]
+    return [*choices, *likelihood_choices(options, _arrays(options, seen))]
+
+
+def _arrays(options: Options, seen: Seen) -> list[NDArray[np.float64]]:
+    """(T, F) of some rows."""
+    values = options["values"]
+    names = [values] if isinstance(values, str) else list(values)
+    return [np.concatenate([numbers_of(row.fields[n], row.origin, n) for n in names], 1) for row in seen.rows[:50]]
 
 
 def _model(options: Options, seen: Seen, together: float) -> list[Choice]:
     """together: rows of a file that make one, about"""
-    values = options["values"]
-    names = [values] if isinstance(values, str) else list(values)
-    arrays = [np.concatenate([numbers_of(row.fields[n], row.origin, n) for n in names], 1) for row in seen.rows[:50]]
+    arrays = _arrays(options, seen)
     several = together > 1 or max(map(len, arrays)) > 1
     if several and options.get("flatten") is not True:
         return _of_series(round(float(np.mean([one.size for one in arrays])) * together))

@@ -14,7 +14,7 @@ from recurra.data.calendar import inferred, read_stamps, zone_of
 from recurra.data.calendar.frequency import Frequency
 from recurra.data.calendar.stamps import moment_of
 from recurra.data.fields import numbers_of
-from recurra.tasks.columns import column_names, named
+from recurra.tasks.columns import column_names, looks_like_labels, named
 from recurra.tasks.contract import Suggestion
 
 # Names that people give to these columns; the first that is there wins.
@@ -63,6 +63,7 @@ def _long(rows: Sequence[Record], file: Path, names: Sequence[str], time: str, i
     numbers = [name for name in others if _all_numbers(rows, name)]
     if not numbers:
         raise DataError(f"{file}: expected a column of numbers beside '{id_name}' and '{time}', found none.")
+    numbers, flags = without_labels(rows, numbers)
     target = named(TARGET_NAMES, numbers) or numbers[0]
     rest = [name for name in others if name != target]
     task: dict[str, Any] = {"target": target, "time": time, "id": id_name}
@@ -71,6 +72,7 @@ def _long(rows: Sequence[Record], file: Path, names: Sequence[str], time: str, i
     said = [
         f"layout: long; rows with the same '{id_name}' are one series, in the order of '{time}'.",
         f"target: column '{target}'.",
+        *flags,
     ]
     if rest:
         said.append(
@@ -89,11 +91,12 @@ def _wide(rows: Sequence[Record], file: Path, names: Sequence[str], time: str | 
         raise DataError(
             f"{file}: expected a column of numbers to forecast, found none among {', '.join(map(repr, names))}."
         )
+    numbers, flags = without_labels(rows, numbers)
     value = next(name for name in ("value", "number", "target") if name != time)
     task: dict[str, Any] = {"target": value, "id": "series", **({} if time is None else {"time": time})}
     layout = {"name": "wide", "columns": numbers, "value": value, **({} if time is None else {"time": time})}
     shown = f"column '{numbers[0]}' is the series" if len(numbers) == 1 else f"{len(numbers)} columns are series"
-    said = [f"layout: wide; {shown}{'' if time is None else f', with stamps in {time!r}'}."]
+    said = [f"layout: wide; {shown}{'' if time is None else f', with stamps in {time!r}'}.", *flags]
     stamps = None if time is None else [row.fields.get(time) for row in rows]
     return _with_horizon(task, {"layout": layout}, said, _frequency(stamps, rows))
 
@@ -132,6 +135,19 @@ def _id(rows: Sequence[Record], names: Sequence[str], time: str) -> str | None:
     texts = [name for name in names if not _all_numbers(rows, name)]
     pairs = {n: set(zip(stamps, (str(row.fields.get(n)) for row in rows), strict=True)) for n in texts}
     return next((name for name in texts if len(pairs[name]) == len(rows)), None)
+
+
+def without_labels(rows: Sequence[Record], numbers: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The columns that are data, and a line on each that looks like labels of anomalies; where all do, all are data."""
+    labels = [name for name in numbers if looks_like_labels(name, (row.fields.get(name) for row in rows))]
+    if len(labels) == len(numbers):
+        return list(numbers), []
+    said = [
+        f"left out: column '{name}' holds 0 and 1 alone, as labels of anomalies do (`recurra detect --labels {name}`); "
+        "name it in the config if it is data."
+        for name in labels
+    ]
+    return [name for name in numbers if name not in labels], said
 
 
 def _all_numbers(rows: Sequence[Record], name: str) -> bool:
