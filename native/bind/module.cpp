@@ -16,6 +16,7 @@
 #include "linear.h"
 #include "rows.h"
 #include "span_attention.h"
+#include "transducer.h"
 #include "transformer.h"
 #include "words.h"
 
@@ -278,6 +279,7 @@ NB_MODULE(_native, m) {
     bind_words(m);
     bind_glove(m);
     bind_ctc(m);
+    bind_transducer(m);
     bind_span_attention(m);
     bind_transformer(m);
 }

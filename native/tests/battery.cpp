@@ -319,6 +319,7 @@ int main(int argc, char** argv) {
     std::vector<const GloveEngine*> gloves;
     std::vector<const TransformerEngine*> transformers;
     std::vector<const CtcEngine*> ctcs;
+    std::vector<const TransducerEngine*> transducers;
 #if defined(__x86_64__)
     for (const Engine* e : {&engine_avx512, &engine_avx2})
         if (processor_runs(e->isa)) engines.push_back(e);
@@ -334,8 +335,11 @@ int main(int argc, char** argv) {
         if (processor_runs(e->isa)) transformers.push_back(e);
     for (const CtcEngine* e : {&ctc_avx512, &ctc_avx2})
         if (processor_runs(e->isa)) ctcs.push_back(e);
+    for (const TransducerEngine* e : {&transducer_avx512, &transducer_avx2})
+        if (processor_runs(e->isa)) transducers.push_back(e);
 #endif
     ctcs.push_back(&ctc_portable);
+    transducers.push_back(&transducer_portable);
     transformers.push_back(&transformer_portable);
     words.push_back(&words_portable);
     gloves.push_back(&glove_portable);
@@ -370,6 +374,8 @@ int main(int argc, char** argv) {
         failures += battery::check_transformer(transformers, battery::TransformerProblem(round, random), round);
     for (long round = 0; round < rounds; ++round, ++count)
         failures += battery::check_ctc(ctcs, battery::CtcProblem(round, random));
+    for (long round = 0; round < rounds; ++round, ++count)
+        failures += battery::check_transducer(transducers, battery::TransducerProblem(round, random));
     std::printf("%ld problems on %zu instruction sets, %d failures\n", count, engines.size(), failures);
     return failures ? 1 : 0;
 }

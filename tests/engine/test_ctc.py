@@ -68,7 +68,7 @@ def test_nats_are_the_sum_over_all_paths(isa, target):
     assert float(ctc_loss(torch.from_numpy(logits)[:, None], *rows)) == pytest.approx(expected, rel=1e-6)
 
 
-@pytest.mark.parametrize(("C", "U", "scale"), [(32, 400, 3.0), (8, 990, 40.0)])
+@pytest.mark.parametrize(("C", "U", "scale"), [(32, 400, 3.0), (8, 300, 40.0)])
 def test_float32_is_right_for_two_thousand_frames(isa, C, U, scale):
     # Of such rows torch's gradient in float32 is 1e-2 off. At a scale of 40 most of a row is surely wrong: its
     # probability is about e^-50,000, and states of one frame are further apart than a double holds.

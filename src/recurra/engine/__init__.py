@@ -11,7 +11,7 @@ operator    the same as an operator of torch, for torch.compile, torch.export an
 stepper     one step after another, with weights packed once: streaming and decoding
 user_cell   a user's own cell, compiled at first use
 linear      linear layers on the same tiles, alone and with cross-entropy
-ctc         connectionist temporal classification: nats and gradient
+ctc         connectionist temporal classification: nats and gradient; transducer  the same of RNN-T, joint inside
 words       word vectors from a text      glove   the same from counts of pairs      teams   how many threads do it
 memory      tensors as the native engine takes them, and as autograd gives them back
 double_backward  gradients that cannot be differentiated again

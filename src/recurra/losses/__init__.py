@@ -6,6 +6,7 @@ cross_entropy_per_row         the same terms before they are summed, to find the
 binary_cross_entropy_per_row
 balanced_weights              class weights that give every class the same share of the loss
 ctc.ctc_loss                  a text of any row of frames, over all ways to spread it over them
+transducer.transducer_loss    the same, each unit given those before it
 fixed_sum                     a sum whose last bit does not depend on the number of threads
 steady_sigmoid                the logistic function, whose bits do not depend on what stands beside a number
 

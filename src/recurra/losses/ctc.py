@@ -85,36 +85,44 @@ def check(logits: Tensor, lengths: Tensor, targets: Tensor, target_lengths: Tens
             f"ctc_loss: expected logits (T, N, C) of a float type and targets (N, U), got {tuple(logits.shape)} of "
             f"{logits.dtype} and {tuple(targets.shape)}."
         )
-    (T, N, C), U = logits.shape, targets.shape[1]
+    T, N, C = logits.shape
+    check_lengths("ctc_loss", lengths, targets, target_lengths, T=T, N=N)
+    lengths, targets, target_lengths = lengths.cpu(), targets.cpu(), target_lengths.cpu()
+    refuse_units("ctc_loss", targets, target_lengths, C, blank)
+    short = frames_needed(targets, target_lengths) > lengths
+    refuse_rows("ctc_loss", short, "have fewer frames than their target needs: leave them out, or subsample less")
+
+
+def check_lengths(loss: str, lengths: Tensor, targets: Tensor, target_lengths: Tensor, *, T: int, N: int) -> None:
+    """Raise ShapeError for other numbers of rows than N, and for lengths out of range."""
     if not (len(targets) == len(lengths) == len(target_lengths) == N):
         raise ShapeError(
-            f"ctc_loss: logits have {N} rows, targets {len(targets)}, lengths {len(lengths)}, target "
+            f"{loss}: the frames have {N} rows, targets {len(targets)}, lengths {len(lengths)}, target "
             f"lengths {len(target_lengths)}: expected as many."
         )
     if any(
         t.is_floating_point() or t.is_complex() or t.dtype == torch.bool for t in (lengths, targets, target_lengths)
     ):
-        raise ShapeError("ctc_loss: expected whole numbers as lengths, targets and target lengths.")
-    if not 0 <= blank < C:
-        raise ShapeError(f"ctc_loss: the blank is {blank}, expected 0 to {C - 1}.")
-    for name, found, most in (("lengths", lengths, T), ("target lengths", target_lengths, U)):
+        raise ShapeError(f"{loss}: expected whole numbers as lengths, targets and target lengths.")
+    for name, found, most in (("lengths", lengths, T), ("target lengths", target_lengths, targets.shape[1])):
         if N and not 0 <= int(found.min()) <= int(found.max()) <= most:
-            raise ShapeError(f"ctc_loss: {name} from {int(found.min())} to {int(found.max())}, expected 0 to {most}.")
-    _check_targets(lengths.cpu(), targets.cpu(), target_lengths.cpu(), C, blank)
+            raise ShapeError(f"{loss}: {name} from {int(found.min())} to {int(found.max())}, expected 0 to {most}.")
 
 
-def _check_targets(lengths: Tensor, targets: Tensor, target_lengths: Tensor, C: int, blank: int) -> None:
+def refuse_units(loss: str, targets: Tensor, target_lengths: Tensor, C: int, blank: int) -> None:
+    """Raise ShapeError for units outside 0 to C - 1, DataError for rows with the blank in their target."""
+    if not 0 <= blank < C:
+        raise ShapeError(f"{loss}: the blank is {blank}, expected 0 to {C - 1}.")
     real = torch.arange(targets.shape[1]) < target_lengths.unsqueeze(1)
     if (((targets < 0) | (targets >= C)) & real).any():
         found = targets[real]
-        raise ShapeError(f"ctc_loss: units from {int(found.min())} to {int(found.max())}, expected 0 to {C - 1}.")
-    _refuse(((targets == blank) & real).any(1), f"have the blank, {blank}, in their target: leave it out")
-    short = frames_needed(targets, target_lengths) > lengths
-    _refuse(short, "have fewer frames than their target needs: leave them out, or subsample less")
+        raise ShapeError(f"{loss}: units from {int(found.min())} to {int(found.max())}, expected 0 to {C - 1}.")
+    refuse_rows(loss, ((targets == blank) & real).any(1), f"have the blank, {blank}, in their target: leave it out")
 
 
-def _refuse(rows: Tensor, reason: str) -> None:
+def refuse_rows(loss: str, rows: Tensor, reason: str) -> None:
+    """Raise DataError that names the rows (N,) bool, if there are any."""
     bad = rows.nonzero()[:, 0].tolist()
     if bad:
         more = f" and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
-        raise DataError(f"ctc_loss: rows {', '.join(map(str, bad[:NAMED]))}{more} {reason}.")
+        raise DataError(f"{loss}: rows {', '.join(map(str, bad[:NAMED]))}{more} {reason}.")
