@@ -1,9 +1,11 @@
 """Arrays of NumPy, `.npz` and `.npy`, and of IDX, as MNIST has them: a series for each row of the first axis.
 
 `.npz`: an array X (series, steps, numbers) or (series, steps), y (series,) with the labels where there are any, and
-lengths (series,) where shorter series are padded; y is (series, numbers) where several are to be predicted. `.npy`:
-X_train.npy, with the labels in y_train.npy beside it. IDX:
-train-images-idx3-ubyte, with the labels in train-labels-idx1-ubyte. Pickled arrays are refused: they could run code.
+lengths (series,) where shorter series are padded; y is (series, numbers) where several are to be predicted. Pictures
+may be (pictures, height, width, colours): a step is a row of pixels, the colours of each side by side.
+`.npy`: X_train.npy, with the labels in y_train.npy beside it.
+IDX: train-images-idx3-ubyte, with the labels in train-labels-idx1-ubyte.
+Pickled arrays are refused: they could run code.
 """
 
 from __future__ import annotations
@@ -31,6 +33,8 @@ Y_NAMES = ("y", "label", "labels", "target", "targets", "classes")
 LENGTH_NAMES = ("lengths", "length")
 # Bytes of an array.
 MOST_BYTES = 8 * 2**30
+# Numbers of a pixel.
+COLOURS = (1, 3)
 IDX_TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
 
@@ -40,17 +44,20 @@ class Arrays:
     def __init__(self, path: Path, x: NDArray[Any], y: NDArray[Any] | None, lengths: NDArray[Any] | None) -> None:
         self.path, self.x, self.y, self.lengths = str(path), x, y, lengths
         self.number = 0
-        if x.ndim not in (2, 3) or x.dtype.kind not in "iufb":
+        coloured = x.ndim == 4 and x.shape[3] in COLOURS
+        if not (coloured or x.ndim in (2, 3)) or x.dtype.kind not in "iufb":
             raise DataError(
-                f"{path}: X has shape {x.shape} of {x.dtype}, expected numbers in (series, steps) or (series, steps, "
-                "numbers)."
+                f"{path}: X has shape {x.shape} of {x.dtype}, expected numbers in (series, steps), (series, steps, "
+                "numbers), or of pictures (pictures, height, width, 1 or 3 colours)."
             )
+        said = f"axes: {counted(len(x), 'picture')} of {x.shape[1]} by {x.shape[2]} pixels." if coloured else _axes(x)
+        self.x = x = x.reshape(*x.shape[:2], -1) if coloured else x
         for name, other in (("y", y), ("lengths", lengths)):
             shape = other.shape[:1] if name == "y" and other is not None and _are_lists(other) else None
             if other is not None and (shape or other.shape) != (len(x),):
                 raise DataError(f"{path}: {name} has shape {other.shape}, expected ({len(x)},), one for each series.")
         self._check_lengths()
-        self.said = [_axes(x)]
+        self.said = [said]
 
     def _check_lengths(self) -> None:
         if self.lengths is None:
@@ -150,6 +157,23 @@ def _of_npz(path: Path) -> Arrays:
 
 
 _WANTED = {"X": X_NAMES, "y": Y_NAMES, "lengths": LENGTH_NAMES}
+
+
+def shape_of(path: Path) -> tuple[int, ...]:
+    """The shape of X, from the file's header; () where it cannot be told."""
+    import numpy as np
+
+    try:
+        if path.suffix.lower() == ".npy":
+            return tuple(np.load(path, mmap_mode="r", allow_pickle=False).shape)
+        with zipfile.ZipFile(path) as archive:
+            name = _named([one.removesuffix(".npy") for one in archive.namelist()], X_NAMES)
+            with archive.open(f"{name}.npy") as file:
+                version = np.lib.format.read_magic(file)
+                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                return tuple(read(file)[0])
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile):
+        return ()
 
 
 def _of_npy(path: Path) -> Arrays:

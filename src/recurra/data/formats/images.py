@@ -42,6 +42,16 @@ def pixels_of(file: Path) -> Any:
     return pixels.reshape(len(pixels), -1)
 
 
+def colours_of(file: Path) -> int:
+    """Numbers of a pixel, from the file's header: 1 of a grey picture, 3 of one in colour; 0 for what is no picture."""
+    image = needs("PIL.Image", EXTRA, f"{file}: a picture")
+    try:
+        with image.open(file) as picture:
+            return 1 if picture.mode in GREY else 3
+    except (OSError, ValueError, SyntaxError, image.DecompressionBombError):
+        return 0
+
+
 IMAGES = by_class(
     "a folder of pictures by class, read by rows: cat/*.png, dog/*.png", "pictures", "values", SUFFIXES, pixels_of
 )

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recurra.base.contracts import Record
+from recurra.base.words import counted
 from recurra.data.fields import numbers_of
+from recurra.data.formats.images import SUFFIXES
 from recurra.tasks.columns import named
 from recurra.tasks.contract import Suggestion
 from recurra.tasks.series_columns import Answer, suggested
@@ -32,7 +34,7 @@ def autoencoding_suggested(rows: Sequence[Record], file: Path) -> Suggestion:
     made = suggested(rows, file, found, wanted="", vectors=True, apart=apart)
     values = made.task["values"]
     arrays = [_numbers(row, [values] if isinstance(values, str) else values) for row in rows]
-    options, said = _options(arrays, [values] if isinstance(values, str) else values, file)
+    options, said = _options(rows, arrays, [values] if isinstance(values, str) else values, file)
     return Suggestion({**made.task, **options}, made.data, (*made.said, *said))
 
 
@@ -46,12 +48,24 @@ def _repeats(rows: Sequence[Record], name: str) -> bool:
     return any(a.fields.get(name) == b.fields.get(name) for a, b in pairwise(rows))
 
 
+def unequal_pictures(rows: Sequence[Record], arrays: Sequence[NDArray[np.float64]]) -> list[str]:
+    """A sentence where rows are picture files of unequal height: convolutions need one size."""
+    other = next((k for k, one in enumerate(arrays) if len(one) != len(arrays[0])), None)
+    if other is None or Path(rows[0].origin.path).suffix.lower() not in SUFFIXES:
+        return []
+    return [
+        f"{rows[other].origin}: has {counted(len(arrays[other]), 'row')} of pixels, and the first picture "
+        f"{len(arrays[0])}; for model.encoder: pictures bring all to one size."
+    ]
+
+
 def _options(
-    arrays: Sequence[NDArray[np.float64]], names: Sequence[str], file: Path
+    rows: Sequence[Record], arrays: Sequence[NDArray[np.float64]], names: Sequence[str], file: Path
 ) -> tuple[dict[str, Any], list[str]]:
     found: dict[str, Any] = {}
     said = []
     if is_series(arrays, file):
+        said += unequal_pictures(rows, arrays)
         said.append("each row is read and written step by step; task.flatten: true would make one vector of all.")
     elif len(arrays[0]) > 1:
         found["flatten"] = True

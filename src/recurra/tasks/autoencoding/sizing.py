@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
+from recurra.base.contracts import Record
 from recurra.data.fields import numbers_of
+from recurra.tasks.autoencoding.columns import are_pixels
 from recurra.tasks.autoencoding.fitting_likelihood import likelihood_choices
+from recurra.tasks.pictures import LEAST, channels_for, picture_shape
 from recurra.tasks.series_columns import number_of_series
 from recurra.tasks.sizing import Choice, Options, Seen, batch_rows, epochs, training
 
+Floats = NDArray[np.float64]
 # Units of the first layer, at most, and numbers of a code, at least and at most.
 WIDEST, CODES = 512, (2, 32)
 
@@ -37,6 +44,8 @@ def _model(options: Options, seen: Seen, together: float) -> list[Choice]:
     several = together > 1 or max(map(len, arrays)) > 1
     if several and options.get("flatten") is not True:
         return _of_series(round(float(np.mean([one.size for one in arrays])) * together))
+    if shape := _picture(seen.rows[0], arrays):
+        return _of_pictures(shape)
     width = arrays[0].size
     code = min(max(width // 8, CODES[0]), CODES[1])
     first = min(max(2 * width, 16), WIDEST)
@@ -46,6 +55,27 @@ def _model(options: Options, seen: Seen, together: float) -> list[Choice]:
         ),
         Choice("model.encoder.name", "dense", "a row is one vector"),
         Choice("model.encoder.sizes", [first, max(first // 2, 8)], "the decoder has them in the opposite order"),
+    ]
+
+
+def _picture(record: Record, arrays: Sequence[Floats]) -> tuple[int, ...]:
+    """The shape of the pictures that rows are; () where they are none, or so small that dense layers do."""
+    (steps, numbers), together = arrays[0].shape, np.concatenate([one.ravel() for one in arrays])
+    if not are_pixels(together[~np.isnan(together)]):
+        return ()
+    shape = picture_shape(record, steps, numbers)
+    return shape if min(shape[:2]) >= LEAST else ()
+
+
+def _of_pictures(shape: Sequence[int]) -> list[Choice]:
+    width, channels = math.prod(shape), channels_for(shape)
+    code = min(max(width // 8, CODES[0]), CODES[1])
+    return [
+        Choice("task.code_size", code, f"a picture has {width} numbers: an eighth, {CODES[1]} at most"),
+        Choice("model.encoder.name", "pictures", "rows are pictures"),
+        Choice("model.encoder.shape", list(shape)),
+        Choice("model.encoder.channels", channels, "each layer has half the height and the width of the one below"),
+        Choice("model.decoder.name", "pictures", "the same layers, back"),
     ]
 
 
