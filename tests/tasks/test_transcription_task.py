@@ -305,3 +305,14 @@ def test_features_come_in_pieces_too():
     assert said["seconds"] == pytest.approx(0.2)
     with pytest.raises(DataError, match="has 2 numbers a frame"):
         predictor.read(place, "[[1, 2]]")
+
+
+def test_a_beam_sums_the_paths_of_a_text_and_other_options_are_refused():
+    task = task_for()
+    # .398 (.398 + 2 .6) = .636 beside .36: "a" is more probable than nothing, though the best path is all blanks.
+    logits = torch.log(torch.tensor([[0.6, 0.001, 0.398, 0.001], [0.6, 0.001, 0.398, 0.001]])).unsqueeze(1)
+    assert task._search(logits, torch.tensor([2]))[0].units == ()
+    assert task.with_options({"beam": 4})._search(logits, torch.tensor([2]))[0].units == (2,)
+    for options, said in (({"beam": 0}, "from 1 to 1000"), ({"n_best": 2}, "n_best: has no effect")):
+        with pytest.raises(ConfigError, match=said):
+            task.with_options(options)

@@ -16,6 +16,7 @@ from recurra.export.parts import Named, padding
 from recurra.export.transformers import activated, normed
 from recurra.models.heads import (
     ChoiceHead,
+    CtcHead,
     LabelHead,
     MaskedHead,
     NotesHead,
@@ -97,6 +98,11 @@ def _notes(draw: Drawing, head: NotesHead, encoded: EncodedValues) -> dict[str, 
     return {"logits": Said(logits, ("T", "N", head.output.out_features), lambda out: out["logits"])}
 
 
+def _ctc(draw: Drawing, head: CtcHead, encoded: EncodedValues) -> dict[str, Said]:
+    logits = _only_real(draw, encoded, linear(draw, head.output, encoded.outputs))
+    return {"logits": Said(logits, ("T", "N", head.output.out_features), _named("logits"))}
+
+
 def _span(draw: Drawing, head: SpanHead, encoded: EncodedValues) -> dict[str, Said]:
     logits = _only_real(draw, encoded, linear(draw, head.output, encoded.outputs))
     return {"span_logits": Said(logits, ("T", "N", 2), _named("span_logits"))}
@@ -147,6 +153,7 @@ def _log_softmax(draw: Drawing, h: Value, weight: Tensor, bias: Tensor) -> Value
 # The type of a head -> what draws it
 WRITERS: dict[type[nn.Module], Callable[[Drawing, Any, EncodedValues], dict[str, Said]]] = {
     LabelHead: _label,
+    CtcHead: _ctc,
     TagsHead: _tags,
     NotesHead: _notes,
     NumbersHead: _numbers,

@@ -1,8 +1,9 @@
 """Inputs, an encoder and a head as one ONNX file.
 
 A wide part reads inputs of its own, and its share of the logits is in the file's.
-Of a head that tells what follows, states go in and out: with T = 1 the file is a step of generation. An output
-"next_state.h_l0" is the input "state.h_l0" of the call that goes on.
+Of a head that tells what follows, states go in and out: with T = 1 the file is a step of generation. So they do of
+speech with a causal encoder, whose recordings may come in pieces. An output "next_state.h_l0" is the input
+"state.h_l0" of the call that goes on.
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ from recurra.export.parts import Named, Part
 from recurra.export.wide import drawn
 from recurra.models import SequenceModel
 from recurra.models.contract import STATE
+from recurra.models.heads import CtcHead
 
 
 def sequence_model(model: SequenceModel, *, for_any: bool) -> list[Part]:
     """What the inputs read, lengths, and states before -> the head's outputs, and states after each row's last step."""
     draw = Drawing(for_any=for_any)
     source = read(draw, model.inputs, {})
-    sizes = model.encoder.state_sizes() if model.head.predicts_next else {}
+    carries = model.head.predicts_next or (isinstance(model.head, CtcHead) and model.encoder.causal)
+    sizes = model.encoder.state_sizes() if carries else {}
     given = {name: draw.input(STATE + name, np.float32, ("N", size)) for name, size in sizes.items()}
     inside = encoded(draw, model.encoder, source.x, source.lengths, given)
     beside = drawn(draw, model.wide, said(draw, model.head, inside))
@@ -42,8 +45,8 @@ def sequence_model(model: SequenceModel, *, for_any: bool) -> list[Part]:
 
     def answer(model: SequenceModel, inputs: Named) -> Named:
         tensors = {name: torch.from_numpy(array) for name, array in inputs.items()}
-        found = model(Batch(tensors, tensors["lengths"], {}, ())).outputs
-        states = {f"next_{STATE}{name}": found[STATE + name].numpy() for name in sizes}
+        found, after = model.advance(Batch(tensors, tensors["lengths"], {}, ()))
+        states = {f"next_{STATE}{name}": after[STATE + name].numpy() for name in sizes}
         return {**answers(found, outputs, inputs["lengths"]), **states}
 
     return [Part("", draw, ask, answer)]

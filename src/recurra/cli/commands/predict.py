@@ -41,7 +41,12 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         choices=("all", "none"),
         help="a column for the probability of each label in --output; default: all of at most 50 labels, else none",
     )
-    parser.add_argument("--beam", metavar="N", type=natural, help="beam size of a translation's search; 1 is greedy")
+    parser.add_argument(
+        "--beam",
+        metavar="N",
+        type=natural,
+        help="beam size of a translation or of speech; 1 is greedy",
+    )
     parser.add_argument(
         "--n-best",
         metavar="N",

@@ -11,15 +11,18 @@ import torch
 
 from recurra.base.answers import AnswerKind
 from recurra.base.contracts import Batch, Loss, Prediction, Record, Score, Table
+from recurra.base.errors import ConfigError
 from recurra.base.transcripts import Transcript
 from recurra.data.preparing import IN_MEMORY, Means
 from recurra.data.sound import silence
 from recurra.decode.ctc import Emitted, greedy
+from recurra.decode.prefix_beam import prefix_beam
 from recurra.engine.ctc import ctc_loss
 from recurra.losses import fixed_sum
 from recurra.metrics import Compared
 from recurra.metrics.transcripts import transcript_scores
 from recurra.tasks.drawn import DrawnSampler
+from recurra.tasks.options import refuse_options
 from recurra.tasks.text import pad_sequence
 from recurra.tasks.transcription.baselines import compared
 from recurra.tasks.transcription.notes import notes_of
@@ -32,6 +35,8 @@ from recurra.tasks.transcription.texts import Units
 if TYPE_CHECKING:
     from recurra.tasks.transcription.config import TranscriptionConfig
 
+# A wider beam is slower in proportion.
+WIDEST_BEAM = 1000
 NO_FRAMES = "no frames"
 SILENT = "silence"
 NOTHING = Emitted((), (), (), (), 0, 0)
@@ -53,9 +58,11 @@ class Transcription:
     answer_kind: ClassVar[AnswerKind] = "text"
     input_key: ClassVar[str] = ""
     decodes: ClassVar[bool] = True
+    options: ClassVar[tuple[str, ...]] = ("beam",)
 
-    def __init__(self, plan: TranscriptionConfig, reader: SpeechReader, units: Units) -> None:
-        self.plan, self.reader, self.units = plan, reader, units
+    def __init__(self, plan: TranscriptionConfig, reader: SpeechReader, units: Units, *, beam: int = 1) -> None:
+        """beam: texts that are followed; 1: the most probable unit of each step"""
+        self.plan, self.reader, self.units, self.beam = plan, reader, units, beam
         self.spectrum = plan.spectrum
         self.augmentation = plan.augmentation
 
@@ -139,11 +146,16 @@ class Transcription:
         logits = model(batch).outputs["logits"].float()
         silent = batch.inputs["silent"].tolist()
         nats = self._known_nats(logits, batch, examples)
-        found = greedy(logits, batch.lengths)
+        found = self._search(logits, batch.lengths)
         return [
             Said(one, "" if quiet else self.units.text(one.units), quiet, cost)
             for one, quiet, cost in zip(found, silent, nats, strict=True)
         ]
+
+    def _search(self, logits: torch.Tensor, lengths: torch.Tensor) -> list[Emitted]:
+        if self.beam == 1:
+            return greedy(logits, lengths)
+        return [best.emitted for (best,) in prefix_beam(logits, lengths, self.beam)]
 
     def _known_nats(self, logits: torch.Tensor, batch: Batch, examples: Sequence[Utterance]) -> list[float | None]:
         """What each reference costs; None where it is not known, or no path says it."""
@@ -170,6 +182,14 @@ class Transcription:
             return found
         nats = sum(cost for cost, _ in known) / max(sum(number for _, number in known), 1)
         return (*found, Score("ctc_nats", nats, "nats", "lower", split))
+
+    def with_options(self, options: Mapping[str, Any]) -> Transcription:
+        """The task with a beam of so many texts. Raises ConfigError for other options, and other numbers."""
+        refuse_options(options, "transcription", self.options)
+        beam = options.get("beam", self.beam)
+        if type(beam) is not int or not 1 <= beam <= WIDEST_BEAM:
+            raise ConfigError(f"beam: expected a whole number from 1 to {WIDEST_BEAM}, got {beam!r}.")
+        return Transcription(self.plan, self.reader, self.units, beam=beam)
 
     # -- around them -----------------------------------------------------------------------------------------------
 
