@@ -5,7 +5,9 @@ greedy      `greedy`: always the most probable token
 sampling    `sample`: temperature, top-k, top-p, and a draw that is a function of (seed, row, step); `Sampling`
 beam        `beam_search`: n-best, batched over rows and beams, with an early stop that changes nothing
 ctc         what is said in CTC's logits, frame by frame; prefix_beam  the most probable texts, with language models
+transducer  units of a transducer, greedy and by a beam
 fusion      language models in a search; ngrams  one of an ARPA file; texts  hot words, a lexicon
+reading     texts that a network reads once, those that wait together
 loop        `stream`: one token after the other, as they come; the loop of `greedy` and `sample`
 penalties   LENGTH_PENALTIES: `none`, `mean`, `wu`
 limits      the checks of the common options; least and greatest length, no repeated n-gram

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import torch
+from torch import Tensor
 
 from recurra.base.errors import ConfigError
+from recurra.decode.reading import Read, Reading
 from recurra.decode.steps import Floats, S, Steps
 
 H = TypeVar("H")
@@ -52,17 +54,6 @@ class Fusion:
             raise ConfigError(f"bonus: expected a number, got {self.bonus}.")
 
 
-@dataclass(slots=True, eq=False)
-class _Read(Generic[S]):
-    """A text that a network has read, or will have when it is asked what follows. block: of its states, row: its own"""
-
-    token: int
-    before: _Read[S] | None = None
-    block: S | None = None
-    row: int = 0
-    log_probs: Floats | None = field(default=None)
-
-
 class NetworkScores(Generic[S]):
     """A network of `Steps` as a language model, such as a `Generator` of a run.
 
@@ -82,45 +73,31 @@ class NetworkScores(Generic[S]):
         end: int | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
-        self._steps, self._numbers, self._unknown, self._end = steps, numbers, unknown, end
-        self._device = torch.device(device)
-        self._root: _Read[S] = _Read(start)
-        self._begin = state
+        self._reading = Reading(steps, state, _rows, device)
+        self._numbers, self._unknown, self._end = numbers, unknown, end
+        self._root: Read[S] = Read(start)
 
-    def start(self) -> _Read[S]:
+    def start(self) -> Read[S]:
         """Before a text."""
         return self._root
 
-    def score(self, asked: Sequence[tuple[_Read[S], str]]) -> list[tuple[float, _Read[S]]]:
+    def score(self, asked: Sequence[tuple[Read[S], str]]) -> list[tuple[float, Read[S]]]:
         """ln p of each token after its history, and the history with it."""
-        self._read([history for history, _ in asked])
+        self._reading.read([history for history, _ in asked])
         return [self._score(history, self._numbers.get(token, self._unknown)) for history, token in asked]
 
-    def end(self, histories: Sequence[_Read[S]]) -> list[float]:
+    def end(self, histories: Sequence[Read[S]]) -> list[float]:
         """ln p that a text ends here."""
         if self._end is None:
             return [0.0] * len(histories)
-        self._read(histories)
+        self._reading.read(histories)
         return [self._score(history, self._end)[0] for history in histories]
 
-    def _score(self, history: _Read[S], number: int | None) -> tuple[float, _Read[S]]:
+    def _score(self, history: Read[S], number: int | None) -> tuple[float, Read[S]]:
         if number is None:
             return -math.inf, history
-        assert history.log_probs is not None
-        return float(history.log_probs[number]), _Read(number, before=history)
+        return float(history.value[number]), Read(number, before=history)
 
-    def _read(self, histories: Sequence[_Read[S]]) -> None:
-        """Read what nobody has asked about before, states of one block together."""
-        waiting: dict[int, list[_Read[S]]] = {}
-        for history in dict.fromkeys(h for h in histories if h.log_probs is None):
-            waiting.setdefault(id(history.before and history.before.block), []).append(history)
-        for some in waiting.values():
-            before = some[0].before
-            block = self._begin if before is None else before.block
-            assert block is not None
-            rows = torch.tensor([0 if h.before is None else h.before.row for h in some], device=self._device)
-            tokens = torch.tensor([h.token for h in some], dtype=torch.int64, device=self._device)
-            log_probs, after = self._steps.step(tokens, self._steps.select(block, rows))
-            found: Floats = log_probs.detach().double().cpu().numpy()
-            for row, history in enumerate(some):
-                history.block, history.row, history.log_probs, history.before = after, row, found[row], None
+
+def _rows(log_probs: Tensor) -> list[Floats]:
+    return list(log_probs.double().cpu().numpy())

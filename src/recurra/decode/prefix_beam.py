@@ -139,7 +139,7 @@ class _Search:
         for prefix in alive:
             prefix.new_blank = prefix.total + silent
             if prefix.parent is not None:
-                prefix.new_other = _sum(prefix.new_other, prefix.other + log_probs[prefix.unit])
+                prefix.new_other = log_sum(prefix.new_other, prefix.other + log_probs[prefix.unit])
             for unit, log_p in tried:
                 paths = prefix.blank if unit == prefix.unit else prefix.total
                 if paths == NEVER or log_p == NEVER:
@@ -147,7 +147,7 @@ class _Search:
                 child = prefix.children.get(unit)
                 if child is None:
                     child = prefix.children[unit] = _Prefix(prefix, unit)
-                child.new_other = _sum(child.new_other, paths + log_p)
+                child.new_other = log_sum(child.new_other, paths + log_p)
                 met[id(child)] = child
         return self._scored(list(met.values()))
 
@@ -161,7 +161,7 @@ class _Search:
         for prefix in met:
             prefix.blank, prefix.other = prefix.new_blank, prefix.new_other
             prefix.new_blank = prefix.new_other = NEVER
-            prefix.total = _sum(prefix.blank, prefix.other)
+            prefix.total = log_sum(prefix.blank, prefix.other)
             prefix.score = prefix.total if not self._texts.acts else self._worth(prefix)
         return met
 
@@ -186,9 +186,9 @@ class _Search:
         order = [k for k in sorted(range(len(alive)), key=lambda k: -scores[k]) if scores[k] > NEVER]
         if not order:
             raise RunError(f"prefix_beam: row {row}: no text ends in a word of the lexicon. Widen the beam.")
-        shares = np.exp(np.array(scores) - np.logaddexp.reduce(scores))
+        shares = shares_of(scores)
         return [
-            Heard(emitted(said, alive[k].units(), self._blank), alive[k].total, scores[k], float(shares[k]))
+            Heard(emitted(said, alive[k].units(), self._blank), alive[k].total, scores[k], shares[k])
             for k in order[: self._n_best]
         ]
 
@@ -204,11 +204,17 @@ def _let_go(prefix: _Prefix, stays: set[int]) -> None:
         prefix = prefix.parent
 
 
-def _sum(a: float, b: float) -> float:
+def log_sum(a: float, b: float) -> float:
     """ln(e^a + e^b)."""
     if a < b:
         a, b = b, a
     return a if b == NEVER else a + math.log1p(math.exp(b - a))
+
+
+def shares_of(scores: Sequence[float]) -> list[float]:
+    """Of texts by their scores, 0..1."""
+    found: list[float] = np.exp(np.array(scores) - np.logaddexp.reduce(scores)).tolist()
+    return found
 
 
 def emitted(said: Floats, units: Sequence[int], blank: int = 0) -> Emitted:

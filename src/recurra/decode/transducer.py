@@ -1,0 +1,230 @@
+"""From a transducer to units: each frame says as many as come, given those that were said before.
+
+The search goes frame by frame, and in each unit by unit (Graves 2012, arXiv:1211.3711, section 2.4). It is given the
+network that reads units, as `Steps` whose step says a vector, and a function that joins a frame with such a vector.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Generic, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recurra.base.errors import ConfigError, RunError, ShapeError
+from recurra.decode.ctc import Emitted
+from recurra.decode.fusion import Fusion
+from recurra.decode.limits import at_least
+from recurra.decode.prefix_beam import NEVER, Heard, log_sum, shares_of
+from recurra.decode.reading import Read, Reading
+from recurra.decode.steps import Floats, S, Steps
+from recurra.decode.texts import Text, Texts
+
+# Frames (B, D) and vectors (B, D) to ln p (B, V), or to logits: they are normalised here.
+Joint: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+# Frames that are joined with one vector at once: mostly they say nothing, and the vector stays.
+AHEAD = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Network(Generic[S]):
+    """What a search asks. steps: the network that reads units      state: one row, before `start` is read"""
+
+    steps: Steps[S]
+    state: S
+    joint: Joint
+    start: int = 0
+    blank: int = 0
+
+    def reading(self, device: torch.device) -> Reading[S]:
+        """Reads units as vectors."""
+        return Reading(self.steps, self.state, list, device)
+
+    def log_probs(self, frames: Tensor, vectors: Tensor, row: int) -> Floats:
+        """(B, V). Raises RunError, naming the row, where a logit is no number."""
+        with torch.no_grad():
+            found: Floats = self.joint(frames, vectors).double().log_softmax(1).cpu().numpy()
+        if np.isnan(found).any():
+            raise RunError(f"transducer: row {row}: a logit is no number. Its input or its weights are not finite.")
+        return found
+
+
+def transducer_greedy(frames: Tensor, lengths: Tensor, network: Network[S], *, most: int = 10) -> list[Emitted]:
+    """The most probable unit of each frame, again and again until it is the blank, or `most` were said in it.
+
+    frames: (T, N, D)      lengths: (N,) frames of each row, on any device
+    Raises ConfigError for `most` below 1, ShapeError for other shapes, RunError for logits that are no numbers.
+    """
+    _check(frames, lengths, most)
+    return [_greedy(frames[:length, n], n, network, most) for n, length in enumerate(lengths.tolist())]
+
+
+def _greedy(frames: Tensor, row: int, network: Network[S], most: int) -> Emitted:
+    reading = network.reading(frames.device)
+    said: Read[S] = Read(network.start)
+    units: list[tuple[int, int, float]] = []
+    t = here = 0
+    while t < len(frames):
+        reading.read([said])
+        some = frames[t : t + AHEAD]
+        log_probs = network.log_probs(some, said.value.expand(len(some), -1), row)
+        best = log_probs.argmax(1)
+        speaks = np.flatnonzero(best != network.blank)
+        if not len(speaks):
+            t, here = t + len(some), 0
+            continue
+        k = int(speaks[0])
+        here = here if k == 0 else 0
+        t += k
+        units.append((int(best[k]), t, math.exp(log_probs[k, best[k]])))
+        said, here = Read(int(best[k]), before=said), here + 1
+        if here == most:
+            t, here = t + 1, 0
+    return _emitted(units, len(frames))
+
+
+def _emitted(units: Sequence[tuple[int, int, float]], frames: int) -> Emitted:
+    """Units with the frame that says them, and their probabilities."""
+    numbers, at, sure = zip(*units, strict=True) if units else ((), (), ())
+    return Emitted(tuple(numbers), tuple(at), tuple(t + 1 for t in at), tuple(sure), frames - len(set(at)), frames)
+
+
+@dataclass(frozen=True, slots=True)
+class _Said(Generic[S]):
+    """Units that were said. nats: ln p of all ways; best: of the most probable one, and the frames and ln p of units"""
+
+    units: tuple[int, ...]
+    nats: float
+    best: float
+    places: tuple[tuple[int, float], ...]
+    read: Read[S]
+    text: Text
+
+    @property
+    def score(self) -> float:
+        return self.nats + self.text.score
+
+
+def transducer_beam(
+    frames: Tensor,
+    lengths: Tensor,
+    network: Network[S],
+    beam: int = 8,
+    lm: Sequence[Fusion] = (),
+    *,
+    n_best: int = 1,
+    most: int = 4,
+    spelling: Sequence[str] | None = None,
+    hot: Mapping[str, float] | None = None,
+    lexicon: Collection[str] | None = None,
+) -> list[list[Heard]]:
+    """The n_best texts of each row, best first, each summed over all ways that were followed.
+
+    most: units that a frame says at most      other options, and what is raised, are those of `prefix_beam`
+    """
+    at_least("beam", beam, 1)
+    at_least("n_best", n_best, 1)
+    if n_best > beam:
+        raise ConfigError(f"n_best: expected at most beam, which is {beam}, got {n_best}. Widen the beam.")
+    _check(frames, lengths, most)
+    texts = Texts(spelling, lm, hot, lexicon)
+    search = _Search(network, texts, beam=beam, most=most)
+    return [search.run(frames[:length, n], n)[:n_best] for n, length in enumerate(lengths.tolist())]
+
+
+def _check(frames: Tensor, lengths: Tensor, most: int) -> None:
+    at_least("most", most, 1)
+    if frames.dim() != 3 or lengths.shape != (frames.shape[1],):
+        raise ShapeError(
+            f"transducer: expected frames (T, N, D) and lengths (N,), got {tuple(frames.shape)} and "
+            f"{tuple(lengths.shape)}."
+        )
+    if len(lengths) and not 0 <= int(lengths.min()) <= int(lengths.max()) <= len(frames):
+        raise ShapeError(
+            f"transducer: lengths from {int(lengths.min())} to {int(lengths.max())}, expected 0 to {len(frames)}."
+        )
+
+
+class _Search(Generic[S]):
+    """The search through one row after another."""
+
+    def __init__(self, network: Network[S], texts: Texts, *, beam: int, most: int) -> None:
+        self._network, self._texts, self._beam, self._most = network, texts, beam, most
+
+    def run(self, frames: Tensor, row: int) -> list[Heard]:
+        """All texts that are left at the end, best first."""
+        reading = self._network.reading(frames.device)
+        alive: list[_Said[S]] = [_Said((), 0.0, 0.0, (), Read(self._network.start), self._texts.start())]
+        for t in range(len(frames)):
+            alive = self._best(self._frame(alive, frames[t], t, reading, row))
+            if not alive:
+                raise RunError(f"transducer: row {row}: no text is possible. Allow more words, or widen the beam.")
+        return self._found(alive, len(frames), row)
+
+    def _frame(self, alive: list[_Said[S]], frame: Tensor, t: int, reading: Reading[S], row: int) -> list[_Said[S]]:
+        """Texts whose frame is over, by what they say; so many units deep as a frame may say."""
+        over: dict[tuple[int, ...], _Said[S]] = {}
+        for depth in range(self._most + 1):
+            reading.read([said.read for said in alive])
+            vectors = torch.stack([said.read.value for said in alive])
+            log_probs = self._network.log_probs(frame.expand(len(alive), -1), vectors, row)
+            for said, y in zip(alive, log_probs, strict=True):
+                _add(over, said, float(y[self._network.blank]))
+            alive = [] if depth == self._most else self._best(self._longer(alive, log_probs, t))
+            if not alive:
+                break
+        return list(over.values())
+
+    def _longer(self, alive: Sequence[_Said[S]], log_probs: Floats, t: int) -> list[_Said[S]]:
+        """Each text with each of its most probable units; more than the beam has of one cannot stay."""
+        asked = [
+            (said, unit, float(y[unit])) for said, y in zip(alive, log_probs, strict=True) for unit in self._units(y)
+        ]
+        texts: Sequence[Text | None] = [said.text for said, _, _ in asked]
+        if self._texts.acts:
+            texts = self._texts.longer([(said.text, unit) for said, unit, _ in asked])
+        return [
+            _Said(
+                (*said.units, unit), said.nats + y, said.best + y, (*said.places, (t, y)), Read(unit, said.read), text
+            )
+            for (said, unit, y), text in zip(asked, texts, strict=True)
+            if text is not None
+        ]
+
+    def _units(self, y: Floats) -> Iterator[int]:
+        """All that may be said, or without texts the most probable ones."""
+        order = np.argsort(-y, kind="stable")
+        keep = len(y) if self._texts.acts else self._beam + 1
+        return (int(u) for u in order[:keep] if u != self._network.blank and y[u] > NEVER)
+
+    def _best(self, found: list[_Said[S]]) -> list[_Said[S]]:
+        return sorted((said for said in found if said.score > NEVER), key=lambda said: -said.score)[: self._beam]
+
+    def _found(self, alive: Sequence[_Said[S]], frames: int, row: int) -> list[Heard]:
+        ends = self._texts.ended([said.text for said in alive]) if self._texts.acts else [0.0] * len(alive)
+        scores = [said.nats + end for said, end in zip(alive, ends, strict=True)]
+        order = [k for k in sorted(range(len(alive)), key=lambda k: -scores[k]) if scores[k] > NEVER]
+        if not order:
+            raise RunError(f"transducer: row {row}: no text ends in a word of the lexicon. Widen the beam.")
+        shares = shares_of(scores)
+        return [Heard(_of(alive[k], frames), alive[k].nats, scores[k], shares[k]) for k in order]
+
+
+def _of(said: _Said[S], frames: int) -> Emitted:
+    return _emitted([(unit, t, math.exp(y)) for unit, (t, y) in zip(said.units, said.places, strict=True)], frames)
+
+
+def _add(over: dict[tuple[int, ...], _Said[S]], said: _Said[S], blank: float) -> None:
+    """The frame of a text is over: ways that say the same become one, at the places of the most probable."""
+    if blank == NEVER:
+        return
+    nats, best, other = said.nats + blank, said.best + blank, over.get(said.units)
+    if other is None:
+        over[said.units] = replace(said, nats=nats, best=best)
+        return
+    places = (best, said.places) if best > other.best else (other.best, other.places)
+    over[said.units] = replace(other, nats=log_sum(other.nats, nats), best=places[0], places=places[1])
