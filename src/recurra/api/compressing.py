@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from recurra.api.answers import Source
 from recurra.api.callbacks import NoCallback
 from recurra.api.coding import MOST_ROWS, CodedRows, coder_of, examples_for, records_for
 from recurra.api.defaults import in_float32
-from recurra.api.detectors import digest_of_run
 from recurra.api.folder import OpenRun, opened
 from recurra.api.given import AnyPath, Row, path_of
 from recurra.api.prepare import prepare
@@ -109,9 +109,14 @@ def compress(
 
 @in_float32
 def decompress(
-    run: AnyPath | OpenRun, file: AnyPath | bytes, *, device: str = "auto", cells: Iterable[AnyPath] = ()
+    run: AnyPath | OpenRun,
+    file: AnyPath | bytes,
+    *,
+    device: str = "auto",
+    cells: Iterable[AnyPath] = (),
+    most: int = MOST_ROWS,
 ) -> CodedRows:
-    """The rows of a file that `compress` wrote with the same run.
+    """The rows of a file that `compress` wrote with the same run. most: rows
 
     Raises DataError for what is no such file, or damaged; RunError for one of another run.
     """
@@ -119,8 +124,21 @@ def decompress(
     coder = coder_of(trained, device)
     name, content = ("data", file) if isinstance(file, bytes) else _read(path_of(file, "file"))
     codes, lengths = _unpacked(content, name, digest_of_run(trained), coder, str(trained.folder.path))
+    if len(codes) > most:
+        raise DataError(f"{name}: holds {len(codes):,} rows, expected at most {most:,}.")
     values = coder.values(codes, lengths)
     return CodedRows(coder.by_column(values), codes, coder.pictures(values))
+
+
+def digest_of_run(run: OpenRun) -> bytes:
+    """Of its weights as they are in memory, of what it has learned to read by, and of how its model is made."""
+    sha = hashlib.sha256()
+    for name, tensor in sorted(run.model.state_dict().items()):
+        sha.update(name.encode())
+        sha.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    tree = run.settings.tree
+    sha.update(json.dumps([run.task.to_json(), tree["task"], tree["model"]], sort_keys=True, default=str).encode())
+    return sha.digest()
 
 
 def _fewest(coder: Coder, codes: Floats, truth: Sequence[Floats], error: float, whole: float) -> int:

@@ -75,7 +75,7 @@ class DetectOptions:
     columns, time, id: of the file, for a baseline; a run knows them
     """
 
-    threshold: str | None = None
+    threshold: str | StoredThreshold | None = None
     clean: AnyPath | Iterable[Row] | int | None = None
     labels: AnyPath | None = None
     window: int | None = None
@@ -116,7 +116,7 @@ def detect(
     """
     watch, options = watch or NoCallback(), options or DetectOptions()
     stored = read_threshold(options.threshold)
-    rule = None if stored is not None or options.threshold is None else Rule.of(options.threshold)
+    rule = Rule.of(options.threshold) if stored is None and isinstance(options.threshold, str) else None
     if save is not None and rule is None:
         raise ConfigError("save: there is no threshold to write; give threshold, such as quantile=0.999.")
     given = source_of(source, options, device, cells, watch)
@@ -134,7 +134,7 @@ def detect(
         fitted.refuse_short(one)
     threshold = stored
     if stored is not None:
-        stored.refuse_other(fitted.digest, str(options.threshold))
+        stored.refuse_other(fitted.digest, options.threshold if isinstance(options.threshold, str) else "threshold")
     elif rule is not None:
         threshold = _threshold(rule, judge, clean(), fitted, options)
     found = [_detected(one, judge, fitted.first, threshold, options.smooth) for one in series]

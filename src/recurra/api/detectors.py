@@ -256,7 +256,7 @@ class RunSource:
         stride = self.options.stride or (1 if self.task.whole else max(1, span // 4))
         if stride > span:
             raise ConfigError(f"stride: a window judges {span} steps, and {stride} would leave some out; take {span}.")
-        digest = digest_of(digest_of_run(self.run), stride, self.options.causal)
+        digest = digest_of(_digest_of_run(self.run), stride, self.options.causal)
         return FittedRun(self, Windows(lead, span, stride, self.task.whole), usual, digest)
 
 
@@ -369,7 +369,7 @@ def _records(settings: Settings, file: Path | Iterable[Row], also: Sequence[str]
     return laid_out(rows, settings, StopAtBadRow(), also)
 
 
-def digest_of_run(run: OpenRun) -> bytes:
+def _digest_of_run(run: OpenRun) -> bytes:
     """Of its weights and of what it has learned to read by."""
     sha = hashlib.sha256()
     for path in (run.folder.weights, run.folder.task, run.folder.config):

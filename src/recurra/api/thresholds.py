@@ -55,7 +55,7 @@ class StoredThreshold:
         """The options with those of the threshold. Raises ConfigError where others were given."""
         usual = {"smooth": 1, "causal": False}
         problems = [
-            f"{name}: the threshold {options.threshold} was found with {getattr(self, name)}, got "
+            f"{name}: the threshold was found with {getattr(self, name)}, got "
             f"{getattr(options, name)}; leave it out, or find another threshold."
             for name in OPTIONS
             if getattr(options, name) not in (usual.get(name), getattr(self, name))
@@ -79,11 +79,17 @@ class StoredThreshold:
             )
 
 
-def read_threshold(text: str | None) -> StoredThreshold | None:
+def read_threshold(text: str | StoredThreshold | None) -> StoredThreshold | None:
     """A file of a threshold; None for a rule, such as quantile=0.999. Raises RunError for a file that is none."""
+    if isinstance(text, StoredThreshold):
+        return text
     if text is None or text.partition("=")[0] in RULES or not Path(text).is_file():
         return None
-    data = read_json(Path(text))
+    return threshold_of(read_json(Path(text)), text)
+
+
+def threshold_of(data: Any, text: str) -> StoredThreshold:
+    """A threshold from its JSON. Raises RunError, which names `text`, for what is none."""
     try:
         return _checked(data)
     except (KeyError, TypeError, ValueError) as error:

@@ -19,6 +19,7 @@ from recurra.base.errors import RecurraError
 from recurra.service import limits as most
 from recurra.service import schemas as s
 from recurra.service.batching import Batcher
+from recurra.service.coding import add_coding, uses_of
 from recurra.service.deadline import DeadlineExceededError
 from recurra.service.errors import Json, RefusedError, answered, failed, late, refusal_of
 from recurra.service.limits import Limits
@@ -107,6 +108,11 @@ class Service:
             "/generate": can_generate,
             "/suggest": can_suggest,
             "/similar": has_vectors,
+            "/generate_rows": lambda one: "generate" in uses_of(one),
+            "/inpaint": lambda one: "inpaint" in uses_of(one),
+            "/compress": lambda one: "compress" in uses_of(one),
+            "/decompress": lambda one: False,
+            "/detect": lambda one: "detect" in uses_of(one),
             "/sessions": lambda one: not _why_not(one),
             "/sessions/{session}": lambda one: not _why_not(one),
         }.get(path, lambda one: True)
@@ -122,6 +128,10 @@ class Service:
             "/generate": {"model": one.name, "text": text},
             "/suggest": {"model": one.name, "text": text},
             "/similar": {"model": one.name, "words": text.split()[:1]},
+            "/generate_rows": {"model": one.name, "number": 2, "seed": 1},
+            "/inpaint": {"model": one.name, "records": [trial_fields(one)], "lines": [1, 1]},
+            "/compress": {"model": one.name, "records": [trial_fields(one)], "bits": 6},
+            "/detect": {"model": one.name, "csv": "time,value\n", "clean": 100, "threshold": "quantile=0.999"},
             "/sessions": {"model": one.name},
             "/sessions/{session}": {"text": text},
         }
@@ -140,6 +150,7 @@ class Service:
             generates=can_generate(served),
             suggests=can_suggest(served),
             similar=has_vectors(served),
+            uses=uses_of(served),
             options=_options(served.run.task),
             sessions=_why_not(served),
             report=root.link("models", served.name, "report") if served.report.is_file() else None,
@@ -179,6 +190,7 @@ def create_app(
     root = Root(root_path, lambda: app.routes)
     _add_answers(app, service)
     _add_words(app, service)
+    add_coding(app, service, {**_REFUSALS, **_CANNOT}, lambda: _given_up(service.limits))
     _add_sessions(app, service)
     _add_models(app, service, root)
     _add_reload(app, service, may=key is not None)

@@ -15,6 +15,8 @@ MOST_TOKENS = 1000
 MOST_SUGGESTIONS = 20
 MOST_WORDS, MOST_NEIGHBOURS = 10, 100
 LONGEST_NAME = 100
+# Of rows that are drawn together, and points of series; characters of a CSV file, or of codes.
+MOST_STEPS, MOST_POINTS, LONGEST_DATA = 100_000, 100_000, 2**23
 HOTTEST, LARGEST_TOP_K, LARGEST_SEED, LONGEST_STOP = 100.0, 100_000, 2**63 - 1, 100
 
 

@@ -246,6 +246,9 @@ class Described(BaseModel):
     generates: bool
     suggests: bool
     similar: Annotated[bool, Field(description="whether it has a vector for each word (/similar)")]
+    uses: Annotated[
+        list[str], Field(description="of between, generate, inpaint, compress and detect those that it can do")
+    ]
     options: Annotated[list[str], Field(description="options of /predict that it has")]
     sessions: Annotated[list[str], Field(description="why it cannot be fed piece by piece; empty where it can")]
     report: Annotated[str | None, Field(description="where its report is")]

@@ -1,0 +1,189 @@
+"""The routes of runs whose rows become codes, and of those that score points of series."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import csv
+import io
+import math
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+from starlette.responses import Response
+
+from recurra.api.coding import CodedRows, coder_of, generate_rows, inpaint
+from recurra.api.compressing import compress, decompress
+from recurra.api.detecting import Detected, DetectOptions, detect
+from recurra.api.thresholds import StoredThreshold, threshold_of
+from recurra.base.contracts import Origin, Record
+from recurra.base.errors import DataError
+from recurra.service import coding_schemas as s
+from recurra.service import limits as most
+from recurra.service.errors import Json, RefusedError
+from recurra.service.models import LoadedModel, chosen, records_of
+from recurra.service.streams import Notes
+from recurra.tasks import Codes, ScoresSteps
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from recurra.service.app import Service
+
+
+def uses_of(served: LoadedModel) -> list[str]:
+    """What a run's codes, or its scores of steps, are good for: between, generate, inpaint, compress, detect."""
+    found = []
+    if isinstance(served.run.task, Codes):
+        coder = coder_of(served.run, str(served.device))
+        found = ["between", *(["generate"] if coder.is_distribution else []), *(["inpaint"] if coder.fills else [])]
+        found.append("compress")
+    return [*found, *(["detect"] if isinstance(served.run.task, ScoresSteps) else [])]
+
+
+def add_coding(
+    app: FastAPI, service: Service, responses: Any, in_time: Callable[[], AbstractContextManager[None]]
+) -> None:
+    """Add the routes. in_time: answers 504 where a computation was given up"""
+
+    def served_for(name: str | None) -> LoadedModel:
+        served = chosen(service.runs, name)
+        if not isinstance(served.run.task, Codes):
+            raise RefusedError(409, f"model: a {served.word} has no codes; an autoencoder's run does.")
+        return served
+
+    @app.post("/generate_rows", response_model=s.Rows, responses=responses)
+    async def generated(body: s.GenerateRowsRequest) -> Response:
+        """Rows that are drawn, or on the way between two rows; of each number what is expected."""
+        served = served_for(body.model)
+        between = None if body.between is None else records_of(served, None, body.between)
+        given = body.model_dump(exclude_unset=True, exclude={"model", "between"})
+        if given.get("number", 1) * given.get("length", 1) > most.MOST_STEPS:
+            raise RefusedError(422, f"number, length: expected at most {most.MOST_STEPS:,} steps of all rows together.")
+        num = given.pop("number", None)
+        how: dict[str, Any] = {**given, "num": num, "between": between, "device": str(served.device)}
+        found = await service.worker.run(lambda: generate_rows(served.run, **how))
+        return Json(_rows(served, found))
+
+    @app.post("/inpaint", response_model=s.Rows, responses=responses)
+    async def filled(body: s.InpaintRequest) -> Response:
+        """Rows with what is said in the place of missing numbers, or of lines and columns that are hidden."""
+        served, notes = served_for(body.model), Notes()
+        records = records_of(served, None, body.records)
+        how: dict[str, Any] = {"lines": body.lines, "columns": body.columns, "device": str(served.device)}
+        found = await service.worker.run(lambda: inpaint(served.run, records, watch=notes, **how))
+        service.metrics.answered(served.name, len(records))
+        return Json(_rows(served, found) | {"notes": notes.sentences})
+
+    @app.post("/compress", response_model=s.Compressed, responses=responses)
+    async def compressed(body: s.CompressRequest) -> Response:
+        """Rows as codes of a few bits: the content of a file, which the same version of the run can read."""
+        served = served_for(body.model)
+        records = records_of(served, None, body.records)
+        how: dict[str, Any] = {"bits": body.bits, "beside": False, "device": str(served.device)}
+        found = await service.worker.run(lambda: compress(served.run, records, **how))
+        content = {
+            "model": served.name,
+            "version": served.version,
+            "data": base64.b64encode(found.content).decode("ascii"),
+            "bits_a_value": found.bits_a_value,
+            "error": found.error,
+            "unrounded": found.unrounded,
+        }
+        return Json(content)
+
+    @app.post("/decompress", response_model=s.Rows, responses=responses)
+    async def decompressed(body: s.DecompressRequest) -> Response:
+        """The rows of what /compress, or the command, has made with the same version of the run."""
+        served = served_for(body.model)
+        try:
+            data = base64.b64decode(body.data, validate=True)
+        except (binascii.Error, ValueError):
+            raise RefusedError(422, "data: expected base64.") from None
+        how: dict[str, Any] = {"device": str(served.device), "most": most.MOST_RECORDS}
+        found = await service.worker.run(lambda: decompress(served.run, data, **how))
+        return Json(_rows(served, found))
+
+    @app.post("/detect", response_model=s.Detected, responses=responses)
+    async def detected(body: s.DetectRequest) -> Response:
+        """A score for each point of series, higher is worse; and flags, where there is a threshold."""
+        served, notes = chosen(service.runs, body.model), Notes()
+        if not isinstance(served.run.task, ScoresSteps):
+            raise RefusedError(409, f"model: a {served.word} scores no steps of series; one that forecasts does.")
+        rows, options = _series(body), _options(body)
+        how: dict[str, Any] = {"options": options, "device": str(served.device), "watch": notes}
+        with in_time():
+            found = await service.worker.run(lambda: detect(served.run, rows, **how))
+        service.metrics.answered(served.name, len(rows))
+        return Json(_scores(served, found, notes))
+
+
+def _rows(served: LoadedModel, found: CodedRows) -> dict[str, Any]:
+    """As JSON; pictures as lists of greys from 0 to 255."""
+    return {
+        "model": served.name,
+        "version": served.version,
+        "rows": found.rows,
+        "pictures": None if found.pictures is None else found.pictures.tolist(),
+        "filled": list(found.filled),
+        "errors": found.errors,
+        "notes": [],
+    }
+
+
+def _series(body: s.DetectRequest) -> list[Any]:
+    """The rows of a request. Raises RefusedError, 422, for no or too many of them, DataError for a broken line."""
+    if (body.csv is None) == (body.records is None):
+        raise RefusedError(422, "csv, records: expected one of the two.")
+    if body.records is not None:
+        return [Record(one, Origin(f"records[{n}]")) for n, one in enumerate(body.records)]
+    found: list[Any] = []
+    try:
+        for line in csv.DictReader(io.StringIO(body.csv or "", newline=""), strict=True):
+            if None in line or None in line.values():
+                raise DataError(f"csv:{len(found) + 2}: expected as many cells as the header has.")
+            found.append(Record(dict(line), Origin("csv", len(found) + 2)))
+    except csv.Error as error:
+        raise DataError(f"csv:{len(found) + 2}: {error}.") from None
+    if not 1 <= len(found) <= most.MOST_POINTS:
+        raise RefusedError(422, f"csv: expected a header and 1 to {most.MOST_POINTS:,} rows, got {len(found):,}.")
+    return found
+
+
+def _options(body: s.DetectRequest) -> DetectOptions:
+    """Raises RefusedError, 422, where nothing says what is usual; RunError for a threshold that is none."""
+    given = body.threshold
+    threshold = threshold_of(given, "threshold") if isinstance(given, dict) else given
+    if not isinstance(threshold, StoredThreshold) and body.clean is None:
+        raise RefusedError(
+            422,
+            "clean: is missing: so many first steps of each series are taken for clean, and tell how large errors are; "
+            "or give as threshold the JSON that `recurra detect --save` has written.",
+        )
+    return DetectOptions(threshold=threshold, clean=body.clean, smooth=body.smooth, causal=body.causal)
+
+
+def _scores(served: LoadedModel, found: Detected, notes: Notes) -> dict[str, Any]:
+    series = [
+        {
+            "name": one.name,
+            "time": list(one.stamps),
+            "values": {
+                name: [None if math.isnan(x) else x for x in column.tolist()]
+                for name, column in zip(one.columns, one.values.T, strict=True)
+            },
+            "scores": one.scores.tolist(),
+            "flags": None if one.flags is None else one.flags.tolist(),
+            "first": one.first,
+        }
+        for one in found.series
+    ]
+    value = None if found.threshold is None else found.threshold.value
+    return {
+        "model": served.name,
+        "version": served.version,
+        "series": series,
+        "threshold": value,
+        "notes": notes.sentences,
+    }

@@ -1,0 +1,146 @@
+"""Codes of rows and scores of points behind HTTP, as the verbs have them."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from recurra import api, load
+from recurra.api.detecting import DetectOptions, detect
+from recurra.service import Limits, open_runs
+from service.service_room import Ask, Asked
+
+RNG = np.random.default_rng(0)
+PICTURES = RNG.integers(0, 256, (40, 4, 4)).astype(float)
+WAVE = np.sin(np.arange(120) / 3)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs `fills` of pictures, whose codes are distributions, and `waves`, which forecasts."""
+    runs = tmp_path_factory.mktemp("coding")
+    np.savez(runs / "d.npz", X=PICTURES)
+    task = {"name": "autoencoding", "values": "values", "flatten": True, "scaling": "range", "code_size": 3}
+    vae = {"variational": True, "likelihood": "continuous_bernoulli", "missing": "mask"}
+    config: dict[str, Any] = {
+        "task": task | vae,
+        "data": {"train": str(runs / "d.npz")},
+        "model": {"encoder": {"name": "dense", "sizes": [8]}},
+        "training": {"epochs": 1, "report": "scores"},
+    }
+    api.train(config, out=runs / "fills", device="cpu")
+    (runs / "w.csv").write_text("t,x\n" + "".join(f"{t},{x:.4f}\n" for t, x in enumerate(WAVE)))
+    config = {
+        "task": {"name": "forecasting", "target": "x", "time": "t", "horizon": 4, "context": 8, "windows": 32},
+        "data": {
+            "train": str(runs / "w.csv"),
+            "layout": {"name": "wide", "columns": ["x"], "value": "x", "time": "t"},
+            "split": {"name": "time", "dev": 1, "test": 0},
+        },
+        "model": {"encoder": {"name": "recurrent", "hidden_size": 4}},
+        "training": {"epochs": 1, "report": "scores"},
+    }
+    config["task"]["id"] = "series"
+    api.train(config, out=runs / "waves", device="cpu")
+    return runs
+
+
+@pytest.fixture(scope="module")
+def asked(runs: Path) -> Iterator[Asked]:
+    one = Asked(open_runs([runs / "fills", runs / "waves"], device="cpu"), Limits(), None)
+    yield one
+    assert one.service.stop(10)
+
+
+def test_models_say_what_their_codes_are_good_for(asked: Asked) -> None:
+    fills, waves = asked.get("/models").json()["models"]
+    assert fills["uses"] == ["between", "generate", "inpaint", "compress"]
+    assert waves["uses"] == ["detect"]
+
+
+def test_rows_are_those_of_the_verbs(asked: Asked, runs: Path) -> None:
+    run = load(runs / "fills", progress=False)
+    found = asked.post("/generate_rows", {"model": "fills", "number": 3, "seed": 5}).json()
+    assert found["rows"] == run.generate_rows(num=3, seed=5)
+    assert np.shape(found["pictures"]) == (3, 4, 4)
+    a, b = ({"values": one.tolist()} for one in PICTURES[:2])
+    found = asked.post("/generate_rows", {"model": "fills", "between": [a, b], "steps": 4, "path": "spherical"}).json()
+    assert found["rows"] == run.generate_rows(between=(a, b), steps=4, path="spherical")
+    found = asked.post("/inpaint", {"model": "fills", "records": [a], "lines": [2, 3]}).json()
+    assert found["rows"] == run.inpaint([a], lines=(2, 3))
+    assert found["filled"] == [8]
+    assert set(found["errors"]) == {"this model", "neighbour"}
+
+
+def test_what_is_compressed_comes_back(asked: Asked, runs: Path) -> None:
+    rows = [{"values": one.tolist()} for one in PICTURES[:5]]
+    made = asked.post("/compress", {"model": "fills", "records": rows, "bits": 5}).json()
+    run = load(runs / "fills", progress=False)
+    assert base64.b64decode(made["data"]) == run.compress(rows, bits=5).content
+    back = asked.post("/decompress", {"model": "fills", "data": made["data"]}).json()["rows"]
+    assert back == run.decompress(base64.b64decode(made["data"]))
+    for data, said in (("!", "expected base64"), ("aGVsbG8=", "is no file"), (made["data"][:80], "checksum")):
+        answer = asked.post("/decompress", {"model": "fills", "data": data})
+        assert answer.status_code == 422
+        assert said in answer.json()["error"]
+    many = run.compress([{"values": PICTURES[0].tolist()}] * 257).content
+    answer = asked.post("/decompress", {"model": "fills", "data": base64.b64encode(many).decode()})
+    assert "holds 257 rows, expected at most 256" in answer.json()["error"]
+
+
+def test_scores_are_those_of_detect_and_a_threshold_is_used_again(asked: Asked, runs: Path, tmp_path: Path) -> None:
+    text = (runs / "w.csv").read_text()
+    body = {"model": "waves", "csv": text, "clean": 60, "threshold": "quantile=0.9"}
+    found = asked.post("/detect", body).json()
+    options = DetectOptions(clean=60, threshold="quantile=0.9")
+    said = detect(runs / "waves", runs / "w.csv", options=options, save=tmp_path / "t.json")
+    (series,) = found["series"]
+    assert series["scores"] == said.series[0].scores.tolist()
+    assert series["flags"] == said.series[0].flags.tolist()  # type: ignore[union-attr]
+    assert series["values"]["x"][:2] == [0.0, 0.3272]
+    assert found["threshold"] == said.threshold.value  # type: ignore[union-attr]
+    stored = json.loads((tmp_path / "t.json").read_text())
+    again = asked.post("/detect", {"model": "waves", "csv": text, "threshold": stored}).json()
+    assert again["series"][0]["flags"] == series["flags"]
+    records = [{"t": t, "x": float(f"{x:.4f}")} for t, x in enumerate(WAVE)]
+    rows = asked.post("/detect", {"model": "waves", "records": records, "clean": 60}).json()
+    assert rows["series"][0]["scores"] == series["scores"]
+    assert rows["series"][0]["flags"] is None
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "said"),
+    [
+        ("/generate_rows", {"model": "waves"}, 409, "has no codes"),
+        ("/generate_rows", {"model": "fills", "number": 257}, 422, "number: "),
+        ("/generate_rows", {"model": "fills", "steps": 3}, 422, "steps: has no effect"),
+        ("/generate_rows", {"model": "fills", "path": "round"}, 422, "path: "),
+        ("/inpaint", {"model": "fills", "records": [{"values": PICTURES[0].tolist()}]}, 422, "no number is missing"),
+        ("/inpaint", {"model": "fills", "records": [{"values": [[1.0]]}], "lines": [1, 1]}, 422, "training data had 4"),
+        ("/compress", {"model": "fills", "records": [{"values": "x"}]}, 422, "values"),
+        ("/compress", {"model": "fills", "records": []}, 422, "records: "),
+        ("/detect", {"model": "fills", "csv": "a", "clean": 1}, 409, "scores no steps"),
+        ("/detect", {"model": "waves", "csv": "t,x\n1,2\n"}, 422, "clean: is missing"),
+        ("/detect", {"model": "waves", "clean": 3}, 422, "expected one of the two"),
+        ("/detect", {"model": "waves", "csv": "t,x\n1\n", "clean": 3}, 422, "as many cells as the header"),
+        ("/detect", {"model": "waves", "csv": "t,x\n", "clean": 3}, 422, "a header and 1 to"),
+        ("/detect", {"model": "waves", "csv": "t,x\n1,2\n", "clean": 3, "threshold": "/etc/passwd"}, 422, "threshold"),
+        ("/detect", {"model": "waves", "csv": "t,x\n1,2\n", "threshold": {"format": 1}}, 422, "expected a threshold"),
+        ("/detect", {"model": "waves", "csv": "t,x\n1,2\n2,b\n", "clean": 1}, 422, "b"),
+    ],
+)
+def test_bad_requests_end_in_a_sentence(asked: Asked, path: str, body: Any, status: int, said: str) -> None:
+    answer = asked.post(path, body)
+    assert answer.status_code == status, answer.text
+    assert said in answer.json()["error"]
+
+
+def test_another_run_has_no_codes(ask: Ask) -> None:
+    assert ask("moods").post("/compress", {"records": [{"text": "fine"}]}).status_code == 409
+    assert ask("moods").get("/models").json()["models"][0]["uses"] == []
