@@ -18,6 +18,7 @@ from service.service_room import Ask, Asked, Client
 
 POSTS = {"/predict": "/predict", "/generate": "/generate", "/suggest": "/suggest", "/sessions": "/sessions"}
 POSTS["/similar"] = "/similar"
+POSTS |= {path: path for path in ("/generate_rows", "/inpaint", "/compress", "/decompress", "/detect")}
 POSTS["/sessions/x"] = "/sessions/{session}"
 NAMES = [
     "model",
@@ -33,6 +34,14 @@ NAMES = [
     "attention",
     "length",
     "stop",
+    "between",
+    "steps",
+    "lines",
+    "bits",
+    "data",
+    "csv",
+    "clean",
+    "threshold",
 ]
 # Some of what fits, and all kinds of what does not.
 SCALARS = st.one_of(
@@ -124,8 +133,8 @@ def test_docs_have_every_request_with_its_fields_and_bounds(ask: Ask) -> None:
 def test_docs_show_requests_that_this_service_answers(ask: Ask) -> None:
     asked = ask("moods", "digits")
     page = asked.get("/docs").text
-    # /suggest and /similar: no language model, no vectors of words
-    assert page.count("No run that is served here can answer this.") == 2
+    # /suggest and /similar: no language model, no vectors of words; five for codes of rows and scores of points
+    assert page.count("No run that is served here can answer this.") == 7
     trials = re.findall(r'data-method="POST" data-path="([^"{]*)"><textarea[^>]*>([^<]*)</textarea>', page)
     assert [path for path, _ in trials] == ["/predict", "/generate", "/sessions"]
     for path, body in trials:

@@ -71,7 +71,10 @@ def add_coding(
         """Rows with what is said in the place of missing numbers, or of lines and columns that are hidden."""
         served, notes = served_for(body.model), Notes()
         records = records_of(served, None, body.records)
-        how: dict[str, Any] = {"lines": body.lines, "columns": body.columns, "device": str(served.device)}
+        where = {
+            name: given and (given[0], given[1]) for name, given in (("lines", body.lines), ("columns", body.columns))
+        }
+        how: dict[str, Any] = {**where, "device": str(served.device)}
         found = await service.worker.run(lambda: inpaint(served.run, records, watch=notes, **how))
         service.metrics.answered(served.name, len(records))
         return Json(_rows(served, found) | {"notes": notes.sentences})

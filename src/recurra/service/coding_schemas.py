@@ -15,7 +15,7 @@ Records = Annotated[
 ]
 Place = Annotated[int, Field(ge=1, le=most.MOST_STEPS), WHOLE]
 Places = Annotated[
-    tuple[Place, Place], Field(strict=False, description="from one place to another, from 1, both among them")
+    list[Place], Field(min_length=2, max_length=2, description="from one place to another, from 1, both among them")
 ]
 
 
