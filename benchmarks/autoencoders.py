@@ -196,11 +196,9 @@ def pythae_trained(kind: str, train: Tensor, dev: Tensor | None, epochs: int, se
 
 
 def by_pythae(kind: str, train: Tensor, dev: Tensor, test: Tensor, epochs: int, seed: int) -> float:
-    from pythae.data.datasets import BaseDataset
-
     model = pythae_trained(kind, train, dev, epochs, seed).model.eval()
     with torch.no_grad():
-        costs = [float(model(BaseDataset(some, torch.zeros(len(some)))).loss) * len(some) for some in test.split(1000)]
+        costs = [float(model({"data": some}).loss) * len(some) for some in test.split(1000)]
     return -sum(costs) / len(test)
 
 

@@ -11,6 +11,8 @@ from recurra.report.markup import Markup, join, tag
 # A chart is 640 units wide on a page of about 1000 pixels: more points than this cannot be told apart.
 MOST_POINTS = 300
 WIDTH, HEIGHT = 640, 280
+# Of style.py.
+COLOURS = 10
 LEFT, RIGHT, TOP, BOTTOM = 68, 16, 12, 46
 
 Point = tuple[float, float]
@@ -60,7 +62,7 @@ def svg(chart: Chart) -> Markup:
     if not curves:
         return tag("p", f"{chart.title}: nothing was measured.", class_="note")
     axes = _Axes([point for curve in curves for point in curve.points])
-    drawn = [_line(curve, axes, class_=f"curve c{i % 6}") for i, curve in enumerate(curves)]
+    drawn = [_line(curve, axes, class_=f"curve c{i % COLOURS}") for i, curve in enumerate(curves)]
     picture = tag(
         "svg",
         _grid(axes, chart),
@@ -135,7 +137,7 @@ def _line(curve: Curve, axes: _Axes, *, class_: str) -> Markup:
 
 
 def _legend(curves: Sequence[Curve]) -> Markup:
-    entries = [tag("span", curve.name, class_=f"key c{i % 6}") for i, curve in enumerate(curves)]
+    entries = [tag("span", curve.name, class_=f"key c{i % COLOURS}") for i, curve in enumerate(curves)]
     return tag("span", *entries, class_="legend")
 
 

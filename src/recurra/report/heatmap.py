@@ -20,12 +20,14 @@ class HeatMap:
     """title: one line; rows, columns: what stands beside them; weights: of each row, one for each column, 0..1.
 
     Weights may go below zero, to -1: these have another colour.
+    colours: "#rrggbb" of each cell, of a picture in colour; none: a shade by its weight
     """
 
     title: str
     rows: tuple[str, ...]
     columns: tuple[str, ...]
     weights: tuple[tuple[float, ...], ...]
+    colours: tuple[tuple[str, ...], ...] = ()
 
 
 def heat_svg(chart: HeatMap) -> Markup:
@@ -72,6 +74,11 @@ def _cells(chart: HeatMap, left: int, top: int) -> Iterator[Markup]:
                 y=top + CELL * y,
                 width=CELL - 1,
                 height=CELL - 1,
-                class_="weight" if weight >= 0 else "weight below",
-                fill_opacity=f"{min(abs(weight), 1.0):.3f}",
+                **_ink(chart, x, y, weight),
             )
+
+
+def _ink(chart: HeatMap, x: int, y: int, weight: float) -> dict[str, str]:
+    if chart.colours:
+        return {"fill": chart.colours[y][x]}
+    return {"class_": "weight" if weight >= 0 else "weight below", "fill_opacity": f"{min(abs(weight), 1.0):.3f}"}

@@ -132,7 +132,7 @@ def heat_png(maps: Sequence[HeatMap]) -> bytes:
         # Without rows there is nothing to colour, and imshow takes no empty picture.
         signed = any(weight < 0 for row in one.weights for weight in row)
         colours = LinearSegmentedColormap.from_list("signed", SIGNED) if signed else "Blues"
-        axes.imshow(one.weights or [[0.0]], cmap=colours, vmin=-1 if signed else 0, vmax=1, aspect="auto")
+        axes.imshow(_cells(one), cmap=colours, vmin=-1 if signed else 0, vmax=1, aspect="auto")
         columns = [shortened(name) for name in one.columns]
         axes.set_xticks(range(len(columns)), columns, rotation=90, parse_math=False)
         axes.set_yticks(range(len(one.rows)), [shortened(name) for name in one.rows], parse_math=False)
@@ -140,6 +140,13 @@ def heat_png(maps: Sequence[HeatMap]) -> bytes:
         title = textwrap.fill(one.title, max(20, round(13 * width) - margin - 3), max_lines=3, placeholder=" …")
         axes.set_title(title, parse_math=False, loc="left", fontsize=10)
     return _png(figure)
+
+
+def _cells(one: HeatMap) -> list[list[Any]]:
+    """What imshow draws: weights, or red, green and blue of 0 to 1."""
+    if not one.colours:
+        return [list(row) for row in one.weights] or [[0.0]]
+    return [[[int(cell[k : k + 2], 16) / 255 for k in (1, 3, 5)] for cell in row] for row in one.colours]
 
 
 def _write_counts(axes: Any, counts: list[list[int]], shares: list[list[float]]) -> None:

@@ -7,11 +7,13 @@ from recurra.report.markup import Markup
 CSS = Markup("""
 :root { color-scheme: light dark; --page: #f6f7f9; --paper: #fff; --ink: #16191d; --soft: #5b6470; --line: #dde1e7;
   --hit: 29 95 209; --miss: 196 78 0; --good: #14713d; --bad: #b3261e; --bar: rgb(29 95 209 / .55);
-  --c0: #1d5fd1; --c1: #d95f02; --c2: #1b8a5a; --c3: #a03bb5; --c4: #8a6d00; --c5: #c2255c; }
+  --c0: #1d5fd1; --c1: #d95f02; --c2: #1b8a5a; --c3: #a03bb5; --c4: #8a6d00; --c5: #c2255c;
+  --c6: #0b7d8a; --c7: #6b7280; --c8: #7a4a21; --c9: #5b8c00; }
 @media (prefers-color-scheme: dark) {
   :root { --page: #101216; --paper: #191c22; --ink: #e8eaed; --soft: #9aa3af; --line: #2c313a;
     --hit: 50 112 224; --miss: 205 95 15; --good: #62c78f; --bad: #f28b82; --bar: rgb(72 136 245 / .7);
-    --c0: #6ea3ff; --c1: #ff9d4d; --c2: #58c99a; --c3: #d58be6; --c4: #d9bb4a; --c5: #f783ac; } }
+    --c0: #6ea3ff; --c1: #ff9d4d; --c2: #58c99a; --c3: #d58be6; --c4: #d9bb4a; --c5: #f783ac;
+    --c6: #5fd0dc; --c7: #a8b0bd; --c8: #d0a37a; --c9: #b5e05a; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--ink);
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif; }
@@ -65,6 +67,7 @@ svg .weight { fill: var(--c0); } svg .below { fill: var(--c1); }
 polyline { fill: none; stroke: var(--c); stroke-width: 2; stroke-linejoin: round; } circle { fill: var(--c); }
 .c0 { --c: var(--c0); } .c1 { --c: var(--c1); } .c2 { --c: var(--c2); }
 .c3 { --c: var(--c3); } .c4 { --c: var(--c4); } .c5 { --c: var(--c5); }
+.c6 { --c: var(--c6); } .c7 { --c: var(--c7); } .c8 { --c: var(--c8); } .c9 { --c: var(--c9); }
 dl { display: grid; grid-template-columns: minmax(8em, max-content) 1fr; gap: 4px 22px; margin: 0; font-size: 14px; }
 dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; unicode-bidi: isolate; }
 summary { cursor: pointer; font-weight: 600; } details > :not(summary) { margin-top: 10px; }

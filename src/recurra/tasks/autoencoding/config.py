@@ -15,6 +15,7 @@ from recurra.data.noise import NOISES
 from recurra.data.preparing import IN_MEMORY, Means
 from recurra.losses.likelihoods import LIKELIHOODS, MOST_CATEGORIES, Likelihood
 from recurra.models.options import WIDEST
+from recurra.tasks.autoencoding.code_map import label_of
 from recurra.tasks.autoencoding.columns import autoencoding_suggested
 from recurra.tasks.autoencoding.sizing import sized
 from recurra.tasks.autoencoding.statistics import Statistics
@@ -24,9 +25,6 @@ from recurra.tasks.series_plan import AnyRow, SeriesPlan
 from recurra.tasks.series_reader import SeriesReader
 from recurra.tasks.series_task import AnyExample
 from recurra.tasks.sizing import Choice, Options, Seen
-
-# Known to be data: gold that is nothing, beside None, of which nobody knows.
-KNOWN: tuple[()] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,8 +124,8 @@ class AutoencodingConfig(SeriesPlan):
         return sized(options, seen)
 
     def wanted(self, record: Record) -> tuple[Any, str, tuple[str, ...]]:
-        """Nothing but the row itself."""
-        return KNOWN, "", ()
+        """Nothing but the row itself; what it is, where a column tells, is for a map of codes."""
+        return label_of(record, self.columns), "", ()
 
     def likelihood_of(self, categories: int) -> Likelihood:
         """What a number is judged by."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from recurra.base.contracts import Table
 from recurra.data.draws import normals
 from recurra.metrics.reconstruction import FORMULAS
+from recurra.models.encoders import Pictures
 from recurra.report import HeatMap
 
 if TYPE_CHECKING:
@@ -65,13 +66,19 @@ def side_by_side(
     read = task.read_matrix(some)
     height = task.reader.steps or 1
     both = [(_shape(read[n], height), _shape(one.values, height)) for n, one in enumerate(outputs)]
-    drawn = _samples(task, model, device, height) if task.plan.variational else ()
+    colours = colours_of(model)
+    drawn = _samples(task, model, device, height, colours) if task.plan.variational else ()
     if height == 1:
         return (*_lines(task, both), *drawn)
-    return (*(_picture(task, some[n], *pair) for n, pair in enumerate(both)), *drawn)
+    return (*(_picture(task, some[n], *pair, colours) for n, pair in enumerate(both)), *drawn)
 
 
-def _samples(task: Autoencoding, model: Any, device: torch.device, height: int) -> tuple[HeatMap, ...]:
+def colours_of(model: Any) -> int:
+    """Numbers of a pixel: 3 of pictures in colour, if the encoder knows of them."""
+    return model.encoder.shape[2] if isinstance(model.encoder, Pictures) else 1
+
+
+def _samples(task: Autoencoding, model: Any, device: torch.device, height: int, colours: int) -> tuple[HeatMap, ...]:
     """What codes of N(0, 1) say, always the same ones: rows that nobody has seen."""
     size = task.plan.code_size
     noise = np.stack([normals(n, size, SAMPLED) for n in range(DRAWN)]).astype(np.float32)
@@ -83,24 +90,33 @@ def _samples(task: Autoencoding, model: Any, device: torch.device, height: int) 
         cells = np.concatenate(each)[:, :LONGEST]
         names = tuple(task.feature_names()[: cells.shape[1]])
         return (HeatMap("Rows that were drawn", tuple(map(str, range(1, DRAWN + 1))), names, _weights(cells)),)
-    step = max(1, math.ceil(max(height, each[0].shape[1]) / LONGEST))
-    cut = [cells[::step, ::step] for cells in each]
-    lines, columns = (tuple("" for _ in range(n)) for n in cut[0].shape)
-    return tuple(HeatMap(f"Drawn row {n}", lines, columns, _weights(cells)) for n, cells in enumerate(cut, start=1))
+    pictures = [cells.reshape(height, -1, colours) for cells in each]
+    step = max(1, math.ceil(max(pictures[0].shape[:2]) / LONGEST))
+    return tuple(_map(f"Drawn row {n}", cells[::step, ::step]) for n, cells in enumerate(pictures, start=1))
 
 
 def _shape(values: NDArray[np.float32], height: int) -> NDArray[np.float64]:
     return np.nan_to_num(values.astype(np.float64)).reshape(height, -1)
 
 
-def _picture(task: Autoencoding, example: AnyExample, read: NDArray[np.float64], said: NDArray[np.float64]) -> HeatMap:
-    """As large as can be drawn: of a larger row some steps and numbers are left out."""
-    step = max(1, math.ceil(max(len(read), 2 * read.shape[1] + 1) / LONGEST))
-    read, said = read[::step, ::step], said[::step, ::step]
-    gap = np.zeros((len(read), 1))
-    cells = np.concatenate([_grey(task, read), gap, _grey(task, said)], 1)
-    names = tuple("" for _ in range(cells.shape[1]))
-    return HeatMap(f"{example.origin}: read, and said", tuple("" for _ in cells), names, _weights(cells))
+def _picture(
+    task: Autoencoding, example: AnyExample, read: NDArray[np.float64], said: NDArray[np.float64], colours: int
+) -> HeatMap:
+    """As large as can be drawn: of a larger row some steps and numbers, or pixels, are left out."""
+    both = [_grey(task, values).reshape(len(values), -1, colours) for values in (read, said)]
+    step = max(1, math.ceil(max(len(read), 2 * both[0].shape[1] + 1) / LONGEST))
+    one, other = (cells[::step, ::step] for cells in both)
+    gap = np.full((len(one), 1, colours), float(colours > 1))  # white among colours
+    return _map(f"{example.origin}: read, and said", np.concatenate([one, gap, other], 1))
+
+
+def _map(title: str, cells: NDArray[np.float64]) -> HeatMap:
+    """Of (height, width, colours), each 0..1."""
+    lines, columns = (tuple("" for _ in range(n)) for n in cells.shape[:2])
+    inks: tuple[tuple[str, ...], ...] = ()
+    if cells.shape[2] == 3:
+        inks = tuple(tuple(f"#{bytes(pixel).hex()}" for pixel in row) for row in np.round(cells * 255).astype(np.uint8))
+    return HeatMap(title, lines, columns, _weights(cells.mean(2)), inks)
 
 
 def _lines(task: Autoencoding, both: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> tuple[HeatMap, ...]:

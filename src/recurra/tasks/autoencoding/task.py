@@ -28,6 +28,7 @@ from recurra.models.rebuilding import Rebuilding
 from recurra.report import Chart, HeatMap
 from recurra.tasks.autoencoding.baselines import compared
 from recurra.tasks.autoencoding.bounds import Bound, bound_scores
+from recurra.tasks.autoencoding.code_map import code_map
 from recurra.tasks.autoencoding.coder import RowCoder
 from recurra.tasks.autoencoding.series import curves, series_compared, stacked
 from recurra.tasks.autoencoding.statistics import Statistics
@@ -393,8 +394,9 @@ class Autoencoding(SeriesTask):
     # -- for reports -----------------------------------------------------------------------------------------------
 
     def charts(self, outputs: Sequence[Rebuilt], examples: Sequence[AnyExample]) -> tuple[Chart, ...]:
-        """Some rows of several steps, with what is said of them."""
-        return curves(self, outputs, examples) if self.statistics.steps > 1 else ()
+        """Where codes lie; and some rows of several steps, with what is said of them."""
+        shown = curves(self, outputs, examples) if self.statistics.steps > 1 else ()
+        return (*code_map(outputs, examples), *shown)
 
     def tables(self, outputs: Sequence[Rebuilt], examples: Sequence[AnyExample]) -> tuple[Table, ...]:
         """What the scores are, and the worst rows."""
