@@ -97,6 +97,19 @@ TransformerLayer encoder_layer(long d, const Addresses& addresses, const Sizes& 
     return made;
 }
 
+// Packs weights, which are not read again where they lie.
+void pack(const TransformerEngine& engine, const std::vector<Linear*>& all, std::optional<Memory>& memory) {
+    std::size_t bytes = 0;
+    for (const Linear* one : all) bytes += engine.packed_bytes(*one);
+    memory.emplace(bytes);  // of the pool, since the next search wants as much
+    char* to = memory->at();
+    for (Linear* one : all) {
+        engine.pack(*one, to);
+        to += engine.packed_bytes(*one);
+        one->weight = one->bias = nullptr;
+    }
+}
+
 // A decoder whose weights are packed, for one step after another. The norms' numbers are read where they are.
 class DecoderPlan {
 public:
@@ -109,7 +122,10 @@ public:
         job_.norm = norm(ends, 2, sizes.at(3), eps.at(layers.size()).at(0));
         job_.output = linear(ends, 0, job_.d, job_.vocabulary);
         job_.num_layers = static_cast<long>(layers_.size());
-        pack();
+        std::vector<Linear*> all{&job_.output};
+        for (TransformerLayer& layer : layers_)
+            for (Linear* one : {&layer.projection, &layer.out, &layer.query, &layer.across, &layer.first, &layer.second}) all.push_back(one);
+        pack(engine_, all, memory_);
     }
 
     // sizes: rows, step, room, threads, best. addresses: tokens, table, place, turn, held, source, places, log_probs, tokens that are
@@ -148,21 +164,49 @@ private:
     std::vector<TransformerLayer> layers_;
     std::optional<Memory> memory_;
     DecoderJob job_{};
+};
 
-    void pack() {
-        std::vector<Linear*> all{&job_.output};
+// A causal encoder whose weights are packed, for one step after another. The norms' numbers are read where they are.
+class EncoderPlan {
+public:
+    // sizes: d, heads, window, kind of the last norm. last: weight and bias of that norm.
+    EncoderPlan(const std::string& isa, const Sizes& sizes, const std::vector<Addresses>& layers, const std::vector<Sizes>& options,
+                const std::vector<std::vector<float>>& eps, const Addresses& last)
+        : engine_(engine_of(isa)) {
+        job_.d = sizes.at(0), job_.heads = sizes.at(1), job_.window = sizes.at(2);
+        for (std::size_t k = 0; k < layers.size(); ++k) layers_.push_back(encoder_layer(job_.d, layers[k], options.at(k), eps.at(k)));
+        job_.norm = norm(last, 0, sizes.at(3), eps.at(layers.size()).at(0));
+        job_.num_layers = static_cast<long>(layers_.size());
+        std::vector<Linear*> all;
         for (TransformerLayer& layer : layers_)
-            for (Linear* one : {&layer.projection, &layer.out, &layer.query, &layer.across, &layer.first, &layer.second}) all.push_back(one);
-        std::size_t bytes = 0;
-        for (const Linear* one : all) bytes += engine_.packed_bytes(*one);
-        memory_.emplace(bytes);  // of the pool, since the next search wants as much
-        char* to = memory_->at();
-        for (Linear* one : all) {
-            engine_.pack(*one, to);
-            to += engine_.packed_bytes(*one);
-            one->weight = one->bias = nullptr;
-        }
+            for (Linear* one : {&layer.projection, &layer.out, &layer.first, &layer.second}) all.push_back(one);
+        pack(engine_, all, memory_);
     }
+
+    // sizes: rows, threads. addresses: x, seen, turns, then of each layer keys and values before, and those behind.
+    void step(const Sizes& sizes, const Addresses& addresses) const {
+        EncoderStepJob job = job_;
+        job.layers = layers_.data();
+        job.rows = sizes.at(0), job.threads = team(sizes.at(1));
+        job.x = at<float>(addresses.at(0)), job.seen = at<const std::int64_t>(addresses.at(1)), job.turns = at<const float>(addresses.at(2));
+        std::vector<KeptKeys> kept;
+        for (std::size_t k = 3; k < 3 + 4 * layers_.size(); k += 4)
+            kept.push_back({at<const float>(addresses.at(k)), at<const float>(addresses.at(k + 1)), at<float>(addresses.at(k + 2)),
+                            at<float>(addresses.at(k + 3))});
+        job.kept = kept.data();
+        const nb::gil_scoped_release other_threads;
+        const Memory scratch(static_cast<std::size_t>(engine_.encoder_step_bytes(job)));
+        job.scratch = scratch.at();
+        engine_.encoder_step(job);
+    }
+
+    std::size_t bytes() const { return memory_->bytes(); }
+
+private:
+    const TransformerEngine& engine_;
+    std::vector<TransformerLayer> layers_;
+    std::optional<Memory> memory_;
+    EncoderStepJob job_{};
 };
 
 // sizes: rows, d, heads, sequences, causal, window, kind of the last norm, threads. addresses: x, spans, turns, steps, weight and bias
@@ -194,5 +238,11 @@ void bind_transformer(nb::module_& m) {
              "isa"_a, "sizes"_a, "layers"_a, "options"_a, "eps"_a, "ends"_a)
         .def_prop_ro("nbytes", &DecoderPlan::bytes)
         .def("step", &DecoderPlan::step, "sizes"_a, "scale"_a, "addresses"_a);
+    nb::class_<EncoderPlan>(m, "EncoderPlan")
+        .def(nb::init<const std::string&, const Sizes&, const std::vector<Addresses>&, const std::vector<Sizes>&,
+                      const std::vector<std::vector<float>>&, const Addresses&>(),
+             "isa"_a, "sizes"_a, "layers"_a, "options"_a, "eps"_a, "last"_a)
+        .def_prop_ro("nbytes", &EncoderPlan::bytes)
+        .def("step", &EncoderPlan::step, "sizes"_a, "addresses"_a);
     m.def("encode", &encode, "isa"_a, "sizes"_a, "layers"_a, "options"_a, "eps"_a, "addresses"_a);
 }

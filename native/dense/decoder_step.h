@@ -48,10 +48,14 @@ public:
     Query(long heads, long size, long count, float* scores, const Where& at)
         : heads_(heads), size_(size), count_(count), scores_(scores), at_(at) {}
 
-    void attend(const float* q, const float* keys, const float* values, float scale, float* out) const {
+    // turns: cosines and sines (size,) of each distance, the last key's first; null: nothing is turned.
+    void attend(const float* q, const float* keys, const float* values, float scale, float* out, const float* turns = nullptr) const {
         for (long h = 0; h < heads_; ++h) {
             const long first = h * size_;
-            if (size_ % VL == 0)
+            if (turns)
+                for (long s = 0; s < count_; ++s)
+                    scores_[s] = scale * turned_dot(q + first, keys + first + at_(s), turns + (count_ - 1 - s) * size_);
+            else if (size_ % VL == 0)
                 score_vectors(q + first, keys + first, scale);
             else
                 for (long s = 0; s < count_; ++s) scores_[s] = scale * dot(q + first, keys + first + at_(s), size_);
@@ -65,6 +69,22 @@ private:
     const long heads_, size_, count_;
     float* const scores_;
     const Where& at_;
+
+    // Of a query and a key that stand as far apart as `turn` says: only the distance counts of where both are
+    // (Su et al. 2021, arXiv:2104.09864, equation 16).
+    float turned_dot(const float* q, const float* key, const float* turn) const {
+        const long half = size_ / 2;
+        V sum{};
+        long i = 0;
+        for (; i + VL <= half; i += VL) {
+            const V a = load(q + i), b = load(q + half + i), c = load(key + i), d = load(key + half + i);
+            sum += load(turn + i) * (a * c + b * d) + load(turn + half + i) * (a * d - b * c);
+        }
+        float total = lane_sum(sum);
+        for (; i < half; ++i)
+            total += turn[i] * (q[i] * key[i] + q[half + i] * key[half + i]) + turn[half + i] * (q[i] * key[half + i] - q[half + i] * key[i]);
+        return total;
+    }
 
     // As many keys as a vector has lanes: their sums side by side, which are then added lane by lane as `lane_sum` does.
     void score_vectors(const float* q, const float* keys, float scale) const {

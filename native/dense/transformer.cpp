@@ -1,6 +1,7 @@
 // Layers of a Transformer for one instruction set: compiled once for each, like linear.cpp.
 #include "decoder_step.h"
 #include "encoder_rows.h"
+#include "encoder_step.h"
 
 #define RECURRA_NAME_(isa) transformer_##isa
 #define RECURRA_NAME(isa) RECURRA_NAME_(isa)
@@ -16,5 +17,7 @@ extern const TransformerEngine RECURRA_NAME(RECURRA_ISA) = {
     RECURRA_ISA::transformer::step,
     RECURRA_ISA::transformer::encoder_bytes,
     RECURRA_ISA::transformer::encode,
+    RECURRA_ISA::transformer::encoder_step_bytes,
+    RECURRA_ISA::transformer::encoder_step,
 };
 }  // namespace recurra

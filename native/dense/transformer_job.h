@@ -1,4 +1,4 @@
-// Layers of a Transformer as plain pointers: a decoder's step, and an encoder's rows. Filled in by bind/transformer.cpp.
+// Layers of a Transformer as plain pointers: a decoder's step, an encoder's rows, and its step. Filled in by bind/transformer.cpp.
 #pragma once
 
 #include <cstdint>
@@ -83,6 +83,26 @@ struct EncoderJob {
     char* scratch;
 };
 
+// Keys and values of one layer (rows, window, d), the latest last: those before a step, null where there are none, and behind it.
+struct KeptKeys {
+    const float *old_keys, *old_values;
+    float *keys, *values;
+};
+
+// One step of rows through a causal encoder, in place.
+struct EncoderStepJob {
+    const TransformerLayer* layers;
+    const KeptKeys* kept;  // (num_layers,)
+    long num_layers, d, heads;
+    Norm norm;
+    int threads;
+    long rows, window;         // a step sees so many, itself among them
+    float* x;                  // (rows, d)
+    const std::int64_t* seen;  // (rows,): how many steps there have been
+    const float* turns;        // (window, size) cosines and sines of distances, for rotary positions, or null
+    char* scratch;
+};
+
 struct TransformerEngine {
     const char* isa;
     long (*packed_bytes)(const Linear&);
@@ -91,6 +111,8 @@ struct TransformerEngine {
     void (*step)(const DecoderJob&);
     long (*encoder_bytes)(const EncoderJob&);
     void (*encode)(const EncoderJob&);
+    long (*encoder_step_bytes)(const EncoderStepJob&);
+    void (*encoder_step)(const EncoderStepJob&);
 };
 
 extern const TransformerEngine transformer_portable;

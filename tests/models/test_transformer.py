@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,83 @@ def test_on_the_engine_pieces_and_steps_have_the_bits_of_the_whole(positions: st
     for t in range(41):
         said, states = step(x[t], states)
         assert torch.equal(said, whole.outputs[t])
+
+
+@pytest.mark.skipif(not cpu.available(), reason="this installation has no native engine")
+@pytest.mark.parametrize("positions", ["none", "sinusoid", "learned", "rotary"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"norm_first": False, "activation": "relu"},
+        {"norm": "rms", "activation": "swiglu", "feed_forward_size": 21},
+        {"hidden_size": 96, "num_heads": 1, "activation": "geglu"},
+    ],
+    ids=str,
+)
+def test_packed_steps_say_what_float64_says_of_the_whole(
+    positions: str, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The window, 13, is shorter than the sequence; the second row begins after six steps of the first."""
+    model = made(**{"causal": True, "window": 13, "positions": positions} | options)
+    x = torch.randn(40, 2, 6)
+    exact = copy.deepcopy(model).double()
+    whole = [exact(x[first:, n : n + 1].double(), torch.tensor([40 - first]), {}) for n, first in ((0, 0), (1, 6))]
+    with torch.no_grad():
+        step = model.incremental()
+        monkeypatch.setattr(model, "forward", None)  # no step is one of the readable path
+        alone: dict[str, torch.Tensor] = {}
+        for t in range(6):
+            said, alone = step(x[t, :1], alone)
+            torch.testing.assert_close(said.double(), whole[0].outputs[t], atol=2e-5, rtol=1e-4)
+        states = {name: torch.cat([state, torch.zeros_like(state)]) for name, state in alone.items()}
+        for t in range(6, 40):
+            said, states = step(x[t], states)
+            first, alone = step(x[t, :1], alone)
+            assert torch.equal(first, said[:1])
+            for n, began in ((0, 0), (1, 6)):
+                torch.testing.assert_close(said[n].double(), whole[n].outputs[t - began, 0], atol=2e-5, rtol=1e-4)
+    for name, state in states.items():
+        for n in range(2):
+            torch.testing.assert_close(state[n].double(), whole[n].states[name][0], atol=2e-5, rtol=1e-4)
+
+
+@pytest.mark.skipif(not cpu.available(), reason="this installation has no native engine")
+def test_packed_steps_have_the_same_bits_for_any_number_of_threads_and_leave_what_they_read() -> None:
+    model = made(hidden_size=256, causal=True, window=4, positions="rotary", feed_forward_size=2048)
+    x, threads = torch.randn(5, 9, 6), torch.get_num_threads()
+    found = []
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            with torch.no_grad():
+                step, states = model.incremental(), {}
+                for t in range(5):
+                    before = {name: state.clone() for name, state in states.items()}
+                    said, after = step(x[t], states)
+                    assert all(torch.equal(states[name], before[name]) for name in before)
+                    states = after
+            found.append([said, *states.values()])
+    finally:
+        torch.set_num_threads(threads)
+    assert all(map(torch.equal, *found))
+
+
+@pytest.mark.skipif(not cpu.available(), reason="this installation has no native engine")
+def test_steps_of_what_native_code_does_not_know_take_the_readable_path() -> None:
+    model, x = made(causal=True, window=4), torch.randn(3, 2, 6)
+    seen = []
+    model.blocks[0].register_forward_hook(lambda *_: seen.append(1))
+    with torch.no_grad():
+        step, states = model.incremental(), {}
+        for t in range(3):
+            said, states = step(x[t], states)
+    torch.testing.assert_close(said, model(x, torch.tensor([3, 3]), {}).summary)
+    model = made(causal=True, window=4)
+    with torch.no_grad():
+        step = model.incremental()
+    said, _ = step(x[0].requires_grad_(), {})  # gradients are asked for after all
+    assert said.requires_grad
 
 
 def test_a_causal_step_knows_of_no_later_one_and_of_none_beyond_its_window() -> None:

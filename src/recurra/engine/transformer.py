@@ -1,6 +1,6 @@
-"""Layers of a Transformer in one native call, float32 on the CPU: an encoder's rows, and each step of a decoder.
+"""Layers of a Transformer in one native call, float32 on the CPU: an encoder's rows, and each step of either.
 
-A decoder's weights are packed before its first step; an encoder's are read where they are, in each call. A row has the
+Weights are packed before a first step; those of an encoder's rows are read where they are, in each call. A row has the
 same bits alone and among others, for any number of threads. Beside the readable path, layer by layer in torch's
 functions, results differ by rounding.
 """
@@ -246,6 +246,52 @@ class DecoderPlan:
         self._native.step([B, steps, rows.room, threads, k], self.scale, addresses)
 
 
+class EncoderPlan:
+    """A causal encoder's weights, packed, for one step after another; later changes of the matrices are not seen.
+
+    norm: behind the last layer      window: steps that a step sees, itself among them
+    The caller has asked `can_step`, and each layer whether it fits d: sizes are not looked at here.
+    """
+
+    def __init__(
+        self, layers: Sequence[EncoderLayerNumbers], norm: NormNumbers, *, num_heads: int, window: int
+    ) -> None:
+        self.size, self.window = layers[0].out.weight.shape[0], window
+        # Norms are read where they are: held, since a model that goes to another type or device lets go of its memory.
+        self._norms = [[n.held() for n in one.norms] for one in layers] + [[norm.held()]]
+        matrices = [[one.in_order() for one in layer.linears] for layer in layers]
+        places = [_addresses(found) + _addresses(norms) for found, norms in zip(matrices, self._norms, strict=False)]
+        eps = [[one.eps for one in norms] for norms in self._norms]
+        sizes, options = [self.size, num_heads, window, NORMS.index(norm.kind)], [one.options for one in layers]
+        last = self._norms[-1][0].addresses
+        self._native = cpu._native.EncoderPlan(cpu.instruction_set(), sizes, places, options, eps, last)
+        self._numbers = sum(one.weight.numel() for each in matrices for one in each)
+
+    @property
+    def nbytes(self) -> int:
+        """Of the packed weights."""
+        return int(self._native.nbytes)
+
+    def step(
+        self, x: Tensor, seen: Tensor, before: Sequence[Sequence[Tensor | None]], turns: Tensor | None
+    ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+        """What is said of x (N, d), and keys and values (N, window, d) of each layer, the latest last.
+
+        seen: (N,) int64, steps that there have been      before: keys and values of each layer; None: no steps
+        turns: (window, d / heads) cosines and sines of distances, for rotary positions
+        """
+        x = in_order(x.detach()).clone()
+        N, shape = len(x), (len(x), self.window, self.size)
+        kept = [(x.new_empty(shape), x.new_empty(shape)) for _ in before]
+        old = [[None if one is None else in_order(one.detach()) for one in pair] for pair in before]
+        threads = torch.get_num_threads() if 2 * N * self._numbers >= cpu.SMALLEST_SHARED_CALL else 1
+        addresses = [address(t) for t in (x, seen, turns)]
+        for pair, new in zip(old, kept, strict=True):
+            addresses += [address(t) for t in (*pair, *new)]
+        self._native.step([N, threads], addresses)
+        return x, kept
+
+
 def encode(
     x: Tensor,
     layers: Sequence[EncoderLayerNumbers],
@@ -292,7 +338,7 @@ def can_run(tensors: Sequence[Tensor]) -> bool:
 
 def can_step(tensors: Sequence[Tensor]) -> bool:
     """Whether a plan can be made of such weights: as `can_run`, and where no gradient is asked for at all."""
-    return not torch.is_grad_enabled() and can_run(tensors)
+    return not torch.is_grad_enabled() and can_run(tensors) and hasattr(cpu._native, "EncoderPlan")
 
 
 def _is_plain(t: Tensor) -> bool:

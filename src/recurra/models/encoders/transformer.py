@@ -19,6 +19,7 @@ from recurra.nn.transformer import Rows, TransformerEncoderLayer
 from recurra.nn.transformer.attention import Cache
 from recurra.nn.transformer.layers import NORMS
 from recurra.nn.transformer.positions import Places, unused_positions
+from recurra.nn.transformer.steps import PackedSteps
 from recurra.nn.transformer.whole import through
 
 
@@ -31,7 +32,8 @@ class Transformer(nn.Module):
     Nothing is computed for padding, and a row has the same bits alone and in any batch. The summary is the last step
     of a causal one, else the mean of all: of steps that see everything no single one is the whole.
     causal: it may come piece by piece: the keys and values of the last `window` steps are its state, "k_l0", "v_l0",
-    and "steps_l0", how many steps there have been.
+    and "steps_l0", how many steps there have been. Pieces have the bits of the whole; the steps of `incremental`, made
+    without gradients, are one native call each and differ by rounding.
     Raises ConfigError for options that cannot take effect.
     """
 
@@ -141,11 +143,31 @@ class Transformer(nn.Module):
         if not self.causal:
             raise ConfigError(self.cannot_stream())
 
+        packed = None if self.training else PackedSteps.of(self.blocks, self.norm, self.window)
+
         def step(x: Tensor, states: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+            if packed is not None and packed.takes(x, states):
+                return self._packed_step(packed, x, states)
             found = self(x.unsqueeze(0), torch.ones(len(x), dtype=torch.int64, device=x.device), states)
             return found.summary, dict(found.states)
 
         return step
+
+    def _packed_step(
+        self, packed: PackedSteps, x: Tensor, states: Mapping[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        counts = states["steps_l0"] if "steps_l0" in states else x.new_zeros(len(x), 1)
+        seen = counts[:, 0].to(torch.int64)
+        shape = (len(x), self.window, self.output_size)
+        before = [
+            [None if (one := states.get(f"{name}_l{k}")) is None else one.view(shape) for name in "kv"]
+            for k in range(len(self.blocks))
+        ]
+        said, kept = packed.step(self.places(self.project(x), seen), seen, before)
+        after = {
+            f"{name}_l{k}": one.flatten(1) for k, pair in enumerate(kept) for name, one in zip("kv", pair, strict=True)
+        }
+        return said, after | {"steps_l0": counts + 1}
 
     def ends(self) -> Ends:
         return Ends({}, 0, self.output_size)
