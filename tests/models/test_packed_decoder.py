@@ -22,7 +22,7 @@ from recurra.models import EncoderDecoder
 from recurra.models.decoders.attending import AttendingDecoder, AttendingState
 from recurra.nn import SteadyLinear
 from recurra.nn.transformer.cache import KeyValueCache
-from recurra.tasks.translation.search import _Speaker
+from recurra.tasks.translation.search import Speaker
 
 pytestmark = pytest.mark.skipif(not cpu.available(), reason="this installation has no native engine")
 SOURCES = ([5, 6, 7, 8, 4, 9, 10, 11, 4, 4, 5, 6, 7, 8, 9, 5, 5, 6], [9, 4], [], [6, 6, 6])
@@ -268,8 +268,8 @@ def test_padding_and_starts_are_never_said() -> None:
     model = made()
     with torch.no_grad():
         decoder_of(model).output.bias[torch.tensor([PAD, BOS])] = 50.0
-        told = _Speaker(model).best(torch.tensor([2] * 4), begun(model), 3)
-        said, _ = _Speaker(model).step(torch.tensor([2] * 4), begun(model))
+        told = Speaker(model).best(torch.tensor([2] * 4), begun(model), 3)
+        said, _ = Speaker(model).step(torch.tensor([2] * 4), begun(model))
     assert told is not None
     assert torch.equal(told[1], said.topk(3, 1).indices)
     assert torch.equal(told[0], said.topk(3, 1).values)
