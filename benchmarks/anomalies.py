@@ -1,6 +1,7 @@
 """Anomaly detection: scores of NAB beside detectors without a network, agreement with published packages, and speed.
 
     python benchmarks/anomalies.py nab DATA        DATA: the folder of combined_windows.json and nab_data.tar.gz
+    python benchmarks/anomalies.py nab DATA --autoencoder --epochs 30 --windows 256    a sequence autoencoder
     python benchmarks/anomalies.py agree FOLDER    FOLDER: TSB_AD/evaluation, affiliation and prts of their repositories
     python benchmarks/anomalies.py speed           a million points, on one core
 
@@ -90,8 +91,34 @@ def nab(folder: Path) -> Iterator[Labelled]:
             yield Labelled(name, np.array([float(row[1]) for row in rows]), labels, clean)
 
 
+def autoencoder(one: Labelled, file: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """A GRU that reads windows and one that writes them, the same for all series."""
+    length = min(args.window, one.clean // 3)
+    layout = {"name": "windows", "length": length, "stride": max(1, one.clean // args.windows)}
+    gru = {"name": "recurrent", "cell": "gru", "hidden_size": args.hidden}
+    return {
+        "task": {"name": "autoencoding", "values": "value", "code_size": args.code},
+        "data": {"train": str(file), "layout": layout, "split": {"name": "ordered", "dev": 0.1, "test": 0}},
+        "model": {"encoder": gru, "decoder": {"name": "recurrent", "reverse": True}},
+        "training": training(args),
+    }
+
+
+def training(args: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "epochs": args.epochs,
+        "batch_rows": 32,
+        "seed": args.seed,
+        "report": "scores",
+        "optimizer": {"name": "adam", "lr": 0.005},
+        "schedule": {"name": "cosine", "warmup": 0.05},
+    }
+
+
 def config(one: Labelled, file: Path, args: argparse.Namespace) -> dict[str, Any]:
     """A forecaster with a GRU, the same for all series."""
+    if args.autoencoder:
+        return autoencoder(one, file, args)
     context = min(args.context, one.clean // 3)
     repeats = period(one.values[: one.clean])
     lags = [repeats] if args.lag and repeats < one.clean // 3 else []
@@ -113,14 +140,7 @@ def config(one: Labelled, file: Path, args: argparse.Namespace) -> dict[str, Any
             "split": {"name": "time", "dev": 1, "test": 0},
         },
         "model": {"encoder": {"name": "recurrent", "cell": "gru", "hidden_size": args.hidden}},
-        "training": {
-            "epochs": args.epochs,
-            "batch_rows": 32,
-            "seed": args.seed,
-            "report": "scores",
-            "optimizer": {"name": "adam", "lr": 0.005},
-            "schedule": {"name": "cosine", "warmup": 0.05},
-        },
+        "training": training(args),
     }
 
 
@@ -169,7 +189,7 @@ def of_run(one: Labelled, args: argparse.Namespace) -> Floats:
         write_series(folder / "all.csv", one.values)
         with contextlib.redirect_stderr(io.StringIO()):
             api.train(config(one, folder / "clean.csv", args), out=folder / "run", device="cpu")
-        found = detect(folder / "run", folder / "all.csv", options=DetectOptions(stride=1))
+        found = detect(folder / "run", folder / "all.csv", options=DetectOptions(stride=args.stride))
         return found.series[0].scores
 
 
@@ -288,7 +308,12 @@ def main() -> None:
         command.add_argument("--windows", type=int, default=512)
         command.add_argument("--smooth", type=int, default=100)
         command.add_argument("--window", type=int, default=100)
+        command.add_argument(
+            "--autoencoder", action="store_true", help="a sequence autoencoder in place of a forecaster"
+        )
+        command.add_argument("--code", type=int, default=8, help="numbers of a window, of the autoencoder")
         command.add_argument("--lag", action="store_true", help="read the value a period before, beside each step")
+        command.add_argument("--stride", type=int, default=None, help="steps from window to window; a quarter of one")
         command.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     args.run(args)

@@ -50,6 +50,7 @@ def test_the_page_on_tasks_names_each_capability_with_its_members(name: str) -> 
 
 HAS = {
     Autoencoding: "Codes DecodesInCollate DrawsCharts DrawsMaps Exports KeepsExamples MeasuresLoss ReadsInPieces "
+    "ScoresSteps "
     "TriedWith ValidatesFaster",
     AutoencodingConfig: "ChoosesBySize KeepsRows ReadsOnce ReadsSteps",
     TextAutoencoding: "Embeds ValidatesFaster WritesSamples",

@@ -240,9 +240,8 @@ class RunSource:
 
     def fitted(self, clean: Sequence[WatchedSeries]) -> FittedRun:
         bare = self._with(np.ones((1, 1)))
-        if not any(bare.how.count(len(one.values)) for one in clean):
-            lead = bare.how.lead
-            raise DataError(f"clean data: no series has more than the {lead} steps that a first score needs before it.")
+        if not any(len(one.values) >= bare.needed for one in clean):
+            raise DataError(f"clean data: no series has the {bare.needed:,} steps that a first score needs.")
         return replace(bare, usual=bare.usual_errors(clean))
 
     def under(self, options: DetectOptions) -> RunSource:
@@ -253,11 +252,15 @@ class RunSource:
 
     def _with(self, usual: Floats) -> FittedRun:
         lead, span = self.task.judged
-        stride = self.options.stride or (1 if self.task.whole else max(1, span // 4))
+        stride = self.options.stride or (1 if self.options.causal else max(1, span // 4))
+        if self.options.causal and stride > 1:
+            raise ConfigError(
+                f"causal: scores the last step of each window, so stride is 1, not {stride}; leave it out."
+            )
         if stride > span:
             raise ConfigError(f"stride: a window judges {span} steps, and {stride} would leave some out; take {span}.")
         digest = digest_of(_digest_of_run(self.run), stride, self.options.causal)
-        return FittedRun(self, Windows(lead, span, stride, self.task.whole), usual, digest)
+        return FittedRun(self, Windows(lead, span, stride, self.task.whole and stride == 1), usual, digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +287,7 @@ class FittedRun:
     def usual_errors(self, clean: Sequence[WatchedSeries]) -> Floats:
         """(span, D) means over clean windows; 1 where clean data is never off, as of a constant."""
         total, count = np.zeros(1), np.zeros(1)
-        for one in clean:
+        for one in (one for one in clean if len(one.values) >= self.needed):
             for part in self._parts(one):
                 there = ~np.isnan(part)
                 total = total + np.where(there, part, 0.0).sum(0)
@@ -312,9 +315,14 @@ class FittedRun:
             behind = starts[:, None] + np.arange(self.how.span) >= len(series.values)
             yield np.where(behind[..., None], np.nan, errors)
 
+    @property
+    def needed(self) -> int:
+        """Steps of the shortest series that can be scored."""
+        return self.how.lead + (self.how.span if self.source.task.whole else 1)
+
     def refuse_short(self, series: WatchedSeries) -> None:
-        if not self.how.count(len(series.values)):
-            raise _too_short(series, self.how.lead + 1, "a run with a shorter context reads less")
+        if len(series.values) < self.needed:
+            raise _too_short(series, self.needed, "a run with a shorter context, or shorter rows, reads less")
 
 
 def _mean_of_columns(part: Floats) -> Floats:
@@ -366,7 +374,7 @@ def _records(settings: Settings, file: Path | Iterable[Row], also: Sequence[str]
         rows = read(file, format=data.format, **data.reading, fields=fields)
     else:
         rows = records_of(file, settings.plan.inputs[0].name)
-    return laid_out(rows, settings, StopAtBadRow(), also)
+    return laid_out(rows, settings, StopAtBadRow(), also, whole=True)
 
 
 def _digest_of_run(run: OpenRun) -> bytes:

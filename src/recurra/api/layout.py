@@ -9,7 +9,7 @@ from recurra.base.contracts import Record
 from recurra.base.errors import DataError
 from recurra.config import build
 from recurra.data.formats import BadRows
-from recurra.data.layouts import LAYOUTS, Layout
+from recurra.data.layouts import LAYOUTS, Layout, Windows
 from recurra.tasks import ReadsSteps
 
 
@@ -29,10 +29,15 @@ def fields_for(settings: Settings, fields: Sequence[str]) -> tuple[str, ...]:
 
 
 def laid_out(
-    rows: Iterable[Record], settings: Settings, bad_rows: BadRows, also: Sequence[str] = ()
+    rows: Iterable[Record], settings: Settings, bad_rows: BadRows, also: Sequence[str] = (), *, whole: bool = False
 ) -> Iterator[Record]:
-    """The records of rows; what makes none is refused as `bad_rows` says. also: other columns with a value a step"""
+    """The records of rows; what makes none is refused as `bad_rows` says. also: other columns with a value a step
+
+    whole: series that a layout cuts into windows stay whole
+    """
     layout = layout_of(settings)
+    if whole and isinstance(layout, Windows):
+        layout = layout.whole
     if layout is None:
         yield from rows
         return

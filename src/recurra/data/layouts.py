@@ -1,4 +1,4 @@
-"""How rows of a file make records: each its own, many of them one (long form), or every column one (wide form).
+"""How rows of a file make records: each its own, many of them one (long form), every column one (wide form).
 
 long   id  time  x          {id: a, time: [1, 2], x: [.1, .3]}
        a   1     .1    ->   {id: b, ...}
@@ -7,6 +7,10 @@ long   id  time  x          {id: a, time: [1, 2], x: [.1, .3]}
 wide   time  a   b          {series: a, time: [1, 2], value: [.1, .3]}
        1     .1  .7    ->   {series: b, time: [1, 2], value: [.7, .8]}
        2     .3  .8
+
+windows  x           {x: [.1, .2]}
+         .1    ->    {x: [.3, .4]}
+         .2 ...
 """
 
 from __future__ import annotations
@@ -171,12 +175,96 @@ class Wide:
             yield Record(fields, first.origin, origins)
 
 
+class OneSeries:
+    """All rows of a file are one record, in the order of `time`."""
+
+    def __init__(self, time: str | None) -> None:
+        self.time = time
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return () if self.time is None else (self.time,)
+
+    def made(self, names: Collection[str]) -> set[str]:
+        """None."""
+        return set()
+
+    def records(
+        self, rows: Iterable[Record], steps: Collection[str], once: Collection[str]
+    ) -> Iterator[Record | DataError]:
+        found = list(rows)
+        try:
+            found = found if self.time is None or not found else _ordered(found, self.time, "the file")
+        except DataError as problem:
+            yield problem
+            return
+        if found:
+            listed = [name for name in found[0].fields if any(spelt(one, (name,)) for one in (*steps, *self.columns))]
+            fields = {name: [row.fields.get(name) for row in found] for name in listed}
+            yield Record(fields, found[0].origin, tuple(row.origin for row in found))
+
+
+class Windows:
+    """Rows of a series that follow one another, so many at a time: a record for each window.
+
+    whole: the layout that makes records of whole series, before they are cut
+    Windows that have rows in common are alike: data.split: ordered keeps those of one place out of another split.
+    """
+
+    def __init__(
+        self,
+        *,
+        length: Annotated[int, Opt("rows of a window", ge=2, le=1_000_000)],
+        stride: Annotated[int | None, Opt("rows from window to window; null: as many as one has", ge=1)] = None,
+        id: Annotated[
+            str | tuple[str, ...] | None,
+            Opt("column whose value rows of one series share; null: all are one", named=True),
+        ] = None,
+        time: Annotated[
+            str | None, Opt("column that orders the rows of a series: numbers or stamps; null: as the file has them")
+        ] = None,
+    ) -> None:
+        self.length, self.stride, self.time = length, stride or length, time
+        self.whole: Layout = OneSeries(time) if id is None else Long(id=id, time=time)
+        if self.stride > length:
+            raise ConfigError(f"stride: is {stride}, and windows of {length} rows would leave some out; take {length}.")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return self.whole.columns
+
+    def made(self, names: Collection[str]) -> set[str]:
+        """None."""
+        return set()
+
+    def records(
+        self, rows: Iterable[Record], steps: Collection[str], once: Collection[str]
+    ) -> Iterator[Record | DataError]:
+        listed = (*steps, *(() if self.time is None else (self.time,)))
+        for one in self.whole.records(rows, steps, once):
+            if isinstance(one, DataError):
+                yield one
+            elif len(one.steps) < self.length:
+                said = f"a series of {len(one.steps):,} rows, and a window has {self.length:,}; set a shorter length."
+                yield DataError(f"{one.origin}: data.layout: {said}")
+            else:
+                yield from self._cut(one, listed)
+
+    def _cut(self, one: Record, listed: Collection[str]) -> Iterator[Record]:
+        several = {name for name in one.fields if any(spelt(other, (name,)) for other in listed)}
+        for start in range(0, len(one.steps) - self.length + 1, self.stride):
+            part = slice(start, start + self.length)
+            fields = {name: value[part] if name in several else value for name, value in one.fields.items()}
+            yield Record(fields, one.steps[start], one.steps[part])
+
+
 # Both are told apart from None, which rows can have in common.
 _SEVERAL: Any = object()
 
 LAYOUTS: Registry[Callable[..., Layout]] = Registry("layout", "recurra.layouts")
 LAYOUTS.add("long", Long)
 LAYOUTS.add("wide", Wide)
+LAYOUTS.add("windows", Windows)
 
 
 def _ordered(rows: list[Record], column: str, what: str) -> list[Record]:

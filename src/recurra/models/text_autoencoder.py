@@ -60,8 +60,14 @@ class TextAutoencoder(nn.Module):
             widths = (self.inputs.output_size,)
         problems.of_every(widths, lambda width: self._make_above(width, encoder, latent, sizes))
         with problems.collected(), located(decoder):
-            self.decoder = options.make(table, Ends({}, 0, self.code_size))
+            self.decoder = options.make(table, self._ends())
         problems.raise_all()
+
+    def _ends(self) -> Ends:
+        """What the decoder starts with: the code, and no state; what its options leave open is the encoder's."""
+        encoder = getattr(self, "encoder", None)  # None where it was refused
+        like = Ends({}, 0, 0) if encoder is None else encoder.ends()
+        return Ends({}, like.layers, self.code_size, cell=like.cell, hidden_size=like.hidden_size)
 
     def _make_above(self, width: int, encoder: Component, latent: Component, sizes: Sizes) -> None:
         self.encoder = build(encoder, ENCODERS, width)

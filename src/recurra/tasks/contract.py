@@ -613,7 +613,7 @@ class ScoresSteps(Capability, Protocol):
     """What a task has besides whose models tell how well steps of a series fit what they have learned (`detect`).
 
     judged: steps that a window reads before those that it judges, and how many it judges
-    whole: whether a window needs all of its steps; one that does not may reach past the end of a series
+    whole: whether a window needs all of its steps; one that reaches past the end of a series then reads steps before it
     """
 
     @property

@@ -33,7 +33,9 @@ from recurra.tasks.autoencoding.coder import RowCoder
 from recurra.tasks.autoencoding.series import curves, series_compared, stacked
 from recurra.tasks.autoencoding.statistics import Statistics
 from recurra.tasks.autoencoding.tables import reconstruction_tables, side_by_side
+from recurra.tasks.autoencoding.watching import steps_of_window, watched_series, window_errors
 from recurra.tasks.bucketing import BucketSampler
+from recurra.tasks.contract import WatchedSeries
 from recurra.tasks.drawn import DrawnSampler
 from recurra.tasks.series_reader import SeriesReader
 from recurra.tasks.series_task import NOTE, AnyExample, Readable, SeriesExample, SeriesTask
@@ -390,6 +392,28 @@ class Autoencoding(SeriesTask):
     def streamed(self, outputs: Mapping[str, torch.Tensor] | None) -> dict[str, Any]:
         """Never asked for: `predictor` refuses before."""
         raise ConfigError("a code stands for the whole row, so nothing is said of a part of it.")
+
+    # -- for detect ------------------------------------------------------------------------------------------------
+
+    @property
+    def judged(self) -> tuple[int, int]:
+        """A window is judged from its first step on, and is as long as rows of training."""
+        return 0, steps_of_window(self)
+
+    @property
+    def whole(self) -> bool:
+        """A code stands for a whole window."""
+        return True
+
+    def watched(self, record: Record, label: str | None = None) -> WatchedSeries:
+        """A record as a series to search for what is unusual."""
+        return watched_series(self, record, label)
+
+    def step_errors(
+        self, model: torch.nn.Module, series: WatchedSeries, starts: NDArray[np.int64], device: torch.device
+    ) -> NDArray[np.float64]:
+        """(N, steps, F) how far off what is said of windows is."""
+        return window_errors(self, model, series, starts, device)
 
     # -- for reports -----------------------------------------------------------------------------------------------
 
