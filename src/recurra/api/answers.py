@@ -13,6 +13,7 @@ import torch
 from recurra.api.callbacks import NoCallback
 from recurra.api.defaults import in_float32
 from recurra.api.folder import OpenRun, open_settings, opened
+from recurra.api.fusing import with_fusion
 from recurra.api.given import AnyPath, Row, overrides_of, path_of, records_of
 from recurra.api.inference import device_of, outputs
 from recurra.api.layout import fields_for, laid_out
@@ -176,7 +177,7 @@ def answered(
     """Each record with its answer, in order, as `predict`; rows that a source skips are left out and named."""
     trained = opened(run, cells)
     target = device_of(device)
-    task = task_with(trained.task, options or {}, str(trained.settings.tree["task"]["name"]))
+    task = task_with(trained.task, with_fusion(options or {}), str(trained.settings.tree["task"]["name"]))
     if any(p.device != target for p in islice(trained.model.parameters(), 1)):  # 0.3 ms, even where nothing moves
         trained.model.to(target)
     given = records.records if isinstance(records, Source) else records

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
@@ -58,7 +58,7 @@ class NetworkScores(Generic[S]):
     """A network of `Steps` as a language model, such as a `Generator` of a run.
 
     state: one row, before `start` is read      numbers: of tokens      unknown: of all others; None: they cannot be
-    end: the number of the end; None where the network knows none
+    end: the number of the end; None where the network knows none      written: a token as the network's texts have it
     What is asked together is one step for all texts whose states came from one step.
     """
 
@@ -71,10 +71,11 @@ class NetworkScores(Generic[S]):
         numbers: Mapping[str, int],
         unknown: int | None = None,
         end: int | None = None,
+        written: Callable[[str], str] = str,
         device: torch.device | str = "cpu",
     ) -> None:
         self._reading = Reading(steps, state, _rows, device)
-        self._numbers, self._unknown, self._end = numbers, unknown, end
+        self._numbers, self._unknown, self._end, self._written = numbers, unknown, end, written
         self._root: Read[S] = Read(start)
 
     def start(self) -> Read[S]:
@@ -84,7 +85,9 @@ class NetworkScores(Generic[S]):
     def score(self, asked: Sequence[tuple[Read[S], str]]) -> list[tuple[float, Read[S]]]:
         """ln p of each token after its history, and the history with it."""
         self._reading.read([history for history, _ in asked])
-        return [self._score(history, self._numbers.get(token, self._unknown)) for history, token in asked]
+        return [
+            self._score(history, self._numbers.get(self._written(token), self._unknown)) for history, token in asked
+        ]
 
     def end(self, histories: Sequence[Read[S]]) -> list[float]:
         """ln p that a text ends here."""

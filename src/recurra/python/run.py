@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 from recurra import api
 from recurra.api.defaults import in_float32
 from recurra.api.folder import OpenRun, open_run
+from recurra.api.fusing import with_fusion
 from recurra.api.given import AnyPath, path_of, refusal
 from recurra.api.places import RunFolder
 from recurra.api.reporting import read_report
@@ -128,6 +129,7 @@ class Run:
         cannot be read.
         """
         reading, options = split_options(options, is_file=isinstance(data, os.PathLike))
+        options = with_fusion(options)
         self._refuse_unknown(options, is_file=isinstance(data, os.PathLike))
         with heard(self._progress) as watch:
             ask = partial(api.answered, self._open, options=options, device=self._device, watch=watch)

@@ -26,6 +26,7 @@ from recurra.data.splits import OrderedSplit
 from recurra.data.store import Codec
 from recurra.data.tokenizers import Pieces, Vocabulary
 from recurra.data.word_vectors import WordVectors
+from recurra.decode.fusion import Scores
 from recurra.metrics import Compared
 from recurra.metrics.mixing import Mix
 from recurra.report import Chart, HeatMap
@@ -347,6 +348,15 @@ class GenerationOptions:
         """Raise ConfigError, a sentence each, for options that are given."""
         if given := [name for name in names if getattr(self, name) is not None]:
             raise ConfigError([f"{name}: {reason}" for name in given])
+
+
+@runtime_checkable
+class ScoresTokens(Capability, Protocol):
+    """What a task has besides whose models can judge the texts of another, token by token."""
+
+    def token_scores(self, model: torch.nn.Module) -> tuple[Scores[Any], Literal["unit", "word"]]:
+        """What judges, and what a token is to the other model. Raises ConfigError for a model that cannot."""
+        ...
 
 
 class Generator(Protocol):

@@ -48,6 +48,20 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         help="beam size of a translation or of speech; 1 is greedy",
     )
     parser.add_argument(
+        "--lm",
+        metavar="PATH",
+        type=Path,
+        help="a language model beside speech: a run of characters or of words, or an ARPA file; with --beam",
+    )
+    parser.add_argument("--lm-weight", metavar="X", type=float, help="what its logarithms are multiplied with: 0.5")
+    parser.add_argument("--lm-bonus", metavar="X", type=float, help="nats that each of its tokens is worth beside: 0")
+    parser.add_argument(
+        "--hot-words",
+        metavar="WORDS",
+        type=_hot_words,
+        help="words that are likelier in speech than others, with their nats: recurra=3,Kaldi=2; with --beam",
+    )
+    parser.add_argument(
         "--n-best",
         metavar="N",
         type=natural,
@@ -115,10 +129,24 @@ def _written(args: argparse.Namespace, run: OpenRun, groups: Iterable[Any], watc
     return TABLES[suffix](path, rows)
 
 
+def _hot_words(text: str) -> dict[str, float]:
+    """`recurra=3,Kaldi=2` as words with their nats."""
+    try:
+        return {word: float(nats) for word, nats in (part.rsplit("=", 1) for part in text.split(","))}
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"expected words with their nats, such as recurra=3,Kaldi=2, got {text!r}"
+        ) from None
+
+
 def _options(args: argparse.Namespace) -> dict[str, object]:
     """The options of the task that were given."""
     given = {
         "beam": args.beam,
+        "lm": args.lm,
+        "lm_weight": args.lm_weight,
+        "lm_bonus": args.lm_bonus,
+        "hot_words": args.hot_words,
         "n_best": args.n_best,
         "attention": args.attention or None,
         "tokens": args.tokens or None,

@@ -21,6 +21,7 @@ from recurra.data.preparing import IN_MEMORY, Means
 from recurra.data.store import Fields
 from recurra.data.tokenizers import EOS, Vocabulary, encode, encoded_block, way_of
 from recurra.data.tokenizers.encoded import Ids
+from recurra.decode.fusion import Scores
 from recurra.losses import fixed_sum
 from recurra.metrics import Compared
 from recurra.metrics.ngrams import Bigram, Unigram
@@ -32,6 +33,7 @@ from recurra.tasks.blank import NOTE, blank_warnings
 from recurra.tasks.explanation import ExplanationTarget
 from recurra.tasks.language_model.documents import LINE, Passage, TextRow, passages, whole
 from recurra.tasks.language_model.explain import explained
+from recurra.tasks.language_model.fusing import token_scores
 from recurra.tasks.language_model.generation import Generator
 from recurra.tasks.language_model.order import StreamSampler
 from recurra.tasks.language_model.reading import cutter, text_of
@@ -254,6 +256,10 @@ class LanguageModelling:
             start=self.start, closed=self.closed,
             line_breaks=self.line_breaks, spellings=self.spellings(REMEMBERED),
         )  # fmt: skip
+
+    def token_scores(self, model: torch.nn.Module) -> tuple[Scores[Any], Literal["unit", "word"]]:
+        """What judges the texts of another model, token by token. Raises ConfigError for pieces of words."""
+        return token_scores(self, model)
 
     def suggester(self, model: torch.nn.Module) -> Suggester:
         """What suggests words to who is typing."""

@@ -16,7 +16,9 @@ from recurra.base.transcripts import Transcript
 from recurra.data.preparing import IN_MEMORY, Means
 from recurra.data.sound import silence
 from recurra.decode.ctc import Emitted, greedy
+from recurra.decode.fusion import Fusion
 from recurra.decode.prefix_beam import prefix_beam
+from recurra.decode.texts import Texts
 from recurra.engine.ctc import ctc_loss
 from recurra.losses import fixed_sum
 from recurra.metrics import Compared
@@ -34,6 +36,16 @@ from recurra.tasks.transcription.texts import Units
 
 if TYPE_CHECKING:
     from recurra.tasks.transcription.config import TranscriptionConfig
+
+
+def _as_nats(words: object) -> dict[str, float]:
+    """Hot words with what each is worth. Raises ConfigError for anything else."""
+    if not isinstance(words, Mapping) or not all(
+        isinstance(w, str) and isinstance(n, int | float) and not isinstance(n, bool) for w, n in words.items()
+    ):
+        raise ConfigError(f"hot_words: expected words with their nats, such as {{'recurra': 3.0}}, got {words!r}.")
+    return {word: float(nats) for word, nats in words.items()}
+
 
 # A wider beam is slower in proportion.
 WIDEST_BEAM = 1000
@@ -58,11 +70,21 @@ class Transcription:
     answer_kind: ClassVar[AnswerKind] = "text"
     input_key: ClassVar[str] = ""
     decodes: ClassVar[bool] = True
-    options: ClassVar[tuple[str, ...]] = ("beam",)
+    options: ClassVar[tuple[str, ...]] = ("beam", "lm", "hot_words")
 
-    def __init__(self, plan: TranscriptionConfig, reader: SpeechReader, units: Units, *, beam: int = 1) -> None:
-        """beam: texts that are followed; 1: the most probable unit of each step"""
-        self.plan, self.reader, self.units, self.beam = plan, reader, units, beam
+    def __init__(
+        self,
+        plan: TranscriptionConfig,
+        reader: SpeechReader,
+        units: Units,
+        *,
+        beam: int = 1,
+        lm: Fusion | None = None,
+        hot_words: Mapping[str, float] | None = None,
+    ) -> None:
+        """beam: texts that are followed; 1: the most probable unit of each step      hot_words: nats of each"""
+        self.plan, self.reader, self.units = plan, reader, units
+        self.beam, self.lm, self.hot_words = beam, lm, hot_words
         self.spectrum = plan.spectrum
         self.augmentation = plan.augmentation
 
@@ -155,7 +177,10 @@ class Transcription:
     def _search(self, logits: torch.Tensor, lengths: torch.Tensor) -> list[Emitted]:
         if self.beam == 1:
             return greedy(logits, lengths)
-        return [best.emitted for (best,) in prefix_beam(logits, lengths, self.beam)]
+        spelling = self.units.spelling if self.lm or self.hot_words else None
+        models = () if self.lm is None else (self.lm,)
+        found = prefix_beam(logits, lengths, self.beam, models, spelling=spelling, hot=self.hot_words)
+        return [best.emitted for (best,) in found]
 
     def _known_nats(self, logits: torch.Tensor, batch: Batch, examples: Sequence[Utterance]) -> list[float | None]:
         """What each reference costs; None where it is not known, or no path says it."""
@@ -184,12 +209,23 @@ class Transcription:
         return (*found, Score("ctc_nats", nats, "nats", "lower", split))
 
     def with_options(self, options: Mapping[str, Any]) -> Transcription:
-        """The task with a beam of so many texts. Raises ConfigError for other options, and other numbers."""
+        """The task with a beam of so many texts, a language model beside, and words that are worth more nats.
+
+        Raises ConfigError for other options, and for values that cannot be.
+        """
         refuse_options(options, "transcription", self.options)
         beam = options.get("beam", self.beam)
         if type(beam) is not int or not 1 <= beam <= WIDEST_BEAM:
             raise ConfigError(f"beam: expected a whole number from 1 to {WIDEST_BEAM}, got {beam!r}.")
-        return Transcription(self.plan, self.reader, self.units, beam=beam)
+        lm, hot_words = options.get("lm", self.lm), options.get("hot_words", self.hot_words)
+        if beam == 1 and (lm is not None or hot_words):
+            raise ConfigError("lm, hot_words: have no effect with a beam of 1; take a beam of more texts, such as 16.")
+        if lm is not None and not isinstance(lm, Fusion):
+            raise ConfigError(f"lm: expected a language model, got {lm!r}; recurra.api.predict opens one by its path.")
+        if hot_words is not None:
+            _ = Texts(self.units.spelling, hot=_as_nats(hot_words))  # what it refuses is said now
+            hot_words = _as_nats(hot_words)
+        return Transcription(self.plan, self.reader, self.units, beam=beam, lm=lm, hot_words=hot_words)
 
     # -- around them -----------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from recurra.base.errors import RunError
 from recurra.base.normal import normal
 from recurra.base.transcripts import SpokenWord
 from recurra.data.tokenizers import Tokenizer, tokenizer_from_json
+from recurra.data.tokenizers.subwords import INSIDE, SPACE
 from recurra.decode.ctc import Emitted
 
 Case = Literal["keep", "lower", "upper"]
@@ -67,6 +68,18 @@ class Units:
                 runs.setdefault(len(self.tokenizer.join(tokens[: k + 1]).split()) - 1, []).append(k)
         whole = self.tokenizer.join(tokens).split()
         return tuple(_word(whole[at], said, run, seconds) for at, run in runs.items() if 0 <= at < len(whole))
+
+    @property
+    def spelling(self) -> tuple[str, ...]:
+        """What each number adds to a text, the blank nothing; a space in front begins a word."""
+        how = self.tokenizer.to_json()
+        if how["name"] == "characters":
+            return ("", *self.units)
+        if how["name"] != "subwords":
+            return ("", *(f" {unit}" for unit in self.units))
+        if how["algorithm"] == "wordpiece":
+            return ("", *(u.removeprefix(INSIDE) if u.startswith(INSIDE) else f" {u}" for u in self.units))
+        return ("", *(u.replace(SPACE, " ") for u in self.units))
 
     def to_json(self) -> dict[str, Any]:
         """Everything, as JSON."""
