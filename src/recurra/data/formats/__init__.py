@@ -14,7 +14,7 @@ annotated what exports of annotation tools share
 documents what folders of texts share
 by_class  what folders of files by class share
 csv tsv json jsonl excel parquet arrow datasets folders texts text parallel conll conllu ts tsf ucr sounds images
-          sequences arrays arff fasta   one format each, and of tools for annotations prodigy doccano label_studio
+          kaldi sequences arrays arff fasta   one format each, and of tools for annotations prodigy doccano label_studio
           spacy brat, and of questions about texts squad
 
 A new format is one file that makes a `Format`, and one line below.
@@ -39,6 +39,7 @@ from recurra.data.formats.format import Format, ReadOptions
 from recurra.data.formats.images import IMAGES
 from recurra.data.formats.json import JSON
 from recurra.data.formats.jsonl import JSONL
+from recurra.data.formats.kaldi import KALDI
 from recurra.data.formats.label_studio import LABEL_STUDIO
 from recurra.data.formats.lines import MAX_LINE_BYTES
 from recurra.data.formats.parallel import PARALLEL
@@ -100,6 +101,7 @@ FORMATS.add("parquet", PARQUET)
 FORMATS.add("arrow", ARROW)
 FORMATS.add("datasets", DATASETS)
 FORMATS.add("brat", BRAT)
+FORMATS.add("kaldi", KALDI)
 FORMATS.add("folders", FOLDERS)
 FORMATS.add("texts", TEXTS)
 FORMATS.add("text", TEXT)
