@@ -33,6 +33,7 @@ TEXTS = {
     "tagging": ("We met in Berlin on 4 March 2001.", ".tagged, .words"),
     "language_model": ("What is the ", ".chips button"),
     "music": ("C4+E4+G4 F4+A4+C5 G4+B4+D5", ".roll .note"),
+    "autoencoding": (json.dumps([[0, 8, 15, 8, 0, 0, 0, 0]] * 8), "canvas.grey, .forecast .ahead"),
     "forecasting": (json.dumps({"month": MONTHS, "passengers": PASSENGERS}), ".forecast .ahead"),
 }
 SCREENS = {"wide": (1200, 860), "phone": (375, 740)}
@@ -84,6 +85,11 @@ def main() -> int:
                     path = args.out / f"{model['task']}-{model['name']}-{screen}-{scheme}.png"
                     page.screenshot(path=path, full_page=True)
                     print(path)
+                    for word in model["uses"]:
+                        if word in ALSO:
+                            ALSO[word](page)
+                            look(page, found, f"{model['name']}, {word}, on {screen}")
+                            page.screenshot(path=path.with_stem(f"{path.stem}-{word}"), full_page=True)
                     context.close()
         browser.close()
     for problem in found.problems:
@@ -104,6 +110,30 @@ def warm_up(page: Page, url: str, model: dict[str, Any], text: str | None, found
     if model["task"] == "language_model":
         page.keyboard.press("Enter")
         page.wait_for_selector(".written[data-done]", timeout=SECONDS)
+    look(page, found, where)
+
+
+def draw_rows(page: Page) -> None:
+    """Rows from codes."""
+    page.get_by_role("button", name="Draw rows").click()
+    page.wait_for_selector(".pictures.many canvas, #result .chords", timeout=SECONDS)
+
+
+def find_anomalies(page: Page) -> None:
+    """A file with 400 steps by an index, a jump among them."""
+    page.get_by_label("What to do").select_option("Anomalies")
+    lines = [f"{k},{math.sin(k / 4) + 2 * (300 <= k < 306):.4f}" for k in range(400)]
+    content = "\n".join(["t,x", *lines]).encode()
+    page.get_by_label("CSV file").set_input_files({"name": "w.csv", "mimeType": "text/csv", "buffer": content})
+    page.wait_for_selector(".forecast .flag", timeout=SECONDS)
+
+
+# What is tried besides, by what a run can do.
+ALSO = {"generate": draw_rows, "detect": find_anomalies}
+
+
+def look(page: Page, found: Found, where: str) -> None:
+    """Once nothing moves any more."""
     page.wait_for_timeout(300)
     if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
         found.problems.append(f"{where}: wider than the screen")
