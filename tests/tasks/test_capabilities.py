@@ -49,9 +49,8 @@ def test_the_page_on_tasks_names_each_capability_with_its_members(name: str) -> 
 
 
 HAS = {
-    Autoencoding: "Codes DecodesInCollate DrawsCharts DrawsMaps Exports KeepsExamples MeasuresLoss ReadsInPieces "
-    "ScoresSteps "
-    "TriedWith ValidatesFaster",
+    Autoencoding: "Codes DecodesInCollate DrawsCharts DrawsMaps Explains Exports KeepsExamples MeasuresLoss "
+    "ReadsInPieces ScoresSteps TriedWith ValidatesFaster",
     AutoencodingConfig: "ChoosesBySize KeepsRows ReadsOnce ReadsSteps",
     TextAutoencoding: "Embeds ValidatesFaster WritesSamples",
     TextAutoencodingConfig: "ChoosesBySize ReadsOnce",

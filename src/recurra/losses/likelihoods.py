@@ -160,7 +160,8 @@ class ContinuousBernoulli:
         r = numbers[..., 0]
         near = r.abs() < NEAR_ZERO
         safe = torch.where(near, 1.0, r)
-        return torch.where(near, 0.5 + r / 12 - r**3 / 720, -1 / torch.expm1(-safe) - 1 / safe)
+        # Beyond 60 the exponential is 0 or infinite beside 1; its gradient would be infinity over infinity.
+        return torch.where(near, 0.5 + r / 12 - r**3 / 720, -1 / torch.expm1(-safe.clamp(-60, 60)) - 1 / safe)
 
     def constant(self, mean: NDArray[np.float64], deviation: NDArray[np.float64]) -> NDArray[np.float64]:
         """By bisection: the mean rises with r."""

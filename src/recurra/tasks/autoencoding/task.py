@@ -30,6 +30,7 @@ from recurra.tasks.autoencoding.baselines import compared
 from recurra.tasks.autoencoding.bounds import Bound, bound_scores
 from recurra.tasks.autoencoding.code_map import code_map
 from recurra.tasks.autoencoding.coder import RowCoder
+from recurra.tasks.autoencoding.explain import explained
 from recurra.tasks.autoencoding.series import curves, series_compared, stacked
 from recurra.tasks.autoencoding.statistics import Statistics
 from recurra.tasks.autoencoding.tables import reconstruction_tables, side_by_side
@@ -37,6 +38,7 @@ from recurra.tasks.autoencoding.watching import steps_of_window, watched_series,
 from recurra.tasks.bucketing import BucketSampler
 from recurra.tasks.contract import WatchedSeries
 from recurra.tasks.drawn import DrawnSampler
+from recurra.tasks.explanation import ExplanationTarget
 from recurra.tasks.series_reader import SeriesReader
 from recurra.tasks.series_task import NOTE, AnyExample, Readable, SeriesExample, SeriesTask
 
@@ -388,6 +390,10 @@ class Autoencoding(SeriesTask):
     def coder(self, model: torch.nn.Module, device: torch.device) -> RowCoder:
         """What turns rows into codes and back."""
         return RowCoder(self, model, device)
+
+    def explain(self, model: torch.nn.Module, example: AnyExample, device: torch.device) -> ExplanationTarget:
+        """What `inspect` shows: errors by number, and how far each number of the code reaches."""
+        return explained(self, model, example, device)
 
     def streamed(self, outputs: Mapping[str, torch.Tensor] | None) -> dict[str, Any]:
         """Never asked for: `predictor` refuses before."""
