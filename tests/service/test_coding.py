@@ -125,7 +125,7 @@ def test_scores_are_those_of_detect_and_a_threshold_is_used_again(asked: Asked, 
         ("/inpaint", {"model": "fills", "records": [{"values": [[1.0]]}], "lines": [1, 1]}, 422, "training data had 4"),
         ("/compress", {"model": "fills", "records": [{"values": "x"}]}, 422, "values"),
         ("/compress", {"model": "fills", "records": []}, 422, "records: "),
-        ("/detect", {"model": "fills", "csv": "a", "clean": 1}, 409, "scores no steps"),
+        ("/detect", {"model": "fills", "csv": "a", "clean": 1}, 422, "a header and 1 to"),
         ("/detect", {"model": "waves", "csv": "t,x\n1,2\n"}, 422, "clean: is missing"),
         ("/detect", {"model": "waves", "clean": 3}, 422, "expected one of the two"),
         ("/detect", {"model": "waves", "csv": "t,x\n1\n", "clean": 3}, 422, "as many cells as the header"),
@@ -143,4 +143,6 @@ def test_bad_requests_end_in_a_sentence(asked: Asked, path: str, body: Any, stat
 
 def test_another_run_has_no_codes(ask: Ask) -> None:
     assert ask("moods").post("/compress", {"records": [{"text": "fine"}]}).status_code == 409
+    answer = ask("moods").post("/detect", {"csv": "text\nfine\n", "clean": 1})
+    assert (answer.status_code, "scores no steps" in answer.json()["error"]) == (409, True)
     assert ask("moods").get("/models").json()["models"][0]["uses"] == []

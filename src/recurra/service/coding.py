@@ -18,7 +18,7 @@ from recurra.api.compressing import compress, decompress
 from recurra.api.detecting import Detected, DetectOptions, detect
 from recurra.api.thresholds import StoredThreshold, threshold_of
 from recurra.base.contracts import Origin, Record
-from recurra.base.errors import DataError
+from recurra.base.errors import ConfigError, DataError
 from recurra.service import coding_schemas as s
 from recurra.service import limits as most
 from recurra.service.errors import Json, RefusedError
@@ -39,7 +39,17 @@ def uses_of(served: LoadedModel) -> list[str]:
         coder = coder_of(served.run, str(served.device))
         found = ["between", *(["generate"] if coder.is_distribution else []), *(["inpaint"] if coder.fills else [])]
         found.append("compress")
-    return [*found, *(["detect"] if isinstance(served.run.task, ScoresSteps) else [])]
+    # Rows that were no windows of a series can be searched like one, and seldom should.
+    watches = _scores_steps(served) and not (found and served.run.settings.data.layout is None)
+    return [*found, *(["detect"] if watches else [])]
+
+
+def _scores_steps(served: LoadedModel) -> bool:
+    """Whether a run scores steps of series, as its task may by what it was trained on."""
+    try:
+        return isinstance(served.run.task, ScoresSteps) and served.run.task.judged is not None
+    except ConfigError:
+        return False
 
 
 def add_coding(
