@@ -22,6 +22,7 @@ from recurra.base.errors import ConfigError, did_you_mean
 from recurra.data.embedded import EMBEDDED, write_csv
 from recurra.data.embedded.dates import ambiguous
 from recurra.data.embedded.names import ceiling
+from recurra.data.embedded.speech import RATE, SPOKEN_RATE, spoken
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,11 @@ def _about_machine() -> str:
         f"{size('train'):,} hours without a fault to learn from, {size('watched'):,} hours with five of them to find: "
         "a spike, a drift, a sensor that stands still, noise, and a night in the place of a day."
     )
+
+
+def _about_speech() -> str:
+    by = "the program espeak-ng" if spoken() else "the tones of a telephone, as espeak-ng is not installed"
+    return f"The numbers are said by {by}; {EMBEDDED['speech'].size('train'):,} recordings to learn from."
 
 
 def _about_airline() -> str:
@@ -262,6 +268,27 @@ DEMOS: Mapping[str, Demo] = {
         "before them are far from.",
         _about_machine,
         DetectOptions(threshold="tail=0.001", labels="anomaly", smooth=6),
+    ),
+    "speech": Demo(
+        "speech",
+        {
+            "task": {
+                "name": "transcription",
+                "tokenizer": "spaces",
+                "scaling": "running",
+                "sound": {"name": "kaldi", "rate": SPOKEN_RATE if spoken() else RATE, "bands": 40},
+            },
+            "model": {"encoder": {"cell": "gru", "hidden_size": 96, "bidirectional": False}},
+            "training": {
+                "epochs": 8,
+                "batch_rows": 8,
+                "optimizer": {"name": "adam", "lr": 0.004},
+                "schedule": {"name": "cosine", "warmup": 0.05},
+            },
+        },
+        "Which numbers are said? Three to six digits in a recording, learned from their texts alone, without times; "
+        "the model hears a stream.",
+        _about_speech,
     ),
     "names": Demo(
         "names",

@@ -180,10 +180,19 @@ def pcm_of(raw: bytes) -> Samples:
 
 def silence(rate: int, samples: int) -> bytes:
     """A WAV file of zeros, 16 bits."""
-    size = 2 * samples
+    return _wav(bytes(2 * samples), rate)
+
+
+def wav(samples: NDArray[np.float64], rate: int) -> bytes:
+    """A WAV file of samples (S,) in -1..1, 16 bits."""
+    return _wav(np.round(samples * 32767).astype("<i2").tobytes(), rate)
+
+
+def _wav(content: bytes, rate: int) -> bytes:
+    size = len(content)
     head = struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + size, b"WAVE", b"fmt ", 16, 1, 1, rate, 2 * rate, 2, 16,
                        b"data", size)  # fmt: skip
-    return head + bytes(size)
+    return head + content
 
 
 def _resampled(mono: Samples, sound: Sound, rate: int) -> Samples:

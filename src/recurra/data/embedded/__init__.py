@@ -7,6 +7,7 @@ quantities  where are the dates and the numbers in a list of things?
 topics    what comes next in the language reference of Python?
 machine   which hours of a machine are unusual?
 series    what follows? sunspots by year, carbon dioxide by week, passengers by month
+speech    which numbers are said?
 locales   what CLDR says of a language
 
 A new set is one file that makes an `EmbeddedSet`, and one line below.
@@ -20,6 +21,7 @@ from recurra.data.embedded.machine import MACHINE_SET
 from recurra.data.embedded.names import NAMES_SET
 from recurra.data.embedded.quantities import QUANTITIES_SET
 from recurra.data.embedded.series import AIRLINE_SET, CO2_SET, SUNSPOTS_SET
+from recurra.data.embedded.speech import SPEECH_SET
 from recurra.data.embedded.topics import TOPICS_SET
 
 __all__ = ["EMBEDDED", "EmbeddedSet", "write_csv"]
@@ -32,3 +34,4 @@ EMBEDDED.add("co2", CO2_SET)
 EMBEDDED.add("sunspots", SUNSPOTS_SET)
 EMBEDDED.add("airline", AIRLINE_SET)
 EMBEDDED.add("machine", MACHINE_SET)
+EMBEDDED.add("speech", SPEECH_SET)

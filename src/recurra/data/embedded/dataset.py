@@ -21,6 +21,7 @@ class EmbeddedSet:
     description: one line       licence: of the data       columns: fields of every record, all text
     splits: the names that `records` takes; each call gives the same records in the same order
     size: how many records a split has, without making them
+    files: files of a split that its records name, by their names; None: there are none
     """
 
     description: str
@@ -29,6 +30,7 @@ class EmbeddedSet:
     splits: tuple[str, ...]
     load: Callable[[str], Iterator[Record]]
     size: Callable[[str], int]
+    files: Callable[[str], Iterator[tuple[str, bytes]]] | None = None
 
     def records(self, split: str) -> Iterator[Record]:
         """The records of one split. Raises ConfigError for a split that it does not have."""
@@ -51,9 +53,19 @@ def write_csv(name: str, folder: str | Path) -> tuple[Path, ...]:
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if chosen.files is not None:
+            for split in chosen.splits:
+                _write_files(chosen.files(split), folder)
         return tuple(_write_split(chosen, split, folder / f"{name}_{split}.csv") for split in chosen.splits)
     except OSError as error:
         raise ConfigError(f"{folder}: cannot be written: {error}.") from None
+
+
+def _write_files(files: Iterator[tuple[str, bytes]], folder: Path) -> None:
+    for name, content in files:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        with replacing(folder / name) as file:
+            file.write(content)
 
 
 def _write_split(chosen: EmbeddedSet, split: str, path: Path) -> Path:
