@@ -147,7 +147,8 @@ class _Search:
                 child = prefix.children.get(unit)
                 if child is None:
                     child = prefix.children[unit] = _Prefix(prefix, unit)
-                child.new_other = log_sum(child.new_other, paths + log_p)
+                more = paths + log_p
+                child.new_other = more if child.new_other == NEVER else log_sum(child.new_other, more)
                 met[id(child)] = child
         return self._scored(list(met.values()))
 
