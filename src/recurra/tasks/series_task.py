@@ -76,6 +76,18 @@ def example_of(reader: SeriesReader, row: Readable) -> AnyExample:
     return SeriesExample(reader.ready(row.raw, row.origin), row.gold, row.origin, len(row.raw))
 
 
+def in_one(rows: Sequence[NDArray[np.float32]], width: int) -> NDArray[np.float32]:
+    """(T, N, width) of rows (T, width) each, zero where padded."""
+    lengths = [len(row) for row in rows]
+    if set(lengths) == {1}:
+        return np.concatenate(rows)[None]
+    found = np.zeros((max(lengths, default=0), len(rows), width), np.float32)
+    for n, row in enumerate(rows):
+        if len(row):
+            found[: len(row), n] = row
+    return found
+
+
 class SeriesTask(ABC):
     """The verbs that read. A task adds `targets`, and what is said."""
 
@@ -133,11 +145,7 @@ class SeriesTask(ABC):
     def collate(self, examples: Sequence[AnyExample], indices: Sequence[int]) -> Batch:
         """features (T, N, F), zero where padded; targets where all are known."""
         lengths = torch.tensor([e.length for e in examples], dtype=torch.int64)
-        T = int(lengths.max()) if len(examples) else 0
-        features = np.zeros((T, len(examples), self.reader.width), np.float32)
-        for n, e in enumerate(examples):
-            if e.length:
-                features[: e.length, n] = e.values
+        features = in_one([e.values for e in examples], self.reader.width)
         return Batch({"features": torch.from_numpy(features)}, lengths, self.targets(examples), tuple(indices))
 
     @abstractmethod

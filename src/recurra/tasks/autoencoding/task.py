@@ -40,7 +40,7 @@ from recurra.tasks.contract import WatchedSeries
 from recurra.tasks.drawn import DrawnSampler
 from recurra.tasks.explanation import ExplanationTarget
 from recurra.tasks.series_reader import SeriesReader
-from recurra.tasks.series_task import NOTE, AnyExample, Readable, SeriesExample, SeriesTask
+from recurra.tasks.series_task import NOTE, AnyExample, Readable, SeriesExample, SeriesTask, in_one
 
 if TYPE_CHECKING:
     from recurra.tasks.autoencoding.config import AutoencodingConfig
@@ -205,13 +205,14 @@ class Autoencoding(SeriesTask):
 
     def targets(self, examples: Sequence[AnyExample]) -> dict[str, torch.Tensor]:
         """values, what should be said, and there, 1 for what counts, neither padding nor missing; both (T, N, D)."""
-        T = max((e.length for e in examples), default=0)
-        values = np.zeros((2, T, len(examples), self.width), np.float32)
-        for n, example in enumerate(examples):
-            numbers, there = self._parted(example)
-            values[0, : example.length, n] = numbers
-            values[1, : example.length, n] = 1.0 if there is None else there
-        return {"values": torch.from_numpy(values[0]), "there": torch.from_numpy(values[1])}
+        parts = [self._parted(example) for example in examples]
+        values = in_one([numbers for numbers, _ in parts], self.width)
+        if all(there is None and len(numbers) == len(values) for numbers, there in parts):
+            marks = np.ones_like(values)
+        else:
+            each = (np.ones_like(numbers) if there is None else there for numbers, there in parts)
+            marks = in_one(list(each), self.width)
+        return {"values": torch.from_numpy(values), "there": torch.from_numpy(marks)}
 
     def costs(self, numbers: Tensor, batch: Batch) -> Tensor:
         """(N,) what was said of each row costs: nats of all numbers, or their mean squared error."""
