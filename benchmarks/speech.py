@@ -36,7 +36,7 @@ AN4: dict[str, Any] = {
 }  # fmt: skip
 YESNO: dict[str, Any] = {
     "task": {
-        "name": "transcription", "tokenizer": "spaces", "stack": 4, "speed": 0.1, "noise_db": 20, "band_masks": 2,
+        "name": "transcription", "tokenizer": "spaces", "stack": 4, "speed": 0.1, "floor": 5,
         "sound": {"name": "kaldi", "rate": 8000, "bands": 40},
     },
     "model": {"encoder": {"cell": "gru", "hidden_size": 48, "num_layers": 1, "bidirectional": True}},

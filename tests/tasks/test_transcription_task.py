@@ -316,3 +316,24 @@ def test_a_beam_sums_the_paths_of_a_text_and_other_options_are_refused():
     for options, said in (({"beam": 0}, "from 1 to 1000"), ({"n_best": 2}, "n_best: has no effect")):
         with pytest.raises(ConfigError, match=said):
             task.with_options(options)
+
+
+def test_a_floor_keeps_digital_silence_from_ruling_the_scales(tmp_path: Path):
+    values = np.concatenate([np.full((6, 4), -16.0), FRAMES[0]]).astype(np.float32)
+    for scaling in ("utterance", "training", "running"):
+        task = TranscriptionConfig(scaling=scaling, stack=1, floor=-1.0).fit([record(0, values=values)], "s.csv")
+        raised = TranscriptionConfig(scaling=scaling, stack=1).fit([record(0, values=np.maximum(values, -1))], "s.csv")
+        found = task.example(record(0, values=values)).values()[0]
+        np.testing.assert_array_equal(found, raised.example(record(0, values=np.maximum(values, -1))).values()[0])
+        assert task.plan.restore(json.loads(json.dumps(task.to_json())), "run").reader.floor == -1.0
+
+
+def test_digital_silence_in_a_recording_is_named(tmp_path: Path):
+    room = pytest.importorskip("sound_room")
+    samples = np.concatenate([np.zeros(900), room.tone(400, 4000)])
+    file = room.put(tmp_path / "a.wav", samples)
+    row = Record({"audio": str(file), "text": "ab"}, Origin("s.csv", 2))
+    for floor, named in ((None, True), (5.0, False)):
+        task = TranscriptionConfig(sound={"name": "kaldi", "rate": 8000}, floor=floor).fit([row], "s.csv")
+        _, notes = task.filter([task.example(row)], "train")
+        assert any("digital silence" in note for note in notes) == named

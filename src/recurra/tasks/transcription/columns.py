@@ -18,6 +18,8 @@ from recurra.tasks.contract import Suggestion
 TEXTS = ("text", "sentence", "transcript", "transcription", "words", "normalized_text", "label")
 # Bands of sounds that `init` writes, and sounds whose headers it looks at.
 BANDS, LOOKED = 40, 50
+# Of the logarithms as Kaldi has them: about what noise of one step of 16 bits has.
+FLOOR = 5.0
 
 
 def suggested(rows: Sequence[Record], file: Path) -> Suggestion:
@@ -37,6 +39,7 @@ def suggested(rows: Sequence[Record], file: Path) -> Suggestion:
     said = [f"audio: column '{audio}'.", f"text: column '{text}'."]
     if names_sound(first[audio]):
         options["sound"], more = _sound(rows, audio)
+        options["floor"] = FLOOR
         said += more
     return Suggestion(options, said=tuple(said))
 

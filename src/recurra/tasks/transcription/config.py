@@ -20,7 +20,7 @@ from recurra.tasks.contract import Needs, Suggestion
 from recurra.tasks.sizing import Choice, Options, Seen
 from recurra.tasks.transcription.augmenting import Augmentation
 from recurra.tasks.transcription.columns import suggested
-from recurra.tasks.transcription.reading import Scaling, SpeechReader, decoded, refuse_width
+from recurra.tasks.transcription.reading import Scaling, SpeechReader, decoded, floored, refuse_width
 from recurra.tasks.transcription.rows import SpeechRow, Utterance, read_recording, read_text
 from recurra.tasks.transcription.sizing import sized
 from recurra.tasks.transcription.task import Transcription
@@ -61,6 +61,14 @@ class TranscriptionConfig:
             "in the recording, which can be streamed"
         ),
     ] = "utterance"
+    floor: Annotated[
+        float | None,
+        Opt(
+            "numbers are at least this: digital silence lies far below any room, and would rule the scales",
+            ge=-1000,
+            le=1000,
+        ),
+    ] = None
     deltas: Annotated[int, Opt("slopes beside the features, and slopes of these", ge=0, le=2)] = 0
     stack: Annotated[int, Opt("frames that are read as one step", ge=1, le=32)] = 3
     tokenizer: Annotated[
@@ -206,8 +214,10 @@ class TranscriptionConfig:
         for row in rows:
             refuse_width(row.recording, width)
         how: Any = "standard" if self.scaling in ("training", "running") else "none"
-        scaler = Scaler.fit(how, (decoded(row.recording, spectrum)[0] for row in rows), width)
-        return SpeechReader(width, self._step_seconds(spectrum), self.scaling, self.deltas, self.stack, scaler)
+        scaler = Scaler.fit(how, (floored(decoded(row.recording, spectrum)[0], self.floor) for row in rows), width)
+        return SpeechReader(
+            width, self._step_seconds(spectrum), self.scaling, self.deltas, self.stack, scaler, self.floor
+        )
 
     def _step_seconds(self, spectrum: Spectrum | None) -> float:
         if spectrum is not None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recurra.data.frame_files import Frames
 from recurra.data.sound import samples_of
@@ -58,17 +59,30 @@ def _of_levels(task: Transcription, examples: Sequence[Utterance]) -> Iterator[s
     """Silence and clipping, of sounds."""
     if task.spectrum is None:
         return
-    silent, clipped = [], []
+    silent, clipped, digital = [], [], []
     for e in examples[:LISTENED]:
         assert not isinstance(e.recording, Frames)
         loud = np.abs(samples_of(e.recording, task.spectrum))
         if loud.max(initial=0.0) <= SILENCE:
             silent.append(e)
+        elif task.plan.floor is None and _has_zeros(loud, task.spectrum.rate):
+            digital.append(e)
         elif (loud >= FULL).mean() > CLIPPED:
             clipped.append(e)
-    for what, found in (("silent", silent), ("clipped: more than 1 sample in 1,000 is at the limit", clipped)):
+    for what, found in (
+        ("silent", silent),
+        ("with stretches of digital silence, which rules the scales: set task.floor", digital),
+        ("clipped: more than 1 sample in 1,000 is at the limit", clipped),
+    ):
         if found:
             yield f"train: {_of(found, examples[:LISTENED])} {what}; the first: {found[0].origin}."
+
+
+def _has_zeros(loud: NDArray[np.float32], rate: int) -> bool:
+    """Whether all samples of a twentieth of a second are 0."""
+    size = max(1, rate // 20)
+    whole = len(loud) // size * size
+    return bool((loud[:whole].reshape(-1, size).max(1, initial=0.0) == 0).any())
 
 
 def _of(some: Sequence[Utterance], examples: Sequence[Utterance]) -> str:

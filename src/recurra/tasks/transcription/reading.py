@@ -31,7 +31,7 @@ class SpeechReader:
     """What a model reads of a recording. width: numbers of a frame      step_seconds: from frame to frame
 
     deltas: slopes beside the numbers, and slopes of slopes      stack: frames that are one step; a rest is left out
-    scaler: means and deviations of the training data, of `training` and `running`
+    scaler: means and deviations of the training data, of `training` and `running`      floor: numbers are at least this
     """
 
     width: int
@@ -40,6 +40,7 @@ class SpeechReader:
     deltas: int
     stack: int
     scaler: Scaler
+    floor: float | None = None
 
     @property
     def size(self) -> int:
@@ -69,6 +70,7 @@ class SpeechReader:
 
     def scaled(self, raw: Floats) -> NDArray[np.float64]:
         """(F, width): by the recording itself, by all that came before in it, or by the training data."""
+        raw = floored(raw, self.floor)
         if self.scaling == "running":
             return self.running(raw, self.beginning())[0]
         if self.scaling == "utterance":
@@ -85,7 +87,7 @@ class SpeechReader:
 
         Sums go from frame to frame, so that pieces of a recording have the bits of the whole.
         """
-        x = raw.astype(np.float64)
+        x = floored(raw, self.floor).astype(np.float64)
         each = np.stack([np.ones_like(x), x, x * x], 1)
         sums = np.cumsum(np.concatenate([before[None], each]), 0)[1:]
         mean = sums[:, 1] / sums[:, 0]
@@ -102,6 +104,7 @@ class SpeechReader:
             "deltas": self.deltas,
             "stack": self.stack,
             "scaler": self.scaler.to_json(),
+            "floor": self.floor,
         }
 
     @classmethod
@@ -115,7 +118,15 @@ class SpeechReader:
             raise ValueError(f"scaling {scaling!r} and {seconds!r} seconds")
         if len(scaler.shift) != width:
             raise ValueError(f"scales of {len(scaler.shift)} numbers for {width}")
-        return cls(width, seconds, scaling, deltas, stack, scaler)
+        floor = data["floor"]
+        if floor is not None and not -1000 <= float(floor) <= 1000:
+            raise ValueError(f"floor {floor!r}")
+        return cls(width, seconds, scaling, deltas, stack, scaler, floor)
+
+
+def floored(raw: Floats, floor: float | None) -> Floats:
+    """Frames whose numbers are at least this."""
+    return raw if floor is None else np.maximum(raw, np.float32(floor))
 
 
 def with_deltas(x: NDArray[np.float64], orders: int) -> NDArray[np.float64]:
