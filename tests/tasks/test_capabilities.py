@@ -57,8 +57,8 @@ HAS = {
     Classification: "Calibrates Embeds Explains Judged KeepsExamples ReadsInPieces ReadsPieces SaysLabels SolvesWide",
     Translation: "DrawsCharts DrawsMaps Explains Judged KeepsExamples Streams TakesOptions ValidatesFaster",
     LanguageModelling: (
-        "DrawsCharts Embeds Explains Generates KeepsExamples NamesUnknown Plays ReadsInPieces ReadsLetters Suggests "
-        "TakesOptions WritesSamples"
+        "DrawsCharts Embeds Explains Generates KeepsExamples NamesUnknown Plays ReadsInPieces ReadsLetters "
+        "ScoresTokens Suggests TakesOptions WritesSamples"
     ),
     Tagging: (
         "Calibrates Embeds Explains Judged KeepsExamples LeavesOut ReadsLetters ReadsPieces TagsTokens ValidatesFaster"
