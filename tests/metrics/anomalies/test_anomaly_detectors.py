@@ -99,4 +99,4 @@ def test_a_matrix_profile_asks_for_its_package() -> None:
         with pytest.raises(ConfigError, match="matrix_profile needs stumpy"):
             DETECTORS["matrix_profile"]([wave(100)], 10)
     else:
-        assert DETECTORS["matrix_profile"]([wave(100)], 10).scores(wave(100)) == pytest.approx(0, abs=1e-4)
+        assert DETECTORS["matrix_profile"]([wave(100)], 10).scores(wave(100)).min() > 0  # never its own neighbour

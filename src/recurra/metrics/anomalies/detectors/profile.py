@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,9 @@ Floats = NDArray[np.float64]
 class MatrixProfile:
     """score: the distance of a window, less its mean and by its deviation, to its nearest neighbour in clean data.
 
-    Mean over columns. Source: Yeh et al. 2016, "Matrix Profile I", ICDM.
+    Mean over columns. A series that is, or begins with, a clean one has itself among them: its windows there are
+    compared with those of the clean series that begin more than a quarter of a window away. Else each would be its own
+    neighbour, and every clean score 0. Source: Yeh et al. 2016, "Matrix Profile I", ICDM, section 3 (exclusion zone).
     """
 
     window: int
@@ -43,6 +46,12 @@ class MatrixProfile:
         ]
         return np.asarray(np.mean(columns, axis=0))
 
-    def _distances(self, stump: object, series: Floats, clean: Floats) -> Floats:
-        found = stump(series.copy(), self.window, T_B=clean.copy(), ignore_trivial=False)  # type: ignore[operator]
-        return np.asarray(found[:, 0], np.float64)
+    def _distances(self, stump: Any, series: Floats, clean: Floats) -> Floats:
+        begins = np.array_equal(series[: len(clean)], clean)
+        own = np.asarray(stump(clean.copy(), self.window)[:, 0], np.float64) if begins else np.zeros(0)
+        if begins and len(series) == len(clean):
+            return own
+        found = stump(series.copy(), self.window, T_B=clean.copy(), ignore_trivial=False)
+        distances = np.asarray(found[:, 0], np.float64)
+        distances[: len(own)] = own
+        return distances
