@@ -36,12 +36,12 @@ AN4: dict[str, Any] = {
 }  # fmt: skip
 YESNO: dict[str, Any] = {
     "task": {
-        "name": "transcription", "tokenizer": "spaces", "stack": 4, "speed": 0.1, "floor": 5,
+        "name": "transcription", "tokenizer": "spaces", "stack": 4, "speed": 0.1, "floor": 10,
         "sound": {"name": "kaldi", "rate": 8000, "bands": 40},
     },
     "model": {"encoder": {"cell": "gru", "hidden_size": 48, "num_layers": 1, "bidirectional": True}},
     "training": {
-        "epochs": 20, "batch_rows": 2, "optimizer": {"name": "adam", "lr": 0.004},
+        "epochs": 24, "batch_rows": 2, "optimizer": {"name": "adam", "lr": 0.004},
         "schedule": {"name": "cosine", "warmup": 0.05}, "patience": None, "select": "ctc_nats",
     },
 }  # fmt: skip
