@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,25 @@ def test_texts_come_back_and_become_codes(trained: Path, monkeypatch: pytest.Mon
     report = (trained / "vae" / "report.html").read_text()
     assert "Drawn texts" in report
     assert "From one drawn code to another" in report
+
+
+def test_texts_are_drawn_and_written_between_two_others(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(trained)
+    drawn = [row["text"] for row in api.generate_rows("vae", num=3, seed=4, length=5).rows]
+    assert drawn == [json.loads(line)["text"] for line in done(
+        "generate", "vae", "--num", "3", "--seed", "4", "--length", "5").out.splitlines()]  # fmt: skip
+    assert all(len(text.split()) <= 5 for text in drawn)
+    assert [row["text"] for row in api.generate_rows("vae", num=1, seed=4, length=5).rows] == drawn[:1]
+    way = api.generate_rows("vae", between=("the warm film 3 was so", "the dull film 1 was so"), steps=3)
+    ends = api.predict("vae", [{"text": "the warm film 3 was so"}, {"text": "the dull film 1 was so"}])
+    assert [way.rows[0]["text"], way.rows[2]["text"]] == [answer["output"] for answer in ends]
+    assert way.codes is not None
+    np.testing.assert_allclose(way.codes[1], (way.codes[0] + way.codes[2]) / 2, atol=1e-6)
+    done("generate", "vae", "--between", "the warm film 3", "the cold film 1", "--steps", "4", "--output", "way.csv")
+    assert len(Path("way.csv").read_text().splitlines()) == 5
+    assert "are no pictures" in refused("generate", "vae", "--output", "way.png")
+    assert "holds nothing to read" in refused("generate", "vae", "--between", "", "the warm film 1")
+    assert "no codes of rows of numbers" in refused("compress", "vae", "--input", "t.txt", "--output", "t.codes")
 
 
 def test_a_classifier_begins_with_the_encoder_alone(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:

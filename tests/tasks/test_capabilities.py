@@ -50,9 +50,9 @@ def test_the_page_on_tasks_names_each_capability_with_its_members(name: str) -> 
 
 HAS = {
     Autoencoding: "Codes DecodesInCollate DrawsCharts DrawsMaps Explains Exports KeepsExamples MeasuresLoss "
-    "ReadsInPieces ScoresSteps TriedWith ValidatesFaster",
+    "ReadsInPieces ScoresSteps TriedWith ValidatesFaster WritesFromCodes",
     AutoencodingConfig: "ChoosesBySize KeepsRows ReadsOnce ReadsSteps",
-    TextAutoencoding: "Embeds ValidatesFaster WritesSamples",
+    TextAutoencoding: "Embeds ValidatesFaster WritesFromCodes WritesSamples",
     TextAutoencodingConfig: "ChoosesBySize ReadsOnce",
     Classification: "Calibrates Embeds Explains Judged KeepsExamples ReadsInPieces ReadsPieces SaysLabels SolvesWide",
     Translation: "DrawsCharts DrawsMaps Explains Judged KeepsExamples Streams TakesOptions ValidatesFaster",

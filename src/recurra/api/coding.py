@@ -19,7 +19,7 @@ from recurra.api.given import AnyPath, Row, are_rows, path_of, records_of
 from recurra.api.inference import device_of
 from recurra.base.contracts import Listener, Record
 from recurra.base.errors import ConfigError, DataError
-from recurra.tasks import Coder, Codes
+from recurra.tasks import Coder, Codes, CodeWriter, WritesFromCodes
 
 Floats = NDArray[np.float32]
 InterpolationPath = Literal["linear", "spherical"]
@@ -46,16 +46,28 @@ class CodedRows:
 
 
 def makes_rows(run: OpenRun) -> bool:
-    """Whether a run turns codes into rows."""
-    return isinstance(run.task, Codes)
+    """Whether a run turns codes into rows, or into texts."""
+    return isinstance(run.task, WritesFromCodes)
+
+
+def writer_of(run: OpenRun, device: str) -> CodeWriter:
+    """What makes rows or texts from codes. Raises ConfigError for a run of another kind."""
+    if not isinstance(run.task, WritesFromCodes):
+        raise _no_codes(run)
+    return run.task.code_writer(run.model, device_of(device))
 
 
 def coder_of(run: OpenRun, device: str) -> Coder:
     """What turns rows into codes. Raises ConfigError for a run of another kind."""
     if not isinstance(run.task, Codes):
-        name = run.settings.tree["task"]["name"]
-        raise ConfigError(f"{run.folder.path}: is a run of task {name}, which has no codes; expected an autoencoder's.")
+        raise _no_codes(run)
     return run.task.coder(run.model, device_of(device))
+
+
+def _no_codes(run: OpenRun) -> ConfigError:
+    name = run.settings.tree["task"]["name"]
+    what = "codes of rows of numbers" if makes_rows(run) else "codes"
+    return ConfigError(f"{run.folder.path}: is a run of task {name}, which has no {what}; expected an autoencoder's.")
 
 
 def records_for(run: OpenRun, given: AnyPath | Source | Iterable[Row], name: str = "rows") -> list[Record]:
@@ -87,17 +99,18 @@ def generate_rows(
     device: str = "auto",
     cells: Iterable[AnyPath] = (),
 ) -> CodedRows:
-    """Rows from codes: `num` of them drawn, or a way from one row to another. Of each number what is expected.
+    """Rows from codes: `num` of them drawn, or a way from one row to another. Of each number what is expected; of texts
+    the tokens that are the most probable, one after another.
 
     num: rows to draw (1)      temperature: deviation of the codes (1)      seed: the same one, the same rows (0)
-    length: steps of a series that is drawn (those of the longest training row)
+    length: steps of a series that is drawn (those of the longest training row), tokens of a text at most
     between: two rows; their codes, and codes between them: `steps` in all (9), both ends among them
     path: linear, a straight line (the default); spherical, a great circle, so that codes keep their length, as those of
       N(0, 1) have about the same (White 2016, arXiv:1609.04468)
     Raises ConfigError for codes that are no distribution, unless `between` is given; for options without effect.
     """
     trained = opened(run, cells)
-    coder = coder_of(trained, device)
+    coder = writer_of(trained, device)
     if between is None:
         _refuse_given("has no effect without two rows to go between", steps=steps, path=path)
         if coder.steps == 1:
@@ -114,7 +127,7 @@ def generate_rows(
         number = _number(steps, "steps", STEPS, MOST_ROWS, least=2)
         first, last = coder.codes(ends)
         codes = _way(first, last, number, path or "linear")
-        lengths = np.linspace(ends[0].length, ends[1].length, number).round().astype(int).tolist()
+        lengths = coder.between(ends[0].length, ends[1].length, number)
     values = coder.values(codes, lengths)
     return CodedRows(coder.by_column(values), codes, coder.pictures(values))
 
@@ -187,7 +200,7 @@ def examples_for(run: OpenRun, records: Sequence[Record]) -> list[Any]:
     found = [run.task.example(record, gold=False) for record in records]
     for record, example in zip(records, found, strict=True):
         if not example.length:
-            raise DataError(f"{record.origin}: holds no number; leave the row out.")
+            raise DataError(f"{record.origin}: holds nothing to read; leave the row out.")
     return found
 
 

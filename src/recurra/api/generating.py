@@ -14,7 +14,6 @@ from recurra.api.inference import device_of
 from recurra.base.contracts import Listener
 from recurra.base.errors import ConfigError
 from recurra.tasks import (
-    Codes,
     Generates,
     GenerationOptions,
     NamesUnknown,
@@ -23,6 +22,7 @@ from recurra.tasks import (
     SuggestedWord,
     Suggester,
     Suggests,
+    WritesFromCodes,
 )
 
 MOST_TEXTS = 1000
@@ -106,8 +106,8 @@ def _opened(run: AnyPath | OpenRun, cells: Iterable[AnyPath], device: str) -> Op
 
 
 def _generating(trained: OpenRun) -> Generates:
-    if isinstance(trained.task, Codes):
-        raise ConfigError(f"{trained.folder.path}: makes rows from codes, and writes no text; use generate_rows.")
+    if isinstance(trained.task, WritesFromCodes):
+        raise ConfigError(f"{trained.folder.path}: writes from codes, and not behind a prompt; use generate_rows.")
     if not isinstance(trained.task, Generates):
         raise _other(trained, "language_model, or another that writes. Use `recurra predict` here.")
     return trained.task

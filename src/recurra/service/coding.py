@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 from starlette.responses import Response
 
-from recurra.api.coding import CodedRows, coder_of, generate_rows, inpaint
+from recurra.api.coding import CodedRows, coder_of, generate_rows, inpaint, writer_of
 from recurra.api.compressing import compress, decompress
 from recurra.api.detecting import Detected, DetectOptions, detect
 from recurra.api.thresholds import StoredThreshold, threshold_of
@@ -24,7 +24,7 @@ from recurra.service import limits as most
 from recurra.service.errors import Json, RefusedError
 from recurra.service.models import LoadedModel, chosen, records_of
 from recurra.service.streams import Notes
-from recurra.tasks import Codes, ScoresSteps
+from recurra.tasks import Codes, ScoresSteps, WritesFromCodes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,10 +35,12 @@ if TYPE_CHECKING:
 def uses_of(served: LoadedModel) -> list[str]:
     """What a run's codes, or its scores of steps, are good for: between, generate, inpaint, compress, detect."""
     found = []
+    if isinstance(served.run.task, WritesFromCodes):
+        writer = writer_of(served.run, str(served.device))
+        found = ["between", *(["generate"] if writer.is_distribution else [])]
     if isinstance(served.run.task, Codes):
         coder = coder_of(served.run, str(served.device))
-        found = ["between", *(["generate"] if coder.is_distribution else []), *(["inpaint"] if coder.fills else [])]
-        found.append("compress")
+        found += [*(["inpaint"] if coder.fills else []), "compress"]
     # Rows that were no windows of a series can be searched like one, and seldom should.
     watches = _scores_steps(served) and not (found and served.run.settings.data.layout is None)
     return [*found, *(["detect"] if watches else [])]
@@ -57,16 +59,17 @@ def add_coding(
 ) -> None:
     """Add the routes. in_time: answers 504 where a computation was given up"""
 
-    def served_for(name: str | None) -> LoadedModel:
+    def served_for(name: str | None, able: type = Codes) -> LoadedModel:
         served = chosen(service.runs, name)
-        if not isinstance(served.run.task, Codes):
-            raise RefusedError(409, f"model: a {served.word} has no codes; an autoencoder's run does.")
+        if not isinstance(served.run.task, able):
+            what = "codes" if able is WritesFromCodes else "codes of rows of numbers"
+            raise RefusedError(409, f"model: a {served.word} has no {what}; an autoencoder's run does.")
         return served
 
     @app.post("/generate_rows", response_model=s.Rows, responses=responses)
     async def generated(body: s.GenerateRowsRequest) -> Response:
-        """Rows that are drawn, or on the way between two rows; of each number what is expected."""
-        served = served_for(body.model)
+        """Rows or texts that are drawn, or on the way between two; of each number what is expected."""
+        served = served_for(body.model, WritesFromCodes)
         between = None if body.between is None else records_of(served, None, body.between)
         given = body.model_dump(exclude_unset=True, exclude={"model", "between"})
         if given.get("number", 1) * given.get("length", 1) > most.MOST_STEPS:

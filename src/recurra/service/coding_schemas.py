@@ -26,7 +26,7 @@ class GenerateRowsRequest(Body):
     number: Annotated[int, Field(ge=1, le=most.MOST_RECORDS, description="rows to draw"), WHOLE] = 1
     temperature: Annotated[float, Field(ge=0, le=most.HOTTEST, description="deviation of the codes")] = 1.0
     seed: Annotated[int, Field(ge=0, le=most.LARGEST_SEED, description="the same one, the same rows"), WHOLE] = 0
-    length: Annotated[int, Field(ge=1, le=most.MOST_STEPS, description="steps of a series"), WHOLE] = 1
+    length: Annotated[int, Field(ge=1, le=most.MOST_STEPS, description="steps of a series, or tokens"), WHOLE] = 1
     between: Annotated[list[Cells], Field(min_length=2, max_length=2, description="two rows")] | None = None
     steps: Annotated[int, Field(ge=2, le=most.MOST_RECORDS, description="rows of the way, both ends too"), WHOLE] = 9
     path: Annotated[str, Field(pattern="^(linear|spherical)$", description="straight, or on a great circle")] = "linear"

@@ -43,6 +43,7 @@ from recurra.tasks.contract import (
     ChoosesBySize,
     Coder,
     Codes,
+    CodeWriter,
     Conforms,
     CutsRows,
     DecodesInCollate,
@@ -95,6 +96,7 @@ from recurra.tasks.contract import (
     TriedWith,
     ValidatesFaster,
     WatchedSeries,
+    WritesFromCodes,
     WritesSamples,
     loss_unit,
 )
@@ -193,6 +195,7 @@ __all__ = [
     "ChoosesBySize",
     "Classification",
     "ClassificationConfig",
+    "CodeWriter",
     "Coder",
     "Codes",
     "Conforms",
@@ -275,6 +278,7 @@ __all__ = [
     "WatchedSeries",
     "WordVectorLearning",
     "WordVectorsConfig",
+    "WritesFromCodes",
     "WritesSamples",
     "loss_unit",
 ]

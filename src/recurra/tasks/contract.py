@@ -539,23 +539,46 @@ class LinearCodes(Protocol):
     def values(self, codes: NDArray[np.float32], lengths: Sequence[int], /) -> list[NDArray[np.float32]]: ...
 
 
-class Coder(LinearCodes, Protocol):
-    """The same of a trained model. code_size: Z      steps: of the longest training row, 1 where rows are one vector
+class CodeWriter(Protocol):
+    """From codes of a trained model to rows or texts: values, of any kind. code_size: Z
 
-    is_distribution: whether codes lie as N(0, 1) does      fills: whether it reads which numbers are missing
+    steps: of what is drawn, where nobody says: of the longest training row, 1 where rows are one vector
+    is_distribution: whether codes lie as N(0, 1) does
     """
 
     code_size: int
     steps: int
     is_distribution: bool
-    fills: bool
 
-    def rows(self, examples: Sequence[Any]) -> list[NDArray[np.float32]]:
-        """(T, D) of each, NaN where a number is missing."""
+    def codes(self, examples: Sequence[Any], /) -> NDArray[np.float32]: ...
+    def values(self, codes: NDArray[np.float32], lengths: Sequence[int], /) -> list[Any]:
+        """Of each code what it stands for, of so many steps."""
         ...
 
     def drawn(self, number: int, temperature: float, seed: int) -> NDArray[np.float32]:
         """(N, Z) codes of N(0, temperature^2). Raises ConfigError for codes that are no distribution."""
+        ...
+
+    def between(self, first: int, last: int, number: int) -> list[int]:
+        """Steps of each of `number` values on the way from one of `first` steps to one of `last`."""
+        ...
+
+    def by_column(self, values: Sequence[Any]) -> list[dict[str, Any]]:
+        """Rows by column, in the units of the data."""
+        ...
+
+    def pictures(self, values: Sequence[Any]) -> NDArray[np.uint8] | None:
+        """(N, H, W) grey, or None where rows are no pictures."""
+        ...
+
+
+class Coder(LinearCodes, CodeWriter, Protocol):
+    """The same of rows of numbers. fills: whether it reads which numbers are missing"""
+
+    fills: bool
+
+    def rows(self, examples: Sequence[Any]) -> list[NDArray[np.float32]]:
+        """(T, D) of each, NaN where a number is missing."""
         ...
 
     def linear(self, examples: Sequence[Any]) -> LinearCodes:
@@ -574,24 +597,25 @@ class Coder(LinearCodes, Protocol):
         """The same with the nearest number in the place of NaN."""
         ...
 
-    def by_column(self, values: Sequence[NDArray[np.float32]]) -> list[dict[str, Any]]:
-        """Rows by column, in the units of the data."""
-        ...
-
     def completed(
         self, values: Sequence[NDArray[np.float32]], records: Sequence[Record], gone: Sequence[NDArray[np.bool_]]
     ) -> list[dict[str, Any]]:
         """The same, with what a record holds in the place of all that is not gone (T, D)."""
         ...
 
-    def pictures(self, values: Sequence[NDArray[np.float32]]) -> NDArray[np.uint8] | None:
-        """(N, H, W) grey, or None where rows are no pictures."""
+
+@runtime_checkable
+class WritesFromCodes(Capability, Protocol):
+    """What a task has besides whose models make rows, or texts, from codes."""
+
+    def code_writer(self, model: torch.nn.Module, device: torch.device) -> CodeWriter:
+        """Raises ConfigError for rows that have no such codes."""
         ...
 
 
 @runtime_checkable
 class Codes(Capability, Protocol):
-    """What a task has besides whose models turn rows into codes, and codes into rows."""
+    """What a task has besides whose models turn rows of numbers into codes, and codes into rows."""
 
     def coder(self, model: torch.nn.Module, device: torch.device) -> Coder:
         """Raises ConfigError for rows that have no such codes."""

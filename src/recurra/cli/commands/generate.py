@@ -66,7 +66,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         help="suggest N words that complete the prompt or follow it, and write nothing",
     )
     rows = parser.add_argument_group(
-        "rows of numbers and pictures",
+        "rows of numbers, pictures, and texts from codes",
         "RUN is an autoencoder: --num rows are drawn by --seed, with codes of deviation --temperature; or",
     )
     rows.add_argument(

@@ -15,6 +15,7 @@ from recurra.base.errors import ConfigError
 from recurra.data.draws import key_of, normals
 from recurra.tasks.autoencoding.baselines import Components, Neighbour
 from recurra.tasks.autoencoding.series import ByColumns, Flat
+from recurra.tasks.contract import CodeWriter
 from recurra.tasks.series_reader import cut, written_series
 from recurra.tasks.series_task import SeriesExample
 
@@ -66,13 +67,12 @@ class RowCoder:
 
         Raises ConfigError for a code that is no distribution: nobody knows which codes stand for rows.
         """
-        if not self.is_distribution:
-            raise ConfigError(
-                "the codes of this run are no distribution (task.variational: false), so that no row can be drawn. "
-                "Give two rows to go between (--between), or train with task.variational: true (`recurra init vae`)."
-            )
-        rows = [normals(key_of(seed, 0, str(n).encode()), self.code_size, DRAWN) for n in range(number)]
-        return (temperature * np.array(rows).reshape(number, self.code_size)).astype(np.float32)
+        return drawn_codes(self, number, temperature, seed)
+
+    def between(self, first: int, last: int, number: int) -> list[int]:
+        """Steps that go evenly from the one to the other."""
+        found: list[int] = np.linspace(first, last, number).round().astype(int).tolist()
+        return found
 
     def linear(self, examples: Sequence[AnyExample]) -> LinearCoder:
         """Principal components with as many numbers as a code, from rows. Raises ConfigError if lengths differ."""
@@ -184,6 +184,17 @@ class LinearCoder:
         """(T, D) of each."""
         said = (self.found.mean + codes @ self.found.axes.T).astype(np.float32)
         return [row.reshape(length, -1) for row, length in zip(said, lengths, strict=True)]
+
+
+def drawn_codes(writer: CodeWriter, number: int, temperature: float, seed: int) -> Floats:
+    """(N, Z) codes of N(0, temperature^2), as `CodeWriter.drawn`."""
+    if not writer.is_distribution:
+        raise ConfigError(
+            "the codes of this run are no distribution (task.variational: false), so that no row can be drawn. "
+            "Give two rows to go between (--between), or train with task.variational: true (`recurra init vae`)."
+        )
+    rows = [normals(key_of(seed, 0, str(n).encode()), writer.code_size, DRAWN) for n in range(number)]
+    return (temperature * np.array(rows).reshape(number, writer.code_size)).astype(np.float32)
 
 
 def _parts(examples: Any) -> Iterator[Any]:

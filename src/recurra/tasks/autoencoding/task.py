@@ -392,6 +392,10 @@ class Autoencoding(SeriesTask):
         """What turns rows into codes and back."""
         return RowCoder(self, model, device)
 
+    def code_writer(self, model: torch.nn.Module, device: torch.device) -> RowCoder:
+        """What makes rows from codes."""
+        return self.coder(model, device)
+
     def explain(self, model: torch.nn.Module, example: AnyExample, device: torch.device) -> ExplanationTarget:
         """What `inspect` shows: errors by number, and how far each number of the code reaches."""
         return explained(self, model, example, device)

@@ -34,6 +34,7 @@ from recurra.tasks.text import TextEncoder, unknown_share
 from recurra.tasks.text_autoencoding.rows import CodedText, Hiding, batched
 from recurra.tasks.text_autoencoding.scores import Counted, Rewritten, text_scores
 from recurra.tasks.text_autoencoding.tables import drawn_texts, formulas, worst_texts
+from recurra.tasks.text_autoencoding.writing import ROOM, TextWriter
 from recurra.tasks.translation.losses import forced_rows, loss_of
 from recurra.tasks.translation.search import Speaker
 
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
 
 # Of what codes are drawn where they are scored: always the same.
 SCORING = (0, 0)
-# Tokens that a text may have when it is written again, beyond those that it has.
-ROOM = 10
 # Texts whose words are counted, to see whether the tokenizer fits.
 LOOKED_AT = 10_000
 
@@ -198,6 +197,10 @@ class TextAutoencoding:
             return Text("", None, example.text, note=NOTE)
         score = math.exp(output.log_prob / max(len(output.tokens) + 1, 1))
         return Text(self.joined(output.tokens), score, example.text)
+
+    def code_writer(self, model: torch.nn.Module, device: torch.device) -> TextWriter:
+        """What writes texts from codes."""
+        return TextWriter(self, model, device)
 
     def joined(self, tokens: Sequence[int]) -> str:
         """Tokens as a text."""
