@@ -63,7 +63,7 @@ class TextWriter:
 
     def between(self, first: int, last: int, number: int) -> list[int]:
         """Tokens that each may have, as nobody knows how long a text between two others is."""
-        return [max(first, last) + ROOM] * number
+        return [max(first, last) + 1 + ROOM] * number  # 1: the end
 
     def by_column(self, values: Sequence[str]) -> list[dict[str, Any]]:
         """Texts in their column."""
