@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from api.api_room import done, refused
 from recurra import api, load
-from recurra.api.coding import _way
+from recurra.api.coding import _way, coder_of
 from recurra.base.errors import ConfigError, DataError, RunError
 from recurra.report.png import Pictures
+from recurra.tasks.autoencoding.coder import RowCoder
 
 SIDE = 6
 
@@ -345,3 +346,45 @@ def test_series_of_several_lengths_are_drawn_filled_in_and_compressed(waves: Pat
     for row, other, length in zip(again, said, (8, 9, 10), strict=True):
         assert np.shape(row["values"]) == (length, 2)
         assert np.allclose(row["values"], other, atol=0.01)  # 12 bits of a code
+
+
+def test_a_file_that_tells_of_endless_rows_is_refused_before_any_is_said(
+    waves: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = load(waves / "run", progress=False)
+    rows = [json.loads(line) for line in (waves / "d.jsonl").read_text().splitlines()[:3]]
+    whole = run.compress(rows, beside=False).content
+    (length,) = struct.unpack("<I", whole[8:12])
+    start = 12 + length + 8 * 3  # behind the ends of 3 numbers of a code
+
+    def telling(*steps: int) -> bytes:
+        body = whole[:start] + struct.pack("<3I", *steps) + whole[start + 12 : -32]
+        return body + hashlib.sha256(body).digest()
+
+    monkeypatch.setattr(RowCoder, "values", lambda *_: pytest.fail("rows were said"))
+    with pytest.raises(DataError, match="a row has 100,001 steps, expected at most 100,000"):
+        api.decompress(waves / "run", telling(8, 100_001, 8))
+    with pytest.raises(DataError, match="no steps"):
+        api.decompress(waves / "run", telling(8, 0, 8))
+    with pytest.raises(DataError, match="300,000 steps of 3 rows, expected at most 299,999"):
+        api.decompress(waves / "run", telling(*[100_000] * 3), most_steps=299_999)
+    with pytest.raises(DataError, match=r"steps of 1,000 rows, expected at most 67,108,864"):
+        run.generate_rows(num=1000, length=100_000)
+    with pytest.raises(DataError, match=r"between, steps: these are .* steps of 100,000 rows"):
+        run.generate_rows(between=({"values": [[0.0, 1.0]] * 10}, {"values": [[0.0, 1.0]] * 9000}), steps=100_000)
+
+
+def test_a_long_row_pads_no_others_and_rows_are_those_of_each_alone(
+    waves: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = api.open_run(waves / "run")
+    coder = coder_of(trained, "cpu")
+    codes, lengths = np.random.default_rng(1).normal(size=(6, 3)).astype(np.float32), [3, 50, 1, 1, 2, 40]
+    alone = [coder.values(codes[n : n + 1], [length])[0] for n, length in enumerate(lengths)]
+    monkeypatch.setattr("recurra.tasks.autoencoding.coder.PADDED", 60)
+    sizes, said = [], RowCoder._said
+    monkeypatch.setattr(RowCoder, "_said", lambda one, c, t: sizes.append(len(t) * max(t)) or said(one, c, t))
+    together = coder.values(codes, lengths)
+    assert sizes == [3, 50, 6, 40]
+    for one, other in zip(together, alone, strict=True):
+        assert np.array_equal(one, other)

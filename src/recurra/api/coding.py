@@ -26,6 +26,8 @@ InterpolationPath = Literal["linear", "spherical"]
 PATHS: tuple[InterpolationPath, ...] = ("linear", "spherical")
 # Rows that one call makes or reads, those of a way between two, and steps of one that is drawn.
 MOST_ROWS, STEPS, LONGEST = 100_000, 9, 100_000
+# Numbers of all rows that one call says: 512 MiB as arrays, and about 4 GiB as lists.
+MOST_SAID = 1 << 27
 # Between directions that are nearer than this a great circle is a straight line; opposite ones have no single one.
 NEAR = 1e-6
 
@@ -98,6 +100,7 @@ def generate_rows(
     path: InterpolationPath | None = None,
     device: str = "auto",
     cells: Iterable[AnyPath] = (),
+    most_steps: int | None = None,
 ) -> CodedRows:
     """Rows from codes: `num` of them drawn, or a way from one row to another. Of each number what is expected; of texts
     the tokens that are the most probable, one after another.
@@ -107,7 +110,9 @@ def generate_rows(
     between: two rows; their codes, and codes between them: `steps` in all (9), both ends among them
     path: linear, a straight line (the default); spherical, a great circle, so that codes keep their length, as those of
       N(0, 1) have about the same (White 2016, arXiv:1609.04468)
-    Raises ConfigError for codes that are no distribution, unless `between` is given; for options without effect.
+    most_steps: of all rows together, for who answers others
+    Raises ConfigError for codes that are no distribution, unless `between` is given; for options without effect;
+    DataError for more than `most_steps`, or MOST_SAID numbers.
     """
     trained = opened(run, cells)
     coder = writer_of(trained, device)
@@ -115,8 +120,10 @@ def generate_rows(
         _refuse_given("has no effect without two rows to go between", steps=steps, path=path)
         if coder.steps == 1:
             _refuse_given("is of series, and rows of this run are one vector", length=length)
-        codes = coder.drawn(_number(num, "num", 1, MOST_ROWS), _temperature(temperature), _seed(seed))
-        lengths = [_number(length, "length", coder.steps, LONGEST)] * len(codes)
+        rows = _number(num, "num", 1, MOST_ROWS)
+        lengths = [_number(length, "length", coder.steps, LONGEST)] * rows
+        refuse_large(lengths, coder.width, name="num, length", most_steps=most_steps)
+        codes = coder.drawn(rows, _temperature(temperature), _seed(seed))
     else:
         drawing = {"num": num, "temperature": temperature, "seed": seed, "length": length}
         _refuse_given("is of rows that are drawn, not of those between two", **drawing)
@@ -125,9 +132,10 @@ def generate_rows(
             raise ConfigError(f"between: expected two rows, got {len(records)}.")
         ends = examples_for(trained, records)
         number = _number(steps, "steps", STEPS, MOST_ROWS, least=2)
+        lengths = coder.between(ends[0].length, ends[1].length, number)
+        refuse_large(lengths, coder.width, name="between, steps", most_steps=most_steps)
         first, last = coder.codes(ends)
         codes = _way(first, last, number, path or "linear")
-        lengths = coder.between(ends[0].length, ends[1].length, number)
     values = coder.values(codes, lengths)
     return CodedRows(coder.by_column(values), codes, coder.pictures(values))
 
@@ -176,6 +184,21 @@ def inpaint(
         tuple(int(one.sum()) for one in gone),
         _errors(coder, truth, known, values),
     )
+
+
+def refuse_large(lengths: Sequence[int], width: int, *, name: str, most_steps: int | None = None) -> None:
+    """Raise DataError for rows that would take more memory than a call may have, before any is said.
+
+    lengths: steps of each      width: numbers of a step      most_steps: of all rows together
+    """
+    longest, steps = max(lengths, default=0), sum(lengths)
+    if longest > LONGEST:
+        raise DataError(f"{name}: a row has {longest:,} steps, expected at most {LONGEST:,}; give it in parts.")
+    most = MOST_SAID // width if most_steps is None else min(most_steps, MOST_SAID // width)
+    if steps > most:
+        raise DataError(
+            f"{name}: these are {steps:,} steps of {len(lengths):,} rows, expected at most {most:,}; take fewer at once."
+        )
 
 
 def _errors(

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from recurra.api.answers import Source
 from recurra.api.callbacks import NoCallback
-from recurra.api.coding import MOST_ROWS, CodedRows, coder_of, examples_for, records_for
+from recurra.api.coding import MOST_ROWS, CodedRows, coder_of, examples_for, records_for, refuse_large
 from recurra.api.defaults import in_float32
 from recurra.api.folder import OpenRun, opened
 from recurra.api.given import AnyPath, Row, path_of
@@ -90,8 +90,9 @@ def compress(
         raise ConfigError(f"bits: expected a whole number from 1 to {MOST_BITS}, got {bits!r}.")
     coder = coder_of(trained, device)
     examples = examples_for(trained, records_for(trained, rows))
-    truth, codes = coder.rows(examples), coder.codes(examples)
     lengths = [example.length for example in examples]
+    refuse_large(lengths, coder.width, name="rows")
+    truth, codes = coder.rows(examples), coder.codes(examples)
     if codes.size > MOST_NUMBERS:
         raise DataError(
             f"rows: have {codes.size:,} numbers in their codes, expected at most {MOST_NUMBERS:,} in a file."
@@ -115,17 +116,23 @@ def decompress(
     device: str = "auto",
     cells: Iterable[AnyPath] = (),
     most: int = MOST_ROWS,
+    most_steps: int | None = None,
 ) -> CodedRows:
-    """The rows of a file that `compress` wrote with the same run. most: rows
+    """The rows of a file that `compress` wrote with the same run. most: rows      most_steps: of all rows together
 
-    Raises DataError for what is no such file, or damaged; RunError for one of another run.
+    What a file tells of is held against these, and what a call may say, before any code is read: a few bytes can tell
+    of rows that fill the memory, and a checksum is anybody's to write.
+    Raises DataError for what is no such file, damaged or too large; RunError for one of another run.
     """
     trained = opened(run, cells)
     coder = coder_of(trained, device)
     name, content = ("data", file) if isinstance(file, bytes) else _read(path_of(file, "file"))
-    codes, lengths = _unpacked(content, name, digest_of_run(trained), coder, str(trained.folder.path))
-    if len(codes) > most:
-        raise DataError(f"{name}: holds {len(codes):,} rows, expected at most {most:,}.")
+    data, said = _opened_file(content, name, digest_of_run(trained), coder, str(trained.folder.path))
+    if said["rows"] > most:
+        raise DataError(f"{name}: holds {said['rows']:,} rows, expected at most {most:,}.")
+    lengths, start = _lengths(data, said["rows"], name, coder)
+    refuse_large(lengths, coder.width, name=name, most_steps=most_steps)
+    codes = _codes(data, start, said["rows"], said["bits"], name, coder.code_size)
     values = coder.values(codes, lengths)
     return CodedRows(coder.by_column(values), codes, coder.pictures(values))
 
@@ -240,8 +247,8 @@ def _read(path: Path) -> tuple[str, bytes]:
     return str(path), path.read_bytes()
 
 
-def _unpacked(content: bytes, name: str, run: bytes, coder: Coder, folder: str) -> tuple[Floats, list[int]]:
-    """(N, Z) codes of a file, and the steps of each row.
+def _opened_file(content: bytes, name: str, run: bytes, coder: Coder, folder: str) -> tuple[bytes, dict[str, Any]]:
+    """What stands behind the header of a file, and the header.
 
     Raises DataError for what is none, or damaged; RunError for one of another run.
     """
@@ -266,19 +273,31 @@ def _unpacked(content: bytes, name: str, run: bytes, coder: Coder, folder: str) 
     needed = begin + -(-rows * code_size * bits // 8)
     if said["code_size"] != code_size or len(data) != needed:
         raise DataError(f"{name}: holds {len(data):,} bytes of codes, and its header tells of {needed:,}.")
+    return data, said
+
+
+def _lengths(data: bytes, rows: int, name: str, coder: Coder) -> tuple[list[int], int]:
+    """Steps of each row, and where its codes begin. Raises DataError for a row without a step."""
+    begin = 8 * coder.code_size
+    if coder.steps == 1:
+        return [1] * rows, begin
+    lengths = np.frombuffer(data, "<u4", rows, begin).tolist()
+    if min(lengths) < 1:
+        raise DataError(f"{name}: holds a row of no steps, which cannot be.")
+    return lengths, begin + 4 * rows
+
+
+def _codes(data: bytes, begin: int, rows: int, bits: int, name: str, code_size: int) -> Floats:
+    """(N, Z) codes of a file. Raises DataError for ends that are no numbers."""
     low, high = (np.frombuffer(data, "<f4", code_size, k * 4 * code_size).astype(np.float32) for k in (0, 1))
     if not (np.isfinite(low).all() and np.isfinite(high).all()):
         raise DataError(f"{name}: the ends of its codes are no finite numbers.")
-    lengths = np.frombuffer(data[8 * code_size : begin], "<u4") if coder.steps > 1 else np.ones(rows, np.uint32)
-    if int(lengths.min()) < 1 or int(lengths.sum(dtype=np.uint64)) > MOST_NUMBERS:
-        raise DataError(f"{name}: its rows have {lengths.min()} to {lengths.max():,} steps, which cannot be.")
     packed, total, size = data[begin:], rows * code_size, BLOCK * bits // 8
     parts = [
         _from_bits(packed[k * size : (k + 1) * size], min(BLOCK, total - k * BLOCK), bits)
         for k in range(-(-total // BLOCK))
     ]
-    codes = _of_levels(np.concatenate(parts).reshape(rows, code_size), low, high, bits)
-    return codes, [int(length) for length in lengths]
+    return _of_levels(np.concatenate(parts).reshape(rows, code_size), low, high, bits)
 
 
 def _header(data: bytes, name: str) -> dict[str, Any]:

@@ -72,10 +72,9 @@ def add_coding(
         served = served_for(body.model, WritesFromCodes)
         between = None if body.between is None else records_of(served, None, body.between)
         given = body.model_dump(exclude_unset=True, exclude={"model", "between"})
-        if given.get("number", 1) * given.get("length", 1) > most.MOST_STEPS:
-            raise RefusedError(422, f"number, length: expected at most {most.MOST_STEPS:,} steps of all rows together.")
         num = given.pop("number", None)
         how: dict[str, Any] = {**given, "num": num, "between": between, "device": str(served.device)}
+        how["most_steps"] = most.MOST_STEPS
         found = await service.worker.run(lambda: generate_rows(served.run, **how))
         return Json(_rows(served, found))
 
@@ -118,6 +117,7 @@ def add_coding(
         except (binascii.Error, ValueError):
             raise RefusedError(422, "data: expected base64.") from None
         how: dict[str, Any] = {"device": str(served.device), "most": most.MOST_RECORDS}
+        how["most_steps"] = most.MOST_STEPS
         found = await service.worker.run(lambda: decompress(served.run, data, **how))
         return Json(_rows(served, found))
 

@@ -543,11 +543,13 @@ class CodeWriter(Protocol):
     """From codes of a trained model to rows or texts: values, of any kind. code_size: Z
 
     steps: of what is drawn, where nobody says: of the longest training row, 1 where rows are one vector
+    width: D, numbers of a step, 1 of a text
     is_distribution: whether codes lie as N(0, 1) does
     """
 
     code_size: int
     steps: int
+    width: int
     is_distribution: bool
 
     def codes(self, examples: Sequence[Any], /) -> NDArray[np.float32]: ...

@@ -25,14 +25,15 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 Hidden = NDArray[np.bool_]
-# Rows that a model reads or says together.
-ROWS = 256
+# Rows that a model reads or says together; their steps, with those that pad them, and the numbers of these, unless
+# one row has more.
+ROWS, PADDED, NUMBERS = 256, 1 << 16, 1 << 21
 # What codes are drawn from.
 DRAWN = 40
 
 
 class RowCoder:
-    """Rows (T, D), as they are scaled, and their codes of Z numbers. steps: of the longest training row"""
+    """Rows (T, D), as they are scaled, and their codes of Z numbers. steps: of the longest training row      width: D"""
 
     def __init__(self, task: Autoencoding, model: torch.nn.Module, device: torch.device) -> None:
         self.task = task
@@ -42,18 +43,20 @@ class RowCoder:
         self.is_distribution = bool(task.plan.variational)
         self.fills = task.reader.missing == "mask"
         self.steps = task.statistics.steps
+        self.width = task.width
 
     @torch.inference_mode()
     def codes(self, examples: Sequence[AnyExample]) -> Floats:
         """(N, Z) of rows: the code that stands for each, without anything drawn."""
-        found = [self.model.code(self._batch(some)).best.cpu().numpy() for some in _parts(examples)]
+        parts = _parts([one.length for one in examples], self.width)
+        found = [self.model.code(self._batch([examples[n] for n in some])).best.cpu().numpy() for some in parts]
         return np.concatenate([np.zeros((0, self.code_size), np.float32), *found])
 
     @torch.inference_mode()
     def values(self, codes: Floats, lengths: Sequence[int]) -> list[Floats]:
         """(T, D) of each row what is expected of its numbers, from codes (N, Z) and the steps T of each."""
         found = []
-        for some in _parts(range(len(codes))):
+        for some in _parts(lengths, self.width):
             part = torch.from_numpy(codes[some.start : some.stop])
             found += self._said(part, [lengths[n] for n in some])
         return found
@@ -113,7 +116,7 @@ class RowCoder:
         (arXiv:1401.4082, appendix F) was tried, and made errors larger: docs/guide/autoencoders.md has the numbers.
         """
         found: list[Floats] = []
-        for some in _parts(range(len(examples))):
+        for some in _parts([one.length for one in examples], self.width):
             marked = [_marked(examples[n], known[n]) for n in some]
             codes = self.model.code(self._batch(marked)).best
             said = self._said(codes, [one.length for one in marked])
@@ -197,9 +200,16 @@ def drawn_codes(writer: CodeWriter, number: int, temperature: float, seed: int) 
     return (temperature * np.array(rows).reshape(number, writer.code_size)).astype(np.float32)
 
 
-def _parts(examples: Any) -> Iterator[Any]:
-    """ROWS at a time."""
-    return (examples[k : k + ROWS] for k in range(0, len(examples), ROWS))
+def _parts(lengths: Sequence[int], width: int) -> Iterator[range]:
+    """Places of rows that go together: one row with 100,000 steps must not pad 255 others to as many."""
+    start, longest, most = 0, 0, min(PADDED, NUMBERS // width)
+    for n, length in enumerate(lengths):
+        longest = max(longest, length)
+        if n > start and (n - start == ROWS or (n - start + 1) * longest > most):
+            yield range(start, n)
+            start, longest = n, length
+    if start < len(lengths):
+        yield range(start, len(lengths))
 
 
 def _marked(example: AnyExample, known: Floats) -> SeriesExample:

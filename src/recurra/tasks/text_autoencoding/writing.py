@@ -32,7 +32,7 @@ class TextWriter:
         self.model: Any = model.to(device).eval()
         self.code_size = int(task.plan.code_size)
         self.is_distribution = bool(task.plan.variational)
-        self.steps = LONGEST
+        self.steps, self.width = LONGEST, 1
 
     @torch.inference_mode()
     def codes(self, examples: Sequence[CodedText], /) -> Floats:
