@@ -370,7 +370,7 @@ def test_a_file_that_tells_of_endless_rows_is_refused_before_any_is_said(
         api.decompress(waves / "run", telling(*[100_000] * 3), most_steps=299_999)
     with pytest.raises(DataError, match=r"steps of 1,000 rows, expected at most 67,108,864"):
         run.generate_rows(num=1000, length=100_000)
-    with pytest.raises(DataError, match=r"between, steps: these are .* steps of 100,000 rows"):
+    with pytest.raises(DataError, match=r"between, steps: are .* steps of 100,000 rows"):
         run.generate_rows(between=({"values": [[0.0, 1.0]] * 10}, {"values": [[0.0, 1.0]] * 9000}), steps=100_000)
 
 

@@ -94,6 +94,30 @@ def test_what_is_compressed_comes_back(asked: Asked, runs: Path) -> None:
     assert "holds 257 rows, expected at most 256" in answer.json()["error"]
 
 
+def test_steps_of_rows_are_bounded_by_what_they_will_have(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [{"values": [[float(k), n / 9] for k in range(20 + n % 2)]} for n in range(20)]
+    (runs / "s.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    config = {
+        "task": {"name": "autoencoding", "code_size": 2, "variational": True, "likelihood": "gaussian"},
+        "data": {"train": str(runs / "s.jsonl")},
+        "model": {"encoder": {"name": "recurrent", "hidden_size": 4}, "decoder": {"name": "recurrent"}},
+        "training": {"epochs": 1, "report": "scores"},
+    }
+    api.train(config, out=runs / "series", device="cpu")
+    monkeypatch.setattr("recurra.service.limits.MOST_STEPS", 100)
+    one = Asked(open_runs([runs / "series"], device="cpu"), Limits(), None)
+    data = base64.b64encode(load(runs / "series", progress=False).compress(rows, beside=False).content).decode()
+    for path, body in (
+        ("/generate_rows", {"number": 5}),  # of 21 steps each, as the longest training row had
+        ("/generate_rows", {"between": rows[:2], "steps": 6}),
+        ("/decompress", {"data": data}),
+    ):
+        answer = one.post(path, body)
+        assert (answer.status_code, "expected at most 100;" in answer.json()["error"]) == (422, True), answer.text
+    assert len(one.post("/generate_rows", {"number": 4}).json()["rows"]) == 4
+    assert one.service.stop(10)
+
+
 def test_scores_are_those_of_detect_and_a_threshold_is_used_again(asked: Asked, runs: Path, tmp_path: Path) -> None:
     text = (runs / "w.csv").read_text()
     body = {"model": "waves", "csv": text, "clean": 60, "threshold": "quantile=0.9"}

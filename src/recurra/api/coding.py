@@ -197,7 +197,7 @@ def refuse_large(lengths: Sequence[int], width: int, *, name: str, most_steps: i
     most = MOST_SAID // width if most_steps is None else min(most_steps, MOST_SAID // width)
     if steps > most:
         raise DataError(
-            f"{name}: these are {steps:,} steps of {len(lengths):,} rows, expected at most {most:,}; take fewer at once."
+            f"{name}: are {steps:,} steps of {len(lengths):,} rows, expected at most {most:,}; take fewer at once."
         )
 
 

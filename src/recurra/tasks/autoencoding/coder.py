@@ -33,7 +33,7 @@ DRAWN = 40
 
 
 class RowCoder:
-    """Rows (T, D), as they are scaled, and their codes of Z numbers. steps: of the longest training row      width: D"""
+    """Rows (T, D), as they are scaled, and their codes of Z numbers. steps: of the longest training row; width: D"""
 
     def __init__(self, task: Autoencoding, model: torch.nn.Module, device: torch.device) -> None:
         self.task = task
