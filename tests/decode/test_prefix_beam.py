@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from dataclasses import replace
 from itertools import product
 
@@ -240,7 +241,14 @@ def test_options_that_are_wrong_are_refused(logits):
         (ARPA.replace("ngram 2=3", "ngram 2=4"), "3 2-grams, but its header says 4"),
         (ARPA.replace("\\end\\", ""), "ends without"),
         (ARPA.replace("\\2-grams:", "\\3-grams:"), r":14: expected \\2-grams:"),
-        ("x" * 20000, ":1: a line of 20,000 characters"),
+        ("x" * 20000, ":1: a line of more than 10,000 characters"),
+        ("\\data\\\nngram 1=" + "9" * 5000, r":2: expected an ARPA file"),
+        (ARPA.replace("ngram 2=3", "ngram 2=99999999999"), ":4: more than 5,000,000 n-grams"),
+        ("\\end\\\n", "has no n-grams"),
+        (ARPA.replace("-0.5 a -0.2", "-0.5 a inf"), ":10: expected log10 p"),
+        (ARPA.replace("-0.5 a -0.2", "-0.5 a 1e308"), ":10: expected log10 p"),
+        (ARPA.replace("-0.5 a -0.2", "-0.5 a nan"), ":10: expected log10 p"),
+        (ARPA.replace("-0.5 a -0.2", "nan a -0.2"), ":10: expected log10 p"),
     ],
 )
 def test_a_broken_arpa_file_is_refused_at_its_line(tmp_path, text, message):
@@ -250,3 +258,37 @@ def test_a_broken_arpa_file_is_refused_at_its_line(tmp_path, text, message):
     (tmp_path / "x.arpa").write_bytes(b"\x1f\x8b\xff")
     with pytest.raises(DataError, match="expected UTF-8"):
         NGrams.read(tmp_path / "x.arpa")
+
+
+def test_no_more_of_a_long_line_is_read_than_shows_it(tmp_path):
+    (tmp_path / "x.arpa").write_bytes(b"x" * 3_000_000)
+    tracemalloc.start()
+    with pytest.raises(DataError, match=":1: a line of more than"):
+        NGrams.read(tmp_path / "x.arpa")
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 500_000
+
+
+def test_a_token_that_is_not_in_the_file_is_its_unknown_one_in_longer_n_grams_too(tmp_path):
+    text = ARPA.replace("ngram 2=3", "ngram 2=5").replace(
+        "-0.4 a ab\n", "-0.4 a ab\n-0.8 a <unk> -0.6\n-0.25 <unk> ab\n"
+    )
+    (tmp_path / "x.arpa").write_text(text, encoding="utf-8")
+    model = NGrams.read(tmp_path / "x.arpa")
+    ((first, history),) = model.score([(("a",), "elsewhere")])
+    ((second, _),) = model.score([(history, "ab")])
+    assert first == pytest.approx(-0.8 * math.log(10))
+    assert second == pytest.approx((-0.6 - 0.25) * math.log(10))
+
+
+def test_a_space_that_is_not_of_ascii_may_be_a_token(tmp_path):
+    (tmp_path / "x.arpa").write_text(ARPA.replace("-0.5 a -0.2", "-0.5\t\u3000\t-0.2"), encoding="utf-8")
+    assert NGrams.read(tmp_path / "x.arpa").score([((), "\u3000")])[0][0] == pytest.approx(-0.5 * math.log(10))
+
+
+def test_a_language_model_without_weight_changes_nothing_where_it_says_never(logits, tmp_path):
+    text = ARPA.replace("-0.7 </s>", "-inf </s>").replace("-0.6 ab </s>", "-inf ab </s>")
+    (tmp_path / "x.arpa").write_text(text, encoding="utf-8")
+    found = heard(logits, lm=[Fusion(NGrams.read(tmp_path / "x.arpa"), "word", 0.0)], spelling=SPELLING)
+    assert [h.emitted for h in found] == [h.emitted for h in heard(logits)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TextIO
 
 from recurra.base.errors import DataError
 
@@ -13,7 +14,10 @@ START, END, UNKNOWN = "<s>", "</s>", "<unk>"
 MOST_NGRAMS = 5_000_000
 MOST_WORDS = 9
 LONGEST_LINE = 10_000
+LONGEST_COUNT = 20
 LN_10 = math.log(10)
+# Other spaces, such as that of Chinese and Japanese text, may be tokens.
+BETWEEN = " \t"
 
 Gram = tuple[str, ...]
 
@@ -22,13 +26,13 @@ class NGrams:
     """p of a token after those before it, with the weights of shorter n-grams where a longer one was never seen.
 
     grams: (ln p, ln weight of falling back) of each      order: tokens of the longest
-    unknown: nats of a token that is not in the file, where it has no <unk>
+    unknown: nats of a token that is not in the file. Where that has <unk>, such a token is one, in longer n-grams too
     Source: Katz 1987, "Estimation of probabilities from sparse data", equation for backing off.
     """
 
     def __init__(self, grams: dict[Gram, tuple[float, float]], order: int, *, unknown: float = -10.0) -> None:
         self._grams, self._order = grams, order
-        self._unknown = grams.get((UNKNOWN,), (unknown, 0.0))[0]
+        self._unknown, self._has_unknown = unknown, (UNKNOWN,) in grams
 
     @classmethod
     def read(cls, path: Path, *, unknown: float = -10.0) -> NGrams:
@@ -56,6 +60,8 @@ class NGrams:
         return [self._score(history, END)[0] for history in histories]
 
     def _score(self, history: Gram, token: str) -> tuple[float, Gram]:
+        if self._has_unknown and (token,) not in self._grams:
+            token = UNKNOWN
         kept = (*history, token)[1 - self._order :] if self._order > 1 else ()
         total = 0.0
         for begin in range(len(history) + 1):
@@ -66,12 +72,15 @@ class NGrams:
         return total + self._unknown, kept
 
 
-def _lines(path: Path, file: Iterator[str]) -> Iterator[tuple[int, str]]:
-    for number, line in enumerate(file, start=1):
+def _lines(path: Path, file: TextIO) -> Iterator[tuple[int, str]]:
+    """Lines that are not empty, with their numbers; of one that is too long no more is read than shows it."""
+    number = 0
+    while line := file.readline(LONGEST_LINE + 1):
+        number += 1
         if len(line) > LONGEST_LINE:
-            raise DataError(f"{path}:{number}: a line of {len(line):,} characters; expected an n-gram.")
-        if line.strip():
-            yield number, line.strip()
+            raise DataError(f"{path}:{number}: a line of more than {LONGEST_LINE:,} characters; expected an n-gram.")
+        if line := line.strip(BETWEEN + "\n"):
+            yield number, line
 
 
 def _parsed(path: Path, lines: Iterator[tuple[int, str]]) -> tuple[dict[Gram, tuple[float, float]], int]:
@@ -85,13 +94,14 @@ def _parsed(path: Path, lines: Iterator[tuple[int, str]]) -> tuple[dict[Gram, tu
             order = _section(path, number, line, order, announced)
         elif order < 1:
             _announce(path, number, line, order, announced)
-        elif len(grams) >= MOST_NGRAMS:
-            raise DataError(f"{path}:{number}: more than {MOST_NGRAMS:,} n-grams; prune the model.")
         else:
             gram, numbers = _gram(path, number, line, order)
             grams[gram] = numbers
+            _refuse_many(path, number, len(grams))
     else:
         raise DataError(f"{path}: ends without \\end\\; expected a whole ARPA file.")
+    if not grams:
+        raise DataError(f"{path}: has no n-grams; expected a language model.")
     for size, count in announced.items():
         found = sum(len(gram) == size for gram in grams)
         if found != count:
@@ -102,7 +112,7 @@ def _parsed(path: Path, lines: Iterator[tuple[int, str]]) -> tuple[dict[Gram, tu
 def _announce(path: Path, number: int, line: str, order: int, announced: dict[int, int]) -> None:
     """How many n-grams there are of a size, as the header says."""
     size, _, count = line.removeprefix("ngram ").partition("=")
-    if order < 0 or not line.startswith("ngram ") or not (size.strip().isdecimal() and count.strip().isdecimal()):
+    if order < 0 or not line.startswith("ngram ") or not (_is_count(size) and _is_count(count)):
         raise DataError(f"{path}:{number}: expected an ARPA file, \\data\\ and 'ngram 1=...', got '{line[:60]}'.")
     if int(size) != len(announced) + 1 or int(size) > MOST_WORDS:
         raise DataError(
@@ -110,6 +120,16 @@ def _announce(path: Path, number: int, line: str, order: int, announced: dict[in
             f"got '{line[:60]}'."
         )
     announced[int(size)] = int(count)
+    _refuse_many(path, number, sum(announced.values()))
+
+
+def _is_count(text: str) -> bool:
+    return text.strip().isdecimal() and len(text) < LONGEST_COUNT
+
+
+def _refuse_many(path: Path, number: int, count: int) -> None:
+    if count > MOST_NGRAMS:
+        raise DataError(f"{path}:{number}: more than {MOST_NGRAMS:,} n-grams; prune the model.")
 
 
 def _section(path: Path, number: int, line: str, order: int, announced: dict[int, int]) -> int:
@@ -120,11 +140,11 @@ def _section(path: Path, number: int, line: str, order: int, announced: dict[int
 
 
 def _gram(path: Path, number: int, line: str, order: int) -> tuple[Gram, tuple[float, float]]:
-    cells = line.split()
+    cells = [cell for cell in line.replace("\t", " ").split(" ") if cell]
     try:
-        log_p, weight = float(cells[0]), float(cells[order + 1]) if len(cells) == order + 2 else 0.0
+        log_p, weight = LN_10 * float(cells[0]), LN_10 * float(cells[order + 1]) if len(cells) == order + 2 else 0.0
     except ValueError:
         cells = []
-    if len(cells) not in (order + 1, order + 2) or not log_p <= 0 or math.isnan(weight):
+    if len(cells) not in (order + 1, order + 2) or not (log_p <= 0 and weight < math.inf):
         raise DataError(f"{path}:{number}: expected log10 p, {order} words and perhaps a weight, got '{line[:60]}'.")
-    return tuple(cells[1 : order + 1]), (log_p * LN_10, weight * LN_10)
+    return tuple(cells[1 : order + 1]), (log_p, weight)

@@ -87,7 +87,7 @@ class Texts:
         totals, histories = self._scored([(text, text.word, None) for text in texts])
         for k, fusion in enumerate(self._fusions):
             for i, log_p in enumerate(fusion.scores.end([history[k] for history in histories])):
-                totals[i] += fusion.weight * log_p
+                totals[i] += _weighed(fusion, log_p)
         return [
             total + self._hot.get(text.word, 0.0) if self._may_be(text.word, "") else -math.inf
             for text, total in zip(texts, totals, strict=True)
@@ -114,9 +114,14 @@ class Texts:
             for (i, _, _), (log_p, after) in zip(
                 asked, fusion.scores.score([(history, token) for _, history, token in asked]), strict=True
             ):
-                totals[i] += (fusion.weight * log_p if fusion.weight else 0.0) + fusion.bonus
+                totals[i] += _weighed(fusion, log_p) + fusion.bonus
                 histories[i][k] = after
         return totals, [tuple(h) for h in histories]
+
+
+def _weighed(fusion: Fusion, log_p: float) -> float:
+    """What has no weight rules nothing out: 0 times minus infinity is no number."""
+    return fusion.weight * log_p if fusion.weight else 0.0
 
 
 def _shares(hot: Mapping[str, float]) -> dict[str, float]:
