@@ -172,3 +172,33 @@ def test_wrong_rows_and_shapes_are_named(isa):
         transducer_loss(left, right, full, targets, sizes, fast_emit=-1)
     with pytest.raises(ShapeError, match="units from 1 to 4, expected 0 to 3"):
         transducer_loss(left, right, full, targets, sizes, weight=torch.zeros(4, 5))
+
+
+def test_rows_or_features_that_are_none(isa):
+    # What has no numbers has no address: W was taken for missing, and its gradient was whatever lay in memory.
+    whole = {"dtype": torch.int64}
+    none = torch.zeros(0, **whole), torch.zeros(0, 3, **whole), torch.zeros(0, **whole)
+    torch.full((1 << 16,), 7.0)  # so that fresh memory is not zero by chance
+    nats, gradients = solved([torch.zeros(3, 0, 6), torch.zeros(4, 0, 6), torch.ones(7, 6), torch.ones(7)], none)
+    assert nats.shape == (0,)
+    assert not gradients[2].any()
+    assert transducer_loss(torch.zeros(0, 0, 6), torch.zeros(4, 0, 6), *none).shape == (0,)
+    rows = torch.tensor([2]), torch.tensor([[1]]), torch.tensor([1])
+    nats = transducer_loss(
+        torch.zeros(2, 1, 0), torch.zeros(2, 1, 0), *rows, weight=torch.zeros(3, 0), bias=torch.zeros(3)
+    )
+    assert_close(nats, torch.tensor([3 * np.log(3) - np.log(2)], dtype=torch.float32))
+
+
+@pytest.mark.parametrize("kind", [torch.uint8, torch.int16, torch.int32])
+def test_whole_numbers_of_any_type_and_floats_of_fewer_bits(kind):
+    floats, rows = problem(6, 3, 5, 4, joint=True, lengths=[6, 5], sizes=[3, 3])
+    wide, narrow = [t.double() for t in floats], [t.bfloat16() for t in floats]
+    assert torch.equal(solved(wide, [t.to(kind) for t in rows])[0], solved(wide, rows)[0])
+    nats = solved(narrow, rows)[0]
+    assert nats.dtype is torch.float32
+    assert_close(nats, solved([t.float() for t in narrow], rows)[0])
+    with pytest.raises(ShapeError, match=r"lengths have shape \(2, 1\), target lengths \(2,\), expected \(2,\)"):
+        transducer_loss(floats[0], floats[1], rows[0][:, None], *rows[1:], weight=floats[2])
+    with pytest.raises(ShapeError, match=r"expected float types, got torch.int64, torch.float32"):
+        transducer_loss(floats[0].long(), floats[1], *rows)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from recurra.base.errors import ConfigError
+from recurra.base.errors import ConfigError, ShapeError
 from recurra.engine import cpu
 from recurra.models.encoders import Transformer
 
@@ -167,6 +167,25 @@ def test_steps_of_what_native_code_does_not_know_take_the_readable_path() -> Non
         step = model.incremental()
     said, _ = step(x[0].requires_grad_(), {})  # gradients are asked for after all
     assert said.requires_grad
+
+
+@pytest.mark.skipif(not cpu.available(), reason="this installation has no native engine")
+@pytest.mark.parametrize("window", [1, 2])
+def test_packed_steps_of_short_windows_and_of_states_that_somebody_made(window: int) -> None:
+    model, x = made(causal=True, window=window, positions="rotary"), torch.randn(6, 2, 6)
+    whole = model(x, torch.tensor([6, 6]), {}).outputs
+    with torch.no_grad():
+        step, states = model.incremental(), {}
+        for t in range(6):
+            said, states = step(x[t], states)
+            torch.testing.assert_close(said, whole[t], atol=2e-5, rtol=1e-4)
+            states = {name: state.T.contiguous().T for name, state in states.items()}
+        # A count below 0 was a place in front of the keys.
+        none, _ = step(x[0], states | {"steps_l0": torch.zeros(2, 1)})
+        for count in (-3.0, -1e9, torch.nan):
+            assert torch.equal(step(x[0], states | {"steps_l0": torch.full((2, 1), count)})[0], none)
+        with pytest.raises(ShapeError, match=r"a step of 2 rows: seen has shape \(1,\), expected \(2,\)"):
+            step(x[0], states | {"steps_l0": torch.zeros(1, 1)})
 
 
 def test_a_causal_step_knows_of_no_later_one_and_of_none_beyond_its_window() -> None:

@@ -54,6 +54,9 @@ def _can_run(floats: tuple[Tensor | None, ...], rows: tuple[Tensor, ...]) -> boo
     given = [t for t in floats if t is not None]
     if recording() or not all(type(t) in PLAIN and t.is_cpu for t in (*given, *rows)):
         return False
+    # What has no numbers has no address, and to native code that is what is not there.
+    if not all(t.numel() for t in given):
+        return False
     return all(t.dtype is torch.float32 for t in given) and cpu.available() and not transformed(given)
 
 

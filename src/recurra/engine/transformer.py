@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from recurra.base.errors import ConfigError
+from recurra.base.errors import ConfigError, ShapeError
 from recurra.engine import cpu
 from recurra.engine.call import recording, transformed
 from recurra.engine.memory import PLAIN, address, in_order
@@ -279,9 +279,14 @@ class EncoderPlan:
 
         seen: (N,) int64, steps that there have been      before: keys and values of each layer; None: no steps
         turns: (window, d / heads) cosines and sines of distances, for rotary positions
+        Raises ShapeError for another number of `seen` than rows.
         """
         x = in_order(x.detach()).clone()
         N, shape = len(x), (len(x), self.window, self.size)
+        if seen.shape != (N,):
+            raise ShapeError(f"a step of {N} rows: seen has shape {tuple(seen.shape)}, expected ({N},).")
+        # What is kept is `window` steps, and a state that somebody made may say any number.
+        seen = in_order(seen.clamp(0, self.window))
         kept = [(x.new_empty(shape), x.new_empty(shape)) for _ in before]
         old = [[None if one is None else in_order(one.detach()) for one in pair] for pair in before]
         threads = torch.get_num_threads() if 2 * N * self._numbers >= cpu.SMALLEST_SHARED_CALL else 1

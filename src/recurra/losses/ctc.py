@@ -20,8 +20,8 @@ NAMED = 10
 def ctc_loss(logits: Tensor, lengths: Tensor, targets: Tensor, target_lengths: Tensor, *, blank: int = 0) -> Tensor:
     """-log p(target | logits) of each row, in nats: (N,); log-softmax over the units is inside.
 
-    logits: (T, N, C), float32 or float64 (fewer bits are widened)      lengths: (N,) int64, frames of each row
-    targets: (N, U) int64, units, anything beyond a row's length      target_lengths: (N,) int64, zeros allowed
+    logits: (T, N, C), float32 or float64 (fewer bits are widened)      lengths: (N,) whole, frames of each row
+    targets: (N, U) whole, units, anything beyond a row's length      target_lengths: (N,) whole, zeros allowed
     An empty target costs its blanks; without frames too it costs nothing. Frames behind a row's length are never read,
     and have a gradient of 0. A logit that is no number makes nats and gradient of its row alone NaN; one of minus
     infinity is a probability of 0, and a target that needs it costs inf, without a gradient.
@@ -32,8 +32,8 @@ def ctc_loss(logits: Tensor, lengths: Tensor, targets: Tensor, target_lengths: T
     check(logits, lengths, targets, target_lengths, blank=blank)
     if logits.dtype in (torch.float16, torch.bfloat16):
         logits = logits.float()
-    lengths, target_lengths = lengths.to(logits.device), target_lengths.to(logits.device)
-    labels, skips = _states(targets.to(logits.device), target_lengths, blank)
+    lengths, targets, target_lengths = whole_numbers(logits.device, lengths, targets, target_lengths)
+    labels, skips = _states(targets, target_lengths, blank)
     real = torch.arange(len(logits), device=logits.device).unsqueeze(1) < lengths
     y = torch.where(real.unsqueeze(2), logits, 0.0).log_softmax(2)
     said = y.gather(2, labels.expand(len(logits), *labels.shape)).clamp(min=NEVER)
@@ -43,6 +43,11 @@ def ctc_loss(logits: Tensor, lengths: Tensor, targets: Tensor, target_lengths: T
     for t in range(len(logits)):
         alpha = torch.where(real[t].unsqueeze(1), _step(alpha, said[t], skips), alpha)
     return _ended(alpha, target_lengths)
+
+
+def whole_numbers(device: torch.device, *given: Tensor) -> tuple[Tensor, ...]:
+    """Lengths and targets of any type of whole numbers, for arithmetic and as places."""
+    return tuple(t.to(device, torch.int64) for t in given)
 
 
 def _states(targets: Tensor, target_lengths: Tensor, blank: int) -> tuple[Tensor, Tensor]:
@@ -87,7 +92,7 @@ def check(logits: Tensor, lengths: Tensor, targets: Tensor, target_lengths: Tens
         )
     T, N, C = logits.shape
     check_lengths("ctc_loss", lengths, targets, target_lengths, T=T, N=N)
-    lengths, targets, target_lengths = lengths.cpu(), targets.cpu(), target_lengths.cpu()
+    lengths, targets, target_lengths = whole_numbers(torch.device("cpu"), lengths, targets, target_lengths)
     refuse_units("ctc_loss", targets, target_lengths, C, blank)
     short = frames_needed(targets, target_lengths) > lengths
     refuse_rows("ctc_loss", short, "have fewer frames than their target needs: leave them out, or subsample less")
@@ -95,6 +100,11 @@ def check(logits: Tensor, lengths: Tensor, targets: Tensor, target_lengths: Tens
 
 def check_lengths(loss: str, lengths: Tensor, targets: Tensor, target_lengths: Tensor, *, T: int, N: int) -> None:
     """Raise ShapeError for other numbers of rows than N, and for lengths out of range."""
+    if lengths.dim() != 1 or target_lengths.dim() != 1:
+        raise ShapeError(
+            f"{loss}: lengths have shape {tuple(lengths.shape)}, target lengths {tuple(target_lengths.shape)}, "
+            f"expected ({N},): one of each row."
+        )
     if not (len(targets) == len(lengths) == len(target_lengths) == N):
         raise ShapeError(
             f"{loss}: the frames have {N} rows, targets {len(targets)}, lengths {len(lengths)}, target "

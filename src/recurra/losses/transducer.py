@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from recurra.base.errors import ShapeError
-from recurra.losses.ctc import NEVER, check_lengths, refuse_rows, refuse_units
+from recurra.losses.ctc import NEVER, check_lengths, refuse_rows, refuse_units, whole_numbers
 
 
 def transducer_loss(
@@ -28,8 +28,9 @@ def transducer_loss(
     """-ln p(target | frames) of each row, in nats: (N,). Logits are left_t + right_u, or W tanh(left_t + right_u) + b.
 
     left: (T, N, D) of the frames      right: (U + 1, N, D) of the units so far, none first
-    weight: (V, D), bias: (V,) or None; without a weight D is V      lengths: (N,) int64, frames of each row, at least 1
-    targets: (N, U) int64, units, anything beyond a row's length      target_lengths: (N,) int64, zeros allowed
+    weight: (V, D), bias: (V,) or None; without a weight D is V      all of float32 or float64 (fewer bits are widened)
+    lengths: (N,) whole, frames of each row, at least 1
+    targets: (N, U) whole, units, anything beyond a row's length      target_lengths: (N,) whole, zeros allowed
     fast_emit: gradients of what says a unit are 1 + this times as large, so that units come early; the nats, which are
     those of 0, do not show it (Yu et al. 2021, arXiv:2010.11148, equation 12).
     Behind a row's lengths nothing is read, and gradients are 0. What is no number makes its row's nats and gradients
@@ -39,7 +40,8 @@ def transducer_loss(
     Source: Graves 2012, arXiv:1211.3711, equations 16 to 20.
     """
     check(left, right, lengths, targets, target_lengths, weight=weight, bias=bias, blank=blank, fast_emit=fast_emit)
-    lengths, target_lengths = lengths.to(left.device), target_lengths.to(left.device)
+    lengths, targets, target_lengths = whole_numbers(left.device, lengths, targets, target_lengths)
+    left, right, weight, bias = _widened(left, right, weight, bias)
     frames, said = _real(left, lengths), _real(right, target_lengths + 1)
     logits = frames.unsqueeze(1) + said.unsqueeze(0)  # (T, U + 1, N, V)
     if weight is not None:
@@ -54,6 +56,23 @@ def transducer_loss(
     return _nats(y[..., blank], units, lengths, target_lengths)
 
 
+def _widened(
+    left: Tensor, right: Tensor, weight: Tensor | None, bias: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+    """As float32, or as float64 where one is: a sum over a long row wants all bits."""
+    kind = (
+        torch.float64
+        if any(t is not None and t.dtype is torch.float64 for t in (left, right, weight, bias))
+        else torch.float32
+    )
+    return (
+        left.to(kind),
+        right.to(kind),
+        None if weight is None else weight.to(kind),
+        None if bias is None else bias.to(kind),
+    )
+
+
 def _real(x: Tensor, lengths: Tensor) -> Tensor:
     """With zeros behind a row's length."""
     real = torch.arange(len(x), device=x.device).unsqueeze(1) < lengths
@@ -62,6 +81,8 @@ def _real(x: Tensor, lengths: Tensor) -> Tensor:
 
 def _nats(blanks: Tensor, units: Tensor, lengths: Tensor, target_lengths: Tensor) -> Tensor:
     """blanks: (T, U + 1, N) ln p      units: (T, U, N). Of a frame, sums over u are cumulative: exact to rounding."""
+    if not len(blanks):
+        return blanks.sum((0, 1))  # without frames there are no rows either
     rows = torch.arange(blanks.shape[2], device=blanks.device)
     ways = F.pad(units.cumsum(1), (0, 0, 1, 0))
     alpha, found = ways[0], []
@@ -91,6 +112,9 @@ def check(
             f"transducer_loss: expected left (T, N, D), right (U + 1, N, D) and targets (N, U), got "
             f"{tuple(left.shape)}, {tuple(right.shape)} and {tuple(targets.shape)}."
         )
+    given = [t for t in (left, right, weight, bias) if t is not None]
+    if not all(t.is_floating_point() for t in given):
+        raise ShapeError(f"transducer_loss: expected float types, got {', '.join(str(t.dtype) for t in given)}.")
     (T, N, D), U = left.shape, targets.shape[1]
     V = D if weight is None else len(weight)
     if weight is None and bias is not None:
