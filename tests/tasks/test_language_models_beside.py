@@ -98,6 +98,28 @@ def test_options_without_effect_are_refused():
         ({"beam": 4, "lm": "words.arpa"}, "recurra.api.predict opens one by its path"),
         ({"beam": 4, "hot_words": ["a"]}, "expected words with their nats"),
         ({"beam": 4, "hot_words": {"a b": 1.0}}, "expected a word without a space"),
+        ({"beam": 4, "hot_words": {"abc": 1.0}}, "'abc' needs 'c', which no training text has"),
+        ({"beam": 4, "hot_words": {"A": 1.0}}, "'A' needs 'A'"),
+        ({"beam": 4, "hot_words": {"a": math.nan}}, "expected numbers of nats"),
     ):
         with pytest.raises(ConfigError, match=said):
             task.with_options(options)
+
+
+def test_hot_words_are_read_as_texts_are():
+    task = speech_for(case="lower", punctuation="drop")
+    assert task.with_options({"beam": 4, "hot_words": {"AB,": 1}}).hot_words == {"ab": 1.0}
+    with pytest.raises(ConfigError, match="some are the same word, as the run reads texts: a, A"):
+        task.with_options({"beam": 4, "hot_words": {"a": 1.0, "A": 2.0}})
+    with pytest.raises(ConfigError, match="'bbb' needs 'bbb'"):
+        speech_for(tokenizer="spaces").with_options({"beam": 4, "hot_words": {"bbb": 1.0}})
+
+
+def test_a_network_of_characters_beside_other_units_is_refused():
+    written = fitted(tokenizer="characters", document="row")
+    scores, by = written.token_scores(model_for(written))
+    lm = Fusion(scores, by)
+    assert speech_for().with_options({"beam": 4, "lm": lm}).lm is lm
+    for tokenizer, name in (("spaces", "spaces"), ({"name": "subwords", "vocab_size": 6}, "subwords")):
+        with pytest.raises(ConfigError, match=f"judges characters, and the units of this run are {name}"):
+            speech_for(tokenizer=tokenizer).with_options({"beam": 4, "lm": lm})

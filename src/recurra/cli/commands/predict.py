@@ -132,7 +132,10 @@ def _written(args: argparse.Namespace, run: OpenRun, groups: Iterable[Any], watc
 def _hot_words(text: str) -> dict[str, float]:
     """`recurra=3,Kaldi=2` as words with their nats."""
     try:
-        return {word: float(nats) for word, nats in (part.rsplit("=", 1) for part in text.split(","))}
+        pairs = [(word.strip(), float(nats)) for word, nats in (part.rsplit("=", 1) for part in text.split(","))]
+        if len(found := dict(pairs)) < len(pairs):
+            raise argparse.ArgumentTypeError(f"expected each word once, got {text!r}")
+        return found
     except ValueError:
         raise argparse.ArgumentTypeError(
             f"expected words with their nats, such as recurra=3,Kaldi=2, got {text!r}"

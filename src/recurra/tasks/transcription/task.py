@@ -16,7 +16,7 @@ from recurra.base.transcripts import Transcript
 from recurra.data.preparing import IN_MEMORY, Means
 from recurra.data.sound import silence
 from recurra.decode.ctc import Emitted, greedy
-from recurra.decode.fusion import Fusion
+from recurra.decode.fusion import Fusion, NetworkScores
 from recurra.decode.prefix_beam import prefix_beam
 from recurra.decode.texts import Texts
 from recurra.engine.ctc import ctc_loss
@@ -38,13 +38,36 @@ if TYPE_CHECKING:
     from recurra.tasks.transcription.config import TranscriptionConfig
 
 
-def _as_nats(words: object) -> dict[str, float]:
-    """Hot words with what each is worth. Raises ConfigError for anything else."""
+def _as_nats(words: object, plan: TranscriptionConfig, units: Units) -> dict[str, float]:
+    """Hot words, cleaned as texts are, with what each is worth.
+
+    Raises ConfigError for anything else, and for words that are never said: two that are one, or with a strange unit.
+    """
     if not isinstance(words, Mapping) or not all(
         isinstance(w, str) and isinstance(n, int | float) and not isinstance(n, bool) for w, n in words.items()
     ):
         raise ConfigError(f"hot_words: expected words with their nats, such as {{'recurra': 3.0}}, got {words!r}.")
-    return {word: float(nats) for word, nats in words.items()}
+    found = {plan.cleaned(word): float(nats) for word, nats in words.items()}
+    if len(found) < len(words):
+        raise ConfigError(f"hot_words: some are the same word, as the run reads texts: {', '.join(words)}.")
+    _ = Texts(units.spelling, hot=found)  # what it refuses is said now
+    for word in found:
+        if strange := units.numbers(word)[1]:
+            raise ConfigError(
+                f"hot_words: '{word}' needs {', '.join(map(repr, strange))}, which no training text has; leave it out."
+            )
+    return found
+
+
+def _refuse_other_units(lm: object, units: Units) -> None:
+    """Raise ConfigError for what is no language model, and for a network of characters beside other units."""
+    if not isinstance(lm, Fusion):
+        raise ConfigError(f"lm: expected a language model, got {lm!r}; recurra.api.predict opens one by its path.")
+    name = units.tokenizer.to_json()["name"]
+    if lm.by == "unit" and isinstance(lm.scores, NetworkScores) and name != "characters":
+        raise ConfigError(
+            f"lm: judges characters, and the units of this run are {name}; take one of words, or an ARPA file."
+        )
 
 
 # A wider beam is slower in proportion.
@@ -220,11 +243,10 @@ class Transcription:
         lm, hot_words = options.get("lm", self.lm), options.get("hot_words", self.hot_words)
         if beam == 1 and (lm is not None or hot_words):
             raise ConfigError("lm, hot_words: have no effect with a beam of 1; take a beam of more texts, such as 16.")
-        if lm is not None and not isinstance(lm, Fusion):
-            raise ConfigError(f"lm: expected a language model, got {lm!r}; recurra.api.predict opens one by its path.")
+        if lm is not None:
+            _refuse_other_units(lm, self.units)
         if hot_words is not None:
-            _ = Texts(self.units.spelling, hot=_as_nats(hot_words))  # what it refuses is said now
-            hot_words = _as_nats(hot_words)
+            hot_words = _as_nats(hot_words, self.plan, self.units)
         return Transcription(self.plan, self.reader, self.units, beam=beam, lm=lm, hot_words=hot_words)
 
     # -- around them -----------------------------------------------------------------------------------------------
