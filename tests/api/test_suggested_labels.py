@@ -41,12 +41,16 @@ def test_init_vae_looks_at_the_numbers(
     else:
         np.savez(file, X=numbers)
     said = done("init", "vae", file, "-o", tmp_path / "c.yaml")
-    task = yaml.safe_load((tmp_path / "c.yaml").read_text())["task"]
+    tree = yaml.safe_load((tmp_path / "c.yaml").read_text())
+    task = tree["task"]
+    recurrent = tree["model"]["encoder"]["name"] == "recurrent"
+    assert (tree["training"]["clipping"] == "none") != recurrent
     assert (task["likelihood"], task["scaling"]) == (likelihood, scaling)
     assert f"likelihood: {likelihood}" in said.err
     done("check", tmp_path / "c.yaml")
-    plain = yaml.safe_load(done("init", "autoencoder", file).out)["task"]["likelihood"]
-    assert plain == (likelihood if likelihood == "bernoulli" else "squared_error")
+    plain = yaml.safe_load(done("init", "autoencoder", file).out)
+    assert plain["task"]["likelihood"] == (likelihood if likelihood == "bernoulli" else "squared_error")
+    assert plain["training"]["clipping"]["name"] == "norm"
 
 
 def test_a_column_of_labels_is_left_out_and_said(tmp_path: Path) -> None:
