@@ -6,6 +6,7 @@ import base64
 import csv
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,11 @@ def test_init_says_what_it_took_for_what(here: Path) -> None:
     text = (here / "c.yaml").read_text()
     for line in ("name: transcription", "audio: audio", "name: kaldi", "rate: 8000", "time_masks: 2", "name: ctc"):
         assert line in text
+
+
+def test_minutes_of_a_check_are_no_shares(here: Path) -> None:
+    facts = done("check", here / "c.yaml").out
+    assert re.search(r"train minutes +0\.\d+\n", facts)
 
 
 def test_two_tones_are_told_apart(here: Path) -> None:
@@ -154,6 +160,11 @@ def test_samples_on_standard_input_are_heard_as_they_come(heard: Path, here: Pat
     assert any("partial" in line for line in lines)
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(wav[44:-1])))
     assert "in the middle of a sample" in refused("transcribe", heard, "-")
+
+
+def test_what_is_no_file_is_refused_by_its_name_alone(heard: Path, here: Path) -> None:
+    for name in ("none.wav", "test"):
+        assert refused("transcribe", heard, here / name).startswith(f"{here / name}: no such file.")
 
 
 def test_a_run_that_needs_the_end_hears_files_as_a_whole_and_no_stream(here: Path, monkeypatch: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from pathlib import Path
 
@@ -57,6 +58,43 @@ def test_what_is_no_file_of_features_is_named(content, said, tmp_path):
     (tmp_path / "a.mfc").write_bytes(content)
     with pytest.raises(DataError, match=said):
         frames_of("a.mfc", origin(tmp_path), "audio")
+
+
+def of_zip() -> bytes:
+    held = io.BytesIO()
+    np.savez(held, a=VALUES)
+    return held.getvalue()
+
+
+def of_shape(shape: bytes) -> bytes:
+    held = io.BytesIO()
+    np.save(held, VALUES)
+    return held.getvalue().replace(b"(2, 13)", shape)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is no file of NumPy's"),
+        (b"hello", "is no file of NumPy's"),
+        (of_zip(), "is no file of NumPy's"),
+        (of_shape(b"(-2, -1"), "is no file of features that can be read"),
+        (of_shape(b"(2, 10000000000000000000)"), "is no file of features that can be read"),
+        (of_shape(b"(9, 13)"), "mmap length is greater than file size"),
+        (of_shape(b"(2, 0) "), "frames of no number"),
+    ],
+)
+def test_a_broken_file_of_numpy_is_named(content, said, tmp_path):
+    (tmp_path / "a.npy").write_bytes(content)
+    with pytest.raises(DataError, match=said):
+        frames_of("a.npy", origin(tmp_path), "audio")
+
+
+def test_a_number_too_large_for_single_precision_is_named_alone(tmp_path, recwarn):
+    np.save(tmp_path / "a.npy", np.full((2, 3), 1e300))
+    with pytest.raises(DataError, match="frame 1 holds what is no finite number"):
+        frames_of("a.npy", origin(tmp_path), "audio").read()
+    assert not recwarn.list
 
 
 def test_a_missing_file_is_named_with_its_row(tmp_path):

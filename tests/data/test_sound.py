@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import struct
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,8 @@ import pytest
 from recurra.base.contracts import Origin
 from recurra.base.errors import DataError
 from recurra.data.fields import AUDIO
-from recurra.data.fields.audio import LONGEST
-from recurra.data.sound import Sound, check_sound, num_samples, samples_of, silence, sound_of
+from recurra.data.fields.audio import LONGEST, MOST_BYTES
+from recurra.data.sound import Sound, check_sound, num_samples, pcm_pieces, samples_of, silence, sound_of
 from recurra.data.spectra import Kaldi
 from sound_room import put, tone
 
@@ -47,6 +48,53 @@ def test_samples_are_between_minus_one_and_one_whatever_they_are_written_as(
     found = read(put(tmp_path / name, wanted, subtype=subtype))
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, wanted, atol=close)
+
+
+def test_a_sound_that_grows_past_the_limit_by_another_rate_is_refused_before_it_is_made(tmp_path: Path) -> None:
+    slow = put(tmp_path / "a.wav", tone(440, 20_000), rate=1)
+    with pytest.raises(DataError, match=r"a\.wav: has 160,000,000 samples at 8,000 Hz, more than 100,000,000"):
+        check_sound(sound_of(slow, HERE, "clip"), Kaldi(rate=8_000, resample=True))
+
+
+def test_a_request_holds_no_sound_that_is_much_longer_than_its_bytes(tmp_path: Path) -> None:
+    raw = put(tmp_path / "a.flac", np.zeros(MOST_BYTES + 1)).read_bytes()
+    assert len(raw) < MOST_BYTES / 100
+    with pytest.raises(ValueError, match="holds 12,000,001 samples; a request can have 12,000,000"):
+        AUDIO.of_request(base64.b64encode(raw).decode())
+    assert AUDIO.of_request(base64.b64encode(b"no sound").decode()) == b"no sound"  # is named where it is read
+
+
+def chunk(name: bytes, content: bytes, claimed: int | None = None) -> bytes:
+    return name + struct.pack("<I", len(content) if claimed is None else claimed) + content + bytes(len(content) % 2)
+
+
+PLAIN = chunk(b"fmt ", struct.pack("<HHIIHH", 1, 1, 8_000, 16_000, 2, 16))
+EXTENDED = chunk(
+    b"fmt ", struct.pack("<HHIIHHHHI", 0xFFFE, 1, 8_000, 16_000, 2, 16, 22, 16, 4) + b"\1\0\0\0\0\0\x10\0" + bytes(8)
+)
+
+
+def streamed(*chunks: bytes) -> bytes:
+    return b"".join(pcm_pieces(io.BytesIO(b"RIFF" + bytes(4) + b"WAVE" + b"".join(chunks)), 8_000, 64))
+
+
+@pytest.mark.parametrize("head", [PLAIN, EXTENDED, chunk(b"LIST", bytes(2**20 + 3)) + PLAIN])
+def test_a_stream_of_wav_has_the_samples_of_its_sound_and_nothing_behind(head: bytes) -> None:
+    sound = bytes(range(200))
+    assert streamed(head, chunk(b"data", sound), chunk(b"LIST", b"INFO, no sound")) == sound
+    for unknown in (0, 0x7FFFFF00, 0xFFFFFFFF):
+        assert streamed(head, chunk(b"data", sound, unknown)) == sound
+
+
+def test_a_stream_of_wav_that_is_no_sound_or_is_cut_off_is_named() -> None:
+    with pytest.raises(DataError, match="is cut off: its header says 300 bytes of sound, and 200 came"):
+        streamed(PLAIN, chunk(b"data", bytes(200), 300))
+    with pytest.raises(DataError, match="without sound"):
+        streamed(PLAIN)
+    with pytest.raises(DataError, match="before it says what"):
+        streamed(chunk(b"data", bytes(200)))
+    with pytest.raises(DataError, match=r"of 8,000 Hz, 1 channel, 16 bits, kind 3; expected 8,000 Hz"):
+        streamed(PLAIN.replace(b"\1\0\1\0", b"\3\0\1\0"), chunk(b"data", bytes(200)))
 
 
 def test_bytes_and_a_name_relative_to_the_file_that_has_it_are_the_same_sound(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -31,6 +33,17 @@ def test_edits_are_the_fewest():
         assert found.all == by_recursion(a, b)
         assert found.correct + found.substituted + found.deleted == len(a)
         assert found.correct + found.substituted + found.inserted == len(b)
+
+
+def test_long_texts_take_two_bits_for_each_pair_of_tokens():
+    rng = np.random.default_rng(1)
+    a, b = (["abcdefgh"[k] for k in rng.integers(8, size=2_000)] for _ in range(2))
+    tracemalloc.start()
+    found = edits(a, b)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 4_000_000  # 2,000 * 2,000 / 4 bytes, and what is in a row
+    assert found.correct + found.substituted + found.deleted == len(a)
 
 
 def test_rates_are_of_the_corpus_and_as_jiwer_has_them():

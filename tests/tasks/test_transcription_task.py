@@ -283,6 +283,15 @@ def test_what_stands_before_a_pause_is_final():
         assert predictor.ended(place).final[1].start == pytest.approx(2.8)
 
 
+def test_a_stretch_of_spaces_alone_is_none():
+    task = task_for(step_ms=100.0, scaling="none")
+    predictor = task.predictor(model_for(task, bidirectional=False))
+    space = task.units.units.index(" ") + 1
+    path = np.array([space, 0, 0, 0, 0, 0, space])
+    place = predictor._rested(replace(predictor.begin(), path=path, chances=np.ones(len(path)), loudest=1.0))
+    assert predictor.ended(place).final == ()
+
+
 def test_what_needs_the_end_of_a_recording_cannot_be_streamed():
     task = task_for(deltas=1)
     with pytest.raises(ConfigError) as refusal:

@@ -17,7 +17,7 @@ from recurra.api.given import AnyPath, path_of
 from recurra.api.inference import device_of
 from recurra.base.contracts import Listener, Origin
 from recurra.base.errors import ConfigError, DataError
-from recurra.data.sound import pcm_of, samples_in_blocks, sound_of, wav_header
+from recurra.data.sound import pcm_of, pcm_pieces, samples_in_blocks, sound_of
 from recurra.data.spectra.contract import Samples
 from recurra.tasks import Hears
 
@@ -58,6 +58,8 @@ def hear_file(
     """
     task = refuse_deaf(run)
     path = path_of(file, "file")
+    if not path.is_file():
+        raise DataError(f"{path}: no such file.")
     try:
         listener = task.listener(run.model)
     except ConfigError as reason:
@@ -78,10 +80,8 @@ def hear_stream(run: OpenRun, stream: BinaryIO, *, device: str = "auto") -> Iter
 
 
 def _coming(stream: BinaryIO, rate: int) -> Iterator[Samples]:
-    size = 2 * max(1, round(PIECE * rate))
-    waiting = wav_header(stream, rate)
-    read = getattr(stream, "read1", stream.read)
-    while piece := read(size):
+    waiting = b""
+    for piece in pcm_pieces(stream, rate, 2 * max(1, round(PIECE * rate))):
         waiting += piece
         whole = len(waiting) - len(waiting) % 2
         yield pcm_of(waiting[:whole])

@@ -19,7 +19,7 @@ _OF_ONE_CLASS = re.compile(r"(?P<metric>[^\[\]]+)\[(?P<label>.*)\]", re.DOTALL)
 
 def show_report(report: Report) -> None:
     """Print a report on standard output: rich tables on a terminal, plain aligned text in a pipe."""
-    tables = [*score_tables(report), *report.tables, *_facts(report.facts)]
+    tables = [*score_tables(report), *report.tables, *facts_table(report.facts)]
     if is_terminal(sys.stdout):
         _show_rich(report.title, tables)
         return
@@ -88,7 +88,8 @@ def _by_class(scores: Sequence[Score]) -> Iterator[Table]:
             yield Table(f"by {what}, {split}", (what, *metrics), rows)
 
 
-def _facts(facts: Mapping[str, str | int | float]) -> Iterator[Table]:
+def facts_table(facts: Mapping[str, str | int | float]) -> Iterator[Table]:
+    """The facts of a report, or of a config; unlike in another table, a fraction is no share."""
     from recurra.report.scores import shown
 
     if facts:

@@ -8,9 +8,11 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, Literal
 
 import numpy as np
+from numpy.lib.format import MAGIC_PREFIX
 from numpy.typing import NDArray
 
 from recurra.base.contracts import Origin
@@ -64,7 +66,8 @@ class Frames:
                 raise ValueError("its size is another one")
         except (OSError, ValueError) as error:
             raise DataError(f"{path}: has changed since its header was read: {str(error)[:100]}.") from None
-        return np.ascontiguousarray(found, np.float32)
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is named
+            return np.ascontiguousarray(found, np.float32)
 
 
 def frames_of(value: Any, origin: Origin, column: str, width: int | None = None) -> Frames:
@@ -98,22 +101,38 @@ def _of_header(path: Path, origin: Origin, column: str, width: int) -> Frames:
         if steps * found > MOST_NUMBERS:
             raise ValueError(f"it holds {steps * found:,} numbers, more than {MOST_NUMBERS:,}, the limit")
         digest = digest_of(path.read_bytes())
-    except (OSError, ValueError, struct.error) as error:
+    except (OSError, ValueError, OverflowError, struct.error) as error:
         told = getattr(error, "strerror", None) or str(error)
         raise DataError(f"{path}: is no file of features that can be read: {told[:160].rstrip('.')}.") from None
     return Frames(path, kind, steps, found, digest, origin)
+
+
+def _mapped(path: Path) -> NDArray[Any]:
+    """An array whose numbers stay on the disk. Raises ValueError for what is none, however NumPy says it."""
+    with open(path, "rb") as file:
+        if file.read(len(MAGIC_PREFIX)) != MAGIC_PREFIX:
+            raise ValueError("it is no file of NumPy's .npy")
+    try:
+        found: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (EOFError, SyntaxError, TypeError, TokenError):  # of headers that nobody has written whole
+        raise ValueError("its header is broken") from None
+    return found
 
 
 def _shape(path: Path, width: int) -> tuple[Kind, int, int]:
     """What a file is, its frames and the numbers of each. Raises ValueError for what it is not."""
     size = path.stat().st_size
     if path.suffix.lower() == ".npy":
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = _mapped(path)
         if array.ndim != 2 or array.dtype.kind not in "fiu":
             raise ValueError(f"an array of {array.dtype} in {array.ndim} dimensions; expected frames by numbers")
+        if array.size == 0 and array.shape[0]:
+            raise ValueError("it holds frames of no number")
         return "npy", *array.shape
     with open(path, "rb") as file:
         head = file.read(_HTK_HEADER)
+    if len(head) < 4:
+        raise ValueError(f"its {size:,} bytes are no header of HTK or Sphinx")
     for kind, order in (("sphinx>", ">"), ("sphinx<", "<")):
         (numbers,) = struct.unpack(f"{order}i", head[:4])
         if numbers >= 0 and 4 + 4 * numbers == size:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from recurra.base.contracts import Origin
 from recurra.base.errors import DataError
 from recurra.base.optional import needs
+from recurra.base.words import counted
 from recurra.data.spectra import Spectrum
 from recurra.data.spectra.contract import Samples
 
@@ -29,6 +30,10 @@ EXTRA = "audio"
 MOST_SAMPLES = 100_000_000
 # Sizes of a WAV's data that say that whoever wrote it could not know: of ffmpeg, of sox and espeak-ng.
 _OPEN_ENDED = (0, 0x7FFFF000, 0x7FFFFFFF, 0xFFFFFFFF)
+# What a program that writes to a pipe says at least, such as arecord with 0x7FFFFF00.
+_FROM_PIPES = 0x7FFFF000
+# Words of a WAV's format: whole numbers; another word follows, in SubFormat.
+_WHOLE, _EXTENSIBLE = 1, 0xFFFE
 _CHUNK = 2**20
 
 
@@ -78,8 +83,20 @@ def sound_of(value: Any, origin: Origin, column: str) -> Sound:
     return found
 
 
+def decoded_size(raw: bytes) -> int | None:
+    """Samples of all channels that the bytes of a sound hold by their header; None for what is no sound."""
+    try:
+        with _decoder(raw, "a sound") as sound:
+            return int(sound.frames) * int(sound.channels)
+    except DataError:
+        return None
+
+
 def check_sound(sound: Sound, spectrum: Spectrum) -> None:
-    """Raise DataError, a sentence with the option to set, for a rate or channels that the definition does not take."""
+    """Raise DataError, a sentence with the option to set, for a rate or channels that the definition does not take.
+
+    Nor is a sound taken that a low rate, which a header may claim, would make longer than the limit.
+    """
     if sound.rate != spectrum.rate and not spectrum.resample:
         raise DataError(
             f"{sound.name}: has {sound.rate:,} samples a second, and task.sound.rate is {spectrum.rate:,}. Convert it, "
@@ -89,6 +106,12 @@ def check_sound(sound: Sound, spectrum: Spectrum) -> None:
         raise DataError(
             f"{sound.name}: has {sound.channels} channels, expected one. Set task.sound.channels to mean or first, or "
             "convert it."
+        )
+
+    if (samples := num_samples(sound, spectrum.rate)) > MOST_SAMPLES:
+        raise DataError(
+            f"{sound.name}: has {samples:,} samples at {spectrum.rate:,} Hz, more than {MOST_SAMPLES:,}, the limit. "
+            f"Its header says {sound.rate:,} Hz: mend it, or cut the sound."
         )
 
 
@@ -132,34 +155,74 @@ def samples_in_blocks(sound: Sound, spectrum: Spectrum, seconds: float) -> Itera
 def _mono(read: NDArray[np.float32], sound: Sound, spectrum: Spectrum, before: int = 0) -> Samples:
     """One channel of (S, channels). Raises DataError for what is no finite number. before: samples in front of these"""
     # Two channels a, b: (a + b) / 2 in float64, so that their order says nothing.
-    mono = read[:, 0] if spectrum.channels == "first" else read.astype(np.float64).mean(1).astype(np.float32)
+    first = spectrum.channels == "first" or read.shape[1] == 1
+    mono = read[:, 0] if first else read.astype(np.float64).mean(1).astype(np.float32)
     if not np.isfinite(mono).all():
         place = int(np.flatnonzero(~np.isfinite(mono))[0])
         raise DataError(f"{sound.name}: sample {before + place + 1} is {mono[place]}, no finite number.")
     return mono
 
 
-def wav_header(stream: BinaryIO, rate: int) -> bytes:
-    """What a stream of samples begins with, a WAV header taken away where there is one.
+def pcm_pieces(stream: BinaryIO, rate: int, size: int) -> Iterator[bytes]:
+    """What a stream of samples holds, at most `size` bytes at a time, as it comes; of a WAV file its sound alone.
 
-    Raises DataError for a header of another rate, of several channels or of samples that have no 16 bits.
+    Raises DataError for a WAV of another rate, of several channels or of samples that have no 16 bits, and for one that
+    ends before its sound does.
     """
-    head = stream.read(12)
+    begun, left = _begun(stream, rate)
+    claimed, read = left, getattr(stream, "read1", stream.read)
+    if begun:
+        yield begun
+    while piece := read(size if left is None else min(size, left)):
+        yield piece
+        left = None if left is None else left - len(piece)
+    if left:
+        came = (claimed or 0) - left
+        raise DataError(
+            f"standard input: is cut off: its header says {claimed:,} bytes of sound, and {came:,} came. Send "
+            "all of it."
+        )
+
+
+def _begun(stream: BinaryIO, rate: int) -> tuple[bytes, int | None]:
+    """The first bytes of a stream that is no WAV, or none; how many are sound, None where nobody knows."""
+    head, checked = stream.read(12), False
     if head[:4] != b"RIFF" or head[8:] != b"WAVE":
-        return head
+        return head, None
     while len(chunk := stream.read(8)) == 8:
         name, size = struct.unpack("<4sI", chunk)
+        if name == b"data" and not checked:
+            raise DataError("standard input: is a WAV file that has sound before it says what it is.")
         if name == b"data":
-            return b""
-        content = stream.read(size + size % 2) if size < _CHUNK else b""
-        if name == b"fmt " and len(content) >= 16:
-            kind, channels, found, _, _, bits = struct.unpack("<HHIIHH", content[:16])
-            if (kind, channels, found, bits) != (1, 1, rate, 16):
-                raise DataError(
-                    f"standard input: a WAV of {found:,} Hz, {channels} channels, {bits} bits; expected {rate:,} Hz, "
-                    "one channel, 16 bits."
-                )
+            return b"", None if size == 0 or size >= _FROM_PIPES else size
+        content = _first_of(stream, size + size % 2)
+        if name == b"fmt ":
+            _check_format(content, rate)
+            checked = True
     raise DataError("standard input: is a WAV file without sound.")
+
+
+def _first_of(stream: BinaryIO, size: int) -> bytes:
+    """The first bytes of so many, which are all read."""
+    first = stream.read(min(size, _CHUNK))
+    left = size - len(first)
+    while left and (passed := stream.read(min(left, _CHUNK))):
+        left -= len(passed)
+    return first
+
+
+def _check_format(content: bytes, rate: int) -> None:
+    """Raise DataError for what is not one channel of whole numbers in 16 bits, at this rate."""
+    if len(content) < 16:
+        raise DataError("standard input: is a WAV file whose header is broken.")
+    kind, channels, found, _, _, bits = struct.unpack("<HHIIHH", content[:16])
+    if kind == _EXTENSIBLE and len(content) >= 26:
+        (kind,) = struct.unpack("<H", content[24:26])  # the first bytes of its SubFormat
+    if (kind, channels, found, bits) != (_WHOLE, 1, rate, 16):
+        raise DataError(
+            f"standard input: a WAV of {found:,} Hz, {counted(channels, 'channel')}, {bits} bits, kind {kind}; "
+            f"expected {rate:,} Hz, 1 channel, 16 bits, kind {_WHOLE} (whole numbers)."
+        )
 
 
 def pcm(piece: str) -> Samples:

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from recurra.base.contracts import Score
 
+Bits = NDArray[np.uint8]
+
 
 @dataclass(frozen=True, slots=True)
 class Edits:
@@ -40,14 +42,14 @@ class Edits:
 
 def edits(reference: Sequence[str], said: Sequence[str]) -> Edits:
     """The fewest edits (Levenshtein 1966); of several ways the one with a substitution, then a deletion, at the end."""
-    table = _table(reference, said)
+    both, alone = _ways(reference, said)
     i, j = len(reference), len(said)
     found: list[tuple[str | None, str | None]] = []
     while i or j:
-        if i and j and table[i, j] == table[i - 1, j - 1] + (reference[i - 1] != said[j - 1]):
+        if i and j and _bit(both[i - 1], j - 1):
             i, j = i - 1, j - 1
             found.append((reference[i], said[j]))
-        elif i and table[i, j] == table[i - 1, j] + 1:
+        elif i and _bit(alone[i - 1], j):
             i -= 1
             found.append((reference[i], None))
         else:
@@ -97,15 +99,24 @@ def confusions(each: Edits, most: int = 20) -> tuple[tuple[str, str, int], ...]:
     return tuple((a, b, number) for (a, b), number in ordered[:most])
 
 
-def _table(reference: Sequence[str], said: Sequence[str]) -> NDArray[np.int64]:
-    """(R + 1, S + 1) fewest edits between beginnings. A row at a time: insertions are a running minimum."""
+def _ways(reference: Sequence[str], said: Sequence[str]) -> tuple[Bits, Bits]:
+    """Where a fewest number of edits may come from, in bits: (R, S) from both sides' last token, (R, S + 1) from the
+    reference's alone. A row of numbers at a time: insertions are a running minimum."""
     known = {token: k for k, token in enumerate(dict.fromkeys([*reference, *said]))}
     a, b = (np.array([known[token] for token in one], np.int64) for one in (reference, said))
     steps = np.arange(len(b) + 1)
-    table = np.empty((len(a) + 1, len(b) + 1), np.int64)
-    table[0] = steps
+    both = np.empty((len(a), (len(b) + 7) // 8), np.uint8)
+    alone = np.empty((len(a), (len(b) + 8) // 8), np.uint8)
+    before = steps
     for i in range(len(a)):
-        row = table[i] + 1
-        row[1:] = np.minimum(row[1:], table[i, :-1] + (b != a[i]))
-        table[i + 1] = np.minimum.accumulate(row - steps) + steps
-    return table
+        row = before + 1
+        changed = before[:-1] + (b != a[i])
+        row[1:] = np.minimum(row[1:], changed)
+        row = np.minimum.accumulate(row - steps) + steps
+        both[i], alone[i] = np.packbits(row[1:] == changed), np.packbits(row == before + 1)
+        before = row
+    return both, alone
+
+
+def _bit(row: NDArray[np.uint8], k: int) -> int:
+    return int(row[k >> 3]) >> (7 - (k & 7)) & 1

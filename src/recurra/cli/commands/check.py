@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from recurra.base.contracts import Table
 from recurra.base.errors import ConfigError
 from recurra.cli.arguments import Command, add_cells, add_json, add_overrides
 from recurra.cli.failures import DONE, YOUR_INPUT
-from recurra.cli.show import text_table
+from recurra.cli.show import facts_table, text_table
 from recurra.cli.terminal import put, put_json, say
 
 
@@ -37,8 +36,8 @@ def _run(args: argparse.Namespace) -> int:
     for note in checked.notes:
         say(f"note: {note}")
     put(f"{args.config}: no mistakes found.")
-    if checked.facts:
-        put(text_table(Table("", ("fact", "value"), tuple(checked.facts.items()))))
+    for table in facts_table(checked.facts):
+        put(text_table(table))
     return DONE
 
 

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from recurra.data.formats.sounds import SUFFIXES
-from recurra.data.sound import silence
+from recurra.data.sound import decoded_size, silence
 
 # Bytes of a file in a request: two minutes of 16 bits at 48,000 Hz; as base64, 16,000,000 characters.
 MOST_BYTES = 12_000_000
 LONGEST = 4 * MOST_BYTES // 3
+# Samples of all channels that these may hold: one a byte. FLAC writes hours of silence in so many.
+MOST_SAMPLES = MOST_BYTES
 
 
 class Audio:
@@ -39,9 +41,12 @@ class Audio:
         if len(value) > LONGEST:
             raise ValueError(f"has {len(value):,} characters; a sound can have {LONGEST:,}, as base64")
         try:
-            return base64.b64decode(value, validate=True)
+            raw = base64.b64decode(value, validate=True)
         except (binascii.Error, ValueError):
             raise ValueError("is no base64; expected the bytes of a sound file, not its name") from None
+        if (samples := decoded_size(raw) or 0) > MOST_SAMPLES:
+            raise ValueError(f"holds {samples:,} samples; a request can have {MOST_SAMPLES:,}")
+        return raw
 
 
 AUDIO = Audio()

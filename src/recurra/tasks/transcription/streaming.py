@@ -144,18 +144,22 @@ class SpeechPredictor:
                 place,
                 path=place.path[cut:],
                 chances=place.chances[cut:],
-                final=(*place.final, self._stretch(said, place.first)) if said.units else place.final,
+                final=(*place.final, *self._stretches(said, place.first)),
                 units=place.units + said.units,
                 first=place.first + cut,
             )
         return place
 
-    def _stretch(self, said: Emitted, first: int) -> Heard:
+    def _stretches(self, said: Emitted, first: int) -> tuple[Heard, ...]:
+        """What was said as one stretch; none where that is nothing but spaces."""
+        text = self._task.units.text(said.units)
+        if not text:
+            return ()
         seconds = self._task.reader.seconds
         moved = replace(said, starts=tuple(s + first for s in said.starts), ends=tuple(e + first for e in said.ends))
         words = self._task.units.words(moved, seconds)
         start, end = round(moved.starts[0] * seconds, 3), round(moved.ends[-1] * seconds, 3)
-        return Heard(self._task.units.text(said.units), start, end, words)
+        return (Heard(text, start, end, words),)
 
     def said(self, place: SpeechState) -> dict[str, Any]:
         """output: all that was said; final: stretches before pauses; partial: what may still change."""
@@ -178,7 +182,7 @@ class SpeechPredictor:
             path=place.path[:0],
             chances=place.chances[:0],
             first=place.first + len(place.path),
-            final=(*place.final, self._stretch(now, place.first)),
+            final=(*place.final, *self._stretches(now, place.first)),
             units=place.units + now.units,
         )
 
