@@ -18,6 +18,7 @@ from api.api_room import done, refused
 from recurra import api, load
 from recurra.api.coding import _way, coder_of
 from recurra.base.errors import ConfigError, DataError, RunError
+from recurra.cli.tables import TABLES
 from recurra.report.png import Pictures
 from recurra.tasks.autoencoding.coder import RowCoder
 
@@ -388,3 +389,16 @@ def test_a_long_row_pads_no_others_and_rows_are_those_of_each_alone(
     assert sizes == [3, 50, 6, 40]
     for one, other in zip(together, alone, strict=True):
         assert np.array_equal(one, other)
+
+
+def test_large_arrays_that_were_read_stand_whole_beside_answers(tmp_path: Path) -> None:
+    array = np.arange(1200.0).reshape(30, 40)
+    array[0, 0] = math.nan
+    for suffix in (".csv", ".tsv", ".jsonl"):
+        TABLES[suffix](tmp_path / f"a{suffix}", [{"values": array, "name": "a"}])
+    with (tmp_path / "a.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    (line,) = (tmp_path / "a.jsonl").read_text().splitlines()
+    cell = (tmp_path / "a.tsv").read_text().splitlines()[1].split("\t")[0]
+    for found in (json.loads(row["values"]), json.loads(line)["values"], json.loads(cell)):
+        assert found == [[None, *array[0, 1:]], *array[1:].tolist()]

@@ -10,7 +10,7 @@ import torch
 
 from oracles import autoencoder as oracle
 from recurra.base.contracts import Origin, Record
-from recurra.base.errors import ConfigError, DataError
+from recurra.base.errors import ConfigError, DataError, RunError
 from recurra.data.draws import key_of, normals
 from recurra.models.autoencoder import Autoencoder
 from recurra.tasks import Autoencoding, AutoencodingConfig
@@ -191,6 +191,10 @@ def test_a_folder_keeps_what_is_needed_to_read_and_to_answer(rows: np.ndarray) -
     again = task.plan.restore(task.to_json(), "task.json")
     np.testing.assert_array_equal(again.example(records(rows)[0]).values, examples[0].values)
     assert again.statistics.ends == task.statistics.ends
+    known = task.to_json()
+    before = known | {"statistics": {name: one for name, one in known["statistics"].items() if name != "steps"}}
+    with pytest.raises(RunError, match=r"^task.json: .* how many steps its rows have.* Train it again\.$"):
+        task.plan.restore(before, "task.json")
 
 
 VAE = {"variational": True, "likelihood": "gaussian"}

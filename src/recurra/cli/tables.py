@@ -138,7 +138,8 @@ TABLES: Final[Mapping[str, Callable[[Path, Iterable[Row]], int]]] = {
 
 
 def _cell(value: Any) -> Any:
-    return json_text(value) if isinstance(value, Mapping | list | tuple) else value
+    several = isinstance(value, Mapping | list | tuple) or getattr(value, "ndim", 0) > 0  # an array of numbers
+    return json_text(value) if several else value
 
 
 def _tsv_cell(value: Any) -> str:

@@ -165,5 +165,8 @@ class AutoencodingConfig(SeriesPlan):
             if len(statistics.mean) != len(reader.scaler.shift):
                 raise ValueError(f"statistics of {len(statistics.mean)} numbers")
         except (KeyError, TypeError, ValueError, ArithmeticError) as error:
-            raise RunError(f"{origin}: expected scales of rows, and their statistics: {str(error)[:300]}.") from error
+            reason = f"no '{error.args[0]}'" if isinstance(error, KeyError) else str(error)[:300]
+            raise RunError(
+                f"{origin}: expected scales of rows, and their statistics, but: {reason}. Train it again."
+            ) from error
         return Autoencoding(self, reader, statistics)

@@ -56,6 +56,8 @@ class Statistics:
         """The inverse of `to_json`. Raises KeyError, TypeError or ValueError for anything else."""
         mean, deviation = np.array(data["mean"], float), np.array(data["deviation"], float)
         low, high = map(float, data["ends"])
+        if "steps" not in data:  # runs of an earlier version
+            raise ValueError("it does not say how many steps its rows have, as an earlier version trained it")
         categories, steps = data["categories"], data["steps"]
         good = mean.ndim == 1 and mean.shape == deviation.shape and np.isfinite(mean).all() and (deviation > 0).all()
         if not isinstance(steps, int) or steps < 1:
