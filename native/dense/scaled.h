@@ -59,12 +59,13 @@ inline float lowest_log(long frames) {
     return -(fits < 2.5e6f ? fits : 2.5e6f);
 }
 
-// e^(z - most). What the difference rounds away is a part of z that a sum over frames would keep.
+// e^(z - most), or e^lowest where that is less. What the difference rounds away is a part of z that a sum over frames would
+// keep; below the lowest it may be any number, or none.
 inline Scaled exp_scaled(V z, V most, float lowest) {
     const V v = z - most, moved = v - z;
     const V lost = (z - (v - moved)) - (most + moved);
     Reduced x(at_least(v, lowest));
-    x.r += lost;
+    x.r += select(v > lowest, lost, V{});
     const M none = z == -__builtin_inff();
     return {select(none, V{}, x.less_one() + 1.0f), none ? M{} + NOTHING : x.whole()};
 }

@@ -163,3 +163,26 @@ def test_a_second_backward_pass_and_weights_of_rows(isa):
         assert_close(got, once * weights.unsqueeze(1))
     with pytest.raises(RunError, match="no second derivatives"):
         torch.autograd.grad(torch.autograd.grad(nats.sum(), logits, create_graph=True)[0].sum(), logits)
+
+
+@pytest.mark.parametrize("kind", [torch.uint8, torch.int16, torch.int32])
+@pytest.mark.parametrize("loss", [ctc_loss, readable.ctc_loss])
+def test_lengths_and_targets_are_whole_numbers_of_any_type(kind, loss):
+    logits, *rows = batch(np.random.default_rng(9), 9, 5, [2, 2], [9, 8])
+    assert torch.equal(loss(logits, *(r.to(kind) for r in rows)), loss(logits, *rows))
+    with pytest.raises(ShapeError, match=r"lengths have shape \(2, 1\), target lengths \(2,\), expected \(2,\)"):
+        loss(logits, rows[0][:, None], *rows[1:])
+    with pytest.raises(ShapeError, match=r"target lengths \(\), expected \(2,\)"):
+        loss(logits, *rows[:2], torch.tensor(2))
+
+
+@pytest.mark.parametrize("least", [-1e9, -1e30, -3e38])
+def test_a_logit_that_is_as_good_as_minus_infinity_has_a_gradient_that_is_a_number(isa, least):
+    # As masks have it. What a difference to a larger logit rounds away is then larger than any exponent.
+    logits = torch.tensor([3.0, 1e8, least, 0.0]).repeat(6, 1, 1).clone()
+    rows = torch.tensor([6]), torch.tensor([[1, 2]]), torch.tensor([2])
+    nats, gradient = solved(logits, *rows)
+    assert 2e6 < nats < -2 * least
+    assert gradient.isfinite().all()
+    assert gradient.abs().max() <= 1
+    assert_close(gradient.sum(2), torch.zeros(6, 1), atol=1e-6, rtol=0)

@@ -2,8 +2,9 @@
 
 The loss and its gradient are made in one call, the softmax inside: forward and backward variables of Graves et al. 2006
 with an exponent of their own for each state (native/dense/scaled.h), so that float32 is right for any number of frames.
-Beside the gradient, memory grows with sqrt(T) U. A row has the same bits alone and among others, for any number of
-threads.
+A logit that is further below its frame's largest than 2.5 million, or than 1.8e8 / T, counts as that far below, unless
+it is minus infinity. Beside the gradient, memory grows with sqrt(T) U. A row has the same bits alone and among others,
+for any number of threads.
 """
 
 from __future__ import annotations
