@@ -215,6 +215,15 @@ def test_units_stand_at_the_frames_of_their_most_probable_path(logits):
     assert found.probabilities == pytest.approx(expected.probabilities, abs=1e-12)
 
 
+def test_an_alignment_takes_a_byte_for_each_frame_and_state():
+    said = np.log(np.full((2000, 3), 1 / 3))
+    tracemalloc.start()
+    best_path(said, [1, 2] * 100)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 2 * 2000 * 401
+
+
 def test_options_that_are_wrong_are_refused(logits):
     with pytest.raises(ConfigError, match="n_best: expected at most beam"):
         heard(logits, beam=2, n_best=3)

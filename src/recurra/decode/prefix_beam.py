@@ -225,19 +225,21 @@ def emitted(said: Floats, units: Sequence[int], blank: int = 0) -> Emitted:
 
 
 def best_path(said: Floats, units: Sequence[int], blank: int = 0) -> Ints:
-    """(T,) the most probable path that says these units (forced alignment); of equals the one that stays longer."""
+    """(T,) the most probable path that says these units (forced alignment); of equals the one that stays longer.
+
+    Beside `said` it takes a byte for each frame and state: 2 T U.
+    """
     T, labels = len(said), np.full(2 * len(units) + 1, blank)
     labels[1::2] = units
     skips = np.zeros(len(labels), dtype=bool)
     skips[3::2] = labels[3::2] != labels[1:-2:2]
-    y = said[:, labels]
     best, came = np.full((3, len(labels)), NEVER), np.zeros((T, len(labels)), dtype=np.int8)
     now = np.full(len(labels), NEVER)
     now[0] = 0.0  # before the first frame, in the first blank
     for t in range(T):
         best[0], best[1, 1:], best[2, 2:] = now, now[:-1], np.where(skips[2:], now[:-2], NEVER)
         came[t] = best.argmax(0)
-        now = best.max(0) + y[t]
+        now = best.max(0) + said[t, labels]
     state = len(labels) - 1 - (len(units) > 0 and now[-2] > now[-1])
     path = np.zeros(T, dtype=np.int64)
     for t in reversed(range(T)):
