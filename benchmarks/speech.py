@@ -1,7 +1,7 @@
 """Speech to text on AN4 (features of CMU's archive) and on yesno (OpenSLR 1): trains, and prints the test scores.
 
 python benchmarks/speech.py an4 --data FOLDER      of etc/ and of the feat/ that an4_mfcc.tar.gz holds
-python benchmarks/speech.py yesno --data FOLDER    of the 60 sounds of waves_yesno.tar.gz
+python benchmarks/speech.py yesno --data FOLDER    of the 60 sounds of waves_yesno.tar.gz; with what `init` writes
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from recurra import api
 
@@ -34,17 +36,6 @@ AN4: dict[str, Any] = {
         "schedule": {"name": "cosine", "warmup": 0.05}, "patience": None, "select": "wer", "average_decay": 0.995,
     },
 }  # fmt: skip
-YESNO: dict[str, Any] = {
-    "task": {
-        "name": "transcription", "tokenizer": "spaces", "stack": 4, "speed": 0.1, "floor": 10,
-        "sound": {"name": "kaldi", "rate": 8000, "bands": 40},
-    },
-    "model": {"encoder": {"cell": "gru", "hidden_size": 48, "num_layers": 1, "bidirectional": True}},
-    "training": {
-        "epochs": 24, "batch_rows": 2, "optimizer": {"name": "adam", "lr": 0.004},
-        "schedule": {"name": "cosine", "warmup": 0.05}, "patience": None, "select": "ctc_nats",
-    },
-}  # fmt: skip
 Rows = Sequence[tuple[str, str]]
 
 
@@ -62,24 +53,25 @@ def an4(data: Path) -> dict[str, Rows]:
 
 
 def yesno(data: Path) -> dict[str, Rows]:
-    """By name the first half is for training, as Kaldi has it; there are no rows for dev but those of training."""
+    """By name the first half is for training, as Kaldi has it; dev is taken from it."""
     files = sorted(data.rglob("*.wav"))
     rows = [(str(f), " ".join("YES" if one == "1" else "NO" for one in f.stem.split("_"))) for f in files]
-    return {"train": rows[: len(rows) // 2], "dev": rows[: len(rows) // 2], "test": rows[len(rows) // 2 :]}
+    return {"train": rows[: len(rows) // 2], "test": rows[len(rows) // 2 :]}
 
 
-def trained(config: Mapping[str, Any], parts: Mapping[str, Rows], seed: int, folder: Path) -> dict[str, float]:
-    """The test scores of a training, and its seconds."""
+def trained(config: Mapping[str, Any] | None, parts: Mapping[str, Rows], seed: int, folder: Path) -> dict[str, float]:
+    """The test scores of a training, its seconds, and those of the processor. config: None: what `init` writes"""
     for name, rows in parts.items():
         with open(folder / f"{name}.csv", "w", newline="") as file:
             csv.writer(file).writerows([("audio", "text"), *rows])
-    tree = dict(config) | {"data": {name: str(folder / f"{name}.csv") for name in parts}}
-    begun = time.perf_counter()
+    tree = yaml.safe_load(api.init("speech", folder / "train.csv")) if config is None else dict(config)
+    tree["data"] = {name: str(folder / f"{name}.csv") for name in parts}
+    begun, worked = time.perf_counter(), time.process_time()
     run = folder / f"run{seed}"
     api.train(tree, out=run, seed=seed)
-    spent = time.perf_counter() - begun
+    spent = {"seconds": time.perf_counter() - begun, "cpu_seconds": time.process_time() - worked}
     scores = api.evaluate(run, split="test").scores
-    return {**{one.name: one.value for one in scores}, "seconds": spent}
+    return {**{one.name: one.value for one in scores}, **spent}
 
 
 def main() -> None:
@@ -88,7 +80,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seeds", type=lambda text: [int(one) for one in text.split(",")], default=[1])
     args = parser.parse_args()
-    config, parts = (AN4, an4(args.data)) if args.what == "an4" else (YESNO, yesno(args.data))
+    config, parts = (AN4, an4(args.data)) if args.what == "an4" else (None, yesno(args.data))
     for seed in args.seeds:
         with tempfile.TemporaryDirectory() as folder:
             print(json.dumps({"seed": seed, **trained(config, parts, seed, Path(folder))}), flush=True)

@@ -13,10 +13,15 @@ import torch
 
 from recurra.base.contracts import Origin, Prediction, Record
 from recurra.base.errors import ConfigError, DataError
+from recurra.config import build
+from recurra.data.sound import sound_of
+from recurra.data.spectra import SPECTRA
 from recurra.decode.ctc import greedy
 from recurra.models import SequenceModel
+from recurra.models.heads import CtcHead
 from recurra.tasks import Transcription, TranscriptionConfig
-from recurra.tasks.transcription.reading import with_deltas
+from recurra.tasks.sizing import Seen
+from recurra.tasks.transcription.reading import decoded, with_deltas
 from recurra.tasks.transcription.texts import cleaned
 
 RNG = np.random.default_rng(7)
@@ -346,3 +351,38 @@ def test_digital_silence_in_a_recording_is_named(tmp_path: Path):
         task = TranscriptionConfig(sound={"name": "kaldi", "rate": 8000}, floor=floor).fit([row], "s.csv")
         _, notes = task.filter([task.example(row)], "train")
         assert any("digital silence" in note for note in notes) == named
+
+
+def test_words_that_are_said_often_are_units_and_few_recordings_begin_on_the_blank():
+    def chosen(text: str, number: int) -> dict[str, Any]:
+        rows = [record(0, text) for _ in range(20)]
+        return {c.path: c.value for c in TranscriptionConfig.sized({"text": "text"}, Seen(rows, number))}
+
+    often, seldom = chosen("NO YES NO", 30), chosen(" ".join(f"w{n}" for n in range(40)), 5_000)
+    assert often["task.tokenizer"] == {"name": "spaces"}
+    assert often["model.head.blank_share"] == 0.95
+    assert often["training.select"] == "ctc_nats"
+    assert not {"task.tokenizer", "model.head.blank_share", "training.select"} & set(seldom)
+
+
+def test_init_takes_the_floor_from_the_sounds_but_no_lower_than_noise_of_one_step(tmp_path: Path):
+    room = pytest.importorskip("sound_room")
+
+    def floor(name: str, level: float) -> float:
+        path = room.put(tmp_path / name, level * RNG.normal(size=8000), rate=8000)
+        row = Record({"audio": str(path), "text": "ab"}, Origin("s.csv", 2))
+        return float(TranscriptionConfig.suggested([row], tmp_path / "s.csv").task["floor"])
+
+    numbers = build({"name": "kaldi", "rate": 8000, "bands": 40}, SPECTRA)
+    path = room.put(tmp_path / "again.wav", 0.1 * np.random.default_rng(3).normal(size=8000), rate=8000)
+    raw = decoded(sound_of(str(path), Origin("s.csv", 2), "audio"), numbers)[0]
+    assert abs(floor("loud.wav", 0.1) - np.quantile(raw, 0.05)) < 0.5
+    assert floor("quiet.wav", 1e-9) == 5.0
+
+
+def test_the_head_begins_with_the_share_of_the_blank_that_was_asked():
+    head = CtcHead(6, {"units": 5}, None, blank_share=0.9)
+    biases = head.output.bias.detach().double().numpy()
+    shares = np.exp(biases) / np.exp(biases).sum()
+    np.testing.assert_allclose(shares, [0.9, 0.025, 0.025, 0.025, 0.025], rtol=1e-6)
+    assert CtcHead(6, {"units": 5}, None).output.bias.abs().min() > 0

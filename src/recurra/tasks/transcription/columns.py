@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from recurra.base.contracts import Record
 from recurra.base.errors import ConfigError
+from recurra.config import build
 from recurra.data.fields import names_sound
 from recurra.data.frame_files import names_frames
 from recurra.data.sound import sound_of
+from recurra.data.spectra import SPECTRA
 from recurra.tasks.columns import Look, column_names, look, named
 from recurra.tasks.contract import Suggestion
+from recurra.tasks.transcription.reading import decoded
 
 # Names that people give to the column of texts; the first that is there wins.
 TEXTS = ("text", "sentence", "transcript", "transcription", "words", "normalized_text", "label")
 # Bands of sounds that `init` writes, and sounds whose headers it looks at.
 BANDS, LOOKED = 40, 50
-# Of the logarithms as Kaldi has them: about what noise of one step of 16 bits has.
-FLOOR = 5.0
+# Of the logarithms as Kaldi has them: about what noise of one step of 16 bits has, the least floor that `init` writes;
+# the share of numbers that a floor may lift, and the sounds from which it is taken.
+FLOOR, LIFTED, HEARD = 5.0, 0.05, 10
 
 
 def suggested(rows: Sequence[Record], file: Path) -> Suggestion:
@@ -39,9 +45,19 @@ def suggested(rows: Sequence[Record], file: Path) -> Suggestion:
     said = [f"audio: column '{audio}'.", f"text: column '{text}'."]
     if names_sound(first[audio]):
         options["sound"], more = _sound(rows, audio)
-        options["floor"] = FLOOR
+        options["floor"] = _floor(rows, audio, options["sound"])
         said += more
     return Suggestion(options, said=tuple(said))
+
+
+def _floor(rows: Sequence[Record], column: str, sound: Mapping[str, Any]) -> float:
+    """Below which few numbers of the first sounds are: about the noise of their room."""
+    if sound.get("resample") or sound.get("channels"):
+        return FLOOR
+    spectrum = build(sound, SPECTRA)
+    heard = [decoded(sound_of(row.fields[column], row.origin, column), spectrum)[0] for row in rows[:HEARD]]
+    numbers = np.concatenate([frames.ravel() for frames in heard])
+    return max(FLOOR, round(float(np.quantile(numbers, LIFTED)), 1)) if numbers.size else FLOOR
 
 
 def _sound(rows: Sequence[Record], column: str) -> tuple[dict[str, Any], list[str]]:

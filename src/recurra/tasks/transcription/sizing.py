@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from recurra.tasks.columns import values
 from recurra.tasks.sizing import AGAINST_OVERFITTING, Choice, Options, Seen, training, units
+
+# Share of the blank with which few recordings begin, and why (docs/results.md, "Speech").
+BLANK = 0.95
+BEGINNING = "or few recordings may teach the number of words alone"
+# How often a word is said, on average, from where on it is a unit of its own.
+OFTEN = 30
 
 
 def sized(options: Options, seen: Seen) -> list[Choice]:
@@ -10,10 +17,22 @@ def sized(options: Options, seen: Seen) -> list[Choice]:
     few = seen.number < 200
     batch = 4 if few else 8 if seen.number < 2000 else 16
     return [
+        *_whole_words(options, seen),
         Choice("task.time_masks", 2, AGAINST_OVERFITTING),
         Choice("task.band_masks", 2, AGAINST_OVERFITTING),
         Choice("model.encoder.num_layers", 2 if few else 3),
         units(seen, 64 if few else 256, few=few),
         Choice("model.encoder.dropout", 0.2, AGAINST_OVERFITTING),
+        *([Choice("model.head.blank_share", BLANK, BEGINNING)] if few else []),
         *training(seen, batch=batch, epochs=40),
+        *([Choice("training.select", "ctc_nats", "error rates of a few sentences move in steps")] if few else []),
     ]
+
+
+def _whole_words(options: Options, seen: Seen) -> list[Choice]:
+    """Words as units, where there are few of them and each is said often: commands and digits."""
+    said = [word for text in values(seen.rows, str(options["text"])) for word in text.split()]
+    if not said or len(said) < OFTEN * len(set(said)):
+        return []
+    why = f"{len(set(said)):,} words, each said {len(said) / len(set(said)):,.0f} times: no others can be heard"
+    return [Choice("task.tokenizer", {"name": "spaces"}, why)]
