@@ -402,3 +402,12 @@ def test_large_arrays_that_were_read_stand_whole_beside_answers(tmp_path: Path) 
     cell = (tmp_path / "a.tsv").read_text().splitlines()[1].split("\t")[0]
     for found in (json.loads(row["values"]), json.loads(line)["values"], json.loads(cell)):
         assert found == [[None, *array[0, 1:]], *array[1:].tolist()]
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".npy"])
+def test_rows_of_several_lengths_are_no_array(waves: Path, tmp_path: Path, suffix: str) -> None:
+    output = tmp_path / f"a{suffix}"
+    said = refused("generate", waves / "run", "--between", 1, 3, "--input", waves / "d.jsonl", "--output", output)
+    assert "'values' has 8 to 10 steps, and an array holds rows of one length; take .jsonl or .csv." in said
+    assert not output.exists()
+    done("generate", waves / "run", "--between", 1, 4, "--input", waves / "d.jsonl", "--output", output)

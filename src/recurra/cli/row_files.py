@@ -38,7 +38,7 @@ def write_rows(path: Path, found: CodedRows) -> str:
     """Write rows as the ending says, whole or not at all; what was written, as a sentence.
 
     .npz has an array for each column, and the codes; .npy one array, of several columns side by side.
-    Raises UsageError for pictures of rows that are none.
+    Raises UsageError for pictures of rows that are none, and for arrays of rows of several lengths.
     """
     WRITERS[path.suffix.lower()](path, found)
     number = len(found.rows)
@@ -54,16 +54,26 @@ def _json(path: Path, found: CodedRows) -> None:
         file.write(f"{json_text(found.rows)}\n".encode())
 
 
-def _arrays(found: CodedRows) -> Mapping[str, Any]:
+def _arrays(path: Path, found: CodedRows) -> Mapping[str, Any]:
+    return {name: _array(path, name, [row[name] for row in found.rows]) for name in found.rows[0]}
+
+
+def _array(path: Path, name: str, values: list[Any]) -> Any:
     import numpy as np
 
-    return {name: np.array([row[name] for row in found.rows]) for name in found.rows[0]}
+    lengths = [len(value) for value in values if isinstance(value, list)]
+    if lengths and (len(lengths) < len(values) or min(lengths) < max(lengths)):
+        raise UsageError(
+            f"--output {path}: '{name}' has {min(lengths):,} to {max(lengths):,} steps, and an array holds rows of one "
+            "length; take .jsonl or .csv."
+        )
+    return np.array(values)
 
 
 def _npz(path: Path, found: CodedRows) -> None:
     import numpy as np
 
-    arrays = dict(_arrays(found))
+    arrays = dict(_arrays(path, found))
     if found.codes is not None:
         arrays["codes" if "codes" not in arrays else "codes_"] = found.codes
     with replacing(path) as file:
@@ -73,7 +83,7 @@ def _npz(path: Path, found: CodedRows) -> None:
 def _npy(path: Path, found: CodedRows) -> None:
     import numpy as np
 
-    each = list(_arrays(found).values())
+    each = list(_arrays(path, found).values())
     with replacing(path) as file:
         np.save(file, each[0] if len(each) == 1 else np.stack(each, 1), allow_pickle=False)
 
