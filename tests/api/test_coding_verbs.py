@@ -411,3 +411,10 @@ def test_rows_of_several_lengths_are_no_array(waves: Path, tmp_path: Path, suffi
     assert "'values' has 8 to 10 steps, and an array holds rows of one length; take .jsonl or .csv." in said
     assert not output.exists()
     done("generate", waves / "run", "--between", 1, 4, "--input", waves / "d.jsonl", "--output", output)
+
+
+def test_rows_that_are_all_alike_are_said_where_none_is_left_for_dev(tmp_path: Path) -> None:
+    np.savez(tmp_path / "d.npz", X=np.full((20, 4), 3.0))
+    config = {"task": {"name": "autoencoding", "flatten": True}, "data": {"train": str(tmp_path / "d.npz")}}
+    with pytest.raises(DataError, match="out of 20 rows, 1 different, and equal ones stay in one split"):
+        api.check(config)

@@ -129,7 +129,8 @@ def _why_none_for(name: str, train: Collection[Row], settings: Settings) -> str:
     more = f"Give more rows, or a file for {name}."
     classes, keys = {row.stratum for row in train}, {row.key for row in train}
     if not 1 < len(classes) >= len(keys):
-        return f"{source}: no row is left for {name} out of {rows}. {more}"
+        same = f", {len(keys):,} different, and equal ones stay in one split" if len(keys) < len(train) else ""
+        return f"{source}: no row is left for {name} out of {rows}{same}. {more}"
     label = plan.label if isinstance(plan, LabelsRows) else None
     swap = "" if label is None else f"If column '{label}' holds the texts, swap task.text and task.label. "
     return (
