@@ -14,6 +14,7 @@ import yaml
 from recurra import api
 from recurra.base.errors import DataError
 from recurra.data.formats import read, recognised
+from recurra.data.formats.arrays import shape_of
 
 X = np.arange(24, dtype=np.float32).reshape(4, 3, 2)
 
@@ -73,6 +74,29 @@ def test_arrays_that_cannot_be_read_are_named(tmp_path: Path, arrays: dict[str, 
 def test_several_numbers_to_predict_are_a_list_of_each_row(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", X=X, y=np.arange(8).reshape(4, 2))
     assert [label for _, label in rows(tmp_path / "a.npz")] == [[0.0, 1.0], [2.0, 3.0], [4.0, 5.0], [6.0, 7.0]]
+
+
+def test_what_only_has_the_name_of_an_array_is_named(tmp_path: Path) -> None:
+    np.save(tmp_path / "X.npy", X)
+    whole = (tmp_path / "X.npy").read_bytes()
+    np.savez(tmp_path / "a.npz", X=X)
+    objects = np.array([[1], None], dtype=object)
+    np.save(tmp_path / "X_o.npy", objects)
+    (tmp_path / "X_zip.npy").write_bytes((tmp_path / "a.npz").read_bytes())
+    (tmp_path / "X_header.npy").write_bytes(whole.replace(b"'descr'", b"'descr ", 1))
+    (tmp_path / "X_cut.npy").write_bytes(whole[:20])
+    (tmp_path / "X_empty.npy").write_bytes(b"")
+    (tmp_path / "X_text.npy").write_text("no array")
+    (tmp_path / "X_y.npy").write_bytes(whole)
+    (tmp_path / "y_y.npy").write_bytes(whole[:20])
+    for name in ("X_zip", "X_header", "X_cut", "X_empty", "X_text"):
+        with pytest.raises(DataError, match=f"{name}.npy: cannot be read"):
+            rows(tmp_path / f"{name}.npy")
+        assert shape_of(tmp_path / f"{name}.npy") == ()
+    with pytest.raises(DataError, match=r"y_y\.npy: cannot be read"):
+        rows(tmp_path / "X_y.npy")
+    with pytest.raises(DataError, match=r"X_o\.npy: holds pickled objects"):
+        rows(tmp_path / "X_o.npy")
 
 
 def test_damaged_arrays_are_named(tmp_path: Path) -> None:

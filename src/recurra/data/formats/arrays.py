@@ -13,9 +13,11 @@ from __future__ import annotations
 import math
 import struct
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
 
 from recurra.base.contracts import Origin
@@ -35,6 +37,8 @@ LENGTH_NAMES = ("lengths", "length")
 MOST_BYTES = 8 * 2**30
 # Numbers of a pixel.
 COLOURS = (1, 3)
+# What NumPy raises for a file that is none of its own, is cut, or has a header that nobody has written whole.
+BROKEN = (ValueError, OSError, EOFError, KeyError, TypeError, SyntaxError, TokenError, zipfile.BadZipFile, zlib.error)
 IDX_TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
 
@@ -152,7 +156,7 @@ def _of_npz(path: Path) -> Arrays:
                 raise DataError(f"{path}: has no array X, but {known}. Save it as np.savez(file, X=X, y=y).")
             y, lengths = (file[name] if name is not None else None for name in (found["y"], found["lengths"]))
             return Arrays(path, file[x], y, lengths)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
+    except BROKEN as error:
         raise _unreadable(path, error) from None
 
 
@@ -165,32 +169,44 @@ def shape_of(path: Path) -> tuple[int, ...]:
 
     try:
         if path.suffix.lower() == ".npy":
-            return tuple(np.load(path, mmap_mode="r", allow_pickle=False).shape)
+            return _mapped(path).shape
         with zipfile.ZipFile(path) as archive:
             name = _named([one.removesuffix(".npy") for one in archive.namelist()], X_NAMES)
             with archive.open(f"{name}.npy") as file:
                 version = np.lib.format.read_magic(file)
                 read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
                 return tuple(read(file)[0])
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile):
+    except BROKEN:
         return ()
 
 
 def _of_npy(path: Path) -> Arrays:
-    import numpy as np
-
     beside = path.with_name("y" + path.name[1:])
     try:
-        y = np.load(beside, allow_pickle=False) if path.name[:1] in "xX" and beside.is_file() else None
-        return Arrays(path, np.load(path, mmap_mode="r", allow_pickle=False), y, None)
-    except (ValueError, OSError, EOFError) as error:
+        x = _mapped(path)
+    except BROKEN as error:
         raise _unreadable(path, error) from None
+    try:
+        return Arrays(path, x, _mapped(beside) if path.name[:1] in "xX" and beside.is_file() else None, None)
+    except BROKEN as error:
+        raise _unreadable(beside, error) from None
+
+
+def _mapped(path: Path) -> NDArray[Any]:
+    """An array whose numbers stay on the disk. Raises one of BROKEN for what is none."""
+    import numpy as np
+
+    with open(path, "rb") as file:
+        if file.read(len(np.lib.format.MAGIC_PREFIX)) != np.lib.format.MAGIC_PREFIX:
+            raise ValueError("it does not begin as arrays of .npy do")
+    found: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return found
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:
     if isinstance(error, DataError):
         return error
-    if "pickle" in str(error).lower():
+    if "pickle" in str(error).lower() or "Python objects" in str(error):
         return DataError(
             f"{path}: holds pickled objects, which could run code and are not read. Save numbers and texts: of "
             "series of different lengths a padded array X with their lengths."
