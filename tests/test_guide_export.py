@@ -96,4 +96,5 @@ def test_every_model_that_can_be_written_is_in_its_table() -> None:
     text = (GUIDES / "export.md").read_text(encoding="utf-8").partition("## Inputs and outputs")[2]
     text = text.partition("\n## ")[0]
     named = set(re.findall(r"^\| `(\w+)`", text, re.MULTILINE))
-    assert named == {word for word, kind in MODELS.items() if kind in PARTS}
+    through_its_task = {"autoencoder"}  # `Exports`: a task gives what is written in the model's place
+    assert named == {word for word, kind in MODELS.items() if kind in PARTS} | through_its_task

@@ -22,7 +22,7 @@ def without_the_program(monkeypatch: Any) -> None:
 
 
 def test_every_digit_has_its_two_tones():
-    soundfile = pytest.importorskip("soundfile")
+    soundfile = pytest.importorskip("soundfile", reason="soundfile is not installed")
     (_, content), *_ = EMBEDDED["speech"].files("train")
     samples, rate = soundfile.read(io.BytesIO(content))
     spectrum = np.abs(np.fft.rfft(samples)) / len(samples)

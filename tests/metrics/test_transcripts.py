@@ -47,7 +47,7 @@ def test_long_texts_take_two_bits_for_each_pair_of_tokens():
 
 
 def test_rates_are_of_the_corpus_and_as_jiwer_has_them():
-    jiwer = pytest.importorskip("jiwer")
+    jiwer = pytest.importorskip("jiwer", reason="jiwer is not installed")
     references, said = ["a b c d", "e", "f g"], ["a x c d y", "", "f g"]
     found = {s.name: s.value for s in transcript_scores(references, said, "test")}
     assert found["wer"] == pytest.approx(3 / 7) == pytest.approx(jiwer.wer(references, said))

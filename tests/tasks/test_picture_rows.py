@@ -20,7 +20,7 @@ def pixels(*shape: int) -> np.ndarray:
 
 
 def folder(path: Path, shapes: list[tuple[int, ...]]) -> Path:
-    image = pytest.importorskip("PIL.Image")
+    image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
     path.mkdir()
     for k, shape in enumerate(shapes):
         image.fromarray(pixels(*shape)).save(path / f"{k}.png")

@@ -222,7 +222,7 @@ def test_texts_are_cleaned_as_said():
 
 
 def test_sounds_are_read_when_a_batch_is_made(tmp_path: Path):
-    room = pytest.importorskip("sound_room")
+    room = pytest.importorskip("sound_room", reason="soundfile is not installed")
     for k in range(2):
         room.put(tmp_path / f"{k}.wav", room.tone(300 + 900 * k, 4000, seed=k))
     rows = [Record({"audio": f"{k}.wav", "text": "ab"[k]}, Origin(str(tmp_path / "s.csv"), k + 2)) for k in range(2)]
@@ -248,7 +248,7 @@ def streamed(task: Transcription, model: SequenceModel, pieces: list[Any]) -> tu
 
 @pytest.mark.parametrize("scaling", ["running", "training"])
 def test_pieces_of_any_size_say_what_the_whole_says_bit_for_bit(scaling, tmp_path):
-    room = pytest.importorskip("sound_room")
+    room = pytest.importorskip("sound_room", reason="soundfile is not installed")
     rng = np.random.default_rng(3)
     samples = (0.2 * rng.normal(size=30_000)).astype(np.float32)
     file = room.put(tmp_path / "a.wav", samples, subtype="FLOAT")
@@ -343,7 +343,7 @@ def test_a_floor_keeps_digital_silence_from_ruling_the_scales(tmp_path: Path):
 
 
 def test_digital_silence_in_a_recording_is_named(tmp_path: Path):
-    room = pytest.importorskip("sound_room")
+    room = pytest.importorskip("sound_room", reason="soundfile is not installed")
     samples = np.concatenate([np.zeros(900), room.tone(400, 4000)])
     file = room.put(tmp_path / "a.wav", samples)
     row = Record({"audio": str(file), "text": "ab"}, Origin("s.csv", 2))
@@ -366,7 +366,7 @@ def test_words_that_are_said_often_are_units_and_few_recordings_begin_on_the_bla
 
 
 def test_init_takes_the_floor_from_the_sounds_but_no_lower_than_noise_of_one_step(tmp_path: Path):
-    room = pytest.importorskip("sound_room")
+    room = pytest.importorskip("sound_room", reason="soundfile is not installed")
 
     def floor(name: str, level: float) -> float:
         path = room.put(tmp_path / name, level * RNG.normal(size=8000), rate=8000)

@@ -46,7 +46,9 @@ class Reading(Generic[S]):
         before = some[0].before
         block = self._begin if before is None else before.block
         assert block is not None, "a text is read before what follows it"
-        rows = torch.tensor([0 if t.before is None else t.before.row for t in some], device=self._device)
+        rows = torch.tensor(
+            [0 if t.before is None else t.before.row for t in some], dtype=torch.int64, device=self._device
+        )
         tokens = torch.tensor([t.token for t in some], dtype=torch.int64, device=self._device)
         with torch.no_grad():
             said, after = self._steps.step(tokens, self._steps.select(block, rows))

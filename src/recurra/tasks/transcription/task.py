@@ -211,7 +211,7 @@ class Transcription:
         found: list[float | None] = [None] * len(examples)
         if not rows or not batch.targets:
             return found
-        at = torch.tensor(rows)
+        at = torch.tensor(rows, dtype=torch.int64)
         here = at.to(logits.device)
         targets = {name: value[value.new_tensor(rows, dtype=torch.int64)] for name, value in batch.targets.items()}
         some = Batch({}, batch.lengths[at], targets, tuple(rows))
