@@ -58,18 +58,26 @@ def add_coding(
     app: FastAPI, service: Service, responses: Any, in_time: Callable[[], AbstractContextManager[None]]
 ) -> None:
     """Add the routes. in_time: answers 504 where a computation was given up"""
+    _add_rows(app, service, responses)
+    _add_files(app, service, responses)
+    _add_scores(app, service, responses, in_time)
 
-    def served_for(name: str | None, able: type = Codes) -> LoadedModel:
-        served = chosen(service.runs, name)
-        if not isinstance(served.run.task, able):
-            what = "codes" if able is WritesFromCodes else "codes of rows of numbers"
-            raise RefusedError(409, f"model: a {served.word} has no {what}; an autoencoder's run does.")
-        return served
+
+def _served_for(service: Service, name: str | None, able: type = Codes) -> LoadedModel:
+    served = chosen(service.runs, name)
+    if not isinstance(served.run.task, able):
+        what = "codes" if able is WritesFromCodes else "codes of rows of numbers"
+        raise RefusedError(409, f"model: a {served.word} has no {what}; an autoencoder's run does.")
+    return served
+
+
+def _add_rows(app: FastAPI, service: Service, responses: Any) -> None:
+    """Rows from codes, and rows that are filled in."""
 
     @app.post("/generate_rows", response_model=s.Rows, responses=responses)
     async def generated(body: s.GenerateRowsRequest) -> Response:
         """Rows or texts that are drawn, or on the way between two; of each number what is expected."""
-        served = served_for(body.model, WritesFromCodes)
+        served = _served_for(service, body.model, WritesFromCodes)
         between = None if body.between is None else records_of(served, None, body.between)
         given = body.model_dump(exclude_unset=True, exclude={"model", "between"})
         num = given.pop("number", None)
@@ -81,7 +89,7 @@ def add_coding(
     @app.post("/inpaint", response_model=s.Rows, responses=responses)
     async def filled(body: s.InpaintRequest) -> Response:
         """Rows with what is said in the place of missing numbers, or of lines and columns that are hidden."""
-        served, notes = served_for(body.model), Notes()
+        served, notes = _served_for(service, body.model), Notes()
         records = records_of(served, None, body.records)
         where = {
             name: given and (given[0], given[1]) for name, given in (("lines", body.lines), ("columns", body.columns))
@@ -91,10 +99,14 @@ def add_coding(
         service.metrics.answered(served.name, len(records))
         return Json(_rows(served, found) | {"notes": notes.sentences})
 
+
+def _add_files(app: FastAPI, service: Service, responses: Any) -> None:
+    """Rows as the content of a file, and back."""
+
     @app.post("/compress", response_model=s.Compressed, responses=responses)
     async def compressed(body: s.CompressRequest) -> Response:
         """Rows as codes of a few bits: the content of a file, which the same version of the run can read."""
-        served = served_for(body.model)
+        served = _served_for(service, body.model)
         records = records_of(served, None, body.records)
         how: dict[str, Any] = {"bits": body.bits, "beside": False, "device": str(served.device)}
         found = await service.worker.run(lambda: compress(served.run, records, **how))
@@ -111,7 +123,7 @@ def add_coding(
     @app.post("/decompress", response_model=s.Rows, responses=responses)
     async def decompressed(body: s.DecompressRequest) -> Response:
         """The rows of what /compress, or the command, has made with the same version of the run."""
-        served = served_for(body.model)
+        served = _served_for(service, body.model)
         try:
             data = base64.b64decode(body.data, validate=True)
         except (binascii.Error, ValueError):
@@ -120,6 +132,12 @@ def add_coding(
         how["most_steps"] = most.MOST_STEPS
         found = await service.worker.run(lambda: decompress(served.run, data, **how))
         return Json(_rows(served, found))
+
+
+def _add_scores(
+    app: FastAPI, service: Service, responses: Any, in_time: Callable[[], AbstractContextManager[None]]
+) -> None:
+    """Scores of the points of series."""
 
     @app.post("/detect", response_model=s.Detected, responses=responses)
     async def detected(body: s.DetectRequest) -> Response:

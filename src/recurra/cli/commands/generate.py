@@ -65,6 +65,14 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         type=natural,
         help="suggest N words that complete the prompt or follow it, and write nothing",
     )
+    _add_rows(parser)
+    add_device(parser)
+    add_cells(parser)
+    add_json(parser, "texts, words with probabilities, or rows,")
+
+
+def _add_rows(parser: argparse.ArgumentParser) -> None:
+    """What runs take that write from codes."""
     rows = parser.add_argument_group(
         "rows of numbers, pictures, and texts from codes",
         "RUN is an autoencoder: --num rows are drawn by --seed, with codes of deviation --temperature; or",
@@ -89,9 +97,6 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         help=".csv, .tsv, .jsonl, .json; .npz with the codes, .npy; of pictures .png, all on one sheet, or, without an "
         "ending, a folder of them (default: print a row a line as JSON)",
     )
-    add_device(parser)
-    add_cells(parser)
-    add_json(parser, "texts, words with probabilities, or rows,")
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -47,20 +47,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         type=natural,
         help="beam size of a translation or of speech; 1 is greedy",
     )
-    parser.add_argument(
-        "--lm",
-        metavar="PATH",
-        type=Path,
-        help="a language model beside speech: a run of characters or of words, or an ARPA file; with --beam",
-    )
-    parser.add_argument("--lm-weight", metavar="X", type=float, help="what its logarithms are multiplied with: 0.5")
-    parser.add_argument("--lm-bonus", metavar="X", type=float, help="nats that each of its tokens is worth beside: 0")
-    parser.add_argument(
-        "--hot-words",
-        metavar="WORDS",
-        type=_hot_words,
-        help="words that are likelier in speech than others, with their nats: recurra=3,Kaldi=2; with --beam",
-    )
+    _add_language_model(parser)
     parser.add_argument(
         "--n-best",
         metavar="N",
@@ -82,6 +69,24 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     add_weights(parser)
     add_cells(parser)
     add_json(parser, "each prediction as one line,")
+
+
+def _add_language_model(parser: argparse.ArgumentParser) -> None:
+    """What stands beside speech."""
+    parser.add_argument(
+        "--lm",
+        metavar="PATH",
+        type=Path,
+        help="a language model beside speech: a run of characters or of words, or an ARPA file; with --beam",
+    )
+    parser.add_argument("--lm-weight", metavar="X", type=float, help="what its logarithms are multiplied with: 0.5")
+    parser.add_argument("--lm-bonus", metavar="X", type=float, help="nats that each of its tokens is worth beside: 0")
+    parser.add_argument(
+        "--hot-words",
+        metavar="WORDS",
+        type=_hot_words,
+        help="words that are likelier in speech than others, with their nats: recurra=3,Kaldi=2; with --beam",
+    )
 
 
 def _run(args: argparse.Namespace) -> int:
