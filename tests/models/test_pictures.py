@@ -13,6 +13,7 @@ from recurra.base.errors import ConfigError
 from recurra.models.autoencoder import Autoencoder
 from recurra.models.encoders import Dense, Pictures
 from recurra.models.reconstructions import PictureReconstruction
+from recurra.nn import SteadyConvolution, SteadyTransposed
 
 SIZES = {"values": 105, "parameters": 1, "steps": 1}
 SHAPE = (7, 5, 3)
@@ -143,3 +144,18 @@ def test_an_encoder_that_is_refused_says_nothing_of_its_mirror() -> None:
     with pytest.raises(ConfigError) as error:
         Autoencoder(sizes, encoder={"name": "pictures", "shape": [7, 5]}, decoder="pictures")
     assert len(error.value.problems) == 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"dilation": 2}, {"groups": 2}, {"padding": (1, 0)}, {"stride": (1, 2)}, {"padding_mode": "reflect"}],
+    ids=str,
+)
+def test_what_a_steady_convolution_would_not_do_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(options))):
+        SteadyConvolution(4, 4, 3, **options)
+    if "padding_mode" not in options:  # torch itself refuses it there
+        with pytest.raises(ConfigError, match=next(iter(options))):
+            SteadyTransposed(4, 4, 3, **options)
+    with pytest.raises(ConfigError, match="output_size: is not read"):
+        SteadyTransposed(4, 4, 3)(torch.zeros(1, 2, 2, 4), [5, 5])

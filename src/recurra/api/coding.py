@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -276,9 +275,3 @@ def _seed(value: int | None) -> int:
     if type(found) is not int or not 0 <= found < 1 << 63:
         raise ConfigError(f"seed: expected a whole number from 0, got {value!r}.")
     return found
-
-
-def refuse_folder(path: Path) -> None:
-    """Raise ConfigError where a file could not be written, before anything else is done."""
-    if not path.absolute().parent.is_dir():
-        raise ConfigError(f"{path}: there is no folder '{path.parent}'. Make it, or choose another.")

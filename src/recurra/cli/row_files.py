@@ -14,7 +14,7 @@ from recurra.base.atomic import replacing
 from recurra.base.optional import needs
 from recurra.cli.failures import UsageError
 from recurra.cli.tables import TABLES
-from recurra.cli.terminal import json_text
+from recurra.cli.terminal import json_text, put_json, say
 
 if TYPE_CHECKING:
     from recurra.api import CodedRows
@@ -24,8 +24,12 @@ GAP = 2
 EXPECTED = ".csv, .tsv, .jsonl, .json, .npz, .npy, .png, or without an ending, a new folder of pictures"
 
 
-def refuse_row_file(path: Path) -> None:
+def refuse_row_file(path: Path | None, command: str, *, as_json: bool) -> None:
     """Raise UsageError for a file that could not be written, before anything else is done."""
+    if path is None:
+        return
+    if as_json:
+        raise UsageError(f"recurra {command}: --json prints and --output writes a file; choose one.")
     if path.suffix.lower() not in WRITERS:
         raise UsageError(f"--output {path}: expected a name that ends in {EXPECTED}.")
     if not path.absolute().parent.is_dir():
@@ -43,6 +47,17 @@ def write_rows(path: Path, found: CodedRows) -> str:
     WRITERS[path.suffix.lower()](path, found)
     number = len(found.rows)
     return f"{path}: {number:,} {'row' if number == 1 else 'rows'} written."
+
+
+def tell_rows(path: Path | None, found: CodedRows, *, as_json: bool = False) -> None:
+    """Rows in a file; without one on standard output, as one JSON or a row a line."""
+    if path is not None:
+        say(write_rows(path, found))
+    elif as_json:
+        put_json(found.rows)
+    else:
+        for row in found.rows:
+            put_json(row, indent=None)
 
 
 def _table(path: Path, found: CodedRows) -> None:

@@ -5,10 +5,22 @@ Pictures are (M, H, W, C), as files have them: rows of pixels, from above, and t
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from recurra.base.errors import ConfigError
 from recurra.engine import linear
+
+
+def _refuse_others(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
+    """Raise ConfigError for what a product of whole windows does not do."""
+    (a, b), (c, d), pads = layer.kernel_size, layer.stride, layer.padding
+    if a != b or c != d or isinstance(pads, str) or pads[0] != pads[1]:
+        raise ConfigError(f"kernel_size, stride, padding: expected one number each, got {(a, b)}, {(c, d)}, {pads}.")
+    if layer.groups != 1 or set(layer.dilation) != {1} or layer.padding_mode != "zeros":
+        raise ConfigError("groups, dilation, padding_mode: only 1, 1 and zeros are there; leave them out.")
 
 
 class SteadyConvolution(nn.Conv2d):
@@ -17,7 +29,12 @@ class SteadyConvolution(nn.Conv2d):
     In evaluation it is a product on the engine's tiles, a row for each place, where the engine runs: torch's own has
     other bits for a batch of another size. A product of rows that are copied together costs more, so training is
     torch's. (M, H, W, C) to (M, H', W', C'), H' = (H + 2 padding - kernel) // stride + 1.
+    Raises ConfigError for oblong kernels, strides and paddings, groups, dilation, and padding other than by zeros.
     """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        _refuse_others(self)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training:
@@ -33,9 +50,16 @@ class SteadyTransposed(nn.ConvTranspose2d):
     """torch.nn.ConvTranspose2d, likewise: each number of (M, H, W, C) adds a kernel's worth of numbers.
 
     (M, H, W, C) to (M, H', W', C'), H' = (H - 1) stride - 2 padding + kernel + output_padding.
+    Raises ConfigError as `SteadyConvolution`, and for an output_size, whose place output_padding takes.
     """
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        _refuse_others(self)
+
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        if output_size is not None:
+            raise ConfigError("output_size: is not read; make the layer with output_padding.")
         if self.training:
             return super().forward(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         (kernel, _), (stride, _), pad = self.kernel_size, self.stride, int(self.padding[0])

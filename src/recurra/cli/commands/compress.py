@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from recurra.cli.arguments import Command, add_cells, add_device, add_json, add_run, positive
 from recurra.cli.failures import DONE, UsageError
 from recurra.cli.progress import watching
-from recurra.cli.terminal import put, put_json, say
+from recurra.cli.terminal import put, put_json
 
 if TYPE_CHECKING:
     from recurra.api import Compressed
@@ -108,22 +108,13 @@ def _decompressing(parser: argparse.ArgumentParser) -> None:
 
 def _decompress(args: argparse.Namespace) -> int:
     from recurra import api
-    from recurra.cli.row_files import refuse_row_file, write_rows
+    from recurra.cli.row_files import refuse_row_file, tell_rows
 
-    if args.output is not None:
-        if args.json:
-            raise UsageError("recurra decompress: --json prints and --output writes a file; choose one.")
-        refuse_row_file(args.output)
+    refuse_row_file(args.output, "decompress", as_json=args.json)
     api.look_at_run(args.run)
     api.look_at_file(args.input)
     found = api.decompress(args.run, args.input, device=args.device, cells=args.cells)
-    if args.output is not None:
-        say(write_rows(args.output, found))
-    elif args.json:
-        put_json(found.rows)
-    else:
-        for row in found.rows:
-            put_json(row, indent=None)
+    tell_rows(args.output, found, as_json=args.json)
     return DONE
 
 

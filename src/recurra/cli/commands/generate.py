@@ -116,9 +116,7 @@ def _refuse_unclear(args: argparse.Namespace) -> None:
     if args.output is not None:
         from recurra.cli.row_files import refuse_row_file
 
-        if args.json:
-            raise UsageError("recurra generate: --json prints and --output writes a file; choose one.")
-        refuse_row_file(args.output)
+        refuse_row_file(args.output, "generate", as_json=args.json)
     if args.input is not None and args.between is None:
         raise UsageError("recurra generate: --input says where the rows of --between stand; give --between.")
     given = {name: value for name in _WRITING if (value := getattr(args, name)) is not None}
@@ -142,7 +140,7 @@ def _rows(args: argparse.Namespace, run: OpenRun) -> int:
     """Rows that are drawn, or between two others."""
     _refuse_others(args, _OF_TEXTS, "is for runs that write texts, and this one makes rows")
     from recurra import api
-    from recurra.cli.row_files import row_given, write_rows
+    from recurra.cli.row_files import row_given, tell_rows
 
     between = None
     if args.between is not None:
@@ -159,13 +157,7 @@ def _rows(args: argparse.Namespace, run: OpenRun) -> int:
         path=args.path,
         device=args.device,
     )
-    if args.output is not None:
-        say(write_rows(args.output, found))
-    elif args.json:
-        put_json(found.rows)
-    else:
-        for row in found.rows:
-            put_json(row, indent=None)
+    tell_rows(args.output, found, as_json=args.json)
     return DONE
 
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from recurra.cli.arguments import Command, add_cells, add_device, add_json, add_run
-from recurra.cli.failures import DONE, UsageError
+from recurra.cli.failures import DONE
 from recurra.cli.progress import watching
 from recurra.cli.terminal import put, put_json, say
 
@@ -44,12 +44,9 @@ def places(text: str) -> tuple[int, int]:
 
 def _run(args: argparse.Namespace) -> int:
     from recurra import api
-    from recurra.cli.row_files import refuse_row_file, write_rows
+    from recurra.cli.row_files import refuse_row_file, tell_rows
 
-    if args.output is not None:
-        if args.json:
-            raise UsageError("recurra inpaint: --json prints and --output writes a file; choose one.")
-        refuse_row_file(args.output)
+    refuse_row_file(args.output, "inpaint", as_json=args.json)
     api.look_at_run(args.run)
     api.look_at_file(args.input)
     with watching() as watch:
@@ -59,11 +56,7 @@ def _run(args: argparse.Namespace) -> int:
     if args.json:
         put_json({"rows": found.rows, "filled": found.filled, "errors": found.errors})
         return DONE
-    if args.output is not None:
-        say(write_rows(args.output, found))
-    else:
-        for row in found.rows:
-            put_json(row, indent=None)
+    tell_rows(args.output, found)
     say(f"{sum(found.filled):,} numbers filled in, in {sum(map(bool, found.filled)):,} of {len(found.rows):,} rows.")
     if found.errors:
         each = ", ".join(f"{name} {value:.4g}" for name, value in found.errors.items())
