@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import regex  # type: ignore[import-untyped]
@@ -37,6 +37,10 @@ class Units:
 
     tokenizer: Tokenizer
     units: tuple[str, ...]
+    places: Mapping[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "places", {unit: k for k, unit in enumerate(self.units, start=1)})
 
     @classmethod
     def fit(cls, tokenizer: Tokenizer, texts: Iterable[str]) -> Units:
@@ -50,8 +54,7 @@ class Units:
 
     def numbers(self, text: str) -> tuple[tuple[int, ...], tuple[str, ...]]:
         """The units of a text as numbers, and those that no training text had, each once."""
-        place = {unit: k for k, unit in enumerate(self.units, start=1)}
-        tokens = self.tokenizer.tokenize(text)
+        place, tokens = self.places, self.tokenizer.tokenize(text)
         unknown = dict.fromkeys(token for token in tokens if token not in place)
         return tuple(place[token] for token in tokens if token in place), tuple(unknown)
 
