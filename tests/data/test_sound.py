@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import struct
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,8 @@ from recurra.base.contracts import Origin
 from recurra.base.errors import DataError
 from recurra.data.fields import AUDIO
 from recurra.data.fields.audio import LONGEST, MOST_BYTES
-from recurra.data.sound import Sound, check_sound, num_samples, pcm_pieces, samples_of, silence, sound_of
+from recurra.data.incoming import IncomingSamples
+from recurra.data.sound import Sound, check_sound, num_samples, samples_of, silence, sound_of
 from recurra.data.spectra import Kaldi
 from sound_room import put, tone
 
@@ -74,8 +74,10 @@ EXTENDED = chunk(
 )
 
 
-def streamed(*chunks: bytes) -> bytes:
-    return b"".join(pcm_pieces(io.BytesIO(b"RIFF" + bytes(4) + b"WAVE" + b"".join(chunks)), 8_000, 64))
+def streamed(*chunks: bytes, size: int = 64) -> bytes:
+    incoming, raw = IncomingSamples(8_000, "here", None), b"RIFF" + bytes(4) + b"WAVE" + b"".join(chunks)
+    found = [incoming.feed(raw[at : at + size]) for at in range(0, len(raw), size)]
+    return bytes((np.concatenate([*found, incoming.end()]) * 32768).astype("<i2").tobytes())
 
 
 @pytest.mark.parametrize("head", [PLAIN, EXTENDED, chunk(b"LIST", bytes(2**20 + 3)) + PLAIN])
@@ -84,6 +86,7 @@ def test_a_stream_of_wav_has_the_samples_of_its_sound_and_nothing_behind(head: b
     assert streamed(head, chunk(b"data", sound), chunk(b"LIST", b"INFO, no sound")) == sound
     for unknown in (0, 0x7FFFFF00, 0xFFFFFFFF):
         assert streamed(head, chunk(b"data", sound, unknown)) == sound
+    assert streamed(head, chunk(b"data", sound), size=7) == streamed(head, chunk(b"data", sound), size=10**7) == sound
 
 
 def test_a_stream_of_wav_that_is_no_sound_or_is_cut_off_is_named() -> None:
@@ -95,6 +98,20 @@ def test_a_stream_of_wav_that_is_no_sound_or_is_cut_off_is_named() -> None:
         streamed(chunk(b"data", bytes(200)))
     with pytest.raises(DataError, match=r"of 8,000 Hz, 1 channel, 16 bits, kind 3; expected 8,000 Hz"):
         streamed(PLAIN.replace(b"\1\0\1\0", b"\3\0\1\0"), chunk(b"data", bytes(200)))
+
+
+def test_samples_without_a_header_are_of_the_rate_that_is_named() -> None:
+    raw = bytes(range(9))
+    incoming = IncomingSamples(8_000, "here", 8_000)
+    found = np.concatenate([incoming.feed(raw[at : at + 1]) for at in range(8)] + [incoming.end()])
+    assert (found * 32768).astype("<i2").tobytes() == raw[:8]
+    incoming.feed(raw[:1])
+    with pytest.raises(DataError, match="here: ends in the middle of a sample"):
+        incoming.end()
+    with pytest.raises(DataError, match="has 48,000 Hz, and this run hears 8,000 Hz"):
+        IncomingSamples(8_000, "here", 48_000).feed(bytes(20))
+    with pytest.raises(DataError, match="no WAV file, so its rate must be named; this run hears 8,000 Hz"):
+        IncomingSamples(8_000, "here", None).feed(bytes(20))
 
 
 def test_bytes_and_a_name_relative_to_the_file_that_has_it_are_the_same_sound(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from recurra.base.errors import ConfigError, DataError
 from recurra.config import build
 from recurra.data.sound import sound_of
 from recurra.data.spectra import SPECTRA
-from recurra.decode.ctc import greedy
+from recurra.decode.ctc import Emitted, greedy
 from recurra.models import SequenceModel
 from recurra.models.heads import CtcHead
 from recurra.tasks import Transcription, TranscriptionConfig
@@ -266,9 +267,9 @@ def test_pieces_of_any_size_say_what_the_whole_says_bit_for_bit(scaling, tmp_pat
         assert ends[-1] == 30_000
         place, predictor = streamed(task, model, np.split(samples, ends[:-1]))
         place = predictor.ended(place)
-        assert place.units == whole.emitted.units
         assert predictor.said(place)["output"] == whole.text
-        chances = [w.score for one in place.final for w in one.words]
+        assert "".join(one["text"] for one in place.final).replace(" ", "") == whole.text.replace(" ", "")
+        chances = [w["score"] for one in place.final for w in one["words"]]
         assert chances == [w.score for w in task.answer(example, whole).words] or len(place.final) > 1
 
 
@@ -282,10 +283,54 @@ def test_what_stands_before_a_pause_is_final():
         for part in np.split(path, cuts):
             whole = np.concatenate([place.path, part])
             place = predictor._rested(replace(place, path=whole, chances=np.ones(len(whole)), loudest=1.0))
-        assert [(one.text, one.start, one.end) for one in place.final] == [("ab", 1.2, 1.8)]
+        assert [(one["text"], one["start"], one["end"]) for one in place.final] == [("ab", 1.2, 1.8)]
         said = predictor.said(place)
         assert (said["output"], said["partial"]) == ("aba", "a")
-        assert predictor.ended(place).final[1].start == pytest.approx(2.8)
+        assert predictor.ended(place).final[1]["start"] == pytest.approx(2.8)
+        after, taken = predictor.taken(place)
+        assert (taken["final"], taken["partial"]) == (list(place.final), "a")
+        assert predictor.taken(predictor.ended(after))[1]["final"][0]["start"] == pytest.approx(2.8)
+
+
+def test_a_stretch_without_a_pause_is_final_after_half_a_minute_whatever_the_pieces():
+    task = task_for(scaling="none", step_ms=100.0)  # a step is 0.2 s, a pause 4 steps, half a minute 150
+    predictor = task.predictor(model_for(task, bidirectional=False))
+    path = np.array([2, 2, 0, 3] * 90)
+    found = set()
+    for cuts in ([], [1, 149, 150, 151, 300], list(range(1, 360))):
+        place = predictor.begin()
+        for part in np.split(path, cuts):
+            whole, chances = np.concatenate([place.path, part]), np.ones(len(place.path) + len(part))
+            place = predictor._rested(replace(place, path=whole, chances=chances, loudest=1.0))
+        assert predictor.said(place)["output"] == "ab" * 90
+        found.add(tuple((one["text"], one["end"]) for one in place.final))
+    # Steps 146 is the last blank of the first 150: the cut is behind it, and in front of a "b".
+    ((first, second),) = found
+    assert first == ("ab" * 36 + "a", 29.2)
+    assert second[0][:3] == "bab"
+
+
+def test_one_unit_that_is_said_for_minutes_is_one():
+    task = task_for(scaling="none", step_ms=100.0)
+    predictor = task.predictor(model_for(task, bidirectional=False))
+    path = np.array([2] * 400 + [0] * 5)
+    place = predictor.begin()
+    for part in np.split(path, [100, 151, 399]):
+        whole, chances = np.concatenate([place.path, part]), np.ones(len(place.path) + len(part))
+        place = predictor._rested(replace(place, path=whole, chances=chances, loudest=1.0))
+    assert predictor.said(predictor.ended(place))["output"] == "a"
+
+
+def test_the_words_of_an_hour_take_as_long_as_their_letters():
+    task = task_for()
+    units = task.units
+    numbers = tuple(units.numbers("ab a" * 9_000)[0])
+    n = len(numbers)
+    said = Emitted(numbers, tuple(range(n)), tuple(range(1, n + 1)), (1.0,) * n, 0, n)
+    begun = time.process_time()
+    words = units.words(said, 0.01)
+    assert " ".join(word.word for word in words) == units.text(numbers)
+    assert time.process_time() - begun < 2.0  # joining all that came before for each unit takes a minute
 
 
 def test_a_stretch_of_spaces_alone_is_none():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -17,7 +17,8 @@ from recurra.api.given import AnyPath, path_of
 from recurra.api.inference import device_of
 from recurra.base.contracts import Listener, Origin
 from recurra.base.errors import ConfigError, DataError
-from recurra.data.sound import pcm_of, pcm_pieces, samples_in_blocks, sound_of
+from recurra.data.incoming import IncomingSamples
+from recurra.data.sound import MOST_STREAMED, samples_in_blocks, sound_of
 from recurra.data.spectra.contract import Samples
 from recurra.tasks import Hears
 
@@ -61,13 +62,13 @@ def hear_file(
     if not path.is_file():
         raise DataError(f"{path}: no such file.")
     try:
-        listener = task.listener(run.model)
+        task.listener(run.model)
     except ConfigError as reason:
         if watch is not None:
             watch.note(f"{path}: heard as a whole, as this model needs the end first: {reason.problems[0]}")
         return _whole(run, path, task.column, device, watch)
-    sound = sound_of(path, Origin(str(path)), task.column)
-    return _heard(run, listener, samples_in_blocks(sound, task.spectrum, BLOCK), device)
+    sound = sound_of(path, Origin(str(path)), task.column, MOST_STREAMED)
+    return _heard(Hearing(run, device=device), samples_in_blocks(sound, task.spectrum, BLOCK))
 
 
 def hear_stream(run: OpenRun, stream: BinaryIO, *, device: str = "auto") -> Iterator[HeardPiece]:
@@ -76,32 +77,48 @@ def hear_stream(run: OpenRun, stream: BinaryIO, *, device: str = "auto") -> Iter
     Raises ConfigError, with all reasons, for a model that needs the end of a recording first.
     """
     task = refuse_deaf(run)
-    return _heard(run, task.listener(run.model), _coming(stream, task.rate), device)
+    incoming = IncomingSamples(task.rate, "standard input", task.rate)
+    return _heard(Hearing(run, device=device), _coming(stream, incoming, 2 * max(1, round(PIECE * task.rate))))
 
 
-def _coming(stream: BinaryIO, rate: int) -> Iterator[Samples]:
-    waiting = b""
-    for piece in pcm_pieces(stream, rate, 2 * max(1, round(PIECE * rate))):
-        waiting += piece
-        whole = len(waiting) - len(waiting) % 2
-        yield pcm_of(waiting[:whole])
-        waiting = waiting[whole:]
-    if waiting:
-        raise DataError("standard input: ends in the middle of a sample; expected two bytes for each.")
+class Hearing:
+    """What is said in samples that come; as much is kept as the stretch that is not over needs, and no more.
 
+    Raises ConfigError for a run that does not hear, or, with all reasons, that needs the end of a recording first.
+    """
 
-def _heard(run: OpenRun, listener: Any, pieces: Iterable[Samples], device: str) -> Iterator[HeardPiece]:
-    run.model.to(device_of(device)).eval()
-    place, told, spent = listener.begin(), 0, 0.0
-    for piece in pieces:
+    def __init__(self, run: OpenRun, *, device: str = "auto") -> None:
+        self._listener = refuse_deaf(run).listener(run.model)
+        run.model.to(device_of(device)).eval()
+        self._place = self._listener.begin()
+        self._spent = 0.0
+
+    def feed(self, samples: Samples) -> HeardPiece:
+        """What has become of it with some more samples (S,), in -1..1."""
+        return self._timed(lambda: _step(self._listener, self._place, samples))
+
+    def end(self) -> HeardPiece:
+        """What was said at last."""
+        return self._timed(lambda: self._listener.ended(self._place))
+
+    def _timed(self, work: Callable[[], Any]) -> HeardPiece:
         begun = time.perf_counter()
-        place = _step(listener, place, piece)
-        said = listener.said(place)
-        spent += time.perf_counter() - begun
-        yield HeardPiece(tuple(said["final"][told:]), said["partial"], said["seconds"], spent)
-        told = len(said["final"])
-    said = listener.said(listener.ended(place))
-    yield HeardPiece(tuple(said["final"][told:]), "", said["seconds"], spent)
+        self._place, said = self._listener.taken(work())
+        self._spent += time.perf_counter() - begun
+        return HeardPiece(tuple(said["final"]), said["partial"], said["seconds"], self._spent)
+
+
+def _coming(stream: BinaryIO, incoming: IncomingSamples, size: int) -> Iterator[Samples]:
+    read = getattr(stream, "read1", stream.read)
+    while piece := read(size):
+        yield incoming.feed(piece)
+    yield incoming.end()
+
+
+def _heard(hearing: Hearing, pieces: Iterable[Samples]) -> Iterator[HeardPiece]:
+    for piece in pieces:
+        yield hearing.feed(piece)
+    yield hearing.end()
 
 
 @in_float32

@@ -21,19 +21,17 @@ from numpy.typing import NDArray
 from recurra.base.contracts import Origin
 from recurra.base.errors import DataError
 from recurra.base.optional import needs
-from recurra.base.words import counted
+from recurra.data.incoming import pcm_of
 from recurra.data.spectra import Spectrum
 from recurra.data.spectra.contract import Samples
 
 EXTRA = "audio"
 # Numbers of a sound, all channels together: an hour of 16,000 Hz is 57.6 million, and 220 MiB.
 MOST_SAMPLES = 100_000_000
+# The same of one that is heard some seconds at a time, and never in memory as a whole: a day of 96,000 Hz.
+MOST_STREAMED = 10_000_000_000
 # Sizes of a WAV's data that say that whoever wrote it could not know: of ffmpeg, of sox and espeak-ng.
 _OPEN_ENDED = (0, 0x7FFFF000, 0x7FFFFFFF, 0xFFFFFFFF)
-# What a program that writes to a pipe says at least, such as arecord with 0x7FFFFF00.
-_FROM_PIPES = 0x7FFFF000
-# Words of a WAV's format: whole numbers; another word follows, in SubFormat.
-_WHOLE, _EXTENSIBLE = 1, 0xFFFE
 _CHUNK = 2**20
 
 
@@ -57,9 +55,10 @@ class Sound:
         return str(self.origin) if isinstance(self.source, bytes) else str(self.source)
 
 
-def sound_of(value: Any, origin: Origin, column: str) -> Sound:
+def sound_of(value: Any, origin: Origin, column: str, most: int = MOST_SAMPLES) -> Sound:
     """The sound in a field: bytes, a Path, or the name of a file, which is relative to the file that names it.
 
+    most: numbers of all its channels
     Raises DataError, a sentence, for what is no sound, is cut off or has no channel; ConfigError without soundfile.
     """
     if isinstance(value, bytes | bytearray):
@@ -78,8 +77,8 @@ def sound_of(value: Any, origin: Origin, column: str) -> Sound:
         digest = _digest(file)
     with _decoder(source, where) as sound:
         found = Sound(source, int(sound.samplerate), int(sound.channels), int(sound.frames), digest, origin)
-    if found.samples * found.channels > MOST_SAMPLES:
-        raise DataError(f"{where}: has {found.samples:,} samples, more than {MOST_SAMPLES:,}, the limit. Cut it.")
+    if found.samples * found.channels > most:
+        raise DataError(f"{where}: has {found.samples:,} samples, more than {most:,}, the limit. Cut it.")
     return found
 
 
@@ -92,7 +91,7 @@ def decoded_size(raw: bytes) -> int | None:
         return None
 
 
-def check_sound(sound: Sound, spectrum: Spectrum) -> None:
+def check_sound(sound: Sound, spectrum: Spectrum, most: int = MOST_SAMPLES) -> None:
     """Raise DataError, a sentence with the option to set, for a rate or channels that the definition does not take.
 
     Nor is a sound taken that a low rate, which a header may claim, would make longer than the limit.
@@ -107,10 +106,9 @@ def check_sound(sound: Sound, spectrum: Spectrum) -> None:
             f"{sound.name}: has {sound.channels} channels, expected one. Set task.sound.channels to mean or first, or "
             "convert it."
         )
-
-    if (samples := num_samples(sound, spectrum.rate)) > MOST_SAMPLES:
+    if (samples := num_samples(sound, spectrum.rate)) > most:
         raise DataError(
-            f"{sound.name}: has {samples:,} samples at {spectrum.rate:,} Hz, more than {MOST_SAMPLES:,}, the limit. "
+            f"{sound.name}: has {samples:,} samples at {spectrum.rate:,} Hz, more than {most:,}, the limit. "
             f"Its header says {sound.rate:,} Hz: mend it, or cut the sound."
         )
 
@@ -140,7 +138,7 @@ def samples_in_blocks(sound: Sound, spectrum: Spectrum, seconds: float) -> Itera
 
     Raises DataError as `samples_of`, and for another rate or several channels, as `check_sound`.
     """
-    check_sound(sound, spectrum)
+    check_sound(sound, spectrum, MOST_STREAMED)
     if sound.rate != spectrum.rate:
         raise DataError(f"{sound.name}: has {sound.rate:,} samples a second, expected {spectrum.rate:,}. Convert it.")
     read = 0
@@ -163,68 +161,6 @@ def _mono(read: NDArray[np.float32], sound: Sound, spectrum: Spectrum, before: i
     return mono
 
 
-def pcm_pieces(stream: BinaryIO, rate: int, size: int) -> Iterator[bytes]:
-    """What a stream of samples holds, at most `size` bytes at a time, as it comes; of a WAV file its sound alone.
-
-    Raises DataError for a WAV of another rate, of several channels or of samples that have no 16 bits, and for one that
-    ends before its sound does.
-    """
-    begun, left = _begun(stream, rate)
-    claimed, read = left, getattr(stream, "read1", stream.read)
-    if begun:
-        yield begun
-    while piece := read(size if left is None else min(size, left)):
-        yield piece
-        left = None if left is None else left - len(piece)
-    if left:
-        came = (claimed or 0) - left
-        raise DataError(
-            f"standard input: is cut off: its header says {claimed:,} bytes of sound, and {came:,} came. Send "
-            "all of it."
-        )
-
-
-def _begun(stream: BinaryIO, rate: int) -> tuple[bytes, int | None]:
-    """The first bytes of a stream that is no WAV, or none; how many are sound, None where nobody knows."""
-    head, checked = stream.read(12), False
-    if head[:4] != b"RIFF" or head[8:] != b"WAVE":
-        return head, None
-    while len(chunk := stream.read(8)) == 8:
-        name, size = struct.unpack("<4sI", chunk)
-        if name == b"data" and not checked:
-            raise DataError("standard input: is a WAV file that has sound before it says what it is.")
-        if name == b"data":
-            return b"", None if size == 0 or size >= _FROM_PIPES else size
-        content = _first_of(stream, size + size % 2)
-        if name == b"fmt ":
-            _check_format(content, rate)
-            checked = True
-    raise DataError("standard input: is a WAV file without sound.")
-
-
-def _first_of(stream: BinaryIO, size: int) -> bytes:
-    """The first bytes of so many, which are all read."""
-    first = stream.read(min(size, _CHUNK))
-    left = size - len(first)
-    while left and (passed := stream.read(min(left, _CHUNK))):
-        left -= len(passed)
-    return first
-
-
-def _check_format(content: bytes, rate: int) -> None:
-    """Raise DataError for what is not one channel of whole numbers in 16 bits, at this rate."""
-    if len(content) < 16:
-        raise DataError("standard input: is a WAV file whose header is broken.")
-    kind, channels, found, _, _, bits = struct.unpack("<HHIIHH", content[:16])
-    if kind == _EXTENSIBLE and len(content) >= 26:
-        (kind,) = struct.unpack("<H", content[24:26])  # the first bytes of its SubFormat
-    if (kind, channels, found, bits) != (_WHOLE, 1, rate, 16):
-        raise DataError(
-            f"standard input: a WAV of {found:,} Hz, {counted(channels, 'channel')}, {bits} bits, kind {kind}; "
-            f"expected {rate:,} Hz, 1 channel, 16 bits, kind {_WHOLE} (whole numbers)."
-        )
-
-
 def pcm(piece: str) -> Samples:
     """(S,) in -1..1 of base64 of samples in 16 bits, little-endian, one channel. Raises DataError for anything else."""
     try:
@@ -234,11 +170,6 @@ def pcm(piece: str) -> Samples:
     if len(raw) % 2:
         raise DataError(f"piece: holds {len(raw):,} bytes, expected two for each sample.")
     return pcm_of(raw)
-
-
-def pcm_of(raw: bytes) -> Samples:
-    """The same of the bytes themselves, two for each sample."""
-    return np.frombuffer(raw, "<i2").astype(np.float32) / np.float32(32768)
 
 
 def silence(rate: int, samples: int) -> bytes:

@@ -705,7 +705,7 @@ class Hears(Capability, Protocol):
     @property
     def spectrum(self) -> Any: ...
     def listener(self, model: torch.nn.Module) -> Any:
-        """Hears samples as they come: begin, hear(place, samples), said(place), ended(place).
+        """Hears samples as they come: begin, hear(place, samples), said(place), taken(place), ended(place).
 
         Raises ConfigError, with all reasons, for a model that needs the end of a recording first.
         """

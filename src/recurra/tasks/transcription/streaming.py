@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from recurra.tasks.transcription.task import Transcription
 
 Floats = NDArray[np.float32]
-# Seconds in which nothing is said, behind something: then what was said is final.
-PAUSE = 0.8
+# Seconds in which nothing is said, behind something: then what was said is final. Without such a pause it is final
+# after so many, up to the last unit that ends before.
+PAUSE, LONGEST = 0.8, 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,8 @@ class SpeechState:
     """How far a recording has been heard. network: its states      counted: what `running` scales have counted
 
     samples, frames: those that make no whole frame, or step, yet      path, chances: units of the steps since the last
-    pause, from step `first` on, and how probable they are      final: what was said before, and `units` of it
+    pause, from step `first` on, and how probable they are      final: stretches that were said before, as JSON has
+    them, but for those that were taken; settled: the text of all of them
     """
 
     counted: NDArray[np.float64]
@@ -56,8 +58,8 @@ class SpeechState:
     path: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     chances: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     first: int = 0
-    final: tuple[Heard, ...] = ()
-    units: tuple[int, ...] = ()
+    final: tuple[Mapping[str, Any], ...] = ()
+    settled: str = ""
     seconds: float = 0.0
     loudest: float = 0.0
 
@@ -75,6 +77,7 @@ class SpeechPredictor:
             raise ConfigError(problems)
         self._task, self._model, self._spectrum = task, model, task.spectrum
         self._pause = max(1, round(PAUSE / task.reader.seconds))
+        self._longest = max(self._pause + 1, round(LONGEST / task.reader.seconds))
 
     def begin(self) -> SpeechState:
         """Before the first piece."""
@@ -138,19 +141,23 @@ class SpeechPredictor:
 
     def _rested(self, place: SpeechState) -> SpeechState:
         """What stands before a pause becomes final; silence before anything is said is forgotten."""
-        while (cut := _pause_in(place.path, self._pause)) is not None:
-            said = collapsed(place.path[:cut], place.chances[:cut])
-            place = replace(
-                place,
-                path=place.path[cut:],
-                chances=place.chances[cut:],
-                final=(*place.final, *self._stretches(said, place.first)),
-                units=place.units + said.units,
-                first=place.first + cut,
-            )
+        while (cut := _end_in(place.path, self._pause, self._longest)) is not None:
+            place = self._settled(place, cut)
         return place
 
-    def _stretches(self, said: Emitted, first: int) -> tuple[Heard, ...]:
+    def _settled(self, place: SpeechState, cut: int) -> SpeechState:
+        """The same with what the first `cut` steps say as final."""
+        said = collapsed(place.path[:cut], place.chances[:cut])
+        return replace(
+            place,
+            path=place.path[cut:],
+            chances=place.chances[cut:],
+            first=place.first + cut,
+            final=(*place.final, *self._stretches(said, place.first)),
+            settled=_continued(place.settled, self._task.units.spelled(said.units)),
+        )
+
+    def _stretches(self, said: Emitted, first: int) -> tuple[Mapping[str, Any], ...]:
         """What was said as one stretch; none where that is nothing but spaces."""
         text = self._task.units.text(said.units)
         if not text:
@@ -159,32 +166,55 @@ class SpeechPredictor:
         moved = replace(said, starts=tuple(s + first for s in said.starts), ends=tuple(e + first for e in said.ends))
         words = self._task.units.words(moved, seconds)
         start, end = round(moved.starts[0] * seconds, 3), round(moved.ends[-1] * seconds, 3)
-        return (Heard(text, start, end, words),)
+        return (as_dict(Heard(text, start, end, words)),)
 
     def said(self, place: SpeechState) -> dict[str, Any]:
         """output: all that was said; final: stretches before pauses; partial: what may still change."""
-        now = collapsed(place.path, place.chances)
+        now = self._task.units.spelled(collapsed(place.path, place.chances).units)
         quiet = place.loudest <= SILENCE
         return {
-            "output": "" if quiet else self._task.units.text(place.units + now.units),
-            "final": [] if quiet else [as_dict(one) for one in place.final],
-            "partial": "" if quiet else self._task.units.text(now.units),
+            "output": "" if quiet else _continued(place.settled, now).rstrip(" "),
+            "final": [] if quiet else list(place.final),
+            "partial": "" if quiet else " ".join(now.split()),
             "seconds": round(place.seconds, 3),
         }
 
+    def taken(self, place: SpeechState) -> tuple[SpeechState, dict[str, Any]]:
+        """The place without what is final, which is not kept any longer, and the same without `output`.
+
+        So what an hour of speech takes, of memory and of time, is what the stretch that is not over takes.
+        """
+        said = self.said(replace(place, settled=""))
+        del said["output"]
+        return replace(place, final=(), settled="") if said["final"] else place, said
+
     def ended(self, place: SpeechState) -> SpeechState:
         """The place once nothing more comes: all is final."""
-        now = collapsed(place.path, place.chances)
-        if not now.units:
-            return place
-        return replace(
-            place,
-            path=place.path[:0],
-            chances=place.chances[:0],
-            first=place.first + len(place.path),
-            final=(*place.final, *self._stretches(now, place.first)),
-            units=place.units + now.units,
-        )
+        return self._settled(place, len(place.path))
+
+
+def _continued(text: str, spelt: str) -> str:
+    """A text in normal form with more of it; a space at its end is kept, as the next word may stand behind it."""
+    words = " ".join(spelt.split())
+    gap = " " if text and spelt[:1].isspace() and not text.endswith(" ") else ""
+    return text + gap + words + (" " if words and spelt[-1].isspace() else "")
+
+
+def _end_in(path: NDArray[np.int64], pause: int, longest: int) -> int | None:
+    """The steps that are final: up to a pause, or as many as a stretch may have; None where it is not over.
+
+    It is looked for in the first `longest` steps alone, so that it does not depend on the sizes of pieces.
+    """
+    found = _pause_in(path[:longest], pause)
+    if found is not None or len(path) < longest:
+        return found
+    edges = np.flatnonzero(np.diff(path)) + 1
+    behind = edges[(edges <= longest) & (path[edges - 1] == 0)]
+    before = edges[edges <= longest]
+    for some in (behind[-1:], before[-1:], edges[:1]):
+        if len(some):
+            return int(some[0])
+    return None
 
 
 def _pause_in(path: NDArray[np.int64], pause: int) -> int | None:

@@ -38,9 +38,11 @@ class Units:
     tokenizer: Tokenizer
     units: tuple[str, ...]
     places: Mapping[str, int] = field(init=False, repr=False, compare=False)
+    spelling: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "places", {unit: k for k, unit in enumerate(self.units, start=1)})
+        object.__setattr__(self, "spelling", _spelling(self.tokenizer, self.units))
 
     @classmethod
     def fit(cls, tokenizer: Tokenizer, texts: Iterable[str]) -> Units:
@@ -58,31 +60,29 @@ class Units:
         unknown = dict.fromkeys(token for token in tokens if token not in place)
         return tuple(place[token] for token in tokens if token in place), tuple(unknown)
 
+    def spelled(self, numbers: Sequence[int]) -> str:
+        """What units add to a text, the spaces before and behind them too."""
+        return "".join([self.spelling[k] for k in numbers])
+
     def text(self, numbers: Sequence[int]) -> str:
         """What units say."""
-        return " ".join(self.tokenizer.join([self.units[k - 1] for k in numbers]).split())
+        return " ".join(self.spelled(numbers).split())
 
     def words(self, said: Emitted, seconds: float) -> tuple[SpokenWord, ...]:
         """The words of what was said with their times. seconds: of a step"""
-        tokens = [self.units[k - 1] for k in said.units]
-        runs: dict[int, list[int]] = {}
-        for k, token in enumerate(tokens):
-            if token.strip():
-                runs.setdefault(len(self.tokenizer.join(tokens[: k + 1]).split()) - 1, []).append(k)
-        whole = self.tokenizer.join(tokens).split()
-        return tuple(_word(whole[at], said, run, seconds) for at, run in runs.items() if 0 <= at < len(whole))
-
-    @property
-    def spelling(self) -> tuple[str, ...]:
-        """What each number adds to a text, the blank nothing; a space in front begins a word."""
-        how = self.tokenizer.to_json()
-        if how["name"] == "characters":
-            return ("", *self.units)
-        if how["name"] != "subwords":
-            return ("", *(f" {unit}" for unit in self.units))
-        if how["algorithm"] == "wordpiece":
-            return ("", *(u.removeprefix(INSIDE) if u.startswith(INSIDE) else f" {u}" for u in self.units))
-        return ("", *(u.replace(SPACE, " ") for u in self.units))
+        words: list[str] = []
+        runs: list[list[int]] = []
+        inside = False
+        for k, number in enumerate(said.units):
+            spelt = self.spelling[number]
+            for n, part in enumerate(spelt.split()):
+                if n or not inside or spelt[0].isspace():
+                    words.append("")
+                    runs.append([])
+                words[-1] += part
+                runs[-1].append(k)
+            inside = not spelt[-1:].isspace() if spelt else inside
+        return tuple(_word(word, said, run, seconds) for word, run in zip(words, runs, strict=True))
 
     def to_json(self) -> dict[str, Any]:
         """Everything, as JSON."""
@@ -95,6 +95,18 @@ class Units:
         if not isinstance(units, list) or not units or not all(isinstance(unit, str) and unit for unit in units):
             raise RunError(f"units: expected texts, got {str(units)[:60]}.")
         return cls(tokenizer_from_json(data["tokenizer"]), tuple(units))
+
+
+def _spelling(tokenizer: Tokenizer, units: Sequence[str]) -> tuple[str, ...]:
+    """What each number adds to a text, the blank nothing; a space in front begins a word."""
+    how = tokenizer.to_json()
+    if how["name"] == "characters":
+        return ("", *units)
+    if how["name"] != "subwords":
+        return ("", *(f" {unit}" for unit in units))
+    if how["algorithm"] == "wordpiece":
+        return ("", *(u.removeprefix(INSIDE) if u.startswith(INSIDE) else f" {u}" for u in units))
+    return ("", *(u.replace(SPACE, " ") for u in units))
 
 
 def _word(word: str, said: Emitted, run: Sequence[int], seconds: float) -> SpokenWord:
