@@ -9,7 +9,9 @@ from recurra.base.contracts import Record
 from recurra.base.errors import DataError
 from recurra.config import build
 from recurra.data.formats import BadRows
+from recurra.data.group_splits import grouped_by
 from recurra.data.layouts import LAYOUTS, Layout, Windows
+from recurra.data.splits import SPLITS
 from recurra.tasks import ReadsSteps
 
 
@@ -17,6 +19,11 @@ def layout_of(settings: Settings) -> Layout | None:
     """How rows make records; None where each is its own."""
     made: Layout | None = None if settings.data.layout is None else build(settings.data.layout, LAYOUTS)
     return made
+
+
+def groups_of(settings: Settings) -> tuple[str, ...]:
+    """The columns whose values data.split keeps together."""
+    return () if settings.data.split is None else grouped_by(build(settings.data.split, SPLITS))
 
 
 def fields_for(settings: Settings, fields: Sequence[str]) -> tuple[str, ...]:
@@ -43,7 +50,7 @@ def laid_out(
         return
     plan = settings.plan
     steps = (*(plan.step_fields if isinstance(plan, ReadsSteps) else ()), *also)
-    once = [name for name in plan.fields if name not in steps]
+    once = [name for name in (*plan.fields, *groups_of(settings)) if name not in steps]
     for one in layout.records(rows, steps, once):
         if isinstance(one, DataError):
             bad_rows.refuse(one)

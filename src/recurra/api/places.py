@@ -112,10 +112,10 @@ def asks_for_runs(config: Path, overrides: Sequence[str] = ()) -> bool:
     data = override(load(config), overrides).tree.get("data")
     split = data.get("split") if isinstance(data, Mapping) else None
     if not isinstance(split, Mapping):
-        return split == "folds"
+        return split in ("folds", "group_folds")
     if split.get("name") == "time":
         return split.get("refit") is not None and split.get("origin") is None
-    return split.get("name") == "folds" and split.get("fold") is None
+    return split.get("name") in ("folds", "group_folds") and split.get("fold") is None
 
 
 def refuse_untrained(folder: RunFolder) -> None:

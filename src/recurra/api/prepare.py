@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from recurra.api.ceilings import ceiling
 from recurra.api.fingerprint import fingerprint
-from recurra.api.layout import fields_for, laid_out
+from recurra.api.group_leaks import GroupColumns, columns_apart, note_shared_groups
+from recurra.api.layout import fields_for, groups_of, laid_out, layout_of
 from recurra.api.options import DataOptions
 from recurra.api.preparing import WatchesPreparation, Watching
 from recurra.api.pretrained_vectors import extra_words, refuse_untaken
@@ -26,8 +27,9 @@ from recurra.base.words import counted
 from recurra.config import build
 from recurra.data.formats import ON_ERROR, BadRows, read, read_as
 from recurra.data.formats.parallel import is_pattern, parallel_paths
+from recurra.data.group_splits import GroupAssignment, group_of, grouped_by
 from recurra.data.preparing import Means
-from recurra.data.splits import SPLITS, OrderedSplit, SplitRule, overlap, parted, runs_of, stored_overlap
+from recurra.data.splits import SPLITS, TEST_PLACE, OrderedSplit, SplitRule, overlap, parted, runs_of, stored_overlap
 from recurra.data.store import InMemory, OnDisk, Scratch, Stored
 from recurra.data.store.scratch import scratch_folder
 from recurra.data.tokenizers.workers import cores
@@ -109,17 +111,29 @@ def split_rows(settings: Settings, watch: Listener, means: Means) -> dict[str, C
     """The rows of each split: files where they are named, the rest taken from train."""
     data = settings.data
     found: dict[str, Collection[Row]]
+    groups = {name: _groups_of(settings) for name in ("train", "dev", "test") if getattr(data, name) is not None}
+    places = None
     if data.dev is None:
-        train, found = _divided(settings, watch, means)
+        train, found, places = _divided(settings, watch, means, groups["train"])
     else:
-        train = read_rows(Path(data.train), settings, watch, means)
-        found = {"train": train, "dev": read_rows(Path(data.dev), settings, watch, means)}
+        train = _seen(data.train, settings, watch, means, groups["train"])
+        found = {"train": train, "dev": _seen(data.dev, settings, watch, means, groups["dev"])}
     if data.test is not None:
-        found["test"] = read_rows(Path(data.test), settings, watch, means)
+        found["test"] = _seen(data.test, settings, watch, means, groups["test"])
+    note_shared_groups(groups, watch, places=places)
     for name, rows in found.items():
         if not rows:
             raise DataError(_why_none_for(name, train, settings))
     return found
+
+
+def _groups_of(settings: Settings) -> GroupColumns:
+    return GroupColumns(columns_apart(settings, layout_of(settings)), groups_of(settings))
+
+
+def _seen(path: str, settings: Settings, watch: Listener, means: Means, groups: GroupColumns) -> Sequence[Row]:
+    """All rows of a file, and the groups that it has."""
+    return read_rows(Path(path), settings, watch, means, see=lambda _, record: groups.see(record))
 
 
 def _why_none_for(name: str, train: Collection[Row], settings: Settings) -> str:
@@ -127,6 +141,8 @@ def _why_none_for(name: str, train: Collection[Row], settings: Settings) -> str:
     plan = settings.plan
     rows, source = counted(len(train), "row"), settings.data.train
     more = f"Give more rows, or a file for {name}."
+    if by := groups_of(settings):
+        return f"{source}: no group is left for {name}: {rows} are of too few groups ({', '.join(by)}). {more}"
     classes, keys = {row.stratum for row in train}, {row.key for row in train}
     if not 1 < len(classes) >= len(keys):
         same = f", {len(keys):,} different, and equal ones stay in one split" if len(keys) < len(train) else ""
@@ -145,18 +161,20 @@ def read_rows(
     watch: Listener,
     means: Means,
     then: str = "",
-    see: Callable[[Row], None] | None = None,
+    see: Callable[[Row, Record], None] | None = None,
+    also: Sequence[str] = (),
 ) -> Sequence[Row]:
     """All rows of a file that the task can learn from; others stop, or are skipped and counted, as the config says.
 
     then: what follows from skipped rows, a sentence for the message      see: told of each row, in order
+    also: columns that every row must have besides those of the task
     Raises DataError if none is good.
     """
     data: DataOptions = settings.data
     if data.format == "auto":
         watch.note(read_as(path))
     bad_rows = ON_ERROR[data.on_error]()
-    fields = fields_for(settings, settings.plan.fields)
+    fields = fields_for(settings, tuple(dict.fromkeys((*settings.plan.fields, *also))))
     records = read(path, format=data.format, **data.reading, fields=fields, bad_rows=bad_rows, note=watch.note)
     watched = means.watched(f"reading {path.name}", laid_out(records, settings, bad_rows), None)
     return good_rows(watched, str(path), settings, watch, means, then, bad_rows, see)
@@ -170,7 +188,7 @@ def good_rows(
     means: Means,
     then: str = "",
     bad_rows: BadRows | None = None,
-    see: Callable[[Row], None] | None = None,
+    see: Callable[[Row, Record], None] | None = None,
 ) -> Sequence[Row]:
     """The rows of records that the task can learn from; as for `read_rows`. bad_rows: what has been refused so far"""
     bad_rows = ON_ERROR[settings.data.on_error]() if bad_rows is None else bad_rows
@@ -187,27 +205,36 @@ def good_rows(
     return good
 
 
-def _good(records: Iterable[Record], plan: Any, bad_rows: BadRows, see: Callable[[Row], None] | None) -> Iterator[Row]:
+def _good(
+    records: Iterable[Record], plan: Any, bad_rows: BadRows, see: Callable[[Row, Record], None] | None
+) -> Iterator[Row]:
     """The rows of good records, one by one; others are refused."""
     read = _reader_of(plan)
     for record in records:
         try:
             row = read(record)
+            if see is not None:
+                see(row, record)
         except DataError as problem:
             bad_rows.refuse(problem)
         else:
-            if see is not None:
-                see(row)
             yield row
 
 
-def _divided(settings: Settings, watch: Listener, means: Means) -> tuple[Collection[Row], dict[str, Collection[Row]]]:
-    """All rows of train; and train, dev and, unless it is a file, test."""
+def _divided(
+    settings: Settings, watch: Listener, means: Means, groups: GroupColumns
+) -> tuple[Collection[Row], dict[str, Collection[Row]], NDArray[np.uint8] | None]:
+    """All rows of train; train, dev and, unless it is a file, test; and where each row went, unless rows are cut."""
     plan, data = settings.plan, settings.data
     usual = plan.splits[0]
     rule: SplitRule = build(data.split or usual, SPLITS)
-    assignment = rule.begin()
-    train = read_rows(Path(data.train), settings, watch, means, see=lambda row: assignment.add(row.key, row.stratum))
+    assignment, by = rule.begin(), grouped_by(rule)
+
+    def see(row: Row, record: Record) -> None:
+        assignment.add(group_of(record, by) if by else row.key, row.stratum)
+        groups.see(record)
+
+    train = read_rows(Path(data.train), settings, watch, means, see=see, also=by)
     if data.split is None:
         how = {
             "random": "at random, equal rows in one split",
@@ -221,8 +248,10 @@ def _divided(settings: Settings, watch: Listener, means: Means) -> tuple[Collect
             "for each, and takes as many times as long."
         )
     if isinstance(plan, CutsRows):
-        return train, dict(plan.cut(train, rule, watch.note))
+        return train, dict(plan.cut(train, rule, watch.note)), None
     places, whole = assignment.places(), train
+    if isinstance(assignment, GroupAssignment):
+        watch.note(f"{data.train}: {assignment.said}.")
     parts = parted(train, places)
     needed = ("train", "dev", "test") if rule.makes_test and data.test is None else ("train", "dev")
     if isinstance(rule, OrderedSplit) and isinstance(plan, ReadsOn) and not all(parts[name] for name in needed):
@@ -232,8 +261,10 @@ def _divided(settings: Settings, watch: Listener, means: Means) -> tuple[Collect
         train, places = torn, _assigned(torn, rule)
         parts = parted(torn, places)
     if data.test is not None:  # the share for it is trained on
-        parts = parted(train, places, test="train")
-    return whole, {name: rows for name, rows in parts.items() if name != "test" or (rule.makes_test and not data.test)}
+        places = np.where(places == TEST_PLACE, np.uint8(0), places)
+        parts = parted(train, places)
+    found = {name: rows for name, rows in parts.items() if name != "test" or (rule.makes_test and not data.test)}
+    return whole, found, places if train is whole else None
 
 
 def _assigned(rows: Iterable[Row], rule: SplitRule) -> NDArray[np.uint8]:

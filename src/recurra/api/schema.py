@@ -29,7 +29,7 @@ from recurra.config import (
     resolve,
 )
 from recurra.data.layouts import LAYOUTS
-from recurra.data.splits import SPLITS, runs_of
+from recurra.data.splits import BY_GROUP, BY_ROW, SPLITS, runs_of
 from recurra.models import MODELS
 from recurra.models.contract import Implies, Sizes, StatesInput
 from recurra.models.encoders import ENCODERS
@@ -242,13 +242,16 @@ def _check_split(resolved: Resolved) -> None:
     """The way to split is one that the task's rows allow."""
     plan: TaskConfig = build(resolved.section("task"), TASKS)
     split = resolved.tree["data"]["split"]
-    if split is not None and split["name"] not in plan.splits:
+    fitting = (*plan.splits, *(BY_GROUP if BY_ROW in plan.splits else ()))
+    if split is not None and split["name"] not in fitting:
         raise ConfigError(
             f"split: '{split['name']}' would tear apart rows that this task reads on from one to the next; expected "
-            f"{' or '.join(plan.splits)}."
+            f"{' or '.join(fitting)}."
         )
-    if split is not None and split["name"] == "folds" and resolved.tree["data"]["test"] is not None:
-        raise ConfigError("test: folds test every row of train once; leave out test, or take another data.split.")
+    if split is not None and split["name"] in ("folds", "group_folds") and resolved.tree["data"]["test"] is not None:
+        raise ConfigError(
+            f"test: {split['name']} test every row of train once; leave out test, or take another data.split."
+        )
 
 
 def _check_layout(resolved: Resolved) -> None:

@@ -23,6 +23,7 @@ from recurra.base.contracts import Origin, Record
 from recurra.base.errors import ConfigError
 from recurra.base.option import Opt
 from recurra.base.registry import Registry
+from recurra.data.group_splits import GroupFolds, GroupSplit
 from recurra.data.ordering import CHUNK, Places, places_of, sorting
 from recurra.data.store.stored import Stored, key_digest
 
@@ -390,6 +391,10 @@ SPLITS.add("random", RandomSplit)
 SPLITS.add("folds", FoldsSplit)
 SPLITS.add("ordered", OrderedSplit)
 SPLITS.add("time", TimeSplit)
+SPLITS.add("group", GroupSplit)
+SPLITS.add("group_folds", GroupFolds)
+# Rows that another rule may deal one by one may be dealt by groups too.
+BY_GROUP, BY_ROW = ("group", "group_folds"), "random"
 
 
 def hash_split(key: str) -> str:
@@ -420,9 +425,8 @@ def split(
     return parts
 
 
-def parted(rows: Sequence[One], places: NDArray[np.uint8], *, test: str = TEST) -> dict[str, Collection[One]]:
-    """The rows of "train", "dev" and "test", each in order. test: where the rows go that are for test"""
-    places = np.where(places == TEST_PLACE, NAMES.index(test), places) if test != TEST else places
+def parted(rows: Sequence[One], places: NDArray[np.uint8]) -> dict[str, Collection[One]]:
+    """The rows of "train", "dev" and "test", each in order."""
     if isinstance(rows, Stored):
         return {name: StoredPart(rows, places == place) for place, name in enumerate(NAMES)}
     parts: dict[str, Collection[One]] = {}

@@ -2,7 +2,10 @@
 
 `.npz`: an array X (series, steps, numbers) or (series, steps), y (series,) with the labels where there are any, and
 lengths (series,) where shorter series are padded; y is (series, numbers) where several are to be predicted. Pictures
-may be (pictures, height, width, colours): a step is a row of pixels, the colours of each side by side.
+may be (pictures, height, width, colours): a step is a row of pixels, the colours of each side by side. Joints may be
+(series, frames, joints, coordinates), or (frames of all series, joints, coordinates) with the frames of each as
+lengths; a step is a frame, the coordinates of each joint side by side. Other arrays (series,) are columns, such as
+subject.
 `.npy`: X_train.npy, with the labels in y_train.npy beside it.
 IDX: train-images-idx3-ubyte, with the labels in train-labels-idx1-ubyte.
 Pickled arrays are refused: they could run code.
@@ -18,6 +21,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tokenize import TokenError
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from recurra.base.contracts import Origin
@@ -30,9 +34,10 @@ from recurra.data.formats.ts import LABEL, VALUES
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-X_NAMES = ("x", "values", "data", "series", "features", "inputs")
+JOINT_NAMES = ("pose", "poses", "joints", "keypoints", "landmarks", "skeletons")
+X_NAMES = ("x", "values", "data", "series", "features", "inputs", *JOINT_NAMES)
 Y_NAMES = ("y", "label", "labels", "target", "targets", "classes")
-LENGTH_NAMES = ("lengths", "length")
+LENGTH_NAMES = ("lengths", "length", "frames")
 # Bytes of an array.
 MOST_BYTES = 8 * 2**30
 # Numbers of a pixel.
@@ -43,32 +48,64 @@ IDX_TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
 
 class Arrays:
-    """The arrays of a file. x: (series, steps, ...)      number: series read so far. said: see `Rows`."""
+    """The arrays of a file. x: (series, steps, ...)      number: series read so far. said: see `Rows`.
 
-    def __init__(self, path: Path, x: NDArray[Any], y: NDArray[Any] | None, lengths: NDArray[Any] | None) -> None:
-        self.path, self.x, self.y, self.lengths = str(path), x, y, lengths
+    begins: where the steps of each series begin in x, where all stand one behind the other; None: x has a row for each
+    joints: whether x is called as joints are      others: arrays (series,) by name, which are columns
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        x: NDArray[Any],
+        y: NDArray[Any] | None,
+        lengths: NDArray[Any] | None,
+        *,
+        joints: bool = False,
+        others: Mapping[str, NDArray[Any]] = MappingProxyType({}),
+    ) -> None:
+        self.path, self.y, self.lengths = str(path), y, lengths
         self.number = 0
-        coloured = x.ndim == 4 and x.shape[3] in COLOURS
-        if not (coloured or x.ndim in (2, 3)) or x.dtype.kind not in "iufb":
+        self.begins = _begins(x, lengths)
+        series = len(x) if self.begins is None or lengths is None else len(lengths)
+        shape = x.shape if self.begins is None else (series, *x.shape)  # as if each had a row
+        of_joints = len(shape) == 4 and (joints or shape[3] in (2, 4))
+        coloured = len(shape) == 4 and not of_joints and shape[3] in COLOURS
+        if not (coloured or of_joints or len(shape) in (2, 3)) or x.dtype.kind not in "iufb":
             raise DataError(
                 f"{path}: X has shape {x.shape} of {x.dtype}, expected numbers in (series, steps), (series, steps, "
-                "numbers), or of pictures (pictures, height, width, 1 or 3 colours)."
+                "numbers), of pictures (pictures, height, width, 1 or 3 colours), or of joints (series, frames, "
+                "joints, coordinates)."
             )
-        said = f"axes: {counted(len(x), 'picture')} of {x.shape[1]} by {x.shape[2]} pixels." if coloured else _axes(x)
-        self.x = x = x.reshape(*x.shape[:2], -1) if coloured else x
+        self.said = [_axes(shape, pictures=coloured, joints=of_joints, apart=self.begins is not None)]
+        self.x = x.reshape(*x.shape[: 1 if self.begins is not None else 2], -1) if coloured or of_joints else x
         for name, other in (("y", y), ("lengths", lengths)):
-            shape = other.shape[:1] if name == "y" and other is not None and _are_lists(other) else None
-            if other is not None and (shape or other.shape) != (len(x),):
-                raise DataError(f"{path}: {name} has shape {other.shape}, expected ({len(x)},), one for each series.")
+            wanted = other.shape[:1] if name == "y" and other is not None and _are_lists(other) else None
+            if other is not None and (wanted or other.shape) != (series,):
+                raise DataError(f"{path}: {name} has shape {other.shape}, expected ({series},), one for each series.")
+        self.series = series
+        self.others = {
+            name: one for name, one in others.items() if one.shape == (series,) and one.dtype.kind in "iufbUS"
+        }
         self._check_lengths()
-        self.said = [said]
 
     def _check_lengths(self) -> None:
-        if self.lengths is None:
+        if self.lengths is None or self.begins is not None:
             return
         wrong = self.lengths.dtype.kind not in "iu" or ((self.lengths < 0) | (self.lengths > self.x.shape[1])).any()
         if wrong:
-            raise DataError(f"{self.path}: lengths are not all whole numbers from 0 to {self.x.shape[1]}, the steps.")
+            raise DataError(
+                f"{self.path}: lengths are not all whole numbers from 0 to {self.x.shape[1]}, the steps; nor are they "
+                f"{len(self.x):,} together, as of steps that stand one behind the other."
+            )
+
+    def steps(self, k: int) -> NDArray[Any]:
+        """(T, numbers) of series k."""
+        if self.begins is not None:
+            found: NDArray[Any] = self.x[self.begins[k] : self.begins[k + 1]]
+            return found
+        row: NDArray[Any] = self.x[k]
+        return row if self.lengths is None else row[: int(self.lengths[k])]
 
     def bad(self, message: str, line: Line | None = None) -> BadRowError:
         """The error for a series."""
@@ -80,19 +117,30 @@ class ArrayRows:
 
     def __init__(self, arrays: Arrays) -> None:
         self._arrays = arrays
-        self.columns = (VALUES, LABEL) if arrays.y is not None else (VALUES,)
+        self.columns = (VALUES, *((LABEL,) if arrays.y is not None else ()), *arrays.others)
 
     def next_row(self) -> tuple[Origin, Mapping[str, Any]]:
         """The next series, whose place is the file with its number."""
         import numpy as np
 
         arrays = self._arrays
-        if arrays.number >= len(arrays.x):
+        if arrays.number >= arrays.series:
             raise StopIteration
         k, arrays.number = arrays.number, arrays.number + 1
-        steps = np.asarray(arrays.x[k], dtype=np.float64)
-        values = {VALUES: steps if arrays.lengths is None else steps[: int(arrays.lengths[k])]}
-        return Origin(arrays.path, k + 1), values | ({} if arrays.y is None else {LABEL: label_of(arrays.y[k])})
+        values: dict[str, Any] = {VALUES: np.asarray(arrays.steps(k), dtype=np.float64)}
+        values |= {} if arrays.y is None else {LABEL: label_of(arrays.y[k])}
+        return Origin(arrays.path, k + 1), values | {name: label_of(one[k]) for name, one in arrays.others.items()}
+
+
+def _begins(x: NDArray[Any], lengths: NDArray[Any] | None) -> NDArray[Any] | None:
+    """Where each series begins in steps that stand one behind the other, and the end; None where each has a row."""
+    if lengths is None or lengths.ndim != 1 or lengths.dtype.kind not in "iu" or x.ndim < 2 or len(lengths) == len(x):
+        return None
+    import numpy as np
+
+    ends = lengths.cumsum(dtype=np.int64)
+    good = bool((lengths >= 0).all()) and len(ends) > 0 and int(ends[-1]) == len(x)
+    return np.concatenate([[0], ends]) if good else None
 
 
 def _are_lists(y: NDArray[Any]) -> bool:
@@ -113,10 +161,16 @@ def label_of(value: Any) -> Any:
     return str(value)
 
 
-def _axes(x: NDArray[Any]) -> str:
-    numbers = x.shape[2] if x.ndim == 3 else 1
-    said = f"axes: {counted(len(x), 'series', 'series')}, {counted(x.shape[1], 'step')}, {counted(numbers, 'number')}."
-    if numbers > x.shape[1]:
+def _axes(shape: tuple[int, ...], *, pictures: bool, joints: bool, apart: bool) -> str:
+    """What the axes were taken for. apart: (series, all steps, ...), of steps that stand one behind the other"""
+    if pictures and not apart:
+        return f"axes: {counted(shape[0], 'picture')} of {shape[1]} by {shape[2]} pixels."
+    number, numbers = counted(shape[0], "series", "series"), shape[2] if len(shape) == 3 else 1
+    steps = f"{counted(shape[1], 'step')} one behind the other" if apart else counted(shape[1], "step")
+    if len(shape) == 4:
+        return f"axes: {number}, {steps}, {counted(shape[2], 'joint')} of {counted(shape[3], 'number')} each."
+    said = f"axes: {number}, {steps}, {counted(numbers, 'number')}."
+    if numbers > shape[1] and not apart:
         said += " There are more numbers than steps: where the axes are (series, numbers, steps), as aeon has them, "
         said += "save X.transpose(0, 2, 1)."
     return said
@@ -155,7 +209,8 @@ def _of_npz(path: Path) -> Arrays:
                 known = ", ".join(file.files)
                 raise DataError(f"{path}: has no array X, but {known}. Save it as np.savez(file, X=X, y=y).")
             y, lengths = (file[name] if name is not None else None for name in (found["y"], found["lengths"]))
-            return Arrays(path, file[x], y, lengths)
+            rest = {name: file[name] for name in file.files if name not in found.values()}
+            return Arrays(path, file[x], y, lengths, joints=x.lower() in JOINT_NAMES, others=rest)
     except BROKEN as error:
         raise _unreadable(path, error) from None
 
@@ -237,7 +292,7 @@ def _idx(path: Path) -> NDArray[Any]:
 
 
 NUMPY = Format(
-    doc="arrays of NumPy: X (series, steps, numbers) and y, in a .npz, or in X.npy and y.npy",
+    doc="arrays of NumPy: X (series, steps, numbers), or joints, and y, in a .npz, or in X.npy and y.npy",
     suffixes=(".npz", ".npy"),
     open=lambda arrays, options: ArrayRows(arrays),
     opened=open_arrays,
