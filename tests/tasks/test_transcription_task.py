@@ -24,6 +24,7 @@ from recurra.tasks import Transcription, TranscriptionConfig
 from recurra.tasks.sizing import Seen
 from recurra.tasks.transcription.reading import decoded, with_deltas
 from recurra.tasks.transcription.texts import cleaned
+from recurra.tasks.transcription.warping import of_bands, of_cepstra, warped
 
 RNG = np.random.default_rng(7)
 TEXTS = ["ab", "a b", "bb", ""]
@@ -171,6 +172,41 @@ def test_masks_hide_what_they_say():
     assert how.of(1, 0, b"x").hidden(4, 13).all(1).sum() == 0  # a fifth of 4 frames at most
 
 
+def test_a_warp_moves_the_middle_of_a_spectrum_and_not_its_ends():
+    places = np.array([0.0, 0.25, 0.5, 0.75, 1.0])
+    moved = warped(places, 0.08)
+    z = np.exp(1j * np.pi * places)  # the phase of an all-pass, from its definition
+    np.testing.assert_allclose(moved, np.angle((z - 0.08) / (1 - 0.08 * z)) / np.pi, atol=1e-12)
+    np.testing.assert_allclose(warped(moved, -0.08), places, atol=1e-12)
+
+
+def spectrum_of(cepstra: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """The logarithms at these places of the axis: the inverse of an orthonormal cosine transform."""
+    orders = np.arange(cepstra.shape[1])
+    norms = np.where(orders == 0, 1.0, np.sqrt(2.0))
+    return (cepstra * norms) @ np.cos(np.pi * np.outer(orders, places))
+
+
+def test_cepstra_and_bands_are_warped_to_the_same_spectrum():
+    cepstra = np.zeros((3, 40))
+    cepstra[:, :12] = RNG.normal(size=(3, 12)) / np.arange(1, 13)
+    places = (np.arange(400) + 0.5) / 400
+    wanted = spectrum_of(cepstra, warped(places, 0.1))
+    np.testing.assert_allclose(spectrum_of(cepstra @ of_cepstra(40, 0.1).T, places), wanted, atol=1e-3)
+    np.testing.assert_allclose(spectrum_of(cepstra, places) @ of_bands(400, 0.1).T, wanted, atol=1e-2)
+    np.testing.assert_allclose(of_cepstra(13, 0.0), np.eye(13), atol=1e-12)
+    np.testing.assert_allclose(of_bands(13, 0.0), np.eye(13), atol=1e-12)
+
+
+def test_training_warps_each_recording_anew():
+    task = task_for(warp=0.1, cepstra=True)
+    examples = [task.example(one) for one in records()]
+    first = task.drawn(examples, range(4), 1, 3).inputs["features"]
+    np.testing.assert_array_equal(first, task.drawn(examples, range(4), 1, 3).inputs["features"])
+    assert not torch.equal(first, task.drawn(examples, range(4), 1, 4).inputs["features"])
+    assert not torch.equal(first, task_for(warp=0.1).drawn(examples, range(4), 1, 3).inputs["features"])
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -180,6 +216,8 @@ def test_masks_hide_what_they_say():
         ({"noise_db": 10}, "these are features"),
         ({"time_mask_width": 5}, "has no effect without time_masks"),
         ({"band_mask_width": 3}, "has no effect without band_masks"),
+        ({"cepstra": True}, "has no effect without warp"),
+        ({"cepstra": True, "warp": 0.1, "sound": {"name": "kaldi", "rate": 8000}}, "sounds are read as bands"),
         ({"sound": {"name": "kaldi", "rate": 8000}, "step_ms": 5}, "step_ms: has no effect with sound"),
         ({"sound": {"name": "kaldi", "rate": 8000}, "frame_size": 5}, "frame_size: has no effect with sound"),
     ],

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from recurra.base.optional import needs
 from recurra.data.draws import drawn, key_of, normals
 from recurra.data.sound import EXTRA
+from recurra.tasks.transcription.warping import of_bands, of_cepstra
 
 Floats = NDArray[np.float32]
 # What is drawn, each from numbers of its own.
-SPEED, LOUDNESS, NOISE, TIMES, BANDS = 30, 31, 32, 33, 34
+SPEED, LOUDNESS, NOISE, TIMES, BANDS, WARP = 30, 31, 32, 33, 34, 35
 # Decibels between the loudest noise and the quietest.
 RANGE = 20.0
 # Frames that one mask of time hides at most, as a share of the recording (Park et al. 2019, p = 0.2).
@@ -27,6 +28,7 @@ class Augmentation:
     noise_db: the least decibels that speech is above white noise; None: no noise
     time_masks, band_masks: stretches of frames, and of the numbers of a frame, that are hidden; each of 0 to
     `..._width` of them, drawn anew (SpecAugment: Park et al. 2019, arXiv:1904.08779)
+    warp: how far the middle of a spectrum moves at most (`warping`)      cepstra: frames are cepstra and not bands
     """
 
     speed: float = 0.0
@@ -35,10 +37,12 @@ class Augmentation:
     time_mask_width: int = 0
     band_masks: int = 0
     band_mask_width: int = 0
+    warp: float = 0.0
+    cepstra: bool = False
 
     @property
     def acts(self) -> bool:
-        return bool(self.speed or self.noise_db is not None or self.time_masks or self.band_masks)
+        return bool(self.speed or self.noise_db is not None or self.time_masks or self.band_masks or self.warp)
 
     def of(self, seed: int, epoch: int, recording: bytes) -> Drawn:
         """What is drawn for a recording, by its digest."""
@@ -78,6 +82,14 @@ class Drawn:
         low = np.minimum(at.astype(np.int64), len(raw) - 2)
         share = (at - low)[:, None]
         return np.asarray((1 - share) * raw[low] + share * raw[low + 1], np.float32)
+
+    def spectra(self, raw: Floats) -> Floats:
+        """Frames (F, width) as another length of the vocal tract has them."""
+        if not self.how.warp:
+            return raw
+        warp = self.how.warp * (2.0 * float(drawn(self.key, 1, WARP)[0]) - 1.0)
+        matrix = (of_cepstra if self.how.cepstra else of_bands)(raw.shape[1], warp)
+        return np.asarray(raw @ matrix.T.astype(np.float32), np.float32)
 
     def hidden(self, steps: int, width: int) -> NDArray[np.bool_] | None:
         """(steps, width): the numbers that are hidden; None where nothing is."""

@@ -85,6 +85,18 @@ class TranscriptionConfig:
         float | None,
         Opt("white noise in training, so many decibels below the speech, or up to 20 more", ge=-20, le=100),
     ] = None
+    warp: Annotated[
+        float,
+        Opt(
+            "in training the middle of a spectrum moves up or down, by 2/3 of this share at most, as other voices have "
+            "it (VTLP), such as 0.08",
+            ge=0,
+            le=0.3,
+        ),
+    ] = 0.0
+    cepstra: Annotated[
+        bool, Opt("features are cepstra, their mean first (Sphinx's MFCC), and not bands; only with warp")
+    ] = False
     time_masks: Annotated[int, Opt("stretches of frames that training hides (SpecAugment)", ge=0, le=100)] = 0
     time_mask_width: Annotated[
         int,
@@ -109,6 +121,10 @@ class TranscriptionConfig:
                     problems.append(f"{name}: has no effect with sound; leave it out.")
         elif self.noise_db is not None:
             problems.append("noise_db: is added to sounds, and these are features; leave it out, or set sound.")
+        if self.cepstra and not self.warp:
+            problems.append("cepstra: has no effect without warp; leave it out, or set warp.")
+        if self.cepstra and self.sound is not None:
+            problems.append("cepstra: sounds are read as bands; leave it out.")
         for name, usual in (("time_mask", 25), ("band_mask", 8)):
             if not getattr(self, f"{name}s") and getattr(self, f"{name}_width") != usual:
                 problems.append(f"{name}_width: has no effect without {name}s; leave it out, or set {name}s.")
@@ -137,7 +153,14 @@ class TranscriptionConfig:
     def augmentation(self) -> Augmentation:
         """What training does to recordings."""
         return Augmentation(
-            self.speed, self.noise_db, self.time_masks, self.time_mask_width, self.band_masks, self.band_mask_width
+            self.speed,
+            self.noise_db,
+            self.time_masks,
+            self.time_mask_width,
+            self.band_masks,
+            self.band_mask_width,
+            self.warp,
+            self.cepstra,
         )
 
     @property

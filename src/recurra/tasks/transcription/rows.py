@@ -105,10 +105,11 @@ class Utterance:
     def _augmented(self, draw: Drawn) -> tuple[NDArray[np.float32], bool]:
         if isinstance(self.recording, Frames):
             raw, silent = decoded(self.recording, self.spectrum)
-            return draw.frames(raw), silent
+            return draw.spectra(draw.frames(raw)), silent
         assert self.spectrum is not None
         samples = samples_of(self.recording, self.spectrum)
-        return self.spectrum(draw.samples(samples, self.spectrum.rate)), is_silent(samples)
+        raw = self.spectrum(draw.samples(samples, self.spectrum.rate))
+        return draw.spectra(raw), is_silent(samples)
 
 
 def read_recording(
