@@ -17,13 +17,13 @@ GRID = 256
 def warped(places: NDArray[np.float64], warp: float) -> NDArray[np.float64]:
     """Where each place 0..1 of the axis is read: v + 2/pi atan(a sin(pi v) / (1 - a cos(pi v)))."""
     angle = np.pi * places
-    return places + 2 / np.pi * np.arctan(warp * np.sin(angle) / (1 - warp * np.cos(angle)))
+    return np.asarray(places + 2 / np.pi * np.arctan(warp * np.sin(angle) / (1 - warp * np.cos(angle))), np.float64)
 
 
 def of_bands(width: int, warp: float) -> NDArray[np.float64]:
     """(width, width): what makes the bands of a frame from those that were: between two, a straight line."""
     at = np.clip(warped((np.arange(width) + 0.5) / width, warp) * width - 0.5, 0, width - 1)
-    return np.maximum(1 - np.abs(at[:, None] - np.arange(width)), 0.0)
+    return np.asarray(np.maximum(1 - np.abs(at[:, None] - np.arange(width)), 0.0))
 
 
 def of_cepstra(width: int, warp: float) -> NDArray[np.float64]:
