@@ -151,6 +151,17 @@ def test_a_code_that_nobody_reads_is_named_and_one_that_is_read_is_not() -> None
         assert "its KL is 0.2 nats" in finding.evidence
 
 
+def test_rows_that_lose_their_detail_are_named_and_sharp_ones_are_not() -> None:
+    latent = {"latent": {"name": "variational", "beta": 1.0}}
+    tree = {**TREE, "task": {"name": "autoencoding", "code_size": 8}, "model": latent}
+    assert words(replace(GOOD, scores=scores(r2=0.9, detail_kept=0.8)), tree) == []
+    assert words(replace(GOOD, scores=scores(r2=0.2, detail_kept=0.1)), tree) == []
+    (finding,) = findings(replace(GOOD, scores=scores(r2=0.9, detail_kept=0.31)), tree)
+    assert finding.word == "blur by scale"
+    assert "of the power of the finest detail 31.0% comes back" in finding.evidence
+    assert [one.settings for one in finding.advice] == [("task.code_size=16",), ("model.latent.beta=0.25",)]
+
+
 def test_a_model_of_speech_that_says_only_blanks_is_named_and_one_that_speaks_is_not() -> None:
     tree = {**TREE, "task": {"name": "transcription", "stack": 3}}
     assert words(replace(GOOD, scores=scores(blank_share=0.8, length_ratio=0.97)), tree) == []

@@ -64,6 +64,41 @@ def test_a_recurrent_decoder_is_the_one_of_the_paper_written_out_in_numpy(way: s
         np.testing.assert_allclose(found[:length, n], wanted, atol=1e-12)
 
 
+@pytest.mark.parametrize("bar", [2, 5])
+@pytest.mark.parametrize("way", ["blind", "taught", "alone"])
+def test_a_hierarchical_decoder_is_the_one_of_the_paper_written_out_in_numpy(way: str, bar: int) -> None:
+    options = {"cell": "gru", "hidden_size": 4, "conductor_size": 3, "bar": bar, "teacher_forcing": way != "blind"}
+    model = made("hierarchical", **options).double()
+    codes, lengths, values = (one.double() if one.is_floating_point() else one for one in known())
+    with torch.no_grad():
+        if way == "blind":
+            found = model(codes, lengths)
+        elif way == "taught":
+            found = model.taught(codes, lengths, values)
+        else:
+            found = model.alone(codes, lengths, lambda numbers: numbers * 2)
+    assert found.shape == (12, 5, 2)
+    for n, length in enumerate(LENGTHS):
+        true = values[:length, n].numpy()
+        before = {
+            "blind": None,
+            "taught": lambda t, said, true=true: true[t - 1] if t else np.zeros(2),
+            "alone": lambda t, said: said[-1] * 2 if t else np.zeros(2),
+        }[way]
+        wanted = oracle.hierarchical_decoder(weights_of(model), codes[n].numpy(), length, bar, before)
+        np.testing.assert_allclose(found[:length, n], wanted.reshape(length, 2), atol=1e-12)
+
+
+def test_what_is_said_of_a_bar_knows_of_others_by_the_code_alone() -> None:
+    model = made("hierarchical", cell="lstm", hidden_size=4, bar=4)
+    codes, lengths, _ = known()
+    with torch.no_grad():
+        long, short = model(codes, lengths), model(codes, lengths.clamp(max=4))
+    torch.testing.assert_close(long[:4], short)
+    with pytest.raises(ConfigError, match="bar: has 12 steps, and the longest row 12, so that there is nothing"):
+        made("hierarchical", bar=12)
+
+
 def test_a_transformer_begins_each_step_with_the_code_and_its_position() -> None:
     model = made("transformer", hidden_size=8, num_heads=2, num_layers=2).double()
     codes, lengths, _ = known()
@@ -83,6 +118,7 @@ def test_a_transformer_begins_each_step_with_the_code_and_its_position() -> None
 @pytest.mark.parametrize(
     ("word", "options"),
     [("recurrent", {"cell": cell, "teacher_forcing": back}) for cell in CELLS for back in (False, True)]
+    + [("hierarchical", {"bar": 4, "cell": cell, "teacher_forcing": back}) for cell in CELLS for back in (False, True)]
     + [("recurrent", {"reverse": True, "num_layers": 2}), ("transformer", {"hidden_size": 16, "positions": "learned"})],
 )
 def test_a_row_has_the_same_bits_alone_and_in_any_batch(word: str, options: dict[str, Any]) -> None:

@@ -28,3 +28,24 @@ def gru_decoder(
 
 
 NAMES = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+
+
+def hierarchical_decoder(
+    weights: Mapping[str, Array], code: Array, steps: int, bar: int, before: Callable[[int, list[Array]], Array] | None
+) -> Array:
+    """(T, D P) of a conductor that gives each bar a vector, and a GRU that begins anew in each bar and reads it.
+
+    before: as in `gru_decoder`, over all bars. Roberts et al. 2018, arXiv:1803.05428, section 3.2.
+    """
+    conductor = gru.unpack({name[:-3]: weights[f"conductor.{name}"] for name in NAMES})
+    below = gru.unpack({name[:-3]: weights[f"recurrent.{name}"] for name in NAMES})
+    above = np.tanh(weights["begin.weight"] @ code + weights["begin.bias"])
+    said: list[Array] = []
+    for t in range(steps):
+        if t % bar == 0:
+            (above,) = gru.after_step(code, (above,), conductor)
+            h = np.tanh(weights["begin_bar.weight"] @ above + weights["begin_bar.bias"])
+        x = above if before is None else np.concatenate([above, before(t, said)])
+        (h,) = gru.after_step(x, (h,), below)
+        said.append(weights["output.weight"] @ h + weights["output.bias"])
+    return np.array(said)

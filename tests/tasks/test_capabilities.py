@@ -49,7 +49,7 @@ def test_the_page_on_tasks_names_each_capability_with_its_members(name: str) -> 
 
 
 HAS = {
-    Autoencoding: "Codes DecodesInCollate DrawsCharts DrawsMaps Explains Exports KeepsExamples MeasuresLoss "
+    Autoencoding: "Codes DecodesInCollate DrawsCharts DrawsMaps Explains Exports KeepsExamples MeasuresLoss Plays "
     "ReadsInPieces ScoresSteps TriedWith ValidatesFaster WritesFromCodes",
     AutoencodingConfig: "ChoosesBySize KeepsRows ReadsOnce ReadsSteps",
     TextAutoencoding: "Embeds ValidatesFaster WritesFromCodes WritesSamples",

@@ -88,12 +88,12 @@ def suggest(
 
 @in_float32
 def midi(run: AnyPath | OpenRun, text: str, *, cells: Iterable[AnyPath] = ()) -> bytes:
-    """A MIDI file of what a run has written: of chords, if its task is music, else of a tune in ABC notation.
+    """A MIDI file of what a run has written: of chords, where its texts or rows are, else of a tune in ABC notation.
 
     Raises DataError if there is neither, ConfigError where symusic is not installed.
     """
     trained = opened(run, cells)
-    task = _generating(trained)
+    task = trained.task if isinstance(trained.task, Plays) else _generating(trained)
     if not isinstance(task, Plays):
         raise _other(trained, "music, or another whose answers can be played.")
     return task.midi(text_of(text, "text"))

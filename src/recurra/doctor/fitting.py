@@ -18,6 +18,8 @@ APART = 0.15
 PLATEAU = 0.98
 # Nats that a code says of a row, under which its decoder has learned to do without it.
 NO_CODE = 0.1
+# What comes back of the finest detail under which rows are blurred, where most of what they are comes back (R2).
+BLURRED, MOSTLY_RIGHT = 0.5, 0.5
 # Of a transcription: steps that say nothing, and the length of what is said beside what should be, of a collapse;
 # and frames that are one step, from where on more of them are no advice.
 MOSTLY_BLANK, LITTLE_SAID, MOST_STACKED = 0.95, 0.25, 8
@@ -199,6 +201,31 @@ def _few_steps(story: Story, tree: Tree) -> Iterator[Finding]:
         yield Finding("too few steps", f"there were {story.steps:,} steps in all.", tuple(_more_steps(tree)))
 
 
+def _blur(story: Story, tree: Tree) -> Iterator[Finding]:
+    """A code too small, or a loss that averages what it does not know, loses detail first (Larsen et al. 2016)."""
+    kept, right = story.value("detail_kept"), story.value("r2")
+    if kept is None or right is None or kept >= BLURRED or right < MOSTLY_RIGHT:
+        return
+    yield Finding(
+        "blur by scale",
+        f"r2 is {right:.3g}, and of the power of the finest detail {kept:.1%} comes back; what of it is noise "
+        "cannot, and need not.",
+        tuple(_more_detail(tree)),
+    )
+
+
+def _more_detail(tree: Tree) -> Iterator[Advice]:
+    size = tree["task"].get("code_size")
+    if isinstance(size, int):
+        yield one_advice("the code may be too small for it.", {"task.code_size": 2 * size})
+    latent = part(tree, "latent")
+    beta = latent.get("beta")
+    if latent.get("name") == "variational" and isinstance(beta, int | float) and beta > 0:
+        yield one_advice("less is paid for what a code says.", {"model.latent.beta": round(beta / 4, 6)})
+    if part(tree, "encoder").get("outputs") == "mean":
+        yield one_advice("the code then knows where something is.", {"model.encoder.outputs": "flat"})
+
+
 def _loss_of_majority(story: Story, tree: Tree) -> Iterator[Finding]:
     ours, theirs = story.value("log_loss"), _of(story, "majority", name="log_loss")
     if ours is None or theirs is None or ours <= theirs:
@@ -264,6 +291,7 @@ _OTHERS: tuple[Callable[[Story, Tree], Iterator[Finding]], ...] = (
     _under_baseline,
     _still_rising,
     _overfitted,
+    _blur,
 )
 
 

@@ -15,6 +15,7 @@ tags             a tag for each token: accuracy, also of unseen words; precision
 spans            precision, recall and F1 of spans; kinds of mistakes
 tag_baselines    the most frequent tag of a word; spans by a dictionary
 phones           grapheme_to_phoneme: word and phone error rates
+scales           reconstructions: how much detail comes back, by scale
 ngrams           counting one token, or two: the baselines of a language model
 anomalies        which points of a series are unusual: volumes, ranges, affiliation; thresholds; detectors to beat
 baselines        what a model must beat: the most frequent label; TF-IDF with logistic regression

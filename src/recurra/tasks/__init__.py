@@ -169,7 +169,7 @@ TASKS.also("multiple_choice", "choice", "choices", "swag", "race", "mcq")
 TASKS.also("text_regression", "sts", "similarity", "semantic_similarity", "text_similarity", "rating", "ratings")
 TASKS.also(
     "autoencoding", "autoencoder", "vae", "variational_autoencoder", "denoising", "denoising_autoencoder",
-    "compression", "reconstruction", "reconstruct",
+    "compression", "reconstruction", "reconstruct", "music_vae", "music_autoencoder",
 )  # fmt: skip
 TASKS.also("transcription", "speech", "asr", "speech_recognition", "speech_to_text", "transcribe", "ctc", "stt")
 TASKS.also(

@@ -127,12 +127,16 @@ class SeriesPlan(ABC):
         """
         if (spectrum := self.spectrum) is not None:
             return SoundRow(read_sound(record, self.columns[0], spectrum), spectrum, *self.wanted(record))
-        raw = raw_series(record, self.columns, self.missing)
+        raw = self.raw_of(record)
         if not len(raw):
             raise DataError(
                 f"{record.origin}: has no step; expected numbers. Fill them in, or set data.on_error: skip."
             )
         return SeriesRow(raw, *self.wanted(record), record.origin)
+
+    def raw_of(self, record: Record) -> Raw:
+        """(T, F) the numbers of a record. Raises DataError, with file, line, column and step, for what is none."""
+        return raw_series(record, self.columns, self.missing)
 
     @property
     def row_codec(self) -> Codec[Any]:

@@ -19,7 +19,7 @@ from recurra.data.sound import silence
 from recurra.data.store import ARRAY, Codec, Fields
 from recurra.tasks.bucketing import BucketSampler
 from recurra.tasks.series_plan import SeriesPlan
-from recurra.tasks.series_reader import Raw, SeriesReader, raw_series
+from recurra.tasks.series_reader import Raw, SeriesReader
 from recurra.tasks.series_sounds import SoundCodec, SoundExample, SoundRow, read_sound
 from recurra.tasks.series_streaming import StreamingPredictor
 
@@ -120,7 +120,7 @@ class SeriesTask(ABC):
         if (spectrum := self.plan.spectrum) is not None:
             sound = read_sound(record, self.plan.columns[0], spectrum, blank=True)
             return SoundExample(sound, spectrum, self.reader, None)
-        raw = raw_series(record, self.plan.columns, self.plan.missing)
+        raw = self.plan.raw_of(record)
         if not len(raw):  # of no steps nobody can tell how many numbers each has
             raw = np.zeros((0, self.reader.num_features), np.float32)
         return SeriesExample(self.reader.ready(raw, record.origin), None, record.origin, len(raw))

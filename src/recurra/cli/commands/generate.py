@@ -23,7 +23,7 @@ _WRITING = {"temperature": "--temperature", "top_k": "--top-k", "top_p": "--top-
             "stop": "--stop", "length": "--length", "num": "--num"}  # fmt: skip
 # What rows from codes have no use for, and texts have none for.
 _OF_TEXTS = {"prompt": "--prompt", "stop": "--stop", "top_k": "--top-k", "top_p": "--top-p",
-             "midi": "--midi", "suggest": "--suggest"}  # fmt: skip
+             "suggest": "--suggest"}  # fmt: skip
 _OF_ROWS = {"between": "--between", "input": "--input", "steps": "--steps", "path": "--path",
             "output": "--output"}  # fmt: skip
 
@@ -57,7 +57,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "--midi",
         metavar="FILE",
         type=Path,
-        help="write what is played as a MIDI file too: of task music, or a tune in ABC notation",
+        help="write what is played as a MIDI file too: chords of task music or of an autoencoder, or a tune in ABC "
+        "notation",
     )
     parser.add_argument(
         "--suggest",
@@ -157,6 +158,9 @@ def _rows(args: argparse.Namespace, run: OpenRun) -> int:
         path=args.path,
         device=args.device,
     )
+    if args.midi is not None:
+        # What a way between two pieces is can be heard in one go.
+        _write_midi(args.midi, run, " ".join(str(value) for row in found.rows for value in row.values()))
     tell_rows(args.output, found, as_json=args.json)
     return DONE
 
@@ -181,11 +185,17 @@ def _texts(args: argparse.Namespace, run: OpenRun) -> int:
             _stream(args.prompt, pieces, several=(args.num or 1) > 1)
         if args.midi is not None:
             text = args.prompt + "".join(piece.text for piece in kept)
-            content = api.midi(run, text)
-            with replacing(args.midi) as file:
-                file.write(content)
-            say(f"{args.midi}: written.")
+            _write_midi(args.midi, run, text)
     return DONE
+
+
+def _write_midi(path: Path, run: OpenRun, text: str) -> None:
+    from recurra import api
+
+    content = api.midi(run, text)
+    with replacing(path) as file:
+        file.write(content)
+    say(f"{path}: written.")
 
 
 def _refuse_midi(args: argparse.Namespace) -> None:

@@ -14,9 +14,9 @@ from recurra.cells import CELLS
 from recurra.engine import reverse_sequences
 from recurra.models import options as o
 from recurra.models.contract import Ends, Sizes
+from recurra.models.reconstructions.beginning import FirstStates, as_state
 from recurra.nn import Recurrent, SteadyLinear
 from recurra.nn.incremental import IncrementalRNN
-from recurra.nn.recurrent import State
 
 OwnCell = Annotated[str | None, Opt("the decoder's recurrent cell; null: the encoder's, or lstm", choices=CELLS)]
 OwnSize = Annotated[int | None, Opt("units of a layer; null: the encoder's, or 128", ge=1, le=o.WIDEST)]
@@ -63,10 +63,8 @@ class RecurrentReconstruction(nn.Module):
             cell=cell or like.cell or "lstm",
             backend=backend,
         )
-        together = self.recurrent.cell.together
-        names = zip(self.recurrent.cell.states, self.recurrent.state_sizes(), strict=True)
-        self.sizes = [(0 if name in together else size, size) for name, size in names]
-        self.begin = SteadyLinear(code_size, layers * sum(own for own, _ in self.sizes))
+        self.first = FirstStates(self.recurrent)
+        self.begin = self.first.made_for(code_size)
         self.output = SteadyLinear(self.recurrent.output_size, self.values * known["parameters"])
         self.dropout = nn.Dropout(output_dropout)
 
@@ -82,7 +80,7 @@ class RecurrentReconstruction(nn.Module):
 
     def alone(self, codes: Tensor, lengths: Tensor, mean: Mean) -> Tensor:
         """The same, each step behind what was said of the one before it. mean: values (N, D) of numbers (N, D P)"""
-        states = tuple(zip(*(each.unbind() for each in self._begun(codes)), strict=True))
+        states = tuple(zip(*(each.unbind() for each in self.first(self.begin, codes)), strict=True))
         before, found = codes.new_zeros(len(codes), self.values), []
         step = IncrementalRNN(self.recurrent)
         for _ in range(int(lengths.max()) if len(lengths) else 0):
@@ -94,17 +92,6 @@ class RecurrentReconstruction(nn.Module):
         return reverse_sequences(numbers, lengths) if self.reverse else numbers
 
     def _all(self, x: Tensor, codes: Tensor, lengths: Tensor) -> Tensor:
-        begun = self._begun(codes)
-        states: State = begun if len(begun) > 1 else begun[0]
-        outputs, _ = self.recurrent(x, states, lengths=lengths)
+        outputs, _ = self.recurrent(x, as_state(self.first(self.begin, codes)), lengths=lengths)
         numbers: Tensor = self.output(self.dropout(outputs))
         return reverse_sequences(numbers, lengths) if self.reverse else numbers
-
-    def _begun(self, codes: Tensor) -> tuple[Tensor, ...]:
-        """(layers, N, width) of each state."""
-        layers = self.recurrent.num_layers
-        made = torch.tanh(self.begin(codes)).view(len(codes), layers, -1).transpose(0, 1)
-        parts = torch.split(made, [own for own, _ in self.sizes], 2)
-        zeros = (codes.new_zeros(layers, len(codes), size) for _, size in self.sizes)
-        each = zip(parts, zeros, self.sizes, strict=True)
-        return tuple((part if own else zero).contiguous() for part, zero, (own, _) in each)

@@ -14,6 +14,7 @@ from recurra.base.contracts import Record
 from recurra.base.words import counted
 from recurra.data.fields import numbers_of
 from recurra.data.formats.images import SUFFIXES
+from recurra.tasks.autoencoding.notes import suggested_notes
 from recurra.tasks.columns import named
 from recurra.tasks.contract import Suggestion
 from recurra.tasks.series_columns import Answer, suggested
@@ -24,6 +25,8 @@ APART = ("label", "class", "species", "target", "y", "id")
 
 def autoencoding_suggested(rows: Sequence[Record], file: Path) -> Suggestion:
     """Options of the task for a file, from its first rows. Raises ConfigError or DataError if nothing fits."""
+    if (music := suggested_notes(rows, file)) is not None:
+        return music
     names = list(rows[0].fields)
     apart = tuple(name for word in APART if (name := named((word,), names)) is not None) if len(names) > 1 else ()
     apart = tuple(name for name in apart if name.lower() != "id" or not _repeats(rows, name))

@@ -11,18 +11,20 @@ from recurra.base.contracts import Record
 from recurra.base.errors import ConfigError, DataError, RunError
 from recurra.base.option import OneOf, Opt
 from recurra.config import Section
+from recurra.data.fields import Field
 from recurra.data.noise import NOISES
 from recurra.data.preparing import IN_MEMORY, Means
 from recurra.losses.likelihoods import LIKELIHOODS, MOST_CATEGORIES, Likelihood
 from recurra.models.options import WIDEST
 from recurra.tasks.autoencoding.code_map import label_of
 from recurra.tasks.autoencoding.columns import autoencoding_suggested
+from recurra.tasks.autoencoding.notes import refusal, roll_of
 from recurra.tasks.autoencoding.sizing import sized
 from recurra.tasks.autoencoding.statistics import Statistics
 from recurra.tasks.autoencoding.task import Autoencoding
 from recurra.tasks.contract import Needs, Suggestion
 from recurra.tasks.series_plan import AnyRow, SeriesPlan
-from recurra.tasks.series_reader import SeriesReader
+from recurra.tasks.series_reader import Raw, SeriesReader, raw_series
 from recurra.tasks.series_task import AnyExample
 from recurra.tasks.sizing import Choice, Options, Seen
 
@@ -57,6 +59,16 @@ class AutoencodingConfig(SeriesPlan):
         Literal["none", "threshold", "static"],
         Opt("scaled numbers become 0 or 1: from 0.5 on, or drawn once with them as probabilities, by binarize_seed"),
     ] = "none"
+    notes: Annotated[
+        tuple[int, ...] | None,
+        Opt(
+            "values are chords of music, of notes from a lowest to a highest MIDI number: a number for each note, 1 "
+            "where it sounds; null: they are numbers"
+        ),
+    ] = None
+    steps_per_quarter: Annotated[
+        int | None, Opt("steps of a quarter note, for MIDI files; null: 1; needs notes", ge=1, le=48)
+    ] = None
     binarize_seed: Annotated[int | None, Opt("of binarize: static; null: 0", ge=0)] = None
 
     def __post_init__(self) -> None:
@@ -78,8 +90,45 @@ class AutoencodingConfig(SeriesPlan):
             )
         if self.importance_samples and not self.variational:
             problems.append("importance_samples: have no effect without variational; leave them out.")
+        problems += self._note_problems()
         if problems:
             raise ConfigError(problems)
+
+    def _note_problems(self) -> list[str]:
+        """What does not go together with chords."""
+        if self.notes is None:
+            return ["steps_per_quarter: has no effect without notes; leave it out."] * bool(self.steps_per_quarter)
+        problems = [refusal(self.notes)] if refusal(self.notes) else []
+        if len(self.columns) > 1:
+            problems.append("values: with notes it is one column, of chords; expected its name alone.")
+        if self.scaling != "none":
+            problems.append(f"scaling: notes are 0 or 1 already; set none, not {self.scaling}.")
+        if self.missing != "refuse":
+            problems.append("missing: has no effect with notes, where nothing is missing; leave it out.")
+        if self.binarize != "none":
+            problems.append("binarize: has no effect with notes, which are 0 or 1 already; leave it out.")
+        return problems
+
+    @property
+    def inputs(self) -> tuple[Field, ...]:
+        """The columns of numbers, or the one of chords."""
+        return tuple(Field(name, "numbers" if self.notes is None else "text") for name in self.columns)
+
+    @property
+    def step_fields(self) -> tuple[str, ...]:
+        """The columns whose rows may be steps: not those of chords."""
+        return self.columns if self.notes is None else ()
+
+    @property
+    def least_features(self) -> int:
+        """Numbers of a step in the smallest data there is."""
+        return len(self.columns) if self.notes is None else self.notes[1] - self.notes[0] + 1
+
+    def raw_of(self, record: Record) -> Raw:
+        """(T, F) the numbers of a record, or its notes."""
+        if self.notes is not None:
+            return roll_of(record, self.columns[0], self.notes)
+        return raw_series(record, self.columns, self.missing)
 
     @classmethod
     def implies(cls, options: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -89,7 +138,7 @@ class AutoencodingConfig(SeriesPlan):
     @classmethod
     def called(cls, name: str) -> Mapping[str, Any]:
         """Options of the task that a name asks for."""
-        vae = name in ("vae", "variational_autoencoder")
+        vae = name in ("vae", "variational_autoencoder", "music_vae")
         return {"variational": True} if vae else {}
 
     @property

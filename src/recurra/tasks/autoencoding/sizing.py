@@ -12,6 +12,7 @@ from recurra.base.contracts import Record
 from recurra.data.fields import numbers_of
 from recurra.tasks.autoencoding.columns import are_pixels
 from recurra.tasks.autoencoding.fitting_likelihood import likelihood_choices
+from recurra.tasks.autoencoding.notes import roll_of
 from recurra.tasks.pictures import LEAST, channels_for, picture_shape
 from recurra.tasks.series_columns import number_of_series
 from recurra.tasks.sizing import Choice, Options, Seen, batch_rows, epochs, training
@@ -50,6 +51,8 @@ def _arrays(options: Options, seen: Seen) -> list[NDArray[np.float64]]:
     """(T, F) of some rows."""
     values = options["values"]
     names = [values] if isinstance(values, str) else list(values)
+    if (notes := options.get("notes")) is not None:
+        return [roll_of(row, names[0], notes).astype(np.float64) for row in seen.rows[:50]]
     return [np.concatenate([numbers_of(row.fields[n], row.origin, n) for n in names], 1) for row in seen.rows[:50]]
 
 

@@ -15,6 +15,7 @@ from recurra.data.draws import normals
 from recurra.metrics.reconstruction import FORMULAS
 from recurra.models.encoders import Pictures
 from recurra.report import HeatMap
+from recurra.tasks.autoencoding.detail import scale_table, scales_of
 
 if TYPE_CHECKING:
     from recurra.tasks.autoencoding.task import Autoencoding, Rebuilt
@@ -36,7 +37,8 @@ def reconstruction_tables(
     errors = np.array([one.squared / max(one.count, 1) for one in outputs])
     order = np.argsort(-errors, kind="stable")[:WORST]
     rows = tuple((f"{errors[n]:.4g}", str(examples[n].origin)) for n in order)
-    return formulas, units_table(outputs), Table("The worst rows", ("mean squared error", "place"), rows)
+    detail = scale_table(*scales_of(task, outputs, examples))
+    return formulas, units_table(outputs), *detail, Table("The worst rows", ("mean squared error", "place"), rows)
 
 
 def units_table(outputs: Sequence[Rebuilt]) -> Table:

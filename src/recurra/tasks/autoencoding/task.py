@@ -16,6 +16,7 @@ from recurra.base.contracts import Batch, Loss, Origin, Prediction, Record, Scor
 from recurra.base.errors import ConfigError, DataError
 from recurra.config import build
 from recurra.data.draws import drawn, key_of
+from recurra.data.midi import midi_of_chords
 from recurra.data.noise import NOISES
 from recurra.data.preparing import IN_MEMORY, Means
 from recurra.engine import sequence_mask
@@ -30,7 +31,9 @@ from recurra.tasks.autoencoding.baselines import compared
 from recurra.tasks.autoencoding.bounds import Bound, bound_scores
 from recurra.tasks.autoencoding.code_map import code_map
 from recurra.tasks.autoencoding.coder import RowCoder
+from recurra.tasks.autoencoding.detail import detail_score, scales_of
 from recurra.tasks.autoencoding.explain import explained
+from recurra.tasks.autoencoding.notes import chords_said, frame_accuracy
 from recurra.tasks.autoencoding.series import curves, series_compared, stacked
 from recurra.tasks.autoencoding.statistics import Statistics
 from recurra.tasks.autoencoding.tables import reconstruction_tables, side_by_side
@@ -39,6 +42,7 @@ from recurra.tasks.bucketing import BucketSampler
 from recurra.tasks.contract import WatchedSeries
 from recurra.tasks.drawn import DrawnSampler
 from recurra.tasks.explanation import ExplanationTarget
+from recurra.tasks.music.chords import chords_of, note_name
 from recurra.tasks.series_reader import SeriesReader
 from recurra.tasks.series_task import NOTE, AnyExample, Readable, SeriesExample, SeriesTask, in_one
 
@@ -302,6 +306,10 @@ class Autoencoding(SeriesTask):
         sums = np.array([[one.squared, one.spread, one.count, one.nats] for one in outputs]).sum(0)
         low, high = self.statistics.ends
         found = reconstruction_scores(sums[0], sums[1], int(sums[2]), high - low, split)
+        if self.plan.notes is not None and examples:
+            share = frame_accuracy(self.rows(examples), [one.values for one in outputs])
+            found = (*found, Score("frame_accuracy", share, "0..1", "higher", split))
+        found = (*found, *detail_score(scales_of(self, outputs, examples)[0], split))
         if not self.likelihood.is_density:
             return found
         nats = sums[3] / len(outputs)
@@ -385,8 +393,30 @@ class Autoencoding(SeriesTask):
     def shaped(self, numbers: NDArray[np.float64]) -> dict[str, Any]:
         """Numbers of a record (steps, features) by column, as it has them."""
         columns = self.plan.columns
+        if self.plan.notes is not None:
+            return {columns[0]: chords_said(numbers, self.plan.notes[0])}
         each = [numbers] if len(columns) == 1 else list(numbers.T[:, :, None])
         return {name: _plain(one) for name, one in zip(columns, each, strict=True)}
+
+    @property
+    def trial_fields(self) -> Mapping[str, Any]:
+        """Two steps, or as many as one vector needs: of the lowest note, or of zeros."""
+        if self.plan.notes is None:
+            return super().trial_fields
+        return {self.plan.columns[0]: [[self.plan.notes[0]]] * (self.reader.steps or 2)}
+
+    def feature_names(self) -> tuple[str, ...]:
+        """What the numbers of a step are called; notes have names."""
+        if self.plan.notes is None or self.reader.steps is not None:
+            return super().feature_names()
+        return tuple(map(note_name, range(self.plan.notes[0], self.plan.notes[1] + 1)))
+
+    def midi(self, text: str) -> bytes:
+        """A MIDI file of chords as text. Raises ConfigError for a run of numbers, DataError for other text."""
+        if self.plan.notes is None:
+            raise ConfigError("midi: rows of this run are numbers, and no chords (task.notes).")
+        chords = chords_of(Record({"chords": text}, Origin("text")), "chords")
+        return midi_of_chords(chords, steps_per_quarter=self.plan.steps_per_quarter or 1)
 
     def coder(self, model: torch.nn.Module, device: torch.device) -> RowCoder:
         """What turns rows into codes and back."""

@@ -25,15 +25,21 @@ NAMES = ("series", "id", "unique_id")
 
 def steps_of_window(task: Autoencoding) -> int:
     """As many as rows of training had. Raises ConfigError for rows that are no series."""
+    _refuse_unwatched(task)
     steps = task.reader.steps or task.statistics.steps
     if steps == 1:
         raise ConfigError(
             "detect: rows of this run have one step each, and are no windows of a series; train on several, with "
             "data.layout: {name: windows, length: STEPS}."
         )
+    return steps
+
+
+def _refuse_unwatched(task: Autoencoding) -> None:
+    if task.plan.notes is not None:
+        raise ConfigError("detect: scores series of numbers, and this run reads chords (task.notes).")
     if task.plan.binarize != "none":
         raise ConfigError("detect: scores numbers, and this run makes them 0 or 1 (task.binarize); train without it.")
-    return steps
 
 
 def watched_series(task: Autoencoding, record: Record, label: str | None) -> WatchedSeries:
@@ -41,6 +47,7 @@ def watched_series(task: Autoencoding, record: Record, label: str | None) -> Wat
 
     Raises DataError for what is no number, and for another number of columns than in training.
     """
+    _refuse_unwatched(task)
     raw = raw_series(record, task.plan.columns, task.plan.missing)
     if raw.shape[1] != task.reader.num_features:
         task.reader.ready(raw, record.origin)  # says what is wrong
