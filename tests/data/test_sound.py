@@ -15,7 +15,7 @@ from recurra.base.errors import DataError
 from recurra.data.fields import AUDIO
 from recurra.data.fields.audio import LONGEST, MOST_BYTES
 from recurra.data.incoming import IncomingSamples
-from recurra.data.sound import Sound, check_sound, num_samples, samples_of, silence, sound_of
+from recurra.data.sound import Sound, check_sound, num_samples, samples_in_blocks, samples_of, silence, sound_of
 from recurra.data.spectra import Kaldi
 from sound_room import put, tone
 
@@ -130,6 +130,17 @@ def test_channels_are_mixed_by_the_choice_of_the_run(tmp_path: Path) -> None:
         read(path)
     np.testing.assert_allclose(read(path, Kaldi(rate=8_000, channels="mean")), both.mean(1), atol=1e-7)
     np.testing.assert_allclose(read(path, Kaldi(rate=8_000, channels="first")), both[:, 0], atol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg", "a.mp3"])
+@pytest.mark.parametrize("seconds", [0.1, 1.0])
+def test_a_sound_read_in_blocks_is_the_whole(tmp_path: Path, name: str, seconds: float) -> None:
+    plan, rate = Kaldi(rate=16_000), 16_000
+    clear = 0.3 * np.sin(2 * np.pi * 440 * np.arange(40_000) / rate)
+    sound = sound_of(put(tmp_path / name, clear, rate=rate), HERE, "clip")
+    blocks = list(samples_in_blocks(sound, plan, seconds))
+    assert {len(block) for block in blocks[:-1]} == {round(rate * seconds)}
+    np.testing.assert_allclose(np.concatenate(blocks), samples_of(sound, plan), atol=1e-6)
 
 
 def test_another_rate_is_refused_and_resampled_on_request_alone(tmp_path: Path) -> None:

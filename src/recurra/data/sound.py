@@ -143,11 +143,18 @@ def samples_in_blocks(sound: Sound, spectrum: Spectrum, seconds: float) -> Itera
         raise DataError(f"{sound.name}: has {sound.rate:,} samples a second, expected {spectrum.rate:,}. Convert it.")
     read = 0
     with _decoder(sound.source, sound.name) as file:
-        for block in file.blocks(max(1, round(seconds * sound.rate)), dtype="float32", always_2d=True):
+        file.seekable = (
+            _never  # or soundfile goes back to where it is after each block, and an MP3 is noise from then on
+        )
+        while len(block := file.read(max(1, round(seconds * sound.rate)), dtype="float32", always_2d=True)):
             yield _mono(block, sound, spectrum, read)
             read += len(block)
     if read != sound.samples:
         raise DataError(f"{sound.name}: has {read:,} samples, and its header says {sound.samples:,}. Copy it again.")
+
+
+def _never() -> bool:
+    return False
 
 
 def _mono(read: NDArray[np.float32], sound: Sound, spectrum: Spectrum, before: int = 0) -> Samples:
