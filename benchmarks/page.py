@@ -2,8 +2,10 @@
 
     python benchmarks/page.py RUN [RUN ...] [--out runs/page] [--chromium /usr/bin/chromium]
 
-Each run is asked on a wide screen and on a phone, in light and in dark, with the keyboard alone. The exit code is 1 if
-the page asks another host for anything, writes an error to the console, is wider than the screen, or does not answer.
+Each run is asked on a wide screen and on a phone, in light and in dark, with the keyboard alone. A run that hears is
+spoken to: --sound FILE.wav is what Chromium's fake microphone gives, and what is then given as a file. The exit code
+is 1 if the page asks another host for anything, writes an error to the console, is wider than the screen, or does not
+answer.
 Needs Chromium and the package playwright (`make page` installs it; it downloads no browser).
 """
 
@@ -15,6 +17,8 @@ import math
 import os
 import subprocess
 import sys
+import time
+import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -68,11 +72,13 @@ def main() -> int:
     options.add_argument("--out", type=Path, default=Path("runs/page"))
     options.add_argument("--chromium", default="/usr/bin/chromium")
     options.add_argument("--text", help="type this instead of the text for the task")
+    options.add_argument("--sound", type=Path, help="a WAV file that is said to runs that hear")
     args = options.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     found = Found([])
     with serving(args.runs) as url, sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=args.chromium, args=["--no-sandbox"])
+        words = ["--no-sandbox", *(microphone(args.sound) if args.sound else [])]
+        browser = driver.chromium.launch(executable_path=args.chromium, args=words)
         for model in models(browser, url):
             for screen, (width, height) in SCREENS.items():
                 for scheme in ("light", "dark"):
@@ -81,7 +87,11 @@ def main() -> int:
                     )
                     page = context.new_page()
                     found.watch(page, url)
-                    warm_up(page, url, model, args.text, found, f"{model['name']} on {screen}")
+                    where = f"{model['name']} on {screen}"
+                    if model["rate"] and args.sound:
+                        speak(page, url, model, args.sound, found, where)
+                    else:
+                        warm_up(page, url, model, args.text, found, where)
                     path = args.out / f"{model['task']}-{model['name']}-{screen}-{scheme}.png"
                     page.screenshot(path=path, full_page=True)
                     print(path)
@@ -101,7 +111,7 @@ def warm_up(page: Page, url: str, model: dict[str, Any], text: str | None, found
     """Open the page, type a text, and wait for the answer, with the keyboard alone."""
     usual, answer = TEXTS[model["task"]]
     page.goto(f"{url}/#{model['name']}")
-    page.wait_for_function("document.activeElement.id === 'text'", timeout=SECONDS)
+    page.wait_for_selector("#text:focus", timeout=SECONDS)
     page.keyboard.type(text or usual)
     if model["task"] != "language_model":
         page.keyboard.press("Enter")
@@ -110,6 +120,42 @@ def warm_up(page: Page, url: str, model: dict[str, Any], text: str | None, found
     if model["task"] == "language_model":
         page.keyboard.press("Enter")
         page.wait_for_selector(".written[data-done]", timeout=SECONDS)
+    look(page, found, where)
+
+
+def microphone(sound: Path) -> list[str]:
+    """What makes Chromium take a file for what is said, once and not in circles."""
+    return [
+        "--use-fake-ui-for-media-stream",
+        "--use-fake-device-for-media-stream",
+        f"--use-file-for-fake-audio-capture={sound.resolve()}%noloop",
+    ]
+
+
+def speak(page: Page, url: str, model: dict[str, Any], sound: Path, found: Found, where: str) -> None:
+    """Record with the keyboard until the file has been said, then give the file itself; both must say something."""
+    page.context.grant_permissions(["microphone"])
+    page.goto(f"{url}/#{model['name']}")
+    page.wait_for_selector("#controls button:focus:text-is('Record')", timeout=SECONDS)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#controls button:focus:text-is('Stop')", timeout=SECONDS)
+    begun, came = time.monotonic(), ""
+    with wave.open(str(sound)) as file:
+        seconds = file.getnframes() / file.getframerate()
+    while time.monotonic() < begun + seconds + 0.5:
+        page.wait_for_timeout(100)
+        came = came or page.inner_text("#result .changing") or page.inner_text("#result .stretches")
+    if not model["hears"] and not came:
+        found.problems.append(f"{where}: nothing was shown while it was spoken to")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#result[data-heard]", timeout=SECONDS)
+    recorded = page.inner_text("#result .stretches")
+    page.set_input_files("#controls input[type=file]", str(sound))
+    page.wait_for_selector("#result[data-heard] .stretches li", timeout=SECONDS)
+    given = page.inner_text("#result .stretches")
+    print(f"{where}: recorded {' '.join(recorded.split())!r}; the file: {' '.join(given.split())!r}")
+    if not recorded.strip() or not given.strip():
+        found.problems.append(f"{where}: said nothing of {sound}")
     look(page, found, where)
 
 

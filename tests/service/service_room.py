@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from functools import cached_property
 from pathlib import Path
@@ -22,15 +22,23 @@ Client = httpx2.AsyncClient
 class Asked:
     """A service, what it logs, and a client of it."""
 
-    def __init__(self, runs: dict[str, LoadedModel], limits: Limits, key: str | None, root_path: str = "") -> None:
+    def __init__(
+        self,
+        runs: dict[str, LoadedModel],
+        limits: Limits,
+        key: str | None,
+        root_path: str = "",
+        origins: Sequence[str] = (),
+    ) -> None:
         self.written = io.StringIO()
         self.service = Service(runs, limits, Log(self.written))
         self.key = key
         self.root_path = root_path
+        self.origins = origins
 
     @cached_property
     def app(self) -> ASGIApp:
-        return create_app(self.service, key=self.key, root_path=self.root_path)
+        return create_app(self.service, key=self.key, root_path=self.root_path, origins=self.origins)
 
     @property
     def log(self) -> list[dict[str, Any]]:

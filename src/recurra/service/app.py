@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from typing import Annotated, Any
@@ -22,6 +22,8 @@ from recurra.service.batching import Batcher
 from recurra.service.coding import add_coding, uses_of
 from recurra.service.deadline import DeadlineExceededError
 from recurra.service.errors import Json, RefusedError, answered, failed, late, refusal_of
+from recurra.service.hearing import PATH as HEAR
+from recurra.service.hearing import Listening, add_hearing, hears
 from recurra.service.limits import Limits
 from recurra.service.log import Log
 from recurra.service.metrics import Metrics
@@ -66,12 +68,14 @@ class Service:
         self.worker = Worker()
         self.batcher = Batcher(self.worker, limits, self.metrics.batch)
         self.sessions = Sessions(limits)
+        self.listening = Listening(limits)
         self.stream = Stream(self.worker, limits)
         self.suggesters = Suggesters(limits)
         self.neighbours = Neighbours()
         self.reloads = Reloads(self.runs, self.worker, self._let_go, log, self.metrics)
         self.metrics.watch("recurra_requests_waiting", "Requests that wait for a model.", lambda: self.batcher.waiting)
         self.metrics.watch("recurra_sessions", "Sessions that are kept.", lambda: len(self.sessions))
+        self.metrics.watch("recurra_sounds", "Sounds that are heard piece by piece.", lambda: len(self.listening))
 
     @asynccontextmanager
     async def alive(self) -> AsyncIterator[None]:
@@ -112,6 +116,7 @@ class Service:
             "/inpaint": lambda one: "inpaint" in uses_of(one),
             "/compress": lambda one: "compress" in uses_of(one),
             "/decompress": lambda one: False,
+            HEAR: lambda one: False,  # its body is no JSON
             "/detect": lambda one: "detect" in uses_of(one),
             "/sessions": lambda one: not _why_not(one),
             "/sessions/{session}": lambda one: not _why_not(one),
@@ -153,6 +158,8 @@ class Service:
             uses=uses_of(served),
             options=_options(served.run.task),
             sessions=_why_not(served),
+            rate=hears(served)[0],
+            hears=hears(served)[1],
             report=root.link("models", served.name, "report") if served.report.is_file() else None,
             examples=list(served.examples),
             version=served.version,
@@ -162,12 +169,18 @@ class Service:
 
 
 def create_app(
-    service: Service, *, key: str | None = None, started: Callable[[], None] = lambda: None, root_path: str = ""
+    service: Service,
+    *,
+    key: str | None = None,
+    started: Callable[[], None] = lambda: None,
+    root_path: str = "",
+    origins: Sequence[str] = (),
 ) -> Guard:
     """The service as an ASGI application.
 
     key: what clients must send; None asks for none        started: called when it begins to answer
     root_path: under which a proxy shows it, such as /models/first; the proxy may strip it from requests or keep it
+    origins: of pages that may open a WebSocket, beside those of the service itself
     Raises ConfigError for a root path that is none, or that is a route of the service.
     """
 
@@ -192,6 +205,7 @@ def create_app(
     _add_words(app, service)
     add_coding(app, service, {**_REFUSALS, **_CANNOT}, lambda: _given_up(service.limits))
     _add_sessions(app, service)
+    add_hearing(app, service, {**_REFUSALS, **_CANNOT})
     _add_models(app, service, root)
     _add_reload(app, service, may=key is not None)
     _add_health(app, service)
@@ -199,7 +213,9 @@ def create_app(
     add_docs(app, root, service.example)
     _add_refusals(app)
     root.refuse_ambiguous()
-    return Guard(app, limits=service.limits, log=service.log, metrics=service.metrics, key=key, root=root)
+    return Guard(
+        app, limits=service.limits, log=service.log, metrics=service.metrics, key=key, root=root, origins=origins
+    )
 
 
 def _add_answers(app: FastAPI, service: Service) -> None:

@@ -29,16 +29,22 @@ class HeaderTimeout(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._inner.data_received(data)
+        if self._inner.transport.get_protocol() is not self:  # a WebSocket from now on
+            self._stop()
+            return
         asks = self._inner.cycle is not None and not self._inner.cycle.response_complete
-        if asks and self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if asks:
+            self._stop()
         elif not asks and self._timer is None:
             self._timer = self._loop.call_later(self._seconds, self._inner.transport.close)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def _stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop()
         self._inner.connection_lost(exc)
 
     def eof_received(self) -> None:

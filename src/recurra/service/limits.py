@@ -32,6 +32,8 @@ class Limits:
     body_seconds:   until the body has arrived; then 408
     header_seconds: until the head of a request has arrived; then the connection is closed
     sessions:       kept at once; session_seconds: without a word, after which one is forgotten
+    sounds:         heard at once, piece by piece      sound_seconds: of each, at most
+    sound_idle:     seconds without a piece, after which one is given up
     drain_seconds:  after SIGTERM, for what has begun
     """
 
@@ -44,4 +46,7 @@ class Limits:
     header_seconds: float = 10.0
     sessions: int = 1000
     session_seconds: float = 600.0
+    sounds: int = 16
+    sound_seconds: float = 4 * 3600.0
+    sound_idle: float = 30.0
     drain_seconds: float = 8.0

@@ -8,15 +8,19 @@ import itertools
 import re
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from recurra.service.bodies import refuse_unreadable
 from recurra.service.errors import RefusedError, answered, busy, failed
+from recurra.service.hearing import PATH as HEAR
+from recurra.service.hearing import refuse_socket
 from recurra.service.limits import Limits
 from recurra.service.log import Log
 from recurra.service.metrics import Metrics
@@ -25,7 +29,8 @@ from recurra.service.root import Root
 # What a client may call its request; anything else gets an id of ours.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # These need no key: the page (which asks for it), and what tells an operator whether the service lives.
-OPEN = frozenset(("/", "/page.css", "/page.js", "/docs", "/docs.js", "/icon.svg", "/health", "/ready", "/openapi.json"))
+PAGE = ("/", "/page.css", "/page.js", "/recorder.js", "/docs", "/docs.js", "/icon.svg")
+OPEN = frozenset((*PAGE, "/health", "/ready", "/openapi.json"))
 COOKIE = "recurra_key"
 # After the time limit of a request, for an answer to be written; then it is cut.
 GRACE_SECONDS = 5.0
@@ -45,11 +50,20 @@ POLICY = (
 class Guard:
     """The outermost application. key: what clients must send as `Authorization: Bearer KEY`; None asks for none.
 
+    origins: of pages that may open a WebSocket, beside the service's own
     HEAD is answered as GET is, without the body, for every route.
     """
 
     def __init__(
-        self, app: ASGIApp, *, limits: Limits, log: Log, metrics: Metrics, key: str | None, root: Root
+        self,
+        app: ASGIApp,
+        *,
+        limits: Limits,
+        log: Log,
+        metrics: Metrics,
+        key: str | None,
+        root: Root,
+        origins: Sequence[str] = (),
     ) -> None:
         self._app = app
         self._root = root
@@ -57,11 +71,15 @@ class Guard:
         self._log = log
         self._metrics = metrics
         self._key = key
+        self._origins = tuple(one.lower().rstrip("/") for one in origins)
         self._running = 0
         self._begun, self._numbers = secrets.token_hex(4), itertools.count(1)
         metrics.watch("recurra_requests_running", "Requests in progress.", lambda: self._running)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self._socket(scope, receive, send)
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -90,6 +108,9 @@ class Guard:
             if self._running > self._limits.requests and request.path not in OPEN:
                 raise busy(f"{self._limits.requests} requests are answered at this moment; come again later.")
             self._refuse_stranger(scope["method"], request.path, headers)
+            if (scope["method"], request.path) == ("POST", HEAR):  # its body is answered while it comes
+                await self._app(scope, receive, request.send)
+                return
             body = await _body(headers, receive, self._limits)
             async with asyncio.timeout(self._limits.seconds + GRACE_SECONDS):
                 await self._app(scope, _replayed(body, headers, receive), request.send)
@@ -103,6 +124,34 @@ class Guard:
             self._log.error("failed", error, id=request.id)
             if not request.is_whole:  # else the application has answered that it failed, before it said why
                 await request.refuse(scope, receive, failed(request.id))
+
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A WebSocket: with a key as a request has one, and of no other page than those that may."""
+        headers, inner = Headers(scope=scope), dict(scope)
+        request = _Request(self._new_id(), "GET", self._root.enter(inner), send)
+        inner.setdefault("state", {})["request_id"] = request.id
+        self._running += 1
+        try:
+            if self._running > self._limits.requests:
+                raise busy(f"{self._limits.requests} requests are answered at this moment; come again later.")
+            self._refuse_stranger("GET", request.path, headers)
+            self._refuse_other_pages(headers)
+            await self._app(inner, receive, request.send)
+        except RefusedError as error:
+            await refuse_socket(WebSocket(inner, receive, request.send), error, request.id)
+        finally:
+            self._running -= 1
+            self._note(inner, request)
+
+    def _refuse_other_pages(self, headers: Headers) -> None:
+        """A browser says whose page asks; what keeps pages from the answers of others does not hold for WebSockets."""
+        origin = headers.get("origin")
+        if origin is None or origin.lower() in self._origins:
+            return
+        if urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
+            raise RefusedError(
+                403, f"Origin: {origin[:100]} is another page than the service's own; see --allow-origin."
+            )
 
     def _refuse_stranger(self, method: str, path: str, headers: Headers) -> None:
         if self._key is None or path in OPEN:
@@ -148,7 +197,9 @@ class _Request:
         self._send = send
 
     async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
+        if message["type"] == "websocket.accept":
+            self.status = 101
+        elif message["type"] in ("http.response.start", "websocket.http.response.start"):
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
             for name, value in self._headers().items():

@@ -251,6 +251,10 @@ class Described(BaseModel):
     ]
     options: Annotated[list[str], Field(description="options of /predict that it has")]
     sessions: Annotated[list[str], Field(description="why it cannot be fed piece by piece; empty where it can")]
+    rate: Annotated[int | None, Field(description="samples a second of the sounds that it takes; null for none")]
+    hears: Annotated[
+        list[str], Field(description="why it cannot hear a sound while it comes (/hear); empty where it can")
+    ]
     report: Annotated[str | None, Field(description="where its report is")]
     examples: Annotated[list[str], Field(description="texts of its dev or test data, to try it with")]
     version: Version

@@ -7,8 +7,10 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
+from functools import partial
+from importlib.util import find_spec
 from typing import Literal
 
 import uvicorn
@@ -52,7 +54,13 @@ def url_of(bound: socket.socket) -> str:
 
 
 def serve(
-    service: Service, bound: socket.socket, *, key: str | None, started: Callable[[], None], root_path: str = ""
+    service: Service,
+    bound: socket.socket,
+    *,
+    key: str | None,
+    started: Callable[[], None],
+    root_path: str = "",
+    origins: Sequence[str] = (),
 ) -> None:
     """Answer until SIGTERM or Ctrl-C, which are raised again after what has begun has ended; read runs again on SIGHUP.
 
@@ -60,7 +68,8 @@ def serve(
     """
     _log_as_json(service)
     try:
-        one = server(service, key=key, started=lambda: _begin(service, started), root_path=root_path)
+        begin = partial(_begin, service, started)
+        one = server(service, key=key, started=begin, root_path=root_path, origins=origins)
         one.run(sockets=[bound])
     finally:
         if not service.stop(1.0):
@@ -76,16 +85,20 @@ def server(
     key: str | None = None,
     started: Callable[[], None] = lambda: None,
     root_path: str = "",
+    origins: Sequence[str] = (),
     loop: Loop = "auto",
 ) -> uvicorn.Server:
     """What speaks HTTP for the service. loop: `auto` takes uvloop where it is installed, as uvicorn does"""
     limits = service.limits
     config = uvicorn.Config(
-        create_app(service, key=key, started=started, root_path=root_path),
+        create_app(service, key=key, started=started, root_path=root_path, origins=origins),
         # h11 even where httptools is installed: HEAD_BYTES is a limit of h11 alone.
         http=with_header_timeout(limits.header_seconds),
         loop=loop,
-        ws="none",
+        # Without the package an upgrade is a request like others, and refused by the package's name.
+        ws="websockets-sansio" if find_spec("websockets") else "none",
+        ws_max_size=limits.body_bytes,
+        ws_per_message_deflate=False,  # sound does not shrink, and a small message could become a large one
         lifespan="on",
         log_config=None,
         access_log=False,

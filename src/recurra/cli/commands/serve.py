@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from recurra.base.importing import uncollected
 from recurra.cli.arguments import Command, add_cells, add_device, add_weights
@@ -36,6 +37,21 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--key-file", metavar="FILE", type=Path, help=f"a file with the key that clients must send; or ${ENVIRONMENT}"
+    )
+    parser.add_argument(
+        "--allow-origin",
+        metavar="URL",
+        action="append",
+        type=_origin,
+        default=[],
+        help="a page, such as https://example.org, that may open a WebSocket beside the service's own; repeatable",
+    )
+    parser.add_argument(
+        "--max-sounds",
+        metavar="N",
+        type=_whole(1, 10_000),
+        default=16,
+        help="sounds that are heard piece by piece at once; more are answered with 503 (default: 16)",
     )
     parser.add_argument(
         "--max-delay",
@@ -79,7 +95,11 @@ def _run(args: argparse.Namespace) -> int:
         from recurra import service
 
     limits = service.Limits(
-        body_bytes=args.max_body, seconds=args.timeout, delay=args.max_delay / 1000, waiting=args.max_waiting
+        body_bytes=args.max_body,
+        seconds=args.timeout,
+        delay=args.max_delay / 1000,
+        waiting=args.max_waiting,
+        sounds=args.max_sounds,
     )
     runs = service.open_runs(args.runs, device=args.device, cells=args.cells, weights=args.weights)
     bound = service.listening(args.host, args.port)
@@ -91,6 +111,7 @@ def _run(args: argparse.Namespace) -> int:
         bound,
         key=key,
         root_path=args.root_path,
+        origins=args.allow_origin,
         started=lambda: _tell(f"{', '.join(runs)}: {url} (Ctrl-C stops)"),
     )
     return DONE
@@ -127,6 +148,13 @@ def _whole(first: int, last: int) -> Callable[[str], int]:
         return int(text)
 
     return read
+
+
+def _origin(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path not in ("", "/") or parts.query:
+        raise argparse.ArgumentTypeError(f"expected the origin of a page, such as https://example.org, got '{text}'")
+    return text
 
 
 def _number(first: float, last: float) -> Callable[[str], float]:

@@ -733,8 +733,9 @@ function choose(name) {
   show();
   note([]);
   complain(null);
-  view = (views.get(model.similar ? "words" : model.answer) || plainView)(model);
+  view = (views.get(model.similar ? "words" : model.rate ? "hearing" : model.answer) || plainView)(model);
   $("prompt").textContent = view.prompt;
+  $("text").hidden = Boolean(view.silent);
   $("controls").replaceChildren(...view.controls);
   $("report").hidden = !model.report;
   if (model.report) $("report").href = `${ROOT}/models/${encodeURIComponent(model.name)}/report`;
@@ -743,6 +744,7 @@ function choose(name) {
   document.title = `${model.name} · recurra`;
   history.replaceState(null, "", `#${encodeURIComponent(model.name)}`);
   examples(model);
+  if (view.silent) return view.controls[0].focus();
   $("text").focus();
   if (!text() || text() === example) offer(model.examples[0] || "");
   if (text()) view.typed();
@@ -781,8 +783,8 @@ $("key-form").addEventListener("submit", (event) => {
   event.preventDefault();
   key = $("key").value.trim();
   sessionStorage.setItem(COOKIE, key);
-  // For the report, which the browser opens by itself.
-  document.cookie = `${COOKIE}=${key}; SameSite=Strict; Path=${ROOT}/models`;
+  // For reports, which the browser opens by itself, and WebSockets, which have no headers of ours.
+  for (const path of ["models", "hear"]) document.cookie = `${COOKIE}=${key}; SameSite=Strict; Path=${ROOT}/${path}`;
   complain(null);
   start();
 });

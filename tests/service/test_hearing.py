@@ -1,0 +1,170 @@
+"""Sound that is heard while it comes: the same events by WebSocket and by request, and all bounds of both."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from recurra.api.hearing import Hearing
+from recurra.data.incoming import pcm_of
+from recurra.data.sound import wav
+from recurra.service import Limits
+from service.hearing_room import RATE, Socket, hearing_run, said_samples
+from service.service_room import Asked, Client, events
+
+RAW = said_samples()
+KIND = {"content-type": "application/octet-stream"}
+
+
+@pytest.fixture(scope="module")
+def runs() -> Any:
+    return {"speech": hearing_run(), "both": hearing_run("both", causal=False)}
+
+
+@pytest.fixture
+def asked(runs: Any) -> Iterator[Asked]:
+    one = Asked(runs, Limits(sound_idle=0.3, sounds=2), None)
+    yield one
+    assert one.service.stop(10)
+
+
+def expected(runs: Any) -> list[dict[str, Any]]:
+    """The stretches by the Python interface, of all samples at once."""
+    hearing = Hearing(runs["speech"].run, device="cpu")
+    found = [*hearing.feed(pcm_of(RAW)).final, *hearing.end().final]
+    return json.loads(json.dumps(found))
+
+
+def on_socket(asked: Asked, socket: Socket, query: str = f"model=speech&rate={RATE}", **headers: str) -> Socket:
+    async def whole() -> Socket:
+        async with asked.service.alive():
+            return await socket.talk(asked.app, query, headers)
+
+    return asyncio.run(whole())
+
+
+def finals(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{k: v for k, v in one.items() if k != "event"} for one in found if one["event"] == "final"]
+
+
+@pytest.mark.parametrize("size", [1001, 3200, 10**6])
+def test_a_socket_says_what_python_says_whatever_the_messages(asked: Asked, runs: Any, size: int) -> None:
+    pieces = [RAW[at : at + size] for at in range(0, len(RAW), size)]
+    found = on_socket(asked, Socket(*pieces, "end"))
+    assert (found.status, found.code) == (101, 1000)
+    assert found.events[0] == {
+        "event": "begun", "model": "speech", "version": "v1", "rate": RATE, "seconds": 4 * 3600.0,
+    }  # fmt: skip
+    assert finals(found.events) == expected(runs)
+    assert expected(runs)[0]["words"]
+    assert found.events[-1]["event"] == "done"
+    assert found.events[-1]["seconds"] == pytest.approx(2.0)
+    if size < len(RAW):
+        assert [one["text"] for one in found.events if one["event"] == "partial"]
+
+
+def test_a_wav_file_says_its_rate_itself(asked: Asked, runs: Any) -> None:
+    sound = wav(np.frombuffer(RAW, "<i2") / 32767, RATE)
+    found = on_socket(asked, Socket(sound[:30], sound[30:7001], sound[7001:], "end"), "model=speech")
+    assert finals(found.events) == expected(runs)
+
+
+def test_a_request_is_answered_with_the_same_events_while_its_body_comes(asked: Asked, runs: Any) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        for at in range(0, len(RAW), 5000):
+            yield RAW[at : at + 5000]
+
+    async def talk(client: Client) -> Any:
+        return await client.post(f"/hear?model=speech&rate={RATE}", content=body(), headers=KIND)
+
+    answer = asked.run(talk)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    told = [{"event": name, **data} for name, data in events(answer.text)]
+    assert finals(told) == expected(runs)
+    assert [told[0]["event"], told[-1]["event"]] == ["begun", "done"]
+
+
+def refused_sound(asked: Asked, content: bytes, query: str = "", kind: str = KIND["content-type"]) -> tuple[int, str]:
+    answer = asked.post(f"/hear?model=speech{query}", content=content, headers={"content-type": kind})
+    if answer.status_code != 200:
+        return answer.status_code, answer.json()["error"]
+    name, data = list(events(answer.text))[-1]
+    assert name == "error"
+    return 200, data["error"]
+
+
+def test_what_cannot_be_heard_is_refused_in_a_sentence(asked: Asked) -> None:
+    assert refused_sound(asked, RAW) == (200, f"sound: is no WAV file, so its rate must be named; this run hears "
+                                         f"{RATE:,} Hz.")  # fmt: skip
+    assert (
+        refused_sound(asked, RAW, "&rate=48000")[1] == "sound: has 48,000 Hz, and this run hears 8,000 Hz. Convert it."
+    )
+    assert "of 16,000 Hz, 1 channel" in refused_sound(asked, wav(np.zeros(99), 16_000))[1]
+    assert "middle of a sample" in refused_sound(asked, RAW[:-1], f"&rate={RATE}")[1]
+    assert refused_sound(asked, RAW, "&rate=7")[0] == 422
+    assert refused_sound(asked, RAW, kind="text/plain")[0] == 415
+    answer = asked.post("/hear?model=both", content=RAW, headers=KIND)
+    assert answer.status_code == 409
+    assert "train with bidirectional: false" in answer.json()["error"]
+    assert asked.get("/hear").status_code == 426
+    missing = asked.get("/hear", headers={"upgrade": "websocket"})
+    assert (missing.status_code, "pip install" in missing.json()["error"]) == (501, True)
+
+
+def test_a_socket_is_refused_before_it_opens_with_a_status_and_after_with_an_event(asked: Asked) -> None:
+    for query, status in (("model=both", 409), ("model=none", 404), ("", 422), ("model=speech&rate=fast", 422)):
+        found = on_socket(asked, Socket(), query)
+        assert (found.status, json.loads(found.body)["error"] != "") == (status, True)
+    found = on_socket(asked, Socket("stop"))
+    assert (found.code, found.events[-1]["status"]) == (1008, 422)
+    assert "or the text 'end'" in found.events[-1]["error"]
+    found = on_socket(asked, Socket(RAW))  # and then nothing
+    assert (found.code, found.events[-1]["status"]) == (1008, 408)
+    assert found.events[-1]["error"] == "sound: nothing came for 0.3 s; begin another."
+    assert on_socket(asked, Socket(RAW, gone=True)).events[-1]["event"] != "done"
+    assert len(asked.service.listening) == 0
+
+
+def test_pages_of_other_hosts_open_no_socket_unless_they_may(runs: Any) -> None:
+    asked = Asked(runs, Limits(), None)
+    for origin, status in (("http://here", 101), ("https://evil.example", 403), ("null", 403)):
+        assert on_socket(asked, Socket(RAW, "end"), origin=origin).status == status
+    assert asked.service.stop(10)
+    wider = Asked(runs, Limits(), None, origins=["https://may.example/"])
+    assert on_socket(wider, Socket(RAW, "end"), origin="https://may.example").status == 101
+    assert wider.service.stop(10)
+
+
+def test_a_socket_needs_the_key_as_a_header_or_as_the_cookie_of_the_page(runs: Any) -> None:
+    asked = Asked(runs, Limits(), "x" * 20)
+    assert on_socket(asked, Socket()).status == 401
+    assert on_socket(asked, Socket(RAW, "end"), authorization="Bearer " + "x" * 20).status == 101
+    assert on_socket(asked, Socket(RAW, "end"), cookie="recurra_key=" + "x" * 20).status == 101
+    assert on_socket(asked, Socket(), cookie="recurra_key=wrong").status == 401
+    assert [line["status"] for line in asked.log if line["event"] == "request"] == [401, 101, 101, 401]
+    assert asked.service.stop(10)
+
+
+def test_sounds_are_bounded_in_number_and_length(runs: Any) -> None:
+    none = Asked(runs, Limits(sounds=0), None)
+    assert on_socket(none, Socket()).status == 503
+    assert none.post(f"/hear?model=speech&rate={RATE}", content=RAW, headers=KIND).status_code == 503
+    assert none.service.stop(10)
+    short = Asked(runs, Limits(sound_seconds=1.0), None)
+    found = on_socket(short, Socket(RAW, "end"))
+    assert (found.code, found.events[-1]["status"]) == (1008, 413)
+    assert "longer than 1 s" in found.events[-1]["error"]
+    assert short.service.stop(10)
+
+
+def test_models_say_which_rate_they_hear_and_why_not_piece_by_piece(asked: Asked) -> None:
+    first, second = asked.get("/models").json()["models"]
+    assert (first["rate"], first["hears"]) == (RATE, [])
+    assert second["rate"] == RATE
+    assert "bidirectional" in second["hears"][0]
