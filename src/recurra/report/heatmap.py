@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ class HeatMap:
 
     Weights may go below zero, to -1: these have another colour.
     colours: "#rrggbb" of each cell, of a picture in colour; none: a shade by its weight
+    image: a PNG that is shown in place of the cells, of weights that lie over a picture
     """
 
     title: str
@@ -28,10 +30,14 @@ class HeatMap:
     columns: tuple[str, ...]
     weights: tuple[tuple[float, ...], ...]
     colours: tuple[tuple[str, ...], ...] = ()
+    image: bytes = b""
 
 
 def heat_svg(chart: HeatMap) -> Markup:
     """The map as a figure: a row for each output token, darker where its weight is larger."""
+    if chart.image:
+        source = f"data:image/png;base64,{b64encode(chart.image).decode()}"
+        return tag("figure", tag("figcaption", tag("b", chart.title)), tag("img", src=source, alt=chart.title))
     if max(len(chart.rows), len(chart.columns)) > MOST_CELLS:
         return tag("p", f"{chart.title}: more than {MOST_CELLS} tokens are too many to draw.", class_="note")
     left = 10 + LETTER * max(map(len, map(shortened, chart.rows)), default=0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-VOID = {"meta"}  # SVG has no void elements: an unclosed <line> would swallow what follows
+VOID = {"meta", "img"}  # SVG has no void elements: an unclosed <line> would swallow what follows
 
 
 class Markup(str):

@@ -19,6 +19,7 @@ text_regression  a number for a text, or for two
 autoencoding     a row to a short code, and back
 text_autoencoding   a text to a short code, and back
 transcription    a recording to what is said in it
+captioning       a picture to a text that says what is seen in it
 text             tokens and ids, for every task that reads text
 bucketing        batches of examples of like lengths
 columns          which column of a file is which
@@ -35,6 +36,7 @@ from __future__ import annotations
 from recurra.base.answers import Answer, AnswerKind
 from recurra.base.registry import Registry
 from recurra.tasks.autoencoding import Autoencoding, AutoencodingConfig
+from recurra.tasks.captioning import Captioning, CaptioningConfig
 from recurra.tasks.classification.task import Classification, ClassificationConfig
 from recurra.tasks.contract import (
     AnswersWide,
@@ -135,6 +137,7 @@ TASKS.add("text_regression", TextRegressionConfig)
 TASKS.add("autoencoding", AutoencodingConfig)
 TASKS.add("text_autoencoding", TextAutoencodingConfig)
 TASKS.add("transcription", TranscriptionConfig)
+TASKS.add("captioning", CaptioningConfig)
 # What people call them; `recurra init` takes these words too.
 TASKS.also(
     "classification", "classify", "classifier", "text_classification", "sentiment", "sentiment_analysis", "spam",
@@ -172,6 +175,7 @@ TASKS.also(
     "compression", "reconstruction", "reconstruct", "music_vae", "music_autoencoder",
 )  # fmt: skip
 TASKS.also("transcription", "speech", "asr", "speech_recognition", "speech_to_text", "transcribe", "ctc", "stt")
+TASKS.also("captioning", "captions", "caption", "image_captioning", "image_to_text", "image_captions")
 TASKS.also(
     "text_autoencoding",
     "text_autoencoder",
@@ -192,6 +196,8 @@ __all__ = [
     "AutoencodingConfig",
     "BatchSampler",
     "Calibrates",
+    "Captioning",
+    "CaptioningConfig",
     "ChoosesBySize",
     "Classification",
     "ClassificationConfig",

@@ -2,6 +2,7 @@
 
 text     words, or a list of tokens          numbers  one number a step, or a list of them
 audio    a sound file, or its name               frames   a file of features, or lists of them
+image    a picture file, or its name
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from recurra.base.registry import Registry
 from recurra.data.fields.audio import AUDIO, names_sound
 from recurra.data.fields.contract import Field, FieldKind
 from recurra.data.fields.frames import FEATURES
+from recurra.data.fields.images import IMAGE
 from recurra.data.fields.numbers import NUMBERS, numbers_of
 from recurra.data.fields.text import TEXT
 
@@ -18,5 +20,17 @@ FIELD_KINDS.add("text", TEXT)
 FIELD_KINDS.add("numbers", NUMBERS)
 FIELD_KINDS.add("audio", AUDIO)
 FIELD_KINDS.add("frames", FEATURES)
+FIELD_KINDS.add("image", IMAGE)
 
-__all__ = ["AUDIO", "FEATURES", "FIELD_KINDS", "NUMBERS", "TEXT", "Field", "FieldKind", "names_sound", "numbers_of"]
+__all__ = [
+    "AUDIO",
+    "FEATURES",
+    "FIELD_KINDS",
+    "IMAGE",
+    "NUMBERS",
+    "TEXT",
+    "Field",
+    "FieldKind",
+    "names_sound",
+    "numbers_of",
+]

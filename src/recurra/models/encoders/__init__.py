@@ -5,6 +5,7 @@ identity   no layers
 convolutional  convolutions over steps, without a state
 dense      feed-forward layers at each step
 pictures   convolutions over each step, a picture
+image      a residual network over each step, a picture, to a grid of places
 transformer  layers of attention, over all steps or those before
 pretrained  BERT's, which begins with published weights
 elmo       layers in each direction over their own, mixed as a task learns it
@@ -22,6 +23,7 @@ from recurra.models.encoders.convolutional import Convolutional
 from recurra.models.encoders.dense import Dense
 from recurra.models.encoders.elmo import ELMo
 from recurra.models.encoders.identity import Identity
+from recurra.models.encoders.image import Image
 from recurra.models.encoders.pictures import Pictures
 from recurra.models.encoders.pretrained import Pretrained
 from recurra.models.encoders.recurrent import RecurrentEncoder
@@ -34,6 +36,7 @@ ENCODERS.add("identity", Identity)
 ENCODERS.add("convolutional", Convolutional)
 ENCODERS.add("dense", Dense)
 ENCODERS.add("pictures", Pictures)
+ENCODERS.add("image", Image)
 ENCODERS.add("transformer", Transformer)
 ENCODERS.add("pretrained", Pretrained)
 ENCODERS.add("elmo", ELMo)
@@ -45,6 +48,7 @@ __all__ = [
     "Dense",
     "ELMo",
     "Identity",
+    "Image",
     "Pictures",
     "Pretrained",
     "RecurrentEncoder",

@@ -6,6 +6,7 @@ characters            a vector for each word, from its letters alone
 word_pieces           pieces of words with positions and segments, as BERT has them
 vectors               numbers as they come, at each step
 bag                   the n-grams of a text, counted and summed: one vector
+images                all pixels of a picture as one step      patches  its patches, each a step
 vector, label         one vector, or one label, for the whole sequence that is written from it
 """
 
@@ -17,7 +18,9 @@ from recurra.base.registry import Registry
 from recurra.models.contract import Inputs
 from recurra.models.inputs.bag import BagOfNGrams
 from recurra.models.inputs.characters import Characters
+from recurra.models.inputs.images import Images
 from recurra.models.inputs.label import Label
+from recurra.models.inputs.patches import Patches
 from recurra.models.inputs.tokens import Tokens
 from recurra.models.inputs.vector import Vector
 from recurra.models.inputs.vectors import Vectors
@@ -31,6 +34,8 @@ INPUTS.add("characters", Characters)
 INPUTS.add("word_pieces", WordPieces)
 INPUTS.add("vectors", Vectors)
 INPUTS.add("bag", BagOfNGrams)
+INPUTS.add("images", Images)
+INPUTS.add("patches", Patches)
 INPUTS.add("vector", Vector)
 INPUTS.add("label", Label)
 
@@ -38,7 +43,9 @@ __all__ = [
     "INPUTS",
     "BagOfNGrams",
     "Characters",
+    "Images",
     "Label",
+    "Patches",
     "Tokens",
     "Vector",
     "Vectors",

@@ -1,0 +1,159 @@
+"""A residual network over a picture: a grid of places, each a step, for whoever looks at parts of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Annotated, Any
+
+from torch import Tensor, nn
+
+from recurra.base.errors import ConfigError
+from recurra.base.option import Opt
+from recurra.base.words import counted
+from recurra.engine import without_padding
+from recurra.models import options as o
+from recurra.models.contract import Encoded, Ends, Layer, Step
+from recurra.models.encoders.convolutional import last_real
+from recurra.models.encoders.dense import ACTIVATIONS, Activation
+from recurra.models.encoders.pictures import LARGEST, mean_of, numbers_in
+from recurra.nn import SteadyConvolution
+
+# Sides of kernels: of the first layer and of blocks (He et al. 2016).
+KERNEL = 3
+
+
+class Block(nn.Module):
+    """Two convolutions beside what they read: y = S x + C2 f(n(C1 f(n(x)))), half the size where stride is 2.
+
+    Pre-activation: He et al. 2016, arXiv:1603.05027, eq. 1 with section 4.1; n is layer norm over a place's channels
+    (as in `pictures`), S a 1 x 1 convolution where sizes differ, else nothing.
+    """
+
+    def __init__(self, width: int, channels: int, stride: int, activation: Activation) -> None:
+        super().__init__()
+        self.activation = activation
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(channels)
+        self.conv1 = SteadyConvolution(width, channels, KERNEL, stride, padding=1)
+        self.conv2 = SteadyConvolution(channels, channels, KERNEL, 1, padding=1)
+        same = width == channels and stride == 1
+        self.shortcut = None if same else SteadyConvolution(width, channels, 1, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        act = ACTIVATIONS[self.activation]
+        y = act(self.norm1(x))
+        beside = x if self.shortcut is None else self.shortcut(y)
+        found: Tensor = beside + self.conv2(act(self.norm2(self.conv1(y))))
+        return found
+
+
+class Image(nn.Module):
+    """A small residual network over each step, a picture: its first layer, then stages, each half the size of the last.
+
+    A step's numbers are the pixels (height, width, colours). channels[0] are those of the first layer, at half the
+    size of the picture; each further one is a stage of `blocks` blocks. Places of the last stage are steps, row by row
+    from the top left: x (T, N, I) to outputs (T P, N, M); the summary is the mean over the places of the last real
+    step, and so is its state "h_l0". Nothing is normalized over a batch: a picture has the same bits alone.
+    Raises ConfigError for steps that are no such pictures.
+    """
+
+    causal = False
+
+    def __init__(
+        self,
+        input_size: int,
+        *,
+        shape: Annotated[
+            tuple[int, ...] | None,
+            Opt("of a picture: height, width, and 3 where it has colours; null: a square one", ge=1, le=LARGEST),
+        ] = None,
+        channels: Annotated[tuple[int, ...], Opt("of the first layer, and of each stage", ge=1, le=o.WIDEST)] = (
+            32,
+            64,
+            128,
+        ),
+        blocks: Annotated[int, Opt("residual blocks of a stage", ge=1, le=o.DEEPEST)] = 1,
+        activation: Annotated[Activation, Opt("function of each layer's units")] = "relu",
+        dropout: Annotated[float, Opt("dropout behind each stage", ge=0, lt=1)] = 0.0,
+    ) -> None:
+        super().__init__()
+        self.shape = _checked(input_size, shape, channels)
+        self.channels, self.blocks, self.activation = tuple(channels), blocks, activation
+        self.output_size = channels[-1]
+        self.first = SteadyConvolution(self.shape[2], channels[0], KERNEL, 2, padding=1)
+        self.stages = nn.ModuleList(
+            nn.Sequential(*(Block(b if k else a, b, 1 if k else 2, activation) for k in range(blocks)))
+            for a, b in pairwise(channels)
+        )
+        self.norm = nn.LayerNorm(channels[-1])
+        self.dropout = nn.Dropout(dropout)
+        height, width = self.shape[:2]
+        for _ in channels:
+            height, width = -(-height // 2), -(-width // 2)
+        self.grid = (height, width)
+
+    @classmethod
+    def implies(cls, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Where a task reads pictures as rows of numbers: all pixels of one are one vector."""
+        return {"task": ({"flatten": True},)}
+
+    def forward(self, x: Tensor, lengths: Tensor, states: Mapping[str, Tensor]) -> Encoded:
+        # What stands in the padding must not reach a weight's gradient: 0 times NaN is NaN.
+        x = without_padding(x, lengths)
+        y = self.first(x.reshape(-1, *self.shape))
+        for stage in self.stages:
+            y = self.dropout(stage(y))
+        y = ACTIVATIONS[self.activation](self.norm(y))
+        places = y.view(*x.shape[:2], -1, self.output_size)  # (T, N, P, M)
+        summary = last_real(mean_of(places), lengths)
+        outputs = places.transpose(1, 2).flatten(0, 1)
+        return Encoded(outputs, lengths * places.shape[2], summary, {"h_l0": summary})
+
+    def state_sizes(self) -> Mapping[str, int]:
+        return {}
+
+    def incremental(self) -> Step:
+        raise ConfigError(self.cannot_stream())
+
+    def ends(self) -> Ends:
+        return Ends({"h": self.output_size}, 1, self.output_size)
+
+    def layers(self) -> list[Layer]:
+        parts = [self.first, *self.stages]
+        found: list[Layer] = [dict(part.named_parameters()) for part in parts]
+        return [*found[:-1], {**found[-1], **{f"norm.{name}": p for name, p in self.norm.named_parameters()}}]
+
+    def cannot_stream(self) -> list[str]:
+        return ["name: image makes several steps of each, and knows all of them at once."]
+
+
+def _checked(size: int, shape: tuple[int, ...] | None, channels: tuple[int, ...]) -> tuple[int, ...]:
+    """Height, width and colours of a picture. Raises ConfigError for what does not fit."""
+    problems = []
+    if not 1 <= len(channels) <= o.DEEPEST:
+        problems.append(f"channels: has {counted(len(channels), 'layer')}, expected 1 to {o.DEEPEST}.")
+    found = _square(size) if shape is None else (*shape, 1)[:3]
+    if found is None:
+        problems.append(
+            f"shape: a step has {size:,} numbers, which are no square picture; give height, width, and 3 for colours."
+        )
+    elif len(found) != 3 or (shape is not None and len(shape) > 3):
+        problems.append("shape: expected height and width, and 3 for colours.")
+    elif numbers_in(found) != size:
+        problems.append(
+            f"shape: {' x '.join(map(str, found))} are {numbers_in(found):,} numbers, and a step of the data has "
+            f"{size:,}; expected as many."
+        )
+    if problems or found is None:
+        raise ConfigError(problems)
+    return found
+
+
+def _square(size: int) -> tuple[int, ...] | None:
+    """The shape of a square picture of so many numbers: grey, or in three colours; both cannot be."""
+    for colours in (1, 3):
+        side = math.isqrt(size // colours)
+        if side * side * colours == size:
+            return (side, side, colours)
+    return None
