@@ -22,6 +22,7 @@ from recurra.base.errors import ConfigError, did_you_mean
 from recurra.data.embedded import EMBEDDED, write_csv
 from recurra.data.embedded.dates import ambiguous
 from recurra.data.embedded.names import ceiling
+from recurra.data.embedded.shapes import SIDE
 from recurra.data.embedded.speech import RATE, SPOKEN_RATE, spoken
 
 
@@ -89,6 +90,11 @@ def _about_machine() -> str:
 def _about_speech() -> str:
     by = "the program espeak-ng" if spoken() else "the tones of a telephone, as espeak-ng is not installed"
     return f"The numbers are said by {by}; {EMBEDDED['speech'].size('train'):,} recordings to learn from."
+
+
+def _about_shapes() -> str:
+    size = EMBEDDED["shapes"].size("train") // 2
+    return f"{size:,} pictures to learn from, each with two sentences; the captions of the nearest one stand beside."
 
 
 def _about_airline() -> str:
@@ -294,6 +300,26 @@ DEMOS: Mapping[str, Demo] = {
         "Which numbers are said? Three to six digits in a recording, learned from their texts alone, without times; "
         "the model hears a stream.",
         _about_speech,
+    ),
+    "captions": Demo(
+        "shapes",
+        {
+            "task": {"name": "captioning", "height": SIDE},
+            "data": {"layout": {"name": "long", "id": "image"}},
+            "model": {
+                "encoder": {"channels": [24, 48, 96]},
+                "decoder": {"embedding_size": 64, "cell": "gru", "hidden_size": 128},
+            },
+            "training": {
+                "epochs": 12,
+                "batch_rows": 16,
+                "optimizer": {"name": "adam", "lr": 0.004},
+                "schedule": {"name": "cosine", "warmup": 0.05},
+            },
+        },
+        "What is in the picture? One or two shapes, their colours and where they stand, in words; what each word "
+        "looked at is in the report.",
+        _about_shapes,
     ),
     "names": Demo(
         "names",

@@ -8,6 +8,7 @@ topics    what comes next in the language reference of Python?
 machine   which hours of a machine are unusual?
 series    what follows? sunspots by year, carbon dioxide by week, passengers by month
 speech    which numbers are said?
+shapes    what is in the picture?
 locales   what CLDR says of a language
 
 A new set is one file that makes an `EmbeddedSet`, and one line below.
@@ -21,6 +22,7 @@ from recurra.data.embedded.machine import MACHINE_SET
 from recurra.data.embedded.names import NAMES_SET
 from recurra.data.embedded.quantities import QUANTITIES_SET
 from recurra.data.embedded.series import AIRLINE_SET, CO2_SET, SUNSPOTS_SET
+from recurra.data.embedded.shapes import SHAPES_SET
 from recurra.data.embedded.speech import SPEECH_SET
 from recurra.data.embedded.topics import TOPICS_SET
 
@@ -35,3 +37,4 @@ EMBEDDED.add("sunspots", SUNSPOTS_SET)
 EMBEDDED.add("airline", AIRLINE_SET)
 EMBEDDED.add("machine", MACHINE_SET)
 EMBEDDED.add("speech", SPEECH_SET)
+EMBEDDED.add("shapes", SHAPES_SET)

@@ -42,7 +42,7 @@ class Patches(nn.Module):
         self.grid = (height // patch_size, width // patch_size)
         self.project = SteadyLinear(patch_size * patch_size * sizes["channels"], embedding_size)
         # A hundredth of a normal, as a place should say little before anything is learned (section 4.1: 0.02).
-        self.places = Parameter(0.02 * torch.randn(self.grid[0] * self.grid[1], embedding_size))
+        self.places = Parameter(0.02 * torch.randn(self.grid[0] * self.grid[1], embedding_size, dtype=torch.float32))
 
     @property
     def table(self) -> Parameter | None:

@@ -32,7 +32,7 @@ from recurra.tasks.translation.search import WIDEST_BEAM, Search
 Component = Section | Mapping[str, Any] | str
 # Options of pixels, with their defaults: without effect on features.
 PIXELS: Mapping[str, Any] = {
-    "size": 64, "width": None, "resize": "pad", "colours": "rgb", "background": "white", "flip": False, "shift": 0,
+    "height": 64, "width": None, "resize": "pad", "colours": "rgb", "background": "white", "flip": False, "shift": 0,
 }  # fmt: skip
 
 
@@ -56,7 +56,7 @@ class CaptioningConfig:
     features: Annotated[
         bool, Opt("files hold features of another network (.npy): (F,), (places, F) or (height, width, F)")
     ] = False
-    size: Annotated[int, Opt("pixels of a picture's height, as it is read", ge=8, le=1024)] = 64
+    height: Annotated[int, Opt("pixels of a picture's height, as it is read", ge=8, le=1024)] = 64
     width: Annotated[int | None, Opt("pixels of its width; null: as of its height", ge=8, le=1024)] = None
     resize: Annotated[
         Resize, Opt("pad: the whole picture, with background beside it; crop: its middle; stretch: each side by itself")
@@ -101,7 +101,7 @@ class CaptioningConfig:
     @property
     def reader(self) -> PictureReader:
         """What a picture is read with; of features their width is not known yet."""
-        size = PictureSize(self.size, self.width or self.size, self.resize, self.colours, self.background)
+        size = PictureSize(self.height, self.width or self.height, self.resize, self.colours, self.background)
         return PictureReader(self.image, None if self.features else size)
 
     @property
