@@ -81,7 +81,7 @@ def test_two_tones_are_told_apart(here: Path) -> None:
     said = done("evaluate", here / "run", "--split", "test", "--json").json
     scores = {one["name"]: one["value"] for one in said["scores"]}
     assert scores["wer"] <= 0.1
-    assert {"cer", "sentence_error", "substitutions", "ctc_nats"} <= set(scores)
+    assert {"cer", "sentence_error", "substitutions", "unit_nats"} <= set(scores)
     assert said["baselines"]["same_text"][0]["value"] > 0.4
 
 
@@ -128,16 +128,20 @@ def test_bad_recordings_are_named_before_training(here: Path, tmp_path: Path) ->
 @pytest.fixture(scope="module")
 def heard(here: Path) -> Path:
     """A run that can be streamed: a causal encoder, scales of what came before."""
+    return train(here, "heard", {"name": "ctc"}, epochs=10)
+
+
+def train(here: Path, name: str, head: dict[str, Any], epochs: int) -> Path:
     config = {
         "task": {"name": "transcription", "tokenizer": "spaces", "stack": 4, "scaling": "running"},
         "data": {"train": str(here / "train.csv"), "dev": str(here / "test.csv")},
-        "model": {"encoder": {"cell": "gru", "hidden_size": 24, "bidirectional": False}},
-        "training": {"epochs": 10, "batch_rows": 8, "optimizer": {"name": "adam", "lr": 0.02}, "report": "scores"},
+        "model": {"encoder": {"cell": "gru", "hidden_size": 24, "bidirectional": False}, "head": head},
+        "training": {"epochs": epochs, "batch_rows": 8, "optimizer": {"name": "adam", "lr": 0.02}, "report": "scores"},
     }
     config["task"]["sound"] = {"name": "kaldi", "rate": RATE, "bands": 24}
-    (here / "s.yaml").write_text(yaml.safe_dump(config))
-    done("train", here / "s.yaml", "--out", here / "heard")
-    return here / "heard"
+    (here / f"{name}.yaml").write_text(yaml.safe_dump(config))
+    done("train", here / f"{name}.yaml", "--out", here / name)
+    return here / name
 
 
 def test_a_file_is_heard_as_predict_reads_it(heard: Path, here: Path) -> None:
@@ -147,6 +151,19 @@ def test_a_file_is_heard_as_predict_reads_it(heard: Path, here: Path) -> None:
     assert " ".join(one["text"] for one in stretches) == answer.output
     assert [word["start"] for one in stretches for word in one["words"]] == [word.start for word in answer.words]
     assert "a real-time factor of" in said.err
+
+
+def test_a_transducer_learns_and_is_heard_as_predict_reads_it(here: Path) -> None:
+    head = {"name": "transducer", "hidden_size": 12, "embedding_size": 4, "joint_size": 24}
+    run = train(here, "transducer", head, epochs=10)
+    said = done("evaluate", run, here / "test.csv", "--json").json
+    scores = {one["name"]: one["value"] for one in said["scores"]}
+    assert scores["wer"] <= 0.75
+    assert scores["unit_nats"] < 1.0
+    test_a_file_is_heard_as_predict_reads_it(run, here)
+    rows = [{"audio": here / "test" / f"{k}.wav"} for k in range(8)]
+    found = load(run, progress=False).predict(rows, beam=4, hot_words={"LOW": 50.0})
+    assert all("LOW" in one.output for one in found)
 
 
 def test_samples_on_standard_input_are_heard_as_they_come(heard: Path, here: Path, monkeypatch: Any) -> None:

@@ -22,6 +22,7 @@ from recurra.models import SequenceModel
 from recurra.models.heads import CtcHead
 from recurra.tasks import Transcription, TranscriptionConfig
 from recurra.tasks.sizing import Seen
+from recurra.tasks.transcription.methods.ctc import Steps
 from recurra.tasks.transcription.reading import decoded, with_deltas
 from recurra.tasks.transcription.texts import cleaned
 from recurra.tasks.transcription.warping import of_bands, of_cepstra, warped
@@ -46,7 +47,15 @@ def task_for(**options: Any) -> Transcription:
 def model_for(task: Transcription, **encoder: Any) -> SequenceModel:
     torch.manual_seed(0)
     parts = {"name": "recurrent", "cell": "gru", "hidden_size": 6, "bidirectional": True, **encoder}
-    return SequenceModel(task.model_sizes, inputs="vectors", encoder=parts, head="ctc").eval()
+    return SequenceModel(task.model_sizes, inputs="vectors", encoder=parts, head=HEADS[task.method.word]).eval()
+
+
+HEADS = {"ctc": "ctc", "transducer": {"name": "transducer", "hidden_size": 5, "embedding_size": 3, "joint_size": 7}}
+
+
+def task_with(head: str, **options: Any) -> Transcription:
+    plan = TranscriptionConfig(**{"stack": 2, **options}).for_model({"head": {"name": head}})
+    return plan.fit(records(), "s.csv")
 
 
 def test_units_are_what_the_training_texts_consist_of():
@@ -98,8 +107,10 @@ def test_the_loss_is_in_nats_and_counts_units():
     assert float(alone.total) == pytest.approx(4 * np.log(4), rel=1e-6)
 
 
-def test_a_recording_alone_says_what_it_says_in_a_batch():
-    task = task_for()
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("beam", [1, 4])
+def test_a_recording_alone_says_what_it_says_in_a_batch(head, beam):
+    task = task_with(head).with_options({"beam": beam})
     model = model_for(task)
     examples = [task.example(one) for one in records()]
     together = task.predict(model, task.collate(examples, range(4)), examples)
@@ -140,6 +151,15 @@ def test_recordings_that_are_too_short_are_named_and_left_out_of_training_alone(
     assert [e.origin.line for e in kept] == [2]
     assert any("1 of 2 recordings is too short" in note and "s.csv:5, 4 steps for 6" in note for note in notes)
     assert len(task.filter([short], "dev")[0]) == 1
+
+
+def test_a_transducer_needs_a_step_and_no_more():
+    task = task_with("transducer")
+    short, none = task.example(record(3, "aabb")), task.example(record(0, "a", FRAMES[0][:1]))
+    assert (short.length, short.needed) == (4, 1)
+    kept, notes = task.filter([short, none], "train")
+    assert kept == [short]
+    assert any("as a transducer needs a step" in note for note in notes)
 
 
 def test_texts_that_no_unit_can_spell_are_named():
@@ -285,18 +305,19 @@ def streamed(task: Transcription, model: SequenceModel, pieces: list[Any]) -> tu
     return place, predictor
 
 
-@pytest.mark.parametrize("scaling", ["running", "training"])
-def test_pieces_of_any_size_say_what_the_whole_says_bit_for_bit(scaling, tmp_path):
+@pytest.mark.parametrize(("scaling", "head"), [("running", "ctc"), ("training", "ctc"), ("running", "transducer")])
+def test_pieces_of_any_size_say_what_the_whole_says_bit_for_bit(scaling, head, tmp_path):
     room = pytest.importorskip("sound_room", reason="soundfile is not installed")
     rng = np.random.default_rng(3)
     samples = (0.2 * rng.normal(size=30_000)).astype(np.float32)
     file = room.put(tmp_path / "a.wav", samples, subtype="FLOAT")
     row = Record({"audio": str(file), "text": "abc"}, Origin("s.csv", 2))
     plan = TranscriptionConfig(sound={"name": "kaldi", "rate": 8000, "bands": 8}, scaling=scaling, stack=3)
+    plan = plan.for_model({"head": {"name": head}})
     task = plan.fit([row], "s.csv")
     model = model_for(task, bidirectional=False, hidden_size=16, num_layers=2)
     with torch.no_grad():
-        model.head.output.weight *= 30
+        model.head.output.weight *= 30 if head == "ctc" else 4
     example = task.example(row)
     (whole,) = task.predict(model, task.collate([example], [0]), [example])
     assert len(whole.emitted.units) > 3
@@ -319,8 +340,8 @@ def test_what_stands_before_a_pause_is_final():
     for cuts in ([], [3, 9, 10], [8]):
         place = begun
         for part in np.split(path, cuts):
-            whole = np.concatenate([place.path, part])
-            place = predictor._rested(replace(place, path=whole, chances=np.ones(len(whole)), loudest=1.0))
+            whole = np.concatenate([place.path.units, part])
+            place = predictor._rested(replace(place, path=Steps(whole, np.ones(len(whole))), loudest=1.0))
         assert [(one["text"], one["start"], one["end"]) for one in place.final] == [("ab", 1.2, 1.8)]
         said = predictor.said(place)
         assert (said["output"], said["partial"]) == ("aba", "a")
@@ -338,8 +359,8 @@ def test_a_stretch_without_a_pause_is_final_after_half_a_minute_whatever_the_pie
     for cuts in ([], [1, 149, 150, 151, 300], list(range(1, 360))):
         place = predictor.begin()
         for part in np.split(path, cuts):
-            whole, chances = np.concatenate([place.path, part]), np.ones(len(place.path) + len(part))
-            place = predictor._rested(replace(place, path=whole, chances=chances, loudest=1.0))
+            whole, chances = np.concatenate([place.path.units, part]), np.ones(len(place.path.units) + len(part))
+            place = predictor._rested(replace(place, path=Steps(whole, chances), loudest=1.0))
         assert predictor.said(place)["output"] == "ab" * 90
         found.add(tuple((one["text"], one["end"]) for one in place.final))
     # Steps 146 is the last blank of the first 150: the cut is behind it, and in front of a "b".
@@ -354,8 +375,8 @@ def test_one_unit_that_is_said_for_minutes_is_one():
     path = np.array([2] * 400 + [0] * 5)
     place = predictor.begin()
     for part in np.split(path, [100, 151, 399]):
-        whole, chances = np.concatenate([place.path, part]), np.ones(len(place.path) + len(part))
-        place = predictor._rested(replace(place, path=whole, chances=chances, loudest=1.0))
+        whole, chances = np.concatenate([place.path.units, part]), np.ones(len(place.path.units) + len(part))
+        place = predictor._rested(replace(place, path=Steps(whole, chances), loudest=1.0))
     assert predictor.said(predictor.ended(place))["output"] == "a"
 
 
@@ -376,7 +397,7 @@ def test_a_stretch_of_spaces_alone_is_none():
     predictor = task.predictor(model_for(task, bidirectional=False))
     space = task.units.units.index(" ") + 1
     path = np.array([space, 0, 0, 0, 0, 0, space])
-    place = predictor._rested(replace(predictor.begin(), path=path, chances=np.ones(len(path)), loudest=1.0))
+    place = predictor._rested(replace(predictor.begin(), path=Steps(path, np.ones(len(path))), loudest=1.0))
     assert predictor.ended(place).final == ()
 
 
@@ -408,8 +429,14 @@ def test_a_beam_sums_the_paths_of_a_text_and_other_options_are_refused():
     task = task_for()
     # .398 (.398 + 2 .6) = .636 beside .36: "a" is more probable than nothing, though the best path is all blanks.
     logits = torch.log(torch.tensor([[0.6, 0.001, 0.398, 0.001], [0.6, 0.001, 0.398, 0.001]])).unsqueeze(1)
-    assert task._search(logits, torch.tensor([2]))[0].units == ()
-    assert task.with_options({"beam": 4})._search(logits, torch.tensor([2]))[0].units == (2,)
+
+    def found(some: Transcription) -> tuple[int, ...]:
+        batch = task.collate([], [])
+        return some.method.search(model, batch, {"logits": logits}, torch.tensor([2]), some.decoding)[0].units
+
+    model = model_for(task)
+    assert found(task) == ()
+    assert found(task.with_options({"beam": 4})) == (2,)
     for options, said in (({"beam": 0}, "from 1 to 1000"), ({"n_best": 2}, "n_best: has no effect")):
         with pytest.raises(ConfigError, match=said):
             task.with_options(options)
@@ -444,7 +471,7 @@ def test_words_that_are_said_often_are_units_and_few_recordings_begin_on_the_bla
     often, seldom = chosen("NO YES NO", 30), chosen(" ".join(f"w{n}" for n in range(40)), 5_000)
     assert often["task.tokenizer"] == {"name": "spaces"}
     assert often["model.head.blank_share"] == 0.95
-    assert often["training.select"] == "ctc_nats"
+    assert often["training.select"] == "unit_nats"
     assert not {"task.tokenizer", "model.head.blank_share", "training.select"} & set(seldom)
 
 

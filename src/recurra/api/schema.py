@@ -34,7 +34,7 @@ from recurra.models import MODELS
 from recurra.models.contract import Implies, Sizes, StatesInput
 from recurra.models.encoders import ENCODERS
 from recurra.models.inputs import INPUTS
-from recurra.tasks import TASKS, MindsInputs, ReadsSteps, TaskConfig, TrainsItself
+from recurra.tasks import TASKS, FitsModel, MindsInputs, ReadsSteps, TaskConfig, TrainsItself
 from recurra.training import CLIPPINGS, ON_NONFINITE, OPTIMIZERS, SCHEDULES, Rows
 
 SCHEMA = Schema(
@@ -115,10 +115,17 @@ def settings_of(document: Document, *, to_train: bool = True) -> Settings:
     return Settings(
         resolved,
         schema,
-        build(resolved.section("task"), TASKS),
+        plan_of(resolved),
         build(resolved.section("data"), DataOptions),
         build(resolved.section("training"), TrainingOptions),
     )
+
+
+def plan_of(resolved: Resolved) -> TaskConfig:
+    """The task as a config describes it, for the model that stands beside it."""
+    plan: TaskConfig = build(resolved.section("task"), TASKS)
+    fitted: TaskConfig = plan.for_model(resolved.tree["model"]) if isinstance(plan, FitsModel) else plan
+    return fitted
 
 
 def completed(document: Document) -> Document:
@@ -213,7 +220,7 @@ def _refuse_large(resolved: Resolved, sizes: Sizes, limit: float) -> None:
 
 def _smallest(resolved: Resolved) -> Sizes:
     """The sizes of the smallest data that the task can have."""
-    plan: TaskConfig = build(resolved.section("task"), TASKS)
+    plan = plan_of(resolved)
     sizes, encoder = plan.smallest_sizes, resolved.tree["model"].get("encoder", {})
     component: Any = ENCODERS[encoder["name"]] if "name" in encoder else None
     if not isinstance(component, StatesInput):

@@ -44,6 +44,10 @@ class Network(Generic[S]):
         """Reads units as vectors."""
         return Reading(self.steps, self.state, list, device)
 
+    def first(self) -> Read[S]:
+        """Before the first unit."""
+        return Read(self.start)
+
     def log_probs(self, frames: Tensor, vectors: Tensor, row: int) -> Floats:
         """(B, V). Raises RunError, naming the row, where a logit is no number."""
         with torch.no_grad():
@@ -64,8 +68,17 @@ def transducer_greedy(frames: Tensor, lengths: Tensor, network: Network[S], *, m
 
 
 def _greedy(frames: Tensor, row: int, network: Network[S], most: int) -> Emitted:
+    return emitted_at(spoken_on(frames, network, network.first(), row=row, most=most)[0], len(frames))
+
+
+def spoken_on(
+    frames: Tensor, network: Network[S], said: Read[S], *, row: int, most: int = 10
+) -> tuple[list[tuple[int, int, float]], Read[S]]:
+    """Units with the frame that says them and their probabilities, and all that was said. frames: (T, D); said: before
+
+    Frame by frame, so that pieces of a row say what the whole says.
+    """
     reading = network.reading(frames.device)
-    said: Read[S] = Read(network.start)
     units: list[tuple[int, int, float]] = []
     t = here = 0
     while t < len(frames):
@@ -84,10 +97,10 @@ def _greedy(frames: Tensor, row: int, network: Network[S], most: int) -> Emitted
         said, here = Read(int(best[k]), before=said), here + 1
         if here == most:
             t, here = t + 1, 0
-    return _emitted(units, len(frames))
+    return units, said
 
 
-def _emitted(units: Sequence[tuple[int, int, float]], frames: int) -> Emitted:
+def emitted_at(units: Sequence[tuple[int, int, float]], frames: int) -> Emitted:
     """Units with the frame that says them, and their probabilities."""
     numbers, at, sure = zip(*units, strict=True) if units else ((), (), ())
     return Emitted(tuple(numbers), tuple(at), tuple(t + 1 for t in at), tuple(sure), frames - len(set(at)), frames)
@@ -158,7 +171,7 @@ class _Search(Generic[S]):
     def run(self, frames: Tensor, row: int) -> list[Heard]:
         """All texts that are left at the end, best first."""
         reading = self._network.reading(frames.device)
-        alive: list[_Said[S]] = [_Said((), 0.0, 0.0, (), Read(self._network.start), self._texts.start())]
+        alive: list[_Said[S]] = [_Said((), 0.0, 0.0, (), self._network.first(), self._texts.start())]
         for t in range(len(frames)):
             alive = self._best(self._frame(alive, frames[t], t, reading, row))
             if not alive:
@@ -215,7 +228,7 @@ class _Search(Generic[S]):
 
 
 def _of(said: _Said[S], frames: int) -> Emitted:
-    return _emitted([(unit, t, math.exp(y)) for unit, (t, y) in zip(said.units, said.places, strict=True)], frames)
+    return emitted_at([(unit, t, math.exp(y)) for unit, (t, y) in zip(said.units, said.places, strict=True)], frames)
 
 
 def _add(over: dict[tuple[int, ...], _Said[S]], said: _Said[S], blank: float) -> None:

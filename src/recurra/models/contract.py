@@ -195,6 +195,15 @@ class TiesPieces(Protocol):
         ...
 
 
+@runtime_checkable
+class ReadsTarget(Protocol):
+    """What a head has besides that says each unit of a target given those before it."""
+
+    def told(self, encoded: Encoded, target: Tensor, lengths: Tensor) -> dict[str, Tensor]:
+        """Named outputs, beside those of the head, of a target (U, N), lengths (N,) of it real."""
+        ...
+
+
 class DecoderOptions(Protocol):
     """DECODERS[word](*, options): what a decoder is made of, once its encoder is known.
 

@@ -11,7 +11,17 @@ from torch import Tensor, nn
 from recurra.base.contracts import Batch, Prediction
 from recurra.base.option import OneOf
 from recurra.config import build, located
-from recurra.models.contract import STAND_INS, STATE, Encoded, Problems, ReadsWhole, Sizes, TiesPieces, states_of
+from recurra.models.contract import (
+    STAND_INS,
+    STATE,
+    Encoded,
+    Problems,
+    ReadsTarget,
+    ReadsWhole,
+    Sizes,
+    TiesPieces,
+    states_of,
+)
 from recurra.models.encoders import ENCODERS
 from recurra.models.encoders.awd import refuse_backward_layer
 from recurra.models.features import Freezes, KeptFeatures
@@ -86,6 +96,7 @@ class SequenceModel(nn.Module):
 
         batch: what the inputs read, and lengths (N,); "places" (P, N), if the head reads some steps alone,
         so many of each row as "place_lengths" (N,) says, or lengths.
+        "target" (U, N) and "target_lengths" (N,), for a head that tells a target given its beginnings;
         "state.*": the states before the first step, zero where absent;
         "fresh" (N,) bool: rows whose state before is zero, whatever was given.
         """
@@ -101,7 +112,10 @@ class SequenceModel(nn.Module):
         if "places" in batch.inputs:
             number = batch.inputs.get("place_lengths", batch.lengths)
             encoded = at_places(encoded, batch.inputs["places"], number.to(encoded.outputs.device))
-        return self.wide(batch, self.head(encoded)), {STATE + name: state for name, state in encoded.states.items()}
+        outputs = self.head(encoded)
+        if "target" in batch.inputs and isinstance(self.head, ReadsTarget):
+            outputs |= self.head.told(encoded, batch.inputs["target"], batch.inputs["target_lengths"])
+        return self.wide(batch, outputs), {STATE + name: state for name, state in encoded.states.items()}
 
     def _encoded(self, batch: Batch) -> Encoded:
         encoded: Encoded

@@ -769,6 +769,15 @@ class MindsInputs(Capability, Protocol):
 
 
 @runtime_checkable
+class FitsModel(Capability, Protocol):
+    """What the configuration of a task has besides that reads and learns in another way by the model's parts."""
+
+    def for_model(self, model: Mapping[str, Any]) -> Any:
+        """The configuration for this model. Raises ConfigError. model: the section with every option written out"""
+        ...
+
+
+@runtime_checkable
 class LabelsRows(Capability, Protocol):
     """What the configuration of a task has besides whose rows have their labels in one column, `label`."""
 

@@ -9,6 +9,7 @@ notes       which notes sound after each step
 span        where an answer begins and ends
 choice      how well a choice fits
 ctc         what is said at each step, or nothing
+transducer  what is said between steps, given what was said before
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from recurra.models.heads.notes import NotesHead
 from recurra.models.heads.numbers import NumbersHead
 from recurra.models.heads.span import SpanHead
 from recurra.models.heads.tags import TagsHead
+from recurra.models.heads.transducer import TransducerHead
 from recurra.models.heads.vocabulary import VocabularyHead
 
 HEADS: Registry[Callable[..., Head]] = Registry("head", "recurra.heads")
@@ -37,6 +39,7 @@ HEADS.add("numbers", NumbersHead)
 HEADS.add("span", SpanHead)
 HEADS.add("choice", ChoiceHead)
 HEADS.add("ctc", CtcHead)
+HEADS.add("transducer", TransducerHead)
 
 __all__ = [
     "HEADS",
@@ -48,5 +51,6 @@ __all__ = [
     "NumbersHead",
     "SpanHead",
     "TagsHead",
+    "TransducerHead",
     "VocabularyHead",
 ]

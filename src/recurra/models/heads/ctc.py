@@ -13,6 +13,11 @@ from recurra.models import options as o
 from recurra.models.contract import Encoded, Sizes
 from recurra.nn import SteadyLinear
 
+BlankShare = Annotated[
+    float | None,
+    Opt("training begins with this share of each step on the blank; null: as random weights have it", gt=0, lt=1),
+]
+
 
 class CtcHead(nn.Module):
     """Transcription: a score for each unit, and for the blank, at each step (Graves et al. 2006).
@@ -33,27 +38,23 @@ class CtcHead(nn.Module):
         table: nn.Parameter | None,
         *,
         output_dropout: o.OutputDropout = 0.0,
-        blank_share: Annotated[
-            float | None,
-            Opt(
-                "training begins with this share of each step on the blank; null: as random weights have it", gt=0, lt=1
-            ),
-        ] = None,
+        blank_share: BlankShare = None,
     ) -> None:
         super().__init__()
         self.dropout = nn.Dropout(output_dropout)
         self.output = SteadyLinear(input_size, sizes["units"])
         if blank_share is not None:
-            self._begin(blank_share)
-
-    def _begin(self, blank: float) -> None:
-        """Biases by which the blank has this share where the features say nothing, and all units the same."""
-        with torch.no_grad():
-            self.output.bias.zero_()
-            self.output.bias[0] = math.log(blank / (1 - blank)) + math.log(max(len(self.output.bias) - 1, 1))
+            begin_on_blank(self.output, blank_share)
 
     def forward(self, encoded: Encoded) -> dict[str, Tensor]:
         return {"logits": self.output(self.dropout(encoded.outputs))}
 
     def cannot_stream(self) -> list[str]:
         return []
+
+
+def begin_on_blank(output: nn.Linear, share: float) -> None:
+    """Biases by which the blank, unit 0, has this share where the features say nothing, and all units the same."""
+    with torch.no_grad():
+        output.bias.zero_()
+        output.bias[0] = math.log(share / (1 - share)) + math.log(max(len(output.bias) - 1, 1))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -20,6 +21,7 @@ from recurra.tasks.contract import Needs, Suggestion
 from recurra.tasks.sizing import Choice, Options, Seen
 from recurra.tasks.transcription.augmenting import Augmentation
 from recurra.tasks.transcription.columns import suggested
+from recurra.tasks.transcription.methods import METHODS, Ctc, Method
 from recurra.tasks.transcription.reading import Scaling, SpeechReader, decoded, floored, refuse_width
 from recurra.tasks.transcription.rows import SpeechRow, Utterance, read_recording, read_text
 from recurra.tasks.transcription.sizing import sized
@@ -34,11 +36,11 @@ CUTTERS = ("characters", "spaces", "words", "subwords")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TranscriptionConfig:
-    """What is said in a recording: speech to text, by connectionist temporal classification."""
+    """What is said in a recording: speech to text, by CTC or a transducer, as `model.head` says."""
 
     needs: ClassVar = Needs(
         "sequence_model",
-        {"inputs": ("vectors",), "head": ("ctc",), "wide": ("none",)},
+        {"inputs": ("vectors",), "head": ("ctc", "transducer"), "wide": ("none",)},
         {"encoder.bidirectional": True},
     )
 
@@ -104,6 +106,8 @@ class TranscriptionConfig:
     ] = 25
     band_masks: Annotated[int, Opt("stretches of the numbers of a frame that training hides", ge=0, le=100)] = 0
     band_mask_width: Annotated[int, Opt("numbers of such a stretch at most; only with band_masks", ge=1)] = 8
+    # By the head of the model, which `for_model` is told.
+    method: Method = field(default_factory=Ctc, init=False, compare=False)
 
     def __post_init__(self) -> None:
         problems = []
@@ -131,6 +135,12 @@ class TranscriptionConfig:
         if problems:
             raise ConfigError(problems)
         _ = self.spectrum  # what its options refuse is said now
+
+    def for_model(self, model: Mapping[str, Any]) -> TranscriptionConfig:
+        """The same for a model with another head."""
+        found = copy(self)
+        object.__setattr__(found, "method", METHODS.get(str(model["head"]["name"]), Ctc)())
+        return found
 
     @property
     def cutter(self) -> str:

@@ -47,7 +47,7 @@ class SpeechRow:
 class Utterance:
     """A recording as the model reads it. text: what is said, None where nobody knows; units: the same as numbers
 
-    strange: units of the text that no training text has      needed: steps that CTC needs to say the units
+    strange: units of the text that no training text has      needed: steps that saying the units takes
     """
 
     recording: Recording
@@ -56,6 +56,7 @@ class Utterance:
     text: str | None
     units: tuple[int, ...]
     strange: tuple[str, ...]
+    needed: int = 0
 
     @property
     def origin(self) -> Origin:
@@ -80,11 +81,6 @@ class Utterance:
     @property
     def seconds(self) -> float:
         return frames_in(self.recording, self.spectrum) * self.reader.step_seconds
-
-    @property
-    def needed(self) -> int:
-        """One for each unit, and a blank between two that are equal."""
-        return len(self.units) + sum(a == b for a, b in zip(self.units, self.units[1:], strict=False))
 
     @property
     def fits(self) -> bool:

@@ -25,7 +25,7 @@ def sized(options: Options, seen: Seen) -> list[Choice]:
         Choice("model.encoder.dropout", 0.2, AGAINST_OVERFITTING),
         *([Choice("model.head.blank_share", BLANK, BEGINNING)] if few else []),
         *training(seen, batch=batch, epochs=40),
-        *([Choice("training.select", "ctc_nats", "error rates of a few sentences move in steps")] if few else []),
+        *([Choice("training.select", "unit_nats", "error rates of a few sentences move in steps")] if few else []),
     ]
 
 

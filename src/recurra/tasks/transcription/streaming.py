@@ -18,9 +18,10 @@ from recurra.base.transcripts import SpokenWord
 from recurra.data.fields import numbers_of
 from recurra.data.sound import pcm
 from recurra.data.spectra.contract import Samples
-from recurra.decode.ctc import Emitted, collapsed
+from recurra.decode.ctc import Emitted
 from recurra.models import SequenceModel
 from recurra.tasks.series_streaming import cannot_hear
+from recurra.tasks.transcription.methods import Path
 from recurra.tasks.transcription.reading import SILENCE
 
 if TYPE_CHECKING:
@@ -46,17 +47,16 @@ class Heard:
 class SpeechState:
     """How far a recording has been heard. network: its states      counted: what `running` scales have counted
 
-    samples, frames: those that make no whole frame, or step, yet      path, chances: units of the steps since the last
-    pause, from step `first` on, and how probable they are      final: stretches that were said before, as JSON has
-    them, but for those that were taken; settled: the text of all of them
+    samples, frames: those that make no whole frame, or step, yet      path: what was said since the last pause, from
+    step `first` on      final: stretches that were said before, as JSON has them, but for those that were taken;
+    settled: the text of all of them
     """
 
     counted: NDArray[np.float64]
+    path: Path
     network: Mapping[str, Tensor] = field(default_factory=dict)
     samples: Samples = field(default_factory=lambda: np.zeros(0, np.float32))
     frames: Floats | None = None
-    path: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    chances: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     first: int = 0
     final: tuple[Mapping[str, Any], ...] = ()
     settled: str = ""
@@ -76,12 +76,13 @@ class SpeechPredictor:
         if problems := [*model.cannot_stream(), *_cannot(task)]:
             raise ConfigError(problems)
         self._task, self._model, self._spectrum = task, model, task.spectrum
+        self._listener = task.method.listener(model)
         self._pause = max(1, round(PAUSE / task.reader.seconds))
         self._longest = max(self._pause + 1, round(LONGEST / task.reader.seconds))
 
     def begin(self) -> SpeechState:
         """Before the first piece."""
-        return SpeechState(self._task.reader.beginning())
+        return SpeechState(self._task.reader.beginning(), self._listener.begin())
 
     def read(self, place: SpeechState, piece: str) -> tuple[SpeechState, dict[str, Any]]:
         """The place after a piece, and what has been said so far.
@@ -134,10 +135,8 @@ class SpeechPredictor:
         inputs = {"features": torch.from_numpy(values).unsqueeze(1).to(device), **place.network}
         with torch.inference_mode():
             outputs, network = self._model.advance(Batch(inputs, lengths, {}, ()))
-            best, units = outputs["logits"][:, 0].softmax(1).max(1)
-        path = np.concatenate([place.path, units.cpu().numpy()])
-        chances = np.concatenate([place.chances, best.double().cpu().numpy()])
-        return self._rested(replace(place, network=network, path=path, chances=chances))
+            path = self._listener.grown(place.path, outputs)
+        return self._rested(replace(place, network=network, path=path))
 
     def _rested(self, place: SpeechState) -> SpeechState:
         """What stands before a pause becomes final; silence before anything is said is forgotten."""
@@ -147,11 +146,11 @@ class SpeechPredictor:
 
     def _settled(self, place: SpeechState, cut: int) -> SpeechState:
         """The same with what the first `cut` steps say as final."""
-        said = collapsed(place.path[:cut], place.chances[:cut])
+        before, after = place.path.cut(cut)
+        said = before.said()
         return replace(
             place,
-            path=place.path[cut:],
-            chances=place.chances[cut:],
+            path=after,
             first=place.first + cut,
             final=(*place.final, *self._stretches(said, place.first)),
             settled=_continued(place.settled, self._task.units.spelled(said.units)),
@@ -170,7 +169,7 @@ class SpeechPredictor:
 
     def said(self, place: SpeechState) -> dict[str, Any]:
         """output: all that was said; final: stretches before pauses; partial: what may still change."""
-        now = self._task.units.spelled(collapsed(place.path, place.chances).units)
+        now = self._task.units.spelled(place.path.said().units)
         quiet = place.loudest <= SILENCE
         return {
             "output": "" if quiet else _continued(place.settled, now).rstrip(" "),
@@ -190,7 +189,7 @@ class SpeechPredictor:
 
     def ended(self, place: SpeechState) -> SpeechState:
         """The place once nothing more comes: all is final."""
-        return self._settled(place, len(place.path))
+        return self._settled(place, len(place.path.blank))
 
 
 def _continued(text: str, spelt: str) -> str:
@@ -200,16 +199,17 @@ def _continued(text: str, spelt: str) -> str:
     return text + gap + words + (" " if words and spelt[-1].isspace() else "")
 
 
-def _end_in(path: NDArray[np.int64], pause: int, longest: int) -> int | None:
+def _end_in(path: Path, pause: int, longest: int) -> int | None:
     """The steps that are final: up to a pause, or as many as a stretch may have; None where it is not over.
 
     It is looked for in the first `longest` steps alone, so that it does not depend on the sizes of pieces.
     """
-    found = _pause_in(path[:longest], pause)
-    if found is not None or len(path) < longest:
+    blank = path.blank
+    found = _pause_in(blank[:longest], pause)
+    if found is not None or len(blank) < longest:
         return found
-    edges = np.flatnonzero(np.diff(path)) + 1
-    behind = edges[(edges <= longest) & (path[edges - 1] == 0)]
+    edges = path.edges
+    behind = edges[(edges <= longest) & blank[edges - 1]]
     before = edges[edges <= longest]
     for some in (behind[-1:], before[-1:], edges[:1]):
         if len(some):
@@ -217,11 +217,11 @@ def _end_in(path: NDArray[np.int64], pause: int, longest: int) -> int | None:
     return None
 
 
-def _pause_in(path: NDArray[np.int64], pause: int) -> int | None:
+def _pause_in(blank: NDArray[np.bool_], pause: int) -> int | None:
     """The first step behind `pause` blanks in a row that stand behind a unit, or at the beginning; None for none."""
-    if len(path) < pause:
+    if len(blank) < pause:
         return None
-    sums = np.concatenate([[0], np.cumsum(path == 0)])
+    sums = np.concatenate([[0], np.cumsum(blank)])
     found = np.flatnonzero(sums[pause:] - sums[:-pause] == pause)
     return int(found[0]) + pause if len(found) else None
 

@@ -15,11 +15,9 @@ from recurra.base.errors import ConfigError
 from recurra.base.transcripts import Transcript
 from recurra.data.preparing import IN_MEMORY, Means
 from recurra.data.sound import silence
-from recurra.decode.ctc import Emitted, greedy
+from recurra.decode.ctc import Emitted
 from recurra.decode.fusion import Fusion, NetworkScores
-from recurra.decode.prefix_beam import prefix_beam
 from recurra.decode.texts import Texts
-from recurra.engine.ctc import ctc_loss
 from recurra.losses import fixed_sum
 from recurra.metrics import Compared
 from recurra.metrics.transcripts import transcript_scores
@@ -27,6 +25,7 @@ from recurra.tasks.drawn import DrawnSampler
 from recurra.tasks.options import refuse_options
 from recurra.tasks.text import pad_sequence
 from recurra.tasks.transcription.baselines import compared
+from recurra.tasks.transcription.methods import Decoding
 from recurra.tasks.transcription.notes import notes_of
 from recurra.tasks.transcription.reading import SpeechReader, refuse_width
 from recurra.tasks.transcription.rows import SpeechRow, Utterance, read_recording
@@ -96,18 +95,10 @@ class Transcription:
     options: ClassVar[tuple[str, ...]] = ("beam", "lm", "hot_words")
 
     def __init__(
-        self,
-        plan: TranscriptionConfig,
-        reader: SpeechReader,
-        units: Units,
-        *,
-        beam: int = 1,
-        lm: Fusion | None = None,
-        hot_words: Mapping[str, float] | None = None,
+        self, plan: TranscriptionConfig, reader: SpeechReader, units: Units, decoding: Decoding | None = None
     ) -> None:
-        """beam: texts that are followed; 1: the most probable unit of each step      hot_words: nats of each"""
         self.plan, self.reader, self.units = plan, reader, units
-        self.beam, self.lm, self.hot_words = beam, lm, hot_words
+        self.method, self.decoding = plan.method, decoding or Decoding()
         self.spectrum = plan.spectrum
         self.augmentation = plan.augmentation
 
@@ -143,7 +134,8 @@ class Transcription:
     def _example(self, row: SpeechRow) -> Utterance:
         refuse_width(row.recording, self.reader.width)
         units, strange = self.units.numbers(row.text)
-        return Utterance(row.recording, self.reader, self.spectrum, row.text, units, strange)
+        needed = self.method.needed(units)
+        return Utterance(row.recording, self.reader, self.spectrum, row.text, units, strange, needed)
 
     def sampler(self, examples: Sequence[Utterance], *, batch_tokens: int, batch_rows: int, seed: int) -> DrawnSampler:
         """Those of like lengths together, with what each epoch does to them."""
@@ -169,8 +161,10 @@ class Transcription:
         for n, (values, _) in enumerate(read):
             features[: len(values), n] = values
         silent = torch.tensor([one for _, one in read], dtype=torch.bool)
-        inputs = {"features": torch.from_numpy(features), "silent": silent}
-        return Batch(inputs, lengths, self._targets(examples), tuple(indices))
+        inputs, targets = {"features": torch.from_numpy(features), "silent": silent}, self._targets(examples)
+        if targets:
+            inputs |= self.method.inputs(targets["units"], targets["unit_lengths"])
+        return Batch(inputs, lengths, targets, tuple(indices))
 
     def _targets(self, examples: Sequence[Utterance]) -> dict[str, torch.Tensor]:
         if not examples or any(e.text is None for e in examples):
@@ -180,48 +174,37 @@ class Transcription:
 
     def loss(self, prediction: Prediction, batch: Batch) -> Loss:
         """-log p of the texts, in nats, over all ways to spread them; the targets are their units."""
-        nats = self._nats(prediction.outputs["logits"], batch)
+        nats = self.method.nats(prediction.outputs, batch.lengths, batch.targets, None)
         return Loss(fixed_sum(nats), int(batch.targets["unit_lengths"].sum()))
-
-    def _nats(self, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
-        return ctc_loss(logits, batch.lengths, batch.targets["units"], batch.targets["unit_lengths"])
 
     def predict(self, model: torch.nn.Module, batch: Batch, examples: Sequence[Utterance]) -> list[Said]:
         """The text of each recording; of silence none. The model is in eval mode."""
-        logits = model(batch).outputs["logits"].float()
+        outputs = {name: one.float() for name, one in model(batch).outputs.items()}
         silent = batch.inputs["silent"].tolist()
-        nats = self._known_nats(logits, batch, examples)
-        found = self._search(logits, batch.lengths)
+        nats = self._known_nats(outputs, batch, examples)
+        found = self.method.search(model, batch, outputs, batch.lengths, self.decoding)
         return [
             Said(one, "" if quiet else self.units.text(one.units), quiet, cost)
             for one, quiet, cost in zip(found, silent, nats, strict=True)
         ]
 
-    def _search(self, logits: torch.Tensor, lengths: torch.Tensor) -> list[Emitted]:
-        if self.beam == 1:
-            return greedy(logits, lengths)
-        spelling = self.units.spelling if self.lm or self.hot_words else None
-        models = () if self.lm is None else (self.lm,)
-        found = prefix_beam(logits, lengths, self.beam, models, spelling=spelling, hot=self.hot_words)
-        return [best.emitted for (best,) in found]
-
-    def _known_nats(self, logits: torch.Tensor, batch: Batch, examples: Sequence[Utterance]) -> list[float | None]:
+    def _known_nats(
+        self, outputs: Mapping[str, torch.Tensor], batch: Batch, examples: Sequence[Utterance]
+    ) -> list[float | None]:
         """What each reference costs; None where it is not known, or no path says it."""
         rows = [n for n, e in enumerate(examples) if e.text is not None and e.fits and not e.strange]
         found: list[float | None] = [None] * len(examples)
         if not rows or not batch.targets:
             return found
         at = torch.tensor(rows, dtype=torch.int64)
-        here = at.to(logits.device)
-        targets = {name: value[value.new_tensor(rows, dtype=torch.int64)] for name, value in batch.targets.items()}
-        some = Batch({}, batch.lengths[at], targets, tuple(rows))
-        for n, cost in zip(rows, self._nats(logits[:, here], some).tolist(), strict=True):
+        targets = {name: one[at.to(one.device)] for name, one in batch.targets.items()}
+        for n, cost in zip(rows, self.method.nats(outputs, batch.lengths[at], targets, at).tolist(), strict=True):
             found[n] = float(cost)
         return found
 
     def score(self, outputs: Sequence[Said], examples: Sequence[Utterance], split: str) -> tuple[Score, ...]:
-        """WER, CER and what they consist of; blank_share of steps, length_ratio of texts; ctc_nats, of a unit, where
-        references are known and can be said."""
+        """WER, CER and what they consist of; blank_share of steps, length_ratio of texts; unit_nats, of a unit
+        of references that are known and can be said."""
         said, references = [one.text for one in outputs], [e.text or "" for e in examples]
         found = transcript_scores(references, said, split)
         found = (*found, *_collapse_scores(outputs, references, split))
@@ -229,7 +212,7 @@ class Transcription:
         if not known:
             return found
         nats = sum(cost for cost, _ in known) / max(sum(number for _, number in known), 1)
-        return (*found, Score("ctc_nats", nats, "nats", "lower", split))
+        return (*found, Score("unit_nats", nats, "nats", "lower", split))
 
     def with_options(self, options: Mapping[str, Any]) -> Transcription:
         """The task with a beam of so many texts, a language model beside, and words that are worth more nats.
@@ -237,17 +220,18 @@ class Transcription:
         Raises ConfigError for other options, and for values that cannot be.
         """
         refuse_options(options, "transcription", self.options)
-        beam = options.get("beam", self.beam)
+        now = self.decoding
+        beam = options.get("beam", now.beam)
         if type(beam) is not int or not 1 <= beam <= WIDEST_BEAM:
             raise ConfigError(f"beam: expected a whole number from 1 to {WIDEST_BEAM}, got {beam!r}.")
-        lm, hot_words = options.get("lm", self.lm), options.get("hot_words", self.hot_words)
+        lm, hot_words = options.get("lm", now.lm), options.get("hot_words", now.hot_words)
         if beam == 1 and (lm is not None or hot_words):
             raise ConfigError("lm, hot_words: have no effect with a beam of 1; take a beam of more texts, such as 16.")
         if lm is not None:
             _refuse_other_units(lm, self.units)
         if hot_words is not None:
             hot_words = _as_nats(hot_words, self.plan, self.units)
-        return Transcription(self.plan, self.reader, self.units, beam=beam, lm=lm, hot_words=hot_words)
+        return Transcription(self.plan, self.reader, self.units, Decoding(beam, lm, hot_words, self.units.spelling))
 
     # -- around them -----------------------------------------------------------------------------------------------
 
@@ -260,7 +244,7 @@ class Transcription:
         """The dev scores, with those of a model that says nothing."""
         nothing = transcript_scores([e.text or "" for e in examples], [""] * len(examples), "dev")
         uniform = float(np.log(len(self.units))) * max(e.length for e in examples)
-        return (*nothing, Score("ctc_nats", uniform, "nats", "lower", "dev"))
+        return (*nothing, Score("unit_nats", uniform, "nats", "lower", "dev"))
 
     def perfect(self, examples: Sequence[Utterance]) -> list[Said]:
         """Outputs that say the references, as far as units can."""
