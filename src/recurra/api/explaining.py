@@ -19,7 +19,9 @@ from recurra.config import Fixed, Option, options_of
 from recurra.config.values import words
 from recurra.data.dictionary import DICTIONARIES
 from recurra.data.formats import FORMATS
+from recurra.data.joints import JOINTS
 from recurra.data.layouts import LAYOUTS
+from recurra.data.movements import AUGMENTATIONS
 from recurra.data.ngrams import NGRAMS
 from recurra.data.noise import NOISES
 from recurra.data.spectra import SPECTRA
@@ -64,6 +66,8 @@ TOPICS: Mapping[str, Mapping[str, Any]] = {
     "noise": NOISES,
     "forecast_head": FORECASTS,
     "spectrum": SPECTRA,
+    "joints": JOINTS,
+    "augmentation": AUGMENTATIONS,
     "tokenizer": TOKENIZERS,
     "ngrams": NGRAMS,
     "dictionary": DICTIONARIES,

@@ -14,11 +14,24 @@ from recurra.base.errors import DataError
 from recurra.base.option import OneOf, Opt
 from recurra.config import Section, build
 from recurra.data.fields import Field
+from recurra.data.joints import Skeleton
+from recurra.data.movements import Movement
 from recurra.data.scaling import Scaler, Scaling
 from recurra.data.spectra import SPECTRA, Spectrum
 from recurra.data.store import ARRAY, Codec, Fields
 from recurra.tasks.series_columns import format_of
-from recurra.tasks.series_reader import Keep, Missing, Raw, SeriesReader, cut, features_of, flat, raw_series, steps_of
+from recurra.tasks.series_reader import (
+    Keep,
+    Missing,
+    Raw,
+    SeriesReader,
+    features_of,
+    flat,
+    place_of,
+    raw_series,
+    seen,
+    steps_of,
+)
 from recurra.tasks.series_sounds import SoundCodec, SoundRow, read_sound
 
 
@@ -90,6 +103,16 @@ class SeriesPlan(ABC):
         return made
 
     @property
+    def skeleton(self) -> Skeleton | None:
+        """What is made of the numbers of a step, where they are joints."""
+        return None
+
+    @property
+    def augmentation(self) -> Movement | None:
+        """What training does to a series, anew in each epoch."""
+        return None
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The columns whose numbers stand side by side."""
         return (self.values,) if isinstance(self.values, str) else self.values
@@ -135,8 +158,19 @@ class SeriesPlan(ABC):
         return SeriesRow(raw, *self.wanted(record), record.origin)
 
     def raw_of(self, record: Record) -> Raw:
-        """(T, F) the numbers of a record. Raises DataError, with file, line, column and step, for what is none."""
-        return raw_series(record, self.columns, self.missing)
+        """(T, F) the numbers of a record. Raises DataError, with file, line, step and joint, for what is missing."""
+        joints = self.skeleton
+        if joints is None:
+            return raw_series(record, self.columns, self.missing)
+        raw = raw_series(record, self.columns, "mask")
+        if len(raw):
+            joints.joints_of(raw.shape[1], record.origin)
+        if self.missing == "refuse" and (gone := joints.missing_joint(raw) if len(raw) else None) is not None:
+            raise DataError(
+                f"{place_of(record, gone[0])}: frame {gone[0] + 1}: joint {gone[1]} is missing. Set task.joints.gaps: "
+                "fill to draw a line between the frames around, or task.missing: mask to mark it."
+            )
+        return raw
 
     @property
     def row_codec(self) -> Codec[Any]:
@@ -158,10 +192,18 @@ class SeriesPlan(ABC):
         number = (
             features_of(((row.raw, row.origin) for row in rows), source) if spectrum is None else spectrum.num_features
         )
+        joints = self.skeleton
+        if joints is not None:
+            joints.joints_of(number, source)
+            number = joints.width_of(number)
         if not self.flatten:
-            scaler = Scaler.fit(self.scaling, (row.raw for row in rows), number)
-            return SeriesReader(scaler, self.missing, self.max_length, self.keep)
-        steps = steps_of(((cut(row.raw, self.max_length, self.keep), row.origin) for row in rows), source)
-        vectors = (flat(cut(row.raw, self.max_length, self.keep)) for row in rows)
-        scaler = Scaler.fit(self.scaling, vectors, number * steps)
-        return SeriesReader(scaler, self.missing, self.max_length, self.keep, steps)
+            whole = (row.raw if joints is None else seen(row.raw, joints, self.max_length, self.keep) for row in rows)
+            scaler = Scaler.fit(self.scaling, whole, number)
+            return SeriesReader(scaler, self.missing, self.max_length, self.keep, joints=joints)
+
+        def read(row: AnyRow) -> Any:
+            return seen(row.raw, joints, self.max_length, self.keep)
+
+        steps = steps_of(((read(row), row.origin) for row in rows), source)
+        scaler = Scaler.fit(self.scaling, (flat(read(row)) for row in rows), number * steps)
+        return SeriesReader(scaler, self.missing, self.max_length, self.keep, steps, joints)

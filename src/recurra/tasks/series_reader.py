@@ -14,6 +14,7 @@ from recurra.base.errors import DataError
 from recurra.base.words import counted
 from recurra.data.fields import numbers_of
 from recurra.data.formats import field
+from recurra.data.joints import Skeleton
 from recurra.data.scaling import Scaler
 
 Missing = Literal["refuse", "mask"]
@@ -74,17 +75,17 @@ def _refuse_unusable(values: NDArray[np.float64], record: Record, column: str, m
     if missing == "refuse" and gone.any():
         step = int(np.flatnonzero(gone.any(1))[0])
         raise DataError(
-            f"{_place(record, step)}: column '{column}', step {step + 1}: the number is missing. Fill it in, or set "
+            f"{place_of(record, step)}: column '{column}', step {step + 1}: the number is missing. Fill it in, or set "
             "task.missing: mask, so that a mark of what is missing is read beside."
         )
     large = ~gone & ~(np.abs(values) <= LARGEST)
     if large.any():
         step = int(np.flatnonzero(large.any(1))[0])
         number = values[step][large[step]][0]
-        raise DataError(f"{_place(record, step)}: column '{column}', step {step + 1}: {number} is no finite number.")
+        raise DataError(f"{place_of(record, step)}: column '{column}', step {step + 1}: {number} is no finite number.")
 
 
-def _place(record: Record, step: int) -> Origin:
+def place_of(record: Record, step: int) -> Origin:
     """Where a step stands: of a record that many rows make, the row of the step."""
     return record.steps[step] if step < len(record.steps) else record.origin
 
@@ -94,6 +95,7 @@ class SeriesReader:
     """What a model reads of a series. max_length: steps that are kept, from the start or the end; None keeps all.
 
     steps: of every series, where they are one vector (`flatten`); None: the model reads them one by one
+    joints: what is made of the numbers of a step, where they are joints
     """
 
     scaler: Scaler
@@ -101,11 +103,13 @@ class SeriesReader:
     max_length: int | None
     keep: Keep
     steps: int | None = None
+    joints: Skeleton | None = None
 
     @property
     def num_features(self) -> int:
         """Numbers of a step in the data."""
-        return len(self.scaler.shift) // (self.steps or 1)
+        read = len(self.scaler.shift) // (self.steps or 1)
+        return read if self.joints is None else self.joints.written(read)
 
     @property
     def width(self) -> int:
@@ -120,20 +124,20 @@ class SeriesReader:
         """Steps of the model for a series of so many: one where they are one vector."""
         return self.num_read(steps) if self.steps is None else min(self.num_read(steps), 1)
 
-    def ready(self, raw: Raw, origin: Origin) -> NDArray[np.float32]:
+    def ready(self, raw: NDArray[Any], origin: Origin) -> NDArray[np.float32]:
         """(T, width): scaled, 0 where a number is missing, and beside it 1 where one is there; of one vector T is 1.
 
         Raises DataError for another number of features than in training; of one vector, of steps too.
         """
         if raw.shape[1] != self.num_features:
             self._refuse(raw, origin)
-        scaled = self._scaled(cut(raw, self.max_length, self.keep), origin)
+        scaled = self._scaled(seen(raw, self.joints, self.max_length, self.keep), origin)
         if self.missing == "refuse":
             return scaled.astype(np.float32)
         there = ~np.isnan(scaled)
         return np.concatenate([np.where(there, scaled, 0.0), there], axis=1).astype(np.float32)
 
-    def _scaled(self, kept: Raw, origin: Origin) -> NDArray[np.float64]:
+    def _scaled(self, kept: NDArray[Any], origin: Origin) -> NDArray[np.float64]:
         """Scaled, and flat where a series is one vector: each of its numbers then has a scale of its own."""
         if self.steps is None:
             return self.scaler(kept)
@@ -146,7 +150,7 @@ class SeriesReader:
             )
         return flat(self.scaler(kept)) if self.scaler.how == "series" else self.scaler(flat(kept))
 
-    def _refuse(self, raw: Raw, origin: Origin) -> None:
+    def _refuse(self, raw: NDArray[Any], origin: Origin) -> None:
         hint = ""
         if len(raw) == self.num_features:
             hint = " Its axes may be exchanged: expected steps, with the numbers of each."
@@ -160,6 +164,7 @@ class SeriesReader:
             "max_length": self.max_length,
             "keep": self.keep,
             "steps": self.steps,
+            "joints": None if self.joints is None else self.joints.to_json(),
         }
 
     @classmethod
@@ -173,7 +178,8 @@ class SeriesReader:
         scaler = Scaler.from_json(data["scaler"])
         if not (steps is None or (isinstance(steps, int) and steps > 0 and len(scaler.shift) % steps == 0)):
             raise ValueError(f"{steps!r} steps of {len(scaler.shift)} numbers")
-        return cls(scaler, missing, limit, keep, steps)
+        joints = data.get("joints")
+        return cls(scaler, missing, limit, keep, steps, None if joints is None else Skeleton.from_json(joints))
 
 
 def cut(raw: NDArray[Any], limit: int | None, keep: Keep) -> NDArray[Any]:
@@ -181,6 +187,12 @@ def cut(raw: NDArray[Any], limit: int | None, keep: Keep) -> NDArray[Any]:
     if limit is None or len(raw) <= limit:
         return raw
     return raw[:limit] if keep == "start" else raw[-limit:]
+
+
+def seen(raw: NDArray[Any], joints: Skeleton | None, limit: int | None, keep: Keep) -> NDArray[Any]:
+    """The numbers of a series that are read, before they are scaled: of its steps, or of what is made of joints."""
+    kept = cut(raw, limit, keep)
+    return kept if joints is None else joints(kept)
 
 
 def flat(values: NDArray[Any]) -> NDArray[Any]:

@@ -107,6 +107,8 @@ def _cannot(task: SeriesTask) -> list[str]:
         problems += cannot_hear(task.plan.spectrum)
     if task.reader.scaler.how == "series":
         problems.append("task.scaling: series needs the whole series first; standard does not.")
+    if task.reader.joints is not None:
+        problems.append("task.joints: are made of whole series; train on coordinates as they are, without it.")
     if task.reader.max_length is not None and task.reader.keep == "end":
         problems.append("task.keep: end needs the end of a series first; start does not.")
     if task.plan.flatten:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol, TypeAlias
 
 import numpy as np
@@ -14,10 +14,13 @@ from numpy.typing import NDArray
 
 from recurra.base.contracts import Batch, Origin, Record
 from recurra.base.digest import digest_of
+from recurra.data.draws import key_of
 from recurra.data.preparing import IN_MEMORY, Means
 from recurra.data.sound import silence
-from recurra.data.store import ARRAY, Codec, Fields
+from recurra.data.store import ARRAY, Codec, Fields, maybe
 from recurra.tasks.bucketing import BucketSampler
+from recurra.tasks.contract import BatchSampler
+from recurra.tasks.drawn import DrawnSampler
 from recurra.tasks.series_plan import SeriesPlan
 from recurra.tasks.series_reader import Raw, SeriesReader
 from recurra.tasks.series_sounds import SoundCodec, SoundExample, SoundRow, read_sound
@@ -31,12 +34,14 @@ class SeriesExample:
     """A series as the model reads it, (T, F) float32, and what it should be: None where nobody knows.
 
     all_steps: how many it has without the limit, and before they are one vector
+    raw: as the file has it, where training does something to it in each epoch
     """
 
     values: NDArray[np.float32]
     gold: Any
     origin: Origin
     all_steps: int
+    raw: NDArray[np.float32] | None = None
 
     @property
     def length(self) -> int:
@@ -69,11 +74,12 @@ class Readable(Protocol):
     def origin(self) -> Origin: ...
 
 
-def example_of(reader: SeriesReader, row: Readable) -> AnyExample:
+def example_of(reader: SeriesReader, row: Readable, *, keep_raw: bool = False) -> AnyExample:
     """A row as an example. Raises DataError for another number of features than in training."""
     if isinstance(row, SoundRow):
         return SoundExample(row.sound, row.spectrum, reader, row.gold)
-    return SeriesExample(reader.ready(row.raw, row.origin), row.gold, row.origin, len(row.raw))
+    raw = row.raw if keep_raw else None
+    return SeriesExample(reader.ready(row.raw, row.origin), row.gold, row.origin, len(row.raw), raw)
 
 
 def in_one(rows: Sequence[NDArray[np.float32]], width: int) -> NDArray[np.float32]:
@@ -133,14 +139,27 @@ class SeriesTask(ABC):
     def example_codec(self) -> Codec[Any]:
         """Examples as plain values, and back."""
         if (spectrum := self.plan.spectrum) is None:
-            return Fields(SeriesExample, values=ARRAY)
+            return Fields(SeriesExample, values=ARRAY, raw=maybe(ARRAY))
         return SoundCodec(lambda sound, gold: SoundExample(sound, spectrum, self.reader, gold), "gold")
 
-    def sampler(
-        self, examples: Sequence[AnyExample], *, batch_tokens: int, batch_rows: int, seed: int
-    ) -> BucketSampler:
-        """Those of like lengths together."""
+    def sampler(self, examples: Sequence[AnyExample], *, batch_tokens: int, batch_rows: int, seed: int) -> BatchSampler:
+        """Those of like lengths together, with what each epoch does to them."""
+        if self.plan.augmentation is not None:
+            return DrawnSampler(examples, self.drawn, batch_tokens, batch_rows, seed)
         return BucketSampler(examples, self.collate, batch_tokens, batch_rows, seed)
+
+    def drawn(self, examples: Sequence[AnyExample], indices: Sequence[int], seed: int, epoch: int) -> Batch:
+        """A batch of training, with what is drawn for each series in this epoch."""
+        return self.collate([self._moved(one, seed, epoch) for one in examples], indices)
+
+    def _moved(self, example: AnyExample, seed: int, epoch: int) -> AnyExample:
+        movement = self.plan.augmentation
+        if movement is None or not isinstance(example, SeriesExample) or example.raw is None:
+            return example
+        key = key_of(seed, epoch, digest_of(example.values))
+        raw = movement.raw(example.raw, self.reader.joints, key)
+        values = movement.read(self.reader.ready(raw, example.origin), len(self.reader.scaler.shift), key)
+        return replace(example, values=values)
 
     def collate(self, examples: Sequence[AnyExample], indices: Sequence[int]) -> Batch:
         """features (T, N, F), zero where padded; targets where all are known."""
@@ -207,6 +226,8 @@ class SeriesTask(ABC):
     def feature_names(self) -> tuple[str, ...]:
         """What the numbers of a step are called: the columns, or one column with the number's place."""
         columns, number = self.plan.columns, len(self.reader.scaler.shift)
+        if (joints := self.reader.joints) is not None:
+            columns = joints.names(self.reader.num_features)
         names = columns if len(columns) == number else tuple(f"{columns[0]} {k}" for k in range(1, number + 1))
         if len(columns) > 1 and self.reader.steps is not None:
             names = tuple(f"{name} {t}" for t in range(1, self.reader.steps + 1) for name in columns)

@@ -27,6 +27,7 @@ from recurra.data.formats.arrays import IDX, NUMPY
 from recurra.data.formats.arrow import ARROW
 from recurra.data.formats.bad_rows import ON_ERROR, BadRows, SkippedRows, StopAtBadRow
 from recurra.data.formats.brat import BRAT
+from recurra.data.formats.bvh import BVH
 from recurra.data.formats.conll import CONLL
 from recurra.data.formats.conllu import CONLLU
 from recurra.data.formats.csv import CSV
@@ -113,6 +114,7 @@ FORMATS.add("tsf", TSF)
 FORMATS.add("ucr", UCR)
 FORMATS.add("sounds", SOUNDS)
 FORMATS.add("images", IMAGES)
+FORMATS.add("bvh", BVH)
 FORMATS.add("sequences", SEQUENCES)
 FORMATS.add("numpy", NUMPY)
 FORMATS.add("idx", IDX)

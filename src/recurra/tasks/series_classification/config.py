@@ -12,8 +12,11 @@ from typing import Annotated, Any, ClassVar, Literal
 from recurra.base.contracts import Record
 from recurra.base.errors import ConfigError, RunError
 from recurra.base.normal import spellings
-from recurra.base.option import Opt
+from recurra.base.option import OneOf, Opt
+from recurra.config import Section, build
 from recurra.data.formats import field
+from recurra.data.joints import JOINTS, Skeleton
+from recurra.data.movements import AUGMENTATIONS, Movement
 from recurra.data.preparing import IN_MEMORY, Means
 from recurra.tasks.contract import Needs, Suggestion
 from recurra.tasks.label_task import class_weights, labels_from_json
@@ -24,7 +27,7 @@ from recurra.tasks.series_classification.task import SeriesClassification, label
 from recurra.tasks.series_columns import suggested
 from recurra.tasks.series_plan import AnyRow, SeriesPlan
 from recurra.tasks.series_reader import SeriesReader
-from recurra.tasks.series_task import AnyExample, example_of
+from recurra.tasks.series_task import AnyExample
 from recurra.tasks.sizing import Choice, Options, Seen
 
 
@@ -38,6 +41,14 @@ class SeriesClassificationConfig(SeriesPlan):
         {"encoder.bidirectional": True},
     )
 
+    joints: Annotated[
+        Section | Mapping[str, Any] | str | None,
+        OneOf("the numbers of a step are the joints of a body, a hand or a face; null: they are numbers", JOINTS),
+    ] = None
+    augment: Annotated[
+        Section | Mapping[str, Any] | str | None,
+        OneOf("what training does to each series, anew in each epoch; null: nothing", AUGMENTATIONS),
+    ] = None
     label: Annotated[str, Opt("column with the label", named=True)] = "label"
     labels: Annotated[Literal["one", "many"], Opt("how many labels a row has; many: any number, none too")] = "one"
     separator: Annotated[str | None, Opt("between labels in one cell; only with labels: many")] = None
@@ -65,9 +76,28 @@ class SeriesClassificationConfig(SeriesPlan):
             problems.append("class_weights: balanced needs labels: one; give a map of label: weight, or leave it out.")
         if self.separator == "":
             problems.append("separator: is empty; expected a text that stands between labels, such as ','.")
+        for name in ("joints", "augment"):
+            if self.sound is not None and getattr(self, name) is not None:
+                problems.append(f"{name}: has no effect with sound; leave it out.")
         if problems:
             raise ConfigError(problems)
         _ = self.spectrum  # what its options refuse is said now
+        if (movement := self.augmentation) is not None and (problems := movement.problems(self.skeleton)):
+            raise ConfigError(problems)
+        if (joints := self.skeleton) is not None and joints.scale == "body" and self.scaling == "series":
+            raise ConfigError("joints.scale: has no effect with scaling: series, which undoes it; leave one out.")
+
+    @property
+    def skeleton(self) -> Skeleton | None:
+        """What is made of joints; None where numbers are none."""
+        made: Skeleton | None = None if self.joints is None else build(self.joints, JOINTS)
+        return made
+
+    @property
+    def augmentation(self) -> Movement | None:
+        """What is drawn for each series in each epoch."""
+        made: Movement | None = None if self.augment is None else build(self.augment, AUGMENTATIONS)
+        return made
 
     @property
     def kind(self) -> LabelKind:
@@ -117,7 +147,7 @@ class SeriesClassificationConfig(SeriesPlan):
         labels = label_set(self.kind, golds, source)
         reader, weights = self.reader_of(rows, source), class_weights(self, labels, golds)
         task = SeriesClassification(self, reader, labels, weights, spellings(spelt))
-        return task, (example_of(reader, row) for row in means.encoding(rows))
+        return task, task.training_examples(means.encoding(rows))
 
     def restore(self, data: Mapping[str, Any], origin: str) -> SeriesClassification:
         """The task as a run folder holds it. Raises RunError that names `origin`."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from recurra.base.answers import SeriesLabel, SeriesLabels
 from recurra.base.contracts import Prediction, Table
+from recurra.data.preparing import IN_MEMORY, Means
 from recurra.metrics import Compared
 from recurra.metrics.mixing import Mix
 from recurra.models import SequenceModel
@@ -21,7 +22,7 @@ from recurra.tasks.series_classification.baselines import compared
 from recurra.tasks.series_classification.forest import grow_forest
 from recurra.tasks.series_classification.kernels import solve_kernels
 from recurra.tasks.series_reader import SeriesReader
-from recurra.tasks.series_task import NOTE, AnyExample, SeriesTask
+from recurra.tasks.series_task import NOTE, AnyExample, Readable, SeriesTask, example_of
 
 if TYPE_CHECKING:
     from recurra.tasks.series_classification.config import SeriesClassificationConfig
@@ -52,6 +53,11 @@ class SeriesClassification(LabelTask, SeriesTask):
     def model_sizes(self) -> Mapping[str, int]:
         """What a model has to know of the data: numbers of a step, number of labels, whether a series has many."""
         return label_sizes(self.plan, self.reader.width, len(self.labels))
+
+    def training_examples(self, rows: Iterable[Readable], means: Means = IN_MEMORY) -> Iterator[AnyExample]:
+        """The same of rows that are learned from: with the numbers of the file, where epochs change them."""
+        keep = self.plan.augmentation is not None
+        return (example_of(self.reader, row, keep_raw=keep) for row in rows)
 
     def solve(self, model: torch.nn.Module, examples: Sequence[AnyExample]) -> str:
         """Fit the wide part, in place; a sentence on what came of it, "" for a model without one."""
