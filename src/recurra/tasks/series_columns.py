@@ -32,7 +32,7 @@ ID_NAMES = (
     "recording",
     "trial",
 )
-TIME_NAMES = ("time", "t", "timestamp", "ds", "date", "datetime", "step", "time_index", "timepoint")
+TIME_NAMES = ("time", "t", "timestamp", "ds", "date", "datetime", "step", "time_index", "timepoint", "frame")
 # The beginning of a file that is looked at, and numbers without names in its first line: a table of the UCR archive.
 LOOK_BYTES = 65_536
 # Bands of sounds that `init` writes; Kaldi's own 23 were not compared with it.

@@ -21,7 +21,7 @@ from recurra.data.preparing import IN_MEMORY, Means
 from recurra.tasks.contract import Needs, Suggestion
 from recurra.tasks.label_task import class_weights, labels_from_json
 from recurra.tasks.labels import LabelKind, ManyLabels, OneLabel, label_set
-from recurra.tasks.series_classification.columns import label_among
+from recurra.tasks.series_classification.columns import label_among, with_joints
 from recurra.tasks.series_classification.sizing import sized
 from recurra.tasks.series_classification.task import SeriesClassification, label_sizes
 from recurra.tasks.series_columns import suggested
@@ -116,7 +116,7 @@ class SeriesClassificationConfig(SeriesPlan):
     @classmethod
     def suggested(cls, rows: Sequence[Record], file: Path) -> Suggestion:
         """Options for a file, from its first rows. Raises ConfigError or DataError if its columns do not fit."""
-        return suggested(rows, file, label_among, wanted="a label")
+        return with_joints(suggested(rows, file, label_among, wanted="a label"))
 
     @classmethod
     def sized(cls, options: Options, seen: Seen) -> list[Choice]:
