@@ -143,9 +143,8 @@ def samples_in_blocks(sound: Sound, spectrum: Spectrum, seconds: float) -> Itera
         raise DataError(f"{sound.name}: has {sound.rate:,} samples a second, expected {spectrum.rate:,}. Convert it.")
     read = 0
     with _decoder(sound.source, sound.name) as file:
-        file.seekable = (
-            _never  # or soundfile goes back to where it is after each block, and an MP3 is noise from then on
-        )
+        # Or soundfile seeks to where it stands after each block, and an MP3 is noise from there on.
+        file.seekable = _never
         while len(block := file.read(max(1, round(seconds * sound.rate)), dtype="float32", always_2d=True)):
             yield _mono(block, sound, spectrum, read)
             read += len(block)
