@@ -14,6 +14,8 @@ from recurra.tasks import (
     AutoencodingConfig,
     Classification,
     ClassificationConfig,
+    Dialogue,
+    DialogueConfig,
     LanguageModelConfig,
     LanguageModelling,
     MaskedLM,
@@ -60,6 +62,7 @@ HAS = {
         "DrawsCharts Embeds Explains Generates KeepsExamples NamesUnknown Plays ReadsInPieces ReadsLetters "
         "ScoresTokens Suggests TakesOptions WritesSamples"
     ),
+    Dialogue: "Embeds FitsThreshold KeepsExamples LeavesOut TakesOptions ValidatesFaster",
     Tagging: (
         "Calibrates Embeds Explains Judged KeepsExamples LeavesOut ReadsLetters ReadsPieces TagsTokens ValidatesFaster"
     ),
@@ -73,6 +76,7 @@ HAS = {
     TranslationConfig: "ChoosesBySize KeepsRows ReadsOnce",
     LanguageModelConfig: "ChoosesBySize KeepsRows MindsInputs ReadsOn ReadsOnce",
     TaggingConfig: "ChoosesBySize KeepsRows MindsInputs ReadsOnce",
+    DialogueConfig: "ChoosesBySize KeepsRows ReadsOnce ReadsSteps",
     MusicConfig: "ChoosesBySize KeepsRows ReadsOnce",
     QuestionAnsweringConfig: "ChoosesBySize ReadsOnce",
     MaskedLMConfig: "ChoosesBySize KeepsRows ReadsOn ReadsOnce",

@@ -7,6 +7,8 @@ multilabel       any number of labels per row: subset accuracy, Hamming loss, pr
 temperature      one number that makes probabilities fit
 calibration      does 80 % sure mean right in 80 % of the cases: calibration error and reliability table
 ranking          two labels: area under the ROC curve, average precision
+dialogue         whether replies differ, how long and how dull they are; the right one among others
+tfidf            texts as weights of their words, and which are nearest to another
 spearman         whether two orders of the same things agree
 sequences        a written answer beside what was expected: exact match, other accepted answers; SEQUENCE_SCORES
 bleu             translation: BLEU with its parts, chrF, signatures

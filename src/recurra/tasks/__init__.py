@@ -7,6 +7,7 @@ contract         what the configuration of a task and a task must have, and the 
 classification   a text to its label or labels
 translation      a text to another text
 language_model   a text, token by token
+dialogue         what was said last to the reply
 tagging          a tag for each token, or spans of a text
 music            chords, step by step
 series_classification   a label of a series of numbers
@@ -103,6 +104,7 @@ from recurra.tasks.contract import (
     WritesSamples,
     loss_unit,
 )
+from recurra.tasks.dialogue import Dialogue, DialogueConfig
 from recurra.tasks.forecasting import Forecasting, ForecastingConfig
 from recurra.tasks.language_model.plan import LanguageModelConfig
 from recurra.tasks.language_model.task import LanguageModelling
@@ -139,6 +141,7 @@ TASKS.add("autoencoding", AutoencodingConfig)
 TASKS.add("text_autoencoding", TextAutoencodingConfig)
 TASKS.add("transcription", TranscriptionConfig)
 TASKS.add("captioning", CaptioningConfig)
+TASKS.add("dialogue", DialogueConfig)
 # What people call them; `recurra init` takes these words too.
 TASKS.also(
     "classification", "classify", "classifier", "text_classification", "sentiment", "sentiment_analysis", "spam",
@@ -186,6 +189,7 @@ TASKS.also(
     "sentence_vae",
     "text_vae",
 )
+TASKS.also("dialogue", "dialog", "chat", "chatbot", "conversation", "conversations", "replies", "reply")
 TASKS.also("music", "midi", "chords", "notes", "abc")
 
 __all__ = [
@@ -208,6 +212,8 @@ __all__ = [
     "Conforms",
     "CutsRows",
     "DecodesInCollate",
+    "Dialogue",
+    "DialogueConfig",
     "DrawsCharts",
     "DrawsMaps",
     "Embeds",

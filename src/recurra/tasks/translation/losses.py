@@ -72,6 +72,21 @@ def forced_rows(prediction: Prediction, batch: Batch) -> list[Forced]:
     return [Forced(*row) for row in zip(sums, real.sum(0).tolist(), right.sum(0).tolist(), strict=True)]
 
 
+def forced_scores(rows: Sequence[Forced | None], split: str) -> tuple[Score, ...]:
+    """Of all target tokens together, ends among them; nothing where no model has seen the answers."""
+    forced = [row for row in rows if row is not None]
+    if len(forced) < len(rows):
+        return ()
+    count = sum(one.count for one in forced)
+    nats = math.fsum(one.nats for one in forced) / count
+    return (
+        Score("token_accuracy", sum(one.right for one in forced) / count, "0..1", "higher", split),
+        # exp of more than 709 is no float; a model that bad has no finite perplexity.
+        Score("perplexity", math.exp(nats) if nats < 700 else math.inf, "per token", "lower", split),
+        Score("log_loss", nats, "nats", "lower", split),
+    )
+
+
 def real_targets(batch: Batch) -> Tensor:
     """(S, N): which target tokens are real."""
     tokens = batch.targets["tokens"]

@@ -31,7 +31,7 @@ from recurra.tasks.options import refuse_options
 from recurra.tasks.translation.answers import Candidate, Translated, attention_of, candidates, said_tokens
 from recurra.tasks.translation.batches import collated, copied, tokens_of
 from recurra.tasks.translation.explain import explained
-from recurra.tasks.translation.losses import Forced, forced_rows, loss_of, unigram_loss
+from recurra.tasks.translation.losses import Forced, forced_rows, forced_scores, loss_of, unigram_loss
 from recurra.tasks.translation.pairs import Columns, PairCodec, PairRow, TextPair, Wanted, text_of, wanted
 from recurra.tasks.translation.readers import Limits, Sides
 from recurra.tasks.translation.search import Autoregressive, Search
@@ -150,7 +150,11 @@ class Translation:
     def score(self, outputs: Sequence[Translated], examples: Sequence[TextPair], split: str) -> tuple[Score, ...]:
         """The scores that count; exact matches; token accuracy, perplexity and log loss under teacher forcing."""
         pairs = self._pairs(outputs, examples)
-        return (*self.kind.scores(pairs, split), *exact_scores(pairs, split), *_forced_scores(outputs, split))
+        return (
+            *self.kind.scores(pairs, split),
+            *exact_scores(pairs, split),
+            *forced_scores([o.forced for o in outputs], split),
+        )
 
     def filter(self, examples: Sequence[TextPair], split: str) -> tuple[Sequence[TextPair], tuple[str, ...]]:
         """The rows of train within the limits on length, all rows of other splits; what is left out or long is said."""
@@ -354,21 +358,6 @@ class Translation:
 def _wanted(text: str, answers: tuple[Encoded, ...], group: str | None, source: Encoded) -> Wanted:
     """source: as tokens of the target"""
     return Wanted(text, answers, group, copied(answers[0], source) if answers[0].spelling else None)
-
-
-def _forced_scores(outputs: Sequence[Translated], split: str) -> tuple[Score, ...]:
-    """Of all target tokens together, ends among them; nothing where no model has seen the answers."""
-    forced = [output.forced for output in outputs if output.forced is not None]
-    if len(forced) < len(outputs):
-        return ()
-    count = sum(one.count for one in forced)
-    nats = math.fsum(one.nats for one in forced) / count
-    return (
-        Score("token_accuracy", sum(one.right for one in forced) / count, "0..1", "higher", split),
-        # exp of more than 709 is no float; a model that bad has no finite perplexity.
-        Score("perplexity", math.exp(nats) if nats < 700 else math.inf, "per token", "lower", split),
-        Score("log_loss", nats, "nats", "lower", split),
-    )
 
 
 def _left_out(first: TextPair, left: int, number: int, limits: Limits) -> tuple[str, ...]:

@@ -1,0 +1,13 @@
+"""Conversations: what was said last to the reply.
+
+config    what a config says              columns    which column of a file is which
+turns     conversations as files have them  exchanges  a context and its reply, as an example
+reading   tokens, and what training had   replying   how a reply is written
+task      the five verbs                  ranking    the right reply among others
+tables    examples for the report         sizing     what init chooses by the size of the data
+"""
+
+from recurra.tasks.dialogue.config import DialogueConfig
+from recurra.tasks.dialogue.task import Dialogue
+
+__all__ = ["Dialogue", "DialogueConfig"]

@@ -1,0 +1,186 @@
+"""What a config says of dialogue, before any data is read."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from recurra.base.contracts import Record
+from recurra.base.errors import ConfigError, RunError
+from recurra.base.option import OneOf, Opt
+from recurra.config import Section, build
+from recurra.data.fields import Field
+from recurra.data.preparing import IN_MEMORY, Means
+from recurra.data.store import Fields
+from recurra.data.tokenizers import TOKENIZERS
+from recurra.decode import LENGTH_PENALTIES
+from recurra.tasks.contract import Needs, Suggestion
+from recurra.tasks.dialogue.columns import suggested
+from recurra.tasks.dialogue.exchanges import Exchange
+from recurra.tasks.dialogue.reading import Reading, fitted
+from recurra.tasks.dialogue.replying import Replying
+from recurra.tasks.dialogue.sizing import sized
+from recurra.tasks.dialogue.task import Dialogue
+from recurra.tasks.dialogue.turns import Conversation, TurnColumns
+from recurra.tasks.sizing import Choice, Options, Seen
+from recurra.tasks.translation.search import WIDEST_BEAM
+
+Component = Section | Mapping[str, Any] | str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DialogueConfig:
+    """Replies that are written, from what was said last."""
+
+    needs: ClassVar = Needs(
+        "encoder_decoder",
+        {"inputs": ("tokens",)},
+        {"inputs.embedding_size": 128, "encoder.bidirectional": True},
+    )
+
+    turns: Annotated[
+        str | tuple[str, ...],
+        Opt("column with turns: lists of texts or messages, or a text a row with data.layout: long; or several columns",
+            named=True),
+    ] = "turns"  # fmt: skip
+    speaker: Annotated[
+        str | None, Opt("column with who says each turn; null: turns alternate, or messages say it", named=True)
+    ] = None
+    conversation: Annotated[
+        str | None,
+        Opt("column that names a conversation: those of one name stay in one split; null: equal ones do", named=True),
+    ] = None
+    separator: Annotated[str | None, Opt("between the turns of one cell, such as __eou__; a JSON list needs none")] = (
+        None
+    )
+    replies_of: Annotated[str | None, Opt("the speaker whose replies are learned; null: those of all")] = None
+    context: Annotated[int, Opt("turns that are read before a reply, the last ones", ge=1, le=1000)] = 3
+    max_context_tokens: Annotated[
+        int | None, Opt("tokens of the context that are read, the last ones; null is no limit", ge=1)
+    ] = 128
+    max_reply_tokens: Annotated[
+        int, Opt("longest reply that is written; training leaves out longer ones", ge=1, le=10_000)
+    ] = 60
+    max_turns: Annotated[int, Opt("a conversation of more turns is refused", ge=2, le=1_000_000)] = 1000
+    tokenizer: Annotated[Component, OneOf("tokenizer of all turns", TOKENIZERS)] = "words"
+    min_count: Annotated[int, Opt("rarer tokens are read as unknown", ge=1)] = 1
+    max_vocabulary: Annotated[
+        int | None, Opt("entries of the vocabulary, 4 of them special; null is no limit", ge=5)
+    ] = None
+    label_smoothing: Annotated[float, Opt("share of the target that is spread over the vocabulary", ge=0, lt=1)] = 0.0
+    beam: Annotated[int, Opt("beam size; 1 is greedy search", ge=1, le=WIDEST_BEAM)] = 1
+    length_penalty: Annotated[
+        Component, OneOf("how hypotheses of different lengths compare; without effect on beam: 1", LENGTH_PENALTIES)
+    ] = "mean"
+    no_repeat_ngram: Annotated[int, Opt("so many tokens in a row are not written twice in a reply; 0: off", ge=0)] = 3
+    refuse: Annotated[
+        float,
+        Opt("share of dev's contexts that would get no reply, as nothing near was learned; 0: all get one", ge=0, lt=1),
+    ] = 0.05  # fmt: skip
+
+    def __post_init__(self) -> None:
+        problems = []
+        names = (self.turns,) if isinstance(self.turns, str) else self.turns
+        if len(set(names)) < len(names) or not names:
+            problems.append(f"turns: expected a column, or different ones, got {list(names)}.")
+        for option in ("speaker", "conversation"):
+            if (column := getattr(self, option)) is not None and column in names:
+                problems.append(f"{option}: is '{column}', a column of turns too; expected another column.")
+        if self.speaker is not None and self.speaker == self.conversation:
+            problems.append(f"conversation: is '{self.conversation}', the column of speaker too; expected another one.")
+        if len(names) > 1:
+            problems += [
+                f"{option}: has no effect where each turn has a column; leave it out."
+                for option in ("speaker", "separator", "replies_of")
+                if getattr(self, option) is not None
+            ]
+        if self.separator is not None and not self.separator.strip():
+            problems.append("separator: is blank, which stands between words too; expected a text such as __eou__.")
+        if problems:
+            raise ConfigError(problems)
+
+    @property
+    def columns(self) -> TurnColumns:
+        names = (self.turns,) if isinstance(self.turns, str) else self.turns
+        return TurnColumns(names, self.speaker, self.separator, self.conversation, self.max_turns)
+
+    @property
+    def replying(self) -> Replying:
+        return Replying(
+            self.beam, build(self.length_penalty, LENGTH_PENALTIES), self.max_reply_tokens, self.no_repeat_ngram
+        )
+
+    @property
+    def inputs(self) -> tuple[Field, ...]:
+        """What is read; `predict TEXT` fills the first one."""
+        return tuple(map(Field, self.columns.turns[: max(len(self.columns.turns) - 1, 1)]))
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Columns that training data must have."""
+        return self.columns.all
+
+    @property
+    def step_fields(self) -> tuple[str, ...]:
+        """Those with a value in each row, where a row is a turn."""
+        return (*self.columns.turns, *(() if self.speaker is None else (self.speaker,)))
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Ways to take dev and test from train; the first one where the config names none."""
+        return ("random", "hash", "folds", "ordered")
+
+    @property
+    def smallest_sizes(self) -> Mapping[str, int]:
+        """`model_sizes` of the smallest data there is."""
+        return {"tokens": 8, "target": 8}
+
+    @classmethod
+    def format_of(cls, file: Path) -> str:
+        """The format of a file that `init` reads; auto: by its name."""
+        return "auto"
+
+    @classmethod
+    def suggested(cls, rows: Sequence[Record], file: Path) -> Suggestion:
+        """Options for a file, from its first rows. Raises ConfigError or DataError if its columns do not fit."""
+        return suggested(rows, file)
+
+    @classmethod
+    def sized(cls, options: Options, seen: Seen) -> list[Choice]:
+        """Choices by the size of the data: options of any section, with the reason for each."""
+        return sized(options, seen)
+
+    def read(self, record: Record) -> Conversation:
+        """A conversation. Raises DataError, with file and line, if nothing can be learned from it."""
+        return self.columns.read(record)
+
+    @property
+    def row_codec(self) -> Fields[Conversation]:
+        return Fields(Conversation)
+
+    def check(self, record: Record) -> None:
+        """Raise DataError, with file and line, if this record cannot be learned from."""
+        self.read(record)
+
+    def fit(self, records: Sequence[Record], source: str) -> Dialogue:
+        """The task from training records, as `fit_examples`."""
+        return self.fit_examples([self.read(record) for record in records], source)[0]
+
+    def fit_examples(
+        self, rows: Collection[Conversation], source: str, means: Means = IN_MEMORY
+    ) -> tuple[Dialogue, Iterator[Exchange]]:
+        """Tokenizer and vocabulary from training rows, and these as examples: each turn is tokenized once.
+
+        Raises DataError if there is nothing to learn.
+        """
+        reading, encoded = fitted(self, rows, source, means)
+        task = Dialogue(self, reading)
+        return task, task.learned(rows, encoded, means)
+
+    def restore(self, data: Mapping[str, Any], origin: str) -> Dialogue:
+        """The task as a run folder holds it. Raises RunError that names `origin`."""
+        if not isinstance(data, Mapping):
+            raise RunError(f"{origin}: expected what a dialogue reads.")
+        return Dialogue(self, Reading.from_json(data, origin))
