@@ -44,17 +44,21 @@ def task_for(**options: Any) -> Transcription:
     return TranscriptionConfig(**{"stack": 2, **options}).fit(records(), "s.csv")
 
 
-def model_for(task: Transcription, **encoder: Any) -> SequenceModel:
+def model_for(task: Transcription, inputs: Any = "vectors", **encoder: Any) -> SequenceModel:
     torch.manual_seed(0)
     parts = {"name": "recurrent", "cell": "gru", "hidden_size": 6, "bidirectional": True, **encoder}
-    return SequenceModel(task.model_sizes, inputs="vectors", encoder=parts, head=HEADS[task.method.word]).eval()
+    return SequenceModel(task.model_sizes, inputs=inputs, encoder=parts, head=HEADS[task.method.word]).eval()
 
 
 HEADS = {"ctc": "ctc", "transducer": {"name": "transducer", "hidden_size": 5, "embedding_size": 3, "joint_size": 7}}
 
 
+def parts_of(head: str, inputs: Any = None) -> dict[str, Any]:
+    return {"head": {"name": head}, "inputs": inputs or {"name": "vectors"}}
+
+
 def task_with(head: str, **options: Any) -> Transcription:
-    plan = TranscriptionConfig(**{"stack": 2, **options}).for_model({"head": {"name": head}})
+    plan = TranscriptionConfig(**{"stack": 2, **options}).for_model(parts_of(head))
     return plan.fit(records(), "s.csv")
 
 
@@ -305,18 +309,30 @@ def streamed(task: Transcription, model: SequenceModel, pieces: list[Any]) -> tu
     return place, predictor
 
 
-@pytest.mark.parametrize(("scaling", "head"), [("running", "ctc"), ("training", "ctc"), ("running", "transducer")])
-def test_pieces_of_any_size_say_what_the_whole_says_bit_for_bit(scaling, head, tmp_path):
+@pytest.mark.parametrize(
+    ("scaling", "head", "parts", "encoder"),
+    [
+        ("running", "ctc", None, None),
+        ("training", "ctc", {"name": "frames", "num_layers": 2, "hidden_size": 9, "causal": True}, None),
+        ("running", "transducer", None, None),
+        ("training", "ctc", None, {"name": "transformer", "causal": True, "window": 9, "hidden_size": 16}),
+    ],
+)
+def test_pieces_of_any_size_say_what_the_whole_says_bit_for_bit(scaling, head, parts, encoder, tmp_path):
     room = pytest.importorskip("sound_room", reason="soundfile is not installed")
     rng = np.random.default_rng(3)
     samples = (0.2 * rng.normal(size=30_000)).astype(np.float32)
     file = room.put(tmp_path / "a.wav", samples, subtype="FLOAT")
     row = Record({"audio": str(file), "text": "abc"}, Origin("s.csv", 2))
-    plan = TranscriptionConfig(sound={"name": "kaldi", "rate": 8000, "bands": 8}, scaling=scaling, stack=3)
-    plan = plan.for_model({"head": {"name": head}})
+    sound, stack = {"name": "kaldi", "rate": 8000, "bands": 8}, 1 if parts else 3
+    plan = TranscriptionConfig(sound=sound, scaling=scaling, stack=stack).for_model(parts_of(head, parts))
     task = plan.fit([row], "s.csv")
-    model = model_for(task, bidirectional=False, hidden_size=16, num_layers=2)
+    model = model_for(task, parts or "vectors", bidirectional=False, hidden_size=16, num_layers=2)
+    if encoder:
+        model = SequenceModel(task.model_sizes, inputs="vectors", encoder=encoder, head="ctc").eval()
     with torch.no_grad():
+        for layer in model.inputs.convolutions if parts else ():
+            layer.weight *= 8
         model.head.output.weight *= 30 if head == "ctc" else 4
     example = task.example(row)
     (whole,) = task.predict(model, task.collate([example], [0]), [example])

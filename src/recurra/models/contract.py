@@ -93,6 +93,23 @@ class ReadsWhole(Protocol):
         ...
 
 
+@runtime_checkable
+class JoinsSteps(Protocol):
+    """Inputs that make one step of several; the class of them tells how many."""
+
+    def joined(self, options: Mapping[str, Any]) -> int:
+        """Steps that become one. options: of the inputs, as resolved"""
+        ...
+
+    def piece(self, batch: Batch) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """x and lengths as `Inputs` have them, and by name the states after them, which `batch` may have of before."""
+        ...
+
+    def state_sizes(self) -> Mapping[str, int]:
+        """The width of each state, by name; none of inputs that cannot be read in pieces."""
+        ...
+
+
 class Encoder(Protocol):
     """ENCODERS[word](input_size, *, options): from the numbers of each step to outputs that know of other steps.
 

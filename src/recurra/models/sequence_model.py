@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 import torch
@@ -15,6 +16,7 @@ from recurra.models.contract import (
     STAND_INS,
     STATE,
     Encoded,
+    JoinsSteps,
     Problems,
     ReadsTarget,
     ReadsWhole,
@@ -121,6 +123,10 @@ class SequenceModel(nn.Module):
         encoded: Encoded
         if self.kept is not None:
             encoded = self.encoder.above(*self.kept(batch))
+        elif isinstance(self.inputs, JoinsSteps):
+            x, lengths, after = self.inputs.piece(batch)
+            encoded = self.encoder(x, lengths, _before(batch.inputs))
+            encoded = replace(encoded, states={**encoded.states, **after})
         else:
             x, lengths = self.inputs(batch)
             encoded = self.encoder(x, lengths, _before(batch.inputs))

@@ -17,6 +17,8 @@ from recurra.data.preparing import IN_MEMORY, Means
 from recurra.data.scaling import Scaler
 from recurra.data.spectra import SPECTRA, Spectrum
 from recurra.data.tokenizers import TOKENIZERS
+from recurra.models.contract import JoinsSteps
+from recurra.models.inputs import INPUTS
 from recurra.tasks.contract import Needs, Suggestion
 from recurra.tasks.sizing import Choice, Options, Seen
 from recurra.tasks.transcription.augmenting import Augmentation
@@ -40,7 +42,7 @@ class TranscriptionConfig:
 
     needs: ClassVar = Needs(
         "sequence_model",
-        {"inputs": ("vectors",), "head": ("ctc", "transducer"), "wide": ("none",)},
+        {"inputs": ("vectors", "frames"), "head": ("ctc", "transducer"), "wide": ("none",)},
         {"encoder.bidirectional": True},
     )
 
@@ -106,8 +108,9 @@ class TranscriptionConfig:
     ] = 25
     band_masks: Annotated[int, Opt("stretches of the numbers of a frame that training hides", ge=0, le=100)] = 0
     band_mask_width: Annotated[int, Opt("numbers of such a stretch at most; only with band_masks", ge=1)] = 8
-    # By the head of the model, which `for_model` is told.
+    # By the head and the inputs of the model, which `for_model` is told: a way to learn, and steps that become one.
     method: Method = field(default_factory=Ctc, init=False, compare=False)
+    joined: int = field(default=1, init=False, compare=False)
 
     def __post_init__(self) -> None:
         problems = []
@@ -137,9 +140,11 @@ class TranscriptionConfig:
         _ = self.spectrum  # what its options refuse is said now
 
     def for_model(self, model: Mapping[str, Any]) -> TranscriptionConfig:
-        """The same for a model with another head."""
-        found = copy(self)
+        """The same for a model with this head and these inputs."""
+        found, inputs = copy(self), model["inputs"]
         object.__setattr__(found, "method", METHODS.get(str(model["head"]["name"]), Ctc)())
+        component: Any = INPUTS[inputs["name"]]
+        object.__setattr__(found, "joined", component.joined(inputs) if isinstance(component, JoinsSteps) else 1)
         return found
 
     @property

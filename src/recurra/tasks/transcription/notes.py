@@ -39,7 +39,7 @@ def _of_all(task: Transcription, examples: Sequence[Utterance], split: str) -> I
         first = short[0]
         yield (
             f"train: {_of(short, examples)} too short for their text and left out, as {plan.method.why}; "
-            f"the first: {first.origin}, {first.length} steps for {first.needed}. Lower task.stack, or mend it."
+            f"the first: {first.origin}, {first.heard} steps for {first.needed}. Lower task.stack, or mend it."
         )
     yield from _of_levels(task, examples)
 

@@ -32,6 +32,7 @@ class SpeechReader:
 
     deltas: slopes beside the numbers, and slopes of slopes      stack: frames that are one step; a rest is left out
     scaler: means and deviations of the training data, of `training` and `running`      floor: numbers are at least this
+    joined: steps of which the model's inputs make one
     """
 
     width: int
@@ -41,6 +42,7 @@ class SpeechReader:
     stack: int
     scaler: Scaler
     floor: float | None = None
+    joined: int = 1
 
     @property
     def size(self) -> int:
@@ -50,11 +52,15 @@ class SpeechReader:
     @property
     def seconds(self) -> float:
         """From one step of the model to the next."""
-        return self.step_seconds * self.stack
+        return self.step_seconds * self.stack * self.joined
 
     def steps(self, frames: int) -> int:
-        """Steps of the model for so many frames."""
+        """Steps that the model reads, of so many frames."""
         return frames // self.stack
+
+    def whole(self, frames: int) -> int:
+        """The same of a piece: those that the model's inputs make whole steps of."""
+        return self.steps(frames) // self.joined * self.joined
 
     def ready(self, raw: Floats, hidden: NDArray[np.bool_] | None = None) -> Floats:
         """(T, size) of frames (F, width). hidden: (F, width) numbers that training does not see; 0, as the mean is"""

@@ -76,15 +76,20 @@ class Utterance:
     @property
     def is_blank(self) -> bool:
         """Whether there is nothing to read."""
-        return not self.length
+        return not self.heard
 
     @property
     def seconds(self) -> float:
         return frames_in(self.recording, self.spectrum) * self.reader.step_seconds
 
     @property
+    def heard(self) -> int:
+        """Steps after those that the model's inputs make one of."""
+        return self.length // self.reader.joined
+
+    @property
     def fits(self) -> bool:
-        return self.length >= self.needed
+        return self.heard >= self.needed
 
     def values(self, draw: Drawn | None = None) -> tuple[NDArray[np.float32], bool]:
         """(T, size) that the model reads, and whether the recording is silent. draw: what training does to it
@@ -96,7 +101,7 @@ class Utterance:
             return self.reader.ready(raw), silent
         raw, silent = self._augmented(draw)
         found = self.reader.ready(raw, draw.hidden(*raw.shape))
-        return (found, silent) if len(found) >= self.needed else self.values()
+        return (found, silent) if len(found) // self.reader.joined >= self.needed else self.values()
 
     def _augmented(self, draw: Drawn) -> tuple[NDArray[np.float32], bool]:
         if isinstance(self.recording, Frames):

@@ -125,9 +125,9 @@ class SpeechPredictor:
         frames = scaled.astype(np.float32)
         if place.frames is not None:
             frames = np.concatenate([place.frames, frames])
-        steps = reader.steps(len(frames))
+        steps = reader.whole(len(frames))
         place = replace(place, counted=counted, frames=frames[steps * reader.stack :])
-        return self._fed(place, reader.stacked(frames)) if steps else place
+        return self._fed(place, reader.stacked(frames[: steps * reader.stack])) if steps else place
 
     def _fed(self, place: SpeechState, values: Floats) -> SpeechState:
         device = next(self._model.parameters()).device

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -97,7 +97,7 @@ class Transcription:
     def __init__(
         self, plan: TranscriptionConfig, reader: SpeechReader, units: Units, decoding: Decoding | None = None
     ) -> None:
-        self.plan, self.reader, self.units = plan, reader, units
+        self.plan, self.reader, self.units = plan, replace(reader, joined=plan.joined), units
         self.method, self.decoding = plan.method, decoding or Decoding()
         self.spectrum = plan.spectrum
         self.augmentation = plan.augmentation
@@ -174,7 +174,7 @@ class Transcription:
 
     def loss(self, prediction: Prediction, batch: Batch) -> Loss:
         """-log p of the texts, in nats, over all ways to spread them; the targets are their units."""
-        nats = self.method.nats(prediction.outputs, batch.lengths, batch.targets, None)
+        nats = self.method.nats(prediction.outputs, self._heard(batch), batch.targets, None)
         return Loss(fixed_sum(nats), int(batch.targets["unit_lengths"].sum()))
 
     def predict(self, model: torch.nn.Module, batch: Batch, examples: Sequence[Utterance]) -> list[Said]:
@@ -182,11 +182,15 @@ class Transcription:
         outputs = {name: one.float() for name, one in model(batch).outputs.items()}
         silent = batch.inputs["silent"].tolist()
         nats = self._known_nats(outputs, batch, examples)
-        found = self.method.search(model, batch, outputs, batch.lengths, self.decoding)
+        found = self.method.search(model, batch, outputs, self._heard(batch), self.decoding)
         return [
             Said(one, "" if quiet else self.units.text(one.units), quiet, cost)
             for one, quiet, cost in zip(found, silent, nats, strict=True)
         ]
+
+    def _heard(self, batch: Batch) -> torch.Tensor:
+        """(N,) steps of which the head says something."""
+        return batch.lengths // self.reader.joined
 
     def _known_nats(
         self, outputs: Mapping[str, torch.Tensor], batch: Batch, examples: Sequence[Utterance]
@@ -198,7 +202,7 @@ class Transcription:
             return found
         at = torch.tensor(rows, dtype=torch.int64)
         targets = {name: one[at.to(one.device)] for name, one in batch.targets.items()}
-        for n, cost in zip(rows, self.method.nats(outputs, batch.lengths[at], targets, at).tolist(), strict=True):
+        for n, cost in zip(rows, self.method.nats(outputs, self._heard(batch)[at], targets, at).tolist(), strict=True):
             found[n] = float(cost)
         return found
 
