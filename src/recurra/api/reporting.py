@@ -27,7 +27,17 @@ from recurra.base.contracts import Callback, Report, Score
 from recurra.base.errors import RunError
 from recurra.metrics import Compared
 from recurra.report import Chart, Curve, write
-from recurra.tasks import Calibrates, Conforms, DrawsCharts, DrawsMaps, FitsThreshold, Task, WritesSamples, loss_unit
+from recurra.tasks import (
+    Calibrates,
+    Conforms,
+    DrawsCharts,
+    DrawsMaps,
+    FitsThreshold,
+    ShowsRecordings,
+    Task,
+    WritesSamples,
+    loss_unit,
+)
 from recurra.training import Checkpoints, MissingError, load_weights, put_weights, save_weights, step_of
 from recurra.training.log import read as read_log
 
@@ -65,11 +75,13 @@ def final_report(
     said = [*beside.notes, *filter(None, [trainer.skipped, trainer.stopped_early(select)])]
     findings = {f"finding {number}": str(one) for number, one in enumerate(found, start=1)}
     samples = task.samples(trainer.model, trainer.device) if full and isinstance(task, WritesSamples) else ()
+    shows = task if full and isinstance(task, ShowsRecordings) else None
+    streamed = () if shows is None else shows.streamed(trainer.model, scored[last])
     report = Report(
         title=f"{folder.path.resolve().name}: {trainer.settings.tree['task']['name']}",
         scores=tuple(chain.from_iterable(scores)),
         baselines=beside.scores,
-        tables=(*task.tables(answers[last], scored[last]), *samples),
+        tables=(*task.tables(answers[last], scored[last]), *streamed, *samples),
         facts=findings | facts(trainer, prepared, select, said) | shares | calibration | gradients,
     )
     rows = map(task.answer, scored[last][:MOST_ROWS], answers[last])
@@ -87,6 +99,9 @@ def final_report(
             *carried,
         ],
         maps=task.pictures(trainer.model, scored[last], trainer.device) if full and isinstance(task, DrawsMaps) else (),
+        recordings=()
+        if shows is None
+        else shows.recordings(trainer.model, answers[last], scored[last], trainer.device),
         draw=full,
         settings=folder.config.read_text(),
     )

@@ -13,6 +13,7 @@ from recurra.report.charts import Chart
 from recurra.report.heatmap import HeatMap
 from recurra.report.page import html
 from recurra.report.png import Pictures, pictures
+from recurra.report.recordings import RecordingFigure
 from recurra.report.scores import baselines_json, scores_json
 
 
@@ -30,6 +31,7 @@ def write(
     *,
     charts: Sequence[Chart] = (),
     maps: Sequence[HeatMap] = (),
+    recordings: Sequence[RecordingFigure] = (),
     settings: str = "",
     draw: bool = True,
 ) -> Written:
@@ -42,7 +44,7 @@ def write(
     files = {
         "scores.json": _json(scores_json(report)),
         "baselines.json": _json(baselines_json(report)),
-        "report.html": html(report, charts=charts, maps=maps, settings=settings).encode("utf-8"),
+        "report.html": html(report, charts=charts, maps=maps, recordings=recordings, settings=settings).encode("utf-8"),
         **drawn.files,
     }
     for name, content in files.items():

@@ -8,12 +8,15 @@ from recurra.base.contracts import Report, Table
 from recurra.report.charts import Chart, svg
 from recurra.report.heatmap import HeatMap, heat_svg
 from recurra.report.markup import Markup, join, tag
+from recurra.report.recordings import RecordingFigure
+from recurra.report.recordings import recordings as recording_figures
 from recurra.report.scores import shown, splits_of
 from recurra.report.style import CSS
 from recurra.report.tables import any_table, headline, is_matrix, is_wide, label_table, num_labels, score_table
 
 # The page loads nothing and runs nothing; the browser is told so, in case a label ever got past the escaping.
-POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+# Pictures and sounds are part of it.
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:"
 # More labels than this fold away, so that the confusion matrix stays within reach.
 OPEN_LABELS = 12
 
@@ -23,17 +26,19 @@ def html(
     *,
     charts: Sequence[Chart] = (),
     maps: Sequence[HeatMap] = (),
+    recordings: Sequence[RecordingFigure] = (),
     settings: str = "",
     about: str = "Attention",
 ) -> str:
     """The report as one HTML document, without scripts and without a reference to anything outside it.
 
     charts: curves to draw      maps: what outputs looked at, under the heading `about`
+    recordings: with their sounds, which are in the page
     settings: the resolved settings as text
     Labels, facts and settings are shown as text whatever they hold.
     """
     splits = _test_first(splits_of(report))
-    body = tag("main", tag("h1", report.title), *_sections(report, splits, charts, maps, settings, about))
+    body = tag("main", tag("h1", report.title), *_sections(report, splits, charts, maps, recordings, settings, about))
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
@@ -50,6 +55,7 @@ def _sections(
     splits: Sequence[str],
     charts: Sequence[Chart],
     maps: Sequence[HeatMap],
+    recordings: Sequence[RecordingFigure],
     settings: str,
     about: str,
 ) -> Iterator[Markup]:
@@ -60,6 +66,8 @@ def _sections(
     for matrix in filter(is_matrix, report.tables):
         yield _table(matrix)
     yield tag("div", *(_table(table) for table in report.tables if not is_matrix(table)), class_="tables")
+    if recordings:
+        yield tag("section", tag("h2", "Recordings"), recording_figures(recordings))
     if maps:
         yield tag("section", tag("h2", about), tag("div", *map(heat_svg, maps), class_="charts"))
     if charts:

@@ -63,6 +63,7 @@ figure { margin: 0 0 10px; } figcaption { font-size: 13.5px; margin-bottom: 4px;
 svg { width: 100%; height: auto; display: block; } svg text { fill: var(--soft); font-size: 14px; }
 svg .point { font-size: 9px; }
 svg line { stroke: var(--line); } .middle { text-anchor: middle; } .end { text-anchor: end; }
+.sound .scroll { margin-top: 6px; } .sound audio { display: block; width: 100%; max-width: 420px; height: 36px; }
 svg .weight { fill: var(--c0); } svg .below { fill: var(--c1); }
 polyline { fill: none; stroke: var(--c); stroke-width: 2; stroke-linejoin: round; } circle { fill: var(--c); }
 .c0 { --c: var(--c0); } .c1 { --c: var(--c1); } .c2 { --c: var(--c2); }

@@ -16,6 +16,7 @@ from starlette.routing import Match
 
 from recurra import __version__
 from recurra.base.errors import RecurraError
+from recurra.report.page import POLICY as REPORT_POLICY
 from recurra.service import limits as most
 from recurra.service import schemas as s
 from recurra.service.batching import Batcher
@@ -54,7 +55,7 @@ _CANNOT: _Answers = {409: {"model": s.Refusal, "description": "This run cannot d
 _OF_GET: _Answers = {status: _REFUSALS[status] for status in (401, 503)}
 # For proxies (the name is nginx's): each token is passed on as it comes.
 _UNBUFFERED = {"X-Accel-Buffering": "no"}
-_REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+_REPORT_POLICY = f"{REPORT_POLICY}; frame-ancestors 'none'"
 
 
 class Service:

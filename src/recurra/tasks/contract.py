@@ -29,7 +29,7 @@ from recurra.data.word_vectors import WordVectors
 from recurra.decode.fusion import Scores
 from recurra.metrics import Compared
 from recurra.metrics.mixing import Mix
-from recurra.report import Chart, HeatMap
+from recurra.report import Chart, HeatMap, RecordingFigure
 from recurra.tasks.explanation import ExplanationTarget
 from recurra.tasks.sizing import Choice, Seen
 
@@ -254,6 +254,16 @@ class DrawsMaps(Capability, Protocol):
     def pictures(
         self, model: torch.nn.Module, examples: Sequence[Any], device: torch.device
     ) -> tuple[HeatMap, ...]: ...
+
+
+@runtime_checkable
+class ShowsRecordings(Capability, Protocol):
+    """What a task has besides whose reports show recordings, and how they are heard as streams."""
+
+    def recordings(
+        self, model: torch.nn.Module, outputs: Sequence[Any], examples: Sequence[Any], device: torch.device
+    ) -> tuple[RecordingFigure, ...]: ...
+    def streamed(self, model: torch.nn.Module, examples: Sequence[Any]) -> tuple[Table, ...]: ...
 
 
 @runtime_checkable

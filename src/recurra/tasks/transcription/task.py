@@ -21,10 +21,12 @@ from recurra.decode.texts import Texts
 from recurra.losses import fixed_sum
 from recurra.metrics import Compared
 from recurra.metrics.transcripts import transcript_scores
+from recurra.report import RecordingFigure
 from recurra.tasks.drawn import DrawnSampler
 from recurra.tasks.options import refuse_options
 from recurra.tasks.text import pad_sequence
 from recurra.tasks.transcription.baselines import compared
+from recurra.tasks.transcription.figures import delays, worst_recordings
 from recurra.tasks.transcription.methods import Decoding
 from recurra.tasks.transcription.notes import notes_of
 from recurra.tasks.transcription.reading import SpeechReader, refuse_width
@@ -312,6 +314,17 @@ class Transcription:
     def tables(self, outputs: Sequence[Said], examples: Sequence[Utterance]) -> tuple[Table, ...]:
         """Confusions of words and of letters, and the worst recordings."""
         return transcript_tables(outputs, examples)
+
+    def recordings(
+        self, model: torch.nn.Module, outputs: Sequence[Said], examples: Sequence[Utterance], device: torch.device
+    ) -> tuple[RecordingFigure, ...]:
+        """The worst ones, with spectrogram, units and sound."""
+        return tuple(worst_recordings(self, model, outputs, examples, device))
+
+    def streamed(self, model: torch.nn.Module, examples: Sequence[Utterance]) -> tuple[Table, ...]:
+        """How late words are shown, and how long a second of sound takes."""
+        found = delays(self, model, examples)
+        return () if found is None else (found,)
 
     def baselines(self, train: Sequence[Utterance], splits: Mapping[str, Sequence[Utterance]]) -> Compared:
         """What the most frequent text of training reaches."""
