@@ -49,7 +49,7 @@ def _figure(
 ) -> RecordingFigure:
     levels = floored(decoded(example.recording, task.spectrum)[0], task.reader.floor)
     names = task.units.spelling
-    step = example.length * task.reader.seconds / max(said.emitted.frames, 1)
+    step = task.reader.seconds
     spans = zip(said.emitted.units, said.emitted.starts, said.emitted.ends, strict=True)
     lines = [("heard", tuple(Unit(_shown(names[u]), a * step, b * step) for u, a, b in spans))]
     if (places := _placed(task, model, example, device)) is not None:
@@ -68,7 +68,8 @@ def _placed(
     if not isinstance(model, SequenceModel) or not isinstance(model.head, CtcHead) or example.strange:
         return None
     with torch.inference_mode():
-        logits = model(task.collate([example], [0]).to(device)).outputs["logits"][:, 0]
+        steps = example.length // task.reader.joined
+        logits = model(task.collate([example], [0]).to(device)).outputs["logits"][:steps, 0]
         return aligned(logits.double().log_softmax(1).cpu().numpy(), example.units)
 
 
