@@ -21,6 +21,7 @@ from recurra.base.contracts import Callback
 from recurra.base.errors import ConfigError, did_you_mean
 from recurra.data.embedded import EMBEDDED, write_csv
 from recurra.data.embedded.dates import ambiguous
+from recurra.data.embedded.gestures import COORDINATES, JOINTS, PATHS, PEOPLE, TIMES
 from recurra.data.embedded.names import ceiling
 from recurra.data.embedded.shapes import SIDE
 from recurra.data.embedded.speech import RATE, SPOKEN_RATE, spoken
@@ -95,6 +96,13 @@ def _about_speech() -> str:
 def _about_shapes() -> str:
     size = EMBEDDED["shapes"].size("train") // 2
     return f"{size:,} pictures to learn from, each with two sentences; the captions of the nearest one stand beside."
+
+
+def _about_gestures() -> str:
+    return (
+        f"{PEOPLE} people, {len(PATHS)} gestures, {TIMES} times each: {EMBEDDED['gestures'].size('train'):,} frames of "
+        f"{len(JOINTS)} joints. Each person has another size, pace, place and facing."
+    )
 
 
 def _about_airline() -> str:
@@ -300,6 +308,43 @@ DEMOS: Mapping[str, Demo] = {
         "Which numbers are said? Three to six digits in a recording, learned from their texts alone, without times; "
         "the model hears a stream.",
         _about_speech,
+    ),
+    "activity": Demo(
+        "gestures",
+        {
+            "task": {
+                "name": "series_classification",
+                "label": "gesture",
+                "values": list(COORDINATES),
+                "joints": {
+                    "name": "skeleton",
+                    "numbers": "xyz",
+                    "root": 2,
+                    "scale": "body",
+                    "gaps": "fill",
+                    "velocity": True,
+                },
+                "augment": {"name": "movement", "rotate": 30.0, "warp": 0.2, "jitter": 0.03},
+            },
+            "data": {
+                "layout": {"name": "long", "id": "recording", "time": "frame"},
+                "split": {"name": "group", "by": "person", "dev": 0.15, "test": 0.25},
+            },
+            "model": {
+                "encoder": {"name": "recurrent", "cell": "gru", "hidden_size": 48, "bidirectional": True},
+                "head": {"pooling": "mean", "output_dropout": 0.2},
+            },
+            "training": {
+                "epochs": 12,
+                "batch_rows": 16,
+                "optimizer": {"name": "adam", "lr": 0.005},
+                "schedule": {"name": "cosine", "warmup": 0.05},
+                "select": "log_loss",
+            },
+        },
+        "Which gesture is it? Joints of people, made up for this; those of the test are not in training, and six of "
+        "the gestures are pairs, one the other run backwards.",
+        _about_gestures,
     ),
     "captions": Demo(
         "shapes",

@@ -9,6 +9,7 @@ machine   which hours of a machine are unusual?
 series    what follows? sunspots by year, carbon dioxide by week, passengers by month
 speech    which numbers are said?
 shapes    what is in the picture?
+gestures  which movement is it?
 locales   what CLDR says of a language
 
 A new set is one file that makes an `EmbeddedSet`, and one line below.
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 from recurra.data.embedded.dataset import EMBEDDED, EmbeddedSet, write_csv
 from recurra.data.embedded.dates import DATES_SET
+from recurra.data.embedded.gestures import GESTURES_SET
 from recurra.data.embedded.machine import MACHINE_SET
 from recurra.data.embedded.names import NAMES_SET
 from recurra.data.embedded.quantities import QUANTITIES_SET
@@ -38,3 +40,4 @@ EMBEDDED.add("airline", AIRLINE_SET)
 EMBEDDED.add("machine", MACHINE_SET)
 EMBEDDED.add("speech", SPEECH_SET)
 EMBEDDED.add("shapes", SHAPES_SET)
+EMBEDDED.add("gestures", GESTURES_SET)
