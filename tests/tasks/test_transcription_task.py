@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from oracles import ctc as oracle
 from recurra.base.contracts import Origin, Prediction, Record
 from recurra.base.errors import ConfigError, DataError
 from recurra.config import build
@@ -50,11 +51,16 @@ def model_for(task: Transcription, inputs: Any = "vectors", **encoder: Any) -> S
     return SequenceModel(task.model_sizes, inputs=inputs, encoder=parts, head=HEADS[task.method.word]).eval()
 
 
-HEADS = {"ctc": "ctc", "transducer": {"name": "transducer", "hidden_size": 5, "embedding_size": 3, "joint_size": 7}}
+HEADS = {
+    "ctc": "ctc",
+    "transducer": {"name": "transducer", "hidden_size": 5, "embedding_size": 3, "joint_size": 7},
+    "attention": {"name": "attention", "decoder": {"name": "recurrent", "embedding_size": 3}},
+}
+WRITERS = {"name": "transformer", "hidden_size": 8, "num_heads": 2, "num_layers": 1}
 
 
 def parts_of(head: str, inputs: Any = None) -> dict[str, Any]:
-    return {"head": {"name": head}, "inputs": inputs or {"name": "vectors"}}
+    return {"head": {"name": head, "ctc": 0.3}, "inputs": inputs or {"name": "vectors"}}
 
 
 def task_with(head: str, **options: Any) -> Transcription:
@@ -131,6 +137,40 @@ def test_words_have_times():
     words = task.units.words(said, task.reader.seconds)
     assert [(w.word, w.start, w.end) for w in words] == [("a", 0.02, 0.06), ("b", 0.1, 0.14)]
     assert words[0].score == pytest.approx(1.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("decoder", [{"name": "recurrent", "embedding_size": 3}, WRITERS])
+def test_attention_costs_its_share_of_ctc_and_of_the_decoder_step_by_step(decoder):
+    task = task_with("attention")
+    torch.manual_seed(0)
+    head = {"name": "attention", "ctc": 0.3, "decoder": decoder}
+    encoder = {"name": "recurrent", "cell": "gru", "hidden_size": 6, "bidirectional": True}
+    model = SequenceModel(task.model_sizes, inputs="vectors", encoder=encoder, head=head).eval()
+    examples = [task.example(record(n, text)) for n, text in enumerate(("ab", "a b", "bb", "a"))]
+    batch = task.collate(examples, range(4))
+    with torch.no_grad():
+        outputs = model(batch).outputs
+        found = task.method.nats(outputs, batch.lengths, batch.targets, None).tolist()
+        state = model.head.writer.start(model._encoded(batch), None)
+        said = []
+        for tokens in batch.inputs["target"]:
+            log_probs, state = model.head.writer.step(tokens, state)
+            said.append(log_probs.double().numpy())
+    for n, example in enumerate(examples):
+        wanted = (*example.units, 0)
+        written = -sum(said[k][n, unit] for k, unit in enumerate(wanted))
+        ctc = oracle.loss(outputs["logits"][: example.length, n].double().numpy(), list(example.units))[0]
+        assert found[n] == pytest.approx(0.3 * ctc + 0.7 * written, rel=1e-5)
+
+
+def test_attention_is_not_streamed_and_refuses_what_speech_has_no_use_for():
+    task = task_with("attention", scaling="running")
+    with pytest.raises(ConfigError, match="attention looks at all of a recording"):
+        task.predictor(model_for(task, bidirectional=False))
+    for option, said in ({"copying": True}, "copying: copies tokens"), ({"tie": "all"}, "tie: all shares a table"):
+        head = {"name": "attention", "decoder": {"name": "recurrent", **option}}
+        with pytest.raises(ConfigError, match=said):
+            SequenceModel(task.model_sizes, inputs="vectors", encoder="recurrent", head=head)
 
 
 def test_nothing_is_said_of_silence():
@@ -334,6 +374,8 @@ def test_pieces_of_any_size_say_what_the_whole_says_bit_for_bit(scaling, head, p
         for layer in model.inputs.convolutions if parts else ():
             layer.weight *= 8
         model.head.output.weight *= 30 if head == "ctc" else 4
+        if head == "transducer":
+            model.head.output.bias[0] += 1  # or each step says ten units
     example = task.example(row)
     (whole,) = task.predict(model, task.collate([example], [0]), [example])
     assert len(whole.emitted.units) > 3

@@ -213,6 +213,15 @@ class TiesPieces(Protocol):
 
 
 @runtime_checkable
+class ReadsEnds(Protocol):
+    """What a head has besides a part of which is made for what the encoder ends with."""
+
+    def attach(self, ends: Ends) -> None:
+        """Make it. Raises ConfigError for ends that do not fit."""
+        ...
+
+
+@runtime_checkable
 class ReadsTarget(Protocol):
     """What a head has besides that says each unit of a target given those before it."""
 

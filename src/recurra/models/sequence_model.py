@@ -18,6 +18,7 @@ from recurra.models.contract import (
     Encoded,
     JoinsSteps,
     Problems,
+    ReadsEnds,
     ReadsTarget,
     ReadsWhole,
     Sizes,
@@ -82,6 +83,9 @@ class SequenceModel(nn.Module):
             self.encoder = build(encoder, ENCODERS, width)
             widths = (self.encoder.output_size,)
         problems.of_every(widths, lambda size: self._make_head(head, size, sizes, table(size)))
+        if not problems.found and isinstance(self.head, ReadsEnds):
+            with problems.collected():
+                self.head.attach(self.encoder.ends())
         if not problems.found and not isinstance(self.head, VocabularyHead):
             with problems.collected(), located(encoder):
                 refuse_backward_layer(self.encoder)

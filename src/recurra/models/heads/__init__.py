@@ -10,6 +10,7 @@ span        where an answer begins and ends
 choice      how well a choice fits
 ctc         what is said at each step, or nothing
 transducer  what is said between steps, given what was said before
+attention   what is said, unit by unit, by a decoder that looks at all steps; beside it CTC
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections.abc import Callable
 
 from recurra.base.registry import Registry
 from recurra.models.contract import Head
+from recurra.models.heads.attention import AttentionHead
 from recurra.models.heads.choice import ChoiceHead
 from recurra.models.heads.ctc import CtcHead
 from recurra.models.heads.label import LabelHead
@@ -40,9 +42,11 @@ HEADS.add("span", SpanHead)
 HEADS.add("choice", ChoiceHead)
 HEADS.add("ctc", CtcHead)
 HEADS.add("transducer", TransducerHead)
+HEADS.add("attention", AttentionHead)
 
 __all__ = [
     "HEADS",
+    "AttentionHead",
     "ChoiceHead",
     "CtcHead",
     "LabelHead",

@@ -38,11 +38,11 @@ CUTTERS = ("characters", "spaces", "words", "subwords")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TranscriptionConfig:
-    """What is said in a recording: speech to text, by CTC or a transducer, as `model.head` says."""
+    """What is said in a recording: speech to text, by CTC, a transducer or attention, as `model.head` says."""
 
     needs: ClassVar = Needs(
         "sequence_model",
-        {"inputs": ("vectors", "frames"), "head": ("ctc", "transducer"), "wide": ("none",)},
+        {"inputs": ("vectors", "frames"), "head": ("ctc", "transducer", "attention"), "wide": ("none",)},
         {"encoder.bidirectional": True},
     )
 
@@ -141,8 +141,9 @@ class TranscriptionConfig:
 
     def for_model(self, model: Mapping[str, Any]) -> TranscriptionConfig:
         """The same for a model with this head and these inputs."""
-        found, inputs = copy(self), model["inputs"]
-        object.__setattr__(found, "method", METHODS.get(str(model["head"]["name"]), Ctc)())
+        found, inputs, head = copy(self), model["inputs"], model["head"]
+        word = head["name"] if head["name"] in METHODS else Ctc.word
+        object.__setattr__(found, "method", METHODS[word](head))
         component: Any = INPUTS[inputs["name"]]
         object.__setattr__(found, "joined", component.joined(inputs) if isinstance(component, JoinsSteps) else 1)
         return found

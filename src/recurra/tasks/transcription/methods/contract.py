@@ -69,7 +69,7 @@ class Listener(Protocol):
 
 
 class Method(Protocol):
-    """METHODS[the word of a head](): what differs between the heads of a transcription.
+    """METHODS[the word of a head](its options): what differs between the heads of a transcription.
 
     word: of the head      why: what a recording that is too short has too little of
     """
