@@ -9,6 +9,7 @@ doctoring     doctor: where gradients go     inspecting   inspect
 encoding      vectors of texts               hearing       what is said in sounds, as they come
 coding        rows from codes, rows filled in        compressing    rows as rounded codes, and back
 detecting     detect: scores of points           detectors     what makes them: runs, and detectors without a network
+searching     search: pictures by texts, texts by pictures, and the index on the disk
 detection_files, thresholds, marked, series_tables   what detect reads and writes
 exporting     export_onnx, export_torch, export_published, export_vectors: a run for other programs
 finetuning    a model that begins with a language model
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from recurra.api.hearing import HeardPiece, hear_file, hear_stream
     from recurra.api.inspecting import Inspection, inspect
     from recurra.api.places import asks_for_runs, is_group, look_at_config, look_at_file, look_at_run
+    from recurra.api.searching import Found, PictureSearch, picture_search, search_texts
     from recurra.api.training import Trained, finish, resume, train
     from recurra.api.word_questions import Asked, ask
     from recurra.api.word_vectors import vectors
@@ -77,11 +79,13 @@ __all__ = [
     "Distributed",
     "Draft",
     "Explanation",
+    "Found",
     "HeardPiece",
     "Inspection",
     "Listed",
     "OpenRun",
     "Origins",
+    "PictureSearch",
     "Piece",
     "Source",
     "TextVectors",
@@ -121,6 +125,7 @@ __all__ = [
     "makes_rows",
     "midi",
     "open_run",
+    "picture_search",
     "predict",
     "read_for",
     "refuse_other_ending",
@@ -128,6 +133,7 @@ __all__ = [
     "resume",
     "resume_group",
     "rows_to_encode",
+    "search_texts",
     "source_for",
     "suggest",
     "suggester",
@@ -162,6 +168,7 @@ _NAMES = {
     "recurra.api.places": "asks_for_runs is_group look_at_config look_at_file look_at_run",
     "recurra.api.configuring": "Checked Draft check draft init",
     "recurra.api.distributed": "Distributed",
+    "recurra.api.searching": "Found PictureSearch picture_search search_texts",
     "recurra.api.training": "Trained finish resume train",
     "recurra.api.word_questions": "Asked ask",
     "recurra.api.word_vectors": "vectors",

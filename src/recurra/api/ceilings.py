@@ -11,7 +11,9 @@ from recurra.tasks import Judged, Task
 
 # 100.00000000000004 is 100.
 ROUNDING = 1e-6
-_BEST = {"BLEU": 100.0, "chrF": 100.0}
+_BEST = {"BLEU": 100.0, "chrF": 100.0, "0..10": 10.0}
+# Of scores of which less is better, where it is not 0.
+_LEAST = {"rank": 1.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,4 +55,4 @@ def ceiling(task: Task, examples: Sequence[Any]) -> Ceiling:
 
 def best(score: Score) -> float:
     """The best value that there is."""
-    return _BEST.get(score.unit, 1.0) if score.better == "higher" else 0.0
+    return _BEST.get(score.unit, 1.0) if score.better == "higher" else _LEAST.get(score.unit, 0.0)

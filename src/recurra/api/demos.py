@@ -356,10 +356,11 @@ DEMOS: Mapping[str, Demo] = {
                 "decoder": {"embedding_size": 64, "cell": "gru", "hidden_size": 128},
             },
             "training": {
-                "epochs": 12,
+                "epochs": 14,
                 "batch_rows": 16,
-                "optimizer": {"name": "adam", "lr": 0.004},
+                "optimizer": {"name": "adam", "lr": 0.003},
                 "schedule": {"name": "cosine", "warmup": 0.05},
+                "patience": None,
             },
         },
         "What is in the picture? One or two shapes, their colours and where they stand, in words; what each word "

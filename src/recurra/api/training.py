@@ -27,10 +27,10 @@ from recurra.base.contracts import Callback, Report
 from recurra.base.errors import ConfigError, RunError
 from recurra.base.shell import as_word
 from recurra.config import document_of
-from recurra.tasks import Generates, GivesVectors, Task, TrainsItself
+from recurra.tasks import FindsPictures, Generates, GivesVectors, Task, TrainsItself
 from recurra.training import Checkpoints, FolderLock, SingleProcess, Stopping, TakenError
 
-Use: TypeAlias = Literal["predict", "predict_file", "generate", "play", "similar"]
+Use: TypeAlias = Literal["predict", "predict_file", "generate", "play", "similar", "search"]
 
 # Seconds between two looks at a folder that another process holds.
 LOOK = 0.1
@@ -224,6 +224,8 @@ def use_of(task: Task, settings: Settings) -> Use:
         return task.use
     if isinstance(task, GivesVectors):
         return "similar"
+    if isinstance(task, FindsPictures):
+        return "search"
     return "predict" if settings.plan.inputs[0].kind == "text" else "predict_file"
 
 

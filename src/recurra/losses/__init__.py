@@ -7,6 +7,7 @@ binary_cross_entropy_per_row
 balanced_weights              class weights that give every class the same share of the loss
 ctc.ctc_loss                  a text of any row of frames, over all ways to spread it over them
 transducer.transducer_loss    the same, each unit given those before it
+contrastive.contrastive_nats  pairs, each of which must be found among the others of its batch
 fixed_sum                     a sum whose last bit does not depend on the number of threads
 steady_sigmoid                the logistic function, whose bits do not depend on what stands beside a number
 

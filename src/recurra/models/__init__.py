@@ -8,6 +8,7 @@ word_vectors     two vectors for each word             autoencoder     a row to 
 text_autoencoder  a text to a code, and back
 latents/         what a code is like                   reconstructions/  from a code back to a row
 sequence_model   inputs, an encoder, a head           encoder_decoder  inputs, an encoder, a decoder
+dual_encoder     a picture and a text to a vector each
 options          what components share
 """
 
@@ -18,6 +19,7 @@ from torch import nn
 from recurra.base.registry import Registry
 from recurra.models.autoencoder import Autoencoder, HasCodes
 from recurra.models.decoders import DECODERS
+from recurra.models.dual_encoder import DualEncoder
 from recurra.models.encoder_decoder import EncoderDecoder
 from recurra.models.encoders import ENCODERS
 from recurra.models.forecaster import Forecaster
@@ -37,6 +39,7 @@ MODELS.add("forecaster", Forecaster)
 MODELS.add("word_vectors", TwoTables)
 MODELS.add("autoencoder", Autoencoder)
 MODELS.add("text_autoencoder", TextAutoencoder)
+MODELS.add("dual_encoder", DualEncoder)
 
 __all__ = [
     "DECODERS",
@@ -48,6 +51,7 @@ __all__ = [
     "RECONSTRUCTIONS",
     "WIDES",
     "Autoencoder",
+    "DualEncoder",
     "EncoderDecoder",
     "Forecaster",
     "HasCodes",

@@ -21,6 +21,7 @@ autoencoding     a row to a short code, and back
 text_autoencoding   a text to a short code, and back
 transcription    a recording to what is said in it
 captioning       a picture to a text that says what is seen in it
+retrieval        pictures by texts, and texts by pictures
 text             tokens and ids, for every task that reads text
 bucketing        batches of examples of like lengths
 columns          which column of a file is which
@@ -56,6 +57,7 @@ from recurra.tasks.contract import (
     Example,
     Explains,
     Exports,
+    FindsPictures,
     FitsModel,
     FitsThreshold,
     Generates,
@@ -113,6 +115,7 @@ from recurra.tasks.masked_lm import MaskedLM, MaskedLMConfig
 from recurra.tasks.multiple_choice import MultipleChoice, MultipleChoiceConfig
 from recurra.tasks.music import Music, MusicConfig
 from recurra.tasks.question_answering import QuestionAnswering, QuestionAnsweringConfig
+from recurra.tasks.retrieval import Retrieval, RetrievalConfig
 from recurra.tasks.series_classification import SeriesClassification, SeriesClassificationConfig
 from recurra.tasks.series_regression import SeriesRegression, SeriesRegressionConfig
 from recurra.tasks.tagging.plan import TaggingConfig
@@ -143,6 +146,7 @@ TASKS.add("text_autoencoding", TextAutoencodingConfig)
 TASKS.add("transcription", TranscriptionConfig)
 TASKS.add("captioning", CaptioningConfig)
 TASKS.add("dialogue", DialogueConfig)
+TASKS.add("retrieval", RetrievalConfig)
 # What people call them; `recurra init` takes these words too.
 TASKS.also(
     "classification", "classify", "classifier", "text_classification", "sentiment", "sentiment_analysis", "spam",
@@ -181,6 +185,7 @@ TASKS.also(
 )  # fmt: skip
 TASKS.also("transcription", "speech", "asr", "speech_recognition", "speech_to_text", "transcribe", "ctc", "stt")
 TASKS.also("captioning", "captions", "caption", "image_captioning", "image_to_text", "image_captions")
+TASKS.also("retrieval", "image_retrieval", "image_search", "clip", "text_to_image_retrieval", "cross_modal")
 TASKS.also(
     "text_autoencoding",
     "text_autoencoder",
@@ -221,6 +226,7 @@ __all__ = [
     "Example",
     "Explains",
     "Exports",
+    "FindsPictures",
     "FitsModel",
     "FitsThreshold",
     "Forecasting",
@@ -258,6 +264,8 @@ __all__ = [
     "ReadsOnce",
     "ReadsPieces",
     "ReadsSteps",
+    "Retrieval",
+    "RetrievalConfig",
     "Row",
     "SaysLabels",
     "ScoresSteps",

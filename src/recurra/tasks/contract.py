@@ -219,6 +219,34 @@ class GivesVectors(Capability, Protocol):
 
 
 @runtime_checkable
+class FindsPictures(Capability, Protocol):
+    """What a task has besides whose models give pictures and texts vectors that can be compared (`search`).
+
+    picture_field: the column of pictures
+    """
+
+    @property
+    def picture_field(self) -> str: ...
+    def check_picture(self, record: Record) -> None:
+        """Raises DataError, with the place, for what is no picture."""
+        ...
+
+    def picture_vectors(
+        self, model: torch.nn.Module, records: Sequence[Record], device: torch.device
+    ) -> NDArray[np.float32]:
+        """(N, D), each of length 1."""
+        ...
+
+    def text_vectors(self, model: torch.nn.Module, texts: Sequence[str], device: torch.device) -> NDArray[np.float32]:
+        """(K, D), each of length 1."""
+        ...
+
+    def strange_in(self, text: str) -> Sequence[str]:
+        """Words that training never had, each once."""
+        ...
+
+
+@runtime_checkable
 class TriedWith(Capability, Protocol):
     """What a task has besides whose models need more than the smallest value of each field to be tried with."""
 

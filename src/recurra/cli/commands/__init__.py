@@ -28,6 +28,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "inspect": Entry("look inside a model while it answers a text: gates, states, saliency", "inspect"),
     "doctor": Entry("diagnose vanishing and exploding gradients, and suggest changes", "doctor"),
     "explain": Entry("explain a cell, a task or an option: equations, paper, choices, defaults", "explain"),
+    "search": Entry("pictures by a text, or by a picture; texts by a picture", "search"),
     "similar": Entry("the words nearest to a word, by the vectors of a file or a run", "similar"),
     "analogy": Entry("the word that is to C what B is to A, by the vectors of a file or a run", "analogy"),
     "demo": Entry("train a small model on built-in data, and show its report", "demo"),

@@ -194,6 +194,7 @@ def _usage(use: str, run: str) -> str:
         "generate": f'generate {run} --prompt "some text"',
         "play": f"generate {run} --midi piece.mid",
         "similar": f"similar {run} some_word",
+        "search": f'search {run} "what is in the picture" --images your_folder',
     }[use]
 
 

@@ -13,6 +13,9 @@ from recurra.data.tokenizers import Encoded
 from recurra.tasks.blank import emptiness
 from recurra.tasks.picture_reader import PictureReader, Shown
 
+# Steps of which lengths are multiples.
+COARSE = 16
+
 
 @dataclass(frozen=True, slots=True)
 class CaptionRow:
@@ -50,8 +53,11 @@ class CaptionExample:
 
     @property
     def length(self) -> int:
-        """Steps of the decoder for the longest caption, its end among them."""
-        return max(map(len, self.encoded), default=0) + 1
+        """Steps of the decoder for the longest caption, its end among them, in sixteens.
+
+        Batches of captions of one length would each be of one kind of picture, and pictures cost more than padding.
+        """
+        return -(-(max(map(len, self.encoded), default=0) + 1) // COARSE) * COARSE
 
     @property
     def key(self) -> str:

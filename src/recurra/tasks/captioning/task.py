@@ -32,6 +32,7 @@ from recurra.tasks.captioning.tables import caption_tables
 from recurra.tasks.drawn import DrawnSampler
 from recurra.tasks.explanation import ExplanationTarget
 from recurra.tasks.options import refuse_options
+from recurra.tasks.picture_options import moves_of
 from recurra.tasks.picture_reader import CHOICE, Moves, PictureReader
 from recurra.tasks.text import TextEncoder, pad_sequence
 from recurra.tasks.translation.batches import read_by_decoder
@@ -151,7 +152,7 @@ class Captioning:
         chosen = [
             e.encoded[int(drawn(key_of(seed, epoch, e.shown.digest), 1, CHOICE)[0] * len(e.encoded))] for e in examples
         ]
-        return self._batch(examples, indices, chosen, (self.plan.moves, seed, epoch))
+        return self._batch(examples, indices, chosen, (moves_of(self.plan), seed, epoch))
 
     def collate(self, examples: Sequence[CaptionExample], indices: Sequence[int]) -> Batch:
         """Pixels (N, H, W, C), or features (T, N, F), and where all are known the first captions (S, N)."""

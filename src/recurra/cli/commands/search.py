@@ -1,0 +1,75 @@
+"""`recurra search`: pictures of a folder by a text or a picture, or texts of a file by a picture."""
+
+from __future__ import annotations
+
+import argparse
+
+from recurra.cli.arguments import Command, add_device, add_json, add_run
+from recurra.cli.failures import DONE, UsageError
+from recurra.cli.terminal import put, put_json, say
+
+# What a config's name ends in.
+_CONFIGS = (".yaml", ".yml")
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    add_run(parser)
+    parser.add_argument("text", metavar="TEXT", nargs="?", help="what is in the picture; or --like")
+    parser.add_argument("--like", metavar="PICTURE", help="search by a picture, not by a text")
+    parser.add_argument("--images", metavar="FOLDER", help="the pictures, in this folder and those in it")
+    parser.add_argument("--texts", metavar="FILE", help="texts, one a line, that are searched by --like")
+    parser.add_argument("-n", "--number", type=int, default=10, metavar="N", help="how many are shown (default: 10)")
+    parser.add_argument("--index", metavar="FILE", help="where vectors are kept (default: in the run's folder)")
+    parser.add_argument(
+        "--approximate", action="store_true", help="by a graph of neighbours, from 100,000 pictures on (hnswlib)"
+    )
+    add_device(parser)
+    add_json(parser, "what was found")
+
+
+def _run(args: argparse.Namespace) -> int:
+    _refuse(args)
+    from recurra import api
+
+    api.look_at_run(args.run)
+    if args.texts is not None:
+        found = api.search_texts(args.run, args.like, args.texts, number=args.number, device=args.device)
+    else:
+        search = api.picture_search(
+            args.run, args.images, index=args.index, approximate=args.approximate, device=args.device, note=say
+        )
+        by = search.by_text if args.like is None else search.by_picture
+        found = by(args.text if args.like is None else args.like, args.number)
+        if args.like is None and (strange := search.task.strange_in(args.text)):
+            say(f"never in training, and read as unknown: {', '.join(strange)}.")
+    if args.json:
+        put_json([{"name": one.name, "likeness": one.likeness} for one in found])
+    else:
+        for one in found:
+            put(f"{one.likeness:.3f}\t{one.name}")
+    return DONE
+
+
+def _refuse(args: argparse.Namespace) -> None:
+    """Raise UsageError, a sentence, for words that do not go together."""
+    if args.run.suffix in _CONFIGS and not args.run.is_dir():
+        raise UsageError(f"recurra search: {args.run} is a config; expected the folder of a run.")
+    if (args.text is None) == (args.like is None):
+        raise UsageError("recurra search: expected a text, or --like PICTURE, one of both.")
+    if (args.images is None) == (args.texts is None):
+        raise UsageError("recurra search: expected --images FOLDER, or --texts FILE, one of both.")
+    if args.texts is not None:
+        if args.like is None:
+            raise UsageError("recurra search: --texts are searched by a picture; add --like PICTURE.")
+        if args.index is not None or args.approximate:
+            raise UsageError("recurra search: --index and --approximate have no effect on --texts; leave them out.")
+    if args.number < 1:
+        raise UsageError(f"recurra search: --number: expected at least 1, got {args.number}.")
+
+
+COMMAND = Command(
+    _arguments,
+    _run,
+    '  recurra search runs/pictures "a red boat" --images holidays/\n'
+    "  recurra search runs/pictures --like boat.png --texts captions.txt",
+)
