@@ -134,8 +134,8 @@ def test_docs_show_requests_that_this_service_answers(ask: Ask) -> None:
     asked = ask("moods", "digits")
     page = asked.get("/docs").text
     # /suggest and /similar: no language model, no vectors of words; five for codes
-    # of rows and scores of points; /hear: its body is no JSON
-    assert page.count("No run that is served here can answer this.") == 8
+    # of rows and scores of points; /hear: its body is no JSON; three for chats
+    assert page.count("No run that is served here can answer this.") == 11
     trials = re.findall(r'data-method="POST" data-path="([^"{]*)"><textarea[^>]*>([^<]*)</textarea>', page)
     assert [path for path, _ in trials] == ["/predict", "/generate", "/sessions"]
     for path, body in trials:

@@ -62,7 +62,7 @@ HAS = {
         "DrawsCharts Embeds Explains Generates KeepsExamples NamesUnknown Plays ReadsInPieces ReadsLetters "
         "ScoresTokens Suggests TakesOptions WritesSamples"
     ),
-    Dialogue: "Embeds FitsThreshold KeepsExamples LeavesOut TakesOptions ValidatesFaster",
+    Dialogue: "Chats Embeds FitsThreshold KeepsExamples LeavesOut TakesOptions ValidatesFaster",
     Tagging: (
         "Calibrates Embeds Explains Judged KeepsExamples LeavesOut ReadsLetters ReadsPieces TagsTokens ValidatesFaster"
     ),

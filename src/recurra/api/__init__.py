@@ -5,6 +5,7 @@ training_run  a training under way           trainer      all that a checkpoint 
 distributed   training in several processes, watched over               worker       one of them
 explaining    explain                        demos        demo, data sets that every machine has
 generating    generate, suggest: what a language model, or one of music, says next
+chatting      chat: replies of a run, turn by turn
 doctoring     doctor: where gradients go     inspecting   inspect
 encoding      vectors of texts               hearing       what is said in sounds, as they come
 coding        rows from codes, rows filled in        compressing    rows as rounded codes, and back
@@ -34,6 +35,7 @@ from recurra.base.importing import uncollected
 
 if TYPE_CHECKING:
     from recurra.api.answers import Answered, Columns, Source, answered, columns_of, source_for
+    from recurra.api.chatting import Chat, chat
     from recurra.api.coding import CodedRows, generate_rows, inpaint, makes_rows
     from recurra.api.compressing import Compressed, compress, decompress
     from recurra.api.configuring import Checked, Draft, check, draft, init
@@ -68,6 +70,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Answered",
     "Asked",
+    "Chat",
     "Checked",
     "CodedRows",
     "Columns",
@@ -94,6 +97,7 @@ __all__ = [
     "answered",
     "ask",
     "asks_for_runs",
+    "chat",
     "check",
     "columns_of",
     "compress",
@@ -150,6 +154,7 @@ __all__ = [
 # Where each name is. Imported when it is asked for: torch takes seconds, and a mistaken path needs none of them.
 _NAMES = {
     "recurra.api.answers": "Answered Columns Source answered columns_of source_for",
+    "recurra.api.chatting": "Chat chat",
     "recurra.api.coding": "CodedRows generate_rows inpaint makes_rows",
     "recurra.api.compressing": "Compressed compress decompress",
     "recurra.api.demos": "Listed data_export data_list demo",

@@ -20,6 +20,7 @@ from recurra.report.page import POLICY as REPORT_POLICY
 from recurra.service import limits as most
 from recurra.service import schemas as s
 from recurra.service.batching import Batcher
+from recurra.service.chatting import Talks, add_chats, can_chat
 from recurra.service.coding import add_coding, uses_of
 from recurra.service.deadline import DeadlineExceededError
 from recurra.service.errors import Json, RefusedError, answered, failed, late, refusal_of
@@ -69,6 +70,7 @@ class Service:
         self.worker = Worker()
         self.batcher = Batcher(self.worker, limits, self.metrics.batch)
         self.sessions = Sessions(limits)
+        self.talks = Talks(limits)
         self.listening = Listening(limits)
         self.stream = Stream(self.worker, limits)
         self.suggesters = Suggesters(limits)
@@ -76,6 +78,7 @@ class Service:
         self.reloads = Reloads(self.runs, self.worker, self._let_go, log, self.metrics)
         self.metrics.watch("recurra_requests_waiting", "Requests that wait for a model.", lambda: self.batcher.waiting)
         self.metrics.watch("recurra_sessions", "Sessions that are kept.", lambda: len(self.sessions))
+        self.metrics.watch("recurra_chats", "Conversations that are kept.", lambda: len(self.talks))
         self.metrics.watch("recurra_sounds", "Sounds that are heard piece by piece.", lambda: len(self.listening))
 
     @asynccontextmanager
@@ -119,6 +122,8 @@ class Service:
             "/decompress": lambda one: False,
             HEAR: lambda one: False,  # its body is no JSON
             "/detect": lambda one: "detect" in uses_of(one),
+            "/chats": can_chat,
+            "/chats/{chat}": can_chat,
             "/sessions": lambda one: not _why_not(one),
             "/sessions/{session}": lambda one: not _why_not(one),
         }.get(path, lambda one: True)
@@ -138,6 +143,8 @@ class Service:
             "/inpaint": {"model": one.name, "records": [trial_fields(one)], "lines": [1, 1]},
             "/compress": {"model": one.name, "records": [trial_fields(one)], "bits": 6},
             "/detect": {"model": one.name, "csv": "time,value\n", "clean": 100, "threshold": "quantile=0.999"},
+            "/chats": {"model": one.name},
+            "/chats/{chat}": {"text": text},
             "/sessions": {"model": one.name},
             "/sessions/{session}": {"text": text},
         }
@@ -156,7 +163,7 @@ class Service:
             generates=can_generate(served),
             suggests=can_suggest(served),
             similar=has_vectors(served),
-            uses=uses_of(served),
+            uses=[*uses_of(served), *(["chat"] if can_chat(served) else [])],
             options=_options(served.run.task),
             sessions=_why_not(served),
             rate=hears(served)[0],
@@ -206,6 +213,7 @@ def create_app(
     _add_words(app, service)
     add_coding(app, service, {**_REFUSALS, **_CANNOT}, lambda: _given_up(service.limits))
     _add_sessions(app, service)
+    add_chats(app, service, {**_REFUSALS, **_CANNOT})
     add_hearing(app, service, {**_REFUSALS, **_CANNOT})
     _add_models(app, service, root)
     _add_reload(app, service, may=key is not None)

@@ -35,6 +35,8 @@ from recurra.tasks.sizing import Choice, Seen
 
 # Tokens or chords that continue a text, at most.
 LONGEST = 100_000
+# Hypotheses of a reply at most.
+WIDEST_CHAT_BEAM = 16
 
 
 if TYPE_CHECKING:
@@ -567,6 +569,69 @@ class Streams(Capability, Protocol):
 
     def stream(self, model: torch.nn.Module, example: Any, device: torch.device) -> Iterator[str]:
         """The text of the answer after each token. The model goes on when more is asked for."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChatOptions:
+    """How a reply is found. temperature: 0 takes the most probable one, above it is drawn, by top_p and seed
+
+    beam: hypotheses; None: as the run has it      always: whether what nothing near was learned of has a reply too
+    Raises ConfigError, all mistakes at once, for values that cannot be, or have no effect together.
+    """
+
+    temperature: float = 0.0
+    top_p: float | None = None
+    beam: int | None = None
+    seed: int = 0
+    always: bool = False
+
+    def __post_init__(self) -> None:
+        problems = []
+        if not (math.isfinite(self.temperature) and self.temperature >= 0):
+            problems.append(f"temperature: expected at least 0, got {self.temperature:g}.")
+        if self.top_p is not None and not 0 < self.top_p <= 1:
+            problems.append(f"top_p: expected a number above 0 and at most 1, got {self.top_p:g}.")
+        if self.beam is not None and not 1 <= self.beam <= WIDEST_CHAT_BEAM:
+            problems.append(f"beam: expected a whole number from 1 to {WIDEST_CHAT_BEAM}, got {self.beam}.")
+        if self.top_p is not None and self.temperature == 0:
+            problems.append("top_p: has no effect at temperature 0, which takes the most probable; raise it.")
+        if (self.beam or 1) > 1 and self.temperature > 0:
+            problems.append("beam: has no effect where a reply is drawn; leave it out, or set temperature to 0.")
+        if not 0 <= self.seed < 2**63:
+            problems.append(f"seed: expected a whole number from 0 to 2^63 - 1, got {self.seed}.")
+        if problems:
+            raise ConfigError(problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A reply, or as much of it as is known. near: how near what was said is to what training had, 0..1
+
+    refused: that was too far, and the text says so      source: where the reply stands, of one that was chosen
+    """
+
+    text: str
+    near: float
+    refused: bool = False
+    source: str = ""
+
+
+@runtime_checkable
+class Chats(Capability, Protocol):
+    """What a task has besides that replies to what was said. threshold: of nearness, under which it does not
+
+    chat_options: of `ChatOptions`, those that have an effect
+    """
+
+    chat_options: ClassVar[tuple[str, ...]]
+
+    @property
+    def threshold(self) -> float | None: ...
+    def replies(
+        self, model: torch.nn.Module, turns: Sequence[str], how: ChatOptions, device: torch.device
+    ) -> Iterator[Reply]:
+        """The reply to the last turn as it grows; the model goes on when more is asked for."""
         ...
 
 

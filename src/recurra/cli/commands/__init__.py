@@ -19,6 +19,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "transcribe": Entry("what is said in files of sound, or in samples that come, as they come", "transcribe"),
     "detect": Entry("find what is unusual in series: scores of points, flags, thresholds from clean data", "detect"),
     "generate": Entry("continue a text or a piece of music, suggest the next word, or draw rows", "generate"),
+    "chat": Entry("talk to a run that learned from conversations, in the terminal", "chat"),
     "inpaint": Entry("fill in the numbers that rows lack, or a region of pictures", "inpaint"),
     "compress": Entry("rows as codes of a few bits, with the error that costs, beside PCA", "compress", "COMPRESS"),
     "decompress": Entry("rows again from what compress has written, by the same run", "compress", "DECOMPRESS"),

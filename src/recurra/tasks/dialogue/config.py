@@ -80,6 +80,8 @@ class DialogueConfig:
         Opt("share of dev's contexts that would get no reply, as nothing near was learned; 0: all get one", ge=0, lt=1),
     ] = 0.05  # fmt: skip
 
+    refusal: Annotated[str, Opt("what is said then, in a chat")] = "I have learned nothing near that."
+
     def __post_init__(self) -> None:
         problems = []
         names = (self.turns,) if isinstance(self.turns, str) else self.turns
@@ -98,6 +100,8 @@ class DialogueConfig:
             ]
         if self.separator is not None and not self.separator.strip():
             problems.append("separator: is blank, which stands between words too; expected a text such as __eou__.")
+        if not self.refusal.strip():
+            problems.append("refusal: is blank, expected a sentence; refuse: 0 gives every context a reply.")
         if problems:
             raise ConfigError(problems)
 

@@ -24,6 +24,7 @@ from recurra.decode import (
     sample,
     stream,
 )
+from recurra.tasks.contract import ChatOptions
 from recurra.tasks.translation.search import WIDEST_BEAM, Autoregressive, Speaker
 
 
@@ -58,6 +59,11 @@ class Replying:
         if problems:
             raise ConfigError(problems)
         return wider
+
+    def chatting(self, how: ChatOptions) -> Replying:
+        """As a chat asks for it."""
+        drawing: Any = {"temperature": how.temperature, "top_p": how.top_p, "seed": how.seed}
+        return replace(self, beam=how.beam or self.beam, n_best=1, **drawing)
 
     def run(self, model: Autoregressive, batch: Batch, keys: Sequence[str]) -> list[list[Hypothesis]]:
         """The replies to each row, best first. keys: of rows, by which replies are drawn"""

@@ -13,7 +13,7 @@ import torch
 
 from recurra.base.answers import AnswerKind, Text
 from recurra.base.answers import Candidate as Listed
-from recurra.base.contracts import Batch, Loss, Prediction, Record, Score, Table
+from recurra.base.contracts import Batch, Loss, Origin, Prediction, Record, Score, Table
 from recurra.data.preparing import IN_MEMORY, Means
 from recurra.data.store import chosen
 from recurra.data.tokenizers import Encoded, Vocabulary
@@ -21,6 +21,7 @@ from recurra.metrics import Compared
 from recurra.metrics.dialogue import plain, recalls, reply_scores
 from recurra.tasks.blank import NOTE, blank_warnings
 from recurra.tasks.bucketing import BucketSampler
+from recurra.tasks.contract import ChatOptions, Reply
 from recurra.tasks.dialogue.exchanges import (
     Exchange,
     ExchangeCodec,
@@ -66,6 +67,7 @@ class Dialogue:
     answer_kind: ClassVar[AnswerKind] = "text"
     input_key: ClassVar[str] = "text"
     options: ClassVar[tuple[str, ...]] = ("beam", "n_best")
+    chat_options: ClassVar[tuple[str, ...]] = ("temperature", "top_p", "beam", "seed", "always")
     fitted: str
 
     def __init__(self, plan: DialogueConfig, reading: Reading, *, fitted: str = "") -> None:
@@ -293,6 +295,31 @@ class Dialogue:
         if threshold is None or near >= threshold:
             return None
         return f"nothing near was learned: nearness {near:.3f}, under the threshold {threshold:.3f}"
+
+    # -- for chat --------------------------------------------------------------------------------------------------
+
+    @property
+    def threshold(self) -> float | None:
+        """The nearness under which what was said gets no reply."""
+        return self.reading.threshold
+
+    def replies(
+        self, model: torch.nn.Module, turns: Sequence[str], how: ChatOptions, device: torch.device
+    ) -> Iterator[Reply]:
+        """The reply to the last turn, token by token; a sentence where nothing near was learned."""
+        near = self._near.of(turns[-1])
+        if not how.always and self.threshold is not None and near < self.threshold:
+            yield Reply(self.plan.refusal, near, refused=True)
+            return
+        example = self.asked("", turns, Record({}, Origin("chat")))
+        batch = self.collate([example], [0]).to(device)
+        said: list[int] = []
+        yield Reply("", near)
+        for token in self.replying.chatting(how).stream(cast(Autoregressive, model), batch, example.pair.text):
+            if not token.ended:
+                said.append(token.token)
+                words = self.vocabulary.tokens(said)
+                yield Reply(self.shown(self.reading.encoder.tokenizer.join(words)), near)
 
     def shown(self, text: str) -> str:
         """A reply as people write it."""
