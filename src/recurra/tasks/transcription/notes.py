@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 LISTENED = 2_000
 # Samples at the largest number from which on a recording counts as clipped, as a share, and that number.
 CLIPPED, FULL = 1e-3, 0.999
+# The share of its power that a sound has above this part of the highest frequency of its rate, at least: speech of its
+# own rate has -20 to -40 dB there, what was made at half of it no more than its noise. Seconds that are looked at.
+UPPER, ABOVE, LOOKED = 1e-5, 0.55, 10
 
 
 def notes_of(task: Transcription, examples: Sequence[Utterance], split: str) -> tuple[str, ...]:
@@ -59,10 +62,13 @@ def _of_levels(task: Transcription, examples: Sequence[Utterance]) -> Iterator[s
     """Silence and clipping, of sounds."""
     if task.spectrum is None:
         return
-    silent, clipped, digital = [], [], []
+    silent, clipped, digital, narrow = [], [], [], []
     for e in examples[:LISTENED]:
         assert not isinstance(e.recording, Frames)
-        loud = np.abs(samples_of(e.recording, task.spectrum))
+        samples = samples_of(e.recording, task.spectrum)
+        loud = np.abs(samples)
+        if _is_narrow(samples, task.spectrum.rate):
+            narrow.append(e)
         if loud.max(initial=0.0) <= SILENCE:
             silent.append(e)
         elif task.plan.floor is None and _has_zeros(loud, task.spectrum.rate):
@@ -73,9 +79,24 @@ def _of_levels(task: Transcription, examples: Sequence[Utterance]) -> Iterator[s
         ("silent", silent),
         ("with stretches of digital silence, which rules the scales: set task.floor", digital),
         ("clipped: more than 1 sample in 1,000 is at the limit", clipped),
+        (
+            f"without sound above {ABOVE * task.spectrum.rate / 2:,.0f} Hz, as if made at a lower rate than "
+            f"{task.spectrum.rate:,} Hz: set task.sound.rate to that, such as {task.spectrum.rate // 2:,}, and "
+            "task.sound.resample: true",
+            narrow,
+        ),
     ):
         if found:
             yield f"train: {_of(found, examples[:LISTENED])} {what}; the first: {found[0].origin}."
+
+
+def _is_narrow(samples: NDArray[np.float32], rate: int) -> bool:
+    """Whether a sound has next to nothing in the upper half of the frequencies that its rate can have."""
+    some = samples[: LOOKED * rate].astype(np.float64)
+    if len(some) < rate // 10 or np.abs(some).max() <= SILENCE:
+        return False
+    power = np.abs(np.fft.rfft((some - some.mean()) * np.hanning(len(some)))) ** 2
+    return bool(power[round(ABOVE * len(power)) :].sum() < UPPER * power.sum())
 
 
 def _has_zeros(loud: NDArray[np.float32], rate: int) -> bool:
