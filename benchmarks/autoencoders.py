@@ -138,7 +138,7 @@ def tensors(folder: Path, *names: str) -> list[Tensor]:
     return [torch.from_numpy(np.load(folder / f"{n}.npz")["X"].reshape(-1, 784)).float() for n in names]
 
 
-def quality(data: Path, kind: str, epochs: int, seed: int, peers: list[str]) -> None:
+def quality(kind: str, epochs: int, seed: int, peers: list[str]) -> None:
     train, dev, test = tensors(Path(), "train", "dev", "test")
     print(f"{kind}: {len(train):,} rows, {epochs} epochs, seed {seed}", flush=True)
     print(f"  recurra            {by_recurra(kind, epochs, seed):.2f} nats", flush=True)
@@ -202,12 +202,12 @@ def by_pythae(kind: str, train: Tensor, dev: Tensor, test: Tensor, epochs: int, 
     return -sum(costs) / len(test)
 
 
-def speed(data: Path, rounds: int, peers: list[str]) -> None:
+def speed(kinds: list[str], rounds: int, peers: list[str]) -> None:
     """Seconds of a step, in whole epochs."""
     torch.set_num_threads(1)
     train = tensors(Path(), "train")[0][:TIMED]
     np.savez("timed.npz", X=train.numpy().reshape(-1, 28, 28).astype(np.uint8))
-    for kind in PARTS:
+    for kind in kinds:
         runs: dict[str, Callable[[], float]] = {"recurra": lambda kind=kind: recurra_step(kind)}
         runs |= {"torch": lambda kind=kind: torch_step(kind, train)} if "torch" in peers else {}
         runs |= {"pythae": lambda kind=kind: pythae_step(kind, train)} if "pythae" in peers else {}
@@ -274,7 +274,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("quality", "speed"))
     parser.add_argument("data", type=Path)
-    parser.add_argument("--network", choices=tuple(PARTS), default="dense")
+    parser.add_argument("--network", choices=tuple(PARTS), help="default: dense; of speed both")
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
@@ -287,9 +287,9 @@ def main() -> None:
         for name, rows in {"train": train[:-DEV], "dev": train[-DEV:], "test": test, "few": train[:100]}.items():
             np.savez(f"{name}.npz", X=rows)
         if given.what == "quality":
-            quality(given.data, given.network, given.epochs, given.seed, given.peers.split(","))
+            quality(given.network or "dense", given.epochs, given.seed, given.peers.split(","))
         else:
-            speed(given.data, given.rounds, given.peers.split(","))
+            speed([given.network] if given.network else [*PARTS], given.rounds, given.peers.split(","))
 
 
 if __name__ == "__main__":

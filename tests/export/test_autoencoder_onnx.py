@@ -95,6 +95,55 @@ def test_classes_of_pictures(outputs: str, tmp_path: Path) -> None:
 def test_a_decoder_without_a_form_is_named(tmp_path: Path) -> None:
     model = model_of(**DENSE)
     model.model.decoder = torch.nn.Linear(6, D)
-    with pytest.raises(ConfigError, match="no way to write a decoder Linear as ONNX; dense and pictures have one"):
+    with pytest.raises(ConfigError, match=r"no way to write a decoder Linear as ONNX; dense, pictures, .* have one"):
         onnx(model, tmp_path / "a.onnx")
     assert not list(tmp_path.iterdir())
+
+
+# -- rows of several steps ---------------------------------------------------------------------------------------------
+
+STEPS = {"name": "recurrent", "cell": "gru", "hidden_size": 5}
+
+
+def series_model(likelihood: str, decoder: dict[str, Any], **parts: Any) -> Rebuilding:
+    torch.manual_seed(0)
+    judged = LIKELIHOODS[likelihood](CATEGORIES)
+    sizes = {
+        "features": 2, "values": 2, "code": 4, "row": 20, "noisy": 0, "steps": 10, "variational": 0,
+        "parameters": judged.size, "shared": judged.shared,
+    }  # fmt: skip
+    made = Autoencoder(sizes, **{"encoder": STEPS, **parts}, decoder=decoder)
+    for p in made.parameters():
+        torch.nn.init.normal_(p, std=0.4)
+    return Rebuilding(made, judged).eval()
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "decoder", "parts"),
+    [
+        ("gaussian", {"name": "recurrent", "cell": "lstm", "num_layers": 2}, {}),
+        ("bernoulli", {"name": "recurrent", "cell": "slstm", "reverse": True}, {}),
+        ("categorical", {"name": "recurrent", "cell": "lstm", "num_layers": 2, "teacher_forcing": True}, {}),
+        ("squared_error", {"name": "recurrent", "reverse": True, "teacher_forcing": True}, {"pooling": "mean"}),
+        ("gaussian", {"name": "hierarchical", "bar": 3, "conductor_size": 4, "cell": "lstm"}, {}),
+        ("bernoulli", {"name": "hierarchical", "bar": 3, "cell": "indrnn", "teacher_forcing": True}, {}),
+        ("gaussian", {"name": "transformer", "hidden_size": 8, "num_heads": 2, "num_layers": 2}, {}),
+        (
+            "continuous_bernoulli",
+            {"name": "transformer", "hidden_size": 8, "num_heads": 2, "positions": "learned", "max_positions": 9},
+            {"encoder": {"name": "transformer", "hidden_size": 8, "num_heads": 2}},
+        ),
+    ],
+)
+def test_rows_of_several_steps(likelihood: str, decoder: dict[str, Any], parts: dict[str, Any], tmp_path: Path) -> None:
+    model = series_model(likelihood, decoder, **parts)
+    file, rng = exported(model, tmp_path / "a.onnx"), np.random.default_rng(0)
+    x, lengths = rng.normal(size=(7, 4, 2)).astype(np.float32), np.array([7, 3, 0, 1])
+    with torch.no_grad():
+        codes, said = model(Batch({"features": torch.from_numpy(x)}, torch.from_numpy(lengths), {}, ()))
+    got = file(features=x, lengths=lengths)
+    np.testing.assert_allclose(got["codes"], codes.numpy(), atol=1e-5)
+    for n, length in enumerate(lengths):
+        np.testing.assert_allclose(got["reconstruction"][:length, n], said[:length, n].numpy(), atol=1e-5)
+    alone = file(features=x[:3, 1:2], lengths=lengths[1:2])
+    np.testing.assert_allclose(alone["reconstruction"][:, 0], got["reconstruction"][:3, 1], atol=1e-6)

@@ -42,10 +42,10 @@ FEWEST_ROWS = 64
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """x W^T + b: (..., D) -> (..., V), like torch.nn.functional.linear, on the engine's tiles where they are faster."""
-    if recording():
+    if recording() or not tiles_beat_torch():
         return F.linear(x, weight, bias)
     rows = x.numel() // max(1, x.size(-1)) if x.dim() > 1 else 0
-    if rows < FEWEST_ROWS or not _fits(x, weight, bias) or not _can_run(x, weight, bias) or not tiles_beat_torch():
+    if rows < FEWEST_ROWS or not _fits(x, weight, bias) or not _can_run(x, weight, bias):
         return F.linear(x, weight, bias)
     return _on_tiles(x, weight, bias)
 

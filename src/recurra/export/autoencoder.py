@@ -7,16 +7,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from recurra.base.contracts import Batch
 from recurra.base.errors import ConfigError
-from recurra.export.encoders import encoded, longest
+from recurra.export.encoders import MOST, encoded, longest
 from recurra.export.inputs import read
 from recurra.export.latents import code
 from recurra.export.layers import write
 from recurra.export.onnx_graph import Drawing, Value
 from recurra.export.parts import Named, Part
-from recurra.export.reconstructions import reconstruction
+from recurra.export.reconstructions import has_steps, reconstruction
+from recurra.export.step_reconstructions import Wanted
 from recurra.losses.likelihoods import (
     NEAR_ZERO,
     Bernoulli,
@@ -27,6 +29,7 @@ from recurra.losses.likelihoods import (
     SquaredError,
 )
 from recurra.models.rebuilding import Rebuilding
+from recurra.models.reconstructions import TransformerReconstruction
 
 
 def autoencoder(model: Rebuilding, *, for_any: bool) -> list[Part]:
@@ -39,14 +42,22 @@ def autoencoder(model: Rebuilding, *, for_any: bool) -> list[Part]:
     found = encoded(draw, inside.encoder, source.x, source.lengths, {})
     summary = write(draw, inside.pool, found.outputs, found.summary, found.lengths)
     codes = code(draw, inside.latent, summary)
-    said = reconstruction(draw, inside.decoder, codes)
-    shape = draw.constant([1, -1, inside.values, model.likelihood.size], np.int64)
+    several = has_steps(inside.decoder)
+    shape = draw.integers(0, 0, inside.values, model.likelihood.size)
+
+    def mean_of(within: Drawing, numbers: Value) -> Value:
+        """(N, D) of the numbers of one step (N, D P)."""
+        each = within.put("Reshape", within.spread(numbers, 0), shape)
+        return within.take(expected(within, model.likelihood, each), 0, 0)
+
+    wanted = Wanted(found.lengths, draw.size(source.x, 0), mean_of)
+    said = reconstruction(draw, inside.decoder, codes, wanted)
     mean = expected(draw, model.likelihood, draw.put("Reshape", said, shape))
     draw.output("codes", codes, np.float32, ("N", inside.code_size))
-    draw.output("reconstruction", mean, np.float32, (1, "N", inside.values))
+    draw.output("reconstruction", mean, np.float32, ("T" if several else 1, "N", inside.values))
 
     def ask(random: np.random.Generator, N: int, T: int) -> Named:
-        return source.ask(random, N, min(T, 1, longest(inside.encoder)))
+        return source.ask(random, N, min(T if several else 1, longest(inside.encoder), _most(inside.decoder)))
 
     def answer(model: Rebuilding, inputs: Named) -> Named:
         tensors = {name: torch.from_numpy(array) for name, array in inputs.items()}
@@ -54,6 +65,12 @@ def autoencoder(model: Rebuilding, *, for_any: bool) -> list[Part]:
         return {name: one.numpy() for name, one in zip(("codes", "reconstruction"), said, strict=True)}
 
     return [Part("", draw, ask, answer)]
+
+
+def _most(decoder: nn.Module) -> int:
+    """Steps that a decoder has positions for."""
+    table = decoder.places.table if isinstance(decoder, TransformerReconstruction) else None
+    return MOST if table is None else table.num_embeddings
 
 
 def expected(draw: Drawing, likelihood: Likelihood, numbers: Value) -> Value:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,6 +75,18 @@ def _kept(draw: Drawing, encoder: Transformer, rows: Value, lengths: Value) -> V
     places = draw.put("Add", draw.spread(lengths, 1), draw.steps(draw.constant(encoder.window, np.int64)))
     found = draw.put("GatherND", rows, draw.spread(places, 2), batch_dims=1)
     return draw.put("Reshape", found, draw.integers(0, encoder.window * encoder.output_size))
+
+
+def through_all(
+    draw: Drawing, places: Places, blocks: Iterable[nn.Module], norm: nn.Module, x: Value, real: Value
+) -> Value:
+    """(T, N, d) of x (T, N, d) and its positions, through layers in which all real steps see one another."""
+    steps = draw.steps(draw.size(x, 0))
+    y = placed(draw, places, draw.put("Transpose", x, perm=[1, 0, 2]), draw.spread(steps, 0))
+    for block in blocks:
+        assert isinstance(block, TransformerEncoderLayer)
+        y, _ = _layer(draw, block, y, Sees(_mask(draw, real), steps, steps), None)
+    return draw.put("Transpose", normed(draw, norm, y), perm=[1, 0, 2])
 
 
 def _entered(draw: Drawing, encoder: Transformer, x: Value, at: Value) -> Value:

@@ -117,7 +117,7 @@ class Autoencoder(nn.Module):
     @property
     def reads_back(self) -> bool:
         """Whether a step is said from those that were said before it."""
-        return isinstance(self.decoder, ReadsBack) and self.decoder.reads_back
+        return bool(getattr(self.decoder, "reads_back", False))
 
     def decode(
         self,
@@ -130,8 +130,9 @@ class Autoencoder(nn.Module):
 
         Of a decoder that reads back, behind true values (T, N, D), or behind what `mean` makes of numbers (..., D, P).
         """
-        if not (isinstance(self.decoder, ReadsBack) and self.decoder.reads_back):
+        if not self.reads_back:
             return self._shaped(self.decoder(codes, lengths))
+        assert isinstance(self.decoder, ReadsBack)
         if values is not None:
             return self._shaped(self.decoder.taught(codes, lengths, values))
         assert mean is not None, "a decoder that reads back needs true values, or to know what it says"

@@ -52,6 +52,8 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 # The noise of rows that are scored: always the same.
 SCORING = (0, 0)
+# A number is there, in all rows.
+EVERYWHERE = torch.ones((), dtype=torch.float32)
 # What makes numbers 0 or 1 is drawn from numbers of its own.
 BINARY = 20
 
@@ -186,6 +188,8 @@ class Autoencoding(SeriesTask):
         """The same with the noise of an epoch; of no examples, as a rank may have, an empty batch."""
         if not examples:
             return Batch({}, torch.zeros(0, dtype=torch.int64), {}, ())
+        if self.noise is None and self.reader.missing == "refuse":
+            return self._whole(examples, indices)
         batch = super().collate(examples, indices)
         if self.noise is None:
             return batch
@@ -194,6 +198,16 @@ class Autoencoding(SeriesTask):
             if example.gold is not None:
                 features[: example.length, n] = self.disturbed(example, seed, epoch)
         return batch
+
+    def _whole(self, examples: Sequence[AnyExample], indices: Sequence[int]) -> Batch:
+        """Rows that are read as they should be said, with all of their numbers: one array is both."""
+        rows = [example.values for example in examples]
+        lengths = torch.tensor([len(row) for row in rows], dtype=torch.int64)
+        values = torch.from_numpy(in_one(rows, self.width))
+        there = EVERYWHERE.expand_as(values)
+        if not bool((lengths == len(values)).all()):
+            there = sequence_mask(lengths, len(values)).unsqueeze(2).expand_as(values).float()
+        return Batch({"features": values}, lengths, {"values": values, "there": there}, tuple(indices))
 
     def disturbed(self, example: AnyExample, seed: int, epoch: int) -> Floats:
         """(T, F) what a model reads of a row, with the noise of an epoch."""
@@ -222,7 +236,9 @@ class Autoencoding(SeriesTask):
         """(N,) what was said of each row costs: nats of all numbers, or their mean squared error."""
         values, there = batch.targets["values"], batch.targets["there"]
         each = self.likelihood.cost(numbers, values)
-        if not (there.is_cpu and bool(there.all())):  # a mask costs as much as a sixth of a step of feed-forward layers
+        if any(there.stride()) and not (
+            there.is_cpu and bool(there.all())
+        ):  # a mask costs as much as a sixth of a step of feed-forward layers
             each = torch.where(there > 0, each, 0.0)
         each = each.sum((0, 2))
         return each if self.likelihood.is_density else each / there.sum((0, 2)).clamp(min=1)
