@@ -1,7 +1,9 @@
 """Variational autoencoders of pictures beside the same networks in torch and in pythae: bounds, and time of a step.
 
     python benchmarks/autoencoders.py quality DATA [--network dense|pictures] [--epochs 15] [--seed 1] [--peers torch]
-    python benchmarks/autoencoders.py speed DATA [--rounds 5] [--peers torch,pythae]
+    python benchmarks/autoencoders.py speed DATA [--network dense|pictures] [--rounds 5] [--peers torch,pythae]
+    python benchmarks/autoencoders.py same DATA [--network dense|pictures] [--steps 40]
+    python benchmarks/autoencoders.py digits [--epochs 45] [--seeds 1,2]
 
 DATA: the folder of Fashion-MNIST's four files. Pixels are drawn once as 0 or 1, each with its grey as the probability,
 by NumPy's generator of seed 1 for train and 2 for test; the last 5,000 rows of train are dev. The networks are
@@ -9,6 +11,8 @@ by NumPy's generator of seed 1 for train and 2 for test; the last 5,000 rows of 
 and back. Adam, rate 0.001, batches of 100 rows, for recurra and torch the same ones; the epoch with the best dev bound
 is tested. The bound of a row is from one drawn code. Time is of the CPU, one thread, epochs of 4,000 rows in turns,
 with batches and logs; a figure is the median of the rounds. pythae trains by its own trainer (`pip install pythae`).
+`same` trains both from the same weights with the same draws and prints both losses: what differs is rounding. `digits`
+are scikit-learn's, by `init vae` and by the same network in torch: what the guide has.
 """
 
 from __future__ import annotations
@@ -32,8 +36,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recurra import api
+from recurra.api.callbacks import NoCallback
+from recurra.api.prepare import prepare
+from recurra.api.schema import read_settings
+from recurra.api.trainer import Trainer
 from recurra.base.contracts import Progress, Score
+from recurra.config import build
 from recurra.data.batches import epoch_batches
+from recurra.training import SCHEDULES
 
 CODE, BATCH, RATE, DEV = 20, 100, 1e-3, 5000
 # Rows of an epoch whose time is taken.
@@ -205,8 +215,7 @@ def by_pythae(kind: str, train: Tensor, dev: Tensor, test: Tensor, epochs: int, 
 def speed(kinds: list[str], rounds: int, peers: list[str]) -> None:
     """Seconds of a step, in whole epochs."""
     torch.set_num_threads(1)
-    train = tensors(Path(), "train")[0][:TIMED]
-    np.savez("timed.npz", X=train.numpy().reshape(-1, 28, 28).astype(np.uint8))
+    (train,) = tensors(Path(), "timed")
     for kind in kinds:
         runs: dict[str, Callable[[], float]] = {"recurra": lambda kind=kind: recurra_step(kind)}
         runs |= {"torch": lambda kind=kind: torch_step(kind, train)} if "torch" in peers else {}
@@ -219,6 +228,125 @@ def speed(kinds: list[str], rounds: int, peers: list[str]) -> None:
         for name, each in found.items():
             here = statistics.median(each)
             print(f"{kind:9} {name:8} {here * 1e3:7.3f} ms a step   {here / ours:5.2f}", flush=True)
+
+
+def same(kind: str, steps: int) -> None:
+    """Losses of both trainings from the same weights, with the same rows and draws."""
+    given = config(kind, 1, 1)
+    given["data"] = {"train": "timed.npz", "dev": "few.npz"}
+    settings = read_settings(given, (), None)
+    prepared = prepare(settings, NoCallback())
+    ours = Trainer(settings, prepared.task, prepared.splits["train"], torch.device("cpu"), prepared.fingerprint)
+    theirs = Network(kind)
+    with torch.no_grad():
+        for one, other in zip(parameters_of(theirs), in_its_order(kind, ours.model), strict=True):
+            one.copy_(other)
+    optimizer = torch.optim.Adam(theirs.parameters(), RATE)
+    for step, at in enumerate(torch.arange(steps * BATCH).remainder(TIMED).split(BATCH), start=1):
+        examples = [prepared.splits["train"][n] for n in at.tolist()]
+        batch = prepared.task.collate(examples, at.tolist())
+        torch.manual_seed(step)
+        ours.optimizer.zero_grad()
+        loss = prepared.task.loss(ours.model.train()(batch), batch)
+        (loss.total / loss.count).backward()
+        ours.optimizer.step()
+        torch.manual_seed(step)
+        optimizer.zero_grad()
+        other = theirs(batch.targets["values"][0]).mean()
+        other.backward()
+        optimizer.step()
+        if step % 10 == 0 or step == 1:
+            print(f"{kind:9} step {step:3}   recurra {loss.total.item() / loss.count:.4f}   torch {other.item():.4f}")
+
+
+def parameters_of(network: nn.Module) -> list[Tensor]:
+    """Encoder, mean, logarithm of the variance, decoder."""
+    parts = (network.encoder, network.mean, network.log_variance, network.decoder)
+    return [p for part in parts for p in part.parameters()]
+
+
+def in_its_order(kind: str, model: nn.Module) -> list[Tensor]:
+    """Those of a model of recurra. Its places of a picture have their channels side by side, torch's the places."""
+    parts = (model.encoder, model.latent.mean, model.latent.log_variance, model.decoder)
+    found = [p.detach().clone() for part in parts for p in part.parameters()]
+    if kind == "pictures":
+        order = torch.arange(64 * 49).view(7, 7, 64).permute(2, 0, 1).reshape(-1)
+        flat = (len(list(model.encoder.parameters())), len(list(model.encoder.parameters())) + 2)
+        for n in flat:
+            found[n] = found[n][:, order]
+        first = flat[1] + 2
+        found[first : first + 2] = [one[order] for one in found[first : first + 2]]
+    return found
+
+
+def digits(epochs: int, seeds: list[int], peers: list[str]) -> None:
+    """The bound of scikit-learn's digits on the test rows of `init`, continuous Bernoulli."""
+    from sklearn.datasets import load_digits
+
+    np.savez("digits.npz", X=load_digits().images)
+    Path("vae.yaml").write_text(api.init("vae", "digits.npz"), "utf-8")
+    for seed in seeds:
+        settings = read_settings("vae.yaml", (f"training.epochs={epochs}",), seed)
+        prepared = prepare(settings, NoCallback())
+        with tempfile.TemporaryDirectory() as folder, quiet():
+            api.train("vae.yaml", out=Path(folder) / "run", overrides=[f"training.epochs={epochs}"], seed=seed)
+            ours = score(Path(folder) / "run")
+        print(f"digits    seed {seed}   recurra {ours:.2f} nats", flush=True)
+        if "torch" in peers:
+            print(f"digits    seed {seed}   torch   {digits_by_torch(prepared, settings, seed):.2f} nats", flush=True)
+
+
+def digits_by_torch(prepared: Any, settings: Any, seed: int) -> float:
+    """The same layers, optimizer, schedule and rows, in plain torch."""
+    torch.manual_seed(seed)
+    task, options = prepared.task, settings.training
+    rows = {name: torch.from_numpy(task.matrix(prepared.splits[name])).float() for name in ("train", "dev", "test")}
+    first, second = settings.tree["model"]["encoder"]["sizes"]
+    network = Digits(64, first, second, task.plan.code_size)
+    rate = settings.tree["training"]["optimizer"]["lr"]
+    optimizer = torch.optim.Adam(network.parameters(), rate)
+    sampler = task.sampler(prepared.splits["train"], batch_tokens=options.batch_tokens, batch_rows=options.batch_rows,
+                           seed=options.seed)  # fmt: skip
+    steps = sum(len(sampler.plan(epoch)) for epoch in range(1, options.epochs + 1))
+    schedule, step = build(options.schedule, SCHEDULES, steps), 0
+    best, found = -np.inf, 0.0
+    for epoch in range(1, options.epochs + 1):
+        for batch in sampler.plan(epoch):
+            step += 1
+            optimizer.param_groups[0]["lr"] = rate * schedule(step)
+            optimizer.zero_grad()
+            network(rows["train"][list(batch)]).mean().backward()
+            optimizer.step()
+        if (now := bound(network, rows["dev"])) > best:
+            best, found = now, bound(network, rows["test"])
+    return found
+
+
+def log_partition(r: Tensor) -> Tensor:
+    """log((e^r - 1) / r). torch.distributions stops at 16, and pixels that are always 0 want more."""
+    near = r.abs() < 0.1
+    away = torch.where(near, 1.0, r).abs()
+    return torch.where(near, r / 2 + r**2 / 24, torch.relu(r) + torch.log(-torch.expm1(-away) / away))
+
+
+class Digits(nn.Module):
+    """Two layers to a code and back, continuous Bernoulli."""
+
+    def __init__(self, width: int, first: int, second: int, code: int) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Linear(width, first), nn.ReLU(), nn.Linear(first, second), nn.ReLU())
+        self.mean, self.log_variance = nn.Linear(second, code), nn.Linear(second, code)
+        self.decoder = nn.Sequential(
+            nn.Linear(code, second), nn.ReLU(), nn.Linear(second, first), nn.ReLU(), nn.Linear(first, width)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N,) minus the bound of each row, from one drawn code."""
+        hidden = self.encoder(x)
+        mean, log_variance = self.mean(hidden), self.log_variance(hidden)
+        logits = self.decoder(mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean))
+        cost = (log_partition(logits) - logits * x).sum(1)
+        return cost + 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(1)
 
 
 def recurra_step(kind: str) -> float:
@@ -272,24 +400,47 @@ def pythae_step(kind: str, rows: Tensor) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("quality", "speed"))
-    parser.add_argument("data", type=Path)
+    parser.add_argument("what", choices=("quality", "speed", "same", "digits"))
+    parser.add_argument("data", type=Path, nargs="?", help="of Fashion-MNIST; digits need none")
     parser.add_argument("--network", choices=tuple(PARTS), help="default: dense; of speed both")
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seeds", default="1,2", help="of digits")
+    parser.add_argument("--steps", type=int, default=40, help="of same")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--rows", type=int, default=60_000, help="of train, dev among them")
     parser.add_argument("--peers", default="torch")
     given = parser.parse_args()
-    train = pixels(given.data / "train-images-idx3-ubyte.gz", 1)[: given.rows]
-    test = pixels(given.data / "t10k-images-idx3-ubyte.gz", 2)
-    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        for name, rows in {"train": train[:-DEV], "dev": train[-DEV:], "test": test, "few": train[:100]}.items():
-            np.savez(f"{name}.npz", X=rows)
-        if given.what == "quality":
-            quality(given.network or "dense", given.epochs, given.seed, given.peers.split(","))
-        else:
-            speed([given.network] if given.network else [*PARTS], given.rounds, given.peers.split(","))
+    peers = given.peers.split(",")
+    with tempfile.TemporaryDirectory() as folder:
+        if given.what != "digits":
+            if given.data is None:
+                parser.error("DATA: the folder of Fashion-MNIST's files is missing.")
+            write(given.data, given.rows, Path(folder))
+        with contextlib.chdir(folder):
+            run(given, peers)
+
+
+def write(data: Path, rows: int, folder: Path) -> None:
+    """Files of rows."""
+    train = pixels(data / "train-images-idx3-ubyte.gz", 1)[:rows]
+    test = pixels(data / "t10k-images-idx3-ubyte.gz", 2)
+    parts = {"train": train[:-DEV], "dev": train[-DEV:], "test": test, "few": train[:100], "timed": train[:TIMED]}
+    for name, some in parts.items():
+        np.savez(folder / f"{name}.npz", X=some)
+
+
+def run(given: argparse.Namespace, peers: list[str]) -> None:
+    kinds = [given.network] if given.network else [*PARTS]
+    if given.what == "quality":
+        quality(given.network or "dense", given.epochs, given.seed, peers)
+    elif given.what == "speed":
+        speed(kinds, given.rounds, peers)
+    elif given.what == "same":
+        for kind in kinds:
+            same(kind, given.steps)
+    else:
+        digits(given.epochs, [int(one) for one in given.seeds.split(",")], peers)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ usual, those of other classes are not. A row's score is its mean squared error; 
 numbers, and feed-forward layers.
 labels: imdb_train.csv.gz, imdb_test.csv.gz. Texts without labels make an autoencoder (Dai & Le 2015); a classifier of
 few labels begins with its encoder, with its vectors of tokens alone, or with nothing. Scores are of 3,000 test reviews.
+With --shared encoder and decoder are one network, as in the paper.
 """
 
 from __future__ import annotations
@@ -78,7 +79,9 @@ def heartbeats(folder: Path, epochs: int, seed: int) -> None:
         print(f"{name}: {auc(*errors):.4f}, mean error of usual rows {errors[0].mean():.4f}", flush=True)
 
 
-def labels(folder: Path, texts: int, few: int, epochs: int, seeds: int) -> None:
+def labels(
+    folder: Path, texts: int, few: int, epochs: int, seeds: int, *, one_network: bool, judged: int, passes: int
+) -> None:
     with gzip.open(folder / "imdb_train.csv.gz", "rt") as file:
         train = list(csv.DictReader(file))
     with gzip.open(folder / "imdb_test.csv.gz", "rt") as file:
@@ -86,17 +89,22 @@ def labels(folder: Path, texts: int, few: int, epochs: int, seeds: int) -> None:
     random.Random(0).shuffle(train)
     random.Random(1).shuffle(test)
     parts = {"few": train[:few], "dev": train[few : few + 500], "texts": train[few + 500 : few + 500 + texts]}
-    for name, rows in {**parts, "test": test[:3000]}.items():
+    for name, rows in {**parts, "test": test[:judged]}.items():
         with open(f"{name}.csv", "w", newline="") as file:
             writer = csv.DictWriter(file, ("label", "text"), extrasaction="ignore")
             writer.writeheader()
             writer.writerows(rows)
     cut = {"tokenizer": {"name": "words", "lowercase": True}, "max_vocabulary": 8000}
     encoder = {"name": "recurrent", "cell": "lstm", "hidden_size": 64}
+    shared: dict[str, Any] = {"decoder": {"embedding_size": 64}}
+    if one_network:
+        writes = {"style": "sutskever", "attention": "none", "bridge": "mean", "readout": "state", "tie": "all"}
+        shared = {"decoder": {"name": "recurrent", "embedding_size": 64, **writes}, "share_layers": True}
+        encoder["bidirectional"] = False
     again = {
         "task": {"name": "text_autoencoding", **cut, "max_length": 60, "code_size": 64},
         "data": {"train": "texts.csv", "dev": "dev.csv"},
-        "model": {"inputs": {"embedding_size": 64}, "encoder": encoder, "decoder": {"embedding_size": 64}},
+        "model": {"inputs": {"embedding_size": 64}, "encoder": encoder, **shared},
         "training": optimizer(epochs, 0.003, 64, 1),
     }
     api.train(again, out="autoencoder", device="cpu")
@@ -113,7 +121,7 @@ def labels(folder: Path, texts: int, few: int, epochs: int, seeds: int) -> None:
     for way, options in ways.items():
         found = []
         for seed in range(1, seeds + 1):
-            training = {**optimizer(12, 0.002, 16, seed), **options}
+            training = {**optimizer(passes, 0.002, 16, seed), **options}
             if way != "nothing":
                 training["init_from"] = "autoencoder"
             out = f"{way}-{seed}"
@@ -133,13 +141,19 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--texts", type=int, default=6000)
     parser.add_argument("--labels", type=int, default=500)
+    parser.add_argument("--shared", action="store_true")
+    parser.add_argument("--judged", type=int, default=3000, help="test reviews")
+    parser.add_argument("--passes", type=int, default=12, help="epochs of the classifier")
     args = parser.parse_args()
     data = args.data.resolve()
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), contextlib.redirect_stderr(io.StringIO()):
         if args.use == "heartbeats":
             heartbeats(data, args.epochs or 60, args.seed)
         else:
-            labels(data, args.texts, args.labels, args.epochs or 5, args.seeds)
+            labels(
+                data, args.texts, args.labels, args.epochs or 5, args.seeds,
+                one_network=args.shared, judged=args.judged, passes=args.passes,
+            )  # fmt: skip
 
 
 if __name__ == "__main__":

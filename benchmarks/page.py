@@ -174,8 +174,22 @@ def find_anomalies(page: Page) -> None:
     page.wait_for_selector(".forecast .flag", timeout=SECONDS)
 
 
+def fill_in(page: Page) -> None:
+    """Some lines of the row that is there."""
+    page.get_by_label("Lines to hide").fill("3-5")
+    page.get_by_role("button", name="Fill in").click()
+    page.get_by_text("numbers filled in").wait_for(timeout=SECONDS)
+
+
+def compress(page: Page) -> None:
+    """The same row, to a few bits and back."""
+    page.get_by_label("Bits of each number of a code").fill("4")
+    page.get_by_role("button", name="Compress").click()
+    page.get_by_text("bits a value").wait_for(timeout=SECONDS)
+
+
 # What is tried besides, by what a run can do.
-ALSO = {"generate": draw_rows, "detect": find_anomalies}
+ALSO = {"generate": draw_rows, "inpaint": fill_in, "compress": compress, "detect": find_anomalies}
 
 
 def look(page: Page, found: Found, where: str) -> None:

@@ -87,6 +87,33 @@ def test_a_text_costs_and_is_written_again_as_in_numpy() -> None:
     assert set(scores) == {"log_loss", "token_accuracy", "exact_match"}
 
 
+def test_encoder_and_decoder_may_be_one_network() -> None:
+    task, examples = fitted()
+    encoder = {"name": "recurrent", "cell": "gru", "hidden_size": 4, "bidirectional": False}
+    decoder = {"name": "recurrent", "attention": "none", "style": "sutskever", "bridge": "mean", "readout": "state",
+               "embedding_size": 4, "tie": "all"}  # fmt: skip
+    parts: dict[str, Any] = {"inputs": {"name": "tokens", "embedding_size": 4}, "encoder": encoder}
+    model = TextAutoencoder(task.model_sizes, **parts, decoder=decoder, share_layers=True)
+    assert model.decoder.recurrent is model.encoder.recurrent
+    assert model.decoder.embedding.weight is model.inputs.table
+    batch = task.collate(examples, range(6))
+    apart = TextAutoencoder(task.model_sizes, **parts, decoder=decoder)
+    apart.load_state_dict(model.state_dict())
+    for one in (model, apart):
+        task.loss(one(batch), batch).total.backward()
+    (ours, theirs), other = (
+        (dict(one.named_parameters()) for one in (apart.encoder, apart.decoder)),
+        dict(model.encoder.named_parameters()),
+    )
+    for name, parameter in other.items():  # the gradients of both places
+        both = ours[name].grad + theirs[name].grad
+        torch.testing.assert_close(parameter.grad, both, rtol=1e-4, atol=1e-6)
+    with pytest.raises(ConfigError, match="share_layers: the layers of encoder and decoder have other shapes"):
+        TextAutoencoder(task.model_sizes, **parts, decoder={**decoder, "style": "cho"}, share_layers=True)
+    with pytest.raises(ConfigError, match="share_layers: expected encoder and decoder recurrent"):
+        TextAutoencoder(task.model_sizes, **parts, decoder="transformer", share_layers=True)
+
+
 def test_bounds_are_of_codes_that_are_drawn_by_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
     task, examples = fitted(variational=True, importance_samples=4)
     model = model_of(task, cell="gru", hidden_size=4).double()

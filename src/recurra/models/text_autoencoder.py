@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.base.contracts import Batch, Prediction
+from recurra.base.errors import ConfigError
 from recurra.base.option import OneOf, Opt
 from recurra.config import build, located
 from recurra.engine import sequence_mask
@@ -20,7 +21,7 @@ from recurra.models.encoders import ENCODERS
 from recurra.models.inputs import INPUTS
 from recurra.models.latents import LATENTS, Coded
 from recurra.models.options import Component
-from recurra.nn import POOLS, Embedding
+from recurra.nn import POOLS, Embedding, Recurrent
 
 # Steps of a text, which nobody knows before.
 SEVERAL = 2
@@ -31,6 +32,8 @@ class TextAutoencoder(nn.Module):
 
     With a code that is drawn it is the sequence VAE of Bowman et al. 2016, arXiv:1511.06349; with a plain one the
     sequence autoencoder of Dai & Le 2015, arXiv:1511.01432, but for its code, which there is the encoder's last state.
+    There encoder and decoder are one network (section 2): share_layers, with `tie: all` for the vectors of tokens, so
+    that what a classifier begins with has learned to tell the next token as well.
     sizes: "tokens" and "target", of the vocabulary; "code" Z; and what the code counts
     Raises ConfigError, with all problems at once, for options that cannot take effect and for parts that do not fit.
     """
@@ -46,6 +49,7 @@ class TextAutoencoder(nn.Module):
         pooling: Annotated[
             str, Opt("how what the encoder says of several steps becomes one vector; last: its summary", choices=POOLS)
         ] = "last",
+        share_layers: Annotated[bool, Opt("the decoder's recurrent layers are the encoder's (Dai & Le 2015)")] = False,
     ) -> None:
         super().__init__()
         self.code_size, self.pooling = sizes["code"], pooling
@@ -62,6 +66,22 @@ class TextAutoencoder(nn.Module):
         with problems.collected(), located(decoder):
             self.decoder = options.make(table, self._ends())
         problems.raise_all()
+        if share_layers:
+            self._share_layers()
+
+    def _share_layers(self) -> None:
+        """Raises ConfigError where encoder and decoder could not be one network."""
+        ours, theirs = (getattr(one, "recurrent", None) for one in (self.encoder, self.decoder))
+        if not isinstance(ours, Recurrent) or not isinstance(theirs, Recurrent):
+            raise ConfigError("share_layers: expected encoder and decoder recurrent; or set share_layers: false.")
+        shapes = [[tuple(p.shape) for p in one.parameters()] for one in (ours, theirs)]
+        if ours.cell.name != theirs.cell.name or shapes[0] != shapes[1]:
+            raise ConfigError(
+                "share_layers: the layers of encoder and decoder have other shapes; set model.encoder.bidirectional: "
+                "false, as many layers of one cell and size, embedding_size of both alike, and model.decoder.style: "
+                "sutskever, which reads nothing beside a token."
+            )
+        self.decoder.recurrent = ours
 
     def _ends(self) -> Ends:
         """What the decoder starts with: the code, and no state; what its options leave open is the encoder's."""
