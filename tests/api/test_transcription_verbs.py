@@ -166,6 +166,30 @@ def test_a_transducer_learns_and_is_heard_as_predict_reads_it(here: Path) -> Non
     assert all("LOW" in one.output for one in found)
 
 
+def test_a_lexicon_holds_in_every_verb(heard: Path, here: Path, tmp_path: Path) -> None:
+    words = tmp_path / "words.txt"
+    words.write_text("HIGH h ai\nNEVER n\n")
+    search = ("--beam", 4, "--lexicon", words)
+    said = done("predict", heard, "--input", here / "test.csv", "--json", *search).out
+    texts = [json.loads(line)["output"] for line in said.splitlines()]
+    assert {word for text in texts for word in text.split()} == {"HIGH"}
+    report = done("evaluate", heard, here / "test.csv", "--json", *search).json
+    plain = done("evaluate", heard, here / "test.csv", "--json").json
+    scores = [{one["name"]: one["value"] for one in some["scores"]} for some in (report, plain)]
+    assert scores[0]["wer"] > scores[1]["wer"]
+    by_python = load(heard, progress=False).evaluate(here / "test.csv", options={"beam": 4, "lexicon": words})
+    assert by_python.scores["wer"] == scores[0]["wer"]
+    told = done("transcribe", heard, here / "test" / "0.wav", *search)
+    assert {word for line in told.out.splitlines() for word in line.split("]")[1].split()} == {"HIGH"}
+    assert "needs the end of a recording" in refused("transcribe", heard, "-", *search)
+    assert "with a beam of 1" in refused("evaluate", heard, here / "test.csv", "--lexicon", words)
+    words.write_text("\n")
+    assert "holds no word" in refused("predict", heard, "--input", here / "test.csv", *search)
+    words.write_text("SOME\n")
+    assert "none of its words" in refused("predict", heard, "--input", here / "test.csv", *search)
+    assert "cannot be read" in refused("predict", heard, "--input", here / "test.csv", "--beam", 4, "--lexicon", here)
+
+
 def test_samples_on_standard_input_are_heard_as_they_come(heard: Path, here: Path, monkeypatch: Any) -> None:
     wav = (here / "test" / "1.wav").read_bytes()
     whole = done("transcribe", heard, here / "test" / "1.wav").out

@@ -11,6 +11,7 @@ from recurra.api.callbacks import NoCallback
 from recurra.api.defaults import in_float32
 from recurra.api.fingerprint import doubt
 from recurra.api.folder import OpenRun, open_settings, opened
+from recurra.api.fusing import with_fusion
 from recurra.api.given import AnyPath, Row, are_rows, path_of, records_of
 from recurra.api.inference import device_of, outputs
 from recurra.api.prepare import examples_of, filter_examples, good_rows, means_of, note_shared, prepare, read_rows
@@ -19,6 +20,7 @@ from recurra.base.contracts import Callback, Listener, Record, Report
 from recurra.base.errors import ConfigError, DataError
 from recurra.data.preparing import Means
 from recurra.tasks.blank import blank_warnings
+from recurra.tasks.options import task_with
 
 # What a run's own data may be: read in another way, or from where it is now.
 OF_DATA = (*OF_FILES, "data.train", "data.dev", "data.test")
@@ -31,6 +33,7 @@ def evaluate(
     *,
     split: str = "test",
     overrides: Sequence[str] = (),
+    options: Mapping[str, Any] | None = None,
     device: str = "auto",
     cells: Iterable[AnyPath] = (),
     watch: Callback | None = None,
@@ -38,12 +41,14 @@ def evaluate(
     """Score a run on a file, or on the split of that name of its own data; the baselines stand beside it.
 
     file: a path, or rows as dicts      overrides: how data is read, such as "data.on_error=skip"; without a file also
-      where the run's own data is (data.train, data.dev, data.test)
-    Raises ConfigError if the run's data has no such split, DataError for a label that training never saw.
+      where the run's own data is (data.train, data.dev, data.test)      options: how to answer, as `predict` has them
+    Raises ConfigError if the run's data has no such split, or its task no such option; DataError for a label that
+    training never saw.
     """
     watch = watch or NoCallback()
     trained = opened(run, cells)
     where = trained.folder.path
+    task = task_with(trained.task, with_fusion(options or {}), str(trained.settings.tree["task"]["name"]))
     settings = with_data(trained.settings, overrides, "evaluate", OF_DATA if file is None else OF_FILES)
     target = device_of(device)
     trained.model.to(target)
@@ -60,8 +65,8 @@ def evaluate(
         examples = own[split]
     else:
         raise ConfigError(f"{where}: its data has no split '{split}'. Known: {', '.join(own)}; or give a file.")
-    answers = outputs(trained.model, trained.task, examples, device=target)
-    scores = trained.task.score(answers, examples, split)
+    answers = outputs(trained.model, task, examples, device=target)
+    scores = task.score(answers, examples, split)
     beside = compared(trained.task, own["train"], {split: examples}) if own else None
     for message in beside.notes if beside else ():
         watch.note(message)
@@ -69,7 +74,7 @@ def evaluate(
         title=f"{where.resolve().name} on {split}",
         scores=scores,
         baselines=beside.scores if beside else {},
-        tables=trained.task.tables(answers, examples),
+        tables=task.tables(answers, examples),
         facts=trained.task.facts({split: examples}),
     )
 

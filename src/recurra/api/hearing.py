@@ -51,22 +51,30 @@ def refuse_deaf(run: OpenRun) -> Any:
 
 
 def hear_file(
-    run: OpenRun, file: AnyPath, *, device: str = "auto", watch: Listener | None = None
+    run: OpenRun,
+    file: AnyPath,
+    *,
+    options: Mapping[str, Any] | None = None,
+    device: str = "auto",
+    watch: Listener | None = None,
 ) -> Iterator[HeardPiece]:
-    """A file of sound, some seconds at a time where the model can; otherwise as a whole.
+    """A file of sound, some seconds at a time where the model can; otherwise as a whole, and so with options.
 
+    options: of a search, as `predict` has them: beam, lm, hot_words, lexicon
     Raises ConfigError for a run that does not hear; DataError for a file that is no sound, or of another rate.
     """
     task = refuse_deaf(run)
     path = path_of(file, "file")
     if not path.is_file():
         raise DataError(f"{path}: no such file.")
+    if options:
+        return _whole(run, path, task.column, options, device, watch)
     try:
         task.listener(run.model)
     except ConfigError as reason:
         if watch is not None:
             watch.note(f"{path}: heard as a whole, as this model needs the end first: {reason.problems[0]}")
-        return _whole(run, path, task.column, device, watch)
+        return _whole(run, path, task.column, {}, device, watch)
     sound = sound_of(path, Origin(str(path)), task.column, MOST_STREAMED)
     return _heard(Hearing(run, device=device), samples_in_blocks(sound, task.spectrum, BLOCK))
 
@@ -127,9 +135,11 @@ def _step(listener: Any, place: Any, piece: Samples) -> Any:
         return listener.hear(place, np.ascontiguousarray(piece))
 
 
-def _whole(run: OpenRun, path: Any, column: str, device: str, watch: Listener | None) -> Iterator[HeardPiece]:
+def _whole(
+    run: OpenRun, path: Any, column: str, options: Mapping[str, Any], device: str, watch: Listener | None
+) -> Iterator[HeardPiece]:
     begun = time.perf_counter()
-    (one,) = answered(run, [{column: path}], device=device, watch=watch)
+    (one,) = answered(run, [{column: path}], options=options, device=device, watch=watch)
     answer = one.answer.to_dict()
     words = answer["words"]
     start, end = (words[0]["start"], words[-1]["end"]) if words else (0.0, answer["seconds"])

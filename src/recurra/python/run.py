@@ -282,11 +282,14 @@ class Run:
     # -- how good, and why -----------------------------------------------------------------------------------------
 
     @in_float32
-    def evaluate(self, data: Any = None, *, split: str | None = None, **reading: Any) -> Evaluation:
+    def evaluate(
+        self, data: Any = None, *, split: str | None = None, options: Mapping[str, Any] | None = None, **reading: Any
+    ) -> Evaluation:
         """Score the run on other data, or on a split of its own data, beside the baselines.
 
         data: a path, a data frame, or rows as a list of dicts or a dict of columns
         split: of its own data: train, dev or test, which is the default; together with data it is refused
+        options: how to answer, as `predict` has them: {"beam": 16, "lm": "words.arpa"}
         reading: how a file is read, by the names of the section `data` of a config: format, columns, delimiter,
           encoding, sheet, offsets, layout, on_error (columns={"text": "body"}); without data also where the run's own
           data is now: train, dev, test
@@ -300,7 +303,7 @@ class Run:
             frame = frame_of(data)
             given = [*(rows_of_frame(frame) if frame is not None else rows_of(data, "data"))]
         with heard(self._progress) as watch:
-            how: dict[str, Any] = {"overrides": settings, "device": self._device, "watch": watch}
+            how: dict[str, Any] = {"overrides": settings, "options": options, "device": self._device, "watch": watch}
             return Evaluation(api.evaluate(self._open, given, split=split or "test", **how))
 
     @in_float32

@@ -8,6 +8,7 @@ from pathlib import Path
 from recurra.cli.arguments import Command, add_cells, add_device, add_json, add_weights
 from recurra.cli.failures import DONE, UsageError
 from recurra.cli.progress import watching
+from recurra.cli.searching import add_beam, add_search, search_options
 from recurra.cli.show import report_json, show_report
 from recurra.cli.terminal import put_json
 from recurra.cli.words import add_questions, asked
@@ -32,6 +33,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "data.columns; without FILE also where it is: data.train, data.dev, data.test",
     )
     add_questions(parser)
+    add_beam(parser, "a translation or of speech")
+    add_search(parser)
     add_device(parser)
     add_weights(parser)
     add_cells(parser)
@@ -40,6 +43,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     if args.analogies or args.similarity:
+        if unused := search_options(args):
+            word = next(iter(unused)).replace("_", "-")
+            raise UsageError(f"recurra evaluate: --{word} has no effect on questions to words; leave it out.")
         return asked(args)
     if args.among or args.rule or args.case:
         raise UsageError("recurra evaluate: --among, --rule and --case need --analogies FILE or --similarity FILE.")
@@ -57,6 +63,7 @@ def _run(args: argparse.Namespace) -> int:
             args.file,
             split=args.split or "test",
             overrides=args.overrides,
+            options=search_options(args),
             device=args.device,
             cells=args.cells,
             watch=watch,
@@ -74,5 +81,6 @@ COMMAND = Command(
     "  recurra evaluate runs/first\n"
     "  recurra evaluate runs/first new.csv --json\n"
     "  recurra evaluate runs/first --weights int8\n"
+    "  recurra evaluate runs/speech --beam 16 --lm words.arpa\n"
     "  recurra evaluate runs/words --analogies questions-words.txt --similarity wordsim353.txt",
 )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from recurra.cli.arguments import Command, add_beside, add_cells, add_device, add_json, add_run, add_weights, natural
 from recurra.cli.failures import DONE, UsageError
 from recurra.cli.progress import watching
+from recurra.cli.searching import add_beam, add_search, search_options
 from recurra.cli.terminal import flush, put, put_json, say
 from recurra.cli.texts import fields_beside, from_arguments, from_standard_input, readable, write_png
 
@@ -41,13 +42,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         choices=("all", "none"),
         help="a column for the probability of each label in --output; default: all of at most 50 labels, else none",
     )
-    parser.add_argument(
-        "--beam",
-        metavar="N",
-        type=natural,
-        help="beam size of a translation or of speech; 1 is greedy",
-    )
-    _add_language_model(parser)
+    add_beam(parser, "a translation or of speech")
+    add_search(parser)
     parser.add_argument(
         "--n-best",
         metavar="N",
@@ -69,24 +65,6 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     add_weights(parser)
     add_cells(parser)
     add_json(parser, "each prediction as one line,")
-
-
-def _add_language_model(parser: argparse.ArgumentParser) -> None:
-    """What stands beside speech."""
-    parser.add_argument(
-        "--lm",
-        metavar="PATH",
-        type=Path,
-        help="a language model beside speech: a run of characters or of words, or an ARPA file; with --beam",
-    )
-    parser.add_argument("--lm-weight", metavar="X", type=float, help="what its logarithms are multiplied with: 0.5")
-    parser.add_argument("--lm-bonus", metavar="X", type=float, help="nats that each of its tokens is worth beside: 0")
-    parser.add_argument(
-        "--hot-words",
-        metavar="WORDS",
-        type=_hot_words,
-        help="words that are likelier in speech than others, with their nats: recurra=3,Kaldi=2; with --beam",
-    )
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -134,33 +112,15 @@ def _written(args: argparse.Namespace, run: OpenRun, groups: Iterable[Any], watc
     return TABLES[suffix](path, rows)
 
 
-def _hot_words(text: str) -> dict[str, float]:
-    """`recurra=3,Kaldi=2` as words with their nats."""
-    try:
-        pairs = [(word.strip(), float(nats)) for word, nats in (part.rsplit("=", 1) for part in text.split(","))]
-        if len(found := dict(pairs)) < len(pairs):
-            raise argparse.ArgumentTypeError(f"expected each word once, got {text!r}")
-        return found
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"expected words with their nats, such as recurra=3,Kaldi=2, got {text!r}"
-        ) from None
-
-
 def _options(args: argparse.Namespace) -> dict[str, object]:
     """The options of the task that were given."""
     given = {
-        "beam": args.beam,
-        "lm": args.lm,
-        "lm_weight": args.lm_weight,
-        "lm_bonus": args.lm_bonus,
-        "hot_words": args.hot_words,
         "n_best": args.n_best,
         "attention": args.attention or None,
         "tokens": args.tokens or None,
         "join": args.join or None,
     }
-    return {name: value for name, value in given.items() if value is not None}
+    return search_options(args) | {name: value for name, value in given.items() if value is not None}
 
 
 def _refuse_unclear_output(args: argparse.Namespace) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from recurra.cli.arguments import Command, add_cells, add_device, add_json, add_run, add_weights
 from recurra.cli.failures import DONE, UsageError
 from recurra.cli.progress import watching
+from recurra.cli.searching import add_beam, add_search, search_options
 from recurra.cli.terminal import flush, one_line, put, put_json, say
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--partial", action="store_true", help="with --json, a line too for each change of what may still change"
     )
+    add_beam(parser, "the search, which needs the end of a file first")
+    add_search(parser)
     add_device(parser)
     add_weights(parser)
     add_cells(parser)
@@ -42,6 +45,10 @@ def _run(args: argparse.Namespace) -> int:
         raise UsageError("recurra transcribe: - reads standard input, and stands alone.")
     if args.partial and not args.json:
         raise UsageError("recurra transcribe: --partial has no effect without --json.")
+    options = search_options(args)
+    if options and _STANDARD_INPUT in args.files:
+        word = next(iter(options)).replace("_", "-")
+        raise UsageError(f"recurra transcribe: --{word} needs the end of a recording first; give a file, not -.")
     from recurra import api
 
     api.look_at_run(args.run)
@@ -52,7 +59,7 @@ def _run(args: argparse.Namespace) -> int:
                 _tell(api.hear_stream(run, sys.stdin.buffer, device=args.device), args, "")
             else:
                 several = f"{file}: " if len(args.files) > 1 else ""
-                _tell(api.hear_file(run, file, device=args.device, watch=watch), args, several)
+                _tell(api.hear_file(run, file, options=options, device=args.device, watch=watch), args, several)
     return DONE
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -60,6 +60,20 @@ def _as_nats(words: object, plan: TranscriptionConfig, units: Units) -> dict[str
     return found
 
 
+def _as_words(lexicon: object, plan: TranscriptionConfig, units: Units) -> frozenset[str]:
+    """The words of a lexicon, cleaned as texts are; those with a unit that no training text has can never be said.
+
+    Raises ConfigError for what is no collection of texts, and where no word is left.
+    """
+    if isinstance(lexicon, str) or not isinstance(lexicon, Collection) or not all(isinstance(w, str) for w in lexicon):
+        raise ConfigError(f"lexicon: expected words, or the path of a file of them, got {str(lexicon)[:60]!r}.")
+    cleaned = {word for text in lexicon for word in plan.cleaned(text).split()}
+    found = frozenset(word for word in cleaned if not units.numbers(word)[1])
+    if not found:
+        raise ConfigError("lexicon: none of its words can be spelt with what training texts had; take another.")
+    return found
+
+
 def _refuse_other_units(lm: object, units: Units) -> None:
     """Raise ConfigError for what is no language model, and for a network of characters beside other units."""
     if not isinstance(lm, Fusion):
@@ -94,7 +108,7 @@ class Transcription:
     answer_kind: ClassVar[AnswerKind] = "text"
     input_key: ClassVar[str] = ""
     decodes: ClassVar[bool] = True
-    options: ClassVar[tuple[str, ...]] = ("beam", "lm", "hot_words")
+    options: ClassVar[tuple[str, ...]] = ("beam", "lm", "hot_words", "lexicon")
 
     def __init__(
         self, plan: TranscriptionConfig, reader: SpeechReader, units: Units, decoding: Decoding | None = None
@@ -221,7 +235,7 @@ class Transcription:
         return (*found, Score("unit_nats", nats, "nats", "lower", split))
 
     def with_options(self, options: Mapping[str, Any]) -> Transcription:
-        """The task with a beam of so many texts, a language model beside, and words that are worth more nats.
+        """The task with a beam of so many texts, a language model beside, words that are worth more nats, or no others.
 
         Raises ConfigError for other options, and for values that cannot be.
         """
@@ -231,13 +245,20 @@ class Transcription:
         if type(beam) is not int or not 1 <= beam <= WIDEST_BEAM:
             raise ConfigError(f"beam: expected a whole number from 1 to {WIDEST_BEAM}, got {beam!r}.")
         lm, hot_words = options.get("lm", now.lm), options.get("hot_words", now.hot_words)
-        if beam == 1 and (lm is not None or hot_words):
-            raise ConfigError("lm, hot_words: have no effect with a beam of 1; take a beam of more texts, such as 16.")
+        lexicon = options.get("lexicon", now.lexicon)
+        if beam == 1 and (lm is not None or hot_words or lexicon is not None):
+            raise ConfigError(
+                "lm, hot_words, lexicon: have no effect with a beam of 1; take a beam of more texts, such as 16."
+            )
         if lm is not None:
             _refuse_other_units(lm, self.units)
         if hot_words is not None:
             hot_words = _as_nats(hot_words, self.plan, self.units)
-        return Transcription(self.plan, self.reader, self.units, Decoding(beam, lm, hot_words, self.units.spelling))
+        if lexicon is not None:
+            lexicon = _as_words(lexicon, self.plan, self.units)
+        return Transcription(
+            self.plan, self.reader, self.units, Decoding(beam, lm, hot_words, self.units.spelling, lexicon)
+        )
 
     # -- around them -----------------------------------------------------------------------------------------------
 

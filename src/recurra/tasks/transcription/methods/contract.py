@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -22,19 +22,22 @@ class Decoding:
     """How texts are searched for. beam: texts that are followed; 1: the most probable unit, again and again
 
     lm: a language model beside      hot_words: nats of each      spelling: what each unit adds to a text (`Texts`)
+    lexicon: the only words that may be said; None: all
     """
 
     beam: int = 1
     lm: Fusion | None = None
     hot_words: Mapping[str, float] | None = None
     spelling: Sequence[str] = ()
+    lexicon: Collection[str] | None = None
 
     @property
     def beside(self) -> dict[str, Any]:
         """What stands beside the network, as options of a search."""
-        acts = self.lm is not None or bool(self.hot_words)
+        acts = self.lm is not None or bool(self.hot_words) or self.lexicon is not None
         models = () if self.lm is None else (self.lm,)
-        return {"lm": models, "hot": self.hot_words, "spelling": self.spelling if acts else None}
+        spelling = self.spelling if acts else None
+        return {"lm": models, "hot": self.hot_words, "lexicon": self.lexicon, "spelling": spelling}
 
 
 class Path(Protocol):
