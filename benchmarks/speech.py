@@ -50,14 +50,14 @@ AN4: dict[str, Any] = {
 SENTENCES: dict[str, Any] = {
     "task": {
         "name": "transcription", "sound": {"name": "kaldi", "rate": 8000, "bands": 40}, "floor": 5.0, "stack": 3,
-        "tokenizer": "characters", "case": "lower", "punctuation": "drop", "speed": 0.1, "warp": 0.05, **MASKS,
+        "tokenizer": "characters", "case": "lower", "punctuation": "drop", "speed": 0.1, **MASKS,
     },
     "model": {
-        "encoder": {"cell": "gru", "hidden_size": 256, "num_layers": 3, "dropout": 0.3, "bidirectional": True},
+        "encoder": {"cell": "gru", "hidden_size": 192, "num_layers": 3, "dropout": 0.3, "bidirectional": True},
         "head": {"output_dropout": 0.3, "blank_share": 0.9},
     },
     "training": {
-        "epochs": 100, "batch_rows": 8, "batch_tokens": 4096, "optimizer": {"name": "adam", "lr": 0.002},
+        "epochs": 200, "batch_rows": 8, "batch_tokens": 4096, "optimizer": {"name": "adam", "lr": 0.003},
         "schedule": {"name": "cosine", "warmup": 0.05}, "patience": None, "select": "cer", "average_decay": 0.998,
     },
 }  # fmt: skip
