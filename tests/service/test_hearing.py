@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -13,7 +14,8 @@ import pytest
 from recurra.api.hearing import Hearing
 from recurra.data.incoming import pcm_of
 from recurra.data.sound import wav
-from recurra.service import Limits
+from recurra.service import Limits, Log, Service, listening, url_of
+from recurra.service.server import server
 from service.hearing_room import RATE, Socket, hearing_run, said_samples
 from service.service_room import Asked, Client, events
 
@@ -168,3 +170,28 @@ def test_models_say_which_rate_they_hear_and_why_not_piece_by_piece(asked: Asked
     assert (first["rate"], first["hears"]) == (RATE, [])
     assert second["rate"] == RATE
     assert "bidirectional" in second["hears"][0]
+
+
+def test_a_real_socket_stays_open_longer_than_the_head_of_a_request_may_take(runs: Any) -> None:
+    websockets = pytest.importorskip("websockets", reason="websockets is not installed; it comes with recurra[test]")
+    service = Service(runs, Limits(header_seconds=0.2), Log(io.StringIO()))
+    bound = listening("127.0.0.1", 0)
+    one = server(service, loop="asyncio")
+
+    async def talk() -> list[dict[str, Any]]:
+        serving = asyncio.create_task(one.serve(sockets=[bound]))
+        address = f"{url_of(bound).replace('http', 'ws')}/hear?model=speech&rate={RATE}"
+        with pytest.raises(websockets.InvalidStatus, match="403"):
+            await websockets.connect(address, origin="https://evil.example")
+        async with websockets.connect(address, max_size=None) as socket:
+            await socket.send(RAW[:9001])
+            await asyncio.sleep(0.4)
+            await socket.send(RAW[9001:])
+            await socket.send("end")
+            found = [json.loads(message) async for message in socket]
+        one.should_exit = True
+        await serving
+        return found
+
+    assert finals(asyncio.run(talk())) == expected(runs)
+    assert service.stop(10)

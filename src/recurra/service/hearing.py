@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import FastAPI, Query, Request
 from starlette.responses import Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from recurra.api.hearing import HeardPiece, Hearing, refuse_deaf
@@ -37,6 +37,8 @@ KINDS = ("audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave", "applicatio
 END = "end"
 # Seconds of sound that are heard at once: then others have their turn; and less of it waits for more.
 TURN, LEAST = 1.0, 0.05
+# For a client to read an event; then its sound is given up.
+READ_SECONDS = 30.0
 MISSING = (
     'a WebSocket needs the package websockets, which is not installed; pip install "recurra[serve]". POST /hear does '
     "without."
@@ -199,10 +201,23 @@ def _add_events(app: FastAPI, service: Service, responses: Mapping[int | str, di
 
 
 class _WhileItComes(StreamingResponse):
-    """One that does not read the request to its end to see whether the client is there: its body is being heard."""
+    """One that does not read the request to its end to see whether the client is there: its body is being heard.
+
+    Raises TimeoutError where nobody reads for too long.
+    """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.stream_response(send)
+        await self.stream_response(_in_time_sent(send))
+
+
+def _in_time_sent(send: Send) -> Send:
+    """The same for who reads; a client that does not would keep its place for as long as it likes."""
+
+    async def sent(message: Message) -> None:
+        async with asyncio.timeout(READ_SECONDS):
+            await send(message)
+
+    return sent
 
 
 async def _as_lines(service: Service, events: Events, request_id: str) -> AsyncIterator[bytes]:
@@ -233,8 +248,8 @@ def _add_socket(app: FastAPI, service: Service) -> None:
                 async for name, data in told(service, served, rate, _messages(socket)):
                     await _send(socket, name, data)
             await socket.close(_DONE)
-        except WebSocketDisconnect:
-            return
+        except (WebSocketDisconnect, TimeoutError):
+            return  # it has gone, or does not read
         except RecurraError as error:
             await refuse_socket(socket, refusal_of(error), request_id)
         except Exception as error:  # noqa: BLE001 - said in the log alone
@@ -267,7 +282,8 @@ async def _messages(socket: WebSocket) -> AsyncIterator[bytes]:
 
 
 async def _send(socket: WebSocket, name: str, data: Mapping[str, Any]) -> None:
-    await socket.send_text(json_bytes({"event": name, **data}).decode("ascii"))
+    async with asyncio.timeout(READ_SECONDS):
+        await socket.send_text(json_bytes({"event": name, **data}).decode("ascii"))
 
 
 async def refuse_socket(socket: WebSocket, refused: RefusedError, request_id: str) -> None:
@@ -279,5 +295,5 @@ async def refuse_socket(socket: WebSocket, refused: RefusedError, request_id: st
             return
         await _send(socket, "error", {**said, "status": refused.status})
         await socket.close({503: _LATER, 500: _FAILED}.get(refused.status, _REFUSED))
-    except (RuntimeError, WebSocketDisconnect):
+    except (RuntimeError, WebSocketDisconnect, TimeoutError):
         return  # it has gone

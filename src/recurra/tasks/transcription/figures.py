@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 WORST, HEARD, STREAMED, PIECE = 6, 10.0, 20, 0.1
 # A sound has ended where no sample is more than this share of its loudest.
 QUIET = 0.01
+# Seconds of a recording that is streamed, at most; steps by states of a text that is placed: a byte each.
+LONGEST, PLACED = 60.0, 20_000_000
 # Characters of a title.
 TITLE = 120
 
@@ -67,6 +70,8 @@ def _placed(
     """Where the network itself would say the reference; None for a network that gives no unit to a step."""
     if not isinstance(model, SequenceModel) or not isinstance(model.head, CtcHead) or example.strange:
         return None
+    if example.length * (2 * len(example.units) + 1) > PLACED:
+        return None
     with torch.inference_mode():
         steps = example.length // task.reader.joined
         logits = model(task.collate([example], [0]).to(device)).outputs["logits"][:steps, 0]
@@ -103,7 +108,8 @@ def delays(task: Transcription, model: torch.nn.Module, examples: Sequence[Utter
 
     A model that needs the end first has no delay but the whole recording, which the table says.
     """
-    some = [e for e in examples if not e.is_blank and not isinstance(e.recording, Frames)][:STREAMED]
+    fit = (e for e in examples if not e.is_blank and not isinstance(e.recording, Frames) and e.seconds <= LONGEST)
+    some = list(islice(fit, STREAMED))
     if task.spectrum is None or not some:
         return None
     try:
