@@ -15,7 +15,7 @@ documents what folders of texts share
 by_class  what folders of files by class share
 csv tsv json jsonl excel parquet arrow datasets folders texts text parallel conll conllu ts tsf ucr sounds images
           kaldi sequences arrays arff fasta   one format each, and of tools for annotations prodigy doccano label_studio
-          spacy brat, and of questions about texts squad
+          spacy brat, and of questions about texts squad; captions and coco of pictures
 
 A new format is one file that makes a `Format`, and one line below.
 """
@@ -28,6 +28,7 @@ from recurra.data.formats.arrow import ARROW
 from recurra.data.formats.bad_rows import ON_ERROR, BadRows, SkippedRows, StopAtBadRow
 from recurra.data.formats.brat import BRAT
 from recurra.data.formats.bvh import BVH
+from recurra.data.formats.captions import CAPTIONS, COCO
 from recurra.data.formats.conll import CONLL
 from recurra.data.formats.conllu import CONLLU
 from recurra.data.formats.csv import CSV
@@ -95,6 +96,7 @@ FORMATS.add("doccano", DOCCANO)
 FORMATS.add("label_studio", LABEL_STUDIO)
 FORMATS.add("spacy", SPACY)
 FORMATS.add("squad", SQUAD)
+FORMATS.add("coco", COCO)
 FORMATS.add("json", JSON)
 FORMATS.add("jsonl", JSONL)
 FORMATS.add("excel", EXCEL)
@@ -103,6 +105,7 @@ FORMATS.add("arrow", ARROW)
 FORMATS.add("datasets", DATASETS)
 FORMATS.add("brat", BRAT)
 FORMATS.add("kaldi", KALDI)
+FORMATS.add("captions", CAPTIONS)
 FORMATS.add("folders", FOLDERS)
 FORMATS.add("texts", TEXTS)
 FORMATS.add("text", TEXT)

@@ -59,7 +59,8 @@ class CaptioningConfig:
         p.Component, OneOf("how hypotheses of different lengths compare; without effect on beam: 1", LENGTH_PENALTIES)
     ] = "mean"
     longest: Annotated[
-        int | None, Opt("tokens of a caption at most; null: as the longest of training", ge=1, le=10_000)
+        int | None,
+        Opt("tokens of a caption at most, its end among them; null: as the longest of training", ge=1, le=10_000),
     ] = None
 
     kept: p.Kept = field(default_factory=dict, init=False, repr=False, compare=False)
@@ -143,7 +144,7 @@ class CaptioningConfig:
         width = first.width if isinstance(first, PictureFeatures) else 0
         captions = [caption for row in rows for caption in row.captions]
         words = reader_of(self, captions, means)
-        longest = self.longest or max(len(words.tokenizer.tokenize(caption)) for caption in captions)
+        longest = self.longest or 1 + max(len(words.tokenizer.tokenize(caption)) for caption in captions)
         task = self._task(words, width, longest, SeenCaptions.of(captions))
         return task, task.examples(means.encoding(rows), means)
 

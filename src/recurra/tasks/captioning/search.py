@@ -16,7 +16,7 @@ from recurra.tasks.translation.search import Autoregressive, Search, Speaker
 
 @dataclass(frozen=True, slots=True)
 class CaptionSearch:
-    """search: beam, how many answers, how lengths compare      longest: tokens of a caption at most, its end aside"""
+    """search: beam, how many answers, how lengths compare      longest: steps of a caption, its end among them"""
 
     search: Search
     longest: int
@@ -31,7 +31,7 @@ class CaptionSearch:
             "num_rows": len(batch.lengths),
             "start": BOS,
             "end": EOS,
-            "max_length": self.longest + 1,
+            "max_length": self.longest,
             "device": device_of(batch),
         }
         with torch.no_grad():
@@ -45,7 +45,7 @@ class CaptionSearch:
         """The tokens of a greedy search for a batch of one row, each as soon as it is known."""
         with torch.no_grad():
             state = model.start(batch)
-        length = self.longest + 1
+        length = self.longest
         return stream(Speaker(model), state, start=BOS, end=EOS, max_length=length, device=device_of(batch))
 
 

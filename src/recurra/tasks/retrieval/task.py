@@ -137,7 +137,7 @@ class Retrieval:
     def predict(self, model: torch.nn.Module, batch: Batch, examples: Sequence[CaptionExample]) -> list[Placed]:
         """The vectors of each picture and its captions; the model is in eval mode."""
         out = model(batch).outputs
-        images, texts = (out[name].float().cpu().numpy() for name in ("image", "text"))
+        images, texts = (out[name].detach().float().cpu().numpy() for name in ("image", "text"))
         ends = np.cumsum([len(e.encoded) for e in examples])[:-1]
         return [Placed(image, some) for image, some in zip(images, np.split(texts, ends), strict=True)]
 

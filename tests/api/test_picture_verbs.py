@@ -1,0 +1,156 @@
+"""Captions and a search for pictures through every verb: halves of three colours, from `init` to a service."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from api.api_room import done, refused
+from picture_room import captions, picture, write
+from recurra.report.png import Pictures
+from recurra.service import Limits, open_runs
+from service.service_room import Asked
+
+SMALL = [
+    "task.height=12",
+    "task.shift=0",
+    "model.encoder.channels=[8, 16]",
+    "model.encoder.dropout=0",
+    "training.patience_share=null",
+    "training.optimizer.lr=0.01",
+]
+WRITES = [
+    "model.decoder.hidden_size=24",
+    "model.decoder.embedding_size=12",
+    "training.epochs=14",
+    "training.optimizer.lr=0.02",
+]
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with pictures, and two runs that were trained on them."""
+    folder = tmp_path_factory.mktemp("walls")
+    write(folder / "data" / "train", 24, 1)
+    write(folder / "data" / "test", 12, 2)
+    sets = [*SMALL, f"data.dev={folder / 'data' / 'test'}", f"data.test={folder / 'data' / 'test'}"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("recurra.report.folder.pictures", lambda report, charts, maps: Pictures({}, ()))
+        for task, more in (("captioning", WRITES), ("retrieval", ["training.epochs=10", "training.batch_rows=12"])):
+            done("init", task, folder / "data" / "train", "-o", folder / f"{task}.yaml")
+            words = [word for one in (*sets, *more) for word in ("--set", one)]
+            done("train", folder / f"{task}.yaml", "--out", folder / task, *words)
+    return folder
+
+
+def test_init_says_what_it_took_for_what(here: Path) -> None:
+    text = (here / "captioning.yaml").read_text()
+    for line in ("name: captioning", "image: image", "caption: caption", "name: long", "id: image", "inputs: images"):
+        assert line in text
+
+
+def test_captions_are_learned_and_scored_beside_the_nearest_picture(here: Path) -> None:
+    said = done("evaluate", here / "captioning", "--split", "test", "--json").json
+    scores = {one["name"]: one["value"] for one in said["scores"]}
+    assert scores["bleu_1"] > 0.7
+    assert {"cider_d", "rouge_l", "repeated", "different", "log_loss"} <= set(scores)
+    assert set(said["baselines"]) == {"nearest", "frequent"}
+
+
+def test_a_picture_is_answered_with_words(here: Path, tmp_path: Path) -> None:
+    (tmp_path / "new.png").write_bytes(picture("blue", "right", 77))
+    said = done("predict", here / "captioning", tmp_path / "new.png", "--attention", "--json").json
+    answer = said[0] if isinstance(said, list) else said
+    assert {"blue", "right"} <= set(answer["output"].split())
+    assert answer["attention"]["grid"] == [3, 3]
+    (tmp_path / "new.csv").write_text("image\nnew.png\n")
+    done("predict", here / "captioning", "--input", tmp_path / "new.csv", "--output", tmp_path / "o.csv")
+    (row,) = csv.DictReader((tmp_path / "o.csv").read_text().splitlines())
+    assert row["predicted"] == answer["output"]
+
+
+def test_what_each_word_looked_at_is_shown(here: Path, tmp_path: Path) -> None:
+    (tmp_path / "new.png").write_bytes(picture("red", "left", 78))
+    text = done("inspect", here / "captioning", tmp_path / "new.png", "--html", tmp_path / "i.html").out
+    assert "What each word looked at" in text
+    assert "data:image/png;base64," in (tmp_path / "i.html").read_text()
+    assert "data:image/png;base64," in (here / "captioning" / "report.html").read_text()
+
+
+def test_runs_are_served_and_never_open_a_name(here: Path) -> None:
+    asked = Asked(open_runs([here / "captioning"], device="cpu"), Limits(), None)
+    sent = base64.b64encode(picture("green", "left", 79)).decode()
+    (answer,) = asked.post("/predict", {"records": [{"image": sent}]}).json()["predictions"]
+    assert {"green", "left"} <= set(answer["output"].split())
+    for bad in (str(here / "data" / "test" / "0.png"), base64.b64encode(b"hello").decode()):
+        assert asked.post("/predict", {"records": [{"image": bad}]}).status_code == 422
+    assert asked.service.stop(10)
+
+
+def test_pictures_are_found_by_words_and_words_by_a_picture(here: Path, tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    shutil.copytree(here / "data" / "test", images)
+    (images / "cut.png").write_bytes(picture("red", "left")[:60])
+    first = done("search", here / "retrieval", "a blue wall on the right", "--images", images, "-n", "2", "--json")
+    kinds = {Path(one["name"]).stem for one in first.json}
+    assert kinds <= {"4", "10", "1", "7"}  # blue ones
+    assert "1 of 13 pictures were left out" in first.err
+    again = done("search", here / "retrieval", "a blue wall on the right", "--images", images, "-n", "2", "--json")
+    assert again.json == first.json
+    (images / "cut.png").unlink()
+    (images / "new.png").write_bytes(picture("blue", "right", 99))
+    more = done("search", here / "retrieval", "a blue wall on the right", "--images", images)
+    assert "13 pictures, 1 of them encoded now" in more.err
+    (tmp_path / "t.txt").write_text("\n".join(caption for c in ("red", "blue") for caption in captions(c, "left")))
+    found = done("search", here / "retrieval", "--like", images / "0.png", "--texts", tmp_path / "t.txt").out
+    assert "red" in found.splitlines()[0]
+
+
+def test_an_index_of_another_run_is_made_anew_and_a_damaged_one_is_named(here: Path, tmp_path: Path) -> None:
+    index, images = tmp_path / "i.safetensors", here / "data" / "test"
+    ask = ("search", here / "retrieval", "red", "--images", images, "--index", index)
+    done(*ask)
+    raw = index.read_bytes()
+    owner = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])["__metadata__"]["owner"]
+    index.write_bytes(raw.replace(owner.encode(), b"f" * len(owner)))
+    assert "was made by another run" in done(*ask).err
+    index.write_bytes(raw[:100])
+    assert "Remove it, to build it anew" in refused(*ask)
+
+
+def test_words_that_do_not_go_together_are_refused(here: Path, tmp_path: Path) -> None:
+    run, images = here / "retrieval", here / "data" / "test"
+    for words, said in (
+        ((run, "--images", images), "expected a text, or --like"),
+        ((run, "red"), "expected --images FOLDER, or --texts"),
+        ((run, "red", "--texts", "t.txt"), "add --like"),
+        ((here / "captioning.yaml", "red", "--images", images), "is a config; expected the folder of a run"),
+        ((here / "captioning", "red", "--images", images), "does not compare pictures"),
+        ((run, "red", "--images", images, "--approximate"), "leave it out below 100,000"),
+        ((run, "red", "--images", tmp_path), "holds no picture"),
+    ):
+        assert said in refused("search", *words)
+
+
+def test_ranks_would_change_what_pairs_are_contrasted_with(here: Path, tmp_path: Path) -> None:
+    assert "--ranks" in refused("train", here / "retrieval.yaml", "--ranks", "2", "--out", tmp_path / "r")
+
+
+def test_bad_pictures_are_named_before_training(here: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "bad"
+    shutil.copytree(here / "data" / "train", folder)
+    (folder / "cut.png").write_bytes(picture("red", "left")[:70])
+    (folder / "text.png").write_text("this is no picture")
+    good = (folder / "captions.csv").read_text()
+    for line, said in {
+        "gone.png,x": "no such file",
+        "cut.png,x": "captions.csv:50: ",
+        "text.png,x": "expected a PNG, JPEG or WebP picture",
+    }.items():
+        (folder / "captions.csv").write_text(f"{good}{line}\n")
+        assert said in refused("check", here / "captioning.yaml", "--set", f"data.train={folder}")
