@@ -18,6 +18,7 @@ from recurra.cells import CELLS, Cell
 from recurra.config import Fixed, Option, options_of
 from recurra.config.values import words
 from recurra.data.dictionary import DICTIONARIES
+from recurra.data.films import FRAMES
 from recurra.data.formats import FORMATS
 from recurra.data.joints import JOINTS
 from recurra.data.layouts import LAYOUTS
@@ -66,6 +67,7 @@ TOPICS: Mapping[str, Mapping[str, Any]] = {
     "noise": NOISES,
     "forecast_head": FORECASTS,
     "spectrum": SPECTRA,
+    "frames": FRAMES,
     "joints": JOINTS,
     "augmentation": AUGMENTATIONS,
     "tokenizer": TOKENIZERS,

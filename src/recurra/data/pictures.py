@@ -145,6 +145,12 @@ def png_of(pixels: Pixels) -> bytes:
     )
 
 
+def sized_pixels(pixels: Pixels, size: PictureSize) -> Pixels:
+    """(height, width, channels) of the colours (H, W, 3) of a picture that is decoded already."""
+    image = _image().fromarray(pixels)
+    return _sized(image if size.colours == "rgb" else image.convert("L"), size)
+
+
 def _bytes_of(source: Path | bytes, where: str) -> bytes:
     if isinstance(source, bytes):
         return source

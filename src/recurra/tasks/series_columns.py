@@ -12,6 +12,7 @@ from typing import Any
 from recurra.base.contracts import Record
 from recurra.base.errors import DataError
 from recurra.data.fields import names_sound, numbers_of
+from recurra.data.films import names_film
 from recurra.data.sound import sound_of
 from recurra.tasks.columns import column_names, named, values
 from recurra.tasks.contract import Suggestion
@@ -37,6 +38,8 @@ TIME_NAMES = ("time", "t", "timestamp", "ds", "date", "datetime", "step", "time_
 LOOK_BYTES = 65_536
 # Bands of sounds that `init` writes; Kaldi's own 23 were not compared with it.
 BANDS = 40
+# Frames of a film that `init` writes, and the pixels of their sides.
+FRAMES_READ, FRAME_SIDE = 16, 32
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[Nn]a[Nn]|\?")
 
 
@@ -84,6 +87,9 @@ def suggested(
     sounds = [name for name in names if names_sound(rows[0].fields[name])]
     if sounds:
         return _of_sounds(rows, file, names, sounds[0], find)
+    films = [name for name in names if names_film(rows[0].fields[name], rows[0].origin)]
+    if films:
+        return _of_films(rows, file, names, films[0], find)
     listed = [name for name in names if num_steps(rows[0], name) > 1]
     if listed:
         return _of_series(rows, file, names, listed, find)
@@ -105,6 +111,18 @@ def _of_sounds(rows: Sequence[Record], file: Path, names: Sequence[str], column:
         sound["channels"] = "mean"
         said.append(f"sound.channels: mean, as the first has {first.channels}.")
     return Suggestion({"values": column, **answer.options, "sound": sound}, said=tuple(said))
+
+
+def _of_films(rows: Sequence[Record], file: Path, names: Sequence[str], column: str, find: Find) -> Suggestion:
+    """Each row names a folder of pictures, or a video."""
+    answer = find(rows, file, [name for name in names if name != column])
+    frames = {"name": "pictures", "height": FRAME_SIDE, "width": FRAME_SIDE, "number": FRAMES_READ}
+    said = (
+        f"values: column '{column}', of films; {FRAMES_READ} frames of each are read, evenly apart, at {FRAME_SIDE} by "
+        f"{FRAME_SIDE} pixels.",
+        *answer.said,
+    )
+    return Suggestion({"values": column, **answer.options, "frames": frames, "scaling": "none"}, said=said)
 
 
 def _of_series(

@@ -14,6 +14,8 @@ from recurra.base.errors import DataError
 from recurra.base.option import OneOf, Opt
 from recurra.config import Section, build
 from recurra.data.fields import Field
+from recurra.data.films import Frames, frames_of
+from recurra.data.formats import field
 from recurra.data.joints import Skeleton
 from recurra.data.movements import Movement
 from recurra.data.scaling import Scaler, Scaling
@@ -108,6 +110,11 @@ class SeriesPlan(ABC):
         return None
 
     @property
+    def film(self) -> Frames | None:
+        """Which frames of a film are read, where values are films."""
+        return None
+
+    @property
     def augmentation(self) -> Movement | None:
         """What training does to a series, anew in each epoch."""
         return None
@@ -120,12 +127,13 @@ class SeriesPlan(ABC):
     @property
     def inputs(self) -> tuple[Field, ...]:
         """The columns of numbers, or the one of sounds."""
-        return tuple(Field(name, "numbers" if self.sound is None else "audio") for name in self.columns)
+        kind = "numbers" if self.sound is None else "audio"
+        return tuple(Field(name, kind if self.film is None else "film") for name in self.columns)
 
     @property
     def step_fields(self) -> tuple[str, ...]:
         """The same: each row of a file in long form is a step. A sound is no step."""
-        return self.columns if self.sound is None else ()
+        return self.columns if self.sound is None and self.film is None else ()
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -135,8 +143,9 @@ class SeriesPlan(ABC):
     @property
     def least_features(self) -> int:
         """Numbers of a step in the smallest data there is."""
-        spectrum = self.spectrum
-        return len(self.columns) if spectrum is None else spectrum.num_features
+        spectrum, film = self.spectrum, self.film
+        made = film.num_features if film is not None else len(self.columns)
+        return made if spectrum is None else spectrum.num_features
 
     @classmethod
     def format_of(cls, file: Path) -> str:
@@ -159,6 +168,8 @@ class SeriesPlan(ABC):
 
     def raw_of(self, record: Record) -> Raw:
         """(T, F) the numbers of a record. Raises DataError, with file, line, step and joint, for what is missing."""
+        if (film := self.film) is not None:
+            return frames_of(field(record, self.columns[0]), record.origin, self.columns[0], film)
         joints = self.skeleton
         if joints is None:
             return raw_series(record, self.columns, self.missing)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from recurra.base.contracts import Batch, Origin, Record
 from recurra.base.digest import digest_of
 from recurra.data.draws import key_of
+from recurra.data.fields import FILM
 from recurra.data.preparing import IN_MEMORY, Means
 from recurra.data.sound import silence
 from recurra.data.store import ARRAY, Codec, Fields, maybe
@@ -108,6 +109,8 @@ class SeriesTask(ABC):
         """Two steps of zeros, or as many as one vector needs; of sounds, a second of silence."""
         if (spectrum := self.plan.spectrum) is not None:
             return {self.plan.columns[0]: silence(spectrum.rate, spectrum.rate)}
+        if self.plan.film is not None:
+            return {self.plan.columns[0]: [*FILM.smallest]}
         step = [0.0] * (self.reader.num_features if len(self.plan.columns) == 1 else 1)
         return {name: [step] * (self.reader.steps or 2) for name in self.plan.columns}
 

@@ -36,6 +36,7 @@ from recurra.data.formats.datasets import DATASETS
 from recurra.data.formats.doccano import DOCCANO
 from recurra.data.formats.excel import EXCEL
 from recurra.data.formats.fasta import FASTA
+from recurra.data.formats.films import FILMS
 from recurra.data.formats.folders import FOLDERS
 from recurra.data.formats.format import Format, ReadOptions
 from recurra.data.formats.images import IMAGES
@@ -118,6 +119,7 @@ FORMATS.add("ucr", UCR)
 FORMATS.add("sounds", SOUNDS)
 FORMATS.add("images", IMAGES)
 FORMATS.add("bvh", BVH)
+FORMATS.add("films", FILMS)
 FORMATS.add("sequences", SEQUENCES)
 FORMATS.add("numpy", NUMPY)
 FORMATS.add("idx", IDX)

@@ -6,6 +6,7 @@ convolutional  convolutions over steps, without a state
 dense      feed-forward layers at each step
 pictures   convolutions over each step, a picture
 image      a residual network over each step, a picture, to a grid of places
+lrcn       the same over each step, a frame, and recurrent layers over the frames
 transformer  layers of attention, over all steps or those before
 pretrained  BERT's, which begins with published weights
 elmo       layers in each direction over their own, mixed as a task learns it
@@ -24,6 +25,7 @@ from recurra.models.encoders.dense import Dense
 from recurra.models.encoders.elmo import ELMo
 from recurra.models.encoders.identity import Identity
 from recurra.models.encoders.image import Image
+from recurra.models.encoders.lrcn import LRCN
 from recurra.models.encoders.pictures import Pictures
 from recurra.models.encoders.pretrained import Pretrained
 from recurra.models.encoders.recurrent import RecurrentEncoder
@@ -37,6 +39,7 @@ ENCODERS.add("convolutional", Convolutional)
 ENCODERS.add("dense", Dense)
 ENCODERS.add("pictures", Pictures)
 ENCODERS.add("image", Image)
+ENCODERS.add("lrcn", LRCN)
 ENCODERS.add("transformer", Transformer)
 ENCODERS.add("pretrained", Pretrained)
 ENCODERS.add("elmo", ELMo)
@@ -44,6 +47,7 @@ ENCODERS.add("elmo", ELMo)
 __all__ = [
     "AWD",
     "ENCODERS",
+    "LRCN",
     "Convolutional",
     "Dense",
     "ELMo",

@@ -101,14 +101,24 @@ class Image(nn.Module):
     def forward(self, x: Tensor, lengths: Tensor, states: Mapping[str, Tensor]) -> Encoded:
         # What stands in the padding must not reach a weight's gradient: 0 times NaN is NaN.
         x = without_padding(x, lengths)
-        y = self.first(x.reshape(-1, *self.shape))
-        for stage in self.stages:
-            y = self.dropout(stage(y))
-        y = ACTIVATIONS[self.activation](self.norm(y))
-        places = y.view(*x.shape[:2], -1, self.output_size)  # (T, N, P, M)
+        places = self.places(x.flatten(0, 1)).view(*x.shape[:2], -1, self.output_size)  # (T, N, P, M)
         summary = last_real(mean_of(places), lengths)
         outputs = places.transpose(1, 2).flatten(0, 1)
         return Encoded(outputs, lengths * places.shape[2], summary, {"h_l0": summary})
+
+    def places(self, pixels: Tensor) -> Tensor:
+        """(R, P, M) of pictures (R, height width colours)."""
+        y = self.first(pixels.reshape(-1, *self.shape))
+        for stage in self.stages:
+            y = self.dropout(stage(y))
+        found: Tensor = ACTIVATIONS[self.activation](self.norm(y)).flatten(1, 2)
+        return found
+
+    @classmethod
+    def least_input(cls, options: Mapping[str, Any]) -> int:
+        """Numbers of a picture."""
+        shape = options.get("shape")
+        return 1 if shape is None else numbers_in((*shape, 1)[:3])
 
     def state_sizes(self) -> Mapping[str, int]:
         return {}

@@ -14,6 +14,7 @@ from recurra.base.errors import ConfigError, RunError
 from recurra.base.normal import spellings
 from recurra.base.option import OneOf, Opt
 from recurra.config import Section, build
+from recurra.data.films import FRAMES, Frames
 from recurra.data.formats import field
 from recurra.data.joints import JOINTS, Skeleton
 from recurra.data.movements import AUGMENTATIONS, Movement
@@ -41,6 +42,10 @@ class SeriesClassificationConfig(SeriesPlan):
         {"encoder.bidirectional": True},
     )
 
+    frames: Annotated[
+        Section | Mapping[str, Any] | str | None,
+        OneOf("values are films, folders of pictures or videos; which frames are read; null: they are none", FRAMES),
+    ] = None
     joints: Annotated[
         Section | Mapping[str, Any] | str | None,
         OneOf("the numbers of a step are the joints of a body, a hand or a face; null: they are numbers", JOINTS),
@@ -76,9 +81,7 @@ class SeriesClassificationConfig(SeriesPlan):
             problems.append("class_weights: balanced needs labels: one; give a map of label: weight, or leave it out.")
         if self.separator == "":
             problems.append("separator: is empty; expected a text that stands between labels, such as ','.")
-        for name in ("joints", "augment"):
-            if self.sound is not None and getattr(self, name) is not None:
-                problems.append(f"{name}: has no effect with sound; leave it out.")
+        problems += self._unread()
         if problems:
             raise ConfigError(problems)
         _ = self.spectrum  # what its options refuse is said now
@@ -86,6 +89,26 @@ class SeriesClassificationConfig(SeriesPlan):
             raise ConfigError(problems)
         if (joints := self.skeleton) is not None and joints.scale == "body" and self.scaling == "series":
             raise ConfigError("joints.scale: has no effect with scaling: series, which undoes it; leave one out.")
+
+    def _unread(self) -> list[str]:
+        """Options on numbers where there are sounds or films, a sentence each."""
+        problems = []
+        for name in ("frames", "joints", "augment"):
+            if self.sound is not None and getattr(self, name) is not None:
+                problems.append(f"{name}: has no effect with sound; leave it out.")
+        if self.frames is not None and self.joints is not None:
+            problems.append("joints: has no effect with frames, whose numbers are pixels; leave it out.")
+        if self.frames is not None and len(self.columns) > 1:
+            problems.append("values: with frames it is one column, of films; expected its name alone.")
+        if self.frames is not None and self.missing != "refuse":
+            problems.append("missing: has no effect with frames, where no number is missing; leave it out.")
+        return problems
+
+    @property
+    def film(self) -> Frames | None:
+        """Which frames of films are read."""
+        made: Frames | None = None if self.frames is None else build(self.frames, FRAMES)
+        return made
 
     @property
     def skeleton(self) -> Skeleton | None:
