@@ -94,6 +94,28 @@ def test_slopes_are_those_of_the_htk_book():
     assert found.shape == (5, 3)
 
 
+def test_scales_of_a_speaker_are_those_of_all_training_recordings():
+    rows = [Record({**one.fields, "who": "abab"[n]}, one.origin) for n, one in enumerate(records())]
+    task = TranscriptionConfig(stack=2, scaling="speaker", speaker="who").fit(rows, "s.csv")
+    both = np.concatenate([FRAMES[0], FRAMES[2]]).astype(np.float64)
+    values, _ = task.example(rows[0]).values()
+    wanted = ((FRAMES[0] - both.mean(0)) / both.std(0)).reshape(10, 8)
+    np.testing.assert_allclose(values, wanted, atol=1e-6)
+    own = FRAMES[0].astype(np.float64)
+    for who in ({}, {"who": "c"}):
+        new = task.example(Record({"audio": FRAMES[0], **who}, Origin("x", 1)), gold=False)
+        np.testing.assert_allclose(new.values()[0], ((own - own.mean(0)) / own.std(0)).reshape(10, 8), atol=1e-6)
+    again = task.plan.restore(json.loads(json.dumps(task.to_json())), "run")
+    np.testing.assert_array_equal(again.example(rows[0]).values()[0], values)
+    other = task.example(Record({**rows[0].fields, "who": "c"}, Origin("s.csv", 9)))
+    assert "dev: 1 speaker not among the 2 of training" in task.filter([other], "dev")[1][-1]
+    with pytest.raises(DataError, match="expected the name of a speaker"):
+        task.example(records()[0])
+    for options in ({"scaling": "speaker"}, {"speaker": "who"}):
+        with pytest.raises(ConfigError, match="speaker: "):
+            TranscriptionConfig(**options)
+
+
 def test_running_scales_know_nothing_of_what_comes():
     reader = task_for(scaling="running").reader
     whole = reader.scaled(FRAMES[0])

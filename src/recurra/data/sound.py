@@ -8,10 +8,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -33,13 +34,22 @@ MOST_STREAMED = 10_000_000_000
 # Sizes of a WAV's data that say that whoever wrote it could not know: of ffmpeg, of sox and espeak-ng.
 _OPEN_ENDED = (0, 0x7FFFF000, 0x7FFFFFFF, 0xFFFFFFFF)
 _CHUNK = 2**20
+# Seconds that a part may reach beyond its sound: times are rounded, by some to frames.
+SLACK = 0.5
+# Formats whose samples have a place of their own; packed ones are decoded from their beginning, or differ.
+PLACED = ("WAV", "WAVEX", "FLAC", "AIFF", "AU", "CAF", "RF64", "W64")
+_PART = re.compile(r"(?P<file>.+)#t=(?P<start>\d+(\.\d+)?),(?P<end>\d+(\.\d+)?)")
+# Digests of files that were read last.
+KEPT = 8
+_DIGESTS: dict[tuple[str, int, int], bytes] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """A sound that is not decoded yet. source: its file, or its bytes      samples: of each channel
+    """A sound, or a part of one, that is not decoded yet. source: its file, or its bytes      samples: of each channel
 
-    digest: of its bytes, 32      origin: where it is named
+    digest: of its bytes, and of which part of them, 32      origin: where it is named
+    start: samples of the file in front of the part; whole: of the file, None where that is the sound
     """
 
     source: Path | bytes
@@ -48,16 +58,33 @@ class Sound:
     samples: int
     digest: bytes
     origin: Origin
+    start: int = 0
+    whole: int | None = None
 
     @property
     def name(self) -> str:
         """For messages."""
         return str(self.origin) if isinstance(self.source, bytes) else str(self.source)
 
+    def part(self, start: float, end: float, most: int) -> Sound:
+        """Of these seconds. Raises DataError for a part that is empty, or reaches more than half a second beyond."""
+        first, last = round(start * self.rate), round(end * self.rate)
+        if first >= min(last, self.samples) or last > self.samples + SLACK * self.rate:
+            raise DataError(
+                f"{self.origin}: {self.name}: part {start:g} to {end:g} s, and the sound has "
+                f"{self.samples / self.rate:.2f} s; expected a part of it."
+            )
+        last = min(last, self.samples)
+        if (last - first) * self.channels > most:
+            raise DataError(f"{self.origin}: has more than {most:,} samples, the limit. Cut it.")
+        digest = hashlib.sha256(self.digest + struct.pack("<qq", first, last)).digest()
+        return replace(self, samples=last - first, digest=digest, start=first, whole=self.samples)
+
 
 def sound_of(value: Any, origin: Origin, column: str, most: int = MOST_SAMPLES) -> Sound:
     """The sound in a field: bytes, a Path, or the name of a file, which is relative to the file that names it.
 
+    A name that ends with #t=START,END is a part of the sound, in seconds (W3C Media Fragments, section 4.2.1).
     most: numbers of all its channels
     Raises DataError, a sentence, for what is no sound, is cut off or has no channel; ConfigError without soundfile.
     """
@@ -69,17 +96,41 @@ def sound_of(value: Any, origin: Origin, column: str, most: int = MOST_SAMPLES) 
         source = Path(origin.path).parent / value.strip()
     else:
         raise DataError(f"{origin}: column '{column}' holds {value!r:.60}, expected the name of a sound file.")
+    source, part = split_part(source)
     where = f"{origin}: column '{column}'" if isinstance(source, bytes) else str(source)
     if isinstance(source, Path) and not source.is_file():
         raise DataError(f"{origin}: column '{column}': {source}: no such file.")
     with _bytes_of(source) as file:
         _check_wav(file, where)
-        digest = _digest(file)
+        digest = _digest_of(source, file)
     with _decoder(source, where) as sound:
         found = Sound(source, int(sound.samplerate), int(sound.channels), int(sound.frames), digest, origin)
+    if part is not None:
+        return found.part(*part, most)
     if found.samples * found.channels > most:
         raise DataError(f"{where}: has {found.samples:,} samples, more than {most:,}, the limit. Cut it.")
     return found
+
+
+def split_part(source: Path | bytes) -> tuple[Path | bytes, tuple[float, float] | None]:
+    """A file, and the seconds of the part that its name asks for; None for all of it."""
+    found = _PART.fullmatch(str(source)) if isinstance(source, Path) else None
+    if found is None or (isinstance(source, Path) and source.is_file()):
+        return source, None
+    return Path(found["file"]), (float(found["start"]), float(found["end"]))
+
+
+def _digest_of(source: Path | bytes, file: BinaryIO) -> bytes:
+    """Of the bytes of a sound; kept of the last few files, as many parts may be of one."""
+    if isinstance(source, bytes):
+        return _digest(file)
+    now = source.stat()
+    key = (str(source), now.st_mtime_ns, now.st_size)
+    if key not in _DIGESTS:
+        while len(_DIGESTS) >= KEPT:
+            _DIGESTS.pop(next(iter(_DIGESTS)))
+        _DIGESTS[key] = _digest(file)
+    return _DIGESTS[key]
 
 
 def decoded_size(raw: bytes) -> int | None:
@@ -124,13 +175,28 @@ def samples_of(sound: Sound, spectrum: Spectrum) -> Samples:
     Raises DataError for a sound that cannot be decoded, has changed since its header was read, or is no finite number.
     """
     with _decoder(sound.source, sound.name) as file:
-        read: NDArray[np.float32] = file.read(dtype="float32", always_2d=True)
+        read = _read(file, sound)
     if len(read) != sound.samples:
         raise DataError(
             f"{sound.name}: has {len(read):,} samples, and its header says {sound.samples:,}. Copy it again."
         )
     mono = _mono(read, sound, spectrum)
     return mono if sound.rate == spectrum.rate else _resampled(mono, sound, spectrum.rate)
+
+
+def _read(file: Any, sound: Sound) -> NDArray[np.float32]:
+    """(S, channels) of a sound, or of its part. Only formats whose samples have places are gone to a place in."""
+    if sound.whole is None:
+        found: NDArray[np.float32] = file.read(dtype="float32", always_2d=True)
+        return found
+    if file.format in PLACED:
+        file.seek(sound.start)
+    else:
+        file.seekable, left = _never, sound.start
+        while left and len(some := file.read(min(left, _CHUNK), dtype="float32", always_2d=True)):
+            left -= len(some)
+    part: NDArray[np.float32] = file.read(sound.samples, dtype="float32", always_2d=True)
+    return part
 
 
 def samples_in_blocks(sound: Sound, spectrum: Spectrum, seconds: float) -> Iterator[Samples]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from recurra.data.formats.sounds import SUFFIXES
-from recurra.data.sound import decoded_size, silence
+from recurra.data.sound import decoded_size, silence, split_part
 
 # Bytes of a file in a request: two minutes of 16 bits at 48,000 Hz; as base64, 16,000,000 characters.
 MOST_BYTES = 12_000_000
@@ -53,5 +53,8 @@ AUDIO = Audio()
 
 
 def names_sound(value: Any) -> bool:
-    """Whether a value of a file is a sound, or has the name of one."""
-    return isinstance(value, str | Path) and Path(str(value).strip().lower()).suffix in SUFFIXES
+    """Whether a value of a file is a sound, or has the name of one, or of a part of one."""
+    if not isinstance(value, str | Path):
+        return False
+    name, _ = split_part(Path(str(value).strip().lower()))
+    return isinstance(name, Path) and name.suffix in SUFFIXES

@@ -1,10 +1,12 @@
 """Folders of speech: Kaldi's `wav.scp` beside `text`, or a text file beside each sound: NAME.wav, NAME.txt.
 
-Source: kaldi-asr.org/doc/data_prep.html. Segments of recordings and commands in wav.scp are refused: nothing is run.
+Source: kaldi-asr.org/doc/data_prep.html. Commands in wav.scp are refused: nothing is run. With `segments` an utterance
+is a part of a recording, and is named as one: FILE#t=START,END.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +21,8 @@ from recurra.data.formats.sounds import SUFFIXES
 
 SCRIPT, TEXTS, SEGMENTS, SPEAKERS = "wav.scp", "text", "segments", "utt2spk"
 TRANSCRIPTS = (".txt", ".lab")
+_COMMAND = "is a command, which is not run; write its sound to a file."
+_TIMES = re.compile(r"(?P<sound>\S+)\s+(?P<start>\d+(\.\d+)?)\s+(?P<end>\d+(\.\d+)?)")
 
 
 class SpeechRows:
@@ -44,15 +48,16 @@ class SpeechRows:
     def _of_kaldi(self) -> Iterator[tuple[Origin, Mapping[str, object]] | str]:
         folder = self._source.folder
         texts, used = _listed(folder / TEXTS), set()
-        for name, (line, where) in _listed(folder / SCRIPT).items():
-            if where.endswith("|"):
-                yield f"{SCRIPT}:{line}: {name} is a command, which is not run; write its sound to a file."
+        table, utterances = _utterances(folder)
+        for name, (line, where) in utterances.items():
+            if isinstance(where, str):
+                yield f"{table}:{line}: {name} {where}"
                 continue
             if name not in texts:
-                yield f"{SCRIPT}:{line}: {name} has no line in {TEXTS}."
+                yield f"{table}:{line}: {name} has no line in {TEXTS}."
                 continue
             used.add(name)
-            row: dict[str, object] = {"audio": folder / where, "text": texts[name][1], "utterance": name}
+            row: dict[str, object] = {"audio": where, "text": texts[name][1], "utterance": name}
             if self._speakers is not None:
                 row["speaker"] = self._speakers.get(name, (0, ""))[1]
             yield Origin(str(folder / TEXTS), texts[name][0]), row
@@ -73,6 +78,29 @@ class SpeechRows:
             yield Origin(str(found)), {"audio": folder / name, "text": text}
 
 
+def _utterances(folder: Path) -> tuple[str, dict[str, tuple[int, Path | str]]]:
+    """Which table names them, and of each its line and its sound, or a sentence on what is wrong with it."""
+    sounds: dict[str, tuple[int, Path | str]] = {
+        name: (line, _COMMAND if where.endswith("|") else folder / where)
+        for name, (line, where) in _listed(folder / SCRIPT).items()
+    }
+    if not (folder / SEGMENTS).is_file():
+        return SCRIPT, sounds
+    parts = _listed(folder / SEGMENTS)
+    return SEGMENTS, {name: (line, _part(sounds, of)) for name, (line, of) in parts.items()}
+
+
+def _part(sounds: Mapping[str, tuple[int, Path | str]], of: str) -> Path | str:
+    """A part of a recording, of its name and its two times in seconds."""
+    found = _TIMES.fullmatch(of)
+    if found is None:
+        return f"holds '{of:.60}', expected a recording and two times in seconds."
+    if found["sound"] not in sounds:
+        return f"is of {found['sound']}, which has no line in {SCRIPT}."
+    _, where = sounds[found["sound"]]
+    return where if isinstance(where, str) else Path(f"{where}#t={found['start']},{found['end']}")
+
+
 def _listed(path: Path) -> dict[str, tuple[int, str]]:
     """A table of Kaldi's: a name, and what belongs to it, with its line. Raises DataError for one that comes twice."""
     found: dict[str, tuple[int, str]] = {}
@@ -89,11 +117,9 @@ def _listed(path: Path) -> dict[str, tuple[int, str]]:
 
 @contextmanager
 def open_speech(path: Path, options: ReadOptions) -> Iterator[Folder]:
-    """Open a folder of speech. Raises DataError for what is none, and for one of segments."""
+    """Open a folder of speech. Raises DataError for what is none."""
     if not path.is_dir():
         raise DataError(f"{path}: is no folder.")
-    if (path / SEGMENTS).is_file():
-        raise DataError(f"{path}: has {SEGMENTS}, parts of recordings, which are not read; cut the sounds first.")
     if (path / SCRIPT).is_file() and not (path / TEXTS).is_file():
         raise DataError(f"{path}: has {SCRIPT} and no {TEXTS}.")
     if not _takes(path):

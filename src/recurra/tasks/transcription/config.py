@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +25,7 @@ from recurra.tasks.transcription.augmenting import Augmentation
 from recurra.tasks.transcription.columns import suggested
 from recurra.tasks.transcription.methods import METHODS, Ctc, Method
 from recurra.tasks.transcription.reading import Scaling, SpeechReader, decoded, floored, refuse_width
-from recurra.tasks.transcription.rows import SpeechRow, Utterance, read_recording, read_text
+from recurra.tasks.transcription.rows import SpeechRow, Utterance, read_recording, read_speaker, read_text
 from recurra.tasks.transcription.sizing import sized
 from recurra.tasks.transcription.task import Transcription
 from recurra.tasks.transcription.texts import Case, Punctuation, Units, cleaned
@@ -61,10 +61,11 @@ class TranscriptionConfig:
     scaling: Annotated[
         Scaling,
         Opt(
-            "features by mean and deviation: of the utterance; of the training data; running: of all that came before "
-            "in the recording, which can be streamed"
+            "features by mean and deviation: of the utterance; of all training recordings of its speaker; of the "
+            "training data; running: of all that came before in the recording, which can be streamed"
         ),
     ] = "utterance"
+    speaker: Annotated[str | None, Opt("column with who speaks; only with scaling: speaker")] = None
     floor: Annotated[
         float | None,
         Opt(
@@ -116,6 +117,12 @@ class TranscriptionConfig:
         problems = []
         if self.audio == self.text:
             problems.append(f"text: is '{self.text}', the column of recordings too; expected another column.")
+        if (self.scaling == "speaker") != (self.speaker is not None):
+            problems.append(
+                "speaker: has no effect without scaling: speaker; leave it out, or set that."
+                if self.speaker is not None
+                else "speaker: is missing; scaling: speaker needs the column with who speaks."
+            )
         if self.cutter not in CUTTERS:
             problems.append(
                 f"tokenizer: {self.cutter} does not make units of speech; take one of {', '.join(CUTTERS)}."
@@ -187,7 +194,7 @@ class TranscriptionConfig:
     @property
     def fields(self) -> tuple[str, ...]:
         """Columns that training data must have."""
-        return (self.audio, self.text)
+        return (self.audio, self.text) if self.speaker is None else (self.audio, self.text, self.speaker)
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -223,7 +230,8 @@ class TranscriptionConfig:
     def read(self, record: Record) -> SpeechRow:
         """A recording with its text. Raises DataError, with file and line, if nothing can be learned from it."""
         recording = read_recording(record, self.audio, self.spectrum, self.frame_size)
-        return SpeechRow(recording, self.cleaned(read_text(record, self.text)), record.origin)
+        speaker = read_speaker(record, self.speaker, gold=True)
+        return SpeechRow(recording, self.cleaned(read_text(record, self.text)), record.origin, speaker)
 
     def check(self, record: Record) -> None:
         """Raise DataError, with file and line, if this record cannot be learned from."""
@@ -252,10 +260,18 @@ class TranscriptionConfig:
         width = spectrum.num_features if spectrum is not None else first.width  # type: ignore[union-attr]
         for row in rows:
             refuse_width(row.recording, width)
-        how: Any = "standard" if self.scaling in ("training", "running") else "none"
-        scaler = Scaler.fit(how, (floored(decoded(row.recording, spectrum)[0], self.floor) for row in rows), width)
+
+        def fitted(how: Any, some: Iterable[SpeechRow]) -> Scaler:
+            return Scaler.fit(how, (floored(decoded(row.recording, spectrum)[0], self.floor) for row in some), width)
+
+        scaler = fitted("standard" if self.scaling in ("training", "running") else "none", rows)
+        groups: dict[str, list[SpeechRow]] = {}
+        for row in rows if self.scaling == "speaker" else ():
+            groups.setdefault(row.speaker, []).append(row)
+        speakers = {name: fitted("standard", some) for name, some in groups.items()}
+        seconds = self._step_seconds(spectrum)
         return SpeechReader(
-            width, self._step_seconds(spectrum), self.scaling, self.deltas, self.stack, scaler, self.floor
+            width, seconds, self.scaling, self.deltas, self.stack, scaler, self.floor, speakers=speakers
         )
 
     def _step_seconds(self, spectrum: Spectrum | None) -> float:

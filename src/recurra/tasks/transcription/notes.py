@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from recurra.base.words import counted
 from recurra.data.frame_files import Frames
 from recurra.data.sound import samples_of
 from recurra.tasks.transcription.reading import SILENCE
@@ -27,7 +28,9 @@ UPPER, ABOVE, LOOKED = 1e-5, 0.55, 10
 
 def notes_of(task: Transcription, examples: Sequence[Utterance], split: str) -> tuple[str, ...]:
     """Of a split, a sentence each."""
-    return tuple(_of_all(task, examples, split) if split == "train" else _of_texts(examples, split))
+    if split == "train":
+        return tuple(_of_all(task, examples, split))
+    return (*_of_texts(examples, split), *_of_speakers(task, examples, split))
 
 
 def _of_all(task: Transcription, examples: Sequence[Utterance], split: str) -> Iterator[str]:
@@ -45,6 +48,16 @@ def _of_all(task: Transcription, examples: Sequence[Utterance], split: str) -> I
             f"the first: {first.origin}, {first.heard} steps for {first.needed}. Lower task.stack, or mend it."
         )
     yield from _of_levels(task, examples)
+
+
+def _of_speakers(task: Transcription, examples: Sequence[Utterance], split: str) -> Iterator[str]:
+    """Speakers that training never had, where scales are those of speakers."""
+    known = task.reader.speakers
+    if task.reader.scaling == "speaker" and (new := {e.speaker for e in examples} - known.keys()):
+        yield (
+            f"{split}: {counted(len(new), 'speaker')} not among the {len(known):,} of training, such as '{min(new)}': "
+            "each of their recordings is scaled by itself."
+        )
 
 
 def _of_texts(examples: Sequence[Utterance], split: str) -> Iterator[str]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,8 @@ from recurra.data.sound import Sound, num_samples, samples_of
 from recurra.data.spectra import Spectrum
 
 Floats = NDArray[np.float32]
-Scaling = Literal["utterance", "training", "running", "none"]
+Scaling = Literal["utterance", "speaker", "training", "running", "none"]
+SCALINGS = get_args(Scaling)
 Recording = Sound | Frames
 # The largest sample of what is taken for silence: -80 dB of full scale, three steps of 16 bits.
 SILENCE = 1e-4
@@ -32,7 +33,7 @@ class SpeechReader:
 
     deltas: slopes beside the numbers, and slopes of slopes      stack: frames that are one step; a rest is left out
     scaler: means and deviations of the training data, of `training` and `running`      floor: numbers are at least this
-    joined: steps of which the model's inputs make one
+    joined: steps of which the model's inputs make one      speakers: of `speaker`, the scales of those of training
     """
 
     width: int
@@ -43,6 +44,7 @@ class SpeechReader:
     scaler: Scaler
     floor: float | None = None
     joined: int = 1
+    speakers: Mapping[str, Scaler] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -62,9 +64,9 @@ class SpeechReader:
         """The same of a piece: those that the model's inputs make whole steps of."""
         return self.steps(frames) // self.joined * self.joined
 
-    def ready(self, raw: Floats, hidden: NDArray[np.bool_] | None = None) -> Floats:
+    def ready(self, raw: Floats, hidden: NDArray[np.bool_] | None = None, speaker: str = "") -> Floats:
         """(T, size) of frames (F, width). hidden: (F, width) numbers that training does not see; 0, as the mean is"""
-        x = self.scaled(raw)
+        x = self.scaled(raw, speaker)
         if hidden is not None:
             x = np.where(hidden, 0.0, x)
         return self.stacked(with_deltas(x, self.deltas).astype(np.float32))
@@ -74,12 +76,17 @@ class SpeechReader:
         T = self.steps(len(x))
         return x[: T * self.stack].reshape(T, x.shape[1] * self.stack)
 
-    def scaled(self, raw: Floats) -> NDArray[np.float64]:
-        """(F, width): by the recording itself, by all that came before in it, or by the training data."""
+    def scaled(self, raw: Floats, speaker: str = "") -> NDArray[np.float64]:
+        """(F, width): by the recording itself, by all that came before in it, or by the training data.
+
+        By all training recordings of a speaker too; of one that training never had, by the recording itself.
+        """
         raw = floored(raw, self.floor)
         if self.scaling == "running":
             return self.running(raw, self.beginning())[0]
-        if self.scaling == "utterance":
+        if self.scaling == "speaker" and speaker in self.speakers:
+            return self.speakers[speaker](raw)
+        if self.scaling in ("utterance", "speaker"):
             return Scaler("series", self.scaler.shift, self.scaler.scale)(raw) if len(raw) else raw.astype(np.float64)
         return self.scaler(raw)
 
@@ -111,6 +118,7 @@ class SpeechReader:
             "stack": self.stack,
             "scaler": self.scaler.to_json(),
             "floor": self.floor,
+            "speakers": {name: scaler.to_json() for name, scaler in self.speakers.items()},
         }
 
     @classmethod
@@ -120,14 +128,17 @@ class SpeechReader:
         if not all(type(n) is int for n in (width, deltas, stack)) or width < 1 or not 0 <= deltas <= 2 or stack < 1:
             raise ValueError(f"width {width!r}, deltas {deltas!r} and stack {stack!r}")
         scaling, seconds, scaler = data["scaling"], float(data["step_seconds"]), Scaler.from_json(data["scaler"])
-        if scaling not in ("utterance", "training", "running", "none") or not 0 < seconds < 60:
+        if scaling not in SCALINGS or not 0 < seconds < 60:
             raise ValueError(f"scaling {scaling!r} and {seconds!r} seconds")
         if len(scaler.shift) != width:
             raise ValueError(f"scales of {len(scaler.shift)} numbers for {width}")
         floor = data["floor"]
         if floor is not None and not -1000 <= float(floor) <= 1000:
             raise ValueError(f"floor {floor!r}")
-        return cls(width, seconds, scaling, deltas, stack, scaler, floor)
+        speakers = {str(name): Scaler.from_json(one) for name, one in data.get("speakers", {}).items()}
+        if any(len(one.shift) != width for one in speakers.values()):
+            raise ValueError(f"scales of speakers of other than {width} numbers")
+        return cls(width, seconds, scaling, deltas, stack, scaler, floor, speakers=speakers)
 
 
 def floored(raw: Floats, floor: float | None) -> Floats:

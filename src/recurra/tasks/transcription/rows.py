@@ -33,6 +33,7 @@ class SpeechRow:
     recording: Recording
     text: str
     origin: Origin
+    speaker: str = ""
 
     @property
     def key(self) -> str:
@@ -48,6 +49,7 @@ class Utterance:
     """A recording as the model reads it. text: what is said, None where nobody knows; units: the same as numbers
 
     strange: units of the text that no training text has      needed: steps that saying the units takes
+    speaker: who speaks, "" where nobody knows
     """
 
     recording: Recording
@@ -57,6 +59,7 @@ class Utterance:
     units: tuple[int, ...]
     strange: tuple[str, ...]
     needed: int = 0
+    speaker: str = ""
 
     @property
     def origin(self) -> Origin:
@@ -98,9 +101,9 @@ class Utterance:
         """
         if draw is None:
             raw, silent = decoded(self.recording, self.spectrum)
-            return self.reader.ready(raw), silent
+            return self.reader.ready(raw, None, self.speaker), silent
         raw, silent = self._augmented(draw)
-        found = self.reader.ready(raw, draw.hidden(*raw.shape))
+        found = self.reader.ready(raw, draw.hidden(*raw.shape), self.speaker)
         return (found, silent) if len(found) // self.reader.joined >= self.needed else self.values()
 
     def _augmented(self, draw: Drawn) -> tuple[NDArray[np.float32], bool]:
@@ -126,6 +129,18 @@ def read_recording(
     if not found.steps and not blank:
         raise DataError(f"{record.origin}: {found.name} has no frame. Leave it out, or set data.on_error: skip.")
     return found
+
+
+def read_speaker(record: Record, column: str | None, *, gold: bool) -> str:
+    """Who speaks; "" where that is not asked. gold: somebody must. Raises DataError, with file and line."""
+    value = None if column is None else record.fields.get(column)
+    if value is None and not (gold and column):
+        return ""
+    if not isinstance(value, str | int) or not str(value).strip():
+        raise DataError(
+            f"{record.origin}: column '{column}' holds {as_written(value)}, expected the name of a speaker."
+        )
+    return str(value).strip()
 
 
 def read_text(record: Record, column: str) -> str:

@@ -228,8 +228,10 @@ def _pause_in(blank: NDArray[np.bool_], pause: int) -> int | None:
 
 def _cannot(task: Transcription) -> list[str]:
     problems = [] if task.spectrum is None else cannot_hear(task.spectrum)
-    if task.reader.scaling == "utterance":
-        problems.append("task.scaling: utterance needs the whole recording first; running and training do not.")
+    if task.reader.scaling in ("utterance", "speaker"):
+        problems.append(
+            f"task.scaling: {task.reader.scaling} needs the whole recording first; running and training do not."
+        )
     if task.reader.deltas:
         problems.append("task.deltas: slopes need frames that come later; leave them out.")
     return problems

@@ -30,7 +30,7 @@ from recurra.tasks.transcription.figures import delays, worst_recordings
 from recurra.tasks.transcription.methods import Decoding
 from recurra.tasks.transcription.notes import notes_of
 from recurra.tasks.transcription.reading import SpeechReader, refuse_width
-from recurra.tasks.transcription.rows import SpeechRow, Utterance, read_recording
+from recurra.tasks.transcription.rows import SpeechRow, Utterance, read_recording, read_speaker
 from recurra.tasks.transcription.streaming import SpeechPredictor
 from recurra.tasks.transcription.tables import transcript_tables
 from recurra.tasks.transcription.texts import Units
@@ -141,7 +141,8 @@ class Transcription:
             return self._example(self.plan.read(record))
         recording = read_recording(record, self.plan.audio, self.spectrum, self.plan.frame_size, blank=True)
         refuse_width(recording, self.reader.width)
-        return Utterance(recording, self.reader, self.spectrum, None, (), ())
+        speaker = read_speaker(record, self.plan.speaker, gold=False)
+        return Utterance(recording, self.reader, self.spectrum, None, (), (), speaker=speaker)
 
     def examples(self, rows: Iterable[SpeechRow], means: Means = IN_MEMORY) -> Iterator[Utterance]:
         """Rows as examples, one by one."""
@@ -151,7 +152,7 @@ class Transcription:
         refuse_width(row.recording, self.reader.width)
         units, strange = self.units.numbers(row.text)
         needed = self.method.needed(units)
-        return Utterance(row.recording, self.reader, self.spectrum, row.text, units, strange, needed)
+        return Utterance(row.recording, self.reader, self.spectrum, row.text, units, strange, needed, row.speaker)
 
     def sampler(self, examples: Sequence[Utterance], *, batch_tokens: int, batch_rows: int, seed: int) -> DrawnSampler:
         """Those of like lengths together, with what each epoch does to them."""
