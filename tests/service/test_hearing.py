@@ -92,6 +92,36 @@ def test_a_request_is_answered_with_the_same_events_while_its_body_comes(asked: 
     assert [told[0]["event"], told[-1]["event"]] == ["begun", "done"]
 
 
+def test_a_client_that_goes_gives_its_place_back_and_is_no_failure(asked: Asked) -> None:
+    scope = {
+        "type": "http", "method": "POST", "path": "/hear", "raw_path": b"/hear", "root_path": "", "scheme": "http",
+        "query_string": f"model=speech&rate={RATE}".encode(),
+        "headers": [(b"host", b"here"), (b"content-type", b"application/octet-stream")],
+    }  # fmt: skip
+    left = [{"type": "http.request", "body": RAW[:8000], "more_body": True}, {"type": "http.disconnect"}]
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return left.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def slow(message: Any) -> None:
+        raise ConnectionResetError
+
+    async def whole() -> None:
+        async with asked.service.alive():
+            await asked.app(scope, receive, send)
+            left[:] = [{"type": "http.request", "body": RAW, "more_body": True}]
+            with pytest.raises(ConnectionResetError):
+                await asked.app(scope, receive, slow)
+
+    asyncio.run(whole())
+    assert sent[0]["status"] == 200
+    assert len(asked.service.listening) == 0
+
+
 def refused_sound(asked: Asked, content: bytes, query: str = "", kind: str = KIND["content-type"]) -> tuple[int, str]:
     answer = asked.post(f"/hear?model=speech{query}", content=content, headers={"content-type": kind})
     if answer.status_code != 200:

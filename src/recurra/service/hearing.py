@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import FastAPI, Query, Request
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
@@ -207,7 +208,9 @@ class _WhileItComes(StreamingResponse):
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.stream_response(_in_time_sent(send))
+        events: Any = self.body_iterator
+        async with aclosing(events):  # the place is given back at once, whoever goes first
+            await self.stream_response(_in_time_sent(send))
 
 
 def _in_time_sent(send: Send) -> Send:
@@ -228,6 +231,8 @@ async def _as_lines(service: Service, events: Events, request_id: str) -> AsyncI
                 yield event(name, data)
     except RecurraError as error:
         yield event("error", refusal_json(refusal_of(error), request_id))
+    except ClientDisconnect:
+        return
 
 
 def _refuse_other_kinds(given: str | None) -> None:
