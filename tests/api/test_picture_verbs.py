@@ -102,6 +102,9 @@ def test_pictures_are_found_by_words_and_words_by_a_picture(here: Path, tmp_path
     assert "1 of 13 pictures were left out" in first.err
     again = done("search", here / "retrieval", "a blue wall on the right", "--images", images, "-n", "2", "--json")
     assert again.json == first.json
+    page = tmp_path / "found.html"
+    done("search", here / "retrieval", "red", "--images", images, "-n", "2", "--html", page)
+    assert page.read_text().count("data:image/png;base64,") == 2
     (images / "cut.png").unlink()
     (images / "new.png").write_bytes(picture("blue", "right", 99))
     more = done("search", here / "retrieval", "a blue wall on the right", "--images", images)

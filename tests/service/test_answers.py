@@ -170,8 +170,8 @@ def test_the_page_has_a_view_for_each_kind_of_answer() -> None:
     script = page.content_of("page.js")
     (views,) = re.findall(r"const views = new Map\(\[(.*?)\]\);", script, re.DOTALL)
     found = re.findall(r'\["(\w+)", \w+View\]', views) + re.findall(r'views\.set\("(\w+)"', script)
-    # The last three by what a run can do: vectors of words, sound, and conversations.
-    assert sorted(found) == sorted([*get_args(AnswerKind), "words", "hearing", "chat"])
+    # The last four by what a run reads or can do: vectors of words, sound, conversations, and pictures.
+    assert sorted(found) == sorted([*get_args(AnswerKind), "words", "hearing", "chat", "picture"])
 
 
 def test_the_report_of_a_run_is_one_click_away(ask: Ask, folder: Path) -> None:

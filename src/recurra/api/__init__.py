@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from recurra.api.hearing import HeardPiece, hear_file, hear_stream
     from recurra.api.inspecting import Inspection, inspect
     from recurra.api.places import asks_for_runs, is_group, look_at_config, look_at_file, look_at_run
-    from recurra.api.searching import Found, PictureSearch, picture_search, search_texts
+    from recurra.api.searching import Found, PictureSearch, picture_search, search_texts, write_search_page
     from recurra.api.training import Trained, finish, resume, train
     from recurra.api.word_questions import Asked, ask
     from recurra.api.word_vectors import vectors
@@ -148,6 +148,7 @@ __all__ = [
     "vectors",
     "write_detection_page",
     "write_scores",
+    "write_search_page",
     "write_vectors",
 ]
 
@@ -173,7 +174,7 @@ _NAMES = {
     "recurra.api.places": "asks_for_runs is_group look_at_config look_at_file look_at_run",
     "recurra.api.configuring": "Checked Draft check draft init",
     "recurra.api.distributed": "Distributed",
-    "recurra.api.searching": "Found PictureSearch picture_search search_texts",
+    "recurra.api.searching": "Found PictureSearch picture_search search_texts write_search_page",
     "recurra.api.training": "Trained finish resume train",
     "recurra.api.word_questions": "Asked ask",
     "recurra.api.word_vectors": "vectors",

@@ -17,16 +17,20 @@ from recurra.api.defaults import in_float32
 from recurra.api.folder import OpenRun, opened
 from recurra.api.given import AnyPath, path_of
 from recurra.api.inference import device_of
-from recurra.base.contracts import Origin, Record
+from recurra.base.atomic import write_text
+from recurra.base.contracts import Origin, Record, Report
 from recurra.base.errors import ConfigError, DataError, RunError
-from recurra.data.pictures import SUFFIXES
+from recurra.data.pictures import SUFFIXES, PictureSize, picture_of, pixels_of, png_of
 from recurra.data.vector_index import MANY, ApproximateSearch, VectorIndex, read_index, unchanged
+from recurra.report import HeatMap, html
 from recurra.tasks import FindsPictures
 
 Vectors = NDArray[np.float32]
 Note = Callable[[str], None]
 # Pictures that are encoded at once, files of a folder, and bytes of a file of texts.
 TOGETHER, MOST_FILES, MOST_BYTES = 64, 2_000_000, 64 * 2**20
+# Pixels of a side of a picture on a page.
+DRAWN = 160
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,20 @@ def search_texts(
     index = VectorIndex(vectors, tuple((line, 0, 0) for line in lines), "")
     near = index.nearest(picture_vector(known, task, picture, chosen), min(number, len(lines)))
     return tuple(Found(lines[k], alike) for k, alike in near)
+
+
+def write_search_page(path: AnyPath, asked: str, found: Sequence[Found]) -> None:
+    """A page with the pictures that were found, which opens from disk. Raises RunError where it cannot be written."""
+    size = PictureSize(DRAWN, DRAWN, "pad", "rgb", "white")
+    maps = []
+    for one in found:
+        pixels = pixels_of(picture_of(Path(one.name), Origin(one.name), "picture"), size)
+        maps.append(HeatMap(f"{one.likeness:.3f}  {one.name}", (), (), (), image=png_of(pixels)))
+    page = html(Report(f"Pictures like: {asked}", ()), maps=maps, about="Found, the most alike first")
+    try:
+        write_text(path_of(path, "page"), page)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written: {error.strerror}.") from None
 
 
 def finder_of(run: AnyPath | OpenRun) -> tuple[OpenRun, FindsPictures]:

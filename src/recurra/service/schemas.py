@@ -240,7 +240,7 @@ class Described(BaseModel):
         str, Field(description="what it answers: label, text, tags, continuation, chords, forecast, numbers or span")
     ]
     input: Annotated[str, Field(description="the field of a record that holds the text")]
-    kind: Annotated[str, Field(description="what that field holds: text, numbers or audio")]
+    kind: Annotated[str, Field(description="what that field holds: text, numbers, audio or image")]
     inputs: Annotated[list[str], Field(description="all fields of a record that are read, that one first")]
     parameters: Annotated[int, Field(description="numbers that were learned")]
     generates: bool

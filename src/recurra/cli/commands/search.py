@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from recurra.cli.arguments import Command, add_device, add_json, add_run
 from recurra.cli.failures import DONE, UsageError
@@ -20,6 +21,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--texts", metavar="FILE", help="texts, one a line, that are searched by --like")
     parser.add_argument("-n", "--number", type=int, default=10, metavar="N", help="how many are shown (default: 10)")
     parser.add_argument("--index", metavar="FILE", help="where vectors are kept (default: in the run's folder)")
+    parser.add_argument("--html", metavar="FILE", type=Path, help="write a page with the pictures that were found")
     parser.add_argument(
         "--approximate", action="store_true", help="by a graph of neighbours, from 100,000 pictures on (hnswlib)"
     )
@@ -42,6 +44,9 @@ def _run(args: argparse.Namespace) -> int:
         found = by(args.text if args.like is None else args.like, args.number)
         if args.like is None and (strange := search.task.strange_in(args.text)):
             say(f"never in training, and read as unknown: {', '.join(strange)}.")
+    if args.html is not None:
+        api.write_search_page(args.html, args.text or str(args.like), found)
+        say(f"{args.html}: written.")
     if args.json:
         put_json([{"name": one.name, "likeness": one.likeness} for one in found])
     else:
@@ -61,8 +66,10 @@ def _refuse(args: argparse.Namespace) -> None:
     if args.texts is not None:
         if args.like is None:
             raise UsageError("recurra search: --texts are searched by a picture; add --like PICTURE.")
-        if args.index is not None or args.approximate:
-            raise UsageError("recurra search: --index and --approximate have no effect on --texts; leave them out.")
+        if args.index is not None or args.approximate or args.html is not None:
+            raise UsageError(
+                "recurra search: --index, --approximate and --html have no effect on --texts; leave them out."
+            )
     if args.number < 1:
         raise UsageError(f"recurra search: --number: expected at least 1, got {args.number}.")
 

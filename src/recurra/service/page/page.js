@@ -733,7 +733,7 @@ function choose(name) {
   show();
   note([]);
   complain(null);
-  view = (views.get(model.similar ? "words" : model.uses.includes("chat") ? "chat" : model.rate ? "hearing" : model.answer) || plainView)(model);
+  view = (views.get(model.similar ? "words" : model.uses.includes("chat") ? "chat" : model.rate ? "hearing" : model.kind === "image" ? "picture" : model.answer) || plainView)(model);
   $("prompt").textContent = view.prompt;
   $("text").hidden = Boolean(view.silent);
   $("controls").replaceChildren(...view.controls);

@@ -67,8 +67,8 @@ class RetrievalConfig:
 
     @property
     def inputs(self) -> tuple[Field, ...]:
-        """The columns of captions and of pictures."""
-        return (Field(self.caption), p.picture_reader(self).field)
+        """The columns of pictures and of captions."""
+        return (p.picture_reader(self).field, Field(self.caption))
 
     @property
     def fields(self) -> tuple[str, ...]:
