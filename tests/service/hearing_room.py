@@ -26,11 +26,12 @@ def said_samples(seconds: float = 2.0, seed: int = 3) -> bytes:
     return np.round(noise * 32767).clip(-32768, 32767).astype("<i2").tobytes()
 
 
-def hearing_run(name: str = "speech", *, causal: bool = True) -> LoadedModel:
+def hearing_run(name: str = "speech", *, causal: bool = True, resample: bool = False) -> LoadedModel:
     """A run whose text of noise is long, as its output weights are large."""
     noise = np.random.default_rng(1).normal(size=4000) * 0.2
     row = Record({"audio": wav(noise.clip(-1, 1), RATE), "text": "abc ab"}, Origin("s.csv", 2))
-    plan = TranscriptionConfig(sound={"name": "kaldi", "rate": RATE, "bands": 8}, scaling="running", stack=3)
+    sound = {"name": "kaldi", "rate": RATE, "bands": 8, "resample": resample}
+    plan = TranscriptionConfig(sound=sound, scaling="running", stack=3)
     task = plan.fit([row], "s.csv")
     torch.manual_seed(0)
     encoder = {"name": "recurrent", "cell": "gru", "hidden_size": 16, "bidirectional": not causal}

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from recurra.api.hearing import Hearing
+from recurra.base.contracts import Origin, Record
 from recurra.data.incoming import pcm_of
 from recurra.data.sound import wav
 from recurra.service import Limits, Log, Service, listening, url_of
@@ -193,6 +194,27 @@ def test_sounds_are_bounded_in_number_and_length(runs: Any) -> None:
     assert (found.code, found.events[-1]["status"]) == (1008, 413)
     assert "longer than 1 s" in found.events[-1]["error"]
     assert short.service.stop(10)
+
+
+@pytest.mark.parametrize("rate", [44_100, 11_025])
+def test_a_run_that_resamples_hears_another_rate_with_the_bits_of_the_whole(rate: int) -> None:
+    pytest.importorskip("soxr", reason="soxr is not installed; it comes with recurra[test]")
+    served = hearing_run(resample=True)
+    raw = np.frombuffer(said_samples(1.5 * rate / RATE), "<i2")
+    sound = wav(raw / 32767, rate)
+    task = served.run.task
+    example = task.example(Record({"audio": sound}, Origin("a", None)), gold=False)
+    (whole,) = task.predict(served.run.model, task.collate([example], [0]), [example])
+    asked = Asked({"speech": served}, Limits(), None)
+    for given, query in ((sound, ""), (raw.tobytes(), f"rate={rate}")):
+        for size in (999, 10**6):
+            pieces = [given[at : at + size] for at in range(0, len(given), size)]
+            found = finals(on_socket(asked, Socket(*pieces, "end"), query).events)
+            assert "".join(one["text"] for one in found).replace(" ", "") == whole.text.replace(" ", "")
+            words = [word["start"] for one in found for word in one["words"]]
+            assert words == [word.start for word in task.answer(example, whole).words] or len(found) > 1
+    assert len(whole.text) >= 5
+    assert asked.service.stop(10)
 
 
 def test_models_say_which_rate_they_hear_and_why_not_piece_by_piece(asked: Asked) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -17,13 +17,15 @@ from recurra.api.given import AnyPath, path_of
 from recurra.api.inference import device_of
 from recurra.base.contracts import Listener, Origin
 from recurra.base.errors import ConfigError, DataError
-from recurra.data.incoming import IncomingSamples
+from recurra.data.incoming import IncomingSamples, Resampler
 from recurra.data.sound import MOST_STREAMED, samples_in_blocks, sound_of
 from recurra.data.spectra.contract import Samples
 from recurra.tasks import Hears
 
 # Seconds of a file that are heard at once, and of samples that come before the answer is looked at again.
 BLOCK, PIECE = 10.0, 0.2
+# Samples of a second, for the first piece, whose rate nobody knows yet.
+FIRST = 8_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +78,20 @@ def hear_file(
             watch.note(f"{path}: heard as a whole, as this model needs the end first: {reason.problems[0]}")
         return _whole(run, path, task.column, {}, device, watch)
     sound = sound_of(path, Origin(str(path)), task.column, MOST_STREAMED)
-    return _heard(Hearing(run, device=device), samples_in_blocks(sound, task.spectrum, BLOCK))
+    blocks = ((block, sound.rate) for block in samples_in_blocks(sound, task.spectrum, BLOCK))
+    return _heard(Hearing(run, device=device, where=str(path)), blocks)
 
 
-def hear_stream(run: OpenRun, stream: BinaryIO, *, device: str = "auto") -> Iterator[HeardPiece]:
-    """Samples of 16 bits, little-endian, one channel, at the rate of the run, as they come; a WAV header may be first.
+def hear_stream(
+    run: OpenRun, stream: BinaryIO, *, rate: int | None = None, device: str = "auto"
+) -> Iterator[HeardPiece]:
+    """Samples of 16 bits, little-endian, one channel, as they come; a WAV header may be first.
 
+    rate: of samples without a header; None: of the run. Another one is resampled where `task.sound.resample` says so
     Raises ConfigError, with all reasons, for a model that needs the end of a recording first.
     """
-    task = refuse_deaf(run)
-    incoming = IncomingSamples(task.rate, "standard input", task.rate)
-    return _heard(Hearing(run, device=device), _coming(stream, incoming, 2 * max(1, round(PIECE * task.rate))))
+    hearing = Hearing(run, device=device, where="standard input")
+    return _heard(hearing, _coming(stream, hearing.incoming(rate or hearing.rate), PIECE))
 
 
 class Hearing:
@@ -95,37 +100,50 @@ class Hearing:
     Raises ConfigError for a run that does not hear, or, with all reasons, that needs the end of a recording first.
     """
 
-    def __init__(self, run: OpenRun, *, device: str = "auto") -> None:
-        self._listener = refuse_deaf(run).listener(run.model)
+    def __init__(self, run: OpenRun, *, device: str = "auto", where: str = "sound") -> None:
+        """where: for messages"""
+        task = refuse_deaf(run)
+        self._listener, self._where, self._takes_any = task.listener(run.model), where, task.spectrum.resample
+        self.rate: int = task.rate
         run.model.to(device_of(device)).eval()
         self._place = self._listener.begin()
+        self._resampler: Resampler | None = None
         self._spent = 0.0
 
-    def feed(self, samples: Samples) -> HeardPiece:
-        """What has become of it with some more samples (S,), in -1..1."""
-        return self._timed(lambda: _step(self._listener, self._place, samples))
+    def incoming(self, raw_rate: int | None) -> IncomingSamples:
+        """What reads bytes for it. raw_rate: of samples without a header"""
+        return IncomingSamples(self.rate, self._where, raw_rate, any_rate=self._takes_any)
+
+    def feed(self, samples: Samples, rate: int | None = None) -> HeardPiece:
+        """What has become of it with some more samples (S,), in -1..1. rate: of all of them; None: the run's"""
+        if rate is not None and rate != self.rate and self._resampler is None:
+            self._resampler = Resampler(rate, self.rate, self._where)
+        return self._timed(samples, last=False)
 
     def end(self) -> HeardPiece:
         """What was said at last."""
-        return self._timed(lambda: self._listener.ended(self._place))
+        return self._timed(np.zeros(0, np.float32), last=True)
 
-    def _timed(self, work: Callable[[], Any]) -> HeardPiece:
+    def _timed(self, samples: Samples, *, last: bool) -> HeardPiece:
         begun = time.perf_counter()
-        self._place, said = self._listener.taken(work())
+        if self._resampler is not None:
+            samples = self._resampler.feed(samples, last=last)
+        place = _step(self._listener, self._place, samples)
+        self._place, said = self._listener.taken(self._listener.ended(place) if last else place)
         self._spent += time.perf_counter() - begun
         return HeardPiece(tuple(said["final"]), said["partial"], said["seconds"], self._spent)
 
 
-def _coming(stream: BinaryIO, incoming: IncomingSamples, size: int) -> Iterator[Samples]:
+def _coming(stream: BinaryIO, incoming: IncomingSamples, seconds: float) -> Iterator[tuple[Samples, int | None]]:
     read = getattr(stream, "read1", stream.read)
-    while piece := read(size):
-        yield incoming.feed(piece)
-    yield incoming.end()
+    while piece := read(2 * max(1, round(seconds * (incoming.rate or FIRST)))):
+        yield incoming.feed(piece), incoming.rate
+    yield incoming.end(), incoming.rate
 
 
-def _heard(hearing: Hearing, pieces: Iterable[Samples]) -> Iterator[HeardPiece]:
-    for piece in pieces:
-        yield hearing.feed(piece)
+def _heard(hearing: Hearing, pieces: Iterable[tuple[Samples, int | None]]) -> Iterator[HeardPiece]:
+    for samples, rate in pieces:
+        yield hearing.feed(samples, rate)
     yield hearing.end()
 
 

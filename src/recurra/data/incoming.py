@@ -7,6 +7,7 @@ import struct
 import numpy as np
 
 from recurra.base.errors import DataError
+from recurra.base.optional import needs
 from recurra.base.words import counted
 from recurra.data.spectra.contract import Samples
 
@@ -14,6 +15,8 @@ from recurra.data.spectra.contract import Samples
 _WHOLE, _EXTENSIBLE = 1, 0xFFFE
 # What a program that writes to a pipe says at least of a size that it cannot know, such as arecord with 0x7FFFFF00.
 _FROM_PIPES = 0x7FFFF000
+# Rates that are taken where any is; a header may claim whatever it likes.
+RATES = range(1_000, 400_001)
 # Bytes of a RIFF's beginning, of the head of a chunk, and of a format that are looked at.
 _RIFF, _HEAD, _FORMAT = 12, 8, 26
 
@@ -21,12 +24,14 @@ _RIFF, _HEAD, _FORMAT = 12, 8, 26
 class IncomingSamples:
     """Bytes to samples (S,) in -1..1, whatever the size of the pieces; nothing is kept but what makes no sample yet.
 
-    rate: in Hz, which a WAV file must have      where: for messages
+    wanted: the rate in Hz that they must have, where not `any_rate`      where: for messages
     raw_rate: of samples without a header; None: that must be said, so they are refused
+    rate: what they have, None as long as that is not known
     """
 
-    def __init__(self, rate: int, where: str, raw_rate: int | None) -> None:
-        self._rate, self._where, self._raw_rate = rate, where, raw_rate
+    def __init__(self, wanted: int, where: str, raw_rate: int | None, *, any_rate: bool = False) -> None:
+        self._wanted, self._where, self._raw_rate, self._any = wanted, where, raw_rate, any_rate
+        self.rate: int | None = None
         self._waiting, self._skip = b"", 0
         self._is_wav, self._is_known, self._in_sound = False, False, False
         self._claimed: int | None = None
@@ -79,10 +84,10 @@ class IncomingSamples:
 
     def _begin_raw(self) -> None:
         if self._raw_rate is None:
-            raise self._wrong(f"is no WAV file, so its rate must be named; this run hears {self._rate:,} Hz.")
-        if self._raw_rate != self._rate:
-            raise self._wrong(f"has {self._raw_rate:,} Hz, and this run hears {self._rate:,} Hz. Convert it.")
-        self._in_sound = True
+            raise self._wrong(f"is no WAV file, so its rate must be named; this run hears {self._wanted:,} Hz.")
+        if self._raw_rate != self._wanted and not self._any:
+            raise self._wrong(f"has {self._raw_rate:,} Hz, and this run hears {self._wanted:,} Hz. Convert it.")
+        self._in_sound, self.rate = True, self._raw_rate
 
     def _next_chunk(self) -> bool:
         """Go past one chunk of the file, or to the beginning of its sound; False where that needs more bytes."""
@@ -115,15 +120,31 @@ class IncomingSamples:
         kind, channels, found, _, _, bits = struct.unpack("<HHIIHH", content[:16])
         if kind == _EXTENSIBLE and len(content) >= _FORMAT:
             (kind,) = struct.unpack("<H", content[24:_FORMAT])  # the first bytes of its SubFormat
-        if (kind, channels, found, bits) != (_WHOLE, 1, self._rate, 16):
+        expected = found if self._any and found in RATES else self._wanted
+        if (kind, channels, found, bits) != (_WHOLE, 1, expected, 16):
             raise self._wrong(
                 f"is a WAV of {found:,} Hz, {counted(channels, 'channel')}, {bits} bits, kind {kind}; expected "
-                f"{self._rate:,} Hz, 1 channel, 16 bits, kind {_WHOLE} (whole numbers)."
+                f"{self._wanted:,} Hz, 1 channel, 16 bits, kind {_WHOLE} (whole numbers)."
             )
-        self._is_known = True
+        self._is_known, self.rate = True, found
 
     def _wrong(self, what: str) -> DataError:
         return DataError(f"{self._where}: {what}")
+
+
+class Resampler:
+    """Samples at another rate, piece by piece: with the bits of the whole, whatever the pieces.
+
+    Raises ConfigError where the package soxr is not installed.
+    """
+
+    def __init__(self, before: int, after: int, where: str) -> None:
+        soxr = needs("soxr", "audio", f"{where}: a sound of another rate")
+        self._stream = soxr.ResampleStream(before, after, 1, dtype="float32")
+
+    def feed(self, samples: Samples, *, last: bool = False) -> Samples:
+        """Those that are known by now; with `last` all that are left."""
+        return np.asarray(self._stream.resample_chunk(samples, last=last), np.float32)
 
 
 def pcm_of(raw: bytes) -> Samples:

@@ -200,13 +200,11 @@ def _read(file: Any, sound: Sound) -> NDArray[np.float32]:
 
 
 def samples_in_blocks(sound: Sound, spectrum: Spectrum, seconds: float) -> Iterator[Samples]:
-    """The same, some seconds at a time, so that a long sound is never in memory as a whole. No other rate is taken.
+    """The same at the rate of the sound, some seconds at a time, so that a long one is never in memory as a whole.
 
     Raises DataError as `samples_of`, and for another rate or several channels, as `check_sound`.
     """
     check_sound(sound, spectrum, MOST_STREAMED)
-    if sound.rate != spectrum.rate:
-        raise DataError(f"{sound.name}: has {sound.rate:,} samples a second, expected {spectrum.rate:,}. Convert it.")
     read = 0
     with _decoder(sound.source, sound.name) as file:
         # Or soundfile seeks to where it stands after each block, and an MP3 is noise from there on.

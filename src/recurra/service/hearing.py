@@ -21,7 +21,6 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from recurra.api.hearing import HeardPiece, Hearing, refuse_deaf
 from recurra.base.errors import ConfigError, RecurraError
-from recurra.data.incoming import IncomingSamples
 from recurra.service import limits as most
 from recurra.service.errors import RefusedError, answered, busy, failed, json_bytes, refusal_json, refusal_of
 from recurra.service.limits import Limits
@@ -104,13 +103,13 @@ async def told(service: Service, served: LoadedModel, rate: int | None, pieces: 
     Raises RefusedError: 408 for a sound that does not go on, 413 for one that is too long; DataError for no sound.
     """
     hearing = hearing_of(served)
-    wanted, limits = refuse_deaf(served.run).rate, service.limits
-    incoming = IncomingSamples(wanted, "sound", rate)
+    wanted, limits = hearing.rate, service.limits
+    incoming = hearing.incoming(rate)
     yield "begun", {"model": served.name, "version": served.version, "rate": wanted, "seconds": limits.sound_seconds}
     shown, stretches, heard = "", 0, HeardPiece((), "", 0.0, 0.0)
-    async for piece in _turns(_in_time(pieces, limits), wanted):
+    async for piece in _turns(_in_time(pieces, limits), rate or wanted):
         samples = incoming.feed(piece)
-        heard = await service.worker.run(partial(hearing.feed, samples))
+        heard = await service.worker.run(partial(hearing.feed, samples, incoming.rate))
         for stretch in heard.final:
             yield "final", dict(stretch)
         if heard.partial != shown:
@@ -119,7 +118,7 @@ async def told(service: Service, served: LoadedModel, rate: int | None, pieces: 
         if heard.seconds > limits.sound_seconds:
             raise RefusedError(413, f"sound: is longer than {limits.sound_seconds:g} s; begin another.")
     rest = incoming.end()
-    before, last = await service.worker.run(lambda: (hearing.feed(rest), hearing.end()))
+    before, last = await service.worker.run(lambda: (hearing.feed(rest, incoming.rate), hearing.end()))
     for stretch in (*before.final, *last.final):
         yield "final", dict(stretch)
         stretches += 1

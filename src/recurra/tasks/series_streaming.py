@@ -89,14 +89,14 @@ class StreamingPredictor:
         return replace(place, state=state, outputs=outputs, steps=place.steps + len(values))
 
 
-def cannot_hear(spectrum: Spectrum) -> list[str]:
-    """Why sounds cannot come piece by piece by a definition, a sentence each."""
+def cannot_hear(spectrum: Spectrum, *, rate_told: bool = False) -> list[str]:
+    """Why sounds cannot come piece by piece by a definition, a sentence each. rate_told: beside the pieces"""
     problems = []
     if not spectrum.causal:
         problems.append("task.sound: its frames need samples that come later; those of kaldi do not.")
     if spectrum.step > spectrum.window:
         problems.append("task.sound.step_ms: is longer than a frame; expected frame_ms at most.")
-    if spectrum.resample:
+    if spectrum.resample and not rate_told:
         problems.append("task.sound.resample: pieces have no header that tells their rate; leave it out.")
     return problems
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from recurra.api.hearing import HeardPiece
 
 _STANDARD_INPUT = "-"
+# Rates of samples that are taken.
+RATES = range(1_000, 400_001)
 # Characters of what may still change that a terminal shows.
 _SHOWN = 100
 
@@ -27,7 +29,13 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "files",
         metavar="FILE",
         nargs="+",
-        help="sound files; - reads samples of 16 bits, little-endian, one channel, at the rate of the run",
+        help="sound files; - reads WAV, or samples of 16 bits, little-endian, one channel",
+    )
+    parser.add_argument(
+        "--rate",
+        metavar="HZ",
+        type=int,
+        help="samples a second of what comes on standard input without a header (default: as the run has them)",
     )
     parser.add_argument(
         "--partial", action="store_true", help="with --json, a line too for each change of what may still change"
@@ -45,6 +53,10 @@ def _run(args: argparse.Namespace) -> int:
         raise UsageError("recurra transcribe: - reads standard input, and stands alone.")
     if args.partial and not args.json:
         raise UsageError("recurra transcribe: --partial has no effect without --json.")
+    if args.rate is not None and (_STANDARD_INPUT not in args.files or args.rate not in RATES):
+        raise UsageError(
+            "recurra transcribe: --rate is for standard input (-), from 1,000 to 400,000 Hz; files say theirs."
+        )
     options = search_options(args)
     if options and _STANDARD_INPUT in args.files:
         word = next(iter(options)).replace("_", "-")
@@ -56,7 +68,7 @@ def _run(args: argparse.Namespace) -> int:
         run = api.open_run(args.run, args.cells, args.weights)
         for file in args.files:
             if file == _STANDARD_INPUT:
-                _tell(api.hear_stream(run, sys.stdin.buffer, device=args.device), args, "")
+                _tell(api.hear_stream(run, sys.stdin.buffer, rate=args.rate, device=args.device), args, "")
             else:
                 several = f"{file}: " if len(args.files) > 1 else ""
                 _tell(api.hear_file(run, file, options=options, device=args.device, watch=watch), args, several)

@@ -113,7 +113,7 @@ def delays(task: Transcription, model: torch.nn.Module, examples: Sequence[Utter
     if task.spectrum is None or not some:
         return None
     try:
-        predictor = task.predictor(model)
+        predictor = task.listener(model)
     except ConfigError as reason:
         return Table("Heard as a stream", ("measure", "value"), (("not possible", reason.problems[0]),))
     found = [_streamed(task, predictor, e) for e in some]

@@ -70,10 +70,11 @@ class SpeechPredictor:
     Raises ConfigError, with all reasons, for a model that needs the end of a recording first.
     """
 
-    def __init__(self, task: Transcription, model: torch.nn.Module) -> None:
+    def __init__(self, task: Transcription, model: torch.nn.Module, *, rate_told: bool = False) -> None:
+        """rate_told: whoever gives samples knows their rate, and gives them at that of the task"""
         if not isinstance(model, SequenceModel):
             raise ConfigError(f"model: {type(model).__name__} carries no state from piece to piece.")
-        if problems := [*model.cannot_stream(), *_cannot(task)]:
+        if problems := [*model.cannot_stream(), *_cannot(task, rate_told=rate_told)]:
             raise ConfigError(problems)
         self._task, self._model, self._spectrum = task, model, task.spectrum
         self._listener = task.method.listener(model)
@@ -226,8 +227,8 @@ def _pause_in(blank: NDArray[np.bool_], pause: int) -> int | None:
     return int(found[0]) + pause if len(found) else None
 
 
-def _cannot(task: Transcription) -> list[str]:
-    problems = [] if task.spectrum is None else cannot_hear(task.spectrum)
+def _cannot(task: Transcription, *, rate_told: bool) -> list[str]:
+    problems = [] if task.spectrum is None else cannot_hear(task.spectrum, rate_told=rate_told)
     if task.reader.scaling in ("utterance", "speaker"):
         problems.append(
             f"task.scaling: {task.reader.scaling} needs the whole recording first; running and training do not."

@@ -328,8 +328,8 @@ class Transcription:
         return None if self.spectrum is None else self.spectrum.rate
 
     def listener(self, model: torch.nn.Module) -> SpeechPredictor:
-        """The same for samples that are there as numbers."""
-        return self.predictor(model)
+        """The same for samples that are there as numbers, at the rate of the task."""
+        return SpeechPredictor(self, model, rate_told=True)
 
     # -- for reports -----------------------------------------------------------------------------------------------
 
