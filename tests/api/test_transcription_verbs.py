@@ -85,6 +85,14 @@ def test_two_tones_are_told_apart(here: Path) -> None:
     assert said["baselines"]["same_text"][0]["value"] > 0.4
 
 
+def test_the_report_has_recordings_with_their_sounds_and_says_that_there_is_no_stream(here: Path) -> None:
+    page = (here / "run" / "report.html").read_text()
+    assert "<h2>Recordings</h2>" in page
+    assert 1 <= page.count('src="data:audio/wav;base64,') <= 6
+    assert "Words: said (rows) and heard (columns)" in page
+    assert "not possible" in page
+
+
 def test_recordings_are_answered_with_words_and_their_times(here: Path, tmp_path: Path) -> None:
     file = put(tmp_path / "new.wav", spoken(["LOW", "HIGH"], 5), rate=RATE)
     (tmp_path / "new.csv").write_text("audio\nnew.wav\n")

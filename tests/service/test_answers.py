@@ -189,7 +189,13 @@ def test_the_page_asks_nothing_of_other_hosts(ask: Ask) -> None:
     policy = asked.get("/").headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
-    for path, kind in {"/": "html", "/page.css": "css", "/page.js": "javascript", "/icon.svg": "svg"}.items():
+    for path, kind in {
+        "/": "html",
+        "/page.css": "css",
+        "/page.js": "javascript",
+        "/recorder.js": "javascript",
+        "/icon.svg": "svg",
+    }.items():
         answer = asked.get(path)
         assert answer.status_code == 200
         assert kind in answer.headers["content-type"]

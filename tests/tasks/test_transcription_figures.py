@@ -6,13 +6,17 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
 
+from recurra.base.contracts import Origin, Record
+from recurra.data.sound import wav
 from recurra.decode.ctc import collapsed
 from recurra.metrics.transcripts import edits, summed
 from recurra.report.tables import is_matrix
 from recurra.tasks.transcription.aligning import aligned
 from recurra.tasks.transcription.figures import delays_of
 from recurra.tasks.transcription.tables import _matrix
+from service.hearing_room import hearing_run, said_samples
 
 
 @pytest.mark.parametrize("units", [(), (1,), (1, 2), (1, 1), (2, 1, 2)])
@@ -53,3 +57,30 @@ def test_a_matrix_counts_what_was_said_by_what_was_heard():
     assert is_matrix(table)
     assert table.columns == ("", "a", "b", "(nothing)")
     assert table.rows == (("a", 2, 0, 0), ("b", 0, 1, 1), ("(nothing)", 0, 1, 0))
+
+
+def test_the_worst_recordings_come_first_with_their_sounds_and_a_stream_is_measured():
+    served = hearing_run()
+    task, model = served.run.task, served.run.model
+    noise = np.frombuffer(said_samples(1.0), "<i2") / 32767
+    rows = [Record({"audio": wav(noise, 8000), "text": text}, Origin("s.csv", 2)) for text in ("abc", "ab c a b")]
+    examples = [task.example(row) for row in rows]
+    batch = task.collate(examples, [0, 1])
+    with torch.inference_mode():
+        outputs = task.predict(model, batch, examples)
+    first, second = task.recordings(model, outputs, examples, torch.device("cpu"))
+    assert "said: ab c a b" in first.title
+    assert "said: abc" in second.title
+    assert len(first.sound) == 44 + 2 * 8000
+    assert first.levels.shape == (98, 8)
+    (heard, units), (said, places) = first.lines
+    assert (heard, said) == ("heard", "said")
+    assert "".join(one.text for one in places) == "ab\u2423c\u2423a\u2423b"
+    assert [one.start for one in units] == [s * 0.03 for s in outputs[1].emitted.starts]
+    (table,) = task.streamed(model, examples)
+    values = dict(table.rows)
+    assert values["recordings, words"].startswith("2, ")
+    assert float(values["seconds of the processor for a second of sound, features included"]) > 0
+    whole = hearing_run(causal=False)
+    (table,) = whole.run.task.streamed(whole.run.model, examples)
+    assert table.rows[0][0] == "not possible"
