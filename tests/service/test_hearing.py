@@ -139,6 +139,10 @@ def test_what_cannot_be_heard_is_refused_in_a_sentence(asked: Asked) -> None:
         refused_sound(asked, RAW, "&rate=48000")[1] == "sound: has 48,000 Hz, and this run hears 8,000 Hz. Convert it."
     )
     assert "of 16,000 Hz, 1 channel" in refused_sound(asked, wav(np.zeros(99), 16_000))[1]
+    assert (
+        "is a WAV of 8,000 Hz, and 48,000 Hz was said"
+        in refused_sound(asked, wav(np.zeros(99), RATE), "&rate=48000")[1]
+    )
     assert "middle of a sample" in refused_sound(asked, RAW[:-1], f"&rate={RATE}")[1]
     assert refused_sound(asked, RAW, "&rate=7")[0] == 422
     assert refused_sound(asked, RAW, kind="text/plain")[0] == 415

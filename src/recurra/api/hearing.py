@@ -91,7 +91,7 @@ def hear_stream(
     Raises ConfigError, with all reasons, for a model that needs the end of a recording first.
     """
     hearing = Hearing(run, device=device, where="standard input")
-    return _heard(hearing, _coming(stream, hearing.incoming(rate or hearing.rate), PIECE))
+    return _heard(hearing, _coming(stream, hearing.incoming(rate, assumed=hearing.rate), PIECE))
 
 
 class Hearing:
@@ -110,9 +110,9 @@ class Hearing:
         self._resampler: Resampler | None = None
         self._spent = 0.0
 
-    def incoming(self, raw_rate: int | None) -> IncomingSamples:
-        """What reads bytes for it. raw_rate: of samples without a header"""
-        return IncomingSamples(self.rate, self._where, raw_rate, any_rate=self._takes_any)
+    def incoming(self, named: int | None, *, assumed: int | None = None) -> IncomingSamples:
+        """What reads bytes for it. named, assumed: the rate that was said, and the one of samples where none was"""
+        return IncomingSamples(self.rate, self._where, named, assumed=assumed, any_rate=self._takes_any)
 
     def feed(self, samples: Samples, rate: int | None = None) -> HeardPiece:
         """What has become of it with some more samples (S,), in -1..1. rate: of all of them; None: the run's"""

@@ -25,12 +25,16 @@ class IncomingSamples:
     """Bytes to samples (S,) in -1..1, whatever the size of the pieces; nothing is kept but what makes no sample yet.
 
     wanted: the rate in Hz that they must have, where not `any_rate`      where: for messages
-    raw_rate: of samples without a header; None: that must be said, so they are refused
+    named: the rate that was said; of samples without a header, and a WAV file must have it too
+    assumed: of samples without a header where none was said; None: they are refused
     rate: what they have, None as long as that is not known
     """
 
-    def __init__(self, wanted: int, where: str, raw_rate: int | None, *, any_rate: bool = False) -> None:
-        self._wanted, self._where, self._raw_rate, self._any = wanted, where, raw_rate, any_rate
+    def __init__(
+        self, wanted: int, where: str, named: int | None, *, assumed: int | None = None, any_rate: bool = False
+    ) -> None:
+        self._wanted, self._where, self._any = wanted, where, any_rate
+        self._named, self._raw_rate = named, named or assumed
         self.rate: int | None = None
         self._waiting, self._skip = b"", 0
         self._is_wav, self._is_known, self._in_sound = False, False, False
@@ -126,6 +130,8 @@ class IncomingSamples:
                 f"is a WAV of {found:,} Hz, {counted(channels, 'channel')}, {bits} bits, kind {kind}; expected "
                 f"{self._wanted:,} Hz, 1 channel, 16 bits, kind {_WHOLE} (whole numbers)."
             )
+        if self._named not in (None, found):
+            raise self._wrong(f"is a WAV of {found:,} Hz, and {self._named:,} Hz was said; leave that out.")
         self._is_known, self.rate = True, found
 
     def _wrong(self, what: str) -> DataError:

@@ -142,8 +142,11 @@ async def _in_time(pieces: AsyncIterator[bytes], limits: Limits) -> AsyncIterato
     """The pieces, until one does not come. Raises RefusedError, 408, also where all of them together take too long."""
     ends = time.monotonic() + limits.sound_seconds + limits.sound_idle
     while True:
+        left = ends - time.monotonic()
+        if left <= 0:
+            raise RefusedError(408, f"sound: took longer than {limits.sound_seconds:g} s; begin another.")
         try:
-            async with asyncio.timeout(min(limits.sound_idle, max(ends - time.monotonic(), 0))):
+            async with asyncio.timeout(min(limits.sound_idle, left)):
                 piece = await anext(pieces, None)
         except TimeoutError:
             raise RefusedError(408, f"sound: nothing came for {limits.sound_idle:g} s; begin another.") from None
