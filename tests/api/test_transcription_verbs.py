@@ -211,6 +211,18 @@ def test_samples_on_standard_input_are_heard_as_they_come(heard: Path, here: Pat
     assert "in the middle of a sample" in refused("transcribe", heard, "-")
 
 
+def test_a_rate_is_for_samples_without_a_header_and_one_that_the_run_hears(
+    heard: Path, here: Path, monkeypatch: Any
+) -> None:
+    wav = (here / "test" / "1.wav").read_bytes()
+    whole = done("transcribe", heard, here / "test" / "1.wav").out
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(wav[44:])))
+    assert done("transcribe", heard, "-", "--rate", RATE).out == whole
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(wav[44:])))
+    assert "has 48,000 Hz, and this run hears 8,000 Hz" in refused("transcribe", heard, "-", "--rate", 48_000)
+    assert "--rate is for standard input" in refused("transcribe", heard, here / "test" / "1.wav", "--rate", RATE)
+
+
 def test_what_is_no_file_is_refused_by_its_name_alone(heard: Path, here: Path) -> None:
     for name in ("none.wav", "test"):
         assert refused("transcribe", heard, here / name).startswith(f"{here / name}: no such file.")
