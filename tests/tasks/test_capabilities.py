@@ -26,6 +26,8 @@ from recurra.tasks import (
     MusicConfig,
     QuestionAnswering,
     QuestionAnsweringConfig,
+    ResponseSelection,
+    ResponseSelectionConfig,
     Tagging,
     TaggingConfig,
     TextAutoencoding,
@@ -62,6 +64,7 @@ HAS = {
         "DrawsCharts Embeds Explains Generates KeepsExamples NamesUnknown Plays ReadsInPieces ReadsLetters "
         "ScoresTokens Suggests TakesOptions WritesSamples"
     ),
+    ResponseSelection: "Chats Embeds FitsThreshold KeepsExamples LeavesOut TakesOptions ValidatesFaster",
     Dialogue: "Chats Embeds FitsThreshold KeepsExamples LeavesOut TakesOptions ValidatesFaster",
     Tagging: (
         "Calibrates Embeds Explains Judged KeepsExamples LeavesOut ReadsLetters ReadsPieces TagsTokens ValidatesFaster"
@@ -76,6 +79,7 @@ HAS = {
     TranslationConfig: "ChoosesBySize KeepsRows ReadsOnce",
     LanguageModelConfig: "ChoosesBySize KeepsRows MindsInputs ReadsOn ReadsOnce",
     TaggingConfig: "ChoosesBySize KeepsRows MindsInputs ReadsOnce",
+    ResponseSelectionConfig: "ChoosesBySize KeepsRows ReadsOnce ReadsSteps TrainsItself",
     DialogueConfig: "ChoosesBySize KeepsRows ReadsOnce ReadsSteps",
     MusicConfig: "ChoosesBySize KeepsRows ReadsOnce",
     QuestionAnsweringConfig: "ChoosesBySize ReadsOnce",

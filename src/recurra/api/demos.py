@@ -72,6 +72,14 @@ def _about_topics() -> str:
     )
 
 
+def _about_questions() -> str:
+    size = EMBEDDED["questions"].size
+    return (
+        f"{size('train'):,} questions to learn from; {size('test'):,} others stand in no answer word for word. Ask "
+        "your own with `recurra chat`, which says which section an answer is from."
+    )
+
+
 def _about_co2() -> str:
     size = EMBEDDED["co2"].size("train")
     return (
@@ -184,6 +192,33 @@ DEMOS: Mapping[str, Demo] = {
         },
         "What comes next? The language reference of Python, character by character, from the standard library.",
         _about_topics,
+    ),
+    "chat": Demo(
+        "questions",
+        {
+            "task": {
+                "name": "response_selection",
+                "turns": ["question", "answer"],
+                "source": "section",
+                "context": 1,
+                "refuse": 0.02,
+                "tokenizer": {"name": "words", "lowercase": True},
+                "max_reply_tokens": 80,
+            },
+            "model": {
+                "inputs": {"embedding_size": 96, "embedding_dropout": 0.2},
+                "encoder": {"cell": "gru", "hidden_size": 64},
+            },
+            "training": {
+                "epochs": 5,
+                "batch_rows": 64,
+                "optimizer": {"name": "adam", "lr": 0.003},
+                "schedule": {"name": "cosine", "warmup": 0.05},
+            },
+        },
+        "Which part of the language reference of Python answers this? A question is answered with the paragraph whose "
+        "vector, and whose words, are nearest.",
+        _about_questions,
     ),
     "word_vectors": Demo(
         "topics",

@@ -5,7 +5,7 @@ inputs/          what a step reads                    encoders/  what the steps 
 heads/           what is said of them                 decoders/  what writes a target, token by token
 wide/            what is said beside that, of n-grams
 word_vectors     two vectors for each word             autoencoder     a row to a code, and back
-text_autoencoder  a text to a code, and back
+text_autoencoder  a text to a code, and back          text_dual_encoder  what was said and replies as vectors
 latents/         what a code is like                   reconstructions/  from a code back to a row
 sequence_model   inputs, an encoder, a head           encoder_decoder  inputs, an encoder, a decoder
 dual_encoder     a picture and a text to a vector each
@@ -29,6 +29,7 @@ from recurra.models.latents import LATENTS
 from recurra.models.reconstructions import RECONSTRUCTIONS
 from recurra.models.sequence_model import IncrementalModel, SequenceModel
 from recurra.models.text_autoencoder import TextAutoencoder
+from recurra.models.text_dual_encoder import TextDualEncoder
 from recurra.models.wide import WIDES
 from recurra.models.word_vectors import TwoTables
 
@@ -39,6 +40,7 @@ MODELS.add("forecaster", Forecaster)
 MODELS.add("word_vectors", TwoTables)
 MODELS.add("autoencoder", Autoencoder)
 MODELS.add("text_autoencoder", TextAutoencoder)
+MODELS.add("text_dual_encoder", TextDualEncoder)
 MODELS.add("dual_encoder", DualEncoder)
 
 __all__ = [
@@ -58,5 +60,6 @@ __all__ = [
     "IncrementalModel",
     "SequenceModel",
     "TextAutoencoder",
+    "TextDualEncoder",
     "TwoTables",
 ]

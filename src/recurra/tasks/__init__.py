@@ -8,6 +8,7 @@ classification   a text to its label or labels
 translation      a text to another text
 language_model   a text, token by token
 dialogue         what was said last to the reply
+response_selection   what was said last to a reply of training
 tagging          a tag for each token, or spans of a text
 music            chords, step by step
 series_classification   a label of a series of numbers
@@ -118,6 +119,7 @@ from recurra.tasks.masked_lm import MaskedLM, MaskedLMConfig
 from recurra.tasks.multiple_choice import MultipleChoice, MultipleChoiceConfig
 from recurra.tasks.music import Music, MusicConfig
 from recurra.tasks.question_answering import QuestionAnswering, QuestionAnsweringConfig
+from recurra.tasks.response_selection import ResponseSelection, ResponseSelectionConfig
 from recurra.tasks.retrieval import Retrieval, RetrievalConfig
 from recurra.tasks.series_classification import SeriesClassification, SeriesClassificationConfig
 from recurra.tasks.series_regression import SeriesRegression, SeriesRegressionConfig
@@ -149,6 +151,7 @@ TASKS.add("text_autoencoding", TextAutoencodingConfig)
 TASKS.add("transcription", TranscriptionConfig)
 TASKS.add("captioning", CaptioningConfig)
 TASKS.add("dialogue", DialogueConfig)
+TASKS.add("response_selection", ResponseSelectionConfig)
 TASKS.add("retrieval", RetrievalConfig)
 # What people call them; `recurra init` takes these words too.
 TASKS.also(
@@ -199,6 +202,7 @@ TASKS.also(
     "text_vae",
 )
 TASKS.also("dialogue", "dialog", "chat", "chatbot", "conversation", "conversations", "replies", "reply")
+TASKS.also("response_selection", "response_retrieval", "reply_selection", "faq", "next_utterance", "answer_selection")
 TASKS.also("music", "midi", "chords", "notes", "abc")
 
 __all__ = [
@@ -270,6 +274,8 @@ __all__ = [
     "ReadsPieces",
     "ReadsSteps",
     "Reply",
+    "ResponseSelection",
+    "ResponseSelectionConfig",
     "Retrieval",
     "RetrievalConfig",
     "Row",

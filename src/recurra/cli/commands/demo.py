@@ -11,7 +11,8 @@ from recurra.cli.progress import watching
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    known = "dates, tagging, language_model, forecasting, airline, anomalies, word_vectors, speech, activity, captions"
+    known = "dates, tagging, language_model, chat, "
+    known += "forecasting, airline, anomalies, word_vectors, speech, activity, captions"
     known += " or names"
     parser.add_argument("name", metavar="NAME", nargs="?", default="dates", help=f"{known} (default: dates)")
     parser.add_argument("--out", metavar="RUN", type=Path, help="the run folder to make (default: runs/demo-NAME)")

@@ -4,6 +4,7 @@ dataset   the contract, the registry EMBEDDED, `write_csv`
 names     which language is this name?
 dates     which day is this? date_forms: how forty languages write one, and what a text can mean
 quantities  where are the dates and the numbers in a list of things?
+questions  which part of the language reference answers this?
 topics    what comes next in the language reference of Python?
 machine   which hours of a machine are unusual?
 series    what follows? sunspots by year, carbon dioxide by week, passengers by month
@@ -23,6 +24,7 @@ from recurra.data.embedded.gestures import GESTURES_SET
 from recurra.data.embedded.machine import MACHINE_SET
 from recurra.data.embedded.names import NAMES_SET
 from recurra.data.embedded.quantities import QUANTITIES_SET
+from recurra.data.embedded.questions import QUESTIONS_SET
 from recurra.data.embedded.series import AIRLINE_SET, CO2_SET, SUNSPOTS_SET
 from recurra.data.embedded.shapes import SHAPES_SET
 from recurra.data.embedded.speech import SPEECH_SET
@@ -34,6 +36,7 @@ EMBEDDED.add("names", NAMES_SET)
 EMBEDDED.add("dates", DATES_SET)
 EMBEDDED.add("quantities", QUANTITIES_SET)
 EMBEDDED.add("topics", TOPICS_SET)
+EMBEDDED.add("questions", QUESTIONS_SET)
 EMBEDDED.add("co2", CO2_SET)
 EMBEDDED.add("sunspots", SUNSPOTS_SET)
 EMBEDDED.add("airline", AIRLINE_SET)

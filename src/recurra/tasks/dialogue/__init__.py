@@ -5,6 +5,7 @@ turns     conversations as files have them  exchanges  a context and its reply, 
 reading   tokens, and what training had   replying   how a reply is written
 task      the five verbs                  ranking    the right reply among others
 tables    examples for the report         sizing     what init chooses by the size of the data
+options   those that tasks of conversations share   contexts   conversations to examples
 """
 
 from recurra.tasks.dialogue.config import DialogueConfig

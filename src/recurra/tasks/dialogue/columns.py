@@ -57,7 +57,8 @@ def suggested(rows: Sequence[Record], file: Path) -> Suggestion:
     if None not in both:
         said, reply = both
         return Suggestion(
-            {"turns": [said, reply]}, said=(f"turns: columns '{said}' and '{reply}', by their names: two in each row.",)
+            {"turns": [said, reply], "context": 1},
+            said=(f"turns: columns '{said}' and '{reply}', by their names: two in each row.",),
         )
     raise ConfigError(
         f"{file}: no column holds lists of turns, and no two are called as what is said and its reply. Columns: "

@@ -10,13 +10,13 @@ from typing import Annotated, Any, ClassVar
 from recurra.base.contracts import Record
 from recurra.base.errors import ConfigError, RunError
 from recurra.base.option import OneOf, Opt
-from recurra.config import Section, build
+from recurra.config import build
 from recurra.data.fields import Field
 from recurra.data.preparing import IN_MEMORY, Means
 from recurra.data.store import Fields
-from recurra.data.tokenizers import TOKENIZERS
 from recurra.decode import LENGTH_PENALTIES
 from recurra.tasks.contract import Needs, Suggestion
+from recurra.tasks.dialogue import options as o
 from recurra.tasks.dialogue.columns import suggested
 from recurra.tasks.dialogue.exchanges import Exchange
 from recurra.tasks.dialogue.reading import Reading, fitted
@@ -26,8 +26,6 @@ from recurra.tasks.dialogue.task import Dialogue
 from recurra.tasks.dialogue.turns import Conversation, TurnColumns
 from recurra.tasks.sizing import Choice, Options, Seen
 from recurra.tasks.translation.search import WIDEST_BEAM
-
-Component = Section | Mapping[str, Any] | str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,75 +38,36 @@ class DialogueConfig:
         {"inputs.embedding_size": 128, "encoder.bidirectional": True},
     )
 
-    turns: Annotated[
-        str | tuple[str, ...],
-        Opt("column with turns: lists of texts or messages, or a text a row with data.layout: long; or several columns",
-            named=True),
-    ] = "turns"  # fmt: skip
-    speaker: Annotated[
-        str | None, Opt("column with who says each turn; null: turns alternate, or messages say it", named=True)
-    ] = None
-    conversation: Annotated[
-        str | None,
-        Opt("column that names a conversation: those of one name stay in one split; null: equal ones do", named=True),
-    ] = None
-    separator: Annotated[str | None, Opt("between the turns of one cell, such as __eou__; a JSON list needs none")] = (
-        None
-    )
-    replies_of: Annotated[str | None, Opt("the speaker whose replies are learned; null: those of all")] = None
-    context: Annotated[int, Opt("turns that are read before a reply, the last ones", ge=1, le=1000)] = 3
-    max_context_tokens: Annotated[
-        int | None, Opt("tokens of the context that are read, the last ones; null is no limit", ge=1)
-    ] = 128
+    turns: o.Turns = "turns"
+    speaker: o.Speaker = None
+    conversation: o.ConversationColumn = None
+    separator: o.Separator = None
+    replies_of: o.RepliesOf = None
+    context: o.Context = 3
+    max_context_tokens: o.MaxContextTokens = 128
     max_reply_tokens: Annotated[
         int, Opt("longest reply that is written; training leaves out longer ones", ge=1, le=10_000)
     ] = 60
-    max_turns: Annotated[int, Opt("a conversation of more turns is refused", ge=2, le=1_000_000)] = 1000
-    tokenizer: Annotated[Component, OneOf("tokenizer of all turns", TOKENIZERS)] = "words"
-    min_count: Annotated[int, Opt("rarer tokens are read as unknown", ge=1)] = 1
-    max_vocabulary: Annotated[
-        int | None, Opt("entries of the vocabulary, 4 of them special; null is no limit", ge=5)
-    ] = None
+    max_turns: o.MaxTurns = 1000
+    tokenizer: o.TokenizerOption = "words"
+    min_count: o.MinCount = 1
+    max_vocabulary: o.MaxVocabulary = None
     label_smoothing: Annotated[float, Opt("share of the target that is spread over the vocabulary", ge=0, lt=1)] = 0.0
     beam: Annotated[int, Opt("beam size; 1 is greedy search", ge=1, le=WIDEST_BEAM)] = 1
     length_penalty: Annotated[
-        Component, OneOf("how hypotheses of different lengths compare; without effect on beam: 1", LENGTH_PENALTIES)
+        o.Component, OneOf("how hypotheses of different lengths compare; without effect on beam: 1", LENGTH_PENALTIES)
     ] = "mean"
     no_repeat_ngram: Annotated[int, Opt("so many tokens in a row are not written twice in a reply; 0: off", ge=0)] = 3
-    refuse: Annotated[
-        float,
-        Opt("share of dev's contexts that would get no reply, as nothing near was learned; 0: all get one", ge=0, lt=1),
-    ] = 0.05  # fmt: skip
-
-    refusal: Annotated[str, Opt("what is said then, in a chat")] = "I have learned nothing near that."
+    refuse: o.Refuse = 0.05
+    refusal: o.Refusal = o.REFUSAL
 
     def __post_init__(self) -> None:
-        problems = []
-        names = (self.turns,) if isinstance(self.turns, str) else self.turns
-        if len(set(names)) < len(names) or not names:
-            problems.append(f"turns: expected a column, or different ones, got {list(names)}.")
-        for option in ("speaker", "conversation"):
-            if (column := getattr(self, option)) is not None and column in names:
-                problems.append(f"{option}: is '{column}', a column of turns too; expected another column.")
-        if self.speaker is not None and self.speaker == self.conversation:
-            problems.append(f"conversation: is '{self.conversation}', the column of speaker too; expected another one.")
-        if len(names) > 1:
-            problems += [
-                f"{option}: has no effect where each turn has a column; leave it out."
-                for option in ("speaker", "separator", "replies_of")
-                if getattr(self, option) is not None
-            ]
-        if self.separator is not None and not self.separator.strip():
-            problems.append("separator: is blank, which stands between words too; expected a text such as __eou__.")
-        if not self.refusal.strip():
-            problems.append("refusal: is blank, expected a sentence; refuse: 0 gives every context a reply.")
-        if problems:
+        if problems := o.problems_of(self):
             raise ConfigError(problems)
 
     @property
     def columns(self) -> TurnColumns:
-        names = (self.turns,) if isinstance(self.turns, str) else self.turns
-        return TurnColumns(names, self.speaker, self.separator, self.conversation, self.max_turns)
+        return o.columns_of(self)
 
     @property
     def replying(self) -> Replying:
@@ -181,7 +140,7 @@ class DialogueConfig:
         """
         reading, encoded = fitted(self, rows, source, means)
         task = Dialogue(self, reading)
-        return task, task.learned(rows, encoded, means)
+        return task, task.turns.learned(rows, encoded, means)
 
     def restore(self, data: Mapping[str, Any], origin: str) -> Dialogue:
         """The task as a run folder holds it. Raises RunError that names `origin`."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from recurra.base.errors import DataError, RunError
 from recurra.config import build
@@ -18,9 +18,6 @@ from recurra.metrics.dialogue import dull_replies
 from recurra.metrics.tfidf import NearestTexts
 from recurra.tasks.dialogue.turns import Conversation
 from recurra.tasks.text import TextEncoder
-
-if TYPE_CHECKING:
-    from recurra.tasks.dialogue.config import DialogueConfig
 
 # Turns of training that are kept, to see whether anything near was learned; and what they are drawn by.
 KEPT, SEED = 2000, 21
@@ -64,8 +61,19 @@ class Reading:
     dull: tuple[str, ...]
     threshold: float | None = None
 
-    def with_threshold(self, threshold: float) -> Reading:
-        return replace(self, threshold=threshold)
+    def refusing(self, near: Sequence[float], share: float) -> tuple[Reading, str]:
+        """With the threshold under which this share of contexts is; and what came of it, as a sentence.
+
+        near: how near each context of dev is
+        """
+        order = sorted(near)
+        found = order[int(share * len(order))] if order else 0.0
+        under = sum(one < found for one in order) / max(len(order), 1)
+        told = (
+            f"{found:.4g}: what was said is answered if its nearness to training (TF-IDF, cosine) is as much; of "
+            f"{len(order):,} dev contexts {under:.1%} are under it (task.refuse: {share:g})"
+        )
+        return replace(self, threshold=found), told
 
     def to_json(self) -> dict[str, Any]:
         """Everything, as JSON."""
@@ -108,7 +116,7 @@ class Nearness:
 
 
 def fitted(
-    plan: DialogueConfig, rows: Collection[Conversation], source: str, means: Means
+    plan: Any, rows: Collection[Conversation], source: str, means: Means
 ) -> tuple[Reading, Iterator[tuple[Encoded, int]]]:
     """What training rows teach before a model sees them, and all their texts as numbers, in order.
 

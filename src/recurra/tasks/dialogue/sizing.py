@@ -34,6 +34,20 @@ def sized(options: Options, seen: Seen) -> list[Choice]:
     ]
 
 
+def sized_to_choose(options: Options, seen: Seen) -> list[Choice]:
+    """The choices where replies are chosen: nothing is written token by token, so epochs are short."""
+    replies = round(seen.number * _replies(options, seen))
+    batch, epochs = 32 if replies < 2_000 else 128, round(min(max(2 * MOST_TURNS / max(replies, 1), 3), 20))
+    return [
+        *(_pieces(replies) if replies >= FOR_PIECES else []),
+        Choice("model.inputs.embedding_size", 128),
+        Choice("model.inputs.embedding_dropout", 0.2, AGAINST_OVERFITTING),
+        Choice("model.encoder.hidden_size", 128, f"about {replies:,} replies"),
+        Choice("model.encoder.num_layers", 1),
+        *training(Seen(seen.rows, replies), batch=batch, epochs=epochs),
+    ]
+
+
 def _pieces(replies: int) -> list[Choice]:
     number = next(size for least, size in PIECES if replies >= least)
     why = "rare words are read and written in pieces, each of which is seen often"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections import Counter, deque
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -16,21 +16,20 @@ from recurra.base.answers import Candidate as Listed
 from recurra.base.contracts import Batch, Loss, Origin, Prediction, Record, Score, Table
 from recurra.data.preparing import IN_MEMORY, Means
 from recurra.data.store import chosen
-from recurra.data.tokenizers import Encoded, Vocabulary
+from recurra.data.tokenizers import Vocabulary
 from recurra.metrics import Compared
 from recurra.metrics.dialogue import plain, recalls, reply_scores
 from recurra.tasks.blank import NOTE, blank_warnings
 from recurra.tasks.bucketing import BucketSampler
 from recurra.tasks.contract import ChatOptions, Reply
+from recurra.tasks.dialogue.contexts import Contexts, LearnedFrom
 from recurra.tasks.dialogue.exchanges import (
     Exchange,
     ExchangeCodec,
-    context_of,
-    exchanges,
     with_others,
 )
 from recurra.tasks.dialogue.ranking import by_words, ranks_of
-from recurra.tasks.dialogue.reading import Nearness, Reading, Said
+from recurra.tasks.dialogue.reading import Nearness, Reading
 from recurra.tasks.dialogue.replying import Replying
 from recurra.tasks.dialogue.tables import dull_table, examples_table, scores_table
 from recurra.tasks.dialogue.turns import Conversation
@@ -39,7 +38,7 @@ from recurra.tasks.text import unknown_share
 from recurra.tasks.translation.answers import Candidate
 from recurra.tasks.translation.batches import collated
 from recurra.tasks.translation.losses import Forced, forced_rows, forced_scores, loss_of, unigram_loss
-from recurra.tasks.translation.pairs import TextPair, wanted
+from recurra.tasks.translation.pairs import wanted
 from recurra.tasks.translation.search import Autoregressive
 
 if TYPE_CHECKING:
@@ -73,9 +72,10 @@ class Dialogue:
     def __init__(self, plan: DialogueConfig, reading: Reading, *, fitted: str = "") -> None:
         self.plan, self.reading, self.fitted = plan, reading, fitted
         self.replying: Replying = plan.replying
+        self.turns = Contexts(plan, reading.encoder)
         self.writes = True
         self._near = Nearness(reading.known)
-        self._learned: dict[bytes, str] = {}
+        self._learned = LearnedFrom()
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -94,58 +94,15 @@ class Dialogue:
 
         With it the last turn is the reply. Raises DataError, with file and line, for what is no conversation.
         """
-        if gold:
-            row = self.plan.read(record)
-            return deque(self._of(row, map(self._encoded, row.texts)), maxlen=1)[0]
-        instruction, turns = self.plan.columns.so_far(record)
-        return self.asked(instruction, [one.text for one in turns], record)
-
-    def asked(self, instruction: str, turns: Sequence[str], record: Record) -> Exchange:
-        """What was said so far, to which nobody knows the reply."""
-        told = None if not instruction else self._encoded(instruction)
-        kept = list(turns[-self.plan.context :]) or [""]
-        encoded, _ = context_of(told, list(map(self._encoded, kept)), len(kept), self.plan.max_context_tokens)
-        text = "\n".join([*([instruction] if instruction else []), *kept])
-        return Exchange(TextPair(text, encoded, encoded.ids, None, record.origin), kept[-1], b"")
-
-    def _encoded(self, text: str) -> Encoded:
-        return self.reading.encoder.encode(text)[0]
-
-    def _of(self, row: Conversation, texts: Iterable[Encoded]) -> Iterator[Exchange]:
-        return exchanges(
-            row,
-            list(texts),
-            number=self.plan.context,
-            limit=self.plan.max_context_tokens,
-            speaker=self.plan.replies_of,
-        )
-
-    def learned(
-        self, rows: Collection[Conversation], encoded: Iterator[tuple[Encoded, int]], means: Means
-    ) -> Iterator[Exchange]:
-        """Training rows as examples. encoded: of all their texts, in order"""
-        for row in means.encoding(rows):
-            yield from self._of(row, [next(encoded)[0] for _ in row.texts])
+        return self.turns.last(record) if gold else self.turns.so_far(record)
 
     def training_examples(self, rows: Iterable[Conversation], means: Means = IN_MEMORY) -> Iterator[Exchange]:
         """Rows as examples, one by one, without replies of others beside them."""
-        waiting: deque[Conversation] = deque()
-        found: list[Encoded] = []
-
-        def texts() -> Iterator[Said]:
-            for row in rows:
-                waiting.append(row)
-                yield from map(Said, row.texts)
-
-        for _, encoded, _ in self.reading.encoder.encoded(texts(), means):
-            found.append(encoded)
-            if len(found) == len(waiting[0].texts):
-                yield from self._of(waiting.popleft(), found)
-                found = []
+        return self.turns.training(rows, means)
 
     def examples(self, rows: Iterable[Conversation], means: Means = IN_MEMORY) -> Iterator[Exchange]:
         """Rows as examples, of which some have the replies of others beside them."""
-        return iter(with_others(list(self.training_examples(rows, means))))
+        return iter(with_others(list(self.turns.training(rows, means))))
 
     @property
     def example_codec(self) -> ExchangeCodec:
@@ -211,10 +168,8 @@ class Dialogue:
         """The rows of train within the limit, all rows of other splits; conversations that stand in train too are
         said."""
         if split != "train":
-            return examples, self._leaks(examples, split)
-        self._learned = {}
-        for one in examples:
-            self._learned.setdefault(one.conversation, str(one.origin))
+            return examples, self._learned.leaks(examples, split)
+        self._learned.learn(examples)
         limit = self.plan.max_reply_tokens
         allowed = [len(wanted(one.pair).encoded) <= limit for one in examples]
         left = allowed.count(False)
@@ -223,20 +178,6 @@ class Dialogue:
             f"max_reply_tokens {limit}; the first: {examples[allowed.index(False)].origin}.",
         ) if left else ()  # fmt: skip
         return chosen(examples, allowed), said
-
-    def _leaks(self, examples: Sequence[Exchange], split: str) -> tuple[str, ...]:
-        """A sentence on conversations that the model has learned from."""
-        first: dict[bytes, str] = {}
-        for one in examples:
-            first.setdefault(one.conversation, str(one.origin))
-        shared = [name for name in first if name in self._learned]
-        if not shared:
-            return ()
-        stand = "stands" if len(shared) == 1 else "stand"
-        return (
-            f"leak: {len(shared):,} of {len(first):,} conversations of {split} {stand} in train too (first: "
-            f"{first[shared[0]]} is {self._learned[shared[0]]}), so the {split} scores are too good.",
-        )
 
     # -- for predict -----------------------------------------------------------------------------------------------
 
@@ -311,7 +252,7 @@ class Dialogue:
         if not how.always and self.threshold is not None and near < self.threshold:
             yield Reply(self.plan.refusal, near, refused=True)
             return
-        example = self.asked("", turns, Record({}, Origin("chat")))
+        example = self.turns.asked("", turns, Record({}, Origin("chat")))
         batch = self.collate([example], [0]).to(device)
         said: list[int] = []
         yield Reply("", near)
@@ -334,14 +275,8 @@ class Dialogue:
 
     def thresholded(self, outputs: Sequence[Replied], examples: Sequence[Exchange]) -> Dialogue:
         """The task with the nearness under which so many of these contexts are, as the config says."""
-        near = sorted(o.near for o in outputs if o.candidates)
-        found = near[int(self.plan.refuse * len(near))] if near else 0.0
-        under = sum(one < found for one in near) / max(len(near), 1)
-        told = (
-            f"{found:.4g}: what was said is answered if its nearness to a turn of training (TF-IDF, cosine) is as "
-            f"much; of {len(near):,} dev contexts {under:.1%} are under it (task.refuse: {self.plan.refuse:g})"
-        )
-        other = Dialogue(self.plan, self.reading.with_threshold(found), fitted=told)
+        reading, told = self.reading.refusing([o.near for o in outputs if o.candidates], self.plan.refuse)
+        other = Dialogue(self.plan, reading, fitted=told)
         other._learned = self._learned
         return other
 

@@ -37,6 +37,7 @@ class Conversation:
     """Turns before anything is fitted, two at least. instruction: what stands before every context; "" for none
 
     speakers: of each turn, "" where nobody knows      name: of the conversation, "" where it has none
+    source: where its replies are from
     """
 
     instruction: str
@@ -44,6 +45,7 @@ class Conversation:
     speakers: tuple[str, ...]
     name: str
     origin: Origin
+    source: str = ""
 
     @property
     def key(self) -> str:
@@ -64,7 +66,7 @@ class TurnColumns:
     """Which columns hold a conversation. turns: one of lists, of messages or of text; several: a turn each
 
     speaker: beside the turns, a list as they are      separator: between the turns of one cell
-    name: of a conversation      most: turns of one, at most
+    name: of a conversation      most: turns of one, at most      source: where its replies are from
     """
 
     turns: tuple[str, ...]
@@ -72,10 +74,12 @@ class TurnColumns:
     separator: str | None
     name: str | None
     most: int
+    source: str | None = None
 
     @property
     def all(self) -> tuple[str, ...]:
-        return (*self.turns, *(one for one in (self.speaker, self.name) if one is not None))
+        others = (self.speaker, self.name, self.source)
+        return (*self.turns, *dict.fromkeys(one for one in others if one is not None))
 
     def read(self, record: Record) -> Conversation:
         """A conversation to learn from. Raises DataError, with file and line, for what is none."""
@@ -93,22 +97,23 @@ class TurnColumns:
         instruction, merged = parted(turns)
         _refuse_monologue(record, turns, merged)
         speakers = tuple(one.speaker for one in merged)
-        return Conversation(
-            instruction, tuple(one.text for one in merged), speakers, self._named(record), record.origin
-        )
+        texts, where = tuple(one.text for one in merged), record.origin
+        named, source = (self._named(record, column) for column in (self.name, self.source))
+        return Conversation(instruction, texts, speakers, named, where, source)
 
     def so_far(self, record: Record) -> tuple[str, list[Turn]]:
         """The instruction, and what has been said so far; a text is one turn. Raises DataError for what is neither."""
         return parted(self._said(record, whole=False))
 
-    def _named(self, record: Record) -> str:
-        value = None if self.name is None else field(record, self.name)
+    def _named(self, record: Record, column: str | None) -> str:
+        value = None if column is None else field(record, column)
         return "" if value is None else name_of(str(value))
 
     def _said(self, record: Record, *, whole: bool) -> list[Turn]:
         """Turns as they stand there. whole: of a conversation to learn from, of which one text is none"""
         if len(self.turns) > 1:
-            return [self._one(record, field(record, name), name, "") for name in self.turns]
+            names = self.turns if whole else self.turns[:-1]
+            return [self._one(record, field(record, name), name, "") for name in names]
         (column,) = self.turns
         value = self._listed(record, column, whole=whole)
         speakers: Sequence[Any] = [""] * len(value)

@@ -1,0 +1,155 @@
+"""Conversations from a raw file to replies: init's choices, training, evaluation, prediction, and what is said."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from recurra import api
+from recurra.api.configuring import draft
+from recurra.base.errors import ConfigError, DataError
+from recurra.data.embedded import EMBEDDED
+from talk_room import TALKS, trained
+
+
+def write_rows(folder: Path, rows: list[dict[str, Any]], name: str = "chat.jsonl") -> Path:
+    (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder / name
+
+
+@pytest.mark.parametrize(
+    ("rows", "task", "data"),
+    [
+        ([{"topic": "x", "turns": one} for one in TALKS], {"turns": "turns"}, {}),
+        (
+            [{"id": str(k), "messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}
+             for k in range(3)],
+            {"turns": "messages", "conversation": "id", "replies_of": "assistant"}, {},
+        ),
+        (
+            [{"conversation_id": k, "turn": n, "speaker": "AB"[n % 2], "text": text}
+             for k, one in enumerate(TALKS) for n, text in enumerate(one)],
+            {"turns": "text", "conversation": "conversation_id", "speaker": "speaker"},
+            {"layout": {"name": "long", "id": "conversation_id", "time": "turn"}},
+        ),
+        ([{"dialog": "a __eou__ b"}, {"dialog": "c __eou__ d"}], {"turns": "dialog", "separator": "__eou__"}, {}),
+        ([{"question": "a b", "answer": "c d"}, {"question": "e f", "answer": "g h"}],
+         {"turns": ["question", "answer"], "context": 1}, {}),
+    ],
+)  # fmt: skip
+def test_init_finds_turns_in_the_forms_that_files_have(
+    tmp_path: Path, rows: list[dict[str, Any]], task: dict[str, Any], data: dict[str, Any]
+) -> None:
+    found = draft("chatbot", write_rows(tmp_path, rows)).tree
+    assert {key: value for key, value in found["task"].items() if key not in ("name", "tokenizer")} == task
+    assert {key: value for key, value in found["data"].items() if key != "train"} == data
+
+
+def test_a_file_without_turns_is_refused_with_its_columns(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no column holds lists of turns.*Columns: a, b"):
+        draft("dialogue", write_rows(tmp_path, [{"a": "x y", "b": "z w"}] * 3))
+
+
+def test_a_row_a_turn_makes_conversations_that_no_split_tears(tmp_path: Path) -> None:
+    rows = [
+        {"who": "AB"[n % 2], "chat": k, "at": n, "text": text}
+        for k, one in enumerate(TALKS)
+        for n, text in enumerate(one)
+    ]
+    config = {
+        "task": {"name": "dialogue", "turns": "text", "speaker": "who", "conversation": "chat", "context": 2},
+        "data": {
+            "train": str(write_rows(tmp_path, rows[::-1])),
+            "layout": {"name": "long", "id": "chat", "time": "at"},
+        },
+        "model": {"inputs": {"embedding_size": 4}, "encoder": {"hidden_size": 4}, "decoder": {"embedding_size": 4}},
+    }
+    facts = api.check(config).facts
+    assert [facts[f"{name} conversations"] for name in ("train", "dev", "test")] == [32, 4, 4]
+    assert [facts[f"{name} replies"] for name in ("train", "dev", "test")] == [96, 12, 12]
+    rows[5]["text"] = " "
+    config["data"]["train"] = str(write_rows(tmp_path, rows))  # type: ignore[index]
+    with pytest.raises(DataError, match=r"chat\.jsonl:6: turn 2 of 4 is empty"):
+        api.check(config)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained(tmp_path_factory.mktemp("talks"))
+
+
+def test_a_run_says_in_its_report_what_it_found(run: Path) -> None:
+    page = (run / "report.html").read_text()
+    for words in (
+        "recall_at_5",
+        "distinct_2",
+        "dull_share",
+        "length_ratio",
+        "What the scores are",
+        "tfidf",
+        "references",
+    ):
+        assert words in page
+    assert re.search(r"of [0-9]+ dev contexts [0-9.]+% are under it", page)
+
+
+def test_replies_are_predicted_for_texts_lists_and_messages(run: Path) -> None:
+    messages = [{"role": "user", "content": "is 3 a number"}]
+    found = list(
+        api.predict(run, [{"turns": one} for one in ("is 3 a number", ["is 3 a number"], messages)], device="cpu")
+    )
+    assert found[0] == found[1] == found[2]
+    (wide,) = api.predict(run, ["is 3 a number"], options={"beam": 3, "n_best": 2}, device="cpu")
+    assert len(wide["n_best"]) == 2
+
+
+def test_a_resumed_run_has_the_bits_of_an_undisturbed_one(run: Path, tmp_path: Path) -> None:
+    other = trained(tmp_path)
+    assert (other / "model.safetensors").read_bytes() == (run / "model.safetensors").read_bytes()
+
+
+def test_evaluate_finds_conversations_that_were_learned_from(run: Path, tmp_path: Path) -> None:
+    heard: list[str] = []
+
+    class Watch:
+        def note(self, message: str) -> None:
+            heard.append(message)
+
+    file = write_rows(tmp_path, [{"turns": one} for one in TALKS], "others.jsonl")
+    report = api.evaluate(run, file, device="cpu", watch=Watch())  # type: ignore[arg-type]
+    assert {"perplexity", "recall_at_1", "dull_share"} <= {score.name for score in report.scores}
+    assert any(one.startswith("leak: 32 of 40 conversations of others.jsonl stand in train too") for one in heard)
+
+
+def test_a_reply_is_chosen_from_the_raw_file_to_the_answer(tmp_path: Path) -> None:
+    rows = [{"question": f"is {k} a number", "answer": f"yes {k} is one"} for k in range(120)]
+    config = {
+        "task": {"name": "response_selection", "turns": ["question", "answer"]},
+        "data": {"train": str(write_rows(tmp_path, rows))},
+        "model": {"inputs": {"embedding_size": 6}, "encoder": {"hidden_size": 4}, "embedding_size": 8},
+        "training": {"epochs": 1, "batch_rows": 32},
+    }
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
+    api.train(tmp_path / "c.yaml", out=tmp_path / "faq", device="cpu")
+    (said,) = api.predict(tmp_path / "faq", ["is 17 a number"], device="cpu")
+    assert said["output"].startswith("yes ")
+    assert "words (TF-IDF) weigh" in (tmp_path / "faq" / "report.html").read_text()
+    with pytest.raises(ConfigError, match="temperature: has no effect, as this run chooses a reply and writes none"):
+        api.chat(tmp_path / "faq", temperature=0.5, device="cpu")
+
+
+def test_questions_of_the_reference_stand_in_no_answer_word_for_word() -> None:
+    train = list(EMBEDDED["questions"].records("train"))
+    answers = {one.fields["answer"] for one in train}
+    for split in ("dev", "test"):
+        rows = list(EMBEDDED["questions"].records(split))
+        assert len(rows) > 20
+        for one in rows:
+            assert one.fields["answer"] in answers
+            assert not any(one.fields["question"] in answer for answer in answers)
+    assert len(train) > 1000
