@@ -428,6 +428,7 @@ def test_what_stands_before_a_pause_is_final():
         assert predictor.ended(place).final[1]["start"] == pytest.approx(2.8)
         after, taken = predictor.taken(place)
         assert (taken["final"], taken["partial"]) == (list(place.final), "a")
+        assert (after.final, after.settled) == ((), "")  # nothing of it is kept
         assert predictor.taken(predictor.ended(after))[1]["final"][0]["start"] == pytest.approx(2.8)
 
 
