@@ -258,14 +258,9 @@ def speed(args: argparse.Namespace) -> None:
         folder = Path(name)
         write_series(folder / "clean.csv", values[:5000, 0])
         one = Labelled("", values[:, 0], np.zeros(T, bool), 5000)
-        api.train(config(one, folder / "clean.csv", args), out=folder / "run", device="cpu")
-        run = source_of(folder / "run", DetectOptions(), "cpu", (), api_note())
         write_series(folder / "all.csv", values[:, 0])
-        took = time.process_time()
-        (read,) = run.series(folder / "all.csv", None)
-        print(f"{'reading the file, run':<30} {time.process_time() - took:.2f} s")
-        fitted_run = run.fitted(run.series(folder / "clean.csv", None))
-        print(f"{'run, stride ' + str(fitted_run.stride):<30} {seconds(lambda: fitted_run.errors_of(read)):.2f} s")
+        for word, made in (("forecasts", config), ("autoencoder", autoencoder)):
+            time_run(word, folder, made(one, folder / "clean.csv", args))
     labels = np.zeros(T, bool)
     for start in rng.integers(0, T, 500):
         labels[start : start + 100] = True
@@ -273,6 +268,17 @@ def speed(args: argparse.Namespace) -> None:
     print(f"{'VUS, buffers up to 100':<30} {seconds(lambda: volumes(labels, scores, 100)):.2f} s")
     print(f"{'ranges':<30} {seconds(lambda: range_scores(labels, scores > 3)):.2f} s")
     print(f"{'affiliation':<30} {seconds(lambda: affiliation(labels, scores > 3)):.2f} s")
+
+
+def time_run(word: str, folder: Path, tree: dict[str, Any]) -> None:
+    """Of a run: reading the file of all points, and their scores."""
+    api.train(tree, out=folder / word, device="cpu")
+    run = source_of(folder / word, DetectOptions(), "cpu", (), api_note())
+    took = time.process_time()
+    (read,) = run.series(folder / "all.csv", None)
+    print(f"{'reading the file, ' + word:<30} {time.process_time() - took:.2f} s", flush=True)
+    fitted = run.fitted(run.series(folder / "clean.csv", None))
+    print(f"{word + ', stride ' + str(fitted.stride):<30} {seconds(lambda: fitted.errors_of(read)):.2f} s", flush=True)
 
 
 def api_note() -> Any:

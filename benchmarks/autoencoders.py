@@ -37,6 +37,7 @@ from torch.nn import functional as F
 
 from recurra import api
 from recurra.api.callbacks import NoCallback
+from recurra.api.inference import outputs
 from recurra.api.prepare import prepare
 from recurra.api.schema import read_settings
 from recurra.api.trainer import Trainer
@@ -48,6 +49,8 @@ from recurra.training import SCHEDULES
 CODE, BATCH, RATE, DEV = 20, 100, 1e-3, 5000
 # Rows of an epoch whose time is taken.
 TIMED = 4000
+# Rows of which both bounds are taken.
+JUDGED = 2000
 PARTS: dict[str, dict[str, Any]] = {
     "dense": {"encoder": {"name": "dense", "sizes": [400]}, "decoder": "dense"},
     "pictures": {"encoder": {"name": "pictures", "shape": [28, 28], "channels": [32, 64]}, "decoder": "pictures"},
@@ -257,6 +260,12 @@ def same(kind: str, steps: int) -> None:
         optimizer.step()
         if step % 10 == 0 or step == 1:
             print(f"{kind:9} step {step:3}   recurra {loss.total.item() / loss.count:.4f}   torch {other.item():.4f}")
+    rows = prepared.splits["train"][:JUDGED]
+    said = outputs(ours.model, prepared.task, rows, device=torch.device("cpu"))
+    elbo = next(one.value for one in prepared.task.score(said, rows, "train") if one.name == "elbo")
+    pixels_of = torch.from_numpy(prepared.task.matrix(rows))
+    several = " ".join(f"{bound(theirs, pixels_of):.2f}" for _ in range(5))
+    print(f"{kind:9} bound of {JUDGED:,} rows   recurra {elbo:.2f}   torch, five draws {several}", flush=True)
 
 
 def parameters_of(network: nn.Module) -> list[Tensor]:
