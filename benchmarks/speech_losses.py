@@ -91,7 +91,7 @@ def transducer_step(sizes: tuple[int, ...], loss: Loss) -> Callable[[], object]:
     weight = torch.randn(V, D).mul_(D**-0.5).requires_grad_() if D else None
     rows = torch.full((N,), T), torch.randint(1, V, (N, U)), torch.full((N,), U)
     leaves = [left, right] + ([weight] if weight is not None else [])
-    return lambda: torch.autograd.grad(loss(left, right, *rows, weight=weight).sum() / N, leaves)
+    return lambda: torch.autograd.grad(loss(transducer.Rows(left, right, *rows, weight=weight)).sum() / N, leaves)
 
 
 def peak_memory(sizes: tuple[int, ...], name: str) -> float:

@@ -19,35 +19,23 @@ from recurra.engine.call import batched, recording, transformed
 from recurra.engine.double_backward import refuse_double_backward
 from recurra.engine.memory import PLAIN, address, in_order, kinds, restored
 from recurra.losses import transducer
+from recurra.losses.transducer import Rows
 
 
-def transducer_loss(
-    left: Tensor,
-    right: Tensor,
-    lengths: Tensor,
-    targets: Tensor,
-    target_lengths: Tensor,
-    *,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    blank: int = 0,
-    fast_emit: float = 0.0,
-) -> Tensor:
+def transducer_loss(asked: Rows) -> Tensor:
     """`recurra.losses.transducer.transducer_loss`, which says all of it; natively where that can be."""
-    floats: tuple[Tensor | None, ...] = (left, right, weight, bias)
-    rows: tuple[Tensor, ...] = (lengths, targets, target_lengths)
+    floats: tuple[Tensor | None, ...] = (asked.left, asked.right, asked.weight, asked.bias)
+    rows: tuple[Tensor, ...] = (asked.lengths, asked.targets, asked.target_lengths)
     if not _can_run(floats, rows):
-        return transducer.transducer_loss(
-            left, right, *rows, weight=weight, bias=bias, blank=blank, fast_emit=fast_emit
-        )
-    transducer.check(left, right, *rows, weight=weight, bias=bias, blank=blank, fast_emit=fast_emit)
+        return transducer.transducer_loss(asked)
+    transducer.check(asked)
     floats = tuple(t if t is None else in_order(t) for t in floats)
     # Copies, since the backward pass may read them again: the caller may have changed them by then.
     rows = tuple(t.to(torch.int64, copy=True).contiguous() for t in rows)
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in floats):
-        nats: Tensor = _Transducer.apply(*floats, *rows, blank, fast_emit)  # type: ignore[no-untyped-call]
+        nats: Tensor = _Transducer.apply(*floats, *rows, asked.blank, asked.fast_emit)  # type: ignore[no-untyped-call]
         return nats
-    return _Work(floats, rows, blank, fast_emit).run(wanted=False)[0]
+    return _Work(floats, rows, asked.blank, asked.fast_emit).run(wanted=False)[0]
 
 
 def _can_run(floats: tuple[Tensor | None, ...], rows: tuple[Tensor, ...]) -> bool:

@@ -5,6 +5,8 @@ This is the specification, in plain torch, for every type and device; `recurra.e
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -13,19 +15,9 @@ from recurra.base.errors import ShapeError
 from recurra.losses.ctc import NEVER, check_lengths, refuse_rows, refuse_units, whole_numbers
 
 
-def transducer_loss(
-    left: Tensor,
-    right: Tensor,
-    lengths: Tensor,
-    targets: Tensor,
-    target_lengths: Tensor,
-    *,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    blank: int = 0,
-    fast_emit: float = 0.0,
-) -> Tensor:
-    """-ln p(target | frames) of each row, in nats: (N,). Logits are left_t + right_u, or W tanh(left_t + right_u) + b.
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of frames and their targets. Logits are left_t + right_u, or W tanh(left_t + right_u) + b.
 
     left: (T, N, D) of the frames      right: (U + 1, N, D) of the units so far, none first
     weight: (V, D), bias: (V,) or None; without a weight D is V      all of float32 or float64 (fewer bits are widened)
@@ -33,26 +25,42 @@ def transducer_loss(
     targets: (N, U) whole, units, anything beyond a row's length      target_lengths: (N,) whole, zeros allowed
     fast_emit: gradients of what says a unit are 1 + this times as large, so that units come early; the nats, which are
     those of 0, do not show it (Yu et al. 2021, arXiv:2010.11148, equation 12).
+    """
+
+    left: Tensor
+    right: Tensor
+    lengths: Tensor
+    targets: Tensor
+    target_lengths: Tensor
+    _: KW_ONLY
+    weight: Tensor | None = None
+    bias: Tensor | None = None
+    blank: int = 0
+    fast_emit: float = 0.0
+
+
+def transducer_loss(rows: Rows) -> Tensor:
+    """-ln p(target | frames) of each row, in nats: (N,).
+
     Behind a row's lengths nothing is read, and gradients are 0. What is no number makes its row's nats and gradients
     NaN, and the gradients of W and b.
     Raises DataError, naming them, for rows without a frame and for those with the blank in their target; ShapeError for
     other shapes, for lengths and for units out of range.
     Source: Graves 2012, arXiv:1211.3711, equations 16 to 20.
     """
-    check(left, right, lengths, targets, target_lengths, weight=weight, bias=bias, blank=blank, fast_emit=fast_emit)
-    lengths, targets, target_lengths = whole_numbers(left.device, lengths, targets, target_lengths)
-    left, right, weight, bias = _widened(left, right, weight, bias)
+    check(rows)
+    device, blank = rows.left.device, rows.blank
+    lengths, targets, target_lengths = whole_numbers(device, rows.lengths, rows.targets, rows.target_lengths)
+    left, right, weight, bias = _widened(rows.left, rows.right, rows.weight, rows.bias)
     frames, said = _real(left, lengths), _real(right, target_lengths + 1)
     logits = frames.unsqueeze(1) + said.unsqueeze(0)  # (T, U + 1, N, V)
     if weight is not None:
         logits = F.linear(torch.tanh(logits), weight, bias)
     y = logits.log_softmax(3).clamp(min=NEVER)
-    units = torch.where(
-        torch.arange(targets.shape[1], device=left.device) < target_lengths.unsqueeze(1), targets, blank
-    )
+    units = torch.where(torch.arange(targets.shape[1], device=device) < target_lengths.unsqueeze(1), targets, blank)
     units = y[:, :-1].gather(3, units.T[None, ..., None].expand(len(left), -1, -1, 1))[..., 0]
-    if fast_emit:
-        units = units + fast_emit * (units - units.detach())
+    if rows.fast_emit:
+        units = units + rows.fast_emit * (units - units.detach())
     return _nats(y[..., blank], units, lengths, target_lengths)
 
 
@@ -94,19 +102,10 @@ def _nats(blanks: Tensor, units: Tensor, lengths: Tensor, target_lengths: Tensor
     return nats * torch.where(nats > -NEVER / 10, torch.inf, 1.0).to(nats.dtype)
 
 
-def check(
-    left: Tensor,
-    right: Tensor,
-    lengths: Tensor,
-    targets: Tensor,
-    target_lengths: Tensor,
-    *,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    blank: int,
-    fast_emit: float,
-) -> None:
+def check(rows: Rows) -> None:
     """Raise what `transducer_loss` raises."""
+    left, right, targets, weight, bias = rows.left, rows.right, rows.targets, rows.weight, rows.bias
+    lengths, target_lengths, blank, fast_emit = rows.lengths, rows.target_lengths, rows.blank, rows.fast_emit
     if left.dim() != 3 or right.dim() != 3 or targets.dim() != 2 or left.shape[1:] != right.shape[1:]:
         raise ShapeError(
             f"transducer_loss: expected left (T, N, D), right (U + 1, N, D) and targets (N, U), got "

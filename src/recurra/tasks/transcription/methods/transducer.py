@@ -16,6 +16,7 @@ from recurra.decode.ctc import Emitted
 from recurra.decode.reading import Read
 from recurra.decode.transducer import Network, emitted_at, spoken_on, transducer_beam, transducer_greedy
 from recurra.engine.transducer import transducer_loss
+from recurra.losses.transducer import Rows
 from recurra.models.heads import TransducerHead
 from recurra.tasks.transcription.methods.contract import Decoding, Outputs
 from recurra.tasks.transcription.methods.ctc import with_blank_first
@@ -65,14 +66,16 @@ class Transducer:
         if rows is not None:
             frames, said = frames[:, rows], said[:, rows]
         return transducer_loss(
-            frames,
-            said,
-            lengths,
-            targets["units"],
-            targets["unit_lengths"],
-            weight=outputs["weight"],
-            bias=outputs["bias"],
-            fast_emit=float(outputs.get("fast_emit", 0.0)),
+            Rows(
+                frames,
+                said,
+                lengths,
+                targets["units"],
+                targets["unit_lengths"],
+                weight=outputs["weight"],
+                bias=outputs["bias"],
+                fast_emit=float(outputs.get("fast_emit", 0.0)),
+            )
         )
 
     def search(self, model: nn.Module, batch: Batch, outputs: Outputs, lengths: Tensor, how: Decoding) -> list[Emitted]:
