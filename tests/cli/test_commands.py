@@ -276,7 +276,8 @@ def test_demo_trains_dates_unless_told_otherwise(api: Any, capsys: Capture) -> N
 
 def test_evaluate_prints_the_report(api: Any, capsys: Capture) -> None:
     assert main(["evaluate", "r", "f.csv"]) == 0
-    given = {"run": Path("r"), "file": Path("f.csv"), "split": "test", "overrides": [], "device": "auto", "cells": []}
+    given = {"run": Path("r"), "file": Path("f.csv"), "split": "test", "overrides": [], "options": {}}
+    given |= {"device": "auto", "cells": []}
     assert api.asked == [("evaluate", given)]
     captured = capsys.readouterr()
     assert captured.out.startswith("reviews: good or bad?\n")
