@@ -157,3 +157,9 @@ def test_bad_pictures_are_named_before_training(here: Path, tmp_path: Path) -> N
     }.items():
         (folder / "captions.csv").write_text(f"{good}{line}\n")
         assert said in refused("check", here / "captioning.yaml", "--set", f"data.train={folder}")
+
+
+def test_what_has_no_form_in_onnx_is_refused_by_name(here: Path, tmp_path: Path) -> None:
+    assert "Image" in refused("export", here / "captioning", "--onnx", tmp_path / "c.onnx")
+    assert "DualEncoder" in refused("export", here / "retrieval", "--onnx", tmp_path / "r.onnx")
+    assert list(tmp_path.iterdir()) == []
