@@ -38,7 +38,8 @@ class SteadyConvolution(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training:
-            return super().forward(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+            # Copied: of channels that lie last, torch 2.13's gradient with several threads wrote past its memory.
+            return super().forward(x.permute(0, 3, 1, 2).contiguous()).permute(0, 2, 3, 1)
         (kernel, _), (stride, _), pad = self.kernel_size, self.stride, int(self.padding[0])
         windows = F.pad(x, (0, 0, pad, pad, pad, pad)).unfold(1, kernel, stride).unfold(2, kernel, stride)
         places = windows.shape[:3]
