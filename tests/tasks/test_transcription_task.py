@@ -547,13 +547,32 @@ def test_digital_silence_in_a_recording_is_named(tmp_path: Path):
 def test_words_that_are_said_often_are_units_and_few_recordings_begin_on_the_blank():
     def chosen(text: str, number: int) -> dict[str, Any]:
         rows = [record(0, text) for _ in range(20)]
-        return {c.path: c.value for c in TranscriptionConfig.sized({"text": "text"}, Seen(rows, number))}
+        return {
+            c.path: c.value for c in TranscriptionConfig.sized({"audio": "audio", "text": "text"}, Seen(rows, number))
+        }
 
     often, seldom = chosen("NO YES NO", 30), chosen(" ".join(f"w{n}" for n in range(40)), 5_000)
     assert often["task.tokenizer"] == {"name": "spaces"}
     assert often["model.head.blank_share"] == 0.95
     assert often["training.select"] == "unit_nats"
     assert not {"task.tokenizer", "model.head.blank_share", "training.select"} & set(seldom)
+
+
+def test_steps_are_many_enough_for_the_letters_and_too_few_are_named():
+    def stack(text: str) -> Any:
+        choices = TranscriptionConfig.sized({"audio": "audio", "text": "text"}, Seen([record(0, text)] * 3, 5_000))
+        return {c.path: c.value for c in choices}.get("task.stack")
+
+    # 20 frames: of 2 letters there are 10 each, of 3 there are 6.7, of 9 there are 2.2, each of which wants 3 steps.
+    assert [stack(text) for text in ("ab", "abc", "abcdefghi")] == [None, 2, 1]
+    for text, named in (
+        ("ab", ""),
+        ("abcd", "2.5 steps for a unit, pauses among them: so few lose units that are said fast. Set task.stack: 1"),
+    ):
+        task = TranscriptionConfig(stack=2).fit([record(0, text)], "s.csv")
+        _, notes = task.filter([task.example(record(0, text))], "train")
+        assert any("steps for a unit" in note for note in notes) == bool(named)
+        assert any(named in note for note in notes)
 
 
 def test_init_takes_the_floor_from_the_sounds_but_no_lower_than_noise_of_one_step(tmp_path: Path):

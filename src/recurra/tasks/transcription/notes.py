@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 LISTENED = 2_000
 # Samples at the largest number from which on a recording counts as clipped, as a share, and that number.
 CLIPPED, FULL = 1e-3, 0.999
+# Steps for a unit on average from which on CTC finds room for each: blanks and pauses take steps too.
+FEWEST = 3.0
 # The share of its power that a sound has above this part of the highest frequency of its rate, at least: speech of its
 # own rate has -20 to -40 dB there, what was made at half of it no more than its noise. Seconds that are looked at.
 UPPER, ABOVE, LOOKED = 1e-5, 0.55, 10
@@ -47,7 +49,19 @@ def _of_all(task: Transcription, examples: Sequence[Utterance], split: str) -> I
             f"train: {_of(short, examples)} too short for their text and left out, as {plan.method.why}; "
             f"the first: {first.origin}, {first.heard} steps for {first.needed}. Lower task.stack, or mend it."
         )
+    yield from _of_room(task, examples)
     yield from _of_levels(task, examples)
+
+
+def _of_room(task: Transcription, examples: Sequence[Utterance]) -> Iterator[str]:
+    """Steps that are too few for what is said in them."""
+    said = sum(len(e.units) for e in examples)
+    each = sum(e.heard for e in examples) / max(said, 1)
+    if said and each < FEWEST and task.reader.stack > 1 and task.plan.method.word == "ctc":
+        yield (
+            f"train: {each:.1f} steps for a unit, pauses among them: so few lose units that are said fast. Set "
+            f"task.stack: {max(int(task.reader.stack * each / FEWEST), 1)}, or take larger units, such as subwords."
+        )
 
 
 def _of_speakers(task: Transcription, examples: Sequence[Utterance], split: str) -> Iterator[str]:

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from recurra.config import build
+from recurra.data.spectra import SPECTRA
 from recurra.tasks.columns import values
 from recurra.tasks.sizing import AGAINST_OVERFITTING, Choice, Options, Seen, training, units
+from recurra.tasks.transcription.notes import FEWEST
+from recurra.tasks.transcription.reading import frames_in
+from recurra.tasks.transcription.rows import read_recording
 
 # Share of the blank with which few recordings begin, and why (docs/results.md, "Speech").
 BLANK = 0.95
 BEGINNING = "or few recordings may teach the number of words alone"
 # How often a word is said, on average, from where on it is a unit of its own.
 OFTEN = 30
+# Frames that are read as one step unless letters come faster, and recordings whose lengths are looked at.
+STACK, LOOKED = 3, 200
 
 
 def sized(options: Options, seen: Seen) -> list[Choice]:
     """Options of the task, the model and the training, each with its reason."""
-    few = seen.number < 200
+    few, words = seen.number < 200, _whole_words(options, seen)
     batch = 4 if few else 8 if seen.number < 2000 else 16
     return [
-        *_whole_words(options, seen),
+        *(words or _steps_for_letters(options, seen)),
         Choice("task.time_masks", 2, AGAINST_OVERFITTING),
         Choice("task.band_masks", 2, AGAINST_OVERFITTING),
         Choice("model.encoder.num_layers", 2 if few else 3),
@@ -36,3 +43,15 @@ def _whole_words(options: Options, seen: Seen) -> list[Choice]:
         return []
     why = f"{len(set(said)):,} words, each said {len(said) / len(set(said)):,.0f} times: no others can be heard"
     return [Choice("task.tokenizer", {"name": "spaces"}, why)]
+
+
+def _steps_for_letters(options: Options, seen: Seen) -> list[Choice]:
+    """Fewer frames in a step where steps would be too few for the letters that are said."""
+    name, sound = str(options["audio"]), options.get("sound")
+    spectrum = None if sound is None else build(sound, SPECTRA)
+    rows = seen.rows[:LOOKED]
+    frames = sum(frames_in(read_recording(row, name, spectrum, None, blank=True), spectrum) for row in rows)
+    each = frames / max(sum(map(len, values(rows, str(options["text"])))), 1)
+    stack = min(max(int(each / FEWEST), 1), STACK)
+    why = f"{each:.1f} frames for each letter that is said, and CTC wants {FEWEST:g} steps"
+    return [Choice("task.stack", stack, why)] if stack < STACK else []
