@@ -130,6 +130,11 @@ def test_the_gallery_is_small_and_shows_each_of_its_pictures_with_words_for_it()
     assert sum(path.stat().st_size for path in files.values()) < 1_500_000
 
 
+@every_page
+def test_no_page_has_the_marks_of_a_conflict(page):
+    assert not re.findall(r"^(?:<{7} .*|={7}|>{7} .*)$", text_of(page), re.MULTILINE)
+
+
 def test_the_pages_are_found():
     assert {"README.md", "docs/architecture.md", "docs/guide/from-csv.md", "docs/adding/cell.md"} <= set(PAGES)
     assert len(commands("docs/guide/from-csv.md")) > 5

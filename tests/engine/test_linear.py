@@ -269,3 +269,9 @@ def test_sizes_that_do_not_fit_are_an_error_as_in_torch(x, bias):
     for function in (linear.steady_linear, linear.linear):
         with pytest.raises(RuntimeError, match=r"shape|size|expand"):
             function(*given)
+
+
+def test_without_the_native_engine_a_product_is_torchs(monkeypatch):
+    x, weight, bias, _ = problem(70, 5, 6)
+    monkeypatch.setattr(linear.cpu, "_native", None)
+    assert torch.equal(linear.linear(x, weight, bias), torch.nn.functional.linear(x, weight, bias))
