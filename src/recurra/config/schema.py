@@ -43,8 +43,13 @@ class Schema:
         return tuple(replace(one, default=self.defaults[at]) if at in self.defaults else one for at, one in named)
 
     def places(self, key: str, near: Sequence[str] = ()) -> list[str]:
-        """The dotted paths of all sections and options called `key`, for a hint: those nearest to the path `near`."""
-        return self._nearest([path for path in self._paths() if path.rpartition(".")[2] == key], near)
+        """The dotted paths of all sections and options called `key`, for a hint: those nearest to the path `near`.
+
+        What is there unless another component is chosen comes first.
+        """
+        found = [(path, usual) for path, _, usual in self._options() if path.rpartition(".")[2] == key]
+        first = {path for path, usual in found if usual}
+        return sorted(self._nearest([path for path, _ in found], near), key=lambda path: path not in first)
 
     def names(self) -> list[str]:
         """What sections and options are called, without their paths."""
@@ -75,7 +80,7 @@ class Schema:
     def words_with(self, key: str, path: Sequence[str]) -> list[str]:
         """The words of the components that can stand at `path` and have an option `key`."""
         wanted = ".".join((*path, key))
-        return list(dict.fromkeys(word for at, word in self._options() if word and at == wanted))
+        return list(dict.fromkeys(word for at, word, _ in self._options() if word and at == wanted))
 
     def _nearest(self, found: Sequence[str], near: Sequence[str]) -> list[str]:
         """Those below the path `near`, or else below the section or component around it, and so on outwards; of them
@@ -87,22 +92,25 @@ class Schema:
         return list(dict.fromkeys(path for path in nearest if path.count(".") == depth))
 
     def _paths(self) -> Iterator[str]:
-        return (path for path, _ in self._options())
+        return (path for path, _, _ in self._options())
 
-    def _options(self) -> Iterator[tuple[str, str]]:
-        """The dotted path of each section and option, and the word of the component that has it, "" of a section."""
-        yield from ((name, "") for name in self.sections)
+    def _options(self) -> Iterator[tuple[str, str, bool]]:
+        """The dotted path of each section and option, the word of the component that has it, "" of a section, and
+        whether it is there where no component is chosen by its word."""
+        yield from ((name, "", True) for name in self.sections)
         for name, section in self.sections.items():
-            yield from self._inside(name, section)
+            yield from self._inside(name, section, self.defaults.get(name, ""))
 
-    def _inside(self, path: str, section: Fixed | OneOf) -> Iterator[tuple[str, str]]:
-        """The same of all options below `path`, whichever component is chosen."""
+    def _inside(self, path: str, section: Fixed | OneOf, chosen: str | None) -> Iterator[tuple[str, str, bool]]:
+        """The same of all options below `path`, whichever component is chosen. chosen: the word that may be left out"""
         if isinstance(section, Fixed):
             makers = {"": section.constructor}
         else:
             usable = dict(section.registry.items())
             makers = {word: usable[word] for word in self.words_at(path.split("."), usable)}
         for word, option in ((word, option) for word, maker in makers.items() for option in options_of(maker)):
-            yield f"{path}.{option.name}", word
+            at = f"{path}.{option.name}"
+            yield at, word, word == chosen
             if isinstance(option.note, OneOf):
-                yield from self._inside(f"{path}.{option.name}", option.note)
+                usual = self.defaults.get(at, option.default) if word == chosen else None
+                yield from self._inside(at, option.note, usual)
