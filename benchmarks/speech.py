@@ -49,12 +49,12 @@ AN4: dict[str, Any] = {
 }  # fmt: skip
 SENTENCES: dict[str, Any] = {
     "task": {
-        "name": "transcription", "sound": {"name": "kaldi", "rate": 8000, "bands": 40}, "floor": 5.0, "stack": 3,
+        "name": "transcription", "sound": {"name": "kaldi", "rate": 8000, "bands": 40}, "floor": 5.0, "stack": 2,
         "tokenizer": "characters", "case": "lower", "punctuation": "drop", "speed": 0.1, **MASKS,
     },
     "model": {
-        "encoder": {"cell": "gru", "hidden_size": 192, "num_layers": 3, "dropout": 0.3, "bidirectional": True},
-        "head": {"output_dropout": 0.3, "blank_share": 0.9},
+        "encoder": {"cell": "gru", "hidden_size": 192, "num_layers": 3, "dropout": 0.2, "bidirectional": True},
+        "head": {"output_dropout": 0.2, "blank_share": 0.9},
     },
     "training": {
         "epochs": 200, "batch_rows": 8, "batch_tokens": 4096, "optimizer": {"name": "adam", "lr": 0.003},
