@@ -25,6 +25,7 @@ from recurra.tasks import Transcription, TranscriptionConfig
 from recurra.tasks.sizing import Seen
 from recurra.tasks.transcription.methods.ctc import Steps
 from recurra.tasks.transcription.reading import decoded, with_deltas
+from recurra.tasks.transcription.task import NOTHING, Said
 from recurra.tasks.transcription.texts import cleaned
 from recurra.tasks.transcription.warping import of_bands, of_cepstra, warped
 
@@ -105,6 +106,9 @@ def test_scales_of_a_speaker_are_those_of_all_training_recordings():
     for who in ({}, {"who": "c"}):
         new = task.example(Record({"audio": FRAMES[0], **who}, Origin("x", 1)), gold=False)
         np.testing.assert_allclose(new.values()[0], ((own - own.mean(0)) / own.std(0)).reshape(10, 8), atol=1e-6)
+        (said,) = task.warnings([Said(NOTHING, "a")], [new])
+        assert said == "1 of 1 recordings: no speaker of training, so scaled by itself; the first: x:1."
+    assert task.warnings([Said(NOTHING, "a")], [task.example(rows[0])]) == ()
     again = task.plan.restore(json.loads(json.dumps(task.to_json())), "run")
     np.testing.assert_array_equal(again.example(rows[0]).values()[0], values)
     other = task.example(Record({**rows[0].fields, "who": "c"}, Origin("s.csv", 9)))

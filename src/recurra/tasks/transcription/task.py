@@ -89,6 +89,7 @@ def _refuse_other_units(lm: object, units: Units) -> None:
 WIDEST_BEAM = 1000
 NO_FRAMES = "no frames"
 SILENT = "silence"
+NOBODY = "no speaker of training, so scaled by itself"
 NOTHING = Emitted((), (), (), (), 0, 0)
 
 
@@ -294,11 +295,13 @@ class Transcription:
         return kept, notes_of(self, examples, split)
 
     def warnings(self, outputs: Sequence[Said], examples: Sequence[Utterance]) -> tuple[str, ...]:
-        """Recordings without a frame, and silent ones."""
-        found = []
+        """Recordings without a frame, silent ones, and those of new speakers, where scales are those of speakers."""
+        found, known = [], self.reader.speakers
+        asked = self.reader.scaling == "speaker"
         for what, some in (
             (NO_FRAMES, [e for e in examples if e.is_blank]),
             (SILENT, [e for e, one in zip(examples, outputs, strict=True) if one.silent and not e.is_blank]),
+            (NOBODY, [e for e in examples if asked and e.speaker not in known and not e.is_blank]),
         ):
             if some:
                 found.append(f"{len(some):,} of {len(examples):,} recordings: {what}; the first: {some[0].origin}.")
