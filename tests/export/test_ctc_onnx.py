@@ -10,15 +10,16 @@ import torch
 
 from export.onnx_room import exported
 from recurra.base.contracts import Batch
+from recurra.base.errors import ConfigError
 from recurra.models import SequenceModel
 
 LENGTHS = np.array([6, 1, 0, 4])
 
 
-def speech(bidirectional: bool) -> SequenceModel:
+def speech(bidirectional: bool, *, inputs: str = "vectors", head: str = "ctc") -> SequenceModel:
     torch.manual_seed(0)
     encoder = {"name": "recurrent", "cell": "gru", "hidden_size": 4, "num_layers": 2, "bidirectional": bidirectional}
-    return SequenceModel({"features": 3, "units": 5}, inputs="vectors", encoder=encoder, head="ctc").eval()
+    return SequenceModel({"features": 3, "units": 5}, inputs=inputs, encoder=encoder, head=head).eval()
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
@@ -46,3 +47,19 @@ def test_a_recording_in_pieces_is_the_whole(tmp_path: Path) -> None:
     after = {name: first[f"next_{name}"] for name in states}
     rest = file(features=features[2:], lengths=np.array([4]), **after)["logits"]
     np.testing.assert_allclose(np.concatenate([first["logits"], rest]), whole, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        ({"head": "transducer"}, "a head TransducerHead as ONNX; .*ctc have one"),
+        ({"head": "attention"}, "a head AttentionHead as ONNX; .*ctc have one"),
+        ({"inputs": "frames"}, "inputs Frames as ONNX; .*vectors.* have one"),
+    ],
+)
+def test_what_no_file_can_be_made_of_is_refused_by_name_and_none_is_left(
+    parts: dict[str, str], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=said):
+        exported(speech(True, **parts), tmp_path / "s.onnx")
+    assert not list(tmp_path.iterdir())

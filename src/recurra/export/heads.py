@@ -15,6 +15,7 @@ from recurra.export.onnx_graph import Drawing, Shape, Value
 from recurra.export.parts import Named, padding
 from recurra.export.transformers import activated, normed
 from recurra.models.heads import (
+    HEADS,
     ChoiceHead,
     CtcHead,
     LabelHead,
@@ -42,7 +43,8 @@ def said(draw: Drawing, head: nn.Module, encoded: EncodedValues) -> dict[str, Sa
     """Draw a head: its outputs by name. Raises ConfigError for a head that is not known."""
     writer = WRITERS.get(type(head))
     if writer is None:
-        raise ConfigError(f"export: there is no way to write a head {type(head).__name__} as ONNX.")
+        known = ", ".join(word for word in HEADS if HEADS[word] in set[object](WRITERS))
+        raise ConfigError(f"export: there is no way to write a head {type(head).__name__} as ONNX; {known} have one.")
     return writer(draw, head, encoded)
 
 

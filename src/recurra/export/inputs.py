@@ -15,7 +15,7 @@ from recurra.export.onnx_graph import Drawing, Value
 from recurra.export.parts import Named, padding, random_lengths, random_numbers, table_size
 from recurra.export.transformers import word_pieces
 from recurra.export.wide import ask_ngrams, counted
-from recurra.models.inputs import BagOfNGrams, Characters, Tokens, Vectors, WordPieces, WordsAndCharacters
+from recurra.models.inputs import INPUTS, BagOfNGrams, Characters, Tokens, Vectors, WordPieces, WordsAndCharacters
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,8 @@ def read(draw: Drawing, inputs: nn.Module, names: Names) -> Read:
     """
     writer = WRITERS.get(type(inputs))
     if writer is None:
-        raise ConfigError(f"export: there is no way to write inputs {type(inputs).__name__} as ONNX.")
+        known = ", ".join(word for word in INPUTS if INPUTS[word] in set[object](WRITERS))
+        raise ConfigError(f"export: there is no way to write inputs {type(inputs).__name__} as ONNX; {known} have one.")
     return writer(draw, inputs, names)
 
 
