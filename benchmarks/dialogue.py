@@ -3,7 +3,6 @@
     python benchmarks/dialogue.py dialogue --data FOLDER [--seed 1] [--conversations 5000] [--set KEY=VALUE]
 
 dialogue             replies that are written: encoder, attention, decoder
-language_model       replies that are written by a language model, which reads the context first
 response_selection   replies that are chosen: two encoders
 
 FOLDER holds self_dialogue.jsonl.gz ({topic, worker, turns}). Split by worker, so that nobody of the test wrote anything
@@ -37,16 +36,6 @@ CONFIGS: dict[str, dict[str, Any]] = {
             "inputs": {"embedding_size": 192, "embedding_dropout": 0.1},
             "encoder": {"cell": "gru", "hidden_size": 128, "num_layers": 1},
             "decoder": {"embedding_size": 192, "output_dropout": 0.1, "tie": "all"},
-        },
-        "training": COMMON,
-    },
-    "language_model": {
-        "task": {"name": "dialogue", "tokenizer": PIECES, "max_context_tokens": 64},
-        "model": {
-            "name": "prefix_language_model",
-            "inputs": {"embedding_size": 192},
-            "encoder": {"cell": "gru", "hidden_size": 192, "num_layers": 1},
-            "head": {"output_dropout": 0.1},
         },
         "training": COMMON,
     },
