@@ -31,3 +31,9 @@ def test_words_that_no_text_has_are_near_to_nothing() -> None:
 def test_words_are_letters_and_digits_together_and_characters_of_scripts_without_spaces() -> None:
     assert words_of("Don't STOP_now, 42nd x²!") == ["don", "t", "stop", "now", "42nd", "x²"]
     assert words_of("我是 GPT4。ไทย") == ["我", "是", "gpt4", "ไ", "ท", "ย"]
+
+
+def test_texts_that_are_known_are_all_as_near_as_can_be() -> None:
+    texts = [" ".join(f"w{(k * j) % 97}" for j in range(1, 20)) for k in range(200)]
+    index = NearestTexts(texts)
+    assert {index.nearness(text) for text in texts} == {1.0}  # the squares of 1 sum to 1 but for the last bit

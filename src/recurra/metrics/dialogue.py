@@ -2,7 +2,7 @@
 right one is found among others.
 
 distinct_1, distinct_2   different words, and pairs of words, by all of them in all replies (Li et al. 2016,
-                         arXiv:1510.03055, section 5.3)
+                         arXiv:1510.03055, section 5.3, who divide pairs by the number of words)
 length_ratio             words of the replies by words of the right ones
 dull_share               replies that are among those that training had most often, so that they fit anything
 recall_at_k              rows whose right reply is among the k best of so many (Lowe et al. 2015, arXiv:1506.08909)

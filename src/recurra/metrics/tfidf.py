@@ -81,5 +81,6 @@ class NearestTexts:
         return found
 
     def nearness(self, text: str) -> float:
-        """How near the nearest is; 0 where there is none."""
-        return float(self.cosines(text).max(initial=0.0))
+        """How near the nearest is, 0..1; 0 where there is none. Of the same words it is 1, whatever they are."""
+        # Twelve digits: sums of squares are 1 but for the last bit, which would tell apart what is known as well.
+        return min(round(float(self.cosines(text).max(initial=0.0)), 12), 1.0)

@@ -62,13 +62,18 @@ class Reading:
     threshold: float | None = None
 
     def refusing(self, near: Sequence[float], share: float) -> tuple[Reading, str]:
-        """With the threshold under which this share of contexts is; and what came of it, as a sentence.
+        """With the threshold under which this share of contexts is, none without any; and what came of it.
 
         near: how near each context of dev is
         """
+        if not near:
+            return (
+                self,
+                "none, so everything is answered: dev has fewer than ten different replies. Give more dialogues",
+            )
         order = sorted(near)
-        found = order[int(share * len(order))] if order else 0.0
-        under = sum(one < found for one in order) / max(len(order), 1)
+        found = order[int(share * len(order))]
+        under = sum(one < found for one in order) / len(order)
         told = (
             f"{found:.4g}: what was said is answered if its nearness to training (TF-IDF, cosine) is as much; of "
             f"{len(order):,} dev contexts {under:.1%} are under it (task.refuse: {share:g})"

@@ -47,8 +47,8 @@ class Replies:
 
     def vectors(self, model: torch.nn.Module, made: Callable[[Sequence[str]], Vectors]) -> Vectors:
         """(K, D), by the model as it is now. made: vectors of texts"""
-        # Weights change in place, and torch counts how often.
-        weights = tuple((id(p), p._version) for p in model.parameters())
+        # Weights change in place, and torch counts how often; those of a mean are other memory for a while.
+        weights = tuple((id(p), p.data_ptr(), p._version) for p in model.parameters())
         if weights != self._weights:
             self._vectors, self._weights = made([one.text for one in self.kept]), weights
         return self._vectors
