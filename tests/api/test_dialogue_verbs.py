@@ -4,22 +4,34 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
+from api.api_room import Listening
 from recurra import api
 from recurra.api.configuring import draft
 from recurra.base.errors import ConfigError, DataError
 from recurra.data.embedded import EMBEDDED
-from talk_room import TALKS, trained
+from talk_room import TALKS, configured, talk_run
 
 
 def write_rows(folder: Path, rows: list[dict[str, Any]], name: str = "chat.jsonl") -> Path:
     (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder / name
+
+
+class Stopping(Listening):
+    """Somebody who presses Ctrl-C in the third step."""
+
+    def step(self, progress: Any, speed: float, seconds_left: float) -> None:
+        super().step(progress, speed, seconds_left)
+        if progress.step == 3:
+            signal.raise_signal(signal.SIGINT)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +92,7 @@ def test_a_row_a_turn_makes_conversations_that_no_split_tears(tmp_path: Path) ->
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained(tmp_path_factory.mktemp("talks"))
+    return talk_run(tmp_path_factory)
 
 
 def test_a_run_says_in_its_report_what_it_found(run: Path) -> None:
@@ -108,9 +120,20 @@ def test_replies_are_predicted_for_texts_lists_and_messages(run: Path) -> None:
     assert len(wide["n_best"]) == 2
 
 
-def test_a_resumed_run_has_the_bits_of_an_undisturbed_one(run: Path, tmp_path: Path) -> None:
-    other = trained(tmp_path)
-    assert (other / "model.safetensors").read_bytes() == (run / "model.safetensors").read_bytes()
+def test_a_stopped_run_goes_on_to_the_bits_and_the_threshold_of_an_undisturbed_one(run: Path, tmp_path: Path) -> None:
+    config, other = configured(tmp_path), tmp_path / "talks"
+    assert api.train(config, out=other, device="cpu", watch=Stopping()).stopped_by is not None
+    assert api.resume(other, device="cpu").report is not None
+    for name in ("model.safetensors", "task.json"):
+        assert (other / name).read_bytes() == (run / name).read_bytes(), name
+
+
+def test_a_chat_replies_the_same_whatever_the_defaults_of_the_calling_program_are(run: Path) -> None:
+    chat = api.chat(run, temperature=1.0, seed=3, device="cpu", always=True)
+    usual = list(chat.say("is 3 a number"))
+    chat.talk.forget()
+    with torch.device("meta"):
+        assert list(chat.say("is 3 a number")) == usual
 
 
 def test_evaluate_finds_conversations_that_were_learned_from(run: Path, tmp_path: Path) -> None:
@@ -126,21 +149,35 @@ def test_evaluate_finds_conversations_that_were_learned_from(run: Path, tmp_path
     assert any(one.startswith("leak: 32 of 40 conversations of others.jsonl stand in train too") for one in heard)
 
 
-def test_a_reply_is_chosen_from_the_raw_file_to_the_answer(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def faq(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("faq")
     rows = [{"question": f"is {k} a number", "answer": f"yes {k} is one"} for k in range(120)]
     config = {
         "task": {"name": "response_selection", "turns": ["question", "answer"]},
-        "data": {"train": str(write_rows(tmp_path, rows))},
+        "data": {"train": str(write_rows(folder, rows))},
         "model": {"inputs": {"embedding_size": 6}, "encoder": {"hidden_size": 4}, "embedding_size": 8},
         "training": {"epochs": 1, "batch_rows": 32},
     }
-    (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
-    api.train(tmp_path / "c.yaml", out=tmp_path / "faq", device="cpu")
-    (said,) = api.predict(tmp_path / "faq", ["is 17 a number"], device="cpu")
+    (folder / "c.yaml").write_text(yaml.safe_dump(config))
+    api.train(folder / "c.yaml", out=folder / "faq", device="cpu")
+    return folder / "faq"
+
+
+def test_a_reply_is_chosen_from_the_raw_file_to_the_answer(faq: Path) -> None:
+    (said,) = api.predict(faq, ["is 17 a number"], device="cpu")
     assert said["output"].startswith("yes ")
-    assert "words (TF-IDF) weigh" in (tmp_path / "faq" / "report.html").read_text()
+    assert "words (TF-IDF) weigh" in (faq / "report.html").read_text()
     with pytest.raises(ConfigError, match="temperature: has no effect, as this run chooses a reply and writes none"):
-        api.chat(tmp_path / "faq", temperature=0.5, device="cpu")
+        api.chat(faq, temperature=0.5, device="cpu")
+
+
+def test_a_stopped_run_that_chooses_goes_on_to_the_same_replies_and_weights(faq: Path, tmp_path: Path) -> None:
+    other = tmp_path / "faq"
+    assert api.train(faq.parent / "c.yaml", out=other, device="cpu", watch=Stopping()).stopped_by is not None
+    assert api.resume(other, device="cpu").report is not None
+    for name in ("model.safetensors", "task.json"):
+        assert (other / name).read_bytes() == (faq / name).read_bytes(), name
 
 
 def test_questions_of_the_reference_stand_in_no_answer_word_for_word() -> None:

@@ -13,12 +13,12 @@ from recurra.api.chatting import Talk
 from recurra.cli import main
 from recurra.cli.commands import chat as command
 from recurra.tasks import Reply
-from talk_room import trained
+from talk_room import talk_run
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained(tmp_path_factory.mktemp("talks"))
+    return talk_run(tmp_path_factory)
 
 
 def typed(monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:

@@ -15,14 +15,14 @@ from recurra.service import Limits, open_runs
 from recurra.service.chatting import Talks
 from recurra.service.errors import RefusedError
 from service.service_room import Ask, Asked, events
-from talk_room import trained
+from talk_room import talk_run
 
 FIRST, SECOND = "is 3 a number", "and 3 plus one"
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained(tmp_path_factory.mktemp("talks"))
+    return talk_run(tmp_path_factory)
 
 
 @pytest.fixture

@@ -39,9 +39,18 @@ def task_for(records: list[Record] | None = None, **options: Any) -> Dialogue:
     return DialogueConfig(**options).fit(records or talks(), "chat.jsonl")
 
 
-def network(task: Dialogue) -> torch.nn.Module:
+RECURRENT = {
+    "encoder": {"name": "recurrent", "hidden_size": 6},
+    "decoder": {"name": "recurrent", "embedding_size": 5},
+}
+TRANSFORMER = {
+    "encoder": {"name": "transformer", "hidden_size": 4, "num_heads": 2, "num_layers": 1},
+    "decoder": {"name": "transformer", "num_heads": 2, "num_layers": 1},
+}
+
+
+def network(task: Dialogue, parts: dict[str, Any] = RECURRENT) -> torch.nn.Module:
     torch.manual_seed(0)
-    parts = {"encoder": {"name": "recurrent", "hidden_size": 6}, "decoder": {"name": "recurrent", "embedding_size": 5}}
     return EncoderDecoder(task.model_sizes, inputs={"name": "tokens", "embedding_size": 4}, **parts).eval()
 
 
@@ -114,6 +123,7 @@ def test_several_columns_are_a_turn_each() -> None:
         ("hello", {}, r"chat\.jsonl:1: column 'turns' holds one text, \"hello\", expected turns"),
         ([1, 2], {}, r"chat\.jsonl:1: column 'turns' holds 1, expected a turn: a text, or a message"),
         (None, {}, r"chat\.jsonl:1: column 'turns' holds null, expected a list of turns"),
+        ("[" * 100_000, {}, r"chat\.jsonl:1: column 'turns' holds one text"),  # deeper than json reads
     ],
 )
 def test_what_is_no_conversation_is_refused_by_its_place(value: Any, options: dict[str, Any], said: str) -> None:
@@ -136,6 +146,13 @@ def test_a_turn_that_has_a_row_of_its_own_is_refused_at_that_row() -> None:
 def test_a_speaker_that_nobody_has_is_named_with_those_that_there_are() -> None:
     with pytest.raises(DataError, match=r"no reply is of task\.replies_of: bot\. Speakers: ''"):
         task_for(replies_of="bot")
+
+
+def test_a_conversation_without_a_reply_of_that_speaker_is_no_example() -> None:
+    talk = [{"role": "user", "content": "hi"}, {"role": "bot", "content": "hello"}]
+    task = task_for([record(talk)], replies_of="bot")
+    with pytest.raises(DataError, match=r"chat\.jsonl:1: has no reply of task\.replies_of: bot"):
+        task.example(record([talk[0], {"role": "guest", "content": "hello"}]))
 
 
 def test_options_that_cannot_act_are_refused() -> None:
@@ -186,9 +203,10 @@ def answers(task: Dialogue, model: torch.nn.Module, rows: list[Exchange]) -> lis
         return task.predict(model, task.collate(rows, range(len(rows))), rows)
 
 
-def test_a_row_alone_is_answered_as_in_a_batch() -> None:
+@pytest.mark.parametrize("parts", [RECURRENT, TRANSFORMER], ids=["recurrent", "transformer"])
+def test_a_row_alone_is_answered_as_in_a_batch(parts: dict[str, Any]) -> None:
     task = task_for()
-    model, rows = network(task), list(task.examples([task.plan.read(one) for one in talks()]))
+    model, rows = network(task, parts), list(task.examples([task.plan.read(one) for one in talks()]))
     for one, beside in zip(rows[:4], answers(task, model, rows), strict=False):
         (alone,) = answers(task, model, [one])
         assert (alone.candidates[0].tokens, alone.rank, alone.near) == (
@@ -280,6 +298,9 @@ def test_the_threshold_is_the_nearness_under_which_the_named_share_of_dev_is() -
     known = tuned.example(record(["is 3 a number"]), gold=False)
     assert tuned.answer(known, answers(tuned, network(task), [known])[0]).note is None
     assert not task_for(refuse=0.0).tunes
+    none = task.thresholded([], [])  # no row of dev has nine other replies beside its own
+    assert none.threshold is None
+    assert none.fitted.startswith("none, so everything is answered: dev has fewer than ten different replies")
 
 
 def test_a_run_folder_restores_the_task() -> None:

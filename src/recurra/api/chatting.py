@@ -50,7 +50,8 @@ class Chat:
     def say(self, text: str) -> Generator[Reply, None, None]:
         """The reply as it grows. Who stops reading keeps what was said until then. Raises ConfigError for no text."""
         text = turn_of(text)
-        return self._said(text, self._task.replies(self._run.model, [*self.talk.turns, text], self._how, self._device))
+        replies = in_float32(self._task.replies)
+        return self._said(text, replies(self._run.model, [*self.talk.turns, text], self._how, self._device))
 
     def _said(self, text: str, replies: Iterator[Reply]) -> Generator[Reply, None, None]:
         last = None

@@ -52,7 +52,7 @@ def _run(args: argparse.Namespace) -> int:
     if shows:
         say(HELP)
     for text in _typed(shows=shows):
-        if text == "/new":
+        if text.strip() == "/new":
             chat.talk.forget()
         elif text.strip():
             _reply(chat, text, as_json=args.json)

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from recurra.base.contracts import Record
+from recurra.base.errors import DataError
 from recurra.data.preparing import IN_MEMORY, Means
 from recurra.data.tokenizers import Encoded
 from recurra.tasks.dialogue.exchanges import Exchange, context_of, exchanges
@@ -23,9 +24,14 @@ class Contexts:
         self._plan, self._encoder = plan, encoder
 
     def last(self, record: Record) -> Exchange:
-        """The last turn of a conversation as the reply to those before it. Raises DataError for what is none."""
+        """The last reply of a conversation, to what was said before it. Raises DataError for what has none."""
         row = self._plan.read(record)
-        return deque(self._of(row, map(self._encoded, row.texts)), maxlen=1)[0]
+        found = deque(self._of(row, map(self._encoded, row.texts)), maxlen=1)
+        if not found:
+            speaker = self._plan.replies_of
+            said = "has no reply with a token" if speaker is None else f"has no reply of task.replies_of: {speaker}"
+            raise DataError(f"{record.origin}: {said}. Leave it out, or set data.on_error: skip.")
+        return found[0]
 
     def so_far(self, record: Record) -> Exchange:
         """All turns of a record as a context. Raises DataError, with file and line, for what has none."""

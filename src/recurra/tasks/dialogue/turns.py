@@ -210,7 +210,7 @@ def _from_text(value: str, separator: str | None) -> Any:
     if value.lstrip().startswith("["):
         try:
             found = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             found = None
         if isinstance(found, list):
             return found
