@@ -47,10 +47,12 @@ def _whole_words(options: Options, seen: Seen) -> list[Choice]:
 
 def _steps_for_letters(options: Options, seen: Seen) -> list[Choice]:
     """Fewer frames in a step where steps would be too few for the letters that are said."""
-    name, sound = str(options["audio"]), options.get("sound")
+    if not (name := options.get("audio")):
+        return []
+    sound = options.get("sound")
     spectrum = None if sound is None else build(sound, SPECTRA)
     rows = seen.rows[:LOOKED]
-    frames = sum(frames_in(read_recording(row, name, spectrum, None, blank=True), spectrum) for row in rows)
+    frames = sum(frames_in(read_recording(row, str(name), spectrum, None, blank=True), spectrum) for row in rows)
     each = frames / max(sum(map(len, values(rows, str(options["text"])))), 1)
     stack = min(max(int(each / FEWEST), 1), STACK)
     why = f"{each:.1f} frames for each letter that is said, and CTC wants {FEWEST:g} steps"
