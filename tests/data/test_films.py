@@ -89,6 +89,8 @@ def test_what_is_no_film_is_a_sentence(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(films, "MOST_READ", 1)
     film(tmp_path / "long", 2)
     assert "has 2 frames, of which 2 would be read, expected at most 1 of 100,000" in said("long")
+    monkeypatch.setattr(films, "MOST_NUMBERS", 3 * 1024 * 1024 - 1)
+    assert "1 frames of 3,145,728 numbers would be read" in said("long", Frames(number=1, height=1024, width=1024))
     with pytest.raises(ConfigError, match="every: has no effect with number"):
         Frames(every=2, number=4)
     with pytest.raises(ValueError, match="is no list of 1 to 512 pictures"):
@@ -110,6 +112,9 @@ def test_a_video_is_read_by_its_frames(tmp_path: Path) -> None:
     where = Origin(str(tmp_path / "t.csv"), 1)
     found = greys(frames_of("film.avi", where, "film", Frames(height=2, width=4, number=4)))
     assert found == [0, 60, 120, 180]
+    (tmp_path / "list.mp4").write_text("ffconcat version 1.0\nfile film.avi\n")
+    with pytest.raises(DataError, match=r"list\.mp4: is no video that can be read"):  # other files are not followed
+        frames_of("list.mp4", where, "film", SMALL)
     monkey = path.read_bytes()
     path.write_bytes(monkey[:100])
     with pytest.raises(

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,8 +38,12 @@ from recurra.data.pictures import (
 
 EXTRA = "video"
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".m4v")
+# What a video is, whatever its name says: FFmpeg reads lists of other files and addresses too, and none is followed.
+_OPENED = {"format_whitelist": "mov,avi,matroska,mpeg,mpegvideo,mpegts,m4v", "protocol_whitelist": "file"}
 # Frames of a film as it is, and those of it that are read.
 MOST_FRAMES, MOST_READ = 100_000, 4_096
+# Numbers of all frames of a film that are read: 1 GiB as a network reads them.
+MOST_NUMBERS = 2**28
 Side = Annotated[int, Opt("pixels", ge=1, le=1024)]
 
 
@@ -133,15 +138,16 @@ def _of_pictures(sources: Sequence[Any], origin: Origin, column: str, how: Frame
 
 
 def _of_video(path: Path, where: str, how: Frames) -> list[Pixels]:
-    """The frames of the first stream of pictures. What is not chosen is decoded too: frames build on those before."""
+    """The frames of the first stream of pictures. Those between are decoded too: frames build on one another."""
     av = needs("av", EXTRA, f"{where}: {path}: a video")
     try:
-        with av.open(str(path)) as film:
+        with av.open(str(path), options=_OPENED) as film:
             number = _counted(film, path, where)
         places = set(_bounded(how, number, Origin(str(path))))
         found: list[Pixels] = []
-        with av.open(str(path)) as film:
-            for k, frame in enumerate(film.decode(video=0)):
+        with av.open(str(path), options=_OPENED) as film:
+            film.streams.video[0].codec_context.options = {"max_pixels": str(MOST_PIXELS)}
+            for k, frame in enumerate(islice(film.decode(video=0), max(places) + 1)):
                 if frame.width * frame.height > MOST_PIXELS:
                     raise DataError(f"{where}: {path}: frame {k + 1} has more than {MOST_PIXELS:,} pixels, the limit.")
                 if k in places:
@@ -184,6 +190,11 @@ def _bounded(how: Frames, frames: int, origin: Origin) -> list[int]:
         raise DataError(
             f"{origin}: has {counted(frames, 'frame')}, of which {len(places):,} would be read, expected at most "
             f"{MOST_READ:,} of {MOST_FRAMES:,}. Set task.frames.number, or cut it."
+        )
+    if len(places) * how.num_features > MOST_NUMBERS:
+        raise DataError(
+            f"{origin}: {len(places):,} frames of {how.num_features:,} numbers would be read, expected "
+            f"{MOST_NUMBERS:,} in all at most. Set task.frames.number, or smaller height and width."
         )
     return places
 
