@@ -73,3 +73,6 @@ def test_the_group_of_a_record_is_a_text_and_is_there() -> None:
     assert group_of(record, ("subject", "day")) == "3, mon"
     with pytest.raises(DataError, match=r"a\.csv:7: column 'gone' is empty, expected the group of the row"):
         group_of(record, ("gone",))
+    several = Record({"speakers": ["a", "b"]}, Origin("a.csv", 8))
+    with pytest.raises(DataError, match=r"a\.csv:8: column 'speakers' holds several values, expected one"):
+        group_of(several, ("speakers",))

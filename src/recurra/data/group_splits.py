@@ -162,10 +162,16 @@ def grouped_by(rule: object) -> tuple[str, ...]:
 
 
 def group_of(record: Record, by: Sequence[str]) -> str:
-    """The group of a record: its values of these columns. Raises DataError, with file and line, where one is empty."""
+    """The group of a record: its values of these columns. Raises DataError, with its place, for none or several."""
     from recurra.data.formats import field
 
-    values = [_as_text(field(record, name)) for name in by]
+    given = [field(record, name) for name in by]
+    if several := [name for name, value in zip(by, given, strict=True) if isinstance(value, list | dict)]:
+        raise DataError(
+            f"{record.origin}: column '{several[0]}' holds several values, expected one, the group of the row "
+            "(data.split.by). Name a column that has one."
+        )
+    values = [_as_text(value) for value in given]
     if "" in values:
         raise DataError(
             f"{record.origin}: column '{by[values.index('')]}' is empty, expected the group of the row "
@@ -175,7 +181,7 @@ def group_of(record: Record, by: Sequence[str]) -> str:
 
 
 def _as_text(value: Any) -> str:
-    if value is None or isinstance(value, list | dict):
+    if value is None:
         return ""
     whole = isinstance(value, float) and value.is_integer()
     return str(int(value)) if whole else str(value).strip()

@@ -91,6 +91,11 @@ def test_folders_are_classes(tmp_path: Path) -> None:
         ("HIERARCHY", "SKELETON", "arm.bvh:1: expected ROOT, JOINT, OFFSET, CHANNELS or MOTION, got 'SKELETON'"),
         ("}\nMOTION", "MOTION", "MOTION stands before the skeleton is closed"),
         ("Frames: 3", "Frames: 99999999", "has 99,999,999 frames of 12 numbers"),
+        ("Frames: 3", "Frames: 2", "has more frames, and its header says 2"),
+        ("Frames: 3", "Frames: ²", "arm.bvh:22: expected 'Frames: N' behind MOTION"),
+        ("Frames: 3", f"Frames: {'1' * 5000}", "arm.bvh:22: expected 'Frames: N' behind MOTION"),
+        ("1 2 3 90", "1 2 nan 90", "arm.bvh:25: expected 12 numbers, got '1 2 nan 90"),
+        ("OFFSET 2 0 0", "OFFSET 1e999 0 0", "arm.bvh:8: expected 3 numbers"),
     ],
 )
 def test_what_is_no_motion_is_named(tmp_path: Path, old: str, new: str, said: str) -> None:
@@ -102,3 +107,10 @@ def test_what_is_no_motion_is_named(tmp_path: Path, old: str, new: str, said: st
 def test_half_a_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="has no MOTION, so it is no BVH file, or is cut off"):
         places_of(written(tmp_path, ARM[:120]))
+
+
+def test_places_are_bounded_before_they_are_made(tmp_path: Path) -> None:
+    limbs = "JOINT limb\n{\nOFFSET 1 0 0\nCHANNELS 0\n}\n" * 500
+    text = f"HIERARCHY\nROOT hip\n{{\nOFFSET 0 0 0\nCHANNELS 1 Xposition\n{limbs}}}\nMOTION\nFrames: 20000\n"
+    with pytest.raises(DataError, match=r"has 20,000 frames of 1 numbers for 501 joints"):
+        places_of(written(tmp_path, text))

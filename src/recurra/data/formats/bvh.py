@@ -9,9 +9,12 @@ Source: Meredith & Maddock 2001, "Motion Capture File Formats Explained", sectio
 
 from __future__ import annotations
 
+import math
 import re
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +26,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SUFFIXES = (".bvh",)
-# Bytes of a file, joints of a skeleton, and numbers of all frames.
-MOST_BYTES, MOST_JOINTS, MOST_NUMBERS = 256 * 2**20, 1_000, 50_000_000
+# Bytes of a file, joints of a skeleton, and numbers of all frames: those of the file, and places of joints.
+MOST_BYTES, MOST_JOINTS, MOST_NUMBERS = 256 * 2**20, 1_000, 20_000_000
 _CHANNEL = re.compile(r"([XYZ])(position|rotation)", re.IGNORECASE)
+_COUNT = re.compile(r"[0-9]{1,18}")
 
 
 @dataclass(slots=True)
@@ -44,10 +48,16 @@ def places_of(file: Path) -> NDArray[Any]:
         read = content.read(MOST_BYTES + 1)
     if len(read) > MOST_BYTES:
         raise DataError(f"{file}: is larger than {MOST_BYTES // 2**20} MiB, the limit of a BVH file.")
-    lines = [(number, line.split()) for number, line in enumerate(read.decode("utf-8", "replace").splitlines(), 1)]
-    rows = iter([(number, words) for number, words in lines if words])
+    rows = _rows(read)
     joints = _hierarchy(file, rows)
-    return _places(joints, _motion(file, rows, sum(len(one.channels) for one in joints)))
+    return _places(joints, _motion(file, rows, sum(len(one.channels) for one in joints), len(joints)))
+
+
+def _rows(content: bytes) -> Iterator[tuple[int, list[str]]]:
+    """Lines with a word, by number; as words one at a time, which take many times the room of their bytes."""
+    for number, line in enumerate(content.splitlines(), 1):
+        if words := line.decode("utf-8", "replace").split():
+            yield number, words
 
 
 def _hierarchy(file: Path, rows: Iterator[tuple[int, list[str]]]) -> list[Joint]:
@@ -89,21 +99,28 @@ def _channels(file: Path, number: int, words: list[str]) -> list[tuple[int, bool
     return [("XYZ".index(one[1].upper()), one[2].lower() == "rotation") for one in found if one]
 
 
-def _motion(file: Path, rows: Iterator[tuple[int, list[str]]], width: int) -> NDArray[Any]:
-    """(T, channels) of the frames. Raises DataError where a frame is cut off, or some are missing."""
+def _motion(file: Path, rows: Iterator[tuple[int, list[str]]], width: int, joints: int) -> NDArray[Any]:
+    """(T, channels) of the frames. Raises DataError where one is cut off, some are missing, or there are too many."""
     import numpy as np
 
     number, words = next(rows, (0, ["nothing"]))
-    if words[0].upper() != "FRAMES:" or len(words) != 2 or not words[1].isdigit():
+    if words[0].upper() != "FRAMES:" or len(words) != 2 or not _COUNT.fullmatch(words[1]):
         raise DataError(f"{file}:{number}: expected 'Frames: N' behind MOTION, got '{' '.join(words)[:40]}'.")
     frames = int(words[1])
-    if not frames or frames * max(width, 1) > MOST_NUMBERS:
-        raise DataError(f"{file}:{number}: has {frames:,} frames of {width} numbers, expected 1 to {MOST_NUMBERS:,}.")
+    if not frames or frames * max(width, 3 * joints) > MOST_NUMBERS:
+        raise DataError(
+            f"{file}:{number}: has {frames:,} frames of {width} numbers for {joints:,} joints, expected one and "
+            f"{MOST_NUMBERS:,} numbers at most, of the file or of places. Cut the file."
+        )
     next(rows, None)  # Frame Time
-    found = [_numbers(file, number, words, width) for number, words in rows]
-    if len(found) != frames:
-        raise DataError(f"{file}: has {len(found):,} frames, and its header says {frames:,}; is it cut off?")
-    return np.array(found, np.float64).reshape(frames, width)
+    found, there = array("d"), 0
+    for number, words in islice(rows, frames + 1):
+        found.extend(_numbers(file, number, words, width))
+        there += 1
+    if there != frames:
+        has = f"{there:,} frames" if there < frames else "more frames"
+        raise DataError(f"{file}: has {has}, and its header says {frames:,}; is it cut off?")
+    return np.frombuffer(found, np.float64).reshape(frames, width)
 
 
 def _numbers(file: Path, number: int, words: list[str], count: int) -> list[float]:
@@ -111,7 +128,7 @@ def _numbers(file: Path, number: int, words: list[str], count: int) -> list[floa
         found = [float(word) for word in words]
     except ValueError:
         found = []
-    if len(found) != count:
+    if len(found) != count or not all(map(math.isfinite, found)):
         raise DataError(f"{file}:{number}: expected {count} numbers, got '{' '.join(words)[:60]}'.")
     return found
 
