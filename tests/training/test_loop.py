@@ -95,6 +95,20 @@ def test_the_model_trains_again_after_the_caller_evaluated_it_between_two_steps(
     assert modes == [True, True]
 
 
+def test_a_part_that_the_caller_evaluated_alone_trains_again():
+    model = torch.nn.ModuleDict({"whole": Toy(), "part": torch.nn.Dropout()})
+    modes = []
+    from recurra.training import fit
+
+    for _ in fit(
+        model, [toy_batch([0]), toy_batch([1])], loss=toy_loss, optimizer=OPTIMIZERS["sgd"](model.parameters()),
+        schedule=SCHEDULES["constant"](2), on_nonfinite=Stop(TOY_ROWS), seed=0, epoch=1, steps_done=0,
+        forward=lambda batch: modes.append(model["part"].training) or model["whole"](batch),
+    ):  # fmt: skip
+        model["part"].eval()
+    assert modes == [True, True]
+
+
 def test_dropout_is_a_function_of_seed_and_step_and_of_nothing_else():
     def losses(seed: int, done: int) -> list[float]:
         torch.rand(done + 3)  # whatever happened to the global generator before

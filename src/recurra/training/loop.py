@@ -57,9 +57,10 @@ def fit(
     """
     clip, predict, together = clipping or no_clipping(), forward or model, ranks or SingleProcess()
     parameters, weights = [p for p in model.parameters() if p.requires_grad], weights_of(model)
-    counting = [module for module in model.modules() if isinstance(module, CountsUpdates)]
+    modules = [*model.modules()]
+    counting = [module for module in modules if isinstance(module, CountsUpdates)]
     for step, group in enumerate(_groups(batches, accumulate), start=steps_done + 1):
-        if not model.training:  # asking all modules takes a tenth of a small step
+        if not all(module.training for module in modules):  # telling them anew takes a tenth of a small step
             model.train()
         lr = set_lr(optimizer, schedule(step))
         if update is not None:
