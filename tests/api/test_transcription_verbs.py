@@ -139,12 +139,17 @@ def heard(here: Path) -> Path:
     return train(here, "heard", {"name": "ctc"}, epochs=10)
 
 
-def train(here: Path, name: str, head: dict[str, Any], epochs: int) -> Path:
+def train(here: Path, name: str, head: dict[str, Any], epochs: int, rows: int = 8) -> Path:
     config = {
         "task": {"name": "transcription", "tokenizer": "spaces", "stack": 4, "scaling": "running"},
         "data": {"train": str(here / "train.csv"), "dev": str(here / "test.csv")},
         "model": {"encoder": {"cell": "gru", "hidden_size": 24, "bidirectional": False}, "head": head},
-        "training": {"epochs": epochs, "batch_rows": 8, "optimizer": {"name": "adam", "lr": 0.02}, "report": "scores"},
+        "training": {
+            "epochs": epochs,
+            "batch_rows": rows,
+            "optimizer": {"name": "adam", "lr": 0.02},
+            "report": "scores",
+        },
     }
     config["task"]["sound"] = {"name": "kaldi", "rate": RATE, "bands": 24}
     (here / f"{name}.yaml").write_text(yaml.safe_dump(config))
@@ -162,16 +167,16 @@ def test_a_file_is_heard_as_predict_reads_it(heard: Path, here: Path) -> None:
 
 
 def test_a_transducer_learns_and_is_heard_as_predict_reads_it(here: Path) -> None:
-    head = {"name": "transducer", "hidden_size": 12, "embedding_size": 4, "joint_size": 24}
-    run = train(here, "transducer", head, epochs=10)
+    head = {"name": "transducer", "hidden_size": 12, "embedding_size": 4, "joint_size": 24, "blank_share": 0.9}
+    run = train(here, "transducer", head, epochs=9, rows=4)
     said = done("evaluate", run, here / "test.csv", "--json").json
     scores = {one["name"]: one["value"] for one in said["scores"]}
-    assert scores["wer"] <= 0.75
-    assert scores["unit_nats"] < 1.0
+    assert scores["wer"] <= 0.3  # 0.15; 1.0 and 0.79 nats where the prediction network says nothing
+    assert scores["unit_nats"] < 0.4
     test_a_file_is_heard_as_predict_reads_it(run, here)
-    rows = [{"audio": here / "test" / f"{k}.wav"} for k in range(8)]
-    found = load(run, progress=False).predict(rows, beam=4, hot_words={"LOW": 50.0})
-    assert all("LOW" in one.output for one in found)
+    rows = [{"audio": here / "test" / f"{k}.wav"} for k in (3, 7)]
+    plain, found = (load(run, progress=False).predict(rows, beam=2, hot_words=hot) for hot in ({}, {"LOW": 50.0}))
+    assert ["LOW" in one.output for one in (*plain, *found)] == [False, False, True, True]
 
 
 def test_a_lexicon_holds_in_every_verb(heard: Path, here: Path, tmp_path: Path) -> None:
