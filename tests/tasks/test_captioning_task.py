@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from picture_room import captions, picture
-from recurra.base.contracts import Origin, Record
+from recurra.base.contracts import Origin, Prediction, Record
 from recurra.base.errors import ConfigError, DataError, RunError
 from recurra.models import DualEncoder, EncoderDecoder
 from recurra.tasks import Captioning, CaptioningConfig, Retrieval, RetrievalConfig
@@ -125,6 +125,22 @@ def test_a_task_is_restored_as_it_was():
     assert "a RED wall on the left." in again.seen
     with pytest.raises(RunError, match=r"task.json: expected words of captions"):
         plan.restore({**task.to_json(), "seen": "xyz"}, "task.json")
+
+
+def test_whatever_is_said_of_a_picture_is_right_for_it_drawn_or_not():
+    task = finder()
+    said = (["a wall", "red"], ["red", "blue"], ["a house"])
+    fields = [{"image": record(k).fields["image"], "caption": some} for k, some in enumerate(said)]
+    batch = task.collate([task.example(Record(one, Origin("p.csv", 2))) for one in fields], range(3))
+    vectors = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]])
+    texts = torch.zeros(5, 2)
+    texts[batch.targets["first"]] = vectors
+    found = task.loss(Prediction({"image": vectors, "text": texts, "scale": torch.tensor(2.0)}), batch)
+    # of the first captions, "a wall", "red" and "a house", the first picture has two
+    alike = np.exp(2.0 * vectors.double().numpy() @ vectors.double().numpy().T)
+    right = np.array([[1, 1, 0], [0, 1, 0], [0, 0, 1]])
+    expected = -sum(np.log((alike * right).sum(k) / alike.sum(k)).sum() for k in (0, 1)) / 2
+    assert float(found.total) == pytest.approx(expected, rel=1e-6)
 
 
 def test_features_are_read_in_the_place_of_pictures(tmp_path: Path):

@@ -102,33 +102,42 @@ class Retrieval:
             CaptionExample(e.shown, ((e.captions or ())[k],), (e.encoded[k],))
             for e, k in zip(examples, chosen, strict=True)
         ]
-        return self._batch(some, indices, (moves_of(self.plan), seed, epoch))
+        return self._batch(some, indices, (moves_of(self.plan), seed, epoch), examples)
 
     def collate(self, examples: Sequence[CaptionExample], indices: Sequence[int]) -> Batch:
         """Pixels (N, H, W, C), or features (T, N, F), and all captions one behind the other (S, K)."""
-        return self._batch(examples, indices, None)
+        return self._batch(examples, indices, None, examples)
 
     def _batch(
         self,
         examples: Sequence[CaptionExample],
         indices: Sequence[int],
         draw: tuple[Moves, int, int] | None,
+        whole: Sequence[CaptionExample],
     ) -> Batch:
-        """targets: picture and caption (N,), numbers that equal ones share, and the place of each first caption."""
+        """whole: the examples with all of their captions, whichever were drawn
+
+        targets: picture and caption (N,), numbers that equal ones share, said (N, C), those of all captions of a
+        picture, and the place of each first caption
+        """
         inputs, lengths = self.reader.inputs([e.shown for e in examples], draw)
         starts = np.cumsum([0, *(len(e.encoded) for e in examples)])[:-1]
         targets = {
             "picture": numbered([e.shown.digest for e in examples]),
-            "caption": numbered([caption_words((e.captions or ("",))[0]) for e in examples]),
+            **_captions(examples, whole),
             "first": starts.astype(np.int64),
         }
         inputs |= _read([one for e in examples for one in e.encoded])
         return Batch(inputs, lengths, {k: torch.from_numpy(v) for k, v in targets.items()}, tuple(indices))
 
     def loss(self, prediction: Prediction, batch: Batch) -> Loss:
-        """The mean of both ways, in nats, over pictures and their first captions; what is equal is right as well."""
+        """The mean of both ways, in nats, over pictures and their first captions.
+
+        Equal pictures are right for each other, and so is for a picture whatever is one of its captions, drawn or not.
+        """
         picture, caption = batch.targets["picture"], batch.targets["caption"]
-        same = (picture[:, None] == picture) | (caption[:, None] == caption)
+        said = (batch.targets["said"][:, None] == caption[:, None]).any(2)
+        same = (picture[:, None] == picture) | said
         out = prediction.outputs
         texts = out["text"][batch.targets["first"]]
         there, back = contrastive_nats(out["image"], texts, out["scale"], same)
@@ -251,6 +260,19 @@ class Retrieval:
     def to_json(self) -> dict[str, Any]:
         """What a run folder must hold to read and answer as in training."""
         return {"words": self.words.to_json(), "width": self.reader.width}
+
+
+def _captions(drawn: Sequence[CaptionExample], whole: Sequence[CaptionExample]) -> dict[str, NDArray[np.int64]]:
+    """Captions as numbers that equal ones share: the first drawn one (N,), and all of each picture (N, C), or -1."""
+    rows = [
+        [caption_words(one) for one in (d.captions or ("",))[:1] + (w.captions or ())]
+        for d, w in zip(drawn, whole, strict=True)
+    ]
+    numbers = iter(numbered([one for row in rows for one in row]).tolist())
+    found = np.full((len(rows), max(map(len, rows), default=1)), -1, np.int64)
+    for n, row in enumerate(rows):
+        found[n, : len(row)] = [next(numbers) for _ in row]
+    return {"caption": found[:, 0].copy(), "said": found}
 
 
 def _read(texts: Sequence[Encoded]) -> dict[str, torch.Tensor]:
