@@ -102,3 +102,14 @@ def test_vectors_of_both_sides_have_length_one():
     for side in ("image", "text"):
         torch.testing.assert_close(out[side].norm(dim=1), torch.ones(len(out[side])))
     assert out["scale"].item() == pytest.approx(1 / 0.07, rel=1e-5)
+
+
+def test_a_temperature_beyond_its_bound_comes_back():
+    model = DualEncoder(SIZES, embedding_size=7).train()
+    with torch.no_grad():
+        model.log_scale.fill_(9.0)
+    scale = model(Batch({}, ONE, {}, (0,))).outputs["scale"]
+    scale.backward()
+    assert scale.item() == pytest.approx(100, rel=1e-5)
+    assert model.log_scale.grad == pytest.approx(100, rel=1e-5)
+    assert model.log_scale.item() == pytest.approx(np.log(100), rel=1e-6)

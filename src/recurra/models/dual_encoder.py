@@ -79,7 +79,7 @@ class DualEncoder(nn.Module):
         inputs["text_lengths"] (K,)
         outputs: "image" (N, D) and "text" (K, D), each row of length 1; "scale", one by the temperature
         """
-        outputs = {"scale": self.log_scale.clamp(max=-math.log(COLDEST)).exp()}
+        outputs = {"scale": scale_of(self.log_scale, self.training)}
         if "pixels" in batch.inputs or "features" in batch.inputs:
             outputs["image"] = cast(Side, self.image)(batch)
         if "text_lengths" in batch.inputs:
@@ -93,6 +93,18 @@ def _side(sizes: Sizes, inputs: Component, encoder: Component, pooling: str, siz
     with located(encoder):
         made = build(encoder, ENCODERS, read.output_size)
     return Side(cast(nn.Module, read), cast(nn.Module, made), pooling, size)
+
+
+def scale_of(log_scale: nn.Parameter, training: bool) -> Tensor:
+    """One by the temperature, 1 / COLDEST at most.
+
+    Training bounds the parameter itself: beyond its bound it would have no gradient, and never come back.
+    """
+    most = -math.log(COLDEST)
+    if training:
+        with torch.no_grad():
+            log_scale.clamp_(max=most)
+    return log_scale.clamp(max=most).exp()
 
 
 def unit(y: Tensor) -> Tensor:

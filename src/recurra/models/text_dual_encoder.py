@@ -13,7 +13,7 @@ from recurra.base.option import OneOf, Opt
 from recurra.config import build, located
 from recurra.models import options as o
 from recurra.models.contract import Encoder, Problems, Sizes
-from recurra.models.dual_encoder import COLDEST, Pooling, Side
+from recurra.models.dual_encoder import COLDEST, Pooling, Side, scale_of
 from recurra.models.encoders import ENCODERS
 from recurra.models.inputs import INPUTS
 from recurra.models.options import Component
@@ -66,7 +66,7 @@ class TextDualEncoder(nn.Module):
         inputs["reply_lengths"] (K,)
         outputs: "context" (N, D) and "reply" (K, D), each row of length 1; "scale", one by the temperature
         """
-        outputs: dict[str, Tensor] = {"scale": self.log_scale.clamp(max=-math.log(COLDEST)).exp()}
+        outputs: dict[str, Tensor] = {"scale": scale_of(self.log_scale, self.training)}
         if "tokens" in batch.inputs:
             outputs["context"] = self.context(batch)
         if "reply" in batch.inputs:
