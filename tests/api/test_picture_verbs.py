@@ -12,6 +12,7 @@ import pytest
 
 from api.api_room import done, refused
 from picture_room import captions, picture, write
+from recurra.data.vector_index import VectorIndex, read_index
 from recurra.report.png import Pictures
 from recurra.service import Limits, open_runs
 from service.service_room import Asked
@@ -96,6 +97,7 @@ def test_pictures_are_found_by_words_and_words_by_a_picture(here: Path, tmp_path
     images = tmp_path / "images"
     shutil.copytree(here / "data" / "test", images)
     (images / "cut.png").write_bytes(picture("red", "left")[:60])
+    (images / "gone.png").symlink_to(tmp_path / "nowhere.png")
     first = done("search", here / "retrieval", "a blue wall on the right", "--images", images, "-n", "2", "--json")
     kinds = {Path(one["name"]).stem for one in first.json}
     assert kinds <= {"4", "10", "1", "7"}  # blue ones
@@ -122,6 +124,9 @@ def test_an_index_of_another_run_is_made_anew_and_a_damaged_one_is_named(here: P
     owner = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])["__metadata__"]["owner"]
     index.write_bytes(raw.replace(owner.encode(), b"f" * len(owner)))
     assert "was made by another run" in done(*ask).err
+    known = read_index(index)
+    VectorIndex(known.vectors[:, :5], known.entries, known.owner).write(index)
+    assert "has vectors of 5 numbers, the run's have 128" in refused(*ask)
     index.write_bytes(raw[:100])
     assert "Remove it, to build it anew" in refused(*ask)
 

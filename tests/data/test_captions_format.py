@@ -63,3 +63,12 @@ def test_what_cocos_file_lacks_is_named(tmp_path: Path):
     ):
         with pytest.raises(DataError, match=said):
             list(read(coco(tmp_path, **changes), format="coco"))
+
+
+@pytest.mark.parametrize("key", ["id", "image_id"])
+def test_a_picture_that_is_numbered_by_a_list_is_named(tmp_path: Path, key: str):
+    data: Any = {"images": [{"id": 1, "file_name": "1.png"}], "annotations": [{"image_id": 1, "caption": "red"}]}
+    next(one for part in data.values() for one in part if key in one)[key] = [1]
+    (tmp_path / "captions.json").write_text(json.dumps(data))
+    with pytest.raises(DataError, match=r"captions\.json: (images|annotations)\[0\]: expected"):
+        list(read(tmp_path / "captions.json", format="coco"))

@@ -123,6 +123,14 @@ def test_files_that_are_not_there_or_no_names_are_refused():
             picture_of(value, HERE, "image")
 
 
+@pytest.mark.parametrize("of", [picture_of, features_of])
+def test_a_text_in_the_place_of_a_name_is_no_file(of: Any):
+    ends = ".npy" if of is features_of else ""
+    for text in ("a red boat on the sea, " * 40, "a\0b"):
+        with pytest.raises(DataError, match=r"p\.csv:3: column 'image': .*: no such file"):
+            of(text + ends, Origin("p.csv", 3), "image")
+
+
 def test_a_request_has_bytes_and_never_a_name():
     assert IMAGE.of_request(IMAGE.smallest) == IMAGE.smallest
     with pytest.raises(ValueError, match="not its name"):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from recurra.base.errors import RunError
-from recurra.data.vector_index import VectorIndex, read_index, unchanged
+from recurra.data.vector_index import ApproximateSearch, VectorIndex, read_index, unchanged
 
 
 def index(number: int = 50, size: int = 4) -> VectorIndex:
@@ -54,3 +54,14 @@ def test_files_that_are_no_index_are_named(tmp_path: Path):
 def test_only_what_is_the_same_is_kept():
     made = index(4)
     assert unchanged(made, [("1.png", 1, 2), ("2.png", 9, 4), ("new.png", 1, 1)]) == {"1.png": 1}
+
+
+def test_a_graph_of_neighbours_finds_nearly_what_an_exact_search_does():
+    pytest.importorskip("hnswlib", reason="an approximate search needs hnswlib (recurra[search])")
+    made = index(2000, 16)
+    graph = ApproximateSearch(made.vectors)
+    found = [(graph.nearest(query, 10), made.nearest(query, 10)) for query in made.vectors[:50]]
+    assert np.mean([len({k for k, _ in near} & {k for k, _ in right}) / 10 for near, right in found]) > 0.95
+    for near, right in found:
+        assert near[0] == (right[0][0], pytest.approx(right[0][1], abs=1e-6))
+    assert len(graph.nearest(made.vectors[0], 2000)) == 2000

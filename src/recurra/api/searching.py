@@ -173,6 +173,11 @@ def _indexed(
     if old is not None and old.owner != owner:
         note(f"{where}: was made by another run, or other weights; all pictures are encoded anew.")
         old = None
+    if old is not None and old.vectors.shape[1] != (size := int(run.settings.tree["model"]["embedding_size"])):
+        raise RunError(
+            f"{where}: has vectors of {old.vectors.shape[1]:,} numbers, the run's have {size:,}. Remove it, to build "
+            "it anew."
+        )
     if old is not None and old.entries == entries:
         return old
     known = {} if old is None else unchanged(old, entries)
@@ -227,7 +232,10 @@ def _entries(folder: Path) -> tuple[tuple[str, int, int], ...]:
         for name in files:
             if name.lower().endswith(SUFFIXES) and not name.startswith("."):
                 path = Path(place, name)
-                told = path.stat()
+                try:
+                    told = path.stat()
+                except OSError:  # a link to what is gone, or removed since: no picture that can be read
+                    continue
                 found.append((path.relative_to(folder).as_posix(), told.st_size, told.st_mtime_ns))
     if not found:
         raise DataError(f"{folder}: holds no picture ({', '.join(SUFFIXES)}).")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
+from os.path import isfile
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any
@@ -77,7 +78,7 @@ def features_of(value: Any, origin: Origin, column: str) -> PictureFeatures:
             raise DataError(f"{origin}: column '{column}' holds no number, expected features of a picture.")
         return PictureFeatures(found, len(found), found.shape[1], (1, len(found)), digest_of(found), origin)
     path = value if isinstance(value, Path) else Path(origin.path).parent / value.strip()
-    if not path.is_file():
+    if not isfile(path):
         raise DataError(f"{origin}: column '{column}': {path}: no such file.")
     array = _loaded(path, origin)
     if not 1 <= array.ndim <= 3 or not array.size or array.dtype.kind not in "fiu" or array.size > MOST_NUMBERS:

@@ -10,6 +10,7 @@ import io
 import struct
 import zlib
 from dataclasses import dataclass
+from os.path import isfile  # unlike Path's, False of a name that is too long, or no name
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +27,8 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 MOST_PIXELS = 50_000_000
 # Bytes of a file that are read at all.
 MOST_BYTES = 100_000_000
+# Characters of a name in a message: a text where a name should be may be any.
+LONGEST = 300
 Resize = Literal["pad", "crop", "stretch"]
 Colours = Literal["rgb", "grey"]
 Background = Literal["white", "black"]
@@ -97,8 +100,8 @@ def picture_of(value: Any, origin: Origin, column: str) -> Picture:
         source = Path(origin.path).parent / value.strip()
     else:
         raise DataError(f"{origin}: column '{column}' holds {value!r:.60}, expected the name of a picture file.")
-    if isinstance(source, Path) and not source.is_file():
-        raise DataError(f"{origin}: column '{column}': {source}: no such file.")
+    if isinstance(source, Path) and not isfile(source):
+        raise DataError(f"{origin}: column '{column}': {str(source)[:LONGEST]}: no such file.")
     raw = _bytes_of(source, f"{origin}: column '{column}'")
     where = f"{origin}: column '{column}'" + ("" if isinstance(source, bytes) else f": {source}")
     opened = _opened(raw, where)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from os.path import isfile
 from pathlib import Path
 from typing import Any
 
@@ -68,14 +69,20 @@ def _tables(source: CocoFile) -> tuple[dict[Any, str], dict[Any, list[str]]]:
     data = _read(source.file)
     names, captions = dict[Any, str](), dict[Any, list[str]]()
     for k, one in enumerate(_list(data, "images", source)):
-        if not isinstance(one, dict) or not isinstance(one.get("file_name"), str) or "id" not in one:
+        if not isinstance(one, dict) or not isinstance(one.get("file_name"), str) or not _is_id(one.get("id")):
             raise source.bad(f"images[{k}]: expected an object with id and file_name, got {one!r:.60}.")
         names[one["id"]] = one["file_name"]
     for k, one in enumerate(_list(data, "annotations", source)):
-        if not isinstance(one, dict) or not isinstance(one.get("caption"), str) or one.get("image_id") not in names:
+        number = one.get("image_id") if isinstance(one, dict) and isinstance(one.get("caption"), str) else None
+        if not _is_id(number) or number not in names:
             raise source.bad(f"annotations[{k}]: expected the caption of one of its images, got {one!r:.60}.")
         captions.setdefault(one["image_id"], []).append(one["caption"].strip())
     return names, captions
+
+
+def _is_id(value: Any) -> bool:
+    """Whether a value numbers a picture: COCO has numbers, others have texts."""
+    return isinstance(value, int | str) and not isinstance(value, bool)
 
 
 def _read(path: Path) -> Mapping[str, Any]:
@@ -101,7 +108,7 @@ def _folder_of(path: Path, names: Mapping[Any, str]) -> Path:
     part = path.stem.rpartition("_")[2]
     tried = [path.parent, path.parent / "images", path.parent / part, path.parent.parent / part]
     first = next(iter(names.values()), "")
-    found = next((folder for folder in tried if (folder / first).is_file()), None)
+    found = next((folder for folder in tried if isfile(folder / first)), None)
     if found is None:
         raise DataError(f"{path}: {first} is in none of {', '.join(str(folder / '') for folder in tried)}.")
     return found
