@@ -131,3 +131,36 @@ def test_init_suggests_the_joints_of_a_table(tmp_path: Path) -> None:
     assert found.task["joints"] == {"name": "skeleton", "numbers": "xyzc"}
     assert found.task["values"] == names
     assert "joints: 2, each with x, y, z, c, by the names of the columns." in found.said
+
+
+def test_noise_is_on_every_number_that_is_there_and_on_no_other() -> None:
+    shaken = {"name": "movement", "jitter": 0.5}
+    given = records()
+    given[2] = replace(given[2], fields={**given[2].fields, "values": [[None, *row[1:]] for row in raw_of(given[2])]})
+    plan = SeriesClassificationConfig(missing="mask", augment=shaken)
+    task, examples = plan.fit_examples([plan.read(one) for one in given], "m.npz")
+    rows = list(examples)
+    found = task.drawn(rows, range(6), 0, 0).inputs["features"][: len(rows[2].values), 2].numpy()
+    changed = found != rows[2].values
+    assert not changed[:, 0].any()  # missing: read as 0, in training as in use
+    assert changed[:, 1:12].all()
+    assert not changed[:, 12:].any()  # the marks of what is there
+    same = [replace(one, fields={**one.fields, "values": raw_of(one)[:6]}) for one in records()]
+    plan = SeriesClassificationConfig(flatten=True, scaling="series", augment=shaken)
+    task, examples = plan.fit_examples([plan.read(one) for one in same], "m.npz")
+    rows = list(examples)
+    found = task.drawn(rows, range(6), 0, 0).inputs["features"][0, 2].numpy()
+    assert (found != rows[2].values[0]).all()
+
+
+def raw_of(record: Record) -> list[list[float]]:
+    return list(record.fields["values"])
+
+
+def test_augmentations_that_scaling_undoes_or_a_vector_cannot_have_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"augment\.scale: has no effect with scaling: series, which undoes it"):
+        SeriesClassificationConfig(scaling="series", augment={"name": "movement", "scale": 0.2})
+    crop = {"name": "movement", "crop": 0.2}
+    with pytest.raises(ConfigError, match=r"augment\.crop: with flatten every series has as many steps"):
+        SeriesClassificationConfig(flatten=True, augment=crop)
+    SeriesClassificationConfig(flatten=True, augment=crop, joints={"name": "skeleton", "frames": 6})

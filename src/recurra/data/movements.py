@@ -69,12 +69,16 @@ class Movement:
         return at_times(moved, self.times(len(moved), key)) if self.warp and len(moved) > 2 else moved
 
     def read(self, values: NDArray[Any], number: int, key: int) -> NDArray[np.float32]:
-        """Values (T, width) as the model reads them, with noise on the first `number` of each step."""
+        """Values (T, width) as the model reads them, with noise on the first `number` of each step.
+
+        Behind these may stand as many marks, 0 where a number is missing: it stays as it is.
+        """
         if not self.jitter or not len(values):
             return values.astype(np.float32)
         noise = self.jitter * normals(key, len(values) * number, SHAKE).reshape(len(values), number)
         found = values.astype(np.float32)
-        found[:, :number] += noise.astype(np.float32)
+        marks = found[:, number:] if found.shape[1] > number else np.float32(1)
+        found[:, :number] += noise.astype(np.float32) * marks
         return found
 
     def times(self, length: int, key: int) -> Floats:

@@ -161,8 +161,9 @@ class SeriesTask(ABC):
             return example
         key = key_of(seed, epoch, digest_of(example.values))
         raw = movement.raw(example.raw, self.reader.joints, key)
-        values = movement.read(self.reader.ready(raw, example.origin), len(self.reader.scaler.shift), key)
-        return replace(example, values=values)
+        values = self.reader.ready(raw, example.origin)
+        number = values.shape[1] // (1 if self.reader.missing == "refuse" else 2)  # marks of what is there stand behind
+        return replace(example, values=movement.read(values, number, key))
 
     def collate(self, examples: Sequence[AnyExample], indices: Sequence[int]) -> Batch:
         """features (T, N, F), zero where padded; targets where all are known."""

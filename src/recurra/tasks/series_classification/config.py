@@ -85,10 +85,23 @@ class SeriesClassificationConfig(SeriesPlan):
         if problems:
             raise ConfigError(problems)
         _ = self.spectrum  # what its options refuse is said now
-        if (movement := self.augmentation) is not None and (problems := movement.problems(self.skeleton)):
+        if problems := self._undrawn():
             raise ConfigError(problems)
         if (joints := self.skeleton) is not None and joints.scale == "body" and self.scaling == "series":
             raise ConfigError("joints.scale: has no effect with scaling: series, which undoes it; leave one out.")
+
+    def _undrawn(self) -> list[str]:
+        """Options of what is drawn that cannot take effect, a sentence each."""
+        if (movement := self.augmentation) is None:
+            return []
+        problems, joints = movement.problems(self.skeleton), self.skeleton
+        if movement.scale and self.scaling == "series":
+            problems.append("augment.scale: has no effect with scaling: series, which undoes it; leave one out.")
+        if movement.crop and self.flatten and (joints is None or joints.frames is None):
+            problems.append(
+                "augment.crop: with flatten every series has as many steps; leave it out, or set joints.frames."
+            )
+        return problems
 
     def _unread(self) -> list[str]:
         """Options on numbers where there are sounds or films, a sentence each."""
