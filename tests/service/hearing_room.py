@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,7 +50,9 @@ def hearing_run(name: str = "speech", *, causal: bool = True, resample: bool = F
 class Socket:
     """What a client sends on a WebSocket, in order, and what came back: status, events, code of the end."""
 
-    def __init__(self, *messages: bytes | str, gone: bool = False) -> None:
+    def __init__(self, *messages: bytes | str, gone: bool = False, pause: float = 0.0) -> None:
+        """pause: seconds before each message"""
+        self._pause = pause
         self._left = [{"type": "websocket.connect"}]
         for one in messages:
             self._left.append({"type": "websocket.receive", "bytes" if isinstance(one, bytes) else "text": one})
@@ -59,11 +62,15 @@ class Socket:
         self.events: list[dict[str, Any]] = []
         self.body = b""
 
+    @property
+    def left(self) -> int:
+        """Messages that nobody has asked for."""
+        return len(self._left)
+
     async def receive(self) -> dict[str, Any]:
+        await asyncio.sleep(self._pause)
         if self._left:
             return self._left.pop(0)
-        import asyncio
-
         await asyncio.sleep(60)
         raise AssertionError("nothing is sent any more")
 
@@ -79,12 +86,14 @@ class Socket:
         else:
             self.body += message.get("body", b"")
 
-    async def talk(self, app: Any, query: str = "", headers: dict[str, str] | None = None) -> Socket:
+    async def talk(
+        self, app: Any, query: str = "", headers: dict[str, str] | None = None, path: str = "/hear"
+    ) -> Socket:
         given = {"host": "here", **(headers or {})}
         scope = {
             "type": "websocket",
-            "path": "/hear",
-            "raw_path": b"/hear",
+            "path": path,
+            "raw_path": path.encode(),
             "root_path": "",
             "query_string": query.encode(),
             "headers": [(name.encode(), value.encode()) for name, value in given.items()],

@@ -10,10 +10,11 @@ import httpx2
 import pytest
 
 from recurra import api
-from recurra.api.chatting import MOST_TURNS
+from recurra.api.chatting import LONGEST_TALK, LONGEST_TURN, MOST_TURNS, Talk
 from recurra.service import Limits, open_runs
 from recurra.service.chatting import Talks
 from recurra.service.errors import RefusedError
+from recurra.tasks import Reply
 from service.service_room import Ask, Asked, events
 from talk_room import talk_run
 
@@ -145,12 +146,19 @@ def test_chats_are_bounded_and_forgotten_when_nobody_talks() -> None:
 
 def test_only_the_last_turns_are_remembered(run: Path) -> None:
     chat = api.chat(run, always=True, device="cpu")
-    from recurra.tasks import Reply
-
     for k in range(MOST_TURNS):
         chat.talk.keep(f"said {k}", Reply(f"reply {k}", 1.0))
     assert len(chat.talk.turns) == MOST_TURNS
     assert chat.talk.turns[-1] == f"reply {MOST_TURNS - 1}"
+
+
+def test_long_turns_are_forgotten_sooner_a_turn_and_its_reply_at_a_time() -> None:
+    talk = Talk()
+    for k in range(10):
+        talk.keep(f"{k}" * LONGEST_TURN, Reply(f"reply {k}", 1.0))
+    assert [one[:7] for one in talk.turns] == ["7777777", "reply 7", "8888888", "reply 8", "9999999", "reply 9"]
+    talk.keep("a", Reply("b" * (LONGEST_TALK + 1), 1.0))
+    assert talk.turns == ()
 
 
 def test_the_description_of_a_run_says_that_it_chats(asked: Asked) -> None:

@@ -6,6 +6,8 @@ import asyncio
 import io
 import json
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,8 @@ from recurra.base.contracts import Origin, Record
 from recurra.data.incoming import pcm_of
 from recurra.data.sound import wav
 from recurra.service import Limits, Log, Service, listening, url_of
+from recurra.service.errors import RefusedError
+from recurra.service.hearing import _turns, told
 from recurra.service.server import server
 from service.hearing_room import RATE, Socket, hearing_run, said_samples
 from service.service_room import Asked, Client, events
@@ -43,10 +47,12 @@ def expected(runs: Any) -> list[dict[str, Any]]:
     return json.loads(json.dumps(found))
 
 
-def on_socket(asked: Asked, socket: Socket, query: str = f"model=speech&rate={RATE}", **headers: str) -> Socket:
+def on_socket(
+    asked: Asked, socket: Socket, query: str = f"model=speech&rate={RATE}", path: str = "/hear", **headers: str
+) -> Socket:
     async def whole() -> Socket:
         async with asked.service.alive():
-            return await socket.talk(asked.app, query, headers)
+            return await socket.talk(asked.app, query, headers, path)
 
     return asyncio.run(whole())
 
@@ -200,6 +206,70 @@ def test_sounds_are_bounded_in_number_and_length(runs: Any) -> None:
     assert short.service.stop(10)
 
 
+@pytest.mark.parametrize("rate", ["0000010009999", "000001000" + "9" * 5000])
+def test_a_rate_is_read_to_its_last_digit(asked: Asked, rate: str) -> None:
+    assert on_socket(asked, Socket(), f"model=speech&rate={rate}").status == 422
+
+
+def test_an_origin_that_is_no_address_is_another_page_and_no_failure(asked: Asked) -> None:
+    assert on_socket(asked, Socket(), origin="http://[").status == 403
+    assert on_socket(asked, Socket(), host="", origin="null").status == 403
+
+
+def test_a_socket_elsewhere_is_refused_with_a_status(asked: Asked) -> None:
+    found = on_socket(asked, Socket(), path="/models")
+    assert (found.status, asked.log[-1]["status"]) == (404, 404)
+    assert "only at /hear" in json.loads(found.body)["error"]
+
+
+def test_a_compressed_sound_is_refused_and_not_heard_as_samples(asked: Asked) -> None:
+    answer = asked.post(f"/hear?model=speech&rate={RATE}", content=RAW, headers={**KIND, "content-encoding": "gzip"})
+    assert (answer.status_code, "Content-Encoding" in answer.json()["error"]) == (415, True)
+
+
+@pytest.mark.parametrize("piece", [b"", b"\0"])
+def test_next_to_nothing_now_and_then_keeps_no_place(asked: Asked, piece: bytes) -> None:
+    found = on_socket(asked, Socket(*[piece] * 40, pause=0.02))
+    assert (found.code, found.events[-1]["status"]) == (1008, 408)
+    assert found.left > 10
+
+
+def test_a_sound_is_heard_a_second_at_a_time_whatever_rate_its_header_says() -> None:
+    async def turns(size: int, rate: int) -> list[int]:
+        async def pieces() -> AsyncIterator[bytes]:
+            yield bytes(size)
+
+        known: list[int | None] = [None]
+        found = []
+        async for one in _turns(pieces(), lambda: known[0]):
+            known[0] = rate
+            found.append(len(one))
+        return found
+
+    assert asyncio.run(turns(40_001, 8_000)) == [2_000, 16_000, 16_000, 6_001]
+    assert asyncio.run(turns(5_000, 1_000)) == [2_000, 2_000, 1_000]
+
+
+def test_a_sound_ends_when_its_run_was_replaced_twice(runs: Any) -> None:
+    asked = Asked(dict(runs), Limits(), None)
+    first = runs["speech"]
+    newer = [replace(first, opened=first.opened + timedelta(seconds=k)) for k in (1, 2)]
+
+    async def heard(replaced: int) -> list[str]:
+        async def pieces() -> AsyncIterator[bytes]:
+            yield RAW[:8000]
+            for old in (first, *newer)[:replaced]:
+                asked.service._let_go(old)
+            yield RAW[8000:]
+
+        return [name async for name, _ in told(asked.service, first, RATE, pieces())]
+
+    assert asyncio.run(heard(0))[-1] == asyncio.run(heard(1))[-1] == "done"
+    with pytest.raises(RefusedError, match="replaced twice"):
+        asyncio.run(heard(2))
+    assert asked.service.stop(10)
+
+
 @pytest.mark.parametrize("rate", [44_100, 11_025])
 def test_a_run_that_resamples_hears_another_rate_with_the_bits_of_the_whole(rate: int) -> None:
     pytest.importorskip("soxr", reason="soxr is not installed; it comes with recurra[test]")
@@ -239,6 +309,8 @@ def test_a_real_socket_stays_open_longer_than_the_head_of_a_request_may_take(run
         address = f"{url_of(bound).replace('http', 'ws')}/hear?model=speech&rate={RATE}"
         with pytest.raises(websockets.InvalidStatus, match="403"):
             await websockets.connect(address, origin="https://evil.example")
+        with pytest.raises(websockets.InvalidStatus, match="400"):  # uvicorn's own would never answer
+            await websockets.connect(address, additional_headers={"Content-Length": "3"})
         async with websockets.connect(address, max_size=None) as socket:
             await socket.send(RAW[:9001])
             await asyncio.sleep(0.4)

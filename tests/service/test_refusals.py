@@ -169,7 +169,7 @@ def test_a_body_in_chunks_is_read_no_further_than_the_limit(ask: Ask) -> None:
     answer = ask("moods", body_bytes=10_000).post("/predict", content=endless(), headers=JSON)
     assert (answer.status_code, answer.json()["error"]) == (
         413,
-        "the body is larger than 10,000 bytes; send fewer texts.",
+        "the body is larger than 10,000 bytes; send less, or have --max-body raised.",
     )
     assert len(given) == 11
 

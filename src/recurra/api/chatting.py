@@ -16,12 +16,12 @@ from recurra.base.errors import ConfigError
 from recurra.tasks import ChatOptions, Chats, Reply
 from recurra.tasks.blank import emptiness
 
-# Characters of a turn, and turns that a chat remembers.
-LONGEST_TURN, MOST_TURNS = 10_000, 100
+# Characters of a turn; turns that a chat remembers, and characters of all of them.
+LONGEST_TURN, MOST_TURNS, LONGEST_TALK = 10_000, 100, 40_000
 
 
 class Talk:
-    """What was said, oldest first; older than the last MOST_TURNS turns is forgotten."""
+    """What was said, oldest first; older than the last MOST_TURNS turns, or LONGEST_TALK characters, is forgotten."""
 
     def __init__(self) -> None:
         self.turns: tuple[str, ...] = ()
@@ -30,6 +30,8 @@ class Talk:
         """What was said, and the reply as far as it went. A turn that got none, or a refusal, is no part of it."""
         if reply is not None and reply.text.strip() and not reply.refused:
             self.turns = (*self.turns, text, reply.text)[-MOST_TURNS:]
+        while sum(map(len, self.turns)) > LONGEST_TALK:
+            self.turns = self.turns[2:]  # what was said, and its reply
 
     def forget(self) -> None:
         """Begin anew."""

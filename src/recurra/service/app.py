@@ -98,10 +98,11 @@ class Service:
     def _let_go(self, old: LoadedModel) -> None:
         """Keep as little as may be of what came before a new version.
 
-        A session that began with the version before goes on with it: its state is of no use to other weights. Those of
-        still older ones end, so that no client can make the service keep more than one.
+        A session or a sound that began with the version before goes on with it: its state is of no use to other
+        weights. Those of still older ones end, so that no client can make the service keep more than one.
         """
         self.sessions.keep(old.name, old)
+        self.listening.keep(old)
         self.suggesters.forget(old.name)
         self.neighbours.forget(old.name)
 

@@ -25,13 +25,14 @@ def refuse_unreadable(headers: Headers, body: bytes) -> None:
     """
     if not body:
         return
-    _refuse_compressed(headers.get("content-encoding", ""))
+    refuse_compressed(headers.get("content-encoding", ""))
     _refuse_other_types(headers.get("content-type"))
     if twice := _keys_given_twice(_text(body)):
         raise RefusedError(422, [f"{key[:LONGEST_NAME]}: the key is given twice in one object." for key in twice])
 
 
-def _refuse_compressed(coding: str) -> None:
+def refuse_compressed(coding: str) -> None:
+    """Raise RefusedError, 415, for what Content-Encoding says of a body, but for nothing."""
     if coding.strip().lower() not in ("", "identity"):
         raise RefusedError(
             415,

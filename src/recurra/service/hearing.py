@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,7 +22,9 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from recurra.api.hearing import HeardPiece, Hearing, refuse_deaf
 from recurra.base.errors import ConfigError, RecurraError
+from recurra.data.incoming import RATES
 from recurra.service import limits as most
+from recurra.service.bodies import refuse_compressed
 from recurra.service.errors import RefusedError, answered, busy, failed, json_bytes, refusal_json, refusal_of
 from recurra.service.limits import Limits
 from recurra.service.models import LoadedModel, chosen
@@ -55,6 +58,7 @@ class Listening:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._begun = 0
+        self._oldest: dict[str, datetime] = {}
 
     def __len__(self) -> int:
         return self._begun
@@ -69,6 +73,15 @@ class Listening:
             yield
         finally:
             self._begun -= 1
+
+    def keep(self, version: LoadedModel) -> None:
+        """End the sounds that older versions of a run hear than this one."""
+        self._oldest[version.name] = version.opened
+
+    def refuse_replaced(self, served: LoadedModel) -> None:
+        """Raise RefusedError, 409, for a version that is not kept: else each sound could keep another in memory."""
+        if served.opened < self._oldest.get(served.name, served.opened):
+            raise RefusedError(409, "sound: its run was replaced twice while it was heard; begin another.")
 
 
 def hears(served: LoadedModel) -> tuple[int | None, list[str]]:
@@ -100,15 +113,17 @@ def hearing_of(served: LoadedModel) -> Hearing:
 async def told(service: Service, served: LoadedModel, rate: int | None, pieces: AsyncIterator[bytes]) -> Events:
     """The events of a sound that comes in pieces of any size, each with what belongs to it.
 
-    Raises RefusedError: 408 for a sound that does not go on, 413 for one that is too long; DataError for no sound.
+    Raises RefusedError: 408 for a sound that does not go on, 409 for a run that was replaced twice, 413 for a sound
+    that is too long; DataError for no sound.
     """
     hearing = hearing_of(served)
     wanted, limits = hearing.rate, service.limits
     incoming = hearing.incoming(rate)
     yield "begun", {"model": served.name, "version": served.version, "rate": wanted, "seconds": limits.sound_seconds}
     shown, stretches, heard = "", 0, HeardPiece((), "", 0.0, 0.0)
-    async for piece in _turns(_in_time(pieces, limits), rate or wanted):
+    async for piece in _in_time(_turns(pieces, lambda: incoming.rate or rate), limits):
         samples = incoming.feed(piece)
+        service.listening.refuse_replaced(served)
         heard = await service.worker.run(partial(hearing.feed, samples, incoming.rate))
         for stretch in heard.final:
             yield "final", dict(stretch)
@@ -126,20 +141,25 @@ async def told(service: Service, served: LoadedModel, rate: int | None, pieces: 
     yield "done", {"seconds": last.seconds, "stretches": stretches, "computing": round(last.spent, 3)}
 
 
-async def _turns(pieces: AsyncIterator[bytes], rate: int) -> AsyncIterator[bytes]:
-    """The same bytes in pieces that are worth a turn, and not more."""
-    shortest, longest, waiting = round(2 * rate * LEAST), round(2 * rate * TURN), b""
+async def _turns(pieces: AsyncIterator[bytes], rate: Callable[[], int | None]) -> AsyncIterator[bytes]:
+    """The same bytes in pieces that are worth a turn, and not more. rate: the lowest, as long as it is not known"""
+    waiting = b""
     async for piece in pieces:
-        waiting += piece
-        while len(waiting) >= shortest:
-            yield waiting[:longest]
-            waiting = waiting[longest:]
+        waiting, at = waiting + piece, 0
+        while len(waiting) - at >= round(2 * (rate() or RATES[0]) * LEAST):
+            some = waiting[at : at + round(2 * (rate() or RATES[0]) * TURN)]
+            yield some
+            at += len(some)
+        waiting = waiting[at:]
     if waiting:
         yield waiting
 
 
 async def _in_time(pieces: AsyncIterator[bytes], limits: Limits) -> AsyncIterator[bytes]:
-    """The pieces, until one does not come. Raises RefusedError, 408, also where all of them together take too long."""
+    """What is worth a turn, until none comes: a byte now and then keeps no place.
+
+    Raises RefusedError, 408, also where all of them together take too long.
+    """
     ends = time.monotonic() + limits.sound_seconds + limits.sound_idle
     while True:
         left = ends - time.monotonic()
@@ -187,6 +207,7 @@ def _add_events(app: FastAPI, service: Service, responses: Mapping[int | str, di
     async def hear(request: Request, model: _Model = None, rate: _Rate = None) -> Response:
         """Hear a sound while it comes: WAV, or samples of 16 bits, little-endian, one channel, at `rate`."""
         _refuse_other_kinds(request.headers.get("content-type"))
+        refuse_compressed(request.headers.get("content-encoding", ""))
         served = chosen(service.runs, model)
         hearing_of(served)  # what it refuses has a status of its own
         if len(service.listening) >= service.limits.sounds:
@@ -267,7 +288,8 @@ def _add_socket(app: FastAPI, service: Service) -> None:
 def _asked_for(service: Service, socket: WebSocket) -> tuple[LoadedModel, int | None]:
     """The run and the rate of the address. Raises RefusedError for what is none, or cannot hear."""
     rate = socket.query_params.get("rate")
-    if rate is not None and not (rate.isascii() and rate.isdigit() and 1000 <= int(rate[:9]) <= 400_000):
+    # No longer than the largest: what stands behind would count too, and a very long one is no number to Python.
+    if rate is not None and not (rate.isascii() and rate.isdigit() and len(rate) <= 6 and int(rate) in RATES):
         raise RefusedError(422, "rate: expected a whole number from 1,000 to 400,000.")
     served = chosen(service.runs, socket.query_params.get("model"))
     hearing_of(served)

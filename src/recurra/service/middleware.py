@@ -136,6 +136,8 @@ class Guard:
                 raise busy(f"{self._limits.requests} requests are answered at this moment; come again later.")
             self._refuse_stranger("GET", request.path, headers)
             self._refuse_other_pages(headers)
+            if request.path != HEAR:
+                raise RefusedError(404, f"there is no WebSocket here, only at {HEAR}.")
             await self._app(inner, receive, request.send)
         except RefusedError as error:
             await refuse_socket(WebSocket(inner, receive, request.send), error, request.id)
@@ -148,7 +150,8 @@ class Guard:
         origin = headers.get("origin")
         if origin is None or origin.lower() in self._origins:
             return
-        if urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
+        host = headers.get("host", "").lower()
+        if not host or _host_of(origin) != host:
             raise RefusedError(
                 403, f"Origin: {origin[:100]} is another page than the service's own; see --allow-origin."
             )
@@ -179,6 +182,13 @@ class Guard:
             status=request.status,
             seconds=round(seconds, 6),
         )
+
+
+def _host_of(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:  # such as http://[
+        return ""
 
 
 class _Request:
@@ -227,7 +237,9 @@ async def _body(headers: Headers, receive: Receive, limits: Limits) -> bytes:
     """
     # What is not read to its end must not be taken for the next request.
     closing = {"Connection": "close"}
-    too_large = RefusedError(413, f"the body is larger than {limits.body_bytes:,} bytes; send fewer texts.", closing)
+    too_large = RefusedError(
+        413, f"the body is larger than {limits.body_bytes:,} bytes; send less, or have --max-body raised.", closing
+    )
     length = headers.get("content-length", "0")
     if not length.isdecimal() or len(length) > 18 or int(length) > limits.body_bytes:
         raise too_large

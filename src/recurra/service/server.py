@@ -19,6 +19,7 @@ from recurra.base.errors import RunError
 from recurra.service.app import Service, create_app
 from recurra.service.header_timeout import with_header_timeout
 from recurra.service.log import LogHandler
+from recurra.service.sockets import bounded_sockets, is_error
 
 # Between two requests of a connection that is kept.
 IDLE_SECONDS = 5
@@ -96,8 +97,11 @@ def server(
         http=with_header_timeout(limits.header_seconds),
         loop=loop,
         # Without the package an upgrade is a request like others, and refused by the package's name.
-        ws="websockets-sansio" if find_spec("websockets") else "none",
+        ws=bounded_sockets() if find_spec("websockets") else "none",
         ws_max_size=limits.body_bytes,
+        # A client answers a ping behind all the sound that it has sent: a file that is sent at once is no dead client,
+        # which sound_idle ends.
+        ws_ping_timeout=None,
         ws_per_message_deflate=False,  # sound does not shrink, and a small message could become a large one
         lifespan="on",
         log_config=None,
@@ -137,6 +141,7 @@ def terminal_is_there(terminals: Iterable[int]) -> bool:
 def _log_as_json(service: Service) -> None:
     for name in ("uvicorn.error", "uvicorn", "asyncio"):
         logger = logging.getLogger(name)
+        logger.filters = [lambda record: is_error(record.getMessage())]
         logger.handlers = [LogHandler(service.log)]
         logger.propagate = False
         logger.setLevel(logging.WARNING)
