@@ -110,6 +110,9 @@ def test_encoder_and_decoder_may_be_one_network() -> None:
         torch.testing.assert_close(parameter.grad, both, rtol=1e-4, atol=1e-6)
     with pytest.raises(ConfigError, match="share_layers: the layers of encoder and decoder have other shapes"):
         TextAutoencoder(task.model_sizes, **parts, decoder={**decoder, "style": "cho"}, share_layers=True)
+    for own in ({"variational_dropout": 0.5}, {"zoneout": 0.1}, {"init": "orthogonal"}, {"backend": "reference"}):
+        with pytest.raises(ConfigError, match=f"share_layers: .* model.decoder has no {next(iter(own))} of its own"):
+            TextAutoencoder(task.model_sizes, **parts, decoder={**decoder, **own}, share_layers=True)
     with pytest.raises(ConfigError, match="share_layers: expected encoder and decoder recurrent"):
         TextAutoencoder(task.model_sizes, **parts, decoder="transformer", share_layers=True)
 

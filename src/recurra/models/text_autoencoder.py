@@ -25,6 +25,8 @@ from recurra.nn import POOLS, Embedding, Recurrent
 
 # Steps of a text, which nobody knows before.
 SEVERAL = 2
+# Options of recurrent layers that their shapes do not show.
+OF_LAYERS = ("dropout", "variational_dropout", "zoneout", "init", "forget_bias", "backend")
 
 
 class TextAutoencoder(nn.Module):
@@ -80,6 +82,11 @@ class TextAutoencoder(nn.Module):
                 "share_layers: the layers of encoder and decoder have other shapes; set model.encoder.bidirectional: "
                 "false, as many layers of one cell and size, embedding_size of both alike, and model.decoder.style: "
                 "sutskever, which reads nothing beside a token."
+            )
+        if found := [name for name in OF_LAYERS if getattr(ours, name) != getattr(theirs, name)]:
+            raise ConfigError(
+                f"share_layers: the layers are the encoder's, so that model.decoder has no {', '.join(found)} of its "
+                "own; say there what model.encoder says."
             )
         self.decoder.recurrent = ours
 
