@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import http.client
 import json
 import os
@@ -20,6 +21,7 @@ import pytest
 from api.api_room import recurra, refused
 from forked_room import Forked
 from recurra.cli import main
+from recurra.cli.commands.serve import _whole
 from recurra.service import listening, server, url_of
 from service.service_room import Ask, Asked
 
@@ -325,3 +327,9 @@ def test_a_prediction_imports_no_compiler(folder: Path) -> None:
     answer, heavy = run.stdout.splitlines()
     assert answer.startswith(("good\t", "bad\t"))
     assert heavy == "[]"
+
+
+@pytest.mark.parametrize("text", ["0" * 20 + "70000", "9" * 5000, "-1", "1.5"])
+def test_a_number_of_an_option_is_read_to_its_last_digit(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="expected a whole number from 0 to 65535"):
+        _whole(0, 65535)(text)

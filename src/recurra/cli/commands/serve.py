@@ -143,7 +143,7 @@ def _key(file: Path | None) -> str | None:
 
 def _whole(first: int, last: int) -> Callable[[str], int]:
     def read(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and first <= int(text[:20]) <= last):
+        if not (text.isascii() and text.isdigit() and len(text) <= 20 and first <= int(text) <= last):
             raise argparse.ArgumentTypeError(f"expected a whole number from {first} to {last}, got '{text}'")
         return int(text)
 

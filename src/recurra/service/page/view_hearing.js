@@ -37,19 +37,25 @@ async function microphone(rate, heard) {
   const stream = await navigator.mediaDevices.getUserMedia({ audio: { channelCount: 1 } }).catch((error) => {
     throw new Refused(0, `The microphone cannot be used: ${error.message}`);
   });
-  const context = new AudioContext({ sampleRate: rate });
-  await context.audioWorklet.addModule(`${ROOT}/recorder.js`);
-  const node = new AudioWorkletNode(context, "recorder", {
-    numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit",
-    processorOptions: { size: Math.round((rate * MESSAGE) / 1000) },
-  });
-  node.port.onmessage = ({ data }) => heard(samplesOf(data));
-  context.createMediaStreamSource(stream).connect(node);
-  return () => {
+  let context = null;
+  const close = async () => {
     stream.getTracks().forEach((track) => track.stop());
-    node.port.onmessage = null;
-    return context.close();
+    if (context) await context.close();
   };
+  try {
+    context = new AudioContext({ sampleRate: rate });
+    await context.audioWorklet.addModule(`${ROOT}/recorder.js`);
+    const node = new AudioWorkletNode(context, "recorder", {
+      numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit",
+      processorOptions: { size: Math.round((rate * MESSAGE) / 1000) },
+    });
+    node.port.onmessage = ({ data }) => heard(samplesOf(data));
+    context.createMediaStreamSource(stream).connect(node);
+    return () => ((node.port.onmessage = null), close());
+  } catch (error) {
+    await close(); // nobody is left who could
+    throw error;
+  }
 }
 
 /** A sound that is heard while it is sent. `told(event)` of each event; `send(samples)`, `end()`; `over` when all is said. */
@@ -105,30 +111,36 @@ function hearingView(model) {
   const comes = model.hears.length === 0;
   let stop = null;
 
-  /** Hear what `source(send, signal)` sends. Returns when that is over. */
+  /** Hear what `source(send, signal)` sends; whatever ends it, the source hears of it. Returns when that is over. */
   const hear = (source) =>
     latest(async (signal) => {
-      const shown = transcript();
-      show(...shown.parts);
-      note(comes ? [] : [`This model needs the end first: ${model.hears[0]}`]);
-      if (comes) {
-        const socket = socketOf(model, signal, shown.told);
-        await Promise.race([source(socket.send, signal, shown), socket.over]);
-        await socket.end();
-        await socket.over;
-      } else {
-        const parts = [];
-        await source(async (samples) => parts.push(samples), signal, shown);
-        const whole = new Int16Array(parts.reduce((sum, one) => sum + one.length, 0));
-        parts.reduce((at, one) => (whole.set(one, at), at + one.length), 0);
-        const body = { model: model.name, records: [{ [model.input]: wavOf(whole, model.rate) }] };
-        const found = (await asked("/predict", body, signal)).predictions[0];
-        if (found.words.length)
-          shown.told({ event: "final", words: found.words, start: found.words[0].start, end: found.words[found.words.length - 1].end });
-        shown.told({ event: "done" });
-      }
-      $("result").dataset.heard = "yes";
+      const ends = new AbortController();
+      signal.addEventListener("abort", () => ends.abort());
+      await follow(source, signal, ends.signal).finally(() => ends.abort());
     });
+
+  const follow = async (source, signal, ends) => {
+    const shown = transcript();
+    show(...shown.parts);
+    note(comes ? [] : [`This model needs the end first: ${model.hears[0]}`]);
+    if (comes) {
+      const socket = socketOf(model, signal, shown.told);
+      await Promise.race([source(socket.send, ends, shown), socket.over]);
+      await socket.end();
+      await socket.over;
+    } else {
+      const parts = [];
+      await source(async (samples) => parts.push(samples), ends, shown);
+      const whole = new Int16Array(parts.reduce((sum, one) => sum + one.length, 0));
+      parts.reduce((at, one) => (whole.set(one, at), at + one.length), 0);
+      const body = { model: model.name, records: [{ [model.input]: wavOf(whole, model.rate) }] };
+      const found = (await asked("/predict", body, signal)).predictions[0];
+      if (found.words.length)
+        shown.told({ event: "final", words: found.words, start: found.words[0].start, end: found.words[found.words.length - 1].end });
+      shown.told({ event: "done" });
+    }
+    $("result").dataset.heard = "yes";
+  };
 
   const record = h("button", { type: "button", class: "main", onclick: () => (stop ? stop() : start()) }, "Record");
   const start = () =>
@@ -140,6 +152,7 @@ function hearingView(model) {
         shown.say(`Recording, ${(heard / model.rate).toFixed(1)} s`);
         send(samples);
       });
+      if (signal.aborted) return close(); // while the browser asked for leave
       record.textContent = "Stop";
       $("result").classList.remove("waiting");
       await new Promise((done) => {
