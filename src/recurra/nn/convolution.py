@@ -23,6 +23,11 @@ def _refuse_others(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
         raise ConfigError("groups, dilation, padding_mode: only 1, 1 and zeros are there; leave them out.")
 
 
+def _copied(x: Tensor) -> Tensor:
+    """(M, H, W, C) as (M, C, H, W) in torch's own order: without the copy its gradients spoilt memory (torch 2.13)."""
+    return x.permute(0, 3, 1, 2).contiguous()
+
+
 class SteadyConvolution(nn.Conv2d):
     """torch.nn.Conv2d, same arguments, names and state_dict, of pictures (M, H, W, C), square kernels without dilation.
 
@@ -38,8 +43,7 @@ class SteadyConvolution(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training:
-            # Copied: of channels that lie last, torch 2.13's gradient with several threads wrote past its memory.
-            return super().forward(x.permute(0, 3, 1, 2).contiguous()).permute(0, 2, 3, 1)
+            return super().forward(_copied(x)).permute(0, 2, 3, 1)
         (kernel, _), (stride, _), pad = self.kernel_size, self.stride, int(self.padding[0])
         windows = F.pad(x, (0, 0, pad, pad, pad, pad)).unfold(1, kernel, stride).unfold(2, kernel, stride)
         places = windows.shape[:3]
@@ -62,7 +66,7 @@ class SteadyTransposed(nn.ConvTranspose2d):
         if output_size is not None:
             raise ConfigError("output_size: is not read; make the layer with output_padding.")
         if self.training:
-            return super().forward(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+            return super().forward(_copied(x)).permute(0, 2, 3, 1)
         (kernel, _), (stride, _), pad = self.kernel_size, self.stride, int(self.padding[0])
         M, H, W, C = x.shape
         height, width = (
