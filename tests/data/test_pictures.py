@@ -131,6 +131,35 @@ def test_a_text_in_the_place_of_a_name_is_no_file(of: Any):
             of(text + ends, Origin("p.csv", 3), "image")
 
 
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_a_picture_is_turned_as_pillow_does_whatever_else_its_exif_holds(turn: int):
+    image = pytest.importorskip("PIL.Image", reason="pictures need Pillow (recurra[images])")
+    from PIL import ImageOps
+
+    exif = image.Exif()
+    exif[0x0112], exif[0x010E] = turn, "hi"
+    file = io.BytesIO()
+    pixels = np.random.default_rng(1).integers(0, 255, (6, 6, 3), dtype=np.uint8)
+    image.fromarray(pixels).save(file, "JPEG", exif=exif, quality=95)
+    expected = np.asarray(ImageOps.exif_transpose(image.open(file)))
+    width_as_text = file.getvalue().replace(b"\x01\x0e\x00\x02", b"\x01\x00\x00\x02")
+    for raw in (file.getvalue(), width_as_text):
+        found = pixels_of(picture_of(raw, Origin("p.csv", 3), "image"), PictureSize(6, 6, "pad", "rgb", "white"))
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_a_webp_that_says_to_be_a_bomb_is_refused():
+    image = pytest.importorskip("PIL.Image", reason="pictures need Pillow (recurra[images])")
+    exif = image.Exif()
+    exif[0x0112] = 6
+    raw = io.BytesIO()
+    image.new("RGB", (16, 16), "red").save(raw, "WEBP", exif=exif)
+    damaged = bytearray(raw.getvalue())
+    damaged[24:30] = b"\xff\x3f\x00\xff\x3f\x00"  # a canvas of 16,384 by 16,384
+    with pytest.raises(DataError, match=r"p\.csv:3"):
+        picture_of(bytes(damaged), Origin("p.csv", 3), "image")
+
+
 def test_a_request_has_bytes_and_never_a_name():
     assert IMAGE.of_request(IMAGE.smallest) == IMAGE.smallest
     with pytest.raises(ValueError, match="not its name"):

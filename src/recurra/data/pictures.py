@@ -41,7 +41,29 @@ _KINDS = (
 )
 _ORIENTATION = 0x0112
 # What Pillow raises for files that are damaged.
-_DAMAGED = (OSError, ValueError, SyntaxError, IndexError, EOFError, KeyError, TypeError, OverflowError, MemoryError)
+_DAMAGED = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    IndexError,
+    EOFError,
+    KeyError,
+    TypeError,
+    OverflowError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+)
+# How Pillow turns a picture upright, by its EXIF's orientation (CIPA DC-008, 4.6.5).
+_TURNS = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +146,7 @@ def pixels_of(picture: Picture, size: PictureSize) -> Pixels:
         opened.draft(None, (2 * size.width, 2 * size.height))  # a large JPEG, decoded at a fraction of its size
         opened.load()
         return _sized(_upright(_plain(opened, size)), size)
-    except _DAMAGED as error:
+    except (*_DAMAGED, _image().DecompressionBombError) as error:
         raise DataError(f"{where}: is damaged or cut off: {_told(error)}. Copy it again.") from None
 
 
@@ -174,7 +196,7 @@ def _opened(raw: bytes, where: str) -> Any:
         raise DataError(f"{where}: {what}, expected a PNG, JPEG or WebP picture. Convert it.")
     try:
         opened = getattr(needs(kind[0], EXTRA, where), kind[1])(io.BytesIO(raw))
-    except _DAMAGED as error:
+    except (*_DAMAGED, _image().DecompressionBombError) as error:
         raise DataError(f"{where}: is damaged or cut off: {_told(error)}. Copy it again.") from None
     width, height = opened.size
     if width * height > MOST_PIXELS:
@@ -206,8 +228,9 @@ def _plain(opened: Any, size: PictureSize) -> Any:
 
 
 def _upright(image: Any) -> Any:
-    """Turned, and mirrored, as its EXIF says."""
-    return needs("PIL.ImageOps", EXTRA, "a picture").exif_transpose(image)
+    """Turned, and mirrored, as its EXIF says, whatever else stands there."""
+    turn = _TURNS.get(image.getexif().get(_ORIENTATION))
+    return image if turn is None else image.transpose(getattr(_image().Transpose, turn))
 
 
 def _sized(image: Any, size: PictureSize) -> Pixels:
