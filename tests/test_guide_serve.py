@@ -13,6 +13,7 @@ import pytest
 from api.api_room import done
 from recurra.service import Limits, open_runs
 from recurra.service import limits as most
+from recurra.service.hearing import LEAST
 from service.service_room import Asked
 from service.test_process import KEY
 
@@ -91,7 +92,12 @@ def test_the_limits_of_the_guide_are_those_of_the_code() -> None:
     assert numbers("a text, a field of a record") == [most.LONGEST_TEXT]
     assert numbers("beam, answers") == [most.WIDEST_BEAM]
     assert numbers("sounds that are heard at once")[0] == usual.sounds
-    assert numbers("a sound that is heard while it comes") == [usual.sound_seconds / 3600, usual.sound_idle]
+    assert numbers("a sound that is heard while it comes") == [
+        usual.sound_seconds / 3600,
+        usual.sound_idle,
+        0,
+        100 * LEAST,
+    ]  # 0.05 s
     assert numbers("tokens of a generation") == [most.MOST_TOKENS]
     assert numbers("requests that wait for the model") == [usual.waiting]
     assert numbers("requests of all kinds at once") == [usual.requests]

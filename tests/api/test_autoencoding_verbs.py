@@ -58,7 +58,7 @@ def test_init_says_what_it_took_for_what(here: Path) -> None:
 def test_scores_stand_beside_the_mean_and_as_many_components(here: Path) -> None:
     said = done("evaluate", here / "run", "--split", "test", "--json").json
     scores = {one["name"]: one["value"] for one in said["scores"]}
-    assert set(scores) == {"mse", "psnr", "r2"}
+    assert set(scores) == {"mse", "psnr", "r2", "detail_kept"}
     assert set(said["baselines"]) == {"mean", "pca_6"}
     mean = {one["name"]: one["value"] for one in said["baselines"]["mean"]}
     assert scores["mse"] < 0.6 * mean["mse"]

@@ -204,7 +204,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
 
 def test_every_format_has_a_line_of_help_and_a_name_by_which_it_is_taken() -> None:
     words = "csv tsv prodigy doccano label_studio spacy json jsonl excel parquet arrow datasets brat folders texts text"
-    more = "sounds images sequences numpy idx arff fasta squad kaldi bvh films"
+    more = "sounds images sequences numpy idx arff fasta squad kaldi bvh films captions coco"
     assert set(FORMATS) == {*words.split(), "parallel", "conll", "conllu", "ts", "tsf", "ucr", *more.split()}
     assert all(known.doc for known in FORMATS.values())
     nameless = [name for name, known in FORMATS.items() if not (known.suffixes or known.takes)]

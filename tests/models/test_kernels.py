@@ -71,9 +71,9 @@ def test_logits_are_weighted_shares_beside_the_heads_and_a_row_has_the_same_bits
     batch, head = Batch({"features": features}, lengths, {}, ()), {"logits": torch.ones(5, 3)}
     z = model.shares(features, lengths).double().numpy()
     alone = z @ model.weight.double().numpy() + model.bias.double().numpy()
-    np.testing.assert_allclose(model.logits(batch), alone, atol=1e-5)
+    np.testing.assert_allclose(model.logits(batch), alone, rtol=1e-6, atol=1e-5)
     model.share.copy_(torch.tensor([2.0, 3.0]))
-    np.testing.assert_allclose(model.eval()(batch, head)["logits"], 2 * alone + 3, atol=2e-5)
+    np.testing.assert_allclose(model.eval()(batch, head)["logits"], 2 * alone + 3, rtol=1e-6, atol=2e-5)
     assert model.train()(batch, head) is head
     assert not [*model.parameters()]
     one = Batch({"features": features[:7, 2:3]}, lengths[2:3], {}, ())

@@ -75,7 +75,9 @@ def test_a_language_model_and_hot_words_have_a_say_in_what_was_said():
     logits = torch.log(torch.tensor([[0.1, 0.001, 0.5, 0.4]])).unsqueeze(1)
 
     def best(**options):
-        return task.with_options({"beam": 8, **options})._search(logits, torch.tensor([1]))[0].units
+        how = task.with_options({"beam": 8, **options}).decoding
+        batch = Batch({}, torch.tensor([1]), {}, (0,))
+        return task.method.search(torch.nn.Identity(), batch, {"logits": logits}, torch.tensor([1]), how)[0].units
 
     assert best() == (2,)
     assert best(lm=Fusion(Says(), "word", 0.5)) == (3,)
@@ -108,7 +110,7 @@ def test_options_without_effect_are_refused():
 
 def test_hot_words_are_read_as_texts_are():
     task = speech_for(case="lower", punctuation="drop")
-    assert task.with_options({"beam": 4, "hot_words": {"AB,": 1}}).hot_words == {"ab": 1.0}
+    assert task.with_options({"beam": 4, "hot_words": {"AB,": 1}}).decoding.hot_words == {"ab": 1.0}
     with pytest.raises(ConfigError, match="some are the same word, as the run reads texts: a, A"):
         task.with_options({"beam": 4, "hot_words": {"a": 1.0, "A": 2.0}})
     with pytest.raises(ConfigError, match="'bbb' needs 'bbb'"):
@@ -119,7 +121,7 @@ def test_a_network_of_characters_beside_other_units_is_refused():
     written = fitted(tokenizer="characters", document="row")
     scores, by = written.token_scores(model_for(written))
     lm = Fusion(scores, by)
-    assert speech_for().with_options({"beam": 4, "lm": lm}).lm is lm
+    assert speech_for().with_options({"beam": 4, "lm": lm}).decoding.lm is lm
     for tokenizer, name in (("spaces", "spaces"), ({"name": "subwords", "vocab_size": 6}, "subwords")):
         with pytest.raises(ConfigError, match=f"judges characters, and the units of this run are {name}"):
             speech_for(tokenizer=tokenizer).with_options({"beam": 4, "lm": lm})

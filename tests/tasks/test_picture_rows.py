@@ -50,7 +50,7 @@ def test_an_array_may_have_an_axis_of_colours(tmp_path: Path) -> None:
         np.testing.assert_array_equal(np.asarray(first.fields["values"]).reshape(20, 30, 3), X[0])
         assert chosen(tmp_path / file)[0]["model.encoder.shape"] == [20, 30, 3]
     np.savez(tmp_path / "b.npz", X=pixels(3, 20, 30, 5))
-    with pytest.raises(DataError, match=r"expected numbers in .* or of pictures .pictures, height, width, 1 or 3 col"):
+    with pytest.raises(DataError, match=r"expected numbers in .* of pictures .pictures, height, width, 1 or 3 col"):
         list(read(tmp_path / "b.npz"))
 
 

@@ -20,7 +20,8 @@ from recurra.api.inference import device_of
 from recurra.base.atomic import write_text
 from recurra.base.contracts import Origin, Record, Report
 from recurra.base.errors import ConfigError, DataError, RunError
-from recurra.data.pictures import SUFFIXES, PictureSize, picture_of, pixels_of, png_of
+from recurra.data.film_names import SUFFIXES
+from recurra.data.pictures import PictureSize, picture_of, pixels_of, png_of
 from recurra.data.vector_index import MANY, ApproximateSearch, VectorIndex, read_index, unchanged
 from recurra.report import HeatMap, html
 from recurra.tasks import FindsPictures

@@ -6,8 +6,6 @@ or so many evenly apart. Pixels are counted by the header of a picture, or of a 
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -23,9 +21,9 @@ from recurra.base.option import Opt
 from recurra.base.optional import needs
 from recurra.base.registry import Registry
 from recurra.base.words import counted
+from recurra.data.film_names import SUFFIXES, VIDEOS, pictures_in
 from recurra.data.pictures import (
     MOST_PIXELS,
-    SUFFIXES,
     Background,
     Colours,
     PictureSize,
@@ -37,7 +35,6 @@ from recurra.data.pictures import (
 )
 
 EXTRA = "video"
-VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".m4v")
 # What a video is, whatever its name says: FFmpeg reads lists of other files and addresses too, and none is followed.
 _OPENED = {"format_whitelist": "mov,avi,matroska,mpeg,mpegvideo,mpegts,m4v", "protocol_whitelist": "file"}
 # Frames of a film as it is, and those of it that are read.
@@ -88,20 +85,6 @@ FRAMES: Registry[type[Frames]] = Registry("frames")
 FRAMES.add("pictures", Frames)
 
 
-def is_film(path: Path) -> bool:
-    """Whether a path is a video by its name, or a folder of pictures."""
-    if path.is_dir():
-        return bool(_pictures(path))
-    return path.suffix.lower() in VIDEOS
-
-
-def names_film(value: Any, origin: Origin) -> bool:
-    """Whether a value of a file names a film, relative to that file."""
-    if not isinstance(value, str | Path) or not str(value).strip() or len(str(value)) > 1000:
-        return False
-    return is_film(Path(origin.path).parent / str(value).strip())
-
-
 def frames_of(value: Any, origin: Origin, column: str, how: Frames) -> NDArray[np.float32]:
     """(T, numbers) of a film: a folder, a video, or a list of the bytes of pictures; names are relative to the file.
 
@@ -121,7 +104,7 @@ def frames_of(value: Any, origin: Origin, column: str, how: Frames) -> NDArray[n
 
 def _of_path(path: Path, where: str, column: str, how: Frames) -> list[Pixels]:
     if path.is_dir():
-        names = _pictures(path)
+        names = pictures_in(path)
         if not names:
             raise DataError(f"{where}: {path}: has no frame; expected pictures: {', '.join(SUFFIXES)}.")
         return _of_pictures([path / name for name in names], Origin(str(path)), column, how)
@@ -197,14 +180,3 @@ def _bounded(how: Frames, frames: int, origin: Origin) -> list[int]:
             f"{MOST_NUMBERS:,} in all at most. Set task.frames.number, or smaller height and width."
         )
     return places
-
-
-def _pictures(folder: Path) -> list[str]:
-    """The names of pictures in a folder, numbers in them by their value."""
-    try:
-        names = [name for name in os.listdir(folder) if name.lower().endswith(SUFFIXES) and not name.startswith(".")]
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be read: {error.strerror}.") from None
-    return sorted(
-        names, key=lambda name: [(int(p), "") if p.isdecimal() else (-1, p) for p in re.split(r"(\d+)", name)]
-    )

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from recurra.base.contracts import Origin
 from recurra.base.errors import DataError
 from recurra.base.optional import needs
+from recurra.data.film_names import SUFFIXES
 
 EXTRA = "images"
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 # Pixels of a picture as its file has it: a camera's 50 megapixels, 150 MB in colour.
 MOST_PIXELS = 50_000_000
 # Bytes of a file that are read at all.

@@ -12,7 +12,7 @@ from typing import Any
 from recurra.base.contracts import Record
 from recurra.base.errors import DataError
 from recurra.data.fields import names_sound, numbers_of
-from recurra.data.films import names_film
+from recurra.data.film_names import names_film
 from recurra.data.sound import sound_of
 from recurra.tasks.columns import column_names, named, values
 from recurra.tasks.contract import Suggestion

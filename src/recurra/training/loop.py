@@ -57,10 +57,11 @@ def fit(
     """
     clip, predict, together = clipping or no_clipping(), forward or model, ranks or SingleProcess()
     parameters, weights = [p for p in model.parameters() if p.requires_grad], weights_of(model)
-    modules = [*model.modules()]
-    counting = [module for module in modules if isinstance(module, CountsUpdates)]
+    model.train()  # which may leave frozen parts as they are
+    modules = [(module, module.training) for module in model.modules()]
+    counting = [module for module, _ in modules if isinstance(module, CountsUpdates)]
     for step, group in enumerate(_groups(batches, accumulate), start=steps_done + 1):
-        if not all(module.training for module in modules):  # telling them anew takes a tenth of a small step
+        if any(module.training is not mode for module, mode in modules):  # telling them takes a tenth of a small step
             model.train()
         lr = set_lr(optimizer, schedule(step))
         if update is not None:

@@ -69,8 +69,12 @@ def test_a_config_chooses_them_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "option", "named"),
     [
-        ("a.jsonl", {"delimiter": ";"}, "delimiter: has no effect on format 'jsonl', only on csv. Remove it."),
-        ("a.tsv", {"delimiter": ";"}, "delimiter: has no effect on format 'tsv', only on csv. Remove it."),
+        (
+            "a.jsonl",
+            {"delimiter": ";"},
+            "delimiter: has no effect on format 'jsonl', only on csv and captions. Remove it.",
+        ),
+        ("a.tsv", {"delimiter": ";"}, "delimiter: has no effect on format 'tsv', only on csv and captions. Remove it."),
         ("a.json", {"columns": ["a"]}, "columns: has no effect on format 'json', only on csv, tsv"),
         ("a.txt", {"columns": {"a": "b"}}, "columns: a map of names has no effect on format 'text', only on csv, tsv"),
         ("a.csv", {"delimiter": ";;"}, "delimiter: expected one sign, or one of tab"),

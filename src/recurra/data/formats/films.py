@@ -9,7 +9,7 @@ from typing import Any
 
 from recurra.base.contracts import Origin
 from recurra.base.errors import DataError
-from recurra.data.films import VIDEOS, is_film
+from recurra.data.film_names import VIDEOS, is_film
 from recurra.data.formats.by_class import LABEL
 from recurra.data.formats.documents import Folder, folders_in, names_in, parts_of
 from recurra.data.formats.format import Format, ReadOptions
