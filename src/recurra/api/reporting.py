@@ -23,10 +23,10 @@ from recurra.api.prepare import Prepared
 from recurra.api.samples import sample_texts, write_samples
 from recurra.api.trainer import Trainer
 from recurra.api.word_maps import word_map
-from recurra.base.contracts import Callback, Report, Score
+from recurra.base.contracts import Callback, Report, Score, Table
 from recurra.base.errors import RunError
 from recurra.metrics import Compared
-from recurra.report import Chart, Curve, write
+from recurra.report import Chart, Curve, RecordingFigure, write
 from recurra.tasks import (
     Calibrates,
     Conforms,
@@ -75,8 +75,7 @@ def final_report(
     said = [*beside.notes, *filter(None, [trainer.skipped, trainer.stopped_early(select)])]
     findings = {f"finding {number}": str(one) for number, one in enumerate(found, start=1)}
     samples = task.samples(trainer.model, trainer.device) if full and isinstance(task, WritesSamples) else ()
-    shows = task if full and isinstance(task, ShowsRecordings) else None
-    streamed = () if shows is None else shows.streamed(trainer.model, scored[last])
+    streamed, recordings = _heard(trainer, task, answers[last], scored[last]) if full else ((), ())
     report = Report(
         title=f"{folder.path.resolve().name}: {trainer.settings.tree['task']['name']}",
         scores=tuple(chain.from_iterable(scores)),
@@ -99,15 +98,23 @@ def final_report(
             *carried,
         ],
         maps=task.pictures(trainer.model, scored[last], trainer.device) if full and isinstance(task, DrawsMaps) else (),
-        recordings=()
-        if shows is None
-        else shows.recordings(trainer.model, answers[last], scored[last], trainer.device),
+        recordings=recordings,
         draw=full,
         settings=folder.config.read_text(),
     )
     for message in drawn.notes:
         watch.note(message)
     return report
+
+
+def _heard(
+    trainer: Trainer, task: Task, said: Sequence[Any], examples: Sequence[Any]
+) -> tuple[tuple[Table, ...], tuple[RecordingFigure, ...]]:
+    """How late words come in a stream, and the worst recordings, of a task that hears."""
+    if not isinstance(task, ShowsRecordings):
+        return (), ()
+    recordings = task.recordings(trainer.model, said, examples, trainer.device)
+    return task.streamed(trainer.model, examples), recordings
 
 
 def _curves(task: Task, said: Sequence[Any], examples: Sequence[Any]) -> tuple[Chart, ...]:

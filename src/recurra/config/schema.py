@@ -71,7 +71,8 @@ class Schema:
 
     def like(self, key: str, below: Sequence[str], here: Iterable[str] = ()) -> str:
         """A hint at the option whose name is nearest to `key`, of `here` or below a path; "" where none is near."""
-        paths = [path for path in self._paths() if path.startswith(f"{'.'.join(below)}.")]
+        usual_first = sorted(self._options(), key=lambda option: not option[2])
+        paths = [path for path, _, _ in usual_first if path.startswith(f"{'.'.join(below)}.")]
         found = {path.rpartition(".")[2]: path for path in reversed(paths)}  # the first of the same name
         found |= {name: name for name in here}
         hint = did_you_mean(key, list(found))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from recurra.base.contracts import Report, Table
 from recurra.doctor.activations import Activation
@@ -113,12 +113,6 @@ def _charts(diagnosis: Diagnosis, layers: Sequence[LayerProbe]) -> Iterator[Char
             )
     norms = tuple((float(step), math.log10(norm)) for step, norm in diagnosis.course.norms if 0 < norm < math.inf)
     yield Chart("Norm of the whole gradient, before clipping", "step", LOG, (Curve("norm", norms),))
-
-
-def carried_chart(layers: Iterable[tuple[str, LayerProbe]], title: str) -> Chart:
-    """The carried gradient of several layers under names of the caller's."""
-    curves = tuple(Curve(name, _carried(one)) for name, one in layers)
-    return Chart(title, "steps back in time", LOG, curves)
 
 
 def _carried(layer: LayerProbe) -> tuple[tuple[float, float], ...]:

@@ -57,12 +57,9 @@ def fit(
     """
     clip, predict, together = clipping or no_clipping(), forward or model, ranks or SingleProcess()
     parameters, weights = [p for p in model.parameters() if p.requires_grad], weights_of(model)
-    model.train()  # which may leave frozen parts as they are
-    modules = [(module, module.training) for module in model.modules()]
-    counting = [module for module, _ in modules if isinstance(module, CountsUpdates)]
+    modes, counting = _Modes(model), [module for module in model.modules() if isinstance(module, CountsUpdates)]
     for step, group in enumerate(_groups(batches, accumulate), start=steps_done + 1):
-        if any(module.training is not mode for module, mode in modules):  # telling them takes a tenth of a small step
-            model.train()
+        modes.keep()
         lr = set_lr(optimizer, schedule(step))
         if update is not None:
             (batch,) = group
@@ -82,6 +79,21 @@ def fit(
             on_nonfinite(Failure(step, seed, lr, model, loss, group[bad], now, norm, bad))
         _count(counting, together)
         yield Progress(step, epoch, now.mean.detach(), tokens, lr, norm, _means(now))
+
+
+class _Modes:
+    """A model told to train, which may leave parts of it at rest; told again where one is not as that left it.
+
+    Telling all of a small model takes a tenth of its step, and looking at them next to nothing.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model.train()
+        self._left = [(module, module.training) for module in model.modules()]
+
+    def keep(self) -> None:
+        if any(module.training is not mode for module, mode in self._left):
+            self._model.train()
 
 
 def _count(counting: Sequence[CountsUpdates], ranks: Ranks) -> None:
