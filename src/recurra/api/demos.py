@@ -391,7 +391,7 @@ DEMOS: Mapping[str, Demo] = {
                 "decoder": {"embedding_size": 64, "cell": "gru", "hidden_size": 128},
             },
             "training": {
-                "epochs": 14,
+                "epochs": 20,
                 "batch_rows": 16,
                 "optimizer": {"name": "adam", "lr": 0.003},
                 "schedule": {"name": "cosine", "warmup": 0.05},
