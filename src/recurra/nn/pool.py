@@ -63,7 +63,9 @@ class Attention(nn.Module):
         """Attention over real steps, (T, N); columns sum to one, or are zero for an empty sequence."""
         scores = self.query(torch.tanh(self.hidden(_real(outputs, mask)))).squeeze(2)
         # The lowest finite number, not -inf: an empty column would be NaN, and its gradient too.
-        weights = torch.softmax(scores.masked_fill(~mask, torch.finfo(scores.dtype).min), 0)
+        # Along the last axis, row by row: across rows torch has other bits for one of them than for many.
+        rows = scores.masked_fill(~mask, torch.finfo(scores.dtype).min).T.contiguous()
+        weights = torch.softmax(rows, 1).T
         return torch.where(mask, weights, weights.new_zeros(()))
 
     def forward(self, outputs: Tensor, last: Tensor, mask: Tensor) -> Tensor:
