@@ -171,4 +171,4 @@ def test_a_row_to_learn_from_is_broken_where_its_text_cannot_be_seen(
 ) -> None:
     name, options, *_ = TRAINED[kind]
     with pytest.raises(DataError, match=f"^d:3: {sentence}"):
-        TASKS[name](**options).check(Record(row, Origin("d", 3)))
+        TASKS[name](**options).read(Record(row, Origin("d", 3)))

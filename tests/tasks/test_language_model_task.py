@@ -266,10 +266,10 @@ def task_output(task: LanguageModelling, found: Sequence[documents.Passage]) -> 
 def test_what_cannot_be_read_is_said_with_its_place() -> None:
     row = LanguageModelConfig(document="row")
     with pytest.raises(DataError, match=r"a\.txt:2: column 'text' is empty, .*document: file"):
-        row.check(records(["a", " "])[1])
-    LanguageModelConfig(document="file").check(records([""])[0])
+        row.read(records(["a", " "])[1])
+    LanguageModelConfig(document="file").read(records([""])[0])
     with pytest.raises(DataError, match=r"a\.txt: column 'text' holds 3, expected text"):
-        row.check(Record({"text": 3}, Origin("a.txt")))
+        row.read(Record({"text": 3}, Origin("a.txt")))
     with pytest.raises(DataError, match=r"a\.txt: all 2 training rows are blank"):
         fitted(["", "  "])
     task = fitted(["a b"], line_breaks=False)

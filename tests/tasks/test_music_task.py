@@ -69,9 +69,9 @@ def test_notes_that_the_options_leave_out_and_empty_pieces_are_refused() -> None
     with pytest.raises(
         DataError, match=r"a.jsonl:3: column 'chords', step 2: B3 \(59\) is not in 60..72; set task.low"
     ):
-        plan.check(record("C4 B3", 3))
+        plan.read(record("C4 B3", 3))
     with pytest.raises(DataError, match="is empty, expected chords"):
-        plan.check(record([]))
+        plan.read(record([]))
     with pytest.raises(ConfigError, match="highest: is 50, under lowest, 60"):
         MusicConfig(lowest=60, highest=50)
 

@@ -121,7 +121,7 @@ def test_targets_are_a_column_several_or_a_list(fields: dict[str, Any], target: 
 )
 def test_what_is_no_number_to_predict_is_named(target: Any, message: str) -> None:
     with pytest.raises(DataError) as refused:
-        SeriesRegressionConfig().check(record([1, 2], target))
+        SeriesRegressionConfig().read(record([1, 2], target))
     assert message in str(refused.value)
 
 
@@ -129,7 +129,7 @@ def test_rows_with_other_numbers_of_targets_are_named() -> None:
     with pytest.raises(DataError, match=r"d.jsonl:2: has 1 number to predict, and d.jsonl:1 has 2; expected as many"):
         fitted([record([1], [1, 2], 1), record([1], [1], 2)])
     with pytest.raises(DataError, match="d:1: column 'b' has 2 numbers, expected 1"):
-        SeriesRegressionConfig(target=("a", "b")).check(Record({"values": [1], "a": 1, "b": [1, 2]}, Origin("d", 1)))
+        SeriesRegressionConfig(target=("a", "b")).read(Record({"values": [1], "a": 1, "b": [1, 2]}, Origin("d", 1)))
 
 
 def test_options_without_effect_are_refused_together() -> None:
@@ -218,7 +218,7 @@ def test_a_box_has_four_names_and_never_a_negative_size() -> None:
 )
 def test_what_is_no_box_is_named(target: list[float], message: str) -> None:
     with pytest.raises(DataError) as refused:
-        SeriesRegressionConfig(boxes=True).check(record([1], target))
+        SeriesRegressionConfig(boxes=True).read(record([1], target))
     assert message in str(refused.value)
 
 

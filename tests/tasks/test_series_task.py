@@ -65,14 +65,14 @@ def test_one_column_of_lists_and_several_columns_are_the_same_series() -> None:
 )
 def test_what_cannot_be_learned_from_is_named_with_its_step(values: Any, message: str) -> None:
     with pytest.raises(DataError) as refused:
-        SeriesClassificationConfig().check(record(values))
+        SeriesClassificationConfig().read(record(values))
     assert message in str(refused.value)
 
 
 def test_a_step_of_a_series_in_long_form_is_named_with_its_own_row() -> None:
     lines = tuple(Origin("d.csv", n) for n in (2, 9))
     with pytest.raises(DataError, match=r"d.csv:9: column 'values', step 2: the number is missing"):
-        SeriesClassificationConfig().check(Record({"values": [1, None], "label": "a"}, lines[0], lines))
+        SeriesClassificationConfig().read(Record({"values": [1, None], "label": "a"}, lines[0], lines))
 
 
 @pytest.mark.parametrize("empty", ["", " ", None])
@@ -87,9 +87,9 @@ def test_an_empty_cell_beside_a_number_is_a_number_that_is_missing(empty: object
 def test_columns_of_different_lengths_and_lists_in_several_columns_are_refused() -> None:
     plan = SeriesClassificationConfig(values=("x", "y"))
     with pytest.raises(DataError, match="d:1: column 'y' has 2 steps, column 'x' 3; expected as many in each"):
-        plan.check(Record({"x": [1, 2, 3], "y": [1, 2], "label": "a"}, Origin("d", 1)))
+        plan.read(Record({"x": [1, 2, 3], "y": [1, 2], "label": "a"}, Origin("d", 1)))
     with pytest.raises(DataError, match="column 'x' has 2 numbers a step; of several columns each has one"):
-        plan.check(Record({"x": [[1, 2]], "y": [1], "label": "a"}, Origin("d", 1)))
+        plan.read(Record({"x": [[1, 2]], "y": [1], "label": "a"}, Origin("d", 1)))
 
 
 def test_an_end_to_keep_is_refused_where_nothing_is_cut() -> None:

@@ -245,7 +245,7 @@ def test_other_names_of_a_scheme_are_taken() -> None:
     for name in ("bilou", "biluo", "bioes"):
         assert TaggingConfig(file_scheme=name).fit([row], "f").tagset.written == "iobes"
     with pytest.raises(DataError, match=r"tag 'I_X' stands after 'O'; in scheme bio"):
-        TaggingConfig(file_scheme="iob2").check(record(["a", "b"], ["O", "I_X"]))
+        TaggingConfig(file_scheme="iob2").read(record(["a", "b"], ["O", "I_X"]))
 
 
 # -- what is refused ---------------------------------------------------------------------------------------------------

@@ -139,7 +139,7 @@ BAD_ROWS = [
 @pytest.mark.parametrize(("row", "message"), BAD_ROWS)
 def test_a_row_that_is_no_sentence_is_named_with_what_is_wrong(row: tuple[object, object], message: str) -> None:
     with pytest.raises(DataError) as caught:
-        TaggingConfig().check(record(*row))
+        TaggingConfig().read(record(*row))
     assert message in str(caught.value)
     assert str(caught.value).startswith("f.jsonl:7: ")
 
@@ -150,11 +150,11 @@ def test_a_tag_that_its_scheme_forbids_is_named_by_the_line_of_its_token() -> No
     with pytest.raises(
         DataError, match=r"f\.jsonl:5: tag 'I-X' stands after 'O'; in scheme bio, .* task\.repair: true"
     ):
-        TaggingConfig(file_scheme="bio").check(bad)
-    TaggingConfig(file_scheme="bio", repair=True).check(bad)
-    TaggingConfig(file_scheme="iob1").check(bad)
-    TaggingConfig(file_scheme="plain").check(bad)
-    TaggingConfig().check(bad)  # auto knows the scheme when it has seen all rows
+        TaggingConfig(file_scheme="bio").read(bad)
+    TaggingConfig(file_scheme="bio", repair=True).read(bad)
+    TaggingConfig(file_scheme="iob1").read(bad)
+    TaggingConfig(file_scheme="plain").read(bad)
+    TaggingConfig().read(bad)  # auto knows the scheme when it has seen all rows
 
 
 def test_a_file_of_two_schemes_is_refused_at_the_first_tag_that_does_not_fit_the_other_sentences() -> None:
@@ -231,7 +231,7 @@ def test_options_that_have_no_effect_on_the_tags_that_were_found_are_named() -> 
 def test_spans_of_characters_are_the_same_spans_whatever_scheme_is_named(scheme: Any) -> None:
     rows = [record("Rome Oslo", [[0, 4, "X"], [5, 9, "X"]]), record("a b", [[0, 3, "Y"]])]
     for one in rows:
-        TaggingConfig(file_scheme=scheme).check(one)
+        TaggingConfig(file_scheme=scheme).read(one)
     task = TaggingConfig(file_scheme=scheme).fit(rows, "f")
     assert [read_default(task.example(one).tags or ()) for one in rows] == [[("X", 0, 1), ("X", 1, 2)], [("Y", 0, 2)]]
 

@@ -200,7 +200,7 @@ def task_accepting() -> Translation:
     ],
 )
 def test_a_row_without_both_texts_is_refused_by_file_and_line(row: Record, sentence: str) -> None:
-    for read in (TranslationConfig(scores="exact").check, task_of().example):
+    for read in (TranslationConfig(scores="exact").read, task_of().example):
         with pytest.raises(DataError, match=sentence):
             read(row)
 

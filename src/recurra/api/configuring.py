@@ -27,7 +27,7 @@ from recurra.config import write as config_text
 from recurra.data.formats import FORMATS, field, num_lines, read, read_as, recognised, resolved_format, spelt, splits_in
 from recurra.data.formats.nested import with_nested
 from recurra.data.formats.parallel import is_pattern
-from recurra.tasks import TASKS, ChoosesBySize, NamedByMethod
+from recurra.tasks import TASKS, ChoosesBySize, NamedByMethod, NamesFormat
 from recurra.tasks.contract import Suggestion, TaskConfig
 from recurra.tasks.sizing import Seen, in_words, usual
 
@@ -98,7 +98,7 @@ def draft(
     file = parts.get("train", file)
     plan, own, data = TASKS[task], dict(given.get("task", {})), dict(given.get("data", {}))
     ours = {**(plan.called(asked) if isinstance(plan, NamedByMethod) else {}), **own}
-    word = data.pop("format", None) or plan.format_of(file)
+    word = data.pop("format", None) or (plan.format_of(file) if isinstance(plan, NamesFormat) else "auto")
     if word == "auto" and recognised(file)[1]:
         heard.note(read_as(file))
     reading = {name: value for name, value in data.items() if name in FILE_OPTIONS}

@@ -33,7 +33,18 @@ from recurra.data.splits import SPLITS, TEST_PLACE, OrderedSplit, SplitRule, ove
 from recurra.data.store import InMemory, OnDisk, Scratch, Stored
 from recurra.data.store.scratch import scratch_folder
 from recurra.data.tokenizers.workers import cores
-from recurra.tasks import CutsRows, KeepsExamples, KeepsRows, LabelsRows, LeavesOut, ReadsOn, ReadsOnce, Row, Task
+from recurra.tasks import (
+    CutsRows,
+    KeepsExamples,
+    KeepsRows,
+    LabelsRows,
+    LeavesOut,
+    ReadsOn,
+    ReadsOnce,
+    Row,
+    Task,
+    splits_of,
+)
 
 # Bytes of files from which on prepared data is on the disk; how many times as much it takes there, at most; and how
 # many times as long gzip and Parquet files are unpacked, about.
@@ -226,7 +237,7 @@ def _divided(
 ) -> tuple[Collection[Row], dict[str, Collection[Row]], NDArray[np.uint8] | None]:
     """All rows of train; train, dev and, unless it is a file, test; and where each row went, unless rows are cut."""
     plan, data = settings.plan, settings.data
-    usual = plan.splits[0]
+    usual = splits_of(plan)[0]
     rule: SplitRule = build(data.split or usual, SPLITS)
     assignment, by = rule.begin(), grouped_by(rule)
 

@@ -34,7 +34,7 @@ from recurra.models import MODELS
 from recurra.models.contract import Implies, Sizes, StatesInput
 from recurra.models.encoders import ENCODERS
 from recurra.models.inputs import INPUTS
-from recurra.tasks import TASKS, FitsModel, MindsInputs, ReadsSteps, TaskConfig, TrainsItself
+from recurra.tasks import TASKS, FitsModel, MindsInputs, ReadsSteps, TaskConfig, TrainsItself, splits_of
 from recurra.training import CLIPPINGS, ON_NONFINITE, OPTIMIZERS, SCHEDULES, Rows
 
 SCHEMA = Schema(
@@ -249,7 +249,8 @@ def _check_split(resolved: Resolved) -> None:
     """The way to split is one that the task's rows allow."""
     plan: TaskConfig = build(resolved.section("task"), TASKS)
     split = resolved.tree["data"]["split"]
-    fitting = (*plan.splits, *(BY_GROUP if BY_ROW in plan.splits else ()))
+    ways = splits_of(plan)
+    fitting = (*ways, *(BY_GROUP if BY_ROW in ways else ()))
     if split is not None and split["name"] not in fitting:
         raise ConfigError(
             f"split: '{split['name']}' would tear apart rows that this task reads on from one to the next; expected "

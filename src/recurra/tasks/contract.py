@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -981,6 +981,49 @@ class Needs:
     training: Mapping[str, Any] = field(default_factory=dict)
 
 
+@runtime_checkable
+class LimitsSplits(Capability, Protocol):
+    """What the configuration of a task has besides whose rows cannot go to any split.
+
+    splits: ways to take dev and test from train that rows allow; the first one where the config names none
+    """
+
+    @property
+    def splits(self) -> tuple[str, ...]: ...
+
+
+@runtime_checkable
+class NamesFormat(Capability, Protocol):
+    """What the configuration of a task has besides whose files may have names that mislead."""
+
+    @classmethod
+    def format_of(cls, file: Path) -> str:
+        """The format of a file that `init` reads; auto: by its name."""
+        ...
+
+
+@runtime_checkable
+class ChecksRecords(Capability, Protocol):
+    """What the configuration of a task has in the place of `ReadsOnce`; its task has `example` alone."""
+
+    def check(self, record: Record) -> None:
+        """Raises DataError, with file and line, for a record that cannot be learned from."""
+        ...
+
+    def key(self, record: Record) -> Hashable:
+        """What makes two records the same, for splits."""
+        ...
+
+    def stratum(self, record: Record) -> str:
+        """What a split keeps in proportion."""
+        ...
+
+
+def splits_of(config: TaskConfig) -> tuple[str, ...]:
+    """Ways to take dev and test from train; the first one where the config names none."""
+    return config.splits if isinstance(config, LimitsSplits) else ("random", "hash", "folds", "ordered")
+
+
 class TaskConfig(Protocol):
     """A task as a config describes it, before any data is read; built from the options of the `task` section."""
 
@@ -994,13 +1037,8 @@ class TaskConfig(Protocol):
     @property
     def fields(self) -> tuple[str, ...]: ...
     @property
-    def splits(self) -> tuple[str, ...]: ...
-    @property
     def smallest_sizes(self) -> Mapping[str, int]: ...
     @classmethod
-    def format_of(cls, file: Path) -> str: ...
-    @classmethod
     def suggested(cls, rows: Sequence[Record], file: Path) -> Suggestion: ...
-    def check(self, record: Record) -> None: ...
     def fit(self, records: Sequence[Record], source: str) -> Task: ...
     def restore(self, data: Mapping[str, Any], origin: str) -> Task: ...

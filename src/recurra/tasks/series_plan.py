@@ -136,11 +136,6 @@ class SeriesPlan(ABC):
         return self.columns if self.sound is None and self.film is None else ()
 
     @property
-    def splits(self) -> tuple[str, ...]:
-        """Ways to take dev and test from train; the first one where the config names none."""
-        return ("random", "hash", "folds", "ordered")
-
-    @property
     def least_features(self) -> int:
         """Numbers of a step in the smallest data there is."""
         spectrum, film = self.spectrum, self.film
@@ -189,10 +184,6 @@ class SeriesPlan(ABC):
         if (spectrum := self.spectrum) is None:
             return Fields(SeriesRow, raw=ARRAY)
         return SoundCodec(lambda sound, *rest: SoundRow(sound, spectrum, *rest), "gold", "stratum", "spelt")
-
-    def check(self, record: Record) -> None:
-        """Raise DataError, with file, line and step, if this record cannot be learned from."""
-        self.read(record)
 
     def reader_of(self, rows: Collection[AnyRow], source: str) -> SeriesReader:
         """Scales from training rows, and how many steps each has where they are one vector.

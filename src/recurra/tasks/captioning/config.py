@@ -95,19 +95,9 @@ class CaptioningConfig:
         return (self.image, self.caption, *((self.group,) if self.group is not None else ()))
 
     @property
-    def splits(self) -> tuple[str, ...]:
-        """Ways to take dev and test from train; the first one where the config names none."""
-        return ("random", "hash", "folds", "ordered")
-
-    @property
     def smallest_sizes(self) -> Mapping[str, int]:
         """`model_sizes` of the smallest data there is."""
         return {**p.smallest_sizes(self), "target": 8}
-
-    @classmethod
-    def format_of(cls, file: Path) -> str:
-        """The format of a file that `init` reads; auto: by its name."""
-        return "auto"
 
     @classmethod
     def suggested(cls, rows: Sequence[Record], file: Path) -> Suggestion:
@@ -127,10 +117,6 @@ class CaptioningConfig:
     def read(self, record: Record) -> CaptionRow:
         """A picture with its captions. Raises DataError, with file and line, if nothing can be learned from it."""
         return read_row(record, self.reader, self.caption, self.group)
-
-    def check(self, record: Record) -> None:
-        """Raise DataError, with file and line, if this record cannot be learned from."""
-        self.read(record)
 
     def fit(self, records: Sequence[Record], source: str) -> Captioning:
         """The task from training records, as `fit_examples`."""

@@ -225,11 +225,6 @@ class ClassificationConfig:
         return () if self.pair is None else (self.pair,)
 
     @property
-    def splits(self) -> tuple[str, ...]:
-        """Ways to take dev and test from train; the first one where the config names none."""
-        return ("random", "hash", "folds", "ordered")
-
-    @property
     def smallest_sizes(self) -> Mapping[str, int]:
         """`model_sizes` of the smallest data there is."""
         return {"tokens": 8, "labels": 2, **self.ngram_sizes}
@@ -248,11 +243,6 @@ class ClassificationConfig:
         text = normal(text)
         text = text.lower() if self.counter.lowercase else text
         return self.counter.count(text, words_of(text))
-
-    @classmethod
-    def format_of(cls, file: Path) -> str:
-        """The format of a file that `init` reads; auto: by its name."""
-        return "auto"
 
     @classmethod
     def suggested(cls, rows: Sequence[Record], file: Path) -> Suggestion:
@@ -286,10 +276,6 @@ class ClassificationConfig:
             return text
         other = _cell(record, self.pair, empty=empty)
         return PAIR.join(part.replace(PAIR, " ") for part in (text, other))
-
-    def check(self, record: Record) -> None:
-        """Raise DataError, with file and line, if this record cannot be learned from."""
-        self.read(record)
 
     def fit(self, records: Sequence[Record], source: str) -> Classification:
         """The task from training records, as `fit_examples`."""

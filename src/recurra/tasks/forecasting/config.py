@@ -282,11 +282,6 @@ class ForecastingConfig:
         }
 
     @classmethod
-    def format_of(cls, file: Path) -> str:
-        """The format of a file that `init` reads; auto: by its name."""
-        return "auto"
-
-    @classmethod
     def suggested(cls, rows: Sequence[Record], file: Path) -> Suggestion:
         """Options for a file, from its first rows. Raises DataError if no column holds numbers."""
         return suggested(rows, file)
@@ -337,10 +332,6 @@ class ForecastingConfig:
     def _needed(self, rule: TimeSplit) -> int:
         end, _, _ = rule.cuts(0, self.horizon)
         return self.horizon + 1 - end
-
-    def check(self, record: Record) -> None:
-        """Raise DataError, with row, series and stamp, if this record cannot be learned from."""
-        self.read(record)
 
     def fit(self, records: Sequence[Record], source: str) -> Forecasting:
         """The task from training records, as `fit_examples`."""

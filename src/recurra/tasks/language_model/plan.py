@@ -102,11 +102,6 @@ class LanguageModelConfig:
         return {"tokens": 8, **({"characters": 5} if self.letters else {})}
 
     @classmethod
-    def format_of(cls, file: Path) -> str:
-        """The format of a file that `init` reads; auto: by its name."""
-        return "auto"
-
-    @classmethod
     def suggested(cls, rows: Sequence[Record], file: Path) -> Suggestion:
         """Options for a file, from its first rows. Raises DataError if no column holds text."""
         return suggested(rows, file)
@@ -125,10 +120,6 @@ class LanguageModelConfig:
         if self.document == "row":
             return list(rows)
         return torn(rows, rule)
-
-    def check(self, record: Record) -> None:
-        """Raise DataError, with file and line, if this record cannot be learned from."""
-        self.read(record)
 
     def fit(self, records: Sequence[Record], source: str) -> LanguageModelling:
         """The task from training records, as `fit_examples`; they may be blank."""

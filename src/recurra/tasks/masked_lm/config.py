@@ -105,11 +105,6 @@ class MaskedLMConfig:
         return {"tokens": 10, "unknown_piece": 1, "separator_piece": 3, "mask_piece": 4}
 
     @classmethod
-    def format_of(cls, file: Path) -> str:
-        """The format of a file that `init` reads; auto: by its name."""
-        return "auto"
-
-    @classmethod
     def suggested(cls, rows: Sequence[Record], file: Path) -> Suggestion:
         """Options for a file, from its first rows. Raises DataError if no column holds text."""
         return suggested(rows, file, *text_column(rows, file))
@@ -128,10 +123,6 @@ class MaskedLMConfig:
         if self.document == "row":
             return list(rows)
         return torn(rows, rule)
-
-    def check(self, record: Record) -> None:
-        """Raise DataError, with file and line, if this record cannot be learned from."""
-        self.read(record)
 
     def fit(self, records: Sequence[Record], source: str) -> MaskedLM:
         """The task from training records, as `fit_examples`."""

@@ -54,19 +54,9 @@ class MusicConfig:
         return (self.chords,)
 
     @property
-    def splits(self) -> tuple[str, ...]:
-        """Pieces are split in any way."""
-        return ("random", "hash", "folds", "ordered")
-
-    @property
     def smallest_sizes(self) -> Mapping[str, int]:
         """`model_sizes`, which the options alone tell."""
         return {"features": self.highest - self.lowest + 1}
-
-    @classmethod
-    def format_of(cls, file: Path) -> str:
-        """The format of a file that `init` reads; auto: by its name."""
-        return "auto"
 
     @classmethod
     def suggested(cls, rows: Sequence[Record], file: Path) -> Suggestion:
@@ -103,10 +93,6 @@ class MusicConfig:
                 )
         return MusicPiece(chords, record.origin)
 
-    def check(self, record: Record) -> None:
-        """Raise DataError, with file and line, if this record cannot be learned from."""
-        self.read(record)
-
     def fit(self, records: Sequence[Record], source: str) -> Music:
         """Nothing is learned from training records: the options say which notes there are."""
         return self._task()
@@ -128,4 +114,4 @@ class MusicConfig:
         return self._task()
 
     def _task(self) -> Music:
-        return Music(self.chords, self.lowest, self.highest, self.check, steps_per_quarter=self.steps_per_quarter)
+        return Music(self.chords, self.lowest, self.highest, self.read, steps_per_quarter=self.steps_per_quarter)

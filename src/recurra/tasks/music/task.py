@@ -89,7 +89,7 @@ class Music:
         chords: str,
         lowest: int,
         highest: int,
-        check: Callable[[Record], None],
+        check: Callable[[Record], object],
         *,
         steps_per_quarter: int = 1,
     ) -> None:

@@ -147,11 +147,6 @@ class QuestionAnsweringConfig:
         )
 
     @classmethod
-    def format_of(cls, file: Path) -> str:
-        """The format of a file that `init` reads; auto: by what is in it."""
-        return "auto"
-
-    @classmethod
     def suggested(cls, rows: Sequence[Record], file: Path) -> Suggestion:
         """Options for a file, from its first rows. Raises ConfigError or DataError if its columns do not fit."""
         return suggested(rows, file)
@@ -164,10 +159,6 @@ class QuestionAnsweringConfig:
     def read(self, record: Record) -> QuestionRow:
         """A question with its answers. Raises DataError, with file and line, if nothing can be learned from it."""
         return self.columns.read(record)
-
-    def check(self, record: Record) -> None:
-        """Raise DataError, with file and line, if this record cannot be learned from."""
-        self.read(record)
 
     def fit(self, records: Sequence[Record], source: str) -> QuestionAnswering:
         """The task from training records, as `fit_examples`."""

@@ -84,19 +84,9 @@ class ResponseSelectionConfig:
         return (*self.columns.turns, *(() if self.speaker is None else (self.speaker,)))
 
     @property
-    def splits(self) -> tuple[str, ...]:
-        """Ways to take dev and test from train; the first one where the config names none."""
-        return ("random", "hash", "folds", "ordered")
-
-    @property
     def smallest_sizes(self) -> Mapping[str, int]:
         """`model_sizes` of the smallest data there is."""
         return {"tokens": 8}
-
-    @classmethod
-    def format_of(cls, file: Path) -> str:
-        """The format of a file that `init` reads; auto: by its name."""
-        return "auto"
 
     @classmethod
     def suggested(cls, rows: Sequence[Record], file: Path) -> Suggestion:
@@ -123,10 +113,6 @@ class ResponseSelectionConfig:
     @property
     def row_codec(self) -> Fields[Conversation]:
         return Fields(Conversation)
-
-    def check(self, record: Record) -> None:
-        """Raise DataError, with file and line, if this record cannot be learned from."""
-        self.read(record)
 
     def fit(self, records: Sequence[Record], source: str) -> ResponseSelection:
         """The task from training records, as `fit_examples`."""

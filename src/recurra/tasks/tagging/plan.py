@@ -168,11 +168,6 @@ class TaggingConfig:
         return (self.tokens, self.tags)
 
     @property
-    def splits(self) -> tuple[str, ...]:
-        """Ways to take dev and test from train; the first one where the config names none."""
-        return ("random", "hash", "folds", "ordered")
-
-    @property
     def smallest_sizes(self) -> Mapping[str, int]:
         """`model_sizes` of the smallest data there is."""
         if self.pieces is not None:
@@ -207,10 +202,6 @@ class TaggingConfig:
             tags = found.spelling.read(row.tags)
             check_tags(found.scheme, tags, row.where, spelling=found.spelling, repair=self.repair)
         return row
-
-    def check(self, record: Record) -> None:
-        """Raise DataError, with file and line, if this record cannot be learned from."""
-        self.read(record)
 
     def fit(self, records: Sequence[Record], source: str) -> Tagging:
         """The task from training records, as `fit_examples`."""

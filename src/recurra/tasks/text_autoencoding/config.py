@@ -100,11 +100,6 @@ class TextAutoencodingConfig:
         """Columns that training data must have."""
         return (self.text,)
 
-    @property
-    def splits(self) -> tuple[str, ...]:
-        """Ways to take dev and test from train; the first one where the config names none."""
-        return ("random", "hash", "folds", "ordered")
-
     def sizes(self, tokens: int) -> Mapping[str, int]:
         """`model_sizes` of a vocabulary of so many."""
         return {
@@ -120,11 +115,6 @@ class TextAutoencodingConfig:
     def smallest_sizes(self) -> Mapping[str, int]:
         """`model_sizes` of the smallest data there is."""
         return self.sizes(8)
-
-    @classmethod
-    def format_of(cls, file: Path) -> str:
-        """The format of a file that `init` reads; auto: by its name."""
-        return "auto"
 
     @classmethod
     def suggested(cls, rows: Sequence[Record], file: Path) -> Suggestion:
@@ -145,10 +135,6 @@ class TextAutoencodingConfig:
     def unread(self, record: Record) -> TextRow:
         """The same of a text that may be blank."""
         return TextRow(text_of(record, self.text, blank=True), record.origin)
-
-    def check(self, record: Record) -> None:
-        """Raise DataError, with file and line, if this record cannot be learned from."""
-        self.read(record)
 
     def fit(self, records: Sequence[Record], source: str) -> TextAutoencoding:
         """The task from training records, as `fit_examples`."""

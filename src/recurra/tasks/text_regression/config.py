@@ -78,11 +78,6 @@ class TextRegressionConfig:
         return {"tokens": 8, "targets": 1}
 
     @classmethod
-    def format_of(cls, file: Path) -> str:
-        """The format of a file that `init` reads; auto: by its name."""
-        return "auto"
-
-    @classmethod
     def suggested(cls, rows: Sequence[Record], file: Path) -> Suggestion:
         """Options for a file, from its first rows. Raises ConfigError if its columns do not fit."""
         return suggested(rows, file)
@@ -95,10 +90,6 @@ class TextRegressionConfig:
     def read(self, record: Record) -> ScoredRow:
         """A text with its number. Raises DataError, with file and line, if nothing can be learned from it."""
         return self.columns.read(record)
-
-    def check(self, record: Record) -> None:
-        """Raise DataError, with file and line, if this record cannot be learned from."""
-        self.read(record)
 
     def fit(self, records: Sequence[Record], source: str) -> TextRegression:
         """The task from training records, as `fit_examples`."""

@@ -197,21 +197,11 @@ class TranscriptionConfig:
         return (self.audio, self.text) if self.speaker is None else (self.audio, self.text, self.speaker)
 
     @property
-    def splits(self) -> tuple[str, ...]:
-        """Ways to take dev and test from train; the first one where the config names none."""
-        return ("random", "hash", "folds", "ordered")
-
-    @property
     def smallest_sizes(self) -> Mapping[str, int]:
         """`model_sizes` of the smallest data there is."""
         spectrum = self.spectrum
         width = 1 if spectrum is None else spectrum.num_features
         return {"features": width * (1 + self.deltas) * self.stack, "units": 2}
-
-    @classmethod
-    def format_of(cls, file: Path) -> str:
-        """The format of a file that `init` reads; auto: by its name."""
-        return "auto"
 
     @classmethod
     def suggested(cls, rows: Sequence[Record], file: Path) -> Suggestion:
@@ -232,10 +222,6 @@ class TranscriptionConfig:
         recording = read_recording(record, self.audio, self.spectrum, self.frame_size)
         speaker = read_speaker(record, self.speaker, gold=True)
         return SpeechRow(recording, self.cleaned(read_text(record, self.text)), record.origin, speaker)
-
-    def check(self, record: Record) -> None:
-        """Raise DataError, with file and line, if this record cannot be learned from."""
-        self.read(record)
 
     def fit(self, records: Sequence[Record], source: str) -> Transcription:
         """The task from training records, as `fit_examples`."""

@@ -136,19 +136,9 @@ class TranslationConfig:
         return self.columns.all
 
     @property
-    def splits(self) -> tuple[str, ...]:
-        """Ways to take dev and test from train; the first one where the config names none."""
-        return ("random", "hash", "folds", "ordered")
-
-    @property
     def smallest_sizes(self) -> Mapping[str, int]:
         """`model_sizes` of the smallest data there is."""
         return {"tokens": 8, "target": 8}
-
-    @classmethod
-    def format_of(cls, file: Path) -> str:
-        """The format of a file that `init` reads; auto: by its name."""
-        return "auto"
 
     @classmethod
     def suggested(cls, rows: Sequence[Record], file: Path) -> Suggestion:
@@ -163,10 +153,6 @@ class TranslationConfig:
     def read(self, record: Record) -> PairRow:
         """Both texts of a record. Raises DataError, with file and line, if nothing can be learned from it."""
         return self.columns.read(record)
-
-    def check(self, record: Record) -> None:
-        """Raise DataError, with file and line, if this record cannot be learned from."""
-        self.read(record)
 
     def fit(self, records: Sequence[Record], source: str) -> Translation:
         """The task from training records, as `fit_examples`; nothing but the two texts is read."""

@@ -158,11 +158,6 @@ class WordVectorsConfig:
         return {"words": 1 + buckets, "outputs": 1, "adagrad": int(self.method == "glove")}
 
     @classmethod
-    def format_of(cls, file: Path) -> str:
-        """The format of a file that `init` reads; auto: by its name."""
-        return "auto"
-
-    @classmethod
     def suggested(cls, rows: Sequence[Record], file: Path) -> Suggestion:
         """Options for a file, from its first rows. Raises DataError if no column holds text."""
         text, why = text_column(rows, file)
@@ -203,10 +198,6 @@ class WordVectorsConfig:
     def torn(self, rows: Sequence[TextRow], rule: OrderedSplit) -> list[TextRow]:
         """Rows of which one is cut where train or dev ends: for a text of so few lines that a split has none."""
         return torn(rows, rule)
-
-    def check(self, record: Record) -> None:
-        """Raise DataError, with file and line, if this record cannot be learned from."""
-        self.read(record)
 
     def fit(self, records: Sequence[Record], source: str) -> WordVectorLearning:
         """The task from training records, as `fit_examples`."""
