@@ -35,3 +35,12 @@ def refuse_options(options: Iterable[str], task: str, known: Sequence[str]) -> N
     ]
     if problems:
         raise ConfigError(problems)
+
+
+def refuse_accumulation(training: Mapping[str, Any]) -> None:
+    """Raise ConfigError where batches are added up to a step, of a task that tells a pair from others of its batch."""
+    if training["accumulate"] != 1:
+        raise ConfigError(
+            "accumulate: a pair is contrasted with the others of its batch, and batches that are added up have no "
+            "more of them; raise training.batch_rows instead."
+        )

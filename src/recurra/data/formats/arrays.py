@@ -77,7 +77,7 @@ class Arrays:
                 "numbers), of pictures (pictures, height, width, 1 or 3 colours), or of joints (series, frames, "
                 "joints, coordinates)."
             )
-        self.said = [_axes(shape, pictures=coloured, joints=of_joints, apart=self.begins is not None)]
+        self.said = [_axes(shape, pictures=coloured, apart=self.begins is not None)]
         self.x = x.reshape(*x.shape[: 1 if self.begins is not None else 2], -1) if coloured or of_joints else x
         for name, other in (("y", y), ("lengths", lengths)):
             wanted = other.shape[:1] if name == "y" and other is not None and _are_lists(other) else None
@@ -161,7 +161,7 @@ def label_of(value: Any) -> Any:
     return str(value)
 
 
-def _axes(shape: tuple[int, ...], *, pictures: bool, joints: bool, apart: bool) -> str:
+def _axes(shape: tuple[int, ...], *, pictures: bool, apart: bool) -> str:
     """What the axes were taken for. apart: (series, all steps, ...), of steps that stand one behind the other"""
     if pictures and not apart:
         return f"axes: {counted(shape[0], 'picture')} of {shape[1]} by {shape[2]} pixels."

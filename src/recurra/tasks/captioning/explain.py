@@ -15,6 +15,7 @@ from recurra.data.picture_features import PictureFeatures
 from recurra.data.pictures import Pixels, png_of
 from recurra.report import HeatMap
 from recurra.tasks.explanation import ExplanationTarget, answer_of, copies_of, entry_of, tree
+from recurra.tasks.translation.answers import said_tokens
 from recurra.tasks.translation.losses import forced_rows, loss_of
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def explained(
     best = output.best
     known = task.answered(example, best.tokens)
     maps, lines = _looked(task, model, example, device)
-    steps = _steps(task, known)
+    steps = _steps(known)
     return ExplanationTarget(
         task.answer(example, output).to_dict(),
         steps,
@@ -73,7 +74,7 @@ def _looked(
     weights = np.array(output.attention or (), np.float64)
     if not weights.size:
         return (), ()
-    grid, words = task.reader.grid(example.shown, weights.shape[1]), output.best.rows
+    grid, words = task.reader.grid(example.shown, weights.shape[1]), said_tokens(output.best)
     places = tuple(f"{r + 1},{c + 1}" for r in range(grid[0]) for c in range(grid[1]))
     where = example.picture or str(example.origin)
     title = f"{output.best.text} ← {where}; then what each looked at: {', '.join(words)}"
@@ -126,7 +127,7 @@ def _shaded(row: Floats, most: float) -> str:
     return "".join(SHADES[min(int(x / max(most, 1e-12) * len(SHADES)), len(SHADES) - 1)] for x in row)
 
 
-def _steps(task: Captioning, example: CaptionExample) -> tuple[str, ...]:
+def _steps(example: CaptionExample) -> tuple[str, ...]:
     """What the encoder reads: the picture at once, or place by place."""
     if isinstance(example.shown, PictureFeatures):
         rows, columns = example.shown.grid

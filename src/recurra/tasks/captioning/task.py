@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import numpy as np
 import torch
 
-from recurra.base.answers import AnswerKind, Candidate
+from recurra.base.answers import AnswerKind
+from recurra.base.answers import Candidate as Listed
 from recurra.base.captions import Caption, Looked
 from recurra.base.contracts import Batch, Loss, Prediction, Record, Score, Table
 from recurra.base.errors import ConfigError
@@ -35,6 +36,7 @@ from recurra.tasks.options import refuse_options
 from recurra.tasks.picture_options import moves_of
 from recurra.tasks.picture_reader import CHOICE, Moves, PictureReader
 from recurra.tasks.text import TextEncoder, pad_sequence
+from recurra.tasks.translation.answers import Candidate, said_tokens
 from recurra.tasks.translation.batches import read_by_decoder
 from recurra.tasks.translation.losses import Forced, forced_rows, loss_of
 from recurra.tasks.translation.search import Autoregressive
@@ -42,7 +44,6 @@ from recurra.tasks.translation.search import Autoregressive
 if TYPE_CHECKING:
     from recurra.tasks.captioning.config import CaptioningConfig
 
-END = "<eos>"
 # Of different pictures, so many have one caption before that is said.
 ALIKE = 5
 # Pictures whose attention a report shows.
@@ -53,38 +54,18 @@ ONE_PICTURE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """A caption, or another hypothesis. log_prob: nats, of all tokens and the end; ended: whether the end came"""
-
-    text: str
-    tokens: tuple[str, ...]
-    log_prob: float
-    ended: bool
-
-    @property
-    def score(self) -> float:
-        """0..1: the geometric mean of the probabilities of its tokens and its end."""
-        return math.exp(self.log_prob / max(len(self.tokens) + self.ended, 1))
-
-    @property
-    def rows(self) -> tuple[str, ...]:
-        """The tokens that attention has a row for."""
-        return (*self.tokens, END) if self.ended else self.tokens
-
-
-@dataclass(frozen=True, slots=True)
 class Described:
     """Captions of a picture, best first. forced: how the first right one fared, None where nobody knows it
 
     attention: (tokens and end, P) of the best one, where it was asked for
     """
 
-    written: tuple[Written, ...]
+    written: tuple[Candidate, ...]
     forced: Forced | None = None
     attention: tuple[tuple[float, ...], ...] | None = None
 
     @property
-    def best(self) -> Written:
+    def best(self) -> Candidate:
         return self.written[0]
 
 
@@ -194,9 +175,9 @@ class Captioning:
             for hypotheses, *rest in zip(found, forced, looked, strict=True)
         ]
 
-    def _written(self, found: Hypothesis) -> Written:
+    def _written(self, found: Hypothesis) -> Candidate:
         tokens = tuple(self.words.vocabulary.tokens(found.tokens))
-        return Written(self.words.tokenizer.join(tokens), tokens, math.fsum(found.log_probs), found.ended)
+        return Candidate(self.words.tokenizer.join(tokens), tokens, math.fsum(found.log_probs), found.ended)
 
     def score(self, outputs: Sequence[Described], examples: Sequence[CaptionExample], split: str) -> tuple[Score, ...]:
         """CIDEr-D, BLEU, ROUGE-L; repeated: captions that stand in training; log loss of the first right caption."""
@@ -256,9 +237,9 @@ class Captioning:
         """The best caption and its score, and what was asked for: several, attention."""
         several, looked = None, None
         if self.search.search.n_best > 1:
-            several = tuple(Candidate(one.text, one.score, one.log_prob) for one in output.written)
+            several = tuple(Listed(one.text, one.score, one.log_prob) for one in output.written)
         if output.attention is not None:
-            looked = Looked(output.best.rows, self._grid(example, output), output.attention)
+            looked = Looked(said_tokens(output.best), self._grid(example, output), output.attention)
         return Caption(output.best.text, output.best.score, example.picture, several, looked)
 
     def _grid(self, example: CaptionExample, output: Described) -> tuple[int, int]:
@@ -293,7 +274,7 @@ class Captioning:
         """Outputs that say the first captions, cut and joined as a model's are."""
         join, cut = self.words.tokenizer.join, self.words.tokens
         tokens = [cut((e.captions or ("",))[0]) for e in examples]
-        return [Described((Written(join(some), tuple(some), 0.0, True),)) for some in tokens]
+        return [Described((Candidate(join(some), tuple(some), 0.0, True),)) for some in tokens]
 
     def doubts(self, examples: Sequence[CaptionExample], short: Sequence[Score]) -> tuple[str, ...]:
         """Why scores say little of these captions."""

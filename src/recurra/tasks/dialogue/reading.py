@@ -80,6 +80,12 @@ class Reading:
         )
         return replace(self, threshold=found), told
 
+    def far(self, near: float) -> str | None:
+        """A note on what was said so far from all that was learned; None where it is near enough."""
+        if self.threshold is None or near >= self.threshold:
+            return None
+        return f"nothing near was learned: nearness {near:.3f}, under the threshold {self.threshold:.3f}"
+
     def to_json(self) -> dict[str, Any]:
         """Everything, as JSON."""
         return {

@@ -32,8 +32,10 @@ def scores_table(examples: Sequence[Exchange]) -> Table:
     return Table("What the scores are", ("score", "what it is"), rows)
 
 
-def examples_table(rows: Sequence[Row]) -> Table:
-    """Contexts with the reply that was written and the right one. rows: with the rank, and how near the context is"""
+def examples_table(rows: Sequence[Row], came: str) -> Table:
+    """Contexts with a reply and the right one. rows: with the rank, and how near the context is      came: how the
+    reply came to be, in a word
+    """
     shown = tuple(
         (
             str(one.origin),
@@ -45,7 +47,7 @@ def examples_table(rows: Sequence[Row]) -> Table:
         )
         for one, said, rank, near in _different(rows)
     )
-    return Table("Replies", ("place", "context", "written", "right", "its rank", "nearness"), shown)
+    return Table("Replies", ("place", "context", came, "right", "its rank", "nearness"), shown)
 
 
 def _different(rows: Sequence[Row]) -> list[Row]:

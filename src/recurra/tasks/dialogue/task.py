@@ -229,13 +229,7 @@ class Dialogue:
         if self.replying.n_best > 1:
             several = tuple(Listed(self.shown(one.text), one.score, one.log_prob) for one in output.candidates)
         best = output.candidates[0]
-        return Text(self.shown(best.text), best.score, example.pair.text, several, None, self._far(output.near))
-
-    def _far(self, near: float) -> str | None:
-        threshold = self.reading.threshold
-        if threshold is None or near >= threshold:
-            return None
-        return f"nothing near was learned: nearness {near:.3f}, under the threshold {threshold:.3f}"
+        return Text(self.shown(best.text), best.score, example.pair.text, several, None, self.reading.far(output.near))
 
     # -- for chat --------------------------------------------------------------------------------------------------
 
@@ -286,7 +280,7 @@ class Dialogue:
         """What the scores are, examples, and the most frequent replies."""
         told = [(e, self._best(o), o.rank, o.near) for o, e in zip(outputs, examples, strict=True) if o.candidates]
         written = [plain(said) for _, said, _, _ in told]
-        found = [scores_table(examples), examples_table(told)]
+        found = [scores_table(examples), examples_table(told, "written")]
         return (*found, *([dull_table(self.reading.dull, written)] if self.reading.dull else []))
 
     def _best(self, output: Replied) -> str:

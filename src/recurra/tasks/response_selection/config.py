@@ -21,6 +21,7 @@ from recurra.tasks.dialogue.exchanges import Exchange
 from recurra.tasks.dialogue.reading import Reading, fitted
 from recurra.tasks.dialogue.sizing import sized_to_choose
 from recurra.tasks.dialogue.turns import Conversation, TurnColumns
+from recurra.tasks.options import refuse_accumulation
 from recurra.tasks.response_selection.replies import Replies, checked
 from recurra.tasks.response_selection.task import ResponseSelection
 from recurra.tasks.sizing import Choice, Options, Seen
@@ -100,11 +101,7 @@ class ResponseSelectionConfig:
 
     def refuse_training(self, training: Mapping[str, Any]) -> None:
         """Raises ConfigError for batches that are only added up: a pair is told apart from those of its own batch."""
-        if training["accumulate"] != 1:
-            raise ConfigError(
-                "accumulate: a pair is contrasted with the others of its batch, and batches that are added up have no "
-                "more of them; raise training.batch_rows instead."
-            )
+        refuse_accumulation(training)
 
     def read(self, record: Record) -> Conversation:
         """A conversation. Raises DataError, with file and line, if nothing can be learned from it."""

@@ -1,4 +1,4 @@
-"""Tables of the report: what was chosen for some contexts, and what the scores are."""
+"""Tables of the report: what the scores are."""
 
 from __future__ import annotations
 
@@ -7,10 +7,6 @@ from collections.abc import Sequence
 from recurra.base.contracts import Table
 from recurra.metrics.dialogue import CANDIDATES
 from recurra.tasks.dialogue.exchanges import RANKED, SEED, Exchange
-
-EXAMPLES = 15
-# Characters of a text that a table shows.
-SHOWN = 200
 
 
 def scores_table(examples: Sequence[Exchange], words: float) -> Table:
@@ -29,26 +25,3 @@ def scores_table(examples: Sequence[Exchange], words: float) -> Table:
         ("baseline tfidf", "the same by the cosine of words alone"),
     )
     return Table("What the scores are", ("score", "what it is"), rows)
-
-
-def examples_table(rows: Sequence[tuple[Exchange, str, int | None, float]]) -> Table:
-    """Contexts with the reply that was chosen and the right one. rows: with the rank, and how near the context is"""
-    first: dict[bytes, tuple[Exchange, str, int | None, float]] = {}
-    for row in rows:
-        first.setdefault(row[0].conversation, row)
-    shown = tuple(
-        (
-            str(one.origin),
-            _short(one.pair.text.replace("\n", " / ")),
-            _short(said),
-            _short(one.pair.wanted.text if one.pair.wanted else ""),
-            "-" if rank is None else rank,
-            round(near, 3),
-        )
-        for one, said, rank, near in list(first.values())[:EXAMPLES]
-    )
-    return Table("Replies", ("place", "context", "chosen", "right", "its rank", "nearness"), shown)
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"

@@ -29,10 +29,11 @@ from recurra.tasks.dialogue.contexts import Contexts, LearnedFrom
 from recurra.tasks.dialogue.exchanges import Exchange, ExchangeCodec, with_others
 from recurra.tasks.dialogue.ranking import by_words
 from recurra.tasks.dialogue.reading import Nearness, Reading
+from recurra.tasks.dialogue.tables import examples_table
 from recurra.tasks.dialogue.turns import Conversation
 from recurra.tasks.options import refuse_options
 from recurra.tasks.response_selection.replies import Replies, Vectors
-from recurra.tasks.response_selection.tables import examples_table, scores_table
+from recurra.tasks.response_selection.tables import scores_table
 from recurra.tasks.text import pad_arrays, unknown_share
 from recurra.tasks.translation.pairs import all_wanted, wanted
 
@@ -208,14 +209,15 @@ class ResponseSelection:
         """The best replies with their scores, and how near what was said is, of each row that is asked."""
         if not any(asked):
             return [((), 0.0)] * len(examples)
-        vectors = self.replies_kept.vectors(model, lambda texts: self._of_texts(model, texts, device))
+        kept = self.replies_kept.vectors(model, lambda texts: self._of_texts(model, texts, device))
+        vectors = kept.astype(np.float64)
         found: list[tuple[tuple[tuple[int, float], ...], float]] = []
         for k, example in enumerate(examples):
             if not asked[k]:
                 found.append(((), 0.0))
                 continue
             words = self.replies_kept.words.cosines(example.pair.text)
-            scores = vectors.astype(np.float64) @ contexts[k] + self.weight * words
+            scores = vectors @ contexts[k] + self.weight * words
             order = np.argsort(-scores, kind="stable")[: self.n_best]
             found.append((tuple((int(n), float(scores[n])) for n in order), self._nearness(example.last)))
         return found
@@ -306,12 +308,8 @@ class ResponseSelection:
         several = None
         if self.n_best > 1:
             several = tuple(Listed(self.replies_kept.kept[n].text, value, 0.0) for n, value in output.best)
-        return Text(self.replies_kept.kept[best].text, score, example.pair.text, several, None, self._far(output.near))
-
-    def _far(self, near: float) -> str | None:
-        if self.threshold is None or near >= self.threshold:
-            return None
-        return f"nothing near was learned: nearness {near:.3f}, under the threshold {self.threshold:.3f}"
+        text, far = self.replies_kept.kept[best].text, self.reading.far(output.near)
+        return Text(text, score, example.pair.text, several, None, far)
 
     @property
     def threshold(self) -> float | None:
@@ -363,7 +361,7 @@ class ResponseSelection:
             for o, e in zip(outputs, examples, strict=True)
             if o.best
         ]
-        return (scores_table(examples, self.weight), examples_table(told))
+        return (scores_table(examples, self.weight), examples_table(told, "chosen"))
 
     def baselines(self, train: Sequence[Exchange], splits: Mapping[str, Sequence[Exchange]]) -> Compared:
         """To rank replies by the words that they share with their context."""

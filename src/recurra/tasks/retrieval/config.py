@@ -17,6 +17,7 @@ from recurra.tasks import picture_options as p
 from recurra.tasks.captioning.columns import suggested
 from recurra.tasks.captioning.rows import CaptionExample, CaptionRow, read_row
 from recurra.tasks.contract import Needs, Suggestion
+from recurra.tasks.options import refuse_accumulation
 from recurra.tasks.picture_reader import PictureReader
 from recurra.tasks.retrieval.sizing import sized
 from recurra.tasks.retrieval.task import Retrieval
@@ -97,11 +98,7 @@ class RetrievalConfig:
 
     def refuse_training(self, training: Mapping[str, Any]) -> None:
         """Raises ConfigError for batches that are only added up: a pair is told apart from those of its own batch."""
-        if training["accumulate"] != 1:
-            raise ConfigError(
-                "accumulate: a pair is contrasted with the others of its batch, and batches that are added up have no "
-                "more of them; raise training.batch_rows instead."
-            )
+        refuse_accumulation(training)
 
     def read(self, record: Record) -> CaptionRow:
         """A picture with its captions. Raises DataError, with file and line, if nothing can be learned from it."""
