@@ -21,6 +21,7 @@ from recurra.base.contracts import Origin
 from recurra.base.errors import DataError
 from recurra.base.optional import needs
 from recurra.data.film_names import SUFFIXES
+from recurra.data.named_files import source_of
 
 EXTRA = "images"
 # Pixels of a picture as its file has it: a camera's 50 megapixels, 150 MB in colour.
@@ -114,14 +115,7 @@ def picture_of(value: Any, origin: Origin, column: str) -> Picture:
 
     Raises DataError, a sentence, for what is no picture or has too many pixels; ConfigError without Pillow.
     """
-    if isinstance(value, bytes | bytearray):
-        source: Path | bytes = bytes(value)
-    elif isinstance(value, Path):
-        source = value
-    elif isinstance(value, str) and value.strip():
-        source = Path(origin.path).parent / value.strip()
-    else:
-        raise DataError(f"{origin}: column '{column}' holds {value!r:.60}, expected the name of a picture file.")
+    source = source_of(value, origin, column, "picture")
     if isinstance(source, Path) and not isfile(source):
         raise DataError(f"{origin}: column '{column}': {str(source)[:LONGEST]}: no such file.")
     raw = _bytes_of(source, f"{origin}: column '{column}'")

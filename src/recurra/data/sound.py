@@ -23,6 +23,7 @@ from recurra.base.contracts import Origin
 from recurra.base.errors import DataError
 from recurra.base.optional import needs
 from recurra.data.incoming import pcm_of
+from recurra.data.named_files import source_of
 from recurra.data.spectra import Spectrum
 from recurra.data.spectra.contract import Samples
 
@@ -88,15 +89,7 @@ def sound_of(value: Any, origin: Origin, column: str, most: int = MOST_SAMPLES) 
     most: numbers of all its channels
     Raises DataError, a sentence, for what is no sound, is cut off or has no channel; ConfigError without soundfile.
     """
-    if isinstance(value, bytes | bytearray):
-        source: Path | bytes = bytes(value)
-    elif isinstance(value, Path):
-        source = value
-    elif isinstance(value, str) and value.strip():
-        source = Path(origin.path).parent / value.strip()
-    else:
-        raise DataError(f"{origin}: column '{column}' holds {value!r:.60}, expected the name of a sound file.")
-    source, part = split_part(source)
+    source, part = split_part(source_of(value, origin, column, "sound"))
     where = f"{origin}: column '{column}'" if isinstance(source, bytes) else str(source)
     if isinstance(source, Path) and not source.is_file():
         raise DataError(f"{origin}: column '{column}': {source}: no such file.")
