@@ -124,6 +124,11 @@ def test_an_index_of_another_run_is_made_anew_and_a_damaged_one_is_named(here: P
     owner = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])["__metadata__"]["owner"]
     index.write_bytes(raw.replace(owner.encode(), b"f" * len(owner)))
     assert "was made by another run" in done(*ask).err
+    shutil.copytree(here / "retrieval", tmp_path / "other")
+    config = tmp_path / "other" / "config.yaml"
+    config.write_text("# other\n" + config.read_text())
+    assert "was made by another run" in done("search", tmp_path / "other", *ask[2:]).err
+    done(*ask)
     known = read_index(index)
     VectorIndex(known.vectors[:, :5], known.entries, known.owner).write(index)
     assert "has vectors of 5 numbers, the run's have 128" in refused(*ask)

@@ -39,6 +39,12 @@ def test_who_stands_elsewhere_and_is_taller_reads_the_same(frames: np.ndarray) -
     assert np.abs(kept(flat(away)) - kept(flat(frames))).max() == pytest.approx(6.0)  # the way through the room
 
 
+def test_the_first_frame_is_the_first_in_which_the_root_is_seen(frames: np.ndarray) -> None:
+    frames[:2, 0] = NAN
+    found = Skeleton(root=0, origin="start", gaps="mask")(flat(frames))
+    np.testing.assert_allclose(found, flat(frames - frames[2, 0]), atol=1e-14)
+
+
 def test_confidences_stay_beside_and_velocities_are_differences(frames: np.ndarray) -> None:
     sure = np.random.default_rng(4).uniform(size=(7, 5, 1))
     skeleton = Skeleton(numbers="xyzc", root=2, velocity=True)

@@ -42,6 +42,12 @@ def test_scores_are_those_of_the_reference_tool():
     assert cider_d(ROWS) == pytest.approx(1.8091553532632145, rel=1e-12)
 
 
+def test_of_two_lengths_as_close_the_shorter_one_counts():
+    row = captioned("a b c", ("a b", "a b c d"))  # so nothing is taken off for being short
+    assert bleu([row])[:3] == pytest.approx([1.0, 1.0, 1.0])
+    assert bleu([captioned("a b c", ("a b c d",))])[0] == pytest.approx(2.718281828459045 ** (1 - 4 / 3))
+
+
 def test_a_single_picture_has_a_cider_of_zero():
     assert cider_d(ROWS[:1]) == 0.0
 

@@ -22,4 +22,9 @@ def test_recalls_and_medians_are_counted_either_way():
     assert found["text_to_image_median_rank"] == 5.5
     assert found["image_to_text_r1"] == 0.5
     assert found["image_to_text_median_rank"] == 1.5
+    better = {s.name: s.better for s in retrieval_scores([1], [1], "test")}
+    assert {name for name, word in better.items() if word == "lower"} == {
+        "text_to_image_median_rank",
+        "image_to_text_median_rank",
+    }
     assert found["mean_recall"] == (0.25 + 0.5 + 0.75 + 0.5 + 0.75 + 0.75) / 6

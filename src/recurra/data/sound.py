@@ -119,11 +119,12 @@ def _digest_of(source: Path | bytes, file: BinaryIO) -> bytes:
         return _digest(file)
     now = source.stat()
     key = (str(source), now.st_mtime_ns, now.st_size)
-    if key not in _DIGESTS:
-        while len(_DIGESTS) >= KEPT:
-            _DIGESTS.pop(next(iter(_DIGESTS)))
-        _DIGESTS[key] = _digest(file)
-    return _DIGESTS[key]
+    digest = _DIGESTS.get(key)
+    if digest is None:
+        digest = _DIGESTS[key] = _digest(file)
+        while len(_DIGESTS) > KEPT:  # threads may read at once, and take the same one away
+            _DIGESTS.pop(next(iter(_DIGESTS)), None)
+    return digest
 
 
 def decoded_size(raw: bytes) -> int | None:

@@ -74,7 +74,11 @@ def rouge_l(rows: Sequence[Captioned]) -> float:
 
 
 def rouge_l_of(row: Captioned) -> float:
-    """Of one picture: the longest common subsequence with each reference."""
+    """Of one picture: the longest common subsequence with each reference.
+
+    The best precision and the best recall may be of two references, as pycocoevalcap has it; Lin (2004, section 2.4)
+    takes the best single one, which is never more.
+    """
     common = [_common(row.said, one) for one in row.references]
     if not row.said or not any(common):
         return 0.0
