@@ -1,6 +1,7 @@
 """Speech to text on public recordings: trains, and prints the test scores, a line of JSON for each seed.
 
     python benchmarks/speech.py an4 --data FOLDER [--seeds 1,2,3] [--set KEY=VALUE] [--out FOLDER]
+        [--head transducer|attention] [--beam 16] [--lm]
 
 an4        CMU's features: etc/ and the feat/ that an4_mfcc.tar.gz holds
 yesno      OpenSLR 1: the 60 sounds of waves_yesno.tar.gz; with what `init` writes
@@ -8,6 +9,10 @@ yesno_dev  for choosing: the training half of yesno alone, its last 13 recording
 digits     Free Spoken Digit Dataset: its recordings, joined to strings of five; with what `init` writes
 asterisk   telephone prompts of one voice: en.tsv and the en/ that en.tar.gz holds
 kathleen   1,132 sentences of one voice: transcripts.tsv and the sounds that ogg.tar holds
+
+--beam     score the search for the best text too, with a beam of so many
+--lm       with a language model of characters beside, of the training texts alone; its weight and bonus are chosen by
+           the CER of dev
 """
 
 from __future__ import annotations
@@ -29,6 +34,7 @@ from typing import Any
 import yaml
 
 from recurra import api
+from recurra.api.folder import open_run
 
 # The usual dev set: the first 100 utterances of train.
 AN4_DEV = 100
@@ -61,6 +67,34 @@ SENTENCES: dict[str, Any] = {
         "schedule": {"name": "cosine", "warmup": 0.05}, "patience": None, "select": "cer", "average_decay": 0.998,
     },
 }  # fmt: skip
+# In the place of `model.head`, where --head says so. A decoder with attention finds its way by CTC (docs/guide/speech.md).
+HEADS: dict[str, dict[str, Any]] = {
+    "ctc": {},
+    "transducer": {
+        "name": "transducer", "hidden_size": 128, "embedding_size": 64, "joint_size": 192, "embedding_dropout": 0.2,
+        "output_dropout": 0.4, "blank_share": 0.9,
+    },
+    "attention": {
+        "name": "attention", "ctc": 0.5, "output_dropout": 0.4, "blank_share": 0.9,
+        "decoder": {
+            "name": "recurrent", "cell": "gru", "hidden_size": 192, "num_layers": 1, "embedding_size": 64,
+            "embedding_dropout": 0.2, "output_dropout": 0.4,
+        },
+    },
+}  # fmt: skip
+LETTERS: dict[str, Any] = {
+    "task": {"name": "language_model", "tokenizer": {"name": "characters"}, "document": "row", "line_breaks": False},
+    "model": {
+        "inputs": {"embedding_size": 64, "embedding_dropout": 0.1},
+        "encoder": {"cell": "lstm", "hidden_size": 256, "dropout": 0.0},
+        "head": {"output_dropout": 0.4},
+    },
+    "training": {
+        "epochs": 30, "batch_rows": 16, "optimizer": {"name": "adam", "lr": 0.003}, "patience": 3,
+        "schedule": {"name": "cosine"},
+    },
+}  # fmt: skip
+WEIGHTS, BONUSES = (0.3, 0.5, 0.7), (0.0, 0.5, 1.0)
 # Of fsdd: recordings 0 to 4 of each digit and speaker are the test, as its authors have it, 5 to 9 dev here.
 DIGITS = ("ZERO", "ONE", "TWO", "THREE", "FOUR", "FIVE", "SIX", "SEVEN", "EIGHT", "NINE")
 JOINED, TIMES, RATE = 5, 3, 8000
@@ -161,7 +195,7 @@ SETS = {
 }
 
 
-def trained(one: Set, data: Path, seed: int, run: Path, extra: Sequence[str]) -> dict[str, float]:
+def trained(one: Set, data: Path, seed: int, run: Path, asked: argparse.Namespace) -> dict[str, Any]:
     """The test scores of a training, its seconds, and those of the processor."""
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
@@ -170,12 +204,47 @@ def trained(one: Set, data: Path, seed: int, run: Path, extra: Sequence[str]) ->
             with open(scratch / f"{name}.csv", "w", newline="") as file:
                 csv.writer(file).writerows([("audio", "text"), *rows])
         tree = dict(one.config) if one.config else yaml.safe_load(api.init("speech", scratch / "train.csv"))
+        if HEADS[asked.head]:
+            tree["model"] = {**tree["model"], "head": HEADS[asked.head]}
         tree["data"] = {name: str(scratch / f"{name}.csv") for name in parts}
         begun, worked = time.perf_counter(), time.process_time()
-        api.train(tree, out=run, seed=seed, overrides=list(extra))
+        api.train(tree, out=run, seed=seed, overrides=list(asked.set))
         spent = {"seconds": time.perf_counter() - begun, "cpu_seconds": time.process_time() - worked}
-        scores = api.evaluate(run, split="test").scores
-    return {**{score.name: score.value for score in scores}, **spent}
+        found: dict[str, Any] = {**scores_of(run, "test"), **spent}
+        if asked.beam > 1:
+            found[f"beam {asked.beam}"] = scores_of(run, "test", {"beam": asked.beam})
+        if asked.lm:
+            found["with a language model"] = fused(run, language_model(run, scratch, seed), asked.beam)
+    return found
+
+
+def scores_of(run: Path, split: str, options: Mapping[str, Any] | None = None) -> dict[str, float]:
+    return {score.name: score.value for score in api.evaluate(run, split=split, options=options).scores}
+
+
+def language_model(run: Path, scratch: Path, seed: int) -> Path:
+    """Of the characters of the training texts, as the run reads them; those of dev say when to stop."""
+    plan = open_run(run).task.plan  # type: ignore[attr-defined]
+    for name in ("train", "dev"):
+        with open(scratch / f"{name}.csv", newline="") as file, open(scratch / f"{name}.jsonl", "w") as texts:
+            for row in csv.DictReader(file):
+                texts.write(json.dumps({"text": plan.cleaned(row["text"])}) + "\n")
+    tree = {**LETTERS, "data": {name: str(scratch / f"{name}.jsonl") for name in ("train", "dev")}}
+    api.train(tree, out=run.with_name(f"{run.name}-letters"), seed=seed)
+    return run.with_name(f"{run.name}-letters")
+
+
+def fused(run: Path, letters: Path, beam: int) -> dict[str, Any]:
+    """The test scores with the weight and the bonus that are best on dev."""
+    tried = {}
+    for weight in WEIGHTS:
+        for bonus in BONUSES:
+            options = {"beam": beam, "lm": str(letters), "lm_weight": weight, "lm_bonus": bonus}
+            tried[weight, bonus] = scores_of(run, "dev", options)["cer"]
+            print(json.dumps({"lm_weight": weight, "lm_bonus": bonus, "dev_cer": tried[weight, bonus]}), flush=True)
+    weight, bonus = min(tried, key=tried.__getitem__)
+    options = {"beam": beam, "lm": str(letters), "lm_weight": weight, "lm_bonus": bonus}
+    return {"lm_weight": weight, "lm_bonus": bonus, "dev_cer": tried[weight, bonus], **scores_of(run, "test", options)}
 
 
 def main() -> None:
@@ -185,11 +254,16 @@ def main() -> None:
     parser.add_argument("--seeds", type=lambda text: [int(one) for one in text.split(",")], default=[1])
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="an option of the config")
     parser.add_argument("--out", type=Path, help="keep the runs here, in a folder for each seed")
+    parser.add_argument("--head", choices=list(HEADS), default="ctc", help="what says units; ctc: as the config has it")
+    parser.add_argument("--beam", type=int, default=1, help="score the search with so many texts too")
+    parser.add_argument("--lm", action="store_true", help="and with a language model of the training texts")
     args = parser.parse_args()
+    if args.lm and args.beam < 2:
+        parser.error("--lm has no effect with a beam of 1; add --beam 16.")
     for seed in args.seeds:
         with tempfile.TemporaryDirectory() as folder:
             run = (args.out or Path(folder)) / f"{args.what}-{seed}"
-            found = trained(SETS[args.what], args.data, seed, run, args.set)
+            found = trained(SETS[args.what], args.data, seed, run, args)
             print(json.dumps({"seed": seed, **found}), flush=True)
 
 
