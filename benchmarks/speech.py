@@ -67,7 +67,7 @@ SENTENCES: dict[str, Any] = {
         "schedule": {"name": "cosine", "warmup": 0.05}, "patience": None, "select": "cer", "average_decay": 0.998,
     },
 }  # fmt: skip
-# In the place of `model.head`, where --head says so. A decoder with attention finds its way by CTC (docs/guide/speech.md).
+# In the place of `model.head`, where --head says so.
 HEADS: dict[str, dict[str, Any]] = {
     "ctc": {},
     "transducer": {
