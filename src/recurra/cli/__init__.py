@@ -9,6 +9,7 @@ progress   training as a bar on a terminal, as plain lines elsewhere
 show       a report as text or JSON
 heat       attention in a terminal
 texts      texts from arguments, standard input and files; predictions to lines, CSV and JSONL
+completion  scripts for shells, from the parsers of the commands
 commands/  one file a command, imported when it is typed
 
 Nothing here imports torch, and `recurra.api` is imported inside the command that runs: `--help` stays fast.

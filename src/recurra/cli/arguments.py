@@ -44,11 +44,8 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{self.prog}: {message}. See `{self.prog} --help`.")
 
 
-def parse(word: str, entry: Entry, arguments: Sequence[str]) -> argparse.Namespace:
-    """The arguments of a command. Options may stand before, between and after the others.
-
-    Raises UsageError for what is unknown, missing or of the wrong kind; SystemExit(0) after `--help`.
-    """
+def parser_of(word: str, entry: Entry) -> argparse.ArgumentParser:
+    """The parser of a command: its arguments, its help, and what completion and the manual page say of it."""
     command = entry.load()
     parser = _Parser(
         prog=f"recurra {word}",
@@ -59,6 +56,15 @@ def parse(word: str, entry: Entry, arguments: Sequence[str]) -> argparse.Namespa
     )
     command.arguments(parser)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser
+
+
+def parse(word: str, entry: Entry, arguments: Sequence[str]) -> argparse.Namespace:
+    """The arguments of a command. Options may stand before, between and after the others.
+
+    Raises UsageError for what is unknown, missing or of the wrong kind; SystemExit(0) after `--help`.
+    """
+    parser = parser_of(word, entry)
     namespace, rest = parser.parse_known_intermixed_args(list(arguments))
     if rest:
         raise UsageError(_unexpected(parser, rest[0]))
@@ -131,7 +137,9 @@ def add_overrides(parser: argparse.ArgumentParser) -> None:
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, ...; auto takes the best (default: auto)")
+    parser.add_argument(
+        "--device", metavar="DEVICE", default="auto", help="cpu, cuda, cuda:1, ...; auto takes the best (default: auto)"
+    )
 
 
 def add_cells(parser: argparse.ArgumentParser) -> None:

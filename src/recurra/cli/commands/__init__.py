@@ -34,6 +34,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "analogy": Entry("the word that is to C what B is to A, by the vectors of a file or a run", "analogy"),
     "demo": Entry("train a small model on built-in data, and show its report", "demo"),
     "bench": Entry("benchmark this machine: recurra beside torch.nn and other installed libraries", "bench"),
+    "completion": Entry("print a script that completes commands in bash, zsh or fish", "completion"),
     "data list": Entry("list the built-in data sets", "data", "LIST"),
     "data export": Entry("write a built-in data set as CSV files", "data", "EXPORT"),
 }

@@ -31,7 +31,7 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _export_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="a data set of `recurra data list`")
+    parser.add_argument("name", metavar="DATASET", help="a data set of `recurra data list`")
     parser.add_argument(
         "folder", metavar="FOLDER", type=Path, nargs="?", default=Path(), help="where to (default: here)"
     )

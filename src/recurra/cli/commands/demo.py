@@ -7,15 +7,14 @@ from pathlib import Path
 
 from recurra.cli.arguments import Command
 from recurra.cli.commands.train import finished
+from recurra.cli.completion.names import demos
 from recurra.cli.progress import watching
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    known = "dates, tagging, language_model, chat, "
-    known += "forecasting, airline, anomalies, word_vectors, speech, activity, captions"
-    known += " or names"
-    parser.add_argument("name", metavar="NAME", nargs="?", default="dates", help=f"{known} (default: dates)")
-    parser.add_argument("--out", metavar="RUN", type=Path, help="the run folder to make (default: runs/demo-NAME)")
+    known = ", ".join(demos())
+    parser.add_argument("name", metavar="DEMO", nargs="?", default="dates", help=f"{known} (default: dates)")
+    parser.add_argument("--out", metavar="FOLDER", type=Path, help="the run folder to make (default: runs/demo-DEMO)")
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -31,7 +31,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--root-path",
-        metavar="PATH",
+        metavar="PREFIX",
         default="",
         help="the path under which a proxy shows the service, such as /models/first; the proxy may strip it or keep it",
     )

@@ -32,7 +32,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         help="resume a stopped run, or one that has ended with more epochs",
     )
     parser.add_argument(
-        "--out", metavar="RUN", type=Path, help="the run folder to make (default: a new one under runs/)"
+        "--out", metavar="FOLDER", type=Path, help="the run folder to make (default: a new one under runs/)"
     )
     parser.add_argument("--seed", type=natural, help="random seed (default: the config's)")
     parser.add_argument(
