@@ -14,9 +14,11 @@ from recurra.tasks.transcription.warping import of_bands, of_cepstra
 
 Floats = NDArray[np.float32]
 # What is drawn, each from numbers of its own.
-SPEED, LOUDNESS, NOISE, TIMES, BANDS, WARP = 30, 31, 32, 33, 34, 35
+SPEED, LOUDNESS, NOISE, TIMES, BANDS, WARP, STRETCHES = 30, 31, 32, 33, 34, 35, 36
 # Decibels between the loudest noise and the quietest.
 RANGE = 20.0
+# The power of noise falls with this power of the frequency at most; 1: pink, 2: brown.
+MOST_COLOUR = 2.0
 # Frames that one mask of time hides at most, as a share of the recording (Park et al. 2019, p = 0.2).
 MOST_HIDDEN = 0.2
 
@@ -26,6 +28,7 @@ class Augmentation:
     """What is drawn for each recording of an epoch. speed: by which share it is slower or faster at most
 
     noise_db: the least decibels that speech is above white noise; None: no noise
+    noise_stretches: it is in so many stretches, each of its own loudness and colour; 0: all along, and white
     time_masks, band_masks: stretches of frames, and of the numbers of a frame, that are hidden; each of 0 to
     `..._width` of them, drawn anew (SpecAugment: Park et al. 2019, arXiv:1904.08779)
     warp: how far the middle of a spectrum moves at most (`warping`)      cepstra: frames are cepstra and not bands
@@ -39,6 +42,7 @@ class Augmentation:
     band_mask_width: int = 0
     warp: float = 0.0
     cepstra: bool = False
+    noise_stretches: int = 0
 
     @property
     def acts(self) -> bool:
@@ -68,10 +72,29 @@ class Drawn:
             samples = np.asarray(soxr.resample(samples, rate * self.factor, rate), np.float32)
         if self.how.noise_db is None or not len(samples):
             return samples
-        above = self.how.noise_db + RANGE * float(drawn(self.key, 1, LOUDNESS)[0])
-        deviation = float(np.sqrt(np.mean(samples.astype(np.float64) ** 2))) * 10 ** (-above / 20)
-        noisy: Floats = (samples + deviation * normals(self.key, len(samples), NOISE)).astype(np.float32)
+        deviation = float(np.sqrt(np.mean(samples.astype(np.float64) ** 2)))
+        noise = self._noise(len(samples)) if not self.how.noise_stretches else self._noise_that_comes(len(samples))
+        noisy: Floats = (samples + deviation * noise).astype(np.float32)
         return noisy
+
+    def _noise(self, number: int) -> NDArray[np.float64]:
+        """White, all along, for a sound whose deviation is 1."""
+        return self._share(float(drawn(self.key, 1, LOUDNESS)[0])) * normals(self.key, number, NOISE)
+
+    def _noise_that_comes(self, number: int) -> NDArray[np.float64]:
+        """From somewhere to somewhere, or to the end: as a fan, a breath, a car has it; louder where stretches meet."""
+        u = drawn(self.key, 4 * self.how.noise_stretches, STRETCHES).reshape(-1, 4)
+        found = np.zeros(number)
+        for k, (first, last, loud, colour) in enumerate(u):
+            begin, end = sorted((int(first * number), int(last * 1.25 * number)))
+            one = coloured(normals(self.key + k, number, NOISE)[begin:end], MOST_COLOUR * colour)
+            found[begin:end] += self._share(loud) * one
+        return found
+
+    def _share(self, loud: float) -> float:
+        """Of the sound's deviation. loud: from 0, the loudest, to 1"""
+        assert self.how.noise_db is not None
+        return float(10 ** (-(self.how.noise_db + RANGE * loud) / 20))
 
     def frames(self, raw: Floats) -> Floats:
         """Features at another speed: between two frames, a straight line."""
@@ -108,3 +131,13 @@ class Drawn:
         sizes = (u[:number] * (widest + 1)).astype(np.int64)
         firsts = (u[number:] * (of - sizes + 1)).astype(np.int64)
         return [(int(a), int(a + n)) for a, n in zip(firsts, sizes, strict=True)]
+
+
+def coloured(white: NDArray[np.float64], colour: float) -> NDArray[np.float64]:
+    """Noise whose power falls with this power of the frequency, of deviation 1; none of it is a constant."""
+    if len(white) < 2:
+        return np.zeros(len(white))
+    waves = np.fft.rfft(white)
+    waves *= np.concatenate([[0.0], np.arange(1, len(waves)) ** (-colour / 2)])
+    found = np.fft.irfft(waves, len(white))
+    return np.asarray(found / found.std())

@@ -90,6 +90,15 @@ class TranscriptionConfig:
         float | None,
         Opt("white noise in training, so many decibels below the speech, or up to 20 more", ge=-20, le=100),
     ] = None
+    noise_stretches: Annotated[
+        int,
+        Opt(
+            "that noise comes and goes: it is in so many stretches, each of its own loudness and colour; 0: white, all "
+            "along; only with noise_db",
+            ge=0,
+            le=100,
+        ),
+    ] = 0
     warp: Annotated[
         float,
         Opt(
@@ -135,6 +144,8 @@ class TranscriptionConfig:
                     problems.append(f"{name}: has no effect with sound; leave it out.")
         elif self.noise_db is not None:
             problems.append("noise_db: is added to sounds, and these are features; leave it out, or set sound.")
+        if self.noise_stretches and self.noise_db is None:
+            problems.append("noise_stretches: has no effect without noise_db; leave it out, or set noise_db.")
         if self.cepstra and not self.warp:
             problems.append("cepstra: has no effect without warp; leave it out, or set warp.")
         if self.cepstra and self.sound is not None:
@@ -184,6 +195,7 @@ class TranscriptionConfig:
             self.band_mask_width,
             self.warp,
             self.cepstra,
+            self.noise_stretches,
         )
 
     @property
