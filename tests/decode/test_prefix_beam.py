@@ -16,7 +16,8 @@ from recurra.base.errors import ConfigError, DataError, RunError, ShapeError
 from recurra.decode.ctc import greedy
 from recurra.decode.fusion import Fusion, NetworkScores
 from recurra.decode.ngrams import NGrams
-from recurra.decode.prefix_beam import best_path, prefix_beam
+from recurra.decode.prefix_beam import PrefixStream, best_path, common, prefix_beam
+from recurra.decode.texts import Texts
 
 SPELLING = ("", "a", "b", " ")
 ARPA = """
@@ -301,3 +302,24 @@ def test_a_language_model_without_weight_changes_nothing_where_it_says_never(log
     (tmp_path / "x.arpa").write_text(text, encoding="utf-8")
     found = heard(logits, lm=[Fusion(NGrams.read(tmp_path / "x.arpa"), "word", 0.0)], spelling=SPELLING)
     assert [h.emitted for h in found] == [h.emitted for h in heard(logits)]
+
+
+@pytest.mark.parametrize("hot", [None, {"ab": 1.5}])
+def test_frames_one_by_one_say_what_all_of_them_say_and_what_is_agreed_on_can_be_forgotten(hot):
+    logits = torch.from_numpy(np.random.default_rng(3).normal(size=(60, 1, 4)) * 3)
+    ((whole,),) = prefix_beam(logits, torch.tensor([60]), 4, spelling=SPELLING, hot=hot)
+    stream, said = PrefixStream(Texts(SPELLING, (), hot), 4), []
+    for y in logits[:, 0].log_softmax(1).numpy():
+        stream.feed(y)
+        number = stream.agreed()
+        said += stream.best()[:number]
+        stream.forget(number)
+    assert len(said) > 5
+    stream.end()
+    assert (*said, *stream.best()) == whole.emitted.units
+
+
+def test_what_texts_begin_with_is_what_all_of_them_do():
+    assert common([(1, 2, 3), (1, 2), (1, 2, 4, 5)]) == 2
+    assert common([(2,), (1,)]) == 0
+    assert common([(1, 2)]) == 2

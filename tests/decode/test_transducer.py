@@ -11,7 +11,8 @@ import torch
 
 from recurra.base.errors import ConfigError, RunError, ShapeError
 from recurra.decode.fusion import Fusion
-from recurra.decode.transducer import Network, transducer_beam, transducer_greedy
+from recurra.decode.texts import Texts
+from recurra.decode.transducer import Network, TransducerStream, transducer_beam, transducer_greedy
 
 V, D, SPELLING = 3, 4, ("", "a", "b")
 
@@ -154,3 +155,20 @@ def test_options_that_are_wrong_are_refused(network, frames):
     loud = Network(network.steps, network.state, lambda x, h: torch.tensor([[-torch.inf, 1, 1]]).expand(len(x), -1))
     with pytest.raises(RunError, match="row 0: no text"):
         heard(loud, frames, spelling=("", " a", " b"), lexicon={"c"})
+
+
+@pytest.mark.parametrize("hot", [None, {"ab": 1.5}])
+def test_frames_one_by_one_say_what_all_of_them_say_and_what_is_agreed_on_can_be_forgotten(network, hot):
+    frames = torch.from_numpy(np.random.default_rng(4).normal(size=(60, 1, D))) * 2
+    ((whole,),) = transducer_beam(frames, torch.tensor([60]), network, 3, spelling=SPELLING, hot=hot)
+    stream, said, gone = TransducerStream(network, Texts(SPELLING, (), hot), 3, frames.device), [], 0
+    for t in range(60):
+        stream.feed(frames[t, 0], t - gone)
+        number = stream.agreed()
+        said += [(unit, at + gone, chance) for unit, at, chance in stream.best()[:number]]
+        stream.forget(number, t + 1 - gone)
+        gone = t + 1
+    stream.end()
+    said += [(unit, at + gone, chance) for unit, at, chance in stream.best()]
+    assert tuple(unit for unit, _, _ in said) == whole.emitted.units
+    assert len(said) > 5

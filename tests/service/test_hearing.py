@@ -40,9 +40,9 @@ def asked(runs: Any) -> Iterator[Asked]:
     assert one.service.stop(10)
 
 
-def expected(runs: Any) -> list[dict[str, Any]]:
+def expected(runs: Any, **options: Any) -> list[dict[str, Any]]:
     """The stretches by the Python interface, of all samples at once."""
-    hearing = Hearing(runs["speech"].run, device="cpu")
+    hearing = Hearing(runs["speech"].run, options=options, device="cpu")
     found = [*hearing.feed(pcm_of(RAW)).final, *hearing.end().final]
     return json.loads(json.dumps(found))
 
@@ -204,6 +204,16 @@ def test_sounds_are_bounded_in_number_and_length(runs: Any) -> None:
     assert (found.code, found.events[-1]["status"]) == (1008, 413)
     assert "longer than 1 s" in found.events[-1]["error"]
     assert short.service.stop(10)
+
+
+def test_a_beam_of_a_sound_that_comes_says_what_the_whole_says(asked: Asked, runs: Any) -> None:
+    pieces = [RAW[at : at + 3200] for at in range(0, len(RAW), 3200)]
+    found = on_socket(asked, Socket(*pieces, "end"), f"model=speech&rate={RATE}&beam=4")
+    assert finals(found.events) == expected(runs, beam=4)
+    assert expected(runs, beam=4) != expected(runs)
+    posted = asked.run(lambda client: client.post(f"/hear?model=speech&rate={RATE}&beam=4", content=RAW, headers=KIND))
+    assert finals([{"event": name, **data} for name, data in events(posted.text)]) == expected(runs, beam=4)
+    assert on_socket(asked, Socket(), f"model=speech&rate={RATE}&beam=17").status == 422
 
 
 @pytest.mark.parametrize("rate", ["0000010009999", "000001000" + "9" * 5000])

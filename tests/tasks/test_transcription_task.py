@@ -19,10 +19,12 @@ from recurra.config import build
 from recurra.data.sound import sound_of
 from recurra.data.spectra import SPECTRA
 from recurra.decode.ctc import Emitted, greedy
+from recurra.decode.fusion import Fusion
 from recurra.models import SequenceModel
 from recurra.models.heads import CtcHead
 from recurra.tasks import Transcription, TranscriptionConfig
 from recurra.tasks.sizing import Seen
+from recurra.tasks.transcription.augmenting import Augmentation, coloured
 from recurra.tasks.transcription.methods.ctc import Steps
 from recurra.tasks.transcription.reading import decoded, with_deltas
 from recurra.tasks.transcription.task import NOTHING, Said
@@ -304,6 +306,7 @@ def test_training_warps_each_recording_anew():
         ({"tokenizer": {"name": "kmers"}}, "makes no units of speech|does not make units"),
         ({"tokenizer": {"name": "characters", "lowercase": True}}, "task.case: lower"),
         ({"noise_db": 10}, "these are features"),
+        ({"noise_stretches": 2}, "has no effect without noise_db"),
         ({"time_mask_width": 5}, "has no effect without time_masks"),
         ({"band_mask_width": 3}, "has no effect without band_masks"),
         ({"cepstra": True}, "has no effect without warp"),
@@ -367,6 +370,25 @@ def test_sounds_are_read_when_a_batch_is_made(tmp_path: Path):
     assert task.collate([example], [0]).inputs["silent"].tolist() == [True]
 
 
+def test_noise_that_comes_and_goes_leaves_the_rest_as_it_was():
+    samples = np.sin(np.arange(8000)).astype(np.float32)
+    how = Augmentation(noise_db=10, noise_stretches=1)
+    found = [how.of(1, epoch, b"a").samples(samples, 8000) - samples for epoch in range(40)]
+    heard = [np.flatnonzero(noise) for noise in found]
+    assert sum(0 < len(where) < 7000 for where in heard) > 20
+    assert all(len(where) >= 0.99 * (where[-1] - where[0]) for where in heard if len(where))  # one stretch
+    loud = [20 * np.log10(samples.std() / noise[where].std()) for noise, where in zip(found, heard, strict=True)]
+    assert 9.9 < min(loud) < 13  # decibels below the sound
+    assert 27 < max(loud) < 30.1
+    np.testing.assert_array_equal(found[3], how.of(1, 3, b"a").samples(samples, 8000) - samples)
+
+
+def test_coloured_noise_has_the_power_of_its_frequencies():
+    power = np.abs(np.fft.rfft(coloured(np.random.default_rng(1).normal(size=1 << 16), 2.0))) ** 2
+    low, high = power[100:200].mean(), power[1000:2000].mean()
+    assert low / high == pytest.approx(100, rel=0.3)  # a tenth of the frequency: a hundred times the power
+
+
 def streamed(task: Transcription, model: SequenceModel, pieces: list[Any]) -> tuple[Any, Any]:
     predictor = task.predictor(model)
     place = predictor.begin()
@@ -416,6 +438,62 @@ def test_pieces_of_any_size_say_what_the_whole_says_bit_for_bit(scaling, head, p
         assert chances == [w.score for w in task.answer(example, whole).words] or len(place.final) > 1
 
 
+class Vowels:
+    """A language model of units: an "a" is likelier behind a "b"."""
+
+    def start(self):
+        return ""
+
+    def score(self, asked):
+        return [((-0.3 if history != token else -2.0), token) for history, token in asked]
+
+    def end(self, histories):
+        return [-1.0 if history == "a" else -3.0 for history in histories]
+
+
+@pytest.mark.parametrize("head", ["ctc", "transducer"])
+@pytest.mark.parametrize("beside", [{}, {"lm": Fusion(Vowels(), "unit", 0.7, 0.4)}])
+def test_a_beam_says_of_pieces_what_it_says_of_the_whole_and_nothing_final_changes(head, beside):
+    plan = TranscriptionConfig(stack=1, scaling="none", step_ms=200.0).for_model(parts_of(head))
+    values = np.random.default_rng(5).normal(size=(90, 4)).astype(np.float32)
+    values[20:40] = values[60:75] = 0.0
+    task = plan.fit([record(0, "ab", values)], "s.csv").with_options({"beam": 4, **beside})
+    model = model_for(task, bidirectional=False, hidden_size=16)
+    with torch.no_grad():
+        model.head.output.weight *= 12 if head == "ctc" else 5
+        model.head.output.bias[0] += 0.7
+    example = task.example(record(0, "ab", values))
+    (whole,) = task.predict(model, task.collate([example], [0]), [example])
+    finals = []
+    for sizes in ([90], [1] * 90, [7] * 12 + [6]):
+        predictor = task.predictor(model)
+        place, shown = predictor.begin(), ()
+        for piece in np.split(values, np.cumsum(sizes)[:-1]):
+            place, said = predictor.read(place, piece.tolist())
+            assert tuple(said["final"][: len(shown)]) == shown
+            shown = tuple(said["final"])
+        place = predictor.ended(place)
+        assert predictor.said(place)["output"] == whole.text
+        finals.append(place.final)
+    assert finals[0] == finals[1] == finals[2]
+    assert len(shown) > 0  # something was final before the end
+    assert len(whole.emitted.units) > 6
+
+
+def test_a_beam_that_stays_at_odds_is_cut_where_as_much_again_has_come():
+    task = task_for(scaling="none", step_ms=100.0).with_options({"beam": 2})  # half a minute is 150 steps
+    predictor = task.predictor(model_for(task, bidirectional=False))
+    logits = torch.full((400, 1, 4), -9.0)
+    logits[:, :, 0] = 9.0
+    logits[0, 0] = torch.tensor([-9.0, -9.0, 1.0, 0.9])  # an "a", or nearly as likely a "b"
+    place = predictor.begin()
+    for part in predictor._listener.parts({"logits": logits}):
+        place = predictor._rested(replace(place, path=predictor._listener.grown(place.path, part), loudest=1.0))
+        assert len(place.path.blank) <= 300
+    assert [one["text"] for one in place.final] == ["a"]
+    assert predictor.said(predictor.ended(place))["output"] == "a"
+
+
 def test_what_stands_before_a_pause_is_final():
     task = task_for(scaling="none", step_ms=100.0)  # a step is 0.2 s, a pause 4 steps
     predictor = task.predictor(model_for(task, bidirectional=False))
@@ -424,7 +502,7 @@ def test_what_stands_before_a_pause_is_final():
     for cuts in ([], [3, 9, 10], [8]):
         place = begun
         for part in np.split(path, cuts):
-            whole = np.concatenate([place.path.units, part])
+            whole = np.concatenate([place.path.best, part])
             place = predictor._rested(replace(place, path=Steps(whole, np.ones(len(whole))), loudest=1.0))
         assert [(one["text"], one["start"], one["end"]) for one in place.final] == [("ab", 1.2, 1.8)]
         said = predictor.said(place)
@@ -444,7 +522,7 @@ def test_a_stretch_without_a_pause_is_final_after_half_a_minute_whatever_the_pie
     for cuts in ([], [1, 149, 150, 151, 300], list(range(1, 360))):
         place = predictor.begin()
         for part in np.split(path, cuts):
-            whole, chances = np.concatenate([place.path.units, part]), np.ones(len(place.path.units) + len(part))
+            whole, chances = np.concatenate([place.path.best, part]), np.ones(len(place.path.best) + len(part))
             place = predictor._rested(replace(place, path=Steps(whole, chances), loudest=1.0))
         assert predictor.said(place)["output"] == "ab" * 90
         found.add(tuple((one["text"], one["end"]) for one in place.final))
@@ -460,7 +538,7 @@ def test_one_unit_that_is_said_for_minutes_is_one():
     path = np.array([2] * 400 + [0] * 5)
     place = predictor.begin()
     for part in np.split(path, [100, 151, 399]):
-        whole, chances = np.concatenate([place.path.units, part]), np.ones(len(place.path.units) + len(part))
+        whole, chances = np.concatenate([place.path.best, part]), np.ones(len(place.path.best) + len(part))
         place = predictor._rested(replace(place, path=Steps(whole, chances), loudest=1.0))
     assert predictor.said(predictor.ended(place))["output"] == "a"
 

@@ -13,6 +13,7 @@ import torch
 from recurra.api.answers import answered
 from recurra.api.defaults import in_float32
 from recurra.api.folder import OpenRun
+from recurra.api.fusing import with_fusion
 from recurra.api.given import AnyPath, path_of
 from recurra.api.inference import device_of
 from recurra.base.contracts import Listener, Origin
@@ -21,6 +22,7 @@ from recurra.data.incoming import IncomingSamples, Resampler
 from recurra.data.sound import MOST_STREAMED, samples_in_blocks, sound_of
 from recurra.data.spectra.contract import Samples
 from recurra.tasks import Hears
+from recurra.tasks.options import task_with
 
 # Seconds of a file that are heard at once, and of samples that come before the answer is looked at again.
 BLOCK, PIECE = 10.0, 0.2
@@ -41,15 +43,15 @@ class HeardPiece:
     spent: float
 
 
-def refuse_deaf(run: OpenRun) -> Any:
-    """The task of a run that hears. Raises ConfigError for another, and for one that reads features."""
+def refuse_deaf(run: OpenRun, options: Mapping[str, Any] | None = None) -> Any:
+    """The task of a run that hears, with options of `predict`. Raises ConfigError for another, or one of features."""
     task = run.task
     if not isinstance(task, Hears):
         word = run.settings.tree["task"]["name"]
         raise ConfigError(f"{run.folder.path}: a run of task {word} does not turn sound into text; use predict.")
     if task.rate is None:
         raise ConfigError(f"{run.folder.path}: this run reads features and no sound; use predict --input FILE.")
-    return task
+    return task_with(run.task, with_fusion(options or {}), str(run.settings.tree["task"]["name"]))
 
 
 def hear_file(
@@ -60,37 +62,41 @@ def hear_file(
     device: str = "auto",
     watch: Listener | None = None,
 ) -> Iterator[HeardPiece]:
-    """A file of sound, some seconds at a time where the model can; otherwise as a whole, and so with options.
+    """A file of sound, some seconds at a time where the model can; otherwise as a whole.
 
     options: of a search, as `predict` has them: beam, lm, hot_words, lexicon
     Raises ConfigError for a run that does not hear; DataError for a file that is no sound, or of another rate.
     """
-    task = refuse_deaf(run)
+    task = refuse_deaf(run, options)
     path = path_of(file, "file")
     if not path.is_file():
         raise DataError(f"{path}: no such file.")
-    if options:
-        return _whole(run, path, task.column, options, device, watch)
     try:
         task.listener(run.model)
     except ConfigError as reason:
         if watch is not None:
             watch.note(f"{path}: heard as a whole, as this model needs the end first: {reason.problems[0]}")
-        return _whole(run, path, task.column, {}, device, watch)
+        return _whole(run, path, task.column, options or {}, device, watch)
     sound = sound_of(path, Origin(str(path)), task.column, MOST_STREAMED)
     blocks = ((block, sound.rate) for block in samples_in_blocks(sound, task.spectrum, BLOCK))
-    return _heard(Hearing(run, device=device, where=str(path)), blocks)
+    return _heard(Hearing(run, options=options, device=device, where=str(path)), blocks)
 
 
 def hear_stream(
-    run: OpenRun, stream: BinaryIO, *, rate: int | None = None, device: str = "auto"
+    run: OpenRun,
+    stream: BinaryIO,
+    *,
+    rate: int | None = None,
+    options: Mapping[str, Any] | None = None,
+    device: str = "auto",
 ) -> Iterator[HeardPiece]:
     """Samples of 16 bits, little-endian, one channel, as they come; a WAV header may be first.
 
     rate: of samples without a header; None: of the run. Another one is resampled where `task.sound.resample` says so
+    options: of a search, as `predict` has them
     Raises ConfigError, with all reasons, for a model that needs the end of a recording first.
     """
-    hearing = Hearing(run, device=device, where="standard input")
+    hearing = Hearing(run, options=options, device=device, where="standard input")
     return _heard(hearing, _coming(stream, hearing.incoming(rate, assumed=hearing.rate), PIECE))
 
 
@@ -100,9 +106,16 @@ class Hearing:
     Raises ConfigError for a run that does not hear, or, with all reasons, that needs the end of a recording first.
     """
 
-    def __init__(self, run: OpenRun, *, device: str = "auto", where: str = "sound") -> None:
-        """where: for messages"""
-        task = refuse_deaf(run)
+    def __init__(
+        self,
+        run: OpenRun,
+        *,
+        options: Mapping[str, Any] | None = None,
+        device: str = "auto",
+        where: str = "sound",
+    ) -> None:
+        """options: of a search, as `predict` has them      where: for messages"""
+        task = refuse_deaf(run, options)
         self._listener, self._where, self._takes_any = task.listener(run.model), where, task.spectrum.resample
         self.rate: int = task.rate
         run.model.to(device_of(device)).eval()

@@ -118,17 +118,26 @@ class _Search:
 
     def run(self, said: Floats, row: int) -> list[Heard]:
         """The best texts. said: (T, C) ln p"""
-        if np.isnan(said).any():
-            raise RunError(f"prefix_beam: row {row}: a logit is no number. Its input or its weights are not finite.")
+        alive = self.begin()
+        for y in said:
+            alive = self.after(alive, y, row)
+        return self._found(alive, said, row)
+
+    def begin(self) -> list[_Prefix]:
+        """Before the first frame."""
         root = _Prefix(None, -1)
         root.blank = root.total = root.score = 0.0
         root.text = self._texts.start()
-        alive = [root]
-        for y in said:
-            alive = self._pruned(self._grown(alive, y))
-            if not alive:
-                raise RunError(f"prefix_beam: row {row}: no text is possible. Lower least, or allow more words.")
-        return self._found(alive, said, row)
+        return [root]
+
+    def after(self, alive: list[_Prefix], y: Floats, row: int) -> list[_Prefix]:
+        """The best prefixes after one more frame, best first. y: (C,) ln p      Raises RunError, naming the row."""
+        if np.isnan(y).any():
+            raise RunError(f"prefix_beam: row {row}: a logit is no number. Its input or its weights are not finite.")
+        alive = self._pruned(self._grown(alive, y))
+        if not alive:
+            raise RunError(f"prefix_beam: row {row}: no text is possible. Lower least, or allow more words.")
+        return alive
 
     def _grown(self, alive: list[_Prefix], y: Floats) -> list[_Prefix]:
         """All prefixes that have a path after this frame; those that are new come behind, unit by unit."""
@@ -182,16 +191,88 @@ class _Search:
         return kept
 
     def _found(self, alive: list[_Prefix], said: Floats, row: int) -> list[Heard]:
-        ends = self._texts.ended([p.text for p in alive if p.text]) if self._texts.acts else [0.0] * len(alive)
-        scores = [prefix.total + end for prefix, end in zip(alive, ends, strict=True)]
+        scores = self.ended(alive, row)
         order = [k for k in sorted(range(len(alive)), key=lambda k: -scores[k]) if scores[k] > NEVER]
-        if not order:
-            raise RunError(f"prefix_beam: row {row}: no text ends in a word of the lexicon. Widen the beam.")
         shares = shares_of(scores)
         return [
             Heard(emitted(said, alive[k].units(), self._blank), alive[k].total, scores[k], shares[k])
             for k in order[: self._n_best]
         ]
+
+    def ended(self, alive: Sequence[_Prefix], row: int) -> list[float]:
+        """What each is worth as a whole text. Raises RunError, naming the row, where none can be one."""
+        ends = self._texts.ended([p.text for p in alive if p.text]) if self._texts.acts else [0.0] * len(alive)
+        scores = [prefix.total + end for prefix, end in zip(alive, ends, strict=True)]
+        if max(scores) == NEVER:
+            raise RunError(f"prefix_beam: row {row}: no text ends in a word of the lexicon. Widen the beam.")
+        return scores
+
+
+class PrefixStream:
+    """The search of `prefix_beam` through frames that come one by one; it goes on, and never back.
+
+    What all texts that are followed begin with cannot change any more (`agreed`), and can be forgotten: the rest goes
+    on as if it were there, so the best text is at last that of all frames together, with the same bits.
+    """
+
+    def __init__(self, texts: Texts, beam: int, *, blank: int = 0, least: float = 1e-3) -> None:
+        at_least("beam", beam, 1)
+        self._search = _Search(texts, beam=beam, n_best=1, blank=blank, least=math.log(least) if least else NEVER)
+        self._alive = self._search.begin()
+        self._root = self._alive[0]
+
+    def feed(self, y: Floats) -> None:
+        """One more frame. y: (C,) ln p"""
+        self._alive = self._search.after(self._alive, y, 0)
+
+    def best(self) -> tuple[int, ...]:
+        """The units of the most probable text, but for those that were forgotten."""
+        return self._units(self._alive[0])
+
+    def agreed(self) -> int:
+        """How many units all texts begin with."""
+        return common([self._units(prefix) for prefix in self._alive])
+
+    def forget(self, number: int) -> None:
+        """Leave out the first units of the best text; texts that begin otherwise are not followed any more."""
+        if not number:
+            return
+        chain = self._chain(self._alive[0])
+        root = chain[-number]
+        self._alive = [prefix for prefix in self._alive if _is_under(prefix, root)]
+        above = _Prefix(None, -1)
+        above.children[root.unit] = root
+        root.parent, self._root = above, root
+
+    def end(self) -> None:
+        """Nothing more comes: the text that is best as a whole alone is left."""
+        scores = self._search.ended(self._alive, 0)
+        self._alive = [self._alive[max(range(len(scores)), key=scores.__getitem__)]]
+
+    def _units(self, prefix: _Prefix) -> tuple[int, ...]:
+        return tuple(one.unit for one in reversed(self._chain(prefix)))
+
+    def _chain(self, prefix: _Prefix) -> list[_Prefix]:
+        """A prefix and those above it, up to what was forgotten."""
+        found: list[_Prefix] = []
+        at: _Prefix | None = prefix
+        while at is not None and at is not self._root:
+            found.append(at)
+            at = at.parent
+        return found
+
+
+def common(texts: Sequence[tuple[int, ...]]) -> int:
+    """How many units all of them begin with."""
+    first, last = min(texts), max(texts)  # what these two share all between them do
+    return next((k for k, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
+
+
+def _is_under(prefix: _Prefix, root: _Prefix) -> bool:
+    at: _Prefix | None = prefix
+    while at is not None and at is not root:
+        at = at.parent
+    return at is root
 
 
 def _rank(prefix: _Prefix) -> float:

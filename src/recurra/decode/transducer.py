@@ -19,7 +19,7 @@ from recurra.base.errors import ConfigError, RunError, ShapeError
 from recurra.decode.ctc import Emitted
 from recurra.decode.fusion import Fusion
 from recurra.decode.limits import at_least
-from recurra.decode.prefix_beam import NEVER, Heard, log_sum, shares_of
+from recurra.decode.prefix_beam import NEVER, Heard, common, log_sum, shares_of
 from recurra.decode.reading import Read, Reading
 from recurra.decode.steps import Floats, S, Steps
 from recurra.decode.texts import Text, Texts
@@ -170,13 +170,21 @@ class _Search(Generic[S]):
 
     def run(self, frames: Tensor, row: int) -> list[Heard]:
         """All texts that are left at the end, best first."""
-        reading = self._network.reading(frames.device)
-        alive: list[_Said[S]] = [_Said((), 0.0, 0.0, (), self._network.first(), self._texts.start())]
+        reading, alive = self._network.reading(frames.device), self.begin()
         for t in range(len(frames)):
-            alive = self._best(self._frame(alive, frames[t], t, reading, row))
-            if not alive:
-                raise RunError(f"transducer: row {row}: no text is possible. Allow more words, or widen the beam.")
+            alive = self.after(alive, frames[t], t, reading, row)
         return self._found(alive, len(frames), row)
+
+    def begin(self) -> list[_Said[S]]:
+        """Before the first frame."""
+        return [_Said((), 0.0, 0.0, (), self._network.first(), self._texts.start())]
+
+    def after(self, alive: list[_Said[S]], frame: Tensor, t: int, reading: Reading[S], row: int) -> list[_Said[S]]:
+        """The best texts after one more frame (D,), best first. Raises RunError, naming the row."""
+        alive = self._best(self._frame(alive, frame, t, reading, row))
+        if not alive:
+            raise RunError(f"transducer: row {row}: no text is possible. Allow more words, or widen the beam.")
+        return alive
 
     def _frame(self, alive: list[_Said[S]], frame: Tensor, t: int, reading: Reading[S], row: int) -> list[_Said[S]]:
         """Texts whose frame is over, by what they say; so many units deep as a frame may say."""
@@ -218,13 +226,56 @@ class _Search(Generic[S]):
         return sorted((said for said in found if said.score > NEVER), key=lambda said: -said.score)[: self._beam]
 
     def _found(self, alive: Sequence[_Said[S]], frames: int, row: int) -> list[Heard]:
-        ends = self._texts.ended([said.text for said in alive]) if self._texts.acts else [0.0] * len(alive)
-        scores = [said.nats + end for said, end in zip(alive, ends, strict=True)]
+        scores = self.ended(alive, row)
         order = [k for k in sorted(range(len(alive)), key=lambda k: -scores[k]) if scores[k] > NEVER]
-        if not order:
-            raise RunError(f"transducer: row {row}: no text ends in a word of the lexicon. Widen the beam.")
         shares = shares_of(scores)
         return [Heard(_of(alive[k], frames), alive[k].nats, scores[k], shares[k]) for k in order]
+
+    def ended(self, alive: Sequence[_Said[S]], row: int) -> list[float]:
+        """What each is worth as a whole text. Raises RunError, naming the row, where none can be one."""
+        ends = self._texts.ended([said.text for said in alive]) if self._texts.acts else [0.0] * len(alive)
+        scores = [said.nats + end for said, end in zip(alive, ends, strict=True)]
+        if max(scores) == NEVER:
+            raise RunError(f"transducer: row {row}: no text ends in a word of the lexicon. Widen the beam.")
+        return scores
+
+
+class TransducerStream(Generic[S]):
+    """The search of `transducer_beam` through frames that come one by one, as `PrefixStream` has it for CTC."""
+
+    def __init__(self, network: Network[S], texts: Texts, beam: int, device: torch.device, *, most: int = 4) -> None:
+        at_least("beam", beam, 1)
+        self._search = _Search(network, texts, beam=beam, most=most)
+        self._reading = network.reading(device)
+        self._alive = self._search.begin()
+
+    def feed(self, frame: Tensor, t: int) -> None:
+        """One more frame (D,), of number t."""
+        self._alive = self._search.after(self._alive, frame, t, self._reading, 0)
+
+    def best(self) -> tuple[tuple[int, int, float], ...]:
+        """The units of the most probable text, with their frames and probabilities, but for those forgotten."""
+        said = self._alive[0]
+        return tuple((unit, t, math.exp(y)) for unit, (t, y) in zip(said.units, said.places, strict=True))
+
+    def agreed(self) -> int:
+        """How many units all texts begin with."""
+        return common([said.units for said in self._alive])
+
+    def forget(self, number: int, frames: int) -> None:
+        """Leave out the first units of the best text, and so many frames: what other texts say there is later then."""
+        begun = self._alive[0].units[:number]
+        self._alive = [_without(said, number, frames) for said in self._alive if said.units[:number] == begun]
+
+    def end(self) -> None:
+        """Nothing more comes: the text that is best as a whole alone is left."""
+        scores = self._search.ended(self._alive, 0)
+        self._alive = [self._alive[max(range(len(scores)), key=scores.__getitem__)]]
+
+
+def _without(said: _Said[S], number: int, frames: int) -> _Said[S]:
+    places = tuple((max(t - frames, 0), y) for t, y in said.places[number:])
+    return replace(said, units=said.units[number:], places=places)
 
 
 def _of(said: _Said[S], frames: int) -> Emitted:

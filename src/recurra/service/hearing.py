@@ -97,26 +97,31 @@ def hears(served: LoadedModel) -> tuple[int | None, list[str]]:
     return task.rate, []
 
 
-def hearing_of(served: LoadedModel) -> Hearing:
-    """What hears a sound piece by piece for a run. Raises RefusedError, 409, with the reasons why there is none."""
+def hearing_of(served: LoadedModel, beam: int | None = None) -> Hearing:
+    """What hears a sound piece by piece for a run. Raises RefusedError, 409, with the reasons why there is none.
+
+    beam: texts that are followed; None: the most probable unit, again and again
+    """
     try:
         refuse_deaf(served.run)
     except ConfigError:
         raise RefusedError(409, f"model: a {served.word} of {served.name} hears no sound; use /predict.") from None
     try:
-        return Hearing(served.run, device=str(served.device))
+        return Hearing(served.run, options={} if beam is None else {"beam": beam}, device=str(served.device))
     except ConfigError as error:
         whole = "The whole of a recording goes to /predict."
         raise RefusedError(409, [*error.problems, whole]) from None
 
 
-async def told(service: Service, served: LoadedModel, rate: int | None, pieces: AsyncIterator[bytes]) -> Events:
+async def told(
+    service: Service, served: LoadedModel, rate: int | None, pieces: AsyncIterator[bytes], beam: int | None = None
+) -> Events:
     """The events of a sound that comes in pieces of any size, each with what belongs to it.
 
     Raises RefusedError: 408 for a sound that does not go on, 409 for a run that was replaced twice, 413 for a sound
     that is too long; DataError for no sound.
     """
-    hearing = hearing_of(served)
+    hearing = hearing_of(served, beam)
     wanted, limits = hearing.rate, service.limits
     incoming = hearing.incoming(rate)
     yield "begun", {"model": served.name, "version": served.version, "rate": wanted, "seconds": limits.sound_seconds}
@@ -177,6 +182,7 @@ async def _in_time(pieces: AsyncIterator[bytes], limits: Limits) -> AsyncIterato
 
 _Model = Annotated[str | None, Query(max_length=most.LONGEST_NAME)]
 _Rate = Annotated[int | None, Query(ge=1000, le=400_000)]
+_Beam = Annotated[int | None, Query(ge=1, le=most.WIDEST_BEAM, description="texts that are followed; 1 is greedy")]
 
 
 def add_hearing(app: FastAPI, service: Service, responses: Mapping[int | str, dict[str, Any]]) -> None:
@@ -204,7 +210,7 @@ def _add_events(app: FastAPI, service: Service, responses: Mapping[int | str, di
             }
         },
     )
-    async def hear(request: Request, model: _Model = None, rate: _Rate = None) -> Response:
+    async def hear(request: Request, model: _Model = None, rate: _Rate = None, beam: _Beam = None) -> Response:
         """Hear a sound while it comes: WAV, or samples of 16 bits, little-endian, one channel, at `rate`."""
         _refuse_other_kinds(request.headers.get("content-type"))
         refuse_compressed(request.headers.get("content-encoding", ""))
@@ -213,7 +219,7 @@ def _add_events(app: FastAPI, service: Service, responses: Mapping[int | str, di
         if len(service.listening) >= service.limits.sounds:
             raise busy(f"{len(service.listening)} sounds are heard already; come again later.")
         pieces = (piece async for piece in request.stream() if piece)
-        events = _as_lines(service, told(service, served, rate, pieces), request.state.request_id)
+        events = _as_lines(service, told(service, served, rate, pieces, beam), request.state.request_id)
         return _WhileItComes(events, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
     @app.get(PATH, include_in_schema=False)
@@ -270,10 +276,10 @@ def _add_socket(app: FastAPI, service: Service) -> None:
         """The same on a WebSocket: sound in binary messages, then the text `end`."""
         request_id = str(socket.state.request_id)
         try:
-            served, rate = _asked_for(service, socket)
+            served, rate, beam = _asked_for(service, socket)
             with service.listening.one():
                 await socket.accept()
-                async for name, data in told(service, served, rate, _messages(socket)):
+                async for name, data in told(service, served, rate, _messages(socket), beam):
                     await _send(socket, name, data)
             await socket.close(_DONE)
         except (WebSocketDisconnect, TimeoutError):
@@ -285,15 +291,23 @@ def _add_socket(app: FastAPI, service: Service) -> None:
             await refuse_socket(socket, failed(request_id), request_id)
 
 
-def _asked_for(service: Service, socket: WebSocket) -> tuple[LoadedModel, int | None]:
-    """The run and the rate of the address. Raises RefusedError for what is none, or cannot hear."""
-    rate = socket.query_params.get("rate")
-    # No longer than the largest: what stands behind would count too, and a very long one is no number to Python.
-    if rate is not None and not (rate.isascii() and rate.isdigit() and len(rate) <= 6 and int(rate) in RATES):
-        raise RefusedError(422, "rate: expected a whole number from 1,000 to 400,000.")
+def _asked_for(service: Service, socket: WebSocket) -> tuple[LoadedModel, int | None, int | None]:
+    """The run, the rate and the beam of the address. Raises RefusedError for what is none, or cannot hear."""
+    rate = _number(socket, "rate", RATES)
+    beam = _number(socket, "beam", range(1, most.WIDEST_BEAM + 1))
     served = chosen(service.runs, socket.query_params.get("model"))
     hearing_of(served)
-    return served, None if rate is None else int(rate)
+    return served, rate, beam
+
+
+def _number(socket: WebSocket, name: str, allowed: range) -> int | None:
+    given = socket.query_params.get(name)
+    if given is None:
+        return None
+    # No longer than the largest: what stands behind would count too, and a very long one is no number to Python.
+    if given.isascii() and given.isdigit() and len(given) <= len(str(allowed[-1])) and int(given) in allowed:
+        return int(given)
+    raise RefusedError(422, f"{name}: expected a whole number from {allowed[0]:,} to {allowed[-1]:,}.")
 
 
 async def _messages(socket: WebSocket) -> AsyncIterator[bytes]:

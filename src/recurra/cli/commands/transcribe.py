@@ -40,7 +40,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--partial", action="store_true", help="with --json, a line too for each change of what may still change"
     )
-    add_beam(parser, "the search, which needs the end of a file first")
+    add_beam(parser, "the search; what it is at odds about is final later")
     add_search(parser)
     add_device(parser)
     add_weights(parser)
@@ -58,9 +58,6 @@ def _run(args: argparse.Namespace) -> int:
             "recurra transcribe: --rate is for standard input (-), from 1,000 to 400,000 Hz; files say theirs."
         )
     options = search_options(args)
-    if options and _STANDARD_INPUT in args.files:
-        word = next(iter(options)).replace("_", "-")
-        raise UsageError(f"recurra transcribe: --{word} needs the end of a recording first; give a file, not -.")
     from recurra import api
 
     api.look_at_run(args.run)
@@ -68,7 +65,8 @@ def _run(args: argparse.Namespace) -> int:
         run = api.open_run(args.run, args.cells, args.weights)
         for file in args.files:
             if file == _STANDARD_INPUT:
-                _tell(api.hear_stream(run, sys.stdin.buffer, rate=args.rate, device=args.device), args, "")
+                heard = api.hear_stream(run, sys.stdin.buffer, rate=args.rate, options=options, device=args.device)
+                _tell(heard, args, "")
             else:
                 several = f"{file}: " if len(args.files) > 1 else ""
                 _tell(api.hear_file(run, file, options=options, device=args.device, watch=watch), args, several)

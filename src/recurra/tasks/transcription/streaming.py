@@ -67,6 +67,8 @@ class SpeechState:
 class SpeechPredictor:
     """A model of speech that says after each piece what it would say of all of it so far, bit for bit.
 
+    With a beam a place is gone on from once: the search is not copied. What it has said of all pieces in the end is
+    what it says of the whole, unless it was at odds about what was said `LONGEST` seconds before.
     Raises ConfigError, with all reasons, for a model that needs the end of a recording first.
     """
 
@@ -77,7 +79,7 @@ class SpeechPredictor:
         if problems := [*model.cannot_stream(), *_cannot(task, rate_told=rate_told)]:
             raise ConfigError(problems)
         self._task, self._model, self._spectrum = task, model, task.spectrum
-        self._listener = task.method.listener(model)
+        self._listener = task.method.listener(model, task.decoding)
         self._pause = max(1, round(PAUSE / task.reader.seconds))
         self._longest = max(self._pause + 1, round(LONGEST / task.reader.seconds))
 
@@ -136,12 +138,19 @@ class SpeechPredictor:
         inputs = {"features": torch.from_numpy(values).unsqueeze(1).to(device), **place.network}
         with torch.inference_mode():
             outputs, network = self._model.advance(Batch(inputs, lengths, {}, ()))
-            path = self._listener.grown(place.path, outputs)
-        return self._rested(replace(place, network=network, path=path))
+            place = replace(place, network=network)
+            for part in self._listener.parts(outputs):
+                place = self._rested(replace(place, path=self._listener.grown(place.path, part)))
+        return place
 
     def _rested(self, place: SpeechState) -> SpeechState:
-        """What stands before a pause becomes final; silence before anything is said is forgotten."""
+        """What stands before a pause becomes final; silence before anything is said is forgotten.
+
+        A search keeps it until all texts that it follows say the same there, or until as much again has come.
+        """
         while (cut := _end_in(place.path, self._pause, self._longest)) is not None:
+            if not place.path.certain(cut) and len(place.path.blank) < 2 * self._longest:
+                break
             place = self._settled(place, cut)
         return place
 
@@ -170,7 +179,7 @@ class SpeechPredictor:
 
     def said(self, place: SpeechState) -> dict[str, Any]:
         """output: all that was said; final: stretches before pauses; partial: what may still change."""
-        now = self._task.units.spelled(place.path.said().units)
+        now = self._task.units.spelled(place.path.units())
         quiet = place.loudest <= SILENCE
         return {
             "output": "" if quiet else _continued(place.settled, now).rstrip(" "),
@@ -190,7 +199,7 @@ class SpeechPredictor:
 
     def ended(self, place: SpeechState) -> SpeechState:
         """The place once nothing more comes: all is final."""
-        return self._settled(place, len(place.path.blank))
+        return self._settled(replace(place, path=place.path.ended()), len(place.path.blank))
 
 
 def _continued(text: str, spelt: str) -> str:

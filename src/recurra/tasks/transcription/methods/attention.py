@@ -48,7 +48,7 @@ class Attention:
         found = joint_beam(_Steps(decoder), states, outputs["logits"], lengths, self._share, how.beam, **how.beside)
         return [best.emitted for (best,) in found]
 
-    def listener(self, model: nn.Module) -> Listener:
+    def listener(self, model: nn.Module, how: Decoding) -> Listener:
         raise ConfigError(cast(AttentionHead, model.head).cannot_stream())
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from recurra.base.contracts import Batch
 from recurra.decode.ctc import Emitted
 from recurra.decode.fusion import Fusion
+from recurra.decode.texts import Texts
 
 Outputs = Mapping[str, Tensor]
 
@@ -39,6 +40,20 @@ class Decoding:
         spelling = self.spelling if acts else None
         return {"lm": models, "hot": self.hot_words, "lexicon": self.lexicon, "spelling": spelling}
 
+    @property
+    def texts(self) -> Texts:
+        """The same for a search through frames that come."""
+        beside = self.beside
+        return Texts(beside["spelling"], beside["lm"], beside["hot"], beside["lexicon"])
+
+
+class Settled(Protocol):
+    """What was said, and will not change."""
+
+    def said(self) -> Emitted:
+        """The units, at steps from 0."""
+        ...
+
 
 class Path(Protocol):
     """What was said of the steps since the last pause.
@@ -50,24 +65,40 @@ class Path(Protocol):
     def blank(self) -> NDArray[np.bool_]: ...
     @property
     def edges(self) -> NDArray[np.int64]: ...
-    def said(self) -> Emitted:
-        """The units, at steps from 0."""
+    def units(self) -> Sequence[int]:
+        """What was said, as it stands now."""
         ...
 
-    def cut(self, step: int) -> tuple[Any, Any]:
+    def said(self) -> Emitted:
+        """The same, at steps from 0."""
+        ...
+
+    def certain(self, step: int) -> bool:
+        """Whether what was said before a step stays, whatever comes."""
+        ...
+
+    def cut(self, step: int) -> tuple[Settled, Path]:
         """The path before a step, and from it on."""
+        ...
+
+    def ended(self) -> Path:
+        """The same once nothing more comes."""
         ...
 
 
 class Listener(Protocol):
-    """Says what a stream of steps says, by the most probable unit."""
+    """Says what a stream of steps says: by the most probable unit, or by a search, which goes on and never back."""
 
     def begin(self) -> Path:
         """Before the first step."""
         ...
 
+    def parts(self, outputs: Outputs) -> Iterable[Outputs]:
+        """The outputs of a piece, cut where a path is to be looked at. outputs: the model's, of one row"""
+        ...
+
     def grown(self, path: Any, outputs: Outputs) -> Path:
-        """A path with the steps of one more piece. outputs: the model's, of one row"""
+        """A path with the steps of one part more."""
         ...
 
 
@@ -96,6 +127,6 @@ class Method(Protocol):
         """What each recording says. The model is in eval mode."""
         ...
 
-    def listener(self, model: nn.Module) -> Listener:
+    def listener(self, model: nn.Module, how: Decoding) -> Listener:
         """Hears piece by piece. Raises ConfigError for a head that needs the end first."""
         ...

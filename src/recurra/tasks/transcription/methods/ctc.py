@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,30 +15,40 @@ from recurra.base.contracts import Batch
 from recurra.decode.ctc import Emitted, collapsed, greedy
 from recurra.decode.prefix_beam import prefix_beam
 from recurra.engine.ctc import ctc_loss
-from recurra.tasks.transcription.methods.contract import Decoding, Outputs
+from recurra.tasks.transcription.methods.contract import Decoding, Listener, Outputs
+from recurra.tasks.transcription.methods.searching import CtcSearch
 
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """Units of steps, and how probable they are."""
+    """The most probable unit of each step, and how probable it is."""
 
-    units: NDArray[np.int64]
+    best: NDArray[np.int64]
     chances: NDArray[np.float64]
 
     @property
     def blank(self) -> NDArray[np.bool_]:
-        found: NDArray[np.bool_] = self.units == 0
+        found: NDArray[np.bool_] = self.best == 0
         return found
 
     @property
     def edges(self) -> NDArray[np.int64]:
-        return np.flatnonzero(np.diff(self.units)) + 1
+        return np.flatnonzero(np.diff(self.best)) + 1
+
+    def units(self) -> Sequence[int]:
+        return self.said().units
 
     def said(self) -> Emitted:
-        return collapsed(self.units, self.chances)
+        return collapsed(self.best, self.chances)
+
+    def certain(self, step: int) -> bool:
+        return True
 
     def cut(self, step: int) -> tuple[Steps, Steps]:
-        return Steps(self.units[:step], self.chances[:step]), Steps(self.units[step:], self.chances[step:])
+        return Steps(self.best[:step], self.chances[:step]), Steps(self.best[step:], self.chances[step:])
+
+    def ended(self) -> Steps:
+        return self
 
 
 class Ctc:
@@ -63,17 +73,24 @@ class Ctc:
             return greedy(logits, lengths)
         return [best.emitted for (best,) in prefix_beam(logits, lengths, how.beam, **how.beside)]
 
-    def listener(self, model: nn.Module) -> Ctc:
-        return self
+    def listener(self, model: nn.Module, how: Decoding) -> Listener:
+        return _Greedy() if how.beam == 1 else CtcSearch(how)
+
+
+class _Greedy:
+    """Hears by the most probable unit of each step."""
 
     def begin(self) -> Steps:
         return Steps(np.zeros(0, np.int64), np.zeros(0))
 
+    def parts(self, outputs: Outputs) -> Iterable[Outputs]:
+        return (outputs,)
+
     def grown(self, path: Steps, outputs: Outputs) -> Steps:
-        best, units = outputs["logits"][:, 0].softmax(1).max(1)
+        sure, best = outputs["logits"][:, 0].softmax(1).max(1)
         return Steps(
-            np.concatenate([path.units, units.cpu().numpy()]),
-            np.concatenate([path.chances, best.double().cpu().numpy()]),
+            np.concatenate([path.best, best.cpu().numpy()]),
+            np.concatenate([path.chances, sure.double().cpu().numpy()]),
         )
 
 

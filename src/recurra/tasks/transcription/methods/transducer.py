@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -18,35 +18,45 @@ from recurra.decode.transducer import Network, emitted_at, spoken_on, transducer
 from recurra.engine.transducer import transducer_loss
 from recurra.losses.transducer import Rows
 from recurra.models.heads import TransducerHead
-from recurra.tasks.transcription.methods.contract import Decoding, Outputs
+from recurra.tasks.transcription.methods.contract import Decoding, Listener, Outputs
 from recurra.tasks.transcription.methods.ctc import with_blank_first
+from recurra.tasks.transcription.methods.searching import TransducerSearch
 
 
 @dataclass(frozen=True, slots=True)
 class Units:
     """Units with their steps and probabilities, of so many steps; read: all that was said, as the network has it."""
 
-    units: tuple[tuple[int, int, float], ...]
+    placed: tuple[tuple[int, int, float], ...]
     steps: int
     read: Read[Any]
 
     @property
     def blank(self) -> NDArray[np.bool_]:
         found = np.ones(self.steps, dtype=bool)
-        found[[t for _, t, _ in self.units]] = False
+        found[[t for _, t, _ in self.placed]] = False
         return found
 
     @property
     def edges(self) -> NDArray[np.int64]:
         return np.arange(1, self.steps + 1)
 
+    def units(self) -> Sequence[int]:
+        return [unit for unit, _, _ in self.placed]
+
     def said(self) -> Emitted:
-        return emitted_at(self.units, self.steps)
+        return emitted_at(self.placed, self.steps)
+
+    def certain(self, step: int) -> bool:
+        return True
 
     def cut(self, step: int) -> tuple[Units, Units]:
-        before = tuple(one for one in self.units if one[1] < step)
-        after = tuple((unit, t - step, chance) for unit, t, chance in self.units[len(before) :])
+        before = tuple(one for one in self.placed if one[1] < step)
+        after = tuple((unit, t - step, chance) for unit, t, chance in self.placed[len(before) :])
         return Units(before, step, self.read), Units(after, self.steps - step, self.read)
+
+    def ended(self) -> Units:
+        return self
 
 
 class Transducer:
@@ -85,22 +95,28 @@ class Transducer:
         found = transducer_beam(frames, lengths, network, how.beam, **how.beside)
         return [best.emitted for (best,) in found]
 
-    def listener(self, model: nn.Module) -> _Listener:
-        return _Listener(network_of(model))
+    def listener(self, model: nn.Module, how: Decoding) -> Listener:
+        network = network_of(model)
+        return _Greedy(network) if how.beam == 1 else TransducerSearch(network, how)
 
 
-class _Listener:
+class _Greedy:
+    """Hears by the most probable unit, again and again."""
+
     def __init__(self, network: Network[Any]) -> None:
         self._network = network
 
     def begin(self) -> Units:
         return Units((), 0, self._network.first())
 
+    def parts(self, outputs: Outputs) -> Iterable[Outputs]:
+        return (outputs,)
+
     def grown(self, path: Units, outputs: Outputs) -> Units:
         frames = outputs["frames"][:, 0]
         new, read = spoken_on(frames, self._network, path.read, row=0)
         moved = tuple((unit, t + path.steps, chance) for unit, t, chance in new)
-        return replace(path, units=path.units + moved, steps=path.steps + len(frames), read=read)
+        return replace(path, placed=path.placed + moved, steps=path.steps + len(frames), read=read)
 
 
 def network_of(model: nn.Module) -> Network[Any]:
