@@ -3,6 +3,7 @@
 configuring   init, check                    training     train, resume, finish     evaluating   evaluate, predict
 training_run  a training under way           trainer      all that a checkpoint holds, alive
 distributed   training in several processes, watched over               worker       one of them
+joined        one of the processes that torchrun, srun or mpirun has started
 explaining    explain                        demos        demo, data sets that every machine has
 generating    generate, suggest: what a language model, or one of music, says next
 chatting      chat: replies of a run, turn by turn
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from recurra.api.groups import TrainedGroup, resume_group, train_group
     from recurra.api.hearing import HeardPiece, hear_file, hear_stream
     from recurra.api.inspecting import Inspection, inspect
+    from recurra.api.joined import Joined
     from recurra.api.places import asks_for_runs, is_group, look_at_config, look_at_file, look_at_run
     from recurra.api.searching import Found, PictureSearch, picture_search, search_texts, write_search_page
     from recurra.api.training import Trained, finish, resume, train
@@ -85,6 +87,7 @@ __all__ = [
     "Found",
     "HeardPiece",
     "Inspection",
+    "Joined",
     "Listed",
     "OpenRun",
     "Origins",
@@ -174,6 +177,7 @@ _NAMES = {
     "recurra.api.places": "asks_for_runs is_group look_at_config look_at_file look_at_run",
     "recurra.api.configuring": "Checked Draft check draft init",
     "recurra.api.distributed": "Distributed",
+    "recurra.api.joined": "Joined",
     "recurra.api.searching": "Found PictureSearch picture_search search_texts write_search_page",
     "recurra.api.training": "Trained finish resume train",
     "recurra.api.word_questions": "Asked ask",

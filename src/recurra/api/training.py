@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -19,16 +19,17 @@ from recurra.api.folder import add_cells, has_best, has_ended, open_settings
 from recurra.api.given import AnyPath, config_of, overrides_of, path_of, paths_of
 from recurra.api.inference import device_of
 from recurra.api.interrupts import Stopped, at_once, second_interrupt
+from recurra.api.joined import Joined, Order, Rank
 from recurra.api.places import RunFolder, read_json
 from recurra.api.reporting import final_report, read_report
 from recurra.api.schema import Settings, read_settings, several_runs
 from recurra.api.training_run import TrainingRun, refuse_taken, resume_from, run_epochs, start
 from recurra.base.contracts import Callback, Report
-from recurra.base.errors import ConfigError, RunError
+from recurra.base.errors import ConfigError, RecurraError, RunError
 from recurra.base.shell import as_word
 from recurra.config import document_of
 from recurra.tasks import FindsPictures, Generates, GivesVectors, Task, TrainsItself
-from recurra.training import Checkpoints, FolderLock, SingleProcess, Stopping, TakenError
+from recurra.training import Checkpoints, FolderLock, LostError, SingleProcess, Stopping, TakenError
 
 Use: TypeAlias = Literal["predict", "predict_file", "generate", "play", "similar", "search"]
 
@@ -61,7 +62,7 @@ def train(
     seed: int | None = None,
     device: str = "auto",
     cells: Iterable[AnyPath] = (),
-    distributed: Distributed | None = None,
+    distributed: Distributed | Joined | None = None,
     grace: float = 0.0,
     watch: Callback | None = None,
 ) -> Trained:
@@ -69,12 +70,14 @@ def train(
 
     config: a file, or a dict of its sections, whose run is named after the task
     overrides: "dotted.key=value" each      cells: files with a user's own cells, which are run
-    distributed: train in several processes, which share each batch
+    distributed: train in several processes, which share each batch; or as one of those that a launcher has started
     grace: seconds after a Ctrl-C in which a second one ends the run with its best weights; 0 where no person waits
     Raises ConfigError, DataError, RunError (the folder holds a run) or TrainingError.
     """
     watch, cells = watch or NoCallback(), paths_of(cells, "cells")
     config, overrides = config_of(config), overrides_of(overrides)
+    if isinstance(distributed, Joined):
+        return _go_joined(distributed, Order(config, _named(out), overrides, seed, cells, device), watch, grace)
     add_cells(cells)
     settings = read_settings(config, overrides, seed)
     if several := several_runs(settings):
@@ -111,7 +114,7 @@ def resume(
     overrides: Sequence[str] = (),
     device: str = "auto",
     cells: Iterable[AnyPath] = (),
-    distributed: Distributed | None = None,
+    distributed: Distributed | Joined | None = None,
     grace: float = 0.0,
     watch: Callback | None = None,
 ) -> Trained:
@@ -124,6 +127,9 @@ def resume(
     was changed, or an option that may not change; ConfigError for an override that is no option.
     """
     watch, cells = watch or NoCallback(), paths_of(cells, "cells")
+    if isinstance(distributed, Joined):
+        order = Order(None, path_of(run, "run"), overrides_of(overrides), None, cells, device)
+        return _go_joined(distributed, order, watch, grace)
     folder, settings = open_settings(run, cells, overrides_of(overrides))
     target = device_of(device)
     if distributed is not None:
@@ -202,6 +208,7 @@ def _go(
         early = now or _learn_until_asked(training_run, watch, grace)
         if early and training_run.trainer.best.value is not None:
             watch.note(_where(training_run))
+        training_run.trainer.ranks = SingleProcess()  # what is left is this process's alone
         with at_once():
             report = final_report(
                 training_run.trainer,
@@ -270,6 +277,51 @@ def _refuse_ranks(settings: Settings) -> None:
     """Raise ConfigError for a task that has no gradient to add up."""
     if isinstance(settings.plan, TrainsItself):
         raise ConfigError("--ranks: this task learns with the threads of one process; leave it out.")
+
+
+def _named(out: AnyPath | None) -> Path:
+    """The run folder of ranks that a launcher has started. Raises ConfigError where it has no name."""
+    if out is None:
+        raise ConfigError("--out: several processes make one run, and a restart must find it; name its folder.")
+    return path_of(out, "out")
+
+
+def _go_joined(joined: Joined, order: Order, watch: Callback, grace: float) -> Trained:
+    """Learn as one of the ranks that a launcher has started; the first one reports, and all end when it has."""
+    rank = Rank(joined, order, watch if joined.place.number == 0 else NoCallback())
+    try:
+        return _go_as(rank, order, watch, grace)
+    except LostError:
+        raise
+    except RecurraError as error:
+        if rank.told_by_another(error):
+            raise type(error)("") from None
+        raise
+    finally:
+        rank.close()
+
+
+def _go_as(rank: Rank, order: Order, watch: Callback, grace: float) -> Trained:
+    folder = RunFolder(order.out)
+
+    def make() -> TrainingRun:
+        made = rank.made(folder)
+        _refuse_ranks(made.trainer.settings)
+        return made
+
+    if rank.first:
+        trained = _go(folder, make, watch, grace)
+        rank.agreed([float(trained.stopped_by or 0)])
+        return trained
+    with at_once():
+        try:
+            made = make()
+        except Stopped as stopped:  # this host's processes alone may be asked to end: the others notice
+            return Trained(folder.path, None, stopped.signal)
+    with Stopping() as stopping, suppress(Stopped):
+        run_epochs(made, stopping, NoCallback())
+    (number,) = rank.agreed([0.0])
+    return Trained(folder.path, None, signal.Signals(int(number)) if number else None)
 
 
 def _go_together(

@@ -266,9 +266,10 @@ def _judged(training_run: TrainingRun, stopping: Stopping) -> tuple[Score, ...]:
 
 
 def _place(trainer: Trainer) -> list[float]:
-    """Steps in all and done, epoch, batches of it, and the bits of all parameters as integers, added up modulo 2^52."""
+    """Steps, epoch, batches of it, the bits of all parameters, added up as integers, and of the data (modulo 2^52)."""
     bits = sum(int(p.detach().view(torch.int32).sum()) for p in trainer.model.parameters())
-    return [trainer.total_steps, trainer.step, trainer.epoch, trainer.position, bits % 2**52]
+    data = int(trainer.fingerprint[-13:], 16)
+    return [trainer.total_steps, trainer.step, trainer.epoch, trainer.position, bits % 2**52, data]
 
 
 def _dev_scores(training_run: TrainingRun, stopping: Stopping) -> tuple[Score, ...]:

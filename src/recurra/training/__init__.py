@@ -4,6 +4,7 @@ loop          fit: one optimizer step per batch, yields Progress
 tbptt         the state of each row goes on from batch to batch
 randomness    dropout of a step is a function of (seed, step, rank)
 ranks         several processes share each batch, and add up their gradients
+rendezvous    where the ranks that a launcher has started meet, and who of them still lives
 nonfinite     stop | skip: what to do when a loss or gradient is NaN or infinite
 optimizers    sgd | rmsprop | adam | adamw, from torch; nt_asgd
 averaging     the mean of the weights over steps, and a model that wears it
@@ -52,6 +53,7 @@ from recurra.training.nonfinite import OnNonfinite, Rows, Skip, Stop
 from recurra.training.optimizers import adam, adamw, nt_asgd, rmsprop, sgd
 from recurra.training.penalties import Penalty, l1, l2
 from recurra.training.ranks import Group, LostError, Ranks, SingleProcess
+from recurra.training.rendezvous import Meeting, choose_interface
 from recurra.training.ridge import ridge
 from recurra.training.schedules import (
     COURSE,
@@ -115,6 +117,7 @@ __all__ = [
     "Group",
     "Log",
     "LostError",
+    "Meeting",
     "MissingError",
     "OfTime",
     "OnNonfinite",
@@ -132,6 +135,7 @@ __all__ = [
     "WeightAverage",
     "averaged",
     "check_weights",
+    "choose_interface",
     "chosen_l2",
     "every",
     "fit",

@@ -16,6 +16,7 @@ from typing import Protocol
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed import FileStore, Store  # type: ignore[attr-defined]
 from torch.nn import Parameter
 
 from recurra.base.contracts import Loss
@@ -91,19 +92,19 @@ class SingleProcess:
 
 
 class Group:
-    """One of `size` processes of this machine that have found one another through a file (gloo, on the CPU).
+    """One of `size` processes that have found one another through a file, or a store (gloo; nccl for what is on CUDA).
 
     Row n of a batch goes to rank n % size. Every verb waits for the same verb of all ranks, and raises LostError if
     one of them is gone.
     """
 
-    def __init__(self, number: int, size: int, meeting: Path) -> None:
+    def __init__(self, number: int, size: int, meeting: Path | Store, device: str = "cpu") -> None:
         self.number, self.size = number, size
         self.rows = slice(number, None, size)
+        store = FileStore(str(meeting), size) if isinstance(meeting, Path) else meeting
+        backend = "gloo" if device == "cpu" else "cpu:gloo,cuda:nccl"
         with _lost():
-            dist.init_process_group(
-                "gloo", init_method=f"file://{meeting}", rank=number, world_size=size, timeout=LONGEST_WAIT
-            )
+            dist.init_process_group(backend, store=store, rank=number, world_size=size, timeout=LONGEST_WAIT)
 
     def backward(
         self, loss: Loss, tokens: int, parameters: Sequence[Parameter], *, begun: bool = False
@@ -133,6 +134,21 @@ class Group:
             dist.broadcast(sent, src=0)
         return [float(number) for number in sent]
 
+    def from_first_bytes(self, data: bytes | None) -> bytes:
+        """The first rank's bytes, of whatever length; the others give None."""
+        (length,) = self.from_first([0.0 if data is None else len(data)])
+        sent = torch.zeros(int(length), dtype=torch.uint8)
+        if data:
+            sent = torch.frombuffer(bytearray(data), dtype=torch.uint8)
+        if length:
+            with _lost():
+                dist.broadcast(sent, src=0)
+        return sent.numpy().tobytes()
+
+    def leave(self) -> None:
+        """Wait for all ranks, each of which may then end."""
+        self._sum(torch.zeros(1, dtype=torch.float64))
+
     def whole(self, states: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The first rank has the most rows, so it knows how many states there are and how wide they are, (N, width)."""
         ours = list(states.values())
@@ -146,7 +162,7 @@ class Group:
         for place, (name, width) in enumerate(zip(names, widths, strict=True)):
             joined = torch.zeros(rows, int(width), dtype=torch.float32)
             if ours:
-                joined[self.rows] = ours[place]
+                joined[self.rows] = ours[place].cpu()
             # Bits and zeros are added as integers, so that each number stays as it is, minus zero too.
             found[name] = self._sum(joined.view(torch.int32)).view(torch.float32)
         return found

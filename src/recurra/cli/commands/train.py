@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from dataclasses import asdict
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recurra.base.importing import uncollected
+from recurra.base.launchers import Place, place_of
 from recurra.base.shell import as_word
 from recurra.cli.arguments import Command, add_cells, add_device, add_json, add_overrides, natural
 from recurra.cli.failures import DONE, UsageError
@@ -18,7 +20,7 @@ from recurra.cli.show import report_json, show_report
 from recurra.cli.terminal import is_terminal, one_line, put_json, say
 
 if TYPE_CHECKING:
-    from recurra.api import Distributed, Trained, TrainedGroup
+    from recurra.api import Distributed, Joined, Trained, TrainedGroup
 
 GRACE = 3.0
 
@@ -53,6 +55,11 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--restarts", type=natural, metavar="TIMES", help="restarts from the last checkpoint after a process failed (3)"
     )
+    parser.add_argument(
+        "--auto-resume",
+        action="store_true",
+        help="under torchrun, srun, mpirun: resume the run in --out if there is one, else begin it",
+    )
     add_json(parser, "the run folder and its report")
 
 
@@ -60,6 +67,10 @@ def _run(args: argparse.Namespace) -> int:
     _refuse_what_has_no_effect(args)
     from recurra import api
 
+    if (place := place_of(os.environ)) is not None:
+        return _join(args, place)
+    if args.auto_resume:
+        raise UsageError("recurra train: --auto-resume is for torchrun, srun and mpirun; give --resume RUN.")
     if args.resume and api.is_group(args.resume):
         return _group(args)
     if args.resume:
@@ -68,8 +79,14 @@ def _run(args: argparse.Namespace) -> int:
         api.look_at_config(args.config, args.overrides)
         if args.seeds or api.asks_for_runs(args.config, args.overrides):
             return _group(args)
+    return _trained(args, _distributed(args))
+
+
+def _trained(args: argparse.Namespace, distributed: Distributed | Joined | None) -> int:
+    """Train one run, or resume it."""
+    from recurra import api
+
     _keep_freed_memory()
-    distributed = _distributed(args)
     with watching() as watch:
         if args.resume:
             trained = api.resume(
@@ -93,7 +110,26 @@ def _run(args: argparse.Namespace) -> int:
                 grace=grace(),
                 watch=watch,
             )
+    if isinstance(distributed, api.Joined) and distributed.place.number:
+        return DONE if trained.stopped_by is None else 128 + int(trained.stopped_by)
     return finished(trained, as_json=args.json)
+
+
+def _join(args: argparse.Namespace, place: Place) -> int:
+    """Train as one of the processes that a launcher has started. Only the first one says how it went."""
+    from recurra import api
+
+    given = {"--ranks": args.ranks > 1, "--restarts": args.restarts is not None, "--seeds": bool(args.seeds)}
+    refused = [flag for flag, value in given.items() if value]
+    if refused:
+        raise UsageError(
+            f"recurra train: {', '.join(refused)} has no effect on processes that {place.launcher} has started; "
+            "its own options say how many there are, and how often they restart."
+        )
+    if not args.resume and api.asks_for_runs(args.config, args.overrides):
+        raise UsageError("recurra train: a launcher's processes make one run; train folds by --ranks on one host.")
+    timeout = 60.0 if args.rank_timeout is None else args.rank_timeout
+    return _trained(args, api.Joined(place, timeout, args.auto_resume))
 
 
 def _group(args: argparse.Namespace) -> int:
@@ -148,7 +184,7 @@ def _refuse_what_has_no_effect(args: argparse.Namespace) -> None:
         raise UsageError(f"recurra train: a resumed run keeps its folder and seed; leave out {', '.join(refused)}.")
     given = {"--rank-timeout": args.rank_timeout, "--restarts": args.restarts}
     refused = [flag for flag, value in given.items() if value is not None]
-    if args.ranks == 1 and refused:
+    if args.ranks == 1 and refused and place_of(os.environ) is None:
         raise UsageError(f"recurra train: {', '.join(refused)} needs --ranks of at least 2.")
 
 

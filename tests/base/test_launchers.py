@@ -1,0 +1,67 @@
+"""Which of how many processes this one is, as launchers say it in the environment."""
+
+from __future__ import annotations
+
+import pytest
+
+from recurra.base.errors import ConfigError
+from recurra.base.launchers import Place, first_host, place_of
+
+TORCHRUN = {
+    "RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "a", "MASTER_PORT": "7",
+    "TORCHELASTIC_RUN_ID": "job", "TORCHELASTIC_USE_AGENT_STORE": "True",
+}  # fmt: skip
+SLURM = {
+    "SLURM_PROCID": "2", "SLURM_STEP_NUM_TASKS": "4", "SLURM_NTASKS": "4", "SLURM_LOCALID": "0",
+    "SLURM_STEP_NODELIST": "node[07-09],login", "SLURM_JOB_ID": "123456",
+}  # fmt: skip
+MPI = {
+    "OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_LOCAL_RANK": "1",
+    "OMPI_COMM_WORLD_LOCAL_SIZE": "2",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("environment", "place"),
+    [
+        (TORCHRUN, Place(3, 4, 1, 2, "a", 7, False, "torchrun")),
+        # Kubernetes' PyTorchJob: one process a pod, and nobody but the first rank serves the store.
+        (
+            {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "job-master-0", "MASTER_PORT": "23456"},
+            Place(0, 2, 0, None, "job-master-0", 23456, True, "RANK"),
+        ),
+        (SLURM, Place(2, 4, 0, None, "node07", 23456, True, "srun")),
+        ({**SLURM, "MASTER_ADDR": "10.0.0.1", "MASTER_PORT": "5"}, Place(2, 4, 0, None, "10.0.0.1", 5, True, "srun")),
+        (MPI, Place(1, 2, 1, 2, "127.0.0.1", 29500, True, "mpirun")),
+        ({}, None),
+        ({"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "a"}, None),
+        # A batch script of Slurm is no task of a step, whatever numbers it has.
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "4"}, None),
+        # One process of torchrun may be what is left of several.
+        ({**TORCHRUN, "RANK": "0", "WORLD_SIZE": "1"}, Place(0, 1, 1, 2, "a", 7, False, "torchrun")),
+    ],
+)
+def test_a_launcher_says_which_process_this_is(environment: dict[str, str], place: Place | None) -> None:
+    assert place_of(environment) == place
+
+
+@pytest.mark.parametrize(
+    ("environment", "what"),
+    [
+        ({"RANK": "0", "WORLD_SIZE": "2"}, "MASTER_ADDR, where the ranks meet, is not"),
+        ({**TORCHRUN, "RANK": "four"}, "holds no numbers where it should: .*'four'"),
+        ({**TORCHRUN, "RANK": "4"}, "expected a rank below 4, got 4"),
+        ({**MPI, "OMPI_COMM_WORLD_LOCAL_SIZE": "1"}, "add -x MASTER_ADDR=HOST"),
+    ],
+)
+def test_an_environment_that_says_too_little_is_refused(environment: dict[str, str], what: str) -> None:
+    with pytest.raises(ConfigError, match=what):
+        place_of(environment)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "first"),
+    [("node7", "node7"), ("a,b", "a"), ("n[3,5-9]", "n3"), ("n[03-05]-ib,m", "n03-ib"), ("a,n[1-2]", "a")],
+)
+def test_the_first_host_of_a_list_of_slurm(hosts: str, first: str) -> None:
+    assert first_host(hosts) == first
