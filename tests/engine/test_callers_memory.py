@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from conformance.battery import ON_CPU
 from recurra.base.errors import RunError
 from recurra.cells import CELLS
-from recurra.engine import BACKENDS, Call, Weights, cpu, linear, run
+from recurra.engine import Call, Weights, cpu, linear, run
 from recurra.lower import layout
 from recurra.nn import ATTENTIONS, GRU, LSTM, Linear, linear_cross_entropy
 from recurra.nn.crf import crf_nats
@@ -90,7 +91,7 @@ def _attention(word: str) -> Case:
 
 
 CASES: dict[str, Callable[[], Case]] = {
-    **{f"layer {word}": lambda word=word: _layer(lengths(), backend=word) for word in ("auto", *BACKENDS)},
+    **{f"layer {word}": lambda word=word: _layer(lengths(), backend=word) for word in ("auto", *ON_CPU)},
     "both directions": lambda: _layer(lengths(), bidirectional=True),
     "lengths of numpy": lambda: _layer(lengths().numpy()),
     **{f"masks {word}": lambda word=word: _masks(word) for word in ("cpu", "reference")},

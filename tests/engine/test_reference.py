@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from conformance.battery import assert_close, pairs, problem, same_bits
+from conformance.battery import ON_CPU, assert_close, pairs, problem, same_bits
 from oracles.slstm import PLAIN_SLSTM
 from recurra.base.errors import ConfigError
 from recurra.cells import CELLS, cell
@@ -197,7 +197,7 @@ def test_saturated_gates_give_no_nan(name, executor):
 # -- No steps at all, and gradients that are infinite -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ON_CPU)
 @pytest.mark.parametrize("name", ["lstm", "gru", "lstm_layernorm", "slstm"])
 @pytest.mark.parametrize("options", [{}, {"bidirectional": True}, {"num_layers": 2}], ids=str)
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_gradients_of_no_steps_are_zero(backend, name, options, T, N, lengths):
             assert not gradient.any()
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ON_CPU)
 def test_first_states_get_their_gradient_through_no_steps(backend):
     layer = Recurrent(3, 4, cell="lstm", backend=backend)
     h, c = (torch.randn(1, 2, 4, requires_grad=True) for _ in range(2))

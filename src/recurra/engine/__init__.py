@@ -28,7 +28,7 @@ from torch._compile import _disable_dynamo
 
 from recurra.base.errors import ConfigError
 from recurra.base.registry import Registry
-from recurra.engine import cpu, fused, operator, reference
+from recurra.engine import cpu, fused, gpu, operator, reference
 from recurra.engine.call import (
     Call,
     Result,
@@ -64,6 +64,10 @@ BACKENDS.add("cpu", Backend("the native engine: a kernel made from the cell's eq
 BACKENDS.add(
     "torch",
     Backend("torch's own fused layers: cuDNN on a GPU, oneDNN on a CPU", _one_by_one(fused.run), fused.refusal),
+)
+BACKENDS.add(
+    "triton",
+    Backend("Triton kernels made from the cell's equations, on a GPU", _one_by_one(gpu.run), gpu.refusal),
 )
 BACKENDS.add(
     "reference", Backend("the cell's own equations, step by step", _one_by_one(reference.run), lambda call: None)
@@ -116,7 +120,14 @@ def choose(call: Call) -> str:
     # Asked first, and without the registry, since nearly all calls end here: a tenth of a short one.
     if cpu.refusal(call) is None:
         return "cpu"
-    return next(name for name, backend in BACKENDS.items() if backend.refusal(call) is None)
+    return next(
+        name for name, backend in BACKENDS.items() if backend.refusal(call) is None and not _only_by_name(name, call)
+    )
+
+
+def _only_by_name(name: str, call: Call) -> bool:
+    """Whether "auto" does not take an executor that could do a call: an interpreter is there to check kernels."""
+    return name == "triton" and call.x.is_cpu
 
 
 __all__ = [

@@ -1,0 +1,175 @@
+"""Triton kernels of every cell, in Triton's interpreter on the CPU: both forms of a step, and the executor."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from conformance.battery import (
+    CELLS_UNDER_TEST,
+    REFERENCE,
+    TOLERANCE,
+    assert_close,
+    gradients_of,
+    oracle_gradients,
+    oracle_run,
+    probe,
+    problem,
+)
+from recurra.base.errors import ConfigError
+from recurra.cells import cell
+from recurra.engine import BACKENDS, Call, Weights, choose, gpu, run
+from recurra.lower import layout
+from recurra.lower.triton import kernels
+from triton_room import interpreted
+
+with_triton = pytest.mark.skipif(not gpu.installed(), reason="triton is not installed: it is for Linux on x86-64")
+# Of T = 4 and N = 3: one empty, one whole, one between.
+RAGGED = (2, 0, 4)
+
+
+def held_problem(name):
+    return problem(name, H=3)
+
+
+def tiled_problem(name):
+    """Of two tiles of 16 units; the LSTM's products take two tiles of their argument."""
+    return problem(name, T=2, N=2, H=18, P=17)
+
+
+def everything(given, call):
+    """Output, last states and all gradients, by name."""
+    result = run(call, backend="triton")
+    yield "output", result.output
+    yield from zip([f"end:{s}" for s in given.cell.states], result.states, strict=True)
+    yield from ((f"d:{what}", torch.tensor(d)) for what, d in gradients_of(probe(given).of(result), call).items())
+
+
+def work():
+    """What the interpreter makes of all that the tests below ask, by name."""
+    for name in CELLS_UNDER_TEST:
+        given = held_problem(name)
+        for what, value in everything(given, given.call(torch.float32, RAGGED, True, leaves=True)):
+            yield f"{name} held {what}", value
+    yield "whole", run(problem("lstm").call(torch.float32), backend="triton").output
+    yield "without bias", run(problem("gru", bias=False).call(torch.float32), backend="triton").output
+    yield "together", run(problem("gru_reset_before").call(torch.float32, RAGGED), backend="triton").output
+    yield "alone", run(alone(problem("gru_reset_before").call(torch.float32)), backend="triton").output
+    yield from zip(("drift bfloat16", "drift end"), drifted(), strict=True)
+    yield "nan", run(with_nan(), backend="triton").output
+    gpu.SHARED_BYTES, gpu.TILE, gpu.DEPTH = -1, 16, 32
+    for name in CELLS_UNDER_TEST:
+        gpu.DEPTH = 16 if name == "lstm" else 32
+        given = tiled_problem(name)
+        for what, value in everything(given, given.call(torch.float32, (2, 1), leaves=True)):
+            yield f"{name} tiled {what}", value
+
+
+def alone(call):
+    """The third sequence of a batch by itself."""
+    return replace(call, x=call.x[:, 2:], states=tuple(s[2:] for s in call.states))
+
+
+def with_nan():
+    call = problem("lstm").call(torch.float32, RAGGED)
+    call.x[2:, 0] = torch.nan
+    return call
+
+
+@cell(states=("h", "c"))
+def counter(x, h, c, p):
+    c = c + p.W("h", x)
+    return c + 0.0 * p.R("h", h), c
+
+
+def drifted():
+    """A state that grows by less than half a unit in the last place of bfloat16, in inputs of bfloat16."""
+    packed = {p.name: torch.full(p.shape({"I": 1, "H": 2, "P": 2}), 2.0**-10).bfloat16() for p in layout(counter)}
+    states = (torch.zeros(1, 2), torch.ones(1, 2))
+    call = Call(torch.ones(8, 1, 1).bfloat16(), states, Weights(counter, packed))
+    result = run(call, backend="triton")
+    assert result.output.dtype is torch.bfloat16
+    assert result.states[1].dtype is torch.float32
+    return result.output.float(), result.states[1]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return interpreted(
+        lambda: {name: value.detach().numpy() for name, value in work()}, tmp_path_factory.mktemp("triton") / "made.npz"
+    )
+
+
+@with_triton
+@pytest.mark.parametrize("name", CELLS_UNDER_TEST)
+def test_held_kernels_give_outputs_states_and_gradients_of_the_paper_written_out_in_numpy(made, name):
+    given = held_problem(name)
+    output, states = oracle_run(name, given, RAGGED, True)
+    expected = {"output": output} | {f"end:{s}": a for s, a in zip(given.cell.states, states, strict=True)}
+    expected |= {f"d:{what}": d for what, d in oracle_gradients(name, given, RAGGED, True).items()}
+    for what, value in expected.items():
+        assert_close(made[f"{name} held {what}"], value, TOLERANCE[torch.float32], what)
+
+
+@with_triton
+@pytest.mark.parametrize("name", CELLS_UNDER_TEST)
+def test_tiled_kernels_give_outputs_states_and_gradients_of_the_reference(made, name):
+    given = tiled_problem(name)
+    call = given.call(torch.float64, (2, 1), leaves=True)
+    result = REFERENCE.run(call)
+    expected = {"output": result.output} | dict(
+        zip([f"end:{s}" for s in given.cell.states], result.states, strict=True)
+    )
+    expected |= {f"d:{what}": d for what, d in gradients_of(probe(given).of(result), call).items()}
+    for what, value in expected.items():
+        assert_close(made[f"{name} tiled {what}"], value, TOLERANCE[torch.float32], what)
+
+
+@with_triton
+def test_whole_sequences_and_layers_without_bias_are_those_of_the_paper_too(made):
+    assert_close(made["whole"], oracle_run("lstm", problem("lstm"))[0], TOLERANCE[torch.float32])
+    assert_close(made["without bias"], oracle_run("gru", problem("gru", bias=False))[0], TOLERANCE[torch.float32])
+
+
+@with_triton
+def test_a_sequence_has_the_same_bits_alone_and_in_a_batch(made):
+    assert np.array_equal(made["together"][:, 2:], made["alone"])
+
+
+@with_triton
+def test_states_are_float32_where_inputs_and_weights_are_bfloat16(made):
+    """From 1, a step of 2^-10 is lost in bfloat16, whose neighbours of 1 are 2^-7 apart; eight of them are 2^-7."""
+    assert made["drift end"].tolist() == [[1 + 2.0**-7] * 2]
+    assert made["drift bfloat16"][-1].tolist() == [[1 + 2.0**-7] * 2]
+
+
+@with_triton
+def test_a_nan_in_the_padding_reaches_nothing(made):
+    assert_close(made["nan"], oracle_run("lstm", problem("lstm"), RAGGED)[0], TOLERANCE[torch.float32])
+
+
+def test_a_cpu_is_refused_unless_the_interpreter_was_asked_for():
+    call = problem("lstm_peephole").call(torch.float32)
+    with pytest.raises(ConfigError, match=r"^backend 'triton': (it takes tensors on a CUDA device|triton is not inst)"):
+        run(call, backend="triton")
+
+
+def test_auto_takes_no_interpreter(monkeypatch):
+    monkeypatch.setattr(gpu, "refusal", lambda call: None)
+    double = problem("lstm_peephole").call(torch.float64)
+    assert list(BACKENDS) == ["cpu", "torch", "triton", "reference"]
+    assert choose(double) == "reference"
+
+
+def test_kernels_have_no_name_of_a_cell_in_them():
+    """Names of states and gates may come from a file of someone else."""
+
+    @cell(states=("secret_state",))
+    def secret_cell(x, secret_state, p):
+        return p.W("secret_gate", x) + p.R("secret_gate", secret_state) + p.b("secret_gate")
+
+    for held in (True, False):
+        assert "secret" not in kernels(secret_cell, held=held).text
