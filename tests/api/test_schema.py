@@ -95,7 +95,7 @@ def test_components_that_are_expected_are_those_that_the_task_can_use() -> None:
 def test_an_option_of_another_component_at_its_place_names_the_components_that_have_it() -> None:
     assert refusals("classification", {"encoder": {"name": "identity", "hidden_size": 8}}) == [
         "config: model.encoder.hidden_size: unknown option. It is an option of recurrent or awd or "
-        "convolutional or lrcn or transformer or pretrained or elmo; choose that, or leave it out."
+        "convolutional or lrcn or transformer or chunked or pretrained or elmo; choose that, or leave it out."
     ]
     assert refusals("classification", {"encoder": {"name": "recurrent", "weight_drop": 0.5}}) == [
         "config: model.encoder.weight_drop: unknown option. It is an option of awd; choose that, or leave it out."

@@ -573,6 +573,7 @@ def test_an_option_is_explained_by_its_path(here: Path) -> None:
         "model.encoder.hidden_size (convolutional): units of each layer. integer >= 1 and <= 65536; default 128.",
         "model.encoder.hidden_size (lrcn): units per layer and direction. integer >= 1 and <= 65536; default 128.",
         "model.encoder.hidden_size (transformer): numbers of a step. integer >= 1 and <= 65536; default 128.",
+        "model.encoder.hidden_size (chunked): numbers of a step. integer >= 1 and <= 65536; default 128.",
         "model.encoder.hidden_size (pretrained): numbers of a step; as model.inputs.embedding_size. integer >= 1 and "
         "<= 65536; default 128.",
         "model.encoder.hidden_size (elmo): units per layer and direction. integer >= 1 and <= 65536; default 128.",

@@ -404,6 +404,7 @@ def streamed(task: Transcription, model: SequenceModel, pieces: list[Any]) -> tu
         ("training", "ctc", {"name": "frames", "num_layers": 2, "hidden_size": 9, "causal": True}, None),
         ("running", "transducer", None, None),
         ("training", "ctc", None, {"name": "transformer", "causal": True, "window": 9, "hidden_size": 16}),
+        ("running", "ctc", None, {"name": "chunked", "chunk": 7, "ahead": 3, "left": 9, "hidden_size": 16}),
     ],
 )
 def test_pieces_of_any_size_say_what_the_whole_says_bit_for_bit(scaling, head, parts, encoder, tmp_path):

@@ -145,6 +145,20 @@ class Encoder(Protocol):
 
 
 @runtime_checkable
+class SeesAhead(Protocol):
+    """What an encoder has besides that waits for later steps: of a sequence in pieces it says less than it has read.
+
+    waits: later steps that a step waits for, at most
+    """
+
+    @property
+    def waits(self) -> int: ...
+    def piece(self, x: Tensor, lengths: Tensor, states: Mapping[str, Tensor], *, last: bool) -> Encoded:
+        """What can be said with a piece more, and the states to go on from. last: nothing more comes"""
+        ...
+
+
+@runtime_checkable
 class Implies(Protocol):
     """What the class of an encoder, or of inputs, has besides whose options mean something for other options too."""
 

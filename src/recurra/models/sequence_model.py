@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any
 
 import torch
@@ -21,6 +22,7 @@ from recurra.models.contract import (
     ReadsEnds,
     ReadsTarget,
     ReadsWhole,
+    SeesAhead,
     Sizes,
     TiesPieces,
     states_of,
@@ -109,12 +111,23 @@ class SequenceModel(nn.Module):
         outputs, states = self._run(batch)
         return Prediction(outputs | states if self.head.predicts_next else outputs)
 
-    def advance(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """The outputs for all that was read, and "state.*" to read on from; see `cannot_stream`."""
-        return self._run(batch)
+    def advance(self, batch: Batch, *, last: bool = False) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The outputs for all that was read, and "state.*" to read on from; see `cannot_stream`.
 
-    def _run(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        encoded = self._encoded(batch)
+        Of an encoder that `SeesAhead` those for what can be said already. last: nothing more comes, so that all can
+        """
+        ahead = isinstance(self.encoder, SeesAhead)
+        return self._run(batch, partial(self.encoder.piece, last=last) if ahead else self.encoder)
+
+    @property
+    def waits(self) -> int:
+        """Later steps that a step waits for, at most, where it comes in pieces."""
+        return self.encoder.waits if isinstance(self.encoder, SeesAhead) else 0
+
+    def _run(
+        self, batch: Batch, encode: Callable[..., Encoded] | None = None
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        encoded = self._encoded(batch, encode)
         if "places" in batch.inputs:
             number = batch.inputs.get("place_lengths", batch.lengths)
             encoded = at_places(encoded, batch.inputs["places"], number.to(encoded.outputs.device))
@@ -123,17 +136,18 @@ class SequenceModel(nn.Module):
             outputs |= self.head.told(encoded, batch.inputs["target"], batch.inputs["target_lengths"])
         return self.wide(batch, outputs), {STATE + name: state for name, state in encoded.states.items()}
 
-    def _encoded(self, batch: Batch) -> Encoded:
+    def _encoded(self, batch: Batch, encode: Callable[..., Encoded] | None = None) -> Encoded:
+        encode = encode or self.encoder
         encoded: Encoded
         if self.kept is not None:
             encoded = self.encoder.above(*self.kept(batch))
         elif isinstance(self.inputs, JoinsSteps):
             x, lengths, after = self.inputs.piece(batch)
-            encoded = self.encoder(x, lengths, _before(batch.inputs))
+            encoded = encode(x, lengths, _before(batch.inputs))
             encoded = replace(encoded, states={**encoded.states, **after})
         else:
             x, lengths = self.inputs(batch)
-            encoded = self.encoder(x, lengths, _before(batch.inputs))
+            encoded = encode(x, lengths, _before(batch.inputs))
         return encoded
 
     def keep_features(self, room: int) -> bool:
@@ -153,9 +167,14 @@ class SequenceModel(nn.Module):
         kept, self.kept = self.kept, None
         return kept
 
-    def cannot_stream(self) -> list[str]:
-        """Why this model cannot read a text piece by piece, a sentence for each reason; none where it can."""
+    def cannot_stream(self, *, waiting: bool = False) -> list[str]:
+        """Why this model cannot read a text piece by piece, a sentence for each reason; none where it can.
+
+        waiting: outputs may come later than what they are of, as `advance` says it of an encoder that `SeesAhead`
+        """
         parts: Mapping[str, Any] = {"encoder": self.encoder, "head": self.head, "wide": self.wide}
+        if waiting and isinstance(self.encoder, SeesAhead):
+            del parts["encoder"]  # type: ignore[attr-defined]
         if isinstance(self.inputs, ReadsWhole):
             parts = {"inputs": self.inputs, **parts}
         return [f"model.{name}.{reason}" for name, part in parts.items() for reason in part.cannot_stream()]

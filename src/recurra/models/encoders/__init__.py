@@ -8,6 +8,7 @@ pictures   convolutions over each step, a picture
 image      a residual network over each step, a picture, to a grid of places
 lrcn       the same over each step, a frame, and recurrent layers over the frames
 transformer  layers of attention, over all steps or those before
+chunked    layers of attention in chunks that see some steps ahead
 pretrained  BERT's, which begins with published weights
 elmo       layers in each direction over their own, mixed as a task learns it
 awd        layers whose states go in and out, with the dropouts of AWD-LSTM, for language models
@@ -20,6 +21,7 @@ from collections.abc import Callable
 from recurra.base.registry import Registry
 from recurra.models.contract import Encoder
 from recurra.models.encoders.awd import AWD
+from recurra.models.encoders.chunked import Chunked
 from recurra.models.encoders.convolutional import Convolutional
 from recurra.models.encoders.dense import Dense
 from recurra.models.encoders.elmo import ELMo
@@ -41,6 +43,7 @@ ENCODERS.add("pictures", Pictures)
 ENCODERS.add("image", Image)
 ENCODERS.add("lrcn", LRCN)
 ENCODERS.add("transformer", Transformer)
+ENCODERS.add("chunked", Chunked)
 ENCODERS.add("pretrained", Pretrained)
 ENCODERS.add("elmo", ELMo)
 
@@ -48,6 +51,7 @@ __all__ = [
     "AWD",
     "ENCODERS",
     "LRCN",
+    "Chunked",
     "Convolutional",
     "Dense",
     "ELMo",

@@ -60,7 +60,7 @@ class SelfAttention(nn.Module):
         q, k, v = self.projected(x)
         if cache is None and can_attend(q, k, v):
             queries, keys = (self._turned(part, rows.steps) for part in (q, k))
-            return self.out_proj(self._attend(queries, keys, v, rows.spans)), k, v
+            return self.out_proj(self.over(queries, keys, v, rows.spans)), k, v
         sizes = [group.sequences * group.length for group in rows.groups]
         # Split, not sliced: the gradient of a slice is a matrix of all rows, zero but for the group's.
         parts = zip(rows.groups, *(torch.split(each, sizes) for each in (q, k, v)), strict=True) if sizes else ()
@@ -86,7 +86,8 @@ class SelfAttention(nn.Module):
             return rows
         return rotated_at(rows.view(-1, self.num_heads, self.head_dim), steps.unsqueeze(1)).flatten(1)
 
-    def _attend(self, q: Tensor, k: Tensor, v: Tensor, spans: Spans) -> Tensor:
+    def over(self, q: Tensor, k: Tensor, v: Tensor, spans: Spans) -> Tensor:
+        """(Q, d): the means of values (K, d) that queries (Q, d) take by keys (K, d), for rows that `can_attend`."""
         dropout = self.dropout if self.training else 0.0
         return attend(q, k, v, spans, self.num_heads, causal=self.causal, window=self.window, dropout=dropout)
 
@@ -106,7 +107,7 @@ class SelfAttention(nn.Module):
             spans = Spans.of(*(torch.full((n,), steps, dtype=torch.int64) for steps in (L, seen + L)))
             keys, values = (part.reshape(-1, self.embed_dim) for part in (keys, values))
             at = torch.arange(seen + L)
-            return self._attend(self._turned(q, at[seen:].repeat(n)), self._turned(keys, at.repeat(n)), values, spans)
+            return self.over(self._turned(q, at[seen:].repeat(n)), self._turned(keys, at.repeat(n)), values, spans)
         queries, keys, values = (part.transpose(1, 2) for part in (queries, keys, values))
         if self.rotary:
             queries, keys = rotated(queries, seen), rotated(keys, 0)

@@ -123,6 +123,8 @@ def delays(task: Transcription, model: torch.nn.Module, examples: Sequence[Utter
         ("recordings, words", f"{len(found):,}, {len(words):,}"),
         ("a piece", f"{PIECE:g} s"),
     ]
+    if predictor.waits:
+        rows.append(("a step waits for what comes later, at most", f"{predictor.waits:.2f} s"))
     if words:
         what = "a word is shown for good after its last step"
         rows += [(f"{what}: half within", _seconds(words, 0.5)), (f"{what}: 90 % within", _seconds(words, 0.9))]

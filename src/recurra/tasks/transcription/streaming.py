@@ -76,12 +76,17 @@ class SpeechPredictor:
         """rate_told: whoever gives samples knows their rate, and gives them at that of the task"""
         if not isinstance(model, SequenceModel):
             raise ConfigError(f"model: {type(model).__name__} carries no state from piece to piece.")
-        if problems := [*model.cannot_stream(), *_cannot(task, rate_told=rate_told)]:
+        if problems := [*model.cannot_stream(waiting=True), *_cannot(task, rate_told=rate_told)]:
             raise ConfigError(problems)
         self._task, self._model, self._spectrum = task, model, task.spectrum
         self._listener = task.method.listener(model, task.decoding)
         self._pause = max(1, round(PAUSE / task.reader.seconds))
         self._longest = max(self._pause + 1, round(LONGEST / task.reader.seconds))
+
+    @property
+    def waits(self) -> float:
+        """Seconds of sound that a step waits for, at most, before anything is said of it."""
+        return self._model.waits * self._task.reader.seconds
 
     def begin(self) -> SpeechState:
         """Before the first piece."""
@@ -132,12 +137,12 @@ class SpeechPredictor:
         place = replace(place, counted=counted, frames=frames[steps * reader.stack :])
         return self._fed(place, reader.stacked(frames[: steps * reader.stack])) if steps else place
 
-    def _fed(self, place: SpeechState, values: Floats) -> SpeechState:
+    def _fed(self, place: SpeechState, values: Floats, *, last: bool = False) -> SpeechState:
         device = next(self._model.parameters()).device
         lengths = torch.tensor([len(values)], dtype=torch.int64)
         inputs = {"features": torch.from_numpy(values).unsqueeze(1).to(device), **place.network}
         with torch.inference_mode():
-            outputs, network = self._model.advance(Batch(inputs, lengths, {}, ()))
+            outputs, network = self._model.advance(Batch(inputs, lengths, {}, ()), last=last)
             place = replace(place, network=network)
             for part in self._listener.parts(outputs):
                 place = self._rested(replace(place, path=self._listener.grown(place.path, part)))
@@ -199,6 +204,9 @@ class SpeechPredictor:
 
     def ended(self, place: SpeechState) -> SpeechState:
         """The place once nothing more comes: all is final."""
+        if place.network:
+            # What waits for later steps is said without them.
+            place = self._fed(place, np.zeros((0, self._task.reader.size), np.float32), last=True)
         return self._settled(replace(place, path=place.path.ended()), len(place.path.blank))
 
 
