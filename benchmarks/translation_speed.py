@@ -37,7 +37,7 @@ from recurra.training.clipping import clip_norm, gradient_norm
 from recurra.training.optimizers import adam
 
 PEER = "joeynmt"
-N, SHORTEST, LONGEST = 64, 8, 20
+ROWS, SHORTEST, LONGEST = 64, 8, 20
 V, EMBEDDING, ENCODER, DECODER = 5000, 256, 256, 512
 BEAM, STEPS = 5, 20
 # float32, and sums in another order over 20 steps. A tie in a search may fall either way: some sentences may differ.
@@ -77,10 +77,10 @@ class Sentences:
     target_lengths: Tensor
 
     @classmethod
-    def draw(cls) -> Sentences:
-        source_lengths, words = (torch.randint(SHORTEST, LONGEST + 1, (N,)) for _ in range(2))
-        target = torch.cat([torch.full((N, 1), BOS), _padded(words), torch.full((N, 1), PAD)], 1)
-        target[torch.arange(N), words + 1] = EOS
+    def draw(cls, rows: int) -> Sentences:
+        source_lengths, words = (torch.randint(SHORTEST, LONGEST + 1, (rows,)) for _ in range(2))
+        target = torch.cat([torch.full((rows, 1), BOS), _padded(words), torch.full((rows, 1), PAD)], 1)
+        target[torch.arange(rows), words + 1] = EOS
         return cls(_padded(source_lengths), source_lengths, target, words + 2)
 
     @property
@@ -119,7 +119,7 @@ class Ours:
             },
             sentences.source_lengths,
             {"tokens": sentences.target[:, 1:].t().contiguous()},
-            tuple(range(N)),
+            tuple(range(len(sentences.source_lengths))),
         )
         self.parameters = list(self.model.parameters())
         self.optimizer, self.clip = adam(self.parameters), clip_norm()
@@ -141,7 +141,7 @@ class Ours:
             found = beam_search(
                 self,
                 self.model.start(self.batch),
-                num_rows=N,
+                num_rows=len(self.batch.lengths),
                 start=BOS,
                 end=EOS,
                 max_length=STEPS,
@@ -153,6 +153,16 @@ class Ours:
         """The model's, which never says padding or a start, as in the peer's search, nor an end, see above."""
         log_probs, state = self.model.step(tokens, state)
         return log_probs.index_fill_(1, torch.tensor([PAD, BOS, EOS]), -math.inf), state
+
+    def best(self, tokens: Tensor, state: Any, k: int) -> tuple[Tensor, Tensor, Any] | None:
+        """The k best of what it says: three more are asked for, as three are never said."""
+        found = self.model.best(tokens, state, k + 3)
+        if found is None:
+            return None
+        values, said, state = found
+        never = (said == PAD) | (said == BOS) | (said == EOS)
+        order = never.to(torch.int8).argsort(dim=1, stable=True)[:, :k]
+        return values.masked_fill(never, -math.inf).gather(1, order), said.gather(1, order), state
 
     def select(self, state: Any, rows: Tensor) -> Any:
         return self.model.select(state, rows)
@@ -214,7 +224,7 @@ class Joey:
             src_prompt_mask=None,
             trg=s.target.masked_fill(s.target == PAD, UNK),
             trg_prompt_mask=None,
-            indices=torch.arange(N),
+            indices=torch.arange(len(s.source_lengths)),
             device=torch.device("cpu"),
             pad_index=UNK,
             eos_index=EOS,
@@ -281,6 +291,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=20.0, help="of measuring a model's training, and its search")
+    parser.add_argument("--rows", type=int, default=ROWS, help="sentences in a batch (default: 64); 1: one alone")
+    parser.add_argument("--parts", type=lambda text: text.split(","), default=["train", "search"])
+    parser.add_argument("--cases", nargs="*", default=[], help="models, in the words of the table (default: all)")
     options = parser.parse_args()
     if importlib.util.find_spec(PEER) is None:
         print(f"{PEER} is not installed: see the first lines of {__file__}.", file=sys.stderr)
@@ -288,9 +301,10 @@ def main() -> int:
     torch.set_num_threads(options.threads)
     logging.disable(logging.INFO)
     print(f"{PEER} {version(PEER)}, torch {torch.__version__}, {options.threads} thread(s)\n")
-    print("| model | training, tokens a second | Joey NMT | | beam 5, sentences a second | Joey NMT | |")
-    print("|---|---|---|---|---|---|---|")
-    for case in CASES:
+    titles = {"train": "training, tokens a second | Joey NMT | ", "search": "beam 5, sentences a second | Joey NMT | "}
+    print(f"| model | {' | '.join(titles[part] for part in options.parts)} |")
+    print("|---" * (1 + 3 * len(options.parts)) + "|")
+    for case in [case for case in CASES if not options.cases or case.words in options.cases]:
         print(row(case, options), flush=True)
     return 0
 
@@ -298,13 +312,16 @@ def main() -> int:
 def row(case: Case, options: argparse.Namespace) -> str:
     """A line of the table."""
     torch.manual_seed(0)
-    sentences = Sentences.draw()
+    sentences = Sentences.draw(options.rows)
     ours, joey = Ours(case, sentences), Joey(case, sentences)
     if case.cell == "gru":  # the LSTM's first memory differs
         check_same_work(ours, joey)
-    training = rates({"ours": ours.train, "joey": joey.train}, sentences.said, options)
-    searching = rates({"ours": ours.search, "joey": joey.search}, N, options)
-    return f"| {case.words} | {training} | {searching} |"
+    cells = [case.words]
+    if "train" in options.parts:
+        cells.append(rates({"ours": ours.train, "joey": joey.train}, sentences.said, options))
+    if "search" in options.parts:
+        cells.append(rates({"ours": ours.search, "joey": joey.search}, options.rows, options))
+    return f"| {' | '.join(cells)} |"
 
 
 def rates(works: dict[str, Callable[[], object]], count: int, options: argparse.Namespace) -> str:

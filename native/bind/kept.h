@@ -84,6 +84,14 @@ inline LastMet meet(const LastMet& last, const Kernel& kernel, const Job& job) {
     return now->same(Met(kernel, job)) ? now : nullptr;
 }
 
+// The same, packed at the first meeting: for who takes many steps with them. Null where another thread writes to them meanwhile.
+inline LastMet meet_packed(const LastMet& last, const Kernel& kernel, const Job& job) {
+    const auto now = std::make_shared<Met>(kernel, job);
+    if (last && last->packed() && last->same(*now)) return last;
+    now->pack(job);
+    return now->same(Met(kernel, job)) ? now : nullptr;
+}
+
 // For one call: weights in memory that goes with it, or kept.
 class WeightsOfCall {
 public:

@@ -174,16 +174,17 @@ void backward(const std::vector<Call*>& calls, const std::vector<Tape*>& tapes, 
 // One time step of one layer after another: what does not change from step to step is made once.
 class Stepper {
 public:
-    // sizes: I, H, P. The parameters are copied.
-    Stepper(const Kernel& kernel, const std::vector<long>& sizes, const Addresses& parameters, int precision, const Addresses& scales)
+    // sizes: I, H, P. The parameters are copied, or those of `kept` shared, where they are the same.
+    Stepper(const Kernel& kernel, const std::vector<long>& sizes, const Addresses& parameters, int precision, const Addresses& scales, Kept* kept)
         : engine_(kernel.engine()) {
         job_.plan = kernel.plan();
         job_.T = 1, job_.I = sizes.at(0), job_.H = sizes.at(1), job_.P = sizes.at(2);
         for (std::size_t k = 0; k < JOB_PARAMETERS; ++k) job_.parameters[k] = at<const float>(parameters.at(k));
         describe_weights(job_, precision, scales);
-        packed_ = std::make_unique<Memory>(Memory::exactly(engine_.weight_bytes(job_)));
-        job_.weights = packed_->at();
-        engine_.pack(job_);
+        if (kept) met_ = kept->last = meet_packed(kept->last, kernel, job_);
+        if (!met_) packed_ = std::make_unique<Memory>(Memory::exactly(engine_.weight_bytes(job_)));
+        job_.weights = met_ ? met_->packed() : packed_->at();
+        if (!met_) engine_.pack(job_);
         for (auto& parameter : job_.parameters) parameter = nullptr;
         for (auto& scale : job_.scales) scale = nullptr;
         job_.packed = true;
@@ -211,10 +212,11 @@ public:
     }
 
     // Of the packed weights.
-    std::size_t bytes() const { return packed_->bytes(); }
+    std::size_t bytes() const { return met_ ? met_->bytes() : packed_->bytes(); }
 
 private:
     const Engine& engine_;
+    LastMet met_;
     std::unique_ptr<Memory> packed_;
     std::shared_ptr<const Rows> rows_;
     Job job_{};
@@ -229,6 +231,21 @@ void stage_rounds(const Kernel& kernel, long H, bool training, bool back, long r
     const Memory scratch(static_cast<std::size_t>(kernel.engine().stage_bytes(job, back)));
     job.scratch = scratch.at();
     kernel.engine().stage_rounds(job, back, rounds);
+}
+
+// Of each piece of memory two sums of 64 bits for each 2 KiB, one piece after the other.
+nb::bytes checksums(const std::string& isa, const Addresses& addresses, const std::vector<long>& bytes) {
+    if (addresses.size() != bytes.size()) throw std::invalid_argument("a size for each address");
+    std::vector<std::uint64_t> sums;
+    {
+        const nb::gil_scoped_release other_threads;
+        for (std::size_t k = 0; k < addresses.size(); ++k) {
+            const auto before = static_cast<long>(sums.size());
+            sums.resize(static_cast<std::size_t>(before + checksums_of(bytes[k])));
+            checksum_of(isa).checksums(at<const void>(addresses[k]), bytes[k], checksum_keys().data(), sums.data() + before);
+        }
+    }
+    return nb::bytes(reinterpret_cast<const char*>(sums.data()), sums.size() * sizeof(std::uint64_t));
 }
 
 std::vector<std::string> isas() {
@@ -254,8 +271,8 @@ NB_MODULE(_native, m) {
         .def("finals", &Call::finals)
         .def("gradients", &Call::gradients);
     nb::class_<Stepper>(m, "Stepper")
-        .def(nb::init<const Kernel&, const std::vector<long>&, const Addresses&, int, const Addresses&>(), "kernel"_a, "sizes"_a, "parameters"_a,
-             "precision"_a = 0, "scales"_a = Addresses(JOB_PARAMETERS, 0))
+        .def(nb::init<const Kernel&, const std::vector<long>&, const Addresses&, int, const Addresses&, Kept*>(), "kernel"_a, "sizes"_a, "parameters"_a,
+             "precision"_a = 0, "scales"_a = Addresses(JOB_PARAMETERS, 0), "kept"_a.none() = nb::none())
         .def_prop_ro("nbytes", &Stepper::bytes)
         .def("step", &Stepper::step);
     m.def("forward", &forward, "calls"_a, "training"_a, "threads"_a, "Several independent calls; their tapes.");
@@ -273,6 +290,7 @@ NB_MODULE(_native, m) {
         return engine_of(isa).read_rounds(at<const float>(memory), bytes, rounds);
     });
     m.def("stage_rounds", &stage_rounds, "kernel"_a, "H"_a, "training"_a, "back"_a, "rounds"_a, "A cell's functions on one row, without products.");
+    m.def("checksums", &checksums, "isa"_a, "addresses"_a, "bytes"_a, "Sums by which memory is known again (kept.h).");
     bind_layer(m);
     bind_linear(m);
     bind_attention(m);

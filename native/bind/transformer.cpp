@@ -166,6 +166,42 @@ private:
     DecoderJob job_{};
 };
 
+// A linear layer to a vocabulary, packed, for rows that stand in memory: a decoder without layers.
+class OutputPlan {
+public:
+    // sizes: D, V. ends: weight and bias.
+    OutputPlan(const std::string& isa, const Sizes& sizes, const Addresses& ends) : engine_(engine_of(isa)), place_(static_cast<std::size_t>(sizes.at(0))) {
+        job_.d = sizes.at(0), job_.heads = 1, job_.vocabulary = sizes.at(1), job_.scale = 1.0f;
+        job_.output = linear(ends, 0, job_.d, job_.vocabulary);
+        pack(engine_, {&job_.output}, memory_);
+    }
+
+    // sizes: rows, threads, best. addresses: x (rows, D), log_probs, tokens that are best.
+    void step(const Sizes& sizes, const Addresses& addresses) const {
+        DecoderJob job = job_;
+        job.rows = sizes.at(0), job.threads = team(sizes.at(1)), job.best = sizes.at(2);
+        job.table = at<const float>(addresses.at(0)), job.log_probs = at<float>(addresses.at(1));
+        job.best_tokens = at<std::int64_t>(addresses.at(2));
+        const nb::gil_scoped_release other_threads;
+        // Row n reads vector n; nothing is added to it, and there is no source.
+        std::vector<std::int64_t> numbers(static_cast<std::size_t>(job.rows)), source(static_cast<std::size_t>(job.rows));
+        for (std::size_t n = 0; n < numbers.size(); ++n) numbers[n] = static_cast<std::int64_t>(n);
+        const std::int64_t places[2]{};
+        job.tokens = numbers.data(), job.source = source.data(), job.places = places, job.place = place_.data();
+        const Memory scratch(static_cast<std::size_t>(engine_.step_bytes(job)));
+        job.scratch = scratch.at();
+        engine_.step(job);
+    }
+
+    std::size_t bytes() const { return memory_->bytes(); }
+
+private:
+    const TransformerEngine& engine_;
+    std::vector<float> place_;  // zeros
+    std::optional<Memory> memory_;
+    DecoderJob job_{};
+};
+
 // A causal encoder whose weights are packed, for one step after another. The norms' numbers are read where they are.
 class EncoderPlan {
 public:
@@ -238,6 +274,10 @@ void bind_transformer(nb::module_& m) {
              "isa"_a, "sizes"_a, "layers"_a, "options"_a, "eps"_a, "ends"_a)
         .def_prop_ro("nbytes", &DecoderPlan::bytes)
         .def("step", &DecoderPlan::step, "sizes"_a, "scale"_a, "addresses"_a);
+    nb::class_<OutputPlan>(m, "OutputPlan")
+        .def(nb::init<const std::string&, const Sizes&, const Addresses&>(), "isa"_a, "sizes"_a, "ends"_a)
+        .def_prop_ro("nbytes", &OutputPlan::bytes)
+        .def("step", &OutputPlan::step, "sizes"_a, "addresses"_a);
     nb::class_<EncoderPlan>(m, "EncoderPlan")
         .def(nb::init<const std::string&, const Sizes&, const std::vector<Addresses>&, const std::vector<Sizes>&,
                       const std::vector<std::vector<float>>&, const Addresses&>(),

@@ -137,9 +137,10 @@ def _refusal_of(compact: Compact, call: Call) -> str | None:
     return compact.refusal()
 
 
-def stepper(kernel: Any, sizes: list[int], parameters: list[int], precision: str, scales: list[int]) -> Any:
-    """A native stepper, with a copy of the parameters and scales at these addresses."""
-    return _native.Stepper(kernel, sizes, parameters, NUMBERS[precision], scales)
+def stepper(kernel: Any, sizes: list[int], parameters: list[int], precision: str, scales: list[int], kept: Any) -> Any:
+    """A native stepper, with a copy of the parameters and scales at these addresses, or the one that is kept."""
+    shared = () if kept is None or not hasattr(_native, "checksums") else (kept,)  # not in an engine built before
+    return _native.Stepper(kernel, sizes, parameters, NUMBERS[precision], scales, *shared)
 
 
 def kept() -> Any:

@@ -19,7 +19,8 @@ from recurra.lower.program import PARAMETERS
 class Stepper:
     """Steps of one layer on the native engine, without gradients.
 
-    The weights are copied: a later change of theirs is not seen. Results have the bits of `engine.run`.
+    The weights are copied: a later change of theirs is not seen; of weights that a stepper was made of before, and that
+    are the same, the copy is shared (`weights.kept`). Results have the bits of `engine.run`.
     Raises ConfigError if the native engine cannot run the cell.
     """
 
@@ -43,6 +44,7 @@ class Stepper:
             addresses,
             FLOAT32 if compact is None else compact.precision,
             cpu.scales_of(tuple(scales), [t.data_ptr() for t in scales.values()]),
+            weights.kept,
         )
 
     @property

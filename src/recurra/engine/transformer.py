@@ -246,6 +246,44 @@ class DecoderPlan:
         self._native.step([B, steps, rows.room, threads, k], self.scale, addresses)
 
 
+class OutputPlan:
+    """A linear layer to a vocabulary, packed, with the log-softmax behind it; later changes of the matrix are not seen.
+
+    The caller has asked `can_step`, and the layer whether its sizes fit.
+    """
+
+    def __init__(self, output: LinearNumbers) -> None:
+        held = output.in_order()
+        self.size = held.weight.shape[1], held.weight.shape[0]
+        self._native = cpu._native.OutputPlan(cpu.instruction_set(), list(self.size), held.addresses)
+
+    @property
+    def nbytes(self) -> int:
+        """Of the packed weights."""
+        return int(self._native.nbytes)
+
+    def log_probs(self, x: Tensor) -> Tensor:
+        """(B, V) of what the layer says of x (B, D)."""
+        made = x.new_empty(len(x), self.size[1])
+        self._run(x, 0, made, None)
+        return made
+
+    def best(self, x: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """The k greatest of them, as `DecoderPlan.best` tells them."""
+        k = min(k, self.size[1])
+        made = x.new_empty(len(x), k)
+        tokens = torch.empty(len(x), k, dtype=torch.int64, device=x.device)
+        self._run(x, k, made, tokens)
+        return made, tokens
+
+    def _run(self, x: Tensor, k: int, made: Tensor, best: Tensor | None) -> None:
+        (D, V), x = self.size, in_order(x)
+        if x.shape[1:] != (D,):
+            raise ShapeError(f"an output layer of {D} numbers: x has shape {tuple(x.shape)}, expected (B, {D}).")
+        threads = torch.get_num_threads() if 2 * len(x) * D * V >= cpu.SMALLEST_SHARED_CALL else 1
+        self._native.step([len(x), threads, k], [address(x), address(made), address(best)])
+
+
 class EncoderPlan:
     """A causal encoder's weights, packed, for one step after another; later changes of the matrices are not seen.
 
@@ -344,6 +382,11 @@ def can_run(tensors: Sequence[Tensor]) -> bool:
 def can_step(tensors: Sequence[Tensor]) -> bool:
     """Whether a plan can be made of such weights: as `can_run`, and where no gradient is asked for at all."""
     return not torch.is_grad_enabled() and can_run(tensors) and hasattr(cpu._native, "EncoderPlan")
+
+
+def has_output() -> bool:
+    """Whether `OutputPlan` is here: not in an engine built before."""
+    return hasattr(cpu._native, "OutputPlan")
 
 
 def _is_plain(t: Tensor) -> bool:

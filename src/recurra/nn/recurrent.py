@@ -288,24 +288,29 @@ class Recurrent(nn.Module):
 
     def _straight(self, input: Tensor | PackedSequence) -> tuple[Tensor, State] | None:
         """One plain layer from zeros, the shortest way; None where there is more to do."""
-        if self.num_layers > 1 or self.bidirectional or self.variational_dropout or any(self.zoneout):
+        if recording():
             return None
-        if type(input) is not Tensor or self.backend not in ("auto", "cpu") or self.watch is not None or recording():
+        # By its name, a module looks each of its attributes up in several places: a thirtieth of the cost of a call.
+        own = self.__dict__
+        if own["num_layers"] > 1 or own["bidirectional"] or own["variational_dropout"] or any(own["zoneout"]):
             return None
-        if self.batch_first and input.dim() != 3:
+        if type(input) is not Tensor or own["backend"] not in ("auto", "cpu") or self.watch is not None:
             return None
-        x = input.transpose(0, 1) if self.batch_first else input
+        batch_first = own["batch_first"]
+        if batch_first and input.dim() != 3:
+            return None
+        x = input.transpose(0, 1) if batch_first else input
         try:
-            weights: tuple[Any, ...] = self._take(self._parameters)
+            weights: tuple[Any, ...] = own["_take"](own["_parameters"])
         except KeyError:  # parametrized, pruned, or of fewer bits
             if self.precision != FLOAT32 and torch.is_grad_enabled():
                 return None
             weights = tuple(self._packed(0, 0).values()) if self.precision == FLOAT32 else self._compact(0, 0).tensors
-        made = self._shortest[0].run(self.cell, x, self._parameter_names, weights, self.precision)
+        made = own["_shortest"][0].run(own["cell"], x, own["_parameter_names"], weights, self.precision)
         if made is None:
             return None
         output, finals = made
-        return output.transpose(0, 1) if self.batch_first else output, finals if len(finals) > 1 else finals[0]
+        return output.transpose(0, 1) if batch_first else output, finals if len(finals) > 1 else finals[0]
 
     def last(self, state: State) -> Tensor:
         """The last layer's final h, its directions merged like the output: (N, output_size).

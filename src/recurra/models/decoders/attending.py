@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from recurra.engine.attention import Reads, attend
+from recurra.engine.kept_plan import KeptPlan
+from recurra.engine.transformer import DecoderPlan
 from recurra.models.contract import Encoded
 from recurra.models.decoders.packed import PackedDecoder, Written
 from recurra.nn import Embedding, SteadyLinear
@@ -101,6 +103,7 @@ class AttendingDecoder(nn.Module):
         self.norm = norm
         self.output = output
         self.dropout = QuickDropout(dropout)
+        self.kept: KeptPlan[DecoderPlan] = KeptPlan()
 
     @property
     def layers(self) -> list[TransformerDecoderLayer]:
@@ -116,6 +119,8 @@ class AttendingDecoder(nn.Module):
 
         In evaluation with "attention" (S, N, T): the mean over the heads of the last layer.
         """
+        if torch.is_grad_enabled():
+            self.kept.drop()
         said, looked = self._run(encoded, tokens, lengths, [] if self.training else self.layers[-1:])
         found = {"attention": looked[0].mean(0)} if looked else {}
         return found | {"hidden": said, "weight": self.output.weight, "bias": self.output.bias}
@@ -171,6 +176,7 @@ class AttendingDecoder(nn.Module):
             layers=self.layers,
             norm=self.norm,
             output=self.output,
+            kept=self.kept,
         )
 
     def step(self, tokens: Tensor, state: AttendingState) -> tuple[Tensor, AttendingState]:

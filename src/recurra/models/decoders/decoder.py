@@ -16,10 +16,13 @@ from torch import Tensor, nn
 
 from recurra.base.registry import Registry
 from recurra.data.tokenizers.vocabulary import UNK
+from recurra.engine.kept_plan import KeptPlan
+from recurra.engine.transformer import LinearNumbers, OutputPlan, can_step, has_output
 from recurra.models.contract import Encoded
 from recurra.nn import Embedding, Recurrent
 from recurra.nn.attention import Attends, Memory
 from recurra.nn.incremental import IncrementalRNN
+from recurra.nn.transformer.numbers import is_hooked
 from recurra.nn.unroll import Unrolled
 
 States = tuple[tuple[Tensor, ...], ...]
@@ -68,6 +71,7 @@ class DecoderState:
     coverage: Tensor | None = None
     copies: Tensor | None = None
     cells: IncrementalRNN | None = None
+    output: OutputPlan | None = None
 
     def select(self, rows: Tensor) -> DecoderState:
         """The rows (K,) of the batch, in this order; a row may come several times, or not at all."""
@@ -213,6 +217,7 @@ class Decoder(nn.Module):
         self.sampling = sampling
         self.embedding_dropout = nn.Dropout(embedding_dropout)
         self.output_dropout = nn.Dropout(output_dropout)
+        self.kept: KeptPlan[OutputPlan] = KeptPlan()
         if sampling is not None:  # saved with the weights, so that a resumed run goes on where it was
             self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
 
@@ -226,6 +231,8 @@ class Decoder(nn.Module):
         copies: (T, N), the source's tokens as target tokens, with the copy switch
         Of no steps at all (0, N) the outputs are empty, and every gradient is zero.
         """
+        if torch.is_grad_enabled():
+            self.kept.drop()
         lengths, num_steps = lengths.to(tokens.device), len(tokens)
         # Where there is no step one is taken and left out: it knows the shapes, and what has a gradient.
         tokens = _clean(tokens if num_steps else tokens.new_zeros(1, tokens.shape[1]), lengths)
@@ -328,18 +335,47 @@ class Decoder(nn.Module):
     # -- one step: decoding ------------------------------------------------------------------------------------------
 
     def start(self, encoded: Encoded, copies: Tensor | None = None) -> DecoderState:
-        """The state before the first step. Without gradients, the layers' weights are packed once, here."""
-        return replace(self._first(encoded, copies), cells=IncrementalRNN(self.recurrent))
+        """The state before the first step. Without gradients, weights are packed here, or still are, if they are those
+        of the search before."""
+        first = self._first(encoded, copies)
+        return replace(first, cells=IncrementalRNN(self.recurrent), output=self._packed_output())
 
     def step(self, tokens: Tensor, steps: DecoderState) -> tuple[Tensor, DecoderState]:
         """Log-probabilities (N, V) of what comes after tokens (N,), without dropout, and the state after them."""
+        seen, steps = self._next(tokens, steps)
+        hidden = self._read(seen)
+        if steps.output is not None and not torch.is_grad_enabled():
+            return steps.output.log_probs(hidden), steps
+        return self._log_probs(hidden, seen, steps), steps
+
+    def best(self, tokens: Tensor, steps: DecoderState, k: int) -> tuple[Tensor, Tensor, DecoderState] | None:
+        """The k greatest of what `step` says, best first, and their tokens (N, k); None where it has to say all."""
+        if steps.output is None or torch.is_grad_enabled():
+            return None
+        seen, steps = self._next(tokens, steps)
+        assert steps.output is not None
+        return *steps.output.best(self._read(seen), k), steps
+
+    def _next(self, tokens: Tensor, steps: DecoderState) -> tuple[Seen, DecoderState]:
+        """What the step after tokens (N,) saw, without dropout."""
         layers = steps.cells or IncrementalRNN(self.recurrent)
 
         def cells(x: Tensor, fed: Tensor | None, states: Sequence[tuple[Tensor, ...]]) -> States:
             return layers(_joined(x, fed), states)
 
-        seen, steps = self._step(self.embedding(self._known(tokens)), steps, cells)
-        return self._log_probs(self._read(seen), seen, steps), steps
+        return self._step(self.embedding(self._known(tokens)), steps, cells)
+
+    def _packed_output(self) -> OutputPlan | None:
+        """The output layer, packed; None where copies stand beside it, and where native code does not know it."""
+        if self.gate is not None or type(self.output) is not nn.Linear or is_hooked(self.output):
+            return None
+        if torch.is_autocast_enabled("cpu"):
+            return None
+        numbers = LinearNumbers(self.output.weight, self.output.bias)
+        tensors = [t for t in (numbers.weight, numbers.bias) if t is not None]
+        if not can_step(tensors) or not has_output() or not numbers.fits(*self.output.weight.shape):
+            return None
+        return self.kept.of(tensors, (), len(tensors), lambda: OutputPlan(numbers))
 
     # -- the parts of a step -----------------------------------------------------------------------------------------
 
