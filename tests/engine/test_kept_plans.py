@@ -15,6 +15,7 @@ from recurra.decode import beam_search
 from recurra.engine import cpu
 from recurra.engine.kept_plan import KeptPlan
 from recurra.models import EncoderDecoder
+from recurra.models.encoders import ENCODERS
 from recurra.nn import GRU, LSTM
 from recurra.nn.incremental import IncrementalRNN
 
@@ -48,7 +49,7 @@ def anew(model: EncoderDecoder) -> Tensor:
 
 
 def plan_of(model: EncoderDecoder) -> Any:
-    return model.decoder.kept._last[1]
+    return model.decoder.kept_plan._last[1]
 
 
 def in_data(p: nn.Parameter) -> None:
@@ -86,7 +87,7 @@ def test_a_second_search_uses_what_the_first_one_packed(word: str) -> None:
     model = made(word)
     first = said(model)
     plan = plan_of(model)
-    assert model.decoder.kept.nbytes > 0
+    assert model.decoder.kept_plan.nbytes > 0
     assert torch.equal(said(model), first)
     assert plan_of(model) is plan
     in_data(model.decoder.output.weight)
@@ -110,9 +111,9 @@ def test_a_search_has_its_weights_whatever_is_written_meanwhile(word: str) -> No
 def test_training_drops_what_was_kept_and_a_copy_has_nothing(word: str) -> None:
     model = made(word)
     said(model)
-    assert copy.deepcopy(model).decoder.kept.nbytes == 0
+    assert copy.deepcopy(model).decoder.kept_plan.nbytes == 0
     model(batch(SOURCES, [[2, 5, 6]] * 3))
-    assert model.decoder.kept.nbytes == 0
+    assert model.decoder.kept_plan.nbytes == 0
 
 
 @pytest.mark.parametrize("options", [{}, {"attention": "general", "style": "luong", "input_feeding": True}])
@@ -206,3 +207,28 @@ def test_what_is_made_of_the_same_weights_with_other_options_is_another_plan() -
     assert second is not first
     assert kept.of([weight], [norm.clone()], "gelu", Made) is not second  # read where it is
     assert kept.nbytes == 5
+
+
+def test_an_encoder_that_writes_keeps_its_packed_layers() -> None:
+    torch.manual_seed(0)
+    encoder = ENCODERS["transformer"](12, hidden_size=16, num_heads=2, num_layers=2, causal=True, window=5).eval()
+    x = torch.randn(3, 12)
+    with torch.no_grad():
+        first = encoder.incremental()(x, {})[0]
+        plan = encoder.kept_plan._last[1]
+        assert torch.equal(encoder.incremental()(x, {})[0], first)
+        assert encoder.kept_plan._last[1] is plan
+        for name, parameter in encoder.blocks.named_parameters():
+            in_data(parameter)
+            made = encoder.incremental()(x, {})[0]
+            assert torch.equal(made, copy.deepcopy(encoder).incremental()(x, {})[0]), name
+    encoder(torch.randn(4, 3, 12), torch.tensor([4, 2, 3]), {})
+    assert encoder.kept_plan.nbytes == 0
+
+
+def test_a_decoder_says_what_takes_its_steps() -> None:
+    recurrent, attending = made("recurrent"), made("transformer")
+    assert recurrent.decoder.steps_run() == "layers and the output layer run natively"
+    assert attending.decoder.steps_run() == "each is one native call"
+    assert made("recurrent", copying=True, backend="reference").decoder.steps_run() == "layers run one by one"
+    assert attending.double().decoder.steps_run() == "layers run one by one"

@@ -26,6 +26,7 @@ from recurra.base.contracts import Callback, Progress, Score
 from recurra.base.errors import RecurraError, RunError
 from recurra.base.shell import as_word
 from recurra.models import SequenceModel
+from recurra.models.contract import SaysSteps
 from recurra.models.ngrams import NGramFeatures
 from recurra.nn import Recurrent
 from recurra.tasks import SolvesWide, Task
@@ -304,6 +305,8 @@ def _say_choices(trainer: Trainer, settings: Settings, select: str, device: torc
     if chosen and words:
         options = ", ".join(f"model.{name}.backend" for name in chosen)
         watch.note(f"{options}: auto selected {', '.join(map(repr, words))} (device: {device}).")
+    for decoder in [m for m in trainer.model.modules() if isinstance(m, SaysSteps)]:
+        watch.note(f"model.decoder: in the steps of a search {decoder.steps_run()} (device: {device}).")
     if said := _effective(trainer):
         watch.note(said)
     if settings.training.select == "auto":

@@ -9,6 +9,7 @@ cpu         the fused native engine, forward and backward, for float32 on the CP
 straight    the same for one layer from zeros without gradients, with as few questions as can be
 operator    the same as an operator of torch, for torch.compile, torch.export and torch.jit.trace
 stepper     one step after another, with weights packed once: streaming and decoding
+kept_plan   packed weights of a search, kept for the next one
 user_cell   a user's own cell, compiled at first use
 linear      linear layers on the same tiles, alone and with cross-entropy
 ctc         connectionist temporal classification: nats and gradient; transducer  the same of RNN-T, joint inside

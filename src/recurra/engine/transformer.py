@@ -384,6 +384,21 @@ def can_step(tensors: Sequence[Tensor]) -> bool:
     return not torch.is_grad_enabled() and can_run(tensors) and hasattr(cpu._native, "EncoderPlan")
 
 
+def weights_of(
+    layers: Sequence[DecoderLayerNumbers] | Sequence[EncoderLayerNumbers],
+    norms: Sequence[NormNumbers],
+    *linears: LinearNumbers,
+) -> tuple[list[Tensor], list[Tensor], tuple[object, ...]]:
+    """What a plan of them copies, what it reads where it is, and what else it is made of, for `KeptPlan.of`."""
+    maps = [*(one for layer in layers for one in layer.linears), *linears]
+    all_norms = [*(one for layer in layers for one in layer.norms), *norms]
+    copied = [t for one in maps for t in (one.weight, one.bias) if t is not None]
+    read = [t for one in all_norms for t in (one.weight, one.bias) if t is not None]
+    biases = tuple([one.bias is not None for one in maps])
+    kinds = tuple([(one.kind, one.eps, one.weight is not None, one.bias is not None) for one in all_norms])
+    return copied, read, (biases, kinds, tuple([tuple(layer.options) for layer in layers]))
+
+
 def has_output() -> bool:
     """Whether `OutputPlan` is here: not in an engine built before."""
     return hasattr(cpu._native, "OutputPlan")

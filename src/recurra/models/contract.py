@@ -275,6 +275,15 @@ class Decoder(Protocol):
         ...
 
 
+@runtime_checkable
+class SaysSteps(Protocol):
+    """A decoder that knows what takes its steps."""
+
+    def steps_run(self) -> str:
+        """In words, such as "each is one native call"."""
+        ...
+
+
 class DecodingState(Protocol):
     """What a decoder carries from step to step, for each row; it may be gone on from more than once."""
 

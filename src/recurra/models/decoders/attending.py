@@ -103,7 +103,7 @@ class AttendingDecoder(nn.Module):
         self.norm = norm
         self.output = output
         self.dropout = QuickDropout(dropout)
-        self.kept: KeptPlan[DecoderPlan] = KeptPlan()
+        self.kept_plan: KeptPlan[DecoderPlan] = KeptPlan()
 
     @property
     def layers(self) -> list[TransformerDecoderLayer]:
@@ -120,7 +120,7 @@ class AttendingDecoder(nn.Module):
         In evaluation with "attention" (S, N, T): the mean over the heads of the last layer.
         """
         if torch.is_grad_enabled():
-            self.kept.drop()
+            self.kept_plan.drop()
         said, looked = self._run(encoded, tokens, lengths, [] if self.training else self.layers[-1:])
         found = {"attention": looked[0].mean(0)} if looked else {}
         return found | {"hidden": said, "weight": self.output.weight, "bias": self.output.bias}
@@ -176,7 +176,7 @@ class AttendingDecoder(nn.Module):
             layers=self.layers,
             norm=self.norm,
             output=self.output,
-            kept=self.kept,
+            kept=self.kept_plan,
         )
 
     def step(self, tokens: Tensor, state: AttendingState) -> tuple[Tensor, AttendingState]:
@@ -197,6 +197,12 @@ class AttendingDecoder(nn.Module):
             return None
         after = self._after(tokens, state)
         return *state.packed.best(tokens, after.written(state), k), after
+
+    def steps_run(self) -> str:
+        """What takes the steps of a search now."""
+        with torch.no_grad():
+            packed = self._packed()
+        return "layers run one by one" if packed is None else "each is one native call"
 
     @staticmethod
     def _after(tokens: Tensor, state: AttendingState) -> AttendingState:

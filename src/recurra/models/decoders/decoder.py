@@ -217,7 +217,7 @@ class Decoder(nn.Module):
         self.sampling = sampling
         self.embedding_dropout = nn.Dropout(embedding_dropout)
         self.output_dropout = nn.Dropout(output_dropout)
-        self.kept: KeptPlan[OutputPlan] = KeptPlan()
+        self.kept_plan: KeptPlan[OutputPlan] = KeptPlan()
         if sampling is not None:  # saved with the weights, so that a resumed run goes on where it was
             self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
 
@@ -232,7 +232,7 @@ class Decoder(nn.Module):
         Of no steps at all (0, N) the outputs are empty, and every gradient is zero.
         """
         if torch.is_grad_enabled():
-            self.kept.drop()
+            self.kept_plan.drop()
         lengths, num_steps = lengths.to(tokens.device), len(tokens)
         # Where there is no step one is taken and left out: it knows the shapes, and what has a gradient.
         tokens = _clean(tokens if num_steps else tokens.new_zeros(1, tokens.shape[1]), lengths)
@@ -356,6 +356,13 @@ class Decoder(nn.Module):
         assert steps.output is not None
         return *steps.output.best(self._read(seen), k), steps
 
+    def steps_run(self) -> str:
+        """What takes the steps of a search now."""
+        with torch.no_grad():
+            native = [] if not IncrementalRNN(self.recurrent).steppers else ["layers"]
+            native += [] if self._packed_output() is None else ["the output layer"]
+        return f"{' and '.join(native)} run natively" if native else "layers run one by one"
+
     def _next(self, tokens: Tensor, steps: DecoderState) -> tuple[Seen, DecoderState]:
         """What the step after tokens (N,) saw, without dropout."""
         layers = steps.cells or IncrementalRNN(self.recurrent)
@@ -375,7 +382,7 @@ class Decoder(nn.Module):
         tensors = [t for t in (numbers.weight, numbers.bias) if t is not None]
         if not can_step(tensors) or not has_output() or not numbers.fits(*self.output.weight.shape):
             return None
-        return self.kept.of(tensors, (), len(tensors), lambda: OutputPlan(numbers))
+        return self.kept_plan.of(tensors, (), len(tensors), lambda: OutputPlan(numbers))
 
     # -- the parts of a step -----------------------------------------------------------------------------------------
 

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from recurra.engine.kept_plan import KeptPlan
-from recurra.engine.transformer import (
-    DecoderLayerNumbers,
-    DecoderPlan,
-    LinearNumbers,
-    NormNumbers,
-    StepOfRows,
-    can_step,
-)
+from recurra.engine.transformer import DecoderPlan, StepOfRows, can_step, weights_of
 from recurra.nn import Embedding, SteadyLinear
 from recurra.nn.transformer import TransformerDecoderLayer
 from recurra.nn.transformer.numbers import decoder_layer_numbers, is_hooked, linear_numbers, norm_numbers, tensors_of
@@ -86,7 +79,8 @@ class PackedDecoder:
                 num_heads=first.num_heads,
             )
 
-        plan = kept.of(*_weights_of(numbers, last, map_to_tokens, embedding, places, first.num_heads), packed)
+        copied, read, words = weights_of(numbers, [last], map_to_tokens)
+        plan = kept.of(copied, [embedding.weight, *read], (words, places.scale, first.num_heads), packed)
         return cls(plan, places, first.head_dim if first.rotary else 0)
 
     def log_probs(self, tokens: Tensor, read: Written) -> Tensor:
@@ -113,25 +107,6 @@ class PackedDecoder:
         self._places = self._positions(like.new_zeros(len(steps), like.shape[1]), steps).contiguous()
         if self._turned:
             self._turns = turns(steps, self._turned, like)
-
-
-def _weights_of(
-    layers: Sequence[DecoderLayerNumbers],
-    norm: NormNumbers,
-    output: LinearNumbers,
-    embedding: Embedding,
-    places: Places,
-    num_heads: int,
-) -> tuple[list[Tensor], list[Tensor], Hashable]:
-    """What a plan copies, what it reads where it is, and what else it is made of."""
-    linears = [*(one for layer in layers for one in layer.linears), output]
-    norms = [*(one for layer in layers for one in layer.norms), norm]
-    copied = [t for one in linears for t in (one.weight, one.bias) if t is not None]
-    read = [embedding.weight, *(t for one in norms for t in (one.weight, one.bias) if t is not None)]
-    biases = tuple(one.bias is not None for one in linears)
-    kinds = tuple((one.kind, one.eps, one.weight is not None, one.bias is not None) for one in norms)
-    options = tuple((*one.options, one.activation) for one in layers)
-    return copied, read, (biases, kinds, options, places.scale, num_heads)
 
 
 def _are_alike(layers: Sequence[TransformerDecoderLayer]) -> bool:

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from recurra.base.errors import ConfigError
 from recurra.base.option import Opt
+from recurra.engine.kept_plan import KeptPlan
+from recurra.engine.transformer import EncoderPlan
 from recurra.models import options as o
 from recurra.models.contract import Encoded, Ends, Layer, Step
 from recurra.models.encoders.convolutional import last_real
@@ -84,8 +86,11 @@ class Transformer(nn.Module):
         )
         self.norm = NORMS[norm](hidden_size, eps=1e-5) if norm_first else nn.Identity()
         self.dropout = QuickDropout(dropout)
+        self.kept_plan: KeptPlan[EncoderPlan] = KeptPlan()
 
     def forward(self, x: Tensor, lengths: Tensor, states: Mapping[str, Tensor]) -> Encoded:
+        if torch.is_grad_enabled():
+            self.kept_plan.drop()
         before = [int(n) for n in states["steps_l0"][:, 0].tolist()] if "steps_l0" in states else [0] * x.shape[1]
         rows = Rows.of(len(x), lengths, [min(n, self.window) for n in before])
         y = self._placed(rows.packed(x), rows, before)
@@ -143,7 +148,7 @@ class Transformer(nn.Module):
         if not self.causal:
             raise ConfigError(self.cannot_stream())
 
-        packed = None if self.training else PackedSteps.of(self.blocks, self.norm, self.window)
+        packed = None if self.training else PackedSteps.of(self.blocks, self.norm, self.window, self.kept_plan)
 
         def step(x: Tensor, states: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
             if packed is not None and packed.takes(x, states):

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from recurra.engine.transformer import EncoderPlan, can_run, can_step
+from recurra.engine.kept_plan import KeptPlan
+from recurra.engine.transformer import EncoderPlan, can_run, can_step, weights_of
 from recurra.nn.transformer.layers import TransformerEncoderLayer
 from recurra.nn.transformer.numbers import encoder_layer_numbers, is_watched, norm_numbers, tensors_of
 from recurra.nn.transformer.positions import turns
@@ -22,9 +23,12 @@ class PackedSteps:
         self._turns = turns(torch.arange(plan.window), turned, like) if turned else None
 
     @classmethod
-    def of(cls, layers: Sequence[nn.Module] | nn.ModuleList, norm: nn.Module, window: int) -> PackedSteps | None:
+    def of(
+        cls, layers: Sequence[nn.Module] | nn.ModuleList, norm: nn.Module, window: int, kept: KeptPlan[EncoderPlan]
+    ) -> PackedSteps | None:
         """Of causal layers and a norm behind the last; None where the readable path takes their steps.
 
+        kept: where packed weights stay for the next time.
         That is so with gradients, for other types and devices, and for parts, or hooks, that native code does not know.
         """
         blocks = [block for block in layers if isinstance(block, TransformerEncoderLayer)]
@@ -47,7 +51,13 @@ class PackedSteps:
             return None
         if not last.fits(first.embed_dim) or not all(one.fits(first.embed_dim) for one in numbers):
             return None
-        plan = EncoderPlan(numbers, last, num_heads=first.num_heads, window=window)
+        copied, read, words = weights_of(numbers, [last])
+        plan = kept.of(
+            copied,
+            read,
+            (words, window, first.num_heads),
+            lambda: EncoderPlan(numbers, last, num_heads=first.num_heads, window=window),
+        )
         return cls(plan, first.head_dim if first.rotary else 0)
 
     def takes(self, x: Tensor, states: Mapping[str, Tensor]) -> bool:
