@@ -26,8 +26,8 @@ from recurra.tasks import TASKS
 VERBS = verbs()
 # Every metavar of which nothing can be offered, so that a new one is thought of once.
 UNKNOWABLE = {
-    "A", "A-B", "B", "BYTES", "C", "CELLS", "COLUMN", "E", "FIELD=TEXT", "HZ", "K", "KEY=VALUE", "MS", "N", "N,N,...",
-    "NAME", "P", "PREFIX", "ROW", "S", "SECONDS", "T", "TEXT", "TIMES", "URL", "WORD", "WORDS", "X",
+    "A", "A-B", "B", "BYTES", "C", "CELLS", "COLUMN", "E", "FIELD=TEXT", "H", "HZ", "K", "KEY=VALUE", "MS", "N",
+    "N,N,...", "NAME", "P", "PREFIX", "ROW", "S", "SECONDS", "T", "TEXT", "TIMES", "URL", "WORD", "WORDS", "X",
 }  # fmt: skip
 
 

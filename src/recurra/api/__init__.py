@@ -10,6 +10,7 @@ chatting      chat: replies of a run, turn by turn
 doctoring     doctor: where gradients go     inspecting   inspect
 encoding      vectors of texts               hearing       what is said in sounds, as they come
 coding        rows from codes, rows filled in        compressing    rows as rounded codes, and back
+tuning        tune: search over the settings of a config
 detecting     detect: scores of points           detectors     what makes them: runs, and detectors without a network
 searching     search: pictures by texts, texts by pictures, and the index on the disk
 detection_files, thresholds, marked, series_tables   what detect reads and writes
@@ -62,9 +63,11 @@ if TYPE_CHECKING:
     from recurra.api.hearing import HeardPiece, hear_file, hear_stream
     from recurra.api.inspecting import Inspection, inspect
     from recurra.api.joined import Joined
-    from recurra.api.places import asks_for_runs, is_group, look_at_config, look_at_file, look_at_run
+    from recurra.api.places import asks_for_runs, is_group, is_search, look_at_config, look_at_file, look_at_run
     from recurra.api.searching import Found, PictureSearch, picture_search, search_texts, write_search_page
     from recurra.api.training import Trained, finish, resume, train
+    from recurra.api.tuning.options import TuneOptions
+    from recurra.api.tuning.tune import Tuned, tune
     from recurra.api.word_questions import Asked, ask
     from recurra.api.word_vectors import vectors
     from recurra.tasks import Piece
@@ -97,6 +100,8 @@ __all__ = [
     "TextVectors",
     "Trained",
     "TrainedGroup",
+    "TuneOptions",
+    "Tuned",
     "answered",
     "ask",
     "asks_for_runs",
@@ -126,6 +131,7 @@ __all__ = [
     "inpaint",
     "inspect",
     "is_group",
+    "is_search",
     "look_at_config",
     "look_at_file",
     "look_at_run",
@@ -148,6 +154,7 @@ __all__ = [
     "text_vectors",
     "train",
     "train_group",
+    "tune",
     "vectors",
     "write_detection_page",
     "write_scores",
@@ -174,12 +181,14 @@ _NAMES = {
     "recurra.api.generating": "generate midi suggest suggester",
     "recurra.api.groups": "TrainedGroup resume_group train_group",
     "recurra.api.inspecting": "Inspection inspect",
-    "recurra.api.places": "asks_for_runs is_group look_at_config look_at_file look_at_run",
+    "recurra.api.places": "asks_for_runs is_group is_search look_at_config look_at_file look_at_run",
     "recurra.api.configuring": "Checked Draft check draft init",
     "recurra.api.distributed": "Distributed",
     "recurra.api.joined": "Joined",
     "recurra.api.searching": "Found PictureSearch picture_search search_texts write_search_page",
     "recurra.api.training": "Trained finish resume train",
+    "recurra.api.tuning.options": "TuneOptions",
+    "recurra.api.tuning.tune": "Tuned tune",
     "recurra.api.word_questions": "Asked ask",
     "recurra.api.word_vectors": "vectors",
     "recurra.tasks": "Piece",

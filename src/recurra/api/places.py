@@ -19,6 +19,8 @@ from recurra.base.shell import as_word
 FORMAT = 2
 # What a folder of several runs has in the place of run.json.
 GROUP = "group.json"
+# What the folder of a search over settings has.
+STUDY = "search.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,11 @@ def recognised(path: Path) -> RunFolder:
 def is_group(path: Path) -> bool:
     """Whether a folder holds several runs, of several seeds, folds or origins."""
     return (path / GROUP).is_file()
+
+
+def is_search(path: Path) -> bool:
+    """Whether a folder holds a search over settings."""
+    return (path / STUDY).is_file()
 
 
 def asks_for_runs(config: Path, overrides: Sequence[str] = ()) -> bool:

@@ -26,6 +26,7 @@ from recurra.config import (
     load,
     options_of,
     override,
+    refuse_spaces,
     resolve,
 )
 from recurra.data.layouts import LAYOUTS
@@ -109,6 +110,7 @@ def settings_of(document: Document, *, to_train: bool = True) -> Settings:
     to_train: False leaves out that the optimizer and the like can be built: for them torch imports a compiler, which
     takes more than a second
     """
+    refuse_spaces(document, schema_for(task_of(document)))
     document = completed(document)
     schema = schema_for(_task_of(document.tree))
     resolved = resolve(document, schema, CHECKS if to_train else CHECKS[:-1])
@@ -119,6 +121,11 @@ def settings_of(document: Document, *, to_train: bool = True) -> Settings:
         build(resolved.section("data"), DataOptions),
         build(resolved.section("training"), TrainingOptions),
     )
+
+
+def task_of(document: Document) -> object:
+    """The word of the task of a config, or what stands in its place."""
+    return _task_of(document.tree)
 
 
 def plan_of(resolved: Resolved) -> TaskConfig:

@@ -16,11 +16,17 @@ from recurra.cli.failures import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command: its arguments, what it does (the exit code comes back), and examples."""
+    """One command: its arguments, what it does (the exit code comes back), and examples.
+
+    about: what its help says first; "": as the list of commands does
+    meant: another command that these arguments are for, or None
+    """
 
     arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int]
     examples: str
+    about: str = ""
+    meant: Callable[[Sequence[str]], Command | None] = lambda arguments: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,27 +50,30 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{self.prog}: {message}. See `{self.prog} --help`.")
 
 
-def parser_of(word: str, entry: Entry) -> argparse.ArgumentParser:
+def parser_of(word: str, entry: Entry, arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
     """The parser of a command: its arguments, its help, and what completion and the manual page say of it."""
     command = entry.load()
+    command = command.meant(arguments) or command
     parser = _Parser(
         prog=f"recurra {word}",
-        description=entry.summary,
+        description=command.about or entry.summary,
         epilog=f"examples:\n{command.examples}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     command.arguments(parser)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.set_defaults(act=command.run)
     return parser
 
 
 def parse(word: str, entry: Entry, arguments: Sequence[str]) -> argparse.Namespace:
     """The arguments of a command. Options may stand before, between and after the others.
 
+    `act` of them is what is to be done.
     Raises UsageError for what is unknown, missing or of the wrong kind; SystemExit(0) after `--help`.
     """
-    parser = parser_of(word, entry)
+    parser = parser_of(word, entry, arguments)
     namespace, rest = parser.parse_known_intermixed_args(list(arguments))
     if rest:
         raise UsageError(_unexpected(parser, rest[0]))

@@ -43,7 +43,8 @@ def _run(words: list[str]) -> int:
         namespace = parse(word, entry, arguments)
     except SystemExit:  # argparse has printed the help
         return DONE
-    return entry.load().run(namespace)
+    code: int = namespace.act(namespace)
+    return code
 
 
 def _command(words: list[str]) -> tuple[str, Entry, list[str]]:

@@ -134,6 +134,11 @@ def _wrapped(text: str, width: int) -> tuple[str, ...]:
     return tuple(line.replace("\xa0", " ") for line in textwrap.wrap(text, width, break_on_hyphens=False))
 
 
+def yaml_of(value: Any) -> str:
+    """A value in one line of YAML, as `--set` takes it."""
+    return _flow(value)
+
+
 def _flow(value: Any) -> str:
     """A value in one line of YAML."""
     if isinstance(value, Mapping):

@@ -14,6 +14,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "finish": Entry(
         "end a stopped or running training now, with scores and report of its best weights so far", "finish"
     ),
+    "tune": Entry("search over the settings of a config: trials, and the best from several seeds", "tune"),
     "evaluate": Entry("score a trained model, beside its baselines", "evaluate"),
     "predict": Entry("predict for texts, a file or standard input", "predict"),
     "transcribe": Entry("what is said in files of sound, or in samples that come, as they come", "transcribe"),
@@ -29,7 +30,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "inspect": Entry("look inside a model while it answers a text: gates, states, saliency", "inspect"),
     "doctor": Entry("diagnose vanishing and exploding gradients, and suggest changes", "doctor"),
     "explain": Entry("explain a cell, a task or an option: equations, paper, choices, defaults", "explain"),
-    "search": Entry("pictures by a text, or by a picture; texts by a picture", "search"),
+    "search": Entry("find pictures by a text or a picture, texts by a picture; of a config: tune", "search"),
     "similar": Entry("the words nearest to a word, by the vectors of a file or a run", "similar"),
     "analogy": Entry("the word that is to C what B is to A, by the vectors of a file or a run", "analogy"),
     "demo": Entry("train a small model on built-in data, and show its report", "demo"),

@@ -1,8 +1,12 @@
-"""`recurra search`: pictures of a folder by a text or a picture, or texts of a file by a picture."""
+"""`recurra search`: pictures of a folder by a text or a picture, or texts of a file by a picture.
+
+Of a config it is another name of `recurra tune`.
+"""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from recurra.cli.arguments import Command, add_device, add_json, add_run
@@ -11,6 +15,8 @@ from recurra.cli.terminal import put, put_json, say
 
 # What a config's name ends in.
 _CONFIGS = (".yaml", ".yml")
+# What the folder of a search over settings has: `recurra.api.places.STUDY`, which is not imported for this.
+_STUDY = "search.json"
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,8 +63,6 @@ def _run(args: argparse.Namespace) -> int:
 
 def _refuse(args: argparse.Namespace) -> None:
     """Raise UsageError, a sentence, for words that do not go together."""
-    if args.run.suffix in _CONFIGS and not args.run.is_dir():
-        raise UsageError(f"recurra search: {args.run} is a config; expected the folder of a run.")
     if (args.text is None) == (args.like is None):
         raise UsageError("recurra search: expected a text, or --like PICTURE, one of both.")
     if (args.images is None) == (args.texts is None):
@@ -74,9 +78,21 @@ def _refuse(args: argparse.Namespace) -> None:
         raise UsageError(f"recurra search: --number: expected at least 1, got {args.number}.")
 
 
+def _meant(arguments: Sequence[str]) -> Command | None:
+    """A config, or the folder of a search over settings, is tuned."""
+    from recurra.cli.commands import tune
+
+    words = [Path(word) for word in arguments if not word.startswith("-")]
+    config = any(word.suffix in _CONFIGS and not word.is_dir() for word in words[:1])
+    return tune.COMMAND if config or any((word / _STUDY).is_file() for word in words[:1]) else None
+
+
 COMMAND = Command(
     _arguments,
     _run,
     '  recurra search runs/pictures "a red boat" --images holidays/\n'
-    "  recurra search runs/pictures --like boat.png --texts captions.txt",
+    "  recurra search runs/pictures --like boat.png --texts captions.txt\n"
+    "A config is searched for its best settings, as by `recurra tune`, which has the options of that:\n"
+    "  recurra search config.yaml --trials 40 --hours 3",
+    meant=_meant,
 )
