@@ -3,6 +3,7 @@
     python benchmarks/dialogue.py dialogue --data FOLDER [--seed 1] [--conversations 5000] [--set KEY=VALUE]
 
 dialogue             replies that are written: encoder, attention, decoder
+decoder_only         replies that are written: a language model
 response_selection   replies that are chosen: two encoders
 
 FOLDER holds self_dialogue.jsonl.gz ({topic, worker, turns}). Split by worker, so that nobody of the test wrote anything
@@ -36,6 +37,16 @@ CONFIGS: dict[str, dict[str, Any]] = {
             "inputs": {"embedding_size": 192, "embedding_dropout": 0.1},
             "encoder": {"cell": "gru", "hidden_size": 128, "num_layers": 1},
             "decoder": {"embedding_size": 192, "output_dropout": 0.1, "tie": "all"},
+        },
+        "training": COMMON,
+    },
+    "decoder_only": {
+        "task": {"name": "dialogue", "tokenizer": PIECES, "max_context_tokens": 64},
+        "model": {
+            "name": "decoder_only",
+            "inputs": {"embedding_size": 192, "embedding_dropout": 0.1},
+            "encoder": {"cell": "lstm", "hidden_size": 192},
+            "head": {"output_dropout": 0.1},
         },
         "training": COMMON,
     },

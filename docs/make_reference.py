@@ -77,9 +77,8 @@ def _models_by_task() -> Iterator[str]:
     yield "the defaults below, follow from the task. All other defaults are those of the components."
     yield from ("", "### model by task", "")
     yield from ("| task | model | components | defaults of the task |", "|---|---|---|---|")
-    for task, plan in TASKS.items():
-        needs = plan.needs
-        parts = schema_for(task).options(("model",), MODELS[needs.model])
+    for task, needs in ((task, one) for task, plan in TASKS.items() for one in (plan.needs, *plan.needs.others)):
+        parts = schema_for(task, needs.model).options(("model",), MODELS[needs.model])
         parts = [part for part in parts if isinstance(part.note, OneOf)]
         fitting = (f"{part.name}: {_fitting(part, needs.parts.get(part.name))}" for part in parts)
         own = [f"`model.{path}: {_plain(value)}`" for path, value in needs.defaults.items()]

@@ -136,6 +136,31 @@ def test_a_chat_replies_the_same_whatever_the_defaults_of_the_calling_program_ar
         assert list(chat.say("is 3 a number")) == usual
 
 
+def test_a_language_model_replies_from_the_raw_file_to_the_chat_and_the_scores_of_the_other_model(
+    run: Path, tmp_path: Path
+) -> None:
+    file = write_rows(tmp_path, [{"turns": one} for one in TALKS])
+    tree = draft("chat lm", file).tree
+    assert (tree["task"]["name"], tree["model"]["name"]) == ("dialogue", "decoder_only")
+    config = {**tree, "training": {"epochs": 2, "batch_rows": 16}}
+    sizes = ["model.inputs.embedding_size=8", "model.encoder.hidden_size=8", "model.learns=turns", "task.refuse=0.2"]
+    said = api.train(config, out=tmp_path / "lm", device="cpu", overrides=sizes)
+    names = [(score.name, score.unit, score.split) for score in said.report.scores]
+    other = json.loads((run / "scores.json").read_text())
+    assert names == [(one["name"], one["unit"], one["split"]) for one in other]
+    *_, last = api.chat(tmp_path / "lm", device="cpu", always=True).say("is 3 a number")
+    assert not last.refused
+    steps = [json.loads(line) for line in (tmp_path / "lm" / "log.jsonl").read_text().splitlines()]
+    parts = {name for step in steps for name in step if name.startswith("loss_")}
+    assert parts == {"loss_replies", "loss_turns_before"}
+    with pytest.raises(
+        ConfigError, match=r"encoder: 'convolutional' does not fit task dialogue; expected recurrent or"
+    ):
+        api.check(config, overrides=["model.encoder=convolutional"])
+    with pytest.raises(ConfigError, match=r"model\.decoder"):
+        api.check(config, overrides=["model.decoder.tie=all"])
+
+
 def test_evaluate_finds_conversations_that_were_learned_from(run: Path, tmp_path: Path) -> None:
     heard: list[str] = []
 

@@ -22,6 +22,7 @@ from recurra.api.pretrained_vectors import load_vectors
 from recurra.api.schema import read_settings, settings_of
 from recurra.base.contracts import Listener, Record
 from recurra.base.errors import ConfigError
+from recurra.base.registry import plain
 from recurra.config import document_of, parse
 from recurra.config import write as config_text
 from recurra.data.formats import FORMATS, field, num_lines, read, read_as, recognised, resolved_format, spelt, splits_in
@@ -97,7 +98,8 @@ def draft(
     parts = _parts(file, heard)
     file = parts.get("train", file)
     plan, own, data = TASKS[task], dict(given.get("task", {})), dict(given.get("data", {}))
-    ours = {**(plan.called(asked) if isinstance(plan, NamedByMethod) else {}), **own}
+    ours = {**(plan.called(plain(asked)) if isinstance(plan, NamedByMethod) else {}), **own}
+    model = ours.pop("model", None)
     word = data.pop("format", None) or (plan.format_of(file) if isinstance(plan, NamesFormat) else "auto")
     if word == "auto" and recognised(file)[1]:
         heard.note(read_as(file))
@@ -111,6 +113,7 @@ def draft(
         shown = list(islice(read(file, format=word, columns=data["columns"]), LOOK))
     chosen: dict[str, Any] = {"task": {"name": task, **found.task, **ours}, "data": {"train": str(file)}}
     chosen["data"] |= {name: str(parts[name]) for name in ("dev", "test") if name in parts}
+    chosen |= {} if model is None else {"model": {"name": model}}
     others = {name: value for name, value in found.data.items() if name != "columns"}
     chosen["data"] |= {**({} if word == "auto" else {"format": word}), **others, **data}
     if nested := {
@@ -118,7 +121,7 @@ def draft(
     }:
         chosen["data"]["columns"] = {**(data["columns"] if isinstance(data.get("columns"), Mapping) else {}), **nested}
     seen = Seen(shown, number)
-    options = {**chosen["task"], **{key: key for key in named}}
+    options = {**chosen["task"], **{key: key for key in named}, **({} if model is None else {"model": model})}
     choices = plan.sized(options, seen) if isinstance(plan, ChoosesBySize) else usual(seen)
     for choice in choices:
         *places, name = choice.path.split(".")

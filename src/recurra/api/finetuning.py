@@ -18,7 +18,7 @@ from recurra.api.folder import OpenRun
 from recurra.base.errors import ConfigError
 from recurra.data.tokenizers import UNK, Vocabulary
 from recurra.data.tokenizers.vocabulary import SPECIALS
-from recurra.models import SequenceModel, TextAutoencoder
+from recurra.models import DecoderOnly, SequenceModel, TextAutoencoder
 from recurra.models.autoencoder import Autoencoder
 from recurra.models.contract import BeginsWith, Layer
 from recurra.models.heads import MaskedHead, VocabularyHead
@@ -39,6 +39,7 @@ def load_pretrained(run: OpenRun, model: nn.Module, task: Task, layers: int | No
     """
     where = f"training.init_from: {run.folder.path}"
     source, theirs = run.model, run.task
+    model = _of_texts(model)
     if isinstance(source, Autoencoder):
         return take_encoder(where, source, theirs, model, task, layers)
     if isinstance(source, SequenceModel) and isinstance(source.head, MaskedHead):
@@ -234,8 +235,14 @@ def _table(model: SequenceModel | TextAutoencoder) -> Parameter:
     return table
 
 
+def _of_texts(model: nn.Module) -> nn.Module:
+    """The network that reads texts, of a model that reads source and target as one."""
+    return model.network if isinstance(model, DecoderOnly) else model
+
+
 def groups_of(model: nn.Module) -> list[list[Parameter]]:
     """All parameters that learn, from the top of a network: what stands above its layers, these, and its inputs."""
+    model = _of_texts(model)
     if not isinstance(model, SequenceModel):
         return [list(model.parameters())]
     middle = [list(layer.values()) for layer in reversed(model.encoder.layers())]

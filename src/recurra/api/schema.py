@@ -89,13 +89,15 @@ def read_settings(config: Path | Mapping[str, Any], overrides: Sequence[str] = (
     return settings_of(override(document, [*overrides, *extra]))
 
 
-def schema_for(task: object) -> Schema:
-    """The schema of configs for a task: the model that it needs, and its own defaults."""
+def schema_for(task: object, model: object = None) -> Schema:
+    """The schema of configs for a task: the models that it can use, and its own defaults for the one with this word."""
     if not isinstance(task, str) or task not in TASKS:  # the task's own word is the mistake then
         return SCHEMA
-    needs = TASKS[task].needs
+    first = TASKS[task].needs
+    needs = first.of(model)
     fitting: Registry[type[torch.nn.Module]] = Registry(f"model for {task}")
-    fitting.add(needs.model, MODELS[needs.model])
+    for one in (first, *first.others):
+        fitting.add(one.model, MODELS[one.model])
     usual = {f"model.{part}": words[0] for part, words in needs.parts.items()}
     own = {f"model.{path}": value for path, value in needs.defaults.items()}
     own |= {f"training.{path}": value for path, value in needs.training.items()}
@@ -112,7 +114,7 @@ def settings_of(document: Document, *, to_train: bool = True) -> Settings:
     """
     refuse_spaces(document, schema_for(task_of(document)))
     document = completed(document)
-    schema = schema_for(_task_of(document.tree))
+    schema = schema_for(_task_of(document.tree), _model_of(document.tree))
     resolved = resolve(document, schema, CHECKS if to_train else CHECKS[:-1])
     return Settings(
         resolved,
@@ -160,7 +162,7 @@ def _with_implied(document: Document, task: str, implied: dict[str, Any]) -> Doc
     tree = document.tree
     if not implied:
         return document
-    if "model" in implied and not _has_head(task, implied["model"].get("head", {})):
+    if "model" in implied and not _has_head(task, _model_of(tree), implied["model"].get("head", {})):
         implied["model"] = {name: part for name, part in implied["model"].items() if name != "head"}
     known = {option.name for option in options_of(TASKS[task])}
     implied["task"] = next((one for one in implied.get("task", ()) if known >= one.keys()), {})
@@ -178,9 +180,9 @@ def _implied_by(components: Mapping[str, Any], options: Mapping[str, Any]) -> di
     return dict(component.implies(options)) if isinstance(component, Implies) else {}
 
 
-def _has_head(task: str, head: Mapping[str, Any]) -> bool:
-    """Whether models of a task have this head, unless a config says otherwise."""
-    return TASKS[task].needs.parts.get("head", ("",))[0] == head.get("name")
+def _has_head(task: str, model: object, head: Mapping[str, Any]) -> bool:
+    """Whether a task's models of this word have this head, unless a config says otherwise."""
+    return TASKS[task].needs.of(model).parts.get("head", ("",))[0] == head.get("name")
 
 
 def _filled(given: Any, more: Any) -> Any:
@@ -204,6 +206,11 @@ def several_runs(settings: Settings) -> dict[str, str]:
 def _task_of(tree: Mapping[str, Any]) -> object:
     given = tree.get("task")
     return (given.get("name") if isinstance(given, Mapping) else given) or SCHEMA.defaults["task"]
+
+
+def _model_of(tree: Mapping[str, Any]) -> object:
+    given = tree.get("model")
+    return given.get("name") if isinstance(given, Mapping) else given
 
 
 def _outline(resolved: Resolved, sizes: Sizes) -> torch.nn.Module:
@@ -245,7 +252,7 @@ def _check_parts(resolved: Resolved) -> None:
     """The components are ones that the task can use."""
     task = resolved.tree["task"]["name"]
     model, problems = resolved.tree["model"], []
-    for part, fitting in TASKS[task].needs.parts.items():
+    for part, fitting in TASKS[task].needs.of(model["name"]).parts.items():
         if (word := model[part]["name"]) not in fitting:
             problems.append(f"{part}: '{word}' does not fit task {task}; expected {' or '.join(fitting)}.")
     if problems:

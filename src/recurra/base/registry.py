@@ -40,8 +40,7 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def called(self, word: str) -> str:
         """The name that a word of `also` stands for; any other word as it is. Case, `-` and spaces do not count."""
-        plain = word.strip().lower().replace("-", "_").replace(" ", "_")
-        return self._others.get(plain, word)
+        return self._others.get(plain(word), word)
 
     def near(self, word: str) -> str:
         """A sentence that leads from an unknown word to the nearest name, with a leading space; "" if none is near."""
@@ -147,3 +146,8 @@ class WithWords(Mapping[str, object]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+
+def plain(word: str) -> str:
+    """A word as registries have it, whatever its case, and whether `-` or spaces stand in it."""
+    return word.strip().lower().replace("-", "_").replace(" ", "_")

@@ -11,8 +11,8 @@ from recurra.export.autoencoder import autoencoder
 from recurra.export.encoder_decoder import encoder_decoder
 from recurra.export.layers_alone import layers_alone
 from recurra.export.parts import Part
-from recurra.export.sequence_model import sequence_model
-from recurra.models import EncoderDecoder, SequenceModel
+from recurra.export.sequence_model import language_model, sequence_model
+from recurra.models import DecoderOnly, EncoderDecoder, SequenceModel
 from recurra.models.rebuilding import Rebuilding
 from recurra.nn import Recurrent
 
@@ -21,6 +21,7 @@ PARTS: dict[type[nn.Module], Callable[..., list[Part]]] = {
     Recurrent: layers_alone,
     SequenceModel: sequence_model,
     EncoderDecoder: encoder_decoder,
+    DecoderOnly: language_model,
     Rebuilding: autoencoder,
 }
 

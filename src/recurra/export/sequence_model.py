@@ -8,6 +8,8 @@ speech with a causal encoder, whose recordings may come in pieces. An output "ne
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -18,7 +20,7 @@ from recurra.export.inputs import read
 from recurra.export.onnx_graph import Drawing
 from recurra.export.parts import Named, Part
 from recurra.export.wide import drawn
-from recurra.models import SequenceModel
+from recurra.models import DecoderOnly, SequenceModel
 from recurra.models.contract import STATE
 from recurra.models.heads import CtcHead
 
@@ -50,3 +52,13 @@ def sequence_model(model: SequenceModel, *, for_any: bool) -> list[Part]:
         return {**answers(found, outputs, inputs["lengths"]), **states}
 
     return [Part("", draw, ask, answer)]
+
+
+def language_model(model: DecoderOnly, *, for_any: bool) -> list[Part]:
+    """The network that reads source, start and target as one text."""
+    (part,) = sequence_model(model.network, for_any=for_any)
+
+    def answer(model: DecoderOnly, inputs: Named) -> Named:
+        return part.answer(model.network, inputs)
+
+    return [replace(part, answer=answer)]

@@ -8,7 +8,7 @@ word_vectors     two vectors for each word             autoencoder     a row to 
 text_autoencoder  a text to a code, and back          text_dual_encoder  what was said and replies as vectors
 latents/         what a code is like                   reconstructions/  from a code back to a row
 sequence_model   inputs, an encoder, a head           encoder_decoder  inputs, an encoder, a decoder
-dual_encoder     a picture and a text to a vector each
+dual_encoder     a picture and a text to a vector each  decoder_only   source and target as one text
 options          what components share
 """
 
@@ -18,6 +18,7 @@ from torch import nn
 
 from recurra.base.registry import Registry
 from recurra.models.autoencoder import Autoencoder, HasCodes
+from recurra.models.decoder_only import DecoderOnly
 from recurra.models.decoders import DECODERS
 from recurra.models.dual_encoder import DualEncoder
 from recurra.models.encoder_decoder import EncoderDecoder
@@ -36,6 +37,7 @@ from recurra.models.word_vectors import TwoTables
 MODELS: Registry[type[nn.Module]] = Registry("model", "recurra.models")
 MODELS.add("sequence_model", SequenceModel)
 MODELS.add("encoder_decoder", EncoderDecoder)
+MODELS.add("decoder_only", DecoderOnly)
 MODELS.add("forecaster", Forecaster)
 MODELS.add("word_vectors", TwoTables)
 MODELS.add("autoencoder", Autoencoder)
@@ -53,6 +55,7 @@ __all__ = [
     "RECONSTRUCTIONS",
     "WIDES",
     "Autoencoder",
+    "DecoderOnly",
     "DualEncoder",
     "EncoderDecoder",
     "Forecaster",

@@ -115,7 +115,7 @@ from recurra.tasks.contract import (
     loss_unit,
     splits_of,
 )
-from recurra.tasks.dialogue import Dialogue, DialogueConfig
+from recurra.tasks.dialogue import CHAT_LM, Dialogue, DialogueConfig
 from recurra.tasks.forecasting import Forecasting, ForecastingConfig
 from recurra.tasks.language_model.plan import LanguageModelConfig
 from recurra.tasks.language_model.task import LanguageModelling
@@ -205,7 +205,7 @@ TASKS.also(
     "sentence_vae",
     "text_vae",
 )
-TASKS.also("dialogue", "dialog", "chat", "chatbot", "conversation", "conversations", "replies", "reply")
+TASKS.also("dialogue", "dialog", "chat", "chatbot", "conversation", "conversations", "replies", "reply", *CHAT_LM)
 TASKS.also("response_selection", "response_retrieval", "reply_selection", "faq", "next_utterance", "answer_selection")
 TASKS.also("music", "midi", "chords", "notes", "abc")
 

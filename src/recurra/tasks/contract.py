@@ -846,7 +846,7 @@ class NamedByMethod(Capability, Protocol):
 
     @classmethod
     def called(cls, name: str) -> Mapping[str, Any]:
-        """Options of the task that a name asks for, such as {"method": "glove"}."""
+        """Options of the task that a name asks for, such as {"method": "glove"}; as "model" the word of one."""
         ...
 
 
@@ -973,12 +973,18 @@ class Needs:
     model: by its word      parts: the words of its components that fit, the first of each by default
     defaults: where the task's differ from the components' own, by path, such as "encoder.bidirectional"
     training: the same of the section training, such as "optimizer"
+    others: what else there is, each with another model; the first one, this, is there by default
     """
 
     model: str
     parts: Mapping[str, tuple[str, ...]]
     defaults: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
+    others: tuple[Needs, ...] = ()
+
+    def of(self, model: object) -> Needs:
+        """Those of a model by its word; of none that fits, the first."""
+        return next((one for one in self.others if one.model == model), self)
 
 
 @runtime_checkable

@@ -6,9 +6,10 @@ reading   tokens, and what training had   replying   how a reply is written
 task      the five verbs                  ranking    the right reply among others
 tables    examples for the report         sizing     what init chooses by the size of the data
 options   those that tasks of conversations share   contexts   conversations to examples
+losses    replies alone, or all turns
 """
 
-from recurra.tasks.dialogue.config import DialogueConfig
+from recurra.tasks.dialogue.config import CHAT_LM, DialogueConfig
 from recurra.tasks.dialogue.task import Dialogue
 
-__all__ = ["Dialogue", "DialogueConfig"]
+__all__ = ["CHAT_LM", "Dialogue", "DialogueConfig"]

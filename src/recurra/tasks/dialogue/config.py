@@ -27,6 +27,9 @@ from recurra.tasks.dialogue.turns import Conversation, TurnColumns
 from recurra.tasks.sizing import Choice, Options, Seen
 from recurra.tasks.translation.search import WIDEST_BEAM
 
+# Names that mean a language model.
+CHAT_LM = ("dialogue_lm", "chat_lm", "chat_language_model", "dialogue_language_model")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DialogueConfig:
@@ -36,6 +39,13 @@ class DialogueConfig:
         "encoder_decoder",
         {"inputs": ("tokens",)},
         {"inputs.embedding_size": 128, "encoder.bidirectional": True},
+        others=(
+            Needs(
+                "decoder_only",
+                {"inputs": ("tokens",), "encoder": ("recurrent", "transformer"), "head": ("vocabulary",)},
+                {"inputs.embedding_size": 128, "encoder.hidden_size": 128},
+            ),
+        ),
     )
 
     turns: o.Turns = "turns"
@@ -94,6 +104,11 @@ class DialogueConfig:
     def smallest_sizes(self) -> Mapping[str, int]:
         """`model_sizes` of the smallest data there is."""
         return {"tokens": 8, "target": 8}
+
+    @classmethod
+    def called(cls, name: str) -> Mapping[str, Any]:
+        """The model that a name asks for, beside options of the task."""
+        return {"model": "decoder_only"} if name in CHAT_LM else {}
 
     @classmethod
     def suggested(cls, rows: Sequence[Record], file: Path) -> Suggestion:

@@ -22,14 +22,15 @@ def sized(options: Options, seen: Seen) -> list[Choice]:
     batch = 16 if replies < 2_000 else 64
     dropout = 0.3 if replies < 50_000 else 0.2
     epochs = round(min(max(MOST_TURNS / max(replies, 1), 3), 30))
+    writer: tuple[str, ...] = ("decoder.embedding_dropout", "decoder.output_dropout")
+    if options.get("model") == "decoder_only":
+        writer = ("head.output_dropout",)
     return [
         *(_pieces(replies) if replies >= FOR_PIECES else []),
         Choice("model.inputs.embedding_size", units),
         Choice("model.encoder.hidden_size", units, f"about {replies:,} replies"),
         Choice("model.encoder.num_layers", 1),
-        Choice("model.inputs.embedding_dropout", dropout, AGAINST_OVERFITTING),
-        Choice("model.decoder.embedding_dropout", dropout, AGAINST_OVERFITTING),
-        Choice("model.decoder.output_dropout", dropout, AGAINST_OVERFITTING),
+        *(Choice(f"model.{path}", dropout, AGAINST_OVERFITTING) for path in ("inputs.embedding_dropout", *writer)),
         *training(told, batch=batch, epochs=epochs),
     ]
 

@@ -28,6 +28,7 @@ from recurra.tasks.dialogue.exchanges import (
     ExchangeCodec,
     with_others,
 )
+from recurra.tasks.dialogue.losses import dialogue_loss
 from recurra.tasks.dialogue.ranking import by_words, ranks_of
 from recurra.tasks.dialogue.reading import Nearness, Reading
 from recurra.tasks.dialogue.replying import Replying
@@ -37,7 +38,7 @@ from recurra.tasks.options import refuse_options
 from recurra.tasks.text import unknown_share
 from recurra.tasks.translation.answers import Candidate
 from recurra.tasks.translation.batches import collated
-from recurra.tasks.translation.losses import Forced, forced_rows, forced_scores, loss_of, unigram_loss
+from recurra.tasks.translation.losses import Forced, forced_rows, forced_scores, unigram_loss
 from recurra.tasks.translation.pairs import wanted
 from recurra.tasks.translation.search import Autoregressive
 
@@ -117,8 +118,8 @@ class Dialogue:
         return collated([one.pair for one in examples], indices)
 
     def loss(self, prediction: Prediction, batch: Batch) -> Loss:
-        """Cross-entropy of the reply's tokens and its end, in nats."""
-        return loss_of(prediction, batch, self.plan.label_smoothing)
+        """Cross-entropy of the reply's tokens and its end, in nats; of the turns before, if they are learned."""
+        return dialogue_loss(prediction, batch, self.plan.label_smoothing)
 
     def predict(self, model: torch.nn.Module, batch: Batch, examples: Sequence[Exchange]) -> list[Replied]:
         """How the right replies fare where they are known; of others, and of those with replies beside them, what is
