@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from recurra.base.contracts import Batch, Loss, Prediction, Score
 from recurra.base.errors import ConfigError
 from recurra.data.tokenizers import EOS
+from recurra.engine.linear import steady_linear
 from recurra.losses import fixed_sum
 from recurra.nn import linear_cross_entropy
 from recurra.tasks.translation.pairs import TextPair, wanted
@@ -121,6 +121,6 @@ def _said(prediction: Prediction, batch: Batch, real: Tensor) -> Iterator[tuple[
     given = (out["log_probs"] if copies else out["hidden"])[real]
     chosen = batch.targets["copied" if copies else "tokens"][real]
     for some, targets in zip(torch.split(given, ROWS), torch.split(chosen, ROWS), strict=True):
-        log_probs = some if copies else torch.log_softmax(F.linear(some, out["weight"], out["bias"]).float(), -1)
+        log_probs = some if copies else torch.log_softmax(steady_linear(some, out["weight"], out["bias"]).float(), -1)
         nats = -log_probs.gather(1, targets.unsqueeze(1)).squeeze(1)
         yield nats, log_probs.argmax(1) == targets
