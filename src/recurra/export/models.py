@@ -11,7 +11,7 @@ from recurra.export.autoencoder import autoencoder
 from recurra.export.encoder_decoder import encoder_decoder
 from recurra.export.layers_alone import layers_alone
 from recurra.export.parts import Part
-from recurra.export.sequence_model import language_model, sequence_model
+from recurra.export.sequence_model import decoder_only, sequence_model
 from recurra.models import DecoderOnly, EncoderDecoder, SequenceModel
 from recurra.models.rebuilding import Rebuilding
 from recurra.nn import Recurrent
@@ -21,7 +21,7 @@ PARTS: dict[type[nn.Module], Callable[..., list[Part]]] = {
     Recurrent: layers_alone,
     SequenceModel: sequence_model,
     EncoderDecoder: encoder_decoder,
-    DecoderOnly: language_model,
+    DecoderOnly: decoder_only,
     Rebuilding: autoencoder,
 }
 

@@ -54,7 +54,7 @@ def sequence_model(model: SequenceModel, *, for_any: bool) -> list[Part]:
     return [Part("", draw, ask, answer)]
 
 
-def language_model(model: DecoderOnly, *, for_any: bool) -> list[Part]:
+def decoder_only(model: DecoderOnly, *, for_any: bool) -> list[Part]:
     """The network that reads source, start and target as one text."""
     (part,) = sequence_model(model.network, for_any=for_any)
 
