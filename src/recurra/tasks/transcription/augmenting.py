@@ -82,13 +82,14 @@ class Drawn:
         return self._share(float(drawn(self.key, 1, LOUDNESS)[0])) * normals(self.key, number, NOISE)
 
     def _noise_that_comes(self, number: int) -> NDArray[np.float64]:
-        """From somewhere to somewhere, or to the end: as a fan, a breath, a car has it; louder where stretches meet."""
-        u = drawn(self.key, 4 * self.how.noise_stretches, STRETCHES).reshape(-1, 4)
+        """From somewhere to somewhere, or to the end, rising or fading: as a fan, a breath, a car has it."""
+        u = drawn(self.key, 5 * self.how.noise_stretches, STRETCHES).reshape(-1, 5)
         found = np.zeros(number)
-        for k, (first, last, loud, colour) in enumerate(u):
+        for k, (first, last, loud, colour, fade) in enumerate(u):
             begin, end = sorted((int(first * number), int(last * 1.25 * number)))
             one = coloured(normals(self.key + k, number, NOISE)[begin:end], MOST_COLOUR * colour)
-            found[begin:end] += self._share(loud) * one
+            rising, falling = min(1.0, 2 * fade), min(1.0, 2 - 2 * fade)  # one of them is 1, the other its least
+            found[begin:end] += self._share(loud) * one * np.linspace(rising, falling, len(one))
         return found
 
     def _share(self, loud: float) -> float:
