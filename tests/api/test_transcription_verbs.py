@@ -72,6 +72,17 @@ def test_init_says_what_it_took_for_what(here: Path) -> None:
         assert line in text
 
 
+def test_init_writes_the_head_that_is_asked_for_and_names_those_there_are(here: Path, tmp_path: Path) -> None:
+    for head, line in (("transducer", "joint_size: 64"), ("attention", "ctc: 0.5")):
+        config = tmp_path / f"{head}.yaml"
+        done("init", "speech", here / "train.csv", "--head", head, "-o", config)
+        assert line in config.read_text()
+        done("check", config)
+    assert "expected one of ctc, transducer, attention" in refused(
+        "init", "speech", here / "train.csv", "--head", "crf"
+    )
+
+
 def test_minutes_of_a_check_are_no_shares(here: Path) -> None:
     facts = done("check", here / "c.yaml").out
     assert re.search(r"train minutes +0\.\d+\n", facts)

@@ -66,7 +66,7 @@ class FakeApi:
     def look_at_file(self, file: Path) -> None:
         """The same."""
 
-    def init(self, task: str, file: Path, *, watch: Any) -> str:
+    def init(self, task: str, file: Path, *, head: str | None, watch: Any) -> str:
         self._note("init", task=task, file=file)
         return "task: classification\n"
 

@@ -360,7 +360,7 @@ def test_json_is_json_in_every_locale(encoding: str, monkeypatch: pytest.MonkeyP
 
 
 def test_a_config_on_standard_output_is_utf_8_in_every_locale(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "init", lambda task, file, watch: "task:\n  text: größe\n", raising=False)
+    monkeypatch.setattr(api, "init", lambda task, file, head, watch: "task:\n  text: größe\n", raising=False)
     for encoding in ("ascii", "utf-8"):
         out = io.TextIOWrapper(io.BytesIO(), encoding, errors="backslashreplace")
         monkeypatch.setattr(sys, "stdout", out)

@@ -378,8 +378,8 @@ def test_noise_that_comes_and_goes_leaves_the_rest_as_it_was():
     assert sum(0 < len(where) < 7000 for where in heard) > 20
     assert all(len(where) >= 0.99 * (where[-1] - where[0]) for where in heard if len(where))  # one stretch
     loud = [20 * np.log10(samples.std() / noise[where].std()) for noise, where in zip(found, heard, strict=True)]
-    assert 9.9 < min(loud) < 13  # decibels below the sound
-    assert 27 < max(loud) < 30.1
+    assert 9.9 < min(loud) < 14  # decibels below the sound
+    assert 27 < max(loud) < 34.9  # 4.8 more where it rises from nothing
     np.testing.assert_array_equal(found[3], how.of(1, 3, b"a").samples(samples, 8000) - samples)
 
 
@@ -625,6 +625,22 @@ def test_digital_silence_in_a_recording_is_named(tmp_path: Path):
         task = TranscriptionConfig(sound={"name": "kaldi", "rate": 8000}, floor=floor).fit([row], "s.csv")
         _, notes = task.filter([task.example(row)], "train")
         assert any("digital silence" in note for note in notes) == named
+
+
+@pytest.mark.parametrize("number", [30, 5_000])
+def test_init_writes_a_head_that_was_asked_for(number, tmp_path):
+    rows = [record(0, "NO YES NO") for _ in range(20)]
+    found = {
+        head: {
+            c.path.removeprefix("model."): c.value
+            for c in TranscriptionConfig.sized({"audio": "audio", "text": "text"}, Seen(rows, number, head))
+        }
+        for head in ("ctc", "transducer", "attention")
+    }
+    width = found["ctc"]["encoder.hidden_size"]
+    assert found["transducer"]["head.joint_size"] == found["attention"]["head.decoder"]["hidden_size"] == width
+    assert ("head.blank_share" in found["ctc"]) == (number == 30)
+    assert found["attention"]["head.ctc"] == 0.5
 
 
 def test_words_that_are_said_often_are_units_and_few_recordings_begin_on_the_blank():

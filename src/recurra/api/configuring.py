@@ -21,7 +21,7 @@ from recurra.api.prepare import prepare, selected
 from recurra.api.pretrained_vectors import load_vectors
 from recurra.api.schema import read_settings, settings_of
 from recurra.base.contracts import Listener, Record
-from recurra.base.errors import ConfigError
+from recurra.base.errors import ConfigError, did_you_mean
 from recurra.base.registry import plain
 from recurra.config import document_of, parse
 from recurra.config import write as config_text
@@ -62,14 +62,14 @@ class Draft:
 
 
 @in_float32
-def init(task: str, file: AnyPath, *, watch: Listener | None = None) -> str:
-    """A commented config with every default, for a task on a file.
+def init(task: str, file: AnyPath, *, head: str | None = None, watch: Listener | None = None) -> str:
+    """A commented config with every default, for a task on a file. head: of the model; None: the task's usual one
 
     Columns are guessed from names and values, and can be changed; what was chosen, and why, is told to `watch` and
-    stands at the top of the config. Raises ConfigError for a task that is not known, or a file whose columns cannot be
-    told apart; DataError for a file that cannot be read.
+    stands at the top of the config. Raises ConfigError for a task that is not known, a head that it has not, or a file
+    whose columns cannot be told apart; DataError for a file that cannot be read.
     """
-    found = draft(task, file, watch=watch)
+    found = draft(task, file, head=head, watch=watch)
     settings = settings_of(parse(yaml.safe_dump(dict(found.tree), allow_unicode=True, sort_keys=False), str(file)))
     said = (*found.said, f"{found.size}; the config says why, after `here:`.")
     for line in said:
@@ -83,6 +83,7 @@ def draft(
     file: AnyPath,
     *,
     given: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+    head: str | None = None,
     watch: Listener | None = None,
 ) -> Draft:
     """What `init` chooses, as a tree. given: options of the sections task and data that are not to be guessed
@@ -120,7 +121,10 @@ def draft(
         name: paths[name] for name in chain.from_iterable(map(_names, chosen["task"].values())) if name in paths
     }:
         chosen["data"]["columns"] = {**(data["columns"] if isinstance(data.get("columns"), Mapping) else {}), **nested}
-    seen = Seen(shown, number)
+    if head is not None:
+        _refuse_head(task, head)
+        chosen["model"] = {**chosen.get("model", {}), "head": {"name": head}}
+    seen = Seen(shown, number, head or "")
     options = {**chosen["task"], **{key: key for key in named}, **({} if model is None else {"model": model})}
     choices = plan.sized(options, seen) if isinstance(plan, ChoosesBySize) else usual(seen)
     for choice in choices:
@@ -135,6 +139,14 @@ def draft(
         in_words(choices, seen),
         {one.path: one.why for one in choices if one.why},
     )
+
+
+def _refuse_head(task: str, head: str) -> None:
+    """Raise ConfigError for a head that the models of a task do not have."""
+    known = TASKS[task].needs.parts.get("head", ())
+    if head not in known:
+        fits = f"expected one of {', '.join(known)}" if len(known) > 1 else "its models have no choice of heads"
+        raise ConfigError(f"head: '{head}' does not fit {task}; {fits}.{did_you_mean(head, known)}")
 
 
 def _task_called(asked: str, watch: Listener) -> str:

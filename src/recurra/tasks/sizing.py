@@ -36,10 +36,11 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The first rows of a file, and how many rows it has in all, about."""
+    """The first rows of a file, and how many rows it has in all, about. head: that was asked for; "": the usual one"""
 
     rows: Sequence[Record]
     number: int
+    head: str = ""
 
     @property
     def words(self) -> str:

@@ -26,6 +26,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", metavar="CONFIG", type=Path, help="write the config here, not to standard output"
     )
+    parser.add_argument(
+        "--head", metavar="WORD", help="of several that a task has, e.g. transducer or attention of transcription"
+    )
     parser.add_argument("--force", action="store_true", help="overwrite the config that --output names")
 
 
@@ -39,7 +42,7 @@ def _run(args: argparse.Namespace) -> int:
 
     api.look_at_file(args.file)
     with watching() as watch:
-        text = api.init(args.task, args.file, watch=watch)
+        text = api.init(args.task, args.file, head=args.head, watch=watch)
     if output is None:
         put_text_file(text)
         return DONE
@@ -51,5 +54,6 @@ def _run(args: argparse.Namespace) -> int:
 COMMAND = Command(
     _arguments,
     _run,
-    "  recurra init classification reviews.csv -o config.yaml\n  recurra init ner sentences.conll -o config.yaml",
+    "  recurra init classification reviews.csv -o config.yaml\n  recurra init ner sentences.conll -o config.yaml\n"
+    "  recurra init transcription train.csv --head transducer -o config.yaml",
 )

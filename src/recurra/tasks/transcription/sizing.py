@@ -13,6 +13,7 @@ from recurra.tasks.transcription.rows import read_recording
 # Share of the blank with which few recordings begin, and why (docs/results.md, "Speech").
 BLANK = 0.95
 BEGINNING = "or few recordings may teach the number of words alone"
+WAITS = "most steps say nothing, and training need not find that out"
 # How often a word is said, on average, from where on it is a unit of its own.
 OFTEN = 30
 # Frames that are read as one step unless letters come faster, and recordings whose lengths are looked at.
@@ -30,10 +31,27 @@ def sized(options: Options, seen: Seen) -> list[Choice]:
         Choice("model.encoder.num_layers", 2 if few else 3),
         units(seen, 64 if few else 256, few=few),
         Choice("model.encoder.dropout", 0.2, AGAINST_OVERFITTING),
-        *([Choice("model.head.blank_share", BLANK, BEGINNING)] if few else []),
+        *_head(seen.head, few=few),
         *training(seen, batch=batch, epochs=40),
         *([Choice("training.select", "unit_nats", "error rates of a few sentences move in steps")] if few else []),
     ]
+
+
+def _head(head: str, *, few: bool) -> list[Choice]:
+    """Of the head that was asked for, as wide as the encoder is; a head that is not CTC begins on the blank always."""
+    units, small = (64, 32) if few else (256, 64)
+    share = Choice("model.head.blank_share", BLANK if few else 0.9, BEGINNING if few else WAITS)
+    dropout = Choice("model.head.output_dropout", 0.2, AGAINST_OVERFITTING)
+    if head == "transducer":
+        sizes = {"hidden_size": units // 2, "embedding_size": small, "joint_size": units}
+        widths = [Choice(f"model.head.{name}", size) for name, size in sizes.items()]
+        return [*widths, Choice("model.head.embedding_dropout", 0.2, AGAINST_OVERFITTING), dropout, share]
+    if head == "attention":
+        decoder = {"name": "recurrent", "hidden_size": units, "num_layers": 1, "embedding_size": small}
+        decoder |= {"embedding_dropout": 0.2, "output_dropout": 0.2}
+        why = "few texts: attention alone does not find its way" if few else "attention finds its way by CTC"
+        return [Choice("model.head.decoder", decoder), Choice("model.head.ctc", 0.5, why), dropout, share]
+    return [share] if few else []
 
 
 def _whole_words(options: Options, seen: Seen) -> list[Choice]:
