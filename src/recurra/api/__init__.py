@@ -11,6 +11,7 @@ doctoring     doctor: where gradients go     inspecting   inspect
 encoding      vectors of texts               hearing       what is said in sounds, as they come
 coding        rows from codes, rows filled in        compressing    rows as rounded codes, and back
 tuning        tune: search over the settings of a config
+comparing     compare: runs side by side
 detecting     detect: scores of points           detectors     what makes them: runs, and detectors without a network
 searching     search: pictures by texts, texts by pictures, and the index on the disk
 detection_files, thresholds, marked, series_tables   what detect reads and writes
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from recurra.api.answers import Answered, Columns, Source, answered, columns_of, source_for
     from recurra.api.chatting import Chat, chat
     from recurra.api.coding import CodedRows, generate_rows, inpaint, makes_rows
+    from recurra.api.comparing import Compared, compare, write_comparison
     from recurra.api.compressing import Compressed, compress, decompress
     from recurra.api.configuring import Checked, Draft, check, draft, init
     from recurra.api.demos import Listed, data_export, data_list, demo
@@ -79,6 +81,7 @@ __all__ = [
     "Checked",
     "CodedRows",
     "Columns",
+    "Compared",
     "Compressed",
     "DetectOptions",
     "Detected",
@@ -108,6 +111,7 @@ __all__ = [
     "chat",
     "check",
     "columns_of",
+    "compare",
     "compress",
     "data_export",
     "data_list",
@@ -156,6 +160,7 @@ __all__ = [
     "train_group",
     "tune",
     "vectors",
+    "write_comparison",
     "write_detection_page",
     "write_scores",
     "write_search_page",
@@ -167,6 +172,7 @@ _NAMES = {
     "recurra.api.answers": "Answered Columns Source answered columns_of source_for",
     "recurra.api.chatting": "Chat chat",
     "recurra.api.coding": "CodedRows generate_rows inpaint makes_rows",
+    "recurra.api.comparing": "Compared compare write_comparison",
     "recurra.api.compressing": "Compressed compress decompress",
     "recurra.api.demos": "Listed data_export data_list demo",
     "recurra.api.detecting": "DetectOptions Detected DetectedSeries detect",

@@ -16,6 +16,9 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     ),
     "tune": Entry("search over the settings of a config: trials, and the best from several seeds", "tune"),
     "evaluate": Entry("score a trained model, beside its baselines", "evaluate"),
+    "compare": Entry(
+        "runs side by side: scores, settings that differ, and whether the test rows tell them apart", "compare"
+    ),
     "predict": Entry("predict for texts, a file or standard input", "predict"),
     "transcribe": Entry("what is said in files of sound, or in samples that come, as they come", "transcribe"),
     "detect": Entry("find what is unusual in series: scores of points, flags, thresholds from clean data", "detect"),
