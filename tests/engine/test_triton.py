@@ -24,6 +24,7 @@ from recurra.cells import cell
 from recurra.engine import BACKENDS, Call, Weights, choose, gpu, run
 from recurra.lower import layout
 from recurra.lower.triton import kernels
+from recurra.nn import Recurrent
 from triton_room import interpreted
 
 with_triton = pytest.mark.skipif(not gpu.installed(), reason="triton is not installed: it is for Linux on x86-64")
@@ -60,6 +61,9 @@ def work():
     yield "alone", run(alone(problem("gru_reset_before").call(torch.float32)), backend="triton").output
     yield from zip(("drift bfloat16", "drift end"), drifted(), strict=True)
     yield "nan", run(with_nan(), backend="triton").output
+    yield from ((f"layers {what}", value) for what, value in layers("triton"))
+    with torch.autocast("cpu", torch.bfloat16):
+        yield from ((f"autocast {what}", value.float()) for what, value in layers("triton"))
     gpu.SHARED_BYTES, gpu.TILE, gpu.DEPTH = -1, 16, 32
     for name in CELLS_UNDER_TEST:
         gpu.DEPTH = 16 if name == "lstm" else 32
@@ -77,6 +81,16 @@ def with_nan():
     call = problem("lstm").call(torch.float32, RAGGED)
     call.x[2:, 0] = torch.nan
     return call
+
+
+def layers(backend):
+    """Two layers in both directions, and the gradient of one weight."""
+    torch.manual_seed(0)
+    model = Recurrent(3, 4, num_layers=2, bidirectional=True, cell="mgu", backend=backend)
+    output, h = model(torch.randn(3, 2, 3), lengths=[3, 1])
+    yield "output", output
+    yield "h", h
+    yield "gradient", torch.autograd.grad(output.float().square().sum(), model.weight_hh_l0_reverse)[0]
 
 
 @cell(states=("h", "c"))
@@ -149,6 +163,14 @@ def test_states_are_float32_where_inputs_and_weights_are_bfloat16(made):
 @with_triton
 def test_a_nan_in_the_padding_reaches_nothing(made):
     assert_close(made["nan"], oracle_run("lstm", problem("lstm"), RAGGED)[0], TOLERANCE[torch.float32])
+
+
+@with_triton
+@pytest.mark.parametrize(("words", "tolerance"), [("layers", 4e-6), ("autocast", 0.03)])
+def test_stacked_layers_of_both_directions_are_those_of_the_reference(made, words, tolerance):
+    """Also under autocast, with what 8 bits of its products leave."""
+    for what, value in layers("reference"):
+        assert_close(made[f"{words} {what}"], value, tolerance, what)
 
 
 def test_a_cpu_is_refused_unless_the_interpreter_was_asked_for():
