@@ -32,6 +32,10 @@ with_triton = pytest.mark.skipif(not gpu.installed(), reason="triton is not inst
 RAGGED = (2, 0, 4)
 
 
+# Whose values are made again from the old states: products of a state alone, of a gated state, and sums over units.
+RECOMPUTED = {"held": ("lstm_projected", "lstm_layernorm"), "tiled": ("lstm_projected", "gru_reset_before")}
+
+
 def held_problem(name):
     return problem(name, H=3)
 
@@ -64,7 +68,17 @@ def work():
     yield from ((f"layers {what}", value) for what, value in layers("triton"))
     with torch.autocast("cpu", torch.bfloat16):
         yield from ((f"autocast {what}", value.float()) for what, value in layers("triton"))
+    gpu.TAPE_BYTES = -1
+    for name in RECOMPUTED["held"]:
+        given = held_problem(name)
+        for what, value in everything(given, given.call(torch.float32, RAGGED, True, leaves=True)):
+            yield f"{name} held again {what}", value
     gpu.SHARED_BYTES, gpu.TILE, gpu.DEPTH = -1, 16, 32
+    for name in RECOMPUTED["tiled"]:
+        given = tiled_problem(name)
+        for what, value in everything(given, given.call(torch.float32, (2, 1), leaves=True)):
+            yield f"{name} tiled again {what}", value
+    gpu.TAPE_BYTES = 1 << 30
     for name in CELLS_UNDER_TEST:
         gpu.DEPTH = 16 if name == "lstm" else 32
         given = tiled_problem(name)
@@ -143,6 +157,15 @@ def test_tiled_kernels_give_outputs_states_and_gradients_of_the_reference(made, 
 
 
 @with_triton
+@pytest.mark.parametrize(("form", "name"), [(form, name) for form, names in RECOMPUTED.items() for name in names])
+def test_values_that_are_made_again_give_the_same_gradients_as_those_that_are_kept(made, name, form):
+    names = [word for word in made if word.startswith(f"{name} {form} again ")]
+    assert len(names) > 5
+    for word in names:
+        assert_close(made[word], made[word.replace(" again", "")], TOLERANCE[torch.float32], word)
+
+
+@with_triton
 def test_whole_sequences_and_layers_without_bias_are_those_of_the_paper_too(made):
     assert_close(made["whole"], oracle_run("lstm", problem("lstm"))[0], TOLERANCE[torch.float32])
     assert_close(made["without bias"], oracle_run("gru", problem("gru", bias=False))[0], TOLERANCE[torch.float32])
@@ -184,6 +207,38 @@ def test_auto_takes_no_interpreter(monkeypatch):
     double = problem("lstm_peephole").call(torch.float64)
     assert list(BACKENDS) == ["cpu", "torch", "triton", "reference"]
     assert choose(double) == "reference"
+
+
+def on_a_device(name, **options):
+    """A call whose tensors are not the CPU's."""
+    call = problem(name).call(torch.float32)
+    weights = Weights(call.cell, {word: t.to("meta") for word, t in call.weights.packed.items()})
+    states = tuple(s.to("meta") for s in call.states)
+    return replace(call, x=call.x.to("meta"), states=states, weights=weights, **options)
+
+
+def test_on_a_device_auto_takes_torch_for_its_cells_and_triton_for_the_others(monkeypatch):
+    monkeypatch.setattr(gpu, "installed", lambda: True)
+    monkeypatch.setattr(gpu, "_refused_tensors", lambda call: None)
+    fused = {name for name in CELLS_UNDER_TEST if choose(on_a_device(name)) == "torch"}
+    assert fused == {"rnn", "rnn_relu", "lstm", "gru"}
+    assert {choose(on_a_device(name)) for name in CELLS_UNDER_TEST if name not in fused} == {"triton"}
+    # What neither has goes to the equations.
+    assert choose(on_a_device("lstm", zoneout=(0.5, None))) == "reference"
+    monkeypatch.setattr(gpu, "installed", lambda: False)
+    assert choose(on_a_device("mgu")) == "reference"
+
+
+def test_weights_stay_on_the_chip_as_far_as_the_formula_says():
+    """Of an LSTM on an A100: 4 H^2 numbers and two arguments of 16 rows; float32 counts twice."""
+    sizes, lstm = {"I": 1, "P": 1}, CELLS_UNDER_TEST["lstm"]
+    assert gpu.held_bytes(lstm, sizes | {"H": 128}, torch.bfloat16) == 2 * (4 * 128**2 + 2 * 16 * 128)
+    fits = {
+        kind: [H for H in (64, 65, 128, 129) if gpu.holds(lstm, sizes | {"H": H}, kind, gpu.SHARED_BYTES)]
+        for kind in (torch.bfloat16, torch.float32)
+    }
+    assert fits == {torch.bfloat16: [64, 65, 128], torch.float32: [64]}
+    assert not gpu.holds(lstm, sizes | {"H": 128}, torch.bfloat16, gpu.SHARED_BYTES, recompute=True)
 
 
 def test_kernels_have_no_name_of_a_cell_in_them():

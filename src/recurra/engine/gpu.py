@@ -27,7 +27,7 @@ from recurra.engine.call import Call, Result, batched, transformed, without_padd
 from recurra.engine.cpu import fits_of
 from recurra.engine.double_backward import refuse_double_backward
 from recurra.engine.memory import PLAIN, in_order
-from recurra.lower import layout
+from recurra.lower import gradient, layout, trace
 from recurra.lower.program import PARAMETERS, gate_places
 from recurra.lower.triton import Kernels, kernels
 
@@ -36,6 +36,8 @@ TYPES = (torch.float32, torch.bfloat16, torch.float16)
 ROWS = 16
 # The least and the most units that a tile of all units has; a power of two.
 SMALLEST_TILE, WIDEST_TILE = 16, 128
+# Above this a sequence's tape is not kept, and the backward kernel makes the values of each step again.
+TAPE_BYTES = 1 << 30
 # Units of a tile, and of a product's argument, where weights do not stay on the chip.
 TILE, DEPTH = 64, 32
 # What a block may have of the shared memory of an A100, for who interprets; a device is asked (H100: 227 KiB).
@@ -140,10 +142,11 @@ class _Text(ExecutionLoader):
 
 
 @cache
-def module(cell: Cell, *, bias: bool, held: bool) -> tuple[ModuleType, Kernels]:
+def module(cell: Cell, *, bias: bool, held: bool, recompute: bool = False) -> tuple[ModuleType, Kernels]:
     """The kernels of a cell, ready to be launched: made from its graph, never from a file."""
-    made = kernels(cell, bias=bias, held=held)
-    name = f"recurra_triton_{cell.name}_{'held' if held else 'tiled'}{'' if bias else '_without_bias'}_{id(made)}"
+    made = kernels(cell, bias=bias, held=held, recompute=recompute)
+    form = [word for word, is_so in (("held", held), ("without_bias", not bias), ("recomputing", recompute)) if is_so]
+    name = "_".join(["recurra_triton", cell.name, *form, str(id(made))])
     filename = f"<{name}>"
     linecache.cache[filename] = (len(made.text), None, made.text.splitlines(keepends=True), filename)
     spec = importlib.util.spec_from_loader(name, _Text(made.text, filename))
@@ -176,6 +179,7 @@ class _Plan(NamedTuple):
     ragged: bool
     reverse: bool
     held: bool
+    recompute: bool
 
     @classmethod
     def of(cls, call: Call) -> _Plan:
@@ -184,21 +188,22 @@ class _Plan(NamedTuple):
         fits = fits_of(call.cell, I, call.weights.shapes)
         lengths = call.x.new_full((N,), T, dtype=torch.int32) if call.lengths is None else call.lengths.to(torch.int32)
         names = tuple(call.weights.packed)
-        held = holds(call.cell, fits.sizes, _cast(call)[0].dtype, shared_bytes(call.x.device))
+        recompute = tape_bytes(call.cell, fits.sizes, T * N) > TAPE_BYTES
+        available = shared_bytes(call.x.device)
+        held = holds(call.cell, fits.sizes, _cast(call)[0].dtype, available, recompute=recompute)
         ragged = call.lengths is not None
-        return cls(call.cell, names, fits.sizes, fits.widths, lengths, ragged, call.reverse, held)
+        return cls(call.cell, names, fits.sizes, fits.widths, lengths, ragged, call.reverse, held, recompute)
 
     @property
     def module(self) -> tuple[Any, Kernels]:
-        return module(self.cell, bias="bias_ih" in self.names, held=self.held)
+        return module(self.cell, bias="bias_ih" in self.names, held=self.held, recompute=self.recompute)
 
     def forward(self, tensors: Sequence[Tensor], *, training: bool) -> tuple[list[Tensor], _Saved]:
         """Output and last states, and what the gradient needs."""
         x, states, packed = self.split(tensors)
         found, made = self.module
         T, N, _ = x.shape
-        real = self.lengths.long() if self.ragged else None
-        wx = torch.nn.functional.linear(without_padding(x, real), packed["weight_ih"])
+        wx = self.input_products(x, packed)
         output = x.new_zeros(T, N, self.widths[0])
         ends = [s.new_empty(s.shape, dtype=torch.float32) for s in states]
         tapes = {w: self.room(x, made.tape[w], w, T if training else 0, torch.float32) for w in ("H", "P", "1")}
@@ -206,7 +211,7 @@ class _Plan(NamedTuple):
         firsts = [s.float() for s in states]
         self.launch(
             found.forward,
-            [wx, output, arguments["H"], arguments["P"]],
+            [wx, arguments["H"], arguments["P"], output],
             tapes,
             self.vectors(packed, made.vectors),
             packed,
@@ -217,6 +222,11 @@ class _Plan(NamedTuple):
         )
         results = [output, *(end.to(s.dtype) for end, s in zip(ends, states, strict=True))]
         return results, _Saved(tapes, arguments)
+
+    def input_products(self, x: Tensor, packed: dict[str, Tensor]) -> Tensor:
+        """W x of all steps and gates: (T, N, G * H)."""
+        real = self.lengths.long() if self.ragged else None
+        return torch.nn.functional.linear(without_padding(x, real), packed["weight_ih"])
 
     def room(self, x: Tensor, slabs: Sequence[object], width: str, T: int, kind: torch.dtype) -> Tensor:
         """Memory for (T, N, slabs, width)."""
@@ -283,11 +293,13 @@ class _Plan(NamedTuple):
         }
         if made.shared:
             deltas["R"] = deltas["W"]
+        # Only who recomputes reads it.
+        wx = self.input_products(x, packed) if self.recompute else deltas["W"]
         sums = x.new_zeros(N, len(made.sums), H, dtype=torch.float32)
         d_firsts = [s.new_empty(s.shape, dtype=torch.float32) for s in states]
         self.launch(
             found.backward,
-            [d_output, deltas["W"], deltas["R"], deltas["P"], sums],
+            [wx, saved.arguments["H"], saved.arguments["P"], d_output, deltas["W"], deltas["R"], deltas["P"], sums],
             saved.tapes,
             self.vectors(packed, made.vectors),
             packed,
@@ -434,10 +446,19 @@ def _shared_bytes(index: int) -> int:
     return int(triton.runtime.driver.active.utils.get_device_properties(index)["max_shared_mem"])
 
 
-def holds(cell: Cell, sizes: dict[str, int], kind: torch.dtype, available: int) -> bool:
-    """Whether the recurrent weights of a cell stay on the chip: `held_bytes` fit, and a tile has all units."""
+def holds(cell: Cell, sizes: dict[str, int], kind: torch.dtype, available: int, *, recompute: bool = False) -> bool:
+    """Whether the recurrent weights of a cell stay on the chip: `held_bytes` fit, and a tile has all units.
+
+    Who recomputes multiplies with each weight in two ways, and needs it twice.
+    """
     widest = max(tile(sizes[word]) for word in ("H", "P"))
-    return widest <= WIDEST_TILE and held_bytes(cell, sizes, kind) <= available
+    return widest <= WIDEST_TILE and held_bytes(cell, sizes, kind) * (1 + recompute) <= available
+
+
+def tape_bytes(cell: Cell, sizes: dict[str, int], rows: int) -> int:
+    """Bytes of what the forward pass keeps of so many steps of rows."""
+    widths = [trace(cell).nodes[at].width for at in gradient(cell).tape]
+    return 4 * rows * sum(1 if width == "1" else sizes[width] for width in widths)
 
 
 def held_bytes(cell: Cell, sizes: dict[str, int], kind: torch.dtype) -> int:

@@ -13,12 +13,12 @@ Names are our own (`n` and the place of a node): nothing of a cell's text stands
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 
 from recurra.cells import Cell
 from recurra.lower.gradient import gradient
-from recurra.lower.graph import PARAMETER_LEAVES, PRODUCTS, Graph, Node
+from recurra.lower.graph import PARAMETER_LEAVES, PRODUCTS, Builder, Graph, Node
 from recurra.lower.parameters import layout
 from recurra.lower.trace import trace
 
@@ -93,9 +93,12 @@ class Kernels:
 
 
 @cache
-def kernels(cell: Cell, *, bias: bool = True, held: bool = True) -> Kernels:
-    """The kernels of `cell`. bias: whether it has its biases; they are zeros otherwise."""
-    plan = _Plan(cell, bias)
+def kernels(cell: Cell, *, bias: bool = True, held: bool = True, recompute: bool = False) -> Kernels:
+    """The kernels of `cell`. bias: whether it has its biases; they are zeros otherwise.
+
+    recompute: the tape has the old states alone, and the backward kernel makes a step's values again
+    """
+    plan = _Plan(cell, bias, recompute)
     sides = [_Side(plan, backward=backward, held=held) for backward in (False, True)]
     text = "\n\n".join([_HEAD, *(_counted(side) for side in sides)])
     return Kernels(
@@ -122,13 +125,14 @@ def _counted(side: _Side) -> str:
 class _Plan:
     """What both kernels of a cell agree on."""
 
-    def __init__(self, cell: Cell, bias: bool) -> None:
+    def __init__(self, cell: Cell, bias: bool, recompute: bool) -> None:
         self.cell, self.forward = cell, trace(cell)
         made = gradient(cell)
-        self.backward = made.graph
+        self.backward = _with_values(self.forward, made.graph) if recompute else made.graph
+        tape = sorted({int(n.value) for n in self.backward.nodes if n.kind == "forward"})
         self.gates = {p.kind: p.gates for p in layout(cell, bias=bias)}
         self.vectors = tuple(_vectors((self.forward, self.backward), self.gates))
-        self.tape = {width: tuple(at for at in made.tape if self.forward.nodes[at].width == width) for width in WIDTHS}
+        self.tape = {width: tuple(at for at in tape if self.forward.nodes[at].width == width) for width in WIDTHS}
         self.argument: dict[tuple[str, str], tuple[str, int] | None] = {}
         self.arguments: dict[str, tuple[int, ...]] = {"H": (), "P": ()}
         for node in self.forward.nodes:
@@ -161,6 +165,18 @@ class _Plan:
         return found, tuple(own)
 
 
+def _with_values(forward: Graph, backward: Graph) -> Graph:
+    """The gradient's graph with the step's own nodes in it: of the forward pass it reads the old states alone."""
+    made, own, new = Builder(), list[int](), list[int]()
+    for at, node in enumerate(forward.nodes):
+        old = Node("forward", value=float(at), width=node.width)
+        own.append(made.add(old if node.kind == "state" else replace(node, args=tuple(own[a] for a in node.args))))
+    for node in backward.nodes:
+        kept = node.kind == "forward"
+        new.append(own[int(node.value)] if kept else made.add(replace(node, args=tuple(new[a] for a in node.args))))
+    return made.finish({name: new[at] for name, at in backward.outputs.items()})
+
+
 def _vectors(graphs: Iterable[Graph], gates: dict[str, tuple[str, ...]]) -> Iterable[tuple[str, str]]:
     """Parameter vectors that there are, each once. A second bias that is added to a first one is part of that."""
     found = {(n.kind, n.name): None for g in graphs for n in g.nodes if n.kind in PARAMETER_LEAVES}
@@ -180,19 +196,19 @@ class _Side:
 
     def text(self) -> list[str]:
         """The kernel, one line an element."""
-        own = "d_output, delta_W, delta_R, delta_P, sums" if self.backward else "wx, output, args_H, args_P"
+        own = "d_output, delta_W, delta_R, delta_P, sums" if self.backward else "output"
         ends = ", ".join(f"first{k}, last{k}" for k in range(len(self.states)))
         steps = ("longest - 1 - step", "step")
         forwards, backwards = steps if self.backward else reversed(steps)
         return [
             "@triton.jit",
             f"def {'backward' if self.backward else 'forward'}(",
-            f"    {own}, tape_H, tape_P, tape_1, lengths, vectors, weight_hh, weight_hr, {ends},",
+            f"    wx, args_H, args_P, {own}, tape_H, tape_P, tape_1, lengths, vectors, weight_hh, weight_hr, {ends},",
             "    carry_H, carry_P, scratch_H, scratch_P, kept_T, N, H: tl.constexpr, P: tl.constexpr,",
             "    BN: tl.constexpr, BH: tl.constexpr, BP: tl.constexpr, BK: tl.constexpr, REVERSE: tl.constexpr,",
             "    TRAINING: tl.constexpr, PRECISION: tl.constexpr, WIDEN: tl.constexpr,",
             "):",
-            f"    kind: tl.constexpr = {'delta_W' if self.backward else 'wx'}.dtype.element_ty",
+            "    kind: tl.constexpr = wx.dtype.element_ty",
             "    wide: tl.constexpr = tl.float32 if WIDEN else kind",
             "    rows = tl.program_id(0) * BN + tl.arange(0, BN)",
             "    row = rows[:, None].to(tl.int64)",
@@ -389,8 +405,14 @@ class _Tiled:
     def _level(self, node: Node) -> int:
         below = max((self.level[a] for a in node.args), default=0)
         if _is_inner(node):
-            return below + (self.nodes[node.args[0]].kind != "state")
+            return 0 if self._lies_ready(node) else below + 1
         return below + (node.kind in ("mean", "sum"))
+
+    def _lies_ready(self, node: Node) -> bool:
+        """Whether a product's argument is in memory before the step: an old state, or what the forward pass kept."""
+        if self.side.backward:
+            return not node.kind.endswith("_T")
+        return self.nodes[node.args[0]].kind == "state"
 
     def _wanted(self) -> Iterator[tuple[int | None, str, Effect]]:
         """All that a step leaves behind: (node, width, lines)."""
@@ -576,6 +598,12 @@ class _Stage:
     def _argument(self, node: Node) -> str:
         plan, at = self.side.plan, node.args[0]
         taken = self.nodes[at]
+        if self.side.backward and self.form._lies_ready(node):
+            place = plan.argument[node.kind, node.name]
+            if place is not None:
+                return _slab(f"args_{place[0]}", len(plan.arguments[place[0]]), place[1], place[0], "kept", "k")
+            places = plan.tape[taken.width]
+            return _slab(f"tape_{taken.width}", len(places), places.index(int(taken.value)), taken.width, columns="k")
         if self.side.backward:
             kind = node.kind[0]
             gates = plan.gates[kind]
