@@ -135,3 +135,15 @@ def test_baselines_of_many_rows_are_of_a_sample_and_say_so(
     note, *kept = baselines.compared(_Sums(), train, {}).notes  # type: ignore[arg-type]
     assert kept == expected
     assert note == f"baselines: made from {len(kept)} of 10 train rows, evenly spaced, as there are so many."
+
+
+def test_a_run_from_object_storage_has_the_bits_of_a_run_from_a_file_also_where_it_is_resumed(held: Any) -> None:
+    memory = pytest.importorskip("fsspec").filesystem("memory")
+    header, *lines = Path("data.csv").read_text().splitlines()
+    for number in range(3):
+        part = [header, *lines[number * 20 : (number + 1) * 20]]
+        memory.pipe(f"/large/part-{number}.csv", "\n".join(part).encode())
+    url = config(train="memory://large/part-*.csv", store="disk")
+    assert api.train(url, out="run", watch=Stopper()).report is None
+    api.resume("run")
+    assert kept_of("run") == held

@@ -146,7 +146,9 @@ def source_for(
     note = (watch or NoCallback()).note
     if data.format == "auto" and recognised(path)[1]:
         note(read_as(path))
-    records = read(path, format=format, **data.reading, fields=fields, bad_rows=bad_rows, note=note)
+    records = read(
+        path, format=format, **data.reading, fields=fields, bad_rows=bad_rows, note=note, scratch=data.scratch
+    )
     return Source(path, format, data.encoding, laid_out(records, settings, bad_rows), bad_rows)
 
 

@@ -25,7 +25,18 @@ from recurra.base.errors import ConfigError, did_you_mean
 from recurra.base.registry import plain
 from recurra.config import document_of, parse
 from recurra.config import write as config_text
-from recurra.data.formats import FORMATS, field, num_lines, read, read_as, recognised, resolved_format, spelt, splits_in
+from recurra.data.formats import (
+    FORMATS,
+    field,
+    is_sharded,
+    num_lines,
+    read,
+    read_as,
+    recognised,
+    resolved_format,
+    spelt,
+    splits_in,
+)
 from recurra.data.formats.nested import with_nested
 from recurra.data.formats.parallel import is_pattern
 from recurra.tasks import TASKS, ChoosesBySize, NamedByMethod, NamesFormat
@@ -239,7 +250,7 @@ def _first_rows(records: Iterator[Record], file: Path, word: str) -> tuple[list[
     rows = list(islice(records, LOOK))
     if len(rows) < LOOK:
         return rows, len(rows)
-    if not FORMATS[resolved_format(file) if word == "auto" else word].by_line:
+    if is_sharded(file) or not FORMATS[resolved_format(file) if word == "auto" else word].by_line:
         return rows, len(rows) + sum(1 for _ in records)
     last = rows[-1].origin.line
     if last is None or not (is_pattern(file) or file.is_file()):  # a pipe is read once

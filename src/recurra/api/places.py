@@ -178,12 +178,14 @@ def look_at_config(path: Path, overrides: Sequence[str] = ()) -> None:
 def look_at_file(path: Path) -> None:
     """Raise DataError for a data file that is missing, ConfigError for a folder of nothing that is known.
 
-    A pattern, `train.{de,en}`, is left to who reads it.
+    A pattern, `train.{de,en}`, a glob and a URL are left to who reads them.
     """
-    from recurra.data.formats import recognised
+    from recurra.data.formats import is_sharded, recognised
     from recurra.data.formats.lines import refuse_missing
     from recurra.data.formats.parallel import is_pattern
 
+    if is_sharded(path):
+        return
     if path.is_dir():
         recognised(path)
     elif not is_pattern(path):

@@ -25,7 +25,7 @@ from recurra.base.errors import ConfigError, DataError
 from recurra.base.importing import uncollected
 from recurra.base.words import counted
 from recurra.config import build
-from recurra.data.formats import ON_ERROR, BadRows, read, read_as
+from recurra.data.formats import ON_ERROR, BadRows, is_sharded, read, read_as, shards_of
 from recurra.data.formats.parallel import is_pattern, parallel_paths
 from recurra.data.group_splits import GroupAssignment, group_of, grouped_by
 from recurra.data.preparing import Means
@@ -186,7 +186,15 @@ def read_rows(
         watch.note(read_as(path))
     bad_rows = ON_ERROR[data.on_error]()
     fields = fields_for(settings, tuple(dict.fromkeys((*settings.plan.fields, *also))))
-    records = read(path, format=data.format, **data.reading, fields=fields, bad_rows=bad_rows, note=watch.note)
+    records = read(
+        path,
+        format=data.format,
+        **data.reading,
+        fields=fields,
+        bad_rows=bad_rows,
+        note=watch.note,
+        scratch=data.scratch,
+    )
     watched = means.watched(f"reading {path.name}", laid_out(records, settings, bad_rows), None)
     return good_rows(watched, str(path), settings, watch, means, then, bad_rows, see)
 
@@ -314,19 +322,18 @@ def means_of(settings: Settings, watch: Listener) -> Means:
 def data_bytes(settings: Settings) -> int:
     """Bytes of the files that the config names, what is packed counted as unpacked; 0 for what is no file."""
     data = settings.data
-    paths = [
-        path for given in (data.train, data.dev, data.test) if given is not None for path in _files_of(Path(given))
-    ]
-    return sum(path.stat().st_size * (PACKED if path.suffix in (".gz", ".parquet") else 1) for path in paths)
+    files = [file for given in (data.train, data.dev, data.test) if given is not None for file in _files_of(given)]
+    return sum(size * (PACKED if name.endswith((".gz", ".parquet")) else 1) for name, size in files)
 
 
-def _files_of(path: Path) -> list[Path]:
-    """The files of a path: itself, those of a folder, those side by side of a pattern."""
-    if is_pattern(path):
-        return [one for one in parallel_paths(path).values() if one.is_file()]
-    if path.is_dir():
-        return [one for one in path.rglob("*") if one.is_file()]
-    return [path] if path.is_file() else []
+def _files_of(given: str) -> list[tuple[str, int]]:
+    """The files of a name and their bytes: itself, those of a folder or a glob, those side by side of a pattern."""
+    if is_sharded(given):
+        return [(shard.name, shard.size) for shard in shards_of(given)]
+    path = Path(given)
+    beside = parallel_paths(path).values() if is_pattern(path) else ()
+    files = beside or (path.rglob("*") if path.is_dir() else [path])
+    return [(one.name, one.stat().st_size) for one in files if one.is_file()]
 
 
 def note_shared(train: Collection[Any], examples: Collection[Any], name: str, watch: Listener) -> None:

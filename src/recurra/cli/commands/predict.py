@@ -27,13 +27,17 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("texts", metavar="TEXT", nargs="*", help="texts; - reads one a line from standard input")
     add_beside(parser)
     parser.add_argument(
-        "--input", metavar="FILE", help="a data file as the run's config describes them; labels may be missing"
+        "--input",
+        metavar="FILE",
+        help="a data file as the run's config describes them, or several: 'part-*.csv', a folder of Parquet files, "
+        "s3://bucket/part-*; labels may be missing",
     )
     parser.add_argument(
         "--output",
         metavar="FILE",
         type=Path,
-        help="write .csv, .tsv or .jsonl: the columns of the input, then predicted, score, probability_LABEL, note; "
+        help="write .csv, .tsv, .jsonl, or a folder with a part for each file of --input, whose parts are kept when "
+        "it is run again: the columns of the input, then predicted, score, probability_LABEL, note; "
         "of a tagger also .conll, or .conllu from .conllu; with --attention a .png; in CSV, text that a spreadsheet "
         "would run as a formula gets '\\ in front, which recurra takes away again",
     )
@@ -77,6 +81,9 @@ def _run(args: argparse.Namespace) -> int:
         api.look_at_file(Path(args.input))
     with watching() as watch:
         run = api.open_run(args.run, args.cells, args.weights)
+        if args.output and not args.output.suffix:
+            say(f"{args.output}: {_in_parts(args, run, watch)} predictions written.")
+            return DONE
         names = [one.name for one in run.settings.plan.inputs]
         groups = _groups(args, names[0], fields_beside(args.beside, names), watch)
         if args.output:
@@ -87,6 +94,22 @@ def _run(args: argparse.Namespace) -> int:
                 put_json(row, indent=None) if args.json else put(readable(row))
             flush()
     return DONE
+
+
+def _in_parts(args: argparse.Namespace, run: OpenRun, watch: Listener) -> int:
+    """Write a part for each file of the input into a folder; return how many answers there are in those made now."""
+    from recurra.cli.parts import write_parts
+
+    return write_parts(
+        args.output,
+        args.input,
+        run,
+        overrides=args.overrides,
+        options=_options(args),
+        probabilities=args.probabilities,
+        device=args.device,
+        watch=watch,
+    )
 
 
 def _written(args: argparse.Namespace, run: OpenRun, groups: Iterable[Any], watch: Listener) -> int:
@@ -134,13 +157,15 @@ def _refuse_unclear_output(args: argparse.Namespace) -> None:
     if args.json:
         raise UsageError("recurra predict: --json prints and --output writes a file; choose one.")
     suffix = args.output.suffix.lower()
+    if not suffix and args.input in (None, _STANDARD_INPUT):
+        raise UsageError(f"--output {args.output}: a folder has a part for each file of --input, and there is none.")
     known = (*TABLES, *SUFFIXES, *([".png"] if args.attention else []))
-    if suffix not in known:
+    if suffix and suffix not in known:
         hint = " A picture needs --attention." if suffix == ".png" else ""
         *names, last = known
-        listed = f"{', '.join(names)} or {last}"
+        listed = f"{', '.join(names)} or {last}, or a folder, whose name has no ending"
         raise UsageError(f"--output {args.output}: expected a name that ends in {listed}.{hint}")
-    if args.probabilities and suffix not in TABLES:
+    if args.probabilities and suffix and suffix not in TABLES:
         raise UsageError(f"--output {args.output}: --probabilities has no effect on a {suffix} file.")
     if not args.output.parent.is_dir():
         raise UsageError(

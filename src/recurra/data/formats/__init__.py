@@ -9,6 +9,7 @@ items     what files that are a JSON list share
 nested    fields inside of fields
 encodings text that is not UTF-8
 splits    the parts of a folder
+shards    data in several files, here or in object storage
 arrow_rows what Parquet, Arrow and saved datasets share
 annotated what exports of annotation tools share
 documents what folders of texts share
@@ -60,6 +61,7 @@ from recurra.data.formats.reading import (
     splits_in,
 )
 from recurra.data.formats.sequences import SEQUENCES
+from recurra.data.formats.shards import Shard, is_sharded, shards_of
 from recurra.data.formats.sounds import SOUNDS
 from recurra.data.formats.spacy import SPACY
 from recurra.data.formats.squad import SQUAD
@@ -77,14 +79,17 @@ __all__ = [
     "BadRows",
     "Format",
     "ReadOptions",
+    "Shard",
     "SkippedRows",
     "StopAtBadRow",
     "field",
+    "is_sharded",
     "num_lines",
     "read",
     "read_as",
     "recognised",
     "resolved_format",
+    "shards_of",
     "spelt",
     "splits_in",
 ]

@@ -17,6 +17,7 @@ from recurra.data.formats.format import Format, Offsets, OpenLines, OptionName, 
 from recurra.data.formats.lines import BadRowError, Line, count_lines
 from recurra.data.formats.nested import MISSING, at_path
 from recurra.data.formats.parallel import is_pattern, parallel_paths
+from recurra.data.formats.shards import Shard, is_sharded, shards_of
 
 FORMATS: Registry[Format] = Registry("format", "recurra.formats")
 Note = Callable[[str], None]
@@ -34,8 +35,11 @@ def read(
     fields: Sequence[str] = (),
     bad_rows: BadRows | None = None,
     note: Note | None = None,
+    scratch: str | None = None,
 ) -> Iterator[Record]:
     """Read the records of a file one at a time; memory does not grow with the file. Gzip needs no option.
+
+    A glob, a folder of Parquet files, or a URL (`s3://bucket/*.parquet`) is read file by file.
 
     format:    a word of FORMATS, or "auto": by the file's name and content (`recognised`)
     columns:   names for a table that has no header, None: its first line is the header; or a map from a name of ours to
@@ -46,6 +50,7 @@ def read(
     fields:    names that every record must have
     bad_rows:  what to do with a row that cannot be read; by default, stop
     note:      told what is found about the file, and what is left out of it, a sentence each
+    scratch:   folder for the copy of a file that is not on this machine; None: the system's
     Raises ConfigError at once for options that are wrong or have no effect; DataError, while reading, for a file that
     is missing, empty, damaged, or without a single good row, and as `bad_rows` says for a broken row.
     """
@@ -54,6 +59,8 @@ def read(
     options = _options(columns, delimiter, encoding, sheet, offsets)
     _refuse_idle(name, chosen, options)
     wanted, refused = tuple(fields), StopAtBadRow() if bad_rows is None else bad_rows
+    if is_sharded(path):
+        return _sharded(shards_of(path), chosen, options, wanted, refused, _Once(note or _nobody), scratch)
     return _records(Path(path), chosen, options, wanted, refused, note or _nobody)
 
 
@@ -73,6 +80,10 @@ def recognised(path: str | Path) -> tuple[str, str]:
     Braces in the name come first, then what its content shows, then its suffix (`.gz` aside).
     Raises ConfigError when nothing tells it.
     """
+    if is_sharded(path):
+        first = shards_of(path)[0]
+        with first.here() as file:
+            return recognised(file)
     if is_pattern(path):
         return "parallel", ""
     for name, known in FORMATS.items():
@@ -90,7 +101,7 @@ def recognised(path: str | Path) -> tuple[str, str]:
 
 def splits_in(path: str | Path) -> Mapping[str, Path]:
     """The parts of a folder that holds several, by the name of their split; {} of everything else."""
-    if is_pattern(path) or not Path(path).is_dir():
+    if is_sharded(path) or is_pattern(path) or not Path(path).is_dir():
         return {}
     found = FORMATS[recognised(path)[0]].splits
     return {} if found is None else found(Path(path))
@@ -128,8 +139,16 @@ def spelt(name: str, names: Collection[str]) -> str | None:
 
 
 def _records(
-    path: Path, chosen: Format, options: ReadOptions, fields: tuple[str, ...], bad_rows: BadRows, note: Note
+    path: Path,
+    chosen: Format,
+    options: ReadOptions,
+    fields: tuple[str, ...],
+    bad_rows: BadRows,
+    note: Note,
+    *,
+    needed: bool = True,
 ) -> Iterator[Record]:
+    """needed: whether it is an error that there is no good row."""
     with chosen.opened(path, options) as lines:
         rows = chosen.open(lines, options)
         if rows.columns is not None:
@@ -141,8 +160,73 @@ def _records(
             none_yet = False
             yield record
         said.tell()
-        if none_yet:
+        if none_yet and needed:
             raise DataError(_why_no_rows(lines, bad_rows))
+
+
+def _sharded(
+    shards: Sequence[Shard],
+    chosen: Format,
+    options: ReadOptions,
+    fields: tuple[str, ...],
+    bad_rows: BadRows,
+    note: Note,
+    scratch: str | None,
+) -> Iterator[Record]:
+    """The records of several files, one after another, each with the fields of its folders' names."""
+    none_yet = True
+    for shard in shards:
+        wanted = tuple(name for name in fields if spelt(name, shard.fields) is None)
+        with shard.here(scratch) as file:
+            called = _Called(str(file), shard.name, bad_rows, note)
+            try:
+                for record in _records(file, chosen, options, wanted, called, called.note, needed=False):
+                    at, none_yet = record.origin, False
+                    origin = at if at.path != called.path else Origin(shard.name, at.line)
+                    yield Record({**record.fields, **shard.fields}, origin, record.steps)
+            except DataError as problem:
+                raise DataError(called.put(str(problem))) from None
+    if none_yet:
+        skipped = f"; skipped: {bad_rows.examples[0]}" if bad_rows.count else ""
+        raise DataError(f"{shards[0].name} and {counted(len(shards) - 1, 'other file')}: have no good row{skipped}.")
+
+
+class _Called:
+    """Says a file's own name in the place of that of its copy, of refused rows and notes, which it passes on."""
+
+    def __init__(self, path: str, name: str, bad_rows: BadRows, note: Note) -> None:
+        self.path, self._name, self._bad_rows, self._note = path, name, bad_rows, note
+
+    @property
+    def count(self) -> int:
+        return self._bad_rows.count
+
+    @property
+    def examples(self) -> tuple[str, ...]:
+        return self._bad_rows.examples
+
+    def refuse(self, problem: DataError) -> None:
+        self._bad_rows.refuse(DataError(self.put(str(problem))))
+
+    def note(self, message: str) -> None:
+        self._note(self.put(message))
+
+    def put(self, message: str) -> str:
+        return message.replace(self.path, self._name)
+
+
+class _Once:
+    """Says of all files what it says of the first one."""
+
+    def __init__(self, note: Note) -> None:
+        self._note = note
+        self._told: set[str] = set()
+
+    def __call__(self, message: str) -> None:
+        _, _, what = message.partition(": ")
+        if what not in self._told:
+            self._told.add(what)
+            self._note(message)
 
 
 class _Said:

@@ -1,0 +1,115 @@
+"""Data in several files: a glob, a folder of Parquet files, object storage."""
+
+from __future__ import annotations
+
+import gzip
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from recurra.base.errors import ConfigError, DataError
+from recurra.data.formats import SkippedRows, is_sharded, read, shards_of
+
+fsspec = pytest.importorskip("fsspec")
+
+
+@pytest.fixture
+def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three files, one of them compressed, and what Spark leaves beside its files."""
+    monkeypatch.chdir(tmp_path)
+    Path("part-0.csv").write_text("text,label\na,x\nb,y\n")
+    Path("part-1.csv.gz").write_bytes(gzip.compress(b"text,label\nc,x\n"))
+    Path("part-2.csv").write_text("text,label\nd,y\n")
+    Path("part-3.csv").write_text("")
+    Path("_part-4.csv").write_text("none of this")
+    Path("_SUCCESS").touch()
+
+
+def rows(path: str, **options: object) -> list[tuple[object, ...]]:
+    return [(*record.fields.values(), str(record.origin)) for record in read(path, **options)]  # type: ignore[arg-type]
+
+
+def test_the_files_of_a_glob_are_one_by_their_names(parts: None) -> None:
+    assert rows("part-*") == [
+        ("a", "x", "part-0.csv:2"), ("b", "y", "part-0.csv:3"), ("c", "x", "part-1.csv.gz:2"),
+        ("d", "y", "part-2.csv:2"),
+    ]  # fmt: skip
+
+
+def test_a_file_whose_name_looks_like_a_glob_is_a_file(parts: None) -> None:
+    Path("part-[0].csv").write_text("text\nmine\n")
+    assert not is_sharded("part-[0].csv")
+    assert rows("part-[0].csv") == [("mine", "part-[0].csv:2")]
+
+
+def test_a_broken_row_is_named_by_its_own_file(parts: None) -> None:
+    Path("part-2.csv").write_text("text,label\nd\n")
+    with pytest.raises(DataError, match=r"^part-2\.csv:2: expected 2 cells"):
+        rows("part-*")
+    bad = SkippedRows()
+    assert len(rows("part-*", bad_rows=bad)) == 3
+    assert bad.examples[0].startswith("part-2.csv:2: expected 2 cells")
+
+
+def test_a_name_of_no_file_is_refused(parts: None) -> None:
+    with pytest.raises(DataError, match=r"other-\*\.csv: no file has such a name, or all are empty"):
+        rows("other-*.csv")
+
+
+def test_object_storage_is_read_file_by_file_and_no_copy_is_left(
+    parts: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = fsspec.filesystem("memory")
+    for name in ("part-0.csv", "part-1.csv.gz", "part-2.csv"):
+        memory.pipe(f"/bucket/{name}", Path(name).read_bytes())
+    (tmp_path / "copies").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "copies"))
+    found = rows("memory://bucket/part-*")
+    assert found == [
+        ("a", "x", "memory:///bucket/part-0.csv:2"), ("b", "y", "memory:///bucket/part-0.csv:3"),
+        ("c", "x", "memory:///bucket/part-1.csv.gz:2"), ("d", "y", "memory:///bucket/part-2.csv:2"),
+    ]  # fmt: skip
+    # As a path has it, and one file alone.
+    assert rows(str(Path("memory://bucket/part-2.csv"))) == found[3:]
+    assert rows(f"file://{tmp_path}/part-2.csv") == [("d", "y", f"file://{tmp_path}/part-2.csv:2")]
+    memory.pipe("/bucket/part-2.csv", b"text,label\nd\n")
+    with pytest.raises(DataError, match=r"^memory:///bucket/part-2\.csv:2: expected 2 cells"):
+        rows("memory://bucket/part-*")
+    assert not list((tmp_path / "copies").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("url", "kind", "what"),
+    [
+        ("memory://bucket/none.csv", DataError, "there is no such file"),
+        ("memory://bucket/none-*.csv", DataError, "no file has such a name"),
+        ("nowhere://a/b.csv", ConfigError, "Protocol not known: nowhere"),
+    ],
+)
+def test_a_url_that_leads_nowhere_is_refused(url: str, kind: type[Exception], what: str) -> None:
+    with pytest.raises(kind, match=what):
+        rows(url)
+
+
+def test_storage_whose_package_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(url: str) -> None:
+        raise ImportError("Install s3fs to access S3")
+
+    monkeypatch.setattr(fsspec.core, "url_to_fs", missing)
+    with pytest.raises(ConfigError, match=r'pip install "recurra\[s3\]"'):
+        shards_of("s3://bucket/part-*.csv")
+
+
+def test_folders_of_parquet_are_one_data_set_whose_partitions_are_fields(tmp_path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = arrow.table({"text": ["a", "b", "c"], "label": ["x", "y", "x"], "lang": ["de", "fr fr", None]})
+    parquet.write_to_dataset(table, tmp_path / "set", partition_cols=["lang"])
+    (tmp_path / "set" / "_metadata").write_bytes(b"none of this")
+    found = [record.fields for record in read(tmp_path / "set", fields=("text", "lang"))]
+    assert found == [
+        {"text": "c", "label": "x", "lang": None},
+        {"text": "a", "label": "x", "lang": "de"},
+        {"text": "b", "label": "y", "lang": "fr fr"},
+    ]
