@@ -310,9 +310,8 @@ def efficiency(folder: Path, network: Network, rows: int = 256, steps: int = 10)
     one = json.loads((folder / "alone.json").read_text())
     ranks = [json.loads((folder / f"rank-{number}.json").read_text()) for number in range(2)]
     wall, spent = max(rank[0] for rank in ranks), sum(rank[1] for rank in ranks)
-    print(
-        f"{last - WARM} steps: one process {one[0]:.2f} s, {one[1]:.2f} CPU s; two hosts {wall:.2f} s, {spent:.2f} CPU s"
-    )
+    print(f"{last - WARM} steps, one process: {one[0]:.2f} s, {one[1]:.2f} CPU s")
+    print(f"{last - WARM} steps, two hosts: {wall:.2f} s, {spent:.2f} CPU s of both")
     print(f"efficiency: {one[0] / (2 * wall):.1%} of the time, {one[1] / spent:.1%} of the CPU time")
     return 0
 
