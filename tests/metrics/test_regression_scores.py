@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recurra.metrics.regression import determination, overlaps, regression_scores
+from recurra.metrics.overlaps import overlaps
+from recurra.metrics.regression import determination, regression_scores
 
 TRUTH = np.array([[1.0, 10.0], [2.0, 10.0], [6.0, 40.0]])
 SAID = np.array([[2.0, 10.0], [2.0, 20.0], [4.0, 20.0]])
@@ -53,5 +54,7 @@ def test_boxes_have_their_mean_overlap_and_the_share_that_is_found() -> None:
     truth = np.tile([0.0, 0, 4, 2], (3, 1))
     said = np.array([[0.0, 0, 4, 2], [2, 0, 4, 2], [0, 0, 4, 1]])  # 1, 1/3 and 1/2
     found = regression_scores(truth, said, ("x", "y", "width", "height"), split="test", boxes=True)
-    assert [(s.name, s.unit) for s in found[:2]] == [("iou", "0..1"), ("iou_50", "0..1")]
-    assert [s.value for s in found[:2]] == pytest.approx([(1 + 1 / 3 + 1 / 2) / 3, 2 / 3])
+    assert [(s.name, s.unit) for s in found[:4]] == [(word, "0..1") for word in ("iou", "iou_50", "map", "map_50")]
+    # All are as sure: a precision of 2/3 up to a recall of 2/3 at 0.5, and of 1/3 up to 1/3 at each of nine others.
+    expected = [(1 + 1 / 3 + 1 / 2) / 3, 2 / 3, (67 * 2 / 3 + 9 * 34 / 3) / 1010, 67 * 2 / 3 / 101]
+    assert [s.value for s in found[:4]] == pytest.approx(expected)

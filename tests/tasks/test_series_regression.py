@@ -206,6 +206,37 @@ def test_a_box_has_four_names_and_never_a_negative_size() -> None:
     assert "the same number to predict in every row: y" in " ".join(task.filter(examples, "train")[1])
 
 
+def test_boxes_that_say_how_far_off_they_may_be_are_ranked_by_it() -> None:
+    """Half of softplus(0) or so: ln 2 deviations, and 0.0001."""
+    task = boxes(loss="gaussian")
+    assert task.model_sizes["targets"] == 8
+    (said_of_it,) = said(task, [[0.5, 0, 0, 0, 0, 0, 1, 0]])
+    off = float(np.log(2) + 1e-4)
+    assert said_of_it == pytest.approx([2.5, 2, 2, 4, off, off, off, off], rel=1e-6)
+    example = task.example(record([1, 2], [1, 2, 3, 4]))
+    answer = task.answer(example, said_of_it)
+    assert list(answer.numbers) == list(answer.deviations or {}) == list(BOX)
+    assert "deviations" not in boxes().answer(example, said_of_it[:4]).to_dict()
+    right, wrong = [1, 2, 3, 4], [9, 9, 3, 4]
+    rows = [task.example(record([1, 2], [1, 2, 3, 4])) for _ in range(2)]
+    for sure, expected in ((0.1, 51 / 101), (9.0, 51 * 0.5 / 101)):  # the right one first, and behind the wrong one
+        outputs = [np.array([*right, *[sure] * 4], float), np.array([*wrong, *[1.0] * 4], float)]
+        found = {one.name: one.value for one in task.score(outputs, rows, "dev")}
+        assert (found["map_50"], found["map"]) == (pytest.approx(expected), pytest.approx(expected))
+
+
+def test_the_gaussian_loss_is_its_density_by_hand() -> None:
+    task = boxes(loss="gaussian")
+    rows = [record([1, 2], [1, 2, 3, 4], 1)]  # in deviations: -1, 0, 1, 1
+    batch = task.collate([task.example(one) for one in rows], range(1))
+    numbers = torch.tensor([[0.0, 1.0, 0.5, 0.0, 1.0, -1.0, 0.0, 2.0]])
+    expected = 0.0
+    for mean, raw, gold in ((0.0, 1.0, -1), (0.5, 0.0, 0), (1.0, -1.0, 1), (0.0, 2.0, 1)):
+        deviation = np.log1p(np.exp(raw)) + 1e-4
+        expected -= np.log(np.exp(-(((gold - mean) / deviation) ** 2) / 2) / (deviation * np.sqrt(2 * np.pi)))
+    assert task.loss(Prediction({"numbers": numbers}), batch).total.item() == pytest.approx(expected, rel=1e-5)
+
+
 @pytest.mark.parametrize(
     ("target", "message"),
     [

@@ -99,6 +99,7 @@ class Columns:
         found = {} if said is None else {"predicted": answer.pop(said)}
         numbers = answer.pop(self.kind, {}) if self.kind in ("numbers", "reconstruction") else {}
         found |= {"predicted" if len(numbers) == 1 else f"predicted_{name}": n for name, n in numbers.items()}
+        found |= {f"deviation_{name}": n for name, n in answer.pop("deviations", {}).items()}
         if one.tags is not None and one.form is not None:
             found["predicted"] = list(one.tags) if one.form == "list" else " ".join(one.tags)
         probabilities = answer.pop("probabilities", None)

@@ -314,13 +314,17 @@ class Forecast:
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """Numbers of a row, by what they are, in the units of the data; none for no steps. steps: how many were read"""
+    """Numbers of a row, by what they are, in the units of the data; none for no steps. steps: how many were read
+
+    deviations: how far off each may be, where a model says so
+    """
 
     kind: ClassVar[AnswerKind] = "numbers"
 
     numbers: Mapping[str, float]
     steps: int
     note: str | None = None
+    deviations: Mapping[str, float] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""

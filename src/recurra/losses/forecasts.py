@@ -121,9 +121,13 @@ class Gaussian:
     def point(self, numbers: Floats) -> Floats:
         return numbers[..., 0]
 
+    def deviations(self, numbers: Floats) -> Floats:
+        """(...) scaled."""
+        return _softplus(numbers[..., 1], LEAST)
+
     def quantiles(self, numbers: Floats, levels: Sequence[float], scale: Floats) -> Floats:
         z = torch.special.ndtri(torch.tensor(levels, dtype=torch.float64)).numpy()
-        return np.asarray(numbers[..., :1] + _softplus(numbers[..., 1:2], LEAST) * z)
+        return np.asarray(numbers[..., :1] + self.deviations(numbers)[..., None] * z)
 
 
 class StudentT:

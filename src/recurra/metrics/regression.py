@@ -3,25 +3,32 @@
 MAE, RMSE    in the units of the data
 R2           1 - sum (y - f)^2 / sum (y - mean y)^2; of a target that never changes 1 where all is right, else 0
 IoU          area that two boxes share over the area that either covers, 0..1 (Everingham et al. 2010, section 4.2)
+mAP          average precision, as COCO has it (`metrics.detection`), of one class and one box a row
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recurra.base.contracts import Score
+from recurra.metrics.detection import Boxes, mean_average_precision
+from recurra.metrics.overlaps import overlaps
 
 Floats = NDArray[np.float64]
 # Of these four numbers a box consists, in this order: its upper left corner, and its size.
 BOX = ("x", "y", "width", "height")
 # From where on a box counts as found (Everingham et al. 2010).
 FOUND = 0.5
+# Scores that boxes alone have.
+OF_BOXES = ("iou", "iou_50", "map", "map_50")
 FORMULAS = {
     "iou": "area shared by the true and the predicted box over the area of both; mean of rows",
     "iou_50": "share of rows whose IoU is at least 0.5",
+    "map": "mean of the average precision at IoU 0.5, 0.55, ..., 0.95, as COCO has it; the surest box first",
+    "map_50": "average precision where a box is right from an IoU of 0.5 on",
     "mae": "mean |y - f|",
     "rmse": "root of mean (y - f)^2",
     "r2": "1 - sum (y - f)^2 / sum (y - mean y)^2: 0 for the mean of these rows, 1 at best",
@@ -48,28 +55,16 @@ def determination(truth: Floats, said: Floats) -> Floats:
     return found
 
 
-def overlaps(truth: Floats, said: Floats) -> Floats:
-    """(N,) IoU of boxes (N, 4) as x, y, width, height, sizes from 0 on; 0 where neither box has an area."""
-    low = np.maximum(truth[:, :2], said[:, :2])
-    high = np.minimum(truth[:, :2] + truth[:, 2:], said[:, :2] + said[:, 2:])
-    shared = np.maximum(high - low, 0).prod(1)
-    either = truth[:, 2:].prod(1) + said[:, 2:].prod(1) - shared
-    found: Floats = np.where(either > 0, shared / np.where(either > 0, either, 1.0), 0.0)
-    return found
-
-
 def regression_scores(
     truth: Floats, said: Floats, names: Sequence[str], *, split: str, boxes: bool = False
 ) -> tuple[Score, ...]:
     """All scores: of boxes first, then means over targets, then each target's where there are several.
 
-    truth, said: (N, D) in the units of the data      names: of the D targets
+    truth: (N, D) in the units of the data      names: of the D targets
+    said: (N, D), or (N, 2 D) with the deviation of each behind them
     """
-    found: list[Score] = []
-    if boxes:
-        each = overlaps(truth, said)
-        found.append(Score("iou", float(each.mean()), "0..1", "higher", split))
-        found.append(Score("iou_50", float((each >= FOUND).mean()), "0..1", "higher", split))
+    said, deviations = said[:, : len(names)], said[:, len(names) :]
+    found = list(_of_boxes(truth, said, deviations, split)) if boxes else []
     kinds = (("mae", absolute_errors), ("rmse", squared_errors), ("r2", determination))
     values = {word: kind(truth, said) for word, kind in kinds}
     for word, by_target in values.items():
@@ -77,6 +72,17 @@ def regression_scores(
     for k, name in enumerate(names if len(names) > 1 else ()):
         found += [_score(word, float(by_target[k]), split, f"[{name}]") for word, by_target in values.items()]
     return tuple(found)
+
+
+def _of_boxes(truth: Floats, said: Floats, deviations: Floats, split: str) -> Iterator[Score]:
+    """A box is the surer the smaller its deviations are beside its sides; without any all are equally sure."""
+    each, rows = overlaps(truth, said), np.arange(len(truth))
+    side = np.sqrt(np.maximum(said[:, 2:].prod(1), 0.0))
+    sure = side / deviations.mean(1) if deviations.size else np.zeros(len(said))
+    precision = mean_average_precision(Boxes(truth, rows, 0 * rows, 0.0 * sure), Boxes(said, rows, 0 * rows, sure))
+    values = (each.mean(), (each >= FOUND).mean(), precision.mean(), precision[0])
+    for word, value in zip(OF_BOXES, values, strict=True):
+        yield Score(word, float(value), "0..1", "higher", split)
 
 
 def _score(word: str, value: float, split: str, target: str = "") -> Score:

@@ -18,6 +18,7 @@ from recurra.data.fields import numbers_of
 from recurra.data.formats import field
 from recurra.data.preparing import IN_MEMORY, Means
 from recurra.data.scaling import Scaler
+from recurra.losses.forecasts import KINDS
 from recurra.metrics.regression import BOX
 from recurra.tasks.contract import Needs, Suggestion
 from recurra.tasks.series_plan import AnyRow, SeriesPlan
@@ -45,8 +46,11 @@ class SeriesRegressionConfig(SeriesPlan):
     ] = "target"
     boxes: Annotated[bool, Opt("targets are x, y, width and height of a box; scored by IoU")] = False
     loss: Annotated[
-        Literal["mse", "mae", "huber"],
-        Opt("error of targets over their deviation in the training data; mse aims at the mean, mae at the median"),
+        Literal["mse", "mae", "huber", "gaussian"],
+        Opt(
+            "error of targets over their deviation in the training data; mse aims at the mean, mae at the median; "
+            "gaussian says how far off each may be too, which ranks boxes"
+        ),
     ] = "mse"
 
     def __post_init__(self) -> None:
@@ -75,7 +79,8 @@ class SeriesRegressionConfig(SeriesPlan):
     @property
     def smallest_sizes(self) -> Mapping[str, int]:
         """`model_sizes` of the smallest data there is."""
-        return {"features": self.least_features, "targets": len(BOX) if self.boxes else len(self.targets)}
+        number = len(BOX) if self.boxes else len(self.targets)
+        return {"features": self.least_features, "targets": number * KINDS[self.loss](()).size}
 
     @classmethod
     def suggested(cls, rows: Sequence[Record], file: Path) -> Suggestion:

@@ -26,7 +26,7 @@ def explained(
     shift, scale = (float(task.scaler.shift[0]), float(task.scaler.scale[0])) if alone else (0.0, 1.0)
 
     def score(prediction: Prediction, batch: Batch) -> Tensor:
-        return (prediction.outputs["numbers"].double().mean(1) * scale + shift).sum()
+        return (task.points(prediction.outputs["numbers"].double()).mean(1) * scale + shift).sum()
 
     return ExplanationTarget(
         task.answer(example, output).to_dict(),

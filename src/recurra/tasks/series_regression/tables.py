@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recurra.base.contracts import Table
-from recurra.metrics.regression import FORMULAS, overlaps
+from recurra.metrics.overlaps import overlaps
+from recurra.metrics.regression import FORMULAS, OF_BOXES
 from recurra.report import Chart, Curve
 
 if TYPE_CHECKING:
@@ -26,14 +27,14 @@ def regression_tables(
     task: SeriesRegression, outputs: Sequence[Floats], examples: Sequence[AnyExample]
 ) -> tuple[Table, ...]:
     """The formulas of the scores, and the worst rows."""
-    words = [word for word in FORMULAS if task.plan.boxes or not word.startswith("iou")]
+    words = [word for word in FORMULAS if task.plan.boxes or word not in OF_BOXES]
     formulas = Table("What the scores are", ("score", "formula"), tuple((word, FORMULAS[word]) for word in words))
     return formulas, worst_rows(task, outputs, examples)
 
 
 def worst_rows(task: SeriesRegression, outputs: Sequence[Floats], examples: Sequence[AnyExample]) -> Table:
     """Of boxes those of the least IoU; else of the largest error, the mean of targets in their deviations."""
-    said, truth = np.stack(outputs), task.truth(examples)
+    said, truth = _numbers(task, outputs), task.truth(examples)
     if task.plan.boxes:
         how, each = "IoU", overlaps(truth, said)
         order = np.argsort(each, kind="stable")[:WORST]
@@ -48,8 +49,13 @@ def regression_charts(
     task: SeriesRegression, outputs: Sequence[Floats], examples: Sequence[AnyExample]
 ) -> tuple[Chart, ...]:
     """Of each target, what was said over what is true, beside the line on which both are the same."""
-    said, truth = np.stack(outputs), task.truth(examples)
+    said, truth = _numbers(task, outputs), task.truth(examples)
     return tuple(_against(name, truth[:, k], said[:, k]) for k, name in enumerate(task.names[:MOST_CHARTS]))
+
+
+def _numbers(task: SeriesRegression, outputs: Sequence[Floats]) -> Floats:
+    """(N, D) without what is said of how far off they may be."""
+    return np.stack(outputs)[:, : len(task.names)]
 
 
 def _against(name: str, truth: Floats, said: Floats) -> Chart:

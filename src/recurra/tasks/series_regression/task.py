@@ -13,7 +13,7 @@ from recurra.base.answers import AnswerKind, Numbers
 from recurra.base.contracts import Batch, Loss, Prediction, Score, Table
 from recurra.data.scaling import Scaler
 from recurra.losses import fixed_sum
-from recurra.losses.forecasts import KINDS, Kind
+from recurra.losses.forecasts import KINDS, Gaussian, Kind, point_of
 from recurra.metrics import Compared
 from recurra.metrics.regression import BOX, regression_scores
 from recurra.report import Chart
@@ -33,7 +33,8 @@ Floats = NDArray[np.float64]
 class SeriesRegression(SeriesTask):
     """Five verbs between the data and the model: example, collate, loss, predict, score.
 
-    scaler: of the targets (D,), by training rows alone; an output is D numbers in the units of the data
+    scaler: of the targets (D,), by training rows alone; an output is D numbers in the units of the data, of a loss
+    that has deviations these behind them (2 D,)
     """
 
     answer_kind: ClassVar[AnswerKind] = "numbers"
@@ -52,7 +53,7 @@ class SeriesRegression(SeriesTask):
     @property
     def model_sizes(self) -> Mapping[str, int]:
         """What a model has to know of the data: numbers of a step, numbers to predict."""
-        return {"features": self.reader.width, "targets": len(self.names)}
+        return {"features": self.reader.width, "targets": len(self.names) * self.kind.size}
 
     # -- the verbs -------------------------------------------------------------------------------------------------
 
@@ -68,15 +69,27 @@ class SeriesRegression(SeriesTask):
 
     def loss(self, prediction: Prediction, batch: Batch) -> Loss:
         """What each number costs, in scaled units; every number of a row counts."""
-        said, wanted = prediction.outputs["numbers"], batch.targets["numbers"]
-        return Loss(fixed_sum(self.kind.loss(said.unsqueeze(-1), wanted, wanted)), wanted.numel())
+        said, wanted = self.by_target(prediction.outputs["numbers"]), batch.targets["numbers"]
+        return Loss(fixed_sum(self.kind.loss(said, wanted, wanted)), wanted.numel())
+
+    def by_target(self, said: torch.Tensor) -> torch.Tensor:
+        """(N, D, P) of the head's (N, D P): P numbers of each target."""
+        return said.view(len(said), len(self.names), self.kind.size)
+
+    def points(self, said: torch.Tensor) -> torch.Tensor:
+        """(N, D) of the head's (N, D P): what is answered, in deviations of the targets."""
+        return point_of(self.kind, self.by_target(said))
 
     def predict(self, model: torch.nn.Module, batch: Batch, examples: Sequence[Any]) -> list[Floats]:
-        """(D,) for each row, in the units of the data; the model is in eval mode."""
+        """(D,) for each row, in the units of the data, or (2 D,); the model is in eval mode."""
         return list(self._in_units(model(batch).outputs["numbers"]))
 
     def _in_units(self, said: torch.Tensor) -> Floats:
-        return self.shaped(said.detach().double().cpu().numpy() * self.scaler.scale + self.scaler.shift)
+        numbers = self.by_target(said.detach().double()).cpu().numpy()
+        found = self.shaped(self.kind.point(numbers) * self.scaler.scale + self.scaler.shift)
+        if not isinstance(self.kind, Gaussian):
+            return found
+        return np.concatenate([found, self.kind.deviations(numbers) * self.scaler.scale], 1)
 
     def shaped(self, said: Floats) -> Floats:
         """(N, D) as answers may be: a box has no size below 0."""
@@ -91,6 +104,14 @@ class SeriesRegression(SeriesTask):
     def scores_of(self, truth: Floats, said: Floats, split: str) -> tuple[Score, ...]:
         """The scores of numbers as arrays (N, D)."""
         return regression_scores(truth, said, self.names, split=split, boxes=self.plan.boxes)
+
+    def numbers_of(self, said: Floats) -> dict[str, float]:
+        """What is said of a row, by its target."""
+        return dict(zip(self.names, said[: len(self.names)].tolist(), strict=True))
+
+    def deviations_of(self, said: Floats) -> dict[str, float] | None:
+        """How far off it may be, by its target; None of a loss that does not say so."""
+        return dict(zip(self.names, said[len(self.names) :].tolist(), strict=False)) or None
 
     def filter(self, examples: Sequence[AnyExample], split: str) -> tuple[Sequence[AnyExample], tuple[str, ...]]:
         """All of them; of training rows with what was read, and targets that never change."""
@@ -123,13 +144,16 @@ class SeriesRegression(SeriesTask):
         """The numbers of a series; one without steps has none, and a note."""
         if example.is_blank:
             return Numbers({}, example.all_steps, NOTE)
-        return Numbers(dict(zip(self.names, output.tolist(), strict=True)), example.all_steps)
+        return self._answered(output, example.all_steps)
+
+    def _answered(self, said: Floats, steps: int) -> Numbers:
+        return Numbers(self.numbers_of(said), steps, deviations=self.deviations_of(said))
 
     def streamed(self, outputs: Mapping[str, torch.Tensor] | None) -> dict[str, Any]:
         """The numbers, in the units of the data."""
         if outputs is None:
             return Numbers({}, 0, NOTE).to_dict()
-        return Numbers(dict(zip(self.names, self._in_units(outputs["numbers"])[0].tolist(), strict=True)), 0).to_dict()
+        return self._answered(self._in_units(outputs["numbers"])[0], 0).to_dict()
 
     def explain(self, model: torch.nn.Module, example: AnyExample, device: torch.device) -> ExplanationTarget:
         """What can be seen of a model while it answers."""
