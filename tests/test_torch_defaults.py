@@ -15,6 +15,7 @@ MAKERS = {"empty", "zeros", "ones", "rand", "randn", "eye", "linspace", "logspac
 BY_ARGUMENT = {"full", "tensor"}
 # Parameters and buffers of layers.
 LAYERS = {
+    ("nn/conv_lstm.py", "zeros"),
     ("nn/embed.py", "empty"),
     ("nn/embed.py", "eye"),
     ("nn/softmax.py", "zeros"),

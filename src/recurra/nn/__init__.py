@@ -11,6 +11,7 @@ unroll     recurrent layers one differentiable step at a time, for a decoder tha
 quantize   recurrent layers with weights of bfloat16 or int8, for inference
 incremental  recurrent layers one step after another in decoding, weights packed once
 linear     torch's linear layer on the engine's tiles       convolution  of pictures, and its transpose
+conv_lstm  an LSTM over maps, whose products are convolutions
 linear_cross_entropy  the output layer of a language model and its loss, without the matrix of probabilities
 softmax    output layers over a vocabulary, full and adaptive: nats of targets, log-probabilities of all tokens
 transformer  layers of attention without padding: drop-in for torch's encoder and decoder layers
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 from recurra.nn.attention import ATTENTIONS
 from recurra.nn.characters import CHARACTERS, HighwayCNN
+from recurra.nn.conv_lstm import ConvLSTM
 from recurra.nn.convolution import SteadyConvolution, SteadyTransposed
 from recurra.nn.embed import Embedding, OneHot
 from recurra.nn.linear import Linear, SteadyLinear
@@ -47,6 +49,7 @@ __all__ = [
     "POOLS",
     "RNN",
     "AdaptiveSoftmax",
+    "ConvLSTM",
     "Embedding",
     "FullSoftmax",
     "HighwayCNN",

@@ -7,6 +7,7 @@ dense      feed-forward layers at each step
 pictures   convolutions over each step, a picture
 image      a residual network over each step, a picture, to a grid of places
 lrcn       the same over each step, a frame, and recurrent layers over the frames
+convlstm   recurrent layers over each step, a frame, whose products are convolutions
 transformer  layers of attention, over all steps or those before
 chunked    layers of attention in chunks that see some steps ahead
 pretrained  BERT's, which begins with published weights
@@ -22,6 +23,7 @@ from recurra.base.registry import Registry
 from recurra.models.contract import Encoder
 from recurra.models.encoders.awd import AWD
 from recurra.models.encoders.chunked import Chunked
+from recurra.models.encoders.convlstm import ConvLSTMEncoder
 from recurra.models.encoders.convolutional import Convolutional
 from recurra.models.encoders.dense import Dense
 from recurra.models.encoders.elmo import ELMo
@@ -42,6 +44,7 @@ ENCODERS.add("dense", Dense)
 ENCODERS.add("pictures", Pictures)
 ENCODERS.add("image", Image)
 ENCODERS.add("lrcn", LRCN)
+ENCODERS.add("convlstm", ConvLSTMEncoder)
 ENCODERS.add("transformer", Transformer)
 ENCODERS.add("chunked", Chunked)
 ENCODERS.add("pretrained", Pretrained)
@@ -52,6 +55,7 @@ __all__ = [
     "ENCODERS",
     "LRCN",
     "Chunked",
+    "ConvLSTMEncoder",
     "Convolutional",
     "Dense",
     "ELMo",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Annotated, Any
@@ -17,7 +16,7 @@ from recurra.models import options as o
 from recurra.models.contract import Encoded, Ends, Layer, Step
 from recurra.models.encoders.convolutional import last_real
 from recurra.models.encoders.dense import ACTIVATIONS, Activation
-from recurra.models.encoders.pictures import LARGEST, mean_of, numbers_in
+from recurra.models.encoders.pictures import LARGEST, mean_of, numbers_in, picture_shape
 from recurra.nn import SteadyConvolution
 
 # Sides of kernels: of the first layer and of blocks (He et al. 2016).
@@ -78,7 +77,9 @@ class Image(nn.Module):
         dropout: Annotated[float, Opt("dropout behind each stage", ge=0, lt=1)] = 0.0,
     ) -> None:
         super().__init__()
-        self.shape = _checked(input_size, shape, channels)
+        if not 1 <= len(channels) <= o.DEEPEST:
+            raise ConfigError(f"channels: has {counted(len(channels), 'layer')}, expected 1 to {o.DEEPEST}.")
+        self.shape = picture_shape(input_size, shape)
         self.channels, self.blocks, self.activation = tuple(channels), blocks, activation
         self.output_size = channels[-1]
         self.first = SteadyConvolution(self.shape[2], channels[0], KERNEL, 2, padding=1)
@@ -136,34 +137,3 @@ class Image(nn.Module):
 
     def cannot_stream(self) -> list[str]:
         return ["name: image makes several steps of each, and knows all of them at once."]
-
-
-def _checked(size: int, shape: tuple[int, ...] | None, channels: tuple[int, ...]) -> tuple[int, ...]:
-    """Height, width and colours of a picture. Raises ConfigError for what does not fit."""
-    problems = []
-    if not 1 <= len(channels) <= o.DEEPEST:
-        problems.append(f"channels: has {counted(len(channels), 'layer')}, expected 1 to {o.DEEPEST}.")
-    found = _square(size) if shape is None else (*shape, 1)[:3]
-    if found is None:
-        problems.append(
-            f"shape: a step has {size:,} numbers, which are no square picture; give height, width, and 3 for colours."
-        )
-    elif len(found) != 3 or (shape is not None and len(shape) > 3):
-        problems.append("shape: expected height and width, and 3 for colours.")
-    elif numbers_in(found) != size:
-        problems.append(
-            f"shape: {' x '.join(map(str, found))} are {numbers_in(found):,} numbers, and a step of the data has "
-            f"{size:,}; expected as many."
-        )
-    if problems or found is None:
-        raise ConfigError(problems)
-    return found
-
-
-def _square(size: int) -> tuple[int, ...] | None:
-    """The shape of a square picture of so many numbers: grey, or in three colours; both cannot be."""
-    for colours in (1, 3):
-        side = math.isqrt(size // colours)
-        if side * side * colours == size:
-            return (side, side, colours)
-    return None

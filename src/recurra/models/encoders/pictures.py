@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -178,3 +179,32 @@ def mean_of(places: Tensor) -> Tensor:
         rest = F.pad(places[:, :, half:], (0, 0, 0, 2 * half - places.shape[2]))
         places = places[:, :, :half] + rest
     return places[:, :, 0] / number
+
+
+def picture_shape(size: int, shape: tuple[int, ...] | None) -> tuple[int, ...]:
+    """Height, width and colours of a picture of so many numbers. Raises ConfigError for what does not fit."""
+    problems = []
+    found = _square(size) if shape is None else (*shape, 1)[:3]
+    if found is None:
+        problems.append(
+            f"shape: a step has {size:,} numbers, which are no square picture; give height, width, and 3 for colours."
+        )
+    elif len(found) != 3 or (shape is not None and len(shape) > 3):
+        problems.append("shape: expected height and width, and 3 for colours.")
+    elif numbers_in(found) != size:
+        problems.append(
+            f"shape: {' x '.join(map(str, found))} are {numbers_in(found):,} numbers, and a step of the data has "
+            f"{size:,}; expected as many."
+        )
+    if problems or found is None:
+        raise ConfigError(problems)
+    return found
+
+
+def _square(size: int) -> tuple[int, ...] | None:
+    """The shape of a square picture of so many numbers: grey, or in three colours; both cannot be."""
+    for colours in (1, 3):
+        side = math.isqrt(size // colours)
+        if side * side * colours == size:
+            return (side, side, colours)
+    return None
