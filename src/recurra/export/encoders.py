@@ -68,7 +68,7 @@ def turned(draw: Drawing, x: Value, lengths: Value) -> Value:
 
 def _recurrent(draw: Drawing, encoder: RecurrentEncoder, x: Value, lengths: Value, given: States) -> EncodedValues:
     x = turned(draw, x, lengths) if encoder.reverse else x
-    outputs, summary, states = _run(draw, encoder.recurrent, x, lengths, given, 0)
+    outputs, summary, states = run_layers(draw, encoder.recurrent, x, lengths, given, 0)
     outputs = turned(draw, outputs, lengths) if encoder.reverse else outputs
     return EncodedValues(outputs, lengths, summary, states)
 
@@ -77,7 +77,7 @@ def _awd(draw: Drawing, encoder: AWD, x: Value, lengths: Value, given: States) -
     states: dict[str, Value] = {}
     for k, layers in enumerate(encoder.recurrents):
         assert isinstance(layers, Recurrent)
-        x, summary, after = _run(draw, layers, x, lengths, given, k)
+        x, summary, after = run_layers(draw, layers, x, lengths, given, k)
         states |= after
     return EncodedValues(x, lengths, summary, states)
 
@@ -100,7 +100,7 @@ def _layers(draw: Drawing, stack: nn.ModuleList, x: Value, lengths: Value) -> tu
     outputs, ends = [], []
     for layer in stack:
         assert isinstance(layer, Recurrent)
-        x, summary, _ = _run(draw, layer, x, lengths, {}, 0)
+        x, summary, _ = run_layers(draw, layer, x, lengths, {}, 0)
         outputs.append(x)
         ends.append(summary)
     return outputs, ends
@@ -194,9 +194,13 @@ def _there(tensor: torch.Tensor | None) -> torch.Tensor:
     return tensor
 
 
-def _run(
+def run_layers(
     draw: Drawing, layers: Recurrent, x: Value, lengths: Value, given: States, first: int
 ) -> tuple[Value, Value, dict[str, Value]]:
+    """Recurrent layers over x (T, N, I): their outputs, what they know at the end, and the states by name.
+
+    given: states before, by name; none: zeros      first: the number of the first layer
+    """
     names = state_names(layers, first)
     before = tuple(draw.join([draw.spread(given[n], 0) for n in each], 0) for each in names.values()) if given else ()
     outputs, after = recurrent(draw, layers, x, lengths, before) if given else recurrent(draw, layers, x, lengths)

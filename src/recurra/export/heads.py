@@ -24,6 +24,7 @@ from recurra.models.heads import (
     NumbersHead,
     SpanHead,
     TagsHead,
+    TransducerHead,
     VocabularyHead,
 )
 from recurra.nn import softmax_log_probabilities
@@ -105,6 +106,11 @@ def _ctc(draw: Drawing, head: CtcHead, encoded: EncodedValues) -> dict[str, Said
     return {"logits": Said(logits, ("T", "N", head.output.out_features), _named("logits"))}
 
 
+def _transducer(draw: Drawing, head: TransducerHead, encoded: EncodedValues) -> dict[str, Said]:
+    frames = _only_real(draw, encoded, linear(draw, head.left, encoded.outputs))
+    return {"frames": Said(frames, ("T", "N", head.left.out_features), _named("frames"))}
+
+
 def _span(draw: Drawing, head: SpanHead, encoded: EncodedValues) -> dict[str, Said]:
     logits = _only_real(draw, encoded, linear(draw, head.output, encoded.outputs))
     return {"span_logits": Said(logits, ("T", "N", 2), _named("span_logits"))}
@@ -156,6 +162,7 @@ def _log_softmax(draw: Drawing, h: Value, weight: Tensor, bias: Tensor) -> Value
 WRITERS: dict[type[nn.Module], Callable[[Drawing, Any, EncodedValues], dict[str, Said]]] = {
     LabelHead: _label,
     CtcHead: _ctc,
+    TransducerHead: _transducer,
     TagsHead: _tags,
     NotesHead: _notes,
     NumbersHead: _numbers,

@@ -1,4 +1,4 @@
-"""Inputs, an encoder and a head as one ONNX file.
+"""Inputs, an encoder and a head as one ONNX file; of a transducer as three (`transducer`).
 
 A wide part reads inputs of its own, and its share of the logits is in the file's.
 Of a head that tells what follows, states go in and out: with T = 1 the file is a step of generation. So they do of
@@ -19,17 +19,18 @@ from recurra.export.heads import answers, said
 from recurra.export.inputs import read
 from recurra.export.onnx_graph import Drawing
 from recurra.export.parts import Named, Part
+from recurra.export.transducer import joiner, predictor
 from recurra.export.wide import drawn
 from recurra.models import DecoderOnly, SequenceModel
 from recurra.models.contract import STATE
-from recurra.models.heads import CtcHead
+from recurra.models.heads import CtcHead, TransducerHead
 
 
 def sequence_model(model: SequenceModel, *, for_any: bool) -> list[Part]:
     """What the inputs read, lengths, and states before -> the head's outputs, and states after each row's last step."""
     draw = Drawing(for_any=for_any)
     source = read(draw, model.inputs, {})
-    carries = model.head.predicts_next or (isinstance(model.head, CtcHead) and model.encoder.causal)
+    carries = model.head.predicts_next or (isinstance(model.head, CtcHead | TransducerHead) and model.encoder.causal)
     sizes = model.encoder.state_sizes() if carries else {}
     given = {name: draw.input(STATE + name, np.float32, ("N", size)) for name, size in sizes.items()}
     inside = encoded(draw, model.encoder, source.x, source.lengths, given)
@@ -51,6 +52,9 @@ def sequence_model(model: SequenceModel, *, for_any: bool) -> list[Part]:
         states = {f"next_{STATE}{name}": after[STATE + name].numpy() for name in sizes}
         return {**answers(found, outputs, inputs["lengths"]), **states}
 
+    if isinstance(model.head, TransducerHead):
+        rest = [one(model.head, for_any=for_any) for one in (predictor, joiner)]
+        return [Part("encoder", draw, ask, answer), *rest]
     return [Part("", draw, ask, answer)]
 
 

@@ -97,7 +97,9 @@ def cannot_hear(spectrum: Spectrum, *, rate_told: bool = False) -> list[str]:
     if spectrum.step > spectrum.window:
         problems.append("task.sound.step_ms: is longer than a frame; expected frame_ms at most.")
     if spectrum.resample and not rate_told:
-        problems.append("task.sound.resample: pieces have no header that tells their rate; leave it out.")
+        problems.append(
+            "task.sound.resample: pieces have no header that tells their rate; leave it out, or send speech to /hear."
+        )
     return problems
 
 
