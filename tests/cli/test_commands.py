@@ -78,7 +78,7 @@ def test_a_group_of_commands_has_help(capsys: Capture) -> None:
         (["train", "c.yaml", "--sett", "a=1"], "recurra train: unknown option '--sett'. Did you mean '--set'?"),
         (["train", "c.yaml", "--sett=a=1"], "recurra train: unknown option '--sett'. Did you mean '--set'?"),
         (["train", "c.yaml", "--see=3"], "recurra train: unknown option '--see'. Did you mean '--seed'?"),
-        (["train", "c.yaml", "-q"], "recurra train: unknown option '-q'. See `recurra train --help`."),
+        (["train", "c.yaml", "-z"], "recurra train: unknown option '-z'. See `recurra train --help`."),
         (["check"], "recurra check: the following arguments are required: CONFIG. See `recurra check --help`."),
         (["check", "a", "b"], "recurra check: unexpected argument 'b'. See `recurra check --help`."),
         (["check", "a", "--set"], "recurra check: argument --set: expected one argument. See `recurra check --help`."),

@@ -19,6 +19,7 @@ exporting     export_onnx, export_torch, export_published, export_vectors: a run
 finetuning    a model that begins with a language model
 pretrained_vectors   one that begins with vectors of words from a file
 options       sections of the config         schema       the config as a whole
+editors       the same for editors, as JSON Schema
 prepare       files to examples in splits    inference    examples to outputs
 reporting     the end of a run               folder       what a run folder holds
 answers       answers beside their rows      given        what callers hand over
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from recurra.api.detection_files import refuse_other_ending, write_detection_page, write_scores
     from recurra.api.distributed import Distributed
     from recurra.api.doctoring import Diagnosed, doctor
+    from recurra.api.editors import json_schema
     from recurra.api.encoding import (
         Origins,
         TextVectors,
@@ -136,6 +138,7 @@ __all__ = [
     "inspect",
     "is_group",
     "is_search",
+    "json_schema",
     "look_at_config",
     "look_at_file",
     "look_at_run",
@@ -187,6 +190,7 @@ _NAMES = {
     "recurra.api.generating": "generate midi suggest suggester",
     "recurra.api.groups": "TrainedGroup resume_group train_group",
     "recurra.api.inspecting": "Inspection inspect",
+    "recurra.api.editors": "json_schema",
     "recurra.api.places": "asks_for_runs is_group is_search look_at_config look_at_file look_at_run",
     "recurra.api.configuring": "Checked Draft check draft init",
     "recurra.api.distributed": "Distributed",

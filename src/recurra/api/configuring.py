@@ -13,6 +13,7 @@ import yaml
 
 from recurra.api.callbacks import NoCallback
 from recurra.api.defaults import in_float32
+from recurra.api.editors import MODELINE
 from recurra.api.finetuning import load_pretrained, load_published
 from recurra.api.folder import add_cells, open_run
 from recurra.api.given import AnyPath, config_of, overrides_of, path_of, text_of
@@ -85,7 +86,7 @@ def init(task: str, file: AnyPath, *, head: str | None = None, watch: Listener |
     said = (*found.said, f"{found.size}; the config says why, after `here:`.")
     for line in said:
         (watch or NoCallback()).note(line)
-    return config_text(settings.resolved, settings.schema, said, found.reasons)
+    return f"{MODELINE}\n{config_text(settings.resolved, settings.schema, said, found.reasons)}"
 
 
 @in_float32

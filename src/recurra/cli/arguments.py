@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -12,6 +12,13 @@ from typing import NoReturn
 
 from recurra.base.errors import did_you_mean
 from recurra.cli.failures import UsageError
+
+# What every command takes; `recurra.cli.program` reads them, wherever they stand.
+SWITCHES: Mapping[tuple[str, ...], str] = {
+    ("-q", "--quiet"): "print results and errors, and nothing else",
+    ("--no-color",): "no colours; NO_COLOR in the environment means the same",
+    ("--debug",): "show the traceback of an error",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +69,8 @@ def parser_of(word: str, entry: Entry, arguments: Sequence[str] = ()) -> argpars
         allow_abbrev=False,
     )
     command.arguments(parser)
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    for names, what in SWITCHES.items():
+        parser.add_argument(*names, action="store_true", help=what)
     parser.set_defaults(act=command.run)
     return parser
 

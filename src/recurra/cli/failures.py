@@ -11,11 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from recurra.base.errors import ConfigError, DataError, RecurraError, RunError, ShapeError
-from recurra.cli.terminal import say
+from recurra.cli.terminal import complain
 
 DONE, FAILED, YOUR_INPUT = 0, 1, 2
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
+EXIT_CODES = {
+    DONE: "done", FAILED: "failed", YOUR_INPUT: "invalid input", INTERRUPTED: "Ctrl-C", TERMINATED: "SIGTERM"
+}  # fmt: skip
 
 
 class UsageError(RecurraError):
@@ -39,10 +42,10 @@ def guarded(run: Callable[[], int], *, debug: bool) -> int:
             return code
     except (Exception, KeyboardInterrupt, TerminatedError) as error:  # noqa: BLE001 - the outermost handler there is
         if debug:
-            say(traceback.format_exc().rstrip())
+            complain(traceback.format_exc().rstrip())
         code, message = explained(error)
         if message:
-            say(message)
+            complain(message)
         return code
 
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 
 from recurra import __version__
 from recurra.base.errors import did_you_mean
-from recurra.cli.arguments import Entry, parse
+from recurra.cli.arguments import SWITCHES, Entry, parse
 from recurra.cli.commands import COMMANDS
-from recurra.cli.failures import DONE, YOUR_INPUT, UsageError, guarded
-from recurra.cli.terminal import open_closed_streams, put, say, tolerate_narrow_encodings
+from recurra.cli.failures import DONE, EXIT_CODES, YOUR_INPUT, UsageError, guarded
+from recurra.cli.terminal import complain, open_closed_streams, put, tolerate_narrow_encodings, wanting
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -21,13 +21,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None:
         open_closed_streams()
         tolerate_narrow_encodings()
-    words, debug = _without_debug(list(sys.argv[1:] if argv is None else argv))
-    return guarded(lambda: _run(words), debug=debug)
+    words, given = _without_switches(list(sys.argv[1:] if argv is None else argv))
+    with wanting(quiet=not given.isdisjoint(("-q", "--quiet")), colour="--no-color" not in given):
+        return guarded(lambda: _run(words), debug="--debug" in given)
 
 
 def _run(words: list[str]) -> int:
     if not words:
-        say(overview())
+        complain(overview())
         return YOUR_INPUT
     if words[0] in ("-h", "--help"):
         put(overview())
@@ -71,11 +72,11 @@ def _unknown(word: str, known: Sequence[str] | set[str]) -> str:
     return f"recurra: unknown {what} '{word}'.{did_you_mean(word, sorted(known)) or ' See `recurra --help`.'}"
 
 
-def _without_debug(words: list[str]) -> tuple[list[str], bool]:
-    """`--debug` may stand anywhere before `--`."""
+def _without_switches(words: list[str]) -> tuple[list[str], set[str]]:
+    """The words without the switches of all commands, which may stand anywhere before `--`; and those that do."""
     end = words.index("--") if "--" in words else len(words)
-    before = [word for word in words[:end] if word != "--debug"]
-    return before + words[end:], len(before) < end
+    switches = {name for names in SWITCHES for name in names}
+    return [word for word in words[:end] if word not in switches] + words[end:], switches.intersection(words[:end])
 
 
 def overview() -> str:
@@ -90,11 +91,16 @@ commands:
 
 options:
   --version  print the version
-  --debug    show the traceback of an error
   --help     show this text; `recurra COMMAND --help` shows a command's
+and of every command:
+{_switches()}
 
 Results go to standard output, messages to standard error.
-Exit codes: 0 done, 1 failed, 2 invalid input, 130 Ctrl-C, 143 SIGTERM."""
+Exit codes: {", ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items())}."""
+
+
+def _switches() -> str:
+    return "\n".join(f"  {', '.join(names):<11}  {what}" for names, what in SWITCHES.items())
 
 
 def _lines(words: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
-from recurra.cli.terminal import is_terminal, printable
+from recurra.cli.terminal import console, is_quiet, is_terminal, printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -26,7 +26,8 @@ _SCORES_IN_A_LINE = 4
 def watching(stream: TextIO | None = None) -> Iterator[Callback]:
     """The watcher that fits `stream` (standard error); its terminal is left tidy whatever happens."""
     stream = stream or sys.stderr
-    callback: Callback = ProgressBar(stream) if is_terminal(stream) else ProgressLines(stream)
+    kind = NoProgress if is_quiet() else ProgressBar if is_terminal(stream) else ProgressLines
+    callback: Callback = kind(stream)
     try:
         yield callback
     finally:
@@ -47,6 +48,18 @@ class Interval:
             return False
         self.last = now
         return True
+
+
+class NoProgress:
+    """Nothing: only results and errors are wanted."""
+
+    def __init__(self, stream: TextIO) -> None: ...
+    def note(self, message: str) -> None: ...
+    def preparing(self, stage: str, done: int, total: int | None, speed: float, seconds_left: float) -> None: ...
+    def start(self, total_steps: int, epochs: int) -> None: ...
+    def step(self, progress: Progress, speed: float, seconds_left: float) -> None: ...
+    def scores(self, epoch: int, scores: tuple[Score, ...], is_best: bool) -> None: ...
+    def done(self) -> None: ...
 
 
 class ProgressLines:
@@ -84,9 +97,7 @@ class ProgressBar:
     """A progress bar with epoch, step, loss, tokens per second and time left; notes and scores scroll above it."""
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
-        from rich.console import Console
-
-        self.console = Console(file=stream, highlight=False)
+        self.console = console(stream)
         self.interval = Interval(_BAR_SECONDS, clock)
         self.bar: Bar | None = None
         self.task: TaskID | None = None

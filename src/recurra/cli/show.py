@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from recurra.base.contracts import Report, Score, Table
-from recurra.cli.terminal import is_terminal, one_line, put, width
+from recurra.cli.terminal import console, is_terminal, one_line, put, width
 
 # More than this is no reading matter for a terminal; --json has all of it.
 MAX_COLUMNS = 12
@@ -142,18 +142,17 @@ def _rest(table: Table) -> list[str]:
 
 def _show_rich(title: str, tables: Sequence[Table]) -> None:
     """On a terminal: the same cells, with headings in bold. Cells are Text, so that no data is read as markup."""
-    from rich.console import Console
     from rich.text import Text
 
-    console = Console(highlight=False)
-    console.print(Text(one_line(title), style="bold"))
+    screen = console(sys.stdout)
+    screen.print(Text(one_line(title), style="bold"))
     for table in tables:
-        console.print()
+        screen.print()
         if len(table.columns) > MAX_COLUMNS:
-            console.print(Text(text_table(table)))
+            screen.print(Text(text_table(table)))
         else:
-            console.print(_rich_table(table))
-            console.print(*[Text(line) for line in _rest(table)], end="")
+            screen.print(_rich_table(table))
+            screen.print(*[Text(line) for line in _rest(table)], end="")
 
 
 def _rich_table(table: Table) -> Any:

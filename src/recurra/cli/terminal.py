@@ -10,12 +10,68 @@ import math
 import os
 import sys
 import unicodedata
-from collections.abc import Mapping
-from typing import Any, TextIO
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the command line asks of all output. quiet: results and errors only; colour: where a terminal has it"""
+
+    quiet: bool = False
+    colour: bool = True
+
+
+# Of the command that runs; `wanting` sets it, and everything below asks it.
+_wanted = Wanted()
+
+
+@contextmanager
+def wanting(*, quiet: bool, colour: bool) -> Iterator[None]:
+    """Run a command with `--quiet` or `--no-color`."""
+    global _wanted
+    before, _wanted = _wanted, Wanted(quiet, colour)
+    try:
+        yield
+    finally:
+        _wanted = before
+
+
+def is_quiet() -> bool:
+    """Are only results and errors wanted?"""
+    return _wanted.quiet
+
+
+def has_colour(stream: TextIO) -> bool:
+    """Are colours wanted on `stream`: a terminal, without `--no-color` and NO_COLOR (no-color.org)?"""
+    return is_terminal(stream) and _wanted.colour and not os.environ.get("NO_COLOR")
+
+
+def shows_progress() -> bool:
+    """Is there a line on standard error that may be written over, and are messages wanted?"""
+    return is_terminal(sys.stderr) and not _wanted.quiet
+
+
+def console(stream: TextIO) -> Console:
+    """rich on a stream, with colours where they are wanted."""
+    from rich.console import Console
+
+    return Console(file=stream, highlight=False, no_color=not has_colour(stream))
 
 
 def say(message: str) -> None:
-    """A message for a person, on standard error.
+    """A message for a person, on standard error; `--quiet` leaves it out."""
+    if not _wanted.quiet:
+        complain(message)
+
+
+def complain(message: str) -> None:
+    """An error, on standard error.
 
     What standard error cannot take (a full disk, a reader that has gone) is lost: it is no reason for another exit
     code than the one that the message is about.

@@ -9,6 +9,7 @@ resolve    every default written out, or every mistake at once, each with its li
 build      a resolved section to the thing it describes
 write      a resolved config as commented YAML
 spaces     where a config has a space to search in the place of a value
+json_schema  what a config may say, for editors
 """
 
 from __future__ import annotations

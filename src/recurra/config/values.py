@@ -22,7 +22,7 @@ from recurra.config.scalars import SWITCH, shown
 _PLURAL = {"integer": "integers", "number": "numbers", "one": "any"}
 _LISTED = 12
 # YAML allows keys of 1024 characters, and an escaped one takes ten for one.
-_LONGEST_KEY = 100
+LONGEST_KEY = 100
 
 
 class MisfitError(Exception):
@@ -175,8 +175,8 @@ def _list(value: Any) -> Sequence[Any]:
 def _map(kind: Any, note: Opt, value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise MisfitError(f"got {shown(value)}", " Write {word: value, ...}.")
-    if any(len(key) > _LONGEST_KEY for key in value):
-        raise MisfitError(f"got a word of more than {_LONGEST_KEY} characters")
+    if any(len(key) > LONGEST_KEY for key in value):
+        raise MisfitError(f"got a word of more than {LONGEST_KEY} characters")
     return {str(key): _part(kind, note, item, shown(key)) for key, item in value.items()}
 
 

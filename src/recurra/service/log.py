@@ -11,13 +11,18 @@ from typing import Any, TextIO
 
 
 class Log:
-    """Writes one line of JSON for each event: time, level, event, and what belongs to it."""
+    """Writes one line of JSON for each event: time, level, event, and what belongs to it.
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    errors_only: leave out what is no error
+    """
+
+    def __init__(self, stream: TextIO | None = None, *, errors_only: bool = False) -> None:
         self._stream = stream
+        self._errors_only = errors_only
 
     def info(self, event: str, **facts: Any) -> None:
-        self._write("info", event, facts)
+        if not self._errors_only:
+            self._write("info", event, facts)
 
     def error(self, event: str, error: BaseException | None = None, **facts: Any) -> None:
         """With the traceback of `error`."""

@@ -38,7 +38,9 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "analogy": Entry("the word that is to C what B is to A, by the vectors of a file or a run", "analogy"),
     "demo": Entry("train a small model on built-in data, and show its report", "demo"),
     "bench": Entry("benchmark this machine: recurra beside torch.nn and other installed libraries", "bench"),
+    "schema": Entry("print the JSON Schema of configs, with which editors complete and check them", "schema"),
     "completion": Entry("print a script that completes commands in bash, zsh or fish", "completion"),
+    "man": Entry("print the manual page", "man"),
     "data list": Entry("list the built-in data sets", "data", "LIST"),
     "data export": Entry("write a built-in data set as CSV files", "data", "EXPORT"),
 }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from recurra.cli.arguments import Command, add_json, natural
 from recurra.cli.failures import DONE
-from recurra.cli.terminal import is_terminal, put, put_json, say
+from recurra.cli.terminal import put, put_json, say, shows_progress
 
 if TYPE_CHECKING:
     from recurra.bench import Configuration, Machine, Row
@@ -88,14 +88,14 @@ def _place(configuration: Configuration) -> str:
 
 def _progress(text: str) -> None:
     """One line that is overwritten on a terminal; a line each elsewhere."""
-    if is_terminal(sys.stderr):
+    if shows_progress():
         print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
     else:
         say(text)
 
 
 def _clear() -> None:
-    if is_terminal(sys.stderr):
+    if shows_progress():
         print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 

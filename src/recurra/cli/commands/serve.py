@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from recurra.base.importing import uncollected
 from recurra.cli.arguments import Command, add_cells, add_device, add_weights
 from recurra.cli.failures import DONE, UsageError
-from recurra.cli.terminal import flush, put, say
+from recurra.cli.terminal import flush, is_quiet, put, say
 
 # A key of fewer characters can be guessed.
 SHORTEST_KEY, LONGEST_KEY = 16, 1000
@@ -107,7 +107,7 @@ def _run(args: argparse.Namespace) -> int:
         say(f"{args.host}: other machines can ask, and no key is needed. Set --key-file or {ENVIRONMENT}.")
     url = service.url_of(bound)
     service.serve(
-        service.Service(runs, limits, service.Log()),
+        service.Service(runs, limits, service.Log(errors_only=is_quiet())),
         bound,
         key=key,
         root_path=args.root_path,

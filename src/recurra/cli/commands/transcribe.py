@@ -11,7 +11,7 @@ from recurra.cli.arguments import Command, add_cells, add_device, add_json, add_
 from recurra.cli.failures import DONE, UsageError
 from recurra.cli.progress import watching
 from recurra.cli.searching import add_beam, add_search, search_options
-from recurra.cli.terminal import flush, one_line, put, put_json, say
+from recurra.cli.terminal import flush, one_line, put, put_json, say, shows_progress
 
 if TYPE_CHECKING:
     from recurra.api.hearing import HeardPiece
@@ -75,7 +75,7 @@ def _run(args: argparse.Namespace) -> int:
 
 def _tell(pieces: Iterable[HeardPiece], args: argparse.Namespace, name: str) -> None:
     """What is final on standard output as it comes; what may change on a terminal's last line."""
-    shows, last, before = sys.stderr.isatty() and not args.json, None, ""
+    shows, last, before = shows_progress() and not args.json, None, ""
     for last in pieces:
         for one in last.final:
             _clear(before)
