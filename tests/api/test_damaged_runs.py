@@ -34,7 +34,7 @@ from recurra.training.checkpoint import Checkpoint, load, save
 
 NEEDED = ("run.json", "config.yaml", "task.json", "model.safetensors")
 CHECKPOINTS = ("last.ckpt", "last.prev.ckpt", "best.ckpt")
-REST = ("log.jsonl", "scores.json", "baselines.json", "report.html", "examples.json", "findings.json")
+REST = ("log.jsonl", "scores.json", "baselines.json", "report.html", "examples.json", "findings.json", "README.md")
 TEXT = "lovely item a1"
 
 

@@ -19,7 +19,8 @@ exporting     export_onnx, export_torch, export_published, export_vectors: a run
 finetuning    a model that begins with a language model
 pretrained_vectors   one that begins with vectors of words from a file
 options       sections of the config         schema       the config as a whole
-editors       the same for editors, as JSON Schema
+editors       the same for editors, as JSON Schema      cards      the model card of a run
+sharing       push, pull: a run as a folder of a model hub, and back
 prepare       files to examples in splits    inference    examples to outputs
 reporting     the end of a run               folder       what a run folder holds
 answers       answers beside their rows      given        what callers hand over
@@ -39,6 +40,7 @@ from recurra.base.importing import uncollected
 
 if TYPE_CHECKING:
     from recurra.api.answers import Answered, Columns, Source, answered, columns_of, source_for
+    from recurra.api.cards import card
     from recurra.api.chatting import Chat, chat
     from recurra.api.coding import CodedRows, generate_rows, inpaint, makes_rows
     from recurra.api.comparing import Compared, compare, write_comparison
@@ -69,6 +71,7 @@ if TYPE_CHECKING:
     from recurra.api.joined import Joined
     from recurra.api.places import asks_for_runs, is_group, is_search, look_at_config, look_at_file, look_at_run
     from recurra.api.searching import Found, PictureSearch, picture_search, search_texts, write_search_page
+    from recurra.api.sharing import pull, push
     from recurra.api.training import Trained, finish, resume, train
     from recurra.api.tuning.options import TuneOptions
     from recurra.api.tuning.tune import Tuned, tune
@@ -110,6 +113,7 @@ __all__ = [
     "answered",
     "ask",
     "asks_for_runs",
+    "card",
     "chat",
     "check",
     "columns_of",
@@ -147,6 +151,8 @@ __all__ = [
     "open_run",
     "picture_search",
     "predict",
+    "pull",
+    "push",
     "read_for",
     "refuse_other_ending",
     "refuse_vector_file",
@@ -173,6 +179,7 @@ __all__ = [
 # Where each name is. Imported when it is asked for: torch takes seconds, and a mistaken path needs none of them.
 _NAMES = {
     "recurra.api.answers": "Answered Columns Source answered columns_of source_for",
+    "recurra.api.cards": "card",
     "recurra.api.chatting": "Chat chat",
     "recurra.api.coding": "CodedRows generate_rows inpaint makes_rows",
     "recurra.api.comparing": "Compared compare write_comparison",
@@ -196,6 +203,7 @@ _NAMES = {
     "recurra.api.distributed": "Distributed",
     "recurra.api.joined": "Joined",
     "recurra.api.searching": "Found PictureSearch picture_search search_texts write_search_page",
+    "recurra.api.sharing": "pull push",
     "recurra.api.training": "Trained finish resume train",
     "recurra.api.tuning.options": "TuneOptions",
     "recurra.api.tuning.tune": "Tuned tune",

@@ -4,7 +4,7 @@ run.json           format and version          config.yaml   resolved, every def
 task.json          tokenizer, vocabulary, labels, data        cell.json   a user's cell, as data; only if there is one
 model.safetensors  the best weights            log.jsonl     one line a few steps, one an epoch, one for the end
 last.ckpt          to resume; until the run ends last.prev.ckpt and best.ckpt beside it
-scores.json baselines.json report.html *.png
+scores.json baselines.json report.html *.png   README.md   the model card
 data/train.jsonl dev.jsonl test.jsonl   the rows of a run that was trained on rows in memory, to resume and score it
 examples.json      a few texts of dev or test, to try the run with
 """

@@ -15,6 +15,7 @@ from typing import Any
 
 from recurra import __version__
 from recurra.api.callbacks import NoCallback
+from recurra.api.cards import card, may_write
 from recurra.api.distributed import Distributed
 from recurra.api.folder import add_cells, has_ended, open_run, open_settings
 from recurra.api.given import AnyPath, config_of, overrides_of, path_of, paths_of
@@ -192,6 +193,8 @@ def _train(
     report = _report(folder, kind, spreads, pooled, list(reports))
     write_text(folder / "summary.json", _json([_plain(asdict(spread)) for spread in spreads]))
     write(folder, report, settings=(folder / "config.yaml").read_text("utf-8"))
+    for path in filter(lambda path: may_write(RunFolder(path)), paths):  # now that the spread is known
+        card(path)
     return TrainedGroup(folder, paths, report, spreads, None, len(paths), _use_of(paths[0]))
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 import torch
 
 from recurra.api.callbacks import NoCallback
+from recurra.api.cards import may_write, write_card
 from recurra.api.defaults import in_float32
 from recurra.api.distributed import Distributed, launch
 from recurra.api.folder import add_cells, has_best, has_ended, open_settings
@@ -221,8 +222,11 @@ def _go(
     except Stopped as stopped:
         return Trained(folder.path, None, stopped.signal, can_finish=has_best(folder))
     _close(training_run, folder, watch)
-    task = training_run.prepared.task
-    return Trained(folder.path, report, None, use_of(task, training_run.trainer.settings))
+    settings = training_run.trainer.settings
+    use = use_of(training_run.prepared.task, settings)
+    if may_write(folder):
+        write_card(folder, settings, use=use)
+    return Trained(folder.path, report, None, use)
 
 
 def use_of(task: Task, settings: Settings) -> Use:

@@ -23,6 +23,7 @@ text_autoencoding   a text to a short code, and back
 transcription    a recording to what is said in it
 captioning       a picture to a text that says what is seen in it
 retrieval        pictures by texts, and texts by pictures
+hub              what model hubs call each task
 text             tokens and ids, for every task that reads text
 bucketing        batches of examples of like lengths
 columns          which column of a file is which
