@@ -29,16 +29,18 @@ class Asked:
         key: str | None,
         root_path: str = "",
         origins: Sequence[str] = (),
+        hosts: Sequence[str] | None = None,
     ) -> None:
         self.written = io.StringIO()
         self.service = Service(runs, limits, Log(self.written))
         self.key = key
         self.root_path = root_path
         self.origins = origins
+        self.hosts = hosts
 
     @cached_property
     def app(self) -> ASGIApp:
-        return create_app(self.service, key=self.key, root_path=self.root_path, origins=self.origins)
+        return create_app(self.service, key=self.key, root_path=self.root_path, origins=self.origins, hosts=self.hosts)
 
     @property
     def log(self) -> list[dict[str, Any]]:

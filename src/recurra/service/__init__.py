@@ -9,6 +9,7 @@ streams     answers as they grow              sessions        texts that come pi
 limits      how much one may ask for          errors          what is refused, and how it is said
 log         lines of JSON                     metrics         numbers for Prometheus
 server      the process, from start to end    page/           the page at /
+hosts       which names it answers to
 
 Needs `pip install "recurra[serve]"`. The command line imports it inside `recurra serve` only.
 """
@@ -16,6 +17,7 @@ Needs `pip install "recurra[serve]"`. The command line imports it inside `recurr
 from __future__ import annotations
 
 from recurra.service.app import Service, create_app
+from recurra.service.hosts import names_for
 from recurra.service.limits import Limits
 from recurra.service.log import Log
 from recurra.service.models import LoadedModel, open_runs
@@ -28,6 +30,7 @@ __all__ = [
     "Service",
     "create_app",
     "listening",
+    "names_for",
     "open_runs",
     "serve",
     "server",

@@ -26,6 +26,7 @@ from recurra.service.deadline import DeadlineExceededError
 from recurra.service.errors import Json, RefusedError, answered, failed, late, refusal_of
 from recurra.service.hearing import PATH as HEAR
 from recurra.service.hearing import Listening, add_hearing, hears
+from recurra.service.hosts import Hosts
 from recurra.service.limits import Limits
 from recurra.service.log import Log
 from recurra.service.metrics import Metrics
@@ -184,12 +185,14 @@ def create_app(
     started: Callable[[], None] = lambda: None,
     root_path: str = "",
     origins: Sequence[str] = (),
+    hosts: Sequence[str] | None = None,
 ) -> Guard:
     """The service as an ASGI application.
 
     key: what clients must send; None asks for none        started: called when it begins to answer
     root_path: under which a proxy shows it, such as /models/first; the proxy may strip it from requests or keep it
     origins: of pages that may open a WebSocket, beside those of the service itself
+    hosts: names that may stand in `Host`, beside this machine's own; None: any may
     Raises ConfigError for a root path that is none, or that is a route of the service.
     """
 
@@ -224,7 +227,14 @@ def create_app(
     _add_refusals(app)
     root.refuse_ambiguous()
     return Guard(
-        app, limits=service.limits, log=service.log, metrics=service.metrics, key=key, root=root, origins=origins
+        app,
+        limits=service.limits,
+        log=service.log,
+        metrics=service.metrics,
+        key=key,
+        root=root,
+        origins=origins,
+        hosts=Hosts(hosts),
     )
 
 

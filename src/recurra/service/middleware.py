@@ -21,6 +21,7 @@ from recurra.service.bodies import refuse_unreadable
 from recurra.service.errors import RefusedError, answered, busy, failed
 from recurra.service.hearing import PATH as HEAR
 from recurra.service.hearing import refuse_socket
+from recurra.service.hosts import Hosts
 from recurra.service.limits import Limits
 from recurra.service.log import Log
 from recurra.service.metrics import Metrics
@@ -50,7 +51,7 @@ POLICY = (
 class Guard:
     """The outermost application. key: what clients must send as `Authorization: Bearer KEY`; None asks for none.
 
-    origins: of pages that may open a WebSocket, beside the service's own
+    origins: of pages that may open a WebSocket, beside the service's own      hosts: names that it answers to
     HEAD is answered as GET is, without the body, for every route.
     """
 
@@ -64,6 +65,7 @@ class Guard:
         key: str | None,
         root: Root,
         origins: Sequence[str] = (),
+        hosts: Hosts | None = None,
     ) -> None:
         self._app = app
         self._root = root
@@ -72,6 +74,7 @@ class Guard:
         self._metrics = metrics
         self._key = key
         self._origins = tuple(one.lower().rstrip("/") for one in origins)
+        self._hosts = hosts or Hosts(None)
         self._running = 0
         self._begun, self._numbers = secrets.token_hex(4), itertools.count(1)
         metrics.watch("recurra_requests_running", "Requests in progress.", lambda: self._running)
@@ -107,6 +110,7 @@ class Guard:
         try:
             if self._running > self._limits.requests and request.path not in OPEN:
                 raise busy(f"{self._limits.requests} requests are answered at this moment; come again later.")
+            self._hosts.refuse_stranger(headers.get("host", ""), request.path)
             self._refuse_stranger(scope["method"], request.path, headers)
             if (scope["method"], request.path) == ("POST", HEAR):  # its body is answered while it comes
                 await self._app(scope, receive, request.send)
@@ -134,6 +138,7 @@ class Guard:
         try:
             if self._running > self._limits.requests:
                 raise busy(f"{self._limits.requests} requests are answered at this moment; come again later.")
+            self._hosts.refuse_stranger(headers.get("host", ""), request.path)
             self._refuse_stranger("GET", request.path, headers)
             self._refuse_other_pages(headers)
             if request.path != HEAR:

@@ -62,6 +62,7 @@ def serve(
     started: Callable[[], None],
     root_path: str = "",
     origins: Sequence[str] = (),
+    hosts: Sequence[str] | None = None,
 ) -> None:
     """Answer until SIGTERM or Ctrl-C, which are raised again after what has begun has ended; read runs again on SIGHUP.
 
@@ -70,7 +71,7 @@ def serve(
     _log_as_json(service)
     try:
         begin = partial(_begin, service, started)
-        one = server(service, key=key, started=begin, root_path=root_path, origins=origins)
+        one = server(service, key=key, started=begin, root_path=root_path, origins=origins, hosts=hosts)
         one.run(sockets=[bound])
     finally:
         if not service.stop(1.0):
@@ -87,12 +88,13 @@ def server(
     started: Callable[[], None] = lambda: None,
     root_path: str = "",
     origins: Sequence[str] = (),
+    hosts: Sequence[str] | None = None,
     loop: Loop = "auto",
 ) -> uvicorn.Server:
     """What speaks HTTP for the service. loop: `auto` takes uvloop where it is installed, as uvicorn does"""
     limits = service.limits
     config = uvicorn.Config(
-        create_app(service, key=key, started=started, root_path=root_path, origins=origins),
+        create_app(service, key=key, started=started, root_path=root_path, origins=origins, hosts=hosts),
         # h11 even where httptools is installed: HEAD_BYTES is a limit of h11 alone.
         http=with_header_timeout(limits.header_seconds),
         loop=loop,

@@ -47,6 +47,14 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         help="a page, such as https://example.org, that may open a WebSocket beside the service's own; repeatable",
     )
     parser.add_argument(
+        "--allow-host",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="a name, such as models.example.org or *.example.org, that requests may have as their Host beside this "
+        "machine's own; needed behind a proxy that passes it on, as a service of 127.0.0.1 refuses others; repeatable",
+    )
+    parser.add_argument(
         "--max-sounds",
         metavar="N",
         type=_whole(1, 10_000),
@@ -112,6 +120,7 @@ def _run(args: argparse.Namespace) -> int:
         key=key,
         root_path=args.root_path,
         origins=args.allow_origin,
+        hosts=service.names_for(bound, args.allow_host),
         started=lambda: _tell(f"{', '.join(runs)}: {url} (Ctrl-C stops)"),
     )
     return DONE
