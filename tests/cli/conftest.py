@@ -117,6 +117,9 @@ class FakeApi:
                 "text": record.fields["review"],
             }  # fmt: skip
 
+    class Joined:
+        """No launcher has started these tests."""
+
     class Source:
         """The api's own class, which no fake row is."""
 
