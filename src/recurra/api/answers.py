@@ -15,7 +15,7 @@ from recurra.api.defaults import in_float32
 from recurra.api.folder import OpenRun, open_settings, opened
 from recurra.api.fusing import with_fusion
 from recurra.api.given import AnyPath, Row, overrides_of, path_of, records_of
-from recurra.api.inference import device_of, outputs
+from recurra.api.inference import device_of, moved, outputs
 from recurra.api.layout import fields_for, laid_out
 from recurra.api.schema import Settings, settings_of
 from recurra.base.answers import Answer
@@ -181,8 +181,7 @@ def answered(
     trained = opened(run, cells)
     target = device_of(device)
     task = task_with(trained.task, with_fusion(options or {}), str(trained.settings.tree["task"]["name"]))
-    if any(p.device != target for p in islice(trained.model.parameters(), 1)):  # 0.3 ms, even where nothing moves
-        trained.model.to(target)
+    moved(trained.model, target)
     given = records.records if isinstance(records, Source) else records
     waiting = records_of(given, trained.settings.plan.inputs[0].name)
     source = records if isinstance(records, Source) else None

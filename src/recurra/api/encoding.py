@@ -19,7 +19,7 @@ from recurra.api.answers import CHUNK, Source, source_for
 from recurra.api.defaults import in_float32
 from recurra.api.folder import open_run
 from recurra.api.given import AnyPath, Row, path_of, records_of
-from recurra.api.inference import BATCH_ROWS, BATCH_TOKENS, device_of
+from recurra.api.inference import BATCH_ROWS, BATCH_TOKENS, device_of, moved
 from recurra.api.schema import read_settings
 from recurra.base.atomic import replacing
 from recurra.base.contracts import Batch, Origin, Record
@@ -86,7 +86,8 @@ class TextVectors:
         if pooling not in POOLINGS:
             raise ConfigError(f"pooling: unknown word '{pooling}'; expected one of {', '.join(POOLINGS)}.")
         target = device_of(device)
-        self.model.to(target).eval()
+        if moved(self.model, target).training:
+            self.model.eval()
         waiting = records_of(rows, self.field)
         while chunk := list(islice(waiting, CHUNK)):
             yield from self._chunk(chunk, pooling, target, note)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
+from itertools import chain
 from typing import Any, TypeVar
 
 import torch
@@ -21,6 +22,7 @@ from recurra.tasks import AnswersWide, DecodesInCollate, Task
 # Enough to keep the cores busy, little enough for a laptop: 256 sequences of 64 tokens.
 BATCH_TOKENS, BATCH_ROWS = 16_384, 256
 T = TypeVar("T")
+M = TypeVar("M", bound=torch.nn.Module)
 
 
 @in_float32
@@ -63,6 +65,12 @@ def ahead(task: Task, items: Iterable[T], collate: Callable[[T], Batch]) -> Gene
         yield from prefetched(items, collate)
     else:
         yield from map(collate, items)
+
+
+def moved(model: M, device: torch.device) -> M:
+    """The model, on a device. Asked first: to go through all parts of a BERT takes as long as a third of its layers."""
+    first = next(chain(model.parameters(), model.buffers()), None)
+    return model if first is not None and first.device == device else model.to(device)
 
 
 def device_of(word: str) -> torch.device:
