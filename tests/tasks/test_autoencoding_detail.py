@@ -65,8 +65,24 @@ def test_init_knows_chords_from_numbers() -> None:
     assert choices["model.decoder.name"] == "recurrent"
     lists = [Record({"chords": [[60, 64], [62], []]}, Origin("songs.jsonl", 1))]
     assert autoencoding_suggested(lists, Path("songs.jsonl")).task["notes"] == [21, 108]
-    numbers = [Record({"values": [[60, 64], [62, 65]]}, Origin("rows.jsonl", n)) for n in range(2)]
-    assert "notes" not in autoencoding_suggested(numbers, Path("rows.jsonl")).task
+
+
+@pytest.mark.parametrize(
+    ("name", "steps", "music"),
+    [
+        ("chords", [[60, 64, 67], [62, 65, 69]], True),  # as many notes in each
+        ("Melody", [[60], [62]], True),
+        ("melody", "60 62 64", True),
+        ("x", [[60, 64, 67], [62, 65, 69]], True),  # three rising keys of a piano in each step
+        ("x", [[60, 64], [62, 65]], False),
+        ("x", [[60, 67, 64], [62, 65, 69]], False),
+        ("x", [[0, 64, 67], [62, 65, 69]], False),
+        ("chords", [[60.5], [62]], False),
+    ],
+)
+def test_init_tells_chords_of_one_size_from_numbers(name: str, steps: Any, music: bool) -> None:
+    rows = [Record({name: steps}, Origin("rows.jsonl", n)) for n in range(2)]
+    assert ("notes" in autoencoding_suggested(rows, Path("rows.jsonl")).task) == music
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,16 @@ from numpy.typing import NDArray
 
 from recurra.base.contracts import Record
 from recurra.base.errors import DataError
+from recurra.base.normal import name_of
 from recurra.tasks.contract import Suggestion
 from recurra.tasks.music.chords import HIGHEST, Chord, chords_of, note_name, outside, written
 from recurra.tasks.music.scoring import foreseen
 
 # The keys of a piano.
 PIANO = (21, 108)
+# Columns of these names hold chords, and no numbers, where they can; and so many rising keys are a chord by any name.
+CHORDS = ("chords", "chord", "notes", "piece", "pieces", "music", "melody", "harmony", "pitches")
+TRIAD = 3
 
 
 def refusal(notes: Sequence[int]) -> str:
@@ -68,9 +73,19 @@ def suggested_notes(rows: Sequence[Record], file: Path) -> Suggestion | None:
 
 
 def _are_chords(rows: Sequence[Record], name: str) -> bool:
-    """Whether lists cannot be numbers: names of notes, or steps with different numbers of them."""
+    """Whether lists are hardly numbers: names of notes, steps with different numbers of them, or what a column that is
+    called so holds; or three rising keys of a piano at least in each step."""
+    if name_of(name).lower() in CHORDS:
+        return True
     cells = [row.fields[name] for row in rows]
     texts = [cell for cell in cells if isinstance(cell, str)]
     if texts:
         return any(letter.isalpha() or letter == "+" for text in texts for letter in text)
-    return len({len(step) for cell in cells for step in cell}) > 1
+    steps = [step for cell in cells for step in cell]
+    if len({len(step) for step in steps}) > 1:
+        return True
+    return len(steps[0]) >= TRIAD and all(map(_rises, steps))
+
+
+def _rises(step: Sequence[int]) -> bool:
+    return PIANO[0] <= step[0] and step[-1] <= PIANO[1] and all(a < b for a, b in pairwise(step))
