@@ -12,13 +12,14 @@ from torch import Tensor, nn
 from recurra.base.contracts import Batch, Prediction
 from recurra.base.errors import ConfigError
 from recurra.base.option import OneOf, Opt
+from recurra.engine.linear import steady_linear
 from recurra.models.contract import Sizes
 from recurra.models.encoders import ENCODERS
 from recurra.models.heads import HEADS
 from recurra.models.inputs import INPUTS
 from recurra.models.options import Component
 from recurra.models.sequence_model import IncrementalModel, SequenceModel
-from recurra.nn import FullSoftmax, softmax_log_probabilities
+from recurra.nn import FullSoftmax
 
 
 class DecoderOnly(nn.Module):
@@ -75,7 +76,8 @@ class DecoderOnly(nn.Module):
         """Log-probabilities (B, V) of the tokens after `tokens` (B,), and the state after them. Never any dropout."""
         outputs, after = state.steps(tokens, state.states)
         with torch.no_grad():
-            return softmax_log_probabilities(outputs)[0], ReadSoFar(after, state.steps)
+            logits = steady_linear(outputs["hidden"][0], outputs["output.weight"], outputs["output.bias"])
+        return torch.log_softmax(logits, -1), ReadSoFar(after, state.steps)
 
     def select(self, state: ReadSoFar, rows: Tensor) -> ReadSoFar:
         """The rows (K,) of the state, in this order; a row may come several times, or not at all."""

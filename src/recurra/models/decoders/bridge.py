@@ -22,6 +22,7 @@ from recurra.base.errors import ConfigError
 from recurra.base.registry import Registry
 from recurra.engine import sequence_mask
 from recurra.models.contract import Encoded, Ends, layer_state
+from recurra.nn import SteadyLinear
 
 States = tuple[tuple[Tensor, ...], ...]
 
@@ -62,7 +63,7 @@ class Mapped(nn.Module):
         self.target, self.reads, self.function = target, reads, function
         self.maps = nn.ModuleDict(
             {
-                f"{name}_l{layer}": nn.Linear(reads.width(target.layers - layer, name), width)
+                f"{name}_l{layer}": SteadyLinear(reads.width(target.layers - layer, name), width)
                 for layer in range(target.layers)
                 for name, width in _bridged(target).items()
             }
@@ -115,7 +116,9 @@ class MeanOutput:
 
     def vector(self, encoded: Encoded, from_top: int, name: str) -> Tensor:
         real = sequence_mask(encoded.lengths, len(encoded.outputs)).unsqueeze(2)
-        total = torch.where(real, encoded.outputs, encoded.outputs.new_zeros(())).sum(0)
+        some = torch.where(real, encoded.outputs, encoded.outputs.new_zeros(()))
+        # Step after step: the order of torch's sum depends on how many steps are padded.
+        total = some.cumsum(0)[-1] if len(some) else some.sum(0)
         return total / encoded.lengths.clamp(min=1).unsqueeze(1)
 
 

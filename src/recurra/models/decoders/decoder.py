@@ -19,7 +19,7 @@ from recurra.data.tokenizers.vocabulary import UNK
 from recurra.engine.kept_plan import KeptPlan
 from recurra.engine.transformer import LinearNumbers, OutputPlan, can_step, has_output
 from recurra.models.contract import Encoded
-from recurra.nn import Embedding, Recurrent
+from recurra.nn import Embedding, Recurrent, SteadyLinear
 from recurra.nn.attention import Attends, Memory
 from recurra.nn.incremental import IncrementalRNN
 from recurra.nn.transformer.numbers import is_hooked
@@ -374,7 +374,7 @@ class Decoder(nn.Module):
 
     def _packed_output(self) -> OutputPlan | None:
         """The output layer, packed; None where copies stand beside it, and where native code does not know it."""
-        if self.gate is not None or type(self.output) is not nn.Linear or is_hooked(self.output):
+        if self.gate is not None or type(self.output) not in (nn.Linear, SteadyLinear) or is_hooked(self.output):
             return None
         if torch.is_autocast_enabled("cpu"):
             return None

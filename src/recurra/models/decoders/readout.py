@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.base.registry import Registry
+from recurra.nn import SteadyLinear
 
 
 class State(nn.Module):
@@ -26,7 +27,7 @@ class Tanh(nn.Module):
     def __init__(self, sizes: tuple[int, int, int], output_size: int) -> None:
         super().__init__()
         H, _, M = sizes
-        self.joint = nn.Linear(M + H, output_size, bias=False)
+        self.joint = SteadyLinear(M + H, output_size, bias=False)
 
     def forward(self, h: Tensor, x: Tensor, context: Tensor | None) -> Tensor:
         assert context is not None
@@ -42,7 +43,7 @@ class Maxout(nn.Module):
 
     def __init__(self, sizes: tuple[int, int, int], output_size: int) -> None:
         super().__init__()
-        self.joint = nn.Linear(sum(sizes), 2 * output_size)
+        self.joint = SteadyLinear(sum(sizes), 2 * output_size)
 
     def forward(self, h: Tensor, x: Tensor, context: Tensor | None) -> Tensor:
         assert context is not None

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import nn
-
 from recurra.base.errors import ConfigError
 from recurra.cells import CELLS
 from recurra.config import build
@@ -19,7 +17,7 @@ from recurra.models.decoders.readout import READOUTS
 from recurra.models.decoders.scheduled_sampling import SAMPLING_SCHEDULES
 from recurra.models.encoders.recurrent import ends_of
 from recurra.models.options import word_of
-from recurra.nn import ATTENTIONS, Embedding, Recurrent
+from recurra.nn import ATTENTIONS, Embedding, Recurrent, SteadyLinear
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +64,7 @@ class RecurrentDecoder:
         recurrent = plan.layers(self.embedding_size + plan.fed(context_size))
         sizes = (plan.width, self.embedding_size, context_size)
         readout = READOUTS[plan.readout_word](sizes, plan.readout_width)
-        output = nn.Linear(plan.readout_width, embedding.weight.shape[0])
+        output = SteadyLinear(plan.readout_width, embedding.weight.shape[0])
         if self.tie != "none":
             output.weight = embedding.weight
         return Decoder(
@@ -77,7 +75,7 @@ class RecurrentDecoder:
             attention=attention,
             readout=readout,
             output=output,
-            gate=nn.Linear(sum(sizes), 1) if self.copying else None,
+            gate=SteadyLinear(sum(sizes), 1) if self.copying else None,
             input_feeding=self.input_feeding,
             sampling=None if self.scheduled_sampling is None else build(self.scheduled_sampling, SAMPLING_SCHEDULES),
             embedding_dropout=self.embedding_dropout,
