@@ -390,7 +390,7 @@ def test_coloured_noise_has_the_power_of_its_frequencies():
 
 
 def streamed(task: Transcription, model: SequenceModel, pieces: list[Any]) -> tuple[Any, Any]:
-    predictor = task.predictor(model)
+    predictor = task.listener(model)
     place = predictor.begin()
     for piece in pieces:
         place = predictor.hear(place, piece)
@@ -572,6 +572,15 @@ def test_what_needs_the_end_of_a_recording_cannot_be_streamed():
     said = "\n".join(refusal.value.problems)
     for reason in ("bidirectional: false", "task.scaling: utterance", "task.deltas"):
         assert reason in said
+
+
+def test_a_session_has_no_end_for_which_an_encoder_that_sees_ahead_could_wait():
+    task = task_for(scaling="running")
+    encoder = {"name": "chunked", "hidden_size": 8, "num_heads": 2}
+    model = SequenceModel(task.model_sizes, inputs="vectors", encoder=encoder, head="ctc").eval()
+    with pytest.raises(ConfigError, match="waits for steps that come later"):
+        task.predictor(model)
+    assert task.listener(model).waits == pytest.approx(19 * task.reader.seconds)
 
 
 def test_features_come_in_pieces_too():

@@ -155,7 +155,7 @@ class Chunked(nn.Module):
         return [dict(block.named_parameters()) for block in self.blocks]
 
     def cannot_stream(self) -> list[str]:
-        return ["name: chunked waits for steps that come later, as a stream of speech alone does."]
+        return ["name: chunked waits for steps that come later, which a stream of speech with an end alone allows."]
 
 
 def _numbers(states: Mapping[str, Tensor], name: str, x: Tensor) -> Tensor:

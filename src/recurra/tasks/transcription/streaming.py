@@ -73,10 +73,10 @@ class SpeechPredictor:
     """
 
     def __init__(self, task: Transcription, model: torch.nn.Module, *, rate_told: bool = False) -> None:
-        """rate_told: whoever gives samples knows their rate, and gives them at that of the task"""
+        """rate_told: whoever gives samples knows their rate, gives them at that of the task, and says when they end"""
         if not isinstance(model, SequenceModel):
             raise ConfigError(f"model: {type(model).__name__} carries no state from piece to piece.")
-        if problems := [*model.cannot_stream(waiting=True), *_cannot(task, rate_told=rate_told)]:
+        if problems := [*model.cannot_stream(waiting=rate_told), *_cannot(task, rate_told=rate_told)]:
             raise ConfigError(problems)
         self._task, self._model, self._spectrum = task, model, task.spectrum
         self._listener = task.method.listener(model, task.decoding)
