@@ -8,9 +8,11 @@ before triton is imported.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib.util
 import linecache
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from functools import cache
@@ -42,6 +44,11 @@ TAPE_BYTES = 1 << 30
 TILE, DEPTH = 64, 32
 # What a block may have of the shared memory of an A100, for who interprets; a device is asked (H100: 227 KiB).
 SHARED_BYTES = 163 * 1024
+
+# Of it, room for what the formula leaves out: values that change threads, sums over units.
+SPARE_BYTES = 8 * 1024
+# Compute capability of the oldest devices that multiply bfloat16 and TF32.
+OLDEST = (8, 0)
 
 NO_DOUBLE_BACKWARD = 'backend "triton" has no second derivatives; use backend="reference".'
 NO_BATCHES = 'backend "triton" has no batched gradients (vmap, is_grads_batched); use backend="reference".'
@@ -89,6 +96,8 @@ def _refused_tensors(call: Call) -> str | None:
     x = call.x
     if not x.is_cuda and not (x.is_cpu and interpreted()):
         return "it takes tensors on a CUDA device (TRITON_INTERPRET=1 before the start interprets it on a CPU, slowly)"
+    if x.is_cuda and (reason := _refused_device(x.device)):
+        return reason
     for t in call.tensors:
         if type(t) not in PLAIN:
             return "it takes plain tensors"
@@ -96,6 +105,19 @@ def _refused_tensors(call: Call) -> str | None:
             return f"it takes tensors of one device, and got {t.device} beside {x.device}"
         if t.dtype not in TYPES:
             return "it takes float32, bfloat16 and float16"
+    others = {t.dtype for t in call.weights.tensors} - {x.dtype}
+    if others and not torch.is_autocast_enabled(x.device.type):
+        return f"the weights are {others.pop()} and the input is {x.dtype}"
+    return None
+
+
+@cache
+def _refused_device(device: torch.device) -> str | None:
+    """Why Triton's kernels cannot be loaded for a device, or None."""
+    if torch.cuda.get_device_capability(device) < OLDEST:
+        return f"Triton's kernels need a device of compute capability {OLDEST[0]}.{OLDEST[1]} or above"
+    if not (os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")):
+        return "Triton needs a C compiler to load kernels (gcc, clang or $CC)"
     return None
 
 
@@ -115,11 +137,14 @@ def run(call: Call) -> Result:
 
 def _cast(call: Call) -> Sequence[Tensor]:
     """x, states, parameters; under autocast x and parameters in its type, as torch's own layers have it."""
-    device = call.x.device.type
-    if not torch.is_autocast_enabled(device):
-        return call.tensors
-    kind = torch.get_autocast_dtype(device)
+    kind = _kind(call)
     return call.x.to(kind), *call.states, *(t.to(kind) for t in call.weights.tensors)
+
+
+def _kind(call: Call) -> torch.dtype:
+    """What is multiplied: the type of x, or autocast's."""
+    device = call.x.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else call.x.dtype
 
 
 # -- the modules of kernels --------------------------------------------------------------------------------------------
@@ -145,8 +170,8 @@ class _Text(ExecutionLoader):
 def module(cell: Cell, *, bias: bool, held: bool, recompute: bool = False) -> tuple[ModuleType, Kernels]:
     """The kernels of a cell, ready to be launched: made from its graph, never from a file."""
     made = kernels(cell, bias=bias, held=held, recompute=recompute)
-    form = [word for word, is_so in (("held", held), ("without_bias", not bias), ("recomputing", recompute)) if is_so]
-    name = "_".join(["recurra_triton", cell.name, *form, str(id(made))])
+    # By its content, so that what Triton keeps on disk of a compiled kernel is found again by another process.
+    name = f"recurra_triton_{cell.name}_{hashlib.sha256(made.text.encode()).hexdigest()[:16]}"
     filename = f"<{name}>"
     linecache.cache[filename] = (len(made.text), None, made.text.splitlines(keepends=True), filename)
     spec = importlib.util.spec_from_loader(name, _Text(made.text, filename))
@@ -190,7 +215,7 @@ class _Plan(NamedTuple):
         names = tuple(call.weights.packed)
         recompute = tape_bytes(call.cell, fits.sizes, T * N) > TAPE_BYTES
         available = shared_bytes(call.x.device)
-        held = holds(call.cell, fits.sizes, _cast(call)[0].dtype, available, recompute=recompute)
+        held = holds(call.cell, fits.sizes, _kind(call), available, recompute=recompute)
         ragged = call.lengths is not None
         return cls(call.cell, names, fits.sizes, fits.widths, lengths, ragged, call.reverse, held, recompute)
 
@@ -452,7 +477,7 @@ def holds(cell: Cell, sizes: dict[str, int], kind: torch.dtype, available: int, 
     Who recomputes multiplies with each weight in two ways, and needs it twice.
     """
     widest = max(tile(sizes[word]) for word in ("H", "P"))
-    return widest <= WIDEST_TILE and held_bytes(cell, sizes, kind) * (1 + recompute) <= available
+    return widest <= WIDEST_TILE and held_bytes(cell, sizes, kind) * (1 + recompute) + SPARE_BYTES <= available
 
 
 def tape_bytes(cell: Cell, sizes: dict[str, int], rows: int) -> int:
