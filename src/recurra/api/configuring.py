@@ -42,7 +42,7 @@ from recurra.data.formats.nested import with_nested
 from recurra.data.formats.parallel import is_pattern
 from recurra.tasks import TASKS, ChoosesBySize, NamedByMethod, NamesFormat
 from recurra.tasks.contract import Suggestion, TaskConfig
-from recurra.tasks.sizing import Seen, in_words, usual
+from recurra.tasks.sizing import Choice, Seen, in_words, usual
 
 # Rows that `init` looks at to guess which column is which.
 LOOK = 1000
@@ -139,18 +139,23 @@ def draft(
     seen = Seen(shown, number, head or "")
     options = {**chosen["task"], **{key: key for key in named}, **({} if model is None else {"model": model})}
     choices = plan.sized(options, seen) if isinstance(plan, ChoosesBySize) else usual(seen)
-    for choice in choices:
-        *places, name = choice.path.split(".")
-        section = chosen
-        for place in places:
-            section = section.setdefault(place, {})
-        section[name] = choice.value
+    _put(chosen, choices)
     return Draft(
         chosen,
         (*heard.messages, *found.said),
         in_words(choices, seen),
         {one.path: one.why for one in choices if one.why},
     )
+
+
+def _put(chosen: dict[str, Any], choices: Sequence[Choice]) -> None:
+    """Write choices into the sections of a config."""
+    for choice in choices:
+        *places, name = choice.path.split(".")
+        section = chosen
+        for place in places:
+            section = section.setdefault(place, {})
+        section[name] = choice.value
 
 
 def _refuse_head(task: str, head: str) -> None:
