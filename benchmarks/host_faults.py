@@ -7,12 +7,14 @@ Needs root on Linux, for `ip netns`; addresses exist inside the namespaces only.
 that they share no disk, and an elastic agent of torch, as torchrun starts it, that is started again when it fails, as a
 scheduler would. Agents and ranks are forks of this process, which saves the time to load torch and is nothing else.
 
-Each run trains a classifier with dropout on names that every machine has, on two ranks, one a host. At a random moment
-one of these happens: all processes of a host get SIGKILL; packets of the link are late or few for 3 s (tc); the
-link is down for 0.5 to 8 s, which is longer or shorter than the ranks wait (--timeout). The exit code is 0 if every run
-has the weights, the scores and the log of the undisturbed one, bit for bit, else 1.
+Each run trains a classifier with dropout on names that every machine has, on two ranks, one a host. At a random moment,
+in every other run one at which it makes steps, one of these happens: all processes of a host get SIGKILL; packets of
+the link are late or few for 3 s (tc); the link is down for 0.5 to 8 s, which is longer or shorter than the ranks wait
+(--timeout). The exit code is 0 if every run has the weights, the scores and the log of the undisturbed one, bit for
+bit, else 1.
 
---efficiency: seconds and CPU seconds of the same steps in one process on one core, and on two hosts with a core each.
+--efficiency: seconds and CPU seconds of the same steps in one process with one thread, and on two hosts with one each;
+what a small and a large sum over the link take; and what that means for 8, 64 and 512 hosts (docs/concepts/scale.md).
 """
 
 from __future__ import annotations
@@ -214,15 +216,17 @@ def faults(folder: Path, network: Network, asked: argparse.Namespace) -> int:
             "slow": lambda hosts: network.slow(3.0),
         }
         place = folder / f"run-{number}"
-        took, hosts = trained(network, place, work, what[fault], moment)
+        steps = rng.randrange(1, num_lines(folder / "whole/a/run/log.jsonl")) if number % 2 else 0
+        took, hosts = trained(network, place, work, what[fault], moment, steps)
         equal = all(contents(place / "a/run", name) == contents(folder / "whole/a/run", name) for name in KEPT)
         alone = not (place / "b/run").exists()
         same += equal and alone
         resumed = (place / "a/log").read_text(errors="replace").count("resumed at step")
         said = {"vanish": f"host {'ab'[host]} vanishes", "drop": f"link down {seconds:.1f} s", "slow": "link slow 3 s"}
         starts = ", ".join(f"agent {'ab'[one.number]} {one.starts}" for one in hosts)
+        after = f"line {steps} of the log" if steps else f"{moment:.1f} s"
         print(
-            f"run {number}: {said[fault]} after {moment:.1f} s: resumed {resumed} times, starts: {starts}; ended after "
+            f"run {number}: {said[fault]} after {after}: resumed {resumed} times, starts: {starts}; ended after "
             f"{took:.1f} s, {'equal' if equal else 'NOT EQUAL'}{'' if alone else ', host b has a run'}",
             flush=True,
         )
@@ -233,13 +237,17 @@ def faults(folder: Path, network: Network, asked: argparse.Namespace) -> int:
 
 
 def trained(
-    network: Network, folder: Path, work: Work, fault: Callable[[list[Host]], None], moment: float
+    network: Network, folder: Path, work: Work, fault: Callable[[list[Host]], None], moment: float, lines: int = 0
 ) -> tuple[float, list[Host]]:
-    """Seconds that a training took, with a fault after `moment` of them, and its hosts."""
+    """Seconds that a training took, and its hosts.
+
+    The fault comes after `moment` of them, or where there is a number of lines, when the log has as many.
+    """
     begin, done = time.monotonic(), moment == 0
     with hosts_of(network, folder, work) as hosts:
         while not hosts[0].ended:
-            if not done and time.monotonic() - begin > moment:
+            passed = time.monotonic() - begin > moment if not lines else num_lines(folder / "a/run/log.jsonl") >= lines
+            if not done and passed:
                 fault(hosts)
                 done = True
             for host in hosts:
@@ -275,14 +283,13 @@ class Clock(NoCallback):
 
 
 def efficiency(folder: Path, network: Network, rows: int = 256, steps: int = 10) -> int:
-    """A recurrent layer of 768 units on batches of 256 names: all that counts is products."""
+    """A recurrent layer of 512 units on batches of 256 names: all that counts is products."""
     write_names(folder, rows * steps)
-    text = CONFIG.format(folder=folder, embedding=256, hidden=768, epochs=1, rows=rows)
+    text = CONFIG.format(folder=folder, embedding=128, hidden=512, epochs=1, rows=rows)
     write_text(folder / "config.yaml", text)
     cpu, last = torch.device("cpu"), steps - 2
 
     def alone() -> None:
-        os.sched_setaffinity(0, {0})
         settings = read_settings(folder / "config.yaml", [], None)
         made = start(RunFolder(folder / "alone"), settings, cpu, NoCallback(), SingleProcess())
         with Stopping() as stopping:
@@ -291,13 +298,15 @@ def efficiency(folder: Path, network: Network, rows: int = 256, steps: int = 10)
     def shared() -> None:
         number = int(os.environ["RANK"])
         torch.set_num_threads(1)
-        os.sched_setaffinity(0, {number % len(os.sched_getaffinity(0))})
         found = Joined.here()
         assert found is not None
         rank = Rank(found, Order(folder / "config.yaml", Path("run"), [], None, [], "cpu"), NoCallback())
         made = rank.made(RunFolder(Path("run")))
         with Stopping() as stopping:
             run_epochs(made, stopping, Clock(folder / f"rank-{number}.json", last))
+        size = sum(p.numel() for p in made.trainer.model.parameters())
+        sums = [size, seconds_of_sum(1, 200), seconds_of_sum(size, 5)]
+        write_text(folder / f"link-{number}.json", json.dumps(sums))
         rank.agreed([0.0])
 
     (folder / "alone").mkdir()
@@ -305,7 +314,8 @@ def efficiency(folder: Path, network: Network, rows: int = 256, steps: int = 10)
     if not child:
         alone()
         os._exit(0)
-    os.waitpid(child, 0)
+    if os.waitpid(child, 0)[1]:
+        raise SystemExit("the process alone has failed")
     trained(network, folder / "both", shared, lambda hosts: None, 0)
     one = json.loads((folder / "alone.json").read_text())
     ranks = [json.loads((folder / f"rank-{number}.json").read_text()) for number in range(2)]
@@ -313,7 +323,39 @@ def efficiency(folder: Path, network: Network, rows: int = 256, steps: int = 10)
     print(f"{last - WARM} steps, one process: {one[0]:.2f} s, {one[1]:.2f} CPU s")
     print(f"{last - WARM} steps, two hosts: {wall:.2f} s, {spent:.2f} CPU s of both")
     print(f"efficiency: {one[0] / (2 * wall):.1%} of the time, {one[1] / spent:.1%} of the CPU time")
+    size, small, large = json.loads((folder / "link-0.json").read_text())
+    late, rate = small / 2, 4 * size / large
+    print(f"a sum of 1 number: {small * 1e6:.0f} us; of {size:,}: {large * 1e3:.1f} ms, {rate / 1e9:.2f} GB/s a host")
+    step = one[0] / (last - WARM)
+    print("hosts  MB a host and step  share of the step, this link  share, 10 Gbit/s and 30 us")
+    for hosts in (2, 8, 64, 512):
+        shares = [step / (step + seconds_for(hosts, 4 * size, *link)) for link in ((late, rate), (30e-6, 1.25e9))]
+        sent = 8 * size * (hosts - 1) / hosts / 1e6
+        print(f"{hosts:5}  {sent:18.1f}  {shares[0]:27.1%}  {shares[1]:25.1%}")
     return 0
+
+
+def seconds_of_sum(numbers: int, times: int) -> float:
+    """One sum of so many float32 over all ranks, in the mean."""
+    values = torch.zeros(numbers)
+    torch.distributed.all_reduce(values)
+    begin = time.perf_counter()
+    for _ in range(times):
+        torch.distributed.all_reduce(values)
+    return (time.perf_counter() - begin) / times
+
+
+def seconds_for(hosts: int, size: int, late: float, rate: float) -> float:
+    """What a step waits for the link: a ring over the gradient and one over a few numbers, and a tree of one word.
+
+    size: bytes of the gradient      late: seconds a message      rate: bytes a second
+    """
+    ring, tree = 2 * (hosts - 1), hosts.bit_length() - 1
+    return (2 * ring + tree) * late + ring / hosts * size / rate
+
+
+def num_lines(path: Path) -> int:
+    return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
 def run(*words: str, quiet: bool = False) -> None:
