@@ -20,7 +20,7 @@ from recurra.training import SCHEDULES
 MAY_CHANGE = frozenset({
     "training.epochs", "training.hours", "training.patience", "training.patience_share", "training.optimizer.lr",
     "training.checkpoint_every", "training.keep_checkpoints", "training.max_model_gib", "training.features_gib",
-    "training.report",
+    "training.report", "training.trackers",
     "data.store", "data.scratch", "data.workers",
 })  # fmt: skip
 # May not change, and why: the first one whose name an option begins with.

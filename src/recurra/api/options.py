@@ -16,6 +16,7 @@ from recurra.data.formats.encodings import checked
 from recurra.data.layouts import LAYOUTS
 from recurra.data.splits import SPLITS
 from recurra.training import CLIPPINGS, ON_NONFINITE, OPTIMIZERS, SCHEDULES
+from recurra.training.trackers import TRACKERS
 
 # How a file is read, whatever its format: options of `recurra.data.formats.read`.
 FILE_OPTIONS = ("columns", "delimiter", "encoding", "sheet", "offsets")
@@ -164,6 +165,10 @@ class TrainingOptions:
             choices=("full", "scores"),
         ),
     ] = "full"
+    trackers: Annotated[
+        tuple[str, ...],
+        Opt("where the numbers of the log are written too, such as [tensorboard]", choices=TRACKERS),
+    ] = ()
     on_nonfinite: Annotated[Component, OneOf("what to do with NaN or infinity in loss or gradient", ON_NONFINITE)] = (
         "stop"
     )

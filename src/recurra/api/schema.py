@@ -37,6 +37,7 @@ from recurra.models.encoders import ENCODERS
 from recurra.models.inputs import INPUTS
 from recurra.tasks import TASKS, FitsModel, MindsInputs, ReadsSteps, TaskConfig, TrainsItself, splits_of
 from recurra.training import CLIPPINGS, ON_NONFINITE, OPTIMIZERS, SCHEDULES, Rows
+from recurra.training.trackers import TRACKERS, NeedsPackage
 
 SCHEMA = Schema(
     doc="A recurra config: what to learn, from which data, with which model.",
@@ -303,6 +304,9 @@ def _check_inputs(resolved: Resolved) -> None:
 def _check_training(resolved: Resolved) -> None:
     """Build every component once, so that what it refuses stands beside the other mistakes."""
     options = build(resolved.section("training"), TrainingOptions)
+    for word in options.trackers:
+        if isinstance(maker := TRACKERS[word], NeedsPackage):
+            maker.refuse_missing()
     build(options.optimizer, OPTIMIZERS, [torch.nn.Parameter(torch.zeros(1, dtype=torch.float32))])
     build(options.schedule, SCHEDULES, 100)
     build(options.clipping, CLIPPINGS)

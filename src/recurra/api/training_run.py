@@ -21,6 +21,7 @@ from recurra.api.places import RunFolder
 from recurra.api.prepare import Prepared, prepare, selected
 from recurra.api.pretrained_vectors import load_vectors
 from recurra.api.schema import Settings
+from recurra.api.tracking import tracked
 from recurra.api.trainer import Trainer
 from recurra.base.contracts import Callback, Progress, Score
 from recurra.base.errors import RecurraError, RunError
@@ -157,7 +158,8 @@ def _begin(trainer: Trainer, prepared: Prepared, watch: Callback) -> None:
 
 def run_epochs(training_run: TrainingRun, stopping: Stopping, watch: Callback) -> None:
     """All epochs that are left. Raises Stopped after saving, when a signal asks for it."""
-    with _features_kept(training_run.trainer, watch):
+    trainer = training_run.trainer
+    with _features_kept(trainer, watch), tracked(trainer, training_run.folder.path, watch) as watch:
         _run_epochs(training_run, stopping, watch)
 
 

@@ -17,7 +17,7 @@ from recurra.config.document import KeyPath
 from recurra.config.scalars import shown
 
 # What changes how long, or where, a training runs, and not what is learned.
-_NO_EFFECT = ("report", "keep_checkpoints", "checkpoint_every", "max_model_gib", "features_gib")
+_NO_EFFECT = ("report", "keep_checkpoints", "checkpoint_every", "max_model_gib", "features_gib", "trackers")
 # Draws of the other spaces, before a value is said to fit none of them.
 _TRIES = 20
 
