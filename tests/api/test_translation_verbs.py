@@ -16,6 +16,7 @@ import yaml
 
 from api.api_room import Listening, done, kept_of, refused
 from recurra import api
+from recurra.api.configuring import draft
 from recurra.base.contracts import Origin, Record
 from recurra.base.errors import ConfigError, RunError
 from recurra.tasks import ClassificationConfig
@@ -99,6 +100,20 @@ def test_two_parallel_files_go_all_the_way(here: Path) -> None:
     assert [json.loads(line)["en"] for line in Path("out.jsonl").read_text().splitlines()] == [
         source for source, _ in pairs(4)
     ]
+
+
+def test_a_summary_by_its_name_is_scored_as_one(tmp_path: Path) -> None:
+    rows = [["article", "headline"], *([f"Ann said that {k} dogs ran away.", f"{k} dogs run away"] for k in range(20))]
+    with (tmp_path / "news.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    for name, scores in (
+        ("Headlines", "summarization"),
+        ("summarization", "summarization"),
+        ("seq2seq", "translation"),
+    ):
+        found = draft(name, tmp_path / "news.csv")
+        assert found.tree["task"]["scores"] == scores
+        assert any(line.startswith("scores:") for line in found.said) == (scores == "translation")
 
 
 def test_every_format_gives_the_same_run(here: Path) -> None:

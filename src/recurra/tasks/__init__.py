@@ -165,7 +165,7 @@ TASKS.also(
 )  # fmt: skip
 TASKS.also(
     "translation", "translate", "translator", "seq2seq", "sequence_to_sequence", "text_to_text", "summarization",
-    "summarisation", "summary", "summarize", "transliteration", "normalization", "g2p",
+    "summarisation", "summary", "summarize", "headlines", "transliteration", "normalization", "g2p",
 )  # fmt: skip
 TASKS.also(
     "language_model", "lm", "language_modeling", "language_modelling", "generate", "generation", "text_generation"
