@@ -20,7 +20,7 @@ from recurra.service.app import Service, create_app
 from recurra.service.hosts import names_for
 from recurra.service.limits import Limits
 from recurra.service.log import Log
-from recurra.service.models import LoadedModel, open_runs
+from recurra.service.models import LoadedModel, body_bytes_of, open_runs
 from recurra.service.server import listening, serve, server, url_of
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "LoadedModel",
     "Log",
     "Service",
+    "body_bytes_of",
     "create_app",
     "listening",
     "names_for",

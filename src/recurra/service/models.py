@@ -21,12 +21,14 @@ from recurra.base.normal import name_of
 from recurra.data.fields import FIELD_KINDS, TEXT, Field
 from recurra.nn import num_parameters
 from recurra.service.errors import RefusedError
-from recurra.service.limits import LONGEST_NAME
+from recurra.service.limits import LONGEST_NAME, Limits
 from recurra.service.versions import Stamp, stamp_of, version_of
 from recurra.tasks import ReadsInPieces, TriedWith
 from recurra.tasks.options import for_validation
 
 Runs = Mapping[str, "LoadedModel"]
+# Bytes of a body around the file that it holds: names, other fields, options.
+AROUND = 2**16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,6 +93,14 @@ def open_runs(
         found[name] = _read(name, path, target, kept, weights)
         warm_up(found[name])
     return found
+
+
+def body_bytes_of(models: Iterable[LoadedModel]) -> int:
+    """What a body may have where nobody says: 1 MiB, or room for the largest picture or sound that a run reads."""
+    schemas = [FIELD_KINDS[field.kind].schema for model in models for field in model.inputs]
+    each = [found if isinstance(found := one.get("items"), Mapping) else one for one in schemas]
+    files = [int(one["maxLength"]) for one in each if one.get("contentEncoding") == "base64"]
+    return max([Limits().body_bytes, *(longest + AROUND for longest in files)])
 
 
 def _name_of(path: Path) -> str:

@@ -79,8 +79,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "--max-body",
         metavar="BYTES",
         type=_whole(1000, 2**30),
-        default=2**20,
-        help="bytes of a request's body (default: 1048576)",
+        help="bytes of a request's body (default: 1048576; room for the largest picture or sound that a run reads)",
     )
     parser.add_argument(
         "--timeout", metavar="S", type=_number(0.01, 3600), default=30.0, help="seconds for one answer (default: 30)"
@@ -102,14 +101,14 @@ def _run(args: argparse.Namespace) -> int:
     with uncollected():
         from recurra import service
 
+    runs = service.open_runs(args.runs, device=args.device, cells=args.cells, weights=args.weights)
     limits = service.Limits(
-        body_bytes=args.max_body,
+        body_bytes=args.max_body or service.body_bytes_of(runs.values()),
         seconds=args.timeout,
         delay=args.max_delay / 1000,
         waiting=args.max_waiting,
         sounds=args.max_sounds,
     )
-    runs = service.open_runs(args.runs, device=args.device, cells=args.cells, weights=args.weights)
     bound = service.listening(args.host, args.port)
     if key is None and args.host not in LOOPBACK:
         say(f"{args.host}: other machines can ask, and no key is needed. Set --key-file or {ENVIRONMENT}.")
