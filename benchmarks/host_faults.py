@@ -326,7 +326,7 @@ def efficiency(folder: Path, network: Network, rows: int = 256, steps: int = 10)
     size, small, large = json.loads((folder / "link-0.json").read_text())
     late, rate = small / 2, 4 * size / large
     print(f"a sum of 1 number: {small * 1e6:.0f} us; of {size:,}: {large * 1e3:.1f} ms, {rate / 1e9:.2f} GB/s a host")
-    step = one[0] / (last - WARM)
+    step = one[1] / (last - WARM)
     print("hosts  MB a host and step  share of the step, this link  share, 10 Gbit/s and 30 us")
     for hosts in (2, 8, 64, 512):
         shares = [step / (step + seconds_for(hosts, 4 * size, *link)) for link in ((late, rate), (30e-6, 1.25e9))]
