@@ -495,6 +495,49 @@ def test_a_beam_that_stays_at_odds_is_cut_where_as_much_again_has_come():
     assert predictor.said(predictor.ended(place))["output"] == "a"
 
 
+class Later:
+    """A language model of units that finds out late: "aba" is likely, and "aa" is not."""
+
+    def start(self):
+        return ""
+
+    def score(self, asked):
+        return [
+            ((-0.1 if history + token in ("a", "ab", "aba") else -5.0), history + token) for history, token in asked
+        ]
+
+    def end(self, histories):
+        return [0.0] * len(histories)
+
+
+def test_a_stretch_waits_for_what_a_longer_text_may_say_in_it():
+    task = task_for(scaling="none", step_ms=100.0)  # a step is 0.2 s, a pause 4 steps
+    task = task.with_options({"beam": 2, "lm": Fusion(Later(), "unit", 1.0, 3.0)})
+    a, b = (task.units.spelling.index(unit) for unit in "ab")
+    logits = torch.full((60, 1, 4), -9.0)
+    logits[:, :, 0] = 9.0
+    for t, unit in ((0, a), (20, a)):
+        logits[t, 0, 0], logits[t, 0, unit] = -9.0, 9.0
+    logits[2, 0, 0], logits[2, 0, b] = 4.0, 0.5  # a "b" that is hardly heard
+    predictor = task.predictor(model_for(task, bidirectional=False))
+    place = predictor.begin()
+    for part in predictor._listener.parts({"logits": logits}):
+        place = predictor._rested(replace(place, path=predictor._listener.grown(place.path, part), loudest=1.0))
+    place = predictor.ended(place)
+    assert [(one["text"], one["start"]) for one in place.final] == [("ab", 0.0), ("a", 4.0)]
+
+
+@pytest.mark.parametrize("head", ["ctc", "transducer"])
+def test_a_beam_says_nothing_of_no_step(head):
+    task = task_with(head, scaling="none").with_options({"beam": 2})
+    predictor = task.predictor(model_for(task, bidirectional=False))
+    assert predictor.said(predictor.ended(predictor.begin()))["output"] == ""
+    if head == "ctc":
+        place = predictor.begin()
+        place.path.search.feed(np.log([0.1, 0.2, 0.3, 0.4]))  # said in a step that was cut off
+        assert predictor.said(predictor.ended(place))["partial"] == ""
+
+
 def test_what_stands_before_a_pause_is_final():
     task = task_for(scaling="none", step_ms=100.0)  # a step is 0.2 s, a pause 4 steps
     predictor = task.predictor(model_for(task, bidirectional=False))

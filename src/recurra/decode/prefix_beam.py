@@ -233,6 +233,11 @@ class PrefixStream:
         """How many units all texts begin with."""
         return common([self._units(prefix) for prefix in self._alive])
 
+    @property
+    def alone(self) -> bool:
+        """Whether one text alone is followed."""
+        return len(self._alive) == 1
+
     def forget(self, number: int) -> None:
         """Leave out the first units of the best text; texts that begin otherwise are not followed any more."""
         if not number:

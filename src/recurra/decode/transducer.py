@@ -262,6 +262,10 @@ class TransducerStream(Generic[S]):
         """How many units all texts begin with."""
         return common([said.units for said in self._alive])
 
+    def settled(self, frame: int) -> bool:
+        """Whether all texts say the same in the frames before this one."""
+        return len({said.units[: sum(t < frame for t, _ in said.places)] for said in self._alive}) == 1
+
     def forget(self, number: int, frames: int) -> None:
         """Leave out the first units of the best text, and so many frames: what other texts say there is later then."""
         begun = self._alive[0].units[:number]

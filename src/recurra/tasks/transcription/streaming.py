@@ -207,7 +207,8 @@ class SpeechPredictor:
         if place.network:
             # What waits for later steps is said without them.
             place = self._fed(place, np.zeros((0, self._task.reader.size), np.float32), last=True)
-        return self._settled(replace(place, path=place.path.ended()), len(place.path.blank))
+        place = self._rested(replace(place, path=place.path.ended()))
+        return self._settled(place, len(place.path.blank))
 
 
 def _continued(text: str, spelt: str) -> str:

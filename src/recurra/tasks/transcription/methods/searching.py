@@ -30,13 +30,13 @@ class Settled:
 class Prefixes:
     """A search of CTC since the last cut. frames: (C,) ln p of each; best: the most probable unit of each
 
-    doubt: a step, and how many units were agreed on, when what was said before it was not certain
+    doubt: a step, and what was agreed on, when what was said before it was not certain
     """
 
     search: PrefixStream
     frames: list[Floats] = field(default_factory=list)
     best: list[int] = field(default_factory=list)
-    doubt: list[tuple[int, int]] = field(default_factory=list)
+    doubt: list[tuple[int, int, bool]] = field(default_factory=list)
 
     @property
     def blank(self) -> NDArray[np.bool_]:
@@ -52,16 +52,20 @@ class Prefixes:
 
     def said(self) -> Emitted:
         units, frames = self.search.best(), len(self.frames)
-        found = emitted(np.array(self.frames).reshape(frames, -1), units)
-        return found if found.units == units else _spread(units, frames)
+        found = emitted(np.stack(self.frames), units) if frames else None
+        return found if found is not None and found.units == units else _spread(units, frames)
 
     def certain(self, step: int) -> bool:
-        """Looked at anew where more is agreed on: finding the steps of units is the costly part."""
-        now = (step, self.search.agreed())
+        """Where texts agree on the unit behind it too, or only one is left: a longer one may say more before the step.
+
+        Looked at anew where more is agreed on: finding the steps of units is the costly part.
+        """
+        now = (step, self.search.agreed(), self.search.alone)
         if self.doubt == [now]:
             return False
         self.doubt[:] = [now]
-        return _before(self.said(), step) <= now[1]
+        number = _before(self.said(), step)
+        return number < now[1] + self.search.alone or number == 0
 
     def cut(self, step: int) -> tuple[Settled, Prefixes]:
         said = self.said()
@@ -118,7 +122,7 @@ class Spoken:
         return emitted_at(self.search.best(), self.steps)
 
     def certain(self, step: int) -> bool:
-        return sum(t < step for _, t, _ in self.search.best()) <= self.search.agreed()
+        return self.search.settled(step) or all(t >= step for _, t, _ in self.search.best())
 
     def cut(self, step: int) -> tuple[Settled, Spoken]:
         before = [one for one in self.search.best() if one[1] < step or step >= self.steps]
