@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from api.api_room import done
+from recurra.data.fields import FIELD_KINDS
 from recurra.service import Limits, open_runs
 from recurra.service import limits as most
 from recurra.service.hearing import LEAST
+from recurra.service.models import AROUND
 from service.service_room import Asked
 from service.test_process import KEY
 
@@ -87,7 +89,9 @@ def test_the_limits_of_the_guide_are_those_of_the_code() -> None:
     def numbers(row: str) -> list[int]:
         return [int(n) for n in re.findall(r"\d+", rows[row].replace(",", ""))]
 
-    assert numbers("body") == [usual.body_bytes >> 20]
+    largest = max(FIELD_KINDS[kind].schema.get("maxLength", 0) for kind in ("image", "audio")) + AROUND
+    assert numbers("body") == [usual.body_bytes >> 20, *map(int, f"{largest / 2**20:.1f}".split("."))]
+    assert numbers("bodies of all requests at once") == [usual.bodies_bytes >> 20]
     assert numbers("texts or records of a request") == [most.MOST_RECORDS]
     assert numbers("a text, a field of a record") == [most.LONGEST_TEXT]
     assert numbers("beam, answers") == [most.WIDEST_BEAM]

@@ -200,6 +200,39 @@ class Held:
         await self._task
 
 
+def test_bodies_that_are_there_at_once_have_one_bound_together(ask: Ask) -> None:
+    asked = ask("moods", bodies_bytes=10_000, body_bytes=6_000, delay=0)
+    body = json.dumps({"texts": ["fine " * 1000]}).encode()
+
+    async def in_chunks() -> AsyncIterator[bytes]:
+        for k in range(0, len(body), 1000):
+            yield body[k : k + 1000]
+
+    async def talk(client: Client) -> tuple[Any, ...]:
+        async with Held(asked):
+            first = asyncio.ensure_future(client.post("/predict", content=body, headers=JSON))
+            await asyncio.sleep(0.05)
+            assert f"recurra_bodies_bytes {len(body):.1f}" in (await client.get("/metrics")).text
+            refused = [await client.post("/predict", content=c, headers=JSON) for c in (body, in_chunks())]
+            small = asyncio.ensure_future(client.post("/predict", json={"texts": ["fine"]}))
+            await asyncio.sleep(0.05)
+            assert not small.done()
+        again = await client.post("/predict", content=body, headers=JSON)
+        assert "recurra_bodies_bytes 0.0" in (await client.get("/metrics")).text
+        return refused, [await first, await small, again]
+
+    refused, answered = asked.run(talk)
+    assert [one.status_code for one in answered] == [200, 200, 200]
+    for one in refused:
+        assert (one.status_code, one.headers["retry-after"], one.headers["connection"]) == (503, "1", "close")
+        assert one.json()["error"].startswith("the bodies of other requests fill the memory")
+
+
+def test_a_body_as_large_as_one_may_be_fits_whatever_the_bound_of_all(ask: Ask) -> None:
+    asked = ask("moods", bodies_bytes=10, body_bytes=6_000)
+    assert asked.post("/predict", {"texts": ["fine " * 1000]}).status_code == 200
+
+
 def test_a_full_queue_says_when_to_come_again(ask: Ask) -> None:
     asked = ask("moods", waiting=3, delay=0)
     body = {"texts": ["fine"]}

@@ -1,20 +1,54 @@
-"""The body of a request: JSON in UTF-8, or a sentence that says what it is instead."""
+"""The body of a request: JSON in UTF-8, or a sentence that says what it is instead; and room for all of them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from email.message import Message
 from typing import Any
 
 from starlette.datastructures import Headers
 
-from recurra.service.errors import RefusedError
-from recurra.service.limits import LONGEST_NAME
+from recurra.service.errors import RefusedError, busy
+from recurra.service.limits import LONGEST_NAME, Limits
 
 # How much of a header's value is shown, and how many keys.
 SHOWN, MOST_KEYS = 60, 5
 CHARSETS = (None, "utf-8", "utf8", "us-ascii")
+
+
+# What is not read to its end must not be taken for the next request.
+CLOSING = {"Connection": "close"}
+
+
+class Room:
+    """Bytes for the bodies of all requests at once, each held until it is answered; one body fits by itself always."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._most, self.held = max(limits.bodies_bytes, limits.body_bytes), 0
+
+    @contextmanager
+    def of_one(self) -> Iterator[Callable[[int], None]]:
+        """For one body: called with its bytes as they come. Raises RefusedError, 503, where there is no room."""
+        mine = 0
+
+        def take(size: int) -> None:
+            nonlocal mine
+            self.refuse(size)
+            mine += size
+            self.held += size
+
+        try:
+            yield take
+        finally:
+            self.held -= mine
+
+    def refuse(self, size: int) -> None:
+        """Raise RefusedError, 503, where so many bytes do not fit now."""
+        if self.held + size > self._most:
+            refused = busy("the bodies of other requests fill the memory that there is for them; come again later.")
+            raise RefusedError(refused.status, refused.problems, {**refused.headers, **CLOSING})
 
 
 def refuse_unreadable(headers: Headers, body: bytes) -> None:

@@ -25,6 +25,7 @@ class Limits:
     """What an operator may set.
 
     body_bytes:     a larger body is refused with 413, before it is read to its end
+    bodies_bytes:   of all bodies that are there at once, until they are answered; beyond that one is refused with 503
     seconds:        a request that takes longer is answered with 504, and its work is given up
     delay:          seconds that a request waits for others, to share a batch with them, while nothing is computed
     waiting:        requests that may wait for the model; more are refused with 503
@@ -38,6 +39,7 @@ class Limits:
     """
 
     body_bytes: int = 2**20
+    bodies_bytes: int = 2**28
     seconds: float = 30.0
     delay: float = 0.002
     waiting: int = 256

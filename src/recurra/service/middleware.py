@@ -8,7 +8,7 @@ import itertools
 import re
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,7 +17,7 @@ from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from recurra.service.bodies import refuse_unreadable
+from recurra.service.bodies import CLOSING, Room, refuse_unreadable
 from recurra.service.errors import RefusedError, answered, busy, failed
 from recurra.service.hearing import PATH as HEAR
 from recurra.service.hearing import refuse_socket
@@ -76,8 +76,10 @@ class Guard:
         self._origins = tuple(one.lower().rstrip("/") for one in origins)
         self._hosts = hosts or Hosts(None)
         self._running = 0
+        self._room = Room(limits)
         self._begun, self._numbers = secrets.token_hex(4), itertools.count(1)
         metrics.watch("recurra_requests_running", "Requests in progress.", lambda: self._running)
+        metrics.watch("recurra_bodies_bytes", "Bytes of bodies that are held.", lambda: self._room.held)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -115,9 +117,11 @@ class Guard:
             if (scope["method"], request.path) == ("POST", HEAR):  # its body is answered while it comes
                 await self._app(scope, receive, request.send)
                 return
-            body = await _body(headers, receive, self._limits)
-            async with asyncio.timeout(self._limits.seconds + GRACE_SECONDS):
-                await self._app(scope, _replayed(body, headers, receive), request.send)
+            with self._room.of_one() as take:
+                self._room.refuse(_said_length(headers, self._limits))
+                body = await _body(headers, receive, self._limits, take)
+                async with asyncio.timeout(self._limits.seconds + GRACE_SECONDS):
+                    await self._app(scope, _replayed(body, headers, receive), request.send)
         except RefusedError as error:
             await request.refuse(scope, receive, error)
         except ConnectionAbortedError:
@@ -234,21 +238,26 @@ class _Request:
         await answered(error, self.id)(scope, receive, self.send)
 
 
-async def _body(headers: Headers, receive: Receive, limits: Limits) -> bytes:
-    """All of the body.
+def _said_length(headers: Headers, limits: Limits) -> int:
+    """Bytes that a body will have by its head. Raises RefusedError, 413, for more than one may have."""
+    length = headers.get("content-length", "0")
+    if not length.isdecimal() or len(length) > 18 or int(length) > limits.body_bytes:
+        raise _too_large(limits)
+    return int(length)
+
+
+def _too_large(limits: Limits) -> RefusedError:
+    sentence = f"the body is larger than {limits.body_bytes:,} bytes; send less, or have --max-body raised."
+    return RefusedError(413, sentence, CLOSING)
+
+
+async def _body(headers: Headers, receive: Receive, limits: Limits, take: Callable[[int], None]) -> bytes:
+    """All of the body. take: is told how many bytes have come, and may refuse them
 
     Raises RefusedError: 413 as soon as it is known to be too large, 408 if it takes too long; ConnectionAbortedError
     where the client has gone.
     """
-    # What is not read to its end must not be taken for the next request.
-    closing = {"Connection": "close"}
-    too_large = RefusedError(
-        413, f"the body is larger than {limits.body_bytes:,} bytes; send less, or have --max-body raised.", closing
-    )
-    length = headers.get("content-length", "0")
-    if not length.isdecimal() or len(length) > 18 or int(length) > limits.body_bytes:
-        raise too_large
-    if length == "0" and "transfer-encoding" not in headers:
+    if headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers:
         return b""
     parts, size = [], 0
     try:
@@ -260,12 +269,13 @@ async def _body(headers: Headers, receive: Receive, limits: Limits) -> bytes:
                 parts.append(message.get("body", b""))
                 size += len(parts[-1])
                 if size > limits.body_bytes:
-                    raise too_large
+                    raise _too_large(limits)
+                take(len(parts[-1]))
                 if not message.get("more_body", False):
                     return b"".join(parts)
     except TimeoutError:
         sentence = f"the body did not arrive within {limits.body_seconds:g} s."
-        raise RefusedError(408, sentence, closing) from None
+        raise RefusedError(408, sentence, CLOSING) from None
 
 
 def _replayed(body: bytes, headers: Headers, receive: Receive) -> Receive:
