@@ -73,6 +73,7 @@ def test_init_knows_chords_from_numbers() -> None:
         ("chords", [[60, 64, 67], [62, 65, 69]], True),  # as many notes in each
         ("Melody", [[60], [62]], True),
         ("melody", "60 62 64", True),
+        ("x", ["C4+E4+G4", "D4+F4+A4"], True),  # names are no numbers
         ("x", [[60, 64, 67], [62, 65, 69]], True),  # three rising keys of a piano in each step
         ("x", [[60, 64], [62, 65]], False),
         ("x", [[60, 67, 64], [62, 65, 69]], False),

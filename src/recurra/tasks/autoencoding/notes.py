@@ -79,6 +79,7 @@ def _are_chords(rows: Sequence[Record], name: str) -> bool:
         return True
     cells = [row.fields[name] for row in rows]
     texts = [cell for cell in cells if isinstance(cell, str)]
+    texts += [step for cell in cells if isinstance(cell, list) for step in cell if isinstance(step, str)]
     if texts:
         return any(letter.isalpha() or letter == "+" for text in texts for letter in text)
     steps = [step for cell in cells for step in cell]
