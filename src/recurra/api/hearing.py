@@ -67,6 +67,7 @@ def hear_file(
     options: of a search, as `predict` has them: beam, lm, hot_words, lexicon
     Raises ConfigError for a run that does not hear; DataError for a file that is no sound, or of another rate.
     """
+    options = with_fusion(options or {})  # once: opening a large language model takes seconds
     task = refuse_deaf(run, options)
     path = path_of(file, "file")
     if not path.is_file():
@@ -76,7 +77,7 @@ def hear_file(
     except ConfigError as reason:
         if watch is not None:
             watch.note(f"{path}: heard as a whole, as this model needs the end first: {reason.problems[0]}")
-        return _whole(run, path, task.column, options or {}, device, watch)
+        return _whole(run, path, task.column, options, device, watch)
     sound = sound_of(path, Origin(str(path)), task.column, MOST_STREAMED)
     blocks = ((block, sound.rate) for block in samples_in_blocks(sound, task.spectrum, BLOCK))
     return _heard(Hearing(run, options=options, device=device, where=str(path)), blocks)
