@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,26 @@ def test_text_of_the_data_is_no_markup_in_a_card(run: Path) -> None:
     body = parts(run)[1]
     assert "<img" not in body.replace(r"\<", "")
     assert r"f1\[\<img src=x\>\|\`\]" in body
+    mark = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**mark, "recurra": "<b>1</b>"}))
+    card(run)
+    assert "<b>" not in parts(run)[1].replace(r"\<", "")
+
+
+def test_neither_folders_nor_keys_of_addresses_are_in_a_card(run: Path) -> None:
+    text = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(re.sub(r"(?m)^  train: \S+", "  train: https://host/a/rows.csv?key=s/ecret", text))
+    card(run)
+    assert "- train: rows.csv\n" in parts(run)[1]
+    assert "ecret" not in (run / "README.md").read_text()
+
+
+def test_push_makes_folders_above_and_says_which_places_travel(run: Path, tmp_path: Path) -> None:
+    text = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(re.sub(r"(?m)^  train: \S+", "  train: /home/me/rows.csv", text))
+    said = done("push", run, tmp_path / "new" / "hub")
+    assert "hub/config.yaml: tells where files lie: data.train: /home/me/rows.csv. If nobody" in said.err
+    assert (tmp_path / "new" / "hub" / MANIFEST).is_file()
 
 
 def test_every_word_for_hubs_is_of_a_task() -> None:

@@ -104,16 +104,20 @@ class FakeMLflow(types.ModuleType):
     def __init__(self) -> None:
         super().__init__("mlflow")
         self.calls: list[tuple[Any, ...]] = []
+        self.experiment = ""
         outer = self
 
         class MlflowClient:
             def __init__(self, tracking_uri: str | None = None) -> None:
                 outer.calls.append(("uri", tracking_uri))
+                self._known: dict[str, str] = {}
 
             def get_experiment_by_name(self, name: str) -> Any:
-                return None
+                return types.SimpleNamespace(experiment_id=self._known[name]) if name in self._known else None
 
             def create_experiment(self, name: str) -> str:
+                assert name not in self._known, "MLflow refuses a name that is there"
+                self._known[name] = outer.experiment = name
                 return "7"
 
             def create_run(self, experiment_id: str, *, run_name: str | None = None) -> Any:
@@ -140,10 +144,12 @@ def test_mlflow_is_told_in_its_own_words(data: Path, monkeypatch: pytest.MonkeyP
     fake = FakeMLflow()
     monkeypatch.setitem(sys.modules, "mlflow", fake)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "mine")
     write_config(training={"epochs": 3, "trackers": ["mlflow"]})
     api.train("c.yaml", out="runs/r", watch=Stopper(6))
     done("train", "--resume", "runs/r")
     assert fake.calls[0] == ("uri", f"sqlite:///{Path('runs/mlflow.db').absolute()}")
+    assert fake.experiment == "mine"
     assert fake.calls[1] == ("run", "7", "r")
     params = [param for call in fake.calls if call[0] == "batch" for param in call[3]]
     assert ("training.epochs", "3") in params

@@ -314,6 +314,9 @@ def test_a_search_word_with_a_config_is_tune_and_its_help_says_so(data: Path) ->
         assert sentence in said
         assert "secret" not in said
     assert hidden("postgresql://me:a@b:c@host/db") == "postgresql://me@host/db"
+    assert (
+        hidden("postgresql://host/db?user=me&password=a@b&port=1") == "postgresql://host/db?user=me&password=***&port=1"
+    )
 
 
 def test_the_folder_of_a_search_keeps_its_settings(data: Path) -> None:

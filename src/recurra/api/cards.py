@@ -171,7 +171,11 @@ def _data(folder: RunFolder, settings: Settings) -> Iterator[str]:
 def _data_name(settings: Settings, split: str) -> str:
     given = settings.tree["data"].get(split) or settings.tree["data"].get("train")
     paths = [given] if isinstance(given, str) else list(given or ())
-    return ", ".join(Path(str(path)).name for path in paths) or "rows in memory"
+    # Behind the ? of an address may stand a key to it.
+    return (
+        ", ".join(Path(str(path).partition("?")[0] if "://" in str(path) else str(path)).name for path in paths)
+        or "rows in memory"
+    )
 
 
 def _scores(folder: RunFolder, scores: Sequence[Score], baselines: Mapping[str, Sequence[Score]]) -> Iterator[str]:
@@ -218,7 +222,7 @@ def _limits(folder: RunFolder, settings: Settings, scores: Sequence[Score]) -> I
 
 
 def _version(folder: RunFolder) -> str:
-    return str(read_json(folder.mark).get("recurra"))
+    return _cell(str(read_json(folder.mark).get("recurra")))
 
 
 def _row(cells: Iterable[str]) -> str:

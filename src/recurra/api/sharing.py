@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from recurra.api.training import fresh
 from recurra.base import plain_json
 from recurra.base.atomic import PREFIX, sync, sync_folder, write_text
 from recurra.base.errors import RunError
+from recurra.config import load
 
 MANIFEST = "config.json"
 MODEL_TYPE = "recurra"
@@ -45,10 +46,13 @@ LIMITS: Mapping[str, int] = {**NEEDED, **OTHERS}
 _PIECE = 1 << 20
 
 
-def push(run: AnyPath, folder: AnyPath, *, cells: Iterable[AnyPath] = ()) -> Path:
+def push(
+    run: AnyPath, folder: AnyPath, *, cells: Iterable[AnyPath] = (), note: Callable[[str], None] = lambda _: None
+) -> Path:
     """Write a trained run as a folder that a model hub takes: safetensors, config.json, README.md.
 
     What a run needs to answer and its scores are in it; rows of its data, examples, log and checkpoints are not.
+    note: hears which places on this machine its config tells
     Raises RunError for what is no trained run, a damaged one, or a folder that has something in it.
     """
     source, target = recognised(path_of(run, "run")), path_of(folder, "folder")
@@ -61,6 +65,11 @@ def push(run: AnyPath, folder: AnyPath, *, cells: Iterable[AnyPath] = ()) -> Pat
         files = {name: _copied(source.path / name, made / name, LIMITS[name]) for name in names}
         said = {"model_type": MODEL_TYPE, "library_name": MODEL_TYPE, "format": FORMAT, "recurra": __version__}
         write_text(made / MANIFEST, json.dumps({**said, "files": files}, indent=2) + "\n")
+    if told := ", ".join(_places(load(source.config).tree)):
+        note(
+            f"{target / source.config.name}: tells where files lie: {told}. If nobody is to read that, change it in "
+            f"{source.config} and push again."
+        )
     return target
 
 
@@ -74,7 +83,6 @@ def pull(folder: AnyPath, *, out: AnyPath | None = None, cells: Iterable[AnyPath
     source = path_of(folder, "folder")
     files = _manifest(source)
     target = path_of(out, "out") if out is not None else fresh(Path("runs") / source.resolve().name)
-    target.parent.mkdir(parents=True, exist_ok=True)
     with _becoming(target) as made:
         for name, said in files.items():
             found = _copied(source / name, made / name, said["bytes"])
@@ -82,6 +90,18 @@ def pull(folder: AnyPath, *, out: AnyPath | None = None, cells: Iterable[AnyPath
                 raise RunError(f"{source / name}: is not the file that {MANIFEST} tells of: another digest or size.")
         open_run(made, cells)
     return target
+
+
+def _places(tree: Any, path: str = "") -> Iterator[str]:
+    """The options of a config that say where something lies, by more than a place below the folder it is read in."""
+    if isinstance(tree, Mapping):
+        for key, value in tree.items():
+            yield from _places(value, f"{path}.{key}" if path else str(key))
+    elif isinstance(tree, list):
+        for value in tree:
+            yield from _places(value, path)
+    elif isinstance(tree, str) and (tree.startswith(("/", "~", "../")) or "://" in tree or ":\\" in tree[:3]):
+        yield f"{path}: {tree}"
 
 
 def _manifest(folder: Path) -> dict[str, dict[str, Any]]:
@@ -141,6 +161,7 @@ def _becoming(target: Path) -> Iterator[Path]:
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise RunError(f"{target}: is there already, and is not overwritten. Choose another folder.")
     target = target.resolve()
+    target.parent.mkdir(parents=True, exist_ok=True)
     made = target.parent / f"{PREFIX}{os.getpid()}-{os.urandom(4).hex()}-{target.name}"
     made.mkdir()
     try:

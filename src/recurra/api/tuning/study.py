@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -29,6 +30,8 @@ UNPRUNED = 5
 # What trials keep beside their values: why one failed; where it runs; which one it takes up.
 WHY, HOST, PLACE, ORIGIN = "why", "host", "place", "origin"
 SURPLUS = "surplus"
+# Drivers take a password behind the ? too.
+_SECRET = re.compile(r"(?i)([?&][^=&]*(?:pass|pwd|token|secret)[^=&]*=)[^&]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +235,8 @@ def url_of(storage: str | Path) -> str:
 
 
 def hidden(url: str) -> str:
-    """A URL without its password."""
+    """A URL without its password, wherever that stands."""
+    url = _SECRET.sub(r"\1***", url)
     head, at, tail = url.rpartition("@")
     scheme, slashes, user = head.partition("://")
     return f"{scheme}{slashes}{user.partition(':')[0]}@{tail}" if at and slashes else url

@@ -21,7 +21,7 @@ def _push(args: argparse.Namespace) -> int:
     from recurra import api
 
     api.look_at_run(args.run)
-    folder = api.push(args.run, args.folder, cells=args.cells)
+    folder = api.push(args.run, args.folder, cells=args.cells, note=say)
     put(str(folder))
     say(f"Upload it with the tools of the hub; `recurra pull {as_word(folder)}` makes a run of it again.")
     return DONE

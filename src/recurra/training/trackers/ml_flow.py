@@ -39,8 +39,9 @@ class MLflow:
         needs("mlflow", "mlflow", "training.trackers: mlflow")
 
     def _begun(self, name: str, config: Mapping[str, Any]) -> str:
-        found = self._client.get_experiment_by_name(os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT)
-        number = found.experiment_id if found else self._client.create_experiment(EXPERIMENT)
+        experiment = os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
+        found = self._client.get_experiment_by_name(experiment)
+        number = found.experiment_id if found else self._client.create_experiment(experiment)
         run: str = self._client.create_run(number, run_name=name).info.run_id
         entities = self._mlflow.entities
         params = [entities.Param(key, str(value)[:MOST_CHARACTERS]) for key, value in flat(config)]
