@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import signal
+import sqlite3
 import sys
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ from recurra import api
 from recurra.api.groups import Spread
 from recurra.api.tuning.clock import Clock
 from recurra.api.tuning.repeating import Repeated, gain, in_words
-from recurra.api.tuning.study import Kept, Study, hidden, url_of
+from recurra.api.tuning.study import GRACE, HOST, FailedTrialError, Kept, Study, hidden, url_of
 from recurra.base.contracts import Progress
 from recurra.base.errors import ConfigError
 from training.toys import exit_of, fork_child
@@ -131,6 +134,63 @@ def test_a_search_that_is_killed_in_a_trial_goes_on_and_comes_to_the_same(search
     assert states.count("FAIL") == 2, "the two that died are marked"
     assert len(states) == 7
     assert Path("s/best.yaml").read_text() == (searched / "search/best.yaml").read_text()
+
+
+def opened(file: Path) -> Study:
+    return Study(file, "s", direction="minimize", sampler="tpe", pruner="median", seed=1, place="here")
+
+
+def drawn(file: Path, deaths: Container[int], trials: int) -> list[tuple[int, Mapping[str, Any], float | None]]:
+    """What a search draws without trainings. deaths: trials whose process ends at their end, once"""
+    study, alive = opened(file), {one.number for one in opened(file).trials()}
+
+    def objective(trial: Any, number: int) -> float:
+        x, n = trial.suggest_float("x", 0.001, 1.0, log=True), trial.suggest_int("n", 1, 50)
+        if number in deaths and number not in alive:
+            alive.add(number)
+            raise FailedTrialError
+        return float((x - 0.1) ** 2 + abs(n - 20))
+
+    while len(found := study.trials()) < trials or any(one.state == "failed" for one in found):
+        if found[-1].state == "failed":  # another process goes on
+            study = opened(file)
+            study.take_up(lambda number: True, lambda message: None)
+        study.run_one(objective)
+    return [(one.number, one.params, one.value) for one in found]
+
+
+def test_a_search_past_its_random_start_draws_the_same_after_deaths(tmp_path: Path) -> None:
+    spaces = {
+        "x": optuna.distributions.FloatDistribution(0.001, 1.0, log=True),
+        "n": optuna.distributions.IntDistribution(1, 50),
+    }
+    rows = [
+        ({"x": 0.9 / number, "n": 5 * number}, (0.9 / number - 0.1) ** 2 + abs(5 * number - 20))
+        for number in range(1, 11)
+    ]
+    start = [optuna.trial.create_trial(params=params, distributions=spaces, value=value) for params, value in rows]
+    opened(tmp_path / "a.db")._study.add_trials(start)  # as many as TPE draws at random before it looks at scores
+    shutil.copy(tmp_path / "a.db", tmp_path / "b.db")
+    undisturbed = drawn(tmp_path / "a.db", (), 13)
+    assert len({str(params) for _, params, _ in undisturbed}) == 13
+    assert drawn(tmp_path / "b.db", (10, 11), 13) == undisturbed
+
+
+def test_a_trial_of_another_machine_is_taken_up_when_its_signs_of_life_end(tmp_path: Path) -> None:
+    study = opened(tmp_path / "s.db")
+    with pytest.warns(UserWarning, match="Heartbeat"):
+        trial = study._study.ask()
+    trial.suggest_int("n", 1, 50)
+    trial.set_user_attr(HOST, "elsewhere")
+    study._study._storage.record_heartbeat(trial._trial_id)
+    heard: list[str] = []
+    for seconds, states in {GRACE - 20: ["running"], GRACE + 20: ["waiting"]}.items():
+        with contextlib.closing(sqlite3.connect(tmp_path / "s.db")) as base, base:
+            base.execute("update trial_heartbeats set heartbeat = datetime('now', ?)", (f"-{seconds} seconds",))
+        study = opened(tmp_path / "s.db")
+        study.take_up(lambda number: True, heard.append)
+        assert [one.state for one in study.trials()] == states
+    assert heard == ["trial 1: its process ended in the middle of it; it is taken up again."]
 
 
 def test_a_search_that_is_asked_to_stop_says_how_to_go_on(data: Path) -> None:
@@ -313,6 +373,10 @@ def test_a_search_word_with_a_config_is_tune_and_its_help_says_so(data: Path) ->
         said = refused("search", "c.yaml", *words)
         assert sentence in said
         assert "secret" not in said
+    assert refused("search", "c.yaml", "red") == (
+        "recurra search: unexpected argument 'red'. c.yaml is searched for its best settings; pictures are searched by "
+        "a text with the folder of a run: recurra search RUN TEXT --images FOLDER.\n"
+    )
     assert hidden("postgresql://me:a@b:c@host/db") == "postgresql://me@host/db"
     assert (
         hidden("postgresql://host/db?user=me&password=a@b&port=1") == "postgresql://host/db?user=me&password=***&port=1"

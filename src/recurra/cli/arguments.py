@@ -26,7 +26,7 @@ class Command:
     """One command: its arguments, what it does (the exit code comes back), and examples.
 
     about: what its help says first; "": as the list of commands does
-    meant: another command that these arguments are for, or None
+    meant: another command that these arguments are for, or None      surplus: what is said where there are too many
     """
 
     arguments: Callable[[argparse.ArgumentParser], None]
@@ -34,6 +34,7 @@ class Command:
     examples: str
     about: str = ""
     meant: Callable[[Sequence[str]], Command | None] = lambda arguments: None
+    surplus: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,7 @@ class _Parser(argparse.ArgumentParser):
 
 def parser_of(word: str, entry: Entry, arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
     """The parser of a command: its arguments, its help, and what completion and the manual page say of it."""
-    command = entry.load()
-    command = command.meant(arguments) or command
+    command = _meant(entry, arguments)
     parser = _Parser(
         prog=f"recurra {word}",
         description=command.about or entry.summary,
@@ -75,6 +75,11 @@ def parser_of(word: str, entry: Entry, arguments: Sequence[str] = ()) -> argpars
     return parser
 
 
+def _meant(entry: Entry, arguments: Sequence[str]) -> Command:
+    command = entry.load()
+    return command.meant(arguments) or command
+
+
 def parse(word: str, entry: Entry, arguments: Sequence[str]) -> argparse.Namespace:
     """The arguments of a command. Options may stand before, between and after the others.
 
@@ -84,7 +89,7 @@ def parse(word: str, entry: Entry, arguments: Sequence[str]) -> argparse.Namespa
     parser = parser_of(word, entry, arguments)
     namespace, rest = parser.parse_known_intermixed_args(list(arguments))
     if rest:
-        raise UsageError(_unexpected(parser, rest[0]))
+        raise UsageError(_unexpected(parser, rest[0], _meant(entry, arguments).surplus))
     _decode(parser, namespace)
     return namespace
 
@@ -118,10 +123,10 @@ def _text(parser: argparse.ArgumentParser, action: argparse.Action, text: str) -
         ) from None
 
 
-def _unexpected(parser: argparse.ArgumentParser, word: str) -> str:
+def _unexpected(parser: argparse.ArgumentParser, word: str, surplus: str) -> str:
     flag = word.partition("=")[0]
     if not flag.startswith("-") or flag == "-":
-        return f"{parser.prog}: unexpected argument '{word}'. See `{parser.prog} --help`."
+        return f"{parser.prog}: unexpected argument '{word}'. {surplus or f'See `{parser.prog} --help`.'}"
     flags = [name for action in parser._actions for name in action.option_strings]
     hint = did_you_mean(flag, flags) or f" See `{parser.prog} --help`."
     return f"{parser.prog}: unknown option '{flag}'.{hint}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from recurra.cli.arguments import Command, add_device, add_json, add_run
@@ -82,9 +83,11 @@ def _meant(arguments: Sequence[str]) -> Command | None:
     """A config, or the folder of a search over settings, is tuned."""
     from recurra.cli.commands import tune
 
-    words = [Path(word) for word in arguments if not word.startswith("-")]
-    config = any(word.suffix in _CONFIGS and not word.is_dir() for word in words[:1])
-    return tune.COMMAND if config or any((word / _STUDY).is_file() for word in words[:1]) else None
+    first = next((Path(word) for word in arguments if not word.startswith("-")), None)
+    if first is None or not ((first.suffix in _CONFIGS and not first.is_dir()) or (first / _STUDY).is_file()):
+        return None
+    said = f"{first} is searched for its best settings; pictures are searched by a text with the folder of a run"
+    return replace(tune.COMMAND, surplus=f"{said}: recurra search RUN TEXT --images FOLDER.")
 
 
 COMMAND = Command(
