@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from models.seq2seq_room import V, batch
+from recurra.base.errors import ConfigError, ShapeError
 from recurra.decode import beam_search
 from recurra.engine import cpu
 from recurra.engine.kept_plan import KeptPlan
@@ -114,6 +115,35 @@ def test_training_drops_what_was_kept_and_a_copy_has_nothing(word: str) -> None:
     assert copy.deepcopy(model).decoder.kept_plan.nbytes == 0
     model(batch(SOURCES, [[2, 5, 6]] * 3))
     assert model.decoder.kept_plan.nbytes == 0
+
+
+@pytest.mark.parametrize("word", DECODERS)
+def test_a_search_in_another_type_drops_what_was_kept(word: str) -> None:
+    model = made(word)
+    said(model)
+    said(model.double())
+    assert model.decoder.kept_plan.nbytes == 0
+
+
+@pytest.mark.parametrize("word", DECODERS)
+@pytest.mark.parametrize("k", [0, -1])
+def test_the_best_none_of_a_step_are_refused(word: str, k: int) -> None:
+    """As a native call, 0 means all of them, which have no room."""
+    model = made(word)
+    with torch.no_grad():
+        state = model.start(batch(SOURCES, [[2]] * 3))
+        with pytest.raises(ConfigError, match=f"^k is {k}, expected 1 or more"):
+            model.best(torch.tensor([2, 5, 6]), state, k)
+
+
+def test_an_output_layer_refuses_what_is_no_float32_of_its_width() -> None:
+    model = made("recurrent")
+    with torch.no_grad():
+        plan = model.start(batch(SOURCES, [[2]] * 3)).output
+        assert plan is not None
+        for x in (torch.zeros(2, 16).double(), torch.zeros(2, 16).bfloat16(), torch.zeros(2, 15), torch.zeros(16)):
+            with pytest.raises(ShapeError, match=r"^an output layer of 16 numbers: x has shape"):
+                plan.log_probs(x)
 
 
 @pytest.mark.parametrize("options", [{}, {"attention": "general", "style": "luong", "input_feeding": True}])

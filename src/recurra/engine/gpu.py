@@ -233,6 +233,9 @@ class _Plan(NamedTuple):
         ends = [s.new_empty(s.shape, dtype=torch.float32) for s in states]
         tapes = {w: self.room(x, made.tape[w], w, T if training else 0, torch.float32) for w in ("H", "P", "1")}
         arguments = {w: self.room(x, made.arguments[w], w, T if training else 1, x.dtype) for w in ("H", "P")}
+        if training and self.ragged:
+            # The kernel writes no padding, whose gradients are 0: 0 times what lay in this memory before may be NaN.
+            arguments = {w: t.zero_() for w, t in arguments.items()}
         firsts = [s.float() for s in states]
         self.launch(
             found.forward,

@@ -269,7 +269,9 @@ class OutputPlan:
         return made
 
     def best(self, x: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        """The k greatest of them, as `DecoderPlan.best` tells them."""
+        """The k greatest of them, as `DecoderPlan.best` tells them. Raises ConfigError unless k is 1 or more."""
+        if k < 1:
+            raise ConfigError(f"k is {k}, expected 1 or more.")
         k = min(k, self.size[1])
         made = x.new_empty(len(x), k)
         tokens = torch.empty(len(x), k, dtype=torch.int64, device=x.device)
@@ -278,8 +280,11 @@ class OutputPlan:
 
     def _run(self, x: Tensor, k: int, made: Tensor, best: Tensor | None) -> None:
         (D, V), x = self.size, in_order(x)
-        if x.shape[1:] != (D,):
-            raise ShapeError(f"an output layer of {D} numbers: x has shape {tuple(x.shape)}, expected (B, {D}).")
+        if x.shape[1:] != (D,) or x.dtype != torch.float32 or not x.is_cpu:
+            raise ShapeError(
+                f"an output layer of {D} numbers: x has shape {tuple(x.shape)}, {x.dtype} on {x.device}, expected "
+                f"(B, {D}), float32 on the CPU."
+            )
         threads = torch.get_num_threads() if 2 * len(x) * D * V >= cpu.SMALLEST_SHARED_CALL else 1
         self._native.step([len(x), threads, k], [address(x), address(made), address(best)])
 

@@ -380,7 +380,10 @@ class Decoder(nn.Module):
             return None
         numbers = LinearNumbers(self.output.weight, self.output.bias)
         tensors = [t for t in (numbers.weight, numbers.bias) if t is not None]
-        if not can_step(tensors) or not has_output() or not numbers.fits(*self.output.weight.shape):
+        if not can_step(tensors):
+            self.kept_plan.drop()  # of a model that has gone to another type or device
+            return None
+        if not has_output() or not numbers.fits(*self.output.weight.shape):
             return None
         return self.kept_plan.of(tensors, (), len(tensors), lambda: OutputPlan(numbers))
 

@@ -61,6 +61,7 @@ class PackedDecoder:
             return None
         ends = [t for t in (embedding.weight, last.weight, last.bias, output.weight, output.bias) if t is not None]
         if not can_step([*ends, *(t for one in numbers for t in tensors_of(one))]):
+            kept.drop()  # of a model that has gone to another type or device
             return None
         (V, d), map_to_tokens = embedding.weight.shape, linear_numbers(output)
         if not (

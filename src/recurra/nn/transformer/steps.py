@@ -47,7 +47,10 @@ class PackedSteps:
         ]
         first = blocks[0].self_attn
         alike = {(one.self_attn.embed_dim, one.self_attn.num_heads, one.self_attn.rotary) for one in blocks}
-        if not can_step(tensors) or len(alike) > 1:
+        if not can_step(tensors):
+            kept.drop()  # of a model that has gone to another type or device
+            return None
+        if len(alike) > 1:
             return None
         if not last.fits(first.embed_dim) or not all(one.fits(first.embed_dim) for one in numbers):
             return None
