@@ -28,7 +28,7 @@ from recurra.cells import Cell
 from recurra.engine.call import Call, Result, batched, transformed, without_padding
 from recurra.engine.cpu import fits_of
 from recurra.engine.double_backward import refuse_double_backward
-from recurra.engine.memory import PLAIN, in_order
+from recurra.engine.memory import PLAIN, in_order, kinds, restored
 from recurra.lower import gradient, layout, trace
 from recurra.lower.program import PARAMETERS, gate_places
 from recurra.lower.triton import Kernels, kernels
@@ -126,9 +126,10 @@ def run(call: Call) -> Result:
 
     Raises ShapeError if the sizes do not fit one another.
     """
-    plan = _Plan.of(call)
     tensors = [in_order(t) for t in _cast(call)]
-    if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
+    training = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
+    plan = _Plan.of(call, training=training)
+    if training:
         output, *states = _Recurrence.apply(plan, *tensors)  # type: ignore[no-untyped-call]
     else:
         output, *states = plan.forward(tensors, training=False)[0]
@@ -194,7 +195,10 @@ class _Saved(NamedTuple):
 
 
 class _Plan(NamedTuple):
-    """What follows from a call's shapes and options. sizes: of I, H, P; widths: of each state."""
+    """What follows from a call's shapes and options. sizes: of I, H, P; widths: of each state.
+
+    held: whether the forward kernel has its weights on the chip, and whether the backward kernel has
+    """
 
     cell: Cell
     names: tuple[str, ...]
@@ -203,30 +207,31 @@ class _Plan(NamedTuple):
     lengths: Tensor
     ragged: bool
     reverse: bool
-    held: bool
+    held: tuple[bool, bool]
     recompute: bool
 
     @classmethod
-    def of(cls, call: Call) -> _Plan:
+    def of(cls, call: Call, *, training: bool) -> _Plan:
         """Raises ShapeError."""
         T, N, I = call.x.shape
         fits = fits_of(call.cell, I, call.weights.shapes)
         lengths = call.x.new_full((N,), T, dtype=torch.int32) if call.lengths is None else call.lengths.to(torch.int32)
         names = tuple(call.weights.packed)
-        recompute = tape_bytes(call.cell, fits.sizes, T * N) > TAPE_BYTES
+        recompute = training and tape_bytes(call.cell, fits.sizes, T * N) > TAPE_BYTES
         available = shared_bytes(call.x.device)
-        held = holds(call.cell, fits.sizes, _kind(call), available, recompute=recompute)
+        # The forward kernel's form does not depend on the batch, so that a sequence has its bits in any.
+        each = [holds(call.cell, fits.sizes, _kind(call), available, recompute=again) for again in (False, recompute)]
+        held = each[0], each[1]
         ragged = call.lengths is not None
         return cls(call.cell, names, fits.sizes, fits.widths, lengths, ragged, call.reverse, held, recompute)
 
-    @property
-    def module(self) -> tuple[Any, Kernels]:
-        return module(self.cell, bias="bias_ih" in self.names, held=self.held, recompute=self.recompute)
+    def module(self, *, held: bool) -> tuple[Any, Kernels]:
+        return module(self.cell, bias="bias_ih" in self.names, held=held, recompute=self.recompute)
 
     def forward(self, tensors: Sequence[Tensor], *, training: bool) -> tuple[list[Tensor], _Saved]:
         """Output and last states, and what the gradient needs."""
         x, states, packed = self.split(tensors)
-        found, made = self.module
+        found, made = self.module(held=self.held[0])
         T, N, _ = x.shape
         wx = self.input_products(x, packed)
         output = x.new_zeros(T, N, self.widths[0])
@@ -247,6 +252,7 @@ class _Plan(NamedTuple):
             made.scratch[0],
             N if training else 0,
             training,
+            held=self.held[0],
         )
         results = [output, *(end.to(s.dtype) for end, s in zip(ends, states, strict=True))]
         return results, _Saved(tapes, arguments)
@@ -281,26 +287,28 @@ class _Plan(NamedTuple):
         counts: dict[str, int],
         kept_T: int,
         training: bool,
+        *,
+        held: bool,
     ) -> None:
         """Run a kernel over all rows: a program for each 16 of them."""
         N, H, P = len(self.lengths), self.sizes["H"], self.sizes["P"]
         nothing = vectors
         weights = [packed.get(name, nothing) for name in ("weight_hh", "weight_hr")]
         on_device = torch.cuda.device(own[0].device) if own[0].is_cuda else contextlib.nullcontext()
-        wide = tile(H) if self.held else min(tile(H), TILE)
-        carry = [self.carried(w) for w in ("H", "P")]
+        wide = tile(H) if held else min(tile(H), TILE)
+        carry = [self.carried(w, held=held) for w in ("H", "P")]
         scratch = [vectors.new_empty(N, counts[w], self.sizes[w]) for w in ("H", "P")]
         with on_device:
             kernel[(-(-N // ROWS),)](
                 *own, tapes["H"], tapes["P"], tapes["1"], self.lengths, vectors, *weights, *ends, *carry, *scratch,
-                kept_T, N, H=H, P=P, BN=ROWS, BH=wide, BP=tile(P) if self.held else min(tile(P), TILE), BK=DEPTH,
+                kept_T, N, H=H, P=P, BN=ROWS, BH=wide, BP=tile(P) if held else min(tile(P), TILE), BK=DEPTH,
                 REVERSE=self.reverse, TRAINING=training, PRECISION=precision(), WIDEN=interpreted(),
-                **options(wide, held=self.held),
+                **options(wide, held=held),
             )  # fmt: skip
 
-    def carried(self, width: str) -> Tensor:
+    def carried(self, width: str, *, held: bool) -> Tensor:
         """Memory for the states of a width before and after a step, in the tiled form."""
-        count = 0 if self.held else sum(self.cell.size(name) == width for name in self.cell.states)
+        count = 0 if held else sum(self.cell.size(name) == width for name in self.cell.states)
         return self.lengths.new_empty(2, len(self.lengths), count, self.sizes[width], dtype=torch.float32)
 
     def backward(
@@ -308,7 +316,7 @@ class _Plan(NamedTuple):
     ) -> list[Tensor]:
         """Gradients to x, states and parameters, from those to the output and the last states; None is zeros."""
         x, states, packed = self.split(tensors)
-        found, made = self.module
+        found, made = self.module(held=self.held[1])
         N, H = x.shape[1], self.sizes["H"]
         d_output, *d_ends = (
             t.new_zeros(t.shape) if d is None else in_order(d) for d, t in zip(tops, [output, *states], strict=True)
@@ -335,6 +343,7 @@ class _Plan(NamedTuple):
             made.scratch[1],
             N,
             True,
+            held=self.held[1],
         )
         flows = _Flows(self, made, deltas, sums, saved.arguments)
         return [
@@ -421,15 +430,18 @@ class _Recurrence(torch.autograd.Function):
         results, saved = plan.forward(tensors, training=True)
         ctx.plan, ctx.count = plan, len(tensors)
         ctx.words = [tuple(saved.tapes), tuple(saved.arguments)]
-        ctx.save_for_backward(results[0], *tensors, *saved.tapes.values(), *saved.arguments.values())
+        kept = [results[0], *tensors, *saved.tapes.values(), *saved.arguments.values()]
+        ctx.save_for_backward(*kept)
+        ctx.kinds = kinds(kept)
         return tuple(results)
 
     @staticmethod
     def backward(ctx: Any, *tops: Tensor | None) -> tuple[Tensor | None, ...]:
         if batched(tops):
             raise RunError(NO_BATCHES)
-        with torch.no_grad():
-            output, *rest = ctx.saved_tensors
+        # Products are of the types of the forward pass, wherever gradients are asked for.
+        with torch.no_grad(), torch.autocast(ctx.plan.lengths.device.type, enabled=False):
+            output, *rest = restored(ctx.saved_tensors, ctx.kinds)
             tensors, kept = rest[: ctx.count], rest[ctx.count :]
             tapes, arguments = ctx.words
             saved = _Saved(

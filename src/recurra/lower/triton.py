@@ -325,7 +325,7 @@ class _Held:
         lines += [f"k_{w} = tl.arange(0, B{w})[:, None]" for w in side.widths]
         for j, (kind, gate) in enumerate(self.products):
             lines.append(f"w{j} = {side.weight(kind, gate, f'k_{side.widths_of(kind, gate)[0]}')}")
-        return lines + [f"v{k} = tl.zeros((BN, BH), tl.float32)" for k in self._sums()]
+        return lines + [f"v{k} = tl.full((BN, BH), 0.0, tl.float32)" for k in self._sums()]
 
     def _sums(self) -> range:
         return range(len(self.side.plan.sums) if self.side.backward else 0)
@@ -548,7 +548,7 @@ class _Stage:
         loop = [*_units(w, "j"), f"live_{w} = real & in_{w}", *self._products(), *self.body, *effects]
         return [
             *self.of_row,
-            *(f"n{at} = tl.zeros((BN, 1), tl.float32)" for at in sums),
+            *(f"n{at} = tl.full((BN, 1), 0.0, tl.float32)" for at in sums),
             f"for j in range(0, {w}, B{w}):",
             *_indented(loop),
             *(f"n{at} = n{at} / {w}" for at in sums if self.nodes[at].kind == "mean"),
@@ -575,7 +575,7 @@ class _Stage:
 
     def _products(self) -> list[str]:
         """Sums over tiles of arguments, which lie in memory: one loop for all of a width, each read once."""
-        lines = [f"n{at} = tl.zeros((BN, B{self.nodes[at].width}), tl.float32)" for at in self.products]
+        lines = [f"n{at} = tl.full((BN, B{self.nodes[at].width}), 0.0, tl.float32)" for at in self.products]
         for width in ("H", "P"):
             mine = [at for at in self.products if self.nodes[self.nodes[at].args[0]].width == width]
             if mine:
