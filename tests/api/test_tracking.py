@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import types
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from api.api_room import Listening, done, log_of, refused, write_config
 from api.test_resume import Stopper
 from recurra import api
+from recurra.api import tracking
 from recurra.training.trackers import TRACKERS
 from recurra.training.trackers.contract import plain
 
@@ -78,6 +80,41 @@ def test_a_tracker_that_fails_is_said_once_and_ends_no_training(data: Path) -> N
         assert Away.told == ["numbers", "numbers"]
     finally:
         TRACKERS.remove("away")
+
+
+class Stuck:
+    """A tracker that hears of nothing: its server takes calls and never answers."""
+
+    hangs = threading.Event()
+
+    def __init__(self, run: Path, config: Any, step: int) -> None: ...
+
+    def numbers(self, step: int, values: Any) -> None:
+        self.hangs.wait(60)
+
+    def end(self) -> None: ...
+
+
+def test_trackers_that_hang_hold_no_training_up(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracking, "PATIENCE", 0.3)
+    TRACKERS.add("stuck", Stuck)
+    TRACKERS.add("never", lambda run, config, step: Stuck.hangs.wait(60))
+    try:
+        write_config(training={"epochs": 3, "trackers": ["stuck", "never"]})
+        trained = api.train("c.yaml", out="r", watch=(heard := Listening()))
+        assert trained.report is not None
+        said = [note.split(", and is told no more: ") for note in heard.notes if "training.trackers" in note]
+        assert [(word, why.partition(". The training")[0]) for word, why in said] == [
+            ("training.trackers: never failed", "TimeoutError: has not begun within 0.3 s"),
+            ("training.trackers: stuck failed", "TimeoutError: has not taken all numbers within 0.3 s"),
+        ]
+        monkeypatch.setattr(tracking, "MOST_WAITING", 1)
+        api.train("c.yaml", out="s", overrides=["training.trackers=[stuck]"], watch=(heard := Listening()))
+        assert sum("TimeoutError: 1 sets of numbers wait for it" in note for note in heard.notes) == 1
+    finally:
+        Stuck.hangs.set()
+        TRACKERS.remove("stuck")
+        TRACKERS.remove("never")
 
 
 @pytest.mark.parametrize("word", ["tensorboard", "mlflow", "wandb"])

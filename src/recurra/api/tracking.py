@@ -1,10 +1,13 @@
-"""The numbers of a training, handed to trackers; one that fails is left out, which is said once."""
+"""The numbers of a training, handed to trackers; one that fails, or hangs, is left out, which is said once."""
 
 from __future__ import annotations
 
 import math
+import queue
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from recurra.api.trainer import Trainer
@@ -16,6 +19,10 @@ from recurra.training.trackers.contract import plain
 
 # A number every so many steps, as in the log.
 STEPS = 10
+# Seconds in which a tracker begins, and in which it takes what is left at the end of a training.
+PATIENCE = 30.0
+# Sets of numbers that wait for a slow tracker, before it is given up.
+MOST_WAITING = 1000
 
 
 @contextmanager
@@ -37,12 +44,12 @@ class Tracking:
 
     def __init__(self, trainer: Trainer, run: Path, watch: Callback) -> None:
         self._trainer, self._watch = trainer, watch
-        self._trackers: dict[str, Tracker] = {}
-        for word in trainer.settings.training.trackers:
-            self._guarded(word, lambda word=word: self._open(word, run))  # type: ignore[misc]
+        self._trackers: dict[str, Beside] = {}
+        for word in dict.fromkeys(trainer.settings.training.trackers):
+            self._guarded(word, partial(self._open, word, run))
 
     def _open(self, word: str, run: Path) -> None:
-        self._trackers[word] = TRACKERS[word](run, self._trainer.settings.tree, self._trainer.step)
+        self._trackers[word] = Beside(partial(TRACKERS[word], run, self._trainer.settings.tree, self._trainer.step))
 
     def note(self, message: str) -> None:
         self._watch.note(message)
@@ -73,7 +80,7 @@ class Tracking:
     def _tell(self, step: int, split: str, values: Mapping[str, float]) -> None:
         named = {f"{split}/{name}": value for name, value in values.items() if math.isfinite(value)}
         for word, tracker in list(self._trackers.items()):
-            self._guarded(word, lambda tracker=tracker: tracker.numbers(step, named))  # type: ignore[misc]
+            self._guarded(word, partial(tracker.numbers, step, named))
 
     def _guarded(self, word: str, do: Callable[[], None]) -> None:
         """Do it; a tracker that fails is left out from then on. Raises ConfigError for a package that is missing."""
@@ -88,3 +95,58 @@ class Tracking:
                 f"training.trackers: {word} failed, and is told no more: {type(error).__name__}: {line}. The training "
                 "goes on; all numbers are in log.jsonl."
             )
+
+
+class Beside:
+    """A tracker in a thread of its own: a server that hangs must not hold a training up.
+
+    make: makes it, which is waited for. Raises what that raises; TimeoutError where it takes too long.
+    What the tracker raises is raised by the next call.
+    """
+
+    def __init__(self, make: Callable[[], Tracker]) -> None:
+        self._orders: queue.Queue[Callable[[Tracker], None] | None] = queue.Queue(MOST_WAITING)
+        self._error: Exception | None = None
+        self._begun = threading.Event()
+        self._thread = threading.Thread(target=self._work, args=(make,), name="recurra-tracker", daemon=True)
+        self._thread.start()
+        if not self._begun.wait(PATIENCE):
+            self._orders.put(None)
+            raise TimeoutError(f"has not begun within {PATIENCE:g} s")
+        self._refuse_failed()
+
+    def numbers(self, step: int, values: Mapping[str, float]) -> None:
+        self._refuse_failed()
+        try:
+            self._orders.put_nowait(lambda tracker: tracker.numbers(step, values))
+        except queue.Full:
+            raise TimeoutError(f"{MOST_WAITING:,} sets of numbers wait for it") from None
+
+    def end(self) -> None:
+        """Let it take what is left, and end."""
+        self._refuse_failed()
+        try:
+            self._orders.put(None, timeout=PATIENCE)
+        except queue.Full:
+            pass
+        else:
+            self._thread.join(PATIENCE)
+        if self._thread.is_alive():
+            raise TimeoutError(f"has not taken all numbers within {PATIENCE:g} s")
+        self._refuse_failed()
+
+    def _refuse_failed(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _work(self, make: Callable[[], Tracker]) -> None:
+        try:
+            tracker = make()
+            self._begun.set()
+            while order := self._orders.get():
+                order(tracker)
+            tracker.end()
+        except Exception as error:  # noqa: BLE001  the training's thread is told
+            self._error = error
+        finally:
+            self._begun.set()
