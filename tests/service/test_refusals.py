@@ -204,6 +204,10 @@ def test_bodies_that_are_there_at_once_have_one_bound_together(ask: Ask) -> None
     asked = ask("moods", bodies_bytes=10_000, body_bytes=6_000, delay=0)
     body = json.dumps({"texts": ["fine " * 1000]}).encode()
 
+    async def holds(client: Client, size: int) -> None:
+        while f"recurra_bodies_bytes {size:.1f}" not in (await client.get("/metrics")).text:
+            await asyncio.sleep(0.01)
+
     async def in_chunks() -> AsyncIterator[bytes]:
         for k in range(0, len(body), 1000):
             yield body[k : k + 1000]
@@ -211,14 +215,12 @@ def test_bodies_that_are_there_at_once_have_one_bound_together(ask: Ask) -> None
     async def talk(client: Client) -> tuple[Any, ...]:
         async with Held(asked):
             first = asyncio.ensure_future(client.post("/predict", content=body, headers=JSON))
-            await asyncio.sleep(0.05)
-            assert f"recurra_bodies_bytes {len(body):.1f}" in (await client.get("/metrics")).text
+            await holds(client, len(body))
             refused = [await client.post("/predict", content=c, headers=JSON) for c in (body, in_chunks())]
-            small = asyncio.ensure_future(client.post("/predict", json={"texts": ["fine"]}))
-            await asyncio.sleep(0.05)
-            assert not small.done()
+            small = asyncio.ensure_future(client.post("/predict", content=BODY, headers=JSON))
+            await holds(client, len(body) + len(BODY))
         again = await client.post("/predict", content=body, headers=JSON)
-        assert "recurra_bodies_bytes 0.0" in (await client.get("/metrics")).text
+        await holds(client, 0)
         return refused, [await first, await small, again]
 
     refused, answered = asked.run(talk)
