@@ -3,6 +3,7 @@
     python benchmarks/pictures.py data noto_emoji_cldr/ build/emoji     # train.csv, dev.csv and test.csv, with pictures
     python benchmarks/pictures.py speed                                 # the nearest of 100,000 vectors, on one core
     python benchmarks/pictures.py steps                                 # a training step beside the same in torch
+    python benchmarks/pictures.py captions                              # their search beside a loop in torch
 
 The rest is recurra itself, as docs/results.md has it.
 """
@@ -16,9 +17,19 @@ import json
 import sys
 import tarfile
 import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from recurra.data.tokenizers import BOS, EOS
+
+RECURRENT = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
 
 
 def data(source: Path, target: Path) -> None:
@@ -58,7 +69,6 @@ def speed(number: int = 100_000, size: int = 128, times: int = 50) -> None:
 
 def steps(pictures: int = 32, size: int = 64, times: int = 12) -> None:
     """Milliseconds of CPU of a training step, forward and backward, beside the same layers of torch, in turn."""
-    import torch
     from torch import nn
 
     from recurra.base.contracts import Batch
@@ -126,6 +136,149 @@ def steps(pictures: int = 32, size: int = 64, times: int = 12) -> None:
         print(f"{name}: {np.median(values[2:]):.0f} ms of CPU a step of {pictures} pictures of {size} x {size}")
 
 
+class PlainCaptions:
+    """The network of `captions` in torch's own functions, from recurra's weights, and a loop over its steps.
+
+    Pictures (N, H, W, 3) as bytes; additive attention over the places, an LSTM, and maxout (Bahdanau et al. 2015).
+    """
+
+    def __init__(self, weights: dict[str, Any]) -> None:
+        self.w = weights
+        self.step = torch.nn.LSTMCell(256, 256)
+        self.step.load_state_dict(
+            {name.removesuffix("_l0"): weights[f"decoder.recurrent.{name}"] for name in RECURRENT}, strict=True
+        )
+
+    def linear(self, name: str, x: Tensor) -> Tensor:
+        return F.linear(x, self.w[f"{name}.weight"], self.w.get(f"{name}.bias"))
+
+    def norm(self, name: str, x: Tensor) -> Tensor:
+        y = x.permute(0, 2, 3, 1)
+        y = F.layer_norm(y, y.shape[-1:], self.w[f"encoder.{name}.weight"], self.w[f"encoder.{name}.bias"])
+        return torch.relu(y).permute(0, 3, 1, 2)
+
+    def convolved(self, name: str, x: Tensor, stride: int, padding: int) -> Tensor:
+        return F.conv2d(x, self.w[f"encoder.{name}.weight"], self.w[f"encoder.{name}.bias"], stride, padding)
+
+    def start(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        """Places, their keys, h and c."""
+        x = pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
+        x = self.convolved("first", x.contiguous(memory_format=torch.channels_last), 2, 1)
+        for k in range(2):
+            y = self.norm(f"stages.{k}.0.norm1", x)
+            beside = self.convolved(f"stages.{k}.0.shortcut", y, 2, 0)
+            y = self.norm(f"stages.{k}.0.norm2", self.convolved(f"stages.{k}.0.conv1", y, 2, 1))
+            x = beside + self.convolved(f"stages.{k}.0.conv2", y, 1, 1)
+        places = self.norm("norm", x).flatten(2).transpose(1, 2)
+        mean = places.mean(1)
+        h, c = (torch.tanh(self.linear(f"decoder.bridge.maps.{s}_l0", mean)) for s in "hc")
+        return places, self.linear("decoder.attention.score.key", places), h, c
+
+    def said(self, token: Tensor, places: Tensor, keys: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Log-probabilities of the next token, h and c."""
+        query = self.linear("decoder.attention.score.query", h)
+        energy = self.linear("decoder.attention.score.energy", torch.tanh(keys + query[:, None])).squeeze(2)
+        context = torch.bmm(energy.softmax(1)[:, None], places).squeeze(1)
+        x = F.embedding(token, self.w["decoder.embedding.weight"])
+        h, c = self.step(torch.cat([x, context], 1), (h, c))
+        one, other = self.linear("decoder.readout.joint", torch.cat([h, x, context], 1)).chunk(2, 1)
+        return torch.log_softmax(self.linear("decoder.output", torch.maximum(one, other)), 1), h, c
+
+    def greedy(self, pixels: Tensor, longest: int) -> list[list[int]]:
+        """The most probable token, again and again, until all have ended."""
+        places, keys, h, c = self.start(pixels)
+        token = torch.full((len(pixels),), BOS)
+        done, said = torch.zeros(len(pixels), dtype=torch.bool), []
+        for _ in range(longest):
+            log_probs, h, c = self.said(token, places, keys, h, c)
+            token = log_probs.argmax(1)
+            said.append(token)
+            done |= token == EOS
+            if done.all():
+                break
+        return [_until_end(row) for row in torch.stack(said, 1).tolist()]
+
+    def beam(self, pixels: Tensor, longest: int, width: int = 5) -> list[list[int]]:
+        """Of each picture `width` texts are followed; an ended one stays among them as it is."""
+        N, V = len(pixels), len(self.w["decoder.output.bias"])
+        places, keys, h, c = (t.repeat_interleave(width, 0) for t in self.start(pixels))
+        scores = torch.full((N, width), -torch.inf)
+        scores[:, 0] = 0
+        said = torch.full((N * width, 1), BOS)
+        only_end = torch.full((V,), -torch.inf)
+        only_end[EOS] = 0
+        for _ in range(longest):
+            log_probs, h, c = self.said(said[:, -1], places, keys, h, c)
+            log_probs = torch.where((said[:, -1] == EOS)[:, None], only_end, log_probs)
+            scores, best = (scores[:, :, None] + log_probs.view(N, width, V)).flatten(1).topk(width, 1)
+            rows = (torch.arange(N)[:, None] * width + best // V).flatten()
+            said = torch.cat([said[rows], (best % V).flatten()[:, None]], 1)
+            h, c = h[rows], c[rows]
+            if (said[:, -1] == EOS).all():
+                break
+        return [_until_end(row) for row in said.view(N, width, -1)[:, 0, 1:].tolist()]
+
+
+def _until_end(tokens: list[int]) -> list[int]:
+    return tokens[: tokens.index(EOS)] if EOS in tokens else tokens
+
+
+def captions(pictures: int = 32, size: int = 64, longest: int = 16, times: int = 12) -> None:
+    """Milliseconds of CPU of the captions of so many pictures, beside a loop in torch with the same weights, in turn.
+
+    Untrained, with an output layer so sharp that hypotheses differ by whole nats; raises RuntimeError where the two say
+    different captions.
+    """
+    from recurra.base.contracts import Batch
+    from recurra.decode import beam_search, greedy
+    from recurra.models import EncoderDecoder
+    from recurra.tasks.translation.search import Speaker
+
+    torch.set_num_threads(1)
+    torch.manual_seed(1)
+    sizes = {"height": size, "width": size, "channels": 3, "target": 1200}
+    decoder = {"name": "recurrent", "cell": "lstm", "hidden_size": 256}
+    model = EncoderDecoder(sizes, inputs="images", encoder="image", decoder=decoder).eval()
+    with torch.no_grad():
+        model.decoder.output.weight.mul_(30)
+        model.decoder.output.bias[:3] = -1e4  # padding, unknown and start are never said
+    plain = PlainCaptions(model.state_dict())
+    pixels = torch.randint(0, 255, (pictures, size, size, 3), dtype=torch.uint8)
+    batch = Batch({"pixels": pixels}, torch.ones(pictures, dtype=torch.int64), {}, tuple(range(pictures)))
+
+    def ours(width: int) -> list[list[int]]:
+        common: dict[str, Any] = {"num_rows": pictures, "start": BOS, "end": EOS, "max_length": longest}
+        if width == 1:
+            found = greedy(Speaker(model), model.start(batch), **common)
+        else:
+            found = beam_search(Speaker(model), model.start(batch), beam=width, **common)
+        return [list(row[0].tokens) for row in found]
+
+    def theirs(width: int) -> list[list[int]]:
+        return plain.greedy(pixels, longest) if width == 1 else plain.beam(pixels, longest, width)
+
+    with torch.no_grad():
+        parts = {"encoder": (lambda: model.start(batch), lambda: plain.start(pixels))}
+        for width, name in ((1, "greedy"), (5, "beam 5")):
+            if (one := ours(width)) != (other := theirs(width)):
+                raise RuntimeError(f"{name}: {sum(map(list.__ne__, one, other))} of {pictures} captions differ.")
+            parts[name] = (partial(ours, width), partial(theirs, width))
+        for name, works in parts.items():
+            one, other = in_turn(works, times)
+            print(f"{name}: {one:.1f} ms of CPU, torch {other:.1f}, {other / one:.2f} times as long")
+
+
+def in_turn(works: Sequence[Callable[[], object]], times: int) -> list[float]:
+    """Milliseconds of CPU of each, the median of so many, after two that do not count."""
+    spent: list[list[float]] = [[] for _ in works]
+    for _ in range(times + 2):
+        for values, work in zip(spent, works, strict=True):
+            begun = time.process_time()
+            work()
+            values.append(1000 * (time.process_time() - begun))
+    return [float(np.median(values[2:])) for values in spent]
+
+
 if __name__ == "__main__":
     word, *rest = sys.argv[1:]
-    {"data": lambda: data(*map(Path, rest)), "speed": speed, "steps": steps}[word]()
+    {"data": lambda: data(*map(Path, rest)), "speed": speed, "steps": steps, "captions": captions}[word]()

@@ -47,8 +47,10 @@ class SteadyConvolution(nn.Conv2d):
         (kernel, _), (stride, _), pad = self.kernel_size, self.stride, int(self.padding[0])
         windows = F.pad(x, (0, 0, pad, pad, pad, pad)).unfold(1, kernel, stride).unfold(2, kernel, stride)
         places = windows.shape[:3]
-        rows = windows.reshape(-1, self.in_channels * kernel * kernel)
-        return linear.steady_linear(rows, self.weight.flatten(1), self.bias).view(*places, self.out_channels)
+        # The channels of a pixel stay side by side: copied channel by channel, a whole encoder took half as long again.
+        rows = windows.permute(0, 1, 2, 4, 5, 3).reshape(-1, self.in_channels * kernel * kernel)
+        weight = self.weight.permute(0, 2, 3, 1).flatten(1)
+        return linear.steady_linear(rows, weight, self.bias).view(*places, self.out_channels)
 
 
 class SteadyTransposed(nn.ConvTranspose2d):
