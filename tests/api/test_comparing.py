@@ -70,6 +70,7 @@ def test_runs_of_other_rows_are_no_comparison() -> None:
         api.compare(["large"])
     with pytest.raises(ConfigError, match="at least two different runs"):
         api.compare(["large", "large"])
+    assert "at least two different runs, got large, seeds/../large" in refused("compare", "large", "seeds/../large")
     assert "its data has no split 'tset'. Known: train, dev, test." in refused(
         "compare", "large", "small", "--split", "tset"
     )

@@ -57,3 +57,9 @@ def test_draws_without_a_number_are_left_out() -> None:
     assert found["x"].low == found["x"].high == 1.0
     assert 0 < found["x"].number < 100
     assert set(found) == {"x"}, "what only one has is no difference"
+
+
+def test_a_score_without_any_number_tells_nothing_apart() -> None:
+    (found,) = paired_bootstrap(5, [lambda drawn: {"x": 0.0}, lambda drawn: {"x": math.nan}], number=9)
+    assert found["x"].number == 0
+    assert found["x"].holds_zero

@@ -98,7 +98,7 @@ def compare(
     Raises ConfigError for fewer than two, or runs of different tasks or rows; RunError for what is no run.
     """
     watch, paths = watch or NoCallback(), paths_of(runs, "runs")
-    if len(paths) < 2 or len(set(paths)) < len(paths):
+    if len(paths) < 2 or len({path.resolve() for path in paths}) < len(paths):
         raise ConfigError(f"compare: expected at least two different runs, got {', '.join(map(str, paths)) or 'none'}.")
     if resamples < 0:
         raise ConfigError(f"--resamples: expected 0 or more, got {resamples}.")
@@ -153,6 +153,8 @@ def _members(path: Path) -> list[Path]:
     if not isinstance(said, Mapping) or said.get("kind") != "seeds" or not isinstance(said.get("runs"), Mapping):
         raise RunError(f"{path}: a group whose runs have other test rows each; name runs, or a group of seeds.")
     names = [name for name in said["runs"] if Path(name).name == name and name not in ("", "..")]
+    if not names:
+        raise RunError(f"{path / GROUP}: damaged: names no runs. Copy the group again.")
     return [path / name for name in names]
 
 
@@ -277,8 +279,8 @@ def _difference_table(
                 scale, unit = 100.0, "points"
             numbers = (score.value - base[score.name].value, gap.low, gap.high)
             better = gap.above if score.better == "higher" else 1 - gap.above
-            likely = "" if score.better == "neither" else f"{100 * better:.1f} %"
-            verdict = "not told apart" if gap.holds_zero else "told apart"
+            likely = "" if score.better == "neither" or not gap.number else f"{100 * better:.1f} %"
+            verdict = "no number" if not gap.number else "not told apart" if gap.holds_zero else "told apart"
             rows.append(
                 (side.name, score.name, *(f"{scale * v:+.3g} {unit}".strip() for v in numbers), likely, verdict)
             )

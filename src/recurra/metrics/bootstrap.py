@@ -23,7 +23,8 @@ class Resampled:
 
     @property
     def holds_zero(self) -> bool:
-        return self.low <= 0 <= self.high
+        """Whether the draws leave open that there is no difference; without a number they leave all open."""
+        return self.number == 0 or self.low <= 0 <= self.high
 
 
 def resamples(rows: int, number: int, seed: int) -> Iterator[NDArray[np.int64]]:
