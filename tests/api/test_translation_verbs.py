@@ -285,7 +285,7 @@ def test_what_training_never_saw_is_said_with_the_answer(run: Path) -> None:
         (
             ("--output", "a.png"),
             "--output a.png: expected a name that ends in .csv, .tsv, .jsonl, .conll, .bio, .iob, .iob2, .iobes or "
-            ".conllu. A",
+            ".conllu, or a folder, whose name has no ending. A",
         ),
     ],
 )

@@ -77,6 +77,6 @@ def test_pictures_are_written_whole_or_not_at_all(tmp_path: Path, capsys: pytest
 
 def test_a_picture_of_nothing_is_refused(api: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["predict", "r", "t", "--output", "a.png"]) == 2
-    assert capsys.readouterr().err.endswith(" or .conllu. A picture needs --attention.\n")
+    assert capsys.readouterr().err.endswith(", or a folder, whose name has no ending. A picture needs --attention.\n")
     assert main(["predict", "r", "t", "--output", "a.gif", "--attention"]) == 2
-    assert capsys.readouterr().err.endswith(", .conllu or .png.\n")
+    assert capsys.readouterr().err.endswith(", .conllu or .png, or a folder, whose name has no ending.\n")

@@ -12,6 +12,8 @@ import pytest
 from api.api_room import done, recurra, refused, rows, write_config, write_csv
 from recurra import api
 from recurra.cli import main, tables
+from recurra.data.formats import Shard
+from recurra.training import FolderLock
 from training.toys import exit_of, fork_child
 
 
@@ -86,6 +88,70 @@ def test_a_folder_of_another_run_or_other_files_is_refused() -> None:
     Path("notes/mine.txt").write_text("mine")
     assert "holds no predictions" in refused("predict", "run", "--input", "in-*.csv", "--output", "notes")
     assert parts("mine") == before
+
+
+def test_a_file_that_was_changed_and_kept_its_size_is_another_one() -> None:
+    Path("changed.csv").write_text("text\nfine item\n")
+    words = ["predict", "run", "--input", "changed.csv", "--output", "changed"]
+    done(*words)
+    Path("changed.csv").write_text("text\ndull item\n")
+    assert "of these before they were changed" in refused(*words[:1], *words[1:])
+
+
+def test_weights_of_another_kind_are_another_prediction() -> None:
+    words = ["predict", "run", "--input", "in-0.csv", "--output", "narrow"]
+    done(*words)
+    assert "made with other --weights" in refused(*words, "--weights", "bfloat16")
+
+
+def test_two_predictions_into_one_folder_are_one_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["predict", "run", "--input", "in-0.csv", "--output", "both"]
+    with FolderLock(Path("both")):
+        said = recurra(*words)
+    assert said.code == 2
+    assert f"process {os.getpid()} is predicting there" in said.err
+    assert "choose another folder with --output" in said.err
+    # Another one makes the folder between the first look and the lock.
+    enter = FolderLock.__enter__
+
+    def late(self: FolderLock) -> FolderLock:
+        found = enter(self)
+        Path("both/predictions.json").write_text("{}")
+        return found
+
+    monkeypatch.setattr(FolderLock, "__enter__", late)
+    assert "holds predictions of another run" in refused(*words)
+    assert not parts("both")
+
+
+def test_a_file_without_rows_has_a_part_without_rows() -> None:
+    Path("thin-0.csv").write_text("text\n")
+    Path("thin-1.csv").write_text("text\nfine item\n")
+    said = done("predict", "run", "--input", "thin-*.csv", "--output", "thin").err
+    assert "thin-0.csv: has no row, and its part has none." in said
+    assert [len(text) > 0 for text in parts("thin").values()] == [False, True]
+
+
+def test_a_glob_does_not_find_the_parts_themselves() -> None:
+    Path("deep/er").mkdir(parents=True)
+    Path("deep/er/a.csv").write_text("text\nfine item\n")
+    words = ["predict", "run", "--input", "deep/**/*.csv", "--output", "deep/out"]
+    done(*words)
+    assert "1 part of 1 already there" in done(*words).err
+    assert list(parts("deep/out")) == ["00000-a.csv"]
+    assert "all of its files are in the folder of --output" in refused(*words[:3], "deep/out/*.csv", *words[4:])
+
+
+def test_a_file_elsewhere_is_copied_once_and_its_name_may_look_like_a_glob(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = pytest.importorskip("fsspec").filesystem("memory")
+    for name in ("a[1].csv", "b[2].csv"):
+        memory.pipe(f"/elsewhere/{name}", b"text\nfine item\n")
+    copied, here = [], Shard.here
+    monkeypatch.setattr(Shard, "here", lambda self, *words: (copied.append(self.name), here(self, *words))[1])
+    done("predict", "run", "--input", "memory://elsewhere/*.csv", "--output", "once")
+    assert list(parts("once")) == ["00000-a[1].csv", "00001-b[2].csv"]
+    first, second = "memory:///elsewhere/a[1].csv", "memory:///elsewhere/b[2].csv"
+    assert copied == [first, first, second]  # the format is that of the first
 
 
 def test_a_folder_is_for_files() -> None:

@@ -23,7 +23,7 @@ from recurra.base.contracts import Listener, Record
 from recurra.base.errors import ConfigError, DataError
 from recurra.base.words import counted
 from recurra.config import override
-from recurra.data.formats import ON_ERROR, BadRows, StopAtBadRow, read, read_as, recognised, resolved_format
+from recurra.data.formats import ON_ERROR, BadRows, Shard, StopAtBadRow, read, read_as, recognised
 from recurra.tasks import AnswerKind, SaysLabels, TagsTokens, Task
 from recurra.tasks.options import task_with
 
@@ -126,31 +126,35 @@ def columns_of(run: OpenRun, *, probabilities: bool | None = None, watch: Listen
 @in_float32
 def source_for(
     run: AnyPath | OpenRun,
-    file: AnyPath,
+    file: AnyPath | Shard,
     *,
+    format: str | None = None,
     overrides: Sequence[str] = (),
     cells: Iterable[AnyPath] = (),
     watch: Listener | None = None,
 ) -> Source:
     """A file, read as the run's config says; the label column may be missing.
 
+    file: or one of several; then it may have no row      format: its word; None: as the config says, or as recognised
     overrides: "data.on_error=skip" and the like: `OF_FILES`
     watch: told what is found about the file
     Raises ConfigError for other settings.
     """
     settings = run.settings if isinstance(run, OpenRun) else open_settings(run, cells, to_train=False)[1]
     settings = with_data(settings, overrides, "predict", OF_FILES)
-    path, data = path_of(file, "file"), settings.data
+    path, data = file if isinstance(file, Shard) else path_of(file, "file"), settings.data
     bad_rows = ON_ERROR[data.on_error]()
-    format = resolved_format(path) if data.format == "auto" else data.format
     fields = fields_for(settings, (settings.plan.inputs[0].name,))
     note = (watch or NoCallback()).note
-    if data.format == "auto" and recognised(path)[1]:
-        note(read_as(path))
+    if format is None and data.format == "auto":
+        format, why = recognised(path)
+        if why:
+            note(read_as(path, (format, why)))
+    format = format or data.format
     records = read(
         path, format=format, **data.reading, fields=fields, bad_rows=bad_rows, note=note, scratch=data.scratch
     )
-    return Source(path, format, data.encoding, laid_out(records, settings, bad_rows), bad_rows)
+    return Source(Path(str(path)), format, data.encoding, laid_out(records, settings, bad_rows), bad_rows)
 
 
 def with_data(settings: Settings, overrides: Sequence[str], verb: str, allowed: Sequence[str]) -> Settings:

@@ -25,7 +25,7 @@ from recurra.base.errors import ConfigError, DataError
 from recurra.base.importing import uncollected
 from recurra.base.words import counted
 from recurra.config import build
-from recurra.data.formats import ON_ERROR, BadRows, is_sharded, read, read_as, shards_of
+from recurra.data.formats import ON_ERROR, BadRows, is_sharded, read, read_as, recognised, shards_of
 from recurra.data.formats.parallel import is_pattern, parallel_paths
 from recurra.data.group_splits import GroupAssignment, group_of, grouped_by
 from recurra.data.preparing import Means
@@ -182,13 +182,15 @@ def read_rows(
     Raises DataError if none is good.
     """
     data: DataOptions = settings.data
-    if data.format == "auto":
-        watch.note(read_as(path))
+    format = data.format
+    if format == "auto":
+        format, why = recognised(path)  # once: of a file elsewhere it takes a copy
+        watch.note(read_as(path, (format, why)))
     bad_rows = ON_ERROR[data.on_error]()
     fields = fields_for(settings, tuple(dict.fromkeys((*settings.plan.fields, *also))))
     records = read(
         path,
-        format=data.format,
+        format=format,
         **data.reading,
         fields=fields,
         bad_rows=bad_rows,

@@ -26,9 +26,11 @@ if TYPE_CHECKING:
 MARK = "predictions.json"
 # What parts are written as where their files are no tables of text.
 USUAL = ".jsonl"
+CONLL = ("conll", "conllu")
 WHAT: Mapping[str, str] = {
     "run": "of another run, or of this one before it was trained again",
     "input": "of other files, or of these before they were changed",
+    "weights": "made with other --weights",
     "options": "made with other options",
 }
 
@@ -41,6 +43,7 @@ def write_parts(
     overrides: Sequence[str],
     options: Mapping[str, object],
     probabilities: str | None,
+    weights: str,
     device: str,
     watch: Listener,
 ) -> int:
@@ -49,17 +52,20 @@ def write_parts(
     Raises UsageError for a folder that holds something else.
     """
     from recurra import api
+    from recurra.data.formats.sentences import LINE
     from recurra.training import FolderLock
 
-    shards = _shards(given)
+    shards = _shards(given, folder)
     mark = {
         "run": run_digest(run),
-        "input": [[shard.name, shard.size] for shard in shards],
+        "input": [[shard.name, shard.size, shard.version] for shard in shards],
+        "weights": weights,
         "options": {**options, "set": list(overrides), "probabilities": probabilities},
     }
-    _refuse_other(folder, mark)
+    _refuse_other(folder, mark)  # so that no lock is made in a folder of somebody else
     number = 0
-    with FolderLock(folder, watch.note):
+    with FolderLock(folder, watch.note, "predicting"):
+        _refuse_other(folder, mark)  # as another process may have made it meanwhile
         write_text(folder / MARK, json.dumps(mark, indent=1, sort_keys=True) + "\n")
         parts = [(shard, folder / part_name(place, shard)) for place, shard in enumerate(shards)]
         waiting = [(shard, part) for shard, part in parts if not part.exists()]
@@ -67,16 +73,22 @@ def write_parts(
             say(f"{folder}: {counted(done, 'part')} of {len(parts):,} already there, and kept.")
         wanted = None if probabilities is None else probabilities == "all"
         columns = api.columns_of(run, probabilities=wanted, watch=watch)
+        format = api.source_for(run, shards[0], overrides=overrides, watch=watch).format if waiting else ""
+        without = (LINE,) if format in CONLL else ()
         for shard, part in waiting:
-            source = api.source_for(run, _path_of(shard), overrides=overrides, watch=watch)
+            source = api.source_for(run, shard, format=format, overrides=overrides, watch=watch)
             answers = api.answered(run, source, options=options, device=device, watch=watch)
-            number += TABLES[part.suffix](part, rows_of(answers, columns, as_table=part.suffix != USUAL))
+            rows = rows_of(answers, columns, without=without, as_table=part.suffix != USUAL)
+            made = TABLES[part.suffix](part, rows)
+            if not made:
+                watch.note(f"{shard}: has no row, and its part has none.")
+            number += made
     return number
 
 
 def part_name(place: int, shard: Shard) -> str:
     """The name of a file's part: its place among the files, its own name, and what it is written as."""
-    name = Path(shard.name.rpartition("/")[2]).name.removesuffix(".gz")
+    name = shard.name.rstrip("/").rpartition("/")[2].removesuffix(".gz")
     stem, suffix = Path(name).stem, Path(name).suffix.lower()
     return f"{place:05}-{stem}{suffix if suffix in TABLES else USUAL}"
 
@@ -90,18 +102,30 @@ def run_digest(run: OpenRun) -> str:
     return found.hexdigest()
 
 
-def _shards(given: str) -> list[Shard]:
-    from recurra.data.formats import Shard, is_sharded, shards_of
+def _shards(given: str, folder: Path) -> list[Shard]:
+    """The files of the input but for those in the folder of the parts, which a glob such as `**/*.csv` finds too."""
+    from recurra.data.formats import is_sharded, shards_of
 
-    if is_sharded(given):
-        return shards_of(given)
+    if not is_sharded(given):
+        return [_whole(given)]
+    ours = folder.resolve()
+    found = [one for one in shards_of(given) if one.system or not Path(one.name).resolve().is_relative_to(ours)]
+    if not found:
+        raise UsageError(f"--input {given}: all of its files are in the folder of --output; choose another folder.")
+    return found
+
+
+def _whole(given: str) -> Shard:
+    """A file, a folder, or files side by side, as one."""
+    from recurra.data.formats import Shard
+    from recurra.data.formats.parallel import is_pattern, parallel_paths
+
     path = Path(given)
-    return [Shard(given, path.stat().st_size if path.is_file() else 0)]
-
-
-def _path_of(shard: Shard) -> str:
-    """A name that is read with the fields of its folders, which only several files together have."""
-    return f"file://{Path(shard.name).resolve()}" if shard.fields and shard.system is None else shard.name
+    beside = parallel_paths(path).values() if is_pattern(path) else ()
+    files = sorted(beside or (path.rglob("*") if path.is_dir() else [path]))
+    stats = [(str(one), stat.st_size, stat.st_mtime_ns) for one in files if one.is_file() for stat in [one.stat()]]
+    version = hashlib.sha256(json.dumps(stats).encode()).hexdigest()
+    return Shard(given, sum(size for _, size, _ in stats), version=version)
 
 
 def _refuse_other(folder: Path, mark: Mapping[str, Any]) -> None:

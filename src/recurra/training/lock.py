@@ -26,13 +26,16 @@ class FolderLock:
     """Holds `folder` for one writer until the block or the process ends, however it ends.
 
     Entering makes the folder if need be, and removes the temporary files of a process that was killed.
+    doing: what writers do there
     note: hears what this disk cannot do: lock a file (a second writer is then not noticed), or sync a folder
     Raises TakenError if another process, or another lock in this one, holds it. Readers need no lock.
     """
 
-    def __init__(self, folder: Path, note: Callable[[str], None] = lambda message: None) -> None:
+    def __init__(
+        self, folder: Path, note: Callable[[str], None] = lambda message: None, doing: str = "training"
+    ) -> None:
         self._folder = folder
-        self._note = note
+        self._note, self._doing = note, doing
         self._handle = -1
 
     def __enter__(self) -> FolderLock:
@@ -46,8 +49,8 @@ class FolderLock:
                 os.close(self._handle)
                 raise TakenError(
                     f"{self._folder}: expected a folder that no other process writes to, but process "
-                    f"{owner or '(unknown)'} is training there. Wait for it, stop it, or choose another folder "
-                    "with --out."
+                    f"{owner or '(unknown)'} is {self._doing} there. Wait for it, stop it, or choose another "
+                    f"folder with {'--out' if self._doing == 'training' else '--output'}."
                 ) from error
             self._note(
                 f"{self._folder}: this disk has no file locks ({error.strerror}), so a second training in the same "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import tempfile
 from pathlib import Path
 
@@ -90,6 +91,74 @@ def test_object_storage_is_read_file_by_file_and_no_copy_is_left(
 def test_a_url_that_leads_nowhere_is_refused(url: str, kind: type[Exception], what: str) -> None:
     with pytest.raises(kind, match=what):
         rows(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "what"),
+    [
+        ("simplecache::memory://a/b.csv", r"a chain of file systems \(::\) is not read"),
+        ("zip://a.csv::memory://b.zip", r"a chain of file systems"),
+        ("reference://::file:///refs.json", r"a chain of file systems"),
+        ("zip://a.csv", r"^zip://a\.csv: "),
+        ("ftp://anna:secret@127.0.0.1/a.csv", r"^ftp://\*\*\*@127\.0\.0\.1/a\.csv: a password does not belong"),
+        ("https://anna:secret@127.0.0.1/a.csv?key=x", r"^https://\*\*\*@127\.0\.0\.1/a\.csv: a password"),
+    ],
+)
+def test_a_url_that_chains_file_systems_or_holds_a_password_is_refused(url: str, what: str) -> None:
+    assert is_sharded(url)
+    with pytest.raises(ConfigError, match=what) as refused:
+        shards_of(url)
+    assert "secret" not in str(refused.value)
+    assert "key" not in str(refused.value)
+
+
+class Web:
+    """What fsspec has for the web, without the web: to ask whether a name is a folder reads all of it."""
+
+    def info(self, name: str) -> dict[str, object]:
+        return {"name": name, "size": None, "type": "file", "ETag": '"one"'}
+
+    def unstrip_protocol(self, name: str) -> str:
+        return name
+
+    def open(self, name: str, mode: str) -> io.BytesIO:
+        assert name == "https://host/a.csv?signature=secret"
+        return io.BytesIO(b"text\nmine\n")
+
+
+def test_a_signature_opens_a_file_of_the_web_and_is_printed_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fsspec.core, "url_to_fs", lambda url: (Web(), url))
+    url = "https://host/a.csv?signature=secret"
+    assert rows(url) == [("mine", "https://host/a.csv:2")]
+    (shard,) = shards_of(url)
+    assert (shard.name, shard.version) == ("https://host/a.csv", '"one"')
+
+
+def test_a_copy_that_is_cut_off_is_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = fsspec.filesystem("memory")
+    memory.pipe("/cut/a.csv", b"text\na\nb\n")
+    (shard,) = shards_of("memory://cut/a.csv")
+    memory.pipe("/cut/a.csv", b"text\na\n")
+    with pytest.raises(DataError, match=r"expected 9 bytes, got 7\. Was it changed meanwhile\?"):
+        list(read(shard))
+
+
+def test_a_link_to_a_folder_around_it_does_not_repeat_its_files(parts: None) -> None:
+    Path("again").symlink_to(".")
+    Path("other").mkdir()
+    Path("other/part-0.csv").write_text("text,label\ne,x\n")
+    Path("linked").symlink_to("other")
+    found = [shard.name for shard in shards_of("**/part-0.csv")]
+    assert found == ["linked/part-0.csv", "other/part-0.csv", "part-0.csv"]
+    assert [shard.name for shard in shards_of("again/part-0*")] == ["again/part-0.csv"]
+
+
+def test_what_a_writer_has_not_finished_is_no_data(parts: None) -> None:
+    Path("set/_temporary").mkdir(parents=True)
+    Path("set/_temporary/part-0.csv").write_text("text\nhalf\n")
+    Path("set/part-1.csv").write_text("text\nwhole\n")
+    assert [shard.name for shard in shards_of("set/**/*.csv")] == ["set/part-1.csv"]
+    assert [shard.name for shard in shards_of("set/_temporary/*.csv")] == ["set/_temporary/part-0.csv"]
 
 
 def test_storage_whose_package_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

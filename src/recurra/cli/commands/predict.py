@@ -107,6 +107,7 @@ def _in_parts(args: argparse.Namespace, run: OpenRun, watch: Listener) -> int:
         overrides=args.overrides,
         options=_options(args),
         probabilities=args.probabilities,
+        weights=args.weights,
         device=args.device,
         watch=watch,
     )

@@ -24,7 +24,7 @@ Note = Callable[[str], None]
 
 
 def read(
-    path: str | Path,
+    path: str | Path | Shard,
     *,
     format: str = "auto",
     columns: Sequence[str] | Mapping[str, str] | None = None,
@@ -39,7 +39,8 @@ def read(
 ) -> Iterator[Record]:
     """Read the records of a file one at a time; memory does not grow with the file. Gzip needs no option.
 
-    A glob, a folder of Parquet files, or a URL (`s3://bucket/*.parquet`) is read file by file.
+    A glob, a folder of Parquet files, or a URL (`s3://bucket/*.parquet`) is read file by file. One shard of these may
+    have no row.
 
     format:    a word of FORMATS, or "auto": by the file's name and content (`recognised`)
     columns:   names for a table that has no header, None: its first line is the header; or a map from a name of ours to
@@ -59,8 +60,9 @@ def read(
     options = _options(columns, delimiter, encoding, sheet, offsets)
     _refuse_idle(name, chosen, options)
     wanted, refused = tuple(fields), StopAtBadRow() if bad_rows is None else bad_rows
-    if is_sharded(path):
-        return _sharded(shards_of(path), chosen, options, wanted, refused, _Once(note or _nobody), scratch)
+    if isinstance(path, Shard) or is_sharded(path):
+        needed, once = not isinstance(path, Shard), _Once(note or _nobody)
+        return _sharded(shards_of(path), chosen, options, wanted, refused, once, scratch, needed=needed)
     return _records(Path(path), chosen, options, wanted, refused, note or _nobody)
 
 
@@ -69,21 +71,26 @@ def num_lines(path: str | Path) -> int:
     return count_lines(next(iter(parallel_paths(path).values())) if is_pattern(path) else Path(path))
 
 
-def resolved_format(path: str | Path) -> str:
+def resolved_format(path: str | Path | Shard) -> str:
     """The format that `format: auto` takes for this file. Raises ConfigError as `recognised`."""
     return recognised(path)[0]
 
 
-def recognised(path: str | Path) -> tuple[str, str]:
+def recognised(path: str | Path | Shard) -> tuple[str, str]:
     """The format that `format: auto` takes for a file or folder, and why where its name does not say it.
 
     Braces in the name come first, then what its content shows, then its suffix (`.gz` aside).
     Raises ConfigError when nothing tells it.
     """
-    if is_sharded(path):
+    if isinstance(path, Shard) or is_sharded(path):
         first = shards_of(path)[0]
         with first.here() as file:
-            return recognised(file)
+            return _recognised(file)
+    return _recognised(path)
+
+
+def _recognised(path: str | Path) -> tuple[str, str]:
+    """Of one file or folder on this machine."""
     if is_pattern(path):
         return "parallel", ""
     for name, known in FORMATS.items():
@@ -107,9 +114,9 @@ def splits_in(path: str | Path) -> Mapping[str, Path]:
     return {} if found is None else found(Path(path))
 
 
-def read_as(path: str | Path) -> str:
-    """What `format: auto` takes a file for, and why, as a sentence."""
-    name, why = recognised(path)
+def read_as(path: str | Path | Shard, found: tuple[str, str] | None = None) -> str:
+    """What `format: auto` takes a file for, and why, as a sentence. found: what `recognised` has said"""
+    name, why = recognised(path) if found is None else found
     return f"{path}: read as {name}{f', as {why}' if why else ''}."
 
 
@@ -172,8 +179,13 @@ def _sharded(
     bad_rows: BadRows,
     note: Note,
     scratch: str | None,
+    *,
+    needed: bool,
 ) -> Iterator[Record]:
-    """The records of several files, one after another, each with the fields of its folders' names."""
+    """The records of several files, one after another, each with the fields of its folders' names.
+
+    needed: whether it is an error that there is no good row.
+    """
     none_yet = True
     for shard in shards:
         wanted = tuple(name for name in fields if spelt(name, shard.fields) is None)
@@ -186,9 +198,10 @@ def _sharded(
                     yield Record({**record.fields, **shard.fields}, origin, record.steps)
             except DataError as problem:
                 raise DataError(called.put(str(problem))) from None
-    if none_yet:
+    if none_yet and needed:
         skipped = f"; skipped: {bad_rows.examples[0]}" if bad_rows.count else ""
-        raise DataError(f"{shards[0].name} and {counted(len(shards) - 1, 'other file')}: have no good row{skipped}.")
+        others = f" and {counted(len(shards) - 1, 'other file')}" if len(shards) > 1 else ""
+        raise DataError(f"{shards[0].name}{others}: no good row{skipped}.")
 
 
 class _Called:

@@ -25,13 +25,17 @@ from recurra.base.errors import ConfigError, DataError
 from recurra.base.optional import needs
 
 # As a path has it, where two slashes are one.
-_URL = re.compile(r"([a-z][a-z0-9+.-]+):/+(.*)", re.DOTALL)
+_URL = re.compile(r"([a-z][a-z0-9+.:-]+):/+(.*)", re.DOTALL)
 _GLOB = re.compile(r"[*?\[]")
 _PARTITION = re.compile(r"([^=/]+)=([^/]*)")
 NULL = "__HIVE_DEFAULT_PARTITION__"
 PARQUET = (".parquet", ".pq")
 # Which extra of recurra brings the package that fsspec needs for a kind of storage.
 EXTRAS: Final[Mapping[str, str]] = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
+# Kinds of storage whose names end in a query, in which a signature may stand that is nobody else's business.
+WEB: Final = ("http://", "https://")
+# What says of which version a file is, by the word of its storage.
+VERSIONS: Final = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "updated", "created")
 # Bytes that are copied at once.
 PIECE = 2**22
 
@@ -40,13 +44,19 @@ PIECE = 2**22
 class Shard:
     """One file. name: in messages and origins      size: bytes      fields: of its folders' names, the same in each row
 
-    system: of fsspec, where the file is not on this machine
+    system: of fsspec, where the file is not on this machine, and path: its name there
+    version: another one when the file has been changed, as far as its storage tells
     """
 
     name: str
     size: int
     fields: Mapping[str, str | None] = field(default_factory=dict)
     system: Any = None
+    path: str = ""
+    version: str = ""
+
+    def __str__(self) -> str:
+        return self.name
 
     @contextmanager
     def here(self, scratch: str | None = None) -> Iterator[Path]:
@@ -58,78 +68,131 @@ class Shard:
         try:
             copy = Path(folder) / self.name.rpartition("/")[2]
             try:
-                with self.system.open(self.name, "rb") as source, open(copy, "wb") as target:
+                with self.system.open(self.path, "rb") as source, open(copy, "wb") as target:
                     shutil.copyfileobj(source, target, PIECE)
             except Exception as error:
                 raise DataError(f"{self.name}: cannot be copied to {folder}: {_told(error)}.") from error
+            if self.size not in (0, there := copy.stat().st_size):
+                raise DataError(f"{self.name}: expected {self.size:,} bytes, got {there:,}. Was it changed meanwhile?")
             yield copy
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def url_of(path: str | Path) -> str | None:
-    """The URL that a path was made from; None of any other path."""
+    """The URL that a path was made from; None of any other path. Chains (`zip://a.csv::s3://b/c.zip`) are URLs too."""
     found = _URL.fullmatch(str(path))
     if found is None or os.path.exists(path):
         return None
     return f"file:///{found[2]}" if found[1] == "file" else f"{found[1]}://{found[2]}"
 
 
-def is_sharded(path: str | Path) -> bool:
-    """Whether a path names several files, or one elsewhere."""
-    if url_of(path) is not None:
+def is_sharded(path: str | Path | Shard) -> bool:
+    """Whether a path names several files, or one elsewhere; so does a shard of these."""
+    if isinstance(path, Shard) or url_of(path) is not None:
         return True
     here = Path(path)
     return here.is_dir() and _has_parquet(here) if here.exists() else bool(_GLOB.search(str(path)))
 
 
-def shards_of(path: str | Path) -> list[Shard]:
-    """The files of a name, in order. Empty ones, and those that begin with `_` or `.`, are passed over.
+def shards_of(path: str | Path | Shard) -> list[Shard]:
+    """The files of a name, in order; of a shard itself. Empty ones, and what begins with `_` or `.`, are passed over.
 
-    Raises DataError where there are none, ConfigError for storage whose package is missing.
+    Raises DataError where there are none, ConfigError for storage whose package is missing, and for a URL that holds a
+    password or a chain of file systems.
     """
+    if isinstance(path, Shard):
+        return [path]
     url = url_of(path)
     found = _elsewhere(url) if url is not None else _local(Path(path))
     if not found:
-        raise DataError(f"{url or path}: no file has such a name, or all are empty.")
+        raise DataError(f"{_shown(url or str(path))}: no file has such a name, or all are empty.")
     return found
 
 
 def _local(path: Path) -> list[Shard]:
     whole = path.is_dir()
-    names = glob.glob(f"{glob.escape(str(path))}/**", recursive=True) if whole else glob.glob(str(path), recursive=True)
-    chosen = sorted(name for name in names if _is_data(name, str(path)) and (not whole or _is_parquet(name)))
-    files = [Path(name) for name in chosen if os.path.isfile(name)]
-    return [Shard(str(one), size, _fields_of(str(one))) for one in files if (size := one.stat().st_size)]
+    base = str(path) if whole else _fixed(str(path))
+    names = glob.glob(f"{glob.escape(base)}/**", recursive=True) if whole else glob.glob(str(path), recursive=True)
+    chosen = sorted(name for name in names if _is_data(name, base) and (not whole or _is_parquet(name)))
+    loops: dict[str, bool] = {}
+    found = []
+    for name in chosen:
+        if os.path.isfile(name) and not _loops(os.path.dirname(name), base, loops):
+            stat = os.stat(name)
+            found.append(Shard(name, stat.st_size, _fields_of(name), version=str(stat.st_mtime_ns)))
+    return [one for one in found if one.size]
+
+
+def _fixed(pattern: str) -> str:
+    """The folder in front of a pattern's first sign."""
+    found = _GLOB.search(pattern)
+    return pattern[: found.start()].rpartition("/")[0] if found else pattern
+
+
+def _loops(folder: str, base: str, known: dict[str, bool]) -> bool:
+    """Whether a folder below `base` lies in a link to a folder around that link: what is there is there already."""
+    if len(folder) <= len(base):
+        return False
+    if folder not in known:
+        above = os.path.dirname(folder)
+        around = os.path.realpath(above or ".")
+        back = os.path.islink(folder) and os.path.commonpath([around, real := os.path.realpath(folder)]) == real
+        known[folder] = back or _loops(above, base, known)
+    return known[folder]
 
 
 def _elsewhere(url: str) -> list[Shard]:
-    fsspec = needs("fsspec", "s3", f"{url}: such a name")
+    shown = _shown(url)
+    fsspec = needs("fsspec", "s3", f"{shown}: such a name")
+    if "::" in url:
+        raise ConfigError(f"{shown}: a chain of file systems (::) is not read; unpack the file, and name it alone.")
+    if _has_password(url):
+        raise ConfigError(f"{shown}: a password does not belong into a name, as names are kept in runs and printed.")
     try:
         system, inside = fsspec.core.url_to_fs(url)
     except ImportError as error:
         extra = EXTRAS.get(url.partition(":")[0])
         how = f'pip install "recurra[{extra}]"' if extra else _told(error)
-        raise ConfigError(f"{url}: its kind of storage needs a package that is not installed; {how}.") from None
-    except ValueError as error:
-        raise ConfigError(f"{url}: {_told(error)}.") from None
-    try:
-        if _GLOB.search(inside):
-            listed = system.glob(inside, detail=True)
-        elif system.isdir(inside):
-            listed = {name: one for name, one in system.find(inside, detail=True).items() if _is_parquet(name)}
-        else:
-            listed = {inside: system.info(inside)}
-    except FileNotFoundError:
-        raise DataError(f"{url}: there is no such file.") from None
+        raise ConfigError(f"{shown}: its kind of storage needs a package that is not installed; {how}.") from None
     except Exception as error:
-        raise DataError(f"{url}: cannot be listed: {_told(error)}.") from error
-    files = {name: one for name, one in listed.items() if one.get("type") == "file" and _is_data(name, inside)}
-    return [
-        Shard(system.unstrip_protocol(name), int(files[name]["size"]), _fields_of(name), system)
-        for name in sorted(files)
-        if files[name]["size"]
-    ]
+        raise ConfigError(f"{shown}: {_told(error)}.") from error
+    try:
+        listed = _listed(system, inside, is_glob=bool(_GLOB.search(inside)) and shown == url)
+    except FileNotFoundError:
+        raise DataError(f"{shown}: there is no such file.") from None
+    except Exception as error:
+        raise DataError(f"{shown}: cannot be listed: {_told(error)}.") from error
+    files = {name: one for name, one in listed.items() if one.get("type") == "file" and _is_data(name, _fixed(inside))}
+    return [_remote(system, name, files[name]) for name in sorted(files) if files[name].get("size") != 0]
+
+
+def _listed(system: Any, inside: str, *, is_glob: bool) -> Mapping[str, Mapping[str, Any]]:
+    if is_glob:
+        return dict(system.glob(inside, detail=True))
+    if not inside.startswith(WEB) and system.isdir(inside):  # of the web, that takes the whole file into memory
+        return {name: one for name, one in system.find(inside, detail=True).items() if _is_parquet(name)}
+    return {inside: system.info(inside)}
+
+
+def _remote(system: Any, name: str, found: Mapping[str, Any]) -> Shard:
+    """size: 0 where the storage does not tell it, as some of the web do."""
+    version = next((str(found[word]) for word in VERSIONS if found.get(word)), "")
+    called = _shown(system.unstrip_protocol(name))
+    return Shard(called, int(found.get("size") or 0), _fields_of(name), system, name, version)
+
+
+def _shown(url: str) -> str:
+    """What may be printed of a URL, and kept: no password, no signature."""
+    if _has_password(url):
+        scheme, _, rest = url.partition("://")
+        url = f"{scheme}://***@{rest.rpartition('@')[2]}"
+    return url.partition("?")[0] if url.startswith(WEB) else url
+
+
+def _has_password(url: str) -> bool:
+    host = url.partition("://")[2].partition("/")[0]
+    return ":" in host.rpartition("@")[0]
 
 
 def _is_data(name: str, base: str) -> bool:
