@@ -9,22 +9,25 @@ import os
 import shutil
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from torch.distributed import TCPStore
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from api.api_room import log_of, recurra, write_config
-from api.test_ranks import PLAIN, TEXT, forked, losses, near, text  # noqa: F401  fixtures
+from api.test_ranks import PLAIN, TEXT, forked, text  # noqa: F401  fixtures
 from recurra import api
 from recurra.api.distributed import Distributed
 from recurra.api.trainer import Trainer
+from recurra.base.errors import ConfigError
 from recurra.base.launchers import Place
 from recurra.cli import main
-from recurra.training import Meeting
+from recurra.training import Meeting, rendezvous
 from training.toys import exit_of, fork_child
 
 
@@ -69,8 +72,7 @@ def dying_at(step: int) -> None:
 
 
 def test_torchrun_trains_as_ranks_do_and_restarts_on_hosts_without_a_shared_disk(forked: None) -> None:  # noqa: F811
-    config = write_config(**TEXT, training={**PLAIN, "epochs": 3, "batch_rows": 5, "checkpoint_every": 2})
-    api.train(config, out=Path("alone"))
+    config = write_config(**TEXT, training={**PLAIN, "epochs": 1, "batch_rows": 5, "checkpoint_every": 2})
     api.train(config, out=Path("ranks"), distributed=Distributed(2))
     other = Path("other")  # another host's disk: the same files, and no run
     other.mkdir()
@@ -82,15 +84,37 @@ def test_torchrun_trains_as_ranks_do_and_restarts_on_hosts_without_a_shared_disk
         if os.environ["RANK"] == "1":
             os.chdir(other)
             if os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
-                dying_at(5)
+                dying_at(3)
         ends(["train", str(config), "--out", "run", "--auto-resume"])
 
     assert elastic(2, 1, work) == 0
     assert Path("run/model.safetensors").read_bytes() == Path("ranks/model.safetensors").read_bytes()
-    assert near("run", "alone")
-    assert losses("run") == pytest.approx(losses("alone"), rel=1e-6)
     assert [x["step"] for x in log_of("run")] == [x["step"] for x in log_of("ranks")]
     assert files(other) == {config.name, "text.csv"}
+
+
+def test_a_process_that_trains_twice_is_a_rank_twice_and_then_none(forked: None) -> None:  # noqa: F811
+    config = write_config(**TEXT, training={**PLAIN, "epochs": 1, "batch_rows": 30})
+
+    def work() -> None:
+        torch.set_num_threads(1)
+        for out in ("one", "two"):
+            api.train(config, out=out, distributed=api.Joined.here())
+        if torch.distributed.is_initialized() or any(one.name == "heartbeat" for one in threading.enumerate()):
+            os._exit(3)
+
+    assert elastic(2, 0, work) == 0
+    assert Path("one/model.safetensors").read_bytes() == Path("two/model.safetensors").read_bytes()
+
+
+def test_a_first_rank_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rendezvous, "LOADING", 0.5)
+    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    place = Place(1, 2, 1, 2, "127.0.0.1", store.port, False, "RANK")
+    with pytest.raises(
+        ConfigError, match=r"rank 1 of 2: rank 0 does not answer at 127\.0\.0\.1:\d+ .*does it still run"
+    ):
+        Meeting(place, 1.0)
 
 
 def test_what_is_wrong_everywhere_is_said_once(capfd: pytest.CaptureFixture[str]) -> None:
@@ -99,7 +123,7 @@ def test_what_is_wrong_everywhere_is_said_once(capfd: pytest.CaptureFixture[str]
     Path("data.csv").write_text("\n".join([*rows[:3], '"unclosed', *rows[3:]]))
     assert elastic(2, 0, lambda: ends(["train", str(config), "--out", "none"])) != 0
     assert capfd.readouterr().err.count("a quote opens here and is never closed") == 1
-    assert not Path("none").exists()
+    assert not Path("none/run.json").exists()  # the agent may end the first rank before it has removed its folder
 
 
 def test_a_rank_that_is_silent_ends_all(tmp_path: Path) -> None:
@@ -135,6 +159,7 @@ def test_a_rank_that_is_silent_ends_all(tmp_path: Path) -> None:
         (["--out", "run", "--set", "data.split=folds"], "a launcher's processes make one run"),
         (["--out", "run", "--rank-timeout", "0"], "expected 1 to 86,400 seconds, got 0"),
         ([], "--out: several processes make one run"),
+        (["--resume", "run", "--auto-resume"], "leave out --auto-resume"),
     ],
 )
 def test_what_has_no_effect_on_a_launchers_processes_is_refused(
@@ -142,7 +167,7 @@ def test_what_has_no_effect_on_a_launchers_processes_is_refused(
 ) -> None:
     for name, value in {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "a", "TORCHELASTIC_RUN_ID": "j"}.items():
         monkeypatch.setenv(name, value)
-    said = recurra("train", write_config(), *words)
+    said = recurra("train", *([] if "--resume" in words else [write_config()]), *words)
     assert (said.code, what in said.err) == (2, True)
 
 

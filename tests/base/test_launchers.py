@@ -37,6 +37,8 @@ MPI = {
         ({"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "a"}, None),
         # A batch script of Slurm is no task of a step, whatever numbers it has.
         ({"SLURM_PROCID": "0", "SLURM_NTASKS": "4"}, None),
+        # mpirun within a job of Slurm: its processes have the numbers of the daemon that srun has started.
+        ({**SLURM, **MPI}, Place(1, 2, 1, 2, "127.0.0.1", 29500, True, "mpirun")),
         # One process of torchrun may be what is left of several.
         ({**TORCHRUN, "RANK": "0", "WORLD_SIZE": "1"}, Place(0, 1, 1, 2, "a", 7, False, "torchrun")),
     ],

@@ -124,8 +124,13 @@ class Rank:
         return found
 
     def close(self) -> None:
-        """Let go of the run folder, and remove what is of this process alone."""
+        """Let go of the run folder, the heartbeat and the group, and remove what is of this process alone.
+
+        A process that goes on after an error is no rank any more: the others must not wait for it, nor end it.
+        """
         self._stack.close()
+        self.meeting.leave()
+        self.group.end()
 
 
 @contextmanager

@@ -39,7 +39,8 @@ def place_of(environment: Mapping[str, str]) -> Place | None:
     Raises ConfigError for an environment that does not say where the ranks meet, or holds no numbers.
     """
     try:
-        found = next(filter(None, (read(environment) for read in (_torchrun, _slurm, _mpi))), None)
+        # mpirun starts its daemons by srun, so that its processes have the daemons' numbers of Slurm too.
+        found = next(filter(None, (read(environment) for read in (_torchrun, _mpi, _slurm))), None)
     except ValueError as error:
         raise ConfigError(f"the launcher's environment holds no numbers where it should: {error}.") from None
     if found is not None and not 0 <= found.number < found.size:

@@ -149,6 +149,11 @@ class Group:
         """Wait for all ranks, each of which may then end."""
         self._sum(torch.zeros(1, dtype=torch.float64))
 
+    def end(self) -> None:
+        """Be no rank any more, at once: others that wait for this one learn it from closed connections."""
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
     def whole(self, states: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The first rank has the most rows, so it knows how many states there are and how wide they are, (N, width)."""
         ours = list(states.values())

@@ -96,10 +96,16 @@ class Meeting:
             ) from None
 
     def _ask(self) -> None:
-        """Learn the word of this attempt."""
+        """Learn the word of this attempt. Raises ConfigError where the first rank does not answer."""
         asked = secrets.token_hex(8)
-        self._raw.set(f"recurra/ask/{self.place.number}", asked)
-        self._word = self._raw.get(f"recurra/answer/{asked}").decode("ascii")
+        try:
+            self._raw.set(f"recurra/ask/{self.place.number}", asked)
+            self._word = self._raw.get(f"recurra/answer/{asked}").decode("ascii")
+        except RuntimeError as error:
+            raise ConfigError(
+                f"rank {self.place.number} of {self.place.size}: rank 0 does not answer at {self.place.address}:"
+                f"{self.place.port} ({str(error).splitlines()[0][:160]}). What has it said, and does it still run?"
+            ) from None
 
     def _answer(self, answered: dict[int, bytes]) -> None:
         """Tell the word of this attempt to all that have asked since the last look."""
@@ -113,14 +119,18 @@ class Meeting:
                 self._beats.set(f"recurra/answer/{asked.decode('ascii')}", self._word)
 
     def says_first(self, message: str) -> bool:
-        """Whether no other rank of this attempt has said these words yet."""
+        """Whether no other rank of this attempt has said these words yet, as far as the store is still there to ask."""
         digest = hashlib.sha256(message.encode()).hexdigest()
-        return self.store.add(f"said/{digest}", 1) == 1
+        try:
+            return self.store.add(f"said/{digest}", 1) == 1
+        except RuntimeError:
+            return True
 
     def leave(self) -> None:
-        """Stop watching: from now on ranks may end."""
+        """Stop the heartbeat, and watching: from now on ranks may end."""
         self._over.set()
-        self._thread.join()
+        if self._thread is not threading.current_thread():
+            self._thread.join(2.0)  # of a store that is gone it hears nothing for longer, and ends nothing any more
 
     def _live(self) -> None:
         """A heartbeat each moment, and a look at the others: the first rank at all, all at the first one."""

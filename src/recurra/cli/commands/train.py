@@ -121,6 +121,10 @@ def _join(args: argparse.Namespace, place: Place) -> int:
 
     given = {"--ranks": args.ranks > 1, "--restarts": args.restarts is not None, "--seeds": bool(args.seeds)}
     refused = [flag for flag, value in given.items() if value]
+    if args.resume and args.auto_resume:
+        raise UsageError(
+            "recurra train: --resume RUN resumes anyway; leave out --auto-resume, or give CONFIG --out RUN."
+        )
     if refused:
         raise UsageError(
             f"recurra train: {', '.join(refused)} has no effect on processes that {place.launcher} has started; "
