@@ -62,7 +62,7 @@ def msr(data: Path, folder: Path) -> Tree:
     return {
         "task": {"joints": {**KINECT, "numbers": "xyzc"}, "augment": MOVES, "missing": "mask"},
         "data": files,
-        "model": {"encoder": NETWORK, "head": {"pooling": "max", "output_dropout": 0.3}, "wide": {"name": "none"}},
+        "model": {"encoder": NETWORK, "head": {"pooling": "max", "output_dropout": 0.3}, "wide": {"name": "kernels"}},
         "training": training(80),
     }
 
