@@ -138,7 +138,7 @@ def test_baselines_of_many_rows_are_of_a_sample_and_say_so(
 
 
 def test_a_run_from_object_storage_has_the_bits_of_a_run_from_a_file_also_where_it_is_resumed(held: Any) -> None:
-    memory = pytest.importorskip("fsspec").filesystem("memory")
+    memory = pytest.importorskip("fsspec", reason="fsspec is not installed").filesystem("memory")
     header, *lines = Path("data.csv").read_text().splitlines()
     for number in range(3):
         part = [header, *lines[number * 20 : (number + 1) * 20]]

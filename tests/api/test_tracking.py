@@ -20,14 +20,16 @@ from recurra.training.trackers.contract import plain
 
 def scalars(run: Path) -> dict[str, list[tuple[int, float]]]:
     """The numbers in the event files of a run, by their names."""
-    loading = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    loading = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator", reason="tensorboard is not installed"
+    )
     events = loading.EventAccumulator(str(run / "tensorboard"))
     events.Reload()
     return {name: [(e.step, e.value) for e in events.Scalars(name)] for name in events.Tags()["scalars"]}
 
 
 def test_tensorboard_has_the_numbers_of_the_log(data: Path) -> None:
-    pytest.importorskip("tensorboard")
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed")
     write_config(training={"epochs": 3, "trackers": ["tensorboard"]})
     done("train", "c.yaml", "--out", "r")
     found = scalars(Path("r"))
@@ -39,7 +41,7 @@ def test_tensorboard_has_the_numbers_of_the_log(data: Path) -> None:
 
 
 def test_a_resumed_run_goes_on_in_tensorboard(data: Path) -> None:
-    pytest.importorskip("tensorboard")
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed")
     write_config(training={"epochs": 3, "trackers": ["tensorboard"]})
     api.train("c.yaml", out="r", watch=Stopper(6))
     done("train", "--resume", "r")

@@ -24,7 +24,7 @@ from recurra.base.contracts import Progress
 from recurra.base.errors import ConfigError
 from training.toys import exit_of, fork_child
 
-optuna = pytest.importorskip("optuna")
+optuna = pytest.importorskip("optuna", reason="optuna is not installed")
 
 SPACES: dict[str, Any] = {
     "model": {"encoder": {"hidden_size": {"low": 4, "high": 9}, "cell": {"choices": ["lstm", "gru"]}}},

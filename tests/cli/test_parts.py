@@ -143,7 +143,7 @@ def test_a_glob_does_not_find_the_parts_themselves() -> None:
 
 
 def test_a_file_elsewhere_is_copied_once_and_its_name_may_look_like_a_glob(monkeypatch: pytest.MonkeyPatch) -> None:
-    memory = pytest.importorskip("fsspec").filesystem("memory")
+    memory = pytest.importorskip("fsspec", reason="fsspec is not installed").filesystem("memory")
     for name in ("a[1].csv", "b[2].csv"):
         memory.pipe(f"/elsewhere/{name}", b"text\nfine item\n")
     copied, here = [], Shard.here
@@ -160,8 +160,8 @@ def test_a_folder_is_for_files() -> None:
 
 
 def test_a_data_set_of_parquet_has_its_partitions_in_each_row() -> None:
-    arrow = pytest.importorskip("pyarrow")
-    parquet = pytest.importorskip("pyarrow.parquet")
+    arrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
     table = arrow.table({"text": ["fine item", "dull item"], "day": ["mon", "tue"]})
     parquet.write_to_dataset(table, "set", partition_cols=["day"], basename_template="p{i}.parquet")
     done("predict", "run", "--input", "set", "--output", "days")

@@ -6,7 +6,7 @@ import pytest
 
 from recurra.metrics.welch import t_below, t_quantile, welch
 
-stats = pytest.importorskip("scipy.stats")
+stats = pytest.importorskip("scipy.stats", reason="scipy is not installed")
 
 
 @pytest.mark.parametrize("degrees", [1.0, 2.0, 3.7, 10.0, 250.5])

@@ -76,7 +76,7 @@ def seconds_until_closed(connection: socket.socket) -> float:
     return time.monotonic() - start
 
 
-HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+HEAD = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
 
 def test_a_head_that_does_not_come_is_not_waited_for(ask: Ask, loop: str) -> None:

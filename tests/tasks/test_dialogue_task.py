@@ -210,10 +210,12 @@ def answers(task: Dialogue, model: torch.nn.Module, rows: list[Exchange]) -> lis
 
 
 @pytest.mark.parametrize(
-    "parts", [BLIND, TRANSFORMER, LANGUAGE_MODEL, RECURRENT], ids=["blind", "transformer", "language_model", "recurrent"]
+    "parts",
+    [BLIND, TRANSFORMER, LANGUAGE_MODEL, RECURRENT],
+    ids=["blind", "transformer", "language_model", "recurrent"],
 )
 def test_a_row_alone_is_answered_as_in_a_batch(parts: dict[str, Any]) -> None:
-    """To the bit, but for attention of recurrent decoders, whose sums over steps have the order that the padding gives."""
+    """To the bit, but for attention of recurrent decoders, whose sums have the order that the padding gives."""
     task = task_for()
     model, rows = network(task, parts), list(task.examples([task.plan.read(one) for one in talks()]))
     for one, beside in zip(rows[:4], answers(task, model, rows), strict=False):
@@ -224,7 +226,8 @@ def test_a_row_alone_is_answered_as_in_a_batch(parts: dict[str, Any]) -> None:
             beside.near,
         )
         if parts is RECURRENT:
-            assert alone.forced is not None and beside.forced is not None
+            assert alone.forced is not None
+            assert beside.forced is not None
             assert alone.forced.nats == pytest.approx(beside.forced.nats, rel=1e-6)
         else:
             assert alone.forced == beside.forced

@@ -389,6 +389,7 @@ class AnyAnswer(Answer, Protocol):
     time: tuple[str | int, ...]
     columns: Mapping[str, tuple[float, ...]]
     numbers: Mapping[str, float]
+    deviations: Mapping[str, float] | None
     reconstruction: Mapping[str, Any]
     error: float | None
     answer: str

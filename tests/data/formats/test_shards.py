@@ -12,7 +12,7 @@ import pytest
 from recurra.base.errors import ConfigError, DataError
 from recurra.data.formats import SkippedRows, is_sharded, read, shards_of
 
-fsspec = pytest.importorskip("fsspec")
+fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed")
 
 
 @pytest.fixture
@@ -171,8 +171,8 @@ def test_storage_whose_package_is_missing_is_named(monkeypatch: pytest.MonkeyPat
 
 
 def test_folders_of_parquet_are_one_data_set_whose_partitions_are_fields(tmp_path: Path) -> None:
-    arrow = pytest.importorskip("pyarrow")
-    parquet = pytest.importorskip("pyarrow.parquet")
+    arrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
     table = arrow.table({"text": ["a", "b", "c"], "label": ["x", "y", "x"], "lang": ["de", "fr fr", None]})
     parquet.write_to_dataset(table, tmp_path / "set", partition_cols=["lang"])
     (tmp_path / "set" / "_metadata").write_bytes(b"none of this")
