@@ -1,7 +1,7 @@
 """Two hosts made of network namespaces, and what happens to them: a host vanishes, the link is slow, the link drops.
 
     python benchmarks/host_faults.py [--runs 20] [--seed 1] [--timeout 4] [--epochs 3] [--rows 1000]
-    python benchmarks/host_faults.py --efficiency
+    python benchmarks/host_faults.py --efficiency [--batch 1024]
 
 Needs root on Linux, for `ip netns`; addresses exist inside the namespaces only. Each host has a folder of its own, so
 that they share no disk, and an elastic agent of torch, as torchrun starts it, that is started again when it fails, as a
@@ -183,7 +183,11 @@ def main() -> int:
     asked = arguments()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as scratch, Network() as network:
-        return efficiency(Path(scratch), network) if asked.efficiency else faults(Path(scratch), network, asked)
+        return (
+            efficiency(Path(scratch), network, asked.batch)
+            if asked.efficiency
+            else faults(Path(scratch), network, asked)
+        )
 
 
 def arguments() -> argparse.Namespace:
@@ -194,6 +198,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--rows", type=int, default=1000, help="rows to train on")
     parser.add_argument("--efficiency", action="store_true", help="measure how much two hosts are faster")
+    parser.add_argument("--batch", type=int, default=256, help="rows of a step, of both hosts together (--efficiency)")
     return parser.parse_args()
 
 
@@ -287,8 +292,8 @@ class Clock(NoCallback):
             write_text(self.path, json.dumps([now[k] - self.begin[k] for k in range(2)]))
 
 
-def efficiency(folder: Path, network: Network, rows: int = 256, steps: int = 10) -> int:
-    """A recurrent layer of 512 units on batches of 256 names: all that counts is products."""
+def efficiency(folder: Path, network: Network, rows: int, steps: int = 10) -> int:
+    """A recurrent layer of 512 units on batches of names: all that counts is products."""
     write_names(folder, rows * steps)
     text = CONFIG.format(folder=folder, embedding=128, hidden=512, epochs=1, rows=rows)
     write_text(folder / "config.yaml", text)
