@@ -54,6 +54,14 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         help="a name, such as models.example.org or *.example.org, that requests may have as their Host beside this "
         "machine's own; needed behind a proxy that passes it on, as a service of 127.0.0.1 refuses others; repeatable",
     )
+    _limits(parser)
+    add_device(parser)
+    add_weights(parser)
+    add_cells(parser)
+
+
+def _limits(parser: argparse.ArgumentParser) -> None:
+    """How much a service takes at once, and how long it waits."""
     parser.add_argument(
         "--max-sounds",
         metavar="N",
@@ -84,9 +92,6 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timeout", metavar="S", type=_number(0.01, 3600), default=30.0, help="seconds for one answer (default: 30)"
     )
-    add_device(parser)
-    add_weights(parser)
-    add_cells(parser)
 
 
 def _run(args: argparse.Namespace) -> int:
