@@ -63,7 +63,19 @@ def test_an_environment_that_says_too_little_is_refused(environment: dict[str, s
 
 @pytest.mark.parametrize(
     ("hosts", "first"),
-    [("node7", "node7"), ("a,b", "a"), ("n[3,5-9]", "n3"), ("n[03-05]-ib,m", "n03-ib"), ("a,n[1-2]", "a")],
+    [
+        ("node7", "node7"),
+        ("a,b", "a"),
+        ("n[3,5-9]", "n3"),
+        ("n[03-05]-ib,m", "n03-ib"),
+        ("a,n[1-2]", "a"),
+        ("r[1-2]n[05-06]", "r1n05"),
+    ],
 )
 def test_the_first_host_of_a_list_of_slurm(hosts: str, first: str) -> None:
     assert first_host(hosts) == first
+
+
+def test_a_list_without_a_first_host_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"SLURM_STEP_NODELIST: expected names of hosts, got ',a'; set MASTER_ADDR"):
+        first_host(",a")

@@ -76,7 +76,7 @@ def _slurm(environment: Mapping[str, str]) -> Place | None:
     port = begin + int(environment.get("SLURM_JOB_ID", "0")) % many
     return Place(
         int(environment["SLURM_PROCID"]),
-        int(environment.get("SLURM_STEP_NUM_TASKS") or environment["SLURM_NTASKS"]),
+        int(environment["SLURM_STEP_NUM_TASKS"]),
         int(environment.get("SLURM_LOCALID", "0")),
         None,
         first,
@@ -113,9 +113,7 @@ def _number(environment: Mapping[str, str], name: str) -> int | None:
 
 def first_host(hosts: str) -> str:
     """The first of Slurm's list of hosts: of `node[07-09,12],login1` it is node07."""
-    found = re.match(r"([^\[,]+)(?:\[([^\],-]+))?([^\[\],]*)", hosts)
-    if found is None:
+    first = re.sub(r"\[([^\],-]*)[^\]]*\]", r"\1", hosts).partition(",")[0]
+    if not first:
         raise ConfigError(f"SLURM_STEP_NODELIST: expected names of hosts, got {hosts!r}; set MASTER_ADDR.")
-    bracket = hosts.find("[")
-    behind = re.match(r"[^\[,]*\[[^\]]*\]([^,\[]*)", hosts) if 0 <= bracket == len(found[1]) else None
-    return found[1] + (found[2] or "") + (behind[1] if behind else "")
+    return first

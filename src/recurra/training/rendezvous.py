@@ -158,16 +158,19 @@ class Meeting:
         if here:
             if kept.check(["lost"]):
                 return kept.get("lost").decode()
-            return seen.silent(0, kept.get("beat/0") if kept.check(["beat/0"]) else b"")
+            return seen.silent(0, self._beat_of(0, seen))
         if len(answered) < self.place.size - 1 or not seen.all_live:
             self._answer(answered)
         for number in range(1, self.place.size):
-            key = f"beat/{number}"
-            there = seen.lives(number) or kept.check([key])
-            if lost := seen.silent(number, kept.get(key) if there else b""):
+            if lost := seen.silent(number, self._beat_of(number, seen)):
                 kept.set("lost", lost)
                 return lost
         return ""
+
+    def _beat_of(self, number: int, seen: _Seen) -> bytes:
+        """The last heartbeat of a rank; of one that has not sent any yet, nothing, as to get that would wait for it."""
+        key = f"beat/{number}"
+        return self._kept.get(key) if seen.lives(number) or self._kept.check([key]) else b""
 
 
 class _Seen:
