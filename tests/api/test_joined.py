@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import sys
 import threading
 import time
@@ -20,14 +21,16 @@ from torch.distributed import TCPStore
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from api.api_room import log_of, recurra, write_config
-from api.test_ranks import PLAIN, TEXT, forked, text  # noqa: F401  fixtures
+from api.test_ranks import CELL, PLAIN, TEXT, forked, text  # noqa: F401  fixtures
 from recurra import api
+from recurra.api import joined
 from recurra.api.distributed import Distributed
+from recurra.api.places import RunFolder
 from recurra.api.trainer import Trainer
 from recurra.base.errors import ConfigError
 from recurra.base.launchers import Place
 from recurra.cli import main
-from recurra.training import Meeting, rendezvous
+from recurra.training import Meeting, choose_interface, rendezvous
 from training.toys import exit_of, fork_child
 
 
@@ -105,6 +108,78 @@ def test_a_process_that_trains_twice_is_a_rank_twice_and_then_none(forked: None)
 
     assert elastic(2, 0, work) == 0
     assert Path("one/model.safetensors").read_bytes() == Path("two/model.safetensors").read_bytes()
+
+
+def test_a_host_without_the_run_gets_all_that_it_is_resumed_from_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("mine.py").write_text(CELL)
+    config = write_config(model={"encoder": {"cell": "mine", "hidden_size": 4}}, training={**PLAIN, "epochs": 1})
+    api.train(config, out="run", cells=["mine.py"])
+    run, there = RunFolder(Path("run")), RunFolder(Path("there"))
+    there.path.mkdir()
+    monkeypatch.setattr(joined, "PIECE", 100)
+    sent: list[bytes] = []
+
+    class Line:
+        """What the first rank says, for another one to hear behind it."""
+
+        def from_first_bytes(self, data: bytes | None) -> bytes:
+            if data is None:
+                return sent.pop(0)
+            sent.append(data)
+            return data
+
+    joined._share(Line(), run, run, first=True)  # type: ignore[arg-type]
+    assert max(map(len, sent)) == 100
+    joined._share(Line(), run, there, first=False)  # type: ignore[arg-type]
+    assert not sent
+    assert files(there.path) == {"run.json", "config.yaml", "cell.json", "last.ckpt"}
+    assert all(path.read_bytes() == (run.path / path.name).read_bytes() for path in there.path.iterdir())
+
+
+def test_each_rank_of_a_host_has_a_device_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[int] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", taken.append)
+    places = [Place(4 + local, 8, local, None, "a", 7, True, "srun") for local in range(3)]
+    assert [joined.device_for("auto", place).index for place in places[:2]] == [0, 1]
+    assert taken == [0, 1]
+    assert joined.device_for("cpu", places[1]) == torch.device("cpu")
+    with pytest.raises(ConfigError, match=r"device cuda: rank 6 is number 3 on its host, which has 2; start one proc"):
+        joined.device_for("auto", places[2])
+
+
+@pytest.mark.parametrize(
+    ("found", "locals", "chosen"),
+    [("lo", 2, "lo"), ("lo", 1, None), ("lo", None, None), ("eth1", 1, "eth1"), (None, 2, None)],
+)
+def test_gloo_takes_the_loopback_only_where_all_ranks_are_on_one_host(
+    found: str | None, locals: int | None, chosen: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "")  # so that it is put back
+    monkeypatch.delenv("GLOO_SOCKET_IFNAME")
+    monkeypatch.setattr(rendezvous, "interface_to", lambda address, port: found)
+    place = Place(0, 2, 0, locals, "a", 7, True, "RANK")
+    choose_interface(place)
+    assert os.environ.get("GLOO_SOCKET_IFNAME") == chosen
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "mine")
+    choose_interface(place)
+    assert os.environ["GLOO_SOCKET_IFNAME"] == "mine"
+
+
+def test_the_interface_is_the_one_whose_address_packets_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    addresses = {"eth0": "10.0.0.1", "lo": "127.0.0.1"}
+
+    def asked(handle: int, request: int, name: bytes) -> bytes:
+        found = addresses.get(name.rstrip(b"\0").decode())
+        if found is None:
+            raise OSError
+        return bytes(20) + socket.inet_aton(found) + bytes(8)
+
+    monkeypatch.setattr("socket.if_nameindex", lambda: list(enumerate(("down0", "eth0", "lo"))))
+    monkeypatch.setattr("fcntl.ioctl", asked)
+    assert rendezvous.interface_to("127.0.0.1", 7) == "lo"
+    assert rendezvous.interface_to("::1", 7) is None  # no address of IPv4
 
 
 def test_a_first_rank_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
