@@ -62,6 +62,15 @@ def test_the_difference_of_a_score_is_that_of_the_runs_own_reports() -> None:
     assert row[2] == f"{own[1] - own[0]:+.3g} nats"
 
 
+def test_rows_are_told_apart_by_what_their_files_hold_now(tmp_path: Path) -> None:
+    write_csv(tmp_path / "copy.csv", rows())
+    done("train", "c.yaml", "--out", tmp_path / "copied", "--set", f"data.train={tmp_path / 'copy.csv'}")
+    assert api.compare(["large", tmp_path / "copied"], resamples=0).report.facts["rows of test"]
+    write_csv(tmp_path / "copy.csv", [(f"{text} indeed", label) for text, label in rows()])
+    with pytest.raises(ConfigError, match="has other rows of test than large"):
+        api.compare(["large", tmp_path / "copied"], resamples=0)
+
+
 def test_runs_of_other_rows_are_no_comparison() -> None:
     said = refused("compare", "large", "other")
     assert said.splitlines()[-1].startswith("other: has other rows of test than large: ")

@@ -7,7 +7,6 @@ import math
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +137,8 @@ def _side(name: str, path: Path, split: str, device: Any, cells: Iterable[Path],
             raise ConfigError(f"{member}: its data has no split '{split}'. Known: {', '.join(splits)}.")
         runs.append(run)
         examples.append(splits[split])
-        rows.append(tuple((_content(str(one.origin.path)), one.origin.line) for one in splits[split]))
+        files = {path: _content(path) for path in {str(one.origin.path) for one in splits[split]}}
+        rows.append(tuple((files[str(one.origin.path)], one.origin.line) for one in splits[split]))
         answers.append(outputs(run.model.to(device), run.task, splits[split], device=device))
     if any(one != rows[0] for one in rows):
         raise ConfigError(f"{path}: its runs do not have the same rows of {split}, so they are no seeds of one config.")
@@ -158,7 +158,6 @@ def _members(path: Path) -> list[Path]:
     return [path / name for name in names]
 
 
-@cache
 def _content(path: str) -> str:
     """What tells a file from others: its bytes, wherever it lies."""
     try:
