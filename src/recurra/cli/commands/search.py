@@ -83,7 +83,13 @@ def _meant(arguments: Sequence[str]) -> Command | None:
     """A config, or the folder of a search over settings, is tuned."""
     from recurra.cli.commands import tune
 
-    first = next((Path(word) for word in arguments if not word.startswith("-")), None)
+    both = argparse.ArgumentParser(add_help=False, conflict_handler="resolve")
+    for command in (COMMAND, tune.COMMAND):
+        command.arguments(both)
+    taking = {name for action in both._actions if action.nargs != 0 for name in action.option_strings}
+    behind = zip(("", *arguments), arguments, strict=False)
+    places = (Path(word) for before, word in behind if before not in taking and not word.startswith("-"))
+    first = next(places, None)
     if first is None or not ((first.suffix in _CONFIGS and not first.is_dir()) or (first / _STUDY).is_file()):
         return None
     said = f"{first} is searched for its best settings; pictures are searched by a text with the folder of a run"
