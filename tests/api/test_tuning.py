@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -10,6 +11,7 @@ import sqlite3
 import sys
 from collections.abc import Container, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from api.api_room import Listening, done, recurra, refused, rows, write_config, 
 from recurra import api
 from recurra.api.groups import Spread
 from recurra.api.tuning.clock import Clock
+from recurra.api.tuning.ending import Ending
 from recurra.api.tuning.repeating import Repeated, gain, in_words
 from recurra.api.tuning.study import GRACE, HOST, FailedTrialError, Kept, Study, hidden, url_of
 from recurra.base.contracts import Progress
@@ -377,6 +380,9 @@ def test_a_search_word_with_a_config_is_tune_and_its_help_says_so(data: Path) ->
         "recurra search: unexpected argument 'red'. c.yaml is searched for its best settings; pictures are searched by "
         "a text with the folder of a run: recurra search RUN TEXT --images FOLDER.\n"
     )
+    for words in (("--trials", "0", "c.yaml"), ("--device", "cpu", "c.yaml", "--trials", "0")):
+        assert "--trials: expected a whole number" in refused("search", *words), "an option may stand before the config"
+    assert refused("search", "--index", "c.yaml", "nowhere", "red", "--images", "gone").startswith("nowhere: ")
     assert hidden("postgresql://me:a@b:c@host/db") == "postgresql://me@host/db"
     assert (
         hidden("postgresql://host/db?user=me&password=a@b&port=1") == "postgresql://host/db?user=me&password=***&port=1"
@@ -395,6 +401,43 @@ def test_the_folder_of_a_search_keeps_its_settings(data: Path) -> None:
     done("train", "c.yaml", "--out", "r")
     write_config(**SPACES)
     assert refused("tune", "c.yaml", "--out", "r").startswith("r: already holds a run or a config")
+
+
+def test_options_of_python_go_before_those_that_a_search_has_kept(data: Path) -> None:
+    api.tune("c.yaml", out="s", trials=1, seeds=0, sampler="random")
+    tuned = api.tune("s", api.TuneOptions(trials=2, seeds=0))
+    assert sum(tuned.trials.values()) == 2
+    assert sum(api.tune("s", api.TuneOptions(trials=2), trials=3).trials.values()) == 3
+    assert json.loads(Path("s/search.json").read_text())["options"] == {
+        "trials": 3, "seeds": 0, "sampler": "random", "pruner": "median", "study": None, "seed": None,
+    }  # fmt: skip
+
+
+def test_a_config_without_a_number_is_not_chosen_and_the_default_stands_last() -> None:
+    def repeated(name: str, *values: float) -> Repeated:
+        return Repeated(name, spread(values).spreads, Path())
+
+    some = [repeated("a", float("nan"), 0.9), repeated("b", 0.5, 0.7), repeated("default", 0.9, 0.9)]
+    some += [repeated("c", 0.7, 0.9), repeated("d", 0.1, 0.2)]
+    for higher, names in {True: "c b d a default", False: "d b c a default"}.items():
+        asked: Any = SimpleNamespace(
+            study=SimpleNamespace(higher_is_better=higher), training=SimpleNamespace(select="score")
+        )
+        for given in (some, some[::-1]):
+            found = sorted(given, key=lambda one: Ending._rank(asked, one))
+            assert " ".join(one.name for one in found) == names
+
+
+def test_a_pruned_trial_has_its_best_number(tmp_path: Path) -> None:
+    study = opened(tmp_path / "s.db")
+
+    def objective(trial: Any, number: int) -> float:
+        for epoch, value in enumerate((float("nan"), 2.0, 1.0, 3.0)):
+            trial.report(value, epoch)
+        raise optuna.TrialPruned
+
+    study.run_one(objective)
+    assert [(one.state, one.value) for one in study.trials()] == [("pruned", 1.0)]
 
 
 def test_what_is_not_installed_is_named(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

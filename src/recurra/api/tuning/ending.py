@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -107,9 +108,10 @@ class Ending:
             found += [one] if one is not None else []
         return sorted(found, key=self._rank), None
 
-    def _rank(self, one: Repeated) -> tuple[bool, float]:
+    def _rank(self, one: Repeated) -> tuple[bool, bool, float]:
+        """The default last, and before it what has no number: nothing is better or worse than that."""
         mean = one.spreads["dev", self.training.select].mean
-        return one.name == "default", -mean if self.study.higher_is_better else mean
+        return one.name == "default", not math.isfinite(mean), -mean if self.study.higher_is_better else mean
 
     def _values(self, one: Kept) -> dict[str, Any]:
         return {name: value_of(self.space.spaces[path], one.params[name]) for name, path in self.space.names.items()}

@@ -56,6 +56,13 @@ def options_from(given: Mapping[str, Any], options: TuneOptions | None) -> TuneO
     return replace(options, **given) if options is not None else TuneOptions(**given)
 
 
+def changed(options: TuneOptions | None) -> dict[str, Any]:
+    """The options that have other values than by default."""
+    usual = TuneOptions()
+    said = {} if options is None else {name: getattr(options, name) for name in FIELDS}
+    return {name: value for name, value in said.items() if value != getattr(usual, name)}
+
+
 def read_search(folder: Path) -> dict[str, Any]:
     """What the folder of a search says of it. Raises RunError."""
     said = read_json(folder / STUDY)

@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from recurra.api.tuning.trial import best_of
 from recurra.base.errors import ConfigError
 from recurra.base.optional import needs
 
@@ -180,9 +181,9 @@ class Study:
     def _kept(self, number: int, trial: Any) -> Kept:
         states = self.optuna.trial.TrialState
         names = {states.COMPLETE: "complete", states.PRUNED: "pruned", states.RUNNING: "running"}
-        best = max if self.higher_is_better else min
         scores = dict(trial.intermediate_values)
-        value = trial.value if trial.state == states.COMPLETE else best(scores.values(), default=None)
+        heard = best_of(scores.values(), higher=self.higher_is_better)
+        value = trial.value if trial.state == states.COMPLETE else heard
         seconds = None if trial.duration is None else trial.duration.total_seconds()
         state = names.get(trial.state, "waiting" if trial.state == states.WAITING else "failed")
         why = trial.user_attrs.get(WHY, "its process died" if state == "failed" else "")

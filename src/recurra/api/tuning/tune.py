@@ -24,7 +24,7 @@ from recurra.api.prepare import prepare, selected
 from recurra.api.training import name_of
 from recurra.api.tuning.clock import Clock
 from recurra.api.tuning.ending import BEST, Ended, Ending, counts
-from recurra.api.tuning.options import FIELDS, TuneOptions, options_from, read_search
+from recurra.api.tuning.options import FIELDS, TuneOptions, changed, options_from, read_search
 from recurra.api.tuning.page import in_short
 from recurra.api.tuning.space import SearchSpace, search_space, stored_of, suggested
 from recurra.api.tuning.study import HOST, PLACE, SURPLUS, WHY, FailedTrialError, Kept, Study, hidden
@@ -80,7 +80,8 @@ def tune(
 
     config: a file, or a dict of its sections, in which `{low: ..., high: ...}` or `{choices: [...]}` stand in the
     place of values; or the folder of a search, which goes on
-    options, given: how it goes, as `TuneOptions`, or its fields as keywords      out: by default runs/NAME-search
+    options, given: how it goes, as `TuneOptions`, or its fields as keywords; a search that goes on keeps its own where
+    these have their defaults      out: by default runs/NAME-search
     The same call again goes on with a search, and several at the same time share it.
     Raises ConfigError for spaces that are none, for options and for a database that cannot be opened; DataError for
     data that cannot be learned from; RunError where the folder holds something else; TrainingError where no trial ends.
@@ -93,7 +94,7 @@ def tune(
             raise ConfigError(f"{config}: is a search, and keeps its folder and settings; leave out --set and --out.")
         kept = read_search(config)
         document, folder = document_of(kept["config"], str(kept["name"])), config
-        given = {**kept["options"], **given}
+        options, given = None, {**kept["options"], **changed(options), **given}
     else:
         document = override(document_of(config) if isinstance(config, Mapping) else load(config), overrides)
         name = name_of(config) if isinstance(config, Path) else "config"
