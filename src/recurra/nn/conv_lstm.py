@@ -72,7 +72,9 @@ class ConvLSTM(nn.Module):
         if not len(read):
             return h, c
         i, f, g, o = (read + self.carry(h)).chunk(4, -1)
-        seen = (0.0, 0.0, 0.0) if self.peepholes is None else self.peepholes
-        i, f = steady_sigmoid(i + seen[0] * c), steady_sigmoid(f + seen[1] * c)
+        i, f = self._gate(0, i, c), self._gate(1, f, c)
         c = f * c + i * torch.tanh(g)
-        return steady_sigmoid(o + seen[2] * c) * torch.tanh(c), c
+        return self._gate(2, o, c) * torch.tanh(c), c
+
+    def _gate(self, k: int, said: Tensor, c: Tensor) -> Tensor:
+        return steady_sigmoid(said if self.peepholes is None else said + self.peepholes[k] * c)

@@ -82,11 +82,11 @@ class Chunked(nn.Module):
         return self.chunks.steps + self.chunks.ahead - 1
 
     def forward(self, x: Tensor, lengths: Tensor, states: Mapping[str, Tensor]) -> Encoded:
-        found, rows, _ = self._said(x, lengths, {}, last=True)
-        counts = [int(n) for n in lengths.tolist()]
-        means = [part.mean(0) if len(part) else part.new_zeros(part.shape[1]) for part in torch.split(rows, counts)]
+        rows, blocks, _ = self._said(x, lengths, {}, last=True)
+        parts = torch.split(rows, list(blocks.lengths))
+        means = [part.mean(0) if len(part) else part.new_zeros(part.shape[1]) for part in parts]
         summary = torch.stack(means) if means else rows.new_zeros(0, self.output_size)
-        return Encoded(found, lengths, summary, {})
+        return Encoded(blocks.padded(rows), lengths, summary, {})
 
     def piece(self, x: Tensor, lengths: Tensor, states: Mapping[str, Tensor], *, last: bool) -> Encoded:
         """What can be said with a piece more, whose lengths are of that; its states have the steps that wait.
@@ -94,15 +94,18 @@ class Chunked(nn.Module):
         last: nothing more comes. The summary is that of nothing: zeros.
         """
         x, lengths = self._with_those_that_wait(x, lengths, states)
-        found, _, after = self._said(x, lengths, states, last=last)
-        counts = torch.tensor([len(found)] * x.shape[1], dtype=torch.int64)
-        said = torch.minimum(counts, after[STEPS][:, 0].cpu().to(torch.int64) - _numbers(states, STEPS, x))
-        return Encoded(found, said.to(lengths.device), found.new_zeros(x.shape[1], self.output_size), after)
+        rows, blocks, after = self._said(x, lengths, states, last=last)
+        said = torch.tensor(blocks.lengths, dtype=torch.int64)
+        after[STEPS] = (said + _numbers(states, STEPS, x)).to(x).unsqueeze(1)
+        after |= self._waiting(x, lengths.tolist(), blocks.lengths)
+        return Encoded(
+            blocks.padded(rows), said.to(lengths.device), rows.new_zeros(x.shape[1], self.output_size), after
+        )
 
     def _said(
         self, x: Tensor, lengths: Tensor, states: Mapping[str, Tensor], *, last: bool
-    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """Outputs (T, N, M), the same as rows sequence by sequence, and the states after them."""
+    ) -> tuple[Tensor, Blocks, dict[str, Tensor]]:
+        """Outputs (R, M), sequence by sequence, where they stand, and the keys and values that later steps see."""
         N, each, before = x.shape[1], [int(n) for n in lengths.tolist()], _numbers(states, STEPS, x).tolist()
         blocks = Blocks.of(each, before, self.chunks, last=last)
         y = self.project(x.reshape(len(x) * N, self.input_size)[blocks.source.to(x.device)])
@@ -113,11 +116,7 @@ class Chunked(nn.Module):
             cache = None if keys is None or values is None else (self._rows(keys), self._rows(values))
             y, *kept = layer_of(block, y, blocks, cache)
             after |= {f"{name}_l{k}": one.reshape(N, -1) for name, one in zip("kv", kept, strict=True)}
-        rows = self.norm(y[blocks.own.to(x.device)])
-        done = torch.tensor(blocks.lengths, dtype=torch.int64)
-        after[STEPS] = (done + torch.tensor(before, dtype=torch.int64)).to(x).unsqueeze(1)
-        after |= self._waiting(x, each, blocks.lengths)
-        return blocks.padded(rows), rows, after
+        return self.norm(y[blocks.own.to(x.device)]), blocks, after
 
     def _rows(self, state: Tensor) -> Tensor:
         return state.reshape(-1, self.output_size)

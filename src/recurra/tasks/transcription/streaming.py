@@ -204,7 +204,7 @@ class SpeechPredictor:
 
     def ended(self, place: SpeechState) -> SpeechState:
         """The place once nothing more comes: all is final."""
-        if place.network:
+        if place.network and self._model.waits:
             # What waits for later steps is said without them.
             place = self._fed(place, np.zeros((0, self._task.reader.size), np.float32), last=True)
         place = self._rested(replace(place, path=place.path.ended()))
