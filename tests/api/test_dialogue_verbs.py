@@ -142,6 +142,7 @@ def test_a_language_model_replies_from_the_raw_file_to_the_chat_and_the_scores_o
     file = write_rows(tmp_path, [{"turns": one} for one in TALKS])
     tree = draft("chat lm", file).tree
     assert (tree["task"]["name"], tree["model"]["name"]) == ("dialogue", "decoder_only")
+    assert tree["model"]["head"]["output_dropout"] == tree["model"]["inputs"]["embedding_dropout"] == 0.3
     config = {**tree, "training": {"epochs": 2, "batch_rows": 16}}
     sizes = ["model.inputs.embedding_size=8", "model.encoder.hidden_size=8", "model.learns=turns", "task.refuse=0.2"]
     said = api.train(config, out=tmp_path / "lm", device="cpu", overrides=sizes)

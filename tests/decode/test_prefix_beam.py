@@ -323,3 +323,13 @@ def test_what_texts_begin_with_is_what_all_of_them_do():
     assert common([(1, 2, 3), (1, 2), (1, 2, 4, 5)]) == 2
     assert common([(2,), (1,)]) == 0
     assert common([(1, 2)]) == 2
+
+
+def test_texts_that_begin_otherwise_than_what_is_forgotten_are_followed_no_longer():
+    stream = PrefixStream(Texts(SPELLING, (), {}), 4)
+    stream.feed(np.log([0.05, 0.5, 0.4, 0.05]))
+    assert (stream.best(), stream.agreed(), stream.alone) == ((1,), 0, False)
+    stream.forget(1)
+    assert (stream.best(), stream.alone) == ((), True)
+    stream.feed(np.log([0.1, 0.1, 0.7, 0.1]))
+    assert stream.best() == (2,)

@@ -82,3 +82,11 @@ def test_nothing_said_and_nothing_true() -> None:
     truth = boxes([(0, 0, [0, 0, 4, 4], 0)])
     assert mean_average_precision(truth, boxes([])).tolist() == [0.0] * 10
     assert np.isnan(mean_average_precision(boxes([]), truth)).all()
+
+
+def test_of_a_picture_and_class_the_hundred_surest_boxes_count() -> None:
+    wrong = [(0, 0, [20.0 + k, 0, 4, 4], 1 - k / 1000) for k in range(100)]
+    right = (0, 0, [0, 0, 4, 4], 0.1)
+    truth = boxes([(0, 0, [0, 0, 4, 4], 0)])
+    for some, expected in ((wrong, 0.0), (wrong[1:], 1 / 100)):  # the last of 101, and the last of 100
+        assert mean_average_precision(truth, boxes([*some, right]), [0.5])[0] == pytest.approx(expected)

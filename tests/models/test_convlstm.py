@@ -113,3 +113,6 @@ def test_what_has_no_effect_or_does_not_fit_is_refused() -> None:
     with pytest.raises(ConfigError, match="dropout: acts between layers"):
         encoder(dropout=0.1)
     assert ConvLSTMEncoder.least_input({"shape": (8, 6)}) == 48
+    for options, numbers in (({}, 16), ({"patch": 5}, 25)):  # a square frame of one patch
+        assert ConvLSTMEncoder.least_input(options) == numbers
+        ENCODERS["convlstm"](numbers, **options)

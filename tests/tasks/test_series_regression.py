@@ -225,6 +225,16 @@ def test_boxes_that_say_how_far_off_they_may_be_are_ranked_by_it() -> None:
         assert (found["map_50"], found["map"]) == (pytest.approx(expected), pytest.approx(expected))
 
 
+def test_how_far_off_a_number_may_be_is_in_its_units_and_not_what_is_explained() -> None:
+    rows = [record([1, 2], gold, line) for line, gold in enumerate([2.0, 10.0], 1)]  # mean 6, deviation 4
+    task = fitted(rows, loss="gaussian")
+    ((number, off),) = said(task, [[0.5, 0.0]])
+    assert (number, off) == (pytest.approx(8), pytest.approx(4 * (np.log(2) + 1e-4), rel=1e-6))
+    shown = task.explain(model_of(task), task.example(rows[0]), torch.device("cpu"))
+    scored = shown.score(Prediction({"numbers": torch.tensor([[0.5, 99.0]])}), Batch({}, torch.ones(1), {}, ()))
+    assert scored.item() == pytest.approx(8)
+
+
 def test_the_gaussian_loss_is_its_density_by_hand() -> None:
     task = boxes(loss="gaussian")
     rows = [record([1, 2], [1, 2, 3, 4], 1)]  # in deviations: -1, 0, 1, 1

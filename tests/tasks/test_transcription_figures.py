@@ -12,6 +12,7 @@ from recurra.base.contracts import Origin, Record
 from recurra.data.sound import wav
 from recurra.decode.ctc import collapsed
 from recurra.metrics.transcripts import edits, summed
+from recurra.models import SequenceModel
 from recurra.report.tables import is_matrix
 from recurra.tasks.transcription.aligning import aligned
 from recurra.tasks.transcription.figures import delays_of
@@ -81,6 +82,12 @@ def test_the_worst_recordings_come_first_with_their_sounds_and_a_stream_is_measu
     values = dict(table.rows)
     assert values["recordings, words"].startswith("2, ")
     assert float(values["seconds of the processor for a second of sound, features included"]) > 0
+    ahead = {"name": "chunked", "chunk": 4, "ahead": 2, "hidden_size": 8, "num_heads": 2}
+    (table,) = task.streamed(
+        SequenceModel(task.model_sizes, inputs="vectors", encoder=ahead, head="ctc").eval(), examples
+    )
+    waits = "a step waits for what comes later, at most"
+    assert (values.get(waits), dict(table.rows)[waits]) == (None, "0.15 s")  # five steps of 30 ms
     whole = hearing_run(causal=False)
     (table,) = whole.run.task.streamed(whole.run.model, examples)
     assert table.rows[0][0] == "not possible"

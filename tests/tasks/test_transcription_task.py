@@ -680,7 +680,7 @@ def test_digital_silence_in_a_recording_is_named(tmp_path: Path):
 
 
 @pytest.mark.parametrize("number", [30, 5_000])
-def test_init_writes_a_head_that_was_asked_for(number, tmp_path):
+def test_init_writes_a_head_that_was_asked_for(number):
     rows = [record(0, "NO YES NO") for _ in range(20)]
     found = {
         head: {
@@ -691,7 +691,9 @@ def test_init_writes_a_head_that_was_asked_for(number, tmp_path):
     }
     width = found["ctc"]["encoder.hidden_size"]
     assert found["transducer"]["head.joint_size"] == found["attention"]["head.decoder"]["hidden_size"] == width
-    assert ("head.blank_share" in found["ctc"]) == (number == 30)
+    assert found["ctc"].get("head.blank_share") == (0.95 if number == 30 else None)
+    for head in ("transducer", "attention"):
+        assert found[head]["head.blank_share"] == (0.95 if number == 30 else 0.9)
     assert found["attention"]["head.ctc"] == 0.5
 
 
@@ -747,3 +749,16 @@ def test_the_head_begins_with_the_share_of_the_blank_that_was_asked():
     shares = np.exp(biases) / np.exp(biases).sum()
     np.testing.assert_allclose(shares, [0.9, 0.025, 0.025, 0.025, 0.025], rtol=1e-6)
     assert CtcHead(6, {"units": 5}, None).output.bias.abs().min() > 0
+
+
+def test_what_stands_before_a_cut_through_a_unit_ends_at_the_cut():
+    task = task_for(scaling="none", step_ms=100.0).with_options({"beam": 2})
+    listener = task.method.listener(model_for(task, bidirectional=False), task.decoding)
+    logits, path = torch.full((6, 1, 4), -9.0), listener.begin()
+    logits[:5, 0, 2] = logits[5, 0, 0] = 9.0  # one unit, five steps long
+    for part in listener.parts({"logits": logits}):
+        path = listener.grown(path, part)
+    assert (path.said().starts, path.said().ends) == ((0,), (5,))
+    before, after = path.cut(3)
+    assert (before.said().units, before.said().starts, before.said().ends) == ((2,), (0,), (3,))
+    assert (len(after.frames), tuple(after.units())) == (3, ())
