@@ -20,10 +20,12 @@ from recurra.tasks.transcription.methods.transducer import network_of
 LENGTHS = np.array([6, 1, 0, 4])
 
 
-def speech(bidirectional: bool, *, inputs: str = "vectors", head: str = "ctc") -> SequenceModel:
+def speech(
+    bidirectional: bool, *, inputs: str = "vectors", head: str = "ctc", encoder: str | None = None
+) -> SequenceModel:
     torch.manual_seed(0)
-    encoder = {"name": "recurrent", "cell": "gru", "hidden_size": 4, "num_layers": 2, "bidirectional": bidirectional}
-    return SequenceModel({"features": 3, "units": 5}, inputs=inputs, encoder=encoder, head=head).eval()
+    layers = {"name": "recurrent", "cell": "gru", "hidden_size": 4, "num_layers": 2, "bidirectional": bidirectional}
+    return SequenceModel({"features": 3, "units": 5}, inputs=inputs, encoder=encoder or layers, head=head).eval()
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
@@ -97,6 +99,7 @@ def _greedily(frames: list[Any], predictor: File, joiner: File, states: dict[str
     ("parts", "said"),
     [
         ({"head": "attention"}, "a head AttentionHead as ONNX; .*ctc.* have one"),
+        ({"encoder": "chunked"}, "an encoder Chunked as ONNX; .*transformer.* have one"),
         ({"inputs": "frames"}, "inputs Frames as ONNX; .*vectors.* have one"),
     ],
 )

@@ -17,7 +17,17 @@ from recurra.export.parts import Named, some_state
 from recurra.export.pictures import pictures
 from recurra.export.recurrent import last, recurrent
 from recurra.export.transformers import causal, pretrained, transformer
-from recurra.models.encoders import AWD, Convolutional, Dense, ELMo, Pictures, Pretrained, RecurrentEncoder, Transformer
+from recurra.models.encoders import (
+    AWD,
+    ENCODERS,
+    Convolutional,
+    Dense,
+    ELMo,
+    Pictures,
+    Pretrained,
+    RecurrentEncoder,
+    Transformer,
+)
 from recurra.models.encoders.recurrent import state_names
 from recurra.nn import Recurrent
 
@@ -43,7 +53,10 @@ def encoded(draw: Drawing, encoder: nn.Module, x: Value, lengths: Value, given: 
     """
     writer = WRITERS.get(type(encoder))
     if writer is None:
-        raise ConfigError(f"export: there is no way to write an encoder {type(encoder).__name__} as ONNX.")
+        known = ", ".join(word for word in ENCODERS if ENCODERS[word] in set[object](WRITERS))
+        raise ConfigError(
+            f"export: there is no way to write an encoder {type(encoder).__name__} as ONNX; {known} have one."
+        )
     return writer(draw, encoder, x, lengths, given)
 
 

@@ -154,7 +154,10 @@ class Chunked(nn.Module):
         return [dict(block.named_parameters()) for block in self.blocks]
 
     def cannot_stream(self) -> list[str]:
-        return ["name: chunked waits for steps that come later, which a stream of speech with an end alone allows."]
+        return [
+            "name: chunked waits for steps that come later, which a stream of speech with an end alone allows; take "
+            "recurrent, in one direction, or transformer with causal: true."
+        ]
 
 
 def _numbers(states: Mapping[str, Tensor], name: str, x: Tensor) -> Tensor:
