@@ -24,6 +24,7 @@ from recurra.models import SequenceModel
 from recurra.models.heads import CtcHead
 from recurra.tasks import Transcription, TranscriptionConfig
 from recurra.tasks.sizing import Seen
+from recurra.tasks.transcription import augmenting
 from recurra.tasks.transcription.augmenting import Augmentation, coloured
 from recurra.tasks.transcription.methods.ctc import Steps
 from recurra.tasks.transcription.reading import decoded, with_deltas
@@ -383,6 +384,26 @@ def test_noise_that_comes_and_goes_leaves_the_rest_as_it_was():
     np.testing.assert_array_equal(found[3], how.of(1, 3, b"a").samples(samples, 8000) - samples)
 
 
+def test_noise_that_comes_rises_to_its_loudness_or_fades_from_it_in_a_straight_line(monkeypatch):
+    monkeypatch.setattr(augmenting, "coloured", lambda white, colour: np.ones(len(white)))
+    samples, how, least = (
+        np.tile([1.0, -1.0], 4000).astype(np.float32),
+        Augmentation(noise_db=10, noise_stretches=1),
+        [],
+    )
+    for epoch in range(40):
+        noise = (how.of(1, epoch, b"a").samples(samples, 8000) - samples).astype(np.float64)
+        where = np.flatnonzero(noise)
+        if len(where) < 100:
+            continue
+        first, last = noise[where[0]], noise[where[-1]]
+        np.testing.assert_allclose(noise[where], np.linspace(first, last, len(where)), atol=1e-6)  # float32
+        least.append((last - first) / max(first, last))
+        assert 10 ** (-30 / 20) - 1e-6 <= max(first, last) <= 10 ** (-10 / 20) + 1e-6  # 10 to 30 decibels below 1
+    assert min(least) < -0.8
+    assert max(least) > 0.8
+
+
 def test_coloured_noise_has_the_power_of_its_frequencies():
     power = np.abs(np.fft.rfft(coloured(np.random.default_rng(1).normal(size=1 << 16), 2.0))) ** 2
     low, high = power[100:200].mean(), power[1000:2000].mean()
@@ -621,7 +642,7 @@ def test_a_session_has_no_end_for_which_an_encoder_that_sees_ahead_could_wait():
     task = task_for(scaling="running")
     encoder = {"name": "chunked", "hidden_size": 8, "num_heads": 2}
     model = SequenceModel(task.model_sizes, inputs="vectors", encoder=encoder, head="ctc").eval()
-    with pytest.raises(ConfigError, match="waits for steps that come later"):
+    with pytest.raises(ConfigError, match=r"waits for steps that come later.*; take recurrent"):
         task.predictor(model)
     assert task.listener(model).waits == pytest.approx(19 * task.reader.seconds)
 
