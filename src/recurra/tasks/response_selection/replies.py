@@ -35,7 +35,7 @@ class Replies:
     def __init__(self, kept: Sequence[Kept]) -> None:
         self.kept = tuple(kept)
         self._weights: tuple[Any, ...] = ()
-        self._vectors: Vectors = np.zeros((0, 0), np.float32)
+        self._vectors = np.zeros((0, 0))
 
     def __len__(self) -> int:
         return len(self.kept)
@@ -45,12 +45,15 @@ class Replies:
         """Their words, weighed by how few of them have each."""
         return NearestTexts([one.text for one in self.kept])
 
-    def vectors(self, model: torch.nn.Module, made: Callable[[Sequence[str]], Vectors]) -> Vectors:
-        """(K, D), by the model as it is now. made: vectors of texts"""
+    def vectors(self, model: torch.nn.Module, made: Callable[[Sequence[str]], Vectors]) -> NDArray[np.float64]:
+        """(K, D), by the model as it is now. made: vectors of texts
+
+        Wide, as scores are their products: narrow ones would be copied for each batch.
+        """
         # Weights change in place, and torch counts how often; those of a mean are other memory for a while.
         weights = tuple((id(p), p.data_ptr(), p._version) for p in model.parameters())
         if weights != self._weights:
-            self._vectors, self._weights = made([one.text for one in self.kept]), weights
+            self._vectors, self._weights = made([one.text for one in self.kept]).astype(np.float64), weights
         return self._vectors
 
     def to_json(self) -> list[list[str]]:

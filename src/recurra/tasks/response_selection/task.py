@@ -209,8 +209,7 @@ class ResponseSelection:
         """The best replies with their scores, and how near what was said is, of each row that is asked."""
         if not any(asked):
             return [((), 0.0)] * len(examples)
-        kept = self.replies_kept.vectors(model, lambda texts: self._of_texts(model, texts, device))
-        vectors = kept.astype(np.float64)
+        vectors = self.replies_kept.vectors(model, lambda texts: self._of_texts(model, texts, device))
         found: list[tuple[tuple[tuple[int, float], ...], float]] = []
         for k, example in enumerate(examples):
             if not asked[k]:
