@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -223,20 +224,48 @@ def _equal(one: Any, other: Any) -> bool:
     return all(torch.equal(a, b) for x, y in zip(one, other, strict=True) for a, b in zip(x, y, strict=True))
 
 
-def test_what_is_made_of_the_same_weights_with_other_options_is_another_plan() -> None:
-    kept: KeptPlan[Any] = KeptPlan()
+class Packed:
+    nbytes = 5
+
+
+def test_what_is_made_of_the_same_weights_with_other_options_is_another_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: KeptPlan[Packed] = KeptPlan()
     weight, norm = torch.randn(4, 3), torch.ones(3)
-
-    class Made:
-        nbytes = 5
-
-    first = kept.of([weight], [norm], "relu", Made)
-    assert kept.of([weight], [norm], "relu", Made) is first
-    assert kept.of([weight.view(3, 4)], [norm], "relu", Made) is not first
-    second = kept.of([weight], [norm], "gelu", Made)
+    first = kept.of([weight], [norm], "relu", Packed)
+    assert kept.of([weight], [norm], "relu", Packed) is first
+    second = kept.of([weight], [norm], "gelu", Packed)
     assert second is not first
-    assert kept.of([weight], [norm.clone()], "gelu", Made) is not second  # read where it is
+    assert kept.of([weight.view(3, 4)], [norm], "gelu", Packed) is not second
+    third = kept.of([weight], [norm], "gelu", Packed)
+    assert kept.of([weight], [norm.clone()], "gelu", Packed) is not third  # read where it is
     assert kept.nbytes == 5
+    plans = []
+    for isa in cpu.instruction_sets():
+        monkeypatch.setattr(cpu, "instruction_set", lambda isa=isa: isa)
+        plans.append(kept.of([weight], [norm], "gelu", Packed))
+    assert all(one is not other for one, other in itertools.pairwise(plans))
+
+
+def test_what_is_written_to_while_it_is_packed_is_not_kept() -> None:
+    kept: KeptPlan[Packed] = KeptPlan()
+    weight = torch.zeros(4, 3)
+
+    def make() -> Packed:
+        weight[0, 0] += 1.0
+        return Packed()
+
+    first = kept.of([weight], [], "", make)
+    assert kept.nbytes == 0
+    assert kept.of([weight], [], "", Packed) is not first
+
+
+def test_numbers_of_a_norm_that_do_not_lie_in_order_are_copied_and_known_by_what_they_are() -> None:
+    kept: KeptPlan[Packed] = KeptPlan()
+    weight, norm = torch.randn(4, 3), torch.ones(6)[::2]
+    first = kept.of([weight], [norm], "", Packed)
+    assert kept.of([weight], [norm], "", Packed) is first
+    norm[1] = 2.0
+    assert kept.of([weight], [norm], "", Packed) is not first
 
 
 def test_an_encoder_that_writes_keeps_its_packed_layers() -> None:

@@ -125,6 +125,7 @@ def mixed():
     gpu.SHARED_BYTES = gpu.SPARE_BYTES + gpu.held_bytes(given.cell, {"I": 3, "H": 3, "P": 2}, torch.float32)
     for what, most in (("kept", gpu.TAPE_BYTES), ("again", -1)):
         gpu.TAPE_BYTES = most
+        yield f"mixed {what} held", torch.tensor(gpu._Plan.of(call, training=True).held)
         with torch.no_grad():
             yield f"mixed {what} evaluated", run(call, backend="triton").output
         with torch.autograd.graph.saved_tensors_hooks(lambda t: t, _otherwise):
@@ -200,6 +201,7 @@ def test_values_that_are_made_again_give_the_same_gradients_as_those_that_are_ke
 
 @with_triton
 def test_a_backward_kernel_of_another_form_gives_the_same_gradients_and_a_sequence_keeps_its_bits(made):
+    assert [made[f"mixed {what} held"].tolist() for what in ("kept", "again")] == [[True, True], [True, False]]
     for word in ("evaluated", "output"):
         assert np.array_equal(made[f"mixed again {word}"], made[f"mixed kept {word}"]), word
     given = problem("mgu", T=T, H=3)
