@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from api.api_room import done, refused, rows, write_config, write_csv
 from recurra import api
-from recurra.base.errors import ConfigError
+from recurra.api.comparing import _difference_table, _Side
+from recurra.api.places import GROUP
+from recurra.base.contracts import Score
+from recurra.base.errors import ConfigError, RunError
+from recurra.metrics.bootstrap import Resampled
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +46,7 @@ def test_runs_stand_side_by_side_with_what_differs(tmp_path: Path) -> None:
     scores = found["report"]["tables"][0]
     assert scores["columns"] == ["score", "small", "large", "seeds", "better"]
     accuracy = next(row for row in scores["rows"] if row[0] == "accuracy")
+    assert not [row for row in scores["rows"] if "[" in row[0]], "scores of labels are in each run's own report"
     assert "±" in accuracy[3]
     assert "±" not in accuracy[2]
     assert len(found["differences"]) == 2
@@ -60,6 +66,26 @@ def test_the_difference_of_a_score_is_that_of_the_runs_own_reports() -> None:
     row = next(row for row in table.rows if row[1] == "log_loss")
     own = [next(s.value for s in api.evaluate(run).scores if s.name == "log_loss") for run in ("small", "large")]
     assert row[2] == f"{own[1] - own[0]:+.3g} nats"
+
+
+def test_a_difference_is_read_by_which_way_is_better_and_shares_in_points() -> None:
+    sides = [_Side(name, (), (), (), ()) for name in ("a", "b")]
+    scores = [
+        [(Score("accuracy", one, "0..1", "higher", "test"), Score("log_loss", other, "nats", "lower", "test"))]
+        for one, other in ((0.5, 2.0), (0.625, 2.5))
+    ]
+    draws = {"accuracy": Resampled(-0.02, 0.3, 0.9, 100), "log_loss": Resampled(0.1, 0.7, 0.98, 100)}
+    assert _difference_table(sides, scores, [draws], 100).rows == (
+        ("b", "accuracy", "+12.5 points", "-2 points", "+30 points", "90.0 %", "not told apart"),
+        ("b", "log_loss", "+0.5 nats", "+0.1 nats", "+0.7 nats", "2.0 %", "told apart"),
+    )
+
+
+def test_only_runs_with_the_same_test_rows_make_one_side() -> None:
+    Path("folds").mkdir()
+    Path("folds", GROUP).write_text(json.dumps({"kind": "folds", "runs": {"fold-1": {}}}))
+    with pytest.raises(RunError, match="folds: a group whose runs have other test rows each; name runs, or a group of"):
+        api.compare(["large", "folds"])
 
 
 def test_rows_are_told_apart_by_what_their_files_hold_now(tmp_path: Path) -> None:

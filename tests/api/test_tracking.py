@@ -14,6 +14,7 @@ from api.api_room import Listening, done, log_of, refused, write_config
 from api.test_resume import Stopper
 from recurra import api
 from recurra.api import tracking
+from recurra.base.contracts import Score
 from recurra.training.trackers import TRACKERS
 from recurra.training.trackers.contract import plain
 
@@ -47,6 +48,32 @@ def test_a_resumed_run_goes_on_in_tensorboard(data: Path) -> None:
     done("train", "--resume", "r")
     dev = [line for line in log_of("r") if line["event"] == "dev"]
     assert [step for step, _ in scalars(Path("r"))["dev/accuracy"]] == [line["step"] for line in dev]
+
+
+def test_what_a_resumed_run_does_again_stands_once_in_tensorboard(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed")
+    for begun, end, value in ((0, 30, 1.0), (10, 20, 2.0)):  # killed after 30 steps, with a checkpoint of step 10
+        tracker = TRACKERS["tensorboard"](tmp_path, {}, begun)
+        for step in range(begun + 10, end + 1, 10):
+            tracker.numbers(step, {"train/loss": value})
+        tracker.end()
+    assert scalars(tmp_path)["train/loss"] == [(10, 1.0), (20, 2.0)]
+
+
+def test_what_is_no_number_is_not_told(tmp_path: Path) -> None:
+    told: list[tuple[int, Any]] = []
+    tracker = types.SimpleNamespace(numbers=lambda *given: told.append(given), end=lambda: None)
+    TRACKERS.add("kept", lambda run, config, step: tracker)
+    try:
+        settings = types.SimpleNamespace(training=types.SimpleNamespace(trackers=["kept"]), tree={})
+        trainer: Any = types.SimpleNamespace(settings=settings, step=5)
+        one = tracking.Tracking(trainer, tmp_path, Listening())
+        values = {"loss": float("nan"), "bleu": float("inf"), "accuracy": 0.5}
+        one.scores(2, tuple(Score(name, value, "", "higher", "dev") for name, value in values.items()), True)
+        one.end()
+    finally:
+        TRACKERS.remove("kept")
+    assert told == [(5, {"dev/accuracy": 0.5, "dev/epoch": 2.0})]
 
 
 class Away:

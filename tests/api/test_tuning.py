@@ -19,10 +19,11 @@ import pytest
 from api.api_room import Listening, done, recurra, refused, rows, write_config, write_csv
 from recurra import api
 from recurra.api.groups import Spread
+from recurra.api.places import GROUP
 from recurra.api.tuning.clock import Clock
 from recurra.api.tuning.ending import Ending
 from recurra.api.tuning.repeating import Repeated, gain, in_words
-from recurra.api.tuning.study import GRACE, HOST, FailedTrialError, Kept, Study, hidden, url_of
+from recurra.api.tuning.study import GRACE, HOST, MOST_DEATHS, FailedTrialError, Kept, Study, hidden, url_of
 from recurra.base.contracts import Progress
 from recurra.base.errors import ConfigError
 from training.toys import exit_of, fork_child
@@ -87,6 +88,13 @@ def test_a_search_ends_with_a_config_a_report_and_the_noise_between_seeds(
     assert {path.name for path in Path("search/repeats").iterdir() if path.is_dir()} == {
         "default", *(f"trial-{one.number + 1}" for one in three),
     }  # fmt: skip
+    group = json.loads(Path("search/repeats/default", GROUP).read_text())
+    seeds = {
+        api.check(Path("search/repeats/default", name, "config.yaml")).config["training"]["seed"]
+        for name in group["runs"]
+    }
+    own = checked.config["training"]["seed"]
+    assert seeds == {own + 1, own + 2}, "the best of many is lucky with the seed of the trials"
     assert not list(Path("search/trials").rglob("*.safetensors")), "of trials only what is told of them stays"
 
 
@@ -179,6 +187,21 @@ def test_a_search_past_its_random_start_draws_the_same_after_deaths(tmp_path: Pa
     assert drawn(tmp_path / "b.db", (10, 11), 13) == undisturbed
 
 
+def test_a_trial_whose_process_dies_again_and_again_has_failed(tmp_path: Path) -> None:
+    study = opened(tmp_path / "s.db")
+
+    def dies(trial: Any, number: int) -> float:
+        assert number == 0
+        raise FailedTrialError
+
+    for _ in range(MOST_DEATHS):
+        study.take_up(lambda number: True, lambda message: None)
+        study.run_one(dies)
+    heard: list[str] = []
+    study.take_up(lambda number: True, heard.append)
+    assert (heard, [(one.state, one.why) for one in study.trials()]) == ([], [("failed", "its process died")])
+
+
 def test_a_trial_of_another_machine_is_taken_up_when_its_signs_of_life_end(tmp_path: Path) -> None:
     study = opened(tmp_path / "s.db")
     with pytest.warns(UserWarning, match="Heartbeat"):
@@ -238,6 +261,14 @@ def test_a_trial_that_fails_is_said_and_the_others_go_on(data: Path) -> None:
     assert "failed: " in Path("s/report.html").read_text()
     with pytest.raises(Exception, match="no trial of 2 came to its end"):
         api.tune("c.yaml", trials=2, out="t", overrides=["training.optimizer.lr={choices: [1e38, 2e38]}"])
+
+
+def test_a_search_ends_where_one_trial_after_the_other_fails(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recurra.api.tuning.tune.MOST_FAILURES", 2)
+    sets = ["training.optimizer.lr={choices: [1e38, 2e38]}", "training.clipping=none"]
+    with pytest.raises(Exception, match="s: the last 2 trials failed one after the other, as is said above"):
+        api.tune("c.yaml", out="s", overrides=sets)
+    assert [one.state for one in trials("s")] == ["failed", "failed"]
 
 
 def test_the_time_is_kept_for_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -324,6 +355,14 @@ REFUSED: dict[str, tuple[str, str]] = {
     "a seed": (
         "training: {seed: {low: 1, high: 5}}",
         "c.yaml:4: training.seed: a seed is no setting to choose by; write a number, and repeat the best from several",
+    ),
+    "the score that chooses": (
+        "training: {select: {choices: [accuracy, log_loss]}}",
+        "c.yaml:4: training.select: trials are compared by one score; write its name, or auto.",
+    ),
+    "what changes nothing that is learned": (
+        "training: {max_model_gib: {low: 1, high: 2}}",
+        "c.yaml:4: training.max_model_gib: does not change what is learned; write a value.",
     ),
     "no space": ("model: {}", "c.yaml: has no space to search in. Write one in the place of a value"),
     "another mistake": (

@@ -206,6 +206,14 @@ def test_sounds_are_bounded_in_number_and_length(runs: Any) -> None:
     assert short.service.stop(10)
 
 
+def test_a_socket_of_another_name_is_refused(runs: Any) -> None:
+    one = Asked(runs, Limits(), None, hosts=["models.example.org"])
+    query = f"model=speech&rate={RATE}"
+    assert on_socket(one, Socket("end"), query, host="evil.example").status == 421
+    assert on_socket(one, Socket("end"), query, host="models.example.org").status == 101
+    assert one.service.stop(10)
+
+
 def test_a_beam_of_a_sound_that_comes_says_what_the_whole_says(asked: Asked, runs: Any) -> None:
     pieces = [RAW[at : at + 3200] for at in range(0, len(RAW), 3200)]
     found = on_socket(asked, Socket(*pieces, "end"), f"model=speech&rate={RATE}&beam=4")
