@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from api.api_room import done, recurra, refused, rows, write_config, write_csv
 from recurra import api
 from recurra.cli import main, tables
+from recurra.cli.parts import run_digest
 from recurra.data.formats import Shard
 from recurra.training import FolderLock
 from training.toys import exit_of, fork_child
@@ -96,6 +98,17 @@ def test_a_file_that_was_changed_and_kept_its_size_is_another_one() -> None:
     done(*words)
     Path("changed.csv").write_text("text\ndull item\n")
     assert "of these before they were changed" in refused(*words[:1], *words[1:])
+
+
+@pytest.mark.parametrize("word", ["weights", "task", "config"])
+def test_a_run_of_which_any_file_that_answers_was_changed_is_another_one(word: str) -> None:
+    shutil.copytree("run", word)
+    run = api.open_run(word)
+    before = run_digest(run)
+    assert before == run_digest(api.open_run("run"))
+    path: Path = getattr(run.folder, word)
+    path.write_bytes(path.read_bytes() + b" ")
+    assert run_digest(run) != before
 
 
 def test_weights_of_another_kind_are_another_prediction() -> None:

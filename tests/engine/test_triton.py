@@ -296,3 +296,15 @@ def test_kernels_have_no_name_of_a_cell_in_them():
 
     for held in (True, False):
         assert "secret" not in kernels(secret_cell, held=held).text
+
+
+def test_weights_of_another_type_are_refused_unless_autocast_takes_all_in_one(monkeypatch):
+    monkeypatch.setattr(gpu, "installed", lambda: True)
+    monkeypatch.setattr(gpu, "interpreted", lambda: True)
+    call = problem("mgu").call(torch.float32)
+    mixed = replace(call, x=call.x.bfloat16())
+    assert gpu.refusal(call) is None
+    assert gpu.refusal(mixed) == "the weights are torch.float32 and the input is torch.bfloat16"
+    with torch.autocast("cpu", torch.bfloat16):
+        assert gpu.refusal(mixed) is None
+    assert gpu.refusal(problem("mgu").call(torch.float64)) == "it takes float32, bfloat16 and float16"

@@ -53,6 +53,16 @@ def test_a_broken_row_is_named_by_its_own_file(parts: None) -> None:
     assert bad.examples[0].startswith("part-2.csv:2: expected 2 cells")
 
 
+def test_what_is_found_about_all_files_is_said_of_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for number in range(3):
+        Path(f"part-{number}.csv").write_text("text;label\na;x\n")
+    said: list[str] = []
+    assert len(rows("part-*", note=said.append)) == 3
+    (one,) = said
+    assert one.startswith("part-0.csv: a semicolon ends a cell")
+
+
 def test_a_name_of_no_file_is_refused(parts: None) -> None:
     with pytest.raises(DataError, match=r"other-\*\.csv: no file has such a name, or all are empty"):
         rows("other-*.csv")
@@ -64,6 +74,7 @@ def test_object_storage_is_read_file_by_file_and_no_copy_is_left(
     memory = fsspec.filesystem("memory")
     for name in ("part-0.csv", "part-1.csv.gz", "part-2.csv"):
         memory.pipe(f"/bucket/{name}", Path(name).read_bytes())
+    memory.pipe("/bucket/part-3.csv", b"")  # is passed over
     (tmp_path / "copies").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "copies"))
     found = rows("memory://bucket/part-*")
