@@ -3,7 +3,8 @@
     python benchmarks/page.py RUN [RUN ...] [--out runs/page] [--chromium /usr/bin/chromium]
 
 Each run is asked on a wide screen and on a phone, in light and in dark, with the keyboard alone. A run that hears is
-spoken to: --sound FILE.wav is what Chromium's fake microphone gives, and what is then given as a file. The exit code
+spoken to: --sound FILE.wav is what Chromium's fake microphone gives, and what is then given as a file. Of a run that
+compares pictures with texts, --images FOLDER is searched by words and by one of its pictures. The exit code
 is 1 if the page asks another host for anything, writes an error to the console, is wider than the screen, or does not
 answer.
 Needs Chromium and the package playwright (`make page` installs it; it downloads no browser).
@@ -73,10 +74,11 @@ def main() -> int:
     options.add_argument("--chromium", default="/usr/bin/chromium")
     options.add_argument("--text", help="type this instead of the text for the task")
     options.add_argument("--sound", type=Path, help="a WAV file that is said to runs that hear")
+    options.add_argument("--images", type=Path, help="a folder of pictures for runs that compare them with texts")
     args = options.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     found = Found([])
-    with serving(args.runs) as url, sync_playwright() as driver:
+    with serving(args.runs, args.images) as url, sync_playwright() as driver:
         words = ["--no-sandbox", *(microphone(args.sound) if args.sound else [])]
         browser = driver.chromium.launch(executable_path=args.chromium, args=words)
         for model in models(browser, url):
@@ -90,6 +92,8 @@ def main() -> int:
                     where = f"{model['name']} on {screen}"
                     if model["rate"] and args.sound:
                         speak(page, url, model, args.sound, found, where)
+                    elif "search" in model["uses"]:
+                        search(page, url, model, args.text, args.images, found, where)
                     else:
                         warm_up(page, url, model, args.text, found, where)
                     path = args.out / f"{model['task']}-{model['name']}-{screen}-{scheme}.png"
@@ -159,6 +163,23 @@ def speak(page: Page, url: str, model: dict[str, Any], sound: Path, found: Found
     look(page, found, where)
 
 
+def search(
+    page: Page, url: str, model: dict[str, Any], text: str | None, images: Path, found: Found, where: str
+) -> None:
+    """Search by words with the keyboard, then by the first picture of the folder, which must come first."""
+    page.goto(f"{url}/#{model['name']}")
+    page.wait_for_selector("#text:focus", timeout=SECONDS)
+    page.keyboard.type(text or "a red circle")
+    page.wait_for_selector(".found canvas", timeout=SECONDS)
+    page.wait_for_selector("#result:not(.waiting)", timeout=SECONDS)
+    look(page, found, where)
+    first = sorted(images.rglob("*.png"))[0]
+    page.set_input_files("#controls input[type=file]", str(first))
+    page.wait_for_selector(".found figure:first-child b:text-is('1.000')", timeout=SECONDS)
+    print(f"{where}: like {first.name}: {page.locator('.found figcaption').first.inner_text()!r}")
+    look(page, found, where)
+
+
 def draw_rows(page: Page) -> None:
     """Rows from codes."""
     page.get_by_role("button", name="Draw rows").click()
@@ -209,9 +230,10 @@ def models(browser: Browser, url: str) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def serving(runs: list[Path]) -> Iterator[str]:
+def serving(runs: list[Path], images: Path | None = None) -> Iterator[str]:
     """The service in a process of its own, on a free port; yields where it is."""
-    command = [sys.executable, "-m", "recurra", "serve", *map(str, runs), "--port", "0"]
+    beside = [] if images is None else ["--images", str(images)]
+    command = [sys.executable, "-m", "recurra", "serve", *map(str, runs), *beside, "--port", "0"]
     python = os.environ.get("RECURRA_PYTHON")  # where the browser's driver is installed apart from recurra
     process = subprocess.Popen(
         [python or sys.executable, *command[1:]], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

@@ -12,9 +12,11 @@ import pytest
 
 from api.api_room import done, refused
 from picture_room import captions, picture, write
+from recurra.base.errors import ConfigError
+from recurra.data.pictures import decoded_pixels
 from recurra.data.vector_index import VectorIndex, read_index
 from recurra.report.png import Pictures
-from recurra.service import Limits, body_bytes_of, open_runs
+from recurra.service import Beside, Limits, body_bytes_of, open_runs
 from service.service_room import Asked
 
 SMALL = [
@@ -178,3 +180,66 @@ def test_what_has_no_form_in_onnx_is_refused_by_name(here: Path, tmp_path: Path)
     assert "Image" in refused("export", here / "captioning", "--onnx", tmp_path / "c.onnx")
     assert "DualEncoder" in refused("export", here / "retrieval", "--onnx", tmp_path / "r.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_searched_by_http_and_no_file_outside_it_is_shown(here: Path, tmp_path: Path) -> None:
+    images, index = tmp_path / "images", tmp_path / "i.safetensors"
+    shutil.copytree(here / "data" / "test", images)
+    (tmp_path / "secret.png").write_bytes(picture("blue", "right", 5))
+    (images / "way.png").symlink_to(tmp_path / "secret.png")
+    said: list[str] = []
+    runs = open_runs([here / "retrieval"], device="cpu", beside=Beside(images, index), note=said.append)
+    assert "1 pictures are links to files outside" in said[-1]
+    asked = Asked(runs, Limits(body_bytes=body_bytes_of(runs.values())), "k" * 16)
+
+    def post(body: object, status: int = 200, path: str = "/search") -> dict[str, object]:
+        answer = asked.post(path, body, headers={"authorization": "Bearer " + "k" * 16})
+        assert answer.status_code == status, answer.text
+        assert str(tmp_path) not in answer.text
+        return answer.json()
+
+    words = done("search", here / "retrieval", "a blue wall zzz", "--images", images, "-n", "13", "--json").json
+    found = post({"text": "a blue wall zzz", "number": 50})
+    expected = [(Path(one["name"]).name, round(one["likeness"], 5)) for one in words if "way" not in one["name"]]
+    assert [(one["name"], round(one["likeness"], 5)) for one in found["found"]] == expected
+    assert (found["pictures"], len(expected)) == (12, 12)
+    assert found["notes"] == ["never in training, and read as unknown: 'zzz'."]
+    assert {decoded_pixels(base64.b64decode(one["thumbnail"])) for one in found["found"]} == {160 * 160}
+    sent = base64.b64encode((images / "4.png").read_bytes()).decode()
+    alike = post({"picture": sent, "number": 2})["found"]
+    assert (alike[0]["name"], round(alike[0]["likeness"], 4)) == ("4.png", 1.0)
+    for body in (
+        {},
+        {"text": "a", "picture": sent},
+        {"text": "a", "number": 51},
+        {"text": " "},
+        {"picture": "aGVsbG8="},
+    ):
+        post(body, 422)
+    gallery = runs["retrieval"].gallery
+    assert gallery is not None
+    (images / "0.png").unlink()
+    (images / "0.png").symlink_to(tmp_path / "secret.png")
+    (images / "1.png").unlink()
+    names = ("0.png", "1.png", "../secret.png", str(tmp_path / "secret.png"), "../images/2.png")
+    assert [gallery.thumbnail(name) is None for name in names] == [True] * 4 + [False]
+    gone = {one["name"] for one in post({"text": "red", "number": 12})["found"] if one["thumbnail"] is None}
+    assert gone == {"0.png", "1.png"}
+    (images / "new.png").write_bytes(picture("green", "left", 6))
+    assert post({}, path="/models/retrieval/reload")["outcome"] == "loaded"
+    assert {one["name"] for one in post({"text": "green"})["found"]} >= {"new.png"}
+    assert post({}, path="/models/retrieval/reload")["outcome"] == "unchanged"
+    shutil.rmtree(images)
+    assert "images: is no folder" in post({}, 409, "/models/retrieval/reload")["error"]
+    assert asked.service.stop(10)
+
+
+def test_a_service_without_pictures_says_how_to_have_them(here: Path) -> None:
+    with pytest.raises(ConfigError, match="no run that is served compares pictures with texts"):
+        open_runs([here / "captioning"], device="cpu", beside=Beside(here / "data" / "test"))
+    runs = open_runs([here / "retrieval", here / "captioning"], device="cpu")
+    asked = Asked(runs, Limits(), None)
+    for name, reason in (("retrieval", "--images FOLDER"), ("captioning", "does not compare pictures")):
+        answer = asked.post("/search", {"model": name, "text": "red"})
+        assert (answer.status_code, reason in answer.json()["error"]) == (409, True)
+    assert asked.service.stop(10)

@@ -18,7 +18,7 @@ from service.service_room import Ask, Asked, Client
 
 POSTS = {"/predict": "/predict", "/generate": "/generate", "/suggest": "/suggest", "/sessions": "/sessions"}
 POSTS["/similar"] = "/similar"
-POSTS |= {path: path for path in ("/generate_rows", "/inpaint", "/compress", "/decompress", "/detect")}
+POSTS |= {path: path for path in ("/generate_rows", "/inpaint", "/compress", "/decompress", "/detect", "/search")}
 POSTS["/sessions/x"] = "/sessions/{session}"
 NAMES = [
     "model",
@@ -42,6 +42,7 @@ NAMES = [
     "csv",
     "clean",
     "threshold",
+    "picture",
 ]
 # Some of what fits, and all kinds of what does not.
 SCALARS = st.one_of(
@@ -134,8 +135,8 @@ def test_docs_show_requests_that_this_service_answers(ask: Ask) -> None:
     asked = ask("moods", "digits")
     page = asked.get("/docs").text
     # /suggest and /similar: no language model, no vectors of words; five for codes
-    # of rows and scores of points; /hear: its body is no JSON; three for chats
-    assert page.count("No run that is served here can answer this.") == 11
+    # of rows and scores of points; /hear: its body is no JSON; three for chats; /search
+    assert page.count("No run that is served here can answer this.") == 12
     trials = re.findall(r'data-method="POST" data-path="([^"{]*)"><textarea[^>]*>([^<]*)</textarea>', page)
     assert [path for path, _ in trials] == ["/predict", "/generate", "/sessions"]
     for path, body in trials:

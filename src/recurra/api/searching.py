@@ -57,8 +57,8 @@ class PictureSearch:
         """The pictures that are most like a text."""
         return self._found(self.task.text_vectors(self.run.model, [text], self.device)[0], number)
 
-    def by_picture(self, picture: AnyPath, number: int = 10) -> tuple[Found, ...]:
-        """The pictures that are most like a picture. Raises DataError for what is none."""
+    def by_picture(self, picture: AnyPath | bytes, number: int = 10) -> tuple[Found, ...]:
+        """The pictures that are most like a picture, a file or its bytes. Raises DataError for what is none."""
         return self._found(picture_vector(self.run, self.task, picture, self.device), number)
 
     def _found(self, query: Vectors, number: int) -> tuple[Found, ...]:
@@ -144,9 +144,12 @@ def finder_of(run: AnyPath | OpenRun) -> tuple[OpenRun, FindsPictures]:
     return known, known.task
 
 
-def picture_vector(run: OpenRun, task: FindsPictures, picture: AnyPath, device: torch.device) -> Vectors:
-    """(D,) of a picture's file."""
-    record = Record({task.picture_field: path_of(picture, "picture")}, Origin(str(picture)))
+def picture_vector(run: OpenRun, task: FindsPictures, picture: AnyPath | bytes, device: torch.device) -> Vectors:
+    """(D,) of a picture's file, or of its bytes."""
+    if isinstance(picture, bytes):
+        record = Record({task.picture_field: picture}, Origin("picture"))
+    else:
+        record = Record({task.picture_field: path_of(picture, "picture")}, Origin(str(picture)))
     found: Vectors = task.picture_vectors(run.model, [record], device)[0]
     return found
 
@@ -169,7 +172,7 @@ def _indexed(
     run: OpenRun, task: FindsPictures, folder: Path, where: Path, device: torch.device, note: Note
 ) -> VectorIndex:
     """The index on the disk, with what is new in it, and without what is gone."""
-    owner, entries = _fingerprint(run), _entries(folder)
+    owner, entries = _fingerprint(run), picture_entries(folder)
     old = read_index(where) if where.is_file() else None
     if old is not None and old.owner != owner:
         note(f"{where}: was made by another run, or other weights; all pictures are encoded anew.")
@@ -225,8 +228,11 @@ def _encoded(
     return made, kept
 
 
-def _entries(folder: Path) -> tuple[tuple[str, int, int], ...]:
-    """Pictures in a folder and those in it, by name: relative path, bytes, time of the last change."""
+def picture_entries(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """Pictures in a folder and those in it, by name: relative path, bytes, time of the last change.
+
+    Raises DataError for a folder without any, or with too many.
+    """
     found = []
     for place, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))

@@ -9,7 +9,7 @@ streams     answers as they grow              sessions        texts that come pi
 limits      how much one may ask for          errors          what is refused, and how it is said
 log         lines of JSON                     metrics         numbers for Prometheus
 server      the process, from start to end    page/           the page at /
-hosts       which names it answers to
+hosts       which names it answers to         galleries       pictures that are searched beside a run
 
 Needs `pip install "recurra[serve]"`. The command line imports it inside `recurra serve` only.
 """
@@ -20,10 +20,11 @@ from recurra.service.app import Service, create_app
 from recurra.service.hosts import names_for
 from recurra.service.limits import Limits
 from recurra.service.log import Log
-from recurra.service.models import LoadedModel, body_bytes_of, open_runs
+from recurra.service.models import Beside, LoadedModel, body_bytes_of, open_runs
 from recurra.service.server import listening, serve, server, url_of
 
 __all__ = [
+    "Beside",
     "Limits",
     "LoadedModel",
     "Log",

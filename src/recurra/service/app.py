@@ -35,6 +35,7 @@ from recurra.service.models import LoadedModel, Runs, chosen, records_of, trial_
 from recurra.service.page import add_docs, add_page
 from recurra.service.reloading import Reloaded, Reloads
 from recurra.service.root import Root
+from recurra.service.searching import add_search, can_search
 from recurra.service.sessions import Sessions, streaming_predictor_of
 from recurra.service.streams import Stream, Suggesters, can_generate, can_suggest
 from recurra.service.words import Neighbours, has_vectors
@@ -69,6 +70,7 @@ class Service:
         self.log = log
         self.metrics = Metrics()
         self.worker = Worker()
+        self.thumbnails = Worker("recurra-thumbnails")
         self.batcher = Batcher(self.worker, limits, self.metrics.batch)
         self.sessions = Sessions(limits)
         self.talks = Talks(limits)
@@ -93,8 +95,9 @@ class Service:
                 await one
 
     def stop(self, seconds: float) -> bool:
-        """End what computes, after what it has been given; whether that took less than twice `seconds`."""
-        return all([self.worker.stop(seconds), self.reloads.loader.stop(seconds)])
+        """End what computes, after what it has been given; whether each took less than `seconds`."""
+        ended = [one.stop(seconds) for one in (self.worker, self.reloads.loader, self.thumbnails)]
+        return all(ended)
 
     def _let_go(self, old: LoadedModel) -> None:
         """Keep as little as may be of what came before a new version.
@@ -124,6 +127,7 @@ class Service:
             "/decompress": lambda one: False,
             HEAR: lambda one: False,  # its body is no JSON
             "/detect": lambda one: "detect" in uses_of(one),
+            "/search": can_search,
             "/chats": can_chat,
             "/chats/{chat}": can_chat,
             "/sessions": lambda one: not _why_not(one),
@@ -145,6 +149,7 @@ class Service:
             "/inpaint": {"model": one.name, "records": [trial_fields(one)], "lines": [1, 1]},
             "/compress": {"model": one.name, "records": [trial_fields(one)], "bits": 6},
             "/detect": {"model": one.name, "csv": "time,value\n", "clean": 100, "threshold": "quantile=0.999"},
+            "/search": {"model": one.name, "text": "a red boat", "number": 3},
             "/chats": {"model": one.name},
             "/chats/{chat}": {"text": text},
             "/sessions": {"model": one.name},
@@ -165,7 +170,11 @@ class Service:
             generates=can_generate(served),
             suggests=can_suggest(served),
             similar=has_vectors(served),
-            uses=[*uses_of(served), *(["chat"] if can_chat(served) else [])],
+            uses=[
+                *uses_of(served),
+                *(["chat"] if can_chat(served) else []),
+                *(["search"] if can_search(served) else []),
+            ],
             options=_options(served.run.task),
             sessions=_why_not(served),
             rate=hears(served)[0],
@@ -219,6 +228,7 @@ def create_app(
     _add_sessions(app, service)
     add_chats(app, service, {**_REFUSALS, **_CANNOT})
     add_hearing(app, service, {**_REFUSALS, **_CANNOT})
+    add_search(app, service, {**_REFUSALS, **_CANNOT})
     _add_models(app, service, root)
     _add_reload(app, service, may=key is not None)
     _add_health(app, service)

@@ -14,6 +14,7 @@ WIDEST_BEAM = 16
 MOST_TOKENS = 1000
 MOST_SUGGESTIONS = 20
 MOST_WORDS, MOST_NEIGHBOURS = 10, 100
+MOST_PICTURES = 50
 LONGEST_NAME = 100
 # Of rows that are drawn together, and points of series; characters of a CSV file, or of codes.
 MOST_STEPS, MOST_POINTS, LONGEST_DATA = 100_000, 100_000, 2**23

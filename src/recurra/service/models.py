@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,26 @@ from recurra.base.normal import name_of
 from recurra.data.fields import FIELD_KINDS, TEXT, Field
 from recurra.nn import num_parameters
 from recurra.service.errors import RefusedError
+from recurra.service.galleries import Gallery, gallery_of
 from recurra.service.limits import LONGEST_NAME, Limits
 from recurra.service.versions import Stamp, stamp_of, version_of
-from recurra.tasks import ReadsInPieces, TriedWith
+from recurra.tasks import FindsPictures, ReadsInPieces, TriedWith
 from recurra.tasks.options import for_validation
 
 Runs = Mapping[str, "LoadedModel"]
 # Bytes of a body around the file that it holds: names, other fields, options.
 AROUND = 2**16
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What stands beside the runs that can use it. images: a folder of pictures that are searched
+
+    index: where their vectors are kept; None: in the run's folder
+    """
+
+    images: Path | None = None
+    index: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,7 +49,7 @@ class LoadedModel:
 
     version: of its files; stamp: of the same when they were read, which was `opened`
     weights: what the matrices of its recurrent layers are
-    examples: texts to try it with
+    examples: texts to try it with      gallery: the pictures that it searches
     """
 
     name: str
@@ -49,6 +61,8 @@ class LoadedModel:
     opened: datetime
     weights: str
     examples: tuple[str, ...]
+    beside: Beside = field(default_factory=Beside)
+    gallery: Gallery | None = None
 
     @property
     def inputs(self) -> tuple[Field, ...]:
@@ -72,16 +86,23 @@ class LoadedModel:
 
 
 def open_runs(
-    paths: Iterable[Path], *, device: str = "auto", cells: Iterable[Path] = (), weights: str = "float32"
+    paths: Iterable[Path],
+    *,
+    device: str = "auto",
+    cells: Iterable[Path] = (),
+    weights: str = "float32",
+    beside: Beside | None = None,
+    note: Callable[[str], None] = lambda message: None,
 ) -> dict[str, LoadedModel]:
     """The runs, each under the name of its folder; each has answered once, so that a broken one is found now.
 
-    weights: as `api.open_run` takes it, for all of them.
+    weights: as `api.open_run` takes it, for all of them      beside: what stands beside those that can use it
+    note: called with what one should know of the pictures
     A run that is reached by a link has the link's name, so that it keeps it when the link points elsewhere.
     Raises RunError for a folder that is no trained run or gives no finite numbers, ConfigError for two of one name, or
-    a model that cannot have such weights.
+    a model that cannot have such weights, or what stands beside them and no run can use.
     """
-    target, kept = device_of(device), tuple(cells)
+    target, kept, near = device_of(device), tuple(cells), beside or Beside()
     found: dict[str, LoadedModel] = {}
     for path in paths:
         name = _name_of(path)
@@ -90,9 +111,24 @@ def open_runs(
                 f"{path}: a run named '{name}' is served already; runs are chosen by the names of their folders. "
                 "Rename one folder."
             )
-        found[name] = _read(name, path, target, kept, weights)
+        found[name] = _read(name, path, target, kept, weights, near, note)
         warm_up(found[name])
+    _refuse_idle(near, found.values())
     return found
+
+
+def _refuse_idle(beside: Beside, models: Iterable[LoadedModel]) -> None:
+    """Raise ConfigError for what no run can use, or two would write."""
+    if beside.images is None:
+        return
+    searching = [one.name for one in models if one.gallery is not None]
+    if not searching:
+        raise ConfigError(
+            "images: no run that is served compares pictures with texts. Train one that does: recurra init retrieval "
+            "FILE."
+        )
+    if beside.index is not None and len(searching) > 1:
+        raise ConfigError(f"index: is of one run, and {', '.join(searching)} search pictures; leave it out.")
 
 
 def body_bytes_of(models: Iterable[LoadedModel]) -> int:
@@ -115,16 +151,17 @@ def _name_of(path: Path) -> str:
 
 
 def reload(old: LoadedModel) -> LoadedModel:
-    """What the folder of a run holds now; the same version, where its files are the same.
+    """What the folder of a run holds now; the same version, where its files, and those it searches, are the same.
 
     No code of a user is run: a cell comes from the folder.
     Raises RunError for a folder that holds no whole run, or one of another task or for another field.
     """
     path = old.run.folder.path
-    if stamp_of(old.run.folder) == old.stamp:
+    same_pictures = old.gallery is None or old.gallery.is_current
+    if stamp_of(old.run.folder) == old.stamp and same_pictures:
         return old
-    new = _read(old.name, path, old.device, (), old.weights)
-    if new.version == old.version:
+    new = _read(old.name, path, old.device, (), old.weights, old.beside)
+    if new.version == old.version and same_pictures:
         return old
     if (new.word, new.inputs) != (old.word, old.inputs):
         raise RunError(
@@ -144,7 +181,15 @@ def warm_up(served: LoadedModel) -> None:
             task.predictor(served.run.model)
 
 
-def _read(name: str, path: Path, device: torch.device, cells: tuple[Path, ...], weights: str) -> LoadedModel:
+def _read(
+    name: str,
+    path: Path,
+    device: torch.device,
+    cells: tuple[Path, ...],
+    weights: str,
+    beside: Beside,
+    note: Callable[[str], None] = lambda message: None,
+) -> LoadedModel:
     folder = RunFolder(path)
     before = stamp_of(folder)
     run = open_run(path, cells, weights)
@@ -156,7 +201,11 @@ def _read(name: str, path: Path, device: torch.device, cells: tuple[Path, ...], 
     if bad is not None:
         raise RunError(f"{path}: its weight '{bad}' holds numbers that are not finite. Train again.")
     word = str(run.settings.tree["task"]["name"])
-    return LoadedModel(name, word, run, device, version, before, datetime.now(UTC), weights, read_samples(run.folder))
+    gallery = None
+    if beside.images is not None and isinstance(run.task, FindsPictures):
+        gallery = gallery_of(run, beside.images, beside.index, str(device), note)
+    samples, now = read_samples(run.folder), datetime.now(UTC)
+    return LoadedModel(name, word, run, device, version, before, now, weights, samples, beside, gallery)
 
 
 def first_record(served: LoadedModel) -> Record:

@@ -109,8 +109,9 @@ def _shown(error: Exception, served: LoadedModel) -> tuple[str, ...]:
     """What went wrong, for people on other machines: the run's folder is its name, and our mistakes are in the log."""
     if not isinstance(error, RecurraError | OSError):
         return ("it could not be read; the log of the service says why.",)
-    problems = error.problems if isinstance(error, ConfigError) else (str(error),)
-    path = served.run.folder.path
-    if len(path.parts) < 2:  # a word alone says nothing of the machine, and a dot is part of any sentence
-        return tuple(problems)
-    return tuple(problem.replace(str(path), served.name) for problem in problems)
+    problems = list(error.problems) if isinstance(error, ConfigError) else [str(error)]
+    images, index = served.beside.images, served.beside.index
+    for path, name in ((served.run.folder.path, served.name), (index, "index"), (images, "images")):
+        if path is not None and len(path.parts) > 1:  # a word alone says nothing of the machine
+            problems = [problem.replace(str(path), name) for problem in problems]
+    return tuple(problems)

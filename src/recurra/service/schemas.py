@@ -247,7 +247,7 @@ class Described(BaseModel):
     suggests: bool
     similar: Annotated[bool, Field(description="whether it has a vector for each word (/similar)")]
     uses: Annotated[
-        list[str], Field(description="of between, generate, inpaint, compress, detect and chat those that it can do")
+        list[str], Field(description="of between, generate, inpaint, compress, detect, chat and search those it can do")
     ]
     options: Annotated[list[str], Field(description="options of /predict that it has")]
     sessions: Annotated[list[str], Field(description="why it cannot be fed piece by piece; empty where it can")]

@@ -54,6 +54,16 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         help="a name, such as models.example.org or *.example.org, that requests may have as their Host beside this "
         "machine's own; needed behind a proxy that passes it on, as a service of 127.0.0.1 refuses others; repeatable",
     )
+    parser.add_argument(
+        "--images",
+        metavar="FOLDER",
+        type=Path,
+        help="pictures that are searched by a text or a picture, of this folder and those in it: for runs that compare "
+        "pictures with texts",
+    )
+    parser.add_argument(
+        "--index", metavar="FILE", type=Path, help="where their vectors are kept (default: in the run's folder)"
+    )
     _limits(parser)
     add_device(parser)
     add_weights(parser)
@@ -95,6 +105,8 @@ def _limits(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
+    if args.index is not None and args.images is None:
+        raise UsageError("recurra serve: --index has no effect without --images.")
     key = _key(args.key_file)
     for package in PACKAGES:
         if find_spec(package) is None:
@@ -106,7 +118,10 @@ def _run(args: argparse.Namespace) -> int:
     with uncollected():
         from recurra import service
 
-    runs = service.open_runs(args.runs, device=args.device, cells=args.cells, weights=args.weights)
+    beside = service.Beside(args.images, args.index)
+    runs = service.open_runs(
+        args.runs, device=args.device, cells=args.cells, weights=args.weights, beside=beside, note=say
+    )
     limits = service.Limits(
         body_bytes=args.max_body or service.body_bytes_of(runs.values()),
         seconds=args.timeout,
@@ -186,5 +201,6 @@ def _number(first: float, last: float) -> Callable[[str], float]:
 COMMAND = Command(
     _arguments,
     _run,
-    "  recurra serve runs/first\n  recurra serve runs/first runs/dates --port 8080 --key-file key.txt",
+    "  recurra serve runs/first\n  recurra serve runs/first runs/dates --port 8080 --key-file key.txt\n"
+    "  recurra serve runs/pictures --images holidays/",
 )

@@ -1,5 +1,8 @@
 "use strict";
 
+// Characters of a text, unless a view takes more.
+const LONGEST_TEXT = 10000;
+
 // ---- the service -------------------------------------------------------------------------------------------------
 
 const COOKIE = "recurra_key";
@@ -684,6 +687,30 @@ function numbersView(model) {
   return { prompt: words ? model.input : "Numbers, one a step, or a row as JSON", controls: [...more.controls, button], typed: () => {}, entered: answer };
 }
 
+/** One of several views of a model, which is chosen by its name; the first to begin with. longest: characters that its text may have */
+function chooser(named) {
+  const choice = h("select", { "aria-label": "What to do" }, ...Object.keys(named).map((one) => h("option", {}, one)));
+  const current = () => named[choice.value];
+  const made = { prompt: "", controls: [], typed: () => current().typed(), entered: () => current().entered(), keyed: (event) => Boolean(current().keyed && current().keyed(event)) };
+  const taken = () => {
+    $("text").maxLength = current().longest || LONGEST_TEXT;
+    made.silent = Boolean(current().silent);
+    made.prompt = current().prompt;
+    made.controls = [h("label", {}, choice), ...current().controls];
+  };
+  choice.addEventListener("change", () => {
+    running.abort();
+    taken();
+    $("text").hidden = made.silent;
+    $("prompt").textContent = made.prompt;
+    $("controls").replaceChildren(...made.controls);
+    show();
+    note([]);
+  });
+  taken();
+  return made;
+}
+
 // By what a model answers; the file view_KIND.js beside this one, which is served behind it, adds its own.
 const views = new Map([
   ["label", labelView], ["text", textView], ["tags", tagView], ["continuation", continuationView], ["chords", chordView],
@@ -733,6 +760,7 @@ function choose(name) {
   show();
   note([]);
   complain(null);
+  $("text").maxLength = LONGEST_TEXT;
   view = (views.get(model.similar ? "words" : model.uses.includes("chat") ? "chat" : model.rate ? "hearing" : model.kind === "image" ? "picture" : model.answer) || plainView)(model);
   $("prompt").textContent = view.prompt;
   $("text").hidden = Boolean(view.silent);

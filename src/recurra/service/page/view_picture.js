@@ -1,7 +1,7 @@
 // Shown behind page.js, whose helpers it uses.
 
 // Bytes of a picture that is sent, as the service takes them; pixels of the side of one that is drawn, and of a small one.
-const MOST = 12_000_000, LARGE = 320, SMALL = 128;
+const MOST = 12_000_000, LARGE = 320, SMALL = 128, THUMBNAIL = 160;
 
 /** The bytes of a file as base64. */
 async function base64Of(file) {
@@ -37,27 +37,34 @@ function lookedAt(bitmap, attention) {
     h("figure", { class: "seen" }, drawn(bitmap, SMALL, `what ${word} looked at`, grid(attention.weights[k])), h("figcaption", {}, word))));
 }
 
-/** A picture that is dropped, pasted or chosen, and what is said of it. */
-function pictureView(model) {
-  let file = null;
-  const more = beside(model, settled(() => answer(), 400));
+/** Where a picture is dropped, pasted or chosen; `taken(file)` hears of it. */
+function pictureZone(words, taken) {
+  const take = (given) => given && taken(given);
   const chosen = h("input", { type: "file", accept: "image/png,image/jpeg,image/webp", "aria-label": "Picture", onchange: () => take(chosen.files[0]) });
-  const zone = h("label", { class: "wide zone" }, "Drop a picture here, paste it, or choose a file: PNG, JPEG or WebP.", chosen);
-  const take = (given) => {
-    if (!given) return;
-    file = given;
-    answer();
-  };
+  const zone = h("label", { class: "wide zone" }, words, chosen);
   zone.addEventListener("dragover", (event) => event.preventDefault());
   zone.addEventListener("drop", (event) => (event.preventDefault(), take(event.dataTransfer.files[0])));
   zone.addEventListener("paste", (event) => take(event.clipboardData.files[0]));
   zone.tabIndex = 0;
+  return zone;
+}
+
+/** The bytes of a picture as the service takes them. */
+async function sentPicture(file) {
+  if (file.size > MOST) throw new Refused(0, `${file.name}: has ${file.size.toLocaleString()} bytes; a picture can have ${MOST.toLocaleString()}.`);
+  return base64Of(file);
+}
+
+/** A picture that is dropped, pasted or chosen, and what is said of it. */
+function pictureView(model) {
+  let file = null;
+  const more = beside(model, settled(() => answer(), 400));
+  const zone = pictureZone("Drop a picture here, paste it, or choose a file: PNG, JPEG or WebP.", (given) => ((file = given), answer()));
   const answer = () =>
     latest(async (signal) => {
       const values = more.values();
       if (!file || Object.values(values).some((value) => !value.trim())) return show(), note([]);
-      if (file.size > MOST) throw new Refused(0, `${file.name}: has ${file.size.toLocaleString()} bytes; a picture can have ${MOST.toLocaleString()}.`);
-      const record = { [model.input]: await base64Of(file), ...values };
+      const record = { [model.input]: await sentPicture(file), ...values };
       const options = model.options.includes("attention") ? { attention: true } : {};
       const found = await asked("/predict", { model: model.name, records: [record], options }, signal);
       const said = found.predictions[0];

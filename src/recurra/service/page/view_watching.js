@@ -74,33 +74,12 @@ function detectView(model) {
     h("button", { class: "main", type: "submit" }, "Find anomalies"), h("label", {}, "File", file),
     h("label", {}, "Clean steps at the beginning", clean), h("label", {}, "Threshold", rule),
   ];
-  return { prompt: "Series as CSV, with a row a step; or choose a file", controls, typed: () => {}, entered };
+  return { prompt: "Series as CSV, with a row a step; or choose a file", longest: LONGEST_CSV, controls, typed: () => {}, entered };
 }
 
 /** Of a run that scores steps: what it says otherwise, or anomalies. */
 function withDetect(other) {
-  return (model) => {
-    if (!model.uses.includes("detect")) return other(model);
-    const views = { "Its answers": other(model), Anomalies: detectView(model) };
-    const choice = h("select", { "aria-label": "What to do" }, ...Object.keys(views).map((one) => h("option", {}, one)));
-    const made = { prompt: "", controls: [], typed: () => current().typed(), entered: () => current().entered(), keyed: (event) => Boolean(current().keyed && current().keyed(event)) };
-    const current = () => views[choice.value];
-    const taken = () => {
-      $("text").maxLength = choice.value === "Anomalies" ? LONGEST_CSV : 10000;
-      made.prompt = current().prompt;
-      made.controls = [h("label", {}, choice), ...current().controls];
-    };
-    choice.addEventListener("change", () => {
-      running.abort();
-      taken();
-      $("prompt").textContent = made.prompt;
-      $("controls").replaceChildren(...made.controls);
-      show();
-      note([]);
-    });
-    taken();
-    return made;
-  };
+  return (model) => (model.uses.includes("detect") ? chooser({ "Its answers": other(model), Anomalies: detectView(model) }) : other(model));
 }
 
 for (const kind of ["forecast", "reconstruction"]) if (views.has(kind)) views.set(kind, withDetect(views.get(kind)));

@@ -1,0 +1,82 @@
+"""The route of a search: pictures of a folder by a text, or by a picture."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+from starlette.responses import Response
+
+from recurra.data.fields import FIELD_KINDS
+from recurra.service import searching_schemas as s
+from recurra.service.errors import Json, RefusedError
+from recurra.service.galleries import Gallery
+from recurra.service.models import LoadedModel, chosen
+from recurra.tasks import FindsPictures
+
+if TYPE_CHECKING:
+    from recurra.service.app import Service
+
+
+def can_search(served: LoadedModel) -> bool:
+    """Whether a folder of pictures stands beside the run."""
+    return served.gallery is not None
+
+
+def add_search(app: FastAPI, service: Service, responses: Any) -> None:
+    """Add the route."""
+
+    @app.post("/search", response_model=s.FoundPictures, responses=responses)
+    async def search(body: s.SearchRequest) -> Response:
+        """The pictures of the service's folder that are most like a text or a picture, each as a small PNG too."""
+        served = chosen(service.runs, body.model)
+        gallery, sought = _gallery_of(served), _sought(body)
+        try:
+            async with asyncio.timeout(service.limits.seconds):
+                near = await service.worker.run(partial(gallery.find, sought, body.number))
+                # In a thread of their own, one by one: decoding keeps no model waiting, and ends where nobody waits.
+                small = [await service.thumbnails.run(partial(gallery.thumbnail, one.name)) for one in near]
+        except TimeoutError:
+            raise RefusedError(504, f"took longer than {service.limits.seconds:g} s; ask for fewer pictures.") from None
+        service.metrics.answered(served.name, 1)
+        found = [
+            {**one._asdict(), "thumbnail": None if png is None else base64.b64encode(png).decode("ascii")}
+            for one, png in zip(near, small, strict=True)
+        ]
+        content = {"found": found, "pictures": len(gallery), "notes": _notes(gallery, sought)}
+        return Json({"model": served.name, "version": served.version, **content})
+
+
+def _gallery_of(served: LoadedModel) -> Gallery:
+    """Raises RefusedError, 409, for a run without pictures beside it."""
+    if not isinstance(served.run.task, FindsPictures):
+        raise RefusedError(409, f"model: a {served.word} does not compare pictures with texts; use /predict.")
+    if served.gallery is None:
+        raise RefusedError(409, "model: no folder of pictures is served; recurra serve RUN --images FOLDER serves one.")
+    return served.gallery
+
+
+def _sought(body: s.SearchRequest) -> str | bytes:
+    """A text, or the bytes of a picture. Raises RefusedError, 422, for both, none, or what is no picture."""
+    if (body.text is None) == (body.picture is None):
+        raise RefusedError(422, "text, picture: expected one of the two.")
+    if body.text is not None:
+        if not body.text.strip():
+            raise RefusedError(422, "text: is empty; say what is in the picture.")
+        return body.text
+    try:
+        read: bytes = FIELD_KINDS["image"].of_request(body.picture)
+    except ValueError as error:
+        raise RefusedError(422, f"picture: {error}.") from None
+    return read
+
+
+def _notes(gallery: Gallery, sought: str | bytes) -> list[str]:
+    strange = gallery.strange_in(sought) if isinstance(sought, str) else ()
+    if not strange:
+        return []
+    shown = ", ".join(map(repr, strange[:5])) + (", ..." if len(strange) > 5 else "")
+    return [f"never in training, and read as unknown: {shown}."]
