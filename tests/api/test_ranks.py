@@ -24,6 +24,7 @@ from recurra.api import training_run, worker
 from recurra.api.callbacks import NoCallback
 from recurra.api.distributed import Distributed
 from recurra.api.places import RunFolder
+from recurra.api.prepare import prepare
 from recurra.api.schema import read_settings
 from recurra.base.contracts import Batch, Loss, Prediction, Progress
 from recurra.base.errors import ConfigError, RunError, TrainingError
@@ -102,6 +103,23 @@ def near(one: Path | str, other: Path | str) -> bool:
 
 def losses(run: str) -> list[float]:
     return [line["loss"] for line in log_of(run) if line["event"] == "step"]
+
+
+def test_ranks_read_their_own_of_several_files_and_have_the_data_of_one_process(tmp_path: Path) -> None:
+    for number in range(3):
+        part = [f"{sentence} {number}" for sentence in SENTENCES]
+        Path(f"part-{number}.csv").write_text("\n".join(["text", *part]) + "\n")
+    settings = read_settings(write_config(task=TEXT["task"], data={"train": "part-*.csv"}))
+    alone = prepare(settings, NoCallback())
+
+    def work(ranks: Group) -> None:
+        heard = Listening()
+        found = prepare(settings, heard, exchange=ranks)
+        assert found.fingerprint == alone.fingerprint
+        assert [example.origin for example in found.splits["train"]] == [e.origin for e in alone.splits["train"]]
+        assert "part-*.csv: each of 2 ranks reads its own of the files, for all." in heard.notes
+
+    assert on_ranks(2, tmp_path, work) == [0, 0]
 
 
 def test_two_ranks_learn_as_one_does_and_one_goes_on_where_they_have_stopped(first_started: None) -> None:

@@ -72,6 +72,15 @@ def test_a_batch_without_any_target_has_no_gradient(tmp_path: Path) -> None:
     assert on_ranks(2, tmp_path, work) == [0, 0]
 
 
+def test_the_bytes_of_any_rank_reach_all(tmp_path: Path) -> None:
+    def work(ranks: Group) -> None:
+        for source, data in [(1, b"\x00of one\xff"), (0, b""), (0, b"z")]:
+            assert ranks.bytes_from(source, data if ranks.number == source else None) == data
+
+    assert on_ranks(2, tmp_path, work) == [0, 0]
+    assert SingleProcess().bytes_from(0, b"alone") == b"alone"
+
+
 def test_nan_of_one_rank_is_nan_for_all(tmp_path: Path) -> None:
     def work(ranks: Group) -> None:
         weight = Parameter(torch.tensor(float("nan") if ranks.number else 1.0, dtype=torch.float64))

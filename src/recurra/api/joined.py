@@ -159,7 +159,7 @@ def device_for(word: str, place: Place) -> torch.device:
 def _share(group: Group, folder: RunFolder, here: RunFolder, *, first: bool) -> None:
     """The files that a resumed run is made from, from the first rank's folder to where the others have none."""
     names = _needed(folder) if first else []
-    for name in json.loads(group.from_first_bytes(json.dumps(names).encode() if first else None)):
+    for name in json.loads(group.bytes_from(0, json.dumps(names).encode() if first else None)):
         if first:
             _send(group, folder.path / name)
         else:
@@ -176,11 +176,11 @@ def _needed(folder: RunFolder) -> list[str]:
 def _send(group: Group, path: Path) -> None:
     with open(path, "rb") as file:
         while piece := file.read(PIECE):
-            group.from_first_bytes(piece)
-    group.from_first_bytes(b"")
+            group.bytes_from(0, piece)
+    group.bytes_from(0, b"")
 
 
 def _receive(group: Group, path: Path) -> None:
     with open(path, "wb") as file:
-        while piece := group.from_first_bytes(None):
+        while piece := group.bytes_from(0, None):
             file.write(piece)

@@ -25,7 +25,7 @@ from recurra.base.errors import ConfigError, DataError
 from recurra.base.importing import uncollected
 from recurra.base.words import counted
 from recurra.config import build
-from recurra.data.formats import ON_ERROR, BadRows, is_sharded, read, read_as, recognised, shards_of
+from recurra.data.formats import ON_ERROR, BadRows, Exchange, agreed, is_sharded, read, read_as, recognised, shards_of
 from recurra.data.formats.parallel import is_pattern, parallel_paths
 from recurra.data.group_splits import GroupAssignment, group_of, grouped_by
 from recurra.data.preparing import Means
@@ -65,18 +65,21 @@ class Prepared:
     fingerprint: str
 
 
-def prepare(settings: Settings, watch: Listener, *, task: Task | None = None) -> Prepared:
+def prepare(
+    settings: Settings, watch: Listener, *, task: Task | None = None, exchange: Exchange | None = None
+) -> Prepared:
     """Read the data, split it, fit the task on the training rows (unless one is given), and make examples.
 
+    exchange: the ranks that all prepare this data, and of several files read each its own; None: this process alone
     Raises DataError, with file and line, for data that cannot be learned from, and for a disk that is full.
     """
     heard = _Notes(watch)
     with uncollected():  # rows are made by the million, and none is part of a cycle
-        return _prepared(settings, heard, task)
+        return _prepared(settings, heard, task, exchange)
 
 
-def _prepared(settings: Settings, heard: _Notes, task: Task | None) -> Prepared:
-    means = means_of(settings, heard)
+def _prepared(settings: Settings, heard: _Notes, task: Task | None, exchange: Exchange | None) -> Prepared:
+    means = replace(means_of(settings, heard), exchange=exchange)
     rows = split_rows(settings, heard, means)
     plan, splits = settings.plan, {}
     if task is None:
@@ -184,7 +187,7 @@ def read_rows(
     data: DataOptions = settings.data
     format = data.format
     if format == "auto":
-        format, why = recognised(path)  # once: of a file elsewhere it takes a copy
+        format, why = agreed(means.exchange, lambda: recognised(path))  # once: of a file elsewhere it takes a copy
         watch.note(read_as(path, (format, why)))
     bad_rows = ON_ERROR[data.on_error]()
     fields = fields_for(settings, tuple(dict.fromkeys((*settings.plan.fields, *also))))
@@ -195,8 +198,11 @@ def read_rows(
         fields=fields,
         bad_rows=bad_rows,
         note=watch.note,
-        scratch=data.scratch,
+        scratch=data.scratch if means.exchange is None else str(scratch_folder(data.scratch)),
+        exchange=means.exchange,
     )
+    if means.exchange is not None and is_sharded(path):
+        watch.note(f"{path}: each of {means.exchange.size} ranks reads its own of the files, for all.")
     watched = means.watched(f"reading {path.name}", laid_out(records, settings, bad_rows), None)
     return good_rows(watched, str(path), settings, watch, means, then, bad_rows, see)
 

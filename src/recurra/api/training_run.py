@@ -106,7 +106,7 @@ def _course(
     changed: Sequence[Change] = (),
 ) -> TrainingRun:
     """Read the data and build what learns. Only when nothing is refused any more is something written."""
-    prepared = prepare(settings, watch)
+    prepared = prepare(settings, watch, exchange=ranks if ranks.size > 1 else None)
     select = selected(settings, prepared, watch)
     possible = prepared.task.possible_scores(prepared.splits["dev"])
     floor = next(s.value for s in possible if s.name == select)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from recurra.data.formats.dealing import Exchange
 from recurra.data.store import InMemory, Keeping
 from recurra.data.tokenizers.blocks import Block, Places
 from recurra.data.tokenizers.cutter import Cutter
@@ -40,6 +41,8 @@ class ExtraWords:
 class Means:
     """keeping: where rows, examples and numbers go      workers: processes that cut texts, this one among them
 
+    exchange: the ranks that prepare the same data; None: this process alone
+
     extra: words from elsewhere that a vocabulary of words gains
     watched: rows as they are, and somebody is told how far they are: (stage, rows, how many there will be)
     """
@@ -48,6 +51,7 @@ class Means:
     workers: int = 1
     watched: Watched = _unwatched
     extra: ExtraWords = field(default_factory=ExtraWords)
+    exchange: Exchange | None = None
 
     def encoding(self, rows: Collection[T]) -> Iterator[T]:
         """Training rows as they become examples."""

@@ -38,6 +38,8 @@ class Ranks(Protocol):
     @property
     def number(self) -> int: ...
     @property
+    def size(self) -> int: ...
+    @property
     def rows(self) -> slice: ...
     def backward(
         self, loss: Loss, tokens: int, parameters: Sequence[Parameter], *, begun: bool = False
@@ -53,6 +55,9 @@ class Ranks(Protocol):
     def from_first(self, numbers: Sequence[float]) -> list[float]:
         """The first rank's numbers."""
 
+    def bytes_from(self, source: int, data: bytes | None) -> bytes:
+        """The bytes of one rank, of whatever length; the others give None."""
+
     def whole(self, states: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The rows (N, ...) of all ranks, in the order of the batch."""
 
@@ -63,7 +68,7 @@ class Ranks(Protocol):
 class SingleProcess:
     """One process, which has all rows."""
 
-    number = 0
+    number, size = 0, 1
     rows = slice(None)
 
     def backward(
@@ -83,6 +88,9 @@ class SingleProcess:
 
     def from_first(self, numbers: Sequence[float]) -> list[float]:
         return list(numbers)
+
+    def bytes_from(self, source: int, data: bytes | None) -> bytes:
+        return data or b""
 
     def whole(self, states: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return dict(states)
@@ -129,21 +137,15 @@ class Group:
 
     def from_first(self, numbers: Sequence[float]) -> list[float]:
         """The first rank's numbers; the others give as many, whatever they are."""
-        sent = torch.tensor(numbers, dtype=torch.float64)
-        with _lost():
-            dist.broadcast(sent, src=0)
-        return [float(number) for number in sent]
+        return [float(number) for number in self._sent(torch.tensor(numbers, dtype=torch.float64), 0)]
 
-    def from_first_bytes(self, data: bytes | None) -> bytes:
-        """The first rank's bytes, of whatever length; the others give None."""
-        (length,) = self.from_first([0.0 if data is None else len(data)])
-        sent = torch.zeros(int(length), dtype=torch.uint8)
-        if data:
-            sent = torch.frombuffer(bytearray(data), dtype=torch.uint8)
-        if length:
-            with _lost():
-                dist.broadcast(sent, src=0)
-        return sent.numpy().tobytes()
+    def bytes_from(self, source: int, data: bytes | None) -> bytes:
+        """The length first, then what there is."""
+        length = int(self._sent(torch.tensor([len(data or b"")], dtype=torch.int64), source))
+        if not length:
+            return b""
+        sent = torch.frombuffer(bytearray(data), dtype=torch.uint8) if data else torch.zeros(length, dtype=torch.uint8)
+        return self._sent(sent, source).numpy().tobytes()
 
     def leave(self) -> None:
         """Wait for all ranks, each of which may then end."""
@@ -190,6 +192,12 @@ class Group:
         parts = torch.split(self._sum(flat).div_(count), [p.numel() for p in parameters])
         for parameter, part in zip(parameters, parts, strict=True):
             parameter.grad = part.view_as(parameter)
+
+    def _sent(self, numbers: Tensor, source: int) -> Tensor:
+        """In place, on all ranks but the source."""
+        with _lost():
+            dist.broadcast(numbers, src=source)
+        return numbers
 
     def _sum(self, numbers: Tensor) -> Tensor:
         """In place."""

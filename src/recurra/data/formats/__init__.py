@@ -10,6 +10,7 @@ nested    fields inside of fields
 encodings text that is not UTF-8
 splits    the parts of a folder
 shards    data in several files, here or in object storage
+dealing   several files that several processes read, each its own
 arrow_rows what Parquet, Arrow and saved datasets share
 annotated what exports of annotation tools share
 documents what folders of texts share
@@ -34,6 +35,7 @@ from recurra.data.formats.conll import CONLL
 from recurra.data.formats.conllu import CONLLU
 from recurra.data.formats.csv import CSV
 from recurra.data.formats.datasets import DATASETS
+from recurra.data.formats.dealing import Exchange, agreed
 from recurra.data.formats.doccano import DOCCANO
 from recurra.data.formats.excel import EXCEL
 from recurra.data.formats.fasta import FASTA
@@ -77,11 +79,13 @@ __all__ = [
     "MAX_LINE_BYTES",
     "ON_ERROR",
     "BadRows",
+    "Exchange",
     "Format",
     "ReadOptions",
     "Shard",
     "SkippedRows",
     "StopAtBadRow",
+    "agreed",
     "field",
     "is_sharded",
     "num_lines",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from recurra.base.normal import name_of
 from recurra.base.registry import Registry
 from recurra.base.words import counted
 from recurra.data.formats.bad_rows import BadRows, StopAtBadRow
+from recurra.data.formats.dealing import Exchange, dealt
 from recurra.data.formats.encodings import checked
 from recurra.data.formats.format import Format, Offsets, OpenLines, OptionName, ReadOptions, Rows
 from recurra.data.formats.lines import BadRowError, Line, count_lines
@@ -36,6 +38,7 @@ def read(
     bad_rows: BadRows | None = None,
     note: Note | None = None,
     scratch: str | None = None,
+    exchange: Exchange | None = None,
 ) -> Iterator[Record]:
     """Read the records of a file one at a time; memory does not grow with the file. Gzip needs no option.
 
@@ -52,6 +55,7 @@ def read(
     bad_rows:  what to do with a row that cannot be read; by default, stop
     note:      told what is found about the file, and what is left out of it, a sentence each
     scratch:   folder for the copy of a file that is not on this machine; None: the system's
+    exchange:  processes that all read the same name at once: of several files each reads its own, and sends the rows
     Raises ConfigError at once for options that are wrong or have no effect; DataError, while reading, for a file that
     is missing, empty, damaged, or without a single good row, and as `bad_rows` says for a broken row.
     """
@@ -62,7 +66,8 @@ def read(
     wanted, refused = tuple(fields), StopAtBadRow() if bad_rows is None else bad_rows
     if isinstance(path, Shard) or is_sharded(path):
         needed, once = not isinstance(path, Shard), _Once(note or _nobody)
-        return _sharded(shards_of(path), chosen, options, wanted, refused, once, scratch, needed=needed)
+        every = _Every(chosen, options, wanted, scratch)
+        return _sharded(shards_of(path), every, refused, once, exchange, needed=needed)
     return _records(Path(path), chosen, options, wanted, refused, note or _nobody)
 
 
@@ -173,35 +178,45 @@ def _records(
 
 def _sharded(
     shards: Sequence[Shard],
-    chosen: Format,
-    options: ReadOptions,
-    fields: tuple[str, ...],
+    every: _Every,
     bad_rows: BadRows,
     note: Note,
-    scratch: str | None,
+    exchange: Exchange | None,
     *,
     needed: bool,
 ) -> Iterator[Record]:
-    """The records of several files, one after another, each with the fields of its folders' names.
-
-    needed: whether it is an error that there is no good row.
-    """
+    """The records of several files, one after another. needed: whether it is an error that there is no good row."""
     none_yet = True
-    for shard in shards:
-        wanted = tuple(name for name in fields if spelt(name, shard.fields) is None)
-        with shard.here(scratch) as file:
-            called = _Called(str(file), shard.name, bad_rows, note)
-            try:
-                for record in _records(file, chosen, options, wanted, called, called.note, needed=False):
-                    at, none_yet = record.origin, False
-                    origin = at if at.path != called.path else Origin(shard.name, at.line)
-                    yield Record({**record.fields, **shard.fields}, origin, record.steps)
-            except DataError as problem:
-                raise DataError(called.put(str(problem))) from None
+    records: Iterator[Record] = chain.from_iterable(every.records(shard, bad_rows, note) for shard in shards)
+    if exchange is not None:
+        records = dealt(shards, every.records, bad_rows, note, exchange, every.scratch)
+    for record in records:
+        none_yet = False
+        yield record
     if none_yet and needed:
         skipped = f"; skipped: {bad_rows.examples[0]}" if bad_rows.count else ""
         others = f" and {counted(len(shards) - 1, 'other file')}" if len(shards) > 1 else ""
         raise DataError(f"{shards[0].name}{others}: no good row{skipped}.")
+
+
+class _Every:
+    """How each of several files is read. fields: names that every record must have"""
+
+    def __init__(self, chosen: Format, options: ReadOptions, fields: tuple[str, ...], scratch: str | None) -> None:
+        self._chosen, self._options, self._fields, self.scratch = chosen, options, fields, scratch
+
+    def records(self, shard: Shard, bad_rows: BadRows, note: Note) -> Iterator[Record]:
+        """The records of one, each with the fields of its folders' names."""
+        wanted = tuple(name for name in self._fields if spelt(name, shard.fields) is None)
+        with shard.here(self.scratch) as file:
+            called = _Called(str(file), shard.name, bad_rows, note)
+            try:
+                for record in _records(file, self._chosen, self._options, wanted, called, called.note, needed=False):
+                    at = record.origin
+                    origin = at if at.path != called.path else Origin(shard.name, at.line)
+                    yield Record({**record.fields, **shard.fields}, origin, record.steps)
+            except DataError as problem:
+                raise DataError(called.put(str(problem))) from None
 
 
 class _Called:

@@ -1,0 +1,134 @@
+"""Read shards by rank: the memory of each rank, and the bytes that it reads of the files, at two sizes of the data.
+
+    python benchmarks/shards.py --folder DIR                             150,000 and 1,500,000 rows, two ranks
+    python benchmarks/shards.py --folder DIR --rows 1000000 --ranks 4    that many and ten times as many
+
+Ranks are processes of this machine that meet through a file. The rows are those of `large.py`, in 8 CSV files a size.
+All ranks prepare the data, then train some steps of an epoch. Memory is resident memory (PSS) of the rank alone, looked
+at five times a second; before: after the imports of the program. Files of DIR are deleted at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from large import MIB, TASKS, Memory, make
+
+FILES = 8
+
+
+def parts(folder: Path, rows: int) -> int:
+    """Make the files; their bytes."""
+    folder.mkdir()
+    for number in range(FILES):
+        make(folder / f"part-{number}.csv", rows // FILES, "classification", seed=number + 1)
+    return sum(path.stat().st_size for path in folder.iterdir())
+
+
+def rank(number: int, size: int, folder: Path, steps: int) -> dict[str, Any]:
+    """What one rank is like: memory in MiB, files that it has opened, seconds, losses."""
+    from recurra.api.callbacks import NoCallback
+    from recurra.api.inference import device_of
+    from recurra.api.prepare import prepare
+    from recurra.api.schema import read_settings
+    from recurra.api.trainer import Trainer
+    from recurra.data.formats.shards import Shard
+    from recurra.training import Group, SingleProcess
+
+    here, opened = Shard.here, []
+
+    def noted(shard: Shard, scratch: str | None = None) -> Any:
+        opened.append(shard.size)
+        return here(shard, scratch)
+
+    Shard.here = noted  # type: ignore[method-assign]
+    group = Group(number, size, folder / "meeting") if size > 1 else SingleProcess()
+    config = {
+        "task": {"name": "classification", **TASKS["classification"][2]},
+        "data": {
+            "train": str(folder / "data/part-*.csv"), "format": "csv", "store": "disk", "scratch": str(folder),
+            "split": {"name": "random", "dev": 0.0005, "test": 0.0005}, "workers": 1,
+        },
+        "model": {
+            "inputs": {"embedding_size": 32, "embedding_dropout": 0.0}, "encoder": {"hidden_size": 32},
+            "head": {"output_dropout": 0.0},
+        },
+        "training": {"epochs": 1, "batch_rows": 64, "optimizer": {"name": "sgd", "lr": 0.1}},
+    }  # fmt: skip
+    memory = Memory()
+    memory.start()
+    time.sleep(0.5)
+    before, began = memory.own, time.perf_counter()
+    settings = read_settings(config)
+    prepared = prepare(settings, NoCallback(), exchange=group if size > 1 else None)
+    seconds, after = time.perf_counter() - began, memory.own
+    train = prepared.splits["train"]
+    trainer = Trainer(settings, prepared.task, train, device_of("cpu"), prepared.fingerprint, group)
+    losses = []
+    for progress in trainer.steps():
+        losses.append(float(progress.loss))
+        if progress.step == steps:
+            break
+    time.sleep(0.3)
+    return {
+        "rank": number, "before": before / MIB, "prepared": after / MIB, "peak": memory.own / MIB, "seconds": seconds,
+        "files": len(opened), "bytes": sum(opened), "cpu": time.process_time(), "losses": losses,
+    }  # fmt: skip
+
+
+def measure(folder: Path, ranks: int, steps: int) -> list[dict[str, Any]]:
+    """All ranks at once."""
+    (folder / "meeting").unlink(missing_ok=True)
+    words = [sys.executable, __file__, "--folder", str(folder), "--steps", str(steps), "--of", str(ranks), "--rank"]
+    started = [
+        subprocess.Popen([*words, str(number)], stdout=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        for number in range(ranks)
+    ]
+    found = [json.loads(process.communicate()[0]) for process in started]
+    assert all(process.returncode == 0 for process in started), "a rank has failed"
+    return found
+
+
+def main() -> None:
+    """Print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--rows", type=int, default=150_000)
+    parser.add_argument("--ranks", type=int, default=2)
+    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--rank", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--of", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.rank is not None:
+        print(json.dumps(rank(options.rank, options.of, options.folder, options.steps)), flush=True)
+        os._exit(0)
+    print("| rows | MB | ranks | rank | files read | MB read | MiB before | MiB prepared | MiB peak | s | CPU s |")
+    for rows in (options.rows, 10 * options.rows):
+        size = parts(options.folder / "data", rows)
+        try:
+            losses = []
+            for ranks in (1, options.ranks):
+                for one in measure(options.folder, ranks, options.steps):
+                    losses.append(one.pop("losses"))
+                    print(
+                        f"| {rows:,} | {size / 1e6:,.0f} | {ranks} | {one['rank']} | {one['files']} | "
+                        f"{one['bytes'] / 1e6:,.0f} | {one['before']:,.0f} | {one['prepared']:,.0f} | "
+                        f"{one['peak']:,.0f} | {one['seconds']:,.0f} | {one['cpu']:,.0f} |",
+                        flush=True,
+                    )
+            apart = max(abs(a - b) for a, b in zip(losses[0], losses[1], strict=True))
+            print(f"losses of {len(losses[0])} steps, one process and ranks: {apart:.1e} apart at most")
+        finally:
+            shutil.rmtree(options.folder / "data")
+
+
+if __name__ == "__main__":
+    main()
