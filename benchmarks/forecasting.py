@@ -207,7 +207,7 @@ def back_test(data: Path, rounds: int) -> None:
         model = MODELS["forecaster"](task.model_sizes, encoder=encoder, head=head).eval()
 
         def work() -> None:
-            windows = list(task.examples(parts["test"]))
+            windows = task.examples(parts["test"])
             said = outputs(model, task, windows, device=torch.device("cpu"))
             task.score(said, windows, "test")
 

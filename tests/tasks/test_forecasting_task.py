@@ -18,6 +18,7 @@ from recurra.base.contracts import Origin, Record
 from recurra.base.errors import ConfigError, DataError
 from recurra.data.preparing import IN_MEMORY
 from recurra.data.splits import TimeSplit
+from recurra.data.store import lengths_of
 from recurra.models import MODELS
 from recurra.tasks.forecasting import Forecasting, ForecastingConfig
 from recurra.tasks.forecasting.config import SeriesRow
@@ -90,6 +91,20 @@ def fitted(config: ForecastingConfig, rule: TimeSplit | None = None, some: list[
     parts = config.cut(some or rows(config), rule or TimeSplit(), lambda message: None)
     task, train = config.fit_examples(parts["train"], "d")
     return task, train, {name: list(task.examples(parts[name])) for name in parts if name != "train"}
+
+
+class ByTwo(Forecasting):
+    """Answers in batches of two."""
+
+    answer_batch = (10**6, 2)
+
+    def __init__(self, task: Forecasting) -> None:
+        super().__init__(task.plan, task.fitted, task.intervals)
+        self.batches: list[int] = []
+
+    def predict(self, model: Any, batch: Any, examples: Any) -> Any:
+        self.batches.append(len(examples))
+        return super().predict(model, batch, examples)
 
 
 def model_of(task: Forecasting, head: str = "direct", **options: Any) -> torch.nn.Module:
@@ -229,6 +244,36 @@ def test_a_series_alone_has_the_bits_that_it_has_among_others(head: str, segment
         (alone,) = outputs(model, task, [window], device=CPU)
         assert np.array_equal(alone.point, output.point)
         assert np.array_equal(alone.quantiles, output.quantiles)
+
+
+AT_ONCE = [("direct", VARIANTS[name]) for name in ("plain", "gaussian", "whole robust", "positions")]
+
+
+@pytest.mark.parametrize(("head", "options"), [*AT_ONCE, ("recursive", {"loss": "gaussian"})])
+def test_a_back_test_at_once_has_the_bits_of_one_forecast_after_the_other(head: str, options: dict[str, Any]) -> None:
+    config = plan(**options)
+    parts = config.cut(rows(config), TimeSplit(test=9, step=2), lambda message: None)
+    task, _ = config.fit_examples(parts["train"], "d")
+    model, windows = model_of(task, head), task.examples(parts["test"])
+    together_ = outputs(model, task, windows, device=CPU)
+    alone = [outputs(model, task, [one], device=CPU)[0] for one in windows]
+    for name in ("point", "quantiles", "scale", "paths"):
+        some = [getattr(one, name) for one in alone]
+        assert np.array_equal(getattr(together_, name), None if some[0] is None else np.stack(some))
+    assert repr(task.score(together_, windows, "test")) == repr(task.score(alone, list(windows), "test"))
+
+
+def test_outputs_of_batches_of_several_lengths_come_in_the_order_of_the_examples() -> None:
+    config = plan(context=30)
+    task, _, _ = fitted(config)
+    (row,) = rows(config, 1)
+    windows = task.examples([dataclasses.replace(row, at=range(27, 0, -3))])
+    assert lengths_of(windows).tolist() == [one.length for one in windows] == list(range(27, 0, -3))
+    model, small = model_of(task), ByTwo(task)
+    found = outputs(model, small, windows, device=CPU)
+    assert len(small.batches) > 3
+    for window, said in zip(windows, found, strict=True):
+        assert np.array_equal(said.point, outputs(model, task, [window], device=CPU)[0].point)
 
 
 def test_windows_are_what_loops_over_a_series_give() -> None:
@@ -394,7 +439,7 @@ def test_gaps_are_filled_on_request_alone_with_a_mark_of_what_is_there() -> None
     row = config.read(Record({"id": "a", "time": [0, 1, 3, 4], "y": [1.0, None, 3.0, 0.0]}, Origin("a.json")))
     np.testing.assert_array_equal(row.series.values[:, 0], [1.0, np.nan, np.nan, 3.0, 0.0])
     task, _, _ = fitted(config)
-    window = task.windows_of([(row.series, 5)], [(0, 5)], gold=False)[0]
+    window = task.window_ahead(row.series)
     features = task.collate([window], (0,)).inputs["features"][:, 0]
     assert features[:, 1].tolist() == [1, 0, 0, 1, 1]
     assert features[1, 0] == features[2, 0] == 0

@@ -8,16 +8,17 @@ from contextlib import closing
 from itertools import chain
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 
 from recurra.api.defaults import in_float32
 from recurra.api.interrupts import Stopped
 from recurra.base.contracts import Batch
 from recurra.base.errors import ConfigError
-from recurra.data.batches import epoch_batches
+from recurra.data.batches import Batches, epoch_batches
 from recurra.data.prefetch import prefetched
-from recurra.data.store import lengths_of
-from recurra.tasks import AnswersWide, DecodesInCollate, Task
+from recurra.data.store import gathered_of, lengths_of
+from recurra.tasks import AnswersWide, DecodesInCollate, JoinsOutputs, Task
 
 # Enough to keep the cores busy, little enough for a laptop: 256 sequences of 64 tokens.
 BATCH_TOKENS, BATCH_ROWS = 16_384, 256
@@ -33,9 +34,9 @@ def outputs(
     *,
     device: torch.device,
     stop: Callable[[], signal.Signals | None] = lambda: None,
-) -> list[Any]:
+) -> Sequence[Any]:
     """The task's output for each example, in order. Raises Stopped between two batches, when `stop` has a signal."""
-    found: list[Any] = [None] * len(examples)
+    parts: list[Sequence[Any]] = []
     tokens, rows = task.answer_batch if isinstance(task, AnswersWide) else (BATCH_TOKENS, BATCH_ROWS)
     plan = epoch_batches(
         lengths_of(examples),
@@ -48,14 +49,23 @@ def outputs(
     if model.training:  # to go through all of its parts takes longer than one of them
         model.eval()
     with torch.inference_mode():
-        batches = ahead(task, plan, lambda indices: task.collate([examples[i] for i in indices], indices).to(device))
+        batches = ahead(task, plan, lambda indices: task.collate(gathered_of(examples, indices), indices).to(device))
         with closing(batches):
             for indices, batch in zip(plan, batches, strict=True):
                 if (number := stop()) is not None:
                     raise Stopped(number)
-                some = [examples[i] for i in indices]
-                for index, output in zip(indices, task.predict(model, batch, some), strict=True):
-                    found[index] = output
+                parts.append(task.predict(model, batch, gathered_of(examples, indices)))
+    return _in_order(task, parts, plan)
+
+
+def _in_order(task: Task, parts: Sequence[Sequence[Any]], plan: Batches) -> Sequence[Any]:
+    """The outputs of batches in the order of the examples."""
+    if isinstance(task, JoinsOutputs) and parts:
+        return task.joined(parts, np.argsort(np.concatenate([*plan]), kind="stable"))
+    found: list[Any] = [None] * sum(map(len, plan))
+    for indices, outputs in zip(plan, parts, strict=True):
+        for index, output in zip(indices, outputs, strict=True):
+            found[index] = output
     return found
 
 

@@ -24,7 +24,7 @@ def mix(trainer: Trainer, prepared: Prepared, watch: Callback) -> dict[str, str]
 
     def said(wide: float, deep: float) -> list[Any]:
         model.wide.share.copy_(torch.tensor([wide, deep], dtype=torch.float32))
-        return outputs(model, prepared.task, dev, device=trainer.device)
+        return list(outputs(model, prepared.task, dev, device=trainer.device))
 
     def loss(rows: Sequence[Any]) -> str:
         return next(f"{s.value:.4g}" for s in prepared.task.score(rows, dev, "dev") if s.name == "log_loss")

@@ -142,7 +142,7 @@ class Task(Protocol):
     def sampler(self, examples: Sequence[Any], *, batch_tokens: int, batch_rows: int, seed: int) -> BatchSampler: ...
     def collate(self, examples: Sequence[Any], indices: Sequence[int]) -> Batch: ...
     def loss(self, prediction: Prediction, batch: Batch) -> Loss: ...
-    def predict(self, model: torch.nn.Module, batch: Batch, examples: Sequence[Any]) -> list[Any]: ...
+    def predict(self, model: torch.nn.Module, batch: Batch, examples: Sequence[Any]) -> Sequence[Any]: ...
     def score(self, outputs: Sequence[Any], examples: Sequence[Any], split: str) -> tuple[Score, ...]: ...
     def possible_scores(self, examples: Sequence[Any]) -> tuple[Score, ...]:
         """The dev scores that these rows can have, with the values that it takes no learning to reach.
@@ -187,6 +187,17 @@ class AnswersWide(Capability, Protocol):
     """
 
     answer_batch: ClassVar[tuple[int, int]]
+
+
+@runtime_checkable
+class JoinsOutputs(Capability, Protocol):
+    """What a task has besides whose outputs are rows of arrays, so that of a thousand none is made by itself.
+
+    joined: the outputs of batches as one sequence, in the order of the examples; order: (N,) the place of each, batch
+      behind batch
+    """
+
+    def joined(self, parts: Sequence[Any], order: NDArray[np.int64]) -> Sequence[Any]: ...
 
 
 @runtime_checkable

@@ -11,7 +11,7 @@ from __future__ import annotations
 from recurra.data.store.keeping import InMemory, Keeping, Numbers, OnDisk, numbers_beside
 from recurra.data.store.plain import ARRAY, INTS, Fields, Way, maybe
 from recurra.data.store.scratch import Scratch
-from recurra.data.store.stored import Codec, Column, Stored, chosen, digests_of, lengths_of
+from recurra.data.store.stored import Codec, Column, MadeWhenAsked, Stored, chosen, digests_of, gathered_of, lengths_of
 
 __all__ = [
     "ARRAY",
@@ -21,6 +21,7 @@ __all__ = [
     "Fields",
     "InMemory",
     "Keeping",
+    "MadeWhenAsked",
     "Numbers",
     "OnDisk",
     "Scratch",
@@ -28,6 +29,7 @@ __all__ = [
     "Way",
     "chosen",
     "digests_of",
+    "gathered_of",
     "lengths_of",
     "maybe",
     "numbers_beside",

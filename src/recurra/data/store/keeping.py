@@ -38,8 +38,8 @@ class InMemory:
         return list(rows)
 
     def examples(self, examples: Iterable[Any], codec: Any) -> Sequence[Any]:
-        """All examples."""
-        return list(examples)
+        """All examples, as they are where they are a sequence."""
+        return examples if isinstance(examples, Sequence) else list(examples)
 
     def numbers(self, dtype: Any) -> Numbers:
         """None yet."""

@@ -6,7 +6,7 @@ import hashlib
 import marshal
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Protocol, TypeVar, overload
+from typing import Any, Protocol, TypeVar, overload, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -206,9 +206,25 @@ def key_digest(key: str | bytes) -> bytes:
     return hashlib.blake2b(data, digest_size=8).digest()
 
 
+@runtime_checkable
+class MadeWhenAsked(Protocol):
+    """A sequence of examples that knows (N,) time steps of each without making it, and gives some of them at once."""
+
+    @property
+    def lengths(self) -> NDArray[Any]: ...
+    def gathered(self, at: Any) -> Sequence[Any]: ...
+
+
+def gathered_of(examples: Sequence[T], places: Sequence[int]) -> Sequence[T]:
+    """The examples at these places."""
+    if not isinstance(examples, list) and isinstance(examples, MadeWhenAsked):
+        return examples.gathered(np.asarray(places, np.int64))
+    return [examples[place] for place in places]
+
+
 def lengths_of(examples: Sequence[Any]) -> NDArray[Any]:
     """(N,) time steps of each."""
-    if isinstance(examples, Stored):
+    if not isinstance(examples, list) and isinstance(examples, Stored | MadeWhenAsked):
         return examples.lengths
     return np.array([e.length for e in examples], dtype=np.int64)
 

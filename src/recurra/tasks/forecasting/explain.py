@@ -14,7 +14,8 @@ from recurra.tasks.explanation import ExplanationTarget, answer_of, copies_of
 from recurra.tasks.forecasting.tables import picture
 
 if TYPE_CHECKING:
-    from recurra.tasks.forecasting.task import Forecasting, Said
+    from recurra.tasks.forecasting.said import Said
+    from recurra.tasks.forecasting.task import Forecasting
     from recurra.tasks.forecasting.windows import Window
 
 

@@ -10,10 +10,11 @@ import numpy as np
 from recurra.base.contracts import Table
 from recurra.metrics.forecasting import FORMULAS, mase_by_window
 from recurra.report import Chart, Curve
+from recurra.tasks.forecasting.said import Forecasts, Said
 from recurra.tasks.forecasting.windows import Floats, Window
 
 if TYPE_CHECKING:
-    from recurra.tasks.forecasting.task import Forecasting, Said
+    from recurra.tasks.forecasting.task import Forecasting
 
 WORST = 10
 # Steps of the past that a picture of a forecast shows, in horizons.
@@ -23,7 +24,7 @@ SHOWN = 2
 def forecast_tables(task: Forecasting, outputs: Sequence[Said], examples: Sequence[Window]) -> tuple[Table, ...]:
     """All of them."""
     truth = task._truth(examples)
-    point = np.stack([one.point for one in outputs])
+    point = Forecasts.of(outputs).point
     names = [s.name for s in task.score(outputs, examples, "test")]
     formulas = tuple((name, FORMULAS[name]) for name in names)
     by_window = _by_window(task, outputs, examples)
@@ -57,11 +58,11 @@ def forecast_charts(task: Forecasting, outputs: Sequence[Said], examples: Sequen
         for word, p in places.items()
     ]
     truth = task._truth(examples)
-    errors = np.abs(truth.values - np.stack([one.point for one in outputs]))
+    errors = np.abs(truth.values - Forecasts.of(outputs).point)
     by_step = tuple(
         (float(k + 1), float(np.nanmean(errors[:, k]))) for k in range(errors.shape[1]) if _known(errors[:, k])
     )
-    acf = tuple((float(k), r) for k, r in _autocorrelations(truth.values - np.stack([o.point for o in outputs]), 0))
+    acf = tuple((float(k), r) for k, r in _autocorrelations(truth.values - Forecasts.of(outputs).point, 0))
     return (
         *found,
         Chart("Error by step of the forecast", "step", "MAE", (Curve("MAE", by_step),)),
@@ -92,7 +93,7 @@ def _stamp(window: Window) -> str | int:
 
 def _by_window(task: Forecasting, outputs: Sequence[Said], examples: Sequence[Window]) -> Floats:
     """(N,) MASE of each forecast, mean of its targets; NaN where it has none."""
-    found = mase_by_window(task._truth(examples), np.stack([one.point for one in outputs]))
+    found = mase_by_window(task._truth(examples), Forecasts.of(outputs).point)
     there = ~np.isnan(found)
     return np.where(there.any(1), np.where(there, found, 0.0).sum(1) / np.maximum(there.sum(1), 1), np.nan)
 

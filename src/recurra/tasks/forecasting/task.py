@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -28,29 +28,17 @@ from recurra.tasks.forecasting.explain import explained
 from recurra.tasks.forecasting.fitted import Fitted
 from recurra.tasks.forecasting.naive import Past, seasonal_naive
 from recurra.tasks.forecasting.paths import drawn_paths
+from recurra.tasks.forecasting.said import Forecasts, Said
 from recurra.tasks.forecasting.sampler import WindowSampler, rows_of
 from recurra.tasks.forecasting.series import Series
 from recurra.tasks.forecasting.tables import forecast_charts, forecast_tables
 from recurra.tasks.forecasting.watching import forecast_errors, watched_series
-from recurra.tasks.forecasting.windows import Floats, Gathered, Ints, Window, gathered, together
+from recurra.tasks.forecasting.windows import Floats, Gathered, Ints, Window, Windows, gathered, together
 
 if TYPE_CHECKING:
     from recurra.tasks.forecasting.config import ForecastingConfig, SeriesRow
 
 NOTE = "no observed value"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Said:
-    """A forecast in the units of the data. point: (h, D)      quantiles: (h, D, Q), of the task's levels, or None
-
-    scale: (D,) by which the window was divided, for intervals      paths: (K, h, D) that were drawn, or None
-    """
-
-    point: Floats
-    quantiles: Floats | None
-    scale: Floats
-    paths: Floats | None = None
 
 
 def usable(rows: Iterable[SeriesRow], horizon: int) -> list[tuple[Series, int]]:
@@ -96,16 +84,17 @@ class Forecasting:
         """
         row = self.plan.read(record, self.fitted.frequency)
         if gold:
-            return next(iter(self.examples([row])))
+            return self.examples([row])[0]
         self.refuse_unknown_future(row.series)
-        return self.windows_of([(row.series, row.series.length)], [(0, row.series.length)], gold=False)[0]
+        return self.window_ahead(row.series)
 
-    def examples(self, rows: Iterable[SeriesRow], means: Means = IN_MEMORY) -> Iterator[Window]:
+    def examples(self, rows: Iterable[SeriesRow], means: Means = IN_MEMORY) -> Windows:
         """The windows of series at their cuts."""
         some = list(rows)
-        found = [(row.series, min(row.cuts(self.plan.horizon), default=0)) for row in some]
-        pairs = [(k, cut) for k, row in enumerate(some) for cut in row.cuts(self.plan.horizon)]
-        return iter(self.windows_of(found, pairs, gold=True))
+        cuts = [row.cuts(self.plan.horizon) for row in some]
+        found = [(row.series, min(each, default=0)) for row, each in zip(some, cuts, strict=True)]
+        places = np.repeat(np.arange(len(some)), [len(each) for each in cuts])
+        return self.windows_of(found, places, np.concatenate([np.zeros(0, np.int64), *cuts]), gold=True)
 
     def training_examples(self, rows: Iterable[SeriesRow], means: Means = IN_MEMORY) -> Iterator[Window]:
         """The windows of series that are learned from, wherever they would be cut to be forecast."""
@@ -114,16 +103,19 @@ class Forecasting:
     def training_windows(self, rows: Sequence[tuple[Series, int]]) -> list[Window]:
         """One for each series: its last one that may be learned from, which stands for all before it."""
         h = self.plan.horizon
-        found = self.windows_of(rows, [(k, end - h) for k, (_, end) in enumerate(rows)], gold=True)
+        found = self.windows_of(rows, np.arange(len(rows)), np.array([end - h for _, end in rows], np.int64), gold=True)
         return [
             replace(one, first=min(self.reading.context, one.cut), identity=series.digest(end))
             for one, (series, end) in zip(found, rows, strict=True)
         ]
 
-    def windows_of(
-        self, rows: Sequence[tuple[Series, int]], pairs: Sequence[tuple[int, int]], *, gold: bool
-    ) -> list[Window]:
-        """The windows of series k before a cut, for each pair. rows: each with the end of what is known of it"""
+    def window_ahead(self, series: Series) -> Window:
+        """The window of all that is known of a series, behind which nothing is."""
+        end = np.array([series.length], np.int64)
+        return self.windows_of([(series, series.length)], np.zeros(1, np.int64), end, gold=False)[0]
+
+    def windows_of(self, rows: Sequence[tuple[Series, int]], places: Ints, cuts: Ints, *, gold: bool) -> Windows:
+        """The windows of series before cuts, (N,) each. rows: series, each with the end of what is known of it"""
         plan = self.plan
         store = stored(
             rows,
@@ -135,10 +127,10 @@ class Forecasting:
             levels=self.fitted.levels,
             scaling=plan.scaling,
         )
-        context, h = self.reading.context, plan.horizon
         # What is only answered is never compared with anything, and a digest of it takes 0.1 ms.
-        seen = [series.digest(series.length) if gold else b"" for series, _ in rows]
-        return [Window(store, k, cut, context, gold, rows[k][0].origin, seen[k]) for k, cut in pairs if h and cut >= 0]
+        seen = tuple(series.digest(series.length) if gold else b"" for series, _ in rows)
+        there = cuts >= 0
+        return Windows(store, places[there], cuts[there], self.reading.context, gold, seen)
 
     def refuse_unknown_future(self, series: Series) -> None:
         """Raise DataError, with series and stamp, where what is known of the future ends before a forecast does."""
@@ -209,17 +201,17 @@ class Forecasting:
         costs = self.kind.loss(numbers, batch.targets["values"], scale.expand_as(there))
         return Loss(fixed_sum(torch.where(there, costs, 0.0)), int(there.sum()))
 
-    def predict(self, model: torch.nn.Module, batch: Batch, examples: Sequence[Window]) -> list[Said]:
+    def predict(self, model: torch.nn.Module, batch: Batch, examples: Sequence[Window]) -> Forecasts:
         """Forecasts in the units of the data."""
         numbers = model(batch).outputs["numbers"].double().cpu().numpy().swapaxes(0, 1)
         base, shift, scale = (batch.inputs[name].cpu().numpy() for name in ("base", "shift", "scale"))
         point = (self.kind.point(numbers) + base) * scale[:, None] + shift[:, None]
-        return [
-            Said(point[n], None if quantiles is None else quantiles[n], scale[n], None if paths is None else paths[n])
-            for quantiles in [self._quantiles(numbers, point, base, shift, scale)]
-            for paths in [self._paths(numbers, base, shift, scale)]
-            for n in range(len(examples))
-        ]
+        quantiles = self._quantiles(numbers, point, base, shift, scale)
+        return Forecasts(point, quantiles, scale, self._paths(numbers, base, shift, scale))
+
+    def joined(self, parts: Sequence[Forecasts], order: Ints) -> Forecasts:
+        """The forecasts of several batches as one sequence."""
+        return Forecasts.joined(parts, order)
 
     def _quantiles(
         self, numbers: Floats, point: Floats, base: Floats, shift: Floats, scale: Floats
@@ -245,10 +237,9 @@ class Forecasting:
         """The task with intervals by the errors of these forecasts; itself where the config wants none such."""
         if self.plan.interval_kind != "conformal":
             return self
-        truth = self._truth(examples)
-        error = truth.values - np.stack([one.point for one in outputs])
-        scales = np.stack([one.scale for one in outputs])
-        return Forecasting(self.plan, self.fitted, Conformal.of(error / scales[:, None], self.plan.levels))
+        said = Forecasts.of(outputs)
+        error = self._truth(examples).values - said.point
+        return Forecasting(self.plan, self.fitted, Conformal.of(error / said.scale[:, None], self.plan.levels))
 
     @property
     def conformal(self) -> str:
@@ -257,11 +248,8 @@ class Forecasting:
 
     def score(self, outputs: Sequence[Said], examples: Sequence[Window], split: str) -> tuple[Score, ...]:
         """Errors of points, in the units of the data and beside naive forecasts; of quantiles where there are some."""
-        quantiles = None
-        if outputs and outputs[0].quantiles is not None:
-            quantiles = np.stack([np.asarray(one.quantiles) for one in outputs])
-        paths = np.stack([one.paths for one in outputs if one.paths is not None]) if self.plan.paths else None
-        return self.scores_of(np.stack([one.point for one in outputs]), quantiles, examples, split, paths)
+        said = Forecasts.of(outputs)
+        return self.scores_of(said.point, said.quantiles, examples, split, said.paths)
 
     def scores_of(
         self,
@@ -273,22 +261,24 @@ class Forecasting:
     ) -> tuple[Score, ...]:
         """The scores of forecasts as arrays. paths: (N, K, h, D), of which the best counts"""
         store, series, cuts = together(examples)
-        reference = seasonal_naive(Past(store, self.reading.season), series, cuts, self.plan.horizon)
-        truth = self._truth(examples)
+        past = Past(store, self.reading.season)
+        reference = seasonal_naive(past, series, cuts, self.plan.horizon)
+        truth = self._truth(examples, past)
         found = forecast_scores(truth, point, quantiles, self.plan.levels, split=split, reference=reference)
         if not self.plan.coordinates:
             return found
         return (*path_scores(truth.values, point, paths, split=split), *found)
 
-    def _truth(self, examples: Sequence[Window]) -> Truth:
+    def _truth(self, examples: Sequence[Window], past: Past | None = None) -> Truth:
+        """past: of the store of these windows, where it is at hand"""
         store, series, cuts = together(examples)
         rows = store.offsets[series][:, None] + cuts[:, None] + np.arange(self.plan.horizon)
-        naive = Past(store, self.reading.season).naive_error(series, cuts)
+        naive = (past or Past(store, self.reading.season)).naive_error(series, cuts)
         return Truth(store.values[rows], naive, store.deviation[series], self.reading.season)
 
-    def filter(self, examples: Sequence[Window], split: str) -> tuple[list[Window], tuple[str, ...]]:
+    def filter(self, examples: Sequence[Window], split: str) -> tuple[Sequence[Window], tuple[str, ...]]:
         """All of them."""
-        return list(examples), ()
+        return examples, ()
 
     @property
     def usual_score(self) -> str:

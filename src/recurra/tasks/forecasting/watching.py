@@ -39,7 +39,7 @@ def watched_series(task: Forecasting, record: Record, label: str | None) -> Watc
             "for it; train with scaling_over: window to watch other series."
         )
     task.refuse_unknown_future(series)
-    store = task.windows_of([(series, series.length)], [(0, series.length)], gold=False)[0].store
+    store = task.window_ahead(series).store
     T, clock = series.length, series.clock
     return WatchedSeries(
         series.name,

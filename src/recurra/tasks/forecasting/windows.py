@@ -6,8 +6,8 @@ Nothing of a window's inputs is taken from its cut on, but for what is known of 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -240,8 +240,48 @@ class Window:
         return not self.length
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Windows(Sequence[Window]):
+    """Windows of one store, each made when it is asked for: of a thousand forecasts only places and cuts are kept.
+
+    places, cuts: (N,)      identities: of the series of the store
+    """
+
+    store: Store
+    places: Ints
+    cuts: Ints
+    context: int
+    gold: bool
+    identities: tuple[bytes, ...]
+
+    def __len__(self) -> int:
+        return len(self.cuts)
+
+    @overload
+    def __getitem__(self, at: int) -> Window: ...
+    @overload
+    def __getitem__(self, at: slice) -> Windows: ...
+    def __getitem__(self, at: int | slice) -> Window | Windows:
+        if isinstance(at, slice):
+            return self.gathered(at)
+        place, cut = int(self.places[at]), int(self.cuts[at])
+        origin, identity = self.store.origins[place], self.identities[place]
+        return Window(self.store, place, cut, self.context, self.gold, origin, identity)
+
+    @property
+    def lengths(self) -> Ints:
+        """(N,) steps that are read."""
+        return np.minimum(self.cuts, self.context)
+
+    def gathered(self, at: Any) -> Windows:
+        """Some of them: whatever NumPy takes for places."""
+        return replace(self, places=self.places[at], cuts=self.cuts[at])
+
+
 def together(windows: Sequence[Window]) -> tuple[Store, Ints, Ints]:
     """The store of all windows, and the series and cut of each."""
+    if isinstance(windows, Windows):
+        return windows.store, windows.places, windows.cuts
     cuts = np.array([one.cut for one in windows], np.int64)
     stores = {id(one.store): one.store for one in windows}
     if len(stores) == 1:
