@@ -99,7 +99,10 @@ def _greedily(frames: list[Any], predictor: File, joiner: File, states: dict[str
     ("parts", "said"),
     [
         ({"head": "attention"}, "a head AttentionHead as ONNX; .*ctc.* have one"),
-        ({"encoder": "chunked"}, "an encoder Chunked as ONNX; .*transformer.* have one"),
+        (
+            {"encoder": "chunked"},
+            "Chunked as ONNX: .*seen those ahead.* causal: true .*; .*transformer.* have one",
+        ),
         ({"inputs": "frames"}, "inputs Frames as ONNX; .*vectors.* have one"),
     ],
 )

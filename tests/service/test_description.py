@@ -121,7 +121,7 @@ def test_docs_have_every_request_with_its_fields_and_bounds(ask: Ask) -> None:
             assert f'<b class="verb {method}">{method.upper()}</b> <code>{path}</code></h2>' in page
     for row in (
         "<code>texts</code></td><td>list of string, at most 16,000,000 characters; 1 to 256 of them</td>",
-        "<code>options.beam</code></td><td>integer 1 to 16, default 1</td><td>hypotheses of a translation; 1 is greedy",
+        "<code>options.beam</code></td><td>integer 1 to 16, default 1</td><td>hypotheses of a translation, texts of",
         "<code>options.temperature</code></td><td>number 0 to 100, default 1.0</td>",
         "<code>options.top_p</code></td><td>number over 0 to 1</td>",
         "<code>options.seed</code></td><td>integer 0 to 9.22e+18, default 0</td>",

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import io
 import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from recurra.api.fusing import with_fusion
 from recurra.api.hearing import Hearing
 from recurra.base.contracts import Origin, Record
+from recurra.base.errors import ConfigError
 from recurra.data.incoming import pcm_of
 from recurra.data.sound import wav
-from recurra.service import Limits, Log, Service, listening, url_of
+from recurra.service import Beside, Limits, Log, Service, listening, open_runs, url_of
 from recurra.service.errors import RefusedError
 from recurra.service.hearing import _turns, told
 from recurra.service.server import server
@@ -68,6 +72,7 @@ def test_a_socket_says_what_python_says_whatever_the_messages(asked: Asked, runs
     assert (found.status, found.code) == (101, 1000)
     assert found.events[0] == {
         "event": "begun", "model": "speech", "version": "v1", "rate": RATE, "seconds": 4 * 3600.0,
+        "beam": 1, "lm": False,
     }  # fmt: skip
     assert finals(found.events) == expected(runs)
     assert expected(runs)[0]["words"]
@@ -222,6 +227,74 @@ def test_a_beam_of_a_sound_that_comes_says_what_the_whole_says(asked: Asked, run
     posted = asked.run(lambda client: client.post(f"/hear?model=speech&rate={RATE}&beam=4", content=RAW, headers=KIND))
     assert finals([{"event": name, **data} for name, data in events(posted.text)]) == expected(runs, beam=4)
     assert on_socket(asked, Socket(), f"model=speech&rate={RATE}&beam=17").status == 422
+
+
+ARPA = """\\data\\
+ngram 1=5
+
+\\1-grams:
+-0.9 <s>
+-0.9 </s>
+-2.0 <unk>
+-0.3 ab
+-0.8 abc
+
+\\end\\
+"""
+
+
+def test_words_and_a_language_model_beside_a_beam_say_what_the_whole_says(runs: Any, tmp_path: Path) -> None:
+    (tmp_path / "words.arpa").write_text(ARPA)
+    lm = {"lm": str(tmp_path / "words.arpa"), "lm_weight": 0.1, "lm_bonus": 40.0}
+    served = {name: replace(one, beside=Beside(search=with_fusion(lm))) for name, one in runs.items()}
+    asked = Asked(served, Limits(), None)
+    pieces = [RAW[at : at + 3200] for at in range(0, len(RAW), 3200)]
+    found = [expected(runs, beam=4)]
+    for query, more in (("", {}), ("&hot_words=cab=4,%20ba=2", {"hot_words": {"cab": 4.0, "ba": 2.0}})):
+        whole = expected(runs, beam=4, **with_fusion(lm), **more)
+        told = on_socket(asked, Socket(*pieces, "end"), f"model=speech&rate={RATE}&beam=4{query}").events
+        assert (finals(told), told[0]["beam"], told[0]["lm"]) == (whole, 4, True)
+        address = f"/hear?model=speech&rate={RATE}&beam=4{query}"
+        posted = asked.run(lambda client, to=address: client.post(to, content=RAW, headers=KIND)).text
+        assert finals([{"event": name, **data} for name, data in events(posted)]) == whole
+        sent = base64.b64encode(wav(np.frombuffer(RAW, "<i2") / 32768, RATE)).decode()
+        body = {"model": "speech", "records": [{"audio": sent}], "options": {"beam": 4, **more}}
+        (row,) = asked.post("/predict", body).json()["predictions"]
+        assert row["output"].replace(" ", "") == "".join(one["text"] for one in whole).replace(" ", "")
+        found.append(whole)
+    assert found[0] != found[1] != found[2]
+    greedy = on_socket(asked, Socket(RAW, "end"), f"model=speech&rate={RATE}").events
+    assert (finals(greedy), greedy[0]["lm"]) == (expected(runs), False)
+    assert [one["lm"] for one in asked.get("/models").json()["models"]] == [True, True]
+    assert asked.service.stop(10)
+
+
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [
+        ("&hot_words=cab=4", "have no effect with a beam of 1"),
+        ("&beam=4&hot_words=cab", "hot_words: expected words with their nats"),
+        ("&beam=4&hot_words=cab=nan", "hot_words: expected words with their nats"),
+        ("&beam=4&hot_words=cab=200", "hot_words: expected nats over 0, up to 100"),
+        ("&beam=4&hot_words=cab=3,cab=2", "hot_words: expected each word once"),
+        ("&beam=4&hot_words=xyz=3", "'xyz' needs 'x', 'y', 'z', which no training text has"),
+        ("&beam=4&hot_words=" + ",".join(f"{'a' * n}=1" for n in range(1, 52)), "hot_words: expected at most 50"),
+        ("&beam=4&hot_words=" + "a" * 2001, "characters"),
+    ],
+)
+def test_hot_words_that_cannot_be_are_refused_before_a_sound_is_heard(asked: Asked, query: str, reason: str) -> None:
+    on = on_socket(asked, Socket(), f"model=speech&rate={RATE}{query}")
+    posted = asked.post(f"/hear?model=speech&rate={RATE}{query}", content=RAW, headers=KIND)
+    assert (on.status, posted.status_code) == (422, 422)
+    assert reason in posted.json()["error"]
+
+
+def test_a_language_model_that_no_run_can_use_is_refused_at_the_start(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "words.arpa").write_text(ARPA)
+    with pytest.raises(ConfigError, match="no run that is served turns sound into text"):
+        open_runs([folder / "moods"], device="cpu", beside=Beside(search={"lm": tmp_path / "words.arpa"}))
+    with pytest.raises(ConfigError, match="lm_weight: has no effect without"):
+        open_runs([folder / "moods"], device="cpu", beside=Beside(search={"lm_weight": 1.0}))
 
 
 @pytest.mark.parametrize("rate", ["0000010009999", "000001000" + "9" * 5000])

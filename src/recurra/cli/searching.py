@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from recurra.base.hot_words import hot_words
 from recurra.cli.arguments import natural
 
-OF_SPEECH = ("beam", "lm", "lm_weight", "lm_bonus", "hot_words", "lexicon")
+OF_LM = ("lm", "lm_weight", "lm_bonus")
+OF_SPEECH = ("beam", *OF_LM, "hot_words", "lexicon")
 
 
 def add_beam(parser: argparse.ArgumentParser, what: str) -> None:
@@ -17,6 +19,12 @@ def add_beam(parser: argparse.ArgumentParser, what: str) -> None:
 
 def add_search(parser: argparse.ArgumentParser) -> None:
     """What a search of speech has beside its network."""
+    add_lm(parser)
+    _add_words(parser)
+
+
+def add_lm(parser: argparse.ArgumentParser) -> None:
+    """A language model, and what it weighs."""
     parser.add_argument(
         "--lm",
         metavar="PATH",
@@ -25,6 +33,9 @@ def add_search(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--lm-weight", metavar="X", type=float, help="what its logarithms are multiplied with: 0.5")
     parser.add_argument("--lm-bonus", metavar="X", type=float, help="nats that each of its tokens is worth beside: 0")
+
+
+def _add_words(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--hot-words",
         metavar="WORDS",
@@ -47,11 +58,6 @@ def search_options(args: argparse.Namespace) -> dict[str, object]:
 def _hot_words(text: str) -> dict[str, float]:
     """`recurra=3,Kaldi=2` as words with their nats."""
     try:
-        pairs = [(word.strip(), float(nats)) for word, nats in (part.rsplit("=", 1) for part in text.split(","))]
-        if len(found := dict(pairs)) < len(pairs):
-            raise argparse.ArgumentTypeError(f"expected each word once, got {text!r}")
-        return found
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"expected words with their nats, such as recurra=3,Kaldi=2, got {text!r}"
-        ) from None
+        return hot_words(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

@@ -6,6 +6,7 @@ Nothing is kept between two draws, so a run that is resumed draws what it would 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +40,40 @@ def _mixed(z: int) -> int:
 
 def normals(key: int, number: int, purpose: int) -> NDArray[np.float64]:
     """So many numbers of N(0, 1), by Box & Muller 1958."""
-    both = drawn(key, number + number % 2, purpose).reshape(2, -1)
+    return _normal(drawn(key, number + number % 2, purpose), number)
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """Numbers that no two of (seed, epoch, purpose, part) share for one sequence.
+
+    Blocks of Philox4x64-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"): the key is the
+    sequence's digest of 128 bits, the counter is those four side by side behind the number of the block. A key maps
+    counters to blocks one to one, so nothing is drawn twice.
+
+    seed: as 64 bits      epoch: 0 to 2**64 - 1
+    """
+
+    seed: int
+    epoch: int
+    sequence: bytes
+
+    def uniform(self, number: int, purpose: int, part: int = 0) -> NDArray[np.float64]:
+        """So many numbers in 0..1, 1 left out. purpose, part: 0 to 2**32 - 1"""
+        counter = np.array([0, purpose << 32 | part, self.epoch, self.seed & _ALL], np.uint64)
+        key = np.frombuffer(hashlib.blake2b(self.sequence, digest_size=16).digest(), "<u8").astype(np.uint64)
+        raw = np.random.Philox(key=key, counter=counter).random_raw(number)
+        found: NDArray[np.float64] = (raw >> np.uint64(11)).astype(np.float64) * 2.0**-53
+        return found
+
+    def normals(self, number: int, purpose: int, part: int = 0) -> NDArray[np.float64]:
+        """So many numbers of N(0, 1)."""
+        return _normal(self.uniform(number + number % 2, purpose, part), number)
+
+
+def _normal(uniform: NDArray[np.float64], number: int) -> NDArray[np.float64]:
+    """By Box & Muller 1958, of an even number of them."""
+    both = uniform.reshape(2, -1)
     radius, angle = np.sqrt(-2 * np.log1p(-both[0])), 2 * np.pi * both[1]
     found: NDArray[np.float64] = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:number]
     return found

@@ -20,6 +20,7 @@ from recurra.export.transformers import causal, pretrained, transformer
 from recurra.models.encoders import (
     AWD,
     ENCODERS,
+    Chunked,
     Convolutional,
     Dense,
     ELMo,
@@ -34,6 +35,11 @@ from recurra.nn import Recurrent
 States = Mapping[str, Value]
 
 MOST = 2**31 - 1
+# What to say of encoders besides that no file can be made of them.
+WHY_NOT: Mapping[type, str] = {
+    Chunked: ": the states of a file go on from its last step, and this encoder says a step only when it has seen "
+    "those ahead of it, and begins again at each chunk. A transformer with causal: true and a window streams there"
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +60,9 @@ def encoded(draw: Drawing, encoder: nn.Module, x: Value, lengths: Value, given: 
     writer = WRITERS.get(type(encoder))
     if writer is None:
         known = ", ".join(word for word in ENCODERS if ENCODERS[word] in set[object](WRITERS))
+        why = WHY_NOT.get(type(encoder), "")
         raise ConfigError(
-            f"export: there is no way to write an encoder {type(encoder).__name__} as ONNX; {known} have one."
+            f"export: there is no way to write an encoder {type(encoder).__name__} as ONNX{why}; {known} have one."
         )
     return writer(draw, encoder, x, lengths, given)
 

@@ -178,6 +178,7 @@ class Service:
             options=_options(served.run.task),
             sessions=_why_not(served),
             rate=hears(served)[0],
+            lm="lm" in served.search,
             hears=hears(served)[1],
             report=root.link("models", served.name, "report") if served.report.is_file() else None,
             examples=list(served.examples),
@@ -257,7 +258,7 @@ def _add_answers(app: FastAPI, service: Service) -> None:
         served = chosen(service.runs, body.model)
         records = records_of(served, body.texts, body.records)
         options = body.options.model_dump(exclude_unset=True)
-        found = await service.batcher.ask(served, options, records)
+        found = await service.batcher.ask(served, served.options(options), records)
         service.metrics.answered(served.name, len(records))
         return Json(
             {

@@ -22,6 +22,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from recurra.api.hearing import HeardPiece, Hearing, refuse_deaf
 from recurra.base.errors import ConfigError, RecurraError
+from recurra.base.hot_words import hot_words as hot_words_of
 from recurra.data.incoming import RATES
 from recurra.service import limits as most
 from recurra.service.bodies import refuse_compressed
@@ -97,34 +98,44 @@ def hears(served: LoadedModel) -> tuple[int | None, list[str]]:
     return task.rate, []
 
 
-def hearing_of(served: LoadedModel, beam: int | None = None) -> Hearing:
+def hearing_of(served: LoadedModel, how: Mapping[str, Any] | None = None) -> Hearing:
     """What hears a sound piece by piece for a run. Raises RefusedError, 409, with the reasons why there is none.
 
-    beam: texts that are followed; None: the most probable unit, again and again
+    how: of the search, as `predict` has it; without a beam the most probable unit is taken, again and again
+    Raises ConfigError for a search that the run does not have.
     """
     try:
         refuse_deaf(served.run)
     except ConfigError:
         raise RefusedError(409, f"model: a {served.word} of {served.name} hears no sound; use /predict.") from None
+    options = served.options(how or {})
+    refuse_deaf(served.run, options)
     try:
-        return Hearing(served.run, options={} if beam is None else {"beam": beam}, device=str(served.device))
+        return Hearing(served.run, options=options, device=str(served.device))
     except ConfigError as error:
         whole = "The whole of a recording goes to /predict."
         raise RefusedError(409, [*error.problems, whole]) from None
 
 
 async def told(
-    service: Service, served: LoadedModel, rate: int | None, pieces: AsyncIterator[bytes], beam: int | None = None
+    service: Service,
+    served: LoadedModel,
+    rate: int | None,
+    pieces: AsyncIterator[bytes],
+    how: Mapping[str, Any] | None = None,
 ) -> Events:
     """The events of a sound that comes in pieces of any size, each with what belongs to it.
 
     Raises RefusedError: 408 for a sound that does not go on, 409 for a run that was replaced twice, 413 for a sound
     that is too long; DataError for no sound.
     """
-    hearing = hearing_of(served, beam)
+    hearing = hearing_of(served, how)
     wanted, limits = hearing.rate, service.limits
     incoming = hearing.incoming(rate)
-    yield "begun", {"model": served.name, "version": served.version, "rate": wanted, "seconds": limits.sound_seconds}
+    beam = (how or {}).get("beam", 1)
+    search = {"beam": beam, "lm": beam > 1 and "lm" in served.search}
+    bounds = {"rate": wanted, "seconds": limits.sound_seconds}
+    yield "begun", {"model": served.name, "version": served.version, **bounds, **search}
     shown, stretches, heard = "", 0, HeardPiece((), "", 0.0, 0.0)
     async for piece in _in_time(_turns(pieces, lambda: incoming.rate or rate), limits):
         samples = incoming.feed(piece)
@@ -183,6 +194,10 @@ async def _in_time(pieces: AsyncIterator[bytes], limits: Limits) -> AsyncIterato
 _Model = Annotated[str | None, Query(max_length=most.LONGEST_NAME)]
 _Rate = Annotated[int | None, Query(ge=1000, le=400_000)]
 _Beam = Annotated[int | None, Query(ge=1, le=most.WIDEST_BEAM, description="texts that are followed; 1 is greedy")]
+_HotWords = Annotated[
+    str | None,
+    Query(max_length=most.LONGEST_HOT, description="words that are likelier, with their nats: recurra=3,Kaldi=2"),
+]
 
 
 def add_hearing(app: FastAPI, service: Service, responses: Mapping[int | str, dict[str, Any]]) -> None:
@@ -210,16 +225,22 @@ def _add_events(app: FastAPI, service: Service, responses: Mapping[int | str, di
             }
         },
     )
-    async def hear(request: Request, model: _Model = None, rate: _Rate = None, beam: _Beam = None) -> Response:
+    async def hear(
+        request: Request,
+        model: _Model = None,
+        rate: _Rate = None,
+        beam: _Beam = None,
+        hot_words: _HotWords = None,
+    ) -> Response:
         """Hear a sound while it comes: WAV, or samples of 16 bits, little-endian, one channel, at `rate`."""
         _refuse_other_kinds(request.headers.get("content-type"))
         refuse_compressed(request.headers.get("content-encoding", ""))
-        served = chosen(service.runs, model)
-        hearing_of(served)  # what it refuses has a status of its own
+        served, how = chosen(service.runs, model), _how(beam, hot_words)
+        hearing_of(served, how)  # what it refuses has a status of its own
         if len(service.listening) >= service.limits.sounds:
             raise busy(f"{len(service.listening)} sounds are heard already; come again later.")
         pieces = (piece async for piece in request.stream() if piece)
-        events = _as_lines(service, told(service, served, rate, pieces, beam), request.state.request_id)
+        events = _as_lines(service, told(service, served, rate, pieces, how), request.state.request_id)
         return _WhileItComes(events, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
     @app.get(PATH, include_in_schema=False)
@@ -276,10 +297,10 @@ def _add_socket(app: FastAPI, service: Service) -> None:
         """The same on a WebSocket: sound in binary messages, then the text `end`."""
         request_id = str(socket.state.request_id)
         try:
-            served, rate, beam = _asked_for(service, socket)
+            served, rate, how = _asked_for(service, socket)
             with service.listening.one():
                 await socket.accept()
-                async for name, data in told(service, served, rate, _messages(socket), beam):
+                async for name, data in told(service, served, rate, _messages(socket), how):
                     await _send(socket, name, data)
             await socket.close(_DONE)
         except (WebSocketDisconnect, TimeoutError):
@@ -291,13 +312,30 @@ def _add_socket(app: FastAPI, service: Service) -> None:
             await refuse_socket(socket, failed(request_id), request_id)
 
 
-def _asked_for(service: Service, socket: WebSocket) -> tuple[LoadedModel, int | None, int | None]:
-    """The run, the rate and the beam of the address. Raises RefusedError for what is none, or cannot hear."""
+def _how(beam: int | None, words: str | None) -> dict[str, Any]:
+    """The search of an address, as `predict` has it. Raises RefusedError, 422, for words that are none, or too many."""
+    found: dict[str, Any] = {} if beam is None else {"beam": beam}
+    if words is None:
+        return found
+    try:
+        hot = hot_words_of(words)
+    except ValueError as error:
+        raise RefusedError(422, f"hot_words: {error}.") from None
+    if len(words) > most.LONGEST_HOT or len(hot) > most.MOST_HOT:
+        raise RefusedError(422, f"hot_words: expected at most {most.MOST_HOT}, in {most.LONGEST_HOT:,} characters.")
+    if not all(0 < nats <= most.HOTTEST_WORD for nats in hot.values()):
+        raise RefusedError(422, f"hot_words: expected nats over 0, up to {most.HOTTEST_WORD:g}.")
+    return {**found, "hot_words": hot}
+
+
+def _asked_for(service: Service, socket: WebSocket) -> tuple[LoadedModel, int | None, dict[str, Any]]:
+    """The run, the rate and the search of the address. Raises RefusedError for what is none, or cannot hear."""
     rate = _number(socket, "rate", RATES)
     beam = _number(socket, "beam", range(1, most.WIDEST_BEAM + 1))
+    how = _how(beam, socket.query_params.get("hot_words"))
     served = chosen(service.runs, socket.query_params.get("model"))
-    hearing_of(served)
-    return served, rate, beam
+    hearing_of(served, how)
+    return served, rate, how
 
 
 def _number(socket: WebSocket, name: str, allowed: range) -> int | None:

@@ -15,6 +15,8 @@ MOST_TOKENS = 1000
 MOST_SUGGESTIONS = 20
 MOST_WORDS, MOST_NEIGHBOURS = 10, 100
 MOST_PICTURES = 50
+# Words that are likelier in speech, nats of each, and characters of all of them in an address.
+MOST_HOT, HOTTEST_WORD, LONGEST_HOT = 50, 100.0, 2000
 LONGEST_NAME = 100
 # Of rows that are drawn together, and points of series; characters of a CSV file, or of codes.
 MOST_STEPS, MOST_POINTS, LONGEST_DATA = 100_000, 100_000, 2**23

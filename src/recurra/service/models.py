@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from recurra.api.folder import OpenRun, open_run
+from recurra.api.fusing import with_fusion
 from recurra.api.inference import device_of, outputs
 from recurra.api.places import RunFolder
 from recurra.api.samples import read_samples
@@ -24,8 +25,8 @@ from recurra.service.errors import RefusedError
 from recurra.service.galleries import Gallery, gallery_of
 from recurra.service.limits import LONGEST_NAME, Limits
 from recurra.service.versions import Stamp, stamp_of, version_of
-from recurra.tasks import FindsPictures, ReadsInPieces, TriedWith
-from recurra.tasks.options import for_validation
+from recurra.tasks import FindsPictures, Hears, ReadsInPieces, TriedWith
+from recurra.tasks.options import for_validation, task_with
 
 Runs = Mapping[str, "LoadedModel"]
 # Bytes of a body around the file that it holds: names, other fields, options.
@@ -37,10 +38,12 @@ class Beside:
     """What stands beside the runs that can use it. images: a folder of pictures that are searched
 
     index: where their vectors are kept; None: in the run's folder
+    search: of speech, as `predict` has it: lm, lm_weight, lm_bonus
     """
 
     images: Path | None = None
     index: Path | None = None
+    search: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,6 +78,16 @@ class LoadedModel:
         return self.inputs[0].name
 
     @property
+    def search(self) -> Mapping[str, Any]:
+        """What stands beside a beam of the run: options of `predict`."""
+        return self.beside.search if isinstance(self.run.task, Hears) else {}
+
+    def options(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Options of an answer, with what stands beside a beam where there is one."""
+        beam = given.get("beam", 1)
+        return {**self.search, **given} if isinstance(beam, int) and beam > 1 else dict(given)
+
+    @property
     def report(self) -> Path:
         """report.html of the run; it need not be there."""
         return self.run.folder.path / "report.html"
@@ -103,6 +116,7 @@ def open_runs(
     a model that cannot have such weights, or what stands beside them and no run can use.
     """
     target, kept, near = device_of(device), tuple(cells), beside or Beside()
+    near = replace(near, search=with_fusion(near.search))  # once: opening a large language model takes seconds
     found: dict[str, LoadedModel] = {}
     for path in paths:
         name = _name_of(path)
@@ -113,12 +127,14 @@ def open_runs(
             )
         found[name] = _read(name, path, target, kept, weights, near, note)
         warm_up(found[name])
-    _refuse_idle(near, found.values())
+    _refuse_idle(near, list(found.values()))
     return found
 
 
-def _refuse_idle(beside: Beside, models: Iterable[LoadedModel]) -> None:
+def _refuse_idle(beside: Beside, models: Sequence[LoadedModel]) -> None:
     """Raise ConfigError for what no run can use, or two would write."""
+    if beside.search and not any(one.search for one in models):
+        raise ConfigError("lm: no run that is served turns sound into text, so it has no effect; leave it out.")
     if beside.images is None:
         return
     searching = [one.name for one in models if one.gallery is not None]
@@ -201,6 +217,8 @@ def _read(
     if bad is not None:
         raise RunError(f"{path}: its weight '{bad}' holds numbers that are not finite. Train again.")
     word = str(run.settings.tree["task"]["name"])
+    if beside.search and isinstance(run.task, Hears):
+        task_with(run.task, {**beside.search, "beam": 2}, word)  # a language model of other units is refused now
     gallery = None
     if beside.images is not None and isinstance(run.task, FindsPictures):
         gallery = gallery_of(run, beside.images, beside.index, str(device), note)

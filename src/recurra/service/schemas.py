@@ -51,7 +51,9 @@ class PredictOptions(Body):
     """How to answer, as the run's task has it; what it does not have is refused."""
 
     beam: Annotated[
-        int, Field(ge=1, le=most.WIDEST_BEAM, description="hypotheses of a translation; 1 is greedy"), WHOLE
+        int,
+        Field(ge=1, le=most.WIDEST_BEAM, description="hypotheses of a translation, texts of a sound; 1 is greedy"),
+        WHOLE,
     ] = 1
     n_best: Annotated[
         int,
@@ -62,6 +64,16 @@ class PredictOptions(Body):
         ),
         WHOLE,
     ] = 1
+    hot_words: (
+        Annotated[
+            dict[
+                Annotated[str, Field(min_length=1, max_length=most.LONGEST_NAME)],
+                Annotated[float, Field(gt=0, le=most.HOTTEST_WORD)],
+            ],
+            Field(max_length=most.MOST_HOT, description="nats that words of speech are worth beside a beam"),
+        ]
+        | None
+    ) = None
     attention: Annotated[bool, Field(description="what each token of the answer looked at")] = False
     tokens: Annotated[bool, Field(description="how probable a language model finds each token")] = False
     join: Annotated[bool, Field(description="put tokenised answers of a translation together")] = False
@@ -252,6 +264,7 @@ class Described(BaseModel):
     options: Annotated[list[str], Field(description="options of /predict that it has")]
     sessions: Annotated[list[str], Field(description="why it cannot be fed piece by piece; empty where it can")]
     rate: Annotated[int | None, Field(description="samples a second of the sounds that it takes; null for none")]
+    lm: Annotated[bool, Field(description="whether a language model stands beside a beam of speech")]
     hears: Annotated[
         list[str], Field(description="why it cannot hear a sound while it comes (/hear); empty where it can")
     ]

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from recurra.base.importing import uncollected
 from recurra.cli.arguments import Command, add_cells, add_device, add_weights
 from recurra.cli.failures import DONE, UsageError
+from recurra.cli.searching import OF_LM, add_lm
 from recurra.cli.terminal import flush, is_quiet, put, say
 
 # A key of fewer characters can be guessed.
@@ -64,6 +65,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--index", metavar="FILE", type=Path, help="where their vectors are kept (default: in the run's folder)"
     )
+    add_lm(parser)
     _limits(parser)
     add_device(parser)
     add_weights(parser)
@@ -118,7 +120,8 @@ def _run(args: argparse.Namespace) -> int:
     with uncollected():
         from recurra import service
 
-    beside = service.Beside(args.images, args.index)
+    search = {name: value for name in OF_LM if (value := getattr(args, name)) is not None}
+    beside = service.Beside(args.images, args.index, search)
     runs = service.open_runs(
         args.runs, device=args.device, cells=args.cells, weights=args.weights, beside=beside, note=say
     )

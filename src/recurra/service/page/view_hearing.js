@@ -58,9 +58,18 @@ async function microphone(rate, heard) {
   }
 }
 
+/** Why the service hears no sound: a browser is not told what a WebSocket was refused with, but a request is. */
+async function refusedSound(query) {
+  const headers = { "Content-Type": "application/octet-stream", ...(key ? { Authorization: `Bearer ${key}` } : {}) };
+  const answer = await fetch(`${ROOT}/hear?${query}`, { method: "POST", headers, body: new Uint8Array(0) }).catch(() => null);
+  const said = answer && !answer.ok ? await answer.json().catch(() => null) : null;
+  return new Refused(0, said ? said.error : "The service hears no sound that comes: it refused the WebSocket, or a proxy does not pass it on.");
+}
+
 /** A sound that is heard while it is sent. `told(event)` of each event; `send(samples)`, `end()`; `over` when all is said. */
-function socketOf(model, signal, told) {
-  const address = new URL(`${ROOT}/hear?model=${encodeURIComponent(model.name)}&rate=${model.rate}`, location.href);
+function socketOf(model, search, signal, told) {
+  const query = new URLSearchParams({ model: model.name, rate: model.rate, ...search });
+  const address = new URL(`${ROOT}/hear?${query}`, location.href);
   address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
   const socket = new WebSocket(address);
   const ready = new Promise((opened) => socket.addEventListener("open", opened));
@@ -72,9 +81,9 @@ function socketOf(model, signal, told) {
       if (last.event === "error") failed(new Refused(0, last.error));
       else told(last);
     });
-    socket.addEventListener("close", () => {
+    socket.addEventListener("close", async () => {
       if (last !== null && last.event === "done") return done();
-      failed(new Refused(0, "The service hears no sound that comes: it refused the WebSocket, or a proxy does not pass it on."));
+      failed(last === null && !signal.aborted ? await refusedSound(query) : new Refused(0, "The service hears this sound no longer: the connection was closed."));
     });
   });
   over.catch(() => {});
@@ -107,8 +116,21 @@ function transcript() {
   };
 }
 
+/** `recurra=3,Kaldi=2` as an object; what is wrong in it, the service says of a sound that comes, and this of others. */
+function hotWords(line) {
+  const pairs = line.split(",").map((one) => [one.slice(0, one.lastIndexOf("=")).trim(), Number(one.slice(one.lastIndexOf("=") + 1) || NaN)]);
+  if (pairs.some(([word, nats]) => !word || !(nats > 0))) throw new Refused(0, "Hot words: expected words with their nats, such as recurra=3,Kaldi=2.");
+  return Object.fromEntries(pairs);
+}
+
 function hearingView(model) {
   const comes = model.hears.length === 0;
+  const beam = h("select", {}, ...[1, 4, 8, 16].map((n) => h("option", { value: n }, n === 1 ? "1 (greedy)" : `${n}`)));
+  const hot = h("input", { type: "text", maxlength: 2000, size: 18, placeholder: "recurra=3,Kaldi=2", spellcheck: "false" });
+  /** The search that is wished for: parameters of an address. */
+  const search = () => ({ ...(Number(beam.value) > 1 ? { beam: beam.value } : {}), ...(hot.value.trim() ? { hot_words: hot.value.trim() } : {}) });
+  /** The same as options of /predict. */
+  const options = () => ({ ...(Number(beam.value) > 1 ? { beam: Number(beam.value) } : {}), ...(hot.value.trim() ? { hot_words: hotWords(hot.value) } : {}) });
   let stop = null;
 
   /** Hear what `source(send, signal)` sends; whatever ends it, the source hears of it. Returns when that is over. */
@@ -124,7 +146,7 @@ function hearingView(model) {
     show(...shown.parts);
     note(comes ? [] : [`This model needs the end first: ${model.hears[0]}`]);
     if (comes) {
-      const socket = socketOf(model, signal, shown.told);
+      const socket = socketOf(model, search(), signal, shown.told);
       await Promise.race([source(socket.send, ends, shown), socket.over]);
       await socket.end();
       await socket.over;
@@ -133,7 +155,7 @@ function hearingView(model) {
       await source(async (samples) => parts.push(samples), ends, shown);
       const whole = new Int16Array(parts.reduce((sum, one) => sum + one.length, 0));
       parts.reduce((at, one) => (whole.set(one, at), at + one.length), 0);
-      const body = { model: model.name, records: [{ [model.input]: wavOf(whole, model.rate) }] };
+      const body = { model: model.name, records: [{ [model.input]: wavOf(whole, model.rate) }], options: options() };
       const found = (await asked("/predict", body, signal)).predictions[0];
       if (found.words.length)
         shown.told({ event: "final", words: found.words, start: found.words[0].start, end: found.words[found.words.length - 1].end });
@@ -183,7 +205,8 @@ function hearingView(model) {
     ondrop: (event) => (event.preventDefault(), event.dataTransfer.files.length && read(event.dataTransfer.files[0])),
   }, "or drop a sound file here ", file);
   const hint = h("span", { class: "hint" }, comes ? "The text comes while you speak" : "The text comes when you stop");
-  return { prompt: "Speech", controls: [record, zone, hint], silent: true, typed: () => {}, entered: () => {} };
+  const width = h("label", { title: model.lm ? "A language model stands beside a beam of several texts." : "" }, model.lm ? "Beam, with the language model" : "Beam", beam);
+  return { prompt: "Speech", controls: [record, zone, width, h("label", {}, "Hot words", hot), hint], silent: true, typed: () => {}, entered: () => {} };
 }
 
 views.set("hearing", hearingView);

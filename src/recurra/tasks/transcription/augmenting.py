@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recurra.base.optional import needs
-from recurra.data.draws import drawn, key_of, normals
+from recurra.data.draws import Draws
 from recurra.data.sound import EXTRA
 from recurra.tasks.transcription.warping import of_bands, of_cepstra
 
@@ -50,7 +50,7 @@ class Augmentation:
 
     def of(self, seed: int, epoch: int, recording: bytes) -> Drawn:
         """What is drawn for a recording, by its digest."""
-        return Drawn(self, key_of(seed, epoch, recording))
+        return Drawn(self, Draws(seed, epoch, recording))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +58,12 @@ class Drawn:
     """The same for one recording of one epoch."""
 
     how: Augmentation
-    key: int
+    draws: Draws
 
     @property
     def factor(self) -> float:
         """How much faster it is played."""
-        return 1.0 + self.how.speed * (2.0 * float(drawn(self.key, 1, SPEED)[0]) - 1.0) if self.how.speed else 1.0
+        return 1.0 + self.how.speed * (2.0 * float(self.draws.uniform(1, SPEED)[0]) - 1.0) if self.how.speed else 1.0
 
     def samples(self, samples: Floats, rate: int) -> Floats:
         """A sound at another speed, and so at another pitch, with white noise. Raises ConfigError without soxr."""
@@ -79,15 +79,15 @@ class Drawn:
 
     def _noise(self, number: int) -> NDArray[np.float64]:
         """White, all along, for a sound whose deviation is 1."""
-        return self._share(float(drawn(self.key, 1, LOUDNESS)[0])) * normals(self.key, number, NOISE)
+        return self._share(float(self.draws.uniform(1, LOUDNESS)[0])) * self.draws.normals(number, NOISE)
 
     def _noise_that_comes(self, number: int) -> NDArray[np.float64]:
         """From somewhere to somewhere, or to the end, rising or fading: as a fan, a breath, a car has it."""
-        u = drawn(self.key, 5 * self.how.noise_stretches, STRETCHES).reshape(-1, 5)
+        u = self.draws.uniform(5 * self.how.noise_stretches, STRETCHES).reshape(-1, 5)
         found = np.zeros(number)
         for k, (first, last, loud, colour, fade) in enumerate(u):
             begin, end = sorted((int(first * number), int(last * 1.25 * number)))
-            one = coloured(normals(self.key + k, number, NOISE)[begin:end], MOST_COLOUR * colour)
+            one = coloured(self.draws.normals(number, NOISE, k + 1)[begin:end], MOST_COLOUR * colour)
             rising, falling = min(1.0, 2 * fade), min(1.0, 2 - 2 * fade)  # one of them is 1, the other its least
             found[begin:end] += self._share(loud) * one * np.linspace(rising, falling, len(one))
         return found
@@ -111,7 +111,7 @@ class Drawn:
         """Frames (F, width) as another length of the vocal tract has them."""
         if not self.how.warp:
             return raw
-        warp = self.how.warp * (2.0 * float(drawn(self.key, 1, WARP)[0]) - 1.0)
+        warp = self.how.warp * (2.0 * float(self.draws.uniform(1, WARP)[0]) - 1.0)
         matrix = (of_cepstra if self.how.cepstra else of_bands)(raw.shape[1], warp)
         return np.asarray(raw @ matrix.T.astype(np.float32), np.float32)
 
@@ -128,7 +128,7 @@ class Drawn:
         return found
 
     def _stretches(self, number: int, widest: int, of: int, purpose: int) -> list[tuple[int, int]]:
-        u = drawn(self.key, 2 * number, purpose)
+        u = self.draws.uniform(2 * number, purpose)
         sizes = (u[:number] * (widest + 1)).astype(np.int64)
         firsts = (u[number:] * (of - sizes + 1)).astype(np.int64)
         return [(int(a), int(a + n)) for a, n in zip(firsts, sizes, strict=True)]
