@@ -11,11 +11,11 @@
 
 namespace recurra {
 
-using Keys = std::array<std::uint32_t, CHECKSUM_KEYS>;
+using ChecksumKeys = std::array<std::uint32_t, CHECKSUM_KEYS>;
 
 // Random numbers of this process, filled when the module is loaded.
-inline Keys& checksum_keys() {
-    static Keys keys;
+inline ChecksumKeys& checksum_keys() {
+    static ChecksumKeys keys;
     return keys;
 }
 

@@ -219,8 +219,8 @@ private:
 }  // namespace
 
 void bind_layer(nb::module_& m) {
-    const nb::object random = nb::module_::import_("os").attr("urandom")(sizeof(Keys));
-    std::memcpy(checksum_keys().data(), PyBytes_AsString(random.ptr()), sizeof(Keys));
+    const nb::object random = nb::module_::import_("os").attr("urandom")(sizeof(ChecksumKeys));
+    std::memcpy(checksum_keys().data(), PyBytes_AsString(random.ptr()), sizeof(ChecksumKeys));
     nb::class_<Torch>(m, "Torch").def(nb::init<nb::object, nb::tuple, nb::object, bool, nb::object, nb::object>(), "base"_a, "types"_a, "float32"_a, "plainly"_a = false,
                                "bfloat16"_a = nb::none(), "int8"_a = nb::none())
         .def("reads", [](const Torch& torch, nb::handle object) {

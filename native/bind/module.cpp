@@ -9,13 +9,16 @@
 #include <string>
 
 #include "attention.h"
+#include "convolution.h"
 #include "ctc.h"
 #include "glove.h"
 #include "kept.h"
 #include "layer.h"
 #include "linear.h"
+#include "recurrent_decoder.h"
 #include "rows.h"
 #include "span_attention.h"
+#include "stepper.h"
 #include "transducer.h"
 #include "transformer.h"
 #include "words.h"
@@ -24,17 +27,6 @@ namespace nb = nanobind;
 using namespace recurra;
 using namespace nanobind::literals;
 namespace {
-
-// What the matrices consist of, and the scales of their rows where it is int8.
-void describe_weights(Job& job, int precision, const Addresses& scales) {
-    if (precision < FLOAT32 || precision > BFLOAT16_PRODUCTS) throw std::invalid_argument("no such precision");
-    if (scales.size() != JOB_PARAMETERS) throw std::invalid_argument("wrong number of scales");
-    job.precision = static_cast<Precision>(precision);
-    for (std::size_t k = 0; k < scales.size(); ++k) job.scales[k] = at<const float>(scales[k]);
-    for (int k = 0; k < JOB_PARAMETERS; ++k)
-        if ((precision == INT8 && Kernel::is_matrix(k) && job.parameters[k]) != (job.scales[k] != nullptr))
-            throw std::invalid_argument("scales are for matrices of int8");
-}
 
 void copy_addresses(float** to, const Addresses& from, std::size_t most) {
     if (from.size() > most) throw std::invalid_argument("too many addresses");
@@ -171,57 +163,6 @@ void backward(const std::vector<Call*>& calls, const std::vector<Tape*>& tapes, 
     together(calls.size(), threads, [&](std::size_t k, int n) { calls[k]->backward(*tapes[k], n); });
 }
 
-// One time step of one layer after another: what does not change from step to step is made once.
-class Stepper {
-public:
-    // sizes: I, H, P. The parameters are copied, or those of `kept` shared, where they are the same.
-    Stepper(const Kernel& kernel, const std::vector<long>& sizes, const Addresses& parameters, int precision, const Addresses& scales, Kept* kept)
-        : engine_(kernel.engine()) {
-        job_.plan = kernel.plan();
-        job_.T = 1, job_.I = sizes.at(0), job_.H = sizes.at(1), job_.P = sizes.at(2);
-        for (std::size_t k = 0; k < JOB_PARAMETERS; ++k) job_.parameters[k] = at<const float>(parameters.at(k));
-        describe_weights(job_, precision, scales);
-        if (kept) met_ = kept->last = meet_packed(kept->last, kernel, job_);
-        if (!met_) packed_ = std::make_unique<Memory>(Memory::exactly(engine_.weight_bytes(job_)));
-        job_.weights = met_ ? met_->packed() : packed_->at();
-        if (!met_) engine_.pack(job_);
-        for (auto& parameter : job_.parameters) parameter = nullptr;
-        for (auto& scale : job_.scales) scale = nullptr;
-        job_.packed = true;
-    }
-
-    // x (N, I); states and made (N, width). The first new state is the output too.
-    void step(long N, int threads, Address x, const Addresses& states, const Addresses& made) {
-        if (states.size() > JOB_STATES || made.size() != states.size()) throw std::invalid_argument("wrong number of states");
-        if (!rows_ || job_.N != N) rows_ = std::make_shared<const Rows>(1, N, nullptr);
-        job_.N = N;
-        const std::shared_ptr<const Rows> rows = rows_;  // another thread may step other rows meanwhile
-        Job job = job_;
-        const nb::gil_scoped_release other_threads;
-        job.rank = rows->rank.data(), job.active = rows->active.data(), job.token = rows->token.data();
-        job.threads = usable(threads);
-        job.x = at<const float>(x);
-        for (std::size_t k = 0; k < states.size(); ++k) {
-            job.states[k] = at<const float>(states[k]);
-            job.finals[k] = at<float>(made[k]);
-        }
-        job.output = job.finals[0];
-        const Memory scratch(engine_.forward_bytes(job));
-        job.scratch = scratch.at();
-        engine_.forward(job);
-    }
-
-    // Of the packed weights.
-    std::size_t bytes() const { return met_ ? met_->bytes() : packed_->bytes(); }
-
-private:
-    const Engine& engine_;
-    LastMet met_;
-    std::unique_ptr<Memory> packed_;
-    std::shared_ptr<const Rows> rows_;
-    Job job_{};
-};
-
 void stage_rounds(const Kernel& kernel, long H, bool training, bool back, long rounds) {
     Job job{};
     job.plan = kernel.plan();
@@ -272,7 +213,7 @@ NB_MODULE(_native, m) {
         .def("gradients", &Call::gradients);
     nb::class_<Stepper>(m, "Stepper")
         .def(nb::init<const Kernel&, const std::vector<long>&, const Addresses&, int, const Addresses&, Kept*>(), "kernel"_a, "sizes"_a, "parameters"_a,
-             "precision"_a = 0, "scales"_a = Addresses(JOB_PARAMETERS, 0), "kept"_a.none() = nb::none())
+             "precision"_a = 0, "scales"_a = Addresses(JOB_PARAMETERS, 0), "kept"_a.none() = nb::none(), nb::keep_alive<1, 2>())
         .def_prop_ro("nbytes", &Stepper::bytes)
         .def("step", &Stepper::step);
     m.def("forward", &forward, "calls"_a, "training"_a, "threads"_a, "Several independent calls; their tapes.");
@@ -300,4 +241,6 @@ NB_MODULE(_native, m) {
     bind_transducer(m);
     bind_span_attention(m);
     bind_transformer(m);
+    bind_recurrent_decoder(m);
+    bind_convolution(m);
 }

@@ -3,16 +3,13 @@
 
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
-#include <unistd.h>
 
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
-#include "../dense/transformer_job.h"
-#include "pool.h"
-#include "processor.h"
+#include "packed.h"
 
 namespace nb = nanobind;
 using namespace recurra;
@@ -20,42 +17,7 @@ using namespace nanobind::literals;
 
 namespace {
 
-using Address = std::uintptr_t;
-using Addresses = std::vector<Address>;
 using Sizes = std::vector<long>;
-
-template <typename T>
-T* at(Address address) {
-    return reinterpret_cast<T*>(address);
-}
-
-const TransformerEngine& engine_of(const std::string& isa) {
-    const TransformerEngine* engines[] = {
-#if defined(RECURRA_HAS_AVX512)
-        &transformer_avx512,
-#endif
-#if defined(RECURRA_HAS_AVX2)
-        &transformer_avx2,
-#endif
-#if defined(RECURRA_HAS_PORTABLE)
-        &transformer_portable,
-#endif
-    };
-    for (const TransformerEngine* e : engines)
-        if (isa == e->isa && processor_runs(e->isa)) return *e;
-    throw std::invalid_argument("this processor cannot run '" + isa + "'");
-}
-
-// OpenMP's threads do not survive a fork: in a child, one thread does the work. The bits are the same.
-const pid_t loaded_in = getpid();
-
-int team(long threads) {
-    return getpid() != loaded_in || threads < 1 ? 1 : threads > TRANSFORMER_THREADS ? TRANSFORMER_THREADS : static_cast<int>(threads);
-}
-
-Linear linear(const Addresses& addresses, std::size_t k, long inputs, long outputs) {
-    return {at<const float>(addresses.at(k)), at<const float>(addresses.at(k + 1)), inputs, outputs, nullptr, nullptr};
-}
 
 Norm norm(const Addresses& addresses, std::size_t k, long kind, float eps) {
     return {static_cast<int>(kind), at<const float>(addresses.at(k)), at<const float>(addresses.at(k + 1)), eps};
@@ -76,12 +38,12 @@ void set_norms(TransformerLayer& layer, std::size_t count, const Addresses& addr
 // addresses: weight and bias of projection, out, query, across, first, second and three norms.
 TransformerLayer decoder_layer(long d, const Addresses& addresses, const Sizes& options, const std::vector<float>& eps) {
     TransformerLayer made = layer_with(options);
-    made.projection = linear(addresses, 0, d, 3 * d);
-    made.out = linear(addresses, 2, d, d);
-    made.query = linear(addresses, 4, d, d);
-    made.across = linear(addresses, 6, d, d);
-    made.first = linear(addresses, 8, d, options.at(0) * (1 + made.gated));
-    made.second = linear(addresses, 10, options.at(0), d);
+    made.projection = linear_at(addresses, 0, d, 3 * d);
+    made.out = linear_at(addresses, 2, d, d);
+    made.query = linear_at(addresses, 4, d, d);
+    made.across = linear_at(addresses, 6, d, d);
+    made.first = linear_at(addresses, 8, d, options.at(0) * (1 + made.gated));
+    made.second = linear_at(addresses, 10, options.at(0), d);
     set_norms(made, 3, addresses, 12, options, eps);
     return made;
 }
@@ -89,25 +51,12 @@ TransformerLayer decoder_layer(long d, const Addresses& addresses, const Sizes& 
 // addresses: weight and bias of projection, out, first, second and two norms.
 TransformerLayer encoder_layer(long d, const Addresses& addresses, const Sizes& options, const std::vector<float>& eps) {
     TransformerLayer made = layer_with(options);
-    made.projection = linear(addresses, 0, d, 3 * d);
-    made.out = linear(addresses, 2, d, d);
-    made.first = linear(addresses, 4, d, options.at(0) * (1 + made.gated));
-    made.second = linear(addresses, 6, options.at(0), d);
+    made.projection = linear_at(addresses, 0, d, 3 * d);
+    made.out = linear_at(addresses, 2, d, d);
+    made.first = linear_at(addresses, 4, d, options.at(0) * (1 + made.gated));
+    made.second = linear_at(addresses, 6, options.at(0), d);
     set_norms(made, 2, addresses, 8, options, eps);
     return made;
-}
-
-// Packs weights, which are not read again where they lie.
-void pack(const TransformerEngine& engine, const std::vector<Linear*>& all, std::optional<Memory>& memory) {
-    std::size_t bytes = 0;
-    for (const Linear* one : all) bytes += engine.packed_bytes(*one);
-    memory.emplace(bytes);  // of the pool, since the next search wants as much
-    char* to = memory->at();
-    for (Linear* one : all) {
-        engine.pack(*one, to);
-        to += engine.packed_bytes(*one);
-        one->weight = one->bias = nullptr;
-    }
 }
 
 // A decoder whose weights are packed, for one step after another. The norms' numbers are read where they are.
@@ -116,11 +65,11 @@ public:
     // sizes: d, heads, vocabulary, kind of the last norm. ends: weight and bias of the output, and of that norm.
     DecoderPlan(const std::string& isa, const Sizes& sizes, const std::vector<Addresses>& layers, const std::vector<Sizes>& options,
                 const std::vector<std::vector<float>>& eps, const Addresses& ends)
-        : engine_(engine_of(isa)) {
+        : engine_(transformer_engine_of(isa)) {
         job_.d = sizes.at(0), job_.heads = sizes.at(1), job_.vocabulary = sizes.at(2);
         for (std::size_t k = 0; k < layers.size(); ++k) layers_.push_back(decoder_layer(job_.d, layers[k], options.at(k), eps.at(k)));
         job_.norm = norm(ends, 2, sizes.at(3), eps.at(layers.size()).at(0));
-        job_.output = linear(ends, 0, job_.d, job_.vocabulary);
+        job_.output = linear_at(ends, 0, job_.d, job_.vocabulary);
         job_.num_layers = static_cast<long>(layers_.size());
         std::vector<Linear*> all{&job_.output};
         for (TransformerLayer& layer : layers_)
@@ -133,7 +82,7 @@ public:
     void step(const Sizes& sizes, float scale, const Addresses& addresses) const {
         DecoderJob job = job_;
         job.layers = layers_.data();
-        job.rows = sizes.at(0), job.step = sizes.at(1), job.room = sizes.at(2), job.threads = team(sizes.at(3));
+        job.rows = sizes.at(0), job.step = sizes.at(1), job.room = sizes.at(2), job.threads = usable(static_cast<int>(sizes.at(3)));
         job.scale = scale;
         job.tokens = at<const std::int64_t>(addresses.at(0)), job.table = at<const float>(addresses.at(1));
         job.place = at<const float>(addresses.at(2)), job.turn = at<const float>(addresses.at(3));
@@ -170,36 +119,24 @@ private:
 class OutputPlan {
 public:
     // sizes: D, V. ends: weight and bias.
-    OutputPlan(const std::string& isa, const Sizes& sizes, const Addresses& ends) : engine_(engine_of(isa)), place_(static_cast<std::size_t>(sizes.at(0))) {
-        job_.d = sizes.at(0), job_.heads = 1, job_.vocabulary = sizes.at(1), job_.scale = 1.0f;
-        job_.output = linear(ends, 0, job_.d, job_.vocabulary);
-        pack(engine_, {&job_.output}, memory_);
+    OutputPlan(const std::string& isa, const Sizes& sizes, const Addresses& ends)
+        : engine_(transformer_engine_of(isa)), output_(engine_, linear_at(ends, 0, sizes.at(0), sizes.at(1))) {
+        pack(engine_, {&output_.map()}, memory_);
     }
 
     // sizes: rows, threads, best. addresses: x (rows, D), log_probs, tokens that are best.
     void step(const Sizes& sizes, const Addresses& addresses) const {
-        DecoderJob job = job_;
-        job.rows = sizes.at(0), job.threads = team(sizes.at(1)), job.best = sizes.at(2);
-        job.table = at<const float>(addresses.at(0)), job.log_probs = at<float>(addresses.at(1));
-        job.best_tokens = at<std::int64_t>(addresses.at(2));
         const nb::gil_scoped_release other_threads;
-        // Row n reads vector n; nothing is added to it, and there is no source.
-        std::vector<std::int64_t> numbers(static_cast<std::size_t>(job.rows)), source(static_cast<std::size_t>(job.rows));
-        for (std::size_t n = 0; n < numbers.size(); ++n) numbers[n] = static_cast<std::int64_t>(n);
-        const std::int64_t places[2]{};
-        job.tokens = numbers.data(), job.source = source.data(), job.places = places, job.place = place_.data();
-        const Memory scratch(static_cast<std::size_t>(engine_.step_bytes(job)));
-        job.scratch = scratch.at();
-        engine_.step(job);
+        output_.tell(sizes.at(0), usable(static_cast<int>(sizes.at(1))), at<const float>(addresses.at(0)), sizes.at(2), at<float>(addresses.at(1)),
+                     at<std::int64_t>(addresses.at(2)));
     }
 
     std::size_t bytes() const { return memory_->bytes(); }
 
 private:
     const TransformerEngine& engine_;
-    std::vector<float> place_;  // zeros
+    Output output_;
     std::optional<Memory> memory_;
-    DecoderJob job_{};
 };
 
 // A causal encoder whose weights are packed, for one step after another. The norms' numbers are read where they are.
@@ -208,7 +145,7 @@ public:
     // sizes: d, heads, window, kind of the last norm. last: weight and bias of that norm.
     EncoderPlan(const std::string& isa, const Sizes& sizes, const std::vector<Addresses>& layers, const std::vector<Sizes>& options,
                 const std::vector<std::vector<float>>& eps, const Addresses& last)
-        : engine_(engine_of(isa)) {
+        : engine_(transformer_engine_of(isa)) {
         job_.d = sizes.at(0), job_.heads = sizes.at(1), job_.window = sizes.at(2);
         for (std::size_t k = 0; k < layers.size(); ++k) layers_.push_back(encoder_layer(job_.d, layers[k], options.at(k), eps.at(k)));
         job_.norm = norm(last, 0, sizes.at(3), eps.at(layers.size()).at(0));
@@ -223,7 +160,7 @@ public:
     void step(const Sizes& sizes, const Addresses& addresses) const {
         EncoderStepJob job = job_;
         job.layers = layers_.data();
-        job.rows = sizes.at(0), job.threads = team(sizes.at(1));
+        job.rows = sizes.at(0), job.threads = usable(static_cast<int>(sizes.at(1)));
         job.x = at<float>(addresses.at(0)), job.seen = at<const std::int64_t>(addresses.at(1)), job.turns = at<const float>(addresses.at(2));
         std::vector<KeptKeys> kept;
         for (std::size_t k = 3; k < 3 + 4 * layers_.size(); k += 4)
@@ -249,10 +186,10 @@ private:
 // of that norm. layers: as of a decoder, without attention to a source.
 void encode(const std::string& isa, const Sizes& sizes, const std::vector<Addresses>& layers, const std::vector<Sizes>& options,
             const std::vector<std::vector<float>>& eps, const Addresses& addresses) {
-    const TransformerEngine& engine = engine_of(isa);
+    const TransformerEngine& engine = transformer_engine_of(isa);
     EncoderJob job{};
     job.rows = sizes.at(0), job.d = sizes.at(1), job.heads = sizes.at(2), job.sequences = sizes.at(3);
-    job.causal = sizes.at(4), job.window = sizes.at(5), job.threads = team(sizes.at(7));
+    job.causal = sizes.at(4), job.window = sizes.at(5), job.threads = usable(static_cast<int>(sizes.at(7)));
     job.x = at<float>(addresses.at(0)), job.spans = at<const Span>(addresses.at(1));
     job.turns = at<const float>(addresses.at(2)), job.steps = at<const std::int64_t>(addresses.at(3));
     job.norm = norm(addresses, 4, sizes.at(6), eps.at(layers.size()).at(0));

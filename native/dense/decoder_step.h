@@ -41,6 +41,15 @@ inline void weigh(float* scores, long count) {
     for (long s = 0; s < end; s += VL) store(scores + s, load(scores + s) * factor);
 }
 
+// Sums of VL vectors that lie one behind the other, side by side, each added lane by lane as `lane_sum` does.
+inline V folded(const float* vectors) {
+    V lanes[VL];
+    read_columns(vectors, VL, lanes);
+    for (int half = VL / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; ++i) lanes[i] += lanes[i + half];
+    return lanes[0];
+}
+
 // One query over the keys at key(0) to key(count - 1), whichever memory that is, head by head.
 template <typename Where>
 class Query {
@@ -65,6 +74,19 @@ public:
         }
     }
 
+    // One head's sum of values, by the weights in `scores`.
+    void take(const float* values, float* out) const {
+        long i = 0;
+        for (; i + 4 * VL <= size_; i += 4 * VL) take_vectors<4>(values + i, out + i);
+        for (; i + 2 * VL <= size_; i += 2 * VL) take_vectors<2>(values + i, out + i);
+        for (; i + VL <= size_; i += VL) take_vectors<1>(values + i, out + i);
+        for (; i < size_; ++i) {
+            float sum = 0.0f;
+            for (long s = 0; s < count_; ++s) sum += scores_[s] * values[at_(s) + i];
+            out[i] = sum;
+        }
+    }
+
 private:
     const long heads_, size_, count_;
     float* const scores_;
@@ -86,7 +108,7 @@ private:
         return total;
     }
 
-    // As many keys as a vector has lanes: their sums side by side, which are then added lane by lane as `lane_sum` does.
+    // As many keys as a vector has lanes at once.
     void score_vectors(const float* q, const float* keys, float scale) const {
         float sums[VL * VL];
         for (long first = 0; first < count_; first += VL) {
@@ -98,23 +120,7 @@ private:
                 }
                 store(sums + k * VL, sum);
             }
-            V lanes[VL];
-            read_columns(sums, VL, lanes);
-            for (int half = VL / 2; half > 0; half /= 2)
-                for (int i = 0; i < half; ++i) lanes[i] += lanes[i + half];
-            store(scores_ + first, lanes[0] * scale);
-        }
-    }
-
-    void take(const float* values, float* out) const {
-        long i = 0;
-        for (; i + 4 * VL <= size_; i += 4 * VL) take_vectors<4>(values + i, out + i);
-        for (; i + 2 * VL <= size_; i += 2 * VL) take_vectors<2>(values + i, out + i);
-        for (; i + VL <= size_; i += VL) take_vectors<1>(values + i, out + i);
-        for (; i < size_; ++i) {
-            float sum = 0.0f;
-            for (long s = 0; s < count_; ++s) sum += scores_[s] * values[at_(s) + i];
-            out[i] = sum;
+            store(scores_ + first, folded(sums) * scale);
         }
     }
 

@@ -19,6 +19,8 @@ from recurra.lower.program import PARAMETERS
 class Stepper:
     """Steps of one layer on the native engine, without gradients.
 
+    numbers: in all its weights      native: what takes the steps, for whoever takes those of several layers at once
+
     The weights are copied: a later change of theirs is not seen; of weights that a stepper was made of before, and that
     are the same, the copy is shared (`weights.kept`). Results have the bits of `engine.run`.
     Raises ConfigError if the native engine cannot run the cell.
@@ -36,9 +38,9 @@ class Stepper:
         self._widths = [sizes["I"], *(sizes[cell.size(s)] for s in cell.states)]
         kept = _kept(weights.packed if compact is None else compact.stored)
         scales = {} if compact is None else _kept(compact.scales)
-        self._numbers = sum(t.numel() for t in kept.values())
+        self.numbers = sum(t.numel() for t in kept.values())
         addresses = [kept[name].data_ptr() if name in kept else 0 for name in PARAMETERS]
-        self._native = cpu.stepper(
+        self.native = cpu.stepper(
             kernel,
             [sizes["I"], sizes["H"], sizes["P"]],
             addresses,
@@ -48,9 +50,14 @@ class Stepper:
         )
 
     @property
+    def widths(self) -> tuple[int, ...]:
+        """Of each state."""
+        return tuple(self._widths[1:])
+
+    @property
     def nbytes(self) -> int:
         """Of the packed weights."""
-        return int(self._native.nbytes)
+        return int(self.native.nbytes)
 
     def __call__(self, x: Tensor, states: Sequence[Tensor]) -> list[Tensor]:
         """The new states from x (N, I) and the old ones (N, width), all float32 on the CPU. The first is the output.
@@ -65,9 +72,9 @@ class Stepper:
         ]  # fmt: skip
         # By what x is, not by torch's defaults: the native call writes float32 to the CPU's memory, whatever they are.
         new = [given[0].new_empty(N, width) for width in self._widths[1:]]
-        threads = torch.get_num_threads() if 2 * N * self._numbers >= cpu.SMALLEST_SHARED_CALL else 1
+        threads = torch.get_num_threads() if 2 * N * self.numbers >= cpu.SMALLEST_SHARED_CALL else 1
         old, made = [t.data_ptr() for t in given[1:]], [t.data_ptr() for t in new]
-        self._native.step(N, threads, given[0].data_ptr(), old, made)
+        self.native.step(N, threads, given[0].data_ptr(), old, made)
         return new
 
 

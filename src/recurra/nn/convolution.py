@@ -12,6 +12,9 @@ from torch.nn import functional as F
 
 from recurra.base.errors import ConfigError
 from recurra.engine import linear
+from recurra.engine.convolution import ConvolutionPlan, can_convolve
+from recurra.engine.kept_plan import KeptPlan
+from recurra.engine.transformer import NormNumbers
 
 
 def _refuse_others(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
@@ -31,19 +34,45 @@ def _copied(x: Tensor) -> Tensor:
 class SteadyConvolution(nn.Conv2d):
     """torch.nn.Conv2d, same arguments, names and state_dict, of pictures (M, H, W, C), square kernels without dilation.
 
-    In evaluation it is a product on the engine's tiles, a row for each place, where the engine runs: torch's own has
-    other bits for a batch of another size. A product of rows that are copied together costs more, so training is
-    torch's. (M, H, W, C) to (M, H', W', C'), H' = (H + 2 padding - kernel) // stride + 1.
+    In evaluation it is the engine's, picture by picture, where the engine runs: torch's own has other bits for a batch
+    of another size. With gradients it is a product on the engine's tiles, whose rows are copied together, which costs
+    more, so training is torch's. (M, H, W, C) to (M, H', W', C'), H' = (H + 2 padding - kernel) // stride + 1.
     Raises ConfigError for oblong kernels, strides and paddings, groups, dilation, and padding other than by zeros.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         _refuse_others(self)
+        self.kept_plan: KeptPlan[ConvolutionPlan] = KeptPlan()
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training:
+            self.kept_plan.drop()
             return super().forward(_copied(x)).permute(0, 2, 3, 1)
+        found = self.fused(x)
+        return self._product(x) if found is None else found
+
+    def fused(
+        self, x: Tensor, norm: NormNumbers | None = None, *, relu: bool = False, beside: Tensor | None = None
+    ) -> Tensor | None:
+        """W * f(n(x)) + b + beside in one native call, f being relu or nothing; None where that cannot run.
+
+        That is so in training, with gradients, for other types and devices, and for pictures smaller than a kernel.
+        """
+        norms = () if norm is None else (norm.weight, norm.bias)
+        kernel, pad = self.kernel_size[0], int(self.padding[0])
+        if self.training or not can_convolve(x, self.weight, self.bias, beside, *norms):
+            return None
+        if min(x.shape[1:3]) + 2 * pad < kernel:
+            return None
+        weights = [self.weight] if self.bias is None else [self.weight, self.bias]
+        plan = self.kept_plan.of(weights, (), (self.stride, self.padding), self._packed)
+        return plan(x, norm, relu=relu, beside=beside)
+
+    def _packed(self) -> ConvolutionPlan:
+        return ConvolutionPlan(self.weight, self.bias, stride=self.stride[0], padding=int(self.padding[0]))
+
+    def _product(self, x: Tensor) -> Tensor:
         (kernel, _), (stride, _), pad = self.kernel_size, self.stride, int(self.padding[0])
         windows = F.pad(x, (0, 0, pad, pad, pad, pad)).unfold(1, kernel, stride).unfold(2, kernel, stride)
         places = windows.shape[:3]

@@ -17,8 +17,18 @@ from torch import Tensor, nn
 from recurra.base.registry import Registry
 from recurra.data.tokenizers.vocabulary import UNK
 from recurra.engine.kept_plan import KeptPlan
+from recurra.engine.memory import in_order
+from recurra.engine.recurrent_decoder import (
+    Feeds,
+    RecurrentDecoderNumbers,
+    RecurrentDecoderPlan,
+    RowsAfter,
+    RowsBefore,
+    is_here,
+)
 from recurra.engine.transformer import LinearNumbers, OutputPlan, can_step, has_output
 from recurra.models.contract import Encoded
+from recurra.models.decoders.packed_recurrent import PackedSteps, fit_together, numbers_of
 from recurra.nn import Embedding, Recurrent, SteadyLinear
 from recurra.nn.attention import Attends, Memory
 from recurra.nn.incremental import IncrementalRNN
@@ -58,7 +68,9 @@ class DecoderState:
     summary:  (N, M), fed at every step in style cho   fed: (N, D), the last readout, with input feeding
     coverage: (N, T), attention so far                 copies: (N, T), the source's tokens as target tokens
     num_tokens: size of the vocabulary, with what this batch adds to it by copying
-    cells:    packed weights for steps without gradients
+    cells, output: packed weights for steps without gradients
+    packed:   what takes such steps in one native call. Then memory and summary stay those of the sources, and
+    parents:  (N,) are the rows of states, source and fed that this state's rows are, None: the same ones
     """
 
     states: States
@@ -72,9 +84,13 @@ class DecoderState:
     copies: Tensor | None = None
     cells: IncrementalRNN | None = None
     output: OutputPlan | None = None
+    packed: PackedSteps | None = None
+    parents: Tensor | None = None
 
     def select(self, rows: Tensor) -> DecoderState:
         """The rows (K,) of the batch, in this order; a row may come several times, or not at all."""
+        if self.packed is not None:  # the next step moves them
+            return replace(self, parents=rows if self.parents is None else self.parents[rows])
         source = self.source[rows]
         # A beam reorders the hypotheses of one sentence most of the time, and then the memory stays where it is.
         same = source.shape == self.source.shape and torch.equal(source, self.source)
@@ -87,6 +103,33 @@ class DecoderState:
             fed=_rows(self.fed, rows),
             coverage=_rows(self.coverage, rows),
             copies=self.copies if same else _rows(self.copies, rows),
+        )
+
+    @property
+    def rows(self) -> RowsBefore:
+        """What a native step goes on from."""
+        return RowsBefore(self.states, self.source, self.fed, self.parents)
+
+    def after(self, rows: RowsAfter) -> DecoderState:
+        """The state with the rows that a native step has left."""
+        fed = None if self.fed is None else rows.readout
+        return replace(self, states=rows.states, source=rows.source, fed=fed, parents=None, position=self.position + 1)
+
+    def unpacked(self) -> DecoderState:
+        """The same, each row with what it reads of its source, for steps part by part."""
+        if self.packed is None:
+            return self
+        parents = torch.arange(len(self.source)) if self.parents is None else self.parents
+        source = self.source[parents]
+        return replace(
+            self,
+            states=tuple(tuple(s[parents] for s in layer) for layer in self.states),
+            source=source,
+            memory=None if self.memory is None else self.memory.select(source),
+            summary=_rows(self.summary, source),
+            fed=_rows(self.fed, parents),
+            packed=None,
+            parents=None,
         )
 
     def first(self, n: int) -> DecoderState:
@@ -217,7 +260,7 @@ class Decoder(nn.Module):
         self.sampling = sampling
         self.embedding_dropout = nn.Dropout(embedding_dropout)
         self.output_dropout = nn.Dropout(output_dropout)
-        self.kept_plan: KeptPlan[OutputPlan] = KeptPlan()
+        self.kept_plan: KeptPlan[OutputPlan | RecurrentDecoderPlan] = KeptPlan()
         if sampling is not None:  # saved with the weights, so that a resumed run goes on where it was
             self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
 
@@ -337,12 +380,18 @@ class Decoder(nn.Module):
     def start(self, encoded: Encoded, copies: Tensor | None = None) -> DecoderState:
         """The state before the first step. Without gradients, weights are packed here, or still are, if they are those
         of the search before."""
-        first = self._first(encoded, copies)
-        return replace(first, cells=IncrementalRNN(self.recurrent), output=self._packed_output())
+        first, cells = self._first(encoded, copies), IncrementalRNN(self.recurrent)
+        packed = self._packed(first, cells)
+        if packed is not None:
+            return replace(first, cells=cells, packed=packed)
+        return replace(first, cells=cells, output=self._packed_output())
 
     def step(self, tokens: Tensor, steps: DecoderState) -> tuple[Tensor, DecoderState]:
         """Log-probabilities (N, V) of what comes after tokens (N,), without dropout, and the state after them."""
-        seen, steps = self._next(tokens, steps)
+        if steps.packed is not None and not torch.is_grad_enabled():
+            log_probs, rows = steps.packed.log_probs(tokens, steps.rows)
+            return log_probs, steps.after(rows)
+        seen, steps = self._next(tokens, steps.unpacked())
         hidden = self._read(seen)
         if steps.output is not None and not torch.is_grad_enabled():
             return steps.output.log_probs(hidden), steps
@@ -350,7 +399,12 @@ class Decoder(nn.Module):
 
     def best(self, tokens: Tensor, steps: DecoderState, k: int) -> tuple[Tensor, Tensor, DecoderState] | None:
         """The k greatest of what `step` says, best first, and their tokens (N, k); None where it has to say all."""
-        if steps.output is None or torch.is_grad_enabled():
+        if torch.is_grad_enabled():
+            return None
+        if steps.packed is not None:
+            log_probs, chosen, rows = steps.packed.best(tokens, steps.rows, k)
+            return log_probs, chosen, steps.after(rows)
+        if steps.output is None:
             return None
         seen, steps = self._next(tokens, steps)
         assert steps.output is not None
@@ -359,7 +413,10 @@ class Decoder(nn.Module):
     def steps_run(self) -> str:
         """What takes the steps of a search now."""
         with torch.no_grad():
-            native = [] if not IncrementalRNN(self.recurrent).steppers else ["layers"]
+            steppers = IncrementalRNN(self.recurrent).steppers
+            if steppers and self._numbers() is not None:
+                return "each is one native call"
+            native = ["layers"] if steppers else []
             native += [] if self._packed_output() is None else ["the output layer"]
         return f"{' and '.join(native)} run natively" if native else "layers run one by one"
 
@@ -371,6 +428,45 @@ class Decoder(nn.Module):
             return layers(_joined(x, fed), states)
 
         return self._step(self.embedding(self._known(tokens)), steps, cells)
+
+    def _packed(self, first: DecoderState, cells: IncrementalRNN) -> PackedSteps | None:
+        """What takes whole steps natively; None where part after part is asked."""
+        numbers, memory = self._numbers() if cells.steppers else None, first.memory
+        if numbers is None or not len(first.source):
+            return None
+        if not fit_together(first.states, cells.steppers, first.summary if memory is None else memory.keys):
+            return None
+        plan = self.kept_plan.of(
+            numbers.copied, [numbers.table], numbers.options, lambda: RecurrentDecoderPlan(numbers)
+        )
+        assert isinstance(plan, RecurrentDecoderPlan)
+        sources = None if memory is None else plan.sources(memory.keys, memory.values, memory.lengths)
+        summary = None if first.summary is None else in_order(first.summary)
+        return PackedSteps(plan, cells.steppers, sources, summary)
+
+    def _numbers(self) -> RecurrentDecoderNumbers | None:
+        """What a native step reads beside the cells; None with a copy switch, and for parts that it does not know."""
+        if self.gate is not None or is_hooked(self) or torch.is_autocast_enabled("cpu") or not is_here():
+            return None
+        fed = self.recurrent.input_size - self.embedding.output_size
+        context = 0 if self.attention is None else self.attention.context_size
+        feeds: dict[str | None, Feeds] = {
+            "before": "context",
+            "after": "nothing",
+            None: "summary" if self.style.repeats_summary else "nothing",
+        }
+        found = numbers_of(
+            embedding=self.embedding,
+            attention=self.attention,
+            readout=self.readout,
+            output=self.output,
+            widths=(self.recurrent.output_size, fed if self.style.repeats_summary else context),
+            attends=self.style.attends,
+            feeds="readout" if self.input_feeding else feeds[self.style.attends],
+        )
+        if found is None or not can_step([*found.copied, found.table]) or not found.fits():
+            return None
+        return found
 
     def _packed_output(self) -> OutputPlan | None:
         """The output layer, packed; None where copies stand beside it, and where native code does not know it."""
@@ -385,7 +481,9 @@ class Decoder(nn.Module):
             return None
         if not has_output() or not numbers.fits(*self.output.weight.shape):
             return None
-        return self.kept_plan.of(tensors, (), len(tensors), lambda: OutputPlan(numbers))
+        plan = self.kept_plan.of(tensors, (), len(tensors), lambda: OutputPlan(numbers))
+        assert isinstance(plan, OutputPlan)
+        return plan
 
     # -- the parts of a step -----------------------------------------------------------------------------------------
 

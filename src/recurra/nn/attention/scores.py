@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from recurra.base.errors import ConfigError
+from recurra.engine import linear
+from recurra.nn.linear import SteadyLinear
 
 # Numbers of v . tanh(q + k) at once without gradients: 0.5 MB, so that sum, tanh and product meet in the L2 cache.
 _IN_CACHE = 1 << 17
@@ -60,7 +62,7 @@ class General(nn.Module):
 
     def __init__(self, query_size: int, memory_size: int) -> None:
         super().__init__()
-        self.key = nn.Linear(memory_size, query_size, bias=False)
+        self.key = SteadyLinear(memory_size, query_size, bias=False)
 
     def keys(self, values: Tensor) -> Tensor:
         """W h_s, (N, T, Q): it does not wait for the query."""
@@ -85,7 +87,10 @@ class Concat(nn.Module):
 
     def keys(self, values: Tensor) -> Tensor:
         """The memory's share of W [h_t; h_s], (N, T, A)."""
-        return nn.functional.linear(values, self.joint.weight[:, self.sizes[0] :])
+        weight = self.joint.weight[:, self.sizes[0] :]
+        if self.training:
+            return nn.functional.linear(values, weight)
+        return linear.steady_linear(values, weight, None)
 
     def forward(self, query: Tensor, keys: Tensor) -> Tensor:
         from_query = nn.functional.linear(query, self.joint.weight[:, : self.sizes[0]])
@@ -106,7 +111,7 @@ class Additive(nn.Module):
         super().__init__()
         hidden_size = hidden_size or query_size
         self.query = nn.Linear(query_size, hidden_size, bias=False)
-        self.key = nn.Linear(memory_size, hidden_size)
+        self.key = SteadyLinear(memory_size, hidden_size)
         self.energy = nn.Linear(hidden_size, 1, bias=False)
         self.coverage = nn.Linear(1, hidden_size, bias=False) if coverage else None
 

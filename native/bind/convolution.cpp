@@ -1,0 +1,78 @@
+// Convolutions over pictures for Python: plain pointers in (the caller has checked types, sizes and contiguity).
+#include "convolution.h"
+
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "../dense/convolution_job.h"
+#include "packed.h"
+
+namespace nb = nanobind;
+using namespace recurra;
+using namespace nanobind::literals;
+
+namespace {
+
+using Numbers = std::vector<long>;
+
+const ConvolutionEngine& convolution_engine_of(const std::string& isa) {
+    const ConvolutionEngine* engines[] = {
+#if defined(RECURRA_HAS_AVX512)
+        &convolution_avx512,
+#endif
+#if defined(RECURRA_HAS_AVX2)
+        &convolution_avx2,
+#endif
+#if defined(RECURRA_HAS_PORTABLE)
+        &convolution_portable,
+#endif
+    };
+    for (const ConvolutionEngine* e : engines)
+        if (isa == e->isa && processor_runs(e->isa)) return *e;
+    throw std::invalid_argument("this processor cannot run '" + isa + "'");
+}
+
+// A convolution whose weights are packed.
+class ConvolutionPlan {
+public:
+    // sizes: channels, outputs, kernel, stride, padding. ends: weight (outputs, kernel, kernel, channels) and bias, 0 for none
+    ConvolutionPlan(const std::string& isa, const Numbers& sizes, const Addresses& ends) : engine_(convolution_engine_of(isa)) {
+        job_.channels = sizes.at(0), job_.kernel = sizes.at(2), job_.stride = sizes.at(3), job_.padding = sizes.at(4);
+        job_.weights = linear_at(ends, 0, job_.kernel * job_.kernel * job_.channels, sizes.at(1));
+        pack(transformer_engine_of(isa), {&job_.weights}, memory_);
+    }
+
+    // sizes: pictures, height, width, threads, kind of the norm, relu. addresses: x, weight and bias of the norm, beside, y
+    void run(const Numbers& sizes, float eps, const Addresses& addresses) const {
+        ConvolutionJob job = job_;
+        job.pictures = sizes.at(0), job.height = sizes.at(1), job.width = sizes.at(2), job.threads = usable(static_cast<int>(sizes.at(3)));
+        job.x = at<const float>(addresses.at(0));
+        job.norm = {static_cast<int>(sizes.at(4)), at<const float>(addresses.at(1)), at<const float>(addresses.at(2)), eps};
+        job.relu = sizes.at(5) != 0;
+        job.beside = at<const float>(addresses.at(3)), job.y = at<float>(addresses.at(4));
+        const nb::gil_scoped_release other_threads;
+        const Memory scratch(static_cast<std::size_t>(engine_.bytes(job)));
+        job.scratch = scratch.at();
+        engine_.run(job);
+    }
+
+    std::size_t bytes() const { return memory_->bytes(); }
+
+private:
+    const ConvolutionEngine& engine_;
+    std::optional<Memory> memory_;
+    ConvolutionJob job_{};
+};
+
+}  // namespace
+
+void bind_convolution(nb::module_& m) {
+    nb::class_<ConvolutionPlan>(m, "ConvolutionPlan")
+        .def(nb::init<const std::string&, const Numbers&, const Addresses&>(), "isa"_a, "sizes"_a, "ends"_a)
+        .def_prop_ro("nbytes", &ConvolutionPlan::bytes)
+        .def("run", &ConvolutionPlan::run, "sizes"_a, "eps"_a, "addresses"_a);
+}

@@ -1,0 +1,94 @@
+// Convolutions over pictures on the tiles, picture by picture: so a picture has the same bits alone and among others.
+//
+// Nothing is copied together: a tile's rows are neighbouring places of an output row, and what each reads are `kernel` runs of
+// neighbouring pixels (Left, tile.h).
+#pragma once
+
+#include <algorithm>
+#include <cstring>
+
+#include "../threads.h"
+#include "convolution_job.h"
+#include "transformer_parts.h"
+
+namespace recurra::RECURRA_ISA::transformer {
+
+class Pictures {
+public:
+    Pictures(const ConvolutionJob& job, char* scratch)
+        : job_(job), bump_(scratch), around_(job.width + 2 * job.padding), whole_(job.weights.outputs % PANEL == 0),
+          padded_(bump_.floats((job.height + 2 * job.padding) * around_ * job.channels)),
+          sums_(bump_.floats(whole_ ? 0 : job.high() * job.wide() * padded(job.weights.outputs))) {}
+
+    static long bytes(const ConvolutionJob& job) { return Pictures(job, nullptr).bump_.used(); }
+
+    void run(long first, long last) const {
+        std::memset(padded_, 0, (job_.height + 2 * job_.padding) * around_ * job_.channels * 4);
+        for (long n = first; n < last; ++n) {
+            place(job_.x + n * job_.height * job_.width * job_.channels);
+            const long numbers = job_.high() * job_.wide() * job_.weights.outputs;
+            float* const y = job_.y + n * numbers;
+            multiply(whole_ ? y : sums_);
+            if (!whole_) gather(y);
+            if (job_.beside) add(y, job_.beside + n * numbers, numbers);
+        }
+    }
+
+private:
+    const ConvolutionJob& job_;
+    Bump bump_;
+    const long around_;  // pixels of a row with the zeros beside it
+    const bool whole_;   // whether sums are written to their place, since they are whole panels
+    float *const padded_, *const sums_;
+
+    // The picture in the middle of zeros, each pixel as f(n(x)).
+    void place(const float* x) const {
+        const long C = job_.channels;
+        for (long row = 0; row < job_.height; ++row) {
+            float* to = padded_ + ((row + job_.padding) * around_ + job_.padding) * C;
+            if (job_.norm.kind == NO_NORM && !job_.relu) {
+                std::memcpy(to, x, job_.width * C * 4);
+                x += job_.width * C;
+                continue;
+            }
+            for (long column = 0; column < job_.width; ++column, x += C, to += C) change(x, to);
+        }
+    }
+
+    void change(const float* x, float* to) const {
+        if (job_.norm.kind != NO_NORM) normalize(job_.norm, x, to, job_.channels), x = to;
+        if (job_.relu) activate([](V v) { return relu(v); }, false, x, to, job_.channels);
+    }
+
+    // A panel of weights over all places, since it stays in a cache: row after row of them.
+    void multiply(float* to) const {
+        const long C = job_.channels, row = job_.wide() * padded(job_.weights.outputs);
+        const int starts[1] = {0};
+        const long most = panels_for(RowTiles(job_.wide()).tallest()), all = panels_of(job_.weights.outputs);
+        for (long panel = 0; panel < all; panel += most) {
+            const long last = std::min(panel + most, all);
+            for (long y = 0; y < job_.high(); ++y) {
+                const Left left{padded_ + y * job_.stride * around_ * C, job_.stride * C, static_cast<int>(job_.kernel * C),
+                                static_cast<int>(job_.kernel), around_ * C};
+                const Target target{to + y * row, padded(job_.weights.outputs), 1, 0, 1, starts, job_.weights.start, 1};
+                RECURRA_ISA::multiply<false>(left, job_.wide(), job_.weights.panels, 2 * panel, 2 * last, target);
+            }
+        }
+    }
+
+    void gather(float* y) const {
+        const long outputs = job_.weights.outputs;
+        for (long n = 0; n < job_.high() * job_.wide(); ++n) std::memcpy(y + n * outputs, sums_ + n * padded(outputs), outputs * 4);
+    }
+};
+
+inline long convolution_bytes(const ConvolutionJob& job) { return Pictures::bytes(job) * job.threads; }
+
+inline void convolve(const ConvolutionJob& job) {
+    const long each = Pictures::bytes(job);
+    parallel(job.threads, [&](int thread, int threads, Barrier&) {
+        Pictures(job, job.scratch + thread * each).run(job.pictures * thread / threads, job.pictures * (thread + 1) / threads);
+    });
+}
+
+}  // namespace recurra::RECURRA_ISA::transformer

@@ -1,0 +1,37 @@
+// Convolutions over pictures as plain pointers. Filled in by bind/convolution.cpp.
+#pragma once
+
+#include "transformer_job.h"
+
+namespace recurra {
+
+// y = W * f(n(x)) + b + beside of pictures; a square kernel, zeros around.
+struct ConvolutionJob {
+    Linear weights;  // (outputs, kernel, kernel, channels) as rows: packed
+    long kernel, stride, padding;
+    long pictures, height, width, channels;
+    Norm norm;     // n, over the channels of a place; kind NO_NORM: nothing
+    bool relu;     // f
+    const float* x;       // (pictures, height, width, channels)
+    const float* beside;  // as y, or null
+    float* y;             // (pictures, high(), wide(), outputs)
+    int threads;
+    char* scratch;
+
+    long high() const { return (height + 2 * padding - kernel) / stride + 1; }
+    long wide() const { return (width + 2 * padding - kernel) / stride + 1; }
+};
+
+struct ConvolutionEngine {
+    const char* isa;
+    long (*bytes)(const ConvolutionJob&);
+    void (*run)(const ConvolutionJob&);
+};
+
+extern const ConvolutionEngine convolution_portable;
+#if defined(__x86_64__)
+extern const ConvolutionEngine convolution_avx2;
+extern const ConvolutionEngine convolution_avx512;
+#endif
+
+}  // namespace recurra
