@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 JOBS   ?= 2
 SHELL  := /bin/bash
 
-.PHONY: demo native test lint types check docs gallery page wheels sanitize valgrind aarch64 clean help
+.PHONY: demo native test lint types check docs man gallery page wheels sanitize valgrind aarch64 clean help
 .DEFAULT_GOAL := help
 
 help:           ## list the commands
@@ -62,6 +62,11 @@ check: lint types test  ## what continuous integration runs
 
 docs: $(VENV)/.docs  ## the documentation as a site in build/site, with every link and anchor checked
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+man: $(VENV)/.dev    ## the manual page, from the help of all commands: build/recurra.1
+	@mkdir -p build
+	$(BIN)/recurra man > build/recurra.1
+	@echo "build/recurra.1: written. Read it with: man build/recurra.1"
 
 # Debian: chromium
 gallery: $(VENV)/.dev ## the pictures of docs/gallery: trains the demos (eight minutes), opens reports and the page in Chromium

@@ -143,9 +143,64 @@ def test_an_option_has_its_meaning_bounds_and_default() -> None:
 def test_the_verb_prints_and_writes_the_same(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api, "json_schema", lambda *, cells: validator().schema)  # made once: it takes a second
+    monkeypatch.setattr(api, "json_schema", lambda *, cells, spaces: validator().schema)  # made once: it takes a second
     assert main(["schema"]) == 0
     assert main(["schema", "-o", str(tmp_path / "schema.json")]) == 0
     printed = capsys.readouterr().out
     assert printed == (tmp_path / "schema.json").read_text()
     assert json.loads(printed) == validator().schema
+
+
+@cache
+def search_validator() -> Draft7Validator:
+    schema = api.json_schema(spaces=True)
+    Draft7Validator.check_schema(schema)
+    return Draft7Validator(schema)
+
+
+SPACES: dict[str, Any] = {
+    "data": {"train": "train.csv"},
+    "task": {"tokenizer": {"choices": ["words", "characters"]}, "min_count": {"low": 1, "high": 4}},
+    "model": {
+        "encoder": {
+            "cell": {"choices": ["lstm", "gru_reset_before"]}, "hidden_size": {"low": 32, "high": 128, "log": True},
+            "dropout": {"low": 0, "high": 0.5, "step": 0.1, "default": 0.1},
+            "bidirectional": {"choices": [True, False]},
+        },
+        "inputs": {"name": {"choices": ["tokens", "characters"]}},
+    },
+    "training": {
+        "optimizer": {"name": "adam", "lr": {"low": 0.0005, "high": 0.02, "log": True}},
+        "schedule": {"choices": ["constant", {"name": "cosine"}]},
+    },
+}  # fmt: skip
+
+
+def test_a_space_is_right_in_the_schema_of_searches_and_wrong_in_the_other() -> None:
+    assert [error.message for error in search_validator().iter_errors(SPACES)] == []
+    assert len(mistakes(SPACES)) > 3
+    assert [*search_validator().iter_errors(load(EXAMPLES[0]).tree)] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "space"),
+    [
+        ("model.encoder.hidden_size", {"low": 1.5, "high": 4}),  # whole numbers
+        ("model.encoder.hidden_size", {"low": 1}),
+        ("model.encoder.hidden_size", {"low": 0, "high": 4}),  # the option's own bound
+        ("model.encoder.cell", {"low": 1, "high": 2}),  # words
+        ("model.encoder.cell", {"choices": ["lstm"]}),
+        ("training.optimizer", {"choices": ["adam", "sgd"], "log": True}),
+        ("data.train", {"choices": ["a.csv", "b.csv"]}),
+    ],
+)
+def test_a_space_that_is_none_is_wrong(path: str, space: Mapping[str, Any]) -> None:
+    config: Any = space
+    for key in reversed(path.split(".")):
+        config = {key: config}
+    assert [*search_validator().iter_errors({"data": {"train": "train.csv"}, **config})] != []
+
+
+def test_weights_of_labels_that_are_called_low_and_high_are_no_space() -> None:
+    config = {"data": {"train": "train.csv"}, "task": {"class_weights": {"low": 2.0, "high": 1.0}}}
+    assert [*search_validator().iter_errors(config)] == []

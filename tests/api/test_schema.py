@@ -160,3 +160,11 @@ def test_widths_that_cannot_be_tied_are_refused_with_what_to_set_for_each_encode
             "encoder's outputs (hidden_size, or proj_size; of awd also last_layer) and embedding_size equal, or set "
             "tied: false."
         )
+
+
+def test_the_settings_of_a_run_have_no_signature_of_a_url() -> None:
+    data = {"train": "https://host/train.csv?X-Amz-Signature=secret", "test": "https://host/test.csv?version=2"}
+    settings = settings_of(document_of({"task": "classification", "data": data}), to_train=False)
+    assert "secret" not in str(settings.tree)
+    assert settings.data.train == "https://host/train.csv"
+    assert settings.data.test == data["test"]

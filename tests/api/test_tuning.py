@@ -443,12 +443,15 @@ def test_the_folder_of_a_search_keeps_its_settings(data: Path) -> None:
 
 
 def test_options_of_python_go_before_those_that_a_search_has_kept(data: Path) -> None:
-    api.tune("c.yaml", out="s", trials=1, seeds=0, sampler="random")
+    heard = Listening()
+    api.tune("c.yaml", out="s", trials=1, seeds=0, sampler="random", study="here.db", watch=heard)
+    study = str(Path("here.db").absolute())  # so that the search goes on from another folder too
+    assert f"--study: sqlite:///{study}" in heard.notes
     tuned = api.tune("s", api.TuneOptions(trials=2, seeds=0))
     assert sum(tuned.trials.values()) == 2
     assert sum(api.tune("s", api.TuneOptions(trials=2), trials=3).trials.values()) == 3
     assert json.loads(Path("s/search.json").read_text())["options"] == {
-        "trials": 3, "seeds": 0, "sampler": "random", "pruner": "median", "study": None, "seed": None,
+        "trials": 3, "seeds": 0, "sampler": "random", "pruner": "median", "study": study, "seed": None,
     }  # fmt: skip
 
 

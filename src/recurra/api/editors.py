@@ -19,16 +19,18 @@ MODELINE = f"# yaml-language-server: $schema={SCHEMA_FILE}"
 
 
 @in_float32
-def json_schema(*, cells: Sequence[AnyPath] = ()) -> dict[str, Any]:
+def json_schema(*, cells: Sequence[AnyPath] = (), spaces: bool = False) -> dict[str, Any]:
     """What a config may say, as JSON Schema (draft 7): every option with its type, bounds, default and meaning.
 
     A model and its defaults follow from the task, as in a config. What options mean together is not in it: `check`
     knows that.
 
     cells: Python files with own cells, which are run, so that `cell` takes their names
+    spaces: of configs that are searched: a space, `{low: 64, high: 512}` or `{choices: [...]}`, fits in the place of a
+    value of the task, the model and the training
     """
     add_cells(cells)
-    definitions = Definitions()
+    definitions = Definitions(spaces=spaces)
     rules = list(_rules(definitions))
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",

@@ -29,6 +29,7 @@ from recurra.config import (
     refuse_spaces,
     resolve,
 )
+from recurra.data.formats import unsigned
 from recurra.data.layouts import LAYOUTS
 from recurra.data.splits import BY_GROUP, BY_ROW, SPLITS, runs_of
 from recurra.models import MODELS
@@ -114,7 +115,7 @@ def settings_of(document: Document, *, to_train: bool = True) -> Settings:
     takes more than a second
     """
     refuse_spaces(document, schema_for(task_of(document)))
-    document = completed(document)
+    document = completed(without_signatures(document))
     schema = schema_for(_task_of(document.tree), _model_of(document.tree))
     resolved = resolve(document, schema, CHECKS if to_train else CHECKS[:-1])
     return Settings(
@@ -124,6 +125,15 @@ def settings_of(document: Document, *, to_train: bool = True) -> Settings:
         build(resolved.section("data"), DataOptions),
         build(resolved.section("training"), TrainingOptions),
     )
+
+
+def without_signatures(document: Document) -> Document:
+    """A config whose URLs of data have no signatures: this process knows them, and what it writes has none."""
+    data = document.tree.get("data")
+    if not isinstance(data, Mapping):
+        return document
+    bare = {name: unsigned(data[name]) for name in ("train", "dev", "test") if isinstance(data.get(name), str)}
+    return replace(document, tree={**document.tree, "data": {**data, **bare}})
 
 
 def task_of(document: Document) -> object:

@@ -16,18 +16,31 @@ from recurra.base.option import OneOf, Opt
 from recurra.config.options import Option
 from recurra.config.scalars import SWITCH
 from recurra.config.schema import Fixed, Schema
+from recurra.config.spaces import KEYS, MARKS, MOST_CHOICES
 from recurra.config.values import LONGEST_KEY, words
 
 Json = dict[str, Any]
 # Sections in which an option without a default may follow from another one, and so may be left out.
 _IMPLIED = ("task", "model")
+_NUMBERS = ("integer", "number")
+# The space of an option that is one of some values.
+_CHOICES: Json = {
+    "type": "object",
+    "properties": {"choices": {"type": "array", "minItems": 2, "maxItems": MOST_CHOICES}, "default": {}},
+    "required": ["choices"],
+    "additionalProperties": False,
+}
 
 
 class Definitions:
-    """Components that several tasks have, each once: under another name only where a task has other defaults."""
+    """Components that several tasks have, each once: under another name only where a task has other defaults.
 
-    def __init__(self) -> None:
+    spaces: whether a space of a search may stand in the place of a value
+    """
+
+    def __init__(self, *, spaces: bool = False) -> None:
         self.all: dict[str, Json] = {}
+        self.spaces = spaces
         self._names: dict[str, str] = {}
 
     def reference(self, name: str, content: Json) -> Json:
@@ -72,12 +85,13 @@ def _component(
     known = [word for word in schema.words_at(path, usable) if word in usable]
     made = {word: _made(schema, path, word, usable[word], note, definitions) for word in known}
     rules = [{"if": _named(word, usual=word == default), "then": definition} for word, definition in made.items()]
+    name = _or_space({"enum": known}, (), definitions)
     content: Json = {
         "if": {"type": "object"},
-        "then": {"properties": {"name": {"enum": known}}, "allOf": rules, "required": [] if default else ["name"]},
+        "then": {"properties": {"name": name}, "allOf": rules, "required": [] if default else ["name"]},
         "else": {"enum": [*known, *([None] if null else [])]},
     }
-    return _described(note.doc, content, default)
+    return _described(note.doc, _or_space(content, (), definitions) if len(path) > 1 else content, default)
 
 
 def _named(word: str, *, usual: bool) -> Json:
@@ -90,7 +104,7 @@ def _made(
     """The options of one component, by reference."""
     options = schema.options(path, maker)
     content = {"type": "object", "description": _about(maker), **_options(schema, path, options, definitions)}
-    content["properties"] = {"name": {"const": word}, **content["properties"]}
+    content["properties"] = {"name": _or_space({"const": word}, (), definitions), **content["properties"]}
     required = [option.name for option in options if option.required and path[0] not in _IMPLIED]
     kind = getattr(note.registry, "kind", path[-1]).partition(" for ")[0].replace(" ", "_")
     return definitions.reference(f"{kind}.{word}", {**content, **({"required": required} if required else {})})
@@ -106,8 +120,37 @@ def _option(schema: Schema, path: Sequence[str], option: Option, definitions: De
     if isinstance(note, OneOf):
         default = option.default if isinstance(option.default, str) else None
         return _component(schema, path, note, default, definitions, null=not option.required)
-    content = _described(f"{note.doc} ({words(option.kind, note)})", value(option.kind, note))
+    fits = value(option.kind, note)
+    if path[0] != "data":  # has no spaces
+        fits = _or_space(fits, [one for one in fits.get("anyOf", [fits]) if one.get("type") in _NUMBERS], definitions)
+    content = _described(f"{note.doc} ({words(option.kind, note)})", fits)
     return content if option.required else {**content, "default": _plain(option.default)}
+
+
+def _or_space(content: Json, numbers: Sequence[Json], definitions: Definitions) -> Json:
+    """What fits, or a space: choices, and a range of the kinds of numbers that fit, if there are any."""
+    if not definitions.spaces:
+        return content
+    spaces = [definitions.reference("choices", _CHOICES)]
+    if numbers:
+        spaces.append(definitions.reference("range", _range(numbers)))
+    is_space = {
+        "type": "object", "propertyNames": {"enum": list(KEYS)}, "anyOf": [{"required": [mark]} for mark in MARKS]
+    }  # fmt: skip
+    meant = {"allOf": [is_space, {"not": content}]} if _is_map(content) else is_space
+    return {"if": meant, "then": {"anyOf": spaces}, "else": content}
+
+
+def _is_map(content: Json) -> bool:
+    """Whether maps of any keys fit, such as weights of labels, which may be called low and high."""
+    return any("additionalProperties" in one for one in content.get("anyOf", [content]))
+
+
+def _range(numbers: Sequence[Json]) -> Json:
+    end = {"anyOf": list(numbers)} if len(numbers) > 1 else dict(numbers[0])
+    step = {"type": "number", "exclusiveMinimum": 0}
+    keys = {"low": end, "high": end, "log": {"type": "boolean"}, "step": step, "default": {}}
+    return {"type": "object", "properties": keys, "required": ["low", "high"], "additionalProperties": False}
 
 
 def value(kind: Any, note: Opt) -> Json:

@@ -22,7 +22,7 @@ from recurra.config.values import MisfitError, fit
 
 KEYS = ("low", "high", "log", "step", "choices", "default")
 # What makes a map a space, and not a component with options.
-_MARKS = ("low", "high", "choices")
+MARKS = ("low", "high", "choices")
 # More choices than this are no search.
 MOST_CHOICES = 100
 
@@ -62,7 +62,7 @@ Space = Range | Choices
 
 def is_space(value: Any) -> bool:
     """Whether a value of a config can only be meant as a space."""
-    return isinstance(value, Mapping) and set(value) <= set(KEYS) and any(mark in value for mark in _MARKS)
+    return isinstance(value, Mapping) and set(value) <= set(KEYS) and any(mark in value for mark in MARKS)
 
 
 def find_spaces(document: Document, schema: Schema) -> dict[KeyPath, Space]:

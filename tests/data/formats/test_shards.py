@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from recurra.base.errors import ConfigError, DataError
-from recurra.data.formats import SkippedRows, is_sharded, read, shards_of
+from recurra.data.formats import SkippedRows, is_sharded, read, shards_of, unsigned
 
 fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed")
 
@@ -143,6 +143,29 @@ def test_a_signature_opens_a_file_of_the_web_and_is_printed_nowhere(monkeypatch:
     assert rows(url) == [("mine", "https://host/a.csv:2")]
     (shard,) = shards_of(url)
     assert (shard.name, shard.version) == ("https://host/a.csv", '"one"')
+
+
+@pytest.mark.parametrize(
+    ("url", "bare"),
+    [
+        ("https://host/a.csv?X-Amz-Signature=ab&X-Amz-Date=1", "https://host/a.csv"),
+        ("https://host/a.csv?sv=2024&sig=ab%3D", "https://host/a.csv"),
+        ("abfs://box/a.csv?access_token=ab", "abfs://box/a.csv"),
+        ("https://host/a.csv?version=3&design=b", None),
+        ("s3://bucket/part-?.csv", None),
+        ("s3://bucket/day=?/a.csv", None),
+        ("parts/a?token=b.csv", None),
+    ],
+)
+def test_a_url_loses_its_query_where_that_holds_a_signature(url: str, bare: str | None) -> None:
+    assert unsigned(url) == (bare or url)
+
+
+def test_a_url_that_lost_its_signature_is_still_read_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fsspec.core, "url_to_fs", lambda url: (Web(), url))
+    bare = unsigned("https://host/a.csv?signature=secret")
+    assert bare == "https://host/a.csv"
+    assert rows(str(Path(bare))) == [("mine", "https://host/a.csv:2")]
 
 
 def test_a_copy_that_is_cut_off_is_no_file(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,6 +56,13 @@ def options_from(given: Mapping[str, Any], options: TuneOptions | None) -> TuneO
     return replace(options, **given) if options is not None else TuneOptions(**given)
 
 
+def at_place(options: TuneOptions) -> TuneOptions:
+    """The same with the study's file by its whole path, so that the search goes on with it from another folder too."""
+    if options.study is None or "://" in options.study:
+        return options
+    return replace(options, study=str(Path(options.study).absolute()))
+
+
 def changed(options: TuneOptions | None) -> dict[str, Any]:
     """The options that have other values than by default."""
     usual = TuneOptions()

@@ -31,6 +31,8 @@ UNPRUNED = 5
 # What trials keep beside their values: why one failed; where it runs; which one it takes up.
 WHY, HOST, PLACE, ORIGIN = "why", "host", "place", "origin"
 SURPLUS = "surplus"
+# States of trials that are over.
+ENDED = ("complete", "pruned", "failed")
 # Drivers take a password behind the ? too.
 _SECRET = re.compile(r"(?i)([?&][^=&]*(?:pass|pwd|token|secret)[^=&]*=)[^&]*")
 

@@ -15,13 +15,18 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", metavar="FILE", type=Path, help="write the schema here, not to standard output"
     )
+    parser.add_argument(
+        "--spaces",
+        action="store_true",
+        help="of configs for recurra tune: {low: 64, high: 512} or {choices: [...]} fits in the place of a value",
+    )
     add_cells(parser)
 
 
 def _run(args: argparse.Namespace) -> int:
     from recurra import api
 
-    schema = api.json_schema(cells=args.cells)
+    schema = api.json_schema(cells=args.cells, spaces=args.spaces)
     if args.output is None:
         put_json(schema)
         return DONE
@@ -33,5 +38,6 @@ def _run(args: argparse.Namespace) -> int:
 COMMAND = Command(
     _arguments,
     _run,
-    "  recurra schema > recurra.schema.json\n  recurra schema --cell leaky.py -o recurra.schema.json",
+    "  recurra schema > recurra.schema.json\n  recurra schema --cell leaky.py -o recurra.schema.json\n"
+    "  recurra schema --spaces -o recurra.search.schema.json",
 )

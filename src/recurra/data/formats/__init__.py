@@ -63,7 +63,7 @@ from recurra.data.formats.reading import (
     splits_in,
 )
 from recurra.data.formats.sequences import SEQUENCES
-from recurra.data.formats.shards import Shard, is_sharded, shards_of
+from recurra.data.formats.shards import Shard, is_sharded, shards_of, unsigned
 from recurra.data.formats.sounds import SOUNDS
 from recurra.data.formats.spacy import SPACY
 from recurra.data.formats.squad import SQUAD
@@ -96,6 +96,7 @@ __all__ = [
     "shards_of",
     "spelt",
     "splits_in",
+    "unsigned",
 ]
 
 # Those that know a file by its content are asked in this order.

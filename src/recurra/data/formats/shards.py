@@ -34,6 +34,20 @@ PARQUET = (".parquet", ".pq")
 EXTRAS: Final[Mapping[str, str]] = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
 # Kinds of storage whose names end in a query, in which a signature may stand that is nobody else's business.
 WEB: Final = ("http://", "https://")
+# What stands in the names of a query's parts where it signs (Amazon's, Google's, Azure's) or lets in.
+SECRETS: Final = (
+    "signature",
+    "token",
+    "credential",
+    "secret",
+    "password",
+    "accesskey",
+    "access_key",
+    "apikey",
+    "api_key",
+)
+# Queries of URLs that this process was given, by the URL without them: `unsigned`.
+_QUERIES: dict[str, str] = {}
 # What says of which version a file is, by the word of its storage.
 VERSIONS: Final = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "updated", "created")
 # Bytes that are copied at once.
@@ -85,6 +99,24 @@ def url_of(path: str | Path) -> str | None:
     if found is None or os.path.exists(path):
         return None
     return f"file:///{found[2]}" if found[1] == "file" else f"{found[1]}://{found[2]}"
+
+
+def unsigned(path: str) -> str:
+    """A URL without its query, if that holds a signature or a token; of another path itself.
+
+    This process keeps the query in mind, and reads the URL with it: configs, reports and messages have none.
+    """
+    bare, _, query = path.partition("?")
+    url = url_of(bare)
+    if url is None or not _signs(query):
+        return path
+    _QUERIES[url] = query
+    return bare
+
+
+def _signs(query: str) -> bool:
+    names = [pair.partition("=")[0].lower() for pair in query.split("&") if "=" in pair]
+    return any(name == "sig" or any(secret in name for secret in SECRETS) for name in names)
 
 
 def is_sharded(path: str | Path | Shard) -> bool:
@@ -143,6 +175,7 @@ def _loops(folder: str, base: str, known: dict[str, bool]) -> bool:
 
 
 def _elsewhere(url: str) -> list[Shard]:
+    url = f"{url}?{_QUERIES[url]}" if url in _QUERIES else url
     shown = _shown(url)
     fsspec = needs("fsspec", "s3", f"{shown}: such a name")
     if "::" in url:
@@ -187,7 +220,8 @@ def _shown(url: str) -> str:
     if _has_password(url):
         scheme, _, rest = url.partition("://")
         url = f"{scheme}://***@{rest.rpartition('@')[2]}"
-    return url.partition("?")[0] if url.startswith(WEB) else url
+    bare, _, query = url.partition("?")
+    return bare if url.startswith(WEB) or _signs(query) else url
 
 
 def _has_password(url: str) -> bool:
