@@ -31,6 +31,7 @@ BOUND: Mapping[str, str] = {
     "training.seed": "the order of the rows and dropout follow from it",
     "training.batch_": "the place in the epoch is counted in its batches",
     "training.accumulate": "the place in the epoch is counted in its steps",
+    "training.precision": "the steps so far were made in it",
     "training.select": "the best epoch so far was chosen by it",
     "training.schedule": "it is the course of the learning rate over the whole run",
     "training.optimizer": "the optimizer's state belongs to it",

@@ -16,6 +16,7 @@ from recurra.data.formats.encodings import checked
 from recurra.data.layouts import LAYOUTS
 from recurra.data.splits import SPLITS
 from recurra.training import CLIPPINGS, ON_NONFINITE, OPTIMIZERS, SCHEDULES
+from recurra.training.precision import FLOAT32, PRECISIONS
 from recurra.training.trackers import TRACKERS
 
 # How a file is read, whatever its format: options of `recurra.data.formats.read`.
@@ -116,6 +117,14 @@ class TrainingOptions:
     accumulate: Annotated[
         int, Opt("gradient accumulation: batches that make one step, as one large batch would", ge=1, le=10_000)
     ] = 1
+    precision: Annotated[
+        str,
+        Opt(
+            "of products in training; bfloat16: mixed precision, with weights, states that are carried on, losses and "
+            "the optimizer in float32",
+            choices=PRECISIONS,
+        ),
+    ] = FLOAT32
     optimizer: Annotated[Component, OneOf("optimizer", OPTIMIZERS)] = "adam"
     schedule: Annotated[Component, OneOf("learning-rate schedule", SCHEDULES)] = "constant"
     clipping: Annotated[Component, OneOf("gradient clipping", CLIPPINGS)] = "norm"

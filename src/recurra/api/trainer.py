@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -17,7 +17,7 @@ from recurra.api.inference import ahead
 from recurra.api.options import TrainingOptions
 from recurra.api.pretrained_vectors import freeze_vectors
 from recurra.api.schema import Settings
-from recurra.base.contracts import Batch, Progress, Score
+from recurra.base.contracts import Batch, Prediction, Progress, Score
 from recurra.base.errors import ConfigError, RunError
 from recurra.config import build
 from recurra.tasks import MovesModel, Task
@@ -43,6 +43,7 @@ from recurra.training import (
     put_weights,
 )
 from recurra.training.nonfinite import Failure
+from recurra.training.precision import FLOAT32, MixedPrecision
 
 # Epochs whose steps are counted before the first one; the rest are taken to have as many. Planning one epoch of 25,000
 # rows takes 14 ms, and those who stop early write down a thousand epochs.
@@ -75,7 +76,9 @@ class Trainer:
         self.total_steps = self.steps_of(options.epochs)
         self.model = settings.model(task.model_sizes).to(device)
         freeze_vectors(options, self.model)
-        self.carry = TruncatedBPTT(self.model) if self.sampler.carries else None
+        predict = self._predicting()
+        self.carry = TruncatedBPTT(predict) if self.sampler.carries else None
+        self.predict = self.carry or predict
         self.groups = groups_of(self.model)
         self.optimizer = self._optimizer()
         _refuse_two_means(options, self.optimizer)
@@ -92,6 +95,17 @@ class Trainer:
         self.step, self.epoch, self.position = 0, 1, 0
         self.seconds, self._share = 0.0, 0.0
         self.changes: list[str] = []  # what was changed at resumes, as sentences
+
+    def _predicting(self) -> Callable[[Batch], Prediction]:
+        """The model, in the precision of its training. Raises ConfigError where that has no effect."""
+        precision = self.settings.training.precision
+        if precision == FLOAT32:
+            return self.model
+        if isinstance(self.task, MovesModel):
+            raise ConfigError(f"training.precision: {precision} has no effect on this task; leave it out.")
+        mixed = MixedPrecision(self.model, self.device)
+        mixed.check(self.sampler.batch(self.sampler.plan(1)[0], slice(2)).to(self.device), self.task.loss)
+        return mixed
 
     def steps_of(self, epochs: int) -> int:
         """Optimizer steps of a run of so many epochs."""
@@ -173,7 +187,7 @@ class Trainer:
             steps_done=self.step,
             clipping=self.clipping,
             penalties=self.penalties,
-            forward=self.carry,
+            forward=self.predict,
             ranks=self.ranks,
             update=partial(self.task.update, self.model) if isinstance(self.task, MovesModel) else None,
             accumulate=self.settings.training.accumulate,

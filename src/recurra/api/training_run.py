@@ -33,6 +33,7 @@ from recurra.nn import Recurrent
 from recurra.tasks import SolvesWide, Task
 from recurra.tasks.options import for_validation
 from recurra.training import Checkpoint, Checkpoints, Found, Log, Ranks, Speed, Stopping, every
+from recurra.training.precision import FLOAT32
 
 # A line of log.jsonl every so many steps: a curve of a thousand points costs 100 kB.
 LOG_EVERY = 10
@@ -309,6 +310,11 @@ def _say_choices(trainer: Trainer, settings: Settings, select: str, device: torc
         watch.note(f"{options}: auto selected {', '.join(map(repr, words))} (device: {device}).")
     for decoder in [m for m in trainer.model.modules() if isinstance(m, SaysSteps)]:
         watch.note(f"model.decoder: in the steps of a search {decoder.steps_run()} (device: {device}).")
+    if settings.training.precision != FLOAT32:
+        watch.note(
+            f"training.precision: products in {settings.training.precision} (device: {device}); weights, losses and "
+            f"the optimizer stay float32{', and so do the recurrent layers on the engine' if 'cpu' in words else ''}."
+        )
     if said := _effective(trainer):
         watch.note(said)
     if settings.training.select == "auto":

@@ -1,6 +1,7 @@
 """The loop, and everything that must survive a crash. Knows torch modules, Batch, Loss and Progress; knows no task.
 
 loop          fit: one optimizer step per batch, yields Progress
+precision     products in bfloat16, the rest in float32
 tbptt         the state of each row goes on from batch to batch
 randomness    dropout of a step is a function of (seed, step, rank)
 ranks         several processes share each batch, and add up their gradients

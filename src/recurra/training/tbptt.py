@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from recurra.base.contracts import Batch, Prediction
 from recurra.base.errors import ShapeError
@@ -23,7 +23,7 @@ class TruncatedBPTT:
     trajectories"). A row whose state is not finite begins anew, so that one bad batch does not spoil all after it.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: Callable[[Batch], Prediction]) -> None:
         self._model = model
         self._state: dict[str, Tensor] = {}
 
