@@ -88,10 +88,10 @@ class Forecaster(nn.Module):
         if self.segment > 1:
             features, lengths = self._segments(features, lengths)
         known = self._categories(batch.inputs["categories"])
-        x = torch.cat([features, known.expand(len(features), -1, -1)], 2)
+        x = _beside([features, known.expand(len(features), -1, -1)], 2)
         x = torch.where(sequence_mask(lengths, len(x)).unsqueeze(2), x, 0.0)
         encoded = self.encoder(x, lengths, {})
-        ahead = torch.cat([future, known.expand(len(future), -1, -1)], 2)
+        ahead = _beside([future, known.expand(len(future), -1, -1)], 2)
         if self.head.recursive:
             said = batch.targets.get("values") if self.training else None
             numbers = self._taught(encoded, ahead, said) if said is not None else self._step_by_step(encoded, ahead)
@@ -129,7 +129,7 @@ class Forecaster(nn.Module):
         output, states, found = encoded.summary, encoded.states, []
         step = self._step(encoded.lengths)
         for k in range(len(ahead)):
-            found.append(self.head(torch.cat([output, ahead[k]], 1)))
+            found.append(self.head(_beside([output, ahead[k]], 1)))
             if k + 1 < len(ahead):
                 x = self._read(self.head.value(found[-1]).unsqueeze(0), ahead[k : k + 1])
                 output, states = step(x[0], states)
@@ -151,7 +151,7 @@ class Forecaster(nn.Module):
     def _read(self, values: Tensor, ahead: Tensor) -> Tensor:
         """(T, N, I) steps to come as the encoder reads steps: values, marks that they are there, what is known."""
         marks = values.new_ones(*values.shape[:2], self.encoder_size - self.targets - ahead.shape[2])
-        return torch.cat([values, marks, ahead], 2)
+        return _beside([values, marks, ahead], 2)
 
     def _categories(self, chosen: Tensor) -> Tensor:
         """(1, N, K E) the vectors of each row's categories."""
@@ -169,3 +169,8 @@ class Forecaster(nn.Module):
         moved = torch.where(real.unsqueeze(2), pad(x, (0, 0, 0, 0, 0, int(T == 0))).gather(0, index), 0.0)
         pieces = moved.view(whole // s, s, N, F).transpose(1, 2).reshape(whole // s, N, s * F)
         return torch.relu(self.project(pieces)), -(-lengths // s)
+
+
+def _beside(parts: list[Tensor], dim: int) -> Tensor:
+    """Numbers side by side, without a copy where all but the first have none: as at each step of a recursive head."""
+    return torch.cat(parts, dim) if any(part.shape[dim] for part in parts[1:]) else parts[0]

@@ -171,7 +171,8 @@ class Forecasting:
     def collate(self, examples: Sequence[Window], indices: Sequence[int]) -> Batch:
         """features (T, N, F) and future (h, N, G), zero where padded or missing; targets where all are known."""
         found = gathered(*together(examples), self.reading)
-        return self.batch_of(found, tuple(indices), gold=all(one.gold for one in examples))
+        gold = examples.gold if isinstance(examples, Windows) else all(one.gold for one in examples)
+        return self.batch_of(found, tuple(indices), gold=gold)
 
     def batch_of(self, found: Gathered, indices: tuple[int, ...], *, gold: bool) -> Batch:
         inputs = {
