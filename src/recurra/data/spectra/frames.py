@@ -56,7 +56,9 @@ class Bands:
 
     def summed(self, power: Array) -> Array:
         """(T, B) of power (T, bins). No matrix product: BLAS sums in another order for another number of frames."""
-        return np.add.reduceat(power[:, self.bins] * self.weights, self.starts, axis=1)
+        found = power.take(self.bins, 1)  # three times as fast as power[:, bins], of the same numbers
+        found *= self.weights
+        return np.add.reduceat(found, self.starts, axis=1)
 
 
 def banded(frames: NDArray[Any], ready: Callable[[Array], Array], n_fft: int, bands: Bands) -> Array:
