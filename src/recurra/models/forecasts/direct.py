@@ -39,6 +39,6 @@ class DirectForecast(nn.Module):
 
     def forward(self, summary: Tensor, future: Tensor) -> Tensor:
         past = self.past(self.dropout(summary)).view(len(summary), self.horizon, self.step_size).transpose(0, 1)
-        hidden = self.hidden(torch.cat([torch.relu(past), future], 2)).relu_()  # wide: a copy takes as long as a product
+        hidden = self.hidden(torch.cat([torch.relu(past), future], 2)).relu_()  # a copy takes as long as a product
         found: Tensor = self.output(self.dropout(hidden))
         return found
