@@ -2,6 +2,7 @@
 
 python benchmarks/calls.py                         LSTM, GRU and RNN, inference and training, every installed peer
 python benchmarks/calls.py --cells lstm --peers torch --seconds 2
+python benchmarks/calls.py --fastest               recurra alone, the fastest of many calls; one torch.no_grad() for all
 
 A call of T steps takes a + b T. Everybody is measured in turn at T = 1 and at T = 100, medians of CPU time of one
 thread: b is a step, and a, what a call of no steps would take, is the cost of the call: Python, autograd, packing.
@@ -11,10 +12,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
+
+import torch
 
 from recurra import bench
 from recurra.bench.row import Row
 from recurra.cli.failures import DONE, guarded
+from recurra.nn import Recurrent
 
 SHORT, LONG, UNITS = 1, 100, 64
 
@@ -26,8 +31,43 @@ def main() -> int:
     parser.add_argument("--modes", type=lambda s: s.split(","), default=["infer", "train"])
     parser.add_argument("--peers", type=lambda s: s.split(","), default=None)
     parser.add_argument("--seconds", type=float, default=1.0, help="of measuring each size (default: 1)")
+    parser.add_argument("--fastest", action="store_true", help="recurra alone, the fastest of many calls")
     options = parser.parse_args()
-    return guarded(lambda: run(options), debug=False)
+    return guarded(lambda: (fastest if options.fastest else run)(options), debug=False)
+
+
+def fastest(options: argparse.Namespace) -> int:
+    """Recurra's own calls of one step and of 100, where other programs disturb a median too much."""
+    torch.set_num_threads(1)
+    print("us of CPU, the fastest samples: a call of 100 steps, of 1 step, and the call itself; 1 row, 64 units")
+    for mode in options.modes:
+        for cell in options.cells:
+            short, long = (
+                fastest_call(cell, T, trains=mode == "train", seconds=options.seconds) for T in (SHORT, LONG)
+            )
+            print(f"{mode} {cell:6}" + "".join(f"{t:10.1f}" for t in times(1e3 * short, 1e3 * long)))
+    return DONE
+
+
+def fastest_call(cell: str, T: int, *, trains: bool, seconds: float) -> float:
+    """Seconds of a call, the least of samples of ten calls."""
+    layer, x, d = Recurrent(UNITS, UNITS, cell=cell), torch.randn(T, 1, UNITS), torch.randn(T, 1, UNITS)
+    leaves = [x.requires_grad_(trains), *layer.parameters()]
+
+    def call() -> None:
+        output = layer(x)[0]
+        if trains:
+            torch.autograd.grad(output, leaves, d)
+
+    with torch.set_grad_enabled(trains):
+        call()  # the first one starts autograd
+        best, end = float("inf"), time.thread_time() + seconds
+        while time.thread_time() < end:
+            begin = time.thread_time()
+            for _ in range(10):
+                call()
+            best = min(best, (time.thread_time() - begin) / 10)
+    return best
 
 
 def run(options: argparse.Namespace) -> int:

@@ -71,9 +71,10 @@ inline int usable(int threads) {
     return getpid() != loaded_in ? 1 : threads < 1 ? 1 : threads > MOST_THREADS ? MOST_THREADS : threads;
 }
 
-// What the forward pass leaves for the backward pass.
+// What the forward pass leaves for the backward pass. spent: whether that has written over it.
 struct Tape {
     Memory memory;
+    bool spent = false;
 };
 
 // plan: of a user's cell, else 0.

@@ -25,6 +25,20 @@ namespace {
 // What RECURRA_ISA says now, or null. Read in C, which takes 30 ns; os.environ takes 1 us. What Python writes reaches it.
 const char* wanted_isa() { return std::getenv("RECURRA_ISA"); }
 
+using Handles = std::vector<nb::handle>;
+Handles handles_of(const nb::tuple& objects) {
+    Handles found;
+    for (nb::handle object : objects) found.push_back(object);
+    return found;
+}
+
+template <typename Item>
+nb::tuple tuple_of(std::size_t count, const Item& item) {
+    nb::object made = nb::steal(PyTuple_New(static_cast<Py_ssize_t>(count)));
+    for (std::size_t k = 0; k < count; ++k) PyTuple_SET_ITEM(made.ptr(), static_cast<Py_ssize_t>(k), nb::object(item(k)).release().ptr());
+    return nb::borrow<nb::tuple>(made);
+}
+
 class Layer {
 public:
     // sizes: I, H, P. places: of each weight among the parameters, in the order in which calls give them.
@@ -44,68 +58,116 @@ public:
         }
     }
 
-    // Output (T, N, width) and the tuple of final states (1, N, width), from states of zeros; with a tape if `training`.
-    // None where a call needs more than this.
-    nb::object run(nb::handle x, nb::tuple weights, Kept& kept, bool training) {
+    const Torch& torch() const { return torch_; }
+
+    // Of a call: output (T, N, width), the tuple of final states (1, N, width), and what the backward pass needs.
+    struct Made {
+        nb::object output, finals;
+        std::unique_ptr<Tape> tape;
+    };
+
+    // From states of zeros; with a tape if `training`. False where a call needs more than this.
+    bool make(nb::handle x, const Handles& weights, Kept& kept, bool training, Made& to) {
         Job job = job_;
         Tensor input;
-        if (training && job.precision != FLOAT32) return nb::none();
-        if (!is_wanted() || !torch_.read(x, input) || input.dims != 3 || input.shape[2] != job.I) return nb::none();
+        if (training && job.precision != FLOAT32) return false;
+        if (!is_wanted() || !torch_.read(x, input) || input.dims != 3 || input.shape[2] != job.I) return false;
         job.T = input.shape[0], job.N = input.shape[1];
-        if (job.T * job.N * job.I == 0 || !read_weights(weights, job)) return nb::none();
+        if (job.T * job.N * job.I == 0 || !read_weights(weights, job)) return false;
         job.training = training;
         job.x = input.data;
         const std::shared_ptr<const Rows> rows = point_to_rows(job);
         const std::shared_ptr<const Patterns> patterns = patterns_for(x, job);
         Tensor made;
-        const nb::object output = torch_.like(patterns->output, made);
+        to.output = torch_.like(patterns->output, made);
         job.output = made.data;
-        nb::object finals = nb::steal(PyTuple_New(kernel_.states()));
+        to.finals = nb::steal(PyTuple_New(kernel_.states()));
         for (int i = 0; i < kernel_.states(); ++i) {
-            PyTuple_SET_ITEM(finals.ptr(), i, torch_.like(patterns->finals[static_cast<std::size_t>(i)], made).release().ptr());
+            PyTuple_SET_ITEM(to.finals.ptr(), i, torch_.like(patterns->finals[static_cast<std::size_t>(i)], made).release().ptr());
             job.finals[i] = made.data;
         }
         LastMet last = training ? nullptr : kept.last;
-        std::unique_ptr<Tape> tape;
-        {
-            const nb::gil_scoped_release other_threads;
-            tape = forward(job, last);
-        }
+        without_lock(job, [&] { to.tape = forward(job, last); });
         kept.last = std::move(last);
-        if (!training) return nb::make_tuple(output, finals);
-        return nb::make_tuple(output, finals, nb::cast(std::move(tape)));
+        return true;
+    }
+
+    // The same for Python, as a tuple; None where a call needs more than this.
+    nb::object run(nb::handle x, nb::tuple weights, Kept& kept, bool training) {
+        Made made;
+        if (!make(x, handles_of(weights), kept, training, made)) return nb::none();
+        if (!training) return nb::make_tuple(made.output, made.finals);
+        return nb::make_tuple(made.output, made.finals, nb::cast(std::move(made.tape)));
+    }
+
+    // What autograd's backward pass returns (nothing for two arguments, then the gradients of x and of the weights), from what
+    // the forward pass left in its context. None where it needs more than this.
+    nb::object back(nb::handle context, nb::tuple tops) {
+        if (!torch_.is_plain_call() || torch_.records()) return nb::none();
+        const nb::object held = context.attr(tape_);
+        Tape& tape = nb::cast<Tape&>(held);
+        if (tape.spent) return nb::none();
+        const auto saved = nb::cast<nb::tuple>(context.attr(saved_)), wanted = nb::cast<nb::tuple>(context.attr(wanted_));
+        if (saved.size() != places_.size() + 2 || wanted.size() != saved.size() + 1) return nb::none();
+        const auto above = tuple_of(tops.size(), [&](std::size_t k) { return tops[k].is_none() ? nb::none() : torch_.in_order(tops[k]); });
+        const Handles all = handles_of(saved);
+        Gradients found(places_.size() + 1);
+        const auto is_wanted = [&](std::size_t k) { return wanted[k + 2].ptr() == Py_True; };
+        if (!make_gradients(all[1], {all.begin() + 2, all.end()}, all[0], tape, above, is_wanted, found)) return nb::none();
+        return tuple_of(wanted.size(), [&](std::size_t k) { return k < 2 ? nb::none() : std::move(found[k - 2]); });
     }
 
     // Gradients of x and of the weights, None where not wanted, from those of the results, None for zeros.
     // None where a call needs more than this.
     nb::object gradients(nb::handle x, nb::tuple weights, nb::handle output, Tape& tape, nb::tuple tops, nb::tuple wanted) {
+        Gradients found(places_.size() + 1);
+        const auto is_wanted = [&](std::size_t k) { return wanted[k].ptr() == Py_True; };
+        if (!make_gradients(x, handles_of(weights), output, tape, tops, is_wanted, found)) return nb::none();
+        return tuple_of(found.size(), [&](std::size_t k) { return std::move(found[k]); });
+    }
+
+private:
+    // Of x, then of the weights.
+    using Gradients = std::vector<nb::object>;
+
+    // False where a call needs more than this; then the tape is as it was.
+    template <typename IsWanted>
+    bool make_gradients(nb::handle x, const Handles& weights, nb::handle output, Tape& tape, const nb::tuple& tops, const IsWanted& is_wanted, Gradients& found) {
         Job job = job_;
         Tensor input, made;
-        if (!torch_.read(x, input) || input.dims != 3 || input.shape[2] != job.I) return nb::none();
+        if (!torch_.read(x, input) || input.dims != 3 || input.shape[2] != job.I) return false;
         job.T = input.shape[0], job.N = input.shape[1];
-        if (!read_weights(weights, job) || !torch_.read(output, made)) return nb::none();
-        if (!made.has({job.T, job.N, kernel_.width(job, 0)}) || !read_tops(tops, job)) return nb::none();
+        if (!read_weights(weights, job) || !torch_.read(output, made)) return false;
+        if (!made.has({job.T, job.N, kernel_.width(job, 0)}) || !read_tops(tops, job)) return false;
         job.training = true;
         job.x = input.data;
         job.output = made.data;
         const std::shared_ptr<const Rows> rows = point_to_rows(job);
-        if (static_cast<long>(tape.memory.bytes()) < kernel_.engine().tape_bytes(job)) throw std::invalid_argument("not the tape of this call");
-        nb::list found;
-        found.append(gradient(x, wanted[0], job.d_x));
-        for (std::size_t k = 0; k < places_.size(); ++k)
-            found.append(gradient(weights[k], wanted[k + 1], job.d_parameters[places_[k]]));
-        {
-            const nb::gil_scoped_release other_threads;
-            const Memory zeros = zero_states(job), scratch(static_cast<std::size_t>(kernel_.engine().backward_bytes(job)));
-            job.tape = tape.memory.at();
+        if (tape.spent || static_cast<long>(tape.memory.bytes()) < kernel_.engine().tape_bytes(job)) throw std::invalid_argument("not the tape of this call");
+        found[0] = gradient(x, is_wanted(0), job.d_x);
+        for (std::size_t k = 0; k < places_.size(); ++k) found[k + 1] = gradient(weights[k], is_wanted(k + 1), job.d_parameters[places_[k]]);
+        tape.spent = true;
+        const Memory taped = std::move(tape.memory);
+        without_lock(job, [&] {
+            const Zeros zeros(job);
+            const Memory scratch(static_cast<std::size_t>(kernel_.engine().backward_bytes(job)));
+            job.tape = taped.at();
             job.scratch = scratch.at();
             kernel_.engine().backward(job);
-        }
-        return found;
+        });
+        return true;
     }
 
-private:
-    bool read_weights(const nb::tuple& weights, Job& job) const {
+    // Others may run meanwhile, unless it is over before they would have begun: giving Python's lock away and taking it takes
+    // as long as a small product.
+    template <typename Work>
+    void without_lock(const Job& job, const Work& work) const {
+        if (16.0 * static_cast<double>(job.T) * static_cast<double>(job.N) < shared_from_) return work();
+        const nb::gil_scoped_release other_threads;
+        work();
+    }
+
+    bool read_weights(const Handles& weights, Job& job) const {
         if (weights.size() != places_.size() + scaled_.size()) return false;
         for (std::size_t k = 0; k < places_.size(); ++k) {
             Tensor found;
@@ -140,10 +202,10 @@ private:
         return true;
     }
 
-    nb::object gradient(nb::handle of, nb::handle wanted, float*& to) const {
-        if (!nb::cast<bool>(wanted)) return nb::none();
+    nb::object gradient(nb::handle of, bool wanted, float*& to) const {
+        if (!wanted) return nb::none();
         Tensor made;
-        nb::object found = torch_.empty(of, nb::tuple(of.attr("shape")), made);
+        nb::object found = torch_.like(of, made);
         to = made.data;
         return found;
     }
@@ -183,22 +245,31 @@ private:
         return wanted ? isa_ && *isa_ == wanted : !isa_;
     }
 
-    Memory zero_states(Job& job) const {
-        const auto bytes = static_cast<std::size_t>(job.N * std::max(job.H, job.P)) * sizeof(float);
-        Memory zeros(bytes);
-        std::memset(zeros.at(), 0, bytes);
-        for (int i = 0; i < kernel_.states(); ++i) job.states[i] = reinterpret_cast<const float*>(zeros.at());
-        return zeros;
-    }
+    // The states before the first step.
+    class Zeros {
+    public:
+        explicit Zeros(Job& job) : own_(bytes(job) <= sizeof SOME ? 0 : bytes(job)) {
+            if (own_.at()) std::memset(own_.at(), 0, bytes(job));
+            for (auto& state : job.states) state = own_.at() ? reinterpret_cast<const float*>(own_.at()) : SOME;
+        }
 
-    // The tape is empty unless it is for training.
+    private:
+        alignas(64) static constexpr float SOME[1024]{};
+        static std::size_t bytes(const Job& job) { return static_cast<std::size_t>(job.N * std::max(job.H, job.P)) * sizeof(float); }
+        Memory own_;
+    };
+
+    // Null unless it is for training.
     std::unique_ptr<Tape> forward(Job& job, LastMet& last) const {
         const Engine& engine = kernel_.engine();
         if (worth_keeping(job)) last = meet(last, kernel_, job);
-        auto tape = std::make_unique<Tape>(Tape{Memory(job.training ? static_cast<std::size_t>(engine.tape_bytes(job)) : 0)});
+        std::unique_ptr<Tape> tape;
+        if (job.training) tape = std::make_unique<Tape>(Tape{Memory(static_cast<std::size_t>(engine.tape_bytes(job)))});
         const WeightsOfCall weights(engine, job, worth_keeping(job) ? last.get() : nullptr);
-        const Memory zeros = zero_states(job), scratch(static_cast<std::size_t>(engine.forward_bytes(job)));
-        job.tape = tape->memory.at();
+        const Zeros zeros(job);
+        const Memory scratch(static_cast<std::size_t>(engine.forward_bytes(job)));
+        job.zeros = job.packed && last->passes_zeros();
+        job.tape = tape ? tape->memory.at() : nullptr;
         job.scratch = scratch.at();
         engine.forward(job);
         return tape;
@@ -206,6 +277,7 @@ private:
 
     const Kernel& kernel_;
     const Torch& torch_;
+    nb::str tape_ = word("tape"), saved_ = word("saved_tensors"), wanted_ = word("needs_input_grad");
     std::vector<long> places_;
     std::vector<int> scaled_;
     nb::object threads_for_;
@@ -214,6 +286,105 @@ private:
     std::optional<std::string> isa_;
     std::shared_ptr<const Rows> rows_;
     Job job_{};
+};
+
+// A module's calls without a question in Python. All that a call depends on stands in the module's dictionary, and is compared
+// with what stood there when a call last took the way of `engine.straight`.
+class Entry {
+    using Objects = std::vector<nb::object>;
+
+public:
+    // tensor: the type of inputs. apply: of autograd. options: what a call depends on besides the parameters
+    Entry(nb::object tensor, nb::object apply, nb::tuple options)
+        : tensor_(std::move(tensor)), apply_(std::move(apply)), transpose_(tensor_.attr("transpose")), zero_(nb::int_(0)), one_(nb::int_(1)),
+          options_(std::move(options)) {}
+
+    // ready: what goes to `apply`, beside `kept`. names: of the parameters
+    void remember(nb::dict own, nb::object layer, nb::object ready, nb::object kept, nb::tuple names, bool batch_first) {
+        values_.clear();
+        for (nb::handle option : options_) {
+            PyObject* value = PyDict_GetItemWithError(own.ptr(), option.ptr());
+            values_.push_back(value ? nb::borrow(value) : nb::object());
+        }
+        layer_object_ = std::move(layer), kept_object_ = std::move(kept), ready_ = std::move(ready), names_ = std::move(names);
+        layer_ = &nb::cast<Layer&>(layer_object_), kept_ = &nb::cast<Kept&>(kept_object_), batch_first_ = batch_first;
+    }
+
+    // Output and states as the module returns them; None where a call needs more than this.
+    nb::object call(nb::dict own, nb::handle input) {
+        if (!layer_ || reinterpret_cast<PyObject*>(Py_TYPE(input.ptr())) != tensor_.ptr() || !is_remembered(own)) return nb::none();
+        // Held here, since torch gives Python's lock away: another thread may put others in their places.
+        Objects arguments{ready_, kept_object_, nb::borrow(input)};
+        const nb::object held = layer_object_;
+        Layer& layer = *layer_;
+        Kept& kept = *kept_;
+        const bool turned = batch_first_;
+        if (!layer.torch().is_plain_call() || !add_parameters(own, arguments)) return nb::none();
+        if (turned) arguments[2] = transposed(input);
+        if (!arguments[2].is_valid()) return nb::none();
+        bool training = layer.torch().records();
+        for (std::size_t k = 2; training && !layer.torch().has_gradient(arguments[k]);)
+            if (++k == arguments.size()) training = false;
+        return training ? trained(arguments, turned) : inferred(layer, kept, arguments, turned);
+    }
+
+private:
+    bool is_remembered(const nb::dict& own) const {
+        std::size_t k = 0;
+        for (nb::handle option : options_)
+            if (PyDict_GetItemWithError(own.ptr(), option.ptr()) != values_[k++].ptr()) return false;
+        return true;
+    }
+
+    bool add_parameters(const nb::dict& own, Objects& to) const {
+        PyObject* registered = PyDict_GetItemWithError(own.ptr(), parameters_.ptr());
+        if (!registered || !PyDict_Check(registered)) return false;
+        for (nb::handle name : names_) {
+            PyObject* found = PyDict_GetItemWithError(registered, name.ptr());
+            if (!found || found == Py_None) return false;
+            to.push_back(nb::borrow(found));
+        }
+        return true;
+    }
+
+    // Not valid where a tensor has no two dimensions.
+    nb::object transposed(nb::handle x) const {
+        PyObject* arguments[] = {x.ptr(), zero_.ptr(), one_.ptr()};
+        nb::object made = nb::steal(PyObject_Vectorcall(transpose_.ptr(), arguments, 3, nullptr));
+        if (!made.is_valid()) PyErr_Clear();
+        return made;
+    }
+
+    nb::object inferred(Layer& layer, Kept& kept, const Objects& arguments, bool turned) const {
+        Layer::Made made;
+        if (!layer.make(arguments[2], {arguments.begin() + 3, arguments.end()}, kept, false, made)) return nb::none();
+        const auto finals = nb::borrow<nb::tuple>(made.finals);
+        return returned(made.output, finals.size() > 1 ? made.finals : nb::object(finals[0]), turned);
+    }
+
+    nb::object trained(const Objects& arguments, bool turned) const {
+        std::vector<PyObject*> given;
+        for (const nb::object& argument : arguments) given.push_back(argument.ptr());
+        const nb::object made = nb::steal(PyObject_Vectorcall(apply_.ptr(), given.data(), given.size(), nullptr));
+        if (!made.is_valid()) throw nb::python_error();
+        if (made.is_none()) return made;
+        const auto results = nb::cast<nb::tuple>(made);
+        const auto count = static_cast<Py_ssize_t>(results.size());
+        return returned(results[0], count > 2 ? nb::steal(PyTuple_GetSlice(made.ptr(), 1, count)) : nb::object(results[1]), turned);
+    }
+
+    nb::object returned(nb::handle output, nb::object state, bool turned) const {
+        return nb::make_tuple(turned ? transposed(output) : nb::borrow(output), state);
+    }
+
+    nb::object tensor_, apply_, transpose_, zero_, one_;
+    nb::tuple options_, names_;
+    nb::str parameters_ = word("_parameters");
+    Objects values_;  // of the options; not valid for those that are not there
+    nb::object layer_object_, kept_object_, ready_;
+    Layer* layer_ = nullptr;
+    Kept* kept_ = nullptr;
+    bool batch_first_ = false;
 };
 
 }  // namespace
@@ -232,5 +403,9 @@ void bind_layer(nb::module_& m) {
         .def(nb::init<const Kernel&, const Torch&, const std::vector<long>&, std::vector<long>, nb::object, int, double>(), nb::keep_alive<1, 2>(), nb::keep_alive<1, 3>(),
              "kernel"_a, "torch"_a, "sizes"_a, "places"_a, "threads_for"_a, "precision"_a = 0, "shared_from"_a = 0.0)
         .def("run", &Layer::run)
+        .def("back", &Layer::back)
         .def("gradients", &Layer::gradients);
+    nb::class_<Entry>(m, "Entry").def(nb::init<nb::object, nb::object, nb::tuple>(), "tensor"_a, "apply"_a, "options"_a)
+        .def("remember", &Entry::remember)
+        .def("__call__", &Entry::call);
 }

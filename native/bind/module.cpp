@@ -200,7 +200,7 @@ std::vector<std::string> isas() {
 NB_MODULE(_native, m) {
     nb::set_leak_warnings(false);  // kernels are kept in a cache until the process ends
     m.doc() = "recurra's CPU engine. Use recurra.engine; this module takes addresses and trusts them.";
-    nb::class_<Tape>(m, "Tape").def_prop_ro("nbytes", [](const Tape& t) { return t.memory.bytes(); });
+    nb::class_<Tape>(m, "Tape").def_prop_ro("nbytes", [](const Tape& t) { return t.memory.bytes(); }).def_ro("spent", &Tape::spent);
     nb::class_<Kernel>(m, "Kernel").def(nb::init<const std::string&, const std::string&, Address>());
     nb::class_<Call>(m, "Call")
         .def(nb::init<const Kernel&, const std::vector<long>&, bool, Address, Address, const Addresses&, const Addresses&,

@@ -23,6 +23,9 @@ struct Tensor {
     }
 };
 
+// A word that is looked up again and again.
+inline nb::str word(const char* text) { return nb::steal<nb::str>(PyUnicode_InternFromString(text)); }
+
 // What is asked of torch, looked up once. The interface of DLPack in C (DLPack 1.3) takes 30 ns where four questions in Python
 // take 400; before torch 2.11 tensors have none.
 class __attribute__((visibility("hidden"))) Torch {
@@ -32,7 +35,13 @@ public:
     Torch(nb::object base, nb::tuple types, nb::object float32, bool plainly, nb::object bfloat16, nb::object int8)
         : types_(std::move(types)), dtypes_{std::move(float32), std::move(bfloat16), std::move(int8)}, is_neg_(base.attr("is_neg")), data_ptr_(base.attr("data_ptr")),
           is_contiguous_(base.attr("is_contiguous")), new_empty_(base.attr("new_empty")), expand_(base.attr("expand")),
-          empty_like_(nb::module_::import_("torch").attr("empty_like")) {
+          contiguous_(base.attr("contiguous")), requires_grad_(word("requires_grad")), level_(word("_current_level")) {
+        const nb::object torch = nb::module_::import_("torch");
+        empty_like_ = torch.attr("empty_like");
+        grad_enabled_ = torch.attr("is_grad_enabled");
+        tracing_ = torch.attr("_C").attr("_get_tracing_state");
+        interpreter_ = torch.attr("_C").attr("_functorch").attr("peek_interpreter_stack");
+        forward_ad_ = nb::module_::import_("torch.autograd.forward_ad").attr("__dict__");
         if (plainly || !nb::hasattr(base, "__dlpack_c_exchange_api__")) return;
         const nb::object capsule = base.attr("__dlpack_c_exchange_api__");
         const auto* api = static_cast<const Exchange*>(PyCapsule_GetPointer(capsule.ptr(), "dlpack_exchange_api"));
@@ -53,8 +62,12 @@ public:
         return made;
     }
 
-    // What `like` makes a tensor of that shape from, in two thirds of the time that `empty` takes: one number, expanded.
-    nb::object pattern(nb::handle like, const nb::tuple& shape) const { return expand_(new_empty_(like, nb::make_tuple(1)), shape); }
+    // What `like` makes a tensor of that shape from, in two thirds of the time that `empty` takes; of a large one, one number, expanded.
+    nb::object pattern(nb::handle like, const nb::tuple& shape) const {
+        long numbers = 1;
+        for (nb::handle size : shape) numbers *= nb::cast<long>(size);
+        return numbers <= SMALL_PATTERN ? nb::object(new_empty_(like, shape)) : nb::object(expand_(new_empty_(like, nb::make_tuple(1)), shape));
+    }
 
     nb::object like(nb::handle pattern, Tensor& to) const {
         PyObject* argument = pattern.ptr();
@@ -64,7 +77,37 @@ public:
         return made;
     }
 
+    // The same numbers as they lie in memory: `object` itself, or a copy.
+    nb::object in_order(nb::handle object) const {
+        Tensor found;
+        if (read(object, found)) return nb::borrow(object);
+        return nb::steal(PyObject_CallOneArg(contiguous_.ptr(), object.ptr()));
+    }
+
+    // Whether autograd records what is done now; whether a tensor is of what it records.
+    bool records() const { return asked(grad_enabled_) == Py_True; }
+    bool has_gradient(nb::handle tensor) const { return tensor.attr(requires_grad_).is(nb::bool_(true)); }
+
+    // Whether calls are run as they are: no trace is made of them, and tensors are their numbers and nothing more (torch.func,
+    // forward gradients).
+    bool is_plain_call() const {
+        if (asked(tracing_) != Py_None || asked(interpreter_) != Py_None) return false;
+        PyObject* level = PyDict_GetItemWithError(forward_ad_.ptr(), level_.ptr());
+        return level && PyLong_AsLong(level) < 0;
+    }
+
 private:
+    static constexpr long SMALL_PATTERN = 4096;
+
+    // Of what gives True, False or None, which stay; else null.
+    static PyObject* asked(const nb::object& function) {
+        PyObject* found = PyObject_CallNoArgs(function.ptr());
+        if (!found) throw nb::python_error();
+        const bool stays = found == Py_True || found == Py_False || found == Py_None;
+        Py_DECREF(found);
+        return stays ? found : nullptr;
+    }
+
     // The first words of DLPackExchangeAPI.
     struct Exchange {
         std::uint32_t major, minor;
@@ -133,7 +176,9 @@ private:
 
     nb::tuple types_;
     std::array<nb::object, 3> dtypes_;  // by Precision
-    nb::object is_neg_, data_ptr_, is_contiguous_, new_empty_, expand_, empty_like_;
+    nb::object is_neg_, data_ptr_, is_contiguous_, new_empty_, expand_, empty_like_, contiguous_;
+    nb::object grad_enabled_, tracing_, interpreter_, forward_ad_;
+    nb::str requires_grad_, level_;
     int (*describe_)(void*, nb::dlpack::dltensor*) = nullptr;
 };
 

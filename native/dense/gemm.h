@@ -229,4 +229,34 @@ inline void pack_transposed(const Matrix& m, const int* gates, int num_gates, lo
             }
 }
 
+// C[rows][v0 .. v1) from A and weights as they lie (delta W): k runs over blocks, gates and lanes, as where they are packed,
+// and all vectors are whole.
+template <int COUNT>
+void multiply_row(const Left& left, const float* a, const Matrix& m, const int* gates, const float* weights, const Column* columns, long r) {
+    V sum[COUNT];
+    for (int j = 0; j < COUNT; ++j) sum[j] = load(columns[j].init + r * columns[j].init_row);
+    for (long block = 0; block < left.outer; ++block, a += left.skip)
+        for (int g = 0; g * VL < left.inner; ++g)
+            for (long lane = 0; lane < VL; ++lane) {
+                const float* row = weights + (gates[g] * m.units + block * VL + lane) * m.depth;
+                const V s = splat(a[g * VL + lane]);
+#pragma GCC unroll 4
+                for (int j = 0; j < COUNT; ++j) sum[j] += s * load(row + j * VL);
+            }
+    for (int j = 0; j < COUNT; ++j) store(columns[j].c + r * columns[j].c_row, sum[j]);
+}
+
+inline void multiply_as_it_lies(const Left& left, long rows, const Matrix& m, const int* gates, long v0, long v1, const Target& target) {
+    constexpr int MOST = 4;
+    const float zeros[VL] = {};
+    while (v0 < v1) {
+        const int count = v1 - v0 < MOST ? 1 : MOST;
+        Column columns[MOST];
+        for (int j = 0; j < count; ++j) columns[j] = target.column((v0 + j) / target.columns, (v0 + j) % target.columns, zeros);
+        for (long r = 0; r < rows; ++r)
+            (count == MOST ? multiply_row<MOST> : multiply_row<1>)(left, left.a + r * left.row, m, gates, m.weights + v0 * VL, columns, r);
+        v0 += count;
+    }
+}
+
 }  // namespace recurra::RECURRA_ISA

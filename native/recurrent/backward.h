@@ -69,8 +69,11 @@ inline void input_gradient(const Job& job, const BackwardMemory& m, long t, long
         const long end = token + BackwardMemory::INPUT_TOKENS < last ? token + BackwardMemory::INPUT_TOKENS : last;
         const Left deltas{m.area[p.argument] + token * row + p.argument_first * VL, row, inner,
                           static_cast<int>(s.blocks(area.width)), static_cast<long>(area.count) * VL};
-        multiply<false>(deltas, end - token, m.to_input.data, 0, m.to_input.vectors,
-                        {made, out_row, 1, 0, 1, starts, nullptr, 0});
+        const Target target{made, out_row, 1, 0, 1, starts, nullptr, 0};
+        if (m.to_input.data)
+            multiply<false>(deltas, end - token, m.to_input.data, 0, m.to_input.vectors, target);
+        else
+            multiply_as_it_lies(deltas, end - token, matrix_of(job, p.weight), p.gates, 0, m.to_input.vectors, target);
         for (const float* from = made; token < end; ++token, from += out_row) {
             while (job.token[t + 1] <= token) ++t;
             std::memcpy(job.d_x + (t * job.N + job.rank[token - job.token[t]]) * job.I, from, job.I * 4);

@@ -61,6 +61,7 @@ public:
 
     void run() {
         clear_flows();
+        if (num_tokens(job_) <= FEW_TOKENS) return run_few(num_tokens(job_));
         long t = 0;
         for (long token = 0; token == 0 || token < num_tokens(job_); token += TOKENS_AT_ONCE) {  // of no token, zeros
             const long left = num_tokens(job_) - token, count = left < TOKENS_AT_ONCE ? left : TOKENS_AT_ONCE;
@@ -87,6 +88,43 @@ private:
     const Sizes sizes_;
     const int thread_, threads_;
     int packer_[64];  // by flow
+
+    // Of a few tokens, each number is written once, to where it belongs.
+    void run_few(long count) {
+        for (int k = 0; k < plan_.num_outers; ++k) {
+            if (wanted(k)) pack_right(k, 0, 0, count);
+            const long row = area_stride(sizes_, area(k)), block = area(k).count * VL;
+            const float* deltas = m_.area[plan_.outers[k].area] + plan_.outers[k].first * VL;
+            for (long g = first(k); g < groups(leader(k)); g += threads_)
+                for (long u = begin(leader(k), g); u < begin(leader(k), g + 1); ++u) {
+                    if (leader(k) == k) sum_flows(k, u, deltas + u * block, row, count);
+                    if (wanted(k)) write_few(k, u, deltas + u * block, row, count);
+                }
+        }
+        for (int k = 0; k < plan_.num_flows; ++k) {
+            if (packer_[k] < 0) add_flow(plan_.flows[k], g_.flows[k], 0, count);
+            write_flow(k);
+        }
+    }
+
+    void write_few(int k, long u, const float* deltas, long row, long count) {
+        const Outer& o = plan_.outers[k];
+        const Matrix shape = matrix_of(job_, o.weight);
+        for (int gate = 0; gate < o.num_gates; ++gate)
+            for (long lane = 0; lane < VL && u * VL + lane < shape.units; ++lane) {
+                float* to = job_.d_parameters[o.weight] + (o.gates[gate] * shape.units + u * VL + lane) * shape.depth;
+                const float *delta = deltas + gate * VL + lane, *right = g_.right[thread_][k];
+                for (long c = 0; c < shape.depth; c += PANEL, right += count * PANEL) {
+                    V sum[2] = {};
+                    for (long i = 0; i < count; ++i)
+                        for (int j = 0; j < 2; ++j) sum[j] += splat(delta[i * row]) * load(right + i * PANEL + j * VL);
+                    float made[PANEL];
+                    float* const at = shape.depth - c < PANEL ? made : to + c;
+                    for (int j = 0; j < 2; ++j) store(at + j * VL, sum[j]);
+                    if (at == made) std::memcpy(to + c, made, (shape.depth - c) * 4);
+                }
+            }
+    }
 
     const Area& area(int k) const { return plan_.backward.areas[plan_.outers[k].area]; }
     long blocks(int k) const { return sizes_.blocks(area(k).width); }

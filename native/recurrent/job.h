@@ -44,6 +44,8 @@ struct Job {
     float* d_x;                            // null if not wanted
     float* d_states[JOB_STATES];           // (N, width), null if not wanted
     float* d_parameters[JOB_PARAMETERS];   // null if not wanted
+
+    bool zeros;  // whether the states are zeros and the recurrent weights finite, so that their product is zeros
 };
 
 // The engine for one instruction set.

@@ -48,7 +48,7 @@ inline Matrix matrix_of(const Job& job, int weight) {
     return {job.parameters[weight], weight == 4 ? job.P : job.H, weight_depth(job, weight)};
 }
 
-// Weights of one product, packed. vectors: in all; scales: of INT8, else null; pairs: of BFLOAT16_PRODUCTS.
+// Weights of one product, packed; data: null for those that are read as they lie. vectors: in all; scales: of INT8, else null; pairs: of BFLOAT16_PRODUCTS.
 struct Packed {
     float* data;
     long vectors;
@@ -66,8 +66,15 @@ inline long product_depth(const Job& job, const Product& p) {
     const Matrix m = matrix_of(job, p.weight);
     return p.transposed ? (m.units + VL - 1) / VL * p.num_gates * VL : m.depth;
 }
+// Tokens of all steps that are so few that packing weights takes longer than multiplying with them as they lie.
+constexpr long FEW_TOKENS = 8;
+inline bool as_they_lie(const Job& job, const Product& p) {
+    const Matrix m = matrix_of(job, p.weight);
+    return p.transposed && num_tokens(job) <= FEW_TOKENS && m.units % VL == 0 && m.depth % VL == 0;
+}
 inline Packed place_packed(const Job& job, const Program& program, const Product& p, Bump& bump) {
     const long vectors = product_vectors(job, program, p), panels = (vectors + 1) / 2, depth = product_depth(job, p);
+    if (as_they_lie(job, p)) return {nullptr, vectors, FLOAT32, nullptr, Pairs::ROUNDED};
     const Pairs pairs = job.precision == BFLOAT16_PRODUCTS ? pairs_for(depth * vectors * VL) : Pairs::ROUNDED;
     float* const data = bump.floats(panels * (pairs == Pairs::ROUNDED ? PANEL * depth * bytes_of(job.precision) / 4 : paired_panel(depth)));
     return {data, vectors, job.precision, job.precision == INT8 ? bump.floats(panels * PANEL) : nullptr, pairs};
@@ -94,6 +101,7 @@ inline void pack(const Job& job, const Product& p, const Packed& to, int thread,
     if (to.pairs != Pairs::ROUNDED) return pack_in_pairs(job, p, to, thread, threads);
     if (to.precision == BFLOAT16 || to.precision == BFLOAT16_PRODUCTS) return pack_as<Bfloat16, Bits>(job, p, to, thread, threads);
     if (to.precision == INT8) return pack_as<Int8, std::int8_t>(job, p, to, thread, threads);
+    if (!to.data) return;
     const Matrix m = matrix_of(job, p.weight);
     const long panel = product_depth(job, p) * PANEL;
     const long panels = (to.vectors + 1) / 2;
@@ -205,6 +213,7 @@ struct Step {
     long groups[MAX_STAGES];    // blocks at once, by stage, for so many rows
     long grouped_rows;
     float* rounded;             // scratch of this thread for the rows of a product, of BFLOAT16_PRODUCTS
+    bool zeros = false;         // whether the first state is zeros, whose products need not be made
 };
 
 // Floats of scratch for the rows of any product of the forward pass, rounded.
@@ -217,7 +226,7 @@ inline long rounded_floats(const Job& job) {
 // The argument of a product, as rows that a tile can read.
 inline Left argument_of(const Step& step, const Product& p) {
     const int depth = static_cast<int>(product_depth(step.job, p));
-    if (p.argument == FIRST_STATE) return {step.first_state, step.first_state_row, depth, 1, 0};
+    if (p.argument == FIRST_STATE) return {step.first_state, step.first_state_row, step.zeros ? 0 : depth, 1, 0};
     const Area& area = step.program.areas[p.argument];
     const float* a = step.block.area[p.argument] + p.argument_first * VL;
     const long row = step.block.stride[p.argument];
@@ -321,8 +330,12 @@ inline void run_stages(Step& step, long rows) {
                     tape.fetch();
                     for (Ahead& next : step.next) next.fetch();
                 };
-                multiply_packed(argument_of(step, p), rows, packed[j], u * p.columns, end * p.columns, target_of(step, p), step.rounded,
-                                fetch);
+                if (packed[j].data)
+                    multiply_packed(argument_of(step, p), rows, packed[j], u * p.columns, end * p.columns, target_of(step, p),
+                                    step.rounded, fetch);
+                else
+                    multiply_as_it_lies(argument_of(step, p), rows, matrix_of(step.job, p.weight), p.gates, u * p.columns,
+                                        end * p.columns, target_of(step, p));
                 if (step.mask && p.transposed && p.weight == 1) mask_slot(step, p, rows, u, end);
             }
             block.u0 = static_cast<int>(u);

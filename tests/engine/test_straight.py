@@ -6,6 +6,9 @@ import copy
 
 import pytest
 import torch
+from torch import nn
+from torch.autograd import forward_ad
+from torch.testing import assert_close
 
 from recurra.base.errors import RunError, ShapeError
 from recurra.cells import CELLS
@@ -49,14 +52,18 @@ def called(layer, x):
 @pytest.fixture
 def taken(monkeypatch):
     """How many calls went the shortest way to its end."""
-    counted, run = [], straight.Straight.run
+    counted = []
 
-    def watched(*given):
-        if (made := run(*given)) is not None:
-            counted.append(1)
-        return made
+    def watched(way):
+        def run(*given):
+            if (made := way(*given)) is not None:
+                counted.append(1)
+            return made
 
-    monkeypatch.setattr(straight.Straight, "run", watched)
+        return run
+
+    for way in ("run", "again"):
+        monkeypatch.setattr(straight.Straight, way, watched(getattr(straight.Straight, way)))
     return counted
 
 
@@ -207,6 +214,112 @@ def test_a_layer_can_be_copied_after_it_was_called():
     with torch.no_grad():
         expected = layer(x)[0]
         assert torch.equal(copy.deepcopy(layer)(x)[0], expected)
+
+
+def none_of(layer):
+    """Options of a layer that a call notices, each with how the layer answers then."""
+
+    def of_reference():
+        layer.backend = "reference"
+
+    def with_zoneout():
+        layer.zoneout = (0.5, 0.5)
+
+    def watched():
+        layer.watch = lambda *told: None
+
+    def halved():
+        nn.utils.parametrize.register_parametrization(layer, "weight_hh_l0", Halved())
+
+    def hooked():
+        layer.register_forward_hook(lambda layer, given, made: (made[0] * 2, made[1]))
+
+    return {f.__name__: f for f in (of_reference, with_zoneout, watched, halved, hooked)}
+
+
+class Halved(nn.Module):
+    def forward(self, weight):
+        return weight / 2
+
+
+@pytest.mark.parametrize("change", none_of(None))
+@pytest.mark.parametrize("grad", [False, True])
+def test_a_change_of_a_layer_is_noticed_after_calls_that_asked_nothing(change, grad, taken):
+    torch.manual_seed(5)
+    layer, x = LSTM(3, 5).eval(), torch.randn(6, 4, 3)
+    with torch.set_grad_enabled(grad):
+        plain = [layer(x)[0] for _ in range(3)][-1]
+        before = len(taken)
+        none_of(layer)[change]()
+        changed = layer(x)[0]
+    assert before == 3
+    assert len(taken) == (4 if change in {"halved", "hooked"} else 3)
+    if change == "hooked":
+        assert torch.equal(changed, plain * 2)
+    else:
+        assert_close(changed, by_the_long_way(layer, x)[0], atol=1e-6, rtol=1e-5)
+        assert torch.allclose(changed, plain) == (change in {"of_reference", "watched"})
+
+
+def test_a_call_with_other_parameters_takes_those():
+    layer, x = LSTM(3, 5), torch.randn(6, 4, 3)
+    others = {name: torch.randn_like(p) for name, p in layer.named_parameters()}
+    with torch.no_grad():
+        plain = [layer(x)[0] for _ in range(3)][-1]
+        swapped = torch.func.functional_call(layer, others, (x,))[0]
+        assert torch.equal(layer(x)[0], plain)
+        layer.load_state_dict(others)
+        assert torch.equal(layer(x)[0], swapped)
+    assert not torch.allclose(plain, swapped)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, of its jit
+def test_batched_calls_and_tangents_go_another_way_after_calls_that_asked_nothing(taken):
+    layer, x = LSTM(3, 5), torch.randn(6, 4, 3)
+    with torch.no_grad():
+        plain = [layer(x)[0] for _ in range(3)][-1]
+        each = torch.func.vmap(lambda one: layer(one)[0])(torch.stack([x, x]))
+        with forward_ad.dual_level():
+            tangent = forward_ad.unpack_dual(layer(forward_ad.make_dual(x, torch.ones_like(x)))[0]).tangent
+    assert_close(each, torch.stack([plain, plain]), atol=1e-6, rtol=1e-5)
+    assert tangent is not None
+    assert len(taken) == 3
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")
+def test_a_recording_of_a_layer_follows_its_weights_after_calls_that_asked_nothing():
+    layer, x = GRU(3, 5), torch.randn(6, 4, 3)
+    with torch.no_grad():
+        for _ in range(3):
+            layer(x)
+        traced = torch.jit.trace(layer, x, check_trace=False)
+        layer.weight_hh_l0.mul_(0.5)
+        assert_close(traced(x)[0], layer(x)[0], atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("isa", cpu.instruction_sets())
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_zeros_times_recurrent_weights_that_are_not_finite_are_not_left_out(value, isa, monkeypatch):
+    monkeypatch.setenv("RECURRA_ISA", isa)
+    layer, x = LSTM(3, 16), torch.randn(1, 1, 3)
+    with torch.no_grad():
+        layer.weight_hh_l0[2, 4] = value
+        for _ in range(3):
+            assert layer(x)[0][0, 0].isnan().nonzero().flatten().tolist() == [2]
+
+
+@pytest.mark.parametrize("isa", cpu.instruction_sets())
+@pytest.mark.parametrize("cell", ["rnn", "gru", "gru_reset_before", "lstm", "lstm_peephole", "lstm_layernorm"])
+@pytest.mark.parametrize("sizes", [(32, 32), (5, 19)])
+def test_gradients_of_a_few_steps_have_the_bits_of_many(sizes, cell, isa, monkeypatch):
+    monkeypatch.setenv("RECURRA_ISA", isa)
+    torch.manual_seed(6)
+    layer, x = Recurrent(*sizes, cell=cell), torch.randn(9, 1, sizes[0])
+    leaves, top = list(layer.parameters()), torch.randn(9, 1, sizes[1])
+    top[8] = 0  # a step that nothing comes from changes no sum
+    few = torch.autograd.grad(layer(x[:8])[0], leaves, top[:8])
+    many = torch.autograd.grad(layer(x)[0], leaves, top)
+    assert all(map(torch.equal, few, many))
 
 
 def test_the_shortest_way_says_nothing_of_what_it_cannot_do():

@@ -154,6 +154,11 @@ def reader(base: type, types: tuple[type, ...], float32: torch.dtype) -> Any:
     return _native.Torch(base, types, float32, bfloat16=torch.bfloat16, int8=torch.int8)
 
 
+def entry(*arguments: Any) -> Any:
+    """What takes a module's call without a question in Python, of `engine.straight`."""
+    return _native.Entry(*arguments)
+
+
 def layer(*arguments: Any) -> Any:
     """A native layer, of `engine.straight`."""
     return _native.Layer(*arguments)

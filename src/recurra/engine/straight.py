@@ -1,13 +1,14 @@
 """One layer in one direction over whole sequences, from states of zeros: the shortest way.
 
 A call of a few steps is mostly questions. Here the engine reads the tensors itself, and asks only what can change from
-call to call; the packed form of the weights is kept for as long as they are the same (`cpu.kept`).
+call to call; the packed form of the weights is kept for as long as they are the same (`cpu.kept`). Of a module whose
+options are those of its last call nothing is asked in Python: the engine compares them itself (`Straight.again`).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
@@ -20,11 +21,23 @@ from recurra.engine import cpu
 from recurra.engine.call import Call, batched, transformed
 from recurra.engine.compact import FLOAT32, NUMBERS, TYPES
 from recurra.engine.double_backward import refuse_double_backward
-from recurra.engine.memory import PLAIN, Kind, in_order, restored
+from recurra.engine.memory import PLAIN, Kind, restored
 from recurra.engine.weights import Weights
 from recurra.lower.program import PARAMETERS
 
 Made = tuple[Tensor, tuple[Tensor, ...]]
+# What a call of a module depends on besides its parameters, in the module's dictionary.
+OPTIONS = (
+    "cell",
+    "num_layers",
+    "bidirectional",
+    "batch_first",
+    "variational_dropout",
+    "zoneout",
+    "backend",
+    "watch",
+    "precision",
+)
 
 
 class _Ready(NamedTuple):
@@ -39,10 +52,11 @@ class _Ready(NamedTuple):
 class Straight:
     """The shortest way of one layer and direction. A copy of it, or one from a file, starts anew."""
 
-    __slots__ = ("_ready", "kept")
+    __slots__ = ("_entry", "_ready", "kept")
 
     def __init__(self) -> None:
         self._ready: _Ready | None = None
+        self._entry: Any = None
         self.kept = cpu.kept()
 
     def __deepcopy__(self, memo: object) -> Straight:
@@ -55,6 +69,24 @@ class Straight:
     def kept_bytes(self) -> int:
         """Of the packed form that is kept."""
         return 0 if self.kept is None else int(self.kept.nbytes)
+
+    def again(self, own: Mapping[str, Any], x: Tensor) -> Any:
+        """Output and states as a module returns them, if all OPTIONS are as they were in the call before; else None.
+
+        own: the module's dictionary      x: as the module gets it
+        """
+        return None if self._entry is None else self._entry(own, x)
+
+    def remember(self, own: Mapping[str, Any], names: Sequence[str]) -> None:
+        """The last call was of a module with this dictionary, from zeros, and was done. names: of its parameters."""
+        if self._ready is None:
+            return
+        if self._entry is None:
+            self._entry = cpu.entry(Tensor, _Recurrence.apply, OPTIONS)
+        # The same objects as the dictionary has, which are found sooner than others that are equal.
+        keys = {name: name for name in own["_parameters"]}
+        places = tuple([keys[name] for name in names])
+        self._entry.remember(own, self._ready.layer, self._ready, self.kept, places, own["batch_first"])
 
     def run(
         self, cell: Cell, x: Tensor, names: Sequence[str], weights: tuple[Tensor, ...], precision: str = FLOAT32
@@ -100,16 +132,13 @@ class _Recurrence(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *tops: Tensor | None) -> tuple[Tensor | None, ...]:
+        # The backward pass writes over the tape; whoever asks again (retain_graph=True) gets a new one.
+        made: tuple[Tensor | None, ...] | None = ctx.ready.layer.back(ctx, tops)
+        if made is not None:
+            return made
         if batched(tops):
             raise RunError(cpu.NO_BATCHES)
-        # The backward pass writes over the tape; whoever asks again (retain_graph=True) gets a new one.
-        tape, ctx.tape = ctx.tape, None
-        if tape is None or torch.is_grad_enabled():
-            return None, None, *_again(ctx, tops)
-        output, x, *weights = ctx.saved_tensors
-        above = tuple([d if d is None else in_order(d) for d in tops])
-        made = ctx.ready.layer.gradients(x, tuple(weights), output, tape, above, ctx.needs_input_grad[2:])
-        return None, None, *(_again(ctx, tops) if made is None else made)
+        return None, None, *_again(ctx, tops)
 
 
 def _again(ctx: Any, tops: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
@@ -164,7 +193,8 @@ def _ready(
         NUMBERS[precision],
         shared_from,
     )
-    return _Ready(layer, cell, shapes, fits.widths)
+    # Not in an engine that was built before the checkout was updated.
+    return _Ready(layer, cell, shapes, fits.widths) if hasattr(layer, "back") else None
 
 
 @cache

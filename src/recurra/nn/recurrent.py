@@ -263,8 +263,10 @@ class Recurrent(nn.Module):
         after each sequence's last real step, shaped as hx. T = 0 gives hx back (torch refuses it).
         Raises ShapeError.
         """
-        if hx is None and lengths is None:
-            made = self._straight(input)
+        if hx is None and lengths is None and not torch.compiler.is_compiling():
+            # By its name, a module looks each of its attributes up in several places.
+            own = self.__dict__
+            made = own["_shortest"][0].again(own, input) or self._straight(input)
             if made is not None:
                 return made
         name = type(self).__name__
@@ -290,7 +292,6 @@ class Recurrent(nn.Module):
         """One plain layer from zeros, the shortest way; None where there is more to do."""
         if recording():
             return None
-        # By its name, a module looks each of its attributes up in several places: a thirtieth of the cost of a call.
         own = self.__dict__
         if own["num_layers"] > 1 or own["bidirectional"] or own["variational_dropout"] or any(own["zoneout"]):
             return None
@@ -300,15 +301,19 @@ class Recurrent(nn.Module):
         if batch_first and input.dim() != 3:
             return None
         x = input.transpose(0, 1) if batch_first else input
+        plain = True
         try:
             weights: tuple[Any, ...] = own["_take"](own["_parameters"])
         except KeyError:  # parametrized, pruned, or of fewer bits
+            plain = False
             if self.precision != FLOAT32 and torch.is_grad_enabled():
                 return None
             weights = tuple(self._packed(0, 0).values()) if self.precision == FLOAT32 else self._compact(0, 0).tensors
         made = own["_shortest"][0].run(own["cell"], x, own["_parameter_names"], weights, self.precision)
         if made is None:
             return None
+        if plain:
+            own["_shortest"][0].remember(own, own["_registered_names"])
         output, finals = made
         return output.transpose(0, 1) if batch_first else output, finals if len(finals) > 1 else finals[0]
 
