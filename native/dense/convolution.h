@@ -41,23 +41,69 @@ private:
     const bool whole_;   // whether sums are written to their place, since they are whole panels
     float *const padded_, *const sums_;
 
-    // The picture in the middle of zeros, each pixel as f(n(x)).
+    // The picture in the middle of zeros, each pixel as f(n(x)). What no place reads, where strides are wider than kernels, is left out.
     void place(const float* x) const {
         const long C = job_.channels;
-        for (long row = 0; row < job_.height; ++row) {
-            float* to = padded_ + ((row + job_.padding) * around_ + job_.padding) * C;
-            if (job_.norm.kind == NO_NORM && !job_.relu) {
+        for (long row = 0; row < job_.height; ++row, x += job_.width * C) {
+            if (!is_read(row)) continue;
+            float* const to = padded_ + ((row + job_.padding) * around_ + job_.padding) * C;
+            if (job_.norm.kind == NO_NORM && !job_.relu)
                 std::memcpy(to, x, job_.width * C * 4);
-                x += job_.width * C;
-                continue;
-            }
-            for (long column = 0; column < job_.width; ++column, x += C, to += C) change(x, to);
+            else
+                place_row(x, to);
         }
+    }
+
+    bool is_read(long at) const { return (at + job_.padding) % job_.stride < job_.kernel; }
+
+    void place_row(const float* x, float* to) const {
+        const bool together = job_.norm.kind != NO_NORM && job_.channels % VL == 0;
+        const float* from[VL];
+        float* there[VL];
+        int count = 0;
+        for (long column = 0; column < job_.width; ++column) {
+            if (!is_read(column)) continue;
+            from[count] = x + column * job_.channels, there[count] = to + column * job_.channels;
+            if (!together)
+                change(from[0], there[0]);
+            else if (++count == VL)
+                change_together(from, there), count = 0;
+        }
+        for (int k = 0; k < count; ++k) change(from[k], there[k]);
     }
 
     void change(const float* x, float* to) const {
         if (job_.norm.kind != NO_NORM) normalize(job_.norm, x, to, job_.channels), x = to;
         if (job_.relu) activate([](V v) { return relu(v); }, false, x, to, job_.channels);
+    }
+
+    // As many pixels as a vector has lanes, with the bits of `change`: their sums are added up side by side.
+    void change_together(const float* const* from, float* const* to) const {
+        const long C = job_.channels;
+        const auto numbers = static_cast<float>(C);
+        float sums[VL * VL], means[VL] = {}, factors[VL];
+        for (int k = 0; k < VL && job_.norm.kind == LAYER_NORM; ++k) {
+            V sum{};
+            for (long i = 0; i < C; i += VL) sum += load(from[k] + i);
+            store(sums + k * VL, sum);
+        }
+        if (job_.norm.kind == LAYER_NORM) store(means, folded(sums) / numbers);
+        for (int k = 0; k < VL; ++k) {
+            V sum{};
+            for (long i = 0; i < C; i += VL) {
+                const V d = load(from[k] + i) - means[k];
+                sum += d * d;
+            }
+            store(sums + k * VL, sum);
+        }
+        store(factors, 1.0f / sqrt(folded(sums) / numbers + job_.norm.eps));
+        for (int k = 0; k < VL; ++k)
+            for (long i = 0; i < C; i += VL) {
+                V v = (load(from[k] + i) - means[k]) * factors[k];
+                if (job_.norm.weight) v *= load(job_.norm.weight + i);
+                if (job_.norm.bias) v += load(job_.norm.bias + i);
+                store(to[k] + i, job_.relu ? relu(v) : v);
+            }
     }
 
     // A panel of weights over all places, since it stays in a cache: row after row of them.

@@ -41,15 +41,6 @@ inline void weigh(float* scores, long count) {
     for (long s = 0; s < end; s += VL) store(scores + s, load(scores + s) * factor);
 }
 
-// Sums of VL vectors that lie one behind the other, side by side, each added lane by lane as `lane_sum` does.
-inline V folded(const float* vectors) {
-    V lanes[VL];
-    read_columns(vectors, VL, lanes);
-    for (int half = VL / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; ++i) lanes[i] += lanes[i + half];
-    return lanes[0];
-}
-
 // One query over the keys at key(0) to key(count - 1), whichever memory that is, head by head.
 template <typename Where>
 class Query {

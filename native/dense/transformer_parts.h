@@ -6,6 +6,7 @@
 
 #include "../memory.h"
 #include "../simd/math.h"
+#include "../simd/transpose.h"
 #include "gemm.h"
 #include "transformer_job.h"
 
@@ -74,6 +75,15 @@ inline float squares_of(const float* x, float mean, long count) {
     float total = lane_sum(sum);
     for (; i < count; ++i) total += (x[i] - mean) * (x[i] - mean);
     return total;
+}
+
+// Sums of VL vectors that lie one behind the other, side by side, each added lane by lane as `lane_sum` does.
+inline V folded(const float* vectors) {
+    V lanes[VL];
+    read_columns(vectors, VL, lanes);
+    for (int half = VL / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; ++i) lanes[i] += lanes[i + half];
+    return lanes[0];
 }
 
 // y = (x - mean) / sqrt(variance + eps) w + b (Ba et al. 2016, arXiv:1607.06450), or x / sqrt(mean of squares + eps) w
