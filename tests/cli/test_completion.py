@@ -15,6 +15,7 @@ import pytest
 
 from recurra.api.demos import DEMOS
 from recurra.api.explaining import TOPICS
+from recurra.api.schema import read_settings
 from recurra.cli import main
 from recurra.cli.arguments import parser_of
 from recurra.cli.commands import COMMANDS
@@ -71,6 +72,10 @@ def test_bash_offers_commands_options_values_names_and_runs(place: Path) -> None
         "train --ran": {"--ranks", "--rank-timeout"},
         "train --ranks ": set(),
         "train config.yaml --device ": {"auto", "cpu", "cuda"},
+        "train config.yaml --set training.ep": {"-o nospace", "training.epochs="},
+        "check config.yaml --set model.encoder.hid": {"-o nospace", "model.encoder.hidden_size="},
+        "predict first --set data.on": {"-o nospace", "data.on_error="},
+        "predict first --set training.": set(),
         "train --resume f": {"-o filenames", "first"},
         "evaluate first --weights bf": {"bfloat16", "bfloat16_products"},
         "evaluate first --weights = bf": {"bfloat16", "bfloat16_products"},
@@ -132,6 +137,13 @@ def test_names_are_those_of_the_registries() -> None:
     assert names.demos() == tuple(DEMOS)
     assert names.topics() == tuple(TOPICS)
     assert names.datasets() == tuple(EMBEDDED)
+    keys = {key.rstrip("=") for key in names.options()}
+    settings = read_settings({"data": {"train": "train.csv"}}).tree
+    encoder = settings["model"]["encoder"].keys() - {"name"}
+    assert keys == {
+        *(f"{part}.{name}" for part in ("data", "training") for name in settings[part]),
+        *(f"model.encoder.{name}" for name in encoder),
+    }
 
 
 def test_what_each_metavar_wants_is_known() -> None:

@@ -39,7 +39,9 @@ _recurra_offer() {
     :file) compopt -o default ;;
     :folder) compopt -o dirnames ;;
     :text) ;;
-    *) COMPREPLY=($(compgen -W "$*" -- "$cur")) ;;
+    *)
+      COMPREPLY=($(compgen -W "$*" -- "$cur"))
+      [[ ${COMPREPLY[0]} == *= ]] && compopt -o nospace ;;
   esac
 }
 

@@ -36,12 +36,43 @@ def keys(file: str, mapping: str) -> tuple[str, ...]:
     return ()
 
 
+def fields(file: str, name: str) -> tuple[str, ...]:
+    """The fields of a dataclass in a file."""
+    return tuple(
+        line.target.id
+        for line in _class(file, name).body
+        if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)
+    )
+
+
+def keywords(file: str, name: str) -> tuple[str, ...]:
+    """The keyword-only parameters of a class in a file."""
+    made = next(one for one in _class(file, name).body if isinstance(one, ast.FunctionDef) and one.name == "__init__")
+    return tuple(argument.arg for argument in made.args.kwonlyargs)
+
+
+def _class(file: str, name: str) -> ast.ClassDef:
+    return next(one for one in _tree(file).body if isinstance(one, ast.ClassDef) and one.name == name)
+
+
 def _tree(file: str) -> ast.Module:
     return ast.parse((_SOURCE / file).read_text(encoding="utf-8"))
 
 
 def tasks() -> tuple[str, ...]:
     return registered("tasks/__init__.py", "TASKS", "recurra.tasks")
+
+
+def data_options() -> tuple[str, ...]:
+    """As `--set` wants them."""
+    return tuple(f"data.{name}=" for name in fields("api/options.py", "DataOptions"))
+
+
+def options() -> tuple[str, ...]:
+    """What `--set` of a config takes: of a model the options of recurrent layers, as others depend on the task."""
+    training = (f"training.{name}=" for name in fields("api/options.py", "TrainingOptions"))
+    encoder = (f"model.encoder.{name}=" for name in keywords("models/encoders/recurrent.py", "RecurrentEncoder"))
+    return (*data_options(), *training, *encoder)
 
 
 def topics() -> tuple[str, ...]:

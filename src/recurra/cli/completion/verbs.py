@@ -27,6 +27,8 @@ KINDS: Mapping[str, str] = {
     "PATH": FILE,
     "PICTURE": FILE,
 }
+# Where `--set` stands, and the commands in which it says how a file is read, and nothing else.
+OVERRIDES, READ_ONLY = "overrides", ("evaluate", "predict")
 NAMES: Mapping[str, Callable[[], tuple[str, ...]]] = {
     "TASK": names.tasks,
     "DEMO": names.demos,
@@ -81,13 +83,17 @@ def verbs() -> tuple[Verb, ...]:
 def verb(word: str) -> Verb:
     """One command, from its parser."""
     parser = parser_of(word, COMMANDS[word])
-    flags = tuple(_flag(action) for action in parser._actions if action.option_strings)
+    keys = names.data_options if word in READ_ONLY else names.options
+    flags = tuple(_flag(action, keys) for action in parser._actions if action.option_strings)
     places = tuple(_place(action) for action in parser._actions if not action.option_strings)
     return Verb(word, COMMANDS[word].summary, flags, places)
 
 
-def _flag(action: argparse.Action) -> Flag:
+def _flag(action: argparse.Action, keys: Callable[[], tuple[str, ...]]) -> Flag:
+    """keys: what `--set` takes"""
     value = None if action.nargs == 0 else _value(action)
+    if action.dest == OVERRIDES:
+        value = Value(WORDS, str(action.metavar), keys())
     return Flag(tuple(action.option_strings), action.help or "", value, isinstance(action, argparse._AppendAction))
 
 

@@ -103,6 +103,8 @@ def _message(value: Value) -> str:
 
 
 def _action(value: Value) -> str:
+    if value.words and value.words[0].endswith("="):  # with no space behind it
+        return f" compadd -S '' - {' '.join(value.words)}"
     return f"({' '.join(value.words)})" if value.words else _ACTIONS.get(value.kind, " ")
 
 
