@@ -30,8 +30,10 @@ $(VENV)/.demo: $(VENV)/.python pyproject.toml constraints.txt
 	found=$$?; wait $$engine && exit $$found
 	@touch $@
 
+# LIGHT=1 leaves Triton out, which takes 1 GB: its tests are skipped then.
+comma := ,
 $(VENV)/.dev: $(VENV)/.python pyproject.toml constraints.txt $(NATIVE)
-	$(PIP) -e '.[test,lint]'
+	$(PIP) -e '.[test,lint$(if $(LIGHT),,$(comma)gpu)]'
 	@touch $@ $(VENV)/.demo
 
 # The site is made of the pages alone, so only what the extra names is installed, and not recurra with it.
