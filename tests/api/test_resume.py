@@ -187,7 +187,7 @@ def test_a_signal_that_comes_after_the_last_scores_ends_the_run_before_the_next_
 
 
 def test_a_second_signal_does_not_disturb_the_way_out(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def signalled(*given: Any) -> Any:
+    def signalled(*given: Any, **options: Any) -> Any:
         try:
             os.kill(os.getpid(), signal.SIGINT)
         finally:
