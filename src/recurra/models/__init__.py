@@ -9,7 +9,7 @@ text_autoencoder  a text to a code, and back          text_dual_encoder  what wa
 latents/         what a code is like                   reconstructions/  from a code back to a row
 sequence_model   inputs, an encoder, a head           encoder_decoder  inputs, an encoder, a decoder
 dual_encoder     a picture and a text to a vector each  decoder_only   source and target as one text
-options          what components share
+fusion_model     a picture and a text read together    options         what components share
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from recurra.models.dual_encoder import DualEncoder
 from recurra.models.encoder_decoder import EncoderDecoder
 from recurra.models.encoders import ENCODERS
 from recurra.models.forecaster import Forecaster
+from recurra.models.fusion_model import FusionModel
 from recurra.models.heads import HEADS
 from recurra.models.inputs import INPUTS
 from recurra.models.latents import LATENTS
@@ -44,6 +45,7 @@ MODELS.add("autoencoder", Autoencoder)
 MODELS.add("text_autoencoder", TextAutoencoder)
 MODELS.add("text_dual_encoder", TextDualEncoder)
 MODELS.add("dual_encoder", DualEncoder)
+MODELS.add("fusion_model", FusionModel)
 
 __all__ = [
     "DECODERS",
@@ -59,6 +61,7 @@ __all__ = [
     "DualEncoder",
     "EncoderDecoder",
     "Forecaster",
+    "FusionModel",
     "HasCodes",
     "IncrementalModel",
     "SequenceModel",

@@ -23,6 +23,7 @@ text_autoencoding   a text to a short code, and back
 transcription    a recording to what is said in it
 captioning       a picture to a text that says what is seen in it
 retrieval        pictures by texts, and texts by pictures
+picture_text     a label of a picture and a text together
 hub              what model hubs call each task
 text             tokens and ids, for every task that reads text
 bucketing        batches of examples of like lengths
@@ -124,6 +125,7 @@ from recurra.tasks.language_model.task import LanguageModelling
 from recurra.tasks.masked_lm import MaskedLM, MaskedLMConfig
 from recurra.tasks.multiple_choice import MultipleChoice, MultipleChoiceConfig
 from recurra.tasks.music import Music, MusicConfig
+from recurra.tasks.picture_text import PictureTextClassification, PictureTextConfig
 from recurra.tasks.question_answering import QuestionAnswering, QuestionAnsweringConfig
 from recurra.tasks.response_selection import ResponseSelection, ResponseSelectionConfig
 from recurra.tasks.retrieval import Retrieval, RetrievalConfig
@@ -159,6 +161,7 @@ TASKS.add("captioning", CaptioningConfig)
 TASKS.add("dialogue", DialogueConfig)
 TASKS.add("response_selection", ResponseSelectionConfig)
 TASKS.add("retrieval", RetrievalConfig)
+TASKS.add("picture_text_classification", PictureTextConfig)
 # What people call them; `recurra init` takes these words too.
 TASKS.also(
     "classification", "classify", "classifier", "text_classification", "sentiment", "sentiment_analysis", "spam",
@@ -209,6 +212,7 @@ TASKS.also(
 )
 TASKS.also("dialogue", "dialog", "chat", "chatbot", "conversation", "conversations", "replies", "reply", *CHAT_LM)
 TASKS.also("response_selection", "response_retrieval", "reply_selection", "faq", "next_utterance", "answer_selection")
+TASKS.also("picture_text_classification", "visual_reasoning", "visual_entailment", "nlvr", "visual_question_answering")
 TASKS.also("music", "midi", "chords", "notes", "abc")
 
 __all__ = [
@@ -273,6 +277,8 @@ __all__ = [
     "NamedByMethod",
     "NamesFormat",
     "NamesUnknown",
+    "PictureTextClassification",
+    "PictureTextConfig",
     "Piece",
     "Plays",
     "QuestionAnswering",

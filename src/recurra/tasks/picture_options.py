@@ -51,13 +51,15 @@ def picture_problems(plan: Any) -> list[str]:
         for other in list(columns)[:k]
         if column is not None and columns[other] == column
     ]
-    if plan.features:
-        problems += [
-            f"{name}: has no effect with features; leave it out."
-            for name, usual in PIXELS.items()
-            if getattr(plan, name) != usual
-        ]
-    return problems
+    return problems + pixel_problems(plan)
+
+
+def pixel_problems(plan: Any) -> list[str]:
+    """A sentence for each option of pixels, where files hold features."""
+    if not plan.features:
+        return []
+    idle = [name for name, usual in PIXELS.items() if getattr(plan, name) != usual]
+    return [f"{name}: has no effect with features; leave it out." for name in idle]
 
 
 def inputs_problem(features: bool, inputs: str) -> list[str]:

@@ -69,7 +69,7 @@ function pictureView(model) {
       const found = await asked("/predict", { model: model.name, records: [record], options }, signal);
       const said = found.predictions[0];
       const bitmap = await createImageBitmap(file);
-      const words = said.output === undefined ? Object.entries(said.numbers).map(([name, value]) => `${name} ${+value.toPrecision(4)}`).join(", ") : said.output;
+      const words = said.label !== undefined ? said.label : said.output === undefined ? Object.entries(said.numbers).map(([name, value]) => `${name} ${+value.toPrecision(4)}`).join(", ") : said.output;
       const share = said.score === undefined ? "" : ` (${percent(said.score)})`;
       const caption = h("figcaption", {}, h("b", { dir: "auto" }, words), share);
       show(h("figure", { class: "seen" }, drawn(bitmap, LARGE, words), caption), ...(said.attention ? [lookedAt(bitmap, said.attention)] : []));

@@ -1,0 +1,101 @@
+"""Whether a sentence is true of a picture, through every verb: halves of three colours, from `init` to a service."""
+
+from __future__ import annotations
+
+import base64
+import json
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from api.api_room import done, refused
+from picture_room import COLOURS, SIDES, captions, picture
+from recurra.report.png import Pictures
+from recurra.service import Limits, body_bytes_of, open_runs
+from service.service_room import Asked
+
+SETS = [
+    "task.height=12",
+    "model.encoder.channels=[8, 12]",
+    "model.encoder.dropout=0",
+    "model.text_inputs.embedding_size=12",
+    "model.text_inputs.embedding_dropout=0",
+    "model.text_encoder.hidden_size=12",
+    "model.embedding_size=24",
+    "model.joint={name: transformer, hidden_size: 24, num_layers: 2, num_heads: 2, dropout: 0}",
+    "model.head.output_dropout=0",
+    "training.epochs=14",
+    "training.batch_rows=12",
+    "training.patience_share=null",
+    "training.optimizer.lr=0.01",
+]
+
+
+def write(folder: Path, name: str, seed: int) -> Path:
+    """Each picture with a sentence that is true of it and one that is not: neither alone tells which."""
+    folder.mkdir(exist_ok=True)
+    rows = []
+    for k, (colour, side) in enumerate(product(COLOURS, SIDES)):
+        for other in COLOURS:
+            file = f"{name}-{k}-{other}.png"
+            (folder / file).write_bytes(picture(colour, side, 100 * seed + k))
+            # As many are true as not, for each sentence and each picture.
+            for text in (captions(other, side)[0], *([captions(colour, side)[0]] if other != colour else [])):
+                rows.append({"image": file, "sentence": text, "label": str(text == captions(colour, side)[0]).lower()})
+    path = folder / f"{name}.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with pictures and a run that was trained on them."""
+    folder = tmp_path_factory.mktemp("true")
+    train, test = write(folder / "data", "train", 1), write(folder / "data", "test", 2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("recurra.report.folder.pictures", lambda report, charts, maps: Pictures({}, ()))
+        said = done("init", "nlvr", train, "-o", folder / "c.yaml")
+        assert "text: column 'sentence'." in said.err + said.out
+        sets = [word for one in (*SETS, f"data.dev={test}", f"data.test={test}") for word in ("--set", one)]
+        done("train", folder / "c.yaml", "--out", folder / "run", *sets)
+    return folder
+
+
+def test_it_learns_what_neither_the_text_nor_the_picture_tells_alone(here: Path) -> None:
+    said = done("evaluate", here / "run", "--split", "test", "--json").json
+    scores = {one["name"]: one["value"] for one in said["scores"]}
+    assert scores["accuracy"] > 0.9
+    alone = {
+        name: {one["name"]: one["value"] for one in found}["accuracy"] for name, found in said["baselines"].items()
+    }
+    assert max(alone.values()) < 0.75
+    assert set(alone) == {"majority", "tfidf"}
+
+
+def test_rows_are_answered_from_a_file_and_by_http_and_a_name_is_never_opened(here: Path, tmp_path: Path) -> None:
+    file = here / "data" / "test-0-red.png"
+    (tmp_path / "new.jsonl").write_text(json.dumps({"image": str(file), "sentence": "a red wall on the left"}) + "\n")
+    (row,) = done("predict", here / "run", "--input", tmp_path / "new.jsonl", "--json").json
+    runs = open_runs([here / "run"], device="cpu")
+    asked = Asked(runs, Limits(body_bytes=body_bytes_of(runs.values())), None)
+    sent = base64.b64encode(file.read_bytes()).decode()
+    texts = ("a red wall on the left", "a blue wall on the left", " ")
+    body = {"records": [{"image": sent, "sentence": text} for text in texts]}
+    true, false, blank = asked.post("/predict", body).json()["predictions"]
+    assert (row["label"], true["label"], false["label"]) == ("true", "true", "false")
+    assert blank["score"] is None
+    assert asked.post("/predict", {"records": [{"image": str(file), "sentence": "a"}]}).status_code == 422
+    described = asked.get("/models").json()["models"][0]
+    assert (described["kind"], described["answer"], described["inputs"]) == ("image", "label", ["image", "sentence"])
+    assert asked.service.stop(10)
+
+
+def test_what_it_cannot_do_is_refused_by_name(here: Path, tmp_path: Path) -> None:
+    assert "FusionModel" in refused("export", here / "run", "--onnx", tmp_path / "r.onnx")
+    assert "cannot look into" in refused("inspect", here / "run", here / "data" / "test-0-red.png")
+    config = here / "c.yaml"
+    assert "expected three columns" in refused("check", config, "--set", "task.label=sentence")
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text(json.dumps({"image": str(here / "data" / "test-0-red.png"), "sentence": "", "label": "true"}) + "\n")
+    assert f"{bad}:1: column 'sentence'" in refused("check", config, "--set", f"data.train={bad}")
