@@ -16,6 +16,7 @@ from recurra.models import options as o
 from recurra.models.contract import Encoded, Encoder, Inputs, Problems, Sizes
 from recurra.models.encoders import ENCODERS
 from recurra.models.inputs import INPUTS
+from recurra.models.inputs.images import refuse_other_shape
 from recurra.models.options import Component
 from recurra.nn import POOLS, SteadyLinear
 
@@ -92,6 +93,7 @@ def _side(sizes: Sizes, inputs: Component, encoder: Component, pooling: str, siz
     read = build(inputs, INPUTS, sizes)
     with located(encoder):
         made = build(encoder, ENCODERS, read.output_size)
+        refuse_other_shape(read, made)
     return Side(cast(nn.Module, read), cast(nn.Module, made), pooling, size)
 
 

@@ -16,6 +16,7 @@ from recurra.models.decoders import DECODERS
 from recurra.models.encoders import ENCODERS
 from recurra.models.encoders.awd import refuse_backward_layer
 from recurra.models.inputs import INPUTS
+from recurra.models.inputs.images import refuse_other_shape
 from recurra.models.options import Component, word_of
 from recurra.nn import Embedding
 
@@ -61,6 +62,7 @@ class EncoderDecoder(nn.Module):
             self.encoder = build(encoder, ENCODERS, width)
             with located(encoder):
                 refuse_backward_layer(self.encoder)
+                refuse_other_shape(getattr(self, "inputs", None), self.encoder)
             ends = (self.encoder.ends(),)
         problems.of_every(ends, lambda source: self._make_decoder(decoder, options, table, source))
         problems.raise_all()

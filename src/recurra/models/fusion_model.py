@@ -15,6 +15,7 @@ from recurra.models.contract import Encoder, Head, Inputs, Problems, Sizes
 from recurra.models.encoders import ENCODERS
 from recurra.models.heads import HEADS
 from recurra.models.inputs import INPUTS
+from recurra.models.inputs.images import refuse_other_shape
 from recurra.models.options import Component
 from recurra.nn import SteadyLinear
 
@@ -101,4 +102,5 @@ def _side(sizes: Sizes, inputs: Component, encoder: Component, size: int) -> Fus
     read = build(inputs, INPUTS, sizes)
     with located(encoder):
         made = build(encoder, ENCODERS, read.output_size)
+        refuse_other_shape(read, made)
     return FusedSide(cast(nn.Module, read), cast(nn.Module, made), size)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 
 from recurra.base.contracts import Batch
+from recurra.base.errors import ConfigError
 from recurra.models.contract import Sizes
 
 
@@ -19,6 +20,7 @@ class Images(nn.Module):
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
+        self.shape = (sizes["height"], sizes["width"], sizes["channels"])
         self.output_size = sizes["height"] * sizes["width"] * sizes["channels"]
 
     @property
@@ -29,6 +31,16 @@ class Images(nn.Module):
         pixels = batch.inputs["pixels"]
         lengths = torch.ones(len(pixels), dtype=torch.int64, device=pixels.device)
         return scaled(pixels).flatten(1).unsqueeze(0), lengths
+
+
+def refuse_other_shape(inputs: object, encoder: object) -> None:
+    """Raise ConfigError for an encoder that takes pixels for a picture of another shape, as 32 x 128 for 64 x 64."""
+    shape = getattr(encoder, "shape", None)
+    if isinstance(inputs, Images) and shape is not None and tuple(shape) != inputs.shape:
+        raise ConfigError(
+            f"shape: pictures are {' x '.join(map(str, inputs.shape))}, and the encoder would read them as "
+            f"{' x '.join(map(str, shape))}; set shape: {list(inputs.shape)}."
+        )
 
 
 def scaled(pixels: Tensor) -> Tensor:
