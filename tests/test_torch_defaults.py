@@ -16,6 +16,7 @@ BY_ARGUMENT = {"full", "tensor"}
 # Parameters and buffers of layers.
 LAYERS = {
     ("nn/conv_lstm.py", "zeros"),
+    ("models/fusion_model.py", "empty"),
     ("nn/embed.py", "empty"),
     ("nn/embed.py", "eye"),
     ("nn/softmax.py", "zeros"),

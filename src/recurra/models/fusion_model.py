@@ -30,7 +30,8 @@ class FusedSide(nn.Module):
         super().__init__()
         self.inputs, self.encoder = inputs, encoder
         self.project = SteadyLinear(int(cast(Encoder, encoder).output_size), size)
-        self.kind = nn.Parameter(DEVIATION * torch.randn(size))
+        self.kind = nn.Parameter(torch.empty(size))
+        nn.init.normal_(self.kind, std=DEVIATION)
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """(S, N, D), and how many of them are real (N,)."""
