@@ -61,7 +61,7 @@ def outputs(
 def _in_order(task: Task, parts: Sequence[Sequence[Any]], plan: Batches) -> Sequence[Any]:
     """The outputs of batches in the order of the examples."""
     if isinstance(task, JoinsOutputs) and parts:
-        return task.joined(parts, np.argsort(np.concatenate([*plan]), kind="stable"))
+        return task.joined_outputs(parts, np.argsort(np.concatenate([*plan]), kind="stable"))
     found: list[Any] = [None] * sum(map(len, plan))
     for indices, outputs in zip(plan, parts, strict=True):
         for index, output in zip(indices, outputs, strict=True):

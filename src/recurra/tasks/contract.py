@@ -193,11 +193,11 @@ class AnswersWide(Capability, Protocol):
 class JoinsOutputs(Capability, Protocol):
     """What a task has besides whose outputs are rows of arrays, so that of a thousand none is made by itself.
 
-    joined: the outputs of batches as one sequence, in the order of the examples; order: (N,) the place of each, batch
-      behind batch
+    joined_outputs: the outputs of batches as one sequence, in the order of the examples; order: (N,) the place of each,
+      batch behind batch
     """
 
-    def joined(self, parts: Sequence[Any], order: NDArray[np.int64]) -> Sequence[Any]: ...
+    def joined_outputs(self, parts: Sequence[Any], order: NDArray[np.int64]) -> Sequence[Any]: ...
 
 
 @runtime_checkable

@@ -210,7 +210,7 @@ class Forecasting:
         quantiles = self._quantiles(numbers, point, base, shift, scale)
         return Forecasts(point, quantiles, scale, self._paths(numbers, base, shift, scale))
 
-    def joined(self, parts: Sequence[Forecasts], order: Ints) -> Forecasts:
+    def joined_outputs(self, parts: Sequence[Forecasts], order: Ints) -> Forecasts:
         """The forecasts of several batches as one sequence."""
         return Forecasts.joined(parts, order)
 
