@@ -51,7 +51,8 @@ def fastest(options: argparse.Namespace) -> int:
 
 def fastest_call(cell: str, T: int, *, trains: bool, seconds: float) -> float:
     """Seconds of a call, the least of samples of ten calls."""
-    layer, x, d = Recurrent(UNITS, UNITS, cell=cell), torch.randn(T, 1, UNITS), torch.randn(T, 1, UNITS)
+    layer = Recurrent(UNITS, UNITS, cell=cell)
+    x, d = (torch.randn(T, 1, UNITS, dtype=torch.float32) for _ in range(2))
     leaves = [x.requires_grad_(trains), *layer.parameters()]
 
     def call() -> None:
