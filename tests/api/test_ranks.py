@@ -6,11 +6,14 @@ rank so; all others are forked from this process (`forked`), and run the same pr
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,15 +23,17 @@ from safetensors.torch import load_file
 from api.api_room import Listening, log_of, recurra, write_config
 from forked_room import Forked
 from recurra import api
-from recurra.api import training_run, worker
+from recurra.api import distributed, training_run, worker
 from recurra.api.callbacks import NoCallback
 from recurra.api.distributed import Distributed
+from recurra.api.interrupts import Stopped
 from recurra.api.places import RunFolder
 from recurra.api.prepare import prepare
 from recurra.api.schema import read_settings
 from recurra.base.contracts import Batch, Loss, Prediction, Progress
 from recurra.base.errors import ConfigError, RunError, TrainingError
-from recurra.training import Group, Stopping
+from recurra.data.formats import shards, signed, unsigned
+from recurra.training import Group, LostError, Stopping
 from recurra.training.checkpoint import load
 from training.toys import on_ranks
 
@@ -120,6 +125,52 @@ def test_ranks_read_their_own_of_several_files_and_have_the_data_of_one_process(
         assert "part-*.csv: each of 2 ranks reads its own of the files, for all." in heard.notes
 
     assert on_ranks(2, tmp_path, work) == [0, 0]
+
+
+class StopsAt(Listening):
+    """Sends a signal to its own process after a step."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__()
+        self.at = at
+
+    def step(self, progress: Progress, speed: float, seconds_left: float) -> None:
+        super().step(progress, speed, seconds_left)
+        if progress.step == self.at:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_ranks_of_several_files_that_stop_in_an_epoch_go_on_with_the_same_bits(tmp_path: Path) -> None:
+    for number in range(3):
+        Path(f"part-{number}.csv").write_text("\n".join(["text", *SENTENCES[number::3]]) + "\n")
+    data = {"train": "part-*.csv", "dev": "text.csv"}
+    config = write_config(**{**TEXT, "data": data}, training={**PLAIN, "epochs": 2, "batch_rows": 5})
+
+    def go(run: str, meeting: str, stop_at: int = 0, *, resumed: bool = False) -> None:
+        def work(ranks: Group) -> None:
+            folder = RunFolder(Path(run))
+            if ranks.number == 0:
+                folder.path.mkdir(exist_ok=True)
+            settings = read_settings(folder.config if resumed else config, [], None)
+            make = training_run.resume_from if resumed else training_run.start
+            made = make(folder, settings, torch.device("cpu"), NoCallback(), ranks)
+            watch = StopsAt(stop_at if ranks.number == 0 else 0)
+            with Stopping() as stopping, contextlib.suppress(Stopped):
+                training_run.run_epochs(made, stopping, watch)
+
+        (tmp_path / meeting).mkdir()
+        assert on_ranks(2, tmp_path / meeting, work) == [0, 0]
+
+    go("whole", "one")
+    go("cut", "two", 11)
+    assert load(Path("cut/last.ckpt")).step == 11
+    assert load(Path("cut/last.ckpt")).position > 0
+    go("cut", "three", resumed=True)
+    whole, cut = load(Path("whole/last.ckpt")), load(Path("cut/last.ckpt"))
+    assert (cut.step, cut.epoch, cut.position) == (whole.step, whole.epoch, whole.position)
+    assert whole.step > 11
+    assert all(torch.equal(cut.model[name], weight) for name, weight in whole.model.items())
+    assert losses("cut") == losses("whole")
 
 
 def test_two_ranks_learn_as_one_does_and_one_goes_on_where_they_have_stopped(first_started: None) -> None:
@@ -358,6 +409,31 @@ def test_files_of_cells_are_read_once_and_handed_on_where_they_come_one_by_one(
     api.train(write_config(), out=Path("none"), cells=iter([Path("mine.py")]), distributed=Distributed(2))
     assert asked[0]["cells"] == ["mine.py"]
     assert asked[1] is signal.SIGTERM
+
+
+def test_ranks_that_begin_again_from_the_run_folder_know_signatures_of_urls(monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "https://ranks/a.csv?signature=secret"
+    monkeypatch.setattr(shards, "_QUERIES", {})
+    unsigned(url)
+    told: dict[str, Any] = {}
+
+    def asked(command: list[str], **options: Any) -> Any:
+        stdin = SimpleNamespace(write=lambda data: told.update(json.loads(data)))
+        return SimpleNamespace(stdin=contextlib.nullcontext(stdin))
+
+    monkeypatch.setattr("recurra.api.distributed.subprocess.Popen", asked)
+    rank = distributed._started(1, Distributed(2), {"config": None})
+    os.close(rank.pipe)
+    assert told["signed"] == [url]
+
+    def gone(*given: Any) -> None:
+        raise LostError
+
+    shards._QUERIES.clear()
+    monkeypatch.setattr(worker, "Group", gone)
+    with pytest.raises(LostError):
+        worker._learn({**told, "meeting": "none"}, worker.Pipe(-1))
+    assert signed() == [url]
 
 
 def test_other_devices_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

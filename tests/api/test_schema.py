@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from recurra.api import answers, evaluating
+from recurra.api.callbacks import NoCallback
 from recurra.api.schema import settings_of
 from recurra.base.errors import ConfigError
 from recurra.config import document_of
+from recurra.data.preparing import Means
+from recurra.data.store import InMemory
 
 DATA = {"train": "rows.csv"}
 
@@ -168,3 +173,16 @@ def test_the_settings_of_a_run_have_no_signature_of_a_url() -> None:
     assert "secret" not in str(settings.tree)
     assert settings.data.train == "https://host/train.csv"
     assert settings.data.test == data["test"]
+
+
+def test_what_is_scored_and_answered_has_no_signature_of_a_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Path] = []
+    monkeypatch.setattr(evaluating, "read_rows", lambda path, *_: asked.append(path) or [])
+    monkeypatch.setattr(answers, "read", lambda *_, **__: iter(()))
+    monkeypatch.setattr(answers, "recognised", lambda path: asked.append(path) or ("csv", ""))
+    settings = settings_of(document_of({"task": "classification", "data": {"train": "train.csv"}}), to_train=False)
+    monkeypatch.setattr(answers, "open_settings", lambda *_, to_train: (None, settings))
+    url, means, watch = "https://host/more.csv?X-Amz-Signature=secret", Means(InMemory()), NoCallback()
+    assert evaluating._given_rows(url, settings, watch, means)[0] == "more.csv"
+    assert str(answers.source_for("run", url).path) == "https:/host/more.csv"
+    assert asked == [Path("https://host/more.csv")] * 2

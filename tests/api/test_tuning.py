@@ -24,6 +24,8 @@ from recurra.api.tuning.clock import Clock
 from recurra.api.tuning.ending import Ending
 from recurra.api.tuning.repeating import Repeated, gain, in_words
 from recurra.api.tuning.study import GRACE, HOST, MOST_DEATHS, FailedTrialError, Kept, Study, hidden, url_of
+from recurra.api.tuning.trial import EndedError
+from recurra.api.tuning.worker import Worker
 from recurra.base.contracts import Progress
 from recurra.base.errors import ConfigError
 from training.toys import exit_of, fork_child
@@ -269,6 +271,31 @@ def test_a_search_ends_where_one_trial_after_the_other_fails(data: Path, monkeyp
     with pytest.raises(Exception, match="s: the last 2 trials failed one after the other, as is said above"):
         api.tune("c.yaml", out="s", overrides=sets)
     assert [one.state for one in trials("s")] == ["failed", "failed"]
+
+
+def test_failures_are_counted_in_a_row_and_a_trial_that_ends_early_or_well_ends_the_row(tmp_path: Path) -> None:
+    ways: list[Any] = []
+
+    def run(tree: Any, folder: Path, hear: Any) -> None:
+        if isinstance(way := ways.pop(), Exception):
+            raise way
+        hear(1, way)
+
+    space: Any = SimpleNamespace(with_values=lambda values: SimpleNamespace(tree={}), names={}, spaces={}, short={})
+    study: Any = SimpleNamespace(higher_is_better=False, trials=list, optuna=optuna)
+    training: Any = SimpleNamespace(run=run, select="log_loss")
+    clock: Any = SimpleNamespace(trials_are_over=False, left=lambda number: "", seconds=[])
+    trial = SimpleNamespace(set_user_attr=lambda *_: None, report=lambda *_: None, should_prune=lambda: False, number=0)
+    one = Worker(
+        space, study, training, clock, folder=tmp_path, number=9, place="here", unit="", say=lambda message: None
+    )
+    counted = []
+    for place, way in enumerate([RuntimeError("x"), RuntimeError("y"), EndedError("behind"), RuntimeError("z"), 0.5]):
+        ways.append(way)
+        with contextlib.suppress(FailedTrialError, optuna.TrialPruned):
+            assert one.trial(trial, place) == 0.5
+        counted.append(one.failures)
+    assert counted == [1, 2, 0, 1, 0]
 
 
 def test_the_time_is_kept_for_the_best(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from recurra.base.contracts import Listener, Record
 from recurra.base.errors import ConfigError, DataError
 from recurra.base.words import counted
 from recurra.config import override
-from recurra.data.formats import ON_ERROR, BadRows, Shard, StopAtBadRow, read, read_as, recognised
+from recurra.data.formats import ON_ERROR, BadRows, Shard, StopAtBadRow, read, read_as, recognised, unsigned
 from recurra.tasks import AnswerKind, SaysLabels, TagsTokens, Task
 from recurra.tasks.options import task_with
 
@@ -142,7 +142,7 @@ def source_for(
     """
     settings = run.settings if isinstance(run, OpenRun) else open_settings(run, cells, to_train=False)[1]
     settings = with_data(settings, overrides, "predict", OF_FILES)
-    path, data = file if isinstance(file, Shard) else path_of(file, "file"), settings.data
+    path, data = file if isinstance(file, Shard) else Path(unsigned(str(path_of(file, "file")))), settings.data
     bad_rows = ON_ERROR[data.on_error]()
     fields = fields_for(settings, (settings.plan.inputs[0].name,))
     note = (watch or NoCallback()).note

@@ -25,6 +25,7 @@ from recurra.base import errors
 from recurra.base.contracts import Callback, Progress, Score
 from recurra.base.errors import ConfigError, RecurraError, TrainingError
 from recurra.base.shell import as_word
+from recurra.data.formats import signed
 from recurra.training import Stopping
 
 # Seconds: for Python and torch to load, for the others to end (one that is refused takes them along sooner), a look.
@@ -176,7 +177,14 @@ def _started(number: int, distributed: Distributed, orders: Mapping[str, Any]) -
     )
     os.close(theirs)
     beat = min(1.0, distributed.timeout / 5)
-    told = {**orders, "rank": number, "ranks": distributed.ranks, "pipe": theirs, "beat": beat}
+    told = {
+        **orders,
+        "signed": signed(),
+        "rank": number,
+        "ranks": distributed.ranks,
+        "pipe": theirs,
+        "beat": beat,
+    }
     assert process.stdin is not None
     with contextlib.suppress(BrokenPipeError), process.stdin as stdin:
         stdin.write(json.dumps(told).encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from recurra.api.answers import OF_FILES, Source, answered, source_for, with_data
@@ -18,6 +19,7 @@ from recurra.api.prepare import examples_of, filter_examples, good_rows, means_o
 from recurra.api.schema import Settings
 from recurra.base.contracts import Callback, Listener, Record, Report
 from recurra.base.errors import ConfigError, DataError
+from recurra.data.formats import unsigned
 from recurra.data.preparing import Means
 from recurra.tasks.blank import blank_warnings
 from recurra.tasks.options import task_with
@@ -84,7 +86,7 @@ def _given_rows(file: Any, settings: Settings, watch: Listener, means: Means) ->
     then = " Skipped rows count in no score."
     if are_rows(file):
         return "rows", good_rows(records_of(file, settings.plan.inputs[0].name), "rows", settings, watch, means, then)
-    path = path_of(file, "file")
+    path = Path(unsigned(str(path_of(file, "file"))))
     return path.name, read_rows(path, settings, watch, means, then)
 
 

@@ -27,6 +27,7 @@ from recurra.api.training_run import refuse_taken, resume_from, run_epochs, star
 from recurra.base import errors
 from recurra.base.contracts import Callback, Progress, Score
 from recurra.base.errors import ConfigError, RecurraError
+from recurra.data.formats import unsigned
 from recurra.training import FolderLock, Group, LostError, Stopping
 from recurra.training.memory import keep_freed_memory
 
@@ -97,6 +98,8 @@ def main() -> int:
 def _learn(orders: Mapping[str, Any], pipe: Pipe) -> int | str | None:
     """The number of the signal that stopped all ranks, "finish", or None. Only the first one writes, hears signals."""
     keep_freed_memory()
+    for url in orders["signed"]:  # the config in a run folder, from which ranks begin again, has no signatures
+        unsigned(url)
     ranks = Group(orders["rank"], orders["ranks"], Path(orders["meeting"]))
     watch: Callback = NoCallback() if ranks.number else pipe
     cells, cpu = [Path(cell) for cell in orders["cells"]], torch.device("cpu")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import gzip
 import io
 import tempfile
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from recurra.base.errors import ConfigError, DataError
-from recurra.data.formats import SkippedRows, is_sharded, read, shards_of, unsigned
+from recurra.data.formats import SkippedRows, is_sharded, read, shards, shards_of, signed, unsigned
 
 fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed")
 
@@ -161,11 +162,28 @@ def test_a_url_loses_its_query_where_that_holds_a_signature(url: str, bare: str 
     assert unsigned(url) == (bare or url)
 
 
+@pytest.mark.parametrize("name", ["*.csv", "memory://order/*.csv"])
+def test_files_come_in_the_order_of_their_names_however_they_are_listed(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for letter in "abc":
+        Path(f"{letter}.csv").write_text("text\nx\n")
+        fsspec.filesystem("memory").pipe(f"/order/{letter}.csv", b"text\nx\n")
+    names, listed = glob.glob, shards._listed
+    monkeypatch.setattr(shards.glob, "glob", lambda *given, **options: names(*given, **options)[::-1])
+    monkeypatch.setattr(
+        shards, "_listed", lambda *given, **options: dict(sorted(listed(*given, **options).items(), reverse=True))
+    )
+    assert [Path(shard.name).name for shard in shards_of(name)] == ["a.csv", "b.csv", "c.csv"]
+
+
 def test_a_url_that_lost_its_signature_is_still_read_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fsspec.core, "url_to_fs", lambda url: (Web(), url))
     bare = unsigned("https://host/a.csv?signature=secret")
     assert bare == "https://host/a.csv"
     assert rows(str(Path(bare))) == [("mine", "https://host/a.csv:2")]
+    assert "https://host/a.csv?signature=secret" in signed()
 
 
 def test_a_copy_that_is_cut_off_is_no_file(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,7 +63,7 @@ from recurra.data.formats.reading import (
     splits_in,
 )
 from recurra.data.formats.sequences import SEQUENCES
-from recurra.data.formats.shards import Shard, is_sharded, shards_of, unsigned
+from recurra.data.formats.shards import Shard, is_sharded, shards_of, signed, unsigned
 from recurra.data.formats.sounds import SOUNDS
 from recurra.data.formats.spacy import SPACY
 from recurra.data.formats.squad import SQUAD
@@ -94,6 +94,7 @@ __all__ = [
     "recognised",
     "resolved_format",
     "shards_of",
+    "signed",
     "spelt",
     "splits_in",
     "unsigned",

@@ -114,6 +114,11 @@ def unsigned(path: str) -> str:
     return bare
 
 
+def signed() -> list[str]:
+    """The URLs that `unsigned` was given, with their queries: for processes that this one starts, and nothing else."""
+    return [f"{url}?{query}" for url, query in _QUERIES.items()]
+
+
 def _signs(query: str) -> bool:
     names = [pair.partition("=")[0].lower() for pair in query.split("&") if "=" in pair]
     return any(name == "sig" or any(secret in name for secret in SECRETS) for name in names)
