@@ -34,4 +34,4 @@ function withSearch(other) {
   return (model) => (model.uses.includes("search") ? chooser({ "Search pictures": searchView(model), "Compare a picture and a text": other(model) }) : other(model));
 }
 
-for (const kind of ["picture"]) views.set(kind, withSearch(views.get(kind)));
+views.set("picture", withSearch(views.get("picture")));
