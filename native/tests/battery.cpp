@@ -18,6 +18,7 @@
 #include "../dense/linear_job.h"
 #include "../recurrent/job.h"
 #include "alignments.h"
+#include "source_steps.h"
 #include "transformer.h"
 #include "word_vectors.h"
 
@@ -318,6 +319,7 @@ int main(int argc, char** argv) {
     std::vector<const WordsEngine*> words;
     std::vector<const GloveEngine*> gloves;
     std::vector<const TransformerEngine*> transformers;
+    std::vector<battery::SourceEngines> sources;
     std::vector<const CtcEngine*> ctcs;
     std::vector<const TransducerEngine*> transducers;
 #if defined(__x86_64__)
@@ -333,6 +335,9 @@ int main(int argc, char** argv) {
         if (processor_runs(e->isa)) gloves.push_back(e);
     for (const TransformerEngine* e : {&transformer_avx512, &transformer_avx2})
         if (processor_runs(e->isa)) transformers.push_back(e);
+    for (const battery::SourceEngines& e : {battery::SourceEngines{&transformer_avx512, &source_step_avx512, &convolution_avx512},
+                                            battery::SourceEngines{&transformer_avx2, &source_step_avx2, &convolution_avx2}})
+        if (processor_runs(e.steps->isa)) sources.push_back(e);
     for (const CtcEngine* e : {&ctc_avx512, &ctc_avx2})
         if (processor_runs(e->isa)) ctcs.push_back(e);
     for (const TransducerEngine* e : {&transducer_avx512, &transducer_avx2})
@@ -341,6 +346,7 @@ int main(int argc, char** argv) {
     ctcs.push_back(&ctc_portable);
     transducers.push_back(&transducer_portable);
     transformers.push_back(&transformer_portable);
+    sources.push_back({&transformer_portable, &source_step_portable, &convolution_portable});
     words.push_back(&words_portable);
     gloves.push_back(&glove_portable);
     engines.push_back(&engine_portable);
@@ -372,6 +378,8 @@ int main(int argc, char** argv) {
     }
     for (long round = 0; round < rounds; ++round, ++count)
         failures += battery::check_transformer(transformers, battery::TransformerProblem(round, random), round);
+    for (long round = 0; round < rounds; ++round, ++count)
+        failures += battery::check_sources(sources, battery::SourceProblem(round, random), round);
     for (long round = 0; round < rounds; ++round, ++count)
         failures += battery::check_ctc(ctcs, battery::CtcProblem(round, random));
     for (long round = 0; round < rounds; ++round, ++count)

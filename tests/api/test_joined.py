@@ -122,7 +122,8 @@ def test_a_host_without_the_run_gets_all_that_it_is_resumed_from_in_pieces(monke
     class Line:
         """What the first rank says, for another one to hear behind it."""
 
-        def from_first_bytes(self, data: bytes | None) -> bytes:
+        def bytes_from(self, source: int, data: bytes | None) -> bytes:
+            assert source == 0
             if data is None:
                 return sent.pop(0)
             sent.append(data)

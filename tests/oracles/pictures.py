@@ -1,4 +1,4 @@
-"""Convolutions over pictures and their transposes, number by number (Dumoulin & Visin 2016, arXiv:1603.07285)."""
+"""Convolutions over pictures and their transposes, place by place (Dumoulin & Visin 2016, arXiv:1603.07285)."""
 
 from __future__ import annotations
 
@@ -9,16 +9,13 @@ import numpy as np
 
 def convolved(x: Any, weight: Any, bias: Any, stride: int, pad: int) -> np.ndarray:
     """(H', W', C') of a picture (H, W, C) and kernels (C', C, k, k); zeros beyond the border."""
-    H, W, C = x.shape
+    H, W, _ = x.shape
     many, _, k, _ = weight.shape
-    found = np.zeros(((H + 2 * pad - k) // stride + 1, (W + 2 * pad - k) // stride + 1, many))
-    for i, j, c in np.ndindex(found.shape):
-        total = bias[c]
-        for di, dj, d in np.ndindex(k, k, C):
-            row, column = i * stride - pad + di, j * stride - pad + dj
-            if 0 <= row < H and 0 <= column < W:
-                total += weight[c, d, di, dj] * x[row, column, d]
-        found[i, j, c] = total
+    found = np.zeros(((H + 2 * pad - k) // stride + 1, (W + 2 * pad - k) // stride + 1, many)) + bias
+    for i, j, di, dj in np.ndindex(*found.shape[:2], k, k):
+        row, column = i * stride - pad + di, j * stride - pad + dj
+        if 0 <= row < H and 0 <= column < W:
+            found[i, j] += weight[:, :, di, dj] @ x[row, column]
     return found
 
 
