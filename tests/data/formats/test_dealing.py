@@ -150,6 +150,15 @@ def test_a_shard_whose_values_cannot_be_sent_is_read_by_all_ranks() -> None:
     assert sorted(reads) == [(0, "a"), (0, "a"), (1, "a"), (1, "b")]
 
 
+def test_records_that_several_rows_make_keep_where_these_stood_on_all_ranks() -> None:
+    made = Record({"label": "x"}, Origin("a", 1), (Origin("a", 1), Origin("a", 2)))
+
+    def work(seat: Seat) -> list[Record]:
+        return list(dealt([Shard("a", 1)], lambda *_: iter([made]), SkippedRows(), lambda _: None, seat))
+
+    assert Room(2).seats(work) == [[made]] * 2
+
+
 def test_ranks_that_find_other_files_do_not_begin(parts: None) -> None:
     def work(seat: Seat) -> list[Record]:
         shards = [Shard(f"part-{k}.jsonl", 10 + (seat.number and k == 1)) for k in range(2)]
