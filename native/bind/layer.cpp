@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kept.h"
@@ -117,15 +118,6 @@ public:
         return tuple_of(wanted.size(), [&](std::size_t k) { return k < 2 ? nb::none() : std::move(found[k - 2]); });
     }
 
-    // Gradients of x and of the weights, None where not wanted, from those of the results, None for zeros.
-    // None where a call needs more than this.
-    nb::object gradients(nb::handle x, nb::tuple weights, nb::handle output, Tape& tape, nb::tuple tops, nb::tuple wanted) {
-        Gradients found(places_.size() + 1);
-        const auto is_wanted = [&](std::size_t k) { return wanted[k].ptr() == Py_True; };
-        if (!make_gradients(x, handles_of(weights), output, tape, tops, is_wanted, found)) return nb::none();
-        return tuple_of(found.size(), [&](std::size_t k) { return std::move(found[k]); });
-    }
-
 private:
     // Of x, then of the weights.
     using Gradients = std::vector<nb::object>;
@@ -143,11 +135,13 @@ private:
         job.x = input.data;
         job.output = made.data;
         const std::shared_ptr<const Rows> rows = point_to_rows(job);
-        if (tape.spent || static_cast<long>(tape.memory.bytes()) < kernel_.engine().tape_bytes(job)) throw std::invalid_argument("not the tape of this call");
-        found[0] = gradient(x, is_wanted(0), job.d_x);
-        for (std::size_t k = 0; k < places_.size(); ++k) found[k + 1] = gradient(weights[k], is_wanted(k + 1), job.d_parameters[places_[k]]);
+        // Taken before tensors are made, where torch lets other threads run: one of them may ask for the same gradients.
+        if (tape.spent) return false;
+        if (static_cast<long>(tape.memory.bytes()) < kernel_.engine().tape_bytes(job)) throw std::invalid_argument("not the tape of this call");
         tape.spent = true;
         const Memory taped = std::move(tape.memory);
+        found[0] = gradient(x, is_wanted(0), job.d_x);
+        for (std::size_t k = 0; k < places_.size(); ++k) found[k + 1] = gradient(weights[k], is_wanted(k + 1), job.d_parameters[places_[k]]);
         without_lock(job, [&] {
             const Zeros zeros(job);
             const Memory scratch(static_cast<std::size_t>(kernel_.engine().backward_bytes(job)));
@@ -230,14 +224,16 @@ private:
         std::vector<nb::object> finals;
     };
 
-    // Those of the call before, where they are as many. Python's lock is held.
+    // Those of the call before, where they are as many. Another thread may put others there whenever a tensor is made or goes.
     std::shared_ptr<const Patterns> patterns_for(nb::handle x, const Job& job) {
-        if (!patterns_ || patterns_->T != job.T || patterns_->N != job.N) {
-            Patterns made{job.T, job.N, torch_.pattern(x, nb::make_tuple(job.T, job.N, kernel_.width(job, 0))), {}};
-            for (int i = 0; i < kernel_.states(); ++i) made.finals.push_back(torch_.pattern(x, nb::make_tuple(1, job.N, kernel_.width(job, i))));
-            patterns_ = std::make_shared<const Patterns>(std::move(made));
-        }
-        return patterns_;
+        std::shared_ptr<const Patterns> found = patterns_;
+        if (found && found->T == job.T && found->N == job.N) return found;
+        Patterns made{job.T, job.N, torch_.pattern(x, nb::make_tuple(job.T, job.N, kernel_.width(job, 0))), {}};
+        for (int i = 0; i < kernel_.states(); ++i) made.finals.push_back(torch_.pattern(x, nb::make_tuple(1, job.N, kernel_.width(job, i))));
+        found = std::make_shared<const Patterns>(std::move(made));
+        std::shared_ptr<const Patterns> last = found;
+        patterns_.swap(last);  // an assignment lets the last ones go before these are in their place
+        return found;
     }
 
     bool is_wanted() const {
@@ -301,13 +297,15 @@ public:
 
     // ready: what goes to `apply`, beside `kept`. names: of the parameters
     void remember(nb::dict own, nb::object layer, nb::object ready, nb::object kept, nb::tuple names, bool batch_first) {
-        values_.clear();
+        Objects values;
         for (nb::handle option : options_) {
             PyObject* value = PyDict_GetItemWithError(own.ptr(), option.ptr());
-            values_.push_back(value ? nb::borrow(value) : nb::object());
+            values.push_back(value ? nb::borrow(value) : nb::object());
         }
-        layer_object_ = std::move(layer), kept_object_ = std::move(kept), ready_ = std::move(ready), names_ = std::move(names);
-        layer_ = &nb::cast<Layer&>(layer_object_), kept_ = &nb::cast<Kept&>(kept_object_), batch_first_ = batch_first;
+        layer_ = &nb::cast<Layer&>(layer), kept_ = &nb::cast<Kept&>(kept), batch_first_ = batch_first;
+        // What was here before goes when all is in its place: as it goes, another thread may call.
+        std::swap(values_, values);
+        std::swap(layer_object_, layer), std::swap(kept_object_, kept), std::swap(ready_, ready), std::swap(names_, names);
     }
 
     // Output and states as the module returns them; None where a call needs more than this.
@@ -403,8 +401,7 @@ void bind_layer(nb::module_& m) {
         .def(nb::init<const Kernel&, const Torch&, const std::vector<long>&, std::vector<long>, nb::object, int, double>(), nb::keep_alive<1, 2>(), nb::keep_alive<1, 3>(),
              "kernel"_a, "torch"_a, "sizes"_a, "places"_a, "threads_for"_a, "precision"_a = 0, "shared_from"_a = 0.0)
         .def("run", &Layer::run)
-        .def("back", &Layer::back)
-        .def("gradients", &Layer::gradients);
+        .def("back", &Layer::back);
     nb::class_<Entry>(m, "Entry").def(nb::init<nb::object, nb::object, nb::tuple>(), "tensor"_a, "apply"_a, "options"_a)
         .def("remember", &Entry::remember)
         .def("__call__", &Entry::call);

@@ -101,6 +101,9 @@ public:
             if (step.parents[b] < 0 || step.parents[b] >= sizes.at(4))
                 throw std::out_of_range("decoding: row " + std::to_string(step.parents[b]) + " is not one of " + std::to_string(sizes.at(4)) + ".");
         if (layers.empty() || layers.size() != states.size() || layers.size() != made.size()) throw std::invalid_argument("states for each layer");
+        if (layers.front()->inputs() != E_ + fed() || layers.back()->width(0) != H_)
+            throw std::invalid_argument("decoding: layers from " + std::to_string(layers.front()->inputs()) + " to " + std::to_string(layers.back()->width(0)) +
+                                        " numbers, expected from " + std::to_string(E_ + fed()) + " to " + std::to_string(H_) + ".");
         std::vector<std::shared_ptr<const Rows>> rows;
         for (Stepper* layer : layers) rows.push_back(layer->rows_of(step.rows));
         const nb::gil_scoped_release other_threads;
@@ -128,6 +131,9 @@ private:
     LookJob look_{};
     ReadJob read_{};
     std::optional<Memory> memory_;
+
+    // Numbers behind a token's vector.
+    long fed() const { return feeds_ == NOTHING ? 0 : feeds_ == LAST_READOUT ? D_ : M_; }
 
     void run(const std::vector<Stepper*>& layers, const std::vector<std::shared_ptr<const Rows>>& rows, const StepRows& step,
              const std::vector<Addresses>& states, const std::vector<Addresses>& made) const {

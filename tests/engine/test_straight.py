@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import pytest
 import torch
@@ -338,3 +341,44 @@ def test_an_engine_built_before_goes_the_long_way(monkeypatch):
     monkeypatch.setattr(cpu, "_native", older)
     with torch.no_grad():
         assert torch.equal(layer(x)[0], expected[0])
+
+
+def at_once(work, count=4):
+    """What threads that start together make of work(0), work(1), ..."""
+    ready = Barrier(count)
+
+    def one(k):
+        ready.wait()
+        return work(k)
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(count) as threads:
+            return list(threads.map(one, range(count)))
+    finally:
+        sys.setswitchinterval(before)
+
+
+def test_threads_that_call_one_layer_with_other_shapes_get_their_own_results():
+    layer, shapes = LSTM(3, 16), [(1 + k % 4, 1 + k // 4) for k in range(16)]
+    given = [torch.randn(T, N, 3) for T, N in shapes]
+    with torch.no_grad():
+        wanted = [by_the_long_way(layer, x)[0] for x in given]
+
+    def calls(thread):
+        mine = [(thread + n) % 16 for n in range(3000)]
+        with torch.no_grad():
+            return [k for k in mine if not torch.equal(layer(given[k])[0], wanted[k])]
+
+    assert at_once(calls) == [[]] * 4
+
+
+def test_threads_that_ask_for_the_same_gradients_all_get_them():
+    layer = LSTM(3, 16)
+    leaves = list(layer.parameters())
+    for _ in range(100):
+        output = layer(torch.randn(2, 1, 3))[0]
+        top = torch.randn_like(output)
+        found = at_once(lambda _, o=output, d=top: torch.autograd.grad(o, leaves, d, retain_graph=True))
+        assert all(map(torch.equal, sum(found, ()), found[0] * len(found)))
