@@ -203,3 +203,12 @@ def test_a_state_that_was_packed_goes_on_with_gradients() -> None:
     found, _ = model.step(tokens[:3], state)
     assert found.requires_grad
     torch.testing.assert_close(found.detach(), wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_rows_that_are_chosen_twice_before_a_step_are_the_chosen_of_the_chosen() -> None:
+    model, tokens = made("bahdanau"), torch.tensor([4, 5, 6])
+    with torch.no_grad():
+        _, state = model.step(torch.tensor([4, 5, 6, 7]), begun(model))
+        twice = model.select(model.select(state, torch.tensor([3, 1, 1, 0])), torch.tensor([2, 0, 3]))
+        wanted, _ = model.step(tokens, model.select(state, torch.tensor([1, 3, 0])))
+        assert torch.equal(model.step(tokens, twice)[0], wanted)

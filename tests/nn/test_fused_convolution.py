@@ -97,3 +97,14 @@ def test_it_does_not_run_where_it_cannot() -> None:
         assert layer.train().fused(x) is None
         layer(x)
         assert layer.kept_plan.nbytes == 0
+
+
+def test_a_change_of_a_layer_is_noticed_between_calls() -> None:
+    layer, x = SteadyConvolution(16, 32, 3, 1, padding=1).eval(), torch.randn(1, 7, 9, 16)
+    with torch.no_grad():
+        layer(x)
+        layer.weight.data[3] = 2.0
+        assert torch.equal(layer(x), layer._product(x))
+        layer.stride, layer.padding = (2, 2), (0, 0)
+        assert layer(x).shape == (1, 3, 4, 32)
+        assert torch.equal(layer(x), layer._product(x))
