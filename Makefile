@@ -32,7 +32,8 @@ $(VENV)/.demo: $(VENV)/.python pyproject.toml constraints.txt
 
 # LIGHT=1 leaves Triton out, which takes 1 GB: its tests are skipped then.
 comma := ,
-$(VENV)/.dev: $(VENV)/.python pyproject.toml constraints.txt $(NATIVE)
+DEV := $(VENV)/.dev$(if $(LIGHT),-light)
+$(DEV): $(VENV)/.python pyproject.toml constraints.txt $(NATIVE)
 	$(PIP) -e '.[test,lint$(if $(LIGHT),,$(comma)gpu)]'
 	@touch $@ $(VENV)/.demo
 
@@ -47,17 +48,17 @@ $(VENV)/.docs: $(VENV)/.python pyproject.toml constraints.txt
 demo: $(VENV)/.demo  ## train a small model on real data, on the CPU, and show its report
 	@OMP_WAIT_POLICY=passive $(BIN)/recurra demo
 
-native: $(VENV)/.dev ## the native engine, and the tools of development
+native: $(DEV) ## the native engine, and the tools of development
 
 # Compiled modules are kept, also where the environment says otherwise: some tests start processes, which load them all.
-test: $(VENV)/.dev   ## all tests
+test: $(DEV)   ## all tests
 	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
-lint: $(VENV)/.dev   ## style
+lint: $(DEV)   ## style
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(VENV)/.dev  ## static types
+types: $(DEV)  ## static types
 	$(BIN)/mypy
 
 check: lint types test  ## what continuous integration runs
@@ -65,21 +66,21 @@ check: lint types test  ## what continuous integration runs
 docs: $(VENV)/.docs  ## the documentation as a site in build/site, with every link and anchor checked
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-man: $(VENV)/.dev    ## the manual page, from the help of all commands: build/recurra.1
+man: $(DEV)    ## the manual page, from the help of all commands: build/recurra.1
 	@mkdir -p build
 	$(BIN)/recurra man > build/recurra.1
 	@echo "build/recurra.1: written. Read it with: man build/recurra.1"
 
 # Debian: chromium
-gallery: $(VENV)/.dev ## the pictures of docs/gallery: trains the demos (eight minutes), opens reports and the page in Chromium
+gallery: $(DEV) ## the pictures of docs/gallery: trains the demos (eight minutes), opens reports and the page in Chromium
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt 'playwright>=1.50'
 	$(BIN)/python docs/make_gallery.py
 
-page: $(VENV)/.dev   ## use the page of `recurra serve` in Chromium: make page RUNS="runs/demo-dates", pictures in runs/page/
+page: $(DEV)   ## use the page of `recurra serve` in Chromium: make page RUNS="runs/demo-dates", pictures in runs/page/
 	$(PIP) 'playwright>=1.50'
 	$(BIN)/python benchmarks/page.py $(or $(RUNS),runs/demo-dates)
 
-wheels: $(VENV)/.dev ## a wheel with the engine for Linux machines without a compiler, and the source archive: dist/
+wheels: $(DEV) ## a wheel with the engine for Linux machines without a compiler, and the source archive: dist/
 	$(PIP) -e '.[wheels]'
 	$(BIN)/python packaging/make_wheel.py dist
 	$(BIN)/python -m build --sdist -o dist .
