@@ -11,6 +11,7 @@ from recurra.base.errors import DataError
 from recurra.base.normal import normal
 from recurra.base.words import as_written
 from recurra.data.formats import field
+from recurra.data.picture_features import PictureFeatures
 from recurra.data.tokenizers import Encoded
 from recurra.tasks.blank import emptiness, is_blank
 from recurra.tasks.picture_reader import Shown
@@ -54,7 +55,8 @@ class PictureTextExample:
 
     @property
     def length(self) -> int:
-        return len(self.encoded)
+        """Steps of both; of pixels only the model knows how many there are, as many in each row."""
+        return len(self.encoded) + (self.shown.places if isinstance(self.shown, PictureFeatures) else 0)
 
     @property
     def key(self) -> str:
@@ -66,7 +68,7 @@ class PictureTextExample:
     @property
     def is_blank(self) -> bool:
         """Whether there is no text to read."""
-        return not self.length or is_blank(self.text)
+        return not len(self.encoded) or is_blank(self.text)
 
 
 def read_text(record: Record, column: str, *, empty: bool = False) -> str:
