@@ -189,7 +189,7 @@ def test_a_folder_is_searched_by_http_and_no_file_outside_it_is_shown(here: Path
     (images / "way.png").symlink_to(tmp_path / "secret.png")
     said: list[str] = []
     runs = open_runs([here / "retrieval"], device="cpu", beside=Beside(images, index), note=said.append)
-    assert "1 pictures are links to files outside" in said[-1]
+    assert "1 picture is a link to a file outside" in said[-1]
     asked = Asked(runs, Limits(body_bytes=body_bytes_of(runs.values())), "k" * 16)
 
     def post(body: object, status: int = 200, path: str = "/search") -> dict[str, object]:

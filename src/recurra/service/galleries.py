@@ -19,6 +19,7 @@ from recurra.api.given import AnyPath
 from recurra.api.searching import PictureSearch, picture_entries, picture_search
 from recurra.base.contracts import Origin
 from recurra.base.errors import DataError
+from recurra.base.words import counted
 from recurra.data.pictures import PictureSize, picture_of, pixels_of, png_of
 
 # Pixels of a side of a small picture, and how many of them are kept: 75 MB of pixels that do not shrink.
@@ -104,7 +105,8 @@ def gallery_of(run: OpenRun, images: AnyPath, index: Path | None, device: str, n
     if not inside:
         raise DataError(f"{folder}: every picture in it is a link to a file outside, which is not served.")
     if (out := len(search.index.vectors) - len(inside)) > 0:
-        note(f"{folder}: {out:,} pictures are links to files outside of it, and are left out.")
+        links = counted(out, "picture is a link to a file", "pictures are links to files")
+        note(f"{folder}: {links} outside of it, and left out.")
         entries = tuple(search.index.entries[k] for k in inside)
         left = replace(search.index, vectors=np.ascontiguousarray(search.index.vectors[inside]), entries=entries)
         search = replace(search, index=left)
