@@ -327,6 +327,17 @@ def test_scales_are_numpys_and_a_constant_window_has_the_size_of_its_level() -> 
         assert moments(np.full((1, 5, 1), np.nan), how)[1] == 1.0
 
 
+@pytest.mark.parametrize("how", ["mean", "standard", "robust"])
+@pytest.mark.parametrize("num_features", [1, 2])
+def test_padding_changes_no_bit_of_a_scale(how: Any, num_features: int) -> None:
+    rng = np.random.default_rng(0)
+    for steps in (9, 50, 130, 300):  # NumPy sums more than 8, and more than 128, in orders of their own
+        values = rng.normal(size=(4, steps, num_features))
+        padded = np.concatenate([values, np.full((4, 37, num_features), np.nan)], 1)
+        for alone, beside in zip(moments(values, how), moments(padded, how), strict=True):
+            np.testing.assert_array_equal(alone, beside)
+
+
 def test_naive_forecasts_and_the_scale_of_mase_by_loops() -> None:
     config = plan(missing="mask")
     some = rows(config)
