@@ -5,14 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch.testing import assert_close
 
 from oracles.pictures import convolved
 from recurra.base.contracts import Batch
 from recurra.base.errors import ConfigError
+from recurra.engine import cpu
 from recurra.models import DualEncoder
 from recurra.models.encoders import Image
+from recurra.models.encoders.dense import ACTIVATIONS
 from recurra.models.encoders.image import Block
 from recurra.models.inputs import Images, Patches
+from recurra.nn import SteadyConvolution
 
 ONE = torch.ones(1, dtype=torch.int64)
 SIZES = {"height": 16, "width": 16, "channels": 3, "tokens": 9}
@@ -37,6 +41,45 @@ def test_a_block_is_the_equation_of_the_paper():
     expected = beside + convolved(y, p["conv2.weight"], p["conv2.bias"], 1, 1)
     found = block(torch.tensor(x[None], dtype=torch.float32)).detach().numpy()[0]
     np.testing.assert_allclose(found, expected, atol=2e-5)  # float32 beside float64
+
+
+class Doubled(SteadyConvolution):
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+def moved(block: Block) -> Block:
+    """In evaluation, with norms that are not those of the start."""
+    for parameter in block.parameters():
+        parameter.data.add_(0.1 * torch.randn_like(parameter))
+    return block.eval()
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("sizes", [(4, 4, 1), (4, 6, 1), (4, 4, 2)])
+def test_a_block_says_the_same_in_native_calls_as_part_by_part(activation, sizes):
+    torch.manual_seed(1)
+    block, x = moved(Block(*sizes, activation)), torch.randn(2, 6, 5, 4)
+    by_parts = block(x)  # with gradients
+    with torch.no_grad():
+        assert_close(block(x), by_parts, atol=1e-5, rtol=1e-5)
+        if cpu.available():
+            assert (block._fused(x) is not None) == (activation == "relu")
+
+
+@pytest.mark.parametrize("name", ["conv1", "conv2", "shortcut"])
+def test_a_convolution_with_a_forward_of_its_own_or_a_hook_is_called(name):
+    torch.manual_seed(1)
+    block, x = moved(Block(4, 6, 1, "relu")), torch.randn(2, 6, 5, 4)
+    with torch.no_grad():
+        plain, layer = block(x), getattr(block, name)
+        handle = layer.register_forward_hook(lambda layer, given, made: 2 * made)
+        doubled = block(x)
+        handle.remove()
+        assert torch.equal(block(x), plain)
+        layer.__class__ = Doubled
+        assert_close(block(x), doubled)
+    assert not torch.allclose(plain, doubled)
 
 
 def test_places_are_rows_of_a_grid_and_the_summary_is_their_mean():
