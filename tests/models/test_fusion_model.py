@@ -78,6 +78,12 @@ def test_both_the_picture_and_the_text_reach_the_answer_and_have_gradients() -> 
 def test_parts_that_cannot_be_are_refused_together() -> None:
     bad = {"joint": {"name": "transformer", "hidden_size": 9, "num_heads": 2}}
     with pytest.raises(ConfigError) as caught:
-        model(encoder={"name": "image", "channels": [4, 6], "shape": [24, 16, 3]}, **bad)
-    assert len(caught.value.problems) == 2
+        model(
+            encoder={"name": "image", "channels": [4, 6], "shape": [24, 16, 3]},
+            head={"name": "label", "pooling": "middle"},
+            **bad,
+        )
+    assert len(caught.value.problems) == 3
     assert "pictures are 16 x 24 x 3, and the encoder would read them as 24 x 16 x 3" in caught.value.problems[0]
+    assert caught.value.problems[1].startswith("num_heads: 2 do not divide 9")
+    assert caught.value.problems[2].startswith("unknown pooling 'middle'")

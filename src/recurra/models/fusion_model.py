@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, cast
 
 import torch
@@ -11,7 +12,7 @@ from recurra.base.contracts import Batch, Prediction
 from recurra.base.option import OneOf
 from recurra.config import build, located
 from recurra.models import options as o
-from recurra.models.contract import Encoder, Head, Inputs, Problems, Sizes
+from recurra.models.contract import STAND_INS, Encoder, Head, Inputs, Problems, Sizes
 from recurra.models.encoders import ENCODERS
 from recurra.models.heads import HEADS
 from recurra.models.inputs import INPUTS
@@ -68,10 +69,15 @@ class FusionModel(nn.Module):
         for name, side in (("image", (inputs, encoder)), ("text", (text_inputs, text_encoder))):
             with problems.collected():
                 setattr(self, name, _side(sizes, *side, embedding_size))
-        with problems.collected(), located(joint):
+        widths: Sequence[int] = STAND_INS
+        with problems.collected():
             self.joint = build(joint, ENCODERS, embedding_size)
-            self.head = build(head, HEADS, int(self.joint.output_size), sizes, None)
+            widths = (self.joint.output_size,)
+        problems.of_every(widths, lambda size: self._make_head(head, size, sizes))
         problems.raise_all()
+
+    def _make_head(self, head: Component, size: int, sizes: Sizes) -> None:
+        self.head = build(head, HEADS, size, sizes, None)
 
     def forward(self, batch: Batch) -> Prediction:
         """The head's outputs.
