@@ -178,10 +178,33 @@ def test_tokens_rows_and_numbers_that_are_not_there_are_refused() -> None:
             model.step(torch.tensor([4]), model.select(state, torch.tensor([4])))
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"attention": "multi_head"},
+        {"attention": {"name": "additive", "coverage": True}},
+        {"attention": {"name": "local_monotonic", "window": 1}, "style": "luong"},
+        {"attention": {"name": "local_predictive", "window": 2}, "style": "luong"},
+        {"copying": True},
+    ],
+    ids=str,
+)
+def test_a_kind_of_attention_that_a_native_step_does_not_know_is_not_taken_for_another(options: dict[str, Any]) -> None:
+    model, readable = small(**options).eval(), small(**options).double().eval()
+    given = batch(SOURCES, [[2]] * len(SOURCES), SOURCES if "copying" in options else None)
+    with torch.no_grad():
+        states = [each.start(given) for each in (model, readable)]
+        assert isinstance(states[0], DecoderState)
+        assert states[0].packed is None
+        for token in (4, 5):
+            tokens, told = torch.full((len(SOURCES),), token), []
+            for k, each in enumerate((model, readable)):
+                found, states[k] = each.step(tokens, states[k])
+                told.append(found.double())
+            torch.testing.assert_close(*told, rtol=2e-5, atol=2e-5)  # float32 beside float64
+
+
 def test_parts_run_one_by_one_where_a_native_step_does_not_know_them() -> None:
-    for options in ({"attention": "multi_head"}, {"attention": {"name": "additive", "coverage": True}}):
-        with torch.no_grad():
-            assert begun(small(**options).eval()).packed is None
     model = made("bahdanau")
     assert begun(model).packed is None  # gradients
     with torch.no_grad():
