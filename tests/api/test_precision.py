@@ -115,3 +115,32 @@ def test_a_part_that_takes_float32_alone_is_refused_and_the_model_stays_as_it_wa
         MixedPrecision(Toy(strict=True), torch.device("cpu")).check(batch, loss)
     with pytest.raises(ConfigError, match=r"training\.precision: bfloat16 needs a device of cpu or cuda, got meta"):
         MixedPrecision(model, torch.device("meta"))
+
+
+@pytest.mark.parametrize(
+    ("said", "error", "expected"),
+    [
+        (
+            "expected scalar type Float",
+            ConfigError,
+            r"precision: bfloat16: .* float32 alone \(expected scalar type Float",
+        ),
+        ("out of memory", RuntimeError, "^out of memory$"),
+    ],
+)
+def test_gradients_are_tried_too_and_only_what_is_said_of_types_is_taken_for_precision(
+    said: str, error: type[Exception], expected: str
+) -> None:
+    def fails(gradient: torch.Tensor) -> None:
+        raise RuntimeError(said)
+
+    def loss(prediction: Prediction, batch: Batch) -> Loss:
+        total = prediction.outputs["y"].sum()
+        total.register_hook(fails)
+        return Loss(total, 1)
+
+    model = Toy(strict=False)
+    with pytest.raises(error, match=expected):
+        MixedPrecision(model, torch.device("cpu")).check(Batch({"x": torch.ones(1, 2)}, torch.ones(1), {}, (0,)), loss)
+    assert model.calls == 0
+    assert model.weight.grad is None

@@ -480,6 +480,10 @@ def test_options_of_python_go_before_those_that_a_search_has_kept(data: Path) ->
     assert json.loads(Path("s/search.json").read_text())["options"] == {
         "trials": 3, "seeds": 0, "sampler": "random", "pruner": "median", "study": study, "seed": None,
     }  # fmt: skip
+    url = f"sqlite:///file:{study}?uri=true&token="
+    api.tune("s", trials=3, study=f"{url}mine", watch=heard)
+    assert json.loads(Path("s/search.json").read_text())["options"]["study"] == f"{url}***"
+    assert f"--study: {url}***" in heard.notes
 
 
 def test_a_config_without_a_number_is_not_chosen_and_the_default_stands_last() -> None:

@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -144,6 +145,12 @@ def test_names_are_those_of_the_registries() -> None:
         *(f"{part}.{name}" for part in ("data", "training") for name in settings[part]),
         *(f"model.encoder.{name}" for name in encoder),
     }
+
+
+def test_tasks_of_installed_packages_are_offered_behind_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = {"recurra.tasks": [SimpleNamespace(name="birdsong"), SimpleNamespace(name="tagging")]}
+    monkeypatch.setattr("recurra.cli.completion.names.entry_points", lambda group: installed[group])
+    assert names.tasks() == (*TASKS, "birdsong")
 
 
 def test_what_each_metavar_wants_is_known() -> None:
