@@ -3,7 +3,7 @@
     python benchmarks/pictures.py data noto_emoji_cldr/ build/emoji     # train.csv, dev.csv and test.csv, with pictures
     python benchmarks/pictures.py speed                                 # the nearest of 100,000 vectors, on one core
     python benchmarks/pictures.py steps                                 # a training step beside the same in torch
-    python benchmarks/pictures.py captions                              # their search beside a loop in torch
+    python benchmarks/pictures.py captions [12]                         # their search beside a loop in torch, in rounds
 
 The rest is recurra itself, as docs/results.md has it.
 """
@@ -223,7 +223,7 @@ def _until_end(tokens: list[int]) -> list[int]:
     return tokens[: tokens.index(EOS)] if EOS in tokens else tokens
 
 
-def captions(pictures: int = 32, size: int = 64, longest: int = 16, times: int = 12) -> None:
+def captions(times: int = 12, pictures: int = 32, size: int = 64, longest: int = 16) -> None:
     """Milliseconds of CPU of the captions of so many pictures, beside a loop in torch with the same weights, in turn.
 
     Untrained, with an output layer so sharp that hypotheses differ by whole nats; raises RuntimeError where the two say
@@ -281,4 +281,10 @@ def in_turn(works: Sequence[Callable[[], object]], times: int) -> list[float]:
 
 if __name__ == "__main__":
     word, *rest = sys.argv[1:]
-    {"data": lambda: data(*map(Path, rest)), "speed": speed, "steps": steps, "captions": captions}[word]()
+    works: dict[str, Callable[[], None]] = {
+        "data": lambda: data(*map(Path, rest)),
+        "speed": speed,
+        "steps": steps,
+        "captions": lambda: captions(*map(int, rest)),
+    }
+    works[word]()
