@@ -13,7 +13,7 @@ from models.seq2seq_room import V, batch, small
 from recurra.base.errors import ShapeError
 from recurra.data.tokenizers import BOS, EOS
 from recurra.decode import beam_search
-from recurra.engine import cpu
+from recurra.engine import Stepper, cpu
 from recurra.engine.recurrent_decoder import (
     RecurrentDecoderNumbers,
     RecurrentDecoderPlan,
@@ -23,6 +23,7 @@ from recurra.engine.recurrent_decoder import (
 from recurra.engine.transformer import LinearNumbers
 from recurra.models import EncoderDecoder
 from recurra.models.decoders.decoder import Decoder, DecoderState
+from recurra.nn import Recurrent
 from recurra.tasks.translation.search import Speaker
 
 pytestmark = pytest.mark.skipif(not cpu.available(), reason="this installation has no native engine")
@@ -75,7 +76,10 @@ def test_rows_moved_repeated_and_dropped_say_what_parts_one_by_one_say(name: str
 
 
 @pytest.mark.parametrize("name", WAYS)
-def test_a_row_has_the_same_bits_alone_among_others_and_on_two_threads(name: str) -> None:
+def test_a_row_has_the_same_bits_alone_among_others_and_on_two_threads(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cpu, "SMALLEST_SHARED_CALL", 0)
     model, threads = made(name), torch.get_num_threads()
     with torch.no_grad():
         states = [begun(model), begun(model), *(begun(model, [source]) for source in SOURCES)]
@@ -153,10 +157,7 @@ def test_scores_are_those_of_the_paper_however_large_queries_and_keys_are(query:
 
 
 def said(plan: RecurrentDecoderPlan, sources: Any, h: Tensor, inputs: int) -> Tensor:
-    """What a step with an LSTM of zeros says of states h, which it does not change before they attend."""
-    from recurra.engine import Stepper
-    from recurra.nn import Recurrent
-
+    """What a step with a GRU of zeros says of states h, which it does not change before they attend."""
     layers = Recurrent(inputs, h.shape[1], cell="gru")
     for p in layers.parameters():
         torch.nn.init.zeros_(p)

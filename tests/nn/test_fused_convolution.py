@@ -65,7 +65,10 @@ def test_it_is_the_equation(shape: tuple[int, ...], kind: str) -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_picture_has_the_same_bits_alone_and_on_two_threads_and_as_a_product(shape: tuple[int, ...]) -> None:
+def test_a_picture_has_the_same_bits_alone_and_on_two_threads_and_as_a_product(
+    shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cpu, "SMALLEST_SHARED_CALL", 0)
     layer, threads = made(shape), torch.get_num_threads()
     x = torch.randn(5, shape[5], shape[6], shape[0])
     norm = NormNumbers("layer", torch.ones(shape[0]), None, 1e-5, shape[0])
