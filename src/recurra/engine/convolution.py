@@ -5,7 +5,6 @@ Each picture is computed on its own, so it has the same bits alone and among oth
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from recurra.base.errors import ShapeError
@@ -51,8 +50,7 @@ class ConvolutionPlan:
         x, norm, beside = in_order(x), norm.in_order(), None if beside is None else in_order(beside)
         made = x.new_empty(shape)
         work = 2 * made.numel() * kernel * kernel * channels
-        threads = torch.get_num_threads() if work >= cpu.SMALLEST_SHARED_CALL else 1
-        sizes = [M, H, W, threads, NORMS.index(norm.kind), int(relu)]
+        sizes = [M, H, W, cpu.threads_of_call(work), NORMS.index(norm.kind), int(relu)]
         places = [x.data_ptr(), *norm.addresses, address(beside), made.data_ptr()]
         self._native.run(sizes, norm.eps, places)
         return made

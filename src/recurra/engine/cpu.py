@@ -479,6 +479,11 @@ def _threads(plans: Sequence[_Plan]) -> int:
     return threads_for(T, N, plans[0].fits.numbers, calls=len(plans))
 
 
+def threads_of_call(operations: int) -> int:
+    """As many threads as torch has, unless a call of so many operations is too small to be shared."""
+    return torch.get_num_threads() if operations >= SMALLEST_SHARED_CALL else 1
+
+
 def threads_for(T: int, N: int, numbers: int, *, calls: int = 1) -> int:
     """As many as torch has, unless the work is too small to be shared. numbers: in all parameters of a call."""
     threads = torch.get_num_threads()

@@ -124,8 +124,7 @@ class _Linear(torch.autograd.Function):
 
 
 def _threads(M: int, D: int, V: int) -> int:
-    """As many as torch has, unless the work is too small to be shared."""
-    return torch.get_num_threads() if 2 * M * D * V >= cpu.SMALLEST_SHARED_CALL else 1
+    return cpu.threads_of_call(2 * M * D * V)
 
 
 def _can_run(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:

@@ -240,7 +240,7 @@ class RecurrentDecoderPlan:
         looked = (None,) * 4 if sources is None else (sources.keys, sources.values, sources.lengths, sources.raised)
         k, made, best = told
         numbers = self._numbers + sum(layer.numbers for layer in layers)
-        threads = torch.get_num_threads() if 2 * B * numbers >= cpu.SMALLEST_SHARED_CALL else 1
+        threads = cpu.threads_of_call(2 * B * numbers)
         self._native.step(
             [layer.native for layer in layers],
             [B, threads, k, 0 if sources is None else sources.keys.shape[1], rows],

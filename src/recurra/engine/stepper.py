@@ -72,7 +72,7 @@ class Stepper:
         ]  # fmt: skip
         # By what x is, not by torch's defaults: the native call writes float32 to the CPU's memory, whatever they are.
         new = [given[0].new_empty(N, width) for width in self._widths[1:]]
-        threads = torch.get_num_threads() if 2 * N * self.numbers >= cpu.SMALLEST_SHARED_CALL else 1
+        threads = cpu.threads_of_call(2 * N * self.numbers)
         old, made = [t.data_ptr() for t in given[1:]], [t.data_ptr() for t in new]
         self.native.step(N, threads, given[0].data_ptr(), old, made)
         return new

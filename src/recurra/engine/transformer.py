@@ -239,7 +239,7 @@ class DecoderPlan:
 
     def _run(self, rows: StepOfRows, k: int, made: Tensor, best: Tensor | None) -> None:
         B, steps = len(rows.tokens), len(rows.held)
-        threads = torch.get_num_threads() if 2 * B * self._numbers >= cpu.SMALLEST_SHARED_CALL else 1
+        threads = cpu.threads_of_call(2 * B * self._numbers)
         each = (rows.tokens, self.table, rows.place, rows.turn, rows.held, rows.source, rows.places, made, best)
         addresses = [address(t) for t in each]
         addresses += [t.data_ptr() for layer in rows.layers for t in layer]
@@ -285,7 +285,7 @@ class OutputPlan:
                 f"an output layer of {D} numbers: x has shape {tuple(x.shape)}, {x.dtype} on {x.device}, expected "
                 f"(B, {D}), float32 on the CPU."
             )
-        threads = torch.get_num_threads() if 2 * len(x) * D * V >= cpu.SMALLEST_SHARED_CALL else 1
+        threads = cpu.threads_of_call(2 * len(x) * D * V)
         self._native.step([len(x), threads, k], [address(x), address(made), address(best)])
 
 
@@ -332,7 +332,7 @@ class EncoderPlan:
         seen = in_order(seen.clamp(0, self.window))
         kept = [(x.new_empty(shape), x.new_empty(shape)) for _ in before]
         old = [[None if one is None else in_order(one.detach()) for one in pair] for pair in before]
-        threads = torch.get_num_threads() if 2 * N * self._numbers >= cpu.SMALLEST_SHARED_CALL else 1
+        threads = cpu.threads_of_call(2 * N * self._numbers)
         addresses = [address(t) for t in (x, seen, turns)]
         for pair, new in zip(old, kept, strict=True):
             addresses += [address(t) for t in (*pair, *new)]
@@ -359,14 +359,14 @@ def encode(
     The caller has asked `can_run`, and each layer whether it fits d: sizes are not looked at here.
     """
     made = in_order(x.detach()).clone()
-    (S, d), threads = made.shape, torch.get_num_threads()
+    S, d = made.shape
     matrices = [[one.in_order() for one in layer.linears] for layer in layers]
     norms = [[one.in_order() for one in layer.norms] for layer in layers] + [[norm.in_order()]]
     work = 2 * S * sum(one.weight.numel() for each in matrices for one in each)
     sizes = [S, d, num_heads, len(spans.table), int(causal), window, NORMS.index(norm.kind)]
     cpu._native.encode(
         cpu.instruction_set(),
-        [*sizes, threads if work >= cpu.SMALLEST_SHARED_CALL else 1],
+        [*sizes, cpu.threads_of_call(work)],
         [_addresses(found) + _addresses(each) for found, each in zip(matrices, norms, strict=False)],
         [layer.options for layer in layers],
         [[one.eps for one in each] for each in norms],
