@@ -234,6 +234,14 @@ def test_a_folder_is_searched_by_http_and_no_file_outside_it_is_shown(here: Path
     assert asked.service.stop(10)
 
 
+def test_an_index_that_two_runs_would_write_is_written_by_none(here: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").symlink_to(here / "retrieval")
+    two, beside = [here / "retrieval", tmp_path / "other"], Beside(here / "data" / "test", tmp_path / "i.safetensors")
+    with pytest.raises(ConfigError, match="index: is of one run, and retrieval, other search pictures"):
+        open_runs(two, device="cpu", beside=beside)
+    assert not (tmp_path / "i.safetensors").exists()
+
+
 def test_a_service_without_pictures_says_how_to_have_them(here: Path) -> None:
     with pytest.raises(ConfigError, match="no run that is served compares pictures with texts"):
         open_runs([here / "captioning"], device="cpu", beside=Beside(here / "data" / "test"))

@@ -125,10 +125,10 @@ def open_runs(
                 f"{path}: a run named '{name}' is served already; runs are chosen by the names of their folders. "
                 "Rename one folder."
             )
-        found[name] = _read(name, path, target, kept, weights, near, note)
+        found[name] = _read(name, path, target, kept, weights, near)
         warm_up(found[name])
-    _refuse_idle(near, list(found.values()))
-    return found
+    _refuse_idle(near, list(found.values()))  # before an index is written
+    return {name: _with_pictures(one, note) for name, one in found.items()}
 
 
 def _refuse_idle(beside: Beside, models: Sequence[LoadedModel]) -> None:
@@ -137,7 +137,7 @@ def _refuse_idle(beside: Beside, models: Sequence[LoadedModel]) -> None:
         raise ConfigError("lm: no run that is served turns sound into text, so it has no effect; leave it out.")
     if beside.images is None:
         return
-    searching = [one.name for one in models if one.gallery is not None]
+    searching = [one.name for one in models if isinstance(one.run.task, FindsPictures)]
     if not searching:
         raise ConfigError(
             "images: no run that is served compares pictures with texts. Train one that does: recurra init retrieval "
@@ -184,7 +184,7 @@ def reload(old: LoadedModel) -> LoadedModel:
             f"{path}: holds a run of {new.word} that reads {_named(new)}; under the name '{old.name}' clients "
             f"expect {old.word} that reads {_named(old)}. Start another service for it."
         )
-    return new
+    return _with_pictures(new)
 
 
 def warm_up(served: LoadedModel) -> None:
@@ -204,8 +204,8 @@ def _read(
     cells: tuple[Path, ...],
     weights: str,
     beside: Beside,
-    note: Callable[[str], None] = lambda message: None,
 ) -> LoadedModel:
+    """A version without the pictures that it searches."""
     folder = RunFolder(path)
     before = stamp_of(folder)
     run = open_run(path, cells, weights)
@@ -219,11 +219,16 @@ def _read(
     word = str(run.settings.tree["task"]["name"])
     if beside.search and isinstance(run.task, Hears):
         task_with(run.task, {**beside.search, "beam": 2}, word)  # a language model of other units is refused now
-    gallery = None
-    if beside.images is not None and isinstance(run.task, FindsPictures):
-        gallery = gallery_of(run, beside.images, beside.index, str(device), note)
     samples, now = read_samples(run.folder), datetime.now(UTC)
-    return LoadedModel(name, word, run, device, version, before, now, weights, samples, beside, gallery)
+    return LoadedModel(name, word, run, device, version, before, now, weights, samples, beside)
+
+
+def _with_pictures(served: LoadedModel, note: Callable[[str], None] = lambda message: None) -> LoadedModel:
+    """The same with the pictures that it searches, if it can."""
+    images, index = served.beside.images, served.beside.index
+    if images is None or not isinstance(served.run.task, FindsPictures):
+        return served
+    return replace(served, gallery=gallery_of(served.run, images, index, str(served.device), note))
 
 
 def first_record(served: LoadedModel) -> Record:
