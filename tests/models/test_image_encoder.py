@@ -11,7 +11,7 @@ from oracles.pictures import convolved
 from recurra.base.contracts import Batch
 from recurra.base.errors import ConfigError
 from recurra.engine import cpu
-from recurra.models import DualEncoder
+from recurra.models import DualEncoder, EncoderDecoder
 from recurra.models.encoders import Image
 from recurra.models.encoders.dense import ACTIVATIONS
 from recurra.models.encoders.image import Block
@@ -120,6 +120,18 @@ def test_sizes_that_are_no_pictures_are_refused():
     with pytest.raises(ConfigError, match="does not divide pictures of 16 x 16"):
         Patches(SIZES, patch_size=5)
     assert Image(4 * 9 * 3, shape=(4, 9, 3), channels=(2,)).grid == (2, 5)
+
+
+@pytest.mark.parametrize("model", [DualEncoder, EncoderDecoder])
+def test_pictures_that_the_encoder_would_read_in_another_shape_are_refused(model):
+    sizes = {**SIZES, "height": 8, "width": 32, "target": 9}
+
+    def made(*shape):
+        return model(sizes, inputs="images", encoder={"name": "image", "channels": [4], "shape": shape})
+
+    with pytest.raises(ConfigError, match=r"pictures are 8 x 32 x 3, .* as 32 x 8 x 3; set shape: \[8, 32, 3\]"):
+        made(32, 8, 3)
+    made(8, 32, 3)
 
 
 def test_pixels_are_numbers_from_minus_one_to_one():
