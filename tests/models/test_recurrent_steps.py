@@ -23,6 +23,7 @@ from recurra.engine.recurrent_decoder import (
 from recurra.engine.transformer import LinearNumbers
 from recurra.models import EncoderDecoder
 from recurra.models.decoders.decoder import Decoder, DecoderState
+from recurra.models.decoders.packed_recurrent import fit_together
 from recurra.nn import Recurrent
 from recurra.tasks.translation.search import Speaker
 
@@ -236,3 +237,13 @@ def test_rows_that_are_chosen_twice_before_a_step_are_the_chosen_of_the_chosen()
         twice = model.select(model.select(state, torch.tensor([3, 1, 1, 0])), torch.tensor([2, 0, 3]))
         wanted, _ = model.step(tokens, model.select(state, torch.tensor([1, 3, 0])))
         assert torch.equal(model.step(tokens, twice)[0], wanted)
+
+
+def test_first_states_of_another_width_number_or_type_do_not_reach_native_code() -> None:
+    layer, h, c = Recurrent(3, 5, cell="lstm"), torch.zeros(2, 5), torch.zeros(2, 5)
+    with torch.no_grad():
+        layers = [Stepper(layer.weights_of(0, 0))]
+    assert fit_together([(h, c)], layers, h)
+    for states in ([(h, c[:, :4])], [(h,)], [(h, c), (h, c)], [(h, c.double())], [(h, c.to("meta"))]):
+        assert not fit_together(states, layers, h)
+    assert not fit_together([(h, c)], layers, h.double())
