@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import platform
 import shutil
 import signal
 import sqlite3
@@ -23,7 +24,7 @@ from recurra.api.places import GROUP
 from recurra.api.tuning.clock import Clock
 from recurra.api.tuning.ending import Ending
 from recurra.api.tuning.repeating import Repeated, gain, in_words
-from recurra.api.tuning.study import GRACE, HOST, MOST_DEATHS, FailedTrialError, Kept, Study, hidden, url_of
+from recurra.api.tuning.study import GRACE, HOST, MOST_DEATHS, PLACE, FailedTrialError, Kept, Study, hidden, url_of
 from recurra.api.tuning.trial import EndedError
 from recurra.api.tuning.worker import Worker
 from recurra.base.contracts import Progress
@@ -221,6 +222,23 @@ def test_a_trial_of_another_machine_is_taken_up_when_its_signs_of_life_end(tmp_p
     assert heard == ["trial 1: its process ended in the middle of it; it is taken up again."]
 
 
+def test_a_trial_that_ends_while_it_is_looked_at_is_not_taken_for_dead(tmp_path: Path) -> None:
+    study = opened(tmp_path / "s.db")
+    with pytest.warns(UserWarning, match="Heartbeat"):
+        trial = study._study.ask()
+    trial.suggest_int("n", 1, 50)
+    for name, value in ((HOST, platform.node()), (PLACE, "here")):
+        trial.set_user_attr(name, value)
+
+    def ends_meanwhile(number: int) -> bool:
+        opened(tmp_path / "s.db")._study.tell(number, 0.5)  # another process, which then lets go of the folder
+        return True
+
+    heard: list[str] = []
+    study.take_up(ends_meanwhile, heard.append)
+    assert (heard, [(one.state, one.value) for one in study.trials()]) == ([], [("complete", 0.5)])
+
+
 def test_a_search_that_is_asked_to_stop_says_how_to_go_on(data: Path) -> None:
     class Asked(KilledAt):
         def step(self, progress: Progress, speed: float, seconds_left: float) -> None:
@@ -296,6 +314,30 @@ def test_failures_are_counted_in_a_row_and_a_trial_that_ends_early_or_well_ends_
             assert one.trial(trial, place) == 0.5
         counted.append(one.failures)
     assert counted == [1, 2, 0, 1, 0]
+
+
+def test_a_trial_holds_its_folder_until_the_study_knows_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = opened(tmp_path / "s.db")
+    space: Any = SimpleNamespace(with_values=lambda values: SimpleNamespace(tree={}), names={}, spaces={}, short={})
+    training: Any = SimpleNamespace(run=lambda tree, folder, hear: hear(1, 0.5), select="log_loss")
+    clock: Any = SimpleNamespace(trials_are_over=False, left=lambda number: "", seconds=[])
+    one = Worker(
+        space, study, training, clock, folder=tmp_path, number=9, place="here", unit="", say=lambda message: None
+    )
+    storage, free = study._study._storage, []
+    tell = storage.set_trial_state_values
+
+    def told(*args: Any, **options: Any) -> bool:
+        free.append(one.is_free(0))
+        return bool(tell(*args, **options))
+
+    monkeypatch.setattr(storage, "set_trial_state_values", told)
+    one.run_one()
+    assert free == [False]
+    assert one.is_free(0)
+    assert [(kept.state, kept.value) for kept in study.trials()] == [("complete", 0.5)]
 
 
 def test_the_time_is_kept_for_the_best(monkeypatch: pytest.MonkeyPatch) -> None:

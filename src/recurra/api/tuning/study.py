@@ -114,7 +114,12 @@ class Study:
             self.optuna.storages.fail_stale_trials(self._study)
         states = self.optuna.trial.TrialState
         for trial in self._all():
-            if trial.state == states.RUNNING and self._is_dead(trial, is_free):
+            # One that has ended since it was read let go of its folder behind that: so it is read again.
+            if (
+                trial.state == states.RUNNING
+                and self._is_dead(trial, is_free)
+                and self._all()[trial.number].state == states.RUNNING
+            ):
                 self._study.tell(trial.number, state=states.FAIL)
         trials = self._all()
         deaths: dict[int, int] = {}

@@ -126,7 +126,7 @@ class _Search:
     def run(self) -> Tuned:
         """All trials that are left, then the best from several seeds."""
         while self._next():
-            self.study.run_one(self.worker.trial)
+            self.worker.run_one()
             self.worker.tidy()
         trials = self.study.trials()
         if self.worker.stopped_by is not None:

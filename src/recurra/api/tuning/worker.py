@@ -6,6 +6,7 @@ import platform
 import signal
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -42,23 +43,27 @@ class Worker:
         self._space, self._study, self._training, self._clock = space, study, training, clock
         self._folder, self._number, self._place, self._unit, self._tell = folder, number, place, unit, say
         self.failures, self.stopped_by = 0, _NOT_STOPPED
+        self._held = ExitStack()
+
+    def run_one(self) -> None:
+        """Run one trial; its folder is held until the study knows how it ended, or others would take it for dead."""
+        with self._held:
+            self._study.run_one(self.trial)
 
     def trial(self, trial: Any, number: int) -> float:
         """What a study asks of a trial: its best dev score. Raises TrialPruned, or FailedTrialError."""
         if number >= self._number:
             trial.set_user_attr(WHY, SURPLUS)  # another worker took the last place
             raise FailedTrialError
-        with FolderLock(self._place_of(number)):
-            trial.set_user_attr(HOST, platform.node())
-            trial.set_user_attr(PLACE, self._place)
-            values = {
-                name: suggested(trial, name, self._space.spaces[path]) for name, path in self._space.names.items()
-            }
-            self._announce(number, values)
-            began = time.monotonic()
-            best = self._score_of(trial, number, values)
-            self._clock.seconds.append(time.monotonic() - began)
-            return best
+        self._held.enter_context(FolderLock(self._place_of(number)))
+        trial.set_user_attr(HOST, platform.node())
+        trial.set_user_attr(PLACE, self._place)
+        values = {name: suggested(trial, name, self._space.spaces[path]) for name, path in self._space.names.items()}
+        self._announce(number, values)
+        began = time.monotonic()
+        best = self._score_of(trial, number, values)
+        self._clock.seconds.append(time.monotonic() - began)
+        return best
 
     def is_free(self, number: int) -> bool:
         """Whether no process holds the folder of a trial."""
