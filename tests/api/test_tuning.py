@@ -511,6 +511,19 @@ def test_the_folder_of_a_search_keeps_its_settings(data: Path) -> None:
     assert refused("tune", "c.yaml", "--out", "r").startswith("r: already holds a run or a config")
 
 
+def test_a_search_whose_folder_keeps_no_password_says_how_to_give_it_again(data: Path) -> None:
+    done("tune", "c.yaml", "--trials", "1", "--seeds", "0", "--out", "s", "--sampler", "random")
+    said = json.loads(Path("s/search.json").read_text())
+    again = "The folder of a search keeps no password: give it again, --study 'mysql://USER:PASSWORD@HOST/DATABASE'"
+    for kept in ("mysql://me@nowhere/x", "mysql://nowhere/x?user=me&password=***"):
+        said["options"]["study"] = kept
+        Path("s/search.json").write_text(json.dumps(said))
+        assert again in refused("tune", "s")
+        told = refused("tune", "s", "--study", "mysql://me:secret@nowhere/x")
+        assert "secret" not in told
+        assert "keeps no password" not in told
+
+
 def test_options_of_python_go_before_those_that_a_search_has_kept(data: Path) -> None:
     heard = Listening()
     api.tune("c.yaml", out="s", trials=1, seeds=0, sampler="random", study="here.db", watch=heard)

@@ -96,6 +96,29 @@ def test_all_ranks_have_the_rows_of_one_process_and_each_file_is_read_once(
     assert sorted(opened) == [f"part-{place}.jsonl" for place in range(5)]
 
 
+def test_a_row_of_many_pieces_is_joined_once(parts: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    copied: list[int] = []
+
+    class Piece(bytes):
+        """Counts the bytes that stand in front of it where it is added to others."""
+
+        def __radd__(self, begun: bytes) -> bytes:
+            copied.append(len(begun))
+            return begun.__add__(self)
+
+    class Counting(Seat):
+        def bytes_from(self, source: int, data: bytes | None) -> bytes:
+            return Piece(super().bytes_from(source, data))
+
+    Path("part-0.jsonl").write_text(f'{{"text": "{"long " * 2000}"}}\n')
+    monkeypatch.setattr(dealing, "PIECE", 100)
+    alone = list(read("part-*", format="jsonl"))
+    room = Room(2)
+    found = room.seats(lambda seat: list(read("part-*", format="jsonl", exchange=Counting(room, seat.number))))
+    assert found == [alone] * 2
+    assert sum(copied) < 20_000  # bytes: the row has 10,000, and half a million were copied
+
+
 def test_a_broken_row_stops_all_ranks_with_the_first_of_the_rows_order(parts: None) -> None:
     Path("part-1.jsonl").write_text('{"text": "good"}\n{"text"\n')
     Path("part-2.jsonl").write_text("{\n")

@@ -166,7 +166,7 @@ class Study:
             line = str(error).strip().partition("\n")[0]
             raise ConfigError(
                 f"--study {hidden(text)}: cannot be opened: {type(error).__name__}: {line} Expected a file, or the URL "
-                "of a database whose driver is installed, such as sqlite:///study.db."
+                f"of a database whose driver is installed, such as sqlite:///study.db.{_missing_password(text)}"
             ) from None
 
     def _all(self) -> list[Any]:
@@ -248,6 +248,18 @@ def hidden(url: str) -> str:
     head, at, tail = url.rpartition("@")
     scheme, slashes, user = head.partition("://")
     return f"{scheme}{slashes}{user.partition(':')[0]}@{tail}" if at and slashes else url
+
+
+def _missing_password(url: str) -> str:
+    """What to do where a URL may lack its password, as the one in the folder of a search does; "" elsewhere."""
+    user = "" if url.startswith("sqlite") else url.partition("://")[2].rpartition("@")[0]
+    if url == hidden(url) and (user or "***" in url):
+        return (
+            " The folder of a search keeps no password: give it again, --study "
+            f"'{url.partition('://')[0]}://USER:PASSWORD@HOST/DATABASE', or leave it where the driver looks for it, "
+            "such as PGPASSWORD or ~/.pgpass."
+        )
+    return ""
 
 
 @contextmanager

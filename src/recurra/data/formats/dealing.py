@@ -122,10 +122,14 @@ def _write(file: IO[bytes], shard: Shard, records: ReadShard) -> None:
 
 def _lines(file: IO[bytes] | None, source: int, exchange: Exchange) -> Iterator[bytes]:
     """The lines of a file that one rank has, on all ranks, a piece at a time."""
-    rest = b""
+    begun: list[bytes] = []  # a row may be of many pieces, which are joined once
     while piece := exchange.bytes_from(source, None if file is None else file.read(PIECE)):
-        *lines, rest = (rest + piece).split(b"\n")
-        yield from lines
+        end, *lines = piece.split(b"\n")
+        begun.append(end)
+        if lines:
+            yield b"".join(begun)
+            begun = [lines.pop()]
+            yield from lines
 
 
 def _said(line: Any, shard: Shard, records: ReadShard, bad_rows: BadRows, note: Note) -> Iterator[Record]:
