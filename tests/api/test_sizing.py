@@ -12,6 +12,9 @@ import yaml
 
 from api.api_room import done
 from recurra import api
+from recurra.base.contracts import Origin, Record
+from recurra.tasks.series_classification.sizing import sized
+from recurra.tasks.sizing import Seen
 
 NAMES = ["Anna", "met", "Bob", "in", "Rome"]
 TAGS = ["B-PER", "O", "B-PER", "O", "B-LOC"]
@@ -128,6 +131,17 @@ def test_kernels_stand_beside_few_short_series_and_trees_beside_others(
 ) -> None:
     found = config("series_classification", series(here / "s.jsonl", number, steps))
     assert found["model"]["wide"]["name"] == wide
+
+
+@pytest.mark.parametrize(
+    ("number", "steps", "passes"),
+    # 30 passes of 1,000, fewer of more by the square root; then twelve, while 25 million steps allow them.
+    [(1_000, 40, 30), (4_000, 40, 15), (54_000, 28, 12), (60_000, 100, 4), (12_000, 208, 10), (12_000, 400, 9)],
+)
+def test_many_series_are_passed_over_as_often_as_ten_minutes_allow(number: int, steps: int, passes: int) -> None:
+    row = Record({"values": [0.0] * steps, "label": "a"}, Origin("s.jsonl", 1))
+    chosen = {choice.path: choice.value for choice in sized({}, Seen([row] * 20, number))}
+    assert chosen["training.epochs"] == passes
 
 
 def pairs(path: Path, number: int, different: int) -> Path:

@@ -15,6 +15,8 @@ MOST_FILMS = 16
 FEW = 600
 # Steps of all series up to which the shares of all kernels take about a minute of one core.
 MOST_STEPS = 1_000_000
+# Passes that many series have at least, while all passes read no more than so many steps: ten minutes of one core.
+LEAST_PASSES, MOST_READ = 12, 25_000_000
 
 
 def sized(options: Options, seen: Seen) -> list[Choice]:
@@ -25,10 +27,10 @@ def sized(options: Options, seen: Seen) -> list[Choice]:
     series = Seen(seen.rows[:number] if number < len(seen.rows) else seen.rows, number)
     batch = batch_rows(number)
     wide = Choice("model.wide", "forest", "what statistics can tell need not be learned by the network")
-    short = number_of_steps(seen.rows, seen.number) <= MOST_STEPS
-    if number <= MOST_SOLVED and short and options.get("flatten") is not True:
+    steps = number_of_steps(seen.rows, seen.number)
+    if number <= MOST_SOLVED and steps <= MOST_STEPS and options.get("flatten") is not True:
         wide = Choice("model.wide", "kernels", "better than networks on small public sets of series")
-    passes = epochs(number, batch, at_1000=30, power=0.5, tokens=0, most=60)
+    passes = _passes(number, batch, steps)
     return [
         Choice(
             "model.encoder.name",
@@ -42,6 +44,12 @@ def sized(options: Options, seen: Seen) -> list[Choice]:
         Choice("model.head.pooling", "mean", "every step teaches"),
         Choice("model.head.output_dropout", 0.3, AGAINST_OVERFITTING),
     ]
+
+
+def _passes(number: int, batch: int, steps: int) -> int:
+    """Fewer of more series by the square root of their number; not too few where ten minutes allow more."""
+    usual = epochs(number, batch, at_1000=30, power=0.5, tokens=0, most=60)
+    return max(usual, min(LEAST_PASSES, MOST_READ // steps)) if steps else usual
 
 
 def _sized_films(frames: Mapping[str, Any], seen: Seen) -> list[Choice]:
