@@ -11,18 +11,16 @@ import torch
 
 from export.onnx_room import File, exported
 from recurra.base.contracts import Batch
-from recurra.base.errors import ConfigError
+from recurra.base.errors import ConfigError, RunError
 from recurra.decode.transducer import transducer_greedy
-from recurra.export import onnx
+from recurra.export import onnx, seeing_ahead
 from recurra.models import SequenceModel
 from recurra.tasks.transcription.methods.transducer import network_of
 
 LENGTHS = np.array([6, 1, 0, 4])
 
 
-def speech(
-    bidirectional: bool, *, inputs: str = "vectors", head: str = "ctc", encoder: str | None = None
-) -> SequenceModel:
+def speech(bidirectional: bool, *, inputs: str = "vectors", head: Any = "ctc", encoder: Any = None) -> SequenceModel:
     torch.manual_seed(0)
     layers = {"name": "recurrent", "cell": "gru", "hidden_size": 4, "num_layers": 2, "bidirectional": bidirectional}
     return SequenceModel({"features": 3, "units": 5}, inputs=inputs, encoder=encoder or layers, head=head).eval()
@@ -82,6 +80,102 @@ def test_the_files_of_a_transducer_say_greedily_what_the_model_says_in_pieces_to
     assert len(wanted.units) > 3
 
 
+AHEAD = {"name": "chunked", "chunk": 4, "ahead": 2, "left": 3, "hidden_size": 8, "num_heads": 2}
+
+
+def in_pieces(file: File, features: Any, lengths: Any, sizes: list[int], name: str) -> list[Any]:
+    """What is said of each row, which ends in the piece in which it has no more; each begins at zeros."""
+    N, inputs = len(lengths), {one.name: one.shape for one in file.session.get_inputs()}
+    states = {name: np.zeros((N, shape[1]), np.float32) for name, shape in inputs.items() if "state." in name}
+    said, first = [[np.zeros((0, 5), np.float32)] for _ in range(N)], 0
+    for size in sizes:
+        left = np.clip(lengths - first, 0, size)
+        last = (lengths <= first + size).astype(np.int64)
+        found = file(features=features[first : first + size], lengths=left, last=last, **states)
+        states, first = {name: found[f"next_{name}"] for name in states}, first + size
+        for n in range(N):
+            said[n].append(found[name][: found["output_lengths"][n], n])
+            assert not found[name][found["output_lengths"][n] :, n].any()
+    return [np.concatenate(rows) for rows in said]
+
+
+@pytest.mark.parametrize("options", [{}, {"ahead": 0, "positions": "sinusoid"}, {"left": 0}, {"chunk": 1, "ahead": 0}])
+def test_a_file_of_chunks_says_of_pieces_what_the_model_says_of_the_whole(
+    options: dict[str, Any], tmp_path: Path
+) -> None:
+    model = speech(True, encoder={**AHEAD, **options})
+    file = exported(model, tmp_path / "s.onnx")
+    lengths, features = np.array([23, 14, 0]), np.random.default_rng(2).normal(size=(23, 3, 3)).astype(np.float32)
+    for n, length in enumerate(lengths):
+        features[length:, n] = np.nan
+    with torch.no_grad():
+        batch = Batch({"features": torch.from_numpy(features)}, torch.from_numpy(lengths), {}, ())
+        wanted = model(batch).outputs["logits"].numpy()
+    for sizes in ([23], [1] * 23, [5, 0, 11, 7]):
+        for n, said in enumerate(in_pieces(file, features, lengths, sizes, "logits")):
+            assert len(said) == lengths[n]
+            np.testing.assert_allclose(said, wanted[: lengths[n], n], atol=2e-6, rtol=0)  # float32, in two orders
+
+
+def test_a_file_of_chunks_says_a_step_as_soon_as_the_model_does(tmp_path: Path) -> None:
+    model = speech(True, encoder=AHEAD)
+    file = exported(model, tmp_path / "s.onnx")
+    features, said = np.random.default_rng(3).normal(size=(20, 1, 3)).astype(np.float32), []
+    states = {one.name: np.zeros((1, one.shape[1]), np.float32) for one in file.session.get_inputs()[3:]}
+    for t in range(20):
+        found = file(features=features[t : t + 1], lengths=np.array([1]), last=np.array([0]), **states)
+        states = {name: found[f"next_{name}"] for name in states}
+        said.append(int(found["output_lengths"][0]))
+    assert said == [0] * 5 + [4, 0, 0, 0] * 3 + [4, 0, 0]
+
+
+def test_a_transducer_over_chunks_is_three_files_whose_frames_come_in_pieces(tmp_path: Path) -> None:
+    head = {"name": "transducer", "hidden_size": 5, "embedding_size": 3, "joint_size": 5}
+    model = speech(True, encoder=AHEAD, head=head)
+    paths = [one.path for one in onnx(model, tmp_path / "s.onnx")]
+    assert [path.name for path in paths] == ["s.encoder.onnx", "s.predictor.onnx", "s.joiner.onnx"]
+    features = np.random.default_rng(0).normal(size=(12, 1, 3)).astype(np.float32)
+    with torch.no_grad():
+        wanted = model(Batch({"features": torch.from_numpy(features)}, torch.tensor([12]), {}, ())).outputs["frames"]
+    (said,) = in_pieces(File(paths[0]), features, np.array([12]), [5, 7], "frames")
+    np.testing.assert_allclose(said, wanted[:, 0].numpy(), atol=2e-6, rtol=0)
+
+
+@pytest.mark.parametrize("head", ["label", "tags"])
+def test_chunks_under_another_head_are_read_as_a_whole(head: str, tmp_path: Path) -> None:
+    sizes = {"features": 3, "labels": 5, "tags": 5}
+    torch.manual_seed(0)
+    model = SequenceModel(sizes, inputs="vectors", encoder={**AHEAD, "positions": "none"}, head=head).eval()
+    file = exported(model, tmp_path / "s.onnx")
+    features = np.random.default_rng(0).normal(size=(9, 2, 3)).astype(np.float32)
+    features[4:, 1] = np.nan
+    lengths = np.array([9, 4])
+    with torch.no_grad():
+        wanted = model(Batch({"features": torch.from_numpy(features)}, torch.from_numpy(lengths), {}, ())).outputs
+    assert [one.name for one in file.session.get_inputs()] == ["features", "lengths"]
+    name = {"label": "logits", "tags": "emissions"}[head]
+    got, expected = file(features=features, lengths=lengths)[name], wanted[name].numpy()
+    if head == "label":
+        np.testing.assert_allclose(got, expected, atol=2e-6, rtol=0)
+    for n, length in enumerate(lengths if head == "tags" else []):
+        np.testing.assert_allclose(got[:length, n], expected[:length, n], atol=2e-6, rtol=0)
+
+
+def test_a_file_that_leaves_other_states_than_the_model_is_not_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    right = seeing_ahead.chunked
+
+    def forgets(draw: Any, *given: Any) -> Any:
+        outputs, said, after = right(draw, *given)
+        return outputs, said, {**after, "v_l0": after["k_l0"]}
+
+    monkeypatch.setattr(seeing_ahead, "chunked", forgets)
+    with pytest.raises(RunError, match=r"not written: .*next_state\.v_l0"):
+        exported(speech(True, encoder=AHEAD), tmp_path / "s.onnx")
+    assert not list(tmp_path.iterdir())
+
+
 def _greedily(frames: list[Any], predictor: File, joiner: File, states: dict[str, Any], most: int) -> tuple[int, ...]:
     units: list[int] = []
     said = predictor(tokens=np.array([0]), **states)
@@ -99,10 +193,7 @@ def _greedily(frames: list[Any], predictor: File, joiner: File, states: dict[str
     ("parts", "said"),
     [
         ({"head": "attention"}, "a head AttentionHead as ONNX; .*ctc.* have one"),
-        (
-            {"encoder": "chunked"},
-            "Chunked as ONNX: .*seen those ahead.* causal: true .*; .*transformer.* have one",
-        ),
+        ({"encoder": "lrcn"}, "an encoder LRCN as ONNX; .*transformer, chunked.* have one"),
         ({"inputs": "frames"}, "inputs Frames as ONNX; .*vectors.* have one"),
     ],
 )

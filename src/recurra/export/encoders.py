@@ -11,8 +11,9 @@ import torch
 from torch import nn
 
 from recurra.base.errors import ConfigError
+from recurra.export.chunked import chunked
 from recurra.export.layers import linear
-from recurra.export.onnx_graph import Drawing, Value
+from recurra.export.onnx_graph import FLOAT, Drawing, Value
 from recurra.export.parts import Named, some_state
 from recurra.export.pictures import pictures
 from recurra.export.recurrent import last, recurrent
@@ -35,11 +36,6 @@ from recurra.nn import Recurrent
 States = Mapping[str, Value]
 
 MOST = 2**31 - 1
-# What to say of encoders besides that no file can be made of them.
-WHY_NOT: Mapping[type, str] = {
-    Chunked: ": the states of a file go on from its last step, and this encoder says a step only when it has seen "
-    "those ahead of it, and begins again at each chunk. A transformer with causal: true and a window streams there"
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +56,8 @@ def encoded(draw: Drawing, encoder: nn.Module, x: Value, lengths: Value, given: 
     writer = WRITERS.get(type(encoder))
     if writer is None:
         known = ", ".join(word for word in ENCODERS if ENCODERS[word] in set[object](WRITERS))
-        why = WHY_NOT.get(type(encoder), "")
         raise ConfigError(
-            f"export: there is no way to write an encoder {type(encoder).__name__} as ONNX{why}; {known} have one."
+            f"export: there is no way to write an encoder {type(encoder).__name__} as ONNX; {known} have one."
         )
     return writer(draw, encoder, x, lengths, given)
 
@@ -191,6 +186,13 @@ def _pretrained(draw: Drawing, encoder: Pretrained, x: Value, lengths: Value, gi
     return EncodedValues(outputs, lengths, summary, {})
 
 
+def _chunked(draw: Drawing, encoder: Chunked, x: Value, lengths: Value, given: States) -> EncodedValues:
+    outputs, _, _ = chunked(draw, encoder, x, lengths, {}, None)
+    total = draw.put("ReduceSum", outputs, draw.integers(0), keepdims=0)
+    count = draw.put("Max", draw.put("Cast", lengths, to=FLOAT), draw.constant(1.0))
+    return EncodedValues(outputs, lengths, draw.put("Div", total, draw.spread(count, 1)), {})
+
+
 def _normalized(draw: Drawing, norm: nn.LayerNorm, x: Value) -> Value:
     scale, shift = draw.weight(norm.weight), draw.weight(_there(norm.bias))
     return draw.put("LayerNormalization", x, scale, shift, axis=-1, epsilon=norm.eps)
@@ -238,5 +240,6 @@ WRITERS: dict[type[nn.Module], Callable[[Drawing, Any, Value, Value, States], En
     Dense: _dense,
     Pictures: _pictures,
     Transformer: _transformer,
+    Chunked: _chunked,
     Pretrained: _pretrained,
 }

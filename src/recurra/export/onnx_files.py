@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import final
 
 import numpy as np
 import torch
@@ -18,8 +19,9 @@ from recurra.base.errors import ConfigError, RunError
 from recurra.engine.compact import PRODUCTS
 from recurra.export.models import parts_of
 from recurra.export.onnx_graph import Array
-from recurra.export.parts import Named, Part
-from recurra.export.runtimes import ANY, ONNX_RUNTIME, Runtime, proving
+from recurra.export.parts import PIECES, Named, Part
+from recurra.export.runtimes import ANY, ONNX_RUNTIME, Run, Runtime, proving
+from recurra.models.contract import STATE
 from recurra.nn import Recurrent
 
 # The largest difference that is rounding: float32 has 6e-8 an operation, and a few dozen follow one another in a step.
@@ -30,6 +32,8 @@ TOLERANCE = 1e-5
 ROUNDINGS, MOST = 8.0, 1e-3
 # Rows and steps that are compared: one sequence, batches with an empty one, few steps and many.
 SHAPES = ((1, 1), (1, 40), (2, 7), (3, 2), (4, 13), (5, 40))
+# Rows of the sequences that are compared in pieces; the model itself, and the model in float64.
+ROWS, OWN, EXACT = 4, "own", "exact"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,24 +111,59 @@ def compare(
     runtimes: Sequence[Runtime],
     shapes: Sequence[tuple[int, int]] = SHAPES,
 ) -> Agreement:
-    """How far a file in each runtime, and the model in float32, are from the model in float64, over batches (N, T)."""
+    """How far a file in each runtime, and the model in float32, are from the model in float64, over batches (N, T).
+
+    Of a part that hears pieces also over sequences in `PIECES`, where each goes on from the states that it has left.
+    """
     runs, random = {one.title: one.open(data) for one in runtimes}, np.random.default_rng(0)
-    names = part.draw.outputs
-    apart = {title: dict.fromkeys(names, 0.0) for title in runs}
-    rounding = dict.fromkeys(names, 0.0)
-    wrong: dict[str, tuple[float, str]] = {}
+    found = Differences(part.draw.outputs, list(runs))
+    askers: dict[str, Callable[[Named], Named]] = {
+        OWN: lambda inputs: part.answer(model, inputs),
+        EXACT: lambda inputs: part.answer(exact, _in_float64(inputs)),
+        **{title: _by_name(run, part.draw.outputs) for title, run in runs.items()},
+    }
     for N, T in shapes:
         inputs = part.ask(random, N, T)
-        own, true = part.answer(model, inputs), part.answer(exact, _in_float64(inputs))
-        ours = {name: difference(own[name], true[name]) for name in names}
-        for title, run in runs.items():
-            for name, got in zip(names, run(inputs), strict=True):
-                here, limit = difference(got, true[name]), max(TOLERANCE, min(ROUNDINGS * ours[name], MOST))
-                apart[title][name] = max(apart[title][name], here)
+        found.add({who: ask(inputs) for who, ask in askers.items()})
+    states: dict[str, Named] = {who: {} for who in askers}
+    for T in PIECES if part.pieces else ():
+        inputs = part.ask(random, ROWS, T)
+        inputs |= {name: np.zeros_like(one) for name, one in inputs.items() if name.startswith(STATE)}
+        said = {who: ask(inputs | states[who]) for who, ask in askers.items()}
+        states = {who: _after(one) for who, one in said.items()}
+        found.add(said)
+    return Agreement(path, found.apart, found.rounding, found.wrong)
+
+
+@final
+class Differences:
+    """What `Agreement` has, as batch after batch is added."""
+
+    def __init__(self, outputs: Sequence[str], runtimes: Sequence[str]) -> None:
+        self.apart = {title: dict.fromkeys(outputs, 0.0) for title in runtimes}
+        self.rounding = dict.fromkeys(outputs, 0.0)
+        self.wrong: dict[str, tuple[float, str]] = {}
+
+    def add(self, said: Mapping[str, Named]) -> None:
+        """What each runtime, `OWN` and `EXACT` say of one batch."""
+        for name, true in said[EXACT].items():
+            ours = difference(said[OWN][name], true)
+            limit = max(TOLERANCE, min(ROUNDINGS * ours, MOST))
+            self.rounding[name] = max(self.rounding[name], ours)
+            for title, apart in self.apart.items():
+                here = difference(said[title][name], true)
+                apart[name] = max(apart[name], here)
                 if not here <= limit:
-                    wrong[name] = max((limit, title), wrong.get(name, (0.0, "")))
-        rounding = {name: max(rounding[name], ours[name]) for name in names}
-    return Agreement(path, apart, rounding, wrong)
+                    self.wrong[name] = max((limit, title), self.wrong.get(name, (0.0, "")))
+
+
+def _by_name(run: Run, outputs: Sequence[str]) -> Callable[[Named], Named]:
+    return lambda inputs: dict(zip(outputs, run(inputs), strict=True))
+
+
+def _after(said: Named) -> Named:
+    """The states for the next piece, of outputs."""
+    return {name.removeprefix("next_"): one for name, one in said.items() if name.startswith(f"next_{STATE}")}
 
 
 def _in_float64(inputs: Named) -> Named:

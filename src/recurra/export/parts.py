@@ -13,6 +13,8 @@ from torch import nn
 from recurra.export.onnx_graph import Array, Drawing, Shape, Value
 
 Named = dict[str, Array]
+# Steps of the pieces in which a sequence is compared, one behind the other.
+PIECES = (7, 1, 0, 25, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +25,14 @@ class Part:
     draw:   its graph
     ask:    (random numbers, N, T) -> inputs by name, of sequences of 0 to T steps with anything in the padding
     answer: (the model in any floating type, inputs in the same) -> outputs by name
+    pieces: whether sequences of any length go through it in pieces, by its states
     """
 
     name: str
     draw: Drawing
     ask: Callable[[np.random.Generator, int, int], Named]
     answer: Callable[[Any, Named], Named]
+    pieces: bool = False
 
 
 @dataclass(frozen=True, slots=True)

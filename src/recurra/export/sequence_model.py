@@ -2,8 +2,8 @@
 
 A wide part reads inputs of its own, and its share of the logits is in the file's.
 Of a head that tells what follows, states go in and out: with T = 1 the file is a step of generation. So they do of
-speech with a causal encoder, whose recordings may come in pieces. An output "next_state.h_l0" is the input
-"state.h_l0" of the call that goes on.
+speech with a causal encoder, or one in chunks (`seeing_ahead`), whose recordings may come in pieces. An output
+"next_state.h_l0" is the input "state.h_l0" of the call that goes on.
 """
 
 from __future__ import annotations
@@ -18,19 +18,24 @@ from recurra.export.encoders import encoded, longest, some_states
 from recurra.export.heads import answers, said
 from recurra.export.inputs import read
 from recurra.export.onnx_graph import Drawing
-from recurra.export.parts import Named, Part
+from recurra.export.parts import PIECES, Named, Part
+from recurra.export.seeing_ahead import seeing_ahead
 from recurra.export.transducer import joiner, predictor
 from recurra.export.wide import drawn
 from recurra.models import DecoderOnly, SequenceModel
 from recurra.models.contract import STATE
+from recurra.models.encoders import Chunked
 from recurra.models.heads import CtcHead, TransducerHead
 
 
 def sequence_model(model: SequenceModel, *, for_any: bool) -> list[Part]:
     """What the inputs read, lengths, and states before -> the head's outputs, and states after each row's last step."""
+    speech = isinstance(model.head, CtcHead | TransducerHead)
+    if speech and isinstance(model.encoder, Chunked):
+        return _with_the_rest(model, seeing_ahead(model, for_any=for_any), for_any=for_any)
     draw = Drawing(for_any=for_any)
     source = read(draw, model.inputs, {})
-    carries = model.head.predicts_next or (isinstance(model.head, CtcHead | TransducerHead) and model.encoder.causal)
+    carries = model.head.predicts_next or (speech and model.encoder.causal)
     sizes = model.encoder.state_sizes() if carries else {}
     given = {name: draw.input(STATE + name, np.float32, ("N", size)) for name, size in sizes.items()}
     inside = encoded(draw, model.encoder, source.x, source.lengths, given)
@@ -48,14 +53,20 @@ def sequence_model(model: SequenceModel, *, for_any: bool) -> list[Part]:
 
     def answer(model: SequenceModel, inputs: Named) -> Named:
         tensors = {name: torch.from_numpy(array) for name, array in inputs.items()}
-        found, after = model.advance(Batch(tensors, tensors["lengths"], {}, ()))
+        batch = Batch(tensors, tensors["lengths"], {}, ())
+        found, after = model.advance(batch) if carries else (model(batch).outputs, {})
         states = {f"next_{STATE}{name}": after[STATE + name].numpy() for name in sizes}
         return {**answers(found, outputs, inputs["lengths"]), **states}
 
-    if isinstance(model.head, TransducerHead):
-        rest = [one(model.head, for_any=for_any) for one in (predictor, joiner)]
-        return [Part("encoder", draw, ask, answer), *rest]
-    return [Part("", draw, ask, answer)]
+    pieces = bool(sizes) and longest(model.encoder) >= sum(PIECES)
+    return _with_the_rest(model, Part("", draw, ask, answer, pieces=pieces), for_any=for_any)
+
+
+def _with_the_rest(model: SequenceModel, part: Part, *, for_any: bool) -> list[Part]:
+    """The file, and of a transducer the two others."""
+    if not isinstance(model.head, TransducerHead):
+        return [part]
+    return [replace(part, name="encoder"), *(one(model.head, for_any=for_any) for one in (predictor, joiner))]
 
 
 def decoder_only(model: DecoderOnly, *, for_any: bool) -> list[Part]:
