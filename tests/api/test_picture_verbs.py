@@ -8,11 +8,13 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from api.api_room import done, refused
 from picture_room import captions, picture, write
-from recurra.base.errors import ConfigError
+from recurra.api import open_run, text_search, text_searching
+from recurra.base.errors import ConfigError, DataError
 from recurra.data.pictures import decoded_pixels
 from recurra.data.vector_index import VectorIndex, read_index
 from recurra.report.png import Pictures
@@ -234,6 +236,95 @@ def test_a_folder_is_searched_by_http_and_no_file_outside_it_is_shown(here: Path
     assert asked.service.stop(10)
 
 
+def test_texts_of_a_file_are_found_by_http_with_a_picture(here: Path, tmp_path: Path) -> None:
+    texts, index = tmp_path / "t.txt", tmp_path / "i.safetensors"
+    lines = [f"a {colour} wall on the {side}" for colour in ("red", "green", "blue") for side in ("left", "right")]
+    texts.write_text("\n".join([*lines, "", lines[0], "  "]))
+    beside, said = Beside(texts=texts, text_index=index), []
+    runs = open_runs([here / "retrieval"], device="cpu", beside=beside, note=said.append)
+    assert said == [f"{index}: 6 texts, 6 of them encoded now."]
+    asked = Asked(runs, Limits(body_bytes=body_bytes_of(runs.values())), "k" * 16)
+
+    def post(body: object, status: int = 200, path: str = "/search_texts") -> dict[str, object]:
+        answer = asked.post(path, body, headers={"authorization": "Bearer " + "k" * 16})
+        assert answer.status_code == status, answer.text
+        assert str(tmp_path) not in answer.text
+        return answer.json()
+
+    like = here / "data" / "test" / "0.png"
+    sent = base64.b64encode(like.read_bytes()).decode()
+    words = done("search", here / "retrieval", "--like", like, "--texts", texts, "-n", "9", "--json").json
+    found = post({"picture": sent, "number": 50})
+    assert found["texts"] == len(words) == 6
+    expected = [(one["name"], round(one["likeness"], 5)) for one in words]
+    assert [(one["text"], round(one["likeness"], 5)) for one in found["found"]] == expected
+    assert post({"picture": sent, "number": 1})["found"] == found["found"][:1]
+    for body in ({}, {"picture": "aGVsbG8="}, {"picture": str(like)}, {"picture": sent, "number": 51}):
+        post(body, 422)
+    assert "--images FOLDER" in post({"text": "red"}, 409, "/search")["error"]
+    assert b"wall" not in index.read_bytes()
+    before = read_index(index)
+    texts.write_text("a yellow wall\n" + texts.read_text())
+    assert post({}, path="/models/retrieval/reload")["outcome"] == "loaded"
+    assert post({"picture": sent})["texts"] == 7
+    assert (read_index(index).vectors[1:] == before.vectors).all()
+    assert post({}, path="/models/retrieval/reload")["outcome"] == "unchanged"
+    texts.write_bytes(b"\xff")
+    assert "texts: is no UTF-8 text at byte 1." in post({}, 409, "/models/retrieval/reload")["error"]
+    assert post({"picture": sent})["texts"] == 7
+    assert asked.service.stop(10)
+
+
+def test_a_known_text_is_not_encoded_again(here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = open_run(here / "retrieval")
+    read: list[str] = []
+    encode = type(run.task).text_vectors
+
+    def counted(self: object, model: object, texts: list[str], device: object) -> object:
+        read.extend(texts)
+        return encode(self, model, texts, device)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(type(run.task), "text_vectors", counted)
+    said: list[str] = []
+    for lines in (["red", "blue"], ["blue", "green", "red"], ["red"], ["red"]):
+        (tmp_path / "t.txt").write_text("\n".join(lines))
+        search = text_search(run, tmp_path / "t.txt", index=tmp_path / "i", device="cpu", note=said.append)
+        alone = encode(run.task, run.model, lines, search.device)  # type: ignore[arg-type]
+        assert np.array_equal(search.index.vectors, alone)
+    assert read == ["red", "blue", "green"]
+    assert [note.split(": ")[1] for note in said] == [
+        "2 texts, 2 of them encoded now.", "3 texts, 1 of them encoded now.", "1 texts, 0 of them encoded now."
+    ]  # fmt: skip
+
+
+def test_texts_that_cannot_be_searched_are_named(here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "t.txt"
+    monkeypatch.setattr(text_searching, "MOST_TEXTS", 2)
+    for content, words in (
+        ("\n \n", "has no line of text"),
+        ("a\n" + "b" * 10_001, r"t.txt:2: has 10,001 characters, expected at most 10,000"),
+        ("a\nb\nc", "has 3 texts, more than 2"),
+    ):
+        file.write_text(content)
+        with pytest.raises(DataError, match=words):
+            open_runs([here / "retrieval"], device="cpu", beside=Beside(texts=file, text_index=tmp_path / "i"))
+    file.write_text("a")
+    (tmp_path / "other").symlink_to(here / "retrieval")
+    for runs, beside, words in (
+        (["captioning"], Beside(texts=file), "texts: no run that is served compares"),
+        (["retrieval", "other"], Beside(texts=file, text_index=tmp_path / "i"), "text-index: is of one run"),
+        (
+            ["retrieval"],
+            Beside(tmp_path, tmp_path / "i", texts=file, text_index=tmp_path / "i"),
+            "file of the pictures",
+        ),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            open_runs([here / r if r != "other" else tmp_path / r for r in runs], device="cpu", beside=beside)
+    assert not (tmp_path / "i").exists()
+    assert "--text-index has no effect without --texts" in refused("serve", here / "retrieval", "--text-index", "i")
+
+
 def test_an_index_that_two_runs_would_write_is_written_by_none(here: Path, tmp_path: Path) -> None:
     (tmp_path / "other").symlink_to(here / "retrieval")
     two, beside = [here / "retrieval", tmp_path / "other"], Beside(here / "data" / "test", tmp_path / "i.safetensors")
@@ -247,7 +338,13 @@ def test_a_service_without_pictures_says_how_to_have_them(here: Path) -> None:
         open_runs([here / "captioning"], device="cpu", beside=Beside(here / "data" / "test"))
     runs = open_runs([here / "retrieval", here / "captioning"], device="cpu")
     asked = Asked(runs, Limits(), None)
-    for name, reason in (("retrieval", "--images FOLDER"), ("captioning", "does not compare pictures")):
-        answer = asked.post("/search", {"model": name, "text": "red"})
+    sent = base64.b64encode(picture("red", "left")).decode()
+    for path, name, reason in (
+        ("/search", "retrieval", "--images FOLDER"),
+        ("/search", "captioning", "does not compare pictures"),
+        ("/search_texts", "retrieval", "--texts FILE"),
+        ("/search_texts", "captioning", "does not compare pictures"),
+    ):
+        answer = asked.post(path, {"model": name, **({"picture": sent} if "texts" in path else {"text": "red"})})
         assert (answer.status_code, reason in answer.json()["error"]) == (409, True)
     assert asked.service.stop(10)

@@ -18,7 +18,10 @@ from service.service_room import Ask, Asked, Client
 
 POSTS = {"/predict": "/predict", "/generate": "/generate", "/suggest": "/suggest", "/sessions": "/sessions"}
 POSTS["/similar"] = "/similar"
-POSTS |= {path: path for path in ("/generate_rows", "/inpaint", "/compress", "/decompress", "/detect", "/search")}
+POSTS |= {
+    path: path
+    for path in ("/generate_rows", "/inpaint", "/compress", "/decompress", "/detect", "/search", "/search_texts")
+}
 POSTS["/sessions/x"] = "/sessions/{session}"
 NAMES = [
     "model",
@@ -135,8 +138,8 @@ def test_docs_show_requests_that_this_service_answers(ask: Ask) -> None:
     asked = ask("moods", "digits")
     page = asked.get("/docs").text
     # /suggest and /similar: no language model, no vectors of words; five for codes
-    # of rows and scores of points; /hear: its body is no JSON; three for chats; /search
-    assert page.count("No run that is served here can answer this.") == 12
+    # of rows and scores of points; /hear: its body is no JSON; three for chats; two searches
+    assert page.count("No run that is served here can answer this.") == 13
     trials = re.findall(r'data-method="POST" data-path="([^"{]*)"><textarea[^>]*>([^<]*)</textarea>', page)
     assert [path for path, _ in trials] == ["/predict", "/generate", "/sessions"]
     for path, body in trials:

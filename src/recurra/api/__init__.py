@@ -13,7 +13,7 @@ coding        rows from codes, rows filled in        compressing    rows as roun
 tuning        tune: search over the settings of a config
 comparing     compare: runs side by side
 detecting     detect: scores of points           detectors     what makes them: runs, and detectors without a network
-searching     search: pictures by texts, texts by pictures, and the index on the disk
+searching     search: pictures by texts, and the index on the disk      text_searching  texts by pictures
 detection_files, thresholds, marked, series_tables   what detect reads and writes
 exporting     export_onnx, export_torch, export_published, export_vectors: a run for other programs
 finetuning    a model that begins with a language model
@@ -70,8 +70,9 @@ if TYPE_CHECKING:
     from recurra.api.inspecting import Inspection, inspect
     from recurra.api.joined import Joined
     from recurra.api.places import asks_for_runs, is_group, is_search, look_at_config, look_at_file, look_at_run
-    from recurra.api.searching import Found, PictureSearch, picture_search, search_texts, write_search_page
+    from recurra.api.searching import Found, PictureSearch, picture_search, write_search_page
     from recurra.api.sharing import pull, push
+    from recurra.api.text_searching import TextSearch, search_texts, text_search
     from recurra.api.training import Trained, finish, resume, train
     from recurra.api.tuning.options import TuneOptions
     from recurra.api.tuning.tune import Tuned, tune
@@ -105,6 +106,7 @@ __all__ = [
     "PictureSearch",
     "Piece",
     "Source",
+    "TextSearch",
     "TextVectors",
     "Trained",
     "TrainedGroup",
@@ -164,6 +166,7 @@ __all__ = [
     "suggest",
     "suggester",
     "text_column",
+    "text_search",
     "text_vectors",
     "train",
     "train_group",
@@ -202,8 +205,9 @@ _NAMES = {
     "recurra.api.configuring": "Checked Draft check draft init",
     "recurra.api.distributed": "Distributed",
     "recurra.api.joined": "Joined",
-    "recurra.api.searching": "Found PictureSearch picture_search search_texts write_search_page",
+    "recurra.api.searching": "Found PictureSearch picture_search write_search_page",
     "recurra.api.sharing": "pull push",
+    "recurra.api.text_searching": "TextSearch search_texts text_search",
     "recurra.api.training": "Trained finish resume train",
     "recurra.api.tuning.options": "TuneOptions",
     "recurra.api.tuning.tune": "Tuned tune",

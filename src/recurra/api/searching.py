@@ -1,4 +1,4 @@
-"""Search: pictures of a folder by a text, or by a picture; texts of a file by a picture."""
+"""Search: pictures of a folder by a text, or by a picture; and what a search of texts has in common with it."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from recurra.tasks import FindsPictures
 
 Vectors = NDArray[np.float32]
 Note = Callable[[str], None]
-# Pictures that are encoded at once, files of a folder, and bytes of a file of texts.
-TOGETHER, MOST_FILES, MOST_BYTES = 64, 2_000_000, 64 * 2**20
+# Pictures, or texts, that are encoded at once, and files of a folder.
+TOGETHER, MOST_FILES = 64, 2_000_000
 # Pixels of a side of a picture on a page.
 DRAWN = 160
 
@@ -90,7 +90,7 @@ def picture_search(
     folder = path_of(images, "images")
     if not folder.is_dir():
         raise DataError(f"{folder}: is no folder; expected one of pictures ({', '.join(SUFFIXES)}).")
-    where = _place(known, folder) if index is None else path_of(index, "index")
+    where = index_place(known, folder) if index is None else path_of(index, "index")
     chosen = device_of(device)
     found = _indexed(known, task, folder, where, chosen, note)
     if approximate and len(found.vectors) < MANY:
@@ -99,24 +99,6 @@ def picture_search(
             f"build; leave it out below {MANY:,}."
         )
     return PictureSearch(known, task, chosen, folder, found, ApproximateSearch(found.vectors) if approximate else None)
-
-
-@in_float32
-def search_texts(
-    run: AnyPath | OpenRun, picture: AnyPath, texts: AnyPath, *, number: int = 10, device: str = "auto"
-) -> tuple[Found, ...]:
-    """The lines of a text file that are most like a picture.
-
-    Raises ConfigError for a run that compares no pictures, DataError for what is no picture or no text.
-    """
-    known, task = finder_of(run)
-    lines = _lines(path_of(texts, "texts"))
-    chosen = device_of(device)
-    parts = [lines[k : k + TOGETHER] for k in range(0, len(lines), TOGETHER)]
-    vectors = np.concatenate([task.text_vectors(known.model, part, chosen) for part in parts])
-    index = VectorIndex(vectors, tuple((line, 0, 0) for line in lines), "")
-    near = index.nearest(picture_vector(known, task, picture, chosen), min(number, len(lines)))
-    return tuple(Found(lines[k], alike) for k, alike in near)
 
 
 def write_search_page(path: AnyPath, asked: str, found: Sequence[Found]) -> None:
@@ -154,34 +136,12 @@ def picture_vector(run: OpenRun, task: FindsPictures, picture: AnyPath | bytes, 
     return found
 
 
-def _lines(path: Path) -> list[str]:
-    try:
-        if path.stat().st_size > MOST_BYTES:
-            raise DataError(f"{path}: has more than {MOST_BYTES:,} bytes, the limit. Split it.")
-        lines = [line.strip() for line in path.read_text("utf-8").splitlines()]
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}.") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: is no UTF-8 text at byte {error.start + 1:,}. Save it as UTF-8.") from None
-    if not (found := [line for line in lines if line]):
-        raise DataError(f"{path}: has no line of text.")
-    return found
-
-
 def _indexed(
     run: OpenRun, task: FindsPictures, folder: Path, where: Path, device: torch.device, note: Note
 ) -> VectorIndex:
     """The index on the disk, with what is new in it, and without what is gone."""
-    owner, entries = _fingerprint(run), picture_entries(folder)
-    old = read_index(where) if where.is_file() else None
-    if old is not None and old.owner != owner:
-        note(f"{where}: was made by another run, or other weights; all pictures are encoded anew.")
-        old = None
-    if old is not None and old.vectors.shape[1] != (size := int(run.settings.tree["model"]["embedding_size"])):
-        raise RunError(
-            f"{where}: has vectors of {old.vectors.shape[1]:,} numbers, the run's have {size:,}. Remove it, to build "
-            "it anew."
-        )
+    owner, entries = fingerprint(run), picture_entries(folder)
+    old = known_index(run, where, owner, "pictures", note)
     if old is not None and old.entries == entries:
         return old
     known = {} if old is None else unchanged(old, entries)
@@ -196,6 +156,24 @@ def _indexed(
     found.write(where)
     note(f"{where}: {len(here):,} pictures, {len(kept):,} of them encoded now.")
     return found
+
+
+def known_index(run: OpenRun, where: Path, owner: str, what: str, note: Note) -> VectorIndex | None:
+    """The index on the disk; None where there is none, or one of other weights, which is said.
+
+    owner: the fingerprint of the run      what: is searched, in words
+    Raises RunError for a file that is none, or has vectors of another size.
+    """
+    old = read_index(where) if where.is_file() else None
+    if old is not None and old.owner != owner:
+        note(f"{where}: was made by another run, or other weights; all {what} are encoded anew.")
+        return None
+    if old is not None and old.vectors.shape[1] != (size := int(run.settings.tree["model"]["embedding_size"])):
+        raise RunError(
+            f"{where}: has vectors of {old.vectors.shape[1]:,} numbers, the run's have {size:,}. Remove it, to build "
+            "it anew."
+        )
+    return old
 
 
 def _encoded(
@@ -251,13 +229,13 @@ def picture_entries(folder: Path) -> tuple[tuple[str, int, int], ...]:
     return tuple(sorted(found))
 
 
-def _place(run: OpenRun, folder: Path) -> Path:
-    """Where the vectors of a folder's pictures are kept: in the run's folder, a file for each folder."""
-    name = hashlib.sha256(str(folder.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+def index_place(run: OpenRun, searched: Path) -> Path:
+    """Where vectors of a folder of pictures, or a file of texts, are kept: in the run's folder, a file for each."""
+    name = hashlib.sha256(str(searched.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:16]
     return run.folder.path / "search" / f"{name}.safetensors"
 
 
-def _fingerprint(run: OpenRun) -> str:
+def fingerprint(run: OpenRun) -> str:
     """Of what makes vectors: the weights, and how pictures and texts are read."""
     sha = hashlib.sha256()
     for path in (run.folder.weights, run.folder.task, run.folder.config):

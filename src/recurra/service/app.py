@@ -35,7 +35,7 @@ from recurra.service.models import LoadedModel, Runs, chosen, records_of, trial_
 from recurra.service.page import add_docs, add_page
 from recurra.service.reloading import Reloaded, Reloads
 from recurra.service.root import Root
-from recurra.service.searching import add_search, can_search
+from recurra.service.searching import add_search, can_search, can_search_texts, smallest_picture
 from recurra.service.sessions import Sessions, streaming_predictor_of
 from recurra.service.streams import Stream, Suggesters, can_generate, can_suggest
 from recurra.service.words import Neighbours, has_vectors
@@ -128,6 +128,7 @@ class Service:
             HEAR: lambda one: False,  # its body is no JSON
             "/detect": lambda one: "detect" in uses_of(one),
             "/search": can_search,
+            "/search_texts": can_search_texts,
             "/chats": can_chat,
             "/chats/{chat}": can_chat,
             "/sessions": lambda one: not _why_not(one),
@@ -150,6 +151,7 @@ class Service:
             "/compress": {"model": one.name, "records": [trial_fields(one)], "bits": 6},
             "/detect": {"model": one.name, "csv": "time,value\n", "clean": 100, "threshold": "quantile=0.999"},
             "/search": {"model": one.name, "text": "a red boat", "number": 3},
+            "/search_texts": {"model": one.name, "picture": smallest_picture(), "number": 3},
             "/chats": {"model": one.name},
             "/chats/{chat}": {"text": text},
             "/sessions": {"model": one.name},
@@ -174,6 +176,7 @@ class Service:
                 *uses_of(served),
                 *(["chat"] if can_chat(served) else []),
                 *(["search"] if can_search(served) else []),
+                *(["search_texts"] if can_search_texts(served) else []),
             ],
             options=_options(served.run.task),
             sessions=_why_not(served),

@@ -14,7 +14,7 @@ WIDEST_BEAM = 16
 MOST_TOKENS = 1000
 MOST_SUGGESTIONS = 20
 MOST_WORDS, MOST_NEIGHBOURS = 10, 100
-MOST_PICTURES = 50
+MOST_PICTURES, MOST_FOUND_TEXTS = 50, 50
 # Words that are likelier in speech, nats of each, and characters of all of them in an address.
 MOST_HOT, HOTTEST_WORD, LONGEST_HOT = 50, 100.0, 2000
 LONGEST_NAME = 100

@@ -24,6 +24,7 @@ from recurra.nn import num_parameters
 from recurra.service.errors import RefusedError
 from recurra.service.galleries import Gallery, gallery_of
 from recurra.service.limits import LONGEST_NAME, Limits
+from recurra.service.searched_texts import SearchedTexts, texts_of
 from recurra.service.versions import Stamp, stamp_of, version_of
 from recurra.tasks import FindsPictures, Hears, ReadsInPieces, TriedWith
 from recurra.tasks.options import for_validation, task_with
@@ -38,12 +39,15 @@ class Beside:
     """What stands beside the runs that can use it. images: a folder of pictures that are searched
 
     index: where their vectors are kept; None: in the run's folder
+    texts: a file whose lines are searched by a picture      text_index: where their vectors are kept, as `index`
     search: of speech, as `predict` has it: lm, lm_weight, lm_bonus
     """
 
     images: Path | None = None
     index: Path | None = None
     search: Mapping[str, Any] = field(default_factory=dict)
+    texts: Path | None = None
+    text_index: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,7 +56,7 @@ class LoadedModel:
 
     version: of its files; stamp: of the same when they were read, which was `opened`
     weights: what the matrices of its recurrent layers are
-    examples: texts to try it with      gallery: the pictures that it searches
+    examples: texts to try it with      gallery, texts: the pictures, and the texts, that it searches
     """
 
     name: str
@@ -66,6 +70,7 @@ class LoadedModel:
     examples: tuple[str, ...]
     beside: Beside = field(default_factory=Beside)
     gallery: Gallery | None = None
+    texts: SearchedTexts | None = None
 
     @property
     def inputs(self) -> tuple[Field, ...]:
@@ -110,7 +115,7 @@ def open_runs(
     """The runs, each under the name of its folder; each has answered once, so that a broken one is found now.
 
     weights: as `api.open_run` takes it, for all of them      beside: what stands beside those that can use it
-    note: called with what one should know of the pictures
+    note: called with what one should know of the pictures and texts
     A run that is reached by a link has the link's name, so that it keeps it when the link points elsewhere.
     Raises RunError for a folder that is no trained run or gives no finite numbers, ConfigError for two of one name, or
     a model that cannot have such weights, or what stands beside them and no run can use.
@@ -128,23 +133,25 @@ def open_runs(
         found[name] = _read(name, path, target, kept, weights, near)
         warm_up(found[name])
     _refuse_idle(near, list(found.values()))  # before an index is written
-    return {name: _with_pictures(one, note) for name, one in found.items()}
+    return {name: _with_searches(one, note) for name, one in found.items()}
 
 
 def _refuse_idle(beside: Beside, models: Sequence[LoadedModel]) -> None:
     """Raise ConfigError for what no run can use, or two would write."""
     if beside.search and not any(one.search for one in models):
         raise ConfigError("lm: no run that is served turns sound into text, so it has no effect; leave it out.")
-    if beside.images is None:
-        return
     searching = [one.name for one in models if isinstance(one.run.task, FindsPictures)]
-    if not searching:
-        raise ConfigError(
-            "images: no run that is served compares pictures with texts. Train one that does: recurra init retrieval "
-            "FILE."
-        )
-    if beside.index is not None and len(searching) > 1:
-        raise ConfigError(f"index: is of one run, and {', '.join(searching)} search pictures; leave it out.")
+    for name, searched in (("images", beside.images), ("texts", beside.texts)):
+        if searched is not None and not searching:
+            raise ConfigError(
+                f"{name}: no run that is served compares pictures with texts. Train one that does: recurra init "
+                "retrieval FILE."
+            )
+    for name, index, what in (("index", beside.index, "pictures"), ("text-index", beside.text_index, "texts")):
+        if index is not None and len(searching) > 1:
+            raise ConfigError(f"{name}: is of one run, and {', '.join(searching)} search {what}; leave it out.")
+    if beside.index is not None and beside.index == beside.text_index:
+        raise ConfigError("text-index: is the file of the pictures' vectors too; give it another name.")
 
 
 def body_bytes_of(models: Iterable[LoadedModel]) -> int:
@@ -173,18 +180,18 @@ def reload(old: LoadedModel) -> LoadedModel:
     Raises RunError for a folder that holds no whole run, or one of another task or for another field.
     """
     path = old.run.folder.path
-    same_pictures = old.gallery is None or old.gallery.is_current
-    if stamp_of(old.run.folder) == old.stamp and same_pictures:
+    same_searched = all(one is None or one.is_current for one in (old.gallery, old.texts))
+    if stamp_of(old.run.folder) == old.stamp and same_searched:
         return old
     new = _read(old.name, path, old.device, (), old.weights, old.beside)
-    if new.version == old.version and same_pictures:
+    if new.version == old.version and same_searched:
         return old
     if (new.word, new.inputs) != (old.word, old.inputs):
         raise RunError(
             f"{path}: holds a run of {new.word} that reads {_named(new)}; under the name '{old.name}' clients "
             f"expect {old.word} that reads {_named(old)}. Start another service for it."
         )
-    return _with_pictures(new)
+    return _with_searches(new)
 
 
 def warm_up(served: LoadedModel) -> None:
@@ -205,7 +212,7 @@ def _read(
     weights: str,
     beside: Beside,
 ) -> LoadedModel:
-    """A version without the pictures that it searches."""
+    """A version without the pictures and the texts that it searches."""
     folder = RunFolder(path)
     before = stamp_of(folder)
     run = open_run(path, cells, weights)
@@ -223,12 +230,14 @@ def _read(
     return LoadedModel(name, word, run, device, version, before, now, weights, samples, beside)
 
 
-def _with_pictures(served: LoadedModel, note: Callable[[str], None] = lambda message: None) -> LoadedModel:
-    """The same with the pictures that it searches, if it can."""
-    images, index = served.beside.images, served.beside.index
-    if images is None or not isinstance(served.run.task, FindsPictures):
+def _with_searches(served: LoadedModel, note: Callable[[str], None] = lambda message: None) -> LoadedModel:
+    """The same with the pictures and the texts that it searches, if it can."""
+    beside, run, device = served.beside, served.run, str(served.device)
+    if not isinstance(run.task, FindsPictures):
         return served
-    return replace(served, gallery=gallery_of(served.run, images, index, str(served.device), note))
+    gallery = None if beside.images is None else gallery_of(run, beside.images, beside.index, device, note)
+    texts = None if beside.texts is None else texts_of(run, beside.texts, beside.text_index, device, note)
+    return replace(served, gallery=gallery, texts=texts)
 
 
 def first_record(served: LoadedModel) -> Record:

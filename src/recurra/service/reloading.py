@@ -110,8 +110,14 @@ def _shown(error: Exception, served: LoadedModel) -> tuple[str, ...]:
     if not isinstance(error, RecurraError | OSError):
         return ("it could not be read; the log of the service says why.",)
     problems = list(error.problems) if isinstance(error, ConfigError) else [str(error)]
-    images, index = served.beside.images, served.beside.index
-    for path, name in ((served.run.folder.path, served.name), (index, "index"), (images, "images")):
+    beside = served.beside
+    files = (
+        (beside.index, "index"),
+        (beside.images, "images"),
+        (beside.text_index, "text-index"),
+        (beside.texts, "texts"),
+    )
+    for path, name in ((served.run.folder.path, served.name), *files):
         if path is not None and len(path.parts) > 1:  # a word alone says nothing of the machine
             problems = [problem.replace(str(path), name) for problem in problems]
     return tuple(problems)

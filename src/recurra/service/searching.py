@@ -1,4 +1,4 @@
-"""The route of a search: pictures of a folder by a text, or by a picture."""
+"""The routes of a search: pictures of a folder by a text, or by a picture; texts of a file by a picture."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from recurra.service import searching_schemas as s
 from recurra.service.errors import Json, RefusedError
 from recurra.service.galleries import Gallery
 from recurra.service.models import LoadedModel, chosen
+from recurra.service.searched_texts import SearchedTexts
 from recurra.tasks import FindsPictures
 
 if TYPE_CHECKING:
@@ -26,8 +27,23 @@ def can_search(served: LoadedModel) -> bool:
     return served.gallery is not None
 
 
+def can_search_texts(served: LoadedModel) -> bool:
+    """Whether a file of texts stands beside the run."""
+    return served.texts is not None
+
+
+def smallest_picture() -> str:
+    """A picture to try the service with, as base64."""
+    return base64.b64encode(FIELD_KINDS["image"].smallest).decode("ascii")
+
+
 def add_search(app: FastAPI, service: Service, responses: Any) -> None:
-    """Add the route."""
+    """Add the routes."""
+    _add_pictures(app, service, responses)
+    _add_texts(app, service, responses)
+
+
+def _add_pictures(app: FastAPI, service: Service, responses: Any) -> None:
 
     @app.post("/search", response_model=s.FoundPictures, responses=responses)
     async def search(body: s.SearchRequest) -> Response:
@@ -50,13 +66,42 @@ def add_search(app: FastAPI, service: Service, responses: Any) -> None:
         return Json({"model": served.name, "version": served.version, **content})
 
 
+def _add_texts(app: FastAPI, service: Service, responses: Any) -> None:
+
+    @app.post("/search_texts", response_model=s.FoundTexts, responses=responses)
+    async def search_texts(body: s.TextSearchRequest) -> Response:
+        """The lines of the service's file of texts that are most like a picture."""
+        served = chosen(service.runs, body.model)
+        texts, picture = _texts_of(served), _picture(body.picture)
+        try:
+            async with asyncio.timeout(service.limits.seconds):
+                near = await service.worker.run(partial(texts.find, picture, body.number))
+        except TimeoutError:
+            raise RefusedError(504, f"took longer than {service.limits.seconds:g} s; ask for fewer texts.") from None
+        service.metrics.answered(served.name, 1)
+        content = {"found": [one._asdict() for one in near], "texts": len(texts), "notes": []}
+        return Json({"model": served.name, "version": served.version, **content})
+
+
 def _gallery_of(served: LoadedModel) -> Gallery:
     """Raises RefusedError, 409, for a run without pictures beside it."""
-    if not isinstance(served.run.task, FindsPictures):
-        raise RefusedError(409, f"model: a {served.word} does not compare pictures with texts; use /predict.")
+    _refuse_others(served)
     if served.gallery is None:
         raise RefusedError(409, "model: no folder of pictures is served; recurra serve RUN --images FOLDER serves one.")
     return served.gallery
+
+
+def _texts_of(served: LoadedModel) -> SearchedTexts:
+    """Raises RefusedError, 409, for a run without texts beside it."""
+    _refuse_others(served)
+    if served.texts is None:
+        raise RefusedError(409, "model: no file of texts is served; recurra serve RUN --texts FILE serves one.")
+    return served.texts
+
+
+def _refuse_others(served: LoadedModel) -> None:
+    if not isinstance(served.run.task, FindsPictures):
+        raise RefusedError(409, f"model: a {served.word} does not compare pictures with texts; use /predict.")
 
 
 def _sought(body: s.SearchRequest) -> str | bytes:
@@ -67,8 +112,13 @@ def _sought(body: s.SearchRequest) -> str | bytes:
         if not body.text.strip():
             raise RefusedError(422, "text: is empty; say what is in the picture.")
         return body.text
+    return _picture(body.picture)
+
+
+def _picture(sent: str | None) -> bytes:
+    """The bytes of a picture. Raises RefusedError, 422, for what is none."""
     try:
-        read: bytes = FIELD_KINDS["image"].of_request(body.picture)
+        read: bytes = FIELD_KINDS["image"].of_request(sent)
     except ValueError as error:
         raise RefusedError(422, f"picture: {error}.") from None
     return read

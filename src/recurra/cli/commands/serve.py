@@ -65,6 +65,15 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--index", metavar="FILE", type=Path, help="where their vectors are kept (default: in the run's folder)"
     )
+    parser.add_argument(
+        "--texts",
+        metavar="FILE",
+        type=Path,
+        help="texts, one a line, that are searched by a picture: for runs that compare pictures with texts",
+    )
+    parser.add_argument(
+        "--text-index", metavar="FILE", type=Path, help="where their vectors are kept (default: in the run's folder)"
+    )
     add_lm(parser)
     _limits(parser)
     add_device(parser)
@@ -109,6 +118,8 @@ def _limits(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace) -> int:
     if args.index is not None and args.images is None:
         raise UsageError("recurra serve: --index has no effect without --images.")
+    if args.text_index is not None and args.texts is None:
+        raise UsageError("recurra serve: --text-index has no effect without --texts.")
     key = _key(args.key_file)
     for package in PACKAGES:
         if find_spec(package) is None:
@@ -121,7 +132,7 @@ def _run(args: argparse.Namespace) -> int:
         from recurra import service
 
     search = {name: value for name in OF_LM if (value := getattr(args, name)) is not None}
-    beside = service.Beside(args.images, args.index, search)
+    beside = service.Beside(args.images, args.index, search, args.texts, args.text_index)
     runs = service.open_runs(
         args.runs, device=args.device, cells=args.cells, weights=args.weights, beside=beside, note=say
     )
@@ -205,5 +216,5 @@ COMMAND = Command(
     _arguments,
     _run,
     "  recurra serve runs/first\n  recurra serve runs/first runs/dates --port 8080 --key-file key.txt\n"
-    "  recurra serve runs/pictures --images holidays/",
+    "  recurra serve runs/pictures --images holidays/ --texts captions.txt",
 )

@@ -29,9 +29,33 @@ function searchView(model) {
   return { prompt: "What is in the picture", controls, typed: settled(byText, 300), entered: byText };
 }
 
-/** Of a run beside which pictures stand: a search, or what it says otherwise. */
+/** The texts of the service's file that are most like a picture that is dropped. */
+function searchTextsView(model) {
+  const number = h("select", {}, ...[5, 10, 20, 50].map((n) => h("option", { value: n }, `${n}`)));
+  number.value = "10";
+  let file = null;
+  const find = () =>
+    latest(async (signal) => {
+      if (!file) return show(), note([]);
+      const found = await asked("/search_texts", { model: model.name, number: Number(number.value), picture: await sentPicture(file) }, signal);
+      const bitmap = await createImageBitmap(file);
+      if (signal.aborted) return;
+      const rows = found.found.map((one) => h("tr", {}, h("td", {}, one.likeness.toFixed(3)), h("td", { dir: "auto" }, one.text)));
+      const title = h("h2", {}, `The most alike of ${found.texts.toLocaleString()} texts`);
+      show(h("figure", { class: "seen" }, drawn(bitmap, THUMBNAIL, file.name)), title, h("table", {}, ...rows));
+      note(found.notes);
+    });
+  number.addEventListener("change", find);
+  const zone = pictureZone("Drop a picture here, paste it, or choose a file: PNG, JPEG or WebP.", (given) => ((file = given), find()));
+  return { prompt: "Picture", silent: true, controls: [zone, h("label", {}, "Texts", number)], typed: () => {}, entered: find };
+}
+
+/** Of a run beside which pictures or texts stand: a search, or what it says otherwise. */
 function withSearch(other) {
-  return (model) => (model.uses.includes("search") ? chooser({ "Search pictures": searchView(model), "Compare a picture and a text": other(model) }) : other(model));
+  return (model) => {
+    const searches = { ...(model.uses.includes("search") ? { "Search pictures": searchView(model) } : {}), ...(model.uses.includes("search_texts") ? { "Search texts": searchTextsView(model) } : {}) };
+    return Object.keys(searches).length ? chooser({ ...searches, "Compare a picture and a text": other(model) }) : other(model);
+  };
 }
 
 views.set("picture", withSearch(views.get("picture")));
