@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -80,11 +82,46 @@ def test_frames_are_read_evenly_apart(frames: np.ndarray) -> None:
     np.testing.assert_array_equal(at_times(frames[:1], np.zeros(3)), np.repeat(frames[:1], 3, axis=0))
 
 
+def test_a_joint_is_seen_from_another_one(frames: np.ndarray) -> None:
+    skeleton = Skeleton(root=0, scale="body", velocity=True, pairs=((4, 1), (1, 3)))
+    found, size = skeleton(flat(frames)), oracle.size(oracle.relative(frames.tolist(), (0,)))
+    assert found.shape == (7, skeleton.width_of(15)) == (7, 36)
+    assert skeleton.written(36) == 15
+    np.testing.assert_allclose(found[:, 30:33], (frames[:, 4] - frames[:, 1]) / size, atol=1e-13)
+    np.testing.assert_allclose(found[:, 33:], (frames[:, 1] - frames[:, 3]) / size, atol=1e-13)
+    np.testing.assert_array_equal(found[:, :30], Skeleton(root=0, scale="body", velocity=True)(flat(frames)))
+    assert skeleton.names(15)[30:32] == ("joint 4 x from joint 1", "joint 4 y from joint 1")
+    assert len(skeleton.names(15)) == 36
+    assert Skeleton.from_json(json.loads(json.dumps(skeleton.to_json()))) == skeleton
+    frames[2, 1] = NAN
+    assert np.isnan(Skeleton(pairs=((4, 1),))(flat(frames))[:, 15:]).all(1).tolist() == [k == 2 for k in range(7)]
+
+
+def test_a_smooth_place_is_the_mean_of_the_frames_around(frames: np.ndarray) -> None:
+    path = np.array([[0.0, 0.0], [3.0, 9.0], [6.0, 0.0], [NAN, 6.0], [9.0, 6.0]])
+    found = Skeleton(numbers="xy", smooth=3)(path)
+    expected = [[1, 3], [3, 3], [4.5, 4.5], [NAN, NAN], [9, 6]]  # one coordinate alone is no place
+    np.testing.assert_allclose(found, expected, atol=1e-15)
+    found = Skeleton(smooth=5, frames=9, velocity=True)(flat(frames))
+    wide = np.concatenate([[p := resampled(frames, 9), p][0][:1]] * 2 + [p] + [p[-1:]] * 2)
+    np.testing.assert_allclose(found[:, :15], flat(sum(wide[k : k + 9] for k in range(5)) / 5), atol=1e-14)
+    np.testing.assert_allclose(found[1:, 15:], np.diff(found[:, :15], axis=0), atol=1e-14)
+
+
 def test_what_is_no_skeleton_is_said() -> None:
     with pytest.raises(DataError, match=r"a\.npz: has 7 numbers a frame, expected a multiple of 3: x, y, z"):
         Skeleton().joints_of(7, "a.npz")
     with pytest.raises(DataError, match=r"has 2 joints, so task\.joints\.root is at most 1, got 5"):
         Skeleton(root=5).joints_of(6, "a.npz")
+    with pytest.raises(DataError, match=r"has 2 joints, so task\.joints\.pairs is at most 1, got 2"):
+        Skeleton(pairs=((0, 1), (2, 0))).joints_of(6, "a.npz")
+    for options, words in (
+        ({"pairs": ((1, 1),)}, r"pairs: expected two different joints, got \[1, 1\]"),
+        ({"pairs": ((0, 1), (0, 1))}, r"pairs: \[0, 1\] is there more than once"),
+        ({"smooth": 4}, "smooth: expected an odd number"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            Skeleton(**options)
     with pytest.raises(ConfigError, match="origin: has no effect without root"):
         Skeleton(origin="start")
     assert body_size(np.full((2, 3, 3), NAN), ()) == 1.0

@@ -54,9 +54,26 @@ class Skeleton:
     frames: Annotated[
         int | None, Opt("every series is read as so many frames, evenly apart; null: as they are", ge=2, le=100_000)
     ] = None
+    smooth: Annotated[
+        int | None,
+        Opt(
+            "places are means of so many frames around each, an odd number; ends are repeated; null: none", ge=3, le=999
+        ),
+    ] = None
+    pairs: Annotated[
+        tuple[tuple[int, int], ...],
+        Opt("pairs of joints, from 0: where the first one is, seen from the second, is read too", ge=0),
+    ] = ()
 
     def __post_init__(self) -> None:
         roots = self.roots
+        if self.smooth is not None and self.smooth % 2 == 0:
+            raise ConfigError(f"smooth: expected an odd number, so that a frame is in the middle, got {self.smooth}.")
+        for pair in self.pairs:
+            if pair[0] == pair[1]:
+                raise ConfigError(f"pairs: expected two different joints, got {list(pair)}.")
+            if self.pairs.count(pair) > 1:
+                raise ConfigError(f"pairs: {list(pair)} is there more than once; leave it out.")
         if len(set(roots)) < len(roots) or (self.root is not None and not roots):
             raise ConfigError(f"root: expected a joint, or different ones, got {list(roots)}.")
         if self.origin == "start" and not roots:
@@ -86,18 +103,23 @@ class Skeleton:
                 "each joint (task.joints.numbers)."
             )
         joints = width // each
-        if (far := max(self.roots, default=0)) >= joints:
-            raise DataError(f"{where}: has {joints} joints, so task.joints.root is at most {joints - 1}, got {far}.")
+        named = {"root": self.roots, "pairs": [joint for pair in self.pairs for joint in pair]}
+        for option, found in named.items():
+            if (far := max(found, default=0)) >= joints:
+                raise DataError(
+                    f"{where}: has {joints} joints, so task.joints.{option} is at most {joints - 1}, got {far}."
+                )
         return joints
 
     def width_of(self, width: int) -> int:
         """How many numbers a frame of so many has when it is read."""
         joints = width // len(self.numbers)
-        return joints * (self.axes * (1 + self.velocity) + self.sure)
+        return joints * (self.axes * (1 + self.velocity) + self.sure) + len(self.pairs) * self.axes
 
     def written(self, width: int) -> int:
         """The inverse of `width_of`."""
-        return width // (self.axes * (1 + self.velocity) + self.sure) * len(self.numbers)
+        own = width - len(self.pairs) * self.axes
+        return own // (self.axes * (1 + self.velocity) + self.sure) * len(self.numbers)
 
     def split(self, raw: NDArray[Any]) -> tuple[Floats, Floats]:
         """Places (T, J, axes), NaN where a joint is missing, and confidences (T, J, 0 or 1), of frames (T, numbers)."""
@@ -113,16 +135,20 @@ class Skeleton:
         return np.concatenate([places, sure], axis=2).reshape(len(places), -1)
 
     def __call__(self, raw: NDArray[Any]) -> Floats:
-        """(T, `width_of`) of frames (T, numbers): the coordinates of all joints, confidences, velocities."""
+        """(T, `width_of`) of frames (T, numbers): the coordinates of all joints, confidences, velocities, pairs."""
         places, sure = self.split(raw)
         if self.gaps == "fill":
             places = filled(places)
         if self.frames is not None and len(raw):
             places, sure = resampled(places, self.frames), resampled(sure, self.frames)
+        if self.smooth is not None and len(places):
+            places = smoothed(places, self.smooth)
         places = self._relative(places)
         if self.scale == "body":
             places = places / body_size(places, self.roots)
-        parts = [places, sure, *([velocity(places)] if self.velocity else [])]
+        first, second = (np.array([pair[k] for pair in self.pairs], np.int64) for k in (0, 1))
+        seen = places[:, first] - places[:, second]
+        parts = [places, sure, *([velocity(places)] if self.velocity else []), seen]
         return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
 
     def _relative(self, places: Floats) -> Floats:
@@ -140,7 +166,8 @@ class Skeleton:
         joints, axes = range(width // len(self.numbers)), AXES[: self.axes]
         sure = [f"joint {j} confidence" for j in joints if self.sure]
         moves = [f"joint {j} {axis} velocity" for j in joints for axis in axes if self.velocity]
-        return (*(f"joint {j} {axis}" for j in joints for axis in axes), *sure, *moves)
+        seen = [f"joint {a} {axis} from joint {b}" for a, b in self.pairs for axis in axes]
+        return (*(f"joint {j} {axis}" for j in joints for axis in axes), *sure, *moves, *seen)
 
     def missing_joint(self, raw: NDArray[Any]) -> tuple[int, int] | None:
         """The frame and the joint of the first one that stays missing; None where none does."""
@@ -156,8 +183,8 @@ class Skeleton:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Skeleton:
         """The inverse of `to_json`. Raises TypeError or ValueError for anything else."""
-        root = data.get("root")
-        return cls(**{**data, "root": tuple(root) if isinstance(root, list) else root})
+        root, pairs = data.get("root"), tuple((int(a), int(b)) for a, b in data.get("pairs", ()))
+        return cls(**{**data, "root": tuple(root) if isinstance(root, list) else root, "pairs": pairs})
 
 
 def filled(places: Floats) -> Floats:
@@ -170,6 +197,19 @@ def filled(places: Floats) -> Floats:
             for axis in range(places.shape[2]):
                 found[:, joint, axis] = np.interp(times, times[there], places[there, joint, axis])
     return found
+
+
+def smoothed(places: Floats, frames: int) -> Floats:
+    """(T, J, axes): the mean of what is there in so many frames around each; a missing joint stays so.
+
+    frames: odd. The first frame and the last one are repeated beyond the ends.
+    """
+    half = frames // 2
+    wide = np.pad(places, ((half, half), (0, 0), (0, 0)), mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(wide, frames, axis=0)
+    there = ~np.isnan(windows)
+    sums = np.where(there, windows, 0.0).sum(-1)
+    return np.where(np.isnan(places), np.nan, sums / np.maximum(there.sum(-1), 1))
 
 
 def resampled(values: Floats, frames: int) -> Floats:
