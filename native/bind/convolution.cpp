@@ -68,6 +68,25 @@ private:
     ConvolutionJob job_{};
 };
 
+// sizes: channels, outputs, kernel, stride, padding, then as of a run. addresses: x, weight and bias of the norm, weight, d_y, then
+// gradients of x, weight, bias, and weight and bias of the norm, 0 where not wanted
+void convolution_gradients(const std::string& isa, const Numbers& sizes, float eps, const Addresses& addresses) {
+    const ConvolutionEngine& engine = convolution_engine_of(isa);
+    ConvolutionGradients job{};
+    ConvolutionJob& c = job.convolution;
+    c.channels = sizes.at(0), c.weights.outputs = sizes.at(1), c.kernel = sizes.at(2), c.stride = sizes.at(3), c.padding = sizes.at(4);
+    c.pictures = sizes.at(5), c.height = sizes.at(6), c.width = sizes.at(7), c.threads = usable(static_cast<int>(sizes.at(8)));
+    c.relu = sizes.at(10) != 0, c.x = at<const float>(addresses.at(0));
+    c.norm = {static_cast<int>(sizes.at(9)), at<const float>(addresses.at(1)), at<const float>(addresses.at(2)), eps};
+    job.weight = at<const float>(addresses.at(3)), job.d_y = at<const float>(addresses.at(4));
+    job.d_x = at<float>(addresses.at(5)), job.d_weight = at<float>(addresses.at(6)), job.d_bias = at<float>(addresses.at(7));
+    job.d_norm_weight = at<float>(addresses.at(8)), job.d_norm_bias = at<float>(addresses.at(9));
+    const nb::gil_scoped_release other_threads;
+    const Memory scratch(static_cast<std::size_t>(engine.gradient_bytes(job)));
+    c.scratch = scratch.at();
+    engine.gradients(job);
+}
+
 }  // namespace
 
 void bind_convolution(nb::module_& m) {
@@ -75,4 +94,5 @@ void bind_convolution(nb::module_& m) {
         .def(nb::init<const std::string&, const Numbers&, const Addresses&>(), "isa"_a, "sizes"_a, "ends"_a)
         .def_prop_ro("nbytes", &ConvolutionPlan::bytes)
         .def("run", &ConvolutionPlan::run, "sizes"_a, "eps"_a, "addresses"_a);
+    m.def("convolution_gradients", &convolution_gradients, "isa"_a, "sizes"_a, "eps"_a, "addresses"_a);
 }

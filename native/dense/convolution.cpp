@@ -1,5 +1,5 @@
 // Convolutions for one instruction set: compiled once for each, like linear.cpp.
-#include "convolution.h"
+#include "convolution_gradients.h"
 
 #define RECURRA_NAME_(isa) convolution_##isa
 #define RECURRA_NAME(isa) RECURRA_NAME_(isa)
@@ -11,5 +11,7 @@ extern const ConvolutionEngine RECURRA_NAME(RECURRA_ISA) = {
     RECURRA_TEXT(RECURRA_ISA),
     RECURRA_ISA::transformer::convolution_bytes,
     RECURRA_ISA::transformer::convolve,
+    RECURRA_ISA::transformer::gradient_bytes,
+    RECURRA_ISA::transformer::convolution_gradients,
 };
 }  // namespace recurra

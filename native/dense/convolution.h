@@ -13,48 +13,32 @@
 
 namespace recurra::RECURRA_ISA::transformer {
 
-class Pictures {
+// A picture as a convolution reads it: f(n(x)) in the middle of zeros.
+class Placing {
 public:
-    Pictures(const ConvolutionJob& job, char* scratch)
-        : job_(job), bump_(scratch), around_(job.width + 2 * job.padding), whole_(job.weights.outputs % PANEL == 0),
-          padded_(bump_.floats((job.height + 2 * job.padding) * around_ * job.channels)),
-          sums_(bump_.floats(whole_ ? 0 : job.high() * job.wide() * padded(job.weights.outputs))) {}
+    explicit Placing(const ConvolutionJob& job) : job_(job), around_(job.width + 2 * job.padding) {}
 
-    static long bytes(const ConvolutionJob& job) { return Pictures(job, nullptr).bump_.used(); }
+    long around() const { return around_; }  // pixels of a row with the zeros beside it
+    long size() const { return (job_.height + 2 * job_.padding) * around_ * job_.channels; }
+    // Where a pixel stands among the zeros.
+    long at(long row, long column) const { return ((row + job_.padding) * around_ + column + job_.padding) * job_.channels; }
+    // What no place reads, where strides are wider than kernels, is left out.
+    bool is_read(long at) const { return (at + job_.padding) % job_.stride < job_.kernel; }
 
-    void run(long first, long last) const {
-        std::memset(padded_, 0, (job_.height + 2 * job_.padding) * around_ * job_.channels * 4);
-        for (long n = first; n < last; ++n) {
-            place(job_.x + n * job_.height * job_.width * job_.channels);
-            const long numbers = job_.high() * job_.wide() * job_.weights.outputs;
-            float* const y = job_.y + n * numbers;
-            multiply(whole_ ? y : sums_);
-            if (!whole_) gather(y);
-            if (job_.beside) add(y, job_.beside + n * numbers, numbers);
+    // to: zeros, or a picture that was placed there before.
+    void place(const float* x, float* to) const {
+        for (long row = 0; row < job_.height; ++row, x += job_.width * job_.channels) {
+            if (!is_read(row)) continue;
+            if (job_.norm.kind == NO_NORM && !job_.relu)
+                std::memcpy(to + at(row, 0), x, job_.width * job_.channels * 4);
+            else
+                place_row(x, to + at(row, 0));
         }
     }
 
 private:
     const ConvolutionJob& job_;
-    Bump bump_;
-    const long around_;  // pixels of a row with the zeros beside it
-    const bool whole_;   // whether sums are written to their place, since they are whole panels
-    float *const padded_, *const sums_;
-
-    // The picture in the middle of zeros, each pixel as f(n(x)). What no place reads, where strides are wider than kernels, is left out.
-    void place(const float* x) const {
-        const long C = job_.channels;
-        for (long row = 0; row < job_.height; ++row, x += job_.width * C) {
-            if (!is_read(row)) continue;
-            float* const to = padded_ + ((row + job_.padding) * around_ + job_.padding) * C;
-            if (job_.norm.kind == NO_NORM && !job_.relu)
-                std::memcpy(to, x, job_.width * C * 4);
-            else
-                place_row(x, to);
-        }
-    }
-
-    bool is_read(long at) const { return (at + job_.padding) % job_.stride < job_.kernel; }
+    const long around_;
 
     void place_row(const float* x, float* to) const {
         const bool together = job_.norm.kind != NO_NORM && job_.channels % VL == 0;
@@ -105,17 +89,45 @@ private:
                 store(to[k] + i, job_.relu ? relu(v) : v);
             }
     }
+};
+
+class Pictures {
+public:
+    Pictures(const ConvolutionJob& job, char* scratch)
+        : job_(job), placing_(job), bump_(scratch), whole_(job.weights.outputs % PANEL == 0), padded_(bump_.floats(placing_.size())),
+          sums_(bump_.floats(whole_ ? 0 : job.high() * job.wide() * padded(job.weights.outputs))) {}
+
+    static long bytes(const ConvolutionJob& job) { return Pictures(job, nullptr).bump_.used(); }
+
+    void run(long first, long last) const {
+        std::memset(padded_, 0, placing_.size() * 4);
+        for (long n = first; n < last; ++n) {
+            placing_.place(job_.x + n * job_.height * job_.width * job_.channels, padded_);
+            const long numbers = job_.high() * job_.wide() * job_.weights.outputs;
+            float* const y = job_.y + n * numbers;
+            multiply(whole_ ? y : sums_);
+            if (!whole_) gather(y);
+            if (job_.beside) add(y, job_.beside + n * numbers, numbers);
+        }
+    }
+
+private:
+    const ConvolutionJob& job_;
+    const Placing placing_;
+    Bump bump_;
+    const bool whole_;  // whether sums are written to their place, since they are whole panels
+    float *const padded_, *const sums_;
 
     // A panel of weights over all places, since it stays in a cache: row after row of them.
     void multiply(float* to) const {
-        const long C = job_.channels, row = job_.wide() * padded(job_.weights.outputs);
+        const long C = job_.channels, around = placing_.around(), row = job_.wide() * padded(job_.weights.outputs);
         const int starts[1] = {0};
         const long most = panels_for(RowTiles(job_.wide()).tallest()), all = panels_of(job_.weights.outputs);
         for (long panel = 0; panel < all; panel += most) {
             const long last = std::min(panel + most, all);
             for (long y = 0; y < job_.high(); ++y) {
-                const Left left{padded_ + y * job_.stride * around_ * C, job_.stride * C, static_cast<int>(job_.kernel * C),
-                                static_cast<int>(job_.kernel), around_ * C};
+                const Left left{padded_ + y * job_.stride * around * C, job_.stride * C, static_cast<int>(job_.kernel * C),
+                                static_cast<int>(job_.kernel), around * C};
                 const Target target{to + y * row, padded(job_.weights.outputs), 1, 0, 1, starts, job_.weights.start, 1};
                 RECURRA_ISA::multiply<false>(left, job_.wide(), job_.weights.panels, 2 * panel, 2 * last, target);
             }

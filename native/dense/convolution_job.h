@@ -22,10 +22,24 @@ struct ConvolutionJob {
     long wide() const { return (width + 2 * padding - kernel) / stride + 1; }
 };
 
+// Gradients of a sum whose gradient to y is d_y. Of the convolution y, beside and packed weights are not read.
+struct ConvolutionGradients {
+    ConvolutionJob convolution;  // its threads and scratch are those of this work
+    const float* weight;         // (outputs, kernel, kernel, channels)
+    const float* d_y;
+    float* d_x;            // null if not wanted, as all below
+    float* d_weight;       // (outputs, channels, kernel, kernel)
+    float* d_bias;         // (outputs,)
+    float* d_norm_weight;  // (channels,)
+    float* d_norm_bias;
+};
+
 struct ConvolutionEngine {
     const char* isa;
     long (*bytes)(const ConvolutionJob&);
     void (*run)(const ConvolutionJob&);
+    long (*gradient_bytes)(const ConvolutionGradients&);
+    void (*gradients)(const ConvolutionGradients&);
 };
 
 extern const ConvolutionEngine convolution_portable;

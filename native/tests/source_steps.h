@@ -1,4 +1,4 @@
-// Attention of a recurrent decoder's step to its source, readouts, and convolutions over pictures, on random shapes, for the battery: one
+// Attention of a recurrent decoder's step to its source, readouts, and convolutions over pictures with their gradients, on random shapes, for the battery: one
 // thread against several (bits), a row alone against the same among others (bits), one instruction set against the portable one, in
 // arrays of exactly the promised sizes.
 #pragma once
@@ -92,6 +92,29 @@ public:
         return y;
     }
 
+    // Of pictures first to last: of x, or of the kernels, their bias, and the norm, one behind the other.
+    Floats gradients(const SourceEngines& engine, int threads, long first, long last, bool of_x) const {
+        ConvolutionGradients job{};
+        ConvolutionJob& c = job.convolution;
+        c.weights = filter_, c.kernel = kernel_, c.stride = stride_, c.padding = padding_;
+        c.pictures = last - first, c.height = high_, c.width = wide_, c.channels = channels_, c.relu = relu_, c.threads = threads;
+        c.norm = {norm_ ? LAYER_NORM : NO_NORM, weight_.data(), bias_.data(), 1e-5f};
+        const long each = high_ * wide_ * channels_, square = kernel_ * kernel_;
+        const Floats x(image_.begin() + first * each, image_.begin() + last * each);
+        const Floats d_y(beside_.begin() + first * out_size(), beside_.begin() + last * out_size());
+        Floats d_x(x.size()), d_weight(static_cast<std::size_t>(square * channels_ * outputs_)), d_bias(static_cast<std::size_t>(outputs_));
+        Floats d_norm(static_cast<std::size_t>(channels_)), d_norm_bias(d_norm.size());
+        c.x = x.data(), job.d_y = d_y.data(), job.weight = filter_.weight, job.d_x = d_x.data();
+        if (!of_x) job.d_weight = d_weight.data(), job.d_bias = d_bias.data();
+        if (!of_x && norm_) job.d_norm_weight = d_norm.data(), job.d_norm_bias = d_norm_bias.data();
+        std::vector<char> scratch(static_cast<std::size_t>(engine.pictures->gradient_bytes(job)) + 128, static_cast<char>(0xFF));
+        c.scratch = aligned(scratch);
+        engine.pictures->gradients(job);
+        if (of_x) return d_x;
+        for (const Floats* more : {&d_bias, &d_norm, &d_norm_bias}) d_weight.insert(d_weight.end(), more->begin(), more->end());
+        return d_weight;
+    }
+
     long rows() const { return rows_; }
     long pictures() const { return pictures_; }
 
@@ -161,6 +184,16 @@ inline int check_sources(const std::vector<SourceEngines>& engines, const Source
               [&](const auto& e, int threads, long first, long last) { return problem.read(e, threads, first, last, tanh); });
     check("a convolution", problem.pictures(),
           [&](const auto& e, int threads, long first, long last) { return problem.convolve(e, threads, first, last); });
+    check("the gradient of a convolution's pictures", problem.pictures(),
+          [&](const auto& e, int threads, long first, long last) { return problem.gradients(e, threads, first, last, true); });
+    const Floats portable = problem.gradients(engines.back(), 1, 0, problem.pictures(), false);
+    for (const SourceEngines& engine : engines) {
+        const Floats one = problem.gradients(engine, 1, 0, problem.pictures(), false);
+        const Floats three = problem.gradients(engine, 3, 0, problem.pictures(), false);
+        const char* const what = "the gradient of a convolution's weights";
+        expect(apart(one, portable) < 1e-3, engine.steps->isa, what, "differs from the portable engine");
+        expect(std::memcmp(one.data(), three.data(), one.size() * 4) == 0, engine.steps->isa, what, "differs by threads");
+    }
     return failures;
 }
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recurra.base.errors import ConfigError
 from recurra.engine import linear
-from recurra.engine.convolution import ConvolutionPlan, can_convolve
+from recurra.engine.convolution import ConvolutionPlan, can_convolve, convolve
 from recurra.engine.kept_plan import KeptPlan
 from recurra.engine.transformer import NormNumbers
 
@@ -34,9 +35,9 @@ def _copied(x: Tensor) -> Tensor:
 class SteadyConvolution(nn.Conv2d):
     """torch.nn.Conv2d, same arguments, names and state_dict, of pictures (M, H, W, C), square kernels without dilation.
 
-    In evaluation it is the engine's, picture by picture, where the engine runs: torch's own has other bits for a batch
-    of another size. With gradients it is a product on the engine's tiles, whose rows are copied together, which costs
-    more, so training is torch's. (M, H, W, C) to (M, H', W', C'), H' = (H + 2 padding - kernel) // stride + 1.
+    It is the engine's, forward and backward, picture by picture, where the engine runs: torch's own has other bits for
+    a batch of another size. Elsewhere it is torch's, but in evaluation a product whose rows are copied together. Under
+    autocast it is torch's. (M, H, W, C) to (M, H', W', C'), H' = (H + 2 padding - kernel) // stride + 1.
     Raises ConfigError for oblong kernels, strides and paddings, groups, dilation, and padding other than by zeros.
     """
 
@@ -46,25 +47,28 @@ class SteadyConvolution(nn.Conv2d):
         self.kept_plan: KeptPlan[ConvolutionPlan] = KeptPlan()
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.training:
-            self.kept_plan.drop()
-            return super().forward(_copied(x)).permute(0, 2, 3, 1)
         found = self.fused(x)
-        return self._product(x) if found is None else found
+        if found is not None:
+            return found
+        if self.training or torch.is_autocast_enabled(x.device.type):
+            return super().forward(_copied(x)).permute(0, 2, 3, 1)
+        return self._product(x)
 
     def fused(
         self, x: Tensor, norm: NormNumbers | None = None, *, relu: bool = False, beside: Tensor | None = None
     ) -> Tensor | None:
         """W * f(n(x)) + b + beside in one native call, f being relu or nothing; None where that cannot run.
 
-        That is so in training, with gradients, for other types and devices, and for pictures smaller than a kernel.
+        That is so for other types and devices, under autocast, and for pictures smaller than a kernel.
         """
+        if self.training:
+            self.kept_plan.drop()
         norms = () if norm is None else (norm.weight, norm.bias)
-        kernel, pad = self.kernel_size[0], int(self.padding[0])
-        if self.training or not can_convolve(x, self.weight, self.bias, beside, *norms):
+        kernel, stride, pad = self.kernel_size[0], self.stride[0], int(self.padding[0])
+        if not can_convolve(x, self.weight, self.bias, beside, *norms) or min(x.shape[1:3]) + 2 * pad < kernel:
             return None
-        if min(x.shape[1:3]) + 2 * pad < kernel:
-            return None
+        if self.training or torch.is_grad_enabled():
+            return convolve(x, self.weight, self.bias, norm, stride=stride, padding=pad, relu=relu, beside=beside)
         weights = [self.weight] if self.bias is None else [self.weight, self.bias]
         plan = self.kept_plan.of(weights, (), (self.stride, self.padding), self._packed)
         return plan(x, norm, relu=relu, beside=beside)

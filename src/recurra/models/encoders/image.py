@@ -41,7 +41,7 @@ class Block(nn.Module):
         self.shortcut = None if same else SteadyConvolution(width, channels, 1, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        found = None if self.training else self._fused(x)
+        found = self._fused(x)
         if found is not None:
             return found
         act = ACTIVATIONS[self.activation]

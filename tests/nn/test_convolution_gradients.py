@@ -1,0 +1,211 @@
+"""Gradients of a convolution with norm, relu and a sum inside: equations in NumPy, bits, what is left to torch."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+from oracles.pictures import convolution_gradients, convolved, norm_gradients
+from recurra.engine import cpu
+from recurra.engine.transformer import NormNumbers
+from recurra.models.encoders.image import Block
+from recurra.nn import SteadyConvolution
+
+pytestmark = pytest.mark.skipif(not cpu.available(), reason="this installation has no native engine")
+
+# channels, outputs, kernel, stride, padding, height, width: no whole panels, more zeros than a kernel, pixels that no
+# place reads, beside those of every day
+SHAPES = (
+    (3, 40, 3, 1, 1, 5, 7),
+    (3, 32, 3, 2, 1, 6, 9),
+    (32, 64, 3, 1, 1, 4, 5),
+    (16, 5, 1, 2, 0, 5, 6),
+    (8, 33, 1, 3, 1, 6, 4),
+    (19, 7, 5, 2, 2, 8, 6),
+    (32, 8, 3, 1, 0, 3, 3),
+    (4, 6, 2, 3, 3, 5, 4),
+)
+
+
+def made(shape: tuple[int, ...]) -> SteadyConvolution:
+    torch.manual_seed(1)
+    channels, outputs, kernel, stride, padding = shape[:5]
+    return SteadyConvolution(channels, outputs, kernel, stride, padding=padding)
+
+
+def norm_of(kind: str, channels: int) -> NormNumbers | None:
+    if kind == "none":
+        return None
+    weight = torch.randn(channels).requires_grad_()
+    bias = torch.randn(channels).requires_grad_() if kind == "layer" else None
+    return NormNumbers(kind, weight, bias, 1e-2, channels)
+
+
+def numbers(t: Tensor) -> np.ndarray:
+    return t.detach().double().numpy()
+
+
+def is_near(found: Tensor | None, wanted: np.ndarray) -> None:
+    assert found is not None
+    np.testing.assert_allclose(numbers(found), wanted, atol=1e-5 * max(1, np.abs(wanted).max()))  # float32
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("kind", ["none", "layer", "rms"])
+def test_gradients_are_those_of_the_equations(shape: tuple[int, ...], kind: str) -> None:
+    layer, (channels, _, _, stride, padding, height, width) = made(shape), shape
+    x = (torch.randn(2, height, width, channels) + 0.5).requires_grad_()
+    norm, relu = norm_of(kind, channels), kind != "rms"
+    beside = torch.randn_like(layer(x)).requires_grad_()
+    y = layer.fused(x, norm, relu=relu, beside=beside)
+    assert y is not None
+    d = torch.randn_like(y)
+    y.backward(d)
+    sums: list[np.ndarray] = [np.zeros(1)] * 4
+    for n in range(2):
+        read = said = numbers(x[n])
+        if norm is not None and norm.weight is not None:
+            said = said - said.mean(-1, keepdims=True) if kind == "layer" else said
+            said = said / np.sqrt((said**2).mean(-1, keepdims=True) + norm.eps) * numbers(norm.weight)
+            said = said if norm.bias is None else said + numbers(norm.bias)
+        shown = np.maximum(said, 0) if relu else said
+        wanted = convolved(shown, numbers(layer.weight), numbers(layer.bias), stride, padding)
+        is_near(y[n], wanted + numbers(beside[n]))
+        d_x, *own = convolution_gradients(shown, numbers(layer.weight), numbers(d[n]), stride, padding)
+        d_x = d_x * (said > 0) if relu else d_x
+        if norm is not None and norm.weight is not None:
+            d_x, *more = norm_gradients(read, numbers(norm.weight), d_x, norm.eps, centred=kind == "layer")
+            own += more
+        assert x.grad is not None
+        is_near(x.grad[n], d_x)
+        sums = [a + b for a, b in zip(sums, own, strict=False)]
+    parts = (None, None) if norm is None else (norm.weight, norm.bias)
+    for parameter, wanted in zip((layer.weight, layer.bias, *parts), sums, strict=False):
+        if parameter is not None:
+            is_near(parameter.grad, wanted)
+    assert torch.equal(beside.grad, d)
+
+
+def gradients(layer: SteadyConvolution, x: Tensor, norm: NormNumbers | None) -> list[Tensor]:
+    """Of x, the kernels, their bias, and the norm, for a loss that weighs every number otherwise."""
+    y = layer.fused(x, norm, relu=True)
+    assert y is not None
+    d = torch.linspace(-1, 1, y[0].numel()).view(y.shape[1:]).expand_as(y)
+    asked = [x, layer.weight, layer.bias, *([] if norm is None else [norm.weight, norm.bias])]
+    return list(torch.autograd.grad(y, asked, d))
+
+
+@pytest.mark.parametrize("shape", SHAPES[:6])
+def test_bits_are_those_of_one_thread_and_a_picture_has_its_own(
+    shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cpu, "SMALLEST_SHARED_CALL", 0)
+    layer, norm, threads = made(shape), norm_of("layer", shape[0]), torch.get_num_threads()
+    x = torch.randn(5, shape[5], shape[6], shape[0]).requires_grad_()
+    one = gradients(layer, x, norm)
+    try:
+        torch.set_num_threads(2)
+        two = gradients(layer, x, norm)
+    finally:
+        torch.set_num_threads(threads)
+    for a, b in zip(one, two, strict=True):
+        assert torch.equal(a, b)
+    for n in range(5):
+        assert torch.equal(gradients(layer, x[n : n + 1], norm)[0][0], one[0][n])
+
+
+def test_training_and_evaluation_say_the_same_bits() -> None:
+    layer, x = made(SHAPES[0]), torch.randn(3, 5, 7, 3)
+    with torch.no_grad():
+        told = layer.eval()(x)
+    assert torch.equal(layer.train()(x), told)
+
+
+def test_many_small_pictures_are_added_up_in_their_order() -> None:
+    layer, x = made(SHAPES[3]), torch.randn(150, 5, 6, 16)  # 9 places each: 29 pictures at once
+    y = layer(x)
+    d = torch.randn_like(y)
+    y.backward(d)
+    assert layer.weight.grad is not None
+    planes = x.double().permute(0, 3, 1, 2)
+    wanted = torch.nn.grad.conv2d_weight(planes, layer.weight.shape, d.double().permute(0, 3, 1, 2), stride=2)
+    assert_close(layer.weight.grad.double(), wanted, atol=1e-4, rtol=1e-5)  # float32, sums of 1,350 numbers
+
+
+def test_gradients_of_gradients_are_right() -> None:
+    """Torch's, beside the same in float64, which the engine does not take."""
+    found = []
+    for kind in (torch.float32, torch.float64):
+        layer, norm = made((2, 3, 3, 2, 1)), norm_of("layer", 2)
+        torch.manual_seed(5)
+        x = torch.randn(2, 4, 5, 2).to(kind).requires_grad_()
+        layer = layer.to(kind)
+        assert norm is not None
+        weight = norm.weight.detach().to(kind).requires_grad_()
+        if kind == torch.float32:
+            y = layer.fused(x, NormNumbers("layer", weight, None, 1e-2, 2), relu=True)
+        else:
+            assert layer.fused(x) is None
+            y = layer(torch.relu(torch.nn.functional.layer_norm(x, (2,), weight, None, 1e-2)))
+        first = torch.autograd.grad((y**3).sum(), [x, layer.weight, weight], create_graph=True)
+        found.append(torch.autograd.grad(sum((d**2).sum() for d in first), [x, layer.weight, layer.bias, weight]))
+    for a, b in zip(*found, strict=True):
+        assert_close(a.double(), b, atol=1e-3, rtol=1e-4)
+
+
+def test_a_batch_of_gradients_is_that_of_each() -> None:
+    layer, x = made(SHAPES[0]), torch.randn(2, 5, 7, 3).requires_grad_()
+    y = layer(x)
+    many = torch.randn(3, *y.shape)
+    together = torch.autograd.grad(y, [x, layer.weight], many, is_grads_batched=True, retain_graph=True)
+    for k in range(3):
+        for a, b in zip(together, torch.autograd.grad(y, [x, layer.weight], many[k], retain_graph=True), strict=True):
+            assert_close(a[k], b, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_under_autocast_it_is_torchs_in_its_type(training: bool) -> None:
+    layer, x = made(SHAPES[2]).train(training), torch.randn(1, 4, 5, 32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert layer.fused(x) is None
+        assert layer(x).dtype is torch.bfloat16
+        assert Block(32, 32, 1, "relu").train(training)(x).dtype is torch.float32  # what it read, and a sum
+    assert layer(x).dtype is torch.float32
+
+
+def test_only_what_is_asked_for_is_made() -> None:
+    layer, norm = made(SHAPES[0]), norm_of("layer", 3)
+    assert norm is not None
+    x = torch.randn(2, 5, 7, 3)
+    everything = gradients(layer, x.clone().requires_grad_(), norm)[1:]
+    asked = [layer.weight, layer.bias, norm.weight, norm.bias]
+    for some in itertools.chain(itertools.combinations(range(4), 1), [(0, 2), (1, 3)]):
+        for k, parameter in enumerate(asked):
+            assert parameter is not None
+            parameter.requires_grad_(k in some)
+        y = layer.fused(x, norm, relu=True)
+        assert y is not None
+        d = torch.linspace(-1, 1, y[0].numel()).view(y.shape[1:]).expand_as(y)
+        for k, found in zip(some, torch.autograd.grad(y, [asked[k] for k in some], d), strict=True):
+            assert torch.equal(found, everything[k])
+
+
+def test_a_block_in_training_has_the_gradients_of_its_parts() -> None:
+    torch.manual_seed(1)
+    block, x = Block(4, 6, 2, "relu"), torch.randn(2, 6, 5, 4)
+    native, by_parts = [x.clone().requires_grad_() for _ in range(2)]
+    d = torch.randn_like(block(x))
+    block(native).backward(d)
+    found = [p.grad for p in block.parameters()]
+    block.zero_grad()
+    handle = block.conv1.register_forward_hook(lambda layer, given, made: None)
+    block(by_parts).backward(d)
+    handle.remove()
+    assert_close(native.grad, by_parts.grad, atol=1e-5, rtol=1e-5)
+    for one, parameter in zip(found, block.parameters(), strict=True):
+        assert_close(one, parameter.grad, atol=1e-4, rtol=1e-5)
