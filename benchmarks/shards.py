@@ -1,11 +1,13 @@
-"""Read shards by rank: the memory of each rank, and the bytes that it reads of the files, at two sizes of the data.
+"""Read shards by rank: memory and disk of each rank, and the bytes that it reads of files, at two sizes of the data.
 
     python benchmarks/shards.py --folder DIR                             150,000 and 1,500,000 rows, two ranks
     python benchmarks/shards.py --folder DIR --rows 1000000 --ranks 4    that many and ten times as many
+    python benchmarks/shards.py --folder DIR --buffer 10000              rows stay in their files
 
 Ranks are processes of this machine that meet through a file. The rows are those of `large.py`, in 8 CSV files a size.
 All ranks prepare the data, then train some steps of an epoch. Memory is resident memory (PSS) of the rank alone, looked
-at five times a second; before: after the imports of the program. Files of DIR are deleted at the end.
+at five times a second; before: after the imports of the program. Disk is what files without a name take that the
+rank has open, looked at as often. Files of DIR are deleted at the end.
 """
 
 from __future__ import annotations
@@ -14,8 +16,10 @@ import argparse
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -33,8 +37,34 @@ def parts(folder: Path, rows: int) -> int:
     return sum(path.stat().st_size for path in folder.iterdir())
 
 
-def rank(number: int, size: int, folder: Path, steps: int) -> dict[str, Any]:
-    """What one rank is like: memory in MiB, files that it has opened, seconds, losses."""
+class Disk(threading.Thread):
+    """The most bytes of files without a name that this process has open."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.peak = 0
+
+    def run(self) -> None:
+        while True:
+            self.peak = max(self.peak, disk())
+            time.sleep(0.2)
+
+
+def disk() -> int:
+    """Bytes of the files without a name that this process has open; a file counts once."""
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            one = os.fstat(int(name))
+        except OSError:
+            continue
+        if stat.S_ISREG(one.st_mode) and not one.st_nlink:
+            found[one.st_dev, one.st_ino] = one.st_size
+    return sum(found.values())
+
+
+def rank(number: int, size: int, folder: Path, steps: int, buffer: int | None) -> dict[str, Any]:
+    """What one rank is like: memory and disk in MiB, files that it has opened, seconds, losses."""
     from recurra.api.callbacks import NoCallback
     from recurra.api.inference import device_of
     from recurra.api.prepare import prepare
@@ -55,6 +85,7 @@ def rank(number: int, size: int, folder: Path, steps: int) -> dict[str, Any]:
         "task": {"name": "classification", **TASKS["classification"][2]},
         "data": {
             "train": str(folder / "data/part-*.csv"), "format": "csv", "store": "disk", "scratch": str(folder),
+            "shuffle_buffer": buffer,
             "split": {"name": "random", "dev": 0.0005, "test": 0.0005}, "workers": 1,
         },
         "model": {
@@ -63,8 +94,9 @@ def rank(number: int, size: int, folder: Path, steps: int) -> dict[str, Any]:
         },
         "training": {"epochs": 1, "batch_rows": 64, "optimizer": {"name": "sgd", "lr": 0.1}},
     }  # fmt: skip
-    memory = Memory()
+    memory, used = Memory(), Disk()
     memory.start()
+    used.start()
     time.sleep(0.5)
     before, began = memory.own, time.perf_counter()
     settings = read_settings(config)
@@ -78,16 +110,19 @@ def rank(number: int, size: int, folder: Path, steps: int) -> dict[str, Any]:
         if progress.step == steps:
             break
     time.sleep(0.3)
+    left = disk()
     return {
         "rank": number, "before": before / MIB, "prepared": after / MIB, "peak": memory.own / MIB, "seconds": seconds,
         "files": len(opened), "bytes": sum(opened), "cpu": time.process_time(), "losses": losses,
+        "disk": left / MIB, "disk_peak": used.peak / MIB,
     }  # fmt: skip
 
 
-def measure(folder: Path, ranks: int, steps: int) -> list[dict[str, Any]]:
+def measure(folder: Path, ranks: int, steps: int, buffer: int | None) -> list[dict[str, Any]]:
     """All ranks at once."""
     (folder / "meeting").unlink(missing_ok=True)
-    words = [sys.executable, __file__, "--folder", str(folder), "--steps", str(steps), "--of", str(ranks), "--rank"]
+    words = [sys.executable, __file__, "--folder", str(folder), "--steps", str(steps), "--of", str(ranks)]
+    words += [*([] if buffer is None else ["--buffer", str(buffer)]), "--rank"]
     started = [
         subprocess.Popen([*words, str(number)], stdout=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"})
         for number in range(ranks)
@@ -104,24 +139,29 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=150_000)
     parser.add_argument("--ranks", type=int, default=2)
     parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--buffer", type=int)
     parser.add_argument("--rank", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--of", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.rank is not None:
-        print(json.dumps(rank(options.rank, options.of, options.folder, options.steps)), flush=True)
+        print(json.dumps(rank(options.rank, options.of, options.folder, options.steps, options.buffer)), flush=True)
         os._exit(0)
-    print("| rows | MB | ranks | rank | files read | MB read | MiB before | MiB prepared | MiB peak | s | CPU s |")
+    print(
+        "| rows | MB | ranks | rank | files read | MB read | MiB before | MiB prepared | MiB peak | MiB of the disk "
+        "| at its peak | s | CPU s |"
+    )
     for rows in (options.rows, 10 * options.rows):
         size = parts(options.folder / "data", rows)
         try:
             losses = []
             for ranks in (1, options.ranks):
-                for one in measure(options.folder, ranks, options.steps):
+                for one in measure(options.folder, ranks, options.steps, options.buffer):
                     losses.append(one.pop("losses"))
                     print(
                         f"| {rows:,} | {size / 1e6:,.0f} | {ranks} | {one['rank']} | {one['files']} | "
                         f"{one['bytes'] / 1e6:,.0f} | {one['before']:,.0f} | {one['prepared']:,.0f} | "
-                        f"{one['peak']:,.0f} | {one['seconds']:,.0f} | {one['cpu']:,.0f} |",
+                        f"{one['peak']:,.0f} | {one['disk']:,.1f} | {one['disk_peak']:,.1f} | "
+                        f"{one['seconds']:,.0f} | {one['cpu']:,.0f} |",
                         flush=True,
                     )
             apart = max(abs(a - b) for a, b in zip(losses[0], losses[1], strict=True))

@@ -75,6 +75,14 @@ class DataOptions:
     scratch: Annotated[
         str | None, Opt("folder for data on the disk, which goes when the run ends; null: $TMPDIR, or /var/tmp")
     ] = None
+    shuffle_buffer: Annotated[
+        int | None,
+        Opt(
+            "rows that are mixed at once, of training files that are read again in each epoch, in an order that is "
+            "drawn: neither memory nor the disk holds more of them than this window; null: all rows are mixed",
+            ge=1,
+        ),
+    ] = None
     workers: Annotated[
         int | None, Opt("processes that cut texts into tokens; null: one for each core", ge=1, le=256)
     ] = None
@@ -94,6 +102,15 @@ class DataOptions:
             delimiter_of(self.delimiter)
         if self.split is not None and self.dev is not None:
             raise ConfigError("split: has no effect, because dev is a file of its own; leave one of them out.")
+        if self.shuffle_buffer is not None and self.store == "memory":
+            raise ConfigError(
+                "shuffle_buffer: leaves train in its files, so store: memory has no effect; leave one of them out."
+            )
+        if self.shuffle_buffer is not None and self.layout is not None:
+            raise ConfigError(
+                "shuffle_buffer: reads each row again by itself, and layout makes records of rows of several places; "
+                "leave one of them out."
+            )
         if self.scratch is not None and self.store == "memory":
             raise ConfigError("scratch: has no effect with store: memory; leave one of them out.")
 

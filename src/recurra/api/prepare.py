@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from recurra.api.layout import fields_for, groups_of, laid_out, layout_of
 from recurra.api.options import DataOptions
 from recurra.api.preparing import WatchesPreparation, Watching
 from recurra.api.pretrained_vectors import extra_words, refuse_untaken
+from recurra.api.rereading import examples_again, fitted, in_files
 from recurra.api.schema import Settings
 from recurra.base.contracts import Listener, Record, Score
 from recurra.base.errors import ConfigError, DataError
@@ -30,7 +31,7 @@ from recurra.data.formats.parallel import is_pattern, parallel_paths
 from recurra.data.group_splits import GroupAssignment, group_of, grouped_by
 from recurra.data.preparing import Means
 from recurra.data.splits import SPLITS, TEST_PLACE, OrderedSplit, SplitRule, overlap, parted, runs_of, stored_overlap
-from recurra.data.store import InMemory, OnDisk, Scratch, Stored
+from recurra.data.store import InMemory, Keeping, OnDisk, Reread, RereadRows, Scratch, Stored
 from recurra.data.store.scratch import scratch_folder
 from recurra.data.tokenizers.workers import cores
 from recurra.tasks import (
@@ -81,13 +82,17 @@ def prepare(
 def _prepared(settings: Settings, heard: _Notes, task: Task | None, exchange: Exchange | None) -> Prepared:
     means = replace(means_of(settings, heard), exchange=exchange)
     rows = split_rows(settings, heard, means)
-    plan, splits = settings.plan, {}
+    splits: dict[str, Sequence[Any]] = {}
     if task is None:
         means = replace(means, extra=extra_words(settings.training))
-        task, splits["train"] = _fitted(plan, rows.pop("train"), settings.data.train, means)
+        task, splits["train"] = _fitted(settings, rows.pop("train"), means)
         refuse_untaken(means.extra, settings.training)
     for name in list(rows):
-        splits[name] = examples_of(task, rows.pop(name), means, learned_from=name == "train")
+        own = rows.pop(name)
+        if name == "train" and isinstance(own, RereadRows):
+            splits[name] = examples_again(task, own, means, settings.data.shuffle_buffer or 1)
+        else:
+            splits[name] = examples_of(task, own, means, learned_from=name == "train")
     for name, examples in splits.items():
         splits[name] = filter_examples(task, examples, name, heard)
         if name != "train":
@@ -130,7 +135,7 @@ def split_rows(settings: Settings, watch: Listener, means: Means) -> dict[str, C
     if data.dev is None:
         train, found, places = _divided(settings, watch, means, groups["train"])
     else:
-        train = _seen(data.train, settings, watch, means, groups["train"])
+        train = _seen(data.train, settings, watch, means, groups["train"], rereads=True)
         found = {"train": train, "dev": _seen(data.dev, settings, watch, means, groups["dev"])}
     if data.test is not None:
         found["test"] = _seen(data.test, settings, watch, means, groups["test"])
@@ -145,9 +150,11 @@ def _groups_of(settings: Settings) -> GroupColumns:
     return GroupColumns(columns_apart(settings, layout_of(settings)), groups_of(settings))
 
 
-def _seen(path: str, settings: Settings, watch: Listener, means: Means, groups: GroupColumns) -> Sequence[Row]:
+def _seen(
+    path: str, settings: Settings, watch: Listener, means: Means, groups: GroupColumns, *, rereads: bool = False
+) -> Sequence[Row]:
     """All rows of a file, and the groups that it has."""
-    return read_rows(Path(path), settings, watch, means, see=lambda _, record: groups.see(record))
+    return read_rows(Path(path), settings, watch, means, see=lambda _, record: groups.see(record), rereads=rereads)
 
 
 def _why_none_for(name: str, train: Collection[Row], settings: Settings) -> str:
@@ -177,11 +184,14 @@ def read_rows(
     then: str = "",
     see: Callable[[Row, Record], None] | None = None,
     also: Sequence[str] = (),
+    *,
+    rereads: bool = False,
 ) -> Sequence[Row]:
     """All rows of a file that the task can learn from; others stop, or are skipped and counted, as the config says.
 
     then: what follows from skipped rows, a sentence for the message      see: told of each row, in order
     also: columns that every row must have besides those of the task
+    rereads: they stay in their files where `data.shuffle_buffer` says so
     Raises DataError if none is good.
     """
     data: DataOptions = settings.data
@@ -203,6 +213,8 @@ def read_rows(
     )
     if means.exchange is not None and is_sharded(path):
         watch.note(f"{path}: each of {means.exchange.size} ranks reads its own of the files, for all.")
+    if rereads and data.shuffle_buffer is not None:
+        means = replace(means, keeping=cast(Keeping, in_files(path, format, fields, settings, watch)))
     watched = means.watched(f"reading {path.name}", laid_out(records, settings, bad_rows), None)
     return good_rows(watched, str(path), settings, watch, means, then, bad_rows, see)
 
@@ -261,7 +273,7 @@ def _divided(
         assignment.add(group_of(record, by) if by else row.key, row.stratum)
         groups.see(record)
 
-    train = read_rows(Path(data.train), settings, watch, means, see=see, also=by)
+    train = read_rows(Path(data.train), settings, watch, means, see=see, also=by, rereads=True)
     if data.split is None:
         how = {
             "random": "at random, equal rows in one split",
@@ -315,11 +327,14 @@ def means_of(settings: Settings, watch: Listener) -> Means:
         raise ConfigError(f"data.store: {name} keeps its data in memory; leave it out, or set it to memory.")
     workers = cores() if data.workers is None else data.workers
     watched = Watching(watch).rows
-    if not can or data.store == "memory" or (data.store == "auto" and size < ON_DISK):
+    small = data.store == "auto" and size < ON_DISK and data.shuffle_buffer is None
+    if not can or data.store == "memory" or small:
         return Means(InMemory(), workers, watched)
     scratch = Scratch(scratch_folder(data.scratch))
     needed = size * TIMES
     scratch.require(needed)
+    if data.shuffle_buffer is not None:
+        return Means(OnDisk(scratch), workers, watched)
     watch.note(
         f"data.store: {'auto keeps' if data.store == 'auto' else 'keeps'} prepared data on the disk, in "
         f"{scratch.folder}: about {needed / 2**20:,.0f} MiB for as long as this process runs."
@@ -328,9 +343,13 @@ def means_of(settings: Settings, watch: Listener) -> Means:
 
 
 def data_bytes(settings: Settings) -> int:
-    """Bytes of the files that the config names, what is packed counted as unpacked; 0 for what is no file."""
+    """Bytes of the files that the config names, what is packed counted as unpacked; 0 for what is no file.
+
+    Those of train do not count where its rows stay there.
+    """
     data = settings.data
-    files = [file for given in (data.train, data.dev, data.test) if given is not None for file in _files_of(given)]
+    names = (data.train if data.shuffle_buffer is None else None, data.dev, data.test)
+    files = [file for given in names if given is not None for file in _files_of(given)]
     return sum(size * (PACKED if name.endswith((".gz", ".parquet")) else 1) for name, size in files)
 
 
@@ -346,7 +365,7 @@ def _files_of(given: str) -> list[tuple[str, int]]:
 
 def note_shared(train: Collection[Any], examples: Collection[Any], name: str, watch: Listener) -> None:
     """Say how many examples were learned from, if any: a model can know these by heart."""
-    if isinstance(train, Stored) and isinstance(examples, Stored):
+    if isinstance(train, Stored | Reread) and isinstance(examples, Stored):
         shared = stored_overlap(train, examples)
     else:
         shared = overlap(train, examples, key=attrgetter("key"))
@@ -420,7 +439,11 @@ def _kept(task: Any, examples: Iterable[Any], means: Means) -> Sequence[Any]:
     return means.keeping.examples(examples, task.example_codec if isinstance(task, KeepsExamples) else None)
 
 
-def _fitted(plan: Any, rows: Any, source: str, means: Means) -> tuple[Task, Sequence[Any]]:
+def _fitted(settings: Settings, rows: Any, means: Means) -> tuple[Task, Sequence[Any]]:
+    plan: Any = settings.plan
+    source = settings.data.train
+    if isinstance(rows, RereadRows):
+        return fitted(plan, rows, source, means, settings.data.shuffle_buffer or 1)
     if isinstance(plan, ReadsOnce):
         task, examples = plan.fit_examples(rows, source, means)
         return task, _kept(task, examples, means)

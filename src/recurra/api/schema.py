@@ -36,7 +36,7 @@ from recurra.models import MODELS
 from recurra.models.contract import Implies, Sizes, StatesInput
 from recurra.models.encoders import ENCODERS
 from recurra.models.inputs import INPUTS
-from recurra.tasks import TASKS, FitsModel, MindsInputs, ReadsSteps, TaskConfig, TrainsItself, splits_of
+from recurra.tasks import TASKS, FitsModel, MindsInputs, ReadsSteps, RereadsRows, TaskConfig, TrainsItself, splits_of
 from recurra.training import CLIPPINGS, ON_NONFINITE, OPTIMIZERS, SCHEDULES, Rows
 from recurra.training.trackers import TRACKERS, NeedsPackage
 
@@ -297,6 +297,18 @@ def _check_layout(resolved: Resolved) -> None:
     build(build(resolved.section("data"), DataOptions).layout, LAYOUTS)
 
 
+def _check_shuffle(resolved: Resolved) -> None:
+    """Rows that are read again in each epoch are of a task whose rows can be."""
+    plan: Any = build(resolved.section("task"), TASKS)
+    if resolved.tree["data"]["shuffle_buffer"] is None or isinstance(plan, RereadsRows):
+        return
+    fitting = sorted(name for name, kind in TASKS.items() if isinstance(kind, RereadsRows))
+    raise ConfigError(
+        f"shuffle_buffer: task {resolved.tree['task']['name']} does not make one example of each row by itself; leave "
+        f"it out. It fits {', '.join(fitting)}."
+    )
+
+
 def _check_task_training(resolved: Resolved) -> None:
     """What has no effect on the task's training is left out."""
     plan = build(resolved.section("task"), TASKS)
@@ -340,6 +352,7 @@ CHECKS = (
     Check(("data",), lambda resolved: build(resolved.section("data"), DataOptions)),
     Check(("data", "task"), _check_split),
     Check(("data", "task"), _check_layout),
+    Check(("data", "task"), _check_shuffle),
     Check(("model", "task"), _check_parts),
     Check(("task", "model"), _check_inputs),
     Check(("model", "task"), lambda resolved: _outline(resolved, _smallest(resolved))),

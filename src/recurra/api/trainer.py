@@ -20,6 +20,7 @@ from recurra.api.schema import Settings
 from recurra.base.contracts import Batch, Prediction, Progress, Score
 from recurra.base.errors import ConfigError, RunError
 from recurra.config import build
+from recurra.data.store import Reread
 from recurra.tasks import MovesModel, Task
 from recurra.training import (
     CLIPPINGS,
@@ -172,6 +173,13 @@ class Trainer:
 
     def steps(self) -> Iterator[Progress]:
         """The rest of this epoch, one optimizer step at a time; position and step are up to date at each."""
+        if isinstance(self.examples, Reread):
+            with self.examples.reading(self.settings.training.seed, self.epoch):
+                yield from self._steps()
+        else:
+            yield from self._steps()
+
+    def _steps(self) -> Iterator[Progress]:
         if self.settings.training.gradual_unfreezing:
             freeze_below(self.groups, self.epoch)
         batches = ahead(self.task, self.sampler.plan(self.epoch)[self.position :], self._collate)

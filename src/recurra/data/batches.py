@@ -75,12 +75,12 @@ def epoch_batches(
         raise ConfigError(f"batches: expected lengths of at least 0, got {steps.min()}.")
     if not shuffle:
         order = np.argsort(steps, kind="stable").astype(np.int64)
-        starts = _cut(order, steps, token_budget, max_sequences)
+        starts = cut_batches(order, steps, token_budget, max_sequences)
         return Batches(order, starts, range(len(starts) - 1))
     # Raw numbers of the generator, sorted: NumPy promises that these never change, which it does not of shuffle().
     random = np.random.Philox(np.random.SeedSequence((seed, epoch)))
-    mixed = _by_bucket(sorting(random.random_raw(len(steps))), steps)
-    starts = _cut(mixed, steps, token_budget, max_sequences)
+    mixed = by_bucket(sorting(random.random_raw(len(steps))), steps)
+    starts = cut_batches(mixed, steps, token_budget, max_sequences)
     return Batches(mixed, starts, sorting(random.random_raw(len(starts) - 1)))
 
 
@@ -90,7 +90,7 @@ def _check(**limits: int) -> None:
             raise ConfigError(f"{name}: expected at least 1, got {value}.")
 
 
-def _by_bucket(drawn: Places, steps: NDArray[Any]) -> Places:
+def by_bucket(drawn: Places, steps: NDArray[Any]) -> Places:
     """The rows in the order in which they were drawn, but those of one bucket together."""
     edges = _edges(int(steps.max(initial=1)))
 
@@ -111,7 +111,7 @@ def _edges(longest: int) -> NDArray[np.int64]:
     return np.array(edges)
 
 
-def _cut(order: Places, steps: NDArray[Any], token_budget: int, max_sequences: int) -> NDArray[np.int64]:
+def cut_batches(order: Places, steps: NDArray[Any], token_budget: int, max_sequences: int) -> NDArray[np.int64]:
     """Where the batches begin, as large as the limits allow, and the end."""
     if len(order) and steps.min() == steps.max():  # as of the windows of a back-test, where a loop would be seen
         rows = max(1, min(max_sequences, token_budget // max(int(steps[0]), 1)))

@@ -25,7 +25,8 @@ from recurra.base.option import Opt
 from recurra.base.registry import Registry
 from recurra.data.group_splits import GroupFolds, GroupSplit
 from recurra.data.ordering import CHUNK, Places, places_of, sorting
-from recurra.data.store.stored import Stored, key_digest
+from recurra.data.store.reread import FileRows
+from recurra.data.store.stored import Apart, Stored, key_digest
 
 TRAIN, DEV, TEST = NAMES = ("train", "dev", "test")
 TRAIN_PLACE, DEV_PLACE, TEST_PLACE = range(len(NAMES))
@@ -425,8 +426,10 @@ def split(
     return parts
 
 
-def parted(rows: Sequence[One], places: NDArray[np.uint8]) -> dict[str, Collection[One]]:
+def parted(rows: Sequence[One] | FileRows[One], places: NDArray[np.uint8]) -> dict[str, Collection[One]]:
     """The rows of "train", "dev" and "test", each in order."""
+    if isinstance(rows, FileRows):
+        return {name: rows.part(places == place) for place, name in enumerate(NAMES)}
     if isinstance(rows, Stored):
         return {name: StoredPart(rows, places == place) for place, name in enumerate(NAMES)}
     parts: dict[str, Collection[One]] = {}
@@ -474,7 +477,7 @@ def overlap(train: Iterable[Any], test: Iterable[Any], *, key: AnyKey = content_
     return Overlap(len(shared), len(rows), tuple(shared[:5]))
 
 
-def stored_overlap(train: Stored[Any], test: Stored[Any]) -> Overlap:
+def stored_overlap(train: Apart, test: Apart) -> Overlap:
     """The same of examples in files, by their keys there: 16 bytes for each row of `test` are in memory."""
     asked = np.concatenate([np.zeros(0, np.uint64), *test.keys()])
     known = np.unique(asked)

@@ -967,6 +967,17 @@ class KeepsRows(Capability, Protocol):
 
 
 @runtime_checkable
+class RereadsRows(Capability, Protocol):
+    """What the plan of a task has beside `KeepsRows` whose training rows may stay in their files
+    (`data.shuffle_buffer`): each makes one example, whatever stands beside it, and batches are of like lengths.
+
+    keeps_tokens: whether fitting goes through the numbers of all tokens again, which are on the disk meanwhile
+    """
+
+    keeps_tokens: ClassVar[bool]
+
+
+@runtime_checkable
 class KeepsExamples(Capability, Protocol):
     """What a task has besides whose examples may be in a file; its plan `KeepsRows`.
 

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recurra.base.contracts import Batch
-from recurra.data.batches import epoch_batches
-from recurra.data.store import lengths_of
-from recurra.tasks.bucketing import ALL
+from recurra.tasks.bucketing import ALL, planned, taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +26,11 @@ class DrawnSampler:
 
     def plan(self, epoch: int) -> Sequence[tuple[int, tuple[int, ...]]]:
         """The batches of an epoch, as its number and indices."""
-        found = epoch_batches(
-            lengths_of(self.examples),
-            token_budget=self.batch_tokens,
-            max_sequences=self.batch_rows,
-            seed=self.seed,
-            epoch=epoch,
-        )
+        limits = {"token_budget": self.batch_tokens, "max_sequences": self.batch_rows}
+        found = planned(self.examples, seed=self.seed, epoch=epoch, **limits)
         return [(epoch, indices) for indices in found]
 
     def batch(self, item: tuple[int, tuple[int, ...]], rows: slice = ALL) -> Batch:
         """The examples of these indices, with what the epoch draws for them."""
         epoch, indices = item[0], item[1][rows]
-        return self.drawn([self.examples[i] for i in indices], indices, self.seed, epoch)
+        return self.drawn(taken(self.examples, indices), indices, self.seed, epoch)

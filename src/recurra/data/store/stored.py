@@ -207,6 +207,16 @@ def key_digest(key: str | bytes) -> bytes:
 
 
 @runtime_checkable
+class Apart(Protocol):
+    """A sequence of examples that are not in memory, whose keys and digests are kept beside them."""
+
+    def __getitem__(self, at: int) -> Any: ...
+    def keys(self) -> Iterator[NDArray[np.uint64]]: ...
+    def digests(self) -> Iterator[bytes]: ...
+    def taken(self, kept: NDArray[np.bool_]) -> Sequence[Any]: ...
+
+
+@runtime_checkable
 class MadeWhenAsked(Protocol):
     """A sequence of examples that knows (N,) time steps of each without making it, and gives some of them at once."""
 
@@ -231,7 +241,9 @@ def lengths_of(examples: Sequence[Any]) -> NDArray[Any]:
 
 def digests_of(examples: Sequence[Any]) -> Iterable[bytes]:
     """The digests of all, in order, some of them at a time."""
-    return examples.digests() if isinstance(examples, Stored) else (e.digest() for e in examples)
+    if not isinstance(examples, list) and isinstance(examples, Apart):
+        return examples.digests()
+    return (e.digest() for e in examples)
 
 
 def chosen(examples: Sequence[T], kept: Iterable[bool]) -> Sequence[T]:
@@ -239,6 +251,6 @@ def chosen(examples: Sequence[T], kept: Iterable[bool]) -> Sequence[T]:
     mask = np.fromiter(kept, bool)
     if mask.all():
         return examples
-    if isinstance(examples, Stored):
+    if not isinstance(examples, list) and isinstance(examples, Apart):
         return examples.taken(mask)
     return [e for e, keep in zip(examples, mask.tolist(), strict=True) if keep]

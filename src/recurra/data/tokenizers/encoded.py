@@ -133,10 +133,12 @@ class Corpus:
     def __init__(self, numbers: Callable[[Any], Numbers]) -> None:
         self.places = Places()
         self._tokens, self._lengths = numbers(np.int32), numbers(np.int32)
+        self._seen = np.zeros(0, np.int64)
 
     def add(self, block: Block) -> None:
         """Put texts behind the others."""
         own = block.numbers if block.tokens is self.places else numbered(self.places, block.tokens)[block.numbers]
+        self._seen = _added(self._seen, own, len(self.places))
         self._tokens.extend(own)
         self._lengths.extend(block.lengths)
 
@@ -147,11 +149,11 @@ class Corpus:
 
     def counts(self, kept: NDArray[np.bool_] | None = None) -> Mapping[str, int]:
         """How often each token was seen. kept: (N,), which texts count; None: all of them"""
-        seen = np.zeros(len(self.places), np.int64)
-        for first, places, lengths in self._parts():
-            if kept is not None:
-                places = places[np.repeat(kept[first : first + len(lengths)], lengths)]
-            seen += np.bincount(places, minlength=len(seen))
+        seen = self._seen
+        if kept is not None:
+            seen = np.zeros(len(self.places), np.int64)
+            for first, places, lengths in self._parts():
+                seen += np.bincount(places[np.repeat(kept[first : first + len(lengths)], lengths)], minlength=len(seen))
         return {token: number for token, number in zip(self.places, seen.tolist(), strict=True) if number}
 
     def encoded(self, vocabulary: Vocabulary) -> Iterator[Encoded]:
@@ -171,6 +173,13 @@ class Corpus:
                 begin, end = int(ends[a] - lengths[a]), int(ends[b - 1])
                 yield first + a, self._tokens.read(begin, end), lengths[a:b]
             at = int(ends[-1])
+
+
+def _added(seen: NDArray[np.int64], places: NDArray[np.int32], number: int) -> NDArray[np.int64]:
+    """(number,) how often each place was seen, with these."""
+    found = np.bincount(places, minlength=number)
+    found[: len(seen)] += seen
+    return found
 
 
 class _Numbering:

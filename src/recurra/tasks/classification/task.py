@@ -120,6 +120,8 @@ class ClassificationConfig:
         {"encoder.bidirectional": True},
     )
 
+    keeps_tokens: ClassVar = False
+
     text: Annotated[
         str | tuple[str, ...],
         Opt(

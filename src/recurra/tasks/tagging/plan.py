@@ -48,6 +48,8 @@ class TaggingConfig:
         {"encoder.bidirectional": True},
     )
 
+    keeps_tokens: ClassVar = False
+
     tokens: Annotated[str, Opt("column with the tokens: a list, or a text that is cut", named=True)] = "token"
     tags: Annotated[str, Opt("column with a tag for each token, or with spans of the text", named=True)] = "tag"
     tokenizer: Annotated[

@@ -39,6 +39,8 @@ class TranslationConfig:
         {"inputs.embedding_size": 128, "encoder.bidirectional": True},
     )
 
+    keeps_tokens: ClassVar = True
+
     source: Annotated[str, Opt("column with the text that is read", named=True)] = "source"
     target: Annotated[str, Opt("column with the text that is written", named=True)] = "target"
     accepted: Annotated[

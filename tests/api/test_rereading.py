@@ -1,0 +1,212 @@
+"""Training rows that stay in their files (`data.shuffle_buffer`): the data of one that keeps them, in another order."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from api.api_room import Listening, log_of, write_config
+from recurra import api
+from recurra.api import rereading, training_run
+from recurra.api.callbacks import NoCallback
+from recurra.api.interrupts import Stopped
+from recurra.api.options import DataOptions
+from recurra.api.places import RunFolder
+from recurra.api.prepare import Prepared, prepare
+from recurra.api.schema import read_settings
+from recurra.api.trainer import Trainer
+from recurra.base.contracts import Progress
+from recurra.base.errors import ConfigError, DataError, RunError
+from recurra.data.store import Reread
+from recurra.training import Group, SingleProcess, Stopping
+from recurra.training.checkpoint import load
+from training.toys import on_ranks
+
+PLAIN = {
+    "optimizer": {"name": "sgd", "lr": 0.3}, "select": "log_loss", "epochs": 2, "batch_rows": 8, "report": "scores"
+}  # fmt: skip
+STILL = {
+    "inputs": {"embedding_size": 4, "embedding_dropout": 0.0},
+    "encoder": {"hidden_size": 4},
+    "head": {"output_dropout": 0.0},
+}
+WORDS = ["the", "red", "cat", "sat", "on", "a", "mat", "and", "old", "dog"]
+
+
+def text_of(number: int) -> str:
+    return " ".join(WORDS[(number * k) % 10] for k in range(1, 2 + number % 7))
+
+
+ROWS: dict[str, Callable[[int], dict[str, Any]]] = {
+    "classification": lambda n: {"text": f"{text_of(n)} {n}", "label": "odd" if n % 2 else "even"},
+    "translation": lambda n: {"source": f"{text_of(n)} {n}", "target": text_of(n + 1)},
+    "tagging": lambda n: {"token": text_of(n).split(), "tag": [word[0].upper() for word in text_of(n).split()]},
+}
+OPTIONS: dict[str, dict[str, Any]] = {"translation": {"max_source_length": 6}, "tagging": {"max_length": 6}}
+SIZES = (7, 1, 21, 12)
+
+
+@pytest.fixture(autouse=True)
+def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(training_run, "LOG_EVERY", 1)
+    for task, row in ROWS.items():
+        number = 0
+        for part, size in enumerate(SIZES):
+            lines = [json.dumps(row(number + k)) + "\n" for k in range(size)]
+            number += size
+            Path(f"{task}-{part}.jsonl").write_text("".join(lines))
+
+
+def config(buffer: int | None, task: str = "classification", **sections: Any) -> Path:
+    data = {"train": f"{task}-*.jsonl", "shuffle_buffer": buffer, "workers": 1, **sections.pop("data", {})}
+    data = {name: value for name, value in data.items() if value is not None}
+    sections = {"training": PLAIN, "model": STILL, **sections}
+    return write_config(task={"name": task, **OPTIONS.get(task, {})}, data=data, **sections)
+
+
+def prepared(buffer: int | None, task: str, **sections: Any) -> Prepared:
+    return prepare(read_settings(config(buffer, task, model={}, training={}, **sections)), NoCallback())
+
+
+@pytest.mark.parametrize("task", ROWS)
+def test_the_data_is_that_of_rows_that_are_kept(task: str) -> None:
+    kept, found = prepared(None, task), prepared(6, task)
+    assert isinstance(found.splits["train"], Reread)
+    assert found.fingerprint == kept.fingerprint
+    assert found.task.to_json() == kept.task.to_json()
+    assert found.facts == kept.facts
+    for split, examples in kept.splits.items():
+        ours = found.splits[split]
+        assert [e.digest() for e in ours] == [ours[k].digest() for k in range(len(ours))]
+        assert [(str(e.origin), e.digest()) for e in ours] == [(str(e.origin), e.digest()) for e in examples]
+    assert set(kept.notes) <= set(found.notes)
+
+
+def test_an_epoch_reads_each_file_once_and_holds_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    read, opened = rereading.InFiles._read, Counter[int]()
+
+    def noted(kept: rereading.InFiles, file: int) -> Iterator[Any]:
+        opened[file] += 1
+        yield from read(kept, file)
+
+    monkeypatch.setattr(rereading.InFiles, "_read", noted)
+    settings = read_settings(config(6))
+    data = prepare(settings, NoCallback())
+    train: Any = data.splits["train"]
+    trainer = Trainer(settings, data.task, train, torch.device("cpu"), data.fingerprint, SingleProcess())
+    opened.clear()
+    for progress in trainer.steps():
+        assert len(train._window) <= 6, progress
+    whole = [file for file in range(len(SIZES)) if train.bounds[file] < train.bounds[file + 1]]
+    assert opened == dict.fromkeys(whole, 1)
+
+
+class StopsAt(Listening):
+    """Sends a signal to its own process after a step."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__()
+        self.at = at
+
+    def step(self, progress: Progress, speed: float, seconds_left: float) -> None:
+        super().step(progress, speed, seconds_left)
+        if progress.step == self.at:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def losses(run: str) -> list[float]:
+    return [line["loss"] for line in log_of(run) if line["event"] == "step"]
+
+
+def test_any_number_of_ranks_has_the_batches_of_one_and_goes_on_in_an_epoch_with_the_same_bits(tmp_path: Path) -> None:
+    given = config(6)
+
+    def go(run: str, size: int, stop_at: int = 0, *, resumed: bool = False) -> None:
+        def work(ranks: Group) -> None:
+            folder = RunFolder(Path(run))
+            if ranks.number == 0:
+                folder.path.mkdir(exist_ok=True)
+            settings = read_settings(folder.config if resumed else given, [], None)
+            make = training_run.resume_from if resumed else training_run.start
+            made = make(folder, settings, torch.device("cpu"), NoCallback(), ranks)
+            watch = StopsAt(stop_at if ranks.number == 0 else 0)
+            with Stopping() as stopping, contextlib.suppress(Stopped):
+                training_run.run_epochs(made, stopping, watch)
+
+        meeting = tmp_path / f"{run}-{size}-{resumed}"
+        meeting.mkdir()
+        assert on_ranks(size, meeting, work) == [0] * size
+
+    api.train(given, out="alone")
+    go("two", 2)
+    go("three", 3)
+    assert losses("two") == pytest.approx(losses("alone"), rel=1e-6)
+    assert losses("three") == pytest.approx(losses("alone"), rel=1e-6)
+    go("cut", 2, 3)
+    assert 0 < load(Path("cut/last.ckpt")).position < len(losses("alone")) // 2
+    go("cut", 2, resumed=True)
+    whole, cut = load(Path("two/last.ckpt")), load(Path("cut/last.ckpt"))
+    assert (cut.step, cut.epoch) == (whole.step, whole.epoch)
+    assert all(torch.equal(cut.model[name], weight) for name, weight in whole.model.items())
+    assert losses("cut") == losses("two")
+
+
+def test_one_process_goes_on_in_an_epoch_with_the_same_bits() -> None:
+    given = config(6)
+    api.train(given, out="whole")
+    steps = len(losses("whole"))
+    for at in (1, steps // 2 + 2):
+        assert api.train(given, out=f"cut-{at}", watch=StopsAt(at)).stopped_by == signal.SIGTERM
+        api.resume(f"cut-{at}")
+        assert losses(f"cut-{at}") == losses("whole")
+        assert Path(f"cut-{at}/model.safetensors").read_bytes() == Path("whole/model.safetensors").read_bytes()
+    with pytest.raises(RunError, match=r"data\.shuffle_buffer"):
+        api.resume("cut-1", overrides=["data.shuffle_buffer=7", "training.epochs=3"])
+
+
+def test_a_file_that_changes_while_it_is_read_again_stops_the_training() -> None:
+    train: Any = prepared(6, "classification").splits["train"]
+    lines = Path("classification-2.jsonl").read_text().splitlines(keepends=True)
+    changed = [line.replace("even", "odd") for line in lines]
+    for broken, said in (
+        (changed, r"classification-2\.jsonl:\d+: is not what it was when the data was prepared\. Was the file"),
+        (lines[:-1], r"classification-2\.jsonl: has 20 good rows, and had 21 when the data was prepared\. Was it"),
+        (lines[:1] + lines, r"classification-2\.jsonl: .* was prepared\."),
+    ):
+        Path("classification-2.jsonl").write_text("".join(broken))
+        with pytest.raises(DataError, match=said):
+            train.gathered(range(len(train)))
+    Path("classification-2.jsonl").write_text("".join(lines))
+    assert len(train.gathered(range(len(train)))) == len(train)
+
+
+@pytest.mark.parametrize(
+    ("task", "data", "said"),
+    [
+        ("classification", {"train": "classification-0.jsonl"}, r"shuffle_buffer: data\.train is one file"),
+        ("classification", {"store": "memory"}, "shuffle_buffer: leaves train in its files, so store: memory"),
+        ("classification", {"shuffle_buffer": 0}, "shuffle_buffer: expected an integer >= 1 or null, got 0"),
+        (
+            "language_model",
+            {"train": "classification-*.jsonl"},
+            "shuffle_buffer: task language_model does not make one example of each row by itself; leave it out. It "
+            "fits classification, tagging, translation",
+        ),
+    ],
+)
+def test_what_it_does_not_go_with_is_refused(task: str, data: dict[str, Any], said: str) -> None:
+    given = write_config(task={"name": task}, data={"train": f"{task}-*.jsonl", "shuffle_buffer": 6, **data}, model={})
+    with pytest.raises(ConfigError, match=said):
+        prepare(read_settings(given), NoCallback())
+    with pytest.raises(ConfigError, match="shuffle_buffer: reads each row again by itself, and layout makes"):
+        DataOptions(train="a-*.csv", layout="long", shuffle_buffer=6)
