@@ -1,7 +1,7 @@
 """Speech to text on public recordings: trains, and prints the test scores, a line of JSON for each seed.
 
     python benchmarks/speech.py an4 --data FOLDER [--seeds 1,2,3] [--set KEY=VALUE] [--out FOLDER]
-        [--head transducer|attention] [--beam 16] [--lm]
+        [--head transducer|attention] [--beam 16] [--lm] [--words FILE.arpa]
 
 an4        CMU's features: etc/ and the feat/ that an4_mfcc.tar.gz holds
 yesno      OpenSLR 1: the 60 sounds of waves_yesno.tar.gz; with what `init` writes
@@ -13,6 +13,8 @@ kathleen   1,132 sentences of one voice: transcripts.tsv and the sounds that ogg
 --beam     score the search for the best text too, with a beam of so many
 --lm       with a language model of characters beside, of the training texts alone; its weight and bonus are chosen by
            the CER of dev
+--words    with n-grams of words (benchmarks/word_ngrams.py), and FILE.words as the only ones that may be said; weight
+           and bonus chosen in the same way
 """
 
 from __future__ import annotations
@@ -35,6 +37,8 @@ import yaml
 
 from recurra import api
 from recurra.api.folder import open_run
+from recurra.decode.fusion import Fusion
+from recurra.decode.ngrams import NGrams
 
 # The usual dev set: the first 100 utterances of train.
 AN4_DEV = 100
@@ -94,7 +98,6 @@ LETTERS: dict[str, Any] = {
         "schedule": {"name": "cosine"},
     },
 }  # fmt: skip
-WEIGHTS, BONUSES = (0.3, 0.5), (0.0, 0.5)
 # Of fsdd: recordings 0 to 4 of each digit and speaker are the test, as its authors have it, 5 to 9 dev here.
 DIGITS = ("ZERO", "ONE", "TWO", "THREE", "FOUR", "FIVE", "SIX", "SEVEN", "EIGHT", "NINE")
 JOINED, TIMES, RATE = 5, 3, 8000
@@ -214,7 +217,9 @@ def trained(one: Set, data: Path, seed: int, run: Path, asked: argparse.Namespac
         if asked.beam > 1:
             found[f"beam {asked.beam}"] = scores_of(run, "test", {"beam": asked.beam})
         if asked.lm:
-            found["with a language model"] = fused(run, language_model(run, scratch, seed), asked.beam)
+            found["with a language model"] = fused(run, asked.beam, letters(language_model(run, scratch, seed)))
+        if asked.words:
+            found["with words"] = fused(run, asked.beam, words(asked.words))
     return found
 
 
@@ -234,17 +239,34 @@ def language_model(run: Path, scratch: Path, seed: int) -> Path:
     return run.with_name(f"{run.name}-letters")
 
 
-def fused(run: Path, letters: Path, beam: int) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What stands beside a search: its options by weight and bonus, and those that are tried."""
+
+    options: Callable[[float, float], Mapping[str, Any]]
+    tried: Sequence[tuple[float, float]]
+
+
+def letters(run: Path) -> Beside:
+    tried = [(weight, bonus) for weight in (0.3, 0.5) for bonus in (0.0, 0.5)]
+    return Beside(lambda weight, bonus: {"lm": str(run), "lm_weight": weight, "lm_bonus": bonus}, tried)
+
+
+def words(path: Path) -> Beside:
+    ngrams, lexicon = NGrams.read(path), str(path.with_suffix(".words"))
+    tried = [(weight, bonus) for weight in (0.5, 1.0, 1.5) for bonus in (0.0, 2.0)]
+    return Beside(lambda weight, bonus: {"lm": Fusion(ngrams, "word", weight, bonus), "lexicon": lexicon}, tried)
+
+
+def fused(run: Path, beam: int, beside: Beside) -> dict[str, Any]:
     """The test scores with the weight and the bonus that are best on dev."""
-    tried = {}
-    for weight in WEIGHTS:
-        for bonus in BONUSES:
-            options = {"beam": beam, "lm": str(letters), "lm_weight": weight, "lm_bonus": bonus}
-            tried[weight, bonus] = scores_of(run, "dev", options)["cer"]
-            print(json.dumps({"lm_weight": weight, "lm_bonus": bonus, "dev_cer": tried[weight, bonus]}), flush=True)
-    weight, bonus = min(tried, key=tried.__getitem__)
-    options = {"beam": beam, "lm": str(letters), "lm_weight": weight, "lm_bonus": bonus}
-    return {"lm_weight": weight, "lm_bonus": bonus, "dev_cer": tried[weight, bonus], **scores_of(run, "test", options)}
+    found = {}
+    for weight, bonus in beside.tried:
+        found[weight, bonus] = scores_of(run, "dev", {"beam": beam, **beside.options(weight, bonus)})["cer"]
+        print(json.dumps({"lm_weight": weight, "lm_bonus": bonus, "dev_cer": found[weight, bonus]}), flush=True)
+    best = min(found, key=found.__getitem__)
+    scores = scores_of(run, "test", {"beam": beam, **beside.options(*best)})
+    return {"lm_weight": best[0], "lm_bonus": best[1], "dev_cer": found[best], **scores}
 
 
 def main() -> None:
@@ -257,9 +279,10 @@ def main() -> None:
     parser.add_argument("--head", choices=list(HEADS), default="ctc", help="what says units; ctc: as the config has it")
     parser.add_argument("--beam", type=int, default=1, help="score the search with so many texts too")
     parser.add_argument("--lm", action="store_true", help="and with a language model of the training texts")
+    parser.add_argument("--words", type=Path, metavar="FILE.arpa", help="and with n-grams of words, and FILE.words")
     args = parser.parse_args()
-    if args.lm and args.beam < 2:
-        parser.error("--lm has no effect with a beam of 1; add --beam 16.")
+    if (args.lm or args.words) and args.beam < 2:
+        parser.error("--lm and --words have no effect with a beam of 1; add --beam 16.")
     for seed in args.seeds:
         with tempfile.TemporaryDirectory() as folder:
             run = (args.out or Path(folder)) / f"{args.what}-{seed}"

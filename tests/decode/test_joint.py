@@ -136,6 +136,14 @@ def test_rows_without_frames_say_nothing_and_a_lexicon_holds():
     assert {word for text in said for word in text.split()} == {"aa", "b"}
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_a_recording_that_ends_within_a_word_has_the_words_before_it(seed):
+    words, spelling = ["abbab", "babba", "aab"], ("", "a", " b")
+    for one in heard(logits(seed, frames=9), beam=2, spelling=spelling, lexicon=words):
+        assert set("".join(spelling[unit] for unit in one.emitted.units).split()) <= set(words)
+        assert len(one.emitted.probabilities) == len(one.emitted.units)
+
+
 def test_what_cannot_be_is_refused():
     with pytest.raises(ConfigError, match="share: expected a number above 0 and below 1, got 1"):
         heard(logits(), share=1.0)

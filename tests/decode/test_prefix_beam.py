@@ -154,6 +154,36 @@ def test_a_lexicon_leaves_its_words_alone(logits):
         heard(np.array([[-np.inf, 50, -50, -50]] * 3), spelling=SPELLING, lexicon={"b"}, least=1e-3)
 
 
+def test_a_recording_that_ends_within_a_word_has_the_words_before_it():
+    said = 5 * np.eye(4)[[1, 2, 3, 2, 1]]  # "ab ba", and the one word that begins with "ba" is longer
+    (found,) = heard(said, beam=1, spelling=SPELLING, lexicon={"ab", "baa"}, hot={"ab": 2.0})
+    assert found.emitted.units == (1, 2, 3)
+    assert found.score == pytest.approx(found.nats + 2.0)
+    (found,) = heard(said[3:], beam=1, spelling=SPELLING, lexicon={"ab", "baa"})
+    assert found.emitted.units == ()
+    first = heard(said[[0, 1]], beam=2, spelling=("", " ab", "a", " b"), lexicon={"ab", "aba", "abaa"})[0]
+    assert first.emitted.units == (1, 2)  # "aba" is a word, so nothing is left out
+    pieces = heard(said[[0, 2]], beam=1, spelling=("", " ab", "a", " b"), lexicon={"ab", "bb"})
+    assert [one.emitted.units for one in pieces] == [(1,)]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_lexicon_says_the_same_frame_by_frame_and_never_half_a_word(seed):
+    words = {"abba", "baab", "aabb", "bbaa", "abab"}
+    logits = torch.from_numpy(np.random.default_rng(seed).normal(size=(40, 1, 4)) * 3)
+    ((whole,),) = prefix_beam(logits, torch.tensor([40]), 3, spelling=SPELLING, lexicon=words)
+    assert set(text_of(whole.emitted.units).split()) <= words
+    stream, said = PrefixStream(Texts(SPELLING, lexicon=words), 3), []
+    for y in logits[:, 0].log_softmax(1).numpy():
+        stream.feed(y)
+        number = stream.agreed()
+        said += stream.best()[:number]
+        stream.forget(number)
+    stream.end()
+    assert said
+    assert (*said, *stream.best()) == whole.emitted.units
+
+
 class Toy:
     """Steps whose state is the sum of the tokens that were read; log-probabilities by it."""
 

@@ -172,3 +172,20 @@ def test_frames_one_by_one_say_what_all_of_them_say_and_what_is_agreed_on_can_be
     said += [(unit, at + gone, chance) for unit, at, chance in stream.best()]
     assert tuple(unit for unit, _, _ in said) == whole.emitted.units
     assert len(said) > 5
+
+
+@pytest.mark.parametrize("seed", range(4, 8))
+def test_a_lexicon_says_the_same_frame_by_frame_and_never_half_a_word(network, seed):
+    words = {"abba", "baab", "aabb", "bbaa", "abab"}
+    frames = torch.from_numpy(np.random.default_rng(seed).normal(size=(30, 1, D))) * 2
+    ((whole,),) = transducer_beam(frames, torch.tensor([30]), network, 3, spelling=SPELLING, lexicon=words)
+    assert set("".join(SPELLING[unit] for unit in whole.emitted.units).split()) <= words
+    stream, said, gone = TransducerStream(network, Texts(SPELLING, lexicon=words), 3, frames.device), [], 0
+    for t in range(30):
+        stream.feed(frames[t, 0], t - gone)
+        number = stream.agreed()
+        said += [unit for unit, _, _ in stream.best()[:number]]
+        stream.forget(number, t + 1 - gone)
+        gone = t + 1
+    stream.end()
+    assert (*said, *(unit for unit, _, _ in stream.best())) == whole.emitted.units

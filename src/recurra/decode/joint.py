@@ -144,17 +144,33 @@ class _Search(Generic[S]):
             )[: self._beam - len(closed)]
             closed += [ended[k] for _, over, k in ranked if not over]
             kept = np.array([k for _, over, k in ranked if over], dtype=np.int64)
-            alive, prefixes = [grown[k] for k in kept], longer.some(kept)
-            if not alive:
+            if not len(kept):
                 break
-        return self._found(closed, y, row)
+            alive, prefixes = [grown[k] for k in kept], longer.some(kept)
+        return self._found(closed or self._whole(alive, prefixes), y, row)
 
     def _scores(self, found: Sequence[_Said[S]]) -> list[float]:
         return [said.nats(self._share) + said.text.score for said in found]
 
+    def _whole(self, alive: Sequence[_Said[S]], prefixes: Prefixes) -> list[tuple[float, _Said[S]]]:
+        """Where no text ended: each without the word that is not over, with its score (`Texts.whole`)."""
+        ends, left_out = self._texts.whole([said.text for said in alive])
+        found: dict[tuple[int, ...], tuple[float, _Said[S]]] = {}
+        for (score, said), number in zip(self._with(ends, alive, prefixes), left_out, strict=True):
+            kept = len(said.units) - number
+            shorter = replace(said, units=said.units[:kept], attention=(*said.attention[:kept], said.attention[-1]))
+            if score > max(NEVER, found.get(shorter.units, (NEVER,))[0]):
+                found[shorter.units] = (score, shorter)
+        return list(found.values())
+
     def _ended(self, alive: Sequence[_Said[S]], prefixes: Prefixes) -> list[tuple[float, _Said[S]]]:
         """Each text as a whole, with its score."""
         ends = self._texts.ended([said.text for said in alive]) if self._texts.acts else [0.0] * len(alive)
+        return self._with(ends, alive, prefixes)
+
+    def _with(
+        self, ends: Sequence[float], alive: Sequence[_Said[S]], prefixes: Prefixes
+    ) -> list[tuple[float, _Said[S]]]:
         whole = [
             replace(said, attention=(*said.attention, float(said.read.value[self._blank])), ctc=float(ctc))
             for said, ctc in zip(alive, prefixes.whole(), strict=True)
@@ -185,7 +201,7 @@ class _Search(Generic[S]):
 
     def _found(self, closed: list[tuple[float, _Said[S]]], y: Floats, row: int) -> list[Heard]:
         if not closed:
-            raise RunError(f"joint: row {row}: no text ends in a word that may be said. Widen the beam.")
+            raise RunError(f"joint: row {row}: no text may end here. Widen the beam.")
         shares = shares_of([score for score, _ in closed])
         order = sorted(range(len(closed)), key=lambda k: -closed[k][0])
         return [self._heard(*closed[k], shares[k], y) for k in order]

@@ -191,21 +191,32 @@ class _Search:
         return kept
 
     def _found(self, alive: list[_Prefix], said: Floats, row: int) -> list[Heard]:
-        scores = self.ended(alive, row)
-        order = [k for k in sorted(range(len(alive)), key=lambda k: -scores[k]) if scores[k] > NEVER]
+        scores, left_out = self.ended(alive, row)
         shares = shares_of(scores)
-        return [
-            Heard(emitted(said, alive[k].units(), self._blank), alive[k].total, scores[k], shares[k])
-            for k in order[: self._n_best]
-        ]
+        found: dict[tuple[int, ...], Heard] = {}
+        for k in sorted(range(len(alive)), key=lambda k: -scores[k]):
+            units = alive[k].units()
+            units = units[: len(units) - left_out[k]]
+            if scores[k] > NEVER and len(found) < self._n_best and tuple(units) not in found:
+                heard = Heard(emitted(said, units, self._blank), alive[k].total, scores[k], shares[k])
+                found[tuple(units)] = heard
+        return list(found.values())
 
-    def ended(self, alive: Sequence[_Prefix], row: int) -> list[float]:
-        """What each is worth as a whole text. Raises RunError, naming the row, where none can be one."""
-        ends = self._texts.ended([p.text for p in alive if p.text]) if self._texts.acts else [0.0] * len(alive)
+    def cuttable(self, prefix: _Prefix) -> int:
+        return self._texts.cuttable(prefix.text) if prefix.text else 0
+
+    def ended(self, alive: Sequence[_Prefix], row: int) -> tuple[list[float], list[int]]:
+        """What each is worth as a whole text, and how many units are left out of it (`Texts.whole`).
+
+        Raises RunError, naming the row, where none can be one.
+        """
+        ends, left_out = [0.0] * len(alive), [0] * len(alive)
+        if self._texts.acts:
+            ends, left_out = self._texts.whole([p.text for p in alive if p.text])
         scores = [prefix.total + end for prefix, end in zip(alive, ends, strict=True)]
         if max(scores) == NEVER:
-            raise RunError(f"prefix_beam: row {row}: no text ends in a word of the lexicon. Widen the beam.")
-        return scores
+            raise RunError(f"prefix_beam: row {row}: no text may end here. Widen the beam.")
+        return scores, left_out
 
 
 class PrefixStream:
@@ -230,8 +241,10 @@ class PrefixStream:
         return self._units(self._alive[0])
 
     def agreed(self) -> int:
-        """How many units all texts begin with."""
-        return common([self._units(prefix) for prefix in self._alive])
+        """How many units all texts begin with, and will begin with at their end."""
+        said = [self._units(prefix) for prefix in self._alive]
+        whole = [len(u) - self._search.cuttable(p) for u, p in zip(said, self._alive, strict=True)]
+        return max(min(common(said), *whole), 0)
 
     @property
     def alone(self) -> bool:
@@ -251,8 +264,10 @@ class PrefixStream:
 
     def end(self) -> None:
         """Nothing more comes: the text that is best as a whole alone is left."""
-        scores = self._search.ended(self._alive, 0)
-        self._alive = [self._alive[max(range(len(scores)), key=scores.__getitem__)]]
+        scores, left_out = self._search.ended(self._alive, 0)
+        best = max(range(len(scores)), key=scores.__getitem__)
+        chain = self._chain(self._alive[best])
+        self._alive = [[*chain, self._root][min(left_out[best], len(chain))]]
 
     def _units(self, prefix: _Prefix) -> tuple[int, ...]:
         return tuple(one.unit for one in reversed(self._chain(prefix)))

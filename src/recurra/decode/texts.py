@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from recurra.base.errors import ConfigError
@@ -16,12 +16,15 @@ class Text:
     """A text so far. word: letters of the word that is not over; histories: of each language model
 
     total: nats of what cannot change any more; hot: of a word that may become a hot one
+    open: units of the word that is not over; before: the text without them, None where there are none
     """
 
     word: str
     histories: tuple[Any, ...]
     total: float
     hot: float = 0.0
+    open: int = 0
+    before: Text | None = None
 
     @property
     def score(self) -> float:
@@ -68,6 +71,10 @@ class Texts:
         """Whether a text is worth anything beside its frames."""
         return bool(self._fusions) or self._words
 
+    def cuttable(self, text: Text) -> int:
+        """How many of its last units a text may lose at its end (`whole`)."""
+        return 0 if self._lexicon is None else text.open
+
     def start(self) -> Text:
         """Nothing said yet."""
         return Text("", tuple(f.scores.start() for f in self._fusions), 0.0)
@@ -78,8 +85,8 @@ class Texts:
         said = [(text, over, self._spelling[unit]) for (text, unit), (over, _) in zip(asked, steps, strict=True)]
         totals, histories = self._scored(said)
         return [
-            None if total == -math.inf or not self._may_be(over, word) else self._made(over, word, total, history)
-            for (over, word), total, history in zip(steps, totals, histories, strict=True)
+            None if total == -math.inf or not self._may_be(over, word) else self._made(text, over, word, total, history)
+            for (text, over, _), (_, word), total, history in zip(said, steps, totals, histories, strict=True)
         ]
 
     def ended(self, texts: Sequence[Text]) -> list[float]:
@@ -93,6 +100,17 @@ class Texts:
             for text, total in zip(texts, totals, strict=True)
         ]
 
+    def whole(self, texts: Sequence[Text]) -> tuple[list[float], list[int]]:
+        """What each text is worth as a whole, and how many of its last units are left out for that.
+
+        These are none, unless no text can end as it is: then those of the word that is not over, so that a recording
+        which ends within a word has the words before it.
+        """
+        scores = self.ended(texts)
+        if self._lexicon is None or max(scores, default=0.0) > -math.inf:
+            return scores, [0] * len(texts)
+        return self.ended([text.before or text for text in texts]), [text.open for text in texts]
+
     def _grown(self, word: str, spelt: str) -> tuple[str, str]:
         """The word that is over now, if any, and the one that is not."""
         return (word, spelt[1:]) if spelt.startswith(" ") else ("", word + spelt)
@@ -102,8 +120,11 @@ class Texts:
             return True
         return (not over or over in self._lexicon) and word in self._possible
 
-    def _made(self, over: str, word: str, total: float, histories: tuple[Any, ...]) -> Text:
-        return Text(word, histories, total + self._hot.get(over, 0.0), self._begun.get(word, 0.0))
+    def _made(self, text: Text, over: str, word: str, total: float, histories: tuple[Any, ...]) -> Text:
+        goes_on = bool(text.word) and not over
+        before = None if not word else text.before if goes_on else replace(text, open=0, before=None)
+        number = text.open + 1 if goes_on else int(before is not None)
+        return Text(word, histories, total + self._hot.get(over, 0.0), self._begun.get(word, 0.0), number, before)
 
     def _scored(self, said: Sequence[tuple[Text, str, str | None]]) -> tuple[list[float], list[tuple[Any, ...]]]:
         """Totals and histories after a word that is over, and after a unit, where there are such."""

@@ -226,18 +226,29 @@ class _Search(Generic[S]):
         return sorted((said for said in found if said.score > NEVER), key=lambda said: -said.score)[: self._beam]
 
     def _found(self, alive: Sequence[_Said[S]], frames: int, row: int) -> list[Heard]:
-        scores = self.ended(alive, row)
-        order = [k for k in sorted(range(len(alive)), key=lambda k: -scores[k]) if scores[k] > NEVER]
+        scores, whole = self.ended(alive, row)
         shares = shares_of(scores)
-        return [Heard(_of(alive[k], frames), alive[k].nats, scores[k], shares[k]) for k in order]
+        found: dict[tuple[int, ...], Heard] = {}
+        for k in sorted(range(len(alive)), key=lambda k: -scores[k]):
+            if scores[k] > NEVER:
+                found.setdefault(whole[k].units, Heard(_of(whole[k], frames), alive[k].nats, scores[k], shares[k]))
+        return list(found.values())
 
-    def ended(self, alive: Sequence[_Said[S]], row: int) -> list[float]:
-        """What each is worth as a whole text. Raises RunError, naming the row, where none can be one."""
-        ends = self._texts.ended([said.text for said in alive]) if self._texts.acts else [0.0] * len(alive)
+    def cuttable(self, said: _Said[S]) -> int:
+        return self._texts.cuttable(said.text)
+
+    def ended(self, alive: Sequence[_Said[S]], row: int) -> tuple[list[float], list[_Said[S]]]:
+        """What each is worth as a whole text, and these (`Texts.whole`).
+
+        Raises RunError, naming the row, where none can be one.
+        """
+        ends, left_out = [0.0] * len(alive), [0] * len(alive)
+        if self._texts.acts:
+            ends, left_out = self._texts.whole([said.text for said in alive])
         scores = [said.nats + end for said, end in zip(alive, ends, strict=True)]
         if max(scores) == NEVER:
-            raise RunError(f"transducer: row {row}: no text ends in a word of the lexicon. Widen the beam.")
-        return scores
+            raise RunError(f"transducer: row {row}: no text may end here. Widen the beam.")
+        return scores, [_shortened(said, number) for said, number in zip(alive, left_out, strict=True)]
 
 
 class TransducerStream(Generic[S]):
@@ -259,8 +270,9 @@ class TransducerStream(Generic[S]):
         return tuple((unit, t, math.exp(y)) for unit, (t, y) in zip(said.units, said.places, strict=True))
 
     def agreed(self) -> int:
-        """How many units all texts begin with."""
-        return common([said.units for said in self._alive])
+        """How many units all texts begin with, and will begin with at their end."""
+        whole = [len(said.units) - self._search.cuttable(said) for said in self._alive]
+        return max(min(common([said.units for said in self._alive]), *whole), 0)
 
     def settled(self, frame: int) -> bool:
         """Whether all texts say the same in the frames before this one."""
@@ -273,8 +285,14 @@ class TransducerStream(Generic[S]):
 
     def end(self) -> None:
         """Nothing more comes: the text that is best as a whole alone is left."""
-        scores = self._search.ended(self._alive, 0)
-        self._alive = [self._alive[max(range(len(scores)), key=scores.__getitem__)]]
+        scores, whole = self._search.ended(self._alive, 0)
+        self._alive = [whole[max(range(len(scores)), key=scores.__getitem__)]]
+
+
+def _shortened(said: _Said[S], number: int) -> _Said[S]:
+    """A text without its last units, or without those of them that are not forgotten."""
+    kept = max(len(said.units) - number, 0)
+    return replace(said, units=said.units[:kept], places=said.places[:kept])
 
 
 def _without(said: _Said[S], number: int, frames: int) -> _Said[S]:
