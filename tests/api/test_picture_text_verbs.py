@@ -7,10 +7,14 @@ import json
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from api.api_room import done, refused
 from picture_room import COLOURS, SIDES, captions, picture
+from recurra.api import inspect, open_run, predict
+from recurra.base.contracts import Origin, Record
+from recurra.data.pictures import png_of
 from recurra.report.png import Pictures
 from recurra.service import Limits, body_bytes_of, open_runs
 from service.service_room import Asked
@@ -93,9 +97,57 @@ def test_rows_are_answered_from_a_file_and_by_http_and_a_name_is_never_opened(he
     assert asked.service.stop(10)
 
 
+def test_a_file_of_the_run_gives_the_probabilities_of_predict(here: Path, tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    assert "written" in done("export", here / "run", "--onnx", tmp_path / "r.onnx").out
+    run, rows = (
+        open_run(here / "run"),
+        [json.loads(row) for row in (here / "data" / "test.jsonl").read_text().splitlines()[:7]],
+    )
+    rows = [{**row, "image": str(here / "data" / row["image"])} for row in rows]
+    said = list(predict(run, rows))
+    examples = [run.task.example(Record(row, Origin("row"))) for row in rows]
+    batch = run.task.collate(examples, range(7))
+    session = onnxruntime.InferenceSession(tmp_path / "r.onnx", providers=["CPUExecutionProvider"])
+    told = session.get_modelmeta().custom_metadata_map
+    assert json.loads(told["temperature"]) == run.task.temperature
+    (logits,) = session.run(["logits"], {name: value.numpy() for name, value in batch.inputs.items()})
+    shares = np.exp(logits - logits.max(1, keepdims=True))
+    shares /= shares.sum(1, keepdims=True)
+    expected = [[one["probabilities"][label] for label in json.loads(told["labels"])] for one in said]
+    np.testing.assert_allclose(shares, expected, atol=1e-6)
+
+
+def test_what_a_label_rests_on_is_shown_in_words_and_squares(here: Path, tmp_path: Path) -> None:
+    file = here / "data" / "test-1-red.png"
+    words = "a red wall on the left"
+    out = done("inspect", here / "run", file, "--with", f"sentence={words}", "--html", tmp_path / "i.html").out
+    assert "Squares of the picture that speak for" in out
+    assert "data:image/png;base64," in (tmp_path / "i.html").read_text()
+    run = open_run(here / "run")
+    found = inspect(run, {"image": file.read_bytes(), "sentence": words}, device="cpu")
+    (whole,) = predict(run, [{"image": file.read_bytes(), "sentence": words}])
+    assert found.tokens == tuple(words.split())
+    assert found.saliency.whole == pytest.approx(whole["score"], abs=1e-6)
+    assert abs(found.saliency.gap) < 1e-4
+    squares = np.array(found.maps[0].weights)
+    assert squares.shape == (8, 8)
+    assert np.abs(squares).max() == pytest.approx(1.0)
+    # Two squares of 12 x 12 pixels in 8 x 8, the first of 2 x 2 pixels and the last of 1 x 1, by hand.
+    pixels = run.task.reader.pixels(
+        run.task.example(Record({"image": file, "sentence": words}, Origin("row")), gold=False).shown
+    )
+    mean, lost = pixels.astype(np.float64).mean((0, 1)).round(), []
+    for rows, columns in ((slice(0, 2), slice(0, 2)), (slice(11, 12), slice(11, 12))):
+        other = pixels.copy()
+        other[rows, columns] = mean
+        (said,) = predict(run, [{"image": png_of(other), "sentence": words}])
+        lost.append(whole["score"] - said["probabilities"][whole["label"]])
+    assert squares[0, 0] / squares[7, 7] == pytest.approx(lost[0] / lost[1], rel=1e-3)
+
+
 def test_what_it_cannot_do_is_refused_by_name(here: Path, tmp_path: Path) -> None:
-    assert "FusionModel" in refused("export", here / "run", "--onnx", tmp_path / "r.onnx")
-    assert "cannot look into" in refused("inspect", here / "run", here / "data" / "test-0-red.png")
+    assert "holds no step" in refused("inspect", here / "run", here / "data" / "test-0-red.png", "--with", "sentence= ")
     config = here / "c.yaml"
     assert "expected three columns" in refused("check", config, "--set", "task.label=sentence")
     bad = tmp_path / "bad.jsonl"

@@ -14,7 +14,7 @@ from recurra.base.contracts import Origin, Prediction, Record
 from recurra.base.errors import ConfigError, DataError, RunError
 from recurra.models import DualEncoder, EncoderDecoder
 from recurra.tasks import Captioning, CaptioningConfig, Retrieval, RetrievalConfig
-from recurra.tasks.captioning.explain import overlays
+from recurra.tasks.picture_maps import overlays
 from recurra.tasks.picture_reader import Moves
 
 KINDS = [("red", "left"), ("blue", "right"), ("green", "left"), ("red", "right")]

@@ -15,7 +15,7 @@ from recurra.api.word_vectors import vectors
 from recurra.base.errors import ConfigError
 from recurra.data.word_vectors import write_vectors
 from recurra.export import ANY, Agreement, onnx, save_torch
-from recurra.models import SequenceModel
+from recurra.models import FusionModel, SequenceModel
 from recurra.models.contract import Publishes
 from recurra.models.heads import LabelHead
 from recurra.models.wide import NoWide
@@ -66,10 +66,13 @@ def _tempered(run: OpenRun) -> torch.nn.Module:
     """The model with the temperature of its probabilities in its output layer: softmax of its logits is calibrated."""
     temperature = run.task.temperature if isinstance(run.task, Calibrates) else 1.0
     model = run.model
-    if temperature == 1.0 or not isinstance(model, SequenceModel) or not isinstance(model.head, LabelHead):
+    if temperature == 1.0 or not isinstance(model, SequenceModel | FusionModel):
+        return model
+    if not isinstance(model.head, LabelHead):
         return model
     model = copy.deepcopy(model)
-    scaled = [*model.head.output.parameters()] if isinstance(model.wide, NoWide) else [model.wide.share]
+    wide = model.wide if isinstance(model, SequenceModel) else None
+    scaled = [*model.head.output.parameters()] if wide is None or isinstance(wide, NoWide) else [wide.share]
     with torch.no_grad():
         for weights in scaled:
             weights.copy_(weights.double() / temperature)

@@ -15,7 +15,7 @@ from recurra.export.chunked import chunked
 from recurra.export.layers import linear
 from recurra.export.onnx_graph import FLOAT, Drawing, Value
 from recurra.export.parts import Named, some_state
-from recurra.export.pictures import pictures
+from recurra.export.pictures import pictures, residual
 from recurra.export.recurrent import last, recurrent
 from recurra.export.transformers import causal, pretrained, transformer
 from recurra.models.encoders import (
@@ -25,6 +25,8 @@ from recurra.models.encoders import (
     Convolutional,
     Dense,
     ELMo,
+    Identity,
+    Image,
     Pictures,
     Pretrained,
     RecurrentEncoder,
@@ -163,14 +165,27 @@ def _pictures(draw: Drawing, encoder: Pictures, x: Value, lengths: Value, given:
     if encoder.given == "flat":
         y = draw.put("Reshape", y, draw.join([steps, rows, draw.integers(encoder.output_size)], 0))
         return EncodedValues(y, lengths, _last_real(draw, y, lengths), {})
-    places = draw.put("Reshape", y, draw.join([steps, rows, draw.integers(height * width), last], 0))
-    mean = draw.put("ReduceMean", places, axes=[2], keepdims=0)
-    summary = _last_real(draw, mean, lengths)
     if encoder.given == "mean":
-        return EncodedValues(mean, lengths, summary, {})
+        places = draw.put("Reshape", y, draw.join([steps, rows, draw.integers(height * width), last], 0))
+        mean = draw.put("ReduceMean", places, axes=[2], keepdims=0)
+        return EncodedValues(mean, lengths, _last_real(draw, mean, lengths), {})
+    return _places(draw, y, x, lengths, height * width, encoder.channels[-1])
+
+
+def _image(draw: Drawing, encoder: Image, x: Value, lengths: Value, given: States) -> EncodedValues:
+    x = draw.where(draw.spread(draw.sequence_mask(lengths, x), 2), x)
+    height, width = encoder.grid
+    return _places(draw, residual(draw, encoder, x), x, lengths, height * width, encoder.output_size)
+
+
+def _places(draw: Drawing, y: Value, x: Value, lengths: Value, count: int, channels: int) -> EncodedValues:
+    """Places y (T N, ...) of each step of x (T, N, I) as steps of their own; the summary is the last one's mean."""
+    steps, rows, last = draw.spread(draw.size(x, 0), 0), draw.spread(draw.size(x, 1), 0), draw.integers(channels)
+    places = draw.put("Reshape", y, draw.join([steps, rows, draw.integers(count), last], 0))
+    summary = _last_real(draw, draw.put("ReduceMean", places, axes=[2], keepdims=0), lengths)
     y = draw.put("Transpose", places, perm=[0, 2, 1, 3])
     y = draw.put("Reshape", y, draw.join([draw.integers(-1), rows, last], 0))
-    return EncodedValues(y, draw.put("Mul", lengths, draw.constant(height * width, np.int64)), summary, {})
+    return EncodedValues(y, draw.put("Mul", lengths, draw.constant(count, np.int64)), summary, {})
 
 
 def _transformer(draw: Drawing, encoder: Transformer, x: Value, lengths: Value, given: States) -> EncodedValues:
@@ -191,6 +206,14 @@ def _chunked(draw: Drawing, encoder: Chunked, x: Value, lengths: Value, given: S
     total = draw.put("ReduceSum", outputs, draw.integers(0), keepdims=0)
     count = draw.put("Max", draw.put("Cast", lengths, to=FLOAT), draw.constant(1.0))
     return EncodedValues(outputs, lengths, draw.put("Div", total, draw.spread(count, 1)), {})
+
+
+def _identity(draw: Drawing, encoder: Identity, x: Value, lengths: Value, given: States) -> EncodedValues:
+    end = _last_real(draw, x, lengths)
+    if "h_l0" in given:  # as it was in a row without steps
+        some = draw.spread(draw.put("Greater", lengths, draw.constant(0, np.int64)), 1)
+        end = draw.where(some, end, given["h_l0"])
+    return EncodedValues(x, lengths, end, {"h_l0": end})
 
 
 def _normalized(draw: Drawing, norm: nn.LayerNorm, x: Value) -> Value:
@@ -239,6 +262,8 @@ WRITERS: dict[type[nn.Module], Callable[[Drawing, Any, Value, Value, States], En
     Convolutional: _convolutional,
     Dense: _dense,
     Pictures: _pictures,
+    Image: _image,
+    Identity: _identity,
     Transformer: _transformer,
     Chunked: _chunked,
     Pretrained: _pretrained,

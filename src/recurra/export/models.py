@@ -9,10 +9,11 @@ from torch import nn
 from recurra.base.errors import ConfigError
 from recurra.export.autoencoder import autoencoder
 from recurra.export.encoder_decoder import encoder_decoder
+from recurra.export.fusion_model import fusion_model
 from recurra.export.layers_alone import layers_alone
 from recurra.export.parts import Part
 from recurra.export.sequence_model import decoder_only, sequence_model
-from recurra.models import DecoderOnly, EncoderDecoder, SequenceModel
+from recurra.models import DecoderOnly, EncoderDecoder, FusionModel, SequenceModel
 from recurra.models.rebuilding import Rebuilding
 from recurra.nn import Recurrent
 
@@ -23,6 +24,7 @@ PARTS: dict[type[nn.Module], Callable[..., list[Part]]] = {
     EncoderDecoder: encoder_decoder,
     DecoderOnly: decoder_only,
     Rebuilding: autoencoder,
+    FusionModel: fusion_model,
 }
 
 

@@ -8,7 +8,8 @@ import numpy as np
 from torch import nn
 
 from recurra.export.onnx_graph import Drawing, Value
-from recurra.models.encoders import Pictures
+from recurra.models.encoders import Image, Pictures
+from recurra.models.encoders.image import Block
 from recurra.nn import SteadyTransposed
 
 
@@ -21,6 +22,27 @@ def pictures(draw: Drawing, encoder: Pictures, x: Value) -> Value:
     for layer, norm in zip(encoder.convolutions, encoder.norms, strict=True):
         x = activated(draw, encoder.activation, norm, convolution(draw, layer, x))
     return places_last(draw, x)
+
+
+def residual(draw: Drawing, encoder: Image, x: Value) -> Value:
+    """(M, H', W', C'): the places of the last stage over each step of x (T, N, I), M = T N."""
+    height, width, colours = encoder.shape
+    x = draw.put("Reshape", x, draw.integers(-1, height, width, colours))
+    y = convolution(draw, encoder.first, draw.put("Transpose", x, perm=[0, 3, 1, 2]))
+    for stage in encoder.stages:
+        assert isinstance(stage, nn.Sequential)
+        for block in stage:
+            assert isinstance(block, Block)
+            y = _block(draw, block, y)
+    return places_last(draw, activated(draw, encoder.activation, encoder.norm, y))
+
+
+def _block(draw: Drawing, block: Block, x: Value) -> Value:
+    """As `Block.forward`."""
+    y = activated(draw, block.activation, block.norm1, x)
+    beside = x if block.shortcut is None else convolution(draw, block.shortcut, y)
+    y = activated(draw, block.activation, block.norm2, convolution(draw, block.conv1, y))
+    return draw.put("Add", beside, convolution(draw, block.conv2, y))
 
 
 def convolution(draw: Drawing, layer: Any, x: Value) -> Value:

@@ -18,11 +18,19 @@ MOST_LABELS = 10
 
 
 def label_explained(
-    task: Any, model: torch.nn.Module, example: Any, steps: Sequence[str], device: torch.device, **more: Any
+    task: Any,
+    model: torch.nn.Module,
+    example: Any,
+    steps: Sequence[str],
+    device: torch.device,
+    *,
+    encoder: str = "encoder",
+    **more: Any,
 ) -> ExplanationTarget:
     """The probability of the label that was said; of many labels, of the most probable one.
 
-    task: a LabelTask      steps: what each step is called      more: members of the target beside these
+    task: a LabelTask      steps: what each step is called      encoder: where in the model stands what reads them
+    more: members of the target beside these
     """
     output = answer_of(task, model, example, device)
     chances = dict(output.probabilities)
@@ -30,7 +38,7 @@ def label_explained(
     place = list(task.labels).index(label)
 
     def score(prediction: Prediction, batch: Batch) -> Tensor:
-        chances: Tensor = task.kind.probabilities(prediction.outputs["logits"].double())
+        chances: Tensor = task.kind.probabilities(prediction.outputs["logits"].double() / task.temperature)
         return chances[:, place].sum()
 
     copies = copies_of(task, replace(example, gold=None), device)
@@ -41,8 +49,8 @@ def label_explained(
     return ExplanationTarget(
         task.answer(example, output).to_dict(),
         tuple(steps),
-        entry_of(model),
-        {"encoder": tuple(steps)},
+        entry_of(model.get_submodule(encoder.rpartition(".")[0])),
+        {encoder: tuple(steps)},
         copies,
         score,
         f"the probability of '{label}'",

@@ -44,5 +44,5 @@ def refuse_other_shape(inputs: object, encoder: object) -> None:
 
 
 def scaled(pixels: Tensor) -> Tensor:
-    """Bytes as numbers from -1, black, to 1."""
-    return pixels.float() / 127.5 - 1.0
+    """Bytes, or numbers from 0 to 255, as numbers from -1, black, to 1."""
+    return (pixels if pixels.is_floating_point() else pixels.float()) / 127.5 - 1.0

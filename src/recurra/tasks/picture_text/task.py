@@ -15,10 +15,12 @@ from recurra.data.preparing import IN_MEMORY, Means
 from recurra.metrics import Compared
 from recurra.tasks.blank import blank_warnings
 from recurra.tasks.drawn import DrawnSampler
+from recurra.tasks.explanation import ExplanationTarget
 from recurra.tasks.label_task import LabelTask
 from recurra.tasks.mistakes import mistaken
 from recurra.tasks.picture_options import moves_of
 from recurra.tasks.picture_reader import Moves, PictureReader
+from recurra.tasks.picture_text.explain import explained
 from recurra.tasks.picture_text.rows import PictureTextExample, PictureTextRow, read_text
 from recurra.tasks.text import TextEncoder, pad_arrays
 
@@ -120,6 +122,10 @@ class PictureTextClassification(LabelTask):
     def answer(self, example: PictureTextExample, output: Any) -> Label | Labels:
         """The text and the label of it with its picture; a blank text has none, and a note."""
         return self.kind.answer(example.text, None if example.is_blank else output)
+
+    def explain(self, model: torch.nn.Module, example: PictureTextExample, device: torch.device) -> ExplanationTarget:
+        """What can be seen of a model while it answers: what words add, and what the label loses without a square."""
+        return explained(self, model, example, device)
 
     def tables(self, outputs: Sequence[Any], examples: Sequence[PictureTextExample]) -> tuple[Table, ...]:
         """Confusion, most confused pairs, reliability; and the mistaken texts."""
