@@ -103,10 +103,8 @@ def test_the_limits_of_the_guide_are_those_of_the_code() -> None:
         100 * LEAST,
     ]  # 0.05 s
     assert numbers("tokens of a generation") == [most.MOST_TOKENS]
-    assert numbers("requests to `/predict` that wait for the model") == [usual.waiting]
-    assert numbers("requests of all kinds at once, those to `/search` and the like that wait among them") == [
-        usual.requests
-    ]
+    assert numbers("requests that wait for a model") == [usual.waiting]
+    assert numbers("requests of all kinds at once") == [usual.requests]
     assert numbers("time of an answer") == [usual.seconds]
     assert numbers("time of a head, of a body") == [usual.header_seconds] == [usual.body_seconds]
     assert f"{usual.sessions:,} are kept" in PAGE

@@ -19,7 +19,7 @@ from recurra.data.pictures import decoded_pixels
 from recurra.data.vector_index import VectorIndex, read_index
 from recurra.report.png import Pictures
 from recurra.service import Beside, Limits, body_bytes_of, open_runs
-from service.service_room import Asked
+from service.service_room import Asked, full
 
 SMALL = [
     "task.height=12",
@@ -200,6 +200,8 @@ def test_a_folder_is_searched_by_http_and_no_file_outside_it_is_shown(here: Path
         assert str(tmp_path) not in answer.text
         return answer.json()
 
+    with full(asked):
+        assert "wait already" in str(post({"text": "a blue wall"}, 503))
     words = done("search", here / "retrieval", "a blue wall zzz", "--images", images, "-n", "13", "--json").json
     found = post({"text": "a blue wall zzz", "number": 50})
     expected = [(Path(one["name"]).name, round(one["likeness"], 5)) for one in words if "way" not in one["name"]]

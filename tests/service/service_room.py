@@ -6,7 +6,7 @@ import asyncio
 import io
 import json
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,19 @@ class Asked:
 
 
 Ask = Callable[..., Asked]
+
+
+@contextmanager
+def full(asked: Asked) -> Iterator[None]:
+    """As many requests wait for a model as may."""
+    number = [asked.service.limits.waiting]
+    asked.service.worker.count(lambda: number[0])
+    yield
+    number[0] = 0
+
+
+def is_told_to_come_again(answer: httpx2.Response) -> bool:
+    return (answer.status_code, answer.headers.get("retry-after")) == (503, "1") and "wait already" in answer.text
 
 
 def events(text: str) -> Iterator[tuple[str, Any]]:

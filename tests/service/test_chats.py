@@ -15,7 +15,7 @@ from recurra.service import Limits, open_runs
 from recurra.service.chatting import Talks
 from recurra.service.errors import RefusedError
 from recurra.tasks import Reply
-from service.service_room import Ask, Asked, events
+from service.service_room import Ask, Asked, events, full, is_told_to_come_again
 from talk_room import talk_run
 
 FIRST, SECOND = "is 3 a number", "and 3 plus one"
@@ -175,3 +175,15 @@ def test_a_conversation_can_be_ended(asked: Asked) -> None:
         return ended.status_code, (await client.post(f"/chats/{chat}", json={"text": "a"})).status_code
 
     assert asked.run(talk) == (204, 404)
+
+
+def test_a_turn_waits_for_no_full_queue(asked: Asked) -> None:
+    async def talk(client: httpx2.AsyncClient) -> Any:
+        chat = (await begun(client))["chat"]
+        with full(asked):
+            refused = await client.post(f"/chats/{chat}", json={"text": FIRST})
+        return refused, await said(client, chat, FIRST)
+
+    refused, found = asked.run(talk)
+    assert is_told_to_come_again(refused)
+    assert found[-1][0] == "done"

@@ -14,7 +14,7 @@ import pytest
 from recurra import api, load
 from recurra.api.detecting import DetectOptions, detect
 from recurra.service import Limits, open_runs
-from service.service_room import Ask, Asked
+from service.service_room import Ask, Asked, full, is_told_to_come_again
 
 RNG = np.random.default_rng(0)
 PICTURES = RNG.integers(0, 256, (40, 4, 4)).astype(float)
@@ -170,3 +170,17 @@ def test_another_run_has_no_codes(ask: Ask) -> None:
     answer = ask("moods").post("/detect", {"csv": "text\nfine\n", "clean": 1})
     assert (answer.status_code, "scores no steps" in answer.json()["error"]) == (409, True)
     assert ask("moods").get("/models").json()["models"][0]["uses"] == []
+
+
+def test_codes_and_scores_wait_for_no_full_queue(asked: Asked) -> None:
+    row = PICTURES[0].ravel().tolist()
+    with full(asked):
+        for path, body in (
+            ("/generate_rows", {"model": "fills", "number": 1}),
+            ("/inpaint", {"model": "fills", "records": [{"values": row}], "lines": [1, 1]}),
+            ("/compress", {"model": "fills", "records": [{"values": row}], "bits": 6}),
+            ("/decompress", {"model": "fills", "data": "AAAA"}),
+            ("/detect", {"model": "waves", "csv": "t,x\n1,2\n", "clean": 1, "threshold": "quantile=0.9"}),
+        ):
+            answer = asked.post(path, body)
+            assert is_told_to_come_again(answer), (path, answer.text)

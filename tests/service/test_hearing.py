@@ -26,7 +26,7 @@ from recurra.service.errors import RefusedError
 from recurra.service.hearing import _turns, told
 from recurra.service.server import server
 from service.hearing_room import RATE, Socket, hearing_run, said_samples
-from service.service_room import Asked, Client, events
+from service.service_room import Asked, Client, events, full, is_told_to_come_again
 
 RAW = said_samples()
 KIND = {"content-type": "application/octet-stream"}
@@ -204,6 +204,12 @@ def test_sounds_are_bounded_in_number_and_length(runs: Any) -> None:
     assert on_socket(none, Socket()).status == 503
     assert none.post(f"/hear?model=speech&rate={RATE}", content=RAW, headers=KIND).status_code == 503
     assert none.service.stop(10)
+    busy = Asked(runs, Limits(), None)
+    with full(busy):
+        assert on_socket(busy, Socket()).status == 503
+        answer = busy.post(f"/hear?model=speech&rate={RATE}", content=RAW, headers=KIND)
+        assert is_told_to_come_again(answer)
+    assert busy.service.stop(10)
     short = Asked(runs, Limits(sound_seconds=1.0), None)
     found = on_socket(short, Socket(RAW, "end"))
     assert (found.code, found.events[-1]["status"]) == (1008, 413)

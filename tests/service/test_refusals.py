@@ -13,7 +13,7 @@ import pytest
 
 from recurra.service import LoadedModel
 from recurra.service.limits import LONGEST_TEXT, MOST_RECORDS, WIDEST_BEAM
-from service.service_room import Ask, Asked, Client, events, hidden
+from service.service_room import Ask, Asked, Client, events, full, hidden, is_told_to_come_again
 
 JSON = {"content-type": "application/json"}
 
@@ -237,16 +237,16 @@ def test_a_body_as_large_as_one_may_be_fits_whatever_the_bound_of_all(ask: Ask) 
 
 
 def test_a_full_queue_says_when_to_come_again(ask: Ask) -> None:
-    asked = ask("moods", waiting=3, delay=0)
+    asked = ask("moods", waiting=4, delay=0)
     body = {"texts": ["fine"]}
 
     async def talk(client: Client) -> list[Any]:
         async with Held(asked):
             first = asyncio.ensure_future(client.post("/predict", json=body))
-            await asyncio.sleep(0.05)  # the worker has it: it waits no more
+            await asyncio.sleep(0.05)  # its batch waits for the worker
             others = [asyncio.ensure_future(client.post("/predict", json=body)) for _ in range(5)]
             await asyncio.sleep(0.05)
-            assert b"recurra_requests_waiting 3.0" in (await client.get("/metrics")).content
+            assert b"recurra_requests_waiting 4.0" in (await client.get("/metrics")).content
             refused = [one.result() for one in others if one.done()]
         return [refused, [await one for one in (first, *others) if one.result not in refused]]
 
@@ -254,6 +254,47 @@ def test_a_full_queue_says_when_to_come_again(ask: Ask) -> None:
     assert [(one.status_code, one.headers["retry-after"]) for one in refused] == [(503, "1")] * 2
     assert sorted(one.status_code for one in all_of_them) == [200] * 4 + [503] * 2
     is_well(asked)
+
+
+def test_a_full_queue_is_full_for_every_route_and_what_has_begun_goes_on(ask: Ask) -> None:
+    asked = ask("moods", "digits")
+    session = {"model": "moods"}
+
+    async def talk(client: Client) -> list[Any]:
+        begun = (await client.post("/sessions", json=session)).json()["session"]
+        with full(asked):
+            assert await asked.service.worker.run(lambda: 7) == 7
+            refused = [
+                await client.post("/predict", json={"model": "moods", "texts": ["fine"]}),
+                await client.post("/generate", json={"model": "digits", "text": "1"}),
+                await client.post(f"/sessions/{begun}", json={"text": "fine"}),
+            ]
+        return [*refused, await client.post(f"/sessions/{begun}", json={"text": "fine"})]
+
+    *refused, last = asked.run(talk)
+    assert all(map(is_told_to_come_again, refused))
+    assert last.status_code == 200
+    is_well(asked)
+
+
+def test_what_nobody_waits_for_any_more_keeps_no_place_in_the_queue(ask: Ask) -> None:
+    worker = ask("moods").service.worker
+
+    async def talk() -> tuple[int, int]:
+        gone = threading.Event()
+        first = asyncio.ensure_future(worker.run(lambda: gone.wait(20)))
+        others = [asyncio.ensure_future(worker.run(lambda: 1)) for _ in range(3)]
+        await asyncio.sleep(0.05)  # the worker has the first
+        before = worker.waiting
+        others[0].cancel()
+        await asyncio.sleep(0)
+        after = worker.waiting
+        gone.set()
+        await asyncio.gather(first, *others[1:])
+        return before, after
+
+    assert asyncio.run(talk()) == (3, 2)
+    assert worker.waiting == 0
 
 
 def test_more_requests_than_are_answered_at_once_are_refused_but_not_the_one_that_asks_how_it_is(ask: Ask) -> None:

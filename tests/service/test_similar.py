@@ -9,7 +9,7 @@ import pytest
 from recurra import api
 from recurra.engine import cpu
 from recurra.service import Limits, open_runs
-from service.service_room import Ask, Asked
+from service.service_room import Ask, Asked, full, is_told_to_come_again
 
 pytestmark = pytest.mark.skipif(not cpu.available(), reason="needs the native engine")
 
@@ -46,6 +46,8 @@ def test_neighbours_and_analogies_are_those_of_the_verbs(run: Path) -> None:
         answer = asked.post("/similar", body)
         assert answer.status_code == 422
         assert said in answer.json()["error"]
+    with full(asked):
+        assert is_told_to_come_again(asked.post("/similar", {"words": ["king"]}))
     assert asked.service.stop(10)
 
 

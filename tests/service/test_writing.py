@@ -10,7 +10,7 @@ import pytest
 
 from recurra import api
 from recurra.service import Limits, open_runs
-from service.service_room import Asked, events
+from service.service_room import Asked, events, full, is_told_to_come_again
 
 
 @pytest.fixture
@@ -79,6 +79,8 @@ def test_words_are_suggested_as_one_types(asked: Asked, writer: Path) -> None:
         shares = [one["probability"] for one in answer["suggestions"]]
         assert shares == pytest.approx([one.probability for one in words], abs=1e-6)
     assert asked.post("/suggest", {"text": "a", "number": 21}).status_code == 422
+    with full(asked):
+        assert is_told_to_come_again(asked.post("/suggest", {"text": "a"}))
 
 
 def test_an_infinite_perplexity_is_null(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,7 +69,7 @@ class Service:
         self.limits = limits
         self.log = log
         self.metrics = Metrics()
-        self.worker = Worker()
+        self.worker = Worker(most=limits.waiting)
         self.thumbnails = Worker("recurra-thumbnails")
         self.batcher = Batcher(self.worker, limits, self.metrics.batch)
         self.sessions = Sessions(limits)
@@ -79,7 +79,7 @@ class Service:
         self.suggesters = Suggesters(limits)
         self.neighbours = Neighbours()
         self.reloads = Reloads(self.runs, self.worker, self._let_go, log, self.metrics)
-        self.metrics.watch("recurra_requests_waiting", "Requests that wait for a model.", lambda: self.batcher.waiting)
+        self.metrics.watch("recurra_requests_waiting", "Requests that wait for a model.", lambda: self.worker.waiting)
         self.metrics.watch("recurra_sessions", "Sessions that are kept.", lambda: len(self.sessions))
         self.metrics.watch("recurra_chats", "Conversations that are kept.", lambda: len(self.talks))
         self.metrics.watch("recurra_sounds", "Sounds that are heard piece by piece.", lambda: len(self.listening))
@@ -305,7 +305,7 @@ def _add_words(app: FastAPI, service: Service) -> None:
         if not can_suggest(served):
             raise RefusedError(409, f"model: a {served.word} suggests no words; a language model does.")
         with _given_up(service.limits):
-            words = await service.worker.run(lambda: service.suggesters.suggest(served, body.text, body.number))
+            words = await service.worker.ask(lambda: service.suggesters.suggest(served, body.text, body.number))
         return Json({"model": served.name, "suggestions": words})
 
     @app.post("/similar", response_model=s.Neighbours, responses={**_REFUSALS, **_CANNOT})
@@ -317,7 +317,7 @@ def _add_words(app: FastAPI, service: Service) -> None:
         if body.analogy and len(body.words) != 3:
             raise RefusedError(422, f"words: an analogy has 3 words, got {len(body.words)}.")
         ask = partial(service.neighbours.ask, served, body.words, body.number, analogy=body.analogy)
-        near = await service.worker.run(ask)
+        near = await service.worker.ask(ask)
         return Json({"model": served.name, "neighbours": [one._asdict() for one in near]})
 
 
@@ -339,7 +339,7 @@ def _add_sessions(app: FastAPI, service: Service) -> None:
     async def feed(session: _Id, body: s.PieceRequest) -> Response:
         """Feed the next piece; the answer is that for all of the text so far."""
         kept = service.sessions.find(session)
-        answer = await service.worker.run(lambda: kept.read(body.text))
+        answer = await service.worker.ask(lambda: kept.read(body.text))
         service.metrics.answered(kept.served.name, 1)
         return Json({"session": session, "prediction": answer})
 

@@ -14,7 +14,7 @@ from recurra.api.inference import BATCH_ROWS, outputs
 from recurra.base.contracts import Record
 from recurra.data.fields import FIELD_KINDS, TEXT
 from recurra.service.deadline import Deadline, DeadlineExceededError, DeadlineModel
-from recurra.service.errors import busy, late
+from recurra.service.errors import late
 from recurra.service.limits import Limits
 from recurra.service.models import LoadedModel
 from recurra.service.worker import Worker
@@ -74,6 +74,7 @@ class Batcher:
         self._rows = rows
         self._waiting: deque[Question] = deque()
         self._arrived = asyncio.Event()
+        worker.count(lambda: len(self._waiting))
 
     @property
     def waiting(self) -> int:
@@ -91,8 +92,7 @@ class Batcher:
         Raises RefusedError: 503 for a full queue, 504 after `limits.seconds`; else what the task raises.
         """
         task = task_with(served.run.task, options, served.word)
-        if len(self._waiting) >= self._limits.waiting:
-            raise busy(f"{len(self._waiting)} requests wait already; come again later.")
+        self._worker.refuse_more()
         future: asyncio.Future[Answers] = asyncio.get_running_loop().create_future()
         self._waiting.append(Question(served, task, options, turns(served, records), future))
         self._arrived.set()

@@ -136,6 +136,7 @@ def add_chats(app: FastAPI, service: Service, responses: Any) -> None:
         how, text = ChatOptions(**body.options.model_dump(exclude_unset=True)), turn_of(body.text)
         served = chosen(service.runs, kept.model)
         refuse_idle(chatting(served.run), how)
+        service.worker.refuse_more()
         return StreamingResponse(
             _events(service, served, kept, text, how, request.state.request_id),
             media_type="text/event-stream",

@@ -83,7 +83,7 @@ def _add_rows(app: FastAPI, service: Service, responses: Any) -> None:
         num = given.pop("number", None)
         how: dict[str, Any] = {**given, "num": num, "between": between, "device": str(served.device)}
         how["most_steps"] = most.MOST_STEPS
-        found = await service.worker.run(lambda: generate_rows(served.run, **how))
+        found = await service.worker.ask(lambda: generate_rows(served.run, **how))
         return Json(_rows(served, found))
 
     @app.post("/inpaint", response_model=s.Rows, responses=responses)
@@ -95,7 +95,7 @@ def _add_rows(app: FastAPI, service: Service, responses: Any) -> None:
             name: given and (given[0], given[1]) for name, given in (("lines", body.lines), ("columns", body.columns))
         }
         how: dict[str, Any] = {**where, "device": str(served.device)}
-        found = await service.worker.run(lambda: inpaint(served.run, records, watch=notes, **how))
+        found = await service.worker.ask(lambda: inpaint(served.run, records, watch=notes, **how))
         service.metrics.answered(served.name, len(records))
         return Json(_rows(served, found) | {"notes": notes.sentences})
 
@@ -109,7 +109,7 @@ def _add_files(app: FastAPI, service: Service, responses: Any) -> None:
         served = _served_for(service, body.model)
         records = records_of(served, None, body.records)
         how: dict[str, Any] = {"bits": body.bits, "beside": False, "device": str(served.device)}
-        found = await service.worker.run(lambda: compress(served.run, records, **how))
+        found = await service.worker.ask(lambda: compress(served.run, records, **how))
         content = {
             "model": served.name,
             "version": served.version,
@@ -130,7 +130,7 @@ def _add_files(app: FastAPI, service: Service, responses: Any) -> None:
             raise RefusedError(422, "data: expected base64.") from None
         how: dict[str, Any] = {"device": str(served.device), "most": most.MOST_RECORDS}
         how["most_steps"] = most.MOST_STEPS
-        found = await service.worker.run(lambda: decompress(served.run, data, **how))
+        found = await service.worker.ask(lambda: decompress(served.run, data, **how))
         return Json(_rows(served, found))
 
 
@@ -148,7 +148,7 @@ def _add_scores(
         rows, options = _series(body), _options(body)
         how: dict[str, Any] = {"options": options, "device": str(served.device), "watch": notes}
         with in_time():
-            found = await service.worker.run(lambda: detect(served.run, rows, **how))
+            found = await service.worker.ask(lambda: detect(served.run, rows, **how))
         service.metrics.answered(served.name, len(rows))
         return Json(_scores(served, found, notes))
 

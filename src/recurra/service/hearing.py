@@ -237,6 +237,7 @@ def _add_events(app: FastAPI, service: Service, responses: Mapping[int | str, di
         refuse_compressed(request.headers.get("content-encoding", ""))
         served, how = chosen(service.runs, model), _how(beam, hot_words)
         hearing_of(served, how)  # what it refuses has a status of its own
+        service.worker.refuse_more()
         if len(service.listening) >= service.limits.sounds:
             raise busy(f"{len(service.listening)} sounds are heard already; come again later.")
         pieces = (piece async for piece in request.stream() if piece)
@@ -335,6 +336,7 @@ def _asked_for(service: Service, socket: WebSocket) -> tuple[LoadedModel, int | 
     how = _how(beam, socket.query_params.get("hot_words"))
     served = chosen(service.runs, socket.query_params.get("model"))
     hearing_of(served, how)
+    service.worker.refuse_more()
     return served, rate, how
 
 

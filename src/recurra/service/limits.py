@@ -31,7 +31,7 @@ class Limits:
     bodies_bytes:   of all bodies that are there at once, until they are answered; beyond that one is refused with 503
     seconds:        a request that takes longer is answered with 504, and its work is given up
     delay:          seconds that a request waits for others, to share a batch with them, while nothing is computed
-    waiting:        requests to /predict that may wait for the model; more are refused with 503
+    waiting:        requests that may wait for a model, whatever they ask for; more are refused with 503
     requests:       requests of all kinds at once; more are refused with 503
     body_seconds:   until the body has arrived; then 408
     header_seconds: until the head of a request has arrived; then the connection is closed

@@ -52,7 +52,7 @@ def _add_pictures(app: FastAPI, service: Service, responses: Any) -> None:
         gallery, sought = _gallery_of(served), _sought(body)
         try:
             async with asyncio.timeout(service.limits.seconds):
-                near = await service.worker.run(partial(gallery.find, sought, body.number))
+                near = await service.worker.ask(partial(gallery.find, sought, body.number))
                 # In a thread of their own, one by one: decoding keeps no model waiting, and ends where nobody waits.
                 small = [await service.thumbnails.run(partial(gallery.thumbnail, one.name)) for one in near]
         except TimeoutError:
@@ -75,7 +75,7 @@ def _add_texts(app: FastAPI, service: Service, responses: Any) -> None:
         texts, picture = _texts_of(served), _picture(body.picture)
         try:
             async with asyncio.timeout(service.limits.seconds):
-                near = await service.worker.run(partial(texts.find, picture, body.number))
+                near = await service.worker.ask(partial(texts.find, picture, body.number))
         except TimeoutError:
             raise RefusedError(504, f"took longer than {service.limits.seconds:g} s; ask for fewer texts.") from None
         service.metrics.answered(served.name, 1)

@@ -84,7 +84,7 @@ class Stream:
             answer = _in_time(growing(served, text, options, deadline, notes), deadline)
             return answer, next(answer, None)
 
-        answer, grown = await self._worker.run(first)
+        answer, grown = await self._worker.ask(first)
         return self._events(answer, grown, notes, request_id)
 
     async def _events(

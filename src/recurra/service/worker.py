@@ -9,6 +9,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from recurra.service.errors import busy
+
 T = TypeVar("T")
 
 
@@ -16,10 +18,13 @@ class Worker:
     """Does what it is given, one thing after the other.
 
     One thread, not one a request: on the CPU a batch uses all cores that it can, and two of them at once would only
-    slow each other down.
+    slow each other down. most: requests that may wait for it, whatever they ask for; None: any number
     """
 
-    def __init__(self, name: str = "recurra-models") -> None:
+    def __init__(self, name: str = "recurra-models", most: int | None = None) -> None:
+        self._most = most
+        self._queued = set[Future[Any]]()
+        self._beside: list[Callable[[], int]] = []
         self._waiting: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
         # A daemon: a model that does not come to an end must not keep the process from ending.
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
@@ -28,8 +33,32 @@ class Worker:
     async def run(self, work: Callable[[], T]) -> T:
         """The result of `work`, which may not raise StopIteration; what is cancelled before it begins is not done."""
         future: Future[T] = Future()
+        self._queued.add(future)
+        future.add_done_callback(self._queued.discard)  # also where nobody waits for it any more
         self._waiting.put((future, work))
         return await asyncio.wrap_future(future)
+
+    async def ask(self, work: Callable[[], T]) -> T:
+        """The same for a request that begins. Raises RefusedError, 503, where too many wait already.
+
+        What has begun, such as a text that is written token by token, takes its later turns by `run`.
+        """
+        self.refuse_more()
+        return await self.run(work)
+
+    def count(self, waiting: Callable[[], int]) -> None:
+        """Let requests count that wait elsewhere, for a batch."""
+        self._beside.append(waiting)
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait: for their turn here, or elsewhere for a batch."""
+        return len(self._queued) + sum(number() for number in self._beside)
+
+    def refuse_more(self) -> None:
+        """Raise RefusedError, 503, where no request more may wait."""
+        if self._most is not None and self.waiting >= self._most:
+            raise busy(f"{self.waiting} requests wait already; come again later.")
 
     def stop(self, seconds: float) -> bool:
         """End after what has been given so far; whether that took less than `seconds`."""
@@ -44,6 +73,7 @@ class Worker:
     def _work(self) -> None:
         while (item := self._waiting.get()) is not None:
             future, work = item
+            self._queued.discard(future)
             if not future.set_running_or_notify_cancel():
                 continue
             try:

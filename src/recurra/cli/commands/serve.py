@@ -102,7 +102,7 @@ def _limits(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=_whole(1, 100_000),
         default=256,
-        help="requests to /predict that may wait; more are answered with 503 (default: 256)",
+        help="requests that may wait for a model, whatever they ask for; more are answered with 503 (default: 256)",
     )
     parser.add_argument(
         "--max-body",
