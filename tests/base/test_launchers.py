@@ -20,6 +20,8 @@ MPI = {
     "OMPI_COMM_WORLD_LOCAL_SIZE": "2",
 }  # fmt: skip
 
+HYDRA = {"PMI_RANK": "1", "PMI_SIZE": "2", "MPI_LOCALRANKID": "1", "MPI_LOCALNRANKS": "2"}
+
 
 @pytest.mark.parametrize(
     ("environment", "place"),
@@ -33,6 +35,10 @@ MPI = {
         (SLURM, Place(2, 4, 0, None, "node07", 23456, True, "srun")),
         ({**SLURM, "MASTER_ADDR": "10.0.0.1", "MASTER_PORT": "5"}, Place(2, 4, 0, None, "10.0.0.1", 5, True, "srun")),
         (MPI, Place(1, 2, 1, 2, "127.0.0.1", 29500, True, "mpirun")),
+        (HYDRA, Place(1, 2, 1, 2, "127.0.0.1", 29500, True, "mpirun")),
+        ({**SLURM, **HYDRA}, Place(1, 2, 1, 2, "127.0.0.1", 29500, True, "mpirun")),
+        # srun with PMI 2 numbers its tasks by it too.
+        ({**SLURM, "PMI_RANK": "2", "PMI_SIZE": "4"}, Place(2, 4, 0, None, "node07", 23456, True, "srun")),
         ({}, None),
         ({"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "a"}, None),
         # A batch script of Slurm is no task of a step, whatever numbers it has.
@@ -54,6 +60,7 @@ def test_a_launcher_says_which_process_this_is(environment: dict[str, str], plac
         ({**TORCHRUN, "RANK": "four"}, "holds no numbers where it should: .*'four'"),
         ({**TORCHRUN, "RANK": "4"}, "expected a rank below 4, got 4"),
         ({**MPI, "OMPI_COMM_WORLD_LOCAL_SIZE": "1"}, "add -x MASTER_ADDR=HOST"),
+        ({**HYDRA, "MPI_LOCALNRANKS": "1"}, "add -genv MASTER_ADDR HOST"),
     ],
 )
 def test_an_environment_that_says_too_little_is_refused(environment: dict[str, str], what: str) -> None:

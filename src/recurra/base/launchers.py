@@ -1,4 +1,4 @@
-"""What launchers leave in the environment of each process: torchrun, Kubernetes' PyTorchJob, Slurm, Open MPI."""
+"""What launchers leave in the environment of each process: torchrun, Kubernetes' PyTorchJob, Slurm, Open MPI, MPICH."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def place_of(environment: Mapping[str, str]) -> Place | None:
     """
     try:
         # mpirun starts its daemons by srun, so that its processes have the daemons' numbers of Slurm too.
-        found = next(filter(None, (read(environment) for read in (_torchrun, _mpi, _slurm))), None)
+        found = next(filter(None, (read(environment) for read in (_torchrun, _mpi, _hydra, _slurm))), None)
     except ValueError as error:
         raise ConfigError(f"the launcher's environment holds no numbers where it should: {error}.") from None
     if found is not None and not 0 <= found.number < found.size:
@@ -90,15 +90,30 @@ def _mpi(environment: Mapping[str, str]) -> Place | None:
     """A process of Open MPI's mpirun, of which nothing but its numbers is used."""
     if "OMPI_COMM_WORLD_RANK" not in environment:
         return None
-    size, here = int(environment["OMPI_COMM_WORLD_SIZE"]), _number(environment, "OMPI_COMM_WORLD_LOCAL_SIZE")
+    return _by_mpirun(
+        environment, "OMPI_COMM_WORLD_{}", "OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE", "-x"
+    )
+
+
+def _hydra(environment: Mapping[str, str]) -> Place | None:
+    """A process of the mpirun of MPICH or Intel MPI. Slurm's own PMI numbers its tasks too, but not those of a host."""
+    if "PMI_RANK" not in environment or "MPI_LOCALNRANKS" not in environment:
+        return None
+    return _by_mpirun(environment, "PMI_{}", "MPI_LOCALRANKID", "MPI_LOCALNRANKS", "-genv")
+
+
+def _by_mpirun(environment: Mapping[str, str], names: str, local: str, locals: str, option: str) -> Place:
+    """names: of rank and size      option: with which this mpirun sets a variable"""
+    size, here = int(environment[names.format("SIZE")]), _number(environment, locals)
     if "MASTER_ADDR" not in environment and here != size:
+        setting = "MASTER_ADDR=HOST" if option == "-x" else "MASTER_ADDR HOST"
         raise ConfigError(
-            "mpirun does not say where the ranks of several hosts meet: add -x MASTER_ADDR=HOST, the host of rank 0."
+            f"mpirun does not say where the ranks of several hosts meet: add {option} {setting}, the host of rank 0."
         )
     return Place(
-        int(environment["OMPI_COMM_WORLD_RANK"]),
+        int(environment[names.format("RANK")]),
         size,
-        int(environment.get("OMPI_COMM_WORLD_LOCAL_RANK", "0")),
+        int(environment.get(local, "0")),
         here,
         environment.get("MASTER_ADDR", "127.0.0.1"),
         int(environment.get("MASTER_PORT", PORT)),
