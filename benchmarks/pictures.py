@@ -184,11 +184,11 @@ class PlainCaptions:
         one, other = self.linear("decoder.readout.joint", torch.cat([h, x, context], 1)).chunk(2, 1)
         return torch.log_softmax(self.linear("decoder.output", torch.maximum(one, other)), 1), h, c
 
-    def greedy(self, pixels: Tensor, longest: int) -> list[list[int]]:
+    def greedy(self, start: tuple[Tensor, ...], longest: int) -> list[list[int]]:
         """The most probable token, again and again, until all have ended."""
-        places, keys, h, c = self.start(pixels)
-        token = torch.full((len(pixels),), BOS)
-        done, said = torch.zeros(len(pixels), dtype=torch.bool), []
+        places, keys, h, c = start
+        token = torch.full((len(h),), BOS)
+        done, said = torch.zeros(len(h), dtype=torch.bool), []
         for _ in range(longest):
             log_probs, h, c = self.said(token, places, keys, h, c)
             token = log_probs.argmax(1)
@@ -198,10 +198,10 @@ class PlainCaptions:
                 break
         return [_until_end(row) for row in torch.stack(said, 1).tolist()]
 
-    def beam(self, pixels: Tensor, longest: int, width: int = 5) -> list[list[int]]:
+    def beam(self, start: tuple[Tensor, ...], longest: int, width: int = 5) -> list[list[int]]:
         """Of each picture `width` texts are followed; an ended one stays among them as it is."""
-        N, V = len(pixels), len(self.w["decoder.output.bias"])
-        places, keys, h, c = (t.repeat_interleave(width, 0) for t in self.start(pixels))
+        N, V = len(start[0]), len(self.w["decoder.output.bias"])
+        places, keys, h, c = (t.repeat_interleave(width, 0) for t in start)
         scores = torch.full((N, width), -torch.inf)
         scores[:, 0] = 0
         said = torch.full((N * width, 1), BOS)
@@ -246,16 +246,18 @@ def captions(times: int = 12, pictures: int = 32, size: int = 64, longest: int =
     pixels = torch.randint(0, 255, (pictures, size, size, 3), dtype=torch.uint8)
     batch = Batch({"pixels": pixels}, torch.ones(pictures, dtype=torch.int64), {}, tuple(range(pictures)))
 
-    def ours(width: int) -> list[list[int]]:
+    def ours(width: int, begun: Any = None) -> list[list[int]]:
         common: dict[str, Any] = {"num_rows": pictures, "start": BOS, "end": EOS, "max_length": longest}
+        first = model.start(batch) if begun is None else begun
         if width == 1:
-            found = greedy(Speaker(model), model.start(batch), **common)
+            found = greedy(Speaker(model), first, **common)
         else:
-            found = beam_search(Speaker(model), model.start(batch), beam=width, **common)
+            found = beam_search(Speaker(model), first, beam=width, **common)
         return [list(row[0].tokens) for row in found]
 
-    def theirs(width: int) -> list[list[int]]:
-        return plain.greedy(pixels, longest) if width == 1 else plain.beam(pixels, longest, width)
+    def theirs(width: int, begun: Any = None) -> list[list[int]]:
+        first = plain.start(pixels) if begun is None else begun
+        return plain.greedy(first, longest) if width == 1 else plain.beam(first, longest, width)
 
     with torch.no_grad():
         parts = {"encoder": (lambda: model.start(batch), lambda: plain.start(pixels))}
@@ -263,6 +265,11 @@ def captions(times: int = 12, pictures: int = 32, size: int = 64, longest: int =
             if (one := ours(width)) != (other := theirs(width)):
                 raise RuntimeError(f"{name}: {sum(map(list.__ne__, one, other))} of {pictures} captions differ.")
             parts[name] = (partial(ours, width), partial(theirs, width))
+            # As the encoder has begun them.
+            alone = partial(ours, width, model.start(batch)), partial(theirs, width, plain.start(pixels))
+            if alone[0]() != one:
+                raise RuntimeError(f"{name}: a search that is begun again says other captions.")
+            parts[f"{name}, decoder alone"] = alone
         for name, works in parts.items():
             one, other = in_turn(works, times)
             print(f"{name}: {one:.1f} ms of CPU, torch {other:.1f}, {other / one:.2f} times as long")

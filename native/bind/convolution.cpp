@@ -36,13 +36,19 @@ const ConvolutionEngine& convolution_engine_of(const std::string& isa) {
     throw std::invalid_argument("this processor cannot run '" + isa + "'");
 }
 
+// sizes: channels, outputs, rows and columns of the kernel, stride, padding of rows and of columns
+void shape(ConvolutionJob& job, const Numbers& sizes) {
+    job.channels = sizes.at(0), job.weights.outputs = sizes.at(1), job.stride = sizes.at(4);
+    job.rows = {sizes.at(2), sizes.at(5)}, job.columns = {sizes.at(3), sizes.at(6)};
+}
+
 // A convolution whose weights are packed.
 class ConvolutionPlan {
 public:
-    // sizes: channels, outputs, kernel, stride, padding. ends: weight (outputs, kernel, kernel, channels) and bias, 0 for none
+    // sizes: as of `shape`. ends: weight (outputs, rows, columns, channels) and bias, 0 for none
     ConvolutionPlan(const std::string& isa, const Numbers& sizes, const Addresses& ends) : engine_(convolution_engine_of(isa)) {
-        job_.channels = sizes.at(0), job_.kernel = sizes.at(2), job_.stride = sizes.at(3), job_.padding = sizes.at(4);
-        job_.weights = linear_at(ends, 0, job_.kernel * job_.kernel * job_.channels, sizes.at(1));
+        shape(job_, sizes);
+        job_.weights = linear_at(ends, 0, job_.taps() * job_.channels, sizes.at(1));
         pack(transformer_engine_of(isa), {&job_.weights}, memory_);
     }
 
@@ -68,16 +74,16 @@ private:
     ConvolutionJob job_{};
 };
 
-// sizes: channels, outputs, kernel, stride, padding, then as of a run. addresses: x, weight and bias of the norm, weight, d_y, then
+// sizes: as of `shape`, then as of a run. addresses: x, weight and bias of the norm, weight, d_y, then
 // gradients of x, weight, bias, and weight and bias of the norm, 0 where not wanted
 void convolution_gradients(const std::string& isa, const Numbers& sizes, float eps, const Addresses& addresses) {
     const ConvolutionEngine& engine = convolution_engine_of(isa);
     ConvolutionGradients job{};
     ConvolutionJob& c = job.convolution;
-    c.channels = sizes.at(0), c.weights.outputs = sizes.at(1), c.kernel = sizes.at(2), c.stride = sizes.at(3), c.padding = sizes.at(4);
-    c.pictures = sizes.at(5), c.height = sizes.at(6), c.width = sizes.at(7), c.threads = usable(static_cast<int>(sizes.at(8)));
-    c.relu = sizes.at(10) != 0, c.x = at<const float>(addresses.at(0));
-    c.norm = {static_cast<int>(sizes.at(9)), at<const float>(addresses.at(1)), at<const float>(addresses.at(2)), eps};
+    shape(c, sizes);
+    c.pictures = sizes.at(7), c.height = sizes.at(8), c.width = sizes.at(9), c.threads = usable(static_cast<int>(sizes.at(10)));
+    c.relu = sizes.at(12) != 0, c.x = at<const float>(addresses.at(0));
+    c.norm = {static_cast<int>(sizes.at(11)), at<const float>(addresses.at(1)), at<const float>(addresses.at(2)), eps};
     job.weight = at<const float>(addresses.at(3)), job.d_y = at<const float>(addresses.at(4));
     job.d_x = at<float>(addresses.at(5)), job.d_weight = at<float>(addresses.at(6)), job.d_bias = at<float>(addresses.at(7));
     job.d_norm_weight = at<float>(addresses.at(8)), job.d_norm_bias = at<float>(addresses.at(9));

@@ -1,7 +1,7 @@
 // Convolutions over pictures on the tiles, picture by picture: so a picture has the same bits alone and among others.
 //
-// Nothing is copied together: a tile's rows are neighbouring places of an output row, and what each reads are `kernel` runs of
-// neighbouring pixels (Left, tile.h).
+// Nothing is copied together: a tile's rows are neighbouring places of an output row, and what each reads are runs of neighbouring
+// pixels, one for each row of a kernel (Left, tile.h).
 #pragma once
 
 #include <algorithm>
@@ -13,22 +13,44 @@
 
 namespace recurra::RECURRA_ISA::transformer {
 
+// The means, zeros where the norm has none, and the factors of as many pixels as a vector has lanes, whose sums are added up side by
+// side. Whole vectors of channels; means: zeros
+inline void statistics(const Norm& norm, long channels, const float* const* x, float* means, float* factors) {
+    const auto numbers = static_cast<float>(channels);
+    float sums[VL * VL];
+    for (int k = 0; k < VL && norm.kind == LAYER_NORM; ++k) {
+        V sum{};
+        for (long i = 0; i < channels; i += VL) sum += load(x[k] + i);
+        store(sums + k * VL, sum);
+    }
+    if (norm.kind == LAYER_NORM) store(means, folded(sums) / numbers);
+    for (int k = 0; k < VL; ++k) {
+        V sum{};
+        for (long i = 0; i < channels; i += VL) {
+            const V d = load(x[k] + i) - means[k];
+            sum += d * d;
+        }
+        store(sums + k * VL, sum);
+    }
+    store(factors, 1.0f / sqrt(folded(sums) / numbers + norm.eps));
+}
+
 // A picture as a convolution reads it: f(n(x)) in the middle of zeros.
 class Placing {
 public:
-    explicit Placing(const ConvolutionJob& job) : job_(job), around_(job.width + 2 * job.padding) {}
+    explicit Placing(const ConvolutionJob& job) : job_(job), around_(job.width + 2 * job.columns.padding) {}
 
     long around() const { return around_; }  // pixels of a row with the zeros beside it
-    long size() const { return (job_.height + 2 * job_.padding) * around_ * job_.channels; }
+    long size() const { return (job_.height + 2 * job_.rows.padding) * around_ * job_.channels; }
     // Where a pixel stands among the zeros.
-    long at(long row, long column) const { return ((row + job_.padding) * around_ + column + job_.padding) * job_.channels; }
+    long at(long row, long column) const { return ((row + job_.rows.padding) * around_ + column + job_.columns.padding) * job_.channels; }
     // What no place reads, where strides are wider than kernels, is left out.
-    bool is_read(long at) const { return (at + job_.padding) % job_.stride < job_.kernel; }
+    bool is_read(const Side& side, long at) const { return (at + side.padding) % job_.stride < side.size; }
 
     // to: zeros, or a picture that was placed there before.
     void place(const float* x, float* to) const {
         for (long row = 0; row < job_.height; ++row, x += job_.width * job_.channels) {
-            if (!is_read(row)) continue;
+            if (!is_read(job_.rows, row)) continue;
             if (job_.norm.kind == NO_NORM && !job_.relu)
                 std::memcpy(to + at(row, 0), x, job_.width * job_.channels * 4);
             else
@@ -46,7 +68,7 @@ private:
         float* there[VL];
         int count = 0;
         for (long column = 0; column < job_.width; ++column) {
-            if (!is_read(column)) continue;
+            if (!is_read(job_.columns, column)) continue;
             from[count] = x + column * job_.channels, there[count] = to + column * job_.channels;
             if (!together)
                 change(from[0], there[0]);
@@ -61,28 +83,12 @@ private:
         if (job_.relu) activate([](V v) { return relu(v); }, false, x, to, job_.channels);
     }
 
-    // As many pixels as a vector has lanes, with the bits of `change`: their sums are added up side by side.
+    // As many pixels as a vector has lanes, with the bits of `change`.
     void change_together(const float* const* from, float* const* to) const {
-        const long C = job_.channels;
-        const auto numbers = static_cast<float>(C);
-        float sums[VL * VL], means[VL] = {}, factors[VL];
-        for (int k = 0; k < VL && job_.norm.kind == LAYER_NORM; ++k) {
-            V sum{};
-            for (long i = 0; i < C; i += VL) sum += load(from[k] + i);
-            store(sums + k * VL, sum);
-        }
-        if (job_.norm.kind == LAYER_NORM) store(means, folded(sums) / numbers);
-        for (int k = 0; k < VL; ++k) {
-            V sum{};
-            for (long i = 0; i < C; i += VL) {
-                const V d = load(from[k] + i) - means[k];
-                sum += d * d;
-            }
-            store(sums + k * VL, sum);
-        }
-        store(factors, 1.0f / sqrt(folded(sums) / numbers + job_.norm.eps));
+        float means[VL] = {}, factors[VL];
+        statistics(job_.norm, job_.channels, from, means, factors);
         for (int k = 0; k < VL; ++k)
-            for (long i = 0; i < C; i += VL) {
+            for (long i = 0; i < job_.channels; i += VL) {
                 V v = (load(from[k] + i) - means[k]) * factors[k];
                 if (job_.norm.weight) v *= load(job_.norm.weight + i);
                 if (job_.norm.bias) v += load(job_.norm.bias + i);
@@ -126,8 +132,8 @@ private:
         for (long panel = 0; panel < all; panel += most) {
             const long last = std::min(panel + most, all);
             for (long y = 0; y < job_.high(); ++y) {
-                const Left left{padded_ + y * job_.stride * around * C, job_.stride * C, static_cast<int>(job_.kernel * C),
-                                static_cast<int>(job_.kernel), around * C};
+                const Left left{padded_ + y * job_.stride * around * C, job_.stride * C, static_cast<int>(job_.columns.size * C),
+                                static_cast<int>(job_.rows.size), around * C};
                 const Target target{to + y * row, padded(job_.weights.outputs), 1, 0, 1, starts, job_.weights.start, 1};
                 RECURRA_ISA::multiply<false>(left, job_.wide(), job_.weights.panels, 2 * panel, 2 * last, target);
             }

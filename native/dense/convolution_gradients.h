@@ -61,30 +61,31 @@ inline AddPlaces add_places_of(int rows) {
 struct Phase {
     long phase, taps, first, count;  // of x: the first row and how many, `stride` apart
 
-    Phase(const ConvolutionJob& job, long phase_, long size)
-        : phase(phase_), taps(phase < job.kernel ? (job.kernel - phase + job.stride - 1) / job.stride : 0),
-          first(((phase - job.padding) % job.stride + job.stride) % job.stride),
-          count(first < size ? (size - first + job.stride - 1) / job.stride : 0) {}
+    Phase(const Side& side, long stride, long phase_, long size = 1)
+        : phase(phase_), taps(phase < side.size ? (side.size - phase + stride - 1) / stride : 0),
+          first(((phase - side.padding) % stride + stride) % stride), count(first < size ? (size - first + stride - 1) / stride : 0) {}
 };
 
 // The pictures that are worked on at once, each with what belongs to it.
 struct PictureMemory {
-    const long before, high, wide;  // zeros above d_y and left of it; rows and columns with them
+    const long above, beside;  // zeros above d_y and left of it
+    const long high, wide;     // rows and columns with them
     const long whole;               // floats of a pixel of `read`
     const bool given;               // whether the gradient to f(n(x)) is that to x, and whole panels
     long slots, weight_size, picture_size, gradient_size, read_size, sum_size;
     float *weights, *pictures, *gradients, *read, *norms, *sums, *bias, *norm_sums;
 
     PictureMemory(const ConvolutionGradients& job, Bump& bump)
-        : before((job.convolution.kernel - 1) / job.convolution.stride),
-          high(rows_of(job.convolution, job.convolution.height, job.convolution.high())),
-          wide(rows_of(job.convolution, job.convolution.width, job.convolution.wide())), whole(padded(job.convolution.channels)),
+        : above((job.convolution.rows.size - 1) / job.convolution.stride), beside((job.convolution.columns.size - 1) / job.convolution.stride),
+          high(above + met(job.convolution.rows, job.convolution.stride, job.convolution.height, job.convolution.high())),
+          wide(beside + met(job.convolution.columns, job.convolution.stride, job.convolution.width, job.convolution.wide())),
+          whole(padded(job.convolution.channels)),
           given(job.convolution.norm.kind == NO_NORM && !job.convolution.relu && whole == job.convolution.channels) {
         const ConvolutionJob& c = job.convolution;
-        const long outputs = c.weights.outputs, places = c.high() * c.wide(), square = c.kernel * c.kernel;
+        const long outputs = c.weights.outputs, places = c.high() * c.wide();
         const long each = (PLACES_AT_ONCE + places - 1) / places * c.threads;
         slots = each < c.pictures ? each : c.pictures;
-        weight_size = square * outputs * whole, sum_size = square * c.channels * padded(outputs);
+        weight_size = c.taps() * outputs * whole, sum_size = c.taps() * c.channels * padded(outputs);
         picture_size = Placing(c).size(), gradient_size = high * wide * outputs + PANEL, read_size = c.height * c.width * whole;
         weights = bump.floats(job.d_x ? weight_size : 0);
         pictures = bump.floats(slots * picture_size), gradients = bump.floats(slots * gradient_size);
@@ -94,10 +95,10 @@ struct PictureMemory {
     }
 
 private:
-    // Of d_y with the zeros that some number of x meets, `real` without them.
-    long rows_of(const ConvolutionJob& c, long size, long real) const {
-        const long last = (size - 1 + c.padding) / c.stride + 1;
-        return before + (last > real ? last : real);
+    // Of the rows, or columns, of d_y and the zeros behind them, those that some number of x meets, and all that are no zeros.
+    static long met(const Side& side, long stride, long size, long real) {
+        const long last = (size - 1 + side.padding) / stride + 1;
+        return last > real ? last : real;
     }
 };
 
@@ -135,6 +136,8 @@ private:
     const int thread_, threads_;
     Barrier& barrier_;
 
+    Phase rows(long phase, long size = 1) const { return {c_.rows, c_.stride, phase, size}; }
+    Phase columns(long phase, long size = 1) const { return {c_.columns, c_.stride, phase, size}; }
     float* picture(long slot) const { return m_.pictures + slot * m_.picture_size; }
     float* gradient(long slot) const { return m_.gradients + slot * m_.gradient_size; }
     float* norm_sums(long slot) const { return m_.norms + slot * 2 * c_.channels; }
@@ -144,14 +147,14 @@ private:
         const long size = c_.height * c_.width * c_.channels;
         placing_.place(c_.x + n * size, picture(slot));
         const float* from = job_.d_y + n * c_.high() * c_.wide() * outputs_;
-        float* to = gradient(slot) + (m_.before * m_.wide + m_.before) * outputs_;
+        float* to = gradient(slot) + (m_.above * m_.wide + m_.beside) * outputs_;
         for (long y = 0; y < c_.high(); ++y, from += c_.wide() * outputs_, to += m_.wide * outputs_)
             std::memcpy(to, from, c_.wide() * outputs_ * 4);
         if (!job_.d_x) return;
         float* const d_x = job_.d_x + n * size;
         float* const read = m_.given ? d_x : m_.read + slot * m_.read_size;
         for (long y = 0; y < c_.stride; ++y)
-            for (long x = 0; x < c_.stride; ++x) multiply(Phase(c_, y, c_.height), Phase(c_, x, c_.width), slot, read);
+            for (long x = 0; x < c_.stride; ++x) multiply(rows(y, c_.height), columns(x, c_.width), slot, read);
         if (!m_.given) through_norm(n, slot, read, d_x);
     }
 
@@ -159,14 +162,14 @@ private:
     float* packed(long y, long x) const {
         float* at = m_.weights;
         for (long k = 0; k < y * c_.stride + x; ++k)
-            at += Phase(c_, k / c_.stride, 1).taps * Phase(c_, k % c_.stride, 1).taps * outputs_ * m_.whole;
+            at += rows(k / c_.stride).taps * columns(k % c_.stride).taps * outputs_ * m_.whole;
         return at;
     }
 
     void pack() const {
         for (long y = 0; y < c_.stride; ++y)
             for (long x = 0; x < c_.stride; ++x) {
-                const long high = Phase(c_, y, 1).taps, wide = Phase(c_, x, 1).taps, depth = high * wide * outputs_;
+                const long high = rows(y).taps, wide = columns(x).taps, depth = high * wide * outputs_;
                 for (long panel = thread_; panel < m_.whole / PANEL; panel += threads_) {
                     float* to = packed(y, x) + panel * depth * PANEL;
                     for (long a = high - 1; a >= 0; --a)
@@ -178,7 +181,7 @@ private:
     void pack_tap(long y, long x, long channel, float* to) const {
         const long left = c_.channels - channel, count = left < PANEL ? left : PANEL;
         for (long o = 0; o < outputs_; ++o, to += PANEL) {
-            const float* from = job_.weight + ((o * c_.kernel + y) * c_.kernel + x) * c_.channels + channel;
+            const float* from = job_.weight + ((o * c_.rows.size + y) * c_.columns.size + x) * c_.channels + channel;
             for (long k = 0; k < PANEL; ++k) to[k] = k < count ? from[k] : 0.0f;
         }
     }
@@ -191,8 +194,8 @@ private:
         for (long panel = 0; panel < all; panel += most)
             for (long k = 0; k < rows.count; ++k) {
                 const long row = rows.first + k * c_.stride;
-                const long y = m_.before + (row + c_.padding) / c_.stride - rows.taps + 1;
-                const long x = m_.before + (columns.first + c_.padding) / c_.stride - columns.taps + 1;
+                const long y = m_.above + (row + c_.rows.padding) / c_.stride - rows.taps + 1;
+                const long x = m_.beside + (columns.first + c_.columns.padding) / c_.stride - columns.taps + 1;
                 const Left left{gradient(slot) + (y * m_.wide + x) * outputs_, outputs_, static_cast<int>(columns.taps * outputs_),
                                 static_cast<int>(rows.taps), m_.wide * outputs_};
                 const Target target{to + (row * c_.width + columns.first) * m_.whole, c_.stride * m_.whole, 1, 0, 1, starts, nullptr, 1};
@@ -208,18 +211,68 @@ private:
                 std::memset(to + ((rows.first + k * c_.stride) * c_.width + columns.first + i * c_.stride) * m_.whole, 0, m_.whole * 4);
     }
 
+    // A pixel on its way back: its numbers, what f(n(x)) made of them, and the gradients to that and to x.
+    struct Pixel {
+        const float *x, *said;
+        float *d, *d_x;
+    };
+
     // d_x from the gradient to f(n(x)), and a picture's sums for those of the norm.
     void through_norm(long n, long slot, float* read, float* d_x) const {
-        const long C = c_.channels;
-        const float* x = c_.x + n * c_.height * c_.width * C;
+        const long C = c_.channels, first = n * c_.height * c_.width;
+        const bool together = c_.norm.kind != NO_NORM && C % VL == 0;
+        Pixel pixels[VL];
+        int count = 0;
         std::memset(norm_sums(slot), 0, 2 * C * 4);
         for (long row = 0; row < c_.height; ++row)
-            for (long column = 0; column < c_.width; ++column, x += C, d_x += C, read += m_.whole) {
-                if (c_.relu) stop(picture(slot) + placing_.at(row, column), read);
-                if (c_.norm.kind == NO_NORM || !placing_.is_read(row) || !placing_.is_read(column))
-                    std::memcpy(d_x, read, C * 4);
-                else
-                    through_norm(x, read, d_x, norm_sums(slot));
+            for (long column = 0; column < c_.width; ++column) {
+                const long k = row * c_.width + column;
+                const Pixel pixel{c_.x + (first + k) * C, picture(slot) + placing_.at(row, column), read + k * m_.whole, d_x + k * C};
+                if (!placing_.is_read(c_.rows, row) || !placing_.is_read(c_.columns, column))
+                    std::memset(pixel.d_x, 0, C * 4);
+                else if (!together)
+                    through_norm(pixel, norm_sums(slot));
+                else if (pixels[count++] = pixel; count == VL)
+                    through_norm_together(pixels, norm_sums(slot)), count = 0;
+            }
+        for (int k = 0; k < count; ++k) through_norm(pixels[k], norm_sums(slot));
+    }
+
+    void through_norm(const Pixel& pixel, float* sums) const {
+        if (c_.relu) stop(pixel.said, pixel.d);
+        if (c_.norm.kind == NO_NORM)
+            std::memcpy(pixel.d_x, pixel.d, c_.channels * 4);
+        else
+            through_norm(pixel.x, pixel.d, pixel.d_x, sums);
+    }
+
+    // As many pixels as a vector has lanes, of whole vectors of channels: their sums are added up side by side.
+    void through_norm_together(const Pixel* pixels, float* sums) const {
+        const long C = c_.channels;
+        const auto numbers = static_cast<float>(C);
+        const float* x[VL];
+        for (int k = 0; k < VL; ++k) x[k] = pixels[k].x;
+        float means[VL] = {}, factors[VL], all[VL * VL], along[VL * VL], shifts[VL] = {}, slopes[VL];
+        statistics(c_.norm, C, x, means, factors);
+        for (int k = 0; k < VL; ++k) {
+            V total{}, product{};
+            for (long i = 0; i < C; i += VL) {
+                const V z = (load(x[k] + i) - means[k]) * factors[k];
+                V g = load(pixels[k].d + i);
+                if (c_.relu) g = select(load(pixels[k].said + i) <= 0.0f, V{}, g);
+                store(sums + i, load(sums + i) + g * z), store(sums + C + i, load(sums + C + i) + g);
+                if (c_.norm.weight) g *= load(c_.norm.weight + i);
+                total += g, product += g * z;
+                store(pixels[k].d + i, g);
+            }
+            store(all + k * VL, total), store(along + k * VL, product);
+        }
+        if (c_.norm.kind == LAYER_NORM) store(shifts, folded(all) / numbers);
+        store(slopes, folded(along) / numbers);
+        for (int k = 0; k < VL; ++k)
+            for (long i = 0; i < C; i += VL) {
+                const V z = (load(x[k] + i) - means[k]) * factors[k];
+                store(pixels[k].d_x + i, factors[k] * (load(pixels[k].d + i) - shifts[k] - z * slopes[k]));
             }
     }
 
@@ -261,15 +314,15 @@ private:
 
     // The rows of the weights' gradient are what a place reads of a row of pixels; panels of outputs are their columns.
     void add_weights(long count, bool begins) const {
-        const long run = c_.kernel * c_.channels, panels = padded(outputs_) / PANEL, all = panels * c_.kernel;
+        const long run = c_.columns.size * c_.channels, panels = padded(outputs_) / PANEL, all = panels * c_.rows.size;
         const RowTiles tiles(run);
         const long around = placing_.around() * c_.channels, items = all * tiles.count;
         const Places places{count, c_.high(), c_.wide(), m_.picture_size, c_.stride * around, c_.stride * c_.channels,
                             m_.gradient_size, m_.wide * outputs_, outputs_};
-        const float* const b = gradient(0) + (m_.before * m_.wide + m_.before) * outputs_;
+        const float* const b = gradient(0) + (m_.above * m_.wide + m_.beside) * outputs_;
         const float zeros[PANEL] = {};
         for (long item = items * thread_ / threads_; item < items * (thread_ + 1) / threads_; ++item) {
-            const long tile = item % tiles.count, y = item / tiles.count % c_.kernel, panel = item / tiles.count / c_.kernel;
+            const long tile = item % tiles.count, y = item / tiles.count % c_.rows.size, panel = item / tiles.count / c_.rows.size;
             const int mr = static_cast<int>(tiles.height + (tile < tiles.taller));
             const long row = tile * tiles.height + std::min(tile, tiles.taller);
             float* const to = m_.sums + (y * run + row) * padded(outputs_) + panel * PANEL;
@@ -284,20 +337,20 @@ private:
             if (job_.d_x && !m_.given) add(m_.norm_sums, norm_sums(slot), 2 * c_.channels);
             for (long y = 0; job_.d_bias && y < c_.high(); ++y)
                 for (long x = 0; x < c_.wide(); ++x)
-                    add(m_.bias, gradient(slot) + ((m_.before + y) * m_.wide + m_.before + x) * outputs_, outputs_);
+                    add(m_.bias, gradient(slot) + ((m_.above + y) * m_.wide + m_.beside + x) * outputs_, outputs_);
         }
     }
 
-    // From (kernel, kernel, channels, outputs) to (outputs, channels, kernel, kernel).
+    // From (rows, columns, channels, outputs) to (outputs, channels, rows, columns).
     void write_weights() const {
-        const long square = c_.kernel * c_.kernel, C = c_.channels, all = panels_of(outputs_);
+        const long taps = c_.taps(), C = c_.channels, all = panels_of(outputs_);
         for (long panel = thread_; panel < all; panel += threads_)
             for (long c = 0; c < C; ++c)
-                for (long k = 0; k < square; ++k) {
+                for (long k = 0; k < taps; ++k) {
                     const float* from = m_.sums + (k * C + c) * padded(outputs_) + panel * PANEL;
-                    float* const to = job_.d_weight + (panel * PANEL * C + c) * square + k;
+                    float* const to = job_.d_weight + (panel * PANEL * C + c) * taps + k;
                     const long count = std::min<long>(PANEL, outputs_ - panel * PANEL);
-                    for (long o = 0; o < count; ++o) to[o * C * square] = from[o];
+                    for (long o = 0; o < count; ++o) to[o * C * taps] = from[o];
                 }
     }
 

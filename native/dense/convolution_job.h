@@ -5,10 +5,17 @@
 
 namespace recurra {
 
-// y = W * f(n(x)) + b + beside of pictures; a square kernel, zeros around.
+// Of an axis of pictures: how many places a kernel of `size` has on it, with `padding` zeros at either end.
+struct Side {
+    long size, padding;
+    long places(long pixels, long stride) const { return (pixels + 2 * padding - size) / stride + 1; }
+};
+
+// y = W * f(n(x)) + b + beside of pictures, zeros around.
 struct ConvolutionJob {
-    Linear weights;  // (outputs, kernel, kernel, channels) as rows: packed
-    long kernel, stride, padding;
+    Linear weights;  // (outputs, rows, columns, channels) as rows: packed
+    Side rows, columns;  // of the kernel
+    long stride;
     long pictures, height, width, channels;
     Norm norm;     // n, over the channels of a place; kind NO_NORM: nothing
     bool relu;     // f
@@ -18,17 +25,18 @@ struct ConvolutionJob {
     int threads;
     char* scratch;
 
-    long high() const { return (height + 2 * padding - kernel) / stride + 1; }
-    long wide() const { return (width + 2 * padding - kernel) / stride + 1; }
+    long high() const { return rows.places(height, stride); }
+    long wide() const { return columns.places(width, stride); }
+    long taps() const { return rows.size * columns.size; }
 };
 
 // Gradients of a sum whose gradient to y is d_y. Of the convolution y, beside and packed weights are not read.
 struct ConvolutionGradients {
     ConvolutionJob convolution;  // its threads and scratch are those of this work
-    const float* weight;         // (outputs, kernel, kernel, channels)
+    const float* weight;         // (outputs, rows, columns, channels)
     const float* d_y;
     float* d_x;            // null if not wanted, as all below
-    float* d_weight;       // (outputs, channels, kernel, kernel)
+    float* d_weight;       // (outputs, channels, rows, columns)
     float* d_bias;         // (outputs,)
     float* d_norm_weight;  // (channels,)
     float* d_norm_bias;

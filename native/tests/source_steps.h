@@ -40,8 +40,8 @@ public:
         query_ = linear(H_, K_), tanh_ = linear(H_ + M_, D_), maxout_ = linear(H_ + E_ + M_, 2 * D_);
         high_ = up_to(12), wide_ = up_to(kind % 4 ? 9 : 40), channels_ = up_to(kind % 2 ? 8 : 40), outputs_ = up_to(kind % 3 ? 20 : 70);
         kernel_ = std::min({1 + 2 * static_cast<long>(random() % 3), high_, wide_}), padding_ = random() % 2 ? kernel_ / 2 : 0;
-        stride_ = up_to(3), norm_ = random() % 2, relu_ = random() % 2, added_ = random() % 2, pictures_ = up_to(3);
-        filter_ = linear(kernel_ * kernel_ * channels_, outputs_);
+        line_ = random() % 3 == 0, stride_ = up_to(3), norm_ = random() % 2, relu_ = random() % 2, added_ = random() % 2, pictures_ = up_to(3);
+        filter_ = linear((line_ ? 1 : kernel_) * kernel_ * channels_, outputs_);
         weight_ = numbers(channels_, 1.0f), bias_ = numbers(channels_, 1.0f);
         image_ = numbers(pictures_ * high_ * wide_ * channels_, 1.0f), beside_ = numbers(pictures_ * out_size(), 1.0f);
     }
@@ -80,7 +80,7 @@ public:
     Floats convolve(const SourceEngines& engine, int threads, long first, long last) const {
         std::vector<char> memory;
         ConvolutionJob job{};
-        job.weights = packed(engine, filter_, memory), job.kernel = kernel_, job.stride = stride_, job.padding = padding_;
+        job.weights = packed(engine, filter_, memory), job.rows = rows_of_kernel(), job.columns = {kernel_, padding_}, job.stride = stride_;
         job.pictures = last - first, job.height = high_, job.width = wide_, job.channels = channels_, job.relu = relu_, job.threads = threads;
         job.norm = {norm_ ? LAYER_NORM : NO_NORM, weight_.data(), bias_.data(), 1e-5f};
         const long each = high_ * wide_ * channels_;
@@ -96,10 +96,10 @@ public:
     Floats gradients(const SourceEngines& engine, int threads, long first, long last, bool of_x) const {
         ConvolutionGradients job{};
         ConvolutionJob& c = job.convolution;
-        c.weights = filter_, c.kernel = kernel_, c.stride = stride_, c.padding = padding_;
+        c.weights = filter_, c.rows = rows_of_kernel(), c.columns = {kernel_, padding_}, c.stride = stride_;
         c.pictures = last - first, c.height = high_, c.width = wide_, c.channels = channels_, c.relu = relu_, c.threads = threads;
         c.norm = {norm_ ? LAYER_NORM : NO_NORM, weight_.data(), bias_.data(), 1e-5f};
-        const long each = high_ * wide_ * channels_, square = kernel_ * kernel_;
+        const long each = high_ * wide_ * channels_, square = c.taps();
         const Floats x(image_.begin() + first * each, image_.begin() + last * each);
         const Floats d_y(beside_.begin() + first * out_size(), beside_.begin() + last * out_size());
         Floats d_x(x.size()), d_weight(static_cast<std::size_t>(square * channels_ * outputs_)), d_bias(static_cast<std::size_t>(outputs_));
@@ -121,16 +121,15 @@ public:
 private:
     std::mt19937& random_;
     long N_, T_, K_, H_, E_, M_, D_, rows_, high_, wide_, channels_, outputs_, kernel_, padding_, stride_, pictures_;
-    bool feed_forward_, mapped_, far_, norm_, relu_, added_;
+    bool feed_forward_, mapped_, far_, line_, norm_, relu_, added_;
     std::deque<Floats> weights_;
     Linear query_{}, tanh_{}, maxout_{}, filter_{};
     Floats keys_, values_, states_, x_, energy_, weight_, bias_, image_, beside_;
     std::vector<std::int64_t> lengths_, source_;
 
-    long out_size() const {
-        const auto places = [&](long size) { return (size + 2 * padding_ - kernel_) / stride_ + 1; };
-        return places(high_) * places(wide_) * outputs_;
-    }
+    Side rows_of_kernel() const { return line_ ? Side{1, 0} : Side{kernel_, padding_}; }
+
+    long out_size() const { return rows_of_kernel().places(high_, stride_) * Side{kernel_, padding_}.places(wide_, stride_) * outputs_; }
 
     Floats numbers(long count, float size) {
         std::normal_distribution<float> normal(0.0f, size);

@@ -14,7 +14,7 @@ from oracles.pictures import convolution_gradients, convolved, norm_gradients
 from recurra.engine import cpu
 from recurra.engine.transformer import NormNumbers
 from recurra.models.encoders.image import Block
-from recurra.nn import SteadyConvolution
+from recurra.nn import SteadyConvolution, SteadyConvolution1d
 
 pytestmark = pytest.mark.skipif(not cpu.available(), reason="this installation has no native engine")
 
@@ -209,3 +209,40 @@ def test_a_block_in_training_has_the_gradients_of_its_parts() -> None:
     assert_close(native.grad, by_parts.grad, atol=1e-5, rtol=1e-5)
     for one, parameter in zip(found, block.parameters(), strict=True):
         assert_close(one, parameter.grad, atol=1e-4, rtol=1e-5)
+
+
+@pytest.mark.parametrize("sizes", [(3, 40, 5, 1, 7), (32, 8, 3, 2, 9), (6, 5, 1, 1, 1)])
+def test_steps_are_a_picture_of_one_line(sizes: tuple[int, ...]) -> None:
+    """Kernels of one line, in the middle of square ones."""
+    channels, outputs, kernel, stride, T = sizes
+    torch.manual_seed(1)
+    layer, middle = SteadyConvolution1d(channels, outputs, kernel, stride, padding=kernel // 2), kernel // 2
+    x = torch.randn(T, 3, channels).requires_grad_()
+    y = layer(x)
+    d = torch.randn_like(y)
+    y.backward(d)
+    square = np.zeros((outputs, channels, kernel, kernel))
+    square[:, :, middle] = numbers(layer.weight)
+    sums: list[np.ndarray] = [np.zeros(1)] * 2
+    for n in range(3):
+        one, d_one = numbers(x)[None, :, n], numbers(d)[None, :, n]
+        is_near(y[:, n], convolved(one, square, numbers(layer.bias), stride, middle)[0])
+        d_x, *own = convolution_gradients(one, square, d_one, stride, middle)
+        assert x.grad is not None
+        is_near(x.grad[:, n], d_x[0])
+        sums = [a + b for a, b in zip(sums, own, strict=True)]
+    is_near(layer.weight.grad, sums[0][:, :, middle])
+    assert layer.bias is not None
+    is_near(layer.bias.grad, sums[1])
+    assert torch.equal(
+        layer(torch.cat([x[:, :1], torch.zeros(4, 1, channels)]))[: len(y) - middle], y[: len(y) - middle, :1]
+    )
+
+
+@pytest.mark.parametrize("options", [{"dilation": 2}, {"groups": 2}, {"padding": "same"}, {"padding_mode": "reflect"}])
+def test_other_convolutions_of_steps_are_torchs(options: dict[str, object]) -> None:
+    torch.manual_seed(1)
+    layer, x = SteadyConvolution1d(4, 6, 3, **{"padding": 1, **options}), torch.randn(7, 2, 4)
+    wanted = torch.nn.Conv1d.forward(layer, x.permute(1, 2, 0)).permute(2, 0, 1)
+    assert torch.equal(layer(x), wanted)
+    assert_close(layer.double()(x.double()), wanted.double(), atol=1e-5, rtol=1e-5)

@@ -21,18 +21,17 @@ from recurra.engine.transformer import NORMS, LinearNumbers, NormNumbers
 
 
 class ConvolutionPlan:
-    """A convolution's weights (C', C, kernel, kernel), packed; later changes of them are not seen.
+    """A convolution's weights (C', C, rows, columns), packed; later changes of them are not seen.
 
-    The caller has asked `can_convolve`.
+    padding: of rows and of columns      The caller has asked `can_convolve`.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, *, stride: int, padding: int) -> None:
-        outputs, channels, kernel, _ = weight.shape
-        self._shape, self._stride, self._padding = (outputs, channels, kernel), stride, padding
-        # (C', kernel, kernel, C)
+    def __init__(self, weight: Tensor, bias: Tensor | None, *, stride: int, padding: tuple[int, int]) -> None:
+        self._shape, self._stride, self._padding = weight.shape, stride, padding
+        # (C', rows, columns, C)
         self.rows = in_order(weight.detach().permute(0, 2, 3, 1))
         rows = LinearNumbers(self.rows, bias).in_order()
-        sizes = [channels, outputs, kernel, stride, padding]
+        sizes = _sizes(weight, stride, padding)
         self._native = cpu._native.ConvolutionPlan(cpu.instruction_set(), sizes, rows.addresses)
 
     @property
@@ -48,21 +47,31 @@ class ConvolutionPlan:
         norm: n, over the channels of a pixel      relu: f      beside: of the result's shape, nothing if None
         Raises ShapeError for sizes that do not fit.
         """
-        (outputs, channels, kernel), norm = self._shape, norm or NormNumbers()
+        (outputs, channels, *kernel), norm = self._shape, norm or NormNumbers()
         M, H, W = x.shape[:3]
-        high, wide = ((side + 2 * self._padding - kernel) // self._stride + 1 for side in (H, W))
+        high, wide = (
+            (side + 2 * pad - taps) // self._stride + 1
+            for side, pad, taps in zip((H, W), self._padding, kernel, strict=True)
+        )
         shape = (M, high, wide, outputs)
         if x.shape[3:] != (channels,) or min(high, wide) < 1 or not norm.fits(channels):
-            raise ShapeError(f"a convolution of {kernel} x {kernel} x {channels}: got pictures of {tuple(x.shape)}.")
+            sides = " x ".join(map(str, (*kernel, channels)))
+            raise ShapeError(f"a convolution of {sides}: got pictures of {tuple(x.shape)}.")
         if beside is not None and beside.shape != shape:
             raise ShapeError(f"a convolution: beside has shape {tuple(beside.shape)}, expected {shape}.")
         x, norm, beside = in_order(x), norm.in_order(), None if beside is None else in_order(beside)
         made = x.new_empty(shape)
-        work = 2 * made.numel() * kernel * kernel * channels
+        work = 2 * made.numel() * kernel[0] * kernel[1] * channels
         sizes = [M, H, W, cpu.threads_of_call(work), NORMS.index(norm.kind), int(relu)]
         places = [x.data_ptr(), *norm.addresses, address(beside), made.data_ptr()]
         self._native.run(sizes, norm.eps, places)
         return made
+
+
+def _sizes(weight: Tensor, stride: int, padding: tuple[int, int]) -> list[int]:
+    """What native code knows a convolution by."""
+    outputs, channels, rows, columns = weight.shape
+    return [channels, outputs, rows, columns, stride, *padding]
 
 
 def can_convolve(x: Tensor, *weights: Tensor | None) -> bool:
@@ -80,7 +89,7 @@ class _How:
     """What a convolution is besides its numbers."""
 
     stride: int
-    padding: int
+    padding: tuple[int, int]
     relu: bool
     norm: str  # one of NORMS
     eps: float
@@ -93,7 +102,7 @@ def convolve(
     norm: NormNumbers | None = None,
     *,
     stride: int,
-    padding: int,
+    padding: tuple[int, int],
     relu: bool = False,
     beside: Tensor | None = None,
 ) -> Tensor:
@@ -142,10 +151,9 @@ def _gradients(saved: list[Any], rows: Tensor, how: _How, d_y: Tensor, wanted: t
         torch.empty_like(t, memory_format=torch.contiguous_format) if t is not None and asked else None
         for t, asked in zip(saved, (wanted[0] or through, *wanted[1:]), strict=True)
     ]
-    (outputs, channels, kernel, _), (M, H, W, _) = weight.shape, x.shape
-    threads = cpu.threads_of_call(4 * d_y.numel() * kernel * kernel * channels)
-    options = [channels, outputs, kernel, how.stride, how.padding]
-    sizes = [*options, M, H, W, threads, NORMS.index(how.norm), int(how.relu)]
+    threads = cpu.threads_of_call(4 * d_y.numel() * weight[0].numel())
+    own = _sizes(weight, how.stride, how.padding)
+    sizes = [*own, *x.shape[:3], threads, NORMS.index(how.norm), int(how.relu)]
     read = [address(t) for t in (x, *saved[3:], rows, d_y)]
     cpu._native.convolution_gradients(cpu.instruction_set(), sizes, how.eps, [*read, *map(address, made)])
     return made if wanted[0] else [None, *made[1:]]

@@ -23,7 +23,7 @@ from __future__ import annotations
 from recurra.nn.attention import ATTENTIONS
 from recurra.nn.characters import CHARACTERS, HighwayCNN
 from recurra.nn.conv_lstm import ConvLSTM
-from recurra.nn.convolution import SteadyConvolution, SteadyTransposed
+from recurra.nn.convolution import SteadyConvolution, SteadyConvolution1d, SteadyTransposed
 from recurra.nn.embed import Embedding, OneHot
 from recurra.nn.linear import Linear, SteadyLinear
 from recurra.nn.linear_cross_entropy import linear_cross_entropy
@@ -58,6 +58,7 @@ __all__ = [
     "Recurrent",
     "Stateful",
     "SteadyConvolution",
+    "SteadyConvolution1d",
     "SteadyLinear",
     "SteadyTransposed",
     "TransformerDecoder",

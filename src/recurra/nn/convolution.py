@@ -1,4 +1,4 @@
-"""Convolutions over pictures, and their transposes, which have the same bits for a picture alone and among others.
+"""Convolutions over pictures and steps, and transposes, which have the same bits for a picture alone and among others.
 
 Pictures are (M, H, W, C), as files have them: rows of pixels, from above, and the colours of a pixel side by side.
 """
@@ -68,13 +68,15 @@ class SteadyConvolution(nn.Conv2d):
         if not can_convolve(x, self.weight, self.bias, beside, *norms) or min(x.shape[1:3]) + 2 * pad < kernel:
             return None
         if self.training or torch.is_grad_enabled():
-            return convolve(x, self.weight, self.bias, norm, stride=stride, padding=pad, relu=relu, beside=beside)
+            around = (pad, pad)
+            return convolve(x, self.weight, self.bias, norm, stride=stride, padding=around, relu=relu, beside=beside)
         weights = [self.weight] if self.bias is None else [self.weight, self.bias]
         plan = self.kept_plan.of(weights, (), (self.stride, self.padding), self._packed)
         return plan(x, norm, relu=relu, beside=beside)
 
     def _packed(self) -> ConvolutionPlan:
-        return ConvolutionPlan(self.weight, self.bias, stride=self.stride[0], padding=int(self.padding[0]))
+        pad = int(self.padding[0])
+        return ConvolutionPlan(self.weight, self.bias, stride=self.stride[0], padding=(pad, pad))
 
     def _product(self, x: Tensor) -> Tensor:
         (kernel, _), (stride, _), pad = self.kernel_size, self.stride, int(self.padding[0])
@@ -84,6 +86,25 @@ class SteadyConvolution(nn.Conv2d):
         rows = windows.permute(0, 1, 2, 4, 5, 3).reshape(-1, self.in_channels * kernel * kernel)
         weight = self.weight.permute(0, 2, 3, 1).flatten(1)
         return linear.steady_linear(rows, weight, self.bias).view(*places, self.out_channels)
+
+
+class SteadyConvolution1d(nn.Conv1d):
+    """torch.nn.Conv1d, same arguments, names and state_dict, of steps (T, N, C): to (T', N, C').
+
+    It is the engine's, forward and backward, row by row, where the engine runs and steps are no more apart than one;
+    else torch's. T' = (T + 2 padding - dilation (kernel - 1) - 1) // stride + 1.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = x.transpose(0, 1).unsqueeze(1)  # (N, 1, T, C): each row is a picture of one line
+        if not self._is_plain() or not can_convolve(rows, self.weight, self.bias):
+            return super().forward(x.permute(1, 2, 0)).permute(2, 0, 1)
+        weight, around = self.weight.unsqueeze(2), (0, int(self.padding[0]))
+        return convolve(rows, weight, self.bias, stride=self.stride[0], padding=around).squeeze(1).transpose(0, 1)
+
+    def _is_plain(self) -> bool:
+        said = isinstance(self.padding, str)  # in a word
+        return self.groups == 1 and self.dilation == (1,) and self.padding_mode == "zeros" and not said
 
 
 class SteadyTransposed(nn.ConvTranspose2d):

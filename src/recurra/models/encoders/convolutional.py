@@ -13,6 +13,7 @@ from recurra.base.option import Opt
 from recurra.engine import nothing_padded, sequence_mask
 from recurra.models import options as o
 from recurra.models.contract import Encoded, Ends, Layer, Step
+from recurra.nn import SteadyConvolution1d
 
 # Steps of a kernel: an odd number has a middle.
 WIDEST_KERNEL = 63
@@ -52,7 +53,7 @@ class Convolutional(nn.Module):
         widths = [input_size, *[hidden_size] * (num_layers - 1)]
         spaces = [2**k if dilated else 1 for k in range(num_layers)]
         self.convolutions = nn.ModuleList(
-            nn.Conv1d(width, hidden_size, kernel_size, padding=space * (kernel_size // 2), dilation=space)
+            SteadyConvolution1d(width, hidden_size, kernel_size, padding=space * (kernel_size // 2), dilation=space)
             for width, space in zip(widths, spaces, strict=True)
         )
         self.norms = nn.ModuleList(nn.LayerNorm(hidden_size) for _ in range(num_layers))
@@ -71,8 +72,8 @@ class Convolutional(nn.Module):
         """(T, N, C) to (T, N, M); of no step there is nothing to convolve."""
         if not x.numel():
             return x.new_zeros(*x.shape[:2], self.output_size)
-        y: Tensor = convolution(x.permute(1, 2, 0))
-        return y.permute(2, 0, 1)
+        y: Tensor = convolution(x)
+        return y
 
     def state_sizes(self) -> Mapping[str, int]:
         return {}
