@@ -13,6 +13,8 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -46,7 +48,29 @@ def fastest(options: argparse.Namespace) -> int:
                 fastest_call(cell, T, trains=mode == "train", seconds=options.seconds) for T in (SHORT, LONG)
             )
             print(f"{mode} {cell:6}" + "".join(f"{t:10.1f}" for t in times(1e3 * short, 1e3 * long)))
+    if "train" in options.modes:
+        print(f"train nothing: {1e6 * fastest_nothing(options.seconds):.1f}, autograd for a function without work")
     return DONE
+
+
+class Nothing(torch.autograd.Function):
+    """A function of a layer's five tensors whose result and gradients are there before it is called."""
+
+    @staticmethod
+    def forward(ctx: Any, output: torch.Tensor, *leaves: torch.Tensor) -> torch.Tensor:
+        ctx.gradients = leaves
+        return output.detach()
+
+    @staticmethod
+    def backward(ctx: Any, *d: torch.Tensor) -> Any:
+        return None, *ctx.gradients
+
+
+def fastest_nothing(seconds: float) -> float:
+    """Seconds of a training step of `Nothing`: what torch takes between a layer and the engine."""
+    layer, output, d = Recurrent(UNITS, UNITS, cell="rnn"), torch.randn(1, 1, UNITS), torch.randn(1, 1, UNITS)
+    leaves = [torch.randn(1, 1, UNITS).requires_grad_(), *layer.parameters()]
+    return fastest_of(lambda: torch.autograd.grad(Nothing.apply(output, *leaves), leaves, d), seconds)
 
 
 def fastest_call(cell: str, T: int, *, trains: bool, seconds: float) -> float:
@@ -61,13 +85,18 @@ def fastest_call(cell: str, T: int, *, trains: bool, seconds: float) -> float:
             torch.autograd.grad(output, leaves, d)
 
     with torch.set_grad_enabled(trains):
-        call()  # the first one starts autograd
-        best, end = float("inf"), time.thread_time() + seconds
-        while time.thread_time() < end:
-            begin = time.thread_time()
-            for _ in range(10):
-                call()
-            best = min(best, (time.thread_time() - begin) / 10)
+        return fastest_of(call, seconds)
+
+
+def fastest_of(call: Callable[[], object], seconds: float) -> float:
+    """Seconds of a call, the least of samples of ten."""
+    call()  # the first one starts autograd
+    best, end = float("inf"), time.thread_time() + seconds
+    while time.thread_time() < end:
+        begin = time.thread_time()
+        for _ in range(10):
+            call()
+        best = min(best, (time.thread_time() - begin) / 10)
     return best
 
 

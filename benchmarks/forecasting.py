@@ -5,7 +5,7 @@
 predict     the answer for one series of 144 months: recurra alone
 fit         training steps on M4 Hourly, LSTM of two layers of 128, 96 steps read, 48 said: beside NeuralForecast
 deepar      the same with two layers of 40 and a Student-t, 24 said: beside GluonTS
-back_test   1,000 forecasts on the oil temperature of ETTh1 by one model: beside Darts
+back_test   1,000 forecasts on the oil temperature of ETTh1 by one model: beside Darts, and a bare LSTM of torch
 
 DIR holds m4/Hourly-train.csv.gz and ett/ETTh1.csv.gz. A peer that is not installed is named and left out. Both sides
 run in this process, in turns; what is compared is the smallest of the rounds, in time of the processor, which tells
@@ -214,6 +214,13 @@ def back_test(data: Path, rounds: int) -> None:
         return work
 
     sides: dict[str, Callable[[], Any]] = {"recurra": ours("recursive"), "recurra, all hours at once": ours("direct")}
+    layer, steps = torch.nn.LSTM(1, 25), torch.randn(47, 1000, 1)
+
+    def bare() -> None:
+        with torch.no_grad():
+            layer(steps)
+
+    sides["torch.nn.LSTM of the same size alone, 47 steps of 1,000 rows"] = bare
     try:
         import numpy as np
         from darts import TimeSeries

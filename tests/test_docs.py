@@ -34,6 +34,7 @@ RUN_ELSEWHERE = {"docs/concepts/gradients.md"}  # tests/doctor/test_pages.py: wi
 every_page = pytest.mark.parametrize("page", PAGES)
 
 
+@cache
 def text_of(page: str) -> str:
     return (ROOT / page).read_text(encoding="utf-8")
 
@@ -84,6 +85,7 @@ def make_reference() -> ModuleType:
     return module
 
 
+@cache
 def anchors(page: str) -> set[str]:
     """The anchors that hosts of Markdown make of headings: small letters, no punctuation, hyphens for spaces."""
     heads = re.findall(r"^#+ (.+)$", FENCE.sub("", text_of(page)), re.MULTILINE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -231,10 +232,16 @@ def _outline(resolved: Resolved, sizes: Sizes) -> torch.nn.Module:
     return model
 
 
-def _refuse_large(resolved: Resolved, sizes: Sizes, limit: float) -> None:
-    outline = _outline(resolved, sizes)
+@lru_cache(maxsize=8)
+def _gib(resolved: Resolved, sizes: tuple[tuple[str, int], ...]) -> float:
+    """What the numbers of the model take. Remembered, as a verb asks for it before its checks, and before its model."""
+    outline = _outline(resolved, dict(sizes))
     # Buffers too: the table of one-hot rows is not in the state, and of a large vocabulary takes more than the rest.
-    size = sum(t.numel() * t.element_size() for t in chain(outline.parameters(), outline.buffers())) / 2**30
+    return sum(t.numel() * t.element_size() for t in chain(outline.parameters(), outline.buffers())) / 2**30
+
+
+def _refuse_large(resolved: Resolved, sizes: Sizes, limit: float) -> None:
+    size = _gib(resolved, tuple(sizes.items()))
     if size > limit:
         message = (
             f"takes {size:,.1f} GiB, expected at most {limit:g}: use fewer units or layers, or a smaller vocabulary "
@@ -355,7 +362,7 @@ CHECKS = (
     Check(("data", "task"), _check_shuffle),
     Check(("model", "task"), _check_parts),
     Check(("task", "model"), _check_inputs),
-    Check(("model", "task"), lambda resolved: _outline(resolved, _smallest(resolved))),
+    Check(("model", "task"), lambda resolved: _gib(resolved, tuple(_smallest(resolved).items()))),
     Check(("model", "task", "training"), _check_size),
     Check(("training", "model"), _check_beginning),
     Check(("training", "task"), _check_task_training),

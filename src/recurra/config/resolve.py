@@ -19,9 +19,12 @@ from recurra.config.values import MisfitError, UnknownWordError, fit, unknown, w
 _WRONG = object()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Resolved:
-    """A config with nothing left open. tree: section -> options, plain values; a component's word is its `name`."""
+    """A config with nothing left open, equal to itself alone: what follows from it is remembered by it.
+
+    tree: section -> options, plain values; a component's word is its `name`
+    """
 
     tree: Mapping[str, Mapping[str, Any]]
     document: Document
