@@ -124,3 +124,17 @@ def test_few_recordings_are_fewer_than_two_hundred() -> None:
     few, more = chosen(["yes no"] * 10, 199), chosen(["yes no"] * 10, 200)
     assert (few["model.head.blank_share"], few["training.select"]) == (0.95, "unit_nats")
     assert not {"model.head.blank_share", "training.select"} & set(more)
+
+
+def test_few_sounds_are_given_noise_that_comes_and_goes_and_epochs_by_their_number() -> None:
+    def of(number: int, **options: Any) -> dict[str, Any]:
+        seen = Seen([row(NOISE, "yes no")] * 10, number)
+        found = {one.path: one.value for one in TranscriptionConfig.sized({"text": "text", **options}, seen)}
+        return {name: found.get(name) for name in ("task.noise_db", "task.noise_stretches", "training.epochs")}
+
+    sound = {"name": "kaldi", "rate": RATE}
+    assert list(of(30, sound=sound).values()) == [8, 2, 80]
+    assert list(of(48, sound=sound).values()) == [8, 2, 50]
+    assert list(of(199, sound=sound).values()) == [8, 2, 40]
+    assert list(of(200, sound=sound).values()) == [None, None, 40]
+    assert list(of(30).values()) == [None, None, 40]  # features: noise is added to sounds

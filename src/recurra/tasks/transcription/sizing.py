@@ -16,6 +16,12 @@ BEGINNING = "or few recordings may teach the number of words alone"
 WAITS = "most steps say nothing, and training need not find that out"
 # How often a word is said, on average, from where on it is a unit of its own.
 OFTEN = 30
+# Noise that few recordings get, in decibels below the speech and in stretches, and the rows that are read in all epochs
+# together, as each has another noise then.
+NOISE, STRETCHES, READ = 8, 2, 2400
+COMES_AND_GOES = "few recordings have few kinds of noise: a new one might be heard as a word"
+# Epochs otherwise, and of few recordings at most.
+EPOCHS, MOST_EPOCHS = 40, 80
 # Frames that are read as one step unless letters come faster, and recordings whose lengths are looked at.
 STACK, LOOKED = 3, 200
 
@@ -26,15 +32,30 @@ def sized(options: Options, seen: Seen) -> list[Choice]:
     batch = 4 if few else 8 if seen.number < 2000 else 16
     return [
         *(words or _steps_for_letters(options, seen)),
+        *(_noise(options) if few else []),
         Choice("task.time_masks", 2, AGAINST_OVERFITTING),
         Choice("task.band_masks", 2, AGAINST_OVERFITTING),
         Choice("model.encoder.num_layers", 2 if few else 3),
         units(seen, 64 if few else 256, few=few),
         Choice("model.encoder.dropout", 0.2, AGAINST_OVERFITTING),
         *_head(seen.head, few=few),
-        *training(seen, batch=batch, epochs=40),
+        *training(seen, batch=batch, epochs=_epochs(options, seen) if few else EPOCHS),
         *([Choice("training.select", "unit_nats", "error rates of a few sentences move in steps")] if few else []),
     ]
+
+
+def _noise(options: Options) -> list[Choice]:
+    """Noise that comes and goes, where recordings are sounds."""
+    if options.get("sound") is None:
+        return []
+    return [Choice("task.noise_db", NOISE, COMES_AND_GOES), Choice("task.noise_stretches", STRETCHES)]
+
+
+def _epochs(options: Options, seen: Seen) -> int:
+    """More where recordings are fewer, and each epoch has another noise."""
+    if options.get("sound") is None:
+        return EPOCHS
+    return min(max(READ // max(seen.number, 1), EPOCHS), MOST_EPOCHS)
 
 
 def _head(head: str, *, few: bool) -> list[Choice]:
