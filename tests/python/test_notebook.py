@@ -76,6 +76,7 @@ CELLS = [
     f"""
 import sys
 sys.path[:0] = {[str(ROOT / "src"), *sys.path]!r}
+sys.modules["sklearn"] = None  # the counted baseline, which takes two seconds to import
 import recurra
 from recurra.report.png import Pictures
 recurra_pictures = __import__("recurra.report.folder", fromlist=["pictures"])
