@@ -37,7 +37,17 @@ from recurra.models import MODELS
 from recurra.models.contract import Implies, Sizes, StatesInput
 from recurra.models.encoders import ENCODERS
 from recurra.models.inputs import INPUTS
-from recurra.tasks import TASKS, FitsModel, MindsInputs, ReadsSteps, RereadsRows, TaskConfig, TrainsItself, splits_of
+from recurra.tasks import (
+    TASKS,
+    FitsModel,
+    KeepsRows,
+    MindsInputs,
+    ReadsSteps,
+    RereadsRows,
+    TaskConfig,
+    TrainsItself,
+    splits_of,
+)
 from recurra.training import CLIPPINGS, ON_NONFINITE, OPTIMIZERS, SCHEDULES, Rows
 from recurra.training.trackers import TRACKERS, NeedsPackage
 
@@ -307,7 +317,9 @@ def _check_layout(resolved: Resolved) -> None:
 def _check_shuffle(resolved: Resolved) -> None:
     """Rows that are read again in each epoch are of a task whose rows can be."""
     plan: Any = build(resolved.section("task"), TASKS)
-    if resolved.tree["data"]["shuffle_buffer"] is None or isinstance(plan, RereadsRows):
+    if resolved.tree["data"]["shuffle_buffer"] is None or (
+        isinstance(plan, RereadsRows) and isinstance(plan, KeepsRows)
+    ):
         return
     fitting = sorted(name for name, kind in TASKS.items() if isinstance(kind, RereadsRows))
     raise ConfigError(
