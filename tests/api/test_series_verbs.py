@@ -120,6 +120,18 @@ def test_a_wide_part_stands_beside_the_network_and_is_in_no_other_program(
         run._open.task.predictor(run.model)
 
 
+def test_the_part_of_kernels_can_be_said(here: Path, tmp_path: Path) -> None:
+    sets = [
+        word
+        for one in ("model.wide={name: kernels, thresholds: 8, share: 1}", "training.epochs=1")
+        for word in ("--set", one)
+    ]
+    said = done("train", here / "c.yaml", "--out", tmp_path / "run", *SMALL, *sets)
+    assert "model.wide: kernels 100%" in said.err
+    assert "a share of 1, at temperatures that were fitted on" in said.err
+    assert load(tmp_path / "run", progress=False).model.wide.share[1] == 0
+
+
 def test_training_goes_on_and_a_changed_number_is_noticed(here: Path, tmp_path: Path) -> None:
     done("train", "--resume", here / "run", "--set", "training.epochs=13")
     text = (here / "d.csv").read_text()

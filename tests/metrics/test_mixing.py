@@ -27,6 +27,14 @@ def test_the_share_is_the_mean_over_all_shares_by_their_likelihood() -> None:
     assert share > 0.8
 
 
+def test_a_share_that_is_given_is_of_both_at_their_temperatures() -> None:
+    first, second = np.random.default_rng(3).normal(size=(2, 30, 4))
+    nats = of_classes(second.argmax(1))  # rows that the second alone fits
+    found = mix(first, second, temperature=lambda scores: 2.0 if scores is first else 0.5, nats=nats, share=0.9)
+    np.testing.assert_allclose([found.first, found.second], [0.45, 0.2])
+    assert mix(first, second, temperature=lambda _: 1.0, nats=nats).first < 0.2
+
+
 def test_two_that_say_the_same_have_half_each() -> None:
     scores = np.random.default_rng(2).normal(size=(30, 4))
     found = mix(scores, scores, temperature=lambda _: 1.0, nats=of_classes(np.zeros(30, int)))

@@ -12,7 +12,7 @@ from recurra.api.prepare import Prepared
 from recurra.api.trainer import Trainer
 from recurra.base.contracts import Callback
 from recurra.models import SequenceModel
-from recurra.models.wide import NoWide
+from recurra.models.wide import Kernels, NoWide
 from recurra.tasks import SolvesWide
 
 
@@ -30,11 +30,13 @@ def mix(trainer: Trainer, prepared: Prepared, watch: Callback) -> dict[str, str]
         return next(f"{s.value:.4g}" for s in prepared.task.score(rows, dev, "dev") if s.name == "log_loss")
 
     wide, deep = said(1, 0), said(0, 1)
-    found = task.mixed(wide, deep, dev)
+    given = model.wide.given_share if isinstance(model.wide, Kernels) else None
+    found = task.mixed(wide, deep, dev, given)
     both = said(found.first, found.second)
+    how = "fitted" if given is None else f"a share of {given:g}, at temperatures that were fitted"
     sentence = (
         f"{model.wide.noun} {found.spread:.0%}, {_encoder(trainer)} {1 - found.spread:.0%} of the logits' variance, "
-        f"fitted on {len(dev):,} dev rows; log loss {loss(wide)} and {loss(deep)} alone, {loss(both)} together"
+        f"{how} on {len(dev):,} dev rows; log loss {loss(wide)} and {loss(deep)} alone, {loss(both)} together"
     )
     watch.note(f"model.wide: {sentence}.")
     return {"wide and deep": sentence}

@@ -26,14 +26,23 @@ class Mix:
 
 
 def mix(
-    first: Floats, second: Floats, *, temperature: Callable[[Floats], float], nats: Callable[[Floats], float]
+    first: Floats,
+    second: Floats,
+    *,
+    temperature: Callable[[Floats], float],
+    nats: Callable[[Floats], float],
+    share: float | None = None,
 ) -> Mix:
-    """first, second: scores (N, C)      temperature: that fits scores      nats: the sum of the losses of scores"""
+    """first, second: scores (N, C)      temperature: that fits scores      nats: the sum of the losses of scores
+
+    share: of the first, both at their own temperature; None: the one that fits these rows
+    """
     scales = 1 / temperature(first), 1 / temperature(second)
-    mixed = [share * scales[0] * first + (1 - share) * scales[1] * second for share in SHARES]
-    found = np.array([nats(scores) for scores in mixed])
-    likely = np.exp(found.min() - found)
-    share = float((likely * SHARES).sum() / likely.sum())
+    if share is None:
+        mixed = [one * scales[0] * first + (1 - one) * scales[1] * second for one in SHARES]
+        found = np.array([nats(scores) for scores in mixed])
+        likely = np.exp(found.min() - found)
+        share = float((likely * SHARES).sum() / likely.sum())
     a, b = share * scales[0], (1 - share) * scales[1]
     return Mix(a, b, _spread(a * first, b * second))
 

@@ -518,8 +518,13 @@ class SolvesWide(Capability, Protocol):
         """Fit it to training rows, in place; a sentence on what came of it, "" where there is no such part."""
         ...
 
-    def mixed(self, wide: Sequence[Any], deep: Sequence[Any], examples: Sequence[Any]) -> Mix:
-        """How much of each fits these rows best. wide, deep: outputs of each alone, at temperature 1"""
+    def mixed(
+        self, wide: Sequence[Any], deep: Sequence[Any], examples: Sequence[Any], share: float | None = None
+    ) -> Mix:
+        """How much of each fits these rows best. wide, deep: outputs of each alone, at temperature 1
+
+        share: of the wide one, where the config says it
+        """
         ...
 
 

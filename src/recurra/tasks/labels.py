@@ -59,7 +59,14 @@ class LabelKind(Protocol):
     def loss(self, logits: Tensor, targets: Tensor, weights: Tensor | None, smoothing: float) -> Loss: ...
     def outputs(self, logits: Tensor, labels: Sequence[str], temperature: float = 1.0) -> list[Any]: ...
     def temperature(self, gold: Sequence[Any], outputs: Sequence[Any], labels: Sequence[str]) -> float: ...
-    def mix(self, gold: Sequence[Any], first: Sequence[Any], second: Sequence[Any], labels: Sequence[str]) -> Mix: ...
+    def mix(
+        self,
+        gold: Sequence[Any],
+        first: Sequence[Any],
+        second: Sequence[Any],
+        labels: Sequence[str],
+        share: float | None = None,
+    ) -> Mix: ...
     def logits(self, shares: Tensor) -> Tensor: ...
     def probabilities(self, logits: Tensor) -> Tensor: ...
     def said(self, gold: Any, labels: Sequence[str]) -> Any: ...
@@ -136,8 +143,12 @@ class OneLabel:
         first: Sequence[LabelOutput],
         second: Sequence[LabelOutput],
         labels: Sequence[str],
+        share: float | None = None,
     ) -> Mix:
-        """How much of two models' logits, whose outputs of temperature 1 these are, has the lowest log loss."""
+        """How much of two models' logits, whose outputs of temperature 1 these are, has the lowest log loss.
+
+        share: of the first one, where it is known
+        """
         right = np.array([labels.index(label) for label in gold])
 
         def nats(scores: Floats) -> float:
@@ -148,6 +159,7 @@ class OneLabel:
             _log_shares(second, labels),
             temperature=lambda scores: softmax_temperature(scores, right),
             nats=nats,
+            share=share,
         )
 
     def said(self, gold: str, labels: Sequence[str]) -> LabelOutput:
@@ -251,8 +263,12 @@ class ManyLabels:
         first: Sequence[LabelSetOutput],
         second: Sequence[LabelSetOutput],
         labels: Sequence[str],
+        share: float | None = None,
     ) -> Mix:
-        """How much of two models' logits, whose outputs of temperature 1 these are, has the lowest log loss."""
+        """How much of two models' logits, whose outputs of temperature 1 these are, has the lowest log loss.
+
+        share: of the first one, where it is known
+        """
         right = _table_of(gold, labels)
 
         def nats(scores: Floats) -> float:
@@ -263,6 +279,7 @@ class ManyLabels:
             _log_odds(second, labels),
             temperature=lambda scores: sigmoid_temperature(scores, right),
             nats=nats,
+            share=share,
         )
 
     def said(self, gold: tuple[str, ...], labels: Sequence[str]) -> LabelSetOutput:

@@ -32,8 +32,9 @@ class Kernels(nn.Module):
     between their nine steps and many thresholds, and a ridge classifier on these shares.
 
     logits = a (W^T z + b) + c (the head's logits), z the shares. In training the head's alone: thresholds are taken
-    from training series and W is solved before the first step, and a and c are fitted to dev after the last one. Around
-    a series are zeros, and every real step counts (the authors leave the ends out for every second kernel).
+    from training series and W is solved before the first step, and a and c are fitted to dev after the last one; where
+    `share` is given, it is that of the kernels' scores, each part at the temperature that fits dev. Around a series are
+    zeros, and every real step counts (the authors leave the ends out for every second kernel).
     inputs["features"] (T, N, C). sizes: "features"; "labels", of which a series has one.
     Source: Dempster, Schmidt & Webb 2021, arXiv:2012.08791.
     Raises ConfigError where a series has any number of labels.
@@ -48,10 +49,19 @@ class Kernels(nn.Module):
         thresholds: Annotated[
             int, Opt("thresholds of each of the 84 kernels, over all distances of their steps", ge=1, le=1000)
         ] = 119,
+        share: Annotated[
+            float | None,
+            Opt(
+                "part of the kernels in the sum with the network; null: fitted to dev, if its rows are like new ones",
+                ge=0,
+                le=1,
+            ),
+        ] = None,
     ) -> None:
         super().__init__()
         if sizes.get("many", 0):
             raise ConfigError("kernels: say one label of each series; set task.labels: one, or model.wide: none.")
+        self.given_share = share
         number, labels, added = len(TRIPLES), sizes["labels"], min(sizes["features"], MOST_ADDED)
         # Buffers: they are saved with the weights, and no optimizer moves them.
         self.distances: Tensor

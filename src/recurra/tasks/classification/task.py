@@ -431,9 +431,11 @@ class Classification(LabelTask):
         how = "as the config says" if model.wide.l2 else "by cross-validation"
         return f"model.wide: {known:,} n-grams of {len(taken):,} training rows have weights (l2 {l2:g}, {how})."
 
-    def mixed(self, wide: Sequence[Any], deep: Sequence[Any], examples: Sequence[TextExample]) -> Mix:
+    def mixed(
+        self, wide: Sequence[Any], deep: Sequence[Any], examples: Sequence[TextExample], share: float | None = None
+    ) -> Mix:
         """How much of the wide part and of the deep one fits these rows best. wide, deep: outputs of each alone"""
-        return self.kind.mix([e.gold for e in examples], wide, deep, self.labels)
+        return self.kind.mix([e.gold for e in examples], wide, deep, self.labels, share)
 
     def calibrated(self, outputs: Sequence[Any], examples: Sequence[TextExample]) -> Classification:
         """The task with the temperature that fits these outputs of its own best; itself where the config wants none."""

@@ -70,9 +70,11 @@ class SeriesClassification(LabelTask, SeriesTask):
             return f"model.wide: {wide.weight.shape[0]:,} shares of steps, weighed by {number:,} training series."
         return ""
 
-    def mixed(self, wide: Sequence[Any], deep: Sequence[Any], examples: Sequence[AnyExample]) -> Mix:
+    def mixed(
+        self, wide: Sequence[Any], deep: Sequence[Any], examples: Sequence[AnyExample], share: float | None = None
+    ) -> Mix:
         """How much of the wide part and of the deep one fits these rows best. wide, deep: outputs of each alone"""
-        return self.kind.mix([e.gold for e in examples], wide, deep, self.labels)
+        return self.kind.mix([e.gold for e in examples], wide, deep, self.labels, share)
 
     def calibrated(self, outputs: Sequence[Any], examples: Sequence[AnyExample]) -> SeriesClassification:
         """The task with the temperature that fits these outputs of its own best; itself where the config wants none."""
