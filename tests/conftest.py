@@ -37,8 +37,9 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     Five messages for each test took 1.5 ms of the two cores that tests run on: 20 s for all. Who asks for the others,
     as with `--durations`, gets them.
     """
-    asked = item.config.option
-    if not hasattr(item.config, "workerinput") or asked.durations is not None or asked.xmlpath or asked.verbose > 0:
+    asked = item.config.getoption
+    all_of_them = asked("durations") is not None or asked("xmlpath", None) or asked("verbose") > 0
+    if all_of_them or not hasattr(item.config, "workerinput"):
         return None
     for report in runtestprotocol(item, log=False, nextitem=nextitem):
         if report.when == "call" or not report.passed:
