@@ -265,7 +265,7 @@ def letters(run: Path) -> Beside:
 
 def words(path: Path) -> Beside:
     ngrams, lexicon = NGrams.read(path), str(path.with_suffix(".words"))
-    tried = [(weight, bonus) for weight in (0.5, 1.0, 1.5) for bonus in (0.0, 2.0)]
+    tried = [(0.3, 2.0), (0.5, 2.0), (0.5, 4.0), (0.8, 4.0)]
     return Beside(lambda weight, bonus: {"lm": Fusion(ngrams, "word", weight, bonus), "lexicon": lexicon}, tried)
 
 
