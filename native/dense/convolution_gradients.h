@@ -188,6 +188,7 @@ private:
 
     // The gradient to f(n(x)) at the pixels of a phase of rows and one of columns.
     void multiply(const Phase& rows, const Phase& columns, long slot, float* to) const {
+        if (columns.count == 0) return;  // of a picture narrower than the stride
         const int starts[1] = {FROM_ZERO};
         const long most = panels_for(RowTiles(columns.count).tallest()), all = m_.whole / PANEL, taps = rows.taps * columns.taps;
         if (taps == 0) return clear(rows, columns, to);

@@ -19,7 +19,7 @@ from recurra.nn import SteadyConvolution, SteadyConvolution1d
 pytestmark = pytest.mark.skipif(not cpu.available(), reason="this installation has no native engine")
 
 # channels, outputs, kernel, stride, padding, height, width: no whole panels, more zeros than a kernel, pixels that no
-# place reads, beside those of every day
+# place reads, pictures narrower than a stride, beside those of every day
 SHAPES = (
     (3, 40, 3, 1, 1, 5, 7),
     (3, 32, 3, 2, 1, 6, 9),
@@ -29,6 +29,7 @@ SHAPES = (
     (19, 7, 5, 2, 2, 8, 6),
     (32, 8, 3, 1, 0, 3, 3),
     (4, 6, 2, 3, 3, 5, 4),
+    (4, 6, 3, 2, 1, 4, 1),
 )
 
 
