@@ -78,9 +78,25 @@ def prepared(buffer: int | None, task: str, **sections: Any) -> Prepared:
     return prepare(read_settings(config(buffer, task, model={}, training={}, **sections)), NoCallback())
 
 
+# Dev taken from train; of a file; and by groups, of which a row has none.
+SPLITS: list[dict[str, Any]] = [
+    {},
+    {"dev": "dev.jsonl"},
+    {"on_error": "skip", "split": {"name": "group", "by": "g", "dev": 0.2, "test": 0.2}},
+]
+
+
+@pytest.mark.parametrize("data", SPLITS)
 @pytest.mark.parametrize("task", ROWS)
-def test_the_data_is_that_of_rows_that_are_kept(task: str) -> None:
-    kept, found = prepared(None, task), prepared(6, task)
+def test_the_data_is_that_of_rows_that_are_kept(task: str, data: dict[str, Any]) -> None:
+    for path in Path().glob(f"{task}-*.jsonl"):
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        path.write_text(
+            "".join(json.dumps({**row, "g": "" if k == 2 else k // 2}) + "\n" for k, row in enumerate(rows))
+        )
+    if "dev" in data:
+        Path(f"{task}-1.jsonl").rename("dev.jsonl")
+    kept, found = prepared(None, task, data=data), prepared(6, task, data=data)
     assert isinstance(found.splits["train"], Reread)
     assert found.fingerprint == kept.fingerprint
     assert found.task.to_json() == kept.task.to_json()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain, islice
 from operator import attrgetter
 from pathlib import Path
@@ -214,7 +215,10 @@ def read_rows(
     if means.exchange is not None and is_sharded(path):
         watch.note(f"{path}: each of {means.exchange.size} ranks reads its own of the files, for all.")
     if rereads and data.shuffle_buffer is not None:
-        means = replace(means, keeping=cast(Keeping, in_files(path, format, fields, settings, watch)))
+        # Who is told of each row hears it once; rows that have no group are refused again.
+        has_group = (lambda _, record: group_of(record, also)) if also else None
+        good = partial(_good, settings.plan, has_group)
+        means = replace(means, keeping=cast(Keeping, in_files(path, format, fields, data, watch, good)))
     watched = means.watched(f"reading {path.name}", laid_out(records, settings, bad_rows), None)
     return good_rows(watched, str(path), settings, watch, means, then, bad_rows, see)
 
@@ -233,7 +237,7 @@ def good_rows(
     bad_rows = ON_ERROR[settings.data.on_error]() if bad_rows is None else bad_rows
     plan = settings.plan
     codec = plan.row_codec if isinstance(plan, KeepsRows) else None
-    good: Sequence[Row] = means.keeping.rows(_good(records, plan, bad_rows, see), codec)
+    good: Sequence[Row] = means.keeping.rows(_good(plan, see, records, bad_rows), codec)
     if bad_rows.count:
         skipped = counted(bad_rows.count, "broken row was", "broken rows were")
         watch.note(f"{source}: {skipped} skipped, {len(good):,} kept; {bad_rows.examples[0]}{then}")
@@ -245,7 +249,7 @@ def good_rows(
 
 
 def _good(
-    records: Iterable[Record], plan: Any, bad_rows: BadRows, see: Callable[[Row, Record], None] | None
+    plan: Any, see: Callable[[Row, Record], object] | None, records: Iterable[Record], bad_rows: BadRows
 ) -> Iterator[Row]:
     """The rows of good records, one by one; others are refused."""
     read = _reader_of(plan)

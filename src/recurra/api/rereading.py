@@ -2,36 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from recurra.api.schema import Settings
-from recurra.base.contracts import Listener
-from recurra.base.errors import ConfigError, DataError
+from recurra.api.options import DataOptions
+from recurra.base.contracts import Listener, Record
+from recurra.base.errors import ConfigError
 from recurra.data.formats import ON_ERROR, is_sharded, read, shards_of
+from recurra.data.formats.bad_rows import BadRows
 from recurra.data.formats.shards import Shard
 from recurra.data.preparing import Means
-from recurra.data.store import FileRows, OnDisk, Passing, Reread, RereadRows
-from recurra.tasks import LeavesOut, ReadsOnce, RereadsRows, Task
+from recurra.data.store import OnDisk, Passing, Reread, RereadRows
+from recurra.tasks import LeavesOut, RereadsRows, Task
+
+# The rows of good records of a file; others are refused.
+Good = Callable[[Iterable[Record], BadRows], Iterator[Any]]
 
 
 class InFiles:
     """Keeps rows where they are: they are counted, file by file, and read again when they are asked for."""
 
-    def __init__(self, shards: Sequence[Shard], format: str, fields: Sequence[str], settings: Settings) -> None:
-        """format, fields: as of `recurra.data.formats.read`"""
-        self._shards, self._format, self._fields, self._settings = shards, format, fields, settings
+    def __init__(
+        self, shards: Sequence[Shard], format: str, fields: Sequence[str], data: DataOptions, good: Good
+    ) -> None:
+        """format, fields: as of `recurra.data.formats.read`      good: what made rows of records before"""
+        self._shards, self._format, self._fields, self._data, self._good = shards, format, fields, data, good
 
     def rows(self, rows: Iterable[Any], codec: Any) -> Any:
         """All rows."""
-        return FileRows.counted(rows, self._read, [shard.name for shard in self._shards])
+        return RereadRows.counted(rows, self._read, [shard.name for shard in self._shards])
 
     def _read(self, file: int) -> Iterator[Any]:
         """The good rows of a file. What is wrong with the others was said when they were read first."""
-        data, plan = self._settings.data, cast(ReadsOnce, self._settings.plan)
+        data = self._data
         bad_rows = ON_ERROR[data.on_error]()
         records = read(
             self._shards[file],
@@ -41,29 +47,22 @@ class InFiles:
             bad_rows=bad_rows,
             scratch=data.scratch,
         )
-        for record in records:
-            try:
-                row = plan.read(record)
-            except DataError as problem:
-                bad_rows.refuse(problem)
-            else:
-                yield row
+        return self._good(records, bad_rows)
 
 
-def in_files(path: Path, format: str, fields: Sequence[str], settings: Settings, watch: Listener) -> InFiles:
-    """What keeps the training rows. Raises ConfigError for a single file."""
+def in_files(path: Path, format: str, fields: Sequence[str], data: DataOptions, watch: Listener, good: Good) -> InFiles:
+    """What keeps the training rows; all but path and watch as of `InFiles`. Raises ConfigError for a single file."""
     found = shards_of(path) if is_sharded(path) else []
     if len(found) < 2:
         raise ConfigError(
             f"data.shuffle_buffer: data.train is one file, and the order of files is what mixes rows that are far "
             f"apart; expected several (a glob, a folder of Parquet files, a URL of these), or leave it out: {path}."
         )
-    buffer = settings.data.shuffle_buffer
     watch.note(
         f"data.shuffle_buffer: the rows of {len(found):,} files stay there, and are read again in each epoch, the "
-        f"files in an order that is drawn, {buffer:,} rows mixed at once."
+        f"files in an order that is drawn, {data.shuffle_buffer:,} rows mixed at once."
     )
-    return InFiles(found, format, fields, settings)
+    return InFiles(found, format, fields, data, good)
 
 
 def fitted(plan: Any, rows: RereadRows[Any], source: str, means: Means, buffer: int) -> tuple[Task, Reread[Any]]:

@@ -25,7 +25,7 @@ from recurra.base.option import Opt
 from recurra.base.registry import Registry
 from recurra.data.group_splits import GroupFolds, GroupSplit
 from recurra.data.ordering import CHUNK, Places, places_of, sorting
-from recurra.data.store.reread import FileRows
+from recurra.data.store.reread import RereadRows
 from recurra.data.store.stored import Apart, Stored, key_digest
 
 TRAIN, DEV, TEST = NAMES = ("train", "dev", "test")
@@ -426,10 +426,10 @@ def split(
     return parts
 
 
-def parted(rows: Sequence[One] | FileRows[One], places: NDArray[np.uint8]) -> dict[str, Collection[One]]:
+def parted(rows: Sequence[One] | RereadRows[One], places: NDArray[np.uint8]) -> dict[str, Collection[One]]:
     """The rows of "train", "dev" and "test", each in order."""
-    if isinstance(rows, FileRows):
-        return {name: rows.part(places == place) for place, name in enumerate(NAMES)}
+    if isinstance(rows, RereadRows):
+        return {name: rows.taken(places == place) for place, name in enumerate(NAMES)}
     if isinstance(rows, Stored):
         return {name: StoredPart(rows, places == place) for place, name in enumerate(NAMES)}
     parts: dict[str, Collection[One]] = {}

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from recurra.data.store.keeping import InMemory, Keeping, Numbers, OnDisk, Passing, numbers_beside
 from recurra.data.store.plain import ARRAY, INTS, Fields, Way, maybe
-from recurra.data.store.reread import FileRows, Reread, RereadRows
+from recurra.data.store.reread import Reread, RereadRows
 from recurra.data.store.scratch import Scratch
 from recurra.data.store.stored import (
     Apart,
@@ -32,7 +32,6 @@ __all__ = [
     "Codec",
     "Column",
     "Fields",
-    "FileRows",
     "InMemory",
     "Keeping",
     "MadeWhenAsked",

@@ -21,14 +21,18 @@ T = TypeVar("T")
 ReadFile = Callable[[int], Iterator[Any]]
 
 
-class FileRows(Collection[T]):
-    """The good rows of several files. bounds: (F + 1,) number of the first one of each, and the end"""
+class RereadRows(Collection[T]):
+    """Good rows of several files, all or some. bounds: (F + 1,) number of the first one of each file, and the end"""
 
-    def __init__(self, read: ReadFile, names: Sequence[str], bounds: NDArray[np.int64]) -> None:
-        self._read, self._names, self.bounds = read, names, bounds
+    def __init__(
+        self, read: ReadFile, names: Sequence[str], counts: NDArray[np.int64], kept: NDArray[np.bool_]
+    ) -> None:
+        """counts: (F + 1,) as of `bounds`, of all good rows      kept: of these, which ones"""
+        self._read, self._names, self._counts, self._kept = read, names, counts, kept
+        self.bounds = np.concatenate([[0], kept.cumsum(dtype=np.int64)])[counts]
 
     @classmethod
-    def counted(cls, rows: Iterable[T], read: ReadFile, names: Sequence[str]) -> FileRows[T]:
+    def counted(cls, rows: Iterable[T], read: ReadFile, names: Sequence[str]) -> RereadRows[T]:
         """These rows, which are read once to be counted. Raises ConfigError for one of no file."""
         places, counts, last = {name: place for place, name in enumerate(names)}, np.zeros(len(names) + 1, np.int64), 0
         one: Any
@@ -41,26 +45,22 @@ class FileRows(Collection[T]):
                 )
             last = place
             counts[place + 1] += 1
-        return cls(read, names, counts.cumsum())
+        bounds = counts.cumsum()
+        return cls(read, names, bounds, np.ones(int(bounds[-1]), bool))
 
     def __len__(self) -> int:
         return int(self.bounds[-1])
 
     def __iter__(self) -> Iterator[T]:
-        return self.at(np.ones(len(self), bool))
+        for file in range(len(self._names)):
+            yield from self.of(file)
 
     def __contains__(self, one: object) -> bool:
         return any(row == one for row in self)
 
-    def at(self, kept: NDArray[np.bool_]) -> Iterator[T]:
-        """Those of a mask (N,), in order."""
-        for file in range(len(self._names)):
-            yield from self.of(file, kept)
-
-    def of(self, file: int, kept: NDArray[np.bool_]) -> Iterator[T]:
-        """Those of one file. Raises DataError where it has another number of good rows than before."""
-        start, stop = int(self.bounds[file]), int(self.bounds[file + 1])
-        wanted = kept[start:stop]
+    def of(self, file: int) -> Iterator[T]:
+        """Those of one file, in order. Raises DataError where it has another number of good rows than before."""
+        wanted = self._kept[int(self._counts[file]) : int(self._counts[file + 1])]
         if not wanted.any():
             return
         place = -1
@@ -73,37 +73,11 @@ class FileRows(Collection[T]):
                 "prepared. Was it changed meanwhile? Put it back, and resume."
             )
 
-    def part(self, kept: NDArray[np.bool_]) -> RereadRows[T]:
-        """Those of a mask (N,), to be read in order, again and again."""
-        return RereadRows(self, kept)
-
-
-class RereadRows(Collection[T]):
-    """Some rows of files. bounds: (F + 1,) as of `FileRows`, among these rows"""
-
-    def __init__(self, rows: FileRows[T], kept: NDArray[np.bool_]) -> None:
-        self._rows, self._kept = rows, kept
-        self.bounds = np.concatenate([[0], kept.cumsum(dtype=np.int64)])[rows.bounds]
-
-    def __len__(self) -> int:
-        return int(self.bounds[-1])
-
-    def __iter__(self) -> Iterator[T]:
-        return self._rows.at(self._kept)
-
-    def __contains__(self, one: object) -> bool:
-        return any(row == one for row in self)
-
-    def of(self, file: int) -> Iterator[T]:
-        """Those of one file, in order."""
-        return self._rows.of(file, self._kept)
-
     def taken(self, kept: NDArray[np.bool_]) -> RereadRows[T]:
-        """Those of a mask of these rows."""
-        places = np.flatnonzero(self._kept)[kept]
-        mask = np.zeros(len(self._kept), bool)
-        mask[places] = True
-        return RereadRows(self._rows, mask)
+        """Those of a mask (N,), to be read in order, again and again."""
+        mask = self._kept.copy()
+        mask[self._kept] = kept
+        return RereadRows(self._read, self._names, self._counts, mask)
 
 
 class Reread(Sequence[T], Generic[T]):
