@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 
 import numpy as np
@@ -247,3 +248,20 @@ def test_other_convolutions_of_steps_are_torchs(options: dict[str, object]) -> N
     wanted = torch.nn.Conv1d.forward(layer, x.permute(1, 2, 0)).permute(2, 0, 1)
     assert torch.equal(layer(x), wanted)
     assert_close(layer.double()(x.double()), wanted.double(), atol=1e-5, rtol=1e-5)
+
+
+def test_steps_have_the_bits_of_training_and_a_change_of_their_kernels_is_noticed() -> None:
+    torch.manual_seed(1)
+    layer, x = SteadyConvolution1d(5, 40, 3, padding=1), torch.randn(6, 2, 5)
+    learned = layer(x)
+    assert layer.kept_plan.nbytes == 0
+    with torch.no_grad():
+        assert torch.equal(layer.eval()(x), learned)
+        kept = layer.kept_plan.nbytes
+        assert kept > 0
+        layer.weight.data.mul_(2)  # which changes no version
+        layer.bias.data.mul_(2)
+        assert_close(layer(x), 2 * learned, atol=1e-5, rtol=1e-5)
+        assert torch.equal(copy.deepcopy(layer)(x), layer(x))
+    assert torch.equal(layer(x), layer.train()(x))
+    assert layer.kept_plan.nbytes == 0

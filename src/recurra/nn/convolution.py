@@ -32,6 +32,29 @@ def _copied(x: Tensor) -> Tensor:
     return x.permute(0, 3, 1, 2).contiguous()
 
 
+def _native(
+    layer: SteadyConvolution | SteadyConvolution1d,
+    weight: Tensor,
+    padding: tuple[int, int],
+    x: Tensor,
+    norm: NormNumbers | None = None,
+    *,
+    relu: bool = False,
+    beside: Tensor | None = None,
+) -> Tensor:
+    """What the engine makes of pictures x, of packed weights that are kept where nothing is learned."""
+    stride, bias = layer.stride[0], layer.bias
+    if layer.training or torch.is_grad_enabled():
+        return convolve(x, weight, bias, norm, stride=stride, padding=padding, relu=relu, beside=beside)
+    plan = layer.kept_plan.of(
+        [layer.weight] if bias is None else [layer.weight, bias],
+        (),
+        (stride, padding),
+        lambda: ConvolutionPlan(weight, bias, stride=stride, padding=padding),
+    )
+    return plan(x, norm, relu=relu, beside=beside)
+
+
 class SteadyConvolution(nn.Conv2d):
     """torch.nn.Conv2d, same arguments, names and state_dict, of pictures (M, H, W, C), square kernels without dilation.
 
@@ -64,19 +87,12 @@ class SteadyConvolution(nn.Conv2d):
         if self.training:
             self.kept_plan.drop()
         norms = () if norm is None else (norm.weight, norm.bias)
-        kernel, stride, pad = self.kernel_size[0], self.stride[0], int(self.padding[0])
-        if not can_convolve(x, self.weight, self.bias, beside, *norms) or min(x.shape[1:3]) + 2 * pad < kernel:
-            return None
-        if self.training or torch.is_grad_enabled():
-            around = (pad, pad)
-            return convolve(x, self.weight, self.bias, norm, stride=stride, padding=around, relu=relu, beside=beside)
-        weights = [self.weight] if self.bias is None else [self.weight, self.bias]
-        plan = self.kept_plan.of(weights, (), (self.stride, self.padding), self._packed)
-        return plan(x, norm, relu=relu, beside=beside)
-
-    def _packed(self) -> ConvolutionPlan:
         pad = int(self.padding[0])
-        return ConvolutionPlan(self.weight, self.bias, stride=self.stride[0], padding=(pad, pad))
+        if not can_convolve(x, self.weight, self.bias, beside, *norms):
+            return None
+        if min(x.shape[1:3]) + 2 * pad < self.kernel_size[0]:
+            return None
+        return _native(self, self.weight, (pad, pad), x, norm, relu=relu, beside=beside)
 
     def _product(self, x: Tensor) -> Tensor:
         (kernel, _), (stride, _), pad = self.kernel_size, self.stride, int(self.padding[0])
@@ -95,12 +111,18 @@ class SteadyConvolution1d(nn.Conv1d):
     else torch's. T' = (T + 2 padding - dilation (kernel - 1) - 1) // stride + 1.
     """
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.kept_plan: KeptPlan[ConvolutionPlan] = KeptPlan()
+
     def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            self.kept_plan.drop()
         rows = x.transpose(0, 1).unsqueeze(1)  # (N, 1, T, C): each row is a picture of one line
         if not self._is_plain() or not can_convolve(rows, self.weight, self.bias):
             return super().forward(x.permute(1, 2, 0)).permute(2, 0, 1)
-        weight, around = self.weight.unsqueeze(2), (0, int(self.padding[0]))
-        return convolve(rows, weight, self.bias, stride=self.stride[0], padding=around).squeeze(1).transpose(0, 1)
+        made = _native(self, self.weight.unsqueeze(2), (0, int(self.padding[0])), rows)
+        return made.squeeze(1).transpose(0, 1)
 
     def _is_plain(self) -> bool:
         said = isinstance(self.padding, str)  # in a word
