@@ -18,6 +18,7 @@ from recurra.base.contracts import Batch
 from recurra.cli import main
 from recurra.data.tokenizers import BOS
 from recurra.export import onnx
+from recurra.models import SequenceModel
 
 GUIDES = Path(__file__).resolve().parents[1] / "docs" / "guide"
 
@@ -65,6 +66,26 @@ def test_the_guide_of_exports_works(
     assert asked == 1
 
 
+def test_its_loop_over_pieces_hears_what_the_model_hears(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    chunked = {"name": "chunked", "chunk": 4, "ahead": 2, "left": 3, "hidden_size": 8, "num_heads": 2}
+    model = SequenceModel({"features": 3, "units": 5}, inputs="vectors", encoder=chunked, head="ctc").eval()
+    (file,) = onnx(model, tmp_path / "s.onnx")
+    session = onnxruntime.InferenceSession(file.path)
+    lengths, features = numpy.array([11, 6]), numpy.random.default_rng(0).normal(size=(11, 2, 3)).astype(numpy.float32)
+    pieces = [
+        (features[at : at + 3], numpy.clip(lengths - at, 0, 3), (lengths <= at + 3).astype(numpy.int64))
+        for at in range(0, 11, 3)
+    ]
+    outputs, heard = [output.name for output in session.get_outputs()], [[], []]
+    names = {"numpy": numpy, "session": session, "pieces": pieces, "names": outputs, "heard": heard, "N": 2}
+    exec(compile(blocks("export.md", "py")[1], "export.md", "exec"), names)
+    with torch.no_grad():
+        whole = model(Batch({"features": torch.from_numpy(features)}, torch.from_numpy(lengths), {}, ()))
+    best = whole.outputs["logits"].argmax(2)
+    assert heard == [best[:11, 0].tolist(), best[:6, 1].tolist()]
+
+
 def test_its_loop_over_steps_translates(tmp_path: Path) -> None:
     model = small().eval()
     first, second = (onnxruntime.InferenceSession(one.path) for one in onnx(model, tmp_path / "out.onnx"))
@@ -78,7 +99,7 @@ def test_its_loop_over_steps_translates(tmp_path: Path) -> None:
         "ids": padded(SOURCES).numpy(),
         "lengths": lengths,
     }
-    code = blocks("export.md", "py")[1].replace("range(100)", "range(3)")
+    code = blocks("export.md", "py")[2].replace("range(100)", "range(3)")
     exec(compile(code, "export.md", "exec"), names)
     with torch.no_grad():
         batch = Batch({"tokens": padded(SOURCES)}, torch.from_numpy(lengths), {}, ())

@@ -98,7 +98,7 @@ def test_rows_are_answered_from_a_file_and_by_http_and_a_name_is_never_opened(he
 
 
 def test_a_file_of_the_run_gives_the_probabilities_of_predict(here: Path, tmp_path: Path) -> None:
-    onnxruntime = pytest.importorskip("onnxruntime")
+    onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
     assert "written" in done("export", here / "run", "--onnx", tmp_path / "r.onnx").out
     run, rows = (
         open_run(here / "run"),

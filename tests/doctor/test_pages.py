@@ -17,8 +17,12 @@ from recurra.doctor.verdict import EXPLODED, ONE_OUTPUT, READ, VANISHED, WORDS
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 GRADIENTS = (DOCS / "concepts" / "gradients.md").read_text("utf-8")
+# A picture with a text is the only task whose folder is not called as it is.
+NAMES = {"picture_text": "picture_text_classification"}
 EXPLAINING = [
-    p.parent.name for p in DOCS.parent.glob("src/recurra/tasks/*/task.py") if "def explain(" in p.read_text("utf-8")
+    NAMES.get(p.parent.name, p.parent.name)
+    for p in DOCS.parent.glob("src/recurra/tasks/*/task.py")
+    if "def explain(" in p.read_text("utf-8")
 ]
 INSPECT = (DOCS / "guide" / "inspect.md").read_text("utf-8")
 
