@@ -189,3 +189,34 @@ def test_a_lexicon_says_the_same_frame_by_frame_and_never_half_a_word(network, s
         gone = t + 1
     stream.end()
     assert (*said, *(unit for unit, _, _ in stream.best())) == whole.emitted.units
+
+
+class Last:
+    """Says the unit that was read, as a vector with a one."""
+
+    def step(self, tokens, state):
+        return torch.eye(4, dtype=torch.float64)[tokens], state
+
+    def select(self, state, rows):
+        return state[rows]
+
+
+def once(frames, said):
+    """Logits: the unit of the frame, or the blank where it was said last."""
+    same = (frames * said).sum(1, keepdim=True)
+    return 4 * (frames * (1 - same) + same * torch.eye(4)[:1])
+
+
+def test_a_pause_within_a_word_settles_nothing_as_its_end_may_leave_the_word_out():
+    network = Network(Last(), torch.zeros(1, 4, dtype=torch.float64), once)
+    frames = torch.eye(4, dtype=torch.float64)[[1, 3, 1, 2, 2, 2, 2, 2, 1, 1]]  # "a ab", long, "a"
+    options = {"spelling": ("", "a", "b", " "), "lexicon": {"a", "abab"}}
+    ((whole,),) = transducer_beam(frames.unsqueeze(1), torch.tensor([10]), network, 1, most=1, **options)
+    assert whole.emitted.units == (1, 3)
+    texts = Texts(options["spelling"], lexicon=options["lexicon"])
+    stream = TransducerStream(network, texts, 1, frames.device, most=1)
+    for t, frame in enumerate(frames):
+        stream.feed(frame, t)
+    assert [stream.settled(t) for t in (1, 2, 3, 4, 7)] == [True, True, False, False, False]
+    stream.end()
+    assert tuple(unit for unit, _, _ in stream.best()) == whole.emitted.units

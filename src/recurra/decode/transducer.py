@@ -275,8 +275,9 @@ class TransducerStream(Generic[S]):
         return max(min(common([said.units for said in self._alive]), *whole), 0)
 
     def settled(self, frame: int) -> bool:
-        """Whether all texts say the same in the frames before this one."""
-        return len({said.units[: sum(t < frame for t, _ in said.places)] for said in self._alive}) == 1
+        """Whether all texts say the same in the frames before this one, and will say it at their end."""
+        before = {said.units[: sum(t < frame for t, _ in said.places)] for said in self._alive}
+        return len(before) == 1 and len(before.pop()) <= self.agreed()
 
     def forget(self, number: int, frames: int) -> None:
         """Leave out the first units of the best text, and so many frames: what other texts say there is later then."""
