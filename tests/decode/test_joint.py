@@ -141,7 +141,9 @@ def test_a_recording_that_ends_within_a_word_has_the_words_before_it(seed):
     words, spelling = ["abbab", "babba", "aab"], ("", "a", " b")
     for one in heard(logits(seed, frames=9), beam=2, spelling=spelling, lexicon=words):
         assert set("".join(spelling[unit] for unit in one.emitted.units).split()) <= set(words)
-        assert len(one.emitted.probabilities) == len(one.emitted.units)
+        kept = len(one.emitted.units)
+        assert one.emitted.probabilities == pytest.approx(np.exp(attention_of(one.emitted.units)[:kept]))
+        assert len(one.emitted.starts) == kept
 
 
 def test_what_cannot_be_is_refused():

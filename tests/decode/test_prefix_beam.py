@@ -363,3 +363,23 @@ def test_texts_that_begin_otherwise_than_what_is_forgotten_are_followed_no_longe
     assert (stream.best(), stream.alone) == ((), True)
     stream.feed(np.log([0.1, 0.1, 0.7, 0.1]))
     assert stream.best() == (2,)
+
+
+def test_what_is_left_out_takes_no_frames_from_what_is_not():
+    spelling, words = ("", " a", "a", "b"), {"aab", "abba"}
+    said = 0.9 * np.eye(4)[[1, 2, 3, 1, 3]] + 0.025
+    said[2] = 0.4, 0.05, 0.05, 0.5  # "b" is surer in the word that is not over
+    (found,) = heard(np.log(said), beam=1, spelling=spelling, lexicon=words)
+    assert (found.emitted.units, found.emitted.starts, found.emitted.ends) == ((1, 2, 3), (0, 1, 2), (1, 2, 3))
+    assert found.emitted.blanks == 2
+    stream = PrefixStream(Texts(spelling, lexicon=words), 1)
+    for y in np.log(said):
+        stream.feed(y)
+    stream.end()
+    assert (stream.best(), stream.left_out) == ((1, 2, 3), (1, 3))
+
+
+def test_texts_that_say_the_same_without_what_is_left_out_are_one():
+    said = np.log([[0.1, 0.2, 0.5, 0.2], [0.1, 0.5, 0.3, 0.1]])  # "ba" and "bb": no word is over
+    (found,) = heard(said, beam=2, spelling=SPELLING, lexicon={"baa", "bbb"})
+    assert (found.emitted.units, found.share) == ((), pytest.approx(1))

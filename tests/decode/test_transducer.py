@@ -180,6 +180,8 @@ def test_a_lexicon_says_the_same_frame_by_frame_and_never_half_a_word(network, s
     frames = torch.from_numpy(np.random.default_rng(seed).normal(size=(30, 1, D))) * 2
     ((whole,),) = transducer_beam(frames, torch.tensor([30]), network, 3, spelling=SPELLING, lexicon=words)
     assert set("".join(SPELLING[unit] for unit in whole.emitted.units).split()) <= words
+    (all_of_them,) = transducer_beam(frames, torch.tensor([30]), network, 3, n_best=3, spelling=SPELLING, lexicon=words)
+    assert sum(one.share for one in all_of_them) == pytest.approx(1)
     stream, said, gone = TransducerStream(network, Texts(SPELLING, lexicon=words), 3, frames.device), [], 0
     for t in range(30):
         stream.feed(frames[t, 0], t - gone)

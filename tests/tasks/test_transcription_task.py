@@ -20,6 +20,8 @@ from recurra.data.sound import sound_of
 from recurra.data.spectra import SPECTRA
 from recurra.decode.ctc import Emitted, greedy
 from recurra.decode.fusion import Fusion
+from recurra.decode.prefix_beam import PrefixStream
+from recurra.decode.texts import Texts
 from recurra.models import SequenceModel
 from recurra.models.heads import CtcHead
 from recurra.tasks import Transcription, TranscriptionConfig
@@ -27,6 +29,7 @@ from recurra.tasks.sizing import Seen
 from recurra.tasks.transcription import augmenting
 from recurra.tasks.transcription.augmenting import Augmentation, coloured
 from recurra.tasks.transcription.methods.ctc import Steps
+from recurra.tasks.transcription.methods.searching import Prefixes
 from recurra.tasks.transcription.reading import decoded, with_deltas
 from recurra.tasks.transcription.task import NOTHING, Said
 from recurra.tasks.transcription.texts import cleaned
@@ -783,3 +786,13 @@ def test_what_stands_before_a_cut_through_a_unit_ends_at_the_cut():
     before, after = path.cut(3)
     assert (before.said().units, before.said().starts, before.said().ends) == ((2,), (0,), (3,))
     assert (len(after.frames), tuple(after.units())) == (3, ())
+
+
+def test_a_stream_of_ctc_places_words_as_if_what_is_left_out_at_its_end_were_said() -> None:
+    stream, said = PrefixStream(Texts(("", " a", "a", "b"), lexicon={"aab", "abba"}), 1), np.full((5, 4), 0.025)
+    said[range(5), [1, 2, 3, 1, 3]] = 0.925
+    path = Prefixes(stream, list(np.log(said)), said.argmax(1).tolist())
+    for y in path.frames:
+        stream.feed(y)
+    heard = path.ended().said()
+    assert (heard.units, heard.starts, heard.ends, heard.blanks) == ((1, 2, 3), (0, 1, 2), (1, 2, 3), 2)

@@ -24,6 +24,13 @@ class Emitted:
     frames: int
 
 
+def first_units(said: Emitted, number: int, frames: int) -> Emitted:
+    """The first units, of the first frames."""
+    starts, ends = said.starts[:number], tuple(min(end, frames) for end in said.ends[:number])
+    blanks = frames - sum(end - start for start, end in zip(starts, ends, strict=True))
+    return Emitted(said.units[:number], starts, ends, said.probabilities[:number], blanks, frames)
+
+
 def greedy(logits: Tensor, lengths: Tensor, *, blank: int = 0) -> list[Emitted]:
     """The most probable unit of each frame, repetitions and blanks taken out (Graves et al. 2006, section 3.2).
 

@@ -14,9 +14,10 @@ import numpy as np
 from torch import Tensor
 
 from recurra.base.errors import ConfigError, RunError
+from recurra.decode.ctc import first_units
 from recurra.decode.fusion import Fusion
 from recurra.decode.limits import at_least
-from recurra.decode.prefix_beam import NEVER, Heard, emitted, shares_of
+from recurra.decode.prefix_beam import NEVER, Heard, emitted, once, shares_of
 from recurra.decode.reading import Read, Reading
 from recurra.decode.steps import Floats, Ints, S, Steps
 from recurra.decode.texts import Text, Texts
@@ -68,13 +69,14 @@ class Prefixes:
 
 @dataclass(frozen=True, slots=True)
 class _Said(Generic[S]):
-    """A text so far. attention: ln p of each unit; ctc: ln p that a text begins so"""
+    """A text so far. attention: ln p of each unit; ctc: ln p that a text begins so; kept: units it has, None: all"""
 
     units: tuple[int, ...]
     attention: tuple[float, ...]
     ctc: float
     read: Read[S]
     text: Text
+    kept: int | None = None
 
     def nats(self, share: float) -> float:
         return share * self.ctc + (1 - share) * sum(self.attention)
@@ -155,13 +157,10 @@ class _Search(Generic[S]):
     def _whole(self, alive: Sequence[_Said[S]], prefixes: Prefixes) -> list[tuple[float, _Said[S]]]:
         """Where no text ended: each without the word that is not over, with its score (`Texts.whole`)."""
         ends, left_out = self._texts.whole([said.text for said in alive])
-        found: dict[tuple[int, ...], tuple[float, _Said[S]]] = {}
-        for (score, said), number in zip(self._with(ends, alive, prefixes), left_out, strict=True):
-            kept = len(said.units) - number
-            shorter = replace(said, units=said.units[:kept], attention=(*said.attention[:kept], said.attention[-1]))
-            if score > max(NEVER, found.get(shorter.units, (NEVER,))[0]):
-                found[shorter.units] = (score, shorter)
-        return list(found.values())
+        scores, whole = zip(*self._with(ends, alive, prefixes), strict=True)
+        found = [replace(said, kept=len(said.units) - n) for said, n in zip(whole, left_out, strict=True)]
+        different = once([said.units[: said.kept] for said in found], scores)
+        return [(score, said) for score, said in zip(different, found, strict=True) if score > NEVER]
 
     def _ended(self, alive: Sequence[_Said[S]], prefixes: Prefixes) -> list[tuple[float, _Said[S]]]:
         """Each text as a whole, with its score."""
@@ -207,8 +206,9 @@ class _Search(Generic[S]):
         return [self._heard(*closed[k], shares[k], y) for k in order]
 
     def _heard(self, score: float, said: _Said[S], share: float, y: Floats) -> Heard:
-        one = emitted(y, said.units, self._blank)
-        sure = tuple(np.exp(said.attention[:-1]).tolist())
+        kept = len(said.units) if said.kept is None else said.kept
+        one = first_units(emitted(y, said.units, self._blank), kept, len(y))
+        sure = tuple(np.exp(said.attention[:kept]).tolist())
         return Heard(replace(one, probabilities=sure), said.nats(self._share), score, share)
 
 

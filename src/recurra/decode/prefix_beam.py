@@ -14,7 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from recurra.base.errors import ConfigError, RunError, ShapeError
-from recurra.decode.ctc import Emitted, collapsed
+from recurra.decode.ctc import Emitted, collapsed, first_units
 from recurra.decode.fusion import Fusion
 from recurra.decode.limits import at_least
 from recurra.decode.steps import Floats, Ints
@@ -192,18 +192,19 @@ class _Search:
 
     def _found(self, alive: list[_Prefix], said: Floats, row: int) -> list[Heard]:
         scores, left_out = self.ended(alive, row)
+        units = [prefix.units() for prefix in alive]
+        kept = [len(one) - number for one, number in zip(units, left_out, strict=True)]
+        scores = once([tuple(one[:number]) for one, number in zip(units, kept, strict=True)], scores)
+        order = [k for k in sorted(range(len(alive)), key=lambda k: -scores[k]) if scores[k] > NEVER]
         shares = shares_of(scores)
-        found: dict[tuple[int, ...], Heard] = {}
-        for k in sorted(range(len(alive)), key=lambda k: -scores[k]):
-            units = alive[k].units()
-            units = units[: len(units) - left_out[k]]
-            if scores[k] > NEVER and len(found) < self._n_best and tuple(units) not in found:
-                heard = Heard(emitted(said, units, self._blank), alive[k].total, scores[k], shares[k])
-                found[tuple(units)] = heard
-        return list(found.values())
+        return [
+            Heard(self._emitted(said, units[k], kept[k]), alive[k].total, scores[k], shares[k])
+            for k in order[: self._n_best]
+        ]
 
-    def cuttable(self, prefix: _Prefix) -> int:
-        return self._texts.cuttable(prefix.text) if prefix.text else 0
+    def _emitted(self, said: Floats, units: Sequence[int], number: int) -> Emitted:
+        """The first units, at their frames where all are said: those that are left out were heard too."""
+        return first_units(emitted(said, units, self._blank), number, len(said))
 
     def ended(self, alive: Sequence[_Prefix], row: int) -> tuple[list[float], list[int]]:
         """What each is worth as a whole text, and how many units are left out of it (`Texts.whole`).
@@ -231,6 +232,7 @@ class PrefixStream:
         self._search = _Search(texts, beam=beam, n_best=1, blank=blank, least=math.log(least) if least else NEVER)
         self._alive = self._search.begin()
         self._root = self._alive[0]
+        self.left_out: tuple[int, ...] = ()  # units behind the text that `end` has left
 
     def feed(self, y: Floats) -> None:
         """One more frame. y: (C,) ln p"""
@@ -243,7 +245,7 @@ class PrefixStream:
     def agreed(self) -> int:
         """How many units all texts begin with, and will begin with at their end."""
         said = [self._units(prefix) for prefix in self._alive]
-        whole = [len(u) - self._search.cuttable(p) for u, p in zip(said, self._alive, strict=True)]
+        whole = [len(u) - (p.text.open if p.text else 0) for u, p in zip(said, self._alive, strict=True)]
         return max(min(common(said), *whole), 0)
 
     @property
@@ -266,8 +268,9 @@ class PrefixStream:
         """Nothing more comes: the text that is best as a whole alone is left."""
         scores, left_out = self._search.ended(self._alive, 0)
         best = max(range(len(scores)), key=scores.__getitem__)
-        chain = self._chain(self._alive[best])
-        self._alive = [[*chain, self._root][min(left_out[best], len(chain))]]
+        chain, number = [*self._chain(self._alive[best]), self._root], left_out[best]
+        self.left_out = tuple(one.unit for one in reversed(chain[:-1][:number]))
+        self._alive = [chain[min(number, len(chain) - 1)]]
 
     def _units(self, prefix: _Prefix) -> tuple[int, ...]:
         return tuple(one.unit for one in reversed(self._chain(prefix)))
@@ -311,6 +314,14 @@ def log_sum(a: float, b: float) -> float:
     if a < b:
         a, b = b, a
     return a if b == NEVER else a + math.log1p(math.exp(b - a))
+
+
+def once(texts: Sequence[tuple[int, ...]], scores: Sequence[float]) -> list[float]:
+    """Scores of texts, but NEVER where a better one says the same."""
+    best: dict[tuple[int, ...], int] = {}
+    for k in sorted(range(len(scores)), key=lambda k: -scores[k]):
+        best.setdefault(texts[k], k)
+    return [score if best[texts[k]] == k else NEVER for k, score in enumerate(scores)]
 
 
 def shares_of(scores: Sequence[float]) -> list[float]:

@@ -16,7 +16,8 @@ class Text:
     """A text so far. word: letters of the word that is not over; histories: of each language model
 
     total: nats of what cannot change any more; hot: of a word that may become a hot one
-    open: units of the word that is not over; before: the text without them, None where there are none
+    open: with a lexicon, units of the word that is not over, which its end may leave out
+    before: the text without them, None where there are none
     """
 
     word: str
@@ -71,10 +72,6 @@ class Texts:
         """Whether a text is worth anything beside its frames."""
         return bool(self._fusions) or self._words
 
-    def cuttable(self, text: Text) -> int:
-        """How many of its last units a text may lose at its end (`whole`)."""
-        return 0 if self._lexicon is None else text.open
-
     def start(self) -> Text:
         """Nothing said yet."""
         return Text("", tuple(f.scores.start() for f in self._fusions), 0.0)
@@ -121,10 +118,12 @@ class Texts:
         return (not over or over in self._lexicon) and word in self._possible
 
     def _made(self, text: Text, over: str, word: str, total: float, histories: tuple[Any, ...]) -> Text:
-        goes_on = bool(text.word) and not over
-        before = None if not word else text.before if goes_on else replace(text, open=0, before=None)
-        number = text.open + 1 if goes_on else int(before is not None)
-        return Text(word, histories, total + self._hot.get(over, 0.0), self._begun.get(word, 0.0), number, before)
+        total, hot = total + self._hot.get(over, 0.0), self._begun.get(word, 0.0)
+        if self._lexicon is None or not word:
+            return Text(word, histories, total, hot)
+        if text.word and not over:
+            return Text(word, histories, total, hot, text.open + 1, text.before)
+        return Text(word, histories, total, hot, 1, replace(text, open=0, before=None) if text.before else text)
 
     def _scored(self, said: Sequence[tuple[Text, str, str | None]]) -> tuple[list[float], list[tuple[Any, ...]]]:
         """Totals and histories after a word that is over, and after a unit, where there are such."""

@@ -19,7 +19,7 @@ from recurra.base.errors import ConfigError, RunError, ShapeError
 from recurra.decode.ctc import Emitted
 from recurra.decode.fusion import Fusion
 from recurra.decode.limits import at_least
-from recurra.decode.prefix_beam import NEVER, Heard, common, log_sum, shares_of
+from recurra.decode.prefix_beam import NEVER, Heard, common, log_sum, once, shares_of
 from recurra.decode.reading import Read, Reading
 from recurra.decode.steps import Floats, S, Steps
 from recurra.decode.texts import Text, Texts
@@ -227,15 +227,10 @@ class _Search(Generic[S]):
 
     def _found(self, alive: Sequence[_Said[S]], frames: int, row: int) -> list[Heard]:
         scores, whole = self.ended(alive, row)
+        scores = once([said.units for said in whole], scores)
+        order = [k for k in sorted(range(len(alive)), key=lambda k: -scores[k]) if scores[k] > NEVER]
         shares = shares_of(scores)
-        found: dict[tuple[int, ...], Heard] = {}
-        for k in sorted(range(len(alive)), key=lambda k: -scores[k]):
-            if scores[k] > NEVER:
-                found.setdefault(whole[k].units, Heard(_of(whole[k], frames), alive[k].nats, scores[k], shares[k]))
-        return list(found.values())
-
-    def cuttable(self, said: _Said[S]) -> int:
-        return self._texts.cuttable(said.text)
+        return [Heard(_of(whole[k], frames), alive[k].nats, scores[k], shares[k]) for k in order]
 
     def ended(self, alive: Sequence[_Said[S]], row: int) -> tuple[list[float], list[_Said[S]]]:
         """What each is worth as a whole text, and these (`Texts.whole`).
@@ -271,7 +266,7 @@ class TransducerStream(Generic[S]):
 
     def agreed(self) -> int:
         """How many units all texts begin with, and will begin with at their end."""
-        whole = [len(said.units) - self._search.cuttable(said) for said in self._alive]
+        whole = [len(said.units) - said.text.open for said in self._alive]
         return max(min(common([said.units for said in self._alive]), *whole), 0)
 
     def settled(self, frame: int) -> bool:

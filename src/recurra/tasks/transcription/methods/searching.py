@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recurra.decode.ctc import Emitted
+from recurra.decode.ctc import Emitted, first_units
 from recurra.decode.prefix_beam import PrefixStream, emitted
 from recurra.decode.steps import Floats
 from recurra.decode.transducer import Network, TransducerStream, emitted_at
@@ -52,8 +52,11 @@ class Prefixes:
 
     def said(self) -> Emitted:
         units, frames = self.search.best(), len(self.frames)
-        found = emitted(np.stack(self.frames), units) if frames else None
-        return found if found is not None and found.units == units else _spread(units, frames)
+        whole = (*units, *self.search.left_out)
+        found = emitted(np.stack(self.frames), whole) if frames else None
+        if found is None or found.units != whole:
+            return _spread(units, frames)
+        return first_units(found, len(units), frames)
 
     def certain(self, step: int) -> bool:
         """Where texts agree on the unit behind it too, or only one is left: a longer one may say more before the step.
@@ -71,7 +74,7 @@ class Prefixes:
         said = self.said()
         number = _before(said, step) if step < len(self.frames) else len(said.units)
         self.search.forget(number)
-        return Settled(_first(said, number, step)), Prefixes(self.search, self.frames[step:], self.best[step:])
+        return Settled(first_units(said, number, step)), Prefixes(self.search, self.frames[step:], self.best[step:])
 
     def ended(self) -> Prefixes:
         self.search.end()
@@ -162,9 +165,3 @@ def _spread(units: Sequence[int], frames: int) -> Emitted:
     starts = tuple(k * frames // len(units) for k in range(len(units)))
     ends = tuple(min(start + 1, frames) for start in starts)
     return Emitted(tuple(units), starts, ends, (0.0,) * len(units), frames, frames)
-
-
-def _first(said: Emitted, number: int, frames: int) -> Emitted:
-    """The first units, of so many frames."""
-    ends = tuple(min(end, frames) for end in said.ends[:number])
-    return Emitted(said.units[:number], said.starts[:number], ends, said.probabilities[:number], said.blanks, frames)
