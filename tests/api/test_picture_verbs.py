@@ -261,6 +261,8 @@ def test_texts_of_a_file_are_found_by_http_with_a_picture(here: Path, tmp_path: 
     expected = [(one["name"], round(one["likeness"], 5)) for one in words]
     assert [(one["text"], round(one["likeness"], 5)) for one in found["found"]] == expected
     assert post({"picture": sent, "number": 1})["found"] == found["found"][:1]
+    with full(asked):
+        assert "wait already" in str(post({"picture": sent}, 503))
     for body in ({}, {"picture": "aGVsbG8="}, {"picture": str(like)}, {"picture": sent, "number": 51}):
         post(body, 422)
     assert "--images FOLDER" in post({"text": "red"}, 409, "/search")["error"]

@@ -297,6 +297,24 @@ def test_what_nobody_waits_for_any_more_keeps_no_place_in_the_queue(ask: Ask) ->
     assert worker.waiting == 0
 
 
+def test_a_request_that_has_gone_keeps_no_place_though_a_model_computes(ask: Ask) -> None:
+    asked = ask("moods", waiting=2, delay=0, seconds=0.3)
+    service, body = asked.service, {"texts": ["fine"]}
+
+    async def talk(client: Client) -> list[Any]:
+        async with Held(asked):
+            first = asyncio.ensure_future(client.post("/predict", json=body))
+            await asyncio.sleep(0.05)  # its batch waits for the worker
+            late = await client.post("/predict", json=body)
+            numbers = [service.worker.waiting]  # of the batch alone
+            again = await client.post("/predict", json=body)
+        return [late.status_code, *numbers, again.status_code, (await first).status_code]
+
+    assert asked.run(talk) == [504, 1, 504, 504]
+    assert service.worker.waiting == 0
+    is_well(asked)
+
+
 def test_more_requests_than_are_answered_at_once_are_refused_but_not_the_one_that_asks_how_it_is(ask: Ask) -> None:
     asked = ask("moods", requests=2)
 

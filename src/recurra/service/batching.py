@@ -74,12 +74,12 @@ class Batcher:
         self._rows = rows
         self._waiting: deque[Question] = deque()
         self._arrived = asyncio.Event()
-        worker.count(lambda: len(self._waiting))
+        worker.count(lambda: self.waiting)
 
     @property
     def waiting(self) -> int:
-        """Questions in the queue."""
-        return len(self._waiting)
+        """Questions in the queue that somebody waits for."""
+        return sum(not one.answer.done() for one in self._waiting)
 
     @property
     def is_stuck(self) -> bool:
