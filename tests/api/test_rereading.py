@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -18,15 +19,17 @@ from api.api_room import Listening, log_of, write_config
 from recurra import api
 from recurra.api import rereading, training_run
 from recurra.api.callbacks import NoCallback
+from recurra.api.inference import outputs
 from recurra.api.interrupts import Stopped
 from recurra.api.options import DataOptions
 from recurra.api.places import RunFolder
-from recurra.api.prepare import Prepared, prepare
+from recurra.api.prepare import Prepared, data_bytes, prepare
 from recurra.api.schema import read_settings
 from recurra.api.trainer import Trainer
 from recurra.base.contracts import Progress
 from recurra.base.errors import ConfigError, DataError, RunError
 from recurra.data.store import Reread
+from recurra.data.store.stored import key_digest
 from recurra.training import Group, SingleProcess, Stopping
 from recurra.training.checkpoint import load
 from training.toys import on_ranks
@@ -120,11 +123,34 @@ def test_an_epoch_reads_each_file_once_and_holds_a_window(monkeypatch: pytest.Mo
     data = prepare(settings, NoCallback())
     train: Any = data.splits["train"]
     trainer = Trainer(settings, data.task, train, torch.device("cpu"), data.fingerprint, SingleProcess())
-    opened.clear()
-    for progress in trainer.steps():
-        assert len(train._window) <= 6, progress
     whole = [file for file in range(len(SIZES)) if train.bounds[file] < train.bounds[file + 1]]
+    for trainer.epoch in (1, 2, 3):
+        opened.clear()
+        for progress in trainer.steps():
+            assert len(train._window) <= 6, progress
+        assert opened == dict.fromkeys(whole, 1)
+        trainer.position = 0
+    opened.clear()
+    found = outputs(trainer.model, data.task, train, device=torch.device("cpu"))
     assert opened == dict.fromkeys(whole, 1)
+    kept = outputs(trainer.model, data.task, list(train), device=torch.device("cpu"))
+    assert [*found] == [*kept]
+
+
+def test_some_of_some_rows_are_those_rows() -> None:
+    train: Any = prepared(6, "classification").splits["train"]
+    every = np.arange(len(train))
+    some, rows = train.taken(every % 3 > 0).taken(np.arange((every % 3 > 0).sum()) % 2 > 0), list(train)
+    expected = [rows[k] for k in every[every % 3 > 0][1::2]]
+    assert [e.digest() for e in some] == [e.digest() for e in expected] == [e.digest() for e in some[:]]
+    assert b"".join(some.digests()) == b"".join(e.digest() for e in expected)
+    assert np.concatenate([*some.keys()]).tobytes() == b"".join(key_digest(e.key) for e in expected)
+
+
+def test_only_rows_that_are_kept_need_room_on_the_disk() -> None:
+    Path("classification-3.jsonl").rename("dev.jsonl")
+    given = config(6, data={"dev": "dev.jsonl"})
+    assert data_bytes(read_settings(given)) == Path("dev.jsonl").stat().st_size
 
 
 class StopsAt(Listening):

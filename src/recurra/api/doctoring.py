@@ -23,6 +23,7 @@ from recurra.api.schema import Settings, read_settings
 from recurra.api.trainer import Trainer
 from recurra.base.contracts import Batch, Callback, Progress, Report, Table
 from recurra.base.errors import ConfigError, TrainingError
+from recurra.data.store import lengths_of
 from recurra.doctor import Advice, Course, Diagnosis, Finding, Probe, advice, probe
 from recurra.doctor.attending import has_heads
 from recurra.doctor.rendering import ADVICE, charts, report
@@ -261,10 +262,11 @@ def _some(model: torch.nn.Module, task: Task, examples: Sequence[Any], device: t
     streams = task.sampler(examples[: 4 * ROWS], batch_tokens=MOST_STEPS * ROWS, batch_rows=ROWS, seed=0)
     if streams.carries:
         return streams.batch(streams.plan(1)[0]).to(device)
-    order = sorted(range(len(examples)), key=lambda i: (examples[i].length, i))
-    fitting = [i for i in order if examples[i].length <= MOST_STEPS] or order[:1]
+    lengths = lengths_of(examples).tolist()
+    order = sorted(range(len(examples)), key=lambda i: (lengths[i], i))
+    fitting = [i for i in order if lengths[i] <= MOST_STEPS] or order[:1]
     upper = fitting[len(fitting) // 2 :]
-    numbers = examples[upper[-1]].length * _numbers_a_step(model)
+    numbers = lengths[upper[-1]] * _numbers_a_step(model)
     rows = min(ROWS, max(1, MOST_NUMBERS // max(numbers, 1)))
     chosen = [upper[k * len(upper) // rows] for k in range(rows)] if len(upper) > rows else upper
     return task.collate([examples[i] for i in chosen], chosen).to(device)

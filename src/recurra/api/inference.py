@@ -17,7 +17,8 @@ from recurra.base.contracts import Batch
 from recurra.base.errors import ConfigError
 from recurra.data.batches import Batches, epoch_batches
 from recurra.data.prefetch import prefetched
-from recurra.data.store import gathered_of, lengths_of
+from recurra.data.store import Reread, gathered_of, lengths_of
+from recurra.data.windows import ordered_batches
 from recurra.tasks import AnswersWide, DecodesInCollate, JoinsOutputs, Task
 
 # Enough to keep the cores busy, little enough for a laptop: 256 sequences of 64 tokens.
@@ -38,14 +39,7 @@ def outputs(
     """The task's output for each example, in order. Raises Stopped between two batches, when `stop` has a signal."""
     parts: list[Sequence[Any]] = []
     tokens, rows = task.answer_batch if isinstance(task, AnswersWide) else (BATCH_TOKENS, BATCH_ROWS)
-    plan = epoch_batches(
-        lengths_of(examples),
-        token_budget=tokens,
-        max_sequences=rows,
-        seed=0,
-        epoch=0,
-        shuffle=False,
-    )
+    plan = _plan(examples, token_budget=tokens, max_sequences=rows)
     if model.training:  # to go through all of its parts takes longer than one of them
         model.eval()
     with torch.inference_mode():
@@ -56,6 +50,14 @@ def outputs(
                     raise Stopped(number)
                 parts.append(task.predict(model, batch, gathered_of(examples, indices)))
     return _in_order(task, parts, plan)
+
+
+def _plan(examples: Sequence[Any], **limits: int) -> Batches:
+    """By length; rows that stay in their files are read once, whatever their lengths."""
+    lengths = lengths_of(examples)
+    if isinstance(examples, Reread):
+        return ordered_batches(lengths, buffer=examples.buffer, **limits)
+    return epoch_batches(lengths, **limits, seed=0, epoch=0, shuffle=False)
 
 
 def _in_order(task: Task, parts: Sequence[Sequence[Any]], plan: Batches) -> Sequence[Any]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recurra.base.errors import ConfigError
-from recurra.data.batches import Batches, by_bucket, cut_batches
+from recurra.data.batches import Batches, by_bucket, cut_batches, epoch_batches
 from recurra.data.ordering import Places, places_of, sorting
 
 
@@ -87,3 +87,16 @@ def windowed_batches(
         numbers.append(sorting(stream.random.random_raw(len(cuts) - 1)).astype(np.int64) + batches)
         batches += len(cuts) - 1
     return Batches(order, np.concatenate(starts), places_of(np.concatenate(numbers), batches))
+
+
+def ordered_batches(lengths: NDArray[Any], *, buffer: int, token_budget: int, max_sequences: int) -> Batches:
+    """The batches in which rows are answered: by length, but window after window as they stand in the files."""
+    order: Places = places_of(np.empty(0), len(lengths), size=len(lengths))
+    starts = [0]
+    for first in range(0, len(lengths), buffer):
+        steps = lengths[first : first + buffer]
+        limits = {"token_budget": token_budget, "max_sequences": max_sequences}
+        for batch in epoch_batches(steps, **limits, seed=0, epoch=0, shuffle=False):
+            order[starts[-1] : starts[-1] + len(batch)] = np.array(batch) + first
+            starts.append(starts[-1] + len(batch))
+    return Batches(order, np.array(starts), range(len(starts) - 1))
