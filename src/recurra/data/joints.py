@@ -204,12 +204,14 @@ def smoothed(places: Floats, frames: int) -> Floats:
 
     frames: odd. The first frame and the last one are repeated beyond the ends.
     """
-    half = frames // 2
-    wide = np.pad(places, ((half, half), (0, 0), (0, 0)), mode="edge")
-    windows = np.lib.stride_tricks.sliding_window_view(wide, frames, axis=0)
-    there = ~np.isnan(windows)
-    sums = np.where(there, windows, 0.0).sum(-1)
-    return np.where(np.isnan(places), np.nan, sums / np.maximum(there.sum(-1), 1))
+    there = ~np.isnan(places)
+    values, times = np.where(there, places, 0.0), np.arange(len(places))
+    sums, counts = np.zeros_like(places), np.zeros(places.shape, np.int64)
+    for apart in range(-(frames // 2), frames // 2 + 1):
+        at = np.clip(times + apart, 0, len(places) - 1)
+        sums += values[at]
+        counts += there[at]
+    return np.where(there, sums / np.maximum(counts, 1), np.nan)
 
 
 def resampled(values: Floats, frames: int) -> Floats:
