@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from oracles.pictures import convolution_gradients, convolved, norm_gradients
+from recurra.base.errors import RunError
 from recurra.engine import cpu
 from recurra.engine.transformer import NormNumbers
 from recurra.models.encoders.image import Block
@@ -205,12 +207,37 @@ def test_a_block_in_training_has_the_gradients_of_its_parts() -> None:
     block(native).backward(d)
     found = [p.grad for p in block.parameters()]
     block.zero_grad()
-    handle = block.conv1.register_forward_hook(lambda layer, given, made: None)
+    calls: list[object] = []
+    handle = block.conv1.register_forward_hook(lambda layer, given, made: calls.append(layer))
     block(by_parts).backward(d)
     handle.remove()
+    assert calls == [block.conv1]  # its parts were called, so that a hook is seen
     assert_close(native.grad, by_parts.grad, atol=1e-5, rtol=1e-5)
     for one, parameter in zip(found, block.parameters(), strict=True):
         assert_close(one, parameter.grad, atol=1e-4, rtol=1e-5)
+
+
+def test_what_was_saved_may_come_back_in_another_order_and_not_in_another_shape() -> None:
+    layer, x = made(SHAPES[2]), torch.randn(2, 4, 5, 32)
+
+    def gradient(unpack: Callable[[Tensor], Tensor]) -> Tensor:
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: t, unpack):
+            y = layer(x)
+        return torch.autograd.grad(y, layer.weight, torch.linspace(-1, 1, y.numel()).view(y.shape))[0]
+
+    turned = gradient(lambda t: t.transpose(0, -1).contiguous().transpose(0, -1))
+    assert torch.equal(turned, gradient(lambda t: t))
+    with pytest.raises(RunError, match=r"a saved tensor came back as Tensor .*, expected \(2, 4, 5, 32\)"):
+        gradient(lambda t: t[:1])
+
+
+def test_weights_that_changed_since_the_result_are_refused() -> None:
+    layer, steps = made(SHAPES[0]), SteadyConvolution1d(3, 4, 3)
+    for one, y in ((layer, layer(torch.randn(2, 5, 7, 3))), (steps, steps(torch.randn(5, 2, 3)))):
+        with torch.no_grad():
+            one.weight.add_(1)
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            y.sum().backward()
 
 
 @pytest.mark.parametrize("sizes", [(3, 40, 5, 1, 7), (32, 8, 3, 2, 9), (6, 5, 1, 1, 1)])
