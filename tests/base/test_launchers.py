@@ -61,6 +61,8 @@ def test_a_launcher_says_which_process_this_is(environment: dict[str, str], plac
         ({**TORCHRUN, "RANK": "4"}, "expected a rank below 4, got 4"),
         ({**MPI, "OMPI_COMM_WORLD_LOCAL_SIZE": "1"}, "add -x MASTER_ADDR=HOST"),
         ({**HYDRA, "MPI_LOCALNRANKS": "1"}, "add -genv MASTER_ADDR HOST"),
+        ({"PMI_RANK": "0", "MPI_LOCALNRANKS": "1"}, "PMI_RANK is set, but PMI_SIZE, how many ranks there are, is not"),
+        ({"OMPI_COMM_WORLD_RANK": "0"}, "OMPI_COMM_WORLD_RANK is set, but OMPI_COMM_WORLD_SIZE, how many"),
     ],
 )
 def test_an_environment_that_says_too_little_is_refused(environment: dict[str, str], what: str) -> None:

@@ -104,14 +104,17 @@ def _hydra(environment: Mapping[str, str]) -> Place | None:
 
 def _by_mpirun(environment: Mapping[str, str], names: str, local: str, locals: str, option: str) -> Place:
     """names: of rank and size      option: with which this mpirun sets a variable"""
-    size, here = int(environment[names.format("SIZE")]), _number(environment, locals)
+    rank, many = (names.format(word) for word in ("RANK", "SIZE"))
+    if many not in environment:
+        raise ConfigError(f"{rank} is set, but {many}, how many ranks there are, is not. Set it too, or unset {rank}.")
+    size, here = int(environment[many]), _number(environment, locals)
     if "MASTER_ADDR" not in environment and here != size:
         setting = "MASTER_ADDR=HOST" if option == "-x" else "MASTER_ADDR HOST"
         raise ConfigError(
             f"mpirun does not say where the ranks of several hosts meet: add {option} {setting}, the host of rank 0."
         )
     return Place(
-        int(environment[names.format("RANK")]),
+        int(environment[rank]),
         size,
         int(environment.get(local, "0")),
         here,
