@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from export.onnx_room import File, exported
 from recurra.base.contracts import Batch
 from recurra.base.errors import ConfigError, RunError
 from recurra.decode.transducer import transducer_greedy
-from recurra.export import onnx, seeing_ahead
+from recurra.export import onnx, onnx_files, seeing_ahead
+from recurra.export.parts import Part
+from recurra.export.runtimes import Runtime
 from recurra.models import SequenceModel
 from recurra.tasks.transcription.methods.transducer import network_of
 
@@ -174,6 +179,24 @@ def test_a_file_that_leaves_other_states_than_the_model_is_not_written(
     with pytest.raises(RunError, match=r"not written: .*next_state\.v_l0"):
         exported(speech(True, encoder=AHEAD), tmp_path / "s.onnx")
     assert not list(tmp_path.iterdir())
+
+
+def test_pieces_are_compared_each_from_the_states_that_the_file_itself_has_left() -> None:
+    """A difference of one call that is small enough adds up."""
+
+    def ask(random: np.random.Generator, N: int, T: int) -> dict[str, Any]:
+        return {"state.sum": random.normal(size=(N, 1)).astype(np.float32)}
+
+    def drifting(inputs: dict[str, Any]) -> list[Any]:
+        return [inputs["state.sum"].astype(np.float64) + 0.25 + 4e-6]
+
+    draw: Any = SimpleNamespace(outputs=["next_state.sum"])
+    part = Part("", draw, ask, lambda model, inputs: {"next_state.sum": inputs["state.sum"] + 0.25}, pieces=True)
+    runtime = Runtime("numpy", "drifting", lambda data: drifting, "1")
+    for one, apart, wrong in ((part, 2e-5 / 1.25, True), (replace(part, pieces=False), 4e-6, False)):
+        found = onnx_files.compare(Path("s.onnx"), b"", one, nn.Identity(), nn.Identity(), [runtime])
+        assert found.runtimes["drifting 1"]["next_state.sum"] == pytest.approx(apart, rel=0.1)
+        assert bool(found.wrong) == wrong
 
 
 def _greedily(frames: list[Any], predictor: File, joiner: File, states: dict[str, Any], most: int) -> tuple[int, ...]:
