@@ -4,7 +4,7 @@
 
 FILE: lines of text, or CSV with a column `text`, gzip too. Sentences end at . ! ? and at the ends of lines; words are
 letters, apostrophes and hyphens, in lower case. The most frequent are kept, and those of --also; others are <unk>.
-Bigrams and trigrams that occur once are left out. OUT.words has the words, for `--lexicon`.
+Trigrams that occur once are left out, and bigrams that follow one word alone. OUT.words has the words, for `--lexicon`.
 Interpolated Kneser-Ney smoothing with one discount an order (Chen & Goodman 1998, section 4.1.6).
 """
 

@@ -77,13 +77,12 @@ def test_its_loop_over_pieces_hears_what_the_model_hears(tmp_path: Path) -> None
         (features[at : at + 3], numpy.clip(lengths - at, 0, 3), (lengths <= at + 3).astype(numpy.int64))
         for at in range(0, 11, 3)
     ]
-    outputs, heard = [output.name for output in session.get_outputs()], [[], []]
-    names = {"numpy": numpy, "session": session, "pieces": pieces, "names": outputs, "heard": heard, "N": 2}
+    names = {"numpy": numpy, "session": session, "pieces": pieces, "N": 2}
     exec(compile(blocks("export.md", "py")[1], "export.md", "exec"), names)
     with torch.no_grad():
         whole = model(Batch({"features": torch.from_numpy(features)}, torch.from_numpy(lengths), {}, ()))
     best = whole.outputs["logits"].argmax(2)
-    assert heard == [best[:11, 0].tolist(), best[:6, 1].tolist()]
+    assert names["heard"] == [best[:11, 0].tolist(), best[:6, 1].tolist()]
 
 
 def test_its_loop_over_steps_translates(tmp_path: Path) -> None:
