@@ -102,6 +102,10 @@ def test_a_smooth_place_is_the_mean_of_the_frames_around(frames: np.ndarray) -> 
     found = Skeleton(numbers="xy", smooth=3)(path)
     expected = [[1, 3], [3, 3], [4.5, 4.5], [NAN, NAN], [9, 6]]  # one coordinate alone is no place
     np.testing.assert_allclose(found, expected, atol=1e-15)
+    sure = np.array([0.1, 0.9, 0.2, 0.4, 0.3])
+    found = Skeleton(numbers="xyc", smooth=3)(np.column_stack([path, sure]))
+    np.testing.assert_allclose(found[:, :2], expected, atol=1e-15)
+    np.testing.assert_array_equal(found[:, 2], sure)  # how sure the camera was is read as it is
     found = Skeleton(smooth=5, frames=9, velocity=True)(flat(frames))
     wide = np.concatenate([[p := resampled(frames, 9), p][0][:1]] * 2 + [p] + [p[-1:]] * 2)
     np.testing.assert_allclose(found[:, :15], flat(sum(wide[k : k + 9] for k in range(5)) / 5), atol=1e-14)
