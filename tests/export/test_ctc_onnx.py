@@ -199,6 +199,14 @@ def test_pieces_are_compared_each_from_the_states_that_the_file_itself_has_left(
         assert bool(found.wrong) == wrong
 
 
+def test_states_of_no_network_are_the_last_step_or_what_they_were(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    file = exported(speech(False, encoder="identity"), tmp_path / "s.onnx")
+    features, before = np.arange(12, dtype=np.float32).reshape(2, 2, 3), np.full((2, 3), -1, np.float32)
+    found = file(features=features, lengths=np.array([1, 0]), **{"state.h_l0": before})
+    np.testing.assert_array_equal(found["next_state.h_l0"], [[0, 1, 2], [-1, -1, -1]])
+
+
 def _greedily(frames: list[Any], predictor: File, joiner: File, states: dict[str, Any], most: int) -> tuple[int, ...]:
     units: list[int] = []
     said = predictor(tokens=np.array([0]), **states)

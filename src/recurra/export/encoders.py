@@ -209,10 +209,11 @@ def _chunked(draw: Drawing, encoder: Chunked, x: Value, lengths: Value, given: S
 
 
 def _identity(draw: Drawing, encoder: Identity, x: Value, lengths: Value, given: States) -> EncodedValues:
-    end = _last_real(draw, x, lengths)
-    if "h_l0" in given:  # as it was in a row without steps
-        some = draw.spread(draw.put("Greater", lengths, draw.constant(0, np.int64)), 1)
-        end = draw.where(some, end, given["h_l0"])
+    if "h_l0" in given:  # as it was in a row without steps, in a piece without any too
+        whole = draw.join([draw.spread(given["h_l0"], 0), x], 0)
+        end = _last_real(draw, whole, draw.put("Add", lengths, draw.constant(1, np.int64)))
+    else:
+        end = _last_real(draw, x, lengths)
     return EncodedValues(x, lengths, end, {"h_l0": end})
 
 
