@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 Ids = NDArray[np.int64]
 Numbers = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 START, END, UNKNOWN = "<s>", "</s>", "<unk>"
 WORD = re.compile(r"[a-z]+(?:['-][a-z]+)*")
 # Of texts from pages: what is no sentence.
@@ -81,7 +82,7 @@ def continued(longer: Ids, size: int, order: int, raw: tuple[Ids, Ids]) -> tuple
     return raw[0][found > 0], found[found > 0]
 
 
-def smoothed(keys: Ids, counts: Ids, size: int, below: Numbers, least: int) -> tuple[Ids, Numbers, Numbers]:
+def smoothed(keys: Ids, counts: Ids, size: int, below: Numbers, kept: Mask) -> tuple[Ids, Numbers, Numbers]:
     """The kept n-grams, their p, and for each kept one's history the weight of falling back, by history.
 
     below: p of each n-gram's last word after the shorter history
@@ -93,7 +94,6 @@ def smoothed(keys: Ids, counts: Ids, size: int, below: Numbers, least: int) -> t
     total = np.bincount(group, counts)
     gained = discount * np.bincount(group) / total
     p = (counts - discount) / total[group] + gained[group] * below
-    kept = counts >= least
     left = 1 - np.bincount(group[kept], p[kept], len(groups))
     missing = 1 - np.bincount(group[kept], below[kept], len(groups))
     weight = np.where(missing > 1e-9, left / np.maximum(missing, 1e-9), 1.0)
@@ -122,10 +122,12 @@ def trigrams(ids: Ids, size: int) -> list[tuple[Ids, Numbers, Numbers]]:
     uniform, held = 1 / (size - 1), 0.5 / max(words.sum(), 1) * np.count_nonzero(words)
     words = (np.maximum(words - 0.5, 0)) / words.sum() + held * uniform
     words[0] = 1e-99
-    keys, p, weights = smoothed(*middle, size, words[middle[0] % size], 2)
+    often = three[1] > 1
+    histories = np.isin(middle[0], three[0][often] // size)  # their weight stands beside them
+    keys, p, weights = smoothed(*middle, size, words[middle[0] % size], (middle[1] > 1) | histories)
     unigrams = (np.arange(size), words, weights)
     below = looked_up(three[0] % size**2, keys, p, three[0] % size**2 // size, words[three[0] % size], weights)
-    top = smoothed(*three, size, below, 2)
+    top = smoothed(*three, size, below, often)
     return [unigrams, (keys, p, top[2]), (top[0], top[1], np.zeros((2, 0)))]
 
 
