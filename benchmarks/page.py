@@ -4,7 +4,8 @@
 
 Each run is asked on a wide screen and on a phone, in light and in dark, with the keyboard alone. A run that hears is
 spoken to: --sound FILE.wav is what Chromium's fake microphone gives, and what is then given as a file. Of a run that
-compares pictures with texts, --images FOLDER is searched by words and by one of its pictures. The exit code
+compares pictures with texts, --images FOLDER is searched by words and by one of its pictures, and the texts of
+--texts FILE by that picture. The exit code
 is 1 if the page asks another host for anything, writes an error to the console, is wider than the screen, or does not
 answer.
 Needs Chromium and the package playwright (`make page` installs it; it downloads no browser).
@@ -75,10 +76,13 @@ def main() -> int:
     options.add_argument("--text", help="type this instead of the text for the task")
     options.add_argument("--sound", type=Path, help="a WAV file that is said to runs that hear")
     options.add_argument("--images", type=Path, help="a folder of pictures for runs that compare them with texts")
+    options.add_argument("--texts", type=Path, help="a file of texts for them too, with --images")
     args = options.parse_args()
+    if args.texts and not args.images:
+        options.error("--texts has no effect without --images, whose first picture is what they are searched by.")
     args.out.mkdir(parents=True, exist_ok=True)
     found = Found([])
-    with serving(args.runs, args.images) as url, sync_playwright() as driver:
+    with serving(args.runs, args.images, args.texts) as url, sync_playwright() as driver:
         words = ["--no-sandbox", *(microphone(args.sound) if args.sound else [])]
         browser = driver.chromium.launch(executable_path=args.chromium, args=words)
         for model in models(browser, url):
@@ -99,6 +103,10 @@ def main() -> int:
                     path = args.out / f"{model['task']}-{model['name']}-{screen}-{scheme}.png"
                     page.screenshot(path=path, full_page=True)
                     print(path)
+                    if "search_texts" in model["uses"]:
+                        search_texts(page, args.images, where)
+                        look(page, found, f"{where}, texts")
+                        page.screenshot(path=path.with_stem(f"{path.stem}-texts"), full_page=True)
                     for word in model["uses"]:
                         if word in ALSO:
                             ALSO[word](page)
@@ -180,6 +188,14 @@ def search(
     look(page, found, where)
 
 
+def search_texts(page: Page, images: Path, where: str) -> None:
+    """The texts that are most like the first picture of the folder."""
+    page.get_by_label("What to do").select_option("Search texts")
+    page.set_input_files("#controls input[type=file]", str(sorted(images.rglob("*.png"))[0]))
+    page.wait_for_selector("#result:not(.waiting) table tr td", timeout=SECONDS)
+    print(f"{where}: the text most like it: {page.locator('#result tr').first.inner_text()!r}")
+
+
 def draw_rows(page: Page) -> None:
     """Rows from codes."""
     page.get_by_role("button", name="Draw rows").click()
@@ -230,9 +246,10 @@ def models(browser: Browser, url: str) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def serving(runs: list[Path], images: Path | None = None) -> Iterator[str]:
+def serving(runs: list[Path], images: Path | None = None, texts: Path | None = None) -> Iterator[str]:
     """The service in a process of its own, on a free port; yields where it is."""
-    beside = [] if images is None else ["--images", str(images)]
+    given = {"--images": images, "--texts": texts}
+    beside = [word for name, path in given.items() if path is not None for word in (name, str(path))]
     command = [sys.executable, "-m", "recurra", "serve", *map(str, runs), *beside, "--port", "0"]
     python = os.environ.get("RECURRA_PYTHON")  # where the browser's driver is installed apart from recurra
     process = subprocess.Popen(
