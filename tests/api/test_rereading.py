@@ -28,7 +28,8 @@ from recurra.api.schema import read_settings
 from recurra.api.trainer import Trainer
 from recurra.base.contracts import Progress
 from recurra.base.errors import ConfigError, DataError, RunError
-from recurra.data.store import Reread
+from recurra.data.formats import shards
+from recurra.data.store import Reread, scratch
 from recurra.data.store.stored import key_digest
 from recurra.training import Group, SingleProcess, Stopping
 from recurra.training.checkpoint import load
@@ -214,6 +215,24 @@ def test_one_process_goes_on_in_an_epoch_with_the_same_bits() -> None:
         assert Path(f"cut-{at}/model.safetensors").read_bytes() == Path("whole/model.safetensors").read_bytes()
     with pytest.raises(RunError, match=r"data\.shuffle_buffer"):
         api.resume("cut-1", overrides=["data.shuffle_buffer=7", "training.epochs=3"])
+
+
+@pytest.mark.parametrize("buffer", [6, None])
+def test_files_that_are_elsewhere_are_copied_to_the_disk_and_not_to_memory(
+    buffer: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = pytest.importorskip("fsspec", reason="fsspec is not installed").filesystem("memory")
+    for part in Path().glob("classification-*.jsonl"):
+        memory.pipe(f"/reread/{part.name}", part.read_bytes())
+    places, made = [], shards.tempfile.mkdtemp
+    monkeypatch.delenv("TMPDIR", raising=False)
+    monkeypatch.setattr(scratch, "ON_A_DISK", tmp_path)
+    monkeypatch.setattr(shards.tempfile, "mkdtemp", lambda **given: places.append(given["dir"]) or made(**given))
+    data = {"train": "memory://reread/classification-*.jsonl", "format": "jsonl"}
+    train = prepared(buffer, "classification", data=data).splits["train"]
+    assert len(train[:]) == len(train)
+    assert len(places) >= (2 if buffer else 1) * len(SIZES)
+    assert set(places) == {str(tmp_path)}
 
 
 def test_a_file_that_changes_while_it_is_read_again_stops_the_training() -> None:

@@ -209,7 +209,7 @@ def read_rows(
         fields=fields,
         bad_rows=bad_rows,
         note=watch.note,
-        scratch=data.scratch if means.exchange is None else str(scratch_folder(data.scratch)),
+        scratch=str(scratch_folder(data.scratch)),
         exchange=means.exchange,
     )
     if means.exchange is not None and is_sharded(path):

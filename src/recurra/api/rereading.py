@@ -16,6 +16,7 @@ from recurra.data.formats.bad_rows import BadRows
 from recurra.data.formats.shards import Shard
 from recurra.data.preparing import Means
 from recurra.data.store import OnDisk, Passing, Reread, RereadRows
+from recurra.data.store.scratch import scratch_folder
 from recurra.tasks import LeavesOut, RereadsRows, Task
 
 # The rows of good records of a file; others are refused.
@@ -45,7 +46,7 @@ class InFiles:
             **data.reading,
             fields=self._fields,
             bad_rows=bad_rows,
-            scratch=data.scratch,
+            scratch=str(scratch_folder(data.scratch)),
         )
         return self._good(records, bad_rows)
 
