@@ -50,10 +50,9 @@ demo: $(VENV)/.demo  ## train a small model on real data, on the CPU, and show i
 
 native: $(DEV) ## the native engine, and the tools of development
 
-# Compiled modules are kept, also where the environment says otherwise: some tests start processes, which load them all.
 # passive: a thread of a test of several threads that waits for work takes no core from the tests beside it.
 test: $(DEV)   ## all tests
-	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 lint: $(DEV)   ## style
 	$(BIN)/ruff check .

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,11 @@ from _pytest.runner import runtestprotocol
 
 from recurra.cells import BUILT_IN, CELLS
 from recurra.report.png import Pictures
+
+# Compiled modules are kept, also where the environment says otherwise: rewriting the asserts of all tests takes half
+# of the time of their collection, and a process that a test starts compiles `src` as long as it loads torch.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @pytest.hookimpl(wrapper=True)
