@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import os
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +31,10 @@ from recurra.api.trainer import Trainer
 from recurra.base.contracts import Progress
 from recurra.base.errors import ConfigError, DataError, RunError
 from recurra.data.formats import shards
+from recurra.data.formats.cursor import Cursor
 from recurra.data.store import Reread, scratch
 from recurra.data.store.stored import key_digest
+from recurra.tasks.bucketing import BucketSampler
 from recurra.training import Group, SingleProcess, Stopping
 from recurra.training.checkpoint import load
 from training.toys import on_ranks
@@ -115,16 +119,16 @@ def test_the_data_is_that_of_rows_that_are_kept(task: str, data: dict[str, Any])
 def test_an_epoch_reads_each_file_once_and_holds_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
     read, opened = rereading.InFiles._read, Counter[int]()
 
-    def noted(kept: rereading.InFiles, file: int) -> Iterator[Any]:
+    def noted(kept: rereading.InFiles, file: int, cursor: Cursor) -> Iterator[Any]:
         opened[file] += 1
-        yield from read(kept, file)
+        return read(kept, file, cursor)
 
     monkeypatch.setattr(rereading.InFiles, "_read", noted)
     settings = read_settings(config(6))
     data = prepare(settings, NoCallback())
     train: Any = data.splits["train"]
     trainer = Trainer(settings, data.task, train, torch.device("cpu"), data.fingerprint, SingleProcess())
-    whole = [file for file in range(len(SIZES)) if train.bounds[file] < train.bounds[file + 1]]
+    whole = [file for file in range(len(SIZES)) if any(f"-{file}." in str(one.origin) for one in train)]
     for trainer.epoch in (1, 2, 3):
         opened.clear()
         for progress in trainer.steps():
@@ -152,6 +156,67 @@ def test_only_rows_that_are_kept_need_room_on_the_disk() -> None:
     Path("classification-3.jsonl").rename("dev.jsonl")
     given = config(6, data={"dev": "dev.jsonl"})
     assert data_bytes(read_settings(given)) == Path("dev.jsonl").stat().st_size
+
+
+def as_csv(rows: list[dict[str, Any]]) -> bytes:
+    """Some texts go on over lines."""
+    return b"text,label\n" + b"".join(
+        f'"{row["text"].replace(" ", chr(10) if k % 3 == 0 else " ")}, ""x""",{row["label"]}\n'.encode()
+        for k, row in enumerate(rows)
+    )
+
+
+def as_parquet(rows: list[dict[str, Any]]) -> bytes:
+    pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    file = pa.BufferOutputStream()
+    parquet.write_table(pa.Table.from_pylist(rows), file, row_group_size=50)
+    return bytes(file.getvalue())
+
+
+WRITTEN: dict[str, Callable[[list[dict[str, Any]]], bytes]] = {
+    "csv": as_csv,
+    "tsv": lambda rows: b"text\tlabel\n" + "".join(f"{row['text']}\t{row['label']}\n" for row in rows).encode(),
+    "jsonl": lambda rows: b"\xef\xbb\xbf" + "".join(json.dumps(row) + "\n\n" for row in rows).encode(),
+    "jsonl.gz": lambda rows: gzip.compress(WRITTEN["jsonl"](rows)),
+    "parquet": as_parquet,
+}  # fmt: skip
+
+
+def parts_of(train: Any, rank: int, ranks: int, parsed: list[int]) -> list[tuple[int, ...]]:
+    """What a rank has of each batch of an epoch."""
+    part = slice(rank, None, ranks)
+    sampler = BucketSampler(train, lambda some, indices: indices, 10**6, 16, 3)  # type: ignore[arg-type, return-value]
+    with train.reading(3, 1, part):
+        plan, parsed[0] = sampler.plan(1), 0
+        return [sampler.batch(item, part) for item in plan]  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("kind", WRITTEN)
+def test_a_rank_parses_little_more_than_its_part_of_the_rows(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [{"text": f"{text_of(k)} {k}", "label": "odd" if k % 2 else "even"} for k in range(640)]
+    for part in range(4):
+        Path(f"many-{part}.{kind}").write_bytes(WRITTEN[kind](rows[part * 160 : part * 160 + 160]))
+    train: Any = prepared(200, "classification", data={"train": f"many-*.{kind}"}).splits["train"]
+    every, parsed, before_row = list(train), [0], Cursor.before_row
+
+    def counted(cursor: Cursor, *given: Any) -> None:
+        parsed[0] += 1
+        before_row(cursor, *given)
+
+    monkeypatch.setattr(Cursor, "before_row", counted)
+    for ranks, most in ((1, 1.1), (2, 0.6), (3, 0.45)):
+        found = []
+        for rank in range(ranks):
+            found.append(parts_of(train, rank, ranks, parsed))
+            assert parsed[0] <= most * len(rows), (ranks, rank)
+        whole = parts_of(train, 0, 1, parsed)
+        assert [tuple(chain(*parts)) for parts in zip(*found, strict=True)] == whole
+        assert sorted(number for batch in whole for number in batch) == list(range(len(every)))
+    for numbers in ([3, 400, 2, 3], range(len(every) - 1, 0, -7)):
+        assert [(str(e.origin), e.digest()) for e in train.gathered(numbers)] == [
+            (str(every[k].origin), every[k].digest()) for k in numbers
+        ]
 
 
 class StopsAt(Listening):
@@ -238,15 +303,21 @@ def test_files_that_are_elsewhere_are_copied_to_the_disk_and_not_to_memory(
 def test_a_file_that_changes_while_it_is_read_again_stops_the_training() -> None:
     train: Any = prepared(6, "classification").splits["train"]
     lines = Path("classification-2.jsonl").read_text().splitlines(keepends=True)
-    changed = [line.replace("even", "odd") for line in lines]
-    for broken, said in (
-        (changed, r"classification-2\.jsonl:\d+: is not what it was when the data was prepared\. Was the file"),
-        (lines[:-1], r"classification-2\.jsonl: has 20 good rows, and had 21 when the data was prepared\. Was it"),
-        (lines[:1] + lines, r"classification-2\.jsonl: .* was prepared\."),
-    ):
+    changed = [line.replace('"even"', '"odd" ') for line in lines]
+    blank = [*lines[:-1], " " * (len(lines[-1]) - 1) + "\n"]
+    unlike = r"classification-2\.jsonl:\d+: is not what it was when the data was prepared\. Was the file"
+    fewer = r"classification-2\.jsonl: has 20 good rows, and had 21 when the data was prepared\. Was it"
+    shorter = r"classification-2\.jsonl: has [0-9,]+ bytes, and had [0-9,]+ when the data was prepared\. Was it"
+    every: list[tuple[list[str], str, Callable[[], Any]]] = [
+        (changed, unlike, lambda: train.gathered(range(len(train)))),
+        (changed, unlike, lambda: train.gathered(range(len(train) - 1, -1, -1))),
+        (blank, fewer, lambda: list(train)),
+        (lines[:-1], shorter, lambda: train.gathered(range(len(train)))),
+    ]
+    for broken, said, ask in every:
         Path("classification-2.jsonl").write_text("".join(broken))
         with pytest.raises(DataError, match=said):
-            train.gathered(range(len(train)))
+            ask()
     Path("classification-2.jsonl").write_text("".join(lines))
     assert len(train.gathered(range(len(train)))) == len(train)
 

@@ -202,6 +202,13 @@ def read_rows(
         watch.note(read_as(path, (format, why)))
     bad_rows = ON_ERROR[data.on_error]()
     fields = fields_for(settings, tuple(dict.fromkeys((*settings.plan.fields, *also))))
+    cursor = None
+    if rereads and data.shuffle_buffer is not None:
+        # Who is told of each row hears it once; rows that have no group are refused again.
+        has_group = (lambda _, record: group_of(record, also)) if also else None
+        good = partial(_good, settings.plan, has_group)
+        keeping = in_files(path, format, fields, data, watch, good)
+        means, cursor = replace(means, keeping=cast(Keeping, keeping)), keeping.cursor
     records = read(
         path,
         format=format,
@@ -211,14 +218,10 @@ def read_rows(
         note=watch.note,
         scratch=str(scratch_folder(data.scratch)),
         exchange=means.exchange,
+        cursor=cursor,
     )
     if means.exchange is not None and is_sharded(path):
         watch.note(f"{path}: each of {means.exchange.size} ranks reads its own of the files, for all.")
-    if rereads and data.shuffle_buffer is not None:
-        # Who is told of each row hears it once; rows that have no group are refused again.
-        has_group = (lambda _, record: group_of(record, also)) if also else None
-        good = partial(_good, settings.plan, has_group)
-        means = replace(means, keeping=cast(Keeping, in_files(path, format, fields, data, watch, good)))
     watched = means.watched(f"reading {path.name}", laid_out(records, settings, bad_rows), None)
     return good_rows(watched, str(path), settings, watch, means, then, bad_rows, see)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -10,9 +11,10 @@ from typing import Any, cast
 
 from recurra.api.options import DataOptions
 from recurra.base.contracts import Listener, Record
-from recurra.base.errors import ConfigError
-from recurra.data.formats import ON_ERROR, is_sharded, read, shards_of
+from recurra.base.errors import ConfigError, DataError
+from recurra.data.formats import FORMATS, ON_ERROR, is_sharded, read, shards_of
 from recurra.data.formats.bad_rows import BadRows
+from recurra.data.formats.cursor import Cursor
 from recurra.data.formats.shards import Shard
 from recurra.data.preparing import Means
 from recurra.data.store import OnDisk, Passing, Reread, RereadRows
@@ -21,6 +23,10 @@ from recurra.tasks import LeavesOut, RereadsRows, Task
 
 # The rows of good records of a file; others are refused.
 Good = Callable[[Iterable[Record], BadRows], Iterator[Any]]
+# Rows of a window between two marks: one for so many; rows at most.
+MARKS, APART = 64, 32
+# Pieces of files in a window, and rows that each has at least.
+PIECES, PIECE = 16, 64
 
 
 class InFiles:
@@ -31,24 +37,43 @@ class InFiles:
     ) -> None:
         """format, fields: as of `recurra.data.formats.read`      good: what made rows of records before"""
         self._shards, self._format, self._fields, self._data, self._good = shards, format, fields, data, good
+        buffer = data.shuffle_buffer or 1
+        self.cursor = Cursor(min(max(buffer // MARKS, 1), APART))
+        here = all(shard.system is None for shard in shards)  # else each piece would take a copy of the file
+        self._piece = max(buffer // PIECES, PIECE) if here else 0
 
     def rows(self, rows: Iterable[Any], codec: Any) -> Any:
         """All rows."""
-        return RereadRows.counted(rows, self._read, [shard.name for shard in self._shards])
+        return RereadRows.counted(rows, self._read, [shard.name for shard in self._shards], self.cursor, self._piece)
 
-    def _read(self, file: int) -> Iterator[Any]:
-        """The good rows of a file. What is wrong with the others was said when they were read first."""
-        data = self._data
-        bad_rows = ON_ERROR[data.on_error]()
+    def _read(self, file: int, cursor: Cursor) -> Iterator[Any]:
+        """The good rows of a file. What is wrong with the others was said when they were read first.
+
+        Raises DataError for a file of another size than before.
+        """
+        data, shard = self._data, self._shards[file]
+        _refuse_changed(shard)
+        bad_rows, options = ON_ERROR[data.on_error](), data.reading
+        if cursor.wanted is not None and "encoding" in FORMATS[self._format].options:
+            options["encoding"] = "utf-8"  # others have no marks: its first MiB need not be looked at again
         records = read(
-            self._shards[file],
+            shard,
             format=self._format,
-            **data.reading,
+            **options,
             fields=self._fields,
             bad_rows=bad_rows,
             scratch=str(scratch_folder(data.scratch)),
+            cursor=cursor,
         )
         return self._good(records, bad_rows)
+
+
+def _refuse_changed(shard: Shard) -> None:
+    if shard.system is None and os.path.exists(shard.name) and (now := os.path.getsize(shard.name)) != shard.size:
+        raise DataError(
+            f"{shard.name}: has {now:,} bytes, and had {shard.size:,} when the data was prepared. Was it changed "
+            "meanwhile? Put it back, and resume."
+        )
 
 
 def in_files(path: Path, format: str, fields: Sequence[str], data: DataOptions, watch: Listener, good: Good) -> InFiles:

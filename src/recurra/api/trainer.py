@@ -174,7 +174,7 @@ class Trainer:
     def steps(self) -> Iterator[Progress]:
         """The rest of this epoch, one optimizer step at a time; position and step are up to date at each."""
         if isinstance(self.examples, Reread):
-            with self.examples.reading(self.settings.training.seed, self.epoch):
+            with self.examples.reading(self.settings.training.seed, self.epoch, self.ranks.rows):
                 yield from self._steps()
         else:
             yield from self._steps()

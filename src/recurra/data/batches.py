@@ -40,6 +40,17 @@ class Batches(Sequence[tuple[int, ...]]):
         number = int(self._numbers[range(len(self))[at]])
         return tuple(self._order[self._starts[number] : self._starts[number + 1]].tolist())
 
+    def examples_of_part(self, first: int, last: int, rank: int, ranks: int) -> NDArray[np.int64]:
+        """The examples of the `part_of` a rank of the batches that hold first..last of all examples, as they stand."""
+        low, high = np.searchsorted(self._starts, [first, last]).tolist()
+        starts = self._starts[low : high + 1]
+        sizes = np.diff(starts)
+        inside = np.arange(int(starts[-1] - starts[0])) - np.repeat(starts[:-1] - starts[0], sizes)
+        begins, ends = (np.repeat(-(-sizes * number // ranks), sizes) for number in (rank, rank + 1))
+        ours = (begins <= inside) & (inside < ends)
+        found: NDArray[np.int64] = self._order[starts[0] : starts[-1]][ours].astype(np.int64)
+        return found
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
 
@@ -48,6 +59,12 @@ class Batches(Sequence[tuple[int, ...]]):
 
     def __repr__(self) -> str:
         return repr(list(self))
+
+
+def part_of(batch: tuple[int, ...], rank: int, ranks: int) -> tuple[int, ...]:
+    """The part of a batch that a rank takes, one behind the other."""
+    begin, end = (-(-len(batch) * number // ranks) for number in (rank, rank + 1))  # the first has the most
+    return batch[begin:end]
 
 
 def epoch_batches(
@@ -93,14 +110,16 @@ def _check(**limits: int) -> None:
 def by_bucket(drawn: Places, steps: NDArray[Any]) -> Places:
     """The rows in the order in which they were drawn, but those of one bucket together."""
     edges = _edges(int(steps.max(initial=1)))
-
-    def buckets(part: slice) -> NDArray[np.uint16]:
-        return np.searchsorted(edges, steps[drawn[part]], side="right").astype(np.uint16)
-
-    order, _ = grouping(len(drawn), buckets, len(edges) + 1)
+    order, _ = grouping(len(drawn), lambda part: bucket_of(steps[drawn[part]], edges), len(edges) + 1)
     for start in range(0, len(order), CHUNK):  # in place: another array of all rows is not needed
         order[start : start + CHUNK] = drawn[order[start : start + CHUNK]]
     return order
+
+
+def bucket_of(steps: NDArray[Any], edges: NDArray[np.int64] | None = None) -> NDArray[np.uint16]:
+    """The number of the bucket that each length is in. edges: where each begins; None: as far as the longest needs"""
+    edges = _edges(int(steps.max(initial=1))) if edges is None else edges
+    return np.searchsorted(edges, steps, side="right").astype(np.uint16)
 
 
 def _edges(longest: int) -> NDArray[np.int64]:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
 
 from recurra.base.contracts import Batch
-from recurra.data.batches import Batches, epoch_batches
+from recurra.data.batches import Batches, epoch_batches, part_of
 from recurra.data.store import Reread, lengths_of
-from recurra.data.windows import windowed_batches
 
 ALL = slice(None)
 
@@ -38,7 +36,7 @@ class BucketSampler:
 
     def batch(self, item: tuple[int, ...], rows: slice = ALL) -> Batch:
         """The examples of these indices."""
-        indices = item[rows]
+        indices = share(self.examples, item, rows)
         if not indices:
             return Batch({}, torch.zeros(0, dtype=torch.int64), {}, ())
         return self.collate(taken(self.examples, indices), indices)
@@ -46,11 +44,17 @@ class BucketSampler:
 
 def planned(examples: Sequence[Any], *, token_budget: int, max_sequences: int, seed: int, epoch: int) -> Batches:
     """The batches of an epoch: of all examples, or within windows of those whose rows stay in their files."""
-    plan = epoch_batches
     if isinstance(examples, Reread):
-        plan = partial(windowed_batches, bounds=examples.bounds, buffer=examples.buffer)
+        return examples.planned(seed, epoch, token_budget=token_budget, max_sequences=max_sequences)
     lengths = lengths_of(examples)
-    return plan(lengths, token_budget=token_budget, max_sequences=max_sequences, seed=seed, epoch=epoch)
+    return epoch_batches(lengths, token_budget=token_budget, max_sequences=max_sequences, seed=seed, epoch=epoch)
+
+
+def share(examples: Sequence[Any], indices: tuple[int, ...], rows: slice) -> tuple[int, ...]:
+    """Those of a batch that a slice means; of rows that stay in their files the part of a rank is in one piece."""
+    if isinstance(examples, Reread) and rows.step is not None:
+        return part_of(indices, rows.start, rows.step)
+    return indices[rows]
 
 
 def taken(examples: Sequence[Any], indices: Sequence[int]) -> list[Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recurra.base.contracts import Batch
-from recurra.tasks.bucketing import ALL, planned, taken
+from recurra.tasks.bucketing import ALL, planned, share, taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,5 +32,5 @@ class DrawnSampler:
 
     def batch(self, item: tuple[int, tuple[int, ...]], rows: slice = ALL) -> Batch:
         """The examples of these indices, with what the epoch draws for them."""
-        epoch, indices = item[0], item[1][rows]
+        epoch, indices = item[0], share(self.examples, item[1], rows)
         return self.drawn(taken(self.examples, indices), indices, self.seed, epoch)

@@ -11,6 +11,7 @@ encodings text that is not UTF-8
 splits    the parts of a folder
 shards    data in several files, here or in object storage
 dealing   several files that several processes read, each its own
+cursor    marks that lead to a row, without those before it
 arrow_rows what Parquet, Arrow and saved datasets share
 annotated what exports of annotation tools share
 documents what folders of texts share

@@ -11,15 +11,17 @@ from __future__ import annotations
 
 import datetime
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from recurra.base import plain_json
 from recurra.base.errors import ConfigError, DataError
 from recurra.base.optional import needs
-from recurra.data.formats.lines import MAX_LINE_BYTES, BadRowError, Line
+from recurra.data.formats.lines import MAX_LINE_BYTES, BadRowError, Line, Mark
 
 EXTRA = "arrow"
 # Rows that are converted at once.
@@ -36,12 +38,49 @@ class Batches:
     """The batches of a file, or of several one after another. path: as the user gave it. said: see `Rows`.
 
     schema: of all of them      features: what `datasets` knows of the columns, by their names
+    rows: those of the batch that was read last, as Arrow has them
+    groups: rows of each group of a file whose groups are read by themselves      again: the batches from a group on
     """
 
-    def __init__(self, path: str, schema: Any, batches: Iterator[Any], features: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        path: str,
+        schema: Any,
+        batches: Iterator[Any],
+        features: Mapping[str, Any],
+        groups: Sequence[int] = (),
+        again: Callable[[int], Iterator[Any]] | None = None,
+    ) -> None:
         self.path, self.schema, self.batches, self.features = path, schema, batches, features
-        self.number = 0
+        self._ends, self._again = [0, *accumulate(groups)], again
+        self.rows: Iterator[tuple[Any, ...]] = iter(())
+        self.number = self._skipped = 0
         self.said: list[str] = []
+
+    def mark(self) -> Mark | None:
+        """Where the next row stands: in which group, and the number of rows before it; None in a file without groups.
+
+        What stands before it in its group is decoded again, if not converted.
+        """
+        if self._again is None:
+            return None
+        group = bisect_right(self._ends, self.number) - 1
+        return Mark(group, self.number, near=self._ends[group] == self.number)
+
+    def go_to(self, mark: Mark) -> None:
+        """Make the row at a mark of these batches the next one."""
+        assert self._again is not None, "batches without groups have no marks"
+        self.batches, self.rows = self._again(mark.place), iter(())
+        self.number, self._skipped = mark.number, mark.number - self._ends[mark.place]
+
+    def next_batch(self) -> Any:
+        """The next batch, without rows that were skipped. Raises StopIteration behind the last one."""
+        batch = next(self.batches)
+        while self._skipped and batch.num_rows <= self._skipped:
+            self._skipped -= batch.num_rows
+            batch = next(self.batches)
+        skipped, self._skipped = self._skipped, 0
+        return batch.slice(skipped)
 
     def bad(self, message: str, line: Line | None = None) -> BadRowError:
         """The error for a row, by default the last one read."""
@@ -65,12 +104,11 @@ class ArrowRows:
         if not self._converts:
             raise DataError(f"{source.path}: no column holds text or numbers.")
         self.columns = tuple(self._converts)
-        self._rows: Iterator[tuple[Any, ...]] = iter(())
 
     def next_row(self) -> tuple[Line, Mapping[str, Any]]:
         """The next row. Raises BadRowError for a class that has no name, and a text over the limit of a line."""
-        while (row := next(self._rows, None)) is None:
-            self._rows = self._block()
+        while (row := next(self._source.rows, None)) is None:
+            self._source.rows = self._block()
         self._source.number += 1
         values: dict[str, Any] = {}
         for (name, convert), value in zip(self._converts.items(), row, strict=True):
@@ -85,7 +123,7 @@ class ArrowRows:
     def _block(self) -> Iterator[tuple[Any, ...]]:
         """The rows of the next batch, as Arrow has them. Raises StopIteration behind the last one."""
         with readable(self._source.path):
-            batch = next(self._source.batches)
+            batch = self._source.next_batch()
             batch.validate(full=True)  # also that text is UTF-8 and places lie inside of what they point into
         return self._rows_of(batch)
 

@@ -140,13 +140,14 @@ def _not_blank(lines: Lines) -> Line:
 
 
 class _Hopeless(NamedTuple):
-    """A row that was given up: at the beginning of each line up to `last` it stood inside quotes.
+    """A row of line `first` that was given up: at the beginning of each line behind it, to `last`, quotes are open.
 
     So will each row that begins behind it and goes on to one of these lines, and it will end as that one did (or, where
     that one was too long, be too long or nearly so). Without this, a file in which every line opens a quote is read to
     its end from each of them.
     """
 
+    first: int
     last: int
     message: str
 
@@ -157,7 +158,7 @@ class _QuotedRow:
     def __init__(self, lines: Lines, first: Line, hopeless: _Hopeless | None, separator: str) -> None:
         self._lines = lines
         self._separator = separator
-        self._line = first
+        self._line, self._first = first, first.number
         self.hopeless = hopeless
         self._at = 0
         self._taken: list[Line | BadRowError] = []  # the lines after the first one
@@ -208,7 +209,7 @@ class _QuotedRow:
         self._at = at
 
     def _next_line(self, opened: Line) -> None:
-        if self.hopeless and self._line.number < self.hopeless.last:
+        if self.hopeless and self.hopeless.first < self._first and self._line.number < self.hopeless.last:
             self._give_up(self.hopeless.message, opened)
         try:
             line = next(self._lines)
@@ -226,7 +227,7 @@ class _QuotedRow:
 
     def _give_up(self, message: str, opened: Line) -> NoReturn:
         if self._taken:
-            self.hopeless = _Hopeless(self._line.number, message)
+            self.hopeless = _Hopeless(self._first, self._line.number, message)
         self._lines.put_back(self._taken)
         raise self._lines.bad(message, opened)
 
@@ -292,4 +293,5 @@ CSV = Format(
     options=("columns", "paths", "delimiter", "encoding"),
     opened=_opened,
     takes=_takes,
+    marked=True,
 )

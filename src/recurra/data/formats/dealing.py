@@ -19,6 +19,8 @@ from typing import IO, Any, Protocol
 from recurra.base.contracts import Origin, Record
 from recurra.base.errors import DataError
 from recurra.data.formats.bad_rows import BadRows
+from recurra.data.formats.cursor import Cursor
+from recurra.data.formats.lines import Mark
 from recurra.data.formats.shards import Shard
 
 # Bytes that are sent at once.
@@ -47,9 +49,11 @@ def dealt(
     note: Note,
     exchange: Exchange,
     scratch: str | None = None,
+    cursor: Cursor | None = None,
 ) -> Iterator[Record]:
     """The records of all shards in order, on every rank, of which each shard is read by one.
 
+    cursor: of the reader; it has the marks of all files, in their order
     What the reader refuses and says of a file goes to `bad_rows` and `note` of every rank, at its place.
     Raises DataError as the reader of a shard does, on all ranks; and where they have found other files.
     """
@@ -58,10 +62,10 @@ def dealt(
         some = shards[first : first + exchange.size]
         with tempfile.TemporaryFile(dir=scratch) as file:
             if exchange.number < len(some):
-                _write(file, some[exchange.number], records)
+                _write(file, some[exchange.number], records, cursor)
             for source, shard in enumerate(some):
                 for line in _lines(file if source == exchange.number else None, source, exchange):
-                    yield from _said(json.loads(line), shard, records, bad_rows, note)
+                    yield from _said(json.loads(line), shard, records, bad_rows, note, cursor)
 
 
 def agreed(exchange: Exchange | None, find: Callable[[], tuple[str, str]]) -> tuple[str, str]:
@@ -105,11 +109,13 @@ class _Heard:
         self._file.write(json.dumps([word, *values], separators=(",", ":")).encode() + b"\n")
 
 
-def _write(file: IO[bytes], shard: Shard, records: ReadShard) -> None:
+def _write(file: IO[bytes], shard: Shard, records: ReadShard, cursor: Cursor | None) -> None:
     """What a shard has, as lines; or one word, where it has values that cannot be sent."""
     heard = _Heard(file)
     try:
         for record in records(shard, heard, heard.note):
+            if cursor is not None and (mark := cursor.taken()) is not None:
+                heard.write("mark", *mark)
             heard.write("row", *_plain(record, shard.name))
     except DataError as problem:
         heard.write("stop", str(problem))
@@ -117,6 +123,8 @@ def _write(file: IO[bytes], shard: Shard, records: ReadShard) -> None:
         file.seek(0)
         file.truncate()
         heard.write("own")
+    if cursor is not None:
+        cursor.taken()
     file.seek(0)
 
 
@@ -132,7 +140,9 @@ def _lines(file: IO[bytes] | None, source: int, exchange: Exchange) -> Iterator[
             yield from lines
 
 
-def _said(line: Any, shard: Shard, records: ReadShard, bad_rows: BadRows, note: Note) -> Iterator[Record]:
+def _said(
+    line: Any, shard: Shard, records: ReadShard, bad_rows: BadRows, note: Note, cursor: Cursor | None
+) -> Iterator[Record]:
     """What a line says: a record, or nothing, where it was something else that is handed on."""
     word, *values = line
     if word == "row":
@@ -141,6 +151,9 @@ def _said(line: Any, shard: Shard, records: ReadShard, bad_rows: BadRows, note: 
         bad_rows.refuse(DataError(values[0]))
     elif word == "note":
         note(values[0])
+    elif word == "mark":
+        if cursor is not None:
+            cursor.put(Mark(*values))
     elif word == "stop":
         raise DataError(values[0])
     else:

@@ -81,6 +81,8 @@ class Format:
     opened: a path to the lines that `open` takes; only a format that is no text of one file needs another one.
     takes: why a file or folder is of this format, whatever its name, as a clause ("its first row has ..."); "" if not
     by_line: whether lines tell how many rows there are, so that nobody has to read them all to count them
+    marked: whether a row is read without those before it, from any mark that what `opened` gives has made, once the
+      first row of the file is read (`mark`, `go_to`)
     splits: the parts of a folder of several by the name of their split; none of a folder that is one
     """
 
@@ -91,4 +93,5 @@ class Format:
     opened: Callable[[Path, ReadOptions], AbstractContextManager[OpenLines]] = _opened_plainly
     takes: Callable[[Path], str] | None = None
     by_line: bool = True
+    marked: bool = False
     splits: Callable[[Path], Mapping[str, Path]] | None = None

@@ -110,4 +110,5 @@ JSONL = Format(
     open=lambda lines, options: JsonRows(lines),
     options=("paths", "encoding"),
     takes=_takes,
+    marked=True,
 )

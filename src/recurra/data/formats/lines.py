@@ -44,6 +44,17 @@ class Line(NamedTuple):
     ending: str
 
 
+class Mark(NamedTuple):
+    """Where a row begins: bytes, or whatever else a format counts in, and rows or lines that stand before it.
+
+    near: whether nothing of what stands before has to be gone through again
+    """
+
+    place: int
+    number: int
+    near: bool
+
+
 class BadRowError(DataError):
     """A row that cannot be read, while the rows after it can. line: what could be read of the line at fault."""
 
@@ -118,6 +129,18 @@ class Lines:
     def put_back(self, lines: Iterable[Line | BadRowError]) -> None:
         """Make `lines`, the last ones taken, the next ones again; one that could not be read is its error."""
         self._returned.extendleft(reversed(list(lines)))
+
+    def mark(self) -> Mark | None:
+        """Where the next line begins; None where nothing leads there but the lines before it."""
+        if self._returned or self._in_long_line or self._encoding or isinstance(self._file, _OldMac):
+            return None
+        return Mark(self._file.tell(), self._number, near=not isinstance(self._file, gzip.GzipFile))
+
+    def go_to(self, mark: Mark) -> None:
+        """Make the line at a mark of these lines the next one."""
+        cast(BinaryIO, self._file).seek(mark.place)
+        self._number, self._in_long_line = mark.number, False
+        self._returned.clear()
 
     def bad(self, message: str, line: Line | None = None) -> BadRowError:
         """The error for `line` (by default the last one read), with `file:line` in front."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from recurra.base.errors import DataError
 from recurra.base.optional import needs
@@ -31,8 +32,14 @@ def open_parquet(path: Path, options: ReadOptions) -> Iterator[Batches]:
             wanted = [one.name for one in schema if converter(one.type) is not None]
         # A name with a dot would be taken for a path.
         chosen = None if any("." in name for name in schema.names) else wanted
-        batches = file.iter_batches(batch_size=BLOCK, columns=chosen, use_threads=False)
-        yield Batches(str(path), schema, batches, features)
+        groups = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
+
+        def batches(first: int) -> Iterator[Any]:
+            """Those of the row groups from one on."""
+            wanted = range(first, len(groups))
+            return iter(file.iter_batches(BLOCK, list(wanted), columns=chosen, use_threads=False))
+
+        yield Batches(str(path), schema, batches(0), features, groups, batches)
 
 
 def _check(path: Path) -> None:
@@ -58,4 +65,5 @@ PARQUET = Format(
     options=("paths",),
     opened=open_parquet,
     by_line=False,
+    marked=True,
 )

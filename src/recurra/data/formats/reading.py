@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from functools import partial
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from recurra.base.normal import name_of
 from recurra.base.registry import Registry
 from recurra.base.words import counted
 from recurra.data.formats.bad_rows import BadRows, StopAtBadRow
+from recurra.data.formats.cursor import Cursor
 from recurra.data.formats.dealing import Exchange, dealt
 from recurra.data.formats.encodings import checked
 from recurra.data.formats.format import Format, Offsets, OpenLines, OptionName, ReadOptions, Rows
@@ -39,6 +41,7 @@ def read(
     note: Note | None = None,
     scratch: str | None = None,
     exchange: Exchange | None = None,
+    cursor: Cursor | None = None,
 ) -> Iterator[Record]:
     """Read the records of a file one at a time; memory does not grow with the file. Gzip needs no option.
 
@@ -56,6 +59,7 @@ def read(
     note:      told what is found about the file, and what is left out of it, a sentence each
     scratch:   folder for the copy of a file that is not on this machine; None: the system's
     exchange:  processes that all read the same name at once: of several files each reads its own, and sends the rows
+    cursor:    gets marks of rows, and leads to one
     Raises ConfigError at once for options that are wrong or have no effect; DataError, while reading, for a file that
     is missing, empty, damaged, or without a single good row, and as `bad_rows` says for a broken row.
     """
@@ -66,9 +70,9 @@ def read(
     wanted, refused = tuple(fields), StopAtBadRow() if bad_rows is None else bad_rows
     if isinstance(path, Shard) or is_sharded(path):
         needed, once = not isinstance(path, Shard), _Once(note or _nobody)
-        every = _Every(chosen, options, wanted, scratch)
+        every = _Every(chosen, options, wanted, scratch, cursor)
         return _sharded(shards_of(path), every, refused, once, exchange, needed=needed)
-    return _records(Path(path), chosen, options, wanted, refused, note or _nobody)
+    return _records(Path(path), chosen, options, wanted, refused, note or _nobody, cursor)
 
 
 def num_lines(path: str | Path) -> int:
@@ -157,6 +161,7 @@ def _records(
     fields: tuple[str, ...],
     bad_rows: BadRows,
     note: Note,
+    cursor: Cursor | None = None,
     *,
     needed: bool = True,
 ) -> Iterator[Record]:
@@ -168,7 +173,8 @@ def _records(
         said = _Said(lines, rows, note)
         said.tell()
         none_yet = True
-        for record in _good_rows(lines, rows, options.paths, fields, bad_rows):
+        before = None if cursor is None else partial(cursor.before_row, chosen, lines, rows)
+        for record in _good_rows(lines, rows, options.paths, fields, bad_rows, before):
             none_yet = False
             yield record
         said.tell()
@@ -189,7 +195,7 @@ def _sharded(
     none_yet = True
     records: Iterator[Record] = chain.from_iterable(every.records(shard, bad_rows, note) for shard in shards)
     if exchange is not None:
-        records = dealt(shards, every.records, bad_rows, note, exchange, every.scratch)
+        records = dealt(shards, every.records, bad_rows, note, exchange, every.scratch, every.cursor)
     for record in records:
         none_yet = False
         yield record
@@ -202,8 +208,16 @@ def _sharded(
 class _Every:
     """How each of several files is read. fields: names that every record must have"""
 
-    def __init__(self, chosen: Format, options: ReadOptions, fields: tuple[str, ...], scratch: str | None) -> None:
-        self._chosen, self._options, self._fields, self.scratch = chosen, options, fields, scratch
+    def __init__(
+        self,
+        chosen: Format,
+        options: ReadOptions,
+        fields: tuple[str, ...],
+        scratch: str | None,
+        cursor: Cursor | None,
+    ) -> None:
+        self._chosen, self._options, self._fields = chosen, options, fields
+        self.scratch, self.cursor = scratch, cursor
 
     def records(self, shard: Shard, bad_rows: BadRows, note: Note) -> Iterator[Record]:
         """The records of one, each with the fields of its folders' names."""
@@ -211,7 +225,8 @@ class _Every:
         with shard.here(self.scratch) as file:
             called = _Called(str(file), shard.name, bad_rows, note)
             try:
-                for record in _records(file, self._chosen, self._options, wanted, called, called.note, needed=False):
+                how = (file, self._chosen, self._options, wanted, called, called.note, self.cursor)
+                for record in _records(*how, needed=False):
                     at = record.origin
                     origin = at if at.path != called.path else Origin(shard.name, at.line)
                     yield Record({**record.fields, **shard.fields}, origin, record.steps)
@@ -273,10 +288,18 @@ class _Said:
 
 
 def _good_rows(
-    lines: OpenLines, rows: Rows, paths: Mapping[str, str], fields: tuple[str, ...], bad_rows: BadRows
+    lines: OpenLines,
+    rows: Rows,
+    paths: Mapping[str, str],
+    fields: tuple[str, ...],
+    bad_rows: BadRows,
+    before: Callable[[int], None] | None,
 ) -> Iterator[Record]:
-    while True:
+    """before: told of each row before it is read, with the number of those before it"""
+    for number in count():
         try:
+            if before is not None:
+                before(number)
             line, values = rows.next_row()
             if paths:
                 values = _picked(values, paths, lines, line)

@@ -36,7 +36,7 @@ class TableRows:
         self._read_cells = read_cells
         self._may_be_header = columns is not None
         self.columns = self._header() if columns is None else columns
-        self._blanks = 0  # blank lines ahead that are known to have a row behind them
+        self._known = 0  # a row stands behind each blank line up to this one
 
     def next_row(self) -> tuple[Line, Mapping[str, Any]]:
         """The next row's first line and its fields; BadRowError when it has another number of cells than the header."""
@@ -64,9 +64,8 @@ class TableRows:
         if first.text:
             self._lines.put_back([first])
             return None
-        if not self._blanks:
-            self._blanks = self._count()
-        self._blanks -= 1
+        if first.number > self._known:
+            self._known = first.number + self._count() - 1
         return first
 
     def _count(self) -> int:

@@ -32,4 +32,5 @@ TEXT = Format(
     open=lambda lines, options: TextRows(lines),
     options=("encoding",),
     opened=lambda path, options: open_lines(path, MAX_TEXT_LINE_BYTES, encoding=options.encoding),
+    marked=True,
 )

@@ -24,4 +24,5 @@ TSV = Format(
     open=lambda lines, options: TableRows(lines, options.columns, read_cells),
     options=("columns", "paths", "encoding"),
     opened=lambda path, options: open_lines(path, encoding=options.encoding, guess=True),
+    marked=True,
 )
