@@ -1,5 +1,5 @@
 // y = x W^T + b on the tiles, and its gradients: three products, each packed block by block on the way; W not at all where
-// rows are fewest.
+// rows are fewest, and where they fill vectors of their own (lanes.h).
 //
 // Every number is one chain of multiply-adds in order; threads divide rows or columns of the result, never a chain.
 #pragma once
@@ -10,6 +10,7 @@
 #include "../simd/transpose.h"
 #include "../threads.h"
 #include "gemm.h"
+#include "lanes.h"
 #include "linear_job.h"
 
 namespace recurra::RECURRA_ISA {
@@ -59,6 +60,7 @@ public:
 
     void run(long row, long last_row, long panel, long last_panel) {
         if (m_.b_transposed && !m_.a_transposed) panel = run_unpacked(row, last_row - row, panel, last_panel);
+        if (panel >= last_panel) return;
         const Block block(m_, last_row - row);
         for (long p = panel; p < last_panel; p += block.panels) {
             const long count = last_panel - p < block.panels ? last_panel - p : block.panels;
@@ -123,6 +125,9 @@ private:
 
     // Whole panels of fewer rows; the first panel that is left.
     long run_unpacked(long row, long rows, long panel, long last_panel) const {
+        const int vectors = lanes::vectors_for(rows);
+        if (vectors && m_.depth * vectors * VL <= GROUP_PANELS * DEPTH * PANEL)
+            return vectors == 1 ? run_lanes<1>(row, rows, panel, last_panel) : run_lanes<2>(row, rows, panel, last_panel);
         if (rows < 1 || rows > FEWER_ROWS) return panel;
         constexpr void (Multiplier::*ADD[])(long, long) const = {
             &Multiplier::add_unpacked<1>, &Multiplier::add_unpacked<2>, &Multiplier::add_unpacked<3>,
@@ -130,6 +135,18 @@ private:
         };
         const auto add = ADD[rows - 1];  // not in the call, where GCC 12's sanitizer reads the number before it is there
         for (; panel < last_panel && (panel + 1) * PANEL <= m_.columns; ++panel) (this->*add)(row, panel);
+        return panel;
+    }
+
+    // The rows are turned where panels would be packed.
+    template <int NV>
+    long run_lanes(long row, long rows, long panel, long last_panel) const {
+        if (panel >= last_panel || (panel + 1) * PANEL > m_.columns) return panel;
+        lanes::turn<NV>(m_.a + row * m_.depth, m_.depth, rows, m_.depth, p_.right);
+        for (; panel < last_panel && (panel + 1) * PANEL <= m_.columns; ++panel)
+            for (long column = panel * PANEL; column < (panel + 1) * PANEL; column += VL)
+                lanes::multiply<NV>(p_.right, m_.b + column * m_.depth, m_.depth, m_.start ? m_.start + column : nullptr,
+                                    m_.c + row * m_.columns + column, m_.columns, rows);
         return panel;
     }
 

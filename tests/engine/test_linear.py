@@ -138,8 +138,9 @@ def test_a_row_has_the_same_bits_alone_and_among_others(isa, monkeypatch):
         assert torch.equal(few[1], d_x_linear[rows])
 
 
-# One row, tiles that reach over several panels, several tiles, the most rows that are few, and more.
-ROWS = (1, 2, 3, 5, 6, 12, 17, 31, 48, 49, 60)
+# One row, rows that are lanes of one vector or of two, tiles that reach over several panels, several tiles, the most
+# rows that are few, and more.
+ROWS = (1, 2, 3, 4, 5, 6, 8, 12, 14, 16, 17, 28, 31, 32, 33, 48, 49, 60)
 
 
 @pytest.mark.parametrize("isa", cpu.instruction_sets())
