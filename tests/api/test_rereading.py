@@ -219,6 +219,57 @@ def test_a_rank_parses_little_more_than_its_part_of_the_rows(kind: str, monkeypa
         ]
 
 
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_rows_of_one_file_are_mixed_with_those_far_away(kind: str) -> None:
+    rows = [{"text": f"{text_of(k)} {k}", "label": "odd" if k % 2 else "even"} for k in range(800)]
+    Path(f"one.{kind}").write_bytes(WRITTEN[kind](rows))
+    kept, found = (prepared(buffer, "classification", data={"train": f"one.{kind}"}) for buffer in (None, 160))
+    assert found.fingerprint == kept.fingerprint
+    train: Any = found.splits["train"]
+    batches = train.planned(1, 1, token_budget=10**6, max_sequences=16)
+    assert sorted(number for batch in batches for number in batch) == list(range(len(train)))
+    firsts = [min(batch) for batch in batches]
+    assert firsts != sorted(firsts)
+    assert max(max(batch) - min(batch) for batch in batches) > len(train) // 4
+    with train.reading(1, 1):
+        assert [e.digest() for batch in batches for e in train.gathered(batch)] == [
+            train[number].digest() for batch in batches for number in batch
+        ]
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "jsonl.gz"])
+def test_of_files_elsewhere_a_rank_asks_for_its_part_of_the_bytes(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = pytest.importorskip("fsspec", reason="fsspec is not installed").filesystem("memory")
+    rows = [{"text": f"{text_of(k)} {k}", "label": "odd" if k % 2 else "even"} for k in range(1600)]
+    for part in range(2):
+        memory.pipe(f"/ranged-{kind}/many-{part}.{kind}", WRITTEN[kind](rows[part * 800 : part * 800 + 800]))
+    train: Any = prepared(400, "classification", data={"train": f"memory://ranged-{kind}/*"}).splits["train"]
+    every, asked, cat_file, opened = list(train), [0], type(memory).cat_file, type(memory).open
+
+    def counted(system: Any, path: str, start: int, end: int | None) -> Any:
+        found = cat_file(system, path, start, end)
+        asked[0] += len(found)
+        return found
+
+    def whole(system: Any, path: str, *given: Any, **named: Any) -> Any:
+        asked[0] += system.size(path)
+        return opened(system, path, *given, **named)
+
+    monkeypatch.setattr(type(memory), "cat_file", counted)
+    monkeypatch.setattr(type(memory), "open", whole)
+    size = sum(memory.size(path) for path in memory.ls(f"/ranged-{kind}", detail=False))
+    found = []
+    for rank in range(2):
+        asked[0] = 0
+        found.append(parts_of(train, rank, 2, asked))
+        assert 0.4 * size < asked[0] <= (0.7 if kind != "jsonl.gz" else 1) * size
+    assert sorted(chain(*chain(*found))) == list(range(len(every)))
+    for numbers in ([3, 1200, 2, 3, 1, 4], range(len(every) - 1, 0, -37)):
+        assert [(str(e.origin), e.digest()) for e in train.gathered(numbers)] == [
+            (str(every[k].origin), every[k].digest()) for k in numbers
+        ]
+
+
 class StopsAt(Listening):
     """Sends a signal to its own process after a step."""
 
@@ -325,7 +376,21 @@ def test_a_file_that_changes_while_it_is_read_again_stops_the_training() -> None
 @pytest.mark.parametrize(
     ("task", "data", "said"),
     [
-        ("classification", {"train": "classification-0.jsonl"}, r"shuffle_buffer: data\.train is one file"),
+        (
+            "classification",
+            {"train": "one.csv.gz"},
+            r"shuffle_buffer: one\.csv\.gz: is one file that cannot be read from",
+        ),
+        (
+            "classification",
+            {"train": "one.json"},
+            r"shuffle_buffer: one\.json: is one file that cannot be read from its",
+        ),
+        (
+            "classification",
+            {"train": "one.csv"},
+            r"shuffle_buffer: one\.csv: is one file that cannot be read from its mi",
+        ),
         ("classification", {"store": "memory"}, "shuffle_buffer: leaves train in its files, so store: memory"),
         ("classification", {"shuffle_buffer": 0}, "shuffle_buffer: expected an integer >= 1 or null, got 0"),
         (
@@ -337,6 +402,10 @@ def test_a_file_that_changes_while_it_is_read_again_stops_the_training() -> None
     ],
 )
 def test_what_it_does_not_go_with_is_refused(task: str, data: dict[str, Any], said: str) -> None:
+    rows = [{"text": f"größe {k}", "label": "odd" if k % 2 else "even"} for k in range(80)]
+    Path("one.csv.gz").write_bytes(gzip.compress(as_csv(rows)))
+    Path("one.json").write_text(json.dumps(rows))
+    Path("one.csv").write_bytes(as_csv(rows).decode().encode("windows-1252"))
     given = write_config(task={"name": task}, data={"train": f"{task}-*.jsonl", "shuffle_buffer": 6, **data}, model={})
     with pytest.raises(ConfigError, match=said):
         prepare(read_settings(given), NoCallback())

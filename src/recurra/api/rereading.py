@@ -12,6 +12,7 @@ from typing import Any, cast
 from recurra.api.options import DataOptions
 from recurra.base.contracts import Listener, Record
 from recurra.base.errors import ConfigError, DataError
+from recurra.base.words import counted
 from recurra.data.formats import FORMATS, ON_ERROR, is_sharded, read, shards_of
 from recurra.data.formats.bad_rows import BadRows
 from recurra.data.formats.cursor import Cursor
@@ -39,12 +40,18 @@ class InFiles:
         self._shards, self._format, self._fields, self._data, self._good = shards, format, fields, data, good
         buffer = data.shuffle_buffer or 1
         self.cursor = Cursor(min(max(buffer // MARKS, 1), APART))
-        here = all(shard.system is None for shard in shards)  # else each piece would take a copy of the file
-        self._piece = max(buffer // PIECES, PIECE) if here else 0
+        self._elsewhere = any(shard.system is not None for shard in shards)
+        # Of a file elsewhere a part is copied where marks are bytes; else each piece would take a copy of the file.
+        self._piece = max(buffer // PIECES, PIECE) if FORMATS[format].by_line or not self._elsewhere else 0
 
     def rows(self, rows: Iterable[Any], codec: Any) -> Any:
-        """All rows."""
-        return RereadRows.counted(rows, self._read, [shard.name for shard in self._shards], self.cursor, self._piece)
+        """All rows. Raises ConfigError for those of a file that cannot be mixed."""
+        names = [shard.name for shard in self._shards]
+        how: Any = {"piece": self._piece, "ranged": self._elsewhere and self._piece > 0}
+        found: RereadRows[Any] = RereadRows.counted(rows, self._read, names, self.cursor, **how)
+        if len(names) == 1 and len(found.bounds) == 2 and len(found) > (self._data.shuffle_buffer or 1):
+            raise _alone(names[0])
+        return found
 
     def _read(self, file: int, cursor: Cursor) -> Iterator[Any]:
         """The good rows of a file. What is wrong with the others was said when they were read first.
@@ -57,7 +64,7 @@ class InFiles:
         if cursor.wanted is not None and "encoding" in FORMATS[self._format].options:
             options["encoding"] = "utf-8"  # others have no marks: its first MiB need not be looked at again
         records = read(
-            shard,
+            replace(shard, ranges=cursor.ranges),
             format=self._format,
             **options,
             fields=self._fields,
@@ -77,18 +84,31 @@ def _refuse_changed(shard: Shard) -> None:
 
 
 def in_files(path: Path, format: str, fields: Sequence[str], data: DataOptions, watch: Listener, good: Good) -> InFiles:
-    """What keeps the training rows; all but path and watch as of `InFiles`. Raises ConfigError for a single file."""
-    found = shards_of(path) if is_sharded(path) else []
-    if len(found) < 2:
-        raise ConfigError(
-            f"data.shuffle_buffer: data.train is one file, and the order of files is what mixes rows that are far "
-            f"apart; expected several (a glob, a folder of Parquet files, a URL of these), or leave it out: {path}."
-        )
+    """What keeps the training rows; all but path and watch as of `InFiles`.
+
+    Raises ConfigError for a single file that is not read from its middle.
+    """
+    found = shards_of(path) if is_sharded(path) else _shard(path)
+    if not found or (len(found) == 1 and (not FORMATS[format].marked or path.suffix == ".gz")):
+        raise _alone(str(path))
     watch.note(
-        f"data.shuffle_buffer: the rows of {len(found):,} files stay there, and are read again in each epoch, the "
-        f"files in an order that is drawn, {data.shuffle_buffer:,} rows mixed at once."
+        f"data.shuffle_buffer: the rows of {counted(len(found), 'file')} stay there, and are read again in each epoch, "
+        f"pieces of files in an order that is drawn, {data.shuffle_buffer:,} rows mixed at once."
     )
     return InFiles(found, format, fields, data, good)
+
+
+def _shard(path: Path) -> list[Shard]:
+    """A file that is named alone; none for what is no file."""
+    return [Shard(str(path), path.stat().st_size)] if path.is_file() else []
+
+
+def _alone(name: str) -> ConfigError:
+    return ConfigError(
+        f"data.shuffle_buffer: {name}: is one file that cannot be read from its middle, so rows that are far apart "
+        "would not be mixed. Expected CSV, TSV, JSON Lines or text in UTF-8 that is not packed, Parquet here in "
+        "several row groups, or several files (a glob, a folder of Parquet files, a URL of them); or leave it out."
+    )
 
 
 def fitted(plan: Any, rows: RereadRows[Any], source: str, means: Means, buffer: int) -> tuple[Task, Reread[Any]]:

@@ -17,16 +17,17 @@ class _Marked(Protocol):
 
 
 class Cursor:
-    """Shared by who reads records and who asks for them, one at a time. parsed: rows that were read from a file so far
+    """Shared by who reads records and who asks for them, one at a time.
 
     wanted: the mark of the row that is to be the next one
+    ranges: bytes of the file that are enough until another mark is wanted, from and to (None: its end); (): all
     """
 
     def __init__(self, every: int = 0) -> None:
         """every: rows between two marks; 0: none are made"""
         self._every, self._made = every, cast(Mark | None, None)
         self.wanted: Mark | None = None
-        self.parsed = 0
+        self.ranges: tuple[tuple[int, int | None], ...] = ()
 
     def taken(self) -> Mark | None:
         """The mark that was made since this was asked last, if any: the last record is the first good one behind it."""
@@ -43,7 +44,6 @@ class Cursor:
             self._go(cast(_Marked, lines), rows, number)
         elif self._every and number % self._every == 0:
             self.put(cast(_Marked, lines).mark() if format.marked else None)
-        self.parsed += 1
 
     def _go(self, lines: _Marked, rows: Rows, number: int) -> None:
         mark, self.wanted = self.wanted, None

@@ -60,6 +60,7 @@ class Shard:
 
     system: of fsspec, where the file is not on this machine, and path: its name there
     version: another one when the file has been changed, as far as its storage tells
+    ranges: bytes that are copied of a file elsewhere, from and to (None: its end), into their places; (): all
     """
 
     name: str
@@ -68,6 +69,7 @@ class Shard:
     system: Any = None
     path: str = ""
     version: str = ""
+    ranges: tuple[tuple[int, int | None], ...] = ()
 
     def __str__(self) -> str:
         return self.name
@@ -82,15 +84,26 @@ class Shard:
         try:
             copy = Path(folder) / self.name.rpartition("/")[2]
             try:
-                with self.system.open(self.path, "rb") as source, open(copy, "wb") as target:
-                    shutil.copyfileobj(source, target, PIECE)
+                self._copy(copy)
             except Exception as error:
                 raise DataError(f"{self.name}: cannot be copied to {folder}: {_told(error)}.") from error
-            if self.size not in (0, there := copy.stat().st_size):
+            if not self.ranges and self.size not in (0, there := copy.stat().st_size):
                 raise DataError(f"{self.name}: expected {self.size:,} bytes, got {there:,}. Was it changed meanwhile?")
             yield copy
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+    def _copy(self, copy: Path) -> None:
+        with open(copy, "wb") as target:
+            if not self.ranges:
+                with self.system.open(self.path, "rb") as source:
+                    shutil.copyfileobj(source, target, PIECE)
+                return
+            starts, ends = zip(*self.ranges, strict=True)
+            parts = self.system.cat_ranges([self.path] * len(starts), [*starts], [*ends], on_error="raise")
+            for start, part in zip(starts, parts, strict=True):
+                target.seek(start)  # what is skipped takes no room
+                target.write(part)
 
 
 def url_of(path: str | Path) -> str | None:

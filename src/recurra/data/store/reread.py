@@ -44,8 +44,14 @@ class Marks:
     def last(self, first: int, row: int) -> tuple[int, Mark] | None:
         """The last row of first..row that has a mark, and the mark."""
         at = bisect_right(self._rows, row) - 1
-        if at < 0 or self._rows[at] < first:
-            return None
+        return self._at(at) if at >= 0 and self._rows[at] >= first else None
+
+    def next(self, row: int, end: int) -> tuple[int, Mark] | None:
+        """The first row behind this one and before `end` that has a mark, and the mark."""
+        at = bisect_right(self._rows, row)
+        return self._at(at) if at < len(self._rows) and self._rows[at] < end else None
+
+    def _at(self, at: int) -> tuple[int, Mark]:
         return self._rows[at], Mark(self._places[at], self._numbers[at], bool(self._near[at]))
 
     def pieces(self, bounds: NDArray[np.int64], size: int) -> NDArray[np.int64]:
@@ -71,21 +77,26 @@ class RereadRows(Collection[T]):
         marks: Marks,
         pieces: NDArray[np.int64],
         kept: NDArray[np.bool_],
+        ranged: bool,
     ) -> None:
-        """counts: (F + 1,) first row of each file, pieces: of each piece, among all good ones      kept: of these"""
+        """counts: (F + 1,) first row of each file, pieces: of each piece, among all good ones      kept: of these
+
+        ranged: whether files are opened for a range of bytes
+        """
         self._read, self._names, self._counts, self._marks, self._kept = read, names, counts, marks, kept
-        self._pieces = pieces
+        self._pieces, self._ranged, self._since, self._until = pieces, ranged, 0, 0
         self.bounds = np.concatenate([[0], kept.cumsum(dtype=np.int64)])[pieces]
         self._file, self._next, self._cursor = -1, 0, Cursor()
         self._coming: Iterator[Any] = iter(())
 
     @classmethod
     def counted(
-        cls, rows: Iterable[T], read: ReadFile, names: Sequence[str], cursor: Cursor, piece: int
+        cls, rows: Iterable[T], read: ReadFile, names: Sequence[str], cursor: Cursor, *, piece: int, ranged: bool
     ) -> RereadRows[T]:
         """These rows, which are read once to be counted. Raises ConfigError for one of no file.
 
         cursor: of who reads them      piece: rows of a piece of a file at least; 0: files are in one piece
+        ranged: whether files are opened for a range of bytes, where marks are bytes
         """
         places, counts, last = {name: place for place, name in enumerate(names)}, np.zeros(len(names) + 1, np.int64), 0
         marks = Marks()
@@ -102,7 +113,7 @@ class RereadRows(Collection[T]):
             if (mark := cursor.taken()) is not None:
                 marks.add(number, mark)
         bounds = counts.cumsum()
-        return cls(read, names, bounds, marks, marks.pieces(bounds, piece), np.ones(int(bounds[-1]), bool))
+        return cls(read, names, bounds, marks, marks.pieces(bounds, piece), np.ones(int(bounds[-1]), bool), ranged)
 
     def __len__(self) -> int:
         return int(self.bounds[-1])
@@ -130,7 +141,7 @@ class RereadRows(Collection[T]):
         """Those of a mask (N,), to be read in order, again and again."""
         mask = self._kept.copy()
         mask[self._kept] = kept
-        return RereadRows(self._read, self._names, self._counts, self._marks, self._pieces, mask)
+        return RereadRows(self._read, self._names, self._counts, self._marks, self._pieces, mask, self._ranged)
 
     def _of(self, file: int) -> Iterator[T]:
         """Those of one file, in order. Raises DataError where it has another number of good rows than before."""
@@ -147,8 +158,8 @@ class RereadRows(Collection[T]):
     def _some(self, file: int, rows: Sequence[int]) -> Iterator[Any]:
         """Good rows of a file, by their number among all."""
         for row in rows:
-            if (file, row) != (self._file, self._next):
-                self._go(file, row)
+            if (file, row) != (self._file, self._next) or not self._since <= row < self._until:
+                self._go(file, row, rows[-1])
             one = None
             while self._next <= row:
                 one = next(self._coming, None)
@@ -157,25 +168,35 @@ class RereadRows(Collection[T]):
                 self._next += 1
             yield one
 
-    def _go(self, file: int, row: int) -> None:
-        """Read on from the last row up to this one that a mark leads to, or that is next."""
+    def _go(self, file: int, row: int, last: int) -> None:
+        """Read on from the last row up to this one that a mark leads to, or that is next. last: of those that follow"""
         found = self._marks.last(int(self._counts[file]), row)
-        follows = file == self._file and self._next <= row
-        if follows and (found is None or found[0] <= self._next):
+        open = file == self._file and self._since <= row < self._until
+        if open and self._next <= row and (found is None or found[0] <= self._next):
             return
-        if file != self._file or found is None:
-            self.close()
-            self._file, self._next, self._cursor = file, int(self._counts[file]), Cursor()
-            self._cursor.wanted = None if found is None else found[1]
-            self._coming = self._read(file, self._cursor)
+        if not open or found is None:
+            self._open(file, found, last)
         if found is not None:
             self._next, self._cursor.wanted = found
+
+    def _open(self, file: int, found: tuple[int, Mark] | None, last: int) -> None:
+        """Open a file at its first row, or at a row that a mark leads to, so that rows up to `last` can be read."""
+        self.close()
+        first, end = self._counts[file : file + 2].tolist()
+        self._file, self._next, self._since, self._until, self._cursor = file, first, first, end, Cursor()
+        self._cursor.wanted = None if found is None else found[1]
+        head, after = (self._marks.next(row, end) for row in (first, last))
+        if self._ranged and found is not None and found[1].near and head is not None:
+            stop = None if after is None else after[1].place
+            self._since, self._until = found[0], end if after is None else after[0]
+            self._cursor.ranges = (0, head[1].place), (found[1].place, stop)
+        self._coming = self._read(file, self._cursor)
 
     def close(self) -> None:
         """Let the file go that is read."""
         if isinstance(self._coming, Generator):
             self._coming.close()
-        self._file, self._coming = -1, iter(())
+        self._file, self._until, self._coming = -1, 0, iter(())
 
     def _changed(self, file: int, number: int) -> DataError:
         self.close()
